@@ -1,0 +1,108 @@
+"""What every engine must do: take many requests, give back answers or failures, batch by batch.
+
+Nothing here knows a task, a metric or a library. A scorer keeps no state between calls that could change an answer.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+RequestKind = Literal["loglikelihood", "loglikelihood_rolling", "generate_until"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One question to a model, as text, so that it can be looked up without loading the model.
+
+    Attributes:
+        kind: lm-eval's request type.
+        context: What stands before; empty for rolling log-likelihood.
+        continuation: The text to be scored; for rolling log-likelihood the whole text; empty for generation.
+        generation: Generation arguments (``until``, ``max_gen_toks``, ``do_sample``, ``temperature``, ...) as
+            canonical JSON, so that requests hash and compare; empty for log-likelihoods.
+        repeat: Which of several answers to the same generation request this is, from 0.
+    """
+
+    kind: RequestKind
+    context: str
+    continuation: str = ""
+    generation: str = ""
+    repeat: int = 0
+
+    @property
+    def generation_arguments(self) -> dict[str, Any]:
+        """The generation arguments as a fresh dictionary; empty for log-likelihoods."""
+        arguments: dict[str, Any] = json.loads(self.generation) if self.generation else {}
+        return arguments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the model said to one request. Exactly one of `logprob` and `text` is set.
+
+    Attributes:
+        logprob: Sum of the continuation's token log-probabilities, in nats.
+        is_greedy: Whether every token of the continuation is the most likely one (log-likelihood only).
+        text: The generated text, stop string and all after it removed.
+        tokens: Tokens scored or generated; 0 when the engine does not say.
+        cut_tokens: Tokens dropped on the left because the input was longer than the model's context.
+    """
+
+    logprob: float | None = None
+    is_greedy: bool | None = None
+    text: str | None = None
+    tokens: int = 0
+    cut_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        assert (self.logprob is None) != (self.text is None), "an answer is either a log-probability or a text"
+        assert self.logprob is None or math.isfinite(self.logprob), "a non-finite log-probability is a Failure"
+
+
+FailureReason = Literal["error", "not_finite", "empty", "too_long", "missing", "out_of_memory", "timeout"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A request without an answer. It is recorded and counted, and never becomes a score.
+
+    Attributes:
+        reason: ``error`` (the engine raised), ``not_finite`` (NaN or infinite log-probability), ``empty`` (no
+            continuation tokens to score), ``too_long`` (the continuation alone exceeds the context),
+            ``missing`` (the engine gave fewer answers than asked), ``out_of_memory``, ``timeout``.
+        message: One line for the record.
+    """
+
+    reason: FailureReason
+    message: str
+
+
+Batch = list[tuple[int, Answer | Failure]]
+
+
+class EngineDied(Exception):  # noqa: N818 - it is a signal between rooms, told to the user as an EngineError
+    """The engine cannot go on; a fresh one may. What it yielded before stays valid."""
+
+
+class Scorer(Protocol):
+    """An engine that answers requests.
+
+    `answer` yields batches as soon as each is done, in whatever order is fast; a batch is written to the journal
+    before the next is asked for, so its size bounds what a kill can cost. Every index of `requests` is yielded
+    exactly once. A request that cannot be answered is yielded as a `Failure`; `EngineDied` is raised only when no
+    further request can be answered.
+    """
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What the record should say of this engine: name, dtype, device, settings, versions."""
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Batch]:
+        """Answer `requests`; yields ``[(index, Answer | Failure), ...]``."""
+
+    def close(self) -> None:
+        """Free the engine's memory. The scorer is not used afterwards."""
