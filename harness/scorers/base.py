@@ -24,7 +24,8 @@ class Request:
         continuation: The text to be scored; for rolling log-likelihood the whole text; empty for generation.
         generation: Generation arguments (``until``, ``max_gen_toks``, ``do_sample``, ``temperature``, ...) as
             canonical JSON, so that requests hash and compare; empty for log-likelihoods.
-        repeat: Which of several answers to the same generation request this is, from 0.
+        repeat: Which of several sampled answers to the same generation request this is, from 0.
+        seed: Seed of a sampled generation; None wherever nothing is drawn at random.
     """
 
     kind: RequestKind
@@ -32,6 +33,7 @@ class Request:
     continuation: str = ""
     generation: str = ""
     repeat: int = 0
+    seed: int | None = None
 
     @property
     def generation_arguments(self) -> dict[str, Any]:

@@ -1,0 +1,264 @@
+"""What a checkpoint is: a transformers folder, a PEFT adapter, a GGUF file or a hub id; found and checked.
+
+`resolve` turns what the user typed into a `Checkpoint` whose files are known to be whole, without loading weights.
+Reading weights is the scorers' work; telling two checkpoints apart is `digests.py`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.errors import CheckpointError
+from harness.safetensors_header import check_safetensors
+
+HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
+SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
+PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+ADAPTER_SAFETENSORS = "adapter_model.safetensors"
+ADAPTER_PICKLE = "adapter_model.bin"
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "tokenizer_config.json")
+
+Kind = Literal["folder", "adapter", "gguf", "hub"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A checkpoint whose files were found and checked.
+
+    Attributes:
+        name: How records and tables call it.
+        source: What the user typed.
+        kind: What it was before it was resolved.
+        weights: Folder of the transformers model that is loaded (an adapter's base; a converted GGUF file).
+        tokenizer: Folder of the tokenizer.
+        adapter: Folder of the PEFT adapter, if there is one.
+        revision: Hub revision (commit), for hub ids.
+        weight_files: Every file whose bytes decide what the model computes.
+    """
+
+    name: str
+    source: str
+    kind: Kind
+    weights: Path
+    tokenizer: Path
+    adapter: Path | None = None
+    revision: str | None = None
+    weight_files: tuple[Path, ...] = ()
+
+
+def expand(source: str) -> list[str]:
+    """Return `source` itself, or the ``checkpoint-N`` folders in it by N when it is a folder of them.
+
+    A folder that holds weights of its own is one checkpoint, whatever else lies in it.
+    """
+    folder = Path(source).expanduser()
+    if not folder.is_dir() or (folder / "config.json").exists() or (folder / "adapter_config.json").exists():
+        return [source]
+    steps = [p for p in folder.glob("checkpoint-*") if p.is_dir() and p.name.removeprefix("checkpoint-").isdigit()]
+    steps.sort(key=lambda path: int(path.name.removeprefix("checkpoint-")))
+    return [str(path) for path in steps] or [source]
+
+
+def resolve(source: str, *, revision: str | None = None, allow_pickle: bool = False) -> Checkpoint:
+    """Find the checkpoint that `source` names and check that its files are whole.
+
+    Raises:
+        CheckpointError: when it does not exist, is incomplete or damaged, or its weights are pickled and
+            `allow_pickle` is false.
+    """
+    path = Path(source).expanduser()
+    if path.is_file():
+        return _gguf(source, path)
+    if path.is_dir():
+        if (path / "adapter_config.json").exists():
+            return _adapter(source, path, revision=revision, allow_pickle=allow_pickle)
+        return _folder(source, path, allow_pickle=allow_pickle)
+    if _looks_like_a_path(source) or not HUB_ID.match(source):
+        raise CheckpointError(
+            f"--model {source}: no such folder or file; give a transformers folder, a PEFT adapter folder, "
+            "a .gguf file or a hub id such as org/name."
+        )
+    return _hub(source, revision=revision, allow_pickle=allow_pickle)
+
+
+def _looks_like_a_path(source: str) -> bool:
+    return source.startswith((".", "/", "~")) or source.count("/") > 1 or source.endswith((".gguf", ".safetensors"))
+
+
+def _display_name(path: Path) -> str:
+    """``runs/sft/checkpoint-30`` is called ``sft/checkpoint-30``: a step's number alone names nothing."""
+    resolved = path.resolve()
+    return f"{resolved.parent.name}/{resolved.name}" if resolved.name.startswith("checkpoint-") else resolved.name
+
+
+def read_json(path: Path, what: str) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        CheckpointError: when the file is missing, is not JSON or holds something else than an object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file; {what} needs it. Point --model at a complete folder.") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise CheckpointError(f"{path}: not readable as JSON ({_first_line(error)}); save the checkpoint again.") from None
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path}: holds a {type(value).__name__}, must be a JSON object; save the checkpoint again.")
+    return value
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+
+
+def _folder(source: str, path: Path, *, allow_pickle: bool) -> Checkpoint:
+    config = read_json(path / "config.json", "a transformers folder")
+    if "model_type" not in config and not config.get("architectures"):
+        raise CheckpointError(
+            f"{path / 'config.json'}: has neither model_type nor architectures, so no model can be built from it; "
+            "save the checkpoint with save_pretrained."
+        )
+    files = weight_files(path, allow_pickle=allow_pickle)
+    if not any((path / name).exists() for name in TOKENIZER_FILES):
+        raise CheckpointError(
+            f"{path}: no tokenizer files ({', '.join(TOKENIZER_FILES)}); save the tokenizer beside the weights with "
+            "tokenizer.save_pretrained."
+        )
+    return Checkpoint(
+        name=_display_name(path), source=source, kind="folder", weights=path, tokenizer=path, weight_files=files
+    )
+
+
+def weight_files(folder: Path, *, allow_pickle: bool) -> tuple[Path, ...]:
+    """Return the weight files of a transformers folder, each checked to be whole.
+
+    Raises:
+        CheckpointError: when there are none, one is missing or damaged, or they are pickled and that is not allowed.
+    """
+    single, index = (folder / name for name in SAFETENSORS)
+    if single.exists():
+        check_safetensors(single)
+        return (single,)
+    if index.exists():
+        shards = _shards(index)
+        for shard in shards:
+            check_safetensors(shard)
+        return shards
+    pickle, pickle_index = (folder / name for name in PICKLES)
+    found = pickle if pickle.exists() else pickle_index if pickle_index.exists() else None
+    if found is None:
+        raise CheckpointError(
+            f"{folder}: no weights; a transformers folder holds {' or '.join(SAFETENSORS)}. "
+            "Point --model at a folder written by save_pretrained."
+        )
+    _refuse_pickle(found, allow_pickle=allow_pickle)
+    return (pickle,) if found == pickle else _shards(pickle_index)
+
+
+def _refuse_pickle(path: Path, *, allow_pickle: bool) -> None:
+    if not allow_pickle:
+        raise CheckpointError(
+            f"{path}: weights in pickle format can run code when they are loaded; save them as safetensors, or give "
+            "--allow_pickle if you trust their author."
+        )
+
+
+def _shards(index: Path) -> tuple[Path, ...]:
+    weight_map = read_json(index, "a sharded checkpoint").get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise CheckpointError(f"{index}: has no weight_map; save the checkpoint again.")
+    names = sorted({str(name) for name in weight_map.values()})
+    outside = [name for name in names if Path(name).name != name]
+    if outside:
+        raise CheckpointError(f"{index}: names shard {outside[0]!r} outside its folder; save the checkpoint again.")
+    shards = tuple(index.parent / name for name in names)
+    missing = [shard.name for shard in shards if not shard.exists()]
+    if missing:
+        raise CheckpointError(
+            f"{index.parent}: {len(missing)} of {len(shards)} shards are missing (first: {missing[0]}); copy them here."
+        )
+    return shards
+
+
+def _adapter(source: str, path: Path, *, revision: str | None, allow_pickle: bool) -> Checkpoint:
+    config_path = path / "adapter_config.json"
+    base_source = read_json(config_path, "a PEFT adapter").get("base_model_name_or_path")
+    if not base_source or not isinstance(base_source, str):
+        raise CheckpointError(f"{config_path}: base_model_name_or_path is empty; set it to the base's folder or hub id.")
+    safetensors, pickle = path / ADAPTER_SAFETENSORS, path / ADAPTER_PICKLE
+    if safetensors.exists():
+        check_safetensors(safetensors)
+        own = safetensors
+    elif pickle.exists():
+        _refuse_pickle(pickle, allow_pickle=allow_pickle)
+        own = pickle
+    else:
+        raise CheckpointError(f"{path}: an adapter without weights; it needs {ADAPTER_SAFETENSORS}.")
+    try:
+        base = resolve(_base_location(base_source, path), revision=revision, allow_pickle=allow_pickle)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{config_path}: the adapter's base {base_source!r} cannot be used ({error}) "
+            "Correct base_model_name_or_path or bring the base there."
+        ) from None
+    has_tokenizer = any((path / name).exists() for name in TOKENIZER_FILES)
+    return Checkpoint(
+        name=_display_name(path),
+        source=source,
+        kind="adapter",
+        weights=base.weights,
+        tokenizer=path if has_tokenizer else base.tokenizer,
+        adapter=path,
+        revision=base.revision,
+        weight_files=(*base.weight_files, own),
+    )
+
+
+def _base_location(base_source: str, adapter: Path) -> str:
+    """A relative base is looked up from the working folder first, as PEFT does, then from the adapter's folder."""
+    beside = adapter / base_source
+    if not Path(base_source).expanduser().exists() and beside.is_dir():
+        return str(beside)
+    return base_source
+
+
+def _gguf(source: str, path: Path) -> Checkpoint:
+    if path.suffix != ".gguf":
+        raise CheckpointError(f"{path}: a single file must be a .gguf file; for safetensors give the folder that holds it.")
+    from harness.gguf import converted
+
+    folder = converted(path)
+    return Checkpoint(
+        name=path.stem,
+        source=source,
+        kind="gguf",
+        weights=folder,
+        tokenizer=folder,
+        weight_files=weight_files(folder, allow_pickle=False),
+    )
+
+
+def _hub(source: str, *, revision: str | None, allow_pickle: bool) -> Checkpoint:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py"]
+    try:
+        folder = Path(
+            snapshot_download(source, revision=revision, allow_patterns=[*patterns, "*.bin"] if allow_pickle else patterns)
+        )
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
+        raise CheckpointError(
+            f"--model {source}: neither a local path nor a model that the hub gives ({_first_line(error)}); "
+            "check the name, your connection and `hf auth login`, or give a local folder."
+        ) from None
+    if (folder / "adapter_config.json").exists():
+        found = _adapter(source, folder, revision=None, allow_pickle=allow_pickle)
+    else:
+        found = _folder(source, folder, allow_pickle=allow_pickle)
+    return Checkpoint(**{**vars(found), "name": source, "kind": "hub", "revision": folder.name})

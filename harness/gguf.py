@@ -1,0 +1,74 @@
+"""GGUF files, made into transformers folders once and kept in the cache folder.
+
+The weights are dequantised to float32: what is scored is exactly what the quantised file stands for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from harness.digests import file_digest
+from harness.errors import CheckpointError
+from harness.paths import cache_dir
+
+GGUF_MAGIC = b"GGUF"
+CONVERSION = "1"  # part of the cache key: raise it when the conversion changes what it writes
+
+
+def converted(path: Path) -> Path:
+    """Return the folder that holds `path` as safetensors with its tokenizer, converting it on first use.
+
+    Raises:
+        CheckpointError: when the file is not GGUF, is damaged, or is of an architecture transformers cannot read.
+    """
+    _check_magic(path)
+    key = hashlib.sha256(f"{file_digest(path)}/{CONVERSION}".encode()).hexdigest()[:20]
+    folder = cache_dir() / "models" / f"{path.stem}-{key}"
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=".converting-", dir=folder.parent))
+    try:
+        _convert(path, work)
+        with contextlib.suppress(OSError):  # another process may have been first: its folder is as good
+            os.rename(work, folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return folder
+
+
+def _check_magic(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions.") from None
+    if magic != GGUF_MAGIC:
+        raise CheckpointError(f"{path}: not a GGUF file (it begins with {magic!r}, not {GGUF_MAGIC!r}); download it again.")
+
+
+def _convert(path: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
+        model = AutoModelForCausalLM.from_pretrained(
+            str(path.parent),
+            gguf_file=path.name,
+            quantization_config=GgufConfig(dequantize=True),
+            dtype=torch.float32,
+        )
+    except (OSError, ValueError, KeyError, IndexError, RuntimeError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise CheckpointError(
+            f"{path}: transformers cannot read this GGUF file ({reason}); check that it is whole, or convert it to a "
+            "transformers folder with the tool that made it."
+        ) from None
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

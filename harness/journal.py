@@ -1,0 +1,145 @@
+"""Durable answers: every answer is on disk as soon as its batch is done, and is found again by what was asked of whom.
+
+The key is a digest of the answerer (weights, tokenizer, chat template, adapter, dtype, engine) and of the request
+itself (context, continuation, generation arguments, as text), never a path or a name. So the same command again
+resumes, a second evaluation takes what it needs, and a retrained checkpoint at an old path finds nothing.
+
+Failures are not kept: they are asked again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from harness.errors import HarnessError
+from harness.paths import cache_dir
+from harness.scorers.base import Answer, Request
+
+SCHEMA_VERSION = 1
+LOOKUP_CHUNK = 500  # below SQLite's limit of bound variables
+BUSY_SECONDS = 60.0
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS answers (
+    key BLOB PRIMARY KEY,       -- sha256 of answerer and request
+    answerer BLOB NOT NULL,     -- sha256 of the answerer alone, for `cache info`
+    logprob REAL,               -- nats; NULL for generations
+    is_greedy INTEGER,
+    text TEXT,
+    tokens INTEGER NOT NULL,
+    cut_tokens INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS answerers (answerer BLOB PRIMARY KEY, description TEXT NOT NULL);
+"""
+
+
+class JournalError(HarnessError):
+    """The journal cannot be read or written: full disk, read-only folder, corrupted file."""
+
+
+def default_path() -> Path:
+    """Return the journal that all evaluations of this user share."""
+    return cache_dir() / "journal.sqlite"
+
+
+class Journal:
+    """Answers of one answerer, read and written in batches. Safe for several processes on one file.
+
+    Args:
+        path: SQLite file; made when missing. None keeps answers in memory only (``--no_cache``).
+        answerer: What identifies who answers; any change of it is another answerer.
+
+    Raises:
+        JournalError: when the file cannot be opened, is no journal, or is damaged.
+    """
+
+    def __init__(self, path: Path | None, answerer: dict[str, object]) -> None:
+        self._path = path
+        description = json.dumps(answerer, sort_keys=True, ensure_ascii=False)
+        self._answerer = hashlib.sha256(description.encode()).digest()
+        try:
+            self._database = _open(path)
+            with self._database:
+                self._database.execute("INSERT OR IGNORE INTO answerers VALUES (?, ?)", (self._answerer, description))
+        except (sqlite3.Error, OSError) as error:
+            raise self._explained(error) from error
+
+    def lookup(self, requests: Sequence[Request]) -> dict[int, Answer]:
+        """Return the known answers by index of `requests`."""
+        keys = [self._key(request) for request in requests]
+        rows: dict[bytes, Answer] = {}
+        try:
+            for start in range(0, len(keys), LOOKUP_CHUNK):
+                rows.update(_select(self._database, keys[start : start + LOOKUP_CHUNK]))
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+        return {index: rows[key] for index, key in enumerate(keys) if key in rows}
+
+    def record(self, answers: Iterable[tuple[Request, Answer]]) -> None:
+        """Write answers durably, all or none; on return they survive a kill."""
+        rows = [
+            (self._key(request), self._answerer, a.logprob, a.is_greedy, a.text, a.tokens, a.cut_tokens)
+            for request, a in answers
+        ]
+        try:
+            with self._database:
+                self._database.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    def close(self) -> None:
+        """Close the file; nothing is pending, since every batch was committed."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def _key(self, request: Request) -> bytes:
+        parts = (request.kind, request.context, request.continuation, request.generation, request.repeat, request.seed)
+        return hashlib.sha256(self._answerer + json.dumps(parts).encode()).digest()
+
+    def _explained(self, error: Exception) -> JournalError:
+        return JournalError(
+            f"{self._path}: the journal cannot be used ({error}). What was written before is safe. Free space or "
+            "permissions there, or move the file away if it is damaged; --no_cache runs without it."
+        )
+
+
+def _open(path: Path | None) -> sqlite3.Connection:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    database = sqlite3.connect(path or ":memory:", timeout=BUSY_SECONDS)
+    # WAL lets others read while one writes; FULL makes a commit outlive a power cut, not only a kill.
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    version = int(database.execute("PRAGMA user_version").fetchone()[0])
+    if version not in (0, SCHEMA_VERSION):
+        database.close()
+        raise sqlite3.DatabaseError(f"its format is {version}, this release reads {SCHEMA_VERSION}")
+    database.executescript(_SCHEMA)
+    database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    return database
+
+
+def _select(database: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, Answer]:
+    marks = ",".join("?" * len(keys))
+    query = f"SELECT key, logprob, is_greedy, text, tokens, cut_tokens FROM answers WHERE key IN ({marks})"  # noqa: S608
+    return {
+        key: Answer(
+            logprob=logprob,
+            is_greedy=None if is_greedy is None else bool(is_greedy),
+            text=text,
+            tokens=tokens,
+            cut_tokens=cut_tokens,
+        )
+        for key, logprob, is_greedy, text, tokens, cut_tokens in database.execute(query, keys)
+    }
