@@ -108,3 +108,12 @@ class Scorer(Protocol):
 
     def close(self) -> None:
         """Free the engine's memory. The scorer is not used afterwards."""
+
+
+def loglikelihood_answer(
+    logprob: float, *, is_greedy: bool, tokens: int = 0, cut_tokens: int = 0
+) -> Answer | Failure:
+    """Make an answer of a log-probability in nats, or a failure when it is NaN or infinite."""
+    if not math.isfinite(logprob):
+        return Failure(reason="not_finite", message=f"log-probability is {logprob}")
+    return Answer(logprob=logprob, is_greedy=is_greedy, tokens=tokens, cut_tokens=cut_tokens)

@@ -1,0 +1,253 @@
+"""Tasks by name, group and domain: the project's own, those of `--include_path`, and every task of lm-eval.
+
+lm-eval's `TaskManager` builds the task objects. It skips a broken YAML file without a word, so the files a user
+brings are read here first and complained about by name. Its own 14,000 definitions take seconds to index and are
+only looked at when a name is not found nearer.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+
+from harness.errors import TaskError, did_you_mean
+from harness.paths import tasks_dir
+
+if TYPE_CHECKING:
+    from lm_eval.api.group import Group
+    from lm_eval.api.task import Task
+    from lm_eval.tasks import TaskManager
+
+DOMAINS = ("logic", "legal", "science", "analogy", "code_qa", "code_gen", "general")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One YAML definition, as far as it can be told without building the task."""
+
+    name: str
+    kind: Literal["task", "group"]
+    path: Path
+    config: dict[str, Any] = field(repr=False)
+
+    @property
+    def domain(self) -> str:
+        """The reasoning domain its metadata names, or an empty string."""
+        return str(self.metadata.get("domain", ""))
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The `metadata` block; empty when there is none."""
+        return self.config.get("metadata") or {}
+
+    @property
+    def members(self) -> list[str]:
+        """Names in a group's task list; empty for a task."""
+        listed = self.config.get("task", []) if self.kind == "group" else []
+        return [str(m.get("task") or m.get("group")) if isinstance(m, dict) else str(m) for m in listed]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedTasks:
+    """Task objects ready to build requests, in the order they were asked for."""
+
+    tasks: dict[str, Task]
+    groups: dict[str, Group]
+    group_map: dict[str, list[str]]
+
+
+class _Reader(yaml.SafeLoader):
+    """YAML with lm-eval's ``!function`` kept as text."""
+
+
+_Reader.add_constructor("!function", lambda loader, node: f"!function {loader.construct_scalar(node)}")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read one task file, its ``include`` merged in as lm-eval does, functions unresolved.
+
+    Raises:
+        TaskError: naming the file and the line.
+    """
+    return _read(path, seen=())
+
+
+def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    if path in seen:
+        raise TaskError(f"{path}: includes itself; remove the circle of include lines.")
+    try:
+        config = yaml.load(path.read_text(encoding="utf-8"), Loader=_Reader)  # noqa: S506 - a SafeLoader subclass
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        what = getattr(error, "problem", None) or type(error).__name__
+        raise TaskError(f"{path}{where}: not valid YAML ({what}); correct it there.") from None
+    except OSError as error:
+        raise TaskError(f"{path}: cannot be read ({error.strerror}); check the path in --include_path.") from None
+    if not isinstance(config, dict):
+        raise TaskError(f"{path}: holds a {type(config).__name__}, must be a mapping of task fields.")
+    merged: dict[str, Any] = {}
+    includes = config.pop("include", None) or []
+    for name in [includes] if isinstance(includes, str) else includes:
+        target = Path(str(name)) if Path(str(name)).is_absolute() else path.parent / str(name)
+        if not target.is_file():
+            raise TaskError(f"{path}: includes {name!r}, which does not exist beside it; correct the include line.")
+        merged |= _read(target, (*seen, path))
+    return merged | config
+
+
+def read_folder(folder: Path) -> dict[str, Entry]:
+    """Read every task and group below `folder`.
+
+    Raises:
+        TaskError: for the first file that does not parse, lacks a needed field or repeats a name.
+    """
+    if not folder.is_dir():
+        raise TaskError(f"--include_path {folder}: no such folder; give a folder that holds task YAML files.")
+    paths = [p for p in sorted(folder.rglob("*.yaml")) if "__pycache__" not in p.parts]
+    parsed = {path: read_yaml(path) for path in paths}
+    parts = _included(paths)
+    entries: dict[str, Entry] = {}
+    for path, config in parsed.items():
+        if path.resolve() in parts or path.name in NOT_TASKS:
+            continue
+        entry = _entry(path, config)
+        if entry.name in entries:
+            raise TaskError(f"{path}: the name {entry.name!r} is also in {entries[entry.name].path}; rename one.")
+        entries[entry.name] = entry
+    return entries
+
+
+NOT_TASKS = {"data.yaml"}  # where a task's data comes from; see data.py
+
+
+def _included(paths: Iterable[Path]) -> set[Path]:
+    """Files that others include are parts, not tasks, when they name none."""
+    found: set[Path] = set()
+    for path in paths:
+        config = yaml.load(path.read_text(encoding="utf-8"), Loader=_Reader)  # noqa: S506 - parsed before
+        names = config.get("include") or []
+        found.update((path.parent / str(n)).resolve() for n in ([names] if isinstance(names, str) else names))
+    return {p for p in found if p.suffix == ".yaml" and not ({"task", "group", "class"} & read_yaml(p).keys())}
+
+
+def _entry(path: Path, config: dict[str, Any]) -> Entry:
+    if "group" in config:
+        if not isinstance(config.get("task"), list) or not config["task"]:
+            raise TaskError(f"{path}: group {config['group']!r} lacks the field task, a list of its members; add it.")
+        return Entry(name=str(config["group"]), kind="group", path=path, config=config)
+    if "task" not in config:
+        raise TaskError(f"{path}: lacks the field task (its name) or group; add `task: NAME`.")
+    _check_task_fields(path, config)
+    return Entry(name=str(config["task"]), kind="task", path=path, config=config)
+
+
+def _check_task_fields(path: Path, config: Mapping[str, Any]) -> None:
+    if "class" in config:
+        return
+    needs = {
+        "dataset_path or custom_dataset": ("dataset_path", "custom_dataset"),
+        "test_split or validation_split": ("test_split", "validation_split"),
+        "doc_to_text": ("doc_to_text", "use_prompt"),
+        "doc_to_target": ("doc_to_target", "use_prompt", "process_results"),
+    }
+    for needed, any_of in needs.items():
+        if not any(config.get(key) is not None for key in any_of):
+            raise TaskError(f"{path}: task {config['task']!r} lacks the field {needed}; add it.")
+
+
+class Catalogue:
+    """Every task that can be named: `--include_path` first, then the project's own, then lm-eval's.
+
+    Args:
+        include_paths: Folders of task YAML that the user brings; a name there wins over the others.
+
+    Raises:
+        TaskError: when one of these folders is missing or holds a broken file.
+    """
+
+    def __init__(self, include_paths: Sequence[Path] = ()) -> None:
+        self._folders = [tasks_dir(), *include_paths]
+        self.entries: dict[str, Entry] = {}
+        for folder in self._folders:
+            self.entries |= read_folder(folder)
+        self._manager: TaskManager | None = None
+
+    def load(self, names: Sequence[str], *, metadata: dict[str, Any] | None = None) -> LoadedTasks:
+        """Build the task objects for names, globs or paths of YAML files.
+
+        Raises:
+            TaskError: for an unknown name, a task that lm-eval cannot build, or data that cannot be had.
+        """
+        wanted = self._resolve(names)
+        manager = self._manager_for(wanted, metadata)
+        tasks: dict[str, Task] = {}
+        groups: dict[str, Group] = {}
+        group_map: dict[str, list[str]] = {}
+        for name in wanted:
+            loaded = self._build(manager, name)
+            tasks |= {key: task for key, task in loaded["tasks"].items() if key not in tasks}
+            groups |= loaded.get("groups", {})
+            group_map |= loaded.get("group_map", {})
+        return LoadedTasks(tasks=tasks, groups=groups, group_map=group_map)
+
+    def _resolve(self, names: Sequence[str]) -> list[str]:
+        wanted: list[str] = []
+        for name in names:
+            matches = fnmatch.filter(self.entries, name) if any(c in name for c in "*?[") else []
+            if name in self.entries or Path(name).suffix == ".yaml":
+                matches = [name]
+            wanted.extend(matches or self._from_lm_eval(name))
+        return list(dict.fromkeys(wanted))
+
+    def _from_lm_eval(self, name: str) -> list[str]:
+        known = self._full_manager().all_tasks
+        matches = fnmatch.filter(known, name) if any(c in name for c in "*?[") else [n for n in (name,) if n in known]
+        if not matches:
+            hint = did_you_mean(name, [*self.entries, *known])
+            raise TaskError(f"--tasks {name}: unknown task or group.{hint} `harness tasks list` shows what there is.")
+        return matches
+
+    def _manager_for(self, wanted: Sequence[str], metadata: dict[str, Any] | None) -> TaskManager:
+        if self._manager is not None and not metadata:
+            return self._manager
+        near = all(self._is_near(name) for name in wanted)
+        return self._full_manager(metadata) if not near else self._make_manager(defaults=False, metadata=metadata)
+
+    def _is_near(self, name: str) -> bool:
+        """Whether `name` and everything below it is defined here, so that lm-eval's index is not needed."""
+        entry = self.entries.get(name)
+        if entry is None:
+            return Path(name).suffix == ".yaml"
+        return all(self._is_near(member) for member in entry.members)
+
+    def _full_manager(self, metadata: dict[str, Any] | None = None) -> TaskManager:
+        if self._manager is None or metadata:
+            self._manager = self._make_manager(defaults=True, metadata=metadata)
+        return self._manager
+
+    def _make_manager(self, *, defaults: bool, metadata: dict[str, Any] | None) -> TaskManager:
+        from lm_eval.tasks import TaskManager
+
+        return TaskManager(include_path=[str(f) for f in self._folders], include_defaults=defaults, metadata=metadata)
+
+    def _build(self, manager: TaskManager, name: str) -> dict[str, Any]:
+        try:
+            loaded: dict[str, Any] = manager.load([name])
+        except TaskError:
+            raise
+        # A task's YAML, its functions and its data loader are other people's code: whatever they raise is told as
+        # a fault of that task, with its file, and the run ends before any work.
+        except Exception as error:
+            where = self.entries[name].path if name in self.entries else f"task {name}"
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            raise TaskError(
+                f"{where}: cannot be built ({type(error).__name__}: {reason}); correct the YAML, or bring its data "
+                "(--data_dir, or a connection to the hub)."
+            ) from error
+        return loaded

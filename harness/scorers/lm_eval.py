@@ -1,0 +1,164 @@
+"""Any other lm-eval backend, by name, behind the `Scorer` Protocol: ``--backend lm-eval:NAME``.
+
+lm-eval's models answer a whole list or raise. Here requests go in chunks of similar length, so that a kill costs one
+chunk, and a chunk that raises is asked again one by one, so that only the guilty requests fail.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import EngineError, InputError, did_you_mean
+from harness.scorers import LM_EVAL_PREFIX, EngineSpec
+from harness.scorers.base import Answer, Batch, Failure, Request, loglikelihood_answer
+
+if TYPE_CHECKING:
+    from lm_eval.api.instance import Instance
+    from lm_eval.api.model import LM
+
+    from harness.checkpoints import Checkpoint
+
+CHUNK = 128
+
+
+def takes_checkpoint(backend: str) -> bool:
+    """Whether an ``lm-eval:NAME`` backend loads local weights; others (services, dummies) only take a name.
+
+    Raises:
+        InputError: when lm-eval has no such backend, or its library is not installed.
+    """
+    return "pretrained" in _parameters(_model_class(backend))
+
+
+def open_lm_eval(model: Checkpoint | str, spec: EngineSpec) -> LmEvalScorer:
+    """Open an lm-eval model on a checkpoint, or on a name where the backend is a service.
+
+    Raises:
+        InputError: when lm-eval has no such backend or it refuses the arguments.
+        EngineError: when the model cannot be opened.
+    """
+    model_class = _model_class(spec.backend)
+    arguments = {**_model_arguments(model_class, model, spec), **spec.model_args}
+    try:
+        lm = model_class.create_from_arg_obj(arguments, {"batch_size": _batch_size(spec), "device": _device(spec)})
+    except (TypeError, ValueError, ImportError) as error:
+        raise InputError(f"--backend {spec.backend}: lm-eval refuses it ({error}); see --model_args.") from error
+    except (OSError, RuntimeError) as error:
+        raise EngineError(f"--backend {spec.backend}: cannot be opened ({error}).") from error
+    return LmEvalScorer(lm, spec)
+
+
+def _model_class(backend: str) -> type[LM]:
+    from lm_eval.api.registry import get_model
+    from lm_eval.models import MODEL_MAPPING
+
+    name = backend.removeprefix(LM_EVAL_PREFIX)
+    if name not in MODEL_MAPPING:
+        raise InputError(f"--backend {backend}: lm-eval has no backend {name!r}.{did_you_mean(name, MODEL_MAPPING)}")
+    try:
+        found: type[LM] = get_model(name)
+    except ImportError as error:
+        raise InputError(f"--backend {backend}: needs a library that is missing ({error}); install it.") from error
+    return found
+
+
+def _parameters(model_class: type[LM]) -> set[str]:
+    """Names the constructor and those it passes ``**kwargs`` to accept."""
+    return {name for cls in model_class.__mro__ for name in inspect.signature(cls.__init__).parameters}
+
+
+def _model_arguments(model_class: type[LM], model: Checkpoint | str, spec: EngineSpec) -> dict[str, Any]:
+    accepted = _parameters(model_class)
+    if isinstance(model, str):
+        return {"model": model} if "model" in accepted else {}
+    arguments: dict[str, Any] = {"pretrained": str(model.weights), "tokenizer": str(model.tokenizer)}
+    if model.adapter is not None:
+        arguments |= {"peft": str(model.adapter), "lora_local_path": str(model.adapter)}
+    arguments |= {"dtype": spec.dtype, "max_length": spec.max_length, "trust_remote_code": spec.trust_remote_code}
+    return {name: value for name, value in arguments.items() if name in accepted and value is not None}
+
+
+def _batch_size(spec: EngineSpec) -> int | str:
+    """lm-eval's ``auto`` probes memory on a GPU for minutes; on a CPU a small fixed batch is as fast."""
+    return 8 if spec.batch_size == "auto" and _device(spec) == "cpu" else spec.batch_size
+
+
+def _device(spec: EngineSpec) -> str:
+    if spec.device != "auto":
+        return spec.device
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class LmEvalScorer:
+    """An lm-eval model as a `Scorer`."""
+
+    def __init__(self, lm: LM, spec: EngineSpec) -> None:
+        self._lm = lm
+        self._spec = spec
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """Backend and the class that answers."""
+        return {"backend": self._spec.backend, "model_class": type(self._lm).__name__, "dtype": self._spec.dtype}
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Batch]:
+        """Answer in chunks, longest first, one request type at a time."""
+        order = sorted(
+            range(len(requests)),
+            key=lambda i: (requests[i].kind, -len(requests[i].context) - len(requests[i].continuation)),
+        )
+        while order:
+            kind = requests[order[0]].kind
+            chunk = [index for index in order[:CHUNK] if requests[index].kind == kind]
+            order = order[len(chunk) :]
+            yield self._chunk(chunk, requests)
+
+    def close(self) -> None:
+        """Drop the model."""
+        del self._lm
+
+    def _chunk(self, indices: Sequence[int], requests: Sequence[Request]) -> Batch:
+        try:
+            return self._ask(indices, requests)
+        # What a foreign engine raises is not ours to foresee; the guilty requests are found and recorded one by one.
+        except Exception as error:
+            if len(indices) == 1:
+                message = f"{type(error).__name__}: {error}"[:500]
+                return [(indices[0], Failure(reason="error", message=message))]
+            return [pair for index in indices for pair in self._chunk([index], requests)]
+
+    def _ask(self, indices: Sequence[int], requests: Sequence[Request]) -> Batch:
+        asked = [_instance(requests[index]) for index in indices]
+        responses = getattr(self._lm, asked[0].request_type)(asked, disable_tqdm=True)
+        if len(responses) != len(indices):
+            message = f"{len(responses)} answers to {len(indices)} requests"
+            return [(index, Failure(reason="missing", message=message)) for index in indices]
+        return [(i, _answer(response)) for i, response in zip(indices, responses, strict=True)]
+
+
+def _instance(request: Request) -> Instance:
+    from lm_eval.api.instance import Instance
+
+    arguments: tuple[Any, ...]
+    if request.kind == "loglikelihood":
+        arguments = (request.context, request.continuation)
+    elif request.kind == "loglikelihood_rolling":
+        arguments = (request.continuation,)
+    else:
+        arguments = (request.context, request.generation_arguments)
+    return Instance(request_type=request.kind, doc={}, arguments=arguments, idx=0)
+
+
+def _answer(response: Any) -> Answer | Failure:
+    if response is None:
+        return Failure(reason="missing", message="the engine gave no answer")
+    if isinstance(response, str):
+        return Answer(text=response)
+    if isinstance(response, tuple | list):
+        logprob, is_greedy = response
+        return loglikelihood_answer(float(logprob), is_greedy=bool(is_greedy))
+    return loglikelihood_answer(float(response), is_greedy=False)

@@ -1,0 +1,130 @@
+"""Answers from a script instead of a model: oracle, corrupted, uniform, and faults on purpose.
+
+For ``--backend scripted``, dry runs and tests. What it answers depends on the request alone, so that runs repeat.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from harness.errors import InputError, did_you_mean
+from harness.scorers.base import Answer, Batch, EngineDied, Failure, Request, loglikelihood_answer
+
+SCRIPTS = ("oracle", "corrupted", "uniform")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faults:
+    """What goes wrong, as shares of the requests (0 to 1) unless said otherwise.
+
+    Attributes:
+        raises: The engine reports an error for the request.
+        nan: The log-probability is NaN; a generation is empty.
+        missing: The request is never answered.
+        hang: The engine never comes back from the request.
+        die_after: The engine dies after this many answers, each time it is opened; 0 never.
+        delay_seconds: Time taken for each batch.
+        batch: Answers in a batch.
+    """
+
+    raises: float = 0.0
+    nan: float = 0.0
+    missing: float = 0.0
+    hang: float = 0.0
+    die_after: int = 0
+    delay_seconds: float = 0.0
+    batch: int = 16
+
+    @classmethod
+    def from_arguments(cls, arguments: Mapping[str, Any]) -> Faults:
+        """Read ``--model_args``.
+
+        Raises:
+            InputError: for an unknown name or a value that is not a number.
+        """
+        known = {field.name: field.type for field in fields(cls)}
+        for name in arguments:
+            if name not in known:
+                raise InputError(f"--model_args {name}: unknown; scripted takes {', '.join(known)}."
+                                 f"{did_you_mean(name, known)}")
+        try:
+            values = {name: (int if known[name] == "int" else float)(value) for name, value in arguments.items()}
+        except (TypeError, ValueError):
+            raise InputError(f"--model_args {dict(arguments)}: scripted takes numbers; write name=0.1.") from None
+        return cls(**values)  # type: ignore[arg-type]
+
+
+class ScriptedScorer:
+    """Answers by the script `name`; `gold` tells the oracle which continuations and texts are right.
+
+    Args:
+        name: ``oracle`` gives the gold continuation log-probability -1 and others -10, or the gold text;
+            ``corrupted`` prefers anything else; ``uniform`` draws from the request's own hash.
+        gold: Right answers: True for a continuation that is right, a text for a generation.
+        faults: What goes wrong on purpose.
+    """
+
+    def __init__(self, name: str, gold: Mapping[Request, bool | str], faults: Faults | None = None) -> None:
+        if name not in SCRIPTS:
+            raise InputError(f"--model {name}: unknown script; give one of {', '.join(SCRIPTS)}."
+                             f"{did_you_mean(name, SCRIPTS)}")
+        self._name = name
+        self._gold = gold
+        self._faults = faults or Faults()
+        self._answered = 0
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """Script and faults."""
+        return {"backend": "scripted", "script": self._name, **vars(self._faults)}
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Batch]:
+        """Answer in order, `Faults.batch` at a time."""
+        for start in range(0, len(requests), self._faults.batch):
+            time.sleep(self._faults.delay_seconds)
+            indices = range(start, min(start + self._faults.batch, len(requests)))
+            yield [(i, self._one(requests[i])) for i in indices if not self._falls_on("missing", requests[i])]
+            self._answered += len(indices)
+            if self._faults.die_after and self._answered >= self._faults.die_after:
+                raise EngineDied(f"scripted death after {self._answered} answers")
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+    def _one(self, request: Request) -> Answer | Failure:
+        if self._falls_on("raises", request):
+            return Failure(reason="error", message="scripted error")
+        if self._falls_on("hang", request):
+            time.sleep(10**6)
+        if self._falls_on("nan", request):
+            return Answer(text="") if request.kind == "generate_until" else loglikelihood_answer(math.nan, is_greedy=False)
+        if request.kind == "generate_until":
+            return Answer(text=self._text(request), tokens=1)
+        return loglikelihood_answer(self._logprob(request), is_greedy=self._prefers(request), tokens=1)
+
+    def _prefers(self, request: Request) -> bool:
+        right = bool(self._gold.get(request, False))
+        return right if self._name == "oracle" else not right if self._name == "corrupted" else _share(request) > 0.5
+
+    def _logprob(self, request: Request) -> float:
+        if self._name == "uniform":
+            return -20.0 * _share(request) - 0.01
+        return -1.0 if self._prefers(request) else -10.0
+
+    def _text(self, request: Request) -> str:
+        gold = str(self._gold.get(request, ""))
+        return gold if self._name == "oracle" else gold[::-1] + "?" if self._name == "corrupted" else "uniform"
+
+    def _falls_on(self, fault: str, request: Request) -> bool:
+        return _share(request, salt=fault) < getattr(self._faults, fault)
+
+
+def _share(request: Request, salt: str = "") -> float:
+    """A number in [0, 1) that depends on the request alone."""
+    text = f"{salt}|{request.kind}|{request.context}|{request.continuation}|{request.generation}|{request.repeat}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
