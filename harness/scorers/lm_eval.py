@@ -133,7 +133,7 @@ class LmEvalScorer:
 
     def _ask(self, indices: Sequence[int], requests: Sequence[Request]) -> Batch:
         asked = [_instance(requests[index]) for index in indices]
-        responses = getattr(self._lm, asked[0].request_type)(asked, disable_tqdm=True)
+        responses = getattr(self._lm, asked[0].request_type)(asked)
         if len(responses) != len(indices):
             message = f"{len(responses)} answers to {len(indices)} requests"
             return [(index, Failure(reason="missing", message=message)) for index in indices]

@@ -1,0 +1,53 @@
+"""A checkpoint's chat template, from its tokenizer alone, so that prompts can be rendered without loading weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from harness.errors import InputError
+
+
+class TokenizerChatTemplate:
+    """Renders chats as lm-eval's ``hf`` model does.
+
+    Args:
+        tokenizer: Folder of the tokenizer.
+        name: Name of one of several templates; None takes the only or default one.
+        trust_remote_code: Whether a tokenizer's own code may run.
+
+    Raises:
+        InputError: when the tokenizer has no template, or none of that name.
+    """
+
+    def __init__(self, tokenizer: Path, *, name: str | None = None, trust_remote_code: bool = False) -> None:
+        from transformers import AutoTokenizer
+
+        self._tokenizer = AutoTokenizer.from_pretrained(str(tokenizer), trust_remote_code=trust_remote_code)
+        try:
+            self.text: str = self._tokenizer.get_chat_template(chat_template=name)
+        except ValueError:
+            raise InputError(
+                f"--apply_chat_template: the tokenizer in {tokenizer} has no {f'template {name!r}' if name else 'chat template'}; "
+                "leave the flag out, or add the template to the tokenizer."
+            ) from None
+
+    def __call__(self, chat_history: list[dict[str, str]], *, add_generation_prompt: bool = True) -> str:
+        """Render a chat; a template that takes no system message gets the chat without it, as in lm-eval."""
+        from jinja2.exceptions import TemplateError
+
+        try:
+            return self._render(chat_history, add_generation_prompt=add_generation_prompt)
+        except TemplateError:
+            without = [message for message in chat_history if message["role"] != "system"]
+            return self._render(without, add_generation_prompt=add_generation_prompt)
+
+    def _render(self, chat: list[dict[str, Any]], *, add_generation_prompt: bool) -> str:
+        rendered: str = self._tokenizer.apply_chat_template(
+            chat,
+            chat_template=self.text,
+            tokenize=False,
+            add_generation_prompt=add_generation_prompt,
+            continue_final_message=not add_generation_prompt,
+        )
+        return rendered

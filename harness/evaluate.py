@@ -1,0 +1,211 @@
+"""Checkpoint + tasks -> record, in two halves that meet only in the journal: answer first, score second.
+
+`answer` knows requests and engines, and no metric. `score` hands lm-eval a replay of the answers and knows no engine.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from harness.catalogue import LoadedTasks
+from harness.errors import EngineError
+from harness.journal import Journal
+from harness.requests import Asked, ChatTemplate, PromptSpec, Replay
+from harness.scorers.base import Answer, EngineDied, Failure, Request, Scorer
+
+if TYPE_CHECKING:
+    from lm_eval.result_schema import EvalResults
+
+log = logging.getLogger(__name__)
+
+BOOTSTRAP_ITERATIONS = 1000
+
+
+class Progress(Protocol):
+    """Told how far answering is."""
+
+    def start(self, *, total: int, known: int) -> None:
+        """`total` distinct requests, `known` of them in the journal."""
+
+    def advance(self, count: int) -> None:
+        """`count` more were answered or failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of the requests.
+
+    Attributes:
+        answers: By request.
+        failures: By request; none of these is in `answers`.
+        engine: The engine's description; None when the journal knew every answer and no engine was opened.
+        restarts: How often the engine died and was opened again.
+    """
+
+    answers: Mapping[Request, Answer]
+    failures: Mapping[Request, Failure] = field(default_factory=dict)
+    engine: Mapping[str, Any] | None = None
+    restarts: int = 0
+
+
+def answer(
+    requests: Sequence[Request],
+    journal: Journal,
+    open_scorer: Callable[[], Scorer],
+    progress: Progress | None = None,
+) -> Outcome:
+    """Answer every distinct request once: from the journal, else by the engine, each batch journalled when it is done.
+
+    An engine that dies is opened once more and goes on with what is left.
+
+    Raises:
+        EngineError: when it dies again. Everything answered so far is in the journal.
+    """
+    distinct = list(dict.fromkeys(requests))
+    known = journal.lookup(distinct)
+    answers = {distinct[index]: found for index, found in known.items()}
+    rest = [request for index, request in enumerate(distinct) if index not in known]
+    if progress:
+        progress.start(total=len(distinct), known=len(known))
+    failures: dict[Request, Failure] = {}
+    engine: Mapping[str, Any] | None = None
+    for restarts in range(2):
+        if not rest:
+            return Outcome(answers=answers, failures=failures, engine=engine, restarts=max(restarts - 1, 0))
+        scorer = open_scorer()
+        engine = scorer.description
+        try:
+            _run(scorer, rest, journal, answers, failures, progress)
+        except EngineDied as death:
+            log.warning("the engine died (%s)%s", death, "; opening it once more" if restarts == 0 else "")
+            rest = [request for request in rest if request not in answers and request not in failures]
+            cause = death
+        else:
+            return Outcome(answers=answers, failures=failures, engine=engine, restarts=restarts)
+        finally:
+            scorer.close()
+    raise EngineError(
+        f"the engine died twice ({cause}); {len(answers):,} of {len(distinct):,} answers are in the journal. "
+        "Run the same command again to go on from there."
+    )
+
+
+def _run(
+    scorer: Scorer,
+    rest: Sequence[Request],
+    journal: Journal,
+    answers: dict[Request, Answer],
+    failures: dict[Request, Failure],
+    progress: Progress | None,
+) -> None:
+    for batch in scorer.answer(rest):
+        pairs = [(rest[index], said) for index, said in batch]
+        journal.record((request, said) for request, said in pairs if isinstance(said, Answer))
+        answers.update((request, said) for request, said in pairs if isinstance(said, Answer))
+        failures.update((request, said) for request, said in pairs if isinstance(said, Failure))
+        if progress:
+            progress.advance(len(pairs))
+    for request in rest:
+        if request not in answers and request not in failures:
+            failures[request] = Failure(reason="missing", message="the engine gave no answer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """What became of one task's requests and items. Every figure counts requests unless it says items.
+
+    Attributes:
+        asked: Requests the task made.
+        answered: Those with an answer.
+        failed: Those without.
+        cut: Answered after their input was cut on the left.
+        empty: Generations that came back empty.
+        items: Items asked about.
+        items_scored: Items whose every request was answered; the others are left out of every metric.
+        reasons: Failures by reason.
+    """
+
+    asked: int
+    answered: int
+    failed: int
+    cut: int
+    empty: int
+    items: int
+    items_scored: int
+    reasons: Mapping[str, int]
+
+
+def tally(asked: Asked, outcome: Outcome) -> Tally:
+    """Count one task's answers and failures."""
+    found = [outcome.answers[r] for r in asked.requests if r in outcome.answers]
+    reasons = Counter(outcome.failures[r].reason for r in asked.requests if r in outcome.failures)
+    return Tally(
+        asked=len(asked.requests),
+        answered=len(found),
+        failed=len(asked.requests) - len(found),
+        cut=sum(a.cut_tokens > 0 for a in found),
+        empty=sum(a.text is not None and not a.text.strip() for a in found),
+        items=len(set(asked.items)),
+        items_scored=len(scored_items(asked, outcome)),
+        reasons=dict(sorted(reasons.items())),
+    )
+
+
+def scored_items(asked: Asked, outcome: Outcome) -> list[int]:
+    """Return the items whose every request was answered, in order."""
+    failed = {i for i, request in zip(asked.items, asked.requests, strict=True) if request not in outcome.answers}
+    return sorted(set(asked.items) - failed)
+
+
+def score(
+    loaded: LoadedTasks,
+    asked: Mapping[str, Asked],
+    outcome: Outcome,
+    spec: PromptSpec,
+    chat_template: ChatTemplate | None,
+    *,
+    run_programs: bool = True,
+) -> EvalResults:
+    """Score the answers with lm-eval's own `evaluate`; items with a failed request are left out, never scored as 0.
+
+    A task none of whose items can be scored has no entry in the results.
+    """
+    from lm_eval.evaluator import evaluate
+
+    samples = {name: _Indices(scored_items(task_asked, outcome)) for name, task_asked in asked.items()}
+    tasks = {name: task for name, task in loaded.tasks.items() if samples[name]}
+    whole = len(tasks) == len(loaded.tasks)
+    for task in tasks.values():
+        task.set_fewshot_seed(seed=spec.seeds.fewshot)
+    results = evaluate(
+        lm=Replay(outcome.answers, spec.seeds, chat_template),
+        # A group's mean over fewer tasks than it names would be another number under the same name.
+        task_dict={
+            "tasks": tasks,
+            "groups": loaded.groups if whole else {},
+            "group_map": loaded.group_map if whole else {},
+        },
+        samples=samples,
+        bootstrap_iters=BOOTSTRAP_ITERATIONS,
+        system_instruction=spec.system_instruction,
+        apply_chat_template=spec.apply_chat_template,
+        fewshot_as_multiturn=spec.fewshot_as_multiturn,
+        confirm_run_unsafe_code=run_programs,
+    )
+    assert results is not None
+    return results
+
+
+class _Indices(list[int]):
+    """Item numbers that answer ``in`` at once: lm-eval asks it once per item of the split."""
+
+    def __init__(self, items: Sequence[int]) -> None:
+        super().__init__(items)
+        self._members = frozenset(items)
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._members

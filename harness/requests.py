@@ -1,0 +1,217 @@
+"""From lm-eval's task objects to requests, and back: the seam between "answer" and "score".
+
+`build` asks lm-eval for the instances of every task and turns each into a `Request`. `Replay` is an lm-eval model
+that only looks answers up, so that lm-eval's own `evaluate` does all filtering, scoring and aggregation.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from lm_eval.api.model import LM
+from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
+from lm_eval.evaluator_utils import get_sample_size
+
+from harness.errors import TaskError
+from harness.scorers.base import Answer, Request
+
+if TYPE_CHECKING:
+    from lm_eval.api.instance import Instance
+    from lm_eval.api.task import Task
+
+ChatTemplate = Callable[..., str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seeds:
+    """lm-eval's four seeds and their defaults."""
+
+    random: int | None = DEFAULT_RANDOM_SEED
+    numpy: int | None = DEFAULT_OTHER_SEED
+    torch: int | None = DEFAULT_OTHER_SEED
+    fewshot: int | None = DEFAULT_OTHER_SEED
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptSpec:
+    """All that decides, besides the task, what is asked.
+
+    Attributes:
+        limit: Items per task: a count, or a share when below 1; None for all.
+        num_fewshot: Examples in the context; None takes each task's own number.
+        gen_kwargs: Generation arguments that override the tasks' own.
+        system_instruction: System message.
+        apply_chat_template: True, or the name of one of the tokenizer's templates.
+        fewshot_as_multiturn: Whether examples are turns of the chat.
+        seeds: lm-eval's seeds.
+    """
+
+    limit: float | None = None
+    num_fewshot: int | None = None
+    gen_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    system_instruction: str | None = None
+    apply_chat_template: bool | str = False
+    fewshot_as_multiturn: bool = False
+    seeds: Seeds = Seeds()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The requests of one task.
+
+    Attributes:
+        requests: One or several per item, in lm-eval's order.
+        items: For each request, the item's index in the evaluation split.
+    """
+
+    requests: list[Request]
+    items: list[int]
+
+
+def configure(tasks: Mapping[str, Task], spec: PromptSpec) -> None:
+    """Set few-shot count, generation arguments and few-shot seed on the task objects, as lm-eval's command does.
+
+    A task whose YAML says ``num_fewshot: 0`` keeps it: lm-eval holds such a task to make no sense with examples.
+    """
+    for task in tasks.values():
+        if task.get_config("output_type") == "generate_until" and spec.gen_kwargs:
+            task.set_config(key="generation_kwargs", value=dict(spec.gen_kwargs), update=True)
+        own = task.get_config("num_fewshot")
+        if spec.num_fewshot is not None and own != 0:
+            task.set_config(key="num_fewshot", value=spec.num_fewshot)
+        elif own is None:
+            task.set_config(key="num_fewshot", value=0)
+
+
+def build(tasks: Mapping[str, Task], spec: PromptSpec, chat_template: ChatTemplate | None) -> dict[str, Asked]:
+    """Render every prompt of every task.
+
+    Raises:
+        TaskError: when a task cannot render its prompts, or needs more than text.
+    """
+    return {name: _build_task(name, task, spec, chat_template) for name, task in tasks.items()}
+
+
+def _build_task(name: str, task: Task, spec: PromptSpec, chat_template: ChatTemplate | None) -> Asked:
+    if getattr(task, "MULTIMODAL", False):
+        raise TaskError(f"--tasks {name}: asks about images or sound; give tasks that are text alone.")
+    task.set_fewshot_seed(seed=spec.seeds.fewshot)
+    try:
+        task.build_all_requests(
+            limit=get_sample_size(task, spec.limit),
+            system_instruction=spec.system_instruction,
+            apply_chat_template=chat_template is not None,
+            fewshot_as_multiturn=spec.fewshot_as_multiturn,
+            chat_template=chat_template,
+        )
+    # Rendering runs the task's own templates and functions; whatever they raise is that task's fault, told as such.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise TaskError(f"task {name}: its prompts cannot be rendered ({type(error).__name__}: {reason}).") from error
+    requests: list[Request] = []
+    items: list[int] = []
+    for instance in task.instances:
+        for repeat in range(instance.repeats or 1):
+            requests.append(as_request(instance, repeat, spec.seeds))
+            items.append(cast("int", instance.doc_id))
+    return Asked(requests=requests, items=items)
+
+
+def as_request(instance: Instance, repeat: int, seeds: Seeds) -> Request:
+    """Turn an lm-eval instance into a request; repeats of a greedy generation are one request."""
+    if instance.request_type == "loglikelihood_rolling":
+        return Request(kind="loglikelihood_rolling", context="", continuation=instance.args[0])
+    context, second = instance.args
+    if instance.request_type == "loglikelihood":
+        return Request(kind="loglikelihood", context=context, continuation=second)
+    do_sample = second.get("do_sample")
+    sampled = float(second.get("temperature") or 0.0) > 0.0 if do_sample is None else bool(do_sample)
+    return Request(
+        kind="generate_until",
+        context=context,
+        generation=json.dumps(second, sort_keys=True, ensure_ascii=False, default=str),
+        repeat=repeat if sampled else 0,
+        seed=seeds.torch if sampled else None,
+    )
+
+
+class Replay(LM):  # type: ignore[misc]
+    """An lm-eval model that looks answers up; a request without an answer is a defect, not a score.
+
+    Args:
+        answers: What is known.
+        seeds: The seeds the requests were built with.
+        chat_template: The template the requests were built with, if any.
+    """
+
+    def __init__(self, answers: Mapping[Request, Answer], seeds: Seeds, chat_template: ChatTemplate | None) -> None:
+        super().__init__()
+        self._answers = answers
+        self._seeds = seeds
+        self._chat_template = chat_template
+
+    def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
+        """Look up log-likelihoods."""
+        found = self._look_up(requests)
+        return [(cast("float", answer.logprob), bool(answer.is_greedy)) for answer in found]
+
+    def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
+        """Look up rolling log-likelihoods."""
+        return [cast("float", answer.logprob) for answer in self._look_up(requests)]
+
+    def generate_until(self, requests: list[Instance]) -> list[str]:
+        """Look up generated texts."""
+        return [cast("str", answer.text) for answer in self._look_up(requests)]
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """Render a chat as it was rendered when the requests were built."""
+        assert self._chat_template is not None
+        return self._chat_template(chat_history, add_generation_prompt=add_generation_prompt)
+
+    @property
+    def tokenizer_name(self) -> str:
+        """Only used by lm-eval's request cache, which is off."""
+        return ""
+
+    def _look_up(self, instances: Sequence[Instance]) -> list[Answer]:
+        # lm-eval asks for the repeats of an instance one after the other, as the same object.
+        seen: Counter[int] = Counter()
+        answers = []
+        for instance in instances:
+            answers.append(self._answers[as_request(instance, seen[id(instance)], self._seeds)])
+            seen[id(instance)] += 1
+        return answers
+
+
+def gold_answers(tasks: Mapping[str, Task], asked: Mapping[str, Asked]) -> dict[Request, bool | str]:
+    """Return what an oracle would say: True for right continuations, the target text for generations.
+
+    The tasks' instances must be those `asked` was built from.
+    """
+    gold: dict[Request, bool | str] = {}
+    for name, task in tasks.items():
+        position = 0
+        for instance in task.instances:
+            request = asked[name].requests[position]
+            position += instance.repeats or 1
+            gold[request] = _is_gold(task, instance)
+    return gold
+
+
+def _is_gold(task: Task, instance: Instance) -> bool | str:
+    if instance.request_type == "generate_until":
+        target = task.doc_to_target(instance.doc)
+        if isinstance(target, int) and task.config.doc_to_choice is not None:
+            target = task.doc_to_choice(instance.doc)[target]
+        return str(target[0] if isinstance(target, list) else target)
+    if task.OUTPUT_TYPE != "multiple_choice":
+        return True
+    # With several inputs the choice stands in the prompt, and lm-eval keeps the right one's index in doc_to_text.
+    target = task.doc_to_text(instance.doc) if task.multiple_input else task.doc_to_target(instance.doc)
+    right = target if isinstance(target, list) else [target]
+    choices = task.doc_to_choice(instance.doc)
+    return instance.idx in [choices.index(t) if isinstance(t, str) else t for t in right]

@@ -1,0 +1,193 @@
+"""Run folders in lm-eval's layout: written once, listed, loaded.
+
+``DIR/<model>/results_<time>.json`` and ``samples_<task>_<time>.jsonl`` are lm-eval's own files, so that whatever
+reads lm-eval reads these. ``run_<time>.json`` beside them keeps what lm-eval has no place for; its fields are those of
+`RunRecord`. ``run.json`` always points at the latest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.errors import InputError, RecordError
+
+SCHEMA_VERSION = 1
+TIME = r"\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}(?:\.\d+)?"
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class TaskRecord(_Schema):
+    """One task of a run: its headline number, and what became of its requests."""
+
+    domain: str = Field(description="Reasoning domain; empty for a task that names none.")
+    chance: float = Field(description="Value a uniform guess reaches, from 0 to 1.")
+    metric: str = Field(description="Headline metric, as `name,filter` in the results file.")
+    value: float | None = Field(description="Its value; null when no item could be scored.")
+    stderr: float | None = Field(description="Its standard error over items or clusters; null where there is none.")
+    interval: tuple[float, float] | None = Field(description="95% interval of the value.")
+    interval_method: str = Field(description="How the interval was made.")
+    items: int = Field(description="Items asked about.")
+    items_scored: int = Field(description="Items in the value; the others had a failed request.")
+    asked: int = Field(description="Requests made.")
+    answered: int = Field(description="Requests with an answer.")
+    failed: int = Field(description="Requests without one; their items are left out of every metric.")
+    cut: int = Field(description="Answered after the input was cut on the left to fit the model.")
+    empty: int = Field(description="Generations that came back empty.")
+    unparsed: int | None = Field(default=None, description="Answers no choice could be read from; null if not asked.")
+    failures: dict[str, int] = Field(description="Failed requests by reason.")
+
+
+class RunRecord(_Schema):
+    """What lm-eval's results file has no place for."""
+
+    schema_version: int = Field(default=SCHEMA_VERSION, description="Version of this schema.")
+    time: str = Field(description="Start of the run, local time, as in the file names.")
+    command: str = Field(description="The command line that made it.")
+    harness_version: str = Field(description="Release that wrote it.")
+    model: dict[str, Any] = Field(description="Name, source, kind, digest of the weights, revision, lineage.")
+    answerer: dict[str, Any] = Field(description="What the journal knows the answers by.")
+    engine: dict[str, Any] | None = Field(description="Engine that answered; null when the journal knew everything.")
+    from_journal: int = Field(description="Distinct requests the journal answered.")
+    restarts: int = Field(description="How often the engine died and was opened again.")
+    prompt: dict[str, Any] = Field(description="Limit, few-shot, chat template, generation arguments, seeds.")
+    tasks: dict[str, TaskRecord] = Field(description="By task name.")
+    aggregate: dict[str, Any] = Field(description="Means by domain and overall, with their definition's version.")
+    allowed_failures: int = Field(description="Failed requests the user put up with.")
+    complete: bool = Field(description="Whether no more requests failed than were allowed.")
+    notes: list[str] = Field(default_factory=list, description="What a reader of the numbers should know.")
+    versions: dict[str, str] = Field(description="Python and packages.")
+
+
+def time_id(moment: datetime) -> str:
+    """Return lm-eval's spelling of a moment in file names."""
+    return moment.isoformat().replace(":", "-")
+
+
+def sanitized(name: str) -> str:
+    """Return lm-eval's folder name for a model (``lm_eval.utils.sanitize_model_name``)."""
+    return re.sub(r"[\"<>:/|\\?*\[\]]+", "__", name)
+
+
+def check_output(path: Path) -> None:
+    """Check that runs can be written below `path`, without writing.
+
+    Raises:
+        InputError: when it is a file, lies below one, or may not be written.
+    """
+    nearest = next(p for p in (path, *path.absolute().parents) if p.exists())
+    if not nearest.is_dir():
+        raise InputError(f"--output_path {path}: {nearest} is a file; give a folder.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"--output_path {path}: {nearest} is not writable; give a folder you may write to.")
+
+
+def model_folder(output: Path, name: str, digest: str) -> Path:
+    """Return the folder of a model's runs; another checkpoint of the same name gets a folder with its digest.
+
+    Two checkpoints must never share a folder: whoever reads it would take one's runs for the other's.
+    """
+    folder = output / sanitized(name)
+    try:
+        latest = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        taken = latest["model"]["digest"] != digest
+    except (OSError, ValueError, KeyError, TypeError):
+        taken = False
+    return output / f"{sanitized(name)}-{digest.removeprefix('sha256:')[:8]}" if taken else folder
+
+
+def write(folder: Path, record: RunRecord, results: Mapping[str, Any], samples: Mapping[str, Sequence[Any]]) -> Path:
+    """Write a run, all or nothing: files are made aside, and the results file, which readers look for, comes last.
+
+    Returns:
+        The results file.
+
+    Raises:
+        InputError: when the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); give another --output_path.") from error
+    try:
+        names = [f"samples_{task}_{record.time}.jsonl" for task in samples]
+        for name, rows in zip(names, samples.values(), strict=True):
+            _write_durably(work / name, "".join(json_line(row) for row in rows))
+        _write_durably(work / f"run_{record.time}.json", record.model_dump_json(indent=2) + "\n")
+        _write_durably(work / f"results_{record.time}.json", to_json(results, indent=2) + "\n")
+        for name in [*names, f"run_{record.time}.json", f"results_{record.time}.json"]:
+            (work / name).rename(folder / name)
+        _point_to_latest(folder, f"run_{record.time}.json")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return folder / f"results_{record.time}.json"
+
+
+def _write_durably(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _point_to_latest(folder: Path, name: str) -> None:
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as work:
+        link = Path(work) / "run.json"
+        link.symlink_to(name)
+        link.replace(folder / "run.json")
+
+
+def to_json(value: Any, *, indent: int | None = None) -> str:
+    """Serialise as lm-eval does: numpy numbers as numbers, sets as lists, the rest as text."""
+    from lm_eval.utils import handle_non_serializable
+
+    return json.dumps(value, indent=indent, default=handle_non_serializable, ensure_ascii=False)
+
+
+def json_line(sample: Mapping[str, Any]) -> str:
+    """One line of a samples file, in the form lm-eval's `EvaluationTracker` gives it."""
+    from lm_eval.utils import sanitize_list
+
+    arguments = {
+        f"gen_args_{i}": {f"arg_{j}": value for j, value in enumerate(args)}
+        for i, args in enumerate(sample["arguments"])
+    }
+    changed = {
+        "resps": sanitize_list(sample["resps"]),
+        "filtered_resps": sanitize_list(sample["filtered_resps"]),
+        "arguments": arguments,
+        "target": str(sample["target"]),
+    }
+    return to_json({**sample, **changed}) + "\n"
+
+
+def read_record(path: Path) -> RunRecord:
+    """Read a ``run_<time>.json``, or the latest of a run folder.
+
+    Raises:
+        RecordError: when there is none, or it is damaged or of a later release.
+    """
+    file = path / "run.json" if path.is_dir() else path
+    try:
+        return RunRecord.model_validate_json(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecordError(f"{path}: no run.json; give a folder that `harness eval` wrote.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"{file}: cannot be read ({error}); check the file.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise RecordError(f"{file}: {where}: {first['msg']}; the file is damaged or of another release.") from None
