@@ -1,0 +1,135 @@
+"""One number over many tasks: the macro mean over domains, as it is and centred on chance, with its definition.
+
+The definition carries a version and is stored beside the number, because two numbers of different definitions must
+never be compared. Whoever changes a rule here counts the version up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.stats.samples import FloatArray, as_values
+
+AGGREGATE = "macro-chance-centred/1"
+"""Version 1: each task's value v becomes (v - chance) / (1 - chance); a domain is the plain mean of its tasks, the
+overall number the plain mean of the domains. No task is weighted by its size, none is clipped at 0."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DomainScore:
+    """One domain's means.
+
+    Attributes:
+        domain: Its name.
+        tasks: Number of tasks in it.
+        mean: Mean of the tasks' values.
+        mean_error: Standard error of `mean`; NaN if that of a task is.
+        centred: Mean of the chance-centred values: 0 is guessing, 1 is perfect, below 0 worse than guessing.
+        centred_error: Standard error of `centred`.
+    """
+
+    domain: str
+    tasks: int
+    mean: float
+    mean_error: float
+    centred: float
+    centred_error: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Aggregate:
+    """A model's overall number with the definition it was made by.
+
+    Attributes:
+        definition: `AGGREGATE` of the code that made it.
+        mean: Macro mean over domains of the tasks' values as they are.
+        mean_error: Standard error of `mean`.
+        centred: Macro mean over domains of the chance-centred values; the number that ranks.
+        centred_error: Standard error of `centred`.
+        domains: The domains, in order of first appearance.
+    """
+
+    definition: str
+    mean: float
+    mean_error: float
+    centred: float
+    centred_error: float
+    domains: tuple[DomainScore, ...]
+
+
+def aggregate(
+    values: npt.ArrayLike, standard_errors: npt.ArrayLike, domains: Sequence[str], chances: npt.ArrayLike
+) -> Aggregate:
+    """Aggregate one model's tasks.
+
+    The standard errors take tasks as independent: a domain of k tasks has sqrt(sum SE^2) / k. Chance is a known
+    constant, so centring divides an error by 1 - chance. The same weights serve a difference of two models: give the
+    differences, their errors, and zero chances after dividing both by 1 - chance.
+
+    Args:
+        values: One value a task, on a scale where 1 is perfect.
+        standard_errors: Of each value; NaN where unknown, which makes the errors above it NaN.
+        domains: Domain of each task.
+        chances: Value that guessing would reach, below 1; 0 for generation.
+
+    Raises:
+        ValueError: Lengths that differ, no tasks, NaN values, or a chance of 1 or more.
+    """
+    value = as_values(values)
+    weights = aggregate_weights(domains, chances)
+    error = np.asarray(standard_errors, dtype=np.float64)
+    chance = np.asarray(chances, dtype=np.float64)
+    if not value.shape == error.shape == weights.shape:
+        raise ValueError(
+            f"{value.size} values, {error.size} errors and {weights.size} domains; give one of each a task."
+        )
+    room = 1.0 - chance
+    scores = []
+    for domain in dict.fromkeys(domains):
+        members = np.array([name == domain for name in domains])
+        share = members / members.sum()
+        centred = (value - chance) / room
+        scores.append(
+            DomainScore(
+                domain=domain,
+                tasks=int(members.sum()),
+                mean=float(share @ value),
+                mean_error=_error_of_sum(share[members], error[members]),
+                centred=float(share @ centred),
+                centred_error=_error_of_sum(share[members], (error / room)[members]),
+            )
+        )
+    equal = np.full(len(scores), 1.0 / len(scores))
+    return Aggregate(
+        definition=AGGREGATE,
+        mean=float(np.mean([score.mean for score in scores])),
+        mean_error=_error_of_sum(equal, np.array([score.mean_error for score in scores])),
+        centred=float(np.mean([score.centred for score in scores])),
+        centred_error=_error_of_sum(equal, np.array([score.centred_error for score in scores])),
+        domains=tuple(scores),
+    )
+
+
+def aggregate_weights(domains: Sequence[str], chances: npt.ArrayLike) -> FloatArray:
+    """Weights w with which `Aggregate.centred` is sum w (value - chance): 1 / (domains x tasks in it x (1 - chance)).
+
+    Raises:
+        ValueError: Lengths that differ, no tasks, or a chance that is not in 0..1 (1 left out).
+    """
+    chance = as_values(chances, "chances")
+    if chance.size != len(domains):
+        raise ValueError(f"{len(domains)} domains and {chance.size} chances; give one of each a task.")
+    if not ((chance >= 0.0) & (chance < 1.0)).all():
+        raise ValueError(f"chances {chance.tolist()} must be at least 0 and below 1.")
+    counts = {domain: list(domains).count(domain) for domain in domains}
+    shares = np.array([1.0 / (len(counts) * counts[domain]) for domain in domains])
+    return shares / (1.0 - chance)
+
+
+def _error_of_sum(weights: FloatArray, errors: FloatArray) -> float:
+    return math.sqrt(float(((weights * errors) ** 2).sum()))

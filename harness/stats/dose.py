@@ -1,0 +1,109 @@
+"""Dose and response: how the mean moves with a numeric factor of training, such as the share of code.
+
+The unit is the training run, since the dose was given to runs; two arms without a number are in `seeds`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.stats.resampling import block_rows
+from harness.stats.samples import Clusters, FloatArray, as_values, describe, make_sample
+from harness.stats.samples import two_sided_quantile as two_sided
+from harness.stats.seeds import as_table
+
+# Up to 8 checkpoints, all orders of the doses are counted; beyond, they are drawn.
+_ENUMERATED_CHECKPOINTS = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DoseResponse:
+    """How the mean over items moves with a numeric factor of training, such as the share of code.
+
+    Attributes:
+        slope: Least squares, change of the mean for one unit of dose.
+        standard_error: Over training runs, from the scatter about the line; NaN with two checkpoints.
+        item_error: Clustered, over items: how much the slope hangs on these items.
+        low: Lower end of `slope` +- t(checkpoints - 2) `standard_error`; infinite with two checkpoints.
+        high: Upper end.
+        level: Coverage wanted.
+        p: Two-sided, by permuting the doses among the checkpoints.
+        exact: Whether all orders were counted (up to 8 checkpoints) or drawn.
+    """
+
+    slope: float
+    standard_error: float
+    item_error: float
+    low: float
+    high: float
+    level: float
+    p: float
+    exact: bool
+
+
+def dose_response(
+    doses: npt.ArrayLike,
+    values: npt.ArrayLike,
+    clusters: Clusters | None = None,
+    *,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> DoseResponse:
+    """Slope of the mean over a numeric factor, with a permutation test over checkpoints.
+
+    The unit that is permuted is the training run, since the dose was given to runs and not to items; the smallest
+    possible p is therefore one over the number of orders of the doses.
+
+    Args:
+        doses: Dose of each checkpoint, such as its share of code, shape (checkpoints,).
+        values: Values, shape (checkpoints, items).
+        clusters: One label an item, or None.
+        level: Coverage wanted.
+        resamples: Random orders beyond 8 checkpoints; p = (b + 1) / (m + 1).
+        seed: Of the random orders.
+
+    Raises:
+        ValueError: Fewer than two checkpoints, equal doses, lengths that differ, NaN, or an impossible level.
+    """
+    dose, table = as_values(doses, "doses"), as_table(values, "values")
+    if dose.size != table.shape[0]:
+        raise ValueError(f"{dose.size} doses for {table.shape[0]} checkpoints; give one dose a checkpoint.")
+    if np.ptp(dose) == 0.0:
+        raise ValueError(f"all doses are {dose[0]}; a slope needs at least two different doses.")
+    contrast = (dose - dose.mean()) / float(((dose - dose.mean()) ** 2).sum())
+    means = table.mean(axis=1)
+    slope = float(contrast @ means)
+    left_over = means - means.mean() - slope * (dose - dose.mean())
+    free = dose.size - 2
+    error = math.sqrt(float(left_over @ left_over) / free * float(contrast @ contrast)) if free else math.nan
+    half = two_sided(level, free) * error if free else math.inf
+    p, exact = _permuted_slope(contrast, means, resamples, seed)
+    return DoseResponse(
+        slope=slope,
+        standard_error=error,
+        item_error=describe(make_sample(contrast @ table, clusters)).standard_error,
+        low=slope - half,
+        high=slope + half,
+        level=level,
+        p=p,
+        exact=exact,
+    )
+
+
+def _permuted_slope(contrast: FloatArray, means: FloatArray, resamples: int, seed: int) -> tuple[float, bool]:
+    observed = abs(float(contrast @ means))
+    slack = 1e-9 * float(np.abs(contrast) @ np.abs(means - means.mean()))
+    if contrast.size <= _ENUMERATED_CHECKPOINTS:
+        orders = np.array(list(itertools.permutations(contrast)))
+        return float((np.abs(orders @ (means - means.mean())) >= observed - slack).mean()), True
+    rng, extreme = np.random.default_rng(seed), 0
+    for rows in block_rows(contrast.size, resamples):
+        orders = rng.permuted(np.tile(contrast, (rows, 1)), axis=1)
+        extreme += int((np.abs(orders @ (means - means.mean())) >= observed - slack).sum())
+    return (extreme + 1) / (resamples + 1), False

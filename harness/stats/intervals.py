@@ -1,0 +1,118 @@
+"""The interval of one model's mean on one task, by a fixed rule that the result names.
+
+| values | clusters | method |
+|---|---|---|
+| all 0 or 1 | none | Wilson's score interval |
+| all 0 or 1 | yes | Wilson's on the effective sample size, with a t-quantile |
+| other | either | bootstrap-t over clusters; Student's t where the resamples collapse |
+
+Differences of two models are in `paired`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.stats.proportions import wilson_interval
+from harness.stats.resampling import repeatable_counts
+from harness.stats.samples import Clusters, FloatArray, Sample, Values, describe, effective_size, make_sample
+from harness.stats.samples import two_sided_quantile as two_sided
+
+RESAMPLES = 10_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interval:
+    """Two ends and the method that gave them.
+
+    Attributes:
+        low: Lower end.
+        high: Upper end.
+        method: ``wilson``, ``wilson-effective``, ``bootstrap-t``, ``student-t``, ``no-spread`` (several clusters and
+            not the least spread: a point) or ``none`` (one cluster or one item that is not 0 or 1: nothing is known).
+    """
+
+    low: float
+    high: float
+    method: str
+
+
+def interval(
+    values: Values,
+    clusters: Clusters | None = None,
+    level: float = 0.95,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Interval of the mean of `values`.
+
+    Args:
+        values: One number an item.
+        clusters: One label an item, or None.
+        level: Coverage wanted, between 0 and 1.
+        resamples: For the bootstrap-t.
+        seed: For the bootstrap-t.
+
+    Raises:
+        ValueError: NaN, no items, labels of another length, or an impossible level.
+    """
+    sample = make_sample(values, clusters)
+    if sample.binary:
+        return _binary(sample, level)
+    return _continuous(sample, level, resamples=resamples, seed=seed)
+
+
+def _binary(sample: Sample, level: float) -> Interval:
+    """Wilson; under clustering on the effective size, as Dean and Pagano (2015, Journal of Survey Statistics and
+    Methodology 3) find best, with the quantile of Student's t for the error's degrees of freedom.
+    """
+    if not sample.clustered:
+        low, high = wilson_interval(sample.mean, sample.values.size, two_sided(level))
+        return Interval(low=float(low), high=float(high), method="wilson")
+    freedom = describe(sample).degrees_of_freedom
+    if freedom == 0.0:
+        return Interval(low=0.0, high=1.0, method="none")
+    low, high = wilson_interval(sample.mean, effective_size(sample), two_sided(level, freedom))
+    return Interval(low=float(low), high=float(high), method="wilson-effective")
+
+
+def _continuous(sample: Sample, level: float, *, resamples: int, seed: int) -> Interval:
+    estimate = describe(sample)
+    student = two_sided(level, estimate.degrees_of_freedom) if estimate.clusters > 1 else math.inf
+    if estimate.clusters == 1:
+        return Interval(low=-math.inf, high=math.inf, method="none")
+    mean, error = estimate.mean, estimate.standard_error
+    if not error > 1e-12 * float(np.abs(sample.values).max()):
+        return Interval(low=mean, high=mean, method="no-spread")
+    ratios = _studentised_means(sample, resamples, seed)
+    tails = [(1.0 - level) / 2.0, (1.0 + level) / 2.0]
+    # A plain order statistic, because interpolating next to an infinite ratio gives NaN.
+    lower, upper = np.quantile(ratios, tails, method="inverted_cdf")
+    if not (math.isfinite(lower) and math.isfinite(upper)):
+        return Interval(low=mean - student * error, high=mean + student * error, method="student-t")
+    return Interval(
+        low=min(mean, float(mean - upper * error)), high=max(mean, float(mean - lower * error)), method="bootstrap-t"
+    )
+
+
+def _studentised_means(sample: Sample, resamples: int, seed: int) -> FloatArray:
+    """(mean* - mean) / SE* of each resample of whole clusters (Efron and Tibshirani 1993, ch. 12.5).
+
+    SE* carries the factor G / (G - 1) for simplicity; it is constant over resamples of equal cluster sizes. A resample
+    without spread has an infinite ratio.
+    """
+    count, residuals, sizes = sample.totals.size, sample.residuals, sample.sizes
+    columns = np.stack([residuals, sizes, residuals**2, residuals * sizes, sizes**2], axis=1)
+    ratios = []
+    for counts in repeatable_counts(count, resamples, seed):
+        sums, items, squares, cross, size_squares = (counts @ columns).T
+        shift = sums / items
+        variance = (squares - 2.0 * shift * cross + shift**2 * size_squares) * count / (count - 1) / items**2
+        spread = variance > 1e-14 * squares / items**2
+        infinite = np.where(shift == 0.0, 0.0, np.copysign(np.inf, shift))
+        ratios.append(np.where(spread, shift / np.sqrt(np.where(spread, variance, 1.0)), infinite))
+    return np.concatenate(ratios)

@@ -1,0 +1,90 @@
+"""A one-sided test that B is not worse than A by a margin or more: "no negative transfer" as what it is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from scipy import stats as distributions
+
+from harness.stats.paired import both_binary, effective_counts, paired_values, score_freedom
+from harness.stats.proportions import paired_score, paired_score_interval
+from harness.stats.samples import Clusters, Sample, Values, describe, make_sample, two_sided_quantile
+
+Conclusion = Literal["non-inferior", "inferior", "inconclusive"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NonInferiority:
+    """Whether B may be called no worse than A.
+
+    Attributes:
+        margin: The loss from which on B would count as worse, above 0, in units of the values.
+        alpha: One-sided size of the test.
+        difference: Mean of B less mean of A.
+        p: One-sided, of "B is worse by the margin or more".
+        bound: One-sided lower bound of the difference at 1 - `alpha`; above -`margin` exactly when `p` < `alpha`.
+        conclusion: ``non-inferior``: `bound` lies above -`margin`. ``inferior``: even the one-sided upper bound lies
+            below -`margin`. ``inconclusive``: neither; not a proof of harm, nor of its absence.
+    """
+
+    margin: float
+    alpha: float
+    difference: float
+    p: float
+    bound: float
+    conclusion: Conclusion
+
+
+def non_inferiority(
+    a: Values, b: Values, *, margin: float, clusters: Clusters | None = None, alpha: float = 0.05
+) -> NonInferiority:
+    """Test that B is not worse than A by `margin` or more, on the same items.
+
+    0/1 answers: Tango's (1998) score test at the difference -margin, under clustering on the effective sample with a
+    t-quantile. Other values: Student's t of (difference + margin) / clustered standard error.
+
+    Raises:
+        ValueError: NaN, no items, lengths that differ, a margin of 0 or less, or an impossible alpha.
+    """
+    if not (margin > 0.0 and math.isfinite(margin)):
+        raise ValueError(f"margin is {margin}; give the loss that would count as harm, above 0, such as 0.02.")
+    if not 0.0 < alpha < 0.5:
+        raise ValueError(f"alpha is {alpha}; it must lie between 0 and 0.5.")
+    values_a, values_b = paired_values(a, b)
+    sample = make_sample(values_b - values_a, clusters)
+    p, low, high = (_score_test if both_binary(values_a, values_b) else _t_test)(sample, margin, alpha)
+    conclusion: Conclusion = "inconclusive"
+    if p < alpha:
+        conclusion = "non-inferior"
+    elif high < -margin:
+        conclusion = "inferior"
+    return NonInferiority(margin=margin, alpha=alpha, difference=sample.mean, p=p, bound=low, conclusion=conclusion)
+
+
+def _score_test(sample: Sample, margin: float, alpha: float) -> tuple[float, float, float]:
+    freedom = score_freedom(sample)
+    if freedom == 0.0:
+        return 1.0, -1.0, 1.0
+    if margin >= 1.0:
+        return 0.0, -1.0, 1.0
+    counts = effective_counts(sample)
+    low, high = paired_score_interval(*counts, two_sided_quantile(1.0 - 2.0 * alpha, freedom))
+    return _upper_tail(float(paired_score(*counts, -margin)), freedom), float(low), float(high)
+
+
+def _t_test(sample: Sample, margin: float, alpha: float) -> tuple[float, float, float]:
+    estimate = describe(sample)
+    if estimate.clusters < 2:
+        return 1.0, -math.inf, math.inf
+    freedom, error, surplus = estimate.degrees_of_freedom, estimate.standard_error, estimate.mean + margin
+    half = two_sided_quantile(1.0 - 2.0 * alpha, freedom) * error
+    ratio = surplus / error if error > 0.0 else math.copysign(math.inf, surplus)
+    return _upper_tail(ratio, freedom), estimate.mean - half, estimate.mean + half
+
+
+def _upper_tail(statistic: float, freedom: float) -> float:
+    if math.isinf(freedom):
+        return float(distributions.norm.sf(statistic))
+    return float(distributions.t.sf(statistic, freedom))

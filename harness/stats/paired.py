@@ -1,0 +1,180 @@
+"""Two models on the same items: the difference, its interval, its p-value, and what could have been found.
+
+| answers of both | interval | p |
+|---|---|---|
+| 0 or 1 | Tango's score interval; under clustering on the effective size | McNemar exact; clusters flip together |
+| other | Student's t with the clustered error | sign flip |
+
+Correcting over tasks is in `corrections`; a margin for harm in `noninferiority`; several seeds in `seeds`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.stats.permutation import sign_flip
+from harness.stats.power import minimum_detectable_effect, minimum_detectable_effect_binary
+from harness.stats.proportions import paired_score_interval
+from harness.stats.samples import Clusters, FloatArray, Sample, Values, as_values, describe, effective_size, make_sample
+from harness.stats.samples import two_sided_quantile as two_sided
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairedDifference:
+    """What one task says about B against A.
+
+    Attributes:
+        items: Items that both models answered.
+        clusters: Clusters of them; equals `items` when unclustered.
+        mean_a: Mean of A.
+        mean_b: Mean of B.
+        difference: `mean_b` - `mean_a`.
+        standard_error: Clustered, of the difference; NaN with fewer than two clusters.
+        degrees_of_freedom: Of `standard_error`.
+        low: Lower end of the interval of the difference.
+        high: Upper end.
+        level: Coverage wanted of the interval.
+        interval_method: ``tango``, ``tango-effective``, ``student-t``, ``no-spread`` or ``none``.
+        p: Two-sided, for decisions and corrections: the mid-p variant of `p_exact` (see docs/statistics.md).
+        p_exact: Two-sided, McNemar's exact or the sign-flip permutation p.
+        test: ``mcnemar``, ``convolution``, ``enumeration`` or ``monte-carlo``, as in `permutation.FlipTest`.
+        gained: Items on which B is better.
+        lost: Items on which A is better.
+        correlation: Of the two models' values over items; NaN where one of them does not vary.
+        minimum_detectable_effect: At 80% power and the size 1 - `level`; infinite where nothing could be found.
+    """
+
+    items: int
+    clusters: int
+    mean_a: float
+    mean_b: float
+    difference: float
+    standard_error: float
+    degrees_of_freedom: float
+    low: float
+    high: float
+    level: float
+    interval_method: str
+    p: float
+    p_exact: float
+    test: str
+    gained: int
+    lost: int
+    correlation: float
+    minimum_detectable_effect: float
+
+
+def compare_paired(
+    a: Values,
+    b: Values,
+    clusters: Clusters | None = None,
+    *,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> PairedDifference:
+    """Compare B with A on the same items, item by item.
+
+    Args:
+        a: A's value of each item, shape (items,).
+        b: B's value of each item, in the same order.
+        clusters: One label an item, or None.
+        level: Coverage of the interval.
+        resamples: Monte Carlo draws where no exact p is cheap.
+        seed: Of those draws.
+
+    Raises:
+        ValueError: NaN, no items, lengths that differ, or an impossible level.
+    """
+    values_a, values_b = paired_values(a, b)
+    sample = make_sample(values_b - values_a, clusters)
+    binary = both_binary(values_a, values_b)
+    estimate = describe(sample)
+    low, high, method = _interval(sample, binary, level)
+    test = sign_flip(sample.totals, resamples=resamples, seed=seed)
+    return PairedDifference(
+        items=estimate.items,
+        clusters=estimate.clusters,
+        mean_a=float(values_a.mean()),
+        mean_b=float(values_b.mean()),
+        difference=estimate.mean,
+        standard_error=estimate.standard_error,
+        degrees_of_freedom=estimate.degrees_of_freedom,
+        low=low,
+        high=high,
+        level=level,
+        interval_method=method,
+        p=test.p_mid,
+        p_exact=test.p_exact,
+        test=test.method,
+        gained=int((sample.values > 0.0).sum()),
+        lost=int((sample.values < 0.0).sum()),
+        correlation=_correlation(values_a, values_b),
+        minimum_detectable_effect=_detectable(sample, binary, 1.0 - level),
+    )
+
+
+def paired_values(a: Values, b: Values) -> tuple[FloatArray, FloatArray]:
+    """Both models' values as arrays of one length.
+
+    Raises:
+        ValueError: NaN, no items, or lengths that differ.
+    """
+    values_a, values_b = as_values(a, "a"), as_values(b, "b")
+    if values_a.size != values_b.size:
+        raise ValueError(f"a has {values_a.size} items and b {values_b.size}; give the items that both answered.")
+    return values_a, values_b
+
+
+def both_binary(values_a: FloatArray, values_b: FloatArray) -> bool:
+    """Whether all values of both models are 0 or 1."""
+    return bool(np.isin(values_a, (0.0, 1.0)).all() and np.isin(values_b, (0.0, 1.0)).all())
+
+
+def effective_counts(sample: Sample) -> tuple[float, float, float]:
+    """Gained, lost and all items of 0/1 differences, divided by the design effect (Rao and Scott 1992)."""
+    worth = effective_size(sample) / sample.values.size
+    gained, lost = float((sample.values > 0.0).sum()), float((sample.values < 0.0).sum())
+    return gained * worth, lost * worth, sample.values.size * worth
+
+
+def score_freedom(sample: Sample) -> float:
+    """Degrees of freedom of a test on 0/1 differences: the error's under clustering, else infinite."""
+    return describe(sample).degrees_of_freedom if sample.clustered else math.inf
+
+
+def _interval(sample: Sample, binary: bool, level: float) -> tuple[float, float, str]:
+    estimate = describe(sample)
+    if binary:
+        freedom = score_freedom(sample)
+        if freedom == 0.0:
+            return -1.0, 1.0, "none"
+        low, high = paired_score_interval(*effective_counts(sample), two_sided(level, freedom))
+        return float(low), float(high), "tango-effective" if sample.clustered else "tango"
+    if estimate.clusters < 2:
+        two_sided(level)
+        return -math.inf, math.inf, "none"
+    half = two_sided(level, estimate.degrees_of_freedom) * estimate.standard_error
+    return estimate.mean - half, estimate.mean + half, "student-t" if half > 0.0 else "no-spread"
+
+
+def _detectable(sample: Sample, binary: bool, alpha: float) -> float:
+    estimate = describe(sample)
+    if binary:
+        freedom = score_freedom(sample)
+        if freedom == 0.0:
+            return math.inf
+        discordant = float((sample.values != 0.0).mean())
+        return minimum_detectable_effect_binary(effective_size(sample), discordant, freedom, alpha=alpha)
+    if estimate.clusters < 2:
+        return math.inf
+    return minimum_detectable_effect(estimate.standard_error, estimate.degrees_of_freedom, alpha=alpha)
+
+
+def _correlation(values_a: FloatArray, values_b: FloatArray) -> float:
+    if np.ptp(values_a) == 0.0 or np.ptp(values_b) == 0.0:
+        return math.nan
+    return float(np.corrcoef(values_a, values_b)[0, 1])

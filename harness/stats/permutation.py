@@ -1,0 +1,97 @@
+"""The sign-flip test: if two models were the same, each cluster's difference could as well have the other sign.
+
+For unclustered 0/1 answers it is McNemar's exact test. Clusters flip together. Permuting training runs is in `seeds`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats as distributions
+
+from harness.stats.resampling import block_rows
+from harness.stats.samples import FloatArray
+
+# Up to this many clusters that differ, all 2^k sign patterns are counted.
+_ENUMERATED_CLUSTERS = 16
+# Above this sum of whole-number differences the exact distribution would be slower than resampling.
+_CONVOLVED_SUM = 100_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FlipTest:
+    """Two-sided p-values of one sign-flip test.
+
+    Attributes:
+        p_exact: Chance of a difference at least as large. Never too small, but too large where few values are possible.
+        p_mid: The same with half the chance of the very difference observed (Lancaster 1961); rejects nearer to the
+            stated share. Equal to `p_exact` for ``monte-carlo``.
+        method: ``mcnemar``, ``convolution`` (whole-number cluster sums), ``enumeration`` or ``monte-carlo``.
+    """
+
+    p_exact: float
+    p_mid: float
+    method: str
+
+
+def sign_flip(cluster_differences: FloatArray, *, resamples: int = 10_000, seed: int = 0) -> FlipTest:
+    """Two-sided sign-flip test of the sum of `cluster_differences`.
+
+    Exact wherever that is cheap: for whole numbers (sums of 0/1 answers) by convolution of binomials, for up to 16
+    clusters that differ by enumeration. Else Monte Carlo with p = (b + 1) / (m + 1) (Phipson and Smyth 2010).
+
+    Args:
+        cluster_differences: Sum of second minus first model within each cluster, shape (clusters,).
+        resamples: Monte Carlo draws m.
+        seed: Of the Monte Carlo draws.
+    """
+    magnitudes = np.abs(cluster_differences[cluster_differences != 0.0])
+    observed = abs(float(cluster_differences.sum()))
+    if magnitudes.size == 0:
+        return FlipTest(p_exact=1.0, p_mid=1.0, method="mcnemar")
+    whole = bool((magnitudes == np.round(magnitudes)).all())
+    if whole and magnitudes.sum() <= _CONVOLVED_SUM:
+        sums, chances = _whole_number_distribution(magnitudes.astype(np.intp))
+        method = "mcnemar" if magnitudes.max() == 1.0 else "convolution"
+    elif magnitudes.size <= _ENUMERATED_CLUSTERS:
+        sums, chances = _enumerated_distribution(magnitudes)
+        method = "enumeration"
+    else:
+        return _monte_carlo(magnitudes, observed, resamples, seed)
+    # Sums that differ only by rounding are the same sum.
+    slack = 1e-9 * float(magnitudes.sum())
+    above = float(chances[np.abs(sums) > observed + slack].sum())
+    at = float(chances[np.abs(np.abs(sums) - observed) <= slack].sum())
+    return FlipTest(p_exact=min(1.0, above + at), p_mid=min(1.0, above + at / 2.0), method=method)
+
+
+def _whole_number_distribution(
+    magnitudes: np.ndarray[tuple[int, ...], np.dtype[np.intp]],
+) -> tuple[FloatArray, FloatArray]:
+    """All sums of +-magnitudes and their chances: equal magnitudes form a binomial, different ones are convolved."""
+    chances: FloatArray = np.ones(1)
+    for magnitude, count in zip(*np.unique(magnitudes, return_counts=True), strict=True):
+        spaced = np.zeros(magnitude * count + 1)
+        spaced[::magnitude] = distributions.binom.pmf(np.arange(count + 1), count, 0.5)
+        chances = np.convolve(chances, spaced)
+    return 2.0 * np.arange(chances.size) - float(magnitudes.sum()), chances
+
+
+def _enumerated_distribution(magnitudes: FloatArray) -> tuple[FloatArray, FloatArray]:
+    patterns = np.array(list(itertools.product((-1.0, 1.0), repeat=magnitudes.size)))
+    return patterns @ magnitudes, np.full(len(patterns), 1.0 / len(patterns))
+
+
+def _monte_carlo(magnitudes: FloatArray, observed: float, resamples: int, seed: int) -> FlipTest:
+    rng = np.random.default_rng(seed)
+    total, extreme = float(magnitudes.sum()), 0
+    byte_count = -(-magnitudes.size // 8)
+    for rows in block_rows(magnitudes.size, resamples):
+        random_bytes = rng.integers(0, 256, size=(rows, byte_count), dtype=np.uint8)
+        heads = np.unpackbits(random_bytes, axis=1, count=magnitudes.size).astype(np.float64)
+        sums = 2.0 * (heads @ magnitudes) - total
+        extreme += int((np.abs(sums) >= observed - 1e-9 * total).sum())
+    p = (extreme + 1) / (resamples + 1)
+    return FlipTest(p_exact=p, p_mid=p, method="monte-carlo")

@@ -1,0 +1,96 @@
+"""What an evaluation could have found: minimum detectable effects and the number of items an effect needs."""
+
+from __future__ import annotations
+
+import math
+
+from harness.stats.samples import quantile
+
+ALPHA = 0.05
+POWER = 0.80
+
+
+def minimum_detectable_effect(
+    standard_error: float, degrees_of_freedom: float = math.inf, *, alpha: float = ALPHA, power: float = POWER
+) -> float:
+    """Smallest true difference that a two-sided test finds with the given power.
+
+        MDE = (t_{1 - alpha/2} + t_{power}) SE
+
+    (Bloom 1995, Evaluation Review 19; Miller, arXiv 2411.00640, eq. 10, where SE^2 = (w^2 + s_A^2/K_A + s_B^2/K_B) / n
+    and the quantiles are normal).
+
+    Raises:
+        ValueError: An impossible `alpha` or `power`.
+    """
+    reject, find = _quantiles(degrees_of_freedom, alpha, power)
+    return (reject + find) * standard_error
+
+
+def minimum_detectable_effect_binary(
+    items: float,
+    discordant_share: float,
+    degrees_of_freedom: float = math.inf,
+    *,
+    alpha: float = ALPHA,
+    power: float = POWER,
+) -> float:
+    """As `minimum_detectable_effect`, for right/wrong answers of two models to the same items.
+
+    The smallest d with n d^2 >= (z_{1 - alpha/2} sqrt(u) + z_{power} sqrt(u - d^2))^2 (Connor 1987, Biometrics 43),
+    where u is the share of items on which the models disagree. A difference of d needs at least that much disagreement,
+    so u = max(discordant_share, d): two models that agreed everywhere could still not show a difference of one item.
+
+    Args:
+        items: Number of items, or the effective number under clustering.
+        discordant_share: Share of items that exactly one model has right, 0..1.
+        degrees_of_freedom: For t instead of normal quantiles under clustering.
+        alpha: Two-sided size of the test.
+        power: Chance to find the effect.
+
+    Returns:
+        The effect, 0..1; infinity if even a difference of 1 would not be found.
+
+    Raises:
+        ValueError: An impossible share, `alpha` or `power`.
+    """
+    if not 0.0 <= discordant_share <= 1.0:
+        raise ValueError(f"discordant_share is {discordant_share}; it must lie between 0 and 1.")
+    reject, find = _quantiles(degrees_of_freedom, alpha, power)
+
+    def found(effect: float) -> bool:
+        disagreement = max(discordant_share, effect)
+        spread = max(disagreement - effect**2, 0.0)
+        return math.sqrt(items) * effect >= reject * math.sqrt(disagreement) + find * math.sqrt(spread)
+
+    missed, detected = 0.0, 1.0
+    if not found(detected):
+        return math.inf
+    for _ in range(54):
+        middle = (missed + detected) / 2.0
+        missed, detected = (missed, middle) if found(middle) else (middle, detected)
+    return detected
+
+
+def items_needed(effect: float, variance: float, *, alpha: float = ALPHA, power: float = POWER) -> int:
+    """Items that a paired comparison needs to find `effect`.
+
+        n = (z_{1 - alpha/2} + z_{power})^2 v / effect^2
+
+    (Miller, arXiv 2411.00640, eq. 9), with v the variance of one item's difference: w^2 + s_A^2/K_A + s_B^2/K_B.
+
+    Raises:
+        ValueError: A zero effect, a negative variance, or an impossible `alpha` or `power`.
+    """
+    if effect == 0.0 or variance < 0.0:
+        raise ValueError(
+            f"effect is {effect} and variance {variance}; give a non-zero effect, a variance of at least 0."
+        )
+    reject, find = _quantiles(math.inf, alpha, power)
+    return math.ceil((reject + find) ** 2 * variance / effect**2)
+
+
+def _quantiles(degrees_of_freedom: float, alpha: float, power: float) -> tuple[float, float]:
+    if not (0.0 < alpha < 1.0 and 0.0 < power < 1.0):
+        raise ValueError(f"alpha is {alpha} and power {power}; both must lie between 0 and 1.")
+    return quantile(1.0 - alpha / 2.0, degrees_of_freedom), quantile(power, degrees_of_freedom)
