@@ -5,7 +5,6 @@ For unclustered 0/1 answers it is McNemar's exact test. Clusters flip together. 
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,13 +74,16 @@ def _whole_number_distribution(
     for magnitude, count in zip(*np.unique(magnitudes, return_counts=True), strict=True):
         spaced = np.zeros(magnitude * count + 1)
         spaced[::magnitude] = distributions.binom.pmf(np.arange(count + 1), count, 0.5)
-        chances = np.convolve(chances, spaced)
-    return 2.0 * np.arange(chances.size) - float(magnitudes.sum()), chances
+        chances = np.convolve(chances, spaced).astype(np.float64)
+    sums: FloatArray = 2.0 * np.arange(chances.size) - float(magnitudes.sum())
+    return sums, chances
 
 
 def _enumerated_distribution(magnitudes: FloatArray) -> tuple[FloatArray, FloatArray]:
-    patterns = np.array(list(itertools.product((-1.0, 1.0), repeat=magnitudes.size)))
-    return patterns @ magnitudes, np.full(len(patterns), 1.0 / len(patterns))
+    patterns = np.arange(2**magnitudes.size)
+    heads = (patterns[:, None] >> np.arange(magnitudes.size)) & 1
+    sums: FloatArray = 2.0 * (heads @ magnitudes) - float(magnitudes.sum())
+    return sums, np.full(patterns.size, 1.0 / patterns.size)
 
 
 def _monte_carlo(magnitudes: FloatArray, observed: float, resamples: int, seed: int) -> FlipTest:

@@ -192,4 +192,5 @@ def _seed_draws(arm: FloatArray, variance: float, resamples: int, rng: np.random
     plain = float(deviations @ deviations) / arm.shape[0] ** 2
     scale = math.sqrt(variance / plain) if plain > 0.0 else 0.0
     blocks = [block @ deviations for block in bootstrap_counts(arm.shape[0], resamples, rng)]
-    return np.concatenate(blocks) * (scale / arm.shape[0])
+    draws: FloatArray = np.concatenate(blocks) * (scale / arm.shape[0])
+    return draws
