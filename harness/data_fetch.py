@@ -1,0 +1,152 @@
+"""Fetching data files into the cache: from a pinned public address or a pinned revision on the hub.
+
+A file appears in the cache whole and checked, or not at all. This module never replaces a file in the data folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from harness.data import DataFile, all_files, cached_data, check_digest, find, local_path
+from harness.errors import TaskError
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with the file's name, the bytes that have arrived, and the bytes in all when that is known."""
+
+CHUNK_BYTES = 1 << 16
+TIMEOUT_SECONDS = 20.0
+_unreachable: set[str] = set()  # hosts that did not answer in this process: asking once is enough for a whole suite
+
+
+def fetch(
+    names: Iterable[str], progress: Progress | None = None, *, folders: Iterable[Path] | None = None
+) -> dict[str, Path]:
+    """Bring data files to this machine; those already here are checked and left alone.
+
+    Args:
+        names: Names from the manifests.
+        progress: Told of every chunk.
+        folders: Where to look for manifests; the project's own tasks by default.
+
+    Returns:
+        Where each file lies.
+
+    Raises:
+        TaskError: an unknown name, a file that cannot be had or is not the pinned one.
+    """
+    files = all_files(folders)
+    wanted = {name: find(name, files) for name in names}
+    paths = {}
+    for name, file in wanted.items():
+        path = local_path(file) or fetch_file(name, file, progress)
+        check_digest(name, file, path)
+        paths[name] = path
+    return paths
+
+
+def fetch_file(name: str, file: DataFile, progress: Progress | None = None) -> Path:
+    """Fetch one file into the cache, whole and checked, and return its path there.
+
+    Raises:
+        TaskError: no source is known, it cannot be reached, or it does not give the pinned bytes.
+    """
+    target = cached_data() / file.path
+    remedy = f"run `harness tasks fetch {name}` where there is a network, or put {file.path} into HARNESS_DATA"
+    if file.url is None and file.hub is None:
+        raise TaskError(f"data file {name}: not here, and no address is known for it; put {file.path} into a folder "
+                        "and name that with --data_dir or HARNESS_DATA.")  # fmt: skip
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary_name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    os.close(handle)
+    temporary = Path(temporary_name)
+    try:
+        if file.url is not None:
+            digest = _from_url(name, file.url, temporary, progress, remedy)
+        else:
+            digest = _from_hub(name, file, temporary, progress, remedy)
+        if file.sha256 and digest not in file.sha256:
+            source = file.url or f"hub {file.hub}"
+            raise TaskError(f"data file {name}: {source} gives sha256 {digest}, pinned is {' or '.join(file.sha256)}; "
+                            f"upstream changed: {remedy}.")  # fmt: skip
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    if not file.sha256:
+        target.with_name(target.name + ".sha256").write_text(digest + "\n", encoding="utf-8")
+    return target
+
+
+def _from_url(name: str, url: str, target: Path, progress: Progress | None, remedy: str) -> str:
+    host = urlsplit(url).netloc
+    if host in _unreachable or (host and os.environ.get("HF_HUB_OFFLINE") == "1"):
+        raise TaskError(f"data file {name}: not here, and {host} cannot be reached; {remedy}.")
+    digest = hashlib.sha256()
+    arrived = 0
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as source, target.open("wb") as sink:  # noqa: S310 - the address is pinned in a manifest
+            length = source.headers.get("Content-Length")
+            total = int(length) if length else None
+            while chunk := source.read(CHUNK_BYTES):
+                sink.write(chunk)
+                digest.update(chunk)
+                arrived += len(chunk)
+                if progress is not None:
+                    progress(name, arrived, total)
+    except urllib.error.HTTPError as error:
+        raise TaskError(f"data file {name}: {url} answers {error.code} {error.reason}; {remedy}.") from None
+    except (urllib.error.URLError, OSError) as error:
+        _unreachable.add(host)
+        reason = getattr(error, "reason", error)
+        raise TaskError(f"data file {name}: not here, and {url} cannot be reached ({reason}); {remedy}.") from None
+    if total is not None and arrived != total:
+        raise TaskError(f"data file {name}: {url} broke off after {arrived} of {total} bytes; {remedy}.")
+    return digest.hexdigest()
+
+
+def _from_hub(name: str, file: DataFile, target: Path, progress: Progress | None, remedy: str) -> str:
+    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    assert file.hub is not None
+    repo, path, revision = file.hub.repo, file.hub.file, file.hub.revision
+    host = urlsplit(constants.ENDPOINT).hostname or ""
+    try:
+        try:
+            got = hf_hub_download(repo, path, repo_type="dataset", revision=revision, local_files_only=True)
+        except LocalEntryNotFoundError:
+            if host in _unreachable or not _resolves(host):  # the hub's own client retries for half a minute
+                raise
+            got = hf_hub_download(repo, path, repo_type="dataset", revision=revision)
+    except LocalEntryNotFoundError:
+        _unreachable.add(host)
+        raise TaskError(f"data file {name}: not here, and the hub cannot be reached; {remedy}.") from None
+    except (HfHubHTTPError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise TaskError(f"data file {name}: the hub does not give {repo} ({reason}); {remedy}.") from None
+    shutil.copyfile(got, target)
+    size = target.stat().st_size
+    if progress is not None:
+        progress(name, size, size)
+    with target.open("rb") as copied:
+        return hashlib.file_digest(copied, "sha256").hexdigest()
+
+
+def _resolves(host: str) -> bool:
+    try:
+        return bool(socket.getaddrinfo(host, None))
+    except OSError:
+        return False
+
+
+def forget_unreachable() -> None:
+    """Let hosts that did not answer be asked again."""
+    _unreachable.clear()
