@@ -1,0 +1,202 @@
+"""What encloses a worker: bubblewrap, Docker, Podman, or nothing at all when the user insists.
+
+A backend is a function that starts one worker; everything about programs and verdicts is elsewhere.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.errors import InputError
+from harness.sandbox import cgroups
+from harness.sandbox.programs import Limits
+
+log = logging.getLogger(__name__)
+
+VARIABLE = "HARNESS_SANDBOX"
+IMAGE_VARIABLE = "HARNESS_SANDBOX_IMAGE"
+INSIDE = Path(__file__).parent / "inside"
+NOBODY = "65534"
+SCRATCH = "/tmp"  # noqa: S108 - the sandbox's own, empty and of limited size
+# Processes of the sandbox itself: bubblewrap's first, the server, the tests'.
+OWN_PROCESSES = 3
+_names = itertools.count()
+
+
+class SandboxError(InputError):
+    """No sandbox can be had here, or the one that was asked for does not work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enclosure:
+    """A started worker and how to be rid of it."""
+
+    process: subprocess.Popen[bytes]
+    dismantle: Callable[[], None]
+    pass_processes: bool = field(default=True)
+
+
+def interpreter() -> str:
+    """The interpreter itself, not a virtual environment's link to it."""
+    return os.path.realpath(sys.executable)
+
+
+def server_command(python: str, inside: str, contained: bool) -> list[str]:
+    """Start the server with no site packages, no user folder, no byte code written, and one hash seed for all."""
+    start = (
+        f"import sys; sys.path.insert(0, {inside!r}); from inside import server; "
+        f"del sys.path[0]; server.main({contained})"
+    )
+    return [python, "-B", "-S", "-s", "-P", "-c", start]
+
+
+def bubblewrap_command(limits: Limits) -> list[str]:
+    """The command line of one worker: nothing to see but the interpreter, nothing to write but one small folder."""
+    python = interpreter()
+    libraries = {Path("/lib"), Path("/lib64"), Path("/usr/lib"), Path("/usr/lib64"), Path("/usr/local/lib")}
+    libraries |= {Path(sysconfig.get_path(name)).parent for name in ("stdlib", "platstdlib")}
+    command = [
+        *("bwrap", "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
+        *("--unshare-cgroup-try", "--disable-userns", "--uid", NOBODY, "--gid", NOBODY, "--hostname", "sandbox"),
+        *("--new-session", "--die-with-parent", "--clearenv", "--cap-drop", "ALL"),
+        *("--setenv", "HOME", SCRATCH, "--setenv", "PYTHONHASHSEED", "0", "--setenv", "LANG", "C.UTF-8"),
+    ]
+    for folder in sorted(libraries):
+        if folder.is_symlink():
+            command += ["--symlink", str(folder.readlink()), str(folder)]
+        elif folder.is_dir():
+            command += ["--ro-bind", str(folder), str(folder)]
+    command += ["--ro-bind", python, python, "--ro-bind", str(INSIDE), "/server/inside"]
+    command += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
+    command += ["--size", str(limits.file_mb << 20), "--tmpfs", SCRATCH, "--chdir", SCRATCH, "--remount-ro", "/", "--"]
+    return command + server_command(python, "/server", contained=True)
+
+
+def start_bubblewrap(limits: Limits) -> Enclosure:
+    """Start one worker in bubblewrap, in a control group where this user may make one."""
+    group = cgroups.create(limits)
+    command = bubblewrap_command(limits)
+    process = _start(group.enter(command) if group else command)
+    return Enclosure(process=process, dismantle=lambda: group.remove() if group else None)
+
+
+def container_command(engine: str, name: str, limits: Limits) -> list[str]:
+    """The same enclosure in Docker's or Podman's words; the image's Python must be of this interpreter's version."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    image = os.environ.get(IMAGE_VARIABLE, f"docker.io/library/python:{version}-slim")
+    memory = f"{limits.memory_mb + limits.file_mb + cgroups.SPARE_MB}m"
+    return [
+        *(engine, "run", "--rm", "--interactive", "--name", name, "--network", "none", "--read-only"),
+        *("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", f"{NOBODY}:{NOBODY}"),
+        *("--ipc", "private", "--pids-limit", str(limits.processes + OWN_PROCESSES)),
+        *("--memory", memory, "--memory-swap", memory),
+        *("--tmpfs", f"{SCRATCH}:rw,size={limits.file_mb}m,mode=1777", "--workdir", SCRATCH),
+        *("--env", f"HOME={SCRATCH}", "--env", "PYTHONHASHSEED=0", "--volume", f"{INSIDE}:/server/inside:ro", image),
+        *server_command(f"python{version}", "/server", contained=True),
+    ]
+
+
+def _start_container(engine: str, limits: Limits) -> Enclosure:
+    name = f"harness-sandbox-{os.getpid()}-{next(_names)}"
+    remove = [engine, "rm", "--force", name]
+    process = _start(container_command(engine, name, limits))
+
+    def dismantle() -> None:
+        subprocess.run(remove, capture_output=True, check=False)  # noqa: S603
+
+    return Enclosure(process=process, dismantle=dismantle, pass_processes=False)
+
+
+def start_docker(limits: Limits) -> Enclosure:
+    """Start one worker in a Docker container."""
+    return _start_container("docker", limits)
+
+
+def start_podman(limits: Limits) -> Enclosure:
+    """Start one worker in a Podman container."""
+    return _start_container("podman", limits)
+
+
+def start_unsafe(limits: Limits) -> Enclosure:  # noqa: ARG001 - every backend takes the limits
+    """Start one worker as a plain process of this user: only the limits of time and memory hold."""
+    scratch = tempfile.mkdtemp(prefix="harness-unsafe-")
+    environment = {"HOME": scratch, "PYTHONHASHSEED": "0", "LANG": "C.UTF-8"}
+    process = _start(
+        server_command(interpreter(), str(INSIDE.parent), contained=False), cwd=scratch, environment=environment
+    )
+    return Enclosure(
+        process=process,
+        dismantle=lambda: shutil.rmtree(scratch, ignore_errors=True),
+        pass_processes=False,
+    )
+
+
+def _start(
+    command: Sequence[str], *, cwd: str | None = None, environment: dict[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    pipe = subprocess.PIPE
+    return subprocess.Popen(  # noqa: S603 - the command is ours
+        command, stdin=pipe, stdout=pipe, stderr=pipe, cwd=cwd, env=environment, bufsize=0, start_new_session=True
+    )
+
+
+BACKENDS: dict[str, Callable[[Limits], Enclosure]] = {
+    "bubblewrap": start_bubblewrap,
+    "docker": start_docker,
+    "podman": start_podman,
+    "unsafe": start_unsafe,
+}
+ALLOWED = "auto, " + ", ".join(BACKENDS)
+REMEDY = (
+    "install bubblewrap (Debian: apt install bubblewrap), or set HARNESS_SANDBOX=docker or podman, or run the programs "
+    "unprotected with --unsafe_code allow"
+)
+
+
+def choose(name: str | None) -> str:
+    """Resolve a backend's name: the argument, else the environment's, else ``auto``, which is bubblewrap.
+
+    Raises:
+        SandboxError: The name is unknown, or what it names is not installed or does not work here.
+    """
+    name = name or os.environ.get(VARIABLE, "auto")
+    if name != "auto" and name not in BACKENDS:
+        raise SandboxError(f"{VARIABLE}={name!r}: allowed are {ALLOWED}")
+    if name == "auto":
+        name = "bubblewrap"
+    problem = _problem(name)
+    if problem:
+        raise SandboxError(f"cannot run untrusted programs with {name}: {problem}; {REMEDY}")
+    return name
+
+
+@functools.cache
+def _problem(name: str) -> str | None:
+    """Why `name` cannot be used here, in half a line; None when it can. Asked once a process."""
+    if name == "unsafe":
+        log.warning(
+            "model-written programs run UNPROTECTED: they can read and write your files, use the network and see your "
+            "processes; only CPU time, memory of a process and wall time are limited"
+        )
+        return None
+    if name == "bubblewrap":
+        return _try(["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "true"]) or cgroups.problem()
+    return _try([name, "info"])
+
+
+def _try(command: list[str]) -> str | None:
+    if shutil.which(command[0]) is None:
+        return f"{command[0]} is not installed"
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    return None if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it does not start"])[-1]

@@ -1,0 +1,103 @@
+"""A control group for each worker, where this user may make one: all its processes' memory together, and their number.
+
+Resource limits count each process for itself and do not bind the number of root's processes at all, so root needs a
+group. Both layouts are known: version 2, where the controllers are enabled below our own group, and version 1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.sandbox.programs import Limits
+
+SPARE_MB = 128  # for the server and the tests' process
+_ROOT = Path("/sys/fs/cgroup")
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One worker's control group: a folder for each hierarchy."""
+
+    folders: tuple[Path, ...]
+
+    def enter(self, command: list[str]) -> list[str]:
+        """Wrap `command` so that it joins the group before it starts."""
+        join = 'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs" || exit 1; shift; done; shift; exec "$@"'
+        return ["/bin/sh", "-c", join, "sh", *map(str, self.folders), "--", *command]
+
+    def remove(self) -> None:
+        """Remove the folders as soon as the kernel lets go of the last process."""
+        for folder in self.folders:
+            for _ in range(100):
+                try:
+                    folder.rmdir()
+                    break
+                except FileNotFoundError:
+                    break
+                except OSError:
+                    time.sleep(0.01)
+
+
+@functools.cache
+def parents() -> dict[str, Path]:
+    """Folders in which this process may make groups, by controller (``memory``, ``pids``)."""
+    found: dict[str, Path] = {}
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, names, path = line.split(":", 2)
+            for name in ("memory", "pids"):
+                folder = _ROOT / name / path.lstrip("/") if names else _ROOT / path.lstrip("/")
+                offered = name in names.split(",") if names else name in _words(folder / "cgroup.subtree_control")
+                if offered and _may_create(folder):
+                    found[name] = folder
+    return found
+
+
+def _words(file: Path) -> list[str]:
+    with contextlib.suppress(OSError):
+        return file.read_text().split()
+    return []
+
+
+def _may_create(folder: Path) -> bool:
+    probe = folder / f"harness-probe-{os.getpid()}"
+    try:
+        probe.mkdir()
+        probe.rmdir()
+    except OSError:
+        return False
+    return True
+
+
+def create(limits: Limits) -> Group | None:
+    """Make a group that holds one worker within `limits`; None where this user may not."""
+    name = f"harness-sandbox-{os.getpid()}-{next(_numbers)}"
+    memory = str((limits.memory_mb + limits.file_mb + SPARE_MB) << 20)
+    # Two more than inside: bubblewrap's outer process and its first.
+    values = {
+        "memory": {"memory.max": memory, "memory.limit_in_bytes": memory},
+        "pids": {"pids.max": str(limits.processes + 5)},
+    }
+    folders: set[Path] = set()
+    for controller, parent in parents().items():
+        folder = parent / name
+        folder.mkdir(exist_ok=True)
+        folders.add(folder)
+        for file, value in values[controller].items():
+            if (folder / file).exists():
+                (folder / file).write_text(value)
+    return Group(tuple(sorted(folders))) if folders else None
+
+
+def problem() -> str | None:
+    """Why the number of processes cannot be limited here; None when it can."""
+    if os.geteuid() == 0 and "pids" not in parents():
+        return "root's processes are not bound by resource limits and no control group may be made; use another user"
+    return None

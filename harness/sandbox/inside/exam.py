@@ -1,0 +1,277 @@
+"""The process that runs the tests: trusted text, with the solution behind a wire.
+
+The tests' expected values and comparisons live here alone. What the solution returns arrives as plain values, compared
+by Python's own types; an object of the solution's own class arrives as a `Remote`, which has methods but is never equal
+to a plain value.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import errno
+import importlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from . import solution, wire
+
+_BUILTINS = frozenset(dir(builtins))
+
+
+class SolutionLost(Exception):  # noqa: N818 - it is a signal, told as a verdict
+    """The solution's process is gone."""
+
+
+class Channel:
+    """Asks the solution's process and turns its answers into values or exceptions."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.classes: dict[int, Any] = {}
+
+    def ask(self, request: list[Any]) -> tuple[Any, Any]:
+        """Send one request; returns the reply's value and its arguments afterwards, both undecoded."""
+        try:
+            wire.send(self.descriptor, request)
+            reply = wire.receive(self.descriptor)
+        except wire.Closed:
+            raise SolutionLost from None
+        if reply[0] == "raised":
+            raise self.exception(reply[1], str(reply[2]))
+        return reply[1], reply[2]
+
+    def operate(self, name: str, *values: Any, **keywords: Any) -> Any:
+        """Do `name` on the other side; mutable arguments are afterwards what it made of them."""
+        sent = [wire.encode(value, export) for value in values]
+        named = [[key, wire.encode(value, export)] for key, value in keywords.items()]
+        result, after = self.ask([name, sent, named])
+        if after is not None:
+            for value, now in zip(values, after, strict=True):
+                update(value, wire.decode(now, self.revive))
+        return wire.decode(result, self.revive)
+
+    def revive(self, reference: list[Any]) -> Any:
+        """Turn a reference into a module, an exception class or a `Remote`."""
+        number, kind, name, base = reference
+        if kind == "module":
+            if str(name).partition(".")[0] not in sys.stdlib_module_names:
+                raise ValueError(f"module {name!r} is not of the standard library")
+            return importlib.import_module(name)
+        if kind == "class" and base is not None:
+            return self.exception_class(int(number), str(name), str(base))
+        return Remote(self, int(number), str(name))
+
+    def exception_class(self, number: int, name: str, base: str) -> Any:
+        """Return the builtin exception `name`, or a class here that stands for the solution's own."""
+        root = getattr(builtins, base, None)
+        safe = isinstance(root, type) and issubclass(root, Exception) and not issubclass(root, _ENDS_LOOPS)
+        parent: Any = root if safe else SolutionRaised
+        if parent.__name__ == name:
+            return parent
+        if number not in self.classes:
+            self.classes[number] = type(name, (parent,), {"number": number})
+        return self.classes[number]
+
+    def exception(self, reference: list[Any], text: str) -> BaseException:
+        """Build what is raised here for an exception there."""
+        kind = self.revive(reference)
+        try:
+            error = kind(text)
+        except Exception:
+            error = SolutionRaised(f"{reference[2]}: {text}")
+        error.from_solution = f"{reference[2]}: {text}" if text else str(reference[2])
+        return error  # type: ignore[no-any-return]
+
+
+class SolutionRaised(Exception):  # noqa: N818 - stands for whatever the solution raised
+    """Stands for an exception that must not be raised here as itself: SystemExit, StopIteration and their like."""
+
+
+# These would end a loop or a generator of the tests as if it had gone through.
+_ENDS_LOOPS = (StopIteration, StopAsyncIteration)
+
+
+class Remote:
+    """An object of the solution's own kind. Everything asked of it happens on the other side."""
+
+    def __init__(self, channel: Channel, number: int, name: str) -> None:
+        object.__setattr__(self, "_remote", (channel, number, name))
+
+    def _ask(self, operation: str, *values: Any, **keywords: Any) -> Any:
+        return self._remote[0].operate(operation, self, *values, **keywords)
+
+    def __call__(self, *values: Any, **keywords: Any) -> Any:
+        return self._ask("call", *values, **keywords)
+
+    def __getattr__(self, name: str) -> Any:
+        return self._ask("getattr", name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._ask("setattr", name, value)
+
+    def __delattr__(self, name: str) -> None:
+        self._ask("delattr", name)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._ask("getitem", key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._ask("setitem", key, value)
+
+    def __delitem__(self, key: Any) -> None:
+        self._ask("delitem", key)
+
+    def __iter__(self) -> Iterator[Any]:
+        iterator = self._ask("iter")
+        if not isinstance(iterator, Remote):
+            raise TypeError("the solution's __iter__ returned no iterator")
+        while True:
+            try:
+                value = next(iterator)
+            except StopIteration:
+                return
+            yield value
+
+    def __next__(self) -> Any:
+        try:
+            return self._ask("next")
+        except SolutionRaised as error:
+            if type(error).__name__ == "StopIteration":
+                raise StopIteration from None
+            raise
+
+    def __enter__(self) -> Any:
+        return self._ask("enter")
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
+        return bool(self._ask("exit", None, None, None))
+
+    def __len__(self) -> int:
+        return self._ask("len")  # type: ignore[no-any-return]
+
+    def __bool__(self) -> bool:
+        return self._ask("bool")  # type: ignore[no-any-return]
+
+    def __str__(self) -> str:
+        return self._ask("str")  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return self._ask("repr")  # type: ignore[no-any-return]
+
+    def __int__(self) -> int:
+        return self._ask("int")  # type: ignore[no-any-return]
+
+    def __float__(self) -> float:
+        return self._ask("float")  # type: ignore[no-any-return]
+
+    def __instancecheck__(self, value: Any) -> bool:
+        return isinstance(value, Remote) and bool(self._ask("isinstance", value))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Remote) and bool(self._ask("equal", other))
+
+    def __hash__(self) -> int:
+        return hash(self._remote[1])
+
+
+def export(value: Any) -> list[Any]:
+    """Name one of the solution's own objects to the solution. Raises: TypeError for an object of the tests."""
+    if type(value) is Remote:
+        return [value._remote[1]]  # noqa: SLF001 - the two belong together
+    if isinstance(value, type) and issubclass(value, Exception) and "number" in vars(value):
+        return [vars(value)["number"]]
+    raise TypeError(f"the tests hand the solution a {type(value).__name__}; only plain values can cross")
+
+
+def update(old: Any, new: Any) -> None:
+    """Make the tests' own container equal to what the solution made of its copy, in place and in depth."""
+    if type(old) is not type(new):
+        return
+    if isinstance(old, list):
+        for mine, theirs in zip(old, new, strict=False):
+            update(mine, theirs)
+        old[:] = [m if m == t else t for m, t in zip(old, new, strict=False)] + new[len(old) :]
+    elif isinstance(old, (dict, set)):
+        if old != new or list(old) != list(new):
+            old.clear()
+            old.update(new)
+    elif isinstance(old, bytearray):
+        old[:] = new
+
+
+class CountAssertions(ast.NodeTransformer):
+    """Put a note before every assertion, so that tests which never ran are not taken for tests which passed."""
+
+    def visit_Assert(self, node: ast.Assert) -> list[ast.stmt]:
+        """Return the assertion with its note before it."""
+        note = ast.parse(f"__assertion__({node.lineno})").body[0]
+        return [ast.copy_location(ast.fix_missing_locations(note), node), node]
+
+
+def names_wanted(tree: ast.Module) -> list[str]:
+    """Names that the tests read and do not make at their top level."""
+    made = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    read = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    return sorted(read - made)
+
+
+def prepare(channel: Channel, tests: str, setup: str, ran: list[int]) -> tuple[Any, dict[str, Any]]:
+    """Load the solution; returns the compiled tests and the names that they find.
+
+    A builtin's name is the solution's only when it defines none of the tests' other names: the function under test
+    may be called ``sum``, but no solution can replace the ``abs`` that its tests measure an error with.
+    """
+    tree = ast.parse(tests)
+    found, _ = channel.ask(["load", names_wanted(tree)])
+    own = {name for name in found if name not in _BUILTINS} or set(found)
+    space: dict[str, Any] = {"__name__": "tests", "__builtins__": builtins, "__assertion__": ran.append}
+    space |= {name: wire.decode(found[name], channel.revive) for name in own}
+    exec(compile(ast.Module(solution.imports_of(setup), []), "<setup>", "exec"), space)  # noqa: S102 - trusted text
+    body = ast.Module(CountAssertions().visit(tree).body, [])
+    return compile(ast.fix_missing_locations(body), "<tests>", "exec"), space
+
+
+def judge(channel: Channel, tests: str, setup: str) -> tuple[str, str]:
+    """Run the tests; returns status and detail, ``("lost", where)`` when the solution's process went away."""
+    ran: list[int] = []
+    where = "while the solution was loaded"
+    try:
+        code, space = prepare(channel, tests, setup, ran)
+        where = "while the tests ran"
+        exec(code, space)  # noqa: S102
+    except SolutionLost:
+        return "lost", where
+    except BaseException as error:
+        return explain(error, tests, ran, where)
+    return ("passed", "") if ran else ("error", "no assertion ran: the tests define some but call none, or hold none")
+
+
+def explain(error: BaseException, tests: str, ran: list[int], where: str) -> tuple[str, str]:
+    """Status and detail for an exception that ended the tests."""
+    theirs = getattr(error, "from_solution", None)
+    if isinstance(error, AssertionError) and theirs is None:
+        line = ran[-1] if ran else 0
+        source = tests.splitlines()[line - 1].strip() if line else ""
+        note = f": {error}" if str(error) else ""
+        return "failed", f"assertion {len(ran)} (line {line}): {source[:300]}{note[:300]}"
+    if isinstance(error, MemoryError):
+        return "killed", f"memory: MemoryError {where}"
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EFBIG) or "[Errno 28]" in str(theirs):
+        return "killed", f"file size: {theirs or error}"
+    what = theirs or f"{type(error).__name__}: {error}"
+    return "error", f"{what[:500]} ({where})"
+
+
+def serve(channel: int, report: int) -> None:
+    """Read the tests from standard input once the solution has read itself; send the verdict to `report`."""
+    try:
+        ready = wire.receive(channel)
+    except (wire.Closed, ValueError):
+        wire.send(report, {"status": "lost", "detail": "before the program was read", "drained": False})
+        return
+    assert ready == "read"
+    program = wire.receive(0)
+    status, detail = judge(Channel(channel), program["tests"], program["setup"])
+    wire.send(report, {"status": status, "detail": detail, "drained": True})

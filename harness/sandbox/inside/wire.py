@@ -1,0 +1,132 @@
+"""Frames of JSON over a file descriptor, and plain Python values as JSON.
+
+Only data crosses: builtin values and a closed list of value types of the standard library. Reading a frame never runs
+code that the other side chose, which is why this is no pickle. What is no plain value crosses as a reference that the
+other side cannot look into.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import struct
+from collections.abc import Callable
+from typing import Any
+
+MAX_FRAME_BYTES = 64 << 20
+
+
+class Closed(Exception):  # noqa: N818 - an end of file, not a defect
+    """The other side is gone."""
+
+
+def read_exactly(descriptor: int, size: int) -> bytes:
+    """Read `size` bytes. Raises: Closed at the end of the file."""
+    data = os.read(descriptor, size) if size else b""
+    while len(data) < size:
+        more = os.read(descriptor, size - len(data))
+        if not more:
+            raise Closed
+        data += more
+    return data
+
+
+def send(descriptor: int, message: object) -> None:
+    """Write one frame: four bytes of length, then JSON. Raises: Closed when nobody reads any more."""
+    body = json.dumps(message).encode()
+    data = struct.pack(">I", len(body)) + body
+    try:
+        written = os.write(descriptor, data)
+        while written < len(data):
+            written += os.write(descriptor, data[written:])
+    except (BrokenPipeError, ConnectionResetError):
+        raise Closed from None
+
+
+def receive(descriptor: int) -> Any:
+    """Read one frame. Raises: Closed, or ValueError when it is too long or no JSON."""
+    try:
+        head = os.read(descriptor, 4)
+        if not head:
+            raise Closed
+        head += read_exactly(descriptor, 4 - len(head))
+        (size,) = struct.unpack(">I", head)
+        if size > MAX_FRAME_BYTES:
+            raise ValueError(f"a value of {size} bytes is larger than the {MAX_FRAME_BYTES} that may cross")
+        return json.loads(read_exactly(descriptor, size))
+    except ConnectionResetError:
+        raise Closed from None
+
+
+# Value types of the standard library that cross by value: how each is taken apart; its class puts it together again.
+_APART: dict[str, Callable[[Any], list[Any]]] = {
+    "collections.Counter": lambda v: [dict(v)],
+    "collections.OrderedDict": lambda v: [list(v.items())],
+    "collections.defaultdict": lambda v: [None, dict(v)],
+    "collections.deque": lambda v: [list(v), v.maxlen],
+    "datetime.date": lambda v: [v.year, v.month, v.day],
+    "datetime.time": lambda v: [v.hour, v.minute, v.second, v.microsecond],
+    "datetime.datetime": lambda v: [v.year, v.month, v.day, v.hour, v.minute, v.second, v.microsecond],
+    "datetime.timedelta": lambda v: [v.days, v.seconds, v.microseconds],
+    "decimal.Decimal": lambda v: [str(v)],
+    "fractions.Fraction": lambda v: [v.numerator, v.denominator],
+    "array.array": lambda v: [v.typecode, v.tolist()],
+    "builtins.complex": lambda v: [v.real, v.imag],
+    "builtins.range": lambda v: [v.start, v.stop, v.step],
+}
+_SCALARS = (bool, int, float, str)
+_BASES: tuple[Any, ...] = (int, float, str, bytes, list, tuple, set, frozenset, dict)
+_SEQUENCES: dict[str, Callable[[list[Any]], Any]] = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
+
+
+def encode(value: Any, export: Callable[[Any], Any]) -> Any:
+    """Turn `value` into what JSON can say; `export` names what is no plain value.
+
+    Instances of subclasses of builtin types (an IntEnum, a named tuple) cross as their builtin part, so that no
+    method of theirs takes part in a comparison on the other side.
+    """
+    kind = type(value)
+    if value is None or kind in _SCALARS:
+        return value
+    if kind.__name__ in _SEQUENCES and kind.__module__ == "builtins":
+        return [kind.__name__, [encode(item, export) for item in value]]
+    if kind is dict:
+        return ["dict", [[encode(k, export), encode(v, export)] for k, v in value.items()]]
+    if kind in (bytes, bytearray):
+        return [kind.__name__, value.hex()]
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    if name in _APART and getattr(value, "tzinfo", None) is None:
+        return ["make", name, [encode(part, export) for part in _APART[name](value)]]
+    for base in _BASES:
+        if isinstance(value, base) and not _has_methods_of_its_own(kind, base):
+            return encode(base(value), export)
+    return ["ref", export(value)]
+
+
+def _has_methods_of_its_own(kind: type, base: type) -> bool:
+    """Whether a mutable container is more than its builtin part, such as a cache that is a dict with methods."""
+    return base in (list, dict, set) and any(not name.startswith("_") for name in set(dir(kind)) - set(dir(base)))
+
+
+def decode(data: Any, revive: Callable[[Any], Any]) -> Any:
+    """Undo `encode`; `revive` turns a reference into what stands for it here. Raises: ValueError if malformed."""
+    if not isinstance(data, list):
+        if data is None or type(data) in _SCALARS:
+            return data
+        raise ValueError("malformed value")
+    tag = data[0]
+    if tag in _SEQUENCES:
+        return _SEQUENCES[tag]([decode(item, revive) for item in data[1]])
+    if tag == "dict":
+        return {decode(k, revive): decode(v, revive) for k, v in data[1]}
+    if tag == "bytes":
+        return bytes.fromhex(data[1])
+    if tag == "bytearray":
+        return bytearray.fromhex(data[1])
+    if tag == "make" and data[1] in _APART:
+        module, _, name = data[1].rpartition(".")
+        return getattr(importlib.import_module(module), name)(*[decode(part, revive) for part in data[2]])
+    if tag == "ref":
+        return revive(data[1])
+    raise ValueError("malformed value")

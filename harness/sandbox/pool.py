@@ -1,0 +1,245 @@
+"""A warm pool of workers: the whole batch in parallel, results in order, a damaged worker replaced.
+
+One thread looks after all workers; each has at most one program in hand.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import selectors
+import struct
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from harness.sandbox import backends, calibration
+from harness.sandbox.programs import Limits, Program, Verdict
+
+log = logging.getLogger(__name__)
+
+# The server ends a program at its limit; one that does not answer this much later is ended from outside.
+GRACE_SECONDS = 0.5
+START_SECONDS = 60.0
+
+
+def frame(message: object) -> bytes:
+    """One message as the server reads it; see `harness.sandbox.inside.wire`."""
+    body = json.dumps(message).encode()
+    return struct.pack(">I", len(body)) + body
+
+
+class Worker:
+    """One enclosed fork server."""
+
+    def __init__(self, backend: str, limits: Limits) -> None:
+        """Start it; it is ready when its first message has come. `limits` are those of this machine, scaled."""
+        self.enclosure = backends.BACKENDS[backend](limits)
+        self.limits = limits
+        processes = limits.processes + backends.OWN_PROCESSES if self.enclosure.pass_processes else 0
+        self.header = frame(asdict(limits) | {"processes": processes})
+        self.received = bytearray()
+        self.index: int | None = None
+        self.ready = False
+        self.began = time.monotonic()
+
+    def fileno(self) -> int:
+        """The descriptor that its messages come from."""
+        assert self.enclosure.process.stdout is not None
+        return self.enclosure.process.stdout.fileno()
+
+    def give(self, index: int, program: Program) -> None:
+        """Hand over one program."""
+        self.index, self.began = index, time.monotonic()
+        untrusted = frame({"solution": program.solution, "setup": program.setup})
+        trusted = frame({"tests": program.tests, "setup": program.setup})
+        data = memoryview(self.header + untrusted + trusted)
+        assert self.enclosure.process.stdin is not None
+        descriptor = self.enclosure.process.stdin.fileno()
+        try:
+            while data:
+                data = data[os.write(descriptor, data) :]
+        except BrokenPipeError:
+            pass  # its end shows when it is read
+
+    @property
+    def deadline(self) -> float:
+        """When it must have answered, on the monotonic clock."""
+        return self.began + (self.limits.wall_seconds + GRACE_SECONDS if self.ready else START_SECONDS)
+
+    def messages(self) -> list[Any] | None:
+        """Complete messages that have come; None when it has ended."""
+        data = os.read(self.fileno(), 1 << 16)
+        if not data:
+            return None
+        self.received += data
+        found = []
+        while len(self.received) >= 4:
+            (size,) = struct.unpack(">I", self.received[:4])
+            if len(self.received) < 4 + size:
+                break
+            found.append(json.loads(bytes(self.received[4 : 4 + size])))
+            del self.received[: 4 + size]
+        return found
+
+    def close(self) -> str:
+        """End it and all in it; returns what it wrote to its standard error."""
+        process = self.enclosure.process
+        process.kill()
+        _, errors = process.communicate()
+        self.enclosure.dismantle()
+        return errors.decode(errors="replace").strip()
+
+
+class Pool:
+    """Workers of one backend under one set of limits, kept warm from batch to batch."""
+
+    def __init__(self, backend: str, limits: Limits) -> None:
+        """No worker is started before the first batch. `limits` are those of this machine, scaled."""
+        self.backend, self.limits = backend, limits
+        self.workers: list[Worker] = []
+
+    def run(
+        self, programs: Sequence[Program], workers: int, progress: Callable[[int], None] | None = None
+    ) -> list[Verdict]:
+        """Run the batch; see `harness.sandbox.run_programs`."""
+        verdicts: dict[int, Verdict] = {}
+        todo = iter(range(len(programs)))
+        try:
+            with selectors.DefaultSelector() as selector:
+                self._recruit(min(workers, len(programs)), selector)
+                for worker in self.workers:
+                    self._next(worker, todo, programs)
+                while len(verdicts) < len(programs):
+                    before = len(verdicts)
+                    for worker in self._turn(selector, verdicts):
+                        self._next(worker, todo, programs)
+                    if progress and len(verdicts) > before:
+                        progress(len(verdicts))
+        except BaseException:
+            self.close()  # a worker may have a program in hand
+            raise
+        return [verdicts[index] for index in range(len(programs))]
+
+    def close(self) -> None:
+        """End all workers."""
+        while self.workers:
+            self.workers.pop().close()
+
+    def _recruit(self, count: int, selector: selectors.BaseSelector) -> None:
+        while len(self.workers) > count:
+            self.workers.pop().close()
+        while len(self.workers) < count:
+            self.workers.append(Worker(self.backend, self.limits))
+        for worker in self.workers:
+            selector.register(worker, selectors.EVENT_READ, worker)
+
+    def _next(self, worker: Worker, todo: Any, programs: Sequence[Program]) -> None:
+        if worker.ready and worker.index is None:
+            index = next(todo, None)
+            if index is not None:
+                worker.give(index, programs[index])
+
+    def _turn(self, selector: selectors.BaseSelector, verdicts: dict[int, Verdict]) -> list[Worker]:
+        """Wait for messages, ends and deadlines once; returns the workers that may have become free."""
+        busy = [worker for worker in self.workers if worker.index is not None or not worker.ready]
+        timeout = max(0.0, min(worker.deadline for worker in busy) - time.monotonic())
+        free = []
+        for key, _ in selector.select(timeout):
+            worker: Worker = key.data
+            messages = worker.messages()
+            if messages is None:
+                free.append(self._replace(worker, selector, verdicts, "the program brought its sandbox down"))
+                continue
+            usable = [self._receive(worker, message, verdicts) for message in messages]
+            free.append(worker if all(usable) else self._replace(worker, selector, verdicts, "retired"))
+        now = time.monotonic()
+        busy = [worker for worker in self.workers if worker.index is not None or not worker.ready]
+        late = [worker for worker in busy if worker.deadline <= now]
+        why = "the sandbox did not answer in time"
+        return free + [self._replace(worker, selector, verdicts, why) for worker in late]
+
+    def _receive(self, worker: Worker, message: Any, verdicts: dict[int, Verdict]) -> bool:
+        """Take one message; returns whether the worker may go on."""
+        if "ready" in message:
+            worker.ready = True
+            if not message["alone"]:
+                log.warning("no process namespace can be had: a program can also kill every process of this user")
+            return True
+        assert worker.index is not None
+        reusable: bool = message.pop("reusable")
+        verdicts[worker.index] = Verdict(**message)
+        worker.index = None
+        return reusable
+
+    def _replace(
+        self, worker: Worker, selector: selectors.BaseSelector, verdicts: dict[int, Verdict], why: str
+    ) -> Worker:
+        """Put a new worker in the place of one that ended or must; its program, if any, was killed."""
+        selector.unregister(worker)
+        errors = worker.close()
+        if not worker.ready:
+            raise backends.SandboxError(f"{self.backend} does not start: {errors or why}; {backends.REMEDY}")
+        if worker.index is not None:
+            spent = time.monotonic() - worker.began
+            verdicts[worker.index] = Verdict("killed", why, 0.0, spent)
+        fresh = Worker(self.backend, self.limits)
+        self.workers[self.workers.index(worker)] = fresh
+        selector.register(fresh, selectors.EVENT_READ, fresh)
+        return fresh
+
+
+_lock = threading.Lock()
+_idle: dict[tuple[int, str, Limits], Pool] = {}
+
+
+def run_programs(
+    programs: Sequence[Program],
+    *,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+    workers: int | None = None,
+    backend: str | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> list[Verdict]:
+    """Run all programs in parallel, each in a sandbox, and say how each ended, in the order given.
+
+    Args:
+        programs: What to run.
+        limits: What each may use; its times are stretched on a machine slower than the reference.
+        workers: How many run at a time; default: the CPUs that this process may use.
+        backend: ``auto``, ``bubblewrap``, ``docker``, ``podman`` or ``unsafe``; default: HARNESS_SANDBOX, else auto.
+        progress: Called with the number of programs that are done.
+
+    Raises:
+        SandboxError: No sandbox can be had, or it does not start; nothing has been run outside one.
+    """
+    name = backends.choose(backend)
+    if not programs:
+        return []
+    factor = calibration.slowdown()
+    scaled = replace(limits, cpu_seconds=limits.cpu_seconds * factor, wall_seconds=limits.wall_seconds * factor)
+    key = (os.getpid(), name, scaled)
+    with _lock:
+        pool = _idle.pop(key, None) or Pool(name, scaled)
+    verdicts = pool.run(programs, workers or len(os.sched_getaffinity(0)), progress)
+    with _lock:
+        spare = [other for other_key, other in _idle.items() if other_key[0] == os.getpid()]
+        _idle.clear()
+        _idle[key] = pool
+    for other in spare:
+        other.close()
+    return verdicts
+
+
+@atexit.register
+def close_idle() -> None:
+    """End the workers that wait for another batch."""
+    with _lock:
+        pools = [pool for key, pool in _idle.items() if key[0] == os.getpid()]
+        _idle.clear()
+    for pool in pools:
+        pool.close()
