@@ -71,7 +71,7 @@ def _score_test(sample: Sample, margin: float, alpha: float) -> tuple[float, flo
         return 0.0, -1.0, 1.0
     counts = effective_counts(sample)
     low, high = paired_score_interval(*counts, two_sided_quantile(1.0 - 2.0 * alpha, freedom))
-    return _upper_tail(float(paired_score(*counts, -margin)), freedom), float(low), float(high)
+    return _upper_tail(paired_score(*counts, -margin), freedom), low, high
 
 
 def _t_test(sample: Sample, margin: float, alpha: float) -> tuple[float, float, float]:

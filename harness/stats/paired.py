@@ -153,7 +153,7 @@ def _interval(sample: Sample, binary: bool, level: float) -> tuple[float, float,
         if freedom == 0.0:
             return -1.0, 1.0, "none"
         low, high = paired_score_interval(*effective_counts(sample), two_sided(level, freedom))
-        return float(low), float(high), "tango-effective" if sample.clustered else "tango"
+        return low, high, "tango-effective" if sample.clustered else "tango"
     if estimate.clusters < 2:
         two_sided(level)
         return -math.inf, math.inf, "none"

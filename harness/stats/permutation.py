@@ -75,7 +75,7 @@ def _whole_number_distribution(
         spaced = np.zeros(magnitude * count + 1)
         spaced[::magnitude] = distributions.binom.pmf(np.arange(count + 1), count, 0.5)
         chances = np.convolve(chances, spaced).astype(np.float64)
-    sums: FloatArray = 2.0 * np.arange(chances.size) - float(magnitudes.sum())
+    sums: FloatArray = 2.0 * np.arange(chances.size, dtype=np.float64) - float(magnitudes.sum())
     return sums, chances
 
 

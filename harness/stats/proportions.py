@@ -1,18 +1,17 @@
 """Score intervals for shares: Wilson's for one, Tango's for the difference of two on the same items.
 
-Formulas only, vectorised over numpy arrays and open to effective (fractional) counts; which to use is decided in
-`intervals` and `paired`.
+Formulas only, open to effective (fractional) counts; which to use is decided in `intervals` and `paired`.
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
+from scipy import optimize
 
 from harness.stats.samples import FloatArray
-
-# Halvings of an interval of length 2 until it is shorter than the rounding of a double near 1.
-_BISECTIONS = 54
 
 
 def wilson_interval(
@@ -40,7 +39,7 @@ def wilson_interval(
     return np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
 
 
-def paired_score(gained: npt.ArrayLike, lost: npt.ArrayLike, items: npt.ArrayLike, null: npt.ArrayLike) -> FloatArray:
+def paired_score(gained: float, lost: float, items: float, null: float) -> float:
     """Tango's (1998, Statistics in Medicine 17) score statistic of a paired difference of shares against `null`.
 
     z = (gained - lost - n d0) / sqrt(n (2 q + d0 (1 - d0))), where q is the most likely chance of a lost item when the
@@ -48,7 +47,7 @@ def paired_score(gained: npt.ArrayLike, lost: npt.ArrayLike, items: npt.ArrayLik
     At d0 = 0 it is McNemar's statistic (gained - lost) / sqrt(gained + lost).
 
     Args:
-        gained: Items that only the second model has right.
+        gained: Items that only the second model has right; may be an effective count.
         lost: Items that only the first model has right.
         items: All items, the agreed ones too.
         null: The difference d0 under test, -1..1.
@@ -56,41 +55,47 @@ def paired_score(gained: npt.ArrayLike, lost: npt.ArrayLike, items: npt.ArrayLik
     Returns:
         The statistic; positive when the observed difference lies above `null`; 0 where nothing contradicts it.
     """
-    b, c, n, d = np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in (gained, lost, items, null)))
-    linear = (2.0 * n - b + c) * d - b - c
-    constant = -c * d * (1.0 - d)
-    chance_lost = (np.sqrt(np.maximum(linear**2 - 8.0 * n * constant, 0.0)) - linear) / (4.0 * n)
-    variance = n * (2.0 * chance_lost + d * (1.0 - d))
-    surplus = b - c - n * d
-    certain = np.where(np.abs(surplus) < 1e-9 * n, 0.0, np.copysign(np.inf, surplus))
-    return np.where(variance > 1e-12 * n, surplus / np.sqrt(np.maximum(variance, 1e-300)), certain)
+    surplus = gained - lost - items * null
+    variance = _null_variance(gained, lost, items, null)
+    if variance > 1e-12 * items:
+        return surplus / math.sqrt(variance)
+    return 0.0 if abs(surplus) < 1e-9 * items else math.copysign(math.inf, surplus)
 
 
-def paired_score_interval(
-    gained: npt.ArrayLike, lost: npt.ArrayLike, items: npt.ArrayLike, quantile: npt.ArrayLike
-) -> tuple[FloatArray, FloatArray]:
-    """Tango's (1998) score interval of a paired difference of shares, by bisection.
+def paired_score_interval(gained: float, lost: float, items: float, quantile: float) -> tuple[float, float]:
+    """Tango's (1998) score interval of a paired difference of shares: the nulls that `paired_score` does not reject.
 
-    The set of differences that `paired_score` does not reject; it keeps a width when the models agree on every item.
+    It keeps a width when the models agree on every item.
 
     Args:
-        gained: Items that only the second model has right; may be effective counts.
+        gained: Items that only the second model has right; may be an effective count.
         lost: Items that only the first model has right.
         items: All items.
         quantile: Two-sided normal or t quantile.
 
     Returns:
-        Lower and upper ends of second minus first, of the broadcast shape.
+        Lower and upper end of second minus first.
     """
-    b, c, n, q = np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in (gained, lost, items, quantile)))
-    return -_upper_end(c, b, n, q), _upper_end(b, c, n, q)
+    return -_upper_end(lost, gained, items, quantile), _upper_end(gained, lost, items, quantile)
 
 
-def _upper_end(gained: FloatArray, lost: FloatArray, items: FloatArray, quantile: FloatArray) -> FloatArray:
-    inside = (gained - lost) / items
-    outside = np.ones_like(inside)
-    for _ in range(_BISECTIONS):
-        middle = (inside + outside) / 2.0
-        rejected = paired_score(gained, lost, items, middle) < -quantile
-        inside, outside = np.where(rejected, inside, middle), np.where(rejected, middle, outside)
-    return inside
+def _null_variance(gained: float, lost: float, items: float, null: float) -> float:
+    linear = (2.0 * items - gained + lost) * null - gained - lost
+    constant = -lost * null * (1.0 - null)
+    chance_lost = (math.sqrt(max(linear**2 - 8.0 * items * constant, 0.0)) - linear) / (4.0 * items)
+    return items * (2.0 * chance_lost + null * (1.0 - null))
+
+
+def _upper_end(gained: float, lost: float, items: float, quantile: float) -> float:
+    """The null above the observed difference where surplus^2 = quantile^2 variance."""
+    observed = (gained - lost) / items
+
+    def excess(null: float) -> float:
+        surplus = gained - lost - items * null
+        return surplus**2 - quantile**2 * _null_variance(gained, lost, items, null)
+
+    # A hair above the observed difference, since models that agree everywhere have a second root right there.
+    start = observed + 1e-12
+    if start >= 1.0 or excess(start) >= 0.0:
+        return min(observed, 1.0)
+    return float(optimize.brentq(excess, start, 1.0, xtol=1e-15))
