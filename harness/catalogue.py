@@ -196,6 +196,10 @@ class Catalogue:
             group_map |= loaded.get("group_map", {})
         return LoadedTasks(tasks=tasks, groups=groups, group_map=group_map)
 
+    def lm_eval_names(self) -> list[str]:
+        """Return the names of lm-eval's own tasks, groups and tags; takes seconds."""
+        return [str(name) for name in self._full_manager().all_tasks if name not in self.entries]
+
     def _resolve(self, names: Sequence[str]) -> list[str]:
         wanted: list[str] = []
         for name in names:

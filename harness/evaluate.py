@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BOOTSTRAP_ITERATIONS = 1000
+MAX_RESTARTS = 1
 
 
 class Progress(Protocol):
@@ -42,12 +43,14 @@ class Outcome:
     Attributes:
         answers: By request.
         failures: By request; none of these is in `answers`.
+        from_journal: How many distinct requests the journal answered.
         engine: The engine's description; None when the journal knew every answer and no engine was opened.
         restarts: How often the engine died and was opened again.
     """
 
     answers: Mapping[Request, Answer]
     failures: Mapping[Request, Failure] = field(default_factory=dict)
+    from_journal: int = 0
     engine: Mapping[str, Any] | None = None
     restarts: int = 0
 
@@ -73,25 +76,25 @@ def answer(
         progress.start(total=len(distinct), known=len(known))
     failures: dict[Request, Failure] = {}
     engine: Mapping[str, Any] | None = None
-    for restarts in range(2):
-        if not rest:
-            return Outcome(answers=answers, failures=failures, engine=engine, restarts=max(restarts - 1, 0))
+    restarts = 0
+    while rest:
         scorer = open_scorer()
         engine = scorer.description
         try:
             _run(scorer, rest, journal, answers, failures, progress)
+            break
         except EngineDied as death:
-            log.warning("the engine died (%s)%s", death, "; opening it once more" if restarts == 0 else "")
             rest = [request for request in rest if request not in answers and request not in failures]
-            cause = death
-        else:
-            return Outcome(answers=answers, failures=failures, engine=engine, restarts=restarts)
+            if restarts == MAX_RESTARTS:
+                raise EngineError(
+                    f"the engine died twice ({death}); {len(answers):,} of {len(distinct):,} answers are in the journal. "
+                    "Run the same command again to go on from there."
+                ) from death
+            log.warning("the engine died (%s); opening it once more", death)
+            restarts += 1
         finally:
             scorer.close()
-    raise EngineError(
-        f"the engine died twice ({cause}); {len(answers):,} of {len(distinct):,} answers are in the journal. "
-        "Run the same command again to go on from there."
-    )
+    return Outcome(answers=answers, failures=failures, from_journal=len(known), engine=engine, restarts=restarts)
 
 
 def _run(

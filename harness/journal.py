@@ -143,3 +143,20 @@ def _select(database: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, 
         )
         for key, logprob, is_greedy, text, tokens, cut_tokens in database.execute(query, keys)
     }
+
+
+def answer_counts(path: Path) -> list[tuple[str, int]]:
+    """Return who answered how often, as ``(description in JSON, answers)``, most first.
+
+    Raises:
+        JournalError: when the file cannot be read.
+    """
+    query = "SELECT description, COUNT(*) FROM answers JOIN answerers USING (answerer) GROUP BY answerer ORDER BY 2 DESC"
+    try:
+        database = _open(path)
+        try:
+            return [(str(description), int(count)) for description, count in database.execute(query)]
+        finally:
+            database.close()
+    except (sqlite3.Error, OSError) as error:
+        raise JournalError(f"{path}: the journal cannot be read ({error}); move it away if it is damaged.") from error

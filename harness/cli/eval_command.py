@@ -1,0 +1,237 @@
+"""``harness eval``: words into specs, specs into records, records onto the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import InputError
+
+if TYPE_CHECKING:
+    from harness.evaluation_run import EvaluationSpec
+
+EXAMPLES = """examples:
+  harness eval --model runs/sft --tasks reasoning_mini --output_path runs/eval
+  harness eval --model org/name --tasks arc_easy,hellaswag --num_fewshot 5 --output_path runs/eval
+  harness eval --model runs/pretrain --tasks reasoning --output_path runs/eval      (every checkpoint-* in it)
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags: lm-eval's names where lm-eval has one."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EXAMPLES
+    what = parser.add_argument_group("what")
+    what.add_argument("--model", nargs="+", required=True, metavar="CKPT",
+                      help="transformers folder, PEFT adapter folder, .gguf file or hub id; a folder of checkpoint-*; several")
+    what.add_argument("--tasks", nargs="+", required=True, metavar="NAMES",
+                      help="tasks, groups or globs, separated by commas; see harness tasks list")
+    what.add_argument("--output_path", type=Path, metavar="DIR", help="folder for the records (required but for --dry_run)")
+    what.add_argument("--limit", type=_limit, metavar="N", help="items per task: a count, or a share below 1")
+    what.add_argument("--include_path", type=Path, action="append", default=[], metavar="DIR",
+                      help="folder of task YAML files; may be repeated")
+    what.add_argument("--data_dir", type=Path, metavar="DIR", help="benchmark data as upstream ships it (HARNESS_DATA)")
+    _add_prompt_flags(parser.add_argument_group("prompts"))
+    _add_engine_flags(parser.add_argument_group("engine"))
+    _add_record_flags(parser.add_argument_group("record"))
+
+
+def _add_prompt_flags(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--num_fewshot", type=_count, metavar="K", help="examples in the prompt (default: the task's)")
+    group.add_argument("--apply_chat_template", nargs="?", const=True, default=False, metavar="NAME",
+                       help="render prompts as chats, with the tokenizer's template or its template NAME")
+    group.add_argument("--fewshot_as_multiturn", nargs="?", const=True, default=None, type=_truth, metavar="BOOL",
+                       help="examples as turns of the chat (default: as the chat template is applied)")
+    group.add_argument("--system_instruction", metavar="TEXT", help="system message")
+    group.add_argument("--gen_kwargs", nargs="+", default=[], metavar="KEY=VALUE", help="override generation arguments")
+    group.add_argument("--seed", type=_seeds, default=None, metavar="N",
+                       help="one seed for all, or lm-eval's four: random,numpy,torch,fewshot (default 0,1234,1234,1234)")
+    group.add_argument("--metadata", type=_json_object, default={}, metavar="JSON", help="passed to task configs")
+
+
+def _add_engine_flags(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--backend", default="auto", metavar="NAME",
+                       help="auto, hf, vllm, scripted (--model oracle, corrupted or uniform) or lm-eval:NAME")
+    group.add_argument("--batch_size", type=_batch_size, default="auto", metavar="auto|N", help="rows of a forward pass")
+    group.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"),
+                       help="auto: the checkpoint's own")
+    group.add_argument("--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps")
+    group.add_argument("--max_length", type=_positive, metavar="TOKENS", help="longest input (default: the model's)")
+    group.add_argument("--model_args", nargs="+", default=[], metavar="KEY=VALUE", help="further engine arguments")
+    group.add_argument("--revision", metavar="REV", help="commit, tag or branch of a hub id")
+    group.add_argument("--trust_remote_code", action="store_true", help="let code that comes with a checkpoint run")
+    group.add_argument("--allow_pickle", action="store_true", help="load weights in pickle format")
+    group.add_argument("--unsafe_code", choices=("allow",), help="run model-written programs without a sandbox")
+
+
+def _add_record_flags(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--allow_failures", type=_count, default=0, metavar="N",
+                       help="exit with 0 although up to N requests failed")
+    group.add_argument("--no_cache", action="store_true", help="neither read nor write the journal")
+    group.add_argument("--verify", action="store_true", help="hash the weights afresh")
+    group.add_argument("--dry_run", action="store_true", help="whole pipeline with scripted answers; writes nothing")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate every model; 0 when each record is complete, 1 when requests failed beyond --allow_failures."""
+    if args.output_path is None and not args.dry_run:
+        raise InputError("--output_path: missing; give a folder for the records, or --dry_run to write none.")
+    quiet_libraries()
+    from harness.cli.console import EvalProgress, print_failures, print_run
+    from harness.evaluation_run import evaluate_all
+
+    complete = True
+    with EvalProgress() as progress:
+        for done in evaluate_all(_spec(args), progress):
+            progress.pause()
+            print_run(done)
+            print_failures(done.record)
+            complete = complete and done.record.complete
+    return 0 if complete else 1
+
+
+def quiet_libraries() -> None:
+    """Silence others' progress bars and chatter before they are imported; ours says what matters."""
+    import logging
+
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    os.environ.setdefault("LMEVAL_DISABLE_MULTIPROC", "1")
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+
+
+def _spec(args: argparse.Namespace) -> EvaluationSpec:
+    from harness.evaluation_run import EvaluationSpec
+    from harness.requests import PromptSpec, Seeds
+    from harness.scorers import EngineSpec
+
+    chat = args.apply_chat_template
+    return EvaluationSpec(
+        models=tuple(args.model),
+        tasks=tuple(_names(args.tasks)),
+        output=None if args.dry_run else args.output_path,
+        include_paths=tuple(args.include_path),
+        data_dir=args.data_dir,
+        metadata=args.metadata,
+        prompt=PromptSpec(
+            limit=args.limit,
+            num_fewshot=args.num_fewshot,
+            gen_kwargs=_pairs("--gen_kwargs", args.gen_kwargs),
+            system_instruction=args.system_instruction,
+            apply_chat_template=chat,
+            fewshot_as_multiturn=bool(chat) if args.fewshot_as_multiturn is None else args.fewshot_as_multiturn,
+            seeds=Seeds(*args.seed) if args.seed else Seeds(),
+        ),
+        engine=EngineSpec(
+            backend=args.backend,
+            dtype=args.dtype,
+            device=args.device,
+            batch_size=args.batch_size,
+            max_length=args.max_length,
+            trust_remote_code=args.trust_remote_code,
+            allow_pickle=args.allow_pickle,
+            model_args=_pairs("--model_args", args.model_args),
+        ),
+        revision=args.revision,
+        allow_failures=args.allow_failures,
+        use_journal=not args.no_cache and not args.dry_run,
+        verify=args.verify,
+        unsafe_code=args.unsafe_code == "allow",
+        command=shlex.join(["harness", *sys.argv[1:]]),
+    )
+
+
+def _names(words: Sequence[str]) -> list[str]:
+    names = [name.strip() for word in words for name in word.split(",") if name.strip()]
+    if not names:
+        raise InputError("--tasks: no names; give tasks or groups separated by commas. `harness tasks list` shows them.")
+    return names
+
+
+def _pairs(flag: str, words: Sequence[str]) -> dict[str, Any]:
+    """Read ``key=value`` words, separated by spaces or commas, or one JSON object, as lm-eval does."""
+    if len(words) == 1 and words[0].lstrip().startswith("{"):
+        return _json_object(words[0])
+    from lm_eval.utils import simple_parse_args_string
+
+    wrong = [part for word in words for part in word.split(",") if part and "=" not in part]
+    if wrong:
+        raise InputError(f"{flag} {wrong[0]}: not key=value; write for example {flag} temperature=0.")
+    pairs: dict[str, Any] = simple_parse_args_string(",".join(words))
+    return pairs
+
+
+
+
+def _limit(text: str) -> float:
+    value = _number(text)
+    if not 0 < value < math.inf or (value > 1 and value != int(value)):
+        raise argparse.ArgumentTypeError(f"{text}: give a whole number of items from 1, or a share between 0 and 1")
+    return value
+
+
+def _count(text: str) -> int:
+    value = _number(text)
+    if value < 0 or value != int(value):
+        raise argparse.ArgumentTypeError(f"{text}: give a whole number from 0")
+    return int(value)
+
+
+def _positive(text: str) -> int:
+    value = _number(text)
+    if value < 1 or value != int(value):
+        raise argparse.ArgumentTypeError(f"{text}: give a whole number from 1")
+    return int(value)
+
+
+def _batch_size(text: str) -> int | str:
+    return "auto" if text == "auto" else _positive(text)
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text}: not a number") from None
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text}: not a finite number")
+    return value
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in ("true", "1", "yes", "false", "0", "no"):
+        raise argparse.ArgumentTypeError(f"{text}: give true or false")
+    return text.lower() in ("true", "1", "yes")
+
+
+def _seeds(text: str) -> tuple[int | None, ...]:
+    """One number for all four, or up to four; a missing or ``None`` one is lm-eval's default or unset."""
+    defaults: list[int | None] = [0, 1234, 1234, 1234]
+    parts = text.split(",")
+    try:
+        given = [None if part == "None" else int(part) for part in parts]
+    except ValueError:
+        given = []
+    if not 1 <= len(given) <= 4 or any(seed is not None and not 0 <= seed < 2**32 for seed in given):
+        raise argparse.ArgumentTypeError(f"{text}: give a whole number from 0, or random,numpy,torch,fewshot")
+    return tuple(given * 4) if len(given) == 1 else tuple(given + defaults[len(given) :])
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise argparse.ArgumentTypeError(f"not JSON ({error}); give an object such as '{{\"key\": 1}}'") from None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"{text}: give a JSON object")
+    return value

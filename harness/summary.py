@@ -1,0 +1,117 @@
+"""From lm-eval's results to the few numbers a person reads first: one a task, one a domain, one overall."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from harness.catalogue import DOMAINS
+from harness.evaluate import Tally
+from harness.runs import TaskRecord
+from harness.stats import Aggregate, aggregate, interval
+
+if TYPE_CHECKING:
+    from lm_eval.api.task import Task
+
+UNPARSED = "unparsed"  # metric a task gives 1 for an answer no choice could be read from
+
+
+def task_record(name: str, task: Task, results: Mapping[str, Any], tally: Tally) -> TaskRecord:
+    """Summarise one task.
+
+    Args:
+        name: The task's name.
+        task: lm-eval's task object; its `metadata` names domain, chance level, cluster field and headline metric.
+        results: What lm-eval's `evaluate` returned.
+        tally: What became of the task's requests.
+    """
+    metadata = task.get_config("metadata") or {}
+    values = results["results"].get(name, {})
+    samples = results.get("samples", {}).get(name, [])
+    metric = headline_metric(values, metadata.get("metric"))
+    value = _number(values.get(metric))
+    low_high, method = _interval(samples, metric, value, metadata.get("cluster"))
+    counts = asdict(tally)
+    return TaskRecord(
+        domain=str(metadata.get("domain", "")),
+        chance=_chance(task, metadata),
+        metric=metric,
+        value=value,
+        stderr=_number(values.get(metric.replace(",", "_stderr,", 1))),
+        interval=low_high,
+        interval_method=method,
+        unparsed=_unparsed(samples),
+        failures=counts.pop("reasons"),
+        **counts,
+    )
+
+
+def headline_metric(values: Mapping[str, Any], chosen: str | None = None) -> str:
+    """Return the metric a table shows, as ``name,filter``: the one the task names, else its first."""
+    metrics = [key for key in values if "," in key and "_stderr," not in key]
+    named = [key for key in metrics if key.split(",")[0] == chosen]
+    return next(iter(named or metrics), "")
+
+
+def _number(value: Any) -> float | None:
+    """lm-eval writes "N/A" where there is no standard error."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _chance(task: Task, metadata: Mapping[str, Any]) -> float:
+    """The level the task names; for choices without one, the mean of one over their number."""
+    if "chance" in metadata:
+        return float(metadata["chance"])
+    if task.OUTPUT_TYPE != "multiple_choice":
+        return 0.0
+    counts = [len(task.doc_to_choice(doc)) for doc in list(task.eval_docs)[:1000]]
+    return sum(1 / n for n in counts if n) / len(counts)
+
+
+def _interval(
+    samples: Sequence[Mapping[str, Any]], metric: str, value: float | None, cluster: str | None
+) -> tuple[tuple[float, float] | None, str]:
+    """Interval of a metric that is a mean over items; others (perplexity, corpus BLEU, F1) have none."""
+    name, _, filter_name = metric.partition(",")
+    rows = [row for row in samples if row["filter"] == filter_name]
+    per_item = [_number(row.get(name)) for row in rows]
+    numbers = [v for v in per_item if v is not None]
+    if value is None or not numbers or len(numbers) < len(rows):
+        return None, "none"
+    if not math.isclose(sum(numbers) / len(numbers), value, rel_tol=1e-9, abs_tol=1e-12):
+        return None, "none"
+    clusters = [str(row["doc"][cluster]) for row in rows] if cluster else None
+    found = interval(numbers, clusters)
+    return (found.low, found.high), found.method
+
+
+def _unparsed(samples: Sequence[Mapping[str, Any]]) -> int | None:
+    """Items marked as unparsed, under the first filter that marks them."""
+    rows = [row for row in samples if UNPARSED in row]
+    if not rows:
+        return None
+    return sum(bool(row[UNPARSED]) for row in rows if row["filter"] == rows[0]["filter"])
+
+
+def aggregates(records: Mapping[str, TaskRecord]) -> dict[str, Any]:
+    """Return means by domain and overall, with the version of their definition; empty when no task names a domain.
+
+    A task counts when it names a domain and its headline value lies on a scale from 0 to 1. ``general`` is there to
+    see negative transfer: it is given beside the reasoning domains and is no part of their overall mean.
+    """
+    counted = [r for r in records.values() if r.domain and r.value is not None and 0.0 <= r.value <= 1.0]
+    reasoning = [r for r in counted if r.domain in DOMAINS and r.domain != "general"]
+    others = [r for r in counted if r not in reasoning]
+    found = {kind: _aggregate(rows) for kind, rows in (("reasoning", reasoning), ("other", others)) if rows}
+    return {kind: asdict(value) for kind, value in found.items()}
+
+
+def _aggregate(rows: Sequence[TaskRecord]) -> Aggregate:
+    return aggregate(
+        [float(row.value or 0.0) for row in rows],
+        [math.nan if row.stderr is None else row.stderr for row in rows],
+        [row.domain for row in rows],
+        [row.chance for row in rows],
+    )
