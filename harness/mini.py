@@ -1,0 +1,241 @@
+"""What the generators of the embedded suite share: items, splits, answer positions, distractors, loading.
+
+A template is a function ``(rng, level) -> Draft | None``; this module turns templates into an endless stream of
+multiple-choice items. Item `i` of a split depends on nothing but the domain, the split and `i`, so that any item can
+be made alone, on any machine. It holds no content: that stands in ``tasks/reasoning_mini``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import itertools
+import random
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+Split = Literal["train", "test"]
+CHOICES = 4
+LEVELS = 3
+TEST_ITEMS = 200
+TRAIN_ITEMS = 200  # what a task loads for few-shot prompts; the stream itself has no end
+
+NAMES = (
+    *("Ada", "Amir", "Bela", "Boris", "Carla", "Chen", "Dalia", "Dmitri", "Elena", "Emeka", "Farah", "Felix"),
+    *("Greta", "Hugo", "Ines", "Ivan", "Jonas", "Kemal", "Lena", "Lucia", "Marta", "Milo", "Nadia", "Noor"),
+    *("Olga", "Omar", "Paula", "Petra", "Ravi", "Rosa", "Samir", "Selma", "Tariq", "Tess", "Vera", "Yusuf"),
+)
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What a template makes, before the choices have places.
+
+    Attributes:
+        question: The whole question, without the choices.
+        correct: The right answer.
+        wrong: At least three wrong answers, each once; three of them are used.
+        rationale: One to three sentences that lead to the answer.
+        core: What is asked, apart from wording and distractors. Two drafts of equal core count as the same item; empty
+            means the question.
+    """
+
+    question: str
+    correct: str
+    wrong: Sequence[str]
+    rationale: str
+    core: str = ""
+
+
+Template = Callable[[random.Random, int], Draft | None]
+"""Makes a draft of the given level (1 to `LEVELS`); None when the draw came to nothing and another should be made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One multiple-choice item.
+
+    Attributes:
+        id: ``<domain>-<split>-<index>``.
+        template: Which template made it: the cluster for clustered standard errors.
+        level: Difficulty, from 1.
+        question: The question without the choices.
+        choices: The four choices.
+        answer: Index of the right choice.
+        rationale: One to three sentences that lead to the answer.
+        key: Digest of what is asked; no key occurs in both splits.
+    """
+
+    id: str
+    template: str
+    level: int
+    question: str
+    choices: tuple[str, ...]
+    answer: int
+    rationale: str
+    key: str
+
+
+class _Keyed:
+    key: str
+
+
+T = TypeVar("T")
+
+
+def digest(text: str) -> str:
+    """Return the first 16 hexadecimal digits of the SHA-256 of `text`."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def belongs(key: str, split: Split) -> bool:
+    """Say whether content with this digest is for `split`: three eighths of all content is for test, the rest for train.
+
+    The content alone decides, so that the endless train stream cannot meet a test item however far it is read.
+    """
+    return (int(key[:2], 16) < 96) == (split == "test")
+
+
+def make_items(
+    domain: str, templates: Mapping[str, Template], split: Split, count: int, *, start: int = 0
+) -> Iterator[Item]:
+    """Yield items `start` to ``start + count - 1`` of a domain's stream; templates and levels take turns."""
+    names = list(templates)
+    for index in range(start, start + count):
+        name, level = names[index % len(names)], 1 + index // len(names) % LEVELS
+        rng = random.Random(f"{domain}/{split}/{index}")
+        draft, key = draw(rng, split, lambda rng, n=name, v=level: templates[n](rng, v), lambda d: d.core or d.question)
+        wrong = pick_distractors(rng, draft)
+        position = _position(domain, split, index)
+        yield Item(
+            id=f"{domain}-{split}-{index}",
+            template=name,
+            level=level,
+            question=draft.question,
+            choices=(*wrong[:position], draft.correct, *wrong[position:]),
+            answer=position,
+            rationale=draft.rationale,
+            key=key,
+        )
+
+
+def draw(
+    rng: random.Random, split: Split, make: Callable[[random.Random], T | None], core: Callable[[T], str]
+) -> tuple[T, str]:
+    """Call `make` until it gives something that belongs to `split`; return it and its key."""
+    for _ in range(1000):
+        made = make(rng)
+        if made is not None and belongs(key := digest(core(made)), split):
+            return made, key
+    raise AssertionError("a template gave nothing that belongs to the split in 1000 draws")
+
+
+def _position(domain: str, split: Split, index: int) -> int:
+    """Each run of four items has its answers at the four places, in an order drawn for it."""
+    places = list(range(CHOICES))
+    random.Random(f"{domain}/{split}/places/{index // CHOICES}").shuffle(places)
+    return places[index % CHOICES]
+
+
+def pick_distractors(rng: random.Random, draft: Draft) -> list[str]:
+    """Choose three wrong answers, in random order, so that cheap rules do not find the right one.
+
+    The right answer's rank among the four (by length, by words shared with the question, by numeric value) is brought
+    as near as the pool allows to ranks drawn at random; otherwise answers made by a template would tend to be, say,
+    the longest or the middle number.
+    """
+    pool = list(draft.wrong)
+    assert len(pool) >= CHOICES - 1, f"too few wrong answers: {draft}"
+    assert len({draft.correct, *pool}) == len(pool) + 1, f"choices are not distinct: {draft}"
+    pool = rng.sample(pool, min(len(pool), 8))
+    if len(pool) == CHOICES - 1:
+        return pool
+    words = set(_words(draft.question))
+    aims = [rng.randrange(CHOICES) for _ in range(3)]
+    right, features = _features(draft.correct, words), {text: _features(text, words) for text in pool}
+
+    def distance(triple: tuple[str, ...]) -> float:
+        total = 0.0
+        for feature, aim in enumerate(aims):
+            others = [features[text][feature] for text in triple]
+            rank = sum(other < right[feature] for other in others) + others.count(right[feature]) / 2
+            total += abs(rank - aim)
+        return total
+
+    triple = list(min(itertools.combinations(pool, CHOICES - 1), key=distance))
+    rng.shuffle(triple)
+    return triple
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
+
+
+def _features(text: str, question_words: set[str]) -> tuple[float, float, float]:
+    number = re.match(r"-?\d[\d,]*(\.\d+)?", text)
+    value = float(number[0].replace(",", "")) if number else 0.0
+    return float(len(text)), float(len(question_words.intersection(_words(text)))), value
+
+
+def distinct(items: Iterable[Item]) -> Iterator[Item]:
+    """Leave out an item whose key occurred before."""
+    seen: set[str] = set()
+    for item in items:
+        if item.key not in seen:
+            seen.add(item.key)
+            yield item
+
+
+def load_items(generate: Callable[..., Iterator[Any]]) -> DatasetDict:
+    """Return what lm-eval loads: the first distinct items of both splits, one row an item, tuples as lists.
+
+    Args:
+        generate: A domain's ``generate(split, count)``.
+    """
+    from datasets import Dataset, DatasetDict
+
+    sizes: dict[Split, int] = {"train": TRAIN_ITEMS, "test": TEST_ITEMS}
+    return DatasetDict(
+        {
+            split: Dataset.from_list(
+                [asdict(item) for item in itertools.islice(distinct(generate(split, 10 * size)), size)]
+            )
+            for split, size in sizes.items()
+        }
+    )
+
+
+def sibling(file: str, name: str) -> ModuleType:
+    """Import ``name.py`` from the folder of `file`.
+
+    Task folders are data without a package, which lm-eval loads by path; this lets a generator have several files.
+    """
+    path = Path(file).resolve().with_name(f"{name}.py")
+    module_name = f"reasoning_mini.{path.parent.name}.{name}"
+    if module_name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(module_name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[module_name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[module_name]
+
+
+def join(words: Sequence[str], conjunction: str = "and") -> str:
+    """Return ``a, b and c``."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {conjunction} {words[-1]}"
+
+
+def sentence(clause: str) -> str:
+    """Return `clause` with a capital letter in front and a full stop behind."""
+    return f"{clause[0].upper()}{clause[1:]}."

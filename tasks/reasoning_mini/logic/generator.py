@@ -1,0 +1,36 @@
+"""Logic: orderings, entailment, and who tells the truth. Every key is found by going over all possibilities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from harness import mini
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+ordering = mini.sibling(__file__, "ordering")
+entailment = mini.sibling(__file__, "entailment")
+knights = mini.sibling(__file__, "knights")
+
+TEMPLATES: dict[str, mini.Template] = {
+    "order_compare": ordering.compare,
+    "order_line": ordering.line,
+    "order_must": ordering.must,
+    "syllogism": entailment.syllogism,
+    "conditional": entailment.conditional,
+    "contrapositive": entailment.contrapositive,
+    "knights": knights.knights,
+    "culprit": knights.culprit,
+}
+
+
+def generate(split: mini.Split, count: int, *, start: int = 0) -> Iterator[mini.Item]:
+    """Yield `count` items of the endless stream, from item `start`."""
+    return mini.make_items("logic", TEMPLATES, split, count, start=start)
+
+
+def load(**_: object) -> DatasetDict:
+    """Return the splits for lm-eval, which passes the task's metadata along."""
+    return mini.load_items(generate)
