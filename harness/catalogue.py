@@ -111,10 +111,10 @@ def read_folder(folder: Path) -> dict[str, Entry]:
         raise TaskError(f"--include_path {folder}: no such folder; give a folder that holds task YAML files.")
     paths = [p for p in sorted(folder.rglob("*.yaml")) if "__pycache__" not in p.parts]
     parsed = {path: read_yaml(path) for path in paths}
-    parts = _included(paths)
+    included = _included(paths)
     entries: dict[str, Entry] = {}
     for path, config in parsed.items():
-        if path.resolve() in parts or path.name in NOT_TASKS:
+        if _is_part(path, folder, config, included):
             continue
         entry = _entry(path, config)
         if entry.name in entries:
@@ -126,14 +126,21 @@ def read_folder(folder: Path) -> dict[str, Entry]:
 NOT_TASKS = {"data.yaml"}  # where a task's data comes from; see data.py
 
 
+def _is_part(path: Path, folder: Path, config: Mapping[str, Any], included: set[Path]) -> bool:
+    """Whether a file is there for others to include: it names no task, and is included or marked by an underscore."""
+    if path.name in NOT_TASKS:
+        return True
+    marked = any(part.startswith("_") for part in path.relative_to(folder).parts)
+    return not ({"task", "group", "class"} & config.keys()) and (marked or path.resolve() in included)
+
+
 def _included(paths: Iterable[Path]) -> set[Path]:
-    """Files that others include are parts, not tasks, when they name none."""
     found: set[Path] = set()
     for path in paths:
         config = yaml.load(path.read_text(encoding="utf-8"), Loader=_Reader)  # noqa: S506 - parsed before
         names = config.get("include") or []
         found.update((path.parent / str(n)).resolve() for n in ([names] if isinstance(names, str) else names))
-    return {p for p in found if p.suffix == ".yaml" and not ({"task", "group", "class"} & read_yaml(p).keys())}
+    return found
 
 
 def _entry(path: Path, config: dict[str, Any]) -> Entry:

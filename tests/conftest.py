@@ -1,0 +1,68 @@
+"""Shared fixtures: a real model, a cache that lives as long as the test run, the command line as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from experiments.reference_model import reference_model
+from harness.paths import cache_dir
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+HarnessCommand = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """SmolLM2-135M-Instruct as a transformers folder, converted once and kept in the user's cache."""
+    from harness.checkpoints import resolve
+
+    return resolve(str(reference_model())).weights
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Benchmark data as upstream ships it: `HARNESS_DATA`, or a folder beside the repository."""
+    folder = Path(os.environ.get("HARNESS_DATA") or SHARED_DATA)
+    if not folder.is_dir():
+        pytest.skip(f"no benchmark data: HARNESS_DATA is not set and {folder} does not exist")
+    return folder
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder for this test; downloads and converted models are linked in, so that none is made twice."""
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    for part in ("downloads", "models"):
+        (cache_dir() / part).mkdir(parents=True, exist_ok=True)
+        (folder / part).symlink_to(cache_dir() / part)
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def harness_command(own_cache: Path) -> Iterator[HarnessCommand]:
+    """Run `harness` in a process of its own, with an empty journal."""
+
+    def run(
+        *words: object, cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = 600
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "harness", *map(str, words)],
+            cwd=cwd or ROOT,
+            env={**os.environ, "HARNESS_CACHE_DIR": str(own_cache), **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    yield run
