@@ -37,7 +37,11 @@ def penalty(rng: random.Random, level: int) -> Draft | None:
     cap = rng.choice((base * 3 // 2, base + 20)) if level == 3 else None
     right = fine(base, repeated=repeated, minor=minor, prompt=prompt, cap=cap)
     flags = itertools.product((True, False), (True, False), (True, False) if level > 1 else (False,), {cap, None})
-    others = {fine(base, repeated=r, minor=m, prompt=p, cap=c) for r, m, p, c in flags} | {base * 2, base // 2, base * 3}
+    others = {fine(base, repeated=r, minor=m, prompt=p, cap=c) for r, m, p, c in flags} | {
+        base * 2,
+        base // 2,
+        base * 3,
+    }
     wrong = sorted(others - {right})
     if len(wrong) < 3:
         return None
@@ -97,7 +101,9 @@ def inheritance(rng: random.Random, level: int) -> Draft | None:
     fraction = "half" if part == 2 else "a third"
     sections = [f"Section 1: The spouse receives {fraction} of the estate; the children share the rest equally."]
     if level > 1:
-        sections.append("Section 2: The share of a child who has died goes in equal parts to that child's own children.")
+        sections.append(
+            "Section 2: The share of a child who has died goes in equal parts to that child's own children."
+        )
     if level == 3:
         sections.append(
             "Section 3: Before the children's part is divided, a gift that a child received in the owner's lifetime is "
@@ -124,7 +130,14 @@ def inheritance(rng: random.Random, level: int) -> Draft | None:
             ],
         ][level - 1]
     )
-    guesses = {estate // children, estate // part // children, share, share + gift, share - gift, estate // (children + 1)}
+    guesses = {
+        estate // children,
+        estate // part // children,
+        share,
+        share + gift,
+        share - gift,
+        estate // (children + 1),
+    }
     guesses |= {share // 2, share // 3, estate // part, (estate - estate // part) // children, pot // (children + 1)}
     wrong = sorted(g for g in guesses if g != right and g > 0)
     if len(wrong) < 3 or (level == 3 and children == 2 and asked == kids[1] != favoured):
@@ -170,7 +183,9 @@ def time_limit(rng: random.Random, level: int) -> Draft:
     right = deadline(start, days, abroad=abroad, weekend_moves=level > 1)
     guesses = {start + datetime.timedelta(days=days + a + e) for a in (0, extra) for e in (-1, 0, 1)}
     guesses |= {right + datetime.timedelta(days=d) for d in (-7, -3, -2, -1, 1, 2, 3, 7)}
-    sections = [f"Section 1: {paper} must be filed within {days} days of the day on which {event}; that day is not counted."]
+    sections = [
+        f"Section 1: {paper} must be filed within {days} days of the day on which {event}; that day is not counted."
+    ]
     if level > 1:
         sections.append("Section 2: If the last day is a Saturday or a Sunday, the time ends on the Monday after it.")
     if level == 3:
@@ -208,9 +223,23 @@ class Deal(NamedTuple):
 
 DEALS = (
     Deal("lease of land", "owner", "tenant", "has moved in and paid the first rent", "has neither moved in nor paid"),
-    Deal("hire of a boat", "owner", "hirer", "has taken the boat and paid the first month", "has not yet taken the boat"),
-    Deal("lease of a shop", "landlord", "tenant", "has opened the shop and paid a month's rent", "has not opened the shop"),
-    Deal("hire of a barn", "farmer", "hirer", "has filled the barn and paid the first rent", "has not used or paid for it"),
+    Deal(
+        "hire of a boat", "owner", "hirer", "has taken the boat and paid the first month", "has not yet taken the boat"
+    ),
+    Deal(
+        "lease of a shop",
+        "landlord",
+        "tenant",
+        "has opened the shop and paid a month's rent",
+        "has not opened the shop",
+    ),
+    Deal(
+        "hire of a barn",
+        "farmer",
+        "hirer",
+        "has filled the barn and paid the first rent",
+        "has not used or paid for it",
+    ),
 )
 FORMS = ("It is valid for {y} years.", "It is valid for one year.", "It is void.", "The {t} may cancel it.")
 
@@ -263,6 +292,8 @@ def _contract_why(aim: int, years: int, limit: int, *, written: bool, taker: str
         return f"The {taker} is under 18 and nothing here prevails over section 3, so the {taker} may cancel it."
     if aim == 0:
         form = "is in writing" if written else f"is not for more than {limit} years, so it needs no writing"
-        return f"The contract {form}, and section 3 does not help the {taker}, so it is valid for {years} years as agreed."
+        return (
+            f"The contract {form}, and section 3 does not help the {taker}, so it is valid for {years} years as agreed."
+        )
     tail = "section 2 saves it for one year" if aim == 1 else "section 2 does not save it, so it is void"
     return f"A contract for {years} years, more than {limit}, by word of mouth falls under section 1; {tail}."

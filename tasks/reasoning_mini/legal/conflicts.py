@@ -52,9 +52,13 @@ def later_act(rng: random.Random, level: int) -> Draft | None:
     if year < acts[0].start:
         return None
     governs = in_force(acts, year)
-    told = [f"The {title} {a.passed}, in force from 1 January {a.start}, sets {what} at {a.amount} crowns." for a in acts]
+    told = [
+        f"The {title} {a.passed}, in force from 1 January {a.start}, sets {what} at {a.amount} crowns." for a in acts
+    ]
     told += [
-        f"The {title} {a.passed} was repealed, and lost its force, on 31 December {a.end}." for a in acts if a.end is not None
+        f"The {title} {a.passed} was repealed, and lost its force, on 31 December {a.end}."
+        for a in acts
+        if a.end is not None
     ]
     rule = "If several Acts are in force, the one passed last prevails."
     if level == 3:
@@ -83,7 +87,10 @@ FARES = (
         (
             ("any passenger", "{n}, on foot and from the mainland, takes the ferry."),
             ("a passenger with a bicycle", "{n}, from the mainland, takes a bicycle on the ferry."),
-            ("a passenger with a bicycle who lives on the island", "{n} lives on the island and takes a bicycle along."),
+            (
+                "a passenger with a bicycle who lives on the island",
+                "{n} lives on the island and takes a bicycle along.",
+            ),
             ("a passenger without a bicycle who lives on the island", "{n} lives on the island and travels on foot."),
         ),
         (0, 0, 1, 0),
@@ -168,7 +175,9 @@ def court(rng: random.Random, level: int) -> Draft:
     aims = [*COURTS, *([GUILD] if level > 1 else [])]
     aim = rng.choice(aims)
     while True:
-        value = rng.choice((rng.randrange(100, low, 50), rng.randrange(low + 100, high, 100), rng.randrange(high + 500, 20000, 500)))
+        value = rng.choice(
+            (rng.randrange(100, low, 50), rng.randrange(low + 100, high, 100), rng.randrange(high + 500, 20000, 500))
+        )
         land, guild = rng.random() < 0.35, level > 1 and rng.random() < 0.4
         if competent(level, low, high, value, land, guild) == aim:
             break
@@ -182,11 +191,17 @@ def court(rng: random.Random, level: int) -> Draft:
     if level == 2:
         sections.append("Section 4: Section 2 prevails over section 3.")
     if level == 3:
-        sections.append(f"Section 4: Section 3 prevails over section 2, but does not apply to claims above {high} crowns.")
+        sections.append(
+            f"Section 4: Section 3 prevails over section 2, but does not apply to claims above {high} crowns."
+        )
     about = "a strip of land" if land else rng.choice(("an unpaid bill", "a broken cart", "a load of cloth"))
     who = ""
     if level > 1:
-        who = f" {a} and {b} are both members of the merchants' guild." if guild else f" Only {a} is a member of the guild."
+        who = (
+            f" {a} and {b} are both members of the merchants' guild."
+            if guild
+            else f" Only {a} is a member of the guild."
+        )
     return Draft(
         question=f"{' '.join(sections)} {a} claims {value} crowns from {b} in a dispute about {about}.{who} "
         "Which court hears the claim?",
@@ -212,5 +227,7 @@ def _why(aim: str, about: str, value: int, low: int, high: int) -> str:
         return "Both parties are members of the guild, so section 3 applies and nothing prevails over it here."
     if aim == COURTS[3]:
         return f"The dispute is about {about}, so section 2 applies and nothing prevails over it here."
-    band = f"up to {low} crowns" if value <= low else f"up to {high} crowns" if value <= high else f"above {high} crowns"
+    band = (
+        f"up to {low} crowns" if value <= low else f"up to {high} crowns" if value <= high else f"above {high} crowns"
+    )
     return f"No special section applies to a dispute about {about} here, and {value} crowns is a value {band}."

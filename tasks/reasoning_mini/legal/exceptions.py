@@ -35,7 +35,9 @@ STATUTES = (
         ("brought a cat into the Town Garden", "walked a dog in the street outside the Town Garden"),
         (
             Condition(
-                "a person aged 70 or more", ("{n} is 74 years old.", "{n} is 81."), ("{n} is 45 years old.", "{n} is 66.")
+                "a person aged 70 or more",
+                ("{n} is 74 years old.", "{n} is 81."),
+                ("{n} is 45 years old.", "{n} is 66."),
             ),
             Condition("on market days", ("It was a market day.",), ("It was not a market day.",)),
             Condition(
@@ -100,9 +102,7 @@ STATUTES = (
                 ("The boat is four metres long.",),
                 ("The boat is nine metres long.", "The boat is six metres long."),
             ),
-            Condition(
-                "in July and August", ("It was July.", "It was August."), ("It was May.", "It was October.")
-            ),
+            Condition("in July and August", ("It was July.", "It was August."), ("It was May.", "It was October.")),
             Condition(
                 "a boat that took shelter from a storm",
                 ("The boat took shelter from a storm.",),
@@ -144,9 +144,7 @@ STATUTES = (
                 ("The street has street lights.",),
                 ("The street has no street lights.",),
             ),
-            Condition(
-                "in rain or fog", ("It was raining.", "There was thick fog."), ("The air was clear and dry.",)
-            ),
+            Condition("in rain or fog", ("It was raining.", "There was thick fog."), ("The air was clear and dry.",)),
             Condition(
                 "a rider on the way to an emergency",
                 ("{n}, a doctor, was on the way to an emergency.",),
@@ -177,8 +175,7 @@ def exceptions(rng: random.Random, level: int) -> Draft:
     if not covered:
         met = [rng.random() < 0.5 for _ in chain]
     sections = [f"Section 1: {statute.rule}"] + [
-        f"Section {i + 2}: Section {i + 1} does not apply {_object(c.section)}."
-        for i, c in enumerate(chain)
+        f"Section {i + 2}: Section {i + 1} does not apply {_object(c.section)}." for i, c in enumerate(chain)
     ]
     facts = [rng.choice(c.met if ok else c.missed).format(n=name) for c, ok in zip(chain, met, strict=True)]
     if level == 3:

@@ -76,9 +76,9 @@ CHAINS = (
     ("algae", "water fleas", "minnows", "perch", "herons"),
     ("oak leaves", "caterpillars", "tits", "weasels", "owls"),
     ("phytoplankton", "krill", "herring", "seals", "orcas"),
-    ("clover", "snails", "thrushes", "cats", "foxes"),
+    ("clover", "snails", "thrushes", "weasels", "foxes"),
     ("seaweed", "limpets", "crabs", "gulls", "sea eagles"),
-    ("wheat", "mice", "stoats", "buzzards", "lynxes"),
+    ("wheat", "mice", "stoats", "foxes", "wolves"),
     ("lettuce", "slugs", "hedgehogs", "badgers", "wolves"),
 )
 ROLES = ("producers", "primary consumers", "secondary consumers", "tertiary consumers", "top predators")
@@ -108,7 +108,9 @@ def food_chain(rng: random.Random, level: int) -> Draft:
         asked = f"If a tenth of the energy passes to the next level, how much of {units} kJ in the {chain[0]} reaches the {chain[k]}?"
         why = f"The {chain[k]} stand {k} {'step' if k == 1 else 'steps'} above the {chain[0]}, and each step keeps a tenth, which leaves {right}."
         others = [f"{units // 10**i} kJ" for i in range(5)] + [f"{units // (10 * n)} kJ" for n in (2, 4, 5)]
-    return Draft(question=f"{head} {asked}", correct=right, wrong=[o for o in dict.fromkeys(others) if o != right], rationale=why)
+    return Draft(
+        question=f"{head} {asked}", correct=right, wrong=[o for o in dict.fromkeys(others) if o != right], rationale=why
+    )
 
 
 TRAITS = (
@@ -167,7 +169,9 @@ def _two_traits(rng: random.Random) -> Draft:
     )
     share, wanted, parents = Fraction(1), [], ["", ""]
     for strong, weak, big, small in (first, second):
-        mother, father = rng.choice([(big + small, big + small), (big + small, small + small), (big + small, big + small)])
+        mother, father = rng.choice(
+            [(big + small, big + small), (big + small, small + small), (big + small, big + small)]
+        )
         trait = rng.choice((strong, weak))
         kids = [big in a + b for a, b in product(mother, father)]
         share *= Fraction(sum(kid == (trait == strong) for kid in kids), 4)
@@ -189,7 +193,34 @@ def _two_traits(rng: random.Random) -> Draft:
 
 ELEMENTS = (
     *("hydrogen", "helium", "lithium", "beryllium", "boron", "carbon", "nitrogen", "oxygen", "fluorine", "neon"),
-    *("sodium", "magnesium", "aluminium", "silicon", "phosphorus", "sulfur", "chlorine", "argon", "potassium", "calcium"),
+    *(
+        "sodium",
+        "magnesium",
+        "aluminium",
+        "silicon",
+        "phosphorus",
+        "sulfur",
+        "chlorine",
+        "argon",
+        "potassium",
+        "calcium",
+    ),
+)
+
+IONS = (
+    (3, 1),
+    (4, 2),
+    (7, -3),
+    (8, -2),
+    (9, -1),
+    (11, 1),
+    (12, 2),
+    (13, 3),
+    (15, -3),
+    (16, -2),
+    (17, -1),
+    (19, 1),
+    (20, 2),
 )
 
 
@@ -204,14 +235,24 @@ def atom(rng: random.Random, level: int) -> Draft:
             right, asked = z + neutrons, f"{head} and {neutrons} neutrons. What is its mass number?"
             why = f"The mass number counts protons and neutrons: {z} + {neutrons} = {right}."
         else:
-            right, asked = neutrons, f"{head} and mass number {z + neutrons}. How many neutrons has it?"
+            right, asked = neutrons, f"{head} and mass number {z + neutrons}. How many neutrons does it have?"
             why = f"The mass number counts protons and neutrons, so there are {z + neutrons} - {z} = {right} neutrons."
-        guesses = [z, neutrons, z + neutrons, 2 * z + neutrons, neutrons + 1, z + neutrons + 1, z + neutrons - 1, 2 * z + 1]
+        guesses = [
+            z,
+            neutrons,
+            z + neutrons,
+            2 * z + neutrons,
+            neutrons + 1,
+            z + neutrons + 1,
+            z + neutrons - 1,
+            2 * z + 1,
+        ]
     elif level == 2:
-        charge = rng.choice((-2, -1, 1, 2, 3))
+        z, charge = rng.choice(IONS)
+        neutrons, element = z + rng.randrange(3), ELEMENTS[z - 1]
         right = z - charge
         sign = f"{abs(charge)} {'positive' if charge > 0 else 'negative'}"
-        asked = f"An ion of {element} has {z} protons, {neutrons} neutrons and {sign} elementary {'charge' if abs(charge) == 1 else 'charges'}. How many electrons has it?"
+        asked = f"An ion of {element} has {z} protons, {neutrons} neutrons and {sign} elementary {'charge' if abs(charge) == 1 else 'charges'}. How many electrons does it have?"
         move = f"{abs(charge)} {'fewer' if charge > 0 else 'more'}"
         why = f"A neutral atom would have {z} electrons; the ion has {move}, which makes {right}."
         guesses = [z, z + charge, neutrons, neutrons - charge, z + neutrons, right + 1, right - 1, abs(charge)]
@@ -222,14 +263,16 @@ def atom(rng: random.Random, level: int) -> Draft:
             "How many electrons are in its outermost occupied shell?"
         )
         filled = (2,) if z <= 10 else (2, 8) if z <= 18 else (2, 8, 8)
-        why = f"The inner shells take {' + '.join(map(str, filled))} of the {z} electrons, which leaves {right} outside."
+        why = (
+            f"The inner shells take {' + '.join(map(str, filled))} of the {z} electrons, which leaves {right} outside."
+        )
         guesses = [8 - right, right + 1, right - 1, 2, 8, z - 2, right + 2, z // 2, 18 - z]
     wrong = [str(g) for g in dict.fromkeys(guesses) if g != right and g > 0]
     wrong += [str(right + n) for n in (3, 4, 5) if str(right + n) not in wrong][: max(0, 4 - len(wrong))]
     return Draft(question=asked, correct=str(right), wrong=wrong, rationale=why)
 
 
-# mean distance from the Sun (million km), diameter (thousand km), year (Earth days), moons' count is left out: it changes
+# mean distance from the Sun (million km), diameter (thousand km), year (Earth days)
 PLANETS = {
     "Mercury": (58, 4.9, 88),
     "Venus": (108, 12.1, 225),

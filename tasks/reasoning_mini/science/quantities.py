@@ -44,13 +44,26 @@ def motion(rng: random.Random, level: int) -> Draft | None:
     if part.denominator > 2:
         return None
     if level == 2:
-        guesses = [Fraction(speed * minutes, 100), speed * minutes, part * 2, part + speed, Fraction(speed, 2), part / 2]
+        guesses = [
+            Fraction(speed * minutes, 100),
+            speed * minutes,
+            part * 2,
+            part + speed,
+            Fraction(speed, 2),
+            part / 2,
+        ]
         asked = f"{name} {way} at a steady {speed} km/h for {minutes} minutes. How far does {name} go?"
         why = f"{minutes} minutes are {minutes}/60 of an hour, and {speed} km/h x {minutes}/60 h"
         return _numeric(asked, part, guesses, "km", why)
     other, hours = rng.choice([s for s in speeds if s != speed]), rng.choice((1, 2))
     total = part + other * hours
-    guesses = [speed * hours + other, part + other, total + part, Fraction(speed + other, 2) * (hours + 1), other * hours]
+    guesses = [
+        speed * hours + other,
+        part + other,
+        total + part,
+        Fraction(speed + other, 2) * (hours + 1),
+        other * hours,
+    ]
     guesses += [total + speed, speed + other, total - Fraction(speed, 2)]
     asked = (
         f"{name} {way} for {minutes} minutes at {speed} km/h and then for {hours} {'hour' if hours == 1 else 'hours'} at "
@@ -90,12 +103,23 @@ def density(rng: random.Random, level: int) -> Draft | None:
     volume = rng.choice((2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50))
     mass = rho * volume
     if level == 1:
-        guesses = [volume / rho, rho + volume, mass * 10, mass / 10, mass * 2, mass + volume, mass - rho, Fraction(volume)]
+        guesses = [
+            volume / rho,
+            rho + volume,
+            mass * 10,
+            mass / 10,
+            mass * 2,
+            mass + volume,
+            mass - rho,
+            Fraction(volume),
+        ]
         asked = f"The density of {material} is {number(rho)} g/cm³. What is the mass of {volume} cm³ of {material}?"
         return _numeric(asked, mass, guesses, "g", f"Mass is density times volume: {number(rho)} g/cm³ x {volume} cm³")
     if level == 2:
         guesses = [mass * rho, mass + rho, mass, volume * 10, Fraction(volume, 2), volume * 2, volume + 5, volume + 1]
-        asked = f"The density of {material} is {number(rho)} g/cm³. What is the volume of {number(mass)} g of {material}?"
+        asked = (
+            f"The density of {material} is {number(rho)} g/cm³. What is the volume of {number(mass)} g of {material}?"
+        )
         why = f"Volume is mass over density: {number(mass)} g / {number(rho)} g/cm³"
         return _numeric(asked, volume, guesses, "cm³", why)
     sides = [rng.choice((1, 2, 3, 4, 5)) for _ in range(3)]
@@ -123,20 +147,35 @@ def circuit(rng: random.Random, level: int) -> Draft | None:
         if kind == 0:
             asked = f"A resistor of {first} ohms is connected to a {volts}-volt battery. What current flows?"
             guesses = [volts * first, volts - first, volts + first, current + 1, current * 2, Fraction(first, volts)]
-            return _numeric(asked, current, guesses, "A", f"Current is voltage over resistance: {volts} V / {first} ohms")
+            return _numeric(
+                asked, current, guesses, "A", f"Current is voltage over resistance: {volts} V / {first} ohms"
+            )
         if kind == 1:
             asked = f"A current of {current} A flows through a resistor of {first} ohms. What is the voltage across it?"
             guesses = [Fraction(first, current), first + current, volts * 2, first, volts + current, volts + first]
-            return _numeric(asked, volts, guesses, "V", f"Voltage is current times resistance: {current} A x {first} ohms")
+            return _numeric(
+                asked, volts, guesses, "V", f"Voltage is current times resistance: {current} A x {first} ohms"
+            )
         asked = f"A lamp draws {current} A from a {volts}-volt battery. What is its resistance?"
         guesses = [volts * current, volts + current, volts - current, first + 1, first * 2, Fraction(current, volts)]
         return _numeric(asked, first, guesses, "ohms", f"Resistance is voltage over current: {volts} V / {current} A")
     if level == 2:
         whole = first + second
         volts = whole * current
-        asked = f"Resistors of {first} ohms and {second} ohms are in series on a {volts}-volt battery. What current flows?"
-        guesses = [Fraction(volts, first), Fraction(volts, second), current * 2, current + 1, current + 2, volts - whole]
-        return _numeric(asked, current, guesses, "A", f"In series the resistances add to {whole} ohms, and {volts} V / {whole} ohms")
+        asked = (
+            f"Resistors of {first} ohms and {second} ohms are in series on a {volts}-volt battery. What current flows?"
+        )
+        guesses = [
+            Fraction(volts, first),
+            Fraction(volts, second),
+            current * 2,
+            current + 1,
+            current + 2,
+            volts - whole,
+        ]
+        return _numeric(
+            asked, current, guesses, "A", f"In series the resistances add to {whole} ohms, and {volts} V / {whole} ohms"
+        )
     whole_parallel = Fraction(first * second, first + second)
     if whole_parallel.denominator != 1 or first == second:
         return None
@@ -151,9 +190,21 @@ def work(rng: random.Random, level: int) -> Draft | None:
     mass, height, seconds = rng.choice((2, 3, 5, 8, 12, 20, 40)), rng.choice((2, 3, 4, 5, 6)), rng.choice((2, 4, 5, 10))
     energy = mass * 10 * height
     if level == 1:
-        asked = f"How much work does it take to lift {mass} kg by {height} m, if gravity pulls with 10 N on each kilogram?"
-        guesses = [mass * height, mass * 10, mass * 10 + height, energy * 10, energy * 2, Fraction(energy, 2), 10 * height]
-        return _numeric(asked, energy, guesses, "J", f"The force is {mass * 10} N, and work is force times height, which")
+        asked = (
+            f"How much work does it take to lift {mass} kg by {height} m, if gravity pulls with 10 N on each kilogram?"
+        )
+        guesses = [
+            mass * height,
+            mass * 10,
+            mass * 10 + height,
+            energy * 10,
+            energy * 2,
+            Fraction(energy, 2),
+            10 * height,
+        ]
+        return _numeric(
+            asked, energy, guesses, "J", f"The force is {mass * 10} N, and work is force times height, which"
+        )
     if level == 2:
         asked = (
             f"A motor lifts {mass} kg by {height} m in {seconds} s. Gravity pulls with 10 N on each kilogram. "
@@ -162,13 +213,32 @@ def work(rng: random.Random, level: int) -> Draft | None:
         power = Fraction(energy, seconds)
         guesses = [energy, energy * seconds, Fraction(mass * height, seconds), mass * 10, power * 2, power * 10]
         guesses += [Fraction(mass * 10, seconds)]
-        return _numeric(asked, power, guesses, "W", f"The work is {energy} J, and power is work over time, {energy} J / {seconds} s, which")
+        return _numeric(
+            asked,
+            power,
+            guesses,
+            "W",
+            f"The work is {energy} J, and power is work over time, {energy} J / {seconds} s, which",
+        )
     speed = rng.choice((2, 3, 4, 5, 6, 8, 10, 20))
     if rng.random() < 0.5:
         kinetic = Fraction(mass * speed * speed, 2)
         asked = f"What is the kinetic energy of a trolley of {mass} kg that rolls at {speed} m/s?"
-        guesses = [mass * speed, mass * speed * speed, Fraction(mass * speed, 2), kinetic / 2, mass * mass * speed, kinetic * 4]
-        return _numeric(asked, kinetic, guesses, "J", f"Kinetic energy is half the mass times the speed squared: {mass} x {speed}² / 2")
+        guesses = [
+            mass * speed,
+            mass * speed * speed,
+            Fraction(mass * speed, 2),
+            kinetic / 2,
+            mass * mass * speed,
+            kinetic * 4,
+        ]
+        return _numeric(
+            asked,
+            kinetic,
+            guesses,
+            "J",
+            f"Kinetic energy is half the mass times the speed squared: {mass} x {speed}² / 2",
+        )
     kilograms, rise = rng.choice((2, 3, 5)), rng.choice((5, 10, 20, 30, 40))
     heat = Fraction(42, 10) * kilograms * rise
     start = rng.choice((10, 15, 20))
@@ -176,7 +246,13 @@ def work(rng: random.Random, level: int) -> Draft | None:
         f"Warming 1 kg of water by 1 °C takes 4.2 kJ. How much heat warms {kilograms} kg of water from {start} °C to "
         f"{start + rise} °C?"
     )
-    guesses = [Fraction(42, 10) * kilograms * (start + rise), Fraction(42, 10) * rise, kilograms * rise, heat * 2, heat / 2]
+    guesses = [
+        Fraction(42, 10) * kilograms * (start + rise),
+        Fraction(42, 10) * rise,
+        kilograms * rise,
+        heat * 2,
+        heat / 2,
+    ]
     guesses += [Fraction(42, 10) * kilograms * start]
     return _numeric(asked, heat, guesses, "kJ", f"The water warms by {rise} °C, and 4.2 x {kilograms} x {rise}")
 
@@ -200,29 +276,39 @@ def reaction(rng: random.Random, level: int) -> Draft | None:
     x, y = p * scale, q * scale
     if level == 1:
         if rng.random() < 0.5:
-            asked = f"{x} g of {a} react completely with {y} g of {b} and form only {product}. What mass of {product} forms?"
+            asked = f"{x} g of {a} reacts completely with {y} g of {b} and forms only {product}. What mass of {product} forms?"
             guesses = [x, y, abs(x - y), x * y, 2 * (x + y), x + y + scale, Fraction(x + y, 2)]
             return _numeric(asked, x + y, guesses, "g", f"Mass is conserved: {x} g + {y} g")
-        asked = f"{x} g of {a} burn in {b} or join with it, and {x + y} g of {product} form. What mass of {b} was used?"
-        asked = f"{x} g of {a} react completely with {b}, and {x + y} g of {product} form. What mass of {b} was used?"
+        asked = f"{x} g of {a} reacts completely with {b}, and {x + y} g of {product} forms. What mass of {b} was used?"
         guesses = [x + y, 2 * x + y, x, Fraction(x + y, 2), y + scale, y * 2, y + 2 * scale]
         return _numeric(asked, y, guesses, "g", f"Mass is conserved: {x + y} g - {x} g")
-    told = f"{p} g of {a} react with exactly {q} g of {b} to form {p + q} g of {product}."
+    told = f"{p} g of {a} reacts with exactly {q} g of {b} to form {p + q} g of {product}."
     if level == 2:
         asked = f"{told} What mass of {product} forms from {x} g of {a} and enough {b}?"
         guesses = [x + q, x + p + q, y, x, (p + q) * x, (p + q) * (scale + 1), (p + q) * (scale - 1), x * 2]
         why = f"{x} g is {scale} times {p} g, so {scale} times {p + q} g forms, which"
         return _numeric(asked, (p + q) * scale, guesses, "g", why)
     extra = rng.randrange(1, 9)
-    asked = f"{told} {x} g of {a} are mixed with {y + extra} g of {b} and react as far as possible. What mass of {b} is left?"
+    asked = f"{told} {x} g of {a} is mixed with {y + extra} g of {b}, and they react as far as possible. What mass of {b} is left?"
     guesses = [y, y + extra, x, abs(y + extra - x), extra + 1, extra + scale, 2 * extra, p + q, scale]
-    return _numeric(asked, extra, guesses, "g", f"{x} g of {a} use {scale} times {q} g = {y} g of {b}; {y + extra} g - {y} g")
+    return _numeric(
+        asked, extra, guesses, "g", f"{x} g of {a} uses {scale} times {q} g = {y} g of {b}; {y + extra} g - {y} g"
+    )
 
 
 def acidity(rng: random.Random, level: int) -> Draft | None:
     """The pH scale: which is most acidic (1), what a dilution does (2), how many times more hydrogen ions (3)."""
     if level == 1:
-        liquids = ["rain water", "vinegar", "soap water", "lemon juice", "sea water", "tomato juice", "limewater", "milk"]
+        liquids = [
+            "rain water",
+            "vinegar",
+            "soap water",
+            "lemon juice",
+            "sea water",
+            "tomato juice",
+            "limewater",
+            "milk",
+        ]
         labels = rng.sample(liquids, 5)
         values = [Fraction(v, 10) for v in rng.sample(range(20, 125, 3), 5)]
         most = rng.random() < 0.5
@@ -244,7 +330,16 @@ def acidity(rng: random.Random, level: int) -> Draft | None:
             f"A strong acid has pH {start}. {litre} ml of it are made up with pure water to "
             f"{litre * factor / 1000:g} litres. What is the pH now?"
         )
-        options = [start - steps, start + 2 * steps, start, 7, start * 10, start + steps + 1, start + steps - 1, start + 4]
+        options = [
+            start - steps,
+            start + 2 * steps,
+            start,
+            7,
+            start * 10,
+            start + steps + 1,
+            start + steps - 1,
+            start + 4,
+        ]
         wrong = [f"pH {v}" for v in dict.fromkeys(options) if v != start + steps and 0 <= v <= 14]
         return Draft(
             question=asked,
@@ -286,21 +381,34 @@ def units(rng: random.Random, level: int) -> Draft | None:
         amount = Fraction(rng.choice((3, 5, 7, 9, 12, 15, 25, 45)), 2 if factor == 60 else rng.choice((1, 2, 10)))
         right = amount * factor
         guesses = [amount * f for f in (10, 60, 100, 1000, 10000, 24)] + [right * 2, right + factor, amount / 10]
-        asked = f"How many {small} are {number(amount)} {large}?"
-        return _numeric(asked, right, guesses, small, f"One of the {large} has {factor} {small}, and {number(amount)} x {factor}")
+        asked = f"How many {small} are there in {number(amount)} {large}?"
+        return _numeric(
+            asked, right, guesses, small, f"One {large[:-1]} has {factor} {small}, and {number(amount)} x {factor}"
+        )
     if level == 2:
-        right = Fraction(rng.choice((3, 5, 7, 9, 11, 15, 24, 33)), rng.choice((2, 4)) if factor == 60 else rng.choice((2, 10)))
+        right = Fraction(
+            rng.choice((3, 5, 7, 9, 11, 15, 24, 33)), rng.choice((2, 4)) if factor == 60 else rng.choice((2, 10))
+        )
         count = right * factor
         if count.denominator > 1:
             return None
         guesses = [right * 10, right / 10, right * 100, right * 2, right / 2, count, right + 1]
-        asked = f"How many {large} are {number(count)} {small}?"
-        return _numeric(asked, right, guesses, large, f"{factor} {small} make one of the {large}, and {number(count)} / {factor}")
+        asked = f"How many {large} do {number(count)} {small} make?"
+        return _numeric(
+            asked, right, guesses, large, f"{factor} {small} make one {large[:-1]}, and {number(count)} / {factor}"
+        )
     if rng.random() < 0.5:
         speed = 5 * rng.choice((1, 2, 3, 4, 5, 6, 8, 10, 12))
         hourly = speed * Fraction(36, 10)
         asked = f"A bird flies at {speed} m/s. How fast is that in km/h?"
-        guesses = [Fraction(speed) / Fraction(36, 10), speed * 60, speed * 36, Fraction(speed * 60, 100), speed * 3, hourly * 2]
+        guesses = [
+            Fraction(speed) / Fraction(36, 10),
+            speed * 60,
+            speed * 36,
+            Fraction(speed * 60, 100),
+            speed * 3,
+            hourly * 2,
+        ]
         guesses += [speed * Fraction(6, 10), Fraction(speed)]
         return _numeric(asked, hourly, guesses, "km/h", f"An hour has 3600 s and a kilometre 1000 m, so {speed} x 3.6")
     side = rng.choice((2, 3, 4, 5, 6, 7, 8, 9, 12))
