@@ -29,8 +29,8 @@ IMAGE_VARIABLE = "HARNESS_SANDBOX_IMAGE"
 INSIDE = Path(__file__).parent / "inside"
 NOBODY = "65534"
 SCRATCH = "/tmp"  # noqa: S108 - the sandbox's own, empty and of limited size
-# Processes of the sandbox itself: bubblewrap's first, the server, the tests'.
-OWN_PROCESSES = 3
+# Processes of the sandbox itself: the examiner and the keeper.
+OWN_PROCESSES = 2
 _names = itertools.count()
 
 
@@ -69,7 +69,7 @@ def bubblewrap_command(limits: Limits) -> list[str]:
     command = [
         *("bwrap", "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
         *("--unshare-cgroup-try", "--disable-userns", "--uid", NOBODY, "--gid", NOBODY, "--hostname", "sandbox"),
-        *("--new-session", "--die-with-parent", "--clearenv", "--cap-drop", "ALL"),
+        *("--new-session", "--die-with-parent", "--as-pid-1", "--clearenv", "--cap-drop", "ALL"),
         *("--setenv", "HOME", SCRATCH, "--setenv", "PYTHONHASHSEED", "0", "--setenv", "LANG", "C.UTF-8"),
     ]
     for folder in sorted(libraries):

@@ -41,7 +41,7 @@ class Worker:
         self.enclosure = backends.BACKENDS[backend](limits)
         self.limits = limits
         processes = limits.processes + backends.OWN_PROCESSES if self.enclosure.pass_processes else 0
-        self.header = frame(asdict(limits) | {"processes": processes})
+        self.header = asdict(limits) | {"processes": processes}
         self.received = bytearray()
         self.index: int | None = None
         self.ready = False
@@ -55,9 +55,7 @@ class Worker:
     def give(self, index: int, program: Program) -> None:
         """Hand over one program."""
         self.index, self.began = index, time.monotonic()
-        untrusted = frame({"solution": program.solution, "setup": program.setup})
-        trusted = frame({"tests": program.tests, "setup": program.setup})
-        data = memoryview(self.header + untrusted + trusted)
+        data = memoryview(frame([self.header, asdict(program)]))
         assert self.enclosure.process.stdin is not None
         descriptor = self.enclosure.process.stdin.fileno()
         try:

@@ -11,30 +11,101 @@ import ast
 import builtins
 import errno
 import importlib
-import sys
+import os
+import select
+import signal
+import time
 from collections.abc import Iterator
 from typing import Any
 
-from . import solution, wire
+from . import wire
+from .solution import imports_of
 
 _BUILTINS = frozenset(dir(builtins))
 
 
-class SolutionLost(Exception):  # noqa: N818 - it is a signal, told as a verdict
+_MODULES = frozenset(
+    [
+        "cmath",
+        "collections",
+        "datetime",
+        "decimal",
+        "fractions",
+        "itertools",
+        "json",
+        "math",
+        "operator",
+        "random",
+        "re",
+        "string",
+    ]
+)
+
+
+class SolutionLost(BaseException):
     """The solution's process is gone."""
 
 
-class Channel:
-    """Asks the solution's process and turns its answers into values or exceptions."""
+class LimitReached(BaseException):
+    """A limit was reached; the arguments are the verdict's status and detail."""
 
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
+
+class Channel:
+    """Asks the solution's process, within its limits, and turns its answers into values or exceptions."""
+
+    def __init__(self, descriptor: int, output: int, pid: int, limits: dict[str, Any]) -> None:
+        self.descriptor, self.output, self.limits = descriptor, output, limits
+        self.clock = (~pid << 3) | 2  # the kernel's clock id of another process's CPU time
+        self.deadline = time.monotonic() + limits["wall_seconds"]
+        self.output_bytes_left = limits["output_kb"] << 10
         self.classes: dict[int, Any] = {}
+        self.poll = select.poll()
+        self.poll.register(descriptor, select.POLLIN)
+        self.poll.register(output, select.POLLIN)
+
+    def __enter__(self) -> Channel:
+        """Hold the tests themselves to the limits too: an alarm rings for a loop that asks nothing."""
+        signal.signal(signal.SIGALRM, self._ring)
+        signal.setitimer(signal.ITIMER_REAL, self.limits["wall_seconds"])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Turn the alarm off."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _ring(self, *_: object) -> None:
+        raise LimitReached("timeout", f"wall time: more than {self.limits['wall_seconds']:.3g} s")
+
+    def _wait(self) -> None:
+        """Wait for an answer. Raises: LimitReached."""
+        while True:
+            try:
+                cpu_left = self.limits["cpu_seconds"] - time.clock_gettime(self.clock)
+            except OSError:  # the process is gone, as reading will show
+                return
+            if cpu_left <= 0:
+                raise LimitReached("timeout", f"CPU time: more than {self.limits['cpu_seconds']:.3g} s")
+            if time.monotonic() > self.deadline:
+                self._ring()
+            ready = dict(self.poll.poll(1000 * cpu_left + 1))
+            if self.output in ready:
+                self._drain()
+            if self.descriptor in ready:
+                return
+
+    def _drain(self) -> None:
+        size = len(os.read(self.output, 1 << 16))
+        self.output_bytes_left -= size
+        if not size:
+            self.poll.unregister(self.output)
+        if self.output_bytes_left < 0:
+            raise LimitReached("killed", f"output: more than {self.limits['output_kb']} KiB")
 
     def ask(self, request: list[Any]) -> tuple[Any, Any]:
         """Send one request; returns the reply's value and its arguments afterwards, both undecoded."""
         try:
             wire.send(self.descriptor, request)
+            self._wait()
             reply = wire.receive(self.descriptor)
         except wire.Closed:
             raise SolutionLost from None
@@ -56,8 +127,8 @@ class Channel:
         """Turn a reference into a module, an exception class or a `Remote`."""
         number, kind, name, base = reference
         if kind == "module":
-            if str(name).partition(".")[0] not in sys.stdlib_module_names:
-                raise ValueError(f"module {name!r} is not of the standard library")
+            if name not in _MODULES:
+                raise NameError(f"the tests use the module {name!r} but do not import it")
             return importlib.import_module(name)
         if kind == "class" and base is not None:
             return self.exception_class(int(number), str(name), str(base))
@@ -217,33 +288,35 @@ def names_wanted(tree: ast.Module) -> list[str]:
     return sorted(read - made)
 
 
-def prepare(channel: Channel, tests: str, setup: str, ran: list[int]) -> tuple[Any, dict[str, Any]]:
+def prepare(channel: Channel, solution: str, tests: str, setup: str, ran: list[int]) -> tuple[Any, dict[str, Any]]:
     """Load the solution; returns the compiled tests and the names that they find.
 
     A builtin's name is the solution's only when it defines none of the tests' other names: the function under test
     may be called ``sum``, but no solution can replace the ``abs`` that its tests measure an error with.
     """
     tree = ast.parse(tests)
-    found, _ = channel.ask(["load", names_wanted(tree)])
+    found, _ = channel.ask(["load", solution, setup, names_wanted(tree)])
     own = {name for name in found if name not in _BUILTINS} or set(found)
     space: dict[str, Any] = {"__name__": "tests", "__builtins__": builtins, "__assertion__": ran.append}
     space |= {name: wire.decode(found[name], channel.revive) for name in own}
-    exec(compile(ast.Module(solution.imports_of(setup), []), "<setup>", "exec"), space)  # noqa: S102 - trusted text
+    exec(compile(ast.Module(imports_of(setup), []), "<setup>", "exec"), space)  # noqa: S102 - trusted text
     body = ast.Module(CountAssertions().visit(tree).body, [])
     return compile(ast.fix_missing_locations(body), "<tests>", "exec"), space
 
 
-def judge(channel: Channel, tests: str, setup: str) -> tuple[str, str]:
+def judge(channel: Channel, solution: str, tests: str, setup: str) -> tuple[str, str]:
     """Run the tests; returns status and detail, ``("lost", where)`` when the solution's process went away."""
     ran: list[int] = []
     where = "while the solution was loaded"
     try:
-        code, space = prepare(channel, tests, setup, ran)
+        code, space = prepare(channel, solution, tests, setup, ran)
         where = "while the tests ran"
         exec(code, space)  # noqa: S102
     except SolutionLost:
         return "lost", where
-    except BaseException as error:
+    except LimitReached as limit:
+        return limit.args[0], limit.args[1]
+    except BaseException as error:  # every way to end is a verdict
         return explain(error, tests, ran, where)
     return ("passed", "") if ran else ("error", "no assertion ran: the tests define some but call none, or hold none")
 
@@ -262,16 +335,3 @@ def explain(error: BaseException, tests: str, ran: list[int], where: str) -> tup
         return "killed", f"file size: {theirs or error}"
     what = theirs or f"{type(error).__name__}: {error}"
     return "error", f"{what[:500]} ({where})"
-
-
-def serve(channel: int, report: int) -> None:
-    """Read the tests from standard input once the solution has read itself; send the verdict to `report`."""
-    try:
-        ready = wire.receive(channel)
-    except (wire.Closed, ValueError):
-        wire.send(report, {"status": "lost", "detail": "before the program was read", "drained": False})
-        return
-    assert ready == "read"
-    program = wire.receive(0)
-    status, detail = judge(Channel(channel), program["tests"], program["setup"])
-    wire.send(report, {"status": status, "detail": detail, "drained": True})
