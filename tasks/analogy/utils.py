@@ -1,0 +1,58 @@
+"""Loaders of the analogy tasks: word analogies (BATS, Google, SAT, U2, U4) and E-KAR."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.data import read, read_json
+from harness.items import Item, choice_item, splits
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+HERE = Path(__file__).parent
+SHOTS = 5
+
+
+def word_analogy(data: list[str], subset: str, **_: Any) -> dict[str, Dataset]:
+    """Word analogies: a pair of words, and the pair that is related in the same way; few-shot from validation."""
+    validation, test = read_json(data[0], HERE)[subset]
+    items = [[_pair_item(f"{subset}/{n}", row) for n, row in enumerate(part)] for part in (test, validation)]
+    return splits(items[0], items[1][:SHOTS])
+
+
+def _pair_item(identity: str, row: dict[str, Any]) -> Item:
+    first, second = row["stem"]
+    item = choice_item(
+        identity=identity,
+        question=f'Which two words are related as "{first}" is to "{second}"?',
+        choices=[" is to ".join(pair) for pair in row["choice"]],
+        gold=row["answer"],
+        cluster=row["prefix"],  # the relation, or the paper that the question is from
+    )
+    return item | {"stem": f"{first} is to {second} as"}
+
+
+def ekar(data: list[str], language: str, **_: Any) -> dict[str, Dataset]:
+    """E-KAR: the test split; few-shot examples from the validation split."""
+    fields = {"id": str, "question": str, "choices": dict, "answerKey": str, "explanation": list}
+    test, validation = ([_ekar_item(row, language) for row in read(name, HERE, fields=fields)] for name in data)
+    return splits(test, validation[:SHOTS])
+
+
+ASKED = {
+    "en": 'Which group of words is related as "{}" is?',
+    "zh": "下列哪一组词语之间的关系与“{}”最相似？",
+}
+
+
+def _ekar_item(row: dict[str, Any], language: str) -> Item:
+    item = choice_item(
+        identity=row["id"],
+        question=ASKED[language].format(row["question"]),
+        choices=row["choices"]["text"],
+        gold=row["choices"]["label"].index(row["answerKey"]),
+        rationale=row["explanation"][0],
+    )
+    return item | {"query": row["question"], "explanations": row["explanation"][1:]}

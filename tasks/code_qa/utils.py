@@ -1,0 +1,85 @@
+"""Loaders of the code question tasks: CoSQA, and predicting what a call returns."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.data import read
+from harness.items import Item, choice_item, cluster_of, splits
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+HERE = Path(__file__).parent
+FEWSHOT_IDS, TEST_IDS = range(1, 11), range(11, 511)  # as the MBPP paper divides them
+
+
+def cosqa(data: list[str], **_: Any) -> dict[str, Dataset]:
+    """CoSQA's dev items; few-shot examples from train, right and wrong in turn: its first 50 are nearly all wrong."""
+    fields = {"idx": str, "doc": str, "code": str, "label": int}
+    dev, train = ([_cosqa_item(row) for row in read(name, HERE, fields=fields)] for name in data)
+    right, wrong = ([item for item in train if item["gold"] == gold][:5] for gold in (0, 1))
+    return splits(dev, [item for pair in zip(right, wrong, strict=True) for item in pair])
+
+
+def _cosqa_item(row: dict[str, Any]) -> Item:
+    item = choice_item(
+        identity=row["idx"],
+        question=f"Query: {row['doc']}\n\nCode:\n{row['code']}\n\nDoes the code answer the query?",
+        choices=["yes", "no"],
+        gold=1 - row["label"],
+        cluster=cluster_of(row["code"]),
+        shared=row["code"],
+    )
+    return item | {"query": row["doc"], "code": row["code"]}
+
+
+def code_output(data: list[str], choices: bool = False, **_: Any) -> dict[str, Dataset]:
+    """What a call returns: a program and one of its asserted calls, from MBPP.
+
+    Args:
+        data: The data file.
+        choices: Give the values of the program's three asserted calls as choices, and leave out items where these are
+            not three different values.
+    """
+    parts: dict[str, list[Item]] = {"test": [], "fewshot": []}
+    for row in read(data[0], HERE, fields={"task_id": int, "code": str, "test_list": list}):
+        part = "test" if row["task_id"] in TEST_IDS else "fewshot" if row["task_id"] in FEWSHOT_IDS else None
+        item = _output_item(row, choices=choices) if part else None
+        if part and item:
+            parts[part].append(item)
+    return splits(parts["test"], parts["fewshot"])
+
+
+def _output_item(row: dict[str, Any], *, choices: bool) -> Item | None:
+    calls = [call for call in map(asserted_call, row["test_list"]) if call]
+    if not calls:
+        return None
+    code, (call, value) = row["code"].replace("\r\n", "\n"), calls[0]
+    identity = f"mbpp/{row['task_id']}"
+    if not choices:
+        return {"id": identity, "code": code, "call": call, "answer": value, "cluster": identity}
+    values = [asserted for _, asserted in calls]
+    if len(set(values)) != 3:
+        return None
+    place = row["task_id"] % 3  # so that the right value stands at each place alike
+    ordered = [*values[1 : place + 1], value, *values[place + 1 :]]
+    question = f"What does {call} return?"
+    return choice_item(identity=identity, context=code, question=question, choices=ordered, gold=place)
+
+
+def asserted_call(test: str) -> tuple[str, str] | None:
+    """Read ``assert f(x) == literal`` as ``("f(x)", "literal")``; None for any other form."""
+    try:
+        statement = ast.parse(test).body[0]
+    except SyntaxError:
+        return None
+    match statement:
+        case ast.Assert(test=ast.Compare(left=ast.Call(func=ast.Name()) as call, ops=[ast.Eq()], comparators=[value])):
+            try:
+                return ast.unparse(call), repr(ast.literal_eval(value))
+            except ValueError:
+                return None
+    return None

@@ -1,0 +1,149 @@
+"""Loaders of the general tasks, kept to see negative transfer: reading, inference, common sense, arithmetic."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.data import read
+from harness.items import Item, choice_item, cluster_of, lettered_requests, reserve, splits
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+HERE = Path(__file__).parent
+SHOTS = 5
+
+
+def c3(data: list[str], **_: Any) -> dict[str, Dataset]:
+    """C3's dev questions; few-shot examples from train. A document is ``[lines, questions, id]``."""
+    dev, train = ([item for document in read(name, HERE) for item in _c3_items(document)] for name in data)
+    return splits(*(dev, reserve(train, SHOTS)[1]))
+
+
+def _c3_items(document: Any) -> list[Item]:
+    lines, questions, name = document
+    return [
+        choice_item(
+            identity=f"{name}/{n}",
+            context="\n".join(lines),
+            question=row["question"],
+            choices=row["choice"],
+            gold=row["choice"].index(row["answer"]),
+            cluster=name,
+            shared="".join(lines),
+        )
+        for n, row in enumerate(questions)
+        if row["choice"].count(row["answer"]) == 1
+    ]
+
+
+OCNLI_LABELS = ("entailment", "neutral", "contradiction")
+
+
+def ocnli(data: list[str], **_: Any) -> dict[str, Dataset]:
+    """OCNLI's dev pairs that have a label; few-shot examples from train, one of each label in turn."""
+    fields = {"sentence1": str, "sentence2": str, "label": str}
+    dev, train = ([_ocnli_item(f"{name}/{n}", row) for n, row in enumerate(read(name, HERE, fields=fields))
+                   if row["label"] in OCNLI_LABELS] for name in data)  # fmt: skip
+    by_label = [[item for item in train if item["gold"] == gold][:3] for gold in range(3)]
+    return splits(dev, [item for turn in zip(*by_label, strict=True) for item in turn])
+
+
+def _ocnli_item(identity: str, row: dict[str, Any]) -> Item:
+    first, second = row["sentence1"], row["sentence2"]
+    item = choice_item(
+        identity=identity,
+        question=f"前提：{first}\n假设：{second}\n由前提看，假设是真的吗？",
+        choices=["是", "不一定", "不是"],
+        gold=OCNLI_LABELS.index(row["label"]),
+        cluster=cluster_of(first),
+        shared=second,
+    )
+    return item | {"premise": first, "marks": ["对", "或", "错"]}
+
+
+def hellaswag(data: list[str], **_: Any) -> dict[str, Dataset]:
+    """HellaSwag's validation items; few-shot examples from train."""
+    fields = {"ctx": str, "endings": list, "label": int, "activity_label": str}
+    test, train = (
+        [_hellaswag_item(f"{name}/{n}", row) for n, row in enumerate(read(name, HERE, fields=fields))] for name in data
+    )
+    return splits(test, reserve(train, SHOTS)[1])
+
+
+def _hellaswag_item(identity: str, row: dict[str, Any]) -> Item:
+    context, *endings = (_plain(text) for text in (f"{row['activity_label']}: {row['ctx']}", *row["endings"]))
+    item = choice_item(
+        identity=identity,
+        context=context,
+        question="What happens next?",
+        choices=endings,
+        gold=row["label"],
+        cluster=str(row.get("source_id", "")),
+        shared=context,
+    )
+    return item | {"stem": context}
+
+
+def _plain(text: str) -> str:
+    """Take out the WikiHow marks ([title], [step], ...) and doubled spaces."""
+    return re.sub(r"\s+", " ", re.sub(r"\[.*?\]", " ", text)).strip()
+
+
+def boolq(data: list[str], shots: int = SHOTS, **_: Any) -> dict[str, Dataset]:
+    """BoolQ: passage and a yes/no question, in one file."""
+    fields = {"query": str, "choices": list, "gold": int}
+    return splits(*reserve([_boolq_item(n, row) for n, row in enumerate(read(data[0], HERE, fields=fields))], shots))
+
+
+def _boolq_item(number: int, row: dict[str, Any]) -> Item:
+    passage, question = row["query"].removeprefix("Passage: ").rsplit("\nQuestion: ", 1)
+    return choice_item(
+        identity=f"boolq/{number}",
+        context=passage,
+        question=question,
+        choices=row["choices"],
+        gold=row["gold"],
+        cluster=cluster_of(passage),
+    )
+
+
+def openbookqa(data: list[str], **_: Any) -> dict[str, Dataset]:
+    """OpenBookQA's test file; few-shot examples from the train split's request file."""
+    fields = {"query": str, "choices": list, "gold": int}
+    test = [
+        choice_item(identity=f"openbookqa/{n}", question=row["query"], choices=row["choices"], gold=row["gold"])
+        for n, row in enumerate(read(data[0], HERE, fields=fields))
+    ]
+    return splits(test, lettered_requests(read(data[1], HERE, fields={"doc": dict}), SHOTS))
+
+
+def strategyqa(data: list[str], shots: int = SHOTS, **_: Any) -> dict[str, Dataset]:
+    """StrategyQA: yes/no questions with the facts that answer them."""
+    items = [
+        choice_item(
+            identity=f"strategyqa/{n}",
+            question=row["input"],
+            choices=["yes", "no"],
+            gold=0 if row["target_scores"]["Yes"] else 1,
+            rationale=row["target"].split(". ", 1)[-1],
+        )
+        for n, row in enumerate(read(data[0], HERE, fields={"input": str, "target": str, "target_scores": dict}))
+    ]
+    return splits(*reserve(items, shots))
+
+
+def gsm8k(data: list[str], **_: Any) -> dict[str, Dataset]:
+    """GSM8K: word problems with a worked answer; few-shot examples from train."""
+    fields = {"question": str, "answer": str}
+    test, train = (
+        [_gsm8k_item(f"{name}/{n}", row) for n, row in enumerate(read(name, HERE, fields=fields))] for name in data
+    )
+    return splits(test, train[:8])
+
+
+def _gsm8k_item(identity: str, row: dict[str, Any]) -> Item:
+    worked, answer = re.sub(r"<<.*?>>", "", row["answer"]).split("####")
+    return {"id": identity, "question": row["question"], "rationale": worked.strip(), "answer": answer.strip()}

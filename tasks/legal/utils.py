@@ -1,0 +1,38 @@
+"""Loader of JEC-QA (AGIEval's files), the Chinese bar examination: half the items have more than one right option."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.data import read
+from harness.items import Item, choice_item, reserve, splits
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+HERE = Path(__file__).parent
+SUBSETS = ["".join(letters) for size in range(1, 5) for letters in combinations("ABCD", size)]
+
+
+def jec_qa(data: list[str], answers: str = "any", shots: int = 5, **_: Any) -> dict[str, Dataset]:
+    """JEC-QA: one or two files, as items with any number of right options or only those with one.
+
+    Left out: an item without a key; an item whose keyed option is worded like another.
+    """
+    items = []
+    for name in data:
+        for n, row in enumerate(read(name, HERE, fields={"question": str, "options": list, "label": list})):
+            key = "".join(letter for letter in "ABCD" if letter in row["label"])
+            choices = [option[3:] for option in row["options"]]
+            if not key or len(set(choices)) < len(choices):
+                continue
+            if answers == "any" or len(key) == 1:
+                items.append(_item(f"{name}/{n}", row["question"], choices, key))
+    return splits(*reserve(items, shots))
+
+
+def _item(identity: str, question: str, choices: list[str], key: str) -> Item:
+    item = choice_item(identity=identity, question=question, choices=choices, gold="ABCD".index(key[0]))
+    return item | {"subsets": SUBSETS, "answer": key}
