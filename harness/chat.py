@@ -27,9 +27,10 @@ class TokenizerChatTemplate:
         try:
             self.text: str = self._tokenizer.get_chat_template(chat_template=name)
         except ValueError:
+            missing = f"template {name!r}" if name else "chat template"
             raise InputError(
-                f"--apply_chat_template: the tokenizer in {tokenizer} has no {f'template {name!r}' if name else 'chat template'}; "
-                "leave the flag out, or add the template to the tokenizer."
+                f"--apply_chat_template: the tokenizer in {tokenizer} has no {missing}; leave the flag out, or add the "
+                "template to the tokenizer."
             ) from None
 
     def __call__(self, chat_history: list[dict[str, str]], *, add_generation_prompt: bool = True) -> str:

@@ -106,9 +106,13 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; {what} needs it. Point --model at a complete folder.") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not readable as JSON ({_first_line(error)}); save the checkpoint again.") from None
+        raise CheckpointError(
+            f"{path}: not readable as JSON ({_first_line(error)}); save the checkpoint again."
+        ) from None
     if not isinstance(value, dict):
-        raise CheckpointError(f"{path}: holds a {type(value).__name__}, must be a JSON object; save the checkpoint again.")
+        raise CheckpointError(
+            f"{path}: holds a {type(value).__name__}, must be a JSON object; save the checkpoint again."
+        )
     return value
 
 
@@ -189,7 +193,9 @@ def _adapter(source: str, path: Path, *, revision: str | None, allow_pickle: boo
     config_path = path / "adapter_config.json"
     base_source = read_json(config_path, "a PEFT adapter").get("base_model_name_or_path")
     if not base_source or not isinstance(base_source, str):
-        raise CheckpointError(f"{config_path}: base_model_name_or_path is empty; set it to the base's folder or hub id.")
+        raise CheckpointError(
+            f"{config_path}: base_model_name_or_path is empty; set it to the base's folder or hub id."
+        )
     safetensors, pickle = path / ADAPTER_SAFETENSORS, path / ADAPTER_PICKLE
     if safetensors.exists():
         check_safetensors(safetensors)
@@ -229,7 +235,9 @@ def _base_location(base_source: str, adapter: Path) -> str:
 
 def _gguf(source: str, path: Path) -> Checkpoint:
     if path.suffix != ".gguf":
-        raise CheckpointError(f"{path}: a single file must be a .gguf file; for safetensors give the folder that holds it.")
+        raise CheckpointError(
+            f"{path}: a single file must be a .gguf file; for safetensors give the folder that holds it."
+        )
     from harness.gguf import converted
 
     folder = converted(path)
@@ -250,7 +258,9 @@ def _hub(source: str, *, revision: str | None, allow_pickle: bool) -> Checkpoint
     patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py"]
     try:
         folder = Path(
-            snapshot_download(source, revision=revision, allow_patterns=[*patterns, "*.bin"] if allow_pickle else patterns)
+            snapshot_download(
+                source, revision=revision, allow_patterns=[*patterns, "*.bin"] if allow_pickle else patterns
+            )
         )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         raise CheckpointError(

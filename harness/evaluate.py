@@ -87,8 +87,8 @@ def answer(
             rest = [request for request in rest if request not in answers and request not in failures]
             if restarts == MAX_RESTARTS:
                 raise EngineError(
-                    f"the engine died twice ({death}); {len(answers):,} of {len(distinct):,} answers are in the journal. "
-                    "Run the same command again to go on from there."
+                    f"the engine died twice ({death}); {len(answers):,} of {len(distinct):,} answers are in the "
+                    "journal. Run the same command again to go on from there."
                 ) from death
             log.warning("the engine died (%s); opening it once more", death)
             restarts += 1

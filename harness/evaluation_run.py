@@ -69,8 +69,8 @@ class EvaluationSpec:
     include_paths: tuple[Path, ...] = ()
     data_dir: Path | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    prompt: PromptSpec = PromptSpec()
-    engine: EngineSpec = EngineSpec()
+    prompt: PromptSpec = field(default_factory=PromptSpec)
+    engine: EngineSpec = field(default_factory=EngineSpec)
     revision: str | None = None
     allow_failures: int = 0
     use_journal: bool = True

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -36,7 +35,7 @@ def converted(path: Path) -> Path:
     try:
         _convert(path, work)
         with contextlib.suppress(OSError):  # another process may have been first: its folder is as good
-            os.rename(work, folder)
+            work.rename(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return folder
@@ -47,9 +46,13 @@ def _check_magic(path: Path) -> None:
         with path.open("rb") as file:
             magic = file.read(4)
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions.") from None
+        raise CheckpointError(
+            f"{path}: cannot be read ({error.strerror}); check the file and its permissions."
+        ) from None
     if magic != GGUF_MAGIC:
-        raise CheckpointError(f"{path}: not a GGUF file (it begins with {magic!r}, not {GGUF_MAGIC!r}); download it again.")
+        raise CheckpointError(
+            f"{path}: not a GGUF file (it begins with {magic!r}, not {GGUF_MAGIC!r}); download it again."
+        )
 
 
 def _convert(path: Path, folder: Path) -> None:

@@ -151,7 +151,9 @@ def answer_counts(path: Path) -> list[tuple[str, int]]:
     Raises:
         JournalError: when the file cannot be read.
     """
-    query = "SELECT description, COUNT(*) FROM answers JOIN answerers USING (answerer) GROUP BY answerer ORDER BY 2 DESC"
+    query = (
+        "SELECT description, COUNT(*) FROM answers JOIN answerers USING (answerer) GROUP BY answerer ORDER BY 2 DESC"
+    )
     try:
         database = _open(path)
         try:

@@ -56,7 +56,7 @@ class PromptSpec:
     system_instruction: str | None = None
     apply_chat_template: bool | str = False
     fewshot_as_multiturn: bool = False
-    seeds: Seeds = Seeds()
+    seeds: Seeds = field(default_factory=Seeds)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,9 @@ def check_safetensors(path: Path) -> None:
     except CheckpointError:
         raise
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions.") from None
+        raise CheckpointError(
+            f"{path}: cannot be read ({error.strerror}); check the file and its permissions."
+        ) from None
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         raise CheckpointError(_damaged(path, "its header is not a safetensors header")) from None
     expected = 8 + length + max(ends, default=0)

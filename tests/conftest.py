@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -49,7 +49,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def harness_command(own_cache: Path) -> Iterator[HarnessCommand]:
+def harness_command(own_cache: Path) -> HarnessCommand:
     """Run `harness` in a process of its own, with an empty journal."""
 
     def run(
@@ -65,4 +65,4 @@ def harness_command(own_cache: Path) -> Iterator[HarnessCommand]:
             check=False,
         )
 
-    yield run
+    return run

@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, Protocol, cast
 
 import harness
 from harness.errors import HarnessError, did_you_mean
@@ -28,18 +28,11 @@ INTERRUPTED = 130
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with one-line errors and "did you mean"."""
+    """argparse with one-line errors that names the command."""
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2."""
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
-
-    def _check_value(self, action: argparse.Action, value: object) -> None:
-        if action.choices is not None and value not in action.choices:
-            names = [str(choice) for choice in action.choices]
-            what = "unknown command" if isinstance(action, argparse._SubParsersAction) else f"invalid value {value!r},"
-            hint = did_you_mean(str(value), names)
-            raise argparse.ArgumentError(action, f"{what} {value!r}; give one of {', '.join(names)}.{hint}")
 
 
 def build_parser() -> Parser:
@@ -58,8 +51,18 @@ def build_parser() -> Parser:
     return parser
 
 
-def _module(command: str):  # type: ignore[no-untyped-def] # noqa: ANN202 - modules share a shape, not a type
-    return importlib.import_module(f"harness.cli.{command}_command")
+class CommandModule(Protocol):
+    """What a module of this package offers."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the command's flags."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Do the work; returns the exit code."""
+
+
+def _module(command: str) -> CommandModule:
+    return cast("CommandModule", importlib.import_module(f"harness.cli.{command}_command"))
 
 
 def with_underscores(arguments: Sequence[str]) -> list[str]:
@@ -76,6 +79,7 @@ def with_underscores(arguments: Sequence[str]) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = with_underscores(sys.argv[1:] if arguments is None else arguments)
+    _check_command(words)
     args = build_parser().parse_args(words)
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
@@ -91,5 +95,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _as_interrupt(number: int, frame: FrameType | None) -> NoReturn:
+def _check_command(words: Sequence[str]) -> None:
+    """Argparse lists the commands when one is unknown; this adds the nearest."""
+    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        hint = did_you_mean(words[0], COMMANDS)
+        Parser(prog="harness").error(f"{words[0]}: unknown command; give one of {', '.join(COMMANDS)}.{hint}")
+
+
+def _as_interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt

