@@ -1,7 +1,7 @@
 """Ranks of many models with rank intervals, and which models cannot be told apart.
 
-One bootstrap over items gives both: every pair of models is tested at once, and a model's rank can be no better than
-one below the models that surely beat it. The number ranked is the aggregate of `aggregate`.
+One test of all pairs of models at once gives both: a model's rank can be no better than one below the models that
+surely beat it. The number ranked is the aggregate of `aggregate`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.stats.aggregate import AGGREGATE, aggregate_weights
-from harness.stats.resampling import BLOCK_CELLS, bootstrap_counts
-from harness.stats.samples import Clusters, FloatArray, as_values, cluster_codes
-
-Single = npt.NDArray[np.float32]
+from harness.stats.resampling import block_rows
+from harness.stats.samples import Clusters, FloatArray, as_values, cluster_codes, degrees_of_freedom, satterthwaite
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -27,7 +25,7 @@ class Ranking:
     Attributes:
         definition: Of the number ranked, as in `Aggregate.definition`.
         values: Chance-centred macro mean of each model, shape (models,).
-        standard_errors: Bootstrap standard error of each value.
+        standard_errors: Clustered standard error of each value, tasks taken as independent.
         ranks: Rank by value; equal values share the best rank.
         rank_low: Best rank that the data allow.
         rank_high: Worst rank that the data allow.
@@ -57,17 +55,21 @@ def rank_models(
     chances: npt.ArrayLike | None = None,
     clusters: Sequence[Clusters | None] | None = None,
     level: float = 0.95,
-    resamples: int = 2_000,
+    draws: int = 5_000,
     seed: int = 0,
 ) -> Ranking:
     """Rank models that answered the same items of the same tasks.
 
-    Whole clusters are drawn with replacement within each task (tasks are strata), the same draw for all models. With
-    d_ij the difference of two models and s_ij its bootstrap standard error, two models differ when |d_ij| > q s_ij,
-    where q is the `level` quantile of the largest |d*_ij - d_ij| / s_ij over all pairs: single-step max-t, which keeps
-    the chance of any false difference (Westfall and Young 1993). A model's rank lies between 1 + (models surely better)
-    and models - (models surely worse), for all models at once (Mogstad, Romano, Shaikh and Wilhelm
-    2024, Review of Economic Studies 91). Percentiles of bootstrapped ranks would be too short among near ties.
+    With d_ij the difference of two models and s_ij its clustered standard error, two models differ when
+    |d_ij| > q s_ij, where q is the `level` quantile of the largest such ratio over all pairs when no models differ:
+    single-step max-t, which keeps the chance of any false difference (Hothorn, Bretz and Westfall 2008, Biometrical
+    Journal 50). It is found by the multiplier bootstrap over clusters, tasks as strata (Chernozhukov, Chetverikov and
+    Kato 2013, Annals of Statistics 41): cluster residuals times normal weights. Those draws are exactly normal with the
+    models' covariance, so they are drawn from it directly, and made Student's for few clusters.
+
+    A model's rank lies between 1 + (models surely better) and models - (models surely worse), for all models at once
+    (Mogstad, Romano, Shaikh and Wilhelm 2024, Review of Economic Studies 91). Percentiles of bootstrapped ranks would
+    be too short among near ties.
 
     Args:
         scores: One matrix a task, shape (models, items of the task).
@@ -75,11 +77,12 @@ def rank_models(
         chances: Chance level of each task; by default 0.
         clusters: Labels of each task's items, or None for a task without; by default none.
         level: Chance that all statements hold at once.
-        resamples: Bootstrap draws.
-        seed: Of the bootstrap.
+        draws: Bootstrap draws.
+        seed: Of the draws.
 
     Raises:
-        ValueError: No tasks, models that differ between tasks, NaN, lengths that differ, or an impossible level.
+        ValueError: No tasks, models that differ between tasks, NaN, a task of one cluster, lengths that differ, or an
+            impossible level.
     """
     if not 0.0 < level < 1.0:
         raise ValueError(f"level is {level}; it must lie between 0 and 1, such as 0.95.")
@@ -92,18 +95,20 @@ def rank_models(
         raise ValueError(
             f"{len(tables)} tasks, {weights.size} domains, {len(labels)} clusters; give one of each a task."
         )
-    rng = np.random.default_rng(seed)
-    values = np.zeros(tables[0].shape[0])
-    draws = np.zeros((resamples, values.size), dtype=np.float32)
+    values, parts, freedoms = np.zeros(tables[0].shape[0]), [], []
     for table, weight, guess, label in zip(tables, weights, chance, labels, strict=True):
         values += weight * (table.mean(axis=1) - guess)
-        draws += np.float32(weight) * _task_draws(table, label, resamples, rng)
-    differ = _differ(values, draws, level)
+        covariance, freedom = _task_covariance(table, label)
+        parts.append(weight**2 * covariance)
+        freedoms.append(freedom)
+    covariance = np.sum(parts, axis=0)
+    freedom = satterthwaite([float(part.trace()) for part in parts], freedoms)
+    differ = _differ(values, covariance, freedom, level, draws=draws, seed=seed)
     better = values[None, :] > values[:, None]
     return Ranking(
         definition=AGGREGATE,
         values=values,
-        standard_errors=draws.std(axis=0, dtype=np.float64),
+        standard_errors=np.sqrt(covariance.diagonal()),
         ranks=1 + better.sum(axis=1),
         rank_low=1 + (differ & better).sum(axis=1),
         rank_high=values.size - (differ & better.T).sum(axis=1),
@@ -125,38 +130,41 @@ def _as_tables(scores: Sequence[npt.ArrayLike]) -> list[FloatArray]:
     return tables
 
 
-def _task_draws(table: FloatArray, labels: Clusters | None, resamples: int, rng: np.random.Generator) -> Single:
-    """Resampled mean less mean of every model, shape (resamples, models); NaN-free even for one cluster (zeros)."""
-    codes = np.arange(table.shape[1]) if labels is None else cluster_codes(labels, table.shape[1])
-    sizes = np.bincount(codes).astype(np.float32)
-    centred = table - table.mean(axis=1, keepdims=True)
-    residuals = np.stack([np.bincount(codes, weights=row) for row in centred], axis=1).astype(np.float32)
-    draws = []
-    for block in bootstrap_counts(sizes.size, resamples, rng):
-        counts = block.astype(np.float32)
-        draws.append((counts @ residuals) / (counts @ sizes)[:, None])
-    # n of n with replacement has (n - 1) / n of the variance wanted.
-    widen = math.sqrt(sizes.size / (sizes.size - 1)) if sizes.size > 1 else 0.0
-    return np.concatenate(draws) * np.float32(widen)
+def _task_covariance(table: FloatArray, labels: Clusters | None) -> tuple[FloatArray, float]:
+    """Clustered covariance of the models' means (CR2, as in `samples.estimate_mean`) and its degrees of freedom."""
+    items = table.shape[1]
+    codes = np.arange(items) if labels is None else cluster_codes(labels, items)
+    sizes = np.bincount(codes).astype(np.float64)
+    if sizes.size < 2:
+        raise ValueError("a task has one cluster or item; how sure its ranks are cannot be said, leave it out.")
+    residuals = table - table.mean(axis=1, keepdims=True)
+    if sizes.size < items:
+        residuals = np.stack([np.bincount(codes, weights=row) for row in residuals])
+    scaled = residuals / (np.sqrt(1.0 - sizes / items) * items)
+    return scaled @ scaled.T, degrees_of_freedom(sizes)
 
 
-def _differ(values: FloatArray, draws: Single, level: float) -> npt.NDArray[np.bool_]:
-    models = values.size
-    first, second = np.triu_indices(models, k=1)
-    covariance = np.atleast_2d(np.cov(draws, rowvar=False))
-    spread = np.sqrt(
-        np.maximum(covariance[first, first] + covariance[second, second] - 2.0 * covariance[first, second], 0.0)
-    )
-    # float32 leaves a trace of spread between models with the same answers; theirs is no evidence.
-    known = spread > 1e-6 * math.sqrt(float(covariance.diagonal().max(initial=0.0)))
-    scale = np.where(known, 1.0 / np.where(known, spread, 1.0), 0.0).astype(np.float32)
-    largest = np.zeros(draws.shape[0], dtype=np.float32)
-    step = max(1, BLOCK_CELLS // max(1, first.size))
-    for start in range(0, draws.shape[0] if first.size else 0, step):
-        block = draws[start : start + step]
-        largest[start : start + step] = (np.abs(block[:, first] - block[:, second]) * scale).max(axis=1)
-    critical = float(np.quantile(largest, level))
-    differ = np.zeros((models, models), dtype=np.bool_)
+def _differ(
+    values: FloatArray, covariance: FloatArray, freedom: float, level: float, *, draws: int, seed: int
+) -> npt.NDArray[np.bool_]:
+    first, second = np.triu_indices(values.size, k=1)
+    differ = np.zeros((values.size, values.size), dtype=np.bool_)
+    if first.size == 0:
+        return differ
+    variances = covariance.diagonal()
+    spread = np.sqrt(np.maximum(variances[first] + variances[second] - 2.0 * covariance[first, second], 0.0))
+    # Rounding leaves a trace of spread between models with the same answers; theirs is no evidence.
+    known = spread > 1e-7 * math.sqrt(float(variances.max()))
+    scale = np.where(known, 1.0 / np.where(known, spread, 1.0), 0.0)
+    rng = np.random.default_rng(seed)
+    # The ridge lets models with the same answers through the factorisation; it is far below any real spread.
+    factor = np.linalg.cholesky(covariance + 1e-15 * float(variances.max() or 1.0) * np.eye(values.size))
+    largest = []
+    for rows in block_rows(first.size, draws):
+        normal = rng.standard_normal((rows, values.size)) @ factor.T
+        ratios = np.abs(normal[:, first] - normal[:, second]) * scale
+        largest.append(ratios.max(axis=1) / np.sqrt(rng.chisquare(freedom, rows) / freedom))
+    critical = float(np.quantile(np.concatenate(largest), level))
     differ[first, second] = np.abs(values[first] - values[second]) * scale > critical
     return differ | differ.T
 

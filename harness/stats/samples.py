@@ -144,15 +144,24 @@ def describe(sample: Sample) -> MeanEstimate:
     else:
         room = 1.0 - sample.sizes / items
         error = math.sqrt(float((sample.residuals**2 / room).sum())) / items
-        freedom = _degrees_of_freedom(sample.sizes)
+        freedom = degrees_of_freedom(sample.sizes)
     return MeanEstimate(mean=sample.mean, standard_error=error, degrees_of_freedom=freedom, items=items, clusters=count)
 
 
-def _degrees_of_freedom(sizes: FloatArray) -> float:
-    """(tr M)^2 / tr M^2 for M the covariance of the scaled cluster residuals under independent items."""
+def degrees_of_freedom(sizes: FloatArray) -> float:
+    """Bell and McCaffrey's degrees of freedom of a mean's clustered error, from the cluster sizes (two or more).
+
+    (tr M)^2 / tr M^2 with M the covariance of the scaled cluster residuals under independent items.
+    """
     items = sizes.sum()
     shares = sizes**2 / (items - sizes)
     return float(items**2 / ((sizes**2).sum() + shares.sum() ** 2 - (shares**2).sum()))
+
+
+def satterthwaite(variances: Sequence[float], freedoms: Sequence[float]) -> float:
+    """Degrees of freedom of a sum of independent variance estimates (Satterthwaite 1946, Biometrics Bulletin 2)."""
+    weight = sum(v**2 / f for v, f in zip(variances, freedoms, strict=True))
+    return sum(variances) ** 2 / weight if weight > 0.0 else min(freedoms)
 
 
 def effective_size(sample: Sample) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.stats.resampling import bootstrap_counts
-from harness.stats.samples import Clusters, FloatArray, Sample, as_values, describe, make_sample
+from harness.stats.samples import Clusters, FloatArray, Sample, as_values, describe, make_sample, satterthwaite
 from harness.stats.samples import two_sided_quantile as two_sided
 
 
@@ -101,7 +101,7 @@ def compare_arms(
     seed_variances = [part.seed / arm.shape[0] for part, arm in zip(components, (arm_a, arm_b), strict=True)]
     item_variance = items.standard_error**2
     total = item_variance + sum(seed_variances)
-    freedom = _satterthwaite(
+    freedom = satterthwaite(
         [item_variance, *seed_variances], [items.degrees_of_freedom, arm_a.shape[0] - 1, arm_b.shape[0] - 1]
     )
     rng = np.random.default_rng(seed)
@@ -170,11 +170,6 @@ def as_table(values: npt.ArrayLike, name: str) -> FloatArray:
         raise ValueError(f"{name} has shape {table.shape}; give at least two checkpoints x the items they answered.")
     as_values(table.ravel(), name)
     return table
-
-
-def _satterthwaite(variances: list[float], freedoms: list[float]) -> float:
-    weight = sum(v**2 / f for v, f in zip(variances, freedoms, strict=True))
-    return sum(variances) ** 2 / weight if weight > 0.0 else math.inf
 
 
 def _item_draws(sample: Sample, resamples: int, rng: np.random.Generator) -> FloatArray:

@@ -1,0 +1,195 @@
+"""One model on one task: clustered errors and intervals, against statsmodels, definitions and edge cases."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from statsmodels.stats.proportion import proportion_confint
+
+from harness.stats import Interval, estimate_mean, interval, wilson_interval
+from harness.stats.samples import effective_size, make_sample
+
+Z95 = 1.959963984540054
+
+
+@pytest.mark.parametrize(("right", "items"), [(0, 1), (1, 1), (0, 22), (8, 22), (9, 22), (22, 22), (317, 1000)])
+def test_wilson_equals_statsmodels(right: int, items: int) -> None:
+    expected = proportion_confint(right, items, method="wilson")
+    found = interval([1.0] * right + [0.0] * (items - right))
+    assert found.method == "wilson"
+    assert (found.low, found.high) == pytest.approx(expected, abs=1e-10)
+
+
+def test_wilson_takes_arrays() -> None:
+    low, high = wilson_interval(np.array([0.0, 0.5, 1.0]), 22, Z95)
+    for share, ends in zip([0, 11, 22], zip(low, high, strict=True), strict=True):
+        assert ends == pytest.approx(proportion_confint(share, 22, method="wilson"), abs=1e-10)
+
+
+def test_interval_at_no_item_right_starts_at_zero_and_has_width() -> None:
+    found = interval(np.zeros(22))
+    assert found.low == 0.0
+    assert found.high == pytest.approx(Z95**2 / (22 + Z95**2), abs=1e-12)
+
+
+def test_clustered_error_equals_statsmodels_cluster_robust_ols_for_equal_clusters() -> None:
+    rng = np.random.default_rng(1)
+    clusters = np.repeat(np.arange(30), 4)
+    values = rng.random(120) + rng.normal(size=30)[clusters]
+    fitted = sm.OLS(values, np.ones(120)).fit(cov_type="cluster", cov_kwds={"groups": clusters})
+    assert estimate_mean(values, clusters).standard_error == pytest.approx(float(fitted.bse[0]), rel=1e-10)
+
+
+def test_clustered_error_equals_the_cr2_sandwich_for_unequal_clusters() -> None:
+    """Bell and McCaffrey's definition with explicit matrices: adjust each cluster by (I - H_cc)^(-1/2)."""
+    rng = np.random.default_rng(2)
+    clusters = np.repeat(np.arange(7), [1, 2, 3, 5, 8, 1, 4])
+    values = rng.random(clusters.size)
+    design = np.ones((clusters.size, 1))
+    bread = np.linalg.inv(design.T @ design)
+    residuals = values - values.mean()
+    annihilator = np.eye(clusters.size) - design @ bread @ design.T
+    meat, rows = np.zeros((1, 1)), []
+    for cluster in range(7):
+        members = clusters == cluster
+        size = int(members.sum())
+        weights, vectors = np.linalg.eigh(np.eye(size) - design[members] @ bread @ design[members].T)
+        adjust = vectors @ np.diag(weights**-0.5) @ vectors.T
+        score = design[members].T @ adjust @ residuals[members]
+        meat += np.outer(score, score)
+        rows.append((bread @ design[members].T @ adjust @ annihilator[members]).ravel())
+    variance = (bread @ meat @ bread)[0, 0]
+    gram = np.array(rows) @ np.array(rows).T
+    freedom = np.trace(gram) ** 2 / np.trace(gram @ gram)
+    found = estimate_mean(values, clusters)
+    assert found.standard_error == pytest.approx(math.sqrt(variance), rel=1e-10)
+    assert found.degrees_of_freedom == pytest.approx(freedom, rel=1e-10)
+
+
+def test_clustered_error_of_a_hand_computed_example() -> None:
+    """Miller's eq. 4 by hand: clusters (1, 1), (0, 0), (1, 0) have mean 1/2 and residual sums 1, -1, 0.
+
+    Their squares sum to 2, over n^2 = 36 gives 1/18; times G / (G - 1) = 3/2 gives 1/12.
+    """
+    found = estimate_mean([1, 1, 0, 0, 1, 0], ["a", "a", "b", "b", "c", "c"])
+    assert found.standard_error == pytest.approx(math.sqrt(1 / 12), rel=1e-12)
+    assert (found.items, found.clusters, found.degrees_of_freedom) == pytest.approx((6, 3, 2.0))
+
+
+def test_clusters_of_one_item_change_nothing() -> None:
+    values = np.random.default_rng(3).random(40)
+    assert estimate_mean(values, np.arange(40)) == estimate_mean(values)
+    assert interval(values > 0.5, np.arange(40)) == interval(values > 0.5)
+
+
+def test_cluster_labels_may_be_anything_hashable_in_any_order() -> None:
+    values = np.array([1, 0, 1, 1, 0, 0.5])
+    by_number = estimate_mean(values, [0, 0, 1, 1, 2, 2])
+    by_name = estimate_mean(values[[4, 2, 0, 5, 3, 1]], ["z", None, "x", "z", None, "x"])
+    assert by_name.standard_error == pytest.approx(by_number.standard_error, rel=1e-12)
+
+
+def test_copies_of_an_item_are_worth_one_item() -> None:
+    """Ten copies of each of 22 answers carry the information of 22, so interval and size must say 22."""
+    answers = np.array([1.0] * 8 + [0.0] * 14)
+    copies, clusters = np.repeat(answers, 10), np.repeat(np.arange(22), 10)
+    assert estimate_mean(copies, clusters).standard_error == pytest.approx(estimate_mean(answers).standard_error)
+    assert effective_size(make_sample(copies, clusters)) == pytest.approx(22, rel=0.05)
+    assert interval(copies, clusters).high - interval(copies, clusters).low > 0.36
+
+
+def test_clusters_without_any_spread_are_taken_as_fully_correlated() -> None:
+    clusters = np.repeat(np.arange(11), 2)
+    assert effective_size(make_sample(np.ones(22), clusters)) == pytest.approx(11)
+    assert effective_size(make_sample(np.tile([0.0, 1.0], 11), clusters)) == pytest.approx(11)
+    assert interval(np.ones(22), clusters).low < interval(np.ones(22)).low
+
+
+def test_one_cluster_says_nothing_about_the_mean() -> None:
+    assert math.isnan(estimate_mean([0, 1, 1], ["p"] * 3).standard_error)
+    assert interval([0, 1, 1], ["p"] * 3) == Interval(low=0.0, high=1.0, method="none")
+    assert interval([0.2, 0.4], ["p", "p"]).method == "none"
+    assert interval([0.3]).high == math.inf
+
+
+def test_bootstrap_t_of_symmetric_values_is_near_students_t() -> None:
+    values = np.random.default_rng(4).normal(size=400)
+    found = interval(values)
+    half = 1.966 * values.std(ddof=1) / 20
+    assert found.method == "bootstrap-t"
+    assert (found.low, found.high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.1 * half)
+
+
+def test_bootstrap_t_leans_towards_the_long_tail() -> None:
+    values = np.random.default_rng(5).lognormal(size=60)
+    found = interval(values)
+    assert found.high - values.mean() > 1.2 * (values.mean() - found.low)
+
+
+def test_bootstrap_t_is_the_same_for_the_same_seed_and_whatever_ran_before() -> None:
+    values = np.random.default_rng(6).random(50)
+    first = interval(values, resamples=500)
+    interval(values**2, resamples=500, seed=3)
+    assert interval(values, resamples=500) == first
+    assert interval(values, resamples=500, seed=1) != first
+
+
+def test_few_non_zero_values_fall_back_to_the_skew_corrected_interval() -> None:
+    values = np.zeros(22)
+    values[:3] = [0.2, 0.5, 0.4]
+    found = interval(values)
+    assert found.method == "skew-t"
+    assert found.high - values.mean() > values.mean() - found.low > 0
+
+
+def test_equal_values_that_are_no_shares_give_a_point_that_says_so() -> None:
+    found = interval(np.full(30, 0.3))
+    assert found.method == "no-spread"
+    assert found.low == found.high == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("bad", [[math.nan, 1.0], [math.inf], [], [[0.0, 1.0]]])
+def test_values_that_are_no_numbers_are_refused(bad: list[float]) -> None:
+    with pytest.raises(ValueError, match="values"):
+        interval(bad)
+
+
+def test_labels_of_another_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 labels for 3 items"):
+        interval([0, 1, 1], ["a", "b"])
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 95.0, -0.1])
+def test_impossible_levels_are_refused(level: float) -> None:
+    with pytest.raises(ValueError, match="level"):
+        interval([0, 1], level=level)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    items=st.lists(st.tuples(st.integers(0, 1), st.integers(0, 6)), min_size=1, max_size=60),
+    level=st.sampled_from([0.5, 0.9, 0.95, 0.99]),
+)
+def test_binary_interval_holds_the_mean_and_stays_a_share(items: list[tuple[int, int]], level: float) -> None:
+    values, clusters = [value for value, _ in items], [cluster for _, cluster in items]
+    for labels in (None, clusters):
+        found = interval(values, labels, level)
+        assert 0.0 <= found.low <= np.mean(values) <= found.high <= 1.0
+        assert found.high > found.low
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    items=st.lists(st.tuples(st.floats(-50, 50), st.integers(0, 6)), min_size=2, max_size=40),
+)
+def test_continuous_interval_holds_the_mean(items: list[tuple[float, int]]) -> None:
+    values, clusters = [value for value, _ in items], [cluster for _, cluster in items]
+    for labels in (None, clusters):
+        found = interval(values, labels, resamples=200)
+        assert found.low <= np.mean(values) + 1e-9
+        assert np.mean(values) - 1e-9 <= found.high
