@@ -1,0 +1,187 @@
+"""A checkpoint is found, checked and told apart by its bytes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness.checkpoints import expand, resolve
+from harness.digests import checkpoint_digest
+from harness.errors import CheckpointError
+from tests.models import save_tiny_adapter, save_tiny_llama
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_llama(tmp_path_factory.mktemp("base") / "model")
+
+
+@pytest.fixture
+def model(base: Path, tmp_path: Path, own_cache: Path) -> Path:
+    return Path(shutil.copytree(base, tmp_path / "model"))
+
+
+def test_a_transformers_folder_is_found(model: Path) -> None:
+    found = resolve(str(model))
+    assert (found.kind, found.name, found.weights) == ("folder", "model", model)
+    assert [p.name for p in found.weight_files] == ["model.safetensors"]
+
+
+def test_an_adapter_finds_its_base_and_uses_its_tokenizer(base: Path, tmp_path: Path, own_cache: Path) -> None:
+    found = resolve(str(save_tiny_adapter(tmp_path / "adapter", base)))
+    assert found.kind == "adapter"
+    assert found.weights == base
+    assert found.tokenizer == base
+    assert found.adapter == tmp_path / "adapter"
+
+
+def test_sharded_weights_are_all_named(tmp_path: Path, own_cache: Path) -> None:
+    folder = save_tiny_llama(tmp_path / "sharded", shard="40KB")
+    assert len(resolve(str(folder)).weight_files) > 1
+
+
+def test_a_folder_of_checkpoints_stands_for_each_by_step(model: Path, tmp_path: Path) -> None:
+    for step in (20, 3, 100):
+        shutil.copytree(model, tmp_path / "run" / f"checkpoint-{step}")
+    steps = [Path(p).name for p in expand(str(tmp_path / "run"))]
+    assert steps == ["checkpoint-3", "checkpoint-20", "checkpoint-100"]
+    assert resolve(expand(str(tmp_path / "run"))[0]).name == "run/checkpoint-3"
+
+
+def test_a_gguf_file_answers_as_its_converted_folder(smollm2: Path) -> None:
+    config = json.loads((smollm2 / "config.json").read_text(encoding="utf-8"))
+    assert (config["model_type"], config["dtype"], config["num_hidden_layers"]) == ("llama", "float32", 30)
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _as_pickle(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    torch.save({}, folder / "pytorch_model.bin")
+
+
+def _drop_tokenizer(folder: Path) -> None:
+    for path in folder.glob("token*"):
+        path.unlink()
+
+
+def _bad_header(folder: Path) -> None:
+    content = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(content[:8] + b"[" * 40 + content[48:])
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no weights": (lambda f: (f / "model.safetensors").unlink(), "no weights"),
+    "truncated weights": (lambda f: _cut(f / "model.safetensors"), "damaged or cut off"),
+    "weights of 3 bytes": (lambda f: (f / "model.safetensors").write_bytes(b"abc"), "damaged or cut off"),
+    "a header that is not JSON": (_bad_header, "not a safetensors header"),
+    "no config": (lambda f: (f / "config.json").unlink(), "no such file"),
+    "a config that is not JSON": (lambda f: (f / "config.json").write_text("{"), "not readable as JSON"),
+    "a config that is a list": (lambda f: (f / "config.json").write_text("[]"), "must be a JSON object"),
+    "a config of no model": (lambda f: (f / "config.json").write_text("{}"), "neither model_type nor"),
+    "no tokenizer": (_drop_tokenizer, "no tokenizer files"),
+    "pickled weights": (_as_pickle, "--allow_pickle"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_folder_is_refused_with_what_is_wrong(name: str, model: Path) -> None:
+    damage, expected = DAMAGE[name]
+    damage(model)
+    with pytest.raises(CheckpointError, match=expected) as caught:
+        resolve(str(model))
+    assert str(model) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_pickled_weights_are_taken_when_allowed(model: Path) -> None:
+    _as_pickle(model)
+    assert resolve(str(model), allow_pickle=True).weight_files == (model / "pytorch_model.bin",)
+
+
+def test_a_missing_shard_is_named(tmp_path: Path, own_cache: Path) -> None:
+    folder = save_tiny_llama(tmp_path / "sharded", shard="40KB")
+    shard = sorted(folder.glob("model-*.safetensors"))[0]
+    shard.unlink()
+    with pytest.raises(CheckpointError, match=shard.name):
+        resolve(str(folder))
+
+
+def test_an_index_cannot_name_files_outside_its_folder(tmp_path: Path, own_cache: Path) -> None:
+    folder = save_tiny_llama(tmp_path / "sharded", shard="40KB")
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "../../elsewhere.safetensors"}}))
+    with pytest.raises(CheckpointError, match="outside its folder"):
+        resolve(str(folder))
+
+
+@pytest.mark.parametrize("source", ["./nowhere", "/no/such/folder", "no such model", "a/b/c", "missing.gguf"])
+def test_a_path_that_does_not_exist_is_not_asked_of_the_hub(source: str) -> None:
+    with pytest.raises(CheckpointError, match="no such folder or file"):
+        resolve(source)
+
+
+def test_an_adapter_without_its_base_is_refused(base: Path, tmp_path: Path, own_cache: Path) -> None:
+    folder = save_tiny_adapter(tmp_path / "adapter", base)
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": "./gone"}))
+    with pytest.raises(CheckpointError, match=r"base '\./gone' cannot be used"):
+        resolve(str(folder))
+
+
+def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"not one")
+    with pytest.raises(CheckpointError, match="not a GGUF file"):
+        resolve(str(path))
+    path.write_bytes(b"GGUF" + bytes(64))
+    with pytest.raises(CheckpointError, match="cannot read this GGUF file"):
+        resolve(str(path))
+
+
+def test_equal_bytes_elsewhere_are_the_same_checkpoint(model: Path, tmp_path: Path) -> None:
+    shutil.copytree(model, tmp_path / "copy")
+    assert checkpoint_digest(resolve(str(model))) == checkpoint_digest(resolve(str(tmp_path / "copy")))
+
+
+def test_a_retrained_checkpoint_at_the_same_path_is_another(model: Path, tmp_path: Path) -> None:
+    before = checkpoint_digest(resolve(str(model)))
+    save_tiny_llama(model, seed=7)
+    assert checkpoint_digest(resolve(str(model))) != before
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "config.json"])
+def test_what_decides_answers_decides_the_digest(name: str, model: Path) -> None:
+    before = checkpoint_digest(resolve(str(model)))
+    path = model / name
+    path.write_text((path.read_text() if path.exists() else "") + "\n")
+    assert checkpoint_digest(resolve(str(model))) != before
+
+
+def test_bookkeeping_beside_the_weights_does_not(model: Path) -> None:
+    before = checkpoint_digest(resolve(str(model)))
+    (model / "trainer_state.json").write_text("{}")
+    assert checkpoint_digest(resolve(str(model))) == before
+
+
+def test_verify_sees_a_change_that_kept_size_and_time(model: Path) -> None:
+    import os
+
+    found, weights = resolve(str(model)), model / "model.safetensors"
+    before = checkpoint_digest(found)
+    stat = weights.stat()
+    with weights.open("r+b") as file:
+        file.seek(-1, 2)
+        last = file.read(1)
+        file.seek(-1, 2)
+        file.write(bytes([last[0] ^ 1]))
+    os.utime(weights, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert checkpoint_digest(found) == before, "remembered"
+    assert checkpoint_digest(found, verify=True) != before
