@@ -20,7 +20,9 @@ def cosqa(data: list[str], **_: Any) -> dict[str, Dataset]:
     """CoSQA's dev items; few-shot examples from train, right and wrong in turn: its first 50 are nearly all wrong."""
     fields = {"idx": str, "doc": str, "code": str, "label": int}
     dev, train = ([_cosqa_item(row) for row in read(name, HERE, fields=fields)] for name in data)
-    right, wrong = ([item for item in train if item["gold"] == gold][:5] for gold in (0, 1))
+    evaluated = {item["cluster"] for item in dev}  # some dev items share their code with train
+    unseen = [item for item in train if item["cluster"] not in evaluated]
+    right, wrong = ([item for item in unseen if item["gold"] == gold][:5] for gold in (0, 1))
     return splits(dev, [item for pair in zip(right, wrong, strict=True) for item in pair])
 
 

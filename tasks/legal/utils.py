@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.data import read
-from harness.items import Item, choice_item, reserve, splits
+from harness.items import choice_item, reserve, splits
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -29,10 +29,8 @@ def jec_qa(data: list[str], answers: str = "any", shots: int = 5, **_: Any) -> d
             if not key or len(set(choices)) < len(choices):
                 continue
             if answers == "any" or len(key) == 1:
-                items.append(_item(f"{name}/{n}", row["question"], choices, key))
+                item = choice_item(
+                    identity=f"{name}/{n}", question=row["question"], choices=choices, gold="ABCD".index(key[0])
+                )
+                items.append(item | ({"subsets": SUBSETS, "answer": key} if answers == "any" else {}))
     return splits(*reserve(items, shots))
-
-
-def _item(identity: str, question: str, choices: list[str], key: str) -> Item:
-    item = choice_item(identity=identity, question=question, choices=choices, gold="ABCD".index(key[0]))
-    return item | {"subsets": SUBSETS, "answer": key}

@@ -1,0 +1,180 @@
+"""Is every task definition sound? Each YAML loads, its metadata is whole, its data as pinned, its keys right.
+
+Works offline: a task whose data is not on this machine is named as such and otherwise left alone. Nothing is evaluated
+here; that a scorer's answers come out as they should is for the tests to show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from harness.catalogue import DOMAINS, Catalogue, Entry
+from harness.data import DataFile, all_files, find, load_manifest, missing
+from harness.errors import HarnessError, TaskError
+from harness.paths import tasks_dir
+
+if TYPE_CHECKING:
+    from lm_eval.api.task import Task
+    from lm_eval.tasks import TaskManager
+
+METADATA = ("version", "domain", "chance")
+CHANCE_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What was found out about one task or group.
+
+    Attributes:
+        name: Of the task or group.
+        status: ``ok``, ``no data`` (its data is not on this machine, so only the YAML was checked) or ``wrong``.
+        message: What is wrong or missing, with the remedy; for ``ok`` the number of items.
+    """
+
+    name: str
+    status: Literal["ok", "no data", "wrong"]
+    message: str
+
+
+def data_names(names: Iterable[str], catalogue: Catalogue) -> list[str]:
+    """Return the data files that tasks and groups need; the name of a data file stands for itself.
+
+    Raises:
+        TaskError: a name that is neither a task, a group nor a data file.
+    """
+    files = all_files([tasks_dir()])
+    wanted: dict[str, None] = {}
+    for name in names:
+        if name in files:
+            wanted[name] = None
+            continue
+        if name not in catalogue.entries:
+            find(name, dict.fromkeys([*files, *catalogue.entries]))  # type: ignore[arg-type]  # raises, with near names
+        for entry in _below(name, catalogue.entries):
+            wanted |= dict.fromkeys(entry.metadata.get("data", []))
+    return list(wanted)
+
+
+def lacking(name: str, catalogue: Catalogue) -> dict[str, list[str]]:
+    """Return the tasks at or below `name` whose data is not on this machine, each with the files that are missing."""
+    found = {
+        entry.name: missing(entry.metadata["data"], entry.path.parent)
+        for entry in _below(name, catalogue.entries)
+        if entry.metadata.get("data")
+    }
+    return {task: files for task, files in found.items() if files}
+
+
+def _below(name: str, entries: Mapping[str, Entry]) -> list[Entry]:
+    entry = entries.get(name)
+    if entry is None:
+        return []
+    return [entry] if entry.kind == "task" else [e for member in entry.members for e in _below(member, entries)]
+
+
+def validate(names: Sequence[str] | None = None, *, include_paths: Sequence[Path] = ()) -> list[Finding]:
+    """Check tasks and groups without a network.
+
+    Args:
+        names: Which; by default all of the project's own and those of `include_paths`.
+        include_paths: Folders of task YAML that the user brings.
+
+    Raises:
+        TaskError: a YAML file that does not parse, or a name that is not there.
+    """
+    from lm_eval.tasks import TaskManager
+
+    catalogue = Catalogue(include_paths)
+    all_files([tasks_dir(), *include_paths])
+    chosen = names or list(catalogue.entries)
+    unknown = [name for name in chosen if name not in catalogue.entries]
+    if unknown:
+        find(unknown[0], dict.fromkeys(catalogue.entries))  # type: ignore[arg-type]  # raises, with near names
+    # One index for all, without lm-eval's own tasks: `Catalogue.load` would index anew for each name.
+    manager = TaskManager(include_path=[str(f) for f in (tasks_dir(), *include_paths)], include_defaults=False)
+    return [_check(catalogue.entries[name], catalogue, manager) for name in chosen]
+
+
+def _check(entry: Entry, catalogue: Catalogue, manager: TaskManager) -> Finding:
+    if entry.kind == "group":
+        unknown = [member for member in entry.members if member not in catalogue.entries]
+        if unknown:
+            return Finding(name=entry.name, status="wrong", message=f"{entry.path}: unknown member {unknown[0]!r}.")
+        return Finding(name=entry.name, status="ok", message=f"{len(_below(entry.name, catalogue.entries))} tasks")
+    faults = list(_metadata_faults(entry))
+    absent: list[str] = []
+    try:
+        needed = entry.metadata.get("data", [])
+        absent = missing(needed, entry.path.parent) if needed else []
+        if not absent and not faults:
+            task = manager.load([entry.name])["tasks"][entry.name]
+            faults = list(_item_faults(task, entry.metadata))
+            if not faults:
+                return Finding(name=entry.name, status="ok", message=f"{len(task.eval_docs)} items")
+    except HarnessError as error:
+        faults.append(str(error))
+    # Loaders and templates are whoever's wrote the task: whatever they raise is a finding about that task.
+    except Exception as error:
+        faults.append(f"cannot be built ({type(error).__name__}: {' '.join(str(error).split())[:200]}).")
+    if faults:
+        return Finding(name=entry.name, status="wrong", message=f"{entry.path}: {faults[0]}")
+    remedy = (
+        f"not on this machine: {', '.join(absent)}; run `harness tasks fetch {' '.join(absent)}` or set HARNESS_DATA"
+    )
+    return Finding(name=entry.name, status="no data", message=remedy)
+
+
+def _metadata_faults(entry: Entry) -> Iterable[str]:
+    for key in METADATA:
+        if key not in entry.metadata:
+            yield f"metadata lacks {key}; add it."
+    if entry.domain and entry.domain not in DOMAINS:
+        yield f"domain {entry.domain!r} is none of {', '.join(DOMAINS)}."
+    chance = entry.metadata.get("chance", 0.0)
+    if not isinstance(chance, int | float) or not 0 <= chance <= 1:
+        yield f"chance {chance!r} must be a number from 0 to 1."
+    if entry.metadata.get("data"):
+        try:
+            files: dict[str, DataFile] = load_manifest(entry.path.parent)
+            for name in entry.metadata["data"]:
+                find(name, files)
+        except TaskError as error:
+            yield str(error)
+
+
+def _item_faults(task: Task, metadata: Mapping[str, Any]) -> Iterable[str]:
+    docs = list(task.eval_docs)
+    if "items" in metadata and len(docs) != metadata["items"]:
+        yield f"{len(docs)} items, metadata says {metadata['items']}."
+    shown = {_asked(doc) for doc in task.fewshot_docs()}
+    if any(_asked(doc) in shown for doc in docs):
+        yield (
+            "an item to evaluate is also a few-shot example; set fewshot_split to a split that is not evaluated, or "
+            "`fewshot_config: {sampler: first_n, samples: []}` for none."
+        )
+    choices = [doc for doc in docs if "choices" in doc and "gold" in doc]
+    for doc in choices:
+        yield from _key_faults(doc)
+    expected = sum(1 / len(_ways(doc)) for doc in choices) / len(choices) if choices else None
+    if expected is not None and abs(expected - metadata["chance"]) > CHANCE_TOLERANCE:
+        yield f"chance {metadata['chance']} should be {expected:.6g}, the mean of 1 / number of choices."
+
+
+def _asked(doc: Mapping[str, Any]) -> str:
+    return repr([doc.get(field) for field in ("context", "question", "code", "call", "choices")])
+
+
+def _ways(doc: Mapping[str, Any]) -> Sequence[str]:
+    ways: Sequence[str] = doc.get("subsets", doc["choices"])
+    return ways
+
+
+def _key_faults(doc: Mapping[str, Any]) -> Iterable[str]:
+    choices, gold = doc["choices"], doc["gold"]
+    if not 0 <= gold < len(choices):
+        yield f"item {doc.get('id')}: key {gold} is out of range for {len(choices)} choices."
+    elif choices.count(choices[gold]) > 1:
+        yield f"item {doc.get('id')}: another choice is worded like the right one."
