@@ -15,6 +15,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -43,7 +44,7 @@ class Draft:
     Attributes:
         question: The whole question, without the choices.
         correct: The right answer.
-        wrong: At least three wrong answers, each once; three of them are used.
+        wrong: Wrong answers, each once; three of them are used, and a draft with fewer is drawn again.
         rationale: One to three sentences that lead to the answer.
         core: What is asked, apart from wording and distractors. Two drafts of equal core count as the same item; empty
             means the question.
@@ -85,11 +86,37 @@ class Item:
     key: str
 
 
-class _Keyed:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One programming problem.
+
+    Attributes:
+        id: ``<domain>-<split>-<index>``.
+        template: Which family it is of: the cluster for clustered standard errors.
+        level: Difficulty, from 1.
+        prompt: Signature and docstring with one example, to be continued with the body.
+        solution: A body that passes the tests, indented, without the prompt.
+        tests: Assertions, one a line.
+        entry_point: The function's name.
+        rationale: What the function has to do, in one sentence.
+        wrong: Bodies that fail at least one test.
+        key: Digest of the prompt; no key occurs in both splits.
+    """
+
+    id: str
+    template: str
+    level: int
+    prompt: str
+    solution: str
+    tests: str
+    entry_point: str
+    rationale: str
+    wrong: tuple[str, ...]
     key: str
 
 
 T = TypeVar("T")
+Row = TypeVar("Row", Item, Problem)
 
 
 def digest(text: str) -> str:
@@ -113,7 +140,7 @@ def make_items(
     for index in range(start, start + count):
         name, level = names[index % len(names)], 1 + index // len(names) % LEVELS
         rng = random.Random(f"{domain}/{split}/{index}")
-        draft, key = draw(rng, split, lambda rng, n=name, v=level: templates[n](rng, v), lambda d: d.core or d.question)
+        draft, key = draw(rng, split, partial(_draft, templates[name], level), lambda d: d.core or d.question)
         wrong = pick_distractors(rng, draft)
         position = _position(domain, split, index)
         yield Item(
@@ -126,6 +153,11 @@ def make_items(
             rationale=draft.rationale,
             key=key,
         )
+
+
+def _draft(template: Template, level: int, rng: random.Random) -> Draft | None:
+    draft = template(rng, level)
+    return draft if draft is not None and len(draft.wrong) >= CHOICES - 1 else None
 
 
 def draw(
@@ -154,7 +186,6 @@ def pick_distractors(rng: random.Random, draft: Draft) -> list[str]:
     the longest or the middle number.
     """
     pool = list(draft.wrong)
-    assert len(pool) >= CHOICES - 1, f"too few wrong answers: {draft}"
     assert len({draft.correct, *pool}) == len(pool) + 1, f"choices are not distinct: {draft}"
     pool = rng.sample(pool, min(len(pool), 8))
     if len(pool) == CHOICES - 1:
@@ -186,7 +217,7 @@ def _features(text: str, question_words: set[str]) -> tuple[float, float, float]
     return float(len(text)), float(len(question_words.intersection(_words(text)))), value
 
 
-def distinct(items: Iterable[Item]) -> Iterator[Item]:
+def distinct(items: Iterable[Row]) -> Iterator[Row]:
     """Leave out an item whose key occurred before."""
     seen: set[str] = set()
     for item in items:

@@ -84,7 +84,7 @@ BLANKS = (
         2,
     ),
     Blank(
-        "adds up the numbers at every {k}th position, starting with the first",
+        "adds up the numbers at the positions 0, {k}, 2 * {k} and so on",
         "def f(numbers):\n    total = 0\n    for i in ____:\n        total += numbers[i]\n    return total",
         "range(0, len(numbers), {k})",
         ("range({k}, len(numbers))", "range(len(numbers) // {k})", "range(0, {k})", "range(1, len(numbers), {k})", "range({k}, len(numbers), {k})"),
