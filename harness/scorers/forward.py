@@ -1,0 +1,163 @@
+"""Forward passes of a transformers model: a pack, a prefix, or rows the plain way; log-probabilities out.
+
+Knows tensors, not requests: what is computed together is decided in `prefix`, and by whom in `packed`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from harness.scorers import attention
+from harness.scorers.attention import CannotPackError, States
+from harness.scorers.prefix import Unit
+from harness.scorers.tokens import Span
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+# Rows of logits turned into log-probabilities at a time: in float32 they are another copy, so a small one.
+_ROWS_AT_A_TIME = 64
+_CPU_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory")
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Sum of the span's target log-probabilities in nats, and whether each target is the most likely token."""
+
+    logprob: float
+    is_greedy: bool
+
+
+class Forward:
+    """Runs one model.
+
+    Args:
+        model: A causal language model in evaluation mode, PEFT's wrappers included.
+
+    Attributes:
+        own_attention: The implementation of attention that the model was opened with.
+        bytes_of_logits: What the logits of one position take.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
+        self.device = model.device
+        self.dtype = model.dtype
+        self.bytes_of_logits = model.config.get_text_config().vocab_size * model.dtype.itemsize
+        self.own_attention = attention_of(model)
+
+    @torch.inference_mode()
+    def prefix(self, tokens: Sequence[int], *, behind: States | None) -> States:
+        """Keys and values of a prefix, of which all but the last `tokens` are `behind`."""
+        depth = 0 if behind is None else behind.length
+        unit = Unit(depth=depth)
+        unit.extend(tokens)
+        states = States()
+        self._row([unit], behind, keep=states, rows=[len(tokens) - 1])
+        return states
+
+    @torch.inference_mode()
+    def pack(self, units: Sequence[Unit], spans: Sequence[Span], *, behind: States | None) -> dict[int, Scored]:
+        """Score the paths of `units`, which all follow the prefix whose states are `behind`; by path."""
+        row_of: dict[int, int] = {}  # index in the pack -> row of the logits
+        rows: list[int] = []
+        targets: list[int] = []
+        counts: dict[int, int] = {}
+        start = 0
+        for unit in units:
+            for path, read in unit.reads.items():
+                rows += [row_of.setdefault(start + index, len(row_of)) for index in read]
+                targets += spans[path].targets
+                counts[path] = len(read)
+            start += len(unit.tokens)
+        logits = self._row(units, behind, keep=None, rows=list(row_of))
+        return dict(zip(counts, _scores(logits, rows, targets, list(counts.values())), strict=True))
+
+    @torch.inference_mode()
+    def plain(self, spans: Sequence[Span]) -> list[Scored]:
+        """Score each span in a row of its own, padded on the right, with the model's own attention."""
+        longest = max(len(span.tokens) for span in spans)
+        ids = torch.zeros(len(spans), longest, dtype=torch.long)
+        for row, span in enumerate(spans):
+            ids[row, : len(span.tokens)] = torch.tensor(span.tokens)
+        first = min(len(span.tokens) - len(span.targets) for span in spans)
+        width = longest - first
+        logits = self.model(input_ids=ids.to(self.device), use_cache=False, logits_to_keep=width).logits
+        rows: list[int] = []
+        targets: list[int] = []
+        for row, span in enumerate(spans):
+            stop = row * width + len(span.tokens) - first
+            rows += range(stop - len(span.targets), stop)
+            targets += span.targets
+        return _scores(logits.flatten(0, 1), rows, targets, [len(span.targets) for span in spans])
+
+    def _row(self, units: Sequence[Unit], behind: States | None, *, keep: States | None, rows: Sequence[int]) -> Tensor:
+        """Run `units` as one row; returns the logits at `rows`, [rows, vocabulary]."""
+        ids = [token for unit in units for token in unit.tokens]
+        positions = [position for unit in units for position in unit.positions]
+        packed = attention.layout(units, prefix=behind, device=self.device, keep=keep)
+        with self._packing():
+            output = self.model(
+                input_ids=torch.tensor([ids], device=self.device),
+                position_ids=torch.tensor([positions], device=self.device),
+                use_cache=False,
+                logits_to_keep=torch.tensor(rows, device=self.device),
+                packed=packed,
+            )
+        if packed.call == 0:
+            raise CannotPackError("its attention is not called through transformers' interface")
+        logits: Tensor = output.logits[0]
+        return logits
+
+    @contextlib.contextmanager
+    def _packing(self) -> Iterator[None]:
+        """Swap the packs' attention in, and the model's own back afterwards."""
+        self.model.set_attn_implementation(attention.NAME)
+        try:
+            if attention_of(self.model) != attention.NAME:
+                raise CannotPackError("its attention cannot be set")
+            yield
+        finally:
+            self.model.set_attn_implementation(self.own_attention)
+
+
+def attention_of(model: PreTrainedModel) -> str:
+    """The implementation of attention that the model runs with; transformers has no public word for it."""
+    implementation: str = model.config._attn_implementation  # noqa: SLF001
+    return implementation
+
+
+def ran_out_of_memory(error: Exception) -> bool:
+    """Whether `error` says that a smaller batch might work."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _CPU_OUT_OF_MEMORY)
+
+
+def is_fatal(error: Exception) -> bool:
+    """Whether `error` leaves the device unusable, as a failed CUDA kernel does."""
+    return isinstance(error, RuntimeError) and "CUDA error" in str(error)
+
+
+def _scores(logits: Tensor, rows: Sequence[int], targets: Sequence[int], counts: Sequence[int]) -> list[Scored]:
+    """Sum log-probabilities span by span.
+
+    Args:
+        logits: [rows, vocabulary], in the model's dtype; the softmax is taken in float32.
+        rows: For each target, the row that predicts it.
+        targets: Token ids, span after span.
+        counts: Targets of each span.
+    """
+    chunks = torch.split(logits, _ROWS_AT_A_TIME)
+    total = torch.cat([chunk.float().logsumexp(dim=-1) for chunk in chunks])
+    best = torch.cat([chunk.argmax(dim=-1) for chunk in chunks])
+    row, target = torch.tensor(rows, device=logits.device), torch.tensor(targets, device=logits.device)
+    logprobs = torch.split((logits[row, target].float() - total[row]).double().cpu(), list(counts))
+    greedy = torch.split((best[row] == target).cpu(), list(counts))
+    return [Scored(float(a.sum()), bool(b.all())) for a, b in zip(logprobs, greedy, strict=True)]

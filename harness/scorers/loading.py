@@ -1,0 +1,104 @@
+"""Open a transformers model and its tokenizer the way lm-eval's `hf` model opens them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from harness.errors import CheckpointError, InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedSpec:
+    """What to open and how.
+
+    Attributes:
+        path: A model folder or hub id.
+        adapter: A PEFT adapter's folder or hub id, put on top unmerged.
+        dtype: Of the weights and activations: ``float32``, ``bfloat16``, ``float16``; ``auto``: the checkpoint's.
+        device: A torch device; ``auto`` takes CUDA when it is there.
+        batch_tokens: Tokens computed at a time; ``auto`` takes the device's default. Running out of memory halves it.
+        max_length: Longest input in tokens; None takes the model's context.
+        add_bos: Whether special tokens are added; None leaves it to the tokenizer.
+        trust_remote_code: Whether the checkpoint's own Python may run.
+        revision: The hub revision.
+        attn_implementation: Transformers' attention for the plain way and for generation; None: its default.
+        seed: Of sampled generation.
+    """
+
+    path: str
+    adapter: str | None = None
+    dtype: str = "auto"
+    device: str = "auto"
+    batch_tokens: int | Literal["auto"] = "auto"
+    max_length: int | None = None
+    add_bos: bool | None = None
+    trust_remote_code: bool = False
+    revision: str | None = None
+    attn_implementation: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise InputError(f"dtype {self.dtype!r} is unknown; give one of {', '.join(DTYPES)}")
+        if self.batch_tokens != "auto" and self.batch_tokens < 1:
+            raise InputError(f"batch_tokens is {self.batch_tokens}; give a positive number of tokens, or auto")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A model in evaluation mode on its device, its tokenizer with a padding token, and its context in tokens."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    max_length: int
+
+
+def load(spec: PackedSpec) -> Opened:
+    """Open `spec`.
+
+    Raises:
+        CheckpointError: The checkpoint or its adapter cannot be read.
+    """
+    import torch
+    from lm_eval.models.utils import configure_pad_token, resolve_max_length
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    where: dict[str, Any] = {"revision": spec.revision or "main", "trust_remote_code": spec.trust_remote_code}
+    bos: dict[str, Any] = {} if spec.add_bos is None else {"add_bos_token": spec.add_bos}
+    attention: dict[str, Any] = {}
+    if spec.attn_implementation is not None:
+        attention["attn_implementation"] = spec.attn_implementation
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(spec.path, use_fast=True, **where, **bos)
+        model: Any = AutoModelForCausalLM.from_pretrained(spec.path, dtype=spec.dtype, **where, **attention)
+    except (OSError, ValueError) as error:
+        kind = "folder" if Path(spec.path).is_dir() else "hub id"
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"cannot open the model {kind} {spec.path!r}: {reason}") from error
+    if spec.adapter is not None:
+        model = _with_adapter(model, tokenizer, spec.adapter)
+    device = spec.device if spec.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    model = model.to(device).eval()
+    tokenizer = configure_pad_token(tokenizer, model_config=model.config)
+    max_length = spec.max_length or resolve_max_length(model.config, tokenizer)
+    return Opened(model=model, tokenizer=tokenizer, max_length=max_length)
+
+
+def _with_adapter(model: Any, tokenizer: PreTrainedTokenizerBase, adapter: str) -> Any:
+    """Put a PEFT adapter on `model`, whose embeddings first get the tokenizer's size, since adapters may add tokens."""
+    from peft import PeftModel
+
+    if model.config.get_text_config().vocab_size != len(tokenizer):
+        model.resize_token_embeddings(len(tokenizer))
+    try:
+        return PeftModel.from_pretrained(model, adapter)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"cannot open the adapter {adapter!r}: {reason}") from error

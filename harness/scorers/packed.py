@@ -1,0 +1,121 @@
+"""The `hf` engine: transformers models, each context computed once for all its continuations.
+
+This file joins the parts: `loading` opens the model, `tokens` turns text into tokens, `prefix` decides what is
+computed together, `attention` and `forward` compute it, `scoring` keeps going when memory runs out or a request is bad,
+and `generate` generates.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from harness.scorers.base import Answer, Batch, Failure, Request
+from harness.scorers.forward import Forward
+from harness.scorers.loading import PackedSpec, load
+from harness.scorers.probe import longest_packed
+from harness.scorers.scoring import Found, SpanScorer
+from harness.scorers.tokens import Encoder, Span
+
+__all__ = ["PackedScorer", "PackedSpec"]
+
+# Tokens of a forward pass. On a CPU a pass should stay near the caches; a GPU wants to be filled.
+BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
+# Logits of a forward pass ([scored positions, vocabulary] in the model's dtype) take at most this much.
+LOGITS_BYTES = {"cpu": 256 * 2**20, "cuda": 2 * 2**30}
+
+
+class PackedScorer:
+    """Answers requests with a transformers model (see `harness.scorers.base.Scorer`)."""
+
+    def __init__(self, spec: PackedSpec) -> None:
+        opened = load(spec)
+        self._spec = spec
+        self._max_length = opened.max_length
+        self._encoder = Encoder(opened.tokenizer, max_length=opened.max_length, add_bos=spec.add_bos)
+        self._forward = Forward(opened.model)
+        device = "cpu" if self._forward.device.type == "cpu" else "cuda"
+        self._scorer = SpanScorer(
+            self._forward,
+            budget_tokens=BATCH_TOKENS[device] if spec.batch_tokens == "auto" else spec.batch_tokens,
+            budget_scored=max(1, LOGITS_BYTES[device] // self._forward.bytes_of_logits),
+            longest_packed=longest_packed(self._forward, opened.max_length),
+        )
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """Engine, model, precision and versions, for the record."""
+        import torch
+        import transformers
+
+        return {
+            "engine": "hf",
+            "model": self._spec.path,
+            "adapter": self._spec.adapter,
+            "revision": self._spec.revision,
+            "dtype": str(self._forward.dtype).removeprefix("torch."),
+            "device": str(self._forward.device),
+            "max_length": self._max_length,
+            "batch_tokens": self._scorer.budget_tokens,
+            "seed": self._spec.seed,
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+        }
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Batch]:
+        """Answer `requests`; yields ``[(index, Answer | Failure), ...]``."""
+        scored = [index for index, request in enumerate(requests) if request.kind != "generate_until"]
+        yield from self._answer_scored(requests, scored)
+
+    def close(self) -> None:
+        """Free the model's memory."""
+        del self._scorer, self._forward
+        gc.collect()
+
+    def _answer_scored(self, requests: Sequence[Request], indices: list[int]) -> Iterator[Batch]:
+        """Answer the log-likelihood requests at `indices`, each when the last of its spans is scored."""
+        encoded = self._encoder.spans([requests[index] for index in indices])
+        failed: Batch = []
+        spans: list[Span] = []
+        numbers: dict[int, range] = {}  # request -> its spans
+        for index, mine in zip(indices, encoded, strict=True):
+            if isinstance(mine, Failure):
+                failed.append((index, mine))
+            else:
+                numbers[index] = range(len(spans), len(spans) + len(mine))
+                spans += mine
+        if failed:
+            yield failed
+        owner = {number: index for index, own in numbers.items() for number in own}
+        waiting = {index: len(own) for index, own in numbers.items()}
+        results: Found = {}
+        for found in self._scorer.score(spans):
+            results |= found
+            batch: Batch = []
+            for index in (owner[number] for number in found):
+                waiting[index] -= 1
+                if not waiting[index]:
+                    batch.append((index, _answer(requests[index], numbers[index], spans, results)))
+            if batch:
+                yield batch
+
+
+def _answer(request: Request, own: range, spans: Sequence[Span], results: Found) -> Answer | Failure:
+    """Join a request's spans: one, or the windows of a rolling log-likelihood."""
+    logprob, greedy = 0.0, True
+    for number in own:
+        scored = results.pop(number)
+        if isinstance(scored, Failure):
+            return scored
+        logprob += scored.logprob
+        greedy = greedy and scored.is_greedy
+    if not math.isfinite(logprob):
+        return Failure(reason="not_finite", message=f"the log-probability is {logprob}")
+    return Answer(
+        logprob=logprob,
+        is_greedy=greedy if request.kind == "loglikelihood" else None,
+        tokens=sum(len(spans[number].targets) for number in own),
+        cut_tokens=sum(spans[number].cut for number in own),
+    )

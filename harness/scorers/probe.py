@@ -1,0 +1,115 @@
+"""Ask a model, on opening it, whether packs give the scores that rows give; no list of architectures.
+
+Some sequences of random tokens are scored in rows, in packs with and without a prefix, and in packs whose other
+sequences are exchanged. Where the model says otherwise (a recurrent state, ALiBi, attention of its own), or raises, or
+its configuration names a kind of layer that packs do not have, it is scored in rows.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Sequence
+
+import torch
+
+from harness.scorers.attention import CannotPackError
+from harness.scorers.forward import Forward, Scored, is_fatal, ran_out_of_memory
+from harness.scorers.prefix import Path, Unit
+from harness.scorers.tokens import Span
+
+logger = logging.getLogger(__name__)
+
+_PREFIX, _CONTEXT, _SHARED, _CONTINUATION = 9, 5, 1, 3
+# Agreement that is asked of packs and rows, as a part of the summed log-probability: rounding differs with the shapes.
+_AGREE = {torch.float32: 1e-5, torch.float16: 3e-3, torch.bfloat16: 2e-2}
+# Exchanging tokens that a sequence does not see changes no shape, so hardly any rounding.
+_SAME = 1e-6
+_PACKED_LAYERS = {"full_attention", "sliding_attention"}
+
+
+def longest_packed(forward: Forward, max_length: int) -> int:
+    """Tokens of the longest sequence that may go into a pack on this model; 0 when none may."""
+    try:
+        limit = _limit(forward, max_length)
+        _compare(forward)
+    except Exception as error:  # recorded: whatever packs meet, rows do not
+        if is_fatal(error) or ran_out_of_memory(error):
+            raise
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        logger.warning("contexts are not shared on this model, each request is a row of its own: %s", reason)
+        return 0
+    if limit < max_length:
+        logger.warning("contexts are shared up to %d tokens; a longer request is a row of its own", limit)
+    return limit
+
+
+def _limit(forward: Forward, max_length: int) -> int:
+    """The longest sequence on which every layer is plain causal attention, by the configuration."""
+    config = forward.model.config.get_text_config()
+    if forward.own_attention == "eager":
+        raise CannotPackError("its attention is 'eager', which may do more than packs do")
+    settings = config.to_dict()
+    strange = set(settings.get("layer_types") or ()) - _PACKED_LAYERS
+    if strange:
+        raise CannotPackError(f"it has layers of another kind: {', '.join(sorted(strange))}")
+    limits = [max_length]
+    if settings.get("sliding_window"):
+        limits.append(settings["sliding_window"])
+    # Rotary embeddings that change with the longest sequence of a batch would change for its shorter ones too.
+    rope = settings.get("rope_parameters") or settings.get("rope_scaling") or {}
+    if rope.get("rope_type") in ("dynamic", "longrope"):
+        original = rope.get("original_max_position_embeddings") or settings.get("original_max_position_embeddings")
+        limits.append(original or settings["max_position_embeddings"])
+    if min(limits) < _PREFIX + _CONTEXT + _SHARED + _CONTINUATION:
+        raise CannotPackError(f"it sees {min(limits)} tokens only")
+    return min(limits)
+
+
+def _compare(forward: Forward) -> None:
+    """Raises `CannotPackError` when packs do not give the rows' scores."""
+    drawn = random.Random(0)
+    vocabulary = forward.model.config.get_text_config().vocab_size
+
+    def draw(count: int) -> list[int]:
+        return [drawn.randrange(vocabulary) for _ in range(count)]
+
+    prefix, context, shared = draw(_PREFIX), draw(_CONTEXT), draw(_SHARED)
+    seen = _span(prefix + context, shared + draw(_CONTINUATION))
+    spans = [_span(prefix + draw(_CONTEXT), draw(_CONTINUATION)), _span(prefix + context, shared + draw(_CONTINUATION))]
+    others = [
+        _span(prefix + draw(_CONTEXT), draw(_CONTINUATION)),
+        _span(prefix + context, shared + draw(_CONTINUATION)),
+    ]
+    rows = [forward.plain([span])[0] for span in [*spans, seen]]
+    whole = _pack(forward, [*spans, seen], prefix=[])
+    behind = _pack(forward, [*spans, seen], prefix=prefix)
+    agree = _AGREE.get(forward.dtype, _AGREE[torch.bfloat16])
+    if not (_equal(rows, whole, agree) and _equal(rows, behind, agree)):
+        raise CannotPackError("packs and rows give different scores")
+    if not (
+        _equal(whole[2:], _pack(forward, [*others, seen], prefix=[])[2:], _SAME)
+        and _equal(behind[2:], _pack(forward, [*others, seen], prefix=prefix)[2:], _SAME)
+    ):
+        raise CannotPackError("sequences of a pack see one another")
+
+
+def _span(context: list[int], continuation: list[int]) -> Span:
+    return Span(tokens=(context + continuation)[:-1], targets=continuation)
+
+
+def _pack(forward: Forward, spans: Sequence[Span], prefix: list[int]) -> list[Scored]:
+    """Score three spans, of which the last two share their context, in one pack behind `prefix`."""
+    depth = len(prefix)
+    paths = [Path(tokens=span.tokens, scored=len(span.targets)) for span in spans]
+    alone, together = Unit(depth=depth), Unit(depth=depth)
+    alone.add(0, paths[0], depth)
+    together.add(1, paths[1], depth)
+    together.add(2, paths[2], _PREFIX + _CONTEXT + _SHARED)
+    behind = forward.prefix(prefix, behind=None) if prefix else None
+    scores = forward.pack([alone, together], spans, behind=behind)
+    return [scores[index] for index in range(3)]
+
+
+def _equal(a: Sequence[Scored], b: Sequence[Scored], tolerance: float) -> bool:
+    return all(abs(x.logprob - y.logprob) <= tolerance * abs(x.logprob) for x, y in zip(a, b, strict=True))

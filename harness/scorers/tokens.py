@@ -1,0 +1,154 @@
+"""Request text to token ids, exactly as lm-eval's `hf` model does it, but many texts at a time.
+
+Every rule here has its twin in lm-eval 0.4.13 (`lm_eval/api/model.py`, `lm_eval/models/huggingface.py`): which token
+stands for an empty context, where a trailing space goes, when special tokens are added, what is cut when the text is
+longer than the model's context. This file loads no model and scores nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.scorers.base import Failure, Request
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Tokens to run and the tokens to score behind them.
+
+    Attributes:
+        tokens: The model's input: context and continuation without the continuation's last token, at most the
+            model's context long.
+        targets: The continuation, one token for each of the last ``len(targets)`` positions of `tokens`.
+        cut: Tokens dropped on the left to make `tokens` fit.
+    """
+
+    tokens: list[int]
+    targets: list[int]
+    cut: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """The tokens to generate from, and how many were dropped on the left to leave room for the new ones."""
+
+    tokens: list[int]
+    cut: int = 0
+
+
+class Encoder:
+    """Turns requests into token ids for one tokenizer and one context length.
+
+    Args:
+        tokenizer: A transformers tokenizer; a fast one encodes its texts in parallel.
+        max_length: Longest input of the model, in tokens.
+        add_bos: Whether special tokens are added; None leaves it to the tokenizer.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, max_length: int, add_bos: bool | None = None) -> None:
+        self._tokenizer = tokenizer
+        self._max_length = max_length
+        self._add_bos = add_bos
+        bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
+        # Stands before a continuation that has no context: BOS, else EOS; None when the tokenizer has neither.
+        self.prefix_token: int | None = bos if bos is not None else eos
+        self._prefix_text = None if self.prefix_token is None else str(tokenizer.decode([self.prefix_token]))
+
+    def spans(self, requests: Sequence[Request]) -> list[list[Span] | Failure]:
+        """The spans of each log-likelihood request: one, or one a window for rolling log-likelihood."""
+        pairs = [_split(request.context, request.continuation) for request in requests]
+        texts = {context for context, _ in pairs if context}
+        texts.update(context + continuation for context, continuation in pairs)
+        whole = self._encode(texts, given_prefix=self._prefix_text)
+        bare = self._encode({continuation for context, continuation in pairs if not context}, special=False)
+        spans: list[list[Span] | Failure] = []
+        for request, (context, continuation) in zip(requests, pairs, strict=True):
+            tokens = whole[context + continuation]
+            if request.kind == "loglikelihood_rolling":
+                spans.append(self._windows(tokens))
+            elif not context:
+                spans.append(self._without_context(bare[continuation]))
+            elif not whole[context]:
+                spans.append(self._without_context(tokens))
+            else:
+                spans.append(self._span(whole[context], tokens[len(whole[context]) :]))
+        return spans
+
+    def prompts(self, contexts: Sequence[str], *, room: int) -> list[Prompt]:
+        """The contexts to generate from, cut on the left so that `room` new tokens fit behind them."""
+        encoded = self._encode(set(contexts), given_prefix=self._tokenizer.bos_token)
+        longest = self._max_length - room
+        assert longest > 0, "the caller refuses requests for more new tokens than the context holds"
+        prompts = []
+        for context in contexts:
+            tokens = encoded[context] or ([] if self.prefix_token is None else [self.prefix_token])
+            prompts.append(Prompt(tokens=tokens[-longest:], cut=max(0, len(tokens) - longest)))
+        return prompts
+
+    def _encode(
+        self, texts: Iterable[str], *, special: bool | None = None, given_prefix: str | None = None
+    ) -> dict[str, list[int]]:
+        """Encode each distinct text once.
+
+        `special` says whether special tokens are added; None leaves it to `add_bos` and the tokenizer, except that a
+        text which already begins with `given_prefix` gets none.
+        """
+        groups: dict[bool | None, list[str]] = {}
+        for text in texts:
+            flag = special
+            if special is None:
+                begins = given_prefix is not None and text.startswith(given_prefix)
+                flag = False if begins else self._add_bos
+            groups.setdefault(flag, []).append(text)
+        encoded: dict[str, list[int]] = {}
+        for flag, group in groups.items():
+            arguments: dict[str, Any] = {} if flag is None else {"add_special_tokens": flag}
+            ids = self._tokenizer(group, return_attention_mask=False, verbose=False, **arguments)["input_ids"]
+            encoded.update(zip(group, ids, strict=True))
+        return encoded
+
+    def _without_context(self, continuation: list[int]) -> list[Span] | Failure:
+        if not continuation:
+            return _EMPTY
+        if self.prefix_token is None:
+            return Failure(reason="error", message="an empty context, and the tokenizer has neither BOS nor EOS")
+        if continuation[0] == self.prefix_token:
+            return self._span(continuation[:1], continuation[1:])
+        return self._span([self.prefix_token], continuation)
+
+    def _span(self, context: list[int], continuation: list[int]) -> list[Span] | Failure:
+        if not continuation:
+            return _EMPTY
+        if len(continuation) > self._max_length:
+            message = f"a continuation of {len(continuation)} tokens; the model takes {self._max_length}"
+            return Failure(reason="too_long", message=message)
+        tokens = (context + continuation)[-(self._max_length + 1) : -1]
+        cut = max(0, len(context) + len(continuation) - (self._max_length + 1))
+        return [Span(tokens=tokens, targets=continuation, cut=cut)]
+
+    def _windows(self, tokens: list[int]) -> list[Span] | Failure:
+        from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+
+        if not tokens:
+            return _EMPTY
+        if self.prefix_token is None:
+            return Failure(reason="error", message="rolling log-likelihood, and the tokenizer has neither BOS nor EOS")
+        windows = get_rolling_token_windows(
+            token_list=tokens, prefix_token=self.prefix_token, max_seq_len=self._max_length, context_len=1
+        )
+        pairs = [make_disjoint_window(window) for window in windows]
+        return [Span(tokens=(context + targets)[:-1], targets=targets) for context, targets in pairs]
+
+
+_EMPTY = Failure(reason="empty", message="the continuation has no tokens to score")
+
+
+def _split(context: str, continuation: str) -> tuple[str, str]:
+    """Move the context's trailing white space to the continuation, where it belongs to the first word's token."""
+    kept = context.rstrip()
+    return kept, context[len(kept) :] + continuation
