@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "test"]
 CHOICES = 4
+POOL = 10  # wrong answers among which three are chosen
 LEVELS = 3
 TEST_ITEMS = 200
 TRAIN_ITEMS = 200  # what a task loads for few-shot prompts; the stream itself has no end
@@ -125,7 +126,7 @@ def digest(text: str) -> str:
 
 
 def belongs(key: str, split: Split) -> bool:
-    """Say whether content with this digest is for `split`: three eighths of all content is for test, the rest for train.
+    """Say whether content with this digest is for `split`: three eighths of all is for test, the rest for train.
 
     The content alone decides, so that the endless train stream cannot meet a test item however far it is read.
     """
@@ -181,40 +182,46 @@ def _position(domain: str, split: Split, index: int) -> int:
 def pick_distractors(rng: random.Random, draft: Draft) -> list[str]:
     """Choose three wrong answers, in random order, so that cheap rules do not find the right one.
 
-    The right answer's rank among the four (by length, by words shared with the question, by numeric value) is brought
-    as near as the pool allows to ranks drawn at random; otherwise answers made by a template would tend to be, say,
-    the longest or the middle number.
+    The right answer's rank among the four (by length, by words shared with the question, by numeric value, by the
+    alphabet) is brought as near as the pool allows to ranks drawn at random, in a random order of importance; otherwise
+    the answers of a template would tend to be, say, the longest or the middle number.
     """
     pool = list(draft.wrong)
     assert len({draft.correct, *pool}) == len(pool) + 1, f"choices are not distinct: {draft}"
-    pool = rng.sample(pool, min(len(pool), 8))
+    pool = rng.sample(pool, min(len(pool), POOL))
     if len(pool) == CHOICES - 1:
         return pool
     words = set(_words(draft.question))
-    aims = [rng.randrange(CHOICES) for _ in range(3)]
-    right, features = _features(draft.correct, words), {text: _features(text, words) for text in pool}
+    right = _features(draft.correct, words)
+    aims = [rng.randrange(CHOICES) for _ in right]
+    # How far each wrong answer pushes the right one up: 1 when it ranks below it, 1/2 when level with it.
+    pushes = [_pushes(_features(text, words), right) for text in pool]
 
-    def distance(triple: tuple[str, ...]) -> float:
-        total = 0.0
-        for feature, aim in enumerate(aims):
-            others = [features[text][feature] for text in triple]
-            rank = sum(other < right[feature] for other in others) + others.count(right[feature]) / 2
-            total += abs(rank - aim)
-        return total
+    order = rng.sample(range(len(aims)), len(aims))
 
-    triple = list(min(itertools.combinations(pool, CHOICES - 1), key=distance))
-    rng.shuffle(triple)
-    return triple
+    def distance(triple: Iterable[int]) -> list[float]:
+        chosen = [pushes[i] for i in triple]
+        return [abs(sum(push[feature] for push in chosen) - aims[feature]) for feature in order]
+
+    triples = list(itertools.combinations(range(len(pool)), CHOICES - 1))
+    rng.shuffle(triples)
+    triple = min(triples, key=distance)
+    return rng.sample([pool[i] for i in triple], CHOICES - 1)
+
+
+def _pushes(other: tuple[float, float, float, str], right: tuple[float, float, float, str]) -> list[float]:
+    numbers = [(a < b) + (a == b) / 2 for a, b in zip(other[:3], right[:3], strict=True)]
+    return [*numbers, float(other[3] < right[3])]
 
 
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
 
 
-def _features(text: str, question_words: set[str]) -> tuple[float, float, float]:
+def _features(text: str, question_words: set[str]) -> tuple[float, float, float, str]:
     number = re.match(r"-?\d[\d,]*(\.\d+)?", text)
     value = float(number[0].replace(",", "")) if number else 0.0
-    return float(len(text)), float(len(question_words.intersection(_words(text)))), value
+    return float(len(text)), float(len(question_words.intersection(_words(text)))), value, text
 
 
 def distinct(items: Iterable[Row]) -> Iterator[Row]:

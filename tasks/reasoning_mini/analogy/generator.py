@@ -44,7 +44,7 @@ def analogy(rng: random.Random, level: int, *, table: Any) -> mini.Draft | None:
 
 
 def _pairs(rng: random.Random, table: Any, column: int, first: Sequence[str], second: Sequence[str]) -> mini.Draft:
-    """Choose the pair that is related as the given one is; wrong pairs are turned round, mixed up or of another kind."""
+    """Choose the pair that is related as the given one is; wrong ones are turned round, mixed up or of another kind."""
     turned = rng.random() < 0.5
 
     def pair(row: Sequence[str], i: int, *, turn: bool) -> str:

@@ -6,7 +6,7 @@ import copy
 import random
 import re
 from collections.abc import Iterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness import mini
@@ -68,9 +68,15 @@ def _call(name: str, arguments: tuple[Any, ...]) -> str:
 
 def _run(family: Any, body: str, arguments: tuple[Any, ...]) -> Any:
     """Run one of this suite's own solutions; a model's programs run in the sandbox only."""
+    function = _function(family.name, f"def {family.name}({family.signature}:\n{_indent(body)}")
+    return function(*copy.deepcopy(arguments))
+
+
+@lru_cache(maxsize=8)
+def _function(name: str, source: str) -> Any:
     space: dict[str, Any] = {}
-    exec(f"def {family.name}({family.signature}:\n{_indent(body)}", space)  # noqa: S102 - our own solution
-    return space[family.name](*copy.deepcopy(arguments))
+    exec(source, space)  # noqa: S102 - our own solution
+    return space[name]
 
 
 def _gives(family: Any, body: str, arguments: tuple[Any, ...], expected: Any) -> bool:

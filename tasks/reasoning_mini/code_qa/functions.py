@@ -11,7 +11,20 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 WORDS = (
-    *("apple", "river", "stone", "music", "candle", "garden", "window", "silver", "button", "planet", "rocket", "summer"),
+    *(
+        "apple",
+        "river",
+        "stone",
+        "music",
+        "candle",
+        "garden",
+        "window",
+        "silver",
+        "button",
+        "planet",
+        "rocket",
+        "summer",
+    ),
     *("tiger", "paper", "bread", "cloud", "ocean", "piano", "lemon", "mirror", "basket", "forest", "needle", "saddle"),
 )
 
@@ -104,8 +117,14 @@ FAMILIES = (
         "numbers",
         _signed,
         (
-            ("returns the largest number in the list", "best = numbers[0]\nfor n in numbers:\n    if n > best:\n        best = n\nreturn best"),
-            ("returns the smallest number in the list", "best = numbers[0]\nfor n in numbers:\n    if n < best:\n        best = n\nreturn best"),
+            (
+                "returns the largest number in the list",
+                "best = numbers[0]\nfor n in numbers:\n    if n > best:\n        best = n\nreturn best",
+            ),
+            (
+                "returns the smallest number in the list",
+                "best = numbers[0]\nfor n in numbers:\n    if n < best:\n        best = n\nreturn best",
+            ),
             (
                 "returns the number that is farthest from zero",
                 "best = numbers[0]\nfor n in numbers:\n    if abs(n) > abs(best):\n        best = n\nreturn best",
@@ -125,7 +144,10 @@ FAMILIES = (
         (
             ("returns the position of the largest number", "return numbers.index(max(numbers))"),
             ("returns the position of the smallest number", "return numbers.index(min(numbers))"),
-            ("returns the difference between the largest and the smallest number", "return max(numbers) - min(numbers)"),
+            (
+                "returns the difference between the largest and the smallest number",
+                "return max(numbers) - min(numbers)",
+            ),
             ("returns the sum of the largest and the smallest number", "return max(numbers) + min(numbers)"),
             ("returns the difference between the last and the first number", "return numbers[-1] - numbers[0]"),
         ),
@@ -168,7 +190,8 @@ FAMILIES = (
             ),
             (
                 "returns the running maximum of the list",
-                "top = numbers[0]\nresult = []\nfor n in numbers:\n    top = max(top, n)\n    result.append(top)\nreturn result",
+                "top = numbers[0]\nresult = []\nfor n in numbers:\n    top = max(top, n)\n    result.append(top)\n"
+                "return result",
             ),
             (
                 "returns the differences between neighbours in the list",
@@ -192,23 +215,28 @@ FAMILIES = (
         (
             (
                 "counts how often a number is greater than the one before it",
-                "result = 0\nfor i in range(1, len(numbers)):\n    if numbers[i] > numbers[i - 1]:\n        result += 1\nreturn result",
+                "result = 0\nfor i in range(1, len(numbers)):\n    if numbers[i] > numbers[i - 1]:\n        result "
+                "+= 1\nreturn result",
             ),
             (
                 "counts how often a number is less than the one before it",
-                "result = 0\nfor i in range(1, len(numbers)):\n    if numbers[i] < numbers[i - 1]:\n        result += 1\nreturn result",
+                "result = 0\nfor i in range(1, len(numbers)):\n    if numbers[i] < numbers[i - 1]:\n        result "
+                "+= 1\nreturn result",
             ),
             (
                 "adds up the numbers that are greater than the one before them",
-                "result = 0\nfor i in range(1, len(numbers)):\n    if numbers[i] > numbers[i - 1]:\n        result += numbers[i]\nreturn result",
+                "result = 0\nfor i in range(1, len(numbers)):\n    if numbers[i] > numbers[i - 1]:\n        result "
+                "+= numbers[i]\nreturn result",
             ),
             (
                 "adds up the differences between neighbours without their signs",
-                "result = 0\nfor i in range(1, len(numbers)):\n    result += abs(numbers[i] - numbers[i - 1])\nreturn result",
+                "result = 0\nfor i in range(1, len(numbers)):\n    result += abs(numbers[i] - numbers[i - 1])\n"
+                "return result",
             ),
             (
                 "counts the numbers that are greater than the first number",
-                "result = 0\nfor i in range(1, len(numbers)):\n    if numbers[i] > numbers[0]:\n        result += 1\nreturn result",
+                "result = 0\nfor i in range(1, len(numbers)):\n    if numbers[i] > numbers[0]:\n        result += "
+                "1\nreturn result",
             ),
         ),
         3,
@@ -297,8 +325,14 @@ FAMILIES = (
         "stock",
         _stock,
         (
-            ("returns the sorted keys whose value is at least {k}", "return sorted(name for name, n in stock.items() if n >= {k})"),
-            ("returns the sorted keys whose value is below {k}", "return sorted(name for name, n in stock.items() if n < {k})"),
+            (
+                "returns the sorted keys whose value is at least {k}",
+                "return sorted(name for name, n in stock.items() if n >= {k})",
+            ),
+            (
+                "returns the sorted keys whose value is below {k}",
+                "return sorted(name for name, n in stock.items() if n < {k})",
+            ),
             ("counts the keys whose value is at least {k}", "return sum(1 for n in stock.values() if n >= {k})"),
             ("adds up the values that are at least {k}", "return sum(n for n in stock.values() if n >= {k})"),
             ("returns the keys sorted by their values", "return sorted(stock, key=stock.get)"),
@@ -355,7 +389,10 @@ FAMILIES = (
             ("returns every second number, from the second on", "return numbers[1::2]"),
             ("adds up every second number, from the first on", "return sum(numbers[::2])"),
             ("adds up every second number, from the second on", "return sum(numbers[1::2])"),
-            ("subtracts the sum of the second half from that of the first", "h = len(numbers) // 2\nreturn sum(numbers[:h]) - sum(numbers[h:])"),
+            (
+                "subtracts the sum of the second half from that of the first",
+                "h = len(numbers) // 2\nreturn sum(numbers[:h]) - sum(numbers[h:])",
+            ),
         ),
         3,
     ),

@@ -1,4 +1,4 @@
-"""Code questions: what a function does, whether it does what a query asks, and what it gives. Keys come from running."""
+"""Code questions: what a function does, whether that is what a query asks, what it gives. Keys come from running it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ def _family(rng: random.Random, level: int) -> tuple[Any, str, list[tuple[str, s
     """Draw a family, a name that tells nothing, and its variants with the parameters filled in."""
     family = rng.choice([f for f in functions.FAMILIES if f.level == level])
     values = {key: rng.choice(options) for key, options in functions.PARAMETERS.items()}
-    return family, rng.choice(functions.NAMES), [(_fill(says, values), _fill(body, values)) for says, body in family.variants]
+    return (
+        family,
+        rng.choice(functions.NAMES),
+        [(_fill(says, values), _fill(body, values)) for says, body in family.variants],
+    )
 
 
 def _fill(text: str, values: dict[str, Any]) -> str:
@@ -61,7 +65,8 @@ def query(rng: random.Random, level: int) -> mini.Draft:
         f"Does the function {name} do what the query asks?",
         correct=choices[says],
         wrong=[text for s, text in choices.items() if s != says],
-        rationale=f"{_because(rng, family, name, body, says)} That is {'' if says == asked else 'not '}what the query asks.",
+        rationale=f"{_because(rng, family, name, body, says)} That is {'' if says == asked else 'not '}what the "
+        "query asks.",
         core=f"query {family.name} {asked} {body}",
     )
 
@@ -91,9 +96,8 @@ def returns(rng: random.Random, level: int) -> mini.Draft:
 def _wrong(rng: random.Random, right: str, likely: Sequence[str]) -> list[str]:
     """The likely wrong answers, and where they are few, some that look like the right one."""
     found = [text for text in dict.fromkeys(likely) if text not in (right, "", "[]")]
-    if len(found) < 5:
-        found += [t for t in dict.fromkeys(running.near_misses(rng, right)) if t != right and t not in found][:4]
-    return found
+    similar = [text for text in dict.fromkeys(running.near_misses(rng, right)) if text != right and text not in found]
+    return [*found[:6], *similar[: 9 - len(found[:6])]]
 
 
 def which_call(rng: random.Random, level: int) -> mini.Draft | None:
@@ -101,7 +105,8 @@ def which_call(rng: random.Random, level: int) -> mini.Draft | None:
     family, name, variants = _family(rng, level)
     says, body = rng.choice(variants)
     source = _source(name, family.argument, body)
-    arguments = [family.make(rng) for _ in range(7)]
+    arguments = [family.make(rng) for _ in range(3)]
+    arguments += [running.altered(rng, arguments[0], family.make(rng)) for _ in range(6)]
     values = [repr(running.returned(source, name, a)) for a in arguments]
     calls = [f"{name}({a!r})" for a in arguments]
     if len(set(calls)) < len(calls):
@@ -140,7 +145,9 @@ def blank(rng: random.Random, level: int) -> mini.Draft:
     name, task = rng.choice(functions.NAMES), _fill(chosen.task, values)
     code = _fill(chosen.code, values).replace("def f(", f"def {name}(")
     right = _fill(chosen.right, values)
-    wrong = [w for w in (_fill(text, values) for text in chosen.wrong) if not _same(code, name, right, w, chosen.arguments)]
+    wrong = [
+        w for w in (_fill(text, values) for text in chosen.wrong) if not _same(code, name, right, w, chosen.arguments)
+    ]
     return mini.Draft(
         question=f"{code}\n\nThe function {name} should be one that {task}. Which expression belongs in the blank?",
         correct=right,

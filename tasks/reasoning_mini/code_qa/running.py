@@ -10,6 +10,7 @@ import ast
 import copy
 import random
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 
@@ -26,9 +27,14 @@ def printed(code: str | ast.Module) -> str | None:
 
 def returned(source: str, name: str, argument: Any) -> Any:
     """Return what function `name` of `source` gives for one argument."""
+    return _function(source, name)(copy.deepcopy(argument))
+
+
+@lru_cache(maxsize=8)
+def _function(source: str, name: str) -> Any:
     space: dict[str, Any] = {}
     exec(compile(source, "<function>", "exec"), space)  # noqa: S102 - our own function, see above
-    return space[name](copy.deepcopy(argument))
+    return space[name]
 
 
 _SWAPS: dict[type[ast.AST], type[ast.AST]] = {
@@ -54,7 +60,11 @@ def mutants(rng: random.Random, code: str) -> Iterator[ast.Module]:
     The tree is changed in place and restored, so each must be used before the next is asked for.
     """
     tree = ast.parse(code)
-    sites = [node for node in ast.walk(tree) if isinstance(node, (ast.Constant, ast.BinOp, ast.AugAssign, ast.Compare, ast.BoolOp))]
+    sites = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Constant, ast.BinOp, ast.AugAssign, ast.Compare, ast.BoolOp))
+    ]
     rng.shuffle(sites)
     for node in sites:
         if isinstance(node, ast.Constant):
@@ -104,3 +114,20 @@ def _near_lists(rng: random.Random, values: list[Any]) -> list[list[Any]]:
     if not values:
         found += [[0], [1], [[]], ["a"]]
     return found
+
+
+def altered(rng: random.Random, argument: Any, other: Any) -> Any:
+    """Return `argument` with one part replaced by a part of `other`, or moved to another place."""
+    if isinstance(argument, int):
+        digits = list(str(argument))
+        digits[rng.randrange(1, len(digits))] = str(rng.randrange(10))
+        return int("".join(digits))
+    if isinstance(argument, dict):
+        return dict(zip(argument, rng.sample(list(argument.values()), len(argument)), strict=True))
+    parts = argument.split() if isinstance(argument, str) else list(argument)
+    others = other.split() if isinstance(other, str) else list(other)
+    if rng.random() < 0.5:
+        rng.shuffle(parts)
+    else:
+        parts[rng.randrange(len(parts))] = rng.choice([part for part in others if part not in parts] or others)
+    return " ".join(parts) if isinstance(argument, str) else parts

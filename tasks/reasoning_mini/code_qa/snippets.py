@@ -5,7 +5,20 @@ from __future__ import annotations
 import random
 import re
 
-WORDS = ("planet", "garden", "silver", "rocket", "window", "button", "candle", "mirror", "orange", "basket", "thunder", "library")
+WORDS = (
+    "planet",
+    "garden",
+    "silver",
+    "rocket",
+    "window",
+    "button",
+    "candle",
+    "mirror",
+    "orange",
+    "basket",
+    "thunder",
+    "library",
+)
 RANGES = {"S": (2, 6), "M": (4, 10), "L": (11, 31)}  # <S>, <M>, <L>: a small, a middling, a larger number
 # <W> is a word, <N> a list of five numbers
 
@@ -22,15 +35,19 @@ NUMBERS = {
         "count = 0\nfor i in range(1, <L>):\n    if i % <S> == 0 or i % 7 == 0:\n        count += 1\nprint(count)",
         "a, b = <S>, <M>\nfor i in range(<S>):\n    a, b = b, a + b\nprint(a)",
         "total = 0\nfor n in <N>:\n    if n > <M>:\n        total += n\n    else:\n        total -= 1\nprint(total)",
-        "x = <L>\nsteps = 0\nfor i in range(10):\n    if x <= <S>:\n        break\n    x //= 2\n    steps += 1\nprint(steps, x)",
+        "x = <L>\nsteps = 0\nfor i in range(10):\n    if x <= <S>:\n        break\n    x //= 2\n    steps += 1\n"
+        "print(steps, x)",
         "best = 0\nfor n in <N>:\n    if n % 2 == 0 and n > best:\n        best = n\nprint(best)",
     ),
     3: (
-        "total = 0\nfor i in range(1, <M>):\n    for j in range(i):\n        if (i + j) % <S> == 0:\n            total += 1\nprint(total)",
+        "total = 0\nfor i in range(1, <M>):\n    for j in range(i):\n        if (i + j) % <S> == 0:\n            "
+        "total += 1\nprint(total)",
         "def f(n):\n    if n < 2:\n        return n + 1\n    return f(n - 1) + f(n - 2)\nprint(f(<S> + 1))",
         "def g(n):\n    if n == 0:\n        return 0\n    return n % 10 + g(n // 10)\nprint(g(<L><M><L>))",
-        "x = 0\nfor n in <N>:\n    if n % 3 == 0:\n        continue\n    if n > 1<S>:\n        break\n    x = x * 2 + n % <S>\nprint(x)",
-        "pairs = 0\nnumbers = <N>\nfor i in range(len(numbers)):\n    for j in range(i + 1, len(numbers)):\n        if numbers[i] > numbers[j]:\n            pairs += 1\nprint(pairs)",
+        "x = 0\nfor n in <N>:\n    if n % 3 == 0:\n        continue\n    if n > 1<S>:\n        break\n    x = x * "
+        "2 + n % <S>\nprint(x)",
+        "pairs = 0\nnumbers = <N>\nfor i in range(len(numbers)):\n    for j in range(i + 1, len(numbers)):\n       "
+        " if numbers[i] > numbers[j]:\n            pairs += 1\nprint(pairs)",
     ),
 }
 TEXT = {
@@ -43,14 +60,17 @@ TEXT = {
     ),
     2: (
         'word = "<W>"\nresult = ""\nfor c in word:\n    result = c + result\nprint(result[:<S>])',
-        'word = "<W>"\nresult = ""\nfor i, c in enumerate(word):\n    if i % 2 == 0:\n        result += c.upper()\n    else:\n        result += c\nprint(result)',
+        'word = "<W>"\nresult = ""\nfor i, c in enumerate(word):\n    if i % 2 == 0:\n        result += c.upper()\n'
+        "    else:\n        result += c\nprint(result)",
         'word = "<W>"\nresult = ""\nfor c in word:\n    if c not in "aeiou":\n        result += c\nprint(result)',
         'a = "<W>"\nb = "<W>"\nprint(a[:<S>] + b[<S>:])',
         'text = "<W> <W> <W>"\nparts = text.split()\nprint(parts[1][0] + parts[-1][1:<S>])',
     ),
     3: (
-        'word = "<W>"\nresult = ""\nfor i in range(len(word)):\n    result += word[(i + <S>) % len(word)]\nprint(result)',
-        'word = "<W>"\nresult = ""\nfor c in word:\n    if result and c > result[-1]:\n        result += c\n    elif not result:\n        result = c\nprint(result)',
+        'word = "<W>"\nresult = ""\nfor i in range(len(word)):\n    result += word[(i + <S>) % len(word)]\n'
+        "print(result)",
+        'word = "<W>"\nresult = ""\nfor c in word:\n    if result and c > result[-1]:\n        result += c\n    '
+        "elif not result:\n        result = c\nprint(result)",
         'word = "<W>"\nhalf = len(word) // 2\nprint(word[half:] + word[:half][::-1])',
         'letters = sorted("<W>")\nprint("".join(letters[1:<M>]))',
         'text = "<W> <W>"\nresult = ""\nfor w in text.split():\n    result = w[-<S>:] + result\nprint(result)',
@@ -74,10 +94,13 @@ COLLECTIONS = {
     ),
     3: (
         "grid = [[i * j for j in range(1, <M>)] for i in range(1, <S> + 1)]\nprint(grid[-1][2] + sum(grid[0]))",
-        "stack = []\nfor n in <N>:\n    if stack and stack[-1] > n:\n        stack.pop()\n    else:\n        stack.append(n)\nprint(stack)",
-        "groups = {}\nfor n in <N>:\n    groups.setdefault(n % <S>, []).append(n)\nprint(sorted(len(g) for g in groups.values()))",
+        "stack = []\nfor n in <N>:\n    if stack and stack[-1] > n:\n        stack.pop()\n    else:\n        "
+        "stack.append(n)\nprint(stack)",
+        "groups = {}\nfor n in <N>:\n    groups.setdefault(n % <S>, []).append(n)\nprint(sorted(len(g) for g in "
+        "groups.values()))",
         "queue = <N>\nfor i in range(<S>):\n    first = queue.pop(0)\n    queue.append(first + i)\nprint(queue)",
-        "seen = set()\nresult = []\nfor n in <N>:\n    if n % <G> not in seen:\n        seen.add(n % <G>)\n        result.append(n)\nprint(result)",
+        "seen = set()\nresult = []\nfor n in <N>:\n    if n % <G> not in seen:\n        seen.add(n % <G>)\n        "
+        "result.append(n)\nprint(result)",
     ),
 }
 

@@ -20,7 +20,7 @@ OFFENCES = (
 
 
 def fine(base: int, *, repeated: bool, minor: bool, prompt: bool, cap: int | None) -> int:
-    """Return the fine: doubled for a repeated offence, then halved for a minor, then capped, then less ten if prompt."""
+    """Return the fine: doubled if repeated, then halved for a minor, then capped, then less ten if paid promptly."""
     amount = base * 2 if repeated else base
     amount = amount // 2 if minor else amount
     amount = amount if cap is None else min(amount, cap)
@@ -37,10 +37,13 @@ def penalty(rng: random.Random, level: int) -> Draft | None:
     cap = rng.choice((base * 3 // 2, base + 20)) if level == 3 else None
     right = fine(base, repeated=repeated, minor=minor, prompt=prompt, cap=cap)
     flags = itertools.product((True, False), (True, False), (True, False) if level > 1 else (False,), {cap, None})
+    if right == base and rng.random() < 0.6:
+        return None  # else the number in section 1 would often be the answer
     others = {fine(base, repeated=r, minor=m, prompt=p, cap=c) for r, m, p, c in flags} | {
         base * 2,
         base // 2,
         base * 3,
+        base * 4,
     }
     wrong = sorted(others - {right})
     if len(wrong) < 3:
@@ -112,7 +115,8 @@ def inheritance(rng: random.Random, level: int) -> Draft | None:
     facts = [f"{owner} dies and leaves {estate} crowns, a spouse, {spouse}, and {children} children: {join(kids)}."]
     if level > 1:
         facts = [
-            f"{owner} dies and leaves {estate} crowns and a spouse, {spouse}. {owner} had {children} children: {join(kids)}.",
+            f"{owner} dies and leaves {estate} crowns and a spouse, {spouse}. {owner} had {children} children: "
+            f"{join(kids)}.",
             f"{dead} died earlier and left {grandchildren} children.",
         ]
     if level == 3:
@@ -126,7 +130,7 @@ def inheritance(rng: random.Random, level: int) -> Draft | None:
             ],
             [
                 (f"each of {dead}'s children", share // max(grandchildren, 1), "each grandchild gets {x} crowns"),
-                (favoured, share - gift, f"the share less the gift is {{x}} crowns"),
+                (favoured, share - gift, "the share less the gift is {x} crowns"),
             ],
         ][level - 1]
     )
@@ -147,7 +151,8 @@ def inheritance(rng: random.Random, level: int) -> Draft | None:
         question=f"{' '.join(sections)} Case: {' '.join(facts)} How much does {asked} receive?",
         correct=f"{right} crowns",
         wrong=[f"{x} crowns" for x in wrong],
-        rationale=f"The children's part is {estate - estate // part} crowns.{added} Divided by {children}, a share is {share} "
+        rationale=f"The children's part is {estate - estate // part} crowns.{added} Divided by {children}, a share "
+        f"is {share} "
         f"crowns, so {why.format(x=right)}."
         if asked != spouse
         else f"Section 1 gives the spouse {fraction} of {estate} crowns, so {why.format(x=right)}.",
@@ -195,9 +200,16 @@ def time_limit(rng: random.Random, level: int) -> Draft:
         question=f"{' '.join(sections)} Case: for {name}, {event} on {_date(start)} {start.year}.{lives} "
         f"What is the last day on which {name} can file {short}?",
         correct=_date(right),
-        wrong=[_date(g) for g in sorted(guesses - {right})],
+        wrong=[_date(g) for g in _around(rng, right, guesses)],
         rationale=_count(start, days, abroad, right),
     )
+
+
+def _around(rng: random.Random, right: datetime.date, guesses: set[datetime.date]) -> list[datetime.date]:
+    """Three guesses, so many of them earlier than the right date as a draw says."""
+    earlier = rng.randrange(4)
+    before, after = sorted(g for g in guesses if g < right), sorted(g for g in guesses if g > right)
+    return rng.sample(before, earlier) + rng.sample(after, 3 - earlier)
 
 
 def _date(day: datetime.date) -> str:
@@ -264,8 +276,10 @@ def contract(rng: random.Random, level: int) -> Draft:
         if validity(years=years, limit=limit, written=written, begun=begun, minor=minor, level=level) == aim:
             break
     sections = [
-        f"Section 1: A contract for the {deal.noun} for more than {limit} years must be in writing; otherwise it is void.",
-        f"Section 2: If the {deal.taker} {deal.begun}, a contract that section 1 makes void is valid for one year instead.",
+        f"Section 1: A contract for the {deal.noun} for more than {limit} years must be in writing; otherwise it "
+        "is void.",
+        f"Section 2: If the {deal.taker} {deal.begun}, a contract that section 1 makes void is valid for one year "
+        "instead.",
         f"Section 3: A {deal.taker} under 18 may cancel the contract.",
         {
             1: "Section 4: Section 3 prevails over sections 1 and 2.",

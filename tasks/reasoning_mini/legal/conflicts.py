@@ -1,7 +1,8 @@
-"""Which rule prevails: the later Act over the earlier, the special over the general; and which court is the right one."""
+"""Which rule prevails: the later Act over the earlier, the special over the general; and which court hears a claim."""
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ def later_act(rng: random.Random, level: int) -> Draft | None:
     title, what, deed = rng.choice(SUBJECTS)
     name = rng.choice(NAMES)
     passed = sorted(rng.sample(range(1950, 2021, 3), 4))
-    if min(b - a for a, b in zip(passed, passed[1:], strict=False)) < 6:
+    if min(b - a for a, b in itertools.pairwise(passed)) < 6:
         return None
     amounts = rng.sample(range(6, 60, 2), 4)
     acts = [Act(y, y + (rng.choice((2, 3)) if level > 1 else 1), None, x) for y, x in zip(passed, amounts, strict=True)]
@@ -68,7 +69,8 @@ def later_act(rng: random.Random, level: int) -> Draft | None:
         question=f"{' '.join(told)} {rule} In {month} {year} {name} {deed}. How much does {name} owe?",
         correct=f"{governs.amount} crowns",
         wrong=[f"{a.amount} crowns" for a in acts if a is not governs],
-        rationale=f"Of the Acts in force in {year}, the {title} {governs.passed} is the one passed last. It sets {what} at "
+        rationale=f"Of the Acts in force in {year}, the {title} {governs.passed} is the one passed last. It sets "
+        f"{what} at "
         f"{governs.amount} crowns.",
     )
 
@@ -159,7 +161,8 @@ def special(rng: random.Random, level: int) -> Draft:
         question=f"The {fares.what} is as follows. {' '.join(sections)} {rule} {fact} How much does {name} pay?",
         correct=f"{amounts[case]} crowns",
         wrong=[f"{amount} crowns" for k, amount in enumerate(amounts) if k != case],
-        rationale=f"The most special section that fits is section {order.index(case) + 1}, for {fares.classes[case][0]}. It "
+        rationale=f"The most special section that fits is section {order.index(case) + 1}, for "
+        f"{fares.classes[case][0]}. It "
         f"sets {amounts[case]} crowns.",
     )
 
@@ -182,7 +185,8 @@ def court(rng: random.Random, level: int) -> Draft:
         if competent(level, low, high, value, land, guild) == aim:
             break
     sections = [
-        f"Section 1: Claims of up to {low} crowns go to the village court, claims above that and up to {high} crowns to the "
+        f"Section 1: Claims of up to {low} crowns go to the village court, claims above that and up to {high} "
+        "crowns to the "
         "district court, and higher claims to the high court.",
         "Section 2: A claim about land goes to the land court, whatever its value.",
     ]

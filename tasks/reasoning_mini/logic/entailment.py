@@ -69,7 +69,7 @@ def _mixed(rng: random.Random, bad: Sequence[Statement], key: Statement, say: Ca
     """Wrong statements about the key's two classes first, since those tempt most; then others."""
     near = [s for s in bad if {s[1], s[2]} == {key[1], key[2]}]
     far = [s for s in bad if s not in near]
-    return [say(s) for s in [*rng.sample(near, min(4, len(near))), *rng.sample(far, min(4, len(far)))]]
+    return [say(s) for s in [*rng.sample(near, min(4, len(near))), *rng.sample(far, min(6, len(far)))]]
 
 
 def _needed(premises: Sequence[Statement], key: Statement, n: int) -> list[Statement]:
@@ -195,11 +195,14 @@ def conditional(rng: random.Random, level: int) -> Draft | None:
     key = rng.choice(good)
     told = " ".join(_say_rule(rng, atoms, r) for r in rng.sample(rules, len(rules)))
     chain = rules[:level] if start == 0 else [((b, not w), (a, not v)) for (a, v), (b, w) in reversed(rules[:level])]
-    upto = next(i for i, (_, then) in enumerate(chain) if then == key) + 1
-    steps = ", so ".join([_say(atoms, fact), *(_say(atoms, then) for _, then in chain[:upto])])
+    reached = [then for _, then in chain]
+    path = reached[: reached.index(key) + 1] if key in reached else [key]  # else by the rule that leads aside
+    steps = ", so ".join(_say(atoms, lit) for lit in [fact, *path])
     backwards = "" if start == 0 else " When what follows from a condition is false, the condition is false too."
+    spare = atoms[-1].yes if level < LEVELS else ""
+    open_ = f" It is not known whether {spare}." if spare else ""
     return Draft(
-        question=f"{told} {sentence(_say(atoms, fact))} Which statement must be true?",
+        question=f"{told} {sentence(_say(atoms, fact))}{open_} Which statement must be true?",
         correct=sentence(_say(atoms, key)),
         wrong=[sentence(_say(atoms, lit)) for lit in open_or_false],
         rationale=sentence(steps) + backwards,

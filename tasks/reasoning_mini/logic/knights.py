@@ -52,17 +52,7 @@ def _describe(people: Sequence[str], world: Sequence[bool]) -> str:
 def _sayings(people: Sequence[str], speaker: int, level: int) -> list[Saying]:
     """What a person may say of the others and of themselves."""
     others = [i for i in range(len(people)) if i != speaker]
-    result = []
-    for i in others:
-        name = people[i]
-        result += [
-            Saying(f"{name} is a knight.", lambda w, i=i: w[i]),
-            Saying(f"{name} is a knave.", lambda w, i=i: not w[i]),
-            Saying(f"{name} and I are of the same kind.", lambda w, i=i: w[i] == w[speaker]),
-            Saying(f"{name} and I are of different kinds.", lambda w, i=i: w[i] != w[speaker]),
-            Saying(f"At least one of {name} and me is a knave.", lambda w, i=i: not (w[i] and w[speaker])),
-            Saying(f"{name} is a knight or I am a knave.", lambda w, i=i: w[i] or not w[speaker]),
-        ]
+    result = [saying for i in others for saying in _about(people, speaker, i)]
     if level == 3:
         a, b = (people[i] for i in others)
         result = result[4:6] + result[10:12]
@@ -74,6 +64,19 @@ def _sayings(people: Sequence[str], speaker: int, level: int) -> list[Saying]:
             Saying(f"If {a} is a knight, then {b} is a knight.", lambda w: not w[others[0]] or w[others[1]]),
         ]
     return result
+
+
+def _about(people: Sequence[str], speaker: int, i: int) -> list[Saying]:
+    """What one person may say of another."""
+    name = people[i]
+    return [
+        Saying(f"{name} is a knight.", lambda w: w[i]),
+        Saying(f"{name} is a knave.", lambda w: not w[i]),
+        Saying(f"{name} and I are of the same kind.", lambda w: w[i] == w[speaker]),
+        Saying(f"{name} and I are of different kinds.", lambda w: w[i] != w[speaker]),
+        Saying(f"At least one of {name} and me is a knave.", lambda w: not (w[i] and w[speaker])),
+        Saying(f"{name} is a knight or I am a knave.", lambda w: w[i] or not w[speaker]),
+    ]
 
 
 DEEDS = (
@@ -114,7 +117,8 @@ def culprit(rng: random.Random, level: int) -> Draft | None:
         f"Who {deed}?",
         correct=people[guilty],
         wrong=[name for i, name in enumerate(people) if i != guilty],
-        rationale=f"If it was {people[guilty]}, {truths}, as many as there should be. With anyone else the count would be "
+        rationale=f"If it was {people[guilty]}, {truths}, as many as there should be. With anyone else the count "
+        "would be "
         "different.",
     )
 

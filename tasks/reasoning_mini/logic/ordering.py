@@ -148,7 +148,8 @@ def line(rng: random.Random, level: int) -> Draft | None:
         ),
         correct=answer,
         wrong=[name for name in people if name != answer],
-        rationale=f"{setting.whole.format(order=join(order))}: no other order fits all clues, so the answer is {answer}.",
+        rationale=f"{setting.whole.format(order=join(order))}: no other order fits all clues, so the answer is "
+        f"{answer}.",
     )
 
 

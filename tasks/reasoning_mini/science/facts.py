@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from fractions import Fraction
-from itertools import product
+from itertools import pairwise, product
 
 from harness.mini import Draft, join
 
@@ -67,7 +67,8 @@ def states(rng: random.Random, level: int) -> Draft | None:
         question=f"{head} {asked}",
         correct=right,
         wrong=[s for s in four if s != right],
-        rationale=f"{right.capitalize()} melts at {melts} °C and boils at {boils} °C, so it {found}; none of the others fits.",
+        rationale=f"{right.capitalize()} melts at {melts} °C and boils at {boils} °C, so it {found}; none of the "
+        "others fits.",
     )
 
 
@@ -87,7 +88,7 @@ ROLES = ("producers", "primary consumers", "secondary consumers", "tertiary cons
 def food_chain(rng: random.Random, level: int) -> Draft:
     """Roles in a chain (1), what a loss does at once (2), energy handed on (3)."""
     chain = rng.choice(CHAINS)[: rng.choice((4, 5))]
-    links = [f"{eater} eat {eaten}" for eaten, eater in zip(chain, chain[1:], strict=False)]
+    links = [f"{eater} eat {eaten}" for eaten, eater in pairwise(chain)]
     rng.shuffle(links)
     head = f"In one habitat, {join(links)}, and nothing else is eaten."
     others = list(chain)
@@ -105,8 +106,14 @@ def food_chain(rng: random.Random, level: int) -> Draft:
         k = rng.randrange(1, top + 1)
         units = 10 ** rng.choice((4, 5))
         right = f"{units // 10**k} kJ"
-        asked = f"If a tenth of the energy passes to the next level, how much of {units} kJ in the {chain[0]} reaches the {chain[k]}?"
-        why = f"The {chain[k]} stand {k} {'step' if k == 1 else 'steps'} above the {chain[0]}, and each step keeps a tenth, which leaves {right}."
+        asked = (
+            f"If a tenth of the energy passes to the next level, how much of {units} kJ in the {chain[0]} "
+            f"reaches the {chain[k]}?"
+        )
+        why = (
+            f"The {chain[k]} stand {k} {'step' if k == 1 else 'steps'} above the {chain[0]}, and each step keeps "
+            f"a tenth, which leaves {right}."
+        )
         others = [f"{units // 10**i} kJ" for i in range(5)] + [f"{units // (10 * n)} kJ" for n in (2, 4, 5)]
     return Draft(
         question=f"{head} {asked}", correct=right, wrong=[o for o in dict.fromkeys(others) if o != right], rationale=why
@@ -182,7 +189,8 @@ def _two_traits(rng: random.Random) -> Draft:
     texts = dict.fromkeys(f"{g.numerator}/{g.denominator}" for g in guesses)
     rules = ", ".join(f"{s} ({b}) is dominant over {w} ({t})" for s, w, b, t in (first, second))
     return Draft(
-        question=f"In {kind}, {rules}, and the two genes are inherited independently. Parents {parents[0]} and {parents[1]} "
+        question=f"In {kind}, {rules}, and the two genes are inherited independently. Parents {parents[0]} and "
+        f"{parents[1]} "
         f"are crossed. What share of the offspring is expected to have {wanted[0]} and {wanted[1]}?",
         correct=right,
         wrong=[t for t in texts if t != right],
@@ -252,7 +260,10 @@ def atom(rng: random.Random, level: int) -> Draft:
         neutrons, element = z + rng.randrange(3), ELEMENTS[z - 1]
         right = z - charge
         sign = f"{abs(charge)} {'positive' if charge > 0 else 'negative'}"
-        asked = f"An ion of {element} has {z} protons, {neutrons} neutrons and {sign} elementary {'charge' if abs(charge) == 1 else 'charges'}. How many electrons does it have?"
+        asked = (
+            f"An ion of {element} has {z} protons, {neutrons} neutrons and {sign} elementary "
+            f"{'charge' if abs(charge) == 1 else 'charges'}. How many electrons does it have?"
+        )
         move = f"{abs(charge)} {'fewer' if charge > 0 else 'more'}"
         why = f"A neutral atom would have {z} electrons; the ion has {move}, which makes {right}."
         guesses = [z, z + charge, neutrons, neutrons - charge, z + neutrons, right + 1, right - 1, abs(charge)]
@@ -313,7 +324,10 @@ def planets(rng: random.Random, level: int) -> Draft | None:
         if not 2 <= len(fitting) <= 4 or fitting[0] == ranked[0]:
             return None
         right = fitting[0]
-        asked = f"Among those with a diameter of {'more' if bigger else 'less'} than {limit} thousand km, which planet {phrase}?"
+        asked = (
+            f"Among those with a diameter of {'more' if bigger else 'less'} than {limit} thousand km, which "
+            f"planet {phrase}?"
+        )
     wrong = [p for p in five if p != right and not (level == 2 and p == ranked[0])]
     return Draft(
         question=f"{head} {asked}",

@@ -10,22 +10,23 @@ from harness import mini
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-quantities = mini.sibling(__file__, "quantities")
+physics = mini.sibling(__file__, "physics")
+chemistry = mini.sibling(__file__, "chemistry")
 facts = mini.sibling(__file__, "facts")
 
 TEMPLATES: dict[str, mini.Template] = {
-    "motion": quantities.motion,
+    "motion": physics.motion,
     "states": facts.states,
-    "density": quantities.density,
+    "density": physics.density,
     "food_chain": facts.food_chain,
-    "circuit": quantities.circuit,
+    "circuit": physics.circuit,
     "punnett": facts.punnett,
-    "work": quantities.work,
+    "work": physics.work,
     "atom": facts.atom,
-    "reaction": quantities.reaction,
+    "reaction": chemistry.reaction,
     "planets": facts.planets,
-    "acidity": quantities.acidity,
-    "units": quantities.units,
+    "acidity": chemistry.acidity,
+    "units": physics.units,
 }
 
 
