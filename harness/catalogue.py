@@ -61,7 +61,7 @@ class LoadedTasks:
     group_map: dict[str, list[str]]
 
 
-class _Reader(yaml.SafeLoader):
+class _Reader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
     """YAML with lm-eval's ``!function`` kept as text."""
 
 

@@ -131,6 +131,8 @@ def evaluate_all(spec: EvaluationSpec, progress: Progress | None = None) -> Iter
     _seed(spec.prompt)
     loaded = Catalogue(spec.include_paths).load(spec.tasks, metadata=dict(spec.metadata) or None)
     configure(loaded.tasks, spec.prompt)
+    if spec.output is not None:
+        runs.claim(spec.output)
     for candidate, chat in zip(candidates, chats, strict=True):
         yield _evaluate(candidate, chat, loaded, spec, progress)
 

@@ -94,6 +94,20 @@ def check_output(path: Path) -> None:
         raise InputError(f"--output_path {path}: {nearest} is not writable; give a folder you may write to.")
 
 
+def claim(path: Path) -> None:
+    """Make the output folder and write to it once, so that hours of answers are not lost to a folder that refuses.
+
+    Raises:
+        InputError: when the system refuses.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise InputError(f"--output_path {path}: cannot be written ({error.strerror}); give another folder.") from None
+
+
 def model_folder(output: Path, name: str, digest: str) -> Path:
     """Return the folder of a model's runs; another checkpoint of the same name gets a folder with its digest.
 

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from experiments.reference_model import reference_model
+from harness.cli.quiet import quiet_libraries
 from harness.paths import cache_dir
+
+quiet_libraries()  # before a test imports them, as the command does
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"

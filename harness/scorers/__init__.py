@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # name -> "module:function(Checkpoint, EngineSpec) -> Scorer"
 BACKENDS = {
-    "hf": "harness.scorers.packed:open_packed",
+    "hf": "harness.scorers.hf:open_hf",
     "vllm": "harness.scorers.vllm:open_vllm",
 }
 LM_EVAL_PREFIX = "lm-eval:"

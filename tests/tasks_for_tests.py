@@ -1,0 +1,52 @@
+"""Small lm-eval tasks of each output type, with data of their own, written where a test wants them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+ANIMALS = ["cat", "dog", "owl", "fox", "hen", "bee", "ant", "cow", "pig", "elk", "bat", "rat"]
+
+CHOICE = """
+task: {name}
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {data}}}}}
+test_split: test
+output_type: multiple_choice
+doc_to_text: "Question: {{{{question}}}}\\nAnswer:"
+doc_to_choice: "{{{{choices}}}}"
+doc_to_target: answer
+metric_list:
+  - {{metric: acc, aggregation: mean, higher_is_better: true}}
+  - {{metric: acc_norm, aggregation: mean, higher_is_better: true}}
+metadata: {{version: 1, domain: {domain}, chance: 0.25}}
+"""
+
+GENERATE = """
+task: {name}
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {data}}}}}
+test_split: test
+output_type: generate_until
+doc_to_text: "Question: {{{{question}}}}\\nAnswer:"
+doc_to_target: "{{{{choices[answer]}}}}"
+generation_kwargs: {{until: ["\\n"], max_gen_toks: 8, do_sample: false}}
+metric_list:
+  - {{metric: exact_match, aggregation: mean, higher_is_better: true}}
+metadata: {{version: 1, domain: {domain}, chance: 0.0}}
+"""
+
+
+def write_tasks(folder: Path, *, items: int = 24) -> Path:
+    """Write `t_choice` and `t_generate` with `items` items each, and the group `t_all`; returns `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for index in range(items):
+        choices = [ANIMALS[(index + k * 3) % len(ANIMALS)] for k in range(4)]
+        rows.append({"question": f"Which animal is number {index}?", "choices": choices, "answer": index % 4})
+    data = folder / "items.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (folder / "choice.yaml").write_text(CHOICE.format(name="t_choice", data=data, domain="logic"), encoding="utf-8")
+    (folder / "generate.yaml").write_text(GENERATE.format(name="t_generate", data=data, domain="code_gen"), encoding="utf-8")
+    (folder / "all.yaml").write_text("group: t_all\ntask: [t_choice, t_generate]\n", encoding="utf-8")
+    return folder

@@ -1,0 +1,148 @@
+"""The same tasks through `harness eval --backend hf` and through lm-eval's own `hf` model give the same numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import HarnessCommand
+
+# Tasks the project does not own, one for each kind of request, over data as upstream ships it.
+CHOICE = """
+task: oracle_choice
+dataset_path: json
+dataset_kwargs: {data_files: {test: DATA/agieval/logiqa-en.jsonl}}
+test_split: test
+output_type: multiple_choice
+doc_to_text: "{{passage}}\\nQ: {{question}}\\nA:"
+doc_to_choice: "{{options}}"
+doc_to_target: "{{['A', 'B', 'C', 'D'].index(label)}}"
+fewshot_config: {sampler: first_n}
+metric_list:
+  - {metric: acc, aggregation: mean, higher_is_better: true}
+  - {metric: acc_norm, aggregation: mean, higher_is_better: true}
+  - {metric: brier_score, aggregation: brier_score, higher_is_better: false}
+"""
+
+ROLLING = """
+task: oracle_rolling
+dataset_path: json
+dataset_kwargs: {data_files: {test: DATA/openbookqa/openbook_qa.jsonl}}
+test_split: test
+output_type: loglikelihood_rolling
+doc_to_text: ""
+doc_to_target: "{{query}}"
+metric_list:
+  - {metric: word_perplexity, aggregation: weighted_perplexity, higher_is_better: false}
+  - {metric: bits_per_byte, aggregation: bits_per_byte, higher_is_better: false}
+"""
+
+GENERATE = """
+task: oracle_generate
+dataset_path: json
+dataset_kwargs: {data_files: {test: DATA/gsm8k/test.jsonl}}
+test_split: test
+output_type: generate_until
+doc_to_text: "Question: {{question}}\\nAnswer:"
+doc_to_target: "{{answer.split('####')[-1].strip()}}"
+generation_kwargs: {until: ["Question:", "\\n\\n"], do_sample: false, max_gen_toks: 24}
+filter_list:
+  - name: number
+    filter:
+      - {function: regex, regex_pattern: "(-?[0-9][0-9,]*)", group_select: -1}
+      - {function: take_first}
+metric_list:
+  - {metric: exact_match, aggregation: mean, higher_is_better: true}
+"""
+
+LIMIT = 12
+TASKS = ["oracle_choice", "oracle_rolling", "oracle_generate"]
+
+
+@pytest.fixture(scope="module")
+def folder(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("oracle")
+    for name, text in zip(TASKS, (CHOICE, ROLLING, GENERATE), strict=True):
+        (folder / f"{name}.yaml").write_text(text.replace("DATA", str(data_dir)), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lm_eval(folder: Path, smollm2: Path) -> dict[str, Any]:
+    from lm_eval import simple_evaluate
+    from lm_eval.tasks import TaskManager
+
+    results = simple_evaluate(
+        model="hf",
+        model_args={"pretrained": str(smollm2), "dtype": "float32"},
+        tasks=TASKS,
+        limit=LIMIT,
+        batch_size=4,
+        device="cpu",
+        bootstrap_iters=10,
+        task_manager=TaskManager(include_path=str(folder), include_defaults=False),
+    )
+    assert results is not None
+    return dict(results)
+
+
+@pytest.fixture(scope="module")
+def ours(folder: Path, smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    from harness.cli import main
+
+    output = tmp_path_factory.mktemp("ours")
+    words = ["--model", smollm2, "--tasks", ",".join(TASKS), "--include_path", folder, "--output_path", output]
+    flags = ["--backend", "hf", "--dtype", "float32", "--limit", LIMIT, "--device", "cpu", "--no_cache"]
+    assert main(["eval", *map(str, [*words, *flags])]) == 0
+    results: dict[str, Any] = json.loads(next(output.rglob("results_*.json")).read_text())
+    results["samples"] = {
+        task: [json.loads(line) for line in next(output.rglob(f"samples_{task}_*")).read_text().splitlines()]
+        for task in TASKS
+    }
+    return results
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_metric_values_are_lm_evals_to_1e_6(task: str, ours: dict[str, Any], lm_eval: dict[str, Any]) -> None:
+    theirs = {k: v for k, v in lm_eval["results"][task].items() if "," in k and "_stderr" not in k}
+    assert theirs
+    for metric, value in theirs.items():
+        assert ours["results"][task][metric] == pytest.approx(value, rel=1e-6, abs=1e-6), metric
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_item_is_the_same_and_scored_the_same(task: str, ours: dict[str, Any], lm_eval: dict[str, Any]) -> None:
+    assert len(ours["samples"][task]) == len(lm_eval["samples"][task]) == LIMIT
+    for mine, theirs in zip(ours["samples"][task], lm_eval["samples"][task], strict=True):
+        for field in ("doc_id", "doc_hash", "prompt_hash", "target_hash"):
+            assert mine[field] == theirs[field]
+        if task == "oracle_choice":
+            scores = [[float(resp[0]) for resp in row["filtered_resps"]] for row in (mine, theirs)]
+            assert scores[0].index(max(scores[0])) == scores[1].index(max(scores[1]))
+            assert scores[0] == pytest.approx(scores[1], abs=1e-3)
+        if task == "oracle_generate":
+            assert mine["resps"] == [[str(text) for text in texts] for texts in theirs["resps"]]
+
+
+def test_the_results_file_has_what_lm_eval_writes(ours: dict[str, Any], lm_eval: dict[str, Any]) -> None:
+    from_tracker = {"model_source", "model_name", "model_name_sanitized", "task_hashes", "total_evaluation_time_seconds"}
+    environment = {"git_hash", "pretty_env_info", "upper_git_hash", "max_length", "eot_token_id", "samples"} | {
+        f"tokenizer_{kind}_token" for kind in ("pad", "eos", "bos")
+    }
+    assert set(lm_eval) - environment <= set(ours)
+    assert from_tracker <= set(ours)
+    assert set(lm_eval["config"]) - {"model_num_parameters"} <= set(ours["config"])
+
+
+def test_the_real_model_runs_from_its_gguf_file(harness_command: HarnessCommand, folder: Path, tmp_path: Path) -> None:
+    from experiments.reference_model import reference_model
+
+    words = ("eval", "--model", reference_model(), "--tasks", "oracle_choice", "--limit", 2, "--include_path", folder)
+    done = harness_command(*words, "--output_path", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "SmolLM2-135M-Instruct.Q4_1" in done.stdout
+    again = harness_command(*words, "--output_path", tmp_path)
+    assert "8 answers from the journal" in again.stdout
