@@ -18,8 +18,10 @@ SHOTS = 5
 def word_analogy(data: list[str], subset: str, **_: Any) -> dict[str, Dataset]:
     """Word analogies: a pair of words, and the pair that is related in the same way; few-shot from validation."""
     validation, test = read_json(data[0], HERE)[subset]
-    items = [[_pair_item(f"{subset}/{n}", row) for n, row in enumerate(part)] for part in (test, validation)]
-    return splits(items[0], items[1][:SHOTS])
+    return splits(
+        [_pair_item(f"{subset}/test/{n}", row) for n, row in enumerate(test)],
+        [_pair_item(f"{subset}/validation/{n}", row) for n, row in enumerate(validation[:SHOTS])],
+    )
 
 
 def _pair_item(identity: str, row: dict[str, Any]) -> Item:

@@ -1,0 +1,217 @@
+"""For every task: an oracle gets the top score, a corrupted model what arithmetic says, a guessing one chance."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lm_eval import evaluator
+from lm_eval.api.task import Task
+from lm_eval.tasks import TaskManager
+
+from harness.catalogue import read_folder
+from harness.paths import tasks_dir
+
+from .conftest import OWN_SAMPLES
+from .scripted_lm import SILENT_EVERY, WRONG_EVERY, ScriptedLM, corrupted, guessing, oracle
+
+TASKS = {
+    name: entry
+    for name, entry in read_folder(tasks_dir()).items()
+    if entry.kind == "task" and "reasoning_mini" not in entry.path.parts
+}
+RUN_PROGRAMS = {name for name, entry in TASKS.items() if entry.domain == "code_gen"}
+SCORED = sorted(TASKS.keys() - RUN_PROGRAMS)
+LIMIT = 60
+LIMIT_GUESSING = 300
+
+_loaded: dict[str, Task] = {}
+
+
+def load(manager: TaskManager, name: str) -> Task:
+    if name not in _loaded:
+        _loaded[name] = manager.load([name])["tasks"][name]
+    return _loaded[name]
+
+
+def evaluate(task: Task, lm: ScriptedLM, limit: int | None) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    """Run lm-eval's own evaluation; returns the values by metric and the samples."""
+    results = evaluator.evaluate(lm, {"tasks": {task.task_name: task}}, limit=limit, bootstrap_iters=0)
+    found = results["results"][task.task_name]
+    values = {key.split(",")[0]: value for key, value in found.items() if "," in key and "_stderr" not in key}
+    return values, results["samples"][task.task_name]
+
+
+def check_oracle(task: Task, limit: int | None) -> None:
+    values, samples = evaluate(task, oracle({task.task_name: task}), limit)
+    for metric in ("acc", "acc_norm", "jaccard", "acc_strict", "acc_parsed"):
+        assert values.get(metric, 1.0) == 1.0, metric
+    assert values.get("unparsed", 0.0) == 0.0
+    assert {"acc", "acc_strict"} & values.keys()
+    if "acc" in values:
+        assert values["gold_logprob"] == pytest.approx(-0.001)
+        assert values["bits_per_byte"] > 0
+    assert len({sample["doc_id"] for sample in samples}) == min(limit or math.inf, len(task.eval_docs))
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_an_oracle_gets_the_top_score(name: str, manager: TaskManager) -> None:
+    check_oracle(load(manager, name), LIMIT)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCORED)
+def test_an_oracle_gets_the_top_score_on_every_item(name: str, manager: TaskManager) -> None:
+    check_oracle(load(manager, name), None)
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_a_corrupted_model_gets_what_arithmetic_says(name: str, manager: TaskManager) -> None:
+    task = load(manager, name)
+    values, samples = evaluate(task, corrupted({name: task}), LIMIT)
+    numbers = [sample["doc_id"] for sample in samples]
+    silent = {i for i in numbers if i % SILENT_EVERY == 0}
+    wrong = {i for i in numbers if i % WRONG_EVERY == 0}
+    if "acc" in values:
+        assert values["acc"] == pytest.approx(1 - len(wrong) / len(numbers))
+    else:
+        assert values["unparsed"] == pytest.approx(len(silent) / len(numbers))
+        assert values["acc_strict"] == pytest.approx(1 - len(wrong | silent) / len(numbers))
+        assert values["acc_parsed"] == pytest.approx(1 - len(wrong - silent) / (len(numbers) - len(silent)))
+        assert all(("acc_parsed" in sample) == (sample["doc_id"] not in silent) for sample in samples)
+
+
+def check_guessing(task: Task, limit: int | None) -> None:
+    values, samples = evaluate(task, guessing({task.task_name: task}, seed=1), limit)
+    docs = [sample["doc"] for sample in samples]
+    chances = [1 / len(doc["subsets"] if "subsets" in doc else doc["choices"]) for doc in docs]
+    mean = sum(chances) / len(chances)
+    error = math.sqrt(sum(p * (1 - p) for p in chances)) / len(chances)
+    assert abs(values["acc"] - mean) <= 3 * error
+
+
+CHOICE_TASKS = [name for name in SCORED if TASKS[name].config["output_type"] == "multiple_choice"]
+
+
+@pytest.mark.parametrize("name", CHOICE_TASKS)
+def test_a_guessing_model_gets_chance(name: str, manager: TaskManager) -> None:
+    check_guessing(load(manager, name), LIMIT_GUESSING)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CHOICE_TASKS)
+def test_a_guessing_model_gets_chance_on_every_item(name: str, manager: TaskManager) -> None:
+    check_guessing(load(manager, name), None)
+
+
+@pytest.mark.parametrize("name", [n for n in SCORED if n.endswith("_cot_gen") and n != "gsm8k_cot_gen"])
+def test_a_model_that_guesses_letters_gets_chance_among_the_letters_an_item_has(
+    name: str, manager: TaskManager
+) -> None:
+    """The guesser draws one of seven letters; those an item lacks are no answer."""
+    task = load(manager, name)
+    form = "所以答案是（{}）。" if "推理" in task.config.doc_to_text else "So the answer is ({})."
+    values, samples = evaluate(task, guessing({name: task}, seed=2, form=form), LIMIT_GUESSING)
+    n = len(samples)
+    assert abs(values["acc_strict"] - 1 / 7) <= 3 * math.sqrt(1 / 7 * 6 / 7 / n)
+    unread = sum(1 - len(sample["doc"]["letters"]) / 7 for sample in samples) / n
+    assert abs(values["unparsed"] - unread) <= 3 * math.sqrt(0.25 / n)
+
+
+PINNED = [n for n, e in TASKS.items() if not set(e.metadata["data"]) & OWN_SAMPLES.keys()]
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_as_many_items_are_evaluated_as_the_definition_says(name: str, manager: TaskManager) -> None:
+    task = load(manager, name)
+    assert len(task.eval_docs) == TASKS[name].metadata["items"]
+
+
+# Item counts as the data sets' own index gives them: the questions of each file that a task evaluates.
+INDEXED = {
+    "logiqa_en": 651,
+    "logiqa_zh": 651,
+    "jec_qa_kd": 1000,
+    "jec_qa_ca": 1000,
+    "cosqa": 604,
+    "mbpp_full": 974,
+    "logical_deduction_three": 300,
+    "logical_deduction_five": 500,
+    "logical_deduction_seven": 700,
+    "mbpp_sanitized": 427,
+    "mbpp_study": 427,
+    "humaneval_python": 164,
+    "scienceqa": 1773,
+    "mbpp_test": 974,
+    "arc_easy": 2376,
+    "arc_challenge": 1172,
+    "boolq": 3270,
+    "openbookqa": 500,
+    "strategyqa": 2290,
+    "word_analogy_bats": 1799,
+    "word_analogy_google": 500,
+    "word_analogy_sat": 337,
+    "word_analogy_u2": 228,
+    "word_analogy_u4": 432,
+    "c3_dialogue": 1825,
+    "c3_mixed": 1991,
+    "ocnli": 3000,
+    "gsm8k": 1319,
+    "jec_qa_kd_single": 1000,
+    "jec_qa_ca_single": 1000,
+    "jec_qa_single": 2000,
+    "scienceqa_explained": 1773,
+    "scienceqa_lectured": 1773,
+    "code_output": 974,
+    "code_output_choice": 974,
+    "hellaswag": 10042,
+    "ceval_logic": 22,
+    "ekar_en": 262,
+    "ekar_zh": 335,
+}
+
+
+@pytest.mark.parametrize("base", sorted(INDEXED))
+def test_what_is_evaluated_and_what_is_left_out_add_up_to_the_file(base: str) -> None:
+    import yaml
+
+    path = next(tasks_dir().glob(f"*/_{base}.yaml"))
+    text = path.read_text(encoding="utf-8").replace("!function ", "")
+    metadata = yaml.safe_load(text)["metadata"]
+    assert metadata["items"] + sum(metadata["left_out"].values()) == INDEXED[base]
+
+
+def test_every_base_definition_is_counted() -> None:
+    bases = {p.stem.removeprefix("_") for p in tasks_dir().glob("*/_*.yaml") if p.parent.name != "_variants"}
+    assert {b for b in bases if (tasks_dir() / "reasoning_mini") not in Path(b).parents} == INDEXED.keys()
+
+
+def test_no_task_hides_one_of_lm_evals() -> None:
+    theirs = TaskManager().task_index
+    assert not [name for name in [*TASKS, "reasoning", "paper", "general"] if name in theirs]
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_fewshot_examples_are_the_first_of_a_split_that_is_not_evaluated(name: str, manager: TaskManager) -> None:
+    task = load(manager, name)
+    shown = list(task.fewshot_docs())
+    evaluated = {doc["id"] for doc in task.eval_docs}
+    assert not {doc["id"] for doc in shown} & evaluated
+    if name.endswith(("_paper",)) or name == "scienceqa_cot":
+        assert shown == []
+    else:
+        sampled = task.sampler.sample(2, eval_doc=None)
+        assert list(sampled) == shown[:2]
+
+
+@pytest.mark.parametrize("group", ["reasoning", "paper", "general"])
+def test_a_group_loads_with_all_its_tasks(group: str, manager: TaskManager) -> None:
+    loaded = manager.load([group])
+    assert loaded["tasks"].keys() <= TASKS.keys()
+    if group == "paper":
+        domains = [TASKS[name].domain for name in loaded["tasks"]]
+        assert domains == ["logic", "legal", "science", "analogy", "code_qa", "code_gen"]
+    if group == "reasoning":
+        assert {TASKS[name].domain for name in loaded["tasks"]} == {e.domain for e in TASKS.values()} - {"general"}
