@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy import stats as distributions
+from scipy import special
 
 from harness.stats.paired import both_binary, effective_counts, paired_values, score_freedom
 from harness.stats.proportions import paired_score, paired_score_interval
@@ -86,5 +86,5 @@ def _t_test(sample: Sample, margin: float, alpha: float) -> tuple[float, float, 
 
 def _upper_tail(statistic: float, freedom: float) -> float:
     if math.isinf(freedom):
-        return float(distributions.norm.sf(statistic))
-    return float(distributions.t.sf(statistic, freedom))
+        return float(special.ndtr(-statistic))
+    return float(special.stdtr(freedom, -statistic))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats as distributions
+from scipy import special
 
 from harness.stats.resampling import block_rows
 from harness.stats.samples import FloatArray
@@ -73,10 +73,17 @@ def _whole_number_distribution(
     chances: FloatArray = np.ones(1)
     for magnitude, count in zip(*np.unique(magnitudes, return_counts=True), strict=True):
         spaced = np.zeros(magnitude * count + 1)
-        spaced[::magnitude] = distributions.binom.pmf(np.arange(count + 1), count, 0.5)
+        spaced[::magnitude] = _fair_coins(int(count))
         chances = np.convolve(chances, spaced).astype(np.float64)
     sums: FloatArray = 2.0 * np.arange(chances.size, dtype=np.float64) - float(magnitudes.sum())
     return sums, chances
+
+
+def _fair_coins(count: int) -> FloatArray:
+    """Chances of 0 to `count` heads. By log-gamma, because importing scipy.stats costs a second."""
+    heads = np.arange(count + 1.0)
+    logarithms = special.gammaln(count + 1.0) - special.gammaln(heads + 1.0) - special.gammaln(count - heads + 1.0)
+    return np.asarray(np.exp(logarithms - count * np.log(2.0)), dtype=np.float64)
 
 
 def _enumerated_distribution(magnitudes: FloatArray) -> tuple[FloatArray, FloatArray]:

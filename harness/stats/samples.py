@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats as distributions
+from scipy import special
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Values: TypeAlias = npt.ArrayLike
@@ -106,16 +106,17 @@ def make_sample(values: Values, clusters: Clusters | None = None, name: str = "v
 
 
 def cluster_codes(clusters: Clusters, items: int) -> npt.NDArray[np.intp]:
-    """Number the clusters 0, 1, ... in order of first appearance, one code an item.
+    """Number the clusters 0, 1, ..., one code an item; any hashable labels will do.
 
     Raises:
         ValueError: `clusters` does not have one label an item.
     """
-    labels = list(clusters)
-    if len(labels) != items:
-        raise ValueError(f"clusters has {len(labels)} labels for {items} items; give one label an item.")
+    if len(clusters) != items:
+        raise ValueError(f"clusters has {len(clusters)} labels for {items} items; give one label an item.")
+    if isinstance(clusters, np.ndarray) and clusters.dtype != object:
+        return np.unique(clusters, return_inverse=True)[1].astype(np.intp)
     first_seen: dict[object, int] = {}
-    return np.array([first_seen.setdefault(label, len(first_seen)) for label in labels], dtype=np.intp)
+    return np.array([first_seen.setdefault(label, len(first_seen)) for label in clusters], dtype=np.intp)
 
 
 def estimate_mean(values: Values, clusters: Clusters | None = None) -> MeanEstimate:
@@ -195,5 +196,5 @@ def two_sided_quantile(level: float, degrees_of_freedom: float = math.inf) -> fl
 def quantile(probability: float, degrees_of_freedom: float = math.inf) -> float:
     """Quantile of the standard normal (infinite degrees of freedom) or of Student's t."""
     if math.isinf(degrees_of_freedom):
-        return float(distributions.norm.ppf(probability))
-    return float(distributions.t.ppf(probability, degrees_of_freedom))
+        return float(special.ndtri(probability))
+    return float(special.stdtrit(degrees_of_freedom, probability))

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.stats.resampling import bootstrap_counts
-from harness.stats.samples import Clusters, FloatArray, Sample, as_values, describe, make_sample, satterthwaite
+from harness.stats.samples import Clusters, FloatArray, Sample, as_values, describe, make_sample
 from harness.stats.samples import two_sided_quantile as two_sided
 
 
@@ -101,9 +101,7 @@ def compare_arms(
     seed_variances = [part.seed / arm.shape[0] for part, arm in zip(components, (arm_a, arm_b), strict=True)]
     item_variance = items.standard_error**2
     total = item_variance + sum(seed_variances)
-    freedom = satterthwaite(
-        [item_variance, *seed_variances], [items.degrees_of_freedom, arm_a.shape[0] - 1, arm_b.shape[0] - 1]
-    )
+    freedom = _freedom(total, item_variance, items.degrees_of_freedom, (arm_a, arm_b))
     rng = np.random.default_rng(seed)
     draws = _item_draws(sample, resamples, rng)
     for arm, variance, sign in ((arm_a, seed_variances[0], -1.0), (arm_b, seed_variances[1], 1.0)):
@@ -170,6 +168,19 @@ def as_table(values: npt.ArrayLike, name: str) -> FloatArray:
         raise ValueError(f"{name} has shape {table.shape}; give at least two checkpoints x the items they answered.")
     as_values(table.ravel(), name)
     return table
+
+
+def _freedom(total: float, item_variance: float, item_freedom: float, arms: tuple[FloatArray, FloatArray]) -> float:
+    """Satterthwaite's degrees of freedom of `total`.
+
+    A seed component is a difference, scatter of the seeds' means less what items explain; it is as uncertain as that
+    scatter, so the scatter as it is stands in the denominator.
+    """
+    uncertainty = item_variance**2 / item_freedom
+    for arm in arms:
+        seeds = arm.shape[0]
+        uncertainty += (float(arm.mean(axis=1).var(ddof=1)) / seeds) ** 2 / (seeds - 1)
+    return max(total**2 / uncertainty, 1.0) if uncertainty > 0.0 else item_freedom
 
 
 def _item_draws(sample: Sample, resamples: int, rng: np.random.Generator) -> FloatArray:
