@@ -18,16 +18,16 @@ _LANGUAGES = ("", "python", "py", "python3")
 _INDENT = " " * 4
 
 
-def extract_program(answer: str, *, prompt: str = "", entry_point: str = "") -> str:
+def extract_program(prompt: str, answer: str, entry_point: str) -> str:
     """Return the program that `answer` stands for.
 
     In order: a fenced block (the first that defines `entry_point`, else the first of all), a definition of
     `entry_point` in plain text, the continuation of `prompt`.
 
     Args:
-        answer: What the model wrote, stop strings removed.
         prompt: The beginning of a program that the answer continues, such as a signature and docstring; empty if the
             model was asked in words for a whole program.
+        answer: What the model wrote, stop strings removed.
         entry_point: The function that the tests call; empty if unknown.
     """
     blocks = [textwrap.dedent(code) for language, code in _FENCE.findall(answer) if language.lower() in _LANGUAGES]

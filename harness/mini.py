@@ -95,9 +95,10 @@ class Problem:
         id: ``<domain>-<split>-<index>``.
         template: Which family it is of: the cluster for clustered standard errors.
         level: Difficulty, from 1.
-        prompt: Signature and docstring with one example, to be continued with the body.
-        solution: A body that passes the tests, indented, without the prompt.
+        program_prompt: Signature and docstring with one example, to be continued with the body.
+        code: A body that passes the tests, indented, without the prompt.
         tests: Assertions, one a line.
+        setup: What must stand before the program; nothing here.
         entry_point: The function's name.
         rationale: What the function has to do, in one sentence.
         wrong: Bodies that fail at least one test.
@@ -107,9 +108,10 @@ class Problem:
     id: str
     template: str
     level: int
-    prompt: str
-    solution: str
+    program_prompt: str
+    code: str
     tests: str
+    setup: str
     entry_point: str
     rationale: str
     wrong: tuple[str, ...]
@@ -117,7 +119,7 @@ class Problem:
 
 
 T = TypeVar("T")
-Row = TypeVar("Row", Item, Problem)
+Row = TypeVar("Row", bound=Item | Problem)
 
 
 def digest(text: str) -> str:
@@ -233,8 +235,11 @@ def distinct(items: Iterable[Row]) -> Iterator[Row]:
             yield item
 
 
-def load_items(generate: Callable[..., Iterator[Any]]) -> DatasetDict:
-    """Return what lm-eval loads: the first distinct items of both splits, one row an item, tuples as lists.
+def load_items(generate: Callable[[Split, int], Iterator[Item | Problem]]) -> DatasetDict:
+    """Return what lm-eval loads: the first distinct items of both splits, one row an item.
+
+    Rows have the fields of `Item` or `Problem`; those of an `Item` also ``gold`` (again `answer`) and ``letters``, the
+    names under which the prompts of the whole suite read them.
 
     Args:
         generate: A domain's ``generate(split, count)``.
@@ -242,14 +247,13 @@ def load_items(generate: Callable[..., Iterator[Any]]) -> DatasetDict:
     from datasets import Dataset, DatasetDict
 
     sizes: dict[Split, int] = {"train": TRAIN_ITEMS, "test": TEST_ITEMS}
-    return DatasetDict(
-        {
-            split: Dataset.from_list(
-                [asdict(item) for item in itertools.islice(distinct(generate(split, 10 * size)), size)]
-            )
-            for split, size in sizes.items()
-        }
-    )
+    found = {split: itertools.islice(distinct(generate(split, 10 * size)), size) for split, size in sizes.items()}
+    return DatasetDict({split: Dataset.from_list([_row(item) for item in items]) for split, items in found.items()})
+
+
+def _row(item: Item | Problem) -> dict[str, Any]:
+    row = asdict(item)
+    return row | {"gold": item.answer, "letters": list("ABCD")} if isinstance(item, Item) else row
 
 
 def sibling(file: str, name: str) -> ModuleType:

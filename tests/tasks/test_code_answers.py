@@ -35,7 +35,7 @@ ANSWERS = {
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS.keys())
 def test_an_answer_written_in_a_usual_way_becomes_a_working_program(answer: str) -> None:
     names: dict[str, object] = {}
-    exec(extract_program(answer, prompt=PROMPT, entry_point="half"), names)  # noqa: S102 - the answers above
+    exec(extract_program(PROMPT, answer, "half"), names)  # noqa: S102 - the answers above
     half = names["half"]
     assert callable(half)
     assert [half(n) for n in (0, 7, 10)] == [0, 3, 5]
@@ -43,19 +43,19 @@ def test_an_answer_written_in_a_usual_way_becomes_a_working_program(answer: str)
 
 @pytest.mark.parametrize("name", [name for name in ANSWERS if name.startswith(("fenced function", "plain"))])
 def test_a_whole_function_is_found_without_a_prompt(name: str) -> None:
-    program = extract_program(ANSWERS[name], entry_point="half")
+    program = extract_program("", ANSWERS[name], "half")
     names: dict[str, object] = {"floor": int}
     exec(program, names)  # noqa: S102 - the answers above
     assert callable(names["half"])
 
 
 def test_without_the_name_of_the_function_the_first_block_is_taken() -> None:
-    assert extract_program("Look:\n```python\nx = 1\n```\n```python\ny = 2\n```") == "x = 1\n"
+    assert extract_program("", "Look:\n```python\nx = 1\n```\n```python\ny = 2\n```", "") == "x = 1\n"
 
 
 @pytest.mark.parametrize("answer", ["", "I cannot do that.", "    return n //", "```python\nreturn (\n```"])
 def test_an_answer_without_a_program_does_not_become_a_working_one(answer: str) -> None:
-    program = extract_program(answer, prompt=PROMPT, entry_point="half")
+    program = extract_program(PROMPT, answer, "half")
     names: dict[str, object] = {}
     try:
         exec(program, names)  # noqa: S102 - the answers above

@@ -1,0 +1,244 @@
+"""The embedded suite: the same everywhere, its keys right, its splits apart, and no cheap rule solves it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from harness import mini
+from harness.code_tasks import run_tests
+from harness.mini import Item
+
+from .generators import CHOICE_DOMAINS, DOMAINS, SUITE, TRAIN_READ, items, module, problems, stream
+from .solvers import SOLVERS
+
+TEST = mini.TEST_ITEMS
+CHANCE = 1 / mini.CHOICES
+
+# Content is frozen per version. When a digest changes on purpose, raise `version` in the domain's YAML files with it.
+DIGESTS: dict[str, tuple[int, str]] = {}
+
+
+def digest_of(made: Sequence[Any]) -> str:
+    return hashlib.sha256("\n".join(map(repr, made)).encode()).hexdigest()[:16]
+
+
+def made(domain: str, split: mini.Split, count: int) -> Sequence[Any]:
+    return problems(split, count) if domain == "code_gen" else items(domain, split, count)
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_the_content_of_a_version_never_changes(domain: str) -> None:
+    version = re.findall(r"version: (\d+)", (SUITE / domain / f"mini_{domain}.yaml").read_text())
+    assert (int(version[0]), digest_of(made(domain, "test", TEST))) == DIGESTS[domain]
+
+
+def test_items_do_not_depend_on_the_process_that_makes_them() -> None:
+    code = (
+        "from tests.tasks.generators import DOMAINS, stream\n"
+        "from tests.tasks.test_reasoning_mini import digest_of\n"
+        "print([digest_of(list(stream(domain)('train', 40))) for domain in DOMAINS])"
+    )
+    here = [digest_of(list(stream(domain)("train", 40))) for domain in DOMAINS]
+    for seed in ("1", "2"):
+        run = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed}
+        )
+        assert run.stdout.strip() == str(here)
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_an_item_can_be_made_alone(domain: str) -> None:
+    generate = stream(domain)
+    assert list(generate("train", 3, start=57)) == list(generate("train", 60))[57:]
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_there_are_enough_distinct_items_of_every_template_and_level(domain: str) -> None:
+    test = made(domain, "test", TEST)
+    assert len({item.key for item in test}) == TEST >= 200
+    assert len(Counter(item.template for item in test)) >= (20 if domain == "code_gen" else 5)
+    assert set(Counter(item.level for item in test)) == {1, 2, 3}
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_the_train_stream_shares_no_item_with_the_test_split(domain: str) -> None:
+    test = made(domain, "test", TEST)
+    train = list(stream(domain)("train", TRAIN_READ))
+    assert not {item.key for item in test} & {item.key for item in train}
+    if domain == "code_gen":
+        asked = lambda item: item.program_prompt.split(">>>")[0]  # noqa: E731
+    else:
+        asked = lambda item: (item.question, item.choices[item.answer])  # noqa: E731
+    assert not {asked(item) for item in test} & {asked(item) for item in train}
+
+
+@pytest.mark.parametrize("domain", CHOICE_DOMAINS)
+def test_choices_are_distinct_and_every_field_is_filled(domain: str) -> None:
+    for item in (*items(domain, "test", TEST), *itertools.islice(stream(domain)("train", TRAIN_READ), TRAIN_READ)):
+        assert len({choice.strip().lower() for choice in item.choices}) >= (4 if domain != "code_qa" else 3), item
+        assert len(set(item.choices)) == mini.CHOICES, item
+        assert 0 <= item.answer < mini.CHOICES
+        assert all(text == text.strip() != "" for text in (item.question, item.rationale))
+        assert all(choice != "" for choice in item.choices)
+
+
+@pytest.mark.parametrize("domain", CHOICE_DOMAINS)
+def test_answers_stand_equally_often_at_every_place(domain: str) -> None:
+    places = Counter(item.answer for item in items(domain, "test", TEST))
+    chi_square = sum((places[k] - TEST * CHANCE) ** 2 / (TEST * CHANCE) for k in range(mini.CHOICES))
+    assert chi_square < 11.34  # the 1% point with 3 degrees of freedom
+
+
+def words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower()))
+
+
+def overlap(item: Item, choice: str) -> int:
+    return len(words(choice) & words(item.question))
+
+
+RULES: dict[str, Callable[[Item, str], Any]] = {
+    "longest": lambda _, choice: len(choice),
+    "shortest": lambda _, choice: -len(choice),
+    "most words of the question": overlap,
+    "fewest words of the question": lambda item, choice: -overlap(item, choice),
+    "largest share of words of the question": lambda item, choice: overlap(item, choice) / max(len(words(choice)), 1),
+    "first in the alphabet": lambda item, choice: -sorted(item.choices).index(choice),
+    "last in the alphabet": lambda item, choice: sorted(item.choices).index(choice),
+    "most words of the other choices": lambda item, choice: sum(len(words(choice) & words(c)) for c in item.choices),
+    "fewest words of the other choices": lambda item, choice: -sum(len(words(choice) & words(c)) for c in item.choices),
+    **{f"place {k}": lambda item, choice, k=k: item.choices.index(choice) == k for k in range(mini.CHOICES)},
+}
+
+
+def accuracy(rule: Callable[[Item, str], Any], asked: Sequence[Item]) -> float:
+    """The rule's expected accuracy when it guesses among the choices that it likes best."""
+    total = 0.0
+    for item in asked:
+        scores = [rule(item, choice) for choice in item.choices]
+        best = [i for i, score in enumerate(scores) if score == max(scores)]
+        total += (item.answer in best) / len(best)
+    return total / len(asked)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("domain", CHOICE_DOMAINS)
+def test_no_cheap_rule_beats_chance(domain: str, rule: str) -> None:
+    error = math.sqrt(CHANCE * (1 - CHANCE) / TEST)
+    assert abs(accuracy(RULES[rule], items(domain, "test", TEST)) - CHANCE) < 3 * error
+
+
+@pytest.mark.parametrize(
+    ("domain", "template"), [(domain, template) for domain, solvers in SOLVERS.items() for template in solvers]
+)
+def test_an_independent_solver_finds_the_key_and_only_the_key(domain: str, template: str) -> None:
+    asked = [item for item in items(domain, "test", TEST) if item.template == template]
+    asked += [item for item in items(domain, "train", 400) if item.template == template]
+    assert len(asked) >= 40
+    for item in asked:
+        assert SOLVERS[domain][template](item.question, item.choices) == [item.choices[item.answer]], item
+
+
+def test_variants_of_a_function_family_really_behave_differently() -> None:
+    import random
+
+    functions, running = module("code_qa", "functions"), module("code_qa", "running")
+    rng = random.Random(0)
+    for family in functions.FAMILIES:
+        arguments = [family.make(rng) for _ in range(60)]
+        behaviours = []
+        for _, body in family.variants:
+            for key, options in functions.PARAMETERS.items():
+                body = body.replace("{" + key + "}", str(options[0]))
+            source = f"def f({family.argument}):\n    " + body.replace("\n", "\n    ")
+            behaviours.append(repr([running.returned(source, "f", argument) for argument in arguments]))
+        assert len(set(behaviours)) == len(behaviours), family.name
+
+
+def passes(prompt: str, body: str, tests: str) -> bool:
+    space: dict[str, Any] = {}
+    try:
+        exec(prompt + body, space)  # noqa: S102 - the suite's own text
+        exec(tests, space)  # noqa: S102
+    except Exception:
+        return False
+    return True
+
+
+def test_every_reference_passes_its_tests_and_every_wrong_solution_fails() -> None:
+    for problem in (*problems("test", TEST), *problems("train", 100)):
+        assert passes(problem.program_prompt, problem.code, problem.tests), problem
+        assert not passes(problem.program_prompt, "    pass\n", problem.tests), problem
+        for wrong in problem.wrong:
+            assert not passes(problem.program_prompt, wrong, problem.tests), (problem.id, wrong)
+
+
+def test_the_example_in_the_documentation_is_true() -> None:
+    for problem in problems("test", TEST):
+        example = re.search(r">>> (.+)\n    (.+)\n", problem.program_prompt)
+        assert example is not None
+        assert passes(problem.program_prompt, problem.code, f"assert repr({example[1]}) == {example[2]!r}"), problem
+
+
+def cases(domain: str) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = json.loads((SUITE / domain / "cases.json").read_text(encoding="utf-8"))
+    assert len(found) >= 5
+    return found
+
+
+@pytest.mark.parametrize("domain", CHOICE_DOMAINS)
+def test_the_oracle_of_a_case_is_the_key_and_the_corrupted_answer_another_choice(domain: str) -> None:
+    by_id = {item.id: item for item in items(domain, "test", TEST)}
+    for case in cases(domain):
+        item = by_id[case["id"]]
+        assert item.choices[item.answer] == case["oracle"]
+        assert case["corrupted"] in item.choices
+        assert case["corrupted"] != case["oracle"]
+
+
+def test_the_oracle_program_of_a_case_passes_in_the_sandbox_and_the_corrupted_one_fails() -> None:
+    by_id = {problem.id: problem for problem in problems("test", TEST)}
+    asked = cases("code_gen")
+    docs = [mini._row(by_id[case["id"]]) for case in asked]
+    fenced = [
+        f"Here it is:\n```python\n{doc['program_prompt']}{case['oracle']}```"
+        for doc, case in zip(docs, asked, strict=True)
+    ]
+    responses = [[case["oracle"], case["corrupted"], text] for case, text in zip(asked, fenced, strict=True)]
+    for result in run_tests(responses, docs):
+        assert result["passed"] == [True, False, True], result
+
+
+def test_lm_eval_loads_the_group_and_every_variant() -> None:
+    from lm_eval.tasks import TaskManager
+
+    manager = TaskManager(include_path=[str(SUITE.parent)], include_defaults=False)
+    loaded = manager.load(["reasoning_mini"])
+    assert set(loaded["tasks"]) == {f"mini_{domain}" for domain in DOMAINS}
+    variants = [f"mini_{domain}_{style}" for domain in CHOICE_DOMAINS for style in ("letter", "cot")]
+    for name, task in {**loaded["tasks"], **manager.load(variants)["tasks"]}.items():
+        docs = list(task.eval_docs)
+        assert len(docs) == TEST, name
+        assert task.config.metadata["domain"] in DOMAINS
+        assert task.config.num_fewshot is None  # so that --num_fewshot works
+        zero, two = (task.fewshot_context(docs[0], n) for n in (0, 2))
+        assert two.endswith(zero), name
+        assert two != zero, name
+        assert task.fewshot_context(docs[1], 2).startswith(two.removesuffix(zero)), name
+
+
+def test_the_reasoning_of_a_cot_prompt_names_no_letter() -> None:
+    for domain in CHOICE_DOMAINS:
+        for item in items(domain, "test", TEST):
+            assert not re.search(r"\b(?:choice|option|answer) \(?[A-D]\b", item.rationale, re.IGNORECASE), item
