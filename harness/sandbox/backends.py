@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import InputError
-from harness.sandbox import cgroups
+from harness.sandbox import cgroups, seccomp
 from harness.sandbox.programs import Limits
 
 log = logging.getLogger(__name__)
@@ -61,8 +61,11 @@ def server_command(python: str, inside: str, contained: bool) -> list[str]:
     return [python, "-B", "-S", "-s", "-P", "-c", start]
 
 
-def bubblewrap_command(limits: Limits) -> list[str]:
-    """The command line of one worker: nothing to see but the interpreter, nothing to write but one small folder."""
+def bubblewrap_command(limits: Limits, seccomp_filter: int | None) -> list[str]:
+    """The command line of one worker: nothing to see but the interpreter, nothing to write but one small folder.
+
+    ``/proc`` is read-only because the sandbox of a harness that runs as root could write the kernel's settings there.
+    """
     python = interpreter()
     libraries = {Path("/lib"), Path("/lib64"), Path("/usr/lib"), Path("/usr/lib64"), Path("/usr/local/lib")}
     libraries |= {Path(sysconfig.get_path(name)).parent for name in ("stdlib", "platstdlib")}
@@ -78,16 +81,19 @@ def bubblewrap_command(limits: Limits) -> list[str]:
         elif folder.is_dir():
             command += ["--ro-bind", str(folder), str(folder)]
     command += ["--ro-bind", python, python, "--ro-bind", str(INSIDE), "/server/inside"]
-    command += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
+    command += ["--proc", "/proc", "--remount-ro", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
     command += ["--size", str(limits.file_mb << 20), "--tmpfs", SCRATCH, "--chdir", SCRATCH, "--remount-ro", "/", "--"]
+    if seccomp_filter is not None:
+        command[1:1] = ["--seccomp", str(seccomp_filter)]
     return command + server_command(python, "/server", contained=True)
 
 
 def start_bubblewrap(limits: Limits) -> Enclosure:
     """Start one worker in bubblewrap, in a control group where this user may make one."""
     group = cgroups.create(limits)
-    command = bubblewrap_command(limits)
-    process = _start(group.enter(command) if group else command)
+    seccomp_filter = seccomp.descriptor()
+    command = bubblewrap_command(limits, seccomp_filter)
+    process = _start(group.enter(command) if group else command, descriptor=seccomp_filter)
     return Enclosure(process=process, dismantle=lambda: group.remove() if group else None)
 
 
@@ -143,12 +149,29 @@ def start_unsafe(limits: Limits) -> Enclosure:  # noqa: ARG001 - every backend t
 
 
 def _start(
-    command: Sequence[str], *, cwd: str | None = None, environment: dict[str, str] | None = None
+    command: Sequence[str],
+    *,
+    cwd: str | None = None,
+    environment: dict[str, str] | None = None,
+    descriptor: int | None = None,
 ) -> subprocess.Popen[bytes]:
-    pipe = subprocess.PIPE
-    return subprocess.Popen(  # noqa: S603 - the command is ours
-        command, stdin=pipe, stdout=pipe, stderr=pipe, cwd=cwd, env=environment, bufsize=0, start_new_session=True
-    )
+    """Start a worker with pipes to it; `descriptor` is handed over to it and closed here."""
+    handed = () if descriptor is None else (descriptor,)
+    try:
+        return subprocess.Popen(  # noqa: S603 - the command is ours
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env=environment,
+            pass_fds=handed,
+            bufsize=0,
+            start_new_session=True,
+        )
+    finally:
+        for each in handed:
+            os.close(each)
 
 
 BACKENDS: dict[str, Callable[[Limits], Enclosure]] = {

@@ -80,10 +80,10 @@ def create(limits: Limits) -> Group | None:
     """Make a group that holds one worker within `limits`; None where this user may not."""
     name = f"harness-sandbox-{os.getpid()}-{next(_numbers)}"
     memory = str((limits.memory_mb + limits.file_mb + SPARE_MB) << 20)
-    # Two more than inside: bubblewrap's outer process and its first.
+    # The examiner, the keeper and bubblewrap's outer process.
     values = {
         "memory": {"memory.max": memory, "memory.limit_in_bytes": memory},
-        "pids": {"pids.max": str(limits.processes + 5)},
+        "pids": {"pids.max": str(limits.processes + 3)},
     }
     folders: set[Path] = set()
     for controller, parent in parents().items():

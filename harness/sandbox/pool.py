@@ -129,6 +129,9 @@ class Pool:
             self.workers.pop().close()
 
     def _recruit(self, count: int, selector: selectors.BaseSelector) -> None:
+        for worker in [worker for worker in self.workers if worker.enclosure.process.poll() is not None]:
+            self.workers.remove(worker)  # it ended between batches, as when the thread that started it did
+            worker.close()
         while len(self.workers) > count:
             self.workers.pop().close()
         while len(self.workers) < count:

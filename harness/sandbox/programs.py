@@ -58,8 +58,8 @@ class Limits:
         output_kb: Standard output and error together, in KiB.
     """
 
-    cpu_seconds: float = 5.0
-    wall_seconds: float = 15.0
+    cpu_seconds: float = 10.0
+    wall_seconds: float = 30.0
     memory_mb: int = 1024
     file_mb: int = 16
     processes: int = 16

@@ -24,21 +24,21 @@ from .solution import imports_of
 _BUILTINS = frozenset(dir(builtins))
 
 
-_MODULES = frozenset(
-    [
-        "cmath",
-        "collections",
-        "datetime",
-        "decimal",
-        "fractions",
-        "itertools",
-        "json",
-        "math",
-        "operator",
-        "random",
-        "re",
-        "string",
-    ]
+# Modules that the tests may find in the solution's name space without importing them; they are imported here anew.
+_MODULES = (
+    "cmath",
+    "collections",
+    "datetime",
+    "decimal",
+    "fractions",
+    "itertools",
+    "json",
+    "math",
+    "operator",
+    "random",
+    "re",
+    "string",
+    "sys",
 )
 
 
@@ -285,7 +285,7 @@ def names_wanted(tree: ast.Module) -> list[str]:
     """Names that the tests read and do not make at their top level."""
     made = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
     read = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-    return sorted(read - made)
+    return sorted(name for name in read - made if not name.startswith("__"))
 
 
 def prepare(channel: Channel, solution: str, tests: str, setup: str, ran: list[int]) -> tuple[Any, dict[str, Any]]:
@@ -295,10 +295,12 @@ def prepare(channel: Channel, solution: str, tests: str, setup: str, ran: list[i
     may be called ``sum``, but no solution can replace the ``abs`` that its tests measure an error with.
     """
     tree = ast.parse(tests)
-    found, _ = channel.ask(["load", solution, setup, names_wanted(tree)])
-    own = {name for name in found if name not in _BUILTINS} or set(found)
+    wanted = names_wanted(tree)
+    offered, _ = channel.ask(["load", solution, setup, wanted])
+    found = [name for name in wanted if name in offered]  # what was not asked for is not taken
+    own = [name for name in found if name not in _BUILTINS] or found
     space: dict[str, Any] = {"__name__": "tests", "__builtins__": builtins, "__assertion__": ran.append}
-    space |= {name: wire.decode(found[name], channel.revive) for name in own}
+    space |= {name: wire.decode(offered[name], channel.revive) for name in own}
     exec(compile(ast.Module(imports_of(setup), []), "<setup>", "exec"), space)  # noqa: S102 - trusted text
     body = ast.Module(CountAssertions().visit(tree).body, [])
     return compile(ast.fix_missing_locations(body), "<tests>", "exec"), space

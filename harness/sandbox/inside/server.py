@@ -15,7 +15,6 @@ import os
 import random
 import signal
 import socket
-import sys
 import time
 from typing import Any
 
@@ -92,10 +91,12 @@ def examine(control: socket.socket, limits: dict[str, Any], program: dict[str, s
         status, detail = exam.judge(channel, **program)
     mine.close()
     os.close(output)
-    control.send(b".")
+    wire.send(control.fileno(), "sweep")
     wait_status, seconds, left = wire.receive(control.fileno())
     if status == "lost":
         status, detail = ended(wait_status, detail)
+    elif status == "passed" and seconds > limits["cpu_seconds"]:
+        status, detail = "timeout", f"CPU time: {seconds:.3g} s with all its processes"
     return {
         "status": status,
         "detail": detail,
@@ -110,7 +111,6 @@ def main(enclosed: bool) -> None:
     if not enclosed:
         seclude()
     harden()
-    sys.set_int_max_str_digits(0)
     for name in WARM.split():
         importlib.import_module(name)
     gc.collect()

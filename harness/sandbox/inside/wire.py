@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 MAX_FRAME_BYTES = 64 << 20
+_PLAIN_INT_BITS = 4096  # Python refuses to write much longer integers in decimal
 
 
 class Closed(Exception):  # noqa: N818 - an end of file, not a defect
@@ -76,6 +77,13 @@ _APART: dict[str, Callable[[Any], list[Any]]] = {
     "builtins.range": lambda v: [v.start, v.stop, v.step],
 }
 _SCALARS = (bool, int, float, str)
+_TYPES: tuple[type, ...] = (bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict, type(None))
+_FROM_TEXT: dict[str, Callable[[str], Any]] = {
+    "int": lambda text: int(text, 16),
+    "bytes": bytes.fromhex,
+    "bytearray": bytearray.fromhex,
+    "type": {kind.__name__: kind for kind in _TYPES}.__getitem__,
+}
 _BASES: tuple[Any, ...] = (int, float, str, bytes, list, tuple, set, frozenset, dict)
 _SEQUENCES: dict[str, Callable[[list[Any]], Any]] = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
 
@@ -87,6 +95,8 @@ def encode(value: Any, export: Callable[[Any], Any]) -> Any:
     method of theirs takes part in a comparison on the other side.
     """
     kind = type(value)
+    if kind is int and value.bit_length() > _PLAIN_INT_BITS:
+        return ["int", hex(value)]
     if value is None or kind in _SCALARS:
         return value
     if kind.__name__ in _SEQUENCES and kind.__module__ == "builtins":
@@ -95,6 +105,8 @@ def encode(value: Any, export: Callable[[Any], Any]) -> Any:
         return ["dict", [[encode(k, export), encode(v, export)] for k, v in value.items()]]
     if kind in (bytes, bytearray):
         return [kind.__name__, value.hex()]
+    if kind is type and value in _TYPES:
+        return ["type", value.__name__]
     name = f"{kind.__module__}.{kind.__qualname__}"
     if name in _APART and getattr(value, "tzinfo", None) is None:
         return ["make", name, [encode(part, export) for part in _APART[name](value)]]
@@ -120,10 +132,8 @@ def decode(data: Any, revive: Callable[[Any], Any]) -> Any:
         return _SEQUENCES[tag]([decode(item, revive) for item in data[1]])
     if tag == "dict":
         return {decode(k, revive): decode(v, revive) for k, v in data[1]}
-    if tag == "bytes":
-        return bytes.fromhex(data[1])
-    if tag == "bytearray":
-        return bytearray.fromhex(data[1])
+    if tag in _FROM_TEXT:
+        return _FROM_TEXT[tag](data[1])
     if tag == "make" and data[1] in _APART:
         module, _, name = data[1].rpartition(".")
         return getattr(importlib.import_module(module), name)(*[decode(part, revive) for part in data[2]])

@@ -1,0 +1,80 @@
+"""No attack passes, none reaches outside, each is over in time, and the pool works after each."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.sandbox import Limits, Program, run_programs
+from harness.sandbox.calibration import slowdown
+from tests.sandbox.corpus import ATTACKS, Attack
+
+LIMITS = Limits(cpu_seconds=1, wall_seconds=2, memory_mb=256, file_mb=4, processes=8, output_kb=64)
+GOOD = Program("def double(n):\n    return 2 * n\n", "assert double(2) == 4\nassert double(0.5) == 1.0\n")
+
+
+class Canary:
+    """What stands outside: a file with a secret, a TCP port and an abstract socket that listen."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "secret").write_text("REACHED")
+        self.tcp = socket.create_server(("127.0.0.1", 0))
+        self.unix = socket.socket(socket.AF_UNIX)
+        self.abstract = f"harness-canary-{self.port}"
+        self.unix.bind("\0" + self.abstract)
+        self.unix.listen()
+        for listener in (self.tcp, self.unix):
+            listener.setblocking(False)
+
+    @property
+    def port(self) -> int:
+        port: int = self.tcp.getsockname()[1]
+        return port
+
+    def program(self, attack: Attack) -> Program:
+        solution = attack.solution.replace("@CANARY@", str(self.folder)).replace("@PORT@", str(self.port))
+        return Program(solution.replace("@ABSTRACT@", self.abstract), attack.tests)
+
+    def untouched(self) -> bool:
+        for listener in (self.tcp, self.unix):
+            with pytest.raises(BlockingIOError):
+                listener.accept()
+        return [(f.name, f.read_text()) for f in self.folder.iterdir()] == [("secret", "REACHED")]
+
+
+@pytest.fixture
+def canary(tmp_path: Path) -> Iterator[Canary]:
+    canary = Canary(tmp_path)
+    yield canary
+    canary.tcp.close()
+    canary.unix.close()
+
+
+def test_the_corpus_is_as_large_as_promised() -> None:
+    assert len({attack.name for attack in ATTACKS}) == len(ATTACKS) >= 100
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: f"{attack.group}: {attack.name}")
+def test_attack_neither_passes_nor_reaches_out_nor_harms_the_next(
+    attack: Attack, canary: Canary, bubblewrap: str
+) -> None:
+    verdict, after = run_programs([canary.program(attack), GOOD], limits=LIMITS, workers=1, backend=bubblewrap)
+    assert verdict.status != "passed", verdict
+    assert verdict.status in (attack.ends or ("failed", "error", "timeout", "killed")), verdict
+    assert "REACHED" not in verdict.detail
+    assert verdict.wall_seconds < LIMITS.wall_seconds * slowdown() + 1
+    assert canary.untouched()
+    assert after.status == "passed", after
+
+
+def test_all_attacks_at_once_leave_the_good_programs_among_them_alone(canary: Canary, bubblewrap: str) -> None:
+    quick = [attack for attack in ATTACKS if "timeout" not in attack.ends]
+    programs = [program for attack in quick for program in (canary.program(attack), GOOD)]
+    verdicts = run_programs(programs, limits=LIMITS, workers=3, backend=bubblewrap)
+    assert {verdict.status for verdict in verdicts[1::2]} == {"passed"}
+    assert "passed" not in {verdict.status for verdict in verdicts[::2]}
+    assert canary.untouched()
