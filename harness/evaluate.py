@@ -171,11 +171,12 @@ def score(
     spec: PromptSpec,
     chat_template: ChatTemplate | None,
     *,
-    run_programs: bool = True,
+    unsafe_code: bool = False,
 ) -> EvalResults:
     """Score the answers with lm-eval's own `evaluate`; items with a failed request are left out, never scored as 0.
 
-    A task none of whose items can be scored has no entry in the results.
+    A task none of whose items can be scored has no entry in the results. `unsafe_code` lets tasks of lm-eval that run
+    programs without a sandbox do so.
     """
     from lm_eval.evaluator import evaluate
 
@@ -197,7 +198,7 @@ def score(
         system_instruction=spec.system_instruction,
         apply_chat_template=spec.apply_chat_template,
         fewshot_as_multiturn=spec.fewshot_as_multiturn,
-        confirm_run_unsafe_code=run_programs,
+        confirm_run_unsafe_code=unsafe_code,
     )
     assert results is not None
     return results

@@ -27,6 +27,8 @@ from harness.errors import InputError
 from harness.evaluate import BOOTSTRAP_ITERATIONS, Outcome, Progress, answer, score, tally
 from harness.journal import Journal, default_path
 from harness.requests import Asked, PromptSpec, build, configure, gold_answers
+from harness.sandbox.backends import VARIABLE as SANDBOX_VARIABLE
+from harness.sandbox.backends import choose as choose_sandbox
 from harness.scorers import (
     ENGINE_VERSIONS,
     LM_EVAL_PREFIX,
@@ -131,6 +133,7 @@ def evaluate_all(spec: EvaluationSpec, progress: Progress | None = None) -> Iter
     _seed(spec.prompt)
     loaded = Catalogue(spec.include_paths).load(spec.tasks, metadata=dict(spec.metadata) or None)
     configure(loaded.tasks, spec.prompt)
+    _check_programs(loaded, spec)
     if spec.output is not None:
         runs.claim(spec.output)
     for candidate, chat in zip(candidates, chats, strict=True):
@@ -150,7 +153,7 @@ def _evaluate(
     requests = [request for task in asked.values() for request in task.requests]
     with Journal(default_path() if spec.use_journal else None, candidate.answerer) as journal:
         outcome = answer(requests, journal, lambda: candidate.open(gold), progress)
-    results = dict(score(loaded, asked, outcome, spec.prompt, chat))
+    results = dict(score(loaded, asked, outcome, spec.prompt, chat, unsafe_code=spec.unsafe_code))
     seconds = time.perf_counter() - clock
     record = _record(candidate, spec, loaded, asked, outcome, results, started)
     samples = results.pop("samples", {})
@@ -160,6 +163,20 @@ def _evaluate(
         folder = runs.model_folder(spec.output, candidate.name, str(candidate.about["digest"]))
         path = runs.write(folder, record, results, samples)
     return DoneRun(record=record, results=results, path=path, seconds=seconds)
+
+
+def _check_programs(loaded: LoadedTasks, spec: EvaluationSpec) -> None:
+    """Programs that a model wrote run in the sandbox, or nowhere, unless the user says otherwise."""
+    if spec.unsafe_code:
+        os.environ[SANDBOX_VARIABLE] = "unsafe"
+    for name, task in loaded.tasks.items():
+        if getattr(task, "UNSAFE_CODE", False) and not spec.unsafe_code:
+            raise InputError(
+                f"--tasks {name}: runs model-written programs without a sandbox; take this project's own task "
+                "(`harness tasks list --domain code_gen`), or give --unsafe_code allow."
+            )
+        if (task.get_config("metadata") or {}).get("domain") == "code_gen":
+            choose_sandbox(None)
 
 
 def _candidate(source: str, spec: EvaluationSpec) -> Candidate:
