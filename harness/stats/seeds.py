@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from harness.stats.resampling import bootstrap_counts
+from harness.stats.resampling import bootstrap_counts, repeatable_counts
 from harness.stats.samples import Clusters, FloatArray, Sample, as_values, describe, make_sample
 from harness.stats.samples import two_sided_quantile as two_sided
 
@@ -102,8 +102,9 @@ def compare_arms(
     item_variance = items.standard_error**2
     total = item_variance + sum(seed_variances)
     freedom = _freedom(total, item_variance, items.degrees_of_freedom, (arm_a, arm_b))
-    rng = np.random.default_rng(seed)
-    draws = _item_draws(sample, resamples, rng)
+    draws = _item_draws(sample, resamples, seed)
+    # Another stream than that of the items, or large seed draws would come with large item draws.
+    rng = np.random.default_rng((seed, 1))
     for arm, variance, sign in ((arm_a, seed_variances[0], -1.0), (arm_b, seed_variances[1], 1.0)):
         draws += sign * _seed_draws(arm, variance, resamples, rng)
     stretch = two_sided(level, freedom) / two_sided(level)
@@ -183,10 +184,10 @@ def _freedom(total: float, item_variance: float, item_freedom: float, arms: tupl
     return max(total**2 / uncertainty, 1.0) if uncertainty > 0.0 else item_freedom
 
 
-def _item_draws(sample: Sample, resamples: int, rng: np.random.Generator) -> FloatArray:
+def _item_draws(sample: Sample, resamples: int, seed: int) -> FloatArray:
     count = sample.totals.size
     columns = np.stack([sample.residuals, sample.sizes], axis=1)
-    sums = np.concatenate([block @ columns for block in bootstrap_counts(count, resamples, rng)])
+    sums = np.concatenate([block @ columns for block in repeatable_counts(count, resamples, seed)])
     draws: FloatArray = sums[:, 0] / sums[:, 1] * math.sqrt(count / (count - 1))
     return draws
 
