@@ -20,6 +20,7 @@ class PackedSpec:
 
     Attributes:
         path: A model folder or hub id.
+        tokenizer: Its tokenizer's folder or hub id; None: `path`.
         adapter: A PEFT adapter's folder or hub id, put on top unmerged.
         dtype: Of the weights and activations: ``float32``, ``bfloat16``, ``float16``; ``auto``: the checkpoint's.
         device: A torch device; ``auto`` takes CUDA when it is there.
@@ -33,6 +34,7 @@ class PackedSpec:
     """
 
     path: str
+    tokenizer: str | None = None
     adapter: str | None = None
     dtype: str = "auto"
     device: str = "auto"
@@ -76,7 +78,7 @@ def load(spec: PackedSpec) -> Opened:
     if spec.attn_implementation is not None:
         attention["attn_implementation"] = spec.attn_implementation
     try:
-        tokenizer = AutoTokenizer.from_pretrained(spec.path, use_fast=True, **where, **bos)
+        tokenizer = AutoTokenizer.from_pretrained(spec.tokenizer or spec.path, use_fast=True, **where, **bos)
         model: Any = AutoModelForCausalLM.from_pretrained(spec.path, dtype=spec.dtype, **where, **attention)
     except (OSError, ValueError) as error:
         kind = "folder" if Path(spec.path).is_dir() else "hub id"

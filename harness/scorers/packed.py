@@ -13,7 +13,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from harness.scorers.base import Answer, Batch, Failure, Request
+from harness.scorers.batches import Budget
 from harness.scorers.forward import Forward
+from harness.scorers.generate import Generator
 from harness.scorers.loading import PackedSpec, load
 from harness.scorers.probe import longest_packed
 from harness.scorers.scoring import Found, SpanScorer
@@ -25,6 +27,8 @@ __all__ = ["PackedScorer", "PackedSpec"]
 BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
 # Logits of a forward pass ([scored positions, vocabulary] in the model's dtype) take at most this much.
 LOGITS_BYTES = {"cpu": 256 * 2**20, "cuda": 2 * 2**30}
+# Generation holds the keys and values of this many times the tokens of a scoring pass.
+GENERATION_TOKENS = 8
 
 
 class PackedScorer:
@@ -37,11 +41,18 @@ class PackedScorer:
         self._encoder = Encoder(opened.tokenizer, max_length=opened.max_length, add_bos=spec.add_bos)
         self._forward = Forward(opened.model)
         device = "cpu" if self._forward.device.type == "cpu" else "cuda"
-        self._scorer = SpanScorer(
-            self._forward,
-            budget_tokens=BATCH_TOKENS[device] if spec.batch_tokens == "auto" else spec.batch_tokens,
-            budget_scored=max(1, LOGITS_BYTES[device] // self._forward.bytes_of_logits),
-            longest_packed=longest_packed(self._forward, opened.max_length),
+        tokens = BATCH_TOKENS[device] if spec.batch_tokens == "auto" else spec.batch_tokens
+        scored = max(1, LOGITS_BYTES[device] // self._forward.bytes_of_logits)
+        self._budget = Budget(tokens=tokens, scored=scored)
+        self._longest_packed = longest_packed(self._forward, opened.max_length)
+        self._scorer = SpanScorer(self._forward, budget=self._budget, longest_packed=self._longest_packed)
+        self._generator = Generator(
+            opened.model,
+            opened.tokenizer,
+            self._encoder,
+            max_length=opened.max_length,
+            budget=Budget(tokens=GENERATION_TOKENS * tokens, scored=1),
+            seed=spec.seed,
         )
 
     @property
@@ -58,7 +69,8 @@ class PackedScorer:
             "dtype": str(self._forward.dtype).removeprefix("torch."),
             "device": str(self._forward.device),
             "max_length": self._max_length,
-            "batch_tokens": self._scorer.budget_tokens,
+            "batch_tokens": self._budget.tokens,
+            "packed_up_to": self._longest_packed,
             "seed": self._spec.seed,
             "torch": torch.__version__,
             "transformers": transformers.__version__,
@@ -68,10 +80,13 @@ class PackedScorer:
         """Answer `requests`; yields ``[(index, Answer | Failure), ...]``."""
         scored = [index for index, request in enumerate(requests) if request.kind != "generate_until"]
         yield from self._answer_scored(requests, scored)
+        generated = [index for index, request in enumerate(requests) if request.kind == "generate_until"]
+        for answers in self._generator.answer(requests, generated):
+            yield list(answers.items())
 
     def close(self) -> None:
         """Free the model's memory."""
-        del self._scorer, self._forward
+        del self._generator, self._scorer, self._forward
         gc.collect()
 
     def _answer_scored(self, requests: Sequence[Request], indices: list[int]) -> Iterator[Batch]:

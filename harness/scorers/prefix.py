@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 # What the dense layers spend on one token, counted in query-key pairs of attention: about 6 x hidden size, so this is
 # a small model's figure. It decides only how eagerly sequences are merged, never what is scored.
 PAIRS_PER_TOKEN = 2048
-# A prefix costs a forward pass of its own, so it must save at least this many tokens.
+# A prefix costs a forward pass of its own, so it must save at least this many tokens, and what hangs on it must be
+# more than a unit could hold as well.
 LEAST_TOKENS_SAVED = 128
+LARGEST_MERGED = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +154,7 @@ def plan(paths: Sequence[Path], among: Sequence[int]) -> list[Family]:
     and everything below a family comes before its next sibling.
     """
     order, common = _sorted_with_common(paths, among)
+    lengths = np.array([len(paths[index].tokens) for index in order], dtype=np.int64)
     limits = np.array([paths[index].first_scored for index in order], dtype=np.int64)
     families = [Family(prefix=[], parent=None, members=[])]
     positions: list[list[int]] = [[]]
@@ -162,7 +165,8 @@ def plan(paths: Sequence[Path], among: Sequence[int]) -> list[Family]:
         inside = common[start + 1 : stop]
         # Neighbours with the same context make one unit, and need no prefix to share it.
         contexts = 1 + int((inside <= np.maximum(limits[start : stop - 1], limits[start + 1 : stop])).sum())
-        if contexts == 1 or int((inside - depth).clip(0).sum()) < LEAST_TOKENS_SAVED:
+        distinct = int(lengths[start:stop].sum() - inside.sum()) - depth
+        if contexts == 1 or distinct <= LARGEST_MERGED or int((inside - depth).sum()) < LEAST_TOKENS_SAVED:
             positions[family].extend(range(start, stop))
             continue
         # A scored position is never in a prefix, whose logits nobody reads.

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 import torch
 
 from harness.scorers.attention import CannotPackError
-from harness.scorers.forward import Forward, Scored, is_fatal, ran_out_of_memory
+from harness.scorers.batches import ran_out_of_memory
+from harness.scorers.forward import Forward, Scored
 from harness.scorers.prefix import Path, Unit
 from harness.scorers.tokens import Span
 
@@ -34,7 +35,7 @@ def longest_packed(forward: Forward, max_length: int) -> int:
         limit = _limit(forward, max_length)
         _compare(forward)
     except Exception as error:  # recorded: whatever packs meet, rows do not
-        if is_fatal(error) or ran_out_of_memory(error):
+        if ran_out_of_memory(error):
             raise
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         logger.warning("contexts are not shared on this model, each request is a row of its own: %s", reason)
