@@ -16,6 +16,7 @@ from harness.errors import EngineError
 from harness.journal import Journal
 from harness.requests import Asked, ChatTemplate, PromptSpec, Replay
 from harness.scorers.base import Answer, EngineDied, Failure, Request, Scorer
+from harness.scorers.watch import EngineHungError, watched
 
 if TYPE_CHECKING:
     from lm_eval.result_schema import EvalResults
@@ -60,10 +61,13 @@ def answer(
     journal: Journal,
     open_scorer: Callable[[], Scorer],
     progress: Progress | None = None,
+    *,
+    timeout_seconds: float | None = None,
 ) -> Outcome:
     """Answer every distinct request once: from the journal, else by the engine, each batch journalled when it is done.
 
-    An engine that dies is opened once more and goes on with what is left.
+    An engine that dies is opened once more and goes on with what is left. One that takes longer than
+    `timeout_seconds` for a batch is given up: what is left fails as ``timeout``, and the next run asks it again.
 
     Raises:
         EngineError: when it dies again. Everything answered so far is in the journal.
@@ -81,8 +85,15 @@ def answer(
         scorer = open_scorer()
         engine = scorer.description
         try:
-            _run(scorer, rest, journal, answers, failures, progress)
+            _run(scorer, rest, journal, answers, failures, progress, timeout_seconds)
             break
+        except EngineHungError as hang:
+            # Its thread still holds the model: a second engine beside it could take the machine's memory.
+            log.warning("%s; given up. The same command asks again what is left.", hang)
+            _fail_rest(rest, answers, failures, Failure(reason="timeout", message=str(hang)))
+            return Outcome(
+                answers=answers, failures=failures, from_journal=len(known), engine=engine, restarts=restarts
+            )
         except EngineDied as death:
             rest = [request for request in rest if request not in answers and request not in failures]
             if restarts == MAX_RESTARTS:
@@ -104,17 +115,22 @@ def _run(
     answers: dict[Request, Answer],
     failures: dict[Request, Failure],
     progress: Progress | None,
+    timeout_seconds: float | None,
 ) -> None:
-    for batch in scorer.answer(rest):
+    for batch in watched(scorer.answer(rest), timeout_seconds):
         pairs = [(rest[index], said) for index, said in batch]
         journal.record((request, said) for request, said in pairs if isinstance(said, Answer))
         answers.update((request, said) for request, said in pairs if isinstance(said, Answer))
         failures.update((request, said) for request, said in pairs if isinstance(said, Failure))
         if progress:
             progress.advance(len(pairs))
-    for request in rest:
-        if request not in answers and request not in failures:
-            failures[request] = Failure(reason="missing", message="the engine gave no answer")
+    _fail_rest(rest, answers, failures, Failure(reason="missing", message="the engine gave no answer"))
+
+
+def _fail_rest(
+    rest: Sequence[Request], answers: Mapping[Request, Answer], failures: dict[Request, Failure], failure: Failure
+) -> None:
+    failures.update((request, failure) for request in rest if request not in answers and request not in failures)
 
 
 @dataclass(frozen=True, kw_only=True)

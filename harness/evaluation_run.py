@@ -10,7 +10,7 @@ import os
 import platform
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -59,6 +59,7 @@ class EvaluationSpec:
         engine: How the checkpoints are run.
         revision: Of hub ids.
         allow_failures: Failed requests that still make a complete record.
+        engine_timeout_seconds: Time for one batch after which the engine is given up; None waits for ever.
         use_journal: False asks everything again and keeps nothing.
         verify: Hash weights afresh.
         unsafe_code: Run model-written programs without a sandbox.
@@ -75,6 +76,7 @@ class EvaluationSpec:
     engine: EngineSpec = field(default_factory=EngineSpec)
     revision: str | None = None
     allow_failures: int = 0
+    engine_timeout_seconds: float | None = None
     use_journal: bool = True
     verify: bool = False
     unsafe_code: bool = False
@@ -152,10 +154,40 @@ def _evaluate(
     gold = gold_answers(loaded.tasks, asked) if spec.engine.backend == SCRIPTED or spec.output is None else {}
     requests = [request for task in asked.values() for request in task.requests]
     with Journal(default_path() if spec.use_journal else None, candidate.answerer) as journal:
-        outcome = answer(requests, journal, lambda: candidate.open(gold), progress)
+        outcome = answer(
+            requests, journal, lambda: candidate.open(gold), progress, timeout_seconds=spec.engine_timeout_seconds
+        )
+    return finish(candidate, chat, loaded, asked, outcome, spec, started=started, clock=clock)
+
+
+def finish(
+    candidate: Candidate,
+    chat: TokenizerChatTemplate | None,
+    loaded: LoadedTasks,
+    asked: Mapping[str, Asked],
+    outcome: Outcome,
+    spec: EvaluationSpec,
+    *,
+    started: datetime,
+    clock: float,
+    notes: Sequence[str] = (),
+) -> DoneRun:
+    """Score the answers, make the record and write it.
+
+    Args:
+        candidate: Who answered.
+        chat: Template the prompts were rendered with.
+        loaded: Tasks.
+        asked: Their requests.
+        outcome: What became of these.
+        spec: What was asked for.
+        started: Start of the run.
+        clock: `time.perf_counter` then.
+        notes: For the record.
+    """
     results = dict(score(loaded, asked, outcome, spec.prompt, chat, unsafe_code=spec.unsafe_code))
     seconds = time.perf_counter() - clock
-    record = _record(candidate, spec, loaded, asked, outcome, results, started)
+    record = _record(candidate, spec, loaded, asked, outcome, results, started, notes)
     samples = results.pop("samples", {})
     results |= _lm_eval_fields(candidate, spec, chat, samples, started, seconds)
     path = None
@@ -256,6 +288,7 @@ def _record(
     outcome: Outcome,
     results: Mapping[str, Any],
     started: datetime,
+    notes: Sequence[str],
 ) -> runs.RunRecord:
     tallies = {name: tally(task_asked, outcome) for name, task_asked in asked.items()}
     records = {name: task_record(name, loaded.tasks[name], results, tallies[name]) for name in asked}
@@ -269,10 +302,16 @@ def _record(
         from_journal=outcome.from_journal,
         restarts=outcome.restarts,
         prompt=asdict(spec.prompt),
+        asked_for={
+            "tasks": list(spec.tasks),
+            "include_paths": [str(path.absolute()) for path in spec.include_paths],
+            "metadata": dict(spec.metadata),
+        },
         tasks=records,
         aggregate=aggregates(records),
         allowed_failures=spec.allow_failures,
         complete=len(outcome.failures) <= spec.allow_failures,
+        notes=list(notes),
         versions=installed_versions(),
     )
 

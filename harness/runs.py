@@ -63,6 +63,7 @@ class RunRecord(_Schema):
     from_journal: int = Field(description="Distinct requests the journal answered.")
     restarts: int = Field(description="How often the engine died and was opened again.")
     prompt: dict[str, Any] = Field(description="Limit, few-shot, chat template, generation arguments, seeds.")
+    asked_for: dict[str, Any] = Field(description="Task names, --include_path folders and --metadata as given.")
     tasks: dict[str, TaskRecord] = Field(description="By task name.")
     aggregate: dict[str, Any] = Field(description="Means by domain and overall, with their definition's version.")
     allowed_failures: int = Field(description="Failed requests the user put up with.")

@@ -20,6 +20,7 @@ from harness.errors import HarnessError, did_you_mean
 # command -> module of this package that has `add_arguments(parser)` and `run(args) -> exit code`
 COMMANDS = {
     "eval": "Score checkpoints on tasks; write a record that survives a kill.",
+    "rescore": "Score the answers of an old run again, with the tasks and metrics of today.",
     "tasks": "List, show, validate and fetch tasks.",
     "cache": "Show or clear the journal of answers and the converted models.",
     "doctor": "Say what works on this machine and what is missing.",

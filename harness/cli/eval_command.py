@@ -117,6 +117,12 @@ def _add_record_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--allow_failures", type=_count, default=0, metavar="N", help="exit with 0 although up to N requests failed"
     )
+    group.add_argument(
+        "--engine_timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help="give the engine up when a batch takes longer; the rest fails as timeout (default: wait)",
+    )
     group.add_argument("--no_cache", action="store_true", help="neither read nor write the journal")
     group.add_argument("--verify", action="store_true", help="hash the weights afresh")
     group.add_argument("--dry_run", action="store_true", help="whole pipeline with scripted answers; writes nothing")
@@ -176,6 +182,7 @@ def _spec(args: argparse.Namespace) -> EvaluationSpec:
         ),
         revision=args.revision,
         allow_failures=args.allow_failures,
+        engine_timeout_seconds=args.engine_timeout,
         use_journal=not args.no_cache and not args.dry_run,
         verify=args.verify,
         unsafe_code=args.unsafe_code == "allow",
@@ -224,6 +231,13 @@ def _positive(text: str) -> int:
     if value < 1 or value != int(value):
         raise argparse.ArgumentTypeError(f"{text}: give a whole number from 1")
     return int(value)
+
+
+def _seconds(text: str) -> float:
+    value = _number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text}: give a number of seconds above 0")
+    return value
 
 
 def _batch_size(text: str) -> int | str:

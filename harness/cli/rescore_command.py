@@ -1,0 +1,28 @@
+"""``harness rescore RUN``: today's metrics over an old run's answers."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="run folder (its latest run) or a run_<time>.json")
+    parser.add_argument("--unsafe_code", choices=("allow",), help="run model-written programs without a sandbox")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write a new record beside the old one; 0 when it is complete."""
+    from harness.cli.quiet import quiet_libraries
+
+    quiet_libraries()
+    from harness.cli.console import print_failures, print_run
+    from harness.rescoring import rescore
+
+    done = rescore(args.run, command=shlex.join(["harness", *sys.argv[1:]]), unsafe_code=args.unsafe_code == "allow")
+    print_run(done)
+    print_failures(done.record)
+    return 0 if done.record.complete else 1

@@ -1,0 +1,134 @@
+"""Score the answers of an old run again: after a metric, a filter or a key was changed, without asking anything.
+
+The answers come from the run's own samples files, so that neither the journal nor the weights are needed.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from harness import runs
+from harness.catalogue import Catalogue
+from harness.chat import TokenizerChatTemplate
+from harness.errors import RecordError
+from harness.evaluate import Outcome
+from harness.evaluation_run import Candidate, DoneRun, EvaluationSpec, finish
+from harness.requests import Asked, PromptSpec, Seeds, build, configure
+from harness.scorers.base import Answer, Failure, Request, Scorer
+
+
+def rescore(folder: Path, *, command: str = "", unsafe_code: bool = False) -> DoneRun:
+    """Score a run's answers with today's tasks and write the result beside it, as a run of its own.
+
+    Raises:
+        RecordError: when the folder is no run, or a task's prompts are no longer those that were answered.
+    """
+    started, clock = datetime.now(), time.perf_counter()
+    old = runs.read_record(folder)
+    parent = folder if folder.is_dir() else folder.parent
+    spec = _spec(old, parent, command=command, unsafe_code=unsafe_code)
+    loaded = Catalogue(spec.include_paths).load(spec.tasks, metadata=dict(spec.metadata) or None)
+    configure(loaded.tasks, spec.prompt)
+    chat = _chat_template(old, spec.prompt)
+    asked = build(loaded.tasks, spec.prompt, chat)
+    answers: dict[Request, Answer] = {}
+    for name, task_asked in asked.items():
+        answers |= _answers(parent / f"samples_{name}_{old.time}.jsonl", name, task_asked)
+    lost = Failure(reason="missing", message="not answered in the run that was rescored")
+    requests = {request for task_asked in asked.values() for request in task_asked.requests}
+    failures = {request: lost for request in requests if request not in answers}
+    outcome = Outcome(answers=answers, failures=failures, from_journal=len(answers), engine=old.engine)
+    candidate = Candidate(
+        name=str(old.model["name"]),
+        about={key: value for key, value in old.model.items() if key != "name"},
+        answerer=old.answerer,
+        open=_not_opened,
+    )
+    notes = [f"scored again from the answers of run_{old.time}.json"]
+    return finish(candidate, chat, loaded, asked, outcome, spec, started=started, clock=clock, notes=notes)
+
+
+def _not_opened(gold: Mapping[Request, bool | str]) -> Scorer:  # noqa: ARG001 - the shape of `Candidate.open`
+    raise AssertionError("rescoring asks nothing")
+
+
+def _spec(old: runs.RunRecord, folder: Path, *, command: str, unsafe_code: bool) -> EvaluationSpec:
+    prompt = {**old.prompt, "seeds": Seeds(**old.prompt["seeds"])}
+    return EvaluationSpec(
+        models=(),
+        tasks=tuple(old.asked_for["tasks"]),
+        output=folder.parent,
+        include_paths=tuple(Path(path) for path in old.asked_for["include_paths"]),
+        metadata=old.asked_for["metadata"],
+        prompt=PromptSpec(**prompt),
+        allow_failures=old.allowed_failures,
+        unsafe_code=unsafe_code,
+        command=command,
+    )
+
+
+def _chat_template(old: runs.RunRecord, prompt: PromptSpec) -> TokenizerChatTemplate | None:
+    if not prompt.apply_chat_template:
+        return None
+    from harness.checkpoints import resolve
+
+    checkpoint = resolve(str(old.model["source"]), revision=old.model.get("revision"))
+    name = prompt.apply_chat_template if isinstance(prompt.apply_chat_template, str) else None
+    return TokenizerChatTemplate(checkpoint.tokenizer, name=name)
+
+
+def _answers(path: Path, task: str, asked: Asked) -> dict[Request, Answer]:
+    """Pair the requests of the items in a samples file with what was answered there."""
+    wanted: dict[int, list[Request]] = {}
+    for item, request in zip(asked.items, asked.requests, strict=True):
+        wanted.setdefault(item, []).append(request)
+    found: dict[Request, Answer] = {}
+    for row in _rows(path):
+        said = dict(_said(row))
+        for request in wanted.get(int(row["doc_id"]), []):
+            texts = said.get((request.context, request.continuation or request.generation))
+            if texts is None:
+                raise RecordError(
+                    f"{path}: item {row['doc_id']} of {task} was asked with another prompt than today's task makes; "
+                    "its answers cannot be scored again. Run `harness eval`."
+                )
+            found[request] = _answer(request, texts)
+    return found
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    yield json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise RecordError(f"{path}, line {number}: not JSON ({error.msg}); the file is damaged.") from None
+    except FileNotFoundError:
+        return  # no item of this task could be scored then
+
+
+def _said(row: dict[str, Any]) -> Iterator[tuple[tuple[str, str], list[Any]]]:
+    """Yield ``(context, continuation or generation arguments), answers`` for each request of a sample."""
+    for arguments, texts in zip(row["arguments"].values(), row["resps"], strict=True):
+        first, second = arguments["arg_0"], arguments.get("arg_1")
+        if second is None:
+            yield ("", first), texts
+        elif isinstance(second, str):
+            yield (first, second), texts
+        else:
+            yield (first, json.dumps(second, sort_keys=True, ensure_ascii=False, default=str)), texts
+
+
+def _answer(request: Request, texts: list[Any]) -> Answer:
+    said = texts[request.repeat]
+    if request.kind == "generate_until":
+        return Answer(text=said)
+    if request.kind == "loglikelihood_rolling":
+        return Answer(logprob=float(said))
+    return Answer(logprob=float(said[0]), is_greedy=said[1] == "True")
