@@ -1,0 +1,274 @@
+"""Task data: found in order, pinned by digest and count, fetched whole or not at all, faults told by file and line."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from harness import data, data_fetch
+from harness.errors import InputError, TaskError
+
+ROWS = [{"question": f"What is {n}?", "answer": n} for n in range(5)]
+TEXT = "".join(json.dumps(row) + "\n" for row in ROWS)
+FIELDS = {"question": str, "answer": int}
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`data/` is the data folder, `cache/` the cache, `task/` the task folder."""
+    for name in ("data", "cache", "task"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("HARNESS_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    data_fetch.forget_unreachable()
+    return tmp_path
+
+
+def pin(places: Path, **changes: object) -> dict[str, object]:
+    entry = {"path": "set/rows.jsonl", "format": "jsonl", "records": 5, "licence": "own"}
+    entry |= {"sha256": [hashlib.sha256(TEXT.encode()).hexdigest()], **changes}
+    entry = {key: value for key, value in entry.items() if value is not None}
+    (places / "task" / "data.yaml").write_text(yaml.safe_dump({"files": {"rows": entry}}))
+    return entry
+
+
+def put(folder: Path, text: str = TEXT, name: str = "set/rows.jsonl") -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        served: dict[str, tuple[bytes, int]] = self.server.served  # type: ignore[attr-defined]
+        if self.path not in served:
+            self.send_error(404)
+            return
+        body, promised = served[self.path]
+        self.send_response(200)
+        self.send_header("Content-Length", str(promised))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        pass
+
+
+@pytest.fixture
+def site() -> Iterator[str]:
+    """A web server of our own: the rows, the rows cut short, other rows."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    body = TEXT.encode()
+    server.served = {"/rows": (body, len(body)), "/cut": (body[:50], len(body)), "/other": (b"{}\n", 3)}  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def read(places: Path) -> list[data.Record]:
+    return data.read("rows", places / "task", fields=FIELDS)
+
+
+def test_the_data_folder_comes_before_the_cache(places: Path) -> None:
+    pin(places)
+    cached = put(places / "cache" / "data")
+    assert data.locate("rows", places / "task") == cached
+    own = put(places / "data")
+    assert data.locate("rows", places / "task") == own
+    assert read(places) == ROWS
+
+
+def test_without_a_data_folder_the_cache_serves(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pin(places)
+    put(places / "cache" / "data")
+    monkeypatch.delenv("HARNESS_DATA")
+    assert read(places) == ROWS
+
+
+def test_a_data_folder_that_does_not_exist_is_an_error(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pin(places)
+    monkeypatch.setenv("HARNESS_DATA", str(places / "nowhere"))
+    with pytest.raises(InputError, match="no such folder"):
+        read(places)
+
+
+def test_what_is_here_in_neither_is_fetched_at_first_use(places: Path, site: str) -> None:
+    pin(places, url=f"{site}/rows")
+    assert read(places) == ROWS
+    assert [p.name for p in (places / "cache" / "data" / "set").iterdir()] == ["rows.jsonl"]
+
+
+def test_a_file_address_is_fetched_too(places: Path) -> None:
+    source = put(places / "elsewhere")
+    pin(places, url=source.as_uri())
+    assert read(places) == ROWS
+
+
+def test_the_hub_is_asked_at_the_pinned_revision(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub cache that holds only another revision does not serve; the pinned one does, without a network."""
+    import huggingface_hub.constants as constants
+
+    revision = "0123456789" * 4
+    snapshots = places / "hub" / "datasets--own--rows" / "snapshots"
+    put(snapshots / ("f" * 40), "{}\n", "rows.jsonl")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(places / "hub"))
+    monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
+    pin(places, hub={"repo": "own/rows", "revision": revision, "file": "rows.jsonl"})
+    with pytest.raises(TaskError, match=r"hub cannot be reached; run `harness tasks fetch rows`"):
+        read(places)
+    put(snapshots / revision, TEXT, "rows.jsonl")
+    assert read(places) == ROWS
+
+
+def test_missing_data_names_the_command_and_the_place(places: Path) -> None:
+    pin(places, url="http://host.invalid/rows")
+    with pytest.raises(TaskError, match=r"harness tasks fetch rows.*set/rows\.jsonl into HARNESS_DATA") as caught:
+        read(places)
+    assert caught.value.exit_code == 2
+
+
+def test_data_without_a_known_address_asks_for_the_file(places: Path) -> None:
+    pin(places)
+    with pytest.raises(TaskError, match=r"put set/rows\.jsonl into a folder and name that with --data_dir"):
+        read(places)
+
+
+@pytest.mark.parametrize("path", ["/cut", "/other", "/absent"])
+def test_a_fetch_that_does_not_give_the_pinned_bytes_leaves_nothing(places: Path, site: str, path: str) -> None:
+    pin(places, url=f"{site}{path}")
+    with pytest.raises(TaskError, match="rows"):
+        data_fetch.fetch(["rows"], folders=[places / "task"])
+    assert [p for p in (places / "cache" / "data").rglob("*") if p.is_file()] == []
+
+
+def test_fetch_tells_its_progress_and_leaves_what_is_there(places: Path, site: str) -> None:
+    pin(places, url=f"{site}/rows")
+    told: list[tuple[str, int, int | None]] = []
+    paths = data_fetch.fetch(["rows"], lambda *news: told.append(news), folders=[places / "task"])
+    assert told[-1] == ("rows", len(TEXT), len(TEXT))
+    before = paths["rows"].stat().st_mtime_ns
+    told.clear()
+    assert data_fetch.fetch(["rows"], lambda *news: told.append(news), folders=[places / "task"]) == paths
+    assert told == []
+    assert paths["rows"].stat().st_mtime_ns == before
+
+
+def test_an_unknown_name_is_answered_with_near_ones(places: Path) -> None:
+    pin(places)
+    with pytest.raises(TaskError, match="Did you mean rows"):
+        data_fetch.fetch(["row"], folders=[places / "task"])
+
+
+def test_another_digest_is_an_error_that_points_at_the_first_fault(places: Path) -> None:
+    pin(places)
+    broken = TEXT.replace('"answer": 2', '"anser": 2')
+    path = put(places / "data", broken)
+    with pytest.raises(TaskError) as caught:
+        read(places)
+    message = str(caught.value)
+    assert str(path) in message
+    assert "is not the one pinned" in message
+    assert "line 3: field 'answer' is missing" in message
+
+
+def test_any_of_several_pinned_digests_is_accepted(places: Path) -> None:
+    pin(places, sha256=["0" * 64, hashlib.sha256(TEXT.encode()).hexdigest()])
+    put(places / "data")
+    assert read(places) == ROWS
+
+
+def test_without_a_pinned_digest_the_first_fetched_copy_is_held_on_to(places: Path, site: str) -> None:
+    pin(places, sha256=None, url=f"{site}/rows")
+    assert read(places) == ROWS
+    put(places / "cache" / "data", TEXT.replace("What is 2", "What was 2"))
+    with pytest.raises(TaskError, match="is not the one pinned"):
+        read(places)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('{"question": "What is 1?"}', "line 2: field 'answer' is missing"),
+        ('{"question": "What is 1?", "answer": "one"}', "line 2: field 'answer' is a str, must be int"),
+        ('{"question": "What is 1?", ', "line 2: not JSON"),
+        ("[1, 2]", "line 2: a list, must be an object"),
+    ],
+)
+def test_a_malformed_line_is_told_by_file_line_and_field(places: Path, line: str, told: str) -> None:
+    pin(places, sha256=None)
+    lines = TEXT.splitlines()
+    path = put(places / "data", "\n".join([lines[0], line, *lines[2:]]) + "\n")
+    with pytest.raises(TaskError, match="line 2") as caught:
+        read(places)
+    assert str(caught.value).startswith(str(path))
+    assert told in str(caught.value)
+
+
+def test_another_number_of_records_is_an_error(places: Path) -> None:
+    pin(places, sha256=None)
+    put(places / "data", "".join(TEXT.splitlines(keepends=True)[:4]))
+    with pytest.raises(TaskError, match="4 records, 5 are pinned"):
+        read(places)
+
+
+def test_compressed_lines_and_json_objects_are_read(places: Path) -> None:
+    packed = gzip.compress(TEXT.encode())
+    (places / "data" / "rows.jsonl.gz").write_bytes(packed)
+    pin(places, path="rows.jsonl.gz", sha256=[hashlib.sha256(packed).hexdigest()])
+    assert read(places) == ROWS
+    put(places / "data", json.dumps({"about": "", "examples": ROWS}), "rows.json")
+    pin(places, path="rows.json", format="json", records_at="examples", sha256=None)
+    assert read(places) == ROWS
+
+
+def test_a_truncated_archive_is_an_error(places: Path) -> None:
+    (places / "data" / "rows.jsonl.gz").write_bytes(gzip.compress(TEXT.encode())[:-20])
+    pin(places, path="rows.jsonl.gz", sha256=None)
+    with pytest.raises(TaskError, match="cannot be read to its end"):
+        read(places)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"sha": "x"}, "sha"),
+        ({"records": 0}, "records"),
+        ({"path": "../rows.jsonl"}, "stay inside"),
+        ({"hub": {"repo": "own/rows", "revision": "main", "file": "rows"}}, "revision"),
+    ],
+)
+def test_a_wrong_manifest_field_is_named(places: Path, changes: dict[str, object], told: str) -> None:
+    pin(places, **changes)
+    with pytest.raises(TaskError, match=told):
+        read(places)
+
+
+def test_every_file_of_the_project_is_pinned_or_says_why_not() -> None:
+    for name, file in data.all_files().items():
+        assert file.sha256 or file.hub, f"{name}: neither a digest nor a full hub revision"
+        assert file.url is None or "/main/" not in file.url
+        assert file.licence
+
+
+def test_every_file_that_is_here_is_the_pinned_one(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_DATA", str(data_dir))
+    from harness.paths import tasks_dir
+
+    files = data.all_files()
+    here = [name for name, file in files.items() if (data_dir / file.path).is_file()]
+    assert len(here) >= 30
+    for name in here:
+        assert len(data.read(name, tasks_dir())) == files[name].records

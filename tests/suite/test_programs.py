@@ -1,0 +1,80 @@
+"""The tasks whose answers are programs: reference solutions pass, corrupted ones fail, pass@k counts samples."""
+
+from __future__ import annotations
+
+import pytest
+from lm_eval.tasks import TaskManager
+
+from harness import metrics
+
+from .scripted_lm import ScriptedLM
+from .test_tasks import evaluate, load
+
+NAMES = ["mbpp_test", "mbpp_full", "mbpp_sanitized", "mbpp_paper", "humaneval_python"]
+LIMIT = 12
+
+
+@pytest.fixture(autouse=True)
+def _sandbox() -> None:
+    from harness.sandbox import Program, SandboxError, run_programs
+
+    try:
+        run_programs([Program("x = 1", "assert x == 1")])
+    except SandboxError as error:
+        pytest.skip(f"no sandbox on this machine: {error}")
+
+
+def as_answered(name: str, solution: str) -> str:
+    """A whole program as a model would give it, in a fenced block; a body as the continuation of its signature."""
+    return solution if name.startswith("humaneval") else f"```python\n{solution}\n```"
+
+
+def check_reference(manager: TaskManager, name: str, limit: int | None) -> None:
+    task = load(manager, name)
+    values, samples = evaluate(
+        task, ScriptedLM({name: task}, lambda *_: 0, lambda _, text: as_answered(name, text)), limit
+    )
+    failed = [s["doc"]["id"] for s in samples if s["pass@1"] == 0.0]
+    assert not failed
+    if "bleu" in values:
+        assert values["bleu"] == pytest.approx(100.0)
+        assert values["bleu_file"] == pytest.approx(100.0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reference_solutions_pass(name: str, manager: TaskManager) -> None:
+    check_reference(manager, name, LIMIT)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_corrupted_solutions_lower_the_score_by_their_share(name: str, manager: TaskManager) -> None:
+    task = load(manager, name)
+
+    def write(doc_id: int, text: str) -> str:
+        return "raise SystemExit" if doc_id % 3 == 0 else as_answered(name, text)
+
+    values, samples = evaluate(task, ScriptedLM({name: task}, lambda *_: 0, write), LIMIT)
+    assert values["pass@1"] == pytest.approx(1 - len([s for s in samples if s["doc_id"] % 3 == 0]) / LIMIT)
+    assert values.get("bleu", 0.0) < 100.0
+
+
+def test_pass_at_k_counts_the_samples_that_pass(manager: TaskManager) -> None:
+    task = load(manager, "humaneval_python_pass10")
+    asked: list[int] = []
+
+    def write(doc_id: int, text: str) -> str:
+        asked.append(doc_id)
+        return text if asked.count(doc_id) <= 3 else "    pass\n"
+
+    lm = ScriptedLM({task.task_name: task}, lambda *_: 0, write)
+    values, samples = evaluate(task, lm, 3)
+    assert [asked.count(i) for i in range(3)] == [10, 10, 10]
+    for k in (1, 5, 10):
+        assert values[f"pass@{k}"] == pytest.approx(metrics.pass_at_k(10, 3, k))
+    assert all(sum(sample["filtered_resps"][0]["passed"]) == 3 for sample in samples)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mbpp_full", "mbpp_paper", "humaneval_python"])
+def test_every_reference_solution_passes(name: str, manager: TaskManager) -> None:
+    check_reference(manager, name, None)
