@@ -137,7 +137,7 @@ def test_shared_examples_are_a_prefix_and_what_nests_in_them_too(monkeypatch: py
     monkeypatch.undo()
     task, subjects = list(range(200)), [list(range(1000, 1300)), list(range(2000, 2300))]
     paths = [
-        Path(tokens=[*task, *subject, 3000 + item, *range(50), 4000 + choice, 5, 6], scored=4)
+        Path(tokens=[*task, *subject, 3000 + item, *range(200), 4000 + choice, 5, 6], scored=4)
         for subject in subjects
         for item in range(3)
         for choice in range(4)
@@ -145,8 +145,8 @@ def test_shared_examples_are_a_prefix_and_what_nests_in_them_too(monkeypatch: py
     found = planned(paths, 10_000)
     assert [(len(family.prefix), family.parent) for family, _ in found] == [(0, None), (200, 0), (500, 1), (500, 1)]
     assert [len(trees) for _, trees in found] == [0, 0, 3, 3]
-    # A context's own 51 tokens once, the choices' 3 four times.
-    assert {len(unit.tokens) for _, trees in found for unit in trees} == {51 + 4 * 3}
+    # A context's own 201 tokens once, the choices' 3 four times.
+    assert {len(unit.tokens) for _, trees in found for unit in trees} == {201 + 4 * 3}
 
 
 def test_contexts_that_differ_in_their_last_tokens_are_one_unit(monkeypatch: pytest.MonkeyPatch) -> None:
