@@ -1,0 +1,80 @@
+"""The guide in docs/tasks.md, followed to the letter, and its tables against the definitions."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from lm_eval.tasks import TaskManager
+
+from harness.suite_check import validate
+
+from .scripted_lm import corrupted, oracle
+from .test_tasks import TASKS, evaluate
+
+DOC = (Path(__file__).resolve().parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
+GUIDE = DOC.split("## Add a task in 30 lines")[1]
+FILES = re.findall(r"`(colours/[\w.]+)`[^\n]*\n\n```\w+\n(.*?)```", GUIDE, re.DOTALL)
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> Path:
+    for name, text in FILES:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return tmp_path / "colours"
+
+
+def test_the_guide_takes_one_folder_and_about_thirty_lines() -> None:
+    assert [name for name, _ in FILES] == ["colours/items.jsonl", "colours/utils.py", "colours/colours_cloze.yaml"]
+    assert sum(len([line for line in text.splitlines() if line.strip()]) for _, text in FILES) <= 30
+
+
+def test_a_task_made_by_the_guide_is_scored_by_lm_eval(colours: Path) -> None:
+    task = TaskManager(include_path=str(colours), include_defaults=False).load(["colours_cloze"])["tasks"][
+        "colours_cloze"
+    ]
+    values, samples = evaluate(task, oracle({"colours_cloze": task}), None)
+    assert values["acc"] == 1.0
+    assert len(samples) == 2
+    values, _ = evaluate(task, corrupted({"colours_cloze": task}), None)
+    assert values["acc"] == 0.5
+    assert "What colour is snow" in task.fewshot_context(task.eval_docs[0], num_fewshot=1)
+
+
+def test_a_task_made_by_the_guide_is_valid(colours: Path) -> None:
+    (finding,) = validate(["colours_cloze"], include_paths=[colours])
+    assert (finding.status, finding.message) == ("ok", "2 items")
+
+
+def test_validate_points_at_a_wrong_key_and_at_a_wrong_count(colours: Path) -> None:
+    items = colours / "items.jsonl"
+    text = items.read_text()
+    items.write_text(text.replace('"gold": 1', '"gold": 2'))
+    assert "key 2 is out of range" in validate(["colours_cloze"], include_paths=[colours])[0].message
+    items.write_text(text + text.splitlines()[-1].replace("coal", "soot") + "\n")
+    assert "3 items, metadata says 2" in validate(["colours_cloze"], include_paths=[colours])[0].message
+    items.write_text(text + text.splitlines()[0] + "\n")
+    yaml = colours / "colours_cloze.yaml"
+    yaml.write_text(yaml.read_text().replace("items: 2", "items: 3"))
+    assert "also a few-shot example" in validate(["colours_cloze"], include_paths=[colours])[0].message
+    yaml.write_text(yaml.read_text().replace("domain: general", "domain: colour"))
+    assert "domain 'colour' is none of logic" in validate(["colours_cloze"], include_paths=[colours])[0].message
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_the_tables_name_every_task_with_its_items(name: str) -> None:
+    rows = [line for line in DOC.splitlines() if line.startswith("| `")]
+    stems = [name, name.rsplit("_", 1)[0], name.removesuffix("_cot_gen")]
+    items = f"{TASKS[name].metadata['items']:,}"
+    named = [row for row in rows if any(f"`{stem}`" in _spelled_out(row) for stem in stems)]
+    assert any(re.search(rf"(?<![\d,]){items}(?!\d|,\d)", row) for row in named), f"{name}: no row with {items} items"
+
+
+def _spelled_out(row: str) -> str:
+    """`word_analogy_bats`, `_google` means `word_analogy_google`."""
+    first = re.match(r"\| `(\w+)`", row)
+    base = first[1].rsplit("_", 1)[0] if first else ""
+    return re.sub(r"`(_\w+)`", lambda m: f"`{base}{m[1]}`", row)
