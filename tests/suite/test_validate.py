@@ -1,0 +1,46 @@
+"""`validate` over the whole suite, and which files a name stands for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.catalogue import Catalogue
+from harness.errors import TaskError
+from harness.suite_check import data_names, lacking, validate
+
+from .conftest import OWN_SAMPLES
+from .test_tasks import TASKS
+
+
+@pytest.fixture
+def real_data(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data folder as it is and an empty cache, without a network."""
+    monkeypatch.setenv("HARNESS_DATA", str(data_dir))
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return data_dir
+
+
+def test_no_definition_is_wrong_and_only_the_hubs_data_is_absent(real_data: Path) -> None:
+    findings = {finding.name: finding for finding in validate([*TASKS, "reasoning", "paper", "general"])}
+    assert [f.message for f in findings.values() if f.status == "wrong"] == []
+    hub_only = {name for name, entry in TASKS.items() if set(entry.metadata["data"]) & OWN_SAMPLES.keys()}
+    assert {f.name for f in findings.values() if f.status == "no data"} == hub_only
+    assert "harness tasks fetch ekar_en_test ekar_en_validation" in findings["ekar_en_letter"].message
+
+
+def test_a_group_stands_for_the_files_of_its_tasks_and_a_file_for_itself(real_data: Path) -> None:
+    catalogue = Catalogue()
+    assert data_names(["cosqa_letter", "humaneval"], catalogue) == ["cosqa_dev", "cosqa_train", "humaneval"]
+    assert set(data_names(["reasoning_legal"], catalogue)) == {"jec_qa_kd", "jec_qa_ca"}
+    with pytest.raises(TaskError, match="Did you mean"):
+        data_names(["cosqa_lettre"], catalogue)
+
+
+def test_the_tasks_of_a_group_whose_data_is_absent_are_told(real_data: Path) -> None:
+    assert lacking("reasoning_analogy", Catalogue()) == {
+        f"ekar_{language}_letter": [f"ekar_{language}_test", f"ekar_{language}_validation"] for language in ("en", "zh")
+    }
+    assert lacking("reasoning_legal", Catalogue()) == {}
