@@ -202,8 +202,12 @@ def test_fewshot_examples_are_the_first_of_a_split_that_is_not_evaluated(name: s
     if name.endswith(("_paper",)) or name == "scienceqa_cot":
         assert shown == []
     else:
-        sampled = task.sampler.sample(2, eval_doc=None)
-        assert list(sampled) == shown[:2]
+        assert list(task.sampler.sample(2, eval_doc=None)) == shown[:2]
+        prompts = [task.fewshot_context(task.eval_docs[n], num_fewshot=2) for n in range(2)]
+        alone = [task.fewshot_context(task.eval_docs[n], num_fewshot=0) for n in range(2)]
+        prefixes = {prompt.removesuffix(last) for prompt, last in zip(prompts, alone, strict=True)}
+        assert len(prefixes) == 1, "every item has the same examples before it"
+        assert len(prefixes.pop()) > 0
 
 
 @pytest.mark.parametrize("group", ["reasoning", "paper", "general"])
