@@ -1,9 +1,11 @@
-"""Reads `attacks/*.txt`: programs that try to pass without solving their task, or to reach what is outside.
+"""Programs for the sandbox's tests, read from text files: `attacks/*.txt`, `right.txt` and `wrong.txt`.
 
-A file holds sections: ``### name -> the statuses that it may end with`` (any but passed, without an arrow), the
-solution, and after a line ``# tests`` the tests that it faces instead of `TESTS`. One that gets hold of something it
-must not have raises or prints the word REACHED. Filled in: ``@CANARY@``, a folder outside; ``@PORT@`` and
-``@ABSTRACT@``, sockets that listen outside; ``@LIAR@``, a class whose instances say yes to every comparison.
+A file holds sections: a line ``### name -> end``, the solution, and after a line ``# tests`` the tests that it faces
+instead of `TESTS`. An attack tries to pass without solving its task, or to reach what is outside; its end is the list
+of statuses it may have, any but passed when there is none. One that gets hold of something it must not have raises or
+prints the word REACHED. Filled in: ``@CANARY@``, a folder outside; ``@PORT@`` and ``@ABSTRACT@``, sockets that listen
+outside; ``@LIAR@``, a class whose instances say yes to every comparison. The end of a wrong program is its status and
+what its verdict's detail must hold.
 """
 
 from __future__ import annotations
@@ -28,33 +30,34 @@ class Liar{base}:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attack:
-    """One program, the tests it faces, and how it may end (any way but passed, when empty)."""
+class Case:
+    """One program, the tests it faces, and what the line with its name says of its end."""
 
     group: str
     name: str
     solution: str
     tests: str
-    ends: tuple[str, ...]
+    end: str
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The statuses that it may end with."""
+        return tuple(self.end.split(", ")) if self.end else ("failed", "error", "timeout", "killed")
 
 
-def _read(file: Path) -> list[Attack]:
+def read(file: Path) -> list[Case]:
+    """Read one file of sections."""
     found = []
     for section in re.split(r"^### ", file.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
         head, _, body = section.partition("\n")
-        name, _, ends = head.partition(" -> ")
-        solution, _, tests = body.partition("\n# tests\n")
+        name, _, end = head.partition(" -> ")
+        solution, _, tests = body.partition("# tests\n")
         solution = re.sub(r"@LIAR(.*?)@", lambda match: LIAR.format(base=match[1]), solution)
-        found.append(
-            Attack(
-                group=file.stem,
-                name=name,
-                solution=solution.strip() + "\n",
-                tests=tests or TESTS,
-                ends=tuple(ends.split(", ")) if ends else (),
-            )
-        )
+        found.append(Case(group=file.stem, name=name, solution=solution.strip() + "\n", tests=tests or TESTS, end=end))
     return found
 
 
-ATTACKS = [attack for file in sorted((Path(__file__).parent / "attacks").glob("*.txt")) for attack in _read(file)]
+HERE = Path(__file__).parent
+ATTACKS = [attack for file in sorted((HERE / "attacks").glob("*.txt")) for attack in read(file)]
+RIGHT = read(HERE / "right.txt")
+WRONG = read(HERE / "wrong.txt")

@@ -41,6 +41,8 @@ _MODULES = (
     "sys",
 )
 
+_DISK_FULL = tuple(f"OSError: [Errno {number}]" for number in (errno.ENOSPC, errno.EFBIG))
+
 
 class SolutionLost(BaseException):
     """The solution's process is gone."""
@@ -311,6 +313,10 @@ def judge(channel: Channel, solution: str, tests: str, setup: str) -> tuple[str,
     ran: list[int] = []
     where = "while the solution was loaded"
     try:
+        ast.parse(tests)
+    except SyntaxError as error:
+        return "error", f"the tests are no Python: {error}"
+    try:
         code, space = prepare(channel, solution, tests, setup, ran)
         where = "while the tests ran"
         exec(code, space)  # noqa: S102
@@ -333,7 +339,7 @@ def explain(error: BaseException, tests: str, ran: list[int], where: str) -> tup
         return "failed", f"assertion {len(ran)} (line {line}): {source[:300]}{note[:300]}"
     if isinstance(error, MemoryError):
         return "killed", f"memory: MemoryError {where}"
-    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EFBIG) or "[Errno 28]" in str(theirs):
-        return "killed", f"file size: {theirs or error}"
+    if theirs and theirs.startswith(_DISK_FULL):
+        return "killed", f"file size: {theirs}"
     what = theirs or f"{type(error).__name__}: {error}"
     return "error", f"{what[:500]} ({where})"

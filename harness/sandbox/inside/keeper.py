@@ -19,6 +19,7 @@ from . import solution, wire
 
 # The keeper is the first child of the first process of a namespace.
 _CONTAINED_PIDS = (1, 2)
+MAX_TIDIED_FILES = 16
 
 
 def contained() -> bool:
@@ -89,6 +90,15 @@ def _kill_children(group: int) -> None:
             os.kill(int(pid), signal.SIGKILL)
 
 
+def tidy() -> bool:
+    """Remove the few plain files that a program may have left; returns whether all is clean again."""
+    for number, entry in enumerate(os.scandir()):
+        if number >= MAX_TIDIED_FILES or entry.is_dir(follow_symlinks=False):
+            return False
+        Path(entry.name).unlink()
+    return True
+
+
 def serve(control: socket.socket) -> None:
     """Start a solution's process for each message that brings a channel and an output; sweep at the next message.
 
@@ -104,4 +114,4 @@ def serve(control: socket.socket) -> None:
         wire.send(control.fileno(), child)
         wire.receive(control.fileno())
         status, seconds = sweep(child)
-        wire.send(control.fileno(), [status, seconds, any(os.scandir())])
+        wire.send(control.fileno(), [status, seconds, tidy()])

@@ -92,7 +92,7 @@ def examine(control: socket.socket, limits: dict[str, Any], program: dict[str, s
     mine.close()
     os.close(output)
     wire.send(control.fileno(), "sweep")
-    wait_status, seconds, left = wire.receive(control.fileno())
+    wait_status, seconds, clean = wire.receive(control.fileno())
     if status == "lost":
         status, detail = ended(wait_status, detail)
     elif status == "passed" and seconds > limits["cpu_seconds"]:
@@ -102,7 +102,7 @@ def examine(control: socket.socket, limits: dict[str, Any], program: dict[str, s
         "detail": detail,
         "cpu_seconds": seconds + time.process_time() - cpu_began,
         "wall_seconds": time.monotonic() - began,
-        "reusable": not left,
+        "reusable": clean,
     }
 
 

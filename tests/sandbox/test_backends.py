@@ -1,0 +1,131 @@
+"""Which enclosure is taken, what is refused, and that nothing of it outlives the harness."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.errors import InputError
+from harness.sandbox import Limits, Program, SandboxError, run_programs
+from harness.sandbox.backends import VARIABLE, choose, container_command
+from harness.sandbox.calibration import slowdown
+
+GOOD = Program("def f(): return 1", "assert f() == 1")
+FRESH = "from harness.sandbox import Program, run_programs\n"
+
+
+def in_fresh_process(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", FRESH + code], env=os.environ | environment, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_unknown_backend_is_refused_with_what_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "jail")
+    with pytest.raises(SandboxError, match=r"HARNESS_SANDBOX='jail'.*auto, bubblewrap, docker, podman, unsafe"):
+        run_programs([GOOD])
+
+
+def test_without_any_sandbox_nothing_is_run_and_the_remedy_is_told(tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    solution = f"open({str(marker)!r}, 'w')"
+    code = f"run_programs([Program({solution!r}, 'assert True')], backend='auto')"
+    done = in_fresh_process(code, PATH=str(tmp_path))
+    assert "SandboxError: cannot run untrusted programs with bubblewrap: bwrap is not installed" in done.stderr
+    assert "--unsafe_code allow" in done.stderr
+    assert not marker.exists()
+    assert issubclass(SandboxError, InputError)
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman"])
+def test_container_engine_that_does_not_work_is_refused(engine: str, tmp_path: Path) -> None:
+    fake = tmp_path / engine
+    fake.write_text("#!/bin/sh\necho cannot connect to the daemon >&2\nexit 1\n")
+    fake.chmod(0o755)
+    done = in_fresh_process(f"run_programs([Program('', 'assert True')], backend={engine!r})", PATH=str(tmp_path))
+    assert f"SandboxError: cannot run untrusted programs with {engine}: cannot connect to the daemon" in done.stderr
+
+
+def test_container_has_no_network_no_privileges_and_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_SANDBOX_IMAGE", "local/python")
+    command = container_command("docker", "name", Limits(memory_mb=100, file_mb=7, processes=5))
+    text = " ".join(command)
+    for part in (
+        "--network none",
+        "--read-only",
+        "--cap-drop ALL",
+        "no-new-privileges",
+        "--pids-limit 7",
+        "/tmp:rw,size=7m",  # noqa: S108
+        "local/python",
+    ):
+        assert part in text
+
+
+def test_environment_variable_and_argument_choose_the_backend(monkeypatch: pytest.MonkeyPatch, bubblewrap: str) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert choose(None) == choose("auto") == bubblewrap
+    monkeypatch.setenv(VARIABLE, "unsafe")
+    assert choose(None) == "unsafe"
+    assert choose("bubblewrap") == bubblewrap
+
+
+def test_unsafe_says_what_is_not_protected_and_still_judges() -> None:
+    code = (
+        "print([v.status for v in run_programs([Program('def f(): return 1', 'assert f() == 1'),"
+        " Program('def f(): return 2', 'assert f() == 1')])])"
+    )
+    done = in_fresh_process(code, HARNESS_SANDBOX="unsafe")
+    assert done.stdout.strip() == "['passed', 'failed']"
+    for word in ("UNPROTECTED", "files", "network", "processes"):
+        assert word in done.stderr
+
+
+def test_unsafe_programs_cannot_signal_the_users_processes() -> None:
+    """They have a process namespace of their own, so that no number names a process outside. Nothing is sent here."""
+    program = Program("import os\ndef parents(): return os.getppid()", "assert parents() in (1, 2)")
+    assert run_programs([program], backend="unsafe")[0].detail == ""
+
+
+def test_no_sandbox_outlives_a_killed_harness(bubblewrap: str) -> None:
+    code = (
+        f"import os, sys\nprint(os.getpid(), flush=True)\n"
+        f"run_programs([Program('import time; time.sleep(600)', 'assert True')] * 2, workers=2, backend={bubblewrap!r})"
+    )
+    victim = subprocess.Popen([sys.executable, "-c", FRESH + code], stdout=subprocess.PIPE, text=True)
+    children: set[int] = set()
+    while len(children) < 2 + 2 * 2:  # each worker: bubblewrap, examiner, keeper (and the program)
+        time.sleep(0.05)
+        children = descendants(victim.pid)
+    victim.send_signal(signal.SIGKILL)
+    victim.communicate()
+    deadline = time.monotonic() + 20
+    while any(alive(pid) for pid in children):
+        assert time.monotonic() < deadline, "a sandbox is still there"
+        time.sleep(0.05)
+
+
+def descendants(pid: int) -> set[int]:
+    try:
+        children = {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+    except OSError:
+        return set()
+    return children.union(*(descendants(child) for child in children))
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def test_time_limits_are_stretched_and_never_shortened() -> None:
+    assert slowdown() >= 1
+    assert slowdown() == slowdown()

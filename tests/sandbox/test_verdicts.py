@@ -1,0 +1,112 @@
+"""What a verdict means: right programs pass, wrong ones fail, and the detail says why."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from harness.sandbox import Limits, Program, Verdict, run_programs
+from tests.sandbox.corpus import RIGHT, WRONG, Case
+
+LIMITS = Limits(cpu_seconds=2, wall_seconds=10, memory_mb=256)
+
+
+pytestmark = pytest.mark.usefixtures("bubblewrap")
+
+
+def run(solution: str, tests: str, setup: str = "") -> Verdict:
+    return run_programs([Program(solution, tests, setup)], limits=LIMITS, workers=1, backend="bubblewrap")[0]
+
+
+@pytest.mark.parametrize("case", RIGHT, ids=lambda case: case.name)
+def test_right_program_passes(case: Case) -> None:
+    verdict = run(case.solution, case.tests)
+    assert (verdict.status, verdict.detail) == ("passed", "")
+    assert verdict.cpu_seconds > 0
+    assert verdict.wall_seconds > 0
+
+
+@pytest.mark.parametrize("case", WRONG, ids=lambda case: case.name)
+def test_wrong_program_is_told_why(case: Case) -> None:
+    status, _, detail = case.end.partition(": ")
+    verdict = run(case.solution, case.tests)
+    assert verdict.status == status, verdict
+    assert detail in verdict.detail
+
+
+def test_setup_sees_the_solution_and_the_tests_see_the_setup() -> None:
+    solution = (
+        "class Node:\n    def __init__(self, v): self.v, self.next = v, None\n"
+        "def total(n): return n.v + (total(n.next) if n.next else 0)"
+    )
+    setup = "import math\nroot = Node(1)\nroot.next = Node(2)"
+    assert run(solution, "assert total(root) == 3\nassert math.floor(2.5) == 2", setup).status == "passed"
+
+
+def test_imports_of_the_setup_are_there_before_the_solution() -> None:
+    assert run("def f(x: List[int]): return len(x)", "assert f([1]) == 1", "from typing import List").status == "passed"
+
+
+def test_verdicts_come_in_the_order_of_the_programs_and_progress_is_told() -> None:
+    programs = [Program(f"def f(): return {n % 3}", "assert f() == 1") for n in range(60)]
+    told: list[int] = []
+    verdicts = run_programs(programs, limits=LIMITS, workers=3, backend="bubblewrap", progress=told.append)
+    assert [verdict.status == "passed" for verdict in verdicts] == [n % 3 == 1 for n in range(60)]
+    assert told == sorted(told)
+    assert told[-1] == 60
+
+
+def test_no_programs_no_verdicts() -> None:
+    assert run_programs([], backend="bubblewrap") == []
+
+
+def test_two_threads_may_run_batches_at_once() -> None:
+    results: list[list[Verdict]] = []
+    programs = [Program("def f(): return 1", "assert f() == 1")] * 20
+
+    def work() -> None:
+        results.append(run_programs(programs, limits=LIMITS, workers=1, backend="bubblewrap"))
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    work()  # the workers of a thread that ended are gone with it
+    assert [{verdict.status for verdict in verdicts} for verdicts in results] == [{"passed"}] * 3
+
+
+def test_one_program_cannot_leave_anything_to_the_next() -> None:
+    first = Program(
+        "import builtins, math\nmath.pi = builtins.mine = 3\nopen('left', 'w').close()\ndef f(): return 1",
+        "assert f() == 1",
+    )
+    second = Program(
+        "import builtins, math, os\ndef f(): return math.pi == 3, hasattr(builtins, 'mine'), os.listdir()",
+        "assert f() == (False, False, [])",
+    )
+    verdicts = run_programs([first, second], limits=LIMITS, workers=1, backend="bubblewrap")
+    assert [verdict.status for verdict in verdicts] == ["passed", "passed"]
+
+
+def test_process_limit_holds_for_processes_and_threads_together() -> None:
+    count = (
+        "import os, signal\ndef f():\n    n = 0\n    try:\n        while n < 100:\n"
+        "            if os.fork() == 0: signal.pause()\n            n += 1\n    except OSError: pass\n    return n"
+    )
+    limits = Limits(cpu_seconds=2, wall_seconds=10, processes=5)
+    program = Program(count, "assert f() == 4")
+    assert run_programs([program], limits=limits, backend="bubblewrap")[0].detail == ""
+
+
+def test_any_text_is_judged_and_none_breaks_the_pool() -> None:
+    texts = ["\0", "\ud800", "é" * 10, "(" * 5000, "x" * (1 << 20), "", "\r\n\t", "#" + "\n" * 10000, "f = 1"]
+    programs = [
+        Program(solution, tests, setup) for solution in texts for tests, setup in (("assert f", ""), ("", "f = 2"))
+    ]
+    programs += [Program("f = 1", text, text) for text in texts]
+    programs.append(Program("f = 1", "assert f == 1"))
+    verdicts = run_programs(programs, limits=LIMITS, workers=2, backend="bubblewrap")
+    assert len(verdicts) == len(programs)
+    assert verdicts[-1].status == "passed"
