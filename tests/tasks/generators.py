@@ -33,6 +33,12 @@ def items(domain: str, split: Split, count: int) -> tuple[Item, ...]:
 
 
 @functools.cache
+def train_stream(domain: str) -> tuple[Item | Problem, ...]:
+    """The first items of the endless train stream, as they come."""
+    return tuple(stream(domain)("train", TRAIN_READ))
+
+
+@functools.cache
 def problems(split: Split, count: int) -> tuple[Problem, ...]:
     """The first distinct programming problems of a split."""
     return tuple(itertools.islice(mini.distinct(stream("code_gen")(split, 20 * count)), count))

@@ -83,9 +83,9 @@ def order_line(question: str, choices: Sequence[str]) -> list[str]:
 def _truth(text: str, speaker: str, knight: Mapping[str, bool]) -> bool:
     """Whether a statement of a knights puzzle is true."""
     names = [name for name in re.findall(NAME, text) if name in knight]
-    first = knight[names[0]] if names else False
-    if m := re.fullmatch(rf"{NAME} is a (knight|knave)\.", text):
-        return knight[m[1]] == (m[2] == "knight")
+    first: bool = knight[names[0]] if names else False
+    if re.fullmatch(rf"{NAME} is a (knight|knave)\.", text):
+        return first == text.endswith("knight.")
     if "and I are of" in text:
         return (first == knight[speaker]) == ("same" in text)
     if "are of" in text:
@@ -114,11 +114,11 @@ def culprit(question: str, choices: Sequence[str]) -> list[str]:
     wanted = {"one": 1, "two": 2}[number]
 
     def true(speaker: str, text: str, guilty: str) -> bool:
-        named = {speaker} if " me." in text else set(re.findall(NAME, text)) - {"It"}
+        named: set[str] = {speaker} if " me." in text else set(re.findall(NAME, text)) - {"It"}
         return (guilty in named) != ("not" in text.split() or "neither" in text)
 
     def fits(guilty: str) -> bool:
-        return sum(true(speaker, text, guilty) == (value == "true") for speaker, text in said) == wanted
+        return bool(sum(true(speaker, text, guilty) == (value == "true") for speaker, text in said) == wanted)
 
     suspects = [speaker for speaker, _ in said if fits(speaker)]
     return [c for c in choices if suspects == [c]]
@@ -188,16 +188,13 @@ Rule = tuple[tuple[int, bool], tuple[int, bool]]
 
 def entailed(question: str, choices: Sequence[str]) -> list[str]:
     """What follows from conditionals and facts, by truth tables; choices are facts or conditionals."""
-    atoms, rules, facts = _Atoms(), [], []
+    atoms = _Atoms()
 
     def read(text: str) -> Rule | tuple[int, bool]:
         m = re.fullmatch(r"(?:If|Whenever) (.+), (.+)\.", text.strip())
         return (atoms.read(m[1]), atoms.read(m[2])) if m else atoms.read(text)
 
-    for text in re.findall(r"[^.?]+\.", question):
-        if "not known" in text:
-            continue
-        (rules if re.match(r"\s*(If|Whenever) ", text) else facts).append(read(text))
+    claims = [read(text) for text in re.findall(r"[^.?]+\.", question) if "not known" not in text]
     readings = [read(choice) for choice in choices]
 
     def true(claim: Rule | tuple[int, bool], world: Sequence[bool]) -> bool:
@@ -210,7 +207,7 @@ def entailed(question: str, choices: Sequence[str]) -> list[str]:
     worlds = [
         world
         for world in itertools.product((True, False), repeat=len(atoms.stems))
-        if all(true(claim, world) for claim in (*rules, *facts))
+        if all(true(claim, world) for claim in claims)
     ]
     return [c for c, claim in zip(choices, readings, strict=True) if all(true(claim, w) for w in worlds)]
 

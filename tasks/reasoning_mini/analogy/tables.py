@@ -43,7 +43,7 @@ TABLES: dict[str, Table] = {
         ),
         """
         dog    | puppy   | barking    | kennel  | paw
-        cow    | calf    | mooing     | cowshed | udder
+        cow    | calf    | mooing     | byre    | udder
         horse  | foal    | neighing   | stable  | mane
         sheep  | lamb    | bleating   | fold    | fleece
         pig    | piglet  | grunting   | sty     | snout

@@ -33,7 +33,7 @@ BLANKS = (
         "def f(numbers):\n    total = 0\n    for n in numbers:\n        if ____:\n            total += n\n    "
         "return total",
         "n >= {k}",
-        ("n > {k}", "n <= {k}", "n == {k}", "n < {k}", "total >= {k}", "n + 1 > {k} + 1"),
+        ("n > {k}", "n <= {k}", "n == {k}", "n < {k}", "total >= {k}", "n % {k} == 0"),
         (*LISTS, [2, 3, 4, 5, 6, 7, 8, 9]),
         1,
     ),
@@ -41,7 +41,7 @@ BLANKS = (
         "returns all but the first {k} numbers",
         "def f(numbers):\n    return ____",
         "numbers[{k}:]",
-        ("numbers[:{k}]", "numbers[-{k}:]", "numbers[:-{k}]", "numbers[{k}]", "numbers[{k} - 1:]", "numbers[{k} + 1:]"),
+        ("numbers[:{k}]", "numbers[-{k}:]", "numbers[:-{k}]", "numbers[{k}]", "numbers[::{k}]", "numbers[{k} + 1:]"),
         (LISTS[1], LISTS[4], list(range(11, 31))),
         1,
     ),

@@ -85,6 +85,8 @@ def returns(rng: random.Random, level: int) -> mini.Draft:
     source = _source(name, family.argument, body)
     right = repr(running.returned(source, name, argument))
     others = [repr(running.returned(_source(name, family.argument, b), name, argument)) for _, b in variants]
+    if isinstance(argument, list | dict) and right in (parts := [repr(part) for part in argument]):
+        others = parts  # a part of the argument is mistaken for another part
     return mini.Draft(
         question=f"{source}\n\nWhat does {name}({argument!r}) return?",
         correct=right,

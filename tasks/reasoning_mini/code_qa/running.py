@@ -101,8 +101,19 @@ def near_misses(rng: random.Random, text: str) -> list[str]:
         return [repr(v) for v in _near_lists(rng, value)]
     if isinstance(value, str):
         quote = repr if value != text else str
-        return [quote(v) for v in (value[:-1], value[1:], value[::-1], value[1:] + value[:1], value + value[-1:]) if v]
+        return [quote(v) for v in _near_texts(rng, value) if v == v.strip() != ""]
     return []
+
+
+def _near_texts(rng: random.Random, text: str) -> list[str]:
+    parts = text.split()
+    if len(parts) > 1 and all(part.isdigit() for part in parts):  # several numbers on a line
+        numbers = [int(part) for part in parts]
+        changed = [
+            [n + d if i == place else n for i, n in enumerate(numbers)] for place in range(2) for d in (-1, 1, 2)
+        ]
+        return [" ".join(map(str, line)) for line in rng.sample(changed, len(changed))]
+    return [text[:-1], text[1:], text[::-1], text[1:] + text[:1], text + text[-1:]]
 
 
 def _near_lists(rng: random.Random, values: list[Any]) -> list[list[Any]]:

@@ -93,7 +93,7 @@ def density(rng: random.Random, level: int) -> Draft | None:
     volume = rng.choice((2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50))
     mass = rho * volume
     if level == 1:
-        guesses = [
+        guesses: list[Number] = [
             volume / rho,
             rho + volume,
             mass * 10,
@@ -304,7 +304,8 @@ def units(rng: random.Random, level: int) -> Draft | None:
     if level == 1:
         amount = Fraction(rng.choice((3, 5, 7, 9, 12, 15, 25, 45)), 2 if factor == 60 else rng.choice((1, 2, 10)))
         right = amount * factor
-        guesses = [amount * f for f in (10, 60, 100, 1000, 10000, 24)] + [
+        guesses: list[Number] = [
+            *(amount * f for f in (10, 60, 100, 1000, 10000, 24)),
             right * 2,
             right + factor,
             amount / 10,
