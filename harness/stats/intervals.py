@@ -67,8 +67,9 @@ def interval(
 
 
 def _binary(sample: Sample, level: float) -> Interval:
-    """Wilson; under clustering on the effective size, as Dean and Pagano (2015, Journal of Survey Statistics and
-    Methodology 3) find best, with the quantile of Student's t for the error's degrees of freedom.
+    """Wilson; under clustering with the effective size for the size and Student's t for the normal quantile.
+
+    One of the intervals that Dean and Pagano (2015, Journal of Survey Statistics and Methodology 3) compare.
     """
     if not sample.clustered:
         low, high = wilson_interval(sample.mean, sample.values.size, two_sided(level))
