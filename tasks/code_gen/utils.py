@@ -50,7 +50,7 @@ def _mbpp_item(row: dict[str, Any]) -> Item:
 def called_name(test: str) -> str:
     """Return the function that the tests call: the first called name that is not Python's own."""
     own = {"set", "sorted", "tuple", "list", "str", "len", "abs", "int", "float", "round", "dict", "isclose"}
-    return next(name for name in re.findall(r"\b([A-Za-z_]\w*)\s*\(", test) if name not in own)
+    return next(match[1] for match in re.finditer(r"\b([A-Za-z_]\w*)\s*\(", test) if match[1] not in own)
 
 
 def humaneval(data: list[str], **_: Any) -> dict[str, Dataset]:
