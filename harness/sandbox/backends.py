@@ -214,7 +214,8 @@ def _problem(name: str) -> str | None:
         )
         return None
     if name == "bubblewrap":
-        return _try(["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "true"]) or cgroups.problem()
+        namespaces = ("--unshare-user", "--unshare-pid", "--unshare-net", "--disable-userns")
+        return _try(["bwrap", *namespaces, "--ro-bind", "/", "/", "--proc", "/proc", "true"]) or cgroups.problem()
     return _try([name, "info"])
 
 
