@@ -291,7 +291,7 @@ def _record(
     notes: Sequence[str],
 ) -> runs.RunRecord:
     tallies = {name: tally(task_asked, outcome) for name, task_asked in asked.items()}
-    records = {name: task_record(name, loaded.tasks[name], results, tallies[name]) for name in asked}
+    records = {name: task_record(name, loaded.tasks[name], results, asked[name], tallies[name]) for name in asked}
     return runs.RunRecord(
         time=runs.time_id(started),
         command=spec.command,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from harness.catalogue import DOMAINS
 from harness.evaluate import Tally
+from harness.requests import Asked
 from harness.runs import TaskRecord
 from harness.stats import Aggregate, aggregate, interval
 
@@ -18,13 +20,14 @@ if TYPE_CHECKING:
 UNPARSED = "unparsed"  # metric a task gives 1 for an answer no choice could be read from
 
 
-def task_record(name: str, task: Task, results: Mapping[str, Any], tally: Tally) -> TaskRecord:
+def task_record(name: str, task: Task, results: Mapping[str, Any], asked: Asked, tally: Tally) -> TaskRecord:
     """Summarise one task.
 
     Args:
         name: The task's name.
         task: lm-eval's task object; its `metadata` names domain, chance level, cluster field and headline metric.
         results: What lm-eval's `evaluate` returned.
+        asked: The task's requests.
         tally: What became of the task's requests.
     """
     metadata = task.get_config("metadata") or {}
@@ -36,7 +39,7 @@ def task_record(name: str, task: Task, results: Mapping[str, Any], tally: Tally)
     counts = asdict(tally)
     return TaskRecord(
         domain=str(metadata.get("domain", "")),
-        chance=_chance(task, metadata),
+        chance=_chance(task, metadata, asked),
         metric=metric,
         value=value,
         stderr=_number(values.get(metric.replace(",", "_stderr,", 1))),
@@ -60,14 +63,14 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def _chance(task: Task, metadata: Mapping[str, Any]) -> float:
-    """The level the task names; for choices without one, the mean of one over their number."""
+def _chance(task: Task, metadata: Mapping[str, Any], asked: Asked) -> float:
+    """The level the task names; for choices without one, the mean over items of one over their number."""
     if "chance" in metadata:
         return float(metadata["chance"])
     if task.OUTPUT_TYPE != "multiple_choice":
         return 0.0
-    counts = [len(task.doc_to_choice(doc)) for doc in list(task.eval_docs)[:1000]]
-    return sum(1 / n for n in counts if n) / len(counts)
+    choices = Counter(asked.items).values()
+    return sum(1 / count for count in choices) / len(choices)
 
 
 def _interval(

@@ -52,6 +52,24 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def harness_here(own_cache: Path, capsys: pytest.CaptureFixture[str]) -> HarnessCommand:
+    """Run `harness` in this process, which spares the imports, with an empty journal."""
+    from harness.cli import main
+
+    def run(*words: object) -> subprocess.CompletedProcess[str]:
+        capsys.readouterr()  # what making the fixtures printed
+        arguments = [str(word) for word in words]
+        try:
+            code = main(arguments)
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        printed = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, code, printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture
 def harness_command(own_cache: Path) -> HarnessCommand:
     """Run `harness` in a process of its own, with an empty journal."""
 

@@ -13,8 +13,8 @@ dataset_path: json
 dataset_kwargs: {{data_files: {{test: {data}}}}}
 test_split: test
 output_type: multiple_choice
-doc_to_text: "Question: {{{{question}}}}\\nAnswer:"
-doc_to_choice: "{{{{choices}}}}"
+doc_to_text: prompt
+doc_to_choice: choices
 doc_to_target: answer
 metric_list:
   - {{metric: acc, aggregation: mean, higher_is_better: true}}
@@ -28,8 +28,8 @@ dataset_path: json
 dataset_kwargs: {{data_files: {{test: {data}}}}}
 test_split: test
 output_type: generate_until
-doc_to_text: "Question: {{{{question}}}}\\nAnswer:"
-doc_to_target: "{{{{choices[answer]}}}}"
+doc_to_text: prompt
+doc_to_target: right
 generation_kwargs: {{until: ["\\n"], max_gen_toks: 8, do_sample: false}}
 metric_list:
   - {{metric: exact_match, aggregation: mean, higher_is_better: true}}
@@ -43,10 +43,22 @@ def write_tasks(folder: Path, *, items: int = 24) -> Path:
     rows = []
     for index in range(items):
         choices = [ANIMALS[(index + k * 3) % len(ANIMALS)] for k in range(4)]
-        rows.append({"question": f"Which animal is number {index}?", "choices": choices, "answer": index % 4})
+        question = f"Which animal is number {index}?"
+        right = index % 4
+        rows.append(
+            {
+                "question": question,
+                "prompt": f"Question: {question}\nAnswer:",
+                "choices": choices,
+                "answer": right,
+                "right": choices[right],
+            }
+        )
     data = folder / "items.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     (folder / "choice.yaml").write_text(CHOICE.format(name="t_choice", data=data, domain="logic"), encoding="utf-8")
-    (folder / "generate.yaml").write_text(GENERATE.format(name="t_generate", data=data, domain="code_gen"), encoding="utf-8")
+    (folder / "generate.yaml").write_text(
+        GENERATE.format(name="t_generate", data=data, domain="code_gen"), encoding="utf-8"
+    )
     (folder / "all.yaml").write_text("group: t_all\ntask: [t_choice, t_generate]\n", encoding="utf-8")
     return folder

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from harness.cli import main
 from harness.runs import read_record
 from tests.conftest import HarnessCommand
 from tests.models import save_tiny_adapter, save_tiny_llama
@@ -20,17 +19,12 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(own_cache: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `harness` in this process; returns exit code, standard output, standard error."""
+def run(harness_here: HarnessCommand) -> Run:
+    """Returns exit code, standard output, standard error."""
 
     def command(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()  # what making the fixtures printed
-        try:
-            code = main([str(word) for word in words])
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
+        done = harness_here(*words)
+        return done.returncode, done.stdout, done.stderr
 
     return command
 
@@ -111,7 +105,9 @@ BAD_INPUT: dict[str, tuple[Callable[[Path, Path], list[object]], list[str]]] = {
 
 
 @pytest.mark.parametrize("name", BAD_INPUT)
-def test_bad_input_is_one_clear_line_and_exit_code_2(name: str, run: Run, tiny: Path, tasks: Path, tmp_path: Path) -> None:
+def test_bad_input_is_one_clear_line_and_exit_code_2(
+    name: str, run: Run, tiny: Path, tasks: Path, tmp_path: Path
+) -> None:
     make, expected = BAD_INPUT[name]
     words = make(tiny, tmp_path)
     output = tmp_path / "out"
@@ -196,7 +192,9 @@ def test_two_checkpoints_of_one_name_do_not_share_a_folder(run: Run, tasks: Path
     assert len(digests) == 2
 
 
-def test_a_dry_run_goes_through_everything_and_writes_nothing(run: Run, tiny: Path, tasks: Path, tmp_path: Path) -> None:
+def test_a_dry_run_goes_through_everything_and_writes_nothing(
+    run: Run, tiny: Path, tasks: Path, tmp_path: Path
+) -> None:
     before = _files(tmp_path)
     code, out, _ = run("eval", "--model", tiny, "--tasks", "t_all", "--include_path", tasks, "--dry_run")
     assert code == 0

@@ -1,0 +1,343 @@
+"""A kill costs one batch, a rerun costs nothing, a fault is never a score."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from harness.runs import read_record
+from tests.conftest import ROOT, HarnessCommand
+from tests.models import save_tiny_llama
+from tests.tasks_for_tests import write_tasks
+
+BATCH = 16
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tasks(tmp_path_factory.mktemp("tasks"), items=200)
+
+
+def _eval_words(tasks: Path, output: Path, *more: object, model: str = "uniform") -> list[str]:
+    words = ["eval", "--backend", "scripted", "--model", model, "--tasks", "t_all", "--include_path", tasks]
+    return [str(word) for word in (*words, "--output_path", output, *more)]
+
+
+def _without_times(folder: Path) -> dict[str, str]:
+    """Every file of a run, with what a clock decides taken out: file names, start, duration, the command line."""
+    found = {}
+    for path in sorted(folder.rglob("*.json*")):
+        if path.is_symlink():
+            continue
+        text = re.sub(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d+", "TIME", path.read_text())
+        for field in ("date", "total_evaluation_time_seconds", "command", "from_journal", "engine"):
+            text = re.sub(rf'"{field}": (null|[\d.]+|"[^"]*"|\{{[^}}]*\}})', f'"{field}": X', text)
+        found[re.sub(r"\d{4}-\d\d-\d\dT[\d.-]+\d", "TIME", path.name)] = text.replace(str(folder), "FOLDER")
+    return found
+
+
+def _kill_often(kills: int, longest: float, cache: Path, log: Path, words: list[str]) -> list[int]:
+    command = [sys.executable, "-m", "tests.kill_often", str(kills), "7", str(longest), str(log), "--", *words]
+    environment = {**os.environ, "HARNESS_CACHE_DIR": str(cache)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False, timeout=1500)
+    assert done.returncode == 0, done.stderr
+    codes: list[int] = json.loads(done.stdout)
+    return codes
+
+
+def _survives(kills: int, tmp_path: Path, tasks: Path, cache: Path, harness_command: HarnessCommand) -> None:
+    # 1,000 requests in batches of 16, 20 ms each: about a second; the kills fall anywhere in it.
+    words = _eval_words(tasks, tmp_path / "killed", "--model_args", "delay_seconds=0.02")
+    codes = _kill_often(kills, 0.6, cache, tmp_path / "asked.log", words)
+    assert codes[-1] == 0
+    assert codes.count(-signal.SIGKILL) >= kills * 3 // 4, "the kills must fall within the runs"
+    asked: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for line in (tmp_path / "asked.log").read_text().splitlines():
+        run, context, continuation = json.loads(line)
+        asked[(context, continuation)].append(run)
+    total = len(asked)
+    # A request is asked twice only when a kill fell between its answer and its batch's commit: one batch a kill.
+    again = sum(len(runs) - 1 for runs in asked.values())
+    assert again <= BATCH * kills
+    per_kill = defaultdict(int)
+    for runs in asked.values():
+        assert len(set(runs)) == len(runs), "never twice in a run"
+        for run in runs[:-1]:
+            per_kill[run] += 1
+    assert max(per_kill.values(), default=0) <= BATCH
+    assert total == 200 * 4 + 200
+    undisturbed = _eval_words(tasks, tmp_path / "whole", "--model_args", "delay_seconds=0.02")
+    assert harness_command(*undisturbed, env={"HARNESS_CACHE_DIR": str(tmp_path / "empty")}).returncode == 0
+    assert _without_times(tmp_path / "killed" / "uniform") == _without_times(tmp_path / "whole" / "uniform")
+    assert not list((tmp_path / "killed").rglob(".writing-*"))
+
+
+def test_twelve_kills_lose_at_most_a_batch_each(
+    tmp_path: Path, tasks: Path, own_cache: Path, harness_command: HarnessCommand
+) -> None:
+    _survives(12, tmp_path, tasks, own_cache, harness_command)
+
+
+@pytest.mark.slow
+def test_a_hundred_kills_lose_at_most_a_batch_each(
+    tmp_path: Path, tasks: Path, own_cache: Path, harness_command: HarnessCommand
+) -> None:
+    _survives(100, tmp_path, tasks, own_cache, harness_command)
+
+
+def _kill_real_model(times: int, model: Path, tasks: Path, tmp_path: Path, harness_command: HarnessCommand) -> None:
+    words = [
+        "eval",
+        "--model",
+        model,
+        "--tasks",
+        "t_choice",
+        "--include_path",
+        tasks,
+        "--limit",
+        60,
+        "--dtype",
+        "float32",
+    ]
+    environment = dict(os.environ, HARNESS_CACHE_DIR=str(tmp_path / "cache"))
+    journal = tmp_path / "cache" / "journal.sqlite"
+    before = 0
+    for kill in range(times):
+        command = [sys.executable, "-m", "harness", *map(str, words), "--output_path", str(tmp_path / "killed")]
+        process = subprocess.Popen(
+            command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 120
+        while (
+            process.poll() is None
+            and _journalled(journal) < before + 8 * (kill % 3) + 1
+            and time.monotonic() < deadline
+        ):
+            time.sleep(0.05)
+        process.kill()
+        process.wait()
+        assert _journalled(journal) >= before, "nothing that was written is lost"
+        before = _journalled(journal)
+    assert before > 0
+    done = harness_command(*words, "--output_path", tmp_path / "killed")
+    assert done.returncode == 0, done.stderr
+    assert f"{before} answers from the journal" in done.stdout
+    whole = harness_command(*words, "--output_path", tmp_path / "whole", "--no_cache")
+    assert whole.returncode == 0
+    results = [
+        json.loads(next((tmp_path / k).rglob("results_*.json")).read_text())["results"] for k in ("killed", "whole")
+    ]
+    assert results[0] == results[1]
+
+
+def _journalled(journal: Path) -> int:
+    try:
+        with sqlite3.connect(f"file:{journal}?mode=ro", uri=True, timeout=5) as database:
+            return int(database.execute("SELECT COUNT(*) FROM answers").fetchone()[0])
+    except sqlite3.Error:
+        return 0
+
+
+def test_the_real_model_killed_twice_ends_with_the_same_results(
+    smollm2: Path, tasks: Path, tmp_path: Path, harness_command: HarnessCommand
+) -> None:
+    _kill_real_model(2, smollm2, tasks, tmp_path, harness_command)
+
+
+@pytest.mark.slow
+def test_the_real_model_killed_ten_times_ends_with_the_same_results(
+    smollm2: Path, tasks: Path, tmp_path: Path, harness_command: HarnessCommand
+) -> None:
+    _kill_real_model(10, smollm2, tasks, tmp_path, harness_command)
+
+
+def test_a_rerun_reads_no_weights(tmp_path: Path, tasks: Path, harness_command: HarnessCommand) -> None:
+    model = save_tiny_llama(tmp_path / "tiny")
+    words = [
+        "eval",
+        "--model",
+        model,
+        "--tasks",
+        "t_choice",
+        "--include_path",
+        tasks,
+        "--output_path",
+        tmp_path / "out",
+    ]
+    assert harness_command(*words).returncode == 0
+    loader = (
+        "import sys, harness.cli; code = harness.cli.main(sys.argv[1:]); print('torch' in sys.modules); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", loader, *map(str, words)], capture_output=True, text=True, cwd=ROOT, check=False,
+        env={**os.environ, "HARNESS_CACHE_DIR": str(tmp_path / "cache")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "800 answers from the journal" in done.stdout
+    assert done.stdout.splitlines()[-1] == "False", "torch was not even imported"
+
+
+def test_a_retrained_checkpoint_at_the_same_path_is_asked_again(
+    tmp_path: Path, tasks: Path, harness_here: HarnessCommand
+) -> None:
+    words = ["--tasks", "t_choice", "--limit", 5, "--include_path", tasks, "--output_path", tmp_path / "out"]
+    model = save_tiny_llama(tmp_path / "tiny")
+    assert harness_here("eval", "--model", model, *words).returncode == 0
+    save_tiny_llama(tmp_path / "tiny", seed=3)
+    second = harness_here("eval", "--model", model, *words)
+    assert second.returncode == 0
+    assert "from the journal" not in second.stdout
+    moved = shutil.move(model, tmp_path / "moved")
+    third = harness_here("eval", "--model", moved, *words)
+    assert "20 answers from the journal" in third.stdout, "the same bytes elsewhere are the same checkpoint"
+
+
+FAULTS = {
+    "raises=0.1": "error",
+    "nan=0.1": "not_finite",
+    "missing=0.1": "missing",
+    "hang=0.002": "timeout",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_no_fault_becomes_a_score(fault: str, tmp_path: Path, tasks: Path, harness_here: HarnessCommand) -> None:
+    words = _eval_words(tasks, tmp_path, "--model_args", fault, "--engine_timeout", "2", model="oracle")
+    done = harness_here(*words)
+    assert done.returncode == 1
+    assert "incomplete" in done.stderr
+    record = read_record(tmp_path / "oracle")
+    choice = record.tasks["t_choice"]
+    assert not record.complete
+    assert choice.failures.keys() == {FAULTS[fault]}
+    assert choice.failed == choice.asked - choice.answered == choice.failures[FAULTS[fault]] > 0
+    assert choice.items_scored < choice.items
+    # The oracle is right about whatever it answers: one wrong item would be a fault that became a score.
+    assert choice.value in (1.0, None)
+    if fault == "nan=0.1":
+        assert record.tasks["t_generate"].empty > 0, "an empty generation is counted as such"
+
+
+def test_allowed_failures_make_a_complete_record(tmp_path: Path, tasks: Path, harness_here: HarnessCommand) -> None:
+    words = _eval_words(tasks, tmp_path, "--model_args", "raises=0.01", model="oracle")
+    failed = harness_here(*words)
+    assert failed.returncode == 1
+    count = sum(task.failed for task in read_record(tmp_path / "oracle").tasks.values())
+    assert harness_here(*words, "--allow_failures", count - 1).returncode == 1
+    assert harness_here(*words, "--allow_failures", count).returncode == 0
+
+
+def test_an_engine_that_dies_is_opened_once_more(tmp_path: Path, tasks: Path, harness_here: HarnessCommand) -> None:
+    done = harness_here(*_eval_words(tasks, tmp_path, "--model_args", "die_after=600"))
+    assert done.returncode == 0, done.stderr
+    assert read_record(tmp_path / "uniform").restarts == 1
+
+
+def test_an_engine_that_dies_twice_ends_the_run_which_can_be_resumed(
+    tmp_path: Path, tasks: Path, harness_here: HarnessCommand
+) -> None:
+    words = _eval_words(tasks, tmp_path, "--model_args", "die_after=320")
+    done = harness_here(*words)
+    assert done.returncode == 1
+    assert "died twice" in done.stderr
+    assert "640 of 1,000" in done.stderr
+    assert not list(tmp_path.rglob("results_*"))
+    assert harness_here(*words).returncode == 0
+    assert read_record(tmp_path / "uniform").from_journal == 640
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_the_run_tidily(number: int, tmp_path: Path, tasks: Path, own_cache: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "harness",
+        *_eval_words(tasks, tmp_path / "out", "--model_args", "delay_seconds=0.3"),
+    ]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    while _journalled(own_cache / "journal.sqlite") < 32:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    started = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - started < 5
+    assert process.returncode == 130
+    assert err.strip() == "harness eval: interrupted; run the same command again to go on."
+
+
+def test_two_processes_share_a_journal(tmp_path: Path, tasks: Path, own_cache: Path) -> None:
+    commands = [
+        [sys.executable, "-m", "harness", *_eval_words(tasks, tmp_path / name, "--model_args", "delay_seconds=0.01")]
+        for name in ("a", "b")
+    ]
+    running = [
+        subprocess.Popen(c, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for c in commands
+    ]
+    for process in running:
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+    assert _journalled(own_cache / "journal.sqlite") == 1000
+    assert _without_times(tmp_path / "a" / "uniform") == _without_times(tmp_path / "b" / "uniform")
+
+
+def test_a_corrupted_journal_is_one_clear_error(
+    tmp_path: Path, tasks: Path, own_cache: Path, harness_here: HarnessCommand
+) -> None:
+    (own_cache / "journal.sqlite").write_bytes(b"SQLite format 3\0" + os.urandom(5000))
+    done = harness_here(*_eval_words(tasks, tmp_path))
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "journal.sqlite" in done.stderr
+    assert "--no_cache" in done.stderr
+
+
+def test_rescoring_gives_the_same_values_without_an_engine(
+    tmp_path: Path, tasks: Path, harness_here: HarnessCommand
+) -> None:
+    assert harness_here(*_eval_words(tasks, tmp_path)).returncode == 0
+    first = read_record(tmp_path / "uniform")
+    assert harness_here("cache", "clear", "journal").returncode == 0
+    done = harness_here("rescore", tmp_path / "uniform")
+    assert done.returncode == 0, done.stderr
+    second = read_record(tmp_path / "uniform")
+    assert second.time > first.time
+    assert second.tasks == first.tasks
+    assert second.notes == [f"scored again from the answers of run_{first.time}.json"]
+
+
+def test_rescoring_applies_a_changed_metric(tmp_path: Path, harness_here: HarnessCommand) -> None:
+    tasks = write_tasks(tmp_path / "tasks", items=20)
+    assert harness_here(*_eval_words(tasks, tmp_path / "out", "--tasks", "t_choice", model="oracle")).returncode == 0
+    rows = [json.loads(line) | {"answer": 0} for line in (tasks / "items.jsonl").read_text().splitlines()]
+    (tasks / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert harness_here("rescore", tmp_path / "out" / "oracle").returncode == 0
+    assert read_record(tmp_path / "out" / "oracle").tasks["t_choice"].value == 0.25, "a corrected key, the old answers"
+
+
+def test_rescoring_refuses_answers_to_other_prompts(tmp_path: Path, harness_here: HarnessCommand) -> None:
+    tasks = write_tasks(tmp_path / "tasks", items=20)
+    assert harness_here(*_eval_words(tasks, tmp_path / "out", "--tasks", "t_choice")).returncode == 0
+    (tasks / "choice.yaml").write_text(
+        (tasks / "choice.yaml").read_text().replace("doc_to_text: prompt", "doc_to_text: question")
+    )
+    done = harness_here("rescore", tmp_path / "out" / "uniform")
+    assert done.returncode == 2
+    assert "another prompt" in done.stderr
+
+
+def test_a_run_folder_is_needed_for_rescoring(tmp_path: Path, harness_here: HarnessCommand) -> None:
+    done = harness_here("rescore", tmp_path)
+    assert done.returncode == 2
+    assert "no run.json" in done.stderr
