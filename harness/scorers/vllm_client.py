@@ -1,0 +1,176 @@
+"""Starts, asks and ends the processes that hold vLLM engines (`vllm_worker`); one, or several side by side.
+
+Several are data parallelism: each holds the whole model on its own devices, and takes a share of every batch. Knows
+nothing of requests, and does not import vllm.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import harness
+from harness.errors import EngineError, InputError
+from harness.scorers.base import EngineDied
+from harness.scorers.vllm_generation import Generated, Generation, Refused
+from harness.scorers.vllm_groups import Group, Scored, shares
+
+# What vLLM is told before it is imported, unless the user has said otherwise.
+ENVIRONMENT = {
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_NO_USAGE_STATS": "1",
+    "TQDM_DISABLE": "1",
+    # One position more than the model's context is allowed for, and never computed: see `vllm.py`.
+    "VLLM_ALLOW_LONG_MAX_MODEL_LEN": "1",
+}
+SECONDS_TO_END = 3.0
+
+
+class Worker:
+    """One process with one engine; opened when constructed, used by `ask` and `answer`."""
+
+    def __init__(self, arguments: Mapping[str, Any], device: str, environment: Mapping[str, str]) -> None:
+        ours, theirs = Pipe()
+        source = str(Path(harness.__file__).resolve().parent.parent)
+        path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
+        command = [sys.executable, "-m", "harness.scorers.vllm_worker", str(theirs.fileno()), str(os.getpid())]
+        # A session of its own: Ctrl-C in the terminal reaches this process alone, which then ends the whole group.
+        self._process = subprocess.Popen(  # noqa: S603 - our own module
+            command,
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            env={**ENVIRONMENT, **os.environ, **environment, "PYTHONPATH": path},
+            start_new_session=True,
+        )
+        theirs.close()
+        self._connection: Connection[Any, Any] = ours
+        self.ask("open", dict(arguments), device)
+
+    def ask(self, name: str, *arguments: Any) -> None:
+        """Send a message; `answer` must be called before the next.
+
+        Raises:
+            EngineDied: when the process is gone.
+        """
+        try:
+            self._connection.send((name, arguments))
+        except OSError as error:
+            raise self._gone() from error
+
+    def answer(self) -> Any:
+        """Wait for the answer to the last message.
+
+        Raises:
+            InputError: when the engine refuses what it was opened with.
+            EngineDied: when the engine or its process is gone.
+        """
+        try:
+            status, result = self._connection.recv()
+        except (EOFError, OSError) as error:
+            raise self._gone() from error
+        except BaseException:  # an answer would be left in the pipe and taken for the next one's
+            self.close()
+            raise
+        if status == "input_error":
+            raise InputError(result)
+        if status == "died":
+            raise EngineDied(result)
+        return result
+
+    def close(self) -> None:
+        """End the process and all that it started; their memory is free when this returns."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(timeout=SECONDS_TO_END)
+        self._connection.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process is there."""
+        return self._process.poll() is None
+
+    def _gone(self) -> EngineDied:
+        try:
+            code: int | None = self._process.wait(timeout=SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            code = None
+        return EngineDied(f"vLLM's process ended (exit code {code}); its log is on standard error")
+
+
+class Engines:
+    """The engines of one model.
+
+    Args:
+        arguments: Of vLLM's EngineArgs.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        environments: For each process what its environment has besides the user's.
+
+    Attributes:
+        description: What the first engine says of itself.
+
+    Raises:
+        InputError: when vLLM refuses the arguments.
+        EngineError: when an engine cannot be opened.
+    """
+
+    def __init__(self, arguments: Mapping[str, Any], device: str, environments: Sequence[Mapping[str, str]]) -> None:
+        self._workers = [Worker(arguments, device, environment) for environment in environments]
+        try:
+            descriptions = [worker.answer() for worker in self._workers]
+        except EngineDied as death:
+            self.close()
+            raise EngineError(f"--backend vllm: the engine cannot be opened ({death}).") from death
+        except BaseException:
+            self.close()
+            raise
+        self.description: dict[str, Any] = descriptions[0]
+
+    @property
+    def count(self) -> int:
+        """How many engines share the work."""
+        return len(self._workers)
+
+    @property
+    def alive(self) -> bool:
+        """Whether every engine's process is there."""
+        return all(worker.alive for worker in self._workers)
+
+    def reset(self) -> None:
+        """Forget all cached prefixes.
+
+        Raises:
+            EngineDied: when an engine is gone, as in all that follows.
+        """
+        self._each("reset", [()] * self.count)
+
+    def score(self, groups: Sequence[Group], adapter: str | None) -> tuple[list[list[Scored | Refused]], int]:
+        """Score every continuation of every group; also returns how many queries had to be asked again."""
+        parts = self._each("score", [(part, adapter) for part in shares(groups, self.count)])
+        return [scores for part, _ in parts for scores in part], sum(again for _, again in parts)
+
+    def generate(self, generations: Sequence[Generation], adapter: str | None) -> list[Generated | Refused]:
+        """Continue every prompt."""
+        count = self.count
+        parts = self._each("generate", [(list(generations[start::count]), adapter) for start in range(count)])
+        answers: list[Generated | Refused] = [Refused("not asked")] * len(generations)
+        for start, part in enumerate(parts):
+            answers[start::count] = part
+        return answers
+
+    def close(self) -> None:
+        """End every process."""
+        for worker in self._workers:
+            worker.close()
+
+    def _each(self, name: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+        for worker, own in zip(self._workers, arguments, strict=True):
+            worker.ask(name, *own)
+        return [worker.answer() for worker in self._workers]

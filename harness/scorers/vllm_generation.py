@@ -1,0 +1,73 @@
+"""What vLLM is asked to generate: arguments from lm-eval's names to vLLM's, as lm-eval's `vllm` model turns them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.scorers.base import Request
+
+# New tokens when a request does not say, as in lm-eval.
+DEFAULT_NEW_TOKENS = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """A prompt to continue.
+
+    Attributes:
+        prompt: Token ids.
+        arguments: Of vLLM's SamplingParams.
+    """
+
+    prompt: list[int]
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """vLLM does not take this one request; why, in one line."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """A generated text and its number of tokens."""
+
+    text: str
+    tokens: int
+
+
+def sampling_arguments(request: Request, *, eos: str | None) -> dict[str, Any]:
+    """What vLLM's SamplingParams are made with for a generation request.
+
+    ``stop`` has the request's stop strings and `eos`. A request that does not sample is greedy whatever its
+    temperature (lm-eval 0.4.13 leaves vLLM's default of 1 where neither ``do_sample`` nor ``temperature`` is given).
+    Each repeat of a sampled request draws with a seed of its own.
+    """
+    from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
+
+    arguments = dict(normalize_gen_kwargs(request.generation_arguments, DEFAULT_NEW_TOKENS))
+    if not arguments.pop("do_sample"):
+        arguments["temperature"] = 0.0
+    if request.seed is not None:
+        arguments["seed"] = request.seed + request.repeat
+    stop = handle_stop_sequences(arguments.pop("until"), eos=eos)
+    new = arguments.pop("max_gen_toks")
+    return {
+        # Stop strings may be special tokens, which can stop only what is shown.
+        "skip_special_tokens": False,
+        "spaces_between_special_tokens": False,
+        **arguments,
+        "stop": [word for word in stop if word],
+        "max_tokens": new,
+    }
+
+
+def shown(text: str, generation: Generation) -> str:
+    """The text before the first stop string."""
+    for stop in generation.arguments["stop"]:
+        text = text.split(stop)[0]
+    return text

@@ -1,0 +1,145 @@
+"""How a checkpoint is to be opened in vLLM: `EngineSpec` and checkpoint to vLLM's arguments, devices and lengths.
+
+Pure but for reading the checkpoint's JSON files; vllm is not imported. What vLLM itself refuses (an unknown argument, a
+wrong device) is told by the process that opens it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import CheckpointError, InputError
+from harness.scorers import EngineSpec, resolve_dtype
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from harness.checkpoints import Checkpoint
+
+# The ranks that vLLM can be opened for, from the least that is worth distinguishing.
+ADAPTER_RANKS = (16, 32, 64, 128, 256, 320, 512)
+OURS = ("model", "tokenizer", "dtype", "trust_remote_code", "enable_lora", "logprobs_mode", "skip_tokenizer_init")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What vLLM is opened with.
+
+    Attributes:
+        arguments: Of vLLM's EngineArgs.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        environments: For each engine what its process's environment has besides the user's.
+        max_length: Longest input that is scored, in tokens.
+    """
+
+    arguments: dict[str, Any]
+    device: str
+    environments: list[dict[str, str]]
+    max_length: int
+
+    @property
+    def key(self) -> str:
+        """Equal for checkpoints that can share an engine: those that differ in their adapter alone."""
+        return json.dumps([self.arguments, self.device, self.environments], sort_keys=True, default=str)
+
+
+def options(checkpoint: Checkpoint, spec: EngineSpec, tokenizer: PreTrainedTokenizerBase) -> Options:
+    """Read `spec` for `checkpoint`.
+
+    Raises:
+        InputError: when an argument has an impossible value or is not the user's to give.
+        CheckpointError: when vLLM cannot take the adapter.
+    """
+    given = dict(spec.model_args)
+    wrong = [name for name in OURS if name in given]
+    if wrong:
+        raise InputError(f"--model_args {wrong[0]}: is set by the harness; leave it out (see --dtype and --model).")
+    engines = _positive(given.pop("data_parallel_size", 1), "data_parallel_size")
+    devices = _positive(given.get("tensor_parallel_size", 1), "tensor_parallel_size")
+    max_length, opened_length = _lengths(checkpoint, spec, tokenizer)
+    return Options(
+        arguments={**_arguments(checkpoint, spec), **given, "max_model_len": opened_length},
+        device=spec.device.partition(":")[0],
+        environments=_environments(spec.device, engines, devices),
+        max_length=max_length,
+    )
+
+
+def _arguments(checkpoint: Checkpoint, spec: EngineSpec) -> dict[str, Any]:
+    arguments: dict[str, Any] = {
+        "model": str(checkpoint.weights),
+        "tokenizer": str(checkpoint.tokenizer),
+        # vLLM's own `auto` would turn float32 weights into 16 bits.
+        "dtype": resolve_dtype(checkpoint, spec.dtype),
+        "trust_remote_code": spec.trust_remote_code,
+    }
+    if spec.batch_size != "auto":
+        arguments["max_num_seqs"] = _positive(spec.batch_size, "batch_size")
+    if checkpoint.adapter is not None:
+        arguments |= {"enable_lora": True, "max_lora_rank": _opened_rank(checkpoint.adapter)}
+    return arguments
+
+
+def _opened_rank(adapter: Path) -> int:
+    """The least of vLLM's ranks that the adapter fits in."""
+    config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    rank = max([int(config["r"]), *map(int, (config.get("rank_pattern") or {}).values())])
+    if rank > ADAPTER_RANKS[-1]:
+        raise CheckpointError(
+            f"{adapter}: rank {rank}; vLLM takes up to {ADAPTER_RANKS[-1]}. Merge it into its base or use --backend hf."
+        )
+    return min(known for known in ADAPTER_RANKS if known >= rank)
+
+
+def _lengths(checkpoint: Checkpoint, spec: EngineSpec, tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
+    """Longest input of the model as lm-eval's `hf` counts it, and the length vLLM is to be opened for.
+
+    vLLM wants room for one generated token behind every prompt, even where the prompt alone is asked about; that last
+    position is never computed, so it may lie behind the model's context. Not so with LongRoPE, which changes all
+    positions where vLLM is opened for more than the original context: there the longest input is one token shorter.
+    """
+    from lm_eval.models.utils import resolve_max_length
+    from transformers import AutoConfig
+
+    given = spec.model_args.get("max_model_len")
+    if given is not None and spec.max_length is not None:
+        raise InputError("--max_length and --model_args max_model_len say the same; give one of them.")
+    config = AutoConfig.from_pretrained(checkpoint.weights, trust_remote_code=spec.trust_remote_code)
+    length = _positive(given or spec.max_length or resolve_max_length(config, tokenizer), "max_length")
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    return (length - 1, length) if "longrope" in json.dumps(rope) else (length, length + 1)
+
+
+def _positive(value: Any, name: str) -> int:
+    if not str(value).isdigit() or int(value) < 1:
+        raise InputError(f"{name} is {value}; give a positive whole number.")
+    return int(value)
+
+
+def _environments(device: str, engines: int, devices_each: int) -> list[dict[str, str]]:
+    """Which devices each engine sees; ``--device cuda:N`` is the first engine's first."""
+    _, _, first = device.partition(":")
+    if engines == 1 and not first:
+        return [{}]
+    visible = [word for word in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if word]
+    start = _count(first or 0, "--device cuda:")
+    stop = start + engines * devices_each
+    if visible and stop > len(visible):
+        raise InputError(
+            f"{engines} engines of {devices_each} devices from device {start} on need {stop} devices; "
+            f"CUDA_VISIBLE_DEVICES names {len(visible)}."
+        )
+    names = [visible[index] if visible else str(index) for index in range(start, stop)]
+    shares = [",".join(names[own : own + devices_each]) for own in range(0, len(names), devices_each)]
+    threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // engines))} if engines > 1 else {}
+    return [{"CUDA_VISIBLE_DEVICES": share, **threads} for share in shares]
+
+
+def _count(value: Any, name: str) -> int:
+    if not str(value).isdigit():
+        raise InputError(f"{name}{value}: give a whole number.")
+    return int(value)
