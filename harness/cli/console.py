@@ -8,7 +8,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -71,6 +80,35 @@ class EvalProgress:
         if self._task is not None:
             self._bar.remove_task(self._task)
             self._task = None
+
+
+class FetchProgress:
+    """A bar for each file that arrives; silent where standard error is no terminal."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            console=stderr(),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def advance(self, name: str, arrived: int, total: int | None) -> None:
+        """`arrived` of `total` bytes of a file are here."""
+        if name not in self._tasks:
+            self._tasks[name] = self._bar.add_task(name, total=total)
+        self._bar.update(self._tasks[name], completed=arrived, total=total)
 
 
 def print_run(done: DoneRun) -> None:
@@ -166,6 +204,8 @@ def print_failures(record: RunRecord) -> None:
             console.print(f"{name}: {task.empty} of {task.asked} generations came back empty.")
         if task.unparsed:
             console.print(f"{name}: from {task.unparsed} of {task.items_scored} answers no choice could be read.")
+    for note in record.notes:
+        console.print(note)
     if not record.complete:
         failed = sum(task.failed for task in record.tasks.values())
         console.print(

@@ -1,4 +1,4 @@
-"""``harness tasks list|show``: what there is, read from the definitions alone."""
+"""``harness tasks list|show|fetch|validate``: what there is, its data, and whether it is sound."""
 
 from __future__ import annotations
 
@@ -20,8 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("--lm_eval", action="store_true", help="also the names of lm-eval's own tasks (takes seconds)")
     show = actions.add_parser("show", help="one task: where it is defined, its fields, its first prompt")
     show.add_argument("name", metavar="NAME")
-    show.add_argument("--data_dir", type=Path, metavar="DIR", help="benchmark data (HARNESS_DATA)")
-    for action in (listing, show):
+    fetch = actions.add_parser("fetch", help="bring the data of tasks or groups into the cache, checked")
+    fetch.add_argument("names", nargs="+", metavar="NAME", help="tasks, groups or data files")
+    validate = actions.add_parser("validate", help="check definitions, data and keys, offline")
+    validate.add_argument("names", nargs="*", metavar="NAME", help="tasks or groups (default: all)")
+    for action in (show, fetch, validate):
+        action.add_argument("--data_dir", type=Path, metavar="DIR", help="benchmark data (HARNESS_DATA)")
+    for action in (listing, show, fetch, validate):
         action.add_argument(
             "--include_path",
             type=Path,
@@ -30,12 +35,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="DIR",
             help="folder of task YAML files; may be repeated",
         )
+    for action in (listing, show):
         action.add_argument("--format", choices=("table", "json"), default="table")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one action."""
-    return {"list": _list, "show": _show}[args.action](args)
+    if getattr(args, "data_dir", None) is not None:
+        os.environ["HARNESS_DATA"] = str(args.data_dir)
+    return {"list": _list, "show": _show, "fetch": _fetch, "validate": _validate}[args.action](args)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -82,8 +90,6 @@ def _show(args: argparse.Namespace) -> int:
     quiet_libraries()
     from harness.requests import PromptSpec, build, configure
 
-    if args.data_dir is not None:
-        os.environ["HARNESS_DATA"] = str(args.data_dir)
     catalogue = Catalogue(args.include_path)
     loaded = catalogue.load([args.name])
     spec = PromptSpec(limit=1)
@@ -116,3 +122,34 @@ def _print_task(task: dict[str, Any]) -> None:
     for continuation in task["continuations"]:
         print(f"continuation: {continuation!r}")
     print()
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    from harness.catalogue import Catalogue
+    from harness.cli.console import FetchProgress
+    from harness.data_fetch import fetch
+    from harness.paths import tasks_dir
+    from harness.suite_check import data_names
+
+    names = data_names(args.names, Catalogue(args.include_path))
+    with FetchProgress() as progress:
+        paths = fetch(names, progress.advance, folders=[tasks_dir(), *args.include_path])
+    for name, path in paths.items():
+        print(f"{name}: {path}")
+    if not names:
+        print("nothing to fetch: these tasks carry their data")
+    return 0
+
+
+def _validate(args: argparse.Namespace) -> int:
+    from harness.cli.quiet import quiet_libraries
+
+    quiet_libraries()
+    from harness.suite_check import validate
+
+    findings = validate(args.names or None, include_paths=args.include_path)
+    for finding in findings:
+        print(f"{finding.status:8} {finding.name}: {finding.message}")
+    counts = [f"{sum(f.status == status for f in findings)} {status}" for status in ("ok", "no data", "wrong")]
+    print(", ".join(counts))
+    return 2 if any(f.status == "wrong" for f in findings) else 0

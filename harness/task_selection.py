@@ -1,0 +1,56 @@
+"""Which tasks of a group can be asked here: those whose data is on this machine or can be fetched.
+
+A task that was named must run or be an error. A group is run as far as its data goes, and what was left out is said:
+no public machine holds the data of every benchmark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.catalogue import Catalogue
+from harness.data_fetch import fetch
+from harness.errors import TaskError
+from harness.suite_check import lacking, tasks_below
+
+
+def with_data(names: Sequence[str], catalogue: Catalogue) -> tuple[list[str], list[str]]:
+    """Return the names to load and one note for each task left out.
+
+    A group with a task left out is replaced by its remaining tasks: its mean over fewer would be another number under
+    the same name.
+
+    Raises:
+        TaskError: when no task of a group has its data, with the command that gets it.
+    """
+    chosen: list[str] = []
+    notes: list[str] = []
+    for name in names:
+        entry = catalogue.entries.get(name)
+        absent = _not_to_be_had(name, catalogue) if entry is not None and entry.kind == "group" else {}
+        if not absent:
+            chosen.append(name)
+            continue
+        present = [task.name for task in tasks_below(name, catalogue.entries) if task.name not in absent]
+        files = " ".join(sorted({file for missing in absent.values() for file in missing}))
+        if not present:
+            raise TaskError(
+                f"--tasks {name}: the data of none of its tasks is here; run `harness tasks fetch {files}`, or name a "
+                "folder that holds it with --data_dir or HARNESS_DATA."
+            )
+        chosen += present
+        for task, missing in absent.items():
+            remedy = f"`harness tasks fetch {' '.join(missing)}`"
+            notes.append(f"{task} of {name} left out: {', '.join(missing)} is not here; {remedy} gets it.")
+    return list(dict.fromkeys(chosen)), notes
+
+
+def _not_to_be_had(group: str, catalogue: Catalogue) -> dict[str, list[str]]:
+    """Tasks of a group with the data files that are neither here nor to be fetched."""
+    absent: dict[str, list[str]] = {}
+    for task, files in lacking(group, catalogue).items():
+        try:
+            fetch(files)
+        except TaskError:
+            absent[task] = files
+    return absent
