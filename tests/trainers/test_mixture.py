@@ -1,0 +1,302 @@
+"""The mixture is what it says: shares of tokens, a fixed order, an exact place, never all in memory."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.errors import InputError
+from trainers.mixture import IGNORED, Encoded, Mixture, Sequence
+from trainers.records import Record
+from trainers.schedules import PRESETS, Schedule
+from trainers.sources import Source, open_source
+from trainers.spec import DataSpec, MixtureSpec, SourceSpec, StageSpec, parse
+
+TEXT_ID, CODE_ID = 1000, 2000
+
+
+def encode(record: Record, _where: str) -> Encoded:
+    """One token a word; the word is its own id, so that a token says which record it came from."""
+    ids = [int(word) for word in record["text"].split()]
+    return Encoded(columns={"input_ids": ids, "labels": ids}, tokens=len(ids))
+
+
+def write_source(folder: Path, name: str, lengths: list[int], base: int) -> Path:
+    """A JSONL source whose record `i` repeats the word ``base + i``."""
+    path = folder / f"{name}.jsonl"
+    lines = [json.dumps({"text": " ".join([str(base + i)] * length)}) for i, length in enumerate(lengths)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def open_jsonl(path: Path, *, seed: int | None = 0, **more: Any) -> Source:
+    spec = SourceSpec(path=str(path), format="text", **more)
+    return open_source(path.stem, spec, stage="pretrain", rationale="omit", seed=seed)
+
+
+def mixed(schedule: Schedule, sources: list[Source], budget: int, **more: Any) -> Mixture:
+    return Mixture(schedule=schedule, sources=tuple(sources), encode=encode, budget_tokens=budget, **more)
+
+
+def stepwise(names: tuple[str, ...], *phases: tuple[float, ...]) -> Schedule:
+    return Schedule(
+        kind="stepwise", sources=names, weights=tuple(tuple(w / sum(phase) for w in phase) for phase in phases)
+    )
+
+
+TWO = (("short", "long"), ((7, 3), (7, 3), (6, 4), (5, 5)))
+FIVE = (("a", "b", "c", "d", "e"), ((5, 4, 3, 2, 1), (1, 0, 1, 0, 8), (1, 1, 1, 1, 1)))
+
+
+@pytest.mark.parametrize("packed_length", [256, None], ids=["packed", "whole"])
+@pytest.mark.parametrize(("names", "phases"), [TWO, FIVE], ids=["two sources", "five sources"])
+def test_each_phase_has_the_asked_shares_of_tokens_within_half_a_percent(
+    tmp_path: Path, names: tuple[str, ...], phases: tuple[tuple[float, ...], ...], packed_length: int | None
+) -> None:
+    rng = random.Random(1)
+    longest = [8, 400, 40, 200, 15]
+    sources = []
+    for index, name in enumerate(names):
+        lengths = [rng.randint(1, longest[index]) for _ in range(300)]
+        sources.append(open_jsonl(write_source(tmp_path, name, lengths, 1000 * (index + 1))))
+    mixture = mixed(stepwise(names, *phases), sources, 90_000 * len(phases), packed_length=packed_length)
+    stream = mixture.stream()
+    for _ in stream:
+        pass
+    for phase, row in enumerate(stream.ledger.tokens):
+        for tokens, weight in zip(row, phases[phase], strict=True):
+            assert tokens / sum(row) == pytest.approx(weight / sum(phases[phase]), abs=0.005)
+
+
+@pytest.mark.parametrize("kind", ["linear", "cosine"])
+def test_a_changing_schedule_has_the_asked_share_in_every_tenth_of_the_budget(tmp_path: Path, kind: Any) -> None:
+    sources = [
+        open_jsonl(write_source(tmp_path, "text", [3, 50, 7] * 50, 1000)),
+        open_jsonl(write_source(tmp_path, "code", [200, 1] * 50, 2000)),
+    ]
+    schedule = Schedule(kind=kind, sources=("text", "code"), weights=((0.9, 0.1), (0.2, 0.8)))
+    stream = mixed(schedule, sources, 400_000).stream()
+    for _ in stream:
+        pass
+    for row, asked in zip(stream.ledger.tokens, stream.mixture.asked(), strict=True):
+        assert row[1] / sum(row) == pytest.approx(asked[1], abs=0.006)
+    shares = [asked[1] for asked in stream.mixture.asked()]
+    assert shares == sorted(shares)
+    assert shares[0] < 0.15
+    assert shares[-1] > 0.75
+
+
+@given(
+    kind=st.sampled_from(["linear", "cosine"]),
+    first=st.floats(0, 1),
+    last=st.floats(0, 1),
+    begin=st.floats(0, 0.9),
+    length=st.floats(0.01, 0.1),
+)
+def test_asked_shares_are_between_the_two_weightings_and_sum_to_one(
+    kind: Any, first: float, last: float, begin: float, length: float
+) -> None:
+    schedule = Schedule(kind=kind, sources=("a", "b"), weights=((first, 1 - first), (last, 1 - last)))
+    asked = schedule.asked(begin, begin + length)
+    assert sum(asked) == pytest.approx(1, abs=1e-9)
+    assert min(first, last) - 1e-9 <= asked[0] <= max(first, last) + 1e-9
+
+
+def test_the_presets_are_the_studys_schedules() -> None:
+    code = {name: [c / (t + c) for t, c in phases] for name, phases in PRESETS.items()}
+    assert code["uniform"] == [3 / 8] * 4
+    assert code["increase"] == [0.3, 0.3, 0.4, 0.5]
+    assert code["decrease"] == code["increase"][::-1]
+
+
+@pytest.mark.parametrize("packed_length", [64, None], ids=["packed", "whole"])
+def test_arms_of_equal_budget_differ_by_less_than_one_sequence(tmp_path: Path, packed_length: int | None) -> None:
+    text = open_jsonl(write_source(tmp_path, "text", [5, 61, 17] * 40, 1000))
+    code = open_jsonl(write_source(tmp_path, "code", [33, 2, 64] * 40, 3000))
+    totals = []
+    for weights in ((1, 0), (5, 3), (0, 1)):
+        stream = mixed(stepwise(("text", "code"), weights), [text, code], 20_011, packed_length=packed_length).stream()
+        for _ in stream:
+            pass
+        totals.append(stream.total)
+    assert max(totals) - min(totals) < 64
+    assert 20_011 - 64 < min(totals) <= max(totals) <= 20_011
+
+
+def tokens_of(sequences: list[Sequence]) -> list[list[int]]:
+    return [sequence.columns["input_ids"] for sequence in sequences]
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data(), packed=st.booleans(), shuffled=st.booleans())
+def test_a_stream_taken_up_anywhere_goes_on_at_the_exact_record(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, packed: bool, shuffled: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("sources")
+    seed = 3 if shuffled else None
+    sources = [
+        open_jsonl(write_source(folder, "text", [5, 90, 17] * 9, 1000), seed=seed),
+        open_jsonl(write_source(folder, "code", [33, 2] * 9, 3000), seed=seed),
+    ]
+    mixture = mixed(stepwise(("text", "code"), (7, 3), (1, 1)), sources, 4000, packed_length=50 if packed else None)
+    whole = list(mixture.stream())
+    stop = data.draw(st.integers(0, len(whole)))
+    first = mixture.stream()
+    head = list(itertools.islice(first, stop))
+    state = json.loads(json.dumps(first.state()))
+    second = mixture.stream(state)
+    assert tokens_of(head + list(second)) == tokens_of(whole)
+    finished = mixture.stream()
+    for _ in finished:
+        pass
+    assert second.ledger == finished.ledger
+    assert second.repeats == finished.repeats
+
+
+def test_the_same_seed_gives_the_same_stream_and_another_seed_another(tmp_path: Path) -> None:
+    path = write_source(tmp_path, "text", [7] * 100, 1000)
+    streams = [
+        tokens_of(list(mixed(stepwise(("text",), (1,)), [open_jsonl(path, seed=seed)], 600).stream()))
+        for seed in (0, 0, 1)
+    ]
+    assert streams[0] == streams[1] != streams[2]
+
+
+def test_every_record_is_drawn_once_before_any_is_drawn_again(tmp_path: Path) -> None:
+    path = write_source(tmp_path, "text", [3] * 50, 1000)
+    stream = mixed(stepwise(("text",), (1,)), [open_jsonl(path)], 3 * 125).stream()
+    drawn = [sequence.columns["input_ids"][0] for sequence in stream]
+    assert sorted(drawn[:50]) == sorted(drawn[50:100]) == list(range(1000, 1050))
+    assert drawn[:50] != drawn[50:100]
+    assert stream.repeats == [2]
+    assert stream.ledger.records == [125]
+
+
+def test_a_source_that_runs_out_ends_the_stream_when_that_is_asked(tmp_path: Path) -> None:
+    path = write_source(tmp_path, "text", [3] * 50, 1000)
+    stream = mixed(stepwise(("text",), (1,)), [open_jsonl(path)], 10_000, repeat=False).stream()
+    assert len(list(stream)) == 50
+    assert stream.repeats == [0]
+
+
+def test_skip_and_limit_choose_the_same_records_whatever_the_order(tmp_path: Path) -> None:
+    path = write_source(tmp_path, "text", [1] * 50, 1000)
+    for seed in (None, 0, 1):
+        source = open_jsonl(path, seed=seed, skip=10, limit=20)
+        drawn = [s.columns["input_ids"][0] for s in mixed(stepwise(("text",), (1,)), [source], 40).stream()]
+        assert sorted(drawn) == sorted([*range(1010, 1030)] * 2)
+
+
+def test_packed_sequences_keep_the_boundaries_of_documents(tmp_path: Path) -> None:
+    path = write_source(tmp_path, "text", [5, 90, 17, 3], 1000)
+    mixture = mixed(stepwise(("text",), (1,)), [open_jsonl(path, seed=None)], 400, packed_length=20)
+    seen: list[int] = []
+    for sequence in mixture.stream():
+        ids, labels, lengths = (sequence.columns[key] for key in ("input_ids", "labels", "seq_lengths"))
+        assert len(ids) == len(labels) == sum(lengths) == 20
+        begins = [0, *itertools.accumulate(lengths)][:-1]
+        for begin, length in zip(begins, lengths, strict=True):
+            assert len(set(ids[begin : begin + length])) == 1, "a stretch holds one document only"
+            assert labels[begin] == IGNORED, "no document predicts the next one's first token"
+            assert labels[begin + 1 : begin + length] == ids[begin + 1 : begin + length]
+        seen += ids
+    expected = [token for length, token in zip([5, 90, 17, 3], range(1000, 1004), strict=True) for _ in range(length)]
+    assert seen[: len(expected)] == expected, "nothing is lost and nothing is out of order"
+
+
+def test_no_phase_draws_from_a_source_without_weight(tmp_path: Path) -> None:
+    sources = [
+        open_jsonl(write_source(tmp_path, "text", [40] * 30, 1000)),
+        open_jsonl(write_source(tmp_path, "code", [7] * 30, 2000)),
+    ]
+    stream = mixed(stepwise(("text", "code"), (1, 0), (0, 1)), sources, 2000).stream()
+    by_phase: dict[int, set[str]] = {0: set(), 1: set()}
+    for sequence in stream:
+        by_phase[sequence.phase].update(sequence.sources)
+    assert by_phase == {0: {"text"}, 1: {"code"}}
+
+
+SPEC = {"stage": "pretrain", "name": "n", "architecture": "tiny", "tokenizer": "t"}
+
+
+@pytest.mark.parametrize(
+    ("mixture", "says"),
+    [
+        ({"weights": {"text": -1, "code": 2}}, "weight -1.0 of 'text'"),
+        ({"weights": {"text": 0, "code": 0}}, "sum to 0"),
+        ({"weights": {"text": 1, "cod": 1}}, "unknown source 'cod'; data.sources has text, code. Did you mean code?"),
+        ({"schedule": "stepwise", "phases": [{"text": 1}, {"cde": 1}]}, "data.mixture.phases[1]: unknown source 'cde'"),
+        ({"schedule": "stepwise"}, "data.mixture.phases: is missing"),
+        ({"schedule": "linear", "start": {"text": 1}}, "data.mixture.end: is missing"),
+        ({"schedule": "stepwise", "preset": "increas"}, "Did you mean increase"),
+    ],
+)
+def test_a_wrong_mixture_is_refused_with_the_place(mixture: dict[str, Any], says: str) -> None:
+    sources = {"text": {"path": "t.jsonl"}, "code": {"path": "c.jsonl"}}
+    with pytest.raises(InputError) as error:
+        parse({**SPEC, "data": {"budget_tokens": 10, "sources": sources, "mixture": mixture}}, "pretrain")
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_preset_gives_the_code_source_its_share_whatever_the_names_order() -> None:
+    sources = {"python": SourceSpec(path="c"), "books": SourceSpec(path="t")}
+    mixture = MixtureSpec(schedule="stepwise", preset="increase", code="python")
+    data = DataSpec(budget_tokens=10, sources=sources, mixture=mixture)
+    spec = StageSpec(stage="pretrain", name="n", data=data)
+    assert [phase[0] for phase in spec.schedule.weights] == [0.3, 0.3, 0.4, 0.5]
+
+
+LARGE = """
+import sys, time, resource
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_mixture import open_jsonl, mixed, stepwise
+began = time.monotonic()
+stream = iter(mixed(stepwise(("large",), (1,)), [open_jsonl(Path(sys.argv[1]))], 10**12, packed_length=1024).stream())
+for _ in range(10):
+    next(stream)
+print(time.monotonic() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def test_a_source_far_larger_than_memory_allows_is_streamed_and_not_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "large.jsonl"
+    line = json.dumps({"text": " ".join(["77"] * 2000)}) + "\n"
+    with path.open("w") as file:
+        file.write(line * 6000)  # several blocks, of which one is read
+        file.truncate(100 * 10**9)  # sparse: 100 GB that take no room on the disk
+    done = subprocess.run(
+        [sys.executable, "-c", LARGE, str(path), str(Path(__file__).parent)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seconds, memory_mb = map(float, done.stdout.split())
+    assert memory_mb < 2048
+    assert seconds < 60, "it would take many minutes to read it all"
+
+
+def test_memory_does_not_grow_with_what_was_streamed(tmp_path: Path) -> None:
+    path = write_source(tmp_path, "text", [2000] * 2000, 1000)  # some 20 MB
+    source = open_jsonl(path)
+    stream = iter(mixed(stepwise(("text",), (1,)), [source], 10**9).stream())
+    for _ in range(500):
+        next(stream)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.monotonic()
+    for _ in range(6000):
+        next(stream)
+    grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    assert grown_mb < 200, f"{grown_mb:.0f} MB more after {time.monotonic() - began:.0f} s"

@@ -1,0 +1,184 @@
+"""What a record means: raw fields of the usual formats, made into the few shapes that trainers learn from.
+
+A wrong record is the user's error and names file, line and field. Nothing here knows a tokenizer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, is_dataclass
+from typing import Any, Literal
+
+from harness.errors import InputError
+
+Format = Literal["instruction", "chat", "completion", "preference", "text", "python", "problem"]
+Rationale = Literal["omit", "prompt", "completion"]
+Message = dict[str, str]
+Record = dict[str, Any]
+"""One of ``{text, ends}``, ``{prompt, completion}``, ``{prompt, chosen, rejected}``, ``{prompt, answer | tests, ...}``.
+
+`prompt`, `completion`, `chosen` and `rejected` are lists of messages, or strings where the record is plain text.
+"""
+
+# ShareGPT's names for who speaks, as LLaMA-Factory's data has them.
+ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
+
+
+class Fields:
+    """A raw record's fields, checked when they are taken."""
+
+    def __init__(self, raw: Any, where: str, renamed: Mapping[str, str], rationale: Rationale = "omit") -> None:
+        """`renamed` maps a format's field names to those of the file."""
+        if is_dataclass(raw) and not isinstance(raw, type):
+            raw = asdict(raw)
+        if not isinstance(raw, Mapping):
+            raise InputError(f"{where}: a {type(raw).__name__}, must be an object with fields.")
+        self.raw, self.where, self.renamed, self.rationale = raw, where, renamed, rationale
+
+    def name(self, field: str) -> str:
+        """The file's name of a field."""
+        return self.renamed.get(field, field)
+
+    def has(self, field: str) -> bool:
+        """Whether the field is there and not null."""
+        return self.raw.get(self.name(field)) is not None
+
+    def text(self, field: str, default: str | None = None) -> str:
+        """Return a field that must be a string."""
+        value = self.raw.get(self.name(field))
+        if value is None and default is not None:
+            return default
+        if not isinstance(value, str):
+            raise self.fault(field, "is missing" if value is None else f"is a {type(value).__name__}, must be a string")
+        return value
+
+    def messages(self, field: str) -> list[Message]:
+        """Return a field that must be a list of messages, or one message, in OpenAI's or ShareGPT's keys."""
+        value = self.raw.get(self.name(field))
+        turns = [value] if isinstance(value, Mapping) else value
+        if not isinstance(turns, list) or not turns:
+            raise self.fault(field, "must be a list of messages with role and content")
+        found = []
+        for number, turn in enumerate(turns, start=1):
+            role = turn.get("role", turn.get("from")) if isinstance(turn, Mapping) else None
+            content = turn.get("content", turn.get("value")) if isinstance(turn, Mapping) else None
+            if role not in ROLES or not isinstance(content, str):
+                raise self.fault(field, f"message {number} must have a role of {', '.join(sorted(ROLES))} and a text")
+            found.append({"role": ROLES[role], "content": content})
+        return found
+
+    def fault(self, field: str, problem: str) -> InputError:
+        """Return the error of one field."""
+        has = ", ".join(map(str, self.raw)) or "no field"
+        return InputError(
+            f"{self.where}: field {self.name(field)!r} {problem} (the record has {has}); correct the file, the "
+            "source's format, or map names under its fields."
+        )
+
+
+def _user(text: str) -> list[Message]:
+    return [{"role": "user", "content": text}]
+
+
+def _assistant(text: str) -> list[Message]:
+    return [{"role": "assistant", "content": text}]
+
+
+def _instruction(fields: Fields) -> Record:
+    """Alpaca's fields: instruction, input (may be empty), output; and rationale, where the source has one."""
+    prompt = fields.text("instruction")
+    if extra := fields.text("input", ""):
+        prompt = f"{prompt}\n\n{extra}"
+    output = fields.text("output")
+    if fields.rationale != "omit":
+        thought = fields.text("rationale")
+        if fields.rationale == "prompt":
+            prompt = f"{prompt}\n\n{thought}"
+        else:
+            output = f"{thought}\n\n{output}"
+    return {"prompt": _user(prompt), "completion": _assistant(output)}
+
+
+def _chat(fields: Fields) -> Record:
+    """A conversation that the assistant ends; what it says last is the completion."""
+    field = "messages" if fields.has("messages") or not fields.has("conversations") else "conversations"
+    turns = fields.messages(field)
+    if len(turns) < 2 or turns[-1]["role"] != "assistant":
+        raise fields.fault(field, "must end with the assistant's answer to something")
+    return {"prompt": turns[:-1], "completion": turns[-1:]}
+
+
+def _completion(fields: Fields) -> Record:
+    return {"prompt": fields.text("prompt"), "completion": fields.text("completion")}
+
+
+def _preference(fields: Fields) -> Record:
+    """Prompt, chosen and rejected, as strings, messages (ShareGPT's, too) or with an Alpaca instruction."""
+    if fields.has("conversations"):
+        prompt = fields.messages("conversations")
+    elif fields.has("instruction"):
+        extra = fields.text("input", "")
+        prompt = _user(fields.text("instruction") + (f"\n\n{extra}" if extra else ""))
+    elif isinstance(fields.raw.get(fields.name("prompt")), str):
+        prompt = _user(fields.text("prompt"))
+    else:
+        prompt = fields.messages("prompt")
+    answers = {}
+    for field in ("chosen", "rejected"):
+        is_text = isinstance(fields.raw.get(fields.name(field)), str)
+        answers[field] = _assistant(fields.text(field)) if is_text else fields.messages(field)
+    return {"prompt": prompt, **answers}
+
+
+def _text(fields: Fields) -> Record:
+    return {"text": fields.text("text"), "ends": bool(fields.raw.get("ends", True))}
+
+
+def _problem(fields: Fields) -> Record:
+    """Something with a verifiable answer: a choice, an exact answer, or a program with tests."""
+    if fields.has("tests"):
+        program = {name: fields.text(name, "") for name in ("setup", "entry_point", "solution")}
+        return {"prompt": fields.text("prompt"), "tests": fields.text("tests"), **program}
+    question = fields.text("question")
+    if not fields.has("choices"):
+        return {"prompt": _user(question), "answer": fields.text("answer"), "thought": ""}
+    choices, answer = list(fields.raw[fields.name("choices")]), fields.raw.get(fields.name("answer"))
+    if not all(isinstance(choice, str) for choice in choices):
+        raise fields.fault("choices", "must be a list of strings")
+    if not isinstance(answer, int) or not 0 <= answer < len(choices):
+        raise fields.fault("answer", f"must be the index of one of {len(choices)} choices")
+    letters = [chr(ord("A") + index) for index in range(len(choices))]
+    listed = "\n".join(f"{letter}. {choice}" for letter, choice in zip(letters, choices, strict=True))
+    prompt = f"{question}\n{listed}\nAnswer with the letter of the right choice."
+    if fields.rationale == "prompt":
+        prompt = f"{fields.text('rationale')}\n\n{prompt}"
+    thought = f"{fields.text('rationale')}\n\n" if fields.rationale == "completion" else ""
+    return {"prompt": _user(prompt), "answer": letters[answer], "thought": thought}
+
+
+READ: dict[Format, Callable[[Fields], Record]] = {
+    "instruction": _instruction,
+    "chat": _chat,
+    "completion": _completion,
+    "preference": _preference,
+    "text": _text,
+    "python": _text,
+    "problem": _problem,
+}
+
+# What each stage can learn from.
+STAGE_FORMATS: dict[str, tuple[Format, ...]] = {
+    "pretrain": ("text", "python", "completion"),
+    "sft": ("instruction", "chat", "completion", "problem"),
+    "dpo": ("preference",),
+    "grpo": ("problem",),
+}
+
+
+def as_completion(record: Record) -> Record:
+    """Return a problem with its answer as prompt and completion, for tuning on it; other records as they are."""
+    if "tests" in record:
+        return {"prompt": record["prompt"], "completion": record["solution"]}
+    if "answer" in record:
+        return {"prompt": record["prompt"], "completion": _assistant(f"{record['thought']}{record['answer']}")}
+    return record

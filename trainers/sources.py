@@ -1,0 +1,230 @@
+"""A source of the stage file, opened: where its files are, in which order its records come, what they are.
+
+Records are put in order block by block: a block of records is read, permuted by (seed, source, pass, block), given out.
+So the order is random but for its reach, memory is bounded, and a place is found again without reading what was before.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness.errors import InputError
+from harness.paths import data_dir
+from trainers import readers
+from trainers.readers import Cursor, FileReader, HubReader, Raw, Reader, TaskReader
+from trainers.records import READ, STAGE_FORMATS, Fields, Format, Rationale, Record
+from trainers.spec import SourceSpec
+
+BLOCK_RECORDS = 2048
+BEGINNING = Cursor()
+BLOCK_BYTES = 1 << 24  # of text, roughly: a block lies in memory
+
+TEXT_SUFFIXES = (".txt", ".md")
+READ_FILE: dict[str, Callable[[Path, Cursor], Iterator[Raw]]] = {
+    ".jsonl": readers.json_lines,
+    ".ndjson": readers.json_lines,
+    ".json": readers.json_list,
+    ".parquet": readers.parquet,
+    ".py": readers.text_file,
+    **dict.fromkeys(TEXT_SUFFIXES, readers.text_file),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a source stands: between two records.
+
+    Attributes:
+        turn: How often the source has been begun anew.
+        block: Index of the block in this turn.
+        cursor: Where the block begins.
+        within: Records of the block that were given out.
+        seen: Records of this turn that lie before the block.
+    """
+
+    turn: int = 0
+    block: int = 0
+    cursor: Cursor = BEGINNING
+    within: int = 0
+    seen: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One source, opened.
+
+    Attributes:
+        name: Its name in the stage file.
+        location: What the user named.
+        reader: Reads its raw records.
+        format: What they are.
+        fields: A format's field name -> the file's.
+        rationale: What becomes of rationales.
+        shuffle_seed: None: records come in the order of the files.
+        skip: Records left out at the beginning of every turn.
+        limit: Records used after those in every turn.
+    """
+
+    name: str
+    location: str
+    reader: Reader
+    format: Format
+    fields: dict[str, str]
+    rationale: Rationale
+    shuffle_seed: int | None
+    skip: int = 0
+    limit: int | None = None
+
+    def turn(self, place: Place) -> Iterator[tuple[Record, str, Place]]:
+        """Yield ``(record, where, place after it)`` from `place` to the end of its turn."""
+        stop = None if self.limit is None else self.skip + self.limit
+        while stop is None or place.seen < stop:
+            block = self._block(place, stop)
+            if not block:
+                return
+            order = list(range(len(block)))
+            if self.shuffle_seed is not None:
+                random.Random(f"{self.shuffle_seed}/{self.name}/{place.turn}/{place.block}").shuffle(order)
+            used = [index for index in order if place.seen + index >= self.skip]
+            following = Place(place.turn, place.block + 1, block[-1].after, 0, place.seen + len(block))
+            for number in range(place.within, len(used)):
+                raw = block[used[number]]
+                after = replace(place, within=number + 1) if number + 1 < len(used) else following
+                yield self.understood(raw), raw.where, after
+            place = following
+
+    def _block(self, place: Place, stop: int | None) -> list[Raw]:
+        most = BLOCK_RECORDS if stop is None else min(BLOCK_RECORDS, stop - place.seen)
+        block: list[Raw] = []
+        size = 0
+        for raw in self.reader.read(place.cursor):
+            block.append(raw)
+            size += _size(raw.value)
+            if len(block) >= most or size >= BLOCK_BYTES:
+                break
+        return block
+
+    def understood(self, raw: Raw) -> Record:
+        """Make a record of a raw one."""
+        return READ[self.format](Fields(raw.value, raw.where, self.fields, self.rationale))
+
+    def digest(self) -> str | None:
+        """Return the sha256 over the names and bytes of its files; None when it has no files here."""
+        if not self.reader.files:
+            return None
+        total = hashlib.sha256()
+        for path in self.reader.files:
+            with path.open("rb") as file:
+                total.update(f"{path.name}:{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+        return f"sha256:{total.hexdigest()}"
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_size, value.values()))
+    return sum(map(_size, value)) if isinstance(value, list) else 8
+
+
+def open_source(
+    name: str, spec: SourceSpec, *, stage: str, rationale: Rationale, seed: int | None, allow_test_split: bool = False
+) -> Source:
+    """Find a source's files and look at its first record.
+
+    Raises:
+        InputError: missing, empty, of a kind or format that the stage cannot learn from, or its first record is of
+            another schema.
+    """
+    reader = _reader(name, spec, allow_test_split=allow_test_split)
+    source = Source(
+        name=name,
+        location=spec.location,
+        reader=reader,
+        format=_format(name, spec, reader, stage),
+        fields=spec.fields,
+        rationale=rationale,
+        shuffle_seed=seed,
+        skip=spec.skip,
+        limit=spec.limit,
+    )
+    first = next(iter(reader.read(Cursor())), None)
+    if first is None:
+        raise InputError(f"data.sources.{name}: {spec.location} is empty; give a source with at least one record.")
+    source.understood(first)
+    return source
+
+
+def _reader(name: str, spec: SourceSpec, *, allow_test_split: bool) -> Reader:
+    if spec.task is not None:
+        if spec.split not in ("train", "test"):
+            raise InputError(f"data.sources.{name}.split: {spec.split!r}; {spec.task} has train and test.")
+        assert spec.split == "train" or allow_test_split, "evaluation data is refused before sources are opened"
+        readers.generator_of(spec.task)
+        return TaskReader(task=spec.task, split=spec.split)
+    if spec.hub is not None:
+        return HubReader(name=spec.hub, subset=spec.subset, split=spec.split, revision=spec.revision)
+    files = find_files(name, spec)
+    suffixes = {_suffix(path) for path in files}
+    if len(suffixes) > 1 and suffixes != set(TEXT_SUFFIXES):
+        raise InputError(
+            f"data.sources.{name}.path: {spec.path} holds files of several kinds ({', '.join(sorted(suffixes))}); "
+            "name one kind with a glob such as folder/**/*.jsonl."
+        )
+    return FileReader(files=files, read_file=READ_FILE[suffixes.pop()])
+
+
+def find_files(name: str, spec: SourceSpec) -> list[Path]:
+    """Return the files that a source's path names, sorted, looking in the working folder and the data folder.
+
+    Raises:
+        InputError: there are none that can be read.
+    """
+    assert spec.path is not None
+    typed = Path(spec.path).expanduser()
+    chosen = data_dir()
+    for place in [typed] if typed.is_absolute() or chosen is None else [typed, chosen / typed]:
+        found = _expanded(place, python=spec.format == "python")
+        if found:
+            return found
+    where = "" if chosen is None else f" nor in the data folder {chosen}"
+    raise InputError(
+        f"data.sources.{name}.path: {spec.path}: no file of a known kind there{where}; give JSONL, a JSON list, "
+        "Parquet, text or Python files, a folder of them, or a glob."
+    )
+
+
+def _expanded(place: Path, *, python: bool) -> list[Path]:
+    if place.is_file():
+        paths: Sequence[Path] = [place]
+    elif place.is_dir():
+        paths = sorted(place.rglob("*.py")) if python else sorted(p for p in place.rglob("*") if p.suffix != ".py")
+    else:
+        paths = sorted(map(Path, glob.glob(str(place), recursive=True)))  # noqa: PTH207 - absolute globs too
+    return [path for path in paths if _suffix(path) in READ_FILE and path.is_file()]
+
+
+def _suffix(path: Path) -> str:
+    return path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+
+
+def _format(name: str, spec: SourceSpec, reader: Reader, stage: str) -> Format:
+    allowed = STAGE_FORMATS[stage]
+    chosen = spec.format or _guessed(reader)
+    if chosen not in allowed:
+        given = f"{chosen!r} is not" if chosen else "give"
+        raise InputError(f"data.sources.{name}.format: {given} one that {stage} learns from: {', '.join(allowed)}.")
+    return chosen
+
+
+def _guessed(reader: Reader) -> Format | None:
+    if isinstance(reader, TaskReader):
+        return "problem"
+    suffix = _suffix(reader.files[0]) if reader.files else ""
+    return "python" if suffix == ".py" else "text" if suffix in TEXT_SUFFIXES else None
