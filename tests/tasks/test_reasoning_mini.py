@@ -14,6 +14,10 @@ from functools import partial
 from typing import Any
 
 import pytest
+from lm_eval import evaluator
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import LM
+from lm_eval.tasks import TaskManager
 
 from harness import mini
 from harness.code_tasks import run_tests
@@ -233,8 +237,6 @@ def test_the_oracle_program_of_a_case_passes_in_the_sandbox_and_the_corrupted_on
 
 
 def test_lm_eval_loads_the_group_and_every_variant() -> None:
-    from lm_eval.tasks import TaskManager
-
     manager = TaskManager(include_path=[str(SUITE.parent)], include_defaults=False)
     loaded = manager.load(["reasoning_mini"])
     assert set(loaded["tasks"]) == {f"mini_{domain}" for domain in DOMAINS}
@@ -248,6 +250,28 @@ def test_lm_eval_loads_the_group_and_every_variant() -> None:
         assert two.endswith(zero), name
         assert two != zero, name
         assert task.fewshot_context(docs[1], 2).startswith(two.removesuffix(zero)), name
+
+
+class KnowingLM(LM):  # type: ignore[misc]  # lm-eval has no types
+    """Finds the right continuation most likely, and writes the reference, except for every fourth item of a task."""
+
+    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
+        return [(0.0 if (r.idx == r.doc["answer"]) == (r.doc_id % 4 > 0) else -99.0, False) for r in requests]
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
+        return [r.doc["code"] if r.doc_id % 4 else r.doc["wrong"][0] for r in requests]
+
+    def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = True) -> list[float]:
+        raise AssertionError("no task of the suite asks for this")
+
+
+def test_lm_eval_scores_what_is_right_as_right_and_what_is_wrong_as_wrong() -> None:
+    manager = TaskManager(include_path=[str(SUITE.parent)], include_defaults=False)
+    tasks = manager.load([f"mini_{domain}" for domain in DOMAINS] + ["mini_logic_letter", "mini_science_cot"])["tasks"]
+    results = evaluator.evaluate(KnowingLM(), {"tasks": tasks}, limit=20, bootstrap_iters=0)["results"]
+    for name in tasks:
+        metric = "pass@1,program" if name == "mini_code_gen" else "acc,none"
+        assert results[name][metric] == 15 / 20, (name, results[name])
 
 
 def test_the_reasoning_of_a_cot_prompt_names_no_letter() -> None:
