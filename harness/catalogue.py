@@ -8,6 +8,7 @@ only looked at when a name is not found nearer.
 from __future__ import annotations
 
 import fnmatch
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -168,6 +169,35 @@ def _check_task_fields(path: Path, config: Mapping[str, Any]) -> None:
             raise TaskError(f"{path}: task {config['task']!r} lacks the field {needed}; add it.")
 
 
+def _check_local_data(entry: Entry) -> None:
+    """Read a task's own JSON lines before `datasets` does, whose reader names no line and can crash on a broken one."""
+    kwargs = entry.config.get("dataset_kwargs")
+    files = kwargs.get("data_files") if isinstance(kwargs, dict) else None
+    if entry.config.get("dataset_path") != "json" or not files:
+        return
+    groups = list(files.values()) if isinstance(files, dict) else [files]
+    for path in (Path(str(f)) for group in groups for f in (group if isinstance(group, list) else [group])):
+        if path.suffix == ".jsonl" and not any(c in str(path) for c in "*?:"):
+            _check_lines(path, entry)
+
+
+def _check_lines(path: Path, entry: Entry) -> None:
+    number = 0
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file):
+                if not isinstance(json.loads(line), dict):
+                    raise TaskError(f"{path}, line {number + 1}: not a JSON object; {entry.path} needs one a line.")
+    except (ValueError, RecursionError) as error:
+        raise TaskError(
+            f"{path}, line {number + 1}: not JSON ({error}); correct the file that {entry.path} names."
+        ) from None
+    except OSError as error:
+        raise TaskError(f"{path}: cannot be read ({error.strerror}); {entry.path} names it as data.") from None
+    if path.stat().st_size == 0:
+        raise TaskError(f"{path}: empty; {entry.path} names it as data.")
+
+
 class Catalogue:
     """Every task that can be named: `--include_path` first, then the project's own, then lm-eval's.
 
@@ -237,6 +267,12 @@ class Catalogue:
             return Path(name).suffix == ".yaml"
         return all(self._is_near(member) for member in entry.members)
 
+    def _tasks_below(self, name: str) -> list[Entry]:
+        entry = self.entries.get(name)
+        if entry is None:
+            return []
+        return [entry] if entry.kind == "task" else [e for m in entry.members for e in self._tasks_below(m)]
+
     def _full_manager(self, metadata: dict[str, Any] | None = None) -> TaskManager:
         if self._manager is None or metadata:
             self._manager = self._make_manager(defaults=True, metadata=metadata)
@@ -248,6 +284,8 @@ class Catalogue:
         return TaskManager(include_path=[str(f) for f in self._folders], include_defaults=defaults, metadata=metadata)
 
     def _build(self, manager: TaskManager, name: str) -> dict[str, Any]:
+        for entry in self._tasks_below(name):
+            _check_local_data(entry)
         try:
             loaded: dict[str, Any] = manager.load([name])
         except TaskError:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import CheckpointError
-from harness.safetensors_header import check_safetensors
 
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
 SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
@@ -162,6 +161,25 @@ def weight_files(folder: Path, *, allow_pickle: bool) -> tuple[Path, ...]:
         )
     _refuse_pickle(found, allow_pickle=allow_pickle)
     return (pickle,) if found == pickle else _shards(pickle_index)
+
+
+def check_safetensors(path: Path) -> None:
+    """Check that the header is sound and that the file is as long as the header says, without reading the weights.
+
+    Raises:
+        CheckpointError: naming the file and what is wrong with it.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            names = list(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path}: damaged or cut off ({_first_line(error)}); copy or download the file again."
+        ) from None
+    if not names:
+        raise CheckpointError(f"{path}: holds no tensors; save the checkpoint again.")
 
 
 def _refuse_pickle(path: Path, *, allow_pickle: bool) -> None:

@@ -81,7 +81,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "no weights"),
     "truncated weights": (lambda f: _cut(f / "model.safetensors"), "damaged or cut off"),
     "weights of 3 bytes": (lambda f: (f / "model.safetensors").write_bytes(b"abc"), "damaged or cut off"),
-    "a header that is not JSON": (_bad_header, "not a safetensors header"),
+    "a header that is not JSON": (_bad_header, "damaged or cut off"),
     "no config": (lambda f: (f / "config.json").unlink(), "no such file"),
     "a config that is not JSON": (lambda f: (f / "config.json").write_text("{"), "not readable as JSON"),
     "a config that is a list": (lambda f: (f / "config.json").write_text("[]"), "must be a JSON object"),
