@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import harness
-from harness import runs
+from harness import lineage, runs
 from harness.catalogue import Catalogue, LoadedTasks
 from harness.chat import TokenizerChatTemplate
 from harness.checkpoints import Checkpoint, expand, resolve
@@ -259,7 +259,21 @@ def _about(checkpoint: Checkpoint, digest: str) -> dict[str, Any]:
     about = {"source": checkpoint.source, "kind": checkpoint.kind, "digest": digest, "revision": checkpoint.revision}
     if checkpoint.adapter is not None:
         about["base"] = str(checkpoint.weights)
+    if lineage.manifest_of(checkpoint) is not None:
+        lineage.verify(checkpoint)
+        about["lineage"] = [_link(link) for link in lineage.chain(checkpoint.source)]
     return about
+
+
+def _link(link: lineage.Link) -> dict[str, Any]:
+    manifest = link.manifest.model_dump(mode="json") if link.manifest else None
+    return {
+        "name": link.name,
+        "location": link.location,
+        "digest": link.digest,
+        "status": link.status,
+        "manifest": manifest,
+    }
 
 
 def _chat_template(candidate: Candidate, spec: EvaluationSpec) -> TokenizerChatTemplate | None:
