@@ -1,0 +1,12 @@
+"""Evaluation records, found and loaded for whoever compares: ours and those that plain lm-eval wrote, alike.
+
+`load` finds the runs below some folders and reads one value an item; `frames` turns them into pandas tables; `samples`
+reads prompts and answers of single items. Nothing here computes a statistic or writes a file.
+"""
+
+from harness.records.frames import items_frame, results_frame
+from harness.records.items import Items
+from harness.records.loading import Records, index, load, read
+from harness.records.results_file import ModelRecords, TaskRun
+
+__all__ = ["Items", "ModelRecords", "Records", "TaskRun", "index", "items_frame", "load", "read", "results_frame"]

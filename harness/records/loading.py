@@ -1,0 +1,183 @@
+"""Run folders -> models with their latest run of each task.
+
+A run is a ``results_<time>.json`` and the samples files beside it, in lm-eval's layout; `results_file` reads one.
+Models are told apart by name and weights, so that one model's runs in several folders are one model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from harness.errors import RecordError
+from harness.records.items import Items, read_items
+from harness.records.results_file import RESULTS, ModelRecords, TaskRun, read_results
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Records:
+    """What was found.
+
+    Attributes:
+        models: In order of name.
+        skipped: One line for each file that was left out as broken.
+    """
+
+    models: tuple[ModelRecords, ...]
+    skipped: tuple[str, ...]
+
+
+def load(
+    paths: Sequence[Path], *, tasks: Sequence[str] = (), every: bool = False, skip_broken: bool = False
+) -> Records:
+    """Load the runs below `paths`, items and all: `index`, then `read`."""
+    return read(index(paths, tasks=tasks, every=every, skip_broken=skip_broken), skip_broken=skip_broken)
+
+
+def index(
+    paths: Sequence[Path], *, tasks: Sequence[str] = (), every: bool = False, skip_broken: bool = False
+) -> Records:
+    """Find the runs below `paths` without their items: of each model and task the latest.
+
+    Args:
+        paths: Folders, searched at any depth, or results files.
+        tasks: Names to take; all when empty.
+        every: Take older runs too, each run as a model of its own.
+        skip_broken: Leave damaged results files out, and say so, instead of raising.
+
+    Raises:
+        RecordError: nothing found (says where it looked), an unknown task, or a file that is truncated or damaged.
+    """
+    skipped: list[str] = []
+    chosen: dict[tuple[str, ...], ModelRecords] = {}
+    seen: set[str] = set()
+    for file in sorted(set(_results_files(paths))):
+        try:
+            model = read_results(file)
+        except RecordError as error:
+            if not skip_broken:
+                raise
+            skipped.append(_reason(error))
+            continue
+        seen |= model.tasks.keys() | model.unscored.keys()
+        wanted = {name: run for name, run in model.tasks.items() if not tasks or name in tasks}
+        if wanted:
+            time = next(iter(wanted.values())).time
+            name = f"{model.name} @{time[:19]}" if every else model.name
+            key = (*model.identity, time) if every else model.identity
+            chosen[key] = _merged(chosen.get(key), replace(model, name=name, tasks=wanted))
+    if seen and (unknown := [name for name in tasks if name not in seen]):
+        raise RecordError(f"--tasks {','.join(unknown)}: no run has it; there are {', '.join(sorted(seen))}.")
+    if not chosen:
+        raise _nothing(paths, skipped)
+    models = sorted(_labelled(list(chosen.values())), key=lambda model: model.name)
+    return Records(models=tuple(models), skipped=tuple(skipped))
+
+
+def read(records: Records, *, skip_broken: bool = False) -> Records:
+    """Read the items of every model in `records`.
+
+    Raises:
+        RecordError: a samples file that is missing, truncated or damaged; with `skip_broken`, when nothing is left.
+    """
+    labels: dict[str, dict[bytes, str]] = {}
+    first: dict[str, Items] = {}
+    skipped, models = list(records.skipped), []
+    for model in records.models:
+        runs = {}
+        for name, run in model.tasks.items():
+            try:
+                runs[name] = _with_items(run, labels.setdefault(name, {}), first)
+            except RecordError as error:
+                if not skip_broken:
+                    raise
+                skipped.append(_reason(error))
+        if runs:
+            models.append(replace(model, tasks=runs))
+    if not models:
+        raise _nothing([folder for model in records.models for folder in model.folders], skipped)
+    return Records(models=tuple(models), skipped=tuple(skipped))
+
+
+def _reason(error: RecordError) -> str:
+    return str(error).partition("; the file")[0].partition("; restore")[0]
+
+
+def _nothing(paths: Sequence[Path], skipped: Sequence[str]) -> RecordError:
+    left_out = f" Left out as broken: {'; '.join(skipped)}." if skipped else ""
+    return RecordError(
+        f"{', '.join(map(str, paths))}: no runs found; looked for results_<time>.json at any depth.{left_out} Give "
+        "folders that `harness eval` or `lm_eval --log_samples --output_path` wrote."
+    )
+
+
+def _results_files(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_file() and RESULTS.fullmatch(path.name):
+            yield path
+        elif path.is_dir():
+            for file in path.rglob("*.json"):
+                hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
+                if not hidden and RESULTS.fullmatch(file.name):
+                    yield file
+        else:
+            raise RecordError(f"{path}: no such run folder or results file; give a folder that holds runs.")
+
+
+def _merged(known: ModelRecords | None, more: ModelRecords) -> ModelRecords:
+    """Add the tasks of another run of the same model, the later run of each."""
+    if known is None:
+        return more
+    tasks = dict(known.tasks)
+    for name, run in more.tasks.items():
+        if name not in tasks or tasks[name].time < run.time:
+            tasks[name] = run
+    unscored = {name: failed for name, failed in {**known.unscored, **more.unscored}.items() if name not in tasks}
+    folders = tuple(dict.fromkeys(run.results.parent for run in tasks.values()))
+    return replace(known, tasks=dict(sorted(tasks.items())), folders=folders, unscored=unscored)
+
+
+def _with_items(run: TaskRun, labels: dict[bytes, str], first: dict[str, Items]) -> TaskRun:
+    items = read_items(run.samples, rows=run.rows, cluster=run.cluster, labels=labels)
+    known = first.setdefault(run.task, items)
+    chance = items.guess if run.guessing and math.isfinite(items.guess) else run.chance
+    return replace(run, items=_shared(items, known), chance=chance)
+
+
+def _shared(items: Items, first: Items) -> Items:
+    """Keep one copy of digests that all models share: they are most of the memory."""
+    same = {
+        name: getattr(first, name)
+        for name in ("doc_hash", "prompt_hash", "target_hash")
+        if getattr(first, name).tobytes() == getattr(items, name).tobytes()
+    }
+    return replace(items, **same)
+
+
+def _labelled(models: Sequence[ModelRecords]) -> list[ModelRecords]:
+    """Give each model a short name of its own: the last part of a path, more where two would share it."""
+    names = [_last_part(model.name) for model in models]
+    counts = Counter(names)
+    names = [name if counts[name] == 1 else model.name for name, model in zip(names, models, strict=True)]
+    counts = Counter(names)
+    names = [
+        name if counts[name] == 1 else f"{name} ({_told_apart(model)})"
+        for name, model in zip(names, models, strict=True)
+    ]
+    counts, seen, done = Counter(names), Counter[str](), []
+    for name, model in zip(names, models, strict=True):
+        seen[name] += 1
+        done.append(replace(model, name=name if counts[name] == 1 else f"{name} #{seen[name]}"))
+    return done
+
+
+def _last_part(name: str) -> str:
+    return PurePosixPath(name).name if name.startswith(("/", "./", "../", "~")) else name
+
+
+def _told_apart(model: ModelRecords) -> str:
+    digest = model.digest.partition(":")[2] or model.digest
+    return digest[:8] or model.folders[0].name

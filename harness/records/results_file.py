@@ -1,0 +1,236 @@
+"""One ``results_<time>.json``: the model and what was recorded of each task.
+
+Ours has a ``run_<time>.json`` beside it with what lm-eval does not write; both kinds become the same records.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import RecordError
+from harness.records.items import NO_ITEMS, Items, broken
+from harness.runs import TIME, RunRecord, read_record
+
+OTHER = "other"  # domain of a task that names none
+RESULTS = re.compile(rf"(?!run_|samples_).+_({TIME})\.json")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TaskRun:
+    """One task of one run of one model.
+
+    Attributes:
+        task: Name.
+        time: Start of the run as in its file names; sorts by age.
+        domain: Reasoning domain, or ``other``.
+        chance: Value that guessing reaches, 0 to 1.
+        metric: Headline metric, as ``name,filter``.
+        higher_is_better: Of the headline metric.
+        value: Headline value as recorded; None when nothing could be scored.
+        metrics: Every recorded metric, by ``name,filter``.
+        stderrs: Their recorded standard errors; None where there is none.
+        cluster: Field of a document that names its cluster; empty for none.
+        items_asked: Items asked about.
+        failed: Requests without an answer.
+        failures: These by reason.
+        version: Of the task.
+        num_fewshot: Examples in the prompt.
+        prompting: What else decides the prompt: chat template, system instruction.
+        engine: What answered.
+        dtype: What it computed in; empty when not recorded.
+        results: The results file.
+        samples: The samples file.
+        rows: Items under each filter; None when not recorded.
+        guessing: Whether `chance` is to be taken from the number of choices when the items are read.
+        items: Rows of the samples file; none before they are read.
+    """
+
+    task: str
+    time: str
+    domain: str
+    chance: float
+    metric: str
+    higher_is_better: bool
+    value: float | None
+    metrics: Mapping[str, float]
+    stderrs: Mapping[str, float | None]
+    cluster: str
+    items_asked: int
+    failed: int
+    failures: Mapping[str, int]
+    version: str
+    num_fewshot: int
+    prompting: str
+    engine: str
+    dtype: str
+    results: Path
+    samples: Path
+    rows: int | None
+    guessing: bool
+    items: Items = NO_ITEMS
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ModelRecords:
+    """A model and its runs.
+
+    Attributes:
+        name: In tables; unique among those loaded together.
+        recorded_name: As recorded.
+        source: Path or hub id of the checkpoint, as recorded.
+        digest: Of its weights; empty when not recorded.
+        identity: What tells it from other models: name, weights, and what lm-eval loaded on top of them.
+        folders: Where its results lie.
+        tasks: By name.
+        unscored: Tasks of which no item could be scored, and the number of their failed requests.
+    """
+
+    name: str
+    recorded_name: str
+    source: str
+    digest: str
+    identity: tuple[str, ...]
+    folders: tuple[Path, ...]
+    tasks: Mapping[str, TaskRun]
+    unscored: Mapping[str, int]
+
+    @property
+    def failed(self) -> int:
+        """Requests without an answer, over its tasks."""
+        return sum(run.failed for run in self.tasks.values()) + sum(self.unscored.values())
+
+
+def read_results(file: Path) -> ModelRecords:
+    """Read a results file; items are read later.
+
+    Raises:
+        RecordError: when it, or the ``run_<time>.json`` beside it, cannot be read, is truncated or damaged.
+    """
+    match = RESULTS.fullmatch(file.name)
+    assert match is not None
+    try:
+        written = json.loads(file.read_bytes())
+    except OSError as error:
+        raise RecordError(f"{file}: cannot be read ({error.strerror}); restore it, or give --skip_broken.") from None
+    except ValueError as error:
+        raise broken(file, f"not JSON ({error})") from None
+    if not isinstance(written, dict) or not {"results", "configs", "config"} <= written.keys():
+        raise broken(file, "it lacks results, configs or config")
+    ours = file.with_name(f"run_{match.group(1)}.json")
+    return _Reader(file, match.group(1), written, read_record(ours) if ours.exists() else None).model()
+
+
+class _Reader:
+    """What a results file says of its model and tasks."""
+
+    def __init__(self, file: Path, time: str, written: Mapping[str, Any], record: RunRecord | None) -> None:
+        self._file, self._time, self._written, self._record = file, time, written, record
+        arguments = written["config"].get("model_args")
+        self._arguments = arguments if isinstance(arguments, dict) else _parsed(arguments)
+
+    def model(self) -> ModelRecords:
+        names = [name for name in self._written["configs"] if name in self._written["results"]]
+        ours = self._record.tasks if self._record else {}
+        name, source, digest = self._who()
+        return ModelRecords(
+            name=name,
+            recorded_name=name,
+            source=source,
+            digest=digest,
+            identity=(name, digest, *self._loaded_on_top()),
+            folders=(self._file.parent,),
+            tasks={task: self._task(task) for task in sorted(names)},
+            unscored={task: record.failed for task, record in ours.items() if task not in names},
+        )
+
+    def _who(self) -> tuple[str, str, str]:
+        """Name, source and digest."""
+        if self._record is not None:
+            model = self._record.model
+            return str(model["name"]), str(model.get("source", "")), str(model.get("digest", ""))
+        source = str(self._arguments.get("pretrained", ""))
+        name = str(self._written.get("model_name") or source or self._file.parent.name)
+        return name, source or name, str(self._written["config"].get("model_sha") or "")
+
+    def _loaded_on_top(self) -> list[str]:
+        """What lm-eval's name and digest of a model leave out."""
+        keys = ("peft", "delta", "revision", "subfolder", "gguf_file")
+        told = [] if self._record else [key for key in keys if self._arguments.get(key) not in (None, "main", "")]
+        return [f"{key}={self._arguments[key]}" for key in told]
+
+    def _engine(self) -> tuple[str, str]:
+        """What answered, and in which dtype."""
+        if self._record is not None:
+            answerer, engine = self._record.answerer, self._record.engine or {}
+            return str(answerer.get("engine", "")), str(answerer.get("dtype") or engine.get("dtype") or "")
+        config = self._written["config"]
+        return f"lm-eval:{config.get('model', '')}", str(config.get("model_dtype") or "").removeprefix("torch.")
+
+    def _task(self, name: str) -> TaskRun:
+        config, results = self._written["configs"][name], self._written["results"][name]
+        metadata = config.get("metadata") if isinstance(config.get("metadata"), dict) else {}
+        ours = self._record.tasks.get(name) if self._record else None
+        metrics = {key: value for key, value in results.items() if _is_metric(key) and _finite(value) is not None}
+        metric = ours.metric if ours else _headline(list(metrics), metadata.get("metric"))
+        rows = results.get("sample_len") or self._of("n-samples", name, {}).get("effective")
+        engine, dtype = self._engine()
+        return TaskRun(
+            task=name,
+            time=self._time,
+            domain=str(metadata.get("domain") or OTHER),
+            chance=ours.chance if ours else float(metadata.get("chance", 0.0)),
+            metric=metric,
+            higher_is_better=self._of("higher_is_better", name, {}).get(metric.split(",")[0]) is not False,
+            value=metrics.get(metric),
+            metrics=metrics,
+            stderrs={key: _finite(results.get(key.replace(",", "_stderr,", 1))) for key in metrics},
+            cluster=str(metadata.get("cluster") or ""),
+            items_asked=ours.items if ours else int(rows or 0),
+            failed=ours.failed if ours else 0,
+            failures=dict(ours.failures) if ours else {},
+            version=str(self._of("versions", name, None)),
+            num_fewshot=int(self._of("n-shot", name, 0) or 0),
+            prompting=self._prompting(),
+            engine=engine,
+            dtype=dtype,
+            results=self._file,
+            samples=self._file.with_name(f"samples_{name}_{self._time}.jsonl"),
+            rows=rows,
+            guessing="chance" not in metadata and ours is None and config.get("output_type") == "multiple_choice",
+        )
+
+    def _of(self, part: str, task: str, default: Any) -> Any:
+        return self._written.get(part, {}).get(task, default)
+
+    def _prompting(self) -> str:
+        parts = {
+            "chat template": self._written.get("chat_template_sha"),
+            "system instruction": self._written.get("system_instruction_sha"),
+        }
+        return ", ".join(f"{key} {str(value)[:8]}" for key, value in parts.items() if value) or "plain"
+
+
+def _parsed(text: object) -> dict[str, str]:
+    """lm-eval's ``key=value,key=value`` as a dict."""
+    pairs = (part.partition("=") for part in str(text or "").split(","))
+    return {key.strip(): value for key, equals, value in pairs if equals}
+
+
+def _is_metric(key: str) -> bool:
+    return "," in key and "_stderr," not in key
+
+
+def _headline(metrics: Sequence[str], chosen: object) -> str:
+    named = [key for key in metrics if key.split(",")[0] == chosen]
+    return next(iter(named or metrics), "")
+
+
+def _finite(value: object) -> float | None:
+    """lm-eval writes "N/A" where there is no number."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

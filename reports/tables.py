@@ -1,0 +1,207 @@
+"""Tables as a reader wants them: Markdown, CSV, JSON or LaTeX, all from one model of raw values.
+
+A cell holds the raw value; a column says how it is written. CSV and JSON get raw values, the others text. The same
+document gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import csv as csv_module
+import io
+import json as json_module
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal["text", "count", "value", "difference", "interval", "p", "ranks"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column.
+
+    Attributes:
+        key: Of the cells, in JSON and CSV.
+        heading: In tables for people.
+        kind: How a cell is written. ``interval`` and ``ranks`` cells are pairs.
+        meaning: One sentence; shown where a reader asks.
+    """
+
+    key: str
+    heading: str
+    kind: Kind = "value"
+    meaning: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row.
+
+    Attributes:
+        cells: By column key; a missing or None cell is unknown.
+        tone: ``strong`` is the answer, ``muted`` what is not significant, ``warning`` what failed.
+    """
+
+    cells: Mapping[str, Any]
+    tone: Literal["", "strong", "muted", "warning"] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A titled table.
+
+    Attributes:
+        key: In JSON.
+        title: What it answers.
+        columns: In order.
+        rows: In order.
+    """
+
+    key: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """What a command says: the first table is the answer, the others support it.
+
+    Attributes:
+        title: Of the whole.
+        command: What made it.
+        tables: At least one.
+        notes: What a reader must know, most important first.
+    """
+
+    title: str
+    command: str
+    tables: tuple[Table, ...]
+    notes: tuple[str, ...]
+
+
+def text(value: Any, kind: Kind) -> str:
+    """Write one cell for people."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    if kind == "interval":
+        return f"{_signless(value[0])} to {_signless(value[1])}"
+    if kind == "ranks":
+        return f"{value[0]}" if value[0] == value[1] else f"{value[0]}-{value[1]}"
+    if kind == "p":
+        return "<0.001" if value < 0.001 else f"{value:.3f}"
+    if kind == "count":
+        return f"{value:,}"
+    if kind in ("value", "difference"):
+        return _signless(value) if kind == "value" else f"{value:+.3f}"
+    return str(value)
+
+
+def _signless(value: float) -> str:
+    """A minus that is only rounding is none."""
+    written = f"{value:.3f}"
+    return written.removeprefix("-") if float(written) == 0.0 else written
+
+
+def markdown(document: Document) -> str:
+    """Return the document as GitHub's Markdown."""
+    parts = [f"# {document.title}"]
+    for table in document.tables:
+        parts.append(f"**{table.title}**")
+        parts.append(_markdown_table(table))
+    if document.notes:
+        parts.append("\n".join(f"- {note}" for note in document.notes))
+    parts.append(f"```\n{document.command}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_table(table: Table) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+    lines = [line([column.heading for column in table.columns])]
+    lines.append("|" + "|".join("---" if column.kind == "text" else "---:" for column in table.columns) + "|")
+    for row in table.rows:
+        cells = [text(row.cells.get(column.key), column.kind) for column in table.columns]
+        lines.append(line([f"**{cell}**" for cell in cells] if row.tone == "strong" else cells))
+    return "\n".join(lines)
+
+
+def csv(document: Document) -> str:
+    """Return the first table as CSV of raw values; a pair becomes two columns, ``_low`` and ``_high``."""
+    table = document.tables[0]
+    out = io.StringIO()
+    writer = csv_module.writer(out, lineterminator="\n")
+    pairs = ("interval", "ranks")
+    writer.writerow(
+        [name for c in table.columns for name in ((f"{c.key}_low", f"{c.key}_high") if c.kind in pairs else (c.key,))]
+    )
+    for row in table.rows:
+        cells: list[Any] = []
+        for column in table.columns:
+            value = row.cells.get(column.key)
+            cells += list(value or ("", "")) if column.kind in pairs else ["" if value is None else value]
+        writer.writerow(cells)
+    return out.getvalue()
+
+
+def json(document: Document) -> str:
+    """Return all tables as JSON: a list of objects each, raw values, null for what is unknown."""
+    written = {
+        "title": document.title,
+        "command": document.command,
+        "tables": {t.key: [{c.key: _plain(row.cells.get(c.key)) for c in t.columns} for row in t.rows]
+                   for t in document.tables},
+        "columns": {t.key: {c.key: c.meaning or c.heading for c in t.columns} for t in document.tables},
+        "notes": list(document.notes),
+    }  # fmt: skip
+    return json_module.dumps(written, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"$<$", ">": r"$>$",
+}  # fmt: skip
+
+
+def latex(document: Document) -> str:
+    """Return the tables as LaTeX (package booktabs), notes below each as the caption."""
+    return "\n".join(_latex_table(table, document.notes) for table in document.tables)
+
+
+def _latex_table(table: Table, notes: Sequence[str]) -> str:
+    alignment = "".join("l" if column.kind == "text" else "r" for column in table.columns)
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\begin{{tabular}}{{{alignment}}}",
+        r"\toprule",
+        " & ".join(_escaped(column.heading) for column in table.columns) + r" \\",
+        r"\midrule",
+    ]
+    for row in table.rows:
+        cells = [_latex_cell(row.cells.get(column.key), column.kind) for column in table.columns]
+        cells = [rf"\textbf{{{cell}}}" for cell in cells] if row.tone == "strong" else cells
+        lines.append(" & ".join(cells) + r" \\")
+    caption = " ".join([f"{table.title}.", *notes])
+    return "\n".join(
+        [*lines, r"\bottomrule", r"\end{tabular}", rf"\caption{{{_escaped(caption)}}}", r"\end{table}", ""]
+    )
+
+
+def _latex_cell(value: Any, kind: Kind) -> str:
+    written = _escaped(text(value, kind))
+    if kind == "text":
+        return written
+    return written.replace("-", "$-$") if kind in ("difference", "value", "interval") else written.replace("-", "--")
+
+
+def _escaped(words: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in words)
