@@ -256,7 +256,8 @@ def _script(name: str, engine: EngineSpec) -> Candidate:
 
 
 def _about(checkpoint: Checkpoint, digest: str) -> dict[str, Any]:
-    about = {"source": checkpoint.source, "kind": checkpoint.kind, "digest": digest, "revision": checkpoint.revision}
+    about: dict[str, Any] = {"source": checkpoint.source, "kind": checkpoint.kind, "digest": digest}
+    about["revision"] = checkpoint.revision
     if checkpoint.adapter is not None:
         about["base"] = str(checkpoint.weights)
     if lineage.manifest_of(checkpoint) is not None:
