@@ -57,6 +57,7 @@ def parents() -> dict[str, Path]:
                 offered = name in names.split(",") if names else name in _words(folder / "cgroup.subtree_control")
                 if offered and _may_create(folder):
                     found[name] = folder
+                    _remove_stale(folder)
     return found
 
 
@@ -64,6 +65,14 @@ def _words(file: Path) -> list[str]:
     with contextlib.suppress(OSError):
         return file.read_text().split()
     return []
+
+
+def _remove_stale(parent: Path) -> None:
+    """Remove what a killed harness could not."""
+    for folder in parent.glob("harness-sandbox-*"):
+        if not Path(f"/proc/{folder.name.split('-')[2]}").exists():
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def _may_create(folder: Path) -> bool:

@@ -6,6 +6,7 @@ One thread looks after all workers; each has at most one program in hand.
 from __future__ import annotations
 
 import atexit
+import functools
 import json
 import logging
 import os
@@ -14,6 +15,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -93,6 +95,12 @@ class Worker:
         return errors.decode(errors="replace").strip()
 
 
+@functools.cache
+def _starter(pid: int) -> ThreadPoolExecutor:  # noqa: ARG001 - a forked process needs a thread of its own
+    """The one thread that starts workers: bubblewrap ends with the thread that started it, so it must stay."""
+    return ThreadPoolExecutor(1, thread_name_prefix="sandbox-starter")
+
+
 class Pool:
     """Workers of one backend under one set of limits, kept warm from batch to batch."""
 
@@ -128,14 +136,17 @@ class Pool:
         while self.workers:
             self.workers.pop().close()
 
+    def _start(self) -> Worker:
+        return _starter(os.getpid()).submit(Worker, self.backend, self.limits).result()
+
     def _recruit(self, count: int, selector: selectors.BaseSelector) -> None:
         for worker in [worker for worker in self.workers if worker.enclosure.process.poll() is not None]:
-            self.workers.remove(worker)  # it ended between batches, as when the thread that started it did
+            self.workers.remove(worker)  # it ended between batches
             worker.close()
         while len(self.workers) > count:
             self.workers.pop().close()
         while len(self.workers) < count:
-            self.workers.append(Worker(self.backend, self.limits))
+            self.workers.append(self._start())
         for worker in self.workers:
             selector.register(worker, selectors.EVENT_READ, worker)
 
@@ -188,7 +199,7 @@ class Pool:
         if worker.index is not None:
             spent = time.monotonic() - worker.began
             verdicts[worker.index] = Verdict("killed", why, 0.0, spent)
-        fresh = Worker(self.backend, self.limits)
+        fresh = self._start()
         self.workers[self.workers.index(worker)] = fresh
         selector.register(fresh, selectors.EVENT_READ, fresh)
         return fresh

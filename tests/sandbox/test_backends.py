@@ -100,7 +100,9 @@ def test_no_sandbox_outlives_a_killed_harness(bubblewrap: str) -> None:
     )
     victim = subprocess.Popen([sys.executable, "-c", FRESH + code], stdout=subprocess.PIPE, text=True)
     children: set[int] = set()
-    while len(children) < 2 + 2 * 2:  # each worker: bubblewrap, examiner, keeper (and the program)
+    deadline = time.monotonic() + 20
+    while len(children) < 2 * 4:  # each worker: bubblewrap, examiner, keeper, program
+        assert time.monotonic() < deadline, "the sandboxes have not started"
         time.sleep(0.05)
         children = descendants(victim.pid)
     victim.send_signal(signal.SIGKILL)
@@ -113,9 +115,10 @@ def test_no_sandbox_outlives_a_killed_harness(bubblewrap: str) -> None:
 
 def descendants(pid: int) -> set[int]:
     try:
-        children = {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+        lists = [(task / "children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
     except OSError:
         return set()
+    children = {int(word) for words in lists for word in words.split()}
     return children.union(*(descendants(child) for child in children))
 
 

@@ -73,7 +73,7 @@ def test_two_threads_may_run_batches_at_once() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    work()  # the workers of a thread that ended are gone with it
+    work()  # the workers that those threads left idle are as good as new
     assert [{verdict.status for verdict in verdicts} for verdicts in results] == [{"passed"}] * 3
 
 
