@@ -1,0 +1,38 @@
+"""The `hf` engine on a real model and real request sets, held against lm-eval."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.scorers.base import Request
+from tests.scorers.test_packed import assert_same_scores, loglikelihood, open_packed
+
+# A passage and a question with each answer spelled out; five shared examples and the answers' letters.
+REQUEST_SETS = ("oe_eval/sciq/rc_0shot", "oe_eval/openbookqa/test_mc_5shot")
+
+
+def real_requests(data_dir: Path, count: int) -> list[Request]:
+    """The first requests of each set, half and half."""
+    requests = []
+    for name in REQUEST_SETS:
+        with gzip.open(data_dir / name / "requests.jsonl.gz", "rt", encoding="utf-8") as lines:
+            for line in itertools.islice(lines, count // len(REQUEST_SETS)):
+                asked = json.loads(line)["request"]
+                requests.append(loglikelihood(asked["context"], asked["continuation"]))
+    return requests
+
+
+def test_200_real_requests_score_as_in_lm_eval(smollm2: Path, data_dir: Path) -> None:
+    scorer = open_packed(smollm2)
+    assert scorer.description["packed_up_to"] == scorer.description["max_length"]
+    assert_same_scores(smollm2, scorer, real_requests(data_dir, 200), batch_size=8)
+
+
+@pytest.mark.slow
+def test_1000_real_requests_score_as_in_lm_eval(smollm2: Path, data_dir: Path) -> None:
+    assert_same_scores(smollm2, open_packed(smollm2), real_requests(data_dir, 1000), batch_size=8)

