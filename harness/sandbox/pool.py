@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 # The server ends a program at its limit; one that does not answer this much later is ended from outside.
 GRACE_SECONDS = 0.5
 START_SECONDS = 60.0
+SLICE_SECONDS = 0.1
 
 
 def frame(message: object) -> bytes:
@@ -43,11 +44,12 @@ class Worker:
         self.enclosure = backends.BACKENDS[backend](limits)
         self.limits = limits
         processes = limits.processes + backends.OWN_PROCESSES if self.enclosure.pass_processes else 0
-        self.header = asdict(limits) | {"processes": processes}
         self.received = bytearray()
         self.index: int | None = None
         self.ready = False
         self.began = time.monotonic()
+        self.waited_seconds = 0.0
+        self._write(asdict(limits) | {"processes": processes})
 
     def fileno(self) -> int:
         """The descriptor that its messages come from."""
@@ -56,8 +58,11 @@ class Worker:
 
     def give(self, index: int, program: Program) -> None:
         """Hand over one program."""
-        self.index, self.began = index, time.monotonic()
-        data = memoryview(frame([self.header, asdict(program)]))
+        self.index, self.began, self.waited_seconds = index, time.monotonic(), 0.0
+        self._write(asdict(program))
+
+    def _write(self, message: object) -> None:
+        data = memoryview(frame(message))
         assert self.enclosure.process.stdin is not None
         descriptor = self.enclosure.process.stdin.fileno()
         try:
@@ -67,9 +72,15 @@ class Worker:
             pass  # its end shows when it is read
 
     @property
-    def deadline(self) -> float:
-        """When it must have answered, on the monotonic clock."""
-        return self.began + (self.limits.wall_seconds + GRACE_SECONDS if self.ready else START_SECONDS)
+    def busy(self) -> bool:
+        """Whether an answer is awaited."""
+        return self.index is not None or not self.ready
+
+    @property
+    def late(self) -> bool:
+        """Whether it should have answered by now."""
+        allowed = self.limits.wall_seconds + GRACE_SECONDS if self.ready else START_SECONDS
+        return self.busy and self.waited_seconds > allowed
 
     def messages(self) -> list[Any] | None:
         """Complete messages that have come; None when it has ended."""
@@ -158,10 +169,14 @@ class Pool:
 
     def _turn(self, selector: selectors.BaseSelector, verdicts: dict[int, Verdict]) -> list[Worker]:
         """Wait for messages, ends and deadlines once; returns the workers that may have become free."""
-        busy = [worker for worker in self.workers if worker.index is not None or not worker.ready]
-        timeout = max(0.0, min(worker.deadline for worker in busy) - time.monotonic())
+        began = time.monotonic()
+        events = selector.select(SLICE_SECONDS)
+        # A machine that was suspended meanwhile has cost its programs no more than one slice.
+        elapsed = min(time.monotonic() - began, SLICE_SECONDS)
+        for each in self.workers:
+            each.waited_seconds += elapsed
         free = []
-        for key, _ in selector.select(timeout):
+        for key, _ in events:
             worker: Worker = key.data
             messages = worker.messages()
             if messages is None:
@@ -169,11 +184,9 @@ class Pool:
                 continue
             usable = [self._receive(worker, message, verdicts) for message in messages]
             free.append(worker if all(usable) else self._replace(worker, selector, verdicts, "retired"))
-        now = time.monotonic()
-        busy = [worker for worker in self.workers if worker.index is not None or not worker.ready]
-        late = [worker for worker in busy if worker.deadline <= now]
+        late = [each for each in self.workers if each.late]
         why = "the sandbox did not answer in time"
-        return free + [self._replace(worker, selector, verdicts, why) for worker in late]
+        return free + [self._replace(each, selector, verdicts, why) for each in late]
 
     def _receive(self, worker: Worker, message: Any, verdicts: dict[int, Verdict]) -> bool:
         """Take one message; returns whether the worker may go on."""

@@ -77,37 +77,51 @@ def ended(status: int, where: str) -> tuple[str, str]:
     return "error", f"the program died of {name} {where}"
 
 
-def examine(control: socket.socket, limits: dict[str, Any], program: dict[str, str]) -> Verdict:
-    """Run one program; its verdict says in ``reusable`` whether this sandbox may run another. Raises: wire.Closed."""
-    began, cpu_began = time.monotonic(), time.process_time()
-    mine, theirs = socket.socketpair()
-    output, output_in = os.pipe()
-    socket.send_fds(control, [json.dumps(limits).encode()], [theirs.fileno(), output_in])
-    theirs.close()
-    os.close(output_in)
-    pid = wire.receive(control.fileno())
-    random.seed(0)
-    with exam.Channel(mine.fileno(), output, pid, limits) as channel:
-        status, detail = exam.judge(channel, **program)
-    mine.close()
-    os.close(output)
-    wire.send(control.fileno(), "sweep")
-    wait_status, seconds, clean = wire.receive(control.fileno())
-    if status == "lost":
-        status, detail = ended(wait_status, detail)
-    elif status == "passed" and seconds > limits["cpu_seconds"]:
-        status, detail = "timeout", f"CPU time: {seconds:.3g} s with all its processes"
-    return {
-        "status": status,
-        "detail": detail,
-        "cpu_seconds": seconds + time.process_time() - cpu_began,
-        "wall_seconds": time.monotonic() - began,
-        "reusable": clean,
-    }
+class Examiner:
+    """Asks the keeper for a process a program, one ahead, and judges the programs that are given to them."""
+
+    def __init__(self, control: socket.socket, limits: dict[str, Any]) -> None:
+        self.control, self.limits = control, limits
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Ask for a fresh process; it is forked while the host is busy with the last verdict."""
+        self.channel, theirs = socket.socketpair()
+        self.output, output_in = os.pipe()
+        socket.send_fds(self.control, [json.dumps(self.limits).encode()], [theirs.fileno(), output_in])
+        theirs.close()
+        os.close(output_in)
+
+    def examine(self, program: dict[str, str]) -> Verdict:
+        """Run one program; its verdict says in ``reusable`` whether this sandbox may run another.
+
+        Raises:
+            wire.Closed: The keeper is gone.
+        """
+        began, cpu_began = time.monotonic(), time.process_time()
+        pid = wire.receive(self.control.fileno())
+        random.seed(0)
+        with exam.Channel(self.channel.fileno(), self.output, pid, self.limits) as channel:
+            status, detail = exam.judge(channel, **program)
+        self.channel.close()
+        os.close(self.output)
+        wire.send(self.control.fileno(), "sweep")
+        wait_status, seconds, clean = wire.receive(self.control.fileno())
+        if status == "lost":
+            status, detail = ended(wait_status, detail)
+        elif status == "passed" and seconds > self.limits["cpu_seconds"]:
+            status, detail = "timeout", f"CPU time: {seconds:.3g} s with all its processes"
+        return {
+            "status": status,
+            "detail": detail,
+            "cpu_seconds": seconds + time.process_time() - cpu_began,
+            "wall_seconds": time.monotonic() - began,
+            "reusable": clean,
+        }
 
 
 def main(enclosed: bool) -> None:
-    """Answer programs on standard input with verdicts on standard output until either ends."""
+    """Read the limits, then answer programs on standard input with verdicts on standard output until either ends."""
     if not enclosed:
         seclude()
     harden()
@@ -119,13 +133,15 @@ def main(enclosed: bool) -> None:
     control = hire()
     for descriptor in range(3):  # what tests print must not be taken for a verdict
         os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
-    wire.send(sink, {"ready": True, "alone": os.getpid() == 1})
-    reusable = True
-    while reusable:
-        try:
-            limits, program = wire.receive(source)
-            verdict = examine(control, limits, program)
+    try:
+        examiner = Examiner(control, wire.receive(source))
+        wire.send(sink, {"ready": True, "alone": os.getpid() == 1})
+        while True:
+            verdict = examiner.examine(wire.receive(source))
+            if verdict["reusable"]:
+                examiner.prepare()
             wire.send(sink, verdict)
-            reusable = verdict["reusable"]
-        except wire.Closed:  # the host has gone, or the keeper was killed
-            return
+            if not verdict["reusable"]:
+                return
+    except wire.Closed:  # the host has gone, or the keeper was killed
+        return
