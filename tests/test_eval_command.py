@@ -132,6 +132,22 @@ def test_an_output_folder_that_cannot_be_written_is_refused(run: Run, tiny: Path
     assert len(err.strip().splitlines()) == 1
 
 
+def test_weights_that_are_not_whole_are_refused_not_drawn_at_random(
+    run: Run, tiny: Path, tasks: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    model = Path(shutil.copytree(tiny, tmp_path / "partial"))
+    weights = load_file(model / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    words = ("--model", model, "--tasks", "t_choice", "--include_path", tasks, "--output_path", tmp_path / "out")
+    code, _, err = run("eval", *words)
+    assert code == 2
+    assert "lacks 1 of the model's weights" in err
+    assert not list((tmp_path / "out").rglob("results_*"))
+
+
 def _eval(run: Run, tasks: Path, output: Path, *words: object, model: str = "oracle") -> tuple[int, str, str]:
     return run(
         "eval", "--backend", "scripted", "--model", model, "--include_path", tasks, "--output_path", output,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -79,11 +80,15 @@ def load(spec: PackedSpec) -> Opened:
         attention["attn_implementation"] = spec.attn_implementation
     try:
         tokenizer = AutoTokenizer.from_pretrained(spec.tokenizer or spec.path, use_fast=True, **where, **bos)
-        model: Any = AutoModelForCausalLM.from_pretrained(spec.path, dtype=spec.dtype, **where, **attention)
+        loaded: tuple[Any, dict[str, Any]] = AutoModelForCausalLM.from_pretrained(
+            spec.path, dtype=spec.dtype, output_loading_info=True, **where, **attention
+        )
     except (OSError, ValueError) as error:
         kind = "folder" if Path(spec.path).is_dir() else "hub id"
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(f"cannot open the model {kind} {spec.path!r}: {reason}") from error
+    model, info = loaded
+    _check_whole(spec.path, info)
     if spec.adapter is not None:
         model = _with_adapter(model, tokenizer, spec.adapter)
     device = spec.device if spec.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
@@ -91,6 +96,16 @@ def load(spec: PackedSpec) -> Opened:
     tokenizer = configure_pad_token(tokenizer, model_config=model.config)
     max_length = spec.max_length or resolve_max_length(model.config, tokenizer)
     return Opened(model=model, tokenizer=tokenizer, max_length=max_length)
+
+
+def _check_whole(path: str, info: Mapping[str, Any]) -> None:
+    """Transformers draws weights that a file lacks at random, with a warning; scores of such a model are noise."""
+    absent = sorted([*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])])
+    if absent:
+        raise CheckpointError(
+            f"{path}: lacks {len(absent)} of the model's weights, or holds them in another shape (first: {absent[0]}); "
+            "give a whole causal language model, saved with its head."
+        )
 
 
 def _with_adapter(model: Any, tokenizer: PreTrainedTokenizerBase, adapter: str) -> Any:
