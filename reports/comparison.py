@@ -127,8 +127,17 @@ def compare(
     correction: str = "holm",
     force: bool = False,
     resamples: int = 10_000,
+    notes: Sequence[str] = (),
 ) -> Comparison:
     """Compare every arm with the first.
+
+    Args:
+        arms: Baseline first.
+        margin: The loss that would matter; None asks nothing of the kind.
+        correction: ``holm`` or ``bh``, over all tests.
+        force: Compare what was not asked alike, and say so.
+        resamples: Monte Carlo draws where no exact p is cheap.
+        notes: Said first.
 
     Raises:
         RecordError: no common tasks or items, or runs that were not asked the same (unless `force`).
@@ -137,9 +146,9 @@ def compare(
     if len(arms) < 2:
         raise InputError(f"{arms[0].name if arms else 'no model'}: one model only; give two or more to compare.")
     found: list[TaskDifference] = []
-    notes: list[str] = []
+    told = list(notes)
     for arm in arms[1:]:
-        found += _pair_of_arms(arms[0], arm, notes, margin=margin, force=force, resamples=resamples)
+        found += _pair_of_arms(arms[0], arm, told, margin=margin, force=force, resamples=resamples)
     tested = [one for one in found if one.p is not None]
     corrected = correct([one.p for one in tested if one.p is not None], correction).tolist()
     by_test = {id(one): float(p) for one, p in zip(tested, corrected, strict=True)}
@@ -150,7 +159,7 @@ def compare(
         overall={arm.name: _overall([d for d in differences if d.arm == arm.name]) for arm in arms[1:]},
         correction=correction,
         margin=margin,
-        notes=tuple(dict.fromkeys(notes)),
+        notes=tuple(dict.fromkeys(told)),
     )
 
 

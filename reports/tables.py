@@ -26,12 +26,14 @@ class Column:
         heading: In tables for people.
         kind: How a cell is written. ``interval`` and ``ranks`` cells are pairs.
         meaning: One sentence; shown where a reader asks.
+        aside: May be left out where there is no room.
     """
 
     key: str
     heading: str
     kind: Kind = "value"
     meaning: str = ""
+    aside: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,8 +200,8 @@ def _latex_table(table: Table, notes: Sequence[str]) -> str:
 
 def _latex_cell(value: Any, kind: Kind) -> str:
     written = _escaped(text(value, kind))
-    if kind == "text":
-        return written
+    if kind == "text" or written == "-":
+        return written.replace("-", "--") if written == "-" else written
     return written.replace("-", "$-$") if kind in ("difference", "value", "interval") else written.replace("-", "--")
 
 

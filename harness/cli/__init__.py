@@ -20,7 +20,11 @@ from harness.errors import HarnessError, did_you_mean
 # command -> module of this package that has `add_arguments(parser)` and `run(args) -> exit code`
 COMMANDS = {
     "eval": "Score checkpoints on tasks; write a record that survives a kill.",
+    "compare": "Say which differences between models are real, task by task.",
+    "leaderboard": "Rank models, and mark what cannot be told apart.",
     "rescore": "Score the answers of an old run again, with the tasks and metrics of today.",
+    "train": "Make a checkpoint as a stage file says; the same command again goes on after a stop.",
+    "lineage": "Show how a checkpoint came to be, back to its root.",
     "tasks": "List, show, validate and fetch tasks.",
     "cache": "Show or clear the journal of answers and the converted models.",
     "doctor": "Say what works on this machine and what is missing.",

@@ -6,7 +6,18 @@ reads prompts and answers of single items. Nothing here computes a statistic or 
 
 from harness.records.frames import items_frame, results_frame
 from harness.records.items import Items
-from harness.records.loading import Records, index, load, read
+from harness.records.loading import Records, index, load, read, with_distinct_names
 from harness.records.results_file import ModelRecords, TaskRun
 
-__all__ = ["Items", "ModelRecords", "Records", "TaskRun", "index", "items_frame", "load", "read", "results_frame"]
+__all__ = [
+    "Items",
+    "ModelRecords",
+    "Records",
+    "TaskRun",
+    "index",
+    "items_frame",
+    "load",
+    "read",
+    "results_frame",
+    "with_distinct_names",
+]

@@ -73,7 +73,7 @@ def index(
         raise RecordError(f"--tasks {','.join(unknown)}: no run has it; there are {', '.join(sorted(seen))}.")
     if not chosen:
         raise _nothing(paths, skipped)
-    models = sorted(_labelled(list(chosen.values())), key=lambda model: model.name)
+    models = sorted(with_distinct_names(list(chosen.values())), key=lambda model: model.name)
     return Records(models=tuple(models), skipped=tuple(skipped))
 
 
@@ -157,7 +157,7 @@ def _shared(items: Items, first: Items) -> Items:
     return replace(items, **same)
 
 
-def _labelled(models: Sequence[ModelRecords]) -> list[ModelRecords]:
+def with_distinct_names(models: Sequence[ModelRecords]) -> list[ModelRecords]:
     """Give each model a short name of its own: the last part of a path, more where two would share it."""
     names = [_last_part(model.name) for model in models]
     counts = Counter(names)
@@ -180,4 +180,4 @@ def _last_part(name: str) -> str:
 
 def _told_apart(model: ModelRecords) -> str:
     digest = model.digest.partition(":")[2] or model.digest
-    return digest[:8] or model.folders[0].name
+    return digest[:8] or str(model.folders[0])

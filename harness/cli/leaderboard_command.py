@@ -1,0 +1,34 @@
+"""``harness leaderboard RUNS...``: models ranked, with what cannot be told apart marked."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from harness.cli.report_output import add_output_arguments, chosen_format, command_line, names, write
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    parser.add_argument(
+        "runs",
+        type=Path,
+        nargs="+",
+        metavar="RUNS",
+        help="folders with runs of `harness eval` or `lm_eval --log_samples`, at any depth",
+    )
+    add_output_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Rank and print."""
+    kind = chosen_format(args)
+
+    from harness.records import load
+    from reports.leaderboard import rank
+    from reports.leaderboard_document import leaderboard_document
+
+    records = load(args.runs, tasks=names(args.tasks), every=args.all, skip_broken=args.skip_broken)
+    board = rank(records.models, force=args.force, notes=[f"Left out as broken: {one}." for one in records.skipped])
+    write(leaderboard_document(board, command_line(), details=kind != "table"), args)
+    return 0

@@ -1,0 +1,224 @@
+"""Models ranked, with what cannot be told apart marked. Records in, `Leaderboard` out; no files, no HTML.
+
+Ranks are of the chance-centred mean over domains, on the tasks and items that every model answered: only there is a
+difference of two models a difference of the models.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from harness.errors import InputError, RecordError
+from harness.records import ModelRecords
+from harness.stats import Ranking, rank_models
+from reports.pairing import FloatArray, Paired, has_item_values, mismatches, pair, remarks
+
+CONTROLS = ("general", "other")  # shown, but no part of the overall number where a reasoning domain is there
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RankedTask:
+    """A task that every model answered.
+
+    Attributes:
+        task: Name.
+        domain: Its domain.
+        metric: As ``name,filter``.
+        chance: Value that guessing reaches.
+        counted: Whether it is part of the overall number.
+        items: Items that every model answered.
+        asked: Most items any model was asked.
+        paired: Their values, models in the leaderboard's order as loaded.
+    """
+
+    task: str
+    domain: str
+    metric: str
+    chance: float
+    counted: bool
+    items: int
+    asked: int
+    paired: Paired
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Standing:
+    """One row of the leaderboard.
+
+    Attributes:
+        model: The model.
+        rank: By overall value.
+        rank_range: Best and worst rank that the data allow.
+        groups: Letters; models that share one cannot be told apart.
+        tied_with_leader: Whether it cannot be told apart from the model of highest value.
+        overall: Chance-centred mean over domains.
+        standard_error: Of `overall`.
+        domains: Mean value by domain, not centred.
+        items: Items in the overall number.
+        failed: Requests without an answer, over all its tasks.
+    """
+
+    model: ModelRecords
+    rank: int
+    rank_range: tuple[int, int]
+    groups: str
+    tied_with_leader: bool
+    overall: float
+    standard_error: float
+    domains: Mapping[str, float]
+    items: int
+    failed: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Leaderboard:
+    """All of it.
+
+    Attributes:
+        standings: Best first.
+        tasks: Tasks that every model answered and that can be averaged.
+        domains: Columns, those of the overall number first.
+        definition: Of the overall number.
+        models: As loaded, the order of the rows in `RankedTask.paired`.
+        notes: What a reader must know.
+    """
+
+    standings: tuple[Standing, ...]
+    tasks: tuple[RankedTask, ...]
+    domains: tuple[str, ...]
+    definition: str
+    models: tuple[ModelRecords, ...]
+    notes: tuple[str, ...]
+
+
+def rank(models: Sequence[ModelRecords], *, force: bool = False, notes: Sequence[str] = ()) -> Leaderboard:
+    """Rank models on the tasks and items that all of them answered.
+
+    Raises:
+        InputError: one model only.
+        RecordError: no common tasks or items, or models that were not asked alike (unless `force`).
+    """
+    if len(models) < 2:
+        raise InputError(
+            f"{models[0].name if models else 'no model'}: one model only; a leaderboard needs two. The table of one is "
+            "what `harness eval` printed."
+        )
+    told = list(notes)
+    found = _common_tasks(models, told, force=force)
+    counted = [task for task in found if task.counted]
+    ranking = rank_models(
+        [task.paired.values for task in counted],
+        domains=[task.domain for task in counted],
+        chances=[task.chance for task in counted],
+        clusters=[task.paired.clusters for task in counted],
+    )
+    failed = [model for model in models if model.failed]
+    told += [f"{m.name}: {m.failed} requests failed; their items are left out, not scored 0." for m in failed]
+    domains = sorted({task.domain for task in found}, key=lambda d: (d not in {t.domain for t in counted}, d))
+    return Leaderboard(
+        standings=_standings(models, found, ranking, domains),
+        tasks=tuple(found),
+        domains=tuple(domains),
+        definition=ranking.definition,
+        models=tuple(models),
+        notes=tuple(dict.fromkeys(told)),
+    )
+
+
+def _common_tasks(models: Sequence[ModelRecords], notes: list[str], *, force: bool) -> list[RankedTask]:
+    common = [task for task in models[0].tasks if all(task in model.tasks for model in models)]
+    if not common:
+        told = "; ".join(f"{model.name}: {', '.join(model.tasks)}" for model in models[:6])
+        raise RecordError(f"no task was run by all {len(models)} models ({told}); leave models out, or evaluate them.")
+    for task in sorted({task for model in models for task in model.tasks} - set(common)):
+        without = [model.name for model in models if task not in model.tasks]
+        others = " and others" if len(without) > 3 else ""
+        notes.append(f"{task} is left out: not run by {', '.join(without[:3])}{others}.")
+    found = [one for name in common if (one := _task(models, name, notes, force=force)) is not None]
+    if not found:
+        raise RecordError(f"{', '.join(common)}: no items that all {len(models)} models answered; see docs/reports.md.")
+    reasoning = any(task.domain not in CONTROLS for task in found)
+    kept = [replace(task, counted=task.domain not in CONTROLS or not reasoning) for task in found]
+    return sorted(kept, key=lambda task: (task.domain, task.task))
+
+
+def _task(models: Sequence[ModelRecords], name: str, notes: list[str], *, force: bool) -> RankedTask | None:
+    runs = {model.name: model.tasks[name] for model in models}
+    listed = list(runs.values())
+    paired = pair(listed) if all(has_item_values(run) for run in listed) else None
+    against = mismatches(runs, paired)
+    if against and not force:
+        raise RecordError(
+            f"{name}: not asked alike, {'; '.join(against)}. Evaluate all in the same way, leave it out with --tasks, "
+            "or give --force to rank all the same."
+        )
+    notes += [f"{name}: {what}; ranked all the same (--force)." for what in against]
+    notes += [f"{what[0].upper()}{what[1:]}. Near ties may flip." for what in remarks(runs)]
+    first = listed[0]
+    if paired is None:
+        notes.append(f"{name} is left out: {first.metric} is no mean over items in every run.")
+        return None
+    values, items = paired.values, paired.values.shape[1]
+    if not first.higher_is_better or (values.size and not ((values >= 0.0) & (values <= 1.0)).all()):
+        notes.append(f"{name} is left out: {first.metric} is not on a scale from 0 to 1, more is better.")
+        return None
+    if items < 2 or (paired.clusters is not None and len(set(paired.clusters.tolist())) < 2):
+        notes.append(f"{name} is left out: fewer than two items or clusters that all models answered.")
+        return None
+    asked = max(run.items_asked for run in listed)
+    if items < asked:
+        notes.append(f"{name}: ranked on the {items} of {asked} items that every model answered.")
+    return RankedTask(
+        task=name,
+        domain=first.domain,
+        metric=first.metric,
+        chance=first.chance,
+        counted=True,
+        items=items,
+        asked=asked,
+        paired=paired,
+    )
+
+
+def _standings(
+    models: Sequence[ModelRecords], tasks: Sequence[RankedTask], ranking: Ranking, domains: Sequence[str]
+) -> tuple[Standing, ...]:
+    means = {domain: _domain_means(tasks, domain) for domain in domains}
+    letters = _letters(ranking.groups, len(models))
+    items = sum(task.items for task in tasks if task.counted)
+    rows = [
+        Standing(
+            model=model,
+            rank=int(ranking.ranks[i]),
+            rank_range=(int(ranking.rank_low[i]), int(ranking.rank_high[i])),
+            groups=letters[i],
+            tied_with_leader=bool(ranking.tied_with_leader[i]),
+            overall=float(ranking.values[i]),
+            standard_error=float(ranking.standard_errors[i]),
+            domains={domain: float(means[domain][i]) for domain in domains},
+            items=items,
+            failed=model.failed,
+        )
+        for i, model in enumerate(models)
+    ]
+    return tuple(sorted(rows, key=lambda row: (row.rank, row.model.name)))
+
+
+def _domain_means(tasks: Sequence[RankedTask], domain: str) -> FloatArray:
+    rows = [task.paired.values.mean(axis=1) for task in tasks if task.domain == domain]
+    return np.asarray(np.mean(rows, axis=0), dtype=np.float64)
+
+
+def _letters(groups: Sequence[Sequence[int]], models: int) -> list[str]:
+    """Letters of each model's groups: a, b, ... z, aa, ab, ..."""
+    found: list[list[str]] = [[] for _ in range(models)]
+    alphabet = string.ascii_lowercase
+    for number, group in enumerate(groups):
+        letter = alphabet[number] if number < 26 else alphabet[number // 26 - 1] + alphabet[number % 26]
+        for model in group:
+            found[model].append(letter)
+    return [" ".join(one) if any(len(x) > 1 for x in one) else "".join(one) for one in found]

@@ -1,0 +1,129 @@
+"""A leaderboard in tables and sentences, the same for the terminal, Markdown, CSV, JSON, LaTeX and HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.records import ModelRecords, TaskRun
+from harness.stats import AGGREGATE, interval
+from reports.leaderboard import Leaderboard
+from reports.pairing import has_item_values
+from reports.tables import Column, Document, Row, Table
+
+MEANINGS = {
+    "overall": f"Chance-centred mean over domains ({AGGREGATE}): 0 is guessing, 1 is perfect.",
+    "ranks": "Best and worst rank that the data allow, for all models at once (95%).",
+    "groups": "Models that share a letter cannot be told apart.",
+    "failed": "Requests without an answer; their items are left out, never scored 0.",
+}
+
+
+def leaderboard_document(board: Leaderboard, command: str, *, details: bool = True) -> Document:
+    """Write a leaderboard: the ranks, then with `details` every model's value and interval by task."""
+    tables = [_ranks(board)]
+    if details:
+        tables.append(task_values(board.models))
+    counted = [task for task in board.tasks if task.counted]
+    names = sorted({task.domain for task in counted})
+    rows = board.standings
+    tied = [row.model.name for row in rows if row.tied_with_leader and row is not rows[0]]
+    lead = (
+        f"{rows[0].model.name} leads, and cannot be told apart from {', '.join(tied[:5])}"
+        f"{f' and {len(tied) - 5} more' if len(tied) > 5 else ''}."
+        if tied
+        else f"{rows[0].model.name} leads, apart from all others."
+    )
+    notes = [
+        lead,
+        *board.notes,
+        f"Overall: {board.definition}, the mean over {', '.join(names)} of {len(counted)} tasks and {rows[0].items:,} "
+        "items that every model answered; 0 is guessing, 1 is perfect. Domains: plain means. Models that share a "
+        "letter cannot be told apart (all pairs tested at once, 95%). Definitions: docs/statistics.md.",
+    ]
+    return Document(
+        title=f"Leaderboard of {len(rows)} models", command=command, tables=tuple(tables), notes=tuple(notes)
+    )
+
+
+def _ranks(board: Leaderboard) -> Table:
+    columns = (
+        Column(key="rank", heading="rank", kind="count"),
+        Column(key="ranks", heading="ranks", kind="ranks", meaning=MEANINGS["ranks"]),
+        Column(key="groups", heading="group", kind="text", meaning=MEANINGS["groups"]),
+        Column(key="model", heading="model", kind="text"),
+        Column(key="overall", heading="overall", meaning=MEANINGS["overall"]),
+        Column(key="standard_error", heading="s.e.", meaning="Clustered, tasks taken as independent."),
+        *(Column(key=domain, heading=domain, meaning=f"Mean of the {domain} tasks.") for domain in board.domains),
+        Column(key="items", heading="n", kind="count", meaning="Items in the overall number."),
+        Column(key="failed", heading="failed", kind="count", meaning=MEANINGS["failed"]),
+    )
+    rows = tuple(
+        Row(
+            cells={
+                "rank": row.rank,
+                "ranks": row.rank_range,
+                "groups": row.groups,
+                "model": row.model.name,
+                "overall": row.overall,
+                "standard_error": row.standard_error,
+                **row.domains,
+                "items": row.items,
+                "failed": row.failed,
+            },
+            tone="warning" if row.failed else "strong" if row.tied_with_leader else "",
+        )
+        for row in board.standings
+    )
+    return Table(key="leaderboard", title="Models by overall value", columns=columns, rows=rows)
+
+
+def task_values(models: Sequence[ModelRecords]) -> Table:
+    """Every model's recorded value by task, with its interval over the items it answered."""
+    columns = (
+        Column(key="domain", heading="domain", kind="text"),
+        Column(key="task", heading="task", kind="text"),
+        Column(key="model", heading="model", kind="text"),
+        Column(key="metric", heading="metric", kind="text"),
+        Column(key="value", heading="value", meaning="As recorded, over the items that were answered."),
+        Column(key="interval", heading="95% interval", kind="interval", meaning="Wilson, or bootstrap-t; clustered."),
+        Column(key="items", heading="n", kind="count", meaning="Items in the value."),
+        Column(key="asked", heading="asked", kind="count", meaning="Items asked about."),
+        Column(key="failed", heading="failed", kind="count", meaning=MEANINGS["failed"]),
+        Column(key="chance", heading="chance", meaning="Value that guessing reaches."),
+        Column(key="engine", heading="engine", kind="text"),
+        Column(key="dtype", heading="dtype", kind="text"),
+    )
+    rows = []
+    runs = [(run, model.name) for model in models for run in model.tasks.values()]
+    for run, name in sorted(runs, key=lambda one: (one[0].domain, one[0].task, one[1])):
+        low_high, items = _interval(run)
+        cells = {
+            "domain": run.domain,
+            "task": run.task,
+            "model": name,
+            "metric": run.metric.partition(",")[0],
+            "value": run.value,
+            "interval": low_high,
+            "items": items,
+            "asked": run.items_asked,
+            "failed": run.failed,
+            "chance": run.chance,
+            "engine": run.engine,
+            "dtype": run.dtype or None,
+        }
+        rows.append(Row(cells=cells, tone="warning" if run.failed else ""))
+    return Table(key="tasks", title="Values by task", columns=columns, rows=tuple(rows))
+
+
+def _interval(run: TaskRun) -> tuple[tuple[float, float] | None, int]:
+    name, _, filter_name = run.metric.partition(",")
+    rows = run.items.rows(filter_name)
+    if not has_item_values(run):
+        return None, int(rows.size)
+    values = run.items.values[name][rows]
+    known = np.isfinite(values)
+    clusters = None if run.items.cluster is None else run.items.cluster[rows][known]
+    found = interval(values[known], clusters)
+    return (found.low, found.high), int(known.sum())

@@ -1,0 +1,58 @@
+"""Runs to compare, made once: scripted answers through the real evaluation command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from tests.tasks_for_tests import write_tasks
+
+Command = Callable[..., tuple[int, str, str]]
+Evaluate = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def report_tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tasks(tmp_path_factory.mktemp("report-tasks"))
+
+
+def evaluate(output: Path, tasks: Path, *words: object, names: str = "t_all,mini_logic") -> Path:
+    """Write a run; returns `output`."""
+    code = main([
+        "eval", "--backend", "scripted", "--include_path", str(tasks), "--tasks", names, "--no_cache", "--limit", "40",
+        "--output_path", str(output), *map(str, words),
+    ])  # fmt: skip
+    assert code in (0, 1)
+    return output
+
+
+@pytest.fixture(scope="session")
+def runs(report_tasks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with runs of three scripted models on three tasks."""
+    return evaluate(tmp_path_factory.mktemp("runs"), report_tasks, "--model", "oracle", "corrupted", "uniform")
+
+
+@pytest.fixture(scope="session")
+def failed_run(report_tasks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run some of whose requests failed."""
+    words = ("--model", "uniform", "--model_args", "missing=0.1", "--allow_failures", "900")
+    return evaluate(tmp_path_factory.mktemp("failed"), report_tasks, *words)
+
+
+@pytest.fixture
+def command(own_cache: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run `harness` in this process; returns exit code, standard output, standard error."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            code = main([str(word) for word in words])
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run

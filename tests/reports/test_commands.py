@@ -1,0 +1,248 @@
+"""`harness compare` and `harness leaderboard` as a user meets them: the numbers, the formats, what goes wrong."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import stats
+from tests.reports.conftest import Command, evaluate
+
+
+def _samples(folder: Path, task: str) -> dict[str, dict[str, Any]]:
+    """Rows of a samples file by doc_hash, read the slow and plain way."""
+    text = next(folder.glob(f"samples_{task}_*.jsonl")).read_text(encoding="utf-8")
+    return {row["doc_hash"]: row for row in map(json.loads, text.splitlines())}
+
+
+def _json(command: Command, *words: object) -> Any:
+    code, out, err = command(*words, "--format", "json")
+    assert (code, err) == (0, ""), err
+    return json.loads(out)
+
+
+def test_every_number_of_a_comparison_is_that_of_harness_stats_on_the_paired_items(
+    command: Command, runs: Path
+) -> None:
+    document = _json(command, "compare", runs / "corrupted", runs / "uniform", "--margin", "0.1")
+    rows = {row["task"]: row for row in document["tables"]["differences"]}
+    assert set(rows) == {"t_choice", "t_generate", "mini_logic"}
+    p_values = {}
+    for task, row in rows.items():
+        metric = "exact_match" if task == "t_generate" else "acc"
+        a, b = _samples(runs / "corrupted", task), _samples(runs / "uniform", task)
+        clusters = [one["doc"]["template"] for one in a.values()] if task == "mini_logic" else None
+        first, second = [one[metric] for one in a.values()], [b[key][metric] for key in a]
+        test = stats.compare_paired(first, second, clusters)
+        harm = stats.non_inferiority(first, second, margin=0.1, clusters=clusters)
+        p_values[task] = test.p
+        assert row["interval"] == [test.low, test.high]
+        for key in ("items", "difference", "p", "gained", "lost"):
+            assert row[key] == getattr(test, key)
+        assert row["detectable"] == test.minimum_detectable_effect
+        assert (row["conclusion"], row["margin_p"]) == (harm.conclusion, harm.p)
+    corrected = stats.correct(list(p_values.values()))
+    assert [rows[task]["p_corrected"] for task in p_values] == pytest.approx(list(corrected))
+
+
+def test_the_ranking_is_that_of_harness_stats_on_the_same_items(command: Command, runs: Path) -> None:
+    document = _json(command, "leaderboard", runs)
+    models = ["corrupted", "oracle", "uniform"]
+    scores, clusters = [], []
+    for task, metric in (("mini_logic", "acc"), ("t_choice", "acc"), ("t_generate", "exact_match")):
+        tables = [_samples(runs / model, task) for model in models]
+        scores.append([[table[key][metric] for key in tables[0]] for table in tables])
+        named = task == "mini_logic"
+        clusters.append([row["doc"]["template"] for row in tables[0].values()] if named else None)
+    ranking = stats.rank_models(
+        scores, domains=["logic", "logic", "code_gen"], chances=[0.25, 0.25, 0.0], clusters=clusters
+    )
+    rows = {row["model"]: row for row in document["tables"]["leaderboard"]}
+    for index, model in enumerate(models):
+        assert rows[model]["overall"] == pytest.approx(float(ranking.values[index]))
+        assert rows[model]["standard_error"] == pytest.approx(float(ranking.standard_errors[index]))
+        assert rows[model]["ranks"] == [ranking.rank_low[index], ranking.rank_high[index]]
+        assert rows[model]["rank"] == ranking.ranks[index]
+    assert stats.AGGREGATE in " ".join(document["notes"])
+
+
+@pytest.mark.parametrize("kind", ["table", "md", "csv", "json", "latex"])
+@pytest.mark.parametrize("name", ["compare", "leaderboard"])
+def test_the_same_records_give_the_same_bytes(
+    name: str, kind: str, command: Command, runs: Path, tmp_path: Path
+) -> None:
+    words = [runs] if name == "leaderboard" else [runs / "oracle", runs / "uniform"]
+    files = [tmp_path / "one", tmp_path / "two"]
+    for file in files:
+        assert command(name, *words, "--format", kind, "--output_path", file)[0] == 0
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert len(files[0].read_bytes()) > 100
+
+
+def test_a_files_ending_chooses_the_format(command: Command, runs: Path, tmp_path: Path) -> None:
+    assert command("leaderboard", runs, "--output_path", tmp_path / "board.csv")[0] == 0
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "board.csv").read_text())))
+    assert rows[0]["model"] == "oracle"
+    assert {"ranks_low", "ranks_high", "logic", "code_gen"} <= set(rows[0])
+
+
+def test_names_are_looked_up_below_runs_and_a_baseline_comes_first(command: Command, runs: Path) -> None:
+    document = _json(command, "compare", "oracle", "uniform", "corrupted", "--runs", runs, "--baseline", "corrupted")
+    assert document["title"] == "2 models against corrupted"
+    assert [row["arm"] for row in document["tables"]["differences"]][::3] == ["oracle", "uniform"]
+
+
+def test_several_seeds_of_a_recipe_are_one_arm(
+    command: Command, runs: Path, report_tasks: Path, tmp_path: Path
+) -> None:
+    for name in ("second", "third"):  # other wrong answers: a scripted model with some answers of another
+        folder = Path(shutil.copytree(runs / "uniform", tmp_path / name))
+        for file in folder.glob("*.json*"):
+            if not file.is_symlink():
+                file.write_text(file.read_text(encoding="utf-8").replace("script:uniform", f"script:{name}"))
+        (folder / "run.json").unlink()
+    document = _json(
+        command, "compare", f"one={runs / 'corrupted'},{runs / 'oracle'}",
+        f"two={tmp_path / 'second'},{tmp_path / 'third'}", "--tasks", "t_choice",
+    )  # fmt: skip
+    (row,) = document["tables"]["differences"]
+    values = [[one["acc"] for one in _samples(runs / m, "t_choice").values()] for m in ("corrupted", "oracle")]
+    other = [one["acc"] for one in _samples(tmp_path / "second", "t_choice").values()]
+    test = stats.compare_arms(values, [other, other])
+    assert row["difference"] == pytest.approx(test.difference)
+    assert row["interval"] == pytest.approx([test.low, test.high])
+    assert row["seed_error"] == pytest.approx(test.seed_error)
+
+
+def test_items_of_failed_requests_are_left_out_counted_and_said(command: Command, runs: Path, failed_run: Path) -> None:
+    document = _json(command, "compare", runs / "corrupted", failed_run / "uniform", "--tasks", "t_choice")
+    (row,) = document["tables"]["differences"]
+    assert row["items"] == len(_samples(failed_run / "uniform", "t_choice")) < 24
+    notes = " ".join(document["notes"])
+    assert "requests failed; their items are left out, not scored 0" in notes
+    assert "without a partner" in notes
+    board = _json(command, "leaderboard", runs / "corrupted", failed_run)
+    assert next(r for r in board["tables"]["leaderboard"] if r["model"] == "uniform")["failed"] > 0
+
+
+def test_only_the_latest_run_counts_unless_all_are_asked_for(
+    command: Command, report_tasks: Path, tmp_path: Path
+) -> None:
+    evaluate(tmp_path, report_tasks, "--model", "oracle", "uniform", names="t_choice")
+    evaluate(tmp_path, report_tasks, "--model", "uniform", names="t_choice")
+    assert len(_json(command, "leaderboard", tmp_path)["tables"]["leaderboard"]) == 2
+    assert len(_json(command, "leaderboard", tmp_path, "--all")["tables"]["leaderboard"]) == 3
+
+
+def test_other_prompts_are_refused_and_with_force_compared_and_said(
+    command: Command, runs: Path, report_tasks: Path, tmp_path: Path
+) -> None:
+    evaluate(tmp_path, report_tasks, "--model", "uniform", "--num_fewshot", "2", names="t_choice")
+    words = ("compare", runs / "oracle", tmp_path / "uniform", "--tasks", "t_choice")
+    code, _, err = command(*words)
+    assert code == 2
+    for part in ("few-shot", "24 of 24 items have other prompts", "--force"):
+        assert part in err
+    assert "--force" in " ".join(_json(command, *words, "--force")["notes"])
+
+
+def _truncated_results(runs: Path) -> str:
+    file = next((runs / "uniform").glob("results_*.json"))
+    file.write_bytes(file.read_bytes()[:-200])
+    return file.name
+
+
+def _truncated_samples(runs: Path) -> str:
+    file = next((runs / "uniform").glob("samples_t_choice_*.jsonl"))
+    file.write_bytes(file.read_bytes()[:-20])
+    return file.name
+
+
+def _missing_line(runs: Path) -> str:
+    file = next((runs / "uniform").glob("samples_t_choice_*.jsonl"))
+    file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:-1]))
+    return file.name
+
+
+def _broken_line(runs: Path) -> str:
+    file = next((runs / "uniform").glob("samples_t_choice_*.jsonl"))
+    file.write_bytes(file.read_bytes().replace(b'"filter": "none"', b'"filter": none', 1))
+    return file.name
+
+
+@pytest.mark.parametrize("damage", [_truncated_results, _truncated_samples, _missing_line, _broken_line])
+def test_a_damaged_file_is_named_and_can_be_left_out(
+    damage: Callable[[Path], str], command: Command, runs: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(runs, tmp_path / "runs", symlinks=True))
+    name = damage(copy)
+    code, _, err = command("leaderboard", copy)
+    assert (code, len(err.strip().splitlines())) == (2, 1)
+    assert name in err
+    assert "--skip_broken" in err
+    code, out, _ = command("leaderboard", copy, "--skip_broken")
+    assert code == 0
+    assert "Left out as broken" in out
+    assert name in out
+
+
+def _two_empty(runs: Path, empty: Path) -> list[object]:
+    return ["compare", "oracle", "uniform", "--runs", empty]
+
+
+BAD_INPUT: dict[str, tuple[Callable[[Path, Path], list[object]], list[str]]] = {
+    "no runs below a folder": (lambda r, t: ["leaderboard", t], ["no runs found", "results_<time>.json"]),
+    "no such folder": (lambda r, t: ["leaderboard", t / "gone"], ["gone", "no such run folder"]),
+    "no runs to look up in": (_two_empty, ["no runs found"]),
+    "one model only, compare": (lambda r, t: ["compare", r / "oracle"], ["one model only"]),
+    "one model only, leaderboard": (lambda r, t: ["leaderboard", r / "oracle"], ["one model only"]),
+    "the same run twice": (lambda r, t: ["compare", r / "oracle", r / "oracle"], ["named twice"]),
+    "an unknown name": (lambda r, t: ["compare", "oracl", "uniform", "--runs", r], ["oracl", "Did you mean oracle"]),
+    "a name without --runs": (lambda r, t: ["compare", "oracle", "uniform"], ["oracle", "--runs DIR"]),
+    "a folder of several models": (lambda r, t: ["compare", r, r / "oracle"], ["holds 3 models"]),
+    "an unknown task": (lambda r, t: ["leaderboard", r, "--tasks", "t_choise"], ["t_choise", "t_choice"]),
+    "a margin of 0": (lambda r, t: ["compare", r / "oracle", r / "uniform", "--margin", "0"], ["--margin", "0.02"]),
+    "output is a folder": (lambda r, t: ["leaderboard", r, "--output_path", t], ["--output_path"]),
+    "seeds on one side": (
+        lambda r, t: ["compare", f"a={r / 'oracle'},{r / 'corrupted'}", r / "uniform"],
+        ["two or more runs on both sides"],
+    ),
+    "a name without runs": (lambda r, t: ["compare", "a=", r / "uniform"], ["NAME=run1,run2"]),
+}
+
+
+@pytest.mark.parametrize("name", BAD_INPUT)
+def test_bad_input_is_one_clear_line_and_exit_code_2(name: str, command: Command, runs: Path, tmp_path: Path) -> None:
+    make, expected = BAD_INPUT[name]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    code, out, err = command(*make(runs, empty))
+    assert (code, out) == (2, ""), err
+    assert len(err.strip().splitlines()) == 1, err
+    for part in expected:
+        assert part in err
+
+
+def test_no_common_tasks_and_no_common_items_are_told(command: Command, report_tasks: Path, tmp_path: Path) -> None:
+    from tests.tasks_for_tests import write_tasks
+
+    evaluate(tmp_path / "a", report_tasks, "--model", "oracle", names="t_choice")
+    evaluate(tmp_path / "b", report_tasks, "--model", "uniform", names="t_generate")
+    code, _, err = command("compare", tmp_path / "a", tmp_path / "b")
+    assert code == 2
+    assert "no task in common" in err
+    other = write_tasks(tmp_path / "tasks")
+    items = (other / "items.jsonl").read_text(encoding="utf-8").replace("animal", "beast")
+    (other / "items.jsonl").write_text(items, encoding="utf-8")
+    evaluate(tmp_path / "c", other, "--model", "uniform", names="t_choice")
+    for words in (("compare", tmp_path / "a", tmp_path / "c"), ("leaderboard", tmp_path / "a", tmp_path / "c")):
+        code, _, err = command(*words)
+        assert code == 2
+        assert "no item" in err
