@@ -80,14 +80,14 @@ def load(spec: PackedSpec) -> Opened:
         attention["attn_implementation"] = spec.attn_implementation
     try:
         tokenizer = AutoTokenizer.from_pretrained(spec.tokenizer or spec.path, use_fast=True, **where, **bos)
-        loaded: tuple[Any, dict[str, Any]] = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             spec.path, dtype=spec.dtype, output_loading_info=True, **where, **attention
         )
     except (OSError, ValueError) as error:
         kind = "folder" if Path(spec.path).is_dir() else "hub id"
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(f"cannot open the model {kind} {spec.path!r}: {reason}") from error
-    model, info = loaded
+    model, info = loaded  # with output_loading_info, transformers gives both
     _check_whole(spec.path, info)
     if spec.adapter is not None:
         model = _with_adapter(model, tokenizer, spec.adapter)
