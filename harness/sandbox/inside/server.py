@@ -19,6 +19,7 @@ import time
 from typing import Any
 
 from . import exam, keeper, wire
+from .remote import Channel
 
 # Imported before the first fork because most solutions want them; reading them anew would cost each some milliseconds.
 WARM = "array bisect cmath collections copy datetime functools heapq itertools math operator random re string typing"
@@ -101,7 +102,7 @@ class Examiner:
         began, cpu_began = time.monotonic(), time.process_time()
         pid = wire.receive(self.control.fileno())
         random.seed(0)
-        with exam.Channel(self.channel.fileno(), self.output, pid, self.limits) as channel:
+        with Channel(self.channel.fileno(), self.output, pid, self.limits) as channel:
             status, detail = exam.judge(channel, **program)
         self.channel.close()
         os.close(self.output)
