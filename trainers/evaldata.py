@@ -6,7 +6,7 @@ few-shot examples come from, and may be trained on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.data import DataFile, all_files
@@ -49,7 +49,7 @@ def _is_hub_split(spec: SourceSpec, file: DataFile) -> bool:
     return file.hub is not None and file.hub.repo == spec.hub and spec.split != "train"
 
 
-def check_eval_data(spec: StageSpec, files: dict[str, Sequence[Path]]) -> dict[str, tuple[str, ...]]:
+def check_eval_data(spec: StageSpec, files: Mapping[str, Sequence[Path]]) -> dict[str, tuple[str, ...]]:
     """Return for each source the evaluation data it holds.
 
     Raises:

@@ -165,8 +165,8 @@ class StageSpec(_Section):
         return _schedule(self.data)
 
     def resolved(self) -> dict[str, Any]:
-        """The stage file with every default, as plain values."""
-        return self.model_dump(mode="json", by_alias=True)
+        """The stage file with every default that is a value, as plain values."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def parse(spec: Mapping[str, Any], stage: str) -> StageSpec:

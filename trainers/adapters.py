@@ -1,0 +1,80 @@
+"""LoRA and QLoRA through PEFT: their settings, the quantized base, and the merge at the end."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from harness.checkpoints import Checkpoint
+from harness.errors import InputError
+from trainers.spec import AdapterSpec, StageSpec
+
+MERGED_BASE = "base"  # folder beside an adapter whose parent was an adapter itself
+
+
+def peft_config(adapter: AdapterSpec, base: str, revision: str | None) -> Any:
+    """Return PEFT's configuration for an adapter of `base`, a folder or hub id."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=adapter.r,
+        lora_alpha=adapter.alpha if adapter.alpha is not None else 2 * adapter.r,
+        lora_dropout=adapter.dropout,
+        target_modules=adapter.target_modules,
+        base_model_name_or_path=base,
+        revision=revision,
+    )
+
+
+def quantization(adapter: AdapterSpec | None) -> Any:
+    """Return the 4-bit configuration of QLoRA; None for others.
+
+    Raises:
+        InputError: QLoRA where there is no CUDA or no bitsandbytes.
+    """
+    if adapter is None or adapter.type != "qlora":
+        return None
+    import torch
+
+    if not torch.cuda.is_available() or importlib.util.find_spec("bitsandbytes") is None:
+        raise InputError(
+            "adapter.type: qlora needs a CUDA device and the package bitsandbytes; install it, or use lora."
+        )
+    from transformers import BitsAndBytesConfig
+
+    config: Any = BitsAndBytesConfig
+    return config(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+
+
+def base_of(spec: StageSpec, parent: Checkpoint | None, out_dir: Path) -> tuple[str, str | None]:
+    """Return where a new adapter's base is, and its hub revision.
+
+    An adapter of an adapter has merged weights as its base, which are written beside it.
+    """
+    assert spec.adapter is not None
+    if parent is None:
+        raise InputError("adapter: needs a parent; pretraining from scratch trains full weights.")
+    if parent.adapter is not None:
+        return str((out_dir / MERGED_BASE).resolve()), None
+    if parent.kind == "hub":
+        return parent.source, parent.revision
+    return str(parent.weights.resolve()), None
+
+
+def save_merged_base(model: Any, tokenizer: Any, parent: Checkpoint | None, out_dir: Path) -> None:
+    """Write the merged weights that a new adapter of an adapter needs beside it."""
+    if parent is not None and parent.adapter is not None and not (out_dir / MERGED_BASE / "config.json").exists():
+        model.save_pretrained(out_dir / MERGED_BASE)
+        tokenizer.save_pretrained(out_dir / MERGED_BASE)
+
+
+def merged(model: Any) -> Any:
+    """Return the plain model with the adapter's weights added to its own."""
+    return model.merge_and_unload()

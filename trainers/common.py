@@ -1,0 +1,229 @@
+"""What the four trainers share: a spec is checked and planned, the library trains, the manifest says what happened.
+
+A trainer brings a `Method`; `run` does the rest. There is no training loop here: stepping, saving and resuming are the
+libraries'. What is added is the order of the data, the number of steps, and the record of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.checkpoints import Checkpoint, resolve
+from harness.digests import checkpoint_digest
+from harness.lineage import verify, write_manifest
+from trainers import adapters, models
+from trainers.config import make_config, stage_defaults
+from trainers.encode import Tokenizer
+from trainers.evaldata import check_eval_data
+from trainers.folder import WORK, claim, is_main, last_saved
+from trainers.manifest import Described, manifest
+from trainers.mixture import Encode, Mixture
+from trainers.sources import find_files, open_source
+from trainers.spec import StageSpec, parse
+from trainers.steps import plan_steps, sequences_after
+from trainers.stream_dataset import StreamDataset, StreamLog, stream_at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """What tells one trainer from another.
+
+    Attributes:
+        stage: The stage file's word for it.
+        config_class: Gives the library's configuration class; called late, because importing it is slow.
+        trainer_class: Name of the library's class, for the manifest.
+        defaults: Fields of the configuration that this trainer sets otherwise than the library.
+        encode: Makes the stream's encoder.
+        packed_length: Tokens of a packed sequence; None: one record a sequence.
+        build: Makes the library's trainer.
+        per_step: ``(config) -> (sequences a unit, steps a unit)``: the stream is cut to whole units.
+        machine: Defaults that the machine decides.
+    """
+
+    stage: str
+    config_class: Callable[[], type]
+    trainer_class: str
+    defaults: Mapping[str, Any]
+    encode: Callable[[Tokenizer, Any], Encode]
+    packed_length: Callable[[Any], int | None]
+    build: Callable[[Job], Any]
+    per_step: Callable[[Any], tuple[int, int]] | None = None
+    machine: Callable[[], Mapping[str, Any]] = dict
+
+
+@dataclass(kw_only=True)
+class Job:
+    """A stage that was checked and planned.
+
+    Attributes:
+        method: Which trainer.
+        spec: The stage file.
+        out_dir: Where the checkpoint goes.
+        parent: What it starts from.
+        tokenizer: With tokens that end and pad.
+        model_config: transformers' configuration of the model.
+        config: The library's configuration; its steps follow from `sequences`.
+        mixture: The data.
+        eval_data: Evaluation data by source, where that is allowed.
+        sequences: How many of the stream's sequences are trained on.
+        steps: Optimizer steps.
+        dataset: The stream as the trainer reads it.
+    """
+
+    method: Method
+    spec: StageSpec
+    out_dir: Path
+    parent: Checkpoint | None
+    tokenizer: Tokenizer
+    model_config: Any
+    config: Any
+    mixture: Mixture
+    eval_data: dict[str, tuple[str, ...]]
+    sequences: int = 0
+    steps: int = 0
+    dataset: StreamDataset | None = None
+    callbacks: list[Any] = field(default_factory=list)
+
+    @property
+    def log(self) -> StreamLog:
+        """The stream's log."""
+        return StreamLog(self.out_dir / WORK / "stream.jsonl")
+
+    def configured(self, steps: int) -> Any:
+        """Return the library's configuration for a number of optimizer steps."""
+        return configured(self.method, self.spec, self.out_dir, steps=steps)
+
+    def model_and_adapter(self) -> tuple[Any, Any]:
+        """Load the model; return it with PEFT's configuration, or None for full weights."""
+        quantization = adapters.quantization(self.spec.adapter)
+        model = models.load_model(self.spec, self.parent, self.model_config, quantization)
+        if self.spec.adapter is None:
+            return model, None
+        adapters.save_merged_base(model, self.tokenizer, self.parent, self.out_dir)
+        return model, adapters.peft_config(self.spec.adapter, *adapters.base_of(self.spec, self.parent, self.out_dir))
+
+
+def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Job:
+    """Check everything that can be checked before training, and open the data. Writes nothing.
+
+    Raises:
+        InputError: whatever of the user's input is wrong.
+    """
+    spec = parse(spec_fields, method.stage)
+    files = {name: find_files(name, source) for name, source in spec.data.sources.items() if source.path is not None}
+    eval_data = check_eval_data(spec, files)
+    # Steps are not known yet; what the data need of the configuration does not depend on them.
+    config = configured(method, spec, out_dir, steps=1)
+    adapters.quantization(spec.adapter)
+    parent = models.find_parent(spec)
+    if parent is not None:
+        verify(parent)
+    if spec.adapter is not None:
+        adapters.base_of(spec, parent, out_dir)
+    sources = tuple(
+        open_source(
+            name,
+            source,
+            stage=method.stage,
+            rationale=spec.data.rationale,
+            seed=spec.seed if spec.data.shuffle else None,
+            allow_test_split=spec.allow_eval_data,
+        )
+        for name, source in spec.data.sources.items()
+    )
+    tokenizer = models.load_tokenizer(spec, parent, sources, out_dir / WORK / "tokenizer")
+    model_config = models.model_config(spec, parent, tokenizer)
+    mixture = Mixture(
+        schedule=spec.schedule,
+        sources=sources,
+        encode=method.encode(tokenizer, config),
+        budget_tokens=spec.data.budget_tokens,
+        packed_length=method.packed_length(config),
+        repeat=spec.data.when_exhausted == "repeat",
+    )
+    return Job(
+        method=method, spec=spec, out_dir=out_dir, parent=parent, tokenizer=tokenizer, model_config=model_config,
+        config=config, mixture=mixture, eval_data=eval_data,
+    )  # fmt: skip
+
+
+def configured(method: Method, spec: StageSpec, out_dir: Path, *, steps: int) -> Any:
+    """Return the library's configuration for a number of optimizer steps."""
+    defaults = {**stage_defaults(spec.seed, steps), **method.defaults, **method.machine()}
+    return make_config(method.config_class(), spec.trainer, defaults, out_dir / WORK)
+
+
+def run(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Checkpoint:
+    """Train a stage, or go on with it where it was stopped; see `harness.training.Trainer`.
+
+    Raises:
+        InputError: whatever of the user's input is wrong, an output folder that holds another stage included.
+    """
+    from transformers import PrinterCallback
+
+    out_dir = out_dir.expanduser().resolve()
+    job = prepare(method, spec_fields, out_dir)
+    finished = claim(job)
+    if finished:
+        return resolve(str(out_dir))
+    plan_steps(job, job.log if is_main() else None)
+    job.dataset = StreamDataset(job.mixture, job.sequences, job.log, writes=is_main())
+    last, described = last_saved(job)
+    if last is not None:
+        job.dataset.skipped = sequences_after(job, described.step)
+    job.callbacks = _callbacks(job, described)
+    trainer = method.build(job)
+    trainer.remove_callback(PrinterCallback)  # standard output is for results
+    with _stopped_bar(job.callbacks):
+        trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
+    return _finish(job, trainer, described)
+
+
+def _callbacks(job: Job, described: Described) -> list[Any]:
+    from transformers import TrainerCallback
+
+    from trainers.progress import TrainingProgress
+
+    class SavedState(TrainerCallback):
+        """Writes the manifest into each state the trainer saves, last: a state without one was cut off."""
+
+        def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002 - the library's
+            if state.is_world_process_zero:
+                stream = stream_at(job.mixture, job.log, sequences_after(job, state.global_step))
+                folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+                write_manifest(folder, manifest(job, stream, described, step=state.global_step))
+
+    return [SavedState(), TrainingProgress(name=job.spec.name, tokens=job.mixture.budget_tokens, steps=job.steps)]
+
+
+@contextmanager
+def _stopped_bar(callbacks: list[Any]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        callbacks[-1].bar.stop()
+
+
+def _finish(job: Job, trainer: Any, described: Described) -> Checkpoint:
+    """Write weights, tokenizer and manifest; the manifest last, because it says that the stage is finished."""
+    adapter, out_dir = job.spec.adapter, job.out_dir
+    if adapter is not None and adapter.merge:
+        merged = adapters.merged(trainer.accelerator.unwrap_model(trainer.model))
+        if is_main():
+            merged.save_pretrained(out_dir)
+    else:
+        trainer.save_model(str(out_dir))
+    if is_main():
+        job.tokenizer.save_pretrained(out_dir)
+        stream = stream_at(job.mixture, job.log, job.sequences)
+        checkpoint = resolve(str(out_dir))
+        write_manifest(
+            out_dir,
+            manifest(job, stream, described, step=trainer.state.global_step, digest=checkpoint_digest(checkpoint)),
+        )
+    trainer.accelerator.wait_for_everyone()
+    return resolve(str(out_dir))

@@ -1,0 +1,73 @@
+"""Preference tuning: TRL's DPOTrainer on pairs of a chosen and a rejected answer.
+
+    harness train stage.yaml --output_path runs/dpo     # stage: dpo
+
+The reference is the parent. The budget counts the tokens of both answers, each with the prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.checkpoints import Checkpoint
+from trainers.common import Job, Method, run
+from trainers.encode import Tokenizer, preference_encoder
+from trainers.mixture import Encode
+from trainers.planning import plan_stage
+
+
+def _config_class() -> type:
+    from trl import DPOConfig
+
+    return DPOConfig  # type: ignore[no-any-return]
+
+
+def _encode(tokenizer: Tokenizer, config: Any) -> Encode:
+    return preference_encoder(tokenizer, max_length=config.max_length)
+
+
+def build(job: Job) -> Any:
+    """Return the DPOTrainer of a planned stage."""
+    from copy import deepcopy
+
+    from trl import DPOTrainer
+
+    class StreamedDPOTrainer(DPOTrainer):  # type: ignore[misc] # the library is untyped
+        """TRL's trainer, given tokens: they were made as its own preparation makes them."""
+
+        def _prepare_dataset(self, dataset: Any, *_args: Any, **_more: Any) -> Any:
+            return dataset
+
+    model, adapter = job.model_and_adapter()
+    return StreamedDPOTrainer(
+        model=model,
+        ref_model=deepcopy(model) if adapter is None else None,
+        args=job.config,
+        train_dataset=job.dataset,
+        processing_class=job.tokenizer,
+        peft_config=adapter,
+        callbacks=job.callbacks,
+    )
+
+
+METHOD = Method(
+    stage="dpo",
+    config_class=_config_class,
+    trainer_class="trl.DPOTrainer",
+    defaults={},
+    encode=_encode,
+    packed_length=lambda _config: None,
+    build=build,
+)
+
+
+def train(spec: Mapping[str, Any], out_dir: Path) -> Checkpoint:
+    """Tune a checkpoint on preferences; see `harness.training.Trainer`."""
+    return run(METHOD, spec, out_dir)
+
+
+def plan(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Say what `train` would do."""
+    return plan_stage(METHOD, spec)

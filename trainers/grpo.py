@@ -1,0 +1,86 @@
+"""Reinforcement learning from verifiable rewards: TRL's GRPOTrainer.
+
+    harness train stage.yaml --output_path runs/grpo     # stage: grpo
+
+Prompts come from this project's generated tasks (``task: mini_logic``) or files with questions and answers or tests;
+see `rewards`. The budget counts prompt tokens. Answers are sampled with vLLM where there is CUDA and vLLM is installed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.checkpoints import Checkpoint
+from trainers.common import Job, Method, run
+from trainers.encode import Tokenizer, prompt_encoder
+from trainers.mixture import Encode
+from trainers.planning import plan_stage
+
+
+def _config_class() -> type:
+    from trl import GRPOConfig
+
+    return GRPOConfig  # type: ignore[no-any-return]
+
+
+def _encode(tokenizer: Tokenizer, _config: Any) -> Encode:
+    return prompt_encoder(tokenizer)
+
+
+def per_generation(config: Any) -> tuple[int, int]:
+    """Return the prompts that one generation answers, and the optimizer steps that it feeds."""
+    micro_batches = config.steps_per_generation * config.num_iterations
+    return config.generation_batch_size // config.num_generations, max(
+        1, micro_batches // config.gradient_accumulation_steps
+    )
+
+
+def _vllm() -> dict[str, Any]:
+    import torch
+
+    usable = torch.cuda.is_available() and importlib.util.find_spec("vllm") is not None
+    return {"use_vllm": True, "vllm_mode": "colocate"} if usable else {"use_vllm": False}
+
+
+def build(job: Job) -> Any:
+    """Return the GRPOTrainer of a planned stage."""
+    from trl import GRPOTrainer
+
+    from trainers.rewards import verified
+
+    model, adapter = job.model_and_adapter()
+    return GRPOTrainer(
+        model=model,
+        reward_funcs=verified,
+        args=job.config,
+        train_dataset=job.dataset,
+        processing_class=job.tokenizer,
+        peft_config=adapter,
+        callbacks=job.callbacks,
+    )
+
+
+METHOD = Method(
+    stage="grpo",
+    config_class=_config_class,
+    trainer_class="trl.GRPOTrainer",
+    defaults={"shuffle_dataset": False},
+    encode=_encode,
+    packed_length=lambda _config: None,
+    build=build,
+    per_step=per_generation,
+    machine=_vllm,
+)
+
+
+def train(spec: Mapping[str, Any], out_dir: Path) -> Checkpoint:
+    """Reinforce right answers; see `harness.training.Trainer`."""
+    return run(METHOD, spec, out_dir)
+
+
+def plan(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Say what `train` would do."""
+    return plan_stage(METHOD, spec)

@@ -1,0 +1,135 @@
+"""Puts the stage manifest together from what was planned, what was streamed and what the machine is."""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from harness.checkpoints import Checkpoint
+from harness.digests import checkpoint_digest
+from harness.lineage import Parent, Source, StageManifest
+from trainers.mixture import Mixture, Stream
+
+if TYPE_CHECKING:
+    from trainers.common import Job
+
+PACKAGES = ("stage-harness", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """What a stage's earlier runs left to be said.
+
+    Attributes:
+        started: When its first run began, UTC, ISO 8601.
+        began: When this run began, on the monotonic clock.
+        seconds_before: Time that earlier runs spent up to the state that this one goes on from.
+        resumed: How often it was taken up again.
+        step: Optimizer steps of the state that this run goes on from.
+    """
+
+    started: str
+    began: float
+    seconds_before: float = 0.0
+    resumed: int = 0
+    step: int = 0
+
+
+def manifest(job: Job, stream: Stream, described: Described, *, step: int, digest: str | None = None) -> StageManifest:
+    """Return the manifest of a state after `step` steps; of the finished checkpoint when its `digest` is given."""
+    spec = job.spec
+    return StageManifest(
+        stage=spec.stage,
+        name=spec.name,
+        finished=digest is not None,
+        step=step,
+        parent=_parent(job.parent),
+        digest=digest,
+        trainer={"entry_point": f"trainers.{spec.stage}:train", "class": job.method.trainer_class},
+        arguments=_plain(job.config.to_dict()),
+        adapter=spec.adapter.model_dump(mode="json") if spec.adapter is not None else None,
+        seed=spec.seed,
+        spec=spec.resolved(),
+        mixture=_mixture(job.mixture),
+        budget_tokens=spec.data.budget_tokens,
+        tokens=stream.total,
+        sequences=stream.index,
+        sources=_sources(job, stream, with_digests=digest is not None),
+        ledger=stream.ledger.rows(job.mixture.schedule.sources, job.mixture.asked()),
+        allow_eval_data=spec.allow_eval_data,
+        wall_seconds=round(described.seconds_before + time.monotonic() - described.began, 3),
+        resumed=described.resumed,
+        started=described.started,
+        device=_device(job.config),
+        versions=_versions(),
+    )
+
+
+def _parent(parent: Checkpoint | None) -> Parent | None:
+    if parent is None:
+        return None
+    path = None if parent.kind == "hub" else str((parent.adapter or parent.weights).resolve())
+    return Parent(
+        name=parent.name, source=parent.source, path=path, revision=parent.revision, digest=checkpoint_digest(parent)
+    )
+
+
+def _sources(job: Job, stream: Stream, *, with_digests: bool) -> tuple[Source, ...]:
+    ledger, tokens = stream.ledger, stream.ledger.by_source()
+    return tuple(
+        Source(
+            name=source.name,
+            location=source.location,
+            format=source.format,
+            digest=source.digest() if with_digests else None,
+            tokens=tokens[index],
+            records=ledger.records[index],
+            repeats=stream.repeats[index],
+            dropped=ledger.dropped[index],
+            cut=ledger.cut[index],
+            eval_data=job.eval_data.get(source.name, ()),
+        )
+        for index, source in enumerate(job.mixture.sources)
+    )
+
+
+def _mixture(mixture: Mixture) -> dict[str, Any]:
+    schedule = mixture.schedule
+    return {
+        "schedule": schedule.kind,
+        "weights": [dict(zip(schedule.sources, weights, strict=True)) for weights in schedule.weights],
+        "packed_length": mixture.packed_length,
+        "when_exhausted": "repeat" if mixture.repeat else "end",
+    }
+
+
+def _device(config: Any) -> str:
+    import torch
+
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu"
+    return f"{name} x {config.world_size}"
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold; what it cannot is told by its name."""
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -1,0 +1,207 @@
+"""Models and tokenizers for a stage: the parent's, or new ones. Nowhere else in this room are weights loaded."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.checkpoints import Checkpoint, resolve
+from harness.errors import CheckpointError, InputError, did_you_mean
+from trainers.encode import Tokenizer
+from trainers.sources import Place, Source
+from trainers.spec import StageSpec, TokenizerSpec
+
+# Llama-style, embeddings tied; the names say the parameters with a vocabulary of 32k.
+ARCHITECTURES: dict[str, dict[str, int]] = {
+    "tiny": {"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4},
+    "30m": {"hidden_size": 384, "intermediate_size": 1024, "num_hidden_layers": 10, "num_attention_heads": 6},
+    "125m": {"hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 14, "num_attention_heads": 12},
+    "350m": {"hidden_size": 1024, "intermediate_size": 2816, "num_hidden_layers": 24, "num_attention_heads": 16},
+}
+CONTEXT_TOKENS = 2048
+END, PAD = "<|endoftext|>", "<|pad|>"
+SHAPE = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+
+
+def find_parent(spec: StageSpec) -> Checkpoint | None:
+    """Return the checkpoint that the stage starts from, its files checked; None when it starts from scratch."""
+    if spec.from_ is None:
+        return None
+    try:
+        return resolve(spec.from_)
+    except CheckpointError as error:
+        raise CheckpointError(f"from: {str(error).removeprefix('--model ')}") from None
+
+
+def load_tokenizer(spec: StageSpec, parent: Checkpoint | None, sources: Sequence[Source], kept: Path) -> Tokenizer:
+    """Return the stage's tokenizer, with tokens that end and pad.
+
+    Args:
+        spec: The stage.
+        parent: Its parent.
+        sources: Texts for a tokenizer that is to be trained.
+        kept: Folder where a trained one is found again.
+
+    Raises:
+        InputError: it cannot be loaded, has no end-of-sequence token, or is another than the parent's.
+    """
+    from transformers import AutoTokenizer
+
+    if isinstance(spec.tokenizer, TokenizerSpec):
+        return AutoTokenizer.from_pretrained(kept) if kept.is_dir() else train_tokenizer(spec.tokenizer, sources)
+    place = spec.tokenizer if parent is None else str(parent.tokenizer)
+    tokenizer = _open_tokenizer(str(place))
+    if parent is not None and spec.tokenizer is not None:
+        other = _open_tokenizer(spec.tokenizer).get_vocab()
+        if other != tokenizer.get_vocab():
+            raise InputError(
+                f"tokenizer: {spec.tokenizer} has another vocabulary ({len(other)} tokens) than the parent "
+                f"{spec.from_} ({len(tokenizer)}); remove tokenizer, the parent's is used."
+            )
+    if tokenizer.eos_token is None:
+        raise InputError(f"tokenizer: {place} has no end-of-sequence token; set eos_token in its configuration.")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _open_tokenizer(place: str) -> Tokenizer:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(place)
+    except (OSError, ValueError) as error:
+        raise InputError(f"tokenizer: {place} cannot be loaded ({str(error).splitlines()[0][:160]}).") from None
+
+
+def train_tokenizer(spec: TokenizerSpec, sources: Sequence[Source]) -> Tokenizer:
+    """Train a byte-level BPE tokenizer on the beginnings of the sources, equal shares of text from each."""
+    from tokenizers import Tokenizer as Raw
+    from tokenizers import decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    raw = Raw(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=spec.vocab_size,
+        special_tokens=[END, PAD],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    share = int(spec.sample_mb * 1e6 / len(sources))
+    raw.train_from_iterator(itertools.chain.from_iterable(_sample(source, share) for source in sources), trainer)
+    fast: Any = PreTrainedTokenizerFast
+    return fast(tokenizer_object=raw, bos_token=END, eos_token=END, pad_token=PAD, model_max_length=CONTEXT_TOKENS)
+
+
+def _sample(source: Source, characters: int) -> Iterator[str]:
+    for record, _, _ in source.turn(Place()):
+        text = record["text"] if "text" in record else f"{record['prompt']}{record['completion']}"
+        yield text
+        characters -= len(text)
+        if characters <= 0:
+            return
+
+
+def model_config(spec: StageSpec, parent: Checkpoint | None, tokenizer: Tokenizer) -> Any:
+    """Return the transformers configuration of the stage's model.
+
+    Raises:
+        InputError: an unknown architecture, one that is not the parent's, a parent that is no causal language model, or
+            a tokenizer with more tokens than it has embeddings.
+    """
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
+
+    config = _new_config(spec, tokenizer) if parent is None else AutoConfig.from_pretrained(parent.weights)
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise InputError(f"from: {spec.from_} is a {config.model_type} model, which is no causal language model.")
+    if parent is not None and spec.architecture is not None:
+        asked = _new_config(spec, tokenizer)
+        for name in SHAPE:
+            if getattr(asked, name, None) != getattr(config, name, None):
+                raise InputError(
+                    f"architecture: {spec.architecture} has {name} {getattr(asked, name, None)}, the parent "
+                    f"{spec.from_} has {getattr(config, name, None)}; remove architecture, the parent's is used."
+                )
+    rows = config.get_text_config().vocab_size
+    if len(tokenizer) > rows:
+        raise InputError(
+            f"tokenizer: has {len(tokenizer)} tokens, {spec.from_ or spec.architecture} embeds {rows}; give the "
+            "tokenizer that belongs to it."
+        )
+    return config
+
+
+def _new_config(spec: StageSpec, tokenizer: Tokenizer) -> Any:
+    from transformers import CONFIG_MAPPING
+
+    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    chosen = spec.architecture
+    if isinstance(chosen, str):
+        if chosen not in ARCHITECTURES:
+            hint = did_you_mean(chosen, ARCHITECTURES)
+            raise InputError(
+                f"architecture: {chosen!r}; give {', '.join(ARCHITECTURES)} or a transformers config as a "
+                f"mapping.{hint}"
+            )
+        chosen = {
+            "model_type": "llama",
+            "max_position_embeddings": CONTEXT_TOKENS,
+            "tie_word_embeddings": True,
+            **ARCHITECTURES[chosen],
+        }
+    assert chosen is not None
+    model_type = str(chosen.get("model_type"))
+    if model_type not in CONFIG_MAPPING:
+        hint = did_you_mean(model_type, CONFIG_MAPPING.keys())
+        raise InputError(f"architecture.model_type: {model_type!r} is not one that transformers knows.{hint}")
+    settings = {name: value for name, value in chosen.items() if name != "model_type"}
+    known = set(CONFIG_MAPPING[model_type]().to_dict())
+    for name in settings:
+        if name not in known:
+            raise InputError(f"architecture.{name}: {model_type} has no such field.{did_you_mean(name, known)}")
+    return CONFIG_MAPPING[model_type](
+        **{"vocab_size": len(tokenizer), "bos_token_id": tokenizer.bos_token_id, **ends, **settings}
+    )
+
+
+def load_model(spec: StageSpec, parent: Checkpoint | None, config: Any, quantization: Any = None) -> Any:
+    """Return the model to be trained: new weights drawn from the seed, or the parent's, an adapter merged into them."""
+    import torch
+    from transformers import set_seed
+
+    names = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    dtype = names.get(spec.dtype, torch.bfloat16 if quantization is not None else torch.float32)
+    if parent is None:
+        set_seed(spec.seed)
+        return _auto().from_config(config, dtype=dtype)
+    model = _auto().from_pretrained(
+        parent.weights, dtype=dtype, **({"quantization_config": quantization} if quantization is not None else {})
+    )
+    if parent.adapter is not None:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, parent.adapter).merge_and_unload()
+    return model
+
+
+def empty_model(config: Any) -> Any:
+    """Return a model of this configuration without weights."""
+    import torch
+
+    with torch.device("meta"):
+        return _auto().from_config(config)
+
+
+def count_parameters(config: Any) -> int:
+    """Return the number of parameters of a model of this configuration, without making its weights."""
+    return sum(parameter.numel() for parameter in empty_model(config).parameters())
+
+
+def _auto() -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM

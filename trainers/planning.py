@@ -1,0 +1,85 @@
+"""What a stage would do, without doing it: budget by source and phase, steps, parameters, memory. For ``--dry_run``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from trainers.common import Job, Method, prepare
+from trainers.models import count_parameters, empty_model
+from trainers.steps import plan_steps
+
+NOWHERE = Path("dry-run")  # never made
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+
+def plan_stage(method: Method, spec_fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the resolved spec and tables of what `train` would do. Reads data, writes nothing.
+
+    Raises:
+        InputError: whatever `train` would refuse.
+    """
+    job = prepare(method, spec_fields, NOWHERE)
+    counted = plan_steps(job, None)
+    parameters = count_parameters(job.model_config)
+    trained = _trained(job, parameters)
+    memory = _memory_bytes(job, parameters, trained)
+    config = job.config
+    return {
+        "spec": job.spec.resolved(),
+        "budget": _budget(job, counted),
+        "stage": {
+            "sequences": f"{job.sequences:,}",
+            "steps": f"{job.steps:,}",
+            "batch": f"{config.per_device_train_batch_size} sequences x {config.gradient_accumulation_steps} "
+            f"accumulated x {config.world_size} devices",
+            "parameters": f"{parameters:,}",
+            "trained parameters": f"{trained:,}",
+            "memory (estimate)": f"{memory / 2**30:.1f} GiB: weights, gradients, Adam, activations",
+        },
+    }
+
+
+def _budget(job: Job, counted: list[list[int]] | None) -> list[dict[str, str]]:
+    """One row a phase and source; tokens are exact where the stream was read for the plan, else as asked."""
+    mixture = job.mixture
+    bounds = mixture.schedule.bounds
+    rows = []
+    for phase, shares in enumerate(mixture.asked()):
+        phase_tokens = (bounds[phase + 1] - bounds[phase]) * mixture.target_tokens
+        for index, name in enumerate(mixture.schedule.sources):
+            tokens = counted[phase][index] if counted is not None else round(shares[index] * phase_tokens)
+            rows.append(
+                {"phase": f"{phase + 1}", "source": name, "share": f"{shares[index]:.3f}", "tokens": f"{tokens:,}"}
+            )
+    return rows
+
+
+def _trained(job: Job, parameters: int) -> int:
+    """All parameters, or those of an adapter on every linear layer of the blocks (r x (rows + columns) each)."""
+    if job.spec.adapter is None:
+        return parameters
+    from peft import get_peft_model
+
+    from trainers.adapters import peft_config
+
+    model = get_peft_model(empty_model(job.model_config), peft_config(job.spec.adapter, "", None))
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def _memory_bytes(job: Job, parameters: int, trained: int) -> float:
+    """Weights once, gradients and two Adam moments in float32 for what is trained, and activations.
+
+    Activations: some 34 bytes x hidden size x layers a token in 16 bits without recomputation (Korthikanti et al. 2022,
+    arXiv 2205.05198, eq. 2 without its attention term), twice that in 32 bits; and the logits.
+    """
+    adapter, config, shape = job.spec.adapter, job.config, job.model_config.get_text_config()
+    size = 0.55 if adapter is not None and adapter.type == "qlora" else BYTES.get(job.spec.dtype, 4)
+    tokens = config.per_device_train_batch_size * (getattr(config, "max_length", None) or 1024)
+    if job.method.stage == "dpo":
+        tokens *= 2
+        size *= 1 if adapter is not None else 2  # the reference
+    per_layer = 34 * shape.hidden_size * (1 if config.bf16 or config.fp16 else 2)
+    layers = 2 if config.gradient_checkpointing else shape.num_hidden_layers
+    return float(parameters * size + trained * 12 + tokens * (per_layer * layers + 4 * shape.vocab_size))

@@ -1,0 +1,92 @@
+"""Pretraining, from scratch or continued: transformers' Trainer on packed documents.
+
+    harness train stage.yaml --output_path runs/base     # stage: pretrain
+
+Sequences of ``trainer: {max_length: 1024}`` tokens are filled with documents; a document neither sees nor predicts
+another one in its sequence, as positions begin anew with each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.checkpoints import Checkpoint
+from trainers.common import Job, Method, run
+from trainers.encode import Tokenizer, text_encoder
+from trainers.mixture import Encode
+from trainers.planning import plan_stage
+
+if TYPE_CHECKING:
+    import torch
+
+
+def _config_class() -> type:
+    from trainers.pretrain_config import PretrainConfig
+
+    return PretrainConfig
+
+
+def _encode(tokenizer: Tokenizer, _config: Any) -> Encode:
+    return text_encoder(tokenizer)
+
+
+@dataclass(frozen=True)
+class PackedCollator:
+    """Batches packed sequences; positions that begin anew tell the model where a document begins."""
+
+    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Return `input_ids`, `labels` and `position_ids`, each (batch, length)."""
+        import torch
+
+        positions = [[p for length in example["seq_lengths"] for p in range(length)] for example in examples]
+        return {
+            "input_ids": torch.tensor([example["input_ids"] for example in examples]),
+            "labels": torch.tensor([example["labels"] for example in examples]),
+            "position_ids": torch.tensor(positions),
+        }
+
+
+def build(job: Job) -> Any:
+    """Return the Trainer of a planned stage."""
+    from transformers import Trainer, set_seed
+
+    model, adapter = job.model_and_adapter()
+    set_seed(job.spec.seed)
+    if adapter is not None:
+        from peft import get_peft_model
+
+        model = get_peft_model(model, adapter)
+        if job.config.gradient_checkpointing:
+            model.enable_input_require_grads()
+    return Trainer(
+        model=model,
+        args=job.config,
+        data_collator=PackedCollator(),
+        train_dataset=job.dataset,
+        processing_class=job.tokenizer,
+        callbacks=job.callbacks,
+    )
+
+
+METHOD = Method(
+    stage="pretrain",
+    config_class=_config_class,
+    trainer_class="transformers.Trainer",
+    defaults={"remove_unused_columns": False},
+    encode=_encode,
+    packed_length=lambda config: config.max_length,
+    build=build,
+)
+
+
+def train(spec: Mapping[str, Any], out_dir: Path) -> Checkpoint:
+    """Pretrain a model; see `harness.training.Trainer`."""
+    return run(METHOD, spec, out_dir)
+
+
+def plan(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Say what `train` would do."""
+    return plan_stage(METHOD, spec)

@@ -1,0 +1,53 @@
+"""What training looks like on a terminal: tokens, loss, tokens per second, time left. Silent where there is none."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from transformers import TrainerCallback
+
+
+class TrainingProgress(TrainerCallback):
+    """A bar on standard error, fed by the trainer's own events, whose signatures are the library's."""
+
+    def __init__(self, *, name: str, tokens: int, steps: int) -> None:
+        """`tokens` and `steps` are those of the whole stage."""
+        self.tokens, self.steps = tokens, steps
+        self.bar = Progress(
+            TextColumn(name),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("tokens  {task.fields[loss]}  {task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=Console(file=sys.stderr),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self.task = self.bar.add_task(name, total=tokens, loss="", rate="")
+        self.began, self.first_step = time.monotonic(), 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
+        """Start the bar at the step that training begins with."""
+        self.began, self.first_step = time.monotonic(), state.global_step
+        if state.is_world_process_zero:
+            self.bar.start()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
+        """Move the bar."""
+        done = self.tokens * state.global_step / self.steps
+        since = self.tokens * (state.global_step - self.first_step) / self.steps
+        rate = since / max(time.monotonic() - self.began, 1e-9)
+        self.bar.update(self.task, completed=round(done), rate=f"{rate:,.0f} tokens/s")
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **more: Any) -> None:  # noqa: ARG002
+        """Show the last loss."""
+        if logs and "loss" in logs:
+            self.bar.update(self.task, loss=f"loss {logs['loss']:.4f}")
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
+        """Take the bar away."""
+        self.bar.stop()

@@ -1,0 +1,70 @@
+"""Instruction tuning: TRL's SFTTrainer on instructions, conversations, and prompts with completions.
+
+    harness train stage.yaml --output_path runs/sft     # stage: sft
+
+The loss is on the completion only, unless ``trainer: {completion_only_loss: false}``. ``trainer: {packing: true}``
+fills sequences of `max_length` with records, whose boundaries are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.checkpoints import Checkpoint
+from trainers.common import Job, Method, run
+from trainers.encode import Tokenizer, completion_encoder
+from trainers.mixture import Encode
+from trainers.planning import plan_stage
+
+
+def _config_class() -> type:
+    from trl import SFTConfig
+
+    return SFTConfig  # type: ignore[no-any-return]
+
+
+def _encode(tokenizer: Tokenizer, config: Any) -> Encode:
+    return completion_encoder(
+        tokenizer,
+        max_length=None if config.packing else config.max_length,
+        completion_only=config.completion_only_loss is not False,
+    )
+
+
+def build(job: Job) -> Any:
+    """Return the SFTTrainer of a planned stage."""
+    from trl import SFTTrainer
+
+    job.config.dataset_kwargs = {"skip_prepare_dataset": True}  # the stream gives tokens and labels
+    model, adapter = job.model_and_adapter()
+    return SFTTrainer(
+        model=model,
+        args=job.config,
+        train_dataset=job.dataset,
+        processing_class=job.tokenizer,
+        peft_config=adapter,
+        callbacks=job.callbacks,
+    )
+
+
+METHOD = Method(
+    stage="sft",
+    config_class=_config_class,
+    trainer_class="trl.SFTTrainer",
+    defaults={},
+    encode=_encode,
+    packed_length=lambda config: config.max_length if config.packing else None,
+    build=build,
+)
+
+
+def train(spec: Mapping[str, Any], out_dir: Path) -> Checkpoint:
+    """Tune a checkpoint on instructions; see `harness.training.Trainer`."""
+    return run(METHOD, spec, out_dir)
+
+
+def plan(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Say what `train` would do."""
+    return plan_stage(METHOD, spec)
