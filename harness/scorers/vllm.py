@@ -53,7 +53,13 @@ def open_vllm(checkpoint: Checkpoint, spec: EngineSpec) -> VllmScorer:
         )
     tokenizer = _tokenizer(checkpoint, spec)
     opened = options(checkpoint, spec, tokenizer)
-    return VllmScorer(checkpoint, tokenizer, opened, _Shared.take(opened))
+    scorer = VllmScorer(checkpoint, tokenizer, opened, _Shared.take(opened))
+    try:
+        scorer.load()
+    except BaseException:
+        scorer.close()
+        raise
+    return scorer
 
 
 def _tokenizer(checkpoint: Checkpoint, spec: EngineSpec) -> PreTrainedTokenizerBase:
@@ -139,6 +145,11 @@ class VllmScorer:
         yield from self._score(requests, scored)
         generated = [index for index, request in enumerate(requests) if request.kind == "generate_until"]
         yield from self._generate(requests, generated)
+
+    def load(self) -> None:
+        """Load the adapter, if there is one; raises `InputError` when vLLM does not take it."""
+        if self._adapter is not None:
+            self._engines.load(self._adapter)
 
     def close(self) -> None:
         """Free the engine, unless another scorer still uses it."""

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -52,6 +53,7 @@ class Worker:
         )
         theirs.close()
         self._connection: Connection[Any, Any] = ours
+        self._idle = True
         self.ask("open", dict(arguments), device)
 
     def ask(self, name: str, *arguments: Any) -> None:
@@ -60,6 +62,7 @@ class Worker:
         Raises:
             EngineDied: when the process is gone.
         """
+        self._idle = False
         try:
             self._connection.send((name, arguments))
         except OSError as error:
@@ -79,6 +82,7 @@ class Worker:
         except BaseException:  # an answer would be left in the pipe and taken for the next one's
             self.close()
             raise
+        self._idle = True
         if status == "input_error":
             raise InputError(result)
         if status == "died":
@@ -86,10 +90,21 @@ class Worker:
         return result
 
     def close(self) -> None:
-        """End the process and all that it started; their memory is free when this returns."""
+        """End the process and all that it started; their memory is free when this returns.
+
+        An idle engine is left a moment to clean up after itself, a busy one is killed.
+        """
+        idle, self._idle = self._idle, False
+        if idle:
+            self._connection.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=SECONDS_TO_END)
+        deadline = time.monotonic() + SECONDS_TO_END
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(timeout=SECONDS_TO_END)
+            while time.monotonic() < deadline:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.poll()
+                time.sleep(0.02)
         self._connection.close()
 
     @property
@@ -150,6 +165,10 @@ class Engines:
             EngineDied: when an engine is gone, as in all that follows.
         """
         self._each("reset", [()] * self.count)
+
+    def load(self, adapter: str) -> None:
+        """Load an adapter; raises `InputError` when vLLM does not take it."""
+        self._each("load", [(adapter,)] * self.count)
 
     def score(self, groups: Sequence[Group], adapter: str | None) -> tuple[list[list[Scored | Refused]], int]:
         """Score every continuation of every group; also returns how many queries had to be asked again."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.checkpoints import ADAPTER_SAFETENSORS
 from harness.errors import CheckpointError, InputError
 from harness.scorers import EngineSpec, resolve_dtype
 
@@ -80,7 +81,11 @@ def _arguments(checkpoint: Checkpoint, spec: EngineSpec) -> dict[str, Any]:
     if spec.batch_size != "auto":
         arguments["max_num_seqs"] = _positive(spec.batch_size, "batch_size")
     if checkpoint.adapter is not None:
-        arguments |= {"enable_lora": True, "max_lora_rank": _opened_rank(checkpoint.adapter)}
+        arguments |= {
+            "enable_lora": True,
+            "max_lora_rank": _opened_rank(checkpoint.adapter),
+            "lora_target_modules": _adapted_modules(checkpoint.adapter),
+        }
     return arguments
 
 
@@ -93,6 +98,29 @@ def _opened_rank(adapter: Path) -> int:
             f"{adapter}: rank {rank}; vLLM takes up to {ADAPTER_RANKS[-1]}. Merge it into its base or use --backend hf."
         )
     return min(known for known in ADAPTER_RANKS if known >= rank)
+
+
+def _adapted_modules(adapter: Path) -> list[str]:
+    """Names of the modules that the adapter changes, which are the only ones that vLLM prepares for one.
+
+    The output layer must not be among them: vLLM 0.32 mixes up the rows of a prompt there, or stops on the CPU.
+
+    Raises:
+        CheckpointError: when the adapter is pickled, changes the output layer or holds whole modules.
+    """
+    from safetensors import safe_open
+
+    if not (adapter / ADAPTER_SAFETENSORS).is_file():
+        raise CheckpointError(f"{adapter}: has no {ADAPTER_SAFETENSORS}; save it as safetensors or use --backend hf.")
+    with safe_open(adapter / ADAPTER_SAFETENSORS, framework="numpy") as tensors:
+        names = [name.partition(".lora_") for name in tensors.keys()]  # noqa: SIM118 - not a mapping
+    modules = {path.rpartition(".")[2] for path, lora, _ in names if lora}
+    if "lm_head" in modules or any(not lora for _, lora, _ in names):
+        raise CheckpointError(
+            f"{adapter}: changes the output layer or holds whole modules, which vLLM cannot score with; merge it into "
+            "its base or use --backend hf."
+        )
+    return sorted(modules)
 
 
 def _lengths(checkpoint: Checkpoint, spec: EngineSpec, tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:

@@ -14,7 +14,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -72,6 +72,20 @@ class Engine:
             "kv_cache_tokens": (config.cache_config.num_gpu_blocks or 0) * config.cache_config.block_size,
         }
 
+    def load(self, adapter: str) -> None:
+        """Load an adapter now, so that what vLLM has against it is told before any work.
+
+        Raises:
+            InputError: when vLLM does not take it.
+        """
+        try:
+            self._llm.llm_engine.add_lora(self._lora(adapter))
+        except Exception as error:
+            raise InputError(
+                f"--backend vllm: vLLM does not take the adapter {adapter} ({_line(error)}); merge it into its base or "
+                "use --backend hf."
+            ) from error
+
     def reset(self) -> None:
         """Forget all cached prefixes."""
         self._llm.reset_prefix_cache()
@@ -79,48 +93,43 @@ class Engine:
     def score(self, groups: Sequence[Group], adapter: str | None) -> tuple[list[list[Scored | Refused]], int]:
         """Score every continuation of every group; also returns how many queries had to be asked again."""
         tables = [Table(group) for group in groups]
-        refused: dict[int, Refused] = {}
 
-        def ask(queries: Iterable[Query]) -> int:
-            asked = [query for query in queries if query.group not in refused]
-            prompts = [[*groups[query.group].context, *query.head] for query in asked]
-            outputs = self._run(prompts, [self._scoring(query) for query in asked], adapter)
-            for query, output in zip(asked, outputs, strict=True):
+        def ask(queries: Sequence[Query]) -> dict[Query, Refused]:
+            prompts = [[*groups[query.group].context, *query.head] for query in queries]
+            outputs = self._run(prompts, [self._scoring(query) for query in queries], adapter)
+            refused: dict[Query, Refused] = {}
+            for query, output in zip(queries, outputs, strict=True):
                 if isinstance(output, Refused):
-                    refused[query.group] = output
+                    refused[query] = output
                 else:
                     tables[query.group].read(query, _reply(query, output))
-            return len(asked)
+            return refused
 
-        ask(first_round(groups))
-        ask(second_round(groups))
-        asked_again = ask(again(groups, tables))
+        ask(list(first_round(groups)))
+        ask(list(second_round(groups)))
+        # One query a continuation, so that one that vLLM refuses takes no sibling with it.
+        lacking = list(again(groups, tables))
+        reasons = {(query.group, query.head + query.targets): said for query, said in ask(lacking).items()}
         lost = Refused("vLLM gave no log-probability for some of its tokens, not even with its prefix cache off")
         scores = [
-            [refused.get(number) or table.score(continuation) or lost for continuation in group.continuations]
+            [table.score(said) or reasons.get((number, said), lost) for said in group.continuations]
             for number, (group, table) in enumerate(zip(groups, tables, strict=True))
         ]
-        return scores, asked_again
+        return scores, len(lacking)
 
     def generate(self, generations: Sequence[Generation], adapter: str | None) -> list[Generated | Refused]:
         """Continue every prompt."""
-        answers: list[Generated | Refused] = []
-        params: list[Any] = []
-        for generation in generations:
-            try:
-                params.append(self._vllm.SamplingParams(**generation.arguments))
-            except (TypeError, ValueError, self._client_error()) as error:
-                params.append(Refused(f"generation arguments: {_line(error)}"))
+        params = [self._sampling(generation) for generation in generations]
         good = [index for index, found in enumerate(params) if not isinstance(found, Refused)]
         outputs = self._run([generations[index].prompt for index in good], [params[index] for index in good], adapter)
-        said = dict(zip(good, outputs, strict=True))
-        for index, found in enumerate(params):
-            output = said.get(index, found)
-            if isinstance(output, Refused):
-                answers.append(output)
-            else:
-                answers.append(Generated(output.outputs[0].text, len(output.outputs[0].token_ids)))
-        return answers
+        said = {**dict(enumerate(params)), **dict(zip(good, outputs, strict=True))}
+        return [_generated(said[index]) for index in range(len(generations))]
+
+    def _sampling(self, generation: Generation) -> Any:
+        try:
+            return self._vllm.SamplingParams(**generation.arguments)
+        except (TypeError, ValueError, self._client_error()) as error:
+            return Refused(f"generation arguments: {_line(error)}")
 
     def _scoring(self, query: Query) -> Any:
         return self._vllm.SamplingParams(
@@ -142,7 +151,9 @@ class Engine:
         try:
             return list(self._llm.generate(tokens, list(params), lora_request=self._lora(adapter), use_tqdm=False))
         except (ValueError, TypeError, self._client_error()) as error:
-            # Raised while requests are checked; vLLM has taken back those it had accepted.
+            # Raised while requests are checked, vLLM has taken back those it had accepted; else it is broken.
+            if self._llm.llm_engine.has_unfinished_requests():
+                raise
             if len(prompts) == 1:
                 return [Refused(_line(error))]
             half = len(prompts) // 2
@@ -188,7 +199,7 @@ def _reply(query: Query, output: Any) -> Reply:
     behind = output.outputs[0].logprobs[0]
     rows: list[tuple[float, int] | None] = []
     if query.head:
-        table = output.prompt_logprobs
+        table = output.prompt_logprobs or []
         for token, position in zip(query.head, range(len(table) - len(query.head), len(table)), strict=True):
             # Where the cache served the prompt, some versions leave rows out, which shortens the table at its front.
             row = (table[position] or {}).get(token) if position > 0 else None
@@ -201,6 +212,12 @@ def _reply(query: Query, output: Any) -> Reply:
     )
 
 
+def _generated(output: Any) -> Generated | Refused:
+    if isinstance(output, Refused):
+        return output
+    return Generated(output.outputs[0].text, len(output.outputs[0].token_ids))
+
+
 def _line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:400]}" if lines else type(error).__name__
@@ -210,7 +227,7 @@ def serve(connection: Connection) -> None:
     """Open an engine as the first message says, then answer messages until the other side is gone.
 
     Every message is a method's name and its arguments; every answer ``("ok", result)``, ``("input_error", line)`` or
-    ``("died", line)``, after the last of which this process ends.
+    ``("died", line)``, after the last of which this process ends, as it does when the engine cannot be opened.
     """
     engine: Engine | None = None
     for name, arguments in _messages(connection):
@@ -222,7 +239,9 @@ def serve(connection: Connection) -> None:
                 result = getattr(engine, name)(*arguments)
         except InputError as error:
             connection.send(("input_error", str(error)))
-            return
+            if engine is None:
+                return
+            continue
         # What stops an engine is not ours to foresee; the other side is told, and may start another process.
         except Exception as error:
             connection.send(("died", _line(error)))
