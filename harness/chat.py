@@ -44,11 +44,12 @@ class TokenizerChatTemplate:
             return self._render(without, add_generation_prompt=add_generation_prompt)
 
     def _render(self, chat: list[dict[str, Any]], *, add_generation_prompt: bool) -> str:
-        rendered: str = self._tokenizer.apply_chat_template(
+        rendered: Any = self._tokenizer.apply_chat_template(
             chat,
             chat_template=self.text,
             tokenize=False,
             add_generation_prompt=add_generation_prompt,
             continue_final_message=not add_generation_prompt,
         )
+        assert isinstance(rendered, str)
         return rendered

@@ -24,7 +24,9 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     tokenizer.train_from_iterator([WORDS], trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>")
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>"
+    )
 
 
 def save_tiny_llama(folder: Path, *, seed: int = 0, shard: str | None = None) -> Path:
@@ -42,7 +44,7 @@ def save_tiny_llama(folder: Path, *, seed: int = 0, shard: str | None = None) ->
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
     )
-    model = LlamaForCausalLM(config)
+    model = LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
     if shard:
         model.save_pretrained(folder, max_shard_size=shard)
     else:

@@ -128,7 +128,13 @@ def test_every_item_is_the_same_and_scored_the_same(task: str, ours: dict[str, A
 
 
 def test_the_results_file_has_what_lm_eval_writes(ours: dict[str, Any], lm_eval: dict[str, Any]) -> None:
-    from_tracker = {"model_source", "model_name", "model_name_sanitized", "task_hashes", "total_evaluation_time_seconds"}
+    from_tracker = {
+        "model_source",
+        "model_name",
+        "model_name_sanitized",
+        "task_hashes",
+        "total_evaluation_time_seconds",
+    }
     environment = {"git_hash", "pretty_env_info", "upper_git_hash", "max_length", "eot_token_id", "samples"} | {
         f"tokenizer_{kind}_token" for kind in ("pad", "eos", "bos")
     }

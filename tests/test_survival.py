@@ -70,7 +70,7 @@ def _survives(kills: int, tmp_path: Path, tasks: Path, cache: Path, harness_comm
     # A request is asked twice only when a kill fell between its answer and its batch's commit: one batch a kill.
     again = sum(len(runs) - 1 for runs in asked.values())
     assert again <= BATCH * kills
-    per_kill = defaultdict(int)
+    per_kill: dict[int, int] = defaultdict(int)
     for runs in asked.values():
         assert len(set(runs)) == len(runs), "never twice in a run"
         for run in runs[:-1]:

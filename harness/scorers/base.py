@@ -110,9 +110,7 @@ class Scorer(Protocol):
         """Free the engine's memory. The scorer is not used afterwards."""
 
 
-def loglikelihood_answer(
-    logprob: float, *, is_greedy: bool, tokens: int = 0, cut_tokens: int = 0
-) -> Answer | Failure:
+def loglikelihood_answer(logprob: float, *, is_greedy: bool, tokens: int = 0, cut_tokens: int = 0) -> Answer | Failure:
     """Make an answer of a log-probability in nats, or a failure when it is NaN or infinite."""
     if not math.isfinite(logprob):
         return Failure(reason="not_finite", message=f"log-probability is {logprob}")

@@ -66,7 +66,11 @@ def _model_class(backend: str) -> type[LM]:
 
 def _parameters(model_class: type[LM]) -> set[str]:
     """Names the constructor and those it passes ``**kwargs`` to accept."""
-    return {name for cls in model_class.__mro__ for name in inspect.signature(cls.__init__).parameters}
+    return {
+        name
+        for cls in model_class.__mro__
+        for name in inspect.signature(vars(cls).get("__init__", object.__init__)).parameters
+    }
 
 
 def _model_arguments(model_class: type[LM], model: Checkpoint | str, spec: EngineSpec) -> dict[str, Any]:

@@ -125,7 +125,8 @@ class ScriptedScorer:
         return gold if self._name == "oracle" else gold[::-1] + "?" if self._name == "corrupted" else "uniform"
 
     def _falls_on(self, fault: str, request: Request) -> bool:
-        return _share(request, salt=fault) < getattr(self._faults, fault)
+        share: float = getattr(self._faults, fault)
+        return _share(request, salt=fault) < share
 
 
 def _share(request: Request, salt: str = "") -> float:
