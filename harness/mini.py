@@ -95,13 +95,14 @@ class Problem:
         id: ``<domain>-<split>-<index>``.
         template: Which family it is of: the cluster for clustered standard errors.
         level: Difficulty, from 1.
-        program_prompt: Signature and docstring with one example, to be continued with the body.
-        code: A body that passes the tests, indented, without the prompt.
+        program_prompt: Signature and docstring with one example, up to the closing quotes. After a line break
+            there, small models believe that the program is over.
+        code: A line break and a body that passes the tests, to follow the prompt.
         tests: Assertions, one a line.
         setup: What must stand before the program; nothing here.
         entry_point: The function's name.
         rationale: What the function has to do, in one sentence.
-        wrong: Bodies that fail at least one test.
+        wrong: Bodies in the same form that fail at least one test.
         key: Digest of the prompt; no key occurs in both splits.
     """
 

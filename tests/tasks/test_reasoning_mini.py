@@ -36,7 +36,7 @@ DIGESTS: dict[str, tuple[int, str]] = {
     "science": (1, "dd9a13d96a430f81"),
     "analogy": (1, "79adb8fd0a7dc1a5"),
     "code_qa": (1, "70b989e8e4766378"),
-    "code_gen": (1, "9f7e20c36d582614"),
+    "code_gen": (1, "cf37aa7f6b032c79"),
 }
 
 
@@ -195,7 +195,7 @@ def passes(prompt: str, body: str, tests: str) -> bool:
 def test_every_reference_passes_its_tests_and_every_wrong_solution_fails() -> None:
     for problem in (*problems("test", TEST), *problems("train", 100)):
         assert passes(problem.program_prompt, problem.code, problem.tests), problem
-        assert not passes(problem.program_prompt, "    pass\n", problem.tests), problem
+        assert not passes(problem.program_prompt, "\n    pass\n", problem.tests), problem
         for wrong in problem.wrong:
             assert not passes(problem.program_prompt, wrong, problem.tests), (problem.id, wrong)
 

@@ -46,7 +46,7 @@ def _prompt(rng: random.Random, problem: Filled) -> str:
     example = min(telling, key=lambda call: len(repr(call)))
     shown = f">>> {_call(family.name, example)}\n{_run(family, problem.body, example)!r}"
     doc = _indent(f'"""{_wrap(problem.doc)}\n\n{shown}\n"""')
-    return f"def {family.name}({family.signature}:\n{doc}\n"
+    return f"def {family.name}({family.signature}:\n{doc}"
 
 
 def _wrap(text: str) -> str:
@@ -113,12 +113,12 @@ def generate(split: mini.Split, count: int, *, start: int = 0) -> Iterator[mini.
             template=family.name,
             level=family.level,
             program_prompt=_prompt(rng, problem),
-            code=_indent(problem.body) + "\n",
+            code=f"\n{_indent(problem.body)}\n",
             tests="\n".join(f"assert {_call(family.name, c)} == {_run(family, problem.body, c)!r}" for c in calls),
             setup="",
             entry_point=family.name,
             rationale=f"The function has to {problem.doc[0].lower()}{problem.doc[1:]}",
-            wrong=tuple(_indent(body) + "\n" for body in problem.wrong),
+            wrong=tuple(f"\n{_indent(body)}\n" for body in problem.wrong),
             key=key,
         )
 
