@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cli.report_output import add_output_arguments, chosen_format, command_line, names, write
+from harness.cli.report_output import add_output_arguments, chosen_format, command_line, names, put, write
 from harness.errors import InputError, RecordError, did_you_mean
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compare and print."""
-    chosen_format(args)
+    kind = chosen_format(args)
     if args.margin is not None and not 0.0 < args.margin < 1.0:
         raise InputError(f"--margin {args.margin}: give the loss that would matter, between 0 and 1, such as 0.02.")
 
@@ -52,6 +52,11 @@ def run(args: argparse.Namespace) -> int:
         force=args.force,
         notes=[f"Left out as broken: {one}." for one in skipped],
     )
+    if kind == "html":
+        from reports import html
+
+        put(html.render(html.of_comparison(comparison, command_line(), force=args.force)), args.output_path)
+        return 0
     write(comparison_document(comparison, command_line()), args)
     return 0
 

@@ -14,8 +14,8 @@ from harness.errors import InputError
 if TYPE_CHECKING:
     from reports.tables import Document
 
-FORMATS = ("table", "md", "csv", "json", "latex")
-SUFFIXES = {".md": "md", ".csv": "csv", ".json": "json", ".tex": "latex"}
+FORMATS = ("table", "md", "csv", "json", "latex", "html")
+SUFFIXES = {".md": "md", ".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html"}
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:

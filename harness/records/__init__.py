@@ -8,16 +8,19 @@ from harness.records.frames import items_frame, results_frame
 from harness.records.items import Items
 from harness.records.loading import Records, index, load, read, with_distinct_names
 from harness.records.results_file import ModelRecords, TaskRun
+from harness.records.samples import Sample, read_samples
 
 __all__ = [
     "Items",
     "ModelRecords",
     "Records",
+    "Sample",
     "TaskRun",
     "index",
     "items_frame",
     "load",
     "read",
+    "read_samples",
     "results_frame",
     "with_distinct_names",
 ]

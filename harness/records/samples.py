@@ -1,0 +1,106 @@
+"""Single items in full: what was asked, what each choice scored, what was answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.records.results_file import TaskRun
+
+_RATIONALES = ("rationale", "explanation", "solution")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One item of one run.
+
+    Attributes:
+        doc_hash: Its digest.
+        prompt: What the model was given; of several prompts the first.
+        choices: Choices in words; empty for a generation.
+        log_likelihoods: Of each choice, nats; empty for a generation.
+        text: What was generated; empty for choices.
+        answer: The answer as the filter read it, or the chosen choice.
+        chosen: Position of the most likely choice; None for a generation.
+        key: Position of the right choice; None when it is not told.
+        target: The expected answer, in words where they are known.
+        rationale: The data set's own reason; empty when it has none.
+    """
+
+    doc_hash: str
+    prompt: str
+    choices: tuple[str, ...]
+    log_likelihoods: tuple[float, ...]
+    text: str
+    answer: str
+    chosen: int | None
+    key: int | None
+    target: str
+    rationale: str
+
+
+def read_samples(run: TaskRun, doc_hashes: Collection[str]) -> dict[str, Sample]:
+    """Return the items of these digests under the run's headline filter, in the file's order; the first of equals."""
+    filter_name = run.metric.partition(",")[2]
+    found: dict[str, Sample] = {}
+    with run.samples.open(encoding="utf-8") as lines:
+        for line, digest in zip(lines, run.items.doc_hash.tolist(), strict=False):
+            key = digest.decode()
+            if key in doc_hashes and key not in found:
+                row = json.loads(line)
+                if row.get("filter", "none") == filter_name:
+                    found[key] = _sample(key, row)
+    return found
+
+
+def _sample(digest: str, row: Mapping[str, Any]) -> Sample:
+    doc = row["doc"] if isinstance(row["doc"], dict) else {}
+    requests = [[str(part) for part in request.values()] for request in row["arguments"].values()]
+    likelihoods = _log_likelihoods(row["filtered_resps"]) if len(requests) > 1 else ()
+    choices = _choices(doc, requests) if likelihoods else ()
+    key = _key(doc, row.get("target"), len(choices))
+    chosen = max(range(len(likelihoods)), key=likelihoods.__getitem__) if likelihoods else None
+    return Sample(
+        doc_hash=digest,
+        prompt=requests[0][0] if requests else "",
+        choices=choices,
+        log_likelihoods=likelihoods,
+        text="" if likelihoods else _text(row["resps"]),
+        answer=choices[chosen] if chosen is not None else _text(row["filtered_resps"]),
+        chosen=chosen,
+        key=key,
+        target=choices[key] if key is not None else str(row.get("target", "")),
+        rationale=next((str(doc[name]) for name in _RATIONALES if doc.get(name)), ""),
+    )
+
+
+def _log_likelihoods(responses: Sequence[Any]) -> tuple[float, ...]:
+    """One number a choice, or none where the answers are no log-likelihoods."""
+    try:
+        return tuple(float(response[0]) for response in responses)
+    except (TypeError, ValueError, IndexError):
+        return ()
+
+
+def _choices(doc: Mapping[str, Any], requests: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """The document's own words; else the continuations, or, where these are all the same, the prompts' ends."""
+    own = doc.get("choices")
+    if isinstance(own, list) and len(own) == len(requests):
+        return tuple(str(choice) for choice in own)
+    continuations = tuple(request[-1].strip() for request in requests)
+    return continuations if len(set(continuations)) > 1 else tuple(request[0][-200:] for request in requests)
+
+
+def _key(doc: Mapping[str, Any], target: object, choices: int) -> int | None:
+    for value in (doc.get("gold"), target):
+        if str(value).isdigit() and int(str(value)) < choices:
+            return int(str(value))
+    return None
+
+
+def _text(responses: Any) -> str:
+    while isinstance(responses, list) and responses:
+        responses = responses[0]
+    return str(responses) if not isinstance(responses, list) else ""

@@ -1,0 +1,115 @@
+"""The items on which two models differ, in full: what a reader looks at after the numbers.
+
+A report is one file, so it holds some of them: the first of each task and direction, in the order of the data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.records import ModelRecords, Sample, read_samples
+from reports.comparison import Arm, Comparison, TaskDifference
+from reports.pairing import has_item_values, pair
+
+LONGEST_TEXT = 4_000  # characters of a prompt or an answer; the middle of a longer one is left out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flip:
+    """An item on which the arm and the baseline differ.
+
+    Attributes:
+        task: Its task.
+        doc_hash: Its digest.
+        baseline: Name of the baseline.
+        arm: Name of the arm.
+        gained: Whether the arm is the better one.
+        values: Of baseline and arm.
+        samples: Of baseline and arm.
+    """
+
+    task: str
+    doc_hash: str
+    baseline: str
+    arm: str
+    gained: bool
+    values: tuple[float, float]
+    samples: tuple[Sample, Sample]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flips:
+    """What is shown, and how many there are.
+
+    Attributes:
+        shown: By arm, task and direction.
+        total: All items that flipped.
+    """
+
+    shown: tuple[Flip, ...]
+    total: int
+
+
+def flips(comparison: Comparison, *, most: int = 400, arms_shown: int = 4) -> Flips:
+    """Collect flipped items, evenly over arms, tasks and directions.
+
+    Args:
+        comparison: Whose arms; those of several seeds have no item of their own and are left out.
+        most: Items to show, about.
+        arms_shown: Arms to show items of, the first ones.
+    """
+    baseline, arms = comparison.arms[0], comparison.arms[1 : 1 + arms_shown]
+    pairs = [(arm, one.task) for arm in arms if _single(baseline, arm) for one in _of(comparison, arm)]
+    share = max(1, most // (2 * len(pairs))) if pairs else 0
+    shown: list[Flip] = []
+    total = 0
+    for arm, task in pairs:
+        found, count = _task_flips(baseline.models[0], arm.models[0], baseline.name, arm.name, task, share)
+        total += count
+        shown += found[: max(0, most - len(shown))]
+    return Flips(shown=tuple(shown), total=total)
+
+
+def _single(baseline: Arm, arm: Arm) -> bool:
+    return len(baseline.models) == len(arm.models) == 1
+
+
+def _of(comparison: Comparison, arm: Arm) -> list[TaskDifference]:
+    return [one for one in comparison.differences if one.arm == arm.name and one.items]
+
+
+def _task_flips(
+    first: ModelRecords, second: ModelRecords, baseline: str, arm: str, task: str, share: int
+) -> tuple[list[Flip], int]:
+    runs = (first.tasks[task], second.tasks[task])
+    if not all(has_item_values(run) for run in runs):
+        return [], 0
+    paired = pair(runs)
+    better = paired.values[1] - paired.values[0] if runs[0].higher_is_better else paired.values[0] - paired.values[1]
+    chosen = np.concatenate([np.flatnonzero(better > 0.0)[:share], np.flatnonzero(better < 0.0)[:share]])
+    hashes = [paired.doc_hashes[index].decode() for index in chosen]
+    texts = [read_samples(run, set(hashes)) for run in runs]
+    found = [
+        Flip(
+            task=task,
+            doc_hash=digest,
+            baseline=baseline,
+            arm=arm,
+            gained=bool(better[index] > 0.0),
+            values=(float(paired.values[0, index]), float(paired.values[1, index])),
+            samples=(texts[0][digest], texts[1][digest]),
+        )
+        for digest, index in zip(hashes, chosen.tolist(), strict=True)
+        if digest in texts[0] and digest in texts[1]
+    ]
+    return found, int((better != 0.0).sum())
+
+
+def shortened(text: str) -> str:
+    """Leave out the middle of a long text, and say how much."""
+    if len(text) <= LONGEST_TEXT:
+        return text
+    half = LONGEST_TEXT // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half:,} characters left out ...]\n{text[-half:]}"

@@ -1,0 +1,306 @@
+"""The report as one HTML file that needs nothing else: no network, no other file. The same records, the same bytes.
+
+Numbers come from `leaderboard` and `comparison`; here they are only laid out. Everything a record says is escaped; what
+the script shows it puts in as text.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from harness.errors import RecordError
+from harness.records import ModelRecords
+from reports import marks
+from reports.comparison import Arm, Comparison, TaskDifference, compare
+from reports.comparison_document import comparison_document
+from reports.domains import domain_points
+from reports.flips import Flip, Flips, flips, shortened
+from reports.glossary import GLOSSARY
+from reports.leaderboard import Leaderboard, rank
+from reports.leaderboard_document import leaderboard_document, task_values
+from reports.tables import Column, Row, Table, text
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Report:
+    """What goes into the file.
+
+    Attributes:
+        title: Of the page.
+        lead: The answer in a sentence.
+        command: What made it.
+        runs: The folders as the user typed them, for the commands of single views.
+        models: All models, for values and failures.
+        board: Ranks; None where arms are recipes of several seeds.
+        comparison: Differences from the baseline.
+        flips: Items to look at.
+    """
+
+    title: str
+    lead: str
+    command: str
+    runs: tuple[str, ...]
+    models: tuple[ModelRecords, ...]
+    board: Leaderboard | None
+    comparison: Comparison
+    flips: Flips
+
+
+def of_leaderboard(board: Leaderboard, command: str, runs: Sequence[str], *, force: bool = False) -> Report:
+    """Make the report of a leaderboard: every model is compared with the leader."""
+    models = [standing.model for standing in board.standings]
+    comparison = compare([Arm(name=model.name, models=(model,)) for model in models], force=force)
+    return Report(
+        title=f"Leaderboard of {len(models)} models",
+        lead=leaderboard_document(board, command, details=False).notes[0],
+        command=command,
+        runs=tuple(runs),
+        models=board.models,
+        board=board,
+        comparison=comparison,
+        flips=flips(comparison),
+    )
+
+
+def of_comparison(comparison: Comparison, command: str, *, force: bool = False) -> Report:
+    """Make the report of a comparison; arms of one run each are ranked as well, where they share a task that can be."""
+    models = tuple(model for arm in comparison.arms for model in arm.models)
+    board = None
+    if len(models) == len(comparison.arms):
+        try:
+            board = rank(models, force=force)
+        except RecordError:
+            board = None  # nothing on a scale from 0 to 1 that all of them answered: there is no overall number
+    document = comparison_document(comparison, command)
+    return Report(
+        title=document.title,
+        lead=document.notes[0],
+        command=command,
+        runs=(),
+        models=models,
+        board=board,
+        comparison=comparison,
+        flips=flips(comparison),
+    )
+
+
+def render(report: Report) -> str:
+    """Return the page."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    difference = comparison_document(report.comparison, report.command)
+    board = leaderboard_document(report.board, report.command, details=False) if report.board else None
+    return environment.get_template(
+        "report.html"
+    ).render(
+        title=report.title,
+        command=report.command,
+        style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
+        script=Markup((TEMPLATES / "script.js").read_text(encoding="utf-8")),  # noqa: S704 - our own file
+        models=len(report.models),
+        lead=report.lead,
+        notes=[
+            note for note in dict.fromkeys([*(board.notes if board else ()), *difference.notes]) if note != report.lead
+        ],
+        board=_board(report.board, board.tables[0]) if report.board and board else None,
+        domains=_domains(report.board) if report.board else (),
+        differences=_differences(report.comparison, difference.tables[0]),
+        overall=[_table(table) for table in difference.tables[1:]],
+        heat=_heat(report.comparison),
+        values=_table(task_values(report.models)),
+        failures=_failures(report.models),
+        commands=_commands(report),
+        items=_items_json(report.flips),
+        shown=len(report.flips.shown),
+        flipped=report.flips.total,
+        glossary=GLOSSARY,
+    )
+
+
+def _table(
+    table: Table, *, drawings: Sequence[str] | None = None, heading: str = "", after: str = ""
+) -> dict[str, Any]:
+    """A table for the template; `drawings` is a column of marks that follows the one of key `after`."""
+    keys = [column.key for column in table.columns]
+    return {
+        "drawn_at": keys.index(after) if drawings else -1,
+        "key": table.key,
+        "title": table.title,
+        "columns": [_heading(column) for column in table.columns],
+        "rows": [_row(table.columns, row) for row in table.rows],
+        "drawings": [Markup(one) for one in drawings] if drawings else None,  # noqa: S704 - numbers only
+        "drawn": Markup(heading),  # noqa: S704 - numbers only
+    }
+
+
+def _heading(column: Column) -> dict[str, Any]:
+    return {"text": column.heading, "numeric": column.kind != "text", "meaning": column.meaning, "key": column.key}
+
+
+def _row(columns: Sequence[Column], row: Row) -> dict[str, Any]:
+    cells = []
+    for column in columns:
+        value = row.cells.get(column.key)
+        plain = value[0] if isinstance(value, tuple) else value
+        cells.append({"text": text(value, column.kind), "value": plain, "numeric": column.kind != "text"})
+    return {"tone": row.tone, "cells": cells}
+
+
+def _board(board: Leaderboard, table: Table) -> dict[str, Any]:
+    spread = [1.96 * row.standard_error for row in board.standings]
+    values = [row.overall for row in board.standings]
+    ends = marks.scale(
+        [*(v - s for v, s in zip(values, spread, strict=True)), *(v + s for v, s in zip(values, spread, strict=True))],
+        include=(0.0,),
+    )
+    drawings = [
+        marks.dot(v, v - s, v + s, ends, rule=0.0, tone="" if row.tied_with_leader else "quiet")
+        for v, s, row in zip(values, spread, board.standings, strict=True)
+    ]
+    return _table(table, drawings=drawings, heading=marks.axis(ends), after="standard_error")
+
+
+def _domains(board: Leaderboard) -> list[dict[str, Any]]:
+    found = []
+    for domain in domain_points(board):
+        ends = marks.scale([v for p in domain.points for v in (p.low, p.high)], include=(domain.chance,))
+        rows = [
+            {
+                "name": point.name,
+                "value": f"{point.value:.3f}",
+                "drawing": Markup(marks.dot(point.value, point.low, point.high, ends, rule=domain.chance)),  # noqa: S704
+            }
+            for point in domain.points
+        ]
+        found.append(
+            {
+                "name": domain.domain,
+                "tasks": ", ".join(domain.tasks),
+                "chance": f"{domain.chance:.2f}",
+                "rows": rows,
+                "axis": Markup(marks.axis(ends)),  # noqa: S704 - numbers only
+            }
+        )
+    return found
+
+
+def _differences(comparison: Comparison, table: Table) -> dict[str, Any]:
+    known = [one for one in comparison.differences if one.interval is not None]
+    ends = marks.scale([v for one in known for v in one.interval or ()], include=(0.0,))
+    drawings = [
+        marks.dot(one.difference, *one.interval, ends, rule=0.0, tone="" if one.significant else "quiet")
+        if one.interval is not None
+        else ""
+        for one in comparison.differences
+    ]
+    return _table(table, drawings=drawings, heading=marks.axis(ends), after="difference")
+
+
+def _heat(comparison: Comparison) -> dict[str, Any]:
+    arms = [arm.name for arm in comparison.arms[1:]]
+    cells = {(one.task, one.arm): one for one in comparison.differences}
+    tasks = sorted({(one.domain, one.task) for one in comparison.differences})
+    largest = max((abs(one.difference) for one in comparison.differences), default=0.0) or 1.0
+    rows = [
+        {"domain": domain, "task": task, "cells": [_heat_cell(cells.get((task, arm)), largest) for arm in arms]}
+        for domain, task in tasks
+    ]
+    return {"baseline": comparison.arms[0].name, "arms": arms, "rows": rows, "largest": f"{largest:.3f}"}
+
+
+def _heat_cell(one: TaskDifference | None, largest: float) -> dict[str, Any] | None:
+    if one is None:
+        return None
+    better = one.difference > 0 if one.higher_is_better else one.difference < 0
+    p = "no test" if one.p_corrected is None else f"corrected p {text(one.p_corrected, 'p')}"
+    return {
+        "task": one.task,
+        "arm": one.arm,
+        "text": f"{one.difference:+.2f}",
+        "side": "even" if one.difference == 0 else "better" if better else "worse",
+        "strength": f"{75 * abs(one.difference) / largest:.0f}%",
+        "real": one.significant,
+        "told": f"{one.arm} on {one.task}: {one.difference:+.3f}, {p}, {one.gained} gained, {one.lost} lost",
+    }
+
+
+def _failures(models: Sequence[ModelRecords]) -> list[dict[str, str]]:
+    rows = [
+        {
+            "model": model.name,
+            "task": run.task,
+            "failed": f"{run.failed:,}",
+            "reasons": ", ".join(f"{count} {reason}" for reason, count in sorted(run.failures.items())),
+        }
+        for model in models
+        for run in model.tasks.values()
+        if run.failed
+    ]
+    return rows + [
+        {"model": model.name, "task": task, "failed": f"{failed:,}", "reasons": "no item could be scored"}
+        for model in models
+        for task, failed in model.unscored.items()
+    ]
+
+
+def _commands(report: Report) -> dict[str, str]:
+    """The command that gives each view as a table; the item browser's line is filled in by the script."""
+    arms = report.comparison.arms
+    folders = [str(folder) for model in report.models for folder in model.folders]
+    named = [_argument(arm.name, [str(model.folders[0]) for model in arm.models]) for arm in arms]
+    return {
+        "leaderboard": shlex.join(["harness", "leaderboard", *(report.runs or dict.fromkeys(folders))]),
+        "compare": shlex.join(["harness", "compare", *named]),
+        "values": shlex.join(["harness", "leaderboard", *(report.runs or dict.fromkeys(folders)), "--format", "json"]),
+        "all": report.command,
+    }
+
+
+def _argument(name: str, folders: Sequence[str]) -> str:
+    return folders[0] if len(folders) == 1 else f"{name}={','.join(folders)}"
+
+
+def _items_json(flips: Flips) -> Markup:
+    """The items for the script; no ``<`` is left that could end the element they stand in."""
+    written = json.dumps([_item(one) for one in flips.shown], ensure_ascii=False, separators=(",", ":"))
+    return Markup(written.replace("<", "\\u003c").replace("\u2028", "\\u2028"))  # noqa: S704 - escaped above
+
+
+def _item(flip: Flip) -> dict[str, Any]:
+    first = flip.samples[0]
+    return {
+        "task": flip.task,
+        "id": flip.doc_hash[:8],
+        "gained": flip.gained,
+        "prompt": shortened(first.prompt),
+        "choices": [shortened(choice) for choice in first.choices],
+        "key": first.key,
+        "target": shortened(first.target),
+        "rationale": shortened(first.rationale),
+        "answers": [
+            {
+                "model": name,
+                "value": value,
+                "scores": [round(score, 3) for score in sample.log_likelihoods],
+                "chosen": sample.chosen,
+                "answer": shortened(sample.answer),
+                "text": shortened(sample.text),
+            }
+            for name, value, sample in zip((flip.baseline, flip.arm), flip.values, flip.samples, strict=True)
+        ],
+    }
