@@ -1,0 +1,211 @@
+"""What is trained on is the stream, in its order; and a kill changes nothing.
+
+The kills are real: SIGKILL to a process that the real command line started, at a random step.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from accelerate.data_loader import IterableDatasetShard
+from safetensors.torch import load_file
+from transformers import Trainer
+
+from harness.lineage import read_manifest
+from tests.trainers.helpers import CPU, chat_model, documents, instructions, preferences, write_jsonl
+from trainers import dpo, grpo, pretrain, sft
+from trainers.common import prepare
+from trainers.steps import plan_steps
+from trainers.stream_dataset import StreamDataset, StreamLog, stream_at
+
+METHODS = {"pretrain": pretrain, "sft": sft, "dpo": dpo, "grpo": grpo}
+FORMS = {"pretrain": "text", "sft": "instruction", "dpo": "preference", "grpo": "problem"}
+
+
+def records_for(stage: str, count: int, seed: int) -> list[dict[str, Any]]:
+    if stage == "grpo":
+        return [{"question": r["instruction"], "answer": "cat"} for r in instructions(count, seed)]
+    make: Any = {"pretrain": documents, "sft": instructions, "dpo": preferences}[stage]
+    made: list[dict[str, Any]] = make(count, seed)
+    return made
+
+
+def two_sources(folder: Path, stage: str, budget: int, **trainer: Any) -> dict[str, Any]:
+    """A stage in two phases over two sources, a tiny model as its parent."""
+    parent = folder / "parent"
+    if not parent.exists():
+        chat_model(parent)
+    sources = {
+        name: {
+            "path": str(write_jsonl(folder / f"{stage}-{name}.jsonl", records_for(stage, 50, seed))),
+            "format": FORMS[stage],
+        }
+        for seed, name in enumerate(("text", "code"))
+    }
+    return {
+        "stage": stage,
+        "name": f"{stage}-two",
+        "from": str(parent),
+        "seed": 3,
+        "data": {
+            "budget_tokens": budget,
+            "sources": sources,
+            "mixture": {"schedule": "stepwise", "phases": [{"text": 1, "code": 0}, {"text": 1, "code": 3}]},
+        },
+        "trainer": {**CPU, **trainer},
+    }
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("stage", ["pretrain", "sft"])
+def test_the_batches_that_were_trained_on_are_the_stream_in_its_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, workers: int
+) -> None:
+    spec = two_sources(tmp_path, stage, 64 * 92, max_length=64, dataloader_num_workers=workers)
+    trained: list[list[int]] = []
+    original = Trainer.training_step
+
+    def recording(self: Any, model: Any, inputs: Any, *args: Any, **more: Any) -> Any:
+        keep = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"])).bool()
+        trained.extend(ids[kept].tolist() for ids, kept in zip(inputs["input_ids"], keep, strict=True))
+        return original(self, model, inputs, *args, **more)
+
+    monkeypatch.setattr(Trainer, "training_step", recording)
+    METHODS[stage].train(spec, tmp_path / "out")
+    job = prepare(METHODS[stage].METHOD, spec, tmp_path / "elsewhere")
+    streamed = list(job.mixture.stream())
+    assert trained == [sequence.columns["input_ids"] for sequence in streamed]
+    phases = [sequence.phase for sequence in streamed]
+    assert phases == sorted(phases)
+    assert set(phases) == {0, 1}
+    assert not any("code" in sequence.sources for sequence in streamed if sequence.phase == 0)
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest is not None
+    assert manifest.sequences == len(trained)
+    assert manifest.tokens == sum(map(len, trained)), "the ledger counts what was trained on"
+
+
+def test_grpo_asks_the_prompts_in_the_streams_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = two_sources(tmp_path, "grpo", 1500, num_generations=2, max_completion_length=2)
+    asked: list[Any] = []
+    original = Trainer.training_step
+
+    def recording(self: Any, model: Any, inputs: Any, *args: Any, **more: Any) -> Any:
+        asked.extend(example["prompt"] for example in inputs)
+        return original(self, model, inputs, *args, **more)
+
+    monkeypatch.setattr(Trainer, "training_step", recording)
+    grpo.train(spec, tmp_path / "out")
+    streamed = [s.columns["prompt"] for s in prepare(grpo.METHOD, spec, tmp_path / "elsewhere").mixture.stream()]
+    assert [next(group) for _, group in itertools.groupby(asked, key=json.dumps)] == streamed[: len(asked) // 2]
+
+
+def test_devices_share_the_stream_without_changing_it(tmp_path: Path) -> None:
+    job = prepare(pretrain.METHOD, two_sources(tmp_path, "pretrain", 64 * 48, max_length=64), tmp_path / "out")
+    plan_steps(job, None)
+    whole = [s.columns["input_ids"] for s in job.mixture.stream()]
+    shards = []
+    for rank in range(2):
+        dataset = StreamDataset(job.mixture, job.sequences, StreamLog(tmp_path / "log.jsonl"), writes=False)
+        shard = IterableDatasetShard(dataset, batch_size=4, num_processes=2, process_index=rank)
+        shards.append([row["input_ids"] for row in shard])
+    together = []
+    for begin in range(0, len(shards[0]), 4):
+        together += shards[0][begin : begin + 4] + shards[1][begin : begin + 4]
+    assert together == whole
+
+
+def test_skipping_what_was_trained_on_reads_only_from_the_last_entry_of_the_log(tmp_path: Path) -> None:
+    job = prepare(sft.METHOD, two_sources(tmp_path, "sft", 20_000), tmp_path / "out")
+    plan_steps(job, log := StreamLog(tmp_path / "log.jsonl"))
+    whole = [s.columns["input_ids"] for s in job.mixture.stream()]
+    dataset = StreamDataset(job.mixture, job.sequences, log)
+    dataset.skipped = skipped = job.sequences - 70
+    rows = [row["input_ids"] for row in dataset]
+    assert len(rows) == len(whole)
+    assert rows[skipped:] == whole[skipped:]
+    entry = log.last(skipped)
+    assert entry is not None
+    assert skipped - 64 < entry["index"] <= skipped
+    assert stream_at(job.mixture, log, skipped).index == skipped
+
+
+def test_the_last_batch_and_the_last_accumulation_may_be_smaller_and_are_trained_on(tmp_path: Path) -> None:
+    spec = two_sources(
+        tmp_path, "pretrain", 64 * 21, max_length=64, per_device_train_batch_size=4, gradient_accumulation_steps=4
+    )
+    pretrain.train(spec, tmp_path / "out")
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest is not None
+    assert (manifest.sequences, manifest.step, manifest.tokens) == (21, 2, 64 * 21)
+
+
+def start(stage_file: Path, out: Path, cache: Path) -> subprocess.Popen[bytes]:
+    env = {**os.environ, "HARNESS_CACHE_DIR": str(cache), "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-m", "harness", "train", str(stage_file), "--output_path", str(out)]
+    return subprocess.Popen(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def finish(process: subprocess.Popen[bytes]) -> None:
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output.decode()
+
+
+def kill_after(process: subprocess.Popen[bytes], out: Path, step: int) -> None:
+    """SIGKILL once the state of `step` begins to be written, wherever that is then."""
+    until = time.monotonic() + 300
+    while not (out / "training" / f"checkpoint-{step}").exists():
+        assert process.poll() is None, process.communicate()[0].decode()
+        assert time.monotonic() < until
+        time.sleep(0.002)
+    time.sleep(random.uniform(0, 0.3))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("stage", "budget", "more"),
+    [
+        ("pretrain", 64 * 2 * 60, {}),
+        ("sft", 6000, {"adapter": {"r": 4, "dropout": 0.2}}),
+        pytest.param("dpo", 12_000, {"adapter": {"r": 4, "dropout": 0.2}}, marks=pytest.mark.slow),
+        pytest.param("grpo", 2500, {}, marks=pytest.mark.slow),
+    ],
+    ids=["pretrain", "sft", "dpo", "grpo"],
+)
+def test_a_stage_that_was_killed_at_a_random_step_ends_with_the_weights_of_one_that_was_not(
+    tmp_path: Path, own_cache: Path, stage: str, budget: int, more: dict[str, Any]
+) -> None:
+    trainer = {"num_generations": 2, "max_completion_length": 4} if stage == "grpo" else {"max_length": 64}
+    spec = two_sources(tmp_path, stage, budget, save_steps=1, save_total_limit=3, **trainer) | more
+    stage_file = tmp_path / "stage.yaml"
+    stage_file.write_text(yaml.safe_dump(spec), encoding="utf-8")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    finish(start(stage_file, whole, own_cache))
+    expected = read_manifest(whole)
+    assert expected is not None
+    step = random.randint(2, expected.step // 2)
+    kill_after(start(stage_file, killed, own_cache), killed, step)
+    assert not (killed / "stage.json").exists(), "it was killed before its end"
+    finish(start(stage_file, killed, own_cache))
+    manifest = read_manifest(killed)
+    assert manifest is not None
+    assert manifest.resumed == 1, f"killed after step {step}"
+    name = "adapter_model.safetensors" if more else "model.safetensors"
+    first, second = load_file(whole / name), load_file(killed / name)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first), f"killed after step {step}"
+    assert manifest.ledger == expected.ledger
+    assert [source.model_dump() for source in manifest.sources] == [s.model_dump() for s in expected.sources]
