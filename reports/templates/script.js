@@ -98,7 +98,7 @@
     const buttons = $$("button", list), next = buttons[buttons.indexOf(document.activeElement) + step];
     if (next) { next.focus(); next.click(); }
   });
-  Object.values(fields).forEach((field) => field.addEventListener("input", refresh));
+  Object.values(fields).forEach((field) => ["input", "change"].forEach((event) => field.addEventListener(event, refresh)));
 
   const block = (title, text) => [make("h4", title), make("pre", text)];
   const choiceTable = (item) => {

@@ -1,0 +1,151 @@
+"""How long reports take on many records, and how large the page is: 50 models x 20 tasks x 1,000 items.
+
+    python benchmarks/reports.py [--models 50] [--tasks 20] [--items 1000] [--folder DIR]
+
+Writes runs in the layout of plain lm-eval with made-up answers, then times the commands as a user runs them, each in a
+process of its own. Rows go to benchmarks/results/reports.jsonl. The records are about 1.5 GB at full size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results" / "reports.jsonl"
+TIME = "2025-01-01T00-00-00.000000"
+DOMAINS = ("logic", "legal", "science", "analogy", "code_qa")
+WORDS = (
+    "if",
+    "the",
+    "and",
+    "of",
+    "a",
+    "model",
+    "answer",
+    "question",
+    "which",
+    "true",
+    "rule",
+    "passage",
+    "reason",
+    "law",
+)
+CHOICES = ("one", "two", "three", "four")
+
+
+def write_runs(folder: Path, models: int, tasks: int, items: int) -> int:
+    """Write the runs; returns their size in bytes."""
+    rng = random.Random(0)
+    difficulty = {(t, i): rng.gauss(0.0, 1.0) for t in range(tasks) for i in range(items)}
+    fronts = {key: _front(key, random.Random(f"{key}")) for key in difficulty}
+    for model in range(models):
+        name = f"model-{model:02d}"
+        place = folder / name
+        place.mkdir(parents=True)
+        skill, draws = model / models - 0.5, random.Random(model)
+        right = {key: float(skill + draws.gauss(0.0, 1.0) > hard) for key, hard in difficulty.items()}
+        for task in range(tasks):
+            lines = [fronts[task, item] + f'"acc": {right[task, item]}}}\n' for item in range(items)]
+            (place / f"samples_task_{task:02d}_{TIME}.jsonl").write_text("".join(lines), encoding="utf-8")
+        means = [sum(right[task, item] for item in range(items)) / items for task in range(tasks)]
+        (place / f"results_{TIME}.json").write_text(json.dumps(_results(name, means, items)), encoding="utf-8")
+    return sum(file.stat().st_size for file in folder.rglob("*.json*"))
+
+
+def _front(key: tuple[int, int], rng: random.Random) -> str:
+    """A line up to its metrics; about 1.5 kB, as those of four short choices are."""
+    question = f"Item {key} " + " ".join(rng.choices(WORDS, k=60))
+    digest = hashlib.sha256(question.encode()).hexdigest()
+    row = {
+        "doc_id": key[1],
+        "doc": {"question": question, "choices": CHOICES, "answer": 1},
+        "target": "1",
+        "arguments": {
+            f"gen_args_{i}": {"arg_0": f"{question}\nAnswer:", "arg_1": f" {choice}"}
+            for i, choice in enumerate(CHOICES)
+        },
+        "resps": [[["-10.5", "False"]]] * 4,
+        "filtered_resps": [["-10.5", "False"]] * 4,
+        "filter": "none",
+        "metrics": ["acc"],
+        "doc_hash": digest,
+        "prompt_hash": digest,
+        "target_hash": digest,
+    }
+    return json.dumps(row)[:-1] + ", "
+
+
+def _results(name: str, means: list[float], items: int) -> dict[str, Any]:
+    tasks = {f"task_{i:02d}": value for i, value in enumerate(means)}
+    metadata = [{"version": 1, "domain": DOMAINS[i % len(DOMAINS)], "chance": 0.25} for i in range(len(means))]
+    return {
+        "results": {task: {"alias": task, "acc,none": value, "sample_len": items} for task, value in tasks.items()},
+        "configs": {t: {"output_type": "multiple_choice", "metadata": m} for t, m in zip(tasks, metadata, strict=True)},
+        "versions": dict.fromkeys(tasks, 1),
+        "n-shot": dict.fromkeys(tasks, 0),
+        "higher_is_better": {task: {"acc": True} for task in tasks},
+        "n-samples": {task: {"original": items, "effective": items} for task in tasks},
+        "config": {"model": "hf", "model_args": {"pretrained": name}, "model_dtype": "torch.float32"},
+        "model_name": name,
+    }
+
+
+def timed(name: str, *words: object) -> dict[str, float]:
+    """Run `harness` in a process of its own, twice; returns wall and processor seconds of the faster run."""
+    command = [sys.executable, "-m", "harness", *map(str, words)]
+    taken = []
+    for _ in range(2):
+        before, start = os.times(), time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=Path(__file__).parent.parent)
+        wall, after = time.perf_counter() - start, os.times()
+        spent = after.children_user - before.children_user + after.children_system - before.children_system
+        taken.append((round(wall, 2), round(spent, 2)))
+    wall, spent = min(taken)
+    return {f"{name}_seconds": wall, f"{name}_processor_seconds": spent}
+
+
+def main() -> None:
+    """Write, time, keep the row."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in (("models", 50), ("tasks", 20), ("items", 1000)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--folder", type=Path, help="where the runs are written, and removed afterwards")
+    args = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(dir=args.folder))
+    try:
+        size = write_runs(folder / "runs", args.models, args.tasks, args.items)
+        page = folder / "board.html"
+        row = {
+            "models": args.models,
+            "tasks": args.tasks,
+            "items": args.items,
+            "records_gigabytes": round(size / 1e9, 2),
+            **timed("leaderboard", "leaderboard", folder / "runs"),
+            **timed("compare", "compare", folder / "runs/model-00", folder / "runs/model-01"),
+            **timed("html", "leaderboard", folder / "runs", "--output_path", page),
+            "html_megabytes": round(page.stat().st_size / 1e6, 2),
+            "cores": len(os.sched_getaffinity(0)),
+            "load": round(os.getloadavg()[0], 1),
+            "python": platform.python_version(),
+        }
+    finally:
+        shutil.rmtree(folder)
+    print(json.dumps(row, indent=1))
+    RESULTS.parent.mkdir(exist_ok=True)
+    with RESULTS.open("a", encoding="utf-8") as out:
+        out.write(json.dumps(row) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""The report in a real browser, without a network: sort, filter, open an item, switch theme, no error, no request."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.cli import main
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs Debian's chromium and chromium-driver")
+
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run", "--window-size=1300,1200",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def page(runs: Path, failed_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("page") / "report.html"
+    words = ["leaderboard", str(runs), str(failed_run / "uniform"), "--all", "--output_path", str(file)]
+    assert main(words) == 0
+    return file
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    from selenium import webdriver
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
+
+    options = Options()
+    options.binary_location = CHROMIUM or ""
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER or ""))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def opened(browser: Chrome, page: Path) -> Chrome:
+    browser.get(page.as_uri())
+    return browser
+
+
+def _one(browser: Chrome, selector: str) -> Any:
+    return browser.find_element("css selector", selector)
+
+
+def _all(browser: Chrome, selector: str) -> list[Any]:
+    return browser.find_elements("css selector", selector)
+
+
+def _log(browser: Chrome, kind: str) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = browser.get_log(kind)  # type: ignore[no-untyped-call]  # selenium leaves it untyped
+    return entries
+
+
+def _column(browser: Chrome, number: int) -> list[str]:
+    rows = _all(browser, "#table-leaderboard tbody tr")
+    return [row.find_elements("tag name", "td")[number].text for row in rows if row.is_displayed()]
+
+
+def test_a_click_on_a_heading_sorts_by_value_and_a_second_turns_the_order(opened: Chrome) -> None:
+    headings = [button.text for button in _all(opened, "#table-leaderboard .sort")]
+    button = _all(opened, "#table-leaderboard .sort")[headings.index("overall")]
+    column = int(button.get_attribute("data-column"))
+    button.click()
+    down = [float(text) for text in _column(opened, column)]
+    assert down == sorted(down, reverse=True)
+    button.click()
+    assert [float(text) for text in _column(opened, column)] == sorted(down)
+    heading = button.find_element("xpath", "..")
+    assert heading.get_attribute("aria-sort") == "ascending"
+
+
+def test_filtering_shows_the_rows_that_hold_the_words(opened: Chrome) -> None:
+    _one(opened, "[data-filter=table-leaderboard]").send_keys("uniform")
+    assert _column(opened, 3)
+    assert all(name.startswith("uniform") for name in _column(opened, 3))
+    assert "of 4" in _one(opened, "[data-count=table-leaderboard]").text
+
+
+def test_an_item_shows_prompt_scores_of_both_key_and_rationale(opened: Chrome) -> None:
+    from selenium.webdriver.support.ui import Select
+
+    Select(_one(opened, "#item-task")).select_by_value("mini_logic")
+    _one(opened, "#item-list button").click()
+    shown = _one(opened, "#item").text
+    for part in ("prompt", "Question:", "log-likelihood", "✓", "rationale"):
+        assert part in shown
+    assert len(_all(opened, "#item thead th")) == 3, "choice, baseline and model"
+    assert len(_all(opened, "#item .chosen")) == 2
+
+
+def test_a_cell_of_the_heat_map_leads_to_its_items(opened: Chrome) -> None:
+    cell = next(one for one in _all(opened, ".cell button") if one.get_attribute("data-task") == "t_generate")
+    cell.click()
+    listed = [button.text for button in _all(opened, "#item-list button")]
+    assert listed
+    assert all("t_generate" in text for text in listed)
+    assert "expected" in _one(opened, "#item").text
+
+
+def test_the_keyboard_alone_moves_through_items(opened: Chrome) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    _one(opened, "#item-list button").send_keys(Keys.ENTER)
+    first = _one(opened, "#item h3").text
+    opened.switch_to.active_element.send_keys(Keys.ARROW_DOWN)
+    assert _one(opened, "#item h3").text != first
+    assert opened.switch_to.active_element.get_attribute("aria-current") == "true"
+
+
+def test_the_theme_switches_and_changes_the_colours(opened: Chrome) -> None:
+    def colour() -> Any:
+        return opened.execute_script("return getComputedStyle(document.body).backgroundColor")
+
+    before = colour()
+    _one(opened, "#theme").click()
+    assert colour() != before
+    _one(opened, "#theme").click()
+    assert colour() == before
+
+
+def test_a_definition_is_one_click_away(opened: Chrome) -> None:
+    _one(opened, ".ask").click()
+    meanings = [one.text for one in _all(opened, ".meaning") if one.is_displayed()]
+    assert len(meanings) == 1
+    assert len(meanings[0]) > 40
+
+
+def test_every_view_has_its_command_to_copy(opened: Chrome) -> None:
+    for section in ("leaderboard", "differences", "domains", "items", "values", "words"):
+        assert _one(opened, f"#{section} .command code").text.startswith("harness ")
+        _one(opened, f"#{section} .command .copy").click()
+
+
+def test_a_phone_shows_the_page_without_sideways_scrolling(opened: Chrome) -> None:
+    opened.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    )
+    width = opened.execute_script("return document.documentElement.scrollWidth")
+    opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert width <= 390
+
+
+def test_nothing_is_requested_and_nothing_is_logged(browser: Chrome, page: Path) -> None:
+    _log(browser, "browser"), _log(browser, "performance")  # what other tests left
+    browser.get(page.as_uri())
+    for button in (*_all(browser, "#theme, .copy, .sort"), *_all(browser, ".cell button")[:3]):
+        browser.execute_script("arguments[0].click()", button)
+    assert _log(browser, "browser") == []
+    events = [json.loads(entry["message"])["message"] for entry in _log(browser, "performance")]
+    asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert sum(url.startswith("file:") for url in asked) == 1
+
+
+def test_failed_requests_are_listed(opened: Chrome) -> None:
+    assert "missing" in _one(opened, "#failures").text
