@@ -94,6 +94,11 @@ def read_items(
     """
     try:
         lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        raise RecordError(
+            f"{path}: missing; items are needed to compare: run `lm_eval` with --log_samples, restore it, or give "
+            "--skip_broken."
+        ) from None
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error.strerror}); restore it, or give --skip_broken.") from None
     if lines[-1]:

@@ -1,0 +1,149 @@
+"""Folders that the installed lm-eval wrote by itself are compared and ranked with no step between, also beside ours."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from harness import stats
+from harness.records import items_frame, load, results_frame
+from tests.models import save_tiny_llama
+from tests.reports.conftest import Command
+
+TASKS = ("t_choice", "t_generate")
+
+
+def _perturbed(folder: Path, original: Path) -> Path:
+    """Save a copy of a model with noise on its weights, enough that a model of random weights answers otherwise."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(original)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.add_(torch.randn(weights.shape, generator=generator) * 5.0)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(original).save_pretrained(folder)
+    return folder
+
+
+def _lm_eval(model: Path, tasks: Path, output: Path) -> None:
+    """What ``lm_eval --model hf --log_samples --output_path`` does."""
+    from lm_eval import simple_evaluate
+    from lm_eval.loggers import EvaluationTracker
+    from lm_eval.tasks import TaskManager
+
+    tracker = EvaluationTracker(output_path=str(output))
+    results = simple_evaluate(
+        model="hf",
+        model_args=f"pretrained={model},dtype=float32",
+        tasks=list(TASKS),
+        device="cpu",
+        batch_size=8,
+        log_samples=True,
+        evaluation_tracker=tracker,
+        task_manager=TaskManager(include_path=str(tasks), include_defaults=False),
+        bootstrap_iters=0,
+    )
+    assert results is not None
+    samples = results.pop("samples")
+    tracker.save_results_aggregated(results=results, samples=samples)
+    for task, rows in samples.items():
+        tracker.save_results_samples(task_name=task, samples=rows)
+
+
+@pytest.fixture(scope="module")
+def folders(report_tasks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("lm-eval")
+    original = save_tiny_llama(place / "models" / "tiny")
+    for model in (original, _perturbed(place / "models" / "perturbed", original)):
+        _lm_eval(model, report_tasks, place / "out")
+    return place / "out"
+
+
+def _accuracies(folders: Path, model: str) -> dict[str, float]:
+    file = next(folder for folder in folders.iterdir() if folder.name.endswith(model))
+    text = next(file.glob("samples_t_choice_*.jsonl")).read_text(encoding="utf-8")
+    return {row["doc_hash"]: row["acc"] for row in map(json.loads, text.splitlines())}
+
+
+def _json(command: Command, *words: object) -> Any:
+    code, out, err = command(*words, "--format", "json")
+    assert (code, err) == (0, ""), err
+    return json.loads(out)
+
+
+def test_two_folders_of_lm_eval_are_compared(command: Command, folders: Path) -> None:
+    document = _json(command, "compare", "tiny", "perturbed", "--runs", folders)
+    rows = {row["task"]: row for row in document["tables"]["differences"]}
+    assert set(rows) == set(TASKS)
+    a, b = _accuracies(folders, "tiny"), _accuracies(folders, "perturbed")
+    assert a != b, "the perturbed model answers otherwise, or the test shows nothing"
+    test = stats.compare_paired(list(a.values()), [b[key] for key in a])
+    row = rows["t_choice"]
+    assert (row["difference"], row["p"]) == (test.difference, test.p)
+    assert (row["gained"], row["lost"]) == (test.gained, test.lost)
+
+
+def test_they_are_ranked(command: Command, folders: Path) -> None:
+    rows = _json(command, "leaderboard", folders)["tables"]["leaderboard"]
+    assert {row["model"] for row in rows} == {"tiny", "perturbed"}
+    right = [sum(_accuracies(folders, row["model"]).values()) for row in rows]
+    assert right == sorted(right, reverse=True)
+
+
+def test_they_stand_beside_ours_and_another_engine_is_stated(command: Command, folders: Path, runs: Path) -> None:
+    document = _json(command, "leaderboard", folders, runs, "--tasks", "t_choice,t_generate")
+    assert {row["model"] for row in document["tables"]["leaderboard"]} == {
+        "tiny", "perturbed", "oracle", "corrupted", "uniform",
+    }  # fmt: skip
+    notes = " ".join(document["notes"])
+    assert "Engine differs" in notes
+    assert "lm-eval:hf" in notes
+
+
+def test_domain_chance_and_dtype_are_found_in_lm_evals_own_files(folders: Path) -> None:
+    frame = results_frame(load([folders]).models)
+    headline = frame[frame.headline].set_index(["model", "task"])
+    assert headline.loc[("tiny", "t_choice"), "domain"] == "logic"
+    assert headline.loc[("tiny", "t_choice"), "chance"] == 0.25
+    assert set(frame.dtype) == {"float32"}
+    assert set(frame.engine) == {"lm-eval:hf"}
+    assert set(frame["items"]) == {24}
+
+
+def test_the_frames_hold_every_item_with_its_digests_and_values(folders: Path) -> None:
+    models = load([folders]).models
+    frame = items_frame(models)
+    assert len(frame) == 2 * 2 * 24
+    choice = frame[(frame.model == "tiny") & (frame.task == "t_choice")]
+    assert dict(zip(choice.doc_hash, choice["acc"], strict=True)) == _accuracies(folders, "tiny")
+    assert np.isnan(choice["exact_match"]).all()
+    assert (choice.prompt_hash.str.len() == 64).all()
+
+
+def test_a_task_without_a_chance_level_has_that_of_its_choices(folders: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(folders, tmp_path / "out"))
+    for file in copy.rglob("results_*.json"):
+        written = json.loads(file.read_text(encoding="utf-8"))
+        del written["configs"]["t_choice"]["metadata"]
+        file.write_text(json.dumps(written), encoding="utf-8")
+    for model in load([copy]).models:
+        assert model.tasks["t_choice"].chance == 0.25
+        assert model.tasks["t_choice"].domain == "other"
+
+
+def test_a_missing_samples_file_says_what_to_do(command: Command, folders: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(folders, tmp_path / "out"))
+    file = next(copy.rglob("samples_t_choice_*.jsonl"))
+    file.unlink()
+    code, _, err = command("leaderboard", copy)
+    assert code == 2
+    assert file.name in err
+    assert "--log_samples" in err
