@@ -12,7 +12,9 @@ import textwrap
 from collections.abc import Sequence
 
 _FENCE = re.compile(r"^[ \t]*```[ \t]*([\w+-]*)[ \t]*\n(.*?)(?:^[ \t]*```|\Z)", re.MULTILINE | re.DOTALL)
-_PROGRAM_START = re.compile(r"^(?:import \w|from \w+ import |def |async def |class |@\w)", re.MULTILINE)
+_PROGRAM_START = re.compile(
+    r"^(?:import \w|from \w+ import |def |async def |class |@\w|[A-Za-z_]\w* *=[^=])", re.MULTILINE
+)
 _TOP_LEVEL_FUNCTION = re.compile(r"^(?:async )?def ", re.MULTILINE)
 _LANGUAGES = ("", "python", "py", "python3")
 _INDENT = " " * 4
@@ -38,11 +40,18 @@ def extract_program(prompt: str, answer: str, entry_point: str) -> str:
         return complete(prompt, answer.split("```")[0])
     if blocks:
         return complete(prompt, blocks[0]) if prompt else blocks[0]
-    place = _definition(answer, entry_point)
-    if place is not None:
-        start = _PROGRAM_START.search(answer)  # imports and helpers may come first
-        return _preamble(prompt) + parsing_prefix(answer[min(place, start.start() if start else place) :])
+    if _definition(answer, entry_point) is not None:
+        return _preamble(prompt) + _program_in(answer, entry_point)
     return complete(prompt, answer) if prompt else parsing_prefix(answer)
+
+
+def _program_in(text: str, entry_point: str) -> str:
+    """From the first import, constant or helper from which on it is Python as far as the function's definition."""
+    for start in _PROGRAM_START.finditer(text):
+        program = parsing_prefix(text[start.start() :])
+        if _definition(program, entry_point) is not None and _parses(program):
+            return program
+    return parsing_prefix(text[_definition(text, entry_point) or 0 :])
 
 
 def complete(prompt: str, answer: str) -> str:

@@ -75,3 +75,11 @@ def test_another_function_after_the_completed_one_is_left_out() -> None:
 def test_the_parsing_prefix_is_the_longest_one() -> None:
     assert parsing_prefix("a = 1\nb = 2\nthis is a line of prose\nc = 3") == "a = 1\nb = 2\n"
     assert parsing_prefix("no program at all") == "no program at all"
+
+
+def test_constants_before_the_function_belong_to_the_program() -> None:
+    answer = (
+        "Here it is:\nx = the limit\nMAX = 1000\nSTEP: int = 2\n\ndef count(n):\n    return min(n, MAX)\n\nThat is all."
+    )
+    assert extract_program("", answer, "count").startswith("MAX = 1000\n")
+    assert extract_program("", answer, "count").rstrip().endswith("return min(n, MAX)")
