@@ -13,10 +13,12 @@ import torch
 
 from harness import stats
 from harness.records import items_frame, load, results_frame
+from tests.conftest import ROOT
 from tests.models import save_tiny_llama
 from tests.reports.conftest import Command
 
-TASKS = ("t_choice", "t_generate")
+TASKS = ("mini_logic", "t_choice", "t_generate")
+LIMIT = 40
 
 
 def _perturbed(folder: Path, original: Path) -> Path:
@@ -48,7 +50,10 @@ def _lm_eval(model: Path, tasks: Path, output: Path) -> None:
         batch_size=8,
         log_samples=True,
         evaluation_tracker=tracker,
-        task_manager=TaskManager(include_path=str(tasks), include_defaults=False),
+        task_manager=TaskManager(
+            include_path=[str(tasks), str(ROOT / "tasks" / "reasoning_mini")], include_defaults=False
+        ),
+        limit=LIMIT,
         bootstrap_iters=0,
     )
     assert results is not None
@@ -67,10 +72,14 @@ def folders(report_tasks: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return place / "out"
 
 
-def _accuracies(folders: Path, model: str) -> dict[str, float]:
+def _rows(folders: Path, model: str, task: str) -> list[dict[str, Any]]:
     file = next(folder for folder in folders.iterdir() if folder.name.endswith(model))
-    text = next(file.glob("samples_t_choice_*.jsonl")).read_text(encoding="utf-8")
-    return {row["doc_hash"]: row["acc"] for row in map(json.loads, text.splitlines())}
+    text = next(file.glob(f"samples_{task}_*.jsonl")).read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def _accuracies(folders: Path, model: str) -> dict[str, float]:
+    return {row["doc_hash"]: row["acc"] for row in _rows(folders, model, "mini_logic")}
 
 
 def _json(command: Command, *words: object) -> Any:
@@ -85,14 +94,15 @@ def test_two_folders_of_lm_eval_are_compared(command: Command, folders: Path) ->
     assert set(rows) == set(TASKS)
     a, b = _accuracies(folders, "tiny"), _accuracies(folders, "perturbed")
     assert a != b, "the perturbed model answers otherwise, or the test shows nothing"
-    test = stats.compare_paired(list(a.values()), [b[key] for key in a])
-    row = rows["t_choice"]
+    clusters = [row["doc"]["template"] for row in _rows(folders, "tiny", "mini_logic")]
+    test = stats.compare_paired(list(a.values()), [b[key] for key in a], clusters)
+    row = rows["mini_logic"]
     assert (row["difference"], row["p"]) == (test.difference, test.p)
     assert (row["gained"], row["lost"]) == (test.gained, test.lost)
 
 
 def test_they_are_ranked(command: Command, folders: Path) -> None:
-    rows = _json(command, "leaderboard", folders)["tables"]["leaderboard"]
+    rows = _json(command, "leaderboard", folders, "--tasks", "mini_logic")["tables"]["leaderboard"]
     assert {row["model"] for row in rows} == {"tiny", "perturbed"}
     right = [sum(_accuracies(folders, row["model"]).values()) for row in rows]
     assert right == sorted(right, reverse=True)
@@ -113,16 +123,16 @@ def test_domain_chance_and_dtype_are_found_in_lm_evals_own_files(folders: Path) 
     headline = frame[frame.headline].set_index(["model", "task"])
     assert headline.loc[("tiny", "t_choice"), "domain"] == "logic"
     assert headline.loc[("tiny", "t_choice"), "chance"] == 0.25
+    assert headline.loc[("tiny", "mini_logic"), "items"] == LIMIT
     assert set(frame.dtype) == {"float32"}
     assert set(frame.engine) == {"lm-eval:hf"}
-    assert set(frame["items"]) == {24}
 
 
 def test_the_frames_hold_every_item_with_its_digests_and_values(folders: Path) -> None:
     models = load([folders]).models
     frame = items_frame(models)
-    assert len(frame) == 2 * 2 * 24
-    choice = frame[(frame.model == "tiny") & (frame.task == "t_choice")]
+    assert len(frame) == 2 * (24 + 24 + LIMIT)
+    choice = frame[(frame.model == "tiny") & (frame.task == "mini_logic")]
     assert dict(zip(choice.doc_hash, choice["acc"], strict=True)) == _accuracies(folders, "tiny")
     assert np.isnan(choice["exact_match"]).all()
     assert (choice.prompt_hash.str.len() == 64).all()
