@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from harness.scorers import attention
+from harness.scorers.arithmetic import half_products_are_slow, wide_products
 from harness.scorers.attention import CannotPackError, States
 from harness.scorers.prefix import Unit
 from harness.scorers.tokens import Span
@@ -40,6 +41,7 @@ class Forward:
         model: A causal language model in evaluation mode, PEFT's wrappers included.
 
     Attributes:
+        widened: Whether half-precision products are computed in float32, since this processor is slow at them.
         own_attention: The implementation of attention that the model was opened with.
         bytes_of_logits: What the logits of one position take.
     """
@@ -50,6 +52,7 @@ class Forward:
         self.dtype = model.dtype
         self.bytes_of_logits = model.config.get_text_config().vocab_size * model.dtype.itemsize
         self.own_attention = attention_of(model)
+        self.widened = half_products_are_slow(self.dtype, self.device)
 
     @torch.inference_mode()
     def prefix(self, tokens: Sequence[int], *, behind: States | None) -> States:
@@ -87,7 +90,8 @@ class Forward:
             ids[row, : len(span.tokens)] = torch.tensor(span.tokens)
         first = min(len(span.tokens) - len(span.targets) for span in spans)
         width = longest - first
-        logits = self.model(input_ids=ids.to(self.device), use_cache=False, logits_to_keep=width).logits
+        with self.arithmetic():
+            logits = self.model(input_ids=ids.to(self.device), use_cache=False, logits_to_keep=width).logits
         rows: list[int] = []
         targets: list[int] = []
         for row, span in enumerate(spans):
@@ -96,12 +100,16 @@ class Forward:
             targets += span.targets
         return _scores(logits.flatten(0, 1), rows, targets, [len(span.targets) for span in spans])
 
+    def arithmetic(self) -> contextlib.AbstractContextManager[object]:
+        """How products are computed; every forward pass runs in it."""
+        return wide_products() if self.widened else contextlib.nullcontext()
+
     def _row(self, units: Sequence[Unit], behind: States | None, *, keep: States | None, rows: Sequence[int]) -> Tensor:
         """Run `units` as one row; returns the logits at `rows`, [rows, vocabulary]."""
         ids = [token for unit in units for token in unit.tokens]
         positions = [position for unit in units for position in unit.positions]
         packed = attention.layout(units, prefix=behind, device=self.device, keep=keep)
-        with self._packing():
+        with self._packing(), self.arithmetic():
             output = self.model(
                 input_ids=torch.tensor([ids], device=self.device),
                 position_ids=torch.tensor([positions], device=self.device),

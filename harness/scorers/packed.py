@@ -67,6 +67,7 @@ class PackedScorer:
             "adapter": self._spec.adapter,
             "revision": self._spec.revision,
             "dtype": str(self._forward.dtype).removeprefix("torch."),
+            "widened_products": self._forward.widened,
             "device": str(self._forward.device),
             "max_length": self._max_length,
             "batch_tokens": self._budget.tokens,
