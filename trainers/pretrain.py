@@ -35,10 +35,14 @@ def _encode(tokenizer: Tokenizer, _config: Any) -> Encode:
 
 @dataclass(frozen=True)
 class PackedCollator:
-    """Batches packed sequences; positions that begin anew tell the model where a document begins."""
+    """Batches packed sequences; positions that begin anew tell the model where a document begins.
 
-    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Return `input_ids`, `labels` and `position_ids`, each (batch, length)."""
+    transformers takes that from positions only where there is no cache, which models make in training too unless told
+    not to: without `use_cache` every document would see those before it.
+    """
+
+    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor | bool]:
+        """Return `input_ids`, `labels` and `position_ids`, each (batch, length), and `use_cache`."""
         import torch
 
         positions = [[p for length in example["seq_lengths"] for p in range(length)] for example in examples]
@@ -46,6 +50,7 @@ class PackedCollator:
             "input_ids": torch.tensor([example["input_ids"] for example in examples]),
             "labels": torch.tensor([example["labels"] for example in examples]),
             "position_ids": torch.tensor(positions),
+            "use_cache": False,
         }
 
 

@@ -1,0 +1,231 @@
+"""The chain from a checkpoint back to its root, its digests, and that evaluation data does not slip in."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import lineage
+from harness.checkpoints import resolve
+from harness.cli import main
+from harness.errors import CheckpointError, InputError
+from tests.trainers.helpers import CPU, chat_model, documents, instructions, preferences, write_jsonl
+from trainers import dpo, pretrain, sft
+
+
+def stage(name: str, source: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "stage": name,
+        "name": f"{name}-stage",
+        "data": {"budget_tokens": 2000, "sources": {"one": source}},
+        "trainer": {**CPU, "max_length": 64},
+        **more,
+    }
+
+
+@pytest.fixture(scope="module")
+def family(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """From scratch: a base, a LoRA tuned on it, and full weights tuned by preferences on that."""
+    folder = tmp_path_factory.mktemp("family")
+    text = {"path": str(write_jsonl(folder / "text.jsonl", documents(60))), "format": "text"}
+    pretrain.train(stage("pretrain", text, architecture="tiny", tokenizer={"vocab_size": 300}), folder / "base")
+    asked = {"path": str(write_jsonl(folder / "asked.jsonl", instructions(60))), "format": "instruction"}
+    sft.train(stage("sft", asked, **{"from": str(folder / "base")}, adapter={"r": 4}), folder / "tuned")
+    pairs = {"path": str(write_jsonl(folder / "pairs.jsonl", preferences(60))), "format": "preference"}
+    dpo.train(stage("dpo", pairs, **{"from": str(folder / "tuned")}), folder / "preferred")
+    return folder
+
+
+def copied(family: Path, to: Path) -> Path:
+    """The family elsewhere; manifests still name the old place, which the test may not touch."""
+    shutil.copytree(family, to)
+    for manifest in to.rglob("stage.json"):
+        manifest.write_text(manifest.read_text().replace(str(family), str(to)))
+    for config in to.rglob("adapter_config.json"):
+        config.write_text(config.read_text().replace(str(family), str(to)))
+    return to
+
+
+def test_the_chain_leads_back_to_scratch_and_every_link_is_verified(family: Path) -> None:
+    links = lineage.chain(str(family / "preferred"))
+    assert [link.name for link in links] == ["preferred", "tuned", "base"]
+    assert [link.status for link in links] == ["verified"] * 3
+    manifests = [link.manifest for link in links]
+    assert [manifest.stage for manifest in manifests if manifest] == ["dpo", "sft", "pretrain"]
+    assert manifests[2] is not None
+    assert manifests[2].parent is None
+    assert manifests[1] is not None
+    assert manifests[1].parent is not None
+    assert manifests[1].parent.digest == manifests[2].digest == links[2].digest
+
+
+def test_the_manifest_says_how_the_checkpoint_came_to_be(family: Path) -> None:
+    manifest = lineage.read_manifest(family / "tuned")
+    assert manifest is not None
+    assert manifest.finished
+    assert manifest.trainer == {"entry_point": "trainers.sft:train", "class": "trl.SFTTrainer"}
+    assert manifest.arguments["learning_rate"] == 1e-3
+    assert manifest.arguments["weight_decay"] == 0.0, "defaults are said, too"
+    assert manifest.adapter is not None
+    assert manifest.adapter["r"] == 4
+    (source,) = manifest.sources
+    assert source.digest is not None
+    assert source.tokens == manifest.tokens == sum(row.tokens for row in manifest.ledger)
+    assert 2000 - 64 < manifest.tokens <= 2000
+    assert manifest.wall_seconds > 0
+    assert {"torch", "trl", "transformers", "python"} <= manifest.versions.keys()
+    assert manifest.spec["data"]["budget_tokens"] == 2000
+
+
+def test_a_manifest_is_read_as_it_was_written(family: Path, tmp_path: Path) -> None:
+    manifest = lineage.read_manifest(family / "base")
+    assert manifest is not None
+    lineage.write_manifest(tmp_path, manifest)
+    assert lineage.read_manifest(tmp_path) == manifest
+
+
+def test_the_tree_is_shown_from_scratch_to_the_checkpoint(family: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lineage", str(family / "preferred")]) == 0
+    output = capsys.readouterr().out
+    places = [output.index(part) for part in ("from scratch", "pretrain-stage", "sft-stage", "dpo-stage")]
+    assert places == sorted(places)
+    assert output.count("verified") == 3
+    assert "one 100.0%" in output
+
+
+def test_a_checkpoint_from_elsewhere_is_a_root(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parent = chat_model(tmp_path / "elsewhere")
+    (link,) = lineage.chain(str(parent))
+    assert (link.status, link.manifest) == ("root", None)
+    assert lineage.verify(resolve(str(parent))) == "root"
+    assert main(["lineage", str(parent)]) == 0
+    assert "from elsewhere" in capsys.readouterr().out
+
+
+def test_a_parent_whose_weights_changed_is_seen_when_a_child_is_trained_or_checked(
+    family: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copied(family, tmp_path / "family")
+    chat_model(tmp_path / "other", seed=9)
+    base = lineage.read_manifest(folder / "base")
+    assert base is not None
+    weights = bytearray((folder / "base" / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (folder / "base" / "model.safetensors").write_bytes(weights)
+    with pytest.raises(CheckpointError, match="no longer those that sft-stage was trained from"):
+        lineage.verify_parent(lineage.read_manifest(folder / "tuned") or base)
+    with pytest.raises(CheckpointError, match=r"are not those that its stage\.json records"):
+        lineage.verify(resolve(str(folder / "base")))
+    asked = {"path": str(folder / "asked.jsonl"), "format": "instruction"}
+    with pytest.raises(CheckpointError, match="restore the checkpoint"):
+        sft.train(stage("sft", asked, **{"from": str(folder / "base")}), tmp_path / "child")
+    assert main(["lineage", str(folder / "tuned")]) == 1
+    assert "no longer those" in capsys.readouterr().out
+
+
+def test_a_parent_that_is_not_here_is_said_to_be_missing(family: Path, tmp_path: Path) -> None:
+    folder = copied(family, tmp_path / "family")
+    shutil.rmtree(folder / "tuned")
+    links = lineage.chain(str(folder / "preferred"))
+    assert [link.status for link in links] == ["verified", "missing"]
+    assert links[1].digest is not None
+
+
+def test_a_damaged_manifest_is_an_error_with_file_and_field(family: Path, tmp_path: Path) -> None:
+    written = json.loads((family / "base" / "stage.json").read_text())
+    (tmp_path / "stage.json").write_text(json.dumps({**written, "seed": "one"}))
+    with pytest.raises(CheckpointError, match=r"stage\.json: field seed: .*schema_version 1"):
+        lineage.read_manifest(tmp_path)
+    (tmp_path / "stage.json").write_text("{")
+    with pytest.raises(CheckpointError, match="not readable as JSON"):
+        lineage.read_manifest(tmp_path)
+
+
+def test_states_on_the_way_say_that_they_are_unfinished(family: Path) -> None:
+    states = sorted((family / "base" / "training").glob("checkpoint-*"))
+    manifests = [lineage.read_manifest(state) for state in states]
+    assert states
+    assert all(manifest is not None and not manifest.finished for manifest in manifests)
+    (first, *_) = [manifest for manifest in manifests if manifest is not None]
+    assert first.tokens == sum(row.tokens for row in first.ledger) == first.sequences * 64
+
+
+def test_an_adapter_of_an_adapter_and_merged_weights_can_be_loaded(family: Path, tmp_path: Path) -> None:
+    asked = {"path": str(family / "asked.jsonl"), "format": "instruction"}
+    tuned = {"from": str(family / "tuned")}
+    again = sft.train(stage("sft", asked, **tuned, adapter={"r": 2}), tmp_path / "again")
+    merged = sft.train(stage("sft", asked, **tuned, adapter={"r": 2, "merge": True}), tmp_path / "merged")
+    assert again.adapter == (tmp_path / "again").resolve()
+    assert merged.adapter is None
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    ids = torch.tensor([[5, 6, 7, 8]])
+    stacked = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(again.weights), again.adapter)
+    plain = AutoModelForCausalLM.from_pretrained(merged.weights)
+    torch.testing.assert_close(stacked(ids).logits, plain(ids).logits, rtol=1e-4, atol=1e-4)
+
+
+EVAL_FILES = ["gsm8k/test.jsonl", "boolq/boolq.jsonl"]
+
+
+@pytest.mark.parametrize("name", EVAL_FILES)
+def test_an_evaluation_file_is_refused_by_its_path(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(parents=True)
+    write_jsonl(path, [{"instruction": "a", "output": "b"}])
+    spec = stage("sft", {"path": str(path), "format": "instruction"}, **{"from": str(chat_model(tmp_path / "parent"))})
+    with pytest.raises(InputError, match="is evaluation data of this project"):
+        sft.train(spec, tmp_path / "out")
+
+
+def test_a_renamed_copy_of_an_evaluation_file_is_refused_by_its_bytes(tmp_path: Path, data_dir: Path) -> None:
+    shutil.copy(data_dir / "gsm8k" / "test.jsonl", tmp_path / "innocent.jsonl")
+    source = {
+        "path": str(tmp_path / "innocent.jsonl"), "format": "instruction",
+        "fields": {"instruction": "question", "output": "answer"},
+    }  # fmt: skip
+    spec = stage("sft", source, **{"from": str(chat_model(tmp_path / "parent"))})
+    with pytest.raises(InputError, match="gsm8k_test"):
+        sft.train(spec, tmp_path / "out")
+    shutil.copy(data_dir / "gsm8k" / "train.jsonl", tmp_path / "innocent.jsonl")
+    sft.train(spec, tmp_path / "out")
+
+
+def test_the_test_split_of_a_task_is_refused_unless_allowed_and_then_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parent = chat_model(tmp_path / "parent")
+    spec = stage("sft", {"task": "mini_logic", "split": "test"}, **{"from": str(parent)})
+    spec["trainer"] = {**CPU, "max_length": 512}
+    with pytest.raises(InputError, match="mini_logic:test"):
+        sft.train(spec, tmp_path / "out")
+    sft.train({**spec, "allow_eval_data": True}, tmp_path / "out")
+    manifest = lineage.read_manifest(tmp_path / "out")
+    assert manifest is not None
+    assert manifest.allow_eval_data
+    assert manifest.eval_data == ("mini_logic:test",)
+    assert main(["lineage", str(tmp_path / "out")]) == 0
+    assert "trained on evaluation data: mini_logic:test" in capsys.readouterr().out
+
+
+def test_a_hub_data_set_that_is_evaluated_on_is_refused_before_it_is_opened(tmp_path: Path) -> None:
+    source = {"hub": "ceval/ceval-exam", "split": "val", "format": "instruction"}
+    spec = stage("sft", source, **{"from": str(chat_model(tmp_path / "parent"))})
+    with pytest.raises(InputError, match="ceval_logic_val"):
+        sft.train(spec, tmp_path / "out")
+
+
+def test_no_item_of_a_tasks_training_stream_is_a_test_item() -> None:
+    from itertools import islice
+
+    from trainers.readers import Cursor, TaskReader, generator_of
+
+    test = {item.key for item in generator_of("mini_logic").generate("test", 400)}
+    train = {raw.value.key for raw in islice(TaskReader(task="mini_logic").read(Cursor()), 400)}
+    assert not test & train

@@ -1,0 +1,239 @@
+"""Stages learn: held-out loss falls, margins and rewards rise, on real data and, but for one, a real model.
+
+The full sizes are slow and marked so; their reduced twins run in CI.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import pytest
+import torch
+
+from harness.lineage import read_manifest
+from tests.trainers.helpers import CPU, state_of
+from trainers import dpo, grpo, sft
+from trainers.encode import completion_encoder, preference_encoder
+from trainers.mixture import IGNORED
+from trainers.readers import Cursor
+from trainers.records import READ, Fields, Format, Record
+from trainers.sources import READ_FILE
+
+LORA = {"r": 16}
+
+
+def records_of(path: Path, form: Format, begin: int, count: int) -> list[Record]:
+    raws = list(READ_FILE[path.suffix](path, Cursor()))[begin : begin + count]
+    return [READ[form](Fields(raw.value, raw.where, {})) for raw in raws]
+
+
+def load(base: Path, adapter: Path | None = None) -> tuple[Any, Any]:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    if adapter is not None:
+        model = PeftModel.from_pretrained(model, adapter)
+    return model.eval(), AutoTokenizer.from_pretrained(base)
+
+
+@torch.no_grad()
+def completion_loss(model: Any, tokenizer: Any, records: list[Record]) -> float:
+    """Mean negative log-likelihood of a completion's token, nats."""
+    encode = completion_encoder(tokenizer, max_length=512, completion_only=True)
+    total = count = 0.0
+    for record in records:
+        encoded = encode(record, "")
+        assert encoded is not None
+        labels = torch.tensor([encoded.columns["labels"]])
+        tokens = int((labels[:, 1:] != IGNORED).sum())
+        total += float(model(input_ids=torch.tensor([encoded.columns["input_ids"]]), labels=labels).loss) * tokens
+        count += tokens
+    return total / count
+
+
+@torch.no_grad()
+def preference(model: Any, tokenizer: Any, record: Record, max_length: int) -> float:
+    """log p(chosen) - log p(rejected), nats."""
+    encoded = preference_encoder(tokenizer, max_length=max_length)(record, "")
+    assert encoded is not None
+    prompt = encoded.columns["prompt_ids"]
+    values = []
+    for answer in ("chosen_ids", "rejected_ids"):
+        ids = torch.tensor([prompt + encoded.columns[answer]])[:, :max_length]
+        logprobs = model(input_ids=ids).logits[0, :-1].log_softmax(-1)
+        chosen = logprobs.gather(1, ids[0, 1:, None])[:, 0]
+        values.append(float(chosen[len(prompt) - 1 :].sum()))
+    return values[0] - values[1]
+
+
+@pytest.mark.parametrize(("records", "held_out"), [(24, 8), pytest.param(160, 40, marks=pytest.mark.slow)])
+def test_lora_sft_on_code_lowers_the_loss_on_other_code(
+    tmp_path: Path, smollm2: Path, data_dir: Path, records: int, held_out: int
+) -> None:
+    path = data_dir / "code_alpaca" / "code_alpaca_2k.json"
+    spec = {
+        "stage": "sft", "name": "code", "from": str(smollm2), "adapter": LORA,
+        "data": {
+            "budget_tokens": 10**6, "when_exhausted": "end",
+            "sources": {"code": {"path": str(path), "format": "instruction", "limit": records}},
+        },
+        "trainer": {**CPU, "learning_rate": 5e-4, "per_device_train_batch_size": 4, "max_length": 512},
+    }  # fmt: skip
+    sft.train(spec, tmp_path / "out")
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest is not None
+    assert manifest.sequences == records
+    others = records_of(path, "instruction", 1000, held_out)
+    before, after = (completion_loss(*load(smollm2, adapter), others) for adapter in (None, tmp_path / "out"))
+    print(f"sft on {records} records: held-out loss {before:.4f} -> {after:.4f}, {manifest.wall_seconds:.0f} s")
+    assert after < before - 0.01
+
+
+@pytest.mark.parametrize(("pairs", "held_out"), [(16, 8), pytest.param(100, 50, marks=pytest.mark.slow)])
+def test_dpo_raises_the_margin_on_other_pairs(
+    tmp_path: Path, smollm2: Path, data_dir: Path, pairs: int, held_out: int
+) -> None:
+    path, length = data_dir / "llama_factory" / "dpo_en_demo.json", 256
+    spec = {
+        "stage": "dpo", "name": "preferred", "from": str(smollm2), "adapter": LORA,
+        "data": {
+            "budget_tokens": 10**6, "when_exhausted": "end",
+            "sources": {"pairs": {"path": str(path), "format": "preference", "limit": pairs}},
+        },
+        "trainer": {**CPU, "learning_rate": 2e-4, "per_device_train_batch_size": 2, "max_length": length},
+    }  # fmt: skip
+    dpo.train(spec, tmp_path / "out")
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest is not None
+    others = [
+        record
+        for record in records_of(path, "preference", pairs, 3 * held_out)
+        if preference_encoder(load_tokenizer(smollm2), max_length=length // 2)(record, "") is not None
+    ][:held_out]
+    reference, tokenizer = load(smollm2)
+    before = [preference(reference, tokenizer, record, length) for record in others]
+    tuned, _ = load(smollm2, tmp_path / "out")
+    after = [preference(tuned, tokenizer, record, length) for record in others]
+    margins = [a - b for a, b in zip(after, before, strict=True)]
+    print(
+        f"dpo on {pairs} pairs: margin of {held_out} others 0 -> {mean(margins):.3f} nats, {manifest.wall_seconds:.0f} s"
+    )
+    assert len(others) == held_out
+    assert mean(margins) > 0
+
+
+def load_tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def rewards_of(checkpoint: Path) -> list[float]:
+    return [entry["reward"] for entry in state_of(checkpoint)["log_history"] if "reward" in entry]
+
+
+def test_grpo_of_a_tiny_model_raises_its_reward_on_a_task_over_30_steps(tmp_path: Path) -> None:
+    """A new model knows nothing of letters: it learns what an answer looks like, and then which are right more often."""
+    spec: dict[str, Any] = {
+        "stage": "grpo", "name": "tiny", "from": str(tiny_answerer(tmp_path / "parent")),
+        "data": {"budget_tokens": 10**6, "sources": {"logic": {"task": "mini_logic"}}},
+        "trainer": {
+            **CPU, "learning_rate": 1e-2, "per_device_train_batch_size": 128, "num_generations": 32,
+            "max_completion_length": 1, "beta": 0.0,
+        },
+    }  # fmt: skip
+    spec["data"]["budget_tokens"] = prompt_tokens(spec, tmp_path, prompts=4 * 30)
+    grpo.train(spec, tmp_path / "out")
+    rewards = rewards_of(tmp_path / "out")
+    print(f"grpo over {len(rewards)} steps: reward {mean(rewards[:5]):.3f} -> {mean(rewards[-5:]):.3f}")
+    assert len(rewards) == 30
+    assert mean(rewards[-5:]) > mean(rewards[:5]) + 0.1
+
+
+def tiny_answerer(folder: Path) -> Path:
+    """A tiny model with one token for a character, so that a letter is one token and is met by chance."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, set_seed
+
+    characters = [chr(code) for code in range(32, 91)] + ["\n"]
+    vocabulary = {token: index for index, token in enumerate(["<end>", "<unk>", *characters])}
+    raw = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    raw.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    raw.decoder = decoders.Fuse()
+    fast: Any = PreTrainedTokenizerFast
+    tokenizer = fast(tokenizer_object=raw, eos_token="<end>", pad_token="<end>", unk_token="<unk>")
+    set_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        max_position_embeddings=2048, eos_token_id=0, pad_token_id=0, bos_token_id=0,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def prompt_tokens(spec: dict[str, Any], folder: Path, *, prompts: int) -> int:
+    """Tokens of the stream's first prompts: the budget for so many."""
+    from itertools import islice
+
+    from trainers.common import prepare
+
+    return sum(s.tokens for s in islice(prepare(grpo.METHOD, spec, folder / "counted").mixture.stream(), prompts))
+
+
+@pytest.mark.parametrize("steps", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_grpo_of_a_real_model_is_rewarded_by_the_sandbox(tmp_path: Path, smollm2: Path, steps: int) -> None:
+    spec: dict[str, Any] = {
+        "stage": "grpo", "name": "programs", "from": str(smollm2), "adapter": LORA,
+        "data": {"budget_tokens": 10**6, "sources": {"code": {"task": "mini_code_gen"}}},
+        "trainer": {
+            **CPU, "learning_rate": 1e-4, "per_device_train_batch_size": 8, "num_generations": 4,
+            "max_completion_length": 64,
+        },
+    }  # fmt: skip
+    spec["data"]["budget_tokens"] = prompt_tokens(spec, tmp_path, prompts=2 * steps)
+    grpo.train(spec, tmp_path / "out")
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest is not None
+    rewards = rewards_of(tmp_path / "out")
+    print(f"grpo with the sandbox: rewards {rewards}, {manifest.wall_seconds:.0f} s")
+    assert manifest.step == len(rewards) == steps
+    assert all(0 <= reward <= 1 and math.isfinite(reward) for reward in rewards)
+
+
+def test_the_sandbox_rewards_the_right_program_and_no_other() -> None:
+    from itertools import islice
+
+    from trainers.readers import TaskReader
+    from trainers.rewards import verified
+
+    raws = list(islice(TaskReader(task="mini_code_gen").read(Cursor()), 4))
+    records = [READ["problem"](Fields(raw.value, raw.where, {})) for raw in raws]
+    prompts = [record["prompt"] for record in records] * 2
+    completions = [record["solution"] for record in records] + [raw.value.wrong[0] for raw in raws]
+    columns = {name: [record[name] for record in records] * 2 for name in ("tests", "setup", "entry_point")}
+    assert verified(prompts, completions, answer=[""] * 8, **columns) == [1.0] * 4 + [0.0] * 4
+
+
+@pytest.mark.parametrize(
+    ("text", "right", "reward"),
+    [
+        ("B", "B", 1.0),
+        ("The answer is (B).", "B", 1.0),
+        ("A or B\nAnswer: C", "B", 0.0),
+        ("because\n\n42", "42", 1.0),
+        ("Answer: 1,042.", "1042", 0.0),
+        ("Answer: blue house", "Blue House", 1.0),
+        ("", "B", 0.0),
+        ("Banana", "B", 0.0),
+    ],
+)
+def test_an_answer_is_read_from_the_last_line(text: str, right: str, reward: float) -> None:
+    from trainers.rewards import verified
+
+    given = [[{"role": "assistant", "content": text}]]
+    assert verified([""], given, answer=[right], tests=[""], setup=[""], entry_point=[""]) == [reward]
