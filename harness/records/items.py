@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,12 @@ _NOT_METRICS = frozenset(
     }
 )  # fmt: skip
 _ITEMS_FOR_CHANCE = 1000
+_HASHES = ("doc_hash", "prompt_hash", "target_hash")
+_HASH = rb'"%b": "(?P<%b>[0-9a-f]{64})", '
+_LAYOUT = re.compile(
+    rb'"filter": "(?P<filter>[^"\\\\]*)", "metrics": \[[^\]]*\], '
+    + b"".join(_HASH % (n, n) for n in map(str.encode, _HASHES))
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,7 +86,12 @@ NO_ITEMS = Items(
 
 
 def read_items(
-    path: Path, *, rows: int | None = None, cluster: str = "", labels: dict[bytes, str] | None = None
+    path: Path,
+    *,
+    rows: int | None = None,
+    cluster: str = "",
+    labels: dict[bytes, str] | None = None,
+    guess: bool = False,
 ) -> Items:
     """Read a samples file.
 
@@ -88,24 +100,21 @@ def read_items(
         rows: Rows each filter must have; None when not known.
         cluster: Field of the document that names its cluster; empty for none.
         labels: Labels by document digest, read from other files of the task; added to.
+        guess: Count the choices, for `Items.guess`.
 
     Raises:
         RecordError: when it is missing, truncated or damaged.
     """
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        raise RecordError(
-            f"{path}: missing; items are needed to compare: run `lm_eval` with --log_samples, restore it, or give "
-            "--skip_broken."
-        ) from None
-    except OSError as error:
-        raise RecordError(f"{path}: cannot be read ({error.strerror}); restore it, or give --skip_broken.") from None
-    if lines[-1]:
-        raise broken(path, f"line {len(lines)} is cut off")
-    lines.pop()
-    parsed = _parse(path, lines)
-    items = _columns(path, lines, parsed, cluster, {} if labels is None else labels)
+    data = _bytes_of(path)
+    bounds = _line_bounds(path, data)
+    columns = _columns(path, data, bounds)
+    items = Items(
+        **columns,
+        cluster=_clusters(path, data, bounds, columns["doc_hash"], cluster, {} if labels is None else labels)
+        if cluster
+        else None,
+        guess=_guess(data, bounds) if guess else math.nan,
+    )
     names = [items.filter] if isinstance(items.filter, str) else list(dict.fromkeys(items.filter.tolist()))
     for name in names:
         found = items.rows(name).size
@@ -119,70 +128,113 @@ def broken(path: Path, what: str) -> RecordError:
     return RecordError(f"{path}: {what}; the file is truncated or damaged. Restore it, or give --skip_broken.")
 
 
-def _parse(path: Path, lines: Sequence[bytes]) -> list[dict[str, Any]]:
-    tails = []
-    for line in lines:
-        at = line.rfind(_TAIL)
-        tails.append(b"{" + line[at + 2 :] if at >= 0 else line)  # an older release wrote no filter: the whole line
+def _bytes_of(path: Path) -> bytes:
     try:
-        parsed: list[dict[str, Any]] = json.loads(b"[" + b",".join(tails) + b"]")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise RecordError(
+            f"{path}: missing; items are needed to compare: run `lm_eval` with --log_samples, restore it, or give "
+            "--skip_broken."
+        ) from None
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read ({error.strerror}); restore it, or give --skip_broken.") from None
+
+
+def _line_bounds(path: Path, data: bytes) -> list[tuple[int, int, int]]:
+    """Start, begin of the tail (behind its comma and space) and end of each line."""
+    bounds, start, end = [], 0, data.find(b"\n")
+    while end >= 0:
+        at = data.rfind(_TAIL, start, end)
+        bounds.append((start, at + 2 if at >= 0 else start + 1, end))  # an older release wrote no filter: all of it
+        start, end = end + 1, data.find(b"\n", end + 1)
+    if start < len(data):
+        raise broken(path, f"line {len(bounds) + 1} is cut off")
+    return bounds
+
+
+def _columns(path: Path, data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[str, Any]:
+    """Hashes, filter and values: by position where all lines are laid out alike, else by parsing every tail."""
+    tails = [data[at:end] for _, at, end in bounds]
+    return _by_position(tails) or _by_parsing(path, data, bounds, tails)
+
+
+def _by_position(tails: Sequence[bytes]) -> dict[str, Any] | None:
+    """Take the hashes from where the first line has them, if every line has the same around them."""
+    layout = _LAYOUT.match(tails[0]) if tails else None
+    if layout is None:
+        return None
+    width = layout.end()
+    heads = b"".join([tail[:width] for tail in tails])
+    if len(heads) != width * len(tails):
+        return None
+    block = np.frombuffer(heads, dtype=np.uint8).reshape(len(tails), width)
+    around = np.ones(width, dtype=np.bool_)
+    for name in _HASHES:
+        around[slice(*layout.span(name))] = False
+    if not (block[:, around] == block[0, around]).all():
+        return None
+    try:
+        rows = json.loads(b"[{" + b",{".join([tail[width:] for tail in tails]) + b"]")
+    except ValueError:
+        return None  # the slow way names the line
+    hashes = {name: np.ascontiguousarray(block[:, slice(*layout.span(name))]).view("S64").ravel() for name in _HASHES}
+    return {**hashes, "filter": json.loads(b'"' + layout["filter"] + b'"'), "values": _values(rows)}
+
+
+def _by_parsing(
+    path: Path, data: bytes, bounds: Sequence[tuple[int, int, int]], tails: Sequence[bytes]
+) -> dict[str, Any]:
+    try:
+        rows: list[dict[str, Any]] = json.loads(b"[{" + b",{".join(tails) + b"]") if tails else []
     except (ValueError, UnicodeDecodeError):
-        raise broken(path, _first_fault(lines)) from None
-    if parsed and "doc_hash" not in parsed[0]:
-        raise broken(path, "line 1 lacks doc_hash")
-    return parsed
+        raise broken(path, _first_fault(data, bounds)) from None
+    try:
+        hashes = {name: np.array([row[name] for row in rows], dtype="S64") for name in _HASHES}
+    except KeyError as error:
+        raise broken(path, f"an item lacks {error.args[0]}") from None
+    filters = {row.get("filter", "none") for row in rows} or {"none"}
+    one = filters.pop() if len(filters) == 1 else np.array([row.get("filter", "none") for row in rows], dtype=str)
+    return {**hashes, "filter": one, "values": _values(rows)}
 
 
-def _first_fault(lines: Sequence[bytes]) -> str:
-    for number, line in enumerate(lines, 1):
+def _values(rows: Sequence[Mapping[str, Any]]) -> dict[str, FloatArray]:
+    metrics = dict.fromkeys(name for row in rows for name in row if name not in _NOT_METRICS)
+    return {name: np.array([_number(row.get(name)) for row in rows]) for name in metrics}
+
+
+def _first_fault(data: bytes, bounds: Sequence[tuple[int, int, int]]) -> str:
+    for number, (start, _, end) in enumerate(bounds, 1):
         try:
-            json.loads(line)
+            json.loads(data[start:end])
         except ValueError as error:
             return f"line {number} is not JSON ({error})"
     return "it is not JSON lines"
-
-
-def _columns(
-    path: Path, lines: Sequence[bytes], parsed: Sequence[dict[str, Any]], cluster: str, labels: dict[bytes, str]
-) -> Items:
-    try:
-        hashes = [
-            np.array([row[key] for row in parsed], dtype="S64") for key in ("doc_hash", "prompt_hash", "target_hash")
-        ]
-    except KeyError as error:
-        raise broken(path, f"an item lacks {error.args[0]}") from None
-    filters = {row.get("filter", "none") for row in parsed}
-    metrics = dict.fromkeys(name for row in parsed for name in row if name not in _NOT_METRICS)
-    return Items(
-        doc_hash=hashes[0],
-        prompt_hash=hashes[1],
-        target_hash=hashes[2],
-        filter=filters.pop() if len(filters) == 1 else np.array([row.get("filter", "none") for row in parsed], str),
-        cluster=_clusters(path, lines, hashes[0], cluster, labels) if cluster else None,
-        values={name: np.array([_number(row.get(name)) for row in parsed]) for name in metrics},
-        guess=_guess(lines),
-    )
 
 
 def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else math.nan
 
 
-def _guess(lines: Sequence[bytes]) -> float:
-    counts = [line.count(_CHOICE) for line in lines[:_ITEMS_FOR_CHANCE]]
+def _guess(data: bytes, bounds: Sequence[tuple[int, int, int]]) -> float:
+    counts = [data.count(_CHOICE, start, end) for start, _, end in bounds[:_ITEMS_FOR_CHANCE]]
     return sum(1 / n for n in counts if n) / len(counts) if counts and max(counts) > 1 else math.nan
 
 
 def _clusters(
-    path: Path, lines: Sequence[bytes], doc_hashes: Hashes, field: str, labels: dict[bytes, str]
+    path: Path,
+    data: bytes,
+    bounds: Sequence[tuple[int, int, int]],
+    doc_hashes: Hashes,
+    field: str,
+    labels: dict[bytes, str],
 ) -> npt.NDArray[np.str_]:
     decoder = json.JSONDecoder()
     found = []
-    for line, digest in zip(lines, doc_hashes.tolist(), strict=True):
+    for (start, _, end), digest in zip(bounds, doc_hashes.tolist(), strict=True):
         label = labels.get(digest)
         if label is None:
             try:
-                doc, _ = decoder.raw_decode(line[line.index(_DOC) + len(_DOC) :].decode())
+                doc, _ = decoder.raw_decode(data[data.index(_DOC, start, end) + len(_DOC) : end].decode())
                 label = labels[digest] = str(doc[field])
             except (ValueError, KeyError, TypeError):
                 raise broken(path, f"an item has no {field}, which names its cluster") from None

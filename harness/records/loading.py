@@ -141,7 +141,7 @@ def _merged(known: ModelRecords | None, more: ModelRecords) -> ModelRecords:
 
 
 def _with_items(run: TaskRun, labels: dict[bytes, str], first: dict[str, Items]) -> TaskRun:
-    items = read_items(run.samples, rows=run.rows, cluster=run.cluster, labels=labels)
+    items = read_items(run.samples, rows=run.rows, cluster=run.cluster, labels=labels, guess=run.guessing)
     known = first.setdefault(run.task, items)
     chance = items.guess if run.guessing and math.isfinite(items.guess) else run.chance
     return replace(run, items=_shared(items, known), chance=chance)
