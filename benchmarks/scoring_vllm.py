@@ -191,7 +191,7 @@ def choices(data: Path, setting: str, items: int) -> list[Pair]:
     pairs: list[Pair] = []
     for row in test:
         examples = {SETTINGS[0]: [], SETTINGS[1]: drawn.sample(train, 5), SETTINGS[2]: train[:5]}[setting]
-        shown = "".join(f"{_question(row)} {row['options'][row['label']]}\n\n" for row in examples)
+        shown = "".join(f"{_question(row)} {row['options']['ABCD'.index(row['label'])]}\n\n" for row in examples)
         pairs += [(shown + _question(row), f" {option}") for option in row["options"]]
     return pairs
 

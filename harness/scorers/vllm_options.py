@@ -65,7 +65,7 @@ def options(checkpoint: Checkpoint, spec: EngineSpec, tokenizer: PreTrainedToken
     return Options(
         arguments={**_arguments(checkpoint, spec), **given, "max_model_len": opened_length},
         device=spec.device.partition(":")[0],
-        environments=_environments(spec.device, engines, devices),
+        environments=[{**_compiling(given), **own} for own in _devices(spec.device, engines, devices)],
         max_length=max_length,
     )
 
@@ -148,7 +148,15 @@ def _positive(value: Any, name: str) -> int:
     return int(value)
 
 
-def _environments(device: str, engines: int, devices_each: int) -> list[dict[str, str]]:
+def _compiling(given: dict[str, Any]) -> dict[str, str]:
+    """On the CPU nothing is compiled unless asked for: the few helpers that vLLM compiles cost more than they save."""
+    import torch
+
+    compiles = torch.accelerator.is_available() or given.get("enforce_eager") is False
+    return {} if compiles else {"TORCHDYNAMO_DISABLE": "1"}
+
+
+def _devices(device: str, engines: int, devices_each: int) -> list[dict[str, str]]:
     """Which devices each engine sees; ``--device cuda:N`` is the first engine's first."""
     _, _, first = device.partition(":")
     if engines == 1 and not first:
