@@ -154,36 +154,34 @@ def _line_bounds(path: Path, data: bytes) -> list[tuple[int, int, int]]:
 
 def _columns(path: Path, data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[str, Any]:
     """Hashes, filter and values: by position where all lines are laid out alike, else by parsing every tail."""
-    tails = [data[at:end] for _, at, end in bounds]
-    return _by_position(tails) or _by_parsing(path, data, bounds, tails)
+    return _by_position(data, bounds) or _by_parsing(path, data, bounds)
 
 
-def _by_position(tails: Sequence[bytes]) -> dict[str, Any] | None:
+def _by_position(data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[str, Any] | None:
     """Take the hashes from where the first line has them, if every line has the same around them."""
-    layout = _LAYOUT.match(tails[0]) if tails else None
+    layout = _LAYOUT.match(data[bounds[0][1] : bounds[0][2]]) if bounds else None
     if layout is None:
         return None
     width = layout.end()
-    heads = b"".join([tail[:width] for tail in tails])
-    if len(heads) != width * len(tails):
+    heads = b"".join([data[at : at + width] for _, at, _ in bounds])
+    if len(heads) != width * len(bounds):
         return None
-    block = np.frombuffer(heads, dtype=np.uint8).reshape(len(tails), width)
+    block = np.frombuffer(heads, dtype=np.uint8).reshape(len(bounds), width)
     around = np.ones(width, dtype=np.bool_)
     for name in _HASHES:
         around[slice(*layout.span(name))] = False
     if not (block[:, around] == block[0, around]).all():
         return None
     try:
-        rows = json.loads(b"[{" + b",{".join([tail[width:] for tail in tails]) + b"]")
+        rows = json.loads(b"[{" + b",{".join([data[at + width : end] for _, at, end in bounds]) + b"]")
     except ValueError:
         return None  # the slow way names the line
     hashes = {name: np.ascontiguousarray(block[:, slice(*layout.span(name))]).view("S64").ravel() for name in _HASHES}
     return {**hashes, "filter": json.loads(b'"' + layout["filter"] + b'"'), "values": _values(rows)}
 
 
-def _by_parsing(
-    path: Path, data: bytes, bounds: Sequence[tuple[int, int, int]], tails: Sequence[bytes]
-) -> dict[str, Any]:
+def _by_parsing(path: Path, data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[str, Any]:
+    tails = [data[at:end] for _, at, end in bounds]
     try:
         rows: list[dict[str, Any]] = json.loads(b"[{" + b",{".join(tails) + b"]") if tails else []
     except (ValueError, UnicodeDecodeError):
@@ -198,8 +196,15 @@ def _by_parsing(
 
 
 def _values(rows: Sequence[Mapping[str, Any]]) -> dict[str, FloatArray]:
-    metrics = dict.fromkeys(name for row in rows for name in row if name not in _NOT_METRICS)
-    return {name: np.array([_number(row.get(name)) for row in rows]) for name in metrics}
+    names = dict.fromkeys(name for keys in {tuple(row) for row in rows} for name in keys if name not in _NOT_METRICS)
+    return {name: _numbers([row.get(name) for row in rows]) for name in names}
+
+
+def _numbers(column: list[Any]) -> FloatArray:
+    """NaN where there is no number."""
+    if not set(map(type, column)) <= {float, int, bool, type(None)}:
+        column = [value if isinstance(value, int | float) else None for value in column]
+    return np.array(column, dtype=np.float64)
 
 
 def _first_fault(data: bytes, bounds: Sequence[tuple[int, int, int]]) -> str:
@@ -209,10 +214,6 @@ def _first_fault(data: bytes, bounds: Sequence[tuple[int, int, int]]) -> str:
         except ValueError as error:
             return f"line {number} is not JSON ({error})"
     return "it is not JSON lines"
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else math.nan
 
 
 def _guess(data: bytes, bounds: Sequence[tuple[int, int, int]]) -> float:

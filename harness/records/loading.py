@@ -7,14 +7,23 @@ Models are told apart by name and weights, so that one model's runs in several f
 from __future__ import annotations
 
 import math
+import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
 
 from harness.errors import RecordError
 from harness.records.items import Items, read_items
 from harness.records.results_file import RESULTS, ModelRecords, TaskRun, read_results
+
+PARALLEL_FROM_BYTES = 200_000_000
+
+# Cluster labels by document digest, so that a document is parsed once and not once a model.
+_labels: dict[tuple[str, str], dict[bytes, str]] = {}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,23 +92,48 @@ def read(records: Records, *, skip_broken: bool = False) -> Records:
     Raises:
         RecordError: a samples file that is missing, truncated or damaged; with `skip_broken`, when nothing is left.
     """
-    labels: dict[str, dict[bytes, str]] = {}
     first: dict[str, Items] = {}
     skipped, models = list(records.skipped), []
+    found = _items_of([run for model in records.models for run in model.tasks.values()])
     for model in records.models:
         runs = {}
         for name, run in model.tasks.items():
-            try:
-                runs[name] = _with_items(run, labels.setdefault(name, {}), first)
-            except RecordError as error:
-                if not skip_broken:
-                    raise
-                skipped.append(_reason(error))
+            items = next(found)
+            if isinstance(items, Items):
+                runs[name] = _with_items(run, items, first.setdefault(name, items))
+            elif skip_broken:
+                skipped.append(_reason(items))
+            else:
+                raise items
         if runs:
             models.append(replace(model, tasks=runs))
     if not models:
         raise _nothing([folder for model in records.models for folder in model.folders], skipped)
     return Records(models=tuple(models), skipped=tuple(skipped))
+
+
+def _items_of(runs: Sequence[TaskRun]) -> Iterator[Items | RecordError]:
+    """Read the items of each run, in order; on all cores where there is much to read."""
+    size = sum(run.samples.stat().st_size for run in runs if run.samples.exists())
+    workers = min(len(os.sched_getaffinity(0)), len(runs)) if sys.platform == "linux" else 1
+    if size < PARALLEL_FROM_BYTES or workers < 2:
+        yield from map(_read_one, runs)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
+        yield from pool.map(_read_one, runs, chunksize=max(1, min(16, len(runs) // (4 * workers))))
+
+
+def _read_one(run: TaskRun) -> Items | RecordError:
+    try:
+        return read_items(
+            run.samples,
+            rows=run.rows,
+            cluster=run.cluster,
+            labels=_labels.setdefault((run.task, run.cluster), {}),
+            guess=run.guessing,
+        )
+    except RecordError as error:
+        return error
 
 
 def _reason(error: RecordError) -> str:
@@ -140,11 +174,9 @@ def _merged(known: ModelRecords | None, more: ModelRecords) -> ModelRecords:
     return replace(known, tasks=dict(sorted(tasks.items())), folders=folders, unscored=unscored)
 
 
-def _with_items(run: TaskRun, labels: dict[bytes, str], first: dict[str, Items]) -> TaskRun:
-    items = read_items(run.samples, rows=run.rows, cluster=run.cluster, labels=labels, guess=run.guessing)
-    known = first.setdefault(run.task, items)
+def _with_items(run: TaskRun, items: Items, first: Items) -> TaskRun:
     chance = items.guess if run.guessing and math.isfinite(items.guess) else run.chance
-    return replace(run, items=_shared(items, known), chance=chance)
+    return replace(run, items=_shared(items, first), chance=chance)
 
 
 def _shared(items: Items, first: Items) -> Items:
