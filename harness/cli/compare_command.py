@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cli.report_output import add_output_arguments, chosen_format, command_line, names, put, write
+from harness.cli.report_output import add_output_arguments, chosen_format, command_line, names, put, write, write_charts
 from harness.errors import InputError, RecordError, did_you_mean
 
 if TYPE_CHECKING:
@@ -52,11 +52,15 @@ def run(args: argparse.Namespace) -> int:
         force=args.force,
         notes=[f"Left out as broken: {one}." for one in skipped],
     )
-    if kind == "html":
+    if kind == "html" or args.charts:
         from reports import html
 
-        put(html.render(html.of_comparison(comparison, command_line(), force=args.force)), args.output_path)
-        return 0
+        report = html.of_comparison(comparison, command_line(), force=args.force)
+        if args.charts:
+            write_charts(comparison, report.board, args.charts)
+        if kind == "html":
+            put(html.render(report), args.output_path)
+            return 0
     write(comparison_document(comparison, command_line()), args)
     return 0
 

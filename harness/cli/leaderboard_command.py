@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from harness.cli.report_output import add_output_arguments, chosen_format, command_line, names, put, write
+from harness.cli.report_output import add_output_arguments, chosen_format, command_line, names, put, write, write_charts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,11 +30,14 @@ def run(args: argparse.Namespace) -> int:
 
     records = load(args.runs, tasks=names(args.tasks), every=args.all, skip_broken=args.skip_broken)
     board = rank(records.models, force=args.force, notes=[f"Left out as broken: {one}." for one in records.skipped])
-    if kind == "html":
+    if kind == "html" or args.charts:
         from reports import html
 
         report = html.of_leaderboard(board, command_line(), [str(path) for path in args.runs], force=args.force)
-        put(html.render(report), args.output_path)
-        return 0
+        if args.charts:
+            write_charts(report.comparison, board, args.charts)
+        if kind == "html":
+            put(html.render(report), args.output_path)
+            return 0
     write(leaderboard_document(board, command_line(), details=kind != "table"), args)
     return 0

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from harness.errors import InputError
 
 if TYPE_CHECKING:
+    from reports.comparison import Comparison
+    from reports.leaderboard import Leaderboard
     from reports.tables import Document
 
 FORMATS = ("table", "md", "csv", "json", "latex", "html")
@@ -26,6 +28,7 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip_broken", action="store_true", help="leave damaged files out, and say so")
     parser.add_argument("--format", choices=FORMATS, help="default: the ending of --output_path, else a table")
     parser.add_argument("--output_path", type=Path, metavar="FILE", help="write there, not to standard output")
+    parser.add_argument("--charts", type=Path, metavar="DIR", help="also write charts there as SVG, PNG and Vega-Lite")
 
 
 def chosen_format(args: argparse.Namespace) -> str:
@@ -68,6 +71,14 @@ def write(document: Document, args: argparse.Namespace) -> None:
         show(document)
     else:
         put(plain(document), args.output_path)
+
+
+def write_charts(comparison: Comparison, board: Leaderboard | None, folder: Path) -> None:
+    """Write the charts and say where."""
+    from reports import charts
+
+    for path in charts.write(charts.charts(comparison, board), folder):
+        print(f"written: {path}", file=sys.stderr)
 
 
 def put(text: str, path: Path | None) -> None:

@@ -1,0 +1,44 @@
+"""Charts for a paper: written as SVG, PNG and a specification that holds the comparison's numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.reports.conftest import Command
+
+
+def _layers(node: Any) -> list[dict[str, Any]]:
+    """Rows of data anywhere in a specification."""
+    if isinstance(node, dict):
+        own = node["values"] if isinstance(node.get("values"), list) else []
+        return [row for row in own if isinstance(row, dict)] + [r for part in node.values() for r in _layers(part)]
+    return [row for part in node for row in _layers(part)] if isinstance(node, list) else []
+
+
+def test_charts_are_files_of_three_kinds_with_the_tables_numbers(command: Command, runs: Path, tmp_path: Path) -> None:
+    models = ("corrupted", "uniform", "oracle")
+    words = ("compare", *(runs / model for model in models), "--format", "json", "--charts", tmp_path / "charts")
+    code, out, err = command(*words)
+    assert code == 0, err
+    for name in ("differences", "heat_map", "domains"):
+        assert (tmp_path / "charts" / f"{name}.svg").read_text().startswith("<svg")
+        assert (tmp_path / "charts" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    table = {(row["arm"], row["task"]): row for row in json.loads(out)["tables"]["differences"]}
+    drawn = _layers(json.loads((tmp_path / "charts" / "differences.vl.json").read_text()))
+    assert len(drawn) == len(table) == 6
+    for row in drawn:
+        told = table[row["model"], row["task"]]
+        assert [row["difference"], row["low"], row["high"]] == [told["difference"], *told["interval"]]
+        assert (row["after correction"] == "real") == (told["p_corrected"] <= 0.05)
+
+
+def test_the_same_records_give_the_same_pictures(command: Command, runs: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        words = ("compare", runs / "corrupted", runs / "uniform", "--format", "csv", "--charts", tmp_path / name)
+        assert command(*words)[0] == 0
+    files = sorted((tmp_path / "one").iterdir())
+    assert len(files) == 6
+    for file in files:
+        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes(), file.name
