@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAINTS := requirements/constraints.txt
 OUT ?= runs/quickstart
 
-.PHONY: setup quickstart test lint bench vllm-cpu clean
+.PHONY: setup quickstart test test-full lint bench vllm-cpu clean
 
 setup: $(STAMP)
 
@@ -25,7 +25,11 @@ vllm-cpu:
 quickstart: setup
 	$(BIN)/harness eval --model "$$($(BIN)/python experiments/reference_model.py)" --tasks reasoning_mini --output_path $(OUT)
 
+# The slow tests are full versions of reduced ones that always run; `make test-full` runs them too.
 test: setup
+	$(BIN)/python -m pytest -m "not slow"
+
+test-full: setup
 	$(BIN)/python -m pytest
 
 lint: setup

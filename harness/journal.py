@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -119,7 +120,7 @@ def _open(path: Path | None) -> sqlite3.Connection:
         path.parent.mkdir(parents=True, exist_ok=True)
     database = sqlite3.connect(path or ":memory:", timeout=BUSY_SECONDS)
     # WAL lets others read while one writes; FULL makes a commit outlive a power cut, not only a kill.
-    database.execute("PRAGMA journal_mode = WAL")
+    _switch_to_wal(database)
     database.execute("PRAGMA synchronous = FULL")
     version = int(database.execute("PRAGMA user_version").fetchone()[0])
     if version not in (0, SCHEMA_VERSION):
@@ -128,6 +129,19 @@ def _open(path: Path | None) -> sqlite3.Connection:
     database.executescript(_SCHEMA)
     database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     return database
+
+
+def _switch_to_wal(database: sqlite3.Connection) -> None:
+    """SQLite does not wait for another process that makes the same switch at the same moment, so that is done here."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def _select(database: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, Answer]:

@@ -6,8 +6,10 @@ The answers come from the run's own samples files, so that neither the journal n
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from harness.catalogue import Catalogue
 from harness.chat import TokenizerChatTemplate
 from harness.errors import RecordError
 from harness.evaluate import Outcome
-from harness.evaluation_run import Candidate, DoneRun, EvaluationSpec, finish
+from harness.evaluation_run import Candidate, DoneRun, EvaluationSpec, check_programs, finish
 from harness.requests import Asked, PromptSpec, Seeds, build, configure
 from harness.scorers.base import Answer, Failure, Request, Scorer
 
@@ -30,10 +32,13 @@ def rescore(folder: Path, *, command: str = "", unsafe_code: bool = False) -> Do
     """
     started, clock = datetime.now(), time.perf_counter()
     old = runs.read_record(folder)
+    if old.asked_for.get("data_dir"):
+        os.environ.setdefault("HARNESS_DATA", str(old.asked_for["data_dir"]))
     parent = folder if folder.is_dir() else folder.parent
     spec = _spec(old, parent, command=command, unsafe_code=unsafe_code)
     loaded = Catalogue(spec.include_paths).load(spec.tasks, metadata=dict(spec.metadata) or None)
     configure(loaded.tasks, spec.prompt)
+    more_notes = check_programs(loaded, spec.tasks, unsafe_code=unsafe_code)
     chat = _chat_template(old, spec.prompt)
     asked = build(loaded.tasks, spec.prompt, chat)
     answers: dict[Request, Answer] = {}
@@ -49,7 +54,9 @@ def rescore(folder: Path, *, command: str = "", unsafe_code: bool = False) -> Do
         answerer=old.answerer,
         open=_not_opened,
     )
-    notes = [f"scored again from the answers of run_{old.time}.json"]
+    notes = [f"scored again from the answers of run_{old.time}.json", *more_notes]
+    if old.complete:  # the failures were allowed then; items left out take their answered requests with them
+        spec = replace(spec, allow_failures=max(old.allowed_failures, len(failures)))
     return finish(candidate, chat, loaded, asked, outcome, spec, started=started, clock=clock, notes=notes)
 
 

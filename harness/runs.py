@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.errors import InputError, RecordError
+from harness.errors import HarnessError, InputError, RecordError
 
 SCHEMA_VERSION = 1
 TIME = r"\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}(?:\.\d+)?"
@@ -130,7 +130,8 @@ def write(folder: Path, record: RunRecord, results: Mapping[str, Any], samples: 
         The results file.
 
     Raises:
-        InputError: when the folder cannot be written.
+        InputError: when the folder cannot be made.
+        HarnessError: when the disk is full, or the files cannot be written for another reason.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -146,6 +147,11 @@ def write(folder: Path, record: RunRecord, results: Mapping[str, Any], samples: 
         for name in [*names, f"run_{record.time}.json", f"results_{record.time}.json"]:
             (work / name).rename(folder / name)
         _point_to_latest(folder, f"run_{record.time}.json")
+    except OSError as error:
+        raise HarnessError(
+            f"{folder}: the record cannot be written ({error.strerror}). The answers are in the journal: make room and "
+            "run the same command again."
+        ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return folder / f"results_{record.time}.json"

@@ -225,8 +225,11 @@ def test_no_fault_becomes_a_score(fault: str, tmp_path: Path, tasks: Path, harne
     assert choice.items_scored < choice.items
     # The oracle is right about whatever it answers: one wrong item would be a fault that became a score.
     assert choice.value in (1.0, None)
+    generate = record.tasks["t_generate"]
+    assert generate.value in (1.0, None)
+    assert generate.items_scored < generate.items
     if fault == "nan=0.1":
-        assert record.tasks["t_generate"].empty > 0, "an empty generation is counted as such"
+        assert generate.failures.keys() == {"empty"}
 
 
 def test_allowed_failures_make_a_complete_record(tmp_path: Path, tasks: Path, harness_here: HarnessCommand) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError, did_you_mean
@@ -69,7 +70,8 @@ def resolve_backend(name: str) -> str:
 
 
 def _vllm_on_cuda() -> bool:
-    if find_spec("vllm") is None:
+    # The driver's device file is looked for first, so that a run without a GPU does not import torch to find that out.
+    if find_spec("vllm") is None or not Path("/dev/nvidiactl").exists():
         return False
     import torch
 

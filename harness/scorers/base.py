@@ -74,8 +74,9 @@ class Failure:
 
     Attributes:
         reason: ``error`` (the engine raised), ``not_finite`` (NaN or infinite log-probability), ``empty`` (no
-            continuation tokens to score), ``too_long`` (the continuation alone exceeds the context),
-            ``missing`` (the engine gave fewer answers than asked), ``out_of_memory``, ``timeout``.
+            continuation tokens to score, or no text from an engine that cannot say whether the model ended by
+            itself), ``too_long`` (the continuation alone exceeds the context), ``missing`` (the engine gave fewer
+            answers than asked), ``out_of_memory``, ``timeout``.
         message: One line for the record.
     """
 

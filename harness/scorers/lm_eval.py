@@ -164,7 +164,8 @@ def _answer(response: Any) -> Answer | Failure:
     if response is None:
         return Failure(reason="missing", message="the engine gave no answer")
     if isinstance(response, str):
-        return Answer(text=response)
+        # lm-eval's services answer "" when they failed as well as when the model said nothing: it cannot be told apart.
+        return Answer(text=response) if response else Failure(reason="empty", message="the engine gave an empty text")
     if isinstance(response, tuple | list):
         logprob, is_greedy = response
         return loglikelihood_answer(float(logprob), is_greedy=bool(is_greedy))

@@ -24,7 +24,7 @@ class Faults:
 
     Attributes:
         raises: The engine reports an error for the request.
-        nan: The log-probability is NaN; a generation is empty.
+        nan: The log-probability is NaN; a generation comes back empty.
         missing: The request is never answered.
         hang: The engine never comes back from the request.
         die_after: The engine dies after this many answers, each time it is opened; 0 never.
@@ -105,7 +105,7 @@ class ScriptedScorer:
             time.sleep(10**6)
         if self._falls_on("nan", request):
             if request.kind == "generate_until":
-                return Answer(text="")
+                return Failure(reason="empty", message="scripted empty answer")
             return loglikelihood_answer(math.nan, is_greedy=False)
         if request.kind == "generate_until":
             return Answer(text=self._text(request), tokens=1)
