@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
 from reports.comparison import Comparison
-from reports.domains import domain_points
+from reports.domains import board_points
 from reports.leaderboard import Leaderboard
 
 if TYPE_CHECKING:
@@ -144,11 +144,10 @@ def _heat_map(comparison: Comparison) -> alt.Chart:
 def _domains(board: Leaderboard) -> alt.Chart:
     """Dot and interval of each model's domain mean, one panel a domain."""
     alt = _altair()
-    domains = domain_points(board)
     rows = [
-        {"domain": d.domain, "model": p.name, "value": p.value, "low": p.low, "high": p.high, "chance": d.chance}
-        for d in domains
-        for p in d.points
+        {"domain": d.domain, "model": name, "value": p.value, "low": p.low, "high": p.high, "chance": d.chance}
+        for d in board_points(board).domains
+        for name, p in d.points.items()
     ]
     base = alt.Chart().encode(y=alt.Y("model:N", sort=[s.model.name for s in board.standings], title=None))
     guess = alt.Chart().mark_rule(color=LINE).encode(x="chance:Q")

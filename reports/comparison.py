@@ -14,10 +14,12 @@ from scipy import special
 
 from harness.errors import InputError, RecordError
 from harness.records import ModelRecords, TaskRun
-from harness.stats import Aggregate, aggregate, compare_arms, compare_paired, correct, non_inferiority
-from reports.pairing import Paired, has_item_values, mismatches, pair, remarks
+from harness.stats import aggregate, compare_arms, compare_paired, correct, non_inferiority
+from reports.joining import Point, joined
+from reports.pairing import CONTROLS, Paired, has_item_values, mismatches, pair, remarks
 
 ALPHA = 0.05
+OVERALL = "overall"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +101,25 @@ class TaskDifference:
         return self.p_corrected is not None and self.p_corrected <= ALPHA
 
 
+@dataclass(frozen=True, kw_only=True)
+class DomainDifference:
+    """A domain, or all of them: the mean of the tasks' differences, each divided by 1 - chance.
+
+    Attributes:
+        domain: Its name; ``overall`` for the mean of the domains.
+        tasks: Tasks in it.
+        difference: The mean.
+        standard_error: Of it, tasks taken as independent.
+        interval: 95%, joined from the tasks' own.
+    """
+
+    domain: str
+    tasks: int
+    difference: float
+    standard_error: float
+    interval: tuple[float, float]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Comparison:
     """All pairs, task by task.
@@ -106,7 +127,7 @@ class Comparison:
     Attributes:
         arms: Baseline first.
         differences: By arm, then domain and task.
-        overall: By arm: mean chance-centred difference by domain and overall; None where no task is on a 0..1 scale.
+        overall: By arm: mean difference by domain, then overall; empty where no task is on a scale from 0 to 1.
         correction: ``holm`` or ``bh``.
         margin: For non-inferiority; None when not asked.
         notes: What a reader must know.
@@ -114,7 +135,7 @@ class Comparison:
 
     arms: tuple[Arm, ...]
     differences: tuple[TaskDifference, ...]
-    overall: Mapping[str, Aggregate | None]
+    overall: Mapping[str, tuple[DomainDifference, ...]]
     correction: str
     margin: float | None
     notes: tuple[str, ...]
@@ -328,23 +349,52 @@ def _upper_tail(value: float, error: float, freedom: float) -> float:
     return 0.5 if value == 0.0 else 0.0 if value > 0.0 else 1.0
 
 
-def counts(difference: TaskDifference) -> bool:
-    """Whether a task is part of the overall number: its values lie on a scale from chance to 1, more is better."""
+def _counts(difference: TaskDifference) -> bool:
+    """Whether a task is part of the overall number: its values lie on a scale from 0 to 1, more is better."""
     values = (difference.mean_baseline, difference.mean_arm)
     return difference.p is not None and difference.higher_is_better and all(0.0 <= value <= 1.0 for value in values)
 
 
-def _overall(differences: Sequence[TaskDifference]) -> Aggregate | None:
-    """Mean chance-centred difference; reasoning domains where there are any, since the others are there as controls."""
-    counted = [one for one in differences if counts(one)]
-    reasoning = [one for one in counted if one.domain not in ("general", "other")]
-    rows = reasoning or counted
+def _overall(differences: Sequence[TaskDifference]) -> tuple[DomainDifference, ...]:
+    """Mean chance-centred differences; over reasoning domains where there are any: the others are controls."""
+    counted = [one for one in differences if _counts(one)]
+    rows = [one for one in counted if one.domain not in CONTROLS] or counted
     if not rows:
-        return None
-    room = [1.0 - one.chance for one in rows]
-    return aggregate(
-        [one.difference / share for one, share in zip(rows, room, strict=True)],
-        [one.standard_error / share for one, share in zip(rows, room, strict=True)],
+        return ()
+    rooms = [1.0 - one.chance for one in rows]
+    total = aggregate(
+        [one.difference / room for one, room in zip(rows, rooms, strict=True)],
+        [one.standard_error / room for one, room in zip(rows, rooms, strict=True)],
         [one.domain for one in rows],
         [0.0 for _ in rows],
     )
+    points = {
+        part.domain: joined([_centred(one) for one in rows if one.domain == part.domain]) for part in total.domains
+    }
+    found = [
+        DomainDifference(
+            domain=part.domain,
+            tasks=part.tasks,
+            difference=part.centred,
+            standard_error=part.centred_error,
+            interval=(points[part.domain].low, points[part.domain].high),
+        )
+        for part in total.domains
+    ]
+    whole = joined(list(points.values()))
+    return (
+        *found,
+        DomainDifference(
+            domain=OVERALL,
+            tasks=len(rows),
+            difference=total.centred,
+            standard_error=total.centred_error,
+            interval=(whole.low, whole.high),
+        ),
+    )
+
+
+def _centred(one: TaskDifference) -> Point:
+    low, high = one.interval or (-math.inf, math.inf)
+    room = 1.0 - one.chance
+    return Point(value=one.difference / room, low=low / room, high=high / room)

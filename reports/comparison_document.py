@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.stats import AGGREGATE, Aggregate
-from reports.comparison import Comparison, TaskDifference
+from harness.stats import AGGREGATE
+from reports.comparison import OVERALL, Comparison, TaskDifference
 from reports.tables import Column, Document, Row, Table
 
 CORRECTION_NAMES = {"holm": "Holm", "bh": "Benjamini-Hochberg"}
@@ -22,6 +22,8 @@ MEANINGS = {
     "conclusion": "Non-inferiority: whether a loss of the margin or more can be ruled out (one-sided, 5%).",
     "overall": f"Chance-centred mean over domains ({AGGREGATE}): 0 is guessing, 1 is perfect.",
 }
+
+_OF_DOMAIN = ("domain", "tasks", "difference", "standard_error", "interval")
 
 
 def comparison_document(comparison: Comparison, command: str) -> Document:
@@ -107,30 +109,19 @@ def _overall(comparison: Comparison) -> Table:
         Column(key="tasks", heading="tasks", kind="count"),
         Column(key="difference", heading="difference", kind="difference", meaning="Mean of the tasks' differences."),
         Column(key="standard_error", heading="s.e.", meaning="Clustered, tasks taken as independent."),
-        Column(key="interval", heading="95% interval", kind="interval", meaning="Difference +- 1.96 s.e."),
+        Column(
+            key="interval", heading="95% interval", kind="interval", meaning="Joined from the tasks' own intervals."
+        ),
     )
-    rows = [row for arm, total in comparison.overall.items() if total is not None for row in _overall_rows(arm, total)]
-    return Table(key="overall", title="Difference by domain and overall", columns=columns, rows=tuple(rows))
-
-
-def _overall_rows(arm: str, total: Aggregate) -> list[Row]:
-    parts = [(d.domain, d.tasks, d.centred, d.centred_error) for d in total.domains]
-    tasks = sum(d.tasks for d in total.domains)
-    parts.append(("overall", tasks, total.centred, total.centred_error))
-    return [
+    rows = [
         Row(
-            cells={
-                "arm": arm,
-                "domain": domain,
-                "tasks": count,
-                "difference": value,
-                "standard_error": error,
-                "interval": (value - 1.96 * error, value + 1.96 * error),
-            },
-            tone="strong" if domain == "overall" else "",
+            cells={"arm": arm, **{name: getattr(part, name) for name in _OF_DOMAIN}},
+            tone="strong" if part.domain == OVERALL else "",
         )
-        for domain, count, value, error in parts
+        for arm, parts in comparison.overall.items()
+        for part in parts
     ]
+    return Table(key="overall", title="Difference by domain and overall", columns=columns, rows=tuple(rows))
 
 
 def _verdicts(comparison: Comparison) -> list[str]:
@@ -140,20 +131,21 @@ def _verdicts(comparison: Comparison) -> list[str]:
     for arm in comparison.arms[1:]:
         rows = [one for one in comparison.differences if one.arm == arm.name and one.p is not None]
         real = [one for one in rows if one.significant]
-        listed = ", ".join(f"{one.task} ({one.difference:+.3f})" for one in real)
-        tasks = f"{len(rows)} task{'' if len(rows) == 1 else 's'}"
-        what = f"{len(real)} of {tasks} differ: {listed}" if real else f"none of {tasks} differs"
-        told.append(f"{arm.name} against {comparison.arms[0].name}, after {name}'s correction: {what}.")
+        what = f"a real difference on {len(real)} of {len(rows)} tasks" if real else "no difference that is surely real"
+        listed = ": " + ", ".join(f"{one.task} ({one.difference:+.3f})" for one in real) if real else ""
+        told.append(f"{arm.name} against {comparison.arms[0].name}: {what}{listed}, after {name}'s correction.")
         limits = [one.detectable for one in rows if one.detectable is not None and not one.significant]
         if limits:
-            told[-1] += f" Smaller true differences than {min(limits):.3f} to {max(limits):.3f} would mostly be missed."
+            least, most = f"{min(limits):.3f}", f"{max(limits):.3f}"
+            between = least if least == most else f"{least} to {most}, by task,"
+            told[-1] += f" A true difference below {between} would mostly be missed."
     return told
 
 
 def _how(comparison: Comparison) -> str:
     tests = sum(one.p is not None for one in comparison.differences)
     return (
-        f"p corr. is corrected over the {tests} tests shown ({CORRECTION_NAMES[comparison.correction]}); gained and "
-        "lost are items; detectable is the smallest true difference found 4 times out of 5. Definitions: "
-        "docs/statistics.md."
+        f"p corr. is corrected for {tests} {'test' if tests == 1 else 'tests'} "
+        f"({CORRECTION_NAMES[comparison.correction]}); gained and lost are items; detectable is the smallest true "
+        "difference found 4 times out of 5. Definitions: docs/statistics.md."
     )

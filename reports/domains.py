@@ -1,83 +1,69 @@
-"""Domain means with intervals, for charts: one point a model and domain."""
+"""Means by domain and overall with their intervals: one point a model. What is averaged is `leaderboard`'s."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.stats import interval
+from reports.joining import Point, joined
 from reports.leaderboard import Leaderboard, RankedTask
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point:
-    """A value and its 95% interval.
-
-    Attributes:
-        name: What it is of.
-        value: The value.
-        low: Lower end.
-        high: Upper end.
-    """
-
-    name: str
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class DomainPoints:
-    """A domain's chart.
+    """A domain's values.
 
     Attributes:
         domain: Its name.
         tasks: Names of its tasks.
         chance: Mean of its tasks' chance.
-        points: One a model, in the order of the leaderboard.
+        points: By model, best model first; values as they are, not centred.
     """
 
     domain: str
     tasks: tuple[str, ...]
     chance: float
-    points: tuple[Point, ...]
+    points: dict[str, Point]
 
 
-def domain_points(board: Leaderboard) -> tuple[DomainPoints, ...]:
-    """Return each domain's means on the items that every model answered.
+@dataclass(frozen=True, kw_only=True)
+class BoardPoints:
+    """A leaderboard's values with intervals.
 
-    The interval of a mean of k tasks joins the tasks' own by MOVER (Zou and Donner 2008, Statistics in Medicine 27):
-    mean - sqrt(sum (value - low)^2) / k, and likewise above. It keeps a width where a model has all or nothing right.
+    Attributes:
+        overall: Chance-centred mean over domains, by model, best first.
+        domains: The domains.
     """
-    rows = {model.name: row for row, model in enumerate(board.models)}
-    found = []
+
+    overall: dict[str, Point]
+    domains: tuple[DomainPoints, ...]
+
+
+def board_points(board: Leaderboard) -> BoardPoints:
+    """Return every model's means on the items that all models answered."""
+    row_of = {model.name: row for row, model in enumerate(board.models)}
+    by_task = {task.task: [_point(task, row) for row in range(len(board.models))] for task in board.tasks}
+    names = [standing.model.name for standing in board.standings]
+    domains = []
+    overall: dict[str, list[Point]] = {name: [] for name in names}
     for domain in board.domains:
-        tasks = [task for task in board.tasks if task.domain == domain]
-        names = [standing.model.name for standing in board.standings]
-        points = [_mean(name, _task_points(tasks, rows[name])) for name in names]
-        found.append(
+        members = [task for task in board.tasks if task.domain == domain]
+        domains.append(
             DomainPoints(
                 domain=domain,
-                tasks=tuple(task.task for task in tasks),
-                chance=sum(task.chance for task in tasks) / len(tasks),
-                points=tuple(points),
+                tasks=tuple(task.task for task in members),
+                chance=sum(task.chance for task in members) / len(members),
+                points={name: joined([by_task[task.task][row_of[name]] for task in members]) for name in names},
             )
         )
-    return tuple(found)
+        if members[0].counted:
+            for name in names:
+                centred = [by_task[task.task][row_of[name]].centred(task.chance) for task in members]
+                overall[name].append(joined(centred))
+    return BoardPoints(overall={name: joined(overall[name]) for name in names}, domains=tuple(domains))
 
 
-def _task_points(tasks: Sequence[RankedTask], row: int) -> list[Point]:
-    points = []
-    for task in tasks:
-        values = task.paired.values[row]
-        found = interval(values, task.paired.clusters)
-        points.append(Point(name=task.task, value=float(values.mean()), low=found.low, high=found.high))
-    return points
-
-
-def _mean(name: str, points: Sequence[Point]) -> Point:
-    value = sum(point.value for point in points) / len(points)
-    below = math.sqrt(sum((point.value - point.low) ** 2 for point in points)) / len(points)
-    above = math.sqrt(sum((point.high - point.value) ** 2 for point in points)) / len(points)
-    return Point(name=name, value=value, low=max(0.0, value - below), high=min(1.0, value + above))
+def _point(task: RankedTask, row: int) -> Point:
+    values = task.paired.values[row]
+    found = interval(values, task.paired.clusters)
+    return Point(value=float(values.mean()), low=found.low, high=found.high)

@@ -21,7 +21,7 @@ from harness.records import ModelRecords
 from reports import marks
 from reports.comparison import Arm, Comparison, TaskDifference, compare
 from reports.comparison_document import comparison_document
-from reports.domains import domain_points
+from reports.domains import BoardPoints, board_points
 from reports.flips import Flip, Flips, flips, shortened
 from reports.glossary import GLOSSARY
 from reports.leaderboard import Leaderboard, rank
@@ -105,6 +105,7 @@ def render(report: Report) -> str:
     )
     difference = comparison_document(report.comparison, report.command)
     board = leaderboard_document(report.board, report.command, details=False) if report.board else None
+    points = board_points(report.board) if report.board else None
     return environment.get_template(
         "report.html"
     ).render(
@@ -117,8 +118,8 @@ def render(report: Report) -> str:
         notes=[
             note for note in dict.fromkeys([*(board.notes if board else ()), *difference.notes]) if note != report.lead
         ],
-        board=_board(report.board, board.tables[0]) if report.board and board else None,
-        domains=_domains(report.board) if report.board else (),
+        board=_board(report.board, points, board.tables[0]) if report.board and board and points else None,
+        domains=_domains(points) if points else (),
         differences=_differences(report.comparison, difference.tables[0]),
         overall=[_table(table) for table in difference.tables[1:]],
         heat=_heat(report.comparison),
@@ -161,31 +162,28 @@ def _row(columns: Sequence[Column], row: Row) -> dict[str, Any]:
     return {"tone": row.tone, "cells": cells}
 
 
-def _board(board: Leaderboard, table: Table) -> dict[str, Any]:
-    spread = [1.96 * row.standard_error for row in board.standings]
-    values = [row.overall for row in board.standings]
-    ends = marks.scale(
-        [*(v - s for v, s in zip(values, spread, strict=True)), *(v + s for v, s in zip(values, spread, strict=True))],
-        include=(0.0,),
-    )
+def _board(board: Leaderboard, points: BoardPoints, table: Table) -> dict[str, Any]:
+    listed = [points.overall[row.model.name] for row in board.standings]
+    ends = marks.scale([end for point in listed for end in (point.low, point.high)], include=(0.0,))
     drawings = [
-        marks.dot(v, v - s, v + s, ends, rule=0.0, tone="" if row.tied_with_leader else "quiet")
-        for v, s, row in zip(values, spread, board.standings, strict=True)
+        marks.dot(p.value, p.low, p.high, ends, rule=0.0, tone="" if row.tied_with_leader else "quiet")
+        for p, row in zip(listed, board.standings, strict=True)
     ]
     return _table(table, drawings=drawings, heading=marks.axis(ends), after="standard_error")
 
 
-def _domains(board: Leaderboard) -> list[dict[str, Any]]:
+def _domains(points: BoardPoints) -> list[dict[str, Any]]:
     found = []
-    for domain in domain_points(board):
-        ends = marks.scale([v for p in domain.points for v in (p.low, p.high)], include=(domain.chance,))
+    for domain in points.domains:
+        listed = domain.points.values()
+        ends = marks.scale([v for p in listed for v in (p.low, p.high)], include=(domain.chance,))
         rows = [
             {
-                "name": point.name,
-                "value": f"{point.value:.3f}",
-                "drawing": Markup(marks.dot(point.value, point.low, point.high, ends, rule=domain.chance)),  # noqa: S704
+                "name": name,
+                "value": f"{p.value:.3f}",
+                "drawing": Markup(marks.dot(p.value, p.low, p.high, ends, rule=domain.chance)),  # noqa: S704
             }
-            for point in domain.points
+            for name, p in domain.points.items()
         ]
         found.append(
             {

@@ -15,9 +15,7 @@ import numpy as np
 from harness.errors import InputError, RecordError
 from harness.records import ModelRecords
 from harness.stats import Ranking, rank_models
-from reports.pairing import FloatArray, Paired, has_item_values, mismatches, pair, remarks
-
-CONTROLS = ("general", "other")  # shown, but no part of the overall number where a reasoning domain is there
+from reports.pairing import CONTROLS, FloatArray, Paired, has_item_values, mismatches, pair, remarks
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from harness.records import TaskRun
 
+CONTROLS = ("general", "other")  # domains shown, but no part of the overall number where a reasoning domain is there
+
 FloatArray = npt.NDArray[np.float64]
 
 
