@@ -1,0 +1,64 @@
+"""Runs in lm-eval's layout with answers as a test wants them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+TIME = "2024-01-01T00-00-00.000000"
+
+
+def write_run(
+    folder: Path,
+    model: str,
+    right: Collection[int],
+    *,
+    task: str = "ceval_logic_paper",
+    items: int = 22,
+    extra: Sequence[dict[str, Any]] = (),
+) -> Path:
+    """Write a run of one task whose items in `right` are right; returns the model's folder.
+
+    Args:
+        folder: Where the model's folder is made.
+        model: Its name.
+        right: Numbers of the items that it has right.
+        task: The task's name; its domain is logic, chance 0.25.
+        items: Number of items.
+        extra: Fields for each item's line, in place of the usual ones.
+    """
+    place = folder / model
+    place.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for number in range(items):
+        digest = hashlib.sha256(f"{task} {number}".encode()).hexdigest()
+        row = {
+            "doc_id": number,
+            "doc": {"question": f"number {number}"},
+            "target": "0",
+            "arguments": {"gen_args_0": {"arg_0": f"number {number}", "arg_1": " yes"}},
+            "resps": [["yes"]],
+            "filtered_resps": ["yes"],
+            "filter": "none",
+            "metrics": ["acc"],
+            "doc_hash": digest,
+            "prompt_hash": digest,
+            "target_hash": digest,
+            "acc": float(number in right),
+        }
+        lines.append(json.dumps({**row, **(extra[number] if extra else {})}, ensure_ascii=False) + "\n")
+    (place / f"samples_{task}_{TIME}.jsonl").write_text("".join(lines), encoding="utf-8")
+    results = {
+        "results": {task: {"alias": task, "acc,none": len(set(right)) / items, "sample_len": items}},
+        "configs": {task: {"metadata": {"version": 1, "domain": "logic", "chance": 0.25}}},
+        "versions": {task: 1},
+        "n-shot": {task: 0},
+        "higher_is_better": {task: {"acc": True}},
+        "config": {"model": "hf", "model_args": {"pretrained": model}},
+        "model_name": model,
+    }
+    (place / f"results_{TIME}.json").write_text(json.dumps(results), encoding="utf-8")
+    return place

@@ -1,0 +1,124 @@
+"""Samples files are read fast, and to the same values as by plain JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harness.errors import RecordError
+from harness.records import index, load
+from harness.records.items import read_items
+from harness.records.samples import read_samples
+from tests.reports.records_for_tests import write_run
+
+TRICKY = ['", "filter": "x', '{"doc_hash": "no"}', "多选题", "\\", "\n", ', "filter": ', "}", "\u2028"]
+_texts = st.lists(st.sampled_from([*TRICKY, "plain"]), max_size=4).map(" ".join)
+_numbers = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.none(), st.booleans(), st.integers(-3, 3))
+_rows = st.lists(
+    st.fixed_dictionaries(
+        {
+            "text": _texts,
+            "filter": st.sampled_from(["none", "strict", 'quo"ted']),
+            "values": st.dictionaries(st.sampled_from(["acc", "acc_norm", "bleu"]), _numbers),
+        }
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+def _line(number: int, row: dict[str, Any]) -> str:
+    digest = hashlib.sha256(str(number).encode()).hexdigest()
+    written = {
+        "doc_id": number,
+        "doc": {"text": row["text"], "filter": {"filter": row["text"]}, "group": number % 2},
+        "arguments": {"gen_args_0": {"arg_0": row["text"]}},
+        "filter": row["filter"],
+        "metrics": list(row["values"]),
+        "doc_hash": digest,
+        "prompt_hash": digest[::-1],
+        "target_hash": digest,
+        **row["values"],
+    }
+    return json.dumps(written, ensure_ascii=False) + "\n"
+
+
+@given(rows=_rows)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_column_is_what_plain_json_reads(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    file = tmp_path / "samples.jsonl"
+    file.write_text("".join(_line(n, row) for n, row in enumerate(rows)), encoding="utf-8")
+    plain = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
+    items = read_items(file, cluster="group")
+    for name in ("doc_hash", "prompt_hash", "target_hash"):
+        assert [digest.decode() for digest in getattr(items, name).tolist()] == [row[name] for row in plain]
+    filters = [items.filter] * len(plain) if isinstance(items.filter, str) else items.filter.tolist()
+    assert filters == [row["filter"] for row in plain]
+    assert items.cluster is not None
+    assert items.cluster.tolist() == [str(row["doc"]["group"]) for row in plain]
+    assert set(items.values) == {name for row in rows for name in row["values"]}
+    for name, column in items.values.items():
+        for value, row in zip(column.tolist(), plain, strict=True):
+            told = row.get(name)
+            assert math.isnan(value) if told is None else value == float(told)
+
+
+def test_lines_of_an_older_lm_eval_without_a_filter_are_read(tmp_path: Path) -> None:
+    digest = "a" * 64
+    row = {"doc_id": 0, "doc": {}, "doc_hash": digest, "prompt_hash": digest, "target_hash": digest, "acc": 1.0}
+    file = tmp_path / "samples.jsonl"
+    file.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    items = read_items(file)
+    assert items.values["acc"].tolist() == [1.0]
+    assert items.rows("none").size == 1
+
+
+def test_two_seeds_of_one_name_are_two_models(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", "m", range(8))
+    write_run(tmp_path / "b", "m", range(9))
+    for folder, digest in (("a", "sha256:aaaa"), ("b", "sha256:bbbb")):
+        file = next((tmp_path / folder / "m").glob("results_*"))
+        written = json.loads(file.read_text())
+        written["config"]["model_sha"] = digest
+        file.write_text(json.dumps(written))
+    assert [model.name for model in load([tmp_path]).models] == ["m (aaaa)", "m (bbbb)"]
+
+
+def test_the_same_model_in_two_folders_is_one_with_the_tasks_of_both(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", "m", range(8), task="one")
+    write_run(tmp_path / "b", "m", range(9), task="two")
+    (model,) = index([tmp_path]).models
+    assert list(model.tasks) == ["one", "two"]
+
+
+def test_a_results_file_itself_and_hidden_folders(tmp_path: Path) -> None:
+    place = write_run(tmp_path / "a", "m", range(8))
+    write_run(tmp_path / "a" / ".writing-x", "half", range(9))
+    assert len(load([tmp_path]).models) == 1
+    assert load([next(place.glob("results_*"))]).models[0].name == "m"
+    with pytest.raises(RecordError, match="no such run folder"):
+        load([tmp_path / "a" / "m" / "samples"])
+
+
+def test_an_item_in_full_tells_choices_scores_key_and_answer(tmp_path: Path) -> None:
+    extra = [
+        {
+            "doc": {"choices": ["red", "blue"], "gold": 1, "rationale": "because"},
+            "arguments": {f"gen_args_{i}": {"arg_0": "Colour?", "arg_1": f" {i}"} for i in range(2)},
+            "resps": [[["-3.5", "False"]], [["-1.5", "True"]]],
+            "filtered_resps": [["-3.5", "False"], ["-1.5", "True"]],
+        }
+    ] * 3
+    run = load([write_run(tmp_path, "m", {0}, items=3, extra=extra)]).models[0].tasks["ceval_logic_paper"]
+    wanted = run.items.doc_hash[1].decode()
+    (sample,) = read_samples(run, {wanted}).values()
+    assert (sample.doc_hash, sample.prompt, sample.choices) == (wanted, "Colour?", ("red", "blue"))
+    assert (sample.log_likelihoods, sample.chosen, sample.key) == ((-3.5, -1.5), 1, 1)
+    assert (sample.answer, sample.target, sample.rationale) == ("blue", "blue", "because")

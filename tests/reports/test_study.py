@@ -1,0 +1,35 @@
+"""What the tool says of the study's own table, 8 against 9 right of 22: the page shows what the command prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import stats
+from tests.conftest import ROOT
+from tests.reports.conftest import Command
+from tests.reports.records_for_tests import write_run
+
+PAGE = ROOT / "docs" / "study.md"
+
+
+@pytest.mark.parametrize(("arm", "right"), [("code", range(9)), ("code-worst", range(8, 17))])
+def test_the_page_shows_what_the_command_prints(arm: str, right: range, command: Command, tmp_path: Path) -> None:
+    write_run(tmp_path, "text", range(8))
+    write_run(tmp_path, arm, right)
+    code, out, _ = command("compare", "text", arm, "--runs", tmp_path, "--margin", "0.02")
+    assert code == 0
+    page = PAGE.read_text(encoding="utf-8")
+    for line in filter(None, map(str.rstrip, out.splitlines())):
+        assert line in page, f"docs/study.md lacks the line: {line}"
+
+
+def test_one_more_right_answer_of_22_is_no_evidence(command: Command, tmp_path: Path) -> None:
+    test = stats.compare_paired([1.0] * 8 + [0.0] * 14, [1.0] * 9 + [0.0] * 13)
+    assert test.p == 0.5
+    assert test.low < 0.0 < test.high
+    write_run(tmp_path, "text", range(8))
+    write_run(tmp_path, "code", range(9))
+    _, out, _ = command("leaderboard", tmp_path)
+    assert "code leads, and cannot be told apart from text." in out
