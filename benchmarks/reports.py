@@ -53,7 +53,7 @@ def write_runs(folder: Path, models: int, tasks: int, items: int) -> int:
         name = f"model-{model:02d}"
         place = folder / name
         place.mkdir(parents=True)
-        skill, draws = model / models - 0.5, random.Random(model)
+        skill, draws = model / models - 0.5, random.Random(1_000 + model)
         right = {key: float(skill + draws.gauss(0.0, 1.0) > hard) for key, hard in difficulty.items()}
         for task in range(tasks):
             lines = [fronts[task, item] + f'"acc": {right[task, item]}}}\n' for item in range(items)]
@@ -115,6 +115,31 @@ def timed(name: str, *words: object) -> dict[str, float]:
     return {f"{name}_seconds": wall, f"{name}_processor_seconds": spent}
 
 
+def interactive(page: Path) -> float | None:
+    """Seconds until a headless Chromium has the page loaded and its script run; None without a browser."""
+    browser, driver_path = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (browser and driver_path):
+        return None
+    from selenium import webdriver
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
+
+    options = Options()
+    options.binary_location = browser
+    profile = tempfile.mkdtemp()
+    for flag in ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options=options, service=Service(driver_path))
+    try:
+        driver.get("about:blank")
+        driver.get(page.as_uri())
+        script = "const [t] = performance.getEntriesByType('navigation'); return t.loadEventEnd - t.startTime"
+        return round(float(driver.execute_script(script)) / 1000, 2)
+    finally:
+        driver.quit()
+        shutil.rmtree(profile, ignore_errors=True)
+
+
 def main() -> None:
     """Write, time, keep the row."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -134,6 +159,7 @@ def main() -> None:
             **timed("leaderboard", "leaderboard", folder / "runs"),
             **timed("compare", "compare", folder / "runs/model-00", folder / "runs/model-01"),
             **timed("html", "leaderboard", folder / "runs", "--output_path", page),
+            "html_interactive_seconds": interactive(page),
             "html_megabytes": round(page.stat().st_size / 1e6, 2),
             "cores": len(os.sched_getaffinity(0)),
             "load": round(os.getloadavg()[0], 1),
