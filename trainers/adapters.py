@@ -62,6 +62,11 @@ def base_of(spec: StageSpec, parent: Checkpoint | None, out_dir: Path) -> tuple[
     if parent is None:
         raise InputError("adapter: needs a parent; pretraining from scratch trains full weights.")
     if parent.adapter is not None:
+        if spec.adapter.type == "qlora":
+            raise InputError(
+                f"adapter.type: qlora cannot go on from {spec.from_}, an adapter itself; train that one with "
+                "adapter.merge: true, or use lora."
+            )
         return str((out_dir / MERGED_BASE).resolve()), None
     if parent.kind == "hub":
         return parent.source, parent.revision

@@ -184,7 +184,8 @@ def load_model(spec: StageSpec, parent: Checkpoint | None, config: Any, quantiza
     if parent.adapter is not None:
         from peft import PeftModel
 
-        model = PeftModel.from_pretrained(model, parent.adapter).merge_and_unload()
+        # PEFT froze the weights for the adapter; merged, all are to be trained again.
+        model = PeftModel.from_pretrained(model, parent.adapter).merge_and_unload().requires_grad_(True)
     return model
 
 

@@ -39,6 +39,7 @@ def test_sft_has_the_losses_of_the_bare_sft_trainer(tmp_path: Path, chat: bool) 
     from trl import SFTConfig, SFTTrainer
 
     parent = chat_model(tmp_path / "parent", chat=chat)
+    raw: list[Any]
     records = instructions(2 * STEPS)
     if chat:
         source = {"path": str(write_jsonl(tmp_path / "data.jsonl", records)), "format": "instruction"}
@@ -198,7 +199,7 @@ def test_grpo_has_the_losses_of_the_bare_grpo_trainer(tmp_path: Path) -> None:
         return length
 
     original = trainers.rewards.verified
-    trainers.rewards.verified = reward(0)  # type: ignore[assignment] # a dense reward, so that losses are not all zero
+    trainers.rewards.verified = reward(0)  # a dense reward, so that losses are not all zero
     try:
         grpo.train(stage("grpo", parent, source, settings), tmp_path / "ours")
     finally:

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from accelerate.data_loader import IterableDatasetShard
+from accelerate.data_loader import IterableDatasetShard  # type: ignore[import-untyped]
 from safetensors.torch import load_file
 from transformers import Trainer
 

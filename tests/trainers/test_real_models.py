@@ -119,9 +119,8 @@ def test_dpo_raises_the_margin_on_other_pairs(
     tuned, _ = load(smollm2, tmp_path / "out")
     after = [preference(tuned, tokenizer, record, length) for record in others]
     margins = [a - b for a, b in zip(after, before, strict=True)]
-    print(
-        f"dpo on {pairs} pairs: margin of {held_out} others 0 -> {mean(margins):.3f} nats, {manifest.wall_seconds:.0f} s"
-    )
+    margin = f"margin of {held_out} others 0 -> {mean(margins):.3f} nats"
+    print(f"dpo on {pairs} pairs: {margin}, {manifest.wall_seconds:.0f} s")
     assert len(others) == held_out
     assert mean(margins) > 0
 
@@ -137,7 +136,7 @@ def rewards_of(checkpoint: Path) -> list[float]:
 
 
 def test_grpo_of_a_tiny_model_raises_its_reward_on_a_task_over_30_steps(tmp_path: Path) -> None:
-    """A new model knows nothing of letters: it learns what an answer looks like, and then which are right more often."""
+    """A new model knows nothing of letters: first of all it learns what an answer looks like."""
     spec: dict[str, Any] = {
         "stage": "grpo", "name": "tiny", "from": str(tiny_answerer(tmp_path / "parent")),
         "data": {"budget_tokens": 10**6, "sources": {"logic": {"task": "mini_logic"}}},
@@ -171,7 +170,8 @@ def tiny_answerer(folder: Path) -> Path:
         vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
         max_position_embeddings=2048, eos_token_id=0, pad_token_id=0, bos_token_id=0,
     )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder)
+    llama: Any = LlamaForCausalLM
+    llama(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

@@ -1,0 +1,240 @@
+"""Tokens per second of each stage beside the bare library's trainer: same model, data, order and configuration.
+
+    python -m benchmarks.training --data DIR [--stages pretrain sft dpo grpo] [--steps 12] [--rounds 5]
+
+DIR is the data folder (HARNESS_DATA). The model is a new one of 30 million parameters, small enough for what is ours to
+be seen beside it. Both sides run in this process and take turns. A round goes from raw records to the saved state after
+the last step: reading, tokens, planning and, on our side, the manifest are in it. Time is the processor's, which a busy
+machine changes less than the clock's; both are kept. The overhead is that of the medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import platform
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, Trainer, TrainingArguments
+
+from harness.lineage import read_manifest
+from trainers import dpo, grpo, pretrain, sft
+from trainers.common import prepare
+from trainers.readers import Cursor
+from trainers.records import READ, Fields, Format
+from trainers.sources import READ_FILE
+
+RESULTS = Path(__file__).parent / "results" / "training.jsonl"
+METHODS = {"pretrain": pretrain, "sft": sft, "dpo": dpo, "grpo": grpo}
+LENGTH, BATCH = 256, 4
+COMMON: dict[str, Any] = {
+    "use_cpu": not torch.cuda.is_available(), "per_device_train_batch_size": BATCH, "learning_rate": 1e-4,
+    "gradient_checkpointing": False, "save_steps": 10_000, "logging_steps": 1,
+}  # fmt: skip
+BARE: dict[str, Any] = {
+    **COMMON, "bf16": torch.cuda.is_available(), "seed": 0, "report_to": "none", "disable_tqdm": True,
+    "dataloader_pin_memory": False, "train_sampling_strategy": "sequential", "save_strategy": "steps",
+}  # fmt: skip
+GRPO: dict[str, Any] = {"num_generations": 4, "max_completion_length": 16}
+
+
+def new_model(data: Path, folder: Path) -> Path:
+    """Write a model of 30 million parameters and its tokenizer, made as `pretrain` makes them; returns its folder."""
+    from transformers import set_seed
+
+    from trainers.models import load_tokenizer, model_config
+    from trainers.sources import open_source
+    from trainers.spec import SourceSpec, parse
+
+    source = {"path": str(data / "books" / "Lewis_Carroll"), "format": "text"}
+    spec = parse(
+        {
+            "stage": "pretrain", "name": "new", "architecture": "30m", "tokenizer": {"vocab_size": 8192},
+            "data": {"budget_tokens": 1, "sources": {"text": source}},
+        },
+        "pretrain",
+    )  # fmt: skip
+    opened = open_source("text", SourceSpec.model_validate(source), stage="pretrain", rationale="omit", seed=0)
+    tokenizer = load_tokenizer(spec, None, [opened], folder / "none")
+    set_seed(0)
+    causal: Any = AutoModelForCausalLM
+    causal.from_config(model_config(spec, None, tokenizer)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def spec_of(stage: str, data: Path, model: Path, budget: int) -> dict[str, Any]:
+    """The stage file of one measurement."""
+    sources: dict[str, dict[str, Any]] = {
+        "pretrain": {"path": str(data / "books" / "Lewis_Carroll"), "format": "text"},
+        "sft": {"path": str(data / "alpaca" / "alpaca_data.json"), "format": "instruction"},
+        "dpo": {"path": str(data / "llama_factory" / "dpo_en_demo.json"), "format": "preference"},
+        "grpo": {"task": "mini_logic"},
+    }
+    more = GRPO if stage == "grpo" else {"max_length": LENGTH}
+    return {
+        "stage": stage, "name": stage, "from": str(model), "trainer": {**COMMON, **more},
+        "data": {"budget_tokens": budget, "shuffle": False, "sources": {"one": sources[stage]}},
+    }  # fmt: skip
+
+
+def budget_for(stage: str, data: Path, model: Path, steps: int, folder: Path) -> int:
+    """Tokens of the first sequences of the stream: what so many steps take."""
+    if stage == "pretrain":
+        return LENGTH * BATCH * steps
+    mixture = prepare(METHODS[stage].METHOD, spec_of(stage, data, model, 10**9), folder).mixture
+    sequences = steps * (BATCH // GRPO["num_generations"] if stage == "grpo" else BATCH)
+    return sum(sequence.tokens for sequence in itertools.islice(mixture.stream(), sequences))
+
+
+def raw_records(stage: str, data: Path, count: int) -> list[Any]:
+    """Records as the library's own users would give them, in the order of the file."""
+    forms: dict[str, tuple[str, Format]] = {
+        "sft": ("alpaca/alpaca_data.json", "instruction"),
+        "dpo": ("llama_factory/dpo_en_demo.json", "preference"),
+    }
+    name, form = forms[stage]
+    path = data / name
+    raws = itertools.islice(READ_FILE[path.suffix](path, Cursor()), count)
+    return [_plain(READ[form](Fields(raw.value, raw.where, {}))) for raw in raws]
+
+
+def _plain(record: dict[str, Any]) -> dict[str, str]:
+    """Without a chat template a prompt is its turns, a blank line after each."""
+    prompt = "".join(turn["content"] + "\n\n" for turn in record["prompt"])
+    return {"prompt": prompt, **{k: v[0]["content"] for k, v in record.items() if k != "prompt"}}
+
+
+def bare_trainer(stage: str, data: Path, model_folder: Path, sequences: int, steps: int, out: Path) -> Any:
+    """The library's trainer as its documentation has it, on the same records."""
+    import trl
+
+    causal: Any = AutoModelForCausalLM
+    model = causal.from_pretrained(model_folder, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    settings = {**BARE, "output_dir": str(out), "max_steps": steps}
+    if stage == "pretrain":
+        rows, collate = packed_by_hand(data, tokenizer, sequences)
+        arguments: Any = TrainingArguments
+        return Trainer(model=model, args=arguments(**settings), train_dataset=rows, data_collator=collate)
+    if stage == "sft":
+        rows = Dataset.from_list(raw_records(stage, data, sequences))
+        config = trl.SFTConfig(max_length=LENGTH, **settings)
+        return trl.SFTTrainer(model=model, args=config, train_dataset=rows, processing_class=tokenizer)
+    if stage == "dpo":
+        from copy import deepcopy
+
+        rows = Dataset.from_list(raw_records(stage, data, sequences + 40))
+        config = trl.DPOConfig(max_length=LENGTH, **settings)
+        return trl.DPOTrainer(
+            model=model, ref_model=deepcopy(model), args=config, train_dataset=rows, processing_class=tokenizer
+        )
+    from trainers.rewards import verified
+
+    mixture = prepare(grpo.METHOD, spec_of("grpo", data, model_folder, 10**9), out).mixture
+    prompts = [sequence.columns for sequence in itertools.islice(mixture.stream(), sequences)]
+    return trl.GRPOTrainer(
+        model=model,
+        reward_funcs=verified,
+        args=trl.GRPOConfig(shuffle_dataset=False, **settings, **GRPO),
+        train_dataset=Dataset.from_list(prompts),
+        processing_class=tokenizer,
+    )
+
+
+def packed_by_hand(data: Path, tokenizer: Any, sequences: int) -> tuple[Dataset, Callable[[Any], Any]]:
+    """Concatenate and cut, as users of the plain Trainer do; one row a sequence."""
+    ids: list[int] = []
+    for path in sorted((data / "books" / "Lewis_Carroll").iterdir()):
+        ids += [*tokenizer(path.read_text(encoding="utf-8"))["input_ids"], tokenizer.eos_token_id]
+        if len(ids) >= sequences * LENGTH:
+            break
+    rows = [ids[begin : begin + LENGTH] for begin in range(0, sequences * LENGTH, LENGTH)]
+
+    def collate(batch: list[dict[str, Any]]) -> dict[str, Any]:
+        tokens = torch.tensor([row["input_ids"] for row in batch])
+        return {"input_ids": tokens, "labels": tokens.clone(), "use_cache": False}
+
+    return Dataset.from_list([{"input_ids": row} for row in rows]), collate
+
+
+def timed(work: Callable[[], None]) -> tuple[float, float]:
+    """Return processor seconds and seconds."""
+    clock, processor = time.perf_counter(), time.process_time()
+    work()
+    return time.process_time() - processor, time.perf_counter() - clock
+
+
+def measure(stage: str, data: Path, model: Path, *, steps: int, rounds: int, folder: Path) -> dict[str, Any]:
+    """Run both sides in turns; return the row."""
+    spec = spec_of(stage, data, model, budget_for(stage, data, model, steps, folder / "counted"))
+    out = folder / "ours"
+    tokens = sequences = 0
+
+    def ours() -> None:
+        METHODS[stage].train(spec, out)
+
+    def bare() -> None:
+        trainer = bare_trainer(stage, data, model, sequences, steps, folder / "bare")
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+
+    times: dict[str, list[tuple[float, float]]] = {"ours": [], "bare": []}
+    for number in range(rounds + 1):  # the first warms up
+        order: list[tuple[str, Callable[[], None]]] = [("ours", ours), ("bare", bare)]
+        for side, work in order if number % 2 == 0 else order[::-1]:
+            shutil.rmtree(folder / side, ignore_errors=True)
+            spent = timed(work)
+            if number:
+                times[side].append(spent)
+            if side == "ours":
+                manifest = read_manifest(out)
+                assert manifest is not None
+                assert manifest.step == steps
+                tokens, sequences = manifest.tokens, manifest.sequences
+    processor = {side: statistics.median(spent[0] for spent in found) for side, found in times.items()}
+    clock = {side: statistics.median(spent[1] for spent in found) for side, found in times.items()}
+    return {
+        "stage": stage, "steps": steps, "tokens": tokens, "rounds": rounds,
+        "tokens_per_processor_second": {side: round(tokens / spent, 1) for side, spent in processor.items()},
+        "tokens_per_second": {side: round(tokens / spent, 1) for side, spent in clock.items()},
+        "overhead_percent": round(100 * (processor["ours"] / processor["bare"] - 1), 2),
+        "overhead_percent_by_clock": round(100 * (clock["ours"] / clock["bare"] - 1), 2),
+        "processor_seconds": {side: [round(spent[0], 2) for spent in found] for side, found in times.items()},
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Measure, print and keep the rows."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--stages", nargs="+", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args()
+    machine = {
+        "torch": torch.__version__, "threads": torch.get_num_threads(), "cpus": os.cpu_count(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu",
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory() as temporary:
+        model = new_model(args.data, Path(temporary) / "model")
+        for stage in args.stages:
+            row = measure(stage, args.data, model, steps=args.steps, rounds=args.rounds, folder=Path(temporary) / stage)
+            row |= {**machine, "load": round(os.getloadavg()[0], 1)}
+            print(json.dumps(row), flush=True)
+            with RESULTS.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+
+
+if __name__ == "__main__":
+    main()
