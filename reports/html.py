@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from harness.errors import RecordError
 from harness.records import ModelRecords
-from reports import marks
+from reports import descent, marks
 from reports.comparison import Arm, Comparison, TaskDifference, compare
 from reports.comparison_document import comparison_document
 from reports.domains import BoardPoints, board_points
@@ -27,6 +27,7 @@ from reports.glossary import GLOSSARY
 from reports.leaderboard import Leaderboard, rank
 from reports.leaderboard_document import leaderboard_document, task_values
 from reports.tables import Column, Row, Table, text
+from reports.token_curve import curve
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -125,6 +126,7 @@ def render(report: Report) -> str:
         heat=_heat(report.comparison),
         values=_table(task_values(report.models)),
         failures=_failures(report.models),
+        lineage=_lineage(report.models, points),
         commands=_commands(report),
         items=_items_json(report.flips),
         shown=len(report.flips.shown),
@@ -234,6 +236,22 @@ def _heat_cell(one: TaskDifference | None, largest: float) -> dict[str, Any] | N
         "strength": f"{75 * abs(one.difference) / largest:.0f}%",
         "real": one.significant,
         "told": f"{one.arm} on {one.task}: {one.difference:+.3f}, {p}, {one.gained} gained, {one.lost} lost",
+    }
+
+
+def _lineage(models: Sequence[ModelRecords], points: BoardPoints | None) -> dict[str, Any] | None:
+    stages = descent.stages(models)
+    if not stages:
+        return None
+    mixtures = [
+        {"name": stage.name, "sources": descent.sources(stage), "drawing": Markup(descent.mixture(stage))}  # noqa: S704
+        for stage in stages
+        if stage.ledger
+    ]
+    return {
+        "graph": Markup(descent.graph(stages)),  # noqa: S704 - names are escaped there
+        "curve": Markup(curve(stages, points.overall)) if points else "",  # noqa: S704 - names are escaped there
+        "mixtures": mixtures,
     }
 
 

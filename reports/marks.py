@@ -38,15 +38,19 @@ def dot(value: float, low: float, high: float, ends: tuple[float, float], *, rul
     )
 
 
-def axis(ends: tuple[float, float], *, ticks: int = 5) -> str:
+def axis(ends: tuple[float, float]) -> str:
     """Draw the scale's numbers, to stand above or below a column of dots."""
-    step = _step((ends[1] - ends[0]) / ticks)
-    first = int(ends[0] / step) - 1
-    marks = [round((first + i) * step, 10) for i in range(3 * ticks)]
-    marks = [mark for mark in marks if ends[0] <= mark <= ends[1]]
-    words = "".join(f'<text x="{_at(mark, ends)}" y="10">{mark:g}</text>' for mark in marks)
+    words = "".join(f'<text x="{_at(mark, ends)}" y="10">{mark:g}</text>' for mark in ticks(ends, 5))
     size = f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
     return f'<svg class="axis" {size} aria-hidden="true">{words}</svg>'
+
+
+def ticks(ends: tuple[float, float], most: int) -> list[float]:
+    """Return round numbers within a scale, at most about `most`."""
+    step = _step((ends[1] - ends[0]) / most)
+    first = int(ends[0] / step) - 1
+    found = [round((first + i) * step, 10) for i in range(3 * most)]
+    return [mark for mark in found if ends[0] <= mark <= ends[1]]
 
 
 def _at(value: float, ends: tuple[float, float]) -> str:

@@ -163,10 +163,5 @@ def _is_called(model: ModelRecords, name: str) -> bool:
     """Whether a model has this name, lies in a folder of this name, or its checkpoint is the stage of this name."""
     if name in (model.name, model.recorded_name, *(folder.name for folder in model.folders)):
         return True
-    from harness.lineage import read_manifest
-
-    source = Path(model.source)
-    if not source.is_dir():
-        return False
-    manifest = read_manifest(source)
-    return manifest is not None and manifest.name == name
+    manifest = model.lineage[0].get("manifest") if model.lineage else None
+    return manifest is not None and manifest["name"] == name

@@ -89,6 +89,8 @@ class ModelRecords:
         folders: Where its results lie.
         tasks: By name.
         unscored: Tasks of which no item could be scored, and the number of their failed requests.
+        lineage: Its checkpoint and those it came from, itself first, as `harness eval` records them: name, location,
+            digest, status, and the stage manifest or None. Empty where the checkpoint has no manifest.
     """
 
     name: str
@@ -99,6 +101,7 @@ class ModelRecords:
     folders: tuple[Path, ...]
     tasks: Mapping[str, TaskRun]
     unscored: Mapping[str, int]
+    lineage: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def failed(self) -> int:
@@ -147,6 +150,7 @@ class _Reader:
             folders=(self._file.parent,),
             tasks={task: self._task(task) for task in sorted(names)},
             unscored={task: record.failed for task, record in ours.items() if task not in names},
+            lineage=tuple(self._record.model.get("lineage") or ()) if self._record else (),
         )
 
     def _who(self) -> tuple[str, str, str]:

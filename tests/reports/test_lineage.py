@@ -1,0 +1,98 @@
+"""Where checkpoints form a chain, the page shows it: stages, tokens, mixtures, and the value along the way."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.lineage import LedgerRow, Parent, StageManifest
+from harness.records import load
+from reports.descent import stages
+from tests.reports.conftest import Command
+
+ROOT_DIGEST, FIRST, SECOND = "script:corrupted", "script:uniform", "script:oracle"
+
+
+def _manifest(name: str, stage: str, parent: str, tokens: int, shares: tuple[tuple[float, float], ...]) -> Any:
+    ledger = [
+        LedgerRow(phase=phase, source=source, tokens=int(tokens * share), share=share, asked_share=share)
+        for phase, pair in enumerate(shares, 1)
+        for source, share in zip(("text", "code"), pair, strict=True)
+    ]
+    return StageManifest(
+        stage=stage,
+        name=name,
+        finished=True,
+        step=10,
+        parent=Parent(name="parent", source="parent", digest=parent),
+        trainer={"entry_point": "trainers.sft:train"},
+        arguments={},
+        seed=0,
+        spec={},
+        mixture={},
+        budget_tokens=tokens,
+        tokens=tokens,
+        sequences=10,
+        sources=(),
+        ledger=tuple(ledger),
+        wall_seconds=1.0,
+        started="2025-01-01T00:00:00",
+        device="cpu",
+    ).model_dump(mode="json")
+
+
+@pytest.fixture
+def chain(runs: Path, tmp_path: Path) -> Path:
+    """corrupted -> uniform (2M tokens) -> oracle (1M): as a run would record it had they been trained."""
+    root = {"name": "corrupted", "location": "x", "digest": ROOT_DIGEST, "status": "root", "manifest": None}
+    first = {**root, "name": "uniform", "digest": FIRST, "status": "verified"}
+    first["manifest"] = _manifest("pretrain <code>", "pretrain", ROOT_DIGEST, 2_000_000, ((0.7, 0.3), (0.5, 0.5)))
+    second = {**root, "name": "oracle", "digest": SECOND, "status": "verified"}
+    second["manifest"] = _manifest("sft-code", "sft", FIRST, 1_000_000, ())
+    copy = Path(shutil.copytree(runs, tmp_path / "runs", symlinks=True))
+    for model, links in (("uniform", [first, root]), ("oracle", [second, first, root])):
+        file = next((copy / model).glob("run_*.json"))
+        record = json.loads(file.read_text(encoding="utf-8"))
+        record["model"]["lineage"] = links
+        file.write_text(json.dumps(record), encoding="utf-8")
+    return copy
+
+
+def test_stages_are_told_once_with_tokens_since_the_root(chain: Path) -> None:
+    found = stages(load([chain]).models)
+    assert [(stage.name, stage.kind, stage.depth, stage.total_tokens) for stage in found] == [
+        ("corrupted", "", 0, 0),
+        ("pretrain <code>", "pretrain", 1, 2_000_000),
+        ("sft-code", "sft", 2, 3_000_000),
+    ]
+    assert [stage.models for stage in found] == [("corrupted",), ("uniform",), ("oracle",)]
+    assert found[1].ledger == {1: (("text", 0.7, 0.7), ("code", 0.3, 0.3)), 2: (("text", 0.5, 0.5), ("code", 0.5, 0.5))}
+
+
+def test_the_page_draws_graph_curve_and_mixture_and_escapes_names(
+    chain: Path, command: Command, tmp_path: Path
+) -> None:
+    code, _, err = command("leaderboard", chain, "--output_path", tmp_path / "page.html")
+    assert code == 0, err
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.count('class="stage evaluated"') == 3
+    assert page.count('class="edge"') == 2
+    assert page.count('class="join"') == 2
+    assert page.count('class="mixture"') == 1
+    assert "pretrain &lt;code&gt;" in page
+    assert "<code>" not in page.split('id="lineage"')[1].split("</svg>")[0]
+
+
+def test_a_page_without_lineage_has_no_such_section(runs: Path, command: Command, tmp_path: Path) -> None:
+    command("leaderboard", runs, "--output_path", tmp_path / "page.html")
+    assert 'id="lineage"' not in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_a_stage_name_stands_for_its_model(chain: Path, command: Command) -> None:
+    code, out, err = command("compare", "corrupted", "sft-code", "--runs", chain)
+    assert code == 0, err
+    assert out.startswith("oracle against corrupted")
