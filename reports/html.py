@@ -279,7 +279,9 @@ def _commands(report: Report) -> dict[str, str]:
     arms = report.comparison.arms
     folders = [str(folder) for model in report.models for folder in model.folders]
     named = [_argument(arm.name, [str(model.folders[0]) for model in arm.models]) for arm in arms]
+    trained = [model.source for model in report.models if model.lineage]
     return {
+        "lineage": shlex.join(["harness", "lineage", *trained[:1]]),
         "leaderboard": shlex.join(["harness", "leaderboard", *(report.runs or dict.fromkeys(folders))]),
         "compare": shlex.join(["harness", "compare", *named]),
         "values": shlex.join(["harness", "leaderboard", *(report.runs or dict.fromkeys(folders)), "--format", "json"]),
