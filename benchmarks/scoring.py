@@ -120,10 +120,12 @@ def _harness(model: str, dtype: str) -> Answering:
 
 
 def _lm_eval(model: str, dtype: str, batch_size: int) -> Answering:
+    import torch
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
-    lm = HFLM(pretrained=model, dtype=dtype, batch_size=batch_size)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    lm = HFLM(pretrained=model, dtype=dtype, device=device, batch_size=batch_size)
 
     def answer(pairs: list[Pair]) -> list[float]:
         instances = [Instance(request_type="loglikelihood", doc={}, arguments=pair, idx=0) for pair in pairs]

@@ -2,11 +2,15 @@
 
 Registered with transformers under a name of its own, so that every architecture which calls attention through the
 `AttentionInterface` can run packs without a change to its code. Which tokens go into a pack is decided elsewhere.
+
+The dense layers see the row as it is, without padding. Attention takes the units apart again: on a CPU one after the
+other, on a GPU padded to one batch, since there a call costs more than its padding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -42,20 +46,20 @@ class States:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """A unit's place in the row.
+class Part:
+    """Queries of the row, the keys that they attend to, and who sees whom; one call of attention.
 
     Attributes:
-        start: Index in the row of its first token.
-        stop: Index in the row behind its last token.
-        causal: Its first tokens that attend to all before them in the unit, computed without a mask.
-        mask: Who attends to whom for the other tokens, [stop - start - causal, prefix + stop - start], True to attend.
+        queries: Where the queries stand in the row: a slice, or indices [batch, queries].
+        keys: Likewise the keys; the prefix's keys come before them.
+        mask: True to attend, [batch, 1, queries, prefix + keys]; None: causal, and no prefix.
+        real: Which of the queries are not padding, [batch, queries]; None: all.
     """
 
-    start: int
-    stop: int
-    causal: int
-    mask: Tensor
+    queries: slice | Tensor
+    keys: slice | Tensor
+    mask: Tensor | None
+    real: Tensor | None = None
 
 
 @dataclass(slots=True)
@@ -63,14 +67,14 @@ class Layout:
     """How the row of one forward pass is made up; every attention layer of that pass reads it.
 
     Attributes:
-        blocks: The units, in the row's order.
-        prefix: States of the prefix that all of them follow, or None.
+        parts: What to compute; together they hold each query of the row once.
+        prefix: States of the prefix that all units follow, or None.
         keep: Where to keep this row's own states (joined to the prefix's); None when nobody needs them.
         longest: Tokens of the longest sequence, counted with the prefix.
         call: Attention calls made so far in this pass.
     """
 
-    blocks: list[Block]
+    parts: list[Part]
     prefix: States | None
     keep: States | None
     longest: int
@@ -79,16 +83,56 @@ class Layout:
 
 def layout(units: Sequence[Unit], *, prefix: States | None, device: torch.device, keep: States | None = None) -> Layout:
     """Lay `units` out one behind the other."""
-    blocks, start = [], 0
+    parts = list(_one_by_one(units) if device.type == "cpu" else _padded(units, device))
+    return Layout(parts, prefix, keep, longest=max(unit.longest for unit in units))
+
+
+def _split(unit: Unit) -> int:
+    """How many first tokens of a unit take the kernel for causal attention, which skips half of the work."""
+    return 0 if unit.depth else unit.trunk
+
+
+def _mask(unit: Unit) -> Tensor:
+    """Who attends to whom for the tokens behind the split, [tokens, prefix + unit]."""
+    mask = torch.from_numpy(unit.ancestors()[_split(unit) :])
+    return torch.cat([mask.new_ones(len(mask), unit.depth), mask], dim=1)
+
+
+def _one_by_one(units: Sequence[Unit]) -> Iterator[Part]:
+    start = 0
     for unit in units:
-        size = len(unit.tokens)
-        # Without a prefix the trunk takes the kernel for causal attention, which skips half of the work.
-        causal = 0 if unit.depth else unit.trunk
-        mask = torch.from_numpy(unit.ancestors()[causal:])
-        mask = torch.cat([mask.new_ones(size - causal, unit.depth), mask], dim=1).to(device)
-        blocks.append(Block(start, start + size, causal, mask))
-        start += size
-    return Layout(blocks, prefix, keep, longest=max(unit.longest for unit in units))
+        middle, stop = start + _split(unit), start + len(unit.tokens)
+        if start < middle:
+            yield Part(slice(start, middle), slice(start, middle), None)
+        if middle < stop:
+            yield Part(slice(middle, stop), slice(start, stop), _mask(unit)[None, None])
+        start = stop
+
+
+def _padded(units: Sequence[Unit], device: torch.device) -> Iterator[Part]:
+    sizes, splits = [len(unit.tokens) for unit in units], [_split(unit) for unit in units]
+    starts = [0, *itertools.accumulate(sizes)][:-1]
+    start, size, split = (torch.tensor(values, device=device)[:, None] for values in (starts, sizes, splits))
+
+    def places(first: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+        """Indices of `count` tokens from `first` on, padded with any of the row's; and which are not padding."""
+        steps = torch.arange(int(count.max()), device=device)[None]
+        return (first + steps).clamp(max=sum(sizes) - 1), steps < count
+
+    if any(splits):
+        trunk, real = places(start, split)
+        yield Part(trunk, trunk, None, real)
+    if splits == sizes:
+        return
+    queries, real = places(start + split, size - split)
+    keys, _ = places(start, size)
+    depth = units[0].depth
+    mask = torch.zeros(len(units), 1, queries.shape[1], depth + keys.shape[1], dtype=torch.bool)
+    mask[..., 0] = True  # padding attends to something, or its softmax would divide by 0
+    for row, unit in enumerate(units):
+        own = _mask(unit)
+        mask[row, 0, : own.shape[0], : own.shape[1]] = own
+    yield Part(queries, keys, mask.to(device), real)
 
 
 def attend(
@@ -133,33 +177,40 @@ def attend(
     if packed.prefix is not None:
         prefix_key, prefix_value = packed.prefix.keys[packed.call], packed.prefix.values[packed.call]
     if packed.keep is not None:
-        packed.keep.keys.append(_joined(prefix_key, key))
-        packed.keep.values.append(_joined(prefix_value, value))
+        packed.keep.keys.append(_behind(prefix_key, key))
+        packed.keep.values.append(_behind(prefix_value, value))
     packed.call += 1
-    output = query.new_empty(1, query.shape[2], query.shape[1], value.shape[-1])
-    for block in packed.blocks:
-        own = slice(block.start, block.stop)
-        keys, values = _joined(prefix_key, key[:, :, own]), _joined(prefix_value, value[:, :, own])
-        middle = block.start + block.causal
-        if block.causal:
-            trunk = slice(None, block.causal)
-            found = _sdpa(query[:, :, block.start : middle], keys[:, :, trunk], values[:, :, trunk], None, scaling)
-            output[:, block.start : middle] = found.transpose(1, 2)
-        if middle < block.stop:
-            found = _sdpa(query[:, :, middle : block.stop], keys, values, block.mask, scaling)
-            output[:, middle : block.stop] = found.transpose(1, 2)
-    return output, None
+    output = query.new_empty(query.shape[2], query.shape[1], value.shape[-1])
+    for part in packed.parts:
+        keys = _behind(prefix_key, _at(key, part.keys))
+        values = _behind(prefix_value, _at(value, part.keys))
+        found = _sdpa(_at(query, part.queries), keys, values, part.mask, scaling).transpose(1, 2)
+        if part.real is None:
+            output[part.queries] = found[0]
+        else:
+            assert isinstance(part.queries, Tensor), "a slice has no padding"
+            output[part.queries[part.real]] = found[part.real]
+    return output[None], None
 
 
-def _joined(prefix: Tensor | None, own: Tensor) -> Tensor:
-    return own if prefix is None else torch.cat([prefix, own], dim=2)
+def _at(states: Tensor, places: slice | Tensor) -> Tensor:
+    """[1, heads, row, dim] -> [batch, heads, places, dim]."""
+    return states[:, :, places] if isinstance(places, slice) else states[0][:, places].transpose(0, 1)
+
+
+def _behind(prefix: Tensor | None, own: Tensor) -> Tensor:
+    return own if prefix is None else torch.cat([prefix.expand(len(own), -1, -1, -1), own], dim=2)
 
 
 def _sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None) -> Tensor:
     """Attention with `mask`, or causal without; grouped-query heads as they come."""
-    grouped = query.shape[1] != key.shape[1]
+    grouped = query.shape[1] // key.shape[1]
+    if grouped > 1 and mask is not None and query.is_cuda:
+        # With a mask and fewer key heads, CUDA has only the slow kernel.
+        key, value = key.repeat_interleave(grouped, dim=1), value.repeat_interleave(grouped, dim=1)
+        grouped = 1
     return scaled_dot_product_attention(
-        query, key, value, attn_mask=mask, is_causal=mask is None, scale=scaling, enable_gqa=grouped
+        query, key, value, attn_mask=mask, is_causal=mask is None, scale=scaling, enable_gqa=grouped > 1
     )
 
 
