@@ -92,7 +92,9 @@ def choices(items: int, shots: int) -> list[Pair]:
 def prompts(items: int, new_tokens: int) -> list[Pair]:
     """Prompts to continue greedily, with no stop string."""
     drawn = random.Random(2)
-    return [(_words(drawn, CONTEXT_WORDS), {"until": [], "max_gen_toks": new_tokens}) for _ in range(items)]
+    # Without `do_sample`, lm-eval 0.4.13 samples on vLLM.
+    greedy = {"until": [], "max_gen_toks": new_tokens, "do_sample": False}
+    return [(_words(drawn, CONTEXT_WORDS), greedy) for _ in range(items)]
 
 
 Task = tuple[str, str, list[Pair]]
