@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
-from reports.comparison import Comparison
+from reports.differences import Comparison
 from reports.domains import board_points
 from reports.leaderboard import Leaderboard
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.stats import AGGREGATE
-from reports.comparison import OVERALL, Comparison, TaskDifference
+from reports.differences import OVERALL, Comparison, TaskDifference
 from reports.tables import Column, Document, Row, Table
 
 CORRECTION_NAMES = {"holm": "Holm", "bh": "Benjamini-Hochberg"}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.records import ModelRecords, Sample, read_samples
-from reports.comparison import Arm, Comparison, TaskDifference
+from reports.differences import Arm, Comparison, TaskDifference
 from reports.pairing import has_item_values, pair
 
 LONGEST_TEXT = 4_000  # characters of a prompt or an answer; the middle of a longer one is left out

@@ -12,7 +12,7 @@ from harness.errors import InputError, RecordError, did_you_mean
 
 if TYPE_CHECKING:
     from harness.records import ModelRecords, Records
-    from reports.comparison import Arm
+    from reports.differences import Arm
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,13 +53,14 @@ def run(args: argparse.Namespace) -> int:
         notes=[f"Left out as broken: {one}." for one in skipped],
     )
     if kind == "html" or args.charts:
-        from reports import html
+        from reports.html import render
+        from reports.report import of_comparison
 
-        report = html.of_comparison(comparison, command_line(), force=args.force)
+        report = of_comparison(comparison, command_line(), force=args.force)
         if args.charts:
             write_charts(comparison, report.board, args.charts)
         if kind == "html":
-            put(html.render(report), args.output_path)
+            put(render(report), args.output_path)
             return 0
     write(comparison_document(comparison, command_line()), args)
     return 0
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _arms(args: argparse.Namespace) -> tuple[list[Arm], list[str]]:
     """Find, load and name the arms, the baseline first; and say what was left out as broken."""
-    from reports.comparison import Arm
+    from reports.differences import Arm
 
     found = _Finder(args)
     asked = [_named(word) for word in args.models]

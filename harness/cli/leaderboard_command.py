@@ -31,13 +31,14 @@ def run(args: argparse.Namespace) -> int:
     records = load(args.runs, tasks=names(args.tasks), every=args.all, skip_broken=args.skip_broken)
     board = rank(records.models, force=args.force, notes=[f"Left out as broken: {one}." for one in records.skipped])
     if kind == "html" or args.charts:
-        from reports import html
+        from reports.html import render
+        from reports.report import of_leaderboard
 
-        report = html.of_leaderboard(board, command_line(), [str(path) for path in args.runs], force=args.force)
+        report = of_leaderboard(board, command_line(), [str(path) for path in args.runs], force=args.force)
         if args.charts:
             write_charts(report.comparison, board, args.charts)
         if kind == "html":
-            put(html.render(report), args.output_path)
+            put(render(report), args.output_path)
             return 0
     write(leaderboard_document(board, command_line(), details=kind != "table"), args)
     return 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from harness.errors import InputError
 
 if TYPE_CHECKING:
-    from reports.comparison import Comparison
+    from reports.differences import Comparison
     from reports.leaderboard import Leaderboard
     from reports.tables import Document
 

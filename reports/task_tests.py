@@ -1,0 +1,74 @@
+"""One task's test: two runs, or two arms of several seeds. `harness.stats` computes, here its results are put down."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from scipy import special
+
+from harness.stats import compare_arms, compare_paired, non_inferiority
+from reports.differences import ALPHA, TaskDifference
+from reports.pairing import Paired
+
+
+def single(blank: TaskDifference, paired: Paired, margin: float | None, resamples: int) -> TaskDifference:
+    """Fill in the difference of two runs, rows 0 and 1 of `paired`."""
+    sign = 1.0 if blank.higher_is_better else -1.0
+    a, b = paired.values * sign
+    test = compare_paired(a, b, paired.clusters, resamples=resamples)
+    harm = non_inferiority(a, b, margin=margin, clusters=paired.clusters) if margin else None
+    return replace(
+        blank,
+        clusters=test.clusters,
+        mean_baseline=sign * test.mean_a,
+        mean_arm=sign * test.mean_b,
+        difference=sign * test.difference,
+        standard_error=test.standard_error,
+        interval=_turned(test.low, test.high, sign),
+        p=test.p,
+        p_exact=test.p_exact,
+        detectable=test.minimum_detectable_effect,
+        gained=test.gained,
+        lost=test.lost,
+        margin_p=harm.p if harm else None,
+        conclusion=harm.conclusion if harm else "",
+    )
+
+
+def several_seeds(
+    blank: TaskDifference, paired: Paired, seeds: int, margin: float | None, resamples: int
+) -> TaskDifference:
+    """Fill in the difference of two arms; the first `seeds` rows of `paired` are the baseline's.
+
+    Both p are Student's t of the difference over its error of items and seeds.
+    """
+    sign = 1.0 if blank.higher_is_better else -1.0
+    a, b = paired.values[:seeds] * sign, paired.values[seeds:] * sign
+    test = compare_arms(a, b, paired.clusters, resamples=resamples)
+    margin_p, conclusion = None, ""
+    if margin:
+        margin_p = _upper_tail(test.difference + margin, test.standard_error, test.degrees_of_freedom)
+        worse = _upper_tail(-test.difference - margin, test.standard_error, test.degrees_of_freedom)
+        conclusion = "non-inferior" if margin_p < ALPHA else "inferior" if worse < ALPHA else "inconclusive"
+    return replace(
+        blank,
+        mean_baseline=sign * float(a.mean()),
+        mean_arm=sign * float(b.mean()),
+        difference=sign * test.difference,
+        standard_error=test.standard_error,
+        interval=_turned(test.low, test.high, sign),
+        p=min(1.0, 2.0 * _upper_tail(abs(test.difference), test.standard_error, test.degrees_of_freedom)),
+        margin_p=margin_p,
+        conclusion=conclusion,
+        seed_error=test.seed_error,
+    )
+
+
+def _turned(low: float, high: float, sign: float) -> tuple[float, float]:
+    return (low, high) if sign > 0 else (-high, -low)
+
+
+def _upper_tail(value: float, error: float, freedom: float) -> float:
+    if error > 0.0:
+        return float(special.stdtr(freedom, -value / error))
+    return 0.5 if value == 0.0 else 0.0 if value > 0.0 else 1.0
