@@ -162,28 +162,29 @@ class VllmScorer:
         return "cpu" if self._engines.description["device"] == "cpu" else "cuda"
 
     def _score(self, requests: Sequence[Request], indices: list[int]) -> Iterator[Batch]:
-        """Answer the log-likelihood requests at `indices`, each with the last batch that holds one of its spans."""
-        encoded = dict(zip(indices, self._encoder.spans([requests[index] for index in indices]), strict=True))
-        failed: Batch = [(index, found) for index, found in encoded.items() if isinstance(found, Failure)]
+        """Answer the log-likelihood requests at `indices`, each with the last batch that holds one of its pairs."""
+        failed: Batch = []
+        asked: dict[int, _Asked] = {}
+        askers: dict[Pair, list[int]] = {}
+        contexts: dict[tuple[int, ...], tuple[int, ...]] = {}
+        for index, found in zip(indices, self._encoder.spans([requests[index] for index in indices]), strict=True):
+            if isinstance(found, Failure):
+                failed.append((index, found))
+                continue
+            asked[index] = _Asked([_pair(span, contexts) for span in found], sum(span.cut for span in found))
+            for pair in set(asked[index].pairs):
+                askers.setdefault(pair, []).append(index)
         if failed:
             yield failed
-        spans = {index: found for index, found in encoded.items() if not isinstance(found, Failure)}
-        askers: dict[Pair, list[int]] = {}
-        waiting: dict[int, int] = {}
-        for index, own in spans.items():
-            pairs = {_pair(span) for span in own}
-            waiting[index] = len(pairs)
-            for pair in pairs:
-                askers.setdefault(pair, []).append(index)
+        waiting = {index: len(set(own.pairs)) for index, own in asked.items()}
         scores: dict[Pair, Scored | Refused] = {}
         for groups in self._batches(askers):
             scores |= self._ask(groups)
             batch: Batch = []
-            for pair in (pair for group in groups for pair in _pairs(group)):
-                for index in askers[pair]:
-                    waiting[index] -= 1
-                    if not waiting[index]:
-                        batch.append((index, _answer(requests[index], spans[index], scores)))
+            for index in (index for group in groups for pair in _pairs(group) for index in askers[pair]):
+                waiting[index] -= 1
+                if not waiting[index]:
+                    batch.append((index, _answer(requests[index], asked[index], scores)))
             if batch:
                 yield batch
 
@@ -232,11 +233,18 @@ class VllmScorer:
         return Generation(prompt=prompt.tokens, arguments=arguments), prompt.cut
 
 
-def _answer(request: Request, own: Sequence[Span], scores: Mapping[Pair, Scored | Refused]) -> Answer | Failure:
-    """Join a request's spans: one, or the windows of a rolling log-likelihood."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a log-likelihood request comes to: one pair, or one a window for rolling; and how many tokens were cut."""
+
+    pairs: list[Pair]
+    cut: int
+
+
+def _answer(request: Request, asked: _Asked, scores: Mapping[Pair, Scored | Refused]) -> Answer | Failure:
     logprob, greedy = 0.0, True
-    for span in own:
-        score = scores[_pair(span)]
+    for pair in asked.pairs:
+        score = scores[pair]
         if isinstance(score, Refused):
             return Failure(reason="error", message=score.message)
         logprob += score.logprob
@@ -246,15 +254,15 @@ def _answer(request: Request, own: Sequence[Span], scores: Mapping[Pair, Scored 
     return Answer(
         logprob=logprob,
         is_greedy=greedy if request.kind == "loglikelihood" else None,
-        tokens=sum(len(span.targets) for span in own),
-        cut_tokens=sum(span.cut for span in own),
+        tokens=sum(len(continuation) for _, continuation in asked.pairs),
+        cut_tokens=asked.cut,
     )
 
 
-def _pair(span: Span) -> Pair:
-    """A span's context and continuation; `Span.tokens` holds all of them but for the last."""
-    context = span.tokens[: len(span.tokens) - len(span.targets) + 1]
-    return tuple(context), tuple(span.targets)
+def _pair(span: Span, contexts: dict[tuple[int, ...], tuple[int, ...]]) -> Pair:
+    """A span's context, one object for all that have it, and its continuation, whose last token `Span.tokens` lacks."""
+    context = tuple(span.tokens[: len(span.tokens) - len(span.targets) + 1])
+    return contexts.setdefault(context, context), tuple(span.targets)
 
 
 def _pairs(group: Group) -> list[Pair]:

@@ -53,7 +53,7 @@ class Worker:
         )
         theirs.close()
         self._connection: Connection[Any, Any] = ours
-        self._idle = True
+        self._idle, self._closed = True, False
         self.ask("open", dict(arguments), device)
 
     def ask(self, name: str, *arguments: Any) -> None:
@@ -94,8 +94,10 @@ class Worker:
 
         An idle engine is left a moment to clean up after itself, a busy one is killed.
         """
-        idle, self._idle = self._idle, False
-        if idle:
+        if self._closed:  # its number may be another process's by now
+            return
+        self._closed = True
+        if self._idle:
             self._connection.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=SECONDS_TO_END)
@@ -190,6 +192,20 @@ class Engines:
             worker.close()
 
     def _each(self, name: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-        for worker, own in zip(self._workers, arguments, strict=True):
-            worker.ask(name, *own)
-        return [worker.answer() for worker in self._workers]
+        """Ask every engine, then wait for all; when one is gone all are ended, since the others' answers are owed."""
+        answers: list[Any] = []
+        refusal: InputError | None = None
+        try:
+            for worker, own in zip(self._workers, arguments, strict=True):
+                worker.ask(name, *own)
+            for worker in self._workers:
+                try:
+                    answers.append(worker.answer())
+                except InputError as error:
+                    refusal = error
+        except BaseException:
+            self.close()
+            raise
+        if refusal is not None:
+            raise refusal
+        return answers

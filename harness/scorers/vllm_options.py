@@ -73,7 +73,9 @@ def options(checkpoint: Checkpoint, spec: EngineSpec, tokenizer: PreTrainedToken
 def _arguments(checkpoint: Checkpoint, spec: EngineSpec) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "model": str(checkpoint.weights),
-        "tokenizer": str(checkpoint.tokenizer),
+        # For generated text alone. An adapter's own would keep it from sharing its base's engine, and adds nothing:
+        # vLLM has no embeddings for tokens that the base lacks.
+        "tokenizer": str(checkpoint.weights if checkpoint.adapter is not None else checkpoint.tokenizer),
         # vLLM's own `auto` would turn float32 weights into 16 bits.
         "dtype": resolve_dtype(checkpoint, spec.dtype),
         "trust_remote_code": spec.trust_remote_code,

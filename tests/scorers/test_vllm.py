@@ -321,6 +321,7 @@ def test_batches_come_as_they_are_done(scorer: VllmScorer, monkeypatch: pytest.M
 
 def test_adapters_share_one_loaded_base_and_score_as_in_lm_eval(model: Path, tmp_path: Path) -> None:
     folders = [save_tiny_adapter(tmp_path / name, model) for name in ("one", "broken")]
+    tiny_tokenizer().save_pretrained(folders[1])  # as trainers do
     broken = folders[1] / "adapter_model.safetensors"
     save_file({name: torch.full_like(weight, torch.nan) for name, weight in load_file(broken).items()}, broken)
     first, second = (open_tiny(folder) for folder in folders)
