@@ -6,7 +6,7 @@
 
 DIR holds ``agieval/logiqa-en.jsonl``. Each side lives in a process of its own, all are warmed up, and they take turns,
 so that a busy machine is busy for all; the time of a side is the median of its rounds, tokenization included, loading
-the model not; lm-eval's is that of its faster batch size. Each row also says how many floating-point operations a
+the model not; lm-eval runs on with the batch size that was faster in the first round. Each row also says how many floating-point operations a
 second our forward passes reached and what a matrix product of the model's own shapes reaches beside them.
 
 ``--precision`` asks how far bfloat16 is from float32, on either side, instead of how fast.
@@ -87,6 +87,8 @@ class Side:
 
 def serve(name: str, model: str, dtype: str) -> None:
     """Be a side: a line of JSON in, a line of JSON out. Everything else that is printed goes to standard error."""
+    import torch
+
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     answer = _harness(model, dtype) if name == OURS else _lm_eval(model, dtype, int(name.split()[-1]))
@@ -99,6 +101,7 @@ def serve(name: str, model: str, dtype: str) -> None:
         start, busy = time.perf_counter(), time.process_time()
         said["scores"] = answer(pairs)
         said["seconds"], said["busy_seconds"] = time.perf_counter() - start, time.process_time() - busy
+        said["threads"] = torch.get_num_threads()
         said["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         print(json.dumps(said), file=out, flush=True)
 
@@ -171,22 +174,25 @@ def compare(sides: Sequence[Side], pairs: list[Pair], rounds: int) -> dict[str, 
     """Time all sides, in turns; returns the figures of a row."""
     for side in sides:
         side.ask(pairs[:8])  # the warm-up
-    taken: dict[str, list[dict[str, Any]]] = {side.name: [] for side in sides}
-    for _ in range(rounds):
+    taken = {side.name: [side.ask(pairs)] for side in sides}
+    theirs = min(THEIRS, key=lambda name: taken[name][0]["seconds"])
+    for _ in range(rounds - 1):
         for side in sides:
-            taken[side.name].append(side.ask(pairs))
+            if side.name in (OURS, theirs):
+                taken[side.name].append(side.ask(pairs))
     seconds = {name: statistics.median(said["seconds"] for said in runs) for name, runs in taken.items()}
     busy = {name: statistics.median(said["busy_seconds"] for said in runs) for name, runs in taken.items()}
     peak = {name: round(runs[-1]["peak_bytes"] / 2**30, 2) for name, runs in taken.items()}
-    theirs = min(THEIRS, key=lambda name: seconds[name])
     counted = sides[0].ask(pairs, count=True)
     rate = counted["operations"] / min(said["seconds"] for said in taken[OURS])
     return {
         "requests": len(pairs),
         "theirs": theirs,
         **timing(len(pairs), seconds[OURS], seconds[theirs]),
-        "processor_seconds_ratio": round(min(busy[name] for name in THEIRS) / busy[OURS], 2),
+        "processor_seconds_ratio": round(busy[theirs] / busy[OURS], 2),
         **agreement("loglikelihood", taken[OURS][-1]["scores"], taken[theirs][-1]["scores"]),
+        "threads": counted["threads"],
+        "load_average": round(os.getloadavg()[1], 1),
         "all_seconds": {name: [round(said["seconds"], 2) for said in runs] for name, runs in taken.items()},
         "peak_gib": peak,
         "ours_gflop": round(counted["operations"] / 1e9),

@@ -65,7 +65,7 @@ def new_model(data: Path, folder: Path) -> Path:
         "pretrain",
     )  # fmt: skip
     opened = open_source("text", SourceSpec.model_validate(source), stage="pretrain", rationale="omit", seed=0)
-    tokenizer = load_tokenizer(spec, None, [opened], folder / "none")
+    tokenizer = load_tokenizer(spec, None, [opened], None)
     set_seed(0)
     causal: Any = AutoModelForCausalLM
     causal.from_config(model_config(spec, None, tokenizer)).save_pretrained(folder)

@@ -19,7 +19,7 @@ from trainers import adapters, models
 from trainers.config import make_config, stage_defaults
 from trainers.encode import Tokenizer
 from trainers.evaldata import check_eval_data
-from trainers.folder import WORK, claim, is_main, last_saved
+from trainers.folder import WORK, claim, is_main, last_saved, look, spec_file, trained_tokenizer
 from trainers.manifest import Described, manifest
 from trainers.mixture import Encode, Mixture
 from trainers.sources import find_files, open_source
@@ -135,7 +135,8 @@ def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Jo
         )
         for name, source in spec.data.sources.items()
     )
-    tokenizer = models.load_tokenizer(spec, parent, sources, out_dir / WORK / "tokenizer")
+    kept = trained_tokenizer(out_dir) if spec_file(out_dir).is_file() else None
+    tokenizer = models.load_tokenizer(spec, parent, sources, kept)
     model_config = models.model_config(spec, parent, tokenizer)
     mixture = Mixture(
         schedule=spec.schedule,
@@ -163,14 +164,18 @@ def run(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Checkp
     Raises:
         InputError: whatever of the user's input is wrong, an output folder that holds another stage included.
     """
+    from accelerate import PartialState  # type: ignore[import-untyped]
     from transformers import PrinterCallback
 
     out_dir = out_dir.expanduser().resolve()
     job = prepare(method, spec_fields, out_dir)
-    finished = claim(job)
-    if finished:
-        return resolve(str(out_dir))
-    plan_steps(job, job.log if is_main() else None)
+    with PartialState().main_process_first():  # the others then see a folder that is theirs
+        state = look(job)
+        if state == "finished":
+            return resolve(str(out_dir))
+        plan_steps(job, job.log if state == "begun" and is_main() else None)
+        if state == "free":
+            claim(job)
     job.dataset = StreamDataset(job.mixture, job.sequences, job.log, writes=is_main())
     last, described = last_saved(job)
     if last is not None:

@@ -8,7 +8,7 @@ import shutil
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.digests import checkpoint_digest
 from harness.errors import InputError
@@ -23,37 +23,60 @@ WORK = "training"  # below the checkpoint's folder: trainer states, the stream's
 
 
 def is_main() -> bool:
+    """Say whether this process is the one of its launch that writes."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def claim(job: Job) -> bool:
-    """Take the output folder for this stage; returns whether the stage is finished in it.
+def spec_file(out_dir: Path) -> Path:
+    """Return the file whose presence makes the folder a stage's."""
+    return out_dir / WORK / "spec.json"
+
+
+def identity(job: Job) -> dict[str, Any]:
+    """Return what must be the same for a stage to go on in a folder, beside the code: spec, parent, data, processes."""
+    return {
+        "spec": job.spec.resolved(),
+        "parent": checkpoint_digest(job.parent) if job.parent is not None else None,
+        "bytes": {s.name: sum(path.stat().st_size for path in s.reader.files) for s in job.mixture.sources},
+        "processes": job.config.world_size,
+    }
+
+
+def look(job: Job) -> Literal["free", "begun", "finished"]:
+    """Say what the output folder is to this stage; writes nothing.
 
     Raises:
         InputError: it holds another stage, or something else.
     """
-    out_dir, parent = job.out_dir, job.parent
-    mine = {"spec": job.spec.resolved(), "parent": checkpoint_digest(parent) if parent is not None else None}
-    held = out_dir / WORK / "spec.json"
+    out_dir, held = job.out_dir, spec_file(job.out_dir)
     if held.is_file():
-        other = json.loads(held.read_text(encoding="utf-8"))
+        other, mine = json.loads(held.read_text(encoding="utf-8")), identity(job)
         if other != mine:
             raise InputError(
                 f"--output_path {out_dir}: holds another stage ({other['spec'].get('name')!r}, "
                 f"{_difference(other, mine)}); give another folder, or remove it."
             )
         done = read_manifest(out_dir)
-        return done is not None and done.finished
-    if out_dir.exists() and any(out_dir.iterdir()):
+        return "finished" if done is not None and done.finished else "begun"
+    if out_dir.exists() and any(path.name != WORK for path in out_dir.iterdir()):
         raise InputError(f"--output_path {out_dir}: is not empty and holds no stage; give a new folder.")
-    if is_main():
-        held.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(job.spec.tokenizer, TokenizerSpec):
-            job.tokenizer.save_pretrained(out_dir / WORK / "tokenizer")
-        part = held.with_suffix(".part")
-        part.write_text(json.dumps(mine, indent=2), encoding="utf-8")
-        part.replace(held)
-    return False
+    return "free"
+
+
+def claim(job: Job) -> None:
+    """Make the output folder this stage's; done when nothing more of the user's input can be wrong."""
+    held = spec_file(job.out_dir)
+    held.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(job.spec.tokenizer, TokenizerSpec):
+        job.tokenizer.save_pretrained(trained_tokenizer(job.out_dir))
+    part = held.with_suffix(".part")
+    part.write_text(json.dumps(identity(job), indent=2), encoding="utf-8")
+    part.replace(held)
+
+
+def trained_tokenizer(out_dir: Path) -> Path:
+    """Return where a tokenizer trained for the stage is kept."""
+    return out_dir / WORK / "tokenizer"
 
 
 def _difference(other: Any, mine: Any, path: str = "") -> str:

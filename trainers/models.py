@@ -35,14 +35,16 @@ def find_parent(spec: StageSpec) -> Checkpoint | None:
         raise CheckpointError(f"from: {str(error).removeprefix('--model ')}") from None
 
 
-def load_tokenizer(spec: StageSpec, parent: Checkpoint | None, sources: Sequence[Source], kept: Path) -> Tokenizer:
+def load_tokenizer(
+    spec: StageSpec, parent: Checkpoint | None, sources: Sequence[Source], kept: Path | None
+) -> Tokenizer:
     """Return the stage's tokenizer, with tokens that end and pad.
 
     Args:
         spec: The stage.
         parent: Its parent.
         sources: Texts for a tokenizer that is to be trained.
-        kept: Folder where a trained one is found again.
+        kept: Folder where one that was trained is found again; None when none was.
 
     Raises:
         InputError: it cannot be loaded, has no end-of-sequence token, or is another than the parent's.
@@ -50,7 +52,7 @@ def load_tokenizer(spec: StageSpec, parent: Checkpoint | None, sources: Sequence
     from transformers import AutoTokenizer
 
     if isinstance(spec.tokenizer, TokenizerSpec):
-        return AutoTokenizer.from_pretrained(kept) if kept.is_dir() else train_tokenizer(spec.tokenizer, sources)
+        return train_tokenizer(spec.tokenizer, sources) if kept is None else AutoTokenizer.from_pretrained(kept)
     place = spec.tokenizer if parent is None else str(parent.tokenizer)
     tokenizer = _open_tokenizer(str(place))
     if parent is not None and spec.tokenizer is not None:

@@ -11,7 +11,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol, cast
@@ -22,6 +22,7 @@ from harness.paths import tasks_dir
 PIECE_BYTES = 1 << 16  # a longer text is read in pieces, so that one file of any size never lies in memory
 LINE_BYTES = 1 << 26  # a longer line is no record: a file of another kind would be read whole
 WHOLE_JSON_BYTES = 1 << 29  # a JSON list cannot be entered in its middle, so it is read whole
+PROBLEM_FIELDS = {"program_prompt": "prompt", "code": "solution"}  # a generated item's names -> the format's
 
 
 class Cursor(NamedTuple):
@@ -242,7 +243,8 @@ class TaskReader:
             position = cursor.position
             for item in generate(self.split, 64, start=position):
                 position += 1
-                yield Raw(item, f"{self.task}, {self.split} item {position}", Cursor(0, position, position))
+                fields = {PROBLEM_FIELDS.get(name, name): value for name, value in asdict(item).items()}
+                yield Raw(fields, f"{self.task}, {self.split} item {position}", Cursor(0, position, position))
             cursor = Cursor(0, position, position)
 
 

@@ -6,7 +6,6 @@ A wrong record is the user's error and names file, line and field. Nothing here 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, is_dataclass
 from typing import Any, Literal
 
 from harness.errors import InputError
@@ -29,8 +28,6 @@ class Fields:
 
     def __init__(self, raw: Any, where: str, renamed: Mapping[str, str], rationale: Rationale = "omit") -> None:
         """`renamed` maps a format's field names to those of the file."""
-        if is_dataclass(raw) and not isinstance(raw, type):
-            raw = asdict(raw)
         if not isinstance(raw, Mapping):
             raise InputError(f"{where}: a {type(raw).__name__}, must be an object with fields.")
         self.raw, self.where, self.renamed, self.rationale = raw, where, renamed, rationale

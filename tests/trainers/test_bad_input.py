@@ -173,7 +173,7 @@ def test_bad_input_ends_with_exit_code_2_and_one_line(
     assert error.count("\n") == 1
     assert all(part in error for part in says), error
     assert "Traceback" not in error
-    assert not (tmp_path / "out" / "stage.json").exists()
+    assert not (tmp_path / "out").exists(), "the mended stage can use the folder"
 
 
 def test_an_output_folder_that_holds_another_stage_is_refused_and_says_what_differs(

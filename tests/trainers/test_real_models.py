@@ -93,11 +93,15 @@ def test_lora_sft_on_code_lowers_the_loss_on_other_code(
     assert after < before - 0.01
 
 
-@pytest.mark.parametrize(("pairs", "held_out"), [(16, 8), pytest.param(100, 50, marks=pytest.mark.slow)])
-def test_dpo_raises_the_margin_on_other_pairs(
-    tmp_path: Path, smollm2: Path, data_dir: Path, pairs: int, held_out: int
+@pytest.mark.parametrize(
+    ("pairs", "held_out", "length"),
+    # Eight steps move the margin of what was learned for certain; it takes the fifty to see it on other pairs.
+    [pytest.param(16, 0, 96, id="learned"), pytest.param(100, 50, 192, marks=pytest.mark.slow, id="others")],
+)
+def test_dpo_raises_the_margin(
+    tmp_path: Path, smollm2: Path, data_dir: Path, pairs: int, held_out: int, length: int
 ) -> None:
-    path, length = data_dir / "llama_factory" / "dpo_en_demo.json", 256
+    path = data_dir / "llama_factory" / "dpo_en_demo.json"
     spec = {
         "stage": "dpo", "name": "preferred", "from": str(smollm2), "adapter": LORA,
         "data": {
@@ -109,19 +113,18 @@ def test_dpo_raises_the_margin_on_other_pairs(
     dpo.train(spec, tmp_path / "out")
     manifest = read_manifest(tmp_path / "out")
     assert manifest is not None
-    others = [
-        record
-        for record in records_of(path, "preference", pairs, 3 * held_out)
-        if preference_encoder(load_tokenizer(smollm2), max_length=length // 2)(record, "") is not None
-    ][:held_out]
+    candidates = records_of(path, "preference", pairs, 6 * held_out) if held_out else []
+    measured = candidates or records_of(path, "preference", 0, pairs)
     reference, tokenizer = load(smollm2)
-    before = [preference(reference, tokenizer, record, length) for record in others]
+    fits = preference_encoder(tokenizer, max_length=length // 2)
+    measured = [record for record in measured if fits(record, "") is not None][: held_out or pairs]
+    before = [preference(reference, tokenizer, record, length) for record in measured]
     tuned, _ = load(smollm2, tmp_path / "out")
-    after = [preference(tuned, tokenizer, record, length) for record in others]
+    after = [preference(tuned, tokenizer, record, length) for record in measured]
     margins = [a - b for a, b in zip(after, before, strict=True)]
-    margin = f"margin of {held_out} others 0 -> {mean(margins):.3f} nats"
+    margin = f"margin of {len(measured)} {'others' if held_out else 'of them'} 0 -> {mean(margins):.3f} nats"
     print(f"dpo on {pairs} pairs: {margin}, {manifest.wall_seconds:.0f} s")
-    assert len(others) == held_out
+    assert len(measured) == held_out or (not held_out and measured)
     assert mean(margins) > 0
 
 
@@ -214,7 +217,7 @@ def test_the_sandbox_rewards_the_right_program_and_no_other() -> None:
     raws = list(islice(TaskReader(task="mini_code_gen").read(Cursor()), 4))
     records = [READ["problem"](Fields(raw.value, raw.where, {})) for raw in raws]
     prompts = [record["prompt"] for record in records] * 2
-    completions = [record["solution"] for record in records] + [raw.value.wrong[0] for raw in raws]
+    completions = [record["solution"] for record in records] + [raw.value["wrong"][0] for raw in raws]
     columns = {name: [record[name] for record in records] * 2 for name in ("tests", "setup", "entry_point")}
     assert verified(prompts, completions, answer=[""] * 8, **columns) == [1.0] * 4 + [0.0] * 4
 
