@@ -6,8 +6,9 @@
 
 DIR holds ``agieval/logiqa-en.jsonl``. Each side lives in a process of its own, all are warmed up, and they take turns,
 so that a busy machine is busy for all; the time of a side is the median of its rounds, tokenization included, loading
-the model not; lm-eval runs on with the batch size that was faster in the first round. Each row also says how many floating-point operations a
-second our forward passes reached and what a matrix product of the model's own shapes reaches beside them.
+the model not. lm-eval runs on with the batch size that was faster in the first round. Each row also says how many
+floating-point operations a second our forward passes reached and what a matrix product of the model's own shapes
+reaches beside them.
 
 ``--precision`` asks how far bfloat16 is from float32, on either side, instead of how fast.
 """
