@@ -40,5 +40,5 @@ class EngineError(HarnessError):
 
 def did_you_mean(word: str, known: Iterable[str], *, limit: int = 3) -> str:
     """Return ``" Did you mean a, b?"`` for the known words nearest to `word`, or an empty string."""
-    near = difflib.get_close_matches(word, list(known), n=limit, cutoff=0.6)
+    near = difflib.get_close_matches(word, sorted(set(known)), n=limit, cutoff=0.6)
     return f" Did you mean {', '.join(near)}?" if near else ""

@@ -1,0 +1,117 @@
+"""What a person gets who installs the wheel, asks the doctor, or names a task of lm-eval's."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import harness
+from harness.runs import read_record
+from tests.conftest import ROOT, HarnessCommand
+from tests.models import save_tiny_llama
+from tests.tasks_for_tests import write_tasks
+
+
+def test_the_wheel_carries_tasks_trainers_and_reports(tmp_path: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
+    subprocess.run([*pip, "wheel", "--no-deps", "-w", tmp_path, ROOT], check=True)
+    (wheel,) = tmp_path.glob("stage_harness-*.whl")
+    site = tmp_path / "site"
+    subprocess.run([*pip, "install", "--no-deps", "--target", site, wheel], check=True)
+    words = "eval --backend scripted --model oracle --tasks mini_logic --limit 3 --output_path out"
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", *words.split()],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(site), "HARNESS_CACHE_DIR": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1.000" in done.stdout
+    assert (site / "harness" / "_tasks" / "data.yaml").is_file()
+    assert (site / "trainers" / "sft.py").is_file()
+    assert list((site / "reports").rglob("*.html*")), "templates are part of the package"
+
+
+def test_the_doctor_says_what_each_backend_needs_and_whether_it_is_there(harness_here: HarnessCommand) -> None:
+    done = harness_here("doctor")
+    assert done.returncode == 0
+    for said in (
+        f"stage-harness {harness.__version__}",
+        "torch 2",
+        "processor cores",
+        "yes  backend hf",
+        "HARNESS_DATA",
+    ):
+        assert said in done.stdout
+
+
+def test_the_doctor_names_what_is_missing_and_how_to_get_it(
+    harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "no   sandbox for programs: bwrap missing; install bubblewrap" in harness_here("doctor").stdout
+
+
+def test_version(harness_here: HarnessCommand) -> None:
+    assert harness_here("--version").stdout.split()[-1] == harness.__version__
+
+
+def test_a_task_of_lm_evals_works_by_its_name(
+    harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its data stand in a folder that bears the data set's hub name, where `datasets` looks first."""
+    folder = tmp_path / "baber" / "piqa"
+    folder.mkdir(parents=True)
+    rows = [
+        {"goal": f"Reach shelf {n}.", "sol1": "Use a ladder.", "sol2": "Use a spoon.", "label": n % 2} for n in range(8)
+    ]
+    for split in ("train", "validation"):
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    monkeypatch.chdir(tmp_path)
+    words = "eval --backend scripted --model oracle --tasks piqa --limit 6 --output_path out"
+    done = harness_here(*words.split())
+    assert done.returncode == 0, done.stderr
+    ((name, task),) = read_record(next(Path("out").rglob("run.json"))).tasks.items()
+    assert (name, task.metric, task.value, task.items) == ("piqa", "acc,none", 1.0, 6)
+
+
+OWN_CODE = """
+from pathlib import Path
+from transformers import LlamaConfig, LlamaForCausalLM
+Path(MARKER).touch()
+class OwnConfig(LlamaConfig):
+    model_type = "own_llama"
+class OwnModel(LlamaForCausalLM):
+    config_class = OwnConfig
+"""
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_a_checkpoints_own_code_runs_only_when_asked(
+    harness_here: HarnessCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: bool
+) -> None:
+    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
+    model, marker = save_tiny_llama(tmp_path / "model"), tmp_path / "ran"
+    (model / "own.py").write_text(OWN_CODE.replace("MARKER", repr(str(marker))))
+    config = json.loads((model / "config.json").read_text())
+    config |= {"model_type": "own_llama", "architectures": ["OwnModel"]}
+    config |= {"auto_map": {"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.OwnModel"}}
+    (model / "config.json").write_text(json.dumps(config))
+    tasks = write_tasks(tmp_path / "tasks")
+    words = ["--model", model, "--backend", "hf", "--tasks", "t_choice", "--include_path", tasks, "--limit", 2]
+    flags = ["--trust_remote_code"] if allowed else []
+    done = harness_here("eval", *words, "--output_path", tmp_path / "out", *flags)
+    assert marker.exists() == allowed
+    if allowed:
+        assert done.returncode == 0, done.stderr
+    else:
+        assert done.returncode == 2
+        assert "trust_remote_code" in done.stderr
+        assert done.stderr.count("\n") == 1
