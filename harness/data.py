@@ -232,7 +232,7 @@ def read(name: str, folder: Path, *, fields: Fields | None = None) -> list[Recor
 def read_json(name: str, folder: Path) -> Any:
     """Return a JSON data file whole, for the few that are not a list of alike records; digest checked."""
     path = locate(name, folder)
-    return _parse_json(path, path.read_text(encoding="utf-8"))
+    return _parse_json(path, _text(path))
 
 
 def _check_fields(path: Path, where: str, record: Any, fields: Fields) -> None:
@@ -251,7 +251,7 @@ def _records(file: DataFile, path: Path) -> Iterator[tuple[str, Any]]:
     if file.format == "jsonl":
         yield from _json_lines(path)
     elif file.format == "json":
-        whole = _parse_json(path, path.read_text(encoding="utf-8"))
+        whole = _parse_json(path, _text(path))
         inner = whole.get(file.records_at) if file.records_at and isinstance(whole, dict) else whole
         if not isinstance(inner, list | dict):
             raise TaskError(f"{path}, record 1: field {file.records_at!r} is missing or holds no records.")
@@ -260,8 +260,22 @@ def _records(file: DataFile, path: Path) -> Iterator[tuple[str, Any]]:
     else:
         import pandas as pd
 
-        rows = pd.read_parquet(path).to_dict("records")
+        try:
+            rows = pd.read_parquet(path).to_dict("records")
+        except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
+            raise TaskError(f"{path}: not a readable Parquet file ({_line(error)}); replace the file.") from None
         yield from ((f"record {number}", dict(row)) for number, row in enumerate(rows, start=1))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TaskError(f"{path}: cannot be read to its end ({_line(error)}); replace the file.") from None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
@@ -272,7 +286,7 @@ def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
                 if line.strip():
                     yield f"line {number}", _parse_json(path, line, line_number=number)
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise TaskError(f"{path}: cannot be read to its end ({error}); replace the file.") from None
+        raise TaskError(f"{path}: cannot be read to its end ({_line(error)}); replace the file.") from None
 
 
 def _parse_json(path: Path, text: str, *, line_number: int | None = None) -> Any:
@@ -281,3 +295,6 @@ def _parse_json(path: Path, text: str, *, line_number: int | None = None) -> Any
     except json.JSONDecodeError as error:
         line = line_number if line_number is not None else error.lineno
         raise TaskError(f"{path}, line {line}: not JSON ({error.msg} at column {error.colno}).") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets nested as deep
+        where = f", line {line_number}" if line_number is not None else ""
+        raise TaskError(f"{path}{where}: not JSON that can be read ({_line(error)}).") from None

@@ -82,7 +82,7 @@ def suite_folder(tmp_path_factory: pytest.TempPathFactory, data_dir: Path, sessi
     """A copy of `tasks` whose manifest names our own samples for data that only the hub has."""
     root = tmp_path_factory.mktemp("suite")
     folder = root / "tasks"
-    shutil.copytree(tasks_dir(), folder, ignore=shutil.ignore_patterns("reasoning_mini", "__pycache__"))
+    shutil.copytree(tasks_dir(), folder, ignore=shutil.ignore_patterns("__pycache__"))
     data = root / "data"
     data.mkdir()
     for source in data_dir.iterdir():

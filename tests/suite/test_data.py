@@ -205,6 +205,8 @@ def test_without_a_pinned_digest_the_first_fetched_copy_is_held_on_to(places: Pa
         ('{"question": "What is 1?", "answer": "one"}', "line 2: field 'answer' is a str, must be int"),
         ('{"question": "What is 1?", ', "line 2: not JSON"),
         ("[1, 2]", "line 2: a list, must be an object"),
+        (f'{{"answer": {"9" * 5000}}}', "line 2: not JSON that can be read (Exceeds the limit"),
+        ("[" * 100_000, "line 2: not JSON that can be read (maximum recursion"),
     ],
 )
 def test_a_malformed_line_is_told_by_file_line_and_field(places: Path, line: str, told: str) -> None:
@@ -239,6 +241,27 @@ def test_a_truncated_archive_is_an_error(places: Path) -> None:
     pin(places, path="rows.jsonl.gz", sha256=None)
     with pytest.raises(TaskError, match="cannot be read to its end"):
         read(places)
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "content", "told"),
+    [
+        ("rows.jsonl", "jsonl", TEXT.encode() + b'{"question": "\xff\xfe"}\n', "cannot be read to its end"),
+        ("rows.json", "json", b'["\xff"]', "cannot be read to its end"),
+        ("rows.parquet", "parquet", b"PAR1 and nothing else", "not a readable Parquet file"),
+        ("rows.parquet", "parquet", b"", "not a readable Parquet file"),
+    ],
+)
+def test_a_file_of_other_bytes_is_an_error_that_names_it(
+    places: Path, name: str, form: str, content: bytes, told: str
+) -> None:
+    path = places / "data" / name
+    path.write_bytes(content)
+    pin(places, path=name, format=form, sha256=None)
+    with pytest.raises(TaskError, match=told) as caught:
+        read(places)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
