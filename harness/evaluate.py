@@ -15,7 +15,7 @@ from harness.catalogue import LoadedTasks
 from harness.errors import EngineError
 from harness.journal import Journal
 from harness.requests import Asked, ChatTemplate, PromptSpec, Replay
-from harness.scorers.base import Answer, EngineDied, Failure, Request, Scorer
+from harness.scorers.base import Answer, Batch, EngineDied, Failure, Request, Scorer
 from harness.scorers.watch import EngineHungError, watched
 
 if TYPE_CHECKING:
@@ -117,7 +117,9 @@ def _run(
     progress: Progress | None,
     timeout_seconds: float | None,
 ) -> None:
+    told: set[int] = set()
     for batch in watched(scorer.answer(rest), timeout_seconds):
+        _check_indices(batch, told, len(rest))
         pairs = [(rest[index], said) for index, said in batch]
         journal.record((request, said) for request, said in pairs if isinstance(said, Answer))
         answers.update((request, said) for request, said in pairs if isinstance(said, Answer))
@@ -125,6 +127,19 @@ def _run(
         if progress:
             progress.advance(len(pairs))
     _fail_rest(rest, answers, failures, Failure(reason="missing", message="the engine gave no answer"))
+
+
+def _check_indices(batch: Batch, told: set[int], asked: int) -> None:
+    """Add the batch's indices to `told`; an engine that loses count may have mixed up its answers, so none is believed.
+
+    Raises:
+        EngineDied: an index that was not asked, or that was answered before.
+    """
+    for index, _ in batch:
+        if index in told or not 0 <= index < asked:
+            problem = "twice" if index in told else "and was not asked it"
+            raise EngineDied(f"it answered request {index} {problem}")
+        told.add(index)
 
 
 def _fail_rest(

@@ -247,6 +247,13 @@ def test_an_engine_that_dies_is_opened_once_more(tmp_path: Path, tasks: Path, ha
     assert read_record(tmp_path / "uniform").restarts == 1
 
 
+def test_an_engine_that_loses_count_is_not_believed(tmp_path: Path, tasks: Path, harness_here: HarnessCommand) -> None:
+    done = harness_here(*_eval_words(tasks, tmp_path, "--model_args", "twice=0.01", model="oracle"))
+    assert done.returncode == 1
+    assert "twice" in done.stderr
+    assert not list(tmp_path.rglob("results_*"))
+
+
 def test_an_engine_that_dies_twice_ends_the_run_which_can_be_resumed(
     tmp_path: Path, tasks: Path, harness_here: HarnessCommand
 ) -> None:

@@ -25,7 +25,7 @@ LM_EVAL_PREFIX = "lm-eval:"
 SCRIPTED = "scripted"
 
 # Raised when an engine's answers change for the same weights and request, so that old journal entries are not taken.
-ENGINE_VERSIONS = {"hf": 1, "vllm": 1, SCRIPTED: 1}
+ENGINE_VERSIONS = {"hf": 2, "vllm": 1, SCRIPTED: 1}
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 

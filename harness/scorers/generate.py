@@ -36,7 +36,6 @@ class Generator:
         encoder: Turns contexts into tokens.
         max_length: The model's context in tokens: a prompt is cut so that the new tokens fit behind it.
         budget: Tokens whose keys and values are held at a time, at most, unless a single prompt has more.
-        seed: Of sampling.
     """
 
     def __init__(
@@ -47,14 +46,12 @@ class Generator:
         *,
         max_length: int,
         budget: Budget,
-        seed: int,
     ) -> None:
         self._model: Any = model
         self._tokenizer = tokenizer
         self._encoder = encoder
         self._max_length = max_length
         self._budget = budget
-        self._seed = seed
         self._runner: Runner[Answer] = Runner(budget)
 
     def answer(self, requests: Sequence[Request], indices: Sequence[int]) -> Iterator[dict[int, Answer | Failure]]:
@@ -116,7 +113,7 @@ class Generator:
             stopping_criteria=StoppingCriteriaList([stops]),
             pad_token_id=self._tokenizer.pad_token_id,
             use_cache=True,
-            **_decoding(arguments, [_row_seed(self._seed, request) for request in requests]),
+            **_decoding(arguments, [_row_seed(request) for request in requests]),
         )
         answers = []
         for row, prompt in enumerate(prompts):
@@ -147,9 +144,9 @@ def _decoding(arguments: dict[str, Any], seeds: list[int]) -> dict[str, Any]:
     return {**arguments, "custom_generate": sample}
 
 
-def _row_seed(seed: int, request: Request) -> int:
+def _row_seed(request: Request) -> int:
     """A seed from what the request is, not from where it stands."""
-    words = json.dumps([seed, request.context, request.generation, request.repeat])
+    words = json.dumps([request.seed, request.context, request.generation, request.repeat])
     return int.from_bytes(hashlib.sha256(words.encode()).digest()[:8], "big") >> 1
 
 

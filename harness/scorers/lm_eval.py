@@ -140,6 +140,11 @@ class LmEvalScorer:
 
     def _ask(self, indices: Sequence[int], requests: Sequence[Request]) -> Batch:
         asked = [_instance(requests[index]) for index in indices]
+        seed = requests[indices[0]].seed
+        if seed is not None:  # lm-eval's models draw from the process's generator
+            import torch
+
+            torch.manual_seed(seed)
         responses = getattr(self._lm, asked[0].request_type)(asked, **self._quietly)
         if len(responses) != len(indices):
             message = f"{len(responses)} answers to {len(indices)} requests"

@@ -35,7 +35,6 @@ class PackedSpec:
         trust_remote_code: Whether the checkpoint's own Python may run.
         revision: The hub revision.
         attn_implementation: Transformers' attention for the plain way and for generation; None: its default.
-        seed: Of sampled generation.
     """
 
     path: str
@@ -49,7 +48,6 @@ class PackedSpec:
     trust_remote_code: bool = False
     revision: str | None = None
     attn_implementation: str | None = None
-    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:

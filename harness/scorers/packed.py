@@ -52,7 +52,6 @@ class PackedScorer:
             self._encoder,
             max_length=opened.max_length,
             budget=Budget(tokens=GENERATION_TOKENS * tokens, scored=1),
-            seed=spec.seed,
         )
 
     @property
@@ -72,7 +71,6 @@ class PackedScorer:
             "max_length": self._max_length,
             "batch_tokens": self._budget.tokens,
             "packed_up_to": self._longest_packed,
-            "seed": self._spec.seed,
             "torch": torch.__version__,
             "transformers": transformers.__version__,
         }

@@ -26,6 +26,7 @@ class Faults:
         raises: The engine reports an error for the request.
         nan: The log-probability is NaN; a generation comes back empty.
         missing: The request is never answered.
+        twice: The request is answered a second time in its batch.
         hang: The engine never comes back from the request.
         die_after: The engine dies after this many answers, each time it is opened; 0 never.
         delay_seconds: Time taken for each batch.
@@ -35,6 +36,7 @@ class Faults:
     raises: float = 0.0
     nan: float = 0.0
     missing: float = 0.0
+    twice: float = 0.0
     hang: float = 0.0
     die_after: int = 0
     delay_seconds: float = 0.0
@@ -90,7 +92,9 @@ class ScriptedScorer:
         for start in range(0, len(requests), self._faults.batch):
             time.sleep(self._faults.delay_seconds)
             indices = range(start, min(start + self._faults.batch, len(requests)))
-            yield [(i, self._one(requests[i])) for i in indices if not self._falls_on("missing", requests[i])]
+            told = [i for i in indices if not self._falls_on("missing", requests[i])]
+            told += [i for i in told if self._falls_on("twice", requests[i])]
+            yield [(i, self._one(requests[i])) for i in told]
             self._answered += len(indices)
             if self._faults.die_after and self._answered >= self._faults.die_after:
                 raise EngineDied(f"scripted death after {self._answered} answers")

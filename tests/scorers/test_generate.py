@@ -22,10 +22,9 @@ from tests.scorers.test_packed_trouble import guard
 CONTEXTS = ["a cat", "a cat sat on the mat and dog ran", "who knows", "the big red house because", "é 漢字", "<s>a dog"]
 
 
-def generation(context: str, *, repeat: int = 0, **arguments: Any) -> Request:
-    return Request(
-        kind="generate_until", context=context, generation=json.dumps(arguments, sort_keys=True), repeat=repeat
-    )
+def generation(context: str, *, repeat: int = 0, seed: int | None = None, **arguments: Any) -> Request:
+    text = json.dumps(arguments, sort_keys=True)
+    return Request(kind="generate_until", context=context, generation=text, repeat=repeat, seed=seed)
 
 
 def texts(found: Sequence[Answer | Failure]) -> list[str]:
@@ -94,14 +93,17 @@ def test_a_sampled_text_depends_on_its_request_alone(tmp_path: Path) -> None:
 
 def test_the_seed_decides_what_is_sampled(tmp_path: Path) -> None:
     path = save_tiny_llama(tmp_path)
-    requests = [generation(context, **SAMPLING) for context in CONTEXTS]
-    first, second = (texts(answers(open_packed(path, seed=seed), requests)) for seed in (0, 1))
-    assert first != second
+    scorer = open_packed(path)
+    first, second, again = (
+        texts(answers(scorer, [generation(context, seed=seed, **SAMPLING) for context in CONTEXTS]))
+        for seed in (0, 1, 0)
+    )
+    assert first == again != second
 
 
 def test_sampling_follows_the_models_distribution(tmp_path: Path) -> None:
     scorer = open_packed(save_family(tmp_path, "llama"))
-    arguments = {"do_sample": True, "temperature": 1.5, "top_k": 5, "until": [], "max_gen_toks": 1}
+    arguments: dict[str, Any] = {"do_sample": True, "temperature": 1.5, "top_k": 5, "until": [], "max_gen_toks": 1}
     draws = texts(answers(scorer, [generation("a cat", repeat=repeat, **arguments) for repeat in range(400)]))
     model: Any = scorer._forward.model
     tokenizer = scorer._encoder._tokenizer
