@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.errors import CheckpointError, InputError
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-logger = logging.getLogger(__name__)
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -99,7 +95,6 @@ def load(spec: PackedSpec) -> Opened:
     if spec.adapter is not None:
         model = _with_adapter(model, tokenizer, spec.adapter)
     device = spec.device if spec.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    _warn_if_slow(device, model.dtype)
     model = model.to(device).eval()
     tokenizer = configure_pad_token(tokenizer, model_config=model.config)
     max_length = spec.max_length or resolve_max_length(model.config, tokenizer)
@@ -113,16 +108,6 @@ def _check_whole(path: str, info: Mapping[str, Any]) -> None:
         raise CheckpointError(
             f"{path}: lacks {len(absent)} of the model's weights, or holds them in another shape (first: {absent[0]}); "
             "give a whole causal language model, saved with its head."
-        )
-
-
-def _warn_if_slow(device: str, dtype: torch.dtype) -> None:
-    """Without AVX-512, PyTorch has no bfloat16 matrix products on x86 and computes them some ten times slower."""
-    import torch
-
-    if device == "cpu" and dtype == torch.bfloat16 and torch.backends.cpu.get_cpu_capability() == "AVX2":
-        logger.warning(
-            "bfloat16 is emulated on this processor, which has no AVX-512; --dtype float32 is several times faster."
         )
 
 
