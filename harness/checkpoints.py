@@ -62,8 +62,16 @@ def expand(source: str) -> list[str]:
     return [str(path) for path in steps] or [source]
 
 
-def resolve(source: str, *, revision: str | None = None, allow_pickle: bool = False) -> Checkpoint:
+def resolve(
+    source: str, *, revision: str | None = None, allow_pickle: bool = False, verify: bool = False
+) -> Checkpoint:
     """Find the checkpoint that `source` names and check that its files are whole.
+
+    Args:
+        source: What ``--model`` takes, but for a folder of ``checkpoint-*``.
+        revision: The hub revision.
+        allow_pickle: Whether pickled weights are taken.
+        verify: Hash a GGUF file afresh before its earlier conversion is taken; see `digests` for other weights.
 
     Raises:
         CheckpointError: when it does not exist, is incomplete or damaged, or its weights are pickled and
@@ -71,7 +79,7 @@ def resolve(source: str, *, revision: str | None = None, allow_pickle: bool = Fa
     """
     path = Path(source).expanduser()
     if path.is_file():
-        return _gguf(source, path)
+        return _gguf(source, path, verify=verify)
     if path.is_dir():
         if (path / "adapter_config.json").exists():
             return _adapter(source, path, revision=revision, allow_pickle=allow_pickle)
@@ -251,14 +259,14 @@ def _base_location(base_source: str, adapter: Path) -> str:
     return base_source
 
 
-def _gguf(source: str, path: Path) -> Checkpoint:
+def _gguf(source: str, path: Path, *, verify: bool) -> Checkpoint:
     if path.suffix != ".gguf":
         raise CheckpointError(
             f"{path}: a single file must be a .gguf file; for safetensors give the folder that holds it."
         )
     from harness.gguf import converted
 
-    folder = converted(path)
+    folder = converted(path, verify=verify)
     return Checkpoint(
         name=path.stem,
         source=source,

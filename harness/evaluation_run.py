@@ -196,12 +196,25 @@ def finish(
     seconds = time.perf_counter() - clock
     record = _record(candidate, spec, loaded, asked, outcome, results, started, notes)
     samples = results.pop("samples", {})
+    _note_cuts(samples, asked, outcome)
     results |= _lm_eval_fields(candidate, spec, chat, samples, started, seconds)
     path = None
     if spec.output is not None:
         folder = runs.model_folder(spec.output, candidate.name, str(candidate.about["digest"]))
         path = runs.write(folder, record, results, samples)
     return DoneRun(record=record, results=results, path=path, seconds=seconds)
+
+
+def _note_cuts(samples: Mapping[str, list[dict[str, Any]]], asked: Mapping[str, Asked], outcome: Outcome) -> None:
+    """Add to a sample whose input was cut on the left how many tokens each of its requests lost, for `rescore`."""
+    for name, rows in samples.items():
+        cuts: dict[int, list[int]] = {}
+        for item, request in zip(asked[name].items, asked[name].requests, strict=True):
+            if request.repeat == 0 and request in outcome.answers:
+                cuts.setdefault(item, []).append(outcome.answers[request].cut_tokens)
+        for row in rows:
+            if any(cuts[row["doc_id"]]):
+                row["cut_tokens"] = cuts[row["doc_id"]]
 
 
 def check_programs(loaded: LoadedTasks, named: Sequence[str], *, unsafe_code: bool) -> list[str]:
@@ -257,7 +270,7 @@ def _candidate(source: str, spec: EvaluationSpec) -> Candidate:
                 answerer={"name": source, "engine": backend, "model_args": dict(engine.model_args)},
                 open=lambda gold: open_lm_eval(source, engine),  # noqa: ARG005
             )
-    checkpoint = resolve(source, revision=spec.revision, allow_pickle=engine.allow_pickle)
+    checkpoint = resolve(source, revision=spec.revision, allow_pickle=engine.allow_pickle, verify=spec.verify)
     if spec.output is None:  # a dry run looks at the checkpoint and asks a script
         return _script("uniform", replace(engine, model_args={}))
     digest = checkpoint_digest(checkpoint, verify=spec.verify)

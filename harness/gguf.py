@@ -19,14 +19,18 @@ GGUF_MAGIC = b"GGUF"
 CONVERSION = "1"  # part of the cache key: raise it when the conversion changes what it writes
 
 
-def converted(path: Path) -> Path:
+def converted(path: Path, *, verify: bool = False) -> Path:
     """Return the folder that holds `path` as safetensors with its tokenizer, converting it on first use.
+
+    Args:
+        path: The file.
+        verify: Hash it afresh even when its digest is remembered.
 
     Raises:
         CheckpointError: when the file is not GGUF, is damaged, or is of an architecture transformers cannot read.
     """
     _check_magic(path)
-    key = hashlib.sha256(f"{file_digest(path)}/{CONVERSION}".encode()).hexdigest()[:20]
+    key = hashlib.sha256(f"{file_digest(path, verify=verify)}/{CONVERSION}".encode()).hexdigest()[:20]
     folder = cache_dir() / "models" / f"{path.stem}-{key}"
     if folder.is_dir():
         return folder

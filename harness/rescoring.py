@@ -98,13 +98,14 @@ def _answers(path: Path, task: str, asked: Asked) -> dict[Request, Answer]:
     for row in _rows(path):
         said = dict(_said(row))
         for request in wanted.get(int(row["doc_id"]), []):
-            texts = said.get((request.context, request.continuation or request.generation))
-            if texts is None:
+            answered = said.get((request.context, request.continuation or request.generation))
+            if answered is None:
                 raise RecordError(
                     f"{path}: item {row['doc_id']} of {task} was asked with another prompt than today's task makes; "
                     "its answers cannot be scored again. Run `harness eval`."
                 )
-            found[request] = _answer(request, texts)
+            texts, cut = answered
+            found[request] = replace(_answer(request, texts), cut_tokens=cut)
     return found
 
 
@@ -120,9 +121,11 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         return  # no item of this task could be scored then
 
 
-def _said(row: dict[str, Any]) -> Iterator[tuple[tuple[str, str], list[Any]]]:
-    """Yield ``(context, continuation or generation arguments), answers`` for each request of a sample."""
-    for arguments, texts in zip(row["arguments"].values(), row["resps"], strict=True):
+def _said(row: dict[str, Any]) -> Iterator[tuple[tuple[str, str], tuple[list[Any], int]]]:
+    """Yield ``(context, continuation or generation arguments), (answers, tokens cut)`` for each request of a sample."""
+    cuts = row.get("cut_tokens") or [0] * len(row["resps"])
+    for arguments, answers, cut in zip(row["arguments"].values(), row["resps"], cuts, strict=True):
+        texts = (answers, cut)
         first, second = arguments["arg_0"], arguments.get("arg_1")
         if second is None:
             yield ("", first), texts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +57,26 @@ def test_a_folder_of_checkpoints_stands_for_each_by_step(model: Path, tmp_path: 
 def test_a_gguf_file_answers_as_its_converted_folder(smollm2: Path) -> None:
     config = json.loads((smollm2 / "config.json").read_text(encoding="utf-8"))
     assert (config["model_type"], config["dtype"], config["num_hidden_layers"]) == ("llama", "float32", 30)
+
+
+def test_verify_hashes_a_gguf_file_afresh(tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that changed behind its size and time: its old conversion is taken, unless it is verified."""
+    from harness import gguf
+
+    def convert(path: Path, folder: Path) -> None:
+        save_tiny_llama(folder, seed=path.read_bytes()[-1])
+
+    monkeypatch.setattr(gguf, "_convert", convert)
+    (own_cache / "models").unlink()  # the shared one
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"GGUF\x01")
+    stat = path.stat()
+    first = resolve(str(path)).weights
+    with path.open("r+b") as file:
+        file.write(b"GGUF\x02")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert resolve(str(path)).weights == first
+    assert resolve(str(path), verify=True).weights != first
 
 
 def _cut(path: Path) -> None:
@@ -172,8 +193,6 @@ def test_bookkeeping_beside_the_weights_does_not(model: Path) -> None:
 
 
 def test_verify_sees_a_change_that_kept_size_and_time(model: Path) -> None:
-    import os
-
     found, weights = resolve(str(model)), model / "model.safetensors"
     before = checkpoint_digest(found)
     stat = weights.stat()

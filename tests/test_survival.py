@@ -327,6 +327,21 @@ def test_rescoring_gives_the_same_values_without_an_engine(
     assert second.notes == [f"scored again from the answers of run_{first.time}.json"]
 
 
+def test_rescoring_knows_which_inputs_were_cut(tmp_path: Path, harness_here: HarnessCommand) -> None:
+    tasks, model = write_tasks(tmp_path / "tasks", items=10), save_tiny_llama(tmp_path / "tiny")
+    words = ["eval", "--backend", "hf", "--model", model, "--max_length", 12]
+    words += ["--tasks", "t_all", "--include_path", tasks]
+    assert harness_here(*words, "--output_path", tmp_path / "out", "--allow_failures", 100).returncode == 0
+    first = read_record(tmp_path / "out" / "tiny")
+    assert first.tasks["t_choice"].cut > 0
+    assert harness_here("rescore", tmp_path / "out" / "tiny").returncode == 0
+    second = read_record(tmp_path / "out" / "tiny")
+    assert second.time > first.time
+    assert {name: task.cut for name, task in second.tasks.items()} == {
+        name: task.cut for name, task in first.tasks.items()
+    }
+
+
 def test_rescoring_applies_a_changed_metric(tmp_path: Path, harness_here: HarnessCommand) -> None:
     tasks = write_tasks(tmp_path / "tasks", items=20)
     assert harness_here(*_eval_words(tasks, tmp_path / "out", "--tasks", "t_choice", model="oracle")).returncode == 0
