@@ -35,6 +35,14 @@ def test_wrong_program_is_told_why(case: Case) -> None:
     assert detail in verdict.detail
 
 
+@pytest.mark.parametrize("odd", ["\ud800", "\x00", "(" * 5000, "9" * 10000], ids=["surrogate", "null", "deep", "digits"])
+def test_text_that_is_no_python_is_an_error_on_either_side(odd: str) -> None:
+    right, test = "def f(): return 1\n", "assert f() == 1\n"
+    for solution, tests in ((f"{right}x = '{odd}' {odd}", test), (right, f"{test}assert {odd}")):
+        assert run(solution, tests).status == "error"
+    assert run(right, test).status == "passed"
+
+
 def test_setup_sees_the_solution_and_the_tests_see_the_setup() -> None:
     solution = (
         "class Node:\n    def __init__(self, v): self.v, self.next = v, None\n"

@@ -55,7 +55,7 @@ def judge(channel: Channel, solution: str, tests: str, setup: str) -> tuple[str,
     where = "while the solution was loaded"
     try:
         ast.parse(tests)
-    except SyntaxError as error:
+    except (SyntaxError, ValueError) as error:  # the second for text that is no UTF-8
         return "error", f"the tests are no Python: {error}"
     try:
         code, space = prepare(channel, solution, tests, setup, ran)
