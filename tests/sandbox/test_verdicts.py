@@ -35,7 +35,9 @@ def test_wrong_program_is_told_why(case: Case) -> None:
     assert detail in verdict.detail
 
 
-@pytest.mark.parametrize("odd", ["\ud800", "\x00", "(" * 5000, "9" * 10000], ids=["surrogate", "null", "deep", "digits"])
+@pytest.mark.parametrize(
+    "odd", ["\ud800", "\x00", "(" * 5000, "9" * 10000], ids=["surrogate", "null", "deep", "digits"]
+)
 def test_text_that_is_no_python_is_an_error_on_either_side(odd: str) -> None:
     right, test = "def f(): return 1\n", "assert f() == 1\n"
     for solution, tests in ((f"{right}x = '{odd}' {odd}", test), (right, f"{test}assert {odd}")):
