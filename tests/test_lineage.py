@@ -154,15 +154,13 @@ def test_states_on_the_way_say_that_they_are_unfinished(family: Path) -> None:
     assert first.tokens == sum(row.tokens for row in first.ledger) == first.sequences * 64
 
 
-@pytest.mark.xfail(
-    reason="known defect: stacked and merged weights of a second adapter differ; see docs/known_defects.md"
-)
 def test_an_adapter_of_an_adapter_and_merged_weights_can_be_loaded(family: Path, tmp_path: Path) -> None:
     asked = {"path": str(family / "asked.jsonl"), "format": "instruction"}
     tuned = {"from": str(family / "tuned")}
     again = sft.train(stage("sft", asked, **tuned, adapter={"r": 2}), tmp_path / "again")
     merged = sft.train(stage("sft", asked, **tuned, adapter={"r": 2, "merge": True}), tmp_path / "merged")
     assert again.adapter == (tmp_path / "again").resolve()
+    assert again.weights == (tmp_path / "again" / "base").resolve(), "the parent's weights with its adapter merged"
     assert merged.adapter is None
     import torch
     from peft import PeftModel
@@ -231,5 +229,5 @@ def test_no_item_of_a_tasks_training_stream_is_a_test_item() -> None:
     from trainers.readers import Cursor, TaskReader, generator_of
 
     test = {item.key for item in generator_of("mini_logic").generate("test", 400)}
-    train = {raw.value.key for raw in islice(TaskReader(task="mini_logic").read(Cursor()), 400)}
+    train = {raw.value["key"] for raw in islice(TaskReader(task="mini_logic").read(Cursor()), 400)}
     assert not test & train

@@ -104,7 +104,9 @@ class Job:
         if self.spec.adapter is None:
             return model, None
         adapters.save_merged_base(model, self.tokenizer, self.parent, self.out_dir)
-        return model, adapters.peft_config(self.spec.adapter, *adapters.base_of(self.spec, self.parent, self.out_dir))
+        base, revision = adapters.base_of(self.spec, self.parent, self.out_dir)
+        model.name_or_path = base  # PEFT writes this into the adapter's configuration, not what it is given
+        return model, adapters.peft_config(self.spec.adapter, base, revision)
 
 
 def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Job:
