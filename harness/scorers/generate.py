@@ -1,8 +1,7 @@
 """Generate text with a transformers model as lm-eval's `hf` model does, many prompts at a time.
 
-Decoding itself, with every argument it knows, is transformers' `generate`. What is here: which prompts share a batch,
-a stop string ends its own row, and a sampled row draws from a generator of its own, so that its text depends on
-nothing else in the batch.
+What is here: which prompts share a batch, and how a request's arguments and a row's tokens are read. `decoding` has
+the loop over tokens.
 """
 
 from __future__ import annotations
@@ -13,11 +12,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
-from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from harness.scorers.base import Answer, Failure, Request
 from harness.scorers.batches import Budget, Job, Runner
+from harness.scorers.decoding import decode
 from harness.scorers.tokens import Encoder, Prompt
 
 if TYPE_CHECKING:
@@ -99,93 +97,29 @@ class Generator:
 
         eos = str(self._tokenizer.decode([self._tokenizer.eos_token_id], skip_special_tokens=False))
         until = [stop for stop in handle_stop_sequences(arguments.pop("until"), eos=eos) if stop]
-        width = max(len(prompt.tokens) for prompt in prompts)
-        ids = torch.full((len(prompts), width), self._tokenizer.pad_token_id)
-        mask = torch.zeros(len(prompts), width, dtype=torch.long)
-        for row, prompt in enumerate(prompts):
-            ids[row, width - len(prompt.tokens) :] = torch.tensor(prompt.tokens)
-            mask[row, width - len(prompt.tokens) :] = 1
-        stops = _StopStrings(self._tokenizer, until, prompt=width, rows=len(prompts))
-        output = self._model.generate(
-            input_ids=ids.to(self._model.device),
-            attention_mask=mask.to(self._model.device),
-            max_length=width + arguments.pop("max_gen_toks"),
-            stopping_criteria=StoppingCriteriaList([stops]),
-            pad_token_id=self._tokenizer.pad_token_id,
-            use_cache=True,
-            **_decoding(arguments, [_row_seed(request) for request in requests]),
+        new: int = arguments.pop("max_gen_toks")
+        arguments.setdefault("temperature", 0.0)
+        if not arguments["do_sample"] and arguments["temperature"] == 0.0:  # lm-eval's rule
+            del arguments["temperature"]
+        generators = [torch.Generator().manual_seed(_row_seed(request)) for request in requests]
+        written = decode(
+            self._model,
+            self._tokenizer,
+            [prompt.tokens for prompt in prompts],
+            new=new,
+            until=until,
+            arguments=arguments,
+            draws=generators if arguments["do_sample"] else None,
         )
         answers = []
-        for row, prompt in enumerate(prompts):
-            tokens = output[row, width:].tolist()[: stops.ended[row]]
-            while tokens and tokens[-1] == self._tokenizer.pad_token_id:  # what other rows went on for
-                tokens.pop()
+        for prompt, tokens in zip(prompts, written, strict=True):
             text = self._tokenizer.decode(tokens, skip_special_tokens=True)
             text = postprocess_generated_text(text, until, None)
             answers.append(Answer(text=text, tokens=len(tokens), cut_tokens=prompt.cut))
         return answers
 
 
-def _decoding(arguments: dict[str, Any], seeds: list[int]) -> dict[str, Any]:
-    """What `generate` is told about decoding: lm-eval's temperature rule, and the rows' own draws when sampling."""
-    arguments.setdefault("temperature", 0.0)
-    if not arguments["do_sample"]:
-        if arguments["temperature"] == 0.0:
-            del arguments["temperature"]
-        return arguments
-    draw = _OwnDraw(seeds)
-
-    def sample(model: Any, input_ids: Tensor, logits_processor: LogitsProcessorList, **rest: Any) -> Tensor:
-        # Behind temperature, top-k and top-p, which transformers has made ready by then.
-        processors = LogitsProcessorList([*logits_processor, draw])
-        output: Tensor = model._sample(input_ids, logits_processor=processors, **rest)  # noqa: SLF001 - as its docs do
-        return output
-
-    return {**arguments, "custom_generate": sample}
-
-
 def _row_seed(request: Request) -> int:
     """A seed from what the request is, not from where it stands."""
     words = json.dumps([request.seed, request.context, request.generation, request.repeat])
     return int.from_bytes(hashlib.sha256(words.encode()).digest()[:8], "big") >> 1
-
-
-class _OwnDraw(LogitsProcessor):
-    """Draws a token for each row from the row's own generator, and leaves no other choice."""
-
-    def __init__(self, seeds: Sequence[int]) -> None:
-        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:  # noqa: ARG002 - transformers' signature
-        """Scores [rows, vocabulary] -> the same shape, 0 at the drawn token and -inf elsewhere."""
-        drawn = torch.stack([torch.rand(1, generator=generator, dtype=torch.float64) for generator in self._generators])
-        cumulated = scores.double().softmax(dim=-1).cumsum(dim=-1)
-        # The last entry is 1 but for rounding; a token of probability 0 is never at the right of a jump.
-        token = torch.searchsorted(cumulated, drawn.to(scores.device) * cumulated[:, -1:], right=True)
-        return torch.full_like(scores, -torch.inf).scatter(1, token.clamp(max=scores.shape[1] - 1), 0.0)
-
-
-class _StopStrings(StoppingCriteria):
-    """Ends a row when one of the stop strings is in its new text.
-
-    Attributes:
-        ended: For each row, how many new tokens it had when it ended; None when it did not.
-    """
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, until: list[str], *, prompt: int, rows: int) -> None:
-        self._tokenizer = tokenizer
-        self._until = until
-        self._prompt = prompt
-        # A token stands for a byte at least; one more for the space that decoders strip at the start.
-        self._window = 2 + max((len(stop.encode()) for stop in until), default=0)
-        self.ended: list[int | None] = [None] * rows
-
-    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:  # noqa: ARG002
-        """Which rows have ended, [rows]."""
-        new = input_ids.shape[1] - self._prompt
-        recent = input_ids[:, self._prompt :][:, -self._window :].tolist()
-        going = [row for row, ended in enumerate(self.ended) if ended is None]
-        for row, text in zip(going, self._tokenizer.batch_decode([recent[row] for row in going]), strict=True):
-            if any(stop in text for stop in self._until):
-                self.ended[row] = new
-        return torch.tensor([ended is not None for ended in self.ended], device=input_ids.device)

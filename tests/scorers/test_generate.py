@@ -60,6 +60,29 @@ def test_a_stop_string_ends_its_own_row_as_in_lm_eval(tmp_path: Path) -> None:
         assert answer.tokens < 30
 
 
+def test_rows_that_ended_are_not_computed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = open_packed(save_family(tmp_path, "llama"))
+    long, short = generation(CONTEXTS[0], until=[], max_gen_toks=64), []
+    for context in CONTEXTS[1:]:
+        (free,) = texts(answers(scorer, [generation(context, until=[], max_gen_toks=64)]))
+        short.append(free[2:5])
+    stops = sorted(stop for stop in short if stop not in texts(answers(scorer, [long]))[0])
+    requests = [generation(context, until=stops, max_gen_toks=64) for context in CONTEXTS]
+    alone = [text for request in requests for text in texts(answers(scorer, [request]))]
+    model: Any = scorer._forward.model
+    rows, forward = [], model.forward
+
+    def counted(*words: Any, **named: Any) -> Any:
+        rows.append(len(named["input_ids"]))
+        return forward(*words, **named)
+
+    monkeypatch.setattr(model, "forward", counted)
+    assert texts(answers(scorer, requests)) == alone
+    assert rows[0] == len(CONTEXTS)
+    assert rows[-1] < len(CONTEXTS)
+    assert len(rows) == 64, "no token is computed twice"
+
+
 def test_a_prompt_is_cut_on_the_left_to_make_room(tmp_path: Path) -> None:
     path = save_tiny_llama(tmp_path)
     requests = [generation("a cat sat on the mat " * n, until=[], max_gen_toks=16) for n in (1, 20)]
@@ -78,7 +101,7 @@ def test_more_new_tokens_than_the_context_holds_is_a_failure(tmp_path: Path) -> 
     assert answer.reason == "too_long"
 
 
-SAMPLING: dict[str, Any] = {"do_sample": True, "temperature": 0.8, "top_p": 0.95, "until": [], "max_gen_toks": 12}
+SAMPLING: dict[str, Any] = {"do_sample": True, "temperature": 0.8, "top_p": 0.95, "until": [], "max_gen_toks": 40}
 
 
 def test_a_sampled_text_depends_on_its_request_alone(tmp_path: Path) -> None:
