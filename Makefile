@@ -6,7 +6,7 @@ STAMP := $(VENV)/.setup
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAINTS := requirements/constraints.txt
 OUT ?= runs/quickstart
-LIMIT ?= 50
+LIMIT ?= 40
 
 .PHONY: setup quickstart test test-full lint bench vllm-cpu clean
 
