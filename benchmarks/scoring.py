@@ -1,14 +1,14 @@
 """Multiple-choice scoring on transformers: this harness beside lm-eval's `hf` model, same requests, same precision.
 
-    python -m benchmarks.scoring --model FOLDER --data DIR [--dtype float32 bfloat16] [--items 40]
+    python -m benchmarks.scoring [--model FOLDER] [--data DIR] [--dtype float32 bfloat16] [--items 40]
                                  [--settings "0-shot" "5-shot, own examples" "5-shot, shared examples"] [--rounds 3]
-    python -m benchmarks.scoring --model FOLDER --data DIR --precision [--items 10]
+    python -m benchmarks.scoring [--model FOLDER] [--data DIR] --precision [--items 10]
 
-DIR holds ``agieval/logiqa-en.jsonl``. Each side lives in a process of its own, all are warmed up, and they take turns,
-so that a busy machine is busy for all; the time of a side is the median of its rounds, tokenization included, loading
-the model not. lm-eval runs on with the batch size that was faster in the first round. Each row also says how many
-floating-point operations a second our forward passes reached and what a matrix product of the model's own shapes
-reaches beside them.
+DIR (HARNESS_DATA) holds ``agieval/logiqa-en.jsonl``; the model is the reference model unless another is named.
+Each side lives in a process of its own, all are warmed up, and they take turns, so that a busy machine is busy for
+all; the time of a side is the median of its rounds, tokenization included, loading the model not. lm-eval runs on with
+the batch size that was faster in the first round. Each row also says how many floating-point operations a second our
+forward passes reached and what a matrix product of the model's own shapes reaches beside them.
 
 ``--precision`` asks how far bfloat16 is from float32, on either side, instead of how fast.
 """
@@ -29,6 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.scoring_vllm import SETTINGS, Pair, agreement, record, surroundings, timing
+from experiments.reference_model import reference_model
+from harness.checkpoints import resolve
 
 # Rows whose contexts have 140 tokens in the mean with SmolLM2's tokenizer; the examples are from elsewhere.
 TEST_ROWS, TRAIN_ROWS = slice(10, 50), slice(450, 500)
@@ -243,6 +245,9 @@ def main() -> None:
     if options.serve:
         serve(**options.serve)
         return
+    if not options.data or not (Path(options.data) / "agieval").is_dir():
+        parser.error(f"--data {options.data}: holds no agieval/logiqa-en.jsonl; give the data folder, or HARNESS_DATA")
+    options.model = options.model or resolve(str(reference_model())).weights
     what = {"model": options.model.name, "items": options.items}
     if options.precision:
         found = precision(options.model, requests(Path(options.data), SETTINGS[0], options.items))

@@ -94,6 +94,8 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise TaskError(f"{path}: holds a {type(config).__name__}, must be a mapping of task fields.")
     merged: dict[str, Any] = {}
     includes = config.pop("include", None) or []
+    if not isinstance(includes, str | list):
+        raise TaskError(f"{path}: field include is a {type(includes).__name__}, must be a file name or a list of them.")
     for name in [includes] if isinstance(includes, str) else includes:
         target = Path(str(name)) if Path(str(name)).is_absolute() else path.parent / str(name)
         if not target.is_file():
@@ -144,7 +146,24 @@ def _included(paths: Iterable[Path]) -> set[Path]:
     return found
 
 
+def _check_circles(entries: Mapping[str, Entry]) -> None:
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        if name in above:
+            raise TaskError(
+                f"{entries[name].path}: group {name!r} holds itself ({' > '.join((*above, name))}); break it."
+            )
+        for member in entries[name].members if name in entries else ():
+            visit(member, (*above, name))
+
+    for name, entry in entries.items():
+        if entry.kind == "group":
+            visit(name, ())
+
+
 def _entry(path: Path, config: dict[str, Any]) -> Entry:
+    if not isinstance(config.get("metadata") or {}, dict):
+        kind = type(config["metadata"]).__name__
+        raise TaskError(f"{path}: field metadata is a {kind}, must be a mapping; correct it there.")
     if "group" in config:
         if not isinstance(config.get("task"), list) or not config["task"]:
             raise TaskError(f"{path}: group {config['group']!r} lacks the field task, a list of its members; add it.")
@@ -213,6 +232,7 @@ class Catalogue:
         self.entries: dict[str, Entry] = {}
         for folder in self._folders:
             self.entries |= read_folder(folder)
+        _check_circles(self.entries)
         self._manager: TaskManager | None = None
 
     def load(self, names: Sequence[str], *, metadata: dict[str, Any] | None = None) -> LoadedTasks:
@@ -232,6 +252,11 @@ class Catalogue:
             groups |= loaded.get("groups", {})
             group_map |= loaded.get("group_map", {})
         return LoadedTasks(tasks=tasks, groups=groups, group_map=group_map)
+
+    @property
+    def folders(self) -> Sequence[Path]:
+        """The folders of task YAML that it has read: the project's own, then those the user brings."""
+        return self._folders
 
     def lm_eval_names(self) -> list[str]:
         """Return the names of lm-eval's own tasks, groups and tags; takes seconds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from harness.errors import InputError
+from harness.errors import InputError, first_line
 
 
 class TokenizerChatTemplate:
@@ -23,7 +23,12 @@ class TokenizerChatTemplate:
     def __init__(self, tokenizer: Path, *, name: str | None = None, trust_remote_code: bool = False) -> None:
         from transformers import AutoTokenizer
 
-        self._tokenizer = AutoTokenizer.from_pretrained(str(tokenizer), trust_remote_code=trust_remote_code)
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(str(tokenizer), trust_remote_code=trust_remote_code)
+        except Exception as error:  # what a damaged file makes the library raise is not ours to foresee
+            raise InputError(
+                f"--apply_chat_template: the tokenizer in {tokenizer} cannot be opened ({first_line(error)})."
+            ) from error
         try:
             self.text: str = self._tokenizer.get_chat_template(chat_template=name)
         except ValueError:

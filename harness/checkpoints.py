@@ -54,8 +54,8 @@ def expand(source: str) -> list[str]:
 
     A folder that holds weights of its own is one checkpoint, whatever else lies in it.
     """
-    folder = Path(source).expanduser()
-    if not folder.is_dir() or (folder / "config.json").exists() or (folder / "adapter_config.json").exists():
+    folder, (_, is_folder) = _looked_at(source)
+    if not is_folder or (folder / "config.json").exists() or (folder / "adapter_config.json").exists():
         return [source]
     steps = [p for p in folder.glob("checkpoint-*") if p.is_dir() and p.name.removeprefix("checkpoint-").isdigit()]
     steps.sort(key=lambda path: int(path.name.removeprefix("checkpoint-")))
@@ -77,10 +77,10 @@ def resolve(
         CheckpointError: when it does not exist, is incomplete or damaged, or its weights are pickled and
             `allow_pickle` is false.
     """
-    path = Path(source).expanduser()
-    if path.is_file():
+    path, (is_file, is_folder) = _looked_at(source)
+    if is_file:
         return _gguf(source, path, verify=verify)
-    if path.is_dir():
+    if is_folder:
         if (path / "adapter_config.json").exists():
             return _adapter(source, path, revision=revision, allow_pickle=allow_pickle)
         return _folder(source, path, allow_pickle=allow_pickle)
@@ -90,6 +90,19 @@ def resolve(
             "a .gguf file or a hub id such as org/name."
         )
     return _hub(source, revision=revision, allow_pickle=allow_pickle)
+
+
+def _looked_at(source: str) -> tuple[Path, tuple[bool, bool]]:
+    """The path that `source` may be, and whether it is a file or a folder; both false for what can be no path."""
+    try:
+        path = Path(source).expanduser()
+        return path, (path.is_file(), path.is_dir())
+    except RuntimeError:  # ~nobody
+        return Path(source), (False, False)
+    except OSError as error:
+        raise CheckpointError(
+            f"--model {source[:200]}: cannot be looked at ({error.strerror}); give another."
+        ) from None
 
 
 def _looks_like_a_path(source: str) -> bool:
@@ -217,7 +230,8 @@ def _shards(index: Path) -> tuple[Path, ...]:
 
 def _adapter(source: str, path: Path, *, revision: str | None, allow_pickle: bool) -> Checkpoint:
     config_path = path / "adapter_config.json"
-    base_source = read_json(config_path, "a PEFT adapter").get("base_model_name_or_path")
+    config = read_json(config_path, "a PEFT adapter")
+    base_source = config.get("base_model_name_or_path")
     if not base_source or not isinstance(base_source, str):
         raise CheckpointError(
             f"{config_path}: base_model_name_or_path is empty; set it to the base's folder or hub id."
@@ -232,7 +246,10 @@ def _adapter(source: str, path: Path, *, revision: str | None, allow_pickle: boo
     else:
         raise CheckpointError(f"{path}: an adapter without weights; it needs {ADAPTER_SAFETENSORS}.")
     try:
-        base = resolve(_base_location(base_source, path), revision=revision, allow_pickle=allow_pickle)
+        location = _base_location(base_source, path)
+        if (Path(location) / "adapter_config.json").exists():
+            raise CheckpointError(f"{location} is an adapter itself; merge it into its own base first.")
+        base = resolve(location, revision=config.get("revision") or revision, allow_pickle=allow_pickle)
     except CheckpointError as error:
         raise CheckpointError(
             f"{config_path}: the adapter's base {base_source!r} cannot be used ({error}) "

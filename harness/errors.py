@@ -38,6 +38,11 @@ class EngineError(HarnessError):
     """An engine could not be opened, or died and could not be brought back. What was answered is journalled."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, or its name when it says nothing."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 def did_you_mean(word: str, known: Iterable[str], *, limit: int = 3) -> str:
     """Return ``" Did you mean a, b?"`` for the known words nearest to `word`, or an empty string."""
     near = difflib.get_close_matches(word, sorted(set(known)), n=limit, cutoff=0.6)

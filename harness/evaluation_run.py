@@ -141,10 +141,12 @@ def evaluate_all(spec: EvaluationSpec, progress: Progress | None = None) -> Iter
     loaded = catalogue.load(names, metadata=dict(spec.metadata) or None)
     configure(loaded.tasks, spec.prompt)
     notes += check_programs(loaded, spec.tasks, unsafe_code=spec.unsafe_code)
-    if spec.output is not None:
-        runs.claim(spec.output)
-    for candidate, chat in zip(candidates, chats, strict=True):
-        yield _evaluate(candidate, chat, loaded, replace(spec, tasks=tuple(names)), progress, notes)
+    made = runs.claim(spec.output) if spec.output is not None else []
+    try:
+        for candidate, chat in zip(candidates, chats, strict=True):
+            yield _evaluate(candidate, chat, loaded, replace(spec, tasks=tuple(names)), progress, notes)
+    finally:
+        runs.unclaim(made)
 
 
 def _evaluate(
@@ -264,6 +266,8 @@ def _candidate(source: str, spec: EvaluationSpec) -> Candidate:
         from harness.scorers.lm_eval import open_lm_eval, takes_checkpoint
 
         if not takes_checkpoint(backend):
+            if spec.output is None:  # a dry run asks nobody
+                return _script("uniform", replace(engine, model_args={}))
             return Candidate(
                 name=source,
                 about={"source": source, "kind": "service", "digest": f"name:{source}"},

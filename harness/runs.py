@@ -7,6 +7,7 @@ reads lm-eval reads these. ``run_<time>.json`` beside them keeps what lm-eval ha
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -95,18 +96,30 @@ def check_output(path: Path) -> None:
         raise InputError(f"--output_path {path}: {nearest} is not writable; give a folder you may write to.")
 
 
-def claim(path: Path) -> None:
+def claim(path: Path) -> list[Path]:
     """Make the output folder and write to it once, so that hours of answers are not lost to a folder that refuses.
+
+    Returns:
+        The folders that were made, the deepest first; `unclaim` takes them away again if nothing came to lie in them.
 
     Raises:
         InputError: when the system refuses.
     """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
         raise InputError(f"--output_path {path}: cannot be written ({error.strerror}); give another folder.") from None
+    return made
+
+
+def unclaim(made: Sequence[Path]) -> None:
+    """Remove those of the folders that `claim` made and that are still empty."""
+    with contextlib.suppress(OSError):  # the first that is not empty ends it
+        for folder in made:
+            folder.rmdir()
 
 
 def model_folder(output: Path, name: str, digest: str) -> Path:

@@ -50,7 +50,7 @@ def _not_to_be_had(group: str, catalogue: Catalogue) -> dict[str, list[str]]:
     absent: dict[str, list[str]] = {}
     for task, files in lacking(group, catalogue).items():
         try:
-            fetch(files)
+            fetch(files, folders=catalogue.folders)
         except TaskError:
             absent[task] = files
     return absent

@@ -39,6 +39,20 @@ def data_dir() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def bubblewrap() -> str:
+    """The sandbox's backend: without it the tests that want it are skipped with the reason; in CI, which installs it,
+    they fail. Attacks never run in anything less.
+    """
+    from harness.sandbox import SandboxError
+    from harness.sandbox.backends import choose
+
+    try:
+        return choose("bubblewrap")
+    except SandboxError as error:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(str(error))
+
+
 @pytest.fixture
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache folder for this test; downloads and converted models are linked in, so that none is made twice."""

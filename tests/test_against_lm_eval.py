@@ -132,6 +132,35 @@ def test_every_item_is_the_same_and_scored_the_same(task: str, ours: dict[str, A
             assert mine["resps"] == [[str(text) for text in texts] for texts in theirs["resps"]]
 
 
+def test_chats_are_those_of_lm_eval(folder: Path, smollm2: Path, tmp_path: Path) -> None:
+    from lm_eval import simple_evaluate
+    from lm_eval.tasks import TaskManager
+
+    from harness.cli import main
+
+    asked: dict[str, Any] = {"apply_chat_template": True, "system_instruction": "Be brief.", "num_fewshot": 1}
+    theirs = simple_evaluate(
+        model="hf",
+        model_args={"pretrained": str(smollm2), "dtype": "float32"},
+        tasks=["oracle_choice"],
+        limit=2,
+        device="cpu",
+        fewshot_as_multiturn=True,
+        task_manager=TaskManager(include_path=str(folder), include_defaults=False),
+        **asked,
+    )
+    assert theirs is not None
+    words = ["--model", smollm2, "--tasks", "oracle_choice", "--include_path", folder, "--output_path", tmp_path]
+    flags = ["--backend", "hf", "--limit", 2, "--no_cache", "--num_fewshot", 1, "--system_instruction", "Be brief."]
+    assert main(["eval", *map(str, [*words, *flags, "--apply_chat_template"])]) == 0
+    mine = [json.loads(line) for line in next(tmp_path.rglob("samples_*")).read_text().splitlines()]
+    for own, their in zip(mine, theirs["samples"]["oracle_choice"], strict=True):
+        assert [list(pair.values()) for pair in own["arguments"].values()] == [list(p) for p in their["arguments"]]
+        assert "<|im_start|>system\nBe brief." in own["arguments"]["gen_args_0"]["arg_0"]
+        scores = [[float(resp[0]) for resp in row["filtered_resps"]] for row in (own, their)]
+        assert scores[0] == pytest.approx(scores[1], abs=1e-3)
+
+
 def test_the_results_file_has_what_lm_eval_writes(ours: dict[str, Any], lm_eval: dict[str, Any]) -> None:
     from_tracker = {
         "model_source",

@@ -1,4 +1,4 @@
-"""``harness cache info|clear``: the journal of answers, converted models and fetched data."""
+"""``harness cache info|clear``: the journal of answers, converted models, fetched data, downloads, digests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-PARTS = ("journal", "models", "data")
+PARTS = ("journal", "models", "data", "downloads", "digests")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +52,8 @@ def _paths(part: str) -> list[Path]:
     from harness.paths import cache_dir
 
     if part != "journal":
-        return [cache_dir() / part] if (cache_dir() / part).exists() else []
+        path = cache_dir() / ("digests.sqlite" if part == "digests" else part)
+        return [path] if path.exists() else []
     journal = default_path()
     return [p for p in (journal, Path(f"{journal}-wal"), Path(f"{journal}-shm")) if p.exists()]
 

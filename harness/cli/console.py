@@ -30,14 +30,18 @@ METHODS = (
 )
 
 
-def stdout() -> Console:
-    """Return the console for results: full width when piped, so that no figure is cut."""
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDTH_WHEN_PIPED, highlight=False)
+def stdout(*, markup: bool = False) -> Console:
+    """Return the console for results: full width when piped, so that no figure is cut.
+
+    Without `markup`, a name with brackets is printed as it is.
+    """
+    width = None if sys.stdout.isatty() else WIDTH_WHEN_PIPED
+    return Console(file=sys.stdout, width=width, highlight=False, markup=markup)
 
 
 def stderr() -> Console:
     """Return the console for progress and notes."""
-    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+    return Console(file=sys.stderr, highlight=False, markup=False, soft_wrap=True)
 
 
 class EvalProgress:

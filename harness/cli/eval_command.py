@@ -99,7 +99,11 @@ def _add_engine_flags(group: argparse._ArgumentGroup) -> None:
         help="auto, hf, vllm, scripted (--model oracle, corrupted or uniform) or lm-eval:NAME",
     )
     group.add_argument(
-        "--batch_size", type=_batch_size, default="auto", metavar="auto|N", help="rows of a forward pass"
+        "--batch_size",
+        type=_batch_size,
+        default="auto",
+        metavar="auto|N",
+        help="rows of a forward pass (hf: times 256 tokens)",
     )
     group.add_argument(
         "--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"), help="auto: the checkpoint's own"
@@ -154,6 +158,8 @@ def _spec(args: argparse.Namespace) -> EvaluationSpec:
     from harness.scorers import EngineSpec
 
     chat = args.apply_chat_template
+    if args.fewshot_as_multiturn and not chat:
+        raise InputError("--fewshot_as_multiturn true: needs --apply_chat_template; add it, or leave this flag out.")
     return EvaluationSpec(
         models=tuple(args.model),
         tasks=tuple(_names(args.tasks)),
@@ -202,7 +208,10 @@ def _names(words: Sequence[str]) -> list[str]:
 def _pairs(flag: str, words: Sequence[str]) -> dict[str, Any]:
     """Read ``key=value`` words, separated by spaces or commas, or one JSON object, as lm-eval does."""
     if len(words) == 1 and words[0].lstrip().startswith("{"):
-        return _json_object(words[0])
+        try:
+            return _json_object(words[0])
+        except argparse.ArgumentTypeError as error:
+            raise InputError(f"{flag} {words[0]}: {error}") from None
     from lm_eval.utils import simple_parse_args_string
 
     wrong = [part for word in words for part in word.split(",") if part and "=" not in part]
@@ -241,14 +250,17 @@ def _seconds(text: str) -> float:
 
 
 def _batch_size(text: str) -> int | str:
-    return "auto" if text == "auto" else _positive(text)
+    try:
+        return "auto" if text == "auto" else _positive(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text}: give a whole number from 1, or auto") from None
 
 
 def _number(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text}: not a number") from None
+        raise argparse.ArgumentTypeError(f"{text}: not a number; give one") from None
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"{text}: not a finite number")
     return value

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     branch = tree
     for link in links if first.manifest is not None else links[1:]:
         branch = branch.add(_label(link))
-    stdout().print(tree)
+    stdout(markup=True).print(tree)
     return 1 if any(link.status == "changed" for link in links) else 0
 
 

@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.errors import InputError, did_you_mean
+
 if TYPE_CHECKING:
     from harness.catalogue import Entry
 
@@ -51,6 +53,10 @@ def _list(args: argparse.Namespace) -> int:
 
     catalogue = Catalogue(args.include_path)
     entries = [e for e in catalogue.entries.values() if args.domain in (None, e.domain)]
+    if not entries:
+        domains = sorted({e.domain for e in catalogue.entries.values() if e.domain})
+        hint = did_you_mean(args.domain, domains)
+        raise InputError(f"--domain {args.domain}: no task has it; give one of {', '.join(domains)}.{hint}")
     rows = [_summary(e) for e in sorted(entries, key=lambda e: (e.kind != "group", e.domain, e.name))]
     names = catalogue.lm_eval_names() if args.lm_eval else []
     if args.format == "json":

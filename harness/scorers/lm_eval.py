@@ -29,7 +29,10 @@ def takes_checkpoint(backend: str) -> bool:
     Raises:
         InputError: when lm-eval has no such backend, or its library is not installed.
     """
-    return "pretrained" in _parameters(_model_class(backend))
+    from lm_eval.models.api_models import TemplateAPI
+
+    model_class = _model_class(backend)
+    return "pretrained" in _parameters(model_class) and not issubclass(model_class, TemplateAPI)
 
 
 def open_lm_eval(model: Checkpoint | str, spec: EngineSpec) -> LmEvalScorer:
@@ -43,7 +46,7 @@ def open_lm_eval(model: Checkpoint | str, spec: EngineSpec) -> LmEvalScorer:
     arguments = {**_model_arguments(model_class, model, spec), **spec.model_args}
     try:
         lm = model_class.create_from_arg_obj(arguments, {"batch_size": _batch_size(spec), "device": _device(spec)})
-    except (TypeError, ValueError, ImportError) as error:
+    except (TypeError, ValueError, ImportError, AssertionError) as error:
         raise InputError(f"--backend {spec.backend}: lm-eval refuses it ({error}); see --model_args.") from error
     except (OSError, RuntimeError) as error:
         raise EngineError(f"--backend {spec.backend}: cannot be opened ({error}).") from error
@@ -79,6 +82,8 @@ def _model_arguments(model_class: type[LM], model: Checkpoint | str, spec: Engin
         return {"model": model} if "model" in accepted else {}
     arguments: dict[str, Any] = {"pretrained": str(model.weights), "tokenizer": str(model.tokenizer)}
     if model.adapter is not None:
+        if not accepted & {"peft", "lora_local_path"}:
+            raise InputError(f"--backend {spec.backend}: takes no adapter; merge {model.name} into its base first.")
         arguments |= {"peft": str(model.adapter), "lora_local_path": str(model.adapter)}
     arguments |= {"dtype": spec.dtype, "max_length": spec.max_length, "trust_remote_code": spec.trust_remote_code}
     return {name: value for name, value in arguments.items() if name in accepted and value is not None}

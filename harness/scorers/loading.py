@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.errors import CheckpointError, InputError
+from harness.errors import CheckpointError, InputError, first_line
+from harness.scorers.batches import ran_out_of_memory
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -48,7 +51,7 @@ class PackedSpec:
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise InputError(f"dtype {self.dtype!r} is unknown; give one of {', '.join(DTYPES)}")
-        if self.batch_tokens != "auto" and self.batch_tokens < 1:
+        if self.batch_tokens != "auto" and (not isinstance(self.batch_tokens, int) or self.batch_tokens < 1):
             raise InputError(f"batch_tokens is {self.batch_tokens}; give a positive number of tokens, or auto")
 
 
@@ -67,10 +70,10 @@ def load(spec: PackedSpec) -> Opened:
     Raises:
         CheckpointError: The checkpoint or its adapter cannot be read.
     """
-    import torch
     from lm_eval.models.utils import configure_pad_token, resolve_max_length
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    device = device_of(spec.device)
     where: dict[str, Any] = {"revision": spec.revision or "main", "trust_remote_code": spec.trust_remote_code}
     bos: dict[str, Any] = {} if spec.add_bos is None else {"add_bos_token": spec.add_bos}
     attention: dict[str, Any] = {}
@@ -81,24 +84,44 @@ def load(spec: PackedSpec) -> Opened:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             spec.path, dtype=spec.dtype, output_loading_info=True, **where, **attention
         )
-    except (OSError, ValueError) as error:
+    except Exception as error:  # configs and weights of any kind of damage: what the library raises is not foreseen
+        if isinstance(error, RuntimeError) and ran_out_of_memory(error):
+            raise
         kind = "folder" if Path(spec.path).is_dir() else "hub id"
         if not spec.trust_remote_code and "trust_remote_code" in str(error):
             raise CheckpointError(
                 f"the model {kind} {spec.path!r} brings Python code of its own, which is not run unless you trust it; "
                 "read it, then give --trust_remote_code."
             ) from None
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"cannot open the model {kind} {spec.path!r}: {reason}") from error
+        raise CheckpointError(f"cannot open the model {kind} {spec.path!r}: {first_line(error)}") from error
     model, info = loaded  # with output_loading_info, transformers gives both
     _check_whole(spec.path, info)
     if spec.adapter is not None:
         model = _with_adapter(model, tokenizer, spec.adapter)
-    device = spec.device if spec.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     model = model.to(device).eval()
     tokenizer = configure_pad_token(tokenizer, model_config=model.config)
     max_length = spec.max_length or resolve_max_length(model.config, tokenizer)
     return Opened(model=model, tokenizer=tokenizer, max_length=max_length)
+
+
+def device_of(name: str) -> torch.device:
+    """Return the device that `name` means here; ``auto`` is CUDA where it is there.
+
+    Raises:
+        InputError: no such device.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"--device {name}: cannot be used here ({first_line(error)}); give cpu, cuda:N or auto."
+        ) from None
+    return device
 
 
 def _check_whole(path: str, info: Mapping[str, Any]) -> None:
@@ -118,7 +141,11 @@ def _with_adapter(model: Any, tokenizer: PreTrainedTokenizerBase, adapter: str) 
     if model.config.get_text_config().vocab_size != len(tokenizer):
         model.resize_token_embeddings(len(tokenizer))
     try:
-        return PeftModel.from_pretrained(model, adapter)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"cannot open the adapter {adapter!r}: {reason}") from error
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            adapted = PeftModel.from_pretrained(model, adapter)
+    except Exception as error:  # as above
+        raise CheckpointError(f"cannot open the adapter {adapter!r}: {first_line(error)}") from error
+    if any("missing adapter keys" in str(warning.message) for warning in told):  # PEFT draws them at random
+        raise CheckpointError(f"the adapter {adapter!r} lacks some of its weights; save it again.")
+    return adapted
