@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from harness.errors import TaskError, did_you_mean
+from harness.errors import HarnessError, TaskError, did_you_mean
 from harness.paths import tasks_dir
 
 if TYPE_CHECKING:
@@ -313,7 +313,7 @@ class Catalogue:
             _check_local_data(entry)
         try:
             loaded: dict[str, Any] = manager.load([name])
-        except TaskError:
+        except HarnessError:
             raise
         # A task's YAML, its functions and its data loader are other people's code: whatever they raise is told as
         # a fault of that task, with its file, and the run ends before any work.

@@ -12,7 +12,7 @@ import socket
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -53,6 +53,15 @@ def fetch(
     return paths
 
 
+def how_to_get(files: Mapping[str, DataFile]) -> str:
+    """Say in half a sentence what a user does for these files."""
+    known = [name for name, file in files.items() if file.url or file.hub]
+    others = [file.path for file in files.values() if not (file.url or file.hub)]
+    ways = [f"run `harness tasks fetch {' '.join(known)}`"] if known else []
+    ways += [f"put {', '.join(others)} into a folder and name that with --data_dir or HARNESS_DATA"] if others else []
+    return "; ".join(ways)
+
+
 def fetch_file(name: str, file: DataFile, progress: Progress | None = None) -> Path:
     """Fetch one file into the cache, whole and checked, and return its path there.
 
@@ -62,8 +71,7 @@ def fetch_file(name: str, file: DataFile, progress: Progress | None = None) -> P
     target = cached_data() / file.path
     remedy = f"run `harness tasks fetch {name}` where there is a network, or put {file.path} into HARNESS_DATA"
     if file.url is None and file.hub is None:
-        raise TaskError(f"data file {name}: not here, and no address is known for it; put {file.path} into a folder "
-                        "and name that with --data_dir or HARNESS_DATA.")  # fmt: skip
+        raise TaskError(f"data file {name}: not here, and no address is known for it; {how_to_get({name: file})}.")
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary_name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     os.close(handle)

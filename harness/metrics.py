@@ -47,13 +47,16 @@ def bits_per_byte(logprob: float, text: str) -> float:
     return -logprob / NATS_PER_BIT / len(text.encode())
 
 
-def subset_metrics(logprobs: Sequence[float], subsets: Sequence[str], gold: str) -> dict[str, float]:
+def subset_metrics(
+    logprobs: Sequence[float], subsets: Sequence[str], gold: str, *, ending: str = ""
+) -> dict[str, float]:
     """Score an item whose answer is a set of letters, from the log-probability of every possible set.
 
     Args:
         logprobs: Of each set written as its letters in order, nats.
         subsets: ``["A", "B", "AB", ...]``.
         gold: The right set.
+        ending: What was scored behind the letters of each.
 
     Returns:
         ``acc`` (the very set), ``jaccard`` (letters shared / letters in either), ``gold_logprob``, ``bits_per_byte``.
@@ -64,11 +67,11 @@ def subset_metrics(logprobs: Sequence[float], subsets: Sequence[str], gold: str)
         "acc": float(chosen == gold),
         "jaccard": len(set(chosen) & set(gold)) / len(set(chosen) | set(gold)),
         "gold_logprob": logprobs[at],
-        "bits_per_byte": bits_per_byte(logprobs[at], gold),
+        "bits_per_byte": bits_per_byte(logprobs[at], gold + ending),
     }
 
 
-def parsed_metrics(answer: str | None, gold: str) -> dict[str, float]:
+def parsed_metrics(answer: object | None, gold: object) -> dict[str, float]:
     """Score an answer that was read from generated text; None when none could be read.
 
     Returns:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.catalogue import DOMAINS, Catalogue, Entry
 from harness.data import DataFile, all_files, find, load_manifest, missing
+from harness.data_fetch import how_to_get
 from harness.errors import HarnessError, TaskError
 from harness.paths import tasks_dir
 
@@ -122,8 +123,8 @@ def _check(entry: Entry, catalogue: Catalogue, manager: TaskManager) -> Finding:
         faults.append(f"cannot be built ({type(error).__name__}: {' '.join(str(error).split())[:200]}).")
     if faults:
         return Finding(name=entry.name, status="wrong", message=f"{entry.path}: {faults[0]}")
-    remedy = (
-        f"not on this machine: {', '.join(absent)}; run `harness tasks fetch {' '.join(absent)}` or set HARNESS_DATA"
+    remedy = f"not on this machine: {', '.join(absent)}; " + how_to_get(
+        {name: find(name, load_manifest(entry.path.parent)) for name in absent}
     )
     return Finding(name=entry.name, status="no data", message=remedy)
 

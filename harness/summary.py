@@ -98,13 +98,18 @@ def _unparsed(samples: Sequence[Mapping[str, Any]]) -> int | None:
     return sum(bool(row[UNPARSED]) for row in rows if row["filter"] == rows[0]["filter"])
 
 
+def _is_share(record: TaskRecord) -> bool:
+    assert record.value is not None
+    return 0.0 <= record.value <= 1.0 and not record.metric.startswith("bleu")
+
+
 def aggregates(records: Mapping[str, TaskRecord]) -> dict[str, Any]:
     """Return means by domain and overall, with the version of their definition; empty when no task names a domain.
 
-    A task counts when it names a domain and its headline value lies on a scale from 0 to 1. ``general`` is there to
-    see negative transfer: it is given beside the reasoning domains and is no part of their overall mean.
+    A task counts when it names a domain and its headline value is a share; BLEU, from 0 to 100, is none. ``general`` is
+    there to see negative transfer: it is given beside the reasoning domains and is no part of their overall mean.
     """
-    counted = [r for r in records.values() if r.domain and r.value is not None and 0.0 <= r.value <= 1.0]
+    counted = [r for r in records.values() if r.domain and r.value is not None and _is_share(r)]
     reasoning = [r for r in counted if r.domain in DOMAINS and r.domain != "general"]
     others = [r for r in counted if r not in reasoning]
     found = {kind: _aggregate(rows) for kind, rows in (("reasoning", reasoning), ("other", others)) if rows}

@@ -44,7 +44,7 @@ def shared(doc: Doc, results: Results) -> dict[str, float]:
 
 def subset(doc: Doc, results: Results) -> dict[str, float]:
     """Score an item whose continuations are all sets of letters."""
-    return metrics.subset_metrics(_logprobs(results), doc["subsets"], doc["answer"])
+    return metrics.subset_metrics(_logprobs(results), doc["subsets"], doc["answer"], ending="。")
 
 
 def letter_answer(doc: Doc, results: Sequence[str]) -> dict[str, float]:
@@ -59,13 +59,17 @@ def number_answer(doc: Doc, results: Sequence[str]) -> dict[str, float]:
 
 
 def literal_answer(doc: Doc, results: Sequence[str]) -> dict[str, float]:
-    """Score a Python literal that was generated, as a value: spacing and quotes do not matter; a call is no answer."""
-    return metrics.parsed_metrics(_literal(results[0]), _literal(doc["answer"]) or "")
+    """Score a Python literal that was generated, as a value: what ``==`` says counts, as in the tests it is taken from.
+
+    A call is no answer.
+    """
+    return metrics.parsed_metrics(_literal(results[0]), _literal(doc["answer"]))
 
 
-def _literal(text: str) -> str | None:
+def _literal(text: str) -> tuple[object] | None:
+    """The value, in a tuple, since None is one too; None when the text is no literal."""
     try:
-        return repr(ast.literal_eval(text.strip()))
+        return (ast.literal_eval(text.strip()),)
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
         return None
 

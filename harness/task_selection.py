@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.catalogue import Catalogue
-from harness.data_fetch import fetch
+from harness.data import all_files, find
+from harness.data_fetch import fetch, how_to_get
 from harness.errors import TaskError
 from harness.suite_check import lacking, tasks_below
 
@@ -40,8 +41,9 @@ def with_data(names: Sequence[str], catalogue: Catalogue) -> tuple[list[str], li
             )
         chosen += present
         for task, missing in absent.items():
-            remedy = f"`harness tasks fetch {' '.join(missing)}`"
-            notes.append(f"{task} of {name} left out: {', '.join(missing)} is not here; {remedy} gets it.")
+            pinned = all_files(catalogue.folders)
+            remedy = how_to_get({file: find(file, pinned) for file in missing})
+            notes.append(f"{task} of {name} left out: {', '.join(missing)} is not here; {remedy}.")
     return list(dict.fromkeys(chosen)), notes
 
 

@@ -33,6 +33,7 @@ def _logiqa_item(identity: str, row: dict[str, Any]) -> Item:
         choices=choices,
         gold="ABCD".index(row["label"]),
         cluster=cluster_of(row["passage"]),
+        shared=f"{row['passage'].strip()}\n{row['question'].strip()}",
     )
 
 
@@ -70,7 +71,8 @@ def logical_deduction(data: list[str], shots: int = 3, **_: Any) -> dict[str, Da
 
 def ceval_logic(data: list[str], **_: Any) -> dict[str, Dataset]:
     """C-Eval logic: the val split, which the study used; few-shot examples from the dev split."""
-    return splits(*([_ceval_item(name, row) for row in read(name, HERE)] for name in data))
+    fields = dict.fromkeys(("question", "A", "B", "C", "D", "answer"), str)
+    return splits(*([_ceval_item(name, row) for row in read(name, HERE, fields=fields)] for name in data))
 
 
 def _ceval_item(name: str, row: dict[str, Any]) -> Item:

@@ -97,6 +97,15 @@ def test_a_number_is_read_as_a_value(text: str, gold: str, right: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "gold", "right"),
+    [("{8, 0}", "{0, 8}", True), ("{'b':2,'a':1}", "{'a': 1, 'b': 2}", True), ("2", "2.0", True),
+     ("None", "None", True), ("(1,)", "[1]", False), ("'2'", "2", False)],
+)  # fmt: skip
+def test_literals_are_compared_with_equality(text: str, gold: str, right: bool) -> None:
+    assert task_results.literal_answer({"answer": gold}, [text])["acc_strict"] == float(right)
+
+
+@pytest.mark.parametrize(
     ("text", "strict", "unparsed"),
     [(" [1,2]", 1.0, 0.0), ("[1, 3]", 0.0, 0.0), ("f(3)", 0.0, 1.0), ("", 0.0, 1.0), ("[1,", 0.0, 1.0)],
 )

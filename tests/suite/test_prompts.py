@@ -72,6 +72,15 @@ def test_the_first_prompt_is_the_golden_one(name: str, manager: TaskManager) -> 
     assert found == golden()[name]
 
 
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_what_must_be_read_before_the_question_is_in_the_prompt(name: str, manager: TaskManager) -> None:
+    task = load(manager, name)
+    doc = next((doc for doc in task.eval_docs if doc.get("context")), None)
+    if doc is not None:
+        context = "".join(doc["context"].split())
+        assert all(context in "".join(text.split()) for text in rendered(task, doc))
+
+
 def test_every_golden_prompt_belongs_to_a_task() -> None:
     assert golden().keys() == TASKS.keys()
 

@@ -115,6 +115,16 @@ def test_a_model_that_guesses_letters_gets_chance_among_the_letters_an_item_has(
     assert abs(values["unparsed"] - unread) <= 3 * math.sqrt(0.25 / n)
 
 
+@pytest.mark.parametrize("name", [n for n in SCORED if n.endswith("_subset")])
+def test_no_set_of_letters_begins_with_another_as_it_is_scored(name: str, manager: TaskManager) -> None:
+    """Or the longer one could never be the likelier for a model that reads letter by letter."""
+    task = load(manager, name)
+    texts = task.doc_to_choice(task.eval_docs[0])
+    assert not [(a, b) for a in texts for b in texts if a != b and b.startswith(a)]
+    example = task.fewshot_context(task.eval_docs[0], num_fewshot=1)
+    assert any(f"{text}\n" in example for text in texts), "the examples end alike"
+
+
 PINNED = [n for n, e in TASKS.items() if not set(e.metadata.get("data", ())) & OWN_SAMPLES.keys()]
 
 

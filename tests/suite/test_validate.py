@@ -26,7 +26,7 @@ def real_data(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_no_definition_is_wrong_and_only_the_hubs_data_is_absent(real_data: Path) -> None:
     findings = {finding.name: finding for finding in validate([*TASKS, "reasoning", "paper", "general"])}
     assert [f.message for f in findings.values() if f.status == "wrong"] == []
-    hub_only = {name for name, entry in TASKS.items() if set(entry.metadata["data"]) & OWN_SAMPLES.keys()}
+    hub_only = {name for name, entry in TASKS.items() if set(entry.metadata.get("data", ())) & OWN_SAMPLES.keys()}
     assert {f.name for f in findings.values() if f.status == "no data"} == hub_only
     assert "harness tasks fetch ekar_en_test ekar_en_validation" in findings["ekar_en_letter"].message
 
