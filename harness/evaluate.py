@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.catalogue import LoadedTasks
-from harness.errors import EngineError
+from harness.errors import EngineError, HarnessError
 from harness.journal import Journal
 from harness.requests import Asked, ChatTemplate, PromptSpec, Replay
 from harness.scorers.base import Answer, Batch, EngineDied, Failure, Request, Scorer
@@ -94,14 +94,19 @@ def answer(
             return Outcome(
                 answers=answers, failures=failures, from_journal=len(known), engine=engine, restarts=restarts
             )
-        except EngineDied as death:
+        except HarnessError:
+            raise
+        except Exception as death:  # EngineDied, or whatever an engine raised that it did not foresee
+            if not isinstance(death, EngineDied):
+                log.debug("the engine raised", exc_info=death)
+            reason = f"{type(death).__name__}: {death}" if not isinstance(death, EngineDied) else str(death)
             rest = [request for request in rest if request not in answers and request not in failures]
             if restarts == MAX_RESTARTS:
                 raise EngineError(
-                    f"the engine died twice ({death}); {len(answers):,} of {len(distinct):,} answers are in the "
+                    f"the engine died twice ({reason}); {len(answers):,} of {len(distinct):,} answers are in the "
                     "journal. Run the same command again to go on from there."
                 ) from death
-            log.warning("the engine died (%s); opening it once more", death)
+            log.warning("the engine died (%s); opening it once more", reason)
             restarts += 1
         finally:
             scorer.close()

@@ -23,7 +23,7 @@ from harness.catalogue import Catalogue, LoadedTasks
 from harness.chat import TokenizerChatTemplate
 from harness.checkpoints import Checkpoint, expand, resolve
 from harness.digests import checkpoint_digest
-from harness.errors import InputError
+from harness.errors import CheckpointError, InputError
 from harness.evaluate import BOOTSTRAP_ITERATIONS, Outcome, Progress, answer, score, tally
 from harness.journal import Journal, default_path
 from harness.requests import Asked, PromptSpec, build, configure, gold_answers
@@ -282,9 +282,20 @@ def _candidate(source: str, spec: EvaluationSpec) -> Candidate:
         name=checkpoint.name,
         about=_about(checkpoint, digest),
         answerer={"weights": digest, **engine_identity(checkpoint, engine)},
-        open=lambda gold: open_scorer(checkpoint, engine),  # noqa: ARG005
+        open=lambda gold: _open_as_digested(checkpoint, engine, digest),  # noqa: ARG005
         tokenizer=checkpoint.tokenizer,
     )
+
+
+def _open_as_digested(checkpoint: Checkpoint, engine: EngineSpec, digest: str) -> Scorer:
+    """Open the engine, and make sure that what it loaded is still what the journal will know its answers by."""
+    scorer = open_scorer(checkpoint, engine)
+    if checkpoint_digest(checkpoint) != digest:
+        scorer.close()
+        raise CheckpointError(
+            f"--model {checkpoint.source}: its files changed since this run began; run again when nothing writes there."
+        )
+    return scorer
 
 
 def _script(name: str, engine: EngineSpec) -> Candidate:

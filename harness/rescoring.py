@@ -43,7 +43,8 @@ def rescore(folder: Path, *, command: str = "", unsafe_code: bool = False) -> Do
     asked = build(loaded.tasks, spec.prompt, chat)
     answers: dict[Request, Answer] = {}
     for name, task_asked in asked.items():
-        answers |= _answers(parent / f"samples_{name}_{old.time}.jsonl", name, task_asked)
+        scored = old.tasks[name].items_scored if name in old.tasks else 0
+        answers |= _answers(parent / f"samples_{name}_{old.time}.jsonl", name, task_asked, scored)
     lost = Failure(reason="missing", message="not answered in the run that was rescored")
     requests = {request for task_asked in asked.values() for request in task_asked.requests}
     failures = {request: lost for request in requests if request not in answers}
@@ -89,13 +90,15 @@ def _chat_template(old: runs.RunRecord, prompt: PromptSpec) -> TokenizerChatTemp
     return TokenizerChatTemplate(checkpoint.tokenizer, name=name)
 
 
-def _answers(path: Path, task: str, asked: Asked) -> dict[Request, Answer]:
-    """Pair the requests of the items in a samples file with what was answered there."""
+def _answers(path: Path, task: str, asked: Asked, scored: int) -> dict[Request, Answer]:
+    """Pair the requests of the items in a samples file, `scored` in number, with what was answered there."""
     wanted: dict[int, list[Request]] = {}
     for item, request in zip(asked.items, asked.requests, strict=True):
         wanted.setdefault(item, []).append(request)
     found: dict[Request, Answer] = {}
+    items = set()
     for row in _rows(path):
+        items.add(row["doc_id"])
         said = dict(_said(row))
         for request in wanted.get(int(row["doc_id"]), []):
             answered = said.get((request.context, request.continuation or request.generation))
@@ -106,6 +109,8 @@ def _answers(path: Path, task: str, asked: Asked) -> dict[Request, Answer]:
                 )
             texts, cut = answered
             found[request] = replace(_answer(request, texts), cut_tokens=cut)
+    if len(items) < scored:  # or lost answers would pass for failed requests
+        raise RecordError(f"{path}: holds {len(items)} of the {scored} items that were scored; the file is damaged.")
     return found
 
 

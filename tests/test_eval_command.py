@@ -131,6 +131,10 @@ BAD_INPUT: dict[str, tuple[Callable[[Path, Path], list[object]], list[str]]] = {
     "group that holds itself": (_broken_yaml("group: g\ntask: [g]"), ["broken.yaml", "holds itself"]),
     "include of no name": (_broken_yaml("include: 3\ntask: x"), ["broken.yaml", "include", "int"]),
     "metadata of no fields": (_broken_yaml("group: g\ntask: [t_choice]\nmetadata: 3"), ["broken.yaml", "metadata"]),
+    "other weights for lm-eval's model": (
+        lambda m, _: ["--model", m, "--backend", "lm-eval:hf", "--model_args", f"pretrained={m}"],
+        ["--model_args pretrained", "--model decides"],
+    ),
     "unknown task": (lambda m, _: ["--model", m, "--tasks", "t_choise"], ["t_choise", "Did you mean t_choice"]),
     "YAML that does not parse": (_broken_yaml("task: [a\nb: c"), ["broken.yaml, line 2", "not valid YAML"]),
     "YAML without a name": (_broken_yaml("doc_to_text: x"), ["broken.yaml", "lacks the field task"]),

@@ -247,6 +247,17 @@ def test_an_engine_that_dies_is_opened_once_more(tmp_path: Path, tasks: Path, ha
     assert read_record(tmp_path / "uniform").restarts == 1
 
 
+def test_an_engine_that_raises_what_nobody_foresaw_ends_the_run_tidily(
+    tmp_path: Path, tasks: Path, harness_here: HarnessCommand
+) -> None:
+    words = _eval_words(tasks, tmp_path, "--model_args", "throws=0.01")
+    done = harness_here(*words)
+    assert done.returncode == 1
+    assert "died twice (RuntimeError: scripted surprise)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("results_*"))
+
+
 def test_an_engine_that_loses_count_is_not_believed(tmp_path: Path, tasks: Path, harness_here: HarnessCommand) -> None:
     done = harness_here(*_eval_words(tasks, tmp_path, "--model_args", "twice=0.01", model="oracle"))
     assert done.returncode == 1
@@ -340,6 +351,19 @@ def test_rescoring_knows_which_inputs_were_cut(tmp_path: Path, harness_here: Har
     assert {name: task.cut for name, task in second.tasks.items()} == {
         name: task.cut for name, task in first.tasks.items()
     }
+
+
+@pytest.mark.parametrize("left", [0, 7])
+def test_rescoring_refuses_a_samples_file_that_lost_items(
+    left: int, tmp_path: Path, tasks: Path, harness_here: HarnessCommand
+) -> None:
+    assert harness_here(*_eval_words(tasks, tmp_path)).returncode == 0
+    samples = next(tmp_path.rglob("samples_t_choice_*"))
+    samples.write_text("".join(samples.read_text().splitlines(keepends=True)[:left]))
+    done = harness_here("rescore", tmp_path / "uniform")
+    assert done.returncode == 2
+    assert samples.name in done.stderr
+    assert f"holds {left} of the 200 items" in done.stderr
 
 
 def test_rescoring_applies_a_changed_metric(tmp_path: Path, harness_here: HarnessCommand) -> None:

@@ -90,6 +90,8 @@ def engine_identity(checkpoint: Checkpoint, spec: EngineSpec) -> dict[str, Any]:
         "max_length": spec.max_length,
         "model_args": dict(spec.model_args),
     }
+    if spec.trust_remote_code:
+        identity["trust_remote_code"] = True
     if spec.backend.startswith(LM_EVAL_PREFIX):
         identity["lm_eval"] = importlib.import_module("importlib.metadata").version("lm_eval")
     return identity

@@ -5,6 +5,7 @@ Nothing here knows a task, a metric or a library. A scorer keeps no state betwee
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -109,6 +110,12 @@ class Scorer(Protocol):
 
     def close(self) -> None:
         """Free the engine's memory. The scorer is not used afterwards."""
+
+
+def row_seed(request: Request) -> int:
+    """Return a seed of 63 bits from what a request is, not from where it stands; its repeats have others."""
+    words = json.dumps([request.seed, request.context, request.generation, request.repeat])
+    return int.from_bytes(hashlib.sha256(words.encode()).digest()[:8], "big") >> 1
 
 
 def loglikelihood_answer(logprob: float, *, is_greedy: bool, tokens: int = 0, cut_tokens: int = 0) -> Answer | Failure:

@@ -6,14 +6,12 @@ the loop over tokens.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from harness.scorers.base import Answer, Failure, Request
+from harness.scorers.base import Answer, Failure, Request, row_seed
 from harness.scorers.batches import Budget, Job, Runner
 from harness.scorers.decoding import decode
 from harness.scorers.tokens import Encoder, Prompt
@@ -101,7 +99,7 @@ class Generator:
         arguments.setdefault("temperature", 0.0)
         if not arguments["do_sample"] and arguments["temperature"] == 0.0:  # lm-eval's rule
             del arguments["temperature"]
-        generators = [torch.Generator().manual_seed(_row_seed(request)) for request in requests]
+        generators = [torch.Generator().manual_seed(row_seed(request)) for request in requests]
         written = decode(
             self._model,
             self._tokenizer,
@@ -117,9 +115,3 @@ class Generator:
             text = postprocess_generated_text(text, until, None)
             answers.append(Answer(text=text, tokens=len(tokens), cut_tokens=prompt.cut))
         return answers
-
-
-def _row_seed(request: Request) -> int:
-    """A seed from what the request is, not from where it stands."""
-    words = json.dumps([request.seed, request.context, request.generation, request.repeat])
-    return int.from_bytes(hashlib.sha256(words.encode()).digest()[:8], "big") >> 1

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import EngineError, InputError, did_you_mean
 from harness.scorers import LM_EVAL_PREFIX, EngineSpec
-from harness.scorers.base import Answer, Batch, Failure, Request, loglikelihood_answer
+from harness.scorers.base import Answer, Batch, Failure, Request, loglikelihood_answer, row_seed
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from harness.checkpoints import Checkpoint
 
 CHUNK = 128
+# Arguments that would load other weights than those whose digest the journal has.
+DECIDED_BY_MODEL = frozenset(
+    {"pretrained", "tokenizer", "peft", "lora_local_path", "delta", "subfolder", "gguf_file", "revision"}
+)
 
 
 def takes_checkpoint(backend: str) -> bool:
@@ -43,6 +47,11 @@ def open_lm_eval(model: Checkpoint | str, spec: EngineSpec) -> LmEvalScorer:
         EngineError: when the model cannot be opened.
     """
     model_class = _model_class(spec.backend)
+    taken = sorted(DECIDED_BY_MODEL & spec.model_args.keys()) if not isinstance(model, str) else []
+    if taken:
+        raise InputError(
+            f"--model_args {taken[0]}: --model decides it; answers are known by the checkpoint's own bytes."
+        )
     arguments = {**_model_arguments(model_class, model, spec), **spec.model_args}
     try:
         lm = model_class.create_from_arg_obj(arguments, {"batch_size": _batch_size(spec), "device": _device(spec)})
@@ -145,11 +154,11 @@ class LmEvalScorer:
 
     def _ask(self, indices: Sequence[int], requests: Sequence[Request]) -> Batch:
         asked = [_instance(requests[index]) for index in indices]
-        seed = requests[indices[0]].seed
-        if seed is not None:  # lm-eval's models draw from the process's generator
+        first = requests[indices[0]]
+        if first.seed is not None:  # lm-eval's models draw from the process's generator
             import torch
 
-            torch.manual_seed(seed)
+            torch.manual_seed(row_seed(first))
         responses = getattr(self._lm, asked[0].request_type)(asked, **self._quietly)
         if len(responses) != len(indices):
             message = f"{len(responses)} answers to {len(indices)} requests"

@@ -27,6 +27,7 @@ class Faults:
         nan: The log-probability is NaN; a generation comes back empty.
         missing: The request is never answered.
         twice: The request is answered a second time in its batch.
+        throws: The engine raises what nobody foresaw, and answers nothing of the batch.
         hang: The engine never comes back from the request.
         die_after: The engine dies after this many answers, each time it is opened; 0 never.
         delay_seconds: Time taken for each batch.
@@ -37,6 +38,7 @@ class Faults:
     nan: float = 0.0
     missing: float = 0.0
     twice: float = 0.0
+    throws: float = 0.0
     hang: float = 0.0
     die_after: int = 0
     delay_seconds: float = 0.0
@@ -92,6 +94,8 @@ class ScriptedScorer:
         for start in range(0, len(requests), self._faults.batch):
             time.sleep(self._faults.delay_seconds)
             indices = range(start, min(start + self._faults.batch, len(requests)))
+            if any(self._falls_on("throws", requests[i]) for i in indices):
+                raise RuntimeError("scripted surprise")
             told = [i for i in indices if not self._falls_on("missing", requests[i])]
             told += [i for i in told if self._falls_on("twice", requests[i])]
             yield [(i, self._one(requests[i])) for i in told]
