@@ -53,12 +53,22 @@ def parents() -> dict[str, Path]:
         for line in Path("/proc/self/cgroup").read_text().splitlines():
             _, names, path = line.split(":", 2)
             for name in ("memory", "pids"):
-                folder = _ROOT / name / path.lstrip("/") if names else _ROOT / path.lstrip("/")
-                offered = name in names.split(",") if names else name in _words(folder / "cgroup.subtree_control")
-                if offered and _may_create(folder):
+                first = name in names.split(",")
+                folder = _ROOT / name / path.lstrip("/") if first else None if names else _offering(name, path)
+                if folder is not None and _may_create(folder):
                     found[name] = folder
                     _remove_stale(folder)
     return found
+
+
+def _offering(controller: str, path: str) -> Path | None:
+    """The nearest group of the second version, from this process's own upwards, whose children have the controller.
+
+    It is not its own: a group that holds processes can hand no controller on, the root aside.
+    """
+    own = _ROOT / path.lstrip("/")
+    above = [folder for folder in (own, *own.parents) if folder.is_relative_to(_ROOT)]
+    return next((f for f in above if controller in _words(f / "cgroup.subtree_control") and _may_create(f)), None)
 
 
 def _words(file: Path) -> list[str]:

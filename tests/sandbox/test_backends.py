@@ -32,6 +32,21 @@ def test_unknown_backend_is_refused_with_what_is_allowed(monkeypatch: pytest.Mon
         run_programs([GOOD])
 
 
+def test_in_control_groups_of_the_second_version_the_nearest_that_hands_the_controller_on_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folders of a login session: the process is in a leaf, which may hand nothing on."""
+    from harness.sandbox import cgroups
+
+    monkeypatch.setattr(cgroups, "_ROOT", tmp_path)
+    for path, hands_on in ((".", "cpu memory pids"), ("user", "memory pids"), ("user/app", "pids"), ("user/app/x", "")):
+        (tmp_path / path).mkdir(exist_ok=True)
+        (tmp_path / path / "cgroup.subtree_control").write_text(hands_on)
+    assert cgroups._offering("pids", "/user/app/x") == tmp_path / "user" / "app"
+    assert cgroups._offering("memory", "/user/app/x") == tmp_path / "user"
+    assert cgroups._offering("io", "/user/app/x") is None
+
+
 def test_without_any_sandbox_nothing_is_run_and_the_remedy_is_told(tmp_path: Path) -> None:
     marker = tmp_path / "ran"
     solution = f"open({str(marker)!r}, 'w')"

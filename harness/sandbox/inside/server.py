@@ -70,7 +70,8 @@ def ended(status: int, where: str) -> tuple[str, str]:
     """Status and detail for a solution's process that ended by itself before its tests were over."""
     if os.WIFEXITED(status):
         return "error", f"the program ended itself with exit code {os.WEXITSTATUS(status)} {where}"
-    name = signal.Signals(os.WTERMSIG(status)).name
+    number = os.WTERMSIG(status)
+    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
     if name == "SIGXCPU":
         return "timeout", "CPU time"
     if name == "SIGKILL":
