@@ -1,11 +1,33 @@
-"""A checkpoint's chat template, from its tokenizer alone, so that prompts can be rendered without loading weights."""
+"""How chats become prompts: by a tokenizer's template, without loading weights, or as the messages a service takes."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from harness.errors import InputError, first_line
+
+
+class Template(Protocol):
+    """Renders a chat as the text of a request."""
+
+    @property
+    def text(self) -> str:
+        """The template itself, for the record."""
+
+    def __call__(self, chat_history: list[dict[str, str]], *, add_generation_prompt: bool = True) -> str:
+        """Render a chat."""
+
+
+class ServiceMessages:
+    """Renders a chat as its messages in JSON, which a chat service makes a prompt of by itself."""
+
+    text = "messages"
+
+    def __call__(self, chat_history: list[dict[str, str]], *, add_generation_prompt: bool = True) -> str:  # noqa: ARG002
+        """Render a chat."""
+        return json.dumps(chat_history, ensure_ascii=False)
 
 
 class TokenizerChatTemplate:

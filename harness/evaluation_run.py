@@ -20,7 +20,7 @@ from typing import Any
 import harness
 from harness import lineage, runs
 from harness.catalogue import Catalogue, LoadedTasks
-from harness.chat import TokenizerChatTemplate
+from harness.chat import ServiceMessages, Template, TokenizerChatTemplate
 from harness.checkpoints import Checkpoint, expand, resolve
 from harness.digests import checkpoint_digest
 from harness.errors import CheckpointError, InputError
@@ -96,6 +96,7 @@ class Candidate:
         answerer: What the journal knows its answers by.
         open: Opens the engine; given what an oracle would say, which only scripts use.
         tokenizer: For the chat template; None where there is no tokenizer.
+        takes_chats: Whether it is a service that takes messages and no plain prompt.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Candidate:
     answerer: dict[str, Any]
     open: Callable[[Mapping[Request, bool | str]], Scorer]
     tokenizer: Path | None = None
+    takes_chats: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +153,7 @@ def evaluate_all(spec: EvaluationSpec, progress: Progress | None = None) -> Iter
 
 def _evaluate(
     candidate: Candidate,
-    chat: TokenizerChatTemplate | None,
+    chat: Template | None,
     loaded: LoadedTasks,
     spec: EvaluationSpec,
     progress: Progress | None,
@@ -171,7 +173,7 @@ def _evaluate(
 
 def finish(
     candidate: Candidate,
-    chat: TokenizerChatTemplate | None,
+    chat: Template | None,
     loaded: LoadedTasks,
     asked: Mapping[str, Asked],
     outcome: Outcome,
@@ -263,7 +265,7 @@ def _candidate(source: str, spec: EvaluationSpec) -> Candidate:
     if backend == SCRIPTED:
         return _script(source, engine)
     if backend.startswith(LM_EVAL_PREFIX):
-        from harness.scorers.lm_eval import open_lm_eval, takes_checkpoint
+        from harness.scorers.lm_eval import open_lm_eval, takes_chats, takes_checkpoint
 
         if not takes_checkpoint(backend):
             if spec.output is None:  # a dry run asks nobody
@@ -273,6 +275,7 @@ def _candidate(source: str, spec: EvaluationSpec) -> Candidate:
                 about={"source": source, "kind": "service", "digest": f"name:{source}"},
                 answerer={"name": source, "engine": backend, "model_args": dict(engine.model_args)},
                 open=lambda gold: open_lm_eval(source, engine),  # noqa: ARG005
+                takes_chats=takes_chats(backend),
             )
     checkpoint = resolve(source, revision=spec.revision, allow_pickle=engine.allow_pickle, verify=spec.verify)
     if spec.output is None:  # a dry run looks at the checkpoint and asks a script
@@ -334,8 +337,12 @@ def _link(link: lineage.Link) -> dict[str, Any]:
     }
 
 
-def _chat_template(candidate: Candidate, spec: EvaluationSpec) -> TokenizerChatTemplate | None:
+def _chat_template(candidate: Candidate, spec: EvaluationSpec) -> Template | None:
     wanted = spec.prompt.apply_chat_template
+    if candidate.takes_chats:
+        if not wanted:
+            raise InputError(f"--backend {spec.engine.backend}: takes chats only; add --apply_chat_template.")
+        return ServiceMessages()
     if not wanted:
         return None
     if candidate.tokenizer is None:
@@ -407,7 +414,7 @@ def installed_versions() -> dict[str, str]:
 def _lm_eval_fields(
     candidate: Candidate,
     spec: EvaluationSpec,
-    chat: TokenizerChatTemplate | None,
+    chat: Template | None,
     samples: Mapping[str, Any],
     started: datetime,
     seconds: float,

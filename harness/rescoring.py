@@ -16,7 +16,7 @@ from typing import Any
 
 from harness import runs
 from harness.catalogue import Catalogue
-from harness.chat import TokenizerChatTemplate
+from harness.chat import ServiceMessages, Template, TokenizerChatTemplate
 from harness.errors import RecordError
 from harness.evaluate import Outcome
 from harness.evaluation_run import Candidate, DoneRun, EvaluationSpec, check_programs, finish
@@ -80,9 +80,11 @@ def _spec(old: runs.RunRecord, folder: Path, *, command: str, unsafe_code: bool)
     )
 
 
-def _chat_template(old: runs.RunRecord, prompt: PromptSpec) -> TokenizerChatTemplate | None:
+def _chat_template(old: runs.RunRecord, prompt: PromptSpec) -> Template | None:
     if not prompt.apply_chat_template:
         return None
+    if old.model.get("kind") == "service":
+        return ServiceMessages()
     from harness.checkpoints import resolve
 
     checkpoint = resolve(str(old.model["source"]), revision=old.model.get("revision"))

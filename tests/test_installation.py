@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -97,6 +99,48 @@ def test_a_task_of_lm_evals_works_by_its_name(
     assert done.returncode == 0, done.stderr
     ((name, task),) = read_record(next(Path("out").rglob("run.json"))).tasks.items()
     assert (name, task.metric, task.value, task.items) == ("piqa", "acc,none", 1.0, 6)
+
+
+class _ChatService(http.server.BaseHTTPRequestHandler):
+    """Says "yes" to whatever chat it is sent, and keeps the messages."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append(asked["messages"])  # type: ignore[attr-defined]
+        said = json.dumps({"choices": [{"index": 0, "message": {"role": "assistant", "content": "yes"}}]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        pass
+
+
+def test_a_chat_service_is_sent_messages(harness_here: HarnessCommand, tmp_path: Path) -> None:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _ChatService)
+    server.asked = []  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    url = f"base_url=http://127.0.0.1:{server.server_address[1]}/v1/chat/completions"
+    words = ["eval", "--backend", "lm-eval:local-chat-completions", "--model", "own-model", "--model_args", url]
+    words += ["--tasks", "t_generate", "--include_path", str(write_tasks(tmp_path / "tasks")), "--limit", "3"]
+    words += ["--output_path", str(tmp_path / "out")]
+    try:
+        plain = harness_here(*words)
+        chat = harness_here(*words, "--apply_chat_template")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert plain.returncode == 2
+    assert "add --apply_chat_template" in plain.stderr
+    assert chat.returncode == 0, chat.stderr
+    record = read_record(next((tmp_path / "out").rglob("run.json"))).tasks["t_generate"]
+    assert (record.answered, record.failed) == (3, 0)
+    asked = server.asked  # type: ignore[attr-defined]
+    assert [[message["role"] for message in messages] for messages in asked] == [["user"]] * 3
 
 
 OWN_CODE = """

@@ -39,6 +39,13 @@ def takes_checkpoint(backend: str) -> bool:
     return "pretrained" in _parameters(model_class) and not issubclass(model_class, TemplateAPI)
 
 
+def takes_chats(backend: str) -> bool:
+    """Whether an ``lm-eval:NAME`` backend is a service that takes messages and no plain prompt."""
+    from lm_eval.models.api_models import TemplateAPI
+
+    return "chat" in backend.removeprefix(LM_EVAL_PREFIX) and issubclass(_model_class(backend), TemplateAPI)
+
+
 def open_lm_eval(model: Checkpoint | str, spec: EngineSpec) -> LmEvalScorer:
     """Open an lm-eval model on a checkpoint, or on a name where the backend is a service.
 
@@ -117,6 +124,7 @@ class LmEvalScorer:
     def __init__(self, lm: LM, spec: EngineSpec) -> None:
         self._lm = lm
         self._spec = spec
+        self._chats = takes_chats(spec.backend)
         # Some models take this, some do not; lm-eval's bars would run across the one of the command.
         takes = inspect.signature(lm.loglikelihood).parameters
         self._quietly = {"disable_tqdm": True} if "disable_tqdm" in takes else {}
@@ -153,7 +161,7 @@ class LmEvalScorer:
             return [pair for index in indices for pair in self._chunk([index], requests)]
 
     def _ask(self, indices: Sequence[int], requests: Sequence[Request]) -> Batch:
-        asked = [_instance(requests[index]) for index in indices]
+        asked = [_instance(requests[index], as_chat=self._chats) for index in indices]
         first = requests[indices[0]]
         if first.seed is not None:  # lm-eval's models draw from the process's generator
             import torch
@@ -166,8 +174,9 @@ class LmEvalScorer:
         return [(i, _answer(response)) for i, response in zip(indices, responses, strict=True)]
 
 
-def _instance(request: Request) -> Instance:
+def _instance(request: Request, *, as_chat: bool) -> Instance:
     from lm_eval.api.instance import Instance
+    from lm_eval.models.api_models import JsonChatStr
 
     arguments: tuple[Any, ...]
     if request.kind == "loglikelihood":
@@ -175,7 +184,8 @@ def _instance(request: Request) -> Instance:
     elif request.kind == "loglikelihood_rolling":
         arguments = (request.continuation,)
     else:
-        arguments = (request.context, request.generation_arguments)
+        context = JsonChatStr(request.context) if as_chat else request.context
+        arguments = (context, request.generation_arguments)
     return Instance(request_type=request.kind, doc={}, arguments=arguments, idx=0)
 
 
