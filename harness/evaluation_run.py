@@ -270,6 +270,7 @@ def _candidate(source: str, spec: EvaluationSpec) -> Candidate:
         if not takes_checkpoint(backend):
             if spec.output is None:  # a dry run asks nobody
                 return _script("uniform", replace(engine, model_args={}))
+            _refuse_weight_options(spec)
             return Candidate(
                 name=source,
                 about={"source": source, "kind": "service", "digest": f"name:{source}"},
@@ -278,6 +279,8 @@ def _candidate(source: str, spec: EvaluationSpec) -> Candidate:
                 takes_chats=takes_chats(backend),
             )
     checkpoint = resolve(source, revision=spec.revision, allow_pickle=engine.allow_pickle, verify=spec.verify)
+    if spec.revision is not None and checkpoint.revision is None:
+        raise InputError(f"--revision {spec.revision}: {source} is a local path; leave it out, or give a hub id.")
     if spec.output is None:  # a dry run looks at the checkpoint and asks a script
         return _script("uniform", replace(engine, model_args={}))
     digest = checkpoint_digest(checkpoint, verify=spec.verify)
@@ -288,6 +291,20 @@ def _candidate(source: str, spec: EvaluationSpec) -> Candidate:
         open=lambda gold: _open_as_digested(checkpoint, engine, digest),  # noqa: ARG005
         tokenizer=checkpoint.tokenizer,
     )
+
+
+def _refuse_weight_options(spec: EvaluationSpec) -> None:
+    """A service has its weights elsewhere, so that options about them would be taken and do nothing."""
+    engine = spec.engine
+    given = {
+        "--revision": spec.revision,
+        "--max_length": engine.max_length,
+        "--dtype": None if engine.dtype == "auto" else engine.dtype,
+        "--device": None if engine.device == "auto" else engine.device,
+    }
+    for option, value in given.items():
+        if value is not None:
+            raise InputError(f"{option} {value}: {engine.backend} is a service; leave it out, or see --model_args.")
 
 
 def _open_as_digested(checkpoint: Checkpoint, engine: EngineSpec, digest: str) -> Scorer:

@@ -135,6 +135,11 @@ BAD_INPUT: dict[str, tuple[Callable[[Path, Path], list[object]], list[str]]] = {
         lambda m, _: ["--model", m, "--backend", "lm-eval:hf", "--model_args", f"pretrained={m}"],
         ["--model_args pretrained", "--model decides"],
     ),
+    "revision of a local folder": (lambda m, _: ["--model", m, "--revision", "v2"], ["--revision v2", "local path"]),
+    "dtype of a service": (
+        lambda m, _: ["--model", m, "--backend", "lm-eval:local-completions", "--dtype", "float32"],
+        ["--dtype float32", "is a service"],
+    ),
     "unknown task": (lambda m, _: ["--model", m, "--tasks", "t_choise"], ["t_choise", "Did you mean t_choice"]),
     "YAML that does not parse": (_broken_yaml("task: [a\nb: c"), ["broken.yaml, line 2", "not valid YAML"]),
     "YAML without a name": (_broken_yaml("doc_to_text: x"), ["broken.yaml", "lacks the field task"]),
