@@ -58,7 +58,8 @@ class DataFile(_Strict):
         format: How it is written.
         records_at: For a JSON object: the key whose value holds the records; the object's own values when absent.
         licence: As its owners state it.
-        url: A public address at a pinned commit.
+        url: A public address at a pinned commit or release.
+        member: Where `url` names a tar archive: the file inside it.
         hub: The same on the hub. Without `url` and `hub` the file must be put into the data folder.
         note: What a reader should know: origin, what is known to be wrong in it.
     """
@@ -70,6 +71,7 @@ class DataFile(_Strict):
     records_at: str | None = None
     licence: str
     url: str | None = None
+    member: str | None = None
     hub: HubFile | None = None
     note: str = ""
 
@@ -77,6 +79,8 @@ class DataFile(_Strict):
     def _relative(self) -> DataFile:
         if Path(self.path).is_absolute() or ".." in Path(self.path).parts:
             raise ValueError(f"path {self.path!r} must stay inside the data folder")
+        if self.member is not None and self.url is None:
+            raise ValueError("member names a file in the archive of url, which is missing")
         return self
 
 

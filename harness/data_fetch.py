@@ -9,9 +9,11 @@ import hashlib
 import os
 import shutil
 import socket
+import tarfile
 import tempfile
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,6 +25,8 @@ Progress = Callable[[str, int, int | None], None]
 """Called with the file's name, the bytes that have arrived, and the bytes in all when that is known."""
 
 CHUNK_BYTES = 1 << 16
+ARCHIVES = ".archives"
+"""Folder of the cache's data in which fetched archives are kept."""
 TIMEOUT_SECONDS = 20.0
 _unreachable: set[str] = set()  # hosts that did not answer in this process: asking once is enough for a whole suite
 
@@ -77,7 +81,9 @@ def fetch_file(name: str, file: DataFile, progress: Progress | None = None) -> P
     os.close(handle)
     temporary = Path(temporary_name)
     try:
-        if file.url is not None:
+        if file.url is not None and file.member is not None:
+            digest = _from_archive(name, file.url, file.member, temporary, progress, remedy)
+        elif file.url is not None:
             digest = _from_url(name, file.url, temporary, progress, remedy)
         else:
             digest = _from_hub(name, file, temporary, progress, remedy)
@@ -118,6 +124,31 @@ def _from_url(name: str, url: str, target: Path, progress: Progress | None, reme
     if total is not None and arrived != total:
         raise TaskError(f"data file {name}: {url} broke off after {arrived} of {total} bytes; {remedy}.")
     return digest.hexdigest()
+
+
+def _from_archive(name: str, url: str, member: str, target: Path, progress: Progress | None, remedy: str) -> str:
+    """Take one file out of an archive, which stays in the cache: other data files may lie in it too."""
+    archive = cached_data() / ARCHIVES / Path(urlsplit(url).path).name
+    if not archive.is_file():
+        archive.parent.mkdir(exist_ok=True)
+        arriving = target.with_name(target.name + ".archive")
+        try:
+            _from_url(name, url, arriving, progress, remedy)
+            arriving.replace(archive)
+        finally:
+            arriving.unlink(missing_ok=True)
+    try:
+        with tarfile.open(archive) as opened, target.open("wb") as sink:
+            found = opened.extractfile(member)
+            if found is None:
+                raise KeyError(f"{member} is no file")
+            shutil.copyfileobj(found, sink)
+    except (tarfile.TarError, KeyError, OSError, EOFError, zlib.error) as error:
+        archive.unlink(missing_ok=True)
+        reason = " ".join(str(error).split())
+        raise TaskError(f"data file {name}: the archive from {url} does not give it ({reason}); {remedy}.") from None
+    with target.open("rb") as taken:
+        return hashlib.file_digest(taken, "sha256").hexdigest()
 
 
 def _from_hub(name: str, file: DataFile, target: Path, progress: Progress | None, remedy: str) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lm_eval.api.task import Task
     from lm_eval.tasks import TaskManager
 
-METADATA = ("version", "domain", "chance")
+METADATA = ("version", "domain")
 CHANCE_TOLERANCE = 1e-3
 
 
@@ -161,7 +161,7 @@ def _item_faults(task: Task, metadata: Mapping[str, Any]) -> Iterable[str]:
     for doc in choices:
         yield from _key_faults(doc)
     expected = sum(1 / len(_ways(doc)) for doc in choices) / len(choices) if choices else None
-    if expected is not None and abs(expected - metadata["chance"]) > CHANCE_TOLERANCE:
+    if expected is not None and "chance" in metadata and abs(expected - metadata["chance"]) > CHANCE_TOLERANCE:
         yield f"chance {metadata['chance']} should be {expected:.6g}, the mean of 1 / number of choices."
 
 

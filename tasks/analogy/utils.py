@@ -33,7 +33,8 @@ def _pair_item(identity: str, row: dict[str, Any]) -> Item:
         gold=row["answer"],
         cluster=row["prefix"],  # the relation, or the paper that the question is from
     )
-    return item | {"stem": f"{first} is to {second} as"}
+    pairs = [":".join(pair) for pair in row["choice"]]
+    return item | {"stem": f"{first} is to {second} as", "query": f"{first}:{second}", "pairs": pairs}
 
 
 def ekar(data: list[str], language: str, **_: Any) -> dict[str, Dataset]:

@@ -61,6 +61,24 @@ def ceval_rows(count: int) -> list[dict[str, Any]]:
     ]
 
 
+def scienceqa_rows(count: int) -> list[dict[str, Any]]:
+    """Every third with an image, every fifth without a lecture, three quarters of the rest in the test split."""
+    return [
+        {
+            "question": f"Which number follows {n}?",
+            "choices": [str(n + k) for k in range(2 + n % 3)],
+            "answer": 1,
+            "hint": "",
+            "image": "image.png" if n % 3 == 2 else None,
+            "skill": f"Counting from {n % 4}",
+            "lecture": "" if n % 5 == 4 else "Numbers follow each other.",
+            "solution": f"One more than {n} is {n + 1}.",
+            "split": "train" if n % 4 == 0 else "test",
+        }
+        for n in range(count)
+    ]
+
+
 OWN_SAMPLES: dict[str, list[dict[str, Any]]] = {
     **{f"ekar_{language}_test": ekar_rows(24, language) for language in ("en", "zh")},
     **{f"ekar_{language}_validation": ekar_rows(30, language)[24:] for language in ("en", "zh")},
@@ -68,6 +86,7 @@ OWN_SAMPLES: dict[str, list[dict[str, Any]]] = {
     "hellaswag_train": hellaswag_rows(32)[24:],
     "ceval_logic_val": ceval_rows(22),
     "ceval_logic_dev": ceval_rows(27)[22:],
+    "scienceqa_full": scienceqa_rows(96),
 }
 
 
@@ -85,9 +104,11 @@ def suite_folder(tmp_path_factory: pytest.TempPathFactory, data_dir: Path, sessi
     shutil.copytree(tasks_dir(), folder, ignore=shutil.ignore_patterns("__pycache__"))
     data = root / "data"
     data.mkdir()
-    for source in data_dir.iterdir():
-        if source.is_dir() and source.name != "ekar":
-            (data / source.name).symlink_to(source)
+    for source in data_dir.glob("*/**/*"):
+        if source.is_file():
+            link = data / source.relative_to(data_dir)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(source)
     manifest = yaml.safe_load((folder / "data.yaml").read_text())
     for name, rows in OWN_SAMPLES.items():
         entry = manifest["files"][name]
@@ -95,8 +116,11 @@ def suite_folder(tmp_path_factory: pytest.TempPathFactory, data_dir: Path, sessi
         entry["records"] = len(rows)
         path = data / entry["path"]
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
         if entry["format"] == "parquet":
             pd.DataFrame(rows).to_parquet(path)
+        elif entry["format"] == "json":
+            path.write_text(json.dumps({str(n): row for n, row in enumerate(rows, start=1)}), encoding="utf-8")
         else:
             path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     (folder / "data.yaml").write_text(yaml.safe_dump(manifest, allow_unicode=True))

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import http.server
 import json
+import tarfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,6 +115,44 @@ def test_what_is_here_in_neither_is_fetched_at_first_use(places: Path, site: str
 def test_a_file_address_is_fetched_too(places: Path) -> None:
     source = put(places / "elsewhere")
     pin(places, url=source.as_uri())
+    assert read(places) == ROWS
+
+
+def archive(folder: Path, text: str = TEXT) -> Path:
+    source, packed = put(folder, text), folder / "set-1.0.tar.gz"
+    with tarfile.open(packed, "w:gz") as opened:
+        opened.add(source, arcname="set-1.0/rows.jsonl")
+    return packed
+
+
+def test_a_file_inside_an_archive_is_fetched_and_the_archive_once(places: Path) -> None:
+    packed = archive(places / "elsewhere")
+    pin(places, url=packed.as_uri(), member="set-1.0/rows.jsonl")
+    assert read(places) == ROWS
+    (places / "cache" / "data" / "set" / "rows.jsonl").unlink()
+    packed.unlink()
+    assert read(places) == ROWS, "the archive is kept"
+
+
+@pytest.mark.parametrize(
+    ("member", "text", "told"),
+    [("set-1.0/other", TEXT, "does not give it"), ("set-1.0/rows.jsonl", TEXT[:-9], "gives sha256")],
+)
+def test_an_archive_without_the_pinned_file_leaves_nothing(places: Path, member: str, text: str, told: str) -> None:
+    pin(places, url=archive(places / "elsewhere", text).as_uri(), member=member)
+    with pytest.raises(TaskError, match=told):
+        read(places)
+    assert not list((places / "cache" / "data" / "set").iterdir())
+
+
+def test_an_archive_that_is_cut_off_is_told_and_thrown_away(places: Path) -> None:
+    packed = archive(places / "elsewhere")
+    whole = packed.read_bytes()
+    packed.write_bytes(whole[: len(whole) // 2])
+    pin(places, url=packed.as_uri(), member="set-1.0/rows.jsonl")
+    with pytest.raises(TaskError, match="does not give it"):
+        read(places)
+    packed.write_bytes(whole)
     assert read(places) == ROWS
 
 

@@ -106,6 +106,7 @@ PATTERN_CASES = {
         ("the answer is B because of that", "B"),
         ("The answer is A bird in the hand", "[unparsed]"),
         ("The answer is a bird", "[unparsed]"),
+        ("The answer is C as the second clue says", "C"),
         ("I do not know", "[unparsed]"),
         ("The answer is (A). No, the answer is (B).", "B"),
     ],
@@ -115,8 +116,32 @@ PATTERN_CASES = {
         ("答案为 D", "D"),
         ("选不出来", "[unparsed]"),
         ("答案是（A）", "A"),
+        ("答案选C", "C"),
+        ("答案应为C。", "C"),
+        ("综上，故选：D", "D"),
+        ("所以选 B。", "B"),
+        ("答案A不正确", "[unparsed]"),
+        ("答案是B。A项不对。", "B"),
     ],
 }
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("3 + 4 = 7\n#### 7", "7"),
+        ("Answer: 42", "42"),
+        ("So the answer is $1,250.50.", "1,250.50"),
+        ("The answer is 3. No: answer: -4", "-4"),
+        ("7 apples", "[unparsed]"),
+    ],
+)
+def test_the_last_stated_number_is_read(text: str, number: str) -> None:
+    from lm_eval.filters.extraction import RegexFilter
+
+    stated = load_yaml(tasks_dir() / "general" / "gsm8k_cot_gen.yaml")["filter_list"][0]["filter"][0]
+    stated = {key: value for key, value in stated.items() if key != "function"}
+    assert RegexFilter(**stated).apply([[text]], [{}]) == [[number]]
 
 
 @pytest.mark.parametrize(
