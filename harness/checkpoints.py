@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -315,3 +315,15 @@ def _hub(source: str, *, revision: str | None, allow_pickle: bool) -> Checkpoint
     else:
         found = _folder(source, folder, allow_pickle=allow_pickle)
     return Checkpoint(**{**vars(found), "name": source, "kind": "hub", "revision": folder.name})
+
+
+def hub_copy(source: str, revision: str | None) -> Checkpoint | None:
+    """Return a hub model that lies in the hub's local cache, whole, without asking the hub; None when it does not."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        folder = snapshot_download(source, revision=revision, local_files_only=True)
+        return replace(resolve(folder, allow_pickle=True), name=source, source=source, kind="hub", revision=revision)
+    except (LocalEntryNotFoundError, HFValidationError, CheckpointError, OSError):
+        return None

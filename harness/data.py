@@ -54,6 +54,7 @@ class DataFile(_Strict):
         sha256: Digests that are accepted, several when upstream ships the same records in more than one form; none
             when the digest could not be established: then the pinned revision and `records` vouch for it, and the
             first fetched copy's digest is held on to.
+        bytes: Its size, so that another file need not be read to know that it is not this one.
         records: How many records it holds.
         format: How it is written.
         records_at: For a JSON object: the key whose value holds the records; the object's own values when absent.
@@ -61,11 +62,14 @@ class DataFile(_Strict):
         url: A public address at a pinned commit or release.
         member: Where `url` names a tar archive: the file inside it.
         hub: The same on the hub. Without `url` and `hub` the file must be put into the data folder.
+        elsewhere: Hub ids under which the same items are published; a split called train holds none of them, unless
+            the id ends in ``:*``.
         note: What a reader should know: origin, what is known to be wrong in it.
     """
 
     path: str
     sha256: tuple[str, ...] = ()
+    bytes: int | None = Field(default=None, gt=0)
     records: int = Field(gt=0)
     format: Literal["jsonl", "json", "parquet"]
     records_at: str | None = None
@@ -73,6 +77,7 @@ class DataFile(_Strict):
     url: str | None = None
     member: str | None = None
     hub: HubFile | None = None
+    elsewhere: tuple[str, ...] = ()
     note: str = ""
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.checkpoints import Checkpoint, resolve
+from harness.checkpoints import Checkpoint, hub_copy, resolve
 from harness.digests import checkpoint_digest
 from harness.errors import CheckpointError
 
@@ -289,4 +289,7 @@ def _find_parent(parent: Parent) -> tuple[Checkpoint | None, Status]:
         except CheckpointError:
             return None, "changed"  # something is there, and it is not the whole checkpoint that was
         return checkpoint, "verified" if checkpoint_digest(checkpoint) == parent.digest else "changed"
-    return None, "missing"
+    cached = hub_copy(parent.source, parent.revision) if parent.path is None else None
+    if cached is None:
+        return None, "missing"
+    return cached, "verified" if checkpoint_digest(cached) == parent.digest else "changed"

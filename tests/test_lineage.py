@@ -15,6 +15,8 @@ from harness.cli import main
 from harness.errors import CheckpointError, InputError
 from tests.trainers.helpers import CPU, chat_model, documents, instructions, preferences, write_jsonl
 from trainers import dpo, pretrain, sft
+from trainers.evaldata import eval_data_of
+from trainers.spec import SourceSpec
 
 
 def stage(name: str, source: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -216,11 +218,55 @@ def test_the_test_split_of_a_task_is_refused_unless_allowed_and_then_shown(
     assert "trained on evaluation data: mini_logic:test" in capsys.readouterr().out
 
 
-def test_a_hub_data_set_that_is_evaluated_on_is_refused_before_it_is_opened(tmp_path: Path) -> None:
-    source = {"hub": "ceval/ceval-exam", "split": "val", "format": "instruction"}
+@pytest.mark.parametrize(
+    ("hub", "split", "held"),
+    [
+        ("ceval/ceval-exam", "val", "ceval_logic_val"),
+        ("openai/gsm8k", "test", "gsm8k_test"),
+        ("openai/GSM8K", "train+test[:5]", "gsm8k_test"),
+        ("openai/openai_humaneval", "train", "humaneval"),
+    ],
+)
+def test_a_hub_data_set_that_is_evaluated_on_is_refused_before_it_is_opened(
+    tmp_path: Path, hub: str, split: str, held: str
+) -> None:
+    source = {"hub": hub, "split": split, "format": "instruction"}
     spec = stage("sft", source, **{"from": str(chat_model(tmp_path / "parent"))})
-    with pytest.raises(InputError, match="ceval_logic_val"):
+    with pytest.raises(InputError, match=held):
         sft.train(spec, tmp_path / "out")
+
+
+def test_the_training_split_of_a_hub_data_set_is_no_evaluation_data() -> None:
+    assert eval_data_of(SourceSpec(hub="openai/gsm8k", split="train[:10%]"), ()) == ()
+
+
+def test_a_folder_that_is_read_as_the_hub_is_looked_into(tmp_path: Path, data_dir: Path) -> None:
+    shutil.copy(data_dir / "gsm8k" / "test.jsonl", tmp_path / "innocent.jsonl")
+    assert eval_data_of(SourceSpec(hub=str(tmp_path)), ()) == ("gsm8k_test",)
+
+
+def test_a_parent_from_the_hub_is_checked_in_the_hubs_cache(
+    family: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub.constants as constants
+
+    revision = "0123456789" * 4
+    snapshot = tmp_path / "hub" / "models--own--base" / "snapshots" / revision
+    shutil.copytree(family / "base", snapshot, ignore=shutil.ignore_patterns("training"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    folder = copied(family, tmp_path / "family")
+    manifest = lineage.read_manifest(folder / "tuned")
+    assert manifest is not None
+    assert manifest.parent is not None
+    for place, status in (("own/base", "verified"), ("own/other", "missing")):
+        parent = manifest.parent.model_copy(update={"path": None, "source": place, "revision": revision})
+        assert lineage.parent_status(manifest.model_copy(update={"parent": parent})) == status
+    weights = snapshot / "model.safetensors"
+    changed = bytearray(weights.read_bytes())
+    changed[-1] ^= 1
+    weights.write_bytes(changed)
+    parent = manifest.parent.model_copy(update={"path": None, "source": "own/base", "revision": revision})
+    assert lineage.parent_status(manifest.model_copy(update={"parent": parent})) == "changed"
 
 
 def test_no_item_of_a_tasks_training_stream_is_a_test_item() -> None:

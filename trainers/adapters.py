@@ -80,6 +80,11 @@ def save_merged_base(model: Any, tokenizer: Any, parent: Checkpoint | None, out_
         tokenizer.save_pretrained(out_dir / MERGED_BASE)
 
 
-def merged(model: Any) -> Any:
-    """Return the plain model with the adapter's weights added to its own."""
-    return model.merge_and_unload()
+def merged(model: Any, adapter: Path) -> Any:
+    """Return a plain model with an adapter's saved weights added to its own.
+
+    The base is loaded anew for this: in training it may have been in 4 bits, or spread over devices.
+    """
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()

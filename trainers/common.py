@@ -218,15 +218,21 @@ def _stopped_bar(callbacks: list[Any]) -> Iterator[None]:
 def _finish(job: Job, trainer: Any, described: Described) -> Checkpoint:
     """Write weights, tokenizer and manifest; the manifest last, because it says that the stage is finished."""
     adapter, out_dir = job.spec.adapter, job.out_dir
+    if is_main():  # weights that a kill leaves without their last manifest are then known as this stage's, unfinished
+        stream = stream_at(job.mixture, job.log, job.sequences)
+        write_manifest(out_dir, manifest(job, stream, described, step=trainer.state.global_step))
+    if trainer.is_fsdp_enabled:  # its own way of saving leaves pieces that no one but it can read
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
     if adapter is not None and adapter.merge:
-        merged = adapters.merged(trainer.accelerator.unwrap_model(trainer.model))
+        trained = out_dir / WORK / "adapter"
+        trainer.save_model(str(trained))
         if is_main():
-            merged.save_pretrained(out_dir)
+            base = models.load_model(job.spec, job.parent, job.model_config, None)
+            adapters.merged(base, trained).save_pretrained(out_dir)
     else:
         trainer.save_model(str(out_dir))
     if is_main():
         job.tokenizer.save_pretrained(out_dir)
-        stream = stream_at(job.mixture, job.log, job.sequences)
         checkpoint = resolve(str(out_dir))
         write_manifest(
             out_dir,

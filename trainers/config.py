@@ -28,6 +28,12 @@ DECIDED = {
     "dataset_num_proc": "data are streamed",
     "dataset_kwargs": "data arrive as tokens",
     "dataset_text_field": "set the source's fields",
+    "chat_template_path": "the parent's tokenizer brings its template",
+    "eos_token": "the parent's tokenizer brings it",
+    "pad_token": "the parent's tokenizer brings it",
+    "truncation_mode": "what is too long loses its end",
+    "packing_strategy": "the stream packs, in the order of the mixture",
+    "assistant_only_loss": "the loss is on the last answer; set completion_only_loss: false for all tokens",
     "model_init_kwargs": "set dtype, or adapter",
     "eval_strategy": "evaluate the checkpoints with harness eval",
     "do_eval": "evaluate the checkpoints with harness eval",
@@ -35,6 +41,18 @@ DECIDED = {
     "ignore_data_skip": "the stream is resumed at the exact record",
     "auto_find_batch_size": "the batch size must be known before the first step",
 }
+
+
+POSITIVE = (
+    "max_length",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "save_steps",
+    "num_generations",
+    "generation_batch_size",
+    "steps_per_generation",
+    "num_iterations",
+)
 
 
 def make_config(config_class: type, given: Mapping[str, Any], defaults: Mapping[str, Any], out_dir: Path) -> Any:
@@ -53,6 +71,8 @@ def make_config(config_class: type, given: Mapping[str, Any], defaults: Mapping[
             raise InputError(f"trainer.{name}: {config_class.__name__} has no such field.{hint}")
         if not _fits(value, hints[name]):
             raise InputError(f"trainer.{name}: {value!r} is not {_words(hints[name])}.")
+        if name in POSITIVE and isinstance(value, int) and value < 1:
+            raise InputError(f"trainer.{name}: {value} must be 1 or more.")
     try:
         return config_class(output_dir=str(out_dir), **{**defaults, **given})
     except (ValueError, TypeError, ImportError) as error:

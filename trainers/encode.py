@@ -114,7 +114,7 @@ def preference_encoder(tokenizer: Tokenizer, *, max_length: int | None) -> Encod
 
 def prompt_encoder(tokenizer: Tokenizer) -> Encode:
     """Keep prompts as text, which the trainer samples from, beside what their rewards need; count their tokens."""
-    empty = {"answer": "", "tests": "", "setup": "", "entry_point": "", "solution": "", "thought": ""}
+    empty = {"answer": "", "tests": "", "setup": "", "entry_point": "", "solution": "", "thought": "", "letters": ""}
 
     def encode(record: Record, _where: str) -> Encoded | None:
         prompt = plain(record["prompt"], tokenizer)

@@ -14,9 +14,7 @@ from harness.digests import file_digest
 from harness.errors import InputError
 from trainers.spec import SourceSpec, StageSpec
 
-# Pinned files are data files of some megabytes: others need no hashing.
-HASHED_SUFFIXES = (".json", ".jsonl", ".ndjson", ".parquet", ".gz")
-HASHED_BYTES = 1 << 28
+WHOLE = ":*"  # after a hub id: every split of it is evaluated on
 
 
 def evaluation_files() -> dict[str, DataFile]:
@@ -29,9 +27,12 @@ def eval_data_of(spec: SourceSpec, files: Sequence[Path]) -> tuple[str, ...]:
     if spec.task is not None:
         return (f"{spec.task}:{spec.split}",) if spec.split != "train" else ()
     pinned = evaluation_files()
-    if spec.hub is not None:
+    if spec.hub is not None and not Path(spec.hub).exists():
         return tuple(name for name, file in pinned.items() if _is_hub_split(spec, file))
+    if spec.hub is not None:
+        files = [path for path in Path(spec.hub).rglob("*") if path.is_file()]
     digests = {digest: name for name, file in pinned.items() for digest in file.sha256}
+    sizes = {file.bytes for file in pinned.values()}  # a file of another size is none of them, and is not hashed
     found: dict[str, None] = {}
     for path in files:
         parts = path.resolve().parts
@@ -40,13 +41,22 @@ def eval_data_of(spec: SourceSpec, files: Sequence[Path]) -> tuple[str, ...]:
             for name, file in pinned.items()
             if parts[-len(Path(file.path).parts) :] == Path(file.path).parts
         )
-        if path.suffix in HASHED_SUFFIXES and path.stat().st_size <= HASHED_BYTES and file_digest(path) in digests:
+        if path.stat().st_size in sizes and file_digest(path) in digests:
             found[digests[file_digest(path)]] = None
     return tuple(found)
 
 
 def _is_hub_split(spec: SourceSpec, file: DataFile) -> bool:
-    return file.hub is not None and file.hub.repo == spec.hub and spec.split != "train"
+    ids = (*file.elsewhere, *([file.hub.repo] if file.hub is not None else []))
+    whole = {id_.removesuffix(WHOLE).casefold() for id_ in ids if id_.endswith(WHOLE)}
+    others = {id_.casefold() for id_ in ids}
+    asked = str(spec.hub).casefold()
+    return asked in whole or (asked in others and not _only_train(spec.split))
+
+
+def _only_train(split: str) -> bool:
+    """A split may be a slice or a sum: ``train[:10%]``, ``train+test``."""
+    return all(part.split("[")[0] == "train" for part in split.split("+"))
 
 
 def check_eval_data(spec: StageSpec, files: Mapping[str, Sequence[Path]]) -> dict[str, tuple[str, ...]]:

@@ -176,7 +176,8 @@ def load_model(spec: StageSpec, parent: Checkpoint | None, config: Any, quantiza
     from transformers import set_seed
 
     names = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    dtype = names.get(spec.dtype, torch.bfloat16 if quantization is not None else torch.float32)
+    quantized = spec.adapter is not None and spec.adapter.type == "qlora"
+    dtype = names.get(spec.dtype, torch.bfloat16 if quantized else torch.float32)
     if parent is None:
         set_seed(spec.seed)
         return _auto().from_config(config, dtype=dtype)

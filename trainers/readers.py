@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -152,7 +153,7 @@ def parquet(path: Path, cursor: Cursor) -> Iterator[Raw]:
 def text_file(path: Path, cursor: Cursor) -> Iterator[Raw]:
     """Read a text as one document, in pieces that end at a line's end where that is possible.
 
-    A record is ``{"text": str, "ends": bool}``; `ends` says that the document ends with this piece.
+    A record is ``{"text": str, "begins": bool, "ends": bool}``: whether the document begins and ends with this piece.
     """
     size = path.stat().st_size
     position, number = cursor.position, cursor.record
@@ -160,12 +161,13 @@ def text_file(path: Path, cursor: Cursor) -> Iterator[Raw]:
         while position < size:
             file.seek(position)
             piece = file.read(PIECE_BYTES)
-            ends = position + len(piece) >= size
+            begins, ends = position == 0, position + len(piece) >= size
             if not ends:
                 piece = _whole_lines(piece)
             position, number = position + len(piece), number + 1
             where = f"{path}, piece {number}"
-            yield Raw({"text": _decoded(piece, where), "ends": ends}, where, Cursor(cursor.file, position, number))
+            value = {"text": _decoded(piece, where), "begins": begins, "ends": ends}
+            yield Raw(value, where, Cursor(cursor.file, position, number))
 
 
 def _whole_lines(piece: bytes) -> bytes:
@@ -190,7 +192,7 @@ class HubReader:
         name: Hub id, or a folder of data files.
         subset: The data set's configuration, where it has several.
         split: For example ``train``.
-        revision: A commit, so that the data cannot change under the stage.
+        revision: The commit, so that the data cannot change under the stage; None for a folder.
     """
 
     name: str
@@ -217,6 +219,28 @@ class HubReader:
             ) from None
         for number, record in enumerate(stream.skip(cursor.position), start=cursor.position + 1):
             yield Raw(record, f"{self.name}, record {number}", Cursor(0, number, number))
+
+
+def hub_commit(name: str, revision: str | None) -> str | None:
+    """Return the commit that a hub data set's revision means now; None for a folder.
+
+    Raises:
+        InputError: the hub does not know it, or cannot be asked.
+    """
+    if Path(name).exists():
+        return None
+    from huggingface_hub import dataset_info
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    if revision is not None and re.fullmatch(r"[0-9a-f]{40}", revision):
+        return revision
+    try:
+        return dataset_info(name, revision=revision).sha
+    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
+        raise InputError(
+            f"hub data set {name}: cannot be looked up ({str(error).splitlines()[0][:160]}); check the name and your "
+            "connection, give a full commit as revision, or give a local path."
+        ) from None
 
 
 @dataclass(frozen=True, kw_only=True)

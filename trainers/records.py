@@ -138,7 +138,8 @@ def _problem(fields: Fields) -> Record:
         return {"prompt": fields.text("prompt"), "tests": fields.text("tests"), **program}
     question = fields.text("question")
     if not fields.has("choices"):
-        return {"prompt": _user(question), "answer": fields.text("answer"), "thought": ""}
+        prompt, thought = _with_rationale(fields, question)
+        return {"prompt": _user(prompt), "answer": fields.text("answer"), "thought": thought}
     choices, answer = list(fields.raw[fields.name("choices")]), fields.raw.get(fields.name("answer"))
     if not all(isinstance(choice, str) for choice in choices):
         raise fields.fault("choices", "must be a list of strings")
@@ -147,11 +148,19 @@ def _problem(fields: Fields) -> Record:
     letters = [chr(ord("A") + index) for index in range(len(choices))]
     listed = "\n".join(f"{letter}. {choice}" for letter, choice in zip(letters, choices, strict=True))
     prompt = f"{question}\n{listed}\nAnswer with the letter of the right choice."
-    if fields.rationale == "prompt":
-        prompt = f"{fields.text('rationale')}\n\n{prompt}"
-    thought = f"{fields.text('rationale')}\n\n" if fields.rationale == "completion" else ""
-    return {"prompt": _user(prompt), "answer": letters[answer], "thought": thought}
+    prompt, thought = _with_rationale(fields, prompt)
+    return {"prompt": _user(prompt), "answer": letters[answer], "thought": thought, "letters": "".join(letters)}
 
+
+def _with_rationale(fields: Fields, prompt: str) -> tuple[str, str]:
+    """Return the prompt and what stands before the answer."""
+    if fields.rationale == "prompt":
+        return f"{fields.text('rationale')}\n\n{prompt}", ""
+    return prompt, f"{fields.text('rationale')}\n\n" if fields.rationale == "completion" else ""
+
+
+# Formats whose records can carry a rationale of their own.
+WITH_RATIONALE: tuple[Format, ...] = ("instruction", "problem")
 
 READ: dict[Format, Callable[[Fields], Record]] = {
     "instruction": _instruction,

@@ -13,16 +13,17 @@ from typing import Any
 from harness.code_answers import extract_program
 from harness.sandbox import Program, run_programs
 
-CHOICE = re.compile(r"\b([A-J])\b")
-
 
 def verified(
     prompts: Sequence[Any], completions: Sequence[Any], answer: Sequence[str], tests: Sequence[str],
-    setup: Sequence[str], entry_point: Sequence[str], **_more: Any,
+    setup: Sequence[str], entry_point: Sequence[str], letters: Sequence[str], **_more: Any,
 ) -> list[float]:  # fmt: skip
     """Return 1 for a completion that is right and 0 for one that is not; TRL's signature of a reward function."""
     texts = [completion if isinstance(completion, str) else completion[-1]["content"] for completion in completions]
-    rewards = [float(bool(right) and matches(text, right)) for text, right in zip(texts, answer, strict=True)]
+    rewards = [
+        float(bool(right) and (chosen(text, among) == right if among else matches(text, right)))
+        for text, right, among in zip(texts, answer, letters, strict=True)
+    ]
     programs = [index for index, test in enumerate(tests) if test]
     verdicts = run_programs(
         [
@@ -44,16 +45,30 @@ def _text(prompt: Any) -> str:
     return prompt if isinstance(prompt, str) else ""
 
 
+def chosen(text: str, letters: str) -> str | None:
+    """Return the last of the choices' letters that the last line names, standing alone; None when it names none."""
+    found = re.findall(rf"\b([{letters}])\b", _last_line(text))
+    return found[-1] if found else None
+
+
 def matches(text: str, right: str) -> bool:
-    """Say whether the last line that says something gives the right answer: the same letter, number or words."""
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    if not lines:
-        return False
-    if len(right) == 1 and right.isalpha():
-        letters = CHOICE.findall(lines[-1])
-        return bool(letters) and letters[-1] == right
-    return _bare(lines[-1]) == _bare(right)
+    """Say whether the last line gives the right answer: the same number, or the same words."""
+    given = _bare(_last_line(text))
+    number = _number(_bare(right))
+    return given == _bare(right) if number is None else _number(given) == number
+
+
+def _last_line(text: str) -> str:
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 def _bare(text: str) -> str:
-    return re.sub(r"[\s,$.]+", " ", text.rpartition(":")[2]).strip().casefold()
+    """Without what is said before a colon, signs around it, and differences of case and space."""
+    return re.sub(r"\s+", " ", text.rpartition(":")[2]).strip(" $.,;!?\"'`*()（）。，").casefold()
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(re.sub(r"(?<=\d),(?=\d{3}\b)", "", text))
+    except ValueError:
+        return None

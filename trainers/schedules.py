@@ -77,6 +77,8 @@ def normalised(weights: Mapping[str, float], sources: Sequence[str], where: str)
         if not math.isfinite(weight) or weight < 0:
             raise InputError(f"{where}: weight {weight} of {name!r} must be 0 or more.")
     total = sum(weights.values())
+    if not math.isfinite(total):
+        raise InputError(f"{where}: the weights are too large to be added up; give smaller ones.")
     if total <= 0:
         raise InputError(f"{where}: the weights sum to 0; give at least one source a positive weight.")
     return tuple(weights.get(name, 0.0) / total for name in sources)

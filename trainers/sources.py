@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness.digests import file_digest
 from harness.errors import InputError
 from harness.paths import data_dir
 from trainers import readers
 from trainers.readers import Cursor, FileReader, HubReader, Raw, Reader, TaskReader
-from trainers.records import READ, STAGE_FORMATS, Fields, Format, Rationale, Record
+from trainers.records import READ, STAGE_FORMATS, WITH_RATIONALE, Fields, Format, Rationale, Record
 from trainers.spec import SourceSpec
 
 BLOCK_RECORDS = 2048
@@ -84,13 +85,14 @@ class Source:
     def turn(self, place: Place) -> Iterator[tuple[Record, str, Place]]:
         """Yield ``(record, where, place after it)`` from `place` to the end of its turn."""
         stop = None if self.limit is None else self.skip + self.limit
+        raws = self.reader.read(place.cursor)  # opened once: to enter a stream or a packed file anew is to read it anew
         while stop is None or place.seen < stop:
-            block = self._block(place, stop)
+            block = _block(raws, BLOCK_RECORDS if stop is None else min(BLOCK_RECORDS, stop - place.seen))
             if not block:
                 return
             order = list(range(len(block)))
             if self.shuffle_seed is not None:
-                random.Random(f"{self.shuffle_seed}/{self.name}/{place.turn}/{place.block}").shuffle(order)
+                order = _shuffled(block, f"{self.shuffle_seed}/{self.name}/{place.turn}/{place.block}")
             used = [index for index in order if place.seen + index >= self.skip]
             following = Place(place.turn, place.block + 1, block[-1].after, 0, place.seen + len(block))
             for number in range(place.within, len(used)):
@@ -99,30 +101,55 @@ class Source:
                 yield self.understood(raw), raw.where, after
             place = following
 
-    def _block(self, place: Place, stop: int | None) -> list[Raw]:
-        most = BLOCK_RECORDS if stop is None else min(BLOCK_RECORDS, stop - place.seen)
-        block: list[Raw] = []
-        size = 0
-        for raw in self.reader.read(place.cursor):
-            block.append(raw)
-            size += _size(raw.value)
-            if len(block) >= most or size >= BLOCK_BYTES:
-                break
-        return block
-
     def understood(self, raw: Raw) -> Record:
         """Make a record of a raw one."""
         return READ[self.format](Fields(raw.value, raw.where, self.fields, self.rationale))
 
     def digest(self) -> str | None:
-        """Return the sha256 over the names and bytes of its files; None when it has no files here."""
+        """Return the sha256 over the names and bytes of its files; of a hub data set its commit; else None."""
         if not self.reader.files:
-            return None
+            revision = self.reader.revision if isinstance(self.reader, HubReader) else None
+            return f"commit:{revision}" if revision is not None else None
         total = hashlib.sha256()
         for path in self.reader.files:
-            with path.open("rb") as file:
-                total.update(f"{path.name}:{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+            total.update(f"{path.name}:{file_digest(path)}\n".encode())
         return f"sha256:{total.hexdigest()}"
+
+
+def _block(raws: Iterator[Raw], most: int) -> list[Raw]:
+    block: list[Raw] = []
+    size = 0
+    for raw in raws:
+        block.append(raw)
+        size += _size(raw.value)
+        if len(block) >= most or size >= BLOCK_BYTES:
+            break
+    return block
+
+
+def _shuffled(block: list[Raw], seed: str) -> list[int]:
+    """Put the documents of a block in random order. The pieces of a long text stay together and in theirs.
+
+    A text that began before the block goes on first, and one that goes on behind it comes last.
+    """
+    documents: list[list[int]] = []
+    for index, raw in enumerate(block):
+        if index == 0 or _begins(raw):
+            documents.append([])
+        documents[-1].append(index)
+    first = documents[:1] if not _begins(block[0]) else []
+    last = documents[-1:] if not _ends(block[-1]) and len(documents) > len(first) else []
+    between = documents[len(first) : len(documents) - len(last)]
+    random.Random(seed).shuffle(between)
+    return [index for document in (*first, *between, *last) for index in document]
+
+
+def _begins(raw: Raw) -> bool:
+    return not isinstance(raw.value, dict) or raw.value.get("begins", True) is not False
+
+
+def _ends(raw: Raw) -> bool:
+    return not isinstance(raw.value, dict) or raw.value.get("ends", True) is not False
 
 
 def _size(value: Any) -> int:
@@ -143,11 +170,17 @@ def open_source(
             another schema.
     """
     reader = _reader(name, spec, allow_test_split=allow_test_split)
+    format_ = _format(name, spec, reader, stage)
+    if rationale != "omit" and format_ not in WITH_RATIONALE:
+        raise InputError(
+            f"data.rationale: {rationale}; records of format {format_!r} ({name}) have no rationale of their own. Only "
+            f"{' and '.join(WITH_RATIONALE)} have; set omit."
+        )
     source = Source(
         name=name,
         location=spec.location,
         reader=reader,
-        format=_format(name, spec, reader, stage),
+        format=format_,
         fields=spec.fields,
         rationale=rationale,
         shuffle_seed=seed,
@@ -169,7 +202,8 @@ def _reader(name: str, spec: SourceSpec, *, allow_test_split: bool) -> Reader:
         readers.generator_of(spec.task)
         return TaskReader(task=spec.task, split=spec.split)
     if spec.hub is not None:
-        return HubReader(name=spec.hub, subset=spec.subset, split=spec.split, revision=spec.revision)
+        revision = readers.hub_commit(spec.hub, spec.revision)
+        return HubReader(name=spec.hub, subset=spec.subset, split=spec.split, revision=revision)
     files = find_files(name, spec)
     suffixes = {_suffix(path) for path in files}
     if len(suffixes) > 1 and suffixes != set(TEXT_SUFFIXES):

@@ -49,6 +49,10 @@ class SourceSpec(_Section):
     def _one_place(self) -> SourceSpec:
         if sum(place is not None for place in (self.path, self.hub, self.task)) != 1:
             raise ValueError("give exactly one of path, hub and task")
+        wrong = {"subset": self.hub is None, "revision": self.hub is None, "split": self.path is not None}
+        for field, has_no_meaning in wrong.items():
+            if field in self.model_fields_set and has_no_meaning:
+                raise ValueError(f"{field} belongs to a hub data set; remove it")
         return self
 
     @property
@@ -73,6 +77,16 @@ class MixtureSpec(_Section):
     code: str = "code"
     start: dict[str, float] | None = None
     end: dict[str, float] | None = None
+
+    @model_validator(mode="after")
+    def _of_its_schedule(self) -> MixtureSpec:
+        own = {"static": {"weights"}, "stepwise": {"phases", "preset", "code"}}.get(self.schedule, {"start", "end"})
+        others = sorted(self.model_fields_set - own - {"schedule"})
+        if others:
+            raise ValueError(f"{others[0]} has no part in a {self.schedule} schedule; remove it, or name another")
+        if self.preset is not None and self.phases is not None:
+            raise ValueError("give either preset or phases")
+        return self
 
 
 class DataSpec(_Section):

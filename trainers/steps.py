@@ -47,11 +47,12 @@ def plan_steps(job: Job, log: StreamLog | None) -> list[list[int]] | None:
 
 def _per_batch(config: Any) -> tuple[int, int]:
     """With several processes a batch must be whole, else the last would be filled up with its first sequences."""
-    return (config.per_device_train_batch_size * config.world_size, 0) if config.world_size > 1 else (1, 0)
+    return (config.train_batch_size * config.world_size, 0) if config.world_size > 1 else (1, 0)
 
 
 def _steps(config: Any, sequences: int) -> int:
-    batches = -(-sequences // (config.per_device_train_batch_size * config.world_size))
+    # A process that sees several devices gives each of them a batch: `train_batch_size` counts them all.
+    batches = -(-sequences // (config.train_batch_size * config.world_size))
     return int(-(-batches // config.gradient_accumulation_steps))
 
 
@@ -61,5 +62,5 @@ def sequences_after(job: Job, step: int) -> int:
     if job.method.per_step is not None:
         unit, steps_per_unit = job.method.per_step(config)
         return int(step // steps_per_unit * unit)
-    a_step = config.per_device_train_batch_size * config.world_size * config.gradient_accumulation_steps
+    a_step = config.train_batch_size * config.world_size * config.gradient_accumulation_steps
     return min(job.sequences, int(step * a_step))

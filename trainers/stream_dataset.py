@@ -33,8 +33,10 @@ class StreamLog:
             return
         with self.path.open(encoding="utf-8") as file:
             for line in file:
-                if line.endswith("\n"):
+                try:
                     yield json.loads(line)
+                except json.JSONDecodeError:
+                    continue
 
     def last(self, at_most: int | None = None) -> dict[str, Any] | None:
         """Return the last state at or before sequence `at_most`."""

@@ -134,6 +134,33 @@ def qlora_without_cuda(spec: dict[str, Any], folder: Path) -> None:
     spec["adapter"] = {"type": "qlora"}
 
 
+def no_accumulation(spec: dict[str, Any], folder: Path) -> None:
+    spec["trainer"]["gradient_accumulation_steps"] = 0
+
+
+def template_of_its_own(spec: dict[str, Any], folder: Path) -> None:
+    spec["trainer"]["chat_template_path"] = str(folder)
+
+
+def phases_beside_weights(spec: dict[str, Any], folder: Path) -> None:
+    spec["data"]["mixture"] = {"weights": {"text": 1}, "phases": [{"text": 1}]}
+
+
+def split_of_a_file(spec: dict[str, Any], folder: Path) -> None:
+    text(spec)["split"] = "validation"
+
+
+def huge_weights(spec: dict[str, Any], folder: Path) -> None:
+    spec["data"]["sources"]["more"] = text(spec)
+    spec["data"]["mixture"] = {"weights": {"text": 1.5e308, "more": 1.5e308}}
+
+
+def rationale_of_none(spec: dict[str, Any], folder: Path) -> None:
+    spec["data"]["rationale"] = "completion"
+    line = json.dumps({"prompt": "a", "completion": "b"})
+    text(spec).update(path=write(folder, "plain.jsonl", line), format="completion")
+
+
 CASES: list[tuple[Change, list[str]]] = [
     (missing, ["data.sources.text.path", "nowhere.jsonl"]),
     (empty, ["data.sources.text", "empty.jsonl is empty"]),
@@ -155,6 +182,12 @@ CASES: list[tuple[Change, list[str]]] = [
     (unknown_stage, ["'sfft'", "Did you mean sft?"]),
     (wrong_format, ["data.sources.text.format", "sft learns from"]),
     (no_parent, ["from:", "nobody"]),
+    (no_accumulation, ["trainer.gradient_accumulation_steps: 0", "1 or more"]),
+    (template_of_its_own, ["trainer.chat_template_path", "template"]),
+    (phases_beside_weights, ["data.mixture", "phases has no part in a static schedule"]),
+    (split_of_a_file, ["data.sources.text", "split belongs to a hub data set"]),
+    (huge_weights, ["data.mixture.weights", "too large"]),
+    (rationale_of_none, ["data.rationale: completion", "'completion'", "set omit"]),
     (qlora_without_cuda, ["adapter.type", "CUDA"]),
 ]
 

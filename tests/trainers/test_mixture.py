@@ -9,6 +9,8 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,10 @@ from hypothesis import strategies as st
 
 from harness.errors import InputError
 from trainers.mixture import IGNORED, Encoded, Mixture, Sequence
+from trainers.readers import Cursor, Raw
 from trainers.records import Record
 from trainers.schedules import PRESETS, Schedule
-from trainers.sources import Source, open_source
+from trainers.sources import Place, Source, open_source
 from trainers.spec import DataSpec, MixtureSpec, SourceSpec, StageSpec, parse
 
 TEXT_ID, CODE_ID = 1000, 2000
@@ -225,6 +228,53 @@ def test_no_phase_draws_from_a_source_without_weight(tmp_path: Path) -> None:
     for sequence in stream:
         by_phase[sequence.phase].update(sequence.sources)
     assert by_phase == {0: {"text"}, 1: {"code"}}
+
+
+def test_a_long_text_keeps_the_order_of_its_pieces_among_shuffled_documents(tmp_path: Path) -> None:
+    folder = tmp_path / "books"
+    folder.mkdir()
+    long = "".join(f"line {n} of the long book\n" for n in range(20_000))  # several pieces of 64 KiB
+    (folder / "long.txt").write_text(long)
+    for number in range(30):
+        (folder / f"short{number:02}.txt").write_text(f"short {number}\n")
+    source = open_source("books", SourceSpec(path=str(folder)), stage="pretrain", rationale="omit", seed=3)
+    texts = [record["text"] for record, _, _ in source.turn(Place())]
+    assert long in "".join(texts)
+    shorts = [text for text in texts if text.startswith("short")]
+    assert sorted(shorts) == sorted(f"short {n}\n" for n in range(30))
+    assert shorts != sorted(shorts)
+
+
+def test_pieces_keep_their_order_where_blocks_end_within_a_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainers.sources.BLOCK_RECORDS", 3)
+    long = "".join(f"line {n} of the long book\n" for n in range(20_000))
+    (tmp_path / "b.txt").write_text(long)
+    (tmp_path / "a.txt").write_text("before\n")
+    (tmp_path / "c.txt").write_text("after\n")
+    source = open_source("books", SourceSpec(path=str(tmp_path)), stage="pretrain", rationale="omit", seed=3)
+    turn = list(source.turn(Place()))
+    assert long in "".join(record["text"] for record, _, _ in turn)
+    for number, (_, _, place) in enumerate(turn[:-1]):
+        following = [record for record, _, _ in source.turn(place)]
+        assert following == [record for record, _, _ in turn[number + 1 :]]
+
+
+def test_a_turn_opens_its_source_once_however_many_blocks_it_has(tmp_path: Path) -> None:
+    path = write_source(tmp_path, "text", [1] * 10_000, 1)
+    source = open_jsonl(path)
+    opened = []
+
+    class Counted:
+        files = source.reader.files
+
+        def read(self, cursor: Cursor) -> Iterator[Raw]:
+            opened.append(cursor)
+            return source.reader.read(cursor)
+
+    assert sum(1 for _ in replace(source, reader=Counted()).turn(Place())) == 10_000
+    assert opened == [Cursor()]
 
 
 SPEC = {"stage": "pretrain", "name": "n", "architecture": "tiny", "tokenizer": "t"}

@@ -142,6 +142,16 @@ def test_skipping_what_was_trained_on_reads_only_from_the_last_entry_of_the_log(
     assert stream_at(job.mixture, log, skipped).index == skipped
 
 
+def test_an_entry_that_a_kill_cut_off_is_passed_over(tmp_path: Path) -> None:
+    log = StreamLog(tmp_path / "log.jsonl")
+    log.append({"index": 64})
+    with log.path.open("a") as file:
+        file.write('{"index": 12')
+    log.append({"index": 128})
+    assert [entry["index"] for entry in log.entries()] == [64, 128]
+    assert log.last() == {"index": 128}
+
+
 def test_the_last_batch_and_the_last_accumulation_may_be_smaller_and_are_trained_on(tmp_path: Path) -> None:
     spec = two_sources(
         tmp_path, "pretrain", 64 * 21, max_length=64, per_device_train_batch_size=4, gradient_accumulation_steps=4

@@ -219,24 +219,34 @@ def test_the_sandbox_rewards_the_right_program_and_no_other() -> None:
     prompts = [record["prompt"] for record in records] * 2
     completions = [record["solution"] for record in records] + [raw.value["wrong"][0] for raw in raws]
     columns = {name: [record[name] for record in records] * 2 for name in ("tests", "setup", "entry_point")}
-    assert verified(prompts, completions, answer=[""] * 8, **columns) == [1.0] * 4 + [0.0] * 4
+    assert verified(prompts, completions, answer=[""] * 8, letters=[""] * 8, **columns) == [1.0] * 4 + [0.0] * 4
 
 
 @pytest.mark.parametrize(
-    ("text", "right", "reward"),
+    ("text", "right", "letters", "reward"),
     [
-        ("B", "B", 1.0),
-        ("The answer is (B).", "B", 1.0),
-        ("A or B\nAnswer: C", "B", 0.0),
-        ("because\n\n42", "42", 1.0),
-        ("Answer: 1,042.", "1042", 0.0),
-        ("Answer: blue house", "Blue House", 1.0),
-        ("", "B", 0.0),
-        ("Banana", "B", 0.0),
+        ("B", "B", "ABCD", 1.0),
+        ("The answer is (B).", "B", "ABCD", 1.0),
+        ("The answer is B, I think.", "B", "ABCD", 1.0),
+        ("A or B\nAnswer: C", "B", "ABCD", 0.0),
+        ("", "B", "ABCD", 0.0),
+        ("Banana", "B", "ABCD", 0.0),
+        ("because\n\n42", "42", "", 1.0),
+        ("Answer: 1,042.", "1042", "", 1.0),
+        ("Answer: 10,42", "1042", "", 0.0),
+        ("3.140", "3.14", "", 1.0),
+        ("3 14", "3.14", "", 0.0),
+        ("-3", "3", "", 0.0),
+        ("Answer: blue house", "Blue House", "", 1.0),
+        ("x", "x", "", 1.0),
+        ("答案：是。", "是", "", 0.0),
+        ("是。", "是", "", 1.0),
+        ("", "42", "", 0.0),
     ],
 )
-def test_an_answer_is_read_from_the_last_line(text: str, right: str, reward: float) -> None:
+def test_an_answer_is_read_from_the_last_line(text: str, right: str, letters: str, reward: float) -> None:
     from trainers.rewards import verified
 
     given = [[{"role": "assistant", "content": text}]]
-    assert verified([""], given, answer=[right], tests=[""], setup=[""], entry_point=[""]) == [reward]
+    columns = {"answer": [right], "letters": [letters], "tests": [""], "setup": [""], "entry_point": [""]}
+    assert verified([""], given, **columns) == [reward]
