@@ -412,7 +412,7 @@ def _record(
         aggregate=aggregates(records),
         allowed_failures=spec.allow_failures,
         complete=len(outcome.failures) <= spec.allow_failures,
-        notes=list(notes),
+        notes=[*lineage.leaks(candidate.name, candidate.about.get("lineage", ())), *notes],
         versions=installed_versions(),
     )
 

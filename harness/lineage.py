@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -277,6 +278,22 @@ def chain(source: str) -> list[Link]:
             raise CheckpointError(f"{parent.source}: its lineage leads back to itself; correct {MANIFEST_NAME} there.")
         seen.add(parent.digest)
     return links
+
+
+def leaks(name: str, lineage: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a sentence for each stage behind a checkpoint that had evaluation data of this project among its sources.
+
+    Args:
+        name: The checkpoint's.
+        lineage: As `harness eval` records it: itself first, each with its ``manifest`` or None.
+    """
+    found = []
+    for link in lineage:
+        manifest = link.get("manifest") or {}
+        held = [data for source in manifest.get("sources", ()) for data in source.get("eval_data", ())]
+        if held:
+            found.append(f"{name} was trained on evaluation data ({manifest.get('name')}): {', '.join(held)}.")
+    return found
 
 
 def _find_parent(parent: Parent) -> tuple[Checkpoint | None, Status]:

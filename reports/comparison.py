@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from harness.errors import InputError, RecordError
+from harness.lineage import leaks
 from harness.records import TaskRun
 from harness.stats import correct
 from reports.differences import Arm, Comparison, TaskDifference
+from reports.dose import slopes
 from reports.overall import overall
 from reports.pairing import has_item_values, mismatches, pair, remarks
 from reports.task_tests import several_seeds, single
@@ -27,6 +29,8 @@ def compare(
     force: bool = False,
     resamples: int = 10_000,
     notes: Sequence[str] = (),
+    chosen: bool = False,
+    doses: Sequence[float] = (),
 ) -> Comparison:
     """Compare every arm with the first.
 
@@ -37,6 +41,9 @@ def compare(
         force: Compare what was not asked alike, and say so.
         resamples: Monte Carlo draws where no exact p is cheap.
         notes: Said first.
+        chosen: Whether the baseline was chosen by these very numbers, as a leader is: then every pair of arms has been
+            looked at, and p-values are corrected for all of them.
+        doses: A number an arm, such as its share of code, for the slope over it; none asks nothing of the kind.
 
     Raises:
         RecordError: no common tasks or items, or runs that were not asked the same (unless `force`).
@@ -45,11 +52,12 @@ def compare(
     if len(arms) < 2:
         raise InputError(f"{arms[0].name if arms else 'no model'}: one model only; give two or more to compare.")
     found: list[TaskDifference] = []
-    told = list(notes)
+    told = [one for arm in arms for model in arm.models for one in leaks(model.name, model.lineage)] + list(notes)
     for arm in arms[1:]:
         found += _pair_of_arms(arms[0], arm, told, margin=margin, force=force, resamples=resamples)
     tested = [one for one in found if one.p is not None]
-    corrected = correct([one.p for one in tested if one.p is not None], correction).tolist()
+    family = math.ceil(len(tested) * len(arms) / 2) if chosen else len(tested)
+    corrected = correct([one.p for one in tested if one.p is not None], correction, family).tolist()
     by_test = {id(one): float(p) for one, p in zip(tested, corrected, strict=True)}
     differences = tuple(replace(one, p_corrected=by_test.get(id(one))) for one in found)
     return Comparison(
@@ -57,8 +65,10 @@ def compare(
         differences=differences,
         overall={arm.name: overall([d for d in differences if d.arm == arm.name]) for arm in arms[1:]},
         correction=correction,
+        tests=family,
         margin=margin,
         notes=tuple(dict.fromkeys(told)),
+        slopes=slopes(arms, doses, correction=correction) if doses else (),
     )
 
 

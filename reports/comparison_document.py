@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from harness.stats import AGGREGATE
 from reports.differences import OVERALL, Comparison, TaskDifference
+from reports.dose import verdict
 from reports.tables import Column, Document, Row, Table
 
 CORRECTION_NAMES = {"holm": "Holm", "bh": "Benjamini-Hochberg"}
@@ -16,11 +18,23 @@ MEANINGS = {
     "interval": "95% interval of the difference: Tango's for right/wrong answers, Student's t for others; clustered.",
     "p": "Two-sided, mid-p variant of McNemar's exact or the sign-flip test; clusters flip together.",
     "p_corrected": "p corrected for having looked at every test of this document.",
-    "detectable": "Smallest true difference that this comparison would find 4 times out of 5.",
+    "detectable": "Smallest true difference that p, before correction, would find 4 times out of 5.",
     "gained": "Items on which the second is better.",
     "lost": "Items on which the first is better.",
     "conclusion": "Non-inferiority: whether a loss of the margin or more can be ruled out (one-sided, 5%).",
     "overall": f"Chance-centred mean over domains ({AGGREGATE}): 0 is guessing, 1 is perfect.",
+}
+
+RAW = {
+    "baseline": "The first.",
+    "standard_error": "Of the difference, clustered; with several seeds over items and seeds.",
+    "clusters": "Clusters of the items.",
+    "p_exact": "McNemar's exact or the sign-flip p, not mid-p.",
+    "failed_baseline": "Requests of the first without an answer.",
+    "failed_arm": "Requests of the second without an answer.",
+    "left_out_baseline": "Items that only the first answered.",
+    "left_out_arm": "Items that only the second answered.",
+    "forced": "Why it would have been refused without --force; empty where it would not.",
 }
 
 _OF_DOMAIN = ("domain", "tasks", "difference", "standard_error", "interval")
@@ -30,8 +44,10 @@ def comparison_document(comparison: Comparison, command: str) -> Document:
     """Write a comparison: first the differences by task, then by domain and overall."""
     names = [arm.name for arm in comparison.arms]
     title = f"{names[1]} against {names[0]}" if len(names) == 2 else f"{len(names) - 1} models against {names[0]}"
-    notes = [*_verdicts(comparison), *comparison.notes, _how(comparison)]
-    tables = (_differences(comparison), _overall(comparison))
+    runs = sum(len(arm.models) for arm in comparison.arms)
+    dose = [verdict(comparison.slopes, runs)] if comparison.slopes else []
+    notes = [*_verdicts(comparison), *dose, *comparison.notes, _how(comparison)]
+    tables = (_differences(comparison), _overall(comparison), _slopes(comparison))
     return Document(title=title, command=command, tables=tuple(t for t in tables if t.rows), notes=tuple(notes))
 
 
@@ -69,6 +85,7 @@ def _differences(comparison: Comparison) -> Table:
             )
         )
         columns.append(Column(key="margin_p", heading="its p", kind="p", meaning=MEANINGS["conclusion"], aside=True))
+    columns += [Column(key=key, heading=key, meaning=meaning, raw=True) for key, meaning in RAW.items()]
     rows = tuple(Row(cells=_cells(one), tone=_tone(one)) for one in comparison.differences)
     return Table(key="differences", title="Difference by task", columns=tuple(columns), rows=rows)
 
@@ -94,6 +111,14 @@ def _cells(one: TaskDifference) -> dict[str, Any]:
         "seed_error": one.seed_error,
         "conclusion": one.conclusion or None,
         "margin_p": one.margin_p,
+        "standard_error": one.standard_error if math.isfinite(one.standard_error) else None,
+        "clusters": one.clusters,
+        "p_exact": one.p_exact,
+        "failed_baseline": one.failed[0],
+        "failed_arm": one.failed[1],
+        "left_out_baseline": one.left_out[0],
+        "left_out_arm": one.left_out[1],
+        "forced": "; ".join(one.warnings),
     }
 
 
@@ -124,6 +149,24 @@ def _overall(comparison: Comparison) -> Table:
     return Table(key="overall", title="Difference by domain and overall", columns=columns, rows=tuple(rows))
 
 
+def _slopes(comparison: Comparison) -> Table:
+    columns = (
+        Column(key="domain", heading="domain", kind="text", aside=True),
+        Column(key="task", heading="task", kind="text"),
+        Column(key="items", heading="n", kind="count", meaning="Items that every run answered."),
+        Column(key="runs", heading="runs", kind="count", meaning="Training runs."),
+        Column(key="slope", heading="slope", kind="difference", meaning="Change of the value for one unit of dose."),
+        Column(key="standard_error", heading="s.e.", meaning="Over runs, from the scatter about the line."),
+        Column(key="item_error", heading="s.e. of items", meaning="How much the slope hangs on these items."),
+        Column(key="interval", heading="95% interval", kind="interval", meaning="Student's t, over runs."),
+        Column(key="p", heading="p", kind="p", meaning="Doses permuted among the runs."),
+        Column(key="p_corrected", heading="p corr.", kind="p", meaning="Corrected over the tasks of this table."),
+    )
+    names = [column.key for column in columns]
+    rows = tuple(Row(cells={name: getattr(one, name) for name in names}) for one in comparison.slopes)
+    return Table(key="slopes", title="Slope over the dose", columns=columns, rows=rows)
+
+
 def _verdicts(comparison: Comparison) -> list[str]:
     """One sentence an arm: what is real, and what could not have been found."""
     told = []
@@ -143,9 +186,10 @@ def _verdicts(comparison: Comparison) -> list[str]:
 
 
 def _how(comparison: Comparison) -> str:
-    tests = sum(one.p is not None for one in comparison.differences)
+    shown, tests = sum(one.p is not None for one in comparison.differences), comparison.tests
+    pairs = ", every pair of models on every task, since the first was chosen by these numbers" if tests > shown else ""
     return (
-        f"p corr. is corrected for {tests} {'test' if tests == 1 else 'tests'} "
+        f"p corr. is corrected for {tests} {'test' if tests == 1 else 'tests'}{pairs} "
         f"({CORRECTION_NAMES[comparison.correction]}); gained and lost are items; detectable is the smallest true "
-        "difference found 4 times out of 5. Definitions: docs/statistics.md."
+        "difference that p, before correction, would find 4 times out of 5. Definitions: docs/statistics.md."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.records import ModelRecords
 
@@ -109,6 +109,39 @@ class DomainDifference:
     interval: tuple[float, float]
 
 
+@dataclass(frozen=True, kw_only=True)
+class TaskSlope:
+    """How one task's value moves with a numeric factor of training; see `stats.dose_response`.
+
+    Attributes:
+        task: Its name.
+        domain: Its domain.
+        items: Items that all runs answered.
+        runs: Training runs.
+        slope: Change of the value for one unit of the factor.
+        standard_error: Over runs; NaN with two.
+        item_error: Over items, clustered.
+        interval: 95%, over runs; None with two.
+        p: Two-sided, by permuting the doses among the runs.
+        p_corrected: Corrected over the tasks.
+    """
+
+    task: str
+    domain: str
+    items: int
+    runs: int
+    slope: float
+    standard_error: float
+    item_error: float
+    interval: tuple[float, float] | None
+    p: float
+    p_corrected: float
+
+    def with_corrected(self, p: float) -> TaskSlope:
+        """Return the same with the corrected p."""
+        return replace(self, p_corrected=p)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Comparison:
     """All pairs, task by task.
@@ -118,13 +151,17 @@ class Comparison:
         differences: By arm, then domain and task.
         overall: By arm: mean difference by domain, then overall; empty where no task is on a scale from 0 to 1.
         correction: ``holm`` or ``bh``.
+        tests: How many tests the p-values are corrected for.
         margin: For non-inferiority; None when not asked.
         notes: What a reader must know.
+        slopes: By task, where each arm has a dose.
     """
 
     arms: tuple[Arm, ...]
     differences: tuple[TaskDifference, ...]
     overall: Mapping[str, tuple[DomainDifference, ...]]
     correction: str
+    tests: int
     margin: float | None
     notes: tuple[str, ...]
+    slopes: tuple[TaskSlope, ...] = ()

@@ -32,8 +32,8 @@ GLOSSARY = {
         "stands in bold or with a dot."
     ),
     "detectable": (
-        "The smallest true difference that this comparison would find 4 times out of 5. Where it is larger than any "
-        "effect one could hope for, 'not significant' says nothing."
+        "The smallest true difference that p, before correction, would find 4 times out of 5. Where it is larger than "
+        "any effect one could hope for, 'not significant' says nothing."
     ),
     "gained": "Items on which the model is better than the baseline.",
     "lost": "Items on which the baseline is better.",

@@ -7,6 +7,7 @@ the script shows it puts in as text.
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,13 +76,13 @@ def _table(
     table: Table, *, drawings: Sequence[str] | None = None, heading: str = "", after: str = ""
 ) -> dict[str, Any]:
     """A table for the template; `drawings` is a column of marks that follows the one of key `after`."""
-    keys = [column.key for column in table.columns]
+    keys = [column.key for column in table.shown]
     return {
         "drawn_at": keys.index(after) if drawings else -1,
         "key": table.key,
         "title": table.title,
-        "columns": [_heading(column) for column in table.columns],
-        "rows": [_row(table.columns, row) for row in table.rows],
+        "columns": [_heading(column) for column in table.shown],
+        "rows": [_row(table.shown, row) for row in table.rows],
         "drawings": [Markup(one) for one in drawings] if drawings else None,  # noqa: S704 - numbers only
         "drawn": Markup(heading),  # noqa: S704 - numbers only
     }
@@ -151,7 +152,8 @@ def _heat(comparison: Comparison) -> dict[str, Any]:
     arms = [arm.name for arm in comparison.arms[1:]]
     cells = {(one.task, one.arm): one for one in comparison.differences}
     tasks = sorted({(one.domain, one.task) for one in comparison.differences})
-    largest = max((abs(one.difference) for one in comparison.differences), default=0.0) or 1.0
+    shares = [abs(one.difference) for one in comparison.differences if one.p is not None and _is_share(one)]
+    largest = max(shares, default=0.0) or 1.0
     rows = [
         {"domain": domain, "task": task, "cells": [_heat_cell(cells.get((task, arm)), largest) for arm in arms]}
         for domain, task in tasks
@@ -159,19 +161,26 @@ def _heat(comparison: Comparison) -> dict[str, Any]:
     return {"baseline": comparison.arms[0].name, "arms": arms, "rows": rows, "largest": f"{largest:.3f}"}
 
 
+def _is_share(one: TaskDifference) -> bool:
+    """Whether it lies on a scale from 0 to 1; what does not would wash out the colours of all others."""
+    return all(0.0 <= mean <= 1.0 for mean in (one.mean_baseline, one.mean_arm))
+
+
 def _heat_cell(one: TaskDifference | None, largest: float) -> dict[str, Any] | None:
     if one is None:
         return None
     better = one.difference > 0 if one.higher_is_better else one.difference < 0
     p = "no test" if one.p_corrected is None else f"corrected p {text(one.p_corrected, 'p')}"
+    items = "" if one.gained is None else f", {one.gained} gained, {one.lost} lost"
+    known = math.isfinite(one.difference)
     return {
         "task": one.task,
         "arm": one.arm,
-        "text": f"{one.difference:+.2f}",
-        "side": "even" if one.difference == 0 else "better" if better else "worse",
-        "strength": f"{75 * abs(one.difference) / largest:.0f}%",
+        "text": f"{one.difference:+.2f}" if known else "?",
+        "side": "even" if one.difference == 0 or not known else "better" if better else "worse",
+        "strength": f"{75 * min(1.0, abs(one.difference) / largest):.0f}%" if known else "0%",
         "real": one.significant,
-        "told": f"{one.arm} on {one.task}: {one.difference:+.3f}, {p}, {one.gained} gained, {one.lost} lost",
+        "told": f"{one.arm} on {one.task}: {text(one.difference, 'difference')}, {p}{items}",
     }
 
 
@@ -215,12 +224,13 @@ def _commands(report: Report) -> dict[str, str]:
     arms = report.comparison.arms
     folders = [str(folder) for model in report.models for folder in model.folders]
     named = [_argument(arm.name, [str(model.folders[0]) for model in arm.models]) for arm in arms]
+    ranked = ["harness", "leaderboard", *(report.runs or dict.fromkeys(folders))]
     trained = [model.source for model in report.models if model.lineage]
     return {
         "lineage": shlex.join(["harness", "lineage", *trained[:1]]),
-        "leaderboard": shlex.join(["harness", "leaderboard", *(report.runs or dict.fromkeys(folders))]),
-        "compare": shlex.join(["harness", "compare", *named]),
-        "values": shlex.join(["harness", "leaderboard", *(report.runs or dict.fromkeys(folders)), "--format", "json"]),
+        "leaderboard": shlex.join([*ranked, *report.options]),
+        "compare": shlex.join(["harness", "compare", *named, *report.options, *report.compare_options]),
+        "values": shlex.join([*ranked, *report.options, "--format", "json"]),
         "all": report.command,
     }
 
@@ -231,7 +241,9 @@ def _argument(name: str, folders: Sequence[str]) -> str:
 
 def _items_json(flips: Flips) -> Markup:
     """The items for the script; no ``<`` is left that could end the element they stand in."""
-    written = json.dumps([_item(one) for one in flips.shown], ensure_ascii=False, separators=(",", ":"))
+    written = json.dumps(
+        [_item(one) for one in flips.shown], ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    )
     return Markup(written.replace("<", "\\u003c").replace("\u2028", "\\u2028"))  # noqa: S704 - escaped above
 
 
@@ -250,7 +262,7 @@ def _item(flip: Flip) -> dict[str, Any]:
             {
                 "model": name,
                 "value": value,
-                "scores": [round(score, 3) for score in sample.log_likelihoods],
+                "scores": [round(score, 3) if math.isfinite(score) else None for score in sample.log_likelihoods],
                 "chosen": sample.chosen,
                 "answer": shortened(sample.answer),
                 "text": shortened(sample.text),

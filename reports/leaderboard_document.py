@@ -58,6 +58,7 @@ def _ranks(board: Leaderboard) -> Table:
         *(Column(key=domain, heading=domain, meaning=f"Mean of the {domain} tasks.") for domain in board.domains),
         Column(key="items", heading="n", kind="count", meaning="Items in the overall number."),
         Column(key="failed", heading="failed", kind="count", meaning=MEANINGS["failed"]),
+        Column(key="definition", heading="definition", kind="text", meaning="How overall is defined.", raw=True),
     )
     rows = tuple(
         Row(
@@ -71,6 +72,7 @@ def _ranks(board: Leaderboard) -> Table:
                 **row.domains,
                 "items": row.items,
                 "failed": row.failed,
+                "definition": board.definition,
             },
             tone="warning" if row.failed else "strong" if row.tied_with_leader else "",
         )

@@ -24,6 +24,8 @@ class Report:
         lead: The answer in a sentence.
         command: What made it.
         runs: The folders as the user typed them, for the commands of single views.
+        options: Flags that both commands share, for the same.
+        compare_options: Flags of `compare` alone.
         models: All models, for values and failures.
         board: Ranks; None where arms are recipes of several seeds.
         comparison: Differences from the baseline.
@@ -34,21 +36,27 @@ class Report:
     lead: str
     command: str
     runs: tuple[str, ...]
+    options: tuple[str, ...]
+    compare_options: tuple[str, ...]
     models: tuple[ModelRecords, ...]
     board: Leaderboard | None
     comparison: Comparison
     flips: Flips
 
 
-def of_leaderboard(board: Leaderboard, command: str, runs: Sequence[str], *, force: bool = False) -> Report:
+def of_leaderboard(
+    board: Leaderboard, command: str, runs: Sequence[str], *, force: bool = False, options: Sequence[str] = ()
+) -> Report:
     """Make the report of a leaderboard: every model is compared with the leader."""
     models = [standing.model for standing in board.standings]
-    comparison = compare([Arm(name=model.name, models=(model,)) for model in models], force=force)
+    comparison = compare([Arm(name=model.name, models=(model,)) for model in models], force=force, chosen=True)
     return Report(
         title=f"Leaderboard of {len(models)} models",
         lead=leaderboard_document(board, command, details=False).notes[0],
         command=command,
         runs=tuple(runs),
+        options=tuple(options),
+        compare_options=(),
         models=board.models,
         board=board,
         comparison=comparison,
@@ -56,7 +64,14 @@ def of_leaderboard(board: Leaderboard, command: str, runs: Sequence[str], *, for
     )
 
 
-def of_comparison(comparison: Comparison, command: str, *, force: bool = False) -> Report:
+def of_comparison(
+    comparison: Comparison,
+    command: str,
+    *,
+    force: bool = False,
+    options: Sequence[str] = (),
+    compare_options: Sequence[str] = (),
+) -> Report:
     """Make the report of a comparison; arms of one run each are ranked as well, where they share a task that can be."""
     models = tuple(model for arm in comparison.arms for model in arm.models)
     board = None
@@ -71,6 +86,8 @@ def of_comparison(comparison: Comparison, command: str, *, force: bool = False) 
         lead=document.notes[0],
         command=command,
         runs=(),
+        options=tuple(options),
+        compare_options=tuple(compare_options),
         models=models,
         board=board,
         comparison=comparison,

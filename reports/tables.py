@@ -27,6 +27,7 @@ class Column:
         kind: How a cell is written. ``interval`` and ``ranks`` cells are pairs.
         meaning: One sentence; shown where a reader asks.
         aside: May be left out where there is no room.
+        raw: Only in CSV and JSON, for those who compute on.
     """
 
     key: str
@@ -34,6 +35,7 @@ class Column:
     kind: Kind = "value"
     meaning: str = ""
     aside: bool = False
+    raw: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,11 @@ class Table:
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+
+    @property
+    def shown(self) -> tuple[Column, ...]:
+        """The columns for people."""
+        return tuple(column for column in self.columns if not column.raw)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,10 +129,10 @@ def _markdown_table(table: Table) -> str:
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
-    lines = [line([column.heading for column in table.columns])]
-    lines.append("|" + "|".join("---" if column.kind == "text" else "---:" for column in table.columns) + "|")
+    lines = [line([column.heading for column in table.shown])]
+    lines.append("|" + "|".join("---" if column.kind == "text" else "---:" for column in table.shown) + "|")
     for row in table.rows:
-        cells = [text(row.cells.get(column.key), column.kind) for column in table.columns]
+        cells = [text(row.cells.get(column.key), column.kind) for column in table.shown]
         lines.append(line([f"**{cell}**" for cell in cells] if row.tone == "strong" else cells))
     return "\n".join(lines)
 
@@ -179,17 +186,17 @@ def latex(document: Document) -> str:
 
 
 def _latex_table(table: Table, notes: Sequence[str]) -> str:
-    alignment = "".join("l" if column.kind == "text" else "r" for column in table.columns)
+    alignment = "".join("l" if column.kind == "text" else "r" for column in table.shown)
     lines = [
         r"\begin{table}",
         r"\centering",
         rf"\begin{{tabular}}{{{alignment}}}",
         r"\toprule",
-        " & ".join(_escaped(column.heading) for column in table.columns) + r" \\",
+        " & ".join(_escaped(column.heading) for column in table.shown) + r" \\",
         r"\midrule",
     ]
     for row in table.rows:
-        cells = [_latex_cell(row.cells.get(column.key), column.kind) for column in table.columns]
+        cells = [_latex_cell(row.cells.get(column.key), column.kind) for column in table.shown]
         cells = [rf"\textbf{{{cell}}}" for cell in cells] if row.tone == "strong" else cells
         lines.append(" & ".join(cells) + r" \\")
     caption = " ".join([f"{table.title}.", *notes])

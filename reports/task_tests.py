@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from scipy import special
@@ -44,7 +45,18 @@ def several_seeds(
     """
     sign = 1.0 if blank.higher_is_better else -1.0
     a, b = paired.values[:seeds] * sign, paired.values[seeds:] * sign
+    if paired.values.shape[1] < 2 or (paired.clusters is not None and len(set(paired.clusters.tolist())) < 2):
+        return replace(
+            blank, mean_baseline=sign * float(a.mean()), mean_arm=sign * float(b.mean()),
+            difference=sign * float(b.mean() - a.mean()), conclusion="inconclusive" if margin else "",
+        )  # fmt: skip
     test = compare_arms(a, b, paired.clusters, resamples=resamples)
+    if not test.standard_error > 0.0:
+        # No item and no seed differed from another: how far this may be luck cannot be said, so nothing is claimed.
+        return replace(
+            blank, mean_baseline=sign * float(a.mean()), mean_arm=sign * float(b.mean()),
+            difference=sign * test.difference, conclusion="inconclusive" if margin else "",
+        )  # fmt: skip
     margin_p, conclusion = None, ""
     if margin:
         margin_p = _upper_tail(test.difference + margin, test.standard_error, test.degrees_of_freedom)
@@ -64,11 +76,12 @@ def several_seeds(
     )
 
 
-def _turned(low: float, high: float, sign: float) -> tuple[float, float]:
+def _turned(low: float, high: float, sign: float) -> tuple[float, float] | None:
+    """The interval in the metric's own sign; None where it has no ends."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return None
     return (low, high) if sign > 0 else (-high, -low)
 
 
 def _upper_tail(value: float, error: float, freedom: float) -> float:
-    if error > 0.0:
-        return float(special.stdtr(freedom, -value / error))
-    return 0.5 if value == 0.0 else 0.0 if value > 0.0 else 1.0
+    return float(special.stdtr(freedom, -value / error))

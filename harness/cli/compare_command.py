@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cli.report_output import add_output_arguments, chosen_format, command_line, names, put, write, write_charts
+from harness.cli.report_output import (
+    add_output_arguments,
+    chosen_format,
+    command_line,
+    names,
+    put,
+    view_options,
+    write,
+    write_charts,
+)
 from harness.errors import InputError, RecordError, did_you_mean
 
 if TYPE_CHECKING:
@@ -27,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--baseline", metavar="MODEL", help="the one that the others are compared with; default: first")
     parser.add_argument("--margin", type=float, help="test that no task got worse by this much, such as 0.02")
     parser.add_argument(
+        "--doses",
+        metavar="NUMBERS",
+        help="a number for each model, such as its share of code (0,0.3,0.5): the slope over it, and its p",
+    )
+    parser.add_argument(
         "--correction",
         choices=("holm", "bh"),
         default="holm",
@@ -40,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
     kind = chosen_format(args)
     if args.margin is not None and not 0.0 < args.margin < 1.0:
         raise InputError(f"--margin {args.margin}: give the loss that would matter, between 0 and 1, such as 0.02.")
+    if args.doses is not None and args.baseline is not None:
+        raise InputError(f"--doses {args.doses}: are in the order of the models; name the baseline first, not apart.")
 
     from reports.comparison import compare
     from reports.comparison_document import comparison_document
@@ -50,13 +66,20 @@ def run(args: argparse.Namespace) -> int:
         margin=args.margin,
         correction=args.correction,
         force=args.force,
-        notes=[f"Left out as broken: {one}." for one in skipped],
+        notes=skipped,
+        doses=_doses(args.doses),
     )
     if kind == "html" or args.charts:
         from reports.html import render
         from reports.report import of_comparison
 
-        report = of_comparison(comparison, command_line(), force=args.force)
+        report = of_comparison(
+            comparison,
+            command_line(),
+            force=args.force,
+            options=view_options(args),
+            compare_options=_own_options(args),
+        )
         if args.charts:
             write_charts(comparison, report.board, args.charts)
         if kind == "html":
@@ -64,6 +87,19 @@ def run(args: argparse.Namespace) -> int:
             return 0
     write(comparison_document(comparison, command_line()), args)
     return 0
+
+
+def _own_options(args: argparse.Namespace) -> list[str]:
+    given = {"--margin": args.margin, "--doses": args.doses}
+    options = [part for flag, value in given.items() if value is not None for part in (flag, str(value))]
+    return [*options, *(["--correction", args.correction] if args.correction != "holm" else [])]
+
+
+def _doses(text: str | None) -> list[float]:
+    try:
+        return [float(part) for part in names(text or "")]
+    except ValueError:
+        raise InputError(f"--doses {text}: give numbers separated by commas, one a model, such as 0,0.3,0.5.") from None
 
 
 def _arms(args: argparse.Namespace) -> tuple[list[Arm], list[str]]:
@@ -80,6 +116,10 @@ def _arms(args: argparse.Namespace) -> tuple[list[Arm], list[str]]:
         of_arm = models[at : at + len(places)]
         at += len(places)
         arms.append(Arm(name=name or of_arm[0].name, models=tuple(of_arm)))
+    called = [arm.name for arm in arms]
+    twice = next((name for name in called if called.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{twice}: two arms have this name; give each its own with NAME=run1,run2.")
     return arms, [*found.skipped, *skipped]
 
 

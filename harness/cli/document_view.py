@@ -24,7 +24,7 @@ def show(document: Document) -> None:
 def plain(document: Document) -> str:
     """Return what `show` would print where the width is no matter."""
     written = io.StringIO()
-    _print(document, Console(file=written, width=UNBOUNDED, highlight=False))
+    _print(document, Console(file=written, width=UNBOUNDED, highlight=False, markup=False))
     return written.getvalue()
 
 
@@ -42,7 +42,7 @@ def _print(document: Document, console: Console) -> None:
 
 def _fitting(table: Table, console: Console) -> RichTable:
     """Draw a table, leaving out columns that may stand aside until it fits."""
-    columns = list(table.columns)
+    columns = list(table.shown)
     while True:
         drawn = _drawn(table, columns)
         spare = [column for column in columns if column.aside]

@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from harness.cli.report_output import add_output_arguments, chosen_format, command_line, names, put, write, write_charts
+from harness.cli.report_output import (
+    add_output_arguments,
+    chosen_format,
+    command_line,
+    names,
+    put,
+    view_options,
+    write,
+    write_charts,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,12 +38,13 @@ def run(args: argparse.Namespace) -> int:
     from reports.leaderboard_document import leaderboard_document
 
     records = load(args.runs, tasks=names(args.tasks), every=args.all, skip_broken=args.skip_broken)
-    board = rank(records.models, force=args.force, notes=[f"Left out as broken: {one}." for one in records.skipped])
+    board = rank(records.models, force=args.force, notes=records.skipped)
     if kind == "html" or args.charts:
         from reports.html import render
         from reports.report import of_leaderboard
 
-        report = of_leaderboard(board, command_line(), [str(path) for path in args.runs], force=args.force)
+        folders, options = [str(path) for path in args.runs], view_options(args)
+        report = of_leaderboard(board, command_line(), folders, force=args.force, options=options)
         if args.charts:
             write_charts(report.comparison, board, args.charts)
         if kind == "html":

@@ -53,6 +53,12 @@ def command_line() -> str:
     return shlex.join(["harness", *sys.argv[1:]])
 
 
+def view_options(args: argparse.Namespace) -> tuple[str, ...]:
+    """Return the flags that change what both commands show, for the commands of single views."""
+    options = ["--tasks", args.tasks] if args.tasks else []
+    return (*options, *(f"--{name}" for name in ("all", "force", "skip_broken") if getattr(args, name)))
+
+
 def write(document: Document, args: argparse.Namespace) -> None:
     """Write the document where and as the flags say."""
     from reports import tables

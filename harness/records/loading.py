@@ -32,7 +32,7 @@ class Records:
 
     Attributes:
         models: In order of name.
-        skipped: One line for each file that was left out as broken.
+        skipped: A sentence for each file that was left out as broken, and each model of which nothing is left.
     """
 
     models: tuple[ModelRecords, ...]
@@ -69,21 +69,38 @@ def index(
         except RecordError as error:
             if not skip_broken:
                 raise
-            skipped.append(_reason(error))
+            skipped.append(_broken(error))
             continue
         seen |= model.tasks.keys() | model.unscored.keys()
-        wanted = {name: run for name, run in model.tasks.items() if not tasks or name in tasks}
-        if wanted:
-            time = next(iter(wanted.values())).time
-            name = f"{model.name} @{time[:19]}" if every else model.name
-            key = (*model.identity, time) if every else model.identity
-            chosen[key] = _merged(chosen.get(key), replace(model, name=name, tasks=wanted))
+        time = file.stem.removeprefix("results_")
+        name = f"{model.name} @{time[:19]}" if every else model.name
+        key = (*model.identity, time) if every else model.identity
+        chosen[key] = _merged(chosen.get(key), replace(_only(model, tasks), name=name))
     if seen and (unknown := [name for name in tasks if name not in seen]):
         raise RecordError(f"--tasks {','.join(unknown)}: no run has it; there are {', '.join(sorted(seen))}.")
-    if not chosen:
+    named = with_distinct_names(list(chosen.values()))
+    skipped += [_empty(model) for model in named if not model.tasks]
+    models = sorted((model for model in named if model.tasks), key=lambda model: model.name)
+    if not models:
         raise _nothing(paths, skipped)
-    models = sorted(with_distinct_names(list(chosen.values())), key=lambda model: model.name)
     return Records(models=tuple(models), skipped=tuple(skipped))
+
+
+def _only(model: ModelRecords, tasks: Sequence[str]) -> ModelRecords:
+    """The model with these tasks alone; with all when none are named."""
+    if not tasks:
+        return model
+    return replace(
+        model,
+        tasks={name: run for name, run in model.tasks.items() if name in tasks},
+        unscored={name: failed for name, failed in model.unscored.items() if name in tasks},
+    )
+
+
+def _empty(model: ModelRecords) -> str:
+    if model.unscored:
+        return f"Left out: {model.name}, every request of its latest run failed ({', '.join(model.unscored)})."
+    return f"Left out: {model.name}, it was not run on the tasks asked for."
 
 
 def read(records: Records, *, skip_broken: bool = False) -> Records:
@@ -102,7 +119,7 @@ def read(records: Records, *, skip_broken: bool = False) -> Records:
             if isinstance(items, Items):
                 runs[name] = _with_items(run, items, first.setdefault(name, items))
             elif skip_broken:
-                skipped.append(_reason(items))
+                skipped.append(_broken(items))
             else:
                 raise items
         if runs:
@@ -136,14 +153,15 @@ def _read_one(run: TaskRun) -> Items | RecordError:
         return error
 
 
-def _reason(error: RecordError) -> str:
-    return str(error).partition("; the file")[0].partition("; restore")[0]
+def _broken(error: RecordError) -> str:
+    reason = str(error).partition("; the file")[0].partition("; restore")[0]
+    return f"Left out as broken: {reason}."
 
 
 def _nothing(paths: Sequence[Path], skipped: Sequence[str]) -> RecordError:
-    left_out = f" Left out as broken: {'; '.join(skipped)}." if skipped else ""
     return RecordError(
-        f"{', '.join(map(str, paths))}: no runs found; looked for results_<time>.json at any depth.{left_out} Give "
+        f"{', '.join(map(str, paths))}: no runs found; looked for results_<time>.json at any depth. "
+        f"{''.join(f'{one} ' for one in skipped)}Give "
         "folders that `harness eval` or `lm_eval --log_samples --output_path` wrote."
     )
 
@@ -165,13 +183,21 @@ def _merged(known: ModelRecords | None, more: ModelRecords) -> ModelRecords:
     """Add the tasks of another run of the same model, the later run of each."""
     if known is None:
         return more
-    tasks = dict(known.tasks)
+    tasks, unscored, unscored_at = dict(known.tasks), dict(known.unscored), dict(known.unscored_at)
     for name, run in more.tasks.items():
-        if name not in tasks or tasks[name].time < run.time:
+        if max(tasks[name].time if name in tasks else "", unscored_at.get(name, "")) < run.time:
             tasks[name] = run
-    unscored = {name: failed for name, failed in {**known.unscored, **more.unscored}.items() if name not in tasks}
-    folders = tuple(dict.fromkeys(run.results.parent for run in tasks.values()))
-    return replace(known, tasks=dict(sorted(tasks.items())), folders=folders, unscored=unscored)
+            unscored.pop(name, None)
+            unscored_at.pop(name, None)
+    for name, failed in more.unscored.items():
+        time = more.unscored_at.get(name, "")
+        if max(tasks[name].time if name in tasks else "", unscored_at.get(name, "")) < time:
+            tasks.pop(name, None)  # an older success must not stand for the run that failed
+            unscored[name], unscored_at[name] = failed, time
+    folders = tuple(dict.fromkeys(run.results.parent for run in tasks.values())) or known.folders
+    return replace(
+        known, tasks=dict(sorted(tasks.items())), folders=folders, unscored=unscored, unscored_at=unscored_at
+    )
 
 
 def _with_items(run: TaskRun, items: Items, first: Items) -> TaskRun:

@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,8 @@ class ModelRecords:
         identity: What tells it from other models: name, weights, and what lm-eval loaded on top of them.
         folders: Where its results lie.
         tasks: By name.
-        unscored: Tasks of which no item could be scored, and the number of their failed requests.
+        unscored: Tasks whose latest run gave no item that could be scored: the number of its failed requests.
+        unscored_at: When those runs were.
         lineage: Its checkpoint and those it came from, itself first, as `harness eval` records them: name, location,
             digest, status, and the stage manifest or None. Empty where the checkpoint has no manifest.
     """
@@ -101,6 +102,7 @@ class ModelRecords:
     folders: tuple[Path, ...]
     tasks: Mapping[str, TaskRun]
     unscored: Mapping[str, int]
+    unscored_at: Mapping[str, str] = field(default_factory=dict)
     lineage: tuple[Mapping[str, Any], ...] = ()
 
     @property
@@ -150,6 +152,7 @@ class _Reader:
             folders=(self._file.parent,),
             tasks={task: self._task(task) for task in sorted(names)},
             unscored={task: record.failed for task, record in ours.items() if task not in names},
+            unscored_at={task: self._time for task in ours if task not in names},
             lineage=tuple(self._record.model.get("lineage") or ()) if self._record else (),
         )
 

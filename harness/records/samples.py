@@ -60,7 +60,7 @@ def _sample(digest: str, row: Mapping[str, Any]) -> Sample:
     requests = [[str(part) for part in request.values()] for request in row["arguments"].values()]
     likelihoods = _log_likelihoods(row["filtered_resps"]) if len(requests) > 1 else ()
     choices = _choices(doc, requests) if likelihoods else ()
-    key = _key(doc, row.get("target"), len(choices))
+    key = _key(doc, row.get("target"), choices)
     chosen = max(range(len(likelihoods)), key=likelihoods.__getitem__) if likelihoods else None
     return Sample(
         doc_hash=digest,
@@ -93,11 +93,17 @@ def _choices(doc: Mapping[str, Any], requests: Sequence[Sequence[str]]) -> tuple
     return continuations if len(set(continuations)) > 1 else tuple(request[0][-200:] for request in requests)
 
 
-def _key(doc: Mapping[str, Any], target: object, choices: int) -> int | None:
+def _key(doc: Mapping[str, Any], target: object, choices: Sequence[str]) -> int | None:
+    """The position of the right choice, told by its number, its words, or its letter."""
     for value in (doc.get("gold"), target):
-        if str(value).isdigit() and int(str(value)) < choices:
-            return int(str(value))
-    return None
+        told = str(value).strip()
+        if told.isdigit() and int(told) < len(choices):
+            return int(told)
+    told = str(target).strip()
+    if choices.count(told) == 1:
+        return choices.index(told)
+    letter = "ABCDEFGHIJ".find(told) if len(told) == 1 else -1
+    return letter if 0 <= letter < len(choices) else None
 
 
 def _text(responses: Any) -> str:

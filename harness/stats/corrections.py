@@ -10,46 +10,58 @@ import numpy.typing as npt
 from harness.stats.samples import FloatArray
 
 
-def holm(p_values: npt.ArrayLike) -> FloatArray:
+def holm(p_values: npt.ArrayLike, family: int | None = None) -> FloatArray:
     """Holm's (1979, Scandinavian Journal of Statistics 6) step-down p-values: the chance of any false alarm is kept.
 
     Sorted ascending, the k-th of m is multiplied by m - k + 1, made monotone and cut at 1.
 
+    Args:
+        p_values: Those at hand.
+        family: How many tests were looked at in all, m; those that are not at hand count as larger. By default none.
+
     Raises:
-        ValueError: Not one-dimensional, NaN, or outside 0..1.
+        ValueError: Not one-dimensional, NaN, outside 0..1, or a family smaller than the tests at hand.
     """
     p = _as_p_values(p_values)
+    tests = _family(p, family)
     order = np.argsort(p, kind="stable")
-    stepped = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
+    stepped = np.maximum.accumulate(p[order] * (tests - np.arange(p.size)))
     return _restore(np.minimum(stepped, 1.0), order)
 
 
-def benjamini_hochberg(p_values: npt.ArrayLike) -> FloatArray:
+def benjamini_hochberg(p_values: npt.ArrayLike, family: int | None = None) -> FloatArray:
     """Benjamini and Hochberg's (1995, JRSS B 57) step-up p-values: the expected share of false alarms is kept.
 
-    Sorted ascending, the k-th of m is multiplied by m / k and made monotone from above.
+    Sorted ascending, the k-th of m is multiplied by m / k and made monotone from above. `family` as in `holm`.
 
     Raises:
-        ValueError: Not one-dimensional, NaN, or outside 0..1.
+        ValueError: Not one-dimensional, NaN, outside 0..1, or a family smaller than the tests at hand.
     """
     p = _as_p_values(p_values)
+    tests = _family(p, family)
     order = np.argsort(p, kind="stable")
-    stepped = np.minimum.accumulate((p[order] * p.size / np.arange(1, p.size + 1))[::-1])[::-1]
+    stepped = np.minimum.accumulate((p[order] * tests / np.arange(1, p.size + 1))[::-1])[::-1]
     return _restore(np.minimum(stepped, 1.0), order)
 
 
-CORRECTIONS: dict[str, Callable[[npt.ArrayLike], FloatArray]] = {"holm": holm, "bh": benjamini_hochberg}
+CORRECTIONS: dict[str, Callable[[npt.ArrayLike, int | None], FloatArray]] = {"holm": holm, "bh": benjamini_hochberg}
 
 
-def correct(p_values: npt.ArrayLike, method: str = "holm") -> FloatArray:
-    """Corrected p-values by name: ``holm`` (default) or ``bh``.
+def correct(p_values: npt.ArrayLike, method: str = "holm", family: int | None = None) -> FloatArray:
+    """Corrected p-values by name: ``holm`` (default) or ``bh``; `family` as in `holm`.
 
     Raises:
         ValueError: An unknown method, or p-values that are none.
     """
     if method not in CORRECTIONS:
         raise ValueError(f"correction {method!r} is unknown; choose one of {', '.join(CORRECTIONS)}.")
-    return CORRECTIONS[method](p_values)
+    return CORRECTIONS[method](p_values, family)
+
+
+def _family(p: FloatArray, family: int | None) -> int:
+    if family is not None and family < p.size:
+        raise ValueError(f"a family of {family} tests cannot hold {p.size}; give the number of all tests looked at.")
+    return p.size if family is None else family
 
 
 def _as_p_values(p_values: npt.ArrayLike) -> FloatArray:

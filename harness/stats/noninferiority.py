@@ -43,7 +43,8 @@ def non_inferiority(
     """Test that B is not worse than A by `margin` or more, on the same items.
 
     0/1 answers: Tango's (1998) score test at the difference -margin, under clustering on the effective sample with a
-    t-quantile. Other values: Student's t of (difference + margin) / clustered standard error.
+    t-quantile. Other values: Student's t of (difference + margin) / clustered standard error; where all differences are
+    the same there is no error to divide by, and the test is inconclusive.
 
     Raises:
         ValueError: NaN, no items, lengths that differ, a margin of 0 or less, or an impossible alpha.
@@ -76,12 +77,11 @@ def _score_test(sample: Sample, margin: float, alpha: float) -> tuple[float, flo
 
 def _t_test(sample: Sample, margin: float, alpha: float) -> tuple[float, float, float]:
     estimate = describe(sample)
-    if estimate.clusters < 2:
+    if estimate.clusters < 2 or not estimate.standard_error > 0.0:
         return 1.0, -math.inf, math.inf
     freedom, error, surplus = estimate.degrees_of_freedom, estimate.standard_error, estimate.mean + margin
     half = two_sided_quantile(1.0 - 2.0 * alpha, freedom) * error
-    ratio = surplus / error if error > 0.0 else math.copysign(math.inf, surplus)
-    return _upper_tail(ratio, freedom), estimate.mean - half, estimate.mean + half
+    return _upper_tail(surplus / error, freedom), estimate.mean - half, estimate.mean + half
 
 
 def _upper_tail(statistic: float, freedom: float) -> float:

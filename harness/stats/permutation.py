@@ -39,7 +39,9 @@ def sign_flip(cluster_differences: FloatArray, *, resamples: int = 10_000, seed:
     """Two-sided sign-flip test of the sum of `cluster_differences`.
 
     Exact wherever that is cheap: for whole numbers (sums of 0/1 answers) by convolution of binomials, for up to 16
-    clusters that differ by enumeration. Else Monte Carlo with p = (b + 1) / (m + 1) (Phipson and Smyth 2010).
+    clusters that differ by enumeration. Else Monte Carlo with p = (b + 1) / (m + 1) (Phipson and Smyth 2010), or
+    Hoeffding's (1963) bound 2 exp(-s^2 / 2 sum x^2) where that is smaller: the true p is never above it, and so a
+    difference far beyond all draws is not held back by their number.
 
     Args:
         cluster_differences: Sum of second minus first model within each cluster, shape (clusters,).
@@ -102,5 +104,6 @@ def _monte_carlo(magnitudes: FloatArray, observed: float, resamples: int, seed: 
         heads = np.unpackbits(random_bytes, axis=1, count=magnitudes.size).astype(np.float64)
         sums = 2.0 * (heads @ magnitudes) - total
         extreme += int((np.abs(sums) >= observed - 1e-9 * total).sum())
-    p = (extreme + 1) / (resamples + 1)
+    bound = 2.0 * float(np.exp(-(observed**2) / (2.0 * float(magnitudes @ magnitudes))))
+    p = min((extreme + 1) / (resamples + 1), bound)
     return FlipTest(p_exact=p, p_mid=p, method="monte-carlo")

@@ -60,12 +60,14 @@ def rank_models(
 ) -> Ranking:
     """Rank models that answered the same items of the same tasks.
 
-    With d_ij the difference of two models and s_ij its clustered standard error, two models differ when
-    |d_ij| > q s_ij, where q is the `level` quantile of the largest such ratio over all pairs when no models differ:
-    single-step max-t, which keeps the chance of any false difference (Hothorn, Bretz and Westfall 2008, Biometrical
-    Journal 50). It is found by the multiplier bootstrap over clusters, tasks as strata (Chernozhukov, Chetverikov and
-    Kato 2013, Annals of Statistics 41): cluster residuals times normal weights. Those draws are exactly normal with the
-    models' covariance, so they are drawn from it directly, and made Student's for few clusters.
+    With d_ij the difference of two models and s_ij its clustered standard error were they the same (about 0 and not
+    about d_ij, as in McNemar's test: two models of which one is right and the other wrong on every item do differ),
+    two models differ when |d_ij| > q s_ij, where q is the `level` quantile of the largest such ratio over all pairs
+    when no models differ: single-step max-t, which keeps the chance of any false difference (Hothorn, Bretz and
+    Westfall 2008, Biometrical Journal 50). It is found by the multiplier bootstrap over clusters, tasks as strata
+    (Chernozhukov, Chetverikov and Kato 2013, Annals of Statistics 41): cluster residuals times normal weights. Those
+    draws are exactly normal with the models' covariance, so they are drawn from it directly, and made Student's for
+    few clusters.
 
     A model's rank lies between 1 + (models surely better) and models - (models surely worse), for all models at once
     (Mogstad, Romano, Shaikh and Wilhelm 2024, Review of Economic Studies 91). Percentiles of bootstrapped ranks would
@@ -95,15 +97,16 @@ def rank_models(
         raise ValueError(
             f"{len(tables)} tasks, {weights.size} domains, {len(labels)} clusters; give one of each a task."
         )
-    values, parts, freedoms = np.zeros(tables[0].shape[0]), [], []
+    values, parts, null_parts, freedoms = np.zeros(tables[0].shape[0]), [], [], []
     for table, weight, guess, label in zip(tables, weights, chance, labels, strict=True):
         values += weight * (table.mean(axis=1) - guess)
-        covariance, freedom = _task_covariance(table, label)
-        parts.append(weight**2 * covariance)
-        freedoms.append(freedom)
-    covariance = np.sum(parts, axis=0)
-    freedom = satterthwaite([float(part.trace()) for part in parts], freedoms)
-    differ = _differ(values, covariance, freedom, level, draws=draws, seed=seed)
+        codes, sizes = _clusters(table, label)
+        parts.append(weight**2 * _covariance(table, codes, sizes))
+        null_parts.append(weight**2 * _null_covariance(table, codes, sizes))
+        freedoms.append(degrees_of_freedom(sizes))
+    covariance, null_covariance = np.sum(parts, axis=0), np.sum(null_parts, axis=0)
+    freedom = satterthwaite([float(part.trace()) for part in null_parts], freedoms)
+    differ = _differ(values, null_covariance, freedom, level, draws=draws, seed=seed)
     better = values[None, :] > values[:, None]
     return Ranking(
         definition=AGGREGATE,
@@ -130,18 +133,33 @@ def _as_tables(scores: Sequence[npt.ArrayLike]) -> list[FloatArray]:
     return tables
 
 
-def _task_covariance(table: FloatArray, labels: Clusters | None) -> tuple[FloatArray, float]:
-    """Clustered covariance of the models' means (CR2, as in `samples.estimate_mean`) and its degrees of freedom."""
+def _clusters(table: FloatArray, labels: Clusters | None) -> tuple[npt.NDArray[np.intp], FloatArray]:
+    """Each item's cluster, and the clusters' sizes."""
     items = table.shape[1]
     codes = np.arange(items) if labels is None else cluster_codes(labels, items)
     sizes = np.bincount(codes).astype(np.float64)
     if sizes.size < 2:
         raise ValueError("a task has one cluster or item; how sure its ranks are cannot be said, leave it out.")
-    residuals = table - table.mean(axis=1, keepdims=True)
-    if sizes.size < items:
-        residuals = np.stack([np.bincount(codes, weights=row) for row in residuals])
-    scaled = residuals / (np.sqrt(1.0 - sizes / items) * items)
-    return scaled @ scaled.T, degrees_of_freedom(sizes)
+    return codes, sizes
+
+
+def _covariance(table: FloatArray, codes: npt.NDArray[np.intp], sizes: FloatArray) -> FloatArray:
+    """Clustered covariance of the models' means (CR2, as in `samples.estimate_mean`)."""
+    totals = _totals(table - table.mean(axis=1, keepdims=True), codes, sizes)
+    scaled: FloatArray = totals / (np.sqrt(1.0 - sizes / table.shape[1]) * table.shape[1])
+    return np.asarray(scaled @ scaled.T, dtype=np.float64)
+
+
+def _null_covariance(table: FloatArray, codes: npt.NDArray[np.intp], sizes: FloatArray) -> FloatArray:
+    """The same if all models had one mean: of a pair's difference it gives the sum of its squares over clusters."""
+    totals = _totals(table - table.mean(), codes, sizes) / table.shape[1]
+    return np.asarray(totals @ totals.T, dtype=np.float64)
+
+
+def _totals(residuals: FloatArray, codes: npt.NDArray[np.intp], sizes: FloatArray) -> FloatArray:
+    if sizes.size == residuals.shape[1]:
+        return residuals
+    return np.stack([np.bincount(codes, weights=row) for row in residuals])
 
 
 def _differ(

@@ -168,18 +168,17 @@ def satterthwaite(variances: Sequence[float], freedoms: Sequence[float]) -> floa
 def effective_size(sample: Sample) -> float:
     """How many independent items the sample is worth: items / design effect (Kish 1965; Rao and Scott 1992).
 
-    The design effect is the clustered variance of the mean over the variance that independent items would give. Where
-    the clusters show no spread at all there is nothing to estimate it from, and full correlation within clusters is
-    assumed: n^2 / sum n_c^2.
+    The design effect is the clustered variance of the mean over the variance that independent items would give, and at
+    least 1: clusters that happen to be more alike than chance make no item worth more than one. Where all values are
+    equal there is nothing to estimate it from, and full correlation within clusters is assumed: n^2 / sum n_c^2.
     """
     items = sample.values.size
     if not sample.clustered:
         return float(items)
-    error = describe(sample).standard_error
-    if not error > 1e-9 * float(np.abs(sample.values).max()):
+    error, independent = describe(sample).standard_error, float(sample.values.var(ddof=1)) / items
+    if sample.totals.size < 2 or not independent > 1e-18 * float(np.abs(sample.values).max()) ** 2:
         return float(items**2 / (sample.sizes**2).sum())
-    independent = float(sample.values.var(ddof=1)) / items
-    return items * independent / error**2
+    return items * min(1.0, independent / error**2) if error > 0.0 else float(items)
 
 
 def two_sided_quantile(level: float, degrees_of_freedom: float = math.inf) -> float:

@@ -110,7 +110,7 @@
       row.append(make("td", (at === item.key ? "✓ " : "") + choice));
       item.answers.forEach((answer) => {
         const cell = make("td", "", "number");
-        cell.append(make("span", answer.scores[at].toFixed(2), at === answer.chosen ? "chosen" : ""));
+        cell.append(make("span", Number.isFinite(answer.scores[at]) ? answer.scores[at].toFixed(2) : "–", at === answer.chosen ? "chosen" : ""));
         row.append(cell);
       });
     });
@@ -130,9 +130,14 @@
   };
   $$(".cell button").forEach((button) => button.addEventListener("click", () => {
     fields.task.value = button.dataset.task;
-    fields.arm.value = items.some((item) => item.answers[1].model === button.dataset.arm) ? button.dataset.arm : "";
+    const shown = items.some((item) => item.answers[1].model === button.dataset.arm);
+    fields.arm.value = shown ? button.dataset.arm : "";
     refresh();
     $("#items").scrollIntoView();
+    if (!shown) {
+      $("#item").replaceChildren(make("p", `No item of ${button.dataset.arm} is in this file: compare it with the baseline by itself to see them.`, "hint"));
+      return;
+    }
     const first = $("button", list);
     if (first) { first.click(); first.focus({ preventScroll: true }); }
     else $("#item").replaceChildren(make("p", "No item of this task and model is in this file.", "hint"));

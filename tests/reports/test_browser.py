@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.cli import main
+from tests.reports.records_for_tests import write_run
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -166,6 +167,27 @@ def test_nothing_is_requested_and_nothing_is_logged(browser: Chrome, page: Path)
     asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     assert sum(url.startswith("file:") for url in asked) == 1
+
+
+def test_what_models_wrote_is_shown_as_text_and_runs_nowhere(browser: Chrome, tmp_path: Path) -> None:
+    """Answers that would end the script's element, be markup, or be no number."""
+    nasty = "</script><img src=x onerror=document.title='hit'><!--"
+    paths = []
+    for name, right in (("first", range(8)), ("second", range(4, 12))):
+        choices = {"question": nasty, "choices": ["yes", nasty], "gold": 0}
+        scores = {"filtered_resps": [[-1.0, False], [float("-inf"), False]], "doc": choices}
+        scores["arguments"] = {f"gen_args_{k}": {"arg_0": nasty, "arg_1": " yes"} for k in range(2)}
+        paths.append(write_run(tmp_path, name, right, extra=[{**scores, "resps": [[[-1.0, False]]] * 2}] * 22))
+    file = tmp_path / "nasty.html"
+    assert main(["compare", *map(str, paths), "--output_path", str(file)]) == 0
+    _log(browser, "browser")
+    browser.get(file.as_uri())
+    _one(browser, "#item-list button").click()
+    article = _one(browser, "#item")
+    assert nasty in article.text
+    assert "–" in article.text, "a log-likelihood of minus infinity is no number to show"
+    assert browser.title != "hit"
+    assert _log(browser, "browser") == []
 
 
 def test_failed_requests_are_listed(opened: Chrome) -> None:

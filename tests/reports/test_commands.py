@@ -73,7 +73,7 @@ def test_the_ranking_is_that_of_harness_stats_on_the_same_items(command: Command
     assert stats.AGGREGATE in " ".join(document["notes"])
 
 
-@pytest.mark.parametrize("kind", ["table", "md", "csv", "json", "latex"])
+@pytest.mark.parametrize("kind", ["table", "md", "csv", "json", "latex", "html"])
 @pytest.mark.parametrize("name", ["compare", "leaderboard"])
 def test_the_same_records_give_the_same_bytes(
     name: str, kind: str, command: Command, runs: Path, tmp_path: Path
@@ -197,6 +197,78 @@ def _two_empty(runs: Path, empty: Path) -> list[object]:
     return ["compare", "oracle", "uniform", "--runs", empty]
 
 
+def test_a_run_all_of_whose_requests_failed_is_not_hidden_by_an_older_success(
+    command: Command, report_tasks: Path, tmp_path: Path
+) -> None:
+    evaluate(tmp_path, report_tasks, "--model", "oracle", "uniform", "corrupted", names="t_choice,t_generate")
+    words = ("--model_args", "missing=1.0", "--allow_failures", "900")
+    evaluate(tmp_path, report_tasks, "--model", "uniform", *words, names="t_choice")
+    board = _json(command, "leaderboard", tmp_path)
+    assert "t_choice is left out: not run by uniform." in board["notes"]
+    failed = {row["model"]: row["failed"] for row in board["tables"]["leaderboard"]}
+    assert failed["uniform"] > 0 == failed["oracle"]
+    narrow = _json(command, "leaderboard", tmp_path, "--tasks", "t_choice")
+    assert [row["model"] for row in narrow["tables"]["leaderboard"]] == ["oracle", "corrupted"]
+    assert any(note.startswith("Left out: uniform, every request") for note in narrow["notes"])
+    evaluate(tmp_path, report_tasks, "--model", "uniform", names="t_choice")
+    assert len(_json(command, "leaderboard", tmp_path, "--tasks", "t_choice")["tables"]["leaderboard"]) == 3
+
+
+def test_what_was_forced_or_failed_stands_in_the_rows_too(
+    command: Command, runs: Path, report_tasks: Path, tmp_path: Path
+) -> None:
+    evaluate(tmp_path, report_tasks, "--model", "uniform", "--num_fewshot", "2", names="t_choice")
+    words = ("compare", runs / "oracle", tmp_path / "uniform", "--tasks", "t_choice", "--force", "--format", "csv")
+    code, out, _ = command(*words)
+    (row,) = csv.DictReader(io.StringIO(out))
+    assert code == 0
+    assert "few-shot" in row["forced"]
+    assert float(row["standard_error"]) > 0
+    assert (row["failed_arm"], row["clusters"]) == ("0", "24")
+    assert 0 <= float(row["p_exact"]) <= 1
+    table = command(*words[:-1], "md")[1]
+    assert "p_exact" not in table.splitlines()[4]
+
+
+def test_a_leader_chosen_by_the_numbers_is_corrected_for_all_pairs(runs: Path) -> None:
+    from harness.records import load
+    from reports.leaderboard import rank
+    from reports.report import of_leaderboard
+
+    report = of_leaderboard(rank(load([runs]).models), "harness leaderboard", [str(runs)])
+    tested = [one for one in report.comparison.differences if one.p is not None]
+    assert report.comparison.tests == len(tested) * 3 // 2
+    expected = stats.holm([one.p or 0.0 for one in tested], len(tested) * 3 // 2)
+    assert [one.p_corrected for one in tested] == pytest.approx(expected.tolist())
+
+
+def test_a_dose_gives_the_slope_over_the_arms(command: Command, runs: Path) -> None:
+    words = ("compare", runs / "corrupted", runs / "uniform", runs / "oracle", "--doses", "0,0.5,1")
+    document = _json(command, *words)
+    slopes = {row["task"]: row for row in document["tables"]["slopes"]}
+    values = [
+        [one["acc"] for one in _samples(runs / m, "t_choice").values()] for m in ("corrupted", "uniform", "oracle")
+    ]
+    test = stats.dose_response([0, 0.5, 1], values)
+    row = slopes["t_choice"]
+    assert (row["slope"], row["p"], row["runs"]) == (pytest.approx(test.slope), test.p, 3)
+    assert row["interval"] == pytest.approx([test.low, test.high])
+    assert any("the smallest here is 0.333" in note for note in document["notes"])
+
+
+def test_a_stage_that_saw_evaluation_data_is_told_in_every_report(command: Command, runs: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(runs, tmp_path / "runs", symlinks=True))
+    manifest = {"name": "tuned", "sources": [{"name": "s", "eval_data": ["gsm8k_test"]}]}
+    file = next((copy / "oracle").glob("run_*.json"))
+    record = json.loads(file.read_text(encoding="utf-8"))
+    record["model"]["lineage"] = [{"name": "oracle", "location": "x", "digest": "d", "manifest": manifest}]
+    file.write_text(json.dumps(record), encoding="utf-8")
+    told = "oracle was trained on evaluation data (tuned): gsm8k_test."
+    for words in (("leaderboard", copy), ("compare", copy / "uniform", copy / "oracle")):
+        assert told in _json(command, *words)["notes"]
+        assert told in command(*words)[1]
+
+
 BAD_INPUT: dict[str, tuple[Callable[[Path, Path], list[object]], list[str]]] = {
     "no runs below a folder": (lambda r, t: ["leaderboard", t], ["no runs found", "results_<time>.json"]),
     "no such folder": (lambda r, t: ["leaderboard", t / "gone"], ["gone", "no such run folder"]),
@@ -213,6 +285,18 @@ BAD_INPUT: dict[str, tuple[Callable[[Path, Path], list[object]], list[str]]] = {
     "seeds on one side": (
         lambda r, t: ["compare", f"a={r / 'oracle'},{r / 'corrupted'}", r / "uniform"],
         ["two or more runs on both sides"],
+    ),
+    "two arms of one name": (
+        lambda r, t: ["compare", f"a={r / 'oracle'}", f"b={r / 'uniform'}", f"b={r / 'corrupted'}"],
+        ["b: two arms have this name"],
+    ),
+    "doses for other models": (
+        lambda r, t: ["compare", r / "oracle", r / "uniform", "--doses", "0,1,2"],
+        ["--doses 0,1,2", "each of the 2 models"],
+    ),
+    "doses that are no numbers": (
+        lambda r, t: ["compare", r / "oracle", r / "uniform", "--doses", "none,all"],
+        ["--doses none,all", "numbers"],
     ),
     "a name without runs": (lambda r, t: ["compare", "a=", r / "uniform"], ["NAME=run1,run2"]),
 }

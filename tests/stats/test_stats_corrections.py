@@ -88,3 +88,13 @@ def test_impossible_power_is_refused() -> None:
         minimum_detectable_effect(0.01, power=1.0)
     with pytest.raises(ValueError, match="effect is 0"):
         items_needed(0.0, 0.1)
+
+
+def test_a_family_larger_than_the_tests_at_hand_is_as_if_the_others_had_p_1() -> None:
+    at_hand = [0.001, 0.01, 0.2]
+    for method in (holm, benjamini_hochberg):
+        whole = method([*at_hand, *([1.0] * 7)])[:3]
+        np.testing.assert_allclose(method(at_hand, 10)[:2], whole[:2])
+        assert (method(at_hand, 10) >= whole - 1e-12).all()
+    with pytest.raises(ValueError, match="family of 2"):
+        holm(at_hand, 2)

@@ -103,11 +103,20 @@ def test_copies_of_an_item_are_worth_one_item() -> None:
     assert interval(copies, clusters).high - interval(copies, clusters).low > 0.36
 
 
-def test_clusters_without_any_spread_are_taken_as_fully_correlated() -> None:
+def test_equal_values_are_taken_as_fully_correlated_within_clusters() -> None:
     clusters = np.repeat(np.arange(11), 2)
     assert effective_size(make_sample(np.ones(22), clusters)) == pytest.approx(11)
-    assert effective_size(make_sample(np.tile([0.0, 1.0], 11), clusters)) == pytest.approx(11)
     assert interval(np.ones(22), clusters).low < interval(np.ones(22)).low
+
+
+def test_clusters_that_are_more_alike_than_chance_make_no_item_worth_more_than_one() -> None:
+    clusters = np.repeat(np.arange(4), 25)
+    even = np.concatenate([np.r_[np.ones(k), np.zeros(25 - k)] for k in (12, 12, 12, 12)])
+    uneven = np.concatenate([np.r_[np.ones(k), np.zeros(25 - k)] for k in (12, 13, 12, 13)])
+    assert effective_size(make_sample(even, clusters)) == effective_size(make_sample(uneven, clusters)) == 100
+    widths = [found.high - found.low for found in (interval(even, clusters), interval(uneven, clusters))]
+    assert widths[0] == pytest.approx(widths[1], rel=0.02)
+    assert widths[1] > interval(uneven).high - interval(uneven).low
 
 
 def test_one_cluster_says_nothing_about_the_mean() -> None:

@@ -158,7 +158,16 @@ def test_monte_carlo_p_is_near_the_exact_one_and_never_zero() -> None:
     drawn = sign_flip(np.append(few, 1e-9), resamples=40_000)
     assert (exact.method, drawn.method) == ("enumeration", "monte-carlo")
     assert drawn.p_exact == pytest.approx(exact.p_exact, abs=4 * math.sqrt(exact.p_exact / 40_000))
-    assert sign_flip(rng.random(200) + 1.0, resamples=999).p_exact == pytest.approx(1 / 1000)
+    assert sign_flip(rng.normal(0.12, 1.0, 200), resamples=9).p_exact >= 1 / 10
+
+
+def test_a_difference_beyond_all_draws_is_not_held_back_by_their_number() -> None:
+    """Hoeffding's bound is never below the true p: with equal magnitudes that is known."""
+    far = np.full(200, 0.5)
+    far[:30] *= -1.0
+    assert (
+        sign_flip(far * 2.0).p_exact < sign_flip(far * np.linspace(1.0, 1.0 + 1e-9, 200), resamples=999).p_exact < 1e-10
+    )
 
 
 def test_clusters_flip_together() -> None:

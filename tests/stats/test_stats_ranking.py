@@ -132,3 +132,26 @@ def test_models_that_differ_between_tasks_and_nan_are_refused() -> None:
         rank_models([np.zeros((1, 2)), np.array([[0.0, math.nan]])])
     with pytest.raises(ValueError, match="at least one task"):
         rank_models([])
+
+
+def test_always_wrong_and_always_right_can_be_told_apart() -> None:
+    """Neither answers vary, so only the errors of a model that is the other tell how sure that is."""
+    found = rank_models([np.stack([np.zeros(100), np.ones(100)])])
+    assert found.differ[0, 1]
+    assert (found.rank_low.tolist(), found.rank_high.tolist()) == ([2, 1], [2, 1])
+
+
+def test_two_items_tell_no_models_apart() -> None:
+    assert not rank_models([np.stack([np.zeros(2), np.ones(2)])]).differ.any()
+
+
+def test_one_cluster_of_many_items_tells_no_models_apart() -> None:
+    scores, clusters = np.stack([np.zeros(40), np.r_[np.ones(20), np.zeros(20)]]), np.repeat([0, 1], 20)
+    assert not rank_models([scores], clusters=[clusters]).differ.any()
+
+
+def test_no_more_than_five_in_a_hundred_boards_of_equal_models_have_a_false_difference() -> None:
+    rng = np.random.default_rng(3)
+    boards = [(rng.random((6, 100)) < 0.6).astype(float) for _ in range(400)]
+    false = np.mean([rank_models([board], draws=1_000).differ.any() for board in boards])
+    assert false < 0.05 + 3 * (0.05 * 0.95 / 400) ** 0.5
