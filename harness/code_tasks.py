@@ -24,7 +24,8 @@ def run_tests(responses: Iterable[Sequence[str]], docs: Sequence[Doc]) -> list[d
             is the whole program), ``entry_point``, ``tests`` (run after the program) and ``setup`` (run before them).
 
     Returns:
-        For each item ``passed`` and ``status`` (of each generation) and ``solutions`` (the programs that were run).
+        For each item and each of its generations: ``passed``, ``status``, ``detail`` (which assertion, exception or
+        limit) and ``solutions`` (the program that was run).
     """
     from harness.code_answers import extract_program
     from harness.sandbox import run_programs
@@ -37,8 +38,15 @@ def run_tests(responses: Iterable[Sequence[str]], docs: Sequence[Doc]) -> list[d
     verdicts = iter(run_programs(programs))
     results = []
     for texts in solutions:
-        ended = [next(verdicts).status for _ in texts]
-        results.append({"passed": [status == "passed" for status in ended], "status": ended, "solutions": texts})
+        ended = [next(verdicts) for _ in texts]
+        results.append(
+            {
+                "passed": [verdict.status == "passed" for verdict in ended],
+                "status": [verdict.status for verdict in ended],
+                "detail": [verdict.detail for verdict in ended],
+                "solutions": texts,
+            }
+        )
     return results
 
 

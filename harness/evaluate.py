@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.catalogue import LoadedTasks
-from harness.errors import EngineError, HarnessError
+from harness.errors import EngineError, HarnessError, TaskError, first_line
 from harness.journal import Journal
 from harness.requests import Asked, ChatTemplate, PromptSpec, Replay
 from harness.scorers.base import Answer, Batch, EngineDied, Failure, Request, Scorer
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 BOOTSTRAP_ITERATIONS = 1000
 MAX_RESTARTS = 1
+MALFORMED = Failure(reason="malformed", message="the answer holds half of a surrogate pair, which is no text")
+MALFORMED_PROMPT = Failure(reason="malformed", message="the prompt holds half of a surrogate pair, which is no text")
 
 
 class Progress(Protocol):
@@ -78,7 +80,8 @@ def answer(
     rest = [request for index, request in enumerate(distinct) if index not in known]
     if progress:
         progress.start(total=len(distinct), known=len(known))
-    failures: dict[Request, Failure] = {}
+    failures = {request: MALFORMED_PROMPT for request in rest if not _is_text(request.context + request.continuation)}
+    rest = [request for request in rest if request not in failures]
     engine: Mapping[str, Any] | None = None
     restarts = 0
     while rest:
@@ -89,7 +92,8 @@ def answer(
             break
         except EngineHungError as hang:
             # Its thread still holds the model: a second engine beside it could take the machine's memory.
-            log.warning("%s; given up. The same command asks again what is left.", hang)
+            again = "The same command asks again what is left." if journal.durable else "--no_cache keeps no answer."
+            log.warning("%s; given up. %s", hang, again)
             _fail_rest(rest, answers, failures, Failure(reason="timeout", message=str(hang)))
             return Outcome(
                 answers=answers, failures=failures, from_journal=len(known), engine=engine, restarts=restarts
@@ -102,10 +106,10 @@ def answer(
             reason = f"{type(death).__name__}: {death}" if not isinstance(death, EngineDied) else str(death)
             rest = [request for request in rest if request not in answers and request not in failures]
             if restarts == MAX_RESTARTS:
-                raise EngineError(
-                    f"the engine died twice ({reason}); {len(answers):,} of {len(distinct):,} answers are in the "
-                    "journal. Run the same command again to go on from there."
-                ) from death
+                counts = f"{len(answers):,} of {len(distinct):,} answers are in the journal"
+                kept = f"{counts}. Run the same command again to go on from there."
+                kept = kept if journal.durable else "--no_cache kept no answer."
+                raise EngineError(f"the engine died twice ({reason}); {kept}") from death
             log.warning("the engine died (%s); opening it once more", reason)
             restarts += 1
         finally:
@@ -125,13 +129,22 @@ def _run(
     told: set[int] = set()
     for batch in watched(scorer.answer(rest), timeout_seconds):
         _check_indices(batch, told, len(rest))
-        pairs = [(rest[index], said) for index, said in batch]
+        pairs = [(rest[index], said if _is_text(getattr(said, "text", None)) else MALFORMED) for index, said in batch]
         journal.record((request, said) for request, said in pairs if isinstance(said, Answer))
         answers.update((request, said) for request, said in pairs if isinstance(said, Answer))
         failures.update((request, said) for request, said in pairs if isinstance(said, Failure))
         if progress:
             progress.advance(len(pairs))
     _fail_rest(rest, answers, failures, Failure(reason="missing", message="the engine gave no answer"))
+
+
+def _is_text(text: str | None) -> bool:
+    """Whether a text can be written: half of a surrogate pair, as a careless service sends it, cannot."""
+    try:
+        (text or "").encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_indices(batch: Batch, told: set[int], asked: int) -> None:
@@ -213,14 +226,38 @@ def score(
 
     A task none of whose items can be scored has no entry in the results. `unsafe_code` lets tasks of lm-eval that run
     programs without a sandbox do so.
-    """
-    from lm_eval.evaluator import evaluate
 
+    Raises:
+        TaskError: when a metric, a filter or another function of a task raises.
+    """
     samples = {name: _Indices(scored_items(task_asked, outcome)) for name, task_asked in asked.items()}
     tasks = {name: task for name, task in loaded.tasks.items() if samples[name]}
-    whole = len(tasks) == len(loaded.tasks)
     for task in tasks.values():
         task.set_fewshot_seed(seed=spec.seeds.fewshot)
+    try:
+        return _evaluated(loaded, tasks, samples, outcome, spec, chat_template, unsafe_code=unsafe_code)
+    except HarnessError:
+        raise
+    except Exception as error:
+        raise TaskError(
+            f"{', '.join(tasks)}: scoring failed with {type(error).__name__} ({first_line(error)}). Correct the task's "
+            "metric, filter or process_results; the answers are kept, so that the same command asks nothing again."
+        ) from error
+
+
+def _evaluated(
+    loaded: LoadedTasks,
+    tasks: dict[str, Any],
+    samples: Mapping[str, list[int]],
+    outcome: Outcome,
+    spec: PromptSpec,
+    chat_template: ChatTemplate | None,
+    *,
+    unsafe_code: bool,
+) -> EvalResults:
+    from lm_eval.evaluator import evaluate
+
+    whole = len(tasks) == len(loaded.tasks)
     results = evaluate(
         lm=Replay(outcome.answers, spec.seeds, chat_template),
         # A group's mean over fewer tasks than it names would be another number under the same name.

@@ -274,7 +274,7 @@ def _candidate(source: str, spec: EvaluationSpec) -> Candidate:
             return Candidate(
                 name=source,
                 about={"source": source, "kind": "service", "digest": f"name:{source}"},
-                answerer={"name": source, "engine": backend, "model_args": dict(engine.model_args)},
+                answerer=_service_identity(source, engine, spec.output),
                 open=lambda gold: open_lm_eval(source, engine),  # noqa: ARG005
                 takes_chats=takes_chats(backend),
             )
@@ -291,6 +291,14 @@ def _candidate(source: str, spec: EvaluationSpec) -> Candidate:
         open=lambda gold: _open_as_digested(checkpoint, engine, digest),  # noqa: ARG005
         tokenizer=checkpoint.tokenizer,
     )
+
+
+def _service_identity(name: str, engine: EngineSpec, output: Path) -> dict[str, Any]:
+    """What the journal knows a service's answers by.
+
+    What stands behind a name may change without a word, so only a run into the same folder goes on from them.
+    """
+    return {"name": name, "engine": engine.backend, "model_args": dict(engine.model_args), "for": str(output.resolve())}
 
 
 def _refuse_weight_options(spec: EvaluationSpec) -> None:

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from harness.digests import file_digest
-from harness.errors import CheckpointError
+from harness.errors import CheckpointError, first_line
 from harness.paths import cache_dir
 
 GGUF_MAGIC = b"GGUF"
@@ -83,5 +83,11 @@ def _convert(path: Path, folder: Path) -> None:
             f"{path}: transformers cannot read this GGUF file ({reason}); check that it is whole, or convert it to a "
             "transformers folder with the tool that made it."
         ) from None
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    try:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    except (OSError, RuntimeError) as error:  # safetensors' own errors say so only in words
+        raise CheckpointError(
+            f"{path}: its conversion cannot be written to {folder.parent} ({first_line(error)}); make room there, or "
+            "name another folder with HARNESS_CACHE_DIR."
+        ) from None

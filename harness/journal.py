@@ -71,6 +71,11 @@ class Journal:
         except (sqlite3.Error, OSError) as error:
             raise self._explained(error) from error
 
+    @property
+    def durable(self) -> bool:
+        """Whether answers outlive this process."""
+        return self._path is not None
+
     def lookup(self, requests: Sequence[Request]) -> dict[int, Answer]:
         """Return the known answers by index of `requests`."""
         keys = [self._key(request) for request in requests]
@@ -131,6 +136,18 @@ def _open(path: Path | None) -> sqlite3.Connection:
     return database
 
 
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    """Open without writing; in a folder that cannot be written, what the last writer left unmerged is not seen."""
+    place = path.resolve().as_uri()
+    database = sqlite3.connect(f"{place}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+    try:
+        database.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        database.close()
+        database = sqlite3.connect(f"{place}?immutable=1", uri=True)
+    return database
+
+
 def _switch_to_wal(database: sqlite3.Connection) -> None:
     """SQLite does not wait for another process that makes the same switch at the same moment, so that is done here."""
     deadline = time.monotonic() + BUSY_SECONDS
@@ -159,8 +176,40 @@ def _select(database: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, 
     }
 
 
+def clear(path: Path) -> None:
+    """Delete all answers, also under a process that is writing more: it loses none that it writes afterwards.
+
+    A file that is no journal, or is damaged, is removed.
+
+    Raises:
+        JournalError: when it can be neither emptied nor removed.
+    """
+    files = [path, Path(f"{path}-wal"), Path(f"{path}-shm")]
+    if not path.exists():
+        return
+    try:
+        try:
+            database = _open(path)
+            try:
+                with database:
+                    database.execute("DELETE FROM answers")
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                database.execute("VACUUM")
+            finally:
+                database.close()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            for file in files:
+                file.unlink(missing_ok=True)
+    except (sqlite3.Error, OSError) as error:
+        raise JournalError(
+            f"{path}: the journal cannot be cleared ({error}); try again when no run uses it."
+        ) from error
+
+
 def answer_counts(path: Path) -> list[tuple[str, int]]:
-    """Return who answered how often, as ``(description in JSON, answers)``, most first.
+    """Return who answered how often, as ``(description in JSON, answers)``, most first. Writes nothing.
 
     Raises:
         JournalError: when the file cannot be read.
@@ -169,7 +218,7 @@ def answer_counts(path: Path) -> list[tuple[str, int]]:
         "SELECT description, COUNT(*) FROM answers JOIN answerers USING (answerer) GROUP BY answerer ORDER BY 2 DESC"
     )
     try:
-        database = _open(path)
+        database = _open_to_read(path)
         try:
             return [(str(description), int(count)) for description, count in database.execute(query)]
         finally:

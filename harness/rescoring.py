@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -99,20 +99,37 @@ def _answers(path: Path, task: str, asked: Asked, scored: int) -> dict[Request, 
         wanted.setdefault(item, []).append(request)
     found: dict[Request, Answer] = {}
     items = set()
-    for row in _rows(path):
-        items.add(row["doc_id"])
-        said = dict(_said(row))
-        for request in wanted.get(int(row["doc_id"]), []):
-            answered = said.get((request.context, request.continuation or request.generation))
-            if answered is None:
-                raise RecordError(
-                    f"{path}: item {row['doc_id']} of {task} was asked with another prompt than today's task makes; "
-                    "its answers cannot be scored again. Run `harness eval`."
-                )
-            texts, cut = answered
-            found[request] = replace(_answer(request, texts), cut_tokens=cut)
+    for number, row in enumerate(_rows(path), start=1):
+        try:
+            items.add(row["doc_id"])
+            found |= _of_row(row, wanted.get(int(row["doc_id"]), []))
+        except _OtherPromptError:
+            raise RecordError(
+                f"{path}: item {row['doc_id']} of {task} was asked with another prompt than today's task makes; "
+                "its answers cannot be scored again. Run `harness eval`."
+            ) from None
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            raise RecordError(
+                f"{path}, line {number}: not a sample ({type(error).__name__}: {error}); the file is damaged."
+            ) from None
     if len(items) < scored:  # or lost answers would pass for failed requests
         raise RecordError(f"{path}: holds {len(items)} of the {scored} items that were scored; the file is damaged.")
+    return found
+
+
+class _OtherPromptError(Exception):
+    """A request of today's task is not among those of the sample."""
+
+
+def _of_row(row: dict[str, Any], wanted: Sequence[Request]) -> dict[Request, Answer]:
+    said = dict(_said(row))
+    found = {}
+    for request in wanted:
+        answered = said.get((request.context, request.continuation or request.generation))
+        if answered is None:
+            raise _OtherPromptError
+        texts, cut = answered
+        found[request] = replace(_answer(request, texts), cut_tokens=cut)
     return found
 
 

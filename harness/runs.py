@@ -12,7 +12,9 @@ import json
 import os
 import re
 import shutil
+import socket
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from harness.errors import HarnessError, InputError, RecordError
 
 SCHEMA_VERSION = 1
+STALE_SECONDS = 3600.0
 TIME = r"\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}(?:\.\d+)?"
 
 
@@ -148,7 +151,8 @@ def write(folder: Path, record: RunRecord, results: Mapping[str, Any], samples: 
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
+        _remove_stale(folder)
+        work = Path(tempfile.mkdtemp(prefix=f".writing-{socket.gethostname()}-{os.getpid()}-", dir=folder))
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror}); give another --output_path.") from error
     try:
@@ -170,6 +174,16 @@ def write(folder: Path, record: RunRecord, results: Mapping[str, Any], samples: 
     return folder / f"results_{record.time}.json"
 
 
+def _remove_stale(folder: Path) -> None:
+    """Remove what a run left that was killed while it wrote; one that writes now is left alone."""
+    for work in folder.glob(".writing-*"):
+        host, pid = work.name.removeprefix(".writing-").rsplit("-", 2)[:2]
+        here = host == socket.gethostname() and pid.isdigit()
+        over = not Path(f"/proc/{pid}").exists() if here else time.time() - work.lstat().st_mtime > STALE_SECONDS
+        if over and Path("/proc").exists():
+            shutil.rmtree(work, ignore_errors=True)
+
+
 def _write_durably(path: Path, text: str) -> None:
     with path.open("w", encoding="utf-8") as file:
         file.write(text)
@@ -178,7 +192,7 @@ def _write_durably(path: Path, text: str) -> None:
 
 
 def _point_to_latest(folder: Path, name: str) -> None:
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as work:
+    with tempfile.TemporaryDirectory(prefix=f".writing-{socket.gethostname()}-{os.getpid()}-", dir=folder) as work:
         link = Path(work) / "run.json"
         link.symlink_to(name)
         link.replace(folder / "run.json")

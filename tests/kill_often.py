@@ -3,7 +3,8 @@
     python -m tests.kill_often KILLS SEED LONGEST_SECONDS LOG -- eval ...
 
 Imports are paid once: each run is a fork of this process, and its end is a real SIGKILL. What the engine is asked is
-appended to LOG, one line of JSON a request, with the number of the run. Prints what each run found in the journal.
+appended to LOG, one line of JSON a request, with the number of the run; and when a run begins, how many it asks and how
+many the journal holds. Prints how each run ended.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ def log_what_is_asked(log: Path, run: int) -> None:
     answer = ScriptedScorer.answer
 
     def noting(self: ScriptedScorer, requests: Sequence[Request]) -> Iterator[Batch]:
+        held = sum(count for _, count in journal.answer_counts(journal.default_path()))
+        with log.with_suffix(".begun").open("a") as file:
+            file.write(json.dumps([run, len(requests), held]) + "\n")
         for batch in answer(self, requests):
             with log.open("a") as file:
                 for index, _ in batch:

@@ -130,6 +130,9 @@ def test_a_chat_service_is_sent_messages(harness_here: HarnessCommand, tmp_path:
     try:
         plain = harness_here(*words)
         chat = harness_here(*words, "--apply_chat_template")
+        again = harness_here(*words, "--apply_chat_template")
+        asked_once = len(server.asked)  # type: ignore[attr-defined]
+        elsewhere = harness_here(*words[:-1], str(tmp_path / "elsewhere"), "--apply_chat_template")
     finally:
         server.shutdown()
         thread.join()
@@ -138,9 +141,13 @@ def test_a_chat_service_is_sent_messages(harness_here: HarnessCommand, tmp_path:
     assert "add --apply_chat_template" in plain.stderr
     assert chat.returncode == 0, chat.stderr
     record = read_record(next((tmp_path / "out").rglob("run.json"))).tasks["t_generate"]
+    assert asked_once == 3
     assert (record.answered, record.failed) == (3, 0)
-    asked = server.asked  # type: ignore[attr-defined]
+    asked = server.asked[:3]  # type: ignore[attr-defined]
     assert [[message["role"] for message in messages] for messages in asked] == [["user"]] * 3
+    assert (again.returncode, elsewhere.returncode) == (0, 0)
+    assert "3 answers from the journal" in again.stdout
+    assert "from the journal" not in elsewhere.stdout, "what stands behind a name may have changed"
 
 
 OWN_CODE = """

@@ -224,3 +224,45 @@ def test_task_data(number: int, base: Path, tmp_path: Path, harness_here: Harnes
     )
     # Rows that parse are told by the task that cannot use them, others by the file.
     _check(done.returncode, done.stdout, done.stderr, "choice")
+
+
+ODD_FIELDS: list[tuple[str, object]] = [
+    ("hidden_size", 10**400),
+    ("hidden_size", -64),
+    ("hidden_size", "wide"),
+    ("num_attention_heads", 0),
+    ("vocab_size", 10**15),
+    ("vocab_size", []),
+    ("max_position_embeddings", "many"),
+    ("intermediate_size", None),
+    ("model_type", 7),
+    ("model_type", "no-such-architecture"),
+    ("dtype", "floaty"),
+    ("rms_norm_eps", "x"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(ODD_FIELDS)))
+def test_config_fields(number: int, base: Path, tasks: Path, tmp_path: Path, harness_here: HarnessCommand) -> None:
+    model = Path(shutil.copytree(base, tmp_path / "model"))
+    name, value = ODD_FIELDS[number]
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, name: value}))
+    done = harness_here(
+        "eval", "--model", model, "--tasks", "t_choice", "--include_path", tasks, "--output_path", tmp_path / "o"
+    )
+    _check(done.returncode, done.stdout, done.stderr, str(model))
+
+
+RECORDS = ["", "{", "[]", "null", "7", '{"tasks": 3}', '{"schema_version": 1e999}', "\x00", "NaN", "{" * 5000]
+
+
+@pytest.mark.parametrize("command", ["rescore", "leaderboard"])
+@pytest.mark.parametrize("number", range(len(RECORDS)))
+def test_run_records(number: int, command: str, tasks: Path, tmp_path: Path, harness_here: HarnessCommand) -> None:
+    words = ["eval", "--backend", "scripted", "--tasks", "t_choice", "--include_path", tasks, "--output_path", tmp_path]
+    assert harness_here(*words, "--model", "oracle").returncode == 0
+    record = next((tmp_path / "oracle").glob("run_*.json"))
+    record.write_text(RECORDS[number])
+    done = harness_here(command, tmp_path / "oracle")
+    _check(done.returncode, done.stdout, done.stderr, "run")

@@ -7,16 +7,21 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from harness.evaluate import answer
+from harness.journal import Journal
 from harness.runs import read_record
+from harness.scorers.base import Answer, Batch, Request
 from tests.conftest import ROOT, HarnessCommand
 from tests.models import save_tiny_llama
 from tests.tasks_for_tests import write_tasks
@@ -77,6 +82,8 @@ def _survives(kills: int, tmp_path: Path, tasks: Path, cache: Path, harness_comm
             per_kill[run] += 1
     assert max(per_kill.values(), default=0) <= BATCH
     assert total == 200 * 4 + 200
+    begun = [json.loads(line) for line in (tmp_path / "asked.begun").read_text().splitlines()]
+    assert all(to_ask + held == total for _, to_ask, held in begun), "what is journalled is never asked for again"
     undisturbed = _eval_words(tasks, tmp_path / "whole", "--model_args", "delay_seconds=0.02")
     assert harness_command(*undisturbed, env={"HARNESS_CACHE_DIR": str(tmp_path / "empty")}).returncode == 0
     assert _without_times(tmp_path / "killed" / "uniform") == _without_times(tmp_path / "whole" / "uniform")
@@ -322,6 +329,127 @@ def test_a_corrupted_journal_is_one_clear_error(
     assert len(done.stderr.strip().splitlines()) == 1
     assert "journal.sqlite" in done.stderr
     assert "--no_cache" in done.stderr
+
+
+def test_a_full_disk_is_one_clear_error_and_what_was_written_stays(
+    tmp_path: Path, tasks: Path, own_cache: Path, harness_here: HarnessCommand
+) -> None:
+    """The kernel refuses to let the journal grow: the same answer that SQLite gets from a full disk."""
+    words = _eval_words(tasks, tmp_path / "out")
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000)); "
+    limited += "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); from harness.cli import main; "
+    command = [sys.executable, "-c", f"{limited}sys.exit(main({words!r}))"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "journal.sqlite" in done.stderr
+    assert "Free space" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("results_*"))
+    held = _journalled(own_cache / "journal.sqlite")
+    assert 0 < held < 1000
+    assert harness_here(*words).returncode == 0
+    assert read_record(tmp_path / "out" / "uniform").from_journal == held
+
+
+def test_a_cache_folder_that_cannot_be_written_is_one_clear_error(
+    tmp_path: Path, tasks: Path, harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_CACHE_DIR", "/proc/harness")  # read-only for root, too
+    done = harness_here(*_eval_words(tasks, tmp_path))
+    assert done.returncode in (1, 2)
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "/proc/harness" in done.stderr
+    assert harness_here(*_eval_words(tasks, tmp_path, "--no_cache")).returncode == 0
+
+
+def test_clearing_the_journal_under_a_run_loses_nothing_that_comes_after(
+    tmp_path: Path, tasks: Path, own_cache: Path, harness_here: HarnessCommand
+) -> None:
+    journal = own_cache / "journal.sqlite"
+    words = _eval_words(tasks, tmp_path / "out", "--model_args", "delay_seconds=0.05")
+    process = subprocess.Popen([sys.executable, "-m", "harness", *words], cwd=ROOT, stdout=subprocess.DEVNULL)
+    while _journalled(journal) < 160:
+        assert process.poll() is None
+        time.sleep(0.02)
+    assert harness_here("cache", "clear", "journal").returncode == 0
+    assert process.wait(timeout=300) == 0
+    assert 0 < _journalled(journal) < 1000
+    info = harness_here("cache", "info")
+    assert f"{_journalled(journal):,} answers of" in info.stdout
+    held = _journalled(journal)
+    assert harness_here(*words).returncode == 0
+    assert read_record(tmp_path / "out" / "uniform").from_journal == held
+
+
+def test_a_damaged_journal_is_cleared_by_removing_it(own_cache: Path, harness_here: HarnessCommand) -> None:
+    (own_cache / "journal.sqlite").write_bytes(os.urandom(9000))
+    assert harness_here("cache", "clear", "journal").returncode == 0
+    assert not (own_cache / "journal.sqlite").exists()
+
+
+def test_a_metric_that_raises_is_the_tasks_error_and_the_answers_are_kept(
+    tmp_path: Path, harness_here: HarnessCommand
+) -> None:
+    tasks = write_tasks(tmp_path / "tasks", items=6)
+    (tasks / "broken.py").write_text("def results(doc, answers):\n    return {'acc': 1 / 0}\n")
+    text = (tasks / "choice.yaml").read_text()
+    (tasks / "choice.yaml").write_text(text + "process_results: !function broken.results\n")
+    words = _eval_words(tasks, tmp_path / "out", "--tasks", "t_choice")
+    done = harness_here(*words)
+    assert done.returncode == 2
+    assert "t_choice: scoring failed with ZeroDivisionError" in done.stderr
+    assert "Traceback" not in done.stderr
+    (tasks / "choice.yaml").write_text(text)
+    assert "24 answers from the journal" in harness_here(*words).stdout
+
+
+def test_half_a_surrogate_pair_is_a_failure_and_no_crash(tmp_path: Path) -> None:
+    """Careless services send them; they can neither be journalled nor written to a record."""
+    requests = [
+        Request(kind="generate_until", context=context, generation="{}", continuation="")
+        for context in ("odd answer", "odd \udc00 prompt", "right")
+    ]
+
+    class Careless:
+        @property
+        def description(self) -> dict[str, object]:
+            return {}
+
+        def answer(self, asked: Sequence[Request]) -> Iterator[Batch]:
+            yield [(i, Answer(text="\ud800" if "odd" in r.context else "yes")) for i, r in enumerate(asked)]
+
+        def close(self) -> None:
+            pass
+
+    with Journal(tmp_path / "journal.sqlite", {"name": "careless"}) as journal:
+        outcome = answer(requests, journal, Careless)
+    assert [outcome.failures[r].reason for r in requests[:2]] == ["malformed", "malformed"]
+    assert outcome.answers == {requests[2]: Answer(text="yes")}
+
+
+def test_a_folder_that_a_killed_writer_left_is_removed_by_the_next_run(
+    tmp_path: Path, tasks: Path, harness_here: HarnessCommand
+) -> None:
+    folder = tmp_path / "uniform"
+    process = subprocess.Popen([sys.executable, "-c", "pass"])
+    process.wait()
+    left, alive = (folder / f".writing-{socket.gethostname()}-{pid}-abc" for pid in (process.pid, os.getpid()))
+    left.mkdir(parents=True)
+    alive.mkdir()
+    assert harness_here(*_eval_words(tasks, tmp_path)).returncode == 0
+    assert (left.exists(), alive.exists()) == (False, True)
+
+
+@pytest.mark.parametrize("line", ["[]", '{"doc_id": 0}', '{"doc_id": 0, "resps": 3, "arguments": []}', "3", "null"])
+def test_rescoring_refuses_lines_that_are_no_samples(
+    line: str, tmp_path: Path, tasks: Path, harness_here: HarnessCommand
+) -> None:
+    assert harness_here(*_eval_words(tasks, tmp_path, "--tasks", "t_choice", "--limit", "3")).returncode == 0
+    samples = next(tmp_path.rglob("samples_t_choice_*"))
+    samples.write_text("".join([*samples.read_text().splitlines(keepends=True)[:2], line + "\n"]))
+    done = harness_here("rescore", tmp_path / "uniform")
+    assert done.returncode == 2
+    assert f"{samples.name}, line 3: not a sample" in done.stderr
 
 
 def test_rescoring_gives_the_same_values_without_an_engine(

@@ -6,6 +6,8 @@ import argparse
 import shutil
 from pathlib import Path
 
+from harness.errors import InputError
+
 PARTS = ("journal", "models", "data", "downloads", "digests")
 
 
@@ -28,7 +30,7 @@ def _info() -> int:
 
     print(f"cache folder: {cache_dir()}")
     for part in PARTS:
-        size = sum(file.stat().st_size for path in _paths(part) for file in _files(path))
+        size = sum(_size(file) for path in _paths(part) for file in _files(path))
         print(f"{part}: {size / 1e6:,.1f} MB")
     if default_path().exists():
         for answerer, count in answer_counts(default_path()):
@@ -37,14 +39,28 @@ def _info() -> int:
 
 
 def _clear(what: list[str]) -> int:
+    from harness.journal import clear, default_path
+
     for part in PARTS if "all" in what else what:
-        for path in _paths(part):
+        if part == "journal":
+            clear(default_path())
+        else:
+            _delete(_paths(part))
+        print(f"cleared: {part}")
+    return 0
+
+
+def _delete(paths: list[Path]) -> None:
+    for path in paths:
+        try:
             if path.is_dir():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
-        print(f"cleared: {part}")
-    return 0
+        except OSError as error:
+            raise InputError(
+                f"{error.filename or path}: cannot be deleted ({error.strerror}); see who uses or owns it."
+            ) from None
 
 
 def _paths(part: str) -> list[Path]:
@@ -56,6 +72,13 @@ def _paths(part: str) -> list[Path]:
         return [path] if path.exists() else []
     journal = default_path()
     return [p for p in (journal, Path(f"{journal}-wal"), Path(f"{journal}-shm")) if p.exists()]
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.lstat().st_size
+    except OSError:  # gone meanwhile
+        return 0
 
 
 def _files(path: Path) -> list[Path]:

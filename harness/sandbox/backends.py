@@ -222,5 +222,8 @@ def _problem(name: str) -> str | None:
 def _try(command: list[str]) -> str | None:
     if shutil.which(command[0]) is None:
         return f"{command[0]} is not installed"
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    except (subprocess.TimeoutExpired, OSError) as error:
+        return f"{command[0]} does not answer ({error})"
     return None if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it does not start"])[-1]

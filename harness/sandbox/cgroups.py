@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.errors import InputError
 from harness.sandbox.programs import Limits
 
 SPARE_MB = 128  # for the server and the tests' process
@@ -107,11 +108,17 @@ def create(limits: Limits) -> Group | None:
     folders: set[Path] = set()
     for controller, parent in parents().items():
         folder = parent / name
-        folder.mkdir(exist_ok=True)
-        folders.add(folder)
-        for file, value in values[controller].items():
-            if (folder / file).exists():
-                (folder / file).write_text(value)
+        try:
+            folder.mkdir(exist_ok=True)
+            folders.add(folder)
+            for file, value in values[controller].items():
+                if (folder / file).exists():
+                    (folder / file).write_text(value)
+        except OSError as error:
+            raise InputError(
+                f"the sandbox's control group {folder} cannot be made ({error.strerror}); free the controllers there, "
+                "or run as a user who has none, whom resource limits bind."
+            ) from None
     return Group(tuple(sorted(folders))) if folders else None
 
 

@@ -14,6 +14,7 @@ import selectors
 import struct
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -119,13 +120,15 @@ class Pool:
         """No worker is started before the first batch. `limits` are those of this machine, scaled."""
         self.backend, self.limits = backend, limits
         self.workers: list[Worker] = []
+        self.again: set[int] = set()  # programs whose worker ended under them once
 
     def run(
         self, programs: Sequence[Program], workers: int, progress: Callable[[int], None] | None = None
     ) -> list[Verdict]:
         """Run the batch; see `harness.sandbox.run_programs`."""
         verdicts: dict[int, Verdict] = {}
-        todo = iter(range(len(programs)))
+        todo = deque(range(len(programs)))
+        self.again.clear()
         try:
             with selectors.DefaultSelector() as selector:
                 self._recruit(min(workers, len(programs)), selector)
@@ -133,7 +136,7 @@ class Pool:
                     self._next(worker, todo, programs)
                 while len(verdicts) < len(programs):
                     before = len(verdicts)
-                    for worker in self._turn(selector, verdicts):
+                    for worker in self._turn(selector, verdicts, todo):
                         self._next(worker, todo, programs)
                     if progress and len(verdicts) > before:
                         progress(len(verdicts))
@@ -161,13 +164,12 @@ class Pool:
         for worker in self.workers:
             selector.register(worker, selectors.EVENT_READ, worker)
 
-    def _next(self, worker: Worker, todo: Any, programs: Sequence[Program]) -> None:
-        if worker.ready and worker.index is None:
-            index = next(todo, None)
-            if index is not None:
-                worker.give(index, programs[index])
+    def _next(self, worker: Worker, todo: deque[int], programs: Sequence[Program]) -> None:
+        if worker.ready and worker.index is None and todo:
+            index = todo.popleft()
+            worker.give(index, programs[index])
 
-    def _turn(self, selector: selectors.BaseSelector, verdicts: dict[int, Verdict]) -> list[Worker]:
+    def _turn(self, selector: selectors.BaseSelector, verdicts: dict[int, Verdict], todo: deque[int]) -> list[Worker]:
         """Wait for messages, ends and deadlines once; returns the workers that may have become free."""
         began = time.monotonic()
         events = selector.select(SLICE_SECONDS)
@@ -180,6 +182,11 @@ class Pool:
             worker: Worker = key.data
             messages = worker.messages()
             if messages is None:
+                if worker.index is not None and worker.index not in self.again:
+                    # It may have been the machine that ended it, short of memory: no verdict before a second time.
+                    self.again.add(worker.index)
+                    todo.appendleft(worker.index)
+                    worker.index = None
                 free.append(self._replace(worker, selector, verdicts, "the program brought its sandbox down"))
                 continue
             usable = [self._receive(worker, message, verdicts) for message in messages]

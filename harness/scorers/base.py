@@ -66,7 +66,7 @@ class Answer:
         assert self.logprob is None or math.isfinite(self.logprob), "a non-finite log-probability is a Failure"
 
 
-FailureReason = Literal["error", "not_finite", "empty", "too_long", "missing", "out_of_memory", "timeout"]
+FailureReason = Literal["error", "not_finite", "empty", "too_long", "missing", "out_of_memory", "timeout", "malformed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,8 @@ class Failure:
         reason: ``error`` (the engine raised), ``not_finite`` (NaN or infinite log-probability), ``empty`` (no
             continuation tokens to score, or no text from an engine that cannot say whether the model ended by
             itself), ``too_long`` (the continuation alone exceeds the context), ``missing`` (the engine gave fewer
-            answers than asked), ``out_of_memory``, ``timeout``.
+            answers than asked), ``out_of_memory``, ``timeout``, ``malformed`` (a text that
+            cannot be written).
         message: One line for the record.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -120,3 +121,49 @@ def test_any_text_is_judged_and_none_breaks_the_pool() -> None:
     verdicts = run_programs(programs, limits=LIMITS, workers=2, backend="bubblewrap")
     assert len(verdicts) == len(programs)
     assert verdicts[-1].status == "passed"
+
+
+def test_a_worker_that_the_machine_ended_costs_its_program_no_verdict() -> None:
+    """As when memory is short: the program is run once more, and only a second end counts against it."""
+    from harness.sandbox.pool import Pool
+
+    pool = Pool("bubblewrap", LIMITS)
+    ended = []
+
+    def killer() -> None:
+        while not (pool.workers and pool.workers[0].index is not None):
+            time.sleep(0.01)
+        pool.workers[0].enclosure.process.kill()
+        ended.append(True)
+
+    thread = threading.Thread(target=killer)
+    thread.start()
+    verdict, after = pool.run(
+        [
+            Program("import time\ndef f(): time.sleep(1)", "assert f() is None"),
+            Program("x = 1", "assert x == 1"),
+        ],
+        1,
+    )
+    thread.join()
+    pool.close()
+    assert ended
+    assert (verdict.status, after.status) == ("passed", "passed")
+
+
+def test_what_a_solution_returns_may_take_no_more_memory_than_the_solution() -> None:
+    verdict = run("def f(): return 'x'", "assert len(f() * (1 << 30)) == 1 << 30")
+    assert verdict.status == "error"
+    assert "MemoryError" in verdict.detail
+    assert run("def f(): return 'x'", "assert f() == 'x'").status == "passed"
+
+
+def test_the_record_of_a_task_says_how_each_program_ended() -> None:
+    from harness.code_tasks import run_tests
+
+    doc = {"program_prompt": "", "entry_point": "f", "tests": "assert f(2) == 3", "setup": ""}
+    (result,) = run_tests([["def f(x): return x + 1", "def f(x): return x", "def f(x): return 1 / 0"]], [doc])
+    assert result["status"] == ["passed", "failed", "error"]
+    assert result["detail"][0] == ""
+    assert "f(2) == 3" in result["detail"][1]
+    assert "ZeroDivisionError" in result["detail"][2]

@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import random
+import resource
 import signal
 import socket
 import time
@@ -136,7 +137,10 @@ def main(enclosed: bool) -> None:
     for descriptor in range(3):  # what tests print must not be taken for a verdict
         os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
     try:
-        examiner = Examiner(control, wire.receive(source))
+        limits = wire.receive(source)
+        # What a solution returns comes here as a value to be compared: it must not take more than its maker may.
+        resource.setrlimit(resource.RLIMIT_AS, (limits["memory_mb"] << 20,) * 2)
+        examiner = Examiner(control, limits)
         wire.send(sink, {"ready": True, "alone": os.getpid() == 1})
         while True:
             verdict = examiner.examine(wire.receive(source))
