@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +24,15 @@ TASKS = ("mini_logic", "t_choice", "t_generate")
 LIMIT = 40
 
 
-def _perturbed(folder: Path, original: Path) -> Path:
-    """Save a copy of a model with noise on its weights, enough that a model of random weights answers otherwise."""
+def _perturbed(folder: Path, original: Path, *, noise: float = 5.0) -> Path:
+    """Save a copy of a model with noise on its weights, by default enough for a model of random weights."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model = AutoModelForCausalLM.from_pretrained(original)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weights in model.parameters():
-            weights.add_(torch.randn(weights.shape, generator=generator) * 5.0)
+            weights.add_(torch.randn(weights.shape, generator=generator) * noise)
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(original).save_pretrained(folder)
     return folder
@@ -70,6 +73,31 @@ def folders(report_tasks: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     for model in (original, _perturbed(place / "models" / "perturbed", original)):
         _lm_eval(model, report_tasks, place / "out")
     return place / "out"
+
+
+@pytest.mark.slow
+def test_the_real_model_and_a_perturbed_copy_on_real_tasks_by_lm_evals_own_command(
+    smollm2: Path, data_dir: Path, tmp_path: Path, command: Command
+) -> None:
+    """Nothing lies between `lm_eval ... --log_samples` and the commands but its folder."""
+    models = {"smollm2": smollm2, "perturbed": _perturbed(tmp_path / "perturbed", smollm2, noise=0.02)}
+    (tmp_path / "smollm2").symlink_to(smollm2)
+    for name in models:
+        done = subprocess.run(
+            [sys.executable, "-m", "lm_eval", "--model", "hf", "--tasks", "arc_easy_cloze,logiqa_en_letter",
+             "--model_args", f"pretrained={tmp_path / name},dtype=float32", "--include_path", str(ROOT / "tasks"),
+             "--limit", "40", "--batch_size", "8", "--device", "cpu", "--log_samples",
+             "--output_path", str(tmp_path / "out")],
+            env={**os.environ, "HARNESS_DATA": str(data_dir)}, cwd=ROOT, check=False, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+    document = _json(command, "compare", "smollm2", "perturbed", "--runs", tmp_path / "out")
+    rows = {row["task"]: row for row in document["tables"]["differences"]}
+    assert {name: row["items"] for name, row in rows.items()} == {"arc_easy_cloze": 40, "logiqa_en_letter": 40}
+    assert any(row["gained"] + row["lost"] for row in rows.values())
+    board = _json(command, "leaderboard", tmp_path / "out")["tables"]["leaderboard"]
+    assert {row["model"] for row in board} == {"smollm2", "perturbed"}
+    print({name: (row["mean_baseline"], row["mean_arm"], row["p"]) for name, row in rows.items()})
 
 
 def _rows(folders: Path, model: str, task: str) -> list[dict[str, Any]]:

@@ -153,8 +153,7 @@ def test_a_worker_that_the_machine_ended_costs_its_program_no_verdict() -> None:
 
 def test_what_a_solution_returns_may_take_no_more_memory_than_the_solution() -> None:
     verdict = run("def f(): return 'x'", "assert len(f() * (1 << 30)) == 1 << 30")
-    assert verdict.status == "error"
-    assert "MemoryError" in verdict.detail
+    assert (verdict.status, verdict.detail) == ("killed", "memory: MemoryError while the tests ran")
     assert run("def f(): return 'x'", "assert f() == 'x'").status == "passed"
 
 
