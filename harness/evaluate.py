@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -80,7 +81,7 @@ def answer(
     rest = [request for index, request in enumerate(distinct) if index not in known]
     if progress:
         progress.start(total=len(distinct), known=len(known))
-    failures = {request: MALFORMED_PROMPT for request in rest if not _is_text(request.context + request.continuation)}
+    failures = {request: MALFORMED_PROMPT for request in rest if not _is_text(_words(request))}
     rest = [request for request in rest if request not in failures]
     engine: Mapping[str, Any] | None = None
     restarts = 0
@@ -136,6 +137,10 @@ def _run(
         if progress:
             progress.advance(len(pairs))
     _fail_rest(rest, answers, failures, Failure(reason="missing", message="the engine gave no answer"))
+
+
+def _words(request: Request) -> str:
+    return f"{request.context}{request.continuation}{request.generation}"
 
 
 def _is_text(text: str | None) -> bool:
@@ -236,12 +241,16 @@ def score(
         task.set_fewshot_seed(seed=spec.seeds.fewshot)
     try:
         return _evaluated(loaded, tasks, samples, outcome, spec, chat_template, unsafe_code=unsafe_code)
-    except HarnessError:
-        raise
+    except (HarnessError, OSError, MemoryError):
+        raise  # the machine's, not a task's
     except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        named = ", ".join(list(tasks)[:3]) + (f" or {len(tasks) - 3} more" if len(tasks) > 3 else "")
+        log.debug("scoring failed", exc_info=error)
         raise TaskError(
-            f"{', '.join(tasks)}: scoring failed with {type(error).__name__} ({first_line(error)}). Correct the task's "
-            "metric, filter or process_results; the answers are kept, so that the same command asks nothing again."
+            f"{named}: scoring failed with {type(error).__name__} ({first_line(error)}) in {where.filename}, line "
+            f"{where.lineno}. Correct the task's metric, filter or process_results and run again: what the journal "
+            "holds is not asked again."
         ) from error
 
 

@@ -132,7 +132,8 @@ def _open(path: Path | None) -> sqlite3.Connection:
         database.close()
         raise sqlite3.DatabaseError(f"its format is {version}, this release reads {SCHEMA_VERSION}")
     database.executescript(_SCHEMA)
-    database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    if version == 0:
+        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     return database
 
 
@@ -142,8 +143,10 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(f"{place}?mode=ro", uri=True, timeout=BUSY_SECONDS)
     try:
         database.execute("SELECT 1 FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         database.close()
+        if "unable to open" not in str(error) and "readonly" not in str(error):
+            raise
         database = sqlite3.connect(f"{place}?immutable=1", uri=True)
     return database
 
@@ -203,13 +206,13 @@ def clear(path: Path) -> None:
             for file in files:
                 file.unlink(missing_ok=True)
     except (sqlite3.Error, OSError) as error:
-        raise JournalError(
-            f"{path}: the journal cannot be cleared ({error}); try again when no run uses it."
-        ) from error
+        busy = "locked" in str(error) or "busy" in str(error)
+        remedy = "try again" if busy else "free space or permissions there, or delete the file"
+        raise JournalError(f"{path}: the journal cannot be cleared ({error}); {remedy} when no run uses it.") from error
 
 
 def answer_counts(path: Path) -> list[tuple[str, int]]:
-    """Return who answered how often, as ``(description in JSON, answers)``, most first. Writes nothing.
+    """Return who answered how often, as ``(description in JSON, answers)``, most first. Changes nothing.
 
     Raises:
         JournalError: when the file cannot be read.
@@ -220,6 +223,8 @@ def answer_counts(path: Path) -> list[tuple[str, int]]:
     try:
         database = _open_to_read(path)
         try:
+            if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'answers'").fetchone():
+                return []  # a kill came before its first table
             return [(str(description), int(count)) for description, count in database.execute(query)]
         finally:
             database.close()

@@ -177,11 +177,12 @@ def write(folder: Path, record: RunRecord, results: Mapping[str, Any], samples: 
 def _remove_stale(folder: Path) -> None:
     """Remove what a run left that was killed while it wrote; one that writes now is left alone."""
     for work in folder.glob(".writing-*"):
-        host, pid = work.name.removeprefix(".writing-").rsplit("-", 2)[:2]
-        here = host == socket.gethostname() and pid.isdigit()
-        over = not Path(f"/proc/{pid}").exists() if here else time.time() - work.lstat().st_mtime > STALE_SECONDS
-        if over and Path("/proc").exists():
-            shutil.rmtree(work, ignore_errors=True)
+        host, _, pid = work.name.removeprefix(".writing-").rpartition("-")[0].rpartition("-")
+        with contextlib.suppress(OSError):  # its writer may just have finished
+            here = host == socket.gethostname() and pid.isdigit() and Path("/proc/self").exists()
+            over = not Path(f"/proc/{pid}").exists() if here else time.time() - work.lstat().st_mtime > STALE_SECONDS
+            if over:
+                shutil.rmtree(work, ignore_errors=True)
 
 
 def _write_durably(path: Path, text: str) -> None:

@@ -398,9 +398,21 @@ def test_a_metric_that_raises_is_the_tasks_error_and_the_answers_are_kept(
     done = harness_here(*words)
     assert done.returncode == 2
     assert "t_choice: scoring failed with ZeroDivisionError" in done.stderr
+    assert "broken.py, line 2" in done.stderr
     assert "Traceback" not in done.stderr
     (tasks / "choice.yaml").write_text(text)
     assert "24 answers from the journal" in harness_here(*words).stdout
+
+
+def test_words_that_are_no_text_are_refused_before_any_work(tmp_path: Path, harness_here: HarnessCommand) -> None:
+    done = harness_here("eval", "--model", "oracle", "--output_path", f"{tmp_path}/\udcff")
+    assert done.returncode == 2
+    assert "is not UTF-8" in done.stderr
+
+
+def test_an_empty_journal_file_holds_nothing(own_cache: Path, harness_here: HarnessCommand) -> None:
+    (own_cache / "journal.sqlite").touch()
+    assert harness_here("cache", "info").returncode == 0
 
 
 def test_half_a_surrogate_pair_is_a_failure_and_no_crash(tmp_path: Path) -> None:
@@ -436,6 +448,7 @@ def test_a_folder_that_a_killed_writer_left_is_removed_by_the_next_run(
     left, alive = (folder / f".writing-{socket.gethostname()}-{pid}-abc" for pid in (process.pid, os.getpid()))
     left.mkdir(parents=True)
     alive.mkdir()
+    (folder / ".writing-x7_ab12c").mkdir()  # as an earlier release named them
     assert harness_here(*_eval_words(tasks, tmp_path)).returncode == 0
     assert (left.exists(), alive.exists()) == (False, True)
 

@@ -85,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = with_underscores(sys.argv[1:] if arguments is None else arguments)
     _check_command(words)
+    _check_text(words)
     args = build_parser().parse_args(words)
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
@@ -105,6 +106,15 @@ def _check_command(words: Sequence[str]) -> None:
     if words and not words[0].startswith("-") and words[0] not in COMMANDS:
         hint = did_you_mean(words[0], COMMANDS)
         Parser(prog="harness").error(f"{words[0]}: unknown command; give one of {', '.join(COMMANDS)}.{hint}")
+
+
+def _check_text(words: Sequence[str]) -> None:
+    """The words stand in records, which are UTF-8."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            Parser(prog="harness").error(f"{word!a}: is not UTF-8; give a path or a name that is.")
 
 
 def _as_interrupt(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -166,3 +166,15 @@ def test_the_record_of_a_task_says_how_each_program_ended() -> None:
     assert result["detail"][0] == ""
     assert "f(2) == 3" in result["detail"][1]
     assert "ZeroDivisionError" in result["detail"][2]
+
+
+def test_a_program_that_ends_its_keeper_has_no_second_try() -> None:
+    from harness.sandbox.pool import Pool
+
+    pool = Pool("bubblewrap", LIMITS)
+    for end in ("os.kill(os.getppid(), 9)", "os.kill(-1, 9)"):
+        verdict, after = pool.run([Program(f"import os\n{end}", "assert True"), Program("x = 1", "assert x == 1")], 1)
+        assert verdict.status in ("killed", "error"), verdict
+        assert after.status == "passed"
+        assert not pool.again
+    pool.close()

@@ -26,6 +26,7 @@ from .remote import Channel
 WARM = "array bisect cmath collections copy datetime functools heapq itertools math operator random re string typing"
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
 _CLONE_NEWUSER, _CLONE_NEWPID = 0x10000000, 0x20000000
+KEEPER_ENDED = "the program brought its sandbox down"
 Verdict = dict[str, Any]
 
 
@@ -139,15 +140,22 @@ def main(enclosed: bool) -> None:
     try:
         limits = wire.receive(source)
         # What a solution returns comes here as a value to be compared: it must not take more than its maker may.
-        resource.setrlimit(resource.RLIMIT_AS, (limits["memory_mb"] << 20,) * 2)
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        wanted = limits["memory_mb"] << 20
+        resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(hard, wanted), hard))
         examiner = Examiner(control, limits)
         wire.send(sink, {"ready": True, "alone": os.getpid() == 1})
         while True:
-            verdict = examiner.examine(wire.receive(source))
+            program, began = wire.receive(source), time.monotonic()
+            try:
+                verdict = examiner.examine(program)
+            except wire.Closed:  # the keeper is gone, which only the program can have wanted
+                spent = {"cpu_seconds": 0.0, "wall_seconds": time.monotonic() - began}
+                verdict = {"status": "killed", "detail": KEEPER_ENDED, **spent, "reusable": False}
             if verdict["reusable"]:
                 examiner.prepare()
             wire.send(sink, verdict)
             if not verdict["reusable"]:
                 return
-    except wire.Closed:  # the host has gone, or the keeper was killed
+    except wire.Closed:  # the host has gone
         return
