@@ -253,6 +253,14 @@ class Catalogue:
             group_map |= loaded.get("group_map", {})
         return LoadedTasks(tasks=tasks, groups=groups, group_map=group_map)
 
+    def check(self, names: Sequence[str]) -> None:
+        """See to it that every name means something.
+
+        Raises:
+            TaskError: one does not, with the nearest ones.
+        """
+        self._resolve(names)
+
     @property
     def folders(self) -> Sequence[Path]:
         """The folders of task YAML that it has read: the project's own, then those the user brings."""

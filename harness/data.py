@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -24,8 +24,13 @@ from harness.paths import cache_dir, data_dir, tasks_dir
 
 MANIFEST_NAME = "data.yaml"
 Record = dict[str, Any]
+Item = TypeVar("Item")
 Fields = Mapping[str, type | tuple[type, ...]]
 """Field name -> the Python type (or types) its value must have."""
+
+
+class MismatchError(TaskError):
+    """A data file is here, or was fetched, and is not the one that was pinned."""
 
 
 class _Strict(BaseModel):
@@ -199,7 +204,7 @@ def check_digest(name: str, file: DataFile, path: Path, *, fields: Fields | None
         accepted = (first_fetched.read_text(encoding="utf-8").strip(),)
     digest = file_digest(path)
     if accepted and digest not in accepted:
-        raise TaskError(
+        raise MismatchError(
             f"{path}: sha256 {digest} is not the one pinned for {name} ({' or '.join(accepted)})"
             f"{_first_fault(file, path, fields or {})}. Put upstream's file there, or remove it and run "
             f"`harness tasks fetch {name}`."
@@ -227,15 +232,38 @@ def read(name: str, folder: Path, *, fields: Fields | None = None) -> list[Recor
         TaskError: missing, not the pinned file, another number of records, or a record without a field; the message
             gives file, line (or record) and field.
     """
+    return read_items(name, folder, lambda record: record, fields=fields)
+
+
+def read_items(name: str, folder: Path, make: Callable[[Record], Item], *, fields: Fields | None = None) -> list[Item]:
+    """As `read`, each record made into an item; one of which none can be made is told by file and line (or record)."""
     path = locate(name, folder, fields=fields)
     file = find(name, load_manifest(folder))
-    records = []
+    items = []
     for where, record in _records(file, path):
         _check_fields(path, where, record, fields or {})
-        records.append(record)
-    if len(records) != file.records:
-        raise TaskError(f"{path}: {len(records)} records, {file.records} are pinned for {name}; replace the file.")
-    return records
+        try:
+            items.append(make(record))
+        except (KeyError, ValueError, IndexError, TypeError, AttributeError, TaskError) as error:
+            raise TaskError(
+                f"{path}, {where}: no item can be made of it ({type(error).__name__}: {error}); correct the record."
+            ) from None
+    _check_count(name, file, path, len(items))
+    return items
+
+
+def check_count(name: str, file: DataFile, path: Path) -> None:
+    """Count a file's records, for a file that no digest vouches for.
+
+    Raises:
+        MismatchError: another number than the manifest's.
+    """
+    _check_count(name, file, path, sum(1 for _ in _records(file, path)))
+
+
+def _check_count(name: str, file: DataFile, path: Path, count: int) -> None:
+    if count != file.records:
+        raise MismatchError(f"{path}: {count} records, {file.records} are pinned for {name}; replace the file.")
 
 
 def read_json(name: str, folder: Path) -> Any:

@@ -18,7 +18,16 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from harness.data import DataFile, all_files, cached_data, check_digest, find, local_path
+from harness.data import (
+    DataFile,
+    MismatchError,
+    all_files,
+    cached_data,
+    check_count,
+    check_digest,
+    find,
+    local_path,
+)
 from harness.errors import TaskError
 
 Progress = Callable[[str, int, int | None], None]
@@ -45,15 +54,26 @@ def fetch(
         Where each file lies.
 
     Raises:
-        TaskError: an unknown name, a file that cannot be had or is not the pinned one.
+        TaskError: an unknown name; or, when all others are here, which files cannot be had or are not the pinned ones.
     """
     files = all_files(folders)
     wanted = {name: find(name, files) for name in names}
-    paths = {}
+    paths: dict[str, Path] = {}
+    failed: list[TaskError] = []
     for name, file in wanted.items():
-        path = local_path(file) or fetch_file(name, file, progress)
-        check_digest(name, file, path)
-        paths[name] = path
+        try:
+            path = local_path(file) or fetch_file(name, file, progress)
+            check_digest(name, file, path)
+            if not file.sha256:
+                check_count(name, file, path)
+            paths[name] = path
+        except TaskError as error:  # the others may be had
+            failed.append(error)
+    mismatch = next((error for error in failed if isinstance(error, MismatchError)), None)
+    if len(failed) == 1 or mismatch is not None:
+        raise mismatch or failed[0]
+    if failed:
+        raise TaskError(f"{len(failed)} of {len(wanted)} files cannot be had: {' '.join(map(str, failed))}")
     return paths
 
 
@@ -89,8 +109,10 @@ def fetch_file(name: str, file: DataFile, progress: Progress | None = None) -> P
             digest = _from_hub(name, file, temporary, progress, remedy)
         if file.sha256 and digest not in file.sha256:
             source = file.url or f"hub {file.hub}"
-            raise TaskError(f"data file {name}: {source} gives sha256 {digest}, pinned is {' or '.join(file.sha256)}; "
-                            f"upstream changed: {remedy}.")  # fmt: skip
+            raise MismatchError(
+                f"data file {name}: {source} gives sha256 {digest}, pinned is {' or '.join(file.sha256)}; upstream "
+                f"changed: {remedy}."
+            )
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -101,7 +123,7 @@ def fetch_file(name: str, file: DataFile, progress: Progress | None = None) -> P
 
 def _from_url(name: str, url: str, target: Path, progress: Progress | None, remedy: str) -> str:
     host = urlsplit(url).netloc
-    if host in _unreachable or (host and os.environ.get("HF_HUB_OFFLINE") == "1"):
+    if host and (host in _unreachable or os.environ.get("HF_HUB_OFFLINE") == "1"):
         raise TaskError(f"data file {name}: not here, and {host} cannot be reached; {remedy}.")
     digest = hashlib.sha256()
     arrived = 0

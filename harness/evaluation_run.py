@@ -139,6 +139,7 @@ def evaluate_all(spec: EvaluationSpec, progress: Progress | None = None) -> Iter
     chats = [_chat_template(candidate, spec) for candidate in candidates]
     _seed(spec.prompt)
     catalogue = Catalogue(spec.include_paths)
+    catalogue.check(spec.tasks)  # a name that is wrong is told before anything is fetched
     names, notes = with_data(spec.tasks, catalogue)
     loaded = catalogue.load(names, metadata=dict(spec.metadata) or None)
     configure(loaded.tasks, spec.prompt)

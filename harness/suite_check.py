@@ -46,7 +46,7 @@ def data_names(names: Iterable[str], catalogue: Catalogue) -> list[str]:
     Raises:
         TaskError: a name that is neither a task, a group nor a data file.
     """
-    files = all_files([tasks_dir()])
+    files = all_files(catalogue.folders)
     wanted: dict[str, None] = {}
     for name in names:
         if name in files:

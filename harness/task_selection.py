@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.catalogue import Catalogue
-from harness.data import all_files, find
+from harness.data import MismatchError, all_files, find
 from harness.data_fetch import fetch, how_to_get
 from harness.errors import TaskError
 from harness.suite_check import lacking, tasks_below
@@ -53,6 +53,8 @@ def _not_to_be_had(group: str, catalogue: Catalogue) -> dict[str, list[str]]:
     for task, files in lacking(group, catalogue).items():
         try:
             fetch(files, folders=catalogue.folders)
+        except MismatchError:
+            raise  # it is here, and wrong
         except TaskError:
             absent[task] = files
     return absent

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.data import read, read_json
+from harness.data import read_items, read_json
 from harness.items import Item, choice_item, splits
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def _pair_item(identity: str, row: dict[str, Any]) -> Item:
 def ekar(data: list[str], language: str, **_: Any) -> dict[str, Dataset]:
     """E-KAR: the test split; few-shot examples from the validation split."""
     fields = {"id": str, "question": str, "choices": dict, "answerKey": str, "explanation": list}
-    test, validation = ([_ekar_item(row, language) for row in read(name, HERE, fields=fields)] for name in data)
+    test, validation = (read_items(name, HERE, partial(_ekar_item, language=language), fields=fields) for name in data)
     return splits(test, validation[:SHOTS])
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.data import read
+from harness.data import read, read_items
 from harness.items import Item, choice_item, cluster_of, reserve, splits
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def logical_deduction(data: list[str], shots: int = 3, **_: Any) -> dict[str, Da
 def ceval_logic(data: list[str], **_: Any) -> dict[str, Dataset]:
     """C-Eval logic: the val split, which the study used; few-shot examples from the dev split."""
     fields = dict.fromkeys(("question", "A", "B", "C", "D", "answer"), str)
-    return splits(*([_ceval_item(name, row) for row in read(name, HERE, fields=fields)] for name in data))
+    return splits(*(read_items(name, HERE, partial(_ceval_item, name), fields=fields) for name in data))
 
 
 def _ceval_item(name: str, row: dict[str, Any]) -> Item:

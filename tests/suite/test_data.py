@@ -318,6 +318,34 @@ def test_a_wrong_manifest_field_is_named(places: Path, changes: dict[str, object
         read(places)
 
 
+def test_one_file_that_cannot_be_had_does_not_keep_the_others_away(places: Path) -> None:
+    entry = pin(places, url=put(places / "elsewhere").as_uri())
+    absent = {**entry, "path": "set/absent.jsonl", "url": (places / "nowhere").as_uri()}
+    gone = {**entry, "path": "set/gone.jsonl", "url": None}
+    gone.pop("url")
+    files = {"absent": absent, "rows": entry, "gone": gone}
+    (places / "task" / "data.yaml").write_text(yaml.safe_dump({"files": files}))
+    with pytest.raises(TaskError, match=r"2 of 3 files cannot be had: data file absent.* data file gone"):
+        data_fetch.fetch(["absent", "rows", "gone"], folders=[places / "task"])
+    assert (places / "cache" / "data" / "set" / "rows.jsonl").is_file()
+
+
+def test_records_are_counted_where_no_digest_is_pinned(places: Path) -> None:
+    pin(places, sha256=[], records=6, url=put(places / "elsewhere").as_uri())
+    with pytest.raises(data.MismatchError, match="5 records, 6 are pinned"):
+        data_fetch.fetch(["rows"], folders=[places / "task"])
+
+
+def test_a_record_of_which_no_item_can_be_made_is_told_by_line(places: Path) -> None:
+    pin(places, url=put(places / "elsewhere").as_uri())
+
+    def make(row: data.Record) -> str:
+        return str(row["question" if row["answer"] < 3 else "absent"])
+
+    with pytest.raises(TaskError, match=r"rows.jsonl, line 4: no item can be made of it \(KeyError: 'absent'\)"):
+        data.read_items("rows", places / "task", make, fields=FIELDS)
+
+
 def test_every_file_of_the_project_is_pinned_or_says_why_not() -> None:
     for name, file in data.all_files().items():
         assert file.sha256 or file.hub, f"{name}: neither a digest nor a full hub revision"

@@ -64,7 +64,7 @@ def test_validate_points_at_a_wrong_key_and_at_a_wrong_count(colours: Path) -> N
     assert "domain 'colour' is none of logic" in validate(["colours_cloze"], include_paths=[colours])[0].message
 
 
-@pytest.mark.parametrize("name", sorted(TASKS))
+@pytest.mark.parametrize("name", sorted(name for name, entry in TASKS.items() if "items" in entry.metadata))
 def test_the_tables_name_every_task_with_its_items(name: str) -> None:
     rows = [line for line in DOC.splitlines() if line.startswith("| `")]
     stems = [name, name.rsplit("_", 1)[0], name.removesuffix("_cot_gen")]

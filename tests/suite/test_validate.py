@@ -44,3 +44,22 @@ def test_the_tasks_of_a_group_whose_data_is_absent_are_told(real_data: Path) -> 
         f"ekar_{language}_letter": [f"ekar_{language}_test", f"ekar_{language}_validation"] for language in ("en", "zh")
     }
     assert lacking("reasoning_legal", Catalogue()) == {}
+
+
+def test_a_data_file_that_is_another_is_an_error_and_its_task_is_not_left_out(
+    suite_folder: Path, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.catalogue import Catalogue
+    from harness.data import MismatchError
+    from harness.task_selection import with_data
+
+    folder = tmp_path / "data" / "agieval"
+    folder.mkdir(parents=True)
+    for name in ("jec-qa-kd.jsonl", "jec-qa-ca.jsonl"):
+        (folder / name).write_bytes((data_dir / "agieval" / name).read_bytes())
+    monkeypatch.setenv("HARNESS_DATA", str(tmp_path / "data"))
+    assert with_data(["reasoning_legal"], Catalogue())[0] == ["reasoning_legal"]
+    changed = (folder / "jec-qa-kd.jsonl").read_text().replace("A", "B", 1)
+    (folder / "jec-qa-kd.jsonl").write_text(changed)
+    with pytest.raises(MismatchError, match="jec-qa-kd"):
+        Catalogue().load(with_data(["reasoning_legal"], Catalogue())[0])
