@@ -17,7 +17,6 @@ from harness.scorers.batches import Budget
 from harness.scorers.forward import Forward
 from harness.scorers.generate import Generator
 from harness.scorers.loading import PackedSpec, load
-from harness.scorers.memory import keep_freed_memory
 from harness.scorers.probe import longest_packed
 from harness.scorers.scoring import Found, SpanScorer
 from harness.scorers.tokens import Encoder, Span
@@ -42,8 +41,6 @@ class PackedScorer:
         self._encoder = Encoder(opened.tokenizer, max_length=opened.max_length, add_bos=spec.add_bos)
         self._forward = Forward(opened.model)
         device = "cpu" if self._forward.device.type == "cpu" else "cuda"
-        if device == "cpu":
-            keep_freed_memory()
         tokens = BATCH_TOKENS[device] if spec.batch_tokens == "auto" else spec.batch_tokens
         scored = max(1, LOGITS_BYTES[device] // self._forward.bytes_of_logits)
         self._budget = Budget(tokens=tokens, scored=scored)
