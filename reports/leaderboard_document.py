@@ -38,7 +38,8 @@ def leaderboard_document(board: Leaderboard, command: str, *, details: bool = Tr
     notes = [
         lead,
         *board.notes,
-        f"Overall: {board.definition}, the mean over {', '.join(names)} of {len(counted)} tasks and {rows[0].items:,} "
+        f"Overall: {board.definition}, the mean over {', '.join(names)} of {len(counted)} "
+        f"{'task' if len(counted) == 1 else 'tasks'} and {rows[0].items:,} "
         "items that every model answered; 0 is guessing, 1 is perfect. Domains: plain means. Models that share a "
         "letter cannot be told apart (all pairs tested at once, 95%). Definitions: docs/statistics.md.",
     ]
