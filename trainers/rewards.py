@@ -6,12 +6,15 @@ once.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from harness.code_answers import extract_program
 from harness.sandbox import Program, run_programs
+
+SIGNS = " $,;!?\"'`*()（）。，"  # around an answer, no part of it
 
 
 def verified(
@@ -53,9 +56,9 @@ def chosen(text: str, letters: str) -> str | None:
 
 def matches(text: str, right: str) -> bool:
     """Say whether the last line gives the right answer: the same number, or the same words."""
-    given = _bare(_last_line(text))
-    number = _number(_bare(right))
-    return given == _bare(right) if number is None else _number(given) == number
+    given, wanted = _bare(_last_line(text)), _bare(right)
+    number = _number(wanted)
+    return bool(given) and (given == wanted if number is None else _number(given) == number)
 
 
 def _last_line(text: str) -> str:
@@ -63,12 +66,13 @@ def _last_line(text: str) -> str:
 
 
 def _bare(text: str) -> str:
-    """Without what is said before a colon, signs around it, and differences of case and space."""
-    return re.sub(r"\s+", " ", text.rpartition(":")[2]).strip(" $.,;!?\"'`*()（）。，").casefold()
+    """Without what is said before a colon, signs around it, case and runs of space; ``.5`` keeps its point."""
+    return re.sub(r"\s+", " ", text.rpartition(":")[2]).lstrip(SIGNS).rstrip(f"{SIGNS}.").casefold()
 
 
 def _number(text: str) -> float | None:
     try:
-        return float(re.sub(r"(?<=\d),(?=\d{3}\b)", "", text))
+        number = float(re.sub(r"(?<=\d),(?=\d{3}\b)", "", text))
     except ValueError:
         return None
+    return number if math.isfinite(number) else None  # "nan" and "infinity" are words here

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from reports.leaderboard_document import leaderboard_document
 
     records = load(args.runs, tasks=names(args.tasks), every=args.all, skip_broken=args.skip_broken)
-    board = rank(records.models, force=args.force, notes=records.skipped)
+    board = rank(records.models, force=args.force, notes=[*records.skipped, *records.empty])
     if kind == "html" or args.charts:
         from reports.html import render
         from reports.report import of_leaderboard

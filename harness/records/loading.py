@@ -32,11 +32,13 @@ class Records:
 
     Attributes:
         models: In order of name.
-        skipped: A sentence for each file that was left out as broken, and each model of which nothing is left.
+        skipped: A sentence for each file that was left out as broken.
+        empty: A sentence for each model of which nothing is left: all failed, or not run on the tasks asked for.
     """
 
     models: tuple[ModelRecords, ...]
     skipped: tuple[str, ...]
+    empty: tuple[str, ...] = ()
 
 
 def load(
@@ -79,11 +81,11 @@ def index(
     if seen and (unknown := [name for name in tasks if name not in seen]):
         raise RecordError(f"--tasks {','.join(unknown)}: no run has it; there are {', '.join(sorted(seen))}.")
     named = with_distinct_names(list(chosen.values()))
-    skipped += [_empty(model) for model in named if not model.tasks]
+    empty = [_empty(model) for model in named if not model.tasks]
     models = sorted((model for model in named if model.tasks), key=lambda model: model.name)
     if not models:
-        raise _nothing(paths, skipped)
-    return Records(models=tuple(models), skipped=tuple(skipped))
+        raise _nothing(paths, [*skipped, *empty])
+    return Records(models=tuple(models), skipped=tuple(skipped), empty=tuple(empty))
 
 
 def _only(model: ModelRecords, tasks: Sequence[str]) -> ModelRecords:
@@ -126,7 +128,7 @@ def read(records: Records, *, skip_broken: bool = False) -> Records:
             models.append(replace(model, tasks=runs))
     if not models:
         raise _nothing([folder for model in records.models for folder in model.folders], skipped)
-    return Records(models=tuple(models), skipped=tuple(skipped))
+    return Records(models=tuple(models), skipped=tuple(skipped), empty=records.empty)
 
 
 def _items_of(runs: Sequence[TaskRun]) -> Iterator[Items | RecordError]:
