@@ -104,9 +104,14 @@ def load_manifest(folder: Path) -> dict[str, DataFile]:
     Raises:
         TaskError: there is none, or it has a wrong field; the message names file and field.
     """
+    manifest = _manifest_path(folder)
+    return _read_manifest(manifest, manifest.stat().st_mtime_ns)
+
+
+def _manifest_path(folder: Path) -> Path:
     for candidate in (folder / MANIFEST_NAME, folder.parent / MANIFEST_NAME):
         if candidate.is_file():
-            return _read_manifest(candidate, candidate.stat().st_mtime_ns)
+            return candidate
     raise TaskError(f"{folder}: no {MANIFEST_NAME} here or in the folder above; a task with data files needs one.")
 
 
@@ -171,13 +176,14 @@ def missing(names: Iterable[str], folder: Path) -> list[str]:
     return [name for name in names if local_path(find(name, files)) is None]
 
 
-def locate(name: str, folder: Path, *, fields: Fields | None = None) -> Path:
+def locate(name: str, folder: Path, *, check: Callable[[Path, str, Any], object] | None = None) -> Path:
     """Return the checked file `name` of a task folder's manifest, fetching it when it is not here.
 
     Args:
         name: The manifest's name of the file.
         folder: The task folder.
-        fields: What each record must hold; used to point at the fault in a file that is not what was pinned.
+        check: Called with the path, the place and the record; what it raises points at the fault in a file that is not
+            what was pinned.
 
     Raises:
         TaskError: it cannot be had, with the command that gets it; or it is not the pinned file.
@@ -187,12 +193,20 @@ def locate(name: str, folder: Path, *, fields: Fields | None = None) -> Path:
     if path is None:
         from harness.data_fetch import fetch_file
 
-        path = fetch_file(name, file)
-    check_digest(name, file, path, fields=fields or {})
+        path = fetch_file(name, file, folders=[_manifest_path(folder).parent])
+    check_digest(name, file, path, check=check)
     return path
 
 
-def check_digest(name: str, file: DataFile, path: Path, *, fields: Fields | None = None) -> None:
+def fetch_command(names: Iterable[str], folders: Iterable[Path] = ()) -> str:
+    """Return the command that fetches data files named by the manifests of these folders, as a user types it."""
+    brought = [f" --include_path {folder}" for folder in folders if not folder.resolve().is_relative_to(tasks_dir())]
+    return f"harness tasks fetch {' '.join(names)}{''.join(brought)}"
+
+
+def check_digest(
+    name: str, file: DataFile, path: Path, *, check: Callable[[Path, str, Any], object] | None = None
+) -> None:
     """Compare a file's sha256 with the pinned ones, or with that of the first fetched copy.
 
     Raises:
@@ -206,15 +220,16 @@ def check_digest(name: str, file: DataFile, path: Path, *, fields: Fields | None
     if accepted and digest not in accepted:
         raise MismatchError(
             f"{path}: sha256 {digest} is not the one pinned for {name} ({' or '.join(accepted)})"
-            f"{_first_fault(file, path, fields or {})}. Put upstream's file there, or remove it and run "
+            f"{_first_fault(file, path, check)}. Put upstream's file there, or remove it and run "
             f"`harness tasks fetch {name}`."
         )
 
 
-def _first_fault(file: DataFile, path: Path, fields: Fields) -> str:
+def _first_fault(file: DataFile, path: Path, check: Callable[[Path, str, Any], object] | None) -> str:
     try:
         for where, record in _records(file, path):
-            _check_fields(path, where, record, fields)
+            if check is not None:
+                check(path, where, record)
     except TaskError as fault:
         return f"; first fault: {str(fault).removeprefix(f'{path}, ')}"
     return ""
@@ -237,17 +252,19 @@ def read(name: str, folder: Path, *, fields: Fields | None = None) -> list[Recor
 
 def read_items(name: str, folder: Path, make: Callable[[Record], Item], *, fields: Fields | None = None) -> list[Item]:
     """As `read`, each record made into an item; one of which none can be made is told by file and line (or record)."""
-    path = locate(name, folder, fields=fields)
-    file = find(name, load_manifest(folder))
-    items = []
-    for where, record in _records(file, path):
-        _check_fields(path, where, record, fields or {})
+
+    def item(path: Path, where: str, record: Any) -> Item:
+        check_fields(path, where, record, fields or {})
         try:
-            items.append(make(record))
+            return make(record)
         except (KeyError, ValueError, IndexError, TypeError, AttributeError, TaskError) as error:
             raise TaskError(
                 f"{path}, {where}: no item can be made of it ({type(error).__name__}: {error}); correct the record."
             ) from None
+
+    path = locate(name, folder, check=item)
+    file = find(name, load_manifest(folder))
+    items = [item(path, where, record) for where, record in _records(file, path)]
     _check_count(name, file, path, len(items))
     return items
 
@@ -272,7 +289,8 @@ def read_json(name: str, folder: Path) -> Any:
     return _parse_json(path, _text(path))
 
 
-def _check_fields(path: Path, where: str, record: Any, fields: Fields) -> None:
+def check_fields(path: Path, where: str, record: Any, fields: Fields) -> None:
+    """Raise a TaskError that names file, place and field when a record lacks one of `fields` or has another type."""
     if fields and not isinstance(record, dict):
         raise TaskError(f"{path}, {where}: a {type(record).__name__}, must be an object with {', '.join(fields)}.")
     for field, kinds in fields.items():

@@ -25,6 +25,7 @@ from harness.data import (
     cached_data,
     check_count,
     check_digest,
+    fetch_command,
     find,
     local_path,
 )
@@ -56,13 +57,14 @@ def fetch(
     Raises:
         TaskError: an unknown name; or, when all others are here, which files cannot be had or are not the pinned ones.
     """
+    folders = list(folders or ())
     files = all_files(folders)
     wanted = {name: find(name, files) for name in names}
     paths: dict[str, Path] = {}
     failed: list[TaskError] = []
     for name, file in wanted.items():
         try:
-            path = local_path(file) or fetch_file(name, file, progress)
+            path = local_path(file) or fetch_file(name, file, progress, folders=folders)
             check_digest(name, file, path)
             if not file.sha256:
                 check_count(name, file, path)
@@ -77,23 +79,23 @@ def fetch(
     return paths
 
 
-def how_to_get(files: Mapping[str, DataFile]) -> str:
-    """Say in half a sentence what a user does for these files."""
+def how_to_get(files: Mapping[str, DataFile], folders: Iterable[Path] = ()) -> str:
+    """Say in half a sentence what a user does for these files of the manifests in `folders`."""
     known = [name for name, file in files.items() if file.url or file.hub]
     others = [file.path for file in files.values() if not (file.url or file.hub)]
-    ways = [f"run `harness tasks fetch {' '.join(known)}`"] if known else []
+    ways = [f"run `{fetch_command(known, folders)}`"] if known else []
     ways += [f"put {', '.join(others)} into a folder and name that with --data_dir or HARNESS_DATA"] if others else []
     return "; ".join(ways)
 
 
-def fetch_file(name: str, file: DataFile, progress: Progress | None = None) -> Path:
-    """Fetch one file into the cache, whole and checked, and return its path there.
+def fetch_file(name: str, file: DataFile, progress: Progress | None = None, *, folders: Iterable[Path] = ()) -> Path:
+    """Fetch one file into the cache, whole and checked, and return its path there; `folders` hold its manifest.
 
     Raises:
         TaskError: no source is known, it cannot be reached, or it does not give the pinned bytes.
     """
     target = cached_data() / file.path
-    remedy = f"run `harness tasks fetch {name}` where there is a network, or put {file.path} into HARNESS_DATA"
+    remedy = f"run `{fetch_command([name], folders)}` where there is a network, or put {file.path} into HARNESS_DATA"
     if file.url is None and file.hub is None:
         raise TaskError(f"data file {name}: not here, and no address is known for it; {how_to_get({name: file})}.")
     target.parent.mkdir(parents=True, exist_ok=True)

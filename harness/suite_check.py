@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lm_eval.api.task import Task
     from lm_eval.tasks import TaskManager
 
-METADATA = ("version", "domain")
+METADATA = ("version", "domain", "items")
 CHANCE_TOLERANCE = 1e-3
 
 
@@ -124,7 +124,7 @@ def _check(entry: Entry, catalogue: Catalogue, manager: TaskManager) -> Finding:
     if faults:
         return Finding(name=entry.name, status="wrong", message=f"{entry.path}: {faults[0]}")
     remedy = f"not on this machine: {', '.join(absent)}; " + how_to_get(
-        {name: find(name, load_manifest(entry.path.parent)) for name in absent}
+        {name: find(name, load_manifest(entry.path.parent)) for name in absent}, catalogue.folders
     )
     return Finding(name=entry.name, status="no data", message=remedy)
 
@@ -135,6 +135,9 @@ def _metadata_faults(entry: Entry) -> Iterable[str]:
             yield f"metadata lacks {key}; add it."
     if entry.domain and entry.domain not in DOMAINS:
         yield f"domain {entry.domain!r} is none of {', '.join(DOMAINS)}."
+    items = entry.metadata.get("items")
+    if items is not None and not (isinstance(items, int) and items > 0):
+        yield f"items {items!r} must be a number of items, or null where it cannot be known before the data is here."
     chance = entry.metadata.get("chance", 0.0)
     if not isinstance(chance, int | float) or not 0 <= chance <= 1:
         yield f"chance {chance!r} must be a number from 0 to 1."
@@ -149,7 +152,7 @@ def _metadata_faults(entry: Entry) -> Iterable[str]:
 
 def _item_faults(task: Task, metadata: Mapping[str, Any]) -> Iterable[str]:
     docs = list(task.eval_docs)
-    if "items" in metadata and len(docs) != metadata["items"]:
+    if metadata["items"] is not None and len(docs) != metadata["items"]:
         yield f"{len(docs)} items, metadata says {metadata['items']}."
     shown = {_asked(doc) for doc in task.fewshot_docs()}
     if any(_asked(doc) in shown for doc in docs):
@@ -160,6 +163,9 @@ def _item_faults(task: Task, metadata: Mapping[str, Any]) -> Iterable[str]:
     choices = [doc for doc in docs if "choices" in doc and "gold" in doc]
     for doc in choices:
         yield from _key_faults(doc)
+    for doc in docs:
+        if "answer" in doc:
+            yield from _answer_faults(doc)
     expected = sum(1 / len(_ways(doc)) for doc in choices) / len(choices) if choices else None
     if expected is not None and "chance" in metadata and abs(expected - metadata["chance"]) > CHANCE_TOLERANCE:
         yield f"chance {metadata['chance']} should be {expected:.6g}, the mean of 1 / number of choices."
@@ -172,6 +178,14 @@ def _asked(doc: Mapping[str, Any]) -> str:
 def _ways(doc: Mapping[str, Any]) -> Sequence[str]:
     ways: Sequence[str] = doc.get("subsets", doc["choices"])
     return ways
+
+
+def _answer_faults(doc: Mapping[str, Any]) -> Iterable[str]:
+    answer = doc["answer"]
+    if not str(answer).strip():
+        yield f"item {doc.get('id')}: the answer is empty."
+    elif "subsets" in doc and answer not in doc["subsets"]:
+        yield f"item {doc.get('id')}: answer {answer!r} is none of {', '.join(doc['subsets'])}."
 
 
 def _key_faults(doc: Mapping[str, Any]) -> Iterable[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.catalogue import Catalogue
-from harness.data import MismatchError, all_files, find
+from harness.data import MismatchError, all_files, fetch_command, find
 from harness.data_fetch import fetch, how_to_get
 from harness.errors import TaskError
 from harness.suite_check import lacking, tasks_below
@@ -33,16 +33,17 @@ def with_data(names: Sequence[str], catalogue: Catalogue) -> tuple[list[str], li
             chosen.append(name)
             continue
         present = [task.name for task in tasks_below(name, catalogue.entries) if task.name not in absent]
-        files = " ".join(sorted({file for missing in absent.values() for file in missing}))
+        files = sorted({file for missing in absent.values() for file in missing})
         if not present:
             raise TaskError(
-                f"--tasks {name}: the data of none of its tasks is here; run `harness tasks fetch {files}`, or name a "
-                "folder that holds it with --data_dir or HARNESS_DATA."
+                f"--tasks {name}: the data of none of its tasks is here; run "
+                f"`{fetch_command(files, catalogue.folders)}`, or name a folder "
+                " that holds it with --data_dir or HARNESS_DATA."
             )
         chosen += present
         for task, missing in absent.items():
             pinned = all_files(catalogue.folders)
-            remedy = how_to_get({file: find(file, pinned) for file in missing})
+            remedy = how_to_get({file: find(file, pinned) for file in missing}, catalogue.folders)
             notes.append(f"{task} of {name} left out: {', '.join(missing)} is not here; {remedy}.")
     return list(dict.fromkeys(chosen)), notes
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.data import read_items, read_json
+from harness.data import check_fields, locate, read_items, read_json
 from harness.items import Item, choice_item, splits
 
 if TYPE_CHECKING:
@@ -18,14 +18,16 @@ SHOTS = 5
 
 def word_analogy(data: list[str], subset: str, **_: Any) -> dict[str, Dataset]:
     """Word analogies: a pair of words, and the pair that is related in the same way; few-shot from validation."""
+    path = locate(data[0], HERE)
     validation, test = read_json(data[0], HERE)[subset]
     return splits(
-        [_pair_item(f"{subset}/test/{n}", row) for n, row in enumerate(test)],
-        [_pair_item(f"{subset}/validation/{n}", row) for n, row in enumerate(validation[:SHOTS])],
+        [_pair_item(path, f"{subset}/test/{n}", row) for n, row in enumerate(test)],
+        [_pair_item(path, f"{subset}/validation/{n}", row) for n, row in enumerate(validation[:SHOTS])],
     )
 
 
-def _pair_item(identity: str, row: dict[str, Any]) -> Item:
+def _pair_item(path: Path, identity: str, row: dict[str, Any]) -> Item:
+    check_fields(path, identity, row, {"stem": list, "choice": list, "answer": int, "prefix": str})
     first, second = row["stem"]
     item = choice_item(
         identity=identity,

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.data import read
+from harness.data import read, read_items
 from harness.items import Item, choice_item, cluster_of, lettered_requests, reserve, splits
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ SHOTS = 5
 
 def c3(data: list[str], **_: Any) -> dict[str, Dataset]:
     """C3's dev questions; few-shot examples from train. A document is ``[lines, questions, id]``."""
-    dev, train = ([item for document in read(name, HERE) for item in _c3_items(document)] for name in data)
+    dev, train = ([item for items in read_items(name, HERE, _c3_items) for item in items] for name in data)
     return splits(*(dev, reserve(train, SHOTS)[1]))
 
 

@@ -166,7 +166,7 @@ def test_the_hub_is_asked_at_the_pinned_revision(places: Path, monkeypatch: pyte
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(places / "hub"))
     monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
     pin(places, hub={"repo": "own/rows", "revision": revision, "file": "rows.jsonl"})
-    with pytest.raises(TaskError, match=r"hub cannot be reached; run `harness tasks fetch rows`"):
+    with pytest.raises(TaskError, match=r"hub cannot be reached; run `harness tasks fetch rows "):
         read(places)
     put(snapshots / revision, TEXT, "rows.jsonl")
     assert read(places) == ROWS
@@ -256,6 +256,15 @@ def test_a_malformed_line_is_told_by_file_line_and_field(places: Path, line: str
         read(places)
     assert str(caught.value).startswith(str(path))
     assert told in str(caught.value)
+
+
+def test_the_command_that_fetches_names_the_folder_that_a_user_brings(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    pin(places, url="https://example.org/rows.jsonl")
+    with pytest.raises(TaskError, match=f"`harness tasks fetch rows --include_path {places / 'task'}`"):
+        read(places)
 
 
 def test_another_number_of_records_is_an_error(places: Path) -> None:

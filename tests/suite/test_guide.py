@@ -60,11 +60,32 @@ def test_validate_points_at_a_wrong_key_and_at_a_wrong_count(colours: Path) -> N
     yaml = colours / "colours_cloze.yaml"
     yaml.write_text(yaml.read_text().replace("items: 2", "items: 3"))
     assert "also a few-shot example" in validate(["colours_cloze"], include_paths=[colours])[0].message
-    yaml.write_text(yaml.read_text().replace("domain: general", "domain: colour"))
-    assert "domain 'colour' is none of logic" in validate(["colours_cloze"], include_paths=[colours])[0].message
+    whole = yaml.read_text()
+    for wrong, told in (
+        (whole.replace("domain: general", "domain: colour"), "domain 'colour' is none of logic"),
+        (whole.replace(", items: 3", ""), "metadata lacks items"),
+        (whole.replace("items: 3", "items: few"), "items 'few' must be a number"),
+    ):
+        yaml.write_text(wrong)
+        assert told in validate(["colours_cloze"], include_paths=[colours])[0].message
 
 
-@pytest.mark.parametrize("name", sorted(name for name, entry in TASKS.items() if "items" in entry.metadata))
+@pytest.mark.parametrize(
+    ("added", "told"),
+    [
+        ('answer=" "', "the answer is empty"),
+        ('answer="C", subsets=["A", "B", "AB"]', "answer 'C' is none of A, B, AB"),
+    ],
+)
+def test_validate_reads_answers_that_are_no_choice(colours: Path, added: str, told: str) -> None:
+    loader = colours / "utils.py"
+    loader.write_text(
+        loader.read_text().replace("splits(test=items[1:]", f"splits(test=[i | dict({added}) for i in items[1:]]")
+    )
+    assert told in validate(["colours_cloze"], include_paths=[colours])[0].message
+
+
+@pytest.mark.parametrize("name", sorted(name for name, entry in TASKS.items() if entry.metadata.get("items")))
 def test_the_tables_name_every_task_with_its_items(name: str) -> None:
     rows = [line for line in DOC.splitlines() if line.startswith("| `")]
     stems = [name, name.rsplit("_", 1)[0], name.removesuffix("_cot_gen")]

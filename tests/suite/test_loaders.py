@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -153,3 +154,54 @@ def test_the_last_stated_answer_is_read_and_nothing_else(language: str, text: st
     stated = load_yaml(tasks_dir() / "_variants" / f"cot_gen_{language}.yaml")["filter_list"][0]["filter"][0]
     stated = {key: value for key, value in stated.items() if key != "function"}
     assert RegexFilter(**stated).apply([[text]], [{}]) == [[letter]]
+
+
+@pytest.mark.parametrize(
+    ("task", "path", "old", "new", "told"),
+    [
+        (
+            "c3_mixed_letter",
+            "c3/c3-m-dev.json",
+            '"answer"',
+            '"reply"',
+            r"record 1: no item can be made of it \(KeyError: 'answer'",
+        ),
+        (
+            "word_analogy_sat_cloze",
+            "word_analogy/analogy.prediction.json",
+            '"stem"',
+            '"root"',
+            "sat/test/0: field 'stem' is missing",
+        ),
+    ],
+)
+def test_a_record_in_no_table_is_told_by_its_place_and_field(
+    task: str,
+    path: str,
+    old: str,
+    new: str,
+    told: str,
+    suite_folder: Path,
+    data_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import yaml
+
+    from harness.catalogue import Catalogue
+
+    tasks = shutil.copytree(suite_folder, tmp_path / "tasks")
+    manifest = yaml.safe_load((tasks / "data.yaml").read_text())
+    for entry in manifest["files"].values():
+        if entry["path"] == path:
+            entry.pop("sha256")
+    (tasks / "data.yaml").write_text(yaml.safe_dump(manifest, allow_unicode=True))
+    for source in (data_dir / path).parent.iterdir():
+        target = tmp_path / "data" / source.relative_to(data_dir)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+    changed = tmp_path / "data" / path
+    changed.write_text(changed.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    monkeypatch.setenv("HARNESS_DATA", str(tmp_path / "data"))
+    with pytest.raises(TaskError, match=f"{changed.name}, {told}"):
+        Catalogue([tasks]).load([task])
