@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.checkpoints import Checkpoint, resolve
 from harness.digests import checkpoint_digest
+from harness.errors import InputError
 from harness.lineage import verify, write_manifest
 from trainers import adapters, models
 from trainers.config import make_config, stage_defaults
@@ -157,7 +158,21 @@ def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Jo
 def configured(method: Method, spec: StageSpec, out_dir: Path, *, steps: int) -> Any:
     """Return the library's configuration for a number of optimizer steps."""
     defaults = {**stage_defaults(spec.seed, steps), **method.defaults, **method.machine()}
-    return make_config(method.config_class(), spec.trainer, defaults, out_dir / WORK)
+    config = make_config(method.config_class(), spec.trainer, defaults, out_dir / WORK)
+    if method.per_step is not None:
+        _save_between_units(config, method.per_step(config)[1], chosen="save_steps" in spec.trainer)
+    return config
+
+
+def _save_between_units(config: Any, steps: int, *, chosen: bool) -> None:
+    """Let states be saved where a unit of `steps` ends: what it was made of is lost with the process."""
+    if config.save_steps % steps == 0:
+        return
+    if chosen:
+        raise InputError(
+            f"trainer.save_steps: {config.save_steps} is no multiple of {steps}, the steps a generation feeds; give one."
+        )
+    config.save_steps = -(-config.save_steps // steps) * steps
 
 
 def run(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Checkpoint:

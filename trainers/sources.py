@@ -10,7 +10,7 @@ import glob
 import hashlib
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from trainers.spec import SourceSpec
 BLOCK_RECORDS = 2048
 BEGINNING = Cursor()
 BLOCK_BYTES = 1 << 24  # of text, roughly: a block lies in memory
+BLOCKS_KEPT = 2
 
 TEXT_SUFFIXES = (".txt", ".md")
 READ_FILE: dict[str, Callable[[Path, Cursor], Iterator[Raw]]] = {
@@ -70,6 +71,8 @@ class Source:
         shuffle_seed: None: records come in the order of the files.
         skip: Records left out at the beginning of every turn.
         limit: Records used after those in every turn.
+        recent: The blocks read last, by where they begin and how many records were asked for. Planning, training and
+            each saved state stand at nearly the same place, and would read or generate the same block in turn.
     """
 
     name: str
@@ -81,25 +84,42 @@ class Source:
     shuffle_seed: int | None
     skip: int = 0
     limit: int | None = None
+    recent: dict[tuple[Cursor, int], list[Raw]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def turn(self, place: Place) -> Iterator[tuple[Record, str, Place]]:
         """Yield ``(record, where, place after it)`` from `place` to the end of its turn."""
-        stop = None if self.limit is None else self.skip + self.limit
-        raws = self.reader.read(place.cursor)  # opened once: to enter a stream or a packed file anew is to read it anew
-        while stop is None or place.seen < stop:
-            block = _block(raws, BLOCK_RECORDS if stop is None else min(BLOCK_RECORDS, stop - place.seen))
-            if not block:
-                return
+        for at, block in self._blocks(place):
             order = list(range(len(block)))
             if self.shuffle_seed is not None:
-                order = _shuffled(block, f"{self.shuffle_seed}/{self.name}/{place.turn}/{place.block}")
-            used = [index for index in order if place.seen + index >= self.skip]
-            following = Place(place.turn, place.block + 1, block[-1].after, 0, place.seen + len(block))
-            for number in range(place.within, len(used)):
+                order = _shuffled(block, f"{self.shuffle_seed}/{self.name}/{at.turn}/{at.block}")
+            used = [index for index in order if at.seen + index >= self.skip]
+            following = Place(at.turn, at.block + 1, block[-1].after, 0, at.seen + len(block))
+            for number in range(at.within, len(used)):
                 raw = block[used[number]]
-                after = replace(place, within=number + 1) if number + 1 < len(used) else following
+                after = replace(at, within=number + 1) if number + 1 < len(used) else following
                 yield self.understood(raw), raw.where, after
-            place = following
+
+    def _blocks(self, at: Place) -> Iterator[tuple[Place, list[Raw]]]:
+        """Yield each block with its place, from that of `at` to the end of the turn."""
+        stop = None if self.limit is None else self.skip + self.limit
+        raws: Iterator[Raw] | None = None
+        while stop is None or at.seen < stop:
+            most = BLOCK_RECORDS if stop is None else min(BLOCK_RECORDS, stop - at.seen)
+            block = self.recent.get((at.cursor, most)) if raws is None else None
+            if block is None:
+                # Opened once: to enter a stream or a packed file anew is to read it anew.
+                raws = raws or self.reader.read(at.cursor)
+                block = _block(raws, most)
+                self._keep((at.cursor, most), block)
+            if not block:
+                return
+            yield at, block
+            at = Place(at.turn, at.block + 1, block[-1].after, 0, at.seen + len(block))
+
+    def _keep(self, key: tuple[Cursor, int], block: list[Raw]) -> None:
+        self.recent[key] = block
+        while len(self.recent) > BLOCKS_KEPT:
+            del self.recent[next(iter(self.recent))]
 
     def understood(self, raw: Raw) -> Record:
         """Make a record of a raw one."""

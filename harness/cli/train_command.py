@@ -39,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, or plan; returns the exit code."""
+    from harness.cli.console import stderr
     from harness.cli.quiet import quiet_libraries
+    from harness.lineage import read_manifest
     from harness.training import find_planner, find_trainer, read_stage
 
     # argparse ends a list of words at the next flag, so that those after a flag come with it.
@@ -53,8 +55,12 @@ def run(args: argparse.Namespace) -> int:
         planner = find_planner(spec)
         _print_plan(planner(spec) if planner is not None else {"spec": spec})
         return 0
-    checkpoint = find_trainer(spec)(spec, Path(output_path))
+    trainer = find_trainer(spec)
+    before = read_manifest(Path(output_path))
+    checkpoint = trainer(spec, Path(output_path))
     _print_result(checkpoint.adapter or checkpoint.weights)
+    if before is not None and before.finished:
+        stderr().print(f"{before.name}: this stage was finished before; nothing was trained.")
     return 0
 
 

@@ -161,6 +161,11 @@ def rationale_of_none(spec: dict[str, Any], folder: Path) -> None:
     text(spec).update(path=write(folder, "plain.jsonl", line), format="completion")
 
 
+def saved_within_a_generation(spec: dict[str, Any], folder: Path) -> None:
+    text(spec).update(format="problem", path=write(folder, "asked.jsonl", json.dumps({"question": "a", "answer": "b"})))
+    spec.update(stage="grpo", trainer={"use_cpu": True, "num_iterations": 2, "save_steps": 3})
+
+
 CASES: list[tuple[Change, list[str]]] = [
     (missing, ["data.sources.text.path", "nowhere.jsonl"]),
     (empty, ["data.sources.text", "empty.jsonl is empty"]),
@@ -188,6 +193,7 @@ CASES: list[tuple[Change, list[str]]] = [
     (split_of_a_file, ["data.sources.text", "split belongs to a hub data set"]),
     (huge_weights, ["data.mixture.weights", "too large"]),
     (rationale_of_none, ["data.rationale: completion", "'completion'", "set omit"]),
+    (saved_within_a_generation, ["trainer.save_steps: 3", "no multiple of 2"]),
     (qlora_without_cuda, ["adapter.type", "CUDA"]),
 ]
 
@@ -216,8 +222,9 @@ def test_an_output_folder_that_holds_another_stage_is_refused_and_says_what_diff
     stage_file.write_text(yaml.safe_dump(spec), encoding="utf-8")
     words = ["train", str(stage_file), "--output_path", str(tmp_path / "out")]
     assert main(words) == 0
+    assert "finished before" not in capsys.readouterr().err
     assert main(words) == 0, "the same stage is finished there"
-    capsys.readouterr()
+    assert "this stage was finished before; nothing was trained" in capsys.readouterr().err
     assert main([*words, "trainer.learning_rate=0.5"]) == 2
     error = capsys.readouterr().err
     assert "holds another stage ('s', trainer.learning_rate 0.001 instead of 0.5)" in error

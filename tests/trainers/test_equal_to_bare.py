@@ -218,6 +218,27 @@ def test_grpo_has_the_losses_of_the_bare_grpo_trainer(tmp_path: Path) -> None:
     assert any(abs(loss) > 1e-6 for loss in ours)
 
 
+def test_grpo_answers_and_learns_alike_however_its_batch_is_accumulated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def length(completions: list[Any], **_: Any) -> list[float]:
+        return [float(len(completion[-1]["content"])) for completion in completions]
+
+    monkeypatch.setattr("trainers.rewards.verified", length)  # a dense reward, so that losses are not all zero
+    parent = chat_model(tmp_path / "parent")
+    records = [{"question": r["instruction"], "answer": "e"} for r in instructions(20)]
+    source = {"path": str(write_jsonl(tmp_path / "data.jsonl", records)), "format": "problem"}
+    found = []
+    for batch, accumulate in ((1, 8), (8, 1)):
+        settings = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulate,
+                    "num_generations": 4, "max_completion_length": 6}  # fmt: skip
+        grpo.train(stage("grpo", parent, source, settings), tmp_path / f"{batch}x{accumulate}")
+        found.append(losses(tmp_path / f"{batch}x{accumulate}"))
+    assert len(found[0]) == len(found[1]) == 10
+    assert found[0] == pytest.approx(found[1], abs=1e-4)
+    assert any(abs(loss) > 1e-6 for loss in found[0])
+
+
 @pytest.mark.parametrize("name", ["pretrain", "sft", "dpo"])
 def test_batch_of_one_accumulated_eight_times_equals_a_batch_of_eight(tmp_path: Path, name: str) -> None:
     parent = chat_model(tmp_path / "parent")

@@ -192,21 +192,24 @@ def kill_after(process: subprocess.Popen[bytes], out: Path, step: int) -> None:
         ("sft", 6000, {"adapter": {"r": 4, "dropout": 0.2}}),
         pytest.param("dpo", 12_000, {"adapter": {"r": 4, "dropout": 0.2}}, marks=pytest.mark.slow),
         pytest.param("grpo", 2500, {}, marks=pytest.mark.slow),
+        pytest.param("grpo", 1500, {"trainer": {"num_iterations": 2, "save_steps": 2}}, marks=pytest.mark.slow),
     ],
-    ids=["pretrain", "sft", "dpo", "grpo"],
+    ids=["pretrain", "sft", "dpo", "grpo", "grpo, two steps a generation"],
 )
 def test_a_stage_that_was_killed_at_a_random_step_ends_with_the_weights_of_one_that_was_not(
     tmp_path: Path, own_cache: Path, stage: str, budget: int, more: dict[str, Any]
 ) -> None:
     trainer = {"num_generations": 2, "max_completion_length": 4} if stage == "grpo" else {"max_length": 64}
-    spec = two_sources(tmp_path, stage, budget, save_steps=1, save_total_limit=3, **trainer) | more
+    trainer |= {"save_steps": 1, "save_total_limit": 3, **more.pop("trainer", {})}
+    spec = two_sources(tmp_path, stage, budget, **trainer) | more
     stage_file = tmp_path / "stage.yaml"
     stage_file.write_text(yaml.safe_dump(spec), encoding="utf-8")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     finish(start(stage_file, whole, own_cache))
     expected = read_manifest(whole)
     assert expected is not None
-    step = random.randint(2, expected.step // 2)
+    every = trainer["save_steps"]
+    step = random.randint(2, expected.step // 2) // every * every
     kill_after(start(stage_file, killed, own_cache), killed, step)
     assert not (killed / "stage.json").exists(), "it was killed before its end"
     finish(start(stage_file, killed, own_cache))
