@@ -22,7 +22,7 @@ from trainers.encode import Tokenizer
 from trainers.evaldata import check_eval_data
 from trainers.folder import WORK, claim, is_main, last_saved, look, spec_file, trained_tokenizer
 from trainers.manifest import Described, manifest
-from trainers.mixture import Encode, Mixture
+from trainers.mixture import Encode, Mixture, Stream
 from trainers.sources import find_files, open_source
 from trainers.spec import StageSpec, parse
 from trainers.steps import plan_steps, sequences_after
@@ -170,7 +170,7 @@ def _save_between_units(config: Any, steps: int, *, chosen: bool) -> None:
         return
     if chosen:
         raise InputError(
-            f"trainer.save_steps: {config.save_steps} is no multiple of {steps}, the steps a generation feeds; give one."
+            f"trainer.save_steps: {config.save_steps} is no multiple of {steps}, the steps of one generation."
         )
     config.save_steps = -(-config.save_steps // steps) * steps
 
@@ -215,11 +215,17 @@ def _callbacks(job: Job, described: Described) -> list[Any]:
 
         def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002 - the library's
             if state.is_world_process_zero:
-                stream = stream_at(job.mixture, job.log, sequences_after(job, state.global_step))
+                stream = stream_now(job, sequences_after(job, state.global_step))
                 folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
                 write_manifest(folder, manifest(job, stream, described, step=state.global_step))
 
     return [SavedState(), TrainingProgress(name=job.spec.name, tokens=job.mixture.budget_tokens, steps=job.steps)]
+
+
+def stream_now(job: Job, sequences: int) -> Stream:
+    """Return the stream as it stood when the trainer had been given so many sequences."""
+    assert job.dataset is not None
+    return stream_at(job.mixture, job.log, sequences, job.dataset.passed)
 
 
 @contextmanager
@@ -234,7 +240,7 @@ def _finish(job: Job, trainer: Any, described: Described) -> Checkpoint:
     """Write weights, tokenizer and manifest; the manifest last, because it says that the stage is finished."""
     adapter, out_dir = job.spec.adapter, job.out_dir
     if is_main():  # weights that a kill leaves without their last manifest are then known as this stage's, unfinished
-        stream = stream_at(job.mixture, job.log, job.sequences)
+        stream = stream_now(job, job.sequences)
         write_manifest(out_dir, manifest(job, stream, described, step=trainer.state.global_step))
     if trainer.is_fsdp_enabled:  # its own way of saving leaves pieces that no one but it can read
         trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")

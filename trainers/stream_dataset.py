@@ -7,7 +7,7 @@ there or to count what was trained on, takes the last entry before it and walks 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch.utils.data import get_worker_info
 from trainers.mixture import Mixture, Sequence, Stream
 
 ENTRY_EVERY = 64
+STATES_KEPT = 1024  # more sequences than a trainer fetches ahead of the step it is at
 
 
 class StreamLog:
@@ -66,9 +67,11 @@ def logged(stream: Stream, log: StreamLog | None) -> Iterator[Sequence]:
         yield sequence
 
 
-def stream_at(mixture: Mixture, log: StreamLog, index: int) -> Stream:
-    """Return the stream as it stands before sequence `index`."""
-    stream = mixture.stream(log.last(index))
+def stream_at(
+    mixture: Mixture, log: StreamLog, index: int, passed: Mapping[int, dict[str, Any]] | None = None
+) -> Stream:
+    """Return the stream as it stands before sequence `index`; `passed` holds states by index beside the log's."""
+    stream = mixture.stream((passed or {}).get(index) or log.last(index))
     sequences = iter(stream)
     while stream.index < index and next(sequences, None) is not None:
         pass
@@ -80,12 +83,16 @@ class StreamDataset(datasets.IterableDataset):  # type: ignore[misc] # the libra
 
     After a kill the trainer skips the batches it was trained on before. The stream is not read for those: the first
     `skipped` items are copies of the first one, and cost nothing.
+
+    `passed` has the stream's last states by index, so that a state the trainer saves is described without reading
+    again; it stays empty where a worker process reads.
     """
 
     def __init__(self, mixture: Mixture, length: int, log: StreamLog, *, writes: bool = True) -> None:
         """`writes` is true in the one process that keeps the log."""
         self.mixture, self.length, self.log, self.writes = mixture, length, log, writes
         self.skipped = 0
+        self.passed: dict[int, dict[str, Any]] = {}
         super().__init__(ExamplesIterable(self._examples, {}))
 
     def __len__(self) -> int:
@@ -102,6 +109,8 @@ class StreamDataset(datasets.IterableDataset):  # type: ignore[misc] # the libra
                 yield index, first
         stream = stream_at(self.mixture, self.log, self.skipped)
         for sequence in logged(stream, self.log if self.writes else None):
+            self.passed[stream.index] = stream.state()
+            self.passed.pop(stream.index - STATES_KEPT, None)
             yield stream.index - 1, sequence.columns
             if stream.index == self.length:
                 return

@@ -142,6 +142,17 @@ def test_skipping_what_was_trained_on_reads_only_from_the_last_entry_of_the_log(
     assert stream_at(job.mixture, log, skipped).index == skipped
 
 
+def test_the_states_passed_last_are_the_streams_own_and_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainers.stream_dataset.STATES_KEPT", 8)
+    job = prepare(sft.METHOD, two_sources(tmp_path, "sft", 3000, max_length=64), tmp_path / "out")
+    log = StreamLog(tmp_path / "log.jsonl")
+    dataset = StreamDataset(job.mixture, 40, log)
+    assert len(list(dataset)) == 40
+    assert list(dataset.passed) == list(range(33, 41))
+    for index in dataset.passed:
+        assert dataset.passed[index] == stream_at(job.mixture, log, index).state()
+
+
 def test_an_entry_that_a_kill_cut_off_is_passed_over(tmp_path: Path) -> None:
     log = StreamLog(tmp_path / "log.jsonl")
     log.append({"index": 64})
