@@ -28,7 +28,7 @@ quickstart: setup
 
 # The slow tests are full versions of reduced ones that always run; `make test-full` runs them too.
 test: setup
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --durations 25
 
 test-full: setup
 	$(BIN)/python -m pytest

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from harness import runs
+from harness.candidates import Candidate
 from harness.catalogue import Catalogue
 from harness.chat import ServiceMessages, Template, TokenizerChatTemplate
 from harness.errors import RecordError
 from harness.evaluate import Outcome
-from harness.evaluation_run import Candidate, DoneRun, EvaluationSpec, check_programs, finish
+from harness.evaluation_run import DoneRun, check_programs, finish
+from harness.evaluation_spec import EvaluationSpec
 from harness.requests import Asked, PromptSpec, Seeds, build, configure
 from harness.scorers.base import Answer, Failure, Request, Scorer
 

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
+from reports.descent import stages
 from reports.differences import Comparison
 from reports.domains import board_points
 from reports.leaderboard import Leaderboard
+from reports.lineage_charts import lineage_charts
 
 if TYPE_CHECKING:
     import altair as alt
@@ -35,6 +37,9 @@ def charts(comparison: Comparison, board: Leaderboard | None) -> dict[str, Any]:
         found["heat_map"] = _heat_map(comparison)
     if board is not None:
         found["domains"] = _domains(board)
+    models = [model for arm in comparison.arms for model in arm.models]
+    made = lineage_charts(stages(models), board_points(board).overall if board is not None else {})
+    found |= {name: _plain(chart) for name, chart in made.items()}
     return {name: json.loads(chart.to_json()) for name, chart in found.items()}
 
 

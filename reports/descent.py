@@ -117,6 +117,31 @@ def _stage(link: Mapping[str, Any], above: Stage | None, models: tuple[str, ...]
 
 def graph(listed: Sequence[Stage]) -> str:
     """Draw the stages from left to right, each joined to its parent; evaluated ones in colour."""
+    place = placed(listed)
+    parts = []
+    for stage in listed:
+        x, y = _corner(place[stage.digest])
+        if stage.parent in place:
+            px, py = _corner(place[stage.parent])
+            x1, y1, y2, bend = px + _BOX, py + _HIGH / 2, y + _HIGH / 2, _GAP_X / 2
+            parts.append(f'<path class="edge" d="M{x1} {y1:g}C{x1 + bend:g} {y1:g} {x - bend:g} {y2:g} {x} {y2:g}"/>')
+        told = f"{stage.name}: {what(stage)}; {stage.digest}"
+        parts.append(
+            f'<g class="{"stage evaluated" if stage.models else "stage"}"><title>{escape(told)}</title>'
+            f'<rect x="{x}" y="{y}" width="{_BOX}" height="{_HIGH}" rx="4"/>'
+            f'<text x="{x + 10}" y="{y + 17}">{escape(short(stage.name))}</text>'
+            f'<text class="small" x="{x + 10}" y="{y + 32}">{escape(what(stage))}</text></g>'
+        )
+    width = (max(x for x, _ in place.values()) + 1) * (_BOX + _GAP_X) - _GAP_X + 2
+    height = (max(y for _, y in place.values()) + 1) * (_HIGH + _GAP_Y) - _GAP_Y + 2
+    return (
+        f'<svg class="graph" viewBox="-1 -1 {width} {height}" width="{width}" height="{height}" role="img" '
+        f'aria-label="Lineage of {len(listed)} checkpoints">{"".join(parts)}</svg>'
+    )
+
+
+def placed(listed: Sequence[Stage]) -> dict[str, tuple[int, int]]:
+    """Return each stage's column and row by digest: the column is its depth, the row no higher than its parent's."""
     rows: dict[int, int] = {}
     place: dict[str, tuple[int, int]] = {}
     for stage in listed:
@@ -125,27 +150,12 @@ def graph(listed: Sequence[Stage]) -> str:
             row = max(row, place[stage.parent][1])
         place[stage.digest] = (stage.depth, row)
         rows[stage.depth] = row + 1
-    parts = []
-    for stage in listed:
-        x, y = _corner(place[stage.digest])
-        if stage.parent in place:
-            px, py = _corner(place[stage.parent])
-            x1, y1, y2, bend = px + _BOX, py + _HIGH / 2, y + _HIGH / 2, _GAP_X / 2
-            parts.append(f'<path class="edge" d="M{x1} {y1:g}C{x1 + bend:g} {y1:g} {x - bend:g} {y2:g} {x} {y2:g}"/>')
-        what = " ".join(filter(None, [stage.kind, tokens_text(stage.tokens), _step(stage)])) or "from elsewhere"
-        told = f"{stage.name}: {what}; {stage.digest}"
-        parts.append(
-            f'<g class="{"stage evaluated" if stage.models else "stage"}"><title>{escape(told)}</title>'
-            f'<rect x="{x}" y="{y}" width="{_BOX}" height="{_HIGH}" rx="4"/>'
-            f'<text x="{x + 10}" y="{y + 17}">{escape(short(stage.name))}</text>'
-            f'<text class="small" x="{x + 10}" y="{y + 32}">{escape(what)}</text></g>'
-        )
-    width = (max(x for x, _ in place.values()) + 1) * (_BOX + _GAP_X) - _GAP_X + 2
-    height = (max(y for _, y in place.values()) + 1) * (_HIGH + _GAP_Y) - _GAP_Y + 2
-    return (
-        f'<svg class="graph" viewBox="-1 -1 {width} {height}" width="{width}" height="{height}" role="img" '
-        f'aria-label="Lineage of {len(listed)} checkpoints">{"".join(parts)}</svg>'
-    )
+    return place
+
+
+def what(stage: Stage) -> str:
+    """Say in a few words what kind of stage it is, its tokens, and its step when it is not finished."""
+    return " ".join(filter(None, [stage.kind, tokens_text(stage.tokens), _step(stage)])) or "from elsewhere"
 
 
 def _corner(place: tuple[int, int]) -> tuple[int, int]:

@@ -19,13 +19,7 @@ def curve(listed: Sequence[Stage], overall: Mapping[str, Point]) -> str:
         listed: All stages.
         overall: By evaluated model.
     """
-    points = {
-        stage.digest: (stage, overall[stage.models[0]])
-        for stage in listed
-        if stage.models and stage.models[0] in overall and stage.total_tokens is not None
-    }
-    by_digest = {stage.digest: stage for stage in listed}
-    joins = [(before, digest) for digest in points if (before := _before(digest, points, by_digest)) is not None]
+    points, joins = traced(listed, overall)
     if not joins:
         return ""
     most = max(stage.total_tokens or 0 for stage, _ in points.values()) or 1
@@ -51,6 +45,20 @@ def curve(listed: Sequence[Stage], overall: Mapping[str, Point]) -> str:
         )
     size = f'viewBox="0 0 {_WIDTH + _RIGHT} {_HEIGHT + _BELOW}" width="{_WIDTH + _RIGHT}"'
     return f'<svg class="curve" {size} role="img" aria-label="Overall value over tokens">{"".join(parts)}</svg>'
+
+
+def traced(
+    listed: Sequence[Stage], overall: Mapping[str, Point]
+) -> tuple[dict[str, tuple[Stage, Point]], list[tuple[str, str]]]:
+    """Return the evaluated checkpoints with their values by digest, and which of them follows which."""
+    points = {
+        stage.digest: (stage, overall[stage.models[0]])
+        for stage in listed
+        if stage.models and stage.models[0] in overall and stage.total_tokens is not None
+    }
+    by_digest = {stage.digest: stage for stage in listed}
+    joins = [(before, digest) for digest in points if (before := _before(digest, points, by_digest)) is not None]
+    return points, joins
 
 
 def _before(digest: str, points: Mapping[str, tuple[Stage, Point]], by_digest: Mapping[str, Stage]) -> str | None:

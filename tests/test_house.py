@@ -17,7 +17,10 @@ MIDDLE = {
     "checkpoints", "digests", "gguf", "lineage", "runs", "journal", "catalogue", "chat", "data",
     "data_fetch", "requests", "suite_check", "task_selection", "sandbox", "scorers", "mini", "code_answers",
 }  # fmt: skip
-TOP = {"cli", "experiment", "evaluation_run", "rescoring", "__main__"}
+TOP = {
+    "cli", "experiment", "evaluation_run", "evaluation_spec", "evaluation_record", "candidates",
+    "rescoring", "__main__",
+}  # fmt: skip
 
 
 def _imports(path: Path) -> set[str]:

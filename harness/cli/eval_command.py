@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import InputError
 
 if TYPE_CHECKING:
-    from harness.evaluation_run import EvaluationSpec
+    from harness.evaluation_spec import EvaluationSpec
 
 EXAMPLES = """examples:
   harness eval --model runs/sft --tasks reasoning_mini --output_path runs/eval
@@ -153,7 +153,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _spec(args: argparse.Namespace) -> EvaluationSpec:
-    from harness.evaluation_run import EvaluationSpec
+    from harness.evaluation_spec import EvaluationSpec
     from harness.requests import PromptSpec, Seeds
     from harness.scorers import EngineSpec
 

@@ -87,6 +87,40 @@ def test_the_page_draws_graph_curve_and_mixture_and_escapes_names(
     assert "<code>" not in page.split('id="lineage"')[1].split("</svg>")[0]
 
 
+def test_charts_for_a_paper_show_lineage_mixtures_and_value_over_tokens(
+    chain: Path, command: Command, tmp_path: Path
+) -> None:
+    code, _, err = command("leaderboard", chain, "--format", "csv", "--charts", tmp_path / "charts")
+    assert code == 0, err
+    texts = {name: (tmp_path / "charts" / f"{name}.svg").read_text() for name in ("lineage", "mixtures", "tokens")}
+    assert all(text.startswith("<svg") for text in texts.values())
+    assert "pretrain &lt;code&gt;" in texts["lineage"]
+    assert "pretrain 2M tokens" in texts["lineage"]
+    shares = [row for row in _rows(tmp_path / "charts" / "mixtures.vl.json") if "share" in row]
+    assert [(row["phase"], row["source"], row["share"]) for row in shares] == [
+        (1, "text", 0.7),
+        (1, "code", 0.3),
+        (2, "text", 0.5),
+        (2, "code", 0.5),
+    ]
+    spots = {row["model"]: row["tokens"] for row in _rows(tmp_path / "charts" / "tokens.vl.json") if "model" in row}
+    assert spots == {"corrupted": 0, "uniform": 2_000_000, "oracle": 3_000_000}
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """Rows of data anywhere in a specification."""
+
+    def below(node: Any) -> list[dict[str, Any]]:
+        if isinstance(node, list):
+            return [row for part in node for row in below(part)]
+        if not isinstance(node, dict):
+            return []
+        own = node["values"] if isinstance(node.get("values"), list) else []
+        return [row for row in own if isinstance(row, dict)] + [row for part in node.values() for row in below(part)]
+
+    return below(json.loads(path.read_text(encoding="utf-8")))
+
+
 def test_a_page_without_lineage_has_no_such_section(runs: Path, command: Command, tmp_path: Path) -> None:
     command("leaderboard", runs, "--output_path", tmp_path / "page.html")
     assert 'id="lineage"' not in (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The whole suite in one command, with the real model, on every benchmark whose data is here."""
+"""The whole suite in one command, on every benchmark whose data is here; in its full size with the real model."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from harness.suite_check import lacking, tasks_below
 from tests.conftest import HarnessCommand
 
 
-@pytest.mark.parametrize("limit", [1, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("model", "backend", "limit"),
+    [("uniform", "scripted", 2), pytest.param("smollm2", "hf", 20, marks=pytest.mark.slow)],
+)
 def test_every_task_of_reasoning_whose_data_is_here_runs(
+    model: str,
+    backend: str,
     limit: int,
+    request: pytest.FixtureRequest,
     data_dir: Path,
-    smollm2: Path,
     bubblewrap: str,
     harness_here: HarnessCommand,
     tmp_path: Path,
@@ -27,9 +32,9 @@ def test_every_task_of_reasoning_whose_data_is_here_runs(
     absent = lacking("reasoning", Catalogue())
     here = {task.name for task in tasks_below("reasoning", Catalogue().entries)} - absent.keys()
     assert len(here) > len(absent), "most of the suite's data is in the data folder"
-    done = harness_here(
-        "eval", "--model", smollm2, "--tasks", "reasoning", "--limit", limit, "--output_path", tmp_path / "runs"
-    )
+    named = request.getfixturevalue("smollm2") if model == "smollm2" else model
+    words = ("--model", named, "--backend", backend, "--tasks", "reasoning", "--limit", limit)
+    done = harness_here("eval", *words, "--output_path", tmp_path / "runs")
     assert done.returncode == 0, done.stderr
     (record,) = (tmp_path / "runs").rglob("run.json")
     tasks = json.loads(record.read_text())["tasks"]

@@ -1,0 +1,175 @@
+"""Who answers: a checkpoint, a service or a script, with the name by which the journal knows its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness import lineage
+from harness.chat import ServiceMessages, Template, TokenizerChatTemplate
+from harness.checkpoints import Checkpoint, resolve
+from harness.digests import checkpoint_digest
+from harness.errors import CheckpointError, InputError
+from harness.evaluation_spec import EvaluationSpec
+from harness.scorers import (
+    ENGINE_VERSIONS,
+    LM_EVAL_PREFIX,
+    SCRIPTED,
+    EngineSpec,
+    engine_identity,
+    open_scorer,
+    resolve_backend,
+)
+from harness.scorers.base import Request, Scorer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A model that can be asked.
+
+    Attributes:
+        name: In tables and folders.
+        about: For the record: source, kind, digest, revision.
+        answerer: What the journal knows its answers by.
+        open: Opens the engine; given what an oracle would say, which only scripts use.
+        tokenizer: For the chat template; None where there is no tokenizer.
+        takes_chats: Whether it is a service that takes messages and no plain prompt.
+    """
+
+    name: str
+    about: dict[str, Any]
+    answerer: dict[str, Any]
+    open: Callable[[Mapping[Request, bool | str]], Scorer]
+    tokenizer: Path | None = None
+    takes_chats: bool = False
+
+
+def find_candidate(source: str, spec: EvaluationSpec) -> Candidate:
+    """Return the model that a name stands for: a checkpoint, a service or a script.
+
+    Raises:
+        InputError: there is none, or a flag does not fit it.
+    """
+    backend = resolve_backend(spec.engine.backend)
+    engine = replace(spec.engine, backend=backend)
+    if backend == SCRIPTED:
+        return _script(source, engine)
+    if backend.startswith(LM_EVAL_PREFIX):
+        from harness.scorers.lm_eval import open_lm_eval, takes_chats, takes_checkpoint
+
+        if not takes_checkpoint(backend):
+            if spec.output is None:  # a dry run asks nobody
+                return _script("uniform", replace(engine, model_args={}))
+            _refuse_weight_options(spec)
+            return Candidate(
+                name=source,
+                about={"source": source, "kind": "service", "digest": f"name:{source}"},
+                answerer=_service_identity(source, engine, spec.output),
+                open=lambda gold: open_lm_eval(source, engine),  # noqa: ARG005
+                takes_chats=takes_chats(backend),
+            )
+    checkpoint = resolve(source, revision=spec.revision, allow_pickle=engine.allow_pickle, verify=spec.verify)
+    if spec.revision is not None and checkpoint.revision is None:
+        raise InputError(f"--revision {spec.revision}: {source} is a local path; leave it out, or give a hub id.")
+    if spec.output is None:  # a dry run looks at the checkpoint and asks a script
+        return _script("uniform", replace(engine, model_args={}))
+    digest = checkpoint_digest(checkpoint, verify=spec.verify)
+    return Candidate(
+        name=checkpoint.name,
+        about=_about(checkpoint, digest),
+        answerer={"weights": digest, **engine_identity(checkpoint, engine)},
+        open=lambda gold: _open_as_digested(checkpoint, engine, digest),  # noqa: ARG005
+        tokenizer=checkpoint.tokenizer,
+    )
+
+
+def _service_identity(name: str, engine: EngineSpec, output: Path) -> dict[str, Any]:
+    """What the journal knows a service's answers by.
+
+    What stands behind a name may change without a word, so only a run into the same folder goes on from them.
+    """
+    return {"name": name, "engine": engine.backend, "model_args": dict(engine.model_args), "for": str(output.resolve())}
+
+
+def _refuse_weight_options(spec: EvaluationSpec) -> None:
+    """A service has its weights elsewhere, so that options about them would be taken and do nothing."""
+    engine = spec.engine
+    given = {
+        "--revision": spec.revision,
+        "--max_length": engine.max_length,
+        "--dtype": None if engine.dtype == "auto" else engine.dtype,
+        "--device": None if engine.device == "auto" else engine.device,
+    }
+    for option, value in given.items():
+        if value is not None:
+            raise InputError(f"{option} {value}: {engine.backend} is a service; leave it out, or see --model_args.")
+
+
+def _open_as_digested(checkpoint: Checkpoint, engine: EngineSpec, digest: str) -> Scorer:
+    """Open the engine, and make sure that what it loaded is still what the journal will know its answers by."""
+    scorer = open_scorer(checkpoint, engine)
+    if checkpoint_digest(checkpoint) != digest:
+        scorer.close()
+        raise CheckpointError(
+            f"--model {checkpoint.source}: its files changed since this run began; run again when nothing writes there."
+        )
+    return scorer
+
+
+def _script(name: str, engine: EngineSpec) -> Candidate:
+    from harness.scorers.scripted import Faults, ScriptedScorer
+
+    faults = Faults.from_arguments(engine.model_args)
+    ScriptedScorer(name, {})  # a wrong name is told before any work
+    identity = {"script": name, "engine": SCRIPTED, "engine_version": ENGINE_VERSIONS[SCRIPTED]}
+    return Candidate(
+        name=name,
+        about={"source": name, "kind": SCRIPTED, "digest": f"script:{name}"},
+        answerer=identity,
+        open=lambda gold: ScriptedScorer(name, gold, faults),
+    )
+
+
+def _about(checkpoint: Checkpoint, digest: str) -> dict[str, Any]:
+    about: dict[str, Any] = {"source": checkpoint.source, "kind": checkpoint.kind, "digest": digest}
+    about["revision"] = checkpoint.revision
+    if checkpoint.adapter is not None:
+        about["base"] = str(checkpoint.weights)
+    if lineage.manifest_of(checkpoint) is not None:
+        lineage.verify(checkpoint)
+        about["lineage"] = [_link(link) for link in lineage.chain(checkpoint.source)]
+    return about
+
+
+def _link(link: lineage.Link) -> dict[str, Any]:
+    manifest = link.manifest.model_dump(mode="json") if link.manifest else None
+    return {
+        "name": link.name,
+        "location": link.location,
+        "digest": link.digest,
+        "status": link.status,
+        "manifest": manifest,
+    }
+
+
+def chat_template(candidate: Candidate, spec: EvaluationSpec) -> Template | None:
+    """Return the template that the candidate's prompts are rendered with; None for plain prompts.
+
+    Raises:
+        InputError: it has no template, or takes nothing but chats.
+    """
+    wanted = spec.prompt.apply_chat_template
+    if candidate.takes_chats:
+        if not wanted:
+            raise InputError(f"--backend {spec.engine.backend}: takes chats only; add --apply_chat_template.")
+        return ServiceMessages()
+    if not wanted:
+        return None
+    if candidate.tokenizer is None:
+        raise InputError(
+            f"--apply_chat_template: {candidate.name} has no tokenizer here; leave the flag out for this backend."
+        )
+    name = wanted if isinstance(wanted, str) else None
+    return TokenizerChatTemplate(candidate.tokenizer, name=name, trust_remote_code=spec.engine.trust_remote_code)
