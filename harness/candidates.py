@@ -139,7 +139,7 @@ def _about(checkpoint: Checkpoint, digest: str) -> dict[str, Any]:
         about["base"] = str(checkpoint.weights)
     if lineage.manifest_of(checkpoint) is not None:
         lineage.verify(checkpoint)
-        about["lineage"] = [_link(link) for link in lineage.chain(checkpoint.source)]
+        about["lineage"] = [_link(link) for link in lineage.chain(checkpoint)]
     return about
 
 

@@ -116,6 +116,7 @@ class StageManifest(_Written):
         sources: See `Source`.
         ledger: See `LedgerRow`.
         allow_eval_data: Whether evaluation data was allowed among the sources.
+        inherited_eval_data: Evaluation data that the stages before it were trained on, which need not be here.
         wall_seconds: Time in training, over all runs when it was resumed.
         resumed: How often it was taken up again after a stop.
         started: UTC, ISO 8601.
@@ -142,6 +143,7 @@ class StageManifest(_Written):
     sources: tuple[Source, ...]
     ledger: tuple[LedgerRow, ...]
     allow_eval_data: bool = False
+    inherited_eval_data: tuple[str, ...] = ()
     wall_seconds: float
     resumed: int = 0
     started: str
@@ -253,17 +255,17 @@ def verify(checkpoint: Checkpoint) -> Status:
     return "verified"
 
 
-def chain(source: str) -> list[Link]:
-    """Return the checkpoints from `source` back to its root, `source` first.
+def chain(source: str | Checkpoint) -> list[Link]:
+    """Return the checkpoints from `source`, a name or one that was found before, back to its root, `source` first.
 
     Raises:
         CheckpointError: `source` is no checkpoint, or a manifest on the way is damaged.
     """
-    checkpoint = resolve(source)
+    checkpoint = resolve(source) if isinstance(source, str) else source
     manifest = manifest_of(checkpoint)
     digest = checkpoint_digest(checkpoint)
     status: Status = "root" if manifest is None else "verified" if manifest.digest in (None, digest) else "changed"
-    links = [Link(name=checkpoint.name, location=source, digest=digest, status=status, manifest=manifest)]
+    links = [Link(name=checkpoint.name, location=checkpoint.source, digest=digest, status=status, manifest=manifest)]
     seen = {digest}
     while manifest is not None and manifest.parent is not None:
         parent = manifest.parent
@@ -287,13 +289,14 @@ def leaks(name: str, lineage: Sequence[Mapping[str, Any]]) -> list[str]:
         name: The checkpoint's.
         lineage: As `harness eval` records it: itself first, each with its ``manifest`` or None.
     """
-    found = []
-    for link in lineage:
-        manifest = link.get("manifest") or {}
-        held = [data for source in manifest.get("sources", ()) for data in source.get("eval_data", ())]
-        if held:
-            found.append(f"{name} was trained on evaluation data ({manifest.get('name')}): {', '.join(held)}.")
-    return found
+    known = [link["manifest"] for link in lineage if link.get("manifest")]
+    found = [
+        (manifest.get("name"), [data for source in manifest.get("sources", ()) for data in source.get("eval_data", ())])
+        for manifest in known
+    ]
+    if known:  # what lies behind the last stage that is here is known by its manifest only
+        found.append((f"before {known[-1].get('name')}", list(known[-1].get("inherited_eval_data", ()))))
+    return [f"{name} was trained on evaluation data ({stage}): {', '.join(held)}." for stage, held in found if held]
 
 
 def _find_parent(parent: Parent) -> tuple[Checkpoint | None, Status]:

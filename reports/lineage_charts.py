@@ -83,7 +83,11 @@ def _mixtures(listed: Sequence[Stage]) -> alt.Chart:
         .encode(
             x=alt.X("share:Q", title="share of tokens", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
             y=alt.Y("phase:O", title="phase"),
-            color=alt.Color("source:N", legend=alt.Legend(orient="bottom", title=None)),
+            color=alt.Color(
+                "source:N",
+                sort=list(dict.fromkeys(str(row["source"]) for row in rows)),
+                legend=alt.Legend(orient="bottom", title=None),
+            ),
             order="order:Q",
         )
         .properties(width=220, height={"step": 18})
@@ -105,7 +109,7 @@ def _curve(points: Mapping[str, tuple[Stage, Point]], joins: Sequence[tuple[str,
         {"tokens": a["tokens"], "value": a["value"], "tokens2": b["tokens"], "value2": b["value"]}
         for a, b in ((spot(before), spot(after)) for before, after in joins)
     ]
-    x = alt.X("tokens:Q", title="training tokens since the root", axis=alt.Axis(format="~s"))
+    x = alt.X("tokens:Q", title="training tokens since the root", axis=alt.Axis(format="~s", tickCount=6))
     segments = alt.Chart(alt.Data(values=lines)).mark_rule(color=LINE)
     drawn = segments.encode(x=x, y=alt.Y("value:Q", title="overall, 95% interval"), x2="tokens2:Q", y2="value2:Q")
     base = alt.Chart(alt.Data(values=dots)).encode(x=x)

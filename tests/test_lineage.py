@@ -245,6 +245,42 @@ def test_a_folder_that_is_read_as_the_hub_is_looked_into(tmp_path: Path, data_di
     assert eval_data_of(SourceSpec(hub=str(tmp_path)), ()) == ("gsm8k_test",)
 
 
+def test_evaluation_data_behind_a_parent_that_is_not_here_is_still_told(tmp_path: Path) -> None:
+    spec = stage("sft", {"task": "mini_logic", "split": "test"}, **{"from": str(chat_model(tmp_path / "root"))})
+    spec["trainer"] = {**CPU, "max_length": 512}
+    sft.train({**spec, "allow_eval_data": True}, tmp_path / "first")
+    asked = {"path": str(write_jsonl(tmp_path / "asked.jsonl", instructions(20))), "format": "instruction"}
+    sft.train(stage("sft", asked, **{"from": str(tmp_path / "first")}), tmp_path / "second")
+    sft.train(stage("sft", asked, **{"from": str(tmp_path / "second")}), tmp_path / "third")
+
+    def told() -> list[str]:
+        links = lineage.chain(str(tmp_path / "third"))
+        manifests = [link.manifest.model_dump(mode="json") if link.manifest else None for link in links]
+        return lineage.leaks("third", [{"manifest": manifest} for manifest in manifests])
+
+    assert told() == ["third was trained on evaluation data (sft-stage): mini_logic:test."]
+    shutil.rmtree(tmp_path / "first")
+    shutil.rmtree(tmp_path / "second")
+    assert told() == ["third was trained on evaluation data (before sft-stage): mini_logic:test."]
+
+
+def test_a_child_of_a_changed_parent_is_not_evaluated(
+    tmp_path: Path, own_cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = {"path": str(write_jsonl(tmp_path / "asked.jsonl", instructions(20))), "format": "instruction"}
+    sft.train(stage("sft", asked, **{"from": str(chat_model(tmp_path / "parent"))}), tmp_path / "child")
+    words = ["eval", "--model", str(tmp_path / "child"), "--tasks", "mini_logic", "--limit", "1"]
+    assert main([*words, "--output_path", str(tmp_path / "runs")]) == 0
+    weights = tmp_path / "parent" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    capsys.readouterr()
+    assert main([*words, "--output_path", str(tmp_path / "more")]) == 2
+    assert "its weights are no longer those that" in capsys.readouterr().err
+    assert not list((tmp_path / "more").rglob("*.json*"))
+
+
 def test_a_parent_from_the_hub_is_checked_in_the_hubs_cache(
     family: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

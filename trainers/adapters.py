@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from pathlib import Path
 from typing import Any
 
 from harness.checkpoints import Checkpoint
 from harness.errors import InputError
+from trainers.folder import is_main
 from trainers.spec import AdapterSpec, StageSpec
 
 MERGED_BASE = "base"  # folder beside an adapter whose parent was an adapter itself
@@ -75,9 +77,21 @@ def base_of(spec: StageSpec, parent: Checkpoint | None, out_dir: Path) -> tuple[
 
 def save_merged_base(model: Any, tokenizer: Any, parent: Checkpoint | None, out_dir: Path) -> None:
     """Write the merged weights that a new adapter of an adapter needs beside it."""
-    if parent is not None and parent.adapter is not None and not (out_dir / MERGED_BASE / "config.json").exists():
-        model.save_pretrained(out_dir / MERGED_BASE)
-        tokenizer.save_pretrained(out_dir / MERGED_BASE)
+    if parent is not None and parent.adapter is not None:
+        save_whole(model, tokenizer, out_dir / MERGED_BASE)
+
+
+def save_whole(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write a model into `folder` unless it is there; a kill leaves the whole of it or nothing under that name."""
+    from accelerate import PartialState  # type: ignore[import-untyped]
+
+    if is_main() and not folder.exists():
+        part = folder.with_name(f"{folder.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        model.save_pretrained(part)
+        tokenizer.save_pretrained(part)
+        part.replace(folder)
+    PartialState().wait_for_everyone()
 
 
 def merged(model: Any, adapter: Path) -> Any:

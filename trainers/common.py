@@ -15,12 +15,12 @@ from typing import Any
 from harness.checkpoints import Checkpoint, resolve
 from harness.digests import checkpoint_digest
 from harness.errors import InputError
-from harness.lineage import verify, write_manifest
+from harness.lineage import manifest_of, verify, write_manifest
 from trainers import adapters, models
 from trainers.config import make_config, stage_defaults
 from trainers.encode import Tokenizer
 from trainers.evaldata import check_eval_data
-from trainers.folder import WORK, claim, is_main, last_saved, look, spec_file, trained_tokenizer
+from trainers.folder import WORK, claim, is_main, kept_commits, last_saved, look, spec_file, trained_tokenizer
 from trainers.manifest import Described, manifest
 from trainers.mixture import Encode, Mixture, Stream
 from trainers.sources import find_files, open_source
@@ -69,7 +69,9 @@ class Job:
         model_config: transformers' configuration of the model.
         config: The library's configuration; its steps follow from `sequences`.
         mixture: The data.
+        parent_digest: The parent's digest when the stage was checked.
         eval_data: Evaluation data by source, where that is allowed.
+        inherited_eval_data: What its parents were trained on.
         sequences: How many of the stream's sequences are trained on.
         steps: Optimizer steps.
         dataset: The stream as the trainer reads it.
@@ -83,7 +85,9 @@ class Job:
     model_config: Any
     config: Any
     mixture: Mixture
+    parent_digest: str | None
     eval_data: dict[str, tuple[str, ...]]
+    inherited_eval_data: tuple[str, ...]
     sequences: int = 0
     steps: int = 0
     dataset: StreamDataset | None = None
@@ -123,10 +127,13 @@ def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Jo
     config = configured(method, spec, out_dir, steps=1)
     adapters.quantization(spec.adapter)
     parent = models.find_parent(spec)
+    before = None
     if parent is not None:
         verify(parent)
+        before = manifest_of(parent)
     if spec.adapter is not None:
         adapters.base_of(spec, parent, out_dir)
+    commits = kept_commits(out_dir)
     sources = tuple(
         open_source(
             name,
@@ -135,6 +142,7 @@ def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Jo
             rationale=spec.data.rationale,
             seed=spec.seed if spec.data.shuffle else None,
             allow_test_split=spec.allow_eval_data,
+            commit=commits.get(name),
         )
         for name, source in spec.data.sources.items()
     )
@@ -152,6 +160,8 @@ def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Jo
     return Job(
         method=method, spec=spec, out_dir=out_dir, parent=parent, tokenizer=tokenizer, model_config=model_config,
         config=config, mixture=mixture, eval_data=eval_data,
+        parent_digest=checkpoint_digest(parent) if parent is not None else None,
+        inherited_eval_data=(*before.eval_data, *before.inherited_eval_data) if before is not None else (),
     )  # fmt: skip
 
 
@@ -201,7 +211,10 @@ def run(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Checkp
     trainer = method.build(job)
     trainer.remove_callback(PrinterCallback)  # standard output is for results
     with _stopped_bar(job.callbacks):
-        trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
+        try:
+            trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
+        except InputError as error:  # from a loader's worker it comes with that worker's traceback before it
+            raise InputError(str(error).rstrip().splitlines()[-1].removeprefix("harness.errors.InputError: ")) from None
     return _finish(job, trainer, described)
 
 

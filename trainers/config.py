@@ -39,8 +39,12 @@ DECIDED = {
     "do_eval": "evaluate the checkpoints with harness eval",
     "push_to_hub": "publish a finished checkpoint yourself",
     "ignore_data_skip": "the stream is resumed at the exact record",
+    "sync_ref_model": "a reference that moves is in no saved state",
     "auto_find_batch_size": "the batch size must be known before the first step",
 }
+
+
+STATES_AT_LEAST = 2  # the last but one is whole until the next one is
 
 
 POSITIVE = (
@@ -73,6 +77,12 @@ def make_config(config_class: type, given: Mapping[str, Any], defaults: Mapping[
             raise InputError(f"trainer.{name}: {value!r} is not {_words(hints[name])}.")
         if name in POSITIVE and isinstance(value, int) and value < 1:
             raise InputError(f"trainer.{name}: {value} must be 1 or more.")
+        if name == "save_total_limit" and value is not None and value < STATES_AT_LEAST:
+            raise InputError(
+                f"trainer.{name}: {value} must be {STATES_AT_LEAST} or more, or a kill could leave no state."
+            )
+    if given.get("fp16"):
+        defaults = {**defaults, "bf16": False}  # what was asked for takes the place of what the machine would have
     try:
         return config_class(output_dir=str(out_dir), **{**defaults, **given})
     except (ValueError, TypeError, ImportError) as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.errors import InputError
 from trainers.mixture import IGNORED, Encode, Encoded
 from trainers.records import Message, Record, as_completion
 
@@ -80,7 +81,11 @@ def text_encoder(tokenizer: Tokenizer) -> Encode:
 def completion_encoder(tokenizer: Tokenizer, *, max_length: int | None, completion_only: bool) -> Encode:
     """Encode prompt and completion for tuning; the prompt's labels are ignored when only the completion is learned."""
 
-    def encode(record: Record, _where: str) -> Encoded | None:
+    def encode(record: Record, where: str) -> Encoded | None:
+        if "tests" in record and not record["solution"]:
+            raise InputError(
+                f"{where}: field 'solution' is missing; a program to learn from is needed beside its tests."
+            )
         prompt, (completion,) = _pair(as_completion(record), tokenizer, "completion")
         prompt_ids = _tokens(prompt, tokenizer, open_turn=True)
         ids = _tokens(_joined(prompt, completion), tokenizer)

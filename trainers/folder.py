@@ -6,14 +6,16 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.digests import checkpoint_digest
 from harness.errors import InputError
 from harness.lineage import MANIFEST_NAME, read_manifest
 from trainers.manifest import Described
+from trainers.readers import HubReader
+from trainers.sources import Source
 from trainers.spec import TokenizerSpec
 
 if TYPE_CHECKING:
@@ -36,10 +38,24 @@ def identity(job: Job) -> dict[str, Any]:
     """Return what must be the same for a stage to go on in a folder, beside the code: spec, parent, data, processes."""
     return {
         "spec": job.spec.resolved(),
-        "parent": checkpoint_digest(job.parent) if job.parent is not None else None,
+        "parent": job.parent_digest,
+        "commits": commits(job.mixture.sources),
         "bytes": {s.name: sum(path.stat().st_size for path in s.reader.files) for s in job.mixture.sources},
         "processes": job.config.world_size,
     }
+
+
+def commits(sources: Sequence[Source]) -> dict[str, str]:
+    """Return the commits of the hub data sets among `sources`, by source."""
+    found = {source.name: source.reader.revision for source in sources if isinstance(source.reader, HubReader)}
+    return {name: commit for name, commit in found.items() if commit is not None}
+
+
+def kept_commits(out_dir: Path) -> dict[str, str]:
+    """Return the commits that the folder's stage began with: a branch may have moved since."""
+    held = spec_file(out_dir)
+    kept: dict[str, str] = json.loads(held.read_text(encoding="utf-8")).get("commits", {}) if held.is_file() else {}
+    return kept
 
 
 def look(job: Job) -> Literal["free", "begun", "finished"]:

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.checkpoints import Checkpoint
+from trainers.adapters import save_whole
 from trainers.common import Job, Method, run
 from trainers.encode import Tokenizer, prompt_encoder
+from trainers.folder import WORK
 from trainers.mixture import Encode
 from trainers.planning import plan_stage
 
@@ -52,6 +54,11 @@ def build(job: Job) -> Any:
     from trainers.rewards import verified
 
     model, adapter = job.model_and_adapter()
+    if job.config.beta and adapter is None and job.parent is not None and job.parent.adapter is not None:
+        # TRL reads its reference from where the model is from: there the adapter that was merged into it is missing.
+        reference = job.out_dir / WORK / "reference"
+        save_whole(model, job.tokenizer, reference)
+        model.config.name_or_path = str(reference)
     return GRPOTrainer(
         model=model,
         reward_funcs=verified,

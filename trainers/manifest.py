@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from harness.checkpoints import Checkpoint
-from harness.digests import checkpoint_digest
 from harness.lineage import Parent, Source, StageManifest
 from trainers.mixture import Mixture, Stream
 
@@ -47,7 +45,7 @@ def manifest(job: Job, stream: Stream, described: Described, *, step: int, diges
         name=spec.name,
         finished=digest is not None,
         step=step,
-        parent=_parent(job.parent),
+        parent=_parent(job),
         digest=digest,
         trainer={"entry_point": f"trainers.{spec.stage}:train", "class": job.method.trainer_class},
         arguments=_plain(job.config.to_dict()),
@@ -61,6 +59,7 @@ def manifest(job: Job, stream: Stream, described: Described, *, step: int, diges
         sources=_sources(job, stream, with_digests=digest is not None),
         ledger=stream.ledger.rows(job.mixture.schedule.sources, job.mixture.asked()),
         allow_eval_data=spec.allow_eval_data,
+        inherited_eval_data=job.inherited_eval_data,
         wall_seconds=round(described.seconds_before + time.monotonic() - described.began, 3),
         resumed=described.resumed,
         started=described.started,
@@ -69,13 +68,12 @@ def manifest(job: Job, stream: Stream, described: Described, *, step: int, diges
     )
 
 
-def _parent(parent: Checkpoint | None) -> Parent | None:
-    if parent is None:
+def _parent(job: Job) -> Parent | None:
+    parent = job.parent
+    if parent is None or job.parent_digest is None:
         return None
     path = None if parent.kind == "hub" else str((parent.adapter or parent.weights).resolve())
-    return Parent(
-        name=parent.name, source=parent.source, path=path, revision=parent.revision, digest=checkpoint_digest(parent)
-    )
+    return Parent(name=parent.name, source=parent.source, path=path, revision=parent.revision, digest=job.parent_digest)
 
 
 def _sources(job: Job, stream: Stream, *, with_digests: bool) -> tuple[Source, ...]:

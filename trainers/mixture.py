@@ -225,9 +225,9 @@ class Stream:
 
     def _begin_phase(self) -> None:
         budget, schedule = self.mixture.target_tokens, self.mixture.schedule
-        end = schedule.bounds[self.phase + 1]
+        begin, end = schedule.bounds[self.phase], schedule.bounds[self.phase + 1]
         self.phase_ends = round(end * budget)
-        self.offset = [share * budget for share in schedule.cumulative(self.phase_began / budget)]
+        self.offset = [share * budget for share in schedule.cumulative(max(self.phase_began / budget, begin))]
         self.quota = [b * budget - a for a, b in zip(self.offset, schedule.cumulative(end), strict=True)]
 
     def _deficits(self) -> list[float]:

@@ -18,7 +18,7 @@ class TrainingProgress(TrainerCallback):
         """`tokens` and `steps` are those of the whole stage."""
         self.tokens, self.steps = tokens, steps
         self.bar = Progress(
-            TextColumn(name),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("tokens  {task.fields[loss]}  {task.fields[rate]}"),

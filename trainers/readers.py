@@ -173,7 +173,8 @@ def text_file(path: Path, cursor: Cursor) -> Iterator[Raw]:
 def _whole_lines(piece: bytes) -> bytes:
     cut = piece.rfind(b"\n") + 1
     if cut == 0:  # no line end: cut before the last byte that begins a character
-        cut = max(index for index in range(len(piece) - 4, len(piece)) if piece[index] & 0xC0 != 0x80)
+        ends = range(len(piece) - 4, len(piece))
+        cut = max((index for index in ends if piece[index] & 0xC0 != 0x80), default=len(piece))
     return piece[:cut]
 
 

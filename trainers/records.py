@@ -172,6 +172,19 @@ READ: dict[Format, Callable[[Fields], Record]] = {
     "problem": _problem,
 }
 
+# What a record of each format can have, by the names that a source's `fields` maps to those of its files.
+FIELD_NAMES: dict[Format, tuple[str, ...]] = {
+    "instruction": ("instruction", "input", "output", "rationale"),
+    "chat": ("messages", "conversations"),
+    "completion": ("prompt", "completion"),
+    "preference": ("prompt", "conversations", "instruction", "input", "chosen", "rejected"),
+    "text": ("text",),
+    "python": ("text",),
+    "problem": (
+        "question", "choices", "answer", "rationale", "prompt", "tests", "setup", "entry_point", "solution",
+    ),
+}  # fmt: skip
+
 # What each stage can learn from.
 STAGE_FORMATS: dict[str, tuple[Format, ...]] = {
     "pretrain": ("text", "python", "completion"),

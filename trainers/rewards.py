@@ -56,7 +56,7 @@ def chosen(text: str, letters: str) -> str | None:
 
 def matches(text: str, right: str) -> bool:
     """Say whether the last line gives the right answer: the same number, or the same words."""
-    given, wanted = _bare(_last_line(text)), _bare(right)
+    given, wanted = _bare(_last_line(text)), _bare(right.rpartition("####")[2])  # GSM8K's mark before the result
     number = _number(wanted)
     return bool(given) and (given == wanted if number is None else _number(given) == number)
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.digests import file_digest
-from harness.errors import InputError
+from harness.errors import InputError, did_you_mean
 from harness.paths import data_dir
 from trainers import readers
 from trainers.readers import Cursor, FileReader, HubReader, Raw, Reader, TaskReader
-from trainers.records import READ, STAGE_FORMATS, WITH_RATIONALE, Fields, Format, Rationale, Record
+from trainers.records import FIELD_NAMES, READ, STAGE_FORMATS, WITH_RATIONALE, Fields, Format, Rationale, Record
 from trainers.spec import SourceSpec
 
 BLOCK_RECORDS = 2048
@@ -181,21 +181,34 @@ def _size(value: Any) -> int:
 
 
 def open_source(
-    name: str, spec: SourceSpec, *, stage: str, rationale: Rationale, seed: int | None, allow_test_split: bool = False
+    name: str,
+    spec: SourceSpec,
+    *,
+    stage: str,
+    rationale: Rationale,
+    seed: int | None,
+    allow_test_split: bool = False,
+    commit: str | None = None,
 ) -> Source:
-    """Find a source's files and look at its first record.
+    """Find a source's files and look at its first record; a hub data set is read at `commit` where one is given.
 
     Raises:
         InputError: missing, empty, of a kind or format that the stage cannot learn from, or its first record is of
             another schema.
     """
-    reader = _reader(name, spec, allow_test_split=allow_test_split)
+    reader = _reader(name, spec, allow_test_split=allow_test_split, commit=commit)
     format_ = _format(name, spec, reader, stage)
     if rationale != "omit" and format_ not in WITH_RATIONALE:
         raise InputError(
             f"data.rationale: {rationale}; records of format {format_!r} ({name}) have no rationale of their own. Only "
             f"{' and '.join(WITH_RATIONALE)} have; set omit."
         )
+    for given in spec.fields:
+        if given not in FIELD_NAMES[format_]:
+            raise InputError(
+                f"data.sources.{name}.fields.{given}: {format_} records have {', '.join(FIELD_NAMES[format_])}."
+                f"{did_you_mean(given, FIELD_NAMES[format_])}"
+            )
     source = Source(
         name=name,
         location=spec.location,
@@ -214,7 +227,7 @@ def open_source(
     return source
 
 
-def _reader(name: str, spec: SourceSpec, *, allow_test_split: bool) -> Reader:
+def _reader(name: str, spec: SourceSpec, *, allow_test_split: bool, commit: str | None) -> Reader:
     if spec.task is not None:
         if spec.split not in ("train", "test"):
             raise InputError(f"data.sources.{name}.split: {spec.split!r}; {spec.task} has train and test.")
@@ -222,7 +235,7 @@ def _reader(name: str, spec: SourceSpec, *, allow_test_split: bool) -> Reader:
         readers.generator_of(spec.task)
         return TaskReader(task=spec.task, split=spec.split)
     if spec.hub is not None:
-        revision = readers.hub_commit(spec.hub, spec.revision)
+        revision = commit or readers.hub_commit(spec.hub, spec.revision)
         return HubReader(name=spec.hub, subset=spec.subset, split=spec.split, revision=revision)
     files = find_files(name, spec)
     suffixes = {_suffix(path) for path in files}
@@ -265,7 +278,8 @@ def _expanded(place: Path, *, python: bool) -> list[Path]:
 
 
 def _suffix(path: Path) -> str:
-    return path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    inner = path.with_suffix("").suffix
+    return inner if path.suffix == ".gz" and inner in (".jsonl", ".ndjson") else path.suffix
 
 
 def _format(name: str, spec: SourceSpec, reader: Reader, stage: str) -> Format:

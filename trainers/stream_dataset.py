@@ -103,6 +103,8 @@ class StreamDataset(datasets.IterableDataset):  # type: ignore[misc] # the libra
         worker = get_worker_info()
         if worker is not None and worker.id > 0:
             return  # one reader keeps the order
+        if self.skipped >= self.length:
+            return  # all was trained on; TRL's own data set has no length and would take a step more
         if self.skipped:
             first = next(iter(self.mixture.stream())).columns
             for index in range(self.skipped):

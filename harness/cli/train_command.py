@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
     trainer = find_trainer(spec)
     before = read_manifest(Path(output_path))
     checkpoint = trainer(spec, Path(output_path))
+    if int(os.environ.get("RANK", "0")) > 0:
+        return 0  # of several processes one tells
     _print_result(checkpoint.adapter or checkpoint.weights)
     if before is not None and before.finished:
         stderr().print(f"{before.name}: this stage was finished before; nothing was trained.")

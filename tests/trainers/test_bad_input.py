@@ -166,6 +166,16 @@ def saved_within_a_generation(spec: dict[str, Any], folder: Path) -> None:
     spec.update(stage="grpo", trainer={"use_cpu": True, "num_iterations": 2, "save_steps": 3})
 
 
+def one_state_only(spec: dict[str, Any], folder: Path) -> None:
+    spec["trainer"]["save_total_limit"] = 1
+
+
+def moving_reference(spec: dict[str, Any], folder: Path) -> None:
+    pair = json.dumps({"prompt": "a", "chosen": "b", "rejected": "c"})
+    text(spec).update(format="preference", path=write(folder, "pairs.jsonl", pair))
+    spec.update(stage="dpo", trainer={"use_cpu": True, "sync_ref_model": True})
+
+
 CASES: list[tuple[Change, list[str]]] = [
     (missing, ["data.sources.text.path", "nowhere.jsonl"]),
     (empty, ["data.sources.text", "empty.jsonl is empty"]),
@@ -194,6 +204,8 @@ CASES: list[tuple[Change, list[str]]] = [
     (huge_weights, ["data.mixture.weights", "too large"]),
     (rationale_of_none, ["data.rationale: completion", "'completion'", "set omit"]),
     (saved_within_a_generation, ["trainer.save_steps: 3", "no multiple of 2"]),
+    (one_state_only, ["trainer.save_total_limit: 1", "2 or more"]),
+    (moving_reference, ["trainer.sync_ref_model", "no saved state"]),
     (qlora_without_cuda, ["adapter.type", "CUDA"]),
 ]
 

@@ -173,6 +173,28 @@ def test_the_last_batch_and_the_last_accumulation_may_be_smaller_and_are_trained
     assert (manifest.sequences, manifest.step, manifest.tokens) == (21, 2, 64 * 21)
 
 
+@pytest.mark.parametrize("stage", sorted(METHODS))
+def test_a_stage_that_was_killed_after_its_last_state_takes_no_further_step(
+    tmp_path: Path, own_cache: Path, stage: str
+) -> None:
+    more = {"num_generations": 2, "max_completion_length": 4} if stage == "grpo" else {"max_length": 64}
+    spec = two_sources(tmp_path, stage, 800 if stage == "grpo" else 64 * 12, save_steps=1, **more)
+    out = tmp_path / "out"
+    METHODS[stage].train(spec, out)
+    expected = read_manifest(out)
+    assert expected is not None
+    assert (out / "training" / f"checkpoint-{expected.step}").is_dir()
+    weights = load_file(out / "model.safetensors")
+    for name in ("stage.json", "model.safetensors"):  # what a kill before the end of the saving leaves
+        (out / name).unlink()
+    METHODS[stage].train(spec, out)
+    manifest = read_manifest(out)
+    assert manifest is not None
+    assert (manifest.step, manifest.ledger, manifest.resumed) == (expected.step, expected.ledger, 1)
+    again = load_file(out / "model.safetensors")
+    assert all(torch.equal(weights[key], again[key]) for key in weights)
+
+
 def start(stage_file: Path, out: Path, cache: Path) -> subprocess.Popen[bytes]:
     env = {**os.environ, "HARNESS_CACHE_DIR": str(cache), "OMP_NUM_THREADS": "1"}
     words = [sys.executable, "-m", "harness", "train", str(stage_file), "--output_path", str(out)]

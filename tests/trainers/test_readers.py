@@ -1,0 +1,145 @@
+"""Every kind of source gives the same records, from any place; what a record of each format becomes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from harness.errors import InputError
+from tests.trainers.helpers import chat_model
+from trainers.encode import completion_encoder
+from trainers.readers import Cursor
+from trainers.records import READ, Fields, Format, Rationale
+from trainers.rewards import verified
+from trainers.sources import Place, Source, open_source
+from trainers.spec import SourceSpec
+
+ROWS = [{"instruction": f"say {n}", "input": "", "output": f"{n}"} for n in range(700)]
+
+
+def write_rows(folder: Path, kind: str) -> dict[str, Any]:
+    """A source of `ROWS` in one of the kinds that can be read; what a stage file says of it."""
+    lines = "".join(json.dumps(row) + "\n" for row in ROWS)
+    path = folder / f"rows.{kind}"
+    if kind == "jsonl":
+        path.write_text(lines)
+    elif kind == "jsonl.gz":
+        path.write_bytes(gzip.compress(lines.encode()))
+    elif kind == "json":
+        path.write_text(json.dumps(ROWS))
+    elif kind == "parquet":
+        pd.DataFrame(ROWS).to_parquet(path, row_group_size=150)
+    else:
+        (folder / "set").mkdir()
+        (folder / "set" / "train.jsonl").write_text(lines)
+        return {"hub": str(folder / "set"), "split": "train"}
+    return {"path": str(path)}
+
+
+def opened(fields: dict[str, Any], *, seed: int | None = 0) -> Source:
+    spec = SourceSpec(format="instruction", **fields)
+    return open_source("rows", spec, stage="sft", rationale="omit", seed=seed)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "jsonl.gz", "json", "parquet", "hub"])
+def test_every_kind_of_source_gives_its_records_from_any_place(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainers.sources.BLOCK_RECORDS", 128)  # several blocks
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    fields = write_rows(tmp_path, kind)
+    plain = [record["completion"][0]["content"] for record, _, _ in opened(fields, seed=None).turn(Place())]
+    assert plain == [row["output"] for row in ROWS]
+    whole = list(opened(fields).turn(Place()))
+    assert sorted(record["completion"][0]["content"] for record, _, _ in whole) == sorted(plain)
+    for taken in (1, 127, 128, 300, 699):
+        assert list(opened(fields).turn(whole[taken - 1][2])) == whole[taken:], f"taken up behind {taken} records"
+
+
+def test_a_name_that_a_format_does_not_have_is_refused_with_a_near_one(tmp_path: Path) -> None:
+    fields = write_rows(tmp_path, "jsonl") | {"fields": {"inptu": "input"}}
+    with pytest.raises(InputError, match=r"fields\.inptu: instruction records have .* Did you mean input\?"):
+        opened(fields)
+
+
+def test_a_compressed_file_of_a_kind_that_is_not_read_so_is_no_source(tmp_path: Path) -> None:
+    (tmp_path / "rows.json.gz").write_bytes(gzip.compress(json.dumps(ROWS).encode()))
+    with pytest.raises(InputError, match="no file of a known kind"):
+        opened({"path": str(tmp_path / "rows.json.gz")})
+
+
+def test_bytes_without_a_line_end_or_a_beginning_of_a_character_are_no_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\x80" * 70_000)
+    spec = SourceSpec(path=str(tmp_path / "a.txt"), format="text")
+    with pytest.raises(InputError, match="not UTF-8"):
+        open_source("a", spec, stage="pretrain", rationale="omit", seed=0)
+
+
+def record_of(form: Format, raw: dict[str, Any], rationale: Rationale = "omit") -> dict[str, Any]:
+    return READ[form](Fields(raw, "rows.jsonl, line 1", {}, rationale))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
+        {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
+    ],
+    ids=["messages", "conversations"],
+)
+def test_a_conversation_is_learned_from_its_last_answer(raw: dict[str, Any], tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    found = record_of("chat", raw)
+    assert found["prompt"] == [{"role": "user", "content": "a"}]
+    assert found["completion"] == [{"role": "assistant", "content": "b"}]
+    tokenizer: Any = AutoTokenizer.from_pretrained(chat_model(tmp_path / "model"))
+    encoded = completion_encoder(tokenizer, max_length=None, completion_only=True)(found, "")
+    assert encoded is not None
+    learned = [label for label in encoded.columns["labels"] if label >= 0]
+    assert tokenizer.decode(learned, skip_special_tokens=True).split() == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("rationale", "prompt", "completion"),
+    [
+        ("omit", "2 and 2?", "4"),
+        ("prompt", "2 and 2?\n\nCount on from 2.", "4"),
+        ("completion", "2 and 2?", "Count on from 2.\n\n4"),
+    ],
+)
+def test_the_switch_puts_a_rationale_in_or_leaves_it_out(rationale: Rationale, prompt: str, completion: str) -> None:
+    raw = {"instruction": "2 and 2?", "output": "4", "rationale": "Count on from 2."}
+    found = record_of("instruction", raw, rationale)
+    assert (found["prompt"][0]["content"], found["completion"][0]["content"]) == (prompt, completion)
+
+
+def test_a_program_without_its_solution_is_nothing_to_learn_from(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(chat_model(tmp_path / "model"))
+    encode = completion_encoder(tokenizer, max_length=None, completion_only=True)
+    with pytest.raises(InputError, match=r"rows\.jsonl, line 1: field 'solution' is missing"):
+        encode(record_of("problem", {"prompt": "def f():", "tests": "assert f()"}), "rows.jsonl, line 1")
+
+
+def test_an_answer_with_its_working_is_rewarded_by_what_stands_behind_the_mark() -> None:
+    columns = {"letters": ["", ""], "tests": ["", ""], "setup": ["", ""], "entry_point": ["", ""]}
+    right = ["6 times 12 is 72.\n#### 72"] * 2
+    assert verified(["", ""], ["It is\n72", "It is\n71"], answer=right, **columns) == [1.0, 0.0]
+
+
+def test_a_cursor_of_a_generated_task_goes_on_with_the_next_item() -> None:
+    from itertools import islice
+
+    from trainers.readers import TaskReader
+
+    reader = TaskReader(task="mini_logic")
+    whole = list(islice(reader.read(Cursor()), 70))
+    assert [raw.value for raw in islice(reader.read(whole[64].after), 5)] == [raw.value for raw in whole[65:70]]
