@@ -9,6 +9,7 @@ data into the project.
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -66,7 +67,9 @@ class DataFile(_Strict):
         licence: As its owners state it.
         url: A public address at a pinned commit or release.
         member: Where `url` names a tar archive: the file inside it.
-        hub: The same on the hub. Without `url` and `hub` the file must be put into the data folder.
+        hub: The same on the hub. Without `url`, `hub` and `first_of` the file must be put into the data folder.
+        first_of: Another file of the manifest, whose first `records` records these are: where this one is not here,
+            that one is read.
         elsewhere: Hub ids under which the same items are published; a split called train holds none of them, unless
             the id ends in ``:*``.
         note: What a reader should know: origin, what is known to be wrong in it.
@@ -82,6 +85,7 @@ class DataFile(_Strict):
     url: str | None = None
     member: str | None = None
     hub: HubFile | None = None
+    first_of: str | None = None
     elsewhere: tuple[str, ...] = ()
     note: str = ""
 
@@ -173,7 +177,15 @@ def cached_data() -> Path:
 def missing(names: Iterable[str], folder: Path) -> list[str]:
     """Return those of a task folder's data files that are neither in the data folder nor in the cache."""
     files = load_manifest(folder)
-    return [name for name in names if local_path(find(name, files)) is None]
+    return [name for name in names if local_path(stand_in(name, files)[1]) is None]
+
+
+def stand_in(name: str, files: Mapping[str, DataFile]) -> tuple[str, DataFile]:
+    """Return the file to read for `name`: itself, or the one that it is the beginning of where it is not here."""
+    file = find(name, files)
+    if file.first_of is None or local_path(file) is not None:
+        return name, file
+    return file.first_of, find(file.first_of, files)
 
 
 def locate(name: str, folder: Path, *, check: Callable[[Path, str, Any], object] | None = None) -> Path:
@@ -262,10 +274,13 @@ def read_items(name: str, folder: Path, make: Callable[[Record], Item], *, field
                 f"{path}, {where}: no item can be made of it ({type(error).__name__}: {error}); correct the record."
             ) from None
 
-    path = locate(name, folder, check=item)
-    file = find(name, load_manifest(folder))
-    items = [item(path, where, record) for where, record in _records(file, path)]
-    _check_count(name, file, path, len(items))
+    files = load_manifest(folder)
+    held, file = stand_in(name, files)
+    path = locate(held, folder, check=item)
+    wanted = find(name, files)
+    records = itertools.islice(_records(file, path), wanted.records if wanted is not file else None)
+    items = [item(path, where, record) for where, record in records]
+    _check_count(name, wanted, path, len(items))
     return items
 
 

@@ -28,6 +28,7 @@ from harness.data import (
     fetch_command,
     find,
     local_path,
+    stand_in,
 )
 from harness.errors import TaskError
 
@@ -64,6 +65,7 @@ def fetch(
     failed: list[TaskError] = []
     for name, file in wanted.items():
         try:
+            name, file = stand_in(name, files)
             path = local_path(file) or fetch_file(name, file, progress, folders=folders)
             check_digest(name, file, path)
             if not file.sha256:
@@ -81,8 +83,8 @@ def fetch(
 
 def how_to_get(files: Mapping[str, DataFile], folders: Iterable[Path] = ()) -> str:
     """Say in half a sentence what a user does for these files of the manifests in `folders`."""
-    known = [name for name, file in files.items() if file.url or file.hub]
-    others = [file.path for file in files.values() if not (file.url or file.hub)]
+    known = [name for name, file in files.items() if file.url or file.hub or file.first_of]
+    others = [file.path for name, file in files.items() if name not in known]
     ways = [f"run `{fetch_command(known, folders)}`"] if known else []
     ways += [f"put {', '.join(others)} into a folder and name that with --data_dir or HARNESS_DATA"] if others else []
     return "; ".join(ways)

@@ -100,6 +100,7 @@ def _build_task(name: str, task: Task, spec: PromptSpec, chat_template: ChatTemp
     if getattr(task, "MULTIMODAL", False):
         raise TaskError(f"--tasks {name}: asks about images or sound; give tasks that are text alone.")
     task.set_fewshot_seed(seed=spec.seeds.fewshot)
+    _check_examples(name, task)
     try:
         task.build_all_requests(
             limit=get_sample_size(task, spec.limit),
@@ -119,6 +120,19 @@ def _build_task(name: str, task: Task, spec: PromptSpec, chat_template: ChatTemp
             requests.append(as_request(instance, repeat, spec.seeds))
             items.append(cast("int", instance.doc_id))
     return Asked(requests=requests, items=items)
+
+
+def _check_examples(name: str, task: Task) -> None:
+    """See to it that a task whose examples are fixed has as many as were asked for."""
+    shots = task.get_config("num_fewshot") or 0
+    if not shots or getattr(task.config.fewshot_config, "sampler", None) != "first_n":
+        return
+    available = len(list(task.fewshot_docs() or ()))
+    if shots > available:
+        raise TaskError(
+            f"--num_fewshot {shots}: {name} has {available} examples set apart; give {available} or fewer, or leave "
+            "the task out."
+        )
 
 
 def as_request(instance: Instance, repeat: int, seeds: Seeds) -> Request:

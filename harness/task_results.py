@@ -35,6 +35,11 @@ def cloze(doc: Doc, results: Results) -> dict[str, float]:
     return metrics.choice_metrics(_logprobs(results), doc["choices"], doc["gold"])
 
 
+def pairs(doc: Doc, results: Results) -> dict[str, float]:
+    """Score an analogy whose continuations are the pairs of words as ``a:b``."""
+    return metrics.choice_metrics(_logprobs(results), doc["pairs"], doc["gold"])
+
+
 def shared(doc: Doc, results: Results) -> dict[str, float]:
     """Score an item whose choices stand in the prompts and whose continuation is the same text after each."""
     scores = metrics.choice_metrics(_logprobs(results), [doc["shared"]] * len(results), doc["gold"])

@@ -49,7 +49,7 @@ def _mbpp_item(row: dict[str, Any]) -> Item:
 
 def called_name(test: str) -> str:
     """Return the function that the tests call: the first called name that is not Python's own."""
-    own = {"set", "sorted", "tuple", "list", "str", "len", "abs", "int", "float", "round", "dict", "isclose"}
+    own = {"assert", "set", "sorted", "tuple", "list", "str", "len", "abs", "int", "float", "round", "dict", "isclose"}
     return next(match[1] for match in re.finditer(r"\b([A-Za-z_]\w*)\s*\(", test) if match[1] not in own)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 HERE = Path(__file__).parent
+LONGEST_ANSWER = 500  # characters: what fits into the tokens that are generated
 FEWSHOT_IDS, TEST_IDS = range(1, 11), range(11, 511)  # as the MBPP paper divides them
 
 
@@ -57,19 +59,24 @@ def code_output(data: list[str], choices: bool = False, **_: Any) -> dict[str, D
 
 def _output_item(row: dict[str, Any], *, choices: bool) -> Item | None:
     calls = [call for call in map(asserted_call, row["test_list"]) if call]
-    if not calls:
-        return None
+    if not calls or row.get("test_setup_code"):
+        return None  # what is set up before the call is not shown
     code, (call, value) = row["code"].replace("\r\n", "\n"), calls[0]
     identity = f"mbpp/{row['task_id']}"
+    if len(value) > LONGEST_ANSWER:
+        return None
     if not choices:
         return {"id": identity, "code": code, "call": call, "answer": value, "cluster": identity}
     values = [asserted for _, asserted in calls]
-    if len(set(values)) != 3:
+    read = [ast.literal_eval(asserted) for asserted in values]
+    if len(values) != 3 or any(a == b for a, b in itertools.combinations(read, 2)):
         return None
     place = row["task_id"] % 3  # so that the right value stands at each place alike
     ordered = [*values[1 : place + 1], value, *values[place + 1 :]]
     question = f"What does {call} return?"
-    return choice_item(identity=identity, context=code, question=question, choices=ordered, gold=place)
+    return choice_item(
+        identity=identity, context=code, question=question, choices=ordered, gold=place, shared=code.strip()
+    )
 
 
 def asserted_call(test: str) -> tuple[str, str] | None:

@@ -107,6 +107,7 @@ def _boolq_item(number: int, row: dict[str, Any]) -> Item:
         choices=row["choices"],
         gold=row["gold"],
         cluster=cluster_of(passage),
+        shared=passage.strip(),
     )
 
 

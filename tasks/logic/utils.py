@@ -52,7 +52,7 @@ def options_in_order(options: list[str]) -> list[str]:
     return [m[4] if m and m[1] else option for option, m in zip(options, marked, strict=True)]
 
 
-def logical_deduction(data: list[str], shots: int = 3, **_: Any) -> dict[str, Dataset]:
+def logical_deduction(data: list[str], shots: int = 5, **_: Any) -> dict[str, Dataset]:
     """BIG-bench logical deduction: a paragraph of clues, one statement in three, five or seven is true."""
     items = []
     for n, row in enumerate(read(data[0], HERE, fields={"input": str, "target_scores": dict})):

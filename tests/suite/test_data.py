@@ -267,6 +267,21 @@ def test_the_command_that_fetches_names_the_folder_that_a_user_brings(
         read(places)
 
 
+def test_the_beginning_of_a_file_is_read_from_the_whole_where_it_is_not_here(places: Path) -> None:
+    pin(places)
+    manifest = places / "task" / "data.yaml"
+    whole = yaml.safe_load(manifest.read_text())["files"]["rows"]
+    part = {"path": "set/first.jsonl", "format": "jsonl", "records": 2, "licence": "own", "first_of": "rows"}
+    manifest.write_text(yaml.safe_dump({"files": {"rows": whole, "first": part}}))
+    assert data.missing(["first"], places / "task") == ["first"]
+    put(places / "data")
+    assert data.missing(["first"], places / "task") == []
+    assert data.read("first", places / "task", fields=FIELDS) == ROWS[:2]
+    assert data_fetch.fetch(["first"], folders=[places / "task"]) == {"rows": places / "data" / "set/rows.jsonl"}
+    put(places / "data", "".join(TEXT.splitlines(keepends=True)[1:3]), "set/first.jsonl")
+    assert data.read("first", places / "task", fields=FIELDS) == ROWS[1:3], "the file itself comes first"
+
+
 def test_another_number_of_records_is_an_error(places: Path) -> None:
     pin(places, sha256=None)
     put(places / "data", "".join(TEXT.splitlines(keepends=True)[:4]))

@@ -29,6 +29,15 @@ def as_answered(name: str, solution: str) -> str:
     return solution if name.startswith("humaneval") else f"```python\n{solution}\n```"
 
 
+@pytest.mark.parametrize("name", ["mbpp_full", "mbpp_sanitized", "mbpp_test", "mbpp_paper"])
+def test_the_function_that_the_tests_call_is_the_programs_own(name: str, manager: TaskManager) -> None:
+    import ast
+
+    for doc in load(manager, name).eval_docs:
+        defined = {getattr(node, "name", None) for node in ast.walk(ast.parse(doc["code"]))}
+        assert doc["entry_point"] in defined, doc["id"]
+
+
 def check_reference(manager: TaskManager, name: str, limit: int | None) -> None:
     task = load(manager, name)
     values, samples = evaluate(

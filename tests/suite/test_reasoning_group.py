@@ -43,3 +43,17 @@ def test_every_task_of_reasoning_whose_data_is_here_runs(
     assert {name: task["failed"] for name, task in tasks.items()} == dict.fromkeys(here, 0)
     for name in absent:
         assert f"{name} of reasoning left out" in done.stderr
+
+
+@pytest.mark.parametrize("group", ["reasoning", "paper"])
+def test_a_group_takes_examples_where_its_tasks_have_some(
+    group: str, data_dir: Path, bubblewrap: str, harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_DATA", str(data_dir))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    words = ("eval", "--model", "uniform", "--backend", "scripted", "--limit", 1, "--dry_run")
+    done = harness_here(*words, "--tasks", group, "--num_fewshot", 5)
+    assert done.returncode == 0, done.stderr
+    done = harness_here(*words, "--tasks", "logiqa_en_letter", "--num_fewshot", 9)
+    assert done.returncode == 2
+    assert "--num_fewshot 9: logiqa_en_letter has 5 examples set apart; give 5 or fewer" in done.stderr

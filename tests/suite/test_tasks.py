@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import Any
 
 import pytest
 from lm_eval import evaluator
+from lm_eval.api.instance import Instance
 from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
 
@@ -18,6 +20,7 @@ from .scripted_lm import SILENT_EVERY, WRONG_EVERY, ScriptedLM, corrupted, guess
 
 TASKS = {name: entry for name, entry in read_folder(tasks_dir()).items() if entry.kind == "task"}
 RUN_PROGRAMS = {name for name, entry in TASKS.items() if entry.domain == "code_gen"}
+METRICS = {name: entry.config["metric_list"] for name, entry in TASKS.items()}
 SCORED = sorted(TASKS.keys() - RUN_PROGRAMS)
 LIMIT = 60
 LIMIT_GUESSING = 300
@@ -123,6 +126,48 @@ def test_no_set_of_letters_begins_with_another_as_it_is_scored(name: str, manage
     assert not [(a, b) for a in texts for b in texts if a != b and b.startswith(a)]
     example = task.fewshot_context(task.eval_docs[0], num_fewshot=1)
     assert any(f"{text}\n" in example for text in texts), "the examples end alike"
+
+
+class _BitPerByte(ScriptedLM):
+    """Gives every continuation one bit a byte, without the delimiter before it."""
+
+    def _score(self, request: Instance) -> tuple[float, bool]:
+        text = request.args[1].removeprefix(self.tasks[request.task_name].config.target_delimiter)
+        return -math.log(2) * len(text.encode()), False
+
+
+@pytest.mark.parametrize("name", CHOICE_TASKS)
+def test_bits_per_byte_are_of_the_text_that_was_scored(name: str, manager: TaskManager) -> None:
+    task = load(manager, name)
+    values, _ = evaluate(task, _BitPerByte({name: task}, lambda *_: 0, lambda *_: ""), LIMIT)
+    assert values["bits_per_byte"] == pytest.approx(1.0)
+
+
+class _ByLength(ScriptedLM):
+    """A nat or so a character, drawn for each text, so that length decides and dividing by it decides otherwise."""
+
+    def _score(self, request: Instance) -> tuple[float, bool]:
+        text = request.args[1]
+        return -len(text) * random.Random(f"{request.doc_id}/{text}").uniform(0.9, 1.1), False
+
+
+@pytest.mark.parametrize("name", [n for n in CHOICE_TASKS if any(m["metric"] == "acc_norm" for m in METRICS[n])])
+def test_acc_norm_divides_by_the_length_of_the_text_that_was_scored(name: str, manager: TaskManager) -> None:
+    task = load(manager, name)
+    values, samples = evaluate(task, _ByLength({name: task}, lambda *_: 0, lambda *_: ""), LIMIT_GUESSING)
+    delimiter = task.config.target_delimiter
+
+    def right(sample: dict[str, Any], *, divided: bool) -> bool:
+        texts = [argument[1].removeprefix(delimiter) for argument in sample["arguments"]]
+        scores = [
+            score / (len(text) if divided else 1)
+            for (score, _), text in zip(sample["filtered_resps"], texts, strict=True)
+        ]
+        return bool(scores.index(max(scores)) == sample["doc"]["gold"])
+
+    for metric, divided in (("acc", False), ("acc_norm", True)):
+        expected = sum(right(sample, divided=divided) for sample in samples) / len(samples)
+        assert values[metric] == pytest.approx(expected), metric
 
 
 PINNED = [n for n, e in TASKS.items() if not set(e.metadata.get("data", ())) & OWN_SAMPLES.keys()]

@@ -11,6 +11,8 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from .generators import module
+
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 NAME = r"([A-Z][a-z]+)"
 LESS = ("shorter", "younger", "lighter", "slower", "poorer", "weaker")
@@ -212,6 +214,37 @@ def entailed(question: str, choices: Sequence[str]) -> list[str]:
     return [c for c, claim in zip(choices, readings, strict=True) if all(true(claim, w) for w in worlds)]
 
 
+def exceptions(question: str, choices: Sequence[str]) -> list[str]:
+    """Read liberally: a choice stands when its verdict is right and the case is as it says of the sections it names.
+
+    Which sentences meet a condition is looked up in the statute; the rest is read from the text.
+    """
+    law, case = question.split(" Case: ")
+    statutes = module("legal", "exceptions").STATUTES
+    statute = next(s for s in statutes if f"Section 1: {s.rule}" in law)
+    name = case.split()[0]
+    last = max(map(int, re.findall(r"Section (\d+):", law)))
+    holds = {1: any(f"{name} {deed}." in case for deed in statute.covered)}
+    for section in range(2, last + 1):
+        facts = statute.chain[section - 2].met
+        holds[section] = any(fact.format(n=name) in case for fact in facts)
+    effect = holds[1]
+    for section in range(2, last + 1):  # the first that does not hold leaves what stands before it
+        if not all(holds[k] for k in range(1, section + 1)):
+            break
+        effect = not effect
+
+    def stands(choice: str) -> bool:
+        if (" must " in choice) != effect:
+            return False
+        if "does not cover" in choice:
+            return not holds[1]
+        cited = int(re.findall(r"section (\d+) applies", choice)[0])
+        return holds[cited] and not holds.get(cited + 1, False)
+
+    return [choice for choice in choices if stands(choice)]
+
+
 def later_act(question: str, choices: Sequence[str]) -> list[str]:
     acts = re.findall(r"Act (\d{4}), in force from 1 January (\d{4}), sets .+? at (\d+) crowns", question)
     gone = dict(re.findall(r"Act (\d{4}) was repealed, and lost its force, on 31 December (\d{4})", question))
@@ -309,7 +342,7 @@ SOLVERS: dict[str, dict[str, Solver]] = {
         "knights": knights,
         "culprit": culprit,
     },
-    "legal": {"later_act": later_act, "time_limit": time_limit, "penalty": penalty},
+    "legal": {"exceptions": exceptions, "later_act": later_act, "time_limit": time_limit, "penalty": penalty},
     "science": {"states": states},
     "code_qa": {
         "prints_numbers": printed,

@@ -171,9 +171,7 @@ def exceptions(rng: random.Random, level: int) -> Draft:
     chain = statute.chain[: min(level + 1, 3)]
     aim = rng.randrange(len(chain) + 2)
     covered = aim > 0
-    met = [i < aim - 1 if i < aim else rng.random() < 0.5 for i in range(len(chain))]
-    if not covered:
-        met = [rng.random() < 0.5 for _ in chain]
+    met = [_is_met(rng, section, aim) for section in range(2, len(chain) + 2)]
     sections = [f"Section 1: {statute.rule}"] + [
         f"Section {i + 2}: Section {i + 1} does not apply {_object(c.section)}." for i, c in enumerate(chain)
     ]
@@ -189,6 +187,16 @@ def exceptions(rng: random.Random, level: int) -> Draft:
         wrong=[text for k, text in enumerate(outcomes) if k != result],
         rationale=_rationale(statute, name, result, len(chain)),
     )
+
+
+def _is_met(rng: random.Random, section: int, last: int) -> bool:
+    """Draw whether a section's condition is met, where `last` is to be the last that takes effect, 0 for none.
+
+    A later section whose outcome would be the right one is never met: its choice could be defended.
+    """
+    if section <= last + 1:
+        return section <= last
+    return (section - last) % 2 == 1 and rng.random() < 0.5
 
 
 def _object(section: str) -> str:
