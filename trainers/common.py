@@ -205,10 +205,10 @@ def run(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Checkp
             claim(job)
     job.dataset = StreamDataset(job.mixture, job.sequences, job.log, writes=is_main())
     last, described = last_saved(job)
-    if last is not None:
-        job.dataset.skipped = sequences_after(job, described.step)
     job.callbacks = _callbacks(job, described)
     trainer = method.build(job)
+    if last is not None:  # only now: to build the trainer is to look at the first record
+        job.dataset.skipped = sequences_after(job, described.step)
     trainer.remove_callback(PrinterCallback)  # standard output is for results
     with _stopped_bar(job.callbacks):
         try:
