@@ -177,12 +177,26 @@ def _verdicts(comparison: Comparison) -> list[str]:
         what = f"a real difference on {len(real)} of {len(rows)} tasks" if real else "no difference that is surely real"
         listed = ": " + ", ".join(f"{one.task} ({one.difference:+.3f})" for one in real) if real else ""
         told.append(f"{arm.name} against {comparison.arms[0].name}: {what}{listed}, after {name}'s correction.")
+        if not real:
+            told[-1] += _together(comparison, arm.name)
         limits = [one.detectable for one in rows if one.detectable is not None and not one.significant]
         if limits:
             least, most = f"{min(limits):.3f}", f"{max(limits):.3f}"
             between = least if least == most else f"{least} to {most}, by task,"
             told[-1] += f" A true difference below {between} would mostly be missed."
     return told
+
+
+def _together(comparison: Comparison, arm: str) -> str:
+    """Say so where all tasks together tell apart what no single one does; else the tables would seem to disagree."""
+    whole = next((part for part in comparison.overall.get(arm, ()) if part.domain == OVERALL), None)
+    if whole is None or whole.tasks < 2 or whole.interval[0] <= 0 <= whole.interval[1]:
+        return ""
+    low, high = whole.interval
+    return (
+        f" All {whole.tasks} tasks together, which is one test and needs no correction, do differ: overall "
+        f"{whole.difference:+.3f}, {low:+.3f} to {high:+.3f}."
+    )
 
 
 def _how(comparison: Comparison) -> str:

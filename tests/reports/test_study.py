@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,3 +35,19 @@ def test_one_more_right_answer_of_22_is_no_evidence(command: Command, tmp_path: 
     write_run(tmp_path, "code", range(9))
     _, out, _ = command("leaderboard", tmp_path)
     assert "code leads, and cannot be told apart from text." in out
+
+
+def test_tasks_that_differ_only_together_are_said_to(command: Command, tmp_path: Path) -> None:
+    for model, right in (("text", range(40)), ("code", range(45))):
+        whole: dict[str, dict[str, Any]] = {}
+        for number in range(8):  # each call writes the samples of one task, and a results file of it alone
+            place = write_run(tmp_path, model, right, task=f"task_{number}", items=100)
+            (results,) = place.glob("results_*.json")
+            for key, value in json.loads(results.read_text()).items():
+                whole[key] = {**whole.get(key, {}), **value} if isinstance(value, dict) else value
+        results.write_text(json.dumps(whole))
+    code, out, err = command("compare", "text", "code", "--runs", tmp_path)
+    assert code == 0, err
+    said = " ".join(out.split())
+    assert "no difference that is surely real, after Holm's correction. All 8 tasks together" in said
+    assert "do differ: overall +0.067" in said
