@@ -212,8 +212,13 @@ def locate(name: str, folder: Path, *, check: Callable[[Path, str, Any], object]
 
 def fetch_command(names: Iterable[str], folders: Iterable[Path] = ()) -> str:
     """Return the command that fetches data files named by the manifests of these folders, as a user types it."""
-    brought = [f" --include_path {folder}" for folder in folders if not folder.resolve().is_relative_to(tasks_dir())]
-    return f"harness tasks fetch {' '.join(names)}{''.join(brought)}"
+    wanted = list(names)
+    brought = [
+        f" --include_path {folder}"
+        for folder in folders
+        if not folder.resolve().is_relative_to(tasks_dir()) and all_files([folder]).keys() & set(wanted)
+    ]
+    return f"harness tasks fetch {' '.join(wanted)}{''.join(brought)}"
 
 
 def check_digest(

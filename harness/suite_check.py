@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.catalogue import DOMAINS, Catalogue, Entry
 from harness.data import DataFile, all_files, find, load_manifest, missing
 from harness.data_fetch import how_to_get
-from harness.errors import HarnessError, TaskError
+from harness.errors import HarnessError, TaskError, did_you_mean
 from harness.paths import tasks_dir
 
 if TYPE_CHECKING:
@@ -53,10 +53,15 @@ def data_names(names: Iterable[str], catalogue: Catalogue) -> list[str]:
             wanted[name] = None
             continue
         if name not in catalogue.entries:
-            find(name, dict.fromkeys([*files, *catalogue.entries]))  # type: ignore[arg-type]  # raises, with near names
+            raise unknown(name, [*catalogue.entries, *files], "task, group or data file")
         for entry in tasks_below(name, catalogue.entries):
             wanted |= dict.fromkeys(entry.metadata.get("data", []))
     return list(wanted)
+
+
+def unknown(name: str, known: Iterable[str], what: str) -> TaskError:
+    """Return the error for a name that stands for nothing, with near ones."""
+    return TaskError(f"{name}: no {what} of that name.{did_you_mean(name, known)} `harness tasks list` shows them.")
 
 
 def lacking(name: str, catalogue: Catalogue) -> dict[str, list[str]]:
@@ -92,9 +97,9 @@ def validate(names: Sequence[str] | None = None, *, include_paths: Sequence[Path
     catalogue = Catalogue(include_paths)
     all_files([tasks_dir(), *include_paths])
     chosen = names or list(catalogue.entries)
-    unknown = [name for name in chosen if name not in catalogue.entries]
-    if unknown:
-        find(unknown[0], dict.fromkeys(catalogue.entries))  # type: ignore[arg-type]  # raises, with near names
+    for name in chosen:
+        if name not in catalogue.entries:
+            raise unknown(name, catalogue.entries, "task or group")
     # One index for all, without lm-eval's own tasks: `Catalogue.load` would index anew for each name.
     manager = TaskManager(include_path=[str(f) for f in (tasks_dir(), *include_paths)], include_defaults=False)
     return [_check(catalogue.entries[name], catalogue, manager) for name in chosen]

@@ -44,7 +44,7 @@ def with_data(names: Sequence[str], catalogue: Catalogue) -> tuple[list[str], li
         for task, missing in absent.items():
             pinned = all_files(catalogue.folders)
             remedy = how_to_get({file: find(file, pinned) for file in missing}, catalogue.folders)
-            notes.append(f"{task} of {name} left out: {', '.join(missing)} is not here; {remedy}.")
+            notes.append(f"{task} of {name} left out: needs {', '.join(missing)}, not here; {remedy}.")
     return list(dict.fromkeys(chosen)), notes
 
 

@@ -204,6 +204,7 @@ def _how(comparison: Comparison) -> str:
     pairs = ", every pair of models on every task, since the first was chosen by these numbers" if tests > shown else ""
     return (
         f"p corr. is corrected for {tests} {'test' if tests == 1 else 'tests'}{pairs} "
-        f"({CORRECTION_NAMES[comparison.correction]}); gained and lost are items; detectable is the smallest true "
-        "difference that p, before correction, would find 4 times out of 5. Definitions: docs/statistics.md."
+        f"({CORRECTION_NAMES[comparison.correction]}), each interval is of its row alone; gained and lost are items; "
+        "detectable is the smallest true difference that p, before correction, would find 4 times out of 5. "
+        "Definitions: docs/statistics.md."
     )

@@ -6,6 +6,7 @@ SVG whose colours come from the page's style sheet.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -117,7 +118,7 @@ def _stage(link: Mapping[str, Any], above: Stage | None, models: tuple[str, ...]
 
 def graph(listed: Sequence[Stage]) -> str:
     """Draw the stages from left to right, each joined to its parent; evaluated ones in colour."""
-    place = placed(listed)
+    place, named = placed(listed), labels(listed)
     parts = []
     for stage in listed:
         x, y = _corner(place[stage.digest])
@@ -129,7 +130,7 @@ def graph(listed: Sequence[Stage]) -> str:
         parts.append(
             f'<g class="{"stage evaluated" if stage.models else "stage"}"><title>{escape(told)}</title>'
             f'<rect x="{x}" y="{y}" width="{_BOX}" height="{_HIGH}" rx="4"/>'
-            f'<text x="{x + 10}" y="{y + 17}">{escape(short(stage.name))}</text>'
+            f'<text x="{x + 10}" y="{y + 17}">{escape(named[stage.digest])}</text>'
             f'<text class="small" x="{x + 10}" y="{y + 32}">{escape(what(stage))}</text></g>'
         )
     width = (max(x for x, _ in place.values()) + 1) * (_BOX + _GAP_X) - _GAP_X + 2
@@ -151,6 +152,17 @@ def placed(listed: Sequence[Stage]) -> dict[str, tuple[int, int]]:
         place[stage.digest] = (stage.depth, row)
         rows[stage.depth] = row + 1
     return place
+
+
+def labels(listed: Sequence[Stage]) -> dict[str, str]:
+    """Return by digest what a drawing calls each stage: its name, or its model's where several have that name."""
+    counts = Counter(stage.name for stage in listed)
+    found: dict[str, str] = {}
+    for stage in listed:
+        name = stage.name if counts[stage.name] == 1 or not stage.models else stage.models[0]
+        taken = sum(1 for other in found.values() if other.split(" #")[0] == short(name))
+        found[stage.digest] = f"{short(name)} #{taken + 1}" if taken else short(name)
+    return found
 
 
 def what(stage: Stage) -> str:

@@ -12,6 +12,8 @@ from harness.stats import correct, dose_response
 from reports.differences import ALPHA, Arm, TaskSlope
 from reports.pairing import has_item_values, pair
 
+FEWEST_RUNS = 3
+
 
 def slopes(arms: Sequence[Arm], doses: Sequence[float], *, correction: str) -> tuple[TaskSlope, ...]:
     """Return the slope of every task that all runs of all arms answered, on the items that all answered.
@@ -30,6 +32,8 @@ def slopes(arms: Sequence[Arm], doses: Sequence[float], *, correction: str) -> t
             "not all the same, such as their shares of code."
         )
     models = [model for arm in arms for model in arm.models]
+    if len(models) < FEWEST_RUNS:
+        raise InputError(f"--doses: {len(models)} runs lie on a line whatever they are; compare {FEWEST_RUNS} or more.")
     dose = [value for arm, value in zip(arms, doses, strict=True) for _ in arm.models]
     common = sorted(set.intersection(*(set(model.tasks) for model in models)))
     found = []

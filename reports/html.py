@@ -188,8 +188,9 @@ def _lineage(models: Sequence[ModelRecords], points: BoardPoints | None) -> dict
     stages = descent.stages(models)
     if not stages:
         return None
+    named = descent.labels(stages)
     mixtures = [
-        {"name": stage.name, "sources": descent.sources(stage), "drawing": Markup(descent.mixture(stage))}  # noqa: S704
+        {"name": named[stage.digest], "sources": descent.sources(stage), "drawing": Markup(descent.mixture(stage))}  # noqa: S704
         for stage in stages
         if stage.ledger
     ]

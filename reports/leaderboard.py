@@ -18,6 +18,8 @@ from harness.records import ModelRecords
 from harness.stats import Ranking, rank_models
 from reports.pairing import CONTROLS, FloatArray, Paired, has_item_values, mismatches, pair, remarks
 
+FEW_CLUSTERS = 10  # of a task: below, a model with all right and one with none may look alike
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RankedTask:
@@ -133,10 +135,12 @@ def _common_tasks(models: Sequence[ModelRecords], notes: list[str], *, force: bo
     if not common:
         told = "; ".join(f"{model.name}: {', '.join(model.tasks)}" for model in models[:6])
         raise RecordError(f"no task was run by all {len(models)} models ({told}); leave models out, or evaluate them.")
+    by_absence: dict[str, list[str]] = {}
     for task in sorted({task for model in models for task in model.tasks} - set(common)):
         without = [model.name for model in models if task not in model.tasks]
         others = " and others" if len(without) > 3 else ""
-        notes.append(f"{task} is left out: not run by {', '.join(without[:3])}{others}.")
+        by_absence.setdefault(f"{', '.join(without[:3])}{others}", []).append(task)
+    notes += [f"Left out, not run by {names}: {', '.join(tasks)}." for names, tasks in by_absence.items()]
     found = [one for name in common if (one := _task(models, name, notes, force=force)) is not None]
     if not found:
         raise RecordError(f"{', '.join(common)}: no items that all {len(models)} models answered; see docs/reports.md.")
@@ -168,6 +172,9 @@ def _task(models: Sequence[ModelRecords], name: str, notes: list[str], *, force:
     if items < 2 or (paired.clusters is not None and len(set(paired.clusters.tolist())) < 2):
         notes.append(f"{name} is left out: fewer than two items or clusters that all models answered.")
         return None
+    clusters = None if paired.clusters is None else len(set(paired.clusters.tolist()))
+    if clusters is not None and clusters < FEW_CLUSTERS:
+        notes.append(f"{name}: {items} items in {clusters} clusters; with so few, hardly any models can be told apart.")
     asked = max(run.items_asked for run in listed)
     if items < asked:
         notes.append(f"{name}: ranked on the {items} of {asked} items that every model answered.")

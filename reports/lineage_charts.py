@@ -28,7 +28,7 @@ def lineage_charts(listed: Sequence[Stage], overall: Mapping[str, Point]) -> dic
     if any(stage.parent is not None for stage in listed):
         found["lineage"] = _graph(listed)
     if any(stage.ledger for stage in listed):
-        found["mixtures"] = _mixtures([stage for stage in listed if stage.ledger])
+        found["mixtures"] = _mixtures(listed)
     points, joins = traced(listed, overall)
     if joins:
         found["tokens"] = _curve(points, joins)
@@ -38,12 +38,12 @@ def lineage_charts(listed: Sequence[Stage], overall: Mapping[str, Point]) -> dic
 def _graph(listed: Sequence[Stage]) -> alt.Chart:
     import altair as alt
 
-    place = descent.placed(listed)
+    place, named = descent.placed(listed), descent.labels(listed)
     nodes = [
         {
             "column": place[stage.digest][0],
             "row": place[stage.digest][1],
-            "name": short(stage.name),
+            "name": named[stage.digest],
             "what": descent.what(stage),
             "evaluated": bool(stage.models),
         }
@@ -71,8 +71,16 @@ def _mixtures(listed: Sequence[Stage]) -> alt.Chart:
     """Shares of tokens as streamed: one panel a stage, one bar a phase."""
     import altair as alt
 
+    named = descent.labels(listed)
     rows = [
-        {"stage": short(stage.name), "phase": phase, "source": source, "share": share, "asked": asked, "order": number}
+        {
+            "stage": named[stage.digest],
+            "phase": phase,
+            "source": source,
+            "share": share,
+            "asked": asked,
+            "order": number,
+        }
         for stage in listed
         for phase, sources in stage.ledger.items()
         for number, (source, share, asked) in enumerate(sources)
@@ -92,7 +100,7 @@ def _mixtures(listed: Sequence[Stage]) -> alt.Chart:
         )
         .properties(width=220, height={"step": 18})
     )
-    stages = list(dict.fromkeys(short(stage.name) for stage in listed))
+    stages = list(dict.fromkeys(str(row["stage"]) for row in rows))
     facet = chart.facet(facet=alt.Facet("stage:N", sort=stages, title=None), columns=min(3, len(stages)))
     return facet.properties(title="What was each stage trained on, phase by phase?")
 

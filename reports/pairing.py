@@ -97,7 +97,7 @@ def mismatches(runs: Mapping[str, TaskRun], paired: Paired | None) -> list[str]:
     for what, values in (
         ("metric", {name: run.metric for name, run in runs.items()}),
         ("version", {name: run.version for name, run in runs.items()}),
-        ("few-shot examples", {name: str(run.num_fewshot) for name, run in runs.items()}),
+        ("number of few-shot examples", {name: str(run.num_fewshot) for name, run in runs.items()}),
         ("prompting", {name: run.prompting for name, run in runs.items()}),
     ):
         if len(set(values.values())) > 1:

@@ -70,7 +70,7 @@ def look(job: Job) -> Literal["free", "begun", "finished"]:
         if other != mine:
             raise InputError(
                 f"--output_path {out_dir}: holds another stage ({other['spec'].get('name')!r}, "
-                f"{_difference(other, mine)}); give another folder, or remove it."
+                f"{_told(other, mine)}); give another folder, or remove it."
             )
         done = read_manifest(out_dir)
         return "finished" if done is not None and done.finished else "begun"
@@ -93,6 +93,14 @@ def claim(job: Job) -> None:
 def trained_tokenizer(out_dir: Path) -> Path:
     """Return where a tokenizer trained for the stage is kept."""
     return out_dir / WORK / "tokenizer"
+
+
+def _told(other: Any, mine: Any) -> str:
+    """Say what the other is: another kind of stage, another name, or else the first field that differs."""
+    for key in ("stage", "name"):
+        if other["spec"].get(key) != mine["spec"].get(key):
+            return f"{key} {other['spec'].get(key)!r} instead of {mine['spec'].get(key)!r}"
+    return _difference(other, mine)
 
 
 def _difference(other: Any, mine: Any, path: str = "") -> str:

@@ -271,7 +271,9 @@ def _expanded(place: Path, *, python: bool) -> list[Path]:
     if place.is_file():
         paths: Sequence[Path] = [place]
     elif place.is_dir():
-        paths = sorted(place.rglob("*.py")) if python else sorted(p for p in place.rglob("*") if p.suffix != ".py")
+        programs = sorted(place.rglob("*.py"))
+        others = [path for path in sorted(place.rglob("*")) if _suffix(path) in READ_FILE and path.suffix != ".py"]
+        paths = programs if python or not others else others
     else:
         paths = sorted(map(Path, glob.glob(str(place), recursive=True)))  # noqa: PTH207 - absolute globs too
     return [path for path in paths if _suffix(path) in READ_FILE and path.is_file()]

@@ -179,7 +179,8 @@ class _Finder:
         else:
             if self._records is None:
                 self._records = self._index([self._args.runs])
-            found = [model for model in self._records.models if _is_called(model, place)]
+            found = [model for model in self._records.models if _is_named(model, place)]
+            found = found or [model for model in self._records.models if _is_stage(model, place)]
             where = f" below {self._args.runs}"
         if not found:
             known = [model.name for model in self._records.models] if self._records else []
@@ -200,9 +201,11 @@ class _Finder:
         return records
 
 
-def _is_called(model: ModelRecords, name: str) -> bool:
-    """Whether a model has this name, lies in a folder of this name, or its checkpoint is the stage of this name."""
-    if name in (model.name, model.recorded_name, *(folder.name for folder in model.folders)):
-        return True
+def _is_named(model: ModelRecords, name: str) -> bool:
+    """Whether a model has this name or lies in a folder of this name; that goes before a stage's name."""
+    return name in (model.name, model.recorded_name, *(folder.name for folder in model.folders))
+
+
+def _is_stage(model: ModelRecords, name: str) -> bool:
     manifest = model.lineage[0].get("manifest") if model.lineage else None
     return manifest is not None and manifest["name"] == name

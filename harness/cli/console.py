@@ -207,7 +207,7 @@ def print_failures(record: RunRecord) -> None:
         if task.empty:
             console.print(f"{name}: {task.empty} of {task.asked} generations came back empty.")
         if task.unparsed:
-            console.print(f"{name}: from {task.unparsed} of {task.items_scored} answers no choice could be read.")
+            console.print(f"{name}: in {task.unparsed} of {task.items_scored} answers nothing could be read.")
     for note in record.notes:
         console.print(note)
     if not record.complete:

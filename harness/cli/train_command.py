@@ -109,9 +109,16 @@ def _print_result(folder: Path) -> None:
         console.print(_table(rows))
         console.print(
             f"\n{manifest.name}: {manifest.tokens:,} tokens in {manifest.sequences:,} sequences, "
-            f"{manifest.step:,} steps, {manifest.wall_seconds:,.0f} s",
+            f"{manifest.step:,} {'step' if manifest.step == 1 else 'steps'}, {manifest.wall_seconds:,.0f} s",
             highlight=False,
         )
+        for source in manifest.sources:
+            if source.cut or source.dropped:
+                console.print(
+                    f"{source.name}: of {source.records:,} records {source.cut:,} were cut to max_length and "
+                    f"{source.dropped:,} left out, because nothing to learn was left of them",
+                    style="yellow",
+                )
         if manifest.eval_data:
             console.print(f"trained on evaluation data: {', '.join(manifest.eval_data)}", style="yellow")
     print(folder, file=sys.stdout)

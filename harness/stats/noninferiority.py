@@ -55,11 +55,12 @@ def non_inferiority(
         raise ValueError(f"alpha is {alpha}; it must lie between 0 and 0.5.")
     values_a, values_b = paired_values(a, b)
     sample = make_sample(values_b - values_a, clusters)
-    p, low, high = (_score_test if both_binary(values_a, values_b) else _t_test)(sample, margin, alpha)
+    test = _score_test if both_binary(values_a, values_b) else _t_test
+    p, low, _ = test(sample, margin, alpha)
     conclusion: Conclusion = "inconclusive"
     if p < alpha:
         conclusion = "non-inferior"
-    elif high < -margin:
+    elif test(sample, margin, alpha / 2)[2] < -margin:  # as two-sided as the interval that stands beside it
         conclusion = "inferior"
     return NonInferiority(margin=margin, alpha=alpha, difference=sample.mean, p=p, bound=low, conclusion=conclusion)
 

@@ -204,7 +204,7 @@ def test_a_run_all_of_whose_requests_failed_is_not_hidden_by_an_older_success(
     words = ("--model_args", "missing=1.0", "--allow_failures", "900")
     evaluate(tmp_path, report_tasks, "--model", "uniform", *words, names="t_choice")
     board = _json(command, "leaderboard", tmp_path)
-    assert "t_choice is left out: not run by uniform." in board["notes"]
+    assert "Left out, not run by uniform: t_choice." in board["notes"]
     failed = {row["model"]: row["failed"] for row in board["tables"]["leaderboard"]}
     assert failed["uniform"] > 0 == failed["oracle"]
     narrow = _json(command, "leaderboard", tmp_path, "--tasks", "t_choice")

@@ -130,3 +130,36 @@ def test_a_stage_name_stands_for_its_model(chain: Path, command: Command) -> Non
     code, out, err = command("compare", "corrupted", "sft-code", "--runs", chain)
     assert code == 0, err
     assert out.startswith("oracle against corrupted")
+
+
+def test_a_models_own_name_goes_before_a_stages(chain: Path, command: Command) -> None:
+    file = next((chain / "oracle").glob("run_*.json"))
+    record = json.loads(file.read_text(encoding="utf-8"))
+    record["model"]["lineage"][0]["manifest"]["name"] = "uniform"
+    file.write_text(json.dumps(record), encoding="utf-8")
+    code, out, err = command("compare", "corrupted", "uniform", "--runs", chain, "--format", "json")
+    assert code == 0, err
+    assert json.loads(out)["title"] == "uniform against corrupted"
+
+
+def test_stages_of_one_name_are_drawn_apart(chain: Path, command: Command, tmp_path: Path) -> None:
+    for model in ("uniform", "oracle"):
+        file = next((chain / model).glob("run_*.json"))
+        record = json.loads(file.read_text(encoding="utf-8"))
+        for link in record["model"]["lineage"]:
+            if link["manifest"] is not None:
+                link["manifest"] |= {"name": "same", "ledger": [_ROW]}
+        file.write_text(json.dumps(record), encoding="utf-8")
+    code, _, err = command("leaderboard", chain, "--format", "csv", "--charts", tmp_path / "charts")
+    assert code == 0, err
+    shares = [row for row in _rows(tmp_path / "charts" / "mixtures.vl.json") if "share" in row]
+    assert [(row["stage"], row["share"]) for row in shares] == [("uniform", 1.0), ("oracle", 1.0)]
+
+
+_ROW = {"phase": 1, "source": "text", "tokens": 10, "share": 1.0, "asked_share": 1.0}
+
+
+def test_a_slope_takes_three_runs(chain: Path, command: Command) -> None:
+    code, _, err = command("compare", "corrupted", "uniform", "--runs", chain, "--doses", "0,1")
+    assert code == 2
+    assert "--doses: 2 runs lie on a line whatever they are; compare 3 or more" in err

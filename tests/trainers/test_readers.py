@@ -143,3 +143,15 @@ def test_a_cursor_of_a_generated_task_goes_on_with_the_next_item() -> None:
     reader = TaskReader(task="mini_logic")
     whole = list(islice(reader.read(Cursor()), 70))
     assert [raw.value for raw in islice(reader.read(whole[64].after), 5)] == [raw.value for raw in whole[65:70]]
+
+
+def test_a_folder_of_programs_alone_is_read_as_such(tmp_path: Path) -> None:
+    (tmp_path / "tree" / "below").mkdir(parents=True)
+    (tmp_path / "tree" / "below" / "a.py").write_text("x = 1\n")
+    spec = SourceSpec(path=str(tmp_path / "tree"))
+    source = open_source("code", spec, stage="pretrain", rationale="omit", seed=None)
+    assert [record["text"] for record, _, _ in source.turn(Place())] == ["x = 1\n"]
+    assert source.format == "python"
+    (tmp_path / "tree" / "README.md").write_text("Read me.\n")
+    mixed = open_source("code", spec, stage="pretrain", rationale="omit", seed=None)
+    assert [record["text"] for record, _, _ in mixed.turn(Place())] == ["Read me.\n"], "texts beside programs are meant"
