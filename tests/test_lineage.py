@@ -245,7 +245,9 @@ def test_a_folder_that_is_read_as_the_hub_is_looked_into(tmp_path: Path, data_di
     assert eval_data_of(SourceSpec(hub=str(tmp_path)), ()) == ("gsm8k_test",)
 
 
-def test_evaluation_data_behind_a_parent_that_is_not_here_is_still_told(tmp_path: Path) -> None:
+def test_evaluation_data_behind_a_parent_that_is_not_here_is_still_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     spec = stage("sft", {"task": "mini_logic", "split": "test"}, **{"from": str(chat_model(tmp_path / "root"))})
     spec["trainer"] = {**CPU, "max_length": 512}
     sft.train({**spec, "allow_eval_data": True}, tmp_path / "first")
@@ -259,9 +261,13 @@ def test_evaluation_data_behind_a_parent_that_is_not_here_is_still_told(tmp_path
         return lineage.leaks("third", [{"manifest": manifest} for manifest in manifests])
 
     assert told() == ["third was trained on evaluation data (sft-stage): mini_logic:test."]
+    assert main(["lineage", str(tmp_path / "nobody")]) == 2
+    assert f"harness lineage: {tmp_path / 'nobody'}: no such folder" in capsys.readouterr().err
     shutil.rmtree(tmp_path / "first")
     shutil.rmtree(tmp_path / "second")
     assert told() == ["third was trained on evaluation data (before sft-stage): mini_logic:test."]
+    assert main(["lineage", str(tmp_path / "third")]) == 0
+    assert "the stages before it were trained on evaluation data: mini_logic:test" in capsys.readouterr().out
 
 
 def test_a_child_of_a_changed_parent_is_not_evaluated(

@@ -26,9 +26,13 @@ def run(args: argparse.Namespace) -> int:
     from rich.tree import Tree
 
     from harness.cli.console import stdout
+    from harness.errors import CheckpointError
     from harness.lineage import chain
 
-    links = chain(args.checkpoint)[::-1]
+    try:
+        links = chain(args.checkpoint)[::-1]
+    except CheckpointError as error:
+        raise CheckpointError(str(error).removeprefix("--model ")) from None  # a flag that this command does not have
     first = links[0]
     tree = Tree("from scratch" if first.manifest is not None else _label(first), guide_style="dim")
     branch = tree
@@ -57,4 +61,7 @@ def _label(link: Link) -> str:
         lines.append(f"{manifest.tokens:,} tokens, {manifest.mixture['schedule']}: {'; '.join(shares)}")
         if manifest.eval_data:
             lines.append(f"[yellow]trained on evaluation data: {escape(', '.join(manifest.eval_data))}[/]")
+        if manifest.inherited_eval_data:
+            inherited = escape(", ".join(manifest.inherited_eval_data))
+            lines.append(f"[yellow]the stages before it were trained on evaluation data: {inherited}[/]")
     return "\n".join(lines)

@@ -44,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run one action."""
     if getattr(args, "data_dir", None) is not None:
+        if not args.data_dir.is_dir():
+            raise InputError(f"--data_dir {args.data_dir}: no such folder; correct it, or leave it out.")
         os.environ["HARNESS_DATA"] = str(args.data_dir)
     return {"list": _list, "show": _show, "fetch": _fetch, "validate": _validate}[args.action](args)
 
