@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 from transformers import Trainer
 
 from harness.lineage import read_manifest
-from tests.trainers.helpers import CPU, chat_model, documents, instructions, preferences, write_jsonl
+from tests.trainers.helpers import CPU, chat_model, documents, instructions, losses, preferences, write_jsonl
 from trainers import dpo, grpo, pretrain, sft
 from trainers.common import prepare
 from trainers.steps import plan_steps
@@ -125,6 +125,33 @@ def test_devices_share_the_stream_without_changing_it(tmp_path: Path) -> None:
     for begin in range(0, len(shards[0]), 4):
         together += shards[0][begin : begin + 4] + shards[1][begin : begin + 4]
     assert together == whole
+
+
+def test_two_processes_train_as_one_with_twice_the_batch(tmp_path: Path, own_cache: Path) -> None:
+    """The same stage file under a launcher; both processes read the stream, one of them writes and tells."""
+    more: dict[str, Any] = {"max_length": 64, "save_steps": 5, "lr_scheduler_type": "constant"}
+    spec = two_sources(tmp_path, "sft", 3000, **more)
+    stage_file = tmp_path / "stage.yaml"
+    stage_file.write_text(yaml.safe_dump(spec), encoding="utf-8")
+    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_addr", "127.0.0.1"]
+    done = subprocess.run(
+        [sys.executable, *launch, "-m", "harness", "train", str(stage_file), "--output_path", str(tmp_path / "two")],
+        env={**os.environ, "HARNESS_CACHE_DIR": str(own_cache), "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count(" sequences, ") == 1, done.stdout
+    spec["trainer"]["per_device_train_batch_size"] = 4
+    sft.train(spec, tmp_path / "one")
+    one, two = (read_manifest(tmp_path / name) for name in ("one", "two"))
+    assert one is not None
+    assert two is not None
+    assert two.device.endswith("x 2")
+    assert two.sequences == one.sequences // 4 * 4, "a last batch that is not whole is left out"
+    assert two.sequences == 4 * two.step
+    alone, together = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert len(together) == two.step > 10
+    assert together == pytest.approx(alone[: two.step], abs=1e-4)
 
 
 def test_skipping_what_was_trained_on_reads_only_from_the_last_entry_of_the_log(tmp_path: Path) -> None:
