@@ -86,8 +86,11 @@ def _pair_of_arms(
         told = "; ".join(f"{model.name}: {', '.join(model.tasks) or 'none'}" for model in models)
         raise RecordError(f"{baseline.name} and {arm.name} have no task in common ({told}); evaluate both on the same.")
     rest = sorted({task for model in models for task in model.tasks} - set(common))
-    if rest:
-        notes.append(f"Left out, not run by all of {baseline.name} and {arm.name}: {', '.join(rest)}.")
+    failed = sorted({task for model in models for task in model.unscored} - set(common))
+    if failed:
+        notes.append(f"Left out, every request failed in a run of {baseline.name} or {arm.name}: {', '.join(failed)}.")
+    if not_run := [task for task in rest if task not in failed]:
+        notes.append(f"Left out, not run by all of {baseline.name} and {arm.name}: {', '.join(not_run)}.")
     found = []
     for task in common:
         runs = {model.name: model.tasks[task] for model in models}

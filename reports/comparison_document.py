@@ -25,6 +25,12 @@ MEANINGS = {
     "overall": f"Chance-centred mean over domains ({AGGREGATE}): 0 is guessing, 1 is perfect.",
 }
 
+OF_SEEDS = {
+    "difference": "Mean of the second recipe's runs less mean of the first's, over the same items.",
+    "interval": "95% interval of the difference: a bootstrap over runs, and over items or their clusters.",
+    "p": "Two-sided, Student's t of the difference over its error of items and of runs.",
+}
+
 RAW = {
     "baseline": "The first.",
     "standard_error": "Of the difference, clustered; with several seeds over items and seeds.",
@@ -54,6 +60,7 @@ def comparison_document(comparison: Comparison, command: str) -> Document:
 def _differences(comparison: Comparison) -> Table:
     names = [arm.name for arm in comparison.arms]
     several, seeds = len(names) > 2, len(comparison.arms[0].models) > 1
+    meanings = MEANINGS | OF_SEEDS if seeds else MEANINGS
     columns = [
         *([Column(key="arm", heading="model", kind="text")] if several else []),
         Column(key="domain", heading="domain", kind="text", aside=True),
@@ -62,9 +69,9 @@ def _differences(comparison: Comparison) -> Table:
         Column(key="items", heading="n", kind="count", meaning=MEANINGS["n"]),
         Column(key="mean_baseline", heading=names[0], meaning="Mean of the first over these items."),
         Column(key="mean_arm", heading="value" if several else names[1], meaning="Mean of the second."),
-        Column(key="difference", heading="difference", kind="difference", meaning=MEANINGS["difference"]),
-        Column(key="interval", heading="95% interval", kind="interval", meaning=MEANINGS["interval"]),
-        Column(key="p", heading="p", kind="p", meaning=MEANINGS["p"]),
+        Column(key="difference", heading="difference", kind="difference", meaning=meanings["difference"]),
+        Column(key="interval", heading="95% interval", kind="interval", meaning=meanings["interval"]),
+        Column(key="p", heading="p", kind="p", meaning=meanings["p"]),
         Column(key="p_corrected", heading="p corr.", kind="p", meaning=MEANINGS["p_corrected"]),
     ]
     if seeds:
@@ -131,7 +138,7 @@ def _overall(comparison: Comparison) -> Table:
     columns = (
         *([Column(key="arm", heading="model", kind="text")] if several else []),
         Column(key="domain", heading="chance-centred", kind="text", meaning=MEANINGS["overall"]),
-        Column(key="tasks", heading="tasks", kind="count"),
+        Column(key="tasks", heading="tasks", kind="count", meaning="Tasks of the domain that both ran."),
         Column(key="difference", heading="difference", kind="difference", meaning="Mean of the tasks' differences."),
         Column(key="standard_error", heading="s.e.", meaning="Clustered, tasks taken as independent."),
         Column(

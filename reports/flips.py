@@ -45,11 +45,16 @@ class Flips:
 
     Attributes:
         shown: By arm, task and direction.
-        total: All items that flipped.
+        total: All items that flipped, of every arm of one run.
+        arms: Those whose items are shown.
+        left_out: Those whose items are not: arms of several seeds, which have no items of their own, and those beyond
+            the number shown.
     """
 
     shown: tuple[Flip, ...]
     total: int
+    arms: tuple[str, ...]
+    left_out: tuple[str, ...]
 
 
 def flips(comparison: Comparison, *, most: int = 400, arms_shown: int = 4) -> Flips:
@@ -60,16 +65,19 @@ def flips(comparison: Comparison, *, most: int = 400, arms_shown: int = 4) -> Fl
         most: Items to show, about.
         arms_shown: Arms to show items of, the first ones.
     """
-    baseline, arms = comparison.arms[0], comparison.arms[1 : 1 + arms_shown]
-    pairs = [(arm, one.task) for arm in arms if _single(baseline, arm) for one in _of(comparison, arm)]
+    baseline, *others = comparison.arms
+    singles = [arm for arm in others if _single(baseline, arm)]
+    arms = singles[:arms_shown]
+    pairs = [(arm, one.task) for arm in arms for one in _of(comparison, arm)]
     share = max(1, most // (2 * len(pairs))) if pairs else 0
     shown: list[Flip] = []
-    total = 0
     for arm, task in pairs:
-        found, count = _task_flips(baseline.models[0], arm.models[0], baseline.name, arm.name, task, share)
-        total += count
+        found = _task_flips(baseline.models[0], arm.models[0], baseline.name, arm.name, task, share)
         shown += found[: max(0, most - len(shown))]
-    return Flips(shown=tuple(shown), total=total)
+    total = sum((one.gained or 0) + (one.lost or 0) for arm in singles for one in _of(comparison, arm))
+    named = tuple(arm.name for arm in arms)
+    left_out = tuple(arm.name for arm in others if arm.name not in named)
+    return Flips(shown=tuple(shown), total=total, arms=named, left_out=left_out)
 
 
 def _single(baseline: Arm, arm: Arm) -> bool:
@@ -82,16 +90,16 @@ def _of(comparison: Comparison, arm: Arm) -> list[TaskDifference]:
 
 def _task_flips(
     first: ModelRecords, second: ModelRecords, baseline: str, arm: str, task: str, share: int
-) -> tuple[list[Flip], int]:
+) -> list[Flip]:
     runs = (first.tasks[task], second.tasks[task])
     if not all(has_item_values(run) for run in runs):
-        return [], 0
+        return []
     paired = pair(runs)
     better = paired.values[1] - paired.values[0] if runs[0].higher_is_better else paired.values[0] - paired.values[1]
     chosen = np.concatenate([np.flatnonzero(better > 0.0)[:share], np.flatnonzero(better < 0.0)[:share]])
     hashes = [paired.doc_hashes[index].decode() for index in chosen]
     texts = [read_samples(run, set(hashes)) for run in runs]
-    found = [
+    return [
         Flip(
             task=task,
             doc_hash=digest,
@@ -104,7 +112,6 @@ def _task_flips(
         for digest, index in zip(hashes, chosen.tolist(), strict=True)
         if digest in texts[0] and digest in texts[1]
     ]
-    return found, int((better != 0.0).sum())
 
 
 def shortened(text: str) -> str:

@@ -68,6 +68,8 @@ def render(report: Report) -> str:
         items=_items_json(report.flips),
         shown=len(report.flips.shown),
         flipped=report.flips.total,
+        items_of=report.flips.arms,
+        items_not_of=report.flips.left_out,
         glossary=GLOSSARY,
     )
 

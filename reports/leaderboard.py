@@ -137,7 +137,11 @@ def _common_tasks(models: Sequence[ModelRecords], notes: list[str], *, force: bo
         raise RecordError(f"no task was run by all {len(models)} models ({told}); leave models out, or evaluate them.")
     by_absence: dict[str, list[str]] = {}
     for task in sorted({task for model in models for task in model.tasks} - set(common)):
-        without = [model.name for model in models if task not in model.tasks]
+        without = [
+            f"{model.name} (every request failed)" if task in model.unscored else model.name
+            for model in models
+            if task not in model.tasks
+        ]
         others = " and others" if len(without) > 3 else ""
         by_absence.setdefault(f"{', '.join(without[:3])}{others}", []).append(task)
     notes += [f"Left out, not run by {names}: {', '.join(tasks)}." for names, tasks in by_absence.items()]

@@ -50,7 +50,7 @@ def leaderboard_document(board: Leaderboard, command: str, *, details: bool = Tr
 
 def _ranks(board: Leaderboard) -> Table:
     columns = (
-        Column(key="rank", heading="rank", kind="count"),
+        Column(key="rank", heading="rank", kind="count", meaning="By the overall value; models of one value share it."),
         Column(key="ranks", heading="ranks", kind="ranks", meaning=MEANINGS["ranks"]),
         Column(key="groups", heading="group", kind="text", meaning=MEANINGS["groups"]),
         Column(key="model", heading="model", kind="text"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.errors import RecordError
 from harness.records import ModelRecords
@@ -49,7 +49,12 @@ def of_leaderboard(
 ) -> Report:
     """Make the report of a leaderboard: every model is compared with the leader."""
     models = [standing.model for standing in board.standings]
-    comparison = compare([Arm(name=model.name, models=(model,)) for model in models], force=force, chosen=True)
+    try:
+        comparison = _against_the_leader(models, force=force)
+    except RecordError:  # a task outside the board was not asked alike
+        kept = {task.task for task in board.tasks}
+        models = [replace(m, tasks={name: run for name, run in m.tasks.items() if name in kept}) for m in models]
+        comparison = _against_the_leader(models, force=force)
     return Report(
         title=f"Leaderboard of {len(models)} models",
         lead=leaderboard_document(board, command, details=False).notes[0],
@@ -62,6 +67,10 @@ def of_leaderboard(
         comparison=comparison,
         flips=flips(comparison),
     )
+
+
+def _against_the_leader(models: Sequence[ModelRecords], *, force: bool) -> Comparison:
+    return compare([Arm(name=model.name, models=(model,)) for model in models], force=force, chosen=True)
 
 
 def of_comparison(

@@ -60,8 +60,7 @@ def several_seeds(
     margin_p, conclusion = None, ""
     if margin:
         margin_p = _upper_tail(test.difference + margin, test.standard_error, test.degrees_of_freedom)
-        worse = _upper_tail(-test.difference - margin, test.standard_error, test.degrees_of_freedom)
-        conclusion = "non-inferior" if margin_p < ALPHA else "inferior" if worse < ALPHA else "inconclusive"
+        conclusion = "non-inferior" if margin_p < ALPHA else "inferior" if test.high < -margin else "inconclusive"
     return replace(
         blank,
         mean_baseline=sign * float(a.mean()),

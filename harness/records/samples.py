@@ -97,7 +97,7 @@ def _key(doc: Mapping[str, Any], target: object, choices: Sequence[str]) -> int 
     """The position of the right choice, told by its number, its words, or its letter."""
     for value in (doc.get("gold"), target):
         told = str(value).strip()
-        if told.isdigit() and int(told) < len(choices):
+        if told.isdecimal() and int(told) < len(choices):
             return int(told)
     told = str(target).strip()
     if choices.count(told) == 1:

@@ -25,7 +25,7 @@ class NonInferiority:
         difference: Mean of B less mean of A.
         p: One-sided, of "B is worse by the margin or more".
         bound: One-sided lower bound of the difference at 1 - `alpha`; above -`margin` exactly when `p` < `alpha`.
-        conclusion: ``non-inferior``: `bound` lies above -`margin`. ``inferior``: even the one-sided upper bound lies
+        conclusion: ``non-inferior``: `bound` lies above -`margin`. ``inferior``: the whole two-sided interval lies
             below -`margin`. ``inconclusive``: neither; not a proof of harm, nor of its absence.
     """
 

@@ -129,18 +129,21 @@
     article.replaceChildren(...parts);
   };
   $$(".cell button").forEach((button) => button.addEventListener("click", () => {
-    fields.task.value = button.dataset.task;
-    const shown = items.some((item) => item.answers[1].model === button.dataset.arm);
-    fields.arm.value = shown ? button.dataset.arm : "";
-    refresh();
+    const { task, arm } = button.dataset;
     $("#items").scrollIntoView();
-    if (!shown) {
-      $("#item").replaceChildren(make("p", `No item of ${button.dataset.arm} is in this file: compare it with the baseline by itself to see them.`, "hint"));
+    if (!items.some((item) => item.task === task && item.answers[1].model === arm)) {
+      const known = items.some((item) => item.answers[1].model === arm);
+      const why = known ? `no item of ${task} on which ${arm} differs` : `no item of ${arm}: compare it with the baseline by itself to see them`;
+      $("#item").replaceChildren(make("p", `This file holds ${why}.`, "hint"));
       return;
     }
+    fields.task.value = task;
+    fields.arm.value = arm;
+    fields.way.value = fields.words.value = "";
+    refresh();
     const first = $("button", list);
-    if (first) { first.click(); first.focus({ preventScroll: true }); }
-    else $("#item").replaceChildren(make("p", "No item of this task and model is in this file.", "hint"));
+    first.click();
+    first.focus({ preventScroll: true });
   }));
   refresh();
 })();

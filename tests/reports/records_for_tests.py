@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,4 +61,17 @@ def write_run(
         "model_name": model,
     }
     (place / f"results_{TIME}.json").write_text(json.dumps(results), encoding="utf-8")
+    return place
+
+
+def write_run_of(folder: Path, model: str, rights: Mapping[str, Collection[int]], *, items: int = 22) -> Path:
+    """Write a run of several tasks: by task, the items that are right; returns the model's folder."""
+    whole: dict[str, Any] = {}
+    place = folder / model
+    for task, right in rights.items():  # each call leaves a results file of its one task
+        write_run(folder, model, right, task=task, items=items)
+        written = json.loads((place / f"results_{TIME}.json").read_text(encoding="utf-8"))
+        for key, value in written.items():
+            whole[key] = {**whole.get(key, {}), **value} if isinstance(value, dict) else value
+    (place / f"results_{TIME}.json").write_text(json.dumps(whole), encoding="utf-8")
     return place

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.cli import main
-from tests.reports.records_for_tests import write_run
+from tests.reports.records_for_tests import write_run, write_run_of
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -112,6 +112,39 @@ def test_a_cell_of_the_heat_map_leads_to_its_items(opened: Chrome) -> None:
     assert listed
     assert all("t_generate" in text for text in listed)
     assert "expected" in _one(opened, "#item").text
+
+
+def test_a_cell_without_a_flipped_item_shows_none_of_another_task(browser: Chrome, tmp_path: Path) -> None:
+    for name, right in (("first", range(8)), ("second", range(9))):
+        write_run_of(tmp_path, name, {"alike": range(5), "apart": right})
+    file = tmp_path / "page.html"
+    assert main(["compare", str(tmp_path / "first"), str(tmp_path / "second"), "--output_path", str(file)]) == 0
+    browser.get(file.as_uri())
+    cells = {one.get_attribute("data-task"): one for one in _all(browser, ".cell button")}
+    cells["alike"].click()
+    assert _one(browser, "#item").text == "This file holds no item of alike on which second differs."
+    cells["apart"].click()
+    assert "apart" in _one(browser, "#item h3").text
+
+
+def test_the_page_counts_every_flipped_item_and_says_whose_are_shown(browser: Chrome, tmp_path: Path) -> None:
+    models = [write_run(tmp_path, f"model{number}", range(number)) for number in range(7)]
+    file = tmp_path / "page.html"
+    assert main(["compare", *map(str, models), "--output_path", str(file)]) == 0
+    browser.get(file.as_uri())
+    told = _one(browser, "#items .hint").text
+    assert told.startswith("10 of 21 items on which a model and the baseline differ")
+    assert "of model1, model2, model3, model4 only" in told
+
+
+def test_recipes_of_several_seeds_have_no_items_and_the_page_says_so(browser: Chrome, tmp_path: Path) -> None:
+    paths = [str(write_run(tmp_path, f"run{n}", range(6 + n))) for n in range(4)]
+    file = tmp_path / "page.html"
+    words = [f"A={paths[0]},{paths[1]}", f"B={paths[2]},{paths[3]}"]
+    assert main(["compare", *words, "--output_path", str(file)]) == 0
+    browser.get(file.as_uri())
+    assert "several seeds are compared by their means" in _one(browser, "#items").text
+    assert "Choose a cell" not in _one(browser, "#differences").text
 
 
 def test_the_keyboard_alone_moves_through_items(opened: Chrome) -> None:

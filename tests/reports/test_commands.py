@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness import stats
 from tests.reports.conftest import Command, evaluate
+from tests.reports.records_for_tests import write_run, write_run_of
 
 
 def _samples(folder: Path, task: str) -> dict[str, dict[str, Any]]:
@@ -204,7 +206,7 @@ def test_a_run_all_of_whose_requests_failed_is_not_hidden_by_an_older_success(
     words = ("--model_args", "missing=1.0", "--allow_failures", "900")
     evaluate(tmp_path, report_tasks, "--model", "uniform", *words, names="t_choice")
     board = _json(command, "leaderboard", tmp_path)
-    assert "Left out, not run by uniform: t_choice." in board["notes"]
+    assert "Left out, not run by uniform (every request failed): t_choice." in board["notes"]
     failed = {row["model"]: row["failed"] for row in board["tables"]["leaderboard"]}
     assert failed["uniform"] > 0 == failed["oracle"]
     narrow = _json(command, "leaderboard", tmp_path, "--tasks", "t_choice")
@@ -330,3 +332,36 @@ def test_no_common_tasks_and_no_common_items_are_told(command: Command, report_t
         code, _, err = command(*words)
         assert code == 2
         assert "no item" in err
+
+
+def test_a_leaderboards_page_is_written_where_its_table_is(command: Command, tmp_path: Path) -> None:
+    """A task that two of three ran, asked otherwise, is no part of the board and does not keep the page away."""
+    for model, right in (("a", range(9)), ("b", range(12))):
+        write_run_of(tmp_path, model, {"x": right, "y": right})
+    write_run_of(tmp_path, "c", {"x": range(15)})
+    results = next((tmp_path / "b").glob("results_*.json"))
+    written = json.loads(results.read_text())
+    written["versions"]["y"] = 2
+    results.write_text(json.dumps(written))
+    assert command("leaderboard", tmp_path)[0] == 0
+    code, _, err = command("leaderboard", tmp_path, "--output_path", tmp_path / "board.html")
+    assert code == 0, err
+
+
+def test_with_seeds_too_no_verdict_contradicts_its_interval(command: Command, tmp_path: Path) -> None:
+    rng, called = np.random.default_rng(2), 0
+    for number in range(12):
+        base, loss = rng.random(60) < 0.6, rng.uniform(0.0, 0.35)
+        for run in range(3):
+            for recipe, lost in (("a", 0.0), ("b", loss)):
+                right = np.flatnonzero(base & (rng.random(60) >= lost) | (rng.random(60) < 0.05))
+                write_run(tmp_path / str(number), f"{recipe}{run}", right.tolist(), items=60)
+        folder = tmp_path / str(number)
+        words = [f"{r.upper()}=" + ",".join(str(folder / f"{r}{run}") for run in range(3)) for r in "ab"]
+        code, out, err = command("compare", *words, "--margin", "0.02", "--format", "json")
+        assert code == 0, err
+        (row,) = json.loads(out)["tables"]["differences"]
+        if row["conclusion"] == "inferior":
+            assert row["interval"][1] < -0.02
+            called += 1
+    assert called, "some losses are plain to see"

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from harness import stats
 from tests.conftest import ROOT
 from tests.reports.conftest import Command
-from tests.reports.records_for_tests import write_run
+from tests.reports.records_for_tests import write_run, write_run_of
 
 PAGE = ROOT / "docs" / "study.md"
 
@@ -39,13 +37,7 @@ def test_one_more_right_answer_of_22_is_no_evidence(command: Command, tmp_path: 
 
 def test_tasks_that_differ_only_together_are_said_to(command: Command, tmp_path: Path) -> None:
     for model, right in (("text", range(40)), ("code", range(45))):
-        whole: dict[str, dict[str, Any]] = {}
-        for number in range(8):  # each call writes the samples of one task, and a results file of it alone
-            place = write_run(tmp_path, model, right, task=f"task_{number}", items=100)
-            (results,) = place.glob("results_*.json")
-            for key, value in json.loads(results.read_text()).items():
-                whole[key] = {**whole.get(key, {}), **value} if isinstance(value, dict) else value
-        results.write_text(json.dumps(whole))
+        write_run_of(tmp_path, model, {f"task_{number}": right for number in range(8)}, items=100)
     code, out, err = command("compare", "text", "code", "--runs", tmp_path)
     assert code == 0, err
     said = " ".join(out.split())

@@ -111,6 +111,21 @@ def test_paired_variance_follows_millers_identity() -> None:
     assert found.standard_error == pytest.approx(expected, rel=1e-10)
 
 
+def test_millers_math_row_is_found_on_answers_that_have_its_errors() -> None:
+    """Errors of 0.7 points each and correlation 0.5 give a paired error of 0.7 points, not the unpaired 1.0."""
+    rng = np.random.default_rng(0)
+    shared, own = rng.standard_normal((2, 5000)), rng.standard_normal((2, 5000))
+    basis, _ = np.linalg.qr(np.stack([np.ones(5000), shared[0], own[0]]).T)
+    a, c = basis[:, 1], basis[:, 2]  # mean 0, orthogonal
+    scale = 0.007 * math.sqrt(5000) * math.sqrt(4999)
+    b = 0.5 * a + math.sqrt(0.75) * c
+    found = compare_paired(scale * a + 0.5, scale * b + 0.5)
+    for values in (scale * a, scale * b):
+        assert values.std(ddof=1) / math.sqrt(5000) == pytest.approx(0.007, rel=1e-9)
+    assert found.correlation == pytest.approx(0.5, abs=1e-9)
+    assert found.standard_error == pytest.approx(0.007, rel=1e-9)
+
+
 def brute_force_sign_flip(totals: Floats) -> tuple[float, float]:
     sums = [abs(float(np.dot(signs, totals))) for signs in itertools.product((-1, 1), repeat=totals.size)]
     observed = abs(float(totals.sum()))
