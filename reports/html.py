@@ -223,16 +223,21 @@ def _failures(models: Sequence[ModelRecords]) -> list[dict[str, str]]:
 
 
 def _commands(report: Report) -> dict[str, str]:
-    """The command that gives each view as a table; the item browser's line is filled in by the script."""
+    """The command that gives each view: a table, or for the items a page."""
     arms = report.comparison.arms
     folders = [str(folder) for model in report.models for folder in model.folders]
-    named = [_argument(arm.name, [str(model.folders[0]) for model in arm.models]) for arm in arms]
+    if len(report.runs) == 1:  # by name, which holds also where a model's tasks lie in several folders
+        named = [*(arm.name for arm in arms), "--runs", report.runs[0]]
+    else:
+        named = [_argument(arm.name, [str(model.folders[0]) for model in arm.models]) for arm in arms]
+    compare = ["harness", "compare", *named, *report.options, *report.compare_options]
     ranked = ["harness", "leaderboard", *(report.runs or dict.fromkeys(folders))]
     trained = [model.source for model in report.models if model.lineage]
     return {
         "lineage": shlex.join(["harness", "lineage", *trained[:1]]),
         "leaderboard": shlex.join([*ranked, *report.options]),
-        "compare": shlex.join(["harness", "compare", *named, *report.options, *report.compare_options]),
+        "compare": shlex.join(compare),
+        "items": shlex.join([*compare, "--output_path", "items.html"]),
         "values": shlex.join([*ranked, *report.options, "--format", "json"]),
         "all": report.command,
     }

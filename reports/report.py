@@ -61,7 +61,7 @@ def of_leaderboard(
         command=command,
         runs=tuple(runs),
         options=tuple(options),
-        compare_options=(),
+        compare_options=("--chosen",),
         models=board.models,
         board=board,
         comparison=comparison,

@@ -34,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--runs", type=Path, metavar="DIR", help="where model and stage names are looked up")
     parser.add_argument("--baseline", metavar="MODEL", help="the one that the others are compared with; default: first")
+    parser.add_argument(
+        "--chosen",
+        action="store_true",
+        help="the first was chosen for these very numbers, as a leader is: correct p for every pair of models",
+    )
     parser.add_argument("--margin", type=float, help="test that no task got worse by this much, such as 0.02")
     parser.add_argument(
         "--doses",
@@ -68,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
         force=args.force,
         notes=skipped,
         doses=_doses(args.doses),
+        chosen=args.chosen,
     )
     if kind == "html" or args.charts:
         from reports.html import render
@@ -92,7 +98,8 @@ def run(args: argparse.Namespace) -> int:
 def _own_options(args: argparse.Namespace) -> list[str]:
     given = {"--margin": args.margin, "--doses": args.doses}
     options = [part for flag, value in given.items() if value is not None for part in (flag, str(value))]
-    return [*options, *(["--correction", args.correction] if args.correction != "holm" else [])]
+    options += ["--correction", args.correction] if args.correction != "holm" else []
+    return [*options, *(["--chosen"] if args.chosen else [])]
 
 
 def _doses(text: str | None) -> list[float]:

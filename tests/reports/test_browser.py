@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.cli import main
+from tests.reports.conftest import Command
 from tests.reports.records_for_tests import write_run, write_run_of
 
 if TYPE_CHECKING:
@@ -179,6 +181,34 @@ def test_every_view_has_its_command_to_copy(opened: Chrome) -> None:
     for section in ("leaderboard", "differences", "domains", "items", "values", "words"):
         assert _one(opened, f"#{section} .command code").text.startswith("harness ")
         _one(opened, f"#{section} .command .copy").click()
+
+
+@pytest.mark.parametrize("more", [(), ("--all",)], ids=["latest", "all"])
+def test_the_commands_give_the_numbers_of_the_page(
+    browser: Chrome,
+    runs: Path,
+    tmp_path: Path,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    more: tuple[str, ...],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command("leaderboard", runs, *more, "--output_path", "page.html")[0] == 0
+    browser.get((tmp_path / "page.html").as_uri())
+    _one(browser, "#differences summary").click()
+    shown = [row.text for row in _all(browser, "#table-differences tbody tr")]
+    for section in ("leaderboard", "differences", "items", "values"):
+        line = _one(browser, f"#{section} .command code").get_attribute("textContent")
+        code, out, err = command(*shlex.split(line)[1:])
+        assert code == 0, (line, err)
+        if section == "differences":
+            code, out, _ = command(*shlex.split(line)[1:], "--format", "json")
+            corrected = {row["task"]: row["p_corrected"] for row in json.loads(out)["tables"]["differences"]}
+            assert len(corrected) == 3
+            assert len(shown) == 6
+            assert "--chosen" in line
+            assert "every pair of models" in " ".join(json.loads(out)["notes"])
+    assert (tmp_path / "items.html").stat().st_size > 10_000
 
 
 def test_a_phone_shows_the_page_without_sideways_scrolling(opened: Chrome) -> None:
