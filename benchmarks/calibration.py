@@ -163,25 +163,34 @@ def one_share(rng: np.random.Generator, items: int, repetitions: int) -> Iterato
         yield row("share", items, clusters, f"rate {rate:.0%}", covered)
 
 
-def other_values(rng: np.random.Generator, items: int, repetitions: int) -> Iterator[Row]:
+def other_values(rng: np.random.Generator, items: int, repetitions: int, labels: Labels = None) -> Iterator[Row]:
     """Bootstrap-t of one mean; Student's t and sign flip of a paired difference."""
-    draws: dict[str, tuple[Callable[[], Array], float]] = {
-        "normal (log-likelihood)": (lambda: rng.normal(-3.0, 1.0, items), -3.0),
-        "many low scores (beta)": (lambda: rng.beta(0.5, 1.0, items), 1 / 3),
-        "half zeros (BLEU)": (lambda: np.where(rng.random(items) < 0.5, 0.0, rng.random(items)), 0.25),
+    clusters = items if labels is None else int(labels.max()) + 1
+    draws: dict[str, tuple[Callable[[int], Array], float]] = {
+        "normal (log-likelihood)": (lambda n: rng.normal(-3.0, 1.0, n), -3.0),
+        "many low scores (beta)": (lambda n: rng.beta(0.5, 1.0, n), 1 / 3),
+        "half zeros (BLEU)": (lambda n: np.where(rng.random(n) < 0.5, 0.0, rng.random(n)), 0.25),
     }
     for name, (draw, truth) in draws.items():
         single, paired, rejected = [], [], []
         for _ in range(repetitions):
-            values = draw()
-            found = interval(values, resamples=600)
+            values, others = (alike_within(rng, draw, items, labels) for _ in range(2))
+            found = interval(values, labels, resamples=600)
             single.append(found.low <= truth <= found.high)
-            difference = compare_paired(values, draw(), resamples=499)
+            difference = compare_paired(values, others, labels, resamples=499)
             paired.append(difference.low <= 0.0 <= difference.high)
             rejected.append(difference.p <= 0.05)
-        yield row("values", items, items, f"mean, {name}", single)
-        yield row("values", items, items, f"difference, {name}", paired)
-        yield row("values", items, items, f"reject, {name}", rejected)
+        yield row("values", items, clusters, f"mean, {name}", single)
+        yield row("values", items, clusters, f"difference, {name}", paired)
+        yield row("values", items, clusters, f"reject, {name}", rejected)
+
+
+def alike_within(rng: np.random.Generator, draw: Callable[[int], Array], items: int, labels: Labels) -> Array:
+    """Draw values; in clusters an item copies its cluster's with chance sqrt(0.3), so that the correlation is 0.3."""
+    own = draw(items)
+    if labels is None:
+        return own
+    return np.where(rng.random(items) < math.sqrt(0.3), draw(int(labels.max()) + 1)[labels], own)
 
 
 def at_the_margin(rng: np.random.Generator, items: int, repetitions: int) -> Iterator[Row]:
@@ -197,6 +206,20 @@ def at_the_margin(rng: np.random.Generator, items: int, repetitions: int) -> Ite
         tables = rng.multinomial(items, [(0.3 - margin) / 2, (0.3 + margin) / 2, 0.7], size=repetitions)
         hits = [harmless(int(g), int(c), margin) for g, c, _ in tables]
         yield row("margin", items, items, f"30% disagree, margin {margin:.0%}", hits)
+
+
+def at_the_margin_clustered(rng: np.random.Generator, items: int, repetitions: int) -> Iterator[Row]:
+    """As above, the differences alike within clusters."""
+    labels = cluster_labels(items)
+    kinds = np.array([1.0, -1.0, 0.0])
+    for margin in (0.02, 0.1):
+        chances = [(0.3 - margin) / 2, (0.3 + margin) / 2, 0.7]
+        hits = []
+        for _ in range(repetitions):
+            difference = alike_within(rng, lambda n, p=chances: rng.choice(kinds, n, p=p), items, labels)  # type: ignore[misc]
+            a, b = (difference < 0).astype(float), (difference > 0).astype(float)
+            hits.append(non_inferiority(a, b, margin=margin, clusters=labels).conclusion == "non-inferior")
+        yield row("margin", items, int(labels.max()) + 1, f"30% disagree, margin {margin:.0%}", hits)
 
 
 def families(rng: np.random.Generator, repetitions: int) -> Iterator[Row]:
@@ -215,6 +238,37 @@ def families(rng: np.random.Generator, repetitions: int) -> Iterator[Row]:
             scores = [(rng.random((12, items)) < 0.5).astype(float) for _ in range(2)]
             alarms.append(bool(rank_models(scores, draws=1000).differ.any()))
         yield row("family", items, items, "leaderboard of 12 equal models, 2 tasks of n items: any pair apart", alarms)
+
+
+def clustered_leaderboards(rng: np.random.Generator, repetitions: int) -> Iterator[Row]:
+    """Leaderboards of twelve equal models whose answers are alike within clusters, each model in its own way."""
+    for items in (100, 300):
+        labels = cluster_labels(items)
+        clusters = int(labels.max()) + 1
+        alarms = []
+        for _ in range(repetitions // 4):
+            scores = [
+                (rng.random((12, items)) < rng.beta(2.0, 2.0, (12, clusters))[:, labels]).astype(float) for _ in "ab"
+            ]
+            alarms.append(bool(rank_models(scores, clusters=[labels, labels], draws=1000).differ.any()))
+        yield row(
+            "family", items, clusters, "leaderboard of 12 equal models, 2 tasks of n items: any pair apart", alarms
+        )
+
+
+def clustered_arms(rng: np.random.Generator, repetitions: int) -> Iterator[Row]:
+    """Two arms of seeds whose clusters differ by chance alone: each recipe is better at some and worse at others."""
+    labels = cluster_labels(300)
+    clusters = int(labels.max()) + 1
+    for seeds in (2, 3, 5):
+        covered = []
+        for _ in range(repetitions // 2):
+            difficulty = rng.normal(0.0, 1.0, 300) + rng.normal(0.0, 0.5, (2, 1, clusters))[:, :, labels]
+            logits = difficulty + rng.normal(0.0, 0.15, (2, seeds, 1))
+            a, b = (rng.random((2, seeds, 300)) < 1 / (1 + np.exp(-logits))).astype(float)
+            found = compare_arms(a, b, labels, resamples=500)
+            covered.append(found.low <= 0.0 <= found.high)
+        yield row("seeds", 300, clusters, f"{seeds} seeds, seed scatter 0.15 logits", covered)
 
 
 def arms_of_seeds(rng: np.random.Generator, repetitions: int) -> Iterator[Row]:
@@ -248,12 +302,18 @@ def simulate(scale: float, seed: int = 20_240_911) -> Iterator[Row]:
         answer_counts.cache_clear()
     yield from families(rng, times(2_000))
     yield from arms_of_seeds(rng, times(2_000))
+    for items in ITEMS:
+        yield from other_values(rng, items, times(1_200), cluster_labels(items))
+        if items >= 100:
+            yield from at_the_margin_clustered(rng, items, times(3_000))
+    yield from clustered_leaderboards(rng, times(2_000))
+    yield from clustered_arms(rng, times(2_000))
 
 
 def table(study: str, rows: list[Row]) -> str:
     """One study as Markdown: settings down, sample sizes across; what misses the target in bold."""
     mine = [r for r in rows if r.study == study]
-    columns = list(dict.fromkeys((r.items, r.clusters) for r in mine))
+    columns = sorted({(r.items, r.clusters) for r in mine}, key=lambda c: (c[0], -c[1]))
     heads = [f"n={n}" + (f", {k} clusters" if k != n else "") if n else "%" for n, k in columns]
     lines = [f"**{TITLES[study]}**", ""]
     lines += ["| setting | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(columns)]
