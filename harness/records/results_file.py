@@ -125,10 +125,15 @@ def read_results(file: Path) -> ModelRecords:
         raise RecordError(f"{file}: cannot be read ({error.strerror}); restore it, or give --skip_broken.") from None
     except ValueError as error:
         raise broken(file, f"not JSON ({error})") from None
-    if not isinstance(written, dict) or not {"results", "configs", "config"} <= written.keys():
+    needed = ("results", "configs", "config")
+    if not isinstance(written, dict) or not all(isinstance(written.get(part), dict) for part in needed):
         raise broken(file, "it lacks results, configs or config")
     ours = file.with_name(f"run_{match.group(1)}.json")
-    return _Reader(file, match.group(1), written, read_record(ours) if ours.exists() else None).model()
+    record = read_record(ours) if ours.exists() else None
+    try:
+        return _Reader(file, match.group(1), written, record).model()
+    except (AttributeError, TypeError, KeyError, ValueError) as error:  # JSON, of another shape than lm-eval writes
+        raise broken(file, f"a field is not what lm-eval writes there ({error})") from None
 
 
 class _Reader:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,6 +35,22 @@ def test_one_more_right_answer_of_22_is_no_evidence(command: Command, tmp_path: 
     write_run(tmp_path, "code", range(9))
     _, out, _ = command("leaderboard", tmp_path)
     assert "code leads, and cannot be told apart from text." in out
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"config": None}, {"results": []}, {"configs": {"ceval_logic_paper": None}}, {"n-shot": 3}, {"versions": "1"}],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_results_file_of_another_shape_is_named(change: dict[str, Any], command: Command, tmp_path: Path) -> None:
+    write_run(tmp_path, "text", range(8))
+    write_run(tmp_path, "code", range(9))
+    (results,) = (tmp_path / "code").glob("results_*.json")
+    results.write_text(json.dumps(json.loads(results.read_text()) | change))
+    code, _, err = command("leaderboard", tmp_path)
+    assert code == 2
+    assert f"{results}: " in err
+    assert "truncated or damaged" in err
 
 
 def test_tasks_that_differ_only_together_are_said_to(command: Command, tmp_path: Path) -> None:
