@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -177,27 +176,28 @@ class _Finder:
         Raises:
             RecordError: none, or more than one.
         """
-        path = Path(place)
-        if path.exists():
-            found: Sequence[ModelRecords] = self._index([path]).models
-            where = ""
-        elif self._args.runs is None:
+        path, runs = Path(place), self._args.runs
+        found = self._named(place) if runs is not None else []
+        if not found and path.exists():
+            found = list(self._index([path]).models)
+        elif not found and runs is None:
             raise RecordError(f"{place}: no such run folder; give one, or --runs DIR to look up a model or stage name.")
-        else:
-            if self._records is None:
-                self._records = self._index([self._args.runs])
-            found = [model for model in self._records.models if _is_named(model, place)]
-            found = found or [model for model in self._records.models if _is_stage(model, place)]
-            where = f" below {self._args.runs}"
         if not found:
             known = [model.name for model in self._records.models] if self._records else []
             raise RecordError(
-                f"{place}: no folder, and no model or stage of that name{where}; there are "
+                f"{place}: no folder, and no model or stage of that name below {runs}; there are "
                 f"{', '.join(known)}.{did_you_mean(place, known)}"
             )
         if len(found) > 1:
             raise RecordError(f"{place}: holds {len(found)} models; give one of {', '.join(m.name for m in found)}.")
         return found[0]
+
+    def _named(self, name: str) -> list[ModelRecords]:
+        """The models of a name below ``--runs``, or else of the stage of that name."""
+        if self._records is None:
+            self._records = self._index([self._args.runs])
+        found = [model for model in self._records.models if _is_named(model, name)]
+        return found or [model for model in self._records.models if _is_stage(model, name)]
 
     def _index(self, paths: list[Path]) -> Records:
         from harness.records import index
