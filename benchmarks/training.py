@@ -135,7 +135,8 @@ def bare_trainer(stage: str, data: Path, model_folder: Path, sequences: int, ste
     if stage == "dpo":
         from copy import deepcopy
 
-        rows = Dataset.from_list(raw_records(stage, data, sequences + 40))
+        # Both drop what has no room for an answer: enough is given for every batch to be whole.
+        rows = Dataset.from_list(raw_records(stage, data, 4 * sequences))
         config = trl.DPOConfig(max_length=LENGTH, **settings)
         return trl.DPOTrainer(
             model=model, ref_model=deepcopy(model), args=config, train_dataset=rows, processing_class=tokenizer
