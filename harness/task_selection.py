@@ -38,11 +38,11 @@ def with_data(names: Sequence[str], catalogue: Catalogue) -> tuple[list[str], li
             raise TaskError(
                 f"--tasks {name}: the data of none of its tasks is here; run "
                 f"`{fetch_command(files, catalogue.folders)}`, or name a folder "
-                " that holds it with --data_dir or HARNESS_DATA."
+                "that holds it with --data_dir or HARNESS_DATA."
             )
         chosen += present
+        pinned = all_files(catalogue.folders)
         for task, missing in absent.items():
-            pinned = all_files(catalogue.folders)
             remedy = how_to_get({file: find(file, pinned) for file in missing}, catalogue.folders)
             notes.append(f"{task} of {name} left out: needs {', '.join(missing)}, not here; {remedy}.")
     return list(dict.fromkeys(chosen)), notes

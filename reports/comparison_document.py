@@ -200,9 +200,11 @@ def _together(comparison: Comparison, arm: str) -> str:
     if whole is None or whole.tasks < 2 or whole.interval[0] <= 0 <= whole.interval[1]:
         return ""
     low, high = whole.interval
+    others = len(comparison.arms) - 1
+    so_far = "one test, which needs no correction" if others == 1 else f"not corrected for {others} models"
     return (
-        f" All {whole.tasks} tasks together, which is one test and needs no correction, do differ: overall "
-        f"{whole.difference:+.3f}, {low:+.3f} to {high:+.3f}."
+        f" All {whole.tasks} tasks together ({so_far}) do differ: overall {whole.difference:+.3f}, {low:+.3f} to "
+        f"{high:+.3f}."
     )
 
 

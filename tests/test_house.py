@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 # Room -> rooms it may import. Rooms are modules of `harness` unless they are the top-level packages.
-LEAVES = {"errors", "metrics", "stats", "paths", "items"}
+LEAVES = {"errors", "metrics", "stats", "paths", "items", "versions"}
 MIDDLE = {
     "checkpoints", "digests", "gguf", "lineage", "runs", "journal", "catalogue", "chat", "data",
     "data_fetch", "requests", "suite_check", "task_selection", "sandbox", "scorers", "mini", "code_answers",

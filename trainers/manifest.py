@@ -6,10 +6,10 @@ import math
 import platform
 import time
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from harness.lineage import Parent, Source, StageManifest
+from harness.versions import installed_versions
 from trainers.mixture import Mixture, Stream
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def manifest(job: Job, stream: Stream, described: Described, *, step: int, diges
         resumed=described.resumed,
         started=described.started,
         device=_device(job.config),
-        versions=_versions(),
+        versions=installed_versions(PACKAGES),
     )
 
 
@@ -110,16 +110,6 @@ def _device(config: Any) -> str:
 
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu"
     return f"{name} x {config.world_size}"
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _plain(value: Any) -> Any:

@@ -56,6 +56,10 @@ class Place:
     within: int = 0
     seen: int = 0
 
+    def behind(self, block: Sequence[Raw]) -> Place:
+        """Return the place behind the block that begins here."""
+        return Place(self.turn, self.block + 1, block[-1].after, 0, self.seen + len(block))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
@@ -93,7 +97,7 @@ class Source:
             if self.shuffle_seed is not None:
                 order = _shuffled(block, f"{self.shuffle_seed}/{self.name}/{at.turn}/{at.block}")
             used = [index for index in order if at.seen + index >= self.skip]
-            following = Place(at.turn, at.block + 1, block[-1].after, 0, at.seen + len(block))
+            following = at.behind(block)
             for number in range(at.within, len(used)):
                 raw = block[used[number]]
                 after = replace(at, within=number + 1) if number + 1 < len(used) else following
@@ -114,7 +118,7 @@ class Source:
             if not block:
                 return
             yield at, block
-            at = Place(at.turn, at.block + 1, block[-1].after, 0, at.seen + len(block))
+            at = at.behind(block)
 
     def _keep(self, key: tuple[Cursor, int], block: list[Raw]) -> None:
         self.recent[key] = block
@@ -271,8 +275,9 @@ def _expanded(place: Path, *, python: bool) -> list[Path]:
     if place.is_file():
         paths: Sequence[Path] = [place]
     elif place.is_dir():
-        programs = sorted(place.rglob("*.py"))
-        others = [path for path in sorted(place.rglob("*")) if _suffix(path) in READ_FILE and path.suffix != ".py"]
+        inside = [path for path in sorted(place.rglob("*")) if _suffix(path) in READ_FILE]
+        programs = [path for path in inside if path.suffix == ".py"]
+        others = [path for path in inside if path.suffix != ".py"]
         paths = programs if python or not others else others
     else:
         paths = sorted(map(Path, glob.glob(str(place), recursive=True)))  # noqa: PTH207 - absolute globs too

@@ -75,3 +75,13 @@ def write_run_of(folder: Path, model: str, rights: Mapping[str, Collection[int]]
             whole[key] = {**whole.get(key, {}), **value} if isinstance(value, dict) else value
     (place / f"results_{TIME}.json").write_text(json.dumps(whole), encoding="utf-8")
     return place
+
+
+def rows_in(node: Any) -> list[dict[str, Any]]:
+    """Rows of data anywhere in a Vega-Lite specification, or in the file that holds it."""
+    if isinstance(node, Path):
+        return rows_in(json.loads(node.read_text(encoding="utf-8")))
+    if isinstance(node, dict):
+        own = node["values"] if isinstance(node.get("values"), list) else []
+        return [row for row in own if isinstance(row, dict)] + [r for part in node.values() for r in rows_in(part)]
+    return [row for part in node for row in rows_in(part)] if isinstance(node, list) else []

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from tests.reports.conftest import Command
-
-
-def _layers(node: Any) -> list[dict[str, Any]]:
-    """Rows of data anywhere in a specification."""
-    if isinstance(node, dict):
-        own = node["values"] if isinstance(node.get("values"), list) else []
-        return [row for row in own if isinstance(row, dict)] + [r for part in node.values() for r in _layers(part)]
-    return [row for part in node for row in _layers(part)] if isinstance(node, list) else []
+from tests.reports.records_for_tests import rows_in
 
 
 def test_charts_are_files_of_three_kinds_with_the_tables_numbers(command: Command, runs: Path, tmp_path: Path) -> None:
@@ -26,7 +18,7 @@ def test_charts_are_files_of_three_kinds_with_the_tables_numbers(command: Comman
         assert (tmp_path / "charts" / f"{name}.svg").read_text().startswith("<svg")
         assert (tmp_path / "charts" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     table = {(row["arm"], row["task"]): row for row in json.loads(out)["tables"]["differences"]}
-    drawn = _layers(json.loads((tmp_path / "charts" / "differences.vl.json").read_text()))
+    drawn = rows_in(tmp_path / "charts" / "differences.vl.json")
     assert len(drawn) == len(table) == 6
     for row in drawn:
         told = table[row["model"], row["task"]]

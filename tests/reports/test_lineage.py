@@ -13,6 +13,7 @@ from harness.lineage import LedgerRow, Parent, StageManifest
 from harness.records import load
 from reports.descent import stages
 from tests.reports.conftest import Command
+from tests.reports.records_for_tests import rows_in
 
 ROOT_DIGEST, FIRST, SECOND = "script:corrupted", "script:uniform", "script:oracle"
 
@@ -96,29 +97,15 @@ def test_charts_for_a_paper_show_lineage_mixtures_and_value_over_tokens(
     assert all(text.startswith("<svg") for text in texts.values())
     assert "pretrain &lt;code&gt;" in texts["lineage"]
     assert "pretrain 2M tokens" in texts["lineage"]
-    shares = [row for row in _rows(tmp_path / "charts" / "mixtures.vl.json") if "share" in row]
+    shares = [row for row in rows_in(tmp_path / "charts" / "mixtures.vl.json") if "share" in row]
     assert [(row["phase"], row["source"], row["share"]) for row in shares] == [
         (1, "text", 0.7),
         (1, "code", 0.3),
         (2, "text", 0.5),
         (2, "code", 0.5),
     ]
-    spots = {row["model"]: row["tokens"] for row in _rows(tmp_path / "charts" / "tokens.vl.json") if "model" in row}
+    spots = {row["model"]: row["tokens"] for row in rows_in(tmp_path / "charts" / "tokens.vl.json") if "model" in row}
     assert spots == {"corrupted": 0, "uniform": 2_000_000, "oracle": 3_000_000}
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of data anywhere in a specification."""
-
-    def below(node: Any) -> list[dict[str, Any]]:
-        if isinstance(node, list):
-            return [row for part in node for row in below(part)]
-        if not isinstance(node, dict):
-            return []
-        own = node["values"] if isinstance(node.get("values"), list) else []
-        return [row for row in own if isinstance(row, dict)] + [row for part in node.values() for row in below(part)]
-
-    return below(json.loads(path.read_text(encoding="utf-8")))
 
 
 def test_a_page_without_lineage_has_no_such_section(runs: Path, command: Command, tmp_path: Path) -> None:
@@ -152,7 +139,7 @@ def test_stages_of_one_name_are_drawn_apart(chain: Path, command: Command, tmp_p
         file.write_text(json.dumps(record), encoding="utf-8")
     code, _, err = command("leaderboard", chain, "--format", "csv", "--charts", tmp_path / "charts")
     assert code == 0, err
-    shares = [row for row in _rows(tmp_path / "charts" / "mixtures.vl.json") if "share" in row]
+    shares = [row for row in rows_in(tmp_path / "charts" / "mixtures.vl.json") if "share" in row]
     assert [(row["stage"], row["share"]) for row in shares] == [("uniform", 1.0), ("oracle", 1.0)]
 
 

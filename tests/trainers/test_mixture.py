@@ -46,6 +46,20 @@ def open_jsonl(path: Path, *, seed: int | None = 0, **more: Any) -> Source:
     return open_source(path.stem, spec, stage="pretrain", rationale="omit", seed=seed)
 
 
+def counting(source: Source) -> tuple[Source, list[Cursor]]:
+    """The source, and where it was opened, noted each time."""
+    opened: list[Cursor] = []
+
+    class Counted:
+        files = source.reader.files
+
+        def read(self, cursor: Cursor) -> Iterator[Raw]:
+            opened.append(cursor)
+            return source.reader.read(cursor)
+
+    return replace(source, reader=Counted()), opened
+
+
 def mixed(schedule: Schedule, sources: list[Source], budget: int, **more: Any) -> Mixture:
     return Mixture(schedule=schedule, sources=tuple(sources), encode=encode, budget_tokens=budget, **more)
 
@@ -273,31 +287,14 @@ def test_pieces_keep_their_order_where_blocks_end_within_a_text(
 def test_a_turn_opens_its_source_once_however_many_blocks_it_has(tmp_path: Path) -> None:
     path = write_source(tmp_path, "text", [1] * 10_000, 1)
     source = open_jsonl(path)
-    opened = []
-
-    class Counted:
-        files = source.reader.files
-
-        def read(self, cursor: Cursor) -> Iterator[Raw]:
-            opened.append(cursor)
-            return source.reader.read(cursor)
-
-    assert sum(1 for _ in replace(source, reader=Counted()).turn(Place())) == 10_000
+    counted, opened = counting(source)
+    assert sum(1 for _ in counted.turn(Place())) == 10_000
     assert opened == [Cursor()]
 
 
 def test_streams_at_nearly_the_same_place_read_its_block_once(tmp_path: Path) -> None:
     source = open_jsonl(write_source(tmp_path, "text", [1] * 5000, 1))
-    opened = []
-
-    class Counted:
-        files = source.reader.files
-
-        def read(self, cursor: Cursor) -> Iterator[Raw]:
-            opened.append(cursor)
-            return source.reader.read(cursor)
-
-    counted = replace(source, reader=Counted())
+    counted, opened = counting(source)
     fresh = list(itertools.islice(source.turn(Place()), 3000))
     again = [list(itertools.islice(counted.turn(Place()), 3000)) for _ in range(3)]
     assert again == [fresh] * 3
