@@ -136,7 +136,7 @@ def bare_trainer(stage: str, data: Path, model_folder: Path, sequences: int, ste
         from copy import deepcopy
 
         # Both drop what has no room for an answer: enough is given for every batch to be whole.
-        rows = Dataset.from_list(raw_records(stage, data, 2 * sequences))
+        rows = Dataset.from_list(raw_records(stage, data, 2 * sequences + 8))
         config = trl.DPOConfig(max_length=LENGTH, **settings)
         trainer = trl.DPOTrainer(
             model=model, ref_model=deepcopy(model), args=config, train_dataset=rows, processing_class=tokenizer
