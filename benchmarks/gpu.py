@@ -19,9 +19,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.scoring_vllm import Pair, Side, agreement, record, surroundings, timing
+from benchmarks.rows import RESULTS, agreement, record, surroundings, timing
+from benchmarks.sides import Pair, Side
 
-RESULTS = Path(__file__).parent / "results" / "gpu.jsonl"
 SYLLABLES = ("ka", "lo", "mi", "ren", "tu", "vas", "pol", "qui", "der", "sha")
 SPECIAL_TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "</s>"}
 CONTEXT_WORDS, EXAMPLE_WORDS, CHOICE_WORDS, CHOICES = 70, 80, 3, 4
@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument("--new_tokens", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--backends", nargs="+", default=["hf", "vllm"], choices=["hf", "vllm"])
-    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--results", type=Path, default=RESULTS / "gpu.jsonl")
     options = parser.parse_args()
     tasks: list[Task] = [
         ("scoring, 0-shot", "loglikelihood", choices(options.items, 0)),

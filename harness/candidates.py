@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ from harness.scorers import (
     resolve_backend,
 )
 from harness.scorers.base import Request, Scorer
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +55,7 @@ def find_candidate(source: str, spec: EvaluationSpec) -> Candidate:
     Raises:
         InputError: there is none, or a flag does not fit it.
     """
-    backend = resolve_backend(spec.engine.backend)
+    backend = resolve_backend(spec.engine.backend, spec.engine.device)
     engine = replace(spec.engine, backend=backend)
     if backend == SCRIPTED:
         return _script(source, engine)
@@ -75,6 +78,8 @@ def find_candidate(source: str, spec: EvaluationSpec) -> Candidate:
         raise InputError(f"--revision {spec.revision}: {source} is a local path; leave it out, or give a hub id.")
     if spec.output is None:  # a dry run looks at the checkpoint and asks a script
         return _script("uniform", replace(engine, model_args={}))
+    if spec.engine.backend == "auto" and backend == "vllm" and not _vllm_takes(checkpoint):
+        engine = replace(engine, backend="hf")
     digest = checkpoint_digest(checkpoint, verify=spec.verify)
     return Candidate(
         name=checkpoint.name,
@@ -83,6 +88,19 @@ def find_candidate(source: str, spec: EvaluationSpec) -> Candidate:
         open=lambda gold: _open_as_digested(checkpoint, engine, digest),  # noqa: ARG005
         tokenizer=checkpoint.tokenizer,
     )
+
+
+def _vllm_takes(checkpoint: Checkpoint) -> bool:
+    """Whether vLLM can score with the checkpoint's adapter, if it has one; says so where not."""
+    from harness.scorers.vllm_options import adapter_arguments
+
+    try:
+        if checkpoint.adapter is not None:
+            adapter_arguments(checkpoint.adapter)
+    except CheckpointError as error:
+        log.warning("the hf backend is taken: %s", error)
+        return False
+    return True
 
 
 def _service_identity(name: str, engine: EngineSpec, output: Path) -> dict[str, Any]:

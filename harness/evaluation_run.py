@@ -29,6 +29,7 @@ from harness.requests import Asked, PromptSpec, build, configure, gold_answers
 from harness.sandbox import SandboxError
 from harness.sandbox.backends import VARIABLE as SANDBOX_VARIABLE
 from harness.sandbox.backends import choose as choose_sandbox
+from harness.scorers.vllm_shared import kept
 from harness.task_selection import with_data
 
 KEYED_SCRIPTS = ("script:oracle", "script:corrupted")
@@ -73,8 +74,9 @@ def evaluate_all(spec: EvaluationSpec, progress: Progress | None = None) -> Iter
     notes += check_programs(loaded, spec.tasks, unsafe_code=spec.unsafe_code)
     made = runs.claim(spec.output) if spec.output is not None else []
     try:
-        for candidate, chat in zip(candidates, chats, strict=True):
-            yield _evaluate(candidate, chat, loaded, replace(spec, tasks=tuple(names)), progress, notes)
+        with kept():
+            for candidate, chat in zip(candidates, chats, strict=True):
+                yield _evaluate(candidate, chat, loaded, replace(spec, tasks=tuple(names)), progress, notes)
     finally:
         runs.unclaim(made)
 

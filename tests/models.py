@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, set_seed
@@ -53,14 +54,14 @@ def save_tiny_llama(folder: Path, *, seed: int = 0, shard: str | None = None) ->
     return folder
 
 
-def save_tiny_adapter(folder: Path, base: Path) -> Path:
+def save_tiny_adapter(folder: Path, base: Path, modules: Sequence[str] = ("q_proj", "v_proj")) -> Path:
     """Save a LoRA adapter with random weights for `base`; returns `folder`."""
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
     set_seed(1)
     model = AutoModelForCausalLM.from_pretrained(base)
-    config = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    config = LoraConfig(r=4, target_modules=list(modules), init_lora_weights=False)
     get_peft_model(model, config).save_pretrained(folder)
     written = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     assert written["base_model_name_or_path"] == str(base)

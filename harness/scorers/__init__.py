@@ -25,7 +25,7 @@ LM_EVAL_PREFIX = "lm-eval:"
 SCRIPTED = "scripted"
 
 # Raised when an engine's answers change for the same weights and request, so that old journal entries are not taken.
-ENGINE_VERSIONS = {"hf": 2, "vllm": 1, SCRIPTED: 1}
+ENGINE_VERSIONS = {"hf": 2, "vllm": 2, SCRIPTED: 1}
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -55,14 +55,18 @@ class EngineSpec:
     model_args: Mapping[str, Any] = field(default_factory=dict)
 
 
-def resolve_backend(name: str) -> str:
+def resolve_backend(name: str, device: str = "auto") -> str:
     """Return the backend that `name` means here; ``auto`` takes vLLM where CUDA and vllm are there, else ``hf``.
+
+    Args:
+        name: As given.
+        device: As given; ``auto`` takes vLLM only for a CUDA device.
 
     Raises:
         InputError: for an unknown name.
     """
     if name == "auto":
-        return "vllm" if _vllm_on_cuda() else "hf"
+        return "vllm" if device.partition(":")[0] in ("auto", "cuda") and _vllm_on_cuda() else "hf"
     if name in BACKENDS or name == SCRIPTED or (name.startswith(LM_EVAL_PREFIX) and len(name) > len(LM_EVAL_PREFIX)):
         return name
     known = ["auto", *BACKENDS, SCRIPTED, LM_EVAL_PREFIX + "NAME"]
@@ -70,8 +74,9 @@ def resolve_backend(name: str) -> str:
 
 
 def _vllm_on_cuda() -> bool:
-    # The driver's device file is looked for first, so that a run without a GPU does not import torch to find that out.
-    if find_spec("vllm") is None or not Path("/dev/nvidiactl").exists():
+    # The driver's device file (the second one is WSL's) is looked for first, so that a run without a GPU does not
+    # import torch to find that out.
+    if find_spec("vllm") is None or not any(Path(file).exists() for file in ("/dev/nvidiactl", "/dev/dxg")):
         return False
     import torch
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -113,13 +113,54 @@ class Scorer(Protocol):
         """Free the engine's memory. The scorer is not used afterwards."""
 
 
+# New tokens when a generation request does not say, as in lm-eval.
+DEFAULT_NEW_TOKENS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Sum of a run of tokens' log-probabilities in nats, and whether each is the most likely token."""
+
+    logprob: float
+    is_greedy: bool
+
+
 def row_seed(request: Request) -> int:
     """Return a seed of 63 bits from what a request is, not from where it stands; its repeats have others."""
     words = json.dumps([request.seed, request.context, request.generation, request.repeat])
     return int.from_bytes(hashlib.sha256(words.encode()).digest()[:8], "big") >> 1
 
 
-def loglikelihood_answer(logprob: float, *, is_greedy: bool, tokens: int = 0, cut_tokens: int = 0) -> Answer | Failure:
+def joined_answer(
+    request: Request, parts: Iterable[Scored | Failure], *, tokens: int, cut_tokens: int
+) -> Answer | Failure:
+    """Join the parts of a log-likelihood request: one, or the windows of a rolling one, which is never greedy or not.
+
+    Args:
+        request: What was asked.
+        parts: Its scores; the first failure among them is the request's.
+        tokens: Tokens scored, in all parts.
+        cut_tokens: Tokens cut from its context.
+    """
+    logprob, greedy = 0.0, True
+    for part in parts:
+        if isinstance(part, Failure):
+            return part
+        logprob += part.logprob
+        greedy = greedy and part.is_greedy
+    is_greedy = greedy if request.kind == "loglikelihood" else None
+    return loglikelihood_answer(logprob, is_greedy=is_greedy, tokens=tokens, cut_tokens=cut_tokens)
+
+
+def no_room(new_tokens: int, max_length: int) -> Failure:
+    """Return the failure of a generation that leaves no room for its prompt."""
+    message = f"{new_tokens} new tokens asked for; the model's context is {max_length}"
+    return Failure(reason="too_long", message=message)
+
+
+def loglikelihood_answer(
+    logprob: float, *, is_greedy: bool | None, tokens: int = 0, cut_tokens: int = 0
+) -> Answer | Failure:
     """Make an answer of a log-probability in nats, or a failure when it is NaN or infinite."""
     if not math.isfinite(logprob):
         return Failure(reason="not_finite", message=f"log-probability is {logprob}")

@@ -19,7 +19,13 @@ from harness.scorers.base import EngineDied, Failure
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-_CPU_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory")
+# What a RuntimeError says where memory ran out: torch's allocator on the CPU, the driver and cuBLAS on CUDA.
+_OUT_OF_MEMORY = (
+    "not enough memory",
+    "can't allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,7 +100,7 @@ class Runner(Generic[Result]):
         """
         lines = str(error).strip().splitlines()
         line = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-        if isinstance(error, RuntimeError) and "CUDA error" in str(error):
+        if isinstance(error, RuntimeError) and "CUDA error" in str(error) and not ran_out_of_memory(error):
             raise EngineDied(line) from error
         if line not in self._told:
             self._told.add(line)
@@ -129,4 +135,4 @@ def ran_out_of_memory(error: Exception) -> bool:
     """Whether `error` says that a smaller batch might work."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _CPU_OUT_OF_MEMORY)
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,7 +15,9 @@ from torch import Tensor
 from harness.scorers import attention
 from harness.scorers.arithmetic import half_products_are_slow, wide_products
 from harness.scorers.attention import CannotPackError, States
+from harness.scorers.base import Scored
 from harness.scorers.prefix import Unit
+from harness.scorers.streams import Streams, halves
 from harness.scorers.tokens import Span
 
 if TYPE_CHECKING:
@@ -24,14 +25,6 @@ if TYPE_CHECKING:
 
 # Rows of logits turned into log-probabilities at a time: they are another copy, so a small one.
 _ROWS_AT_A_TIME = 128
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """Sum of the span's target log-probabilities in nats, and whether each target is the most likely token."""
-
-    logprob: float
-    is_greedy: bool
 
 
 class Forward:
@@ -53,6 +46,8 @@ class Forward:
         self.bytes_of_logits = model.config.get_text_config().vocab_size * model.dtype.itemsize
         self.own_attention = attention_of(model)
         self.widened = half_products_are_slow(self.dtype, self.device)
+        several = self.device.type == "cpu" and torch.get_num_threads() > 1
+        self._streams = Streams() if several else None
 
     @torch.inference_mode()
     def prefix(self, tokens: Sequence[int], *, behind: States | None) -> States:
@@ -61,12 +56,27 @@ class Forward:
         unit = Unit(depth=depth)
         unit.extend(tokens)
         states = States()
-        self._row([unit], behind, keep=states, rows=[len(tokens) - 1])
+        with self._packing():
+            self._row([unit], behind, keep=states, rows=[len(tokens) - 1])
         return states
 
-    @torch.inference_mode()
     def pack(self, units: Sequence[Unit], spans: Sequence[Span], *, behind: States | None) -> dict[int, Scored]:
         """Score the paths of `units`, which all follow the prefix whose states are `behind`; by path."""
+        parts = halves(units) if self._streams and torch.get_num_threads() > 1 else [units]
+        if self._streams is None or len(parts) == 1:
+            return self.row(units, spans, behind=behind)
+        with self._packing():
+            found = self._streams.map(lambda part: self._score(part, spans, behind), parts)
+        return dict(pair for scored in found for pair in scored.items())
+
+    def row(self, units: Sequence[Unit], spans: Sequence[Span], *, behind: States | None) -> dict[int, Scored]:
+        """Likewise, with all units in one row."""
+        with self._packing():
+            return self._score(units, spans, behind)
+
+    @torch.inference_mode()
+    def _score(self, units: Sequence[Unit], spans: Sequence[Span], behind: States | None) -> dict[int, Scored]:
+        """Score the paths of `units` in one row, with the packs' attention swapped in; by path."""
         row_of: dict[int, int] = {}  # index in the pack -> row of the logits
         rows: list[int] = []
         targets: list[int] = []
@@ -109,7 +119,7 @@ class Forward:
         ids = [token for unit in units for token in unit.tokens]
         positions = [position for unit in units for position in unit.positions]
         packed = attention.layout(units, prefix=behind, device=self.device, keep=keep)
-        with self._packing(), self.arithmetic():
+        with self.arithmetic():
             output = self.model(
                 input_ids=torch.tensor([ids], device=self.device),
                 position_ids=torch.tensor([positions], device=self.device),

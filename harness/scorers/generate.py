@@ -11,16 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from harness.scorers.base import Answer, Failure, Request, row_seed
+from harness.scorers.base import DEFAULT_NEW_TOKENS, Answer, Failure, Request, no_room, row_seed
 from harness.scorers.batches import Budget, Job, Runner
 from harness.scorers.decoding import decode
 from harness.scorers.tokens import Encoder, Prompt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-# New tokens when a request does not say, as in lm-eval.
-DEFAULT_NEW_TOKENS = 256
 
 
 class Generator:
@@ -64,8 +61,7 @@ class Generator:
         arguments = dict(normalize_gen_kwargs(requests[members[0]].generation_arguments, DEFAULT_NEW_TOKENS))
         new: int = arguments["max_gen_toks"]
         if new >= self._max_length:
-            message = f"{new} new tokens asked for; the model's context is {self._max_length}"
-            yield dict.fromkeys(members, Failure(reason="too_long", message=message))
+            yield dict.fromkeys(members, no_room(new, self._max_length))
             return
         encoded = self._encoder.prompts([requests[index].context for index in members], room=new)
         prompts = dict(zip(members, encoded, strict=True))

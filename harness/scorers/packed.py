@@ -8,11 +8,12 @@ and `generate` generates.
 from __future__ import annotations
 
 import gc
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from harness.scorers.base import Answer, Batch, Failure, Request
+import torch
+
+from harness.scorers.base import Batch, Failure, Request, joined_answer
 from harness.scorers.batches import Budget
 from harness.scorers.forward import Forward
 from harness.scorers.generate import Generator
@@ -23,12 +24,12 @@ from harness.scorers.tokens import Encoder, Span
 
 __all__ = ["PackedScorer", "PackedSpec"]
 
-# Tokens of a forward pass. A CPU gains little beyond; a GPU wants to be filled.
-BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}
+# Tokens of a pack. A CPU, which computes its halves side by side, gains little beyond; a GPU wants to be filled.
+BATCH_TOKENS = {"cpu": 4096, "cuda": 16384}
 # Logits of a forward pass ([scored positions, vocabulary] in the model's dtype) take at most this much.
 LOGITS_BYTES = {"cpu": 256 * 2**20, "cuda": 2 * 2**30}
 # Generation holds the keys and values of this many times the tokens of a scoring pass.
-GENERATION_TOKENS = 8
+GENERATION_TOKENS = {"cpu": 4, "cuda": 8}
 
 
 class PackedScorer:
@@ -51,13 +52,12 @@ class PackedScorer:
             opened.tokenizer,
             self._encoder,
             max_length=opened.max_length,
-            budget=Budget(tokens=GENERATION_TOKENS * tokens, scored=1),
+            budget=Budget(tokens=GENERATION_TOKENS[device] * tokens, scored=1),
         )
 
     @property
     def description(self) -> dict[str, Any]:
         """Engine, model, precision and versions, for the record."""
-        import torch
         import transformers
 
         return {
@@ -85,8 +85,12 @@ class PackedScorer:
 
     def close(self) -> None:
         """Free the model's memory."""
+        if not hasattr(self, "_forward"):
+            return
         del self._generator, self._scorer, self._forward
         gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     def _answer_scored(self, requests: Sequence[Request], indices: list[int]) -> Iterator[Batch]:
         """Answer the log-likelihood requests at `indices`, each when the last of its spans is scored."""
@@ -111,25 +115,9 @@ class PackedScorer:
             for index in (owner[number] for number in found):
                 waiting[index] -= 1
                 if not waiting[index]:
-                    batch.append((index, _answer(requests[index], numbers[index], spans, results)))
+                    own = numbers[index]
+                    tokens, cut = sum(len(spans[n].targets) for n in own), sum(spans[n].cut for n in own)
+                    parts = [results.pop(n) for n in own]
+                    batch.append((index, joined_answer(requests[index], parts, tokens=tokens, cut_tokens=cut)))
             if batch:
                 yield batch
-
-
-def _answer(request: Request, own: range, spans: Sequence[Span], results: Found) -> Answer | Failure:
-    """Join a request's spans: one, or the windows of a rolling log-likelihood."""
-    logprob, greedy = 0.0, True
-    for number in own:
-        scored = results.pop(number)
-        if isinstance(scored, Failure):
-            return scored
-        logprob += scored.logprob
-        greedy = greedy and scored.is_greedy
-    if not math.isfinite(logprob):
-        return Failure(reason="not_finite", message=f"the log-probability is {logprob}")
-    return Answer(
-        logprob=logprob,
-        is_greedy=greedy if request.kind == "loglikelihood" else None,
-        tokens=sum(len(spans[number].targets) for number in own),
-        cut_tokens=sum(spans[number].cut for number in own),
-    )

@@ -13,6 +13,7 @@ Pure: no tensors, no model. Three levels, from the outside in:
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -200,11 +201,14 @@ def units(paths: Sequence[Path], members: Sequence[int], *, depth: int, budget_t
 
 
 def packs(units: Sequence[Unit], *, budget_tokens: int, budget_scored: int) -> Iterator[list[Unit]]:
-    """Cut `units` into packs, in order; a pack exceeds a budget only when a single unit does."""
+    """Cut `units` into packs of about as many tokens, in order; one exceeds a budget only when a single unit does."""
     pack: list[Unit] = []
     tokens = scored = 0
+    total = sum(len(unit.tokens) for unit in units)
+    even = total / max(1, math.ceil(total / budget_tokens))
     for unit in units:
-        if pack and (tokens + len(unit.tokens) > budget_tokens or scored + unit.scored > budget_scored):
+        full = tokens >= even or tokens + len(unit.tokens) > budget_tokens or scored + unit.scored > budget_scored
+        if pack and full:
             yield pack
             pack, tokens, scored = [], 0, 0
         pack.append(unit)

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 import torch
 
 from harness.scorers.attention import CannotPackError
+from harness.scorers.base import Scored
 from harness.scorers.batches import ran_out_of_memory
-from harness.scorers.forward import Forward, Scored
+from harness.scorers.forward import Forward
 from harness.scorers.prefix import Path, Unit
 from harness.scorers.tokens import Span
 
@@ -51,6 +52,8 @@ def _limit(forward: Forward, max_length: int) -> int:
     if forward.own_attention == "eager":
         raise CannotPackError("its attention is 'eager', which may do more than packs do")
     settings = config.to_dict()
+    if forward.own_attention != "sdpa" and settings.get("attn_logit_softcapping"):
+        raise CannotPackError("its attention caps its logits, as packs do not")
     strange = set(settings.get("layer_types") or ()) - _PACKED_LAYERS
     if strange:
         raise CannotPackError(f"it has layers of another kind: {', '.join(sorted(strange))}")
@@ -59,9 +62,11 @@ def _limit(forward: Forward, max_length: int) -> int:
         limits.append(settings["sliding_window"])
     # Rotary embeddings that change with the longest sequence of a batch would change for its shorter ones too.
     rope = settings.get("rope_parameters") or settings.get("rope_scaling") or {}
-    if rope.get("rope_type") in ("dynamic", "longrope"):
-        original = rope.get("original_max_position_embeddings") or settings.get("original_max_position_embeddings")
-        limits.append(original or settings["max_position_embeddings"])
+    by_layer = [own for own in rope.values() if isinstance(own, dict)]
+    for own in by_layer or [rope]:
+        if own.get("rope_type") in ("dynamic", "longrope"):
+            original = own.get("original_max_position_embeddings") or settings.get("original_max_position_embeddings")
+            limits.append(original or settings["max_position_embeddings"])
     if min(limits) < _PREFIX + _CONTEXT + _SHARED + _CONTINUATION:
         raise CannotPackError(f"it sees {min(limits)} tokens only")
     return min(limits)
@@ -100,7 +105,7 @@ def _span(context: list[int], continuation: list[int]) -> Span:
 
 
 def _pack(forward: Forward, spans: Sequence[Span], prefix: list[int]) -> list[Scored]:
-    """Score three spans, of which the last two share their context, in one pack behind `prefix`."""
+    """Score three spans, of which the last two share their context, in one row behind `prefix`."""
     depth = len(prefix)
     paths = [Path(tokens=span.tokens, scored=len(span.targets)) for span in spans]
     alone, together = Unit(depth=depth), Unit(depth=depth)
@@ -108,7 +113,7 @@ def _pack(forward: Forward, spans: Sequence[Span], prefix: list[int]) -> list[Sc
     together.add(1, paths[1], depth)
     together.add(2, paths[2], _PREFIX + _CONTEXT + _SHARED)
     behind = forward.prefix(prefix, behind=None) if prefix else None
-    scores = forward.pack([alone, together], spans, behind=behind)
+    scores = forward.row([alone, together], spans, behind=behind)
     return [scores[index] for index in range(3)]
 
 

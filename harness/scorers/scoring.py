@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from harness.scorers.attention import States
-from harness.scorers.base import Failure
+from harness.scorers.base import Failure, Scored
 from harness.scorers.batches import Budget, Job, Runner
-from harness.scorers.forward import Forward, Scored
+from harness.scorers.forward import Forward
 from harness.scorers.prefix import Family, Path, Unit, packs, plan, units
 from harness.scorers.tokens import Span
 

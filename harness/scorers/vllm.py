@@ -8,7 +8,6 @@ that is kept right. This file joins the parts: requests to tokens, tokens to gro
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -16,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import CheckpointError, InputError
 from harness.scorers import EngineSpec
-from harness.scorers.base import Answer, Batch, Failure, Request
+from harness.scorers.base import Answer, Batch, Failure, Request, Scored, joined_answer, no_room
 from harness.scorers.tokens import Encoder, Span
-from harness.scorers.vllm_client import Engines
 from harness.scorers.vllm_generation import Generation, Refused, sampling_arguments, shown
-from harness.scorers.vllm_groups import Group, Scored, batches, group_by_context
+from harness.scorers.vllm_groups import Group, batches, group_by_context
 from harness.scorers.vllm_options import Options, options
+from harness.scorers.vllm_shared import Shared
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -39,7 +38,7 @@ Pair = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def open_vllm(checkpoint: Checkpoint, spec: EngineSpec) -> VllmScorer:
-    """Open a checkpoint in vLLM; checkpoints that differ in their adapter alone share one engine while both are open.
+    """Open a checkpoint in vLLM; checkpoints that differ in their adapter alone share one engine (see `vllm_shared`).
 
     Raises:
         InputError: when vLLM is missing or too old, or refuses the arguments.
@@ -53,7 +52,7 @@ def open_vllm(checkpoint: Checkpoint, spec: EngineSpec) -> VllmScorer:
         )
     tokenizer = _tokenizer(checkpoint, spec)
     opened = options(checkpoint, spec, tokenizer)
-    scorer = VllmScorer(checkpoint, tokenizer, opened, _Shared.take(opened))
+    scorer = VllmScorer(checkpoint, tokenizer, opened, Shared.take(opened))
     try:
         scorer.load()
     except BaseException:
@@ -75,34 +74,6 @@ def _tokenizer(checkpoint: Checkpoint, spec: EngineSpec) -> PreTrainedTokenizerB
     return tokenizer
 
 
-@dataclass
-class _Shared:
-    """Engines in use by one scorer or several."""
-
-    engines: Engines
-    key: str
-    users: int = 0
-
-    @classmethod
-    def take(cls, opened: Options) -> _Shared:
-        shared = _in_use.get(opened.key)
-        if shared is None or not shared.engines.alive:
-            shared = cls(Engines(opened.arguments, opened.device, opened.environments), opened.key)
-            _in_use[opened.key] = shared
-        shared.users += 1
-        return shared
-
-    def give_back(self) -> None:
-        self.users -= 1
-        if not self.users:
-            if _in_use.get(self.key) is self:
-                del _in_use[self.key]
-            self.engines.close()
-
-
-_in_use: dict[str, _Shared] = {}
-
-
 class VllmScorer:
     """Answers requests with vLLM (see `harness.scorers.base.Scorer`).
 
@@ -111,9 +82,9 @@ class VllmScorer:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerBase, opened: Options, shared: _Shared
+        self, checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerBase, opened: Options, shared: Shared
     ) -> None:
-        self._shared: _Shared | None = shared
+        self._shared: Shared | None = shared
         self._engines = shared.engines
         self._opened = opened
         self._adapter = str(checkpoint.adapter) if checkpoint.adapter is not None else None
@@ -121,6 +92,7 @@ class VllmScorer:
         eos = tokenizer.eos_token_id
         self._eos_text = str(tokenizer.decode([eos])) if eos is not None else None
         self.asked_again = 0
+        self._answering = False  # stays True where the engine died, or hangs, or was left before the end
 
     @property
     def description(self) -> dict[str, Any]:
@@ -140,11 +112,13 @@ class VllmScorer:
 
         What is asked of the engine, and in which order, depends only on which requests there are.
         """
+        self._answering = True
         self._engines.reset()
         scored = [index for index, request in enumerate(requests) if request.kind != "generate_until"]
         yield from self._score(requests, scored)
         generated = [index for index, request in enumerate(requests) if request.kind == "generate_until"]
         yield from self._generate(requests, generated)
+        self._answering = False
 
     def load(self) -> None:
         """Load the adapter, if there is one; raises `InputError` when vLLM does not take it."""
@@ -154,7 +128,7 @@ class VllmScorer:
     def close(self) -> None:
         """Free the engine, unless another scorer still uses it."""
         if self._shared is not None:
-            self._shared.give_back()
+            self._shared.give_back(usable=not self._answering)
         self._shared = None
 
     @property
@@ -227,8 +201,7 @@ class VllmScorer:
         arguments = sampling_arguments(request, eos=self._eos_text)
         new = arguments["max_tokens"]
         if new >= self._opened.max_length:
-            message = f"{new} new tokens asked for; the model's context is {self._opened.max_length}"
-            return Failure(reason="too_long", message=message)
+            return no_room(new, self._opened.max_length)
         prompt = self._encoder.prompts([request.context], room=new)[0]
         return Generation(prompt=prompt.tokens, arguments=arguments), prompt.cut
 
@@ -242,21 +215,10 @@ class _Asked:
 
 
 def _answer(request: Request, asked: _Asked, scores: Mapping[Pair, Scored | Refused]) -> Answer | Failure:
-    logprob, greedy = 0.0, True
-    for pair in asked.pairs:
-        score = scores[pair]
-        if isinstance(score, Refused):
-            return Failure(reason="error", message=score.message)
-        logprob += score.logprob
-        greedy = greedy and score.is_greedy
-    if not math.isfinite(logprob):
-        return Failure(reason="not_finite", message=f"the log-probability is {logprob}")
-    return Answer(
-        logprob=logprob,
-        is_greedy=greedy if request.kind == "loglikelihood" else None,
-        tokens=sum(len(continuation) for _, continuation in asked.pairs),
-        cut_tokens=asked.cut,
-    )
+    said = [scores[pair] for pair in asked.pairs]
+    parts = [Failure(reason="error", message=part.message) if isinstance(part, Refused) else part for part in said]
+    tokens = sum(len(continuation) for _, continuation in asked.pairs)
+    return joined_answer(request, parts, tokens=tokens, cut_tokens=asked.cut)
 
 
 def _pair(span: Span, contexts: dict[tuple[int, ...], tuple[int, ...]]) -> Pair:

@@ -20,9 +20,9 @@ from typing import Any
 
 import harness
 from harness.errors import EngineError, InputError
-from harness.scorers.base import EngineDied
+from harness.scorers.base import EngineDied, Scored
 from harness.scorers.vllm_generation import Generated, Generation, Refused
-from harness.scorers.vllm_groups import Group, Scored, shares
+from harness.scorers.vllm_groups import Group, shares
 
 # What vLLM is told before it is imported, unless the user has said otherwise.
 ENVIRONMENT = {

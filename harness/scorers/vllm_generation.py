@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.scorers.base import Request
-
-# New tokens when a request does not say, as in lm-eval.
-DEFAULT_NEW_TOKENS = 256
+from harness.scorers.base import DEFAULT_NEW_TOKENS, Request, row_seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,15 +42,15 @@ def sampling_arguments(request: Request, *, eos: str | None) -> dict[str, Any]:
 
     ``stop`` has the request's stop strings and `eos`. A request that does not sample is greedy whatever its
     temperature (lm-eval 0.4.13 leaves vLLM's default of 1 where neither ``do_sample`` nor ``temperature`` is given).
-    Each repeat of a sampled request draws with a seed of its own.
+    Each sampled request draws with a seed of its own, which its repeats do not share.
     """
     from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
 
     arguments = dict(normalize_gen_kwargs(request.generation_arguments, DEFAULT_NEW_TOKENS))
     if not arguments.pop("do_sample"):
         arguments["temperature"] = 0.0
-    if request.seed is not None:
-        arguments["seed"] = request.seed + request.repeat
+    else:
+        arguments["seed"] = row_seed(request)
     stop = handle_stop_sequences(arguments.pop("until"), eos=eos)
     new = arguments.pop("max_gen_toks")
     return {

@@ -18,16 +18,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from harness.scorers.base import Scored
+
 # vLLM refuses longer lists of `logprob_token_ids`.
 MOST_TARGETS = 128
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """Sum of a continuation's token log-probabilities in nats, and whether each is the most likely token."""
-
-    logprob: float
-    is_greedy: bool
 
 
 @dataclass(frozen=True, slots=True)

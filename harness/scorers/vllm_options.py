@@ -83,12 +83,21 @@ def _arguments(checkpoint: Checkpoint, spec: EngineSpec) -> dict[str, Any]:
     if spec.batch_size != "auto":
         arguments["max_num_seqs"] = _positive(spec.batch_size, "batch_size")
     if checkpoint.adapter is not None:
-        arguments |= {
-            "enable_lora": True,
-            "max_lora_rank": _opened_rank(checkpoint.adapter),
-            "lora_target_modules": _adapted_modules(checkpoint.adapter),
-        }
+        arguments |= adapter_arguments(checkpoint.adapter)
     return arguments
+
+
+def adapter_arguments(adapter: Path) -> dict[str, Any]:
+    """What vLLM is opened with for an adapter.
+
+    Raises:
+        CheckpointError: when vLLM cannot take it.
+    """
+    return {
+        "enable_lora": True,
+        "max_lora_rank": _opened_rank(adapter),
+        "lora_target_modules": _adapted_modules(adapter),
+    }
 
 
 def _opened_rank(adapter: Path) -> int:

@@ -19,8 +19,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from harness.errors import InputError, did_you_mean
+from harness.scorers.base import Scored
 from harness.scorers.vllm_generation import Generated, Generation, Refused
-from harness.scorers.vllm_groups import Group, Query, Reply, Scored, Table, again, first_round, second_round
+from harness.scorers.vllm_groups import Group, Query, Reply, Table, again, first_round, second_round
 
 REQUIRED = ("skip_reading_prefix_cache", "logprob_token_ids", "prompt_logprobs", "flat_logprobs")
 # What the CPU build is opened with unless the user says otherwise: compiling takes longer than most evaluations; a

@@ -54,16 +54,17 @@ WINDOWED: dict[str, Callable[[], PretrainedConfig]] = {
 ALL = {**PACKED, **IN_ROWS, **WINDOWED}
 
 
-def save_family(folder: Path, name: str) -> Path:
-    """Save a random model of the architecture and its tokenizer; returns `folder`."""
+def save_family(folder: Path, name: str, *, max_length: int = MAX_LENGTH) -> Path:
+    """Save a random model of the architecture, with a context of `max_length`, and its tokenizer; returns `folder`."""
     set_seed(0)
     tokenizer = tiny_tokenizer()
     config = ALL[name]()
+    config.max_position_embeddings = max_length
     config.vocab_size = len(tokenizer)
     config.bos_token_id, config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
     config.initializer_range = INITIALIZER_RANGE
     model: Any = tf.AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
     model.save_pretrained(folder)
-    tokenizer.model_max_length = MAX_LENGTH
+    tokenizer.model_max_length = max_length
     tokenizer.save_pretrained(folder)
     return folder

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from harness.scorers.base import Answer, Failure, Request
 from tests.models import save_tiny_llama
-from tests.scorers.families import save_family
+from tests.scorers.families import ALL, save_family
 from tests.scorers.reference import instances, open_hflm
 from tests.scorers.test_packed import answers, open_packed
 from tests.scorers.test_packed_trouble import guard
@@ -32,7 +32,7 @@ def texts(found: Sequence[Answer | Failure]) -> list[str]:
     return [answer.text or "" for answer in found if isinstance(answer, Answer)]
 
 
-@pytest.mark.parametrize("name", ["llama", "gpt2", "opt", "gemma3", "gemma3, sliding window", "bloom (ALiBi)"])
+@pytest.mark.parametrize("name", ALL)
 def test_greedy_texts_equal_lm_evals(name: str, tmp_path: Path) -> None:
     path = save_family(tmp_path, name)
     requests = [generation(context, until=["\n\n"], max_gen_toks=20) for context in CONTEXTS]

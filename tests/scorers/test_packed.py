@@ -78,6 +78,22 @@ def test_scores_equal_lm_evals(name: str, tmp_path: Path) -> None:
     assert_same_scores(path, open_packed(path), mixed_requests())
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_a_continuation_that_the_model_would_generate_is_greedy(name: str, tmp_path: Path) -> None:
+    path = save_family(tmp_path, name)
+    reference = open_hflm(path)
+    contexts = [" ".join(random.Random(seed).choices(WORDS, k=6)) for seed in range(16)]
+    prompts = [
+        Request(kind="generate_until", context=context, generation='{"until": [], "max_gen_toks": 1}')
+        for context in contexts
+    ]
+    said = reference.generate_until(instances(prompts), disable_tqdm=True)
+    requests = [loglikelihood(context, text) for context, text in zip(contexts, said, strict=True) if text]
+    scorer = open_packed(path)
+    assert_same_scores(path, scorer, requests)
+    assert any(answer.is_greedy for answer in answers(scorer, requests) if isinstance(answer, Answer))
+
+
 @pytest.mark.parametrize("name", PACKED)
 def test_the_common_architectures_are_packed(name: str, tmp_path: Path) -> None:
     assert open_packed(save_family(tmp_path, name)).description["packed_up_to"] == MAX_LENGTH
@@ -158,7 +174,7 @@ def test_what_cannot_be_scored_fails_alone(tmp_path: Path) -> None:
     assert reasons == ["empty", "empty", "too_long", "empty"]
 
 
-@pytest.mark.parametrize("name", ["llama", "gpt2", "bloom (ALiBi)"])
+@pytest.mark.parametrize("name", ALL)
 def test_rolling_scores_equal_lm_evals(name: str, tmp_path: Path) -> None:
     path = save_family(tmp_path, name)
     texts = ["a", "a cat sat", " the mat\n\nand dog  ran to ", "a cat sat on the mat and dog ran to big red " * 20]

@@ -1,4 +1,4 @@
-"""The `hf` engine on a real model and real request sets, held against lm-eval."""
+"""The `hf` engine on real request sets, with a real model and with one of each architecture, held against lm-eval."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.scorers.base import Request
+from tests.scorers.families import ALL, save_family
 from tests.scorers.test_packed import assert_same_scores, loglikelihood, open_packed
 
 # A passage and a question with each answer spelled out; five shared examples and the answers' letters.
@@ -36,3 +37,22 @@ def test_200_real_requests_score_as_in_lm_eval(smollm2: Path, data_dir: Path) ->
 @pytest.mark.slow
 def test_1000_real_requests_score_as_in_lm_eval(smollm2: Path, data_dir: Path) -> None:
     assert_same_scores(smollm2, open_packed(smollm2), real_requests(data_dir, 1000), batch_size=8)
+
+
+# The tiny models' tokens are little more than bytes; no request is cut, so that all differ in what they share.
+LONG = 4096
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_24_real_requests_score_as_in_lm_eval_on_every_architecture(name: str, tmp_path: Path, data_dir: Path) -> None:
+    path = save_family(tmp_path, name, max_length=LONG)
+    assert_same_scores(path, open_packed(path), real_requests(data_dir, 24))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ALL)
+def test_1000_real_requests_score_as_in_lm_eval_on_every_architecture(
+    name: str, tmp_path: Path, data_dir: Path
+) -> None:
+    path = save_family(tmp_path, name, max_length=LONG)
+    assert_same_scores(path, open_packed(path), real_requests(data_dir, 1000))

@@ -11,6 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from harness.checkpoints import resolve
+from harness.errors import EngineError
+from harness.scorers import EngineSpec, open_scorer
 from harness.scorers.base import Answer, EngineDied, Failure
 from harness.scorers.packed import PackedScorer, PackedSpec
 from harness.scorers.probe import longest_packed
@@ -41,7 +44,13 @@ def guard(scorer: PackedScorer, check: Callable[[Tensor], None]) -> None:
 
 @pytest.mark.parametrize("name", ["llama", "bloom (ALiBi)"])
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(), RuntimeError("not enough memory: 1 byte")]
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError(),
+        RuntimeError("not enough memory: 1 byte"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
 )
 def test_out_of_memory_halves_the_budget_and_nothing_is_lost(name: str, error: Exception, tmp_path: Path) -> None:
     path = save_family(tmp_path, name)
@@ -57,11 +66,27 @@ def test_out_of_memory_halves_the_budget_and_nothing_is_lost(name: str, error: E
     assert_same_scores(path, scorer, mixed_requests())
     assert max(sizes) > 150
     budget = scorer.description["batch_tokens"]
-    assert budget <= 150
+    assert budget <= 2 * 150, "a pack is computed in two halves"
     sizes.clear()
     answers(scorer, mixed_requests(1))
     assert max(sizes) <= 150, "what ran out of memory once is not tried again"
     assert scorer.description["batch_tokens"] <= budget, "the budget never grows"
+
+
+def test_a_model_too_large_for_memory_is_told_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(spec: PackedSpec) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.")
+
+    monkeypatch.setattr("harness.scorers.packed.load", exhausted)
+    checkpoint = resolve(str(save_tiny_llama(tmp_path)))
+    with pytest.raises(EngineError, match=r"does not fit into the memory.*--dtype bfloat16"):
+        open_scorer(checkpoint, EngineSpec(backend="hf"))
+
+
+def test_closing_twice_is_no_error(tmp_path: Path) -> None:
+    scorer = open_packed(save_tiny_llama(tmp_path))
+    scorer.close()
+    scorer.close()
 
 
 def test_a_request_too_large_for_memory_alone_fails_alone(tmp_path: Path) -> None:

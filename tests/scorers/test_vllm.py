@@ -29,6 +29,7 @@ from harness.errors import InputError
 from harness.scorers import EngineSpec
 from harness.scorers.base import Answer, EngineDied, Failure, Request
 from harness.scorers.vllm import BATCH_TOKENS, VllmScorer, open_vllm
+from harness.scorers.vllm_shared import kept
 from tests import models as tiny_models
 from tests.models import save_tiny_adapter, tiny_tokenizer
 from tests.scorers.reference import instances, open_hflm
@@ -286,7 +287,8 @@ def test_a_request_that_does_not_say_how_is_greedy(scorer: VllmScorer) -> None:
 
 def test_sampled_texts_depend_on_their_seed_and_repeat_alone(scorer: VllmScorer) -> None:
     arguments = {"do_sample": True, "temperature": 1.5, "max_gen_toks": 12}
-    requests = [generating("a cat", seed=seed, repeat=repeat, **arguments) for seed in (1, 100) for repeat in range(3)]
+    # Seed 1's second repeat is no other than seed 2's first, nor is another context's.
+    requests = [generating("a cat", seed=seed, repeat=repeat, **arguments) for seed in (1, 2) for repeat in range(3)]
     together = [answer.text for answer in good(scorer, requests)]
     alone = [good(scorer, [request])[0].text for request in requests]
     assert together == alone
@@ -341,6 +343,25 @@ def test_adapters_share_one_loaded_base_and_score_as_in_lm_eval(model: Path, tmp
     finally:
         second.close()
         first.close()
+
+
+def test_a_row_of_adapters_loads_its_base_once_and_keeps_no_engine_that_was_left(model: Path, tmp_path: Path) -> None:
+    folders = [save_tiny_adapter(tmp_path / name, model) for name in ("one", "two")]
+    with kept():
+        first = open_tiny(folders[0])
+        process = process_of(first)
+        good(first, mixed_requests()[:2])
+        first.close()
+        second = open_tiny(folders[1])
+        assert process_of(second) == process
+        next(iter(second.answer(mixed_requests())))
+        second.close()
+        assert not running(process), "nobody can say what an engine does that was left before it had answered all"
+        third = open_tiny(folders[0])
+        process = process_of(third)
+        third.close()
+        assert running(process)
+    assert not running(process)
 
 
 def test_engines_side_by_side_agree_with_one_and_leave_nothing_behind(model: Path, scorer: VllmScorer) -> None:

@@ -1,0 +1,237 @@
+"""The systems that benchmarks hold beside one another, each in a process of its own: this harness and lm-eval.
+
+A side is named by its words: ``harness hf``, ``harness vllm``, ``lm-eval hf, batch 8``, ``lm-eval vllm``. It is asked
+by a line of JSON and answers by one; whatever else it prints goes to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+# The same for both: on the CPU, vLLM's engine in the side's own process with so many GiB of cache.
+ENVIRONMENT = {
+    "VLLM_CPU_KVCACHE_SPACE": "2",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    **({} if Path("/dev/nvidiactl").exists() else {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}),
+}
+LM_EVAL_BATCH = 8
+# A context and a continuation, or a prompt and generation arguments.
+Pair = tuple[str, Any]
+# Answers requests of a kind; closes.
+Answering = tuple[Callable[[str, list[Pair]], list[Any]], Callable[[], None]]
+
+
+class Side:
+    """One system on one model, in a process of its own.
+
+    Args:
+        name: See above.
+        model: A transformers folder.
+        dtype: ``float32``, ``bfloat16`` or ``float16``.
+        max_length: In tokens; None: the model's own.
+    """
+
+    def __init__(self, name: str, model: Path, *, dtype: str, max_length: int | None = None) -> None:
+        self.name = name
+        words = {"name": name, "model": str(model), "dtype": dtype, "max_length": max_length}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.sides", json.dumps(words)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**ENVIRONMENT, **os.environ},
+        )
+
+    def ask(self, kind: str, pairs: Sequence[Pair], *, count: bool = False) -> dict[str, Any]:
+        """Answer ``loglikelihood`` or ``generate_until`` requests.
+
+        Returns:
+            ``answers``, ``seconds``, ``busy_seconds`` (of the processor), ``peak_bytes``, ``device_bytes``,
+            ``threads``; with `count`, which only engines in the side's own process can, ``operations`` and
+            ``product_rate``.
+
+        Raises:
+            RuntimeError: The process ended.
+        """
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps({"kind": kind, "pairs": pairs, "count": count}) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.name} ended; its log is on standard error")
+        said: dict[str, Any] = json.loads(line)
+        return said
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait(timeout=60)
+
+
+def serve(name: str, model: str, dtype: str, max_length: int | None) -> None:
+    """Be a side."""
+    import torch
+
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    who, engine = name.partition(",")[0].split()
+    if who == "harness":
+        answer, close = _harness(engine, model, dtype, max_length)
+    else:
+        answer, close = _lm_eval(engine, model, dtype, max_length, batch_size=int(name.rpartition("batch ")[2] or 0))
+    for line in sys.stdin:
+        asked = json.loads(line)
+        kind, pairs = asked["kind"], [tuple(pair) for pair in asked["pairs"]]
+        said: dict[str, Any] = {}
+        if asked["count"]:
+            said |= {"operations": _operations(answer, kind, pairs), "product_rate": _product_rate(model, dtype)}
+        start, busy = time.perf_counter(), time.process_time()
+        said["answers"] = answer(kind, pairs)
+        said["seconds"], said["busy_seconds"] = time.perf_counter() - start, time.process_time() - busy
+        said |= {"threads": torch.get_num_threads(), "peak_bytes": _peak_bytes(), "device_bytes": _device_bytes()}
+        print(json.dumps(said), file=out, flush=True)
+    close()
+
+
+def _harness(engine: str, model: str, dtype: str, max_length: int | None) -> Answering:
+    from harness.checkpoints import resolve
+    from harness.scorers import EngineSpec, open_scorer
+    from harness.scorers.base import Answer, Request
+
+    scorer = open_scorer(resolve(model), EngineSpec(backend=engine, dtype=dtype, max_length=max_length))
+
+    def answer(kind: str, pairs: list[Pair]) -> list[Any]:
+        requests = [
+            Request(kind="loglikelihood", context=context, continuation=second)
+            if kind == "loglikelihood"
+            else Request(kind="generate_until", context=context, generation=json.dumps(second))
+            for context, second in pairs
+        ]
+        found = dict(pair for batch in scorer.answer(requests) for pair in batch)
+        answers = [found[index] for index in range(len(requests))]
+        assert all(isinstance(said, Answer) for said in answers), "a request failed"
+        return [said.text if said.logprob is None else said.logprob for said in answers if isinstance(said, Answer)]
+
+    return answer, scorer.close
+
+
+def _lm_eval(engine: str, model: str, dtype: str, max_length: int | None, *, batch_size: int) -> Answering:
+    import torch
+    from lm_eval.api.instance import Instance
+
+    if engine == "vllm":
+        _name_vllm_as_lm_eval_expects()
+    from lm_eval.api.registry import get_model
+
+    on_gpu = torch.cuda.is_available()
+    own: dict[str, Any] = {"batch_size": batch_size or LM_EVAL_BATCH, "device": "cuda" if on_gpu else "cpu"}
+    if engine == "vllm":
+        # On the CPU neither side compiles: it takes longer than the benchmark.
+        own = {"batch_size": "auto", **({} if on_gpu else {"enforce_eager": True})}
+    if max_length is not None:
+        own["max_model_len" if engine == "vllm" else "max_length"] = max_length
+    lm = get_model(engine)(pretrained=model, dtype=dtype, **own)
+
+    def answer(kind: str, pairs: list[Pair]) -> list[Any]:
+        instances = [Instance(request_type=kind, doc={}, arguments=pair, idx=0) for pair in pairs]
+        said = getattr(lm, kind)(instances, disable_tqdm=True)
+        return [text if isinstance(text, str) else float(text[0]) for text in said]
+
+    return answer, lambda: None
+
+
+def _name_vllm_as_lm_eval_expects() -> None:
+    """lm-eval asks for the version of a distribution called vllm, which the CPU build is not."""
+    try:
+        version("vllm")
+    except PackageNotFoundError:
+        # vLLM itself takes the local part of the version for the device it is built for.
+        built = f"{version('vllm-cpu')}+cpu"
+        folder = Path(tempfile.mkdtemp())
+        info = folder / f"vllm-{built}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {built}\n")
+        sys.path.append(str(folder))
+
+
+def _operations(answer: Callable[[str, list[Pair]], list[Any]], kind: str, pairs: list[Pair]) -> int:
+    """Floating-point operations of the matrix products and of attention while `pairs` are answered."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # then all is computed in this thread, the only one that the counter sees
+    with FlopCounterMode(display=False) as counter:
+        answer(kind, pairs)
+    torch.set_num_threads(threads)
+    operations: int = counter.get_total_flops()
+    return operations
+
+
+def _product_rate(model: str, dtype: str) -> float:
+    """Operations a second of the model's own matrix products, 1,024 rows at a time, in the dtype they run in here."""
+    import torch
+    from transformers import AutoConfig
+
+    from harness.scorers.arithmetic import half_products_are_slow
+
+    config = AutoConfig.from_pretrained(model).get_text_config()
+    own = getattr(torch, dtype)
+    wide = torch.float32 if half_products_are_slow(own, torch.device("cpu")) else own
+    hidden, inner = config.hidden_size, config.intermediate_size
+    shapes = [(hidden, hidden), (hidden, inner), (inner, hidden)]
+    factors = [(torch.rand(1024, a, dtype=wide), torch.rand(b, a, dtype=wide)) for a, b in shapes]
+    times = []
+    for _ in range(20):
+        start = time.perf_counter()
+        for rows, weights in factors:
+            torch.nn.functional.linear(rows, weights)
+        times.append(time.perf_counter() - start)
+    operations: int = sum(2 * 1024 * a * b for a, b in shapes)
+    return operations / min(times)
+
+
+def _peak_bytes() -> int:
+    """Largest sum of what this process and its children held."""
+    processes = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parents = {int(pid): int(parent) for pid, parent in (line.split() for line in processes.splitlines())}
+    mine = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in mine} - mine:
+        mine |= more
+    return sum(_high_water(pid) for pid in mine)
+
+
+def _high_water(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def _device_bytes() -> int:
+    """What is taken of the GPU by everyone; 0 without one."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return 0
+    free, total = torch.cuda.mem_get_info()
+    return total - free
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Started by the benchmarks.")
+    parser.add_argument("words", type=json.loads)
+    serve(**parser.parse_args().words)

@@ -1,0 +1,95 @@
+"""Two parts of a pack side by side, each on half of the processor's threads.
+
+Products of matrices keep the arithmetic units busy and most other steps keep the memory busy; run one after the other
+on all threads, each waits for the other, and every step waits for its slowest thread. Two streams that are out of step
+fill each other's gaps.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+import torch
+
+from harness.scorers.prefix import Unit
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+_STREAMS = 2
+# Beyond this ratio of their tokens, the stream that is done first idles for longer than two streams save.
+_EVEN = 1.25
+
+# What a stream runs next, and who waits for it; None ends it.
+_Work = SimpleQueue["tuple[Future[Any], Callable[[], Any]] | None"]
+
+
+def halves(units: Sequence[Unit]) -> list[list[Unit]]:
+    """Share `units` out in two parts of about as many tokens, or leave them in one where that cannot be."""
+    parts: list[list[Unit]] = [[] for _ in range(_STREAMS)]
+    tokens = [0] * _STREAMS
+    for unit in sorted(units, key=lambda unit: -len(unit.tokens)):
+        least = tokens.index(min(tokens))
+        parts[least].append(unit)
+        tokens[least] += len(unit.tokens)
+    return parts if max(tokens) <= _EVEN * min(tokens) else [list(units)]
+
+
+class Streams:
+    """Two threads that live as long as this object.
+
+    They are no obstacle to the end of the process: one that hangs must not keep a written record waiting.
+    """
+
+    def __init__(self) -> None:
+        self._work: _Work = SimpleQueue()
+        threads = torch.get_num_threads()
+        ready = threading.Barrier(_STREAMS + 1)
+        for _ in range(_STREAMS):
+            arguments = (self._work, max(1, threads // _STREAMS), ready)
+            threading.Thread(target=_serve, args=arguments, daemon=True, name="stream").start()
+        ready.wait()
+        # The number is each thread's own, but threads to come take the one that was set last.
+        torch.set_num_threads(threads)
+        weakref.finalize(self, _end, self._work)
+
+    def map(self, run: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
+        """Run two parts at once; returns their results in order, or raises what the first of them raised.
+
+        Modes that torch keeps per thread (inference mode, function modes) are to be entered in `run`.
+        """
+        running: list[Future[Any]] = [Future() for _ in parts]
+        for future, part in zip(running, parts, strict=True):
+            self._work.put((future, lambda part=part: run(part)))  # type: ignore[misc]
+        results: list[Result] = []
+        try:
+            for future in running:
+                results.append(future.result())
+        finally:
+            wait(running)  # whatever is raised, and be it Ctrl-C: nothing computes behind it
+            # An error's traceback holds this frame, which would hold the error, and with it the failed pass's tensors.
+            del running, future
+        return results
+
+
+def _serve(work: _Work, threads: int, ready: threading.Barrier) -> None:
+    torch.get_num_threads()  # a thread takes the process's number when it is first asked, and forgets what was set
+    torch.set_num_threads(threads)
+    ready.wait()
+    while (asked := work.get()) is not None:
+        future, run = asked
+        try:
+            future.set_result(run())
+        except BaseException as error:  # belongs to the one who waits
+            future.set_exception(error)
+        del asked, future, run  # they hold the pass's tensors
+
+
+def _end(work: _Work) -> None:
+    for _ in range(_STREAMS):
+        work.put(None)

@@ -1,0 +1,145 @@
+"""Which engine `auto` takes, and what vLLM would be opened with: nothing is opened here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from harness.candidates import find_candidate
+from harness.checkpoints import resolve
+from harness.evaluation_spec import EvaluationSpec
+from harness.scorers import EngineSpec, resolve_backend
+from harness.scorers.base import Request, Scored
+from harness.scorers.vllm_generation import sampling_arguments
+from harness.scorers.vllm_groups import Group, Query, Reply, Table
+from harness.scorers.vllm_options import Options, options
+from tests.models import save_tiny_adapter, save_tiny_llama
+
+
+@pytest.fixture
+def vllm_on_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As on a machine with a GPU and vLLM."""
+    monkeypatch.setattr("harness.scorers.find_spec", lambda name: name)
+    monkeypatch.setattr("harness.scorers.Path.exists", lambda path: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    yield
+    monkeypatch.undo()
+
+
+@pytest.mark.usefixtures("vllm_on_cuda")
+@pytest.mark.parametrize(("device", "backend"), [("auto", "vllm"), ("cuda:1", "vllm"), ("cpu", "hf"), ("mps", "hf")])
+def test_auto_takes_vllm_for_a_cuda_device(device: str, backend: str) -> None:
+    assert resolve_backend("auto", device) == backend
+    assert resolve_backend("hf", device) == "hf", "what is named is taken"
+
+
+def test_auto_takes_hf_without_vllm(vllm_on_cuda: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.scorers.find_spec", lambda name: None)
+    assert resolve_backend("auto") == "hf"
+
+
+def test_auto_takes_hf_without_cuda(vllm_on_cuda: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert resolve_backend("auto") == "hf"
+
+
+@pytest.mark.parametrize(("modules", "engine"), [(["q_proj"], "vllm"), (["q_proj", "lm_head"], "hf")])
+def test_auto_takes_hf_for_an_adapter_that_vllm_cannot_score_with(
+    modules: list[str], engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.candidates.resolve_backend", lambda name, device: "vllm")
+    adapter = save_tiny_adapter(tmp_path / "adapter", save_tiny_llama(tmp_path / "base"), modules)
+    spec = EvaluationSpec(models=(str(adapter),), tasks=("mini_logic",), output=tmp_path / "out")
+    assert find_candidate(str(adapter), spec).answerer["engine"] == engine
+
+
+def opened(path: Path, device: str = "auto", **model_args: Any) -> Options:
+    spec = EngineSpec(backend="vllm", device=device, model_args=model_args, batch_size=7, max_length=100)
+    return options(resolve(str(path)), spec, AutoTokenizer.from_pretrained(path))
+
+
+def test_arguments_are_passed_on_to_vllm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    given = {"tensor_parallel_size": 2, "gpu_memory_utilization": 0.5, "quantization": "fp8"}
+    made = opened(save_tiny_llama(tmp_path), "cuda:1", data_parallel_size=2, **given)
+    assert {name: made.arguments[name] for name in given} == given
+    assert made.arguments["max_num_seqs"] == 7
+    assert made.arguments["dtype"] == "float32"
+    assert (made.max_length, made.arguments["max_model_len"]) == (100, 101)
+    assert [own["CUDA_VISIBLE_DEVICES"] for own in made.environments] == ["1,2", "3,4"]
+    assert "data_parallel_size" not in made.arguments
+
+
+def test_adapters_of_one_shape_share_an_engine_and_others_do_not(tmp_path: Path) -> None:
+    base = save_tiny_llama(tmp_path / "base")
+    folders = [
+        save_tiny_adapter(tmp_path / name, base, modules)
+        for name, modules in (("a", ["q_proj"]), ("b", ["q_proj"]), ("c", ["v_proj"]))
+    ]
+    keys = [
+        options(resolve(str(folder)), EngineSpec(backend="vllm"), AutoTokenizer.from_pretrained(base)).key
+        for folder in folders
+    ]
+    assert keys[0] == keys[1] != keys[2]
+
+
+# Three tokens of context; the continuations are 7 8 9 and 7 8 5.
+GROUP = Group(context=(1, 2, 3), continuations=((7, 8, 9), (7, 8, 5)))
+GARBAGE = (-99.0, 1)
+
+
+def table(cached_tokens: int | None, *, cached: bool = True) -> Table:
+    made = Table(GROUP)
+    query = Query(group=0, head=(7, 8), targets=(9, 5), cached=cached)
+    rows = [(-1.0, 1) if cached_tokens in (0, 2) else GARBAGE, (-2.0, 3) if cached_tokens != 4 else GARBAGE]
+    made.read(query, Reply(behind={9: -0.5, 5: -0.25}, best=5, rows=list(rows), cached_tokens=cached_tokens))
+    return made
+
+
+@pytest.mark.parametrize("cached_tokens", [0, 2])
+def test_rows_behind_what_the_cache_served_are_believed(cached_tokens: int) -> None:
+    assert table(cached_tokens).score((7, 8, 9)) == Scored(-3.5, is_greedy=False)
+
+
+@pytest.mark.parametrize("cached_tokens", [3, 4, None])
+def test_a_row_that_the_cache_served_is_never_believed(cached_tokens: int | None) -> None:
+    found = table(cached_tokens)
+    assert found.score((7, 8, 9)) is None, "its first token's row is garbage"
+    # A sibling, or the first round, says what the row could not.
+    found.read(Query(group=0, head=(), targets=(7,)), Reply(behind={7: -1.0}, best=7))
+    known = found.score((7, 8, 9))
+    assert known is None if cached_tokens in (4, None) else known == Scored(-3.5, is_greedy=False)
+
+
+def test_with_the_cache_off_no_word_of_it_is_needed() -> None:
+    made = Table(GROUP)
+    rows: list[tuple[float, int] | None] = [(-1.0, 1), (-2.0, 1)]
+    reply = Reply(behind={9: -0.5, 5: -0.25}, best=9, rows=rows, cached_tokens=None)
+    made.read(Query(group=0, head=(7, 8), targets=(9, 5), cached=False), reply)
+    assert made.score((7, 8, 9)) == Scored(-3.5, is_greedy=True)
+
+
+def test_a_row_about_another_token_is_not_believed() -> None:
+    made = Table(GROUP)
+    reply = Reply(behind={9: -0.5, 5: -0.25}, best=9, rows=[(-1.0, 1), None], cached_tokens=0)
+    made.read(Query(group=0, head=(7, 8), targets=(9, 5)), reply)
+    assert made.score((7, 8, 9)) is None
+
+
+def test_the_sampled_seed_is_part_of_what_vllm_is_asked() -> None:
+    def seed(context: str, number: int, repeat: int, **arguments: Any) -> int | None:
+        text = json.dumps(arguments)
+        request = Request(kind="generate_until", context=context, generation=text, seed=number, repeat=repeat)
+        found: int | None = sampling_arguments(request, eos=None).get("seed")
+        return found
+
+    sampled = {"do_sample": True, "temperature": 1.0}
+    seeds = [seed(context, number, repeat, **sampled) for context in "ab" for number in (1, 2) for repeat in (0, 1)]
+    assert len(set(seeds)) == len(seeds)
+    assert seed("a", 1, 0, do_sample=False) is None, "what is greedy draws nothing"
