@@ -63,7 +63,7 @@ def _question(row: dict[str, Any]) -> str:
 
 def compare(ours: Side, others: Sequence[Side], pairs: list[Pair], rounds: int) -> dict[str, Any]:
     """Time `ours` and the fastest of `others` in turns; returns the figures of a row."""
-    some = pairs[: max(8, len(pairs) // 4)]
+    some = pairs[: max(4, len(pairs) // 4)]
     warm = {side.name: side.ask("loglikelihood", some) for side in (ours, *others)}
     theirs = min(others, key=lambda side: float(warm[side.name]["seconds"]))
     taken: dict[str, list[dict[str, Any]]] = {ours.name: [], theirs.name: []}

@@ -7,6 +7,7 @@ by a line of JSON and answers by one; whatever else it prints goes to standard e
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -90,16 +91,16 @@ def serve(name: str, model: str, dtype: str, max_length: int | None) -> None:
     if who == "harness":
         answer, close = _harness(engine, model, dtype, max_length)
     else:
-        answer, close = _lm_eval(engine, model, dtype, max_length, batch_size=int(name.rpartition("batch ")[2] or 0))
+        answer, close = _lm_eval(engine, model, dtype, max_length, batch_size=int(name.partition("batch ")[2] or 0))
     for line in sys.stdin:
         asked = json.loads(line)
         kind, pairs = asked["kind"], [tuple(pair) for pair in asked["pairs"]]
         said: dict[str, Any] = {}
         if asked["count"]:
             said |= {"operations": _operations(answer, kind, pairs), "product_rate": _product_rate(model, dtype)}
-        start, busy = time.perf_counter(), time.process_time()
+        start, busy = time.perf_counter(), _busy_seconds()
         said["answers"] = answer(kind, pairs)
-        said["seconds"], said["busy_seconds"] = time.perf_counter() - start, time.process_time() - busy
+        said["seconds"], said["busy_seconds"] = time.perf_counter() - start, _busy_seconds() - busy
         said |= {"threads": torch.get_num_threads(), "peak_bytes": _peak_bytes(), "device_bytes": _device_bytes()}
         print(json.dumps(said), file=out, flush=True)
     close()
@@ -203,14 +204,29 @@ def _product_rate(model: str, dtype: str) -> float:
     return operations / min(times)
 
 
-def _peak_bytes() -> int:
-    """Largest sum of what this process and its children held."""
+def _family() -> set[int]:
+    """Numbers of this process and of its children."""
     processes = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
     parents = {int(pid): int(parent) for pid, parent in (line.split() for line in processes.splitlines())}
     mine = {os.getpid()}
     while more := {pid for pid, parent in parents.items() if parent in mine} - mine:
         mine |= more
-    return sum(_high_water(pid) for pid in mine)
+    return mine
+
+
+def _busy_seconds() -> float:
+    """Processor time of this process and its children; the 14th and 15th words of ``stat`` are ticks (proc(5))."""
+    ticks = 0
+    for pid in _family():
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(words[11]) + int(words[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _peak_bytes() -> int:
+    """Sum of the most that this process and each of its children held."""
+    return sum(_high_water(pid) for pid in _family())
 
 
 def _high_water(pid: int) -> int:
