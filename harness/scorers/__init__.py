@@ -117,6 +117,10 @@ def open_scorer(checkpoint: Checkpoint, spec: EngineSpec) -> Scorer:
     Raises:
         InputError: when the engine's library is missing, or it refuses the arguments.
     """
+    if spec.backend != "vllm":
+        from harness.scorers.vllm_shared import close_unused
+
+        close_unused()
     if spec.backend.startswith(LM_EVAL_PREFIX):
         from harness.scorers.lm_eval import open_lm_eval
 

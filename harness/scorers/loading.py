@@ -84,7 +84,7 @@ def load(spec: PackedSpec) -> Opened:
             spec.path, dtype=spec.dtype, output_loading_info=True, **where, **attention
         )
     except Exception as error:  # configs and weights of any kind of damage: what the library raises is not foreseen
-        if isinstance(error, RuntimeError) and ran_out_of_memory(error):
+        if ran_out_of_memory(error):
             raise
         kind = "folder" if Path(spec.path).is_dir() else "hub id"
         if not spec.trust_remote_code and "trust_remote_code" in str(error):

@@ -11,8 +11,6 @@ import gc
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import torch
-
 from harness.scorers.base import Batch, Failure, Request, joined_answer
 from harness.scorers.batches import Budget
 from harness.scorers.forward import Forward
@@ -58,6 +56,7 @@ class PackedScorer:
     @property
     def description(self) -> dict[str, Any]:
         """Engine, model, precision and versions, for the record."""
+        import torch
         import transformers
 
         return {
@@ -89,8 +88,6 @@ class PackedScorer:
             return
         del self._generator, self._scorer, self._forward
         gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
 
     def _answer_scored(self, requests: Sequence[Request], indices: list[int]) -> Iterator[Batch]:
         """Answer the log-likelihood requests at `indices`, each when the last of its spans is scored."""

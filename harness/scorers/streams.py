@@ -7,10 +7,11 @@ fill each other's gaps.
 
 from __future__ import annotations
 
+import functools
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -25,8 +26,18 @@ _STREAMS = 2
 # Beyond this ratio of their tokens, the stream that is done first idles for longer than two streams save.
 _EVEN = 1.25
 
-# What a stream runs next, and who waits for it; None ends it.
-_Work = SimpleQueue["tuple[Future[Any], Callable[[], Any]] | None"]
+
+@dataclass(slots=True)
+class _Job:
+    """What a stream runs next, and what became of it."""
+
+    run: Callable[[], Any]
+    result: Any = None
+    error: BaseException | None = None
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+_Work = SimpleQueue["_Job | None"]  # None ends a stream
 
 
 def halves(units: Sequence[Unit]) -> list[list[Unit]]:
@@ -50,8 +61,8 @@ class Streams:
         self._work: _Work = SimpleQueue()
         threads = torch.get_num_threads()
         ready = threading.Barrier(_STREAMS + 1)
-        for _ in range(_STREAMS):
-            arguments = (self._work, max(1, threads // _STREAMS), ready)
+        for share in (threads // _STREAMS, threads - threads // _STREAMS):
+            arguments = (self._work, max(1, share), ready)
             threading.Thread(target=_serve, args=arguments, daemon=True, name="stream").start()
         ready.wait()
         # The number is each thread's own, but threads to come take the one that was set last.
@@ -63,31 +74,38 @@ class Streams:
 
         Modes that torch keeps per thread (inference mode, function modes) are to be entered in `run`.
         """
-        running: list[Future[Any]] = [Future() for _ in parts]
-        for future, part in zip(running, parts, strict=True):
-            self._work.put((future, lambda part=part: run(part)))  # type: ignore[misc]
-        results: list[Result] = []
+        jobs = [_Job(functools.partial(run, part)) for part in parts]
+        for job in jobs:
+            self._work.put(job)
         try:
-            for future in running:
-                results.append(future.result())
+            _wait(jobs)
+            for job in jobs:
+                if job.error is not None:
+                    raise job.error
+            return [job.result for job in jobs]
         finally:
-            wait(running)  # whatever is raised, and be it Ctrl-C: nothing computes behind it
+            _wait(jobs)  # whatever is raised, and be it Ctrl-C: nothing computes behind it
             # An error's traceback holds this frame, which would hold the error, and with it the failed pass's tensors.
-            del running, future
-        return results
+            del jobs, job
+
+
+def _wait(jobs: Sequence[_Job]) -> None:
+    for job in jobs:
+        job.done.wait()
 
 
 def _serve(work: _Work, threads: int, ready: threading.Barrier) -> None:
     torch.get_num_threads()  # a thread takes the process's number when it is first asked, and forgets what was set
     torch.set_num_threads(threads)
     ready.wait()
-    while (asked := work.get()) is not None:
-        future, run = asked
+    while (job := work.get()) is not None:
         try:
-            future.set_result(run())
+            job.result = job.run()
         except BaseException as error:  # belongs to the one who waits
-            future.set_exception(error)
-        del asked, future, run  # they hold the pass's tensors
+            job.error = error
+        done = job.done
+        del job  # it holds the pass's tensors, which the one who waits may want to be rid of
+        done.set()
 
 
 def _end(work: _Work) -> None:

@@ -27,7 +27,7 @@ class Shared:
 
         shared = _open.get(opened.key)
         if shared is None or not shared.engines.alive:
-            _close_unused()  # they hold the memory that the new ones need
+            close_unused()  # they hold the memory that the new ones need
             shared = cls(Engines(opened.arguments, opened.device, opened.environments), opened.key)
             _open[opened.key] = shared
         shared.users += 1
@@ -58,10 +58,11 @@ def kept() -> Iterator[None]:
     finally:
         _keeping.pop()
         if not _keeping:
-            _close_unused()
+            close_unused()
 
 
-def _close_unused() -> None:
+def close_unused() -> None:
+    """Close the engines that are only kept, and hold the memory that another engine needs."""
     for shared in list(_open.values()):
         if not shared.users:
             shared._close()  # noqa: SLF001 - its own file

@@ -13,8 +13,9 @@ from transformers import AutoTokenizer
 
 from harness.candidates import find_candidate
 from harness.checkpoints import resolve
+from harness.evaluation_run import evaluate_all
 from harness.evaluation_spec import EvaluationSpec
-from harness.scorers import EngineSpec, resolve_backend
+from harness.scorers import EngineSpec, resolve_backend, vllm_shared
 from harness.scorers.base import Request, Scored
 from harness.scorers.vllm_generation import sampling_arguments
 from harness.scorers.vllm_groups import Group, Query, Reply, Table
@@ -87,6 +88,16 @@ def test_adapters_of_one_shape_share_an_engine_and_others_do_not(tmp_path: Path)
         for folder in folders
     ]
     assert keys[0] == keys[1] != keys[2]
+
+
+def test_an_evaluation_keeps_engines_for_its_next_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    keeping: list[bool] = []
+    monkeypatch.setattr("harness.evaluation_run._evaluate", lambda *_: keeping.append(bool(vllm_shared._keeping)))
+    engine = EngineSpec(backend="scripted")
+    spec = EvaluationSpec(models=("uniform", "oracle"), tasks=("mini_logic",), output=None, engine=engine)
+    list(evaluate_all(spec))
+    assert keeping == [True, True]
+    assert not vllm_shared._keeping
 
 
 # Three tokens of context; the continuations are 7 8 9 and 7 8 5.
