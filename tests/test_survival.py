@@ -24,7 +24,7 @@ from harness.runs import read_record
 from harness.scorers.base import Answer, Batch, Request
 from tests.conftest import ROOT, HarnessCommand
 from tests.models import save_tiny_llama
-from tests.tasks_for_tests import write_tasks
+from tests.tasks_for_tests import eval_words, write_tasks
 
 BATCH = 16
 
@@ -32,11 +32,6 @@ BATCH = 16
 @pytest.fixture(scope="module")
 def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tasks(tmp_path_factory.mktemp("tasks"), items=200)
-
-
-def _eval_words(tasks: Path, output: Path, *more: object, model: str = "uniform") -> list[str]:
-    words = ["eval", "--backend", "scripted", "--model", model, "--tasks", "t_all", "--include_path", tasks]
-    return [str(word) for word in (*words, "--output_path", output, *more)]
 
 
 def _without_times(folder: Path) -> dict[str, str]:
@@ -63,7 +58,7 @@ def _kill_often(kills: int, longest: float, cache: Path, log: Path, words: list[
 
 def _survives(kills: int, tmp_path: Path, tasks: Path, cache: Path, harness_command: HarnessCommand) -> None:
     # 1,000 requests in batches of 16, 20 ms each: about a second; the kills fall anywhere in it.
-    words = _eval_words(tasks, tmp_path / "killed", "--model_args", "delay_seconds=0.02")
+    words = eval_words(tasks, tmp_path / "killed", "--model_args", "delay_seconds=0.02")
     codes = _kill_often(kills, 0.6, cache, tmp_path / "asked.log", words)
     assert codes[-1] == 0
     assert codes.count(-signal.SIGKILL) >= kills * 3 // 4, "the kills must fall within the runs"
@@ -84,7 +79,7 @@ def _survives(kills: int, tmp_path: Path, tasks: Path, cache: Path, harness_comm
     assert total == 200 * 4 + 200
     begun = [json.loads(line) for line in (tmp_path / "asked.begun").read_text().splitlines()]
     assert all(to_ask + held == total for _, to_ask, held in begun), "what is journalled is never asked for again"
-    undisturbed = _eval_words(tasks, tmp_path / "whole", "--model_args", "delay_seconds=0.02")
+    undisturbed = eval_words(tasks, tmp_path / "whole", "--model_args", "delay_seconds=0.02")
     assert harness_command(*undisturbed, env={"HARNESS_CACHE_DIR": str(tmp_path / "empty")}).returncode == 0
     assert _without_times(tmp_path / "killed" / "uniform") == _without_times(tmp_path / "whole" / "uniform")
     assert not list((tmp_path / "killed").rglob(".writing-*"))
@@ -220,7 +215,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_no_fault_becomes_a_score(fault: str, tmp_path: Path, tasks: Path, harness_here: HarnessCommand) -> None:
-    words = _eval_words(tasks, tmp_path, "--model_args", fault, "--engine_timeout", "2", model="oracle")
+    words = eval_words(tasks, tmp_path, "--model_args", fault, "--engine_timeout", "2", model="oracle")
     done = harness_here(*words)
     assert done.returncode == 1
     assert "incomplete" in done.stderr
@@ -240,7 +235,7 @@ def test_no_fault_becomes_a_score(fault: str, tmp_path: Path, tasks: Path, harne
 
 
 def test_allowed_failures_make_a_complete_record(tmp_path: Path, tasks: Path, harness_here: HarnessCommand) -> None:
-    words = _eval_words(tasks, tmp_path, "--model_args", "raises=0.01", model="oracle")
+    words = eval_words(tasks, tmp_path, "--model_args", "raises=0.01", model="oracle")
     failed = harness_here(*words)
     assert failed.returncode == 1
     count = sum(task.failed for task in read_record(tmp_path / "oracle").tasks.values())
@@ -249,7 +244,7 @@ def test_allowed_failures_make_a_complete_record(tmp_path: Path, tasks: Path, ha
 
 
 def test_an_engine_that_dies_is_opened_once_more(tmp_path: Path, tasks: Path, harness_here: HarnessCommand) -> None:
-    done = harness_here(*_eval_words(tasks, tmp_path, "--model_args", "die_after=600"))
+    done = harness_here(*eval_words(tasks, tmp_path, "--model_args", "die_after=600"))
     assert done.returncode == 0, done.stderr
     assert read_record(tmp_path / "uniform").restarts == 1
 
@@ -257,7 +252,7 @@ def test_an_engine_that_dies_is_opened_once_more(tmp_path: Path, tasks: Path, ha
 def test_an_engine_that_raises_what_nobody_foresaw_ends_the_run_tidily(
     tmp_path: Path, tasks: Path, harness_here: HarnessCommand
 ) -> None:
-    words = _eval_words(tasks, tmp_path, "--model_args", "throws=0.01")
+    words = eval_words(tasks, tmp_path, "--model_args", "throws=0.01")
     done = harness_here(*words)
     assert done.returncode == 1
     assert "died twice (RuntimeError: scripted surprise)" in done.stderr
@@ -266,7 +261,7 @@ def test_an_engine_that_raises_what_nobody_foresaw_ends_the_run_tidily(
 
 
 def test_an_engine_that_loses_count_is_not_believed(tmp_path: Path, tasks: Path, harness_here: HarnessCommand) -> None:
-    done = harness_here(*_eval_words(tasks, tmp_path, "--model_args", "twice=0.01", model="oracle"))
+    done = harness_here(*eval_words(tasks, tmp_path, "--model_args", "twice=0.01", model="oracle"))
     assert done.returncode == 1
     assert "twice" in done.stderr
     assert not list(tmp_path.rglob("results_*"))
@@ -275,7 +270,7 @@ def test_an_engine_that_loses_count_is_not_believed(tmp_path: Path, tasks: Path,
 def test_an_engine_that_dies_twice_ends_the_run_which_can_be_resumed(
     tmp_path: Path, tasks: Path, harness_here: HarnessCommand
 ) -> None:
-    words = _eval_words(tasks, tmp_path, "--model_args", "die_after=320")
+    words = eval_words(tasks, tmp_path, "--model_args", "die_after=320")
     done = harness_here(*words)
     assert done.returncode == 1
     assert "died twice" in done.stderr
@@ -291,7 +286,7 @@ def test_an_interrupt_ends_the_run_tidily(number: int, tmp_path: Path, tasks: Pa
         sys.executable,
         "-m",
         "harness",
-        *_eval_words(tasks, tmp_path / "out", "--model_args", "delay_seconds=0.3"),
+        *eval_words(tasks, tmp_path / "out", "--model_args", "delay_seconds=0.3"),
     ]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     while _journalled(own_cache / "journal.sqlite") < 32:
@@ -307,7 +302,7 @@ def test_an_interrupt_ends_the_run_tidily(number: int, tmp_path: Path, tasks: Pa
 
 def test_two_processes_share_a_journal(tmp_path: Path, tasks: Path, own_cache: Path) -> None:
     commands = [
-        [sys.executable, "-m", "harness", *_eval_words(tasks, tmp_path / name, "--model_args", "delay_seconds=0.01")]
+        [sys.executable, "-m", "harness", *eval_words(tasks, tmp_path / name, "--model_args", "delay_seconds=0.01")]
         for name in ("a", "b")
     ]
     running = [
@@ -324,7 +319,7 @@ def test_a_corrupted_journal_is_one_clear_error(
     tmp_path: Path, tasks: Path, own_cache: Path, harness_here: HarnessCommand
 ) -> None:
     (own_cache / "journal.sqlite").write_bytes(b"SQLite format 3\0" + os.urandom(5000))
-    done = harness_here(*_eval_words(tasks, tmp_path))
+    done = harness_here(*eval_words(tasks, tmp_path))
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1
     assert "journal.sqlite" in done.stderr
@@ -335,7 +330,7 @@ def test_a_full_disk_is_one_clear_error_and_what_was_written_stays(
     tmp_path: Path, tasks: Path, own_cache: Path, harness_here: HarnessCommand
 ) -> None:
     """The kernel refuses to let the journal grow: the same answer that SQLite gets from a full disk."""
-    words = _eval_words(tasks, tmp_path / "out")
+    words = eval_words(tasks, tmp_path / "out")
     limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000)); "
     limited += "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); from harness.cli import main; "
     command = [sys.executable, "-c", f"{limited}sys.exit(main({words!r}))"]
@@ -355,18 +350,18 @@ def test_a_cache_folder_that_cannot_be_written_is_one_clear_error(
     tmp_path: Path, tasks: Path, harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HARNESS_CACHE_DIR", "/proc/harness")  # read-only for root, too
-    done = harness_here(*_eval_words(tasks, tmp_path))
+    done = harness_here(*eval_words(tasks, tmp_path))
     assert done.returncode in (1, 2)
     assert len(done.stderr.strip().splitlines()) == 1
     assert "/proc/harness" in done.stderr
-    assert harness_here(*_eval_words(tasks, tmp_path, "--no_cache")).returncode == 0
+    assert harness_here(*eval_words(tasks, tmp_path, "--no_cache")).returncode == 0
 
 
 def test_clearing_the_journal_under_a_run_loses_nothing_that_comes_after(
     tmp_path: Path, tasks: Path, own_cache: Path, harness_here: HarnessCommand
 ) -> None:
     journal = own_cache / "journal.sqlite"
-    words = _eval_words(tasks, tmp_path / "out", "--model_args", "delay_seconds=0.05")
+    words = eval_words(tasks, tmp_path / "out", "--model_args", "delay_seconds=0.05")
     process = subprocess.Popen([sys.executable, "-m", "harness", *words], cwd=ROOT, stdout=subprocess.DEVNULL)
     while _journalled(journal) < 160:
         assert process.poll() is None
@@ -394,7 +389,7 @@ def test_a_metric_that_raises_is_the_tasks_error_and_the_answers_are_kept(
     (tasks / "broken.py").write_text("def results(doc, answers):\n    return {'acc': 1 / 0}\n")
     text = (tasks / "choice.yaml").read_text()
     (tasks / "choice.yaml").write_text(text + "process_results: !function broken.results\n")
-    words = _eval_words(tasks, tmp_path / "out", "--tasks", "t_choice")
+    words = eval_words(tasks, tmp_path / "out", "--tasks", "t_choice")
     done = harness_here(*words)
     assert done.returncode == 2
     assert "t_choice: scoring failed with ZeroDivisionError" in done.stderr
@@ -449,85 +444,5 @@ def test_a_folder_that_a_killed_writer_left_is_removed_by_the_next_run(
     left.mkdir(parents=True)
     alive.mkdir()
     (folder / ".writing-x7_ab12c").mkdir()  # as an earlier release named them
-    assert harness_here(*_eval_words(tasks, tmp_path)).returncode == 0
+    assert harness_here(*eval_words(tasks, tmp_path)).returncode == 0
     assert (left.exists(), alive.exists()) == (False, True)
-
-
-@pytest.mark.parametrize("line", ["[]", '{"doc_id": 0}', '{"doc_id": 0, "resps": 3, "arguments": []}', "3", "null"])
-def test_rescoring_refuses_lines_that_are_no_samples(
-    line: str, tmp_path: Path, tasks: Path, harness_here: HarnessCommand
-) -> None:
-    assert harness_here(*_eval_words(tasks, tmp_path, "--tasks", "t_choice", "--limit", "3")).returncode == 0
-    samples = next(tmp_path.rglob("samples_t_choice_*"))
-    samples.write_text("".join([*samples.read_text().splitlines(keepends=True)[:2], line + "\n"]))
-    done = harness_here("rescore", tmp_path / "uniform")
-    assert done.returncode == 2
-    assert f"{samples.name}, line 3: not a sample" in done.stderr
-
-
-def test_rescoring_gives_the_same_values_without_an_engine(
-    tmp_path: Path, tasks: Path, harness_here: HarnessCommand
-) -> None:
-    assert harness_here(*_eval_words(tasks, tmp_path)).returncode == 0
-    first = read_record(tmp_path / "uniform")
-    assert harness_here("cache", "clear", "journal").returncode == 0
-    done = harness_here("rescore", tmp_path / "uniform")
-    assert done.returncode == 0, done.stderr
-    second = read_record(tmp_path / "uniform")
-    assert second.time > first.time
-    assert second.tasks == first.tasks
-    assert second.notes == [f"scored again from the answers of run_{first.time}.json"]
-
-
-def test_rescoring_knows_which_inputs_were_cut(tmp_path: Path, harness_here: HarnessCommand) -> None:
-    tasks, model = write_tasks(tmp_path / "tasks", items=10), save_tiny_llama(tmp_path / "tiny")
-    words = ["eval", "--backend", "hf", "--model", model, "--max_length", 12]
-    words += ["--tasks", "t_all", "--include_path", tasks]
-    assert harness_here(*words, "--output_path", tmp_path / "out", "--allow_failures", 100).returncode == 0
-    first = read_record(tmp_path / "out" / "tiny")
-    assert first.tasks["t_choice"].cut > 0
-    assert harness_here("rescore", tmp_path / "out" / "tiny").returncode == 0
-    second = read_record(tmp_path / "out" / "tiny")
-    assert second.time > first.time
-    assert {name: task.cut for name, task in second.tasks.items()} == {
-        name: task.cut for name, task in first.tasks.items()
-    }
-
-
-@pytest.mark.parametrize("left", [0, 7])
-def test_rescoring_refuses_a_samples_file_that_lost_items(
-    left: int, tmp_path: Path, tasks: Path, harness_here: HarnessCommand
-) -> None:
-    assert harness_here(*_eval_words(tasks, tmp_path)).returncode == 0
-    samples = next(tmp_path.rglob("samples_t_choice_*"))
-    samples.write_text("".join(samples.read_text().splitlines(keepends=True)[:left]))
-    done = harness_here("rescore", tmp_path / "uniform")
-    assert done.returncode == 2
-    assert samples.name in done.stderr
-    assert f"holds {left} of the 200 items" in done.stderr
-
-
-def test_rescoring_applies_a_changed_metric(tmp_path: Path, harness_here: HarnessCommand) -> None:
-    tasks = write_tasks(tmp_path / "tasks", items=20)
-    assert harness_here(*_eval_words(tasks, tmp_path / "out", "--tasks", "t_choice", model="oracle")).returncode == 0
-    rows = [json.loads(line) | {"answer": 0} for line in (tasks / "items.jsonl").read_text().splitlines()]
-    (tasks / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert harness_here("rescore", tmp_path / "out" / "oracle").returncode == 0
-    assert read_record(tmp_path / "out" / "oracle").tasks["t_choice"].value == 0.25, "a corrected key, the old answers"
-
-
-def test_rescoring_refuses_answers_to_other_prompts(tmp_path: Path, harness_here: HarnessCommand) -> None:
-    tasks = write_tasks(tmp_path / "tasks", items=20)
-    assert harness_here(*_eval_words(tasks, tmp_path / "out", "--tasks", "t_choice")).returncode == 0
-    (tasks / "choice.yaml").write_text(
-        (tasks / "choice.yaml").read_text().replace("doc_to_text: prompt", "doc_to_text: question")
-    )
-    done = harness_here("rescore", tmp_path / "out" / "uniform")
-    assert done.returncode == 2
-    assert "another prompt" in done.stderr
-
-
-def test_a_run_folder_is_needed_for_rescoring(tmp_path: Path, harness_here: HarnessCommand) -> None:
-    done = harness_here("rescore", tmp_path)
-    assert done.returncode == 2
-    assert "no run.json" in done.stderr

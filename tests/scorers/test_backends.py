@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,11 @@ from tests.models import save_tiny_adapter, save_tiny_llama
 
 
 @pytest.fixture
-def vllm_on_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def vllm_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine with a GPU and vLLM."""
     monkeypatch.setattr("harness.scorers.find_spec", lambda name: name)
     monkeypatch.setattr("harness.scorers.Path.exists", lambda path: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    yield
-    monkeypatch.undo()
 
 
 @pytest.mark.usefixtures("vllm_on_cuda")
@@ -105,9 +102,9 @@ GROUP = Group(context=(1, 2, 3), continuations=((7, 8, 9), (7, 8, 5)))
 GARBAGE = (-99.0, 1)
 
 
-def table(cached_tokens: int | None, *, cached: bool = True) -> Table:
+def table(cached_tokens: int | None) -> Table:
     made = Table(GROUP)
-    query = Query(group=0, head=(7, 8), targets=(9, 5), cached=cached)
+    query = Query(group=0, head=(7, 8), targets=(9, 5))
     rows = [(-1.0, 1) if cached_tokens in (0, 2) else GARBAGE, (-2.0, 3) if cached_tokens != 4 else GARBAGE]
     made.read(query, Reply(behind={9: -0.5, 5: -0.25}, best=5, rows=list(rows), cached_tokens=cached_tokens))
     return made
