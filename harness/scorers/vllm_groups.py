@@ -22,6 +22,10 @@ from harness.scorers.base import Scored
 
 # vLLM refuses longer lists of `logprob_token_ids`.
 MOST_TARGETS = 128
+# In a query's `extra_args`: how many of its first tokens are its group's context.
+CONTEXT_TOKENS = "harness_context_tokens"
+# So many tokens of a continuation are asked for one by one before all of it is computed with the cache off.
+FEW_TOKENS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +118,22 @@ class Table:
 
     def score(self, continuation: Sequence[int]) -> Scored | None:
         """The continuation's score, or None when something of it is not known."""
-        node, logprob, greedy = self._root, 0.0, True
+        known = self._known(continuation)
+        found = [own for own in known if own is not None]
+        if len(found) < len(known):
+            return None
+        return Scored(sum(own.logprob for own in found), all(own.is_greedy for own in found))
+
+    def lacking(self, continuation: Sequence[int]) -> list[int]:
+        """Which of the continuation's tokens, by index, nothing is known of."""
+        return [index for index, own in enumerate(self._known(continuation)) if own is None]
+
+    def _known(self, continuation: Sequence[int]) -> list[Scored | None]:
+        node, known = self._root, []
         for token in continuation:
             node = node.next(token)
-            if node.known is None:
-                return None
-            logprob += node.known.logprob
-            greedy = greedy and node.known.is_greedy
-        return Scored(logprob, greedy)
+            known.append(node.known)
+        return known
 
 
 def first_round(groups: Sequence[Group]) -> Iterator[Query]:
@@ -142,11 +154,21 @@ def second_round(groups: Sequence[Group]) -> Iterator[Query]:
 
 
 def again(groups: Sequence[Group], tables: Sequence[Table]) -> Iterator[Query]:
-    """What must be asked again with the cache off."""
+    """What must be asked again.
+
+    Where siblings part at the end of a block that the cache served, one token is lacking: it is asked for as what
+    follows the tokens before it, which the cache may serve. Where more is, all is computed with the cache off.
+    """
     for number, (group, table) in enumerate(zip(groups, tables, strict=True)):
+        asked: dict[Query, None] = {}
         for continuation in group.continuations:
-            if table.score(continuation) is None:
-                yield Query(group=number, head=continuation[:-1], targets=continuation[-1:], cached=False)
+            lacking = table.lacking(continuation)
+            if len(lacking) > FEW_TOKENS:
+                asked[Query(group=number, head=continuation[:-1], targets=continuation[-1:], cached=False)] = None
+            else:
+                parts = [Query(group=number, head=continuation[:i], targets=(continuation[i],)) for i in lacking]
+                asked |= dict.fromkeys(parts)
+        yield from asked
 
 
 def _queries(group: int, head: tuple[int, ...], targets: Iterable[int]) -> Iterator[Query]:

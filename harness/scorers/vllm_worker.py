@@ -21,13 +21,23 @@ from typing import Any
 from harness.errors import InputError, did_you_mean
 from harness.scorers.base import Scored
 from harness.scorers.vllm_generation import Generated, Generation, Refused
-from harness.scorers.vllm_groups import Group, Query, Reply, Table, again, first_round, second_round
+from harness.scorers.vllm_groups import CONTEXT_TOKENS, Group, Query, Reply, Table, again, first_round, second_round
 
 REQUIRED = ("skip_reading_prefix_cache", "logprob_token_ids", "prompt_logprobs", "flat_logprobs")
 # What the CPU build is opened with unless the user says otherwise: compiling takes longer than most evaluations; a
 # block is what the cache shares at least, and 32 is the least that its attention takes; the logits of a forward pass
-# of 1,024 tokens and 150,000 words already take 600 MB.
-CPU_DEFAULTS = {"enforce_eager": True, "block_size": 32, "max_num_batched_tokens": 1024}
+# of 1,024 tokens and 150,000 words already take 600 MB; what is left of a context behind its last full block is kept
+# by `vllm_tails`.
+CPU_DEFAULTS = {
+    "enforce_eager": True,
+    "block_size": 32,
+    "max_num_batched_tokens": 1024,
+    "kv_transfer_config": {
+        "kv_connector": "Tails",
+        "kv_connector_module_path": "harness.scorers.vllm_tails",
+        "kv_role": "kv_both",
+    },
+}
 CPU_KV_CACHE_GIB = "2"
 ORPHAN_CHECK_SECONDS = 1.0
 
@@ -97,7 +107,9 @@ class Engine:
 
         def ask(queries: Sequence[Query]) -> dict[Query, Refused]:
             prompts = [[*groups[query.group].context, *query.head] for query in queries]
-            outputs = self._run(prompts, [self._scoring(query) for query in queries], adapter)
+            outputs = self._run(
+                prompts, [self._scoring(query, len(groups[query.group].context)) for query in queries], adapter
+            )
             refused: dict[Query, Refused] = {}
             for query, output in zip(queries, outputs, strict=True):
                 if isinstance(output, Refused):
@@ -108,12 +120,10 @@ class Engine:
 
         ask(list(first_round(groups)))
         ask(list(second_round(groups)))
-        # One query a continuation, so that one that vLLM refuses takes no sibling with it.
         lacking = list(again(groups, tables))
-        reasons = {(query.group, query.head + query.targets): said for query, said in ask(lacking).items()}
-        lost = Refused("vLLM gave no log-probability for some of its tokens, not even with its prefix cache off")
+        refused = ask(lacking)
         scores = [
-            [table.score(said) or reasons.get((number, said), lost) for said in group.continuations]
+            [table.score(said) or _reason(refused, number, said) for said in group.continuations]
             for number, (group, table) in enumerate(zip(groups, tables, strict=True))
         ]
         return scores, len(lacking)
@@ -132,7 +142,7 @@ class Engine:
         except (TypeError, ValueError, self._client_error()) as error:
             return Refused(f"generation arguments: {_line(error)}")
 
-    def _scoring(self, query: Query) -> Any:
+    def _scoring(self, query: Query, context_tokens: int) -> Any:
         return self._vllm.SamplingParams(
             temperature=0.0,
             max_tokens=1,
@@ -142,6 +152,7 @@ class Engine:
             prompt_logprobs=0 if query.head else None,
             flat_logprobs=True,
             skip_reading_prefix_cache=not query.cached,
+            extra_args={CONTEXT_TOKENS: context_tokens} if query.cached else None,
         )
 
     def _run(self, prompts: Sequence[list[int]], params: Sequence[Any], adapter: str | None) -> list[Any]:
@@ -194,6 +205,15 @@ def _check(vllm: Any, arguments: Mapping[str, Any]) -> None:
                 f"--model_args {name}: not one of vLLM {vllm.__version__}'s engine arguments."
                 f"{did_you_mean(name, known)}"
             )
+
+
+def _reason(refused: Mapping[Query, Refused], group: int, continuation: tuple[int, ...]) -> Refused:
+    """Why something of a continuation is not known."""
+    for query, said in refused.items():
+        asked = query.head + query.targets
+        if query.group == group and continuation[: len(asked)] == asked:
+            return said
+    return Refused("vLLM gave no log-probability for some of its tokens, not even when it was asked for them again")
 
 
 def _reply(query: Query, output: Any) -> Reply:

@@ -17,7 +17,7 @@ from harness.evaluation_spec import EvaluationSpec
 from harness.scorers import EngineSpec, resolve_backend, vllm_shared
 from harness.scorers.base import Request, Scored
 from harness.scorers.vllm_generation import sampling_arguments
-from harness.scorers.vllm_groups import Group, Query, Reply, Table
+from harness.scorers.vllm_groups import Group, Query, Reply, Table, again
 from harness.scorers.vllm_options import Options, options
 from tests.models import save_tiny_adapter, save_tiny_llama
 
@@ -138,6 +138,27 @@ def test_a_row_about_another_token_is_not_believed() -> None:
     reply = Reply(behind={9: -0.5, 5: -0.25}, best=9, rows=[(-1.0, 1), None], cached_tokens=0)
     made.read(Query(group=0, head=(7, 8), targets=(9, 5)), reply)
     assert made.score((7, 8, 9)) is None
+
+
+def test_one_lacking_token_is_asked_for_as_what_follows_the_others() -> None:
+    siblings = Group(context=(1, 2, 3), continuations=((7, 8, 5), (7, 8, 6, 4)))
+    made = Table(siblings)
+    made.read(Query(group=0, head=(), targets=(7,)), Reply(behind={7: -1.0}, best=7))
+    made.read(Query(group=0, head=(7,), targets=(8,)), Reply(behind={8: -1.0}, best=8))
+    made.read(Query(group=0, head=(7, 8, 6), targets=(4,)), Reply(behind={4: -1.0}, best=4))
+    lacking = list(again([siblings], [made]))
+    assert lacking == [Query(group=0, head=(7, 8), targets=(token,)) for token in (5, 6)]
+    for query in lacking:
+        made.read(query, Reply(behind=dict.fromkeys(query.targets, -0.5), best=9, cached_tokens=4))
+    assert made.score((7, 8, 5)) == Scored(-2.5, is_greedy=False)
+    assert made.score((7, 8, 6, 4)) == Scored(-3.5, is_greedy=False)
+    assert not list(again([siblings], [made]))
+
+
+def test_where_much_is_lacking_all_is_computed_with_the_cache_off() -> None:
+    assert list(again([GROUP], [Table(GROUP)])) == [
+        Query(group=0, head=end[:-1], targets=end[-1:], cached=False) for end in GROUP.continuations
+    ]
 
 
 def test_the_sampled_seed_is_part_of_what_vllm_is_asked() -> None:
