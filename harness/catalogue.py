@@ -270,6 +270,13 @@ class Catalogue:
         """Return the names of lm-eval's own tasks, groups and tags; takes seconds."""
         return [str(name) for name in self._full_manager().all_tasks if name not in self.entries]
 
+    def tasks_below(self, name: str) -> list[Entry]:
+        """Return the tasks a name stands for: itself, or all in the groups below it; none for an unknown name."""
+        entry = self.entries.get(name)
+        if entry is None:
+            return []
+        return [entry] if entry.kind == "task" else [e for member in entry.members for e in self.tasks_below(member)]
+
     def _resolve(self, names: Sequence[str]) -> list[str]:
         wanted: list[str] = []
         for name in names:
@@ -300,12 +307,6 @@ class Catalogue:
             return Path(name).suffix == ".yaml"
         return all(self._is_near(member) for member in entry.members)
 
-    def _tasks_below(self, name: str) -> list[Entry]:
-        entry = self.entries.get(name)
-        if entry is None:
-            return []
-        return [entry] if entry.kind == "task" else [e for m in entry.members for e in self._tasks_below(m)]
-
     def _full_manager(self, metadata: dict[str, Any] | None = None) -> TaskManager:
         if self._manager is None or metadata:
             self._manager = self._make_manager(defaults=True, metadata=metadata)
@@ -317,7 +318,7 @@ class Catalogue:
         return TaskManager(include_path=[str(f) for f in self._folders], include_defaults=defaults, metadata=metadata)
 
     def _build(self, manager: TaskManager, name: str) -> dict[str, Any]:
-        for entry in self._tasks_below(name):
+        for entry in self.tasks_below(name):
             _check_local_data(entry)
         try:
             loaded: dict[str, Any] = manager.load([name])

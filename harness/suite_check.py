@@ -54,7 +54,7 @@ def data_names(names: Iterable[str], catalogue: Catalogue) -> list[str]:
             continue
         if name not in catalogue.entries:
             raise unknown(name, [*catalogue.entries, *files], "task, group or data file")
-        for entry in tasks_below(name, catalogue.entries):
+        for entry in catalogue.tasks_below(name):
             wanted |= dict.fromkeys(entry.metadata.get("data", []))
     return list(wanted)
 
@@ -68,18 +68,10 @@ def lacking(name: str, catalogue: Catalogue) -> dict[str, list[str]]:
     """Return the tasks at or below `name` whose data is not on this machine, each with the files that are missing."""
     found = {
         entry.name: missing(entry.metadata["data"], entry.path.parent)
-        for entry in tasks_below(name, catalogue.entries)
+        for entry in catalogue.tasks_below(name)
         if entry.metadata.get("data")
     }
     return {task: files for task, files in found.items() if files}
-
-
-def tasks_below(name: str, entries: Mapping[str, Entry]) -> list[Entry]:
-    """Return the tasks a name stands for: itself, or all in the groups below it; none for an unknown name."""
-    entry = entries.get(name)
-    if entry is None:
-        return []
-    return [entry] if entry.kind == "task" else [e for member in entry.members for e in tasks_below(member, entries)]
 
 
 def validate(names: Sequence[str] | None = None, *, include_paths: Sequence[Path] = ()) -> list[Finding]:
@@ -110,7 +102,7 @@ def _check(entry: Entry, catalogue: Catalogue, manager: TaskManager) -> Finding:
         unknown = [member for member in entry.members if member not in catalogue.entries]
         if unknown:
             return Finding(name=entry.name, status="wrong", message=f"{entry.path}: unknown member {unknown[0]!r}.")
-        return Finding(name=entry.name, status="ok", message=f"{len(tasks_below(entry.name, catalogue.entries))} tasks")
+        return Finding(name=entry.name, status="ok", message=f"{len(catalogue.tasks_below(entry.name))} tasks")
     faults = list(_metadata_faults(entry))
     absent: list[str] = []
     try:

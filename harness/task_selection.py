@@ -12,7 +12,7 @@ from harness.catalogue import Catalogue
 from harness.data import MismatchError, all_files, fetch_command, find
 from harness.data_fetch import fetch, how_to_get
 from harness.errors import TaskError
-from harness.suite_check import lacking, tasks_below
+from harness.suite_check import lacking
 
 
 def with_data(names: Sequence[str], catalogue: Catalogue) -> tuple[list[str], list[str]]:
@@ -32,7 +32,7 @@ def with_data(names: Sequence[str], catalogue: Catalogue) -> tuple[list[str], li
         if not absent:
             chosen.append(name)
             continue
-        present = [task.name for task in tasks_below(name, catalogue.entries) if task.name not in absent]
+        present = [task.name for task in catalogue.tasks_below(name) if task.name not in absent]
         files = sorted({file for missing in absent.values() for file in missing})
         if not present:
             raise TaskError(

@@ -158,6 +158,11 @@ def no_room(new_tokens: int, max_length: int) -> Failure:
     return Failure(reason="too_long", message=message)
 
 
+def bad_arguments(error: Exception) -> Failure:
+    """Return the failure of a generation whose arguments cannot be read, as `error` says."""
+    return Failure(reason="error", message=f"generation arguments: {type(error).__name__}: {error}"[:400])
+
+
 def loglikelihood_answer(
     logprob: float, *, is_greedy: bool | None, tokens: int = 0, cut_tokens: int = 0
 ) -> Answer | Failure:

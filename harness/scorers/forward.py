@@ -102,6 +102,7 @@ class Forward:
         width = longest - first
         with self.arithmetic():
             logits = self.model(input_ids=ids.to(self.device), use_cache=False, logits_to_keep=width).logits
+        logits = logits[:, -width:]  # some models give the logits of all positions, whatever they are asked for
         rows: list[int] = []
         targets: list[int] = []
         for row, span in enumerate(spans):
@@ -130,6 +131,8 @@ class Forward:
         if packed.call == 0:
             raise CannotPackError("its attention is not called through transformers' interface")
         logits: Tensor = output.logits[0]
+        if len(logits) != len(rows):
+            raise CannotPackError("it gives the logits of other positions than it is asked for")
         return logits
 
     @contextlib.contextmanager

@@ -6,12 +6,13 @@ the loop over tokens.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from harness.scorers.base import DEFAULT_NEW_TOKENS, Answer, Failure, Request, no_room, row_seed
+from harness.scorers.base import DEFAULT_NEW_TOKENS, Answer, Failure, Request, bad_arguments, no_room, row_seed
 from harness.scorers.batches import Budget, Job, Runner
 from harness.scorers.decoding import decode
 from harness.scorers.tokens import Encoder, Prompt
@@ -46,6 +47,8 @@ class Generator:
         self._max_length = max_length
         self._budget = budget
         self._runner: Runner[Answer] = Runner(budget)
+        # Without a mask a model reads the padding in front of shorter prompts.
+        self._pads = "attention_mask" in inspect.signature(self._model.forward).parameters
 
     def answer(self, requests: Sequence[Request], indices: Sequence[int]) -> Iterator[dict[int, Answer | Failure]]:
         """Answer the requests at `indices`; those with the same arguments are batched by length, longest first."""
@@ -58,7 +61,11 @@ class Generator:
     def _answer_group(self, requests: Sequence[Request], members: list[int]) -> Iterator[dict[int, Answer | Failure]]:
         from lm_eval.models.utils import normalize_gen_kwargs
 
-        arguments = dict(normalize_gen_kwargs(requests[members[0]].generation_arguments, DEFAULT_NEW_TOKENS))
+        try:
+            arguments = dict(normalize_gen_kwargs(requests[members[0]].generation_arguments, DEFAULT_NEW_TOKENS))
+        except (TypeError, ValueError) as error:
+            yield dict.fromkeys(members, bad_arguments(error))
+            return
         new: int = arguments["max_gen_toks"]
         if new >= self._max_length:
             yield dict.fromkeys(members, no_room(new, self._max_length))
@@ -69,7 +76,9 @@ class Generator:
         def cut(left: list[int]) -> Iterator[Job[Answer]]:
             rows: list[int] = []
             for index in sorted(left, key=lambda index: -len(prompts[index].tokens)):
-                if rows and (len(rows) + 1) * (len(prompts[rows[0]].tokens) + new) > self._budget.tokens:
+                longest = len(prompts[rows[0]].tokens) if rows else 0
+                full = (len(rows) + 1) * (longest + new) > self._budget.tokens
+                if rows and (full or not (self._pads or longest == len(prompts[index].tokens))):
                     yield job(rows)
                     rows = []
                 rows.append(index)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import CheckpointError, InputError
 from harness.scorers import EngineSpec
-from harness.scorers.base import Answer, Batch, Failure, Request, Scored, joined_answer, no_room
+from harness.scorers.base import Answer, Batch, Failure, Request, Scored, bad_arguments, joined_answer, no_room
 from harness.scorers.tokens import Encoder, Span
 from harness.scorers.vllm_generation import Generation, Refused, sampling_arguments, shown
 from harness.scorers.vllm_groups import Group, batches, group_by_context
@@ -78,7 +78,7 @@ class VllmScorer:
     """Answers requests with vLLM (see `harness.scorers.base.Scorer`).
 
     Attributes:
-        asked_again: Queries whose answer had to be asked for with the prefix cache off.
+        asked_again: Queries for what the two rounds left unknown.
     """
 
     def __init__(
@@ -198,7 +198,10 @@ class VllmScorer:
 
     def _prepared(self, request: Request) -> tuple[Generation, int] | Failure:
         """The prompt with its arguments, and how many tokens were cut to make room."""
-        arguments = sampling_arguments(request, eos=self._eos_text)
+        try:
+            arguments = sampling_arguments(request, eos=self._eos_text)
+        except (TypeError, ValueError) as error:
+            return bad_arguments(error)
         new = arguments["max_tokens"]
         if new >= self._opened.max_length:
             return no_room(new, self._opened.max_length)

@@ -29,7 +29,7 @@ ENVIRONMENT = {
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_NO_USAGE_STATS": "1",
     "TQDM_DISABLE": "1",
-    # One position more than the model's context is allowed for, and never computed: see `vllm.py`.
+    # One position more than the model's context is allowed for, and never computed: see `vllm_options`.
     "VLLM_ALLOW_LONG_MAX_MODEL_LEN": "1",
 }
 SECONDS_TO_END = 3.0

@@ -10,7 +10,7 @@ The last position of a prompt is always computed, so round 1 and the last tokens
 prefix cache served a position, nothing was computed, and vLLM 0.32 gives whatever lay in that memory (other token
 ids, stale values) or leaves the row out. Hence the one rule of `Table.read`: a row counts only when the position that
 predicts it lies behind the cached ones. What one continuation lacks for that reason another may know (two that begin
-alike share the rows of what they share); what nobody knows is asked again with the cache off.
+alike share the rows of what they share); what nobody knows is asked again (see `again`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from harness.scorers.base import Scored
 
 # vLLM refuses longer lists of `logprob_token_ids`.
 MOST_TARGETS = 128
-# In a query's `extra_args`: how many of its first tokens are its group's context.
+# In a query's `extra_args`: how many of its first tokens are a context that others go on from.
 CONTEXT_TOKENS = "harness_context_tokens"
 # So many tokens of a continuation are asked for one by one before all of it is computed with the cache off.
 FEW_TOKENS = 2

@@ -7,7 +7,8 @@ last block is copied aside, and before a continuation of it is computed that cop
 Blocks are copied whole, because how keys lie inside one is the attention's affair; what lies behind the context's end
 is overwritten as the continuation is computed.
 
-Which tokens are a context is what the request says: `CONTEXT_TOKENS` in its ``extra_args``.
+A block is kept anew each time its context is computed, before any continuation of it is, so what an earlier call left
+behind is never taken. Which tokens are a context is what the request says: `CONTEXT_TOKENS` in its ``extra_args``.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 # At most this share of the cache's blocks is kept aside, in memory of their own; older ones make room.
 SHARE_KEPT = 1 / 8
 
-# An adapter's number, 0 without one, and a context.
+# What a block is kept for: a context, and the number of the adapter it was computed with, 0 without one.
 Key = tuple[int, tuple[int, ...]]
 
 
@@ -51,7 +52,7 @@ class _Scheduled:
     """A request that has something to keep or to take, and the blocks it has so far."""
 
     key: Key
-    alone: bool
+    keeps: bool
     takes: bool = False
     blocks: list[int] = field(default_factory=list)
 
@@ -66,10 +67,11 @@ class Tails(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
     def __init__(self, vllm_config: Any, role: Any, kv_cache_config: Any) -> None:
         super().__init__(vllm_config, role, kv_cache_config)
         groups = kv_cache_config.kv_cache_groups
+        self._blocks = int(kv_cache_config.num_blocks)
         # Anything else (windows, states of recurrent layers) has blocks that mean something else.
         usable = len(groups) == 1 and type(groups[0].kv_cache_spec) is FullAttentionSpec
         self._block_size = int(vllm_config.cache_config.block_size)
-        self._slots = int(kv_cache_config.num_blocks * SHARE_KEPT) if usable else 0
+        self._slots = int(self._blocks * SHARE_KEPT) if usable else 0
         self._kept: dict[Key, int] = {}
         self._requests: dict[str, _Scheduled] = {}
         self._caches: list[torch.Tensor] = []
@@ -83,7 +85,7 @@ class Tails(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
         if key is None:
             return 0, False
         alone = request.num_prompt_tokens == len(key[1])
-        self._requests[request.request_id] = _Scheduled(key, alone)
+        self._requests[request.request_id] = _Scheduled(key, keeps=alone)
         lacking = len(key[1]) - num_computed_tokens
         there = not alone and key in self._kept and 0 < lacking < self._block_size
         return (lacking if there else 0), False
@@ -98,13 +100,13 @@ class Tails(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
         step = list(self._step(scheduler_output))
         takers = [known for known, _ in step if known.takes]
         take = [(self._kept[known.key], known.last_block(self._block_size)) for known in takers]
-        keepers = [known for known, computed in step if known.alone and computed >= len(known.key[1])]
+        keepers = [known for known, computed in step if known.keeps and computed >= len(known.key[1])]
         # After the takers, since what is kept now may take the place of what they ask for.
         keep = [(self._slot(known.key), known.last_block(self._block_size)) for known in keepers]
         for known in takers:
             known.takes = False
         for known in keepers:
-            known.alone = False
+            known.keeps = False
         return Copies(take, keep)
 
     def _step(self, step: SchedulerOutput) -> Iterator[tuple[_Scheduled, int]]:
@@ -152,8 +154,13 @@ class Tails(KVConnectorBase_V1, SupportsHMA):  # type: ignore[misc]
     # The cache's side.
 
     def register_kv_caches(self, kv_caches: dict[str, torch.Tensor]) -> None:
-        """Learn each layer's cache, ``[blocks, ...]``."""
-        self._caches = list(kv_caches.values())
+        """Learn each layer's cache: ``[blocks, ...]``, in older versions ``[2, blocks, ...]``.
+
+        Raises:
+            ValueError: It is neither, so that no block could be found in it.
+        """
+        for cache in kv_caches.values():
+            self._caches.append(cache.movedim(list(cache.shape[:2]).index(self._blocks), 0))
 
     def start_load_kv(self, forward_context: Any, **_: Any) -> None:  # noqa: ARG002
         """Copy what this step takes."""

@@ -43,6 +43,8 @@ PACKED: dict[str, Callable[[], PretrainedConfig]] = {
 # What packs do not serve, each for a reason of its own.
 IN_ROWS: dict[str, Callable[[], PretrainedConfig]] = {
     "bloom (ALiBi)": lambda: tf.BloomConfig(hidden_size=32, n_layer=2, n_head=4),
+    # Gives the logits of all positions, whatever it is asked for.
+    "xlstm (recurrent)": lambda: tf.xLSTMConfig(hidden_size=128, num_heads=4, num_blocks=2, chunk_size=4),
     "mamba (recurrent)": lambda: tf.MambaConfig(hidden_size=32, num_hidden_layers=2, state_size=4),
 }
 # A window shorter than some requests: packs serve the others.

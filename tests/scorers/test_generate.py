@@ -158,8 +158,14 @@ def test_generation_goes_on_when_memory_runs_out(tmp_path: Path) -> None:
 
 
 def test_a_bad_argument_fails_its_requests_only(tmp_path: Path) -> None:
-    requests = [generation("a", do_sample=True, temperature=-1.0, max_gen_toks=4), generation("a", max_gen_toks=4)]
-    bad, good = answers(open_packed(save_tiny_llama(tmp_path)), requests)
-    assert isinstance(bad, Failure)
-    assert bad.reason == "error"
+    requests = [
+        generation("a", do_sample=True, temperature=-1.0, max_gen_toks=4),
+        generation("a", temperature=None, max_gen_toks=4),
+        generation("a", max_gen_toks="many"),
+        generation("a", max_gen_toks=4),
+    ]
+    *bad, good = answers(open_packed(save_tiny_llama(tmp_path)), requests)
+    for failure in bad:
+        assert isinstance(failure, Failure)
+        assert failure.reason == "error"
     assert isinstance(good, Answer)

@@ -6,7 +6,8 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,9 @@ groups = [Group(tuple(context), tuple(map(tuple, ends))) for context, ends in co
 told = []
 for _ in range(2):
     engine.reset()
-    scores, _ = engine.score(groups, None)
+    scores, again = engine.score(groups, None)
     told.append([[[said.logprob, said.is_greedy] for said in own] for own in scores])
-os.write(9, json.dumps([told, served]).encode())
+os.write(9, json.dumps([told, served, again]).encode())
 """
 
 
@@ -93,7 +94,24 @@ def drawn(lengths: Sequence[int], words: int) -> list[tuple[list[int], list[list
     return made
 
 
-def asked(model: Path, contexts: object, **arguments: object) -> tuple[list[Any], list[tuple[int, int]]]:
+@dataclass
+class Said:
+    """What an engine said: a score for each continuation; of each query its tokens and how many were not computed.
+
+    Attributes:
+        again: How many of the queries, the last ones, were for what the others left unknown.
+    """
+
+    scores: list[list[tuple[float, bool]]]
+    served: list[tuple[int, int]]
+    again: int
+
+    def behind(self, contexts: Sized) -> list[tuple[int, int]]:
+        """Of the queries in which a continuation stands behind its context."""
+        return self.served[len(contexts) : len(self.served) - self.again]
+
+
+def asked(model: Path, contexts: object, **arguments: object) -> Said:
     opened = {"model": str(model), "tokenizer": str(model), "dtype": "float32", **arguments}
     said = subprocess.run(
         [sys.executable, "-c", ENGINE, json.dumps([opened, contexts])],
@@ -103,9 +121,9 @@ def asked(model: Path, contexts: object, **arguments: object) -> tuple[list[Any]
         check=False,
     )
     assert said.returncode == 0, said.stderr[-3000:]
-    told, served = json.loads(said.stdout)
+    told, served, again = json.loads(said.stdout)
     assert told[0] == told[1], "what an earlier call left behind changes nothing"
-    return told[0], [(length, cached) for length, cached in served[: len(served) // 2]]
+    return Said(told[0], [(length, cached) for length, cached in served[: len(served) // 2]], again)
 
 
 def assert_right(model: Path, contexts: Sequence[tuple[list[int], list[list[int]]]], scores: Sequence[Any]) -> None:
@@ -130,30 +148,41 @@ def words(model: Path) -> int:
 
 def test_a_continuation_computes_no_token_of_its_context(model: Path) -> None:
     contexts = drawn(LENGTHS, words(model))
-    scores, served = asked(model, contexts, kv_cache_memory_bytes=2**26)
-    assert_right(model, contexts, scores)
-    alone, behind = served[: len(LENGTHS)], served[len(LENGTHS) :]
-    assert [length for length, _ in alone] == list(LENGTHS)
-    for (length, cached), (context, end) in zip(
-        behind, [(context, end) for context, ends in contexts for end in ends], strict=False
-    ):
-        assert length == len(context) + len(end) - 1
-        assert cached >= len(context)
+    said = asked(model, contexts, kv_cache_memory_bytes=2**26)
+    assert_right(model, contexts, said.scores)
+    assert [length for length, _ in said.served[: len(contexts)]] == list(LENGTHS)
+    ends = [(len(context), len(end)) for context, ends in contexts for end in ends]
+    for (length, cached), (context, end) in zip(said.behind(contexts), ends, strict=True):
+        assert length == context + end - 1
+        assert cached >= context
+
+
+def test_siblings_that_part_where_a_block_ends_cost_one_token_more(model: Path) -> None:
+    ((context, ends),) = drawn([BLOCK - 12], words(model))
+    shared = [*ends[0], *ends[1], *ends[2]][:12]
+    contexts = [(context, sorted([[*shared, 7, 8, 9], [*shared, 9, 8, 7]]))]
+    said = asked(model, contexts, kv_cache_memory_bytes=2**26)
+    assert_right(model, contexts, said.scores)
+    assert said.again == 1
+    assert said.served[-1] == (BLOCK, len(context)), "as what follows the tokens that they share"
 
 
 def test_contexts_computed_in_pieces_and_more_than_are_kept_are_scored_right(model: Path) -> None:
     contexts = drawn(LENGTHS * 3, words(model))
-    # 40 blocks, of which 5 are kept aside, and passes of 24 tokens.
-    small = {"kv_cache_memory_bytes": 40 * 2**15, "max_num_batched_tokens": 24, "max_num_seqs": 4, "max_model_len": 160}
-    scores, served = asked(model, contexts, **small)
-    assert_right(model, contexts, scores)
-    behind = served[len(contexts) :]
-    assert {cached % BLOCK == 0 for _, cached in behind} == {True, False}, "some were kept, and some not"
+    # 16 blocks of 2 layers, of which 2 are kept aside, for 4 requests of up to 4 blocks; passes of 24 tokens.
+    small = {"kv_cache_memory_bytes": 16 * 2**14, "max_num_batched_tokens": 24, "max_num_seqs": 4, "max_model_len": 128}
+    said = asked(model, contexts, **small)
+    assert_right(model, contexts, said.scores)
+    lengths = [len(context) for context, ends in contexts for _ in ends]
+    whole = {
+        cached >= length for (_, cached), length in zip(said.behind(contexts), lengths, strict=True) if length % BLOCK
+    }
+    assert whole == {True, False}, "some are kept, and some are not"
 
 
 def test_models_with_a_sliding_window_keep_nothing_aside(tmp_path: Path) -> None:
     model = save_tiny(tmp_path, sliding_window=24)
     contexts = drawn(LENGTHS, words(model))
-    scores, served = asked(model, contexts, kv_cache_memory_bytes=2**26)
-    assert_right(model, contexts, scores)
-    assert all(cached % BLOCK == 0 for _, cached in served)
+    said = asked(model, contexts, kv_cache_memory_bytes=2**26)
+    assert_right(model, contexts, said.scores)
+    assert all(cached % BLOCK == 0 for _, cached in said.served)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.catalogue import Catalogue
-from harness.suite_check import lacking, tasks_below
+from harness.suite_check import lacking
 from tests.conftest import HarnessCommand
 
 
@@ -30,7 +30,7 @@ def test_every_task_of_reasoning_whose_data_is_here_runs(
     monkeypatch.setenv("HARNESS_DATA", str(data_dir))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     absent = lacking("reasoning", Catalogue())
-    here = {task.name for task in tasks_below("reasoning", Catalogue().entries)} - absent.keys()
+    here = {task.name for task in Catalogue().tasks_below("reasoning")} - absent.keys()
     assert len(here) > len(absent), "most of the suite's data is in the data folder"
     named = request.getfixturevalue("smollm2") if model == "smollm2" else model
     words = ("--model", named, "--backend", backend, "--tasks", "reasoning", "--limit", limit)
