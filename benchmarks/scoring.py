@@ -138,15 +138,18 @@ def measure(backend: str, dtype: str, options: argparse.Namespace) -> None:
 def main() -> None:
     """Run the settings and keep the rows."""
     installed = [name for name in SIDES if name == "hf" or find_spec(name)]
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--backends", nargs="+", choices=SIDES, default=installed)
-    parser.add_argument("--model", type=Path)
-    parser.add_argument("--data", type=Path, default=os.environ.get("HARNESS_DATA"))
-    parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
-    parser.add_argument("--items", type=int, default=40)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=SETTINGS)
-    parser.add_argument("--precision", action="store_true")
+    rows = "Rows are printed and added to benchmarks/results/scoring.jsonl."
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None, epilog=rows)
+    parser.add_argument("--backends", nargs="+", choices=SIDES, default=installed, help="default: what is installed")
+    parser.add_argument("--model", type=Path, help="a transformers folder (default: the reference model)")
+    data = "folder with agieval/logiqa-en.jsonl (default: HARNESS_DATA)"
+    parser.add_argument("--data", type=Path, default=os.environ.get("HARNESS_DATA"), help=data)
+    parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"], help="default: float32 bfloat16")
+    parser.add_argument("--items", type=int, default=40, help="of four requests each; at most 40 (default: 40)")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the median is told (default: 3)")
+    settings = f"default: all of {', '.join(map(repr, SETTINGS))}"
+    parser.add_argument("--settings", nargs="+", choices=SETTINGS, metavar="NAME", default=SETTINGS, help=settings)
+    parser.add_argument("--precision", action="store_true", help="how far bfloat16 is from float32, and no times")
     options = parser.parse_args()
     if not options.data or not (Path(options.data) / "agieval").is_dir():
         parser.error(f"--data {options.data}: holds no agieval/logiqa-en.jsonl; give the data folder, or HARNESS_DATA")

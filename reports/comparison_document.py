@@ -188,10 +188,18 @@ def _verdicts(comparison: Comparison) -> list[str]:
             told[-1] += _together(comparison, arm.name)
         limits = [one.detectable for one in rows if one.detectable is not None and not one.significant]
         if limits:
-            least, most = f"{min(limits):.3f}", f"{max(limits):.3f}"
-            between = least if least == most else f"{least} to {most}, by task,"
-            told[-1] += f" A true difference below {between} would mostly be missed."
+            told[-1] += f" {_missed(min(limits), max(limits))} would mostly be missed."
     return told
+
+
+def _missed(least: float, most: float) -> str:
+    """What is too small to be found on the tasks, whose detectable differences are from `least` to `most`."""
+    if math.isinf(least):
+        return "With so few items any true difference"
+    if math.isinf(most):
+        return f"A true difference below {least:.3f}, and any on some tasks,"
+    between = f"{least:.3f}" if f"{least:.3f}" == f"{most:.3f}" else f"{least:.3f} to {most:.3f}, by task,"
+    return f"A true difference below {between}"
 
 
 def _together(comparison: Comparison, arm: str) -> str:

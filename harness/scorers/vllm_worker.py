@@ -241,8 +241,8 @@ def _generated(output: Any) -> Generated | Refused:
 
 
 def _line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:400]}" if lines else type(error).__name__
+    words = " ".join(str(error).split())  # the reason may stand in any of its lines
+    return f"{type(error).__name__}: {words[:400]}" if words else type(error).__name__
 
 
 def serve(connection: Connection) -> None:
