@@ -52,7 +52,8 @@ class Part:
     Attributes:
         queries: Where the queries stand in the row: a slice, or indices [batch, queries].
         keys: Likewise the keys; the prefix's keys come before them.
-        mask: True to attend, [batch, 1, queries, prefix + keys]; None: causal, and no prefix.
+        mask: What is added to the scores, 0 or minus infinity, [batch, 1, queries, prefix + keys], in the model's dtype
+            (torch would make it of booleans anew in each layer); None: causal, and no prefix.
         real: Which of the queries are not padding, [batch, queries]; None: all.
     """
 
@@ -81,9 +82,16 @@ class Layout:
     call: int = 0
 
 
-def layout(units: Sequence[Unit], *, prefix: States | None, device: torch.device, keep: States | None = None) -> Layout:
-    """Lay `units` out one behind the other."""
-    parts = list(_one_by_one(units) if device.type == "cpu" else _padded(units, device))
+def layout(
+    units: Sequence[Unit],
+    *,
+    prefix: States | None,
+    device: torch.device,
+    dtype: torch.dtype,
+    keep: States | None = None,
+) -> Layout:
+    """Lay `units` out one behind the other, for a model of this `dtype`."""
+    parts = list(_one_by_one(units, dtype) if device.type == "cpu" else _padded(units, device, dtype))
     return Layout(parts, prefix, keep, longest=max(unit.longest for unit in units))
 
 
@@ -98,18 +106,22 @@ def _mask(unit: Unit) -> Tensor:
     return torch.cat([mask.new_ones(len(mask), unit.depth), mask], dim=1)
 
 
-def _one_by_one(units: Sequence[Unit]) -> Iterator[Part]:
+def _added(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, -torch.inf)
+
+
+def _one_by_one(units: Sequence[Unit], dtype: torch.dtype) -> Iterator[Part]:
     start = 0
     for unit in units:
         middle, stop = start + _split(unit), start + len(unit.tokens)
         if start < middle:
             yield Part(slice(start, middle), slice(start, middle), None)
         if middle < stop:
-            yield Part(slice(middle, stop), slice(start, stop), _mask(unit)[None, None])
+            yield Part(slice(middle, stop), slice(start, stop), _added(_mask(unit), dtype)[None, None])
         start = stop
 
 
-def _padded(units: Sequence[Unit], device: torch.device) -> Iterator[Part]:
+def _padded(units: Sequence[Unit], device: torch.device, dtype: torch.dtype) -> Iterator[Part]:
     sizes, splits = [len(unit.tokens) for unit in units], [_split(unit) for unit in units]
     starts = [0, *itertools.accumulate(sizes)][:-1]
     start, size, split = (torch.tensor(values, device=device)[:, None] for values in (starts, sizes, splits))
@@ -132,7 +144,7 @@ def _padded(units: Sequence[Unit], device: torch.device) -> Iterator[Part]:
     for row, unit in enumerate(units):
         own = _mask(unit)
         mask[row, 0, : own.shape[0], : own.shape[1]] = own
-    yield Part(queries, keys, mask.to(device), real)
+    yield Part(queries, keys, _added(mask.to(device), dtype), real)
 
 
 def attend(
@@ -209,6 +221,8 @@ def _sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scalin
         # With a mask and fewer key heads, CUDA has only the slow kernel.
         key, value = key.repeat_interleave(grouped, dim=1), value.repeat_interleave(grouped, dim=1)
         grouped = 1
+    if mask is not None:
+        mask = mask.to(query.dtype)  # some models attend in another precision than their own
     return scaled_dot_product_attention(
         query, key, value, attn_mask=mask, is_causal=mask is None, scale=scaling, enable_gqa=grouped > 1
     )

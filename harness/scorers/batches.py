@@ -7,6 +7,7 @@ fallback, then one by one, so that only the guilty fail. What a job computes is 
 from __future__ import annotations
 
 import gc
+import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from typing import Generic, TypeVar
 
 import torch
 
-from harness.scorers.base import EngineDied, Failure
+from harness.scorers.base import EngineDied, Failure, FailureReason
+from harness.scorers.streams import Streams
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +70,15 @@ class Job(Generic[Result]):
 Cut = Callable[[list[int]], Iterator[Job[Result]]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Trouble(Generic[Result]):
+    """A job that raised, without the error, whose traceback holds the job's tensors."""
+
+    job: Job[Result]
+    line: str
+    exhausted: bool
+
+
 @dataclass(slots=True)
 class Runner(Generic[Result]):
     """Runs jobs and remembers what was told."""
@@ -75,8 +86,10 @@ class Runner(Generic[Result]):
     budget: Budget
     _told: set[str] = field(default_factory=set)
 
-    def drain(self, members: Sequence[int], cut: Cut[Result]) -> Iterator[dict[int, Result | Failure]]:
-        """Run the jobs that `cut` makes of `members` until each has one result or failure.
+    def drain(
+        self, members: Sequence[int], cut: Cut[Result], streams: Streams | None = None
+    ) -> Iterator[dict[int, Result | Failure]]:
+        """Run the jobs that `cut` makes of `members`, with `streams` two at a time, until each has a result or failure.
 
         Raises:
             EngineDied: The device is unusable.
@@ -84,10 +97,7 @@ class Runner(Generic[Result]):
         left = list(members)
         while left:
             done: set[int] = set()
-            for job in cut(left):
-                found = self._attempt(job, cut)
-                if found is None:
-                    break
+            for found in self._round(left, cut, streams):
                 done.update(found)
                 yield found
             left = [index for index in left if index not in done]
@@ -107,28 +117,51 @@ class Runner(Generic[Result]):
             logger.warning("a batch failed and is tried again in smaller parts: %s", line)
         return line
 
-    def _attempt(self, job: Job[Result], cut: Cut[Result]) -> dict[int, Result | Failure] | None:
-        """Run a job; None when memory ran out and what is left is to be cut smaller."""
+    def _round(
+        self, left: list[int], cut: Cut[Result], streams: Streams | None
+    ) -> Iterator[dict[int, Result | Failure]]:
+        """Run jobs until one is in trouble; then, with nothing else running, see to that. Not all need be done."""
+        troubles: list[_Trouble[Result]] = []
+        jobs = itertools.takewhile(lambda _: not troubles, cut(left))
+
+        def attempt(job: Job[Result]) -> dict[int, Result | Failure] | _Trouble[Result]:
+            return {} if troubles else self._attempt(job)  # streams read a job ahead; that one is left as well
+
+        for outcome in streams.map(attempt, jobs) if streams else map(attempt, jobs):
+            if isinstance(outcome, _Trouble):
+                troubles.append(outcome)
+            elif outcome:
+                yield outcome
+        too_large = [trouble for trouble in troubles if trouble.exhausted and len(trouble.job.members) > 1]
+        if too_large:  # once, also where two ran out of memory side by side; the next round cuts them anew
+            self._shrink(too_large[0].job)
+        for trouble in troubles:
+            if trouble not in too_large:
+                yield from self._apart(trouble, cut)
+
+    def _attempt(self, job: Job[Result]) -> dict[int, Result | Failure] | _Trouble[Result]:
         try:
             return dict(job.run())
         except Exception as error:  # recorded as failures when it stays with a single member
-            line, exhausted = self.note(error), ran_out_of_memory(error)
-        # Behind the `except`, where the traceback no longer holds the failed job's tensors.
-        if len(job.members) == 1 and (exhausted or job.fallback is None):
-            return {job.members[0]: Failure(reason="out_of_memory" if exhausted else "error", message=line)}
-        if exhausted:
-            self.budget.halve(job.tokens, job.scored)
-            logger.warning("out of memory: going on with %d tokens at a time", self.budget.tokens)
-            gc.collect()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            return None
-        found: dict[int, Result | Failure] = {}
+            return _Trouble(job, self.note(error), ran_out_of_memory(error))
+
+    def _shrink(self, job: Job[Result]) -> None:
+        self.budget.halve(job.tokens, job.scored)
+        logger.warning("out of memory: going on with %d tokens at a time", self.budget.tokens)
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _apart(self, trouble: _Trouble[Result], cut: Cut[Result]) -> Iterator[dict[int, Result | Failure]]:
+        """Find out whose trouble it is: the job's members in its fallback's jobs, then one by one."""
+        job = trouble.job
+        if len(job.members) == 1 and (trouble.exhausted or job.fallback is None):
+            reason: FailureReason = "out_of_memory" if trouble.exhausted else "error"
+            yield {job.members[0]: Failure(reason=reason, message=trouble.line)}
+            return
         groups = [job.members] if job.fallback else [[index] for index in job.members]
         for group in groups:
-            for part in self.drain(group, job.fallback or cut):
-                found |= part
-        return found
+            yield from self.drain(group, job.fallback or cut)
 
 
 def ran_out_of_memory(error: Exception) -> bool:

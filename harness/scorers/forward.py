@@ -6,6 +6,7 @@ Knows tensors, not requests: what is computed together is decided in `prefix`, a
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,6 @@ from harness.scorers.arithmetic import half_products_are_slow, wide_products
 from harness.scorers.attention import CannotPackError, States
 from harness.scorers.base import Scored
 from harness.scorers.prefix import Unit
-from harness.scorers.streams import Streams, halves
 from harness.scorers.tokens import Span
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ class Forward:
         self.bytes_of_logits = model.config.get_text_config().vocab_size * model.dtype.itemsize
         self.own_attention = attention_of(model)
         self.widened = half_products_are_slow(self.dtype, self.device)
-        several = self.device.type == "cpu" and torch.get_num_threads() > 1
-        self._streams = Streams() if several else None
+        self._packing_now = 0
+        self._lock = threading.Lock()
 
     @torch.inference_mode()
     def prefix(self, tokens: Sequence[int], *, behind: States | None) -> States:
@@ -60,23 +60,12 @@ class Forward:
             self._row([unit], behind, keep=states, rows=[len(tokens) - 1])
         return states
 
-    def pack(self, units: Sequence[Unit], spans: Sequence[Span], *, behind: States | None) -> dict[int, Scored]:
-        """Score the paths of `units`, which all follow the prefix whose states are `behind`; by path."""
-        parts = halves(units) if self._streams and torch.get_num_threads() > 1 else [units]
-        if self._streams is None or len(parts) == 1:
-            return self.row(units, spans, behind=behind)
-        with self._packing():
-            found = self._streams.map(lambda part: self._score(part, spans, behind), parts)
-        return dict(pair for scored in found for pair in scored.items())
-
-    def row(self, units: Sequence[Unit], spans: Sequence[Span], *, behind: States | None) -> dict[int, Scored]:
-        """Likewise, with all units in one row."""
-        with self._packing():
-            return self._score(units, spans, behind)
-
     @torch.inference_mode()
-    def _score(self, units: Sequence[Unit], spans: Sequence[Span], behind: States | None) -> dict[int, Scored]:
-        """Score the paths of `units` in one row, with the packs' attention swapped in; by path."""
+    def pack(self, units: Sequence[Unit], spans: Sequence[Span], *, behind: States | None) -> dict[int, Scored]:
+        """Score the paths of `units`, in one row behind the prefix whose states are `behind`; by path.
+
+        Several threads may call this at the same time, but nothing else beside it.
+        """
         row_of: dict[int, int] = {}  # index in the pack -> row of the logits
         rows: list[int] = []
         targets: list[int] = []
@@ -88,7 +77,8 @@ class Forward:
                 targets += spans[path].targets
                 counts[path] = len(read)
             start += len(unit.tokens)
-        logits = self._row(units, behind, keep=None, rows=list(row_of))
+        with self._packing():
+            logits = self._row(units, behind, keep=None, rows=list(row_of))
         return dict(zip(counts, _scores(logits, rows, targets, list(counts.values())), strict=True))
 
     @torch.inference_mode()
@@ -119,7 +109,7 @@ class Forward:
         """Run `units` as one row; returns the logits at `rows`, [rows, vocabulary]."""
         ids = [token for unit in units for token in unit.tokens]
         positions = [position for unit in units for position in unit.positions]
-        packed = attention.layout(units, prefix=behind, device=self.device, keep=keep)
+        packed = attention.layout(units, prefix=behind, device=self.device, dtype=self.dtype, keep=keep)
         with self.arithmetic():
             output = self.model(
                 input_ids=torch.tensor([ids], device=self.device),
@@ -137,14 +127,20 @@ class Forward:
 
     @contextlib.contextmanager
     def _packing(self) -> Iterator[None]:
-        """Swap the packs' attention in, and the model's own back afterwards."""
-        self.model.set_attn_implementation(attention.NAME)
+        """Swap the packs' attention in; the last of those who pack at the same time puts the model's own back."""
+        with self._lock:
+            if not self._packing_now:
+                self.model.set_attn_implementation(attention.NAME)
+            self._packing_now += 1
         try:
             if attention_of(self.model) != attention.NAME:
                 raise CannotPackError("its attention cannot be set")
             yield
         finally:
-            self.model.set_attn_implementation(self.own_attention)
+            with self._lock:
+                self._packing_now -= 1
+                if not self._packing_now:
+                    self.model.set_attn_implementation(self.own_attention)
 
 
 def attention_of(model: PreTrainedModel) -> str:

@@ -27,6 +27,9 @@ PAIRS_PER_TOKEN = 2048
 # more than a unit could hold as well.
 LEAST_TOKENS_SAVED = 128
 LARGEST_MERGED = 512
+# Packs that run side by side become smaller towards their end, so that all end at about the same time; but not smaller
+# than this, where reading the weights costs more than waiting does.
+SMALLEST_PACK = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +175,10 @@ def plan(paths: Sequence[Path], among: Sequence[int]) -> list[Family]:
             continue
         # A scored position is never in a prefix, whose logits nobody reads.
         shared = int(min(inside.min(), limits[start:stop].min()))
-        if (contexts - 1) * (shared - depth) >= LEAST_TOKENS_SAVED:
+        saved = (contexts - 1) * (shared - depth)
+        if not depth:  # behind a prefix every token takes the masked kernel, which computes the whole square
+            saved -= contexts * int(((lengths[start:stop] - shared) ** 2).mean()) // (2 * PAIRS_PER_TOKEN)
+        if saved >= LEAST_TOKENS_SAVED:
             families.append(Family(prefix=paths[order[start]].tokens[:shared], parent=family, members=[]))
             positions.append([])
             family = len(families) - 1
@@ -200,16 +206,22 @@ def units(paths: Sequence[Path], members: Sequence[int], *, depth: int, budget_t
     return sorted(built, key=lambda unit: -len(unit.tokens))
 
 
-def packs(units: Sequence[Unit], *, budget_tokens: int, budget_scored: int) -> Iterator[list[Unit]]:
-    """Cut `units` into packs of about as many tokens, in order; one exceeds a budget only when a single unit does."""
+def packs(units: Sequence[Unit], *, budget_tokens: int, budget_scored: int, streams: int = 1) -> Iterator[list[Unit]]:
+    """Cut `units` into packs, in order; one exceeds a budget only when a single unit does.
+
+    With one stream they have about as many tokens each. With several, which take a pack whenever they are free, a pack
+    is half of a stream's share of what is left (guided self-scheduling, Polychronopoulos and Kuck 1987).
+    """
+    left = sum(len(unit.tokens) for unit in units)
+    even = left / max(1, math.ceil(left / budget_tokens))
     pack: list[Unit] = []
     tokens = scored = 0
-    total = sum(len(unit.tokens) for unit in units)
-    even = total / max(1, math.ceil(total / budget_tokens))
     for unit in units:
-        full = tokens >= even or tokens + len(unit.tokens) > budget_tokens or scored + unit.scored > budget_scored
+        aim = even if streams == 1 else max(SMALLEST_PACK, left / (2 * streams))
+        full = tokens >= aim or tokens + len(unit.tokens) > budget_tokens or scored + unit.scored > budget_scored
         if pack and full:
             yield pack
+            left -= tokens
             pack, tokens, scored = [], 0, 0
         pack.append(unit)
         tokens += len(unit.tokens)

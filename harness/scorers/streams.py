@@ -1,8 +1,8 @@
-"""Two parts of a pack side by side, each on half of the processor's threads.
+"""Two forward passes side by side, each on half of the processor's threads.
 
 Products of matrices keep the arithmetic units busy and most other steps keep the memory busy; run one after the other
 on all threads, each waits for the other, and every step waits for its slowest thread. Two streams that are out of step
-fill each other's gaps.
+fill each other's gaps, and neither waits for the other: one that is done takes the next part.
 """
 
 from __future__ import annotations
@@ -10,45 +10,30 @@ from __future__ import annotations
 import functools
 import threading
 import weakref
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import torch
 
-from harness.scorers.prefix import Unit
-
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
-_STREAMS = 2
-# Beyond this ratio of their tokens, the stream that is done first idles for longer than two streams save.
-_EVEN = 1.25
+STREAMS = 2
 
 
 @dataclass(slots=True)
 class _Job:
-    """What a stream runs next, and what became of it."""
+    """What a stream runs next, what became of it, and where to say so."""
 
     run: Callable[[], Any]
+    done: SimpleQueue[_Job]
     result: Any = None
     error: BaseException | None = None
-    done: threading.Event = field(default_factory=threading.Event)
 
 
 _Work = SimpleQueue["_Job | None"]  # None ends a stream
-
-
-def halves(units: Sequence[Unit]) -> list[list[Unit]]:
-    """Share `units` out in two parts of about as many tokens, or leave them in one where that cannot be."""
-    parts: list[list[Unit]] = [[] for _ in range(_STREAMS)]
-    tokens = [0] * _STREAMS
-    for unit in sorted(units, key=lambda unit: -len(unit.tokens)):
-        least = tokens.index(min(tokens))
-        parts[least].append(unit)
-        tokens[least] += len(unit.tokens)
-    return parts if max(tokens) <= _EVEN * min(tokens) else [list(units)]
 
 
 class Streams:
@@ -60,8 +45,8 @@ class Streams:
     def __init__(self) -> None:
         self._work: _Work = SimpleQueue()
         threads = torch.get_num_threads()
-        ready = threading.Barrier(_STREAMS + 1)
-        for share in (threads // _STREAMS, threads - threads // _STREAMS):
+        ready = threading.Barrier(STREAMS + 1)
+        for share in (threads // STREAMS, threads - threads // STREAMS):
             arguments = (self._work, max(1, share), ready)
             threading.Thread(target=_serve, args=arguments, daemon=True, name="stream").start()
         ready.wait()
@@ -69,29 +54,42 @@ class Streams:
         torch.set_num_threads(threads)
         weakref.finalize(self, _end, self._work)
 
-    def map(self, run: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
-        """Run two parts at once; returns their results in order, or raises what the first of them raised.
+    def map(self, run: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
+        """Run `parts` two at a time, begun in their order; yields results as they are done.
 
-        Modes that torch keeps per thread (inference mode, function modes) are to be entered in `run`.
+        A single part is run by the caller, on all threads. `parts` is read by the caller too, one part ahead. What
+        `run` raises is raised here when nothing computes any more. Modes that torch keeps per thread (inference mode,
+        function modes) are to be entered in `run`.
         """
-        jobs = [_Job(functools.partial(run, part)) for part in parts]
-        for job in jobs:
-            self._work.put(job)
+        rest = iter(parts)
+        following = list(_next(rest))
+        done: SimpleQueue[_Job] = SimpleQueue()
+        running = 0
         try:
-            _wait(jobs)
-            for job in jobs:
+            while following or running:
+                while following and running < STREAMS:
+                    part = following.pop()
+                    following.extend(_next(rest))
+                    if not running and not following:
+                        yield run(part)
+                        return
+                    self._work.put(_Job(functools.partial(run, part), done))
+                    running += 1
+                job = done.get()
+                running -= 1
                 if job.error is not None:
                     raise job.error
-            return [job.result for job in jobs]
+                yield job.result
         finally:
-            _wait(jobs)  # whatever is raised, and be it Ctrl-C: nothing computes behind it
-            # An error's traceback holds this frame, which would hold the error, and with it the failed pass's tensors.
-            del jobs, job
+            for _ in range(running):  # whatever is raised, and be it Ctrl-C
+                done.get()
 
 
-def _wait(jobs: Sequence[_Job]) -> None:
-    for job in jobs:
-        job.done.wait()
+def _next(rest: Iterator[Part]) -> Iterator[Part]:
+    """The next part, or nothing."""
+    for part in rest:
+        yield part
+        return
 
 
 def _serve(work: _Work, threads: int, ready: threading.Barrier) -> None:
@@ -104,10 +102,10 @@ def _serve(work: _Work, threads: int, ready: threading.Barrier) -> None:
         except BaseException as error:  # belongs to the one who waits
             job.error = error
         done = job.done
-        del job  # it holds the pass's tensors, which the one who waits may want to be rid of
-        done.set()
+        done.put(job)
+        del job, done  # they hold the pass's results, which the one who waits may want to be rid of
 
 
 def _end(work: _Work) -> None:
-    for _ in range(_STREAMS):
+    for _ in range(STREAMS):
         work.put(None)

@@ -19,8 +19,8 @@ CPU = torch.device("cpu")
 
 Way = Callable[[Sequence[Unit]], Iterable[Part]]
 WAYS: dict[str, Way] = {
-    "one by one": attention._one_by_one,
-    "padded to one batch": lambda trees: attention._padded(trees, CPU),
+    "one by one": lambda trees: attention._one_by_one(trees, torch.float32),
+    "padded to one batch": lambda trees: attention._padded(trees, CPU, torch.float32),
 }
 
 
@@ -70,7 +70,7 @@ def test_states_of_a_prefix_are_kept_joined_to_those_before_it() -> None:
     unit.extend([5, 6])
     before = States([torch.randn(1, KEY_HEADS, 3, HEAD_DIM)], [torch.randn(1, KEY_HEADS, 3, VALUE_DIM)])
     kept = States()
-    packed = attention.layout([unit], prefix=before, device=CPU, keep=kept)
+    packed = attention.layout([unit], prefix=before, device=CPU, dtype=torch.float32, keep=kept)
     query = torch.randn(1, HEADS, 2, HEAD_DIM)
     key, value = torch.randn(1, KEY_HEADS, 2, HEAD_DIM), torch.randn(1, KEY_HEADS, 2, VALUE_DIM)
     attend(torch.nn.Identity(), query, key, value, None, packed=packed)
@@ -83,7 +83,7 @@ def test_states_of_a_prefix_are_kept_joined_to_those_before_it() -> None:
 def test_what_packs_do_not_have_is_refused(extra: dict[str, object]) -> None:
     unit = Unit(depth=0)
     unit.extend([1, 2, 3, 4, 5])
-    packed = attention.layout([unit], prefix=None, device=CPU)
+    packed = attention.layout([unit], prefix=None, device=CPU, dtype=torch.float32)
     states = torch.zeros(1, 1, 5, 2)
     with pytest.raises(CannotPackError):
         attend(torch.nn.Identity(), states, states, states, None, packed=packed, **extra)  # type: ignore[arg-type]

@@ -66,7 +66,7 @@ def test_out_of_memory_halves_the_budget_and_nothing_is_lost(name: str, error: E
     assert_same_scores(path, scorer, mixed_requests())
     assert max(sizes) > 150
     budget = scorer.description["batch_tokens"]
-    assert budget <= 2 * 150, "a pack is computed in two halves"
+    assert budget <= 2 * 150, "two packs share it"
     sizes.clear()
     answers(scorer, mixed_requests(1))
     assert max(sizes) <= 150, "what ran out of memory once is not tried again"

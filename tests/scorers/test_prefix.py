@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.scorers import prefix
-from harness.scorers.prefix import Family, Path, Unit, packs, plan, units
+from harness.scorers.prefix import SMALLEST_PACK, Family, Path, Unit, packs, plan, units
 
 # Few distinct tokens and few distinct heads, so that prefixes are shared, nested, equal and cut short by one another.
 TOKENS = st.lists(st.integers(0, 2), max_size=12)
@@ -106,16 +106,47 @@ def test_no_position_of_a_prefix_is_read(paths: list[Path]) -> None:
             assert paths[index].first_scored >= len(family.prefix)
 
 
-@given(path_lists(), st.integers(1, 60), st.integers(1, 20))
-def test_budgets_are_kept_unless_a_single_path_is_larger(paths: list[Path], budget: int, scored: int) -> None:
+@given(path_lists(), st.integers(1, 60), st.integers(1, 20), st.integers(1, 3))
+def test_budgets_are_kept_unless_a_single_path_is_larger(
+    paths: list[Path], budget: int, scored: int, streams: int
+) -> None:
     for _, trees in planned(paths, budget):
         for unit in trees:
             assert len(unit.tokens) <= budget or len({tuple(paths[index].tokens) for index in unit.reads}) == 1
-        cut = list(packs(trees, budget_tokens=budget, budget_scored=scored))
+        cut = list(packs(trees, budget_tokens=budget, budget_scored=scored, streams=streams))
         assert [unit for pack in cut for unit in pack] == trees
         for pack in cut:
             assert len(pack) == 1 or sum(len(unit.tokens) for unit in pack) <= budget
             assert len(pack) == 1 or sum(unit.scored for unit in pack) <= scored
+
+
+def of_size(tokens: int) -> Unit:
+    unit = Unit(depth=0)
+    unit.extend(list(range(tokens)))
+    return unit
+
+
+def test_streams_end_at_about_the_same_time_without_waiting_for_one_another() -> None:
+    trees = [of_size(size) for size in range(400, 100, -2)]
+    ends = [0, 0]
+    for pack in packs(trees, budget_tokens=2048, budget_scored=1000, streams=2):
+        stream = ends.index(min(ends))  # whichever is free
+        ends[stream] += sum(len(unit.tokens) for unit in pack)
+    assert max(ends) - min(ends) <= SMALLEST_PACK + 400
+    alone = [sum(len(unit.tokens) for unit in pack) for pack in packs(trees, budget_tokens=2048, budget_scored=1000)]
+    assert max(alone) - min(alone) <= 2 * 400, "one stream's packs are of one size"
+
+
+def test_a_prefix_of_a_few_long_contexts_costs_more_than_it_saves() -> None:
+    """Behind a prefix attention is masked, so a long context computes twice the pairs."""
+    shared = list(range(150))
+
+    def families(contexts: int, length: int) -> int:
+        long = [Path(tokens=[*shared, *([1000 + item] * length)], scored=3) for item in range(contexts)]
+        return len(plan(long, range(contexts)))
+
+    assert families(2, 900) == 1
+    assert families(40, 100) == 2
 
 
 @given(path_lists(), st.integers(1, 60))
