@@ -22,7 +22,7 @@ from harness.scorers.tokens import Encoder, Span
 
 __all__ = ["PackedScorer", "PackedSpec"]
 
-# Tokens of a pack. A CPU, which computes its halves side by side, gains little beyond; a GPU wants to be filled.
+# Tokens computed at a time. A CPU, where two packs share them, gains little beyond; a GPU wants to be filled.
 BATCH_TOKENS = {"cpu": 4096, "cuda": 16384}
 # Logits of a forward pass ([scored positions, vocabulary] in the model's dtype) take at most this much.
 LOGITS_BYTES = {"cpu": 256 * 2**20, "cuda": 2 * 2**30}

@@ -31,27 +31,32 @@ class SpanScorer:
         self._longest_packed = longest_packed
         self._budget = budget
         self._runner: Runner[Scored] = Runner(budget)
-        several = forward.device.type == "cpu" and torch.get_num_threads() > 1
-        self._streams = Streams() if several else None
-        self._abreast = STREAMS if several else 1
+        self._streams = Streams() if forward.device.type == "cpu" and torch.get_num_threads() > 1 else None
 
     def score(self, spans: Sequence[Span]) -> Iterator[Found]:
         """Score every span once; yields results by index as they are done."""
         paths = [Path(tokens=span.tokens, scored=len(span.targets)) for span in spans]
         short = [index for index, span in enumerate(spans) if len(span.tokens) <= self._longest_packed]
-        yield from self._runner.drain(short, lambda left: self._packs(left, spans, paths), self._streams)
+        streams = self._streams if torch.get_num_threads() > 1 else None  # the number may change meanwhile
+        abreast = STREAMS if streams else 1
+        yield from self._runner.drain(short, lambda left: self._packs(left, spans, paths, abreast), streams)
         long = [index for index, span in enumerate(spans) if len(span.tokens) > self._longest_packed]
         yield from self._runner.drain(long, lambda left: self._rows(left, spans))
 
-    def _packs(self, left: list[int], spans: Sequence[Span], paths: Sequence[Path]) -> Iterator[Job[Scored]]:
-        """Packs of one family after the other; a prefix is computed when the first pack behind it is asked for."""
+    def _packs(
+        self, left: list[int], spans: Sequence[Span], paths: Sequence[Path], abreast: int
+    ) -> Iterator[Job[Scored]]:
+        """Packs of one family after the other; a prefix is computed when the first pack behind it is asked for.
+
+        Packs that run `abreast` share the budget.
+        """
         line: dict[int, States | None] = {}  # families from the first token to the present one, and their states
         for number, family in enumerate(plan(paths, left)):
             while line and list(line)[-1] != family.parent:
                 line.popitem()
             behind = None if family.parent is None else line[family.parent]
             line[number] = states = self._prefix(family, behind)
-            yield from self._family(family, spans, paths, states)
+            yield from self._family(family, spans, paths, states, abreast)
 
     def _prefix(self, family: Family, behind: States | None) -> States | None:
         """States of the family's prefix; None when it has none."""
@@ -65,12 +70,11 @@ class SpanScorer:
         return None
 
     def _family(
-        self, family: Family, spans: Sequence[Span], paths: Sequence[Path], states: States | None
+        self, family: Family, spans: Sequence[Span], paths: Sequence[Path], states: States | None, abreast: int
     ) -> Iterator[Job[Scored]]:
-        # What runs side by side shares the budget.
-        tokens, scored = (max(1, limit // self._abreast) for limit in (self._budget.tokens, self._budget.scored))
+        tokens, scored = (max(1, limit // abreast) for limit in (self._budget.tokens, self._budget.scored))
         trees = units(paths, family.members, depth=states.length if states else 0, budget_tokens=tokens)
-        for pack in packs(trees, budget_tokens=tokens, budget_scored=scored, streams=self._abreast):
+        for pack in packs(trees, budget_tokens=tokens, budget_scored=scored, streams=abreast):
 
             def run(pack: list[Unit] = pack) -> dict[int, Scored]:
                 return self._forward.pack(pack, spans, behind=states)
@@ -78,8 +82,8 @@ class SpanScorer:
             yield Job(
                 members=[index for unit in pack for index in unit.reads],
                 run=run,
-                tokens=self._abreast * sum(len(unit.tokens) for unit in pack),
-                scored=self._abreast * sum(unit.scored for unit in pack),
+                tokens=abreast * sum(len(unit.tokens) for unit in pack),
+                scored=abreast * sum(unit.scored for unit in pack),
                 fallback=lambda members: self._rows(members, spans),
             )
 

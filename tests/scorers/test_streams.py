@@ -228,11 +228,12 @@ def test_one_thread_and_two_streams_give_the_same_scores(tmp_path: Path, monkeyp
     monkeypatch.setattr(Runner, "_attempt", noted)
     try:
         torch.set_num_threads(2)
-        two = answers(open_packed(path), requests)
+        scorer = open_packed(path)
+        two = answers(scorer, requests)
         assert "stream" in threads
         threads.clear()
         torch.set_num_threads(1)
-        one = answers(open_packed(path), requests)
+        one = answers(scorer, requests)
         assert threads == {threading.main_thread().name}
     finally:
         torch.set_num_threads(before)
