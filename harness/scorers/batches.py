@@ -32,18 +32,18 @@ _OUT_OF_MEMORY = (
 
 @dataclass(slots=True, kw_only=True)
 class Budget:
-    """How large a job may be. It shrinks when memory runs out and never grows again.
+    """How much may be computed at a time. It shrinks when memory runs out and never grows again.
 
     Attributes:
-        tokens: Tokens of a forward pass, or tokens whose keys and values are held.
-        scored: Rows of logits.
+        tokens: Tokens computed at a time, or tokens whose keys and values are held.
+        scored: Rows of logits at a time.
     """
 
     tokens: int
     scored: int
 
     def halve(self, tokens: int, scored: int) -> None:
-        """Allow half of what a job of this size took."""
+        """Allow half of what this much took."""
         self.tokens = max(1, min(self.tokens, tokens) // 2)
         self.scored = max(1, min(self.scored, scored) // 2)
 
@@ -53,10 +53,11 @@ class Job(Generic[Result]):
     """Members that are computed together.
 
     Attributes:
-        members: Their indices.
+        members: Their indices; none for a job that only prepares what the next ones need.
         run: Computes them all; a result for each.
         tokens: The part of the budget that it takes.
         scored: Likewise.
+        alone: Nothing may run beside it, and what follows it waits for it.
         fallback: Cuts the members into jobs of another kind when this one raises; None: one by one.
     """
 
@@ -64,19 +65,33 @@ class Job(Generic[Result]):
     run: Callable[[], dict[int, Result]]
     tokens: int
     scored: int = 1
+    alone: bool = False
     fallback: Cut[Result] | None = None
 
 
 Cut = Callable[[list[int]], Iterator[Job[Result]]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Trouble(Generic[Result]):
-    """A job that raised, without the error, whose traceback holds the job's tensors."""
+@dataclass(slots=True, eq=False)
+class _Attempt(Generic[Result]):
+    """A job that runs or has failed, without its `run` and without its error, which hold tensors.
 
-    job: Job[Result]
-    line: str
-    exhausted: bool
+    Attributes:
+        members, fallback: The job's.
+        own: The job's tokens and rows of logits.
+        peak: The most of both that was computed at the same time, by it and what ran beside it.
+        beside: Another job ran at the same time.
+        line: The error; empty as long as there is none.
+        exhausted: Memory ran out.
+    """
+
+    members: list[int]
+    fallback: Cut[Result] | None
+    own: tuple[int, int]
+    peak: tuple[int, int] = (0, 0)
+    beside: bool = False
+    line: str = ""
+    exhausted: bool = False
 
 
 @dataclass(slots=True)
@@ -120,48 +135,64 @@ class Runner(Generic[Result]):
     def _round(
         self, left: list[int], cut: Cut[Result], streams: Streams | None
     ) -> Iterator[dict[int, Result | Failure]]:
-        """Run jobs until one is in trouble; then, with nothing else running, see to that. Not all need be done."""
-        troubles: list[_Trouble[Result]] = []
-        jobs = itertools.takewhile(lambda _: not troubles, cut(left))
+        """Run the jobs, until memory runs out; then, with nothing else running, see to those in trouble."""
+        failed: list[_Attempt[Result]] = []
+        too_large: list[_Attempt[Result]] = []
+        running: list[_Attempt[Result]] = []
 
-        def attempt(job: Job[Result]) -> dict[int, Result | Failure] | _Trouble[Result]:
-            return {} if troubles else self._attempt(job)  # streams read a job ahead; that one is left as well
+        def attempt(job: Job[Result]) -> dict[int, Result | Failure] | _Attempt[Result]:
+            return {} if too_large else self._attempt(job, running)  # a job was read ahead; it is left as well
 
-        for outcome in streams.map(attempt, jobs) if streams else map(attempt, jobs):
-            if isinstance(outcome, _Trouble):
-                troubles.append(outcome)
+        jobs = itertools.takewhile(lambda _: not too_large, cut(left))
+        for outcome in streams.map(attempt, jobs, alone=lambda job: job.alone) if streams else map(attempt, jobs):
+            if isinstance(outcome, _Attempt):
+                (too_large if self._may_shrink(outcome) else failed).append(outcome)
             elif outcome:
                 yield outcome
-        too_large = [trouble for trouble in troubles if trouble.exhausted and len(trouble.job.members) > 1]
         if too_large:  # once, also where two ran out of memory side by side; the next round cuts them anew
-            self._shrink(too_large[0].job)
-        for trouble in troubles:
-            if trouble not in too_large:
-                yield from self._apart(trouble, cut)
+            self._shrink(max(attempt.peak for attempt in too_large))
+        for trouble in failed:
+            yield from self._apart(trouble, cut)
 
-    def _attempt(self, job: Job[Result]) -> dict[int, Result | Failure] | _Trouble[Result]:
+    def _attempt(
+        self, job: Job[Result], running: list[_Attempt[Result]]
+    ) -> dict[int, Result | Failure] | _Attempt[Result]:
+        """Run the job; its results, or the attempt that failed. Several threads may do so at the same time."""
+        mine = _Attempt(members=job.members, fallback=job.fallback, own=(job.tokens, job.scored))
+        running.append(mine)
+        at_once = list(running)
+        peak = sum(other.own[0] for other in at_once), sum(other.own[1] for other in at_once)
+        for other in at_once:
+            other.peak = max(other.peak, peak)
+            other.beside |= len(at_once) > 1
         try:
             return dict(job.run())
         except Exception as error:  # recorded as failures when it stays with a single member
-            return _Trouble(job, self.note(error), ran_out_of_memory(error))
+            mine.line, mine.exhausted = self.note(error), ran_out_of_memory(error)
+            return mine
+        finally:
+            running.remove(mine)
 
-    def _shrink(self, job: Job[Result]) -> None:
-        self.budget.halve(job.tokens, job.scored)
+    def _may_shrink(self, failed: _Attempt[Result]) -> bool:
+        """Whether less at a time may end it; not when a single member ran out of memory with nothing beside it."""
+        return failed.exhausted and self.budget.tokens > 1 and (failed.beside or len(failed.members) > 1)
+
+    def _shrink(self, peak: tuple[int, int]) -> None:
+        self.budget.halve(*peak)
         logger.warning("out of memory: going on with %d tokens at a time", self.budget.tokens)
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _apart(self, trouble: _Trouble[Result], cut: Cut[Result]) -> Iterator[dict[int, Result | Failure]]:
+    def _apart(self, failed: _Attempt[Result], cut: Cut[Result]) -> Iterator[dict[int, Result | Failure]]:
         """Find out whose trouble it is: the job's members in its fallback's jobs, then one by one."""
-        job = trouble.job
-        if len(job.members) == 1 and (trouble.exhausted or job.fallback is None):
-            reason: FailureReason = "out_of_memory" if trouble.exhausted else "error"
-            yield {job.members[0]: Failure(reason=reason, message=trouble.line)}
+        members, fallback = failed.members, failed.fallback
+        if len(members) == 1 and (failed.exhausted or fallback is None):
+            reason: FailureReason = "out_of_memory" if failed.exhausted else "error"
+            yield {members[0]: Failure(reason=reason, message=failed.line)}
             return
-        groups = [job.members] if job.fallback else [[index] for index in job.members]
-        for group in groups:
-            yield from self.drain(group, job.fallback or cut)
+        for group in [members] if fallback else [[index] for index in members]:
+            yield from self.drain(group, fallback or cut)
 
 
 def ran_out_of_memory(error: Exception) -> bool:

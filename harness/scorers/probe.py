@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -18,6 +18,7 @@ from harness.scorers.base import Scored
 from harness.scorers.batches import ran_out_of_memory
 from harness.scorers.forward import Forward
 from harness.scorers.prefix import Path, Unit
+from harness.scorers.streams import STREAMS, Streams
 from harness.scorers.tokens import Span
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,8 @@ _PREFIX, _CONTEXT, _SHARED, _CONTINUATION = 9, 5, 1, 3
 _AGREE = {torch.float32: 1e-5, torch.float16: 3e-3, torch.bfloat16: 2e-2}
 # Exchanging tokens that a sequence does not see changes no shape, so hardly any rounding.
 _SAME = 1e-6
+# Of each of the packs that are computed side by side: whoever mixes them up does so in nearly every one.
+_PASSES = 3
 _PACKED_LAYERS = {"full_attention", "sliding_attention"}
 
 
@@ -44,6 +47,29 @@ def longest_packed(forward: Forward, max_length: int) -> int:
     if limit < max_length:
         logger.warning("contexts are shared up to %d tokens; a longer request is a row of its own", limit)
     return limit
+
+
+def side_by_side(forward: Forward, streams: Streams) -> bool:
+    """Whether packs get the same scores beside another pack; not where a module keeps what belongs to one pass."""
+    draw = _drawing(forward)
+    spans = [_span(draw(_CONTEXT), draw(_CONTINUATION)) for _ in range(STREAMS)]
+
+    def score(index: int) -> tuple[int, Scored]:
+        unit = Unit(depth=0)
+        unit.add(index, Path(tokens=spans[index].tokens, scored=_CONTINUATION), 0)
+        return index, forward.pack([unit], spans, behind=None)[index]
+
+    alone = [score(index)[1] for index in range(STREAMS)]
+    try:
+        beside = list(streams.map(score, [*range(STREAMS)] * _PASSES))
+        same = all(_equal([scored], [alone[index]], _agreement(forward)) for index, scored in beside)
+    except Exception as error:  # recorded: whatever two packs meet, one does not
+        if ran_out_of_memory(error):
+            raise
+        same = False
+    if not same:
+        logger.warning("packs are computed one after the other: side by side this model gives other scores")
+    return same
 
 
 def _limit(forward: Forward, max_length: int) -> int:
@@ -74,12 +100,7 @@ def _limit(forward: Forward, max_length: int) -> int:
 
 def _compare(forward: Forward) -> None:
     """Raises `CannotPackError` when packs do not give the rows' scores."""
-    drawn = random.Random(0)
-    vocabulary = forward.model.config.get_text_config().vocab_size
-
-    def draw(count: int) -> list[int]:
-        return [drawn.randrange(vocabulary) for _ in range(count)]
-
+    draw = _drawing(forward)
     prefix, context, shared = draw(_PREFIX), draw(_CONTEXT), draw(_SHARED)
     seen = _span(prefix + context, shared + draw(_CONTINUATION))
     spans = [_span(prefix + draw(_CONTEXT), draw(_CONTINUATION)), _span(prefix + context, shared + draw(_CONTINUATION))]
@@ -90,7 +111,7 @@ def _compare(forward: Forward) -> None:
     rows = [forward.plain([span])[0] for span in [*spans, seen]]
     whole = _pack(forward, [*spans, seen], prefix=[])
     behind = _pack(forward, [*spans, seen], prefix=prefix)
-    agree = _AGREE.get(forward.dtype, _AGREE[torch.bfloat16])
+    agree = _agreement(forward)
     if not (_equal(rows, whole, agree) and _equal(rows, behind, agree)):
         raise CannotPackError("packs and rows give different scores")
     if not (
@@ -98,6 +119,17 @@ def _compare(forward: Forward) -> None:
         and _equal(behind[2:], _pack(forward, [*others, seen], prefix=prefix)[2:], _SAME)
     ):
         raise CannotPackError("sequences of a pack see one another")
+
+
+def _drawing(forward: Forward) -> Callable[[int], list[int]]:
+    """Draws as many random tokens as it is asked for."""
+    drawn = random.Random(0)
+    vocabulary = forward.model.config.get_text_config().vocab_size
+    return lambda count: [drawn.randrange(vocabulary) for _ in range(count)]
+
+
+def _agreement(forward: Forward) -> float:
+    return _AGREE.get(forward.dtype, _AGREE[torch.bfloat16])
 
 
 def _span(context: list[int], continuation: list[int]) -> Span:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -10,7 +11,8 @@ from harness.scorers.attention import States
 from harness.scorers.base import Failure, Scored
 from harness.scorers.batches import Budget, Job, Runner
 from harness.scorers.forward import Forward
-from harness.scorers.prefix import Family, Path, Unit, packs, plan, units
+from harness.scorers.prefix import Family, Path, packs, plan, units
+from harness.scorers.probe import side_by_side
 from harness.scorers.streams import STREAMS, Streams
 from harness.scorers.tokens import Span
 
@@ -22,7 +24,7 @@ class SpanScorer:
 
     Args:
         forward: The model.
-        budget: Tokens and rows of logits of a forward pass, at most, unless a single span has more.
+        budget: Tokens and rows of logits that are computed at a time, at most, unless a single span has more.
         longest_packed: Spans with more tokens than this are scored in rows.
     """
 
@@ -31,7 +33,7 @@ class SpanScorer:
         self._longest_packed = longest_packed
         self._budget = budget
         self._runner: Runner[Scored] = Runner(budget)
-        self._streams = Streams() if forward.device.type == "cpu" and torch.get_num_threads() > 1 else None
+        self._streams = _streams(forward) if longest_packed else None
 
     def score(self, spans: Sequence[Span]) -> Iterator[Found]:
         """Score every span once; yields results by index as they are done."""
@@ -46,44 +48,41 @@ class SpanScorer:
     def _packs(
         self, left: list[int], spans: Sequence[Span], paths: Sequence[Path], abreast: int
     ) -> Iterator[Job[Scored]]:
-        """Packs of one family after the other; a prefix is computed when the first pack behind it is asked for.
-
-        Packs that run `abreast` share the budget.
-        """
+        """Each family's prefix, then the packs behind it. Packs that run `abreast` share the budget."""
         line: dict[int, States | None] = {}  # families from the first token to the present one, and their states
         for number, family in enumerate(plan(paths, left)):
             while line and list(line)[-1] != family.parent:
                 line.popitem()
-            behind = None if family.parent is None else line[family.parent]
-            line[number] = states = self._prefix(family, behind)
-            yield from self._family(family, spans, paths, states, abreast)
+            line[number] = behind = None if family.parent is None else line[family.parent]
+            missing = len(family.prefix) - (behind.length if behind else 0)
+            if missing:
+                run = functools.partial(self._prefix, line, number, family)
+                yield Job(members=[], run=run, tokens=missing, alone=True)
+            yield from self._family(family, spans, paths, line[number], abreast)
 
-    def _prefix(self, family: Family, behind: States | None) -> States | None:
-        """States of the family's prefix; None when it has none."""
-        depth = behind.length if behind else 0
-        if len(family.prefix) == depth:
-            return behind
+    def _prefix(self, line: dict[int, States | None], number: int, family: Family) -> dict[int, Scored]:
+        """Put the states of the family's prefix in the place of its parent's."""
+        behind = line[number]
         try:
-            return self._forward.prefix(family.prefix[depth:], behind=behind)
+            line[number] = self._forward.prefix(family.prefix[behind.length if behind else 0 :], behind=behind)
         except Exception as error:  # recorded; its members do without, meet it again and fail for themselves
             self._runner.note(error)
-        return None
+        return {}
 
     def _family(
         self, family: Family, spans: Sequence[Span], paths: Sequence[Path], states: States | None, abreast: int
     ) -> Iterator[Job[Scored]]:
-        tokens, scored = (max(1, limit // abreast) for limit in (self._budget.tokens, self._budget.scored))
-        trees = units(paths, family.members, depth=states.length if states else 0, budget_tokens=tokens)
-        for pack in packs(trees, budget_tokens=tokens, budget_scored=scored, streams=abreast):
-
-            def run(pack: list[Unit] = pack) -> dict[int, Scored]:
-                return self._forward.pack(pack, spans, behind=states)
-
+        depth = states.length if states else 0
+        trees = units(paths, family.members, depth=depth, budget_tokens=self._budget.tokens)
+        share = Budget(tokens=max(1, self._budget.tokens // abreast), scored=max(1, self._budget.scored // abreast))
+        for pack in packs(trees, budget_tokens=share.tokens, budget_scored=share.scored, streams=abreast):
+            tokens, scored = sum(len(unit.tokens) for unit in pack), sum(unit.scored for unit in pack)
             yield Job(
                 members=[index for unit in pack for index in unit.reads],
-                run=run,
-                tokens=abreast * sum(len(unit.tokens) for unit in pack),
-                scored=abreast * sum(unit.scored for unit in pack),
+                run=functools.partial(self._forward.pack, pack, spans, behind=states),
+                tokens=tokens,
+                scored=scored,
+                alone=abreast > 1 and (tokens > share.tokens or scored > share.scored),
                 fallback=lambda members: self._rows(members, spans),
             )
 
@@ -105,6 +104,14 @@ class SpanScorer:
 
         tokens, scored = _size(rows, spans)
         return Job(members=rows, run=run, tokens=tokens, scored=scored)
+
+
+def _streams(forward: Forward) -> Streams | None:
+    """On a CPU with threads to share, for a model that bears it."""
+    if forward.device.type != "cpu" or torch.get_num_threads() == 1:
+        return None
+    streams = Streams()
+    return streams if side_by_side(forward, streams) else None
 
 
 def _size(rows: list[int], spans: Sequence[Span]) -> tuple[int, int]:

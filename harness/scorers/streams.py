@@ -8,10 +8,11 @@ fill each other's gaps, and neither waits for the other: one that is done takes 
 from __future__ import annotations
 
 import functools
+import itertools
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -23,17 +24,8 @@ Result = TypeVar("Result")
 STREAMS = 2
 
 
-@dataclass(slots=True)
-class _Job:
-    """What a stream runs next, what became of it, and where to say so."""
-
-    run: Callable[[], Any]
-    done: SimpleQueue[_Job]
-    result: Any = None
-    error: BaseException | None = None
-
-
-_Work = SimpleQueue["_Job | None"]  # None ends a stream
+# A part to run and where to put its result; None ends a stream. Not an executor, whose threads the process waits for.
+_Work = SimpleQueue[tuple[Callable[[], Any], "Future[Any]"] | None]
 
 
 class Streams:
@@ -54,42 +46,47 @@ class Streams:
         torch.set_num_threads(threads)
         weakref.finalize(self, _end, self._work)
 
-    def map(self, run: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
+    def map(
+        self,
+        run: Callable[[Part], Result],
+        parts: Iterable[Part],
+        *,
+        alone: Callable[[Part], bool] = lambda _: False,
+    ) -> Iterator[Result]:
         """Run `parts` two at a time, begun in their order; yields results as they are done.
 
-        A single part is run by the caller, on all threads. `parts` is read by the caller too, one part ahead. What
-        `run` raises is raised here when nothing computes any more. Modes that torch keeps per thread (inference mode,
-        function modes) are to be entered in `run`.
+        A part that is to run `alone`, or has no other to run beside, is run by the caller on all threads while nothing
+        else computes. `parts` is read by the caller too, one part ahead, but never past one that runs alone: what
+        that one computes may decide what comes next. What `run` raises is raised here when nothing computes any more.
+        Modes that torch keeps per thread (inference mode, function modes) are to be entered in `run`.
         """
         rest = iter(parts)
-        following = list(_next(rest))
-        done: SimpleQueue[_Job] = SimpleQueue()
-        running = 0
+        ahead = list(itertools.islice(rest, 1))
+        running: set[Future[Result]] = set()
         try:
-            while following or running:
-                while following and running < STREAMS:
-                    part = following.pop()
-                    following.extend(_next(rest))
-                    if not running and not following:
-                        yield run(part)
-                        return
-                    self._work.put(_Job(functools.partial(run, part), done))
-                    running += 1
-                job = done.get()
-                running -= 1
-                if job.error is not None:
-                    raise job.error
-                yield job.result
+            while ahead or running:
+                if not ahead or len(running) == STREAMS or (running and alone(ahead[0])):
+                    done = wait(running, return_when=FIRST_COMPLETED).done
+                    running -= done
+                    yield from (future.result() for future in done)
+                    continue
+                part = ahead.pop()
+                if alone(part):
+                    yield run(part)
+                    ahead = list(itertools.islice(rest, 1))
+                    continue
+                ahead = list(itertools.islice(rest, 1))
+                if running or (ahead and not alone(ahead[0])):
+                    running.add(self._begin(functools.partial(run, part)))
+                else:
+                    yield run(part)
         finally:
-            for _ in range(running):  # whatever is raised, and be it Ctrl-C
-                done.get()
+            wait(running)  # whatever is raised, and be it Ctrl-C
 
-
-def _next(rest: Iterator[Part]) -> Iterator[Part]:
-    """The next part, or nothing."""
-    for part in rest:
-        yield part
-        return
+    def _begin(self, run: Callable[[], Result]) -> Future[Result]:
+        future: Future[Result] = Future()
+        self._work.put((run, future))
+        return future
 
 
 def _serve(work: _Work, threads: int, ready: threading.Barrier) -> None:
@@ -97,13 +94,17 @@ def _serve(work: _Work, threads: int, ready: threading.Barrier) -> None:
     torch.set_num_threads(threads)
     ready.wait()
     while (job := work.get()) is not None:
-        try:
-            job.result = job.run()
-        except BaseException as error:  # belongs to the one who waits
-            job.error = error
-        done = job.done
-        done.put(job)
-        del job, done  # they hold the pass's results, which the one who waits may want to be rid of
+        _settle(*job)
+        del job  # it holds the pass's results, which the one who waits may want to be rid of
+
+
+def _settle(run: Callable[[], Any], future: Future[Any]) -> None:
+    try:
+        result = run()
+    except BaseException as error:  # belongs to the one who waits
+        future.set_exception(error)
+    else:
+        future.set_result(result)
 
 
 def _end(work: _Work) -> None:

@@ -16,7 +16,8 @@ class EngineHungError(Exception):
 def watched(batches: Iterator[Batch], timeout_seconds: float | None) -> Iterator[Batch]:
     """Yield the batches as they come.
 
-    The engine goes on to the next batch only when the last one was taken, so that a kill still costs one batch.
+    The engine goes on only when the last batch was taken (what it has begun goes on), so that a kill costs what is
+    being computed and no more.
 
     Raises:
         EngineHungError: when one takes longer than `timeout_seconds`; None waits for ever, without a thread.

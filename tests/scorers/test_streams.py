@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from harness.scorers.base import Answer, EngineDied, Failure
+from harness.scorers.base import EngineDied, Failure
 from harness.scorers.batches import Budget, Job, Runner
 from harness.scorers.streams import Streams
-from tests.scorers.families import save_family
-from tests.scorers.test_packed import answers, mixed_requests, open_packed
 
 
 def test_parts_run_at_the_same_time_on_their_share_of_the_threads() -> None:
@@ -48,17 +47,50 @@ def test_a_single_part_is_run_by_the_caller_on_all_threads() -> None:
 
 def test_a_stream_that_is_done_takes_the_next_part_and_does_not_wait_for_the_other() -> None:
     others_done = threading.Event()
-    ended: list[int] = []
 
     def run(part: int) -> int:
         if part == 0:
             assert others_done.wait(timeout=60), "the other stream waits for this one"
-        ended.append(part)
-        if len(ended) == 4:
-            others_done.set()
         return part
 
-    assert list(Streams().map(run, range(5))) == [1, 2, 3, 4, 0]
+    found = []
+    for part in Streams().map(run, range(5)):
+        found.append(part)
+        if len(found) == 4:
+            others_done.set()
+    assert sorted(found[:4]) == [1, 2, 3, 4]
+    assert found[4] == 0
+
+
+def test_a_part_that_runs_alone_has_nothing_beside_it_and_decides_what_follows() -> None:
+    running: list[str] = []
+    beside: dict[str, list[str]] = {}
+    threads: dict[str, int] = {}
+    decided = False
+
+    def parts() -> Iterator[str]:
+        yield from ["a", "b", "c", "alone"]
+        assert decided, "what follows is read before it has run"
+        yield from ["d", "e"]
+
+    def run(part: str) -> str:
+        nonlocal decided
+        beside[part] = list(running)
+        running.append(part)
+        time.sleep(0.02)
+        threads[part] = threading.get_ident()
+        beside[part] += [other for other in running if other != part]
+        decided = decided or part == "alone"
+        running.remove(part)
+        return part
+
+    found = list(Streams().map(run, parts(), alone=lambda part: part == "alone"))
+    assert sorted(found[:3]) == ["a", "b", "c"]
+    assert found[3] == "alone"
+    assert sorted(found[4:]) == ["d", "e"]
+    assert beside["alone"] == []
+    assert threads["alone"] == threading.get_ident(), "the caller runs it, on all threads"
+    assert any(beside.values()), "the others run side by side"
 
 
 def test_parts_are_read_by_the_caller_one_ahead() -> None:
@@ -117,7 +149,13 @@ class Bench:
     def _jobs(self, left: list[int], size: int, compute: Compute, fallback: Any) -> Iterator[Job[int]]:
         for start in range(0, len(left), size):
             part = left[start : start + size]
-            yield Job(members=part, run=lambda part=part: compute(part), tokens=2 * len(part), fallback=fallback)  # type: ignore[misc]
+            yield Job(
+                members=part,
+                run=functools.partial(compute, part),
+                tokens=len(part),
+                alone=2 * len(part) > self.runner.budget.tokens,
+                fallback=fallback,
+            )
 
     def drain(self, members: Iterable[int]) -> list[tuple[int, int | Failure]]:
         def plain(left: list[int]) -> Iterator[Job[int]]:
@@ -169,32 +207,102 @@ def test_what_ran_beside_one_in_trouble_is_kept_and_not_computed_again() -> None
     assert sorted(computed) == list(range(20))
 
 
-def test_the_fallback_runs_alone_and_only_the_guilty_fails() -> None:
-    lock = threading.Lock()
-
-    def alone(part: list[int]) -> dict[int, int]:
-        assert lock.acquire(blocking=False), "packs are computed beside the fallback"
-        try:
-            if 7 in part:
-                raise ValueError("seven")
-            return squares(part)
-        finally:
-            lock.release()
+def test_one_that_ran_out_of_memory_beside_another_is_asked_again_alone() -> None:
+    meet = threading.Barrier(2, timeout=60)
+    asked: list[int] = []
 
     def run(part: list[int]) -> dict[int, int]:
+        [member] = part
+        asked.append(member)
+        if len(asked) <= 2:
+            meet.wait()
+            if member == 0:
+                raise torch.OutOfMemoryError
+        return squares(part)
+
+    assert sorted(Bench(run, tokens=2).drain(range(4))) == [(index, index * index) for index in range(4)]
+    assert sorted(asked) == [0, 0, 1, 2, 3]
+
+
+def test_a_small_part_that_fails_beside_a_large_one_does_not_shrink_the_budget_to_its_size() -> None:
+    sizes = {number: 900 if number else 10 for number in range(4)}
+    runner: Runner[int] = Runner(Budget(tokens=2000, scored=1000))
+    meet = threading.Barrier(2, timeout=60)
+    failed: list[int] = []
+
+    def run(number: int) -> dict[int, int]:
+        if number < 2 and not failed:
+            meet.wait()
+            if number == 0:
+                failed.append(number)
+                meet.wait()
+                raise MemoryError
+            meet.wait()
+            time.sleep(0.1)  # still computing when the other is out of memory
+        return {number: number}
+
+    def cut(left: list[int]) -> Iterator[Job[int]]:
+        for number in left:
+            yield Job(members=[number], run=functools.partial(run, number), tokens=sizes[number])
+
+    found = [pair for part in runner.drain(range(4), cut, Streams()) for pair in part.items()]
+    assert sorted(found) == [(number, number) for number in range(4)]
+    assert failed == [0]
+    assert runner.budget.tokens == (10 + 900) // 2
+
+
+def test_the_fallback_runs_alone_and_only_the_guilty_fails() -> None:
+    packs: list[list[int]] = []
+    rows: list[list[int]] = []
+    together: list[list[int]] = []
+
+    def run(part: list[int]) -> dict[int, int]:
+        packs.append(part)
+        together.extend(rows)
+        time.sleep(0.01)
+        together.extend(rows)
+        packs.remove(part)
         if 7 in part:
             raise ValueError("seven")
-        assert not lock.locked(), "packs are computed beside the fallback"
+        return squares(part)
+
+    def alone(part: list[int]) -> dict[int, int]:
+        rows.append(part)
+        together.extend(packs)
+        time.sleep(0.02)
+        together.extend(packs)
+        rows.remove(part)
+        if 7 in part:
+            raise ValueError("seven")
         return squares(part)
 
     found = dict(Bench(run, tokens=8, fallback=alone).drain(range(20)))
     assert found.pop(7) == Failure(reason="error", message="ValueError: seven")
     assert found == {index: index * index for index in range(20) if index != 7}
+    assert not together, "packs are computed beside the fallback"
+
+
+def test_errors_do_not_end_the_round() -> None:
+    cuts: list[list[int]] = []
+    runner: Runner[int] = Runner(Budget(tokens=100, scored=100))
+
+    def fails(number: int) -> dict[int, int]:
+        raise ValueError(str(number))
+
+    def cut(left: list[int]) -> Iterator[Job[int]]:
+        cuts.append(left)
+        for number in left:
+            yield Job(members=[number], run=functools.partial(fails, number), tokens=1)
+
+    found = [pair for part in runner.drain(range(9), cut, Streams()) for pair in part.items()]
+    assert sorted(found) == [(n, Failure(reason="error", message=f"ValueError: {n}")) for n in range(9)]
+    assert len(cuts) == 1, "what is left is planned anew for each"
 
 
 def test_a_failed_pass_leaves_no_tensor_behind() -> None:
     held: list[weakref.ref[torch.Tensor]] = []
     still: list[bool] = []
+    meet = threading.Barrier(2, timeout=60)
 
     def exhausted(part: list[int]) -> dict[int, int]:
         if len(part) == 1:
@@ -202,6 +310,7 @@ def test_a_failed_pass_leaves_no_tensor_behind() -> None:
             return squares(part)
         activations = torch.zeros(10)
         held.append(weakref.ref(activations))
+        meet.wait()
         raise torch.OutOfMemoryError
 
     gc.collect()
@@ -212,32 +321,3 @@ def test_a_failed_pass_leaves_no_tensor_behind() -> None:
         gc.enable()
     assert len(held) == 2
     assert not any(still)
-
-
-def test_one_thread_and_two_streams_give_the_same_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = torch.get_num_threads()
-    requests = mixed_requests(5)
-    path = save_family(tmp_path, "llama")
-    threads: set[str] = set()
-    original = Runner._attempt
-
-    def noted(runner: Runner[Any], job: Job[Any]) -> Any:
-        threads.add(threading.current_thread().name)
-        return original(runner, job)
-
-    monkeypatch.setattr(Runner, "_attempt", noted)
-    try:
-        torch.set_num_threads(2)
-        scorer = open_packed(path)
-        two = answers(scorer, requests)
-        assert "stream" in threads
-        threads.clear()
-        torch.set_num_threads(1)
-        one = answers(scorer, requests)
-        assert threads == {threading.main_thread().name}
-    finally:
-        torch.set_num_threads(before)
-    for a, b in zip(one, two, strict=True):
-        assert isinstance(a, Answer)
-        assert isinstance(b, Answer)
-        assert a.logprob == pytest.approx(b.logprob, abs=1e-4, rel=0)

@@ -1,0 +1,153 @@
+"""A model's packs side by side: the budget shared, prefixes by themselves, the scores that one thread gives."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from harness.scorers.base import Answer, Scored
+from harness.scorers.batches import Budget, Runner
+from harness.scorers.packed import PackedScorer
+from harness.scorers.prefix import Unit
+from harness.scorers.probe import side_by_side
+from harness.scorers.scoring import SpanScorer
+from harness.scorers.streams import Streams
+from tests.scorers.families import MAX_LENGTH, save_family
+from tests.scorers.test_packed import WORDS, answers, loglikelihood, mixed_requests, open_packed
+
+
+class Watched:
+    """What a scorer's forward passes do at the same time."""
+
+    def __init__(self, scorer: PackedScorer, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.running: list[int] = []
+        self.packs: list[tuple[int, int]] = []  # paths, and tokens that were computed at once, itself included
+        self.prefixes: list[int] = []  # tokens computed at the same time
+        self.lock = threading.Lock()
+        forward = scorer._forward
+        self.pack, self.prefix = forward.pack, forward.prefix
+        monkeypatch.setattr(forward, "pack", self.watched_pack)
+        monkeypatch.setattr(forward, "prefix", self.watched_prefix)
+
+    def watched_pack(self, units: Sequence[Unit], *arguments: Any, **keywords: Any) -> dict[int, Scored]:
+        tokens = sum(len(unit.tokens) for unit in units)
+        with self.lock:
+            self.running.append(tokens)
+            self.packs.append((sum(len(unit.reads) for unit in units), sum(self.running)))
+        time.sleep(0.005)
+        try:
+            return self.pack(units, *arguments, **keywords)
+        finally:
+            with self.lock:
+                self.running.remove(tokens)
+
+    def watched_prefix(self, tokens: Sequence[int], **keywords: Any) -> Any:
+        self.prefixes.append(sum(self.running))
+        states = self.prefix(tokens, **keywords)
+        self.prefixes.append(sum(self.running))
+        return states
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_packs_side_by_side_share_the_budget_and_a_large_context_is_still_computed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = open_packed(save_family(tmp_path, "llama"), batch_tokens=100)
+    watched = Watched(scorer, monkeypatch)
+    long = [
+        f"{item} " + "a cat sat " * 22 for item in ("dog", "mat", "red")
+    ]  # 69 tokens, behind which are four choices
+    short = [f"the {item} " + "dog ran " * 5 for item in ("cat", "big", "who", "was")]
+    requests = [loglikelihood(context, f" {choice}") for context in long + short for choice in WORDS[:4]]
+    answers(scorer, requests)
+    assert max(at_once for _, at_once in watched.packs) <= 100
+    assert max(at_once for _, at_once in watched.packs) > 50
+    assert sum(paths for paths, _ in watched.packs) == len(requests)
+    assert len(watched.packs) <= len(long) + len(short), "no context is computed for each of its choices"
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_a_prefix_is_computed_with_nothing_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = open_packed(save_family(tmp_path, "llama"), batch_tokens=128)
+    watched = Watched(scorer, monkeypatch)
+    requests = [
+        loglikelihood("a cat sat on the mat " * 4 + f"{subject} " + "big red dog " * 8 + f"{word} {item} " * 4, " cold")
+        for subject in ("cat", "dog", "house")
+        for word in WORDS[:10]
+        for item in WORDS[:10]
+    ]
+    answers(scorer, requests)
+    assert len(watched.prefixes) >= 2 * 3, "each subject has a prefix"
+    assert not any(watched.prefixes)
+    assert max(at_once for _, at_once in watched.packs) <= 128
+
+
+class Forgetful(nn.Module):
+    """A layer that keeps its input on itself for a while, as some models' own code does."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        self.kept = hidden
+        time.sleep(0.001)
+        changed: Tensor = self.layer(self.kept)
+        return changed
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_a_model_that_keeps_a_passs_tensors_is_never_run_side_by_side(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    scorer = open_packed(save_family(tmp_path, "llama"))
+    streams, forward = Streams(), scorer._forward
+    assert side_by_side(forward, streams)
+    model: Any = forward.model
+    for layer in model.model.layers:
+        layer.mlp = Forgetful(layer.mlp)
+    with caplog.at_level(logging.WARNING):
+        assert not side_by_side(forward, streams)
+    assert "one after the other" in caplog.text
+    assert SpanScorer(forward, budget=Budget(tokens=100, scored=100), longest_packed=MAX_LENGTH)._streams is None
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_one_thread_and_two_streams_give_the_same_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests = mixed_requests(5)
+    path = save_family(tmp_path, "llama")
+    threads: set[str] = set()
+    original = Runner._attempt
+
+    def noted(runner: Runner[Any], *arguments: Any) -> Any:
+        threads.add(threading.current_thread().name)
+        return original(runner, *arguments)
+
+    monkeypatch.setattr(Runner, "_attempt", noted)
+    scorer = open_packed(path)
+    two = answers(scorer, requests)
+    assert "stream" in threads
+    threads.clear()
+    torch.set_num_threads(1)
+    one = answers(scorer, requests)
+    assert threads == {threading.main_thread().name}
+    for a, b in zip(one, two, strict=True):
+        assert isinstance(a, Answer)
+        assert isinstance(b, Answer)
+        assert a.logprob == pytest.approx(b.logprob, abs=1e-4, rel=0)
