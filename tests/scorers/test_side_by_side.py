@@ -42,7 +42,8 @@ class Watched:
         with self.lock:
             self.running.append(tokens)
             self.packs.append((sum(len(unit.reads) for unit in units), sum(self.running)))
-        time.sleep(0.005)
+            slow = len(self.packs) % 2
+        time.sleep(0.05 if slow else 0.005)  # the streams get out of step
         try:
             return self.pack(units, *arguments, **keywords)
         finally:
