@@ -189,16 +189,21 @@ def plan(paths: Sequence[Path], among: Sequence[int]) -> list[Family]:
     return families
 
 
-def units(paths: Sequence[Path], members: Sequence[int], *, depth: int, budget_tokens: int) -> list[Unit]:
+def units(
+    paths: Sequence[Path], members: Sequence[int], *, depth: int, budget_tokens: int, streams: int = 1
+) -> list[Unit]:
     """Build the units of `members` (in lexicographic order) behind a prefix of `depth` tokens; largest first.
 
-    A unit is larger than the budget only when a single path is.
+    A unit is larger than the budget only when a single path is, and larger than a stream's share of it only by the
+    continuations of its last context, which would be computed again otherwise.
     """
     built: list[Unit] = []
     for last, index in zip([None, *members], members, strict=False):
         path = paths[index]
         common = depth if last is None else max(depth, common_length(paths[last].tokens, path.tokens))
-        fits = built and len(built[-1].tokens) + len(path.tokens) - common <= budget_tokens
+        one_context = last is not None and common > max(paths[last].first_scored, path.first_scored)
+        limit = budget_tokens if one_context else budget_tokens // streams
+        fits = built and len(built[-1].tokens) + len(path.tokens) - common <= limit
         if common == depth or not fits or not built[-1].gains(path, common):
             built.append(Unit(depth=depth))
             common = depth
@@ -207,11 +212,12 @@ def units(paths: Sequence[Path], members: Sequence[int], *, depth: int, budget_t
 
 
 def packs(units: Sequence[Unit], *, budget_tokens: int, budget_scored: int, streams: int = 1) -> Iterator[list[Unit]]:
-    """Cut `units` into packs, in order; one exceeds a budget only when a single unit does.
+    """Cut `units` into packs, in order; one exceeds a stream's share of a budget only when a single unit does.
 
     With one stream they have about as many tokens each. With several, which take a pack whenever they are free, a pack
     is half of a stream's share of what is left (guided self-scheduling, Polychronopoulos and Kuck 1987).
     """
+    budget_tokens, budget_scored = max(1, budget_tokens // streams), max(1, budget_scored // streams)
     left = sum(len(unit.tokens) for unit in units)
     even = left / max(1, math.ceil(left / budget_tokens))
     pack: list[Unit] = []

@@ -28,7 +28,7 @@ _PREFIX, _CONTEXT, _SHARED, _CONTINUATION = 9, 5, 1, 3
 _AGREE = {torch.float32: 1e-5, torch.float16: 3e-3, torch.bfloat16: 2e-2}
 # Exchanging tokens that a sequence does not see changes no shape, so hardly any rounding.
 _SAME = 1e-6
-# Of each of the packs that are computed side by side: whoever mixes them up does so in nearly every one.
+# Of each of the packs that are computed side by side: what is kept for most of a pass is mixed up in nearly every one.
 _PASSES = 3
 _PACKED_LAYERS = {"full_attention", "sliding_attention"}
 

@@ -73,16 +73,16 @@ class SpanScorer:
         self, family: Family, spans: Sequence[Span], paths: Sequence[Path], states: States | None, abreast: int
     ) -> Iterator[Job[Scored]]:
         depth = states.length if states else 0
-        trees = units(paths, family.members, depth=depth, budget_tokens=self._budget.tokens)
-        share = Budget(tokens=max(1, self._budget.tokens // abreast), scored=max(1, self._budget.scored // abreast))
-        for pack in packs(trees, budget_tokens=share.tokens, budget_scored=share.scored, streams=abreast):
+        limit = self._budget
+        trees = units(paths, family.members, depth=depth, budget_tokens=limit.tokens, streams=abreast)
+        for pack in packs(trees, budget_tokens=limit.tokens, budget_scored=limit.scored, streams=abreast):
             tokens, scored = sum(len(unit.tokens) for unit in pack), sum(unit.scored for unit in pack)
             yield Job(
                 members=[index for unit in pack for index in unit.reads],
                 run=functools.partial(self._forward.pack, pack, spans, behind=states),
                 tokens=tokens,
                 scored=scored,
-                alone=abreast > 1 and (tokens > share.tokens or scored > share.scored),
+                alone=abreast * tokens > limit.tokens or abreast * scored > limit.scored,
                 fallback=lambda members: self._rows(members, spans),
             )
 

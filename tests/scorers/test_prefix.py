@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.scorers import prefix
-from harness.scorers.prefix import SMALLEST_PACK, Family, Path, Unit, packs, plan, units
+from harness.scorers.prefix import SMALLEST_PACK, Family, Path, Unit, common_length, packs, plan, units
 
 # Few distinct tokens and few distinct heads, so that prefixes are shared, nested, equal and cut short by one another.
 TOKENS = st.lists(st.integers(0, 2), max_size=12)
@@ -31,11 +31,22 @@ def eager_prefixes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefix, "LARGEST_MERGED", 6)
 
 
-def planned(paths: list[Path], budget: int) -> list[tuple[Family, list[Unit]]]:
-    families = plan(paths, range(len(paths)))
+def planned(paths: list[Path], budget: int, streams: int = 1) -> list[tuple[Family, list[Unit]]]:
     return [
-        (family, units(paths, family.members, depth=len(family.prefix), budget_tokens=budget)) for family in families
+        (family, units(paths, family.members, depth=len(family.prefix), budget_tokens=budget, streams=streams))
+        for family in plan(paths, range(len(paths)))
     ]
+
+
+def without_last_context(paths: list[Path]) -> list[Path]:
+    """All but those that go on from the context of the one before, up to the last."""
+    kept = list(paths)
+    while len(kept) > 1:
+        a, b = kept[-2:]
+        if common_length(a.tokens, b.tokens) <= max(a.first_scored, b.first_scored):
+            break
+        kept.pop()
+    return kept
 
 
 def path_in_unit(unit: Unit, index: int) -> list[int]:
@@ -110,14 +121,17 @@ def test_no_position_of_a_prefix_is_read(paths: list[Path]) -> None:
 def test_budgets_are_kept_unless_a_single_path_is_larger(
     paths: list[Path], budget: int, scored: int, streams: int
 ) -> None:
-    for _, trees in planned(paths, budget):
+    for _, trees in planned(paths, budget, streams):
         for unit in trees:
             assert len(unit.tokens) <= budget or len({tuple(paths[index].tokens) for index in unit.reads}) == 1
+            merged = without_last_context([paths[index] for index in unit.reads])
+            distinct = {tuple(path.tokens[:n]) for path in merged for n in range(unit.depth + 1, len(path.tokens) + 1)}
+            assert len(merged) == 1 or len(distinct) <= max(1, budget // streams)
         cut = list(packs(trees, budget_tokens=budget, budget_scored=scored, streams=streams))
         assert [unit for pack in cut for unit in pack] == trees
         for pack in cut:
-            assert len(pack) == 1 or sum(len(unit.tokens) for unit in pack) <= budget
-            assert len(pack) == 1 or sum(unit.scored for unit in pack) <= scored
+            assert len(pack) == 1 or sum(len(unit.tokens) for unit in pack) <= max(1, budget // streams)
+            assert len(pack) == 1 or sum(unit.scored for unit in pack) <= max(1, scored // streams)
 
 
 def of_size(tokens: int) -> Unit:
@@ -129,7 +143,7 @@ def of_size(tokens: int) -> Unit:
 def test_streams_end_at_about_the_same_time_without_waiting_for_one_another() -> None:
     trees = [of_size(size) for size in range(400, 100, -2)]
     ends = [0, 0]
-    for pack in packs(trees, budget_tokens=2048, budget_scored=1000, streams=2):
+    for pack in packs(trees, budget_tokens=4096, budget_scored=1000, streams=2):
         stream = ends.index(min(ends))  # whichever is free
         ends[stream] += sum(len(unit.tokens) for unit in pack)
     assert max(ends) - min(ends) <= SMALLEST_PACK + 400
