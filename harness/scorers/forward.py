@@ -170,6 +170,7 @@ def _scores(logits: Tensor, rows: Sequence[int], targets: Sequence[int], counts:
         logprobs[mine] = chunk.float().log_softmax(dim=-1)[local, target[mine]].double()
         # Equal logits go to the lowest token id; looking for it only where it matters saves most of the time.
         best = mine[chosen[mine] == chunk.amax(dim=-1)[local]]
-        greedy[best] = logits[row[best]].float().argmax(dim=-1) == target[best]  # in half precision it takes twice as long
+        # (In half precision argmax takes twice as long.)
+        greedy[best] = logits[row[best]].float().argmax(dim=-1) == target[best]
     parts = torch.split(logprobs.cpu(), list(counts)), torch.split(greedy.cpu(), list(counts))
     return [Scored(float(a.sum()), bool(b.all())) for a, b in zip(*parts, strict=True)]
