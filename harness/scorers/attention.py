@@ -193,9 +193,9 @@ def attend(
         packed.keep.values.append(_behind(prefix_value, value))
     packed.call += 1
     output = query.new_empty(query.shape[2], query.shape[1], value.shape[-1])
+    joined_keys, joined_values = _Joined(prefix_key), _Joined(prefix_value)
     for part in packed.parts:
-        keys = _behind(prefix_key, _at(key, part.keys))
-        values = _behind(prefix_value, _at(value, part.keys))
+        keys, values = joined_keys(_at(key, part.keys)), joined_values(_at(value, part.keys))
         found = _sdpa(_at(query, part.queries), keys, values, part.mask, scaling).transpose(1, 2)
         if part.real is None:
             output[part.queries] = found[0]
@@ -212,6 +212,30 @@ def _at(states: Tensor, places: slice | Tensor) -> Tensor:
 
 def _behind(prefix: Tensor | None, own: Tensor) -> Tensor:
     return own if prefix is None else torch.cat([prefix.expand(len(own), -1, -1, -1), own], dim=2)
+
+
+class _Joined:
+    """Joins a prefix's states with those of one unit after the other, in a place where the prefix is copied to once.
+
+    What it returns holds until the next call.
+    """
+
+    def __init__(self, prefix: Tensor | None) -> None:
+        self._prefix = prefix
+        self._place: Tensor | None = None
+
+    def __call__(self, own: Tensor) -> Tensor:
+        prefix, place = self._prefix, self._place
+        if prefix is None:
+            return own
+        batch, heads, count, size = own.shape
+        depth = prefix.shape[2]
+        if place is None or batch != len(place) or depth + count > place.shape[2]:
+            self._place = place = own.new_empty(batch, heads, depth + count, size)
+            place[:, :, :depth] = prefix
+        joined = place[:, :, : depth + count]
+        joined[:, :, depth:] = own
+        return joined
 
 
 def _sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None) -> Tensor:
