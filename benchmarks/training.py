@@ -29,11 +29,11 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, Trainer, TrainingArguments
 
 from harness.lineage import read_manifest
-from trainers import dpo, grpo, pretrain, sft
-from trainers.common import prepare
-from trainers.readers import Cursor
-from trainers.records import READ, Fields, Format
-from trainers.sources import READ_FILE
+from harness.trainers import dpo, grpo, pretrain, sft
+from harness.trainers.common import prepare
+from harness.trainers.readers import Cursor
+from harness.trainers.records import READ, Fields, Format
+from harness.trainers.sources import READ_FILE
 
 RESULTS = Path(__file__).parent / "results" / "training.jsonl"
 METHODS = {"pretrain": pretrain, "sft": sft, "dpo": dpo, "grpo": grpo}
@@ -53,9 +53,9 @@ def new_model(data: Path, folder: Path) -> Path:
     """Write a model of 30 million parameters and its tokenizer, made as `pretrain` makes them; returns its folder."""
     from transformers import set_seed
 
-    from trainers.models import load_tokenizer, model_config
-    from trainers.sources import open_source
-    from trainers.spec import SourceSpec, parse
+    from harness.trainers.models import load_tokenizer, model_config
+    from harness.trainers.sources import open_source
+    from harness.trainers.spec import SourceSpec, parse
 
     source = {"path": str(data / "books" / "Lewis_Carroll"), "format": "text"}
     spec = parse(
@@ -144,7 +144,7 @@ def bare_trainer(stage: str, data: Path, model_folder: Path, sequences: int, ste
         kept = len(trainer.train_dataset)
         assert kept >= sequences, f"{kept} pairs are left for {sequences}: a last batch would be short"
         return trainer
-    from trainers.rewards import verified
+    from harness.trainers.rewards import verified
 
     mixture = prepare(grpo.METHOD, spec_of("grpo", data, model_folder, 10**9), out).mixture
     prompts = [sequence.columns for sequence in itertools.islice(mixture.stream(), sequences)]

@@ -24,7 +24,5 @@ def data_dir() -> Path | None:
 
 
 def tasks_dir() -> Path:
-    """Return the folder of task definitions: inside the installed package, or beside it in a source checkout."""
-    package = Path(__file__).parent
-    installed = package / "_tasks"
-    return installed if installed.is_dir() else package.parent / "tasks"
+    """Return the folder of task definitions; in a source checkout `_tasks` is a link to ``tasks``."""
+    return (Path(__file__).parent / "_tasks").resolve()

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
-from reports.descent import stages
-from reports.differences import Comparison
-from reports.domains import board_points
-from reports.leaderboard import Leaderboard
-from reports.lineage_charts import lineage_charts
+from harness.reports.descent import stages
+from harness.reports.differences import Comparison
+from harness.reports.domains import board_points
+from harness.reports.leaderboard import Leaderboard
+from harness.reports.lineage_charts import lineage_charts
 
 if TYPE_CHECKING:
     import altair as alt

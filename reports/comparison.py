@@ -13,12 +13,12 @@ from dataclasses import replace
 from harness.errors import InputError, RecordError
 from harness.lineage import leaks
 from harness.records import TaskRun
+from harness.reports.differences import Arm, Comparison, TaskDifference
+from harness.reports.dose import slopes
+from harness.reports.overall import overall
+from harness.reports.pairing import has_item_values, mismatches, pair, remarks
+from harness.reports.task_tests import several_seeds, single
 from harness.stats import correct
-from reports.differences import Arm, Comparison, TaskDifference
-from reports.dose import slopes
-from reports.overall import overall
-from reports.pairing import has_item_values, mismatches, pair, remarks
-from reports.task_tests import several_seeds, single
 
 
 def compare(

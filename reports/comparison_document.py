@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from harness.reports.differences import OVERALL, Comparison, TaskDifference
+from harness.reports.dose import verdict
+from harness.reports.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
-from reports.differences import OVERALL, Comparison, TaskDifference
-from reports.dose import verdict
-from reports.tables import Column, Document, Row, Table
 
 CORRECTION_NAMES = {"holm": "Holm", "bh": "Benjamini-Hochberg"}
 

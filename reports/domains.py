@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.reports.joining import Point, joined
+from harness.reports.leaderboard import Leaderboard, RankedTask
 from harness.stats import interval
-from reports.joining import Point, joined
-from reports.leaderboard import Leaderboard, RankedTask
 
 
 @dataclass(frozen=True, kw_only=True)

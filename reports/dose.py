@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.errors import InputError
+from harness.reports.differences import ALPHA, Arm, TaskSlope
+from harness.reports.pairing import has_item_values, pair
 from harness.stats import correct, dose_response
-from reports.differences import ALPHA, Arm, TaskSlope
-from reports.pairing import has_item_values, pair
 
 FEWEST_RUNS = 3
 

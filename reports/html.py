@@ -17,17 +17,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.records import ModelRecords
-from reports import descent, marks
-from reports.comparison_document import comparison_document
-from reports.differences import Comparison, TaskDifference
-from reports.domains import BoardPoints, board_points
-from reports.flips import Flip, Flips, shortened
-from reports.glossary import GLOSSARY
-from reports.leaderboard import Leaderboard
-from reports.leaderboard_document import leaderboard_document, task_values
-from reports.report import Report
-from reports.tables import Column, Row, Table, text
-from reports.token_curve import curve
+from harness.reports import descent, marks
+from harness.reports.comparison_document import comparison_document
+from harness.reports.differences import Comparison, TaskDifference
+from harness.reports.domains import BoardPoints, board_points
+from harness.reports.flips import Flip, Flips, shortened
+from harness.reports.glossary import GLOSSARY
+from harness.reports.leaderboard import Leaderboard
+from harness.reports.leaderboard_document import leaderboard_document, task_values
+from harness.reports.report import Report
+from harness.reports.tables import Column, Row, Table, text
+from harness.reports.token_curve import curve
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -15,8 +15,8 @@ import numpy as np
 from harness.errors import InputError, RecordError
 from harness.lineage import leaks
 from harness.records import ModelRecords
+from harness.reports.pairing import CONTROLS, FloatArray, Paired, has_item_values, mismatches, pair, remarks
 from harness.stats import Ranking, rank_models
-from reports.pairing import CONTROLS, FloatArray, Paired, has_item_values, mismatches, pair, remarks
 
 FEW_CLUSTERS = 10  # of a task: below, a model with all right and one with none may look alike
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.records import ModelRecords, TaskRun
+from harness.reports.leaderboard import Leaderboard
+from harness.reports.pairing import has_item_values
+from harness.reports.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE, interval
-from reports.leaderboard import Leaderboard
-from reports.pairing import has_item_values
-from reports.tables import Column, Document, Row, Table
 
 MEANINGS = {
     "overall": f"Chance-centred mean over domains ({AGGREGATE}): 0 is guessing, 1 is perfect.",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from reports import descent
-from reports.descent import Stage, short
-from reports.joining import Point
-from reports.token_curve import traced
+from harness.reports import descent
+from harness.reports.descent import Stage, short
+from harness.reports.joining import Point
+from harness.reports.token_curve import traced
 
 if TYPE_CHECKING:
     import altair as alt

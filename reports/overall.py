@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from harness.reports.differences import OVERALL, DomainDifference, TaskDifference
+from harness.reports.joining import Point, joined
+from harness.reports.pairing import CONTROLS
 from harness.stats import aggregate
-from reports.differences import OVERALL, DomainDifference, TaskDifference
-from reports.joining import Point, joined
-from reports.pairing import CONTROLS
 
 
 def overall(differences: Sequence[TaskDifference]) -> tuple[DomainDifference, ...]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 from harness.errors import RecordError
 from harness.records import ModelRecords
-from reports.comparison import compare
-from reports.comparison_document import comparison_document
-from reports.differences import Arm, Comparison
-from reports.flips import Flips, flips
-from reports.leaderboard import Leaderboard, rank
-from reports.leaderboard_document import leaderboard_document
+from harness.reports.comparison import compare
+from harness.reports.comparison_document import comparison_document
+from harness.reports.differences import Arm, Comparison
+from harness.reports.flips import Flips, flips
+from harness.reports.leaderboard import Leaderboard, rank
+from harness.reports.leaderboard_document import leaderboard_document
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from scipy import special
 
+from harness.reports.differences import ALPHA, TaskDifference
+from harness.reports.pairing import Paired
 from harness.stats import compare_arms, compare_paired, non_inferiority
-from reports.differences import ALPHA, TaskDifference
-from reports.pairing import Paired
 
 
 def single(blank: TaskDifference, paired: Paired, margin: float | None, resamples: int) -> TaskDifference:

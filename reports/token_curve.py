@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from reports import marks
-from reports.descent import Stage, short, tokens_text
-from reports.joining import Point
+from harness.reports import marks
+from harness.reports.descent import Stage, short, tokens_text
+from harness.reports.joining import Point
 
 _WIDTH, _HEIGHT, _LEFT, _BELOW, _RIGHT = 560, 240, 44, 34, 140
 

@@ -13,10 +13,10 @@ from harness import lineage
 from harness.checkpoints import resolve
 from harness.cli import main
 from harness.errors import CheckpointError, InputError
+from harness.trainers import dpo, pretrain, sft
+from harness.trainers.evaldata import eval_data_of
+from harness.trainers.spec import SourceSpec
 from tests.trainers.helpers import CPU, chat_model, documents, instructions, preferences, write_jsonl
-from trainers import dpo, pretrain, sft
-from trainers.evaldata import eval_data_of
-from trainers.spec import SourceSpec
 
 
 def stage(name: str, source: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def test_the_manifest_says_how_the_checkpoint_came_to_be(family: Path) -> None:
     manifest = lineage.read_manifest(family / "tuned")
     assert manifest is not None
     assert manifest.finished
-    assert manifest.trainer == {"entry_point": "trainers.sft:train", "class": "trl.SFTTrainer"}
+    assert manifest.trainer == {"entry_point": "harness.trainers.sft:train", "class": "trl.SFTTrainer"}
     assert manifest.arguments["learning_rate"] == 1e-3
     assert manifest.arguments["weight_decay"] == 0.0, "defaults are said, too"
     assert manifest.adapter is not None
@@ -314,7 +314,7 @@ def test_a_parent_from_the_hub_is_checked_in_the_hubs_cache(
 def test_no_item_of_a_tasks_training_stream_is_a_test_item() -> None:
     from itertools import islice
 
-    from trainers.readers import Cursor, TaskReader, generator_of
+    from harness.trainers.readers import Cursor, TaskReader, generator_of
 
     test = {item.key for item in generator_of("mini_logic").generate("test", 400)}
     train = {raw.value["key"] for raw in islice(TaskReader(task="mini_logic").read(Cursor()), 400)}

@@ -9,8 +9,8 @@ from typing import Any
 
 from harness.checkpoints import Checkpoint
 from harness.errors import InputError
-from trainers.folder import is_main
-from trainers.spec import AdapterSpec, StageSpec
+from harness.trainers.folder import is_main
+from harness.trainers.spec import AdapterSpec, StageSpec
 
 MERGED_BASE = "base"  # folder beside an adapter whose parent was an adapter itself
 

@@ -16,17 +16,17 @@ from harness.checkpoints import Checkpoint, resolve
 from harness.digests import checkpoint_digest
 from harness.errors import InputError
 from harness.lineage import manifest_of, verify, write_manifest
-from trainers import adapters, models
-from trainers.config import make_config, stage_defaults
-from trainers.encode import Tokenizer
-from trainers.evaldata import check_eval_data
-from trainers.folder import WORK, claim, is_main, kept_commits, last_saved, look, spec_file, trained_tokenizer
-from trainers.manifest import Described, manifest
-from trainers.mixture import Encode, Mixture, Stream
-from trainers.sources import find_files, open_source
-from trainers.spec import StageSpec, parse
-from trainers.steps import plan_steps, sequences_after
-from trainers.stream_dataset import StreamDataset, StreamLog, stream_at
+from harness.trainers import adapters, models
+from harness.trainers.config import make_config, stage_defaults
+from harness.trainers.encode import Tokenizer
+from harness.trainers.evaldata import check_eval_data
+from harness.trainers.folder import WORK, claim, is_main, kept_commits, last_saved, look, spec_file, trained_tokenizer
+from harness.trainers.manifest import Described, manifest
+from harness.trainers.mixture import Encode, Mixture, Stream
+from harness.trainers.sources import find_files, open_source
+from harness.trainers.spec import StageSpec, parse
+from harness.trainers.steps import plan_steps, sequences_after
+from harness.trainers.stream_dataset import StreamDataset, StreamLog, stream_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,7 +221,7 @@ def run(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Checkp
 def _callbacks(job: Job, described: Described) -> list[Any]:
     from transformers import TrainerCallback
 
-    from trainers.progress import TrainingProgress
+    from harness.trainers.progress import TrainingProgress
 
     class SavedState(TrainerCallback):
         """Writes the manifest into each state the trainer saves, last: a state without one was cut off."""

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.checkpoints import Checkpoint
-from trainers.common import Job, Method, run
-from trainers.encode import Tokenizer, preference_encoder
-from trainers.mixture import Encode
-from trainers.planning import plan_stage
+from harness.trainers.common import Job, Method, run
+from harness.trainers.encode import Tokenizer, preference_encoder
+from harness.trainers.mixture import Encode
+from harness.trainers.planning import plan_stage
 
 
 def _config_class() -> type:

@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.data import DataFile, all_files
 from harness.digests import file_digest
 from harness.errors import InputError
-from trainers.spec import SourceSpec, StageSpec
+from harness.trainers.spec import SourceSpec, StageSpec
 
 WHOLE = ":*"  # after a hub id: every split of it is evaluated on
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import InputError
 from harness.lineage import MANIFEST_NAME, read_manifest
-from trainers.manifest import Described
-from trainers.readers import HubReader
-from trainers.sources import Source
-from trainers.spec import TokenizerSpec
+from harness.trainers.manifest import Described
+from harness.trainers.readers import HubReader
+from harness.trainers.sources import Source
+from harness.trainers.spec import TokenizerSpec
 
 if TYPE_CHECKING:
-    from trainers.common import Job
+    from harness.trainers.common import Job
 
 WORK = "training"  # below the checkpoint's folder: trainer states, the stream's log, the spec
 

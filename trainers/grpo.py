@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.checkpoints import Checkpoint
-from trainers.adapters import save_whole
-from trainers.common import Job, Method, run
-from trainers.encode import Tokenizer, prompt_encoder
-from trainers.folder import WORK
-from trainers.mixture import Encode
-from trainers.planning import plan_stage
+from harness.trainers.adapters import save_whole
+from harness.trainers.common import Job, Method, run
+from harness.trainers.encode import Tokenizer, prompt_encoder
+from harness.trainers.folder import WORK
+from harness.trainers.mixture import Encode
+from harness.trainers.planning import plan_stage
 
 
 def _config_class() -> type:
@@ -51,7 +51,7 @@ def build(job: Job) -> Any:
     """Return the GRPOTrainer of a planned stage."""
     from trl import GRPOTrainer
 
-    from trainers.rewards import verified
+    from harness.trainers.rewards import verified
 
     model, adapter = job.model_and_adapter()
     if job.config.beta and adapter is None and job.parent is not None and job.parent.adapter is not None:

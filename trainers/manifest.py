@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.lineage import Parent, Source, StageManifest
+from harness.trainers.mixture import Mixture, Stream
 from harness.versions import installed_versions
-from trainers.mixture import Mixture, Stream
 
 if TYPE_CHECKING:
-    from trainers.common import Job
+    from harness.trainers.common import Job
 
 PACKAGES = ("stage-harness", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers")
 
@@ -47,7 +47,7 @@ def manifest(job: Job, stream: Stream, described: Described, *, step: int, diges
         step=step,
         parent=_parent(job),
         digest=digest,
-        trainer={"entry_point": f"trainers.{spec.stage}:train", "class": job.method.trainer_class},
+        trainer={"entry_point": f"harness.trainers.{spec.stage}:train", "class": job.method.trainer_class},
         arguments=_plain(job.config.to_dict()),
         adapter=spec.adapter.model_dump(mode="json") if spec.adapter is not None else None,
         seed=spec.seed,

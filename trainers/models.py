@@ -9,9 +9,9 @@ from typing import Any
 
 from harness.checkpoints import Checkpoint, resolve
 from harness.errors import CheckpointError, InputError, did_you_mean
-from trainers.encode import Tokenizer
-from trainers.sources import Place, Source
-from trainers.spec import StageSpec, TokenizerSpec
+from harness.trainers.encode import Tokenizer
+from harness.trainers.sources import Place, Source
+from harness.trainers.spec import StageSpec, TokenizerSpec
 
 # Llama-style, embeddings tied; the names say the parameters with a vocabulary of 32k.
 ARCHITECTURES: dict[str, dict[str, int]] = {

@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.checkpoints import Checkpoint
-from trainers.common import Job, Method, run
-from trainers.encode import Tokenizer, text_encoder
-from trainers.mixture import Encode
-from trainers.planning import plan_stage
+from harness.trainers.common import Job, Method, run
+from harness.trainers.encode import Tokenizer, text_encoder
+from harness.trainers.mixture import Encode
+from harness.trainers.planning import plan_stage
 
 if TYPE_CHECKING:
     import torch
 
 
 def _config_class() -> type:
-    from trainers.pretrain_config import PretrainConfig
+    from harness.trainers.pretrain_config import PretrainConfig
 
     return PretrainConfig
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import ErrorDetails
 
 from harness.errors import InputError, did_you_mean
-from trainers.records import Format, Rationale
-from trainers.schedules import Kind, Schedule, normalised, preset_phases
+from harness.trainers.records import Format, Rationale
+from harness.trainers.schedules import Kind, Schedule, normalised, preset_phases
 
 
 class _Section(BaseModel):

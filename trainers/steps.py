@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
-from trainers.stream_dataset import StreamLog, logged
+from harness.trainers.stream_dataset import StreamLog, logged
 
 if TYPE_CHECKING:
-    from trainers.common import Job
+    from harness.trainers.common import Job
 
 
 def plan_steps(job: Job, log: StreamLog | None) -> list[list[int]] | None:

@@ -34,14 +34,14 @@ def run(args: argparse.Namespace) -> int:
     kind = chosen_format(args)
 
     from harness.records import load
-    from reports.leaderboard import rank
-    from reports.leaderboard_document import leaderboard_document
+    from harness.reports.leaderboard import rank
+    from harness.reports.leaderboard_document import leaderboard_document
 
     records = load(args.runs, tasks=names(args.tasks), every=args.all, skip_broken=args.skip_broken)
     board = rank(records.models, force=args.force, notes=[*records.skipped, *records.empty])
     if kind == "html" or args.charts:
-        from reports.html import render
-        from reports.report import of_leaderboard
+        from harness.reports.html import render
+        from harness.reports.report import of_leaderboard
 
         folders, options = [str(path) for path in args.runs], view_options(args)
         report = of_leaderboard(board, command_line(), folders, force=args.force, options=options)

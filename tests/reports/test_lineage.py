@@ -11,7 +11,7 @@ import pytest
 
 from harness.lineage import LedgerRow, Parent, StageManifest
 from harness.records import load
-from reports.descent import stages
+from harness.reports.descent import stages
 from tests.reports.conftest import Command
 from tests.reports.records_for_tests import rows_in
 
@@ -30,7 +30,7 @@ def _manifest(name: str, stage: str, parent: str, tokens: int, shares: tuple[tup
         finished=True,
         step=10,
         parent=Parent(name="parent", source="parent", digest=parent),
-        trainer={"entry_point": "trainers.sft:train"},
+        trainer={"entry_point": "harness.trainers.sft:train"},
         arguments={},
         seed=0,
         spec={},

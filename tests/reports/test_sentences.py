@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from reports.comparison_document import _missed
+from harness.reports.comparison_document import _missed
 
 
 @pytest.mark.parametrize(

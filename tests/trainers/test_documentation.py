@@ -10,10 +10,10 @@ import yaml
 
 from harness.cli import main
 from harness.lineage import read_manifest
+from harness.trainers import dpo, grpo, pretrain, sft
+from harness.trainers.spec import DataSpec, SourceSpec, StageSpec
 from tests.conftest import ROOT
 from tests.trainers.helpers import chat_model
-from trainers import dpo, grpo, pretrain, sft
-from trainers.spec import DataSpec, SourceSpec, StageSpec
 
 METHODS = {"pretrain": pretrain, "sft": sft, "dpo": dpo, "grpo": grpo}
 GUIDE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")

@@ -13,8 +13,8 @@ import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments
 
+from harness.trainers import dpo, grpo, pretrain, sft
 from tests.trainers.helpers import CPU, chat_model, documents, instructions, losses, preferences, write_jsonl
-from trainers import dpo, grpo, pretrain, sft
 
 STEPS = 20
 BARE = {**CPU, "bf16": False, "max_steps": STEPS, "seed": 5, "save_strategy": "no", "report_to": "none",
@@ -160,7 +160,7 @@ def test_pretrain_has_the_losses_of_the_bare_trainer_on_documents_packed_by_hand
 
 
 def test_a_packed_document_gives_the_loss_it_has_alone(tmp_path: Path) -> None:
-    from trainers.pretrain import PackedCollator
+    from harness.trainers.pretrain import PackedCollator
 
     model = AutoModelForCausalLM.from_pretrained(chat_model(tmp_path / "parent"))
     first, second = list(range(5, 25)), list(range(60, 90))
@@ -187,7 +187,7 @@ def test_grpo_has_the_losses_of_the_bare_grpo_trainer(tmp_path: Path) -> None:
     settings = {"max_completion_length": 6, "num_generations": 4, "per_device_train_batch_size": 4, "temperature": 1.0,
                 "learning_rate": 1e-2}  # fmt: skip
     source = {"path": str(write_jsonl(tmp_path / "data.jsonl", records)), "format": "problem"}
-    import trainers.rewards
+    import harness.trainers.rewards
 
     seen: list[list[float]] = [[], []]
 
@@ -198,12 +198,12 @@ def test_grpo_has_the_losses_of_the_bare_grpo_trainer(tmp_path: Path) -> None:
 
         return length
 
-    original = trainers.rewards.verified
-    trainers.rewards.verified = reward(0)  # a dense reward, so that losses are not all zero
+    original = harness.trainers.rewards.verified
+    harness.trainers.rewards.verified = reward(0)  # a dense reward, so that losses are not all zero
     try:
         grpo.train(stage("grpo", parent, source, settings), tmp_path / "ours")
     finally:
-        trainers.rewards.verified = original
+        harness.trainers.rewards.verified = original
     bare = GRPOTrainer(
         model=AutoModelForCausalLM.from_pretrained(parent),
         reward_funcs=reward(1),
@@ -224,7 +224,7 @@ def test_grpo_answers_and_learns_alike_however_its_batch_is_accumulated(
     def length(completions: list[Any], **_: Any) -> list[float]:
         return [float(len(completion[-1]["content"])) for completion in completions]
 
-    monkeypatch.setattr("trainers.rewards.verified", length)  # a dense reward, so that losses are not all zero
+    monkeypatch.setattr("harness.trainers.rewards.verified", length)  # a dense reward, so that losses are not all zero
     parent = chat_model(tmp_path / "parent")
     records = [{"question": r["instruction"], "answer": "e"} for r in instructions(20)]
     source = {"path": str(write_jsonl(tmp_path / "data.jsonl", records)), "format": "problem"}

@@ -14,13 +14,13 @@ import pytest
 import torch
 
 from harness.lineage import read_manifest
+from harness.trainers import dpo, grpo, sft
+from harness.trainers.encode import completion_encoder, preference_encoder
+from harness.trainers.mixture import IGNORED
+from harness.trainers.readers import Cursor
+from harness.trainers.records import READ, Fields, Format, Record
+from harness.trainers.sources import READ_FILE
 from tests.trainers.helpers import CPU, state_of
-from trainers import dpo, grpo, sft
-from trainers.encode import completion_encoder, preference_encoder
-from trainers.mixture import IGNORED
-from trainers.readers import Cursor
-from trainers.records import READ, Fields, Format, Record
-from trainers.sources import READ_FILE
 
 LORA = {"r": 16}
 
@@ -183,7 +183,7 @@ def prompt_tokens(spec: dict[str, Any], folder: Path, *, prompts: int) -> int:
     """Tokens of the stream's first prompts: the budget for so many."""
     from itertools import islice
 
-    from trainers.common import prepare
+    from harness.trainers.common import prepare
 
     return sum(s.tokens for s in islice(prepare(grpo.METHOD, spec, folder / "counted").mixture.stream(), prompts))
 
@@ -211,8 +211,8 @@ def test_grpo_of_a_real_model_is_rewarded_by_the_sandbox(tmp_path: Path, smollm2
 def test_the_sandbox_rewards_the_right_program_and_no_other() -> None:
     from itertools import islice
 
-    from trainers.readers import TaskReader
-    from trainers.rewards import verified
+    from harness.trainers.readers import TaskReader
+    from harness.trainers.rewards import verified
 
     raws = list(islice(TaskReader(task="mini_code_gen").read(Cursor()), 4))
     records = [READ["problem"](Fields(raw.value, raw.where, {})) for raw in raws]
@@ -249,7 +249,7 @@ def test_the_sandbox_rewards_the_right_program_and_no_other() -> None:
     ],
 )
 def test_an_answer_is_read_from_the_last_line(text: str, right: str, letters: str, reward: float) -> None:
-    from trainers.rewards import verified
+    from harness.trainers.rewards import verified
 
     given = [[{"role": "assistant", "content": text}]]
     columns = {"answer": [right], "letters": [letters], "tests": [""], "setup": [""], "entry_point": [""]}
