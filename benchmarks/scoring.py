@@ -31,7 +31,7 @@ from typing import Any
 from benchmarks.rows import RESULTS, agreement, distribution, record, surroundings, timing
 from benchmarks.sides import Pair, Side
 from experiments.reference_model import reference_model
-from harness.checkpoints import resolve
+from harness.checkpoints.resolver import resolve
 
 SETTINGS = ("0-shot", "5-shot, own examples", "5-shot, shared examples")
 # Rows whose contexts have 140 tokens in the mean with SmolLM2's tokenizer; the examples are from elsewhere.

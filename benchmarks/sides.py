@@ -107,7 +107,7 @@ def serve(name: str, model: str, dtype: str, max_length: int | None) -> None:
 
 
 def _harness(engine: str, model: str, dtype: str, max_length: int | None) -> Answering:
-    from harness.checkpoints import resolve
+    from harness.checkpoints.resolver import resolve
     from harness.scorers import EngineSpec, open_scorer
     from harness.scorers.base import Answer, Request
 

@@ -28,7 +28,7 @@ import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, Trainer, TrainingArguments
 
-from harness.lineage import read_manifest
+from harness.checkpoints.stage_manifest import read_manifest
 from harness.trainers import dpo, grpo, pretrain, sft
 from harness.trainers.common import prepare
 from harness.trainers.readers import Cursor

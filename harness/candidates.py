@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness import lineage
 from harness.chat import ServiceMessages, Template, TokenizerChatTemplate
-from harness.checkpoints import Checkpoint, resolve
-from harness.digests import checkpoint_digest
+from harness.checkpoints import lineage
+from harness.checkpoints.checkpoint import Checkpoint
+from harness.checkpoints.identity import checkpoint_digest
+from harness.checkpoints.resolver import resolve
 from harness.errors import CheckpointError, InputError
 from harness.evaluation_spec import EvaluationSpec
 from harness.scorers import (

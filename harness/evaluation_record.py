@@ -10,10 +10,11 @@ from importlib.metadata import version
 from typing import Any
 
 import harness
-from harness import lineage, runs
+from harness import runs
 from harness.candidates import Candidate
 from harness.catalogue import LoadedTasks
 from harness.chat import Template
+from harness.checkpoints import lineage
 from harness.evaluate import BOOTSTRAP_ITERATIONS, Outcome, tally
 from harness.evaluation_spec import EvaluationSpec
 from harness.requests import Asked

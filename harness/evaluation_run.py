@@ -19,7 +19,7 @@ from harness import runs
 from harness.candidates import Candidate, chat_template, find_candidate
 from harness.catalogue import Catalogue, LoadedTasks
 from harness.chat import Template
-from harness.checkpoints import expand
+from harness.checkpoints.resolver import expand
 from harness.errors import InputError
 from harness.evaluate import Outcome, Progress, answer, score
 from harness.evaluation_record import lm_eval_fields, note_cuts, run_record

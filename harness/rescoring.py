@@ -87,7 +87,7 @@ def _chat_template(old: runs.RunRecord, prompt: PromptSpec) -> Template | None:
         return None
     if old.model.get("kind") == "service":
         return ServiceMessages()
-    from harness.checkpoints import resolve
+    from harness.checkpoints.resolver import resolve
 
     checkpoint = resolve(str(old.model["source"]), revision=old.model.get("revision"))
     name = prompt.apply_chat_template if isinstance(prompt.apply_chat_template, str) else None

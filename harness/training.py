@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import yaml
 
-from harness.checkpoints import Checkpoint
+from harness.checkpoints.checkpoint import Checkpoint
 from harness.errors import InputError, did_you_mean
 
 TRAINERS = "harness.trainers"

@@ -10,8 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from harness.checkpoints.lineage import leaks
 from harness.errors import InputError, RecordError
-from harness.lineage import leaks
 from harness.records import TaskRun
 from harness.reports.differences import Arm, Comparison, TaskDifference
 from harness.reports.dose import slopes

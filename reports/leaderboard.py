@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from harness.checkpoints.lineage import leaks
 from harness.errors import InputError, RecordError
-from harness.lineage import leaks
 from harness.records import ModelRecords
 from harness.reports.pairing import CONTROLS, FloatArray, Paired, has_item_values, mismatches, pair, remarks
 from harness.stats import Ranking, rank_models

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from experiments.reference_model import reference_model
-from harness.cli.quiet import quiet_libraries
+from harness.console import quiet_libraries
 from harness.paths import cache_dir
 
 quiet_libraries()  # before a test imports them, as the command does
@@ -25,7 +25,7 @@ HarnessCommand = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="session")
 def smollm2() -> Path:
     """SmolLM2-135M-Instruct as a transformers folder, converted once and kept in the user's cache."""
-    from harness.checkpoints import resolve
+    from harness.checkpoints.resolver import resolve
 
     return resolve(str(reference_model())).weights
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.cli import main
-from harness.cli.quiet import quiet_libraries
+from harness.console import quiet_libraries
 
 quiet_libraries()
 import lm_eval.evaluator  # noqa: E402, F401 - paid once, before the forks

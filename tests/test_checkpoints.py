@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.checkpoints import expand, resolve
-from harness.digests import checkpoint_digest
+from harness.checkpoints.identity import checkpoint_digest
+from harness.checkpoints.resolver import expand, resolve
 from harness.errors import CheckpointError
 from tests.models import save_tiny_adapter, save_tiny_llama
 
@@ -61,7 +61,7 @@ def test_a_gguf_file_answers_as_its_converted_folder(smollm2: Path) -> None:
 
 def test_verify_hashes_a_gguf_file_afresh(tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that changed behind its size and time: its old conversion is taken, unless it is verified."""
-    from harness import gguf
+    from harness.checkpoints import gguf
 
     def convert(path: Path, folder: Path) -> None:
         save_tiny_llama(folder, seed=path.read_bytes()[-1])

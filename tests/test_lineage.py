@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from harness import lineage
-from harness.checkpoints import resolve
+from harness.checkpoints import lineage
+from harness.checkpoints.resolver import resolve
+from harness.checkpoints.stage_manifest import read_manifest, write_manifest
 from harness.cli import main
 from harness.errors import CheckpointError, InputError
 from harness.trainers import dpo, pretrain, sft
@@ -66,7 +67,7 @@ def test_the_chain_leads_back_to_scratch_and_every_link_is_verified(family: Path
 
 
 def test_the_manifest_says_how_the_checkpoint_came_to_be(family: Path) -> None:
-    manifest = lineage.read_manifest(family / "tuned")
+    manifest = read_manifest(family / "tuned")
     assert manifest is not None
     assert manifest.finished
     assert manifest.trainer == {"entry_point": "harness.trainers.sft:train", "class": "trl.SFTTrainer"}
@@ -84,10 +85,10 @@ def test_the_manifest_says_how_the_checkpoint_came_to_be(family: Path) -> None:
 
 
 def test_a_manifest_is_read_as_it_was_written(family: Path, tmp_path: Path) -> None:
-    manifest = lineage.read_manifest(family / "base")
+    manifest = read_manifest(family / "base")
     assert manifest is not None
-    lineage.write_manifest(tmp_path, manifest)
-    assert lineage.read_manifest(tmp_path) == manifest
+    write_manifest(tmp_path, manifest)
+    assert read_manifest(tmp_path) == manifest
 
 
 def test_the_tree_is_shown_from_scratch_to_the_checkpoint(family: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,13 +114,13 @@ def test_a_parent_whose_weights_changed_is_seen_when_a_child_is_trained_or_check
 ) -> None:
     folder = copied(family, tmp_path / "family")
     chat_model(tmp_path / "other", seed=9)
-    base = lineage.read_manifest(folder / "base")
+    base = read_manifest(folder / "base")
     assert base is not None
     weights = bytearray((folder / "base" / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (folder / "base" / "model.safetensors").write_bytes(weights)
     with pytest.raises(CheckpointError, match="no longer those that sft-stage was trained from"):
-        lineage.verify_parent(lineage.read_manifest(folder / "tuned") or base)
+        lineage.verify_parent(read_manifest(folder / "tuned") or base)
     with pytest.raises(CheckpointError, match=r"are not those that its stage\.json records"):
         lineage.verify(resolve(str(folder / "base")))
     asked = {"path": str(folder / "asked.jsonl"), "format": "instruction"}
@@ -141,15 +142,15 @@ def test_a_damaged_manifest_is_an_error_with_file_and_field(family: Path, tmp_pa
     written = json.loads((family / "base" / "stage.json").read_text())
     (tmp_path / "stage.json").write_text(json.dumps({**written, "seed": "one"}))
     with pytest.raises(CheckpointError, match=r"stage\.json: field seed: .*schema_version 1"):
-        lineage.read_manifest(tmp_path)
+        read_manifest(tmp_path)
     (tmp_path / "stage.json").write_text("{")
     with pytest.raises(CheckpointError, match="not readable as JSON"):
-        lineage.read_manifest(tmp_path)
+        read_manifest(tmp_path)
 
 
 def test_states_on_the_way_say_that_they_are_unfinished(family: Path) -> None:
     states = sorted((family / "base" / "training").glob("checkpoint-*"))
-    manifests = [lineage.read_manifest(state) for state in states]
+    manifests = [read_manifest(state) for state in states]
     assert states
     assert all(manifest is not None and not manifest.finished for manifest in manifests)
     (first, *_) = [manifest for manifest in manifests if manifest is not None]
@@ -210,7 +211,7 @@ def test_the_test_split_of_a_task_is_refused_unless_allowed_and_then_shown(
     with pytest.raises(InputError, match="mini_logic:test"):
         sft.train(spec, tmp_path / "out")
     sft.train({**spec, "allow_eval_data": True}, tmp_path / "out")
-    manifest = lineage.read_manifest(tmp_path / "out")
+    manifest = read_manifest(tmp_path / "out")
     assert manifest is not None
     assert manifest.allow_eval_data
     assert manifest.eval_data == ("mini_logic:test",)
@@ -297,7 +298,7 @@ def test_a_parent_from_the_hub_is_checked_in_the_hubs_cache(
     shutil.copytree(family / "base", snapshot, ignore=shutil.ignore_patterns("training"))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     folder = copied(family, tmp_path / "family")
-    manifest = lineage.read_manifest(folder / "tuned")
+    manifest = read_manifest(folder / "tuned")
     assert manifest is not None
     assert manifest.parent is not None
     for place, status in (("own/base", "verified"), ("own/other", "missing")):

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from harness.checkpoints import Checkpoint
+from harness.checkpoints.checkpoint import Checkpoint
 from harness.errors import InputError
 from harness.trainers.folder import is_main
 from harness.trainers.spec import AdapterSpec, StageSpec

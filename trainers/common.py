@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.checkpoints import Checkpoint, resolve
-from harness.digests import checkpoint_digest
+from harness.checkpoints.checkpoint import Checkpoint
+from harness.checkpoints.identity import checkpoint_digest
+from harness.checkpoints.lineage import manifest_of, verify
+from harness.checkpoints.resolver import resolve
+from harness.checkpoints.stage_manifest import write_manifest
 from harness.errors import InputError
-from harness.lineage import manifest_of, verify, write_manifest
 from harness.trainers import adapters, models
 from harness.trainers.config import make_config, stage_defaults
 from harness.trainers.encode import Tokenizer

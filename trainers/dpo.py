@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.checkpoints import Checkpoint
+from harness.checkpoints.checkpoint import Checkpoint
 from harness.trainers.common import Job, Method, run
 from harness.trainers.encode import Tokenizer, preference_encoder
 from harness.trainers.mixture import Encode

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.checkpoints.stage_manifest import MANIFEST_NAME, read_manifest
 from harness.errors import InputError
-from harness.lineage import MANIFEST_NAME, read_manifest
 from harness.trainers.manifest import Described
 from harness.trainers.readers import HubReader
 from harness.trainers.sources import Source

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.checkpoints import Checkpoint
+from harness.checkpoints.checkpoint import Checkpoint
 from harness.trainers.adapters import save_whole
 from harness.trainers.common import Job, Method, run
 from harness.trainers.encode import Tokenizer, prompt_encoder

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.lineage import LedgerRow
+from harness.checkpoints.stage_manifest import LedgerRow
 
 
 @dataclass

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.lineage import Parent, Source, StageManifest
+from harness.checkpoints.stage_manifest import Parent, Source, StageManifest
 from harness.trainers.mixture import Mixture, Stream
 from harness.versions import installed_versions
 

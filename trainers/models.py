@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.checkpoints import Checkpoint, resolve
+from harness.checkpoints.checkpoint import Checkpoint
+from harness.checkpoints.resolver import resolve
 from harness.errors import CheckpointError, InputError, did_you_mean
 from harness.trainers.encode import Tokenizer
 from harness.trainers.sources import Place, Source

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.checkpoints import Checkpoint
+from harness.checkpoints.checkpoint import Checkpoint
 from harness.trainers.common import Job, Method, run
 from harness.trainers.encode import Tokenizer, text_encoder
 from harness.trainers.mixture import Encode

@@ -20,28 +20,15 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from harness.console import stderr, stdout
+
 if TYPE_CHECKING:
     from harness.evaluation_run import DoneRun
     from harness.runs import RunRecord, TaskRecord
 
-WIDTH_WHEN_PIPED = 120
 METHODS = (
     "95% intervals: Wilson for shares of items, bootstrap-t for other means; clustered where a task names clusters."
 )
-
-
-def stdout(*, markup: bool = False) -> Console:
-    """Return the console for results: full width when piped, so that no figure is cut.
-
-    Without `markup`, a name with brackets is printed as it is.
-    """
-    width = None if sys.stdout.isatty() else WIDTH_WHEN_PIPED
-    return Console(file=sys.stdout, width=width, highlight=False, markup=markup)
-
-
-def stderr() -> Console:
-    """Return the console for progress and notes."""
-    return Console(file=sys.stderr, highlight=False, markup=False, soft_wrap=True)
 
 
 class EvalProgress:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table as RichTable
 
-from harness.cli.console import stdout
+from harness.console import stdout
 from harness.reports.tables import Column, Document, Table, text
 
 STYLES = {"strong": "bold", "muted": "dim", "warning": "yellow", "": None}

@@ -136,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate every model; 0 when each record is complete, 1 when requests failed beyond --allow_failures."""
     if args.output_path is None and not args.dry_run:
         raise InputError("--output_path: missing; give a folder for the records, or --dry_run to write none.")
-    from harness.cli.quiet import quiet_libraries
+    from harness.console import quiet_libraries
 
     quiet_libraries()
     from harness.cli.console import EvalProgress, print_failures, print_run

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from harness.lineage import Link
+    from harness.checkpoints.lineage import Link
 
 SAYS = {
     "verified": "verified",
@@ -25,9 +25,9 @@ def run(args: argparse.Namespace) -> int:
     """Print the tree; returns 1 when a checkpoint in it is not what was recorded."""
     from rich.tree import Tree
 
-    from harness.cli.console import stdout
+    from harness.checkpoints.lineage import chain
+    from harness.console import stdout
     from harness.errors import CheckpointError
-    from harness.lineage import chain
 
     try:
         links = chain(args.checkpoint)[::-1]

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write a new record beside the old one; 0 when it is complete."""
-    from harness.cli.quiet import quiet_libraries
+    from harness.console import quiet_libraries
 
     quiet_libraries()
     from harness.cli.console import print_failures, print_run

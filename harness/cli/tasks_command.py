@@ -66,7 +66,7 @@ def _list(args: argparse.Namespace) -> int:
         return 0
     from rich.table import Table
 
-    from harness.cli.console import stdout
+    from harness.console import stdout
 
     table = Table(box=None, pad_edge=False)
     for heading in ("name", "kind", "domain", "asks for", "about"):
@@ -93,7 +93,7 @@ def _summary(entry: Entry) -> dict[str, Any]:
 
 def _show(args: argparse.Namespace) -> int:
     from harness.catalogue import Catalogue
-    from harness.cli.quiet import quiet_libraries
+    from harness.console import quiet_libraries
 
     quiet_libraries()
     from harness.requests import PromptSpec, build, configure
@@ -150,7 +150,7 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _validate(args: argparse.Namespace) -> int:
-    from harness.cli.quiet import quiet_libraries
+    from harness.console import quiet_libraries
 
     quiet_libraries()
     from harness.suite_check import validate

@@ -40,9 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, or plan; returns the exit code."""
-    from harness.cli.console import stderr
-    from harness.cli.quiet import quiet_libraries
-    from harness.lineage import read_manifest
+    from harness.checkpoints.stage_manifest import read_manifest
+    from harness.console import quiet_libraries, stderr
     from harness.training import find_planner, find_trainer, read_stage
 
     # argparse ends a list of words at the next flag, so that those after a flag come with it.
@@ -70,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 def _print_plan(plan: Mapping[str, Any]) -> None:
     import yaml
 
-    from harness.cli.console import stdout
+    from harness.console import stdout
 
     console = stdout()
     for title, part in plan.items():
@@ -96,8 +95,8 @@ def _table(rows: list[dict[str, str]]) -> Any:
 
 def _print_result(folder: Path) -> None:
     """The ledger as streamed, and what to do next."""
-    from harness.cli.console import stdout
-    from harness.lineage import read_manifest
+    from harness.checkpoints.stage_manifest import read_manifest
+    from harness.console import stdout
 
     console = stdout()
     manifest = read_manifest(folder)

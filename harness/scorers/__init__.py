@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from harness.checkpoints import Checkpoint
+    from harness.checkpoints.checkpoint import Checkpoint
     from harness.scorers.base import Scorer
 
 # name -> "module:function(Checkpoint, EngineSpec) -> Scorer"

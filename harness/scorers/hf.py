@@ -10,7 +10,7 @@ from harness.scorers.batches import ran_out_of_memory
 from harness.scorers.packed import PackedScorer, PackedSpec
 
 if TYPE_CHECKING:
-    from harness.checkpoints import Checkpoint
+    from harness.checkpoints.checkpoint import Checkpoint
     from harness.scorers import EngineSpec
 
 # What --batch_size N stands for: packs hold rows of unlike lengths, so the engine counts tokens, not rows.

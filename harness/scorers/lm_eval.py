@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
     from lm_eval.api.model import LM
 
-    from harness.checkpoints import Checkpoint
+    from harness.checkpoints.checkpoint import Checkpoint
 
 CHUNK = 128
 # Arguments that would load other weights than those whose digest the journal has.

@@ -25,7 +25,7 @@ from harness.scorers.vllm_shared import Shared
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from harness.checkpoints import Checkpoint
+    from harness.checkpoints.checkpoint import Checkpoint
 
 # A batch computes about this many tokens, or continues this many prompts: seconds to a minute, lost when killed.
 BATCH_TOKENS = {"cpu": 8192, "cuda": 131072}

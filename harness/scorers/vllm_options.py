@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.checkpoints import ADAPTER_SAFETENSORS
+from harness.checkpoints.checkpoint import ADAPTER_SAFETENSORS
 from harness.errors import CheckpointError, InputError
 from harness.scorers import EngineSpec, resolve_dtype
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from harness.checkpoints import Checkpoint
+    from harness.checkpoints.checkpoint import Checkpoint
 
 # The ranks that vLLM can be opened for, from the least that is worth distinguishing.
 ADAPTER_RANKS = (16, 32, 64, 128, 256, 320, 512)

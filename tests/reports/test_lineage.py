@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.lineage import LedgerRow, Parent, StageManifest
+from harness.checkpoints.stage_manifest import LedgerRow, Parent, StageManifest
 from harness.records import load
 from harness.reports.descent import stages
 from tests.reports.conftest import Command

@@ -11,7 +11,7 @@ import torch
 from transformers import AutoTokenizer
 
 from harness.candidates import find_candidate
-from harness.checkpoints import resolve
+from harness.checkpoints.resolver import resolve
 from harness.evaluation_run import evaluate_all
 from harness.evaluation_spec import EvaluationSpec
 from harness.scorers import EngineSpec, resolve_backend, vllm_shared

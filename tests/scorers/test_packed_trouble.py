@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.checkpoints import resolve
+from harness.checkpoints.resolver import resolve
 from harness.errors import EngineError
 from harness.scorers import EngineSpec, open_scorer
 from harness.scorers.base import Answer, EngineDied, Failure

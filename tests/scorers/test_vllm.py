@@ -24,7 +24,7 @@ from lm_eval.models.huggingface import HFLM
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, set_seed
 
-from harness.checkpoints import resolve
+from harness.checkpoints.resolver import resolve
 from harness.errors import InputError
 from harness.scorers import EngineSpec
 from harness.scorers.base import Answer, EngineDied, Failure, Request

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harness.checkpoints.stage_manifest import read_manifest
 from harness.cli import main
-from harness.lineage import read_manifest
 from harness.trainers import dpo, grpo, pretrain, sft
 from harness.trainers.spec import DataSpec, SourceSpec, StageSpec
 from tests.conftest import ROOT

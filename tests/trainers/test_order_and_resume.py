@@ -23,7 +23,7 @@ from accelerate.data_loader import IterableDatasetShard  # type: ignore[import-u
 from safetensors.torch import load_file
 from transformers import Trainer
 
-from harness.lineage import read_manifest
+from harness.checkpoints.stage_manifest import read_manifest
 from harness.trainers import dpo, grpo, pretrain, sft
 from harness.trainers.common import prepare
 from harness.trainers.steps import plan_steps

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from harness.lineage import read_manifest
+from harness.checkpoints.stage_manifest import read_manifest
 from harness.trainers import dpo, grpo, sft
 from harness.trainers.encode import completion_encoder, preference_encoder
 from harness.trainers.mixture import IGNORED

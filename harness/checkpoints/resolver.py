@@ -6,47 +6,24 @@ Reading weights is the scorers' work; telling two checkpoints apart is `digests.
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
 
+from harness.checkpoints.checkpoint import (
+    ADAPTER_PICKLE,
+    ADAPTER_SAFETENSORS,
+    TOKENIZER_FILES,
+    Checkpoint,
+    _first_line,
+    _refuse_pickle,
+    check_safetensors,
+    read_json,
+    weight_files,
+)
 from harness.errors import CheckpointError
 
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
-SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
-PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-ADAPTER_SAFETENSORS = "adapter_model.safetensors"
-ADAPTER_PICKLE = "adapter_model.bin"
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "tokenizer_config.json")
-
-Kind = Literal["folder", "adapter", "gguf", "hub"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Checkpoint:
-    """A checkpoint whose files were found and checked.
-
-    Attributes:
-        name: How records and tables call it.
-        source: What the user typed.
-        kind: What it was before it was resolved.
-        weights: Folder of the transformers model that is loaded (an adapter's base; a converted GGUF file).
-        tokenizer: Folder of the tokenizer.
-        adapter: Folder of the PEFT adapter, if there is one.
-        revision: Hub revision (commit), for hub ids.
-        weight_files: Every file whose bytes decide what the model computes.
-    """
-
-    name: str
-    source: str
-    kind: Kind
-    weights: Path
-    tokenizer: Path
-    adapter: Path | None = None
-    revision: str | None = None
-    weight_files: tuple[Path, ...] = ()
 
 
 def expand(source: str) -> list[str]:
@@ -115,31 +92,6 @@ def _display_name(path: Path) -> str:
     return f"{resolved.parent.name}/{resolved.name}" if resolved.name.startswith("checkpoint-") else resolved.name
 
 
-def read_json(path: Path, what: str) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        CheckpointError: when the file is missing, is not JSON or holds something else than an object.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such file; {what} needs it. Point --model at a complete folder.") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise CheckpointError(
-            f"{path}: not readable as JSON ({_first_line(error)}); save the checkpoint again."
-        ) from None
-    if not isinstance(value, dict):
-        raise CheckpointError(
-            f"{path}: holds a {type(value).__name__}, must be a JSON object; save the checkpoint again."
-        )
-    return value
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:160] if str(error) else type(error).__name__
-
-
 def _folder(source: str, path: Path, *, allow_pickle: bool) -> Checkpoint:
     config = read_json(path / "config.json", "a transformers folder")
     if "model_type" not in config and not config.get("architectures"):
@@ -156,76 +108,6 @@ def _folder(source: str, path: Path, *, allow_pickle: bool) -> Checkpoint:
     return Checkpoint(
         name=_display_name(path), source=source, kind="folder", weights=path, tokenizer=path, weight_files=files
     )
-
-
-def weight_files(folder: Path, *, allow_pickle: bool) -> tuple[Path, ...]:
-    """Return the weight files of a transformers folder, each checked to be whole.
-
-    Raises:
-        CheckpointError: when there are none, one is missing or damaged, or they are pickled and that is not allowed.
-    """
-    single, index = (folder / name for name in SAFETENSORS)
-    if single.exists():
-        check_safetensors(single)
-        return (single,)
-    if index.exists():
-        shards = _shards(index)
-        for shard in shards:
-            check_safetensors(shard)
-        return shards
-    pickle, pickle_index = (folder / name for name in PICKLES)
-    found = pickle if pickle.exists() else pickle_index if pickle_index.exists() else None
-    if found is None:
-        raise CheckpointError(
-            f"{folder}: no weights; a transformers folder holds {' or '.join(SAFETENSORS)}. "
-            "Point --model at a folder written by save_pretrained."
-        )
-    _refuse_pickle(found, allow_pickle=allow_pickle)
-    return (pickle,) if found == pickle else _shards(pickle_index)
-
-
-def check_safetensors(path: Path) -> None:
-    """Check that the header is sound and that the file is as long as the header says, without reading the weights.
-
-    Raises:
-        CheckpointError: naming the file and what is wrong with it.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as file:
-            names = list(file.keys())
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path}: damaged or cut off ({_first_line(error)}); copy or download the file again."
-        ) from None
-    if not names:
-        raise CheckpointError(f"{path}: holds no tensors; save the checkpoint again.")
-
-
-def _refuse_pickle(path: Path, *, allow_pickle: bool) -> None:
-    if not allow_pickle:
-        raise CheckpointError(
-            f"{path}: weights in pickle format can run code when they are loaded; save them as safetensors, or give "
-            "--allow_pickle if you trust their author."
-        )
-
-
-def _shards(index: Path) -> tuple[Path, ...]:
-    weight_map = read_json(index, "a sharded checkpoint").get("weight_map")
-    if not isinstance(weight_map, dict) or not weight_map:
-        raise CheckpointError(f"{index}: has no weight_map; save the checkpoint again.")
-    names = sorted({str(name) for name in weight_map.values()})
-    outside = [name for name in names if Path(name).name != name]
-    if outside:
-        raise CheckpointError(f"{index}: names shard {outside[0]!r} outside its folder; save the checkpoint again.")
-    shards = tuple(index.parent / name for name in names)
-    missing = [shard.name for shard in shards if not shard.exists()]
-    if missing:
-        raise CheckpointError(
-            f"{index.parent}: {len(missing)} of {len(shards)} shards are missing (first: {missing[0]}); copy them here."
-        )
-    return shards
 
 
 def _adapter(source: str, path: Path, *, revision: str | None, allow_pickle: bool) -> Checkpoint:
@@ -281,7 +163,7 @@ def _gguf(source: str, path: Path, *, verify: bool) -> Checkpoint:
         raise CheckpointError(
             f"{path}: a single file must be a .gguf file; for safetensors give the folder that holds it."
         )
-    from harness.gguf import converted
+    from harness.checkpoints.gguf import converted
 
     folder = converted(path, verify=verify)
     return Checkpoint(

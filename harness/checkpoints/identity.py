@@ -1,0 +1,40 @@
+"""A checkpoint's digest: which files decide what it answers, and one sha256 over them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.digests import file_digest
+
+if TYPE_CHECKING:
+    from harness.checkpoints.checkpoint import Checkpoint
+
+
+# What besides the weights decides the answers: architecture, tokenizer, chat template, generation defaults, own code.
+IDENTITY_PATTERNS = ("*.json", "*.jinja", "*.model", "*.txt", "*.py")
+# Bookkeeping that trainers leave beside the weights and no engine reads.
+NOT_IDENTITY = {"trainer_state.json", "training_args.bin", "stage.json", "all_results.json", "train_results.json"}
+
+
+def checkpoint_digest(checkpoint: Checkpoint, *, verify: bool = False) -> str:
+    """Return the sha256 over the weights and all that decides what the checkpoint answers, as ``sha256:<hex>``.
+
+    Equal bytes at two paths have the same digest; a retrained checkpoint at an old path has another.
+    """
+    total = hashlib.sha256()
+    for role, path in _identity_files(checkpoint):
+        total.update(f"{role}/{path.name}:{file_digest(path, verify=verify)}\n".encode())
+    return f"sha256:{total.hexdigest()}"
+
+
+def _identity_files(checkpoint: Checkpoint) -> list[tuple[str, Path]]:
+    folders = {"weights": checkpoint.weights, "tokenizer": checkpoint.tokenizer}
+    if checkpoint.adapter is not None:
+        folders["adapter"] = checkpoint.adapter
+    files = {("weights", path) for path in checkpoint.weight_files}
+    for role, folder in folders.items():
+        for pattern in IDENTITY_PATTERNS:
+            files.update((role, path) for path in folder.glob(pattern) if path.name not in NOT_IDENTITY)
+    return sorted(files, key=lambda item: (item[0], item[1].name, str(item[1])))
