@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.catalogue import DOMAINS, Catalogue, Entry
-from harness.data import DataFile, all_files, find, load_manifest, missing
-from harness.data_fetch import how_to_get
+from harness.data.fetching import how_to_get
+from harness.data.manifest import DataFile, all_files, find, load_manifest
+from harness.data.store import missing
 from harness.errors import HarnessError, TaskError, did_you_mean
 from harness.paths import tasks_dir
 

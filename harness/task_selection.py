@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.catalogue import Catalogue
-from harness.data import MismatchError, all_files, fetch_command, find
-from harness.data_fetch import fetch, how_to_get
+from harness.data.fetching import fetch, how_to_get
+from harness.data.manifest import MismatchError, all_files, fetch_command, find
 from harness.errors import TaskError
 from harness.suite_check import lacking
 

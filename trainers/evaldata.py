@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.data import DataFile, all_files
+from harness.data.manifest import DataFile, all_files
 from harness.digests import file_digest
 from harness.errors import InputError
 from harness.trainers.spec import SourceSpec, StageSpec

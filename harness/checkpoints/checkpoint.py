@@ -54,7 +54,7 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         raise CheckpointError(f"{path}: no such file; {what} needs it. Point --model at a complete folder.") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise CheckpointError(
-            f"{path}: not readable as JSON ({_first_line(error)}); save the checkpoint again."
+            f"{path}: not readable as JSON ({first_line(error)}); save the checkpoint again."
         ) from None
     if not isinstance(value, dict):
         raise CheckpointError(
@@ -63,7 +63,7 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     return value
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     return str(error).splitlines()[0][:160] if str(error) else type(error).__name__
 
 
@@ -89,7 +89,7 @@ def weight_files(folder: Path, *, allow_pickle: bool) -> tuple[Path, ...]:
             f"{folder}: no weights; a transformers folder holds {' or '.join(SAFETENSORS)}. "
             "Point --model at a folder written by save_pretrained."
         )
-    _refuse_pickle(found, allow_pickle=allow_pickle)
+    refuse_pickle(found, allow_pickle=allow_pickle)
     return (pickle,) if found == pickle else _shards(pickle_index)
 
 
@@ -106,13 +106,13 @@ def check_safetensors(path: Path) -> None:
             names = list(file.keys())
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"{path}: damaged or cut off ({_first_line(error)}); copy or download the file again."
+            f"{path}: damaged or cut off ({first_line(error)}); copy or download the file again."
         ) from None
     if not names:
         raise CheckpointError(f"{path}: holds no tensors; save the checkpoint again.")
 
 
-def _refuse_pickle(path: Path, *, allow_pickle: bool) -> None:
+def refuse_pickle(path: Path, *, allow_pickle: bool) -> None:
     if not allow_pickle:
         raise CheckpointError(
             f"{path}: weights in pickle format can run code when they are loaded; save them as safetensors, or give "

@@ -15,10 +15,10 @@ from harness.checkpoints.checkpoint import (
     ADAPTER_SAFETENSORS,
     TOKENIZER_FILES,
     Checkpoint,
-    _first_line,
-    _refuse_pickle,
     check_safetensors,
+    first_line,
     read_json,
+    refuse_pickle,
     weight_files,
 )
 from harness.errors import CheckpointError
@@ -123,7 +123,7 @@ def _adapter(source: str, path: Path, *, revision: str | None, allow_pickle: boo
         check_safetensors(safetensors)
         own = safetensors
     elif pickle.exists():
-        _refuse_pickle(pickle, allow_pickle=allow_pickle)
+        refuse_pickle(pickle, allow_pickle=allow_pickle)
         own = pickle
     else:
         raise CheckpointError(f"{path}: an adapter without weights; it needs {ADAPTER_SAFETENSORS}.")
@@ -189,7 +189,7 @@ def _hub(source: str, *, revision: str | None, allow_pickle: bool) -> Checkpoint
         )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         raise CheckpointError(
-            f"--model {source}: neither a local path nor a model that the hub gives ({_first_line(error)}); "
+            f"--model {source}: neither a local path nor a model that the hub gives ({first_line(error)}); "
             "check the name, your connection and `hf auth login`, or give a local folder."
         ) from None
     if (folder / "adapter_config.json").exists():

@@ -135,7 +135,7 @@ def _print_task(task: dict[str, Any]) -> None:
 def _fetch(args: argparse.Namespace) -> int:
     from harness.catalogue import Catalogue
     from harness.cli.console import FetchProgress
-    from harness.data_fetch import fetch
+    from harness.data.fetching import fetch
     from harness.paths import tasks_dir
     from harness.suite_check import data_names
 

@@ -14,7 +14,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness import data, data_fetch
+from harness.data import fetching as data_fetch
+from harness.data import reading as data
+from harness.data.manifest import MismatchError, all_files
+from harness.data.store import missing
 from harness.errors import InputError, TaskError
 
 ROWS = [{"question": f"What is {n}?", "answer": n} for n in range(5)]
@@ -273,9 +276,9 @@ def test_the_beginning_of_a_file_is_read_from_the_whole_where_it_is_not_here(pla
     whole = yaml.safe_load(manifest.read_text())["files"]["rows"]
     part = {"path": "set/first.jsonl", "format": "jsonl", "records": 2, "licence": "own", "first_of": "rows"}
     manifest.write_text(yaml.safe_dump({"files": {"rows": whole, "first": part}}))
-    assert data.missing(["first"], places / "task") == ["first"]
+    assert missing(["first"], places / "task") == ["first"]
     put(places / "data")
-    assert data.missing(["first"], places / "task") == []
+    assert missing(["first"], places / "task") == []
     assert data.read("first", places / "task", fields=FIELDS) == ROWS[:2]
     assert data_fetch.fetch(["first"], folders=[places / "task"]) == {"rows": places / "data" / "set/rows.jsonl"}
     put(places / "data", "".join(TEXT.splitlines(keepends=True)[1:3]), "set/first.jsonl")
@@ -356,7 +359,7 @@ def test_one_file_that_cannot_be_had_does_not_keep_the_others_away(places: Path)
 
 def test_records_are_counted_where_no_digest_is_pinned(places: Path) -> None:
     pin(places, sha256=[], records=6, url=put(places / "elsewhere").as_uri())
-    with pytest.raises(data.MismatchError, match="5 records, 6 are pinned"):
+    with pytest.raises(MismatchError, match="5 records, 6 are pinned"):
         data_fetch.fetch(["rows"], folders=[places / "task"])
 
 
@@ -371,7 +374,7 @@ def test_a_record_of_which_no_item_can_be_made_is_told_by_line(places: Path) -> 
 
 
 def test_every_file_of_the_project_is_pinned_or_says_why_not() -> None:
-    for name, file in data.all_files().items():
+    for name, file in all_files().items():
         assert file.sha256 or file.hub, f"{name}: neither a digest nor a full hub revision"
         assert file.url is None or "/main/" not in file.url
         assert file.licence
@@ -381,7 +384,7 @@ def test_every_file_that_is_here_is_the_pinned_one(data_dir: Path, monkeypatch: 
     monkeypatch.setenv("HARNESS_DATA", str(data_dir))
     from harness.paths import tasks_dir
 
-    files = data.all_files()
+    files = all_files()
     here = [name for name, file in files.items() if (data_dir / file.path).is_file()]
     assert len(here) >= 30
     for name in here:

@@ -50,7 +50,7 @@ def test_a_data_file_that_is_another_is_an_error_and_its_task_is_not_left_out(
     suite_folder: Path, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from harness.catalogue import Catalogue
-    from harness.data import MismatchError
+    from harness.data.manifest import MismatchError
     from harness.task_selection import with_data
 
     folder = tmp_path / "data" / "agieval"

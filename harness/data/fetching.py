@@ -18,18 +18,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from harness.data import (
-    DataFile,
-    MismatchError,
-    all_files,
-    cached_data,
-    check_count,
-    check_digest,
-    fetch_command,
-    find,
-    local_path,
-    stand_in,
-)
+from harness.data.manifest import DataFile, MismatchError, all_files, fetch_command, find
+from harness.data.store import cached_data, check_count, check_digest, local_path, stand_in
 from harness.errors import TaskError
 
 Progress = Callable[[str, int, int | None], None]
