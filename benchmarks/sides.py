@@ -108,8 +108,9 @@ def serve(name: str, model: str, dtype: str, max_length: int | None) -> None:
 
 def _harness(engine: str, model: str, dtype: str, max_length: int | None) -> Answering:
     from harness.checkpoints.resolver import resolve
-    from harness.scorers import EngineSpec, open_scorer
-    from harness.scorers.base import Answer, Request
+    from harness.engines.base import Answer, Request
+    from harness.engines.registry import open_scorer
+    from harness.engines.spec import EngineSpec
 
     scorer = open_scorer(resolve(model), EngineSpec(backend=engine, dtype=dtype, max_length=max_length))
 
@@ -186,7 +187,7 @@ def _product_rate(model: str, dtype: str) -> float:
     import torch
     from transformers import AutoConfig
 
-    from harness.scorers.arithmetic import half_products_are_slow
+    from harness.engines.hf.half_precision import half_products_are_slow
 
     config = AutoConfig.from_pretrained(model).get_text_config()
     own = getattr(torch, dtype)

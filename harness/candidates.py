@@ -13,18 +13,11 @@ from harness.checkpoints import lineage
 from harness.checkpoints.checkpoint import Checkpoint
 from harness.checkpoints.identity import checkpoint_digest
 from harness.checkpoints.resolver import resolve
+from harness.engines.base import Request, Scorer
+from harness.engines.registry import engine_identity, open_scorer, resolve_backend
+from harness.engines.spec import ENGINE_VERSIONS, LM_EVAL_PREFIX, SCRIPTED, EngineSpec
 from harness.errors import CheckpointError, InputError
 from harness.evaluation_spec import EvaluationSpec
-from harness.scorers import (
-    ENGINE_VERSIONS,
-    LM_EVAL_PREFIX,
-    SCRIPTED,
-    EngineSpec,
-    engine_identity,
-    open_scorer,
-    resolve_backend,
-)
-from harness.scorers.base import Request, Scorer
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +54,7 @@ def find_candidate(source: str, spec: EvaluationSpec) -> Candidate:
     if backend == SCRIPTED:
         return _script(source, engine)
     if backend.startswith(LM_EVAL_PREFIX):
-        from harness.scorers.lm_eval import open_lm_eval, takes_chats, takes_checkpoint
+        from harness.engines.lm_eval import open_lm_eval, takes_chats, takes_checkpoint
 
         if not takes_checkpoint(backend):
             if spec.output is None:  # a dry run asks nobody
@@ -93,7 +86,7 @@ def find_candidate(source: str, spec: EvaluationSpec) -> Candidate:
 
 def _vllm_takes(checkpoint: Checkpoint) -> bool:
     """Whether vLLM can score with the checkpoint's adapter, if it has one; says so where not."""
-    from harness.scorers.vllm_options import adapter_arguments
+    from harness.engines.vllm.options import adapter_arguments
 
     try:
         if checkpoint.adapter is not None:
@@ -138,7 +131,7 @@ def _open_as_digested(checkpoint: Checkpoint, engine: EngineSpec, digest: str) -
 
 
 def _script(name: str, engine: EngineSpec) -> Candidate:
-    from harness.scorers.scripted import Faults, ScriptedScorer
+    from harness.engines.scripted import Faults, ScriptedScorer
 
     faults = Faults.from_arguments(engine.model_args)
     ScriptedScorer(name, {})  # a wrong name is told before any work

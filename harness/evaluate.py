@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.catalogue import LoadedTasks
+from harness.engines.base import Answer, Batch, EngineDied, Failure, Request, Scorer
+from harness.engines.watchdog import EngineHungError, watched
 from harness.errors import EngineError, HarnessError, TaskError, first_line
 from harness.journal import Journal
 from harness.requests import Asked, ChatTemplate, PromptSpec, Replay
-from harness.scorers.base import Answer, Batch, EngineDied, Failure, Request, Scorer
-from harness.scorers.watch import EngineHungError, watched
 
 if TYPE_CHECKING:
     from lm_eval.result_schema import EvalResults

@@ -20,6 +20,7 @@ from harness.candidates import Candidate, chat_template, find_candidate
 from harness.catalogue import Catalogue, LoadedTasks
 from harness.chat import Template
 from harness.checkpoints.resolver import expand
+from harness.engines.vllm.engine_pool import kept
 from harness.errors import InputError
 from harness.evaluate import Outcome, Progress, answer, score
 from harness.evaluation_record import lm_eval_fields, note_cuts, run_record
@@ -29,7 +30,6 @@ from harness.requests import Asked, PromptSpec, build, configure, gold_answers
 from harness.sandbox import SandboxError
 from harness.sandbox.backends import VARIABLE as SANDBOX_VARIABLE
 from harness.sandbox.backends import choose as choose_sandbox
-from harness.scorers.vllm_shared import kept
 from harness.task_selection import with_data
 
 KEYED_SCRIPTS = ("script:oracle", "script:corrupted")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.engines.spec import EngineSpec
 from harness.requests import PromptSpec
-from harness.scorers import EngineSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,9 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from harness.engines.base import Answer, Request
 from harness.errors import HarnessError
 from harness.paths import cache_dir
-from harness.scorers.base import Answer, Request
 
 SCHEMA_VERSION = 1
 LOOKUP_CHUNK = 500  # below SQLite's limit of bound variables

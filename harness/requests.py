@@ -16,8 +16,8 @@ from lm_eval.api.model import LM
 from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
 from lm_eval.evaluator_utils import get_sample_size
 
+from harness.engines.base import Answer, Request
 from harness.errors import TaskError
-from harness.scorers.base import Answer, Request
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance

@@ -18,12 +18,12 @@ from harness import runs
 from harness.candidates import Candidate
 from harness.catalogue import Catalogue
 from harness.chat import ServiceMessages, Template, TokenizerChatTemplate
+from harness.engines.base import Answer, Failure, Request, Scorer
 from harness.errors import RecordError
 from harness.evaluate import Outcome
 from harness.evaluation_run import DoneRun, check_programs, finish
 from harness.evaluation_spec import EvaluationSpec
 from harness.requests import Asked, PromptSpec, Seeds, build, configure
-from harness.scorers.base import Answer, Failure, Request, Scorer
 
 
 def rescore(folder: Path, *, command: str = "", unsafe_code: bool = False) -> DoneRun:

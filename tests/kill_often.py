@@ -25,8 +25,8 @@ quiet_libraries()
 import lm_eval.evaluator  # noqa: E402, F401 - paid once, before the forks
 
 from harness import evaluation_run, journal  # noqa: E402, F401
-from harness.scorers.base import Batch, Request  # noqa: E402
-from harness.scorers.scripted import ScriptedScorer  # noqa: E402
+from harness.engines.base import Batch, Request  # noqa: E402
+from harness.engines.scripted import ScriptedScorer  # noqa: E402
 
 
 def log_what_is_asked(log: Path, run: int) -> None:

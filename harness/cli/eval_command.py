@@ -153,9 +153,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _spec(args: argparse.Namespace) -> EvaluationSpec:
+    from harness.engines.spec import EngineSpec
     from harness.evaluation_spec import EvaluationSpec
     from harness.requests import PromptSpec, Seeds
-    from harness.scorers import EngineSpec
 
     chat = args.apply_chat_template
     if args.fewshot_as_multiturn and not chat:

@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.data.manifest import find, load_manifest, manifest_path
-from harness.data.store import require_count, parsed_records, decoded_text, check_digest, local_path, parse_json, stand_in
+from harness.data.store import (
+    check_digest,
+    decoded_text,
+    local_path,
+    parse_json,
+    parsed_records,
+    require_count,
+    stand_in,
+)
 from harness.errors import TaskError
 
 Record = dict[str, Any]

@@ -9,7 +9,7 @@ from typing import Any
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
-from harness.scorers.base import Request
+from harness.engines.base import Request
 
 
 def open_hflm(path: Path, **arguments: Any) -> HFLM:

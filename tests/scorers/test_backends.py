@@ -12,21 +12,22 @@ from transformers import AutoTokenizer
 
 from harness.candidates import find_candidate
 from harness.checkpoints.resolver import resolve
+from harness.engines.base import Request, Scored
+from harness.engines.registry import resolve_backend, vllm_shared
+from harness.engines.spec import EngineSpec
+from harness.engines.vllm.generation import sampling_arguments
+from harness.engines.vllm.options import Options, options
+from harness.engines.vllm.queries import Group, Query, Reply, Table, again
 from harness.evaluation_run import evaluate_all
 from harness.evaluation_spec import EvaluationSpec
-from harness.scorers import EngineSpec, resolve_backend, vllm_shared
-from harness.scorers.base import Request, Scored
-from harness.scorers.vllm_generation import sampling_arguments
-from harness.scorers.vllm_groups import Group, Query, Reply, Table, again
-from harness.scorers.vllm_options import Options, options
 from tests.models import save_tiny_adapter, save_tiny_llama
 
 
 @pytest.fixture
 def vllm_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine with a GPU and vLLM."""
-    monkeypatch.setattr("harness.scorers.find_spec", lambda name: name)
-    monkeypatch.setattr("harness.scorers.Path.exists", lambda path: True)
+    monkeypatch.setattr("harness.engines.registry.find_spec", lambda name: name)
+    monkeypatch.setattr("harness.engines.registry.Path.exists", lambda path: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
 
 
@@ -38,7 +39,7 @@ def test_auto_takes_vllm_for_a_cuda_device(device: str, backend: str) -> None:
 
 
 def test_auto_takes_hf_without_vllm(vllm_on_cuda: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.scorers.find_spec", lambda name: None)
+    monkeypatch.setattr("harness.engines.registry.find_spec", lambda name: None)
     assert resolve_backend("auto") == "hf"
 
 

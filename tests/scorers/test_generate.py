@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.scorers.base import Answer, Failure, Request
+from harness.engines.base import Answer, Failure, Request
 from tests.models import save_tiny_llama
 from tests.scorers.families import ALL, save_family
 from tests.scorers.reference import instances, open_hflm

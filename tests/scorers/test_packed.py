@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
+from harness.engines.base import Answer, Failure, Request
+from harness.engines.hf.engine import PackedScorer, PackedSpec
 from harness.errors import CheckpointError, InputError
-from harness.scorers.base import Answer, Failure, Request
-from harness.scorers.packed import PackedScorer, PackedSpec
 from tests.models import save_tiny_adapter, save_tiny_llama
 from tests.scorers.families import ALL, IN_ROWS, MAX_LENGTH, PACKED, WINDOW, WINDOWED, save_family
 from tests.scorers.reference import instances, open_hflm

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.scorers.base import Request
+from harness.engines.base import Request
 from tests.scorers.families import ALL, save_family
 from tests.scorers.test_packed import assert_same_scores, loglikelihood, open_packed
 

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from harness.checkpoints.resolver import resolve
+from harness.engines.base import Answer, EngineDied, Failure
+from harness.engines.hf.engine import PackedScorer, PackedSpec
+from harness.engines.hf.probe import longest_packed
+from harness.engines.registry import open_scorer
+from harness.engines.spec import EngineSpec
 from harness.errors import EngineError
-from harness.scorers import EngineSpec, open_scorer
-from harness.scorers.base import Answer, EngineDied, Failure
-from harness.scorers.packed import PackedScorer, PackedSpec
-from harness.scorers.probe import longest_packed
 from tests.models import save_tiny_llama
 from tests.scorers.families import MAX_LENGTH, save_family
 from tests.scorers.test_packed import answers, assert_same_scores, mixed_requests, open_packed
@@ -77,7 +78,7 @@ def test_a_model_too_large_for_memory_is_told_with_the_remedy(tmp_path: Path, mo
     def exhausted(spec: PackedSpec) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.")
 
-    monkeypatch.setattr("harness.scorers.packed.load", exhausted)
+    monkeypatch.setattr("harness.engines.hf.engine.load", exhausted)
     checkpoint = resolve(str(save_tiny_llama(tmp_path)))
     with pytest.raises(EngineError, match=r"does not fit into the memory.*--dtype bfloat16"):
         open_scorer(checkpoint, EngineSpec(backend="hf"))

@@ -13,13 +13,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.scorers.base import Answer, Scored
-from harness.scorers.batches import Budget, Runner
-from harness.scorers.packed import PackedScorer
-from harness.scorers.prefix import Unit
-from harness.scorers.probe import side_by_side
-from harness.scorers.scoring import SpanScorer
-from harness.scorers.streams import Streams
+from harness.engines.base import Answer, Scored
+from harness.engines.hf.engine import PackedScorer
+from harness.engines.hf.prefix_tree import Unit
+from harness.engines.hf.probe import side_by_side
+from harness.engines.hf.runner import Budget, Runner
+from harness.engines.hf.span_scorer import SpanScorer
+from harness.engines.hf.streams import Streams
 from tests.scorers.families import MAX_LENGTH, save_family
 from tests.scorers.test_packed import WORDS, answers, loglikelihood, mixed_requests, open_packed
 

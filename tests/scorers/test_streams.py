@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import torch
 
-from harness.scorers.base import EngineDied, Failure
-from harness.scorers.batches import Budget, Job, Runner
-from harness.scorers.streams import Streams
+from harness.engines.base import EngineDied, Failure
+from harness.engines.hf.runner import Budget, Job, Runner
+from harness.engines.hf.streams import Streams
 
 
 def test_parts_run_at_the_same_time_on_their_share_of_the_threads() -> None:

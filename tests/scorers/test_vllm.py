@@ -25,11 +25,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, set_seed
 
 from harness.checkpoints.resolver import resolve
+from harness.engines.base import Answer, EngineDied, Failure, Request
+from harness.engines.spec import EngineSpec
+from harness.engines.vllm.engine import BATCH_TOKENS, VllmScorer, open_vllm
+from harness.engines.vllm.engine_pool import kept
 from harness.errors import InputError
-from harness.scorers import EngineSpec
-from harness.scorers.base import Answer, EngineDied, Failure, Request
-from harness.scorers.vllm import BATCH_TOKENS, VllmScorer, open_vllm
-from harness.scorers.vllm_shared import kept
 from tests import models as tiny_models
 from tests.models import save_tiny_adapter, tiny_tokenizer
 from tests.scorers.reference import instances, open_hflm
@@ -399,9 +399,9 @@ def process_of(scorer: VllmScorer) -> int:
 INTERRUPTED = """
 import sys
 from harness.checkpoints import resolve
-from harness.scorers import EngineSpec
-from harness.scorers.base import Request
-from harness.scorers.vllm import open_vllm
+from harness.engines.registry import EngineSpec
+from harness.engines.base import Request
+from harness.engines.vllm.engine import open_vllm
 
 spec = EngineSpec(backend="vllm", dtype="float32", model_args={"kv_cache_memory_bytes": 2**26})
 scorer = open_vllm(resolve(sys.argv[1]), spec)
@@ -473,7 +473,7 @@ def test_wrong_arguments_are_told_with_the_remedy(model: Path, fields: dict[str,
 
 
 def test_without_vllm_the_remedy_is_told(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.scorers.vllm.find_spec", lambda name: None)
+    monkeypatch.setattr("harness.engines.vllm.engine.find_spec", lambda name: None)
     with pytest.raises(InputError, match="make vllm-cpu"):
         open_tiny(model)
 

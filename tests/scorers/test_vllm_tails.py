@@ -31,8 +31,8 @@ os.environ["TORCHDYNAMO_DISABLE"] = "1"
 os.dup2(os.dup(1), 9)
 os.dup2(2, 1)
 
-from harness.scorers.vllm_groups import Group
-from harness.scorers.vllm_worker import Engine
+from harness.engines.vllm.queries import Group
+from harness.engines.vllm.worker import Engine
 
 arguments, contexts = json.loads(sys.argv[1])
 engine = Engine(arguments, "cpu")

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from harness.scorers import attention
-from harness.scorers.arithmetic import half_products_are_slow, wide_products
-from harness.scorers.attention import CannotPackError, States
-from harness.scorers.base import Scored
-from harness.scorers.prefix import Unit
-from harness.scorers.tokens import Span
+from harness.engines.base import Scored
+from harness.engines.hf.attention import CannotPackError, States
+from harness.engines.hf.half_precision import half_products_are_slow, wide_products
+from harness.engines.hf.prefix_tree import Unit
+from harness.engines.registry import attention
+from harness.engines.tokens import Span
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -10,9 +10,9 @@ import inspect
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.engines.base import Answer, Batch, Failure, Request, loglikelihood_answer, row_seed
+from harness.engines.spec import LM_EVAL_PREFIX, EngineSpec
 from harness.errors import EngineError, InputError, did_you_mean
-from harness.scorers import LM_EVAL_PREFIX, EngineSpec
-from harness.scorers.base import Answer, Batch, Failure, Request, loglikelihood_answer, row_seed
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.scorers.base import Failure, Request
+from harness.engines.base import Failure, Request
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

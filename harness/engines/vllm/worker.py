@@ -1,4 +1,4 @@
-"""The process that holds a vLLM engine: ``python -m harness.scorers.vllm_worker FD``.
+"""The process that holds a vLLM engine: ``python -m harness.engines.vllm.worker FD``.
 
 Only this file imports vllm, and `vllm_tails`, which vLLM loads by name.
 
@@ -20,10 +20,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
+from harness.engines.base import Scored
+from harness.engines.vllm.generation import Generated, Generation, Refused
+from harness.engines.vllm.queries import CONTEXT_TOKENS, Group, Query, Reply, Table, again, first_round, second_round
 from harness.errors import InputError, did_you_mean
-from harness.scorers.base import Scored
-from harness.scorers.vllm_generation import Generated, Generation, Refused
-from harness.scorers.vllm_groups import CONTEXT_TOKENS, Group, Query, Reply, Table, again, first_round, second_round
 
 REQUIRED = ("skip_reading_prefix_cache", "logprob_token_ids", "prompt_logprobs", "flat_logprobs")
 # What the CPU build is opened with unless the user says otherwise: compiling takes longer than most evaluations; a
@@ -31,7 +31,11 @@ REQUIRED = ("skip_reading_prefix_cache", "logprob_token_ids", "prompt_logprobs",
 # of 1,024 tokens and 150,000 words already take 600 MB.
 CPU_DEFAULTS = {"enforce_eager": True, "block_size": 32, "max_num_batched_tokens": 1024}
 # What is left of a context behind its last full block is kept by `vllm_tails`.
-TAILS = {"kv_connector": "Tails", "kv_connector_module_path": "harness.scorers.vllm_tails", "kv_role": "kv_both"}
+TAILS = {
+    "kv_connector": "Tails",
+    "kv_connector_module_path": "harness.engines.vllm.partial_block",
+    "kv_role": "kv_both",
+}
 CPU_KV_CACHE_GIB = "2"
 ORPHAN_CHECK_SECONDS = 1.0
 

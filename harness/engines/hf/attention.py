@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
-from harness.scorers.prefix import Unit
+from harness.engines.hf.prefix_tree import Unit
 
 NAME = "harness_packed"
 

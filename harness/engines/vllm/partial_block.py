@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from vllm.distributed.kv_transfer.kv_connector.v1.base import KVConnectorBase_V1, KVConnectorMetadata, SupportsHMA
 from vllm.v1.kv_cache_interface import FullAttentionSpec
 
-from harness.scorers.vllm_groups import CONTEXT_TOKENS
+from harness.engines.vllm.queries import CONTEXT_TOKENS
 
 if TYPE_CHECKING:
     import torch

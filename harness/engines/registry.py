@@ -3,56 +3,23 @@
 from __future__ import annotations
 
 import importlib
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.engines.spec import ENGINE_VERSIONS, LM_EVAL_PREFIX, SCRIPTED, EngineSpec, resolve_dtype
 from harness.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from harness.checkpoints.checkpoint import Checkpoint
-    from harness.scorers.base import Scorer
+    from harness.engines.base import Scorer
 
 # name -> "module:function(Checkpoint, EngineSpec) -> Scorer"
 BACKENDS = {
-    "hf": "harness.scorers.hf:open_hf",
-    "vllm": "harness.scorers.vllm:open_vllm",
+    "hf": "harness.engines.hf.engine:open_hf",
+    "vllm": "harness.engines.vllm.engine:open_vllm",
 }
-LM_EVAL_PREFIX = "lm-eval:"
-SCRIPTED = "scripted"
-
-# Raised when an engine's answers change for the same weights and request, so that old journal entries are not taken.
-ENGINE_VERSIONS = {"hf": 2, "vllm": 2, SCRIPTED: 1}
-
-DTYPES = ("auto", "float32", "bfloat16", "float16")
-
-
-@dataclass(frozen=True, kw_only=True)
-class EngineSpec:
-    """How a checkpoint is to be run.
-
-    Attributes:
-        backend: ``auto``, a name in `BACKENDS`, or ``lm-eval:NAME``.
-        dtype: ``auto`` (the checkpoint's own), ``float32``, ``bfloat16`` or ``float16``.
-        device: ``auto`` or a torch device.
-        batch_size: ``auto`` or the number of rows of a forward pass.
-        max_length: Longest input in tokens; None takes the model's own.
-        trust_remote_code: Whether code that comes with the checkpoint may run.
-        allow_pickle: Whether pickled weights may be loaded.
-        model_args: Further arguments of the engine, passed on as they are.
-    """
-
-    backend: str = "auto"
-    dtype: str = "auto"
-    device: str = "auto"
-    batch_size: int | str = "auto"
-    max_length: int | None = None
-    trust_remote_code: bool = False
-    allow_pickle: bool = False
-    model_args: Mapping[str, Any] = field(default_factory=dict)
 
 
 def resolve_backend(name: str, device: str = "auto") -> str:
@@ -102,15 +69,6 @@ def engine_identity(checkpoint: Checkpoint, spec: EngineSpec) -> dict[str, Any]:
     return identity
 
 
-def resolve_dtype(checkpoint: Checkpoint, dtype: str) -> str:
-    """Return the concrete dtype that ``auto`` means for this checkpoint: the one its config names, else float32."""
-    if dtype != "auto":
-        return dtype
-    config = json.loads((checkpoint.weights / "config.json").read_text(encoding="utf-8"))
-    named = config.get("dtype") or config.get("torch_dtype") or config.get("text_config", {}).get("dtype")
-    return str(named) if named in DTYPES else "float32"
-
-
 def open_scorer(checkpoint: Checkpoint, spec: EngineSpec) -> Scorer:
     """Load the checkpoint into the engine that `spec` names.
 
@@ -118,11 +76,11 @@ def open_scorer(checkpoint: Checkpoint, spec: EngineSpec) -> Scorer:
         InputError: when the engine's library is missing, or it refuses the arguments.
     """
     if spec.backend != "vllm":
-        from harness.scorers.vllm_shared import close_unused
+        from harness.engines.vllm.engine_pool import close_unused
 
         close_unused()
     if spec.backend.startswith(LM_EVAL_PREFIX):
-        from harness.scorers.lm_eval import open_lm_eval
+        from harness.engines.lm_eval import open_lm_eval
 
         return open_lm_eval(checkpoint, spec)
     module, _, function = BACKENDS[spec.backend].partition(":")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from harness.scorers.vllm_client import Engines
-    from harness.scorers.vllm_options import Options
+    from harness.engines.vllm.client import Engines
+    from harness.engines.vllm.options import Options
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Shared:
     @classmethod
     def take(cls, opened: Options) -> Shared:
         """Return engines that were opened with the same options, or new ones; `give_back` when done."""
-        from harness.scorers.vllm_client import Engines
+        from harness.engines.vllm.client import Engines
 
         shared = _open.get(opened.key)
         if shared is None or not shared.engines.alive:

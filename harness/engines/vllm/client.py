@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import harness
+from harness.engines.base import EngineDied, Scored
+from harness.engines.vllm.generation import Generated, Generation, Refused
+from harness.engines.vllm.queries import Group, shares
 from harness.errors import EngineError, InputError
-from harness.scorers.base import EngineDied, Scored
-from harness.scorers.vllm_generation import Generated, Generation, Refused
-from harness.scorers.vllm_groups import Group, shares
 
 # What vLLM is told before it is imported, unless the user has said otherwise.
 ENVIRONMENT = {
@@ -42,7 +42,7 @@ class Worker:
         ours, theirs = Pipe()
         source = str(Path(harness.__file__).resolve().parent.parent)
         path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
-        command = [sys.executable, "-m", "harness.scorers.vllm_worker", str(theirs.fileno()), str(os.getpid())]
+        command = [sys.executable, "-m", "harness.engines.vllm.worker", str(theirs.fileno()), str(os.getpid())]
         # A session of its own: Ctrl-C in the terminal reaches this process alone, which then ends the whole group.
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             command,

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.checkpoints.checkpoint import ADAPTER_SAFETENSORS
+from harness.engines.spec import EngineSpec, resolve_dtype
 from harness.errors import CheckpointError, InputError
-from harness.scorers import EngineSpec, resolve_dtype
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

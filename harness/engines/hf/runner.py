@@ -15,8 +15,8 @@ from typing import Generic, TypeVar
 
 import torch
 
-from harness.scorers.base import EngineDied, Failure, FailureReason
-from harness.scorers.streams import Streams
+from harness.engines.base import EngineDied, Failure, FailureReason
+from harness.engines.hf.streams import Streams
 
 logger = logging.getLogger(__name__)
 

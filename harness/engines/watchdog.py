@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Iterator
 
-from harness.scorers.base import Batch
+from harness.engines.base import Batch
 
 
 class EngineHungError(Exception):

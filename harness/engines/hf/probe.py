@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from harness.scorers.attention import CannotPackError
-from harness.scorers.base import Scored
-from harness.scorers.batches import ran_out_of_memory
-from harness.scorers.forward import Forward
-from harness.scorers.prefix import Path, Unit
-from harness.scorers.streams import STREAMS, Streams
-from harness.scorers.tokens import Span
+from harness.engines.base import Scored
+from harness.engines.hf.attention import CannotPackError
+from harness.engines.hf.forward import Forward
+from harness.engines.hf.prefix_tree import Path, Unit
+from harness.engines.hf.runner import ran_out_of_memory
+from harness.engines.hf.streams import STREAMS, Streams
+from harness.engines.tokens import Span
 
 logger = logging.getLogger(__name__)
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from harness.engines.base import Answer, Batch, Failure, Request, Scored, bad_arguments, joined_answer, no_room
+from harness.engines.spec import EngineSpec
+from harness.engines.tokens import Encoder, Span
+from harness.engines.vllm.engine_pool import Shared
+from harness.engines.vllm.generation import Generation, Refused, sampling_arguments, shown
+from harness.engines.vllm.options import Options, options
+from harness.engines.vllm.queries import Group, batches, group_by_context
 from harness.errors import CheckpointError, InputError
-from harness.scorers import EngineSpec
-from harness.scorers.base import Answer, Batch, Failure, Request, Scored, bad_arguments, joined_answer, no_room
-from harness.scorers.tokens import Encoder, Span
-from harness.scorers.vllm_generation import Generation, Refused, sampling_arguments, shown
-from harness.scorers.vllm_groups import Group, batches, group_by_context
-from harness.scorers.vllm_options import Options, options
-from harness.scorers.vllm_shared import Shared
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -75,7 +75,7 @@ def _tokenizer(checkpoint: Checkpoint, spec: EngineSpec) -> PreTrainedTokenizerB
 
 
 class VllmScorer:
-    """Answers requests with vLLM (see `harness.scorers.base.Scorer`).
+    """Answers requests with vLLM (see `harness.engines.base.Scorer`).
 
     Attributes:
         asked_again: Queries for what the two rounds left unknown.

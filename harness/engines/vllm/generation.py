@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.scorers.base import DEFAULT_NEW_TOKENS, Request, row_seed
+from harness.engines.base import DEFAULT_NEW_TOKENS, Request, row_seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

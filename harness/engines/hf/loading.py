@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.engines.hf.runner import ran_out_of_memory
+from harness.engines.spec import DTYPES
 from harness.errors import CheckpointError, InputError, first_line
-from harness.scorers import DTYPES
-from harness.scorers.batches import ran_out_of_memory
 
 if TYPE_CHECKING:
     import torch

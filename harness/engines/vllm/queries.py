@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from harness.scorers.base import Scored
+from harness.engines.base import Scored
 
 # vLLM refuses longer lists of `logprob_token_ids`.
 MOST_TARGETS = 128

@@ -9,19 +9,29 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Literal
 
-from harness.scorers.base import Batch, Failure, Request, joined_answer
-from harness.scorers.batches import Budget
-from harness.scorers.forward import Forward
-from harness.scorers.generate import Generator
-from harness.scorers.loading import PackedSpec, load
-from harness.scorers.probe import longest_packed
-from harness.scorers.scoring import Found, SpanScorer
-from harness.scorers.tokens import Encoder, Span
+from harness.engines.base import Batch, Failure, Request, joined_answer
+from harness.engines.hf.forward import Forward
+from harness.engines.hf.generate import Generator
+from harness.engines.hf.loading import PackedSpec, load
+from harness.engines.hf.probe import longest_packed
+from harness.engines.hf.runner import Budget, ran_out_of_memory
+from harness.engines.hf.span_scorer import Found, SpanScorer
+from harness.engines.tokens import Encoder, Span
+from harness.errors import EngineError, InputError, did_you_mean, first_line
+
+if TYPE_CHECKING:
+    from harness.checkpoints.checkpoint import Checkpoint
+    from harness.engines.spec import EngineSpec
 
 __all__ = ["PackedScorer", "PackedSpec"]
 
+# What --batch_size N stands for: packs hold rows of unlike lengths, so the engine counts tokens, not rows.
+TOKENS_PER_ROW = 256
+# What --model_args may set; the rest of `PackedSpec` has flags of its own.
+ARGUMENTS = ("add_bos", "attn_implementation", "batch_tokens")
 # Tokens computed at a time. A CPU, where two packs share them, gains little beyond; a GPU wants to be filled.
 BATCH_TOKENS = {"cpu": 4096, "cuda": 16384}
 # Logits of a forward pass ([scored positions, vocabulary] in the model's dtype) take at most this much.
@@ -31,7 +41,7 @@ GENERATION_TOKENS = {"cpu": 4, "cuda": 8}
 
 
 class PackedScorer:
-    """Answers requests with a transformers model (see `harness.scorers.base.Scorer`)."""
+    """Answers requests with a transformers model (see `harness.engines.base.Scorer`)."""
 
     def __init__(self, spec: PackedSpec) -> None:
         opened = load(spec)
@@ -118,3 +128,41 @@ class PackedScorer:
                     batch.append((index, joined_answer(requests[index], parts, tokens=tokens, cut_tokens=cut)))
             if batch:
                 yield batch
+
+
+def open_hf(checkpoint: Checkpoint, spec: EngineSpec) -> PackedScorer:
+    """Load the checkpoint.
+
+    Raises:
+        InputError: for an unknown argument.
+        CheckpointError: when transformers cannot open the checkpoint.
+        EngineError: when it does not fit into memory.
+    """
+    assert set(ARGUMENTS) <= {field.name for field in fields(PackedSpec)}
+    for name in spec.model_args:
+        if name not in ARGUMENTS:
+            hint = did_you_mean(name, ARGUMENTS)
+            raise InputError(f"--model_args {name}: unknown; the hf backend takes {', '.join(ARGUMENTS)}.{hint}")
+    tokens: int | Literal["auto"] = "auto" if spec.batch_size == "auto" else int(spec.batch_size) * TOKENS_PER_ROW
+    opened = PackedSpec(
+        **{
+            "path": str(checkpoint.weights),
+            "tokenizer": str(checkpoint.tokenizer),
+            "adapter": str(checkpoint.adapter) if checkpoint.adapter else None,
+            "dtype": spec.dtype,
+            "device": spec.device,
+            "batch_tokens": tokens,
+            "max_length": spec.max_length,
+            "trust_remote_code": spec.trust_remote_code,
+            **spec.model_args,
+        }
+    )
+    try:
+        return PackedScorer(opened)
+    except Exception as error:
+        if not ran_out_of_memory(error):
+            raise
+        raise EngineError(
+            f"{checkpoint.source} does not fit into the memory of --device {spec.device} ({first_line(error)}); give a "
+            "device with more, --dtype bfloat16, or end what else uses it."
+        ) from error

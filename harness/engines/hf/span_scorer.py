@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from harness.scorers.attention import States
-from harness.scorers.base import Failure, Scored
-from harness.scorers.batches import Budget, Job, Runner
-from harness.scorers.forward import Forward
-from harness.scorers.prefix import Family, Path, packs, plan, units
-from harness.scorers.probe import side_by_side
-from harness.scorers.streams import STREAMS, Streams
-from harness.scorers.tokens import Span
+from harness.engines.base import Failure, Scored
+from harness.engines.hf.attention import States
+from harness.engines.hf.forward import Forward
+from harness.engines.hf.prefix_tree import Family, Path, packs, plan, units
+from harness.engines.hf.probe import side_by_side
+from harness.engines.hf.runner import Budget, Job, Runner
+from harness.engines.hf.streams import STREAMS, Streams
+from harness.engines.tokens import Span
 
 Found = dict[int, Scored | Failure]
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from harness.engines.base import Answer, Batch, EngineDied, Failure, Request, loglikelihood_answer
 from harness.errors import InputError, did_you_mean
-from harness.scorers.base import Answer, Batch, EngineDied, Failure, Request, loglikelihood_answer
 
 SCRIPTS = ("oracle", "corrupted", "uniform")
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from harness.scorers.base import DEFAULT_NEW_TOKENS, Answer, Failure, Request, bad_arguments, no_room, row_seed
-from harness.scorers.batches import Budget, Job, Runner
-from harness.scorers.decoding import decode
-from harness.scorers.tokens import Encoder, Prompt
+from harness.engines.base import DEFAULT_NEW_TOKENS, Answer, Failure, Request, bad_arguments, no_room, row_seed
+from harness.engines.hf.decoding import decode
+from harness.engines.hf.runner import Budget, Job, Runner
+from harness.engines.tokens import Encoder, Prompt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

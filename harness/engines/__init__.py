@@ -1,0 +1,1 @@
+"""Engines that answer requests, behind the Protocol in `base`."""

@@ -1,0 +1,1 @@
+"""The `hf` engine: transformers models, each context computed once for all its continuations."""

@@ -1,0 +1,52 @@
+"""What decides how an engine runs a checkpoint: the flags of one engine, and what ``auto`` stands for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.checkpoints.checkpoint import Checkpoint
+
+
+LM_EVAL_PREFIX = "lm-eval:"
+SCRIPTED = "scripted"
+# Raised when an engine's answers change for the same weights and request, so that old journal entries are not taken.
+ENGINE_VERSIONS = {"hf": 2, "vllm": 2, SCRIPTED: 1}
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineSpec:
+    """How a checkpoint is to be run.
+
+    Attributes:
+        backend: ``auto``, a name in `BACKENDS`, or ``lm-eval:NAME``.
+        dtype: ``auto`` (the checkpoint's own), ``float32``, ``bfloat16`` or ``float16``.
+        device: ``auto`` or a torch device.
+        batch_size: ``auto`` or the number of rows of a forward pass.
+        max_length: Longest input in tokens; None takes the model's own.
+        trust_remote_code: Whether code that comes with the checkpoint may run.
+        allow_pickle: Whether pickled weights may be loaded.
+        model_args: Further arguments of the engine, passed on as they are.
+    """
+
+    backend: str = "auto"
+    dtype: str = "auto"
+    device: str = "auto"
+    batch_size: int | str = "auto"
+    max_length: int | None = None
+    trust_remote_code: bool = False
+    allow_pickle: bool = False
+    model_args: Mapping[str, Any] = field(default_factory=dict)
+
+
+def resolve_dtype(checkpoint: Checkpoint, dtype: str) -> str:
+    """Return the concrete dtype that ``auto`` means for this checkpoint: the one its config names, else float32."""
+    if dtype != "auto":
+        return dtype
+    config = json.loads((checkpoint.weights / "config.json").read_text(encoding="utf-8"))
+    named = config.get("dtype") or config.get("torch_dtype") or config.get("text_config", {}).get("dtype")
+    return str(named) if named in DTYPES else "float32"
