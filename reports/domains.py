@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.reports.joining import Point, joined
 from harness.reports.leaderboard import Leaderboard, RankedTask
 from harness.stats import interval
+from harness.stats.combining import Point, joined
 
 
 @dataclass(frozen=True, kw_only=True)

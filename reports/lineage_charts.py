@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.reports import descent
 from harness.reports.descent import Stage, short
-from harness.reports.joining import Point
 from harness.reports.token_curve import traced
+from harness.stats.combining import Point
 
 if TYPE_CHECKING:
     import altair as alt

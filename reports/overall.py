@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from harness.reports.differences import OVERALL, DomainDifference, TaskDifference
-from harness.reports.joining import Point, joined
 from harness.reports.pairing import CONTROLS
 from harness.stats import aggregate
+from harness.stats.combining import Point, joined
 
 
 def overall(differences: Sequence[TaskDifference]) -> tuple[DomainDifference, ...]:

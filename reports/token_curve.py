@@ -7,7 +7,7 @@ from html import escape
 
 from harness.reports import marks
 from harness.reports.descent import Stage, short, tokens_text
-from harness.reports.joining import Point
+from harness.stats.combining import Point
 
 _WIDTH, _HEIGHT, _LEFT, _BELOW, _RIGHT = 560, 240, 44, 34, 140
 

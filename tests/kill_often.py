@@ -24,9 +24,10 @@ from harness.console import quiet_libraries
 quiet_libraries()
 import lm_eval.evaluator  # noqa: E402, F401 - paid once, before the forks
 
-from harness import evaluation_run, journal  # noqa: E402, F401
 from harness.engines.base import Batch, Request  # noqa: E402
 from harness.engines.scripted import ScriptedScorer  # noqa: E402
+from harness.evaluation import journal  # noqa: E402
+from harness.evaluation import run as _evaluation  # noqa: E402, F401 - imported once, before the forks
 
 
 def log_what_is_asked(log: Path, run: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.runs import read_record
+from harness.records.run_folder import read_record
 from tests.conftest import HarnessCommand
 from tests.models import save_tiny_adapter, save_tiny_llama
 from tests.tasks_for_tests import write_tasks

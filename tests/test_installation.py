@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness.runs import read_record
+from harness.records.run_folder import read_record
 from tests.conftest import ROOT, HarnessCommand
 from tests.models import save_tiny_llama
 from tests.tasks_for_tests import write_tasks

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.runs import read_record
+from harness.records.run_folder import read_record
 from tests.conftest import HarnessCommand
 from tests.models import save_tiny_llama
 from tests.tasks_for_tests import eval_words, write_tasks

@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 
 from harness.engines.base import Answer, Batch, Request
-from harness.evaluate import answer
-from harness.journal import Journal
-from harness.runs import read_record
+from harness.evaluation.answering import answer
+from harness.evaluation.journal import Journal
+from harness.records.run_folder import read_record
 from tests.conftest import ROOT, HarnessCommand
 from tests.models import save_tiny_llama
 from tests.tasks_for_tests import eval_words, write_tasks

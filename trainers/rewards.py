@@ -11,8 +11,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from harness.code_answers import extract_program
 from harness.sandbox import Program, run_programs
+from harness.suite.code_extraction import extract_program
 
 SIGNS = " $,;!?\"'`*()（）。，"  # around an answer, no part of it
 

@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _info() -> int:
-    from harness.journal import answer_counts, default_path
+    from harness.evaluation.journal import answer_counts, default_path
     from harness.paths import cache_dir
 
     print(f"cache folder: {cache_dir()}")
@@ -39,7 +39,7 @@ def _info() -> int:
 
 
 def _clear(what: list[str]) -> int:
-    from harness.journal import clear, default_path
+    from harness.evaluation.journal import clear, default_path
 
     for part in PARTS if "all" in what else what:
         if part == "journal":
@@ -64,7 +64,7 @@ def _delete(paths: list[Path]) -> None:
 
 
 def _paths(part: str) -> list[Path]:
-    from harness.journal import default_path
+    from harness.evaluation.journal import default_path
     from harness.paths import cache_dir
 
     if part != "journal":

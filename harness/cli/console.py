@@ -23,8 +23,8 @@ from rich.table import Table
 from harness.console import stderr, stdout
 
 if TYPE_CHECKING:
-    from harness.evaluation_run import DoneRun
-    from harness.runs import RunRecord, TaskRecord
+    from harness.evaluation.run import DoneRun
+    from harness.records.run_folder import RunRecord, TaskRecord
 
 METHODS = (
     "95% intervals: Wilson for shares of items, bootstrap-t for other means; clustered where a task names clusters."

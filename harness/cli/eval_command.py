@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import InputError
 
 if TYPE_CHECKING:
-    from harness.evaluation_spec import EvaluationSpec
+    from harness.evaluation.spec import EvaluationSpec
 
 EXAMPLES = """examples:
   harness eval --model runs/sft --tasks reasoning_mini --output_path runs/eval
@@ -140,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
 
     quiet_libraries()
     from harness.cli.console import EvalProgress, print_failures, print_run
-    from harness.evaluation_run import evaluate_all
+    from harness.evaluation.run import evaluate_all
 
     complete = True
     with EvalProgress() as progress:
@@ -154,8 +154,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _spec(args: argparse.Namespace) -> EvaluationSpec:
     from harness.engines.spec import EngineSpec
-    from harness.evaluation_spec import EvaluationSpec
-    from harness.requests import PromptSpec, Seeds
+    from harness.evaluation.requests import PromptSpec, Seeds
+    from harness.evaluation.spec import EvaluationSpec
 
     chat = args.apply_chat_template
     if args.fewshot_as_multiturn and not chat:

@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
 
     quiet_libraries()
     from harness.cli.console import print_failures, print_run
-    from harness.rescoring import rescore
+    from harness.evaluation.rescoring import rescore
 
     done = rescore(args.run, command=shlex.join(["harness", *sys.argv[1:]]), unsafe_code=args.unsafe_code == "allow")
     print_run(done)

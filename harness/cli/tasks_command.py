@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from harness.catalogue import Entry
+    from harness.suite.catalogue import Entry
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from harness.catalogue import Catalogue
+    from harness.suite.catalogue import Catalogue
 
     catalogue = Catalogue(args.include_path)
     entries = [e for e in catalogue.entries.values() if args.domain in (None, e.domain)]
@@ -92,11 +92,11 @@ def _summary(entry: Entry) -> dict[str, Any]:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from harness.catalogue import Catalogue
     from harness.console import quiet_libraries
+    from harness.suite.catalogue import Catalogue
 
     quiet_libraries()
-    from harness.requests import PromptSpec, build, configure
+    from harness.evaluation.requests import PromptSpec, build, configure
 
     catalogue = Catalogue(args.include_path)
     loaded = catalogue.load([args.name])
@@ -133,11 +133,11 @@ def _print_task(task: dict[str, Any]) -> None:
 
 
 def _fetch(args: argparse.Namespace) -> int:
-    from harness.catalogue import Catalogue
     from harness.cli.console import FetchProgress
     from harness.data.fetching import fetch
     from harness.paths import tasks_dir
-    from harness.suite_check import data_names
+    from harness.suite.catalogue import Catalogue
+    from harness.suite.selection import data_names
 
     names = data_names(args.names, Catalogue(args.include_path))
     with FetchProgress() as progress:
@@ -153,7 +153,7 @@ def _validate(args: argparse.Namespace) -> int:
     from harness.console import quiet_libraries
 
     quiet_libraries()
-    from harness.suite_check import validate
+    from harness.suite.validation import validate
 
     findings = validate(args.names or None, include_paths=args.include_path)
     for finding in findings:

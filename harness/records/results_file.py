@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.errors import RecordError
 from harness.records.items import NO_ITEMS, Items, broken
-from harness.runs import TIME, RunRecord, read_record
+from harness.records.run_folder import TIME, RunRecord, read_record
 
 OTHER = "other"  # domain of a task that names none
 RESULTS = re.compile(rf"(?!run_|samples_).+_({TIME})\.json")

@@ -158,7 +158,7 @@ def test_what_a_solution_returns_may_take_no_more_memory_than_the_solution() -> 
 
 
 def test_the_record_of_a_task_says_how_each_program_ended() -> None:
-    from harness.code_tasks import run_tests
+    from harness.suite.code_filter import run_tests
 
     doc = {"program_prompt": "", "entry_point": "f", "tests": "assert f(2) == 3", "setup": ""}
     (result,) = run_tests([["def f(x): return x + 1", "def f(x): return x", "def f(x): return 1 / 0"]], [doc])

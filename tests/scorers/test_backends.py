@@ -10,7 +10,6 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from harness.candidates import find_candidate
 from harness.checkpoints.resolver import resolve
 from harness.engines.base import Request, Scored
 from harness.engines.registry import resolve_backend, vllm_shared
@@ -18,8 +17,9 @@ from harness.engines.spec import EngineSpec
 from harness.engines.vllm.generation import sampling_arguments
 from harness.engines.vllm.options import Options, options
 from harness.engines.vllm.queries import Group, Query, Reply, Table, again
-from harness.evaluation_run import evaluate_all
-from harness.evaluation_spec import EvaluationSpec
+from harness.evaluation.candidate import find_candidate
+from harness.evaluation.run import evaluate_all
+from harness.evaluation.spec import EvaluationSpec
 from tests.models import save_tiny_adapter, save_tiny_llama
 
 
@@ -52,7 +52,7 @@ def test_auto_takes_hf_without_cuda(vllm_on_cuda: None, monkeypatch: pytest.Monk
 def test_auto_takes_hf_for_an_adapter_that_vllm_cannot_score_with(
     modules: list[str], engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.candidates.resolve_backend", lambda name, device: "vllm")
+    monkeypatch.setattr("harness.evaluation.candidate.resolve_backend", lambda name, device: "vllm")
     adapter = save_tiny_adapter(tmp_path / "adapter", save_tiny_llama(tmp_path / "base"), modules)
     spec = EvaluationSpec(models=(str(adapter),), tasks=("mini_logic",), output=tmp_path / "out")
     assert find_candidate(str(adapter), spec).answerer["engine"] == engine
@@ -90,7 +90,7 @@ def test_adapters_of_one_shape_share_an_engine_and_others_do_not(tmp_path: Path)
 
 def test_an_evaluation_keeps_engines_for_its_next_model(monkeypatch: pytest.MonkeyPatch) -> None:
     keeping: list[bool] = []
-    monkeypatch.setattr("harness.evaluation_run._evaluate", lambda *_: keeping.append(bool(vllm_shared._keeping)))
+    monkeypatch.setattr("harness.evaluation.run._evaluate", lambda *_: keeping.append(bool(vllm_shared._keeping)))
     engine = EngineSpec(backend="scripted")
     spec = EvaluationSpec(models=("uniform", "oracle"), tasks=("mini_logic",), output=None, engine=engine)
     list(evaluate_all(spec))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from lm_eval.tasks import TaskManager
 
-from harness.suite_check import validate
+from harness.suite.validation import validate
 
 from .scripted_lm import corrupted, oracle
 from .test_tasks import TASKS, evaluate

@@ -12,8 +12,8 @@ from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
 
 from harness.errors import TaskError
-from harness.items import choice_item, reserve
 from harness.paths import tasks_dir
+from harness.suite.items import choice_item, reserve
 
 
 def function(path: str) -> Callable[..., Any]:
@@ -188,7 +188,7 @@ def test_a_record_in_no_table_is_told_by_its_place_and_field(
 ) -> None:
     import yaml
 
-    from harness.catalogue import Catalogue
+    from harness.suite.catalogue import Catalogue
 
     tasks = shutil.copytree(suite_folder, tmp_path / "tasks")
     manifest = yaml.safe_load((tasks / "data.yaml").read_text())

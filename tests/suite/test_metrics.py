@@ -11,7 +11,8 @@ import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import metrics, task_results
+from harness.suite import metrics
+from harness.suite import process_results as task_results
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "d", "(", ")", "=="]), min_size=1, max_size=12)
 

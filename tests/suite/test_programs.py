@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from lm_eval.tasks import TaskManager
 
-from harness import metrics
+from harness.suite import metrics
 
 from .scripted_lm import ScriptedLM
 from .test_tasks import evaluate, load

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.catalogue import Catalogue
-from harness.suite_check import lacking
+from harness.suite.catalogue import Catalogue
+from harness.suite.selection import lacking
 from tests.conftest import HarnessCommand
 
 

@@ -12,8 +12,8 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
 
-from harness.catalogue import read_folder
 from harness.paths import tasks_dir
+from harness.suite.catalogue import read_folder
 
 from .conftest import OWN_SAMPLES
 from .scripted_lm import SILENT_EVERY, WRONG_EVERY, ScriptedLM, corrupted, guessing, oracle

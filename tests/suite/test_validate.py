@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.catalogue import Catalogue
 from harness.errors import TaskError
-from harness.suite_check import data_names, lacking, validate
+from harness.suite.catalogue import Catalogue
+from harness.suite.selection import data_names, lacking
+from harness.suite.validation import validate
 
 from .conftest import OWN_SAMPLES
 from .test_tasks import TASKS
@@ -49,9 +50,9 @@ def test_the_tasks_of_a_group_whose_data_is_absent_are_told(real_data: Path) -> 
 def test_a_data_file_that_is_another_is_an_error_and_its_task_is_not_left_out(
     suite_folder: Path, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from harness.catalogue import Catalogue
     from harness.data.manifest import MismatchError
-    from harness.task_selection import with_data
+    from harness.suite.catalogue import Catalogue
+    from harness.suite.selection import with_data
 
     folder = tmp_path / "data" / "agieval"
     folder.mkdir(parents=True)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from harness import mini
-from harness.mini import Item, Problem, Split
+from harness.suite import generated as mini
+from harness.suite.generated import Item, Problem, Split
 
 SUITE = Path(__file__).parents[2] / "tasks" / "reasoning_mini"
 CHOICE_DOMAINS = ("logic", "legal", "science", "analogy", "code_qa")

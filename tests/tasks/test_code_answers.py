@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.code_answers import complete, extract_program, parsing_prefix
+from harness.suite.code_extraction import complete, extract_program, parsing_prefix
 
 PROMPT = 'from math import floor\n\n\ndef half(n: int) -> int:\n    """Return half of n, rounded down."""\n'
 WHOLE = "def half(n: int) -> int:\n    return n // 2\n"

@@ -19,9 +19,9 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 
-from harness import mini
-from harness.code_tasks import run_tests
-from harness.mini import Item, Problem
+from harness.suite import generated as mini
+from harness.suite.code_filter import run_tests
+from harness.suite.generated import Item, Problem
 
 from .generators import CHOICE_DOMAINS, DOMAINS, SUITE, items, module, problems, stream, train_stream
 from .solvers import SOLVERS

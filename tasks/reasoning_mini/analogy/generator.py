@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from harness import mini
+from harness.suite import generated as mini
 
 if TYPE_CHECKING:
     from datasets import DatasetDict

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from harness import mini
+from harness.suite import generated as mini
 
 if TYPE_CHECKING:
     from datasets import DatasetDict

@@ -7,7 +7,7 @@ import itertools
 import random
 from typing import NamedTuple
 
-from harness.mini import NAMES, Draft, join
+from harness.suite.generated import NAMES, Draft, join
 
 OFFENCES = (
     ("lights a fire in the forest", "lit a fire in the forest"),

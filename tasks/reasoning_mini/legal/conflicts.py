@@ -6,7 +6,7 @@ import itertools
 import random
 from typing import NamedTuple
 
-from harness.mini import NAMES, Draft
+from harness.suite.generated import NAMES, Draft
 
 SUBJECTS = (
     ("Harbour Act", "the mooring charge for a day", "moored a boat"),

@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from harness.mini import NAMES, Draft, join
+from harness.suite.generated import NAMES, Draft, join
 
 
 class Condition(NamedTuple):

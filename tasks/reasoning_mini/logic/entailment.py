@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from harness.mini import LEVELS, Draft, sentence
+from harness.suite.generated import LEVELS, Draft, sentence
 
 # ---- classes: all, no, some, some-not ----
 

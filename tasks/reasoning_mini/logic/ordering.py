@@ -1,4 +1,4 @@
-"""Ordering puzzles: people compared, people in a row. Not the choice of distractors, which `harness.mini` makes."""
+"""Ordering puzzles: people compared, people in a row. `harness.suite.generated` chooses the distractors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from harness.mini import NAMES, ORDINALS, Draft, join
+from harness.suite.generated import NAMES, ORDINALS, Draft, join
 
 # more, less, most, least
 SCALES = (

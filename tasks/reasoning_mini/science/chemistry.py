@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from fractions import Fraction
 
-from harness.mini import Draft, sibling
+from harness.suite.generated import Draft, sibling
 
 Number = Fraction | int
 _numeric = sibling(__file__, "numeric")

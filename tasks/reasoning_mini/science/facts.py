@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise, product
 
-from harness.mini import Draft, join
+from harness.suite.generated import Draft, join
 
 # melting and boiling point in °C at normal pressure, rounded
 POINTS = {

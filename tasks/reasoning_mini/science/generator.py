@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from harness import mini
+from harness.suite import generated as mini
 
 if TYPE_CHECKING:
     from datasets import DatasetDict

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 
-from harness.mini import Draft
+from harness.suite.generated import Draft
 
 Number = Fraction | int
 SLIPS = tuple(Fraction(n, 4) for n in (1, 2, 3, 5, 6, 8))

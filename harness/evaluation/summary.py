@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from harness.catalogue import DOMAINS
-from harness.evaluate import Tally
-from harness.requests import Asked
-from harness.runs import TaskRecord
+from harness.evaluation.requests import Asked
+from harness.evaluation.scoring import Tally
+from harness.records.run_folder import TaskRecord
 from harness.stats import Aggregate, aggregate, interval
+from harness.suite.catalogue import DOMAINS
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task

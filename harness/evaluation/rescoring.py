@@ -14,16 +14,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness import runs
-from harness.candidates import Candidate
-from harness.catalogue import Catalogue
-from harness.chat import ServiceMessages, Template, TokenizerChatTemplate
 from harness.engines.base import Answer, Failure, Request, Scorer
 from harness.errors import RecordError
-from harness.evaluate import Outcome
-from harness.evaluation_run import DoneRun, check_programs, finish
-from harness.evaluation_spec import EvaluationSpec
-from harness.requests import Asked, PromptSpec, Seeds, build, configure
+from harness.evaluation.answering import Outcome
+from harness.evaluation.candidate import Candidate
+from harness.evaluation.chat_template import ServiceMessages, Template, TokenizerChatTemplate
+from harness.evaluation.requests import Asked, PromptSpec, Seeds, build, configure
+from harness.evaluation.run import DoneRun, check_programs, finish
+from harness.evaluation.spec import EvaluationSpec
+from harness.records import run_folder as runs
+from harness.suite.catalogue import Catalogue
 
 
 def rescore(folder: Path, *, command: str = "", unsafe_code: bool = False) -> DoneRun:

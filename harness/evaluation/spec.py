@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engines.spec import EngineSpec
-from harness.requests import PromptSpec
+from harness.evaluation.requests import PromptSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.catalogue import DOMAINS, Catalogue, Entry
 from harness.data.fetching import how_to_get
 from harness.data.manifest import DataFile, all_files, find, load_manifest
 from harness.data.store import missing
-from harness.errors import HarnessError, TaskError, did_you_mean
+from harness.errors import HarnessError, TaskError
 from harness.paths import tasks_dir
+from harness.suite.catalogue import DOMAINS, Catalogue, Entry
+from harness.suite.selection import unknown
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task
@@ -39,40 +40,6 @@ class Finding:
     name: str
     status: Literal["ok", "no data", "wrong"]
     message: str
-
-
-def data_names(names: Iterable[str], catalogue: Catalogue) -> list[str]:
-    """Return the data files that tasks and groups need; the name of a data file stands for itself.
-
-    Raises:
-        TaskError: a name that is neither a task, a group nor a data file.
-    """
-    files = all_files(catalogue.folders)
-    wanted: dict[str, None] = {}
-    for name in names:
-        if name in files:
-            wanted[name] = None
-            continue
-        if name not in catalogue.entries:
-            raise unknown(name, [*catalogue.entries, *files], "task, group or data file")
-        for entry in catalogue.tasks_below(name):
-            wanted |= dict.fromkeys(entry.metadata.get("data", []))
-    return list(wanted)
-
-
-def unknown(name: str, known: Iterable[str], what: str) -> TaskError:
-    """Return the error for a name that stands for nothing, with near ones."""
-    return TaskError(f"{name}: no {what} of that name.{did_you_mean(name, known)} `harness tasks list` shows them.")
-
-
-def lacking(name: str, catalogue: Catalogue) -> dict[str, list[str]]:
-    """Return the tasks at or below `name` whose data is not on this machine, each with the files that are missing."""
-    found = {
-        entry.name: missing(entry.metadata["data"], entry.path.parent)
-        for entry in catalogue.tasks_below(name)
-        if entry.metadata.get("data")
-    }
-    return {task: files for task, files in found.items() if files}
 
 
 def validate(names: Sequence[str] | None = None, *, include_paths: Sequence[Path] = ()) -> list[Finding]:

@@ -15,22 +15,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness import runs
-from harness.candidates import Candidate, chat_template, find_candidate
-from harness.catalogue import Catalogue, LoadedTasks
-from harness.chat import Template
 from harness.checkpoints.resolver import expand
 from harness.engines.vllm.engine_pool import kept
 from harness.errors import InputError
-from harness.evaluate import Outcome, Progress, answer, score
-from harness.evaluation_record import lm_eval_fields, note_cuts, run_record
-from harness.evaluation_spec import EvaluationSpec
-from harness.journal import Journal, default_path
-from harness.requests import Asked, PromptSpec, build, configure, gold_answers
+from harness.evaluation.answering import Outcome, Progress, answer
+from harness.evaluation.candidate import Candidate, chat_template, find_candidate
+from harness.evaluation.chat_template import Template
+from harness.evaluation.journal import Journal, default_path
+from harness.evaluation.record import lm_eval_fields, note_cuts, run_record
+from harness.evaluation.requests import Asked, PromptSpec, build, configure, gold_answers
+from harness.evaluation.scoring import score
+from harness.evaluation.spec import EvaluationSpec
+from harness.records import run_folder as runs
 from harness.sandbox import SandboxError
 from harness.sandbox.backends import VARIABLE as SANDBOX_VARIABLE
 from harness.sandbox.backends import choose as choose_sandbox
-from harness.task_selection import with_data
+from harness.suite.catalogue import Catalogue, LoadedTasks
+from harness.suite.selection import with_data
 
 KEYED_SCRIPTS = ("script:oracle", "script:corrupted")
 

@@ -1,0 +1,56 @@
+"""The filters of tasks whose answers are programs: every program of a task is run at once, in the sandbox.
+
+lm-eval hands a filter all generations of a task; the filter gives back, for each item, which of them passed. Reading a
+program out of a generation is `code_answers`' work, running it `sandbox`'s, counting `metrics`'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.sandbox import Program
+
+Doc = Mapping[str, Any]
+
+
+def run_tests(responses: Iterable[Sequence[str]], docs: Sequence[Doc]) -> list[dict[str, Any]]:
+    """Run each generation against its item's tests.
+
+    Args:
+        responses: For each item its generations.
+        docs: The items, each with ``program_prompt`` (the text a completion continues, or empty when the completion
+            is the whole program), ``entry_point``, ``tests`` (run after the program) and ``setup`` (run before them).
+
+    Returns:
+        For each item and each of its generations: ``passed``, ``status``, ``detail`` (which assertion, exception or
+        limit) and ``solutions`` (the program that was run).
+    """
+    from harness.sandbox import run_programs
+    from harness.suite.code_extraction import extract_program
+
+    solutions = [
+        [extract_program(doc["program_prompt"], text, doc["entry_point"]) for text in texts]
+        for texts, doc in zip(responses, docs, strict=True)
+    ]
+    programs = [_program(text, doc) for texts, doc in zip(solutions, docs, strict=True) for text in texts]
+    verdicts = iter(run_programs(programs))
+    results = []
+    for texts in solutions:
+        ended = [next(verdicts) for _ in texts]
+        results.append(
+            {
+                "passed": [verdict.status == "passed" for verdict in ended],
+                "status": [verdict.status for verdict in ended],
+                "detail": [verdict.detail for verdict in ended],
+                "solutions": texts,
+            }
+        )
+    return results
+
+
+def _program(solution: str, doc: Doc) -> Program:
+    from harness.sandbox import Program
+
+    return Program(solution, doc["tests"], setup=doc["setup"])
