@@ -234,8 +234,8 @@ def test_what_was_forced_or_failed_stands_in_the_rows_too(
 
 def test_a_leader_chosen_by_the_numbers_is_corrected_for_all_pairs(runs: Path) -> None:
     from harness.records import load
-    from harness.reports.leaderboard import rank
-    from harness.reports.report import of_leaderboard
+    from harness.reports.analysis.leaderboard import rank
+    from harness.reports.page.report import of_leaderboard
 
     report = of_leaderboard(rank(load([runs]).models), "harness leaderboard", [str(runs)])
     tested = [one for one in report.comparison.differences if one.p is not None]

@@ -11,7 +11,7 @@ import pytest
 
 from harness.checkpoints.stage_manifest import LedgerRow, Parent, StageManifest
 from harness.records import load
-from harness.reports.descent import stages
+from harness.reports.analysis.lineage import stages
 from tests.reports.conftest import Command
 from tests.reports.records_for_tests import rows_in
 

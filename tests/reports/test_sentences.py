@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from harness.reports.comparison_document import _missed
+from harness.reports.documents.comparison import _missed
 
 
 @pytest.mark.parametrize(

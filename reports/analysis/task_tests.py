@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from scipy import special
 
-from harness.reports.differences import ALPHA, TaskDifference
-from harness.reports.pairing import Paired
+from harness.reports.analysis.differences import ALPHA, TaskDifference
+from harness.reports.analysis.pairing import Paired
 from harness.stats import compare_arms, compare_paired, non_inferiority
 
 

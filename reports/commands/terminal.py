@@ -10,7 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 
 from harness.console import stdout
-from harness.reports.tables import Column, Document, Table, text
+from harness.reports.documents.tables import Column, Document, Table, text
 
 STYLES = {"strong": "bold", "muted": "dim", "warning": "yellow", "": None}
 UNBOUNDED = 10_000

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from harness.reports.differences import OVERALL, Comparison, TaskDifference
-from harness.reports.dose import verdict
-from harness.reports.tables import Column, Document, Row, Table
+from harness.reports.analysis.differences import OVERALL, Comparison, TaskDifference
+from harness.reports.analysis.dose import verdict
+from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
 
 CORRECTION_NAMES = {"holm": "Holm", "bh": "Benjamini-Hochberg"}

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
-from harness.reports.descent import stages
-from harness.reports.differences import Comparison
-from harness.reports.domains import board_points
-from harness.reports.leaderboard import Leaderboard
-from harness.reports.lineage_charts import lineage_charts
+from harness.reports.analysis.differences import Comparison
+from harness.reports.analysis.domains import board_points
+from harness.reports.analysis.leaderboard import Leaderboard
+from harness.reports.analysis.lineage import stages
+from harness.reports.charts.lineage import lineage_charts
 
 if TYPE_CHECKING:
     import altair as alt

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from harness.cli.report_output import (
+from harness.reports.commands.output import (
     add_output_arguments,
     chosen_format,
     command_line,
@@ -34,14 +34,14 @@ def run(args: argparse.Namespace) -> int:
     kind = chosen_format(args)
 
     from harness.records import load
-    from harness.reports.leaderboard import rank
-    from harness.reports.leaderboard_document import leaderboard_document
+    from harness.reports.analysis.leaderboard import rank
+    from harness.reports.documents.leaderboard import leaderboard_document
 
     records = load(args.runs, tasks=names(args.tasks), every=args.all, skip_broken=args.skip_broken)
     board = rank(records.models, force=args.force, notes=[*records.skipped, *records.empty])
     if kind == "html" or args.charts:
-        from harness.reports.html import render
-        from harness.reports.report import of_leaderboard
+        from harness.reports.page.html import render
+        from harness.reports.page.report import of_leaderboard
 
         folders, options = [str(path) for path in args.runs], view_options(args)
         report = of_leaderboard(board, command_line(), folders, force=args.force, options=options)

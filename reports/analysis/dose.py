@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.errors import InputError
-from harness.reports.differences import ALPHA, Arm, TaskSlope
-from harness.reports.pairing import has_item_values, pair
+from harness.reports.analysis.differences import ALPHA, Arm, TaskSlope
+from harness.reports.analysis.pairing import has_item_values, pair
 from harness.stats import correct, dose_response
 
 FEWEST_RUNS = 3

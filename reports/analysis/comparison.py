@@ -13,11 +13,11 @@ from dataclasses import replace
 from harness.checkpoints.lineage import leaks
 from harness.errors import InputError, RecordError
 from harness.records import TaskRun
-from harness.reports.differences import Arm, Comparison, TaskDifference
-from harness.reports.dose import slopes
-from harness.reports.overall import overall
-from harness.reports.pairing import has_item_values, mismatches, pair, remarks
-from harness.reports.task_tests import several_seeds, single
+from harness.reports.analysis.differences import Arm, Comparison, TaskDifference
+from harness.reports.analysis.dose import slopes
+from harness.reports.analysis.overall import overall
+from harness.reports.analysis.pairing import has_item_values, mismatches, pair, remarks
+from harness.reports.analysis.task_tests import several_seeds, single
 from harness.stats import correct
 
 

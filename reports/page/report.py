@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 from harness.errors import RecordError
 from harness.records import ModelRecords
-from harness.reports.comparison import compare
-from harness.reports.comparison_document import comparison_document
-from harness.reports.differences import Arm, Comparison
-from harness.reports.flips import Flips, flips
-from harness.reports.leaderboard import Leaderboard, rank
-from harness.reports.leaderboard_document import leaderboard_document
+from harness.reports.analysis.comparison import compare
+from harness.reports.analysis.differences import Arm, Comparison
+from harness.reports.analysis.flips import Flips, flips
+from harness.reports.analysis.leaderboard import Leaderboard, rank
+from harness.reports.documents.comparison import comparison_document
+from harness.reports.documents.leaderboard import leaderboard_document
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

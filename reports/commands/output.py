@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from harness.errors import InputError
 
 if TYPE_CHECKING:
-    from harness.reports.differences import Comparison
-    from harness.reports.leaderboard import Leaderboard
-    from harness.reports.tables import Document
+    from harness.reports.analysis.differences import Comparison
+    from harness.reports.analysis.leaderboard import Leaderboard
+    from harness.reports.documents.tables import Document
 
 FORMATS = ("table", "md", "csv", "json", "latex", "html")
 SUFFIXES = {".md": "md", ".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html"}
@@ -61,7 +61,7 @@ def view_options(args: argparse.Namespace) -> tuple[str, ...]:
 
 def write(document: Document, args: argparse.Namespace) -> None:
     """Write the document where and as the flags say."""
-    from harness.reports import tables
+    from harness.reports.documents import tables
 
     kind = chosen_format(args)
     writers: dict[str, Callable[[Document], str]] = {
@@ -71,7 +71,7 @@ def write(document: Document, args: argparse.Namespace) -> None:
         put(writers[kind](document), args.output_path)
         return
 
-    from harness.cli.document_view import plain, show
+    from harness.reports.commands.terminal import plain, show
 
     if args.output_path is None:
         show(document)
@@ -81,7 +81,7 @@ def write(document: Document, args: argparse.Namespace) -> None:
 
 def write_charts(comparison: Comparison, board: Leaderboard | None, folder: Path) -> None:
     """Write the charts and say where."""
-    from harness.reports import charts
+    from harness.reports.charts import charts
 
     for path in charts.write(charts.charts(comparison, board), folder):
         print(f"written: {path}", file=sys.stderr)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.records import ModelRecords, TaskRun
-from harness.reports.leaderboard import Leaderboard
-from harness.reports.pairing import has_item_values
-from harness.reports.tables import Column, Document, Row, Table
+from harness.reports.analysis.leaderboard import Leaderboard
+from harness.reports.analysis.pairing import has_item_values
+from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE, interval
 
 MEANINGS = {

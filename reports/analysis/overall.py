@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from harness.reports.differences import OVERALL, DomainDifference, TaskDifference
-from harness.reports.pairing import CONTROLS
+from harness.reports.analysis.differences import OVERALL, DomainDifference, TaskDifference
+from harness.reports.analysis.pairing import CONTROLS
 from harness.stats import aggregate
 from harness.stats.combining import Point, joined
 

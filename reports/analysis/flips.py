@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.records import ModelRecords, Sample, read_samples
-from harness.reports.differences import Arm, Comparison, TaskDifference
-from harness.reports.pairing import has_item_values, pair
+from harness.reports.analysis.differences import Arm, Comparison, TaskDifference
+from harness.reports.analysis.pairing import has_item_values, pair
 
 LONGEST_TEXT = 4_000  # characters of a prompt or an answer; the middle of a longer one is left out
 

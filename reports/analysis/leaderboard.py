@@ -15,7 +15,7 @@ import numpy as np
 from harness.checkpoints.lineage import leaks
 from harness.errors import InputError, RecordError
 from harness.records import ModelRecords
-from harness.reports.pairing import CONTROLS, FloatArray, Paired, has_item_values, mismatches, pair, remarks
+from harness.reports.analysis.pairing import CONTROLS, FloatArray, Paired, has_item_values, mismatches, pair, remarks
 from harness.stats import Ranking, rank_models
 
 FEW_CLUSTERS = 10  # of a task: below, a model with all right and one with none may look alike

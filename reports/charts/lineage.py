@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.reports import descent
-from harness.reports.descent import Stage, short
-from harness.reports.token_curve import traced
+from harness.reports.analysis.lineage import Stage, labels, placed, short, what
+from harness.reports.analysis.token_curve import traced
 from harness.stats.combining import Point
 
 if TYPE_CHECKING:
@@ -38,13 +37,13 @@ def lineage_charts(listed: Sequence[Stage], overall: Mapping[str, Point]) -> dic
 def _graph(listed: Sequence[Stage]) -> alt.Chart:
     import altair as alt
 
-    place, named = descent.placed(listed), descent.labels(listed)
+    place, named = placed(listed), labels(listed)
     nodes = [
         {
             "column": place[stage.digest][0],
             "row": place[stage.digest][1],
             "name": named[stage.digest],
-            "what": descent.what(stage),
+            "what": what(stage),
             "evaluated": bool(stage.models),
         }
         for stage in listed
@@ -71,7 +70,7 @@ def _mixtures(listed: Sequence[Stage]) -> alt.Chart:
     """Shares of tokens as streamed: one panel a stage, one bar a phase."""
     import altair as alt
 
-    named = descent.labels(listed)
+    named = labels(listed)
     rows = [
         {
             "stage": named[stage.digest],

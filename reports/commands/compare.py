@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cli.report_output import (
+from harness.errors import InputError, RecordError, did_you_mean
+from harness.reports.commands.output import (
     add_output_arguments,
     chosen_format,
     command_line,
@@ -16,11 +17,10 @@ from harness.cli.report_output import (
     write,
     write_charts,
 )
-from harness.errors import InputError, RecordError, did_you_mean
 
 if TYPE_CHECKING:
     from harness.records import ModelRecords, Records
-    from harness.reports.differences import Arm
+    from harness.reports.analysis.differences import Arm
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,8 +61,8 @@ def run(args: argparse.Namespace) -> int:
     if args.doses is not None and args.baseline is not None:
         raise InputError(f"--doses {args.doses}: are in the order of the models; name the baseline first, not apart.")
 
-    from harness.reports.comparison import compare
-    from harness.reports.comparison_document import comparison_document
+    from harness.reports.analysis.comparison import compare
+    from harness.reports.documents.comparison import comparison_document
 
     arms, skipped = _arms(args)
     comparison = compare(
@@ -75,8 +75,8 @@ def run(args: argparse.Namespace) -> int:
         chosen=args.chosen,
     )
     if kind == "html" or args.charts:
-        from harness.reports.html import render
-        from harness.reports.report import of_comparison
+        from harness.reports.page.html import render
+        from harness.reports.page.report import of_comparison
 
         report = of_comparison(
             comparison,
@@ -110,7 +110,7 @@ def _doses(text: str | None) -> list[float]:
 
 def _arms(args: argparse.Namespace) -> tuple[list[Arm], list[str]]:
     """Find, load and name the arms, the baseline first; and say what was left out as broken."""
-    from harness.reports.differences import Arm
+    from harness.reports.analysis.differences import Arm
 
     found = _Finder(args)
     asked = [_named(word) for word in args.models]

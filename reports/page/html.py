@@ -17,17 +17,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.records import ModelRecords
-from harness.reports import descent, marks
-from harness.reports.comparison_document import comparison_document
-from harness.reports.differences import Comparison, TaskDifference
-from harness.reports.domains import BoardPoints, board_points
-from harness.reports.flips import Flip, Flips, shortened
-from harness.reports.glossary import GLOSSARY
-from harness.reports.leaderboard import Leaderboard
-from harness.reports.leaderboard_document import leaderboard_document, task_values
-from harness.reports.report import Report
-from harness.reports.tables import Column, Row, Table, text
-from harness.reports.token_curve import curve
+from harness.reports.analysis.differences import Comparison, TaskDifference
+from harness.reports.analysis.domains import BoardPoints, board_points
+from harness.reports.analysis.flips import Flip, Flips, shortened
+from harness.reports.analysis.leaderboard import Leaderboard
+from harness.reports.analysis.lineage import labels, sources, stages
+from harness.reports.documents.comparison import comparison_document
+from harness.reports.documents.glossary import GLOSSARY
+from harness.reports.documents.leaderboard import leaderboard_document, task_values
+from harness.reports.documents.tables import Column, Row, Table, text
+from harness.reports.page import lineage as drawings
+from harness.reports.page import marks
+from harness.reports.page.report import Report
+from harness.reports.page.token_curve import curve
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -187,18 +189,18 @@ def _heat_cell(one: TaskDifference | None, largest: float) -> dict[str, Any] | N
 
 
 def _lineage(models: Sequence[ModelRecords], points: BoardPoints | None) -> dict[str, Any] | None:
-    stages = descent.stages(models)
-    if not stages:
+    listed = stages(models)
+    if not listed:
         return None
-    named = descent.labels(stages)
+    named = labels(listed)
     mixtures = [
-        {"name": named[stage.digest], "sources": descent.sources(stage), "drawing": Markup(descent.mixture(stage))}  # noqa: S704
-        for stage in stages
+        {"name": named[stage.digest], "sources": sources(stage), "drawing": Markup(drawings.mixture(stage))}  # noqa: S704
+        for stage in listed
         if stage.ledger
     ]
     return {
-        "graph": Markup(descent.graph(stages)),  # noqa: S704 - names are escaped there
-        "curve": Markup(curve(stages, points.overall)) if points else "",  # noqa: S704 - names are escaped there
+        "graph": Markup(drawings.graph(listed)),  # noqa: S704 - names are escaped there
+        "curve": Markup(curve(listed, points.overall)) if points else "",  # noqa: S704 - names are escaped there
         "mixtures": mixtures,
     }
 

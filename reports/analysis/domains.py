@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.reports.leaderboard import Leaderboard, RankedTask
+from harness.reports.analysis.leaderboard import Leaderboard, RankedTask
 from harness.stats import interval
 from harness.stats.combining import Point, joined
 

@@ -1,0 +1,1 @@
+"""Charts for a paper, as files that stand alone."""

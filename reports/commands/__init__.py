@@ -1,0 +1,1 @@
+"""The commands `compare` and `leaderboard`, found by `harness.commands` entry points."""

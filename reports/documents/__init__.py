@@ -1,0 +1,1 @@
+"""Tables and notes, and the formats they are written in."""
