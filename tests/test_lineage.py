@@ -15,8 +15,8 @@ from harness.checkpoints.stage_manifest import read_manifest, write_manifest
 from harness.cli import main
 from harness.errors import CheckpointError, InputError
 from harness.trainers import dpo, pretrain, sft
-from harness.trainers.evaldata import eval_data_of
-from harness.trainers.spec import SourceSpec
+from harness.trainers.data.spec import SourceSpec
+from harness.trainers.stage.contamination import eval_data_of
 from tests.trainers.helpers import CPU, chat_model, documents, instructions, preferences, write_jsonl
 
 
@@ -315,7 +315,7 @@ def test_a_parent_from_the_hub_is_checked_in_the_hubs_cache(
 def test_no_item_of_a_tasks_training_stream_is_a_test_item() -> None:
     from itertools import islice
 
-    from harness.trainers.readers import Cursor, TaskReader, generator_of
+    from harness.trainers.data.readers import Cursor, TaskReader, generator_of
 
     test = {item.key for item in generator_of("mini_logic").generate("test", 400)}
     train = {raw.value["key"] for raw in islice(TaskReader(task="mini_logic").read(Cursor()), 400)}

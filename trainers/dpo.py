@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.checkpoints.checkpoint import Checkpoint
-from harness.trainers.common import Job, Method, run
-from harness.trainers.encode import Tokenizer, preference_encoder
-from harness.trainers.mixture import Encode
-from harness.trainers.planning import plan_stage
+from harness.trainers.data.encoding import Tokenizer, preference_encoder
+from harness.trainers.data.mixture import Encode
+from harness.trainers.stage.adapters import model_and_adapter
+from harness.trainers.stage.job import Job, Method
+from harness.trainers.stage.planning import plan_stage
+from harness.trainers.stage.run import run
 
 
 def _config_class() -> type:
@@ -40,7 +42,7 @@ def build(job: Job) -> Any:
         def _prepare_dataset(self, dataset: Any, *_args: Any, **_more: Any) -> Any:
             return dataset
 
-    model, adapter = job.model_and_adapter()
+    model, adapter = model_and_adapter(job)
     return StreamedDPOTrainer(
         model=model,
         ref_model=deepcopy(model) if adapter is None else None,

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.checkpoints.checkpoint import Checkpoint
-from harness.trainers.adapters import save_whole
-from harness.trainers.common import Job, Method, run
-from harness.trainers.encode import Tokenizer, prompt_encoder
-from harness.trainers.folder import WORK
-from harness.trainers.mixture import Encode
-from harness.trainers.planning import plan_stage
+from harness.trainers.data.encoding import Tokenizer, prompt_encoder
+from harness.trainers.data.mixture import Encode
+from harness.trainers.stage.adapters import model_and_adapter, save_whole
+from harness.trainers.stage.job import WORK, Job, Method
+from harness.trainers.stage.planning import plan_stage
+from harness.trainers.stage.run import run
 
 
 def _config_class() -> type:
@@ -53,7 +53,7 @@ def build(job: Job) -> Any:
 
     from harness.trainers.rewards import verified
 
-    model, adapter = job.model_and_adapter()
+    model, adapter = model_and_adapter(job)
     if job.config.beta and adapter is None and job.parent is not None and job.parent.adapter is not None:
         # TRL reads its reference from where the model is from: there the adapter that was merged into it is missing.
         reference = job.out_dir / WORK / "reference"

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.checkpoints.checkpoint import Checkpoint
-from harness.trainers.common import Job, Method, run
-from harness.trainers.encode import Tokenizer, text_encoder
-from harness.trainers.mixture import Encode
-from harness.trainers.planning import plan_stage
+from harness.trainers.data.encoding import Tokenizer, text_encoder
+from harness.trainers.data.mixture import Encode
+from harness.trainers.stage.adapters import model_and_adapter
+from harness.trainers.stage.job import Job, Method
+from harness.trainers.stage.planning import plan_stage
+from harness.trainers.stage.run import run
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +60,7 @@ def build(job: Job) -> Any:
     """Return the Trainer of a planned stage."""
     from transformers import Trainer, set_seed
 
-    model, adapter = job.model_and_adapter()
+    model, adapter = model_and_adapter(job)
     set_seed(job.spec.seed)
     if adapter is not None:
         from peft import get_peft_model

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.checkpoints.checkpoint import Checkpoint
-from harness.trainers.common import Job, Method, run
-from harness.trainers.encode import Tokenizer, completion_encoder
-from harness.trainers.mixture import Encode
-from harness.trainers.planning import plan_stage
+from harness.trainers.data.encoding import Tokenizer, completion_encoder
+from harness.trainers.data.mixture import Encode
+from harness.trainers.stage.adapters import model_and_adapter
+from harness.trainers.stage.job import Job, Method
+from harness.trainers.stage.planning import plan_stage
+from harness.trainers.stage.run import run
 
 
 def _config_class() -> type:
@@ -38,7 +40,7 @@ def build(job: Job) -> Any:
     from trl import SFTTrainer
 
     job.config.dataset_kwargs = {"skip_prepare_dataset": True}  # the stream gives tokens and labels
-    model, adapter = job.model_and_adapter()
+    model, adapter = model_and_adapter(job)
     return SFTTrainer(
         model=model,
         args=job.config,

@@ -10,9 +10,9 @@ import scipy.linalg
 import torch
 from torch import Tensor
 
+from harness.engines.hf import attention
 from harness.engines.hf.attention import CannotPackError, Layout, Part, States, attend
 from harness.engines.hf.prefix_tree import Path, Unit, units
-from harness.engines.registry import attention
 
 HEADS, KEY_HEADS, HEAD_DIM, VALUE_DIM = 4, 2, 8, 8
 CPU = torch.device("cpu")

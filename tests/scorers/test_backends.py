@@ -12,8 +12,9 @@ from transformers import AutoTokenizer
 
 from harness.checkpoints.resolver import resolve
 from harness.engines.base import Request, Scored
-from harness.engines.registry import resolve_backend, vllm_shared
+from harness.engines.registry import resolve_backend
 from harness.engines.spec import EngineSpec
+from harness.engines.vllm import engine_pool as vllm_shared
 from harness.engines.vllm.generation import sampling_arguments
 from harness.engines.vllm.options import Options, options
 from harness.engines.vllm.queries import Group, Query, Reply, Table, again

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.engines.hf import prefix_tree as prefix
 from harness.engines.hf.prefix_tree import SMALLEST_PACK, Family, Path, Unit, common_length, packs, plan, units
-from harness.engines.registry import prefix
 
 # Few distinct tokens and few distinct heads, so that prefixes are shared, nested, equal and cut short by one another.
 TOKENS = st.lists(st.integers(0, 2), max_size=12)

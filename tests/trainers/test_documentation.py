@@ -11,7 +11,8 @@ import yaml
 from harness.checkpoints.stage_manifest import read_manifest
 from harness.cli import main
 from harness.trainers import dpo, grpo, pretrain, sft
-from harness.trainers.spec import DataSpec, SourceSpec, StageSpec
+from harness.trainers.data.spec import DataSpec, SourceSpec
+from harness.trainers.stage.spec import StageSpec
 from tests.conftest import ROOT
 from tests.trainers.helpers import chat_model
 

@@ -17,12 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import InputError
-from harness.trainers.mixture import IGNORED, Encoded, Mixture, Sequence
-from harness.trainers.readers import Cursor, Raw
-from harness.trainers.records import Record
-from harness.trainers.schedules import PRESETS, Schedule
-from harness.trainers.sources import Place, Source, open_source
-from harness.trainers.spec import DataSpec, MixtureSpec, SourceSpec, StageSpec, parse
+from harness.trainers.data.mixture import IGNORED, Encoded, Mixture, Sequence
+from harness.trainers.data.readers import Cursor, Raw
+from harness.trainers.data.records import Record
+from harness.trainers.data.schedules import PRESETS, Schedule
+from harness.trainers.data.sources import Place, Source, open_source
+from harness.trainers.data.spec import DataSpec, MixtureSpec, SourceSpec
+from harness.trainers.stage.spec import StageSpec, parse
 
 TEXT_ID, CODE_ID = 1000, 2000
 
@@ -271,7 +272,7 @@ def test_a_long_text_keeps_the_order_of_its_pieces_among_shuffled_documents(tmp_
 def test_pieces_keep_their_order_where_blocks_end_within_a_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.trainers.sources.BLOCK_RECORDS", 3)
+    monkeypatch.setattr("harness.trainers.data.sources.BLOCK_RECORDS", 3)
     long = "".join(f"line {n} of the long book\n" for n in range(20_000))
     (tmp_path / "b.txt").write_text(long)
     (tmp_path / "a.txt").write_text("before\n")

@@ -25,9 +25,9 @@ from transformers import Trainer
 
 from harness.checkpoints.stage_manifest import read_manifest
 from harness.trainers import dpo, grpo, pretrain, sft
-from harness.trainers.common import prepare
-from harness.trainers.steps import plan_steps
-from harness.trainers.stream_dataset import StreamDataset, StreamLog, stream_at
+from harness.trainers.data.stream_dataset import StreamDataset, StreamLog, stream_at
+from harness.trainers.stage.run import prepare
+from harness.trainers.stage.steps import plan_steps
 from tests.trainers.helpers import CPU, chat_model, documents, instructions, losses, preferences, write_jsonl
 
 METHODS = {"pretrain": pretrain, "sft": sft, "dpo": dpo, "grpo": grpo}
@@ -170,7 +170,7 @@ def test_skipping_what_was_trained_on_reads_only_from_the_last_entry_of_the_log(
 
 
 def test_the_states_passed_last_are_the_streams_own_and_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.trainers.stream_dataset.STATES_KEPT", 8)
+    monkeypatch.setattr("harness.trainers.data.stream_dataset.STATES_KEPT", 8)
     job = prepare(sft.METHOD, two_sources(tmp_path, "sft", 3000, max_length=64), tmp_path / "out")
     log = StreamLog(tmp_path / "log.jsonl")
     dataset = StreamDataset(job.mixture, 40, log)

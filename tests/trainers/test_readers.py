@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 
 from harness.errors import InputError
-from harness.trainers.encode import completion_encoder
-from harness.trainers.readers import Cursor
-from harness.trainers.records import READ, Fields, Format, Rationale
+from harness.trainers.data.encoding import completion_encoder
+from harness.trainers.data.readers import Cursor
+from harness.trainers.data.records import READ, Fields, Format, Rationale
+from harness.trainers.data.sources import Place, Source, open_source
+from harness.trainers.data.spec import SourceSpec
 from harness.trainers.rewards import verified
-from harness.trainers.sources import Place, Source, open_source
-from harness.trainers.spec import SourceSpec
 from tests.trainers.helpers import chat_model
 
 ROWS = [{"instruction": f"say {n}", "input": "", "output": f"{n}"} for n in range(700)]
@@ -50,7 +50,7 @@ def opened(fields: dict[str, Any], *, seed: int | None = 0) -> Source:
 def test_every_kind_of_source_gives_its_records_from_any_place(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.trainers.sources.BLOCK_RECORDS", 128)  # several blocks
+    monkeypatch.setattr("harness.trainers.data.sources.BLOCK_RECORDS", 128)  # several blocks
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     fields = write_rows(tmp_path, kind)
@@ -138,7 +138,7 @@ def test_an_answer_with_its_working_is_rewarded_by_what_stands_behind_the_mark()
 def test_a_cursor_of_a_generated_task_goes_on_with_the_next_item() -> None:
     from itertools import islice
 
-    from harness.trainers.readers import TaskReader
+    from harness.trainers.data.readers import TaskReader
 
     reader = TaskReader(task="mini_logic")
     whole = list(islice(reader.read(Cursor()), 70))

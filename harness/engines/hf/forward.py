@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from harness.engines.base import Scored
+from harness.engines.hf import attention
 from harness.engines.hf.attention import CannotPackError, States
 from harness.engines.hf.half_precision import half_products_are_slow, wide_products
 from harness.engines.hf.prefix_tree import Unit
-from harness.engines.registry import attention
 from harness.engines.tokens import Span
 
 if TYPE_CHECKING:

@@ -9,8 +9,10 @@ from typing import Any
 
 from harness.checkpoints.checkpoint import Checkpoint
 from harness.errors import InputError
-from harness.trainers.folder import is_main
-from harness.trainers.spec import AdapterSpec, StageSpec
+from harness.trainers.stage.folder import is_main
+from harness.trainers.stage.job import Job
+from harness.trainers.stage.models import load_model
+from harness.trainers.stage.spec import AdapterSpec, StageSpec
 
 MERGED_BASE = "base"  # folder beside an adapter whose parent was an adapter itself
 
@@ -102,3 +104,14 @@ def merged(model: Any, adapter: Path) -> Any:
     from peft import PeftModel
 
     return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+
+
+def model_and_adapter(job: Job) -> tuple[Any, Any]:
+    """Load a stage's model; return it with PEFT's configuration, or None for full weights."""
+    model = load_model(job.spec, job.parent, job.model_config, quantization(job.spec.adapter))
+    if job.spec.adapter is None:
+        return model, None
+    save_merged_base(model, job.tokenizer, job.parent, job.out_dir)
+    base, revision = base_of(job.spec, job.parent, job.out_dir)
+    model.name_or_path = base  # PEFT writes this into the adapter's configuration, not what it is given
+    return model, peft_config(job.spec.adapter, base, revision)

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.trainers.common import Job, Method, prepare
-from harness.trainers.models import count_parameters, empty_model
-from harness.trainers.steps import plan_steps
+from harness.trainers.stage.job import Job, Method
+from harness.trainers.stage.models import count_parameters, empty_model
+from harness.trainers.stage.run import prepare
+from harness.trainers.stage.steps import plan_steps
 
 NOWHERE = Path("dry-run")  # never made
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -62,7 +63,7 @@ def _trained(job: Job, parameters: int) -> int:
         return parameters
     from peft import get_peft_model
 
-    from harness.trainers.adapters import peft_config
+    from harness.trainers.stage.adapters import peft_config
 
     model = get_peft_model(empty_model(job.model_config), peft_config(job.spec.adapter, "", None))
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

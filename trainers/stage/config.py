@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError, did_you_mean
+from harness.trainers.stage.job import WORK, Method
+from harness.trainers.stage.spec import StageSpec
 
 DECIDED = {
     "output_dir": "--output_path decides it",
@@ -133,3 +135,23 @@ def stage_defaults(seed: int, steps: int) -> dict[str, Any]:
         "disable_tqdm": True,
         "accelerator_config": {"dispatch_batches": False},  # every process reads the stream, none hands batches out
     }
+
+
+def configured(method: Method, spec: StageSpec, out_dir: Path, *, steps: int) -> Any:
+    """Return the library's configuration for a number of optimizer steps."""
+    defaults = {**stage_defaults(spec.seed, steps), **method.defaults, **method.machine()}
+    config = make_config(method.config_class(), spec.trainer, defaults, out_dir / WORK)
+    if method.per_step is not None:
+        _save_between_units(config, method.per_step(config)[1], chosen="save_steps" in spec.trainer)
+    return config
+
+
+def _save_between_units(config: Any, steps: int, *, chosen: bool) -> None:
+    """Let states be saved where a unit of `steps` ends: what it was made of is lost with the process."""
+    if config.save_steps % steps == 0:
+        return
+    if chosen:
+        raise InputError(
+            f"trainer.save_steps: {config.save_steps} is no multiple of {steps}, the steps of one generation."
+        )
+    config.save_steps = -(-config.save_steps // steps) * steps

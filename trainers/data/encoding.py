@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from harness.errors import InputError
-from harness.trainers.mixture import IGNORED, Encode, Encoded
-from harness.trainers.records import Message, Record, as_completion
+from harness.trainers.data.mixture import IGNORED, Encode, Encoded
+from harness.trainers.data.records import Message, Record, as_completion
 
 Tokenizer = Any  # transformers' PreTrainedTokenizerBase, whose typing is not strict
 Turns = str | list[Message]

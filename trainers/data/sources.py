@@ -17,10 +17,19 @@ from typing import Any
 from harness.digests import file_digest
 from harness.errors import InputError, did_you_mean
 from harness.paths import data_dir
-from harness.trainers import readers
-from harness.trainers.readers import Cursor, FileReader, HubReader, Raw, Reader, TaskReader
-from harness.trainers.records import FIELD_NAMES, READ, STAGE_FORMATS, WITH_RATIONALE, Fields, Format, Rationale, Record
-from harness.trainers.spec import SourceSpec
+from harness.trainers.data import readers
+from harness.trainers.data.readers import Cursor, FileReader, HubReader, Raw, Reader, TaskReader
+from harness.trainers.data.records import (
+    FIELD_NAMES,
+    READ,
+    STAGE_FORMATS,
+    WITH_RATIONALE,
+    Fields,
+    Format,
+    Rationale,
+    Record,
+)
+from harness.trainers.data.spec import SourceSpec
 
 BLOCK_RECORDS = 2048
 BEGINNING = Cursor()

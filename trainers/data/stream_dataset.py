@@ -15,7 +15,7 @@ import datasets
 from datasets.iterable_dataset import ExamplesIterable
 from torch.utils.data import get_worker_info
 
-from harness.trainers.mixture import Mixture, Sequence, Stream
+from harness.trainers.data.mixture import Mixture, Sequence, Stream
 
 ENTRY_EVERY = 64
 STATES_KEPT = 1024  # more sequences than a trainer fetches ahead of the step it is at

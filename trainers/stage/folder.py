@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.checkpoints.stage_manifest import MANIFEST_NAME, read_manifest
 from harness.errors import InputError
-from harness.trainers.manifest import Described
-from harness.trainers.readers import HubReader
-from harness.trainers.sources import Source
-from harness.trainers.spec import TokenizerSpec
+from harness.trainers.data.readers import HubReader
+from harness.trainers.data.sources import Source
+from harness.trainers.stage.job import WORK
+from harness.trainers.stage.manifest import Described
+from harness.trainers.stage.spec import TokenizerSpec
 
 if TYPE_CHECKING:
-    from harness.trainers.common import Job
-
-WORK = "training"  # below the checkpoint's folder: trainer states, the stream's log, the spec
+    from harness.trainers.stage.job import Job
 
 
 def is_main() -> bool:

@@ -10,9 +10,9 @@ from typing import Any
 from harness.checkpoints.checkpoint import Checkpoint
 from harness.checkpoints.resolver import resolve
 from harness.errors import CheckpointError, InputError, did_you_mean
-from harness.trainers.encode import Tokenizer
-from harness.trainers.sources import Place, Source
-from harness.trainers.spec import StageSpec, TokenizerSpec
+from harness.trainers.data.encoding import Tokenizer
+from harness.trainers.data.sources import Place, Source
+from harness.trainers.stage.spec import StageSpec, TokenizerSpec
 
 # Llama-style, embeddings tied; the names say the parameters with a vocabulary of 32k.
 ARCHITECTURES: dict[str, dict[str, int]] = {

@@ -12,7 +12,8 @@ from pathlib import Path
 from harness.data.manifest import DataFile, all_files
 from harness.digests import file_digest
 from harness.errors import InputError
-from harness.trainers.spec import SourceSpec, StageSpec
+from harness.trainers.data.spec import SourceSpec
+from harness.trainers.stage.spec import StageSpec
 
 WHOLE = ":*"  # after a hub id: every split of it is evaluated on
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.checkpoints.stage_manifest import Parent, Source, StageManifest
-from harness.trainers.mixture import Mixture, Stream
+from harness.trainers.data.mixture import Mixture, Stream
 from harness.versions import installed_versions
 
 if TYPE_CHECKING:
-    from harness.trainers.common import Job
+    from harness.trainers.stage.job import Job
 
 PACKAGES = ("stage-harness", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers")
 

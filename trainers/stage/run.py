@@ -6,9 +6,8 @@ libraries'. What is added is the order of the data, the number of steps, and the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,102 +17,17 @@ from harness.checkpoints.lineage import manifest_of, verify
 from harness.checkpoints.resolver import resolve
 from harness.checkpoints.stage_manifest import write_manifest
 from harness.errors import InputError
-from harness.trainers import adapters, models
-from harness.trainers.config import make_config, stage_defaults
-from harness.trainers.encode import Tokenizer
-from harness.trainers.evaldata import check_eval_data
-from harness.trainers.folder import WORK, claim, is_main, kept_commits, last_saved, look, spec_file, trained_tokenizer
-from harness.trainers.manifest import Described, manifest
-from harness.trainers.mixture import Encode, Mixture, Stream
-from harness.trainers.sources import find_files, open_source
-from harness.trainers.spec import StageSpec, parse
-from harness.trainers.steps import plan_steps, sequences_after
-from harness.trainers.stream_dataset import StreamDataset, StreamLog, stream_at
-
-
-@dataclass(frozen=True, kw_only=True)
-class Method:
-    """What tells one trainer from another.
-
-    Attributes:
-        stage: The stage file's word for it.
-        config_class: Gives the library's configuration class; called late, because importing it is slow.
-        trainer_class: Name of the library's class, for the manifest.
-        defaults: Fields of the configuration that this trainer sets otherwise than the library.
-        encode: Makes the stream's encoder.
-        packed_length: Tokens of a packed sequence; None: one record a sequence.
-        build: Makes the library's trainer.
-        per_step: ``(config) -> (sequences a unit, steps a unit)``: the stream is cut to whole units.
-        machine: Defaults that the machine decides.
-    """
-
-    stage: str
-    config_class: Callable[[], type]
-    trainer_class: str
-    defaults: Mapping[str, Any]
-    encode: Callable[[Tokenizer, Any], Encode]
-    packed_length: Callable[[Any], int | None]
-    build: Callable[[Job], Any]
-    per_step: Callable[[Any], tuple[int, int]] | None = None
-    machine: Callable[[], Mapping[str, Any]] = dict
-
-
-@dataclass(kw_only=True)
-class Job:
-    """A stage that was checked and planned.
-
-    Attributes:
-        method: Which trainer.
-        spec: The stage file.
-        out_dir: Where the checkpoint goes.
-        parent: What it starts from.
-        tokenizer: With tokens that end and pad.
-        model_config: transformers' configuration of the model.
-        config: The library's configuration; its steps follow from `sequences`.
-        mixture: The data.
-        parent_digest: The parent's digest when the stage was checked.
-        eval_data: Evaluation data by source, where that is allowed.
-        inherited_eval_data: What its parents were trained on.
-        sequences: How many of the stream's sequences are trained on.
-        steps: Optimizer steps.
-        dataset: The stream as the trainer reads it.
-    """
-
-    method: Method
-    spec: StageSpec
-    out_dir: Path
-    parent: Checkpoint | None
-    tokenizer: Tokenizer
-    model_config: Any
-    config: Any
-    mixture: Mixture
-    parent_digest: str | None
-    eval_data: dict[str, tuple[str, ...]]
-    inherited_eval_data: tuple[str, ...]
-    sequences: int = 0
-    steps: int = 0
-    dataset: StreamDataset | None = None
-    callbacks: list[Any] = field(default_factory=list)
-
-    @property
-    def log(self) -> StreamLog:
-        """The stream's log."""
-        return StreamLog(self.out_dir / WORK / "stream.jsonl")
-
-    def configured(self, steps: int) -> Any:
-        """Return the library's configuration for a number of optimizer steps."""
-        return configured(self.method, self.spec, self.out_dir, steps=steps)
-
-    def model_and_adapter(self) -> tuple[Any, Any]:
-        """Load the model; return it with PEFT's configuration, or None for full weights."""
-        quantization = adapters.quantization(self.spec.adapter)
-        model = models.load_model(self.spec, self.parent, self.model_config, quantization)
-        if self.spec.adapter is None:
-            return model, None
-        adapters.save_merged_base(model, self.tokenizer, self.parent, self.out_dir)
-        base, revision = adapters.base_of(self.spec, self.parent, self.out_dir)
-        model.name_or_path = base  # PEFT writes this into the adapter's configuration, not what it is given
-        return model, adapters.peft_config(self.spec.adapter, base, revision)
+from harness.trainers.data.mixture import Mixture, Stream
+from harness.trainers.data.sources import find_files, open_source
+from harness.trainers.data.stream_dataset import StreamDataset, stream_at
+from harness.trainers.stage import adapters, models
+from harness.trainers.stage.config import configured
+from harness.trainers.stage.contamination import check_eval_data
+from harness.trainers.stage.folder import claim, is_main, kept_commits, last_saved, look, spec_file, trained_tokenizer
+from harness.trainers.stage.job import WORK, Job, Method
+from harness.trainers.stage.manifest import Described, manifest
+from harness.trainers.stage.spec import parse
+from harness.trainers.stage.steps import plan_steps, sequences_after
 
 
 def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Job:
@@ -167,26 +81,6 @@ def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Jo
     )  # fmt: skip
 
 
-def configured(method: Method, spec: StageSpec, out_dir: Path, *, steps: int) -> Any:
-    """Return the library's configuration for a number of optimizer steps."""
-    defaults = {**stage_defaults(spec.seed, steps), **method.defaults, **method.machine()}
-    config = make_config(method.config_class(), spec.trainer, defaults, out_dir / WORK)
-    if method.per_step is not None:
-        _save_between_units(config, method.per_step(config)[1], chosen="save_steps" in spec.trainer)
-    return config
-
-
-def _save_between_units(config: Any, steps: int, *, chosen: bool) -> None:
-    """Let states be saved where a unit of `steps` ends: what it was made of is lost with the process."""
-    if config.save_steps % steps == 0:
-        return
-    if chosen:
-        raise InputError(
-            f"trainer.save_steps: {config.save_steps} is no multiple of {steps}, the steps of one generation."
-        )
-    config.save_steps = -(-config.save_steps // steps) * steps
-
-
 def run(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Checkpoint:
     """Train a stage, or go on with it where it was stopped; see `harness.training.Trainer`.
 
@@ -223,7 +117,7 @@ def run(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Checkp
 def _callbacks(job: Job, described: Described) -> list[Any]:
     from transformers import TrainerCallback
 
-    from harness.trainers.progress import TrainingProgress
+    from harness.trainers.stage.progress import TrainingProgress
 
     class SavedState(TrainerCallback):
         """Writes the manifest into each state the trainer saves, last: a state without one was cut off."""

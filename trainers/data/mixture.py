@@ -15,11 +15,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.errors import InputError
-from harness.trainers.ledger import Ledger
-from harness.trainers.readers import Cursor
-from harness.trainers.records import Record
-from harness.trainers.schedules import Schedule
-from harness.trainers.sources import Place, Source
+from harness.trainers.data.ledger import Ledger
+from harness.trainers.data.readers import Cursor
+from harness.trainers.data.records import Record
+from harness.trainers.data.schedules import Schedule
+from harness.trainers.data.sources import Place, Source
 
 IGNORED = -100  # the label of a token that is not learned, in every library here
 

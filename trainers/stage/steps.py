@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
-from harness.trainers.stream_dataset import StreamLog, logged
+from harness.trainers.data.stream_dataset import StreamLog, logged
+from harness.trainers.stage.config import configured
 
 if TYPE_CHECKING:
-    from harness.trainers.common import Job
+    from harness.trainers.stage.job import Job
 
 
 def plan_steps(job: Job, log: StreamLog | None) -> list[list[int]] | None:
@@ -41,7 +42,7 @@ def plan_steps(job: Job, log: StreamLog | None) -> list[list[int]] | None:
             f"data.budget_tokens: {mixture.budget_tokens} is below {least}; raise it, or give shorter sequences."
         )
     job.steps = -(-job.sequences * steps_per_unit // unit) if job.method.per_step else _steps(config, job.sequences)
-    job.config = job.configured(job.steps)
+    job.config = configured(job.method, job.spec, job.out_dir, steps=job.steps)
     return counted.ledger.tokens if counted is not None else None
 
 
