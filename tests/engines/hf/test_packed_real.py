@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness.engines.base import Request
-from tests.scorers.families import ALL, save_family
-from tests.scorers.test_packed import assert_same_scores, loglikelihood, open_packed
+from tests.engines.hf.families import ALL, save_family
+from tests.engines.hf.test_packed import assert_same_scores, loglikelihood, open_packed
 
 # A passage and a question with each answer spelled out; five shared examples and the answers' letters.
 REQUEST_SETS = ("oe_eval/sciq/rc_0shot", "oe_eval/openbookqa/test_mc_5shot")

@@ -20,8 +20,8 @@ from harness.engines.hf.probe import side_by_side
 from harness.engines.hf.runner import Budget, Runner
 from harness.engines.hf.span_scorer import SpanScorer
 from harness.engines.hf.streams import Streams
-from tests.scorers.families import MAX_LENGTH, save_family
-from tests.scorers.test_packed import WORDS, answers, loglikelihood, mixed_requests, open_packed
+from tests.engines.hf.families import MAX_LENGTH, save_family
+from tests.engines.hf.test_packed import WORDS, answers, loglikelihood, mixed_requests, open_packed
 
 
 class Watched:

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from harness.engines.base import Answer, Failure, Request
+from tests.engines.hf.families import ALL, save_family
+from tests.engines.hf.reference import instances, open_hflm
+from tests.engines.hf.test_packed import answers, open_packed
+from tests.engines.hf.test_packed_trouble import guard
 from tests.models import save_tiny_llama
-from tests.scorers.families import ALL, save_family
-from tests.scorers.reference import instances, open_hflm
-from tests.scorers.test_packed import answers, open_packed
-from tests.scorers.test_packed_trouble import guard
 
 CONTEXTS = ["a cat", "a cat sat on the mat and dog ran", "who knows", "the big red house because", "é 漢字", "<s>a dog"]
 

@@ -17,7 +17,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralFo
 
 from tests.models import tiny_tokenizer
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TOLERANCE = 1e-3  # nats a continuation, in float32
 BLOCK = 32
 # A context of no full block, of full blocks alone, of one token more, one that ends with its block but for a token.

@@ -31,10 +31,10 @@ from harness.engines.vllm.engine import BATCH_TOKENS, VllmScorer, open_vllm
 from harness.engines.vllm.engine_pool import kept
 from harness.errors import InputError
 from tests import models as tiny_models
+from tests.engines.hf.reference import instances, open_hflm
 from tests.models import save_tiny_adapter, tiny_tokenizer
-from tests.scorers.reference import instances, open_hflm
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TOLERANCE = 1e-3  # nats a continuation, in float32
 MAX_LENGTH = 128
 BLOCK = 32  # tokens that vLLM caches together on the CPU

@@ -48,7 +48,17 @@ def _without_times(folder: Path) -> dict[str, str]:
 
 
 def _kill_often(kills: int, longest: float, cache: Path, log: Path, words: list[str]) -> list[int]:
-    command = [sys.executable, "-m", "tests.kill_often", str(kills), "7", str(longest), str(log), "--", *words]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.evaluation.kill_often",
+        str(kills),
+        "7",
+        str(longest),
+        str(log),
+        "--",
+        *words,
+    ]
     environment = {**os.environ, "HARNESS_CACHE_DIR": str(cache)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False, timeout=1500)
     assert done.returncode == 0, done.stderr

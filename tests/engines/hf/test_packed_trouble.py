@@ -18,9 +18,9 @@ from harness.engines.hf.probe import longest_packed
 from harness.engines.registry import open_scorer
 from harness.engines.spec import EngineSpec
 from harness.errors import EngineError
+from tests.engines.hf.families import MAX_LENGTH, save_family
+from tests.engines.hf.test_packed import answers, assert_same_scores, mixed_requests, open_packed
 from tests.models import save_tiny_llama
-from tests.scorers.families import MAX_LENGTH, save_family
-from tests.scorers.test_packed import answers, assert_same_scores, mixed_requests, open_packed
 
 
 class Guarded(nn.Module):

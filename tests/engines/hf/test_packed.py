@@ -12,9 +12,9 @@ from transformers import AutoTokenizer
 from harness.engines.base import Answer, Failure, Request
 from harness.engines.hf.engine import PackedScorer, PackedSpec
 from harness.errors import CheckpointError, InputError
+from tests.engines.hf.families import ALL, IN_ROWS, MAX_LENGTH, PACKED, WINDOW, WINDOWED, save_family
+from tests.engines.hf.reference import instances, open_hflm
 from tests.models import save_tiny_adapter, save_tiny_llama
-from tests.scorers.families import ALL, IN_ROWS, MAX_LENGTH, PACKED, WINDOW, WINDOWED, save_family
-from tests.scorers.reference import instances, open_hflm
 
 # Nats a continuation, in float32.
 TOLERANCE = 1e-3

@@ -1,6 +1,6 @@
 """Run one evaluation again and again and end it with SIGKILL at random moments; used by test_survival.py.
 
-    python -m tests.kill_often KILLS SEED LONGEST_SECONDS LOG -- eval ...
+    python -m tests.evaluation.kill_often KILLS SEED LONGEST_SECONDS LOG -- eval ...
 
 Imports are paid once: each run is a fork of this process, and its end is a real SIGKILL. What the engine is asked is
 appended to LOG, one line of JSON a request, with the number of the run; and when a run begins, how many it asks and how
