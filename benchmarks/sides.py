@@ -109,10 +109,10 @@ def serve(name: str, model: str, dtype: str, max_length: int | None) -> None:
 def _harness(engine: str, model: str, dtype: str, max_length: int | None) -> Answering:
     from harness.checkpoints.resolver import resolve
     from harness.engines.base import Answer, Request
-    from harness.engines.registry import open_scorer
+    from harness.engines.registry import open_engine
     from harness.engines.spec import EngineSpec
 
-    scorer = open_scorer(resolve(model), EngineSpec(backend=engine, dtype=dtype, max_length=max_length))
+    scorer = open_engine(resolve(model), EngineSpec(backend=engine, dtype=dtype, max_length=max_length))
 
     def answer(kind: str, pairs: list[Pair]) -> list[Any]:
         requests = [

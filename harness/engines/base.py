@@ -93,7 +93,7 @@ class EngineDied(Exception):  # noqa: N818 - it is a signal between rooms, told 
     """The engine cannot go on; a fresh one may. What it yielded before stays valid."""
 
 
-class Scorer(Protocol):
+class Engine(Protocol):
     """An engine that answers requests.
 
     `answer` yields batches as soon as each is done, in whatever order is fast; a batch is written to the journal

@@ -1,4 +1,4 @@
-"""Any other lm-eval backend, by name, behind the `Scorer` Protocol: ``--backend lm-eval:NAME``.
+"""Any other lm-eval backend, by name, behind the `Engine` Protocol: ``--backend lm-eval:NAME``.
 
 lm-eval's models answer a whole list or raise. Here requests go in chunks of similar length, so that a kill costs one
 chunk, and a chunk that raises is asked again one by one, so that only the guilty requests fail.
@@ -46,7 +46,7 @@ def takes_chats(backend: str) -> bool:
     return "chat" in backend.removeprefix(LM_EVAL_PREFIX) and issubclass(_model_class(backend), TemplateAPI)
 
 
-def open_lm_eval(model: Checkpoint | str, spec: EngineSpec) -> LmEvalScorer:
+def open_lm_eval(model: Checkpoint | str, spec: EngineSpec) -> LmEvalEngine:
     """Open an lm-eval model on a checkpoint, or on a name where the backend is a service.
 
     Raises:
@@ -66,7 +66,7 @@ def open_lm_eval(model: Checkpoint | str, spec: EngineSpec) -> LmEvalScorer:
         raise InputError(f"--backend {spec.backend}: lm-eval refuses it ({error}); see --model_args.") from error
     except (OSError, RuntimeError) as error:
         raise EngineError(f"--backend {spec.backend}: cannot be opened ({error}).") from error
-    return LmEvalScorer(lm, spec)
+    return LmEvalEngine(lm, spec)
 
 
 def _model_class(backend: str) -> type[LM]:
@@ -118,8 +118,8 @@ def _device(spec: EngineSpec) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-class LmEvalScorer:
-    """An lm-eval model as a `Scorer`."""
+class LmEvalEngine:
+    """An lm-eval model as a `Engine`."""
 
     def __init__(self, lm: LM, spec: EngineSpec) -> None:
         self._lm = lm

@@ -13,9 +13,9 @@ from harness.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from harness.checkpoints.checkpoint import Checkpoint
-    from harness.engines.base import Scorer
+    from harness.engines.base import Engine
 
-# name -> "module:function(Checkpoint, EngineSpec) -> Scorer"
+# name -> "module:function(Checkpoint, EngineSpec) -> Engine"
 BACKENDS = {
     "hf": "harness.engines.hf.engine:open_hf",
     "vllm": "harness.engines.vllm.engine:open_vllm",
@@ -69,7 +69,7 @@ def engine_identity(checkpoint: Checkpoint, spec: EngineSpec) -> dict[str, Any]:
     return identity
 
 
-def open_scorer(checkpoint: Checkpoint, spec: EngineSpec) -> Scorer:
+def open_engine(checkpoint: Checkpoint, spec: EngineSpec) -> Engine:
     """Load the checkpoint into the engine that `spec` names.
 
     Raises:
@@ -84,5 +84,5 @@ def open_scorer(checkpoint: Checkpoint, spec: EngineSpec) -> Scorer:
 
         return open_lm_eval(checkpoint, spec)
     module, _, function = BACKENDS[spec.backend].partition(":")
-    opener: Callable[[Checkpoint, EngineSpec], Scorer] = getattr(importlib.import_module(module), function)
+    opener: Callable[[Checkpoint, EngineSpec], Engine] = getattr(importlib.import_module(module), function)
     return opener(checkpoint, spec)

@@ -64,7 +64,7 @@ class Faults:
         return cls(**values)  # type: ignore[arg-type]
 
 
-class ScriptedScorer:
+class ScriptedEngine:
     """Answers by the script `name`; `gold` tells the oracle which continuations and texts are right.
 
     Args:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from harness.engines.base import Answer, Batch, EngineDied, Failure, Request, Scorer
+from harness.engines.base import Answer, Batch, Engine, EngineDied, Failure, Request
 from harness.engines.watchdog import EngineHungError, watched
 from harness.errors import EngineError, HarnessError
 from harness.evaluation.journal import Journal
@@ -53,7 +53,7 @@ class Outcome:
 def answer(
     requests: Sequence[Request],
     journal: Journal,
-    open_scorer: Callable[[], Scorer],
+    open_engine: Callable[[], Engine],
     progress: Progress | None = None,
     *,
     timeout_seconds: float | None = None,
@@ -77,7 +77,7 @@ def answer(
     engine: Mapping[str, Any] | None = None
     restarts = 0
     while rest:
-        scorer = open_scorer()
+        scorer = open_engine()
         engine = scorer.description
         try:
             _run(scorer, rest, journal, answers, failures, progress, timeout_seconds)
@@ -110,7 +110,7 @@ def answer(
 
 
 def _run(
-    scorer: Scorer,
+    scorer: Engine,
     rest: Sequence[Request],
     journal: Journal,
     answers: dict[Request, Answer],

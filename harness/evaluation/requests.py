@@ -60,7 +60,7 @@ class PromptSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class TaskRequests:
     """The requests of one task.
 
     Attributes:
@@ -87,7 +87,7 @@ def configure(tasks: Mapping[str, Task], spec: PromptSpec) -> None:
             task.set_config(key="num_fewshot", value=0)
 
 
-def build(tasks: Mapping[str, Task], spec: PromptSpec, chat_template: ChatTemplate | None) -> dict[str, Asked]:
+def build(tasks: Mapping[str, Task], spec: PromptSpec, chat_template: ChatTemplate | None) -> dict[str, TaskRequests]:
     """Render every prompt of every task.
 
     Raises:
@@ -96,7 +96,7 @@ def build(tasks: Mapping[str, Task], spec: PromptSpec, chat_template: ChatTempla
     return {name: _build_task(name, task, spec, chat_template) for name, task in tasks.items()}
 
 
-def _build_task(name: str, task: Task, spec: PromptSpec, chat_template: ChatTemplate | None) -> Asked:
+def _build_task(name: str, task: Task, spec: PromptSpec, chat_template: ChatTemplate | None) -> TaskRequests:
     if getattr(task, "MULTIMODAL", False):
         raise TaskError(f"--tasks {name}: asks about images or sound; give tasks that are text alone.")
     task.set_fewshot_seed(seed=spec.seeds.fewshot)
@@ -119,7 +119,7 @@ def _build_task(name: str, task: Task, spec: PromptSpec, chat_template: ChatTemp
         for repeat in range(instance.repeats or 1):
             requests.append(as_request(instance, repeat, spec.seeds))
             items.append(cast("int", instance.doc_id))
-    return Asked(requests=requests, items=items)
+    return TaskRequests(requests=requests, items=items)
 
 
 def _check_examples(name: str, task: Task) -> None:
@@ -201,7 +201,7 @@ class Replay(LM):  # type: ignore[misc]
         return answers
 
 
-def gold_answers(tasks: Mapping[str, Task], asked: Mapping[str, Asked]) -> dict[Request, bool | str]:
+def gold_answers(tasks: Mapping[str, Task], asked: Mapping[str, TaskRequests]) -> dict[Request, bool | str]:
     """Return what an oracle would say: True for right continuations, the target text for generations.
 
     The tasks' instances must be those `asked` was built from.

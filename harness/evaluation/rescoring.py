@@ -14,12 +14,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness.engines.base import Answer, Failure, Request, Scorer
+from harness.engines.base import Answer, Engine, Failure, Request
 from harness.errors import RecordError
 from harness.evaluation.answering import Outcome
-from harness.evaluation.candidate import Candidate
 from harness.evaluation.chat_template import ServiceMessages, Template, TokenizerChatTemplate
-from harness.evaluation.requests import Asked, PromptSpec, Seeds, build, configure
+from harness.evaluation.model_under_test import ModelUnderTest
+from harness.evaluation.requests import PromptSpec, Seeds, TaskRequests, build, configure
 from harness.evaluation.run import DoneRun, check_programs, finish
 from harness.evaluation.spec import EvaluationSpec
 from harness.records import run_folder as runs
@@ -51,7 +51,7 @@ def rescore(folder: Path, *, command: str = "", unsafe_code: bool = False) -> Do
     requests = {request for task_asked in asked.values() for request in task_asked.requests}
     failures = {request: lost for request in requests if request not in answers}
     outcome = Outcome(answers=answers, failures=failures, from_journal=len(answers), engine=old.engine)
-    candidate = Candidate(
+    candidate = ModelUnderTest(
         name=str(old.model["name"]),
         about={key: value for key, value in old.model.items() if key != "name"},
         answerer=old.answerer,
@@ -63,7 +63,7 @@ def rescore(folder: Path, *, command: str = "", unsafe_code: bool = False) -> Do
     return finish(candidate, chat, loaded, asked, outcome, spec, started=started, clock=clock, notes=notes)
 
 
-def _not_opened(gold: Mapping[Request, bool | str]) -> Scorer:  # noqa: ARG001 - the shape of `Candidate.open`
+def _not_opened(gold: Mapping[Request, bool | str]) -> Engine:  # noqa: ARG001 - the shape of `ModelUnderTest.open`
     raise AssertionError("rescoring asks nothing")
 
 
@@ -94,7 +94,7 @@ def _chat_template(old: runs.RunRecord, prompt: PromptSpec) -> Template | None:
     return TokenizerChatTemplate(checkpoint.tokenizer, name=name)
 
 
-def _answers(path: Path, task: str, asked: Asked, scored: int) -> dict[Request, Answer]:
+def _answers(path: Path, task: str, asked: TaskRequests, scored: int) -> dict[Request, Answer]:
     """Pair the requests of the items in a samples file, `scored` in number, with what was answered there."""
     wanted: dict[int, list[Request]] = {}
     for item, request in zip(asked.items, asked.requests, strict=True):

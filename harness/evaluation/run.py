@@ -19,11 +19,11 @@ from harness.checkpoints.resolver import expand
 from harness.engines.vllm.engine_pool import kept
 from harness.errors import InputError
 from harness.evaluation.answering import Outcome, Progress, answer
-from harness.evaluation.candidate import Candidate, chat_template, find_candidate
 from harness.evaluation.chat_template import Template
 from harness.evaluation.journal import Journal, default_path
+from harness.evaluation.model_under_test import ModelUnderTest, chat_template, find_model
 from harness.evaluation.record import lm_eval_fields, note_cuts, run_record
-from harness.evaluation.requests import Asked, PromptSpec, build, configure, gold_answers
+from harness.evaluation.requests import PromptSpec, TaskRequests, build, configure, gold_answers
 from harness.evaluation.scoring import score
 from harness.evaluation.spec import EvaluationSpec
 from harness.records import run_folder as runs
@@ -64,7 +64,7 @@ def evaluate_all(spec: EvaluationSpec, progress: Progress | None = None) -> Iter
         runs.check_output(spec.output)
     if spec.data_dir is not None:
         os.environ["HARNESS_DATA"] = str(spec.data_dir)
-    candidates = [find_candidate(model, spec) for source in spec.models for model in expand(source)]
+    candidates = [find_model(model, spec) for source in spec.models for model in expand(source)]
     chats = [chat_template(candidate, spec) for candidate in candidates]
     _seed(spec.prompt)
     catalogue = Catalogue(spec.include_paths)
@@ -83,7 +83,7 @@ def evaluate_all(spec: EvaluationSpec, progress: Progress | None = None) -> Iter
 
 
 def _evaluate(
-    candidate: Candidate,
+    candidate: ModelUnderTest,
     chat: Template | None,
     loaded: LoadedTasks,
     spec: EvaluationSpec,
@@ -103,10 +103,10 @@ def _evaluate(
 
 
 def finish(
-    candidate: Candidate,
+    candidate: ModelUnderTest,
     chat: Template | None,
     loaded: LoadedTasks,
-    asked: Mapping[str, Asked],
+    asked: Mapping[str, TaskRequests],
     outcome: Outcome,
     spec: EvaluationSpec,
     *,

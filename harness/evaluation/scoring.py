@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError, TaskError, first_line
 from harness.evaluation.answering import Outcome
-from harness.evaluation.requests import Asked, ChatTemplate, PromptSpec, Replay
+from harness.evaluation.requests import ChatTemplate, PromptSpec, Replay, TaskRequests
 from harness.suite.catalogue import LoadedTasks
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Tally:
     reasons: Mapping[str, int]
 
 
-def tally(asked: Asked, outcome: Outcome) -> Tally:
+def tally(asked: TaskRequests, outcome: Outcome) -> Tally:
     """Count one task's answers and failures."""
     found = [outcome.answers[r] for r in asked.requests if r in outcome.answers]
     reasons = Counter(outcome.failures[r].reason for r in asked.requests if r in outcome.failures)
@@ -66,7 +66,7 @@ def tally(asked: Asked, outcome: Outcome) -> Tally:
     )
 
 
-def scored_items(asked: Asked, outcome: Outcome) -> list[int]:
+def scored_items(asked: TaskRequests, outcome: Outcome) -> list[int]:
     """Return the items whose every request was answered, in order."""
     failed = {i for i, request in zip(asked.items, asked.requests, strict=True) if request not in outcome.answers}
     return sorted(set(asked.items) - failed)
@@ -74,7 +74,7 @@ def scored_items(asked: Asked, outcome: Outcome) -> list[int]:
 
 def score(
     loaded: LoadedTasks,
-    asked: Mapping[str, Asked],
+    asked: Mapping[str, TaskRequests],
     outcome: Outcome,
     spec: PromptSpec,
     chat_template: ChatTemplate | None,

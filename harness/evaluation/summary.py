@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from harness.evaluation.requests import Asked
+from harness.evaluation.requests import TaskRequests
 from harness.evaluation.scoring import Tally
 from harness.records.run_folder import TaskRecord
 from harness.stats import Aggregate, aggregate, interval
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 UNPARSED = "unparsed"  # metric a task gives 1 for an answer no choice could be read from
 
 
-def task_record(name: str, task: Task, results: Mapping[str, Any], asked: Asked, tally: Tally) -> TaskRecord:
+def task_record(name: str, task: Task, results: Mapping[str, Any], asked: TaskRequests, tally: Tally) -> TaskRecord:
     """Summarise one task.
 
     Args:
@@ -63,7 +63,7 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def _chance(task: Task, metadata: Mapping[str, Any], asked: Asked) -> float:
+def _chance(task: Task, metadata: Mapping[str, Any], asked: TaskRequests) -> float:
     """The level the task names; for choices without one, the mean over items of one over their number."""
     if "chance" in metadata:
         return float(metadata["chance"])

@@ -206,7 +206,7 @@ def choose(name: str | None) -> str:
 
 @functools.cache
 def _problem(name: str) -> str | None:
-    """Why `name` cannot be used here, in half a line; None when it can. Asked once a process."""
+    """Why `name` cannot be used here, in half a line; None when it can. TaskRequests once a process."""
     if name == "unsafe":
         log.warning(
             "model-written programs run UNPROTECTED: they can read and write your files, use the network and see your "

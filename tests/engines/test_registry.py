@@ -18,7 +18,7 @@ from harness.engines.vllm import engine_pool as vllm_shared
 from harness.engines.vllm.generation import sampling_arguments
 from harness.engines.vllm.options import Options, options
 from harness.engines.vllm.queries import Group, Query, Reply, Table, again
-from harness.evaluation.candidate import find_candidate
+from harness.evaluation.model_under_test import find_model
 from harness.evaluation.run import evaluate_all
 from harness.evaluation.spec import EvaluationSpec
 from tests.models import save_tiny_adapter, save_tiny_llama
@@ -53,10 +53,10 @@ def test_auto_takes_hf_without_cuda(vllm_on_cuda: None, monkeypatch: pytest.Monk
 def test_auto_takes_hf_for_an_adapter_that_vllm_cannot_score_with(
     modules: list[str], engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.evaluation.candidate.resolve_backend", lambda name, device: "vllm")
+    monkeypatch.setattr("harness.evaluation.model_under_test.resolve_backend", lambda name, device: "vllm")
     adapter = save_tiny_adapter(tmp_path / "adapter", save_tiny_llama(tmp_path / "base"), modules)
     spec = EvaluationSpec(models=(str(adapter),), tasks=("mini_logic",), output=tmp_path / "out")
-    assert find_candidate(str(adapter), spec).answerer["engine"] == engine
+    assert find_model(str(adapter), spec).answerer["engine"] == engine
 
 
 def opened(path: Path, device: str = "auto", **model_args: Any) -> Options:

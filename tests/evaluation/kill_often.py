@@ -25,16 +25,16 @@ quiet_libraries()
 import lm_eval.evaluator  # noqa: E402, F401 - paid once, before the forks
 
 from harness.engines.base import Batch, Request  # noqa: E402
-from harness.engines.scripted import ScriptedScorer  # noqa: E402
+from harness.engines.scripted import ScriptedEngine  # noqa: E402
 from harness.evaluation import journal  # noqa: E402
 from harness.evaluation import run as _evaluation  # noqa: E402, F401 - imported once, before the forks
 
 
 def log_what_is_asked(log: Path, run: int) -> None:
     """Let the scripted engine note each request before it answers; it answers as before."""
-    answer = ScriptedScorer.answer
+    answer = ScriptedEngine.answer
 
-    def noting(self: ScriptedScorer, requests: Sequence[Request]) -> Iterator[Batch]:
+    def noting(self: ScriptedEngine, requests: Sequence[Request]) -> Iterator[Batch]:
         held = sum(count for _, count in journal.answer_counts(journal.default_path()))
         with log.with_suffix(".begun").open("a") as file:
             file.write(json.dumps([run, len(requests), held]) + "\n")
@@ -44,7 +44,7 @@ def log_what_is_asked(log: Path, run: int) -> None:
                     file.write(json.dumps([run, requests[index].context, requests[index].continuation]) + "\n")
             yield batch
 
-    ScriptedScorer.answer = noting  # type: ignore[method-assign]
+    ScriptedEngine.answer = noting  # type: ignore[method-assign]
 
 
 def run_once(words: list[str], log: Path, run: int, kill_after: float | None) -> int:

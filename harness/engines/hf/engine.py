@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.engines.base import Batch, Failure, Request, joined_answer
 from harness.engines.hf.forward import Forward
 from harness.engines.hf.generate import Generator
-from harness.engines.hf.loading import PackedSpec, load
+from harness.engines.hf.loading import HfSpec, load
 from harness.engines.hf.probe import longest_packed
 from harness.engines.hf.runner import Budget, ran_out_of_memory
 from harness.engines.hf.span_scorer import Found, SpanScorer
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from harness.checkpoints.checkpoint import Checkpoint
     from harness.engines.spec import EngineSpec
 
-__all__ = ["PackedScorer", "PackedSpec"]
+__all__ = ["HfEngine", "HfSpec"]
 
 # What --batch_size N stands for: packs hold rows of unlike lengths, so the engine counts tokens, not rows.
 TOKENS_PER_ROW = 256
-# What --model_args may set; the rest of `PackedSpec` has flags of its own.
+# What --model_args may set; the rest of `HfSpec` has flags of its own.
 ARGUMENTS = ("add_bos", "attn_implementation", "batch_tokens")
 # Tokens computed at a time. A CPU, where two packs share them, gains little beyond; a GPU wants to be filled.
 BATCH_TOKENS = {"cpu": 4096, "cuda": 16384}
@@ -40,10 +40,10 @@ LOGITS_BYTES = {"cpu": 256 * 2**20, "cuda": 2 * 2**30}
 GENERATION_TOKENS = {"cpu": 4, "cuda": 8}
 
 
-class PackedScorer:
-    """Answers requests with a transformers model (see `harness.engines.base.Scorer`)."""
+class HfEngine:
+    """Answers requests with a transformers model (see `harness.engines.base.Engine`)."""
 
-    def __init__(self, spec: PackedSpec) -> None:
+    def __init__(self, spec: HfSpec) -> None:
         opened = load(spec)
         self._spec = spec
         self._max_length = opened.max_length
@@ -130,7 +130,7 @@ class PackedScorer:
                 yield batch
 
 
-def open_hf(checkpoint: Checkpoint, spec: EngineSpec) -> PackedScorer:
+def open_hf(checkpoint: Checkpoint, spec: EngineSpec) -> HfEngine:
     """Load the checkpoint.
 
     Raises:
@@ -138,13 +138,13 @@ def open_hf(checkpoint: Checkpoint, spec: EngineSpec) -> PackedScorer:
         CheckpointError: when transformers cannot open the checkpoint.
         EngineError: when it does not fit into memory.
     """
-    assert set(ARGUMENTS) <= {field.name for field in fields(PackedSpec)}
+    assert set(ARGUMENTS) <= {field.name for field in fields(HfSpec)}
     for name in spec.model_args:
         if name not in ARGUMENTS:
             hint = did_you_mean(name, ARGUMENTS)
             raise InputError(f"--model_args {name}: unknown; the hf backend takes {', '.join(ARGUMENTS)}.{hint}")
     tokens: int | Literal["auto"] = "auto" if spec.batch_size == "auto" else int(spec.batch_size) * TOKENS_PER_ROW
-    opened = PackedSpec(
+    opened = HfSpec(
         **{
             "path": str(checkpoint.weights),
             "tokenizer": str(checkpoint.tokenizer),
@@ -158,7 +158,7 @@ def open_hf(checkpoint: Checkpoint, spec: EngineSpec) -> PackedScorer:
         }
     )
     try:
-        return PackedScorer(opened)
+        return HfEngine(opened)
     except Exception as error:
         if not ran_out_of_memory(error):
             raise

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PackedSpec:
+class HfSpec:
     """What to open and how.
 
     Attributes:
@@ -63,7 +63,7 @@ class Opened:
     max_length: int
 
 
-def load(spec: PackedSpec) -> Opened:
+def load(spec: HfSpec) -> Opened:
     """Open `spec`.
 
     Raises:

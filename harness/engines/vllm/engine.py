@@ -37,7 +37,7 @@ CACHE_SHARE = 0.5
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-def open_vllm(checkpoint: Checkpoint, spec: EngineSpec) -> VllmScorer:
+def open_vllm(checkpoint: Checkpoint, spec: EngineSpec) -> VllmEngine:
     """Open a checkpoint in vLLM; checkpoints that differ in their adapter alone share one engine (see `vllm_shared`).
 
     Raises:
@@ -52,7 +52,7 @@ def open_vllm(checkpoint: Checkpoint, spec: EngineSpec) -> VllmScorer:
         )
     tokenizer = _tokenizer(checkpoint, spec)
     opened = options(checkpoint, spec, tokenizer)
-    scorer = VllmScorer(checkpoint, tokenizer, opened, Shared.take(opened))
+    scorer = VllmEngine(checkpoint, tokenizer, opened, Shared.take(opened))
     try:
         scorer.load()
     except BaseException:
@@ -74,8 +74,8 @@ def _tokenizer(checkpoint: Checkpoint, spec: EngineSpec) -> PreTrainedTokenizerB
     return tokenizer
 
 
-class VllmScorer:
-    """Answers requests with vLLM (see `harness.engines.base.Scorer`).
+class VllmEngine:
+    """Answers requests with vLLM (see `harness.engines.base.Engine`).
 
     Attributes:
         asked_again: Queries for what the two rounds left unknown.

@@ -10,7 +10,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from harness.engines.base import Answer, Failure, Request
-from harness.engines.hf.engine import PackedScorer, PackedSpec
+from harness.engines.hf.engine import HfEngine, HfSpec
 from harness.errors import CheckpointError, InputError
 from tests.engines.hf.families import ALL, IN_ROWS, MAX_LENGTH, PACKED, WINDOW, WINDOWED, save_family
 from tests.engines.hf.reference import instances, open_hflm
@@ -22,11 +22,11 @@ SENTENCE = "a cat sat on the mat and dog ran to big red house because it was not
 WORDS = [*SENTENCE.split(), "é", "漢字", "🙂", "\n"]
 
 
-def open_packed(path: Path, **arguments: object) -> PackedScorer:
-    return PackedScorer(PackedSpec(path=str(path), **{"dtype": "float32", "device": "cpu", **arguments}))  # type: ignore[arg-type]
+def open_packed(path: Path, **arguments: object) -> HfEngine:
+    return HfEngine(HfSpec(path=str(path), **{"dtype": "float32", "device": "cpu", **arguments}))  # type: ignore[arg-type]
 
 
-def answers(scorer: PackedScorer, requests: Sequence[Request]) -> list[Answer | Failure]:
+def answers(scorer: HfEngine, requests: Sequence[Request]) -> list[Answer | Failure]:
     """Every request's answer, in order; fails when one is missing or comes twice."""
     found: dict[int, Answer | Failure] = {}
     for batch in scorer.answer(requests):
@@ -64,7 +64,7 @@ def mixed_requests(seed: int = 0) -> list[Request]:
     return requests
 
 
-def assert_same_scores(path: Path, scorer: PackedScorer, requests: Sequence[Request], **reference: object) -> None:
+def assert_same_scores(path: Path, scorer: HfEngine, requests: Sequence[Request], **reference: object) -> None:
     expected = open_hflm(path, **reference).loglikelihood(instances(requests), disable_tqdm=True)
     for request, answer, (logprob, greedy) in zip(requests, answers(scorer, requests), expected, strict=True):
         assert isinstance(answer, Answer), (request, answer)
@@ -211,4 +211,4 @@ def test_a_missing_checkpoint_is_the_users_error(tmp_path: Path) -> None:
 
 def test_a_dtype_that_is_none_is_the_users_error() -> None:
     with pytest.raises(InputError, match="one of auto, float32, bfloat16, float16"):
-        PackedSpec(path="anywhere", dtype="int8")
+        HfSpec(path="anywhere", dtype="int8")

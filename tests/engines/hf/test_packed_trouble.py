@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from harness.checkpoints.resolver import resolve
 from harness.engines.base import Answer, EngineDied, Failure
-from harness.engines.hf.engine import PackedScorer, PackedSpec
+from harness.engines.hf.engine import HfEngine, HfSpec
 from harness.engines.hf.probe import longest_packed
-from harness.engines.registry import open_scorer
+from harness.engines.registry import open_engine
 from harness.engines.spec import EngineSpec
 from harness.errors import EngineError
 from tests.engines.hf.families import MAX_LENGTH, save_family
@@ -37,7 +37,7 @@ class Guarded(nn.Module):
         return embedded
 
 
-def guard(scorer: PackedScorer, check: Callable[[Tensor], None]) -> None:
+def guard(scorer: HfEngine, check: Callable[[Tensor], None]) -> None:
     """Put `check` before the embedding, where every forward pass goes through."""
     model: Any = scorer._forward.model
     model.set_input_embeddings(Guarded(model.get_input_embeddings(), check))
@@ -75,13 +75,13 @@ def test_out_of_memory_halves_the_budget_and_nothing_is_lost(name: str, error: E
 
 
 def test_a_model_too_large_for_memory_is_told_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def exhausted(spec: PackedSpec) -> None:
+    def exhausted(spec: HfSpec) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.")
 
     monkeypatch.setattr("harness.engines.hf.engine.load", exhausted)
     checkpoint = resolve(str(save_tiny_llama(tmp_path)))
     with pytest.raises(EngineError, match=r"does not fit into the memory.*--dtype bfloat16"):
-        open_scorer(checkpoint, EngineSpec(backend="hf"))
+        open_engine(checkpoint, EngineSpec(backend="hf"))
 
 
 def test_closing_twice_is_no_error(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_closing_frees_the_model(tmp_path: Path) -> None:
     import gc
     import weakref
 
-    scorer = PackedScorer(PackedSpec(path=str(save_tiny_llama(tmp_path)), device="cpu"))
+    scorer = HfEngine(HfSpec(path=str(save_tiny_llama(tmp_path)), device="cpu"))
     model = weakref.ref(scorer._forward.model)
     scorer.close()
     gc.collect()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.engines.base import Answer, Scored
-from harness.engines.hf.engine import PackedScorer
+from harness.engines.hf.engine import HfEngine
 from harness.engines.hf.prefix_tree import Unit
 from harness.engines.hf.probe import side_by_side
 from harness.engines.hf.runner import Budget, Runner
@@ -27,7 +27,7 @@ from tests.engines.hf.test_packed import WORDS, answers, loglikelihood, mixed_re
 class Watched:
     """What a scorer's forward passes do at the same time."""
 
-    def __init__(self, scorer: PackedScorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, scorer: HfEngine, monkeypatch: pytest.MonkeyPatch) -> None:
         self.running: list[int] = []
         self.packs: list[tuple[int, int]] = []  # paths, and tokens that were computed at once, itself included
         self.prefixes: list[int] = []  # tokens computed at the same time

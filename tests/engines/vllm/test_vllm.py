@@ -27,7 +27,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTraine
 from harness.checkpoints.resolver import resolve
 from harness.engines.base import Answer, EngineDied, Failure, Request
 from harness.engines.spec import EngineSpec
-from harness.engines.vllm.engine import BATCH_TOKENS, VllmScorer, open_vllm
+from harness.engines.vllm.engine import BATCH_TOKENS, VllmEngine, open_vllm
 from harness.engines.vllm.engine_pool import kept
 from harness.errors import InputError
 from tests import models as tiny_models
@@ -64,7 +64,7 @@ def save_model(folder: Path) -> Path:
     return folder
 
 
-def open_tiny(path: Path, **fields: object) -> VllmScorer:
+def open_tiny(path: Path, **fields: object) -> VllmEngine:
     model_args = {**SMALL, **fields.pop("model_args", {})}  # type: ignore[dict-item]
     return open_vllm(resolve(str(path)), EngineSpec(backend="vllm", dtype="float32", model_args=model_args, **fields))  # type: ignore[arg-type]
 
@@ -89,7 +89,7 @@ def tokenizer(model: Path) -> PreTrainedTokenizerBase:
 
 
 @pytest.fixture(scope="module")
-def scorer(model: Path) -> Iterator[VllmScorer]:
+def scorer(model: Path) -> Iterator[VllmEngine]:
     opened = open_tiny(model)
     yield opened
     opened.close()
@@ -100,20 +100,20 @@ def reference(model: Path) -> HFLM:
     return open_hflm(model)
 
 
-def answers(scorer: VllmScorer, requests: Sequence[Request]) -> list[Answer | Failure]:
+def answers(scorer: VllmEngine, requests: Sequence[Request]) -> list[Answer | Failure]:
     """Every request's answer, in order; fails when one is missing or comes twice."""
     pairs = [pair for batch in scorer.answer(requests) for pair in batch]
     assert sorted(index for index, _ in pairs) == list(range(len(requests)))
     return [answer for _, answer in sorted(pairs, key=lambda pair: pair[0])]
 
 
-def good(scorer: VllmScorer, requests: Sequence[Request]) -> list[Answer]:
+def good(scorer: VllmEngine, requests: Sequence[Request]) -> list[Answer]:
     found = answers(scorer, requests)
     assert not [answer for answer in found if isinstance(answer, Failure)]
     return [answer for answer in found if isinstance(answer, Answer)]
 
 
-def assert_same_scores(scorer: VllmScorer, reference: HFLM, requests: Sequence[Request]) -> list[Answer]:
+def assert_same_scores(scorer: VllmEngine, reference: HFLM, requests: Sequence[Request]) -> list[Answer]:
     expected = reference.loglikelihood(instances(requests), disable_tqdm=True)
     found = good(scorer, requests)
     for request, answer, (logprob, greedy) in zip(requests, found, expected, strict=True):
@@ -171,11 +171,11 @@ def mixed_requests() -> list[Request]:
     return [*requests, requests[0], requests[5]]
 
 
-def test_scores_and_greedy_flags_are_those_of_lm_evals_hf_model(scorer: VllmScorer, reference: HFLM) -> None:
+def test_scores_and_greedy_flags_are_those_of_lm_evals_hf_model(scorer: VllmEngine, reference: HFLM) -> None:
     assert_same_scores(scorer, reference, mixed_requests())
 
 
-def test_a_continuation_that_the_model_would_generate_is_greedy(scorer: VllmScorer, reference: HFLM) -> None:
+def test_a_continuation_that_the_model_would_generate_is_greedy(scorer: VllmEngine, reference: HFLM) -> None:
     contexts = [sentence(6, seed) for seed in range(24)]
     said = reference.generate_until(
         instances([generating(context, until=[], max_gen_toks=1) for context in contexts]), disable_tqdm=True
@@ -185,7 +185,7 @@ def test_a_continuation_that_the_model_would_generate_is_greedy(scorer: VllmScor
     assert any(answer.is_greedy for answer in found)
 
 
-def test_rolling_scores_are_lm_evals_over_several_windows(scorer: VllmScorer, reference: HFLM) -> None:
+def test_rolling_scores_are_lm_evals_over_several_windows(scorer: VllmEngine, reference: HFLM) -> None:
     requests = [rolling(sentence(count, count)) for count in (1, 30, 300)] + [rolling(sentence(300, 300) + " why")]
     expected = reference.loglikelihood_rolling(instances(requests), disable_tqdm=True)
     for answer, logprob in zip(good(scorer, requests), expected, strict=True):
@@ -195,7 +195,7 @@ def test_rolling_scores_are_lm_evals_over_several_windows(scorer: VllmScorer, re
 
 @pytest.mark.parametrize("tokens", [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK])
 def test_contexts_that_end_with_a_cache_block_are_scored_right(
-    tokens: int, scorer: VllmScorer, reference: HFLM, tokenizer: PreTrainedTokenizerBase
+    tokens: int, scorer: VllmEngine, reference: HFLM, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     context = context_of(tokenizer, tokens)
     assert_same_scores(scorer, reference, [scoring(context, f" {sentence(3, seed)}") for seed in range(4)])
@@ -203,7 +203,7 @@ def test_contexts_that_end_with_a_cache_block_are_scored_right(
 
 @pytest.mark.parametrize("tokens", [BLOCK - 6, BLOCK - 1, BLOCK])
 def test_siblings_that_begin_with_the_same_tokens_are_scored_right(
-    tokens: int, scorer: VllmScorer, reference: HFLM, tokenizer: PreTrainedTokenizerBase
+    tokens: int, scorer: VllmEngine, reference: HFLM, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     context, alike = context_of(tokenizer, tokens), sentence(14, 3)
     ends = ["", " red", " red house", " dog", " dog ran", " why"]
@@ -211,7 +211,7 @@ def test_siblings_that_begin_with_the_same_tokens_are_scored_right(
 
 
 def test_repeated_requests_are_scored_right_within_a_call_and_in_the_next(
-    scorer: VllmScorer, reference: HFLM, tokenizer: PreTrainedTokenizerBase
+    scorer: VllmEngine, reference: HFLM, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     request = scoring(context_of(tokenizer, 2 * BLOCK), f" {sentence(12, 4)}")
     first = assert_same_scores(scorer, reference, [request] * 3)
@@ -219,7 +219,7 @@ def test_repeated_requests_are_scored_right_within_a_call_and_in_the_next(
 
 
 def test_what_only_another_context_computed_is_asked_again_with_the_cache_off(
-    scorer: VllmScorer, reference: HFLM, tokenizer: PreTrainedTokenizerBase
+    scorer: VllmEngine, reference: HFLM, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     context = context_of(tokenizer, BLOCK - 8)
     behind = sentence(20, 5).split()
@@ -233,7 +233,7 @@ def test_what_only_another_context_computed_is_asked_again_with_the_cache_off(
     assert scorer.asked_again > before
 
 
-def test_the_order_of_requests_changes_no_bit_of_an_answer(scorer: VllmScorer) -> None:
+def test_the_order_of_requests_changes_no_bit_of_an_answer(scorer: VllmEngine) -> None:
     requests = [*mixed_requests(), rolling(sentence(40, 6)), generating(sentence(5, 7), until=["\n"], max_gen_toks=6)]
     order = random.Random(0).sample(range(len(requests)), len(requests))
     shuffled = answers(scorer, [requests[index] for index in order])
@@ -241,7 +241,7 @@ def test_the_order_of_requests_changes_no_bit_of_an_answer(scorer: VllmScorer) -
 
 
 def test_long_contexts_are_cut_on_the_left_as_lm_eval_cuts_them(
-    scorer: VllmScorer, reference: HFLM, tokenizer: PreTrainedTokenizerBase
+    scorer: VllmEngine, reference: HFLM, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     continuation = " sat on the mat"
     room = MAX_LENGTH + 1 - len(tokenizer(continuation).input_ids)  # the last token is predicted, never read
@@ -251,7 +251,7 @@ def test_long_contexts_are_cut_on_the_left_as_lm_eval_cuts_them(
     assert [answer.cut_tokens for answer in found] == [max(0, length - room) for length in lengths]
 
 
-def test_a_continuation_that_does_not_fit_is_a_failure_and_no_score(scorer: VllmScorer) -> None:
+def test_a_continuation_that_does_not_fit_is_a_failure_and_no_score(scorer: VllmEngine) -> None:
     too_long, empty, fine = answers(scorer, [scoring("a", " cat" * 200), scoring("a", ""), scoring("a", " cat")])
     assert isinstance(too_long, Failure)
     assert too_long.reason == "too_long"
@@ -261,13 +261,13 @@ def test_a_continuation_that_does_not_fit_is_a_failure_and_no_score(scorer: Vllm
 
 
 def test_more_first_tokens_than_vllm_takes_at_once_are_scored_right(
-    scorer: VllmScorer, reference: HFLM, tokenizer: PreTrainedTokenizerBase
+    scorer: VllmEngine, reference: HFLM, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     single = [chr(code) for code in range(161, 600) if len(tokenizer(chr(code)).input_ids) <= 2][:200]
     assert_same_scores(scorer, reference, [scoring("the cat", text) for text in single])
 
 
-def test_greedy_text_is_that_of_lm_evals_hf_model_up_to_the_stop_string(scorer: VllmScorer, reference: HFLM) -> None:
+def test_greedy_text_is_that_of_lm_evals_hf_model_up_to_the_stop_string(scorer: VllmEngine, reference: HFLM) -> None:
     contexts = [sentence(5, seed) for seed in range(6)]
     free = [generating(context, until=[], max_gen_toks=12) for context in contexts]
     texts = [answer.text or "" for answer in good(scorer, free)]
@@ -279,13 +279,13 @@ def test_greedy_text_is_that_of_lm_evals_hf_model_up_to_the_stop_string(scorer: 
         assert answer.text == min((text.split(stop)[0] for stop in stops), key=len)
 
 
-def test_a_request_that_does_not_say_how_is_greedy(scorer: VllmScorer) -> None:
+def test_a_request_that_does_not_say_how_is_greedy(scorer: VllmEngine) -> None:
     greedy = generating("a cat", do_sample=False, temperature=0.0, max_gen_toks=20)
     plain, zero = good(scorer, [generating("a cat", max_gen_toks=20), greedy])
     assert plain.text == zero.text
 
 
-def test_sampled_texts_depend_on_their_seed_and_repeat_alone(scorer: VllmScorer) -> None:
+def test_sampled_texts_depend_on_their_seed_and_repeat_alone(scorer: VllmEngine) -> None:
     arguments = {"do_sample": True, "temperature": 1.5, "max_gen_toks": 12}
     # Seed 1's second repeat is no other than seed 2's first, nor is another context's.
     requests = [generating("a cat", seed=seed, repeat=repeat, **arguments) for seed in (1, 2) for repeat in range(3)]
@@ -295,14 +295,14 @@ def test_sampled_texts_depend_on_their_seed_and_repeat_alone(scorer: VllmScorer)
     assert len(set(together)) == len(requests)
 
 
-def test_a_long_prompt_is_cut_to_leave_room_for_the_new_tokens(scorer: VllmScorer, reference: HFLM) -> None:
+def test_a_long_prompt_is_cut_to_leave_room_for_the_new_tokens(scorer: VllmEngine, reference: HFLM) -> None:
     requests = [generating(sentence(300, 8), until=[], max_gen_toks=10)]
     answer = good(scorer, requests)[0]
     assert answer.cut_tokens > 0
     assert [answer.text] == [whole(text) for text in reference.generate_until(instances(requests), disable_tqdm=True)]
 
 
-def test_bad_generation_arguments_fail_their_request_alone(scorer: VllmScorer) -> None:
+def test_bad_generation_arguments_fail_their_request_alone(scorer: VllmEngine) -> None:
     requests = [
         generating("a cat", temprature=0.5, max_gen_toks=4),
         generating("a cat", max_gen_toks=4),
@@ -319,7 +319,7 @@ def test_bad_generation_arguments_fail_their_request_alone(scorer: VllmScorer) -
     assert "many" in no_number.message
 
 
-def test_batches_come_as_they_are_done(scorer: VllmScorer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_come_as_they_are_done(scorer: VllmEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(BATCH_TOKENS, "cpu", 64)
     assert len(list(scorer.answer(mixed_requests()))) > 2
 
@@ -367,7 +367,7 @@ def test_a_row_of_adapters_loads_its_base_once_and_keeps_no_engine_that_was_left
     assert not running(process)
 
 
-def test_engines_side_by_side_agree_with_one_and_leave_nothing_behind(model: Path, scorer: VllmScorer) -> None:
+def test_engines_side_by_side_agree_with_one_and_leave_nothing_behind(model: Path, scorer: VllmEngine) -> None:
     both = open_tiny(model, model_args={"data_parallel_size": 2})
     processes = [worker._process.pid for worker in both._engines._workers]
     try:
@@ -392,7 +392,7 @@ def running(process: int) -> bool:
         return False
 
 
-def process_of(scorer: VllmScorer) -> int:
+def process_of(scorer: VllmEngine) -> int:
     return scorer._engines._workers[0]._process.pid
 
 

@@ -12,8 +12,8 @@ from harness.checkpoints import lineage
 from harness.checkpoints.checkpoint import Checkpoint
 from harness.checkpoints.identity import checkpoint_digest
 from harness.checkpoints.resolver import resolve
-from harness.engines.base import Request, Scorer
-from harness.engines.registry import engine_identity, open_scorer, resolve_backend
+from harness.engines.base import Engine, Request
+from harness.engines.registry import engine_identity, open_engine, resolve_backend
 from harness.engines.spec import ENGINE_VERSIONS, LM_EVAL_PREFIX, SCRIPTED, EngineSpec
 from harness.errors import CheckpointError, InputError
 from harness.evaluation.chat_template import ServiceMessages, Template, TokenizerChatTemplate
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidate:
+class ModelUnderTest:
     """A model that can be asked.
 
     Attributes:
@@ -38,12 +38,12 @@ class Candidate:
     name: str
     about: dict[str, Any]
     answerer: dict[str, Any]
-    open: Callable[[Mapping[Request, bool | str]], Scorer]
+    open: Callable[[Mapping[Request, bool | str]], Engine]
     tokenizer: Path | None = None
     takes_chats: bool = False
 
 
-def find_candidate(source: str, spec: EvaluationSpec) -> Candidate:
+def find_model(source: str, spec: EvaluationSpec) -> ModelUnderTest:
     """Return the model that a name stands for: a checkpoint, a service or a script.
 
     Raises:
@@ -60,7 +60,7 @@ def find_candidate(source: str, spec: EvaluationSpec) -> Candidate:
             if spec.output is None:  # a dry run asks nobody
                 return _script("uniform", replace(engine, model_args={}))
             _refuse_weight_options(spec)
-            return Candidate(
+            return ModelUnderTest(
                 name=source,
                 about={"source": source, "kind": "service", "digest": f"name:{source}"},
                 answerer=_service_identity(source, engine, spec.output),
@@ -75,7 +75,7 @@ def find_candidate(source: str, spec: EvaluationSpec) -> Candidate:
     if spec.engine.backend == "auto" and backend == "vllm" and not _vllm_takes(checkpoint):
         engine = replace(engine, backend="hf")
     digest = checkpoint_digest(checkpoint, verify=spec.verify)
-    return Candidate(
+    return ModelUnderTest(
         name=checkpoint.name,
         about=_about(checkpoint, digest),
         answerer={"weights": digest, **engine_identity(checkpoint, engine)},
@@ -119,9 +119,9 @@ def _refuse_weight_options(spec: EvaluationSpec) -> None:
             raise InputError(f"{option} {value}: {engine.backend} is a service; leave it out, or see --model_args.")
 
 
-def _open_as_digested(checkpoint: Checkpoint, engine: EngineSpec, digest: str) -> Scorer:
+def _open_as_digested(checkpoint: Checkpoint, engine: EngineSpec, digest: str) -> Engine:
     """Open the engine, and make sure that what it loaded is still what the journal will know its answers by."""
-    scorer = open_scorer(checkpoint, engine)
+    scorer = open_engine(checkpoint, engine)
     if checkpoint_digest(checkpoint) != digest:
         scorer.close()
         raise CheckpointError(
@@ -130,17 +130,17 @@ def _open_as_digested(checkpoint: Checkpoint, engine: EngineSpec, digest: str) -
     return scorer
 
 
-def _script(name: str, engine: EngineSpec) -> Candidate:
-    from harness.engines.scripted import Faults, ScriptedScorer
+def _script(name: str, engine: EngineSpec) -> ModelUnderTest:
+    from harness.engines.scripted import Faults, ScriptedEngine
 
     faults = Faults.from_arguments(engine.model_args)
-    ScriptedScorer(name, {})  # a wrong name is told before any work
+    ScriptedEngine(name, {})  # a wrong name is told before any work
     identity = {"script": name, "engine": SCRIPTED, "engine_version": ENGINE_VERSIONS[SCRIPTED]}
-    return Candidate(
+    return ModelUnderTest(
         name=name,
         about={"source": name, "kind": SCRIPTED, "digest": f"script:{name}"},
         answerer=identity,
-        open=lambda gold: ScriptedScorer(name, gold, faults),
+        open=lambda gold: ScriptedEngine(name, gold, faults),
     )
 
 
@@ -166,7 +166,7 @@ def _link(link: lineage.Link) -> dict[str, Any]:
     }
 
 
-def chat_template(candidate: Candidate, spec: EvaluationSpec) -> Template | None:
+def chat_template(candidate: ModelUnderTest, spec: EvaluationSpec) -> Template | None:
     """Return the template that the candidate's prompts are rendered with; None for plain prompts.
 
     Raises:
