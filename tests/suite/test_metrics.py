@@ -78,7 +78,7 @@ def test_corpus_bleu_is_sacrebleus(pairs: list[tuple[list[str], list[str]]]) -> 
 
 
 def test_smoothing_adds_one_to_every_order() -> None:
-    """ModelUnderTest "a b c" against "a b d": 2 of 3, 1 of 2, 0 of 1, 0 of 0, each with one added; lengths are equal."""
+    """Candidate "a b c" against "a b d": 2 of 3, 1 of 2, 0 of 1, 0 of 0, each with one added; lengths are equal."""
     expected = 100 * (3 / 4 * 2 / 3 * 1 / 2 * 1 / 1) ** 0.25
     assert metrics.bleu([["a", "b", "d"]], [["a", "b", "c"]], smooth=True) == pytest.approx(expected)
 
