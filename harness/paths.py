@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+
+_data_dir: ContextVar[Path | None] = ContextVar("data_dir", default=None)
+"""The folder that `use_data_dir` names; None outside of its block."""
 
 
 def cache_dir() -> Path:
@@ -18,9 +24,39 @@ def cache_dir() -> Path:
 
 
 def data_dir() -> Path | None:
-    """Return the folder that holds benchmark data as upstream ships it (`HARNESS_DATA`), or None when it is unset."""
-    chosen = os.environ.get("HARNESS_DATA")
-    return Path(chosen).expanduser() if chosen else None
+    """Return the folder of benchmark data in upstream's layout: `use_data_dir`'s, else `HARNESS_DATA`, else None."""
+    named = _data_dir.get()
+    if named is not None:
+        return named
+    named_by_environment = os.environ.get("HARNESS_DATA")
+    return Path(named_by_environment).expanduser() if named_by_environment else None
+
+
+@contextmanager
+def use_data_dir(path: Path | None) -> Iterator[None]:
+    """Make `data_dir` return `path` inside the block, whatever `HARNESS_DATA` says::
+
+        with use_data_dir(Path("data")):
+            loaded = catalogue.load(["logiqa_cloze"])
+
+    A context manager and not an argument, because lm-eval calls the loaders in task files and passes them nothing of
+    ours. The environment stays as it is, so nothing leaks into later work or into child programs.
+
+    A forked process sees the folder; a new thread or a spawned process does not, unless it runs in a copy of this
+    context (`contextvars.copy_context().run`) or is given the path. Do not `yield` from a generator inside the block:
+    a generator shares its caller's context, so the caller would see the folder between two steps.
+
+    Args:
+        path: The folder, ``~`` allowed; None changes nothing, for an option that was not given.
+    """
+    if path is None:
+        yield
+        return
+    token = _data_dir.set(path.expanduser())
+    try:
+        yield
+    finally:
+        _data_dir.reset(token)
 
 
 def tasks_dir() -> Path:

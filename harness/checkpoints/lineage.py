@@ -7,7 +7,8 @@ manifest comes from elsewhere: it is the root of its chain.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -46,71 +47,69 @@ def manifest_of(checkpoint: Checkpoint) -> StageManifest | None:
     return read_manifest(checkpoint.adapter or checkpoint.weights)
 
 
-def parent_status(manifest: StageManifest) -> Status:
-    """Compare the parent's bytes with the digest that `manifest` recorded."""
-    return "root" if manifest.parent is None else _find_parent(manifest.parent)[1]
-
-
-def verify_parent(manifest: StageManifest) -> Status:
-    """Check that the parent is still what the child was trained from; a parent that is not here cannot be checked.
-
-    Raises:
-        CheckpointError: the parent's weights are others than those recorded.
-    """
-    status = parent_status(manifest)
-    if status == "changed":
-        parent = manifest.parent
-        assert parent is not None
-        raise CheckpointError(
-            f"{parent.source}: its weights are no longer those that {manifest.name} was trained from (recorded "
-            f"{parent.digest}); restore that checkpoint, or train {manifest.name} again."
-        )
-    return status
-
-
 def verify(checkpoint: Checkpoint) -> Status:
-    """Check a checkpoint against its own manifest, and its parent; done before a child is trained or it is evaluated.
+    """Check a checkpoint and its parent against the digests in its manifest, before a child is trained from it.
 
     Raises:
-        CheckpointError: its weights, or its parent's, are others than those recorded.
+        CheckpointError: its weights, or its parent's, differ from those recorded.
     """
-    manifest = manifest_of(checkpoint)
+    links = list(itertools.islice(_links(checkpoint, checkpoint_digest(checkpoint)), 2))
+    check_unchanged(links)
+    return "root" if links[0].manifest is None else "verified"
+
+
+def check_unchanged(links: Sequence[Link]) -> None:
+    """Check that the first checkpoint of a chain and its parent are those that its manifest records.
+
+    Raises:
+        CheckpointError: the weights of one of them differ.
+    """
+    own, *above = links
+    manifest = own.manifest
     if manifest is None:
-        return "root"
-    if manifest.digest is not None and manifest.digest != checkpoint_digest(checkpoint):
+        return
+    if own.status == "changed":
         raise CheckpointError(
-            f"{checkpoint.source}: its weights are not those that its {MANIFEST_NAME} records ({manifest.digest}); "
+            f"{own.location}: its weights are not those that its {MANIFEST_NAME} records ({manifest.digest}); "
             f"restore the checkpoint, or remove {MANIFEST_NAME} to treat it as one from elsewhere."
         )
-    verify_parent(manifest)
-    return "verified"
+    if above and above[0].status == "changed":
+        raise CheckpointError(
+            f"{above[0].location}: its weights are no longer those that {manifest.name} was trained from (recorded "
+            f"{above[0].digest}); restore that checkpoint, or train {manifest.name} again."
+        )
 
 
-def chain(source: str | Checkpoint) -> list[Link]:
-    """Return the checkpoints from `source`, a name or one that was found before, back to its root, `source` first.
+def chain(source: str | Checkpoint, *, digest: str | None = None) -> list[Link]:
+    """Return the checkpoints from `source` back to its root, `source` first.
+
+    Args:
+        source: A name, or a checkpoint that was resolved before.
+        digest: Its digest, when that is known.
 
     Raises:
-        CheckpointError: `source` is no checkpoint, or a manifest on the way is damaged.
+        CheckpointError: `source` is no checkpoint, a manifest on the way is damaged, or the chain is a circle.
     """
     checkpoint = resolve(source) if isinstance(source, str) else source
+    return list(_links(checkpoint, digest or checkpoint_digest(checkpoint)))
+
+
+def _links(checkpoint: Checkpoint, digest: str) -> Iterator[Link]:
+    """Yield the links of a chain one by one, each checkpoint resolved, digested and its manifest read once."""
     manifest = manifest_of(checkpoint)
-    digest = checkpoint_digest(checkpoint)
     status: Status = "root" if manifest is None else "verified" if manifest.digest in (None, digest) else "changed"
-    links = [Link(name=checkpoint.name, location=checkpoint.source, digest=digest, status=status, manifest=manifest)]
+    yield Link(name=checkpoint.name, location=checkpoint.source, digest=digest, status=status, manifest=manifest)
     seen = {digest}
     while manifest is not None and manifest.parent is not None:
         parent = manifest.parent
-        found, status = _find_parent(parent)
+        found, status = find_parent(parent)
         manifest = manifest_of(found) if found is not None else None
         if status == "verified" and manifest is None:
             status = "root"
-        links.append(
-            Link(name=parent.name, location=parent.source, digest=parent.digest, status=status, manifest=manifest)
-        )
+        yield Link(name=parent.name, location=parent.source, digest=parent.digest, status=status, manifest=manifest)
         if parent.digest in seen:
             raise CheckpointError(f"{parent.source}: its lineage leads back to itself; correct {MANIFEST_NAME} there.")
         seen.add(parent.digest)
-    return links
 
 
 def leaks(name: str, lineage: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -130,8 +129,11 @@ def leaks(name: str, lineage: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"{name} was trained on evaluation data ({stage}): {', '.join(held)}." for stage, held in found if held]
 
 
-def _find_parent(parent: Parent) -> tuple[Checkpoint | None, Status]:
-    """Look where the parent was, then where the stage file said; a hub id is only looked up in the local cache."""
+def find_parent(parent: Parent) -> tuple[Checkpoint | None, Status]:
+    """Return a parent, or None when it is missing or incomplete, and whether its weights are those recorded.
+
+    It is looked up where it was, then where the stage file said; a hub id only in the hub's local cache.
+    """
     for place in (parent.path, parent.source):
         if place is None or not Path(place).expanduser().exists():
             continue

@@ -1,6 +1,10 @@
-"""The first half of an evaluation: requests in, answers and failures out; the journal first, an engine for the rest.
+"""The first half of an evaluation: requests in, answers and failures out.
 
-Nothing here knows a metric.
+The journal answers what it knows; an engine answers the rest, and each batch is written to the journal before the next
+is asked for. Nothing here knows a metric.
+
+    outcome = answer(requests, journal, open_engine)
+    outcome.answers[request].logprob
 """
 
 from __future__ import annotations
@@ -16,24 +20,26 @@ from harness.errors import EngineError, HarnessError
 from harness.evaluation.journal import Journal
 
 log = logging.getLogger(__name__)
+
 MAX_RESTARTS = 1
 MALFORMED = Failure(reason="malformed", message="the answer holds half of a surrogate pair, which is no text")
 MALFORMED_PROMPT = Failure(reason="malformed", message="the prompt holds half of a surrogate pair, which is no text")
+MISSING = Failure(reason="missing", message="the engine gave no answer")
 
 
 class Progress(Protocol):
-    """Told how far answering is."""
+    """Shows how many requests are answered."""
 
     def start(self, *, total: int, known: int) -> None:
-        """`total` distinct requests, `known` of them in the journal."""
+        """Begin with `total` distinct requests, `known` of them answered by the journal."""
 
     def advance(self, count: int) -> None:
-        """`count` more were answered or failed."""
+        """Count `count` more requests as answered or failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of the requests.
+    """The answers and failures of an evaluation's requests.
 
     Attributes:
         answers: By request.
@@ -58,84 +64,110 @@ def answer(
     *,
     timeout_seconds: float | None = None,
 ) -> Outcome:
-    """Answer every distinct request once: from the journal, else by the engine, each batch journalled when it is done.
+    """Answer every distinct request once: from the journal, or else by the engine.
 
-    An engine that dies is opened once more and goes on with what is left. One that takes longer than
-    `timeout_seconds` for a batch is given up: what is left fails as ``timeout``, and the next run asks it again.
+    An engine that dies is opened once more and given the requests that are left. An engine that takes longer than
+    `timeout_seconds` for a batch is abandoned: the requests that are left fail as ``timeout``, which the journal does
+    not keep, so that the next run sends them again.
 
     Raises:
-        EngineError: when it dies again. Everything answered so far is in the journal.
+        EngineError: the engine died twice. Every answer so far is in the journal.
     """
-    distinct = list(dict.fromkeys(requests))
-    known = journal.lookup(distinct)
-    answers = {distinct[index]: found for index, found in known.items()}
-    rest = [request for index, request in enumerate(distinct) if index not in known]
-    if progress:
-        progress.start(total=len(distinct), known=len(known))
-    failures = {request: MALFORMED_PROMPT for request in rest if not _is_text(_words(request))}
-    rest = [request for request in rest if request not in failures]
-    engine: Mapping[str, Any] | None = None
+    ledger = _Ledger(requests, journal, progress)
+    description: Mapping[str, Any] | None = None
     restarts = 0
-    while rest:
-        scorer = open_engine()
-        engine = scorer.description
+    while unanswered := ledger.unanswered():
+        engine = open_engine()
+        description = engine.description
         try:
-            _run(scorer, rest, journal, answers, failures, progress, timeout_seconds)
-            break
+            ledger.take_answers(engine, unanswered, timeout_seconds)
         except EngineHungError as hang:
             # Its thread still holds the model: a second engine beside it could take the machine's memory.
-            again = "The same command asks again what is left." if journal.durable else "--no_cache keeps no answer."
-            log.warning("%s; given up. %s", hang, again)
-            _fail_rest(rest, answers, failures, Failure(reason="timeout", message=str(hang)))
-            return Outcome(
-                answers=answers, failures=failures, from_journal=len(known), engine=engine, restarts=restarts
-            )
+            remedy = "The same command asks again what is left." if journal.durable else "--no_cache keeps no answer."
+            log.warning("%s; given up. %s", hang, remedy)
+            ledger.fail_unanswered(Failure(reason="timeout", message=str(hang)))
         except HarnessError:
             raise
-        except Exception as death:  # EngineDied, or whatever an engine raised that it did not foresee
+        except Exception as death:  # EngineDied, or any other exception of an engine
             if not isinstance(death, EngineDied):
                 log.debug("the engine raised", exc_info=death)
-            reason = f"{type(death).__name__}: {death}" if not isinstance(death, EngineDied) else str(death)
-            rest = [request for request in rest if request not in answers and request not in failures]
+            reason = str(death) if isinstance(death, EngineDied) else f"{type(death).__name__}: {death}"
             if restarts == MAX_RESTARTS:
-                counts = f"{len(answers):,} of {len(distinct):,} answers are in the journal"
-                kept = f"{counts}. Run the same command again to go on from there."
-                kept = kept if journal.durable else "--no_cache kept no answer."
-                raise EngineError(f"the engine died twice ({reason}); {kept}") from death
+                raise EngineError(f"the engine died twice ({reason}); {ledger.where_answers_are()}") from death
             log.warning("the engine died (%s); opening it once more", reason)
             restarts += 1
         finally:
-            scorer.close()
-    return Outcome(answers=answers, failures=failures, from_journal=len(known), engine=engine, restarts=restarts)
+            engine.close()
+    return Outcome(
+        answers=ledger.answers,
+        failures=ledger.failures,
+        from_journal=ledger.from_journal,
+        engine=description,
+        restarts=restarts,
+    )
 
 
-def _run(
-    scorer: Engine,
-    rest: Sequence[Request],
-    journal: Journal,
-    answers: dict[Request, Answer],
-    failures: dict[Request, Failure],
-    progress: Progress | None,
-    timeout_seconds: float | None,
-) -> None:
-    told: set[int] = set()
-    for batch in watched(scorer.answer(rest), timeout_seconds):
-        _check_indices(batch, told, len(rest))
-        pairs = [(rest[index], said if _is_text(getattr(said, "text", None)) else MALFORMED) for index, said in batch]
-        journal.record((request, said) for request, said in pairs if isinstance(said, Answer))
-        answers.update((request, said) for request, said in pairs if isinstance(said, Answer))
-        failures.update((request, said) for request, said in pairs if isinstance(said, Failure))
+class _Ledger:
+    """Which requests are answered, failed or left, over all engines that were opened.
+
+    Args:
+        requests: All requests; equal ones are one request.
+        journal: Knows old answers and takes new ones.
+        progress: Shown to the user.
+    """
+
+    def __init__(self, requests: Sequence[Request], journal: Journal, progress: Progress | None) -> None:
+        self._requests = list(dict.fromkeys(requests))
+        self._journal = journal
+        self._progress = progress
+        known = journal.lookup(self._requests)
+        self.from_journal = len(known)
+        self.answers = {self._requests[index]: old for index, old in known.items()}
+        self.failures: dict[Request, Failure] = {}
         if progress:
-            progress.advance(len(pairs))
-    _fail_rest(rest, answers, failures, Failure(reason="missing", message="the engine gave no answer"))
+            progress.start(total=len(self._requests), known=len(known))
+        for request in self.unanswered():
+            if not _is_text(f"{request.context}{request.continuation}{request.generation}"):
+                self.failures[request] = MALFORMED_PROMPT
 
+    def unanswered(self) -> list[Request]:
+        """Return the requests that are neither answered nor failed."""
+        return [r for r in self._requests if r not in self.answers and r not in self.failures]
 
-def _words(request: Request) -> str:
-    return f"{request.context}{request.continuation}{request.generation}"
+    def take_answers(self, engine: Engine, requests: Sequence[Request], timeout_seconds: float | None) -> None:
+        """Send `requests` to an engine; journal each batch as it arrives. What gets no answer fails as ``missing``.
+
+        Raises:
+            EngineDied: the engine died, or lost count of its requests.
+            EngineHungError: a batch took longer than `timeout_seconds`.
+        """
+        seen: set[int] = set()
+        for batch in watched(engine.answer(requests), timeout_seconds):
+            _check_indices(batch, seen, len(requests))
+            # An engine yields [(3, Answer(...)), (0, Failure(...))]: positions in `requests`, in any order.
+            pairs = [(requests[i], a if _is_text(getattr(a, "text", None)) else MALFORMED) for i, a in batch]
+            new = {request: reply for request, reply in pairs if isinstance(reply, Answer)}
+            self._journal.record(new.items())
+            self.answers |= new
+            self.failures |= {request: reply for request, reply in pairs if isinstance(reply, Failure)}
+            if self._progress:
+                self._progress.advance(len(pairs))
+        self.fail_unanswered(MISSING)
+
+    def fail_unanswered(self, failure: Failure) -> None:
+        """Give every request that is left the same failure."""
+        self.failures |= dict.fromkeys(self.unanswered(), failure)
+
+    def where_answers_are(self) -> str:
+        """Return what a user can do after the engine died for good."""
+        if not self._journal.durable:
+            return "--no_cache kept no answer."
+        count = f"{len(self.answers):,} of {len(self._requests):,} answers are in the journal"
+        return f"{count}. Run the same command again to go on from there."
 
 
 def _is_text(text: str | None) -> bool:
-    """Whether a text can be written: half of a surrogate pair, as a careless service sends it, cannot."""
+    r"""Whether a text can be encoded: half of a surrogate pair, such as "\ud83d" from a careless service, cannot."""
     try:
         (text or "").encode()
     except UnicodeEncodeError:
@@ -143,20 +175,14 @@ def _is_text(text: str | None) -> bool:
     return True
 
 
-def _check_indices(batch: Batch, told: set[int], asked: int) -> None:
-    """Add the batch's indices to `told`; an engine that loses count may have mixed up its answers, so none is believed.
+def _check_indices(batch: Batch, seen: set[int], count: int) -> None:
+    """Add the batch's indices to `seen`. An engine that loses count may have mixed up its answers: none is believed.
 
     Raises:
         EngineDied: an index that was not asked, or that was answered before.
     """
     for index, _ in batch:
-        if index in told or not 0 <= index < asked:
-            problem = "twice" if index in told else "and was not asked it"
+        if index in seen or not 0 <= index < count:
+            problem = "twice" if index in seen else "and was not asked it"
             raise EngineDied(f"it answered request {index} {problem}")
-        told.add(index)
-
-
-def _fail_rest(
-    rest: Sequence[Request], answers: Mapping[Request, Answer], failures: dict[Request, Failure], failure: Failure
-) -> None:
-    failures.update((request, failure) for request in rest if request not in answers and request not in failures)
+        seen.add(index)

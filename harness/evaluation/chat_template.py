@@ -1,4 +1,4 @@
-"""How chats become prompts: by a tokenizer's template, without loading weights, or as the messages a service takes."""
+"""How chats become prompts: by a tokenizer's template, without loading weights, or as a service's messages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Template(Protocol):
 
 
 class ServiceMessages:
-    """Renders a chat as its messages in JSON, which a chat service makes a prompt of by itself."""
+    """Renders a chat as its messages in JSON; a chat service makes the prompt itself."""
 
     text = "messages"
 
@@ -35,11 +35,11 @@ class TokenizerChatTemplate:
 
     Args:
         tokenizer: Folder of the tokenizer.
-        name: Name of one of several templates; None takes the only or default one.
+        name: Name of one of several templates; None uses the only or default one.
         trust_remote_code: Whether a tokenizer's own code may run.
 
     Raises:
-        InputError: when the tokenizer has no template, or none of that name.
+        InputError: the tokenizer has no template, or none of that name.
     """
 
     def __init__(self, tokenizer: Path, *, name: str | None = None, trust_remote_code: bool = False) -> None:
@@ -47,7 +47,7 @@ class TokenizerChatTemplate:
 
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(str(tokenizer), trust_remote_code=trust_remote_code)
-        except Exception as error:  # what a damaged file makes the library raise is not ours to foresee
+        except Exception as error:  # a damaged file can make the library raise anything
             raise InputError(
                 f"--apply_chat_template: the tokenizer in {tokenizer} cannot be opened ({first_line(error)})."
             ) from error
@@ -61,7 +61,7 @@ class TokenizerChatTemplate:
             ) from None
 
     def __call__(self, chat_history: list[dict[str, str]], *, add_generation_prompt: bool = True) -> str:
-        """Render a chat; a template that takes no system message gets the chat without it, as in lm-eval."""
+        """Render a chat. A template that refuses a system message is given the chat without it, as in lm-eval."""
         from jinja2.exceptions import TemplateError
 
         try:

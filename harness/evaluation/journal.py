@@ -1,10 +1,12 @@
-"""Durable answers: every answer is on disk as soon as its batch is done, and is found again by what was asked of whom.
+"""Durable answers: each is on disk as soon as its batch is done, and is looked up by model and request.
 
-The key is a digest of the answerer (weights, tokenizer, chat template, adapter, dtype, engine) and of the request
-itself (context, continuation, generation arguments, as text), never a path or a name. So the same command again
-resumes, a second evaluation takes what it needs, and a retrained checkpoint at an old path finds nothing.
+The key is a digest of the model's fingerprint and of the request, never of a path or a name::
 
-Failures are not kept: they are asked again.
+    sha256(sha256('{"dtype": "float32", "engine": "hf", "weights": "sha256:...", ...}') +
+           '["loglikelihood", "2 + 2 =", " 4", "", 0, null]')
+
+So the same command resumes after a kill, another evaluation uses the answers it shares, and a retrained checkpoint at
+an old path finds none. Failures are not kept: the next run sends those requests again.
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ BUSY_SECONDS = 60.0
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
-    key BLOB PRIMARY KEY,       -- sha256 of answerer and request
-    answerer BLOB NOT NULL,     -- sha256 of the answerer alone, for `cache info`
+    key BLOB PRIMARY KEY,       -- sha256 of fingerprint and request
+    answerer BLOB NOT NULL,     -- sha256 of the fingerprint alone, for `cache info`
     logprob REAL,               -- nats; NULL for generations
     is_greedy INTEGER,
     text TEXT,
@@ -50,24 +52,26 @@ def default_path() -> Path:
 
 
 class Journal:
-    """Answers of one answerer, read and written in batches. Safe for several processes on one file.
+    """Answers of one model, read and written in batches. Several processes may use one file.
 
     Args:
         path: SQLite file; made when missing. None keeps answers in memory only (``--no_cache``).
-        answerer: What identifies who answers; any change of it is another answerer.
+        fingerprint: All that decides the model's answers; any change of it is another model.
 
     Raises:
-        JournalError: when the file cannot be opened, is no journal, or is damaged.
+        JournalError: the file cannot be opened, is no journal, or is damaged.
     """
 
-    def __init__(self, path: Path | None, answerer: dict[str, object]) -> None:
+    def __init__(self, path: Path | None, fingerprint: dict[str, object]) -> None:
         self._path = path
-        description = json.dumps(answerer, sort_keys=True, ensure_ascii=False)
-        self._answerer = hashlib.sha256(description.encode()).digest()
+        description = json.dumps(fingerprint, sort_keys=True, ensure_ascii=False)
+        self._fingerprint = hashlib.sha256(description.encode()).digest()
         try:
             self._database = _open(path)
             with self._database:
-                self._database.execute("INSERT OR IGNORE INTO answerers VALUES (?, ?)", (self._answerer, description))
+                self._database.execute(
+                    "INSERT OR IGNORE INTO answerers VALUES (?, ?)", (self._fingerprint, description)
+                )
         except (sqlite3.Error, OSError) as error:
             raise self._explained(error) from error
 
@@ -88,9 +92,9 @@ class Journal:
         return {index: rows[key] for index, key in enumerate(keys) if key in rows}
 
     def record(self, answers: Iterable[tuple[Request, Answer]]) -> None:
-        """Write answers durably, all or none; on return they survive a kill."""
+        """Write answers durably, all or none; once this returns, they survive a kill."""
         rows = [
-            (self._key(request), self._answerer, a.logprob, a.is_greedy, a.text, a.tokens, a.cut_tokens)
+            (self._key(request), self._fingerprint, a.logprob, a.is_greedy, a.text, a.tokens, a.cut_tokens)
             for request, a in answers
         ]
         try:
@@ -111,12 +115,12 @@ class Journal:
 
     def _key(self, request: Request) -> bytes:
         parts = (request.kind, request.context, request.continuation, request.generation, request.repeat, request.seed)
-        return hashlib.sha256(self._answerer + json.dumps(parts).encode()).digest()
+        return hashlib.sha256(self._fingerprint + json.dumps(parts).encode()).digest()
 
     def _explained(self, error: Exception) -> JournalError:
         return JournalError(
-            f"{self._path}: the journal cannot be used ({error}). What was written before is safe. Free space or "
-            "permissions there, or move the file away if it is damaged; --no_cache runs without it."
+            f"{self._path}: the journal cannot be used ({error}). Earlier answers are safe. Free disk space, correct "
+            "its permissions, or move the file away if it is damaged; --no_cache runs without it."
         )
 
 
@@ -124,7 +128,7 @@ def _open(path: Path | None) -> sqlite3.Connection:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
     database = sqlite3.connect(path or ":memory:", timeout=BUSY_SECONDS)
-    # WAL lets others read while one writes; FULL makes a commit outlive a power cut, not only a kill.
+    # WAL lets others read while one process writes; FULL makes a commit survive a power cut, not only a kill.
     _switch_to_wal(database)
     database.execute("PRAGMA synchronous = FULL")
     version = int(database.execute("PRAGMA user_version").fetchone()[0])
@@ -138,7 +142,7 @@ def _open(path: Path | None) -> sqlite3.Connection:
 
 
 def _open_to_read(path: Path) -> sqlite3.Connection:
-    """Open without writing; in a folder that cannot be written, what the last writer left unmerged is not seen."""
+    """Open without writing. In a read-only folder, answers that the last writer left in the WAL file are not seen."""
     place = path.resolve().as_uri()
     database = sqlite3.connect(f"{place}?mode=ro", uri=True, timeout=BUSY_SECONDS)
     try:
@@ -152,7 +156,7 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
 
 
 def _switch_to_wal(database: sqlite3.Connection) -> None:
-    """SQLite does not wait for another process that makes the same switch at the same moment, so that is done here."""
+    """Switch to WAL, waiting for another process that does the same: SQLite itself does not wait for that."""
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
@@ -185,7 +189,7 @@ def clear(path: Path) -> None:
     A file that is no journal, or is damaged, is removed.
 
     Raises:
-        JournalError: when it can be neither emptied nor removed.
+        JournalError: it can be neither emptied nor removed.
     """
     files = [path, Path(f"{path}-wal"), Path(f"{path}-shm")]
     if not path.exists():
@@ -212,10 +216,10 @@ def clear(path: Path) -> None:
 
 
 def answer_counts(path: Path) -> list[tuple[str, int]]:
-    """Return who answered how often, as ``(description in JSON, answers)``, most first. Changes nothing.
+    """Return ``(fingerprint in JSON, number of answers)`` per model, most answers first. Changes nothing.
 
     Raises:
-        JournalError: when the file cannot be read.
+        JournalError: the file cannot be read.
     """
     query = (
         "SELECT description, COUNT(*) FROM answers JOIN answerers USING (answerer) GROUP BY answerer ORDER BY 2 DESC"
@@ -224,7 +228,7 @@ def answer_counts(path: Path) -> list[tuple[str, int]]:
         database = _open_to_read(path)
         try:
             if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'answers'").fetchone():
-                return []  # a kill came before its first table
+                return []  # killed before the first table was made
             return [(str(description), int(count)) for description, count in database.execute(query)]
         finally:
             database.close()

@@ -1,4 +1,4 @@
-"""Who answers: a checkpoint, a service or a script, with the name by which the journal knows its answers."""
+"""The model under test: a checkpoint, a service or a script, and the fingerprint that the journal knows it by."""
 
 from __future__ import annotations
 
@@ -24,30 +24,33 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ModelUnderTest:
-    """A model that can be asked.
+    """A model, not yet opened.
 
     Attributes:
         name: In tables and folders.
-        about: For the record: source, kind, digest, revision.
-        answerer: What the journal knows its answers by.
-        open: Opens the engine; given what an oracle would say, which only scripts use.
-        tokenizer: For the chat template; None where there is no tokenizer.
+        about: For the record: source, kind, digest, revision, lineage.
+        fingerprint: All that decides its answers, such as ``{"weights": "sha256:...", "engine": "hf", "dtype": ...}``;
+            a change of any value is another model to the journal.
+        open: Opens the engine. Its argument is an oracle's answers, which only scripts use.
+        tokenizer: Folder of the tokenizer; None where there is none.
         takes_chats: Whether it is a service that takes messages and no plain prompt.
+        template: The chat template of its prompts; None for plain prompts. See `with_template`.
     """
 
     name: str
     about: dict[str, Any]
-    answerer: dict[str, Any]
+    fingerprint: dict[str, Any]
     open: Callable[[Mapping[Request, bool | str]], Engine]
     tokenizer: Path | None = None
     takes_chats: bool = False
+    template: Template | None = None
 
 
 def find_model(source: str, spec: EvaluationSpec) -> ModelUnderTest:
-    """Return the model that a name stands for: a checkpoint, a service or a script.
+    """Return the model that a name stands for: a checkpoint, a service or a script. No weights are read.
 
     Raises:
-        InputError: there is none, or a flag does not fit it.
+        InputError: there is no such model, or a flag does not fit it.
     """
     backend = resolve_backend(spec.engine.backend, spec.engine.device)
     engine = replace(spec.engine, backend=backend)
@@ -63,7 +66,7 @@ def find_model(source: str, spec: EvaluationSpec) -> ModelUnderTest:
             return ModelUnderTest(
                 name=source,
                 about={"source": source, "kind": "service", "digest": f"name:{source}"},
-                answerer=_service_identity(source, engine, spec.output),
+                fingerprint=_service_identity(source, engine, spec.output),
                 open=lambda gold: open_lm_eval(source, engine),  # noqa: ARG005
                 takes_chats=takes_chats(backend),
             )
@@ -78,7 +81,7 @@ def find_model(source: str, spec: EvaluationSpec) -> ModelUnderTest:
     return ModelUnderTest(
         name=checkpoint.name,
         about=_about(checkpoint, digest),
-        answerer={"weights": digest, **engine_identity(checkpoint, engine)},
+        fingerprint={"weights": digest, **engine_identity(checkpoint, engine)},
         open=lambda gold: _open_as_digested(checkpoint, engine, digest),  # noqa: ARG005
         tokenizer=checkpoint.tokenizer,
     )
@@ -119,15 +122,15 @@ def _refuse_weight_options(spec: EvaluationSpec) -> None:
             raise InputError(f"{option} {value}: {engine.backend} is a service; leave it out, or see --model_args.")
 
 
-def _open_as_digested(checkpoint: Checkpoint, engine: EngineSpec, digest: str) -> Engine:
-    """Open the engine, and make sure that what it loaded is still what the journal will know its answers by."""
-    scorer = open_engine(checkpoint, engine)
+def _open_as_digested(checkpoint: Checkpoint, spec: EngineSpec, digest: str) -> Engine:
+    """Open the engine, then check that the files it loaded still have the digest that the journal is given."""
+    engine = open_engine(checkpoint, spec)
     if checkpoint_digest(checkpoint) != digest:
-        scorer.close()
+        engine.close()
         raise CheckpointError(
             f"--model {checkpoint.source}: its files changed since this run began; run again when nothing writes there."
         )
-    return scorer
+    return engine
 
 
 def _script(name: str, engine: EngineSpec) -> ModelUnderTest:
@@ -139,7 +142,7 @@ def _script(name: str, engine: EngineSpec) -> ModelUnderTest:
     return ModelUnderTest(
         name=name,
         about={"source": name, "kind": SCRIPTED, "digest": f"script:{name}"},
-        answerer=identity,
+        fingerprint=identity,
         open=lambda gold: ScriptedEngine(name, gold, faults),
     )
 
@@ -149,9 +152,10 @@ def _about(checkpoint: Checkpoint, digest: str) -> dict[str, Any]:
     about["revision"] = checkpoint.revision
     if checkpoint.adapter is not None:
         about["base"] = str(checkpoint.weights)
-    if lineage.manifest_of(checkpoint) is not None:
-        lineage.verify(checkpoint)
-        about["lineage"] = [_link(link) for link in lineage.chain(checkpoint)]
+    links = lineage.chain(checkpoint, digest=digest)
+    if links[0].manifest is not None:
+        lineage.check_unchanged(links)
+        about["lineage"] = [_link(link) for link in links]
     return about
 
 
@@ -166,22 +170,25 @@ def _link(link: lineage.Link) -> dict[str, Any]:
     }
 
 
-def chat_template(candidate: ModelUnderTest, spec: EvaluationSpec) -> Template | None:
-    """Return the template that the candidate's prompts are rendered with; None for plain prompts.
+def with_template(model: ModelUnderTest, spec: EvaluationSpec) -> ModelUnderTest:
+    """Return the model with the chat template that the options choose.
 
     Raises:
-        InputError: it has no template, or takes nothing but chats.
+        InputError: it has no such template, or is a service that takes chats only.
     """
-    wanted = spec.prompt.apply_chat_template
-    if candidate.takes_chats:
-        if not wanted:
+    name = spec.prompt.apply_chat_template
+    if model.takes_chats:
+        if not name:
             raise InputError(f"--backend {spec.engine.backend}: takes chats only; add --apply_chat_template.")
-        return ServiceMessages()
-    if not wanted:
-        return None
-    if candidate.tokenizer is None:
+        return replace(model, template=ServiceMessages())
+    if not name:
+        return model
+    if model.tokenizer is None:
         raise InputError(
-            f"--apply_chat_template: {candidate.name} has no tokenizer here; leave the flag out for this backend."
+            f"--apply_chat_template: {model.name} has no tokenizer here; leave the flag out for this backend."
         )
-    name = wanted if isinstance(wanted, str) else None
-    return TokenizerChatTemplate(candidate.tokenizer, name=name, trust_remote_code=spec.engine.trust_remote_code)
+    trusted = spec.engine.trust_remote_code
+    template = TokenizerChatTemplate(
+        model.tokenizer, name=name if isinstance(name, str) else None, trust_remote_code=trusted
+    )
+    return replace(model, template=template)

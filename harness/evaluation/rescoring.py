@@ -1,16 +1,13 @@
-"""Score the answers of an old run again: after a metric, a filter or a key was changed, without asking anything.
+"""Score the answers of an old run again, after a metric, a filter or an answer key was changed.
 
-The answers come from the run's own samples files, so that neither the journal nor the weights are needed.
+The answers are read from the run's own samples files: neither the journal nor the weights are needed.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,61 +15,86 @@ from harness.engines.base import Answer, Engine, Failure, Request
 from harness.errors import RecordError
 from harness.evaluation.answering import Outcome
 from harness.evaluation.chat_template import ServiceMessages, Template, TokenizerChatTemplate
+from harness.evaluation.evaluation import Evaluation, Start
 from harness.evaluation.model_under_test import ModelUnderTest
 from harness.evaluation.requests import PromptSpec, Seeds, TaskRequests, build, configure
 from harness.evaluation.run import DoneRun, check_programs, finish
-from harness.evaluation.spec import EvaluationSpec
-from harness.records import run_folder as runs
+from harness.evaluation.spec import EvaluationSpec, options_in_force
+from harness.paths import data_dir
+from harness.records.run_folder import RunRecord, read_record
 from harness.suite.catalogue import Catalogue
 
 
 def rescore(folder: Path, *, command: str = "", unsafe_code: bool = False) -> DoneRun:
-    """Score a run's answers with today's tasks and write the result beside it, as a run of its own.
+    """Score a run's answers with today's tasks; the new run is stored next to the old one.
+
+    Args:
+        folder: A run folder, for its latest run, or a ``run_<time>.json``.
+        command: For the new record.
+        unsafe_code: Whether programs may run without a sandbox.
 
     Raises:
-        RecordError: when the folder is no run, or a task's prompts are no longer those that were answered.
+        RecordError: the folder is no run, or a task's prompts are not those that were answered.
     """
-    started, clock = datetime.now(), time.perf_counter()
-    old = runs.read_record(folder)
-    if old.asked_for.get("data_dir"):
-        os.environ.setdefault("HARNESS_DATA", str(old.asked_for["data_dir"]))
+    start = Start()
+    old = read_record(folder)
     parent = folder if folder.is_dir() else folder.parent
     spec = _spec(old, parent, command=command, unsafe_code=unsafe_code)
-    loaded = Catalogue(spec.include_paths).load(spec.tasks, metadata=dict(spec.metadata) or None)
-    configure(loaded.tasks, spec.prompt)
-    more_notes = check_programs(loaded, spec.tasks, unsafe_code=unsafe_code)
-    chat = _chat_template(old, spec.prompt)
-    asked = build(loaded.tasks, spec.prompt, chat)
+    with options_in_force(spec):
+        tasks = Catalogue(spec.include_paths).load(spec.tasks, metadata=dict(spec.metadata) or None)
+        configure(tasks.tasks, spec.prompt)
+        notes = check_programs(tasks, spec.tasks, unsafe_code=unsafe_code)
+        model = _model(old, spec.prompt)
+        requests = build(tasks.tasks, spec.prompt, model.template)
+        outcome = _outcome(old, parent, requests)
+        if old.complete:  # its failures were allowed; an item left out takes its answered requests with it
+            spec = replace(spec, allow_failures=max(old.allowed_failures, len(outcome.failures)))
+        evaluation = Evaluation(
+            spec=spec,
+            model=model,
+            tasks=tasks,
+            requests=requests,
+            notes=(f"scored again from the answers of run_{old.time}.json", *notes),
+            start=start,
+        )
+        return finish(evaluation, outcome)
+
+
+def _outcome(old: RunRecord, folder: Path, requests: Mapping[str, TaskRequests]) -> Outcome:
+    """The old run's answers to today's requests; a request without one there has failed."""
     answers: dict[Request, Answer] = {}
-    for name, task_asked in asked.items():
+    for name, task in requests.items():
         scored = old.tasks[name].items_scored if name in old.tasks else 0
-        answers |= _answers(parent / f"samples_{name}_{old.time}.jsonl", name, task_asked, scored)
-    lost = Failure(reason="missing", message="not answered in the run that was rescored")
-    requests = {request for task_asked in asked.values() for request in task_asked.requests}
-    failures = {request: lost for request in requests if request not in answers}
-    outcome = Outcome(answers=answers, failures=failures, from_journal=len(answers), engine=old.engine)
-    candidate = ModelUnderTest(
+        answers |= _answers(folder / f"samples_{name}_{old.time}.jsonl", name, task, scored)
+    missing = Failure(reason="missing", message="not answered in the run that was rescored")
+    distinct = {request for task in requests.values() for request in task.requests}
+    failures = {request: missing for request in distinct if request not in answers}
+    return Outcome(answers=answers, failures=failures, from_journal=len(answers), engine=old.engine)
+
+
+def _model(old: RunRecord, prompt: PromptSpec) -> ModelUnderTest:
+    return ModelUnderTest(
         name=str(old.model["name"]),
         about={key: value for key, value in old.model.items() if key != "name"},
-        answerer=old.answerer,
+        fingerprint=old.answerer,
         open=_not_opened,
+        template=_chat_template(old, prompt),
     )
-    notes = [f"scored again from the answers of run_{old.time}.json", *more_notes]
-    if old.complete:  # the failures were allowed then; items left out take their answered requests with them
-        spec = replace(spec, allow_failures=max(old.allowed_failures, len(failures)))
-    return finish(candidate, chat, loaded, asked, outcome, spec, started=started, clock=clock, notes=notes)
 
 
 def _not_opened(gold: Mapping[Request, bool | str]) -> Engine:  # noqa: ARG001 - the shape of `ModelUnderTest.open`
-    raise AssertionError("rescoring asks nothing")
+    raise AssertionError("rescoring opens no engine")
 
 
-def _spec(old: runs.RunRecord, folder: Path, *, command: str, unsafe_code: bool) -> EvaluationSpec:
+def _spec(old: RunRecord, folder: Path, *, command: str, unsafe_code: bool) -> EvaluationSpec:
     prompt = {**old.prompt, "seeds": Seeds(**old.prompt["seeds"])}
+    # The data folder of this process, where one is set, comes before the old run's.
+    old_data = None if data_dir() is not None else old.asked_for.get("data_dir")
     return EvaluationSpec(
         models=(),
         tasks=tuple(old.asked_for["tasks"]),
         output=folder.parent,
+        data_dir=Path(old_data) if old_data else None,
         include_paths=tuple(Path(path) for path in old.asked_for["include_paths"]),
         metadata=old.asked_for["metadata"],
         prompt=PromptSpec(**prompt),
@@ -82,7 +104,7 @@ def _spec(old: runs.RunRecord, folder: Path, *, command: str, unsafe_code: bool)
     )
 
 
-def _chat_template(old: runs.RunRecord, prompt: PromptSpec) -> Template | None:
+def _chat_template(old: RunRecord, prompt: PromptSpec) -> Template | None:
     if not prompt.apply_chat_template:
         return None
     if old.model.get("kind") == "service":
@@ -94,45 +116,47 @@ def _chat_template(old: runs.RunRecord, prompt: PromptSpec) -> Template | None:
     return TokenizerChatTemplate(checkpoint.tokenizer, name=name)
 
 
-def _answers(path: Path, task: str, asked: TaskRequests, scored: int) -> dict[Request, Answer]:
-    """Pair the requests of the items in a samples file, `scored` in number, with what was answered there."""
+def _answers(path: Path, name: str, task: TaskRequests, items_scored: int) -> dict[Request, Answer]:
+    """Read the answers to a task's requests from a samples file, which must hold `items_scored` items."""
     wanted: dict[int, list[Request]] = {}
-    for item, request in zip(asked.items, asked.requests, strict=True):
+    for item, request in zip(task.items, task.requests, strict=True):
         wanted.setdefault(item, []).append(request)
-    found: dict[Request, Answer] = {}
+    answers: dict[Request, Answer] = {}
     items = set()
     for number, row in enumerate(_rows(path), start=1):
         try:
             items.add(row["doc_id"])
-            found |= _of_row(row, wanted.get(int(row["doc_id"]), []))
+            answers |= _answers_of_row(row, wanted.get(int(row["doc_id"]), []))
         except _OtherPromptError:
             raise RecordError(
-                f"{path}: item {row['doc_id']} of {task} was asked with another prompt than today's task makes; "
+                f"{path}: item {row['doc_id']} of {name} had another prompt than today's task makes; "
                 "its answers cannot be scored again. Run `harness eval`."
             ) from None
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise RecordError(
                 f"{path}, line {number}: not a sample ({type(error).__name__}: {error}); the file is damaged."
             ) from None
-    if len(items) < scored:  # or lost answers would pass for failed requests
-        raise RecordError(f"{path}: holds {len(items)} of the {scored} items that were scored; the file is damaged.")
-    return found
+    if len(items) < items_scored:  # a lost answer would count as a failed request
+        raise RecordError(
+            f"{path}: holds {len(items)} of the {items_scored} items that were scored; the file is damaged."
+        )
+    return answers
 
 
 class _OtherPromptError(Exception):
     """A request of today's task is not among those of the sample."""
 
 
-def _of_row(row: dict[str, Any], wanted: Sequence[Request]) -> dict[Request, Answer]:
-    said = dict(_said(row))
-    found = {}
+def _answers_of_row(row: dict[str, Any], wanted: Sequence[Request]) -> dict[Request, Answer]:
+    replies = dict(_replies(row))
+    answers = {}
     for request in wanted:
-        answered = said.get((request.context, request.continuation or request.generation))
-        if answered is None:
+        reply = replies.get((request.context, request.continuation or request.generation))
+        if reply is None:
             raise _OtherPromptError
-        texts, cut = answered
-        found[request] = replace(_answer(request, texts), cut_tokens=cut)
-    return found
+        repeats, cut_tokens = reply
+        answers[request] = replace(_answer(request, repeats), cut_tokens=cut_tokens)
+    return answers
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -144,27 +168,33 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
                 except json.JSONDecodeError as error:
                     raise RecordError(f"{path}, line {number}: not JSON ({error.msg}); the file is damaged.") from None
     except FileNotFoundError:
-        return  # no item of this task could be scored then
+        return  # no item of this task was scored
 
 
-def _said(row: dict[str, Any]) -> Iterator[tuple[tuple[str, str], tuple[list[Any], int]]]:
-    """Yield ``(context, continuation or generation arguments), (answers, tokens cut)`` for each request of a sample."""
+def _replies(row: dict[str, Any]) -> Iterator[tuple[tuple[str, str], tuple[list[Any], int]]]:
+    """Yield ``(context, continuation or generation arguments), (answer per repeat, tokens cut)`` per request.
+
+    The sample of a two-choice item holds, among other keys::
+
+        "arguments": {"gen_args_0": {"arg_0": "2 + 2 =", "arg_1": " 4"}, "gen_args_1": {"arg_0": ..., "arg_1": " 5"}}
+        "resps": [[["-0.1", "True"]], [["-4.2", "False"]]]
+    """
     cuts = row.get("cut_tokens") or [0] * len(row["resps"])
-    for arguments, answers, cut in zip(row["arguments"].values(), row["resps"], cuts, strict=True):
-        texts = (answers, cut)
+    for arguments, repeats, cut_tokens in zip(row["arguments"].values(), row["resps"], cuts, strict=True):
         first, second = arguments["arg_0"], arguments.get("arg_1")
-        if second is None:
-            yield ("", first), texts
+        if second is None:  # a rolling log-likelihood has no context
+            key = ("", first)
         elif isinstance(second, str):
-            yield (first, second), texts
+            key = (first, second)
         else:
-            yield (first, json.dumps(second, sort_keys=True, ensure_ascii=False, default=str)), texts
+            key = (first, json.dumps(second, sort_keys=True, ensure_ascii=False, default=str))
+        yield key, (repeats, cut_tokens)
 
 
-def _answer(request: Request, texts: list[Any]) -> Answer:
-    said = texts[request.repeat]
+def _answer(request: Request, repeats: list[Any]) -> Answer:
+    reply = repeats[request.repeat]
     if request.kind == "generate_until":
-        return Answer(text=said)
+        return Answer(text=reply)
     if request.kind == "loglikelihood_rolling":
-        return Answer(logprob=float(said))
-    return Answer(logprob=float(said[0]), is_greedy=said[1] == "True")
+        return Answer(logprob=float(reply))
+    return Answer(logprob=float(reply[0]), is_greedy=reply[1] == "True")

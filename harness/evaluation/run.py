@@ -1,17 +1,14 @@
-"""One `harness eval`: models and tasks in, a written record for each model out.
+"""One `harness eval`: models and tasks in, a written record per model out.
 
-It puts the rooms together (candidates, catalogue, requests, journal, engines, runs) and holds no rule of theirs.
-Everything the user can have wrong is looked at before the first engine is opened.
+Everything that can be wrong in the user's input is checked before the first engine is opened.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +16,16 @@ from harness.checkpoints.resolver import expand
 from harness.engines.vllm.engine_pool import kept
 from harness.errors import InputError
 from harness.evaluation.answering import Outcome, Progress, answer
-from harness.evaluation.chat_template import Template
+from harness.evaluation.evaluation import Evaluation
 from harness.evaluation.journal import Journal, default_path
-from harness.evaluation.model_under_test import ModelUnderTest, chat_template, find_model
-from harness.evaluation.record import lm_eval_fields, note_cuts, run_record
-from harness.evaluation.requests import PromptSpec, TaskRequests, build, configure, gold_answers
+from harness.evaluation.model_under_test import find_model, with_template
+from harness.evaluation.record import add_cut_tokens, lm_eval_fields, run_record
+from harness.evaluation.requests import PromptSpec, configure, gold_answers
 from harness.evaluation.scoring import score
-from harness.evaluation.spec import EvaluationSpec
-from harness.records import run_folder as runs
+from harness.evaluation.spec import EvaluationSpec, options_in_force
+from harness.records import run_folder
 from harness.sandbox import SandboxError
-from harness.sandbox.backends import VARIABLE as SANDBOX_VARIABLE
-from harness.sandbox.backends import choose as choose_sandbox
+from harness.sandbox.backends import choose
 from harness.suite.catalogue import Catalogue, LoadedTasks
 from harness.suite.selection import with_data
 
@@ -42,12 +38,12 @@ class DoneRun:
 
     Attributes:
         record: The record as written.
-        results: What lm-eval made of the answers.
+        results: lm-eval's results.
         path: The results file; None for a dry run.
         seconds: Wall time.
     """
 
-    record: runs.RunRecord
+    record: run_folder.RunRecord
     results: Mapping[str, Any]
     path: Path | None
     seconds: float
@@ -58,108 +54,84 @@ def evaluate_all(spec: EvaluationSpec, progress: Progress | None = None) -> Iter
 
     Raises:
         InputError: before any work, when a model, a task, a flag or the output folder is wrong.
-        EngineError: when an engine cannot be opened or dies twice.
+        EngineError: an engine cannot be opened, or dies twice.
     """
     if spec.output is not None:
-        runs.check_output(spec.output)
-    if spec.data_dir is not None:
-        os.environ["HARNESS_DATA"] = str(spec.data_dir)
-    candidates = [find_model(model, spec) for source in spec.models for model in expand(source)]
-    chats = [chat_template(candidate, spec) for candidate in candidates]
-    _seed(spec.prompt)
-    catalogue = Catalogue(spec.include_paths)
-    catalogue.check(spec.tasks)  # a name that is wrong is told before anything is fetched
-    names, notes = with_data(spec.tasks, catalogue)
-    loaded = catalogue.load(names, metadata=dict(spec.metadata) or None)
-    configure(loaded.tasks, spec.prompt)
-    notes += check_programs(loaded, spec.tasks, unsafe_code=spec.unsafe_code)
-    made = runs.claim(spec.output) if spec.output is not None else []
+        run_folder.check_output(spec.output)
+    models = [find_model(name, spec) for source in spec.models for name in expand(source)]
+    models = [with_template(model, spec) for model in models]
+    with options_in_force(spec):
+        names, tasks, notes = _load_tasks(spec)
+    runnable = replace(spec, tasks=tuple(names))
+    made = run_folder.claim(spec.output) if spec.output is not None else []
     try:
         with kept():
-            for candidate, chat in zip(candidates, chats, strict=True):
-                yield _evaluate(candidate, chat, loaded, replace(spec, tasks=tuple(names)), progress, notes)
+            for model in models:
+                # Not around the yield: the caller's code must not run under this evaluation's options.
+                with options_in_force(spec):
+                    done = _evaluate(Evaluation.begin(runnable, model, tasks, tuple(notes)), progress)
+                yield done
     finally:
-        runs.unclaim(made)
+        run_folder.unclaim(made)
 
 
-def _evaluate(
-    candidate: ModelUnderTest,
-    chat: Template | None,
-    loaded: LoadedTasks,
-    spec: EvaluationSpec,
-    progress: Progress | None,
-    notes: Sequence[str],
-) -> DoneRun:
-    started, clock = datetime.now(), time.perf_counter()
-    asked = build(loaded.tasks, spec.prompt, chat)
-    # An oracle's answers depend on the keys, which the journal does not know of: they are never kept.
-    gold = gold_answers(loaded.tasks, asked) if candidate.about["digest"] in KEYED_SCRIPTS else {}
-    requests = [request for task in asked.values() for request in task.requests]
-    with Journal(default_path() if spec.use_journal and not gold else None, candidate.answerer) as journal:
-        outcome = answer(
-            requests, journal, lambda: candidate.open(gold), progress, timeout_seconds=spec.engine_timeout_seconds
-        )
-    return finish(candidate, chat, loaded, asked, outcome, spec, started=started, clock=clock, notes=notes)
+def _load_tasks(spec: EvaluationSpec) -> tuple[list[str], LoadedTasks, list[str]]:
+    """Return the names that can run here, their task objects, and a note per task left out."""
+    _seed(spec.prompt)
+    catalogue = Catalogue(spec.include_paths)
+    catalogue.check(spec.tasks)  # a wrong name is an error before anything is fetched
+    names, notes = with_data(spec.tasks, catalogue)
+    tasks = catalogue.load(names, metadata=dict(spec.metadata) or None)
+    configure(tasks.tasks, spec.prompt)
+    notes += check_programs(tasks, spec.tasks, unsafe_code=spec.unsafe_code)
+    return names, tasks, notes
 
 
-def finish(
-    candidate: ModelUnderTest,
-    chat: Template | None,
-    loaded: LoadedTasks,
-    asked: Mapping[str, TaskRequests],
-    outcome: Outcome,
-    spec: EvaluationSpec,
-    *,
-    started: datetime,
-    clock: float,
-    notes: Sequence[str] = (),
-) -> DoneRun:
-    """Score the answers, make the record and write it.
+def _evaluate(evaluation: Evaluation, progress: Progress | None) -> DoneRun:
+    spec, model = evaluation.spec, evaluation.model
+    # An oracle's answers depend on the answer keys, which are no part of a journal key: they are never kept.
+    gold = gold_answers(evaluation.tasks.tasks, evaluation.requests) if model.about["digest"] in KEYED_SCRIPTS else {}
+    requests = [request for task in evaluation.requests.values() for request in task.requests]
+    with Journal(default_path() if spec.use_journal and not gold else None, model.fingerprint) as journal:
+        timeout = spec.engine_timeout_seconds
+        outcome = answer(requests, journal, lambda: model.open(gold), progress, timeout_seconds=timeout)
+    return finish(evaluation, outcome)
 
-    Args:
-        candidate: Who answered.
-        chat: Template the prompts were rendered with.
-        loaded: Tasks.
-        asked: Their requests.
-        outcome: What became of these.
-        spec: What was asked for.
-        started: Start of the run.
-        clock: `time.perf_counter` then.
-        notes: For the record.
-    """
-    results = dict(score(loaded, asked, outcome, spec.prompt, chat, unsafe_code=spec.unsafe_code))
-    seconds = time.perf_counter() - clock
-    record = run_record(candidate, spec, loaded, asked, outcome, results, started, notes)
+
+def finish(evaluation: Evaluation, outcome: Outcome) -> DoneRun:
+    """Score the answers, make the record and write it."""
+    results = dict(score(evaluation, outcome))
+    seconds = time.perf_counter() - evaluation.start.clock
+    record = run_record(evaluation, outcome, results)
     samples = results.pop("samples", {})
-    note_cuts(samples, asked, outcome)
-    results |= lm_eval_fields(candidate, spec, chat, samples, started, seconds)
+    add_cut_tokens(samples, evaluation, outcome)
+    results |= lm_eval_fields(evaluation, samples, seconds)
     path = None
-    if spec.output is not None:
-        folder = runs.model_folder(spec.output, candidate.name, str(candidate.about["digest"]))
-        path = runs.write(folder, record, results, samples)
+    if evaluation.spec.output is not None:
+        name, digest = evaluation.model.name, str(evaluation.model.about["digest"])
+        folder = run_folder.model_folder(evaluation.spec.output, name, digest)
+        path = run_folder.write(folder, record, results, samples)
     return DoneRun(record=record, results=results, path=path, seconds=seconds)
 
 
-def check_programs(loaded: LoadedTasks, named: Sequence[str], *, unsafe_code: bool) -> list[str]:
-    """See to it that programs a model wrote run in the sandbox, or nowhere, unless the user says otherwise.
+def check_programs(tasks: LoadedTasks, named: Sequence[str], *, unsafe_code: bool) -> list[str]:
+    """Require a sandbox for model-written programs, unless the user allows them to run without one.
 
-    Where there is no sandbox, tasks that need one are taken out of the groups that hold them, with a note each.
+    Where no sandbox works, the tasks that need one are removed from `tasks` and from the groups that hold them.
 
     Args:
-        loaded: The tasks; those that cannot run are removed.
-        named: What the user asked for by name.
-        unsafe_code: Whether programs may run unprotected.
+        tasks: The tasks; those that cannot run are removed.
+        named: The names that the user gave.
+        unsafe_code: Whether programs may run without a sandbox.
 
     Returns:
-        A note for each task left out.
+        A note per task left out.
 
     Raises:
-        InputError: when a task that was asked for by name cannot run.
+        InputError: a task that the user named cannot run.
     """
-    if unsafe_code:
-        os.environ[SANDBOX_VARIABLE] = "unsafe"
     notes = []
-    for name, task in list(loaded.tasks.items()):
+    for name, task in list(tasks.tasks.items()):
         if getattr(task, "UNSAFE_CODE", False) and not unsafe_code:
             raise InputError(
                 f"--tasks {name}: runs model-written programs without a sandbox; take this project's own task "
@@ -168,18 +140,21 @@ def check_programs(loaded: LoadedTasks, named: Sequence[str], *, unsafe_code: bo
         if (task.get_config("metadata") or {}).get("domain") != "code_gen":
             continue
         try:
-            choose_sandbox(None)
+            choose("unsafe" if unsafe_code else None)
         except SandboxError as error:
-            if name in named or len(loaded.tasks) == 1:
+            if name in named or len(tasks.tasks) == 1:
                 raise
-            del loaded.tasks[name]
-            loaded.groups.clear()
+            del tasks.tasks[name]
+            tasks.groups.clear()
             notes.append(f"{name} left out: {error}")
     return notes
 
 
 def _seed(prompt: PromptSpec) -> None:
-    """Seed what tasks may draw from while they are built, as lm-eval does; engines take their seeds by request."""
+    """Seed the generators that tasks may draw from while they are built, as lm-eval does.
+
+    Engines take their seeds from each request.
+    """
     import numpy as np
 
     if prompt.seeds.random is not None:

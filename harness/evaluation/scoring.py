@@ -1,6 +1,6 @@
-"""Checkpoint + tasks -> record, in two halves that meet only in the journal: answer first, score second.
+"""The second half of an evaluation: answers in, lm-eval's results out. Nothing here knows an engine.
 
-`answer` knows requests and engines, and no metric. `score` hands lm-eval a replay of the answers and knows no engine.
+lm-eval's own `evaluate` runs against a replay of the answers, so that its filters, metrics and aggregation do the work.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError, TaskError, first_line
 from harness.evaluation.answering import Outcome
-from harness.evaluation.requests import ChatTemplate, PromptSpec, Replay, TaskRequests
-from harness.suite.catalogue import LoadedTasks
+from harness.evaluation.evaluation import Evaluation
+from harness.evaluation.requests import Replay, TaskRequests
 
 if TYPE_CHECKING:
+    from lm_eval.api.task import Task
     from lm_eval.result_schema import EvalResults
 
 log = logging.getLogger(__name__)
@@ -27,16 +28,16 @@ BOOTSTRAP_ITERATIONS = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """What became of one task's requests and items. Every figure counts requests unless it says items.
+    """Counts of one task's requests by outcome. Every figure counts requests unless it says items.
 
     Attributes:
         asked: Requests the task made.
-        answered: Those with an answer.
-        failed: Those without.
+        answered: Requests with an answer.
+        failed: Requests without one.
         cut: Answered after their input was cut on the left.
         empty: Generations that came back empty.
-        items: Items asked about.
-        items_scored: Items whose every request was answered; the others are left out of every metric.
+        items: Items with a request.
+        items_scored: Items with all requests answered; the others are left out of every metric.
         reasons: Failures by reason.
     """
 
@@ -50,98 +51,83 @@ class Tally:
     reasons: Mapping[str, int]
 
 
-def tally(asked: TaskRequests, outcome: Outcome) -> Tally:
+def tally(task: TaskRequests, outcome: Outcome) -> Tally:
     """Count one task's answers and failures."""
-    found = [outcome.answers[r] for r in asked.requests if r in outcome.answers]
-    reasons = Counter(outcome.failures[r].reason for r in asked.requests if r in outcome.failures)
+    answers = [outcome.answers[request] for request in task.requests if request in outcome.answers]
+    reasons = Counter(outcome.failures[request].reason for request in task.requests if request in outcome.failures)
     return Tally(
-        asked=len(asked.requests),
-        answered=len(found),
-        failed=len(asked.requests) - len(found),
-        cut=sum(a.cut_tokens > 0 for a in found),
-        empty=sum(a.text is not None and not a.text.strip() for a in found),
-        items=len(set(asked.items)),
-        items_scored=len(scored_items(asked, outcome)),
+        asked=len(task.requests),
+        answered=len(answers),
+        failed=len(task.requests) - len(answers),
+        cut=sum(answer.cut_tokens > 0 for answer in answers),
+        empty=sum(answer.text is not None and not answer.text.strip() for answer in answers),
+        items=len(set(task.items)),
+        items_scored=len(scored_items(task, outcome)),
         reasons=dict(sorted(reasons.items())),
     )
 
 
-def scored_items(asked: TaskRequests, outcome: Outcome) -> list[int]:
-    """Return the items whose every request was answered, in order."""
-    failed = {i for i, request in zip(asked.items, asked.requests, strict=True) if request not in outcome.answers}
-    return sorted(set(asked.items) - failed)
+def scored_items(task: TaskRequests, outcome: Outcome) -> list[int]:
+    """Return the items with all requests answered, in order."""
+    failed = {i for i, request in zip(task.items, task.requests, strict=True) if request not in outcome.answers}
+    return sorted(set(task.items) - failed)
 
 
-def score(
-    loaded: LoadedTasks,
-    asked: Mapping[str, TaskRequests],
-    outcome: Outcome,
-    spec: PromptSpec,
-    chat_template: ChatTemplate | None,
-    *,
-    unsafe_code: bool = False,
-) -> EvalResults:
+def score(evaluation: Evaluation, outcome: Outcome) -> EvalResults:
     """Score the answers with lm-eval's own `evaluate`; items with a failed request are left out, never scored as 0.
 
-    A task none of whose items can be scored has no entry in the results. `unsafe_code` lets tasks of lm-eval that run
-    programs without a sandbox do so.
+    A task without a single item to score has no entry in the results.
 
     Raises:
-        TaskError: when a metric, a filter or another function of a task raises.
+        TaskError: a metric, a filter or another function of a task raises.
     """
-    samples = {name: _Indices(scored_items(task_asked, outcome)) for name, task_asked in asked.items()}
-    tasks = {name: task for name, task in loaded.tasks.items() if samples[name]}
+    samples = {name: _Indices(scored_items(requests, outcome)) for name, requests in evaluation.requests.items()}
+    tasks = {name: task for name, task in evaluation.tasks.tasks.items() if samples[name]}
     for task in tasks.values():
-        task.set_fewshot_seed(seed=spec.seeds.fewshot)
+        task.set_fewshot_seed(seed=evaluation.spec.prompt.seeds.fewshot)
     try:
-        return _evaluated(loaded, tasks, samples, outcome, spec, chat_template, unsafe_code=unsafe_code)
+        return _evaluated(evaluation, outcome, tasks, samples)
     except (HarnessError, OSError, MemoryError):
-        raise  # the machine's, not a task's
+        raise  # not the fault of a task
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         named = ", ".join(list(tasks)[:3]) + (f" or {len(tasks) - 3} more" if len(tasks) > 3 else "")
         log.debug("scoring failed", exc_info=error)
         raise TaskError(
             f"{named}: scoring failed with {type(error).__name__} ({first_line(error)}) in {where.filename}, line "
-            f"{where.lineno}. Correct the task's metric, filter or process_results and run again: what the journal "
-            "holds is not asked again."
+            f"{where.lineno}. Correct the task's metric, filter or process_results and run again; the answers in the "
+            "journal are used again."
         ) from error
 
 
 def _evaluated(
-    loaded: LoadedTasks,
-    tasks: dict[str, Any],
-    samples: Mapping[str, list[int]],
-    outcome: Outcome,
-    spec: PromptSpec,
-    chat_template: ChatTemplate | None,
-    *,
-    unsafe_code: bool,
+    evaluation: Evaluation, outcome: Outcome, tasks: dict[str, Task], samples: Mapping[str, list[int]]
 ) -> EvalResults:
     from lm_eval.evaluator import evaluate
 
-    whole = len(tasks) == len(loaded.tasks)
+    spec, loaded = evaluation.spec, evaluation.tasks
+    # A group's mean over fewer tasks than it names would be a different number under the same name.
+    complete = len(tasks) == len(loaded.tasks)
     results = evaluate(
-        lm=Replay(outcome.answers, spec.seeds, chat_template),
-        # A group's mean over fewer tasks than it names would be another number under the same name.
+        lm=Replay(outcome.answers, spec.prompt.seeds, evaluation.model.template),
         task_dict={
             "tasks": tasks,
-            "groups": loaded.groups if whole else {},
-            "group_map": loaded.group_map if whole else {},
+            "groups": loaded.groups if complete else {},
+            "group_map": loaded.group_map if complete else {},
         },
         samples=samples,
         bootstrap_iters=BOOTSTRAP_ITERATIONS,
-        system_instruction=spec.system_instruction,
-        apply_chat_template=spec.apply_chat_template,
-        fewshot_as_multiturn=spec.fewshot_as_multiturn,
-        confirm_run_unsafe_code=unsafe_code,
+        system_instruction=spec.prompt.system_instruction,
+        apply_chat_template=spec.prompt.apply_chat_template,
+        fewshot_as_multiturn=spec.prompt.fewshot_as_multiturn,
+        confirm_run_unsafe_code=spec.unsafe_code,
     )
     assert results is not None
     return results
 
 
 class _Indices(list[int]):
-    """Item numbers that answer ``in`` at once: lm-eval asks it once per item of the split."""
+    """Item numbers with a fast ``in``, which lm-eval evaluates once per item of the split."""
 
     def __init__(self, items: Sequence[int]) -> None:
         super().__init__(items)

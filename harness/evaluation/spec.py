@@ -1,36 +1,39 @@
-"""What one `harness eval` is asked to do."""
+"""The options of one `harness eval`, and those that task files need while it runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.engines.spec import EngineSpec
 from harness.evaluation.requests import PromptSpec
+from harness.paths import use_data_dir
+from harness.sandbox.backends import use_backend
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSpec:
-    """What `harness eval` was asked to do.
+    """The options of one `harness eval`.
 
     Attributes:
-        models: What the user typed; a folder of ``checkpoint-*`` stands for each of them.
+        models: As typed; a folder of ``checkpoint-*`` stands for each checkpoint in it.
         tasks: Names, groups, globs.
-        output: Folder for the records; None writes none (a dry run).
+        output: Folder for the records; None for a dry run, which writes none.
         include_paths: Folders of further task YAML.
-        data_dir: Benchmark data; None leaves `HARNESS_DATA`.
+        data_dir: Folder of benchmark data; None uses `HARNESS_DATA`.
         metadata: Passed to lm-eval's task configs.
-        prompt: What decides the prompts.
-        engine: How the checkpoints are run.
+        prompt: Options of the prompts.
+        engine: Options of the engine.
         revision: Of hub ids.
-        allow_failures: Failed requests that still make a complete record.
-        engine_timeout_seconds: Time for one batch after which the engine is given up; None waits for ever.
-        use_journal: False asks everything again and keeps nothing.
-        verify: Hash weights afresh.
+        allow_failures: Number of failed requests with which a record still counts as complete.
+        engine_timeout_seconds: Time for one batch after which the engine is abandoned; None waits for ever.
+        use_journal: False sends every request again and keeps no answer.
+        verify: Hash the weights again, even if their digest is remembered.
         unsafe_code: Run model-written programs without a sandbox.
-        command: For the record.
+        command: The command line, for the record.
     """
 
     models: tuple[str, ...]
@@ -48,3 +51,17 @@ class EvaluationSpec:
     verify: bool = False
     unsafe_code: bool = False
     command: str = ""
+
+
+@contextmanager
+def options_in_force(spec: EvaluationSpec) -> Iterator[None]:
+    """Apply the data folder and the sandbox's backend within a block, and restore both afterwards.
+
+    lm-eval calls the loaders and filters of task files without arguments of ours, so that they look these two up.
+    """
+    with ExitStack() as stack:
+        if spec.data_dir is not None:
+            stack.enter_context(use_data_dir(spec.data_dir))
+        if spec.unsafe_code:
+            stack.enter_context(use_backend("unsafe"))
+        yield

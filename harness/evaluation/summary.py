@@ -1,4 +1,4 @@
-"""From lm-eval's results to the few numbers a person reads first: one a task, one a domain, one overall."""
+"""From lm-eval's results to the few numbers that people read first: one per task, one per domain, one overall."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from harness.suite.catalogue import DOMAINS
 if TYPE_CHECKING:
     from lm_eval.api.task import Task
 
-UNPARSED = "unparsed"  # metric a task gives 1 for an answer no choice could be read from
+UNPARSED = "unparsed"  # metric that is 1 for an answer without a readable choice
 
 
-def task_record(name: str, task: Task, results: Mapping[str, Any], asked: TaskRequests, tally: Tally) -> TaskRecord:
+def task_record(name: str, task: Task, results: Mapping[str, Any], requests: TaskRequests, tally: Tally) -> TaskRecord:
     """Summarise one task.
 
     Args:
         name: The task's name.
         task: lm-eval's task object; its `metadata` names domain, chance level, cluster field and headline metric.
         results: What lm-eval's `evaluate` returned.
-        asked: The task's requests.
-        tally: What became of the task's requests.
+        requests: The task's requests.
+        tally: Their counts by outcome.
     """
     metadata = task.get_config("metadata") or {}
     values = results["results"].get(name, {})
@@ -39,7 +39,7 @@ def task_record(name: str, task: Task, results: Mapping[str, Any], asked: TaskRe
     counts = asdict(tally)
     return TaskRecord(
         domain=str(metadata.get("domain", "")),
-        chance=_chance(task, metadata, asked),
+        chance=_chance(task, metadata, requests),
         metric=metric,
         value=value,
         stderr=_number(values.get(metric.replace(",", "_stderr,", 1))),
@@ -63,20 +63,20 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def _chance(task: Task, metadata: Mapping[str, Any], asked: TaskRequests) -> float:
-    """The level the task names; for choices without one, the mean over items of one over their number."""
+def _chance(task: Task, metadata: Mapping[str, Any], requests: TaskRequests) -> float:
+    """The level that the task names; else, for choices, the mean over items of 1 / number of choices."""
     if "chance" in metadata:
         return float(metadata["chance"])
     if task.OUTPUT_TYPE != "multiple_choice":
         return 0.0
-    choices = Counter(asked.items).values()
+    choices = Counter(requests.items).values()
     return sum(1 / count for count in choices) / len(choices)
 
 
 def _interval(
     samples: Sequence[Mapping[str, Any]], metric: str, value: float | None, cluster: str | None
 ) -> tuple[tuple[float, float] | None, str]:
-    """Interval of a metric that is a mean over items; others (perplexity, corpus BLEU, F1) have none."""
+    """Interval of a metric that is a mean over items; perplexity, corpus BLEU and F1 have none."""
     name, _, filter_name = metric.partition(",")
     rows = [row for row in samples if row["filter"] == filter_name]
     per_item = [_number(row.get(name)) for row in rows]
@@ -86,12 +86,12 @@ def _interval(
     if not math.isclose(sum(numbers) / len(numbers), value, rel_tol=1e-9, abs_tol=1e-12):
         return None, "none"
     clusters = [str(row["doc"][cluster]) for row in rows] if cluster else None
-    found = interval(numbers, clusters)
-    return (found.low, found.high), found.method
+    bounds = interval(numbers, clusters)
+    return (bounds.low, bounds.high), bounds.method
 
 
 def _unparsed(samples: Sequence[Mapping[str, Any]]) -> int | None:
-    """Items marked as unparsed, under the first filter that marks them."""
+    """Number of items marked as unparsed, under the first filter that marks any."""
     rows = [row for row in samples if UNPARSED in row]
     if not rows:
         return None
@@ -106,14 +106,14 @@ def _is_share(record: TaskRecord) -> bool:
 def aggregates(records: Mapping[str, TaskRecord]) -> dict[str, Any]:
     """Return means by domain and overall, with the version of their definition; empty when no task names a domain.
 
-    A task counts when it names a domain and its headline value is a share; BLEU, from 0 to 100, is none. ``general`` is
-    there to see negative transfer: it is given beside the reasoning domains and is no part of their overall mean.
+    A task counts when it names a domain and its headline value is a share; BLEU, from 0 to 100, is not. The domain
+    ``general`` shows negative transfer: it has a mean of its own and does not enter the overall reasoning mean.
     """
     counted = [r for r in records.values() if r.domain and r.value is not None and _is_share(r)]
     reasoning = [r for r in counted if r.domain in DOMAINS and r.domain != "general"]
     others = [r for r in counted if r not in reasoning]
-    found = {kind: _aggregate(rows) for kind, rows in (("reasoning", reasoning), ("other", others)) if rows}
-    return {kind: asdict(value) for kind, value in found.items()}
+    means = {kind: _aggregate(rows) for kind, rows in (("reasoning", reasoning), ("other", others)) if rows}
+    return {kind: asdict(mean) for kind, mean in means.items()}
 
 
 def _aggregate(rows: Sequence[TaskRecord]) -> Aggregate:

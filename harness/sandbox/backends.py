@@ -14,7 +14,9 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -187,13 +189,29 @@ REMEDY = (
 )
 
 
+_chosen: ContextVar[str | None] = ContextVar("sandbox_backend", default=None)
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Let `choose` take this backend within a block, before the environment's, and restore it afterwards.
+
+    lm-eval calls the filters that run programs without arguments of ours, so that they look it up.
+    """
+    token = _chosen.set(name)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
 def choose(name: str | None) -> str:
-    """Resolve a backend's name: the argument, else the environment's, else ``auto``, which is bubblewrap.
+    """Resolve a backend's name: the argument, `use_backend`'s, the environment's, else ``auto``: bubblewrap.
 
     Raises:
         SandboxError: The name is unknown, or what it names is not installed or does not work here.
     """
-    name = name or os.environ.get(VARIABLE, "auto")
+    name = name or _chosen.get() or os.environ.get(VARIABLE, "auto")
     if name != "auto" and name not in BACKENDS:
         raise SandboxError(f"{VARIABLE}={name!r}: allowed are {ALLOWED}")
     if name == "auto":
@@ -206,7 +224,7 @@ def choose(name: str | None) -> str:
 
 @functools.cache
 def _problem(name: str) -> str | None:
-    """Why `name` cannot be used here, in half a line; None when it can. TaskRequests once a process."""
+    """Why `name` cannot be used here, in half a line; None when it can. Checked once a process."""
     if name == "unsafe":
         log.warning(
             "model-written programs run UNPROTECTED: they can read and write your files, use the network and see your "

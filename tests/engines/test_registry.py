@@ -56,7 +56,7 @@ def test_auto_takes_hf_for_an_adapter_that_vllm_cannot_score_with(
     monkeypatch.setattr("harness.evaluation.model_under_test.resolve_backend", lambda name, device: "vllm")
     adapter = save_tiny_adapter(tmp_path / "adapter", save_tiny_llama(tmp_path / "base"), modules)
     spec = EvaluationSpec(models=(str(adapter),), tasks=("mini_logic",), output=tmp_path / "out")
-    assert find_model(str(adapter), spec).answerer["engine"] == engine
+    assert find_model(str(adapter), spec).fingerprint["engine"] == engine
 
 
 def opened(path: Path, device: str = "auto", **model_args: Any) -> Options:
