@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -18,27 +19,81 @@ from tests.conftest import ROOT, HarnessCommand
 from tests.models import save_tiny_llama
 from tests.tasks_for_tests import write_tasks
 
+PIP = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
 
-def test_the_wheel_carries_tasks_trainers_and_reports(tmp_path: Path) -> None:
-    pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
-    subprocess.run([*pip, "wheel", "--no-deps", "-w", tmp_path, ROOT], check=True)
-    (wheel,) = tmp_path.glob("stage_harness-*.whl")
-    site = tmp_path / "site"
-    subprocess.run([*pip, "install", "--no-deps", "--target", site, wheel], check=True)
-    words = "eval --backend scripted --model oracle --tasks mini_logic --limit 3 --output_path out"
-    done = subprocess.run(
-        [sys.executable, "-m", "harness", *words.split()],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(site), "HARNESS_CACHE_DIR": str(tmp_path / "cache")},
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Our wheel, installed into a folder of its own."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([*PIP, "wheel", "--no-deps", "-w", folder, ROOT], check=True)
+    (wheel,) = folder.glob("stage_harness-*.whl")
+    subprocess.run([*PIP, "install", "--no-deps", "--target", folder / "site", wheel], check=True)
+    return folder / "site"
+
+
+def run_installed(site: Path, cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the harness of `site` from the folder `cwd`, which Python puts first on its path."""
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *words],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(site), "HARNESS_CACHE_DIR": str(cwd / "cache")},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_the_wheel_has_one_import_root_with_tasks_trainers_and_reports(site: Path, tmp_path: Path) -> None:
+    assert [path.name for path in site.iterdir() if path.suffix != ".dist-info" and path.name != "bin"] == ["harness"]
+    assert (site / "harness" / "_tasks" / "data.yaml").is_file()
+    assert (site / "harness" / "trainers" / "sft.py").is_file()
+    assert list((site / "harness" / "reports").rglob("*.html*")), "templates are part of the package"
+    words = "eval --backend scripted --model oracle --tasks mini_logic --limit 3 --output_path out"
+    done = run_installed(site, tmp_path, *words.split())
     assert done.returncode == 0, done.stderr
     assert "1.000" in done.stdout
-    assert (site / "harness" / "_tasks" / "data.yaml").is_file()
-    assert (site / "trainers" / "sft.py").is_file()
-    assert list((site / "reports").rglob("*.html*")), "templates are part of the package"
+
+
+def hostile(folder: Path) -> Path:
+    """Packages of somebody else's called as our folders are; importing one is an error."""
+    for name in ("trainers", "reports", "tasks"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").write_text(f"raise SystemExit('{name} of somebody else was imported')\n")
+    return folder
+
+
+def test_a_wheel_with_packages_of_the_same_names_changes_nothing(site: Path, tmp_path: Path) -> None:
+    source = hostile(tmp_path / "source")
+    (source / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+        '[project]\nname = "hostile"\nversion = "1"\n'
+        '[tool.hatch.build.targets.wheel]\npackages = ["trainers", "reports", "tasks"]\n'
+    )
+    both = tmp_path / "site"
+    shutil.copytree(site, both)
+    subprocess.run([*PIP, "install", "--no-deps", "--target", both, source], check=True)
+    assert (both / "reports" / "__init__.py").is_file()
+    check_commands(both, tmp_path)
+    for name in ("trainers", "reports", "tasks"):  # what uninstalling it removes
+        shutil.rmtree(both / name)
+    check_commands(both, tmp_path)
+
+
+def test_a_folder_with_packages_of_the_same_names_changes_nothing(site: Path, tmp_path: Path) -> None:
+    check_commands(site, hostile(tmp_path / "project"))
+
+
+def check_commands(site: Path, cwd: Path) -> None:
+    evaluation = "eval --backend scripted --model oracle uniform --tasks mini_logic --limit 3 --output_path out"
+    for words in (evaluation, "leaderboard out", "compare oracle uniform --runs out"):
+        done = run_installed(site, cwd, *words.split())
+        assert done.returncode == 0, done.stderr
+    stage = {"stage": "sft", "name": "s", "from": "no/such/model", "data": {"sources": {}, "budget_tokens": 10}}
+    (cwd / "stage.yaml").write_text(json.dumps(stage))
+    done = run_installed(site, cwd, "train", "stage.yaml", "--dry_run")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "somebody else" not in done.stderr
 
 
 def test_the_quickstarts_command_ends_in_a_table_for_six_domains(

@@ -1,4 +1,4 @@
-"""Commands and exit codes: the only room that prints, and the only one that imports all others, when a command runs.
+"""The command line: words in, exit codes and printed lines out. Only commands print.
 
 Exit codes: 0 done; 1 the work failed; 2 the user's input is wrong (one line on standard error); 130 interrupted.
 """
@@ -6,34 +6,22 @@ Exit codes: 0 done; 1 the work failed; 2 the user's input is wrong (one line on 
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import NoReturn, Protocol, cast
+from typing import NoReturn
 
 import harness
-from harness.errors import HarnessError, did_you_mean
+from harness.cli.commands import command_names, load_command
+from harness.errors import HarnessError, InputError, did_you_mean
 
-# command -> module of this package that has `add_arguments(parser)` and `run(args) -> exit code`
-COMMANDS = {
-    "eval": "Score checkpoints on tasks; write a record that survives a kill.",
-    "compare": "Say which differences between models are real, task by task.",
-    "leaderboard": "Rank models, and mark what cannot be told apart.",
-    "rescore": "Score the answers of an old run again, with the tasks and metrics of today.",
-    "train": "Make a checkpoint as a stage file says; the same command again goes on after a stop.",
-    "lineage": "Show how a checkpoint came to be, back to its root.",
-    "tasks": "List, show, validate and fetch tasks.",
-    "cache": "Show or clear the journal of answers and the converted models.",
-    "doctor": "Say what works on this machine and what is missing.",
-}
 INTERRUPTED = 130
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with one-line errors that names the command."""
+    """argparse with one-line errors that start with the command's name."""
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2."""
@@ -41,7 +29,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def build_parser() -> Parser:
-    """Return the whole command line; no module that a command needs is imported for it."""
+    """Return the whole command line. The libraries that a command needs are imported only when it runs."""
     parser = Parser(
         prog="harness",
         description="Which training stage, and which data, made this checkpoint better at reasoning, and is the "
@@ -50,24 +38,15 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"stage-harness {harness.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
-    for name, purpose in COMMANDS.items():
-        command = commands.add_parser(name, help=purpose, description=purpose, allow_abbrev=False)
-        _module(name).add_arguments(command)
+    for name in command_names():
+        try:
+            module = load_command(name)
+        except InputError as error:  # a command of another package: the others still work
+            commands.add_parser(name, help=str(error))
+            continue
+        command = commands.add_parser(name, help=module.PURPOSE, description=module.PURPOSE, allow_abbrev=False)
+        module.add_arguments(command)
     return parser
-
-
-class CommandModule(Protocol):
-    """What a module of this package offers."""
-
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare the command's flags."""
-
-    def run(self, args: argparse.Namespace) -> int:
-        """Do the work; returns the exit code."""
-
-
-def _module(command: str) -> CommandModule:
-    return cast("CommandModule", importlib.import_module(f"harness.cli.{command}_command"))
 
 
 def with_underscores(arguments: Sequence[str]) -> list[str]:
@@ -89,27 +68,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(words)
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        return int(_module(args.command).run(args))
+        return int(load_command(args.command).run(args))
     except HarnessError as error:
         print(f"harness {args.command}: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print(f"harness {args.command}: interrupted; run the same command again to go on.", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output went away, `| head` for one
+    except BrokenPipeError:  # the reader of our output ended first, such as `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
 def _check_command(words: Sequence[str]) -> None:
-    """Argparse lists the commands when one is unknown; this adds the nearest."""
-    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
-        hint = did_you_mean(words[0], COMMANDS)
-        Parser(prog="harness").error(f"{words[0]}: unknown command; give one of {', '.join(COMMANDS)}.{hint}")
+    """Refuse an unknown command, naming the nearest; argparse would only list them."""
+    if words and not words[0].startswith("-") and words[0] not in command_names():
+        hint = did_you_mean(words[0], command_names())
+        Parser(prog="harness").error(f"{words[0]}: unknown command; give one of {', '.join(command_names())}.{hint}")
 
 
 def _check_text(words: Sequence[str]) -> None:
-    """The words stand in records, which are UTF-8."""
+    """Refuse words that are not UTF-8: the command line is written into records, which are."""
     for word in words:
         try:
             word.encode()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.errors import InputError
 
+PURPOSE = "Show or clear the journal of answers and the converted models."
 PARTS = ("journal", "models", "data", "downloads", "digests")
 
 

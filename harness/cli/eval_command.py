@@ -16,6 +16,7 @@ from harness.errors import InputError
 if TYPE_CHECKING:
     from harness.evaluation.spec import EvaluationSpec
 
+PURPOSE = "Score checkpoints on tasks; write a record that survives a kill."
 EXAMPLES = """examples:
   harness eval --model runs/sft --tasks reasoning_mini --output_path runs/eval
   harness eval --model org/name --tasks arc_easy,hellaswag --num_fewshot 5 --output_path runs/eval

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from harness.checkpoints.lineage import Link
 
+PURPOSE = "Show how a checkpoint came to be, back to its root."
 SAYS = {
     "verified": "verified",
     "changed": "its weights are no longer those that were recorded",

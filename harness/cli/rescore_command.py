@@ -7,6 +7,8 @@ import shlex
 import sys
 from pathlib import Path
 
+PURPOSE = "Score the answers of an old run again, with the tasks and metrics of today."
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""

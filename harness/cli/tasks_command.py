@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from harness.suite.catalogue import Entry
 
 
+PURPOSE = "List, show, validate and fetch tasks."
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the sub-commands."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")

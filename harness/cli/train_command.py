@@ -11,6 +11,8 @@ from typing import Any
 
 from harness.errors import InputError
 
+PURPOSE = "Make a checkpoint as a stage file says; the same command again goes on after a stop."
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's flags; ``key=value`` may stand anywhere after the stage file."""

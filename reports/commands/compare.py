@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from harness.reports.analysis.differences import Arm
 
 
+PURPOSE = "Say which differences between models are real, task by task."
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     parser.add_argument(

@@ -16,6 +16,8 @@ from harness.reports.commands.output import (
     write_charts,
 )
 
+PURPOSE = "Rank models, and mark what cannot be told apart."
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
