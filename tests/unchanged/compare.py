@@ -18,7 +18,7 @@ from tests.unchanged.normalise import Normaliser
 from tests.unchanged.snapshot import take
 
 Kind = Literal["changed", "missing", "new", "reworded"]
-NUMBER = re.compile(r"[-+−]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
+NUMBER = re.compile(r"[-+−]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?")
 WORD = re.compile(r"[\w.@/:+-]+")
 SHOWN = 200  # characters of a value
 
@@ -77,7 +77,7 @@ def differences(before: Any, after: Any, normaliser: Normaliser, place: str = ""
 
 
 def _reworded(before: Any, after: Any, normaliser: Normaliser, place: str) -> bool:
-    """Whether only words of a sentence changed: same numbers in the same order, same names however often."""
+    """Whether only words of a sentence changed: same numbers in the same order, same names in whatever order."""
     if not isinstance(before, str) or not isinstance(after, str) or not normaliser.is_prose(place):
         return False
     if " " not in before.strip() or " " not in after.strip():
@@ -86,7 +86,7 @@ def _reworded(before: Any, after: Any, normaliser: Normaliser, place: str) -> bo
 
 
 def _names(text: str, normaliser: Normaliser) -> set[str]:
-    words = {word.strip(".:,-") for word in WORD.findall(text)}
+    words = {word.strip(".:,-") for word in WORD.findall(text) if not word.startswith("--")}  # a flag is advice
     return {word for word in words if "_" in word or any(c.isdigit() for c in word) or word in normaliser.names}
 
 

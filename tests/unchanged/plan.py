@@ -71,7 +71,7 @@ def training() -> dict[str, list[str]]:
         runs[f"train-{stage}"] = [*words, "--output_path", f"out/trained/stage-{name}"]
     runs["train-again"] = ["train", "stages/dpo.yaml", "--output_path", "out/trained/stage-preferred"]
     runs["lineage"] = ["lineage", "out/trained/stage-preferred"]
-    runs["lineage-unfinished"] = ["lineage", "out/trained/stage-tuned/training/checkpoint-4"]
+    runs["lineage-unfinished"] = ["lineage", "out/trained/stage-tuned/training/checkpoint-28"]
     runs["lineage-of-none"] = ["lineage", "models/tiny-first"]
     return runs
 
@@ -117,7 +117,7 @@ def listings() -> dict[str, list[str]]:
         "tasks-list-json": ["tasks", "list", "--domain", "logic", "--format", "json", *OWN],
         "tasks-show": ["tasks", "show", "mini_logic"],
         "tasks-show-json": ["tasks", "show", "t_generate", "--format", "json", *OWN],
-        "tasks-validate": ["tasks", "validate", "reasoning_mini", "t_all", "--format", "json", *OWN],
+        "tasks-validate": ["tasks", "validate", "reasoning_mini", "t_all", *OWN],
         "cache-info": ["cache", "info"],
         "no-such-task": [*_eval(["models/tiny-first"], "t_al", "hf"), "--output_path", "out/none"],
         "no-such-model": [*_eval(["models/tiny-frist"], "t_all", "hf"), "--output_path", "out/none"],
