@@ -12,12 +12,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = Path(tempfile.gettempdir()) / "harness-unchanged"
+METADATA = WORK / "metadata"
 LIMIT_SECONDS = 600
 
 
@@ -28,7 +30,24 @@ def fixed_place() -> Iterator[Path]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         shutil.rmtree(WORK, ignore_errors=True)
         WORK.mkdir()
+        write_metadata(METADATA)
         yield WORK
+
+
+def write_metadata(folder: Path) -> None:
+    """Write what installing this checkout would: its entry points, which come before those of what is installed.
+
+    So the code of two checkouts runs in one environment, whichever of them is installed there.
+    """
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines: list[str] = []
+    for group, points in project["entry-points"].items():
+        lines += [f"[{group}]", *(f"{name} = {place}" for name, place in points.items())]
+    info = folder / f"stage_harness-{project['version']}.dist-info"
+    info.mkdir(parents=True)
+    header = ["Metadata-Version: 2.1", f"Name: {project['name']}", f"Version: {project['version']}"]
+    (info / "METADATA").write_text("\n".join(header) + "\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def environment() -> dict[str, str]:
@@ -44,7 +63,7 @@ def environment() -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "NO_COLOR": "1",
         "PYTHONHASHSEED": "0",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(METADATA)]),
         "TOKENIZERS_PARALLELISM": "false",
     }
 

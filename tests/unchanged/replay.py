@@ -41,7 +41,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path, metavar="DIR", help="a folder that tests.unchanged.make wrote")
     folder: Path = parser.parse_args().folder
     with fixed_place() as work:
-        shutil.copytree(folder, work, symlinks=True, dirs_exist_ok=True)
+        shutil.copytree(folder, work, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns("metadata"))
         faults = replay(work)
     print(f"{len(faults)} evaluations asked an engine" if faults else "the journal answered everything")
     return int(bool(faults))

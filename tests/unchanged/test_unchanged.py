@@ -6,6 +6,7 @@ import copy
 import json
 import sqlite3
 from collections.abc import Callable
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.unchanged import plan
 from tests.unchanged.compare import differences
 from tests.unchanged.normalise import Normaliser
 from tests.unchanged.pages import read_page
+from tests.unchanged.places import write_metadata
 from tests.unchanged.snapshot import Snapshot, take
 
 RECORD = {
@@ -162,3 +164,12 @@ def test_names_of_runs_are_unique_and_those_with_models_are_replayed_elsewhere()
     replayed = plan.engine_runs("replayed") | plan.trained_runs("replayed")
     assert set(replayed) < set(runs)
     assert all(words[-1].startswith("replayed/") for words in replayed.values())
+
+
+def test_the_entry_points_of_this_checkout_can_be_found_without_installing_it(tmp_path: Path) -> None:
+    write_metadata(tmp_path)
+    (found,) = distributions(path=[str(tmp_path)])
+    assert found.metadata["Name"] == "stage-harness"
+    trainers = found.entry_points.select(group="harness.trainers")
+    assert {point.name for point in trainers} == {"pretrain", "sft", "dpo", "grpo"}
+    assert all(callable(point.load()) for point in trainers)
