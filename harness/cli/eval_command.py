@@ -1,4 +1,4 @@
-"""``harness eval``: words into specs, specs into records, records onto the terminal."""
+"""``harness eval``: flags into options, an evaluation, and its tables on the terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.errors import InputError
 if TYPE_CHECKING:
     from harness.evaluation.spec import EvaluationSpec
 
-PURPOSE = "Score checkpoints on tasks; write a record that survives a kill."
+PURPOSE = "Score checkpoints on tasks and write a record; a killed run resumes."
 EXAMPLES = """examples:
   harness eval --model runs/sft --tasks reasoning_mini --output_path runs/eval
   harness eval --model org/name --tasks arc_easy,hellaswag --num_fewshot 5 --output_path runs/eval
@@ -25,7 +25,7 @@ EXAMPLES = """examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags: lm-eval's names where lm-eval has one."""
+    """Declare the flags, with lm-eval's names where lm-eval has one."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXAMPLES
     what = parser.add_argument_group("what")
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="CKPT",
-        help="transformers folder, PEFT adapter folder, .gguf file or hub id; a folder of checkpoint-*; several",
+        help="one or more of: transformers folder, PEFT adapter folder, .gguf file, hub id, folder of checkpoint-*",
     )
     what.add_argument(
         "--tasks",
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="tasks, groups or globs, separated by commas; see harness tasks list",
     )
     what.add_argument(
-        "--output_path", type=Path, metavar="DIR", help="folder for the records (required but for --dry_run)"
+        "--output_path", type=Path, metavar="DIR", help="folder for the records (required unless --dry_run)"
     )
     what.add_argument("--limit", type=_limit, metavar="N", help="items per task: a count, or a share below 1")
     what.add_argument(
@@ -53,9 +53,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="folder of task YAML files; may be repeated",
+        help="folder of task YAML files; repeatable",
     )
-    what.add_argument("--data_dir", type=Path, metavar="DIR", help="benchmark data as upstream ships it (HARNESS_DATA)")
+    what.add_argument(
+        "--data_dir",
+        type=Path,
+        metavar="DIR",
+        help="folder of benchmark data in upstream's layout (default: HARNESS_DATA)",
+    )
     _add_prompt_flags(parser.add_argument_group("prompts"))
     _add_engine_flags(parser.add_argument_group("engine"))
     _add_record_flags(parser.add_argument_group("record"))
@@ -69,7 +74,7 @@ def _add_prompt_flags(group: argparse._ArgumentGroup) -> None:
         const=True,
         default=False,
         metavar="NAME",
-        help="render prompts as chats, with the tokenizer's template or its template NAME",
+        help="render prompts as chats with the tokenizer's template, or its template called NAME",
     )
     group.add_argument(
         "--fewshot_as_multiturn",
@@ -78,7 +83,7 @@ def _add_prompt_flags(group: argparse._ArgumentGroup) -> None:
         default=None,
         type=_truth,
         metavar="BOOL",
-        help="examples as turns of the chat (default: as the chat template is applied)",
+        help="examples as turns of the chat (default: on with a chat template)",
     )
     group.add_argument("--system_instruction", metavar="TEXT", help="system message")
     group.add_argument("--gen_kwargs", nargs="+", default=[], metavar="KEY=VALUE", help="override generation arguments")
@@ -87,7 +92,7 @@ def _add_prompt_flags(group: argparse._ArgumentGroup) -> None:
         type=_seeds,
         default=None,
         metavar="N",
-        help="one seed for all, or lm-eval's four: random,numpy,torch,fewshot (default 0,1234,1234,1234)",
+        help="one seed for everything, or lm-eval's four: random,numpy,torch,fewshot (default 0,1234,1234,1234)",
     )
     group.add_argument("--metadata", type=_json_object, default={}, metavar="JSON", help="passed to task configs")
 
@@ -113,28 +118,32 @@ def _add_engine_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--max_length", type=_positive, metavar="TOKENS", help="longest input (default: the model's)")
     group.add_argument("--model_args", nargs="+", default=[], metavar="KEY=VALUE", help="further engine arguments")
     group.add_argument("--revision", metavar="REV", help="commit, tag or branch of a hub id")
-    group.add_argument("--trust_remote_code", action="store_true", help="let code that comes with a checkpoint run")
+    group.add_argument("--trust_remote_code", action="store_true", help="run code that comes with a checkpoint")
     group.add_argument("--allow_pickle", action="store_true", help="load weights in pickle format")
     group.add_argument("--unsafe_code", choices=("allow",), help="run model-written programs without a sandbox")
 
 
 def _add_record_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--allow_failures", type=_count, default=0, metavar="N", help="exit with 0 although up to N requests failed"
+        "--allow_failures", type=_count, default=0, metavar="N", help="exit with 0 if at most N requests fail"
     )
     group.add_argument(
         "--engine_timeout",
         type=_seconds,
         metavar="SECONDS",
-        help="give the engine up when a batch takes longer; the rest fails as timeout (default: wait)",
+        help="abandon the engine when a batch takes longer; the rest fails as timeout (default: wait)",
     )
-    group.add_argument("--no_cache", action="store_true", help="neither read nor write the journal")
-    group.add_argument("--verify", action="store_true", help="hash the weights afresh")
-    group.add_argument("--dry_run", action="store_true", help="whole pipeline with scripted answers; writes nothing")
+    group.add_argument("--no_cache", action="store_true", help="do not read or write the journal")
+    group.add_argument(
+        "--verify", action="store_true", help="hash the weights again, even if their digest is remembered"
+    )
+    group.add_argument(
+        "--dry_run", action="store_true", help="run the whole pipeline with scripted answers; write nothing"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate every model; 0 when each record is complete, 1 when requests failed beyond --allow_failures."""
+    """Evaluate every model; returns 0, or 1 when more requests failed than --allow_failures allows."""
     if args.output_path is None and not args.dry_run:
         raise InputError("--output_path: missing; give a folder for the records, or --dry_run to write none.")
     from harness.console import quiet_libraries
@@ -207,7 +216,7 @@ def _names(words: Sequence[str]) -> list[str]:
 
 
 def _pairs(flag: str, words: Sequence[str]) -> dict[str, Any]:
-    """Read ``key=value`` words, separated by spaces or commas, or one JSON object, as lm-eval does."""
+    """Read ``key=value`` pairs, separated by spaces or commas, or one JSON object, as lm-eval does."""
     if len(words) == 1 and words[0].lstrip().startswith("{"):
         try:
             return _json_object(words[0])
@@ -274,7 +283,7 @@ def _truth(text: str) -> bool:
 
 
 def _seeds(text: str) -> tuple[int | None, ...]:
-    """One number for all four, or up to four; a missing or ``None`` one is lm-eval's default or unset."""
+    """One number for all four seeds, or up to four: a missing one is lm-eval's default, ``None`` sets none."""
     defaults: list[int | None] = [0, 1234, 1234, 1234]
     parts = text.split(",")
     try:

@@ -1,4 +1,4 @@
-"""``harness rescore RUN``: today's metrics over an old run's answers."""
+"""``harness rescore RUN``: the answers of an old run, scored with today's tasks and metrics."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
-PURPOSE = "Score the answers of an old run again, with the tasks and metrics of today."
+PURPOSE = "Score the answers of an old run again, with today's tasks and metrics."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write a new record beside the old one; 0 when it is complete."""
+    """Write a new record next to the old one; returns 0 when it is complete."""
     from harness.console import quiet_libraries
 
     quiet_libraries()
