@@ -107,3 +107,13 @@ def test_no_file_imports_trainers_or_reports_by_their_bare_names() -> None:
                 if isinstance(node, ast.ImportFrom) and not node.level:
                     names = [str(node.module)]
                 assert not {name.split(".")[0] for name in names} & PLUGINS, f"{path}:{getattr(node, 'lineno', 0)}"
+
+
+def test_no_function_of_the_evaluation_takes_more_than_five_parameters() -> None:
+    """They share one frozen object instead of handing on its parts."""
+    for path in sorted((ROOT / "harness" / "evaluation").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                words = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                own = [word for word in words if word.arg not in ("self", "cls")]
+                assert len(own) <= 5, f"{path.name}:{node.lineno} {node.name}"
