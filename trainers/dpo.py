@@ -7,17 +7,13 @@ The reference is the parent. The budget counts the tokens of both answers, each 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from harness.checkpoints.checkpoint import Checkpoint
 from harness.trainers.data.encoding import Tokenizer, preference_encoder
 from harness.trainers.data.mixture import Encode
 from harness.trainers.stage.adapters import model_and_adapter
+from harness.trainers.stage.entry_points import entry_points
 from harness.trainers.stage.job import Job, Method
-from harness.trainers.stage.planning import plan_stage
-from harness.trainers.stage.run import run
 
 
 def _config_class() -> type:
@@ -63,13 +59,4 @@ METHOD = Method(
     packed_length=lambda _config: None,
     build=build,
 )
-
-
-def train(spec: Mapping[str, Any], out_dir: Path) -> Checkpoint:
-    """Tune a checkpoint on preferences; see `harness.training.Trainer`."""
-    return run(METHOD, spec, out_dir)
-
-
-def plan(spec: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Say what `train` would do."""
-    return plan_stage(METHOD, spec)
+train, plan = entry_points(METHOD)

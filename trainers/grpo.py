@@ -9,17 +9,13 @@ see `rewards`. The budget counts prompt tokens. Answers are sampled with vLLM wh
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from harness.checkpoints.checkpoint import Checkpoint
 from harness.trainers.data.encoding import Tokenizer, prompt_encoder
 from harness.trainers.data.mixture import Encode
 from harness.trainers.stage.adapters import model_and_adapter, save_whole
+from harness.trainers.stage.entry_points import entry_points
 from harness.trainers.stage.job import WORK, Job, Method
-from harness.trainers.stage.planning import plan_stage
-from harness.trainers.stage.run import run
 
 
 def _config_class() -> type:
@@ -81,13 +77,4 @@ METHOD = Method(
     per_step=per_generation,
     machine=_vllm,
 )
-
-
-def train(spec: Mapping[str, Any], out_dir: Path) -> Checkpoint:
-    """Reinforce right answers; see `harness.training.Trainer`."""
-    return run(METHOD, spec, out_dir)
-
-
-def plan(spec: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Say what `train` would do."""
-    return plan_stage(METHOD, spec)
+train, plan = entry_points(METHOD)

@@ -8,18 +8,14 @@ another one in its sequence, as positions begin anew with each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.checkpoints.checkpoint import Checkpoint
 from harness.trainers.data.encoding import Tokenizer, text_encoder
 from harness.trainers.data.mixture import Encode
 from harness.trainers.stage.adapters import model_and_adapter
+from harness.trainers.stage.entry_points import entry_points
 from harness.trainers.stage.job import Job, Method
-from harness.trainers.stage.planning import plan_stage
-from harness.trainers.stage.run import run
 
 if TYPE_CHECKING:
     import torch
@@ -87,13 +83,4 @@ METHOD = Method(
     packed_length=lambda config: config.max_length,
     build=build,
 )
-
-
-def train(spec: Mapping[str, Any], out_dir: Path) -> Checkpoint:
-    """Pretrain a model; see `harness.training.Trainer`."""
-    return run(METHOD, spec, out_dir)
-
-
-def plan(spec: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Say what `train` would do."""
-    return plan_stage(METHOD, spec)
+train, plan = entry_points(METHOD)
