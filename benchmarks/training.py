@@ -30,10 +30,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, T
 
 from harness.checkpoints.stage_manifest import read_manifest
 from harness.trainers import dpo, grpo, pretrain, sft
+from harness.trainers.data.opening import READ_FILE
 from harness.trainers.data.readers import Cursor
 from harness.trainers.data.records import READ, Fields, Format
-from harness.trainers.data.sources import READ_FILE
-from harness.trainers.stage.run import prepare
+from harness.trainers.stage.prepare import prepare
 
 RESULTS = Path(__file__).parent / "results" / "training.jsonl"
 METHODS = {"pretrain": pretrain, "sft": sft, "dpo": dpo, "grpo": grpo}
@@ -53,7 +53,7 @@ def new_model(data: Path, folder: Path) -> Path:
     """Write a model of 30 million parameters and its tokenizer, made as `pretrain` makes them; returns its folder."""
     from transformers import set_seed
 
-    from harness.trainers.data.sources import open_source
+    from harness.trainers.data.opening import open_source
     from harness.trainers.data.spec import SourceSpec
     from harness.trainers.stage.models import load_tokenizer, model_config
     from harness.trainers.stage.spec import parse

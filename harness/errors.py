@@ -43,6 +43,11 @@ def first_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
+def last_line(error: BaseException) -> str:
+    """Return the last line of an error's message that is not blank, or the error's class name."""
+    return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+
+
 def did_you_mean(word: str, known: Iterable[str], *, limit: int = 3) -> str:
     """Return ``" Did you mean a, b?"`` for the known words nearest to `word`, or an empty string."""
     near = difflib.get_close_matches(word, sorted(set(known)), n=limit, cutoff=0.6)

@@ -313,7 +313,8 @@ def test_a_parent_from_the_hub_is_checked_in_the_hubs_cache(
 def test_no_item_of_a_tasks_training_stream_is_a_test_item() -> None:
     from itertools import islice
 
-    from harness.trainers.data.readers import Cursor, TaskReader, generator_of
+    from harness.trainers.data.readers import Cursor
+    from harness.trainers.data.task_reader import TaskReader, generator_of
 
     test = {item.key for item in generator_of("mini_logic").generate("test", 400)}
     train = {raw.value["key"] for raw in islice(TaskReader(task="mini_logic").read(Cursor()), 400)}

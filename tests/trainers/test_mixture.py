@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 
 from harness.errors import InputError
 from harness.trainers.data.mixture import IGNORED, Encoded, Mixture, Sequence
+from harness.trainers.data.opening import open_source
 from harness.trainers.data.readers import Cursor, Raw
 from harness.trainers.data.records import Record
 from harness.trainers.data.schedules import PRESETS, Schedule
-from harness.trainers.data.sources import Place, Source, open_source
+from harness.trainers.data.sources import Place, Source
 from harness.trainers.data.spec import DataSpec, MixtureSpec, SourceSpec
 from harness.trainers.stage.spec import StageSpec, parse
 

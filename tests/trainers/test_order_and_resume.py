@@ -26,7 +26,7 @@ from transformers import Trainer
 from harness.checkpoints.stage_manifest import read_manifest
 from harness.trainers import dpo, grpo, pretrain, sft
 from harness.trainers.data.stream_dataset import StreamDataset, StreamLog, stream_at
-from harness.trainers.stage.run import prepare
+from harness.trainers.stage.prepare import prepare
 from harness.trainers.stage.steps import plan_steps
 from tests.trainers.helpers import CPU, chat_model, documents, instructions, losses, preferences, write_jsonl
 

@@ -12,9 +12,10 @@ import pytest
 
 from harness.errors import InputError
 from harness.trainers.data.encoding import completion_encoder
+from harness.trainers.data.opening import open_source
 from harness.trainers.data.readers import Cursor
 from harness.trainers.data.records import READ, Fields, Format, Rationale
-from harness.trainers.data.sources import Place, Source, open_source
+from harness.trainers.data.sources import Place, Source
 from harness.trainers.data.spec import SourceSpec
 from harness.trainers.rewards import verified
 from tests.trainers.helpers import chat_model
@@ -138,7 +139,7 @@ def test_an_answer_with_its_working_is_rewarded_by_what_stands_behind_the_mark()
 def test_a_cursor_of_a_generated_task_goes_on_with_the_next_item() -> None:
     from itertools import islice
 
-    from harness.trainers.data.readers import TaskReader
+    from harness.trainers.data.task_reader import TaskReader
 
     reader = TaskReader(task="mini_logic")
     whole = list(islice(reader.read(Cursor()), 70))

@@ -17,9 +17,9 @@ from harness.checkpoints.stage_manifest import read_manifest
 from harness.trainers import dpo, grpo, sft
 from harness.trainers.data.encoding import completion_encoder, preference_encoder
 from harness.trainers.data.mixture import IGNORED
+from harness.trainers.data.opening import READ_FILE
 from harness.trainers.data.readers import Cursor
 from harness.trainers.data.records import READ, Fields, Format, Record
-from harness.trainers.data.sources import READ_FILE
 from tests.trainers.helpers import CPU, state_of
 
 LORA = {"r": 16}
@@ -183,7 +183,7 @@ def prompt_tokens(spec: dict[str, Any], folder: Path, *, prompts: int) -> int:
     """Tokens of the stream's first prompts: the budget for so many."""
     from itertools import islice
 
-    from harness.trainers.stage.run import prepare
+    from harness.trainers.stage.prepare import prepare
 
     return sum(s.tokens for s in islice(prepare(grpo.METHOD, spec, folder / "counted").mixture.stream(), prompts))
 
@@ -211,7 +211,7 @@ def test_grpo_of_a_real_model_is_rewarded_by_the_sandbox(tmp_path: Path, smollm2
 def test_the_sandbox_rewards_the_right_program_and_no_other() -> None:
     from itertools import islice
 
-    from harness.trainers.data.readers import TaskReader
+    from harness.trainers.data.task_reader import TaskReader
     from harness.trainers.rewards import verified
 
     raws = list(islice(TaskReader(task="mini_code_gen").read(Cursor()), 4))

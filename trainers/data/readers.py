@@ -7,23 +7,18 @@ after it. That is what lets a stage go on at the exact record after a kill. What
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import json
-import re
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
-from harness.errors import InputError, did_you_mean
-from harness.paths import tasks_dir
+from harness.errors import InputError, first_line
 
 PIECE_BYTES = 1 << 16  # a longer text is read in pieces, so that one file of any size never lies in memory
 LINE_BYTES = 1 << 26  # a longer line is no record: a file of another kind would be read whole
 WHOLE_JSON_BYTES = 1 << 29  # a JSON list cannot be entered in its middle, so it is read whole
-PROBLEM_FIELDS = {"program_prompt": "prompt", "code": "solution"}  # a generated item's names -> the format's
 
 
 class Cursor(NamedTuple):
@@ -136,7 +131,7 @@ def parquet(path: Path, cursor: Cursor) -> Iterator[Raw]:
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path}: not a whole Parquet file ({str(error).splitlines()[0]}); copy it again.") from None
+        raise InputError(f"{path}: not a whole Parquet file ({first_line(error)}); copy it again.") from None
     first_of_group = 0
     for group in range(file.num_row_groups):
         rows = file.metadata.row_group(group).num_rows
@@ -183,114 +178,3 @@ def _decoded(piece: bytes, where: str) -> str:
         return piece.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{where}: not UTF-8 ({error.reason}); convert or remove the file.") from None
-
-
-@dataclass(frozen=True, kw_only=True)
-class HubReader:
-    """Streams a data set through `datasets`; nothing is downloaded whole.
-
-    Attributes:
-        name: Hub id, or a folder of data files.
-        subset: The data set's configuration, where it has several.
-        split: For example ``train``.
-        revision: The commit, so that the data cannot change under the stage; None for a folder.
-    """
-
-    name: str
-    subset: str | None = None
-    split: str = "train"
-    revision: str | None = None
-
-    @property
-    def files(self) -> Sequence[Path]:
-        """None of its files need be here."""
-        return ()
-
-    def read(self, cursor: Cursor) -> Iterator[Raw]:
-        """Yield the records from `cursor` on."""
-        from datasets import load_dataset
-        from datasets.exceptions import DatasetNotFoundError
-
-        try:
-            stream = load_dataset(self.name, self.subset, split=self.split, revision=self.revision, streaming=True)
-        except (DatasetNotFoundError, ConnectionError, FileNotFoundError, ValueError) as error:
-            raise InputError(
-                f"hub data set {self.name}: cannot be opened ({str(error).splitlines()[0][:160]}); check the name, the "
-                "split and your connection, or give a local path."
-            ) from None
-        for number, record in enumerate(stream.skip(cursor.position), start=cursor.position + 1):
-            yield Raw(record, f"{self.name}, record {number}", Cursor(0, number, number))
-
-
-def hub_commit(name: str, revision: str | None) -> str | None:
-    """Return the commit that a hub data set's revision means now; None for a folder.
-
-    Raises:
-        InputError: the hub does not know it, or cannot be asked.
-    """
-    if Path(name).exists():
-        return None
-    from huggingface_hub import dataset_info
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
-
-    if revision is not None and re.fullmatch(r"[0-9a-f]{40}", revision):
-        return revision
-    try:
-        return dataset_info(name, revision=revision).sha
-    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
-        raise InputError(
-            f"hub data set {name}: cannot be looked up ({str(error).splitlines()[0][:160]}); check the name and your "
-            "connection, give a full commit as revision, or give a local path."
-        ) from None
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskReader:
-    """The endless stream of one of this project's own generated tasks.
-
-    Attributes:
-        task: For example ``mini_logic``.
-        split: ``train``, or ``test`` where evaluation data is allowed.
-    """
-
-    task: str
-    split: str = "train"
-
-    @property
-    def files(self) -> Sequence[Path]:
-        """Its items are generated."""
-        return ()
-
-    def read(self, cursor: Cursor) -> Iterator[Raw]:
-        """Yield the items from `cursor` on; there is no last one."""
-        generate = generator_of(self.task).generate
-        while True:
-            position = cursor.position
-            for item in generate(self.split, 64, start=position):
-                position += 1
-                fields = {PROBLEM_FIELDS.get(name, name): value for name, value in asdict(item).items()}
-                yield Raw(fields, f"{self.task}, {self.split} item {position}", Cursor(0, position, position))
-            cursor = Cursor(0, position, position)
-
-
-@lru_cache(maxsize=16)
-def generator_of(task: str) -> Any:
-    """Return the module that generates the items of an embedded task.
-
-    Raises:
-        InputError: no such task.
-    """
-    folder = tasks_dir() / "reasoning_mini"
-    known = {f"mini_{path.parent.name}": path for path in sorted(folder.glob("*/generator.py"))}
-    if task not in known:
-        raise InputError(
-            f"task {task!r}: generates no training items; give one of {', '.join(known)}.{did_you_mean(task, known)}"
-        )
-    name = f"trainers_tasks.{task}"
-    spec = importlib.util.spec_from_file_location(name, known[task])
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.checkpoints.stage_manifest import MANIFEST_NAME, read_manifest
 from harness.errors import InputError
-from harness.trainers.data.readers import HubReader
+from harness.trainers.data.hub_reader import HubReader
 from harness.trainers.data.sources import Source
 from harness.trainers.stage.job import WORK
 from harness.trainers.stage.manifest import Described

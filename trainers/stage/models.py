@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.checkpoints.checkpoint import Checkpoint
 from harness.checkpoints.resolver import resolve
-from harness.errors import CheckpointError, InputError, did_you_mean
+from harness.errors import CheckpointError, InputError, did_you_mean, first_line
 from harness.trainers.data.encoding import Tokenizer
 from harness.trainers.data.sources import Place, Source
 from harness.trainers.stage.spec import StageSpec, TokenizerSpec
@@ -76,7 +76,7 @@ def _open_tokenizer(place: str) -> Tokenizer:
     try:
         return AutoTokenizer.from_pretrained(place)
     except (OSError, ValueError) as error:
-        raise InputError(f"tokenizer: {place} cannot be loaded ({str(error).splitlines()[0][:160]}).") from None
+        raise InputError(f"tokenizer: {place} cannot be loaded ({first_line(error)[:160]}).") from None
 
 
 def train_tokenizer(spec: TokenizerSpec, sources: Sequence[Source]) -> Tokenizer:

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.trainers.stage.job import Job, Method
 from harness.trainers.stage.models import count_parameters, empty_model
-from harness.trainers.stage.run import prepare
+from harness.trainers.stage.prepare import prepare
 from harness.trainers.stage.steps import plan_steps
 
 NOWHERE = Path("dry-run")  # never made

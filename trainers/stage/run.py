@@ -13,72 +13,17 @@ from typing import Any
 
 from harness.checkpoints.checkpoint import Checkpoint
 from harness.checkpoints.identity import checkpoint_digest
-from harness.checkpoints.lineage import manifest_of, verify
 from harness.checkpoints.resolver import resolve
 from harness.checkpoints.stage_manifest import write_manifest
-from harness.errors import InputError
-from harness.trainers.data.mixture import Mixture, Stream
-from harness.trainers.data.sources import find_files, open_source
+from harness.errors import InputError, last_line
+from harness.trainers.data.mixture import Stream
 from harness.trainers.data.stream_dataset import StreamDataset, stream_at
 from harness.trainers.stage import adapters, models
-from harness.trainers.stage.config import configured
-from harness.trainers.stage.contamination import check_eval_data
-from harness.trainers.stage.folder import claim, is_main, kept_commits, last_saved, look, spec_file, trained_tokenizer
+from harness.trainers.stage.folder import claim, is_main, last_saved, look
 from harness.trainers.stage.job import WORK, Job, Method
 from harness.trainers.stage.manifest import Described, manifest
-from harness.trainers.stage.spec import parse
+from harness.trainers.stage.prepare import prepare
 from harness.trainers.stage.steps import plan_steps, sequences_after
-
-
-def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Job:
-    """Check everything that can be checked before training, and open the data. Writes nothing.
-
-    Raises:
-        InputError: whatever of the user's input is wrong.
-    """
-    spec = parse(spec_fields, method.stage)
-    files = {name: find_files(name, source) for name, source in spec.data.sources.items() if source.path is not None}
-    eval_data = check_eval_data(spec, files)
-    # Steps are not known yet; what the data need of the configuration does not depend on them.
-    config = configured(method, spec, out_dir, steps=1)
-    adapters.quantization(spec.adapter)
-    parent = models.find_parent(spec)
-    before = None
-    if parent is not None:
-        verify(parent)
-        before = manifest_of(parent)
-    if spec.adapter is not None:
-        adapters.base_of(spec, parent, out_dir)
-    commits = kept_commits(out_dir)
-    sources = tuple(
-        open_source(
-            name,
-            source,
-            stage=method.stage,
-            rationale=spec.data.rationale,
-            seed=spec.seed if spec.data.shuffle else None,
-            allow_test_split=spec.allow_eval_data,
-            commit=commits.get(name),
-        )
-        for name, source in spec.data.sources.items()
-    )
-    kept = trained_tokenizer(out_dir) if spec_file(out_dir).is_file() else None
-    tokenizer = models.load_tokenizer(spec, parent, sources, kept)
-    model_config = models.model_config(spec, parent, tokenizer)
-    mixture = Mixture(
-        schedule=spec.schedule,
-        sources=sources,
-        encode=method.encode(tokenizer, config),
-        budget_tokens=spec.data.budget_tokens,
-        packed_length=method.packed_length(config),
-        repeat=spec.data.when_exhausted == "repeat",
-    )
-    return Job(
-        method=method, spec=spec, out_dir=out_dir, parent=parent, tokenizer=tokenizer, model_config=model_config,
-        config=config, mixture=mixture, eval_data=eval_data,
-        parent_digest=checkpoint_digest(parent) if parent is not None else None,
-        inherited_eval_data=(*before.eval_data, *before.inherited_eval_data) if before is not None else (),
-    )  # fmt: skip
 
 
 def run(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Checkpoint:
@@ -110,7 +55,7 @@ def run(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Checkp
         try:
             trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
         except InputError as error:  # from a loader's worker it comes with that worker's traceback before it
-            raise InputError(str(error).rstrip().splitlines()[-1].removeprefix("harness.errors.InputError: ")) from None
+            raise InputError(last_line(error).removeprefix("harness.errors.InputError: ")) from None
     return _finish(job, trainer, described)
 
 

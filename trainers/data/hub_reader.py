@@ -1,0 +1,70 @@
+"""Stream a data set from the hub, at a fixed commit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import InputError, first_line
+from harness.trainers.data.readers import Cursor, Raw
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubReader:
+    """Streams a data set through `datasets`; nothing is downloaded whole.
+
+    Attributes:
+        name: Hub id, or a folder of data files.
+        subset: The data set's configuration, where it has several.
+        split: For example ``train``.
+        revision: The commit, so that the data cannot change under the stage; None for a folder.
+    """
+
+    name: str
+    subset: str | None = None
+    split: str = "train"
+    revision: str | None = None
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """None of its files need be here."""
+        return ()
+
+    def read(self, cursor: Cursor) -> Iterator[Raw]:
+        """Yield the records from `cursor` on."""
+        from datasets import load_dataset
+        from datasets.exceptions import DatasetNotFoundError
+
+        try:
+            stream = load_dataset(self.name, self.subset, split=self.split, revision=self.revision, streaming=True)
+        except (DatasetNotFoundError, ConnectionError, FileNotFoundError, ValueError) as error:
+            raise InputError(
+                f"hub data set {self.name}: cannot be opened ({first_line(error)[:160]}); check the name, the "
+                "split and your connection, or give a local path."
+            ) from None
+        for number, record in enumerate(stream.skip(cursor.position), start=cursor.position + 1):
+            yield Raw(record, f"{self.name}, record {number}", Cursor(0, number, number))
+
+
+def hub_commit(name: str, revision: str | None) -> str | None:
+    """Return the commit that a hub data set's revision means now; None for a folder.
+
+    Raises:
+        InputError: the hub does not know it, or cannot be asked.
+    """
+    if Path(name).exists():
+        return None
+    from huggingface_hub import dataset_info
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    if revision is not None and re.fullmatch(r"[0-9a-f]{40}", revision):
+        return revision
+    try:
+        return dataset_info(name, revision=revision).sha
+    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
+        raise InputError(
+            f"hub data set {name}: cannot be looked up ({first_line(error)[:160]}); check the name and your "
+            "connection, give a full commit as revision, or give a local path."
+        ) from None

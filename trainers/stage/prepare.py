@@ -1,0 +1,83 @@
+"""A stage file checked, its data opened and its model configured: everything before training that can fail early."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.checkpoints.checkpoint import Checkpoint
+from harness.checkpoints.identity import checkpoint_digest
+from harness.checkpoints.lineage import manifest_of, verify
+from harness.checkpoints.stage_manifest import StageManifest
+from harness.trainers.data.mixture import Mixture
+from harness.trainers.data.opening import find_files, open_source
+from harness.trainers.data.sources import Source
+from harness.trainers.stage import adapters, models
+from harness.trainers.stage.config import configured
+from harness.trainers.stage.contamination import check_eval_data
+from harness.trainers.stage.folder import kept_commits, spec_file, trained_tokenizer
+from harness.trainers.stage.job import Job, Method
+from harness.trainers.stage.spec import StageSpec, parse
+
+
+def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Job:
+    """Check everything that can be checked before training, and open the data. Writes nothing.
+
+    Raises:
+        InputError: any part of the user's input is wrong.
+    """
+    spec = parse(spec_fields, method.stage)
+    files = {name: find_files(name, source) for name, source in spec.data.sources.items() if source.path is not None}
+    eval_data = check_eval_data(spec, files)
+    # The number of steps is not known yet; the encoder and the packed length do not depend on it.
+    config = configured(method, spec, out_dir, steps=1)
+    adapters.quantization(spec.adapter)
+    parent = models.find_parent(spec)
+    parent_manifest = _verified_manifest(parent)
+    if spec.adapter is not None:
+        adapters.base_of(spec, parent, out_dir)
+    sources = _open_sources(method, spec, out_dir)
+    kept = trained_tokenizer(out_dir) if spec_file(out_dir).is_file() else None
+    tokenizer = models.load_tokenizer(spec, parent, sources, kept)
+    model_config = models.model_config(spec, parent, tokenizer)
+    mixture = Mixture(
+        schedule=spec.schedule,
+        sources=sources,
+        encode=method.encode(tokenizer, config),
+        budget_tokens=spec.data.budget_tokens,
+        packed_length=method.packed_length(config),
+        repeat=spec.data.when_exhausted == "repeat",
+    )
+    return Job(
+        method=method, spec=spec, out_dir=out_dir, parent=parent, tokenizer=tokenizer, model_config=model_config,
+        config=config, mixture=mixture, eval_data=eval_data,
+        parent_digest=checkpoint_digest(parent) if parent is not None else None,
+        inherited_eval_data=(
+            (*parent_manifest.eval_data, *parent_manifest.inherited_eval_data) if parent_manifest is not None else ()
+        ),
+    )  # fmt: skip
+
+
+def _verified_manifest(parent: Checkpoint | None) -> StageManifest | None:
+    """Return the parent's manifest after comparing its weights with it; None without a parent or a manifest."""
+    if parent is None:
+        return None
+    verify(parent)
+    return manifest_of(parent)
+
+
+def _open_sources(method: Method, spec: StageSpec, out_dir: Path) -> tuple[Source, ...]:
+    commits = kept_commits(out_dir)
+    return tuple(
+        open_source(
+            name,
+            source,
+            stage=method.stage,
+            rationale=spec.data.rationale,
+            seed=spec.seed if spec.data.shuffle else None,
+            allow_test_split=spec.allow_eval_data,
+            commit=commits.get(name),
+        )
+        for name, source in spec.data.sources.items()
+    )
