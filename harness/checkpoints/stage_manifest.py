@@ -73,14 +73,14 @@ class LedgerRow(_Written):
         source: The source's name.
         tokens: Tokens as streamed.
         share: Of all tokens of the phase, as streamed.
-        asked_share: Of all tokens of the phase, as the schedule asks.
+        target_share: The schedule's share of the phase's tokens; the key in the file is ``asked_share``.
     """
 
     phase: int
     source: str
     tokens: int
     share: float
-    asked_share: float
+    target_share: float = Field(validation_alias="asked_share", serialization_alias="asked_share")
 
 
 class StageManifest(_Written):
@@ -144,12 +144,16 @@ class StageManifest(_Written):
         """Evaluation data of this project that was trained on; every report shows it."""
         return tuple(name for source in self.sources for name in source.eval_data)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the manifest as the file holds it: plain values, under the file's keys."""
+        return self.model_dump(mode="json", by_alias=True)
+
 
 def write_manifest(folder: Path, manifest: StageManifest) -> Path:
     """Write `manifest` beside the weights, whole or not at all; returns the file."""
     target = folder / MANIFEST_NAME
     beside = target.with_suffix(f".{os.getpid()}.part")
-    beside.write_text(json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    beside.write_text(json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8")
     beside.replace(target)
     return target
 

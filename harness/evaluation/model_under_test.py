@@ -160,7 +160,7 @@ def _about(checkpoint: Checkpoint, digest: str) -> dict[str, Any]:
 
 
 def _link(link: lineage.Link) -> dict[str, Any]:
-    manifest = link.manifest.model_dump(mode="json") if link.manifest else None
+    manifest = link.manifest.to_json() if link.manifest else None
     return {
         "name": link.name,
         "location": link.location,

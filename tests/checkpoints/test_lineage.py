@@ -89,6 +89,8 @@ def test_a_manifest_is_read_as_it_was_written(family: Path, tmp_path: Path) -> N
     assert manifest is not None
     write_manifest(tmp_path, manifest)
     assert read_manifest(tmp_path) == manifest
+    (row, *_) = json.loads((tmp_path / "stage.json").read_text())["ledger"]
+    assert row.keys() == {"phase", "source", "tokens", "share", "asked_share"}, "reports read these keys"
 
 
 def test_the_tree_is_shown_from_scratch_to_the_checkpoint(family: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -256,7 +258,7 @@ def test_evaluation_data_behind_a_parent_that_is_not_here_is_still_told(
 
     def told() -> list[str]:
         links = lineage.chain(str(tmp_path / "third"))
-        manifests = [link.manifest.model_dump(mode="json") if link.manifest else None for link in links]
+        manifests = [link.manifest.to_json() if link.manifest else None for link in links]
         return lineage.leaks("third", [{"manifest": manifest} for manifest in manifests])
 
     assert told() == ["third was trained on evaluation data (sft-stage): mini_logic:test."]

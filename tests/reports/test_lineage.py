@@ -20,7 +20,7 @@ ROOT_DIGEST, FIRST, SECOND = "script:corrupted", "script:uniform", "script:oracl
 
 def _manifest(name: str, stage: str, parent: str, tokens: int, shares: tuple[tuple[float, float], ...]) -> Any:
     ledger = [
-        LedgerRow(phase=phase, source=source, tokens=int(tokens * share), share=share, asked_share=share)
+        LedgerRow(phase=phase, source=source, tokens=int(tokens * share), share=share, target_share=share)
         for phase, pair in enumerate(shares, 1)
         for source, share in zip(("text", "code"), pair, strict=True)
     ]
@@ -43,7 +43,7 @@ def _manifest(name: str, stage: str, parent: str, tokens: int, shares: tuple[tup
         wall_seconds=1.0,
         started="2025-01-01T00:00:00",
         device="cpu",
-    ).model_dump(mode="json")
+    ).to_json()
 
 
 @pytest.fixture

@@ -106,9 +106,9 @@ def test_a_changing_schedule_has_the_asked_share_in_every_tenth_of_the_budget(tm
     stream = mixed(schedule, sources, 600_000).stream()
     for _ in stream:
         pass
-    for row, asked in zip(stream.ledger.tokens, stream.mixture.asked(), strict=True):
+    for row, asked in zip(stream.ledger.tokens, stream.mixture.target_shares(), strict=True):
         assert row[1] / sum(row) == pytest.approx(asked[1], abs=0.005)
-    shares = [asked[1] for asked in stream.mixture.asked()]
+    shares = [asked[1] for asked in stream.mixture.target_shares()]
     assert shares == sorted(shares)
     assert shares[0] < 0.15
     assert shares[-1] > 0.75
@@ -125,7 +125,7 @@ def test_asked_shares_are_between_the_two_weightings_and_sum_to_one(
     kind: Any, first: float, last: float, begin: float, length: float
 ) -> None:
     schedule = Schedule(kind=kind, sources=("a", "b"), weights=((first, 1 - first), (last, 1 - last)))
-    asked = schedule.asked(begin, begin + length)
+    asked = schedule.target_shares(begin, begin + length)
     assert sum(asked) == pytest.approx(1, abs=1e-9)
     assert min(first, last) - 1e-9 <= asked[0] <= max(first, last) + 1e-9
 

@@ -40,15 +40,15 @@ class Ledger:
         """Return the tokens of each source over all phases."""
         return [sum(column) for column in zip(*self.tokens, strict=True)]
 
-    def rows(self, sources: Sequence[str], asked: Sequence[Sequence[float]]) -> tuple[LedgerRow, ...]:
-        """Return the manifest's rows; `asked` are shares as ``[phase][source]``."""
+    def rows(self, sources: Sequence[str], target_shares: Sequence[Sequence[float]]) -> tuple[LedgerRow, ...]:
+        """Return the manifest's rows; `target_shares` are ``[phase][source]``."""
         return tuple(
             LedgerRow(
                 phase=phase + 1,
                 source=name,
                 tokens=tokens[index],
                 share=round(tokens[index] / sum(tokens), 6) if any(tokens) else 0.0,
-                asked_share=round(asked[phase][index], 6),
+                target_share=round(target_shares[phase][index], 6),
             )
             for phase, tokens in enumerate(self.tokens)
             for index, name in enumerate(sources)

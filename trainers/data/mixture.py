@@ -89,9 +89,9 @@ class Mixture:
         """Return the stream from its beginning, or from where `Stream.state` was taken."""
         return Stream(self, state)
 
-    def asked(self) -> list[tuple[float, ...]]:
-        """Return the shares asked for in each phase, ``[phase][source]``."""
-        return [self.schedule.asked(begin, end) for begin, end in itertools.pairwise(self.schedule.bounds)]
+    def target_shares(self) -> list[tuple[float, ...]]:
+        """Return the schedule's shares in each phase, ``[phase][source]``."""
+        return [self.schedule.target_shares(begin, end) for begin, end in itertools.pairwise(self.schedule.bounds)]
 
 
 class RanOut(Exception):  # noqa: N818 - a signal inside this module

@@ -57,7 +57,7 @@ class Schedule:
         columns = zip(*self.weights, strict=True)
         return tuple((sum(column[:done]) + column[done] * within) / phases for column in columns)
 
-    def asked(self, begin: float, end: float) -> tuple[float, ...]:
+    def target_shares(self, begin: float, end: float) -> tuple[float, ...]:
         """Return for each source its share of the tokens between two fractions of the budget; sums to 1."""
         low, high = self.cumulative(begin), self.cumulative(end)
         return tuple((b - a) / (end - begin) for a, b in zip(low, high, strict=True))

@@ -57,7 +57,7 @@ def manifest(job: Job, stream: Stream, described: Described, *, step: int, diges
         tokens=stream.total,
         sequences=stream.index,
         sources=_sources(job, stream, with_digests=digest is not None),
-        ledger=stream.ledger.rows(job.mixture.schedule.sources, job.mixture.asked()),
+        ledger=stream.ledger.rows(job.mixture.schedule.sources, job.mixture.target_shares()),
         allow_eval_data=spec.allow_eval_data,
         inherited_eval_data=job.inherited_eval_data,
         wall_seconds=round(described.seconds_before + time.monotonic() - described.began, 3),

@@ -47,7 +47,7 @@ def _budget(job: Job, counted: list[list[int]] | None) -> list[dict[str, str]]:
     mixture = job.mixture
     bounds = mixture.schedule.bounds
     rows = []
-    for phase, shares in enumerate(mixture.asked()):
+    for phase, shares in enumerate(mixture.target_shares()):
         phase_tokens = (bounds[phase + 1] - bounds[phase]) * mixture.target_tokens
         for index, name in enumerate(mixture.schedule.sources):
             tokens = counted[phase][index] if counted is not None else round(shares[index] * phase_tokens)
