@@ -15,11 +15,11 @@ MANIFEST_NAME = "stage.json"
 SCHEMA_VERSION: Literal[1] = 1
 
 
-class _Written(BaseModel):
+class _ManifestPart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class Parent(_Written):
+class Parent(_ManifestPart):
     """The checkpoint that a stage started from.
 
     Attributes:
@@ -37,7 +37,7 @@ class Parent(_Written):
     digest: str
 
 
-class Source(_Written):
+class StreamedSource(_ManifestPart):
     """One source of data, as it was streamed.
 
     Attributes:
@@ -65,7 +65,7 @@ class Source(_Written):
     eval_data: tuple[str, ...] = ()
 
 
-class LedgerRow(_Written):
+class LedgerRow(_ManifestPart):
     """Tokens of one source in one phase.
 
     Attributes:
@@ -83,7 +83,7 @@ class LedgerRow(_Written):
     target_share: float = Field(validation_alias="asked_share", serialization_alias="asked_share")
 
 
-class StageManifest(_Written):
+class StageManifest(_ManifestPart):
     """How a checkpoint came to be. The field names are the format; `schema_version` rises when their meaning changes.
 
     Attributes:
@@ -102,7 +102,7 @@ class StageManifest(_Written):
         budget_tokens: Tokens that were asked for.
         tokens: Tokens as streamed.
         sequences: Sequences as trained on.
-        sources: See `Source`.
+        sources: See `StreamedSource`.
         ledger: See `LedgerRow`.
         allow_eval_data: Whether evaluation data was allowed among the sources.
         inherited_eval_data: Evaluation data that the stages before it were trained on, which need not be here.
@@ -129,7 +129,7 @@ class StageManifest(_Written):
     budget_tokens: int
     tokens: int
     sequences: int
-    sources: tuple[Source, ...]
+    sources: tuple[StreamedSource, ...]
     ledger: tuple[LedgerRow, ...]
     allow_eval_data: bool = False
     inherited_eval_data: tuple[str, ...] = ()

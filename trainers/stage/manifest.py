@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.checkpoints.stage_manifest import Parent, Source, StageManifest
+from harness.checkpoints.stage_manifest import Parent, StageManifest, StreamedSource
 from harness.trainers.data.mixture import Mixture, Stream
 from harness.versions import installed_versions
 
@@ -76,10 +76,10 @@ def _parent(job: Job) -> Parent | None:
     return Parent(name=parent.name, source=parent.source, path=path, revision=parent.revision, digest=job.parent_digest)
 
 
-def _sources(job: Job, stream: Stream, *, with_digests: bool) -> tuple[Source, ...]:
+def _sources(job: Job, stream: Stream, *, with_digests: bool) -> tuple[StreamedSource, ...]:
     ledger, tokens = stream.ledger, stream.ledger.by_source()
     return tuple(
-        Source(
+        StreamedSource(
             name=source.name,
             location=source.location,
             format=source.format,
