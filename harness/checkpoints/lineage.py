@@ -112,7 +112,7 @@ def _links(checkpoint: Checkpoint, digest: str) -> Iterator[Link]:
         seen.add(parent.digest)
 
 
-def leaks(name: str, lineage: Sequence[Mapping[str, Any]]) -> list[str]:
+def contamination_warnings(name: str, lineage: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return a sentence for each stage behind a checkpoint that had evaluation data of this project among its sources.
 
     Args:

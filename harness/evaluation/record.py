@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 import harness
-from harness.checkpoints.lineage import leaks
+from harness.checkpoints.lineage import contamination_warnings
 from harness.evaluation.answering import Outcome
 from harness.evaluation.evaluation import Evaluation
 from harness.evaluation.scoring import BOOTSTRAP_ITERATIONS, tally
@@ -46,7 +46,7 @@ def run_record(evaluation: Evaluation, outcome: Outcome, results: Mapping[str, A
         aggregate=aggregates(records),
         allowed_failures=spec.allow_failures,
         complete=len(outcome.failures) <= spec.allow_failures,
-        notes=[*leaks(model.name, model.about.get("lineage", ())), *evaluation.notes],
+        notes=[*contamination_warnings(model.name, model.about.get("lineage", ())), *evaluation.notes],
         versions={**installed_versions(PACKAGES), "stage-harness": harness.__version__},
     )
 

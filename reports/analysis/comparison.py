@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from harness.checkpoints.lineage import leaks
+from harness.checkpoints.lineage import contamination_warnings
 from harness.errors import InputError, RecordError
 from harness.records import TaskRun
 from harness.reports.analysis.differences import Arm, Comparison, TaskDifference
@@ -52,7 +52,9 @@ def compare(
     if len(arms) < 2:
         raise InputError(f"{arms[0].name if arms else 'no model'}: one model only; give two or more to compare.")
     found: list[TaskDifference] = []
-    told = [one for arm in arms for model in arm.models for one in leaks(model.name, model.lineage)] + list(notes)
+    told = [
+        one for arm in arms for model in arm.models for one in contamination_warnings(model.name, model.lineage)
+    ] + list(notes)
     for arm in arms[1:]:
         found += _pair_of_arms(arms[0], arm, told, margin=margin, force=force, resamples=resamples)
     tested = [one for one in found if one.p is not None]

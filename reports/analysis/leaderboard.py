@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from harness.checkpoints.lineage import leaks
+from harness.checkpoints.lineage import contamination_warnings
 from harness.errors import InputError, RecordError
 from harness.records import ModelRecords
 from harness.reports.analysis.pairing import CONTROLS, FloatArray, Paired, has_item_values, mismatches, pair, remarks
@@ -108,7 +108,7 @@ def rank(models: Sequence[ModelRecords], *, force: bool = False, notes: Sequence
             f"{models[0].name if models else 'no model'}: one model only; a leaderboard needs two. The table of one is "
             "what `harness eval` printed."
         )
-    told = [one for model in models for one in leaks(model.name, model.lineage)] + list(notes)
+    told = [one for model in models for one in contamination_warnings(model.name, model.lineage)] + list(notes)
     found = _common_tasks(models, told, force=force)
     counted = [task for task in found if task.counted]
     ranking = rank_models(

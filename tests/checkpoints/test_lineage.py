@@ -259,7 +259,7 @@ def test_evaluation_data_behind_a_parent_that_is_not_here_is_still_told(
     def told() -> list[str]:
         links = lineage.chain(str(tmp_path / "third"))
         manifests = [link.manifest.to_json() if link.manifest else None for link in links]
-        return lineage.leaks("third", [{"manifest": manifest} for manifest in manifests])
+        return lineage.contamination_warnings("third", [{"manifest": manifest} for manifest in manifests])
 
     assert told() == ["third was trained on evaluation data (sft-stage): mini_logic:test."]
     assert main(["lineage", str(tmp_path / "nobody")]) == 2
