@@ -30,9 +30,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, T
 
 from harness.checkpoints.stage_manifest import read_manifest
 from harness.trainers import dpo, grpo, pretrain, sft
-from harness.trainers.data.opening import READ_FILE
+from harness.trainers.data.formats import CONVERTERS, Format, RecordFields
+from harness.trainers.data.opening import FILE_READERS
 from harness.trainers.data.readers import Cursor
-from harness.trainers.data.records import READ, Fields, Format
 from harness.trainers.stage.prepare import prepare
 
 RESULTS = Path(__file__).parent / "results" / "training.jsonl"
@@ -107,8 +107,8 @@ def raw_records(stage: str, data: Path, count: int) -> list[Any]:
     }
     name, form = forms[stage]
     path = data / name
-    raws = itertools.islice(READ_FILE[path.suffix](path, Cursor()), count)
-    return [_plain(READ[form](Fields(raw.value, raw.where, {}))) for raw in raws]
+    raws = itertools.islice(FILE_READERS[path.suffix](path, Cursor()), count)
+    return [_plain(CONVERTERS[form](RecordFields(raw.value, raw.where, {}))) for raw in raws]
 
 
 def _plain(record: dict[str, Any]) -> dict[str, str]:

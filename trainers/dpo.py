@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from harness.trainers.data.encoding import Tokenizer, preference_encoder
-from harness.trainers.data.mixture import Encode
+from harness.trainers.data.examples import Encode
 from harness.trainers.stage.adapters import model_and_adapter
 from harness.trainers.stage.entry_points import entry_points
-from harness.trainers.stage.job import Job, Method
+from harness.trainers.stage.job import Method, StageJob
 
 
 def _config_class() -> type:
@@ -26,7 +26,7 @@ def _encode(tokenizer: Tokenizer, config: Any) -> Encode:
     return preference_encoder(tokenizer, max_length=config.max_length)
 
 
-def build(job: Job) -> Any:
+def build(job: StageJob) -> Any:
     """Return the DPOTrainer of a planned stage."""
     from copy import deepcopy
 

@@ -12,10 +12,10 @@ import importlib.util
 from typing import Any
 
 from harness.trainers.data.encoding import Tokenizer, prompt_encoder
-from harness.trainers.data.mixture import Encode
+from harness.trainers.data.examples import Encode
 from harness.trainers.stage.adapters import model_and_adapter, save_whole
 from harness.trainers.stage.entry_points import entry_points
-from harness.trainers.stage.job import WORK, Job, Method
+from harness.trainers.stage.job import WORK_FOLDER, Method, StageJob
 
 
 def _config_class() -> type:
@@ -43,7 +43,7 @@ def _vllm() -> dict[str, Any]:
     return {"use_vllm": True, "vllm_mode": "colocate"} if usable else {"use_vllm": False}
 
 
-def build(job: Job) -> Any:
+def build(job: StageJob) -> Any:
     """Return the GRPOTrainer of a planned stage."""
     from trl import GRPOTrainer
 
@@ -52,7 +52,7 @@ def build(job: Job) -> Any:
     model, adapter = model_and_adapter(job)
     if job.config.beta and adapter is None and job.parent is not None and job.parent.adapter is not None:
         # TRL reads its reference from where the model is from: there the adapter that was merged into it is missing.
-        reference = job.out_dir / WORK / "reference"
+        reference = job.out_dir / WORK_FOLDER / "reference"
         save_whole(model, job.tokenizer, reference)
         model.config.name_or_path = str(reference)
     return GRPOTrainer(
@@ -74,7 +74,7 @@ METHOD = Method(
     encode=_encode,
     packed_length=lambda _config: None,
     build=build,
-    per_step=per_generation,
-    machine=_vllm,
+    stream_unit=per_generation,
+    hardware_defaults=_vllm,
 )
 train, plan = entry_points(METHOD)

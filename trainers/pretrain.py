@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.trainers.data.encoding import Tokenizer, text_encoder
-from harness.trainers.data.mixture import Encode
+from harness.trainers.data.examples import Encode
 from harness.trainers.stage.adapters import model_and_adapter
 from harness.trainers.stage.entry_points import entry_points
-from harness.trainers.stage.job import Job, Method
+from harness.trainers.stage.job import Method, StageJob
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +52,7 @@ class PackedCollator:
         }
 
 
-def build(job: Job) -> Any:
+def build(job: StageJob) -> Any:
     """Return the Trainer of a planned stage."""
     from transformers import Trainer, set_seed
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 from harness.trainers.data.encoding import Tokenizer, completion_encoder
-from harness.trainers.data.mixture import Encode
+from harness.trainers.data.examples import Encode
 from harness.trainers.stage.adapters import model_and_adapter
 from harness.trainers.stage.entry_points import entry_points
-from harness.trainers.stage.job import Job, Method
+from harness.trainers.stage.job import Method, StageJob
 
 
 def _config_class() -> type:
@@ -31,7 +31,7 @@ def _encode(tokenizer: Tokenizer, config: Any) -> Encode:
     )
 
 
-def build(job: Job) -> Any:
+def build(job: StageJob) -> Any:
     """Return the SFTTrainer of a planned stage."""
     from trl import SFTTrainer
 

@@ -199,7 +199,7 @@ CASES: list[tuple[Change, list[str]]] = [
     (no_parent, ["from:", "nobody"]),
     (no_accumulation, ["trainer.gradient_accumulation_steps: 0", "1 or more"]),
     (template_of_its_own, ["trainer.chat_template_path", "template"]),
-    (phases_beside_weights, ["data.mixture", "phases has no part in a static schedule"]),
+    (phases_beside_weights, ["data.mixture", "phases does not belong to a static schedule"]),
     (split_of_a_file, ["data.sources.text", "split belongs to a hub data set"]),
     (huge_weights, ["data.mixture.weights", "too large"]),
     (rationale_of_none, ["data.rationale: completion", "'completion'", "set omit"]),

@@ -17,22 +17,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import InputError
-from harness.trainers.data.mixture import IGNORED, Encoded, Mixture, Sequence
+from harness.trainers.data.examples import IGNORED, EncodedRecord, TrainingExample
+from harness.trainers.data.formats import TrainingRecord
+from harness.trainers.data.mixture import Mixture
 from harness.trainers.data.opening import open_source
-from harness.trainers.data.readers import Cursor, Raw
-from harness.trainers.data.records import Record
+from harness.trainers.data.readers import Cursor, RawRecord
 from harness.trainers.data.schedules import PRESETS, Schedule
-from harness.trainers.data.sources import Place, Source
+from harness.trainers.data.sources import Source, SourcePosition
 from harness.trainers.data.spec import DataSpec, MixtureSpec, SourceSpec
 from harness.trainers.stage.spec import StageSpec, parse
 
 TEXT_ID, CODE_ID = 1000, 2000
 
 
-def encode(record: Record, _where: str) -> Encoded:
+def encode(record: TrainingRecord, _where: str) -> EncodedRecord:
     """One token a word; the word is its own id, so that a token says which record it came from."""
     ids = [int(word) for word in record["text"].split()]
-    return Encoded(columns={"input_ids": ids, "labels": ids}, tokens=len(ids))
+    return EncodedRecord(columns={"input_ids": ids, "labels": ids}, tokens=len(ids))
 
 
 def write_source(folder: Path, name: str, lengths: list[int], base: int) -> Path:
@@ -55,7 +56,7 @@ def counting(source: Source) -> tuple[Source, list[Cursor]]:
     class Counted:
         files = source.reader.files
 
-        def read(self, cursor: Cursor) -> Iterator[Raw]:
+        def read(self, cursor: Cursor) -> Iterator[RawRecord]:
             opened.append(cursor)
             return source.reader.read(cursor)
 
@@ -151,7 +152,7 @@ def test_arms_of_equal_budget_differ_by_less_than_one_sequence(tmp_path: Path, p
     assert 20_011 - 64 < min(totals) <= max(totals) <= 20_011
 
 
-def tokens_of(sequences: list[Sequence]) -> list[list[int]]:
+def tokens_of(sequences: list[TrainingExample]) -> list[list[int]]:
     return [sequence.columns["input_ids"] for sequence in sequences]
 
 
@@ -263,7 +264,7 @@ def test_a_long_text_keeps_the_order_of_its_pieces_among_shuffled_documents(tmp_
     for number in range(30):
         (folder / f"short{number:02}.txt").write_text(f"short {number}\n")
     source = open_source("books", SourceSpec(path=str(folder)), stage="pretrain", rationale="omit", seed=3)
-    texts = [record["text"] for record, _, _ in source.turn(Place())]
+    texts = [record["text"] for record, _, _ in source.read_epoch(SourcePosition())]
     assert long in "".join(texts)
     shorts = [text for text in texts if text.startswith("short")]
     assert sorted(shorts) == sorted(f"short {n}\n" for n in range(30))
@@ -279,10 +280,10 @@ def test_pieces_keep_their_order_where_blocks_end_within_a_text(
     (tmp_path / "a.txt").write_text("before\n")
     (tmp_path / "c.txt").write_text("after\n")
     source = open_source("books", SourceSpec(path=str(tmp_path)), stage="pretrain", rationale="omit", seed=3)
-    turn = list(source.turn(Place()))
+    turn = list(source.read_epoch(SourcePosition()))
     assert long in "".join(record["text"] for record, _, _ in turn)
     for number, (_, _, place) in enumerate(turn[:-1]):
-        following = [record for record, _, _ in source.turn(place)]
+        following = [record for record, _, _ in source.read_epoch(place)]
         assert following == [record for record, _, _ in turn[number + 1 :]]
 
 
@@ -290,20 +291,22 @@ def test_a_turn_opens_its_source_once_however_many_blocks_it_has(tmp_path: Path)
     path = write_source(tmp_path, "text", [1] * 10_000, 1)
     source = open_jsonl(path)
     counted, opened = counting(source)
-    assert sum(1 for _ in counted.turn(Place())) == 10_000
+    assert sum(1 for _ in counted.read_epoch(SourcePosition())) == 10_000
     assert opened == [Cursor()]
 
 
 def test_streams_at_nearly_the_same_place_read_its_block_once(tmp_path: Path) -> None:
     source = open_jsonl(write_source(tmp_path, "text", [1] * 5000, 1))
     counted, opened = counting(source)
-    fresh = list(itertools.islice(source.turn(Place()), 3000))
-    again = [list(itertools.islice(counted.turn(Place()), 3000)) for _ in range(3)]
+    fresh = list(itertools.islice(source.read_epoch(SourcePosition()), 3000))
+    again = [list(itertools.islice(counted.read_epoch(SourcePosition()), 3000)) for _ in range(3)]
     assert again == [fresh] * 3
     assert opened == [Cursor()]
-    assert list(counted.turn(fresh[2500][2])) == list(source.turn(fresh[2500][2])), "taken up in a block that was kept"
-    assert len(opened) == 2, "and gone on with behind it"
-    assert len(counted.recent) == 2
+    assert list(counted.read_epoch(fresh[2500][2])) == list(source.read_epoch(fresh[2500][2])), (
+        "taken up in a block that was kept"
+    )
+    assert len(opened) == 2, "and reads on after it"
+    assert len(counted.recent_blocks) == 2
 
 
 SPEC = {"stage": "pretrain", "name": "n", "architecture": "tiny", "tokenizer": "t"}

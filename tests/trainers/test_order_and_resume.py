@@ -118,7 +118,7 @@ def test_devices_share_the_stream_without_changing_it(tmp_path: Path) -> None:
     whole = [s.columns["input_ids"] for s in job.mixture.stream()]
     shards = []
     for rank in range(2):
-        dataset = StreamDataset(job.mixture, job.sequences, StreamLog(tmp_path / "log.jsonl"), writes=False)
+        dataset = StreamDataset(job.mixture, job.n_sequences, StreamLog(tmp_path / "log.jsonl"), writes=False)
         shard = IterableDatasetShard(dataset, batch_size=4, num_processes=2, process_index=rank)
         shards.append([row["input_ids"] for row in shard])
     together = []
@@ -158,8 +158,8 @@ def test_skipping_what_was_trained_on_reads_only_from_the_last_entry_of_the_log(
     job = prepare(sft.METHOD, two_sources(tmp_path, "sft", 20_000), tmp_path / "out")
     plan_steps(job, log := StreamLog(tmp_path / "log.jsonl"))
     whole = [s.columns["input_ids"] for s in job.mixture.stream()]
-    dataset = StreamDataset(job.mixture, job.sequences, log)
-    dataset.skipped = skipped = job.sequences - 70
+    dataset = StreamDataset(job.mixture, job.n_sequences, log)
+    dataset.n_skipped = skipped = job.n_sequences - 70
     rows = [row["input_ids"] for row in dataset]
     assert len(rows) == len(whole)
     assert rows[skipped:] == whole[skipped:]
@@ -175,9 +175,9 @@ def test_the_states_passed_last_are_the_streams_own_and_few(tmp_path: Path, monk
     log = StreamLog(tmp_path / "log.jsonl")
     dataset = StreamDataset(job.mixture, 40, log)
     assert len(list(dataset)) == 40
-    assert list(dataset.passed) == list(range(33, 41))
-    for index in dataset.passed:
-        assert dataset.passed[index] == stream_at(job.mixture, log, index).state()
+    assert list(dataset.recent_states) == list(range(33, 41))
+    for index in dataset.recent_states:
+        assert dataset.recent_states[index] == stream_at(job.mixture, log, index).state()
 
 
 def test_an_entry_that_a_kill_cut_off_is_passed_over(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ import pytest
 
 from harness.errors import InputError
 from harness.trainers.data.encoding import completion_encoder
+from harness.trainers.data.formats import CONVERTERS, Format, Rationale, RecordFields
 from harness.trainers.data.opening import open_source
 from harness.trainers.data.readers import Cursor
-from harness.trainers.data.records import READ, Fields, Format, Rationale
-from harness.trainers.data.sources import Place, Source
+from harness.trainers.data.sources import Source, SourcePosition
 from harness.trainers.data.spec import SourceSpec
 from harness.trainers.rewards import verified
 from tests.trainers.helpers import chat_model
@@ -55,12 +55,14 @@ def test_every_kind_of_source_gives_its_records_from_any_place(
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     fields = write_rows(tmp_path, kind)
-    plain = [record["completion"][0]["content"] for record, _, _ in opened(fields, seed=None).turn(Place())]
+    plain = [
+        record["completion"][0]["content"] for record, _, _ in opened(fields, seed=None).read_epoch(SourcePosition())
+    ]
     assert plain == [row["output"] for row in ROWS]
-    whole = list(opened(fields).turn(Place()))
+    whole = list(opened(fields).read_epoch(SourcePosition()))
     assert sorted(record["completion"][0]["content"] for record, _, _ in whole) == sorted(plain)
     for taken in (1, 127, 128, 300, 699):
-        assert list(opened(fields).turn(whole[taken - 1][2])) == whole[taken:], f"taken up behind {taken} records"
+        assert list(opened(fields).read_epoch(whole[taken - 1][2])) == whole[taken:], f"taken up behind {taken} records"
 
 
 def test_a_name_that_a_format_does_not_have_is_refused_with_a_near_one(tmp_path: Path) -> None:
@@ -83,7 +85,7 @@ def test_bytes_without_a_line_end_or_a_beginning_of_a_character_are_no_text(tmp_
 
 
 def record_of(form: Format, raw: dict[str, Any], rationale: Rationale = "omit") -> dict[str, Any]:
-    return READ[form](Fields(raw, "rows.jsonl, line 1", {}, rationale))
+    return CONVERTERS[form](RecordFields(raw, "rows.jsonl, line 1", {}, rationale))
 
 
 @pytest.mark.parametrize(
@@ -151,8 +153,10 @@ def test_a_folder_of_programs_alone_is_read_as_such(tmp_path: Path) -> None:
     (tmp_path / "tree" / "below" / "a.py").write_text("x = 1\n")
     spec = SourceSpec(path=str(tmp_path / "tree"))
     source = open_source("code", spec, stage="pretrain", rationale="omit", seed=None)
-    assert [record["text"] for record, _, _ in source.turn(Place())] == ["x = 1\n"]
+    assert [record["text"] for record, _, _ in source.read_epoch(SourcePosition())] == ["x = 1\n"]
     assert source.format == "python"
     (tmp_path / "tree" / "README.md").write_text("Read me.\n")
     mixed = open_source("code", spec, stage="pretrain", rationale="omit", seed=None)
-    assert [record["text"] for record, _, _ in mixed.turn(Place())] == ["Read me.\n"], "texts beside programs are meant"
+    assert [record["text"] for record, _, _ in mixed.read_epoch(SourcePosition())] == ["Read me.\n"], (
+        "text files take precedence over programs"
+    )

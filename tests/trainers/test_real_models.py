@@ -16,18 +16,18 @@ import torch
 from harness.checkpoints.stage_manifest import read_manifest
 from harness.trainers import dpo, grpo, sft
 from harness.trainers.data.encoding import completion_encoder, preference_encoder
-from harness.trainers.data.mixture import IGNORED
-from harness.trainers.data.opening import READ_FILE
+from harness.trainers.data.examples import IGNORED
+from harness.trainers.data.formats import CONVERTERS, Format, RecordFields, TrainingRecord
+from harness.trainers.data.opening import FILE_READERS
 from harness.trainers.data.readers import Cursor
-from harness.trainers.data.records import READ, Fields, Format, Record
 from tests.trainers.helpers import CPU, state_of
 
 LORA = {"r": 16}
 
 
-def records_of(path: Path, form: Format, begin: int, count: int) -> list[Record]:
-    raws = list(READ_FILE[path.suffix](path, Cursor()))[begin : begin + count]
-    return [READ[form](Fields(raw.value, raw.where, {})) for raw in raws]
+def records_of(path: Path, form: Format, begin: int, count: int) -> list[TrainingRecord]:
+    raws = list(FILE_READERS[path.suffix](path, Cursor()))[begin : begin + count]
+    return [CONVERTERS[form](RecordFields(raw.value, raw.where, {})) for raw in raws]
 
 
 def load(base: Path, adapter: Path | None = None) -> tuple[Any, Any]:
@@ -41,7 +41,7 @@ def load(base: Path, adapter: Path | None = None) -> tuple[Any, Any]:
 
 
 @torch.no_grad()
-def completion_loss(model: Any, tokenizer: Any, records: list[Record]) -> float:
+def completion_loss(model: Any, tokenizer: Any, records: list[TrainingRecord]) -> float:
     """Mean negative log-likelihood of a completion's token, nats."""
     encode = completion_encoder(tokenizer, max_length=512, completion_only=True)
     total = count = 0.0
@@ -56,7 +56,7 @@ def completion_loss(model: Any, tokenizer: Any, records: list[Record]) -> float:
 
 
 @torch.no_grad()
-def preference(model: Any, tokenizer: Any, record: Record, max_length: int) -> float:
+def preference(model: Any, tokenizer: Any, record: TrainingRecord, max_length: int) -> float:
     """log p(chosen) - log p(rejected), nats."""
     encoded = preference_encoder(tokenizer, max_length=max_length)(record, "")
     assert encoded is not None
@@ -215,7 +215,7 @@ def test_the_sandbox_rewards_the_right_program_and_no_other() -> None:
     from harness.trainers.rewards import verified
 
     raws = list(islice(TaskReader(task="mini_code_gen").read(Cursor()), 4))
-    records = [READ["problem"](Fields(raw.value, raw.where, {})) for raw in raws]
+    records = [CONVERTERS["problem"](RecordFields(raw.value, raw.where, {})) for raw in raws]
     prompts = [record["prompt"] for record in records] * 2
     completions = [record["solution"] for record in records] + [raw.value["wrong"][0] for raw in raws]
     columns = {name: [record[name] for record in records] * 2 for name in ("tests", "setup", "entry_point")}

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import InputError, first_line
-from harness.trainers.data.readers import Cursor, Raw
+from harness.trainers.data.readers import Cursor, RawRecord
 
 
 @dataclass(frozen=True, kw_only=True)
 class HubReader:
-    """Streams a data set through `datasets`; nothing is downloaded whole.
+    """Streams a data set through `datasets`, without downloading it whole.
 
     Attributes:
         name: Hub id, or a folder of data files.
         subset: The data set's configuration, where it has several.
         split: For example ``train``.
-        revision: The commit, so that the data cannot change under the stage; None for a folder.
+        revision: The commit, so that the data cannot change during the stage; None for a folder.
     """
 
     name: str
@@ -29,10 +29,10 @@ class HubReader:
 
     @property
     def files(self) -> Sequence[Path]:
-        """None of its files need be here."""
+        """Empty: the files are on the hub."""
         return ()
 
-    def read(self, cursor: Cursor) -> Iterator[Raw]:
+    def read(self, cursor: Cursor) -> Iterator[RawRecord]:
         """Yield the records from `cursor` on."""
         from datasets import load_dataset
         from datasets.exceptions import DatasetNotFoundError
@@ -41,18 +41,18 @@ class HubReader:
             stream = load_dataset(self.name, self.subset, split=self.split, revision=self.revision, streaming=True)
         except (DatasetNotFoundError, ConnectionError, FileNotFoundError, ValueError) as error:
             raise InputError(
-                f"hub data set {self.name}: cannot be opened ({first_line(error)[:160]}); check the name, the "
-                "split and your connection, or give a local path."
+                f"hub data set {self.name}: cannot be opened ({first_line(error)[:160]}); check the name, the split "
+                "and your connection, or give a local path."
             ) from None
-        for number, record in enumerate(stream.skip(cursor.position), start=cursor.position + 1):
-            yield Raw(record, f"{self.name}, record {number}", Cursor(0, number, number))
+        for number, record in enumerate(stream.skip(cursor.offset), start=cursor.offset + 1):
+            yield RawRecord(record, f"{self.name}, record {number}", Cursor(0, number, number))
 
 
 def hub_commit(name: str, revision: str | None) -> str | None:
-    """Return the commit that a hub data set's revision means now; None for a folder.
+    """Return the commit that a hub data set's revision points to now; None for a folder.
 
     Raises:
-        InputError: the hub does not know it, or cannot be asked.
+        InputError: the hub does not know it, or is not reachable.
     """
     if Path(name).exists():
         return None

@@ -1,4 +1,4 @@
-"""Tokens per source and phase, as they were streamed. It counts; deciding what comes next is `mixture.py`'s."""
+"""Tokens per source and phase, as streamed. The ledger only counts; `mixture` decides what comes next."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from harness.checkpoints.stage_manifest import LedgerRow
 
 @dataclass
 class Ledger:
-    """Counts of one stream; changes as it goes on.
+    """Running counts of one stream.
 
     Attributes:
         tokens: ``[phase][source]``.
         records: Records drawn, by source.
-        dropped: Of those, records that gave no sequence.
-        cut: Of those, records that lost their end.
+        dropped: Those of them that gave no training example, by source.
+        cut: Those of them that were truncated, by source.
     """
 
+    # Two phases, sources text and code; code has no weight in the first phase, and one of its records was too long:
+    #   tokens [[500, 0], [250, 250]]   records [31, 9]   dropped [0, 0]   cut [0, 1]
     tokens: list[list[int]]
     records: list[int]
     dropped: list[int] = field(default_factory=list)
@@ -27,7 +29,7 @@ class Ledger:
 
     @classmethod
     def empty(cls, phases: int, sources: int) -> Ledger:
-        """Return one with zeros."""
+        """Return a ledger of zeros."""
         zeros = [0] * sources
         return cls([zeros[:] for _ in range(phases)], zeros[:], zeros[:], zeros[:])
 
@@ -64,7 +66,8 @@ class Ledger:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over the counts of `state`, in place: others hold this ledger."""
+        """Replace the counts by those of `state`."""
+        # In place: the stream and its source iterators share these lists.
         self.tokens[:] = [list(row) for row in state["tokens"]]
         for name in ("records", "dropped", "cut"):
             getattr(self, name)[:] = state[name]

@@ -1,76 +1,40 @@
 """The stream of a stage: sources mixed by shares of tokens, phase after phase, until the budget is spent.
 
-The rule is a deficit: the next record always comes from the source that is furthest behind its share. So the stream
-depends on nothing but the stage file, the data and the seed; it is made as it is read, and where it stands is a few
-numbers, from which it goes on. Two forms: *packed*, where documents fill sequences of one length and are cut at their
-ends (a sequence knows where its documents begin), and *whole*, one record a sequence. It knows no tokenizer and no
-trainer: an `Encode` makes tokens of a record.
+The next record always comes from the source that is furthest behind its share of the tokens. The stream therefore
+depends only on the stage file, the data and the seed. It is made lazily, and its state is a few numbers, from which an
+equal stream continues.
+
+There are two forms. *Packed*: documents fill sequences of one length; a document may be split between two sequences,
+and a sequence records where its documents begin. *Unpacked*: each record is one example.
+
+This module knows no tokenizer and no trainer: an `Encode` turns a record into tokens.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from harness.errors import InputError
+from harness.trainers.data.examples import IGNORED, Encode, TrainingExample
 from harness.trainers.data.ledger import Ledger
-from harness.trainers.data.readers import Cursor
-from harness.trainers.data.records import Record
 from harness.trainers.data.schedules import Schedule
-from harness.trainers.data.sources import Place, Source
-
-IGNORED = -100  # the label of a token that is not learned, in every library here
-
-
-@dataclass(frozen=True, kw_only=True)
-class Encoded:
-    """A record as tokens.
-
-    Attributes:
-        columns: What the trainer reads; for a packed stream ``input_ids`` and ``labels``, of equal length.
-        tokens: How many tokens the ledger counts for it.
-        cut: Whether it lost its end.
-    """
-
-    columns: dict[str, Any]
-    tokens: int
-    cut: bool = False
-
-
-Encode = Callable[[Record, str], Encoded | None]
-"""``(record, where) -> tokens``; None when nothing is left to learn from."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sequence:
-    """One item of the stream.
-
-    Attributes:
-        columns: What the trainer reads.
-        tokens: Counted by the ledger.
-        phase: From 0; that of its first token.
-        sources: Names of the sources it was made of, in order.
-    """
-
-    columns: dict[str, Any]
-    tokens: int
-    phase: int
-    sources: tuple[str, ...]
+from harness.trainers.data.source_iterator import SourceExhausted, SourceIterator
+from harness.trainers.data.sources import Source
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mixture:
-    """Everything that decides a stream.
+    """Everything that determines a stream.
 
     Attributes:
-        schedule: Shares over the stage.
-        sources: Opened, in the schedule's order.
-        encode: Makes tokens of a record.
-        budget_tokens: When it ends; a whole stream ends before the record that would exceed it.
-        packed_length: Tokens of every sequence; None: one record a sequence.
-        repeat: Begin a source that ran out anew; else the stream ends there.
+        schedule: Shares of the sources over the stage.
+        sources: Opened sources, in the schedule's order.
+        encode: Turns a record into tokens.
+        budget_tokens: Where the stream ends; an unpacked stream ends before the record that would exceed it.
+        packed_length: Tokens per packed sequence; None for one record per example.
+        repeat: Start an exhausted source again; otherwise the stream ends there.
     """
 
     schedule: Schedule
@@ -82,7 +46,7 @@ class Mixture:
 
     @property
     def target_tokens(self) -> int:
-        """The budget, cut to whole sequences when they are packed."""
+        """The budget, rounded down to whole sequences when they are packed."""
         return self.budget_tokens - (self.budget_tokens % self.packed_length if self.packed_length else 0)
 
     def stream(self, state: dict[str, Any] | None = None) -> Stream:
@@ -94,173 +58,122 @@ class Mixture:
         return [self.schedule.target_shares(begin, end) for begin, end in itertools.pairwise(self.schedule.bounds)]
 
 
-class RanOut(Exception):  # noqa: N818 - a signal inside this module
-    """A source has no more records, and is not to be repeated."""
-
-
-class Tap:
-    """One source's records as tokens, one after the other; the document that is begun stays until it is used up."""
-
-    def __init__(self, source: Source, mixture: Mixture, index: int, ledger: Ledger) -> None:
-        self.source, self.mixture, self.index, self.ledger = source, mixture, index, ledger
-        self.place = Place()  # before the document in hand
-        self.after = Place()  # behind it
-        self.document: Encoded | None = None
-        self.used = 0  # tokens of the document in hand that were given out
-        self._records: Iterator[tuple[Record, str, Place]] | None = None
-        self._useful = False  # whether this turn gave anything; taken for granted when it was entered in its middle
-
-    def current(self) -> Encoded:
-        """Return the document in hand, drawing one when there is none.
-
-        Raises:
-            RanOut: there are no more, and the source is not to be repeated.
-            InputError: a whole turn gave no record that can be used.
-        """
-        while self.document is None:
-            if self._records is None:
-                self._records = self.source.turn(self.place)
-            drawn = next(self._records, None)
-            if drawn is None:
-                self._begin_anew()
-                continue
-            record, where, self.after = drawn
-            self._count(self.mixture.encode(record, where))
-        return self.document
-
-    def _count(self, encoded: Encoded | None) -> None:
-        if encoded is None or encoded.tokens == 0:
-            self.ledger.records[self.index] += 1
-            self.ledger.dropped[self.index] += 1
-            self.place = self.after
-        else:
-            self.document, self.used, self._useful = encoded, 0, True
-
-    def _begin_anew(self) -> None:
-        if not self._useful:
-            raise InputError(
-                f"data.sources.{self.source.name}: no record of {self.source.location} can be used: each is empty, or "
-                "its prompt alone fills trainer.max_length. Raise it, or give other data."
-            )
-        if not self.mixture.repeat:
-            raise RanOut
-        self.place, self._records, self._useful = Place(turn=self.place.turn + 1), None, False
-
-    def take(self, tokens: int) -> None:
-        """Count `tokens` of the document in hand as used, and put it away when none is left."""
-        assert self.document is not None
-        if self.used == 0:
-            self.ledger.records[self.index] += 1
-            self.ledger.cut[self.index] += self.document.cut
-        self.used += tokens
-        if self.used >= self.document.tokens:
-            self.document, self.used, self.place = None, 0, self.after
-
-    def state(self) -> dict[str, Any]:
-        """Return where the tap stands."""
-        return {"place": asdict(self.place) | {"cursor": list(self.place.cursor)}, "used": self.used}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go to where a tap of the same source stood."""
-        place = dict(state["place"])
-        self.place = Place(**{**place, "cursor": Cursor(*place["cursor"])})
-        self._useful = True
-        if state["used"]:
-            self.current()
-            self.used = state["used"]
-
-
 class Stream:
-    """An iterator over the sequences of a mixture; `state` says where it stands between two of them."""
+    """An iterator over the training examples of a mixture; `state` is taken between two of them."""
 
     def __init__(self, mixture: Mixture, state: dict[str, Any] | None) -> None:
         self.mixture = mixture
         self.phases = len(mixture.schedule.bounds) - 1
         self.ledger = Ledger.empty(self.phases, len(mixture.sources))
-        self.taps = [Tap(source, mixture, index, self.ledger) for index, source in enumerate(mixture.sources)]
-        self.index = 0
+        self.iterators = [
+            SourceIterator(source, encode=mixture.encode, repeat=mixture.repeat, index=index, ledger=self.ledger)
+            for index, source in enumerate(mixture.sources)
+        ]
+        self.index = 0  # examples given so far
         self.phase = 0
-        self.phase_began = 0  # tokens streamed before this phase
-        self.phase_ends = 0  # and when it is over
-        self.offset: list[float] = []  # of each source, what was asked for before this phase
-        self.quota: list[float] = []  # and what is asked for within it
+        # Numbers of the current phase. Budget 1000, two phases, text : code 7:3 and then 1:1. In the second phase:
+        #   phase_start 500   phase_end 1000   target_before [350, 150]   quota [250, 250]
+        # An unpacked record of the first phase may end past the boundary, at token 512, say. The second phase then
+        # starts at 512 with its own shares, target_before [356, 156] and quota [244, 244]: it does not compensate.
+        self.phase_start = 0
+        self.phase_end = 0
+        self.target_before: list[float] = []  # per source, the schedule's tokens before this phase
+        self.quota: list[float] = []  # per source, the schedule's tokens within this phase
         if state is not None:
-            for tap, place in zip(self.taps, state["taps"], strict=True):
-                tap.restore(place)
+            # The state's keys are those of the log on disk, which older versions wrote.
+            for iterator, iterator_state in zip(self.iterators, state["taps"], strict=True):
+                iterator.restore(iterator_state)
             self.ledger.restore(state["ledger"])
-            self.index, self.phase, self.phase_began = state["index"], state["phase"], state["phase_began"]
+            self.index, self.phase, self.phase_start = state["index"], state["phase"], state["phase_began"]
         self.total = self.ledger.total
-        self._begin_phase()
+        self._set_phase_targets()
 
     def state(self) -> dict[str, Any]:
-        """Return plain values from which an equal stream goes on."""
+        """Return plain values from which an equal stream continues."""
         return {
             "index": self.index,
             "phase": self.phase,
-            "phase_began": self.phase_began,
-            "taps": [tap.state() for tap in self.taps],
+            "phase_began": self.phase_start,
+            "taps": [iterator.state() for iterator in self.iterators],
             "ledger": self.ledger.state(),
         }
 
     @property
     def repeats(self) -> list[int]:
-        """How often each source was begun anew."""
-        return [tap.place.turn for tap in self.taps]
+        """How often each source was started again."""
+        return [iterator.position.epoch for iterator in self.iterators]
 
-    def __iter__(self) -> Iterator[Sequence]:
-        """Yield sequences until the budget is spent or a source runs out."""
+    def __iter__(self) -> Iterator[TrainingExample]:
+        """Yield examples until the budget is spent or a source that is not repeated runs out."""
+        make = self._next_packed if self.mixture.packed_length else self._next_unpacked
         try:
-            while (sequence := self._packed() if self.mixture.packed_length else self._whole()) is not None:
+            while (example := make()) is not None:
                 self.index += 1
-                yield sequence
-        except RanOut:
+                yield example
+        except SourceExhausted:
             return
 
     def _enter_phase(self) -> None:
-        """Go to the phase that the tokens streamed so far belong to."""
-        while self.phase < self.phases - 1 and self.total >= self.phase_ends:
+        """Move to the phase of the next token."""
+        while self.phase < self.phases - 1 and self.total >= self.phase_end:
             self.phase += 1
-            self.phase_began = self.total
-            self._begin_phase()
+            self.phase_start = self.total
+            self._set_phase_targets()
 
-    def _begin_phase(self) -> None:
+    def _set_phase_targets(self) -> None:
         budget, schedule = self.mixture.target_tokens, self.mixture.schedule
         begin, end = schedule.bounds[self.phase], schedule.bounds[self.phase + 1]
-        self.phase_ends = round(end * budget)
-        self.offset = [share * budget for share in schedule.cumulative(max(self.phase_began / budget, begin))]
-        self.quota = [b * budget - a for a, b in zip(self.offset, schedule.cumulative(end), strict=True)]
+        self.phase_end = round(end * budget)
+        self.target_before = [share * budget for share in schedule.cumulative(max(self.phase_start / budget, begin))]
+        self.quota = [
+            share * budget - before for share, before in zip(schedule.cumulative(end), self.target_before, strict=True)
+        ]
 
     def _deficits(self) -> list[float]:
-        """Return for each source how many tokens it is behind its share of this phase, the next token included."""
+        """Return how many tokens each source is behind its share of this phase, the next token included."""
+        # Budget 100, text : code 5:3. Drawing at random by weight would match the shares only on average, and would
+        # count records, whose lengths differ between sources; the deficit keeps shares of *tokens* at every point:
+        #   total  0: targets at token  1 [0.6, 0.4], drawn [ 0, 0] -> deficits [  0.6,  0.4], text gives 40 tokens
+        #   total 40: targets at token 41 [25.6, 15.4], drawn [40, 0] -> deficits [-14.4, 15.4], code is next
         budget = self.mixture.target_tokens
-        asked = self.mixture.schedule.cumulative(min(1.0, (self.total + 1) / budget))
+        targets = self.mixture.schedule.cumulative(min(1.0, (self.total + 1) / budget))
         drawn = self.ledger.tokens[self.phase]
-        return [b * budget - a - tokens for a, b, tokens in zip(self.offset, asked, drawn, strict=True)]
+        return [
+            share * budget - before - tokens
+            for before, share, tokens in zip(self.target_before, targets, drawn, strict=True)
+        ]
 
-    def _next_tap(self) -> Tap:
+    def _most_behind(self) -> SourceIterator:
         deficits = self._deficits()
-        return self.taps[max(range(len(deficits)), key=deficits.__getitem__)]
+        return self.iterators[max(range(len(deficits)), key=deficits.__getitem__)]
 
-    def _count(self, tap: Tap, tokens: int) -> None:
-        self.ledger.tokens[self.phase][tap.index] += tokens
+    def _use(self, iterator: SourceIterator, tokens: int) -> None:
+        self.ledger.tokens[self.phase][iterator.index] += tokens
         self.total += tokens
-        tap.take(tokens)
+        iterator.take(tokens)
 
-    def _whole(self) -> Sequence | None:
+    def _next_unpacked(self) -> TrainingExample | None:
         self._enter_phase()
-        tap = self._next_tap()
-        document = tap.current()
+        iterator = self._most_behind()
+        document = iterator.current()
+        # The first record that does not fit ends the stream, even where a shorter one would still fit: a search for
+        # short records would change the mixture at its end.
         if self.total + document.tokens > self.mixture.target_tokens:
             return None
-        self._count(tap, document.tokens)
-        return Sequence(columns=document.columns, tokens=document.tokens, phase=self.phase, sources=(tap.source.name,))
+        self._use(iterator, document.tokens)
+        name = iterator.source.name
+        return TrainingExample(columns=document.columns, tokens=document.tokens, phase=self.phase, sources=(name,))
 
-    def _packed(self) -> Sequence | None:
+    def _next_packed(self) -> TrainingExample | None:
         length = self.mixture.packed_length
         assert length is not None
         if self.total + length > self.mixture.target_tokens:
             return None
         self._enter_phase()
+        # Length 8, documents [a b c d e] and [x y z w]; the rest of the second begins the next sequence:
+        #   input_ids  a b c d e x y z      labels  - b c d e - y z      seq_lengths  5 3       (- is IGNORED)
+        # The source is chosen anew for every piece, not for every sequence: a sequence may hold several sources, and
+        # may begin in one phase and end in the next.
         ids: list[int] = []
         labels: list[int] = []
         lengths: list[int] = []
@@ -268,19 +181,22 @@ class Stream:
         first_phase = self.phase
         while len(ids) < length:
             self._enter_phase()
-            tap = self._next_tap()
-            document = tap.current()
-            begin = tap.used
-            end = begin + min(length - len(ids), document.tokens - begin, self._left_in_phase(tap))
+            iterator = self._most_behind()
+            document = iterator.current()
+            begin = iterator.used
+            end = begin + min(length - len(ids), document.tokens - begin, self._left_in_phase(iterator))
             ids += document.columns["input_ids"][begin:end]
-            # Nothing in this sequence predicts the first token of a document.
+            # The first token of a piece has no loss: the token before it in the sequence is another document's.
             labels += [IGNORED, *document.columns["labels"][begin + 1 : end]]
             lengths.append(end - begin)
-            names.append(tap.source.name)
-            self._count(tap, end - begin)
+            names.append(iterator.source.name)
+            self._use(iterator, end - begin)
         columns = {"input_ids": ids, "labels": labels, "seq_lengths": lengths}
-        return Sequence(columns=columns, tokens=length, phase=first_phase, sources=tuple(names))
+        return TrainingExample(columns=columns, tokens=length, phase=first_phase, sources=tuple(names))
 
-    def _left_in_phase(self, tap: Tap) -> int:
-        """Return how many tokens the source may still give to this phase, at least one."""
-        return max(1, round(self.quota[tap.index]) - self.ledger.tokens[self.phase][tap.index])
+    def _left_in_phase(self, iterator: SourceIterator) -> int:
+        """Return how many tokens a source may still give in this phase, at least one."""
+        # Text has a quota of 350 and has given 340; its document has 60 more tokens. It gives 10 now, the other sources
+        # fill the rest of the phase, and the 50 follow when text is chosen again. At least 1: a quota that rounds
+        # down must not give an empty piece, or the loop above would not end.
+        return max(1, round(self.quota[iterator.index]) - self.ledger.tokens[self.phase][iterator.index])

@@ -1,4 +1,4 @@
-"""From a source in the stage file to an opened one: find its files, its reader and its format, and check all of it."""
+"""Open a source of the stage file: find its files, choose its reader and format, and check its first record."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 from harness.errors import InputError, did_you_mean
 from harness.paths import data_dir
 from harness.trainers.data import readers
+from harness.trainers.data.formats import FIELD_NAMES, STAGE_FORMATS, WITH_RATIONALE, Format, Rationale
 from harness.trainers.data.hub_reader import HubReader, hub_commit
-from harness.trainers.data.readers import Cursor, FileReader, Raw, Reader
-from harness.trainers.data.records import FIELD_NAMES, STAGE_FORMATS, WITH_RATIONALE, Format, Rationale
+from harness.trainers.data.readers import Cursor, FileReader, RawRecord, Reader
 from harness.trainers.data.sources import Source
 from harness.trainers.data.spec import SourceSpec
 from harness.trainers.data.task_reader import TaskReader, generator_of
 
 TEXT_SUFFIXES = (".txt", ".md")
-READ_FILE: dict[str, Callable[[Path, Cursor], Iterator[Raw]]] = {
+FILE_READERS: dict[str, Callable[[Path, Cursor], Iterator[RawRecord]]] = {
     ".jsonl": readers.json_lines,
     ".ndjson": readers.json_lines,
     ".json": readers.json_list,
@@ -37,25 +37,24 @@ def open_source(
     allow_test_split: bool = False,
     commit: str | None = None,
 ) -> Source:
-    """Find a source's files and look at its first record; a hub data set is read at `commit` where one is given.
+    """Open a source and convert its first record.
+
+    Args:
+        name: Its name in the stage file.
+        spec: Where its records are, and how they are read.
+        stage: The stage that learns from it, for example ``sft``.
+        rationale: Where a record's rationale goes.
+        seed: Of the order of its records; None for the order of the files.
+        allow_test_split: Allow a generated task's test split.
+        commit: Commit of a hub data set; None for the one that its revision points to now.
 
     Raises:
-        InputError: missing, empty, of a kind or format that the stage cannot learn from, or its first record is of
-            another schema.
+        InputError: it is missing, empty, of a format that the stage does not learn from, or its first record does not
+            match the format.
     """
     reader = _reader(name, spec, allow_test_split=allow_test_split, commit=commit)
     format_ = _format(name, spec, reader, stage)
-    if rationale != "omit" and format_ not in WITH_RATIONALE:
-        raise InputError(
-            f"data.rationale: {rationale}; records of format {format_!r} ({name}) have no rationale of their own. Only "
-            f"{' and '.join(WITH_RATIONALE)} have; set omit."
-        )
-    for given in spec.fields:
-        if given not in FIELD_NAMES[format_]:
-            raise InputError(
-                f"data.sources.{name}.fields.{given}: {format_} records have {', '.join(FIELD_NAMES[format_])}."
-                f"{did_you_mean(given, FIELD_NAMES[format_])}"
-            )
+    _check_fields(name, spec, format_, rationale)
     source = Source(
         name=name,
         location=spec.location,
@@ -70,8 +69,22 @@ def open_source(
     first = next(iter(reader.read(Cursor())), None)
     if first is None:
         raise InputError(f"data.sources.{name}: {spec.location} is empty; give a source with at least one record.")
-    source.understood(first)
+    source.convert(first)
     return source
+
+
+def _check_fields(name: str, spec: SourceSpec, format_: Format, rationale: Rationale) -> None:
+    if rationale != "omit" and format_ not in WITH_RATIONALE:
+        raise InputError(
+            f"data.rationale: {rationale}; records of format {format_!r} ({name}) have no rationale, only "
+            f"{' and '.join(WITH_RATIONALE)} records have; set omit."
+        )
+    for field in spec.fields:
+        if field not in FIELD_NAMES[format_]:
+            raise InputError(
+                f"data.sources.{name}.fields.{field}: {format_} records have {', '.join(FIELD_NAMES[format_])}."
+                f"{did_you_mean(field, FIELD_NAMES[format_])}"
+            )
 
 
 def _reader(name: str, spec: SourceSpec, *, allow_test_split: bool, commit: str | None) -> Reader:
@@ -89,42 +102,43 @@ def _reader(name: str, spec: SourceSpec, *, allow_test_split: bool, commit: str 
     if len(suffixes) > 1 and suffixes != set(TEXT_SUFFIXES):
         raise InputError(
             f"data.sources.{name}.path: {spec.path} holds files of several kinds ({', '.join(sorted(suffixes))}); "
-            "name one kind with a glob such as folder/**/*.jsonl."
+            "choose one kind with a glob such as folder/**/*.jsonl."
         )
-    return FileReader(files=files, read_file=READ_FILE[suffixes.pop()])
+    return FileReader(files=files, read_file=FILE_READERS[suffixes.pop()])
 
 
 def find_files(name: str, spec: SourceSpec) -> list[Path]:
-    """Return the files that a source's path names, sorted, looking in the working folder and the data folder.
+    """Return the files that a source's path names, sorted; search the working folder, then the data folder.
 
     Raises:
         InputError: there are none that can be read.
     """
     assert spec.path is not None
-    typed = Path(spec.path).expanduser()
-    chosen = data_dir()
-    for place in [typed] if typed.is_absolute() or chosen is None else [typed, chosen / typed]:
-        found = _expanded(place, python=spec.format == "python")
-        if found:
-            return found
-    where = "" if chosen is None else f" nor in the data folder {chosen}"
+    path = Path(spec.path).expanduser()
+    data_folder = data_dir()
+    for place in [path] if path.is_absolute() or data_folder is None else [path, data_folder / path]:
+        files = _expanded(place, python=spec.format == "python")
+        if files:
+            return files
+    also = "" if data_folder is None else f" or in the data folder {data_folder}"
     raise InputError(
-        f"data.sources.{name}.path: {spec.path}: no file of a known kind there{where}; give JSONL, a JSON list, "
+        f"data.sources.{name}.path: {spec.path}: no file of a known kind there{also}; give JSONL, a JSON list, "
         "Parquet, text or Python files, a folder of them, or a glob."
     )
 
 
 def _expanded(place: Path, *, python: bool) -> list[Path]:
+    """Return the files of a path, folder or glob. In a folder, Python files count only alone or when requested."""
     if place.is_file():
         paths: Sequence[Path] = [place]
     elif place.is_dir():
-        inside = [path for path in sorted(place.rglob("*")) if _suffix(path) in READ_FILE]
+        inside = [path for path in sorted(place.rglob("*")) if _suffix(path) in FILE_READERS]
         programs = [path for path in inside if path.suffix == ".py"]
         others = [path for path in inside if path.suffix != ".py"]
         paths = programs if python or not others else others
     else:
         paths = sorted(map(Path, glob.glob(str(place), recursive=True)))  # noqa: PTH207 - absolute globs too
-    return [path for path in paths if _suffix(path) in READ_FILE and path.is_file()]
+    return [path for path in paths if _suffix(path) in FILE_READERS and path.is_file()]
 
 
 def _suffix(path: Path) -> str:
@@ -134,14 +148,14 @@ def _suffix(path: Path) -> str:
 
 def _format(name: str, spec: SourceSpec, reader: Reader, stage: str) -> Format:
     allowed = STAGE_FORMATS[stage]
-    chosen = spec.format or _guessed(reader)
-    if chosen not in allowed:
-        given = f"{chosen!r} is not" if chosen else "give"
+    format_ = spec.format or _guessed_format(reader)
+    if format_ not in allowed:
+        given = f"{format_!r} is not" if format_ else "give"
         raise InputError(f"data.sources.{name}.format: {given} one that {stage} learns from: {', '.join(allowed)}.")
-    return chosen
+    return format_
 
 
-def _guessed(reader: Reader) -> Format | None:
+def _guessed_format(reader: Reader) -> Format | None:
     if isinstance(reader, TaskReader):
         return "problem"
     suffix = _suffix(reader.files[0]) if reader.files else ""

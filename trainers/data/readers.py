@@ -1,7 +1,13 @@
-"""Read raw records from files, a hub data set or a generator of this project, from any place and never whole.
+"""Read raw records from files, starting at any position, without loading a file whole.
 
-A reader keeps no place of its own: `read(cursor)` starts where a cursor says and gives with every record the cursor
-after it. That is what lets a stage go on at the exact record after a kill. What a record means is `records.py`'s.
+A reader keeps no state: `read(cursor)` starts at a cursor and returns with every record the cursor after it. That lets
+a stage resume at the exact record after a kill. `formats` says what a raw record means; data sets on the hub and
+generated tasks have readers in `hub_reader` and `task_reader`.
+
+    reader = FileReader(files=[Path("train.jsonl")], read_file=json_lines)
+    first, second = itertools.islice(reader.read(Cursor()), 2)
+    first.value, first.where        # {"instruction": ...}, "train.jsonl, line 1"
+    next(reader.read(first.after)) == second
 """
 
 from __future__ import annotations
@@ -16,30 +22,30 @@ from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
 from harness.errors import InputError, first_line
 
-PIECE_BYTES = 1 << 16  # a longer text is read in pieces, so that one file of any size never lies in memory
-LINE_BYTES = 1 << 26  # a longer line is no record: a file of another kind would be read whole
-WHOLE_JSON_BYTES = 1 << 29  # a JSON list cannot be entered in its middle, so it is read whole
+PIECE_BYTES = 1 << 16  # longer texts are read in pieces, so that a file of any size fits in memory
+MAX_LINE_BYTES = 1 << 26  # a longer line means another kind of file, which would be read whole
+MAX_JSON_BYTES = 1 << 29  # a JSON list cannot be entered in its middle, so it is read whole
 
 
 class Cursor(NamedTuple):
-    """A place in a source.
+    """A position between two raw records.
 
     Attributes:
         file: Index of the file.
-        position: In the file: bytes for lines and text, records for other kinds.
-        record: Records passed in this file, for messages.
+        offset: In the file: bytes for lines and text, records for other kinds.
+        record: Records before it in this file, for messages.
     """
 
     file: int = 0
-    position: int = 0
+    offset: int = 0
     record: int = 0
 
 
-class Raw(NamedTuple):
-    """A record as its file has it.
+class RawRecord(NamedTuple):
+    """A record as its file holds it.
 
     Attributes:
-        value: What was parsed, usually a mapping of fields.
+        value: The parsed value, usually a mapping of fields.
         where: File and line or record, for messages.
         after: The cursor of the next record.
     """
@@ -52,17 +58,17 @@ class Raw(NamedTuple):
 class Reader(Protocol):
     """Reads records from a cursor to the end of the source."""
 
-    def read(self, cursor: Cursor) -> Iterator[Raw]:
+    def read(self, cursor: Cursor) -> Iterator[RawRecord]:
         """Yield the records from `cursor` on."""
 
     @property
     def files(self) -> Sequence[Path]:
-        """The files that are read; empty when there are none on this machine."""
+        """The local files that are read; empty when there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileReader:
-    """Reads a list of files one after the other.
+    """Reads files one after the other.
 
     Attributes:
         files: In order.
@@ -70,28 +76,28 @@ class FileReader:
     """
 
     files: Sequence[Path]
-    read_file: Callable[[Path, Cursor], Iterator[Raw]]
+    read_file: Callable[[Path, Cursor], Iterator[RawRecord]]
 
-    def read(self, cursor: Cursor) -> Iterator[Raw]:
+    def read(self, cursor: Cursor) -> Iterator[RawRecord]:
         """Yield the records from `cursor` on."""
         for index in range(cursor.file, len(self.files)):
             start = cursor if index == cursor.file else Cursor(index)
             yield from self.read_file(self.files[index], start)
 
 
-def json_lines(path: Path, cursor: Cursor) -> Iterator[Raw]:
-    """Read JSONL, gzipped or not; empty lines count as lines and hold no record."""
+def json_lines(path: Path, cursor: Cursor) -> Iterator[RawRecord]:
+    """Read JSONL, plain or gzipped; an empty line counts as a line but holds no record."""
     opener = gzip.open if path.suffix == ".gz" else open
     with cast(BinaryIO, opener(path, "rb")) as file:
-        file.seek(cursor.position)
+        file.seek(cursor.offset)
         line_number = cursor.record
-        while line := file.readline(LINE_BYTES):
+        while line := file.readline(MAX_LINE_BYTES):
             line_number += 1
             where = f"{path}, line {line_number}"
-            if len(line) == LINE_BYTES:
-                raise InputError(f"{where}: longer than 64 MiB; JSONL has one record a line.")
+            if len(line) == MAX_LINE_BYTES:
+                raise InputError(f"{where}: is longer than 64 MiB; write one JSON record per line.")
             if line.strip():
-                yield Raw(_parsed(line, where), where, Cursor(cursor.file, file.tell(), line_number))
+                yield RawRecord(_parsed(line, where), where, Cursor(cursor.file, file.tell(), line_number))
 
 
 def _parsed(text: bytes, where: str) -> Any:
@@ -102,16 +108,17 @@ def _parsed(text: bytes, where: str) -> Any:
         raise InputError(f"{where}: not JSON ({reason}); correct or remove the line.") from None
 
 
-def json_list(path: Path, cursor: Cursor) -> Iterator[Raw]:
+def json_list(path: Path, cursor: Cursor) -> Iterator[RawRecord]:
     """Read a JSON file that holds a list of records."""
     records = _whole_json(path, path.stat().st_mtime_ns)
-    for number in range(cursor.position, len(records)):
-        yield Raw(records[number], f"{path}, record {number + 1}", Cursor(cursor.file, number + 1, number + 1))
+    for number in range(cursor.offset, len(records)):
+        yield RawRecord(records[number], f"{path}, record {number + 1}", Cursor(cursor.file, number + 1, number + 1))
 
 
 @lru_cache(maxsize=8)
-def _whole_json(path: Path, _changed: int) -> list[Any]:
-    if path.stat().st_size > WHOLE_JSON_BYTES:
+def _whole_json(path: Path, _modified: int) -> list[Any]:
+    """Parse the file; its modification time is part of the cache key, so that a changed file is read again."""
+    if path.stat().st_size > MAX_JSON_BYTES:
         raise InputError(f"{path}: a JSON list of more than 512 MiB cannot be streamed; convert it to JSONL.")
     try:
         value = json.loads(path.read_bytes())
@@ -119,55 +126,60 @@ def _whole_json(path: Path, _changed: int) -> list[Any]:
         line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
         raise InputError(f"{path}, line {line}: not JSON; give a JSON list of records, or JSONL as .jsonl.") from None
     if not isinstance(value, list):
-        raise InputError(f"{path}, line 1: holds a {type(value).__name__}, must be a list of records.")
+        raise InputError(f"{path}, line 1: holds a {type(value).__name__}; it must hold a list of records.")
     return value
 
 
-def parquet(path: Path, cursor: Cursor) -> Iterator[Raw]:
-    """Read a Parquet file, some rows at a time."""
+def parquet(path: Path, cursor: Cursor) -> Iterator[RawRecord]:
+    """Read a Parquet file in batches of rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path}: not a whole Parquet file ({first_line(error)}); copy it again.") from None
-    first_of_group = 0
+        raise InputError(f"{path}: is not a complete Parquet file ({first_line(error)}); copy it again.") from None
+    group_start = 0
     for group in range(file.num_row_groups):
         rows = file.metadata.row_group(group).num_rows
-        if first_of_group + rows > cursor.position:
-            number = first_of_group
+        # Row groups before the cursor are skipped by their row counts, without being decoded; so are whole batches.
+        if group_start + rows > cursor.offset:
+            number = group_start
             for batch in file.iter_batches(batch_size=256, row_groups=[group]):
-                for row in batch.to_pylist() if number + len(batch) > cursor.position else [None] * len(batch):
+                for row in batch.to_pylist() if number + len(batch) > cursor.offset else [None] * len(batch):
                     number += 1
-                    if number > cursor.position:
-                        yield Raw(row, f"{path}, record {number}", Cursor(cursor.file, number, number))
-        first_of_group += rows
+                    if number > cursor.offset:
+                        yield RawRecord(row, f"{path}, record {number}", Cursor(cursor.file, number, number))
+        group_start += rows
 
 
-def text_file(path: Path, cursor: Cursor) -> Iterator[Raw]:
-    """Read a text as one document, in pieces that end at a line's end where that is possible.
+def text_file(path: Path, cursor: Cursor) -> Iterator[RawRecord]:
+    """Read a text file as one document, in pieces that end at a line's end where possible.
 
     A record is ``{"text": str, "begins": bool, "ends": bool}``: whether the document begins and ends with this piece.
     """
+    # A file of 150 KB gives three records, of which only the last gets an end-of-sequence token:
+    #   {"text": ..., "begins": True, "ends": False}   {..., False, False}   {..., False, True}
     size = path.stat().st_size
-    position, number = cursor.position, cursor.record
+    offset, number = cursor.offset, cursor.record
     with path.open("rb") as file:
-        while position < size:
-            file.seek(position)
+        while offset < size:
+            file.seek(offset)
             piece = file.read(PIECE_BYTES)
-            begins, ends = position == 0, position + len(piece) >= size
+            begins, ends = offset == 0, offset + len(piece) >= size
             if not ends:
                 piece = _whole_lines(piece)
-            position, number = position + len(piece), number + 1
+            offset, number = offset + len(piece), number + 1
             where = f"{path}, piece {number}"
             value = {"text": _decoded(piece, where), "begins": begins, "ends": ends}
-            yield Raw(value, where, Cursor(cursor.file, position, number))
+            yield RawRecord(value, where, Cursor(cursor.file, offset, number))
 
 
 def _whole_lines(piece: bytes) -> bytes:
     cut = piece.rfind(b"\n") + 1
-    if cut == 0:  # no line end: cut before the last byte that begins a character
+    if cut == 0:
+        # No line end: cut before the last byte that begins a UTF-8 character (continuation bytes are 10xxxxxx), so
+        # that no character is split between two pieces.
         ends = range(len(piece) - 4, len(piece))
         cut = max((index for index in ends if piece[index] & 0xC0 != 0x80), default=len(piece))
     return piece[:cut]

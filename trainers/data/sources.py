@@ -1,7 +1,8 @@
-"""A source of the stage file, opened: where its files are, in which order its records come, what they are.
+"""An opened source: the order of its records, and the exact position between two of them.
 
-Records are put in order block by block: a block of records is read, permuted by (seed, source, pass, block), given out.
-So the order is random but for its reach, memory is bounded, and a place is found again without reading what was before.
+Records are shuffled block by block: a block is read, permuted by (seed, source, epoch, block) and given out. The order
+is random within a block only; in return memory is bounded, and a position is found again without reading the file up
+to it.
 """
 
 from __future__ import annotations
@@ -13,55 +14,69 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.digests import file_digest
+from harness.trainers.data.formats import CONVERTERS, Format, Rationale, RecordFields, TrainingRecord
 from harness.trainers.data.hub_reader import HubReader
-from harness.trainers.data.readers import Cursor, Raw, Reader
-from harness.trainers.data.records import READ, Fields, Format, Rationale, Record
+from harness.trainers.data.readers import Cursor, RawRecord, Reader
 
 BLOCK_RECORDS = 2048
-BEGINNING = Cursor()
-BLOCK_BYTES = 1 << 24  # of text, roughly: a block lies in memory
-BLOCKS_KEPT = 2
+BLOCK_BYTES = 1 << 24  # of text, roughly: a block is held in memory
+BLOCKS_CACHED = 2
+START = Cursor()
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a source stands: between two records.
+class SourcePosition:
+    """A position between two records of a source.
 
     Attributes:
-        turn: How often the source has been begun anew.
-        block: Index of the block in this turn.
+        epoch: How often the source was started again.
+        block: Index of the block in this epoch.
         cursor: Where the block begins.
-        within: Records of the block that were given out.
-        seen: Records of this turn that lie before the block.
+        used_in_block: Records of the block that were given out.
+        records_before: Records of this epoch before the block.
     """
 
-    turn: int = 0
+    epoch: int = 0
     block: int = 0
-    cursor: Cursor = BEGINNING
-    within: int = 0
-    seen: int = 0
+    cursor: Cursor = START
+    used_in_block: int = 0
+    records_before: int = 0
 
-    def behind(self, block: Sequence[Raw]) -> Place:
-        """Return the place behind the block that begins here."""
-        return Place(self.turn, self.block + 1, block[-1].after, 0, self.seen + len(block))
+    def after_block(self, block: Sequence[RawRecord]) -> SourcePosition:
+        """Return the position after the block that begins here."""
+        return SourcePosition(self.epoch, self.block + 1, block[-1].after, 0, self.records_before + len(block))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, under the keys of the stream's log."""
+        return {
+            "turn": self.epoch,
+            "block": self.block,
+            "cursor": list(self.cursor),
+            "within": self.used_in_block,
+            "seen": self.records_before,
+        }
+
+    @classmethod
+    def from_json(cls, state: dict[str, Any]) -> SourcePosition:
+        """Return the position that `to_json` described."""
+        return cls(state["turn"], state["block"], Cursor(*state["cursor"]), state["within"], state["seen"])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One source, opened.
+    """One opened source.
 
     Attributes:
         name: Its name in the stage file.
-        location: What the user named.
+        location: Path, hub id or task, as the stage file says.
         reader: Reads its raw records.
-        format: What they are.
+        format: Format of the records.
         fields: A format's field name -> the file's.
-        rationale: What becomes of rationales.
-        shuffle_seed: None: records come in the order of the files.
-        skip: Records left out at the beginning of every turn.
-        limit: Records used after those in every turn.
-        recent: The blocks read last, by where they begin and how many records were asked for. Planning, training and
-            each saved state stand at nearly the same place, and would read or generate the same block in turn.
+        rationale: Where a record's rationale goes.
+        shuffle_seed: None for the order of the files.
+        skip: Records left out at the beginning of every epoch.
+        limit: Records used after those in every epoch.
+        recent_blocks: The blocks read last, by their beginning and the number of records requested.
     """
 
     name: str
@@ -73,49 +88,54 @@ class Source:
     shuffle_seed: int | None
     skip: int = 0
     limit: int | None = None
-    recent: dict[tuple[Cursor, int], list[Raw]] = field(default_factory=dict, init=False, compare=False, repr=False)
+    # Planning, training and each saved state read at nearly the same position. Without this cache each of them would
+    # read, or generate, the same block again.
+    recent_blocks: dict[tuple[Cursor, int], list[RawRecord]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
-    def turn(self, place: Place) -> Iterator[tuple[Record, str, Place]]:
-        """Yield ``(record, where, place after it)`` from `place` to the end of its turn."""
-        for at, block in self._blocks(place):
+    def read_epoch(self, position: SourcePosition) -> Iterator[tuple[TrainingRecord, str, SourcePosition]]:
+        """Yield ``(record, where, position after it)`` from `position` to the end of its epoch."""
+        for start, block in self._blocks(position):
             order = list(range(len(block)))
             if self.shuffle_seed is not None:
-                order = _shuffled(block, f"{self.shuffle_seed}/{self.name}/{at.turn}/{at.block}")
-            used = [index for index in order if at.seen + index >= self.skip]
-            following = at.behind(block)
-            for number in range(at.within, len(used)):
+                order = _shuffled(block, f"{self.shuffle_seed}/{self.name}/{start.epoch}/{start.block}")
+            # `skip` counts records in the order of the file, so that every seed leaves out the same ones.
+            used = [index for index in order if start.records_before + index >= self.skip]
+            next_block = start.after_block(block)
+            for number in range(start.used_in_block, len(used)):
                 raw = block[used[number]]
-                after = replace(at, within=number + 1) if number + 1 < len(used) else following
-                yield self.understood(raw), raw.where, after
+                after = replace(start, used_in_block=number + 1) if number + 1 < len(used) else next_block
+                yield self.convert(raw), raw.where, after
 
-    def _blocks(self, at: Place) -> Iterator[tuple[Place, list[Raw]]]:
-        """Yield each block with its place, from that of `at` to the end of the turn."""
+    def _blocks(self, start: SourcePosition) -> Iterator[tuple[SourcePosition, list[RawRecord]]]:
+        """Yield each block with its position, from that of `start` to the end of the epoch."""
         stop = None if self.limit is None else self.skip + self.limit
-        raws: Iterator[Raw] | None = None
-        while stop is None or at.seen < stop:
-            most = BLOCK_RECORDS if stop is None else min(BLOCK_RECORDS, stop - at.seen)
-            block = self.recent.get((at.cursor, most)) if raws is None else None
+        raws: Iterator[RawRecord] | None = None
+        while stop is None or start.records_before < stop:
+            size = BLOCK_RECORDS if stop is None else min(BLOCK_RECORDS, stop - start.records_before)
+            block = self.recent_blocks.get((start.cursor, size)) if raws is None else None
             if block is None:
-                # Opened once: to enter a stream or a packed file anew is to read it anew.
-                raws = raws or self.reader.read(at.cursor)
-                block = _block(raws, most)
-                self._keep((at.cursor, most), block)
+                # One reader for all blocks: a hub stream or a gzip file can only be entered by reading up to the place.
+                raws = raws or self.reader.read(start.cursor)
+                block = _read_block(raws, size)
+                self._cache((start.cursor, size), block)
             if not block:
                 return
-            yield at, block
-            at = at.behind(block)
+            yield start, block
+            start = start.after_block(block)
 
-    def _keep(self, key: tuple[Cursor, int], block: list[Raw]) -> None:
-        self.recent[key] = block
-        while len(self.recent) > BLOCKS_KEPT:
-            del self.recent[next(iter(self.recent))]
+    def _cache(self, key: tuple[Cursor, int], block: list[RawRecord]) -> None:
+        self.recent_blocks[key] = block
+        while len(self.recent_blocks) > BLOCKS_CACHED:
+            del self.recent_blocks[next(iter(self.recent_blocks))]
 
-    def understood(self, raw: Raw) -> Record:
-        """Make a record of a raw one."""
-        return READ[self.format](Fields(raw.value, raw.where, self.fields, self.rationale))
+    def convert(self, raw: RawRecord) -> TrainingRecord:
+        """Convert a raw record by the source's format."""
+        return CONVERTERS[self.format](RecordFields(raw.value, raw.where, self.fields, self.rationale))
 
     def digest(self) -> str | None:
-        """Return the sha256 over the names and bytes of its files; of a hub data set its commit; else None."""
+        """Return the sha256 over the names and bytes of its files; the commit of a hub data set; otherwise None."""
         if not self.reader.files:
             revision = self.reader.revision if isinstance(self.reader, HubReader) else None
             return f"commit:{revision}" if revision is not None else None
@@ -125,22 +145,22 @@ class Source:
         return f"sha256:{total.hexdigest()}"
 
 
-def _block(raws: Iterator[Raw], most: int) -> list[Raw]:
-    block: list[Raw] = []
+def _read_block(raws: Iterator[RawRecord], max_records: int) -> list[RawRecord]:
+    block: list[RawRecord] = []
     size = 0
     for raw in raws:
         block.append(raw)
         size += _size(raw.value)
-        if len(block) >= most or size >= BLOCK_BYTES:
+        if len(block) >= max_records or size >= BLOCK_BYTES:
             break
     return block
 
 
-def _shuffled(block: list[Raw], seed: str) -> list[int]:
-    """Put the documents of a block in random order. The pieces of a long text stay together and in theirs.
-
-    A text that began before the block goes on first, and one that goes on behind it comes last.
-    """
+def _shuffled(block: list[RawRecord], seed: str) -> list[int]:
+    """Return the records' indices with the documents in random order; the pieces of a long text stay in sequence."""
+    # A text file longer than 64 KiB is read in pieces, each a record. Block: the end of book 1 (index 0), short
+    # texts 1 and 2, the pieces 3 4 of book 2, the beginning 5 of book 3, which continues in the next block:
+    #   documents [0] [1] [2] [3 4] [5]  ->  0, then 1, 2 and (3 4) in random order, then 5
     documents: list[list[int]] = []
     for index, raw in enumerate(block):
         if index == 0 or _begins(raw):
@@ -153,11 +173,11 @@ def _shuffled(block: list[Raw], seed: str) -> list[int]:
     return [index for document in (*first, *between, *last) for index in document]
 
 
-def _begins(raw: Raw) -> bool:
+def _begins(raw: RawRecord) -> bool:
     return not isinstance(raw.value, dict) or raw.value.get("begins", True) is not False
 
 
-def _ends(raw: Raw) -> bool:
+def _ends(raw: RawRecord) -> bool:
     return not isinstance(raw.value, dict) or raw.value.get("ends", True) is not False
 
 

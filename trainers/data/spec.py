@@ -1,4 +1,4 @@
-"""The `data:` part of a stage file: sources, mixture, budget; checked."""
+"""The `data:` section of a stage file: sources, mixture and budget, validated."""
 
 from __future__ import annotations
 
@@ -7,26 +7,28 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.errors import InputError
-from harness.trainers.data.records import Format, Rationale
+from harness.trainers.data.formats import Format, Rationale
 from harness.trainers.data.schedules import Kind, Schedule, normalised, preset_phases
 
 
 class Section(BaseModel):
+    """A section of the stage file; unknown keys are errors."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class SourceSpec(Section):
-    """Where one source's records are, and how they are read.
+    """Where a source's records are, and how they are read.
 
     Attributes:
         path: File, folder or glob: JSONL (.jsonl, .gz too), a JSON list (.json), Parquet, text (.txt, .md), Python
-            trees. Looked for from the working folder, then in the data folder (HARNESS_DATA).
-        hub: A data set on the hub instead, streamed; `subset`, `split` and `revision` belong to it.
-        task: One of this project's own generated tasks instead, for example ``mini_logic``; its train split.
-        format: What the records are; guessed for text and Python files.
+            trees. Searched in the working folder, then in the data folder (HARNESS_DATA).
+        hub: A data set on the hub instead, streamed; with `subset`, `split` and `revision`.
+        task: A generated task of this project instead, for example ``mini_logic``; its train split.
+        format: Format of the records; guessed for text and Python files.
         fields: A format's field name -> the file's.
-        skip: Records of the source that are left out at its beginning.
-        limit: Records that are used after those; all when absent.
+        skip: Records to leave out at the beginning.
+        limit: Records to use after those; all when absent.
     """
 
     path: str | None = None
@@ -44,25 +46,25 @@ class SourceSpec(Section):
     def _one_place(self) -> SourceSpec:
         if sum(place is not None for place in (self.path, self.hub, self.task)) != 1:
             raise ValueError("give exactly one of path, hub and task")
-        wrong = {"subset": self.hub is None, "revision": self.hub is None, "split": self.path is not None}
-        for field, has_no_meaning in wrong.items():
+        misplaced = {"subset": self.hub is None, "revision": self.hub is None, "split": self.path is not None}
+        for field, has_no_meaning in misplaced.items():
             if field in self.model_fields_set and has_no_meaning:
                 raise ValueError(f"{field} belongs to a hub data set; remove it")
         return self
 
     @property
     def location(self) -> str:
-        """What the user named."""
+        """Path, hub id or task, as the stage file says."""
         return self.path or self.hub or self.task or ""
 
 
 class MixtureSpec(Section):
-    """How the sources are mixed; see `schedules`.
+    """The schedule of the sources' shares; see `schedules`.
 
     Attributes:
         schedule: ``static`` (with `weights`), ``stepwise`` (with `phases`, or a `preset` of the study), ``linear`` or
             ``cosine`` (from `start` to `end`).
-        code: Which source is the code, for a preset.
+        code: Name of the code source, for a preset.
     """
 
     schedule: Kind = "static"
@@ -74,11 +76,13 @@ class MixtureSpec(Section):
     end: dict[str, float] | None = None
 
     @model_validator(mode="after")
-    def _of_its_schedule(self) -> MixtureSpec:
+    def _fields_fit_the_schedule(self) -> MixtureSpec:
         own = {"static": {"weights"}, "stepwise": {"phases", "preset", "code"}}.get(self.schedule, {"start", "end"})
         others = sorted(self.model_fields_set - own - {"schedule"})
         if others:
-            raise ValueError(f"{others[0]} has no part in a {self.schedule} schedule; remove it, or name another")
+            raise ValueError(
+                f"{others[0]} does not belong to a {self.schedule} schedule; remove it, or change `schedule`"
+            )
         if self.preset is not None and self.phases is not None:
             raise ValueError("give either preset or phases")
         return self
@@ -88,12 +92,12 @@ class DataSpec(Section):
     """The data of a stage.
 
     Attributes:
-        budget_tokens: Tokens to be streamed; decides the number of steps.
+        budget_tokens: Tokens to stream; determines the number of steps.
         sources: By name.
         mixture: Shares; equal when absent.
-        when_exhausted: Begin a source that runs out anew (counted in the manifest), or end the stage.
-        shuffle: Whether the records of a source are put in an order drawn from the seed.
-        rationale: Whether a record's rationale is left out, given in the prompt, or learned before the answer.
+        when_exhausted: Repeat a source that runs out (counted in the manifest), or end the stage.
+        shuffle: Whether the records of a source are shuffled with the seed.
+        rationale: Whether a record's rationale is omitted, put into the prompt, or learned before the answer.
     """
 
     budget_tokens: int = Field(gt=0)
@@ -105,6 +109,11 @@ class DataSpec(Section):
 
 
 def read_schedule(data: DataSpec) -> Schedule:
+    """Return the schedule that the mixture describes; equal shares when it is absent.
+
+    Raises:
+        InputError: unknown sources, weights that are negative or sum to 0, or a schedule without its weights.
+    """
     names = tuple(data.sources)
     mixture = data.mixture or MixtureSpec(weights=dict.fromkeys(names, 1.0))
     where = "data.mixture"

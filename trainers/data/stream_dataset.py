@@ -1,7 +1,7 @@
-"""The stream as a data set that a trainer reads in order, and the log that lets it be entered anywhere.
+"""The stream as a data set that a trainer reads in order, and the log that lets training resume anywhere in it.
 
-The log keeps where the stream stood at every 64th sequence. Whoever wants to know the stream at sequence `n`, to go on
-there or to count what was trained on, takes the last entry before it and walks the rest.
+The log holds the stream's state at every 64th example. To find the stream at example `n`, for resuming there or for
+counting what was trained on, take the last entry at or before `n` and read on from it.
 """
 
 from __future__ import annotations
@@ -15,21 +15,27 @@ import datasets
 from datasets.iterable_dataset import ExamplesIterable
 from torch.utils.data import get_worker_info
 
-from harness.trainers.data.mixture import Mixture, Sequence, Stream
+from harness.trainers.data.examples import TrainingExample
+from harness.trainers.data.mixture import Mixture, Stream
 
 ENTRY_EVERY = 64
-STATES_KEPT = 1024  # more sequences than a trainer fetches ahead of the step it is at
+STATES_KEPT = 1024  # more examples than a trainer fetches ahead of its current step
 
 
+# One line of the log, training/stream.jsonl; `taps` has one entry per source, `cursor` is (file, offset, record):
+#   {"index": 64, "phase": 0, "phase_began": 0, "taps": [{"place": {"turn": 0, "block": 0, "cursor": [0, 0, 0],
+#    "within": 40, "seen": 0}, "used": 12}, ...], "ledger": {"tokens": [[4096, 0], [0, 0]], ...}}
+# A state for every example would be exact without reading on, but the file would grow with the data (a million
+# sequences: several hundred MB); reading on from the last entry costs at most 63 examples.
 class StreamLog:
-    """States of a stream by sequence, one JSON line each; only ever appended to, by one process."""
+    """States of a stream by example, one JSON line each; one process appends, nothing is rewritten."""
 
     def __init__(self, path: Path) -> None:
         """`path` need not exist."""
         self.path = path
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """Yield the states in order; a line that a kill cut off is passed over."""
+        """Yield the states in order; skip a line that a kill cut short."""
         if not self.path.exists():
             return
         with self.path.open(encoding="utf-8") as file:
@@ -40,79 +46,84 @@ class StreamLog:
                     continue
 
     def last(self, at_most: int | None = None) -> dict[str, Any] | None:
-        """Return the last state at or before sequence `at_most`."""
-        found = None
+        """Return the last state at or before example `at_most`."""
+        last = None
         for entry in self.entries():
             if at_most is not None and entry["index"] > at_most:
                 break
-            found = entry
-        return found
+            last = entry
+        return last
 
     def append(self, entry: dict[str, Any]) -> None:
         """Write one state."""
         with self.path.open("a+b") as file:
             if file.tell() > 0:
                 file.seek(-1, 2)
-                if file.read(1) != b"\n":  # a kill cut the last line off
+                # A kill may have cut the last line short. Without a line end of its own, `{"index": 12` would swallow
+                # the new entry as well.
+                if file.read(1) != b"\n":
                     file.write(b"\n")
             file.write(json.dumps(entry).encode() + b"\n")
 
 
-def logged(stream: Stream, log: StreamLog | None) -> Iterator[Sequence]:
-    """Yield the sequences of `stream`, entering every 64th state that the log does not have yet."""
-    known = (log.last() or {"index": 0})["index"] if log is not None else 0
-    for sequence in stream:
-        if log is not None and stream.index % ENTRY_EVERY == 0 and stream.index > known:
+def log_states(stream: Stream, log: StreamLog | None) -> Iterator[TrainingExample]:
+    """Yield the examples of `stream`; append every 64th state that the log does not hold yet."""
+    logged = (log.last() or {"index": 0})["index"] if log is not None else 0
+    for example in stream:
+        if log is not None and stream.index % ENTRY_EVERY == 0 and stream.index > logged:
             log.append(stream.state())
-        yield sequence
+        yield example
 
 
 def stream_at(
-    mixture: Mixture, log: StreamLog, index: int, passed: Mapping[int, dict[str, Any]] | None = None
+    mixture: Mixture, log: StreamLog, index: int, recent_states: Mapping[int, dict[str, Any]] | None = None
 ) -> Stream:
-    """Return the stream as it stands before sequence `index`; `passed` holds states by index beside the log's."""
-    stream = mixture.stream((passed or {}).get(index) or log.last(index))
-    sequences = iter(stream)
-    while stream.index < index and next(sequences, None) is not None:
+    """Return the stream as it is before example `index`; `recent_states` are states by index beside the log's."""
+    stream = mixture.stream((recent_states or {}).get(index) or log.last(index))
+    examples = iter(stream)
+    while stream.index < index and next(examples, None) is not None:
         pass
     return stream
 
 
 class StreamDataset(datasets.IterableDataset):  # type: ignore[misc] # the library is untyped
-    """The first `length` sequences of a mixture, in their order, whatever the number of workers and devices.
+    """The first `length` examples of a mixture in order, for any number of workers and devices.
 
-    After a kill the trainer skips the batches it was trained on before. The stream is not read for those: the first
-    `skipped` items are copies of the first one, and cost nothing.
-
-    `passed` has the stream's last states by index, so that a state the trainer saves is described without reading
-    again; it stays empty where a worker process reads.
+    Attributes:
+        n_skipped: Examples that training consumed before it was interrupted; set before a resumed training.
+        recent_states: The stream's last states by index, so that a state the trainer saves can be described without
+            reading the stream again; empty where a worker process reads.
     """
 
     def __init__(self, mixture: Mixture, length: int, log: StreamLog, *, writes: bool = True) -> None:
-        """`writes` is true in the one process that keeps the log."""
+        """`writes` is true in the one process that writes the log."""
         self.mixture, self.length, self.log, self.writes = mixture, length, log, writes
-        self.skipped = 0
-        self.passed: dict[int, dict[str, Any]] = {}
+        self.n_skipped = 0
+        self.recent_states: dict[int, dict[str, Any]] = {}
         super().__init__(ExamplesIterable(self._examples, {}))
 
     def __len__(self) -> int:
-        """Number of sequences: what makes the trainer's steps, its schedule and its last batch exact."""
+        """Number of examples: it makes the trainer's steps, its learning rate schedule and its last batch exact."""
         return self.length
 
     def _examples(self) -> Iterator[tuple[int, dict[str, Any]]]:
         worker = get_worker_info()
         if worker is not None and worker.id > 0:
-            return  # one reader keeps the order
-        if self.skipped >= self.length:
-            return  # all was trained on; TRL's own data set has no length and would take a step more
-        if self.skipped:
+            return  # a single reader keeps the order
+        if self.n_skipped >= self.length:
+            return  # all was trained on; TRL's own data set has no length and would take one step more
+        # A resumed trainer reads and discards the batches it was trained on before. With n_skipped 3 it gets
+        #   first first first  example 3  example 4 ...
+        # The copies cost nothing, while reading the real examples would tokenize the data again from the beginning.
+        if self.n_skipped:
             first = next(iter(self.mixture.stream())).columns
-            for index in range(self.skipped):
+            for index in range(self.n_skipped):
                 yield index, first
-        stream = stream_at(self.mixture, self.log, self.skipped)
-        for sequence in logged(stream, self.log if self.writes else None):
-            self.passed[stream.index] = stream.state()
-            self.passed.pop(stream.index - STATES_KEPT, None)
-            yield stream.index - 1, sequence.columns
+        stream = stream_at(self.mixture, self.log, self.n_skipped)
+        for example in log_states(stream, self.log if self.writes else None):
+            # The trainer saves a state some examples after it fetched them, so the states in between are kept.
+            self.recent_states[stream.index] = stream.state()
+            self.recent_states.pop(stream.index - STATES_KEPT, None)
+            yield stream.index - 1, example.columns
             if stream.index == self.length:
                 return

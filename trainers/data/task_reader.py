@@ -1,4 +1,4 @@
-"""Read the items that this project's own tasks generate: an endless source of training records."""
+"""Read the items that this project's generated tasks produce: an endless source of training records."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from typing import Any
 
 from harness.errors import InputError, did_you_mean
 from harness.paths import tasks_dir
-from harness.trainers.data.readers import Cursor, Raw
+from harness.trainers.data.readers import Cursor, RawRecord
 
-PROBLEM_FIELDS = {"program_prompt": "prompt", "code": "solution"}  # a generated item's names -> the format's
+PROBLEM_FIELDS = {"program_prompt": "prompt", "code": "solution"}  # a generated item's field -> the format's
+ITEMS_PER_CALL = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskReader:
-    """The endless stream of one of this project's own generated tasks.
+    """The endless stream of one generated task.
 
     Attributes:
         task: For example ``mini_logic``.
@@ -31,27 +32,27 @@ class TaskReader:
 
     @property
     def files(self) -> Sequence[Path]:
-        """Its items are generated."""
+        """Empty: the items are generated."""
         return ()
 
-    def read(self, cursor: Cursor) -> Iterator[Raw]:
-        """Yield the items from `cursor` on; there is no last one."""
+    def read(self, cursor: Cursor) -> Iterator[RawRecord]:
+        """Yield the items from `cursor` on, without end."""
         generate = generator_of(self.task).generate
         while True:
-            position = cursor.position
-            for item in generate(self.split, 64, start=position):
-                position += 1
+            offset = cursor.offset
+            for item in generate(self.split, ITEMS_PER_CALL, start=offset):
+                offset += 1
                 fields = {PROBLEM_FIELDS.get(name, name): value for name, value in asdict(item).items()}
-                yield Raw(fields, f"{self.task}, {self.split} item {position}", Cursor(0, position, position))
-            cursor = Cursor(0, position, position)
+                yield RawRecord(fields, f"{self.task}, {self.split} item {offset}", Cursor(0, offset, offset))
+            cursor = Cursor(0, offset, offset)
 
 
 @lru_cache(maxsize=16)
 def generator_of(task: str) -> Any:
-    """Return the module that generates the items of an embedded task.
+    """Return the module that generates a task's items.
 
     Raises:
-        InputError: no such task.
+        InputError: there is no such task.
     """
     folder = tasks_dir() / "reasoning_mini"
     known = {f"mini_{path.parent.name}": path for path in sorted(folder.glob("*/generator.py"))}

@@ -1,1 +1,1 @@
-"""Running one stage: its file checked, planned, trained by a library, and described in a manifest."""
+"""Running one stage: check its file, plan it, train it with a library's trainer, and describe it in a manifest."""

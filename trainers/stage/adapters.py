@@ -9,8 +9,8 @@ from typing import Any
 
 from harness.checkpoints.checkpoint import Checkpoint
 from harness.errors import InputError
-from harness.trainers.stage.folder import is_main
-from harness.trainers.stage.job import Job
+from harness.trainers.stage.folder import is_main_process
+from harness.trainers.stage.job import StageJob
 from harness.trainers.stage.models import load_model
 from harness.trainers.stage.spec import AdapterSpec, StageSpec
 
@@ -87,7 +87,7 @@ def save_whole(model: Any, tokenizer: Any, folder: Path) -> None:
     """Write a model into `folder` unless it is there; a kill leaves the whole of it or nothing under that name."""
     from accelerate import PartialState  # type: ignore[import-untyped]
 
-    if is_main() and not folder.exists():
+    if is_main_process() and not folder.exists():
         part = folder.with_name(f"{folder.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         model.save_pretrained(part)
@@ -106,7 +106,7 @@ def merged(model: Any, adapter: Path) -> Any:
     return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
 
 
-def model_and_adapter(job: Job) -> tuple[Any, Any]:
+def model_and_adapter(job: StageJob) -> tuple[Any, Any]:
     """Load a stage's model; return it with PEFT's configuration, or None for full weights."""
     model = load_model(job.spec, job.parent, job.model_config, quantization(job.spec.adapter))
     if job.spec.adapter is None:

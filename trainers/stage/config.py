@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError, did_you_mean
-from harness.trainers.stage.job import WORK, Method
+from harness.trainers.stage.job import WORK_FOLDER, Method
 from harness.trainers.stage.spec import StageSpec
 
 DECIDED = {
@@ -139,10 +139,10 @@ def stage_defaults(seed: int, steps: int) -> dict[str, Any]:
 
 def configured(method: Method, spec: StageSpec, out_dir: Path, *, steps: int) -> Any:
     """Return the library's configuration for a number of optimizer steps."""
-    defaults = {**stage_defaults(spec.seed, steps), **method.defaults, **method.machine()}
-    config = make_config(method.config_class(), spec.trainer, defaults, out_dir / WORK)
-    if method.per_step is not None:
-        _save_between_units(config, method.per_step(config)[1], chosen="save_steps" in spec.trainer)
+    defaults = {**stage_defaults(spec.seed, steps), **method.defaults, **method.hardware_defaults()}
+    config = make_config(method.config_class(), spec.trainer, defaults, out_dir / WORK_FOLDER)
+    if method.stream_unit is not None:
+        _save_between_units(config, method.stream_unit(config)[1], chosen="save_steps" in spec.trainer)
     return config
 
 

@@ -1,4 +1,4 @@
-"""The output folder: it belongs to one stage; what was saved whole in it is where that stage goes on."""
+"""The output folder: it belongs to one stage, and training resumes from the last complete state in it."""
 
 from __future__ import annotations
 
@@ -15,119 +15,119 @@ from harness.checkpoints.stage_manifest import MANIFEST_NAME, read_manifest
 from harness.errors import InputError
 from harness.trainers.data.hub_reader import HubReader
 from harness.trainers.data.sources import Source
-from harness.trainers.stage.job import WORK
-from harness.trainers.stage.manifest import Described
+from harness.trainers.stage.job import WORK_FOLDER
+from harness.trainers.stage.manifest import RunHistory
 from harness.trainers.stage.spec import TokenizerSpec
 
 if TYPE_CHECKING:
-    from harness.trainers.stage.job import Job
+    from harness.trainers.stage.job import StageJob
 
 
-def is_main() -> bool:
-    """Say whether this process is the one of its launch that writes."""
+def is_main_process() -> bool:
+    """Whether this is the process of its launch that writes."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
 def spec_file(out_dir: Path) -> Path:
-    """Return the file whose presence makes the folder a stage's."""
-    return out_dir / WORK / "spec.json"
+    """Return the file that marks a folder as a stage's."""
+    return out_dir / WORK_FOLDER / "spec.json"
 
 
-def identity(job: Job) -> dict[str, Any]:
-    """Return what must be the same for a stage to go on in a folder, beside the code: spec, parent, data, processes."""
+def identity(job: StageJob) -> dict[str, Any]:
+    """Return what must be equal for a stage to resume in a folder: spec, parent, data and number of processes."""
     return {
         "spec": job.spec.resolved(),
         "parent": job.parent_digest,
-        "commits": commits(job.mixture.sources),
+        "commits": hub_commits(job.mixture.sources),
         "bytes": {s.name: sum(path.stat().st_size for path in s.reader.files) for s in job.mixture.sources},
         "processes": job.config.world_size,
     }
 
 
-def commits(sources: Sequence[Source]) -> dict[str, str]:
+def hub_commits(sources: Sequence[Source]) -> dict[str, str]:
     """Return the commits of the hub data sets among `sources`, by source."""
-    found = {source.name: source.reader.revision for source in sources if isinstance(source.reader, HubReader)}
-    return {name: commit for name, commit in found.items() if commit is not None}
+    revisions = {source.name: source.reader.revision for source in sources if isinstance(source.reader, HubReader)}
+    return {name: commit for name, commit in revisions.items() if commit is not None}
 
 
-def kept_commits(out_dir: Path) -> dict[str, str]:
-    """Return the commits that the folder's stage began with: a branch may have moved since."""
-    held = spec_file(out_dir)
-    kept: dict[str, str] = json.loads(held.read_text(encoding="utf-8")).get("commits", {}) if held.is_file() else {}
-    return kept
+def recorded_commits(out_dir: Path) -> dict[str, str]:
+    """Return the commits that the folder's stage began with: the branch may have moved since."""
+    path = spec_file(out_dir)
+    recorded: dict[str, str] = json.loads(path.read_text(encoding="utf-8")).get("commits", {}) if path.is_file() else {}
+    return recorded
 
 
-def look(job: Job) -> Literal["free", "begun", "finished"]:
-    """Say what the output folder is to this stage; writes nothing.
+def folder_status(job: StageJob) -> Literal["free", "begun", "finished"]:
+    """Return what the output folder holds of this stage; write nothing.
 
     Raises:
         InputError: it holds another stage, or something else.
     """
-    out_dir, held = job.out_dir, spec_file(job.out_dir)
-    if held.is_file():
-        other, mine = json.loads(held.read_text(encoding="utf-8")), identity(job)
-        if other != mine:
+    out_dir, path = job.out_dir, spec_file(job.out_dir)
+    if path.is_file():
+        recorded, current = json.loads(path.read_text(encoding="utf-8")), identity(job)
+        if recorded != current:
             raise InputError(
-                f"--output_path {out_dir}: holds another stage ({other['spec'].get('name')!r}, "
-                f"{_told(other, mine)}); give another folder, or remove it."
+                f"--output_path {out_dir}: holds another stage ({recorded['spec'].get('name')!r}, "
+                f"{_difference(recorded, current)}); give another folder, or remove it."
             )
-        done = read_manifest(out_dir)
-        return "finished" if done is not None and done.finished else "begun"
-    if out_dir.exists() and any(path.name != WORK for path in out_dir.iterdir()):
+        stage_manifest = read_manifest(out_dir)
+        return "finished" if stage_manifest is not None and stage_manifest.finished else "begun"
+    if out_dir.exists() and any(path.name != WORK_FOLDER for path in out_dir.iterdir()):
         raise InputError(f"--output_path {out_dir}: is not empty and holds no stage; give a new folder.")
     return "free"
 
 
-def claim(job: Job) -> None:
-    """Make the output folder this stage's; done when nothing more of the user's input can be wrong."""
-    held = spec_file(job.out_dir)
-    held.parent.mkdir(parents=True, exist_ok=True)
+def claim_folder(job: StageJob) -> None:
+    """Make the output folder this stage's; called when all of the user's input has been checked."""
+    path = spec_file(job.out_dir)
+    path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(job.spec.tokenizer, TokenizerSpec):
         job.tokenizer.save_pretrained(trained_tokenizer(job.out_dir))
-    part = held.with_suffix(".part")
+    part = path.with_suffix(".part")
     part.write_text(json.dumps(identity(job), indent=2), encoding="utf-8")
-    part.replace(held)
+    part.replace(path)
 
 
 def trained_tokenizer(out_dir: Path) -> Path:
-    """Return where a tokenizer trained for the stage is kept."""
-    return out_dir / WORK / "tokenizer"
+    """Return the folder of a tokenizer that was trained for the stage."""
+    return out_dir / WORK_FOLDER / "tokenizer"
 
 
-def _told(other: Any, mine: Any) -> str:
-    """Say what the other is: another kind of stage, another name, or else the first field that differs."""
+def _difference(recorded: Any, current: Any) -> str:
+    """Return how two identities differ: the stage, otherwise the name, otherwise the first field that differs."""
     for key in ("stage", "name"):
-        if other["spec"].get(key) != mine["spec"].get(key):
-            return f"{key} {other['spec'].get(key)!r} instead of {mine['spec'].get(key)!r}"
-    return _difference(other, mine)
+        if recorded["spec"].get(key) != current["spec"].get(key):
+            return f"{key} {recorded['spec'].get(key)!r} instead of {current['spec'].get(key)!r}"
+    return _first_difference(recorded, current)
 
 
-def _difference(other: Any, mine: Any, path: str = "") -> str:
-    """Return the first place where two specs differ."""
-    if isinstance(other, dict) and isinstance(mine, dict):
-        for key in sorted({*other, *mine}):
-            if other.get(key) != mine.get(key):
-                return _difference(other.get(key), mine.get(key), f"{path}.{key}")
-    return f"{path.removeprefix('.spec').lstrip('.')} {other!r} instead of {mine!r}"
+def _first_difference(recorded: Any, current: Any, path: str = "") -> str:
+    # {"spec": {"seed": 0}, ...} and {"spec": {"seed": 1}, ...}  ->  "seed 0 instead of 1"
+    if isinstance(recorded, dict) and isinstance(current, dict):
+        for key in sorted({*recorded, *current}):
+            if recorded.get(key) != current.get(key):
+                return _first_difference(recorded.get(key), current.get(key), f"{path}.{key}")
+    return f"{path.removeprefix('.spec').lstrip('.')} {recorded!r} instead of {current!r}"
 
 
-def last_saved(job: Job) -> tuple[Path | None, Described]:
-    """Return the last state that was saved whole, and remove those that a kill cut off."""
-    whole: list[tuple[int, Path]] = []
-    for folder in (job.out_dir / WORK).glob("checkpoint-*"):
-        if (folder / MANIFEST_NAME).is_file():
-            whole.append((int(folder.name.removeprefix("checkpoint-")), folder))
-        elif is_main():
+def last_complete_state(job: StageJob) -> tuple[Path | None, RunHistory]:
+    """Return the last complete state and the history up to it; remove the states that a kill left incomplete."""
+    complete: list[tuple[int, Path]] = []
+    for folder in (job.out_dir / WORK_FOLDER).glob("checkpoint-*"):
+        if (folder / MANIFEST_NAME).is_file():  # the manifest is written last
+            complete.append((int(folder.name.removeprefix("checkpoint-")), folder))
+        elif is_main_process():
             shutil.rmtree(folder, ignore_errors=True)
-    if not whole:
-        return None, Described(started=datetime.now(UTC).isoformat(timespec="seconds"), began=time.monotonic())
-    step, folder = max(whole)
-    before = read_manifest(folder)
-    assert before is not None
-    return folder, Described(
-        started=before.started,
+    if not complete:
+        return None, RunHistory(started=datetime.now(UTC).isoformat(timespec="seconds"), began=time.monotonic())
+    step, folder = max(complete)
+    state_manifest = read_manifest(folder)
+    assert state_manifest is not None
+    return folder, RunHistory(
+        started=state_manifest.started,
         began=time.monotonic(),
-        seconds_before=before.wall_seconds,
-        resumed=before.resumed + 1,
+        seconds_before=state_manifest.wall_seconds,
+        resumed=state_manifest.resumed + 1,
         step=step,
     )

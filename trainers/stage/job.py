@@ -1,4 +1,31 @@
-"""What tells one trainer from another (`Method`), and a stage that was checked and planned (`Job`)."""
+"""What a trainer contributes (`Method`), and a stage that was checked and planned (`StageJob`).
+
+A trainer in another package needs one function and an entry point, and may use nothing from here (docs/training.md):
+
+    [project.entry-points."harness.trainers"]
+    orpo = "my_package.orpo:train"      # train(spec, out_dir) -> harness.checkpoints.Checkpoint
+
+With a `Method` it gets the rest as well: stage file checks, mixtures, token budget, resuming and the manifest. This is
+`harness.trainers.dpo` without its details:
+
+    def build(job: StageJob) -> DPOTrainer:
+        model, adapter = model_and_adapter(job)
+        return DPOTrainer(model=model, args=job.config, train_dataset=job.dataset, peft_config=adapter,
+                          processing_class=job.tokenizer, callbacks=job.callbacks)
+
+    METHOD = Method(
+        stage="dpo",
+        config_class=lambda: DPOConfig,
+        trainer_class="trl.DPOTrainer",
+        defaults={},
+        encode=lambda tokenizer, config: preference_encoder(tokenizer, max_length=config.max_length),
+        packed_length=lambda config: None,
+        build=build,
+    )
+    train, plan = entry_points(METHOD)
+
+A new stage also needs the formats it learns from, in `harness.trainers.data.formats.STAGE_FORMATS`.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +36,29 @@ from typing import Any
 
 from harness.checkpoints.checkpoint import Checkpoint
 from harness.trainers.data.encoding import Tokenizer
-from harness.trainers.data.mixture import Encode, Mixture
+from harness.trainers.data.examples import Encode
+from harness.trainers.data.mixture import Mixture
 from harness.trainers.data.stream_dataset import StreamDataset, StreamLog
 from harness.trainers.stage.spec import StageSpec
 
-WORK = "training"  # below the checkpoint's folder: trainer states, the stream's log, the spec
+WORK_FOLDER = "training"  # in the checkpoint's folder: saved states, the stream's log, the spec
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """What tells one trainer from another.
+    """What distinguishes one trainer from another.
 
     Attributes:
-        stage: The stage file's word for it.
-        config_class: Gives the library's configuration class; called late, because importing it is slow.
-        trainer_class: Name of the library's class, for the manifest.
-        defaults: Fields of the configuration that this trainer sets otherwise than the library.
-        encode: Makes the stream's encoder.
-        packed_length: Tokens of a packed sequence; None: one record a sequence.
-        build: Makes the library's trainer.
-        per_step: ``(config) -> (sequences a unit, steps a unit)``: the stream is cut to whole units.
-        machine: Defaults that the machine decides.
+        stage: Its name in the stage file.
+        config_class: Returns the library's configuration class; a function, because importing the class is slow.
+        trainer_class: Name of the library's trainer class, for the manifest.
+        defaults: Configuration fields that this trainer sets differently from the library.
+        encode: ``(tokenizer, config) -> encoder`` of the stream.
+        packed_length: ``(config) -> tokens per packed sequence``; None for one record per example.
+        build: ``(job) -> the library's trainer``.
+        stream_unit: ``(config) -> (examples, steps)`` of the smallest unit that the trainer reads whole; the stream is
+            cut to whole units. None where the trainer reads single batches.
+        hardware_defaults: Returns configuration fields that depend on the machine.
     """
 
     stage: str
@@ -38,30 +67,31 @@ class Method:
     defaults: Mapping[str, Any]
     encode: Callable[[Tokenizer, Any], Encode]
     packed_length: Callable[[Any], int | None]
-    build: Callable[[Job], Any]
-    per_step: Callable[[Any], tuple[int, int]] | None = None
-    machine: Callable[[], Mapping[str, Any]] = dict
+    build: Callable[[StageJob], Any]
+    stream_unit: Callable[[Any], tuple[int, int]] | None = None
+    hardware_defaults: Callable[[], Mapping[str, Any]] = dict
 
 
 @dataclass(kw_only=True)
-class Job:
+class StageJob:
     """A stage that was checked and planned.
 
     Attributes:
-        method: Which trainer.
+        method: Its trainer.
         spec: The stage file.
-        out_dir: Where the checkpoint goes.
-        parent: What it starts from.
-        tokenizer: With tokens that end and pad.
+        out_dir: Folder of the checkpoint.
+        parent: The checkpoint it starts from; None from scratch.
+        tokenizer: Its tokenizer, with end-of-sequence and padding tokens.
         model_config: transformers' configuration of the model.
-        config: The library's configuration; its steps follow from `sequences`.
+        config: The library's training configuration; its steps follow from `n_sequences`.
         mixture: The data.
         parent_digest: The parent's digest when the stage was checked.
-        eval_data: Evaluation data by source, where that is allowed.
-        inherited_eval_data: What its parents were trained on.
-        sequences: How many of the stream's sequences are trained on.
+        eval_data: Evaluation data by source, where the stage file allows it.
+        inherited_eval_data: Evaluation data that earlier stages were trained on.
+        n_sequences: Examples of the stream that are trained on.
         steps: Optimizer steps.
         dataset: The stream as the trainer reads it.
+        callbacks: Of the library's trainer.
     """
 
     method: Method
@@ -75,7 +105,7 @@ class Job:
     parent_digest: str | None
     eval_data: dict[str, tuple[str, ...]]
     inherited_eval_data: tuple[str, ...]
-    sequences: int = 0
+    n_sequences: int = 0
     steps: int = 0
     dataset: StreamDataset | None = None
     callbacks: list[Any] = field(default_factory=list)
@@ -83,4 +113,4 @@ class Job:
     @property
     def log(self) -> StreamLog:
         """The stream's log."""
-        return StreamLog(self.out_dir / WORK / "stream.jsonl")
+        return StreamLog(self.out_dir / WORK_FOLDER / "stream.jsonl")

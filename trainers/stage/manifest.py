@@ -1,4 +1,4 @@
-"""Puts the stage manifest together from what was planned, what was streamed and what the machine is."""
+"""Build the stage manifest from the planned job, the stream and the machine."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from harness.trainers.data.mixture import Mixture, Stream
 from harness.versions import installed_versions
 
 if TYPE_CHECKING:
-    from harness.trainers.stage.job import Job
+    from harness.trainers.stage.job import StageJob
 
 PACKAGES = ("stage-harness", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Described:
-    """What a stage's earlier runs left to be said.
+class RunHistory:
+    """State carried over from interrupted runs.
 
     Attributes:
-        started: When its first run began, UTC, ISO 8601.
+        started: When the first run began, UTC, ISO 8601.
         began: When this run began, on the monotonic clock.
-        seconds_before: Time that earlier runs spent up to the state that this one goes on from.
-        resumed: How often it was taken up again.
-        step: Optimizer steps of the state that this run goes on from.
+        seconds_before: Training time of earlier runs, up to the state that this run resumes from.
+        resumed: How often the stage was resumed.
+        step: Optimizer steps of the state that this run resumes from.
     """
 
     started: str
@@ -37,8 +37,10 @@ class Described:
     step: int = 0
 
 
-def manifest(job: Job, stream: Stream, described: Described, *, step: int, digest: str | None = None) -> StageManifest:
-    """Return the manifest of a state after `step` steps; of the finished checkpoint when its `digest` is given."""
+def manifest(
+    job: StageJob, stream: Stream, history: RunHistory, *, step: int, digest: str | None = None
+) -> StageManifest:
+    """Return the manifest of the state after `step` steps, or of the finished checkpoint when `digest` is given."""
     spec = job.spec
     return StageManifest(
         stage=spec.stage,
@@ -60,15 +62,15 @@ def manifest(job: Job, stream: Stream, described: Described, *, step: int, diges
         ledger=stream.ledger.rows(job.mixture.schedule.sources, job.mixture.target_shares()),
         allow_eval_data=spec.allow_eval_data,
         inherited_eval_data=job.inherited_eval_data,
-        wall_seconds=round(described.seconds_before + time.monotonic() - described.began, 3),
-        resumed=described.resumed,
-        started=described.started,
+        wall_seconds=round(history.seconds_before + time.monotonic() - history.began, 3),
+        resumed=history.resumed,
+        started=history.started,
         device=_device(job.config),
         versions=installed_versions(PACKAGES),
     )
 
 
-def _parent(job: Job) -> Parent | None:
+def _parent(job: StageJob) -> Parent | None:
     parent = job.parent
     if parent is None or job.parent_digest is None:
         return None
@@ -76,7 +78,7 @@ def _parent(job: Job) -> Parent | None:
     return Parent(name=parent.name, source=parent.source, path=path, revision=parent.revision, digest=job.parent_digest)
 
 
-def _sources(job: Job, stream: Stream, *, with_digests: bool) -> tuple[StreamedSource, ...]:
+def _sources(job: StageJob, stream: Stream, *, with_digests: bool) -> tuple[StreamedSource, ...]:
     ledger, tokens = stream.ledger, stream.ledger.by_source()
     return tuple(
         StreamedSource(
@@ -113,7 +115,7 @@ def _device(config: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON can hold; what it cannot is told by its name."""
+    """Return a value that JSON can hold: other objects as text, infinities and NaN as None."""
     if isinstance(value, dict):
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

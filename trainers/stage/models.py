@@ -1,4 +1,4 @@
-"""Models and tokenizers for a stage: the parent's, or new ones. Nowhere else in this room are weights loaded."""
+"""Models and tokenizers for a stage: the parent's, or new ones. Only this module loads the weights of whole models."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from harness.checkpoints.checkpoint import Checkpoint
 from harness.checkpoints.resolver import resolve
 from harness.errors import CheckpointError, InputError, did_you_mean, first_line
 from harness.trainers.data.encoding import Tokenizer
-from harness.trainers.data.sources import Place, Source
+from harness.trainers.data.sources import Source, SourcePosition
 from harness.trainers.stage.spec import StageSpec, TokenizerSpec
 
-# Llama-style, embeddings tied; the names say the parameters with a vocabulary of 32k.
+# Llama-style with tied embeddings; the names give the number of parameters with a vocabulary of 32k.
 ARCHITECTURES: dict[str, dict[str, int]] = {
     "tiny": {"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4},
     "30m": {"hidden_size": 384, "intermediate_size": 1024, "num_hidden_layers": 10, "num_attention_heads": 6},
@@ -27,7 +27,7 @@ SHAPE = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads"
 
 
 def find_parent(spec: StageSpec) -> Checkpoint | None:
-    """Return the checkpoint that the stage starts from, its files checked; None when it starts from scratch."""
+    """Return the resolved checkpoint that the stage starts from; None when it starts from scratch."""
     if spec.from_ is None:
         return None
     try:
@@ -37,23 +37,23 @@ def find_parent(spec: StageSpec) -> Checkpoint | None:
 
 
 def load_tokenizer(
-    spec: StageSpec, parent: Checkpoint | None, sources: Sequence[Source], kept: Path | None
+    spec: StageSpec, parent: Checkpoint | None, sources: Sequence[Source], saved: Path | None
 ) -> Tokenizer:
-    """Return the stage's tokenizer, with tokens that end and pad.
+    """Return the stage's tokenizer, with end-of-sequence and padding tokens.
 
     Args:
         spec: The stage.
         parent: Its parent.
-        sources: Texts for a tokenizer that is to be trained.
-        kept: Folder where one that was trained is found again; None when none was.
+        sources: Texts to train a tokenizer on.
+        saved: Folder of the tokenizer that an earlier run of this stage trained; None when there is none.
 
     Raises:
-        InputError: it cannot be loaded, has no end-of-sequence token, or is another than the parent's.
+        InputError: it cannot be loaded, has no end-of-sequence token, or differs from the parent's.
     """
     from transformers import AutoTokenizer
 
     if isinstance(spec.tokenizer, TokenizerSpec):
-        return train_tokenizer(spec.tokenizer, sources) if kept is None else AutoTokenizer.from_pretrained(kept)
+        return train_tokenizer(spec.tokenizer, sources) if saved is None else AutoTokenizer.from_pretrained(saved)
     place = spec.tokenizer if parent is None else str(parent.tokenizer)
     tokenizer = _open_tokenizer(str(place))
     if parent is not None and spec.tokenizer is not None:
@@ -61,7 +61,7 @@ def load_tokenizer(
         if other != tokenizer.get_vocab():
             raise InputError(
                 f"tokenizer: {spec.tokenizer} has another vocabulary ({len(other)} tokens) than the parent "
-                f"{spec.from_} ({len(tokenizer)}); remove tokenizer, the parent's is used."
+                f"{spec.from_} ({len(tokenizer)}); remove tokenizer to use the parent's."
             )
     if tokenizer.eos_token is None:
         raise InputError(f"tokenizer: {place} has no end-of-sequence token; set eos_token in its configuration.")
@@ -80,12 +80,12 @@ def _open_tokenizer(place: str) -> Tokenizer:
 
 
 def train_tokenizer(spec: TokenizerSpec, sources: Sequence[Source]) -> Tokenizer:
-    """Train a byte-level BPE tokenizer on the beginnings of the sources, equal shares of text from each."""
-    from tokenizers import Tokenizer as Raw
+    """Train a byte-level BPE tokenizer on the beginnings of the sources, with equal shares of text."""
+    from tokenizers import Tokenizer as Bpe
     from tokenizers import decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    raw = Raw(models.BPE())
+    raw = Bpe(models.BPE())
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -95,13 +95,13 @@ def train_tokenizer(spec: TokenizerSpec, sources: Sequence[Source]) -> Tokenizer
         show_progress=False,
     )
     share = int(spec.sample_mb * 1e6 / len(sources))
-    raw.train_from_iterator(itertools.chain.from_iterable(_sample(source, share) for source in sources), trainer)
+    raw.train_from_iterator(itertools.chain.from_iterable(_first_texts(source, share) for source in sources), trainer)
     fast: Any = PreTrainedTokenizerFast
     return fast(tokenizer_object=raw, bos_token=END, eos_token=END, pad_token=PAD, model_max_length=CONTEXT_TOKENS)
 
 
-def _sample(source: Source, characters: int) -> Iterator[str]:
-    for record, _, _ in source.turn(Place()):
+def _first_texts(source: Source, characters: int) -> Iterator[str]:
+    for record, _, _ in source.read_epoch(SourcePosition()):
         text = record["text"] if "text" in record else f"{record['prompt']}{record['completion']}"
         yield text
         characters -= len(text)
@@ -113,27 +113,27 @@ def model_config(spec: StageSpec, parent: Checkpoint | None, tokenizer: Tokenize
     """Return the transformers configuration of the stage's model.
 
     Raises:
-        InputError: an unknown architecture, one that is not the parent's, a parent that is no causal language model, or
-            a tokenizer with more tokens than it has embeddings.
+        InputError: the architecture is unknown or not the parent's, the parent is no causal language model, or the
+            tokenizer has more tokens than the model has embeddings.
     """
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
 
     config = _new_config(spec, tokenizer) if parent is None else AutoConfig.from_pretrained(parent.weights)
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
-        raise InputError(f"from: {spec.from_} is a {config.model_type} model, which is no causal language model.")
+        raise InputError(f"from: {spec.from_} is a {config.model_type} model; give a causal language model.")
     if parent is not None and spec.architecture is not None:
-        asked = _new_config(spec, tokenizer)
+        requested = _new_config(spec, tokenizer)
         for name in SHAPE:
-            if getattr(asked, name, None) != getattr(config, name, None):
+            if getattr(requested, name, None) != getattr(config, name, None):
                 raise InputError(
-                    f"architecture: {spec.architecture} has {name} {getattr(asked, name, None)}, the parent "
-                    f"{spec.from_} has {getattr(config, name, None)}; remove architecture, the parent's is used."
+                    f"architecture: {spec.architecture} has {name} {getattr(requested, name, None)}, the parent "
+                    f"{spec.from_} has {getattr(config, name, None)}; remove architecture to use the parent's."
                 )
     rows = config.get_text_config().vocab_size
     if len(tokenizer) > rows:
         raise InputError(
-            f"tokenizer: has {len(tokenizer)} tokens, {spec.from_ or spec.architecture} embeds {rows}; give the "
-            "tokenizer that belongs to it."
+            f"tokenizer: has {len(tokenizer)} tokens, but {spec.from_ or spec.architecture} has {rows} embeddings; "
+            "give the model's own tokenizer."
         )
     return config
 
@@ -142,26 +142,26 @@ def _new_config(spec: StageSpec, tokenizer: Tokenizer) -> Any:
     from transformers import CONFIG_MAPPING
 
     ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-    chosen = spec.architecture
-    if isinstance(chosen, str):
-        if chosen not in ARCHITECTURES:
-            hint = did_you_mean(chosen, ARCHITECTURES)
+    architecture = spec.architecture
+    if isinstance(architecture, str):
+        if architecture not in ARCHITECTURES:
+            hint = did_you_mean(architecture, ARCHITECTURES)
             raise InputError(
-                f"architecture: {chosen!r}; give {', '.join(ARCHITECTURES)} or a transformers config as a "
-                f"mapping.{hint}"
+                f"architecture: {architecture!r} is unknown; give {', '.join(ARCHITECTURES)} or a transformers "
+                f"config as a mapping.{hint}"
             )
-        chosen = {
+        architecture = {
             "model_type": "llama",
             "max_position_embeddings": CONTEXT_TOKENS,
             "tie_word_embeddings": True,
-            **ARCHITECTURES[chosen],
+            **ARCHITECTURES[architecture],
         }
-    assert chosen is not None
-    model_type = str(chosen.get("model_type"))
+    assert architecture is not None
+    model_type = str(architecture.get("model_type"))
     if model_type not in CONFIG_MAPPING:
         hint = did_you_mean(model_type, CONFIG_MAPPING.keys())
-        raise InputError(f"architecture.model_type: {model_type!r} is not one that transformers knows.{hint}")
-    settings = {name: value for name, value in chosen.items() if name != "model_type"}
+        raise InputError(f"architecture.model_type: transformers has no {model_type!r}; give another.{hint}")
+    settings = {name: value for name, value in architecture.items() if name != "model_type"}
     known = set(CONFIG_MAPPING[model_type]().to_dict())
     for name in settings:
         if name not in known:
@@ -172,7 +172,7 @@ def _new_config(spec: StageSpec, tokenizer: Tokenizer) -> Any:
 
 
 def load_model(spec: StageSpec, parent: Checkpoint | None, config: Any, quantization: Any = None) -> Any:
-    """Return the model to be trained: new weights drawn from the seed, or the parent's, an adapter merged into them."""
+    """Return the model to train: new weights from the seed, or the parent's with its adapter merged into them."""
     import torch
     from transformers import set_seed
 
@@ -188,13 +188,13 @@ def load_model(spec: StageSpec, parent: Checkpoint | None, config: Any, quantiza
     if parent.adapter is not None:
         from peft import PeftModel
 
-        # PEFT froze the weights for the adapter; merged, all are to be trained again.
+        # PEFT freezes the weights below an adapter; once merged, all of them are trained again.
         model = PeftModel.from_pretrained(model, parent.adapter).merge_and_unload().requires_grad_(True)
     return model
 
 
 def empty_model(config: Any) -> Any:
-    """Return a model of this configuration without weights."""
+    """Return a model of this configuration without allocating its weights."""
     import torch
 
     with torch.device("meta"):
@@ -202,7 +202,7 @@ def empty_model(config: Any) -> Any:
 
 
 def count_parameters(config: Any) -> int:
-    """Return the number of parameters of a model of this configuration, without making its weights."""
+    """Return the number of parameters of a model of this configuration, without allocating its weights."""
     return sum(parameter.numel() for parameter in empty_model(config).parameters())
 
 

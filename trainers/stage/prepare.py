@@ -1,4 +1,4 @@
-"""A stage file checked, its data opened and its model configured: everything before training that can fail early."""
+"""Check a stage file, open its data and configure its model: everything that can fail before training begins."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from harness.trainers.data.sources import Source
 from harness.trainers.stage import adapters, models
 from harness.trainers.stage.config import configured
 from harness.trainers.stage.contamination import check_eval_data
-from harness.trainers.stage.folder import kept_commits, spec_file, trained_tokenizer
-from harness.trainers.stage.job import Job, Method
+from harness.trainers.stage.folder import recorded_commits, spec_file, trained_tokenizer
+from harness.trainers.stage.job import Method, StageJob
 from harness.trainers.stage.spec import StageSpec, parse
 
 
-def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Job:
+def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> StageJob:
     """Check everything that can be checked before training, and open the data. Writes nothing.
 
     Raises:
@@ -38,8 +38,8 @@ def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Jo
     if spec.adapter is not None:
         adapters.base_of(spec, parent, out_dir)
     sources = _open_sources(method, spec, out_dir)
-    kept = trained_tokenizer(out_dir) if spec_file(out_dir).is_file() else None
-    tokenizer = models.load_tokenizer(spec, parent, sources, kept)
+    saved_tokenizer = trained_tokenizer(out_dir) if spec_file(out_dir).is_file() else None
+    tokenizer = models.load_tokenizer(spec, parent, sources, saved_tokenizer)
     model_config = models.model_config(spec, parent, tokenizer)
     mixture = Mixture(
         schedule=spec.schedule,
@@ -49,7 +49,7 @@ def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Jo
         packed_length=method.packed_length(config),
         repeat=spec.data.when_exhausted == "repeat",
     )
-    return Job(
+    return StageJob(
         method=method, spec=spec, out_dir=out_dir, parent=parent, tokenizer=tokenizer, model_config=model_config,
         config=config, mixture=mixture, eval_data=eval_data,
         parent_digest=checkpoint_digest(parent) if parent is not None else None,
@@ -60,7 +60,7 @@ def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Jo
 
 
 def _verified_manifest(parent: Checkpoint | None) -> StageManifest | None:
-    """Return the parent's manifest after comparing its weights with it; None without a parent or a manifest."""
+    """Verify the parent's weights and return its manifest; None without a parent or without a manifest."""
     if parent is None:
         return None
     verify(parent)
@@ -68,7 +68,7 @@ def _verified_manifest(parent: Checkpoint | None) -> StageManifest | None:
 
 
 def _open_sources(method: Method, spec: StageSpec, out_dir: Path) -> tuple[Source, ...]:
-    commits = kept_commits(out_dir)
+    commits = recorded_commits(out_dir)
     return tuple(
         open_source(
             name,

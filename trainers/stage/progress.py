@@ -1,4 +1,4 @@
-"""What training looks like on a terminal: tokens, loss, tokens per second, time left. Silent where there is none."""
+"""The progress bar of training: tokens, loss, tokens per second, time left. Shown on a terminal only."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from transformers import TrainerCallback
 
 
 class TrainingProgress(TrainerCallback):
-    """A bar on standard error, fed by the trainer's own events, whose signatures are the library's."""
+    """A bar on standard error, updated by the library trainer's callbacks."""
 
     def __init__(self, *, name: str, tokens: int, steps: int) -> None:
-        """`tokens` and `steps` are those of the whole stage."""
+        """`tokens` and `steps` are the whole stage's."""
         self.tokens, self.steps = tokens, steps
         self.bar = Progress(
             TextColumn("{task.description}", markup=False),
@@ -31,23 +31,23 @@ class TrainingProgress(TrainerCallback):
         self.began, self.first_step = time.monotonic(), 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
-        """Start the bar at the step that training begins with."""
+        """Start the bar at the first step of this run."""
         self.began, self.first_step = time.monotonic(), state.global_step
         if state.is_world_process_zero:
             self.bar.start()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
-        """Move the bar."""
+        """Advance the bar."""
         done = self.tokens * state.global_step / self.steps
         since = self.tokens * (state.global_step - self.first_step) / self.steps
         rate = since / max(time.monotonic() - self.began, 1e-9)
         self.bar.update(self.task, completed=round(done), rate=f"{rate:,.0f} tokens/s")
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **more: Any) -> None:  # noqa: ARG002
-        """Show the last loss."""
+        """Show the latest loss."""
         if logs and "loss" in logs:
             self.bar.update(self.task, loss=f"loss {logs['loss']:.4f}")
 
     def on_train_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
-        """Take the bar away."""
+        """Remove the bar."""
         self.bar.stop()

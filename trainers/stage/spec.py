@@ -59,7 +59,7 @@ class StageSpec(Section):
         tokenizer: For pretraining from scratch: a folder or hub id, or settings of one to be trained.
         seed: Of the order of data and of training.
         adapter: None: full weights.
-        trainer: Fields of the TRL or transformers configuration.
+        trainer: RecordFields of the TRL or transformers configuration.
         dtype: Of the weights in training; ``auto`` is bfloat16 for QLoRA and float32 else.
         allow_eval_data: Let this project's evaluation data be a source; the manifest and every report say so.
     """

@@ -1,67 +1,73 @@
-"""How many sequences and optimizer steps a budget makes, and which sequences a step has behind it."""
+"""Convert between tokens, sequences and optimizer steps: what a budget gives, and what a step has trained on.
+
+A "sequence" here is one example of the stream, packed or not: one row of a batch.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
-from harness.trainers.data.stream_dataset import StreamLog, logged
+from harness.trainers.data.stream_dataset import StreamLog, log_states
 from harness.trainers.stage.config import configured
 
 if TYPE_CHECKING:
-    from harness.trainers.stage.job import Job
+    from harness.trainers.stage.job import StageJob
 
 
-def plan_steps(job: Job, log: StreamLog | None) -> list[list[int]] | None:
-    """Find out how many sequences and steps the budget makes, and set the configuration's steps.
-
-    A packed stream that repeats its sources needs no reading for that. Any other is read once, up to the budget.
-    What it will hold is then known exactly.
+def plan_steps(job: StageJob, log: StreamLog | None) -> list[list[int]] | None:
+    """Set the job's number of sequences and steps, and the configuration's steps.
 
     Returns:
-        The tokens that it will hold, ``[phase][source]``; None when it needed no reading.
+        The stream's tokens, ``[phase][source]``; None when the stream need not be read for this.
 
     Raises:
-        InputError: the budget is below one sequence, or a record on the way is wrong.
+        InputError: the budget is below one sequence, or a record within the budget is wrong.
     """
+    # A packed stream that repeats its sources has budget // packed_length sequences, whatever the data. The length of
+    # any other stream depends on its records, so it is read once, up to the budget, and its log written on the way.
     mixture, config = job.mixture, job.config
     counted = None
     if mixture.packed_length is not None and mixture.repeat:
-        available = mixture.budget_tokens // mixture.packed_length
+        n_available = mixture.budget_tokens // mixture.packed_length
     else:
         counted = mixture.stream(log.last() if log is not None else None)
-        for _ in logged(counted, log):
+        for _ in log_states(counted, log):
             pass
-        available = counted.index
-    unit, steps_per_unit = (job.method.per_step or _per_batch)(config)
-    job.sequences = available - available % unit
-    if job.sequences == 0:
+        n_available = counted.index
+    # GRPO with 8 prompts per generation batch that feed 4 steps: 100 prompts -> 96 sequences, 48 steps.
+    unit, steps_per_unit = (job.method.stream_unit or _batch_unit)(config)
+    job.n_sequences = n_available - n_available % unit
+    if job.n_sequences == 0:
         least = f"one sequence ({mixture.packed_length} tokens)" if mixture.packed_length else "one sequence"
-        least = least if unit == 1 else f"the {unit} sequences that are read at a time"
+        least = least if unit == 1 else f"the {unit} sequences of one batch"
         raise InputError(
-            f"data.budget_tokens: {mixture.budget_tokens} is below {least}; raise it, or give shorter sequences."
+            f"data.budget_tokens: {mixture.budget_tokens} is below {least}; raise it, or use shorter sequences."
         )
-    job.steps = -(-job.sequences * steps_per_unit // unit) if job.method.per_step else _steps(config, job.sequences)
+    job.steps = (
+        -(-job.n_sequences * steps_per_unit // unit) if job.method.stream_unit else _steps(config, job.n_sequences)
+    )
     job.config = configured(job.method, job.spec, job.out_dir, steps=job.steps)
     return counted.ledger.tokens if counted is not None else None
 
 
-def _per_batch(config: Any) -> tuple[int, int]:
-    """With several processes a batch must be whole, else the last would be filled up with its first sequences."""
+def _batch_unit(config: Any) -> tuple[int, int]:
+    # With several processes accelerate completes a partial last batch with sequences from the beginning, which would
+    # train on them twice; the stream is cut to whole batches instead. A single process takes a smaller last batch.
     return (config.train_batch_size * config.world_size, 0) if config.world_size > 1 else (1, 0)
 
 
-def _steps(config: Any, sequences: int) -> int:
-    # A process that sees several devices gives each of them a batch: `train_batch_size` counts them all.
-    batches = -(-sequences // (config.train_batch_size * config.world_size))
+def _steps(config: Any, n_sequences: int) -> int:
+    # A process that sees several devices gives each of them a batch; `train_batch_size` is their sum.
+    batches = -(-n_sequences // (config.train_batch_size * config.world_size))
     return int(-(-batches // config.gradient_accumulation_steps))
 
 
-def sequences_after(job: Job, step: int) -> int:
-    """Return how many sequences were trained on after `step` optimizer steps."""
+def sequences_after(job: StageJob, step: int) -> int:
+    """Return how many sequences have been trained on after `step` optimizer steps."""
     config = job.config
-    if job.method.per_step is not None:
-        unit, steps_per_unit = job.method.per_step(config)
+    if job.method.stream_unit is not None:
+        unit, steps_per_unit = job.method.stream_unit(config)
         return int(step // steps_per_unit * unit)
-    a_step = config.train_batch_size * config.world_size * config.gradient_accumulation_steps
-    return min(job.sequences, int(step * a_step))
+    per_step = config.train_batch_size * config.world_size * config.gradient_accumulation_steps
+    return min(job.n_sequences, int(step * per_step))

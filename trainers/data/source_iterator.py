@@ -1,0 +1,94 @@
+"""Draw one source's records as tokens, and keep the exact place to resume from, even in the middle of a document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from harness.errors import InputError
+from harness.trainers.data.examples import Encode, EncodedRecord
+from harness.trainers.data.formats import TrainingRecord
+from harness.trainers.data.ledger import Ledger
+from harness.trainers.data.sources import Source, SourcePosition
+
+
+class SourceExhausted(Exception):  # noqa: N818 - a signal to the stream, not an error
+    """A source has no more records, and the stage does not repeat it."""
+
+
+class SourceIterator:
+    """One source's documents in order; the current document stays until all its tokens are used."""
+
+    def __init__(self, source: Source, *, encode: Encode, repeat: bool, index: int, ledger: Ledger) -> None:
+        """`index` is the source's column in `ledger`, which the stream's iterators share."""
+        self.source, self.encode, self.repeat, self.index, self.ledger = source, encode, repeat, index, ledger
+        # A packed sequence may end inside a document. Its tokens are not saved: the state holds the position before
+        # the document and how many of its tokens are used, and resuming encodes the document again.
+        #   position: epoch 0, record 7    used: 12    -> resume with token 12 of record 7
+        self.position = SourcePosition()  # before the current document
+        self.next_position = SourcePosition()  # after it
+        self.document: EncodedRecord | None = None
+        self.used = 0
+        self._records: Iterator[tuple[TrainingRecord, str, SourcePosition]] | None = None
+        # Whether this epoch gave a usable record; assumed when the epoch is entered in its middle.
+        self._epoch_is_usable = False
+
+    def current(self) -> EncodedRecord:
+        """Return the current document; draw the next one when there is none.
+
+        Raises:
+            SourceExhausted: no records are left, and the source is not repeated.
+            InputError: a whole epoch gave no usable record.
+        """
+        while self.document is None:
+            if self._records is None:
+                self._records = self.source.read_epoch(self.position)
+            drawn = next(self._records, None)
+            if drawn is None:
+                self._start_next_epoch()
+                continue
+            record, where, self.next_position = drawn
+            self._accept(self.encode(record, where))
+        return self.document
+
+    def _accept(self, encoded: EncodedRecord | None) -> None:
+        """Make a drawn record the current document, or count it as dropped when no token of it is left."""
+        if encoded is None or encoded.tokens == 0:
+            self.ledger.records[self.index] += 1
+            self.ledger.dropped[self.index] += 1
+            self.position = self.next_position
+        else:
+            self.document, self.used, self._epoch_is_usable = encoded, 0, True
+
+    def _start_next_epoch(self) -> None:
+        if not self._epoch_is_usable:
+            raise InputError(
+                f"data.sources.{self.source.name}: no record of {self.source.location} can be used: each is empty, or "
+                "its prompt alone fills trainer.max_length. Raise trainer.max_length, or give other data."
+            )
+        if not self.repeat:
+            raise SourceExhausted
+        next_epoch = SourcePosition(epoch=self.position.epoch + 1)
+        self.position, self._records, self._epoch_is_usable = next_epoch, None, False
+
+    def take(self, tokens: int) -> None:
+        """Mark `tokens` of the current document as used; the document is done when none is left."""
+        assert self.document is not None
+        if self.used == 0:  # a record counts once, with its first token
+            self.ledger.records[self.index] += 1
+            self.ledger.cut[self.index] += self.document.cut
+        self.used += tokens
+        if self.used >= self.document.tokens:
+            self.document, self.used, self.position = None, 0, self.next_position
+
+    def state(self) -> dict[str, Any]:
+        """Return the place to resume from, as plain values."""
+        return {"place": self.position.to_json(), "used": self.used}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue where an iterator of the same source took `state`."""
+        self.position = SourcePosition.from_json(state["place"])
+        self._epoch_is_usable = True
+        if state["used"]:
+            self.current()
+            self.used = state["used"]
