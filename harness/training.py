@@ -1,6 +1,9 @@
-"""From a stage file to the trainer that can do it, found by entry point, so that any package can bring one.
+"""Read a stage file and find its trainer by entry point, so that any package can add one.
 
-Nothing here knows what a stage means: a spec is a mapping, and the trainer checks it.
+    spec = read_stage(Path("stage.yaml"), ["trainer.learning_rate=1e-4"])
+    checkpoint = find_trainer(spec)(spec, Path("runs/sft"))
+
+This module does not interpret the spec: it is a mapping, and the trainer validates it.
 """
 
 from __future__ import annotations
@@ -19,26 +22,26 @@ from harness.errors import InputError, did_you_mean
 TRAINERS = "harness.trainers"
 PLANNERS = "harness.planners"
 Spec = Mapping[str, Any]
-# YAML 1.1 reads 2e-4 as a word; the numbers of a stage file are often written so.
+# YAML 1.1 reads 2e-4 as a string (it requires a dot), but learning rates are usually written so.
 EXPONENT = re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
 
 
 class Trainer(Protocol):
-    """Makes a checkpoint from a spec. Called again with the same spec and folder, it goes on where it was stopped."""
+    """Makes a checkpoint from a spec. Called again with the same spec and folder, it resumes training."""
 
     def __call__(self, spec: Spec, out_dir: Path) -> Checkpoint:
-        """Train as `spec` says and leave weights, tokenizer and `stage.json` in `out_dir`."""
+        """Train according to `spec`; write weights, tokenizer and `stage.json` into `out_dir`."""
 
 
 Planner = Callable[[Spec], Mapping[str, Any]]
-"""Says what a trainer would do with a spec: tables by title, each a list of rows; trains and writes nothing."""
+"""Returns what a trainer would do with a spec: tables by title, each a list of rows. Trains and writes nothing."""
 
 
 def read_stage(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Read a stage file and apply ``key=value`` overrides, dotted keys for nested fields, values in YAML.
+    """Read a stage file and apply ``key=value`` overrides: dotted keys for nested fields, values in YAML.
 
     Raises:
-        InputError: no such file, not YAML, or an override that is not ``key=value``.
+        InputError: the file is missing or not YAML, or an override is not ``key=value``.
     """
     try:
         spec = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -47,59 +50,69 @@ def read_stage(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None
     if not isinstance(spec, dict):
-        raise InputError(f"{path}: holds no mapping; a stage file has stage, name, data and more.")
-    for word in overrides:
-        _override(spec, word)
-    numbers: dict[str, Any] = _numbers(spec)
-    return numbers
+        raise InputError(
+            f"{path}: holds no mapping; give a stage file with stage, name, data and more, see docs/training.md."
+        )
+    for override in overrides:
+        _apply_override(spec, override)
+    with_numbers: dict[str, Any] = _parse_exponents(spec)
+    return with_numbers
 
 
-def _override(spec: dict[str, Any], word: str) -> None:
-    key, equals, text = word.partition("=")
+def _apply_override(spec: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
     if not equals or not all(key.split(".")):
-        raise InputError(f"override {word!r}: give key=value, for example data.budget_tokens=100000.")
+        raise InputError(f"override {override!r}: give key=value, for example data.budget_tokens=100000.")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise InputError(f"override {word!r}: the value is not valid YAML.") from None
+        raise InputError(
+            f"override {override!r}: the value is not valid YAML; quote it, or give a plain value."
+        ) from None
     *parents, last = key.split(".")
-    place: Any = spec
+    section: Any = spec
     for depth, part in enumerate(parents):
-        place = place.setdefault(part, {})
-        if not isinstance(place, dict):
-            raise InputError(f"override {word!r}: {'.'.join(parents[: depth + 1])} is not a mapping.")
-    place[last] = value
+        section = section.setdefault(part, {})
+        if not isinstance(section, dict):
+            raise InputError(
+                f"override {override!r}: {'.'.join(parents[: depth + 1])} is not a mapping; override it as a whole."
+            )
+    section[last] = value
 
 
-def _numbers(value: Any) -> Any:
+def _parse_exponents(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _numbers(inner) for key, inner in value.items()}
+        return {key: _parse_exponents(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_numbers(inner) for inner in value]
+        return [_parse_exponents(inner) for inner in value]
     return float(value) if isinstance(value, str) and EXPONENT.match(value) else value
 
 
 def find_trainer(spec: Spec) -> Trainer:
-    """Return the trainer of the spec's stage.
+    """Return the trainer for the spec's stage.
 
     Raises:
-        InputError: the spec names no stage, or one that no installed package can train.
+        InputError: the spec names no stage, or no installed package has a trainer for it.
     """
     trainer: Trainer = _find(spec, TRAINERS).load()
     return trainer
 
 
 def find_planner(spec: Spec) -> Planner | None:
-    """Return what plans the spec's stage without training; None when its package brings none."""
+    """Return the planner for the spec's stage; None when its package has none.
+
+    Raises:
+        InputError: the spec names no stage, or no installed package has a trainer for it.
+    """
     _find(spec, TRAINERS)
-    planners = {found.name: found for found in entry_points(group=PLANNERS)}
+    planners = {entry.name: entry for entry in entry_points(group=PLANNERS)}
     return planners[spec["stage"]].load() if spec["stage"] in planners else None
 
 
 def _find(spec: Spec, group: str) -> EntryPoint:
-    known = {found.name: found for found in entry_points(group=group)}
+    known = {entry.name: entry for entry in entry_points(group=group)}
     stage = spec.get("stage")
     if stage not in known:
         hint = did_you_mean(str(stage), known)
-        raise InputError(f"stage: {stage!r} is not one that can be trained; give one of {', '.join(known)}.{hint}")
+        raise InputError(f"stage: no trainer for {stage!r}; give one of {', '.join(known)}.{hint}")
     return known[stage]

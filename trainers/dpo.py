@@ -2,7 +2,7 @@
 
     harness train stage.yaml --output_path runs/dpo     # stage: dpo
 
-The reference is the parent. The budget counts the tokens of both answers, each with the prompt.
+The parent is the reference model. The budget counts the tokens of both answers, each with the prompt.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ def _encode(tokenizer: Tokenizer, config: Any) -> Encode:
 
 
 def build(job: StageJob) -> Any:
-    """Return the DPOTrainer of a planned stage."""
+    """Return TRL's DPOTrainer for a planned stage."""
     from copy import deepcopy
 
     from trl import DPOTrainer
 
     class StreamedDPOTrainer(DPOTrainer):  # type: ignore[misc] # the library is untyped
-        """TRL's trainer, given tokens: they were made as its own preparation makes them."""
+        """TRL's trainer without its own tokenization: `encoding` makes the same tokens."""
 
         def _prepare_dataset(self, dataset: Any, *_args: Any, **_more: Any) -> Any:
             return dataset

@@ -2,8 +2,8 @@
 
     harness train stage.yaml --output_path runs/grpo     # stage: grpo
 
-Prompts come from this project's generated tasks (``task: mini_logic``) or files with questions and answers or tests;
-see `rewards`. The budget counts prompt tokens. Answers are sampled with vLLM where there is CUDA and vLLM is installed.
+Prompts come from this project's generated tasks (``task: mini_logic``), or from files of questions with answers or
+tests; see `rewards`. The budget counts prompt tokens. vLLM samples the answers if it is installed and CUDA available.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def _encode(tokenizer: Tokenizer, _config: Any) -> Encode:
 
 
 def per_generation(config: Any) -> tuple[int, int]:
-    """Return the prompts that one generation answers, and the optimizer steps that it feeds."""
+    """Return the number of prompts in a generation batch, and of optimizer steps trained on it."""
+    # 8 answers per prompt, generation batches of 64 answers, 4 micro-batches of 16, accumulated in pairs:
+    #   64 // 8 = 8 prompts, 4 // 2 = 2 steps
     micro_batches = config.steps_per_generation * config.num_iterations
     return config.generation_batch_size // config.num_generations, max(
         1, micro_batches // config.gradient_accumulation_steps
@@ -44,14 +46,14 @@ def _vllm() -> dict[str, Any]:
 
 
 def build(job: StageJob) -> Any:
-    """Return the GRPOTrainer of a planned stage."""
+    """Return TRL's GRPOTrainer for a planned stage."""
     from trl import GRPOTrainer
 
     from harness.trainers.rewards import verified
 
     model, adapter = model_and_adapter(job)
     if job.config.beta and adapter is None and job.parent is not None and job.parent.adapter is not None:
-        # TRL reads its reference from where the model is from: there the adapter that was merged into it is missing.
+        # TRL loads its reference model from `name_or_path`, where the adapter is not merged; give it merged weights.
         reference = job.out_dir / WORK_FOLDER / "reference"
         save_whole(model, job.tokenizer, reference)
         model.config.name_or_path = str(reference)

@@ -2,8 +2,8 @@
 
     harness train stage.yaml --output_path runs/base     # stage: pretrain
 
-Sequences of ``trainer: {max_length: 1024}`` tokens are filled with documents; a document neither sees nor predicts
-another one in its sequence, as positions begin anew with each.
+Documents fill sequences of ``trainer: {max_length: 1024}`` tokens. Positions restart with each document, so that it
+neither attends to nor predicts another document in its sequence.
 """
 
 from __future__ import annotations
@@ -33,11 +33,14 @@ def _encode(tokenizer: Tokenizer, _config: Any) -> Encode:
 
 @dataclass(frozen=True)
 class PackedCollator:
-    """Batches packed sequences; positions that begin anew tell the model where a document begins.
+    """Batches packed sequences; the positions tell the model where each document begins.
 
-    transformers takes that from positions only where there is no cache, which models make in training too unless told
-    not to: without `use_cache` every document would see those before it.
+    transformers derives document boundaries from the positions only when no key-value cache is in use. Models create
+    one in training as well, unless `use_cache` is false; then every document would attend to those before it.
     """
+
+    # Two documents of 5 and 3 tokens in a sequence of 8:
+    #   seq_lengths [5, 3]  ->  position_ids [0, 1, 2, 3, 4, 0, 1, 2]
 
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor | bool]:
         """Return `input_ids`, `labels` and `position_ids`, each (batch, length), and `use_cache`."""
@@ -53,7 +56,7 @@ class PackedCollator:
 
 
 def build(job: StageJob) -> Any:
-    """Return the Trainer of a planned stage."""
+    """Return transformers' Trainer for a planned stage."""
     from transformers import Trainer, set_seed
 
     model, adapter = model_and_adapter(job)

@@ -1,6 +1,6 @@
-"""The configuration of pretraining: transformers' own, and the one field that it lacks.
+"""The configuration of pretraining: transformers' own plus the sequence length.
 
-It is apart from `pretrain.py` because importing it imports torch, and because a saved state names it.
+A file of its own because importing it imports torch, and because saved states refer to the class by this path.
 """
 
 from __future__ import annotations
@@ -12,6 +12,6 @@ from transformers import TrainingArguments
 
 @dataclass
 class PretrainConfig(TrainingArguments):
-    """TrainingArguments, and the number of tokens in a packed sequence."""
+    """TrainingArguments plus the number of tokens in a packed sequence."""
 
-    max_length: int = field(default=1024, metadata={"help": "Tokens of a packed sequence."})
+    max_length: int = field(default=1024, metadata={"help": "Tokens per packed sequence."})

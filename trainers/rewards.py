@@ -1,7 +1,9 @@
-"""Rewards that can be verified: the right choice, the exact answer, a program that passes its tests.
+"""Verifiable rewards: the right choice, the exact answer, or a program that passes its tests.
 
-A record brings what its reward needs; a mixture may hold all kinds. Programs run in the sandbox, a whole batch at
-once.
+    verified(["Which letter?"], ["Answer: B"], answer=["B"], letters=["ABCD"], tests=[""], ...)  ->  [1.0]
+
+Each record carries the columns that its reward needs, and a mixture may hold all kinds. The programs of a batch run
+together in the sandbox.
 """
 
 from __future__ import annotations
@@ -14,18 +16,18 @@ from typing import Any
 from harness.sandbox import Program, run_programs
 from harness.suite.code_extraction import extract_program
 
-SIGNS = " $,;!?\"'`*()（）。，"  # around an answer, no part of it
+SIGNS = " $,;!?\"'`*()（）。，"  # may surround an answer
 
 
 def verified(
     prompts: Sequence[Any], completions: Sequence[Any], answer: Sequence[str], tests: Sequence[str],
     setup: Sequence[str], entry_point: Sequence[str], letters: Sequence[str], **_more: Any,
 ) -> list[float]:  # fmt: skip
-    """Return 1 for a completion that is right and 0 for one that is not; TRL's signature of a reward function."""
+    """Return 1 for a right completion and 0 for any other; a reward function with TRL's signature."""
     texts = [completion if isinstance(completion, str) else completion[-1]["content"] for completion in completions]
     rewards = [
-        float(bool(right) and (chosen(text, among) == right if among else matches(text, right)))
-        for text, right, among in zip(texts, answer, letters, strict=True)
+        float(bool(right) and (chosen_letter(text, choices) == right if choices else matches(text, right)))
+        for text, right, choices in zip(texts, answer, letters, strict=True)
     ]
     programs = [index for index, test in enumerate(tests) if test]
     verdicts = run_programs(
@@ -44,21 +46,22 @@ def verified(
 
 
 def _text(prompt: Any) -> str:
-    """The program that a completion goes on with; a prompt in messages asks for a whole one."""
+    """The beginning of the program that the completion continues; none for messages, which ask for a whole program."""
     return prompt if isinstance(prompt, str) else ""
 
 
-def chosen(text: str, letters: str) -> str | None:
-    """Return the last of the choices' letters that the last line names, standing alone; None when it names none."""
-    found = re.findall(rf"\b([{letters}])\b", _last_line(text))
-    return found[-1] if found else None
+def chosen_letter(text: str, letters: str) -> str | None:
+    """Return the last stand-alone letter of the choices in the last line; None when there is none."""
+    named = re.findall(rf"\b([{letters}])\b", _last_line(text))
+    return named[-1] if named else None
 
 
 def matches(text: str, right: str) -> bool:
-    """Say whether the last line gives the right answer: the same number, or the same words."""
-    given, wanted = _bare(_last_line(text)), _bare(right.rpartition("####")[2])  # GSM8K's mark before the result
-    number = _number(wanted)
-    return bool(given) and (given == wanted if number is None else _number(given) == number)
+    """Whether the last line gives the right answer: the same number, or the same words."""
+    # GSM8K puts "####" before the result: "6 times 12 is 72.\n#### 72"  ->  72
+    given, expected = _bare(_last_line(text)), _bare(right.rpartition("####")[2])
+    number = _number(expected)
+    return bool(given) and (given == expected if number is None else _number(given) == number)
 
 
 def _last_line(text: str) -> str:
@@ -66,7 +69,7 @@ def _last_line(text: str) -> str:
 
 
 def _bare(text: str) -> str:
-    """Without what is said before a colon, signs around it, case and runs of space; ``.5`` keeps its point."""
+    """The text after the last colon, without surrounding signs, case and repeated spaces; ``.5`` keeps its point."""
     return re.sub(r"\s+", " ", text.rpartition(":")[2]).lstrip(SIGNS).rstrip(f"{SIGNS}.").casefold()
 
 
@@ -75,4 +78,4 @@ def _number(text: str) -> float | None:
         number = float(re.sub(r"(?<=\d),(?=\d{3}\b)", "", text))
     except ValueError:
         return None
-    return number if math.isfinite(number) else None  # "nan" and "infinity" are words here
+    return number if math.isfinite(number) else None  # "nan" and "infinity" are compared as words

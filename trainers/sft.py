@@ -2,8 +2,8 @@
 
     harness train stage.yaml --output_path runs/sft     # stage: sft
 
-The loss is on the completion only, unless ``trainer: {completion_only_loss: false}``. ``trainer: {packing: true}``
-fills sequences of `max_length` with records, whose boundaries are kept.
+The loss covers the completion only, unless ``trainer: {completion_only_loss: false}`` is set. ``trainer: {packing:
+true}`` fills sequences of `max_length` tokens with records and keeps their boundaries.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def _encode(tokenizer: Tokenizer, config: Any) -> Encode:
 
 
 def build(job: StageJob) -> Any:
-    """Return the SFTTrainer of a planned stage."""
+    """Return TRL's SFTTrainer for a planned stage."""
     from trl import SFTTrainer
 
-    job.config.dataset_kwargs = {"skip_prepare_dataset": True}  # the stream gives tokens and labels
+    job.config.dataset_kwargs = {"skip_prepare_dataset": True}  # the stream has tokens and labels already
     model, adapter = model_and_adapter(job)
     return SFTTrainer(
         model=model,

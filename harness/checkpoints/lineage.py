@@ -1,8 +1,8 @@
-"""The stage manifest beside the weights, and the chain from a checkpoint back to scratch.
+"""The lineage of a checkpoint: follow the stage manifests from parent to parent, and verify the weights on the way.
 
-`stage.json` says how a checkpoint came to be: its parent and the parent's digest, the data as streamed, every argument.
-This module reads, writes and follows manifests; making checkpoints is the trainers' work. A checkpoint without a
-manifest comes from elsewhere: it is the root of its chain.
+    chain("runs/dpo")  ->  dpo (verified), sft (verified), base (root)
+
+A checkpoint without a manifest was not trained here; it is the root of its chain.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ Status = Literal["verified", "changed", "missing", "root"]
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """One checkpoint of a chain.
+    """One checkpoint of a lineage.
 
     Attributes:
-        name: How tables call it.
+        name: Its name in tables.
         location: Path or hub id.
-        digest: Known digest: its own when it is here, else the one its child recorded.
-        status: ``verified`` (the weights are those that were recorded), ``changed``, ``missing`` (not on this machine),
-            ``root`` (from elsewhere: nothing was recorded to compare with).
-        manifest: None for a checkpoint from elsewhere or one that is missing.
+        digest: For the first checkpoint, of its own files; for its ancestors, the digest that their child recorded.
+        status: ``verified`` (the weights match the recorded digest), ``changed`` (they do not), ``missing`` (not on
+            this machine), ``root`` (no manifest).
+        manifest: None for a root or a missing checkpoint.
     """
 
     name: str
@@ -43,15 +43,15 @@ class Link:
 
 
 def manifest_of(checkpoint: Checkpoint) -> StageManifest | None:
-    """Return the manifest of a resolved checkpoint: the adapter's own where there is one, else the weights'."""
+    """Return the manifest of a resolved checkpoint, from the adapter's folder if it has an adapter."""
     return read_manifest(checkpoint.adapter or checkpoint.weights)
 
 
 def verify(checkpoint: Checkpoint) -> Status:
-    """Check a checkpoint and its parent against the digests in its manifest, before a child is trained from it.
+    """Verify a checkpoint and its parent against the digests in its manifest, before a child is trained from it.
 
     Raises:
-        CheckpointError: its weights, or its parent's, differ from those recorded.
+        CheckpointError: its weights, or its parent's, differ from the recorded digest.
     """
     links = list(itertools.islice(_links(checkpoint, checkpoint_digest(checkpoint)), 2))
     check_unchanged(links)
@@ -59,24 +59,24 @@ def verify(checkpoint: Checkpoint) -> Status:
 
 
 def check_unchanged(links: Sequence[Link]) -> None:
-    """Check that the first checkpoint of a chain and its parent are those that its manifest records.
+    """Verify that the weights of a chain's first checkpoint and of its parent match the recorded digests.
 
     Raises:
-        CheckpointError: the weights of one of them differ.
+        CheckpointError: the weights of one of them changed.
     """
-    own, *above = links
+    own, *ancestors = links
     manifest = own.manifest
     if manifest is None:
         return
     if own.status == "changed":
         raise CheckpointError(
-            f"{own.location}: its weights are not those that its {MANIFEST_NAME} records ({manifest.digest}); "
-            f"restore the checkpoint, or remove {MANIFEST_NAME} to treat it as one from elsewhere."
+            f"{own.location}: its weights do not match the digest in its {MANIFEST_NAME} ({manifest.digest}); "
+            f"restore the checkpoint, or remove {MANIFEST_NAME} to treat it as a root."
         )
-    if above and above[0].status == "changed":
+    if ancestors and ancestors[0].status == "changed":
         raise CheckpointError(
-            f"{above[0].location}: its weights are no longer those that {manifest.name} was trained from (recorded "
-            f"{above[0].digest}); restore that checkpoint, or train {manifest.name} again."
+            f"{ancestors[0].location}: its weights changed after {manifest.name} was trained from it (recorded digest "
+            f"{ancestors[0].digest}); restore that checkpoint, or train {manifest.name} again."
         )
 
 
@@ -84,26 +84,26 @@ def chain(source: str | Checkpoint, *, digest: str | None = None) -> list[Link]:
     """Return the checkpoints from `source` back to its root, `source` first.
 
     Args:
-        source: A name, or a checkpoint that was resolved before.
-        digest: Its digest, when that is known.
+        source: A name, or a resolved checkpoint.
+        digest: Its digest, if it is known already.
 
     Raises:
-        CheckpointError: `source` is no checkpoint, a manifest on the way is damaged, or the chain is a circle.
+        CheckpointError: `source` is no checkpoint, a manifest is damaged, or the lineage leads back to itself.
     """
     checkpoint = resolve(source) if isinstance(source, str) else source
     return list(_links(checkpoint, digest or checkpoint_digest(checkpoint)))
 
 
 def _links(checkpoint: Checkpoint, digest: str) -> Iterator[Link]:
-    """Yield the links of a chain one by one, each checkpoint resolved, digested and its manifest read once."""
+    """Yield the links of a chain; each checkpoint is resolved and digested, and its manifest read, once."""
     manifest = manifest_of(checkpoint)
     status: Status = "root" if manifest is None else "verified" if manifest.digest in (None, digest) else "changed"
     yield Link(name=checkpoint.name, location=checkpoint.source, digest=digest, status=status, manifest=manifest)
     seen = {digest}
     while manifest is not None and manifest.parent is not None:
         parent = manifest.parent
-        found, status = find_parent(parent)
-        manifest = manifest_of(found) if found is not None else None
+        parent_checkpoint, status = find_parent(parent)
+        manifest = manifest_of(parent_checkpoint) if parent_checkpoint is not None else None
         if status == "verified" and manifest is None:
             status = "root"
         yield Link(name=parent.name, location=parent.source, digest=parent.digest, status=status, manifest=manifest)
@@ -113,26 +113,27 @@ def _links(checkpoint: Checkpoint, digest: str) -> Iterator[Link]:
 
 
 def contamination_warnings(name: str, lineage: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return a sentence for each stage behind a checkpoint that had evaluation data of this project among its sources.
+    """Return a sentence for each stage of a lineage that was trained on evaluation data of this project.
 
     Args:
-        name: The checkpoint's.
-        lineage: As `harness eval` records it: itself first, each with its ``manifest`` or None.
+        name: The checkpoint's name.
+        lineage: Links as `harness eval` records them: the checkpoint first, each with its ``manifest`` or None.
     """
-    known = [link["manifest"] for link in lineage if link.get("manifest")]
-    found = [
+    manifests = [link["manifest"] for link in lineage if link.get("manifest")]
+    by_stage = [
         (manifest.get("name"), [data for source in manifest.get("sources", ()) for data in source.get("eval_data", ())])
-        for manifest in known
+        for manifest in manifests
     ]
-    if known:  # what lies behind the last stage that is here is known by its manifest only
-        found.append((f"before {known[-1].get('name')}", list(known[-1].get("inherited_eval_data", ()))))
-    return [f"{name} was trained on evaluation data ({stage}): {', '.join(held)}." for stage, held in found if held]
+    if manifests:  # the oldest manifest lists the evaluation data of the stages before it, which may be missing
+        oldest = manifests[-1]
+        by_stage.append((f"before {oldest.get('name')}", list(oldest.get("inherited_eval_data", ()))))
+    return [f"{name} was trained on evaluation data ({stage}): {', '.join(data)}." for stage, data in by_stage if data]
 
 
 def find_parent(parent: Parent) -> tuple[Checkpoint | None, Status]:
-    """Return a parent, or None when it is missing or incomplete, and whether its weights are those recorded.
+    """Return a parent and its status; the parent is None when it is missing or incomplete.
 
-    It is looked up where it was, then where the stage file said; a hub id only in the hub's local cache.
+    Searches its recorded path, then the stage file's; a hub id only in the hub's local cache.
     """
     for place in (parent.path, parent.source):
         if place is None or not Path(place).expanduser().exists():
@@ -140,7 +141,7 @@ def find_parent(parent: Parent) -> tuple[Checkpoint | None, Status]:
         try:
             checkpoint = resolve(place)
         except CheckpointError:
-            return None, "changed"  # something is there, and it is not the whole checkpoint that was
+            return None, "changed"  # something is there, but not a complete checkpoint
         return checkpoint, "verified" if checkpoint_digest(checkpoint) == parent.digest else "changed"
     cached = hub_copy(parent.source, parent.revision) if parent.path is None else None
     if cached is None:

@@ -1,4 +1,4 @@
-"""`stage.json`, the manifest beside the weights: how a checkpoint came to be; its schema, reading and writing."""
+"""`stage.json`, the manifest next to the weights: how a checkpoint was made. Schema, reading and writing."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Parent(_ManifestPart):
     """The checkpoint that a stage started from.
 
     Attributes:
-        name: How tables call it.
-        source: What the stage file said: a path or a hub id.
-        path: Where it was, absolute; None for a hub id.
+        name: Its name in tables.
+        source: Path or hub id, as in the stage file.
+        path: Its absolute path at that time; None for a hub id.
         revision: The hub's commit, for a hub id.
-        digest: Its digest when the stage began (`digests.checkpoint_digest`).
+        digest: Its digest when the stage began (`identity.checkpoint_digest`).
     """
 
     name: str
@@ -38,19 +38,19 @@ class Parent(_ManifestPart):
 
 
 class StreamedSource(_ManifestPart):
-    """One source of data, as it was streamed.
+    """One data source, as streamed.
 
     Attributes:
         name: Its name in the stage file.
-        location: Path, hub id or task, as the stage file said.
-        format: How its records were read.
-        digest: sha256 over its files; None for a stream that has no files here.
-        tokens: Tokens streamed from it, every repetition counted.
-        records: Records drawn, every repetition counted.
-        repeats: How often it was begun anew after it ran out.
-        dropped: Records that could not be used (nothing left to learn from after truncation).
-        cut: Records that were longer than the longest sequence and lost their end.
-        eval_data: Which evaluation data of this project it holds; empty unless that was allowed.
+        location: Path, hub id or task, as in the stage file.
+        format: Format of its records.
+        digest: sha256 over its files, or the commit of a hub data set; None for generated tasks and unfinished stages.
+        tokens: Tokens streamed, repetitions included.
+        records: Records drawn, repetitions included.
+        repeats: How often it was started again after it ran out.
+        dropped: Records left out because truncation left nothing to learn from.
+        cut: Records truncated to the maximum length.
+        eval_data: Evaluation data of this project in it; empty unless the stage file allowed it.
     """
 
     name: str
@@ -72,7 +72,7 @@ class LedgerRow(_ManifestPart):
         phase: Counted from 1.
         source: The source's name.
         tokens: Tokens as streamed.
-        share: Of all tokens of the phase, as streamed.
+        share: Its share of the phase's tokens, as streamed.
         target_share: The schedule's share of the phase's tokens; the key in the file is ``asked_share``.
     """
 
@@ -88,29 +88,29 @@ class StageManifest(_ManifestPart):
 
     Attributes:
         stage: ``pretrain``, ``sft``, ``dpo``, ``grpo`` or another package's.
-        name: The stage file's name for it.
-        finished: False in the checkpoints that training leaves on its way.
+        name: The checkpoint's name in the stage file.
+        finished: False in the states saved during training.
         step: Optimizer steps done.
-        parent: None when it was trained from scratch.
-        digest: The checkpoint's own digest when it was written; None while it is unfinished.
-        trainer: The entry point, and the library's class that trained.
-        arguments: Every argument of that class's configuration, defaults included.
+        parent: None for training from scratch.
+        digest: Digest of the checkpoint itself; None while it is unfinished.
+        trainer: The entry point and the library's trainer class.
+        arguments: The library's whole configuration, defaults included.
         adapter: The adapter's settings; None for full weights.
         seed: Seed of data order and training.
-        spec: The stage file as resolved.
-        mixture: The schedule in words, its phases and weights.
-        budget_tokens: Tokens that were asked for.
-        tokens: Tokens as streamed.
-        sequences: Sequences as trained on.
+        spec: The resolved stage file.
+        mixture: Schedule, weights, packing, and what happens to exhausted sources.
+        budget_tokens: Token budget of the stage file.
+        tokens: Tokens trained on.
+        sequences: Sequences trained on.
         sources: See `StreamedSource`.
         ledger: See `LedgerRow`.
         allow_eval_data: Whether evaluation data was allowed among the sources.
-        inherited_eval_data: Evaluation data that the stages before it were trained on, which need not be here.
-        wall_seconds: Time in training, over all runs when it was resumed.
-        resumed: How often it was taken up again after a stop.
+        inherited_eval_data: Evaluation data that earlier stages were trained on, even if their checkpoints are missing.
+        wall_seconds: Training time, over all runs.
+        resumed: How often the training was resumed.
         started: UTC, ISO 8601.
-        device: What it ran on, and how many processes.
-        versions: Of python and the packages that decide the numbers.
+        device: Device and number of processes.
+        versions: Versions of Python and of the packages that affect the numbers.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -141,7 +141,7 @@ class StageManifest(_ManifestPart):
 
     @property
     def eval_data(self) -> tuple[str, ...]:
-        """Evaluation data of this project that was trained on; every report shows it."""
+        """Evaluation data of this project among the sources; every report shows it."""
         return tuple(name for source in self.sources for name in source.eval_data)
 
     def to_json(self) -> dict[str, Any]:
@@ -150,34 +150,35 @@ class StageManifest(_ManifestPart):
 
 
 def write_manifest(folder: Path, manifest: StageManifest) -> Path:
-    """Write `manifest` beside the weights, whole or not at all; returns the file."""
+    """Write `manifest` next to the weights, complete or not at all; return the file."""
     target = folder / MANIFEST_NAME
-    beside = target.with_suffix(f".{os.getpid()}.part")
-    beside.write_text(json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8")
-    beside.replace(target)
+    part = target.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    part.replace(target)
     return target
 
 
 def read_manifest(folder: Path) -> StageManifest | None:
-    """Return the manifest beside the weights in `folder`, or None when the checkpoint comes from elsewhere.
+    """Return the manifest next to the weights in `folder`; None when there is none.
 
     Raises:
-        CheckpointError: there is one, but it is damaged or of another version; names file and field.
+        CheckpointError: it is damaged or of another version; the message names file and field.
     """
     path = folder / MANIFEST_NAME
     try:
-        written = json.loads(path.read_text(encoding="utf-8"))
+        fields = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise CheckpointError(
-            f"{path}: not readable as JSON ({error}); restore it, or remove it to treat the checkpoint as a root."
+            f"{path}: is not readable as JSON ({error}); restore it, or remove it to treat the checkpoint as a root."
         ) from None
     try:
-        return StageManifest.model_validate(written)
+        return StageManifest.model_validate(fields)
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"]))
         raise CheckpointError(
-            f"{path}: field {where}: {fault['msg']}; this version reads schema_version {SCHEMA_VERSION}."
+            f"{path}: field {where}: {fault['msg']}; restore the file, this version reads schema_version "
+            f"{SCHEMA_VERSION}."
         ) from None

@@ -1,4 +1,4 @@
-"""`harness lineage`: how a checkpoint came to be, back to its root, as a tree."""
+"""`harness lineage`: the stages that made a checkpoint, from its root, as a tree."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from harness.checkpoints.lineage import Link
 
-PURPOSE = "Show how a checkpoint came to be, back to its root."
-SAYS = {
+PURPOSE = "Show the stages that made a checkpoint, back to its root, and verify their weights."
+STATUS_TEXT = {
     "verified": "verified",
-    "changed": "its weights are no longer those that were recorded",
-    "missing": "not on this machine",
-    "root": "from elsewhere",
+    "changed": "changed: its weights do not match the recorded digest",
+    "missing": "missing on this machine",
+    "root": "no manifest",
 }
 
 
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the tree; returns 1 when a checkpoint in it is not what was recorded."""
+    """Print the tree; return 1 when the weights of a checkpoint in it have changed."""
     from rich.tree import Tree
 
     from harness.checkpoints.lineage import chain
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         links = chain(args.checkpoint)[::-1]
     except CheckpointError as error:
-        raise CheckpointError(str(error).removeprefix("--model ")) from None  # a flag that this command does not have
+        raise CheckpointError(str(error).removeprefix("--model ")) from None  # this command has no such flag
     first = links[0]
     tree = Tree("from scratch" if first.manifest is not None else _label(first), guide_style="dim")
     branch = tree
@@ -47,22 +47,22 @@ def _label(link: Link) -> str:
     from rich.markup import escape
 
     digest = (link.digest or "").removeprefix("sha256:")[:12]
-    lines = [f"[bold]{escape(link.name)}[/]  {digest}  [dim]{SAYS[link.status]}[/]"]
+    lines = [f"[bold]{escape(link.name)}[/]  {digest}  [dim]{STATUS_TEXT[link.status]}[/]"]
     manifest = link.manifest
     if manifest is not None:
         shares = [
             f"{escape(source.name)} {source.tokens / max(manifest.tokens, 1):.1%}"
-            + (f", begun anew {source.repeats} times" if source.repeats else "")
+            + (f", repeated {source.repeats} times" if source.repeats else "")
             for source in manifest.sources
         ]
-        what = f"adapter {manifest.adapter['type']}" if manifest.adapter is not None else "full weights"
+        weights = f"adapter {manifest.adapter['type']}" if manifest.adapter is not None else "full weights"
         state = "" if manifest.finished else "unfinished, "
-        done = f"{state}step {manifest.step:,}, {what}, seed {manifest.seed}"
-        lines.append(f"{escape(manifest.stage)} {escape(manifest.name)}: {done}")
+        progress = f"{state}step {manifest.step:,}, {weights}, seed {manifest.seed}"
+        lines.append(f"{escape(manifest.stage)} {escape(manifest.name)}: {progress}")
         lines.append(f"{manifest.tokens:,} tokens, {manifest.mixture['schedule']}: {'; '.join(shares)}")
         if manifest.eval_data:
             lines.append(f"[yellow]trained on evaluation data: {escape(', '.join(manifest.eval_data))}[/]")
         if manifest.inherited_eval_data:
             inherited = escape(", ".join(manifest.inherited_eval_data))
-            lines.append(f"[yellow]the stages before it were trained on evaluation data: {inherited}[/]")
+            lines.append(f"[yellow]earlier stages were trained on evaluation data: {inherited}[/]")
     return "\n".join(lines)

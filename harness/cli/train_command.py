@@ -1,4 +1,4 @@
-"""`harness train`: make a checkpoint as a stage file says, or show what would be done."""
+"""`harness train`: train the checkpoint that a stage file describes, or show the plan."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from typing import Any
 
 from harness.errors import InputError
 
-PURPOSE = "Make a checkpoint as a stage file says; the same command again goes on after a stop."
+PURPOSE = "Train the checkpoint that a stage file describes; run the same command again to resume."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this command's flags; ``key=value`` may stand anywhere after the stage file."""
-    parser.add_argument(
-        "stage_file", metavar="STAGE.yaml", type=Path, help="what to train, on what; see docs/training.md"
-    )
+    """Add this command's flags; ``key=value`` may appear anywhere after the stage file."""
+    parser.add_argument("stage_file", metavar="STAGE.yaml", type=Path, help="the stage to train; see docs/training.md")
     parser.add_argument(
         "overrides",
         metavar="key=value",
@@ -30,27 +28,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output_path",
         metavar=("DIR", "key=value"),
         nargs="+",
-        help="folder for the checkpoint; the same command again goes on after a stop",
+        help="folder for the checkpoint; run the same command again to resume",
     )
     parser.add_argument(
         "--dry_run",
         metavar="key=value",
         nargs="*",
-        help="print the spec, the budget, steps, parameters and memory; train nothing",
+        help="print the spec, token budget, steps, parameters and memory without training",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, or plan; returns the exit code."""
+    """Train or plan; return the exit code."""
     from harness.checkpoints.stage_manifest import read_manifest
     from harness.console import quiet_libraries, stderr
     from harness.training import find_planner, find_trainer, read_stage
 
-    # argparse ends a list of words at the next flag, so that those after a flag come with it.
+    # argparse gives overrides after a flag to that flag: `--output_path runs/a seed=1` is ["runs/a", "seed=1"].
     output_path, *after_path = args.output_path or [None]
     dry_run = args.dry_run is not None
     if output_path is None and not dry_run:
-        raise InputError("--output_path: is missing; give the folder that the checkpoint goes to.")
+        raise InputError("--output_path: is missing; give a folder for the checkpoint.")
     quiet_libraries()
     spec = read_stage(args.stage_file, [*args.overrides, *after_path, *(args.dry_run or [])])
     if dry_run:
@@ -58,13 +56,13 @@ def run(args: argparse.Namespace) -> int:
         _print_plan(planner(spec) if planner is not None else {"spec": spec})
         return 0
     trainer = find_trainer(spec)
-    before = read_manifest(Path(output_path))
+    earlier = read_manifest(Path(output_path))
     checkpoint = trainer(spec, Path(output_path))
     if int(os.environ.get("RANK", "0")) > 0:
-        return 0  # of several processes one tells
+        return 0  # one of several processes prints
     _print_result(checkpoint.adapter or checkpoint.weights)
-    if before is not None and before.finished:
-        stderr().print(f"{before.name}: this stage was finished before; nothing was trained.")
+    if earlier is not None and earlier.finished:
+        stderr().print(f"{earlier.name}: this stage was already finished; nothing was trained.")
     return 0
 
 
@@ -96,7 +94,7 @@ def _table(rows: list[dict[str, str]]) -> Any:
 
 
 def _print_result(folder: Path) -> None:
-    """The ledger as streamed, and what to do next."""
+    """Print the tokens by source and phase, totals, warnings, and the checkpoint's folder."""
     from harness.checkpoints.stage_manifest import read_manifest
     from harness.console import stdout
 
@@ -116,8 +114,8 @@ def _print_result(folder: Path) -> None:
         for source in manifest.sources:
             if source.cut or source.dropped:
                 console.print(
-                    f"{source.name}: of {source.records:,} records {source.cut:,} were cut to max_length and "
-                    f"{source.dropped:,} left out, because nothing to learn was left of them",
+                    f"{source.name}: of {source.records:,} records, {source.cut:,} were truncated to max_length and "
+                    f"{source.dropped:,} left out, because truncation left nothing to learn from",
                     style="yellow",
                 )
         if manifest.eval_data:

@@ -1,4 +1,4 @@
-"""LoRA and QLoRA through PEFT: their settings, the quantized base, and the merge at the end."""
+"""LoRA and QLoRA adapters through PEFT: settings, the quantized base, and merging at the end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.trainers.stage.job import StageJob
 from harness.trainers.stage.models import load_model
 from harness.trainers.stage.spec import AdapterSpec, StageSpec
 
-MERGED_BASE = "base"  # folder beside an adapter whose parent was an adapter itself
+MERGED_BASE = "base"  # folder in the checkpoint of an adapter whose parent is an adapter itself
 
 
 def peft_config(adapter: AdapterSpec, base: str, revision: str | None) -> Any:
@@ -33,10 +33,10 @@ def peft_config(adapter: AdapterSpec, base: str, revision: str | None) -> Any:
 
 
 def quantization(adapter: AdapterSpec | None) -> Any:
-    """Return the 4-bit configuration of QLoRA; None for others.
+    """Return the 4-bit configuration of QLoRA; None for other adapters.
 
     Raises:
-        InputError: QLoRA where there is no CUDA or no bitsandbytes.
+        InputError: QLoRA without CUDA or without bitsandbytes.
     """
     if adapter is None or adapter.type != "qlora":
         return None
@@ -58,17 +58,20 @@ def quantization(adapter: AdapterSpec | None) -> Any:
 
 
 def base_of(spec: StageSpec, parent: Checkpoint | None, out_dir: Path) -> tuple[str, str | None]:
-    """Return where a new adapter's base is, and its hub revision.
+    """Return the folder or hub id of a new adapter's base, and its hub revision.
 
-    An adapter of an adapter has merged weights as its base, which are written beside it.
+    An adapter on top of an adapter gets merged weights as its base, written into its own folder.
+
+    Raises:
+        InputError: there is no parent, or QLoRA on top of an adapter.
     """
     assert spec.adapter is not None
     if parent is None:
-        raise InputError("adapter: needs a parent; pretraining from scratch trains full weights.")
+        raise InputError("adapter: needs a parent; set from, or remove adapter to train full weights from scratch.")
     if parent.adapter is not None:
         if spec.adapter.type == "qlora":
             raise InputError(
-                f"adapter.type: qlora cannot go on from {spec.from_}, an adapter itself; train that one with "
+                f"adapter.type: qlora cannot start from {spec.from_}, which is an adapter; train that stage with "
                 "adapter.merge: true, or use lora."
             )
         return str((out_dir / MERGED_BASE).resolve()), None
@@ -78,13 +81,13 @@ def base_of(spec: StageSpec, parent: Checkpoint | None, out_dir: Path) -> tuple[
 
 
 def save_merged_base(model: Any, tokenizer: Any, parent: Checkpoint | None, out_dir: Path) -> None:
-    """Write the merged weights that a new adapter of an adapter needs beside it."""
+    """Write the merged weights that an adapter on top of an adapter needs as its base."""
     if parent is not None and parent.adapter is not None:
         save_whole(model, tokenizer, out_dir / MERGED_BASE)
 
 
 def save_whole(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Write a model into `folder` unless it is there; a kill leaves the whole of it or nothing under that name."""
+    """Write a model into `folder` unless it exists; a kill leaves a complete folder or none."""
     from accelerate import PartialState  # type: ignore[import-untyped]
 
     if is_main_process() and not folder.exists():
@@ -97,9 +100,9 @@ def save_whole(model: Any, tokenizer: Any, folder: Path) -> None:
 
 
 def merged(model: Any, adapter: Path) -> Any:
-    """Return a plain model with an adapter's saved weights added to its own.
+    """Return `model`, freshly loaded, with a saved adapter merged into its weights.
 
-    The base is loaded anew for this: in training it may have been in 4 bits, or spread over devices.
+    The model of the training itself would not do: its base may be in 4 bits, or spread over devices.
     """
     from peft import PeftModel
 
@@ -107,11 +110,13 @@ def merged(model: Any, adapter: Path) -> Any:
 
 
 def model_and_adapter(job: StageJob) -> tuple[Any, Any]:
-    """Load a stage's model; return it with PEFT's configuration, or None for full weights."""
+    """Return a stage's model and PEFT's configuration of its adapter, None for full weights."""
     model = load_model(job.spec, job.parent, job.model_config, quantization(job.spec.adapter))
     if job.spec.adapter is None:
         return model, None
     save_merged_base(model, job.tokenizer, job.parent, job.out_dir)
     base, revision = base_of(job.spec, job.parent, job.out_dir)
-    model.name_or_path = base  # PEFT writes this into the adapter's configuration, not what it is given
+    model.name_or_path = (
+        base  # PEFT writes this into the adapter's configuration, not its own `base_model_name_or_path`
+    )
     return model, peft_config(job.spec.adapter, base, revision)

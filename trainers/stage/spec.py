@@ -1,6 +1,9 @@
-"""The stage file: its fields, checked. A wrong one is an error of one line that names the field and what is allowed.
+"""The stage file: its fields and their validation. An error is one line with the field and what is allowed.
 
-What the fields mean to a trainer stands in that trainer; where data lies is `sources.py`'s.
+    {"stage": "sft", "name": "a", "from": "runs/base", "data": {"budget_token": 1, ...}}
+    ->  data.budget_token: unknown key; allowed are budget_tokens, sources, ... Did you mean budget_tokens?
+
+The `data:` section is in `trainers.data.spec`; the fields of `trainer:` are checked in `config`.
 """
 
 from __future__ import annotations
@@ -20,11 +23,11 @@ class AdapterSpec(Section):
     """A PEFT adapter instead of full weights.
 
     Attributes:
-        type: ``lora``, or ``qlora`` (the frozen weights in 4 bits, on CUDA).
+        type: ``lora``, or ``qlora`` (frozen weights in 4 bits; needs CUDA).
         r: Rank.
         alpha: Scale; twice the rank when absent.
-        dropout: Of the adapter's input.
-        target_modules: Which layers; all linear ones when absent.
+        dropout: Dropout on the adapter's input.
+        target_modules: Layers with an adapter; all linear layers when absent.
         merge: Write merged weights instead of the adapter.
     """
 
@@ -37,11 +40,11 @@ class AdapterSpec(Section):
 
 
 class TokenizerSpec(Section):
-    """A tokenizer to be trained on the sources: byte-level BPE.
+    """A byte-level BPE tokenizer to train on the sources.
 
     Attributes:
-        vocab_size: Its size, special tokens included.
-        sample_mb: How much text of the sources, together, it is trained on.
+        vocab_size: Its size, including special tokens.
+        sample_mb: Megabytes of text to train it on, from all sources together.
     """
 
     vocab_size: int = Field(default=8192, ge=260)
@@ -52,16 +55,17 @@ class StageSpec(Section):
     """A stage file.
 
     Attributes:
-        stage: Which trainer.
-        name: How records call the result.
+        stage: The trainer: ``pretrain``, ``sft``, ``dpo``, ``grpo``.
+        name: The checkpoint's name in records and reports.
         from_: The parent: a checkpoint folder or hub id. Absent only for `pretrain` from scratch.
         architecture: For pretraining from scratch: ``tiny``, ``30m``, ``125m``, ``350m`` or a transformers config.
-        tokenizer: For pretraining from scratch: a folder or hub id, or settings of one to be trained.
-        seed: Of the order of data and of training.
-        adapter: None: full weights.
+        tokenizer: For pretraining from scratch: a folder or hub id, or the settings of a tokenizer to train.
+        seed: Seed of the data order and of training.
+        data: Sources, mixture and token budget.
+        adapter: Adapter settings; None for full weights.
         trainer: RecordFields of the TRL or transformers configuration.
-        dtype: Of the weights in training; ``auto`` is bfloat16 for QLoRA and float32 else.
-        allow_eval_data: Let this project's evaluation data be a source; the manifest and every report say so.
+        dtype: Data type of the weights in training; ``auto`` is bfloat16 for QLoRA and float32 otherwise.
+        allow_eval_data: Allow this project's evaluation data as a source; the manifest and every report say so.
     """
 
     stage: str
@@ -86,12 +90,12 @@ class StageSpec(Section):
         return read_schedule(self.data)
 
     def resolved(self) -> dict[str, Any]:
-        """The stage file with every default that is a value, as plain values."""
+        """The stage file with its defaults filled in, as plain values."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def parse(spec: Mapping[str, Any], stage: str) -> StageSpec:
-    """Check a stage file's contents.
+    """Validate a stage file's contents.
 
     Raises:
         InputError: an unknown key ("did you mean"), a missing or wrong value, or another trainer's stage.
@@ -99,21 +103,25 @@ def parse(spec: Mapping[str, Any], stage: str) -> StageSpec:
     try:
         parsed = StageSpec.model_validate(spec)
     except ValidationError as error:
-        raise InputError(_first_fault(error.errors()[0])) from None
-    assert parsed.stage == stage, "the entry point of one stage was given the spec of another"
+        raise InputError(_message(error.errors()[0])) from None
+    assert parsed.stage == stage, "the entry point belongs to another stage"
     _ = parsed.schedule
     if parsed.stage != "pretrain" and parsed.from_ is None:
-        raise InputError(f"from: {stage} starts from a checkpoint; give a folder or hub id.")
+        raise InputError(f"from: is missing; {stage} starts from a checkpoint, give a folder or hub id.")
     if parsed.stage == "pretrain" and parsed.from_ is None and parsed.architecture is None:
-        raise InputError("from: give a checkpoint to continue, or architecture and tokenizer to start from scratch.")
+        raise InputError(
+            "from: is missing; give a checkpoint to continue, or architecture and tokenizer to start from scratch."
+        )
     if parsed.from_ is None and parsed.tokenizer is None:
-        raise InputError("tokenizer: pretraining from scratch needs one; give a folder, or {vocab_size: N} to train.")
+        raise InputError(
+            "tokenizer: is missing; pretraining from scratch needs a folder, or {vocab_size: N} to train one."
+        )
     if parsed.from_ is not None and isinstance(parsed.tokenizer, TokenizerSpec):
-        raise InputError("tokenizer: a parent's tokenizer cannot be trained anew; remove it, or remove from.")
+        raise InputError("tokenizer: the parent's tokenizer cannot be retrained; remove tokenizer, or remove from.")
     return parsed
 
 
-def _first_fault(fault: ErrorDetails) -> str:
+def _message(fault: ErrorDetails) -> str:
     path = [str(part) for part in fault["loc"] if part not in ("TokenizerSpec", "str", "dict[str,any]")]
     where = ".".join(path)
     if fault["type"] == "extra_forbidden":
