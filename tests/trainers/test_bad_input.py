@@ -1,4 +1,4 @@
-"""Whatever is wrong in a stage file ends with exit code 2 and one line that says what, where, and what is allowed."""
+"""Any mistake in a stage file ends with exit code 2 and one line: what is wrong, where, and what is allowed."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def wrong_trainer_value(spec: dict[str, Any], folder: Path) -> None:
     spec["trainer"]["learning_rate"] = "fast"
 
 
-def decided_field(spec: dict[str, Any], folder: Path) -> None:
+def field_set_by_the_stage(spec: dict[str, Any], folder: Path) -> None:
     spec["trainer"]["max_steps"] = 10
 
 
@@ -134,11 +134,11 @@ def qlora_without_cuda(spec: dict[str, Any], folder: Path) -> None:
     spec["adapter"] = {"type": "qlora"}
 
 
-def no_accumulation(spec: dict[str, Any], folder: Path) -> None:
+def zero_accumulation(spec: dict[str, Any], folder: Path) -> None:
     spec["trainer"]["gradient_accumulation_steps"] = 0
 
 
-def template_of_its_own(spec: dict[str, Any], folder: Path) -> None:
+def own_chat_template(spec: dict[str, Any], folder: Path) -> None:
     spec["trainer"]["chat_template_path"] = str(folder)
 
 
@@ -146,27 +146,29 @@ def phases_beside_weights(spec: dict[str, Any], folder: Path) -> None:
     spec["data"]["mixture"] = {"weights": {"text": 1}, "phases": [{"text": 1}]}
 
 
-def split_of_a_file(spec: dict[str, Any], folder: Path) -> None:
+def split_of_a_local_file(spec: dict[str, Any], folder: Path) -> None:
     text(spec)["split"] = "validation"
 
 
-def huge_weights(spec: dict[str, Any], folder: Path) -> None:
+def weights_too_large(spec: dict[str, Any], folder: Path) -> None:
     spec["data"]["sources"]["more"] = text(spec)
     spec["data"]["mixture"] = {"weights": {"text": 1.5e308, "more": 1.5e308}}
 
 
-def rationale_of_none(spec: dict[str, Any], folder: Path) -> None:
+def rationale_of_a_format_without_one(spec: dict[str, Any], folder: Path) -> None:
     spec["data"]["rationale"] = "completion"
     line = json.dumps({"prompt": "a", "completion": "b"})
     text(spec).update(path=write(folder, "plain.jsonl", line), format="completion")
 
 
 def saved_within_a_generation(spec: dict[str, Any], folder: Path) -> None:
-    text(spec).update(format="problem", path=write(folder, "asked.jsonl", json.dumps({"question": "a", "answer": "b"})))
+    text(spec).update(
+        format="problem", path=write(folder, "questions.jsonl", json.dumps({"question": "a", "answer": "b"}))
+    )
     spec.update(stage="grpo", trainer={"use_cpu": True, "num_iterations": 2, "save_steps": 3})
 
 
-def one_state_only(spec: dict[str, Any], folder: Path) -> None:
+def single_state(spec: dict[str, Any], folder: Path) -> None:
     spec["trainer"]["save_total_limit"] = 1
 
 
@@ -193,26 +195,26 @@ CASES: list[tuple[Change, list[str]]] = [
     (unknown_key, ["data.budget_token: unknown key", "Did you mean budget_tokens?"]),
     (unknown_trainer_field, ["trainer.learning_rat", "SFTConfig", "Did you mean learning_rate"]),
     (wrong_trainer_value, ["trainer.learning_rate", "'fast' is not float"]),
-    (decided_field, ["trainer.max_steps", "data.budget_tokens decides"]),
+    (field_set_by_the_stage, ["trainer.max_steps", "data.budget_tokens determines"]),
     (unknown_stage, ["'sfft'", "Did you mean sft?"]),
     (wrong_format, ["data.sources.text.format", "sft learns from"]),
     (no_parent, ["from:", "nobody"]),
-    (no_accumulation, ["trainer.gradient_accumulation_steps: 0", "1 or more"]),
-    (template_of_its_own, ["trainer.chat_template_path", "template"]),
+    (zero_accumulation, ["trainer.gradient_accumulation_steps: 0", "1 or more"]),
+    (own_chat_template, ["trainer.chat_template_path", "template"]),
     (phases_beside_weights, ["data.mixture", "phases does not belong to a static schedule"]),
-    (split_of_a_file, ["data.sources.text", "split belongs to a hub data set"]),
-    (huge_weights, ["data.mixture.weights", "too large"]),
-    (rationale_of_none, ["data.rationale: completion", "'completion'", "set omit"]),
+    (split_of_a_local_file, ["data.sources.text", "split belongs to a hub data set"]),
+    (weights_too_large, ["data.mixture.weights", "too large"]),
+    (rationale_of_a_format_without_one, ["data.rationale: completion", "'completion'", "set omit"]),
     (saved_within_a_generation, ["trainer.save_steps: 3", "no multiple of 2"]),
-    (one_state_only, ["trainer.save_total_limit: 1", "2 or more"]),
-    (moving_reference, ["trainer.sync_ref_model", "no saved state"]),
+    (single_state, ["trainer.save_total_limit: 1", "2 or more"]),
+    (moving_reference, ["trainer.sync_ref_model", "saved states do not contain"]),
     (qlora_without_cuda, ["adapter.type", "CUDA"]),
 ]
 
 
-@pytest.mark.parametrize(("change", "says"), CASES, ids=[change.__name__ for change, _ in CASES])
+@pytest.mark.parametrize(("change", "expected_parts"), CASES, ids=[change.__name__ for change, _ in CASES])
 def test_bad_input_ends_with_exit_code_2_and_one_line(
-    tmp_path: Path, own_cache: Path, spec: dict[str, Any], change: Change, says: list[str],
+    tmp_path: Path, own_cache: Path, spec: dict[str, Any], change: Change, expected_parts: list[str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     change(spec, tmp_path)
@@ -222,21 +224,21 @@ def test_bad_input_ends_with_exit_code_2_and_one_line(
     assert main(["train", str(stage_file), "--output_path", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert all(part in error for part in says), error
+    assert all(part in error for part in expected_parts), error
     assert "Traceback" not in error
-    assert not (tmp_path / "out").exists(), "the mended stage can use the folder"
+    assert not (tmp_path / "out").exists(), "the corrected stage can use the folder"
 
 
-def test_an_output_folder_that_holds_another_stage_is_refused_and_says_what_differs(
+def test_an_output_folder_with_another_stage_is_refused_naming_the_difference(
     tmp_path: Path, own_cache: Path, spec: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     stage_file = tmp_path / "stage.yaml"
     stage_file.write_text(yaml.safe_dump(spec), encoding="utf-8")
     words = ["train", str(stage_file), "--output_path", str(tmp_path / "out")]
     assert main(words) == 0
-    assert "finished before" not in capsys.readouterr().err
-    assert main(words) == 0, "the same stage is finished there"
-    assert "this stage was finished before; nothing was trained" in capsys.readouterr().err
+    assert "already finished" not in capsys.readouterr().err
+    assert main(words) == 0, "the finished stage is not trained again"
+    assert "this stage was already finished; nothing was trained" in capsys.readouterr().err
     assert main([*words, "trainer.learning_rate=0.5"]) == 2
     error = capsys.readouterr().err
     assert "holds another stage ('s', trainer.learning_rate 0.001 instead of 0.5)" in error
@@ -246,7 +248,7 @@ def test_an_output_folder_that_holds_another_stage_is_refused_and_says_what_diff
     assert "is not empty and holds no stage" in capsys.readouterr().err
 
 
-def test_a_dry_run_writes_nothing_and_says_budget_steps_parameters_and_memory(
+def test_a_dry_run_prints_budget_steps_parameters_and_memory_and_writes_nothing(
     tmp_path: Path, own_cache: Path, spec: dict[str, Any], capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -261,7 +263,7 @@ def test_a_dry_run_writes_nothing_and_says_budget_steps_parameters_and_memory(
     assert list((tmp_path / "here").iterdir()) == []
 
 
-def test_overrides_reach_nested_fields_wherever_they_stand(
+def test_overrides_change_nested_fields_anywhere_on_the_command_line(
     tmp_path: Path, own_cache: Path, spec: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     stage_file = str(tmp_path / "stage.yaml")

@@ -1,4 +1,4 @@
-"""What the guide and the example stage files show works."""
+"""The guide's examples and the example stage files work."""
 
 from __future__ import annotations
 
@@ -62,4 +62,4 @@ def test_the_arms_of_the_study_have_equal_budgets() -> None:
     for path in STAGES:
         spec = yaml.safe_load(path.read_text(encoding="utf-8"))
         budgets.setdefault(spec["stage"], set()).add(spec["data"]["budget_tokens"])
-    assert all(len(found) == 1 for found in budgets.values())
+    assert all(len(of_stage) == 1 for of_stage in budgets.values())

@@ -1,6 +1,6 @@
-"""Our trainers add order, budget and record, and change nothing else: losses are those of the bare libraries.
+"""Our trainers add data order, budget and manifest only: losses equal those of the bare libraries.
 
-The bare side gets raw records in the order of the file, and does its own templates, tokens, labels and packing.
+The bare trainers get raw records in file order and do their own templates, tokens, labels and packing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def bare_losses(trainer: Any) -> list[float]:
 
 
 @pytest.mark.parametrize("chat", [True, False], ids=["chat template", "plain text"])
-def test_sft_has_the_losses_of_the_bare_sft_trainer(tmp_path: Path, chat: bool) -> None:
+def test_sft_matches_the_losses_of_the_bare_sft_trainer(tmp_path: Path, chat: bool) -> None:
     from trl import SFTConfig, SFTTrainer
 
     parent = chat_model(tmp_path / "parent", chat=chat)
@@ -65,7 +65,7 @@ def test_sft_has_the_losses_of_the_bare_sft_trainer(tmp_path: Path, chat: bool) 
     assert ours == pytest.approx(bare_losses(bare), abs=1e-6)
 
 
-def test_lora_sft_has_the_losses_of_the_bare_sft_trainer(tmp_path: Path) -> None:
+def test_lora_sft_matches_the_losses_of_the_bare_sft_trainer(tmp_path: Path) -> None:
     from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
 
@@ -92,7 +92,7 @@ def test_lora_sft_has_the_losses_of_the_bare_sft_trainer(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("adapter", [None, {"r": 4}], ids=["full weights", "lora"])
-def test_dpo_has_the_losses_of_the_bare_dpo_trainer(tmp_path: Path, adapter: dict[str, Any] | None) -> None:
+def test_dpo_matches_the_losses_of_the_bare_dpo_trainer(tmp_path: Path, adapter: dict[str, Any] | None) -> None:
     from peft import LoraConfig
     from trl import DPOConfig, DPOTrainer
 
@@ -119,10 +119,10 @@ def test_dpo_has_the_losses_of_the_bare_dpo_trainer(tmp_path: Path, adapter: dic
     )
     ours = losses(tmp_path / "ours")
     assert ours == pytest.approx(bare_losses(bare), abs=1e-6)
-    assert min(ours) < 0.69, "it learned something: the comparison is not of two constants"
+    assert min(ours) < 0.69, "the loss falls, so the comparison is not of two constants"
 
 
-def test_pretrain_has_the_losses_of_the_bare_trainer_on_documents_packed_by_hand(tmp_path: Path) -> None:
+def test_pretrain_matches_the_losses_of_the_bare_trainer_on_documents_packed_by_hand(tmp_path: Path) -> None:
     parent, length = chat_model(tmp_path / "parent"), 48
     tokenizer = AutoTokenizer.from_pretrained(parent)
     rows: list[dict[str, list[int]]] = []
@@ -159,7 +159,7 @@ def test_pretrain_has_the_losses_of_the_bare_trainer_on_documents_packed_by_hand
     assert ours == pytest.approx(bare_losses(bare), abs=1e-6)
 
 
-def test_a_packed_document_gives_the_loss_it_has_alone(tmp_path: Path) -> None:
+def test_a_packed_document_has_the_same_loss_as_alone(tmp_path: Path) -> None:
     from harness.trainers.pretrain import PackedCollator
 
     model = AutoModelForCausalLM.from_pretrained(chat_model(tmp_path / "parent"))
@@ -177,13 +177,13 @@ def test_a_packed_document_gives_the_loss_it_has_alone(tmp_path: Path) -> None:
     assert together.item() == pytest.approx(sum(loss.item() for loss in alone), rel=1e-6)
 
 
-def test_grpo_has_the_losses_of_the_bare_grpo_trainer(tmp_path: Path) -> None:
+def test_grpo_matches_the_losses_of_the_bare_grpo_trainer(tmp_path: Path) -> None:
     from trl import GRPOConfig, GRPOTrainer
 
     parent = chat_model(tmp_path / "parent")
     records = [
         {"question": r["instruction"], "answer": "e"} for r in instructions(STEPS)
-    ]  # a random model meets "ends with e" now and then
+    ]  # a random model sometimes produces an e
     settings = {"max_completion_length": 6, "num_generations": 4, "per_device_train_batch_size": 4, "temperature": 1.0,
                 "learning_rate": 1e-2}  # fmt: skip
     source = {"path": str(write_jsonl(tmp_path / "data.jsonl", records)), "format": "problem"}
@@ -214,13 +214,11 @@ def test_grpo_has_the_losses_of_the_bare_grpo_trainer(tmp_path: Path) -> None:
     ours = losses(tmp_path / "ours")
     assert len(ours) == STEPS
     assert ours == pytest.approx(bare_losses(bare), abs=1e-6)
-    assert seen[0] == seen[1], "the same prompts were answered in the same way"
+    assert seen[0] == seen[1], "both sides sampled the same answers"
     assert any(abs(loss) > 1e-6 for loss in ours)
 
 
-def test_grpo_answers_and_learns_alike_however_its_batch_is_accumulated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_grpo_does_not_depend_on_how_its_batch_is_accumulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def length(completions: list[Any], **_: Any) -> list[float]:
         return [float(len(completion[-1]["content"])) for completion in completions]
 
@@ -228,15 +226,15 @@ def test_grpo_answers_and_learns_alike_however_its_batch_is_accumulated(
     parent = chat_model(tmp_path / "parent")
     records = [{"question": r["instruction"], "answer": "e"} for r in instructions(20)]
     source = {"path": str(write_jsonl(tmp_path / "data.jsonl", records)), "format": "problem"}
-    found = []
+    by_size = []
     for batch, accumulate in ((1, 8), (8, 1)):
         settings = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulate,
                     "num_generations": 4, "max_completion_length": 6}  # fmt: skip
         grpo.train(stage("grpo", parent, source, settings), tmp_path / f"{batch}x{accumulate}")
-        found.append(losses(tmp_path / f"{batch}x{accumulate}"))
-    assert len(found[0]) == len(found[1]) == 10
-    assert found[0] == pytest.approx(found[1], abs=1e-4)
-    assert any(abs(loss) > 1e-6 for loss in found[0])
+        by_size.append(losses(tmp_path / f"{batch}x{accumulate}"))
+    assert len(by_size[0]) == len(by_size[1]) == 10
+    assert by_size[0] == pytest.approx(by_size[1], abs=1e-4)
+    assert any(abs(loss) > 1e-6 for loss in by_size[0])
 
 
 @pytest.mark.parametrize("name", ["pretrain", "sft", "dpo"])
@@ -245,11 +243,11 @@ def test_batch_of_one_accumulated_eight_times_equals_a_batch_of_eight(tmp_path: 
     records: Any = {"pretrain": documents, "sft": instructions, "dpo": preferences}[name](120)
     form = {"pretrain": "text", "sft": "instruction", "dpo": "preference"}[name]
     source = {"path": str(write_jsonl(tmp_path / "data.jsonl", records)), "format": form}
-    found = []
+    by_size = []
     for batch, accumulate in ((1, 8), (8, 1)):
         trainer = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulate, "max_length": 64}
         module = {"pretrain": pretrain, "sft": sft, "dpo": dpo}[name]
         module.train(stage(name, parent, source, trainer), tmp_path / f"{batch}x{accumulate}")
-        found.append(losses(tmp_path / f"{batch}x{accumulate}"))
-    assert len(found[0]) == len(found[1]) >= 10
-    assert found[0] == pytest.approx(found[1], abs=1e-4)
+        by_size.append(losses(tmp_path / f"{batch}x{accumulate}"))
+    assert len(by_size[0]) == len(by_size[1]) >= 10
+    assert by_size[0] == pytest.approx(by_size[1], abs=1e-4)

@@ -1,4 +1,4 @@
-"""The mixture is what it says: shares of tokens, a fixed order, an exact place, never all in memory."""
+"""The mixture: shares of tokens, a fixed order, exact positions, bounded memory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TEXT_ID, CODE_ID = 1000, 2000
 
 
 def encode(record: TrainingRecord, _where: str) -> EncodedRecord:
-    """One token a word; the word is its own id, so that a token says which record it came from."""
+    """One token per word; the word is its own id, so that a token identifies its record."""
     ids = [int(word) for word in record["text"].split()]
     return EncodedRecord(columns={"input_ids": ids, "labels": ids}, tokens=len(ids))
 
@@ -50,17 +50,17 @@ def open_jsonl(path: Path, *, seed: int | None = 0, **more: Any) -> Source:
 
 
 def counting(source: Source) -> tuple[Source, list[Cursor]]:
-    """The source, and where it was opened, noted each time."""
+    """The source with a reader that records the cursors it was opened at."""
     opened: list[Cursor] = []
 
-    class Counted:
+    class CountingReader:
         files = source.reader.files
 
         def read(self, cursor: Cursor) -> Iterator[RawRecord]:
             opened.append(cursor)
             return source.reader.read(cursor)
 
-    return replace(source, reader=Counted()), opened
+    return replace(source, reader=CountingReader()), opened
 
 
 def mixed(schedule: Schedule, sources: list[Source], budget: int, **more: Any) -> Mixture:
@@ -79,7 +79,7 @@ FIVE = (("a", "b", "c", "d", "e"), ((5, 4, 3, 2, 1), (1, 0, 1, 0, 8), (1, 1, 1, 
 
 @pytest.mark.parametrize("packed_length", [256, None], ids=["packed", "whole"])
 @pytest.mark.parametrize(("names", "phases"), [TWO, FIVE], ids=["two sources", "five sources"])
-def test_each_phase_has_the_asked_shares_of_tokens_within_half_a_percent(
+def test_each_phase_matches_the_target_shares_of_tokens_within_half_a_percent(
     tmp_path: Path, names: tuple[str, ...], phases: tuple[tuple[float, ...], ...], packed_length: int | None
 ) -> None:
     rng = random.Random(1)
@@ -98,7 +98,7 @@ def test_each_phase_has_the_asked_shares_of_tokens_within_half_a_percent(
 
 
 @pytest.mark.parametrize("kind", ["linear", "cosine"])
-def test_a_changing_schedule_has_the_asked_share_in_every_tenth_of_the_budget(tmp_path: Path, kind: Any) -> None:
+def test_a_changing_schedule_matches_the_target_share_in_every_tenth_of_the_budget(tmp_path: Path, kind: Any) -> None:
     sources = [
         open_jsonl(write_source(tmp_path, "text", [3, 50, 7] * 50, 1000)),
         open_jsonl(write_source(tmp_path, "code", [200, 1] * 50, 2000)),
@@ -107,9 +107,9 @@ def test_a_changing_schedule_has_the_asked_share_in_every_tenth_of_the_budget(tm
     stream = mixed(schedule, sources, 600_000).stream()
     for _ in stream:
         pass
-    for row, asked in zip(stream.ledger.tokens, stream.mixture.target_shares(), strict=True):
-        assert row[1] / sum(row) == pytest.approx(asked[1], abs=0.005)
-    shares = [asked[1] for asked in stream.mixture.target_shares()]
+    for row, target in zip(stream.ledger.tokens, stream.mixture.target_shares(), strict=True):
+        assert row[1] / sum(row) == pytest.approx(target[1], abs=0.005)
+    shares = [target[1] for target in stream.mixture.target_shares()]
     assert shares == sorted(shares)
     assert shares[0] < 0.15
     assert shares[-1] > 0.75
@@ -122,16 +122,16 @@ def test_a_changing_schedule_has_the_asked_share_in_every_tenth_of_the_budget(tm
     begin=st.floats(0, 0.9),
     length=st.floats(0.01, 0.1),
 )
-def test_asked_shares_are_between_the_two_weightings_and_sum_to_one(
+def test_target_shares_are_between_the_two_weightings_and_sum_to_one(
     kind: Any, first: float, last: float, begin: float, length: float
 ) -> None:
     schedule = Schedule(kind=kind, sources=("a", "b"), weights=((first, 1 - first), (last, 1 - last)))
-    asked = schedule.target_shares(begin, begin + length)
-    assert sum(asked) == pytest.approx(1, abs=1e-9)
-    assert min(first, last) - 1e-9 <= asked[0] <= max(first, last) + 1e-9
+    target = schedule.target_shares(begin, begin + length)
+    assert sum(target) == pytest.approx(1, abs=1e-9)
+    assert min(first, last) - 1e-9 <= target[0] <= max(first, last) + 1e-9
 
 
-def test_the_presets_are_the_studys_schedules() -> None:
+def test_the_presets_are_the_schedules_of_the_study() -> None:
     code = {name: [c / (t + c) for t, c in phases] for name, phases in PRESETS.items()}
     assert code["uniform"] == [3 / 8] * 4
     assert code["increase"] == [0.3, 0.3, 0.4, 0.5]
@@ -158,7 +158,7 @@ def tokens_of(sequences: list[TrainingExample]) -> list[list[int]]:
 
 @settings(max_examples=25, deadline=None)
 @given(data=st.data(), packed=st.booleans(), shuffled=st.booleans())
-def test_a_stream_taken_up_anywhere_goes_on_at_the_exact_record(
+def test_a_stream_resumed_anywhere_continues_at_the_exact_record(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, packed: bool, shuffled: bool
 ) -> None:
     folder = tmp_path_factory.mktemp("sources")
@@ -182,7 +182,7 @@ def test_a_stream_taken_up_anywhere_goes_on_at_the_exact_record(
     assert second.repeats == finished.repeats
 
 
-def test_the_same_seed_gives_the_same_stream_and_another_seed_another(tmp_path: Path) -> None:
+def test_a_stream_depends_on_its_seed_alone(tmp_path: Path) -> None:
     path = write_source(tmp_path, "text", [7] * 100, 1000)
     streams = [
         tokens_of(list(mixed(stepwise(("text",), (1,)), [open_jsonl(path, seed=seed)], 600).stream()))
@@ -191,7 +191,7 @@ def test_the_same_seed_gives_the_same_stream_and_another_seed_another(tmp_path: 
     assert streams[0] == streams[1] != streams[2]
 
 
-def test_every_record_is_drawn_once_before_any_is_drawn_again(tmp_path: Path) -> None:
+def test_every_record_is_drawn_once_before_any_is_repeated(tmp_path: Path) -> None:
     path = write_source(tmp_path, "text", [3] * 50, 1000)
     stream = mixed(stepwise(("text",), (1,)), [open_jsonl(path)], 3 * 125).stream()
     drawn = [sequence.columns["input_ids"][0] for sequence in stream]
@@ -201,7 +201,7 @@ def test_every_record_is_drawn_once_before_any_is_drawn_again(tmp_path: Path) ->
     assert stream.ledger.records == [125]
 
 
-def test_a_source_that_runs_out_ends_the_stream_when_that_is_asked(tmp_path: Path) -> None:
+def test_an_exhausted_source_that_is_not_repeated_ends_the_stream(tmp_path: Path) -> None:
     path = write_source(tmp_path, "text", [3] * 50, 1000)
     stream = mixed(stepwise(("text",), (1,)), [open_jsonl(path)], 10_000, repeat=False).stream()
     assert len(list(stream)) == 50
@@ -225,16 +225,16 @@ def test_packed_sequences_keep_the_boundaries_of_documents(tmp_path: Path) -> No
         assert len(ids) == len(labels) == sum(lengths) == 20
         begins = [0, *itertools.accumulate(lengths)][:-1]
         for begin, length in zip(begins, lengths, strict=True):
-            assert len(set(ids[begin : begin + length])) == 1, "a stretch holds one document only"
+            assert len(set(ids[begin : begin + length])) == 1, "each piece holds one document only"
             assert labels[begin] == IGNORED, "no document predicts the next one's first token"
             assert labels[begin + 1 : begin + length] == ids[begin + 1 : begin + length]
         seen += ids
     expected = [token for length, token in zip([5, 90, 17, 3], range(1000, 1004), strict=True) for _ in range(length)]
-    assert seen[: len(expected)] == expected, "nothing is lost and nothing is out of order"
+    assert seen[: len(expected)] == expected, "no token is lost or out of order"
 
 
 @pytest.mark.parametrize("packed_length", [10, None], ids=["packed", "whole"])
-def test_a_phase_that_ends_within_a_token_gives_none_of_the_next_ones_tokens_away(
+def test_a_phase_boundary_within_a_token_takes_no_token_from_the_next_phase(
     tmp_path: Path, packed_length: int | None
 ) -> None:
     sources = [open_jsonl(write_source(tmp_path, name, [5] * 40, base)) for name, base in (("a", 1000), ("b", 2000))]
@@ -244,7 +244,7 @@ def test_a_phase_that_ends_within_a_token_gives_none_of_the_next_ones_tokens_awa
     assert stream.ledger.tokens[0][1] == stream.ledger.tokens[1][0] == 0
 
 
-def test_no_phase_draws_from_a_source_without_weight(tmp_path: Path) -> None:
+def test_a_source_without_weight_gives_nothing_in_that_phase(tmp_path: Path) -> None:
     sources = [
         open_jsonl(write_source(tmp_path, "text", [40] * 30, 1000)),
         open_jsonl(write_source(tmp_path, "code", [7] * 30, 2000)),
@@ -256,7 +256,7 @@ def test_no_phase_draws_from_a_source_without_weight(tmp_path: Path) -> None:
     assert by_phase == {0: {"text"}, 1: {"code"}}
 
 
-def test_a_long_text_keeps_the_order_of_its_pieces_among_shuffled_documents(tmp_path: Path) -> None:
+def test_pieces_of_a_long_text_stay_in_order_among_shuffled_documents(tmp_path: Path) -> None:
     folder = tmp_path / "books"
     folder.mkdir()
     long = "".join(f"line {n} of the long book\n" for n in range(20_000))  # several pieces of 64 KiB
@@ -271,23 +271,21 @@ def test_a_long_text_keeps_the_order_of_its_pieces_among_shuffled_documents(tmp_
     assert shorts != sorted(shorts)
 
 
-def test_pieces_keep_their_order_where_blocks_end_within_a_text(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pieces_stay_in_order_where_a_block_ends_within_a_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.trainers.data.sources.BLOCK_RECORDS", 3)
     long = "".join(f"line {n} of the long book\n" for n in range(20_000))
     (tmp_path / "b.txt").write_text(long)
     (tmp_path / "a.txt").write_text("before\n")
     (tmp_path / "c.txt").write_text("after\n")
     source = open_source("books", SourceSpec(path=str(tmp_path)), stage="pretrain", rationale="omit", seed=3)
-    turn = list(source.read_epoch(SourcePosition()))
-    assert long in "".join(record["text"] for record, _, _ in turn)
-    for number, (_, _, place) in enumerate(turn[:-1]):
-        following = [record for record, _, _ in source.read_epoch(place)]
-        assert following == [record for record, _, _ in turn[number + 1 :]]
+    epoch = list(source.read_epoch(SourcePosition()))
+    assert long in "".join(record["text"] for record, _, _ in epoch)
+    for number, (_, _, position) in enumerate(epoch[:-1]):
+        following = [record for record, _, _ in source.read_epoch(position)]
+        assert following == [record for record, _, _ in epoch[number + 1 :]]
 
 
-def test_a_turn_opens_its_source_once_however_many_blocks_it_has(tmp_path: Path) -> None:
+def test_an_epoch_opens_its_source_once_for_all_blocks(tmp_path: Path) -> None:
     path = write_source(tmp_path, "text", [1] * 10_000, 1)
     source = open_jsonl(path)
     counted, opened = counting(source)
@@ -295,7 +293,7 @@ def test_a_turn_opens_its_source_once_however_many_blocks_it_has(tmp_path: Path)
     assert opened == [Cursor()]
 
 
-def test_streams_at_nearly_the_same_place_read_its_block_once(tmp_path: Path) -> None:
+def test_streams_at_nearly_the_same_position_read_a_block_once(tmp_path: Path) -> None:
     source = open_jsonl(write_source(tmp_path, "text", [1] * 5000, 1))
     counted, opened = counting(source)
     fresh = list(itertools.islice(source.read_epoch(SourcePosition()), 3000))
@@ -313,7 +311,7 @@ SPEC = {"stage": "pretrain", "name": "n", "architecture": "tiny", "tokenizer": "
 
 
 @pytest.mark.parametrize(
-    ("mixture", "says"),
+    ("mixture", "message"),
     [
         ({"weights": {"text": -1, "code": 2}}, "weight -1.0 of 'text'"),
         ({"weights": {"text": 0, "code": 0}}, "sum to 0"),
@@ -324,15 +322,15 @@ SPEC = {"stage": "pretrain", "name": "n", "architecture": "tiny", "tokenizer": "
         ({"schedule": "stepwise", "preset": "increas"}, "Did you mean increase"),
     ],
 )
-def test_a_wrong_mixture_is_refused_with_the_place(mixture: dict[str, Any], says: str) -> None:
+def test_a_wrong_mixture_is_refused_naming_the_field(mixture: dict[str, Any], message: str) -> None:
     sources = {"text": {"path": "t.jsonl"}, "code": {"path": "c.jsonl"}}
     with pytest.raises(InputError) as error:
         parse({**SPEC, "data": {"budget_tokens": 10, "sources": sources, "mixture": mixture}}, "pretrain")
-    assert says in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_a_preset_gives_the_code_source_its_share_whatever_the_names_order() -> None:
+def test_a_preset_gives_the_code_source_its_share_for_any_order_of_names() -> None:
     sources = {"python": SourceSpec(path="c"), "books": SourceSpec(path="t")}
     mixture = MixtureSpec(schedule="stepwise", preset="increase", code="python")
     data = DataSpec(budget_tokens=10, sources=sources, mixture=mixture)
@@ -349,18 +347,18 @@ began = time.monotonic()
 stream = iter(mixed(stepwise(("large",), (1,)), [open_jsonl(Path(sys.argv[1]))], 10**12, packed_length=1024).stream())
 for _ in range(10):
     next(stream)
-# Not getrusage: its maximum is inherited from the process that started this one.
+# Not getrusage: it inherits the maximum of the parent process.
 peak_kb = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]
 print(time.monotonic() - began, int(peak_kb) / 1024)
 """
 
 
-def test_a_source_far_larger_than_memory_allows_is_streamed_and_not_read_whole(tmp_path: Path) -> None:
+def test_a_source_far_larger_than_memory_is_streamed(tmp_path: Path) -> None:
     path = tmp_path / "large.jsonl"
     line = json.dumps({"text": " ".join(["77"] * 2000)}) + "\n"
     with path.open("w") as file:
-        file.write(line * 6000)  # several blocks, of which one is read
-        file.truncate(100 * 10**9)  # sparse: 100 GB that take no room on the disk
+        file.write(line * 6000)  # several blocks; one is read
+        file.truncate(100 * 10**9)  # sparse: 100 GB that take no disk space
     done = subprocess.run(
         [sys.executable, "-c", LARGE, str(path), str(Path(__file__).parent)],
         capture_output=True,
@@ -369,7 +367,7 @@ def test_a_source_far_larger_than_memory_allows_is_streamed_and_not_read_whole(t
     )
     seconds, memory_mb = map(float, done.stdout.split())
     assert memory_mb < 2048
-    assert seconds < 60, "it would take many minutes to read it all"
+    assert seconds < 60, "reading all of it would take many minutes"
 
 
 GROWTH = """
@@ -380,7 +378,7 @@ from test_mixture import open_jsonl, mixed, stepwise
 def peak_mb():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
 stream = iter(mixed(stepwise(("text",), (1,)), [open_jsonl(Path(sys.argv[1]))], 10**9).stream())
-for _ in range(4500):  # three passes: every buffer is as full as it gets
+for _ in range(4500):  # three epochs: every buffer is full
     next(stream)
 before = peak_mb()
 for _ in range(6000):
@@ -389,8 +387,8 @@ print(peak_mb() - before)
 """
 
 
-def test_memory_does_not_grow_with_what_was_streamed(tmp_path: Path) -> None:
-    path = write_source(tmp_path, "text", [2000] * 1500, 1000)  # some 15 MB
+def test_memory_does_not_grow_while_streaming(tmp_path: Path) -> None:
+    path = write_source(tmp_path, "text", [2000] * 1500, 1000)  # about 15 MB
     words = [sys.executable, "-c", GROWTH, str(path), str(Path(__file__).parent)]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 10, "four more passes over 15 MB"
+    assert float(done.stdout) < 10, "four more epochs over 15 MB"

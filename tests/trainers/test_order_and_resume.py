@@ -1,6 +1,6 @@
-"""What is trained on is the stream, in its order; and a kill changes nothing.
+"""Training consumes the stream in order, and a kill changes nothing.
 
-The kills are real: SIGKILL to a process that the real command line started, at a random step.
+The kills are real: SIGKILL at a random step, to a process started by the command line.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def records_for(stage: str, count: int, seed: int) -> list[dict[str, Any]]:
     if stage == "grpo":
         return [{"question": r["instruction"], "answer": "cat"} for r in instructions(count, seed)]
     make: Any = {"pretrain": documents, "sft": instructions, "dpo": preferences}[stage]
-    made: list[dict[str, Any]] = make(count, seed)
-    return made
+    records: list[dict[str, Any]] = make(count, seed)
+    return records
 
 
 def two_sources(folder: Path, stage: str, budget: int, **trainer: Any) -> dict[str, Any]:
-    """A stage in two phases over two sources, a tiny model as its parent."""
+    """A stage with two phases, two sources and a tiny parent."""
     parent = folder / "parent"
     if not parent.exists():
         chat_model(parent)
@@ -70,7 +70,7 @@ def two_sources(folder: Path, stage: str, budget: int, **trainer: Any) -> dict[s
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("stage", ["pretrain", "sft"])
-def test_the_batches_that_were_trained_on_are_the_stream_in_its_order(
+def test_the_batches_trained_on_are_the_stream_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, workers: int
 ) -> None:
     spec = two_sources(tmp_path, stage, 64 * 92, max_length=64, dataloader_num_workers=workers)
@@ -94,22 +94,22 @@ def test_the_batches_that_were_trained_on_are_the_stream_in_its_order(
     manifest = read_manifest(tmp_path / "out")
     assert manifest is not None
     assert manifest.sequences == len(trained)
-    assert manifest.tokens == sum(map(len, trained)), "the ledger counts what was trained on"
+    assert manifest.tokens == sum(map(len, trained)), "the ledger counts the tokens trained on"
 
 
-def test_grpo_asks_the_prompts_in_the_streams_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_grpo_samples_the_prompts_in_the_order_of_the_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = two_sources(tmp_path, "grpo", 1500, num_generations=2, max_completion_length=2)
-    asked: list[Any] = []
+    sampled: list[Any] = []
     original = Trainer.training_step
 
     def recording(self: Any, model: Any, inputs: Any, *args: Any, **more: Any) -> Any:
-        asked.extend(example["prompt"] for example in inputs)
+        sampled.extend(example["prompt"] for example in inputs)
         return original(self, model, inputs, *args, **more)
 
     monkeypatch.setattr(Trainer, "training_step", recording)
     grpo.train(spec, tmp_path / "out")
     streamed = [s.columns["prompt"] for s in prepare(grpo.METHOD, spec, tmp_path / "elsewhere").mixture.stream()]
-    assert [next(group) for _, group in itertools.groupby(asked, key=json.dumps)] == streamed[: len(asked) // 2]
+    assert [next(group) for _, group in itertools.groupby(sampled, key=json.dumps)] == streamed[: len(sampled) // 2]
 
 
 def test_devices_share_the_stream_without_changing_it(tmp_path: Path) -> None:
@@ -127,8 +127,8 @@ def test_devices_share_the_stream_without_changing_it(tmp_path: Path) -> None:
     assert together == whole
 
 
-def test_two_processes_train_as_one_with_twice_the_batch(tmp_path: Path, own_cache: Path) -> None:
-    """The same stage file under a launcher; both processes read the stream, one of them writes and tells."""
+def test_two_processes_train_like_one_with_twice_the_batch(tmp_path: Path, own_cache: Path) -> None:
+    """The same stage file under a launcher: both processes read the stream, one of them writes and prints."""
     more: dict[str, Any] = {"max_length": 64, "save_steps": 5, "lr_scheduler_type": "constant"}
     spec = two_sources(tmp_path, "sft", 3000, **more)
     stage_file = tmp_path / "stage.yaml"
@@ -147,14 +147,14 @@ def test_two_processes_train_as_one_with_twice_the_batch(tmp_path: Path, own_cac
     assert one is not None
     assert two is not None
     assert two.device.endswith("x 2")
-    assert two.sequences == one.sequences // 4 * 4, "a last batch that is not whole is left out"
+    assert two.sequences == one.sequences // 4 * 4, "a partial last batch is left out"
     assert two.sequences == 4 * two.step
     alone, together = losses(tmp_path / "one"), losses(tmp_path / "two")
     assert len(together) == two.step > 10
     assert together == pytest.approx(alone[: two.step], abs=1e-4)
 
 
-def test_skipping_what_was_trained_on_reads_only_from_the_last_entry_of_the_log(tmp_path: Path) -> None:
+def test_resuming_reads_the_stream_only_from_the_last_log_entry(tmp_path: Path) -> None:
     job = prepare(sft.METHOD, two_sources(tmp_path, "sft", 20_000), tmp_path / "out")
     plan_steps(job, log := StreamLog(tmp_path / "log.jsonl"))
     whole = [s.columns["input_ids"] for s in job.mixture.stream()]
@@ -169,7 +169,7 @@ def test_skipping_what_was_trained_on_reads_only_from_the_last_entry_of_the_log(
     assert stream_at(job.mixture, log, skipped).index == skipped
 
 
-def test_the_states_passed_last_are_the_streams_own_and_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_recent_states_equal_the_streams_and_are_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.trainers.data.stream_dataset.STATES_KEPT", 8)
     job = prepare(sft.METHOD, two_sources(tmp_path, "sft", 3000, max_length=64), tmp_path / "out")
     log = StreamLog(tmp_path / "log.jsonl")
@@ -180,7 +180,7 @@ def test_the_states_passed_last_are_the_streams_own_and_few(tmp_path: Path, monk
         assert dataset.recent_states[index] == stream_at(job.mixture, log, index).state()
 
 
-def test_an_entry_that_a_kill_cut_off_is_passed_over(tmp_path: Path) -> None:
+def test_a_log_entry_cut_short_by_a_kill_is_skipped(tmp_path: Path) -> None:
     log = StreamLog(tmp_path / "log.jsonl")
     log.append({"index": 64})
     with log.path.open("a") as file:
@@ -190,7 +190,7 @@ def test_an_entry_that_a_kill_cut_off_is_passed_over(tmp_path: Path) -> None:
     assert log.last() == {"index": 128}
 
 
-def test_the_last_batch_and_the_last_accumulation_may_be_smaller_and_are_trained_on(tmp_path: Path) -> None:
+def test_a_partial_last_batch_and_accumulation_are_trained_on(tmp_path: Path) -> None:
     spec = two_sources(
         tmp_path, "pretrain", 64 * 21, max_length=64, per_device_train_batch_size=4, gradient_accumulation_steps=4
     )
@@ -201,9 +201,7 @@ def test_the_last_batch_and_the_last_accumulation_may_be_smaller_and_are_trained
 
 
 @pytest.mark.parametrize("stage", sorted(METHODS))
-def test_a_stage_that_was_killed_after_its_last_state_takes_no_further_step(
-    tmp_path: Path, own_cache: Path, stage: str
-) -> None:
+def test_a_stage_killed_after_its_last_state_takes_no_further_step(tmp_path: Path, own_cache: Path, stage: str) -> None:
     more = {"num_generations": 2, "max_completion_length": 4} if stage == "grpo" else {"max_length": 64}
     spec = two_sources(tmp_path, stage, 800 if stage == "grpo" else 64 * 12, save_steps=1, **more)
     out = tmp_path / "out"
@@ -234,7 +232,7 @@ def finish(process: subprocess.Popen[bytes]) -> None:
 
 
 def kill_after(process: subprocess.Popen[bytes], out: Path, step: int) -> None:
-    """SIGKILL once the state of `step` begins to be written, wherever that is then."""
+    """SIGKILL up to 0.3 s after the state of `step` begins to be written."""
     until = time.monotonic() + 300
     while not (out / "training" / f"checkpoint-{step}").exists():
         assert process.poll() is None, process.communicate()[0].decode()
@@ -254,9 +252,9 @@ def kill_after(process: subprocess.Popen[bytes], out: Path, step: int) -> None:
         pytest.param("grpo", 2500, {}, marks=pytest.mark.slow),
         pytest.param("grpo", 1500, {"trainer": {"num_iterations": 2, "save_steps": 2}}, marks=pytest.mark.slow),
     ],
-    ids=["pretrain", "sft", "dpo", "grpo", "grpo, two steps a generation"],
+    ids=["pretrain", "sft", "dpo", "grpo", "grpo, two steps per generation"],
 )
-def test_a_stage_that_was_killed_at_a_random_step_ends_with_the_weights_of_one_that_was_not(
+def test_a_stage_killed_at_a_random_step_ends_with_the_same_weights(
     tmp_path: Path, own_cache: Path, stage: str, budget: int, more: dict[str, Any]
 ) -> None:
     trainer = {"num_generations": 2, "max_completion_length": 4} if stage == "grpo" else {"max_length": 64}
@@ -271,7 +269,7 @@ def test_a_stage_that_was_killed_at_a_random_step_ends_with_the_weights_of_one_t
     every = trainer["save_steps"]
     step = random.randint(2, expected.step // 2) // every * every
     kill_after(start(stage_file, killed, own_cache), killed, step)
-    assert not (killed / "stage.json").exists(), "it was killed before its end"
+    assert not (killed / "stage.json").exists(), "killed before the end"
     finish(start(stage_file, killed, own_cache))
     manifest = read_manifest(killed)
     assert manifest is not None

@@ -1,4 +1,4 @@
-"""A trainer that another package brings works as the project's own do."""
+"""A trainer from another package works like the project's own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def plan(spec):
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An installed distribution with a trainer and a planner of its own."""
+    """An installed distribution with a trainer and a planner."""
     site = tmp_path / "site"
     info = site / "copyist-1.0.dist-info"
     info.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Every kind of source gives the same records, from any place; what a record of each format becomes."""
+"""Every kind of source gives the same records from any position; each format converts its records."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROWS = [{"instruction": f"say {n}", "input": "", "output": f"{n}"} for n in rang
 
 
 def write_rows(folder: Path, kind: str) -> dict[str, Any]:
-    """A source of `ROWS` in one of the kinds that can be read; what a stage file says of it."""
+    """Write `ROWS` as one kind of source; return its fields in the stage file."""
     lines = "".join(json.dumps(row) + "\n" for row in ROWS)
     path = folder / f"rows.{kind}"
     if kind == "jsonl":
@@ -48,7 +48,7 @@ def opened(fields: dict[str, Any], *, seed: int | None = 0) -> Source:
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "jsonl.gz", "json", "parquet", "hub"])
-def test_every_kind_of_source_gives_its_records_from_any_place(
+def test_every_kind_of_source_gives_its_records_from_any_position(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("harness.trainers.data.sources.BLOCK_RECORDS", 128)  # several blocks
@@ -62,22 +62,22 @@ def test_every_kind_of_source_gives_its_records_from_any_place(
     whole = list(opened(fields).read_epoch(SourcePosition()))
     assert sorted(record["completion"][0]["content"] for record, _, _ in whole) == sorted(plain)
     for taken in (1, 127, 128, 300, 699):
-        assert list(opened(fields).read_epoch(whole[taken - 1][2])) == whole[taken:], f"taken up behind {taken} records"
+        assert list(opened(fields).read_epoch(whole[taken - 1][2])) == whole[taken:], f"resumed after {taken} records"
 
 
-def test_a_name_that_a_format_does_not_have_is_refused_with_a_near_one(tmp_path: Path) -> None:
+def test_an_unknown_field_name_is_refused_with_a_suggestion(tmp_path: Path) -> None:
     fields = write_rows(tmp_path, "jsonl") | {"fields": {"inptu": "input"}}
     with pytest.raises(InputError, match=r"fields\.inptu: instruction records have .* Did you mean input\?"):
         opened(fields)
 
 
-def test_a_compressed_file_of_a_kind_that_is_not_read_so_is_no_source(tmp_path: Path) -> None:
+def test_a_compressed_file_other_than_jsonl_is_no_source(tmp_path: Path) -> None:
     (tmp_path / "rows.json.gz").write_bytes(gzip.compress(json.dumps(ROWS).encode()))
     with pytest.raises(InputError, match="no file of a known kind"):
         opened({"path": str(tmp_path / "rows.json.gz")})
 
 
-def test_bytes_without_a_line_end_or_a_beginning_of_a_character_are_no_text(tmp_path: Path) -> None:
+def test_bytes_without_line_ends_or_character_starts_are_refused_as_text(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"\x80" * 70_000)
     spec = SourceSpec(path=str(tmp_path / "a.txt"), format="text")
     with pytest.raises(InputError, match="not UTF-8"):
@@ -96,14 +96,14 @@ def record_of(form: Format, raw: dict[str, Any], rationale: Rationale = "omit") 
     ],
     ids=["messages", "conversations"],
 )
-def test_a_conversation_is_learned_from_its_last_answer(raw: dict[str, Any], tmp_path: Path) -> None:
+def test_sft_learns_the_last_answer_of_a_conversation(raw: dict[str, Any], tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
-    found = record_of("chat", raw)
-    assert found["prompt"] == [{"role": "user", "content": "a"}]
-    assert found["completion"] == [{"role": "assistant", "content": "b"}]
+    record = record_of("chat", raw)
+    assert record["prompt"] == [{"role": "user", "content": "a"}]
+    assert record["completion"] == [{"role": "assistant", "content": "b"}]
     tokenizer: Any = AutoTokenizer.from_pretrained(chat_model(tmp_path / "model"))
-    encoded = completion_encoder(tokenizer, max_length=None, completion_only=True)(found, "")
+    encoded = completion_encoder(tokenizer, max_length=None, completion_only=True)(record, "")
     assert encoded is not None
     learned = [label for label in encoded.columns["labels"] if label >= 0]
     assert tokenizer.decode(learned, skip_special_tokens=True).split() == ["b"]
@@ -117,13 +117,15 @@ def test_a_conversation_is_learned_from_its_last_answer(raw: dict[str, Any], tmp
         ("completion", "2 and 2?", "Count on from 2.\n\n4"),
     ],
 )
-def test_the_switch_puts_a_rationale_in_or_leaves_it_out(rationale: Rationale, prompt: str, completion: str) -> None:
+def test_the_rationale_is_omitted_or_put_into_prompt_or_completion(
+    rationale: Rationale, prompt: str, completion: str
+) -> None:
     raw = {"instruction": "2 and 2?", "output": "4", "rationale": "Count on from 2."}
-    found = record_of("instruction", raw, rationale)
-    assert (found["prompt"][0]["content"], found["completion"][0]["content"]) == (prompt, completion)
+    record = record_of("instruction", raw, rationale)
+    assert (record["prompt"][0]["content"], record["completion"][0]["content"]) == (prompt, completion)
 
 
-def test_a_program_without_its_solution_is_nothing_to_learn_from(tmp_path: Path) -> None:
+def test_sft_refuses_a_program_without_its_solution(tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(chat_model(tmp_path / "model"))
@@ -132,13 +134,13 @@ def test_a_program_without_its_solution_is_nothing_to_learn_from(tmp_path: Path)
         encode(record_of("problem", {"prompt": "def f():", "tests": "assert f()"}), "rows.jsonl, line 1")
 
 
-def test_an_answer_with_its_working_is_rewarded_by_what_stands_behind_the_mark() -> None:
+def test_an_answer_with_its_derivation_is_rewarded_by_the_result_after_the_mark() -> None:
     columns = {"letters": ["", ""], "tests": ["", ""], "setup": ["", ""], "entry_point": ["", ""]}
     right = ["6 times 12 is 72.\n#### 72"] * 2
     assert verified(["", ""], ["It is\n72", "It is\n71"], answer=right, **columns) == [1.0, 0.0]
 
 
-def test_a_cursor_of_a_generated_task_goes_on_with_the_next_item() -> None:
+def test_a_generated_task_resumes_with_the_next_item() -> None:
     from itertools import islice
 
     from harness.trainers.data.task_reader import TaskReader
@@ -148,7 +150,7 @@ def test_a_cursor_of_a_generated_task_goes_on_with_the_next_item() -> None:
     assert [raw.value for raw in islice(reader.read(whole[64].after), 5)] == [raw.value for raw in whole[65:70]]
 
 
-def test_a_folder_of_programs_alone_is_read_as_such(tmp_path: Path) -> None:
+def test_a_folder_of_programs_only_is_read_as_python(tmp_path: Path) -> None:
     (tmp_path / "tree" / "below").mkdir(parents=True)
     (tmp_path / "tree" / "below" / "a.py").write_text("x = 1\n")
     spec = SourceSpec(path=str(tmp_path / "tree"))

@@ -1,6 +1,6 @@
-"""Stages learn: held-out loss falls, margins and rewards rise, on real data and, but for one, a real model.
+"""Stages learn: held-out loss falls, margins and rewards rise, on real data and (except one test) a real model.
 
-The full sizes are slow and marked so; their reduced twins run in CI.
+The full sizes are marked slow; reduced versions run in CI.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def load(base: Path, adapter: Path | None = None) -> tuple[Any, Any]:
 
 @torch.no_grad()
 def completion_loss(model: Any, tokenizer: Any, records: list[TrainingRecord]) -> float:
-    """Mean negative log-likelihood of a completion's token, nats."""
+    """Mean negative log-likelihood per token of the completions, in nats."""
     encode = completion_encoder(tokenizer, max_length=512, completion_only=True)
     total = count = 0.0
     for record in records:
@@ -57,7 +57,7 @@ def completion_loss(model: Any, tokenizer: Any, records: list[TrainingRecord]) -
 
 @torch.no_grad()
 def preference(model: Any, tokenizer: Any, record: TrainingRecord, max_length: int) -> float:
-    """log p(chosen) - log p(rejected), nats."""
+    """log p(chosen) - log p(rejected), in nats."""
     encoded = preference_encoder(tokenizer, max_length=max_length)(record, "")
     assert encoded is not None
     prompt = encoded.columns["prompt_ids"]
@@ -95,7 +95,7 @@ def test_lora_sft_on_code_lowers_the_loss_on_other_code(
 
 @pytest.mark.parametrize(
     ("pairs", "held_out", "length"),
-    # Eight steps move the margin of what was learned for certain; it takes the fifty to see it on other pairs.
+    # Eight steps are sure to raise the margin on the training pairs; on other pairs it takes the fifty.
     [pytest.param(16, 0, 96, id="learned"), pytest.param(100, 50, 192, marks=pytest.mark.slow, id="others")],
 )
 def test_dpo_raises_the_margin(
@@ -139,7 +139,7 @@ def rewards_of(checkpoint: Path) -> list[float]:
 
 
 def test_grpo_of_a_tiny_model_raises_its_reward_on_a_task_over_30_steps(tmp_path: Path) -> None:
-    """A new model knows nothing of letters: first of all it learns what an answer looks like."""
+    """An untrained model first learns what an answer looks like: a single letter."""
     spec: dict[str, Any] = {
         "stage": "grpo", "name": "tiny", "from": str(tiny_answerer(tmp_path / "parent")),
         "data": {"budget_tokens": 10**6, "sources": {"logic": {"task": "mini_logic"}}},
@@ -157,7 +157,7 @@ def test_grpo_of_a_tiny_model_raises_its_reward_on_a_task_over_30_steps(tmp_path
 
 
 def tiny_answerer(folder: Path) -> Path:
-    """A tiny model with one token for a character, so that a letter is one token and is met by chance."""
+    """A tiny model with one token per character, so that chance produces letters."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, set_seed
 
@@ -180,7 +180,7 @@ def tiny_answerer(folder: Path) -> Path:
 
 
 def prompt_tokens(spec: dict[str, Any], folder: Path, *, prompts: int) -> int:
-    """Tokens of the stream's first prompts: the budget for so many."""
+    """Tokens of the stream's first prompts: the budget for that many."""
     from itertools import islice
 
     from harness.trainers.stage.prepare import prepare
@@ -208,7 +208,7 @@ def test_grpo_of_a_real_model_is_rewarded_by_the_sandbox(tmp_path: Path, smollm2
     assert all(0 <= reward <= 1 and math.isfinite(reward) for reward in rewards)
 
 
-def test_the_sandbox_rewards_the_right_program_and_no_other() -> None:
+def test_the_sandbox_rewards_right_programs_only() -> None:
     from itertools import islice
 
     from harness.trainers.data.task_reader import TaskReader
