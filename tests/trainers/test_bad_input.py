@@ -229,6 +229,22 @@ def test_bad_input_ends_with_exit_code_2_and_one_line(
     assert not (tmp_path / "out").exists(), "the corrected stage can use the folder"
 
 
+def test_a_wrong_record_read_in_a_data_loader_worker_is_reported_in_one_line(
+    tmp_path: Path, own_cache: Path, spec: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A packed stream is not read before training, so a worker process meets the record; its traceback is dropped."""
+    path = write_jsonl(tmp_path / "text.jsonl", [{"text": "a b c"}, {"text": "d e f"}, {"txt": "g"}])
+    text(spec).update(path=str(path), format="text")
+    spec.update(stage="pretrain", trainer={**CPU, "max_length": 8, "dataloader_num_workers": 1})
+    stage_file = tmp_path / "stage.yaml"
+    stage_file.write_text(yaml.safe_dump(spec), encoding="utf-8")
+    capsys.readouterr()
+    assert main(["train", str(stage_file), "--output_path", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"harness train: {path}, line 3: field 'text' is missing")
+    assert error.count("\n") == 1
+
+
 def test_an_output_folder_with_another_stage_is_refused_naming_the_difference(
     tmp_path: Path, own_cache: Path, spec: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
