@@ -22,8 +22,8 @@ What it is not:
   can be made: each process is then bound for itself.
 """
 
-from harness.sandbox.backends import SandboxError
+from harness.sandbox.backends import SandboxError, use_backend
 from harness.sandbox.pool import run_programs
 from harness.sandbox.programs import Limits, Program, Verdict
 
-__all__ = ["Limits", "Program", "SandboxError", "Verdict", "run_programs"]
+__all__ = ["Limits", "Program", "SandboxError", "Verdict", "run_programs", "use_backend"]

@@ -5,6 +5,8 @@ A backend is a function that starts one worker; everything about programs and ve
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import functools
 import itertools
 import logging
@@ -15,8 +17,6 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +34,7 @@ SCRATCH = "/tmp"  # noqa: S108 - the sandbox's own, empty and of limited size
 # Processes of the sandbox itself: the examiner and the keeper.
 OWN_PROCESSES = 2
 _names = itertools.count()
+_override: contextvars.ContextVar[str | None] = contextvars.ContextVar("sandbox_backend", default=None)
 
 
 class SandboxError(InputError):
@@ -189,31 +190,43 @@ REMEDY = (
 )
 
 
-_chosen: ContextVar[str | None] = ContextVar("sandbox_backend", default=None)
+@contextlib.contextmanager
+def use_backend(name: str | None) -> Iterator[None]:
+    """Run programs with the backend `name` inside the ``with`` block, whatever ``HARNESS_SANDBOX`` says.
 
+    For callers that cannot pass `backend` to `harness.sandbox.run_programs`, such as a filter that lm-eval calls::
 
-@contextmanager
-def use_backend(name: str) -> Iterator[None]:
-    """Let `choose` take this backend within a block, before the environment's, and restore it afterwards.
+        with use_backend("unsafe" if unsafe_code else None):
+            lm_eval.evaluate(...)  # its filters call run_programs(programs)
 
-    lm-eval calls the filters that run programs without arguments of ours, so that they look it up.
+    The environment is not changed. An explicit `backend` argument still wins; blocks nest, and None keeps the backend
+    that holds outside. The choice belongs to the calling thread: a thread started inside the block does not inherit
+    it, so no thread that outlives the block can go on running programs unprotected. Do not ``yield`` inside the block
+    of a generator: the code that consumes the generator would run with this backend too.
+
+    Raises:
+        SandboxError: `name` is not a backend.
     """
-    token = _chosen.set(name)
+    if name is not None:
+        _check_name(name, "backend")
+    token = _override.set(name or _override.get())
     try:
         yield
     finally:
-        _chosen.reset(token)
+        _override.reset(token)
 
 
 def choose(name: str | None) -> str:
-    """Resolve a backend's name: the argument, `use_backend`'s, the environment's, else ``auto``: bubblewrap.
+    """Resolve a backend's name: the argument, else `use_backend`, else ``HARNESS_SANDBOX``, else ``auto`` (bubblewrap).
 
     Raises:
-        SandboxError: The name is unknown, or what it names is not installed or does not work here.
+        SandboxError: The name is not a backend, or that backend is not installed or does not work here.
     """
-    name = name or _chosen.get() or os.environ.get(VARIABLE, "auto")
-    if name != "auto" and name not in BACKENDS:
-        raise SandboxError(f"{VARIABLE}={name!r}: allowed are {ALLOWED}")
+    if name := name or _override.get():
+        _check_name(name, "backend")
+    else:
+        name = os.environ.get(VARIABLE, "auto")
+        _check_name(name, VARIABLE)
     if name == "auto":
         name = "bubblewrap"
     problem = _problem(name)
@@ -222,9 +235,15 @@ def choose(name: str | None) -> str:
     return name
 
 
+def _check_name(name: str, source: str) -> None:
+    """Raise SandboxError unless `name` is a backend or ``auto``; `source` is where the name comes from."""
+    if name != "auto" and name not in BACKENDS:
+        raise SandboxError(f"{source}={name!r}: allowed are {ALLOWED}")
+
+
 @functools.cache
 def _problem(name: str) -> str | None:
-    """Why `name` cannot be used here, in half a line; None when it can. Checked once a process."""
+    """Why `name` cannot be used here, in half a line; None when it can. TaskRequests once a process."""
     if name == "unsafe":
         log.warning(
             "model-written programs run UNPROTECTED: they can read and write your files, use the network and see your "

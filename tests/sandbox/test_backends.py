@@ -6,13 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from harness.errors import InputError
-from harness.sandbox import Limits, Program, SandboxError, run_programs
+from harness.sandbox import Limits, Program, SandboxError, run_programs, use_backend
 from harness.sandbox.backends import VARIABLE, choose, container_command
 from harness.sandbox.calibration import slowdown
 
@@ -89,6 +91,103 @@ def test_environment_variable_and_argument_choose_the_backend(monkeypatch: pytes
     monkeypatch.setenv(VARIABLE, "unsafe")
     assert choose(None) == "unsafe"
     assert choose("bubblewrap") == bubblewrap
+
+
+@pytest.fixture
+def host_file_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bubblewrap: str) -> Callable[[], bool]:
+    """Runs a program with no backend given; True if it could read a file of the host, which only `unsafe` allows."""
+    assert bubblewrap == "bubblewrap"
+    monkeypatch.delenv(VARIABLE, raising=False)
+    (tmp_path / "secret").write_text("secret")
+    program = Program(f"import os\ndef f(): return os.path.exists({str(tmp_path / 'secret')!r})", "assert f()")
+
+    def run() -> bool:
+        (verdict,) = run_programs([program], workers=1)
+        assert verdict.status in ("passed", "failed"), verdict
+        return verdict.status == "passed"
+
+    return run
+
+
+def test_use_backend_holds_inside_its_block_only(host_file_seen: Callable[[], bool]) -> None:
+    before = dict(os.environ)
+    with use_backend("unsafe"):
+        assert choose(None) == "unsafe"
+        assert host_file_seen()
+    assert choose(None) == "bubblewrap"
+    assert not host_file_seen()
+    assert dict(os.environ) == before
+    assert VARIABLE not in os.environ
+
+
+def test_no_warm_worker_serves_another_backend(host_file_seen: Callable[[], bool]) -> None:
+    """Workers stay warm between batches; each change of backend must replace them, in either direction."""
+    seen = [host_file_seen()]
+    for _ in range(2):
+        with use_backend("unsafe"):
+            seen += [host_file_seen(), host_file_seen()]
+        seen += [host_file_seen(), host_file_seen()]
+    assert seen == [False, True, True, False, False, True, True, False, False]
+
+
+def test_a_thread_started_inside_the_block_does_not_inherit_unsafe(host_file_seen: Callable[[], bool]) -> None:
+    """It may outlive the block. Nor does a thread that enters the block change the backend of the others."""
+    seen: dict[str, bool] = {}
+    entered, leave = threading.Event(), threading.Event()
+
+    def enter_and_wait() -> None:
+        with use_backend("unsafe"):
+            entered.set()
+            leave.wait(60)
+            seen["own block"] = host_file_seen()
+
+    with use_backend("unsafe"):
+        inherits_nothing = threading.Thread(target=lambda: seen.update({"no block": host_file_seen()}))
+        inherits_nothing.start()
+        inherits_nothing.join()
+    other = threading.Thread(target=enter_and_wait)
+    other.start()
+    assert entered.wait(60)
+    seen["beside a block"] = host_file_seen()
+    leave.set()
+    other.join()
+    assert seen == {"no block": False, "beside a block": False, "own block": True}
+
+
+def test_use_backend_precedence(monkeypatch: pytest.MonkeyPatch, bubblewrap: str) -> None:
+    monkeypatch.setenv(VARIABLE, "unsafe")
+    with use_backend("auto"):
+        assert choose(None) == bubblewrap  # the block overrides the environment
+        assert choose("unsafe") == "unsafe"  # the argument overrides the block
+        with use_backend("unsafe"), use_backend(None):
+            assert choose(None) == "unsafe"
+        assert choose(None) == bubblewrap
+    with use_backend(None):
+        assert choose(None) == "unsafe"  # no override: the environment decides
+
+
+def test_use_backend_is_restored_after_an_exception_and_refuses_unknown_names(
+    monkeypatch: pytest.MonkeyPatch, bubblewrap: str
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    with pytest.raises(RuntimeError), use_backend("unsafe"):
+        raise RuntimeError
+    with pytest.raises(SandboxError, match=r"backend='jail'.*auto, bubblewrap"), use_backend("jail"):
+        pytest.fail("the block must not run")
+    assert choose(None) == bubblewrap
+
+
+def test_the_filter_of_code_tasks_takes_the_backend_of_the_block(
+    host_file_seen: Callable[[], bool], tmp_path: Path
+) -> None:
+    """lm-eval calls the filter without arguments of ours; the evaluation sets the backend around it."""
+    from harness.suite.code_filter import run_tests
+
+    solution = f"import os\ndef f(): return os.path.exists({str(tmp_path / 'secret')!r})"
+    doc = {"program_prompt": "", "entry_point": "f", "tests": "assert f()", "setup": ""}
+    with use_backend("unsafe"):
+        assert run_tests([[solution]], [doc])[0]["passed"] == [True]
+    assert run_tests([[solution]], [doc])[0]["passed"] == [False]
 
 
 def test_unsafe_says_what_is_not_protected_and_still_judges() -> None:
