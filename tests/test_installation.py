@@ -127,7 +127,7 @@ def test_the_doctor_names_what_is_missing_and_how_to_get_it(
     from harness.sandbox import backends
 
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(backends, "_problem", backends._problem.__wrapped__)  # what it found before is remembered
+    monkeypatch.setattr(backends, "why_unusable", backends.why_unusable.__wrapped__)  # forget its cached result
     said = harness_here("doctor").stdout
     assert "no   sandbox for programs: " in said
     assert "install bubblewrap" in said

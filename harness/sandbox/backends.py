@@ -33,7 +33,7 @@ NOBODY = "65534"
 SCRATCH = "/tmp"  # noqa: S108 - the sandbox's own, empty and of limited size
 # Processes of the sandbox itself: the examiner and the keeper.
 OWN_PROCESSES = 2
-_names = itertools.count()
+_container_numbers = itertools.count()
 _override: contextvars.ContextVar[str | None] = contextvars.ContextVar("sandbox_backend", default=None)
 
 
@@ -42,12 +42,12 @@ class SandboxError(InputError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Enclosure:
+class SandboxProcess:
     """A started worker and how to be rid of it."""
 
     process: subprocess.Popen[bytes]
-    dismantle: Callable[[], None]
-    pass_processes: bool = field(default=True)
+    clean_up: Callable[[], None]
+    limit_processes: bool = field(default=True)
 
 
 def interpreter() -> str:
@@ -91,22 +91,22 @@ def bubblewrap_command(limits: Limits, seccomp_filter: int | None) -> list[str]:
     return command + server_command(python, "/server", contained=True)
 
 
-def start_bubblewrap(limits: Limits) -> Enclosure:
+def start_bubblewrap(limits: Limits) -> SandboxProcess:
     """Start one worker in bubblewrap, in a control group where this user may make one."""
     group = cgroups.create(limits)
     seccomp_filter = seccomp.descriptor()
     command = bubblewrap_command(limits, seccomp_filter)
-    process = _start(group.enter(command) if group else command, descriptor=seccomp_filter)
-    return Enclosure(process=process, dismantle=lambda: group.remove() if group else None)
+    process = _start(group.wrap(command) if group else command, descriptor=seccomp_filter)
+    return SandboxProcess(process=process, clean_up=lambda: group.remove() if group else None)
 
 
-def container_command(engine: str, name: str, limits: Limits) -> list[str]:
+def container_command(program: str, name: str, limits: Limits) -> list[str]:
     """The same enclosure in Docker's or Podman's words; the image's Python must be of this interpreter's version."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     image = os.environ.get(IMAGE_VARIABLE, f"docker.io/library/python:{version}-slim")
     memory = f"{limits.memory_mb + limits.file_mb + cgroups.SPARE_MB}m"
     return [
-        *(engine, "run", "--rm", "--interactive", "--name", name, "--network", "none", "--read-only"),
+        *(program, "run", "--rm", "--interactive", "--name", name, "--network", "none", "--read-only"),
         *("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", f"{NOBODY}:{NOBODY}"),
         *("--ipc", "private", "--pids-limit", str(limits.processes + OWN_PROCESSES)),
         *("--memory", memory, "--memory-swap", memory),
@@ -116,38 +116,38 @@ def container_command(engine: str, name: str, limits: Limits) -> list[str]:
     ]
 
 
-def _start_container(engine: str, limits: Limits) -> Enclosure:
-    name = f"harness-sandbox-{os.getpid()}-{next(_names)}"
-    remove = [engine, "rm", "--force", name]
-    process = _start(container_command(engine, name, limits))
+def _start_container(program: str, limits: Limits) -> SandboxProcess:
+    name = f"harness-sandbox-{os.getpid()}-{next(_container_numbers)}"
+    remove = [program, "rm", "--force", name]
+    process = _start(container_command(program, name, limits))
 
-    def dismantle() -> None:
+    def clean_up() -> None:
         subprocess.run(remove, capture_output=True, check=False)  # noqa: S603
 
-    return Enclosure(process=process, dismantle=dismantle, pass_processes=False)
+    return SandboxProcess(process=process, clean_up=clean_up, limit_processes=False)
 
 
-def start_docker(limits: Limits) -> Enclosure:
+def start_docker(limits: Limits) -> SandboxProcess:
     """Start one worker in a Docker container."""
     return _start_container("docker", limits)
 
 
-def start_podman(limits: Limits) -> Enclosure:
+def start_podman(limits: Limits) -> SandboxProcess:
     """Start one worker in a Podman container."""
     return _start_container("podman", limits)
 
 
-def start_unsafe(limits: Limits) -> Enclosure:  # noqa: ARG001 - every backend takes the limits
+def start_unsafe(limits: Limits) -> SandboxProcess:  # noqa: ARG001 - every backend takes the limits
     """Start one worker as a plain process of this user: only the limits of time and memory hold."""
     scratch = tempfile.mkdtemp(prefix="harness-unsafe-")
     environment = {"HOME": scratch, "PYTHONHASHSEED": "0", "LANG": "C.UTF-8"}
     process = _start(
         server_command(interpreter(), str(INSIDE.parent), contained=False), cwd=scratch, environment=environment
     )
-    return Enclosure(
+    return SandboxProcess(
         process=process,
-        dismantle=lambda: shutil.rmtree(scratch, ignore_errors=True),
-        pass_processes=False,
+        clean_up=lambda: shutil.rmtree(scratch, ignore_errors=True),
+        limit_processes=False,
     )
 
 
@@ -158,8 +158,8 @@ def _start(
     environment: dict[str, str] | None = None,
     descriptor: int | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a worker with pipes to it; `descriptor` is handed over to it and closed here."""
-    handed = () if descriptor is None else (descriptor,)
+    """Start a worker with pipes to it; `descriptor` is passed on to it and closed here."""
+    inherited = () if descriptor is None else (descriptor,)
     try:
         return subprocess.Popen(  # noqa: S603 - the command is ours
             command,
@@ -168,16 +168,16 @@ def _start(
             stderr=subprocess.PIPE,
             cwd=cwd,
             env=environment,
-            pass_fds=handed,
+            pass_fds=inherited,
             bufsize=0,
             start_new_session=True,
         )
     finally:
-        for each in handed:
-            os.close(each)
+        for number in inherited:
+            os.close(number)
 
 
-BACKENDS: dict[str, Callable[[Limits], Enclosure]] = {
+BACKENDS: dict[str, Callable[[Limits], SandboxProcess]] = {
     "bubblewrap": start_bubblewrap,
     "docker": start_docker,
     "podman": start_podman,
@@ -229,7 +229,7 @@ def choose(name: str | None) -> str:
         _check_name(name, VARIABLE)
     if name == "auto":
         name = "bubblewrap"
-    problem = _problem(name)
+    problem = why_unusable(name)
     if problem:
         raise SandboxError(f"cannot run untrusted programs with {name}: {problem}; {REMEDY}")
     return name
@@ -242,7 +242,7 @@ def _check_name(name: str, source: str) -> None:
 
 
 @functools.cache
-def _problem(name: str) -> str | None:
+def why_unusable(name: str) -> str | None:
     """Why `name` cannot be used here, in half a line; None when it can. TaskRequests once a process."""
     if name == "unsafe":
         log.warning(
@@ -260,7 +260,7 @@ def _try(command: list[str]) -> str | None:
     if shutil.which(command[0]) is None:
         return f"{command[0]} is not installed"
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
     except (subprocess.TimeoutExpired, OSError) as error:
         return f"{command[0]} does not answer ({error})"
-    return None if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it does not start"])[-1]
+    return None if result.returncode == 0 else (result.stderr.strip().splitlines() or ["it does not start"])[-1]

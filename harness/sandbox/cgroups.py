@@ -28,7 +28,7 @@ class Group:
 
     folders: tuple[Path, ...]
 
-    def enter(self, command: list[str]) -> list[str]:
+    def wrap(self, command: list[str]) -> list[str]:
         """Wrap `command` so that it joins the group before it starts."""
         join = 'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs" || exit 1; shift; done; shift; exec "$@"'
         return ["/bin/sh", "-c", join, "sh", *map(str, self.folders), "--", *command]
@@ -49,20 +49,26 @@ class Group:
 @functools.cache
 def parents() -> dict[str, Path]:
     """Folders in which this process may make groups, by controller (``memory``, ``pids``)."""
-    found: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text().splitlines():
             _, names, path = line.split(":", 2)
             for name in ("memory", "pids"):
-                first = name in names.split(",")
-                folder = _ROOT / name / path.lstrip("/") if first else None if names else _offering(name, path)
+                is_version_1 = name in names.split(",")
+                folder = (
+                    _ROOT / name / path.lstrip("/")
+                    if is_version_1
+                    else None
+                    if names
+                    else nearest_delegating(name, path)
+                )
                 if folder is not None and _may_create(folder):
-                    found[name] = folder
+                    folders[name] = folder
                     _remove_stale(folder)
-    return found
+    return folders
 
 
-def _offering(controller: str, path: str) -> Path | None:
+def nearest_delegating(controller: str, path: str) -> Path | None:
     """The nearest group of the second version, from this process's own upwards, whose children have the controller.
 
     It is not its own: a group that holds processes can hand no controller on, the root aside.

@@ -42,30 +42,30 @@ class Worker:
 
     def __init__(self, backend: str, limits: Limits) -> None:
         """Start it; it is ready when its first message has come. `limits` are those of this machine, scaled."""
-        self.enclosure = backends.BACKENDS[backend](limits)
+        self.sandbox = backends.BACKENDS[backend](limits)
         self.limits = limits
-        processes = limits.processes + backends.OWN_PROCESSES if self.enclosure.pass_processes else 0
+        processes = limits.processes + backends.OWN_PROCESSES if self.sandbox.limit_processes else 0
         self.received = bytearray()
         self.index: int | None = None
         self.ready = False
         self.began = time.monotonic()
-        self.waited_seconds = 0.0
+        self.waiting_seconds = 0.0
         self._write(asdict(limits) | {"processes": processes})
 
     def fileno(self) -> int:
         """The descriptor that its messages come from."""
-        assert self.enclosure.process.stdout is not None
-        return self.enclosure.process.stdout.fileno()
+        assert self.sandbox.process.stdout is not None
+        return self.sandbox.process.stdout.fileno()
 
-    def give(self, index: int, program: Program) -> None:
+    def send_program(self, index: int, program: Program) -> None:
         """Hand over one program."""
-        self.index, self.began, self.waited_seconds = index, time.monotonic(), 0.0
+        self.index, self.began, self.waiting_seconds = index, time.monotonic(), 0.0
         self._write(asdict(program))
 
     def _write(self, message: object) -> None:
         data = memoryview(frame(message))
-        assert self.enclosure.process.stdin is not None
-        descriptor = self.enclosure.process.stdin.fileno()
+        assert self.sandbox.process.stdin is not None
+        descriptor = self.sandbox.process.stdin.fileno()
         try:
             while data:
                 data = data[os.write(descriptor, data) :]
@@ -81,7 +81,7 @@ class Worker:
     def late(self) -> bool:
         """Whether it should have answered by now."""
         allowed = self.limits.wall_seconds + GRACE_SECONDS if self.ready else START_SECONDS
-        return self.busy and self.waited_seconds > allowed
+        return self.busy and self.waiting_seconds > allowed
 
     def messages(self) -> list[Any] | None:
         """Complete messages that have come; None when it has ended."""
@@ -89,21 +89,21 @@ class Worker:
         if not data:
             return None
         self.received += data
-        found = []
+        messages = []
         while len(self.received) >= 4:
             (size,) = struct.unpack(">I", self.received[:4])
             if len(self.received) < 4 + size:
                 break
-            found.append(json.loads(bytes(self.received[4 : 4 + size])))
+            messages.append(json.loads(bytes(self.received[4 : 4 + size])))
             del self.received[: 4 + size]
-        return found
+        return messages
 
     def close(self) -> str:
         """End it and all in it; returns what it wrote to its standard error."""
-        process = self.enclosure.process
+        process = self.sandbox.process
         process.kill()
         _, errors = process.communicate()
-        self.enclosure.dismantle()
+        self.sandbox.clean_up()
         return errors.decode(errors="replace").strip()
 
 
@@ -120,24 +120,24 @@ class Pool:
         """No worker is started before the first batch. `limits` are those of this machine, scaled."""
         self.backend, self.limits = backend, limits
         self.workers: list[Worker] = []
-        self.again: set[int] = set()  # programs whose worker ended under them once
+        self.retried: set[int] = set()  # programs whose worker ended under them once
 
     def run(
         self, programs: Sequence[Program], workers: int, progress: Callable[[int], None] | None = None
     ) -> list[Verdict]:
         """Run the batch; see `harness.sandbox.run_programs`."""
         verdicts: dict[int, Verdict] = {}
-        todo = deque(range(len(programs)))
-        self.again.clear()
+        queue = deque(range(len(programs)))
+        self.retried.clear()
         try:
             with selectors.DefaultSelector() as selector:
-                self._recruit(min(workers, len(programs)), selector)
+                self._resize(min(workers, len(programs)), selector)
                 for worker in self.workers:
-                    self._next(worker, todo, programs)
+                    self._give_next(worker, queue, programs)
                 while len(verdicts) < len(programs):
                     before = len(verdicts)
-                    for worker in self._turn(selector, verdicts, todo):
-                        self._next(worker, todo, programs)
+                    for worker in self._poll(selector, verdicts, queue):
+                        self._give_next(worker, queue, programs)
                     if progress and len(verdicts) > before:
                         progress(len(verdicts))
         except BaseException:
@@ -153,8 +153,8 @@ class Pool:
     def _start(self) -> Worker:
         return _starter(os.getpid()).submit(Worker, self.backend, self.limits).result()
 
-    def _recruit(self, count: int, selector: selectors.BaseSelector) -> None:
-        for worker in [worker for worker in self.workers if worker.enclosure.process.poll() is not None]:
+    def _resize(self, count: int, selector: selectors.BaseSelector) -> None:
+        for worker in [worker for worker in self.workers if worker.sandbox.process.poll() is not None]:
             self.workers.remove(worker)  # it ended between batches
             worker.close()
         while len(self.workers) > count:
@@ -164,38 +164,38 @@ class Pool:
         for worker in self.workers:
             selector.register(worker, selectors.EVENT_READ, worker)
 
-    def _next(self, worker: Worker, todo: deque[int], programs: Sequence[Program]) -> None:
-        if worker.ready and worker.index is None and todo:
-            index = todo.popleft()
-            worker.give(index, programs[index])
+    def _give_next(self, worker: Worker, queue: deque[int], programs: Sequence[Program]) -> None:
+        if worker.ready and worker.index is None and queue:
+            index = queue.popleft()
+            worker.send_program(index, programs[index])
 
-    def _turn(self, selector: selectors.BaseSelector, verdicts: dict[int, Verdict], todo: deque[int]) -> list[Worker]:
+    def _poll(self, selector: selectors.BaseSelector, verdicts: dict[int, Verdict], queue: deque[int]) -> list[Worker]:
         """Wait for messages, ends and deadlines once; returns the workers that may have become free."""
         began = time.monotonic()
         events = selector.select(SLICE_SECONDS)
         # A machine that was suspended meanwhile has cost its programs no more than one slice.
         elapsed = min(time.monotonic() - began, SLICE_SECONDS)
         for each in self.workers:
-            each.waited_seconds += elapsed
+            each.waiting_seconds += elapsed
         free = []
         for key, _ in events:
             worker: Worker = key.data
             messages = worker.messages()
             if messages is None:
-                if worker.index is not None and worker.index not in self.again:
+                if worker.index is not None and worker.index not in self.retried:
                     # It may have been the machine that ended it, short of memory: no verdict before a second time.
-                    self.again.add(worker.index)
-                    todo.appendleft(worker.index)
+                    self.retried.add(worker.index)
+                    queue.appendleft(worker.index)
                     worker.index = None
                 free.append(self._replace(worker, selector, verdicts, "the program brought its sandbox down"))
                 continue
-            usable = [self._receive(worker, message, verdicts) for message in messages]
+            usable = [self._handle(worker, message, verdicts) for message in messages]
             free.append(worker if all(usable) else self._replace(worker, selector, verdicts, "retired"))
         late = [each for each in self.workers if each.late]
-        why = "the sandbox did not answer in time"
-        return free + [self._replace(each, selector, verdicts, why) for each in late]
+        reason = "the sandbox did not answer in time"
+        return free + [self._replace(each, selector, verdicts, reason) for each in late]
 
-    def _receive(self, worker: Worker, message: Any, verdicts: dict[int, Verdict]) -> bool:
+    def _handle(self, worker: Worker, message: Any, verdicts: dict[int, Verdict]) -> bool:
         """Take one message; returns whether the worker may go on."""
         if "ready" in message:
             worker.ready = True
@@ -209,16 +209,16 @@ class Pool:
         return reusable
 
     def _replace(
-        self, worker: Worker, selector: selectors.BaseSelector, verdicts: dict[int, Verdict], why: str
+        self, worker: Worker, selector: selectors.BaseSelector, verdicts: dict[int, Verdict], reason: str
     ) -> Worker:
         """Put a new worker in the place of one that ended or must; its program, if any, was killed."""
         selector.unregister(worker)
         errors = worker.close()
         if not worker.ready:
-            raise backends.SandboxError(f"{self.backend} does not start: {errors or why}; {backends.REMEDY}")
+            raise backends.SandboxError(f"{self.backend} does not start: {errors or reason}; {backends.REMEDY}")
         if worker.index is not None:
             spent = time.monotonic() - worker.began
-            verdicts[worker.index] = Verdict("killed", why, 0.0, spent)
+            verdicts[worker.index] = Verdict("killed", reason, 0.0, spent)
         fresh = self._start()
         self.workers[self.workers.index(worker)] = fresh
         selector.register(fresh, selectors.EVENT_READ, fresh)
@@ -259,10 +259,10 @@ def run_programs(
         pool = _idle.pop(key, None) or Pool(name, scaled)
     verdicts = pool.run(programs, workers or len(os.sched_getaffinity(0)), progress)
     with _lock:
-        spare = [other for other_key, other in _idle.items() if other_key[0] == os.getpid()]
+        others = [other for other_key, other in _idle.items() if other_key[0] == os.getpid()]
         _idle.clear()
         _idle[key] = pool
-    for other in spare:
+    for other in others:
         other.close()
     return verdicts
 

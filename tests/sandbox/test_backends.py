@@ -44,9 +44,9 @@ def test_in_control_groups_of_the_second_version_the_nearest_that_hands_the_cont
     for path, hands_on in ((".", "cpu memory pids"), ("user", "memory pids"), ("user/app", "pids"), ("user/app/x", "")):
         (tmp_path / path).mkdir(exist_ok=True)
         (tmp_path / path / "cgroup.subtree_control").write_text(hands_on)
-    assert cgroups._offering("pids", "/user/app/x") == tmp_path / "user" / "app"
-    assert cgroups._offering("memory", "/user/app/x") == tmp_path / "user"
-    assert cgroups._offering("io", "/user/app/x") is None
+    assert cgroups.nearest_delegating("pids", "/user/app/x") == tmp_path / "user" / "app"
+    assert cgroups.nearest_delegating("memory", "/user/app/x") == tmp_path / "user"
+    assert cgroups.nearest_delegating("io", "/user/app/x") is None
 
 
 def test_without_any_sandbox_nothing_is_run_and_the_remedy_is_told(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_no_sandbox_outlives_a_killed_harness(bubblewrap: str) -> None:
     victim = subprocess.Popen([sys.executable, "-c", FRESH + code], stdout=subprocess.PIPE, text=True)
     children: set[int] = set()
     deadline = time.monotonic() + 20
-    while len(children) < 2 * 4:  # each worker: bubblewrap, examiner, keeper, program
+    while len(children) < 2 * 4:  # each worker: bubblewrap, examiner, zygote, program
         assert time.monotonic() < deadline, "the sandboxes have not started"
         time.sleep(0.05)
         children = descendants(victim.pid)

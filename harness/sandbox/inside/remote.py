@@ -87,11 +87,11 @@ class Channel:
                 raise LimitReached("timeout", f"CPU time: more than {self.limits['cpu_seconds']:.3g} s")
             ready = dict(self.poll.poll(1000 * cpu_left + 1))
             if self.output in ready:
-                self._drain()
+                self._read_output()
             if self.descriptor in ready:
                 return
 
-    def _drain(self) -> None:
+    def _read_output(self) -> None:
         size = len(os.read(self.output, 1 << 16))
         self.output_bytes_left -= size
         if not size:
@@ -99,10 +99,10 @@ class Channel:
         if self.output_bytes_left < 0:
             raise LimitReached("killed", f"output: more than {self.limits['output_kb']} KiB")
 
-    def ask(self, request: list[Any]) -> tuple[Any, Any]:
+    def request(self, message: list[Any]) -> tuple[Any, Any]:
         """Send one request; returns the reply's value and its arguments afterwards, both undecoded."""
         try:
-            wire.send(self.descriptor, request)
+            wire.send(self.descriptor, message)
             self._wait()
             reply = wire.receive(self.descriptor)
         except wire.Closed:
@@ -113,15 +113,15 @@ class Channel:
 
     def operate(self, name: str, *values: Any, **keywords: Any) -> Any:
         """Do `name` on the other side; mutable arguments are afterwards what it made of them."""
-        sent = [wire.encode(value, export) for value in values]
-        named = [[key, wire.encode(value, export)] for key, value in keywords.items()]
-        result, after = self.ask([name, sent, named])
+        encoded = [wire.encode(value, export) for value in values]
+        keyword_pairs = [[key, wire.encode(value, export)] for key, value in keywords.items()]
+        result, after = self.request([name, encoded, keyword_pairs])
         if after is not None:
             for value, now in zip(values, after, strict=True):
-                update(value, wire.decode(now, self.revive))
-        return wire.decode(result, self.revive)
+                update(value, wire.decode(now, self.resolve))
+        return wire.decode(result, self.resolve)
 
-    def revive(self, reference: list[Any]) -> Any:
+    def resolve(self, reference: list[Any]) -> Any:
         """Turn a reference into a module, an exception class or a `Remote`."""
         number, kind, name, base = reference
         if kind == "module":
@@ -135,8 +135,10 @@ class Channel:
     def exception_class(self, number: int, name: str, base: str) -> Any:
         """Return the builtin exception `name`, or a class here that stands for the solution's own."""
         root = getattr(builtins, base, None)
-        safe = isinstance(root, type) and issubclass(root, Exception) and not issubclass(root, _ENDS_LOOPS)
-        parent: Any = root if safe else SolutionRaised
+        can_be_raised_here = (
+            isinstance(root, type) and issubclass(root, Exception) and not issubclass(root, _ENDS_LOOPS)
+        )
+        parent: Any = root if can_be_raised_here else SolutionRaised
         if parent.__name__ == name:
             return parent
         if number not in self.classes:
@@ -145,7 +147,7 @@ class Channel:
 
     def exception(self, reference: list[Any], text: str) -> BaseException:
         """Build what is raised here for an exception there."""
-        kind = self.revive(reference)
+        kind = self.resolve(reference)
         try:
             error = kind(text)
         except Exception:
@@ -168,32 +170,32 @@ class Remote:
     def __init__(self, channel: Channel, number: int, name: str) -> None:
         object.__setattr__(self, "_remote", (channel, number, name))
 
-    def _ask(self, operation: str, *values: Any, **keywords: Any) -> Any:
+    def _do(self, operation: str, *values: Any, **keywords: Any) -> Any:
         return self._remote[0].operate(operation, self, *values, **keywords)
 
     def __call__(self, *values: Any, **keywords: Any) -> Any:
-        return self._ask("call", *values, **keywords)
+        return self._do("call", *values, **keywords)
 
     def __getattr__(self, name: str) -> Any:
-        return self._ask("getattr", name)
+        return self._do("getattr", name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self._ask("setattr", name, value)
+        self._do("setattr", name, value)
 
     def __delattr__(self, name: str) -> None:
-        self._ask("delattr", name)
+        self._do("delattr", name)
 
     def __getitem__(self, key: Any) -> Any:
-        return self._ask("getitem", key)
+        return self._do("getitem", key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._ask("setitem", key, value)
+        self._do("setitem", key, value)
 
     def __delitem__(self, key: Any) -> None:
-        self._ask("delitem", key)
+        self._do("delitem", key)
 
     def __iter__(self) -> Iterator[Any]:
-        iterator = self._ask("iter")
+        iterator = self._do("iter")
         if not isinstance(iterator, Remote):
             raise TypeError("the solution's __iter__ returned no iterator")
         while True:
@@ -205,41 +207,41 @@ class Remote:
 
     def __next__(self) -> Any:
         try:
-            return self._ask("next")
+            return self._do("next")
         except SolutionRaised as error:
             if type(error).__name__ == "StopIteration":
                 raise StopIteration from None
             raise
 
     def __enter__(self) -> Any:
-        return self._ask("enter")
+        return self._do("enter")
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
-        return bool(self._ask("exit", None, None, None))
+        return bool(self._do("exit", None, None, None))
 
     def __len__(self) -> int:
-        return self._ask("len")  # type: ignore[no-any-return]
+        return self._do("len")  # type: ignore[no-any-return]
 
     def __bool__(self) -> bool:
-        return self._ask("bool")  # type: ignore[no-any-return]
+        return self._do("bool")  # type: ignore[no-any-return]
 
     def __str__(self) -> str:
-        return self._ask("str")  # type: ignore[no-any-return]
+        return self._do("str")  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
-        return self._ask("repr")  # type: ignore[no-any-return]
+        return self._do("repr")  # type: ignore[no-any-return]
 
     def __int__(self) -> int:
-        return self._ask("int")  # type: ignore[no-any-return]
+        return self._do("int")  # type: ignore[no-any-return]
 
     def __float__(self) -> float:
-        return self._ask("float")  # type: ignore[no-any-return]
+        return self._do("float")  # type: ignore[no-any-return]
 
     def __instancecheck__(self, value: Any) -> bool:
-        return isinstance(value, Remote) and bool(self._ask("isinstance", value))
+        return isinstance(value, Remote) and bool(self._do("isinstance", value))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Remote) and bool(self._ask("equal", other))
+        return isinstance(other, Remote) and bool(self._do("equal", other))
 
     def __hash__(self) -> int:
         return hash(self._remote[1])

@@ -1,7 +1,7 @@
 """The examiner: first process of the sandbox; reads programs, runs their tests, writes verdicts.
 
 Being first, it cannot be killed or stopped from inside. It runs no solution: that is done by a child of its child, the
-keeper, which it asks for a fresh process a program and for an empty house after each. The tests are trusted and share
+zygote, which it asks for a fresh process a program and for an empty house after each. The tests are trusted and share
 this process; each program's have a name space of their own.
 """
 
@@ -19,18 +19,18 @@ import socket
 import time
 from typing import Any
 
-from . import exam, keeper, wire
+from . import test_runner, wire, zygote
 from .remote import Channel
 
 # Imported before the first fork because most solutions want them; reading them anew would cost each some milliseconds.
 WARM = "array bisect cmath collections copy datetime functools heapq itertools math operator random re string typing"
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
 _CLONE_NEWUSER, _CLONE_NEWPID = 0x10000000, 0x20000000
-KEEPER_ENDED = "the program brought its sandbox down"
+ZYGOTE_ENDED = "the program brought its sandbox down"
 Verdict = dict[str, Any]
 
 
-def seclude() -> None:
+def enter_process_namespace() -> None:
     """Without an enclosure, go into a process namespace of our own if the kernel lets us.
 
     Otherwise one ``os.kill(-1, SIGKILL)`` in a program would end everything that the user has running.
@@ -45,30 +45,30 @@ def seclude() -> None:
 
 
 def harden() -> None:
-    """Keep solutions from reading or tracing this process and the keeper."""
+    """Keep solutions from reading or tracing this process and the zygote."""
     libc = ctypes.CDLL(None, use_errno=True)
     for option, value in ((_PR_SET_DUMPABLE, 0), (_PR_SET_CHILD_SUBREAPER, 1)):
         if libc.prctl(option, value, 0, 0, 0):
             raise OSError(ctypes.get_errno(), "prctl failed")
 
 
-def hire() -> socket.socket:
-    """Fork the keeper; returns the way to speak with it."""
+def start_zygote() -> socket.socket:
+    """Fork the zygote; returns the way to speak with it."""
     ours, theirs = socket.socketpair()
     if os.fork() == 0:
         try:
-            harden()  # orphans come to the keeper, not to us
+            harden()  # orphans come to the zygote, not to us
             ours.close()
             for descriptor in range(3):
                 os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
-            keeper.serve(theirs)
+            zygote.serve(theirs)
         finally:
             os._exit(70)
     theirs.close()
     return ours
 
 
-def ended(status: int, where: str) -> tuple[str, str]:
+def explain_end(status: int, where: str) -> tuple[str, str]:
     """Status and detail for a solution's process that ended by itself before its tests were over."""
     if os.WIFEXITED(status):
         return "error", f"the program ended itself with exit code {os.WEXITSTATUS(status)} {where}"
@@ -82,13 +82,13 @@ def ended(status: int, where: str) -> tuple[str, str]:
 
 
 class Examiner:
-    """Asks the keeper for a process a program, one ahead, and judges the programs that are given to them."""
+    """Asks the zygote for a process a program, one ahead, and judges the programs that are given to them."""
 
     def __init__(self, control: socket.socket, limits: dict[str, Any]) -> None:
         self.control, self.limits = control, limits
-        self.prepare()
+        self.request_process()
 
-    def prepare(self) -> None:
+    def request_process(self) -> None:
         """Ask for a fresh process; it is forked while the host is busy with the last verdict."""
         self.channel, theirs = socket.socketpair()
         self.output, output_in = os.pipe()
@@ -100,19 +100,19 @@ class Examiner:
         """Run one program; its verdict says in ``reusable`` whether this sandbox may run another.
 
         Raises:
-            wire.Closed: The keeper is gone.
+            wire.Closed: The zygote is gone.
         """
         began, cpu_began = time.monotonic(), time.process_time()
         pid = wire.receive(self.control.fileno())
         random.seed(0)
         with Channel(self.channel.fileno(), self.output, pid, self.limits) as channel:
-            status, detail = exam.judge(channel, **program)
+            status, detail = test_runner.run_tests(channel, **program)
         self.channel.close()
         os.close(self.output)
         wire.send(self.control.fileno(), "sweep")
         wait_status, seconds, clean = wire.receive(self.control.fileno())
         if status == "lost":
-            status, detail = ended(wait_status, detail)
+            status, detail = explain_end(wait_status, detail)
         elif status == "passed" and seconds > self.limits["cpu_seconds"]:
             status, detail = "timeout", f"CPU time: {seconds:.3g} s with all its processes"
         return {
@@ -124,17 +124,17 @@ class Examiner:
         }
 
 
-def main(enclosed: bool) -> None:
+def main(contained: bool) -> None:
     """Read the limits, then answer programs on standard input with verdicts on standard output until either ends."""
-    if not enclosed:
-        seclude()
+    if not contained:
+        enter_process_namespace()
     harden()
     for name in WARM.split():
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
     source, sink = os.dup(0), os.dup(1)
-    control = hire()
+    control = start_zygote()
     for descriptor in range(3):  # what tests print must not be taken for a verdict
         os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
     try:
@@ -149,11 +149,11 @@ def main(enclosed: bool) -> None:
             program, began = wire.receive(source), time.monotonic()
             try:
                 verdict = examiner.examine(program)
-            except wire.Closed:  # the keeper is gone, which only the program can have wanted
+            except wire.Closed:  # the zygote is gone, which only the program can have wanted
                 spent = {"cpu_seconds": 0.0, "wall_seconds": time.monotonic() - began}
-                verdict = {"status": "killed", "detail": KEEPER_ENDED, **spent, "reusable": False}
+                verdict = {"status": "killed", "detail": ZYGOTE_ENDED, **spent, "reusable": False}
             if verdict["reusable"]:
-                examiner.prepare()
+                examiner.request_process()
             wire.send(sink, verdict)
             if not verdict["reusable"]:
                 return

@@ -17,7 +17,7 @@ from typing import Any
 from . import wire
 
 
-class Attic:
+class ObjectTable:
     """The objects that the tests hold a reference to, by number."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Attic:
             return [number, "class", value.__name__, builtin_exception(value)]
         return [number, "object", type(value).__name__, None]
 
-    def revive(self, reference: list[Any]) -> Any:
+    def resolve(self, reference: list[Any]) -> Any:
         """Find the object that a reference of ours names."""
         return self.objects[reference[0]]
 
@@ -72,36 +72,36 @@ def load(solution: str, setup: str) -> dict[str, Any]:
     """Run the setup's imports, the solution and the setup, in this order, in one fresh module."""
     module = types.ModuleType("solution")
     sys.modules["solution"] = module
-    space = module.__dict__
-    space["__builtins__"] = builtins
+    namespace = module.__dict__
+    namespace["__builtins__"] = builtins
     if setup:
-        exec(compile(ast.Module(imports_of(setup), []), "<setup>", "exec"), space)  # noqa: S102 - the sandbox's very purpose
-    exec(compile(solution, "<solution>", "exec"), space)  # noqa: S102
-    exec(compile(setup, "<setup>", "exec"), space)  # noqa: S102
-    return space
+        exec(compile(ast.Module(imports_of(setup), []), "<setup>", "exec"), namespace)  # noqa: S102 - the sandbox's very purpose
+    exec(compile(solution, "<solution>", "exec"), namespace)  # noqa: S102
+    exec(compile(setup, "<setup>", "exec"), namespace)  # noqa: S102
+    return namespace
 
 
-def operate(attic: Attic, name: str, sent: list[Any], keywords: list[Any]) -> list[Any]:
+def operate(table: ObjectTable, name: str, sent: list[Any], keywords: list[Any]) -> list[Any]:
     """Do one operation; returns its value and, if it changed its arguments, what they are now."""
-    values = wire.decode(["list", sent], attic.revive)
-    named = wire.decode(["dict", keywords], attic.revive)
-    result = wire.encode(OPERATIONS[name](*values, **named), attic.export)
-    after = [wire.encode(value, attic.export) for value in values]
+    values = wire.decode(["list", sent], table.resolve)
+    keyword_values = wire.decode(["dict", keywords], table.resolve)
+    result = wire.encode(OPERATIONS[name](*values, **keyword_values), table.export)
+    after = [wire.encode(value, table.export) for value in values]
     return ["value", result, None if after == sent else after]
 
 
-def raised(attic: Attic, error: BaseException) -> list[Any]:
+def raised(table: ObjectTable, error: BaseException) -> list[Any]:
     """Say what was raised: its class, and its text."""
     try:
         text = str(error)
     except BaseException:
         text = ""
-    return ["raised", attic.export(type(error)), text[:2000]]
+    return ["raised", table.export(type(error)), text[:2000]]
 
 
 def serve(channel: int) -> None:
     """Answer the tests' requests until they are over. The first one brings the program."""
-    attic = Attic()
+    table = ObjectTable()
     while True:
         try:
             request = wire.receive(channel)
@@ -109,11 +109,13 @@ def serve(channel: int) -> None:
             os._exit(0)
         try:
             if request[0] == "load":
-                space = load(request[1], request[2])
-                found = {name: wire.encode(space[name], attic.export) for name in request[3] if name in space}
-                reply: list[Any] = ["value", found, None]
+                namespace = load(request[1], request[2])
+                definitions = {
+                    name: wire.encode(namespace[name], table.export) for name in request[3] if name in namespace
+                }
+                reply: list[Any] = ["value", definitions, None]
             else:
-                reply = operate(attic, *request)
+                reply = operate(table, *request)
         except BaseException as error:  # SystemExit and all others are for the tests to judge
-            reply = raised(attic, error)
+            reply = raised(table, error)
         wire.send(channel, reply)

@@ -61,7 +61,7 @@ def receive(descriptor: int) -> Any:
 
 
 # Value types of the standard library that cross by value: how each is taken apart; its class puts it together again.
-_APART: dict[str, Callable[[Any], list[Any]]] = {
+_TO_PARTS: dict[str, Callable[[Any], list[Any]]] = {
     "collections.Counter": lambda v: [dict(v)],
     "collections.OrderedDict": lambda v: [list(v.items())],
     "collections.defaultdict": lambda v: [None, dict(v)],
@@ -108,8 +108,8 @@ def encode(value: Any, export: Callable[[Any], Any]) -> Any:
     if kind is type and value in _TYPES:
         return ["type", value.__name__]
     name = f"{kind.__module__}.{kind.__qualname__}"
-    if name in _APART and getattr(value, "tzinfo", None) is None:
-        return ["make", name, [encode(part, export) for part in _APART[name](value)]]
+    if name in _TO_PARTS and getattr(value, "tzinfo", None) is None:
+        return ["make", name, [encode(part, export) for part in _TO_PARTS[name](value)]]
     for base in _BASES:
         if isinstance(value, base) and not _has_methods_of_its_own(kind, base):
             return encode(base(value), export)
@@ -121,22 +121,22 @@ def _has_methods_of_its_own(kind: type, base: type) -> bool:
     return base in (list, dict, set) and any(not name.startswith("_") for name in set(dir(kind)) - set(dir(base)))
 
 
-def decode(data: Any, revive: Callable[[Any], Any]) -> Any:
-    """Undo `encode`; `revive` turns a reference into what stands for it here. Raises: ValueError if malformed."""
+def decode(data: Any, resolve: Callable[[Any], Any]) -> Any:
+    """Undo `encode`; `resolve` turns a reference into what stands for it here. Raises: ValueError if malformed."""
     if not isinstance(data, list):
         if data is None or type(data) in _SCALARS:
             return data
         raise ValueError("malformed value")
     tag = data[0]
     if tag in _SEQUENCES:
-        return _SEQUENCES[tag]([decode(item, revive) for item in data[1]])
+        return _SEQUENCES[tag]([decode(item, resolve) for item in data[1]])
     if tag == "dict":
-        return {decode(k, revive): decode(v, revive) for k, v in data[1]}
+        return {decode(k, resolve): decode(v, resolve) for k, v in data[1]}
     if tag in _FROM_TEXT:
         return _FROM_TEXT[tag](data[1])
-    if tag == "make" and data[1] in _APART:
+    if tag == "make" and data[1] in _TO_PARTS:
         module, _, name = data[1].rpartition(".")
-        return getattr(importlib.import_module(module), name)(*[decode(part, revive) for part in data[2]])
+        return getattr(importlib.import_module(module), name)(*[decode(part, resolve) for part in data[2]])
     if tag == "ref":
-        return revive(data[1])
+        return resolve(data[1])
     raise ValueError("malformed value")

@@ -18,13 +18,13 @@ from typing import Any
 from . import solution, wire
 
 # The keeper is the first child of the first process of a namespace.
-_CONTAINED_PIDS = (1, 2)
-MAX_TIDIED_FILES = 16
+_NAMESPACE_PIDS = (1, 2)
+MAX_REMOVED_FILES = 16
 
 
-def contained() -> bool:
+def in_own_namespace() -> bool:
     """Whether this process has a process namespace of its own, so that ``kill(-1)`` reaches only what it started."""
-    return (os.getppid(), os.getpid()) == _CONTAINED_PIDS
+    return (os.getppid(), os.getpid()) == _NAMESPACE_PIDS
 
 
 def set_limits(limits: dict[str, Any]) -> None:
@@ -42,7 +42,7 @@ def set_limits(limits: dict[str, Any]) -> None:
         resource.setrlimit(kind, (value, value))
 
 
-def start(limits: dict[str, Any], channel: int, output: int) -> int:
+def fork_solution(limits: dict[str, Any], channel: int, output: int) -> int:
     """Fork a process for a solution; it keeps `channel` as 3 and `output` as 1 and 2, nothing else."""
     pid = os.fork()
     if pid:
@@ -59,26 +59,26 @@ def start(limits: dict[str, Any], channel: int, output: int) -> int:
         os._exit(70)
 
 
-def sweep(child: int) -> tuple[int, float]:
+def kill_and_reap(child: int) -> tuple[int, float]:
     """Kill and reap all that the program left; returns its first process's wait status and the CPU seconds of all.
 
     In a process namespace of our own one call reaches every process but this one and the first, and no fork can outrun
     it. Without one, orphans are inherited and killed until none is left.
     """
     status, seconds = 0, 0.0
-    if contained():
+    if in_own_namespace():
         with contextlib.suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)
     while True:
-        if not contained():
+        if not in_own_namespace():
             _kill_children(child)
         try:
-            pid, ended, usage = os.wait4(-1, 0)
+            pid, wait_status, usage = os.wait4(-1, 0)
         except ChildProcessError:
             return status, seconds
         seconds += usage.ru_utime + usage.ru_stime
         if pid == child:
-            status = ended
+            status = wait_status
 
 
 def _kill_children(group: int) -> None:
@@ -90,10 +90,10 @@ def _kill_children(group: int) -> None:
             os.kill(int(pid), signal.SIGKILL)
 
 
-def tidy() -> bool:
+def remove_files() -> bool:
     """Remove the few plain files that a program may have left; returns whether all is clean again."""
     for number, entry in enumerate(os.scandir()):
-        if number >= MAX_TIDIED_FILES or entry.is_dir(follow_symlinks=False):
+        if number >= MAX_REMOVED_FILES or entry.is_dir(follow_symlinks=False):
             return False
         Path(entry.name).unlink()
     return True
@@ -108,10 +108,10 @@ def serve(control: socket.socket) -> None:
         data, descriptors, _, _ = socket.recv_fds(control, 4096, 2)
         if not data:
             raise wire.Closed
-        child = start(json.loads(data), *descriptors)
+        child = fork_solution(json.loads(data), *descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
         wire.send(control.fileno(), child)
         wire.receive(control.fileno())
-        status, seconds = sweep(child)
-        wire.send(control.fileno(), [status, seconds, tidy()])
+        status, seconds = kill_and_reap(child)
+        wire.send(control.fileno(), [status, seconds, remove_files()])
