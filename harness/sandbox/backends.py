@@ -1,6 +1,12 @@
-"""What encloses a worker: bubblewrap, Docker, Podman, or nothing at all when the user insists.
+"""Starts sandboxes: with bubblewrap, Docker, Podman, or, if the user insists, without any protection.
 
-A backend is a function that starts one worker; everything about programs and verdicts is elsewhere.
+A backend is a function that starts one sandbox within limits::
+
+    def start_bubblewrap(limits: Limits) -> SandboxProcess: ...
+
+    BACKENDS = {"bubblewrap": start_bubblewrap, ...}
+
+Programs and verdicts are handled by `harness.sandbox.pool`.
 """
 
 from __future__ import annotations
@@ -17,7 +23,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import InputError
@@ -31,32 +37,38 @@ IMAGE_VARIABLE = "HARNESS_SANDBOX_IMAGE"
 INSIDE = Path(__file__).parent / "inside"
 NOBODY = "65534"
 SCRATCH = "/tmp"  # noqa: S108 - the sandbox's own, empty and of limited size
-# Processes of the sandbox itself: the examiner and the keeper.
+# Processes of the sandbox itself: the examiner and the zygote.
 OWN_PROCESSES = 2
 _container_numbers = itertools.count()
 _override: contextvars.ContextVar[str | None] = contextvars.ContextVar("sandbox_backend", default=None)
 
 
 class SandboxError(InputError):
-    """No sandbox can be had here, or the one that was asked for does not work."""
+    """No sandbox is available here, or the requested backend is unknown or does not work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxProcess:
-    """A started worker and how to be rid of it."""
+    """A sandbox that was started.
+
+    Attributes:
+        process: Its outermost process. Its standard input and output lead to the examiner.
+        clean_up: Removes what is left once `process` has ended: a control group, a container, a folder.
+        limit_processes: Whether the sandbox must limit the number of its processes itself.
+    """
 
     process: subprocess.Popen[bytes]
     clean_up: Callable[[], None]
-    limit_processes: bool = field(default=True)
+    limit_processes: bool = True
 
 
 def interpreter() -> str:
-    """The interpreter itself, not a virtual environment's link to it."""
+    """Return the path of the interpreter itself, not of a virtual environment's link to it."""
     return os.path.realpath(sys.executable)
 
 
 def server_command(python: str, inside: str, contained: bool) -> list[str]:
-    """Start the server with no site packages, no user folder, no byte code written, and one hash seed for all."""
+    """Return the command that starts the examiner: no site packages, no user folder, no byte code written."""
     start = (
         f"import sys; sys.path.insert(0, {inside!r}); from inside import server; "
         f"del sys.path[0]; server.main({contained})"
@@ -65,9 +77,9 @@ def server_command(python: str, inside: str, contained: bool) -> list[str]:
 
 
 def bubblewrap_command(limits: Limits, seccomp_filter: int | None) -> list[str]:
-    """The command line of one worker: nothing to see but the interpreter, nothing to write but one small folder.
+    """Return the command line of one sandbox: only the interpreter is visible, only one small folder is writable.
 
-    ``/proc`` is read-only because the sandbox of a harness that runs as root could write the kernel's settings there.
+    ``/proc`` is read-only because a sandbox that root starts could change the kernel's settings there.
     """
     python = interpreter()
     libraries = {Path("/lib"), Path("/lib64"), Path("/usr/lib"), Path("/usr/lib64"), Path("/usr/local/lib")}
@@ -92,7 +104,7 @@ def bubblewrap_command(limits: Limits, seccomp_filter: int | None) -> list[str]:
 
 
 def start_bubblewrap(limits: Limits) -> SandboxProcess:
-    """Start one worker in bubblewrap, in a control group where this user may make one."""
+    """Start one sandbox with bubblewrap, in a control group if this user may create one."""
     group = cgroups.create(limits)
     seccomp_filter = seccomp.descriptor()
     command = bubblewrap_command(limits, seccomp_filter)
@@ -101,7 +113,7 @@ def start_bubblewrap(limits: Limits) -> SandboxProcess:
 
 
 def container_command(program: str, name: str, limits: Limits) -> list[str]:
-    """The same enclosure in Docker's or Podman's words; the image's Python must be of this interpreter's version."""
+    """Return the same for Docker or Podman; the image's Python must have this interpreter's version."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     image = os.environ.get(IMAGE_VARIABLE, f"docker.io/library/python:{version}-slim")
     memory = f"{limits.memory_mb + limits.file_mb + cgroups.SPARE_MB}m"
@@ -128,17 +140,17 @@ def _start_container(program: str, limits: Limits) -> SandboxProcess:
 
 
 def start_docker(limits: Limits) -> SandboxProcess:
-    """Start one worker in a Docker container."""
+    """Start one sandbox with Docker."""
     return _start_container("docker", limits)
 
 
 def start_podman(limits: Limits) -> SandboxProcess:
-    """Start one worker in a Podman container."""
+    """Start one sandbox with Podman."""
     return _start_container("podman", limits)
 
 
 def start_unsafe(limits: Limits) -> SandboxProcess:  # noqa: ARG001 - every backend takes the limits
-    """Start one worker as a plain process of this user: only the limits of time and memory hold."""
+    """Start the examiner as a plain process of this user: only the limits of time and memory hold."""
     scratch = tempfile.mkdtemp(prefix="harness-unsafe-")
     environment = {"HOME": scratch, "PYTHONHASHSEED": "0", "LANG": "C.UTF-8"}
     process = _start(
@@ -158,7 +170,7 @@ def _start(
     environment: dict[str, str] | None = None,
     descriptor: int | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a worker with pipes to it; `descriptor` is passed on to it and closed here."""
+    """Start a process with pipes to it; `descriptor` is passed on to it and closed here."""
     inherited = () if descriptor is None else (descriptor,)
     try:
         return subprocess.Popen(  # noqa: S603 - the command is ours
@@ -243,11 +255,11 @@ def _check_name(name: str, source: str) -> None:
 
 @functools.cache
 def why_unusable(name: str) -> str | None:
-    """Why `name` cannot be used here, in half a line; None when it can. TaskRequests once a process."""
+    """Return why the backend `name` cannot be used here, in half a line; None if it can. Checked once per process."""
     if name == "unsafe":
         log.warning(
             "model-written programs run UNPROTECTED: they can read and write your files, use the network and see your "
-            "processes; only CPU time, memory of a process and wall time are limited"
+            "processes; only CPU time, wall time and memory per process are limited"
         )
         return None
     if name == "bubblewrap":
@@ -257,6 +269,7 @@ def why_unusable(name: str) -> str | None:
 
 
 def _try(command: list[str]) -> str | None:
+    """Return why `command` cannot be run, the last line it wrote to standard error; None if it succeeds."""
     if shutil.which(command[0]) is None:
         return f"{command[0]} is not installed"
     try:

@@ -1,4 +1,4 @@
-"""How much slower this machine runs Python than the one that time limits are written for."""
+"""How much slower this machine runs Python than the machine that time limits refer to."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def _work() -> float:
 
 @functools.cache
 def slowdown() -> float:
-    """Factor for time limits, at least 1; measured once a process, the best of three so that a hiccup costs nothing."""
+    """Factor for time limits, at least 1; measured once per process, as the best of three."""
     return max(1.0, min(_work() for _ in range(3)) / REFERENCE_SECONDS)

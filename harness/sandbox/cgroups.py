@@ -1,7 +1,10 @@
-"""A control group for each worker, where this user may make one: all its processes' memory together, and their number.
+"""Control groups: limits on the memory of all processes of a sandbox together, and on their number.
 
-Resource limits count each process for itself and do not bind the number of root's processes at all, so root needs a
-group. Both layouts are known: version 2, where the controllers are enabled below our own group, and version 1.
+Resource limits (``RLIMIT_AS``, ``RLIMIT_NPROC``) hold for each process separately, and root's processes are not limited
+in number at all, so root needs a control group. Both layouts are supported::
+
+    version 1   /proc/self/cgroup "4:memory:/user"   /sys/fs/cgroup/memory/user/harness-sandbox-17-0
+    version 2   /proc/self/cgroup "0::/user/app"     /sys/fs/cgroup/user/harness-sandbox-17-0
 """
 
 from __future__ import annotations
@@ -17,24 +20,24 @@ from pathlib import Path
 from harness.errors import InputError
 from harness.sandbox.programs import Limits
 
-SPARE_MB = 128  # for the server and the tests' process
+SPARE_MB = 128  # for the examiner and the zygote
 _ROOT = Path("/sys/fs/cgroup")
 _numbers = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One worker's control group: a folder for each hierarchy."""
+    """The control group of one sandbox: one folder for each hierarchy."""
 
     folders: tuple[Path, ...]
 
     def wrap(self, command: list[str]) -> list[str]:
-        """Wrap `command` so that it joins the group before it starts."""
+        """Return a command that joins the group and then becomes `command`."""
         join = 'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs" || exit 1; shift; done; shift; exec "$@"'
         return ["/bin/sh", "-c", join, "sh", *map(str, self.folders), "--", *command]
 
     def remove(self) -> None:
-        """Remove the folders as soon as the kernel lets go of the last process."""
+        """Remove the folders, waiting up to a second for the kernel to release the last process."""
         for folder in self.folders:
             for _ in range(100):
                 try:
@@ -48,20 +51,19 @@ class Group:
 
 @functools.cache
 def parents() -> dict[str, Path]:
-    """Folders in which this process may make groups, by controller (``memory``, ``pids``)."""
+    """Return the folders in which this process may create groups, by controller (``memory``, ``pids``)."""
     folders: dict[str, Path] = {}
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text().splitlines():
-            _, names, path = line.split(":", 2)
+            _, controllers, path = line.split(":", 2)
             for name in ("memory", "pids"):
-                is_version_1 = name in names.split(",")
-                folder = (
-                    _ROOT / name / path.lstrip("/")
-                    if is_version_1
-                    else None
-                    if names
-                    else nearest_delegating(name, path)
-                )
+                folder: Path | None
+                if not controllers:  # version 2
+                    folder = nearest_delegating(name, path)
+                elif name in controllers.split(","):
+                    folder = _ROOT / name / path.lstrip("/")
+                else:
+                    continue
                 if folder is not None and _may_create(folder):
                     folders[name] = folder
                     _remove_stale(folder)
@@ -69,9 +71,9 @@ def parents() -> dict[str, Path]:
 
 
 def nearest_delegating(controller: str, path: str) -> Path | None:
-    """The nearest group of the second version, from this process's own upwards, whose children have the controller.
+    """Return the nearest version 2 group, from this process's own upwards, whose children have `controller`.
 
-    It is not its own: a group that holds processes can hand no controller on, the root aside.
+    Usually not the own group: a group that contains processes cannot delegate controllers to children, except the root.
     """
     own = _ROOT / path.lstrip("/")
     above = [folder for folder in (own, *own.parents) if folder.is_relative_to(_ROOT)]
@@ -85,7 +87,7 @@ def _words(file: Path) -> list[str]:
 
 
 def _remove_stale(parent: Path) -> None:
-    """Remove what a killed harness could not."""
+    """Remove the groups of harness processes that were killed."""
     for folder in parent.glob("harness-sandbox-*"):
         if not Path(f"/proc/{folder.name.split('-')[2]}").exists():
             with contextlib.suppress(OSError):
@@ -103,10 +105,10 @@ def _may_create(folder: Path) -> bool:
 
 
 def create(limits: Limits) -> Group | None:
-    """Make a group that holds one worker within `limits`; None where this user may not."""
+    """Create a group that holds one sandbox within `limits`; None if this user may not create one."""
     name = f"harness-sandbox-{os.getpid()}-{next(_numbers)}"
     memory = str((limits.memory_mb + limits.file_mb + SPARE_MB) << 20)
-    # The examiner, the keeper and bubblewrap's outer process.
+    # Three more processes: the examiner, the zygote and bubblewrap's outer process.
     values = {
         "memory": {"memory.max": memory, "memory.limit_in_bytes": memory},
         "pids": {"pids.max": str(limits.processes + 3)},
@@ -122,14 +124,16 @@ def create(limits: Limits) -> Group | None:
                     (folder / file).write_text(value)
         except OSError as error:
             raise InputError(
-                f"the sandbox's control group {folder} cannot be made ({error.strerror}); free the controllers there, "
-                "or run as a user who has none, whom resource limits bind."
+                f"cannot create the sandbox's control group {folder} ({error.strerror}); free the memory and pids "
+                "controllers there, or run as a user who may not create groups: resource limits then apply instead"
             ) from None
     return Group(tuple(sorted(folders))) if folders else None
 
 
 def problem() -> str | None:
-    """Why the number of processes cannot be limited here; None when it can."""
+    """Return why the number of processes cannot be limited here; None if it can."""
     if os.geteuid() == 0 and "pids" not in parents():
-        return "root's processes are not bound by resource limits and no control group may be made; use another user"
+        return (
+            "resource limits do not apply to root's processes and no control group can be created; run as another user"
+        )
     return None

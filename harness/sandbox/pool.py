@@ -1,6 +1,6 @@
-"""A warm pool of workers: the whole batch in parallel, results in order, a damaged worker replaced.
+"""A pool of warm sandboxes: runs a batch in parallel, returns verdicts in order, replaces damaged sandboxes.
 
-One thread looks after all workers; each has at most one program in hand.
+One thread serves all workers; each worker runs at most one program at a time. `inside.server` lists the messages.
 """
 
 from __future__ import annotations
@@ -21,70 +21,65 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from harness.sandbox import backends, calibration
+from harness.sandbox.inside import wire
 from harness.sandbox.programs import Limits, Program, Verdict
 
 log = logging.getLogger(__name__)
 
-# The server ends a program at its limit; one that does not answer this much later is ended from outside.
+# The examiner ends a program at its limit. A sandbox that has not answered this much later is killed from outside.
 GRACE_SECONDS = 0.5
 START_SECONDS = 60.0
 SLICE_SECONDS = 0.1
 
 
-def frame(message: object) -> bytes:
-    """One message as the server reads it; see `harness.sandbox.inside.wire`."""
-    body = json.dumps(message).encode()
-    return struct.pack(">I", len(body)) + body
-
-
 class Worker:
-    """One enclosed fork server."""
+    """One sandbox and the program that it runs."""
 
     def __init__(self, backend: str, limits: Limits) -> None:
-        """Start it; it is ready when its first message has come. `limits` are those of this machine, scaled."""
+        """Start it; it is ready once its first message has arrived. `limits` are scaled to this machine."""
         self.sandbox = backends.BACKENDS[backend](limits)
         self.limits = limits
         processes = limits.processes + backends.OWN_PROCESSES if self.sandbox.limit_processes else 0
         self.received = bytearray()
-        self.index: int | None = None
+        self.index: int | None = None  # of the program that it runs
         self.ready = False
         self.began = time.monotonic()
         self.waiting_seconds = 0.0
         self._write(asdict(limits) | {"processes": processes})
 
     def fileno(self) -> int:
-        """The descriptor that its messages come from."""
+        """Return the descriptor that its messages arrive on."""
         assert self.sandbox.process.stdout is not None
         return self.sandbox.process.stdout.fileno()
 
     def send_program(self, index: int, program: Program) -> None:
-        """Hand over one program."""
+        """Send one program."""
         self.index, self.began, self.waiting_seconds = index, time.monotonic(), 0.0
         self._write(asdict(program))
 
     def _write(self, message: object) -> None:
-        data = memoryview(frame(message))
+        data = memoryview(wire.frame(message))
         assert self.sandbox.process.stdin is not None
         descriptor = self.sandbox.process.stdin.fileno()
         try:
             while data:
                 data = data[os.write(descriptor, data) :]
         except BrokenPipeError:
-            pass  # its end shows when it is read
+            pass  # reading will show that it has ended
 
     @property
     def busy(self) -> bool:
-        """Whether an answer is awaited."""
+        """Whether a message is due."""
         return self.index is not None or not self.ready
 
     @property
     def late(self) -> bool:
-        """Whether it should have answered by now."""
+        """Whether a message is overdue."""
         allowed = self.limits.wall_seconds + GRACE_SECONDS if self.ready else START_SECONDS
         return self.busy and self.waiting_seconds > allowed
 
     def messages(self) -> list[Any] | None:
-        """Complete messages that have come; None when it has ended."""
+        """Return the complete messages that have arrived; None when the sandbox has ended."""
         data = os.read(self.fileno(), 1 << 16)
         if not data:
             return None
@@ -99,7 +94,7 @@ class Worker:
         return messages
 
     def close(self) -> str:
-        """End it and all in it; returns what it wrote to its standard error."""
+        """Kill the sandbox and all its processes; returns what it wrote to standard error."""
         process = self.sandbox.process
         process.kill()
         _, errors = process.communicate()
@@ -108,19 +103,19 @@ class Worker:
 
 
 @functools.cache
-def _starter(pid: int) -> ThreadPoolExecutor:  # noqa: ARG001 - a forked process needs a thread of its own
-    """The one thread that starts workers: bubblewrap ends with the thread that started it, so it must stay."""
+def _starter(pid: int) -> ThreadPoolExecutor:  # noqa: ARG001 - a forked process needs its own thread
+    """Return the thread that starts workers. It never ends, because bubblewrap ends with the thread that started it."""
     return ThreadPoolExecutor(1, thread_name_prefix="sandbox-starter")
 
 
 class Pool:
-    """Workers of one backend under one set of limits, kept warm from batch to batch."""
+    """Workers of one backend with one set of limits, kept warm between batches."""
 
     def __init__(self, backend: str, limits: Limits) -> None:
-        """No worker is started before the first batch. `limits` are those of this machine, scaled."""
+        """Create an empty pool; the first batch starts its workers. `limits` are scaled to this machine."""
         self.backend, self.limits = backend, limits
         self.workers: list[Worker] = []
-        self.retried: set[int] = set()  # programs whose worker ended under them once
+        self.retried: set[int] = set()  # programs whose worker has ended once while they ran
 
     def run(
         self, programs: Sequence[Program], workers: int, progress: Callable[[int], None] | None = None
@@ -141,12 +136,12 @@ class Pool:
                     if progress and len(verdicts) > before:
                         progress(len(verdicts))
         except BaseException:
-            self.close()  # a worker may have a program in hand
+            self.close()  # some workers may still run a program
             raise
         return [verdicts[index] for index in range(len(programs))]
 
     def close(self) -> None:
-        """End all workers."""
+        """Kill all workers."""
         while self.workers:
             self.workers.pop().close()
 
@@ -154,8 +149,9 @@ class Pool:
         return _starter(os.getpid()).submit(Worker, self.backend, self.limits).result()
 
     def _resize(self, count: int, selector: selectors.BaseSelector) -> None:
+        """Start or end workers until there are `count`, all alive."""
         for worker in [worker for worker in self.workers if worker.sandbox.process.poll() is not None]:
-            self.workers.remove(worker)  # it ended between batches
+            self.workers.remove(worker)  # it has ended since the last batch
             worker.close()
         while len(self.workers) > count:
             self.workers.pop().close()
@@ -165,15 +161,16 @@ class Pool:
             selector.register(worker, selectors.EVENT_READ, worker)
 
     def _give_next(self, worker: Worker, queue: deque[int], programs: Sequence[Program]) -> None:
+        """Send `worker` the next program if it is idle."""
         if worker.ready and worker.index is None and queue:
             index = queue.popleft()
             worker.send_program(index, programs[index])
 
     def _poll(self, selector: selectors.BaseSelector, verdicts: dict[int, Verdict], queue: deque[int]) -> list[Worker]:
-        """Wait for messages, ends and deadlines once; returns the workers that may have become free."""
+        """Wait once for messages, for workers that end and for deadlines; returns the workers that may be idle now."""
         began = time.monotonic()
         events = selector.select(SLICE_SECONDS)
-        # A machine that was suspended meanwhile has cost its programs no more than one slice.
+        # If the machine was suspended meanwhile, its programs are charged one slice at most.
         elapsed = min(time.monotonic() - began, SLICE_SECONDS)
         for each in self.workers:
             each.waiting_seconds += elapsed
@@ -183,7 +180,7 @@ class Pool:
             messages = worker.messages()
             if messages is None:
                 if worker.index is not None and worker.index not in self.retried:
-                    # It may have been the machine that ended it, short of memory: no verdict before a second time.
+                    # The machine may have killed it for lack of memory: only the second time is a verdict.
                     self.retried.add(worker.index)
                     queue.appendleft(worker.index)
                     worker.index = None
@@ -196,11 +193,13 @@ class Pool:
         return free + [self._replace(each, selector, verdicts, reason) for each in late]
 
     def _handle(self, worker: Worker, message: Any, verdicts: dict[int, Verdict]) -> bool:
-        """Take one message; returns whether the worker may go on."""
+        """Handle one message; returns whether the worker may run another program."""
         if "ready" in message:
             worker.ready = True
             if not message["alone"]:
-                log.warning("no process namespace can be had: a program can also kill every process of this user")
+                log.warning(
+                    "the kernel allows no process namespace: a program can also kill every process of this user"
+                )
             return True
         assert worker.index is not None
         reusable: bool = message.pop("reusable")
@@ -211,7 +210,7 @@ class Pool:
     def _replace(
         self, worker: Worker, selector: selectors.BaseSelector, verdicts: dict[int, Verdict], reason: str
     ) -> Worker:
-        """Put a new worker in the place of one that ended or must; its program, if any, was killed."""
+        """Replace a worker that has ended or must end; the verdict on its program, if it has one, is ``killed``."""
         selector.unregister(worker)
         errors = worker.close()
         if not worker.ready:
@@ -237,23 +236,26 @@ def run_programs(
     backend: str | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Verdict]:
-    """Run all programs in parallel, each in a sandbox, and say how each ended, in the order given.
+    """Run all programs in parallel, each in a sandbox, and return their verdicts in the same order.
 
     Args:
-        programs: What to run.
-        limits: What each may use; its times are stretched on a machine slower than the reference.
-        workers: How many run at a time; default: the CPUs that this process may use.
-        backend: ``auto``, ``bubblewrap``, ``docker``, ``podman`` or ``unsafe``; default: HARNESS_SANDBOX, else auto.
+        programs: The programs to run.
+        limits: Limits for each program; on a machine slower than the reference, time limits are raised.
+        workers: Number of programs that run at a time; default: the number of CPUs that this process may use.
+        backend: ``auto``, ``bubblewrap``, ``docker``, ``podman`` or ``unsafe``; default: what `use_backend` says, else
+            HARNESS_SANDBOX, else ``auto``.
         progress: Called with the number of programs that are done.
 
     Raises:
-        SandboxError: No sandbox can be had, or it does not start; nothing has been run outside one.
+        SandboxError: No sandbox is available, or it does not start. No program has run outside a sandbox.
     """
     name = backends.choose(backend)
     if not programs:
         return []
     factor = calibration.slowdown()
     scaled = replace(limits, cpu_seconds=limits.cpu_seconds * factor, wall_seconds=limits.wall_seconds * factor)
+    # The backend is part of the key: a pool started without protection never serves a safe batch. So is the process:
+    # after a fork, two processes would read from the same sandboxes.
     key = (os.getpid(), name, scaled)
     with _lock:
         pool = _idle.pop(key, None) or Pool(name, scaled)
@@ -269,7 +271,7 @@ def run_programs(
 
 @atexit.register
 def close_idle() -> None:
-    """End the workers that wait for another batch."""
+    """Kill the workers that are kept warm for another batch."""
     with _lock:
         pools = [pool for key, pool in _idle.items() if key[0] == os.getpid()]
         _idle.clear()

@@ -1,4 +1,4 @@
-"""What goes into the sandbox and what comes out of it. No process is started here."""
+"""What goes into the sandbox and what comes out: programs, limits, verdicts. No process is started here."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class Program:
     """One solution and the tests that it must pass.
 
     Attributes:
-        solution: Text that nobody trusts: the model's code, with whatever part of the prompt it needs.
-        tests: Trusted text, run after the solution and apart from it: it sees the names that the solution defines,
-            the solution never sees its expected values.
-        setup: Trusted text that prepares objects for the tests, such as a tree made of the solution's own nodes. It
-            runs in the solution's process, after the solution; its imports are there before the solution and in
-            the tests too. Put neither expected values nor comparisons here: the solution could reach them.
+        solution: Untrusted text: the model's code, with the part of the prompt that it continues.
+        tests: Trusted text that runs after the solution, in another process. It sees the names that the solution
+            defines; the solution never sees its expected values.
+        setup: Trusted text that prepares objects for the tests, such as a tree of the solution's own nodes. It runs in
+            the solution's process, after the solution; its imports are also run before the solution, and in the
+            tests. Put no expected values or comparisons here: the solution could reach them.
     """
 
     solution: str
@@ -31,9 +31,9 @@ class Verdict:
     """How one program ended.
 
     Attributes:
-        status: ``passed`` (every test ran, at least one assertion, none failed), ``failed`` (an assertion did not
-            hold), ``error`` (an exception, or an end before the tests were over), ``timeout`` (CPU or wall time),
-            ``killed`` (another limit).
+        status: ``passed`` (the tests ran to their end, with at least one assertion and no failure), ``failed`` (an
+            assertion did not hold), ``error`` (an exception, or the program ended before its tests), ``timeout`` (CPU
+            or wall time), ``killed`` (another limit).
         detail: Which assertion, exception or limit; empty when passed.
         cpu_seconds: CPU time of the program, its tests and all their children.
         wall_seconds: From the program's start to its end.
@@ -50,11 +50,11 @@ class Limits:
     """What one program may use.
 
     Attributes:
-        cpu_seconds: CPU time on the machine of `calibration.REFERENCE_SECONDS`; a slower machine gives more.
-        wall_seconds: Backstop for a program that sleeps or waits, scaled in the same way.
+        cpu_seconds: CPU time on the reference machine of `calibration`; on a slower machine the limit is higher.
+        wall_seconds: Wall time, for programs that sleep or wait; scaled in the same way.
         memory_mb: Address space of each process, in MiB.
-        file_mb: All files that the program writes together, in MiB.
-        processes: Processes and threads at a time, the program's own first one included.
+        file_mb: Total size of the files that the program writes, in MiB.
+        processes: Processes and threads at a time, including the program's first one.
         output_kb: Standard output and error together, in KiB.
     """
 

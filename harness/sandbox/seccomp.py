@@ -1,6 +1,6 @@
-"""A filter for system calls that no program under test needs: tracing, keyrings, kernel interfaces, System V objects.
+"""A filter that denies system calls no program needs: tracing, keyrings, kernel interfaces, System V objects.
 
-It comes on top of the namespaces. Calls that need a privilege are not listed, for nothing in the sandbox has any.
+It adds to the protection of the namespaces. Calls that need a privilege are not listed: nothing in the sandbox has one.
 """
 
 from __future__ import annotations
@@ -37,16 +37,19 @@ _DENIED = {
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06  # classic BPF: ld abs, jeq, jge, ret
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _NUMBER_OFFSET, _ARCH_OFFSET = 0, 4  # in struct seccomp_data
-_X32 = 0x40000000  # a second table of x86_64 that would go around the first
+_X32 = 0x40000000  # calls of x86_64's second table have this bit; without a check they would bypass the list
 
 
 def program() -> bytes | None:
-    """The filter as bubblewrap reads it, an array of ``struct sock_filter``; None on an unknown architecture."""
+    """Return the filter for bubblewrap, an array of ``struct sock_filter``; None on an unknown architecture."""
     machines = ("x86_64", "aarch64")
     if platform.machine() not in machines:
         return None
     column = machines.index(platform.machine())
     numbers = [pair[column] for pair in _DENIED.values()]
+    # Each step is (operation, steps to skip if true, steps to skip if false, value). With two denied calls:
+    #     0 load architecture   1 equal? to 3   2 kill   3 load number   4 >= X32? to 8
+    #     5 equal to first? to 8   6 equal to second? to 8   7 allow   8 return EPERM
     steps = [
         (_LOAD, 0, 0, _ARCH_OFFSET),
         (_EQUAL, 1, 0, _AUDIT_ARCH[column]),
@@ -61,7 +64,7 @@ def program() -> bytes | None:
 
 
 def descriptor() -> int | None:
-    """A file descriptor to read the filter from, once; None on an unknown architecture."""
+    """Return a file descriptor from which the filter can be read once; None on an unknown architecture."""
     filter_bytes = program()
     if filter_bytes is None:
         return None

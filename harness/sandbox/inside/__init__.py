@@ -1,1 +1,4 @@
-"""What runs inside the sandbox, with the standard library alone: server, solution side, tests' side, wire."""
+"""The code that runs inside the sandbox. The whole folder is mounted there, so it uses the standard library only.
+
+`harness.sandbox` draws which process runs which module.
+"""

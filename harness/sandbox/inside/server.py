@@ -1,8 +1,8 @@
-"""The examiner: first process of the sandbox; reads programs, runs their tests, writes verdicts.
+"""The examiner: the sandbox's first process. It reads programs, runs their tests and writes verdicts.
 
-Being first, it cannot be killed or stopped from inside. It runs no solution: that is done by a child of its child, the
-zygote, which it asks for a fresh process a program and for an empty house after each. The tests are trusted and share
-this process; each program's have a name space of their own.
+As process 1 of its namespace, no process inside can kill or stop it. It never runs a solution: the zygote forks a
+process for that, and cleans up after it. The tests are trusted and share this process; each program's tests have a
+namespace of their own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 from . import test_runner, wire, zygote
 from .remote import Channel
 
-# Imported before the first fork because most solutions want them; reading them anew would cost each some milliseconds.
+# Most solutions import some of these. Imported before the first fork, they cost each program nothing.
 WARM = "array bisect cmath collections copy datetime functools heapq itertools math operator random re string typing"
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
 _CLONE_NEWUSER, _CLONE_NEWPID = 0x10000000, 0x20000000
@@ -31,13 +31,15 @@ Verdict = dict[str, Any]
 
 
 def enter_process_namespace() -> None:
-    """Without an enclosure, go into a process namespace of our own if the kernel lets us.
+    """Enter a process namespace of our own where there is no sandbox, if the kernel allows it.
 
-    Otherwise one ``os.kill(-1, SIGKILL)`` in a program would end everything that the user has running.
+    Otherwise one ``os.kill(-1, SIGKILL)`` in a program would end all of the user's processes.
     """
     libc = ctypes.CDLL(None)
     if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWPID):
         return
+    # `unshare` moves only children into the new namespace: the first child is its process 1 and goes on as examiner,
+    # while this process waits and passes its exit code on.
     child = os.fork()
     if child:
         os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF)
@@ -45,7 +47,7 @@ def enter_process_namespace() -> None:
 
 
 def harden() -> None:
-    """Keep solutions from reading or tracing this process and the zygote."""
+    """Keep solutions from reading or tracing this process, and make orphans its children."""
     libc = ctypes.CDLL(None, use_errno=True)
     for option, value in ((_PR_SET_DUMPABLE, 0), (_PR_SET_CHILD_SUBREAPER, 1)):
         if libc.prctl(option, value, 0, 0, 0):
@@ -53,11 +55,12 @@ def harden() -> None:
 
 
 def start_zygote() -> socket.socket:
-    """Fork the zygote; returns the way to speak with it."""
+    """Fork the zygote; returns the socket to it."""
+    # A Unix socket and not a pipe: descriptors can be sent over it.
     ours, theirs = socket.socketpair()
     if os.fork() == 0:
         try:
-            harden()  # orphans come to the zygote, not to us
+            harden()  # orphans become the zygote's children, not the examiner's
             ours.close()
             for descriptor in range(3):
                 os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
@@ -69,7 +72,7 @@ def start_zygote() -> socket.socket:
 
 
 def explain_end(status: int, where: str) -> tuple[str, str]:
-    """Status and detail for a solution's process that ended by itself before its tests were over."""
+    """Return status and detail for a solution's process that ended by itself before its tests were over."""
     if os.WIFEXITED(status):
         return "error", f"the program ended itself with exit code {os.WEXITSTATUS(status)} {where}"
     number = os.WTERMSIG(status)
@@ -82,14 +85,16 @@ def explain_end(status: int, where: str) -> tuple[str, str]:
 
 
 class Examiner:
-    """Asks the zygote for a process a program, one ahead, and judges the programs that are given to them."""
+    """Runs programs one at a time; the zygote has the process for the next program ready."""
 
     def __init__(self, control: socket.socket, limits: dict[str, Any]) -> None:
         self.control, self.limits = control, limits
         self.request_process()
 
     def request_process(self) -> None:
-        """Ask for a fresh process; it is forked while the host is busy with the last verdict."""
+        """Ask the zygote for a new process. The fork takes place while the host handles the last verdict."""
+        # The solution's process is to hold one end of a socket pair and of a pipe. The zygote gets these ends attached
+        # to the message (SCM_RIGHTS) and hands them on in the fork; the examiner then talks to that process directly.
         self.channel, theirs = socket.socketpair()
         self.output, output_in = os.pipe()
         socket.send_fds(self.control, [json.dumps(self.limits).encode()], [theirs.fileno(), output_in])
@@ -100,15 +105,16 @@ class Examiner:
         """Run one program; its verdict says in ``reusable`` whether this sandbox may run another.
 
         Raises:
-            wire.Closed: The zygote is gone.
+            wire.Closed: The zygote has ended.
         """
         began, cpu_began = time.monotonic(), time.process_time()
-        pid = wire.receive(self.control.fileno())
+        pid = wire.receive(self.control.fileno())  # the zygote's reply to request_process
         random.seed(0)
         with Channel(self.channel.fileno(), self.output, pid, self.limits) as channel:
             status, detail = test_runner.run_tests(channel, **program)
         self.channel.close()
         os.close(self.output)
+        # Only after the tests: the CPU time of the program's children is known once they are reaped.
         wire.send(self.control.fileno(), "sweep")
         wait_status, seconds, clean = wire.receive(self.control.fileno())
         if status == "lost":
@@ -124,22 +130,31 @@ class Examiner:
         }
 
 
+# The host (H, `pool.Worker`) and the examiner (E), in frames of `wire`:
+#     H -> E   {"cpu_seconds": 10.0, "memory_mb": 1024, ...}                 the limits, once
+#     E -> H   {"ready": true, "alone": true}                                alone: it has a process namespace
+#     H -> E   {"solution": "def f(): ...", "tests": "assert ...", "setup": ""}
+#     E -> H   {"status": "passed", "detail": "", "cpu_seconds": 0.004, "wall_seconds": 0.005, "reusable": true}
+#              ... and so on, one program at a time, until either end closes
 def main(contained: bool) -> None:
-    """Read the limits, then answer programs on standard input with verdicts on standard output until either ends."""
+    """Read the limits, then answer programs on standard input with verdicts on standard output."""
     if not contained:
         enter_process_namespace()
     harden()
     for name in WARM.split():
         importlib.import_module(name)
+    # Moves all objects out of the garbage collector's sight: a collection in a forked process would write to them, and
+    # the kernel would copy each page written to.
     gc.collect()
     gc.freeze()
     source, sink = os.dup(0), os.dup(1)
     control = start_zygote()
-    for descriptor in range(3):  # what tests print must not be taken for a verdict
+    for descriptor in range(3):  # what tests print must not be read as a verdict
         os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
     try:
         limits = wire.receive(source)
-        # What a solution returns comes here as a value to be compared: it must not take more than its maker may.
+        # Values that a solution returns are compared in this process, so it has the same memory limit: the test
+        # `assert f() * (1 << 30) == ...` must not use up the machine's memory.
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         wanted = limits["memory_mb"] << 20
         resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(hard, wanted), hard))
@@ -149,7 +164,7 @@ def main(contained: bool) -> None:
             program, began = wire.receive(source), time.monotonic()
             try:
                 verdict = examiner.examine(program)
-            except wire.Closed:  # the zygote is gone, which only the program can have wanted
+            except wire.Closed:  # the zygote has ended, and nothing but the program can have ended it
                 spent = {"cpu_seconds": 0.0, "wall_seconds": time.monotonic() - began}
                 verdict = {"status": "killed", "detail": ZYGOTE_ENDED, **spent, "reusable": False}
             if verdict["reusable"]:
@@ -157,5 +172,5 @@ def main(contained: bool) -> None:
             wire.send(sink, verdict)
             if not verdict["reusable"]:
                 return
-    except wire.Closed:  # the host has gone
+    except wire.Closed:  # the host has ended
         return

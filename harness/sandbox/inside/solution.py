@@ -1,7 +1,7 @@
-"""The process that runs the solution: it answers the tests' requests and knows none of their expected values.
+"""The process that runs the solution. It answers the tests' requests and never sees an expected value.
 
-Nothing here is trusted once the solution has run: whatever it patches, it can only change the values that its own
-functions return.
+Nothing here can be trusted once the solution has run, but whatever the solution patches, it can only change the values
+that its own functions return.
 """
 
 from __future__ import annotations
@@ -18,14 +18,21 @@ from . import wire
 
 
 class ObjectTable:
-    """The objects that the tests hold a reference to, by number."""
+    """The solution's objects that the tests hold a reference to, by number.
+
+    Entries are never removed while the process lives, so that the ``id`` of an entry is not reused for another object.
+    """
 
     def __init__(self) -> None:
         self.objects: list[Any] = []
-        self.numbers: dict[int, int] = {}
+        self.numbers: dict[int, int] = {}  # id of an object: its number
 
     def export(self, value: Any) -> list[Any]:
-        """Name `value` for the other side: ``[number, kind, name, base exception or None]``."""
+        """Return a reference to `value`: ``[number, kind, name, builtin base exception or None]``.
+
+        A function is ``[0, "object", "function", None]``, an exception class ``[4, "class", "Bad", "ValueError"]``, a
+        module ``[-1, "module", "math", None]``: the tests import a module themselves.
+        """
         if isinstance(value, types.ModuleType):
             return [-1, "module", value.__name__, None]
         number = self.numbers.setdefault(id(value), len(self.objects))
@@ -36,17 +43,17 @@ class ObjectTable:
         return [number, "object", type(value).__name__, None]
 
     def resolve(self, reference: list[Any]) -> Any:
-        """Find the object that a reference of ours names."""
+        """Return the object that a reference names."""
         return self.objects[reference[0]]
 
 
 def builtin_exception(kind: type) -> str | None:
-    """Name the builtin exception that `kind` is or derives from."""
+    """Return the name of the builtin exception that `kind` is or derives from; None if it is not an exception."""
     names = [base.__name__ for base in kind.__mro__ if base.__module__ == "builtins"]
     return names[0] if issubclass(kind, BaseException) else None
 
 
-# What the tests may do with an object that stays on this side.
+# What the tests may do with an object that stays in this process.
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "call": lambda target, *args, **kwargs: target(*args, **kwargs),
     "getattr": getattr,
@@ -64,34 +71,39 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 
 
 def imports_of(text: str) -> list[ast.stmt]:
-    """The import statements at the top level of `text`."""
+    """Return the import statements at the top level of `text`."""
     return [node for node in ast.parse(text).body if isinstance(node, (ast.Import, ast.ImportFrom))]
 
 
 def load(solution: str, setup: str) -> dict[str, Any]:
-    """Run the setup's imports, the solution and the setup, in this order, in one fresh module."""
+    """Run the setup's imports, the solution and the setup, in this order, in a new module; returns its namespace.
+
+    The imports come first because a solution may use a name such as ``List`` without importing it. The setup itself
+    comes last because it builds objects of the solution's classes.
+    """
     module = types.ModuleType("solution")
     sys.modules["solution"] = module
     namespace = module.__dict__
     namespace["__builtins__"] = builtins
     if setup:
-        exec(compile(ast.Module(imports_of(setup), []), "<setup>", "exec"), namespace)  # noqa: S102 - the sandbox's very purpose
+        exec(compile(ast.Module(imports_of(setup), []), "<setup>", "exec"), namespace)  # noqa: S102 - in the sandbox
     exec(compile(solution, "<solution>", "exec"), namespace)  # noqa: S102
     exec(compile(setup, "<setup>", "exec"), namespace)  # noqa: S102
     return namespace
 
 
-def operate(table: ObjectTable, name: str, sent: list[Any], keywords: list[Any]) -> list[Any]:
-    """Do one operation; returns its value and, if it changed its arguments, what they are now."""
-    values = wire.decode(["list", sent], table.resolve)
+def operate(table: ObjectTable, name: str, encoded: list[Any], keywords: list[Any]) -> list[Any]:
+    """Do one operation; the reply holds its value and, if encoded differently now, the arguments."""
+    values = wire.decode(["list", encoded], table.resolve)
     keyword_values = wire.decode(["dict", keywords], table.resolve)
     result = wire.encode(OPERATIONS[name](*values, **keyword_values), table.export)
+    # The arguments crossed as copies. The tests may check that a list was sorted in place, so the copies go back.
     after = [wire.encode(value, table.export) for value in values]
-    return ["value", result, None if after == sent else after]
+    return ["value", result, None if after == encoded else after]
 
 
 def raised(table: ObjectTable, error: BaseException) -> list[Any]:
-    """Say what was raised: its class, and its text."""
+    """Return the reply for an exception: its class and its text."""
     try:
         text = str(error)
     except BaseException:
@@ -99,8 +111,15 @@ def raised(table: ObjectTable, error: BaseException) -> list[Any]:
     return ["raised", table.export(type(error)), text[:2000]]
 
 
+# Requests and their replies. `sort` is entry 0 of the table and `f` is entry 1; `remote.Channel` sends the requests.
+#     ["load", "def sort(x): ...", "", ["sort"]]         solution, setup, names that the tests use
+#         -> ["value", {"sort": ["ref", [0, "object", "function", null]]}, null]
+#     ["call", [["ref", [0]], ["list", [3, 1]]], []]     sort([3, 1]): operation, arguments, keyword arguments
+#         -> ["value", null, [["ref", ...], ["list", [1, 3]]]]     result, the arguments afterwards
+#     ["call", [["ref", [1]], -2], []]                   f(-2)
+#         -> ["raised", [4, "class", "Bad", "ValueError"], "negative"]
 def serve(channel: int) -> None:
-    """Answer the tests' requests until they are over. The first one brings the program."""
+    """Answer requests until the tests close the channel. The first request loads the solution."""
     table = ObjectTable()
     while True:
         try:
@@ -110,12 +129,13 @@ def serve(channel: int) -> None:
         try:
             if request[0] == "load":
                 namespace = load(request[1], request[2])
-                definitions = {
-                    name: wire.encode(namespace[name], table.export) for name in request[3] if name in namespace
-                }
-                reply: list[Any] = ["value", definitions, None]
+                reply: list[Any] = [
+                    "value",
+                    {name: wire.encode(namespace[name], table.export) for name in request[3] if name in namespace},
+                    None,
+                ]
             else:
                 reply = operate(table, *request)
-        except BaseException as error:  # SystemExit and all others are for the tests to judge
+        except BaseException as error:  # the tests decide what an exception means, even SystemExit
             reply = raised(table, error)
         wire.send(channel, reply)

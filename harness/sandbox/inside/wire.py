@@ -1,8 +1,8 @@
-"""Frames of JSON over a file descriptor, and plain Python values as JSON.
+"""Messages between processes: frames of JSON over a file descriptor, and Python values as JSON.
 
-Only data crosses: builtin values and a closed list of value types of the standard library. Reading a frame never runs
-code that the other side chose, which is why this is no pickle. What is no plain value crosses as a reference that the
-other side cannot look into.
+Only data crosses: builtin values and a fixed list of standard library value types. Every other object crosses as a
+reference that the receiver cannot look into. Reading a frame never runs code that the sender chose, which is why this
+is not pickle.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from collections.abc import Callable
 from typing import Any
 
 MAX_FRAME_BYTES = 64 << 20
-_PLAIN_INT_BITS = 4096  # Python refuses to write much longer integers in decimal
+_PLAIN_INT_BITS = 4096  # Python refuses to print integers much longer than this in decimal
 
 
-class Closed(Exception):  # noqa: N818 - an end of file, not a defect
-    """The other side is gone."""
+class Closed(Exception):  # noqa: N818 - the end of a file, not an error
+    """The other end is closed."""
 
 
 def read_exactly(descriptor: int, size: int) -> bytes:
@@ -33,10 +33,19 @@ def read_exactly(descriptor: int, size: int) -> bytes:
     return data
 
 
-def send(descriptor: int, message: object) -> None:
-    """Write one frame: four bytes of length, then JSON. Raises: Closed when nobody reads any more."""
+# A frame is the length of the body in four bytes, big-endian, then the body as JSON:
+#     00 00 00 04   74 72 75 65        the value true
+# Not one line per message, because the receiver must learn the size before it reads: the sender may be a hostile
+# program that writes without end.
+def frame(message: object) -> bytes:
+    """Return `message` as one frame."""
     body = json.dumps(message).encode()
-    data = struct.pack(">I", len(body)) + body
+    return struct.pack(">I", len(body)) + body
+
+
+def send(descriptor: int, message: object) -> None:
+    """Write one frame. Raises: Closed when the other end is closed."""
+    data = frame(message)
     try:
         written = os.write(descriptor, data)
         while written < len(data):
@@ -46,7 +55,7 @@ def send(descriptor: int, message: object) -> None:
 
 
 def receive(descriptor: int) -> Any:
-    """Read one frame. Raises: Closed, or ValueError when it is too long or no JSON."""
+    """Read one frame. Raises: Closed; ValueError when it is too long or not JSON."""
     try:
         head = os.read(descriptor, 4)
         if not head:
@@ -54,13 +63,21 @@ def receive(descriptor: int) -> Any:
         head += read_exactly(descriptor, 4 - len(head))
         (size,) = struct.unpack(">I", head)
         if size > MAX_FRAME_BYTES:
-            raise ValueError(f"a value of {size} bytes is larger than the {MAX_FRAME_BYTES} that may cross")
+            raise ValueError(f"a value of {size} bytes is larger than the limit of {MAX_FRAME_BYTES}")
         return json.loads(read_exactly(descriptor, size))
     except ConnectionResetError:
         raise Closed from None
 
 
-# Value types of the standard library that cross by value: how each is taken apart; its class puts it together again.
+# Values as JSON. JSON has one kind of list and only strings as keys, so each container carries its type:
+#     [1, (2.5, "a")]     ["list", [1, ["tuple", [2.5, "a"]]]]
+#     {1: b"\xff"}        ["dict", [[1, ["bytes", "ff"]]]]
+#     10**2000            ["int", "0x2d..."]                      longer than Python prints in decimal
+#     Fraction(1, 3)      ["make", "fractions.Fraction", [1, 3]]  the class and its constructor's arguments
+#     Node()              ["ref", [3, "object", "Node", null]]    an entry of the solution's ObjectTable
+# Every JSON list is tagged, so a program cannot return a list that reads as something else.
+
+# Value types of the standard library that cross by value: from a value to its constructor's arguments.
 _TO_PARTS: dict[str, Callable[[Any], list[Any]]] = {
     "collections.Counter": lambda v: [dict(v)],
     "collections.OrderedDict": lambda v: [list(v.items())],
@@ -89,12 +106,13 @@ _SEQUENCES: dict[str, Callable[[list[Any]], Any]] = {"list": list, "tuple": tupl
 
 
 def encode(value: Any, export: Callable[[Any], Any]) -> Any:
-    """Turn `value` into what JSON can say; `export` names what is no plain value.
+    """Return `value` as JSON data; `export` returns the reference for an object that cannot cross by value.
 
-    Instances of subclasses of builtin types (an IntEnum, a named tuple) cross as their builtin part, so that no
-    method of theirs takes part in a comparison on the other side.
+    An instance of a subclass of a builtin type (an IntEnum, a named tuple) crosses as the builtin value, so that its
+    own methods, such as an ``__eq__`` that is always true, take no part in comparisons on the other side.
     """
     kind = type(value)
+    # Exact types first, by `type` and not `isinstance`: a subclass is handled at the end, after its methods are gone.
     if kind is int and value.bit_length() > _PLAIN_INT_BITS:
         return ["int", hex(value)]
     if value is None or kind in _SCALARS:
@@ -110,6 +128,8 @@ def encode(value: Any, export: Callable[[Any], Any]) -> Any:
     name = f"{kind.__module__}.{kind.__qualname__}"
     if name in _TO_PARTS and getattr(value, "tzinfo", None) is None:
         return ["make", name, [encode(part, export) for part in _TO_PARTS[name](value)]]
+    # class Point(namedtuple("P", "x y")): Point(1, 2) crosses as ["tuple", [1, 2]]; class Cache(dict) with a method
+    # `get_or_load` crosses as a reference, because the tests may call that method.
     for base in _BASES:
         if isinstance(value, base) and not _has_methods_of_its_own(kind, base):
             return encode(base(value), export)
@@ -117,12 +137,12 @@ def encode(value: Any, export: Callable[[Any], Any]) -> Any:
 
 
 def _has_methods_of_its_own(kind: type, base: type) -> bool:
-    """Whether a mutable container is more than its builtin part, such as a cache that is a dict with methods."""
+    """Whether `kind`, a subclass of a mutable container, adds public methods to those of `base`."""
     return base in (list, dict, set) and any(not name.startswith("_") for name in set(dir(kind)) - set(dir(base)))
 
 
 def decode(data: Any, resolve: Callable[[Any], Any]) -> Any:
-    """Undo `encode`; `resolve` turns a reference into what stands for it here. Raises: ValueError if malformed."""
+    """Undo `encode`; `resolve` returns the object that stands for a reference here. Raises: ValueError if malformed."""
     if not isinstance(data, list):
         if data is None or type(data) in _SCALARS:
             return data
@@ -134,6 +154,7 @@ def decode(data: Any, resolve: Callable[[Any], Any]) -> Any:
         return {decode(k, resolve): decode(v, resolve) for k, v in data[1]}
     if tag in _FROM_TEXT:
         return _FROM_TEXT[tag](data[1])
+    # Only classes in the list above are ever imported and called: ["make", "os.system", ...] is malformed.
     if tag == "make" and data[1] in _TO_PARTS:
         module, _, name = data[1].rpartition(".")
         return getattr(importlib.import_module(module), name)(*[decode(part, resolve) for part in data[2]])

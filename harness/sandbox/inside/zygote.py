@@ -1,7 +1,8 @@
-"""The keeper: a warm interpreter that forks one process a solution and kills whatever it leaves.
+"""The zygote: a warm interpreter that forks one process per solution and kills everything the program leaves behind.
 
-It is forked from the examiner before any test is read, and so are its children from it: no solution can find in its
-own memory what an earlier program or its tests held.
+It is a fork server (Android calls it by this name): starting Python for each program would cost some 20 ms, a fork
+costs one. The examiner forks it before it reads any test, so no solution can find in its own memory what an earlier
+program or its tests contained.
 """
 
 from __future__ import annotations
@@ -17,19 +18,23 @@ from typing import Any
 
 from . import solution, wire
 
-# The keeper is the first child of the first process of a namespace.
+# In a process namespace of the sandbox's own, the examiner is process 1 and its first child, the zygote, process 2.
 _NAMESPACE_PIDS = (1, 2)
 MAX_REMOVED_FILES = 16
 
 
 def in_own_namespace() -> bool:
-    """Whether this process has a process namespace of its own, so that ``kill(-1)`` reaches only what it started."""
+    """Whether the sandbox has a process namespace of its own, in which ``kill(-1)`` reaches only its own processes."""
     return (os.getppid(), os.getpid()) == _NAMESPACE_PIDS
 
 
 def set_limits(limits: dict[str, Any]) -> None:
-    """Lower this process's limits for good; they are inherited. ``processes`` 0: something outside counts them."""
+    """Lower this process's limits for good; its children inherit them.
+
+    ``processes`` is 0 where something outside, such as a container, limits their number.
+    """
     values = {
+        # In whole seconds. The examiner enforces the exact limit; this one holds for children that it cannot see.
         resource.RLIMIT_CPU: int(limits["cpu_seconds"]) + 1,
         resource.RLIMIT_AS: limits["memory_mb"] << 20,
         resource.RLIMIT_FSIZE: limits["file_mb"] << 20,
@@ -43,7 +48,7 @@ def set_limits(limits: dict[str, Any]) -> None:
 
 
 def fork_solution(limits: dict[str, Any], channel: int, output: int) -> int:
-    """Fork a process for a solution; it keeps `channel` as 3 and `output` as 1 and 2, nothing else."""
+    """Fork a process for a solution; it keeps `channel` as descriptor 3, `output` as 1 and 2, and no other."""
     pid = os.fork()
     if pid:
         return pid
@@ -62,8 +67,8 @@ def fork_solution(limits: dict[str, Any], channel: int, output: int) -> int:
 def kill_and_reap(child: int) -> tuple[int, float]:
     """Kill and reap all that the program left; returns its first process's wait status and the CPU seconds of all.
 
-    In a process namespace of our own one call reaches every process but this one and the first, and no fork can outrun
-    it. Without one, orphans are inherited and killed until none is left.
+    In a process namespace of the sandbox's own, one call kills every process except this one and process 1, and no
+    fork can escape it. Without one, orphans become children of this process, and are killed until none is left.
     """
     status, seconds = 0, 0.0
     if in_own_namespace():
@@ -82,7 +87,7 @@ def kill_and_reap(child: int) -> tuple[int, float]:
 
 
 def _kill_children(group: int) -> None:
-    """Kill the program's process group and whatever has become a child of this process."""
+    """Kill the program's process group and every child of this process."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
     for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
@@ -91,7 +96,10 @@ def _kill_children(group: int) -> None:
 
 
 def remove_files() -> bool:
-    """Remove the few plain files that a program may have left; returns whether all is clean again."""
+    """Remove the files that a program left in the working folder; returns whether the folder is empty again.
+
+    A folder, or more than a few files, is left: a new sandbox is cheaper than a clean-up that a program can make long.
+    """
     for number, entry in enumerate(os.scandir()):
         if number >= MAX_REMOVED_FILES or entry.is_dir(follow_symlinks=False):
             return False
@@ -99,10 +107,17 @@ def remove_files() -> bool:
     return True
 
 
+# One program, as the examiner (E) and the zygote (Z) see it:
+#     E -> Z   {"cpu_seconds": 10.0, ...}     with two descriptors attached: the solution's channel, its output
+#     Z -> E   17                             pid of the solution's process, which waits for its first request
+#              ... the tests run; the examiner talks to process 17 directly ...
+#     E -> Z   "sweep"
+#     Z -> E   [0, 0.012, true]               wait status, CPU seconds of all processes, whether the folder is empty
 def serve(control: socket.socket) -> None:
-    """Start a solution's process for each message that brings a channel and an output; sweep at the next message.
+    """Serve the examiner: fork a process for each solution, and clean up after it.
 
-    Raises: wire.Closed when the examiner is gone.
+    Raises:
+        wire.Closed: The examiner has ended.
     """
     while True:
         data, descriptors, _, _ = socket.recv_fds(control, 4096, 2)
