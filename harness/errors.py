@@ -1,7 +1,9 @@
-"""The errors a user can mend, each with its exit code.
+"""Errors that a user can fix, each with its exit code::
 
-Whatever is not a `HarnessError` is a defect or an accident of the machine: it is never caught here and keeps its
-traceback.
+    raise InputError(f"--limit {limit}: give a count, or a share below 1.")  # value, what is allowed or what to do
+
+The command line prints the message of a `HarnessError` and exits. Any other exception is a bug or a fault of the
+machine and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -11,13 +13,13 @@ from collections.abc import Iterable
 
 
 class HarnessError(Exception):
-    """Base of every error whose message alone lets the user mend it: the value, what is allowed, what to do."""
+    """Base of all errors whose message is enough to fix them: it says the value, what is allowed and what to do."""
 
     exit_code = 1
 
 
 class InputError(HarnessError):
-    """The user's input is wrong: a flag, a path, a file's contents. Exit code 2, nothing written."""
+    """The user's input is wrong: a flag, a path or the contents of a file. Exit code 2; nothing is written."""
 
     exit_code = 2
 
@@ -27,19 +29,19 @@ class CheckpointError(InputError):
 
 
 class TaskError(InputError):
-    """A task is unknown, its YAML is wrong, or its data is missing or not what was pinned."""
+    """A task is unknown, its YAML is wrong, or its data is missing or differs from the pinned digest."""
 
 
 class RecordError(InputError):
-    """A run folder or a results file is missing, truncated or of another layout."""
+    """A run folder or a results file is missing, truncated or has another layout."""
 
 
 class EngineError(HarnessError):
-    """An engine could not be opened, or died and could not be brought back. What was answered is journalled."""
+    """An engine cannot be started, or died and cannot be restarted. Its answers so far are in the journal."""
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, or its name when it says nothing."""
+    """Return the first non-empty line of an error's message, or the name of its class if the message is empty."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
@@ -49,6 +51,6 @@ def last_line(error: BaseException) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str], *, limit: int = 3) -> str:
-    """Return ``" Did you mean a, b?"`` for the known words nearest to `word`, or an empty string."""
-    near = difflib.get_close_matches(word, sorted(set(known)), n=limit, cutoff=0.6)
-    return f" Did you mean {', '.join(near)}?" if near else ""
+    """Return ``" Did you mean a, b?"`` with the known words most similar to `word`, or an empty string."""
+    similar = difflib.get_close_matches(word, sorted(set(known)), n=limit, cutoff=0.6)
+    return f" Did you mean {', '.join(similar)}?" if similar else ""

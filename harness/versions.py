@@ -1,4 +1,4 @@
-"""Which versions decide the numbers of a run: Python's and those of named packages."""
+"""Versions of Python and of the packages that a run's numbers depend on."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def installed_versions(packages: Iterable[str]) -> dict[str, str]:
-    """Return Python's version and those of the `packages` (distribution names) that are installed."""
-    found = {"python": platform.python_version()}
+    """Return the versions of Python and of those `packages` (distribution names) that are installed."""
+    versions = {"python": platform.python_version()}
     for package in packages:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -1,4 +1,4 @@
-"""What an evaluation looks like on a terminal: a progress bar on standard error, a table on standard output."""
+"""An evaluation in the terminal: a progress bar on standard error, a table on standard output."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from harness.evaluation.run import DoneRun
     from harness.records.run_folder import RunRecord, TaskRecord
 
-METHODS = (
-    "95% intervals: Wilson for shares of items, bootstrap-t for other means; clustered where a task names clusters."
+INTERVAL_METHODS = (
+    "95% intervals: Wilson for proportions, bootstrap-t for other means; by cluster if the task defines clusters."
 )
 
 
 class EvalProgress:
-    """A bar with rate and time left while requests are answered; silent where standard error is no terminal."""
+    """A progress bar with rate and time left while requests are answered; hidden if standard error is no terminal."""
 
     def __init__(self) -> None:
         self._bar = Progress(
@@ -54,19 +54,19 @@ class EvalProgress:
         self.pause()
 
     def start(self, *, total: int, known: int) -> None:
-        """Show a fresh bar; what the journal knew counts as done."""
+        """Show a new bar; answers from the journal count as done."""
         self.pause()
         self._task = self._bar.add_task("answering", total=total, completed=known, rate="")
         self._bar.start()
 
     def advance(self, count: int) -> None:
-        """Move the bar."""
+        """Add `count` answered requests."""
         assert self._task is not None
         speed = self._bar.tasks[-1].speed
         self._bar.update(self._task, advance=count, rate=f"{speed:,.1f} requests/s" if speed else "")
 
     def pause(self) -> None:
-        """Take the bar away, so that a table can be printed."""
+        """Remove the bar, so that a table can be printed."""
         self._bar.stop()
         if self._task is not None:
             self._bar.remove_task(self._task)
@@ -74,7 +74,7 @@ class EvalProgress:
 
 
 class FetchProgress:
-    """A bar for each file that arrives; silent where standard error is no terminal."""
+    """A progress bar for each download; hidden if standard error is no terminal."""
 
     def __init__(self) -> None:
         self._bar = Progress(
@@ -96,26 +96,26 @@ class FetchProgress:
         self._bar.stop()
 
     def advance(self, name: str, arrived: int, total: int | None) -> None:
-        """`arrived` of `total` bytes of a file are here."""
+        """Show that `arrived` of `total` bytes of the file `name` have arrived."""
         if name not in self._tasks:
             self._tasks[name] = self._bar.add_task(name, total=total)
         self._bar.update(self._tasks[name], completed=arrived, total=total)
 
 
 def print_run(done: DoneRun) -> None:
-    """Print the table of one model's run, its leaderboard line and where the files are."""
+    """Print the table of one model's run, its leaderboard line and the folder of its record."""
     console = stdout()
     record = done.record
     console.print(record.model["name"], style="bold", soft_wrap=True)
     console.print(_task_table(record))
     _print_aggregates(console, record.aggregate)
-    console.print(METHODS, style="dim", soft_wrap=True)
+    console.print(INTERVAL_METHODS, style="dim", soft_wrap=True)
     line = leaderboard_line(record)
     if line:
         console.print("\n" + line, soft_wrap=True)
-    known = f", {record.from_journal:,} answers from the journal" if record.from_journal else ""
-    where = f"records: {done.path.parent}" if done.path else "dry run: scripted answers, nothing written"
-    console.print(f"{where}  ({done.seconds:.1f} s{known})\n", soft_wrap=True)
+    from_journal = f", {record.from_journal:,} answers from the journal" if record.from_journal else ""
+    destination = f"records: {done.path.parent}" if done.path else "dry run: scripted answers, nothing written"
+    console.print(f"{destination}  ({done.seconds:.1f} s{from_journal})\n", soft_wrap=True)
 
 
 def _task_table(record: RunRecord) -> Table:
@@ -144,7 +144,7 @@ def _row(name: str, task: TaskRecord) -> list[str]:
 
 
 def number(value: float | None) -> str:
-    """Three digits, or a dash for what is unknown."""
+    """Return `value` with three decimals, or a dash if it is unknown."""
     return "-" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
@@ -170,7 +170,7 @@ def _print_aggregates(console: Console, aggregate: dict[str, Any]) -> None:
 
 
 def leaderboard_line(record: RunRecord) -> str:
-    """One line that can be put under those of other models; empty when no task names a reasoning domain."""
+    """Return one line to compare with other models' lines; empty if no task has a reasoning domain."""
     total = record.aggregate.get("reasoning")
     if total is None:
         return ""
@@ -180,26 +180,28 @@ def leaderboard_line(record: RunRecord) -> str:
 
 
 def print_failures(record: RunRecord) -> None:
-    """Say on standard error what failed, was cut or came back empty; failures are not scores."""
+    """Print to standard error how many requests failed, were cut or came back empty, and the record's notes."""
     console = stderr()
     for name, task in record.tasks.items():
         if task.failed:
             reasons = ", ".join(f"{count} {reason}" for reason, count in task.failures.items())
-            out = task.items - task.items_scored
+            left_out = task.items - task.items_scored
             console.print(
-                f"{name}: {task.failed} of {task.asked} requests failed ({reasons}); {out} items are left out."
+                f"{name}: {task.failed} of {task.asked} requests failed ({reasons}); {left_out} items are left out."
             )
         if task.cut:
-            console.print(f"{name}: {task.cut} of {task.asked} inputs were cut on the left to fit the model.")
+            console.print(f"{name}: {task.cut} of {task.asked} inputs were cut on the left to fit the model's context.")
         if task.empty:
             console.print(f"{name}: {task.empty} of {task.asked} generations came back empty.")
         if task.unparsed:
-            console.print(f"{name}: in {task.unparsed} of {task.items_scored} answers nothing could be read.")
+            console.print(
+                f"{name}: no answer could be extracted from {task.unparsed} of {task.items_scored} generations."
+            )
     for note in record.notes:
         console.print(note)
     if not record.complete:
         failed = sum(task.failed for task in record.tasks.values())
         console.print(
-            f"incomplete: {failed} requests failed, {record.allowed_failures} allowed. The same command asks them "
-            "again; --allow_failures N accepts them."
+            f"incomplete: {failed} requests failed, {record.allowed_failures} allowed. The same command sends "
+            "them again; --allow_failures N accepts them."
         )
