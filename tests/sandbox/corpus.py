@@ -1,11 +1,17 @@
 """Programs for the sandbox's tests, read from text files: `attacks/*.txt`, `right.txt` and `wrong.txt`.
 
-A file holds sections: a line ``### name -> end``, the solution, and after a line ``# tests`` the tests that it faces
-instead of `TESTS`. An attack tries to pass without solving its task, or to reach what is outside; its end is the list
-of statuses it may have, any but passed when there is none. One that gets hold of something it must not have raises or
-prints the word REACHED. Filled in: ``@CANARY@``, a folder outside; ``@PORT@`` and ``@ABSTRACT@``, sockets that listen
-outside; ``@LIAR@``, a class whose instances say yes to every comparison. The end of a wrong program is its status and
-what its verdict's detail must hold.
+A file consists of sections like this one::
+
+    ### wrong value -> failed: assertion 1        name -> end
+    def f(x): return x                            the solution
+    # tests                                       without this line, the tests are `TESTS`
+    assert f(2) == 3
+
+The end of a wrong program is its status and a part of its verdict's detail. The end of an attack is a list of allowed
+statuses (``failed, error``); without one, any status but passed is allowed. An attack tries to pass without solving its
+task, or to reach something outside the sandbox; if it succeeds, it raises or prints the word REACHED. Placeholders:
+``@CANARY@``, a folder outside; ``@PORT@`` and ``@ABSTRACT@``, sockets that listen outside; ``@LIAR@``, a class whose
+instances answer every comparison with True.
 """
 
 from __future__ import annotations
@@ -31,7 +37,7 @@ class Liar{base}:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One program, the tests it faces, and what the line with its name says of its end."""
+    """One program, its tests, and how it should end."""
 
     group: str
     name: str
@@ -41,20 +47,20 @@ class Case:
 
     @property
     def ends(self) -> tuple[str, ...]:
-        """The statuses that it may end with."""
+        """The statuses that an attack may end with."""
         return tuple(self.end.split(", ")) if self.end else ("failed", "error", "timeout", "killed")
 
 
 def read(file: Path) -> list[Case]:
     """Read one file of sections."""
-    found = []
+    cases = []
     for section in re.split(r"^### ", file.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
         head, _, body = section.partition("\n")
         name, _, end = head.partition(" -> ")
         solution, _, tests = body.partition("# tests\n")
         solution = re.sub(r"@LIAR(.*?)@", lambda match: LIAR.format(base=match[1]), solution)
-        found.append(Case(group=file.stem, name=name, solution=solution.strip() + "\n", tests=tests or TESTS, end=end))
-    return found
+        cases.append(Case(group=file.stem, name=name, solution=solution.strip() + "\n", tests=tests or TESTS, end=end))
+    return cases
 
 
 HERE = Path(__file__).parent

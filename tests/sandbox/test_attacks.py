@@ -1,4 +1,4 @@
-"""No attack passes, none reaches outside, each is over in time, and the pool works after each."""
+"""No attack passes or reaches outside, each ends in time, and the pool works after each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GOOD = Program("def double(n):\n    return 2 * n\n", "assert double(2) == 4\nass
 
 
 class Canary:
-    """What stands outside: a file with a secret, a TCP port and an abstract socket that listen."""
+    """Targets outside the sandbox: a file with a secret, a listening TCP port, a listening abstract socket."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -54,12 +54,12 @@ def canary(tmp_path: Path) -> Iterator[Canary]:
     canary.unix.close()
 
 
-def test_the_corpus_is_as_large_as_promised() -> None:
+def test_the_corpus_holds_at_least_100_different_attacks() -> None:
     assert len({attack.name for attack in ATTACKS}) == len(ATTACKS) >= 100
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: f"{attack.group}: {attack.name}")
-def test_attack_neither_passes_nor_reaches_out_nor_harms_the_next(
+def test_attack_does_not_pass_or_reach_outside_or_harm_the_next_program(
     attack: Case, canary: Canary, bubblewrap: str
 ) -> None:
     verdict, after = run_programs([canary.program(attack), GOOD], limits=LIMITS, workers=1, backend=bubblewrap)
@@ -71,7 +71,7 @@ def test_attack_neither_passes_nor_reaches_out_nor_harms_the_next(
     assert after.status == "passed", after
 
 
-def test_all_attacks_at_once_leave_the_good_programs_among_them_alone(canary: Canary, bubblewrap: str) -> None:
+def test_good_programs_pass_among_all_attacks_at_once(canary: Canary, bubblewrap: str) -> None:
     quick = [attack for attack in ATTACKS if "timeout" not in attack.ends or not attack.end]
     programs = [program for attack in quick for program in (canary.program(attack), GOOD)]
     verdicts = run_programs(programs, limits=LIMITS, workers=3, backend=bubblewrap)

@@ -1,4 +1,4 @@
-"""Which enclosure is taken, what is refused, and that nothing of it outlives the harness."""
+"""Which backend is used, what is refused, and that no sandbox outlives the harness."""
 
 from __future__ import annotations
 
@@ -28,28 +28,33 @@ def in_fresh_process(code: str, **environment: str) -> subprocess.CompletedProce
     )
 
 
-def test_unknown_backend_is_refused_with_what_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_an_unknown_backend_lists_the_allowed_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "jail")
     with pytest.raises(SandboxError, match=r"HARNESS_SANDBOX='jail'.*auto, bubblewrap, docker, podman, unsafe"):
         run_programs([GOOD])
 
 
-def test_in_control_groups_of_the_second_version_the_nearest_that_hands_the_controller_on_is_taken(
+def test_in_control_groups_version_2_the_nearest_group_that_delegates_the_controller_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The folders of a login session: the process is in a leaf, which may hand nothing on."""
+    """The folders of a login session: the process is in a leaf, which delegates nothing."""
     from harness.sandbox import cgroups
 
     monkeypatch.setattr(cgroups, "_ROOT", tmp_path)
-    for path, hands_on in ((".", "cpu memory pids"), ("user", "memory pids"), ("user/app", "pids"), ("user/app/x", "")):
+    for path, delegated in (
+        (".", "cpu memory pids"),
+        ("user", "memory pids"),
+        ("user/app", "pids"),
+        ("user/app/x", ""),
+    ):
         (tmp_path / path).mkdir(exist_ok=True)
-        (tmp_path / path / "cgroup.subtree_control").write_text(hands_on)
+        (tmp_path / path / "cgroup.subtree_control").write_text(delegated)
     assert cgroups.nearest_delegating("pids", "/user/app/x") == tmp_path / "user" / "app"
     assert cgroups.nearest_delegating("memory", "/user/app/x") == tmp_path / "user"
     assert cgroups.nearest_delegating("io", "/user/app/x") is None
 
 
-def test_without_any_sandbox_nothing_is_run_and_the_remedy_is_told(tmp_path: Path) -> None:
+def test_without_a_sandbox_nothing_runs_and_the_message_names_the_remedy(tmp_path: Path) -> None:
     marker = tmp_path / "ran"
     solution = f"open({str(marker)!r}, 'w')"
     code = f"run_programs([Program({solution!r}, 'assert True')], backend='auto')"
@@ -60,13 +65,18 @@ def test_without_any_sandbox_nothing_is_run_and_the_remedy_is_told(tmp_path: Pat
     assert issubclass(SandboxError, InputError)
 
 
-@pytest.mark.parametrize("engine", ["docker", "podman"])
-def test_container_engine_that_does_not_work_is_refused(engine: str, tmp_path: Path) -> None:
-    fake = tmp_path / engine
+@pytest.mark.parametrize("container_program", ["docker", "podman"])
+def test_a_container_program_that_does_not_work_is_refused(container_program: str, tmp_path: Path) -> None:
+    fake = tmp_path / container_program
     fake.write_text("#!/bin/sh\necho cannot connect to the daemon >&2\nexit 1\n")
     fake.chmod(0o755)
-    done = in_fresh_process(f"run_programs([Program('', 'assert True')], backend={engine!r})", PATH=str(tmp_path))
-    assert f"SandboxError: cannot run untrusted programs with {engine}: cannot connect to the daemon" in done.stderr
+    done = in_fresh_process(
+        f"run_programs([Program('', 'assert True')], backend={container_program!r})", PATH=str(tmp_path)
+    )
+    assert (
+        f"SandboxError: cannot run untrusted programs with {container_program}: cannot connect to the daemon"
+        in done.stderr
+    )
 
 
 def test_container_has_no_network_no_privileges_and_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +200,7 @@ def test_the_filter_of_code_tasks_takes_the_backend_of_the_block(
     assert run_tests([[solution]], [doc])[0]["passed"] == [False]
 
 
-def test_unsafe_says_what_is_not_protected_and_still_judges() -> None:
+def test_unsafe_warns_what_is_not_protected_and_still_gives_verdicts() -> None:
     code = (
         "print([v.status for v in run_programs([Program('def f(): return 1', 'assert f() == 1'),"
         " Program('def f(): return 2', 'assert f() == 1')])])"
@@ -202,7 +212,7 @@ def test_unsafe_says_what_is_not_protected_and_still_judges() -> None:
 
 
 def test_unsafe_programs_cannot_signal_the_users_processes() -> None:
-    """They have a process namespace of their own, so that no number names a process outside. Nothing is sent here."""
+    """They have their own process namespace, in which no pid names a process outside. This test sends no signal."""
     program = Program("import os\ndef parents(): return os.getppid()", "assert parents() in (1, 2)")
     assert run_programs([program], backend="unsafe")[0].detail == ""
 
@@ -223,7 +233,7 @@ def test_no_sandbox_outlives_a_killed_harness(bubblewrap: str) -> None:
     victim.communicate()
     deadline = time.monotonic() + 20
     while any(alive(pid) for pid in children):
-        assert time.monotonic() < deadline, "a sandbox is still there"
+        assert time.monotonic() < deadline, "a sandbox is still running"
         time.sleep(0.05)
 
 
@@ -243,6 +253,6 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_time_limits_are_stretched_and_never_shortened() -> None:
+def test_time_limits_are_never_shortened() -> None:
     assert slowdown() >= 1
     assert slowdown() == slowdown()

@@ -1,4 +1,4 @@
-"""What a verdict means: right programs pass, wrong ones fail, and the detail says why."""
+"""Right programs pass, wrong ones fail, and the verdict's detail says why."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_right_program_passes(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", WRONG, ids=lambda case: case.name)
-def test_wrong_program_is_told_why(case: Case) -> None:
+def test_wrong_program_fails_and_the_detail_says_why(case: Case) -> None:
     status, _, detail = case.end.partition(": ")
     limits = replace(LIMITS, wall_seconds=2) if detail == "wall time" else LIMITS
     verdict = run(case.solution, case.tests, limits=limits)
@@ -41,7 +41,7 @@ def test_wrong_program_is_told_why(case: Case) -> None:
 @pytest.mark.parametrize(
     "odd", ["\ud800", "\x00", "(" * 5000, "9" * 10000], ids=["surrogate", "null", "deep", "digits"]
 )
-def test_text_that_is_no_python_is_an_error_on_either_side(odd: str) -> None:
+def test_text_that_is_not_python_is_an_error_in_solution_and_tests(odd: str) -> None:
     right, test = "def f(): return 1\n", "assert f() == 1\n"
     for solution, tests in ((f"{right}x = '{odd}' {odd}", test), (right, f"{test}assert {odd}")):
         assert run(solution, tests).status == "error"
@@ -57,20 +57,20 @@ def test_setup_sees_the_solution_and_the_tests_see_the_setup() -> None:
     assert run(solution, "assert total(root) == 3\nassert math.floor(2.5) == 2", setup).status == "passed"
 
 
-def test_imports_of_the_setup_are_there_before_the_solution() -> None:
+def test_imports_of_the_setup_run_before_the_solution() -> None:
     assert run("def f(x: List[int]): return len(x)", "assert f([1]) == 1", "from typing import List").status == "passed"
 
 
-def test_verdicts_come_in_the_order_of_the_programs_and_progress_is_told() -> None:
+def test_verdicts_come_in_the_order_of_the_programs_and_progress_is_reported() -> None:
     programs = [Program(f"def f(): return {n % 3}", "assert f() == 1") for n in range(60)]
-    told: list[int] = []
-    verdicts = run_programs(programs, limits=LIMITS, workers=3, backend="bubblewrap", progress=told.append)
+    counts: list[int] = []
+    verdicts = run_programs(programs, limits=LIMITS, workers=3, backend="bubblewrap", progress=counts.append)
     assert [verdict.status == "passed" for verdict in verdicts] == [n % 3 == 1 for n in range(60)]
-    assert told == sorted(told)
-    assert told[-1] == 60
+    assert counts == sorted(counts)
+    assert counts[-1] == 60
 
 
-def test_no_programs_no_verdicts() -> None:
+def test_an_empty_batch_gives_no_verdicts() -> None:
     assert run_programs([], backend="bubblewrap") == []
 
 
@@ -86,11 +86,11 @@ def test_two_threads_may_run_batches_at_once() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    work()  # the workers that those threads left idle are as good as new
+    work()  # reuses the workers that the threads left
     assert [{verdict.status for verdict in verdicts} for verdicts in results] == [{"passed"}] * 3
 
 
-def test_one_program_cannot_leave_anything_to_the_next() -> None:
+def test_a_program_leaves_nothing_behind_for_the_next() -> None:
     first = Program(
         "import builtins, math\nmath.pi = builtins.mine = 3\nopen('left', 'w').close()\ndef f(): return 1",
         "assert f() == 1",
@@ -113,7 +113,7 @@ def test_process_limit_holds_for_processes_and_threads_together() -> None:
     assert run_programs([program], limits=limits, backend="bubblewrap")[0].detail == ""
 
 
-def test_any_text_is_judged_and_none_breaks_the_pool() -> None:
+def test_any_text_gets_a_verdict_and_none_breaks_the_pool() -> None:
     texts = ["\0", "\ud800", "é" * 10, "(" * 5000, "x" * (1 << 20), "", "\r\n\t", "#" + "\n" * 10000, "f = 1"]
     programs = [
         Program(solution, tests, setup) for solution in texts for tests, setup in (("assert f", ""), ("", "f = 2"))
@@ -125,8 +125,8 @@ def test_any_text_is_judged_and_none_breaks_the_pool() -> None:
     assert verdicts[-1].status == "passed"
 
 
-def test_a_worker_that_the_machine_ended_costs_its_program_no_verdict() -> None:
-    """As when memory is short: the program is run once more, and only a second end counts against it."""
+def test_a_program_whose_worker_is_killed_once_runs_again() -> None:
+    """The machine may kill a worker for lack of memory; only the second time counts against the program."""
     from harness.sandbox.pool import Pool
 
     pool = Pool("bubblewrap", LIMITS)
@@ -153,13 +153,13 @@ def test_a_worker_that_the_machine_ended_costs_its_program_no_verdict() -> None:
     assert (verdict.status, after.status) == ("passed", "passed")
 
 
-def test_what_a_solution_returns_may_take_no_more_memory_than_the_solution() -> None:
+def test_values_that_a_solution_returns_are_under_its_memory_limit() -> None:
     verdict = run("def f(): return 'x'", "assert len(f() * (1 << 30)) == 1 << 30")
     assert (verdict.status, verdict.detail) == ("killed", "memory: MemoryError while the tests ran")
     assert run("def f(): return 'x'", "assert f() == 'x'").status == "passed"
 
 
-def test_the_record_of_a_task_says_how_each_program_ended() -> None:
+def test_the_filter_of_code_tasks_returns_how_each_program_ended() -> None:
     from harness.suite.code_filter import run_tests
 
     doc = {"program_prompt": "", "entry_point": "f", "tests": "assert f(2) == 3", "setup": ""}
@@ -170,7 +170,7 @@ def test_the_record_of_a_task_says_how_each_program_ended() -> None:
     assert "ZeroDivisionError" in result["detail"][2]
 
 
-def test_a_program_that_ends_its_zygote_has_no_second_try() -> None:
+def test_a_program_that_kills_its_zygote_is_not_run_again() -> None:
     from harness.sandbox.pool import Pool
 
     pool = Pool("bubblewrap", LIMITS)

@@ -1,4 +1,4 @@
-"""Plain values cross the wire unchanged, in value and in type; what is malformed is refused."""
+"""Plain values cross the wire unchanged in value and type; malformed data is refused."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ values: st.SearchStrategy[object] = st.recursive(
 
 
 def no_reference(value: object) -> Any:
-    pytest.fail(f"{value!r} crosses by reference")
+    pytest.fail(f"{value!r} crosses as a reference")
 
 
 def across(value: object) -> Any:
@@ -52,7 +52,7 @@ def across(value: object) -> Any:
 
 
 @given(values)
-def test_values_come_back_equal_and_of_the_same_types(value: object) -> None:
+def test_values_come_back_equal_and_with_the_same_types(value: object) -> None:
     back = across(value)
     assert back == value
     assert repr(back) == repr(value) or isinstance(value, set | frozenset | dict | list | tuple | collections.deque)
@@ -92,7 +92,7 @@ def test_malformed_data_is_refused(data: object) -> None:
         wire.decode(data, lambda reference: reference[0])
 
 
-def test_too_long_a_frame_is_refused_before_it_is_read() -> None:
+def test_a_frame_that_is_too_long_is_refused_before_it_is_read() -> None:
     reader, writer = os.pipe()
     os.write(writer, (1 << 31).to_bytes(4, "big"))
     with pytest.raises(ValueError, match="larger"):
