@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError, did_you_mean
+from harness.paths import use_data_dir
 
 if TYPE_CHECKING:
     from harness.suite.catalogue import Entry
@@ -46,11 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run one action."""
-    if getattr(args, "data_dir", None) is not None:
-        if not args.data_dir.is_dir():
-            raise InputError(f"--data_dir {args.data_dir}: no such folder; correct it, or leave it out.")
-        os.environ["HARNESS_DATA"] = str(args.data_dir)
-    return {"list": _list, "show": _show, "fetch": _fetch, "validate": _validate}[args.action](args)
+    folder: Path | None = getattr(args, "data_dir", None)
+    if folder is not None and not folder.is_dir():
+        raise InputError(f"--data_dir {folder}: no such folder; correct it, or leave it out.")
+    with use_data_dir(folder):
+        return {"list": _list, "show": _show, "fetch": _fetch, "validate": _validate}[args.action](args)
 
 
 def _list(args: argparse.Namespace) -> int:
