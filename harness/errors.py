@@ -40,9 +40,15 @@ class EngineError(HarnessError):
     """An engine cannot be started, or died and cannot be restarted. Its answers so far are in the journal."""
 
 
-def first_line(error: BaseException) -> str:
-    """Return the first non-empty line of an error's message, or the name of its class if the message is empty."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+def first_line(error: BaseException, *, max_characters: int | None = None) -> str:
+    """Return the first line of an error's message that is not blank, or the error's class name if there is none.
+
+    Args:
+        error: The error.
+        max_characters: Cut the line to this length; None keeps it whole.
+    """
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)[:max_characters]
 
 
 def last_line(error: BaseException) -> str:

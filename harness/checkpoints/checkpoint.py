@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.errors import CheckpointError
+from harness.errors import CheckpointError, first_line
 
 SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -54,17 +54,13 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         raise CheckpointError(f"{path}: no such file; {what} needs it. Point --model at a complete folder.") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise CheckpointError(
-            f"{path}: not readable as JSON ({first_line(error)}); save the checkpoint again."
+            f"{path}: not readable as JSON ({first_line(error, max_characters=160)}); save the checkpoint again."
         ) from None
     if not isinstance(value, dict):
         raise CheckpointError(
             f"{path}: holds a {type(value).__name__}, must be a JSON object; save the checkpoint again."
         )
     return value
-
-
-def first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:160] if str(error) else type(error).__name__
 
 
 def weight_files(folder: Path, *, allow_pickle: bool) -> tuple[Path, ...]:
@@ -106,7 +102,7 @@ def check_safetensors(path: Path) -> None:
             names = list(file.keys())
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"{path}: damaged or cut off ({first_line(error)}); copy or download the file again."
+            f"{path}: damaged or cut off ({first_line(error, max_characters=160)}); copy or download the file again."
         ) from None
     if not names:
         raise CheckpointError(f"{path}: holds no tensors; save the checkpoint again.")

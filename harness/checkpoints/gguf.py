@@ -78,7 +78,7 @@ def _convert(path: Path, folder: Path) -> None:
             dtype=torch.float32,
         )
     except (OSError, ValueError, KeyError, IndexError, RuntimeError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        reason = first_line(error, max_characters=200)
         raise CheckpointError(
             f"{path}: transformers cannot read this GGUF file ({reason}); check that it is whole, or convert it to a "
             "transformers folder with the tool that made it."

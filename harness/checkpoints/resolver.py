@@ -16,12 +16,11 @@ from harness.checkpoints.checkpoint import (
     TOKENIZER_FILES,
     Checkpoint,
     check_safetensors,
-    first_line,
     read_json,
     refuse_pickle,
     weight_files,
 )
-from harness.errors import CheckpointError
+from harness.errors import CheckpointError, first_line
 
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
 
@@ -188,8 +187,9 @@ def _hub(source: str, *, revision: str | None, allow_pickle: bool) -> Checkpoint
             )
         )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
+        reason = first_line(error, max_characters=160)
         raise CheckpointError(
-            f"--model {source}: neither a local path nor a model that the hub gives ({first_line(error)}); "
+            f"--model {source}: neither a local path nor a model that the hub gives ({reason}); "
             "check the name, your connection and `hf auth login`, or give a local folder."
         ) from None
     if (folder / "adapter_config.json").exists():
