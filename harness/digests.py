@@ -10,12 +10,8 @@ import hashlib
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from harness.paths import cache_dir
-
-if TYPE_CHECKING:
-    pass
 
 
 def file_digest(path: Path, *, verify: bool = False) -> str:
