@@ -58,12 +58,12 @@ class Draft:
     core: str = ""
 
 
-Template = Callable[[random.Random, int], Draft | None]
+ItemTemplate = Callable[[random.Random, int], Draft | None]
 """Makes a draft of the given level (1 to `LEVELS`); None when the draw came to nothing and another should be made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class GeneratedItem:
     """One multiple-choice item.
 
     Attributes:
@@ -120,7 +120,7 @@ class Problem:
 
 
 T = TypeVar("T")
-Row = TypeVar("Row", bound=Item | Problem)
+Generated = TypeVar("Generated", bound=GeneratedItem | Problem)
 
 
 def digest(text: str) -> str:
@@ -137,8 +137,8 @@ def belongs(key: str, split: Split) -> bool:
 
 
 def make_items(
-    domain: str, templates: Mapping[str, Template], split: Split, count: int, *, start: int = 0
-) -> Iterator[Item]:
+    domain: str, templates: Mapping[str, ItemTemplate], split: Split, count: int, *, start: int = 0
+) -> Iterator[GeneratedItem]:
     """Yield items `start` to ``start + count - 1`` of a domain's stream; templates and levels take turns."""
     names = list(templates)
     for index in range(start, start + count):
@@ -147,7 +147,7 @@ def make_items(
         draft, key = draw(rng, split, partial(_draft, templates[name], level), lambda d: d.core or d.question)
         wrong = pick_distractors(rng, draft)
         position = _position(domain, split, index)
-        yield Item(
+        yield GeneratedItem(
             id=f"{domain}-{split}-{index}",
             template=name,
             level=level,
@@ -159,7 +159,7 @@ def make_items(
         )
 
 
-def _draft(template: Template, level: int, rng: random.Random) -> Draft | None:
+def _draft(template: ItemTemplate, level: int, rng: random.Random) -> Draft | None:
     draft = template(rng, level)
     return draft if draft is not None and len(draft.wrong) >= CHOICES - 1 else None
 
@@ -227,7 +227,7 @@ def _features(text: str, question_words: set[str]) -> tuple[float, float, float,
     return float(len(text)), float(len(question_words.intersection(_words(text)))), value, text
 
 
-def distinct(items: Iterable[Row]) -> Iterator[Row]:
+def distinct(items: Iterable[Generated]) -> Iterator[Generated]:
     """Leave out an item whose key occurred before."""
     seen: set[str] = set()
     for item in items:
@@ -236,11 +236,11 @@ def distinct(items: Iterable[Row]) -> Iterator[Row]:
             yield item
 
 
-def load_items(generate: Callable[[Split, int], Iterator[Item | Problem]]) -> DatasetDict:
+def load_items(generate: Callable[[Split, int], Iterator[GeneratedItem | Problem]]) -> DatasetDict:
     """Return what lm-eval loads: the first distinct items of both splits, one row an item.
 
-    Rows have the fields of `Item` or `Problem`; those of an `Item` also ``gold`` (again `answer`) and ``letters``, the
-    names under which the prompts of the whole suite read them.
+    Rows have the fields of `GeneratedItem` or `Problem`. Those of a `GeneratedItem` also have ``gold`` (the same as
+    `answer`) and ``letters``: the names that the prompts of the whole suite use.
 
     Args:
         generate: A domain's ``generate(split, count)``.
@@ -249,12 +249,13 @@ def load_items(generate: Callable[[Split, int], Iterator[Item | Problem]]) -> Da
 
     sizes: dict[Split, int] = {"train": TRAIN_ITEMS, "test": TEST_ITEMS}
     found = {split: itertools.islice(distinct(generate(split, 10 * size)), size) for split, size in sizes.items()}
-    return DatasetDict({split: Dataset.from_list([_row(item) for item in items]) for split, items in found.items()})
+    return DatasetDict({split: Dataset.from_list([as_row(item) for item in items]) for split, items in found.items()})
 
 
-def _row(item: Item | Problem) -> dict[str, Any]:
+def as_row(item: GeneratedItem | Problem) -> dict[str, Any]:
+    """Return the data set row of an item or problem."""
     row = asdict(item)
-    return row | {"gold": item.answer, "letters": list("ABCD")} if isinstance(item, Item) else row
+    return row | {"gold": item.answer, "letters": list("ABCD")} if isinstance(item, GeneratedItem) else row
 
 
 def sibling(file: str, name: str) -> ModuleType:

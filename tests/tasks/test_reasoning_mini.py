@@ -19,15 +19,15 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 
-from harness.suite import generated as mini
+from harness.suite import generated
 from harness.suite.code_filter import run_tests
-from harness.suite.generated import Item, Problem
+from harness.suite.generated import GeneratedItem, Problem
 
 from .generators import CHOICE_DOMAINS, DOMAINS, SUITE, items, module, problems, stream, train_stream
 from .solvers import SOLVERS
 
-TEST = mini.TEST_ITEMS
-CHANCE = 1 / mini.CHOICES
+TEST = generated.TEST_ITEMS
+CHANCE = 1 / generated.CHOICES
 
 # Content is frozen per version. When a digest changes on purpose, raise `version` in the domain's YAML files with it.
 DIGESTS: dict[str, tuple[int, str]] = {
@@ -41,10 +41,11 @@ DIGESTS: dict[str, tuple[int, str]] = {
 
 
 def digest_of(made: Sequence[Any]) -> str:
-    return hashlib.sha256("\n".join(map(repr, made)).encode()).hexdigest()[:16]
+    """Digest of the fields of `made`. `DIGESTS` date from when the class was called Item, so repr's prefix is cut."""
+    return hashlib.sha256("\n".join(repr(one).removeprefix("Generated") for one in made).encode()).hexdigest()[:16]
 
 
-def made(domain: str, split: mini.Split, count: int) -> Sequence[Any]:
+def made(domain: str, split: generated.Split, count: int) -> Sequence[Any]:
     return problems(split, count) if domain == "code_gen" else items(domain, split, count)
 
 
@@ -90,7 +91,7 @@ def test_the_train_stream_shares_no_item_with_the_test_split(domain: str) -> Non
     assert not {what_is_asked(item) for item in test} & {what_is_asked(item) for item in train}
 
 
-def what_is_asked(item: Item | Problem) -> str:
+def what_is_asked(item: GeneratedItem | Problem) -> str:
     if isinstance(item, Problem):
         return item.program_prompt.split(">>>")[0]
     return f"{item.question} {item.choices[item.answer]}"
@@ -99,11 +100,11 @@ def what_is_asked(item: Item | Problem) -> str:
 @pytest.mark.parametrize("domain", CHOICE_DOMAINS)
 def test_choices_are_distinct_and_every_field_is_filled(domain: str) -> None:
     for item in (*items(domain, "test", TEST), *train_stream(domain)):
-        assert isinstance(item, Item)
+        assert isinstance(item, GeneratedItem)
         # In code upper and lower case differ; elsewhere choices that differ in case alone would be one choice.
         readings = {choice.strip() if domain == "code_qa" else choice.strip().lower() for choice in item.choices}
-        assert len(readings) == mini.CHOICES, item
-        assert 0 <= item.answer < mini.CHOICES
+        assert len(readings) == generated.CHOICES, item
+        assert 0 <= item.answer < generated.CHOICES
         assert all(text == text.strip() != "" for text in (item.question, item.rationale))
         assert all(choice != "" for choice in item.choices)
 
@@ -111,7 +112,7 @@ def test_choices_are_distinct_and_every_field_is_filled(domain: str) -> None:
 @pytest.mark.parametrize("domain", CHOICE_DOMAINS)
 def test_answers_stand_equally_often_at_every_place(domain: str) -> None:
     places = Counter(item.answer for item in items(domain, "test", TEST))
-    chi_square = sum((places[k] - TEST * CHANCE) ** 2 / (TEST * CHANCE) for k in range(mini.CHOICES))
+    chi_square = sum((places[k] - TEST * CHANCE) ** 2 / (TEST * CHANCE) for k in range(generated.CHOICES))
     assert chi_square < 11.34  # the 1% point with 3 degrees of freedom
 
 
@@ -119,11 +120,11 @@ def words(text: str) -> set[str]:
     return set(re.findall(r"\w+", text.lower()))
 
 
-def overlap(item: Item, choice: str) -> int:
+def overlap(item: GeneratedItem, choice: str) -> int:
     return len(words(choice) & words(item.question))
 
 
-RULES: dict[str, Callable[[Item, str], Any]] = {
+RULES: dict[str, Callable[[GeneratedItem, str], Any]] = {
     "longest": lambda _, choice: len(choice),
     "shortest": lambda _, choice: -len(choice),
     "most words of the question": overlap,
@@ -134,11 +135,11 @@ RULES: dict[str, Callable[[Item, str], Any]] = {
     "most words of the other choices": lambda item, choice: sum(len(words(choice) & words(c)) for c in item.choices),
     "fewest words of the other choices": lambda item, choice: -sum(len(words(choice) & words(c)) for c in item.choices),
 }
-for place in range(mini.CHOICES):
+for place in range(generated.CHOICES):
     RULES[f"place {place}"] = partial(lambda k, item, choice: item.choices.index(choice) == k, place)
 
 
-def accuracy(rule: Callable[[Item, str], Any], asked: Sequence[Item]) -> float:
+def accuracy(rule: Callable[[GeneratedItem, str], Any], asked: Sequence[GeneratedItem]) -> float:
     """The rule's expected accuracy when it guesses among the choices that it likes best."""
     total = 0.0
     for item in asked:
@@ -226,7 +227,7 @@ def test_the_oracle_of_a_case_is_the_key_and_the_corrupted_answer_another_choice
 def test_the_oracle_program_of_a_case_passes_in_the_sandbox_and_the_corrupted_one_fails() -> None:
     by_id = {problem.id: problem for problem in problems("test", TEST)}
     asked = cases("code_gen")
-    docs = [mini._row(by_id[case["id"]]) for case in asked]
+    docs = [generated.as_row(by_id[case["id"]]) for case in asked]
     fenced = [
         f"Here it is:\n```python\n{doc['program_prompt']}{case['oracle']}```"
         for doc, case in zip(docs, asked, strict=True)

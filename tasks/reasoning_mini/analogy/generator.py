@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from harness.suite import generated as mini
+from harness.suite import generated
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-tables = mini.sibling(__file__, "tables")
+tables = generated.sibling(__file__, "tables")
 
 
-def analogy(rng: random.Random, level: int, *, table: Any) -> mini.Draft | None:
+def analogy(rng: random.Random, level: int, *, table: Any) -> generated.Draft | None:
     """From the head to a column (level 1), from the column back to the head (2), or a whole pair (3)."""
     column = rng.choice([i + 1 for i, relation in enumerate(table.relations) if relation])
     first, second = rng.sample(table.rows, 2)
@@ -35,7 +35,7 @@ def analogy(rng: random.Random, level: int, *, table: Any) -> mini.Draft | None:
         others = [row[0 if level == 2 else column] for row in rest]
     pool = [*related, *rng.sample(others, 3 if related else 6)]
     wrong = [word for word in dict.fromkeys(pool) if word not in (a, b, c, d)]
-    return mini.Draft(
+    return generated.Draft(
         question=f"{a} is to {b} as {c} is to what?",
         correct=d,
         wrong=wrong,
@@ -43,7 +43,7 @@ def analogy(rng: random.Random, level: int, *, table: Any) -> mini.Draft | None:
     )
 
 
-def _pairs(rng: random.Random, table: Any, column: int, first: Sequence[str], second: Sequence[str]) -> mini.Draft:
+def _pairs(rng: random.Random, table: Any, column: int, first: Sequence[str], second: Sequence[str]) -> generated.Draft:
     """Choose the pair that is related as the given one is; wrong ones are turned round, mixed up or of another kind."""
     turned = rng.random() < 0.5
 
@@ -60,7 +60,7 @@ def _pairs(rng: random.Random, table: Any, column: int, first: Sequence[str], se
     if not table.relations[column - 1].loose:
         wrong.append(pair((third[0], *fourth[1:]), column, turn=turned))
     correct = pair(second, column, turn=turned)
-    return mini.Draft(
+    return generated.Draft(
         question=f"Which pair is related in the same way as {pair(first, column, turn=turned)}?",
         correct=correct,
         wrong=[w for w in dict.fromkeys(wrong) if w != correct],
@@ -72,17 +72,19 @@ def _pairs(rng: random.Random, table: Any, column: int, first: Sequence[str], se
 def _reason(table: Any, column: int, first: Sequence[str], second: Sequence[str]) -> str:
     says = table.relations[column - 1].says
     one, two = (says.format(a=row[0], b=row[column]) for row in (first, second))
-    return re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", mini.sentence(f"{one}, and {two}"))
+    return re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", generated.sentence(f"{one}, and {two}"))
 
 
-TEMPLATES: dict[str, mini.Template] = {name: partial(analogy, table=table) for name, table in tables.TABLES.items()}
+TEMPLATES: dict[str, generated.ItemTemplate] = {
+    name: partial(analogy, table=table) for name, table in tables.TABLES.items()
+}
 
 
-def generate(split: mini.Split, count: int, *, start: int = 0) -> Iterator[mini.Item]:
+def generate(split: generated.Split, count: int, *, start: int = 0) -> Iterator[generated.GeneratedItem]:
     """Yield `count` items of the endless stream, from item `start`."""
-    return mini.make_items("analogy", TEMPLATES, split, count, start=start)
+    return generated.make_items("analogy", TEMPLATES, split, count, start=start)
 
 
 def load(**_: object) -> DatasetDict:
     """Return the splits for lm-eval, which passes the task's metadata along."""
-    return mini.load_items(generate)
+    return generated.load_items(generate)

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from harness.suite import generated as mini
+from harness.suite import generated
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-families = mini.sibling(__file__, "families")
+families = generated.sibling(__file__, "families")
 
 TESTS = 5
 LINE = 96  # docstrings are broken at this width
@@ -100,15 +100,15 @@ def _tests(rng: random.Random, problem: Filled) -> list[tuple[Any, ...]]:
     raise AssertionError(f"a wrong solution passes all tests: {problem.doc} {alive}")
 
 
-def generate(split: mini.Split, count: int, *, start: int = 0) -> Iterator[mini.Problem]:
+def generate(split: generated.Split, count: int, *, start: int = 0) -> Iterator[generated.Problem]:
     """Yield `count` problems of the endless stream, from problem `start`; families take turns."""
     for index in range(start, start + count):
         family = families.FAMILIES[index % len(families.FAMILIES)]
         rng = random.Random(f"code_gen/{split}/{index}")
         # The documentation alone says which problem it is: the example and the tests are drawn anew each time.
-        problem, key = mini.draw(rng, split, partial(_fill, family), lambda made: made.doc)
+        problem, key = generated.draw(rng, split, partial(_fill, family), lambda made: made.doc)
         calls = _tests(rng, problem)
-        yield mini.Problem(
+        yield generated.Problem(
             id=f"code_gen-{split}-{index}",
             template=family.name,
             level=family.level,
@@ -125,4 +125,4 @@ def generate(split: mini.Split, count: int, *, start: int = 0) -> Iterator[mini.
 
 def load(**_: object) -> DatasetDict:
     """Return the splits for lm-eval, which passes the task's metadata along."""
-    return mini.load_items(generate)
+    return generated.load_items(generate)

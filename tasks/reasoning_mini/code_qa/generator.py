@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from harness.suite import generated as mini
+from harness.suite import generated
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-functions = mini.sibling(__file__, "functions")
-running = mini.sibling(__file__, "running")
-snippets = mini.sibling(__file__, "snippets")
-blanks = mini.sibling(__file__, "blanks")
+functions = generated.sibling(__file__, "functions")
+running = generated.sibling(__file__, "running")
+snippets = generated.sibling(__file__, "snippets")
+blanks = generated.sibling(__file__, "blanks")
 
 
 def _family(rng: random.Random, level: int) -> tuple[Any, str, list[tuple[str, str]]]:
@@ -40,11 +40,11 @@ def _source(name: str, argument: str, body: str) -> str:
     return f"def {name}({argument}):\n    " + body.replace("\n", "\n    ")
 
 
-def describe(rng: random.Random, level: int) -> mini.Draft:
+def describe(rng: random.Random, level: int) -> generated.Draft:
     """What does this function do?"""
     family, name, variants = _family(rng, level)
     says, body = rng.choice(variants)
-    return mini.Draft(
+    return generated.Draft(
         question=f"{_source(name, family.argument, body)}\n\nWhat does the function {name} do?",
         correct=f"It {says}.",
         wrong=[f"It {other}." for other, _ in variants if other != says],
@@ -53,14 +53,14 @@ def describe(rng: random.Random, level: int) -> mini.Draft:
     )
 
 
-def query(rng: random.Random, level: int) -> mini.Draft:
+def query(rng: random.Random, level: int) -> generated.Draft:
     """Does this function do what the query asks, and if not, what does it do?"""
     family, name, variants = _family(rng, level)
-    variants = rng.sample(variants, mini.CHOICES)
+    variants = rng.sample(variants, generated.CHOICES)
     asked = variants[0][0]
     says, body = rng.choice(variants)
     choices = {s: f"Yes, it {s}." if s == asked else f"No, it {s}." for s, _ in variants}
-    return mini.Draft(
+    return generated.Draft(
         question=f"Query: a function that {asked}.\n\n{_source(name, family.argument, body)}\n\n"
         f"Does the function {name} do what the query asks?",
         correct=choices[says],
@@ -77,7 +77,7 @@ def _because(rng: random.Random, family: Any, name: str, body: str, says: str) -
     return f"For example, {name}({argument!r}) returns {value!r}, because the function {says}."
 
 
-def returns(rng: random.Random, level: int) -> mini.Draft:
+def returns(rng: random.Random, level: int) -> generated.Draft:
     """What does the function return for an argument?"""
     family, name, variants = _family(rng, level)
     says, body = rng.choice(variants)
@@ -87,7 +87,7 @@ def returns(rng: random.Random, level: int) -> mini.Draft:
     others = [repr(running.returned(_source(name, family.argument, b), name, argument)) for _, b in variants]
     if isinstance(argument, list | dict) and right in (parts := [repr(part) for part in argument]):
         others = parts  # a part of the argument is mistaken for another part
-    return mini.Draft(
+    return generated.Draft(
         question=f"{source}\n\nWhat does {name}({argument!r}) return?",
         correct=right,
         wrong=_wrong(rng, right, others),
@@ -102,7 +102,7 @@ def _wrong(rng: random.Random, right: str, likely: Sequence[str]) -> list[str]:
     return [*found[:6], *similar[: 9 - len(found[:6])]]
 
 
-def which_call(rng: random.Random, level: int) -> mini.Draft | None:
+def which_call(rng: random.Random, level: int) -> generated.Draft | None:
     """Which of four arguments makes the function return a given value?"""
     family, name, variants = _family(rng, level)
     says, body = rng.choice(variants)
@@ -117,7 +117,7 @@ def which_call(rng: random.Random, level: int) -> mini.Draft | None:
     wrong = [call for call, value in zip(calls, values, strict=True) if value != target]
     if len(wrong) < 3 or target in ("[]", "0"):
         return None
-    return mini.Draft(
+    return generated.Draft(
         question=f"{source}\n\nWhich call returns {target}?",
         correct=calls[0],
         wrong=wrong,
@@ -125,14 +125,14 @@ def which_call(rng: random.Random, level: int) -> mini.Draft | None:
     )
 
 
-def prints(rng: random.Random, level: int, *, programs: dict[int, tuple[str, ...]]) -> mini.Draft | None:
+def prints(rng: random.Random, level: int, *, programs: dict[int, tuple[str, ...]]) -> generated.Draft | None:
     """What does the program print?"""
     code = snippets.build(rng, rng.choice(programs[level]))
     right = running.printed(code)
     if right is None or right in ("", "[]"):
         return None
     likely = (running.printed(tree) for tree in itertools.islice(running.mutants(rng, code), 8))
-    return mini.Draft(
+    return generated.Draft(
         question=f"{code}\n\nWhat does this program print?",
         correct=right,
         wrong=_wrong(rng, right, [text for text in likely if text is not None]),
@@ -140,7 +140,7 @@ def prints(rng: random.Random, level: int, *, programs: dict[int, tuple[str, ...
     )
 
 
-def blank(rng: random.Random, level: int) -> mini.Draft:
+def blank(rng: random.Random, level: int) -> generated.Draft:
     """Which expression completes the function, so that it does what it should?"""
     chosen = rng.choice([b for b in blanks.BLANKS if b.level == level])
     values = {"k": rng.randrange(2, 10)}
@@ -150,7 +150,7 @@ def blank(rng: random.Random, level: int) -> mini.Draft:
     wrong = [
         w for w in (_fill(text, values) for text in chosen.wrong) if not _same(code, name, right, w, chosen.arguments)
     ]
-    return mini.Draft(
+    return generated.Draft(
         question=f"{code}\n\nThe function {name} should be one that {task}. Which expression belongs in the blank?",
         correct=right,
         wrong=wrong,
@@ -173,7 +173,7 @@ def _same(code: str, name: str, right: str, other: str, arguments: Sequence[Any]
     return True
 
 
-TEMPLATES: dict[str, mini.Template] = {
+TEMPLATES: dict[str, generated.ItemTemplate] = {
     "describe": describe,
     "returns": returns,
     "query": query,
@@ -185,11 +185,11 @@ TEMPLATES: dict[str, mini.Template] = {
 }
 
 
-def generate(split: mini.Split, count: int, *, start: int = 0) -> Iterator[mini.Item]:
+def generate(split: generated.Split, count: int, *, start: int = 0) -> Iterator[generated.GeneratedItem]:
     """Yield `count` items of the endless stream, from item `start`."""
-    return mini.make_items("code_qa", TEMPLATES, split, count, start=start)
+    return generated.make_items("code_qa", TEMPLATES, split, count, start=start)
 
 
 def load(**_: object) -> DatasetDict:
     """Return the splits for lm-eval, which passes the task's metadata along."""
-    return mini.load_items(generate)
+    return generated.load_items(generate)

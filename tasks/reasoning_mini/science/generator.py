@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from harness.suite import generated as mini
+from harness.suite import generated
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-physics = mini.sibling(__file__, "physics")
-chemistry = mini.sibling(__file__, "chemistry")
-facts = mini.sibling(__file__, "facts")
+physics = generated.sibling(__file__, "physics")
+chemistry = generated.sibling(__file__, "chemistry")
+facts = generated.sibling(__file__, "facts")
 
-TEMPLATES: dict[str, mini.Template] = {
+TEMPLATES: dict[str, generated.ItemTemplate] = {
     "motion": physics.motion,
     "states": facts.states,
     "density": physics.density,
@@ -30,11 +30,11 @@ TEMPLATES: dict[str, mini.Template] = {
 }
 
 
-def generate(split: mini.Split, count: int, *, start: int = 0) -> Iterator[mini.Item]:
+def generate(split: generated.Split, count: int, *, start: int = 0) -> Iterator[generated.GeneratedItem]:
     """Yield `count` items of the endless stream, from item `start`."""
-    return mini.make_items("science", TEMPLATES, split, count, start=start)
+    return generated.make_items("science", TEMPLATES, split, count, start=start)
 
 
 def load(**_: object) -> DatasetDict:
     """Return the splits for lm-eval, which passes the task's metadata along."""
-    return mini.load_items(generate)
+    return generated.load_items(generate)
