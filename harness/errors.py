@@ -56,6 +56,16 @@ def last_line(error: BaseException) -> str:
     return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
 
 
+def one_line(error: BaseException, *, max_characters: int | None = None) -> str:
+    """Return an error's whole message as one line, or the error's class name if the message is blank.
+
+    Args:
+        error: The error.
+        max_characters: Cut the line to this length; None keeps it whole.
+    """
+    return (" ".join(str(error).split()) or type(error).__name__)[:max_characters]
+
+
 def did_you_mean(word: str, known: Iterable[str], *, limit: int = 3) -> str:
     """Return ``" Did you mean a, b?"`` with the known words most similar to `word`, or an empty string."""
     similar = difflib.get_close_matches(word, sorted(set(known)), n=limit, cutoff=0.6)

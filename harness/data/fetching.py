@@ -19,10 +19,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from harness.data.manifest import DataFile, MismatchError, all_files, fetch_command, find
-from harness.data.store import cached_data, check_count, check_digest, local_path, stand_in
-from harness.errors import TaskError
+from harness.data.store import cached_data, check_count, check_digest, file_to_read, local_path
+from harness.errors import TaskError, one_line
 
-Progress = Callable[[str, int, int | None], None]
+ProgressCallback = Callable[[str, int, int | None], None]
 """Called with the file's name, the bytes that have arrived, and the bytes in all when that is known."""
 
 CHUNK_BYTES = 1 << 16
@@ -33,7 +33,7 @@ _unreachable: set[str] = set()  # hosts that did not answer in this process: ask
 
 
 def fetch(
-    names: Iterable[str], progress: Progress | None = None, *, folders: Iterable[Path] | None = None
+    names: Iterable[str], progress: ProgressCallback | None = None, *, folders: Iterable[Path] | None = None
 ) -> dict[str, Path]:
     """Bring data files to this machine; those already here are checked and left alone.
 
@@ -50,12 +50,12 @@ def fetch(
     """
     folders = list(folders or ())
     files = all_files(folders)
-    wanted = {name: find(name, files) for name in names}
+    requested = {name: find(name, files) for name in names}
     paths: dict[str, Path] = {}
     failed: list[TaskError] = []
-    for name, file in wanted.items():
+    for name, file in requested.items():
         try:
-            name, file = stand_in(name, files)
+            name, file = file_to_read(name, files)
             path = local_path(file) or fetch_file(name, file, progress, folders=folders)
             check_digest(name, file, path)
             if not file.sha256:
@@ -67,7 +67,7 @@ def fetch(
     if len(failed) == 1 or mismatch is not None:
         raise mismatch or failed[0]
     if failed:
-        raise TaskError(f"{len(failed)} of {len(wanted)} files cannot be had: {' '.join(map(str, failed))}")
+        raise TaskError(f"{len(failed)} of {len(requested)} files cannot be had: {' '.join(map(str, failed))}")
     return paths
 
 
@@ -80,7 +80,9 @@ def how_to_get(files: Mapping[str, DataFile], folders: Iterable[Path] = ()) -> s
     return "; ".join(ways)
 
 
-def fetch_file(name: str, file: DataFile, progress: Progress | None = None, *, folders: Iterable[Path] = ()) -> Path:
+def fetch_file(
+    name: str, file: DataFile, progress: ProgressCallback | None = None, *, folders: Iterable[Path] = ()
+) -> Path:
     """Fetch one file into the cache, whole and checked, and return its path there; `folders` hold its manifest.
 
     Raises:
@@ -115,7 +117,7 @@ def fetch_file(name: str, file: DataFile, progress: Progress | None = None, *, f
     return target
 
 
-def _from_url(name: str, url: str, target: Path, progress: Progress | None, remedy: str) -> str:
+def _from_url(name: str, url: str, target: Path, progress: ProgressCallback | None, remedy: str) -> str:
     host = urlsplit(url).netloc
     if host and (host in _unreachable or os.environ.get("HF_HUB_OFFLINE") == "1"):
         raise TaskError(f"data file {name}: not here, and {host} cannot be reached; {remedy}.")
@@ -142,7 +144,9 @@ def _from_url(name: str, url: str, target: Path, progress: Progress | None, reme
     return digest.hexdigest()
 
 
-def _from_archive(name: str, url: str, member: str, target: Path, progress: Progress | None, remedy: str) -> str:
+def _from_archive(
+    name: str, url: str, member: str, target: Path, progress: ProgressCallback | None, remedy: str
+) -> str:
     """Take one file out of an archive, which stays in the cache: other data files may lie in it too."""
     archive = cached_data() / ARCHIVES / Path(urlsplit(url).path).name
     if not archive.is_file():
@@ -155,19 +159,19 @@ def _from_archive(name: str, url: str, member: str, target: Path, progress: Prog
             arriving.unlink(missing_ok=True)
     try:
         with tarfile.open(archive) as opened, target.open("wb") as sink:
-            found = opened.extractfile(member)
-            if found is None:
+            packed = opened.extractfile(member)
+            if packed is None:
                 raise KeyError(f"{member} is no file")
-            shutil.copyfileobj(found, sink)
+            shutil.copyfileobj(packed, sink)
     except (tarfile.TarError, KeyError, OSError, EOFError, zlib.error) as error:
         archive.unlink(missing_ok=True)
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise TaskError(f"data file {name}: the archive from {url} does not give it ({reason}); {remedy}.") from None
-    with target.open("rb") as taken:
-        return hashlib.file_digest(taken, "sha256").hexdigest()
+    with target.open("rb") as extracted:
+        return hashlib.file_digest(extracted, "sha256").hexdigest()
 
 
-def _from_hub(name: str, file: DataFile, target: Path, progress: Progress | None, remedy: str) -> str:
+def _from_hub(name: str, file: DataFile, target: Path, progress: ProgressCallback | None, remedy: str) -> str:
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -176,18 +180,18 @@ def _from_hub(name: str, file: DataFile, target: Path, progress: Progress | None
     host = urlsplit(constants.ENDPOINT).hostname or ""
     try:
         try:
-            got = hf_hub_download(repo, path, repo_type="dataset", revision=revision, local_files_only=True)
+            cached = hf_hub_download(repo, path, repo_type="dataset", revision=revision, local_files_only=True)
         except LocalEntryNotFoundError:
             if host in _unreachable or not _resolves(host):  # the hub's own client retries for half a minute
                 raise
-            got = hf_hub_download(repo, path, repo_type="dataset", revision=revision)
+            cached = hf_hub_download(repo, path, repo_type="dataset", revision=revision)
     except LocalEntryNotFoundError:
         _unreachable.add(host)
         raise TaskError(f"data file {name}: not here, and the hub cannot be reached; {remedy}.") from None
     except (HfHubHTTPError, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, max_characters=200)
         raise TaskError(f"data file {name}: the hub does not give {repo} ({reason}); {remedy}.") from None
-    shutil.copyfile(got, target)
+    shutil.copyfile(cached, target)
     size = target.stat().st_size
     if progress is not None:
         progress(name, size, size)

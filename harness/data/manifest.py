@@ -10,7 +10,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from harness.errors import TaskError, did_you_mean
+from harness.errors import TaskError, did_you_mean, one_line
 from harness.paths import tasks_dir
 
 MANIFEST_NAME = "data.yaml"
@@ -110,7 +110,7 @@ def _read_manifest(path: Path, _changed: int) -> dict[str, DataFile]:
     try:
         return _Manifest.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).files
     except yaml.YAMLError as error:
-        raise TaskError(f"{path}: not valid YAML ({' '.join(str(error).split())}); correct it there.") from None
+        raise TaskError(f"{path}: not valid YAML ({one_line(error)}); correct it there.") from None
     except ValidationError as error:
         fault = error.errors()[0]
         raise TaskError(f"{path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}; correct it there.") from None
@@ -122,13 +122,13 @@ def all_files(folders: Iterable[Path] | None = None) -> dict[str, DataFile]:
     Raises:
         TaskError: two manifests give one name to different files.
     """
-    found: dict[str, DataFile] = {}
+    files: dict[str, DataFile] = {}
     for folder in folders or [tasks_dir()]:
         for manifest in sorted(folder.rglob(MANIFEST_NAME)):
             for name, file in load_manifest(manifest.parent).items():
-                if found.setdefault(name, file) != file:
+                if files.setdefault(name, file) != file:
                     raise TaskError(f"{manifest}: data file {name!r} is also named by another manifest; rename one.")
-    return found
+    return files
 
 
 def find(name: str, files: Mapping[str, DataFile]) -> DataFile:
@@ -144,10 +144,10 @@ def find(name: str, files: Mapping[str, DataFile]) -> DataFile:
 
 def fetch_command(names: Iterable[str], folders: Iterable[Path] = ()) -> str:
     """Return the command that fetches data files named by the manifests of these folders, as a user types it."""
-    wanted = list(names)
-    brought = [
+    requested = list(names)
+    options = [
         f" --include_path {folder}"
         for folder in folders
-        if not folder.resolve().is_relative_to(tasks_dir()) and all_files([folder]).keys() & set(wanted)
+        if not folder.resolve().is_relative_to(tasks_dir()) and all_files([folder]).keys() & set(requested)
     ]
-    return f"harness tasks fetch {' '.join(wanted)}{''.join(brought)}"
+    return f"harness tasks fetch {' '.join(requested)}{''.join(options)}"

@@ -17,16 +17,16 @@ from harness.data.manifest import find, load_manifest, manifest_path
 from harness.data.store import (
     check_digest,
     decoded_text,
+    file_to_read,
     local_path,
     parse_json,
     parsed_records,
     require_count,
-    stand_in,
 )
 from harness.errors import TaskError
 
-Record = dict[str, Any]
-Item = TypeVar("Item")
+DataRecord = dict[str, Any]
+Made = TypeVar("Made")
 Fields = Mapping[str, type | tuple[type, ...]]
 """Field name -> the Python type (or types) its value must have."""
 
@@ -53,7 +53,7 @@ def locate(name: str, folder: Path, *, check: Callable[[Path, str, Any], object]
     return path
 
 
-def read(name: str, folder: Path, *, fields: Fields | None = None) -> list[Record]:
+def read(name: str, folder: Path, *, fields: Fields | None = None) -> list[DataRecord]:
     """Return the records of the data file `name`, checked against its manifest.
 
     Args:
@@ -68,10 +68,12 @@ def read(name: str, folder: Path, *, fields: Fields | None = None) -> list[Recor
     return read_items(name, folder, lambda record: record, fields=fields)
 
 
-def read_items(name: str, folder: Path, make: Callable[[Record], Item], *, fields: Fields | None = None) -> list[Item]:
+def read_items(
+    name: str, folder: Path, make: Callable[[DataRecord], Made], *, fields: Fields | None = None
+) -> list[Made]:
     """As `read`, each record made into an item; one of which none can be made is told by file and line (or record)."""
 
-    def item(path: Path, where: str, record: Any) -> Item:
+    def make_item(path: Path, where: str, record: Any) -> Made:
         check_fields(path, where, record, fields or {})
         try:
             return make(record)
@@ -81,12 +83,12 @@ def read_items(name: str, folder: Path, make: Callable[[Record], Item], *, field
             ) from None
 
     files = load_manifest(folder)
-    held, file = stand_in(name, files)
-    path = locate(held, folder, check=item)
-    wanted = find(name, files)
-    records = itertools.islice(parsed_records(file, path), wanted.records if wanted is not file else None)
-    items = [item(path, where, record) for where, record in records]
-    require_count(name, wanted, path, len(items))
+    file_name, file = file_to_read(name, files)
+    path = locate(file_name, folder, check=make_item)
+    pinned = find(name, files)
+    records = itertools.islice(parsed_records(file, path), pinned.records if pinned is not file else None)
+    items = [make_item(path, where, record) for where, record in records]
+    require_count(name, pinned, path, len(items))
     return items
 
 

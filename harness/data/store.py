@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.data.manifest import DataFile, MismatchError, find, load_manifest
 from harness.digests import file_digest
-from harness.errors import InputError, TaskError
+from harness.errors import InputError, TaskError, one_line
 from harness.paths import cache_dir, data_dir
 
 
@@ -20,11 +20,11 @@ def local_path(file: DataFile) -> Path | None:
     Raises:
         InputError: the data folder that was named does not exist.
     """
-    chosen = data_dir()
-    if chosen is not None and not chosen.is_dir():
-        raise InputError(f"data folder {chosen}: no such folder; correct --data_dir or HARNESS_DATA, or unset it.")
-    places = [chosen] if chosen is not None else []
-    return next((p for place in [*places, cached_data()] if (p := place / file.path).is_file()), None)
+    folder = data_dir()
+    if folder is not None and not folder.is_dir():
+        raise InputError(f"data folder {folder}: no such folder; correct --data_dir or HARNESS_DATA, or unset it.")
+    folders = [folder] if folder is not None else []
+    return next((path for top in [*folders, cached_data()] if (path := top / file.path).is_file()), None)
 
 
 def cached_data() -> Path:
@@ -35,10 +35,10 @@ def cached_data() -> Path:
 def missing(names: Iterable[str], folder: Path) -> list[str]:
     """Return those of a task folder's data files that are neither in the data folder nor in the cache."""
     files = load_manifest(folder)
-    return [name for name in names if local_path(stand_in(name, files)[1]) is None]
+    return [name for name in names if local_path(file_to_read(name, files)[1]) is None]
 
 
-def stand_in(name: str, files: Mapping[str, DataFile]) -> tuple[str, DataFile]:
+def file_to_read(name: str, files: Mapping[str, DataFile]) -> tuple[str, DataFile]:
     """Return the file to read for `name`: itself, or the one that it is the beginning of where it is not here."""
     file = find(name, files)
     if file.first_of is None or local_path(file) is not None:
@@ -108,7 +108,7 @@ def parsed_records(file: DataFile, path: Path) -> Iterator[tuple[str, Any]]:
         try:
             rows = pd.read_parquet(path).to_dict("records")
         except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
-            raise TaskError(f"{path}: not a readable Parquet file ({_line(error)}); replace the file.") from None
+            raise TaskError(f"{path}: not a readable Parquet file ({one_line(error)}); replace the file.") from None
         yield from ((f"record {number}", dict(row)) for number, row in enumerate(rows, start=1))
 
 
@@ -116,11 +116,7 @@ def decoded_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise TaskError(f"{path}: cannot be read to its end ({_line(error)}); replace the file.") from None
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+        raise TaskError(f"{path}: cannot be read to its end ({one_line(error)}); replace the file.") from None
 
 
 def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
@@ -131,7 +127,7 @@ def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
                 if line.strip():
                     yield f"line {number}", parse_json(path, line, line_number=number)
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise TaskError(f"{path}: cannot be read to its end ({_line(error)}); replace the file.") from None
+        raise TaskError(f"{path}: cannot be read to its end ({one_line(error)}); replace the file.") from None
 
 
 def parse_json(path: Path, text: str, *, line_number: int | None = None) -> Any:
@@ -142,4 +138,4 @@ def parse_json(path: Path, text: str, *, line_number: int | None = None) -> Any:
         raise TaskError(f"{path}, line {line}: not JSON ({error.msg} at column {error.colno}).") from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets nested as deep
         where = f", line {line_number}" if line_number is not None else ""
-        raise TaskError(f"{path}{where}: not JSON that can be read ({_line(error)}).") from None
+        raise TaskError(f"{path}{where}: not JSON that can be read ({one_line(error)}).") from None

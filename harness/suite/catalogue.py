@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from harness.errors import HarnessError, TaskError, did_you_mean
+from harness.errors import HarnessError, TaskError, did_you_mean, one_line
 from harness.paths import tasks_dir
 
 if TYPE_CHECKING:
@@ -328,7 +328,7 @@ class Catalogue:
         # a fault of that task, with its file, and the run ends before any work.
         except Exception as error:
             where = self.entries[name].path if name in self.entries else f"task {name}"
-            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            reason = one_line(error, max_characters=300)
             raise TaskError(
                 f"{where}: cannot be built ({type(error).__name__}: {reason}); correct the YAML, or bring its data "
                 "(--data_dir, or a connection to the hub)."

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.data.fetching import how_to_get
 from harness.data.manifest import DataFile, all_files, find, load_manifest
 from harness.data.store import missing
-from harness.errors import HarnessError, TaskError
+from harness.errors import HarnessError, TaskError, one_line
 from harness.paths import tasks_dir
 from harness.suite.catalogue import DOMAINS, Catalogue, Entry
 from harness.suite.selection import unknown
@@ -85,7 +85,7 @@ def _check(entry: Entry, catalogue: Catalogue, manager: TaskManager) -> Finding:
         faults.append(str(error))
     # Loaders and templates are whoever's wrote the task: whatever they raise is a finding about that task.
     except Exception as error:
-        faults.append(f"cannot be built ({type(error).__name__}: {' '.join(str(error).split())[:200]}).")
+        faults.append(f"cannot be built ({type(error).__name__}: {one_line(error, max_characters=200)}).")
     if faults:
         return Finding(name=entry.name, status="wrong", message=f"{entry.path}: {faults[0]}")
     remedy = f"not on this machine: {', '.join(absent)}; " + how_to_get(

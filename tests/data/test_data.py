@@ -82,7 +82,7 @@ def site() -> Iterator[str]:
     server.server_close()
 
 
-def read(places: Path) -> list[data.Record]:
+def read(places: Path) -> list[data.DataRecord]:
     return data.read("rows", places / "task", fields=FIELDS)
 
 
@@ -366,7 +366,7 @@ def test_records_are_counted_where_no_digest_is_pinned(places: Path) -> None:
 def test_a_record_of_which_no_item_can_be_made_is_told_by_line(places: Path) -> None:
     pin(places, url=put(places / "elsewhere").as_uri())
 
-    def make(row: data.Record) -> str:
+    def make(row: data.DataRecord) -> str:
         return str(row["question" if row["answer"] < 3 else "absent"])
 
     with pytest.raises(TaskError, match=r"rows.jsonl, line 4: no item can be made of it \(KeyError: 'absent'\)"):
