@@ -99,8 +99,8 @@ def answer_counts(gained: int, lost: int, items: int) -> tuple[float, float, flo
     """p, p_exact and interval of one table; the same table comes up again and again."""
     a, b = np.zeros(items), np.zeros(items)
     a[:lost], b[lost : lost + gained] = 1.0, 1.0
-    found = compare_paired(a, b)
-    return found.p, found.p_exact, found.low, found.high
+    comparison = compare_paired(a, b)
+    return comparison.p, comparison.p_exact, comparison.low, comparison.high
 
 
 def paired_unclustered(rng: np.random.Generator, items: int, repetitions: int) -> Iterator[Row]:
@@ -109,12 +109,12 @@ def paired_unclustered(rng: np.random.Generator, items: int, repetitions: int) -
         for gain in (0.0, 0.1):
             chances = [(disagree + gain) / 2, (disagree - gain) / 2, 1 - disagree]
             tables = rng.multinomial(items, chances, size=repetitions)
-            found = np.array([answer_counts(int(g), int(c), items) for g, c, _ in tables])
+            outcomes = np.array([answer_counts(int(g), int(c), items) for g, c, _ in tables])
             setting = f"{disagree:.0%} disagree"
             if gain == 0.0:
-                yield row("size", items, items, f"{setting}: p", list(found[:, 0] <= 0.05))
-                yield row("size", items, items, f"{setting}: p_exact", list(found[:, 1] <= 0.05))
-            covered = (found[:, 2] <= gain + 1e-12) & (gain - 1e-12 <= found[:, 3])
+                yield row("size", items, items, f"{setting}: p", list(outcomes[:, 0] <= 0.05))
+                yield row("size", items, items, f"{setting}: p_exact", list(outcomes[:, 1] <= 0.05))
+            covered = (outcomes[:, 2] <= gain + 1e-12) & (gain - 1e-12 <= outcomes[:, 3])
             yield row("difference", items, items, f"{setting}, gain {gain:.0%}", list(covered))
 
 
@@ -131,10 +131,10 @@ def paired_clustered(rng: np.random.Generator, items: int, repetitions: int) -> 
                 own, common = rng.choice(kinds, items, p=chances), rng.choice(kinds, clusters, p=chances)
                 difference = np.where(rng.random(items) < math.sqrt(0.3), common[labels], own)
                 a, b = (difference < 0).astype(float), (difference > 0).astype(float)
-                found = compare_paired(a, b, labels)
-                ignoring = answer_counts(found.gained, found.lost, items)[0] if gain == 0.0 else 1.0
-                tests.append((found.p, found.p_exact, ignoring))
-                covered.append(found.low <= gain <= found.high)
+                comparison = compare_paired(a, b, labels)
+                ignoring = answer_counts(comparison.gained, comparison.lost, items)[0] if gain == 0.0 else 1.0
+                tests.append((comparison.p, comparison.p_exact, ignoring))
+                covered.append(comparison.low <= gain <= comparison.high)
             setting = f"{disagree:.0%} disagree"
             if gain == 0.0:
                 for column, name in enumerate(("p", "p_exact", "p ignoring clusters")):
@@ -149,8 +149,8 @@ def one_share(rng: np.random.Generator, items: int, repetitions: int) -> Iterato
 
     @functools.cache
     def unclustered(right: int) -> tuple[float, float]:
-        found = interval(np.arange(items) < right)
-        return found.low, found.high
+        bounds = interval(np.arange(items) < right)
+        return bounds.low, bounds.high
 
     for rate in (0.25, 0.5, 0.75, 0.9):
         ends = [unclustered(int(right)) for right in rng.binomial(items, rate, repetitions)]
@@ -158,8 +158,8 @@ def one_share(rng: np.random.Generator, items: int, repetitions: int) -> Iterato
         covered = []
         for _ in range(repetitions // 5):
             rates = rng.beta(4 * rate, 4 * (1 - rate), clusters)
-            found = interval(rng.random(items) < rates[labels], labels)
-            covered.append(found.low <= rate <= found.high)
+            bounds = interval(rng.random(items) < rates[labels], labels)
+            covered.append(bounds.low <= rate <= bounds.high)
         yield row("share", items, clusters, f"rate {rate:.0%}", covered)
 
 
@@ -175,8 +175,8 @@ def other_values(rng: np.random.Generator, items: int, repetitions: int, labels:
         single, paired, rejected = [], [], []
         for _ in range(repetitions):
             values, others = (alike_within(rng, draw, items, labels) for _ in range(2))
-            found = interval(values, labels, resamples=600)
-            single.append(found.low <= truth <= found.high)
+            bounds = interval(values, labels, resamples=600)
+            single.append(bounds.low <= truth <= bounds.high)
             difference = compare_paired(values, others, labels, resamples=499)
             paired.append(difference.low <= 0.0 <= difference.high)
             rejected.append(difference.p <= 0.05)
@@ -266,8 +266,8 @@ def clustered_arms(rng: np.random.Generator, repetitions: int) -> Iterator[Row]:
             difficulty = rng.normal(0.0, 1.0, 300) + rng.normal(0.0, 0.5, (2, 1, clusters))[:, :, labels]
             logits = difficulty + rng.normal(0.0, 0.15, (2, seeds, 1))
             a, b = (rng.random((2, seeds, 300)) < 1 / (1 + np.exp(-logits))).astype(float)
-            found = compare_arms(a, b, labels, resamples=500)
-            covered.append(found.low <= 0.0 <= found.high)
+            comparison = compare_arms(a, b, labels, resamples=500)
+            covered.append(comparison.low <= 0.0 <= comparison.high)
         yield row("seeds", 300, clusters, f"{seeds} seeds, seed scatter 0.15 logits", covered)
 
 
@@ -280,8 +280,8 @@ def arms_of_seeds(rng: np.random.Generator, repetitions: int) -> Iterator[Row]:
                 difficulty = rng.normal(0.0, 1.0, 300)
                 logits = difficulty + rng.normal(0.0, scatter, (2, seeds, 1))
                 a, b = (rng.random((2, seeds, 300)) < 1 / (1 + np.exp(-logits))).astype(float)
-                found = compare_arms(a, b, resamples=500)
-                covered.append(found.low <= 0.0 <= found.high)
+                comparison = compare_arms(a, b, resamples=500)
+                covered.append(comparison.low <= 0.0 <= comparison.high)
             yield row("seeds", 300, 300, f"{seeds} seeds, seed scatter {scatter:g} logits", covered)
 
 
@@ -321,9 +321,9 @@ def table(study: str, rows: list[Row]) -> str:
         cells = {(r.items, r.clusters): r for r in mine if r.setting == setting}
         texts = []
         for column in columns:
-            found = cells.get(column)
-            text = f"{found.percent:.1f}" if found else ""
-            texts.append(f"**{text}**" if found and found.missed else text)
+            cell = cells.get(column)
+            text = f"{cell.percent:.1f}" if cell else ""
+            texts.append(f"**{text}**" if cell and cell.missed else text)
         lines.append(f"| {setting} | " + " | ".join(texts) + " |")
     return "\n".join(lines)
 
@@ -352,10 +352,10 @@ def main() -> None:
     parser.add_argument("--no_docs", action="store_true", help="print only, write nothing")
     arguments = parser.parse_args()
     rows = []
-    for found in simulate(arguments.scale):
-        rows.append(found)
+    for one in simulate(arguments.scale):
+        rows.append(one)
         print(
-            f"{found.study:10} n={found.items:<5} k={found.clusters:<5} {found.setting:60} {found.percent:6.2f}",
+            f"{one.study:10} n={one.items:<5} k={one.clusters:<5} {one.setting:60} {one.percent:6.2f}",
             flush=True,
         )
     print(f"{sum(not r.missed for r in rows if r.target)} of {sum(r.target is not None for r in rows)} targets met")

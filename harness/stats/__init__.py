@@ -6,6 +6,7 @@ definition in plain words, and how well each method keeps its promise, is in ``d
 """
 
 from harness.stats.aggregate import AGGREGATE, Aggregate, DomainScore, aggregate, aggregate_weights
+from harness.stats.clustered import MeanEstimate, estimate_mean
 from harness.stats.corrections import CORRECTIONS, benjamini_hochberg, correct, holm
 from harness.stats.dose import DoseResponse, dose_response
 from harness.stats.intervals import Interval, interval
@@ -15,7 +16,6 @@ from harness.stats.permutation import FlipTest, sign_flip
 from harness.stats.power import items_needed, minimum_detectable_effect, minimum_detectable_effect_binary
 from harness.stats.proportions import paired_score_interval, wilson_interval
 from harness.stats.ranking import Ranking, rank_models
-from harness.stats.samples import MeanEstimate, estimate_mean
 from harness.stats.seeds import ArmDifference, VarianceComponents, compare_arms, variance_components
 
 __all__ = [

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from harness.stats.samples import FloatArray, as_values
+from harness.stats.clustered import FloatArray, as_values
 
 AGGREGATE = "macro-chance-centred/1"
 """Version 1: each task's value v becomes (v - chance) / (1 - chance); a domain is the plain mean of its tasks, the
@@ -88,12 +88,12 @@ def aggregate(
         raise ValueError(
             f"{value.size} values, {error.size} errors and {weights.size} domains; give one of each a task."
         )
-    room = 1.0 - chance
+    range_above_chance = 1.0 - chance
     scores = []
     for domain in dict.fromkeys(domains):
         members = np.array([name == domain for name in domains])
         share = members / members.sum()
-        centred = (value - chance) / room
+        centred = (value - chance) / range_above_chance
         scores.append(
             DomainScore(
                 domain=domain,
@@ -101,7 +101,7 @@ def aggregate(
                 mean=float(share @ value),
                 mean_error=_error_of_sum(share[members], error[members]),
                 centred=float(share @ centred),
-                centred_error=_error_of_sum(share[members], (error / room)[members]),
+                centred_error=_error_of_sum(share[members], (error / range_above_chance)[members]),
             )
         )
     equal = np.full(len(scores), 1.0 / len(scores))

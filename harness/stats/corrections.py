@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from harness.stats.samples import FloatArray
+from harness.stats.clustered import FloatArray
 
 
 def holm(p_values: npt.ArrayLike, family: int | None = None) -> FloatArray:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from harness.stats.clustered import Clusters, FloatArray, as_values, clustered_mean, group_by_cluster
+from harness.stats.clustered import two_sided_quantile as two_sided
 from harness.stats.resampling import block_rows
-from harness.stats.samples import Clusters, FloatArray, as_values, describe, make_sample
-from harness.stats.samples import two_sided_quantile as two_sided
 from harness.stats.seeds import as_table
 
 # Up to 8 checkpoints, all orders of the doses are counted; beyond, they are drawn.
@@ -79,15 +79,15 @@ def dose_response(
     contrast = (dose - dose.mean()) / float(((dose - dose.mean()) ** 2).sum())
     means = table.mean(axis=1)
     slope = float(contrast @ means)
-    left_over = means - means.mean() - slope * (dose - dose.mean())
-    free = dose.size - 2
-    error = math.sqrt(float(left_over @ left_over) / free * float(contrast @ contrast)) if free else math.nan
-    half = two_sided(level, free) * error if free else math.inf
+    residuals = means - means.mean() - slope * (dose - dose.mean())
+    df = dose.size - 2
+    error = math.sqrt(float(residuals @ residuals) / df * float(contrast @ contrast)) if df else math.nan
+    half = two_sided(level, df) * error if df else math.inf
     p, exact = _permuted_slope(contrast, means, resamples, seed)
     return DoseResponse(
         slope=slope,
         standard_error=error,
-        item_error=describe(make_sample(contrast @ table, clusters)).standard_error,
+        item_error=clustered_mean(group_by_cluster(contrast @ table, clusters)).standard_error,
         low=slope - half,
         high=slope + half,
         level=level,

@@ -8,9 +8,16 @@ from typing import Literal
 
 from scipy import special
 
+from harness.stats.clustered import (
+    ClusteredValues,
+    Clusters,
+    Values,
+    clustered_mean,
+    group_by_cluster,
+    two_sided_quantile,
+)
 from harness.stats.paired import both_binary, effective_counts, paired_values, score_freedom
 from harness.stats.proportions import paired_score, paired_score_interval
-from harness.stats.samples import Clusters, Sample, Values, describe, make_sample, two_sided_quantile
 
 Conclusion = Literal["non-inferior", "inferior", "inconclusive"]
 
@@ -54,38 +61,38 @@ def non_inferiority(
     if not 0.0 < alpha < 0.5:
         raise ValueError(f"alpha is {alpha}; it must lie between 0 and 0.5.")
     values_a, values_b = paired_values(a, b)
-    sample = make_sample(values_b - values_a, clusters)
+    grouped = group_by_cluster(values_b - values_a, clusters)
     test = _score_test if both_binary(values_a, values_b) else _t_test
-    p, low, _ = test(sample, margin, alpha)
+    p, low, _ = test(grouped, margin, alpha)
     conclusion: Conclusion = "inconclusive"
     if p < alpha:
         conclusion = "non-inferior"
-    elif test(sample, margin, alpha / 2)[2] < -margin:  # as two-sided as the interval that stands beside it
+    elif test(grouped, margin, alpha / 2)[2] < -margin:  # as two-sided as the interval that stands beside it
         conclusion = "inferior"
-    return NonInferiority(margin=margin, alpha=alpha, difference=sample.mean, p=p, bound=low, conclusion=conclusion)
+    return NonInferiority(margin=margin, alpha=alpha, difference=grouped.mean, p=p, bound=low, conclusion=conclusion)
 
 
-def _score_test(sample: Sample, margin: float, alpha: float) -> tuple[float, float, float]:
-    freedom = score_freedom(sample)
-    if freedom == 0.0:
+def _score_test(grouped: ClusteredValues, margin: float, alpha: float) -> tuple[float, float, float]:
+    df = score_freedom(grouped)
+    if df == 0.0:
         return 1.0, -1.0, 1.0
     if margin >= 1.0:
         return 0.0, -1.0, 1.0
-    counts = effective_counts(sample)
-    low, high = paired_score_interval(*counts, two_sided_quantile(1.0 - 2.0 * alpha, freedom))
-    return _upper_tail(paired_score(*counts, -margin), freedom), low, high
+    counts = effective_counts(grouped)
+    low, high = paired_score_interval(*counts, two_sided_quantile(1.0 - 2.0 * alpha, df))
+    return _upper_tail(paired_score(*counts, -margin), df), low, high
 
 
-def _t_test(sample: Sample, margin: float, alpha: float) -> tuple[float, float, float]:
-    estimate = describe(sample)
+def _t_test(grouped: ClusteredValues, margin: float, alpha: float) -> tuple[float, float, float]:
+    estimate = clustered_mean(grouped)
     if estimate.clusters < 2 or not estimate.standard_error > 0.0:
         return 1.0, -math.inf, math.inf
-    freedom, error, surplus = estimate.degrees_of_freedom, estimate.standard_error, estimate.mean + margin
-    half = two_sided_quantile(1.0 - 2.0 * alpha, freedom) * error
-    return _upper_tail(surplus / error, freedom), estimate.mean - half, estimate.mean + half
+    df, error, surplus = estimate.degrees_of_freedom, estimate.standard_error, estimate.mean + margin
+    half = two_sided_quantile(1.0 - 2.0 * alpha, df) * error
+    return _upper_tail(surplus / error, df), estimate.mean - half, estimate.mean + half
 
 
-def _upper_tail(statistic: float, freedom: float) -> float:
-    if math.isinf(freedom):
+def _upper_tail(statistic: float, df: float) -> float:
+    if math.isinf(df):
         return float(special.ndtr(-statistic))
-    return float(special.stdtr(freedom, -statistic))
+    return float(special.stdtr(df, -statistic))

@@ -15,11 +15,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.stats.clustered import (
+    ClusteredValues,
+    Clusters,
+    FloatArray,
+    Values,
+    as_values,
+    clustered_mean,
+    effective_size,
+    group_by_cluster,
+)
+from harness.stats.clustered import two_sided_quantile as two_sided
 from harness.stats.permutation import sign_flip
 from harness.stats.power import minimum_detectable_effect, minimum_detectable_effect_binary
 from harness.stats.proportions import paired_score_interval
-from harness.stats.samples import Clusters, FloatArray, Sample, Values, as_values, describe, effective_size, make_sample
-from harness.stats.samples import two_sided_quantile as two_sided
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,11 +99,11 @@ def compare_paired(
         ValueError: NaN, no items, lengths that differ, or an impossible level.
     """
     values_a, values_b = paired_values(a, b)
-    sample = make_sample(values_b - values_a, clusters)
+    grouped = group_by_cluster(values_b - values_a, clusters)
     binary = both_binary(values_a, values_b)
-    estimate = describe(sample)
-    low, high, method = _interval(sample, binary, level)
-    test = sign_flip(sample.totals, resamples=resamples, seed=seed)
+    estimate = clustered_mean(grouped)
+    low, high, method = _interval(grouped, binary, level)
+    test = sign_flip(grouped.totals, resamples=resamples, seed=seed)
     return PairedDifference(
         items=estimate.items,
         clusters=estimate.clusters,
@@ -110,10 +119,10 @@ def compare_paired(
         p=test.p_mid,
         p_exact=test.p_exact,
         test=test.method,
-        gained=int((sample.values > 0.0).sum()),
-        lost=int((sample.values < 0.0).sum()),
+        gained=int((grouped.values > 0.0).sum()),
+        lost=int((grouped.values < 0.0).sum()),
         correlation=_correlation(values_a, values_b),
-        minimum_detectable_effect=_detectable(sample, binary, 1.0 - level),
+        minimum_detectable_effect=_detectable(grouped, binary, 1.0 - level),
     )
 
 
@@ -134,26 +143,26 @@ def both_binary(values_a: FloatArray, values_b: FloatArray) -> bool:
     return bool(np.isin(values_a, (0.0, 1.0)).all() and np.isin(values_b, (0.0, 1.0)).all())
 
 
-def effective_counts(sample: Sample) -> tuple[float, float, float]:
+def effective_counts(grouped: ClusteredValues) -> tuple[float, float, float]:
     """Gained, lost and all items of 0/1 differences, divided by the design effect (Rao and Scott 1992)."""
-    worth = effective_size(sample) / sample.values.size
-    gained, lost = float((sample.values > 0.0).sum()), float((sample.values < 0.0).sum())
-    return gained * worth, lost * worth, sample.values.size * worth
+    worth = effective_size(grouped) / grouped.values.size
+    gained, lost = float((grouped.values > 0.0).sum()), float((grouped.values < 0.0).sum())
+    return gained * worth, lost * worth, grouped.values.size * worth
 
 
-def score_freedom(sample: Sample) -> float:
+def score_freedom(grouped: ClusteredValues) -> float:
     """Degrees of freedom of a test on 0/1 differences: the error's under clustering, else infinite."""
-    return describe(sample).degrees_of_freedom if sample.clustered else math.inf
+    return clustered_mean(grouped).degrees_of_freedom if grouped.has_clusters else math.inf
 
 
-def _interval(sample: Sample, binary: bool, level: float) -> tuple[float, float, str]:
-    estimate = describe(sample)
+def _interval(grouped: ClusteredValues, binary: bool, level: float) -> tuple[float, float, str]:
+    estimate = clustered_mean(grouped)
     if binary:
-        freedom = score_freedom(sample)
-        if freedom == 0.0:
+        df = score_freedom(grouped)
+        if df == 0.0:
             return -1.0, 1.0, "none"
-        low, high = paired_score_interval(*effective_counts(sample), two_sided(level, freedom))
-        return low, high, "tango-effective" if sample.clustered else "tango"
+        low, high = paired_score_interval(*effective_counts(grouped), two_sided(level, df))
+        return low, high, "tango-effective" if grouped.has_clusters else "tango"
     if estimate.clusters < 2:
         two_sided(level)
         return -math.inf, math.inf, "none"
@@ -161,14 +170,14 @@ def _interval(sample: Sample, binary: bool, level: float) -> tuple[float, float,
     return estimate.mean - half, estimate.mean + half, "student-t" if half > 0.0 else "no-spread"
 
 
-def _detectable(sample: Sample, binary: bool, alpha: float) -> float:
-    estimate = describe(sample)
+def _detectable(grouped: ClusteredValues, binary: bool, alpha: float) -> float:
+    estimate = clustered_mean(grouped)
     if binary:
-        freedom = score_freedom(sample)
-        if freedom == 0.0:
+        df = score_freedom(grouped)
+        if df == 0.0:
             return math.inf
-        discordant = float((sample.values != 0.0).mean())
-        return minimum_detectable_effect_binary(effective_size(sample), discordant, freedom, alpha=alpha)
+        discordant = float((grouped.values != 0.0).mean())
+        return minimum_detectable_effect_binary(effective_size(grouped), discordant, df, alpha=alpha)
     if estimate.clusters < 2:
         return math.inf
     return minimum_detectable_effect(estimate.standard_error, estimate.degrees_of_freedom, alpha=alpha)

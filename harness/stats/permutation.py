@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+from harness.stats.clustered import FloatArray
 from harness.stats.resampling import block_rows
-from harness.stats.samples import FloatArray
 
 # Up to this many clusters that differ, all 2^k sign patterns are counted.
 _ENUMERATED_CLUSTERS = 16

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from harness.stats.samples import quantile
+from harness.stats.clustered import quantile
 
 ALPHA = 0.05
 POWER = 0.80
@@ -58,17 +58,17 @@ def minimum_detectable_effect_binary(
         raise ValueError(f"discordant_share is {discordant_share}; it must lie between 0 and 1.")
     reject, find = _quantiles(degrees_of_freedom, alpha, power)
 
-    def found(effect: float) -> bool:
+    def detects(effect: float) -> bool:
         disagreement = max(discordant_share, effect)
         spread = max(disagreement - effect**2, 0.0)
         return math.sqrt(items) * effect >= reject * math.sqrt(disagreement) + find * math.sqrt(spread)
 
     missed, detected = 0.0, 1.0
-    if not found(detected):
+    if not detects(detected):
         return math.inf
     for _ in range(54):
         middle = (missed + detected) / 2.0
-        missed, detected = (missed, middle) if found(middle) else (middle, detected)
+        missed, detected = (missed, middle) if detects(middle) else (middle, detected)
     return detected
 
 

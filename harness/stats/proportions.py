@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize
 
-from harness.stats.samples import FloatArray
+from harness.stats.clustered import FloatArray
 
 
 def wilson_interval(

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.stats.aggregate import AGGREGATE, aggregate_weights
+from harness.stats.clustered import Clusters, FloatArray, as_values, cluster_codes, degrees_of_freedom, satterthwaite
 from harness.stats.resampling import block_rows
-from harness.stats.samples import Clusters, FloatArray, as_values, cluster_codes, degrees_of_freedom, satterthwaite
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -97,16 +97,16 @@ def rank_models(
         raise ValueError(
             f"{len(tables)} tasks, {weights.size} domains, {len(labels)} clusters; give one of each a task."
         )
-    values, parts, null_parts, freedoms = np.zeros(tables[0].shape[0]), [], [], []
+    values, parts, null_parts, dfs = np.zeros(tables[0].shape[0]), [], [], []
     for table, weight, guess, label in zip(tables, weights, chance, labels, strict=True):
         values += weight * (table.mean(axis=1) - guess)
         codes, sizes = _clusters(table, label)
         parts.append(weight**2 * _covariance(table, codes, sizes))
         null_parts.append(weight**2 * _null_covariance(table, codes, sizes))
-        freedoms.append(degrees_of_freedom(sizes))
+        dfs.append(degrees_of_freedom(sizes))
     covariance, null_covariance = np.sum(parts, axis=0), np.sum(null_parts, axis=0)
-    freedom = satterthwaite([float(part.trace()) for part in null_parts], freedoms)
-    differ = _differ(values, null_covariance, freedom, level, draws=draws, seed=seed)
+    df = satterthwaite([float(part.trace()) for part in null_parts], dfs)
+    differ = _differ(values, null_covariance, df, level, draws=draws, seed=seed)
     better = values[None, :] > values[:, None]
     return Ranking(
         definition=AGGREGATE,
@@ -144,7 +144,7 @@ def _clusters(table: FloatArray, labels: Clusters | None) -> tuple[npt.NDArray[n
 
 
 def _covariance(table: FloatArray, codes: npt.NDArray[np.intp], sizes: FloatArray) -> FloatArray:
-    """Clustered covariance of the models' means (CR2, as in `samples.estimate_mean`)."""
+    """Clustered covariance of the models' means (CR2, as in `clustered.estimate_mean`)."""
     totals = _totals(table - table.mean(axis=1, keepdims=True), codes, sizes)
     scaled: FloatArray = totals / (np.sqrt(1.0 - sizes / table.shape[1]) * table.shape[1])
     return np.asarray(scaled @ scaled.T, dtype=np.float64)
@@ -163,7 +163,7 @@ def _totals(residuals: FloatArray, codes: npt.NDArray[np.intp], sizes: FloatArra
 
 
 def _differ(
-    values: FloatArray, covariance: FloatArray, freedom: float, level: float, *, draws: int, seed: int
+    values: FloatArray, covariance: FloatArray, df: float, level: float, *, draws: int, seed: int
 ) -> npt.NDArray[np.bool_]:
     first, second = np.triu_indices(values.size, k=1)
     differ = np.zeros((values.size, values.size), dtype=np.bool_)
@@ -181,7 +181,7 @@ def _differ(
     for rows in block_rows(first.size, draws):
         normal = rng.standard_normal((rows, values.size)) @ factor.T
         ratios = np.abs(normal[:, first] - normal[:, second]) * scale
-        largest.append(ratios.max(axis=1) / np.sqrt(rng.chisquare(freedom, rows) / freedom))
+        largest.append(ratios.max(axis=1) / np.sqrt(rng.chisquare(df, rows) / df))
     critical = float(np.quantile(np.concatenate(largest), level))
     differ[first, second] = np.abs(values[first] - values[second]) * scale > critical
     return differ | differ.T

@@ -14,7 +14,7 @@ import numpy.typing as npt
 # Cells of one block: 16 MB of float64, small enough to stay near the cache and large enough to amortise numpy.
 BLOCK_CELLS = 2_000_000
 # Draws up to this size (one byte a cell) are kept for the next task or model with as many units.
-_KEPT_CELLS = 20_000_000
+_CACHED_CELLS = 20_000_000
 
 
 def block_rows(columns: int, rows: int) -> Iterator[int]:
@@ -41,19 +41,19 @@ def repeatable_counts(units: int, resamples: int, seed: int) -> Iterator[npt.NDA
 
     Not for sums over tasks: two tasks with as many units get the same draws.
     """
-    if units * resamples > _KEPT_CELLS:
+    if units * resamples > _CACHED_CELLS:
         for block in bootstrap_counts(units, resamples, np.random.default_rng(seed)):
             yield block.astype(np.float64)
         return
-    kept = _kept_counts(units, resamples, seed)
+    counts = _cached_counts(units, resamples, seed)
     start = 0
     for rows in block_rows(units, resamples):
-        yield kept[start : start + rows].astype(np.float64)
+        yield counts[start : start + rows].astype(np.float64)
         start += rows
 
 
 @functools.lru_cache(maxsize=4)
-def _kept_counts(units: int, resamples: int, seed: int) -> npt.NDArray[np.uint8]:
+def _cached_counts(units: int, resamples: int, seed: int) -> npt.NDArray[np.uint8]:
     blocks = bootstrap_counts(units, resamples, np.random.default_rng(seed))
     # The chance that one unit is drawn more than 255 times is below 1e-100 for 256 units and more.
     return np.concatenate([np.minimum(block, 255).astype(np.uint8) for block in blocks])

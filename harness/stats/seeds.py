@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from harness.stats.clustered import ClusteredValues, Clusters, FloatArray, as_values, clustered_mean, group_by_cluster
+from harness.stats.clustered import two_sided_quantile as two_sided
 from harness.stats.resampling import bootstrap_counts, repeatable_counts
-from harness.stats.samples import Clusters, FloatArray, Sample, as_values, describe, make_sample
-from harness.stats.samples import two_sided_quantile as two_sided
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,28 +93,28 @@ def compare_arms(
     arm_a, arm_b = as_table(a, "a"), as_table(b, "b")
     if arm_a.shape[1] != arm_b.shape[1]:
         raise ValueError(f"a has {arm_a.shape[1]} items and b {arm_b.shape[1]}; give the items that all answered.")
-    sample = make_sample(arm_b.mean(axis=0) - arm_a.mean(axis=0), clusters)
-    items = describe(sample)
+    grouped = group_by_cluster(arm_b.mean(axis=0) - arm_a.mean(axis=0), clusters)
+    items = clustered_mean(grouped)
     if items.clusters < 2:
         raise ValueError("one cluster or item; item noise needs at least two.")
     components = [variance_components(arm, clusters) for arm in (arm_a, arm_b)]
     seed_variances = [part.seed / arm.shape[0] for part, arm in zip(components, (arm_a, arm_b), strict=True)]
     item_variance = items.standard_error**2
     total = item_variance + sum(seed_variances)
-    freedom = _freedom(total, item_variance, items.degrees_of_freedom, (arm_a, arm_b))
-    draws = _item_draws(sample, resamples, seed)
+    df = _freedom(total, item_variance, items.degrees_of_freedom, (arm_a, arm_b))
+    draws = _item_draws(grouped, resamples, seed)
     # Another stream than that of the items, or large seed draws would come with large item draws.
     rng = np.random.default_rng((seed, 1))
     for arm, variance, sign in ((arm_a, seed_variances[0], -1.0), (arm_b, seed_variances[1], 1.0)):
         draws += sign * _seed_draws(arm, variance, resamples, rng)
-    stretch = two_sided(level, freedom) / two_sided(level)
+    stretch = two_sided(level, df) / two_sided(level)
     lower, upper = np.quantile(draws, [(1.0 - level) / 2.0, (1.0 + level) / 2.0]) * stretch
     return ArmDifference(
         difference=items.mean,
         standard_error=math.sqrt(total),
         item_error=items.standard_error,
         seed_error=math.sqrt(sum(seed_variances)),
-        degrees_of_freedom=freedom,
+        degrees_of_freedom=df,
         low=items.mean + float(lower),
         high=items.mean + float(upper),
         level=level,
@@ -147,7 +147,7 @@ def variance_components(values: npt.ArrayLike, clusters: Clusters | None = None)
     residual = float((rest**2).sum()) / ((seeds - 1) * (items - 1))
     between_items = float(table.mean(axis=0).var(ddof=1))
     between_seeds = float(table.mean(axis=1).var(ddof=1))
-    errors = [describe(make_sample(row, clusters)).standard_error for row in centred]
+    errors = [clustered_mean(group_by_cluster(row, clusters)).standard_error for row in centred]
     explained = float(np.mean(np.square(errors))) * seeds / (seeds - 1)
     # One cluster alone cannot show how much of the scatter is items: all of it is then taken as seeds.
     explained = 0.0 if math.isnan(explained) else explained
@@ -184,9 +184,9 @@ def _freedom(total: float, item_variance: float, item_freedom: float, arms: tupl
     return max(total**2 / uncertainty, 1.0) if uncertainty > 0.0 else item_freedom
 
 
-def _item_draws(sample: Sample, resamples: int, seed: int) -> FloatArray:
-    count = sample.totals.size
-    columns = np.stack([sample.residuals, sample.sizes], axis=1)
+def _item_draws(grouped: ClusteredValues, resamples: int, seed: int) -> FloatArray:
+    count = grouped.totals.size
+    columns = np.stack([grouped.residuals, grouped.sizes], axis=1)
     sums = np.concatenate([block @ columns for block in repeatable_counts(count, resamples, seed)])
     draws: FloatArray = sums[:, 0] / sums[:, 1] * math.sqrt(count / (count - 1))
     return draws

@@ -28,17 +28,17 @@ def model(base: Path, tmp_path: Path, own_cache: Path) -> Path:
 
 
 def test_a_transformers_folder_is_found(model: Path) -> None:
-    found = resolve(str(model))
-    assert (found.kind, found.name, found.weights) == ("folder", "model", model)
-    assert [p.name for p in found.weight_files] == ["model.safetensors"]
+    checkpoint = resolve(str(model))
+    assert (checkpoint.kind, checkpoint.name, checkpoint.weights) == ("folder", "model", model)
+    assert [p.name for p in checkpoint.weight_files] == ["model.safetensors"]
 
 
 def test_an_adapter_finds_its_base_and_uses_its_tokenizer(base: Path, tmp_path: Path, own_cache: Path) -> None:
-    found = resolve(str(save_tiny_adapter(tmp_path / "adapter", base)))
-    assert found.kind == "adapter"
-    assert found.weights == base
-    assert found.tokenizer == base
-    assert found.adapter == tmp_path / "adapter"
+    checkpoint = resolve(str(save_tiny_adapter(tmp_path / "adapter", base)))
+    assert checkpoint.kind == "adapter"
+    assert checkpoint.weights == base
+    assert checkpoint.tokenizer == base
+    assert checkpoint.adapter == tmp_path / "adapter"
 
 
 def test_sharded_weights_are_all_named(tmp_path: Path, own_cache: Path) -> None:
@@ -193,8 +193,8 @@ def test_bookkeeping_beside_the_weights_does_not(model: Path) -> None:
 
 
 def test_verify_sees_a_change_that_kept_size_and_time(model: Path) -> None:
-    found, weights = resolve(str(model)), model / "model.safetensors"
-    before = checkpoint_digest(found)
+    checkpoint, weights = resolve(str(model)), model / "model.safetensors"
+    before = checkpoint_digest(checkpoint)
     stat = weights.stat()
     with weights.open("r+b") as file:
         file.seek(-1, 2)
@@ -202,5 +202,5 @@ def test_verify_sees_a_change_that_kept_size_and_time(model: Path) -> None:
         file.seek(-1, 2)
         file.write(bytes([last[0] ^ 1]))
     os.utime(weights, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert checkpoint_digest(found) == before, "remembered"
-    assert checkpoint_digest(found, verify=True) != before
+    assert checkpoint_digest(checkpoint) == before, "remembered"
+    assert checkpoint_digest(checkpoint, verify=True) != before

@@ -63,8 +63,8 @@ def test_minimum_detectable_effect_of_answers_is_the_effect_that_mcnemar_finds_i
     rng = np.random.default_rng(1)
     chances = [(disagreement + effect) / 2, (disagreement - effect) / 2, 1 - disagreement]
     gained, lost, _ = rng.multinomial(items, chances, size=20_000).T
-    found = np.abs(gained - lost) / np.sqrt(np.maximum(gained + lost, 1)) > scipy_stats.norm.ppf(0.975)
-    assert found.mean() == pytest.approx(0.80, abs=0.015)
+    significant = np.abs(gained - lost) / np.sqrt(np.maximum(gained + lost, 1)) > scipy_stats.norm.ppf(0.975)
+    assert significant.mean() == pytest.approx(0.80, abs=0.015)
 
 
 def test_a_difference_needs_at_least_as_much_disagreement() -> None:

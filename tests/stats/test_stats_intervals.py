@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
 from harness.stats import Interval, estimate_mean, interval, wilson_interval
-from harness.stats.samples import effective_size, make_sample
+from harness.stats.clustered import effective_size, group_by_cluster
 
 Z95 = 1.959963984540054
 
@@ -20,9 +20,9 @@ Z95 = 1.959963984540054
 @pytest.mark.parametrize(("right", "items"), [(0, 1), (1, 1), (0, 22), (8, 22), (9, 22), (22, 22), (317, 1000)])
 def test_wilson_equals_statsmodels(right: int, items: int) -> None:
     expected = proportion_confint(right, items, method="wilson")
-    found = interval([1.0] * right + [0.0] * (items - right))
-    assert found.method == "wilson"
-    assert (found.low, found.high) == pytest.approx(expected, abs=1e-10)
+    bounds = interval([1.0] * right + [0.0] * (items - right))
+    assert bounds.method == "wilson"
+    assert (bounds.low, bounds.high) == pytest.approx(expected, abs=1e-10)
 
 
 def test_wilson_takes_arrays() -> None:
@@ -32,9 +32,9 @@ def test_wilson_takes_arrays() -> None:
 
 
 def test_interval_at_no_item_right_starts_at_zero_and_has_width() -> None:
-    found = interval(np.zeros(22))
-    assert found.low == 0.0
-    assert found.high == pytest.approx(Z95**2 / (22 + Z95**2), abs=1e-12)
+    bounds = interval(np.zeros(22))
+    assert bounds.low == 0.0
+    assert bounds.high == pytest.approx(Z95**2 / (22 + Z95**2), abs=1e-12)
 
 
 def test_clustered_error_equals_statsmodels_cluster_robust_ols_for_equal_clusters() -> None:
@@ -66,9 +66,9 @@ def test_clustered_error_equals_the_cr2_sandwich_for_unequal_clusters() -> None:
     variance = (bread @ meat @ bread)[0, 0]
     gram = np.array(rows) @ np.array(rows).T
     freedom = np.trace(gram) ** 2 / np.trace(gram @ gram)
-    found = estimate_mean(values, clusters)
-    assert found.standard_error == pytest.approx(math.sqrt(variance), rel=1e-10)
-    assert found.degrees_of_freedom == pytest.approx(freedom, rel=1e-10)
+    estimate = estimate_mean(values, clusters)
+    assert estimate.standard_error == pytest.approx(math.sqrt(variance), rel=1e-10)
+    assert estimate.degrees_of_freedom == pytest.approx(freedom, rel=1e-10)
 
 
 def test_clustered_error_of_a_hand_computed_example() -> None:
@@ -76,9 +76,9 @@ def test_clustered_error_of_a_hand_computed_example() -> None:
 
     Their squares sum to 2, over n^2 = 36 gives 1/18; times G / (G - 1) = 3/2 gives 1/12.
     """
-    found = estimate_mean([1, 1, 0, 0, 1, 0], ["a", "a", "b", "b", "c", "c"])
-    assert found.standard_error == pytest.approx(math.sqrt(1 / 12), rel=1e-12)
-    assert (found.items, found.clusters, found.degrees_of_freedom) == pytest.approx((6, 3, 2.0))
+    estimate = estimate_mean([1, 1, 0, 0, 1, 0], ["a", "a", "b", "b", "c", "c"])
+    assert estimate.standard_error == pytest.approx(math.sqrt(1 / 12), rel=1e-12)
+    assert (estimate.items, estimate.clusters, estimate.degrees_of_freedom) == pytest.approx((6, 3, 2.0))
 
 
 def test_clusters_of_one_item_change_nothing() -> None:
@@ -99,13 +99,13 @@ def test_copies_of_an_item_are_worth_one_item() -> None:
     answers = np.array([1.0] * 8 + [0.0] * 14)
     copies, clusters = np.repeat(answers, 10), np.repeat(np.arange(22), 10)
     assert estimate_mean(copies, clusters).standard_error == pytest.approx(estimate_mean(answers).standard_error)
-    assert effective_size(make_sample(copies, clusters)) == pytest.approx(22, rel=0.05)
+    assert effective_size(group_by_cluster(copies, clusters)) == pytest.approx(22, rel=0.05)
     assert interval(copies, clusters).high - interval(copies, clusters).low > 0.36
 
 
 def test_equal_values_are_taken_as_fully_correlated_within_clusters() -> None:
     clusters = np.repeat(np.arange(11), 2)
-    assert effective_size(make_sample(np.ones(22), clusters)) == pytest.approx(11)
+    assert effective_size(group_by_cluster(np.ones(22), clusters)) == pytest.approx(11)
     assert interval(np.ones(22), clusters).low < interval(np.ones(22)).low
 
 
@@ -113,8 +113,8 @@ def test_clusters_that_are_more_alike_than_chance_make_no_item_worth_more_than_o
     clusters = np.repeat(np.arange(4), 25)
     even = np.concatenate([np.r_[np.ones(k), np.zeros(25 - k)] for k in (12, 12, 12, 12)])
     uneven = np.concatenate([np.r_[np.ones(k), np.zeros(25 - k)] for k in (12, 13, 12, 13)])
-    assert effective_size(make_sample(even, clusters)) == effective_size(make_sample(uneven, clusters)) == 100
-    widths = [found.high - found.low for found in (interval(even, clusters), interval(uneven, clusters))]
+    assert effective_size(group_by_cluster(even, clusters)) == effective_size(group_by_cluster(uneven, clusters)) == 100
+    widths = [bounds.high - bounds.low for bounds in (interval(even, clusters), interval(uneven, clusters))]
     assert widths[0] == pytest.approx(widths[1], rel=0.02)
     assert widths[1] > interval(uneven).high - interval(uneven).low
 
@@ -128,16 +128,16 @@ def test_one_cluster_says_nothing_about_the_mean() -> None:
 
 def test_bootstrap_t_of_symmetric_values_is_near_students_t() -> None:
     values = np.random.default_rng(4).normal(size=400)
-    found = interval(values)
+    bounds = interval(values)
     half = 1.966 * values.std(ddof=1) / 20
-    assert found.method == "bootstrap-t"
-    assert (found.low, found.high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.1 * half)
+    assert bounds.method == "bootstrap-t"
+    assert (bounds.low, bounds.high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.1 * half)
 
 
 def test_bootstrap_t_leans_towards_the_long_tail() -> None:
     values = np.random.default_rng(5).lognormal(size=60)
-    found = interval(values)
-    assert found.high - values.mean() > 1.2 * (values.mean() - found.low)
+    bounds = interval(values)
+    assert bounds.high - values.mean() > 1.2 * (values.mean() - bounds.low)
 
 
 def test_bootstrap_t_is_the_same_for_the_same_seed_and_whatever_ran_before() -> None:
@@ -151,15 +151,15 @@ def test_bootstrap_t_is_the_same_for_the_same_seed_and_whatever_ran_before() -> 
 def test_few_non_zero_values_fall_back_to_the_skew_corrected_interval() -> None:
     values = np.zeros(22)
     values[:3] = [0.2, 0.5, 0.4]
-    found = interval(values)
-    assert found.method == "skew-t"
-    assert found.high - values.mean() > values.mean() - found.low > 0
+    bounds = interval(values)
+    assert bounds.method == "skew-t"
+    assert bounds.high - values.mean() > values.mean() - bounds.low > 0
 
 
 def test_equal_values_that_are_no_shares_give_a_point_that_says_so() -> None:
-    found = interval(np.full(30, 0.3))
-    assert found.method == "no-spread"
-    assert found.low == found.high == pytest.approx(0.3)
+    bounds = interval(np.full(30, 0.3))
+    assert bounds.method == "no-spread"
+    assert bounds.low == bounds.high == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("bad", [[math.nan, 1.0], [math.inf], [], [[0.0, 1.0]]])
@@ -187,9 +187,9 @@ def test_impossible_levels_are_refused(level: float) -> None:
 def test_binary_interval_holds_the_mean_and_stays_a_share(items: list[tuple[int, int]], level: float) -> None:
     values, clusters = [value for value, _ in items], [cluster for _, cluster in items]
     for labels in (None, clusters):
-        found = interval(values, labels, level)
-        assert 0.0 <= found.low <= np.mean(values) <= found.high <= 1.0
-        assert found.high > found.low
+        bounds = interval(values, labels, level)
+        assert 0.0 <= bounds.low <= np.mean(values) <= bounds.high <= 1.0
+        assert bounds.high > bounds.low
 
 
 @settings(max_examples=60, deadline=None)
@@ -199,6 +199,6 @@ def test_binary_interval_holds_the_mean_and_stays_a_share(items: list[tuple[int,
 def test_continuous_interval_holds_the_mean(items: list[tuple[float, int]]) -> None:
     values, clusters = [value for value, _ in items], [cluster for _, cluster in items]
     for labels in (None, clusters):
-        found = interval(values, labels, resamples=200)
-        assert found.low <= np.mean(values) + 1e-9
-        assert np.mean(values) - 1e-9 <= found.high
+        bounds = interval(values, labels, resamples=200)
+        assert bounds.low <= np.mean(values) + 1e-9
+        assert np.mean(values) - 1e-9 <= bounds.high

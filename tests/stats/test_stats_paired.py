@@ -30,9 +30,9 @@ def answers(both: int, gained: int, lost: int, neither: int) -> tuple[Floats, Fl
 @pytest.mark.parametrize(("gained", "lost"), [(0, 0), (1, 0), (1, 1), (7, 1), (6, 16), (30, 30), (0, 40), (211, 260)])
 def test_exact_mcnemar_equals_statsmodels(gained: int, lost: int) -> None:
     expected = mcnemar([[5, lost], [gained, 9]], exact=True).pvalue
-    found = compare_paired(*answers(5, gained, lost, 9))
-    assert found.test == "mcnemar"
-    assert found.p_exact == pytest.approx(expected, abs=1e-10)
+    comparison = compare_paired(*answers(5, gained, lost, 9))
+    assert comparison.test == "mcnemar"
+    assert comparison.p_exact == pytest.approx(expected, abs=1e-10)
 
 
 def test_mid_p_takes_half_the_chance_of_the_observed_table() -> None:
@@ -49,11 +49,11 @@ def test_published_example_of_mid_p_and_tango_interval() -> None:
     interval -0.1240 to -0.0054, mid-p 0.034690.
     """
     a, b = answers(both=59, gained=6, lost=16, neither=80)
-    found = compare_paired(a, b)
-    assert (found.gained, found.lost, found.items) == (6, 16, 161)
-    assert found.difference == pytest.approx(-0.0621, abs=5e-5)
-    assert (found.low, found.high) == pytest.approx((-0.1240, -0.0054), abs=5e-5)
-    assert found.p == pytest.approx(0.034690, abs=5e-7)
+    comparison = compare_paired(a, b)
+    assert (comparison.gained, comparison.lost, comparison.items) == (6, 16, 161)
+    assert comparison.difference == pytest.approx(-0.0621, abs=5e-5)
+    assert (comparison.low, comparison.high) == pytest.approx((-0.1240, -0.0054), abs=5e-5)
+    assert comparison.p == pytest.approx(0.034690, abs=5e-7)
 
 
 def test_score_statistic_at_no_difference_is_mcnemars() -> None:
@@ -73,11 +73,11 @@ def test_score_interval_ends_are_where_the_statistic_meets_the_quantile() -> Non
 
 def test_models_that_agree_everywhere_may_still_differ() -> None:
     """b = c = 0 solves in closed form: the score interval is +- z^2 / (n + z^2)."""
-    found = compare_paired(*answers(9, 0, 0, 13))
+    comparison = compare_paired(*answers(9, 0, 0, 13))
     end = 1.959963984540054**2 / (22 + 1.959963984540054**2)
-    assert (found.low, found.high) == pytest.approx((-end, end), abs=1e-9)
-    assert (found.p, found.p_exact) == (1.0, 1.0)
-    assert found.minimum_detectable_effect > 0.25
+    assert (comparison.low, comparison.high) == pytest.approx((-end, end), abs=1e-9)
+    assert (comparison.p, comparison.p_exact) == (1.0, 1.0)
+    assert comparison.minimum_detectable_effect > 0.25
 
 
 def test_paired_clustered_error_equals_statsmodels() -> None:
@@ -85,19 +85,19 @@ def test_paired_clustered_error_equals_statsmodels() -> None:
     clusters = np.repeat(np.arange(40), 5)
     a, b = rng.random(200) + rng.normal(size=40)[clusters], rng.random(200)
     fitted = sm.OLS(b - a, np.ones(200)).fit(cov_type="cluster", cov_kwds={"groups": clusters}, use_t=True)
-    found = compare_paired(a, b, clusters)
-    assert found.standard_error == pytest.approx(float(fitted.bse[0]), rel=1e-10)
-    assert (found.low, found.high) == pytest.approx(tuple(fitted.conf_int()[0]), rel=1e-9)
-    assert found.interval_method == "student-t"
+    comparison = compare_paired(a, b, clusters)
+    assert comparison.standard_error == pytest.approx(float(fitted.bse[0]), rel=1e-10)
+    assert (comparison.low, comparison.high) == pytest.approx(tuple(fitted.conf_int()[0]), rel=1e-9)
+    assert comparison.interval_method == "student-t"
 
 
 def test_unclustered_interval_of_other_values_equals_the_paired_t_test() -> None:
     rng = np.random.default_rng(2)
     a, b = rng.random(50), rng.random(50)
     expected = scipy_stats.ttest_rel(b, a).confidence_interval()
-    found = compare_paired(a, b)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-10)
-    assert found.correlation == pytest.approx(np.corrcoef(a, b)[0, 1])
+    comparison = compare_paired(a, b)
+    assert (comparison.low, comparison.high) == pytest.approx((expected.low, expected.high), rel=1e-10)
+    assert comparison.correlation == pytest.approx(np.corrcoef(a, b)[0, 1])
 
 
 def test_paired_variance_follows_millers_identity() -> None:
@@ -105,10 +105,10 @@ def test_paired_variance_follows_millers_identity() -> None:
     rng = np.random.default_rng(3)
     a = rng.random(300)
     b = 0.6 * a + 0.4 * rng.random(300)
-    found = compare_paired(a, b)
+    comparison = compare_paired(a, b)
     error_a, error_b = (x.std(ddof=1) / math.sqrt(300) for x in (a, b))
-    expected = math.sqrt(error_a**2 + error_b**2 - 2 * found.correlation * error_a * error_b)
-    assert found.standard_error == pytest.approx(expected, rel=1e-10)
+    expected = math.sqrt(error_a**2 + error_b**2 - 2 * comparison.correlation * error_a * error_b)
+    assert comparison.standard_error == pytest.approx(expected, rel=1e-10)
 
 
 def test_millers_math_row_is_found_on_answers_that_have_its_errors() -> None:
@@ -119,11 +119,11 @@ def test_millers_math_row_is_found_on_answers_that_have_its_errors() -> None:
     a, c = basis[:, 1], basis[:, 2]  # mean 0, orthogonal
     scale = 0.007 * math.sqrt(5000) * math.sqrt(4999)
     b = 0.5 * a + math.sqrt(0.75) * c
-    found = compare_paired(scale * a + 0.5, scale * b + 0.5)
+    comparison = compare_paired(scale * a + 0.5, scale * b + 0.5)
     for values in (scale * a, scale * b):
         assert values.std(ddof=1) / math.sqrt(5000) == pytest.approx(0.007, rel=1e-9)
-    assert found.correlation == pytest.approx(0.5, abs=1e-9)
-    assert found.standard_error == pytest.approx(0.007, rel=1e-9)
+    assert comparison.correlation == pytest.approx(0.5, abs=1e-9)
+    assert comparison.standard_error == pytest.approx(0.007, rel=1e-9)
 
 
 def brute_force_sign_flip(totals: Floats) -> tuple[float, float]:
@@ -144,17 +144,17 @@ def brute_force_sign_flip(totals: Floats) -> tuple[float, float]:
     ],
 )
 def test_permutation_p_is_the_share_of_all_sign_patterns(totals: list[float], method: str) -> None:
-    found = sign_flip(np.array(totals))
+    test = sign_flip(np.array(totals))
     exact, mid = brute_force_sign_flip(np.array(totals))
-    assert found.method == method
-    assert (found.p_exact, found.p_mid) == pytest.approx((exact, mid), abs=1e-12)
+    assert test.method == method
+    assert (test.p_exact, test.p_mid) == pytest.approx((exact, mid), abs=1e-12)
 
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.integers(-4, 4), min_size=1, max_size=9).filter(any))
 def test_convolution_counts_what_brute_force_counts(totals: list[int]) -> None:
-    found = sign_flip(np.array(totals, dtype=np.float64))
-    assert (found.p_exact, found.p_mid) == pytest.approx(brute_force_sign_flip(np.array(totals, dtype=np.float64)))
+    test = sign_flip(np.array(totals, dtype=np.float64))
+    assert (test.p_exact, test.p_mid) == pytest.approx(brute_force_sign_flip(np.array(totals, dtype=np.float64)))
 
 
 def test_sign_flip_equals_scipys_permutation_test() -> None:
@@ -210,12 +210,12 @@ def test_study_example_of_one_question_in_22_says_nothing() -> None:
         gained = lost + 1
         if gained + 8 - lost > 22 - (8 - lost) + gained:
             continue
-        found = compare_paired(*answers(8 - lost, gained, lost, 22 - 8 - gained))
-        assert (round(22 * found.mean_a), round(22 * found.mean_b)) == (8, 9)
-        assert found.p_exact == pytest.approx(1.0)
-        assert found.p >= 0.5
-        assert found.low < -0.1 < 0.2 < found.high
-        assert found.minimum_detectable_effect > 0.3
+        comparison = compare_paired(*answers(8 - lost, gained, lost, 22 - 8 - gained))
+        assert (round(22 * comparison.mean_a), round(22 * comparison.mean_b)) == (8, 9)
+        assert comparison.p_exact == pytest.approx(1.0)
+        assert comparison.p >= 0.5
+        assert comparison.low < -0.1 < 0.2 < comparison.high
+        assert comparison.minimum_detectable_effect > 0.3
 
 
 def test_one_item_and_one_cluster_claim_nothing() -> None:
@@ -264,8 +264,8 @@ def test_swapping_the_models_mirrors_everything(
 
 def test_non_inferiority_rejects_exactly_when_the_bound_clears_the_margin() -> None:
     for gained, lost, margin in [(10, 12, 0.1), (10, 30, 0.1), (30, 10, 0.02), (0, 0, 0.1), (5, 5, 0.05), (2, 60, 0.1)]:
-        found = non_inferiority(*answers(100, gained, lost, 200 - 100 - gained - lost), margin=margin)
-        assert (found.p < 0.05) == (found.bound > -margin) == (found.conclusion == "non-inferior")
+        verdict = non_inferiority(*answers(100, gained, lost, 200 - 100 - gained - lost), margin=margin)
+        assert (verdict.p < 0.05) == (verdict.bound > -margin) == (verdict.conclusion == "non-inferior")
 
 
 def test_non_inferiority_bound_is_the_one_sided_score_bound() -> None:

@@ -15,13 +15,13 @@ from harness.stats import AGGREGATE, aggregate, aggregate_weights, rank_models
 
 def test_aggregate_by_hand() -> None:
     """Domain x: (0.5 - 0.25) / 0.75 = 1/3 and (0.6 - 0.5) / 0.5 = 1/5, mean 4/15; y: 0.3; macro mean 17/60."""
-    found = aggregate([0.5, 0.6, 0.3], [0.01, 0.02, 0.03], ["x", "x", "y"], [0.25, 0.5, 0.0])
-    assert found.definition == AGGREGATE == "macro-chance-centred/1"
-    assert found.mean == pytest.approx((0.55 + 0.3) / 2)
-    assert found.centred == pytest.approx(17 / 60)
-    assert found.mean_error == pytest.approx(math.sqrt((0.01**2 + 0.02**2) / 16 + 0.03**2 / 4))
-    assert found.centred_error == pytest.approx(math.sqrt(((0.01 / 0.75) ** 2 + (0.02 / 0.5) ** 2) / 16 + 0.03**2 / 4))
-    assert [(d.domain, d.tasks) for d in found.domains] == [("x", 2), ("y", 1)]
+    total = aggregate([0.5, 0.6, 0.3], [0.01, 0.02, 0.03], ["x", "x", "y"], [0.25, 0.5, 0.0])
+    assert total.definition == AGGREGATE == "macro-chance-centred/1"
+    assert total.mean == pytest.approx((0.55 + 0.3) / 2)
+    assert total.centred == pytest.approx(17 / 60)
+    assert total.mean_error == pytest.approx(math.sqrt((0.01**2 + 0.02**2) / 16 + 0.03**2 / 4))
+    assert total.centred_error == pytest.approx(math.sqrt(((0.01 / 0.75) ** 2 + (0.02 / 0.5) ** 2) / 16 + 0.03**2 / 4))
+    assert [(d.domain, d.tasks) for d in total.domains] == [("x", 2), ("y", 1)]
 
 
 def test_guessing_is_zero_perfection_one_and_worse_than_guessing_negative() -> None:
@@ -55,46 +55,46 @@ def abilities(levels: list[float], items: int, tasks: int, draw: int) -> list[np
 
 
 def test_models_far_apart_have_sure_ranks() -> None:
-    found = rank_models(abilities([0.2, 0.8, 0.5], 400, 3, 1))
-    assert found.ranks.tolist() == found.rank_low.tolist() == found.rank_high.tolist() == [3, 1, 2]
-    assert found.groups == ((1,), (2,), (0,))
-    assert found.tied_with_leader.tolist() == [False, True, False]
+    ranking = rank_models(abilities([0.2, 0.8, 0.5], 400, 3, 1))
+    assert ranking.ranks.tolist() == ranking.rank_low.tolist() == ranking.rank_high.tolist() == [3, 1, 2]
+    assert ranking.groups == ((1,), (2,), (0,))
+    assert ranking.tied_with_leader.tolist() == [False, True, False]
 
 
 def test_models_of_one_ability_share_one_group() -> None:
-    found = rank_models(abilities([0.5] * 6, 200, 2, 2))
-    assert found.rank_low.tolist() == [1] * 6
-    assert found.rank_high.tolist() == [6] * 6
-    assert found.tied_with_leader.all()
-    assert [sorted(group) for group in found.groups] == [list(range(6))]
+    ranking = rank_models(abilities([0.5] * 6, 200, 2, 2))
+    assert ranking.rank_low.tolist() == [1] * 6
+    assert ranking.rank_high.tolist() == [6] * 6
+    assert ranking.tied_with_leader.all()
+    assert [sorted(group) for group in ranking.groups] == [list(range(6))]
 
 
 def test_a_chain_of_near_neighbours_gives_overlapping_groups() -> None:
-    found = rank_models(abilities([0.40, 0.46, 0.52], 500, 1, 3))
-    assert found.differ[0, 2]
-    assert not found.differ[0, 1]
-    assert not found.differ[1, 2]
-    assert found.groups == ((2, 1), (1, 0))
+    ranking = rank_models(abilities([0.40, 0.46, 0.52], 500, 1, 3))
+    assert ranking.differ[0, 2]
+    assert not ranking.differ[0, 1]
+    assert not ranking.differ[1, 2]
+    assert ranking.groups == ((2, 1), (1, 0))
 
 
 def test_identical_models_are_never_told_apart_and_share_a_rank() -> None:
     table = abilities([0.3, 0.6], 300, 1, 4)[0]
-    found = rank_models([np.vstack([table, table[1]])])
-    assert found.ranks.tolist() == [3, 1, 1]
-    assert not found.differ[1, 2]
-    assert found.differ[0, 1]
+    ranking = rank_models([np.vstack([table, table[1]])])
+    assert ranking.ranks.tolist() == [3, 1, 1]
+    assert not ranking.differ[1, 2]
+    assert ranking.differ[0, 1]
 
 
 def test_standard_errors_equal_those_of_the_aggregate() -> None:
     tables = abilities([0.3, 0.6], 800, 3, 5)
     domains, chances = ["x", "x", "y"], [0.25, 0.0, 0.2]
-    found = rank_models(tables, domains=domains, chances=chances)
+    ranking = rank_models(tables, domains=domains, chances=chances)
     for model in range(2):
         values = [table[model].mean() for table in tables]
         errors = [table[model].std(ddof=1) / math.sqrt(800) for table in tables]
         expected = aggregate(values, errors, domains, chances)
-        assert found.values[model] == pytest.approx(expected.centred)
-        assert found.standard_errors[model] == pytest.approx(expected.centred_error, rel=1e-9)
+        assert ranking.values[model] == pytest.approx(expected.centred)
+        assert ranking.standard_errors[model] == pytest.approx(expected.centred_error, rel=1e-9)
 
 
 def test_copied_items_in_clusters_do_not_make_models_differ() -> None:
@@ -116,13 +116,13 @@ def test_pairs_are_corrected_for_their_number() -> None:
 @settings(max_examples=40, deadline=None)
 @given(levels=st.lists(st.floats(0.05, 0.95), min_size=1, max_size=7), draw=st.integers(0, 1000))
 def test_rank_lies_within_its_interval_and_groups_cover_all_models(levels: list[float], draw: int) -> None:
-    found = rank_models(abilities(levels, 40, 2, draw), draws=100)
-    assert ((found.rank_low <= found.ranks) & (found.ranks <= found.rank_high)).all()
-    assert (found.rank_low >= 1).all()
-    assert (found.rank_high <= len(levels)).all()
-    assert set().union(*map(set, found.groups)) == set(range(len(levels)))
-    for group in found.groups:
-        assert not found.differ[np.ix_(group, group)].any()
+    ranking = rank_models(abilities(levels, 40, 2, draw), draws=100)
+    assert ((ranking.rank_low <= ranking.ranks) & (ranking.ranks <= ranking.rank_high)).all()
+    assert (ranking.rank_low >= 1).all()
+    assert (ranking.rank_high <= len(levels)).all()
+    assert set().union(*map(set, ranking.groups)) == set(range(len(levels)))
+    for group in ranking.groups:
+        assert not ranking.differ[np.ix_(group, group)].any()
 
 
 def test_models_that_differ_between_tasks_and_nan_are_refused() -> None:
@@ -136,9 +136,9 @@ def test_models_that_differ_between_tasks_and_nan_are_refused() -> None:
 
 def test_always_wrong_and_always_right_can_be_told_apart() -> None:
     """Neither answers vary, so only the errors of a model that is the other tell how sure that is."""
-    found = rank_models([np.stack([np.zeros(100), np.ones(100)])])
-    assert found.differ[0, 1]
-    assert (found.rank_low.tolist(), found.rank_high.tolist()) == ([2, 1], [2, 1])
+    ranking = rank_models([np.stack([np.zeros(100), np.ones(100)])])
+    assert ranking.differ[0, 1]
+    assert (ranking.rank_low.tolist(), ranking.rank_high.tolist()) == ([2, 1], [2, 1])
 
 
 def test_two_items_tell_no_models_apart() -> None:

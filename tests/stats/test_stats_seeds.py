@@ -27,17 +27,17 @@ def test_variance_components_equal_the_two_way_analysis_of_variance() -> None:
     frame = pd.DataFrame([(s, i, values[s, i]) for s in range(4) for i in range(50)], columns=["s", "i", "y"])
     table = sm.stats.anova_lm(smf.ols("y ~ C(s) + C(i)", frame).fit())
     seed, item, residual = (table["sum_sq"] / table["df"])[["C(s)", "C(i)", "Residual"]]
-    found = variance_components(values)
-    assert found.residual == pytest.approx(residual, rel=1e-9)
-    assert found.seed == pytest.approx((seed - residual) / 50, rel=1e-9)
-    assert found.item == pytest.approx((item - residual) / 4, rel=1e-9)
+    components = variance_components(values)
+    assert components.residual == pytest.approx(residual, rel=1e-9)
+    assert components.seed == pytest.approx((seed - residual) / 50, rel=1e-9)
+    assert components.item == pytest.approx((item - residual) / 4, rel=1e-9)
 
 
 def test_variance_components_find_what_was_put_in() -> None:
-    found = variance_components(arm(200, 300, 0.5, 1.0, 0.3, 2))
-    assert math.sqrt(found.seed) == pytest.approx(0.5, rel=0.15)
-    assert math.sqrt(found.item) == pytest.approx(1.0, rel=0.15)
-    assert math.sqrt(found.residual) == pytest.approx(0.3, rel=0.05)
+    components = variance_components(arm(200, 300, 0.5, 1.0, 0.3, 2))
+    assert math.sqrt(components.seed) == pytest.approx(0.5, rel=0.15)
+    assert math.sqrt(components.item) == pytest.approx(1.0, rel=0.15)
+    assert math.sqrt(components.residual) == pytest.approx(0.3, rel=0.05)
 
 
 def test_seeds_that_only_differ_by_their_items_have_no_seed_noise_to_speak_of() -> None:
@@ -49,11 +49,11 @@ def test_seeds_that_only_differ_by_their_items_have_no_seed_noise_to_speak_of() 
 def test_equal_seeds_reduce_to_the_paired_comparison() -> None:
     rng = np.random.default_rng(3)
     a, b = rng.random(60), rng.random(60)
-    found, paired = compare_arms([a, a, a], [b, b]), compare_paired(a, b)
-    assert found.seed_error == 0.0
-    assert found.difference == pytest.approx(paired.difference)
-    assert found.standard_error == pytest.approx(paired.standard_error)
-    assert (found.low, found.high) == pytest.approx((paired.low, paired.high), abs=0.1 * (paired.high - paired.low))
+    arms, paired = compare_arms([a, a, a], [b, b]), compare_paired(a, b)
+    assert arms.seed_error == 0.0
+    assert arms.difference == pytest.approx(paired.difference)
+    assert arms.standard_error == pytest.approx(paired.standard_error)
+    assert (arms.low, arms.high) == pytest.approx((paired.low, paired.high), abs=0.1 * (paired.high - paired.low))
 
 
 def test_item_and_seed_noise_are_kept_apart() -> None:
@@ -61,15 +61,15 @@ def test_item_and_seed_noise_are_kept_apart() -> None:
     noisy_items = compare_arms(arm(4, 50, 0.0, 1.0, 1.0, 6), arm(4, 50, 0.0, 1.0, 1.0, 7))
     assert noisy_seeds.seed_error > 2 * noisy_seeds.item_error
     assert noisy_items.item_error > 2 * noisy_items.seed_error
-    for found in (noisy_seeds, noisy_items):
-        assert found.standard_error == pytest.approx(math.hypot(found.item_error, found.seed_error))
-        assert found.low < found.difference < found.high
+    for arms in (noisy_seeds, noisy_items):
+        assert arms.standard_error == pytest.approx(math.hypot(arms.item_error, arms.seed_error))
+        assert arms.low < arms.difference < arms.high
 
 
 def test_hierarchical_bootstrap_spreads_like_the_standard_error() -> None:
-    found = compare_arms(arm(6, 300, 0.1, 1.0, 0.5, 8), arm(6, 300, 0.1, 1.0, 0.5, 9), resamples=20_000)
-    quantile = scipy_stats.t.ppf(0.975, found.degrees_of_freedom)
-    assert found.high - found.low == pytest.approx(2 * quantile * found.standard_error, rel=0.05)
+    comparison = compare_arms(arm(6, 300, 0.1, 1.0, 0.5, 8), arm(6, 300, 0.1, 1.0, 0.5, 9), resamples=20_000)
+    quantile = scipy_stats.t.ppf(0.975, comparison.degrees_of_freedom)
+    assert comparison.high - comparison.low == pytest.approx(2 * quantile * comparison.standard_error, rel=0.05)
 
 
 def test_swapping_arms_mirrors_the_difference() -> None:
@@ -103,11 +103,11 @@ def test_dose_response_equals_least_squares() -> None:
     doses = np.array([0.0, 0.125, 0.25, 0.375, 0.5])
     values = rng.random((5, 80)) + 0.2 * doses[:, None]
     expected = scipy_stats.linregress(doses, values.mean(axis=1))
-    found = dose_response(doses, values)
-    assert found.slope == pytest.approx(expected.slope, rel=1e-10)
-    assert found.standard_error == pytest.approx(expected.stderr, rel=1e-10)
+    response = dose_response(doses, values)
+    assert response.slope == pytest.approx(expected.slope, rel=1e-10)
+    assert response.standard_error == pytest.approx(expected.stderr, rel=1e-10)
     half = scipy_stats.t.ppf(0.975, 3) * expected.stderr
-    assert (found.low, found.high) == pytest.approx((expected.slope - half, expected.slope + half))
+    assert (response.low, response.high) == pytest.approx((expected.slope - half, expected.slope + half))
 
 
 def test_dose_permutation_p_is_the_share_of_all_orders() -> None:
@@ -116,9 +116,9 @@ def test_dose_permutation_p_is_the_share_of_all_orders() -> None:
     means = values.mean(axis=1)
     slopes = [abs(np.polyfit(order, means, 1)[0]) for order in itertools.permutations(doses)]
     observed = abs(np.polyfit(doses, means, 1)[0])
-    found = dose_response(doses, values)
-    assert found.exact
-    assert found.p == pytest.approx(np.mean([s >= observed - 1e-9 for s in slopes]), abs=1e-12)
+    response = dose_response(doses, values)
+    assert response.exact
+    assert response.p == pytest.approx(np.mean([s >= observed - 1e-9 for s in slopes]), abs=1e-12)
 
 
 def test_four_doses_in_order_cannot_beat_two_of_24() -> None:
@@ -128,16 +128,16 @@ def test_four_doses_in_order_cannot_beat_two_of_24() -> None:
 
 def test_many_checkpoints_are_permuted_at_random_with_a_p_above_zero() -> None:
     doses = np.arange(12.0)
-    found = dose_response(doses, doses[:, None] + np.random.default_rng(16).random((12, 20)), resamples=999)
-    assert not found.exact
-    assert found.p == pytest.approx(1 / 1000)
+    response = dose_response(doses, doses[:, None] + np.random.default_rng(16).random((12, 20)), resamples=999)
+    assert not response.exact
+    assert response.p == pytest.approx(1 / 1000)
 
 
 def test_two_checkpoints_have_a_slope_without_an_error() -> None:
-    found = dose_response([0.0, 0.5], [[0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
-    assert found.slope == pytest.approx(2 / 3)
-    assert math.isnan(found.standard_error)
-    assert (found.low, found.high, found.p) == (-math.inf, math.inf, 1.0)
+    response = dose_response([0.0, 0.5], [[0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
+    assert response.slope == pytest.approx(2 / 3)
+    assert math.isnan(response.standard_error)
+    assert (response.low, response.high, response.p) == (-math.inf, math.inf, 1.0)
 
 
 def test_doses_that_do_not_vary_are_refused() -> None:

@@ -1,7 +1,7 @@
 """Item values and their clusters: the mean, its clustered standard error, and the size the sample is worth.
 
 A cluster is a template, a passage or a group whose items share luck; clusters are independent, items within one need
-not be. Everything else in this package starts from a `Sample`. No interval and no test here.
+not be. Everything else in this package starts from a `ClusteredValues`. No interval and no test here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Clusters: TypeAlias = Sequence[object] | npt.NDArray[np.generic]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Sample:
+class ClusteredValues:
     """Values summed by cluster; an unclustered sample has one item a cluster.
 
     Attributes:
@@ -34,7 +34,7 @@ class Sample:
     values: FloatArray
     totals: FloatArray
     sizes: FloatArray
-    clustered: bool
+    has_clusters: bool
 
     @property
     def mean(self) -> float:
@@ -86,7 +86,7 @@ def as_values(values: Values, name: str = "values") -> FloatArray:
     return array
 
 
-def make_sample(values: Values, clusters: Clusters | None = None, name: str = "values") -> Sample:
+def group_by_cluster(values: Values, clusters: Clusters | None = None, name: str = "values") -> ClusteredValues:
     """Sum `values` by cluster.
 
     Raises:
@@ -94,14 +94,14 @@ def make_sample(values: Values, clusters: Clusters | None = None, name: str = "v
     """
     array = as_values(values, name)
     if clusters is None:
-        return Sample(values=array, totals=array, sizes=np.ones_like(array), clustered=False)
+        return ClusteredValues(values=array, totals=array, sizes=np.ones_like(array), has_clusters=False)
     codes = cluster_codes(clusters, array.size)
     sizes = np.bincount(codes).astype(np.float64)
-    return Sample(
+    return ClusteredValues(
         values=array,
         totals=np.bincount(codes, weights=array).astype(np.float64),
         sizes=sizes,
-        clustered=bool(sizes.max() > 1),
+        has_clusters=bool(sizes.max() > 1),
     )
 
 
@@ -132,21 +132,21 @@ def estimate_mean(values: Values, clusters: Clusters | None = None) -> MeanEstim
     closed form that a mean allows.
 
     Raises:
-        ValueError: See `make_sample`.
+        ValueError: See `group_by_cluster`.
     """
-    return describe(make_sample(values, clusters))
+    return clustered_mean(group_by_cluster(values, clusters))
 
 
-def describe(sample: Sample) -> MeanEstimate:
+def clustered_mean(grouped: ClusteredValues) -> MeanEstimate:
     """As `estimate_mean`, of a sample already made."""
-    items, count = sample.values.size, sample.totals.size
+    items, count = grouped.values.size, grouped.totals.size
     if count < 2:
-        error, freedom = math.nan, 0.0
+        error, df = math.nan, 0.0
     else:
-        room = 1.0 - sample.sizes / items
-        error = math.sqrt(float((sample.residuals**2 / room).sum())) / items
-        freedom = degrees_of_freedom(sample.sizes)
-    return MeanEstimate(mean=sample.mean, standard_error=error, degrees_of_freedom=freedom, items=items, clusters=count)
+        unexplained = 1.0 - grouped.sizes / items
+        error = math.sqrt(float((grouped.residuals**2 / unexplained).sum())) / items
+        df = degrees_of_freedom(grouped.sizes)
+    return MeanEstimate(mean=grouped.mean, standard_error=error, degrees_of_freedom=df, items=items, clusters=count)
 
 
 def degrees_of_freedom(sizes: FloatArray) -> float:
@@ -159,25 +159,25 @@ def degrees_of_freedom(sizes: FloatArray) -> float:
     return float(items**2 / ((sizes**2).sum() + shares.sum() ** 2 - (shares**2).sum()))
 
 
-def satterthwaite(variances: Sequence[float], freedoms: Sequence[float]) -> float:
+def satterthwaite(variances: Sequence[float], dfs: Sequence[float]) -> float:
     """Degrees of freedom of a sum of independent variance estimates (Satterthwaite 1946, Biometrics Bulletin 2)."""
-    weight = sum(v**2 / f for v, f in zip(variances, freedoms, strict=True))
-    return sum(variances) ** 2 / weight if weight > 0.0 else min(freedoms)
+    weight = sum(v**2 / f for v, f in zip(variances, dfs, strict=True))
+    return sum(variances) ** 2 / weight if weight > 0.0 else min(dfs)
 
 
-def effective_size(sample: Sample) -> float:
+def effective_size(grouped: ClusteredValues) -> float:
     """How many independent items the sample is worth: items / design effect (Kish 1965; Rao and Scott 1992).
 
     The design effect is the clustered variance of the mean over the variance that independent items would give, and at
     least 1: clusters that happen to be more alike than chance make no item worth more than one. Where all values are
     equal there is nothing to estimate it from, and full correlation within clusters is assumed: n^2 / sum n_c^2.
     """
-    items = sample.values.size
-    if not sample.clustered:
+    items = grouped.values.size
+    if not grouped.has_clusters:
         return float(items)
-    error, independent = describe(sample).standard_error, float(sample.values.var(ddof=1)) / items
-    if sample.totals.size < 2 or not independent > 1e-18 * float(np.abs(sample.values).max()) ** 2:
-        return float(items**2 / (sample.sizes**2).sum())
+    error, independent = clustered_mean(grouped).standard_error, float(grouped.values.var(ddof=1)) / items
+    if grouped.totals.size < 2 or not independent > 1e-18 * float(np.abs(grouped.values).max()) ** 2:
+        return float(items**2 / (grouped.sizes**2).sum())
     return items * min(1.0, independent / error**2) if error > 0.0 else float(items)
 
 
