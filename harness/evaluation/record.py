@@ -31,12 +31,12 @@ def run_record(evaluation: Evaluation, outcome: Outcome, results: Mapping[str, A
         command=spec.command,
         harness_version=harness.__version__,
         model={"name": model.name, **model.about},
-        answerer=model.fingerprint,
+        fingerprint=model.fingerprint,
         engine=dict(outcome.engine) if outcome.engine is not None else None,
         from_journal=outcome.from_journal,
         restarts=outcome.restarts,
         prompt=asdict(spec.prompt),
-        asked_for={
+        task_arguments={
             "tasks": list(spec.tasks),
             "include_paths": [str(path.absolute()) for path in spec.include_paths],
             "metadata": dict(spec.metadata),

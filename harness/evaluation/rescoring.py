@@ -76,7 +76,7 @@ def _model(old: RunRecord, prompt: PromptSpec) -> ModelUnderTest:
     return ModelUnderTest(
         name=str(old.model["name"]),
         about={key: value for key, value in old.model.items() if key != "name"},
-        fingerprint=old.answerer,
+        fingerprint=old.fingerprint,
         open=_not_opened,
         template=_chat_template(old, prompt),
     )
@@ -89,14 +89,14 @@ def _not_opened(gold: Mapping[Request, bool | str]) -> Engine:  # noqa: ARG001 -
 def _spec(old: RunRecord, folder: Path, *, command: str, unsafe_code: bool) -> EvaluationSpec:
     prompt = {**old.prompt, "seeds": Seeds(**old.prompt["seeds"])}
     # The data folder of this process, where one is set, comes before the old run's.
-    old_data = None if data_dir() is not None else old.asked_for.get("data_dir")
+    old_data = None if data_dir() is not None else old.task_arguments.get("data_dir")
     return EvaluationSpec(
         models=(),
-        tasks=tuple(old.asked_for["tasks"]),
+        tasks=tuple(old.task_arguments["tasks"]),
         output=folder.parent,
         data_dir=Path(old_data) if old_data else None,
-        include_paths=tuple(Path(path) for path in old.asked_for["include_paths"]),
-        metadata=old.asked_for["metadata"],
+        include_paths=tuple(Path(path) for path in old.task_arguments["include_paths"]),
+        metadata=old.task_arguments["metadata"],
         prompt=PromptSpec(**prompt),
         allow_failures=old.allowed_failures,
         unsafe_code=unsafe_code,

@@ -5,13 +5,13 @@ reads prompts and answers of single items. Nothing here computes a statistic or 
 """
 
 from harness.records.frames import items_frame, results_frame
-from harness.records.items import Items
+from harness.records.items import ItemTable
 from harness.records.loading import Records, index, load, read, with_distinct_names
 from harness.records.results_file import ModelRecords, TaskRun
 from harness.records.samples import Sample, read_samples
 
 __all__ = [
-    "Items",
+    "ItemTable",
     "ModelRecords",
     "Records",
     "Sample",

@@ -42,7 +42,7 @@ _LAYOUT = re.compile(
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Items:
+class ItemTable:
     """Rows of a samples file, one an item and filter, in the file's order.
 
     Attributes:
@@ -74,7 +74,7 @@ class Items:
 
 
 _NOTHING: Hashes = np.array([], dtype="S64")
-NO_ITEMS = Items(
+NO_ITEMS = ItemTable(
     doc_hash=_NOTHING,
     prompt_hash=_NOTHING,
     target_hash=_NOTHING,
@@ -85,14 +85,14 @@ NO_ITEMS = Items(
 )
 
 
-def read_items(
+def read_item_table(
     path: Path,
     *,
     rows: int | None = None,
     cluster: str = "",
     labels: dict[bytes, str] | None = None,
     guess: bool = False,
-) -> Items:
+) -> ItemTable:
     """Read a samples file.
 
     Args:
@@ -100,7 +100,7 @@ def read_items(
         rows: Rows each filter must have; None when not known.
         cluster: Field of the document that names its cluster; empty for none.
         labels: Labels by document digest, read from other files of the task; added to.
-        guess: Count the choices, for `Items.guess`.
+        guess: Count the choices, for `ItemTable.guess`.
 
     Raises:
         RecordError: when it is missing, truncated or damaged.
@@ -108,7 +108,7 @@ def read_items(
     data = _bytes_of(path)
     bounds = _line_bounds(path, data)
     columns = _columns(path, data, bounds)
-    items = Items(
+    items = ItemTable(
         **columns,
         cluster=_clusters(path, data, bounds, columns["doc_hash"], cluster, {} if labels is None else labels)
         if cluster
@@ -117,15 +117,15 @@ def read_items(
     )
     names = [items.filter] if isinstance(items.filter, str) else list(dict.fromkeys(items.filter.tolist()))
     for name in names:
-        found = items.rows(name).size
-        if rows is not None and found != rows:
-            raise broken(path, f"{found} items where its results file counts {rows}")
+        count = items.rows(name).size
+        if rows is not None and count != rows:
+            raise damaged_file(path, f"{count} items where its results file counts {rows}")
     return items
 
 
-def broken(path: Path, what: str) -> RecordError:
+def damaged_file(path: Path, problem: str) -> RecordError:
     """Return the error of a file that is not whole."""
-    return RecordError(f"{path}: {what}; the file is truncated or damaged. Restore it, or give --skip_broken.")
+    return RecordError(f"{path}: {problem}; the file is truncated or damaged. Restore it, or give --skip_broken.")
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -148,7 +148,7 @@ def _line_bounds(path: Path, data: bytes) -> list[tuple[int, int, int]]:
         bounds.append((start, at + 2 if at >= 0 else start + 1, end))  # an older release wrote no filter: all of it
         start, end = end + 1, data.find(b"\n", end + 1)
     if start < len(data):
-        raise broken(path, f"line {len(bounds) + 1} is cut off")
+        raise damaged_file(path, f"line {len(bounds) + 1} is cut off")
     return bounds
 
 
@@ -185,11 +185,11 @@ def _by_parsing(path: Path, data: bytes, bounds: Sequence[tuple[int, int, int]])
     try:
         rows: list[dict[str, Any]] = json.loads(b"[{" + b",{".join(tails) + b"]") if tails else []
     except (ValueError, UnicodeDecodeError):
-        raise broken(path, _first_fault(data, bounds)) from None
+        raise damaged_file(path, _first_fault(data, bounds)) from None
     try:
         hashes = {name: np.array([row[name] for row in rows], dtype="S64") for name in _HASHES}
     except KeyError as error:
-        raise broken(path, f"an item lacks {error.args[0]}") from None
+        raise damaged_file(path, f"an item lacks {error.args[0]}") from None
     filters = {row.get("filter", "none") for row in rows} or {"none"}
     one = filters.pop() if len(filters) == 1 else np.array([row.get("filter", "none") for row in rows], dtype=str)
     return {**hashes, "filter": one, "values": _values(rows)}
@@ -230,7 +230,7 @@ def _clusters(
     labels: dict[bytes, str],
 ) -> npt.NDArray[np.str_]:
     decoder = json.JSONDecoder()
-    found = []
+    cluster_labels = []
     for (start, _, end), digest in zip(bounds, doc_hashes.tolist(), strict=True):
         label = labels.get(digest)
         if label is None:
@@ -238,6 +238,6 @@ def _clusters(
                 doc, _ = decoder.raw_decode(data[data.index(_DOC, start, end) + len(_DOC) : end].decode())
                 label = labels[digest] = str(doc[field])
             except (ValueError, KeyError, TypeError):
-                raise broken(path, f"an item has no {field}, which names its cluster") from None
-        found.append(label)
-    return np.array(found, dtype=str)
+                raise damaged_file(path, f"an item has no {field}, which names its cluster") from None
+        cluster_labels.append(label)
+    return np.array(cluster_labels, dtype=str)

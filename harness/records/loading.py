@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
 
 from harness.errors import RecordError
-from harness.records.items import Items, read_items
+from harness.records.items import ItemTable, read_item_table
 from harness.records.results_file import RESULTS, ModelRecords, TaskRun, read_results
 
 PARALLEL_FROM_BYTES = 200_000_000
@@ -42,28 +42,28 @@ class Records:
 
 
 def load(
-    paths: Sequence[Path], *, tasks: Sequence[str] = (), every: bool = False, skip_broken: bool = False
+    paths: Sequence[Path], *, tasks: Sequence[str] = (), all_runs: bool = False, skip_broken: bool = False
 ) -> Records:
     """Load the runs below `paths`, items and all: `index`, then `read`."""
-    return read(index(paths, tasks=tasks, every=every, skip_broken=skip_broken), skip_broken=skip_broken)
+    return read(index(paths, tasks=tasks, all_runs=all_runs, skip_broken=skip_broken), skip_broken=skip_broken)
 
 
 def index(
-    paths: Sequence[Path], *, tasks: Sequence[str] = (), every: bool = False, skip_broken: bool = False
+    paths: Sequence[Path], *, tasks: Sequence[str] = (), all_runs: bool = False, skip_broken: bool = False
 ) -> Records:
     """Find the runs below `paths` without their items: of each model and task the latest.
 
     Args:
         paths: Folders, searched at any depth, or results files.
         tasks: Names to take; all when empty.
-        every: Take older runs too, each run as a model of its own.
+        all_runs: Take older runs too, each run as a model of its own.
         skip_broken: Leave damaged results files out, and say so, instead of raising.
 
     Raises:
         RecordError: nothing found (says where it looked), an unknown task, or a file that is truncated or damaged.
     """
     skipped: list[str] = []
-    chosen: dict[tuple[str, ...], ModelRecords] = {}
+    by_identity: dict[tuple[str, ...], ModelRecords] = {}
     seen: set[str] = set()
     for file in sorted(set(_results_files(paths))):
         try:
@@ -71,16 +71,16 @@ def index(
         except RecordError as error:
             if not skip_broken:
                 raise
-            skipped.append(_broken(error))
+            skipped.append(_left_out_as_broken(error))
             continue
         seen |= model.tasks.keys() | model.unscored.keys()
         time = file.stem.removeprefix("results_")
-        name = f"{model.name} @{time[:19]}" if every else model.name
-        key = (*model.identity, time) if every else model.identity
-        chosen[key] = _merged(chosen.get(key), replace(_only(model, tasks), name=name))
+        name = f"{model.name} @{time[:19]}" if all_runs else model.name
+        key = (*model.identity, time) if all_runs else model.identity
+        by_identity[key] = _merged(by_identity.get(key), replace(_only(model, tasks), name=name))
     if seen and (unknown := [name for name in tasks if name not in seen]):
         raise RecordError(f"--tasks {','.join(unknown)}: no run has it; there are {', '.join(sorted(seen))}.")
-    named = with_distinct_names(list(chosen.values()))
+    named = with_distinct_names(list(by_identity.values()))
     empty = [_empty(model) for model in named if not model.tasks]
     models = sorted((model for model in named if model.tasks), key=lambda model: model.name)
     if not models:
@@ -111,17 +111,17 @@ def read(records: Records, *, skip_broken: bool = False) -> Records:
     Raises:
         RecordError: a samples file that is missing, truncated or damaged; with `skip_broken`, when nothing is left.
     """
-    first: dict[str, Items] = {}
+    first: dict[str, ItemTable] = {}
     skipped, models = list(records.skipped), []
-    found = _items_of([run for model in records.models for run in model.tasks.values()])
+    tables = _items_of([run for model in records.models for run in model.tasks.values()])
     for model in records.models:
         runs = {}
         for name, run in model.tasks.items():
-            items = next(found)
-            if isinstance(items, Items):
+            items = next(tables)
+            if isinstance(items, ItemTable):
                 runs[name] = _with_items(run, items, first.setdefault(name, items))
             elif skip_broken:
-                skipped.append(_broken(items))
+                skipped.append(_left_out_as_broken(items))
             else:
                 raise items
         if runs:
@@ -131,7 +131,7 @@ def read(records: Records, *, skip_broken: bool = False) -> Records:
     return Records(models=tuple(models), skipped=tuple(skipped), empty=records.empty)
 
 
-def _items_of(runs: Sequence[TaskRun]) -> Iterator[Items | RecordError]:
+def _items_of(runs: Sequence[TaskRun]) -> Iterator[ItemTable | RecordError]:
     """Read the items of each run, in order; on all cores where there is much to read."""
     size = sum(run.samples.stat().st_size for run in runs if run.samples.exists())
     workers = min(len(os.sched_getaffinity(0)), len(runs)) if sys.platform == "linux" else 1
@@ -142,9 +142,9 @@ def _items_of(runs: Sequence[TaskRun]) -> Iterator[Items | RecordError]:
         yield from pool.map(_read_one, runs, chunksize=max(1, min(16, len(runs) // (4 * workers))))
 
 
-def _read_one(run: TaskRun) -> Items | RecordError:
+def _read_one(run: TaskRun) -> ItemTable | RecordError:
     try:
-        return read_items(
+        return read_item_table(
             run.samples,
             rows=run.rows,
             cluster=run.cluster,
@@ -155,7 +155,7 @@ def _read_one(run: TaskRun) -> Items | RecordError:
         return error
 
 
-def _broken(error: RecordError) -> str:
+def _left_out_as_broken(error: RecordError) -> str:
     reason = str(error).partition("; the file")[0].partition("; restore")[0]
     return f"Left out as broken: {reason}."
 
@@ -202,12 +202,12 @@ def _merged(known: ModelRecords | None, more: ModelRecords) -> ModelRecords:
     )
 
 
-def _with_items(run: TaskRun, items: Items, first: Items) -> TaskRun:
+def _with_items(run: TaskRun, items: ItemTable, first: ItemTable) -> TaskRun:
     chance = items.guess if run.guessing and math.isfinite(items.guess) else run.chance
     return replace(run, items=_shared(items, first), chance=chance)
 
 
-def _shared(items: Items, first: Items) -> Items:
+def _shared(items: ItemTable, first: ItemTable) -> ItemTable:
     """Keep one copy of digests that all models share: they are most of the memory."""
     same = {
         name: getattr(first, name)
@@ -224,7 +224,7 @@ def with_distinct_names(models: Sequence[ModelRecords]) -> list[ModelRecords]:
     names = [name if counts[name] == 1 else model.name for name, model in zip(names, models, strict=True)]
     counts = Counter(names)
     names = [
-        name if counts[name] == 1 else f"{name} ({_told_apart(model)})"
+        name if counts[name] == 1 else f"{name} ({_distinguishing_mark(model)})"
         for name, model in zip(names, models, strict=True)
     ]
     counts, seen, done = Counter(names), Counter[str](), []
@@ -238,6 +238,6 @@ def _last_part(name: str) -> str:
     return PurePosixPath(name).name if name.startswith(("/", "./", "../", "~")) else name
 
 
-def _told_apart(model: ModelRecords) -> str:
+def _distinguishing_mark(model: ModelRecords) -> str:
     digest = model.digest.partition(":")[2] or model.digest
     return digest[:8] or str(model.folders[0])

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import RecordError
-from harness.records.items import NO_ITEMS, Items, broken
+from harness.records.items import NO_ITEMS, ItemTable, damaged_file
 from harness.records.run_folder import TIME, RunRecord, read_record
 
 OTHER = "other"  # domain of a task that names none
@@ -73,7 +73,7 @@ class TaskRun:
     samples: Path
     rows: int | None
     guessing: bool
-    items: Items = NO_ITEMS
+    items: ItemTable = NO_ITEMS
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,32 +120,32 @@ def read_results(file: Path) -> ModelRecords:
     match = RESULTS.fullmatch(file.name)
     assert match is not None
     try:
-        written = json.loads(file.read_bytes())
+        contents = json.loads(file.read_bytes())
     except OSError as error:
         raise RecordError(f"{file}: cannot be read ({error.strerror}); restore it, or give --skip_broken.") from None
     except ValueError as error:
-        raise broken(file, f"not JSON ({error})") from None
+        raise damaged_file(file, f"not JSON ({error})") from None
     needed = ("results", "configs", "config")
-    if not isinstance(written, dict) or not all(isinstance(written.get(part), dict) for part in needed):
-        raise broken(file, "it lacks results, configs or config")
+    if not isinstance(contents, dict) or not all(isinstance(contents.get(part), dict) for part in needed):
+        raise damaged_file(file, "it lacks results, configs or config")
     ours = file.with_name(f"run_{match.group(1)}.json")
     record = read_record(ours) if ours.exists() else None
     try:
-        return _Reader(file, match.group(1), written, record).model()
+        return _ResultsFile(file, match.group(1), contents, record).model()
     except (AttributeError, TypeError, KeyError, ValueError) as error:  # JSON, of another shape than lm-eval writes
-        raise broken(file, f"a field is not what lm-eval writes there ({error})") from None
+        raise damaged_file(file, f"a field is not what lm-eval writes there ({error})") from None
 
 
-class _Reader:
+class _ResultsFile:
     """What a results file says of its model and tasks."""
 
-    def __init__(self, file: Path, time: str, written: Mapping[str, Any], record: RunRecord | None) -> None:
-        self._file, self._time, self._written, self._record = file, time, written, record
-        arguments = written["config"].get("model_args")
+    def __init__(self, file: Path, time: str, contents: Mapping[str, Any], record: RunRecord | None) -> None:
+        self._file, self._time, self._contents, self._record = file, time, contents, record
+        arguments = contents["config"].get("model_args")
         self._arguments = arguments if isinstance(arguments, dict) else _parsed(arguments)
 
     def model(self) -> ModelRecords:
-        names = [name for name in self._written["configs"] if name in self._written["results"]]
+        names = [name for name in self._contents["configs"] if name in self._contents["results"]]
         ours = self._record.tasks if self._record else {}
         name, source, digest = self._who()
         return ModelRecords(
@@ -167,25 +167,25 @@ class _Reader:
             model = self._record.model
             return str(model["name"]), str(model.get("source", "")), str(model.get("digest", ""))
         source = str(self._arguments.get("pretrained", ""))
-        name = str(self._written.get("model_name") or source or self._file.parent.name)
-        return name, source or name, str(self._written["config"].get("model_sha") or "")
+        name = str(self._contents.get("model_name") or source or self._file.parent.name)
+        return name, source or name, str(self._contents["config"].get("model_sha") or "")
 
     def _loaded_on_top(self) -> list[str]:
         """What lm-eval's name and digest of a model leave out."""
         keys = ("peft", "delta", "revision", "subfolder", "gguf_file")
-        told = [] if self._record else [key for key in keys if self._arguments.get(key) not in (None, "main", "")]
-        return [f"{key}={self._arguments[key]}" for key in told]
+        arguments = [] if self._record else [key for key in keys if self._arguments.get(key) not in (None, "main", "")]
+        return [f"{key}={self._arguments[key]}" for key in arguments]
 
     def _engine(self) -> tuple[str, str]:
         """What answered, and in which dtype."""
         if self._record is not None:
-            answerer, engine = self._record.answerer, self._record.engine or {}
-            return str(answerer.get("engine", "")), str(answerer.get("dtype") or engine.get("dtype") or "")
-        config = self._written["config"]
+            fingerprint, engine = self._record.fingerprint, self._record.engine or {}
+            return str(fingerprint.get("engine", "")), str(fingerprint.get("dtype") or engine.get("dtype") or "")
+        config = self._contents["config"]
         return f"lm-eval:{config.get('model', '')}", str(config.get("model_dtype") or "").removeprefix("torch.")
 
     def _task(self, name: str) -> TaskRun:
-        config, results = self._written["configs"][name], self._written["results"][name]
+        config, results = self._contents["configs"][name], self._contents["results"][name]
         metadata = config.get("metadata") if isinstance(config.get("metadata"), dict) else {}
         ours = self._record.tasks.get(name) if self._record else None
         metrics = {key: value for key, value in results.items() if _is_metric(key) and _finite(value) is not None}
@@ -218,12 +218,12 @@ class _Reader:
         )
 
     def _of(self, part: str, task: str, default: Any) -> Any:
-        return self._written.get(part, {}).get(task, default)
+        return self._contents.get(part, {}).get(task, default)
 
     def _prompting(self) -> str:
         parts = {
-            "chat template": self._written.get("chat_template_sha"),
-            "system instruction": self._written.get("system_instruction_sha"),
+            "chat template": self._contents.get("chat_template_sha"),
+            "system instruction": self._contents.get("system_instruction_sha"),
         }
         return ", ".join(f"{key} {str(value)[:8]}" for key, value in parts.items() if value) or "plain"
 
@@ -238,8 +238,8 @@ def _is_metric(key: str) -> bool:
     return "," in key and "_stderr," not in key
 
 
-def _headline(metrics: Sequence[str], chosen: object) -> str:
-    named = [key for key in metrics if key.split(",")[0] == chosen]
+def _headline(metrics: Sequence[str], name_in_metadata: object) -> str:
+    named = [key for key in metrics if key.split(",")[0] == name_in_metadata]
     return next(iter(named or metrics), "")
 
 

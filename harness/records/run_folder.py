@@ -30,7 +30,7 @@ TIME = r"\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}(?:\.\d+)?"
 
 
 class _Schema(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), populate_by_name=True)
 
 
 class TaskRecord(_Schema):
@@ -62,12 +62,20 @@ class RunRecord(_Schema):
     command: str = Field(description="The command line that made it.")
     harness_version: str = Field(description="Release that wrote it.")
     model: dict[str, Any] = Field(description="Name, source, kind, digest of the weights, revision, lineage.")
-    answerer: dict[str, Any] = Field(description="What the journal knows the answers by.")
+    fingerprint: dict[str, Any] = Field(
+        validation_alias="answerer",  # the file keeps the keys of earlier releases
+        serialization_alias="answerer",
+        description="What identifies the model's answers in the journal.",
+    )
     engine: dict[str, Any] | None = Field(description="Engine that answered; null when the journal knew everything.")
     from_journal: int = Field(description="Distinct requests the journal answered.")
     restarts: int = Field(description="How often the engine died and was opened again.")
     prompt: dict[str, Any] = Field(description="Limit, few-shot, chat template, generation arguments, seeds.")
-    asked_for: dict[str, Any] = Field(description="Task names, --include_path folders and --metadata as given.")
+    task_arguments: dict[str, Any] = Field(
+        validation_alias="asked_for",
+        serialization_alias="asked_for",
+        description="Task names, --include_path folders and --metadata as given.",
+    )
     tasks: dict[str, TaskRecord] = Field(description="By task name.")
     aggregate: dict[str, Any] = Field(description="Means by domain and overall, with their definition's version.")
     allowed_failures: int = Field(description="Failed requests the user put up with.")
@@ -103,25 +111,25 @@ def claim(path: Path) -> list[Path]:
     """Make the output folder and write to it once, so that hours of answers are not lost to a folder that refuses.
 
     Returns:
-        The folders that were made, the deepest first; `unclaim` takes them away again if nothing came to lie in them.
+        The folders that were created, the deepest first; `unclaim` removes those that are still empty.
 
     Raises:
         InputError: when the system refuses.
     """
-    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    created = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
         raise InputError(f"--output_path {path}: cannot be written ({error.strerror}); give another folder.") from None
-    return made
+    return created
 
 
-def unclaim(made: Sequence[Path]) -> None:
-    """Remove those of the folders that `claim` made and that are still empty."""
+def unclaim(created: Sequence[Path]) -> None:
+    """Remove those of the folders that `claim` created and that are still empty."""
     with contextlib.suppress(OSError):  # the first that is not empty ends it
-        for folder in made:
+        for folder in created:
             folder.rmdir()
 
 
@@ -133,20 +141,20 @@ def model_folder(output: Path, name: str, digest: str) -> Path:
     folder = output / sanitized(name)
     try:
         latest = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        taken = latest["model"]["digest"] != digest
+        name_is_taken = latest["model"]["digest"] != digest
     except (OSError, ValueError, KeyError, TypeError):
-        taken = False
-    return output / f"{sanitized(name)}-{digest.removeprefix('sha256:')[:8]}" if taken else folder
+        name_is_taken = False
+    return output / f"{sanitized(name)}-{digest.removeprefix('sha256:')[:8]}" if name_is_taken else folder
 
 
 def write(folder: Path, record: RunRecord, results: Mapping[str, Any], samples: Mapping[str, Sequence[Any]]) -> Path:
-    """Write a run, all or nothing: files are made aside, and the results file, which readers look for, comes last.
+    """Write a run, all or nothing: files are created aside, and the results file, which readers look for, comes last.
 
     Returns:
         The results file.
 
     Raises:
-        InputError: when the folder cannot be made.
+        InputError: when the folder cannot be created.
         HarnessError: when the disk is full, or the files cannot be written for another reason.
     """
     try:
@@ -159,7 +167,7 @@ def write(folder: Path, record: RunRecord, results: Mapping[str, Any], samples: 
         names = [f"samples_{task}_{record.time}.jsonl" for task in samples]
         for name, rows in zip(names, samples.values(), strict=True):
             _write_durably(work / name, "".join(json_line(row) for row in rows))
-        _write_durably(work / f"run_{record.time}.json", record.model_dump_json(indent=2) + "\n")
+        _write_durably(work / f"run_{record.time}.json", record.model_dump_json(indent=2, by_alias=True) + "\n")
         _write_durably(work / f"results_{record.time}.json", to_json(results, indent=2) + "\n")
         for name in [*names, f"run_{record.time}.json", f"results_{record.time}.json"]:
             (work / name).rename(folder / name)

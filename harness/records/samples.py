@@ -44,15 +44,15 @@ class Sample:
 def read_samples(run: TaskRun, doc_hashes: Collection[str]) -> dict[str, Sample]:
     """Return the items of these digests under the run's headline filter, in the file's order; the first of equals."""
     filter_name = run.metric.partition(",")[2]
-    found: dict[str, Sample] = {}
+    samples: dict[str, Sample] = {}
     with run.samples.open(encoding="utf-8") as lines:
         for line, digest in zip(lines, run.items.doc_hash.tolist(), strict=False):
             key = digest.decode()
-            if key in doc_hashes and key not in found:
+            if key in doc_hashes and key not in samples:
                 row = json.loads(line)
                 if row.get("filter", "none") == filter_name:
-                    found[key] = _sample(key, row)
-    return found
+                    samples[key] = _sample(key, row)
+    return samples
 
 
 def _sample(digest: str, row: Mapping[str, Any]) -> Sample:

@@ -206,7 +206,7 @@ class _Finder:
         from harness.records import index
 
         args = self._args
-        records = index(paths, tasks=names(args.tasks), every=args.all, skip_broken=args.skip_broken)
+        records = index(paths, tasks=names(args.tasks), all_runs=args.all, skip_broken=args.skip_broken)
         self.skipped = tuple(dict.fromkeys((*self.skipped, *records.skipped)))
         return records
 

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from harness.reports.analysis.leaderboard import rank
     from harness.reports.documents.leaderboard import leaderboard_document
 
-    records = load(args.runs, tasks=names(args.tasks), every=args.all, skip_broken=args.skip_broken)
+    records = load(args.runs, tasks=names(args.tasks), all_runs=args.all, skip_broken=args.skip_broken)
     board = rank(records.models, force=args.force, notes=[*records.skipped, *records.empty])
     if kind == "html" or args.charts:
         from harness.reports.page.html import render
