@@ -19,7 +19,7 @@ Kind = Literal["folder", "adapter", "gguf", "hub"]
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A checkpoint whose files were found and checked.
+    """A checkpoint whose files exist and were checked.
 
     Attributes:
         name: How records and tables call it.
@@ -42,7 +42,7 @@ class Checkpoint:
     weight_files: tuple[Path, ...] = ()
 
 
-def read_json(path: Path, what: str) -> dict[str, Any]:
+def read_json(path: Path, needed_by: str) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
@@ -51,7 +51,9 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such file; {what} needs it. Point --model at a complete folder.") from None
+        raise CheckpointError(
+            f"{path}: no such file; {needed_by} needs it. Point --model at a complete folder."
+        ) from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise CheckpointError(
             f"{path}: not readable as JSON ({first_line(error, max_characters=160)}); save the checkpoint again."
@@ -79,14 +81,14 @@ def weight_files(folder: Path, *, allow_pickle: bool) -> tuple[Path, ...]:
             check_safetensors(shard)
         return shards
     pickle, pickle_index = (folder / name for name in PICKLES)
-    found = pickle if pickle.exists() else pickle_index if pickle_index.exists() else None
-    if found is None:
+    weights_file = pickle if pickle.exists() else pickle_index if pickle_index.exists() else None
+    if weights_file is None:
         raise CheckpointError(
             f"{folder}: no weights; a transformers folder holds {' or '.join(SAFETENSORS)}. "
             "Point --model at a folder written by save_pretrained."
         )
-    refuse_pickle(found, allow_pickle=allow_pickle)
-    return (pickle,) if found == pickle else _shards(pickle_index)
+    refuse_pickle(weights_file, allow_pickle=allow_pickle)
+    return (pickle,) if weights_file == pickle else _shards(pickle_index)
 
 
 def check_safetensors(path: Path) -> None:

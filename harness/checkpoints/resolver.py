@@ -30,7 +30,7 @@ def expand(source: str) -> list[str]:
 
     A folder that holds weights of its own is one checkpoint, whatever else lies in it.
     """
-    folder, (_, is_folder) = _looked_at(source)
+    folder, (_, is_folder) = _path_and_kind(source)
     if not is_folder or (folder / "config.json").exists() or (folder / "adapter_config.json").exists():
         return [source]
     steps = [p for p in folder.glob("checkpoint-*") if p.is_dir() and p.name.removeprefix("checkpoint-").isdigit()]
@@ -53,7 +53,7 @@ def resolve(
         CheckpointError: when it does not exist, is incomplete or damaged, or its weights are pickled and
             `allow_pickle` is false.
     """
-    path, (is_file, is_folder) = _looked_at(source)
+    path, (is_file, is_folder) = _path_and_kind(source)
     if is_file:
         return _gguf(source, path, verify=verify)
     if is_folder:
@@ -68,7 +68,7 @@ def resolve(
     return _hub(source, revision=revision, allow_pickle=allow_pickle)
 
 
-def _looked_at(source: str) -> tuple[Path, tuple[bool, bool]]:
+def _path_and_kind(source: str) -> tuple[Path, tuple[bool, bool]]:
     """The path that `source` may be, and whether it is a file or a folder; both false for what can be no path."""
     try:
         path = Path(source).expanduser()
@@ -193,10 +193,10 @@ def _hub(source: str, *, revision: str | None, allow_pickle: bool) -> Checkpoint
             "check the name, your connection and `hf auth login`, or give a local folder."
         ) from None
     if (folder / "adapter_config.json").exists():
-        found = _adapter(source, folder, revision=None, allow_pickle=allow_pickle)
+        checkpoint = _adapter(source, folder, revision=None, allow_pickle=allow_pickle)
     else:
-        found = _folder(source, folder, allow_pickle=allow_pickle)
-    return Checkpoint(**{**vars(found), "name": source, "kind": "hub", "revision": folder.name})
+        checkpoint = _folder(source, folder, allow_pickle=allow_pickle)
+    return Checkpoint(**{**vars(checkpoint), "name": source, "kind": "hub", "revision": folder.name})
 
 
 def hub_copy(source: str, revision: str | None) -> Checkpoint | None:

@@ -140,9 +140,9 @@ def _fetch(args: argparse.Namespace) -> int:
     from harness.data.fetching import fetch
     from harness.paths import tasks_dir
     from harness.suite.catalogue import Catalogue
-    from harness.suite.selection import data_names
+    from harness.suite.selection import data_files_of
 
-    names = data_names(args.names, Catalogue(args.include_path))
+    names = data_files_of(args.names, Catalogue(args.include_path))
     with FetchProgress() as progress:
         paths = fetch(names, progress.advance, folders=[tasks_dir(), *args.include_path])
     for name, path in paths.items():

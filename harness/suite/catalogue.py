@@ -62,11 +62,11 @@ class LoadedTasks:
     group_map: dict[str, list[str]]
 
 
-class _Reader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
+class _TaskYamlLoader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
     """YAML with lm-eval's ``!function`` kept as text."""
 
 
-_Reader.add_constructor("!function", lambda loader, node: f"!function {loader.construct_scalar(node)}")
+_TaskYamlLoader.add_constructor("!function", lambda loader, node: f"!function {loader.construct_scalar(node)}")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -82,12 +82,12 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path in seen:
         raise TaskError(f"{path}: includes itself; remove the circle of include lines.")
     try:
-        config = yaml.load(path.read_text(encoding="utf-8"), Loader=_Reader)  # noqa: S506 - a SafeLoader subclass
+        config = yaml.load(path.read_text(encoding="utf-8"), Loader=_TaskYamlLoader)  # noqa: S506 - a SafeLoader subclass
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        what = getattr(error, "problem", None) or type(error).__name__
-        raise TaskError(f"{path}{where}: not valid YAML ({what}); correct it there.") from None
+        problem = getattr(error, "problem", None) or type(error).__name__
+        raise TaskError(f"{path}{where}: not valid YAML ({problem}); correct it there.") from None
     except OSError as error:
         raise TaskError(f"{path}: cannot be read ({error.strerror}); check the path in --include_path.") from None
     if not isinstance(config, dict):
@@ -117,7 +117,7 @@ def read_folder(folder: Path) -> dict[str, Entry]:
     included = _included(paths)
     entries: dict[str, Entry] = {}
     for path, config in parsed.items():
-        if _is_part(path, folder, config, included):
+        if _is_fragment(path, folder, config, included):
             continue
         entry = _entry(path, config)
         if entry.name in entries:
@@ -129,7 +129,7 @@ def read_folder(folder: Path) -> dict[str, Entry]:
 NOT_TASKS = {"data.yaml"}  # where a task's data comes from; see data.py
 
 
-def _is_part(path: Path, folder: Path, config: Mapping[str, Any], included: set[Path]) -> bool:
+def _is_fragment(path: Path, folder: Path, config: Mapping[str, Any], included: set[Path]) -> bool:
     """Whether a file is there for others to include: it names no task, and is included or marked by an underscore."""
     if path.name in NOT_TASKS:
         return True
@@ -138,12 +138,12 @@ def _is_part(path: Path, folder: Path, config: Mapping[str, Any], included: set[
 
 
 def _included(paths: Iterable[Path]) -> set[Path]:
-    found: set[Path] = set()
+    included_files: set[Path] = set()
     for path in paths:
-        config = yaml.load(path.read_text(encoding="utf-8"), Loader=_Reader)  # noqa: S506 - parsed before
+        config = yaml.load(path.read_text(encoding="utf-8"), Loader=_TaskYamlLoader)  # noqa: S506 - parsed before
         names = config.get("include") or []
-        found.update((path.parent / str(n)).resolve() for n in ([names] if isinstance(names, str) else names))
-    return found
+        included_files.update((path.parent / str(n)).resolve() for n in ([names] if isinstance(names, str) else names))
+    return included_files
 
 
 def _check_circles(entries: Mapping[str, Entry]) -> None:
@@ -241,12 +241,12 @@ class Catalogue:
         Raises:
             TaskError: for an unknown name, a task that lm-eval cannot build, or data that cannot be had.
         """
-        wanted = self._resolve(names)
-        manager = self._manager_for(wanted, metadata)
+        task_names = self._resolve(names)
+        manager = self._manager_for(task_names, metadata)
         tasks: dict[str, Task] = {}
         groups: dict[str, Group] = {}
         group_map: dict[str, list[str]] = {}
-        for name in wanted:
+        for name in task_names:
             loaded = self._build(manager, name)
             tasks |= {key: task for key, task in loaded["tasks"].items() if key not in tasks}
             groups |= loaded.get("groups", {})
@@ -278,13 +278,13 @@ class Catalogue:
         return [entry] if entry.kind == "task" else [e for member in entry.members for e in self.tasks_below(member)]
 
     def _resolve(self, names: Sequence[str]) -> list[str]:
-        wanted: list[str] = []
+        task_names: list[str] = []
         for name in names:
             matches = fnmatch.filter(self.entries, name) if any(c in name for c in "*?[") else []
             if name in self.entries or Path(name).suffix == ".yaml":
                 matches = [name]
-            wanted.extend(matches or self._from_lm_eval(name))
-        return list(dict.fromkeys(wanted))
+            task_names.extend(matches or self._from_lm_eval(name))
+        return list(dict.fromkeys(task_names))
 
     def _from_lm_eval(self, name: str) -> list[str]:
         known = self._full_manager().all_tasks
@@ -294,18 +294,18 @@ class Catalogue:
             raise TaskError(f"--tasks {name}: unknown task or group.{hint} `harness tasks list` shows what there is.")
         return matches
 
-    def _manager_for(self, wanted: Sequence[str], metadata: dict[str, Any] | None) -> TaskManager:
+    def _manager_for(self, task_names: Sequence[str], metadata: dict[str, Any] | None) -> TaskManager:
         if self._manager is not None and not metadata:
             return self._manager
-        near = all(self._is_near(name) for name in wanted)
-        return self._full_manager(metadata) if not near else self._make_manager(defaults=False, metadata=metadata)
+        all_local = all(self._is_local(name) for name in task_names)
+        return self._full_manager(metadata) if not all_local else self._make_manager(defaults=False, metadata=metadata)
 
-    def _is_near(self, name: str) -> bool:
+    def _is_local(self, name: str) -> bool:
         """Whether `name` and everything below it is defined here, so that lm-eval's index is not needed."""
         entry = self.entries.get(name)
         if entry is None:
             return Path(name).suffix == ".yaml"
-        return all(self._is_near(member) for member in entry.members)
+        return all(self._is_local(member) for member in entry.members)
 
     def _full_manager(self, metadata: dict[str, Any] | None = None) -> TaskManager:
         if self._manager is None or metadata:

@@ -101,8 +101,8 @@ def _starts_indented(text: str) -> bool:
 
 def _definition(code: str, entry_point: str) -> int | None:
     """Where a function of this name is defined at the left margin; None if it is not, or if no name is given."""
-    found = re.search(rf"^(?:async )?def {re.escape(entry_point)}\b", code, re.MULTILINE) if entry_point else None
-    return found.start() if found else None
+    match = re.search(rf"^(?:async )?def {re.escape(entry_point)}\b", code, re.MULTILINE) if entry_point else None
+    return match.start() if match else None
 
 
 def _preamble(prompt: str) -> str:

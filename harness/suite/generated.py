@@ -248,8 +248,10 @@ def load_items(generate: Callable[[Split, int], Iterator[GeneratedItem | Problem
     from datasets import Dataset, DatasetDict
 
     sizes: dict[Split, int] = {"train": TRAIN_ITEMS, "test": TEST_ITEMS}
-    found = {split: itertools.islice(distinct(generate(split, 10 * size)), size) for split, size in sizes.items()}
-    return DatasetDict({split: Dataset.from_list([as_row(item) for item in items]) for split, items in found.items()})
+    by_split = {split: itertools.islice(distinct(generate(split, 10 * size)), size) for split, size in sizes.items()}
+    return DatasetDict(
+        {split: Dataset.from_list([as_row(item) for item in items]) for split, items in by_split.items()}
+    )
 
 
 def as_row(item: GeneratedItem | Problem) -> dict[str, Any]:

@@ -92,15 +92,15 @@ def lettered_requests(rows: Iterable[Mapping[str, Any]], shots: int) -> list[Ite
         rows: Each with a ``doc`` of ``id``, ``gold`` and a ``query`` that lists the choices as " A. text" lines.
         shots: How many items.
     """
-    found: dict[str, Item] = {}
+    items: dict[str, Item] = {}
     for row in rows:
-        if len(found) == shots:
+        if len(items) == shots:
             break
         doc = row["doc"]
         question, *lines = doc["query"].removeprefix("Question: ").removesuffix("\nAnswer:").split("\n ")
         choices = [line[3:] for line in lines]
-        found[doc["id"]] = choice_item(identity=doc["id"], question=question, choices=choices, gold=doc["gold"])
-    return list(found.values())
+        items[doc["id"]] = choice_item(identity=doc["id"], question=question, choices=choices, gold=doc["gold"])
+    return list(items.values())
 
 
 def splits(test: Sequence[Item], fewshot: Sequence[Item]) -> dict[str, Dataset]:

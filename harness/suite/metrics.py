@@ -84,14 +84,14 @@ def parsed_metrics(answer: object | None, gold: object) -> dict[str, float]:
     return {"acc_strict": right, "unparsed": 0.0, "acc_parsed": right}
 
 
-def pass_at_k(samples: int, passed: int, k: int) -> float:
-    """Return the unbiased estimate of the chance that at least one of k samples passes.
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """Return the unbiased estimate of the probability that at least one of k samples passes.
 
     ``1 - C(n - c, k) / C(n, k)`` for n samples of which c pass (Chen et al. 2021, arXiv 2107.03374, eq. 1).
     """
-    assert 0 <= passed <= samples, "no more can pass than were drawn"
-    assert 1 <= k <= samples, "k of n needs 1 <= k <= n"
-    return 1.0 - math.comb(samples - passed, k) / math.comb(samples, k)
+    assert 0 <= c <= n, "no more can pass than were drawn"
+    assert 1 <= k <= n, "k of n needs 1 <= k <= n"
+    return 1.0 - math.comb(n - c, k) / math.comb(n, k)
 
 
 def code_tokens(text: str) -> list[str]:
@@ -113,9 +113,9 @@ def bleu(references: Sequence[Sequence[str]], candidates: Sequence[Sequence[str]
     matches, possible = [0] * BLEU_ORDER, [0] * BLEU_ORDER
     for reference, candidate in zip(references, candidates, strict=True):
         for order in range(1, BLEU_ORDER + 1):
-            found = _ngrams(candidate, order)
-            matches[order - 1] += (found & _ngrams(reference, order)).total()
-            possible[order - 1] += found.total()
+            ngrams = _ngrams(candidate, order)
+            matches[order - 1] += (ngrams & _ngrams(reference, order)).total()
+            possible[order - 1] += ngrams.total()
     added = 1 if smooth else 0
     precisions = [(m + added) / (p + added) if p + added else 0.0 for m, p in zip(matches, possible, strict=True)]
     reference_length, candidate_length = sum(map(len, references)), sum(map(len, candidates))

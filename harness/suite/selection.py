@@ -24,72 +24,72 @@ def with_data(names: Sequence[str], catalogue: Catalogue) -> tuple[list[str], li
     Raises:
         TaskError: when no task of a group has its data, with the command that gets it.
     """
-    chosen: list[str] = []
+    names_to_load: list[str] = []
     notes: list[str] = []
     for name in names:
         entry = catalogue.entries.get(name)
-        absent = _not_to_be_had(name, catalogue) if entry is not None and entry.kind == "group" else {}
-        if not absent:
-            chosen.append(name)
+        unavailable = _unavailable(name, catalogue) if entry is not None and entry.kind == "group" else {}
+        if not unavailable:
+            names_to_load.append(name)
             continue
-        present = [task.name for task in catalogue.tasks_below(name) if task.name not in absent]
-        files = sorted({file for its_files in absent.values() for file in its_files})
+        present = [task.name for task in catalogue.tasks_below(name) if task.name not in unavailable]
+        files = sorted({file for its_files in unavailable.values() for file in its_files})
         if not present:
             raise TaskError(
                 f"--tasks {name}: the data of none of its tasks is here; run "
                 f"`{fetch_command(files, catalogue.folders)}`, or name a folder "
                 "that holds it with --data_dir or HARNESS_DATA."
             )
-        chosen += present
+        names_to_load += present
         pinned = all_files(catalogue.folders)
-        for task, its_files in absent.items():
+        for task, its_files in unavailable.items():
             remedy = how_to_get({file: find(file, pinned) for file in its_files}, catalogue.folders)
             notes.append(f"{task} of {name} left out: needs {', '.join(its_files)}, not here; {remedy}.")
-    return list(dict.fromkeys(chosen)), notes
+    return list(dict.fromkeys(names_to_load)), notes
 
 
-def _not_to_be_had(group: str, catalogue: Catalogue) -> dict[str, list[str]]:
+def _unavailable(group: str, catalogue: Catalogue) -> dict[str, list[str]]:
     """Tasks of a group with the data files that are neither here nor to be fetched."""
-    absent: dict[str, list[str]] = {}
-    for task, files in lacking(group, catalogue).items():
+    unavailable: dict[str, list[str]] = {}
+    for task, files in tasks_without_data(group, catalogue).items():
         try:
             fetch(files, folders=catalogue.folders)
         except MismatchError:
             raise  # it is here, and wrong
         except TaskError:
-            absent[task] = files
-    return absent
+            unavailable[task] = files
+    return unavailable
 
 
-def data_names(names: Iterable[str], catalogue: Catalogue) -> list[str]:
+def data_files_of(names: Iterable[str], catalogue: Catalogue) -> list[str]:
     """Return the data files that tasks and groups need; the name of a data file stands for itself.
 
     Raises:
         TaskError: a name that is neither a task, a group nor a data file.
     """
     files = all_files(catalogue.folders)
-    wanted: dict[str, None] = {}
+    data_files: dict[str, None] = {}
     for name in names:
         if name in files:
-            wanted[name] = None
+            data_files[name] = None
             continue
         if name not in catalogue.entries:
-            raise unknown(name, [*catalogue.entries, *files], "task, group or data file")
+            raise unknown_name(name, [*catalogue.entries, *files], "task, group or data file")
         for entry in catalogue.tasks_below(name):
-            wanted |= dict.fromkeys(entry.metadata.get("data", []))
-    return list(wanted)
+            data_files |= dict.fromkeys(entry.metadata.get("data", []))
+    return list(data_files)
 
 
-def unknown(name: str, known: Iterable[str], what: str) -> TaskError:
+def unknown_name(name: str, known: Iterable[str], kind: str) -> TaskError:
     """Return the error for a name that stands for nothing, with near ones."""
-    return TaskError(f"{name}: no {what} of that name.{did_you_mean(name, known)} `harness tasks list` shows them.")
+    return TaskError(f"{name}: no {kind} of that name.{did_you_mean(name, known)} `harness tasks list` shows them.")
 
 
-def lacking(name: str, catalogue: Catalogue) -> dict[str, list[str]]:
+def tasks_without_data(name: str, catalogue: Catalogue) -> dict[str, list[str]]:
     """Return the tasks at or below `name` whose data is not on this machine, each with the files that are missing."""
-    found = {
+    missing_by_task = {
         entry.name: missing(entry.metadata["data"], entry.path.parent)
         for entry in catalogue.tasks_below(name)
         if entry.metadata.get("data")
     }
-    return {task: files for task, files in found.items() if files}
+    return {task: files for task, files in missing_by_task.items() if files}

@@ -17,7 +17,7 @@ from harness.data.store import missing
 from harness.errors import HarnessError, TaskError, one_line
 from harness.paths import tasks_dir
 from harness.suite.catalogue import DOMAINS, Catalogue, Entry
-from harness.suite.selection import unknown
+from harness.suite.selection import unknown_name
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task
@@ -56,27 +56,29 @@ def validate(names: Sequence[str] | None = None, *, include_paths: Sequence[Path
 
     catalogue = Catalogue(include_paths)
     all_files([tasks_dir(), *include_paths])
-    chosen = names or list(catalogue.entries)
-    for name in chosen:
+    names_to_check = names or list(catalogue.entries)
+    for name in names_to_check:
         if name not in catalogue.entries:
-            raise unknown(name, catalogue.entries, "task or group")
+            raise unknown_name(name, catalogue.entries, "task or group")
     # One index for all, without lm-eval's own tasks: `Catalogue.load` would index anew for each name.
     manager = TaskManager(include_path=[str(f) for f in (tasks_dir(), *include_paths)], include_defaults=False)
-    return [_check(catalogue.entries[name], catalogue, manager) for name in chosen]
+    return [_check(catalogue.entries[name], catalogue, manager) for name in names_to_check]
 
 
 def _check(entry: Entry, catalogue: Catalogue, manager: TaskManager) -> Finding:
     if entry.kind == "group":
-        unknown = [member for member in entry.members if member not in catalogue.entries]
-        if unknown:
-            return Finding(name=entry.name, status="wrong", message=f"{entry.path}: unknown member {unknown[0]!r}.")
+        unknown_members = [member for member in entry.members if member not in catalogue.entries]
+        if unknown_members:
+            return Finding(
+                name=entry.name, status="wrong", message=f"{entry.path}: unknown member {unknown_members[0]!r}."
+            )
         return Finding(name=entry.name, status="ok", message=f"{len(catalogue.tasks_below(entry.name))} tasks")
     faults = list(_metadata_faults(entry))
-    absent: list[str] = []
+    missing_files: list[str] = []
     try:
         needed = entry.metadata.get("data", [])
-        absent = missing(needed, entry.path.parent) if needed else []
-        if not absent and not faults:
+        missing_files = missing(needed, entry.path.parent) if needed else []
+        if not missing_files and not faults:
             task = manager.load([entry.name])["tasks"][entry.name]
             faults = list(_item_faults(task, entry.metadata))
             if not faults:
@@ -88,8 +90,8 @@ def _check(entry: Entry, catalogue: Catalogue, manager: TaskManager) -> Finding:
         faults.append(f"cannot be built ({type(error).__name__}: {one_line(error, max_characters=200)}).")
     if faults:
         return Finding(name=entry.name, status="wrong", message=f"{entry.path}: {faults[0]}")
-    remedy = f"not on this machine: {', '.join(absent)}; " + how_to_get(
-        {name: find(name, load_manifest(entry.path.parent)) for name in absent}, catalogue.folders
+    remedy = f"not on this machine: {', '.join(missing_files)}; " + how_to_get(
+        {name: find(name, load_manifest(entry.path.parent)) for name in missing_files}, catalogue.folders
     )
     return Finding(name=entry.name, status="no data", message=remedy)
 
@@ -119,8 +121,8 @@ def _item_faults(task: Task, metadata: Mapping[str, Any]) -> Iterable[str]:
     docs = list(task.eval_docs)
     if metadata["items"] is not None and len(docs) != metadata["items"]:
         yield f"{len(docs)} items, metadata says {metadata['items']}."
-    shown = {_asked(doc) for doc in task.fewshot_docs()}
-    if any(_asked(doc) in shown for doc in docs):
+    shown = {_question_of(doc) for doc in task.fewshot_docs()}
+    if any(_question_of(doc) in shown for doc in docs):
         yield (
             "an item to evaluate is also a few-shot example; set fewshot_split to a split that is not evaluated, or "
             "`fewshot_config: {sampler: first_n, samples: []}` for none."
@@ -131,18 +133,18 @@ def _item_faults(task: Task, metadata: Mapping[str, Any]) -> Iterable[str]:
     for doc in docs:
         if "answer" in doc:
             yield from _answer_faults(doc)
-    expected = sum(1 / len(_ways(doc)) for doc in choices) / len(choices) if choices else None
+    expected = sum(1 / len(_options(doc)) for doc in choices) / len(choices) if choices else None
     if expected is not None and "chance" in metadata and abs(expected - metadata["chance"]) > CHANCE_TOLERANCE:
         yield f"chance {metadata['chance']} should be {expected:.6g}, the mean of 1 / number of choices."
 
 
-def _asked(doc: Mapping[str, Any]) -> str:
+def _question_of(doc: Mapping[str, Any]) -> str:
     return repr([doc.get(field) for field in ("context", "question", "code", "call", "choices")])
 
 
-def _ways(doc: Mapping[str, Any]) -> Sequence[str]:
-    ways: Sequence[str] = doc.get("subsets", doc["choices"])
-    return ways
+def _options(doc: Mapping[str, Any]) -> Sequence[str]:
+    options: Sequence[str] = doc.get("subsets", doc["choices"])
+    return options
 
 
 def _answer_faults(doc: Mapping[str, Any]) -> Iterable[str]:

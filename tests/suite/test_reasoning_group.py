@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.suite.catalogue import Catalogue
-from harness.suite.selection import lacking
+from harness.suite.selection import tasks_without_data
 from tests.conftest import HarnessCommand
 
 
@@ -29,9 +29,9 @@ def test_every_task_of_reasoning_whose_data_is_here_runs(
 ) -> None:
     monkeypatch.setenv("HARNESS_DATA", str(data_dir))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    absent = lacking("reasoning", Catalogue())
-    here = {task.name for task in Catalogue().tasks_below("reasoning")} - absent.keys()
-    assert len(here) > len(absent), "most of the suite's data is in the data folder"
+    without_data = tasks_without_data("reasoning", Catalogue())
+    here = {task.name for task in Catalogue().tasks_below("reasoning")} - without_data.keys()
+    assert len(here) > len(without_data), "most of the suite's data is in the data folder"
     named = request.getfixturevalue("smollm2") if model == "smollm2" else model
     words = ("--model", named, "--backend", backend, "--tasks", "reasoning", "--limit", limit)
     done = harness_here("eval", *words, "--output_path", tmp_path / "runs")
@@ -41,7 +41,7 @@ def test_every_task_of_reasoning_whose_data_is_here_runs(
     assert tasks.keys() == here
     assert {name: task["items"] for name, task in tasks.items()} == dict.fromkeys(here, limit)
     assert {name: task["failed"] for name, task in tasks.items()} == dict.fromkeys(here, 0)
-    for name in absent:
+    for name in without_data:
         assert f"{name} of reasoning left out" in done.stderr
 
 

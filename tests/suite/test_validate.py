@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import TaskError
 from harness.suite.catalogue import Catalogue
-from harness.suite.selection import data_names, lacking
+from harness.suite.selection import data_files_of, tasks_without_data
 from harness.suite.validation import validate
 
 from .conftest import OWN_SAMPLES
@@ -34,17 +34,17 @@ def test_no_definition_is_wrong_and_only_the_hubs_data_is_absent(real_data: Path
 
 def test_a_group_stands_for_the_files_of_its_tasks_and_a_file_for_itself(real_data: Path) -> None:
     catalogue = Catalogue()
-    assert data_names(["cosqa_letter", "humaneval"], catalogue) == ["cosqa_dev", "cosqa_train", "humaneval"]
-    assert set(data_names(["reasoning_legal"], catalogue)) == {"jec_qa_kd", "jec_qa_ca"}
+    assert data_files_of(["cosqa_letter", "humaneval"], catalogue) == ["cosqa_dev", "cosqa_train", "humaneval"]
+    assert set(data_files_of(["reasoning_legal"], catalogue)) == {"jec_qa_kd", "jec_qa_ca"}
     with pytest.raises(TaskError, match="Did you mean"):
-        data_names(["cosqa_lettre"], catalogue)
+        data_files_of(["cosqa_lettre"], catalogue)
 
 
 def test_the_tasks_of_a_group_whose_data_is_absent_are_told(real_data: Path) -> None:
-    assert lacking("reasoning_analogy", Catalogue()) == {
+    assert tasks_without_data("reasoning_analogy", Catalogue()) == {
         f"ekar_{language}_letter": [f"ekar_{language}_test", f"ekar_{language}_validation"] for language in ("en", "zh")
     }
-    assert lacking("reasoning_legal", Catalogue()) == {}
+    assert tasks_without_data("reasoning_legal", Catalogue()) == {}
 
 
 def test_a_data_file_that_is_another_is_an_error_and_its_task_is_not_left_out(
