@@ -1,8 +1,14 @@
-"""Which differences are real: intervals, paired and clustered tests, corrections, power, seeds, aggregates, ranks.
+"""Intervals, paired and clustered tests, corrections, power, seeds, aggregates and ranks.
 
-Pure numpy and scipy: arrays in, frozen records out; nothing here reads a file, knows a task or prints. Every number's
-definition in plain words, and how well each method keeps its promise, is in ``docs/statistics.md``. The user's mistakes
-(NaN, lengths that differ, an impossible level) are ``ValueError``.
+    from harness.stats import compare_paired, correct, interval
+
+    interval([1, 0, 1, 1])  # one model, one task
+    compare_paired(answers_of_a, answers_of_b, passages)  # two models on the same items, clustered by passage
+    correct([0.004, 0.03, 0.2])  # Holm over three tasks
+
+Pure numpy and scipy: functions take arrays and return frozen dataclasses. Nothing here reads a file, prints or knows
+about tasks. ``docs/statistics.md`` defines every number and gives the measured error rates of every method. Wrong input
+(NaN, different lengths, an impossible level) raises ``ValueError``.
 """
 
 from harness.stats.aggregate import AGGREGATE, Aggregate, DomainScore, aggregate, aggregate_weights

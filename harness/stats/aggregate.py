@@ -1,7 +1,7 @@
-"""One number over many tasks: the macro mean over domains, as it is and centred on chance, with its definition.
+"""One number over many tasks: the macro mean over domains, raw and centred on chance.
 
-The definition carries a version and is stored beside the number, because two numbers of different definitions must
-never be compared. Whoever changes a rule here counts the version up.
+The definition has a version, which is stored with the number, because numbers with different definitions must not be
+compared. A change to a rule here raises the version.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from harness.stats.clustered import FloatArray, as_values
 
 AGGREGATE = "macro-chance-centred/1"
 """Version 1: each task's value v becomes (v - chance) / (1 - chance); a domain is the plain mean of its tasks, the
-overall number the plain mean of the domains. No task is weighted by its size, none is clipped at 0."""
+overall number the plain mean of the domains. Tasks are not weighted by size, and values below 0 are not clipped."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DomainScore:
-    """One domain's means.
+    """The means of one domain.
 
     Attributes:
         domain: Its name.
         tasks: Number of tasks in it.
         mean: Mean of the tasks' values.
-        mean_error: Standard error of `mean`; NaN if that of a task is.
-        centred: Mean of the chance-centred values: 0 is guessing, 1 is perfect, below 0 worse than guessing.
+        mean_error: Standard error of `mean`; NaN if the error of any task is NaN.
+        centred: Mean of the chance-centred values: 0 is guessing, 1 is perfect, below 0 is worse than guessing.
         centred_error: Standard error of `centred`.
     """
 
@@ -43,13 +43,13 @@ class DomainScore:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Aggregate:
-    """A model's overall number with the definition it was made by.
+    """A model's overall number and the definition used.
 
     Attributes:
-        definition: `AGGREGATE` of the code that made it.
-        mean: Macro mean over domains of the tasks' values as they are.
+        definition: The value of `AGGREGATE` when it was computed.
+        mean: Macro mean over domains of the raw task values.
         mean_error: Standard error of `mean`.
-        centred: Macro mean over domains of the chance-centred values; the number that ranks.
+        centred: Macro mean over domains of the chance-centred values; models are ranked by it.
         centred_error: Standard error of `centred`.
         domains: The domains, in order of first appearance.
     """
@@ -67,18 +67,18 @@ def aggregate(
 ) -> Aggregate:
     """Aggregate one model's tasks.
 
-    The standard errors take tasks as independent: a domain of k tasks has sqrt(sum SE^2) / k. Chance is a known
-    constant, so centring divides an error by 1 - chance. The same weights serve a difference of two models: give the
-    differences, their errors, and zero chances after dividing both by 1 - chance.
+    The standard errors treat tasks as independent: for a domain of k tasks, sqrt(sum SE^2) / k. Chance is a known
+    constant, so centring divides an error by 1 - chance. For the difference of two models, divide the differences and
+    their errors by 1 - chance and give chances of zero.
 
     Args:
-        values: One value a task, on a scale where 1 is perfect.
-        standard_errors: Of each value; NaN where unknown, which makes the errors above it NaN.
+        values: One value per task, on a scale where 1 is perfect.
+        standard_errors: One per task; NaN if unknown, which makes the errors of domain and overall NaN.
         domains: Domain of each task.
-        chances: Value that guessing would reach, below 1; 0 for generation.
+        chances: Expected value of guessing, below 1; 0 for generation.
 
     Raises:
-        ValueError: Lengths that differ, no tasks, NaN values, or a chance of 1 or more.
+        ValueError: Different lengths, no tasks, NaN values, or a chance of 1 or more.
     """
     value = as_values(values)
     weights = aggregate_weights(domains, chances)
@@ -86,7 +86,7 @@ def aggregate(
     chance = np.asarray(chances, dtype=np.float64)
     if not value.shape == error.shape == weights.shape:
         raise ValueError(
-            f"{value.size} values, {error.size} errors and {weights.size} domains; give one of each a task."
+            f"{value.size} values, {error.size} errors and {weights.size} domains; give one of each per task."
         )
     range_above_chance = 1.0 - chance
     scores = []
@@ -116,14 +116,16 @@ def aggregate(
 
 
 def aggregate_weights(domains: Sequence[str], chances: npt.ArrayLike) -> FloatArray:
-    """Weights w with which `Aggregate.centred` is sum w (value - chance): 1 / (domains x tasks in it x (1 - chance)).
+    """Return the weights w for which `Aggregate.centred` is sum w (value - chance).
+
+    For a task in a domain of k tasks, one of D domains: w = 1 / (D k (1 - chance)).
 
     Raises:
-        ValueError: Lengths that differ, no tasks, or a chance that is not in 0..1 (1 left out).
+        ValueError: Different lengths, no tasks, or a chance outside [0, 1).
     """
     chance = as_values(chances, "chances")
     if chance.size != len(domains):
-        raise ValueError(f"{len(domains)} domains and {chance.size} chances; give one of each a task.")
+        raise ValueError(f"{len(domains)} domains and {chance.size} chances; give one of each per task.")
     if not ((chance >= 0.0) & (chance < 1.0)).all():
         raise ValueError(f"chances {chance.tolist()} must be at least 0 and below 1.")
     counts = {domain: list(domains).count(domain) for domain in domains}

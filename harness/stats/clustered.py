@@ -1,7 +1,8 @@
-"""Item values and their clusters: the mean, its clustered standard error, and the size the sample is worth.
+"""Item values grouped by cluster: the mean, its clustered standard error and the effective sample size.
 
-A cluster is a template, a passage or a group whose items share luck; clusters are independent, items within one need
-not be. Everything else in this package starts from a `ClusteredValues`. No interval and no test here.
+A cluster is a set of items that may be correlated, such as the questions about one passage or the items of one
+template. Clusters are independent. Example: values 1 1 0 with clusters ``a a b`` have totals 2 0 and sizes 2 1. The
+rest of this package builds on `ClusteredValues`. No intervals or tests here.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ Clusters: TypeAlias = Sequence[object] | npt.NDArray[np.generic]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ClusteredValues:
-    """Values summed by cluster; an unclustered sample has one item a cluster.
+    """Values summed by cluster. Without clusters, each item is its own cluster.
 
     Attributes:
-        values: One number an item, in the given order, shape (items,).
+        values: One number per item, in the given order, shape (items,).
         totals: Sum of each cluster's values, shape (clusters,).
-        sizes: Items of each cluster, shape (clusters,).
+        sizes: Number of items of each cluster, shape (clusters,).
         clustered: Whether any cluster holds more than one item.
     """
 
@@ -43,7 +44,7 @@ class ClusteredValues:
 
     @property
     def residuals(self) -> FloatArray:
-        """Each cluster's total less what its size and the mean foretell; sums to 0."""
+        """Each cluster's total minus its size times the mean; they sum to 0."""
         return self.totals - self.sizes * self.mean
 
     @property
@@ -54,12 +55,12 @@ class ClusteredValues:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeanEstimate:
-    """A mean and how far it may be off.
+    """A mean and its standard error.
 
     Attributes:
         mean: Mean over items.
         standard_error: Clustered standard error; NaN with fewer than two clusters.
-        degrees_of_freedom: Of `standard_error`, for a t-quantile; 0 with fewer than two clusters.
+        degrees_of_freedom: Of `standard_error`, for t-quantiles; 0 with fewer than two clusters.
         items: Number of items.
         clusters: Number of clusters; equals `items` when unclustered.
     """
@@ -75,11 +76,11 @@ def as_values(values: Values, name: str = "values") -> FloatArray:
     """Return `values` as a one-dimensional float array.
 
     Raises:
-        ValueError: Empty, not one-dimensional, or holding NaN or infinity.
+        ValueError: Empty, not one-dimensional, or with NaN or infinity.
     """
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or array.size == 0:
-        raise ValueError(f"{name} has shape {array.shape}; give one number an item, at least one item.")
+        raise ValueError(f"{name} has shape {array.shape}; give one number per item, for at least one item.")
     if not np.isfinite(array).all():
         count = int((~np.isfinite(array)).sum())
         raise ValueError(f"{name} holds {count} NaN or infinite values; leave failed items out and count them.")
@@ -87,10 +88,10 @@ def as_values(values: Values, name: str = "values") -> FloatArray:
 
 
 def group_by_cluster(values: Values, clusters: Clusters | None = None, name: str = "values") -> ClusteredValues:
-    """Sum `values` by cluster.
+    """Group `values` by cluster.
 
     Raises:
-        ValueError: `values` as in `as_values`, or `clusters` of another length.
+        ValueError: Invalid values (see `as_values`), or a different number of labels.
     """
     array = as_values(values, name)
     if clusters is None:
@@ -106,13 +107,13 @@ def group_by_cluster(values: Values, clusters: Clusters | None = None, name: str
 
 
 def cluster_codes(clusters: Clusters, items: int) -> npt.NDArray[np.intp]:
-    """Number the clusters 0, 1, ..., one code an item; any hashable labels will do.
+    """Return each item's cluster number 0, 1, ...; labels may be any hashable values.
 
     Raises:
-        ValueError: `clusters` does not have one label an item.
+        ValueError: `clusters` does not have one label per item.
     """
     if len(clusters) != items:
-        raise ValueError(f"clusters has {len(clusters)} labels for {items} items; give one label an item.")
+        raise ValueError(f"clusters has {len(clusters)} labels for {items} items; give one label per item.")
     if isinstance(clusters, np.ndarray) and clusters.dtype != object:
         return np.unique(clusters, return_inverse=True)[1].astype(np.intp)
     first_seen: dict[object, int] = {}
@@ -120,16 +121,16 @@ def cluster_codes(clusters: Clusters, items: int) -> npt.NDArray[np.intp]:
 
 
 def estimate_mean(values: Values, clusters: Clusters | None = None) -> MeanEstimate:
-    """Mean of `values` with its clustered standard error.
+    """Return the mean of `values` with its clustered standard error.
 
     The error is the cluster-robust one of Miller (arXiv 2411.00640, eq. 4) with the small-sample correction CR2 of Bell
-    and McCaffrey (2002, Survey Methodology 28): with cluster totals S_c, sizes n_c, n items and mean m,
+    and McCaffrey (2002, Survey Methodology 28). With cluster totals S_c, sizes n_c, n items and mean m:
 
         SE^2 = sum_c (S_c - n_c m)^2 / (1 - n_c / n) / n^2,
 
-    unbiased when items are in fact independent. Clusters of equal size give the usual factor G / (G - 1), unclustered
-    items s^2 / n. The degrees of freedom are Bell and McCaffrey's (G - 1 when sizes are equal, fewer otherwise), in the
-    closed form that a mean allows.
+    It is unbiased if the items are independent. For G clusters of equal size, the correction is the usual factor
+    G / (G - 1); without clusters, SE^2 is s^2 / n. The degrees of freedom are Bell and McCaffrey's (G - 1 for equal
+    sizes, fewer otherwise), in closed form.
 
     Raises:
         ValueError: See `group_by_cluster`.
@@ -138,7 +139,7 @@ def estimate_mean(values: Values, clusters: Clusters | None = None) -> MeanEstim
 
 
 def clustered_mean(grouped: ClusteredValues) -> MeanEstimate:
-    """As `estimate_mean`, of a sample already made."""
+    """Return `estimate_mean` of values that are already grouped."""
     items, count = grouped.values.size, grouped.totals.size
     if count < 2:
         error, df = math.nan, 0.0
@@ -150,9 +151,10 @@ def clustered_mean(grouped: ClusteredValues) -> MeanEstimate:
 
 
 def degrees_of_freedom(sizes: FloatArray) -> float:
-    """Bell and McCaffrey's degrees of freedom of a mean's clustered error, from the cluster sizes (two or more).
+    """Return the degrees of freedom of a mean's clustered error, from the sizes of two or more clusters.
 
-    (tr M)^2 / tr M^2 with M the covariance of the scaled cluster residuals under independent items.
+    Bell and McCaffrey (2002): (tr M)^2 / tr M^2, where M is the covariance of the scaled cluster residuals if items are
+    independent.
     """
     items = sizes.sum()
     shares = sizes**2 / (items - sizes)
@@ -160,17 +162,20 @@ def degrees_of_freedom(sizes: FloatArray) -> float:
 
 
 def satterthwaite(variances: Sequence[float], dfs: Sequence[float]) -> float:
-    """Degrees of freedom of a sum of independent variance estimates (Satterthwaite 1946, Biometrics Bulletin 2)."""
+    """Return the degrees of freedom of a sum of independent variance estimates.
+
+    Satterthwaite (1946, Biometrics Bulletin 2).
+    """
     weight = sum(v**2 / f for v, f in zip(variances, dfs, strict=True))
     return sum(variances) ** 2 / weight if weight > 0.0 else min(dfs)
 
 
 def effective_size(grouped: ClusteredValues) -> float:
-    """How many independent items the sample is worth: items / design effect (Kish 1965; Rao and Scott 1992).
+    """Return the effective sample size: items / design effect (Kish 1965, Survey Sampling; Rao and Scott 1992).
 
-    The design effect is the clustered variance of the mean over the variance that independent items would give, and at
-    least 1: clusters that happen to be more alike than chance make no item worth more than one. Where all values are
-    equal there is nothing to estimate it from, and full correlation within clusters is assumed: n^2 / sum n_c^2.
+    The design effect is the clustered variance of the mean divided by the variance for independent items, and at least
+    1, so that the effective size never exceeds the number of items. If all values are equal, the design effect cannot
+    be estimated, and full correlation within clusters is assumed: n^2 / sum n_c^2.
     """
     items = grouped.values.size
     if not grouped.has_clusters:
@@ -182,18 +187,18 @@ def effective_size(grouped: ClusteredValues) -> float:
 
 
 def two_sided_quantile(level: float, degrees_of_freedom: float = math.inf) -> float:
-    """The quantile that leaves (1 - level) / 2 above it: normal at infinite degrees of freedom, else Student's t.
+    """Return the (1 + level) / 2 quantile of the normal distribution, or of Student's t for finite degrees of freedom.
 
     Raises:
         ValueError: `level` is not between 0 and 1.
     """
     if not 0.0 < level < 1.0:
-        raise ValueError(f"level is {level}; it must lie between 0 and 1, such as 0.95.")
+        raise ValueError(f"level is {level}; it must be between 0 and 1, such as 0.95.")
     return quantile((1.0 + level) / 2.0, degrees_of_freedom)
 
 
 def quantile(probability: float, degrees_of_freedom: float = math.inf) -> float:
-    """Quantile of the standard normal (infinite degrees of freedom) or of Student's t."""
+    """Return a quantile of the standard normal (infinite degrees of freedom) or of Student's t."""
     if math.isinf(degrees_of_freedom):
         return float(special.ndtri(probability))
     return float(special.stdtrit(degrees_of_freedom, probability))

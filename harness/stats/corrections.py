@@ -1,4 +1,4 @@
-"""Corrected p-values for looking at many tasks at once."""
+"""Corrections of p-values for multiple tests."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from harness.stats.clustered import FloatArray
 
 
 def holm(p_values: npt.ArrayLike, family: int | None = None) -> FloatArray:
-    """Holm's (1979, Scandinavian Journal of Statistics 6) step-down p-values: the chance of any false alarm is kept.
+    """Return Holm's step-down p-values, which control the family-wise error rate.
 
-    Sorted ascending, the k-th of m is multiplied by m - k + 1, made monotone and cut at 1.
+    In ascending order, the k-th of m p-values is multiplied by m - k + 1; then each is raised to the largest before it
+    and cut at 1 (Holm 1979, Scandinavian Journal of Statistics 6): 0.01, 0.03, 0.04 become 0.03, 0.06, 0.06.
 
     Args:
-        p_values: Those at hand.
-        family: How many tests were looked at in all, m; those that are not at hand count as larger. By default none.
+        p_values: The p-values to correct.
+        family: Number of all tests m, if more were made than are given; the others count as larger.
 
     Raises:
-        ValueError: Not one-dimensional, NaN, outside 0..1, or a family smaller than the tests at hand.
+        ValueError: Not one-dimensional, NaN, outside 0..1, or a family smaller than the number of p-values.
     """
     p = _as_p_values(p_values)
     tests = _family(p, family)
@@ -30,12 +31,13 @@ def holm(p_values: npt.ArrayLike, family: int | None = None) -> FloatArray:
 
 
 def benjamini_hochberg(p_values: npt.ArrayLike, family: int | None = None) -> FloatArray:
-    """Benjamini and Hochberg's (1995, JRSS B 57) step-up p-values: the expected share of false alarms is kept.
+    """Return Benjamini and Hochberg's step-up p-values, which control the false discovery rate.
 
-    Sorted ascending, the k-th of m is multiplied by m / k and made monotone from above. `family` as in `holm`.
+    In ascending order, the k-th of m p-values is multiplied by m / k, then lowered to the smallest after it (Benjamini
+    and Hochberg 1995, JRSS B 57). `family` as in `holm`.
 
     Raises:
-        ValueError: Not one-dimensional, NaN, outside 0..1, or a family smaller than the tests at hand.
+        ValueError: Not one-dimensional, NaN, outside 0..1, or a family smaller than the number of p-values.
     """
     p = _as_p_values(p_values)
     tests = _family(p, family)
@@ -48,10 +50,10 @@ CORRECTIONS: dict[str, Callable[[npt.ArrayLike, int | None], FloatArray]] = {"ho
 
 
 def correct(p_values: npt.ArrayLike, method: str = "holm", family: int | None = None) -> FloatArray:
-    """Corrected p-values by name: ``holm`` (default) or ``bh``; `family` as in `holm`.
+    """Correct p-values by the named method, ``holm`` or ``bh``; `family` as in `holm`.
 
     Raises:
-        ValueError: An unknown method, or p-values that are none.
+        ValueError: An unknown method, or invalid p-values.
     """
     if method not in CORRECTIONS:
         raise ValueError(f"correction {method!r} is unknown; choose one of {', '.join(CORRECTIONS)}.")
@@ -60,14 +62,14 @@ def correct(p_values: npt.ArrayLike, method: str = "holm", family: int | None = 
 
 def _family(p: FloatArray, family: int | None) -> int:
     if family is not None and family < p.size:
-        raise ValueError(f"a family of {family} tests cannot hold {p.size}; give the number of all tests looked at.")
+        raise ValueError(f"a family of {family} tests cannot hold {p.size} p-values; give the number of all tests.")
     return p.size if family is None else family
 
 
 def _as_p_values(p_values: npt.ArrayLike) -> FloatArray:
     p = np.asarray(p_values, dtype=np.float64)
     if p.ndim != 1 or not ((p >= 0.0) & (p <= 1.0)).all():
-        raise ValueError(f"p-values {p.tolist()} must be one list of numbers from 0 to 1, without NaN.")
+        raise ValueError(f"p-values {p.tolist()} must be a list of numbers from 0 to 1, without NaN.")
     return p
 
 

@@ -1,6 +1,6 @@
-"""Dose and response: how the mean moves with a numeric factor of training, such as the share of code.
+"""Dose-response: the slope of the mean over a numeric training factor, such as the share of code.
 
-The unit is the training run, since the dose was given to runs; two arms without a number are in `seeds`.
+The unit is the training run, because runs were given the dose. `seeds` compares two arms without a numeric factor.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from harness.stats.clustered import two_sided_quantile as two_sided
 from harness.stats.resampling import block_rows
 from harness.stats.seeds import as_table
 
-# Up to 8 checkpoints, all orders of the doses are counted; beyond, they are drawn.
+# All orders of the doses are enumerated up to 8 checkpoints (8! = 40,320); above, orders are sampled.
 _ENUMERATED_CHECKPOINTS = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DoseResponse:
-    """How the mean over items moves with a numeric factor of training, such as the share of code.
+    """The slope of the mean over items, per unit of dose.
 
     Attributes:
-        slope: Least squares, change of the mean for one unit of dose.
-        standard_error: Over training runs, from the scatter about the line; NaN with two checkpoints.
-        item_error: Clustered, over items: how much the slope hangs on these items.
-        low: Lower end of `slope` +- t(checkpoints - 2) `standard_error`; infinite with two checkpoints.
+        slope: Least squares; change of the mean for one unit of dose.
+        standard_error: Over training runs, from the residuals of the line; NaN with two checkpoints.
+        item_error: Clustered standard error over items.
+        low: Lower end of `slope` +- t(checkpoints - 2) x `standard_error`; infinite with two checkpoints.
         high: Upper end.
-        level: Coverage wanted.
-        p: Two-sided, by permuting the doses among the checkpoints.
-        exact: Whether all orders were counted (up to 8 checkpoints) or drawn.
+        level: Coverage of the interval.
+        p: Two-sided, from permuting the doses among the checkpoints.
+        exact: True if all orders were enumerated (up to 8 checkpoints), false if they were sampled.
     """
 
     slope: float
@@ -55,25 +55,26 @@ def dose_response(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> DoseResponse:
-    """Slope of the mean over a numeric factor, with a permutation test over checkpoints.
+    """Return the slope of the mean over a numeric factor, with a permutation test over checkpoints.
 
-    The unit that is permuted is the training run, since the dose was given to runs and not to items; the smallest
-    possible p is therefore one over the number of orders of the doses.
+    Doses are permuted among training runs, because runs, not items, were given the dose. The smallest possible p is
+    therefore one over the number of orders of the doses.
 
     Args:
         doses: Dose of each checkpoint, such as its share of code, shape (checkpoints,).
         values: Values, shape (checkpoints, items).
-        clusters: One label an item, or None.
-        level: Coverage wanted.
-        resamples: Random orders beyond 8 checkpoints; p = (b + 1) / (m + 1).
-        seed: Of the random orders.
+        clusters: One label per item, or None.
+        level: Coverage of the interval.
+        resamples: Number of random orders m for more than 8 checkpoints; p = (b + 1) / (m + 1), where b of them have a
+            slope at least as steep.
+        seed: Seed of the random orders.
 
     Raises:
-        ValueError: Fewer than two checkpoints, equal doses, lengths that differ, NaN, or an impossible level.
+        ValueError: Fewer than two checkpoints, equal doses, different lengths, NaN, or an impossible level.
     """
     dose, table = as_values(doses, "doses"), as_table(values, "values")
     if dose.size != table.shape[0]:
-        raise ValueError(f"{dose.size} doses for {table.shape[0]} checkpoints; give one dose a checkpoint.")
+        raise ValueError(f"{dose.size} doses for {table.shape[0]} checkpoints; give one dose per checkpoint.")
     if np.ptp(dose) == 0.0:
         raise ValueError(f"all doses are {dose[0]}; a slope needs at least two different doses.")
     contrast = (dose - dose.mean()) / float(((dose - dose.mean()) ** 2).sum())

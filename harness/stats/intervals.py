@@ -1,12 +1,12 @@
-"""The interval of one model's mean on one task, by a fixed rule that the result names.
+"""The interval of one model's mean on one task. A fixed rule picks the method, and the result names it.
 
 | values | clusters | method |
 |---|---|---|
-| all 0 or 1 | none | Wilson's score interval |
-| all 0 or 1 | yes | Wilson's on the effective sample size, with a t-quantile |
-| other | either | bootstrap-t over clusters; a skewness-corrected t where the resamples collapse |
+| all 0 or 1 | no | Wilson's score interval |
+| all 0 or 1 | yes | Wilson's with the effective sample size and a t-quantile |
+| other | either | bootstrap-t over clusters; a skewness-corrected t if too many resamples are constant |
 
-Differences of two models are in `paired`.
+`paired` compares two models.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ RESAMPLES = 10_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interval:
-    """Two ends and the method that gave them.
+    """An interval and the method that computed it.
 
     Attributes:
         low: Lower end.
         high: Upper end.
-        method: ``wilson``, ``wilson-effective``, ``bootstrap-t``, ``skew-t``, ``no-spread`` (several clusters and
-            not the least spread: a point) or ``none`` (one cluster or one item that is not 0 or 1: nothing is known).
+        method: ``wilson``, ``wilson-effective``, ``bootstrap-t``, ``skew-t``, ``no-spread`` (all values of several
+            clusters are equal: a point) or ``none`` (one cluster, or one item that is not 0 or 1: unbounded).
     """
 
     low: float
@@ -56,17 +56,17 @@ def interval(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """Interval of the mean of `values`.
+    """Return the interval of the mean of `values`.
 
     Args:
-        values: One number an item.
-        clusters: One label an item, or None.
-        level: Coverage wanted, between 0 and 1.
-        resamples: For the bootstrap-t.
-        seed: For the bootstrap-t.
+        values: One number per item.
+        clusters: One label per item, or None.
+        level: Coverage, between 0 and 1.
+        resamples: Bootstrap resamples.
+        seed: Seed of the bootstrap.
 
     Raises:
-        ValueError: NaN, no items, labels of another length, or an impossible level.
+        ValueError: NaN, no items, a different number of labels, or an impossible level.
     """
     grouped = group_by_cluster(values, clusters)
     if grouped.binary:
@@ -75,9 +75,9 @@ def interval(
 
 
 def _binary(grouped: ClusteredValues, level: float) -> Interval:
-    """Wilson; under clustering with the effective size for the size and Student's t for the normal quantile.
+    """Wilson's interval. With clusters it uses the effective size and a t-quantile.
 
-    One of the intervals that Dean and Pagano (2015, Journal of Survey Statistics and Methodology 3) compare.
+    Dean and Pagano (2015, Journal of Survey Statistics and Methodology 3) compare this interval with others.
     """
     if not grouped.has_clusters:
         low, high = wilson_interval(grouped.mean, grouped.values.size, two_sided(level))
@@ -97,7 +97,7 @@ def _continuous(grouped: ClusteredValues, level: float, *, resamples: int, seed:
     if not error > 1e-12 * float(np.abs(grouped.values).max()):
         return Interval(low=mean, high=mean, method="no-spread")
     tails = ((1.0 - level) / 2.0, (1.0 + level) / 2.0)
-    # A plain order statistic, because interpolating next to an infinite ratio gives NaN.
+    # An order statistic, because interpolation next to an infinite ratio gives NaN.
     ratios = np.quantile(_studentised_means(grouped, resamples, seed), tails, method="inverted_cdf")
     method = "bootstrap-t"
     if not np.isfinite(ratios).all():
@@ -108,10 +108,10 @@ def _continuous(grouped: ClusteredValues, level: float, *, resamples: int, seed:
 
 
 def _skewed(grouped: ClusteredValues, quantile: float) -> float:
-    """The quantile of a studentised mean of skewed values: Hall's (1992, JRSS B 54) cubic transformation, inverted.
+    """The quantile of a studentised mean T of skewed values: the inverse of Hall's cubic transformation.
 
-    With skewness g of G cluster residuals, T + g T^2 / (3 sqrt G) + g^2 T^3 / (27 G) + g / (6 sqrt G) is nearly
-    Student's; needs no resampling, so it serves where too many resamples are constant.
+    With skewness g of G cluster residuals, T + g T^2 / (3 sqrt G) + g^2 T^3 / (27 G) + g / (6 sqrt G) nearly follows
+    Student's t (Hall 1992, JRSS B 54). It needs no resampling, so it is used if too many resamples are constant.
     """
     residuals = grouped.residuals
     count = residuals.size
@@ -124,8 +124,8 @@ def _skewed(grouped: ClusteredValues, quantile: float) -> float:
 def _studentised_means(grouped: ClusteredValues, resamples: int, seed: int) -> FloatArray:
     """(mean* - mean) / SE* of each resample of whole clusters (Efron and Tibshirani 1993, ch. 12.5).
 
-    SE* carries the factor G / (G - 1) for simplicity; it is constant over resamples of equal cluster sizes. A resample
-    without spread has an infinite ratio.
+    SE* uses the simple factor G / (G - 1), which is the same for all resamples if cluster sizes are equal. The ratio of
+    a resample of equal values is infinite.
     """
     count, residuals, sizes = grouped.totals.size, grouped.residuals, grouped.sizes
     columns = np.stack([residuals, sizes, residuals**2, residuals * sizes, sizes**2], axis=1)

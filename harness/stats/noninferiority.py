@@ -1,4 +1,4 @@
-"""A one-sided test that B is not worse than A by a margin or more: "no negative transfer" as what it is."""
+"""Non-inferiority: a one-sided test that B is not worse than A by a margin, as a test of "no negative transfer"."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ Conclusion = Literal["non-inferior", "inferior", "inconclusive"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NonInferiority:
-    """Whether B may be called no worse than A.
+    """The result of a non-inferiority test of B against A.
 
     Attributes:
-        margin: The loss from which on B would count as worse, above 0, in units of the values.
-        alpha: One-sided size of the test.
-        difference: Mean of B less mean of A.
-        p: One-sided, of "B is worse by the margin or more".
-        bound: One-sided lower bound of the difference at 1 - `alpha`; above -`margin` exactly when `p` < `alpha`.
-        conclusion: ``non-inferior``: `bound` lies above -`margin`. ``inferior``: the whole two-sided interval lies
-            below -`margin`. ``inconclusive``: neither; not a proof of harm, nor of its absence.
+        margin: The smallest loss that counts as harm, above 0, in the units of the values.
+        alpha: One-sided significance level.
+        difference: Mean of B minus mean of A.
+        p: One-sided, for the null hypothesis "B is worse by the margin or more".
+        bound: One-sided lower bound of the difference at level 1 - `alpha`; above -`margin` exactly when `p` < `alpha`.
+        conclusion: ``non-inferior``: `bound` is above -`margin`. ``inferior``: the whole two-sided interval is below
+            -`margin`. ``inconclusive``: neither harm nor its absence is shown.
     """
 
     margin: float
@@ -49,17 +49,19 @@ def non_inferiority(
 ) -> NonInferiority:
     """Test that B is not worse than A by `margin` or more, on the same items.
 
-    0/1 answers: Tango's (1998) score test at the difference -margin, under clustering on the effective sample with a
-    t-quantile. Other values: Student's t of (difference + margin) / clustered standard error; where all differences are
-    the same there is no error to divide by, and the test is inconclusive.
+    0/1 answers: Tango's (1998, Statistics in Medicine 17) score test at the difference -margin; with clusters, on the
+    effective size with a t-quantile. Other values: Student's t of (difference + margin) / clustered standard error. If
+    all differences are equal, there is no error to divide by, and the test is inconclusive.
 
     Raises:
-        ValueError: NaN, no items, lengths that differ, a margin of 0 or less, or an impossible alpha.
+        ValueError: NaN, no items, different lengths, a margin of 0 or less, or an impossible alpha.
     """
     if not (margin > 0.0 and math.isfinite(margin)):
-        raise ValueError(f"margin is {margin}; give the loss that would count as harm, above 0, such as 0.02.")
+        raise ValueError(
+            f"margin is {margin}; it must be above 0. Give the smallest loss that counts as harm, such as 0.02."
+        )
     if not 0.0 < alpha < 0.5:
-        raise ValueError(f"alpha is {alpha}; it must lie between 0 and 0.5.")
+        raise ValueError(f"alpha is {alpha}; it must be between 0 and 0.5.")
     values_a, values_b = paired_values(a, b)
     grouped = group_by_cluster(values_b - values_a, clusters)
     test = _score_test if both_binary(values_a, values_b) else _t_test
@@ -67,7 +69,7 @@ def non_inferiority(
     conclusion: Conclusion = "inconclusive"
     if p < alpha:
         conclusion = "non-inferior"
-    elif test(grouped, margin, alpha / 2)[2] < -margin:  # as two-sided as the interval that stands beside it
+    elif test(grouped, margin, alpha / 2)[2] < -margin:  # two-sided, like the reported interval
         conclusion = "inferior"
     return NonInferiority(margin=margin, alpha=alpha, difference=grouped.mean, p=p, bound=low, conclusion=conclusion)
 

@@ -1,11 +1,11 @@
-"""Two models on the same items: the difference, its interval, its p-value, and what could have been found.
+"""Two models on the same items: the difference, its interval, its p-value and the minimum detectable effect.
 
 | answers of both | interval | p |
 |---|---|---|
-| 0 or 1 | Tango's score interval; under clustering on the effective size | McNemar exact; clusters flip together |
+| 0 or 1 | Tango's score interval; with clusters, on the effective size | McNemar exact; clusters flip together |
 | other | Student's t with the clustered error | sign flip |
 
-Correcting over tasks is in `corrections`; a margin for harm in `noninferiority`; several seeds in `seeds`.
+`corrections` corrects over tasks, `noninferiority` tests against a margin, `seeds` compares arms of several seeds.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from harness.stats.proportions import paired_score_interval
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairedDifference:
-    """What one task says about B against A.
+    """The comparison of B with A on one task.
 
     Attributes:
         items: Items that both models answered.
-        clusters: Clusters of them; equals `items` when unclustered.
+        clusters: Number of clusters; equals `items` when unclustered.
         mean_a: Mean of A.
         mean_b: Mean of B.
         difference: `mean_b` - `mean_a`.
@@ -45,15 +45,15 @@ class PairedDifference:
         degrees_of_freedom: Of `standard_error`.
         low: Lower end of the interval of the difference.
         high: Upper end.
-        level: Coverage wanted of the interval.
+        level: Coverage of the interval.
         interval_method: ``tango``, ``tango-effective``, ``student-t``, ``no-spread`` or ``none``.
-        p: Two-sided, for decisions and corrections: the mid-p variant of `p_exact` (see docs/statistics.md).
-        p_exact: Two-sided, McNemar's exact or the sign-flip permutation p.
-        test: ``mcnemar``, ``convolution``, ``enumeration`` or ``monte-carlo``, as in `permutation.FlipTest`.
+        p: Two-sided mid-p; decisions and corrections use this one (see docs/statistics.md).
+        p_exact: Two-sided, from McNemar's exact test or the sign-flip permutation test.
+        test: ``mcnemar``, ``convolution``, ``enumeration`` or ``monte-carlo``; see `permutation.FlipTest`.
         gained: Items on which B is better.
         lost: Items on which A is better.
-        correlation: Of the two models' values over items; NaN where one of them does not vary.
-        minimum_detectable_effect: At 80% power and the size 1 - `level`; infinite where nothing could be found.
+        correlation: Of the two models' values over items; NaN if the values of one model are all equal.
+        minimum_detectable_effect: At 80% power and significance level 1 - `level`; infinite if no effect is detectable.
     """
 
     items: int
@@ -90,13 +90,13 @@ def compare_paired(
     Args:
         a: A's value of each item, shape (items,).
         b: B's value of each item, in the same order.
-        clusters: One label an item, or None.
+        clusters: One label per item, or None.
         level: Coverage of the interval.
-        resamples: Monte Carlo draws where no exact p is cheap.
-        seed: Of those draws.
+        resamples: Monte Carlo draws, used if an exact p is too slow.
+        seed: Seed of those draws.
 
     Raises:
-        ValueError: NaN, no items, lengths that differ, or an impossible level.
+        ValueError: NaN, no items, different lengths, or an impossible level.
     """
     values_a, values_b = paired_values(a, b)
     grouped = group_by_cluster(values_b - values_a, clusters)
@@ -127,10 +127,10 @@ def compare_paired(
 
 
 def paired_values(a: Values, b: Values) -> tuple[FloatArray, FloatArray]:
-    """Both models' values as arrays of one length.
+    """Return both models' values as arrays of the same length.
 
     Raises:
-        ValueError: NaN, no items, or lengths that differ.
+        ValueError: NaN, no items, or different lengths.
     """
     values_a, values_b = as_values(a, "a"), as_values(b, "b")
     if values_a.size != values_b.size:
@@ -139,19 +139,19 @@ def paired_values(a: Values, b: Values) -> tuple[FloatArray, FloatArray]:
 
 
 def both_binary(values_a: FloatArray, values_b: FloatArray) -> bool:
-    """Whether all values of both models are 0 or 1."""
+    """Return whether all values of both models are 0 or 1."""
     return bool(np.isin(values_a, (0.0, 1.0)).all() and np.isin(values_b, (0.0, 1.0)).all())
 
 
 def effective_counts(grouped: ClusteredValues) -> tuple[float, float, float]:
-    """Gained, lost and all items of 0/1 differences, divided by the design effect (Rao and Scott 1992)."""
+    """Return gained, lost and all items of 0/1 differences, divided by the design effect (Rao and Scott 1992)."""
     worth = effective_size(grouped) / grouped.values.size
     gained, lost = float((grouped.values > 0.0).sum()), float((grouped.values < 0.0).sum())
     return gained * worth, lost * worth, grouped.values.size * worth
 
 
 def score_freedom(grouped: ClusteredValues) -> float:
-    """Degrees of freedom of a test on 0/1 differences: the error's under clustering, else infinite."""
+    """Return the degrees of freedom of a test on 0/1 differences: those of the clustered error, else infinity."""
     return clustered_mean(grouped).degrees_of_freedom if grouped.has_clusters else math.inf
 
 

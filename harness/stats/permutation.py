@@ -1,6 +1,8 @@
-"""The sign-flip test: if two models were the same, each cluster's difference could as well have the other sign.
+"""The sign-flip test: under the null hypothesis of equal models, each cluster's difference has a random sign.
 
-For unclustered 0/1 answers it is McNemar's exact test. Clusters flip together. Permuting training runs is in `seeds`.
+Example: cluster sums 2, 1, -1 have the sum 2. Of the 8 sign patterns of +-2, +-1, +-1, six have a sum of at least 2 in
+absolute value, so p_exact = 6/8. For unclustered 0/1 answers this is McNemar's exact test. `dose` permutes training
+runs.
 """
 
 from __future__ import annotations
@@ -13,9 +15,9 @@ from scipy import special
 from harness.stats.clustered import FloatArray
 from harness.stats.resampling import block_rows
 
-# Up to this many clusters that differ, all 2^k sign patterns are counted.
+# All 2^k sign patterns are enumerated for up to this many non-zero clusters.
 _ENUMERATED_CLUSTERS = 16
-# Above this sum of whole-number differences the exact distribution would be slower than resampling.
+# Above this sum of integer differences, the exact distribution takes longer than resampling.
 _CONVOLVED_SUM = 100_000
 
 
@@ -24,10 +26,11 @@ class FlipTest:
     """Two-sided p-values of one sign-flip test.
 
     Attributes:
-        p_exact: Chance of a difference at least as large. Never too small, but too large where few values are possible.
-        p_mid: The same with half the chance of the very difference observed (Lancaster 1961); rejects nearer to the
-            stated share. Equal to `p_exact` for ``monte-carlo``.
-        method: ``mcnemar``, ``convolution`` (whole-number cluster sums), ``enumeration`` or ``monte-carlo``.
+        p_exact: Probability of a difference at least as large as observed. Never too small; conservative if the
+            difference can take few values.
+        p_mid: The same, with half the probability of the observed difference (Lancaster 1961, JASA 56): its rejection
+            rate is closer to the nominal one. Equal to `p_exact` for ``monte-carlo``.
+        method: ``mcnemar``, ``convolution`` (integer cluster sums), ``enumeration`` or ``monte-carlo``.
     """
 
     p_exact: float
@@ -36,17 +39,18 @@ class FlipTest:
 
 
 def sign_flip(cluster_differences: FloatArray, *, resamples: int = 10_000, seed: int = 0) -> FlipTest:
-    """Two-sided sign-flip test of the sum of `cluster_differences`.
+    """Return the two-sided sign-flip test of the sum of `cluster_differences`.
 
-    Exact wherever that is cheap: for whole numbers (sums of 0/1 answers) by convolution of binomials, for up to 16
-    clusters that differ by enumeration. Else Monte Carlo with p = (b + 1) / (m + 1) (Phipson and Smyth 2010), or
-    Hoeffding's (1963) bound 2 exp(-s^2 / 2 sum x^2) where that is smaller: the true p is never above it, and so a
-    difference far beyond all draws is not held back by their number.
+    The test is exact if that is cheap: by convolution of binomials for integers (sums of 0/1 answers), by enumeration
+    for up to 16 non-zero clusters. Otherwise it is Monte Carlo with p = (b + 1) / (m + 1) (Phipson and Smyth 2010,
+    Statistical Applications in Genetics and Molecular Biology 9), or Hoeffding's bound 2 exp(-s^2 / (2 sum x^2)) if
+    that is smaller (Hoeffding 1963, JASA 58). The true p never exceeds the bound, and unlike the Monte Carlo p, the
+    bound can be smaller than 1 / (m + 1).
 
     Args:
         cluster_differences: Sum of second minus first model within each cluster, shape (clusters,).
-        resamples: Monte Carlo draws m.
-        seed: Of the Monte Carlo draws.
+        resamples: Number of Monte Carlo draws m.
+        seed: Seed of the Monte Carlo draws.
     """
     magnitudes = np.abs(cluster_differences[cluster_differences != 0.0])
     observed = abs(float(cluster_differences.sum()))
@@ -61,7 +65,7 @@ def sign_flip(cluster_differences: FloatArray, *, resamples: int = 10_000, seed:
         method = "enumeration"
     else:
         return _monte_carlo(magnitudes, observed, resamples, seed)
-    # Sums that differ only by rounding are the same sum.
+    # Sums that differ only by rounding count as equal.
     slack = 1e-9 * float(magnitudes.sum())
     above = float(chances[np.abs(sums) > observed + slack].sum())
     at = float(chances[np.abs(np.abs(sums) - observed) <= slack].sum())
@@ -71,7 +75,11 @@ def sign_flip(cluster_differences: FloatArray, *, resamples: int = 10_000, seed:
 def _whole_number_distribution(
     magnitudes: np.ndarray[tuple[int, ...], np.dtype[np.intp]],
 ) -> tuple[FloatArray, FloatArray]:
-    """All sums of +-magnitudes and their chances: equal magnitudes form a binomial, different ones are convolved."""
+    """All sums of +-magnitudes and their probabilities.
+
+    Equal magnitudes form a binomial; binomials of different magnitudes are convolved. Example: magnitudes 1, 1, 2 give
+    the positive parts 0, 1, 2 with probabilities 1/4, 1/2, 1/4, convolved with 0, 2 with 1/2, 1/2.
+    """
     chances: FloatArray = np.ones(1)
     for magnitude, count in zip(*np.unique(magnitudes, return_counts=True), strict=True):
         spaced = np.zeros(magnitude * count + 1)
@@ -82,7 +90,7 @@ def _whole_number_distribution(
 
 
 def _fair_coins(count: int) -> FloatArray:
-    """Chances of 0 to `count` heads. By log-gamma, because importing scipy.stats costs a second."""
+    """Probabilities of 0 to `count` heads. Uses log-gamma, because importing scipy.stats takes a second."""
     heads = np.arange(count + 1.0)
     logarithms = special.gammaln(count + 1.0) - special.gammaln(heads + 1.0) - special.gammaln(count - heads + 1.0)
     return np.asarray(np.exp(logarithms - count * np.log(2.0)), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""What an evaluation could have found: minimum detectable effects and the number of items an effect needs."""
+"""Power of a comparison: the minimum detectable effect, and the number of items needed for an effect."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ POWER = 0.80
 def minimum_detectable_effect(
     standard_error: float, degrees_of_freedom: float = math.inf, *, alpha: float = ALPHA, power: float = POWER
 ) -> float:
-    """Smallest true difference that a two-sided test finds with the given power.
+    """Return the smallest true difference that a two-sided test detects with the given power.
 
         MDE = (t_{1 - alpha/2} + t_{power}) SE
 
@@ -35,27 +35,27 @@ def minimum_detectable_effect_binary(
     alpha: float = ALPHA,
     power: float = POWER,
 ) -> float:
-    """As `minimum_detectable_effect`, for right/wrong answers of two models to the same items.
+    """Return the minimum detectable effect for right/wrong answers of two models to the same items.
 
     The smallest d with n d^2 >= (z_{1 - alpha/2} sqrt(u) + z_{power} sqrt(u - d^2))^2 (Connor 1987, Biometrics 43),
     where u is the share of items on which the models disagree. A difference of d needs at least that much disagreement,
-    so u = max(discordant_share, d): two models that agreed everywhere could still not show a difference of one item.
+    so u = max(discordant_share, d). Otherwise the effect would be 0 for two models that agree on every item.
 
     Args:
         items: Number of items, or the effective number under clustering.
         discordant_share: Share of items that exactly one model has right, 0..1.
-        degrees_of_freedom: For t instead of normal quantiles under clustering.
-        alpha: Two-sided size of the test.
-        power: Chance to find the effect.
+        degrees_of_freedom: For t-quantiles with clusters; infinite for normal quantiles.
+        alpha: Two-sided significance level.
+        power: Probability of detecting the effect.
 
     Returns:
-        The effect, 0..1; infinity if even a difference of 1 would not be found.
+        The effect, 0..1; infinity if not even a difference of 1 is detectable.
 
     Raises:
         ValueError: An impossible share, `alpha` or `power`.
     """
     if not 0.0 <= discordant_share <= 1.0:
-        raise ValueError(f"discordant_share is {discordant_share}; it must lie between 0 and 1.")
+        raise ValueError(f"discordant_share is {discordant_share}; it must be between 0 and 1.")
     reject, find = _quantiles(degrees_of_freedom, alpha, power)
 
     def detects(effect: float) -> bool:
@@ -73,18 +73,18 @@ def minimum_detectable_effect_binary(
 
 
 def items_needed(effect: float, variance: float, *, alpha: float = ALPHA, power: float = POWER) -> int:
-    """Items that a paired comparison needs to find `effect`.
+    """Return the number of items that a paired comparison needs to detect `effect`.
 
         n = (z_{1 - alpha/2} + z_{power})^2 v / effect^2
 
-    (Miller, arXiv 2411.00640, eq. 9), with v the variance of one item's difference: w^2 + s_A^2/K_A + s_B^2/K_B.
+    (Miller, arXiv 2411.00640, eq. 9), with v the variance of the difference on one item: w^2 + s_A^2/K_A + s_B^2/K_B.
 
     Raises:
         ValueError: A zero effect, a negative variance, or an impossible `alpha` or `power`.
     """
     if effect == 0.0 or variance < 0.0:
         raise ValueError(
-            f"effect is {effect} and variance {variance}; give a non-zero effect, a variance of at least 0."
+            f"effect is {effect} and variance {variance}; give a non-zero effect and a variance of at least 0."
         )
     reject, find = _quantiles(math.inf, alpha, power)
     return math.ceil((reject + find) ** 2 * variance / effect**2)
@@ -92,5 +92,5 @@ def items_needed(effect: float, variance: float, *, alpha: float = ALPHA, power:
 
 def _quantiles(degrees_of_freedom: float, alpha: float, power: float) -> tuple[float, float]:
     if not (0.0 < alpha < 1.0 and 0.0 < power < 1.0):
-        raise ValueError(f"alpha is {alpha} and power {power}; both must lie between 0 and 1.")
+        raise ValueError(f"alpha is {alpha} and power {power}; both must be between 0 and 1.")
     return quantile(1.0 - alpha / 2.0, degrees_of_freedom), quantile(power, degrees_of_freedom)

@@ -1,6 +1,6 @@
-"""Score intervals for shares: Wilson's for one, Tango's for the difference of two on the same items.
+"""Score intervals for proportions: Wilson's for one, Tango's for the difference of two on the same items.
 
-Formulas only, open to effective (fractional) counts; which to use is decided in `intervals` and `paired`.
+Formulas only. Counts may be fractional, for effective sizes. `intervals` and `paired` decide which formula to use.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from harness.stats.clustered import FloatArray
 def wilson_interval(
     share: npt.ArrayLike, size: npt.ArrayLike, quantile: npt.ArrayLike
 ) -> tuple[FloatArray, FloatArray]:
-    """Wilson's (1927, JASA 22) score interval of a share.
+    """Return Wilson's (1927, JASA 22) score interval of a proportion.
 
-    The set of p0 with |share - p0| <= q sqrt(p0 (1 - p0) / size); it never leaves 0..1 nor shrinks to a point.
+    The set of p0 with |share - p0| <= q sqrt(p0 (1 - p0) / size). It stays within 0..1 and is never a point.
 
     Args:
-        share: Observed share, 0..1.
-        size: Number of items, or the effective number under clustering.
+        share: Observed proportion, 0..1.
+        size: Number of items, or the effective number with clusters.
         quantile: Two-sided normal or t quantile, such as 1.96.
 
     Returns:
@@ -33,27 +33,27 @@ def wilson_interval(
     shrink = 1.0 + q**2 / n
     centre = (p + q**2 / (2.0 * n)) / shrink
     half = q / shrink * np.sqrt(p * (1.0 - p) / n + q**2 / (4.0 * n**2))
-    # Rounding must not push the ends past what the formula gives exactly at p = 0 and p = 1.
+    # At p = 0 and p = 1 the formula gives exactly 0 and 1; rounding must not move those ends.
     low = np.where(p <= 0.0, 0.0, np.minimum(centre - half, p))
     high = np.where(p >= 1.0, 1.0, np.maximum(centre + half, p))
     return np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
 
 
 def paired_score(gained: float, lost: float, items: float, null: float) -> float:
-    """Tango's (1998, Statistics in Medicine 17) score statistic of a paired difference of shares against `null`.
+    """Return Tango's (1998, Statistics in Medicine 17) score statistic of a paired difference of proportions.
 
-    z = (gained - lost - n d0) / sqrt(n (2 q + d0 (1 - d0))), where q is the most likely chance of a lost item when the
-    difference is d0: the larger root of 2 n q^2 + ((2 n - gained + lost) d0 - gained - lost) q - lost d0 (1 - d0) = 0.
-    At d0 = 0 it is McNemar's statistic (gained - lost) / sqrt(gained + lost).
+    z = (gained - lost - n d0) / sqrt(n (2 q + d0 (1 - d0))), where d0 is `null` and q the maximum likelihood estimate
+    of the probability of a lost item given a difference of d0: the larger root of 2 n q^2 + ((2 n - gained + lost) d0 -
+    gained - lost) q - lost d0 (1 - d0) = 0. At d0 = 0 it is McNemar's statistic (gained - lost) / sqrt(gained + lost).
 
     Args:
         gained: Items that only the second model has right; may be an effective count.
         lost: Items that only the first model has right.
-        items: All items, the agreed ones too.
-        null: The difference d0 under test, -1..1.
+        items: All items, including those with equal answers.
+        null: The difference d0 to test, -1..1.
 
     Returns:
-        The statistic; positive when the observed difference lies above `null`; 0 where nothing contradicts it.
+        The statistic; positive if the observed difference is above `null`, 0 if it is equal.
     """
     surplus = gained - lost - items * null
     variance = _null_variance(gained, lost, items, null)
@@ -63,9 +63,9 @@ def paired_score(gained: float, lost: float, items: float, null: float) -> float
 
 
 def paired_score_interval(gained: float, lost: float, items: float, quantile: float) -> tuple[float, float]:
-    """Tango's (1998) score interval of a paired difference of shares: the nulls that `paired_score` does not reject.
+    """Return Tango's (1998) interval of a paired difference of proportions: all nulls that `paired_score` accepts.
 
-    It keeps a width when the models agree on every item.
+    It is not a point even if the models agree on every item.
 
     Args:
         gained: Items that only the second model has right; may be an effective count.
@@ -74,7 +74,7 @@ def paired_score_interval(gained: float, lost: float, items: float, quantile: fl
         quantile: Two-sided normal or t quantile.
 
     Returns:
-        Lower and upper end of second minus first.
+        Lower and upper end of the difference, second model minus first.
     """
     return -_upper_end(lost, gained, items, quantile), _upper_end(gained, lost, items, quantile)
 
@@ -87,14 +87,14 @@ def _null_variance(gained: float, lost: float, items: float, null: float) -> flo
 
 
 def _upper_end(gained: float, lost: float, items: float, quantile: float) -> float:
-    """The null above the observed difference where surplus^2 = quantile^2 variance."""
+    """The null above the observed difference at which surplus^2 = quantile^2 x variance."""
     observed = (gained - lost) / items
 
     def excess(null: float) -> float:
         surplus = gained - lost - items * null
         return surplus**2 - quantile**2 * _null_variance(gained, lost, items, null)
 
-    # A hair above the observed difference, since models that agree everywhere have a second root right there.
+    # Start slightly above the observed difference: if the models agree on every item, it is a root itself.
     start = observed + 1e-12
     if start >= 1.0 or excess(start) >= 0.0:
         return min(observed, 1.0)

@@ -1,7 +1,7 @@
-"""Ranks of many models with rank intervals, and which models cannot be told apart.
+"""Ranks of many models, with rank intervals and groups of models that do not differ significantly.
 
-One test of all pairs of models at once gives both: a model's rank can be no better than one below the models that
-surely beat it. The number ranked is the aggregate of `aggregate`.
+One simultaneous test of all pairs of models gives both. A model that k others beat significantly has a rank of k + 1 at
+best. Models are ranked by `Aggregate.centred`.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ class Ranking:
     """Models in the order they were given, ranks from 1 (best).
 
     Attributes:
-        definition: Of the number ranked, as in `Aggregate.definition`.
+        definition: Definition of the ranked number, as in `Aggregate.definition`.
         values: Chance-centred macro mean of each model, shape (models,).
-        standard_errors: Clustered standard error of each value, tasks taken as independent.
+        standard_errors: Clustered standard error of each value; tasks are treated as independent.
         ranks: Rank by value; equal values share the best rank.
-        rank_low: Best rank that the data allow.
-        rank_high: Worst rank that the data allow.
-        differ: Whether two models can be told apart, shape (models, models), symmetric.
-        tied_with_leader: Whether a model cannot be told apart from the one of highest value.
-        groups: Indices of each longest run of neighbours in rank in which no pair can be told apart, best first.
-            Groups may overlap; a group of one is a model apart from both its neighbours.
-        level: Chance that every statement above about pairs and ranks holds at once.
+        rank_low: Best rank in the rank interval.
+        rank_high: Worst rank in the rank interval.
+        differ: Whether two models differ significantly, shape (models, models), symmetric.
+        tied_with_leader: Whether a model does not differ significantly from the one with the highest value.
+        groups: Indices of the models of each maximal run of adjacent ranks without a significant pair, best first.
+            Groups may overlap. A group of one is a model that differs from both its neighbours.
+        level: Probability that all statements above about pairs and ranks are true simultaneously.
     """
 
     definition: str
@@ -60,34 +60,34 @@ def rank_models(
 ) -> Ranking:
     """Rank models that answered the same items of the same tasks.
 
-    With d_ij the difference of two models and s_ij its clustered standard error were they the same (about 0 and not
-    about d_ij, as in McNemar's test: two models of which one is right and the other wrong on every item do differ),
-    two models differ when |d_ij| > q s_ij, where q is the `level` quantile of the largest such ratio over all pairs
-    when no models differ: single-step max-t, which keeps the chance of any false difference (Hothorn, Bretz and
-    Westfall 2008, Biometrical Journal 50). It is found by the multiplier bootstrap over clusters, tasks as strata
-    (Chernozhukov, Chetverikov and Kato 2013, Annals of Statistics 41): cluster residuals times normal weights. Those
-    draws are exactly normal with the models' covariance, so they are drawn from it directly, and made Student's for
-    few clusters.
+    Let d_ij be the difference of two models and s_ij its clustered standard error under the null hypothesis, that is,
+    about 0 and not about d_ij, as in McNemar's test (if one model is right and the other wrong on every item, their
+    differences do not vary, but the models differ). Two models differ if |d_ij| > q s_ij, where q is the `level`
+    quantile, under the null, of the largest such ratio over all pairs. This single-step max-t test controls the
+    family-wise error rate (Hothorn, Bretz and Westfall 2008, Biometrical Journal 50). q comes from the multiplier
+    bootstrap over clusters, with tasks as strata (Chernozhukov, Chetverikov and Kato 2013, Annals of Statistics 41).
+    It multiplies cluster residuals by normal weights. The result is exactly normal with the models' covariance, so the
+    draws are taken from that distribution directly, and divided by a chi variable (Student's t) for few clusters.
 
-    A model's rank lies between 1 + (models surely better) and models - (models surely worse), for all models at once
-    (Mogstad, Romano, Shaikh and Wilhelm 2024, Review of Economic Studies 91). Percentiles of bootstrapped ranks would
-    be too short among near ties.
+    A model's rank is between 1 + (models significantly better) and models - (models significantly worse), for all
+    models simultaneously (Mogstad, Romano, Shaikh and Wilhelm 2024, Review of Economic Studies 91). Percentiles of
+    bootstrapped ranks would be too narrow for near ties.
 
     Args:
-        scores: One matrix a task, shape (models, items of the task).
-        domains: Domain of each task; by default each task is its own.
+        scores: One matrix per task, shape (models, items of the task).
+        domains: Domain of each task; by default each task is a domain of its own.
         chances: Chance level of each task; by default 0.
-        clusters: Labels of each task's items, or None for a task without; by default none.
-        level: Chance that all statements hold at once.
+        clusters: Labels of each task's items, or None for a task without clusters; by default no clusters.
+        level: Probability that all statements are true simultaneously.
         draws: Bootstrap draws.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Raises:
-        ValueError: No tasks, models that differ between tasks, NaN, a task of one cluster, lengths that differ, or an
+        ValueError: No tasks, different numbers of models per task, NaN, a task of one cluster, different lengths, or an
             impossible level.
     """
     if not 0.0 < level < 1.0:
-        raise ValueError(f"level is {level}; it must lie between 0 and 1, such as 0.95.")
+        raise ValueError(f"level is {level}; it must be between 0 and 1, such as 0.95.")
     tables = _as_tables(scores)
     names = [str(task) for task in range(len(tables))] if domains is None else list(domains)
     chance = np.zeros(len(tables)) if chances is None else np.asarray(chances, dtype=np.float64)
@@ -95,7 +95,7 @@ def rank_models(
     labels = [None] * len(tables) if clusters is None else list(clusters)
     if not len(tables) == weights.size == len(labels):
         raise ValueError(
-            f"{len(tables)} tasks, {weights.size} domains, {len(labels)} clusters; give one of each a task."
+            f"{len(tables)} tasks, {weights.size} domains, {len(labels)} clusters; give one of each per task."
         )
     values, parts, null_parts, dfs = np.zeros(tables[0].shape[0]), [], [], []
     for table, weight, guess, label in zip(tables, weights, chance, labels, strict=True):
@@ -125,7 +125,9 @@ def rank_models(
 def _as_tables(scores: Sequence[npt.ArrayLike]) -> list[FloatArray]:
     tables = [np.asarray(score, dtype=np.float64) for score in scores]
     if not tables or any(table.ndim != 2 or table.shape[1] == 0 for table in tables):
-        raise ValueError(f"scores have shapes {[t.shape for t in tables]}; give models x items for at least one task.")
+        raise ValueError(
+            f"scores have shapes {[t.shape for t in tables]}; give a models x items matrix for at least one task."
+        )
     if len({table.shape[0] for table in tables}) > 1:
         raise ValueError(f"tasks have {[t.shape[0] for t in tables]} models; give the models that answered all tasks.")
     for index, table in enumerate(tables):
@@ -134,12 +136,14 @@ def _as_tables(scores: Sequence[npt.ArrayLike]) -> list[FloatArray]:
 
 
 def _clusters(table: FloatArray, labels: Clusters | None) -> tuple[npt.NDArray[np.intp], FloatArray]:
-    """Each item's cluster, and the clusters' sizes."""
+    """The cluster number of each item, and the sizes of the clusters."""
     items = table.shape[1]
     codes = np.arange(items) if labels is None else cluster_codes(labels, items)
     sizes = np.bincount(codes).astype(np.float64)
     if sizes.size < 2:
-        raise ValueError("a task has one cluster or item; how sure its ranks are cannot be said, leave it out.")
+        raise ValueError(
+            "a task has only one cluster or item, so its ranks have no error estimate; leave the task out."
+        )
     return codes, sizes
 
 
@@ -151,7 +155,10 @@ def _covariance(table: FloatArray, codes: npt.NDArray[np.intp], sizes: FloatArra
 
 
 def _null_covariance(table: FloatArray, codes: npt.NDArray[np.intp], sizes: FloatArray) -> FloatArray:
-    """The same if all models had one mean: of a pair's difference it gives the sum of its squares over clusters."""
+    """The covariance under the null hypothesis of equal means: residuals are taken about the mean of all models.
+
+    For the difference of a pair of models it gives the sum of squared differences of cluster totals.
+    """
     totals = _totals(table - table.mean(), codes, sizes) / table.shape[1]
     return np.asarray(totals @ totals.T, dtype=np.float64)
 
@@ -171,11 +178,12 @@ def _differ(
         return differ
     variances = covariance.diagonal()
     spread = np.sqrt(np.maximum(variances[first] + variances[second] - 2.0 * covariance[first, second], 0.0))
-    # Rounding leaves a trace of spread between models with the same answers; theirs is no evidence.
+    # Models with the same answers have a spread of about 1e-17 from rounding; it must not count as evidence.
     known = spread > 1e-7 * math.sqrt(float(variances.max()))
     scale = np.where(known, 1.0 / np.where(known, spread, 1.0), 0.0)
     rng = np.random.default_rng(seed)
-    # The ridge lets models with the same answers through the factorisation; it is far below any real spread.
+    # Models with the same answers make the covariance singular. The ridge makes it positive definite, and is far below
+    # any real spread.
     factor = np.linalg.cholesky(covariance + 1e-15 * float(variances.max() or 1.0) * np.eye(values.size))
     largest = []
     for rows in block_rows(first.size, draws):
@@ -192,7 +200,8 @@ def _groups(values: FloatArray, differ: npt.NDArray[np.bool_]) -> tuple[tuple[in
     groups: list[tuple[int, ...]] = []
     start = 0
     for end in range(order.size):
-        # The first member that the newcomer differs from, and all before it, leave the run.
+        # Drop members from the start of the run until the new model differs from none of them.
+        # Example: order A B C; only A and C differ: the groups are (A, B) and (B, C).
         while differ[order[start:end], order[end]].any():
             start += 1
         run = tuple(int(index) for index in order[start : end + 1])

@@ -1,6 +1,8 @@
-"""Bootstrap draws as matrices of counts, a bounded block at a time, so that a resampled mean is a matrix product.
+"""Bootstrap draws as matrices of counts, in blocks of bounded size.
 
-No statistic is computed here.
+Two resamples of three units, drawn 0 0 2 and 1 2 2, are the rows ``2 0 1`` and ``0 1 2``. The resampled sums of all
+resamples are then one matrix product ``counts @ values``, much faster than indexing each resample. No statistic is
+computed here.
 """
 
 from __future__ import annotations
@@ -11,14 +13,14 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-# Cells of one block: 16 MB of float64, small enough to stay near the cache and large enough to amortise numpy.
+# Cells of one block: 16 MB of float64. Small enough for the processor's cache, large enough to amortise numpy calls.
 BLOCK_CELLS = 2_000_000
-# Draws up to this size (one byte a cell) are kept for the next task or model with as many units.
+# Draws up to this size (one byte per cell) are cached for the next task or model with the same number of units.
 _CACHED_CELLS = 20_000_000
 
 
 def block_rows(columns: int, rows: int) -> Iterator[int]:
-    """Split `rows` into blocks of at most `BLOCK_CELLS` cells (at least one row each)."""
+    """Yield the numbers of rows of blocks with at most `BLOCK_CELLS` cells, at least one row each."""
     step = max(1, BLOCK_CELLS // max(1, columns))
     for start in range(0, rows, step):
         yield min(step, rows - start)
@@ -28,7 +30,7 @@ def bootstrap_counts(units: int, resamples: int, rng: np.random.Generator) -> It
     """Draw `units` of `units` with replacement, `resamples` times.
 
     Yields:
-        Blocks of shape (rows, units): how often each unit was drawn; each row sums to `units`.
+        Blocks of shape (rows, units): the number of times each unit was drawn; each row sums to `units`.
     """
     for rows in block_rows(units, resamples):
         drawn = rng.integers(0, units, size=(rows, units), dtype=np.int32).astype(np.intp)
@@ -37,9 +39,9 @@ def bootstrap_counts(units: int, resamples: int, rng: np.random.Generator) -> It
 
 
 def repeatable_counts(units: int, resamples: int, seed: int) -> Iterator[npt.NDArray[np.float64]]:
-    """As `bootstrap_counts` from `seed`, as floats; drawn once for many samples of the same number of units.
+    """Yield `bootstrap_counts` from `seed`, as floats; the draws are cached for samples of the same number of units.
 
-    Not for sums over tasks: two tasks with as many units get the same draws.
+    Do not sum over tasks: two tasks with the same number of units get the same draws.
     """
     if units * resamples > _CACHED_CELLS:
         for block in bootstrap_counts(units, resamples, np.random.default_rng(seed)):
@@ -55,5 +57,5 @@ def repeatable_counts(units: int, resamples: int, seed: int) -> Iterator[npt.NDA
 @functools.lru_cache(maxsize=4)
 def _cached_counts(units: int, resamples: int, seed: int) -> npt.NDArray[np.uint8]:
     blocks = bootstrap_counts(units, resamples, np.random.default_rng(seed))
-    # The chance that one unit is drawn more than 255 times is below 1e-100 for 256 units and more.
+    # With 256 units or more, the probability that a unit is drawn more than 255 times is below 1e-100.
     return np.concatenate([np.minimum(block, 255).astype(np.uint8) for block in blocks])

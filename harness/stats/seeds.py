@@ -1,6 +1,6 @@
-"""Training runs as a factor: item noise and seed noise apart, and the difference of two arms of several seeds.
+"""Arms of several training seeds: the difference of two arms, with item variance and seed variance separated.
 
-All checkpoints answer the same items. One checkpoint against one other is in `paired`, a numeric factor in `dose`.
+All checkpoints answer the same items. `paired` compares two single checkpoints, `dose` fits a numeric factor.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from harness.stats.resampling import bootstrap_counts, repeatable_counts
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VarianceComponents:
-    """Where one arm's values vary, as variances of a single cell of its seeds x items table.
+    """Variance components of one arm's seeds x items table, for a single cell.
 
     Attributes:
-        seed: Between the seeds' true means; 0 if the seeds differ no more than their items let expect.
-        item: Between items, alike for all seeds.
-        residual: What is left: items that one seed gets right and another wrong.
+        seed: Between the seeds' true means; 0 if the observed means differ no more than item variance explains.
+        item: Between items, common to all seeds.
+        residual: The rest, from items that one seed gets right and another wrong.
     """
 
     seed: float
@@ -33,17 +33,17 @@ class VarianceComponents:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArmDifference:
-    """Arm B against arm A, each of several seeds.
+    """The comparison of arm B with arm A, each of several seeds.
 
     Attributes:
-        difference: Mean of B less mean of A over seeds and items.
+        difference: Mean of B minus mean of A, over seeds and items.
         standard_error: sqrt(`item_error`^2 + `seed_error`^2).
-        item_error: From having these items and not others; shrinks with more items.
-        seed_error: From having these seeds and not others; shrinks with more training runs.
-        degrees_of_freedom: Of `standard_error`, after Satterthwaite.
+        item_error: From the choice of items; shrinks with more items.
+        seed_error: From the choice of seeds; shrinks with more training runs.
+        degrees_of_freedom: Of `standard_error`, by Satterthwaite's formula.
         low: Lower end of the hierarchical bootstrap interval.
         high: Upper end.
-        level: Coverage wanted.
+        level: Coverage of the interval.
         seeds: Number of seeds of A and of B.
         components_a: Variance components of A.
         components_b: Variance components of B.
@@ -73,37 +73,40 @@ def compare_arms(
 ) -> ArmDifference:
     """Compare two arms of several seeds each on the same items.
 
-    The model is value = arm + seed + item + rest, seeds and items both drawn from many. `seed_error`^2 is the sum over
-    arms of the seed component / seeds, `item_error` the clustered error of the items' differences of arm means (which
-    holds the rest). The hierarchical bootstrap draws seeds within each arm and whole clusters of items shared by both;
-    the seed draws are scaled so that their variance is the estimated component (a plain bootstrap of three seeds is a
-    third too narrow and counts item noise twice), and its quantiles are stretched by t / z for the few seeds.
+    The model is value = arm + seed + item + residual, with seeds and items as random effects. `seed_error`^2 is the sum
+    over arms of seed variance / seeds. `item_error` is the clustered error of the items' differences of arm means; it
+    includes the residual. The hierarchical bootstrap resamples seeds within each arm, and whole clusters of items for
+    both arms together. Seed draws are scaled to the estimated seed variance, because a plain bootstrap of three seeds
+    has a third too little variance and counts item variance twice. The bootstrap quantiles are multiplied by t / z,
+    because there are few seeds.
 
     Args:
         a: Values of arm A, shape (seeds of A, items), at least two seeds.
         b: Values of arm B, shape (seeds of B, items), items in the same order.
-        clusters: One label an item, or None.
-        level: Coverage wanted.
+        clusters: One label per item, or None.
+        level: Coverage of the interval.
         resamples: Bootstrap draws.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
 
     Raises:
-        ValueError: Fewer than two seeds or clusters, NaN, items that differ, or an impossible level.
+        ValueError: Fewer than two seeds or clusters, NaN, different numbers of items, or an impossible level.
     """
     arm_a, arm_b = as_table(a, "a"), as_table(b, "b")
     if arm_a.shape[1] != arm_b.shape[1]:
-        raise ValueError(f"a has {arm_a.shape[1]} items and b {arm_b.shape[1]}; give the items that all answered.")
+        raise ValueError(
+            f"a has {arm_a.shape[1]} items and b {arm_b.shape[1]}; give the items that all checkpoints answered."
+        )
     grouped = group_by_cluster(arm_b.mean(axis=0) - arm_a.mean(axis=0), clusters)
     items = clustered_mean(grouped)
     if items.clusters < 2:
-        raise ValueError("one cluster or item; item noise needs at least two.")
+        raise ValueError("one cluster or item; item variance needs at least two.")
     components = [variance_components(arm, clusters) for arm in (arm_a, arm_b)]
     seed_variances = [part.seed / arm.shape[0] for part, arm in zip(components, (arm_a, arm_b), strict=True)]
     item_variance = items.standard_error**2
     total = item_variance + sum(seed_variances)
     df = _freedom(total, item_variance, items.degrees_of_freedom, (arm_a, arm_b))
     draws = _item_draws(grouped, resamples, seed)
-    # Another stream than that of the items, or large seed draws would come with large item draws.
+    # A different random stream from the items', or large seed draws would coincide with large item draws.
     rng = np.random.default_rng((seed, 1))
     for arm, variance, sign in ((arm_a, seed_variances[0], -1.0), (arm_b, seed_variances[1], 1.0)):
         draws += sign * _seed_draws(arm, variance, resamples, rng)
@@ -125,15 +128,15 @@ def compare_arms(
 
 
 def variance_components(values: npt.ArrayLike, clusters: Clusters | None = None) -> VarianceComponents:
-    """Seed, item and residual variance of a seeds x items table, by the method of moments.
+    """Return seed, item and residual variance of a seeds x items table, by the method of moments.
 
-    Unclustered these are the two-way analysis-of-variance estimates (Searle, Casella and McCulloch 1992, ch. 4):
-    residual MSE, seed (MSS - MSE) / items, item (MSI - MSE) / seeds, cut at 0. Under clustering the part of the seeds'
-    scatter that the residual explains, MSE / items, is replaced by its clustered estimate.
+    Without clusters these are the two-way analysis-of-variance estimates (Searle, Casella and McCulloch 1992, Variance
+    Components, ch. 4): residual MSE, seed (MSS - MSE) / items, item (MSI - MSE) / seeds, cut at 0. With clusters, MSE /
+    items, the part of the seeds' variance that the residual explains, is replaced by its clustered estimate.
 
     Args:
         values: Shape (seeds, items), at least two of each.
-        clusters: One label an item, or None.
+        clusters: One label per item, or None.
 
     Raises:
         ValueError: Fewer than two seeds or items, or NaN.
@@ -149,7 +152,7 @@ def variance_components(values: npt.ArrayLike, clusters: Clusters | None = None)
     between_seeds = float(table.mean(axis=1).var(ddof=1))
     errors = [clustered_mean(group_by_cluster(row, clusters)).standard_error for row in centred]
     explained = float(np.mean(np.square(errors))) * seeds / (seeds - 1)
-    # One cluster alone cannot show how much of the scatter is items: all of it is then taken as seeds.
+    # A single cluster gives no estimate of item variance; then all of the variance counts as seed variance.
     explained = 0.0 if math.isnan(explained) else explained
     return VarianceComponents(
         seed=max(0.0, between_seeds - explained),
@@ -166,7 +169,9 @@ def as_table(values: npt.ArrayLike, name: str) -> FloatArray:
     """
     table = np.asarray(values, dtype=np.float64)
     if table.ndim != 2 or table.shape[0] < 2 or table.shape[1] < 1:
-        raise ValueError(f"{name} has shape {table.shape}; give at least two checkpoints x the items they answered.")
+        raise ValueError(
+            f"{name} has shape {table.shape}; give a table of at least two checkpoints x at least one item."
+        )
     as_values(table.ravel(), name)
     return table
 
@@ -174,8 +179,8 @@ def as_table(values: npt.ArrayLike, name: str) -> FloatArray:
 def _freedom(total: float, item_variance: float, item_freedom: float, arms: tuple[FloatArray, FloatArray]) -> float:
     """Satterthwaite's degrees of freedom of `total`.
 
-    A seed component is a difference, scatter of the seeds' means less what items explain; it is as uncertain as that
-    scatter, so the scatter as it is stands in the denominator.
+    A seed component is the variance of the seeds' means minus the part that items explain. It is as uncertain as that
+    whole variance, so the denominator uses the variance without the subtraction.
     """
     uncertainty = item_variance**2 / item_freedom
     for arm in arms:
@@ -193,7 +198,7 @@ def _item_draws(grouped: ClusteredValues, resamples: int, seed: int) -> FloatArr
 
 
 def _seed_draws(arm: FloatArray, variance: float, resamples: int, rng: np.random.Generator) -> FloatArray:
-    """Deviations of the mean of redrawn seeds, scaled to have `variance`."""
+    """Deviations of the mean of resampled seeds, scaled to have variance `variance`."""
     means = arm.mean(axis=1)
     deviations = means - means.mean()
     plain = float(deviations @ deviations) / arm.shape[0] ** 2

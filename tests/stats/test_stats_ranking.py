@@ -45,7 +45,7 @@ def test_unknown_errors_stay_unknown_and_bad_chances_are_refused() -> None:
     for chance in (1.0, -0.1):
         with pytest.raises(ValueError, match="below 1"):
             aggregate([0.5], [0.1], ["x"], [chance])
-    with pytest.raises(ValueError, match="one of each a task"):
+    with pytest.raises(ValueError, match="one of each per task"):
         aggregate([0.5, 0.6], [0.1, 0.1], ["x"], [0.0])
 
 
