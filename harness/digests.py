@@ -1,7 +1,7 @@
-"""Digests that tell checkpoints apart by their bytes, never by their paths.
+"""SHA-256 digests of files, which identify checkpoints by their bytes and not by their paths.
 
-Hashing gigabytes takes time, so a file's digest is remembered by its size, modification time and inode; a file that
-was written again differs in one of them. `verify=True` hashes afresh.
+Hashing gigabytes takes time, so digests are cached by path, size, modification time and inode. A file that is rewritten
+differs in one of them. `verify=True` ignores the cache.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from harness.paths import cache_dir
 
 
 def file_digest(path: Path, *, verify: bool = False) -> str:
-    """Return the sha256 of a file, from memory when the same bytes were hashed before.
+    """Return the SHA-256 of a file, from the cache if the file has not changed since it was hashed.
 
     Args:
         path: The file.
-        verify: Hash the bytes even when the digest is remembered.
+        verify: Hash the bytes even if the digest is cached.
     """
     stat = path.stat()
     key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}"
-    memory = _Memory(cache_dir() / "digests.sqlite")
-    known = None if verify else memory.get(key)
+    cached = _DigestCache(cache_dir() / "digests.sqlite")
+    known = None if verify else cached.get(key)
     if known is not None:
         return known
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    memory.put(key, digest)
+    cached.put(key, digest)
     return digest
 
 
-class _Memory:
-    """Digests by file identity; a lost or unreadable memory only costs time, so its faults are not errors."""
+class _DigestCache:
+    """Digests by file identity. A lost or unreadable cache only costs time, so its errors are ignored."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -25,7 +25,7 @@ class InputError(HarnessError):
 
 
 class CheckpointError(InputError):
-    """A checkpoint is missing, incomplete, damaged or of a kind that is not allowed."""
+    """A checkpoint is missing, incomplete, damaged, or of a kind that is not allowed."""
 
 
 class TaskError(InputError):

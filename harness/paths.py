@@ -1,4 +1,4 @@
-"""Where things lie that no command line names: the cache folder, the data folder, the task definitions."""
+"""Default folders: the cache, the benchmark data and the task definitions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _data_dir: ContextVar[Path | None] = ContextVar("data_dir", default=None)
 
 
 def cache_dir() -> Path:
-    """Return the folder for the journal, fetched data and converted models (`HARNESS_CACHE_DIR`, else the user's)."""
+    """Return the folder of journal, fetched data and converted models: `HARNESS_CACHE_DIR`, else the user's cache."""
     chosen = os.environ.get("HARNESS_CACHE_DIR")
     if chosen:
         return Path(chosen).expanduser()

@@ -1,4 +1,4 @@
-"""Scoring functions that task YAML names, such as ``harness.task_results.letter``; see `suite.process_results`."""
+"""Scoring functions that task YAML refers to, such as ``harness.task_results.letter``; see `suite.process_results`."""
 
 from harness.suite.process_results import (
     bleu,

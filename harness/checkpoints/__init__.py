@@ -1,4 +1,10 @@
-"""What a checkpoint is, how it is found, how two are told apart, and how it came to be."""
+"""Checkpoints: finding and checking them, their digests, their stage manifests and their lineage.
+
+from harness.checkpoints import checkpoint_digest, resolve
+
+checkpoint = resolve("runs/sft/checkpoint-30")
+checkpoint_digest(checkpoint)  # "sha256:..."
+"""
 
 from harness.checkpoints.checkpoint import Checkpoint
 from harness.checkpoints.identity import checkpoint_digest

@@ -1,4 +1,4 @@
-"""A checkpoint whose files are known to be whole: weights, tokenizer, adapter; no weights are read here."""
+"""A checkpoint with its files (weights, tokenizer, adapter), and checks that they are complete. Reads no weights."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Checkpoint:
     """A checkpoint whose files exist and were checked.
 
     Attributes:
-        name: How records and tables call it.
-        source: What the user typed.
-        kind: What it was before it was resolved.
-        weights: Folder of the transformers model that is loaded (an adapter's base; a converted GGUF file).
+        name: Its name in records and tables.
+        source: The path or hub id as the user typed it.
+        kind: What the source is.
+        weights: Folder of the transformers model to load; for an adapter its base, for a GGUF file its conversion.
         tokenizer: Folder of the tokenizer.
         adapter: Folder of the PEFT adapter, if there is one.
         revision: Hub revision (commit), for hub ids.
-        weight_files: Every file whose bytes decide what the model computes.
+        weight_files: All files with weights, of base and adapter.
     """
 
     name: str
@@ -46,7 +46,7 @@ def read_json(path: Path, needed_by: str) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        CheckpointError: when the file is missing, is not JSON or holds something else than an object.
+        CheckpointError: The file is missing, or is not a JSON object.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -59,17 +59,15 @@ def read_json(path: Path, needed_by: str) -> dict[str, Any]:
             f"{path}: not readable as JSON ({first_line(error, max_characters=160)}); save the checkpoint again."
         ) from None
     if not isinstance(value, dict):
-        raise CheckpointError(
-            f"{path}: holds a {type(value).__name__}, must be a JSON object; save the checkpoint again."
-        )
+        raise CheckpointError(f"{path}: is a {type(value).__name__}, must be a JSON object; save the checkpoint again.")
     return value
 
 
 def weight_files(folder: Path, *, allow_pickle: bool) -> tuple[Path, ...]:
-    """Return the weight files of a transformers folder, each checked to be whole.
+    """Return the weight files of a transformers folder, after checking that each is complete.
 
     Raises:
-        CheckpointError: when there are none, one is missing or damaged, or they are pickled and that is not allowed.
+        CheckpointError: There are none, one is missing or damaged, or they are pickled and that is not allowed.
     """
     single, index = (folder / name for name in SAFETENSORS)
     if single.exists():
@@ -84,7 +82,7 @@ def weight_files(folder: Path, *, allow_pickle: bool) -> tuple[Path, ...]:
     weights_file = pickle if pickle.exists() else pickle_index if pickle_index.exists() else None
     if weights_file is None:
         raise CheckpointError(
-            f"{folder}: no weights; a transformers folder holds {' or '.join(SAFETENSORS)}. "
+            f"{folder}: no weights; a transformers folder has {' or '.join(SAFETENSORS)}. "
             "Point --model at a folder written by save_pretrained."
         )
     refuse_pickle(weights_file, allow_pickle=allow_pickle)
@@ -92,10 +90,10 @@ def weight_files(folder: Path, *, allow_pickle: bool) -> tuple[Path, ...]:
 
 
 def check_safetensors(path: Path) -> None:
-    """Check that the header is sound and that the file is as long as the header says, without reading the weights.
+    """Check that the header is valid and matches the file's length, without reading the weights.
 
     Raises:
-        CheckpointError: naming the file and what is wrong with it.
+        CheckpointError: Names the file and the problem.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -107,13 +105,14 @@ def check_safetensors(path: Path) -> None:
             f"{path}: damaged or cut off ({first_line(error, max_characters=160)}); copy or download the file again."
         ) from None
     if not names:
-        raise CheckpointError(f"{path}: holds no tensors; save the checkpoint again.")
+        raise CheckpointError(f"{path}: has no tensors; save the checkpoint again.")
 
 
 def refuse_pickle(path: Path, *, allow_pickle: bool) -> None:
+    """Raise a CheckpointError for pickled weights, unless they are allowed."""
     if not allow_pickle:
         raise CheckpointError(
-            f"{path}: weights in pickle format can run code when they are loaded; save them as safetensors, or give "
+            f"{path}: pickled weights can run code when they are loaded; save them as safetensors, or give "
             "--allow_pickle if you trust their author."
         )
 
@@ -121,11 +120,11 @@ def refuse_pickle(path: Path, *, allow_pickle: bool) -> None:
 def _shards(index: Path) -> tuple[Path, ...]:
     weight_map = read_json(index, "a sharded checkpoint").get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
-        raise CheckpointError(f"{index}: has no weight_map; save the checkpoint again.")
+        raise CheckpointError(f"{index}: no weight_map; save the checkpoint again.")
     names = sorted({str(name) for name in weight_map.values()})
     outside = [name for name in names if Path(name).name != name]
     if outside:
-        raise CheckpointError(f"{index}: names shard {outside[0]!r} outside its folder; save the checkpoint again.")
+        raise CheckpointError(f"{index}: refers to shard {outside[0]!r} outside its folder; save the checkpoint again.")
     shards = tuple(index.parent / name for name in names)
     missing = [shard.name for shard in shards if not shard.exists()]
     if missing:

@@ -1,6 +1,6 @@
-"""GGUF files, made into transformers folders once and kept in the cache folder.
+"""GGUF files: each is converted once to a transformers folder in the cache folder.
 
-The weights are dequantised to float32: what is scored is exactly what the quantised file stands for.
+The weights are dequantised to float32, so that the scores are those of the quantised values.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ CONVERSION = "1"  # part of the cache key: raise it when the conversion changes 
 
 
 def converted(path: Path, *, verify: bool = False) -> Path:
-    """Return the folder that holds `path` as safetensors with its tokenizer, converting it on first use.
+    """Return the folder with `path` as safetensors and its tokenizer; the first call converts it.
 
     Args:
         path: The file.
-        verify: Hash it afresh even when its digest is remembered.
+        verify: Hash the file even if its digest is cached.
 
     Raises:
-        CheckpointError: when the file is not GGUF, is damaged, or is of an architecture transformers cannot read.
+        CheckpointError: The file is not GGUF, is damaged, or has an architecture that transformers cannot read.
     """
     _check_magic(path)
     key = hashlib.sha256(f"{file_digest(path, verify=verify)}/{CONVERSION}".encode()).hexdigest()[:20]
@@ -39,12 +39,12 @@ def converted(path: Path, *, verify: bool = False) -> Path:
         work = Path(tempfile.mkdtemp(prefix=".converting-", dir=folder.parent))
     except OSError as error:
         raise CheckpointError(
-            f"{folder.parent}: the converted model cannot be kept there ({error.strerror}); set HARNESS_CACHE_DIR to a "
-            "folder you may write to."
+            f"{folder.parent}: the converted model cannot be written there ({error.strerror}); set HARNESS_CACHE_DIR "
+            "to a writable folder."
         ) from None
     try:
         _convert(path, work)
-        with contextlib.suppress(OSError):  # another process may have been first: its folder is as good
+        with contextlib.suppress(OSError):  # another process may have converted the same file first
             work.rename(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -61,7 +61,7 @@ def _check_magic(path: Path) -> None:
         ) from None
     if magic != GGUF_MAGIC:
         raise CheckpointError(
-            f"{path}: not a GGUF file (it begins with {magic!r}, not {GGUF_MAGIC!r}); download it again."
+            f"{path}: not a GGUF file (it starts with {magic!r}, not {GGUF_MAGIC!r}); download it again."
         )
 
 
@@ -80,14 +80,14 @@ def _convert(path: Path, folder: Path) -> None:
     except (OSError, ValueError, KeyError, IndexError, RuntimeError, NotImplementedError) as error:
         reason = first_line(error, max_characters=200)
         raise CheckpointError(
-            f"{path}: transformers cannot read this GGUF file ({reason}); check that it is whole, or convert it to a "
-            "transformers folder with the tool that made it."
+            f"{path}: transformers cannot read this GGUF file ({reason}); check that it is complete, or convert it to "
+            "a transformers folder with the tool that made it."
         ) from None
     try:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-    except (OSError, RuntimeError) as error:  # safetensors' own errors say so only in words
+    except (OSError, RuntimeError) as error:  # safetensors raises a RuntimeError for a full disk
         raise CheckpointError(
-            f"{path}: its conversion cannot be written to {folder.parent} ({first_line(error)}); make room there, or "
-            "name another folder with HARNESS_CACHE_DIR."
+            f"{path}: its conversion cannot be written to {folder.parent} ({first_line(error)}); free disk space "
+            "there, or set HARNESS_CACHE_DIR to another folder."
         ) from None

@@ -1,4 +1,4 @@
-"""A checkpoint's digest: which files decide what it answers, and one sha256 over them."""
+"""The digest of a checkpoint: one SHA-256 over all files that determine its answers."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ if TYPE_CHECKING:
     from harness.checkpoints.checkpoint import Checkpoint
 
 
-# What besides the weights decides the answers: architecture, tokenizer, chat template, generation defaults, own code.
+# Files besides the weights that determine answers: architecture, tokenizer, chat template, generation defaults, code.
 IDENTITY_PATTERNS = ("*.json", "*.jinja", "*.model", "*.txt", "*.py")
-# Bookkeeping that trainers leave beside the weights and no engine reads.
+# Files that trainers write next to the weights and that no engine reads.
 NOT_IDENTITY = {"trainer_state.json", "training_args.bin", "stage.json", "all_results.json", "train_results.json"}
 
 
 def checkpoint_digest(checkpoint: Checkpoint, *, verify: bool = False) -> str:
-    """Return the sha256 over the weights and all that decides what the checkpoint answers, as ``sha256:<hex>``.
+    """Return the SHA-256 over all files that determine the checkpoint's answers, as ``sha256:<hex>``.
 
-    Equal bytes at two paths have the same digest; a retrained checkpoint at an old path has another.
+    The hash is over lines ``<role>/<file name>:<digest>``, such as ``weights/model.safetensors:9f86d0...``. So equal
+    bytes at two paths have the same digest, and a retrained checkpoint at an old path has a different one.
     """
     total = hashlib.sha256()
     for role, path in _identity_files(checkpoint):

@@ -1,7 +1,7 @@
-"""What a checkpoint is: a transformers folder, a PEFT adapter, a GGUF file or a hub id; found and checked.
+"""Find and check checkpoints: transformers folders, PEFT adapters, GGUF files and hub ids.
 
-`resolve` turns what the user typed into a `Checkpoint` whose files are known to be whole, without loading weights.
-Reading weights is the scorers' work; telling two checkpoints apart is `digests.py`'s.
+`resolve` turns what the user typed into a `Checkpoint` with complete files, without loading weights. Engines load the
+weights; `identity` computes digests.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
 
 
 def expand(source: str) -> list[str]:
-    """Return `source` itself, or the ``checkpoint-N`` folders in it by N when it is a folder of them.
+    """Return the ``checkpoint-N`` folders in `source`, sorted by N; if there are none, `source` itself.
 
-    A folder that holds weights of its own is one checkpoint, whatever else lies in it.
+    A folder with its own config.json or adapter_config.json is one checkpoint, even if it has ``checkpoint-N`` folders.
     """
     folder, (_, is_folder) = _path_and_kind(source)
     if not is_folder or (folder / "config.json").exists() or (folder / "adapter_config.json").exists():
@@ -44,14 +44,13 @@ def resolve(
     """Find the checkpoint that `source` names and check that its files are whole.
 
     Args:
-        source: What ``--model`` takes, but for a folder of ``checkpoint-*``.
+        source: A value of ``--model`` other than a folder of ``checkpoint-*``.
         revision: The hub revision.
-        allow_pickle: Whether pickled weights are taken.
-        verify: Hash a GGUF file afresh before its earlier conversion is taken; see `digests` for other weights.
+        allow_pickle: Accept pickled weights.
+        verify: Ignore the cached digest of a GGUF file when looking up its conversion.
 
     Raises:
-        CheckpointError: when it does not exist, is incomplete or damaged, or its weights are pickled and
-            `allow_pickle` is false.
+        CheckpointError: It does not exist, is incomplete or damaged, or its weights are pickled and not allowed.
     """
     path, (is_file, is_folder) = _path_and_kind(source)
     if is_file:
@@ -69,7 +68,7 @@ def resolve(
 
 
 def _path_and_kind(source: str) -> tuple[Path, tuple[bool, bool]]:
-    """The path that `source` may be, and whether it is a file or a folder; both false for what can be no path."""
+    """`source` as a path, and whether it is a file and a folder; both false if it cannot be a path."""
     try:
         path = Path(source).expanduser()
         return path, (path.is_file(), path.is_dir())
@@ -77,7 +76,7 @@ def _path_and_kind(source: str) -> tuple[Path, tuple[bool, bool]]:
         return Path(source), (False, False)
     except OSError as error:
         raise CheckpointError(
-            f"--model {source[:200]}: cannot be looked at ({error.strerror}); give another."
+            f"--model {source[:200]}: cannot be accessed ({error.strerror}); give another path."
         ) from None
 
 
@@ -86,7 +85,7 @@ def _looks_like_a_path(source: str) -> bool:
 
 
 def _display_name(path: Path) -> str:
-    """``runs/sft/checkpoint-30`` is called ``sft/checkpoint-30``: a step's number alone names nothing."""
+    """``runs/sft/checkpoint-30`` is called ``sft/checkpoint-30``: the step alone does not identify a checkpoint."""
     resolved = path.resolve()
     return f"{resolved.parent.name}/{resolved.name}" if resolved.name.startswith("checkpoint-") else resolved.name
 
@@ -95,13 +94,13 @@ def _folder(source: str, path: Path, *, allow_pickle: bool) -> Checkpoint:
     config = read_json(path / "config.json", "a transformers folder")
     if "model_type" not in config and not config.get("architectures"):
         raise CheckpointError(
-            f"{path / 'config.json'}: has neither model_type nor architectures, so no model can be built from it; "
+            f"{path / 'config.json'}: neither model_type nor architectures is set, so no model can be built; "
             "save the checkpoint with save_pretrained."
         )
     files = weight_files(path, allow_pickle=allow_pickle)
     if not any((path / name).exists() for name in TOKENIZER_FILES):
         raise CheckpointError(
-            f"{path}: no tokenizer files ({', '.join(TOKENIZER_FILES)}); save the tokenizer beside the weights with "
+            f"{path}: no tokenizer files ({', '.join(TOKENIZER_FILES)}); save the tokenizer next to the weights with "
             "tokenizer.save_pretrained."
         )
     return Checkpoint(
@@ -125,16 +124,16 @@ def _adapter(source: str, path: Path, *, revision: str | None, allow_pickle: boo
         refuse_pickle(pickle, allow_pickle=allow_pickle)
         own = pickle
     else:
-        raise CheckpointError(f"{path}: an adapter without weights; it needs {ADAPTER_SAFETENSORS}.")
+        raise CheckpointError(f"{path}: no adapter weights; an adapter needs {ADAPTER_SAFETENSORS}.")
     try:
         location = _base_location(base_source, path)
         if (Path(location) / "adapter_config.json").exists():
-            raise CheckpointError(f"{location} is an adapter itself; merge it into its own base first.")
+            raise CheckpointError(f"{location} is an adapter itself; merge it into its base first.")
         base = resolve(location, revision=config.get("revision") or revision, allow_pickle=allow_pickle)
     except CheckpointError as error:
         raise CheckpointError(
             f"{config_path}: the adapter's base {base_source!r} cannot be used ({error}) "
-            "Correct base_model_name_or_path or bring the base there."
+            "Correct base_model_name_or_path or put the base there."
         ) from None
     has_tokenizer = any((path / name).exists() for name in TOKENIZER_FILES)
     return Checkpoint(
@@ -150,18 +149,16 @@ def _adapter(source: str, path: Path, *, revision: str | None, allow_pickle: boo
 
 
 def _base_location(base_source: str, adapter: Path) -> str:
-    """A relative base is looked up from the working folder first, as PEFT does, then from the adapter's folder."""
-    beside = adapter / base_source
-    if not Path(base_source).expanduser().exists() and beside.is_dir():
-        return str(beside)
+    """Look up a relative base from the working folder first, as PEFT does, then from the adapter's folder."""
+    in_adapter = adapter / base_source
+    if not Path(base_source).expanduser().exists() and in_adapter.is_dir():
+        return str(in_adapter)
     return base_source
 
 
 def _gguf(source: str, path: Path, *, verify: bool) -> Checkpoint:
     if path.suffix != ".gguf":
-        raise CheckpointError(
-            f"{path}: a single file must be a .gguf file; for safetensors give the folder that holds it."
-        )
+        raise CheckpointError(f"{path}: a single file must be a .gguf file; for safetensors give its folder.")
     from harness.checkpoints.gguf import converted
 
     folder = converted(path, verify=verify)
@@ -189,7 +186,7 @@ def _hub(source: str, *, revision: str | None, allow_pickle: bool) -> Checkpoint
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         reason = first_line(error, max_characters=160)
         raise CheckpointError(
-            f"--model {source}: neither a local path nor a model that the hub gives ({reason}); "
+            f"--model {source}: neither a local path nor available from the hub ({reason}); "
             "check the name, your connection and `hf auth login`, or give a local folder."
         ) from None
     if (folder / "adapter_config.json").exists():
@@ -200,7 +197,7 @@ def _hub(source: str, *, revision: str | None, allow_pickle: bool) -> Checkpoint
 
 
 def hub_copy(source: str, revision: str | None) -> Checkpoint | None:
-    """Return a hub model that lies in the hub's local cache, whole, without asking the hub; None when it does not."""
+    """Return a hub model if it is complete in the hub's local cache, else None. Does not contact the hub."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
