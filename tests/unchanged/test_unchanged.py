@@ -122,6 +122,7 @@ def test_a_reworded_text_is_listed_and_allowed(tmp_path: Path, change: Change) -
         edit("run_*.json", "2025-01-02T03-04-05.678", "2025-01-02T03-04-06"),
         edit("commands.json", "3.1 s", "12.9 s"),
         edit("commands.json", "0.25  12", "0.25     12"),
+        edit("commands.json", '"err": ""', '"err": "Loading: 100%|███| 4/4 [00:00<00:00, 793.06it/s]\\n"'),
     ],
 )
 def test_moved_modules_times_and_widths_are_no_difference(tmp_path: Path, change: Change) -> None:
