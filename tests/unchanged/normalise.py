@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,12 @@ class Normaliser:
         names: Words that a reworded text keeps, besides all with a digit or an underscore.
     """
 
-    volatile: tuple[str, ...]
-    sources: tuple[str, ...]
+    volatile: re.Pattern[str]
+    sources: re.Pattern[str]
     texts: Rules
     printed: Rules
     modules: Rules
-    prose: tuple[str, ...]
+    prose: re.Pattern[str]
     names: frozenset[str]
 
     @classmethod
@@ -44,20 +44,20 @@ class Normaliser:
         paths = {sys.prefix: "<python>"} | ({root: "<root>"} if root else {})
         places = tuple((re.compile(re.escape(old)), new) for old, new in paths.items())
         return cls(
-            volatile=tuple(listed["volatile"]),
-            sources=tuple(listed["sources"]),
+            volatile=_places(listed["volatile"]),
+            sources=_places(listed["sources"]),
             texts=places + _rules(listed["texts"]),
             printed=_rules(listed["printed"]),
             modules=_rules({rf"(?<![\w./]){re.escape(old)}(?!\w)": new for old, new in listed["modules"].items()}),
-            prose=tuple(listed["prose"]),
+            prose=_places(listed["prose"]),
             names=frozenset(listed["names"]),
         )
 
     def apply(self, file: str, value: Any, path: str = "") -> Any:
         """Return `value` with what is volatile replaced and modules under their new names."""
-        if _among(f"{file}:{path}", self.volatile):
+        if self.volatile.match(f"{file}:{path}"):
             return "<volatile>"
-        if isinstance(value, str) and value.startswith("def ") and _among(f"{file}:{path}", self.sources):
+        if isinstance(value, str) and value.startswith("def ") and self.sources.match(f"{file}:{path}"):
             return value.partition("(")[0]
         if isinstance(value, dict):
             named = {self._string(file, str(key)): (str(key), inner) for key, inner in value.items()}
@@ -68,7 +68,7 @@ class Normaliser:
 
     def is_prose(self, place: str) -> bool:
         """Whether a text at this place may be reworded."""
-        return _among(place, self.prose)
+        return self.prose.match(place) is not None
 
     def _string(self, file: str, text: str) -> str:
         printed = self.printed if file.startswith(("commands/", "files/reports/")) else ()
@@ -81,8 +81,8 @@ def _rules(listed: dict[str, str]) -> Rules:
     return tuple((re.compile(pattern, re.MULTILINE), new) for pattern, new in listed.items())
 
 
-def _among(place: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(place, pattern) for pattern in patterns)
+def _places(patterns: list[str]) -> re.Pattern[str]:
+    return re.compile("|".join(translate(pattern) for pattern in patterns))
 
 
 def _below(path: str, key: str) -> str:

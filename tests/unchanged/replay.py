@@ -23,14 +23,15 @@ def replay(work: Path) -> list[str]:
     for name, words in (plan.engine_runs("replayed") | plan.trained_runs("replayed")).items():
         done = harness(words)
         records = [json.loads(p.read_text("utf-8")) for p in Path(work, words[-1]).rglob("run_*.json")]
-        problem = _problem(records) if records else done.stderr.strip() or "no record"
+        problem = problem_of(records) if records else done.stderr.strip() or "no record"
         known = sum(record["from_journal"] for record in records)
         print(f"{name}: {problem or f'{known} answers from the journal'}", flush=True)
         faults += [f"{name}: {problem}"] if problem else []
     return faults
 
 
-def _problem(records: list[dict[str, Any]]) -> str:
+def problem_of(records: list[dict[str, Any]]) -> str:
+    """Return which models an engine was opened for; nothing when the journal answered everything."""
     asked = [record["model"]["name"] for record in records if record["engine"] is not None]
     return f"an engine was asked for {', '.join(asked)}" if asked else ""
 

@@ -18,6 +18,7 @@ from tests.unchanged.compare import differences
 from tests.unchanged.normalise import Normaliser
 from tests.unchanged.pages import read_page
 from tests.unchanged.places import write_metadata
+from tests.unchanged.replay import problem_of
 from tests.unchanged.snapshot import Snapshot, take
 
 RECORD = {
@@ -175,3 +176,10 @@ def test_the_entry_points_of_this_checkout_can_be_found_without_installing_it(tm
     trainers = found.entry_points.select(group="harness.trainers")
     assert {point.name for point in trainers} == {"pretrain", "sft", "dpo", "grpo"}
     assert all(find_spec(point.module) for point in trainers)
+
+
+def test_a_replay_fails_where_an_engine_was_opened() -> None:
+    known = {"model": {"name": "tiny-first"}, "engine": None}
+    asked = {"model": {"name": "tiny-second"}, "engine": {"engine": "hf"}}
+    assert problem_of([known]) == ""
+    assert problem_of([known, asked]) == "an engine was asked for tiny-second"
