@@ -1,4 +1,9 @@
-"""Where a benchmark's files come from, and that each is the file that was meant. Task files import these names."""
+"""Benchmark data files: finding, fetching, checking and reading them. The loaders in task files import these names:
+
+from harness.data import read
+
+rows = read("gsm8k_test", Path(__file__).parent, fields={"question": str, "answer": str})
+"""
 
 from harness.data.reading import DataRecord, Fields, check_fields, locate, read, read_items, read_json
 

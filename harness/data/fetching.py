@@ -1,6 +1,6 @@
-"""Fetching data files into the cache: from a pinned public address or a pinned revision on the hub.
+"""Fetch data files into the cache, from a pinned public address or a pinned revision on the hub.
 
-A file appears in the cache whole and checked, or not at all. This module never replaces a file in the data folder.
+A file appears in the cache complete and checked, or not at all. This module never changes the data folder.
 """
 
 from __future__ import annotations
@@ -23,30 +23,31 @@ from harness.data.store import cached_data, check_count, check_digest, file_to_r
 from harness.errors import TaskError, one_line
 
 ProgressCallback = Callable[[str, int, int | None], None]
-"""Called with the file's name, the bytes that have arrived, and the bytes in all when that is known."""
+"""Called with the file's name, the number of bytes received, and the total number of bytes, or None if unknown."""
 
 CHUNK_BYTES = 1 << 16
 ARCHIVES = ".archives"
-"""Folder of the cache's data in which fetched archives are kept."""
+"""Folder in the cache for fetched archives."""
 TIMEOUT_SECONDS = 20.0
-_unreachable: set[str] = set()  # hosts that did not answer in this process: asking once is enough for a whole suite
+_unreachable: set[str] = set()  # hosts that did not answer in this process; each is tried once
 
 
 def fetch(
     names: Iterable[str], progress: ProgressCallback | None = None, *, folders: Iterable[Path] | None = None
 ) -> dict[str, Path]:
-    """Bring data files to this machine; those already here are checked and left alone.
+    """Fetch data files into the cache. Files that are already on this machine are checked, not fetched.
 
     Args:
         names: Names from the manifests.
-        progress: Told of every chunk.
-        folders: Where to look for manifests; the project's own tasks by default.
+        progress: Called after every chunk.
+        folders: Folders to search for manifests; by default the project's own tasks.
 
     Returns:
-        Where each file lies.
+        The path of each file.
 
     Raises:
-        TaskError: an unknown name; or, when all others are here, which files cannot be had or are not the pinned ones.
+        TaskError: A name is unknown; or, after all other files were fetched, the files that are unavailable or differ
+            from the pinned ones.
     """
     folders = list(folders or ())
     files = all_files(folders)
@@ -61,37 +62,41 @@ def fetch(
             if not file.sha256:
                 check_count(name, file, path)
             paths[name] = path
-        except TaskError as error:  # the others may be had
+        except TaskError as error:  # fetch the others first
             failed.append(error)
     mismatch = next((error for error in failed if isinstance(error, MismatchError)), None)
     if len(failed) == 1 or mismatch is not None:
         raise mismatch or failed[0]
     if failed:
-        raise TaskError(f"{len(failed)} of {len(requested)} files cannot be had: {' '.join(map(str, failed))}")
+        raise TaskError(f"{len(failed)} of {len(requested)} files are unavailable: {' '.join(map(str, failed))}")
     return paths
 
 
 def how_to_get(files: Mapping[str, DataFile], folders: Iterable[Path] = ()) -> str:
-    """Say in half a sentence what a user does for these files of the manifests in `folders`."""
+    """Return, as half a sentence, how a user gets these files of the manifests in `folders`."""
     known = [name for name, file in files.items() if file.url or file.hub or file.first_of]
     others = [file.path for name, file in files.items() if name not in known]
     ways = [f"run `{fetch_command(known, folders)}`"] if known else []
-    ways += [f"put {', '.join(others)} into a folder and name that with --data_dir or HARNESS_DATA"] if others else []
+    ways += [f"put {', '.join(others)} into a folder and give it as --data_dir or HARNESS_DATA"] if others else []
     return "; ".join(ways)
 
 
 def fetch_file(
     name: str, file: DataFile, progress: ProgressCallback | None = None, *, folders: Iterable[Path] = ()
 ) -> Path:
-    """Fetch one file into the cache, whole and checked, and return its path there; `folders` hold its manifest.
+    """Fetch one file into the cache, check it, and return its path there; its manifest is in `folders`.
 
     Raises:
-        TaskError: no source is known, it cannot be reached, or it does not give the pinned bytes.
+        TaskError: No source is known, it cannot be reached, or its bytes are not the pinned ones.
     """
     target = cached_data() / file.path
-    remedy = f"run `{fetch_command([name], folders)}` where there is a network, or put {file.path} into HARNESS_DATA"
+    remedy = (
+        f"run `{fetch_command([name], folders)}` on a machine with network access, or put {file.path} into HARNESS_DATA"
+    )
     if file.url is None and file.hub is None:
-        raise TaskError(f"data file {name}: not here, and no address is known for it; {how_to_get({name: file})}.")
+        raise TaskError(
+            f"data file {name}: not on this machine, and no address is known for it; {how_to_get({name: file})}."
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary_name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     os.close(handle)
@@ -106,8 +111,8 @@ def fetch_file(
         if file.sha256 and digest not in file.sha256:
             source = file.url or f"hub {file.hub}"
             raise MismatchError(
-                f"data file {name}: {source} gives sha256 {digest}, pinned is {' or '.join(file.sha256)}; upstream "
-                f"changed: {remedy}."
+                f"data file {name}: {source} has sha256 {digest}, the pinned one is {' or '.join(file.sha256)}; "
+                f"upstream changed: {remedy}."
             )
         temporary.replace(target)
     finally:
@@ -120,7 +125,7 @@ def fetch_file(
 def _from_url(name: str, url: str, target: Path, progress: ProgressCallback | None, remedy: str) -> str:
     host = urlsplit(url).netloc
     if host and (host in _unreachable or os.environ.get("HF_HUB_OFFLINE") == "1"):
-        raise TaskError(f"data file {name}: not here, and {host} cannot be reached; {remedy}.")
+        raise TaskError(f"data file {name}: not on this machine, and {host} cannot be reached; {remedy}.")
     digest = hashlib.sha256()
     arrived = 0
     try:
@@ -138,16 +143,18 @@ def _from_url(name: str, url: str, target: Path, progress: ProgressCallback | No
     except (urllib.error.URLError, OSError) as error:
         _unreachable.add(host)
         reason = getattr(error, "reason", error)
-        raise TaskError(f"data file {name}: not here, and {url} cannot be reached ({reason}); {remedy}.") from None
+        raise TaskError(
+            f"data file {name}: not on this machine, and {url} cannot be reached ({reason}); {remedy}."
+        ) from None
     if total is not None and arrived != total:
-        raise TaskError(f"data file {name}: {url} broke off after {arrived} of {total} bytes; {remedy}.")
+        raise TaskError(f"data file {name}: {url} ended after {arrived} of {total} bytes; {remedy}.")
     return digest.hexdigest()
 
 
 def _from_archive(
     name: str, url: str, member: str, target: Path, progress: ProgressCallback | None, remedy: str
 ) -> str:
-    """Take one file out of an archive, which stays in the cache: other data files may lie in it too."""
+    """Extract one file from an archive. The archive stays in the cache, because it may contain other data files."""
     archive = cached_data() / ARCHIVES / Path(urlsplit(url).path).name
     if not archive.is_file():
         archive.parent.mkdir(exist_ok=True)
@@ -161,12 +168,12 @@ def _from_archive(
         with tarfile.open(archive) as opened, target.open("wb") as sink:
             packed = opened.extractfile(member)
             if packed is None:
-                raise KeyError(f"{member} is no file")
+                raise KeyError(f"{member} is not a file")
             shutil.copyfileobj(packed, sink)
     except (tarfile.TarError, KeyError, OSError, EOFError, zlib.error) as error:
         archive.unlink(missing_ok=True)
         reason = one_line(error)
-        raise TaskError(f"data file {name}: the archive from {url} does not give it ({reason}); {remedy}.") from None
+        raise TaskError(f"data file {name}: cannot be extracted from the archive {url} ({reason}); {remedy}.") from None
     with target.open("rb") as extracted:
         return hashlib.file_digest(extracted, "sha256").hexdigest()
 
@@ -182,15 +189,15 @@ def _from_hub(name: str, file: DataFile, target: Path, progress: ProgressCallbac
         try:
             cached = hf_hub_download(repo, path, repo_type="dataset", revision=revision, local_files_only=True)
         except LocalEntryNotFoundError:
-            if host in _unreachable or not _resolves(host):  # the hub's own client retries for half a minute
+            if host in _unreachable or not _resolves(host):  # the hub's client would retry for half a minute
                 raise
             cached = hf_hub_download(repo, path, repo_type="dataset", revision=revision)
     except LocalEntryNotFoundError:
         _unreachable.add(host)
-        raise TaskError(f"data file {name}: not here, and the hub cannot be reached; {remedy}.") from None
+        raise TaskError(f"data file {name}: not on this machine, and the hub cannot be reached; {remedy}.") from None
     except (HfHubHTTPError, OSError) as error:
         reason = one_line(error, max_characters=200)
-        raise TaskError(f"data file {name}: the hub does not give {repo} ({reason}); {remedy}.") from None
+        raise TaskError(f"data file {name}: the hub refuses {repo} ({reason}); {remedy}.") from None
     shutil.copyfile(cached, target)
     size = target.stat().st_size
     if progress is not None:
@@ -207,5 +214,5 @@ def _resolves(host: str) -> bool:
 
 
 def forget_unreachable() -> None:
-    """Let hosts that did not answer be asked again."""
+    """Try hosts again that did not answer before."""
     _unreachable.clear()

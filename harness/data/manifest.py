@@ -1,4 +1,13 @@
-"""`data.yaml`, the manifest of data files: its schema, how it is found and read."""
+"""`data.yaml`, the manifest of data files: its schema, finding and reading it.
+
+files:
+  gsm8k_test:
+    path: gsm8k/test.jsonl
+    sha256: [3730d312f6e3440559ace48831e51066acaca737f6eabec99bccb9e4b3c39d14]
+    records: 1319
+    format: jsonl
+    licence: MIT
+"""
 
 from __future__ import annotations
 
@@ -17,7 +26,7 @@ MANIFEST_NAME = "data.yaml"
 
 
 class MismatchError(TaskError):
-    """A data file is here, or was fetched, and is not the one that was pinned."""
+    """A data file on this machine, or one that was fetched, is not the pinned file."""
 
 
 class _Strict(BaseModel):
@@ -29,7 +38,7 @@ class HubFile(_Strict):
 
     Attributes:
         repo: ``owner/name`` of the data set.
-        revision: The full commit, 40 hexadecimal digits: a branch can move.
+        revision: The full commit, 40 hexadecimal digits, because a branch can move.
         file: The path inside the repository.
     """
 
@@ -42,23 +51,22 @@ class DataFile(_Strict):
     """One file that a task needs.
 
     Attributes:
-        path: Where it lies in the data folder and in the cache.
-        sha256: Digests that are accepted, several when upstream ships the same records in more than one form; none
-            when the digest could not be established: then the pinned revision and `records` vouch for it, and the
-            first fetched copy's digest is held on to.
-        bytes: Its size, so that another file need not be read to know that it is not this one.
-        records: How many records it holds.
-        format: How it is written.
-        records_at: For a JSON object: the key whose value holds the records; the object's own values when absent.
-        licence: As its owners state it.
+        path: Its path in the data folder and in the cache.
+        sha256: Accepted digests; several if upstream ships the same records in more than one form, none if the digest
+            is unknown. Without a digest, the pinned revision and `records` identify the file, and later copies must
+            have the digest of the first fetched one.
+        bytes: Its size, which rules out a different file without reading it.
+        records: Number of records.
+        format: The file format.
+        records_at: For a JSON object: the key of the records; if absent, the values of the object are the records.
+        licence: The licence that its owners state.
         url: A public address at a pinned commit or release.
-        member: Where `url` names a tar archive: the file inside it.
-        hub: The same on the hub. Without `url`, `hub` and `first_of` the file must be put into the data folder.
-        first_of: Another file of the manifest, whose first `records` records these are: where this one is not here,
-            that one is read.
-        elsewhere: Hub ids under which the same items are published; a split called train holds none of them, unless
-            the id ends in ``:*``.
-        note: What a reader should know: origin, what is known to be wrong in it.
+        member: The file inside the archive, if `url` is a tar archive.
+        hub: A file on the hub. Without `url`, `hub` and `first_of`, the user must put the file into the data folder.
+        first_of: A larger file of the manifest, which begins with these records. It is read if this file is missing.
+        elsewhere: Hub ids under which the same items are published. Splits called train are assumed to have none of
+            them, unless the id ends in ``:*``.
+        note: Notes for readers: origin, known errors.
     """
 
     path: str
@@ -89,20 +97,27 @@ class _Manifest(_Strict):
 
 
 def load_manifest(folder: Path) -> dict[str, DataFile]:
-    """Return the files named by the manifest of a task folder: its own `data.yaml`, else the one above.
+    """Return the files in the manifest of a task folder: its own `data.yaml`, else the one in the folder above.
 
     Raises:
-        TaskError: there is none, or it has a wrong field; the message names file and field.
+        TaskError: There is no manifest, or it has an invalid field; the message names file and field.
     """
     manifest = manifest_path(folder)
     return _read_manifest(manifest, manifest.stat().st_mtime_ns)
 
 
 def manifest_path(folder: Path) -> Path:
+    """Return the path of a task folder's manifest.
+
+    Raises:
+        TaskError: There is none.
+    """
     for candidate in (folder / MANIFEST_NAME, folder.parent / MANIFEST_NAME):
         if candidate.is_file():
             return candidate
-    raise TaskError(f"{folder}: no {MANIFEST_NAME} here or in the folder above; a task with data files needs one.")
+    raise TaskError(
+        f"{folder}: no {MANIFEST_NAME} here or in the folder above; add one for the data files of the task."
+    )
 
 
 @lru_cache(maxsize=32)
@@ -117,17 +132,17 @@ def _read_manifest(path: Path, _changed: int) -> dict[str, DataFile]:
 
 
 def all_files(folders: Iterable[Path] | None = None) -> dict[str, DataFile]:
-    """Return every data file that any manifest below `folders` names (by default the project's own tasks).
+    """Return all data files in the manifests below `folders`, by default the project's own tasks.
 
     Raises:
-        TaskError: two manifests give one name to different files.
+        TaskError: Two manifests use the same name for different files.
     """
     files: dict[str, DataFile] = {}
     for folder in folders or [tasks_dir()]:
         for manifest in sorted(folder.rglob(MANIFEST_NAME)):
             for name, file in load_manifest(manifest.parent).items():
                 if files.setdefault(name, file) != file:
-                    raise TaskError(f"{manifest}: data file {name!r} is also named by another manifest; rename one.")
+                    raise TaskError(f"{manifest}: data file {name!r} is also in another manifest; rename one.")
     return files
 
 
@@ -135,7 +150,7 @@ def find(name: str, files: Mapping[str, DataFile]) -> DataFile:
     """Return the manifest's entry for `name`.
 
     Raises:
-        TaskError: unknown name, with the nearest ones.
+        TaskError: The name is unknown; the message suggests similar ones.
     """
     if name not in files:
         raise TaskError(f"data file {name!r}: not in any {MANIFEST_NAME}.{did_you_mean(name, files)}")
@@ -143,7 +158,7 @@ def find(name: str, files: Mapping[str, DataFile]) -> DataFile:
 
 
 def fetch_command(names: Iterable[str], folders: Iterable[Path] = ()) -> str:
-    """Return the command that fetches data files named by the manifests of these folders, as a user types it."""
+    """Return the command line that fetches data files of the manifests in these folders."""
     requested = list(names)
     options = [
         f" --include_path {folder}"

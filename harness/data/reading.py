@@ -1,9 +1,8 @@
-"""Where the data of a task comes from, and that it is the data that was meant.
+"""Read the data files of a task, after checking that they are the pinned files.
 
-A file is looked for in the data folder (`HARNESS_DATA`, files as upstream ships them), then in the cache, then fetched
-from its pinned revision. Each is pinned by sha256 and number of records in a committed manifest, `data.yaml`, beside a
-task folder or in the folder above. What differs is an error. This module knows no task and no prompt, and copies no
-data into the project.
+A file comes from the data folder (`HARNESS_DATA`, with files in upstream's layout), else from the cache, else it is
+fetched from its pinned revision. A manifest, `data.yaml`, in the task folder or in the folder above, pins each file by
+SHA-256 and number of records. A file that differs is an error. This module knows nothing about tasks and prompts.
 """
 
 from __future__ import annotations
@@ -28,20 +27,20 @@ from harness.errors import TaskError
 DataRecord = dict[str, Any]
 Made = TypeVar("Made")
 Fields = Mapping[str, type | tuple[type, ...]]
-"""Field name -> the Python type (or types) its value must have."""
+"""Field name -> allowed Python type, or types, of its value."""
 
 
 def locate(name: str, folder: Path, *, check: Callable[[Path, str, Any], object] | None = None) -> Path:
-    """Return the checked file `name` of a task folder's manifest, fetching it when it is not here.
+    """Return the path of a data file, after checking it; a file that is not on this machine is fetched.
 
     Args:
-        name: The manifest's name of the file.
+        name: The file's name in the manifest.
         folder: The task folder.
-        check: Called with the path, the place and the record; what it raises points at the fault in a file that is not
-            what was pinned.
+        check: Called with path, location (such as "line 12") and record, if the file is not the pinned one. Its
+            TaskError tells the user which record is at fault.
 
     Raises:
-        TaskError: it cannot be had, with the command that gets it; or it is not the pinned file.
+        TaskError: The file is unavailable (the message has the command that fetches it), or is not the pinned one.
     """
     file = find(name, load_manifest(folder))
     path = local_path(file)
@@ -57,13 +56,13 @@ def read(name: str, folder: Path, *, fields: Fields | None = None) -> list[DataR
     """Return the records of the data file `name`, checked against its manifest.
 
     Args:
-        name: The manifest's name of the file.
+        name: The file's name in the manifest.
         folder: The task folder.
-        fields: Fields every record must hold, and their types.
+        fields: Fields that every record must have, and their types.
 
     Raises:
-        TaskError: missing, not the pinned file, another number of records, or a record without a field; the message
-            gives file, line (or record) and field.
+        TaskError: The file is missing, is not the pinned one, has a different number of records, or a record lacks a
+            field; the message names file, line (or record) and field.
     """
     return read_items(name, folder, lambda record: record, fields=fields)
 
@@ -71,7 +70,11 @@ def read(name: str, folder: Path, *, fields: Fields | None = None) -> list[DataR
 def read_items(
     name: str, folder: Path, make: Callable[[DataRecord], Made], *, fields: Fields | None = None
 ) -> list[Made]:
-    """As `read`, each record made into an item; one of which none can be made is told by file and line (or record)."""
+    """Return `make(record)` for each record that `read` would return.
+
+    Raises:
+        TaskError: As in `read`; or `make` fails for a record: the message names file and line (or record).
+    """
 
     def make_item(path: Path, where: str, record: Any) -> Made:
         check_fields(path, where, record, fields or {})
@@ -79,7 +82,8 @@ def read_items(
             return make(record)
         except (KeyError, ValueError, IndexError, TypeError, AttributeError, TaskError) as error:
             raise TaskError(
-                f"{path}, {where}: no item can be made of it ({type(error).__name__}: {error}); correct the record."
+                f"{path}, {where}: cannot be converted to an item ({type(error).__name__}: {error}); "
+                "correct the record."
             ) from None
 
     files = load_manifest(folder)
@@ -93,13 +97,17 @@ def read_items(
 
 
 def read_json(name: str, folder: Path) -> Any:
-    """Return a JSON data file whole, for the few that are not a list of alike records; digest checked."""
+    """Return the contents of a JSON data file that is not a list of similar records, after checking its digest."""
     path = locate(name, folder)
     return parse_json(path, decoded_text(path))
 
 
 def check_fields(path: Path, where: str, record: Any, fields: Fields) -> None:
-    """Raise a TaskError that names file, place and field when a record lacks one of `fields` or has another type."""
+    """Check that a record has all `fields` with the right types.
+
+    Raises:
+        TaskError: Names file, location and field.
+    """
     if fields and not isinstance(record, dict):
         raise TaskError(f"{path}, {where}: a {type(record).__name__}, must be an object with {', '.join(fields)}.")
     for field, kinds in fields.items():

@@ -1,4 +1,4 @@
-"""Task data: found in order, pinned by digest and count, fetched whole or not at all, faults told by file and line."""
+"""Task data: lookup order, pinned digests and counts, all-or-nothing fetching, errors that name file and line."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_the_data_folder_comes_before_the_cache(places: Path) -> None:
     assert read(places) == ROWS
 
 
-def test_without_a_data_folder_the_cache_serves(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_data_folder_files_come_from_the_cache(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pin(places)
     put(places / "cache" / "data")
     monkeypatch.delenv("HARNESS_DATA")
@@ -109,7 +109,7 @@ def test_a_data_folder_that_does_not_exist_is_an_error(places: Path, monkeypatch
         read(places)
 
 
-def test_what_is_here_in_neither_is_fetched_at_first_use(places: Path, site: str) -> None:
+def test_a_file_in_neither_folder_is_fetched_on_first_use(places: Path, site: str) -> None:
     pin(places, url=f"{site}/rows")
     assert read(places) == ROWS
     assert [p.name for p in (places / "cache" / "data" / "set").iterdir()] == ["rows.jsonl"]
@@ -138,28 +138,28 @@ def test_a_file_inside_an_archive_is_fetched_and_the_archive_once(places: Path) 
 
 
 @pytest.mark.parametrize(
-    ("member", "text", "told"),
-    [("set-1.0/other", TEXT, "does not give it"), ("set-1.0/rows.jsonl", TEXT[:-9], "gives sha256")],
+    ("member", "text", "expected"),
+    [("set-1.0/other", TEXT, "cannot be extracted"), ("set-1.0/rows.jsonl", TEXT[:-9], "has sha256")],
 )
-def test_an_archive_without_the_pinned_file_leaves_nothing(places: Path, member: str, text: str, told: str) -> None:
+def test_an_archive_without_the_pinned_file_leaves_nothing(places: Path, member: str, text: str, expected: str) -> None:
     pin(places, url=archive(places / "elsewhere", text).as_uri(), member=member)
-    with pytest.raises(TaskError, match=told):
+    with pytest.raises(TaskError, match=expected):
         read(places)
     assert not list((places / "cache" / "data" / "set").iterdir())
 
 
-def test_an_archive_that_is_cut_off_is_told_and_thrown_away(places: Path) -> None:
+def test_a_truncated_archive_is_reported_and_removed(places: Path) -> None:
     packed = archive(places / "elsewhere")
     whole = packed.read_bytes()
     packed.write_bytes(whole[: len(whole) // 2])
     pin(places, url=packed.as_uri(), member="set-1.0/rows.jsonl")
-    with pytest.raises(TaskError, match="does not give it"):
+    with pytest.raises(TaskError, match="cannot be extracted"):
         read(places)
     packed.write_bytes(whole)
     assert read(places) == ROWS
 
 
-def test_the_hub_is_asked_at_the_pinned_revision(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hub_is_queried_at_the_pinned_revision(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hub cache that holds only another revision does not serve; the pinned one does, without a network."""
     import huggingface_hub.constants as constants
 
@@ -184,7 +184,7 @@ def test_missing_data_names_the_command_and_the_place(places: Path) -> None:
 
 def test_data_without_a_known_address_asks_for_the_file(places: Path) -> None:
     pin(places)
-    with pytest.raises(TaskError, match=r"put set/rows\.jsonl into a folder and name that with --data_dir"):
+    with pytest.raises(TaskError, match=r"put set/rows\.jsonl into a folder and give it as --data_dir"):
         read(places)
 
 
@@ -196,25 +196,25 @@ def test_a_fetch_that_does_not_give_the_pinned_bytes_leaves_nothing(places: Path
     assert [p for p in (places / "cache" / "data").rglob("*") if p.is_file()] == []
 
 
-def test_fetch_tells_its_progress_and_leaves_what_is_there(places: Path, site: str) -> None:
+def test_fetch_reports_progress_and_does_not_fetch_twice(places: Path, site: str) -> None:
     pin(places, url=f"{site}/rows")
-    told: list[tuple[str, int, int | None]] = []
-    paths = data_fetch.fetch(["rows"], lambda *news: told.append(news), folders=[places / "task"])
-    assert told[-1] == ("rows", len(TEXT), len(TEXT))
+    calls: list[tuple[str, int, int | None]] = []
+    paths = data_fetch.fetch(["rows"], lambda *call: calls.append(call), folders=[places / "task"])
+    assert calls[-1] == ("rows", len(TEXT), len(TEXT))
     before = paths["rows"].stat().st_mtime_ns
-    told.clear()
-    assert data_fetch.fetch(["rows"], lambda *news: told.append(news), folders=[places / "task"]) == paths
-    assert told == []
+    calls.clear()
+    assert data_fetch.fetch(["rows"], lambda *call: calls.append(call), folders=[places / "task"]) == paths
+    assert calls == []
     assert paths["rows"].stat().st_mtime_ns == before
 
 
-def test_an_unknown_name_is_answered_with_near_ones(places: Path) -> None:
+def test_the_error_of_an_unknown_name_suggests_similar_ones(places: Path) -> None:
     pin(places)
     with pytest.raises(TaskError, match="Did you mean rows"):
         data_fetch.fetch(["row"], folders=[places / "task"])
 
 
-def test_another_digest_is_an_error_that_points_at_the_first_fault(places: Path) -> None:
+def test_the_error_of_a_different_digest_names_the_first_invalid_record(places: Path) -> None:
     pin(places)
     broken = TEXT.replace('"answer": 2', '"anser": 2')
     path = put(places / "data", broken)
@@ -232,7 +232,7 @@ def test_any_of_several_pinned_digests_is_accepted(places: Path) -> None:
     assert read(places) == ROWS
 
 
-def test_without_a_pinned_digest_the_first_fetched_copy_is_held_on_to(places: Path, site: str) -> None:
+def test_without_a_pinned_digest_later_copies_must_equal_the_first(places: Path, site: str) -> None:
     pin(places, sha256=None, url=f"{site}/rows")
     assert read(places) == ROWS
     put(places / "cache" / "data", TEXT.replace("What is 2", "What was 2"))
@@ -241,36 +241,34 @@ def test_without_a_pinned_digest_the_first_fetched_copy_is_held_on_to(places: Pa
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "expected"),
     [
         ('{"question": "What is 1?"}', "line 2: field 'answer' is missing"),
         ('{"question": "What is 1?", "answer": "one"}', "line 2: field 'answer' is a str, must be int"),
         ('{"question": "What is 1?", ', "line 2: not JSON"),
         ("[1, 2]", "line 2: a list, must be an object"),
-        (f'{{"answer": {"9" * 5000}}}', "line 2: not JSON that can be read (Exceeds the limit"),
-        ("[" * 100_000, "line 2: not JSON that can be read (maximum recursion"),
+        (f'{{"answer": {"9" * 5000}}}', "line 2: JSON that cannot be read (Exceeds the limit"),
+        ("[" * 100_000, "line 2: JSON that cannot be read (maximum recursion"),
     ],
 )
-def test_a_malformed_line_is_told_by_file_line_and_field(places: Path, line: str, told: str) -> None:
+def test_the_error_of_a_malformed_line_names_file_line_and_field(places: Path, line: str, expected: str) -> None:
     pin(places, sha256=None)
     lines = TEXT.splitlines()
     path = put(places / "data", "\n".join([lines[0], line, *lines[2:]]) + "\n")
     with pytest.raises(TaskError, match="line 2") as caught:
         read(places)
     assert str(caught.value).startswith(str(path))
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
 
 
-def test_the_command_that_fetches_names_the_folder_that_a_user_brings(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_fetch_command_includes_the_users_include_path(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     pin(places, url="https://example.org/rows.jsonl")
     with pytest.raises(TaskError, match=f"`harness tasks fetch rows --include_path {places / 'task'}`"):
         read(places)
 
 
-def test_the_beginning_of_a_file_is_read_from_the_whole_where_it_is_not_here(places: Path) -> None:
+def test_a_missing_file_is_read_from_the_larger_file_it_is_a_prefix_of(places: Path) -> None:
     pin(places)
     manifest = places / "task" / "data.yaml"
     whole = yaml.safe_load(manifest.read_text())["files"]["rows"]
@@ -285,7 +283,7 @@ def test_the_beginning_of_a_file_is_read_from_the_whole_where_it_is_not_here(pla
     assert data.read("first", places / "task", fields=FIELDS) == ROWS[1:3], "the file itself comes first"
 
 
-def test_another_number_of_records_is_an_error(places: Path) -> None:
+def test_a_different_number_of_records_is_an_error(places: Path) -> None:
     pin(places, sha256=None)
     put(places / "data", "".join(TEXT.splitlines(keepends=True)[:4]))
     with pytest.raises(TaskError, match="4 records, 5 are pinned"):
@@ -305,33 +303,33 @@ def test_compressed_lines_and_json_objects_are_read(places: Path) -> None:
 def test_a_truncated_archive_is_an_error(places: Path) -> None:
     (places / "data" / "rows.jsonl.gz").write_bytes(gzip.compress(TEXT.encode())[:-20])
     pin(places, path="rows.jsonl.gz", sha256=None)
-    with pytest.raises(TaskError, match="cannot be read to its end"):
+    with pytest.raises(TaskError, match="cannot be read completely"):
         read(places)
 
 
 @pytest.mark.parametrize(
-    ("name", "form", "content", "told"),
+    ("name", "form", "content", "expected"),
     [
-        ("rows.jsonl", "jsonl", TEXT.encode() + b'{"question": "\xff\xfe"}\n', "cannot be read to its end"),
-        ("rows.json", "json", b'["\xff"]', "cannot be read to its end"),
-        ("rows.parquet", "parquet", b"PAR1 and nothing else", "not a readable Parquet file"),
-        ("rows.parquet", "parquet", b"", "not a readable Parquet file"),
+        ("rows.jsonl", "jsonl", TEXT.encode() + b'{"question": "\xff\xfe"}\n', "cannot be read completely"),
+        ("rows.json", "json", b'["\xff"]', "cannot be read completely"),
+        ("rows.parquet", "parquet", b"PAR1 and nothing else", "not a valid Parquet file"),
+        ("rows.parquet", "parquet", b"", "not a valid Parquet file"),
     ],
 )
-def test_a_file_of_other_bytes_is_an_error_that_names_it(
-    places: Path, name: str, form: str, content: bytes, told: str
+def test_the_error_of_a_corrupt_file_names_it(
+    places: Path, name: str, form: str, content: bytes, expected: str
 ) -> None:
     path = places / "data" / name
     path.write_bytes(content)
     pin(places, path=name, format=form, sha256=None)
-    with pytest.raises(TaskError, match=told) as caught:
+    with pytest.raises(TaskError, match=expected) as caught:
         read(places)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "expected"),
     [
         ({"sha": "x"}, "sha"),
         ({"records": 0}, "records"),
@@ -339,37 +337,37 @@ def test_a_file_of_other_bytes_is_an_error_that_names_it(
         ({"hub": {"repo": "own/rows", "revision": "main", "file": "rows"}}, "revision"),
     ],
 )
-def test_a_wrong_manifest_field_is_named(places: Path, changes: dict[str, object], told: str) -> None:
+def test_a_wrong_manifest_field_is_named(places: Path, changes: dict[str, object], expected: str) -> None:
     pin(places, **changes)
-    with pytest.raises(TaskError, match=told):
+    with pytest.raises(TaskError, match=expected):
         read(places)
 
 
-def test_one_file_that_cannot_be_had_does_not_keep_the_others_away(places: Path) -> None:
+def test_an_unavailable_file_does_not_stop_the_others_from_being_fetched(places: Path) -> None:
     entry = pin(places, url=put(places / "elsewhere").as_uri())
     absent = {**entry, "path": "set/absent.jsonl", "url": (places / "nowhere").as_uri()}
     gone = {**entry, "path": "set/gone.jsonl", "url": None}
     gone.pop("url")
     files = {"absent": absent, "rows": entry, "gone": gone}
     (places / "task" / "data.yaml").write_text(yaml.safe_dump({"files": files}))
-    with pytest.raises(TaskError, match=r"2 of 3 files cannot be had: data file absent.* data file gone"):
+    with pytest.raises(TaskError, match=r"2 of 3 files are unavailable: data file absent.* data file gone"):
         data_fetch.fetch(["absent", "rows", "gone"], folders=[places / "task"])
     assert (places / "cache" / "data" / "set" / "rows.jsonl").is_file()
 
 
-def test_records_are_counted_where_no_digest_is_pinned(places: Path) -> None:
+def test_records_are_counted_if_no_digest_is_pinned(places: Path) -> None:
     pin(places, sha256=[], records=6, url=put(places / "elsewhere").as_uri())
     with pytest.raises(MismatchError, match="5 records, 6 are pinned"):
         data_fetch.fetch(["rows"], folders=[places / "task"])
 
 
-def test_a_record_of_which_no_item_can_be_made_is_told_by_line(places: Path) -> None:
+def test_the_error_of_a_record_that_cannot_be_converted_names_the_line(places: Path) -> None:
     pin(places, url=put(places / "elsewhere").as_uri())
 
     def make(row: data.DataRecord) -> str:
         return str(row["question" if row["answer"] < 3 else "absent"])
 
-    with pytest.raises(TaskError, match=r"rows.jsonl, line 4: no item can be made of it \(KeyError: 'absent'\)"):
+    with pytest.raises(TaskError, match=r"rows.jsonl, line 4: cannot be converted to an item \(KeyError: 'absent'\)"):
         data.read_items("rows", places / "task", make, fields=FIELDS)
 
 
@@ -380,7 +378,7 @@ def test_every_file_of_the_project_is_pinned_or_says_why_not() -> None:
         assert file.licence
 
 
-def test_every_file_that_is_here_is_the_pinned_one(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_file_in_the_data_folder_is_the_pinned_one(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARNESS_DATA", str(data_dir))
     from harness.paths import tasks_dir
 

@@ -157,14 +157,14 @@ def test_the_last_stated_answer_is_read_and_nothing_else(language: str, text: st
 
 
 @pytest.mark.parametrize(
-    ("task", "path", "old", "new", "told"),
+    ("task", "path", "old", "new", "expected"),
     [
         (
             "c3_mixed_letter",
             "c3/c3-m-dev.json",
             '"answer"',
             '"reply"',
-            r"record 1: no item can be made of it \(KeyError: 'answer'",
+            r"record 1: cannot be converted to an item \(KeyError: 'answer'",
         ),
         (
             "word_analogy_sat_cloze",
@@ -175,12 +175,12 @@ def test_the_last_stated_answer_is_read_and_nothing_else(language: str, text: st
         ),
     ],
 )
-def test_a_record_in_no_table_is_told_by_its_place_and_field(
+def test_the_error_of_a_wrong_record_outside_a_table_names_place_and_field(
     task: str,
     path: str,
     old: str,
     new: str,
-    told: str,
+    expected: str,
     suite_folder: Path,
     data_dir: Path,
     tmp_path: Path,
@@ -203,5 +203,5 @@ def test_a_record_in_no_table_is_told_by_its_place_and_field(
     changed = tmp_path / "data" / path
     changed.write_text(changed.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
     monkeypatch.setenv("HARNESS_DATA", str(tmp_path / "data"))
-    with pytest.raises(TaskError, match=f"{changed.name}, {told}"):
+    with pytest.raises(TaskError, match=f"{changed.name}, {expected}"):
         Catalogue([tasks]).load([task])
