@@ -1,8 +1,8 @@
-"""Tasks by name, group and domain: the project's own, those of `--include_path`, and every task of lm-eval.
+"""Tasks by name, group and domain: the project's own, those in `--include_path`, and every task of lm-eval.
 
-lm-eval's `TaskManager` builds the task objects. It skips a broken YAML file without a word, so the files a user
-brings are read here first and complained about by name. Its own 14,000 definitions take seconds to index and are
-only looked at when a name is not found nearer.
+lm-eval's `TaskManager` builds the task objects. It silently skips an invalid YAML file, so this module reads the user's
+files first and raises an error that names the file. Indexing lm-eval's own 14,000 definitions takes seconds, so it only
+happens if a name is unknown here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DOMAINS = ("logic", "legal", "science", "analogy", "code_qa", "code_gen", "gener
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One YAML definition, as far as it can be told without building the task."""
+    """One YAML definition, read without building the task."""
 
     name: str
     kind: Literal["task", "group"]
@@ -38,12 +38,12 @@ class Entry:
 
     @property
     def domain(self) -> str:
-        """The reasoning domain its metadata names, or an empty string."""
+        """The reasoning domain in its metadata, or an empty string."""
         return str(self.metadata.get("domain", ""))
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """The `metadata` block; empty when there is none."""
+        """The `metadata` block; empty if there is none."""
         return self.config.get("metadata") or {}
 
     @property
@@ -55,7 +55,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedTasks:
-    """Task objects ready to build requests, in the order they were asked for."""
+    """Task objects ready to build requests, in the order of the requested names."""
 
     tasks: dict[str, Task]
     groups: dict[str, Group]
@@ -63,24 +63,24 @@ class LoadedTasks:
 
 
 class _TaskYamlLoader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
-    """YAML with lm-eval's ``!function`` kept as text."""
+    """Reads YAML with lm-eval's ``!function`` as text."""
 
 
 _TaskYamlLoader.add_constructor("!function", lambda loader, node: f"!function {loader.construct_scalar(node)}")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read one task file, its ``include`` merged in as lm-eval does, functions unresolved.
+    """Read one task file and merge its ``include`` as lm-eval does. Functions stay unresolved.
 
     Raises:
-        TaskError: naming the file and the line.
+        TaskError: The file is invalid; the message names file and line.
     """
     return _read(path, seen=())
 
 
 def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path in seen:
-        raise TaskError(f"{path}: includes itself; remove the circle of include lines.")
+        raise TaskError(f"{path}: includes itself; remove the circular include.")
     try:
         config = yaml.load(path.read_text(encoding="utf-8"), Loader=_TaskYamlLoader)  # noqa: S506 - a SafeLoader subclass
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
@@ -91,7 +91,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     except OSError as error:
         raise TaskError(f"{path}: cannot be read ({error.strerror}); check the path in --include_path.") from None
     if not isinstance(config, dict):
-        raise TaskError(f"{path}: holds a {type(config).__name__}, must be a mapping of task fields.")
+        raise TaskError(f"{path}: is a {type(config).__name__}, must be a mapping of task fields.")
     merged: dict[str, Any] = {}
     includes = config.pop("include", None) or []
     if not isinstance(includes, str | list):
@@ -99,7 +99,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     for name in [includes] if isinstance(includes, str) else includes:
         target = Path(str(name)) if Path(str(name)).is_absolute() else path.parent / str(name)
         if not target.is_file():
-            raise TaskError(f"{path}: includes {name!r}, which does not exist beside it; correct the include line.")
+            raise TaskError(f"{path}: includes {name!r}, which does not exist in its folder; correct the include line.")
         merged |= _read(target, (*seen, path))
     return merged | config
 
@@ -108,10 +108,10 @@ def read_folder(folder: Path) -> dict[str, Entry]:
     """Read every task and group below `folder`.
 
     Raises:
-        TaskError: for the first file that does not parse, lacks a needed field or repeats a name.
+        TaskError: For the first file that does not parse, lacks a required field or repeats a name.
     """
     if not folder.is_dir():
-        raise TaskError(f"--include_path {folder}: no such folder; give a folder that holds task YAML files.")
+        raise TaskError(f"--include_path {folder}: no such folder; give a folder with task YAML files.")
     paths = [p for p in sorted(folder.rglob("*.yaml")) if "__pycache__" not in p.parts]
     parsed = {path: read_yaml(path) for path in paths}
     included = _included(paths)
@@ -121,16 +121,16 @@ def read_folder(folder: Path) -> dict[str, Entry]:
             continue
         entry = _entry(path, config)
         if entry.name in entries:
-            raise TaskError(f"{path}: the name {entry.name!r} is also in {entries[entry.name].path}; rename one.")
+            raise TaskError(f"{path}: the name {entry.name!r} is also used in {entries[entry.name].path}; rename one.")
         entries[entry.name] = entry
     return entries
 
 
-NOT_TASKS = {"data.yaml"}  # where a task's data comes from; see data.py
+NOT_TASKS = {"data.yaml"}  # the manifest of data files; see harness.data.manifest
 
 
 def _is_fragment(path: Path, folder: Path, config: Mapping[str, Any], included: set[Path]) -> bool:
-    """Whether a file is there for others to include: it names no task, and is included or marked by an underscore."""
+    """Whether a file only serves as an include: it defines no task, and is included or marked by an underscore."""
     if path.name in NOT_TASKS:
         return True
     marked = any(part.startswith("_") for part in path.relative_to(folder).parts)
@@ -150,7 +150,8 @@ def _check_circles(entries: Mapping[str, Entry]) -> None:
     def visit(name: str, above: tuple[str, ...]) -> None:
         if name in above:
             raise TaskError(
-                f"{entries[name].path}: group {name!r} holds itself ({' > '.join((*above, name))}); break it."
+                f"{entries[name].path}: group {name!r} contains itself ({' > '.join((*above, name))}); "
+                "remove one member."
             )
         for member in entries[name].members if name in entries else ():
             visit(member, (*above, name))
@@ -189,7 +190,7 @@ def _check_task_fields(path: Path, config: Mapping[str, Any]) -> None:
 
 
 def _check_local_data(entry: Entry) -> None:
-    """Read a task's own JSON lines before `datasets` does, whose reader names no line and can crash on a broken one."""
+    """Check a task's own JSON lines before `datasets` reads them: its errors name no line, and it can crash."""
     kwargs = entry.config.get("dataset_kwargs")
     files = kwargs.get("data_files") if isinstance(kwargs, dict) else None
     if entry.config.get("dataset_path") != "json" or not files:
@@ -206,25 +207,25 @@ def _check_lines(path: Path, entry: Entry) -> None:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file):
                 if not isinstance(json.loads(line), dict):
-                    raise TaskError(f"{path}, line {number + 1}: not a JSON object; {entry.path} needs one a line.")
+                    raise TaskError(f"{path}, line {number + 1}: not a JSON object; {entry.path} needs one per line.")
     except (ValueError, RecursionError) as error:
         raise TaskError(
-            f"{path}, line {number + 1}: not JSON ({error}); correct the file that {entry.path} names."
+            f"{path}, line {number + 1}: not JSON ({error}); correct this data file of {entry.path}."
         ) from None
     except OSError as error:
-        raise TaskError(f"{path}: cannot be read ({error.strerror}); {entry.path} names it as data.") from None
+        raise TaskError(f"{path}: cannot be read ({error.strerror}); it is a data file of {entry.path}.") from None
     if path.stat().st_size == 0:
-        raise TaskError(f"{path}: empty; {entry.path} names it as data.")
+        raise TaskError(f"{path}: empty; it is a data file of {entry.path}.")
 
 
 class Catalogue:
-    """Every task that can be named: `--include_path` first, then the project's own, then lm-eval's.
+    """All known tasks: those in `--include_path` first, then the project's own, then lm-eval's.
 
     Args:
-        include_paths: Folders of task YAML that the user brings; a name there wins over the others.
+        include_paths: The user's folders of task YAML; their names take precedence.
 
     Raises:
-        TaskError: when one of these folders is missing or holds a broken file.
+        TaskError: One of these folders is missing or has an invalid file.
     """
 
     def __init__(self, include_paths: Sequence[Path] = ()) -> None:
@@ -239,7 +240,7 @@ class Catalogue:
         """Build the task objects for names, globs or paths of YAML files.
 
         Raises:
-            TaskError: for an unknown name, a task that lm-eval cannot build, or data that cannot be had.
+            TaskError: A name is unknown, lm-eval cannot build a task, or data is unavailable.
         """
         task_names = self._resolve(names)
         manager = self._manager_for(task_names, metadata)
@@ -254,16 +255,16 @@ class Catalogue:
         return LoadedTasks(tasks=tasks, groups=groups, group_map=group_map)
 
     def check(self, names: Sequence[str]) -> None:
-        """See to it that every name means something.
+        """Check that every name is known.
 
         Raises:
-            TaskError: one does not, with the nearest ones.
+            TaskError: A name is unknown; the message suggests similar ones.
         """
         self._resolve(names)
 
     @property
     def folders(self) -> Sequence[Path]:
-        """The folders of task YAML that it has read: the project's own, then those the user brings."""
+        """The folders of task YAML: the project's own, then the user's."""
         return self._folders
 
     def lm_eval_names(self) -> list[str]:
@@ -271,7 +272,7 @@ class Catalogue:
         return [str(name) for name in self._full_manager().all_tasks if name not in self.entries]
 
     def tasks_below(self, name: str) -> list[Entry]:
-        """Return the tasks a name stands for: itself, or all in the groups below it; none for an unknown name."""
+        """Return the task itself, or all tasks of a group and its subgroups; an empty list for an unknown name."""
         entry = self.entries.get(name)
         if entry is None:
             return []
@@ -291,7 +292,7 @@ class Catalogue:
         matches = fnmatch.filter(known, name) if any(c in name for c in "*?[") else [n for n in (name,) if n in known]
         if not matches:
             hint = did_you_mean(name, [*self.entries, *known])
-            raise TaskError(f"--tasks {name}: unknown task or group.{hint} `harness tasks list` shows what there is.")
+            raise TaskError(f"--tasks {name}: unknown task or group.{hint} `harness tasks list` shows the known ones.")
         return matches
 
     def _manager_for(self, task_names: Sequence[str], metadata: dict[str, Any] | None) -> TaskManager:
@@ -301,7 +302,7 @@ class Catalogue:
         return self._full_manager(metadata) if not all_local else self._make_manager(defaults=False, metadata=metadata)
 
     def _is_local(self, name: str) -> bool:
-        """Whether `name` and everything below it is defined here, so that lm-eval's index is not needed."""
+        """Whether `name` and all its members are defined here, so that lm-eval's index is not needed."""
         entry = self.entries.get(name)
         if entry is None:
             return Path(name).suffix == ".yaml"
@@ -324,13 +325,13 @@ class Catalogue:
             loaded: dict[str, Any] = manager.load([name])
         except HarnessError:
             raise
-        # A task's YAML, its functions and its data loader are other people's code: whatever they raise is told as
-        # a fault of that task, with its file, and the run ends before any work.
+        # YAML, functions and loaders are the task author's code and may raise anything. Report it as an error of that
+        # task and file, before any work is done.
         except Exception as error:
             where = self.entries[name].path if name in self.entries else f"task {name}"
             reason = one_line(error, max_characters=300)
             raise TaskError(
-                f"{where}: cannot be built ({type(error).__name__}: {reason}); correct the YAML, or bring its data "
+                f"{where}: cannot be built ({type(error).__name__}: {reason}); correct the YAML, or provide its data "
                 "(--data_dir, or a connection to the hub)."
             ) from error
         return loaded

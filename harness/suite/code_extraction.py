@@ -1,7 +1,10 @@
-"""From a model's text to the program that it meant: a completed function, or a block of code in an answer.
+r"""Extract the program from a model's text: the continuation of a function, or a code block in an answer.
 
-Nothing here runs or judges code; `harness.sandbox` does. Text without a program is passed on as it is, so that it fails
-there and is seen to fail.
+Nothing here runs or judges code; `harness.sandbox` does. Text without a program is returned unchanged, so that it fails
+its tests and the failure is recorded.
+
+    >>> extract_program("", "Sure:\n```python\ndef f(x):\n    return x\n```", "f")
+    'def f(x):\n    return x\n'
 """
 
 from __future__ import annotations
@@ -21,22 +24,22 @@ _INDENT = " " * 4
 
 
 def extract_program(prompt: str, answer: str, entry_point: str) -> str:
-    """Return the program that `answer` stands for.
+    """Return the program in `answer`.
 
-    In order: a fenced block (the first that defines `entry_point`, else the first of all), a definition of
-    `entry_point` in plain text, the continuation of `prompt`.
+    Tried in this order: a fenced block that defines `entry_point`; an indented continuation of `prompt`; the first
+    fenced block; a definition of `entry_point` in plain text; any other continuation of `prompt`.
 
     Args:
-        prompt: The beginning of a program that the answer continues, such as a signature and docstring; empty if the
-            model was asked in words for a whole program.
-        answer: What the model wrote, stop strings removed.
+        prompt: The start of a program that the answer continues, such as a signature and docstring; empty if the prompt
+            describes a whole program in words.
+        answer: The model's text, without stop strings.
         entry_point: The function that the tests call; empty if unknown.
     """
     blocks = [textwrap.dedent(code) for language, code in _FENCE.findall(answer) if language.lower() in _LANGUAGES]
     whole = next((block for block in blocks if _definition(block, entry_point) is not None), None)
     if whole is not None:
         return _preamble(prompt) + whole
-    if prompt and _starts_indented(answer):  # a continuation; a fence after it closes one that the prompt opened
+    if prompt and _starts_indented(answer):  # a fence after the continuation closes one that the prompt opened
         return complete(prompt, answer.split("```")[0])
     if blocks:
         return complete(prompt, blocks[0]) if prompt else blocks[0]
@@ -46,7 +49,7 @@ def extract_program(prompt: str, answer: str, entry_point: str) -> str:
 
 
 def _program_in(text: str, entry_point: str) -> str:
-    """From the first import, constant or helper from which on it is Python as far as the function's definition."""
+    """The text from the first import, constant or helper such that everything up to the function parses."""
     for start in _PROGRAM_START.finditer(text):
         program = parsing_prefix(text[start.start() :])
         if _definition(program, entry_point) is not None and _parses(program):
@@ -55,10 +58,11 @@ def _program_in(text: str, entry_point: str) -> str:
 
 
 def complete(prompt: str, answer: str) -> str:
-    """Return `prompt` and the part of `answer` that belongs to the function which the prompt begins.
+    r"""Return `prompt` followed by the part of `answer` that completes its function.
 
-    The function ends where a line starts at the left margin. Indentation that was lost is given back: that of the first
-    line, as when an answer is stripped, or that of the whole body, as in a block that holds the body alone.
+    The function ends at the first line that starts at the left margin. Lost indentation is restored: of the first line
+    only, if the answer was stripped (``return a\n    # end``), or of all lines, if a block has just the body
+    (``x = 1\nreturn x``).
     """
     lines = answer.split("\n")
     if _starts_indented(answer) or not answer.strip():
@@ -74,7 +78,7 @@ def complete(prompt: str, answer: str) -> str:
 
 
 def parsing_prefix(text: str) -> str:
-    """Return the longest run of whole lines from the start of `text` that is Python; `text` itself if there is none."""
+    """Return the longest prefix of whole lines of `text` that parses as Python; `text` itself if there is none."""
     lines = text.split("\n")
     for end in range(len(lines), 0, -1):
         candidate = "\n".join(lines[:end])
@@ -100,13 +104,13 @@ def _starts_indented(text: str) -> bool:
 
 
 def _definition(code: str, entry_point: str) -> int | None:
-    """Where a function of this name is defined at the left margin; None if it is not, or if no name is given."""
+    """The position of a top-level definition of this function; None if there is none, or if no name is given."""
     match = re.search(rf"^(?:async )?def {re.escape(entry_point)}\b", code, re.MULTILINE) if entry_point else None
     return match.start() if match else None
 
 
 def _preamble(prompt: str) -> str:
-    """What stands in the prompt before its last function: imports and helpers, which the answer may count on."""
+    """The part of the prompt before its last function: imports and helpers that the answer may use."""
     places = [match.start() for match in _TOP_LEVEL_FUNCTION.finditer(prompt)]
     before = prompt[: places[-1]] if places else ""
     return before if before.strip() and _parses(before) else ""

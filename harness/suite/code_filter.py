@@ -1,7 +1,7 @@
-"""The filters of tasks whose answers are programs: every program of a task is run at once, in the sandbox.
+"""The filter of tasks whose answers are programs. It runs all programs of a task in one call of the sandbox.
 
-lm-eval hands a filter all generations of a task; the filter gives back, for each item, which of them passed. Reading a
-program out of a generation is `code_answers`' work, running it `sandbox`'s, counting `metrics`'.
+lm-eval passes a filter all generations of a task; the filter returns, per item, which of them passed. `code_extraction`
+extracts the programs, `harness.sandbox` runs them, `metrics` computes pass@k.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ def run_tests(responses: Iterable[Sequence[str]], docs: Sequence[Doc]) -> list[d
 
     Args:
         responses: For each item its generations.
-        docs: The items, each with ``program_prompt`` (the text a completion continues, or empty when the completion
-            is the whole program), ``entry_point``, ``tests`` (run after the program) and ``setup`` (run before them).
+        docs: The items, each with ``program_prompt`` (the text that a completion continues; empty if the completion is
+            the whole program), ``entry_point``, ``tests`` (run after the program) and ``setup`` (run before it).
 
     Returns:
-        For each item and each of its generations: ``passed``, ``status``, ``detail`` (which assertion, exception or
+        For each item, one value per generation of ``passed``, ``status``, ``detail`` (the assertion, exception or
         limit) and ``solutions`` (the program that was run).
     """
     from harness.sandbox import run_programs

@@ -1,8 +1,14 @@
-"""What the generators of the embedded suite share: items, splits, answer positions, distractors, loading.
+"""Generated items: what the generators in ``tasks/reasoning_mini`` share. It has no content of its own.
 
-A template is a function ``(rng, level) -> Draft | None``; this module turns templates into an endless stream of
-multiple-choice items. Item `i` of a split depends on nothing but the domain, the split and `i`, so that any item can
-be made alone, on any machine. It holds no content: that stands in ``tasks/reasoning_mini``.
+    def parity(rng, level):
+        n = rng.randrange(10**level)
+        return Draft(question=f"Is {n} even?", correct=..., wrong=[...], rationale="...")
+
+    items = make_items("numbers", {"parity": parity}, "test", 200)
+
+A template is a function ``(rng, level) -> Draft | None``. This module turns templates into an infinite stream of
+multiple-choice items. Item `i` of a split depends only on the domain, the split and `i`, so any item can be generated
+by itself, on any machine.
 """
 
 from __future__ import annotations
@@ -25,10 +31,10 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "test"]
 CHOICES = 4
-POOL = 10  # wrong answers among which three are chosen
+POOL = 10  # candidates for the three wrong answers
 LEVELS = 3
 TEST_ITEMS = 200
-TRAIN_ITEMS = 200  # what a task loads for few-shot prompts; the stream itself has no end
+TRAIN_ITEMS = 200  # items that a task loads for few-shot prompts; the stream is infinite
 
 NAMES = (
     *("Ada", "Amir", "Bela", "Boris", "Carla", "Chen", "Dalia", "Dmitri", "Elena", "Emeka", "Farah", "Felix"),
@@ -40,15 +46,15 @@ ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What a template makes, before the choices have places.
+    """A question with its answers, before the choices have positions.
 
     Attributes:
         question: The whole question, without the choices.
         correct: The right answer.
-        wrong: Wrong answers, each once; three of them are used, and a draft with fewer is drawn again.
+        wrong: Distinct wrong answers; three of them are used, and a draft with fewer is discarded.
         rationale: One to three sentences that lead to the answer.
-        core: What is asked, apart from wording and distractors. Two drafts of equal core count as the same item; empty
-            means the question.
+        core: The content without wording and distractors. Drafts with the same core count as the same item. By default
+            the question.
     """
 
     question: str
@@ -59,7 +65,7 @@ class Draft:
 
 
 ItemTemplate = Callable[[random.Random, int], Draft | None]
-"""Makes a draft of the given level (1 to `LEVELS`); None when the draw came to nothing and another should be made."""
+"""Returns a draft of the given level (1 to `LEVELS`), or None if the draw was unsuitable and should be repeated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +74,13 @@ class GeneratedItem:
 
     Attributes:
         id: ``<domain>-<split>-<index>``.
-        template: Which template made it: the cluster for clustered standard errors.
+        template: The template that generated it; the cluster for clustered standard errors.
         level: Difficulty, from 1.
         question: The question without the choices.
         choices: The four choices.
-        answer: Index of the right choice.
+        answer: Index of the correct choice.
         rationale: One to three sentences that lead to the answer.
-        key: Digest of what is asked; no key occurs in both splits.
+        key: Digest of the core; no key occurs in both splits.
     """
 
     id: str
@@ -93,16 +99,16 @@ class Problem:
 
     Attributes:
         id: ``<domain>-<split>-<index>``.
-        template: Which family it is of: the cluster for clustered standard errors.
+        template: Its family; the cluster for clustered standard errors.
         level: Difficulty, from 1.
-        program_prompt: Signature and docstring with one example, up to the closing quotes. After a line break
-            there, small models believe that the program is over.
-        code: A line break and a body that passes the tests, to follow the prompt.
-        tests: Assertions, one a line.
-        setup: What must stand before the program; nothing here.
+        program_prompt: Signature and docstring with one example, up to the closing quotes. There is no line break at
+            the end, because small models stop after one.
+        code: A line break and a body that passes the tests; it follows the prompt.
+        tests: Assertions, one per line.
+        setup: Code to run before the program; empty here.
         entry_point: The function's name.
-        rationale: What the function has to do, in one sentence.
-        wrong: Bodies in the same form that fail at least one test.
+        rationale: The function's purpose, in one sentence.
+        wrong: Bodies in the same form as `code` that fail at least one test.
         key: Digest of the prompt; no key occurs in both splits.
     """
 
@@ -129,9 +135,10 @@ def digest(text: str) -> str:
 
 
 def belongs(key: str, split: Split) -> bool:
-    """Say whether content with this digest is for `split`: three eighths of all is for test, the rest for train.
+    """Return whether content with this digest belongs to `split`: three eighths belong to test, the rest to train.
 
-    The content alone decides, so that the endless train stream cannot meet a test item however far it is read.
+    For example, keys that start with ``5f`` (95) belong to test, with ``60`` (96) to train. The split depends on the
+    content alone, so that the infinite train stream never contains a test item.
     """
     return (int(key[:2], 16) < 96) == (split == "test")
 
@@ -139,7 +146,7 @@ def belongs(key: str, split: Split) -> bool:
 def make_items(
     domain: str, templates: Mapping[str, ItemTemplate], split: Split, count: int, *, start: int = 0
 ) -> Iterator[GeneratedItem]:
-    """Yield items `start` to ``start + count - 1`` of a domain's stream; templates and levels take turns."""
+    """Yield items `start` to ``start + count - 1`` of a domain's stream; templates and levels alternate."""
     names = list(templates)
     for index in range(start, start + count):
         name, level = names[index % len(names)], 1 + index // len(names) % LEVELS
@@ -167,27 +174,31 @@ def _draft(template: ItemTemplate, level: int, rng: random.Random) -> Draft | No
 def draw(
     rng: random.Random, split: Split, make: Callable[[random.Random], T | None], core: Callable[[T], str]
 ) -> tuple[T, str]:
-    """Call `make` until it gives something that belongs to `split`; return it and its key."""
+    """Call `make` until the result belongs to `split`; return it and its key."""
     for _ in range(1000):
         made = make(rng)
         if made is not None and belongs(key := digest(core(made)), split):
             return made, key
-    raise AssertionError("a template gave nothing that belongs to the split in 1000 draws")
+    raise AssertionError("no draw of 1000 belongs to the split")
 
 
 def _position(domain: str, split: Split, index: int) -> int:
-    """Each run of four items has its answers at the four places, in an order drawn for it."""
+    """The answer's position. Each run of four items uses all four positions, in an order drawn for that run."""
     places = list(range(CHOICES))
     random.Random(f"{domain}/{split}/places/{index // CHOICES}").shuffle(places)
     return places[index % CHOICES]
 
 
 def pick_distractors(rng: random.Random, draft: Draft) -> list[str]:
-    """Choose three wrong answers, in random order, so that cheap rules do not find the right one.
+    """Choose three wrong answers, in random order, such that simple rules do not find the right one.
 
-    The right answer's rank among the four (by length, by words shared with the question, by numeric value, by the
-    alphabet) is brought as near as the pool allows to ranks drawn at random, in a random order of importance; otherwise
-    the answers of a template would tend to be, say, the longest or the middle number.
+    Without this, the right answers of a template tend to be, say, the longest or the middle number. Four features rank
+    the choices: length, words shared with the question, numeric value, alphabetical order. A target rank of the right
+    answer is drawn for each feature, and the triple of wrong answers is chosen that comes closest to the targets, with
+    the features in a random order of importance.
+
+    Example: the right answer is 12 and its target rank by value is 0 (smallest). Then three wrong answers above 12 are
+    chosen, if the pool has them.
     """
     pool = list(draft.wrong)
     assert len({draft.correct, *pool}) == len(pool) + 1, f"choices are not distinct: {draft}"
@@ -197,7 +208,7 @@ def pick_distractors(rng: random.Random, draft: Draft) -> list[str]:
     words = set(_words(draft.question))
     right = _features(draft.correct, words)
     aims = [rng.randrange(CHOICES) for _ in right]
-    # How far each wrong answer pushes the right one up: 1 when it ranks below it, 1/2 when level with it.
+    # By how much each wrong answer raises the right one's rank: 1 if it ranks below it, 1/2 if they are equal.
     pushes = [_pushes(_features(text, words), right) for text in pool]
 
     order = rng.sample(range(len(aims)), len(aims))
@@ -228,7 +239,7 @@ def _features(text: str, question_words: set[str]) -> tuple[float, float, float,
 
 
 def distinct(items: Iterable[Generated]) -> Iterator[Generated]:
-    """Leave out an item whose key occurred before."""
+    """Yield the items whose key has not occurred before."""
     seen: set[str] = set()
     for item in items:
         if item.key not in seen:
@@ -237,7 +248,7 @@ def distinct(items: Iterable[Generated]) -> Iterator[Generated]:
 
 
 def load_items(generate: Callable[[Split, int], Iterator[GeneratedItem | Problem]]) -> DatasetDict:
-    """Return what lm-eval loads: the first distinct items of both splits, one row an item.
+    """Return the data set for lm-eval: the first distinct items of both splits, one row per item.
 
     Rows have the fields of `GeneratedItem` or `Problem`. Those of a `GeneratedItem` also have ``gold`` (the same as
     `answer`) and ``letters``: the names that the prompts of the whole suite use.
@@ -263,7 +274,8 @@ def as_row(item: GeneratedItem | Problem) -> dict[str, Any]:
 def sibling(file: str, name: str) -> ModuleType:
     """Import ``name.py`` from the folder of `file`.
 
-    Task folders are data without a package, which lm-eval loads by path; this lets a generator have several files.
+    Task folders are not packages; lm-eval loads their files by path. With this function a generator can have several
+    files.
     """
     path = Path(file).resolve().with_name(f"{name}.py")
     module_name = f"reasoning_mini.{path.parent.name}.{name}"
@@ -283,5 +295,5 @@ def join(words: Sequence[str], conjunction: str = "and") -> str:
 
 
 def sentence(clause: str) -> str:
-    """Return `clause` with a capital letter in front and a full stop behind."""
+    """Return `clause` with a capital first letter and a full stop."""
     return f"{clause[0].upper()}{clause[1:]}."

@@ -1,7 +1,12 @@
-"""The common form of a multiple-choice item, and how a task's loader turns items into lm-eval's splits.
+"""The common form of a multiple-choice item, and the conversion of items to lm-eval's splits.
 
-A loader beside a task's YAML reads its data file and makes items; the templates in `tasks/_variants` render them. This
-module reads no file and knows no data set.
+    def load(data, **_):
+        rows = read(data[0], HERE)
+        items = [choice_item(identity=row["id"], question=row["q"], choices=row["options"], gold=0) for row in rows]
+        return splits(test=items[5:], fewshot=items[:5])
+
+Such a loader, next to a task's YAML, reads the data file and makes the items; the templates in `tasks/_variants` render
+them. This module reads no files and knows nothing about data sets.
 """
 
 from __future__ import annotations
@@ -33,17 +38,17 @@ def choice_item(
     """Make one multiple-choice item.
 
     Args:
-        identity: The item's name in its file, for messages and records.
-        question: What is asked.
-        choices: The answers, without letters before them.
-        gold: Index of the right one.
-        context: What must be read before the question: a passage, a hint; may be empty.
-        rationale: The explanation that the data set carries; empty when it has none.
-        cluster: Items that share a text share this name; the item's own when empty.
-        shared: The text that the study's template scores after each choice; the question when empty.
+        identity: The item's id, for messages and records.
+        question: The question.
+        choices: The answers, without letters.
+        gold: Index of the right answer.
+        context: Text to read before the question, such as a passage or a hint; may be empty.
+        rationale: The data set's explanation; may be empty.
+        cluster: Label shared by items about the same text; the identity if empty.
+        shared: The text that the study's template scores after each choice; the question if empty.
 
     Raises:
-        TaskError: the key is out of range, a text is empty, or another choice is worded like the right one.
+        TaskError: The key is out of range, a text is empty, or another choice has the text of the right one.
     """
     texts = [choice.strip() for choice in choices]
     if not 0 <= gold < len(texts):
@@ -51,7 +56,7 @@ def choice_item(
     if not question.strip() or not all(texts):
         raise TaskError(f"item {identity}: the question or a choice is empty.")
     if texts.count(texts[gold]) > 1:
-        raise TaskError(f"item {identity}: another choice is worded like the right one; leave the item out.")
+        raise TaskError(f"item {identity}: another choice has the same text as the right one; leave the item out.")
     return {
         "id": identity,
         "context": context.strip(),
@@ -66,16 +71,16 @@ def choice_item(
 
 
 def cluster_of(text: str) -> str:
-    """Return a short name for a text that several items share."""
+    """Return a cluster label for a text that several items share."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def reserve(items: Sequence[Item], shots: int) -> tuple[list[Item], list[Item]]:
-    """Set the first item of each of the first `shots` clusters apart for few-shot prompts.
+    """Reserve the first item of each of the first `shots` clusters for few-shot prompts.
 
     Returns:
-        ``(test, fewshot)``; every other item of those clusters is in neither, so that no prompt shows a text that is
-        evaluated.
+        ``(test, fewshot)``. The other items of those clusters are in neither, so that no evaluated text appears in a
+        prompt.
     """
     first: dict[str, Item] = {}
     for item in items:
@@ -86,11 +91,11 @@ def reserve(items: Sequence[Item], shots: int) -> tuple[list[Item], list[Item]]:
 
 
 def lettered_requests(rows: Iterable[Mapping[str, Any]], shots: int) -> list[Item]:
-    """Return the first items of a request file in AI2's form, which has a row for each choice.
+    """Return the first items of a request file in AI2's format, which has one row per choice.
 
     Args:
-        rows: Each with a ``doc`` of ``id``, ``gold`` and a ``query`` that lists the choices as " A. text" lines.
-        shots: How many items.
+        rows: Each has a ``doc`` with ``id``, ``gold`` and a ``query`` that lists the choices as " A. text" lines.
+        shots: Number of items.
     """
     items: dict[str, Item] = {}
     for row in rows:
@@ -104,15 +109,15 @@ def lettered_requests(rows: Iterable[Mapping[str, Any]], shots: int) -> list[Ite
 
 
 def splits(test: Sequence[Item], fewshot: Sequence[Item]) -> dict[str, Dataset]:
-    """Return what lm-eval's `custom_dataset` must give: a `test` and a `fewshot` split.
+    """Return the splits `test` and `fewshot`, as lm-eval's `custom_dataset` expects them.
 
     Raises:
-        TaskError: no item to evaluate.
+        TaskError: There is no item to evaluate.
     """
     from datasets import Dataset
 
     if not test:
-        raise TaskError("the task has no items to evaluate; its data file is empty or was filtered to nothing.")
+        raise TaskError("the task has no items to evaluate; its data file is empty, or the loader left out every item.")
     parts = {"test": Dataset.from_list(list(test))}
     parts["fewshot"] = Dataset.from_list(list(fewshot)) if fewshot else parts["test"].select([])
     return parts

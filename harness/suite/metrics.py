@@ -1,6 +1,7 @@
-"""The arithmetic of scoring: pure functions from answers and targets to values.
+"""Metrics: pure functions from answers and targets to values.
 
-How an lm-eval task calls them stands in `task_results`; intervals and tests stand in `stats`.
+`process_results` calls them for lm-eval's tasks. `harness.stats` has intervals and tests. docs/add_a_metric.md shows
+how to add one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ BLEU_ORDER = 4
 
 
 def argmax(values: Sequence[float]) -> int:
-    """Return the index of the largest value, the first of several; as lm-eval (numpy) does."""
+    """Return the index of the largest value, the first if several are equal, as numpy and so lm-eval does."""
     return max(range(len(values)), key=values.__getitem__)
 
 
@@ -23,16 +24,16 @@ def choice_metrics(logprobs: Sequence[float], texts: Sequence[str], gold: int) -
     """Score one multiple-choice item from the log-probabilities of its continuations.
 
     Args:
-        logprobs: Sum of token log-probabilities of each continuation, nats.
-        texts: The continuations without the delimiter before them; none is empty.
+        logprobs: Sum of token log-probabilities of each continuation, in nats.
+        texts: The continuations without the delimiter; none is empty.
         gold: Index of the right one.
 
     Returns:
-        ``acc`` (1 when the most likely continuation is the right one), ``acc_norm`` (the same after division by the
-        continuation's length in characters, as lm-eval does), ``gold_logprob`` (nats) and ``bits_per_byte`` (of the
-        right continuation).
+        ``acc`` (1 if the most likely continuation is the right one), ``acc_norm`` (the same after dividing by the
+        continuation's length in characters, as in lm-eval), ``gold_logprob`` (nats) and ``bits_per_byte`` (of the right
+        continuation).
     """
-    assert len(logprobs) == len(texts) > gold >= 0, "one log-probability for each text, and a key in range"
+    assert len(logprobs) == len(texts) > gold >= 0, "one log-probability per text, and a key in range"
     by_length = [logprob / len(text) for logprob, text in zip(logprobs, texts, strict=True)]
     return {
         "acc": float(argmax(logprobs) == gold),
@@ -43,7 +44,7 @@ def choice_metrics(logprobs: Sequence[float], texts: Sequence[str], gold: int) -
 
 
 def bits_per_byte(logprob: float, text: str) -> float:
-    """Return -log2 p(text) / number of bytes of its UTF-8 form; `logprob` in nats."""
+    """Return -log2 p(text) / number of UTF-8 bytes of the text; `logprob` is in nats."""
     return -logprob / NATS_PER_BIT / len(text.encode())
 
 
@@ -53,13 +54,14 @@ def subset_metrics(
     """Score an item whose answer is a set of letters, from the log-probability of every possible set.
 
     Args:
-        logprobs: Of each set written as its letters in order, nats.
+        logprobs: Log-probability of each set, written as its letters in order, in nats.
         subsets: ``["A", "B", "AB", ...]``.
         gold: The right set.
-        ending: What was scored behind the letters of each.
+        ending: Text that was scored after the letters of each set.
 
     Returns:
-        ``acc`` (the very set), ``jaccard`` (letters shared / letters in either), ``gold_logprob``, ``bits_per_byte``.
+        ``acc`` (exactly the right set), ``jaccard`` (shared letters / letters in either), ``gold_logprob``,
+        ``bits_per_byte``.
     """
     chosen = subsets[argmax(logprobs)]
     at = subsets.index(gold)
@@ -72,11 +74,11 @@ def subset_metrics(
 
 
 def parsed_metrics(answer: object | None, gold: object) -> dict[str, float]:
-    """Score an answer that was read from generated text; None when none could be read.
+    """Score an answer that was read from generated text; None if none could be read.
 
     Returns:
-        ``acc_strict`` (an unread answer counts as wrong), ``unparsed`` (1 when unread) and, only when it was read,
-        ``acc_parsed``: its mean is over the items that could be read.
+        ``acc_strict`` (no answer counts as wrong), ``unparsed`` (1 if there is no answer) and, only for an answer,
+        ``acc_parsed``, whose mean is therefore over the items with an answer.
     """
     if answer is None:
         return {"acc_strict": 0.0, "unparsed": 1.0}
@@ -89,26 +91,26 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 
     ``1 - C(n - c, k) / C(n, k)`` for n samples of which c pass (Chen et al. 2021, arXiv 2107.03374, eq. 1).
     """
-    assert 0 <= c <= n, "no more can pass than were drawn"
-    assert 1 <= k <= n, "k of n needs 1 <= k <= n"
+    assert 0 <= c <= n, "at most n samples can pass"
+    assert 1 <= k <= n, "k must be from 1 to n"
     return 1.0 - math.comb(n - c, k) / math.comb(n, k)
 
 
 def code_tokens(text: str) -> list[str]:
-    """Split program text into words, numbers and single signs; white space only separates."""
+    """Split program text at white space and punctuation into words, numbers and single punctuation characters."""
     return re.findall(r"\w+|[^\w\s]", text)
 
 
 def bleu(references: Sequence[Sequence[str]], candidates: Sequence[Sequence[str]], *, smooth: bool = False) -> float:
-    """Return BLEU-4 in percent, n-gram matches and lengths summed over the segments, one reference each.
+    """Return BLEU-4 in percent, with one reference per segment; n-gram matches and lengths are summed over segments.
 
-    Without smoothing this is corpus BLEU (Papineni et al. 2002). With it, 1 is added to the matches and to the
-    candidates' n-grams of every order (Lin & Och 2004), as the study's script does.
+    Without smoothing this is corpus BLEU (Papineni et al. 2002, ACL). With smoothing, 1 is added to the matches and to
+    the candidates' n-grams of every order (Lin and Och 2004, COLING), as in the study's script.
 
     Args:
         references: Tokens of each reference.
         candidates: Tokens of each candidate, in the same order.
-        smooth: Add one, so that short segments without a 4-gram in common do not give 0.
+        smooth: Add one, so that a short segment without a common 4-gram does not score 0.
     """
     matches, possible = [0] * BLEU_ORDER, [0] * BLEU_ORDER
     for reference, candidate in zip(references, candidates, strict=True):
@@ -130,10 +132,11 @@ def _ngrams(tokens: Sequence[str], order: int) -> Counter[tuple[str, ...]]:
 
 
 def bleu_of_file(references: Sequence[Sequence[str]], candidates: Sequence[Sequence[str]]) -> float:
-    """Return BLEU-4 in percent as the study's script has it: all items run into one segment, add-one smoothing.
+    """Return BLEU-4 in percent as in the study's script: all items joined into one segment, with add-one smoothing.
 
-    The script wrote every answer into one file without line ends, so an n-gram may match in another item's reference
-    and only the file's total length is penalised. Its tokens were a model's subwords; here they are `code_tokens`.
+    The script wrote all answers into one file without line breaks. So an n-gram may match another item's reference, and
+    the length penalty applies to the whole file. The script's tokens were a model's subwords; here they are
+    `code_tokens`.
     """
     joined = [[token for segment in side for token in segment] for side in (references, candidates)]
     return bleu([joined[0]], [joined[1]], smooth=True)

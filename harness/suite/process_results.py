@@ -1,7 +1,11 @@
-"""What the task YAML names under `process_results` and `aggregation`: lm-eval's calls, turned into `metrics`.
+"""The functions that task YAML refers to under `process_results` and `aggregation`. They call `metrics`.
 
-lm-eval calls ``process_results(doc, results)``; `results` holds a ``(logprob, is_greedy)`` for each continuation, or
-the filtered text of each generation. No arithmetic stands here.
+    process_results: !function harness.task_results.cloze
+    metric_list:
+      - {metric: acc, aggregation: mean, higher_is_better: true}
+
+lm-eval calls ``process_results(doc, results)``. `results` has one ``(logprob, is_greedy)`` per continuation, or the
+filtered text of each generation. docs/add_a_metric.md shows how to add a metric.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from harness.suite import metrics
 
 Doc = Mapping[str, Any]
 Results = Sequence[tuple[float, bool]]
-UNPARSED = "[unparsed]"  # what the regex filters give when no answer is found
+UNPARSED = "[unparsed]"  # what the regex filters return if they find no answer
 REPORTED_K = (1, 5, 10)
 
 
@@ -26,12 +30,12 @@ def _logprobs(results: Results) -> list[float]:
 def letter(doc: Doc, results: Results) -> dict[str, float]:
     """Score an item whose continuations are the letters of its choices."""
     scores = metrics.choice_metrics(_logprobs(results), doc["letters"], doc["gold"])
-    del scores["acc_norm"]  # letters are of one length
+    del scores["acc_norm"]  # letters have the same length
     return scores
 
 
 def cloze(doc: Doc, results: Results) -> dict[str, float]:
-    """Score an item whose continuations are the choices themselves."""
+    """Score an item whose continuations are the texts of its choices."""
     return metrics.choice_metrics(_logprobs(results), doc["choices"], doc["gold"])
 
 
@@ -41,38 +45,38 @@ def pairs(doc: Doc, results: Results) -> dict[str, float]:
 
 
 def shared(doc: Doc, results: Results) -> dict[str, float]:
-    """Score an item whose choices stand in the prompts and whose continuation is the same text after each."""
+    """Score an item with one prompt per choice and the same continuation after each prompt."""
     scores = metrics.choice_metrics(_logprobs(results), [doc["shared"]] * len(results), doc["gold"])
-    del scores["acc_norm"]  # the same text has one length
+    del scores["acc_norm"]  # the continuations have the same length
     return scores
 
 
 def subset(doc: Doc, results: Results) -> dict[str, float]:
-    """Score an item whose continuations are all sets of letters."""
+    """Score an item whose continuations are all the sets of its letters."""
     return metrics.subset_metrics(_logprobs(results), doc["subsets"], doc["answer"], ending="。")
 
 
 def letter_answer(doc: Doc, results: Sequence[str]) -> dict[str, float]:
-    """Score a letter that a filter read from generated text; a letter the item does not have is no answer."""
+    """Score a letter that a filter read from generated text; a letter that the item does not have is no answer."""
     answer = results[0].strip().upper()
     return metrics.parsed_metrics(answer if answer in doc["letters"] else None, doc["letters"][doc["gold"]])
 
 
 def number_answer(doc: Doc, results: Sequence[str]) -> dict[str, float]:
-    """Score a number that a filter read from generated text, whatever its thousands separators or trailing zeros."""
+    """Score a number that a filter read from generated text, ignoring thousands separators and trailing zeros."""
     return metrics.parsed_metrics(_number(results[0]), _number(doc["answer"]) or doc["answer"])
 
 
 def literal_answer(doc: Doc, results: Sequence[str]) -> dict[str, float]:
-    """Score a Python literal that was generated, as a value: what ``==`` says counts, as in the tests it is taken from.
+    """Score a generated Python literal by comparing values with ``==``, as in the tests that it comes from.
 
-    A call is no answer.
+    An expression that is not a literal, such as a call, is no answer.
     """
     return metrics.parsed_metrics(_literal(results[0]), _literal(doc["answer"]))
 
 
 def _literal(text: str) -> tuple[object] | None:
-    """The value, in a tuple, since None is one too; None when the text is no literal."""
+    """The value in a tuple, because None is a value too; None if the text is not a literal."""
     try:
         return (ast.literal_eval(text.strip()),)
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
@@ -88,13 +92,13 @@ def _number(text: str) -> str | None:
 
 
 def programs(_doc: Doc, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Score one item's programs, run before by a filter of `code_tasks`: pass@k for each k that n samples allow."""
+    """Score one item's programs, which the filter `code_tasks.run_tests` ran: pass@k for each k up to their number."""
     passed: list[bool] = results[0]["passed"]
     return {f"pass@{k}": metrics.pass_at_k(len(passed), sum(passed), k) for k in REPORTED_K if k <= len(passed)}
 
 
 def programs_and_bleu(doc: Doc, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Add to `programs` what BLEU needs: reference and first candidate, pooled by the aggregations below."""
+    """Add to `programs` the reference and the first candidate, which the BLEU aggregations below pool."""
     pair = [doc["code"], results[0]["solutions"][0]]
     tokens = [metrics.code_tokens(text) for text in pair]
     return programs(doc, results) | {
@@ -105,12 +109,12 @@ def programs_and_bleu(doc: Doc, results: Sequence[Mapping[str, Any]]) -> dict[st
 
 
 def bleu(pairs: Sequence[Sequence[str]]) -> float:
-    """Aggregate ``[reference, candidate]`` pairs to corpus BLEU over `metrics.code_tokens`, percent."""
+    """Aggregate ``[reference, candidate]`` pairs to corpus BLEU over `metrics.code_tokens`, in percent."""
     return metrics.bleu(*_tokens(pairs))
 
 
 def bleu_of_file(pairs: Sequence[Sequence[str]]) -> float:
-    """Aggregate pairs to the study's BLEU: all items as one segment, percent."""
+    """Aggregate pairs to the study's BLEU, with all items as one segment, in percent."""
     return metrics.bleu_of_file(*_tokens(pairs))
 
 

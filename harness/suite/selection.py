@@ -1,7 +1,7 @@
-"""Which tasks of a group can be asked here: those whose data is on this machine or can be fetched.
+"""Select the tasks of a group that can run here: those whose data is on this machine or can be fetched.
 
-A task that was named must run or be an error. A group is run as far as its data goes, and what was left out is said:
-no public machine holds the data of every benchmark.
+A task given by name must run; missing data is an error. Of a group, the tasks without data are left out, with a note,
+because some benchmarks' data is not publicly available.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from harness.suite.catalogue import Catalogue
 
 
 def with_data(names: Sequence[str], catalogue: Catalogue) -> tuple[list[str], list[str]]:
-    """Return the names to load and one note for each task left out.
+    """Return the names to load and one note per task left out.
 
-    A group with a task left out is replaced by its remaining tasks: its mean over fewer would be another number under
-    the same name.
+    A group that lacks a task is replaced by its remaining tasks, because a mean over fewer tasks must not appear under
+    the name of the group.
 
     Raises:
-        TaskError: when no task of a group has its data, with the command that gets it.
+        TaskError: No task of a group has its data; the message has the command that fetches it.
     """
     names_to_load: list[str] = []
     notes: list[str] = []
@@ -36,36 +36,36 @@ def with_data(names: Sequence[str], catalogue: Catalogue) -> tuple[list[str], li
         files = sorted({file for its_files in unavailable.values() for file in its_files})
         if not present:
             raise TaskError(
-                f"--tasks {name}: the data of none of its tasks is here; run "
-                f"`{fetch_command(files, catalogue.folders)}`, or name a folder "
-                "that holds it with --data_dir or HARNESS_DATA."
+                f"--tasks {name}: no data for any of its tasks; run "
+                f"`{fetch_command(files, catalogue.folders)}`, or give the folder "
+                "with the data as --data_dir or HARNESS_DATA."
             )
         names_to_load += present
         pinned = all_files(catalogue.folders)
         for task, its_files in unavailable.items():
             remedy = how_to_get({file: find(file, pinned) for file in its_files}, catalogue.folders)
-            notes.append(f"{task} of {name} left out: needs {', '.join(its_files)}, not here; {remedy}.")
+            notes.append(f"{task} of {name} left out: it needs {', '.join(its_files)}; {remedy}.")
     return list(dict.fromkeys(names_to_load)), notes
 
 
 def _unavailable(group: str, catalogue: Catalogue) -> dict[str, list[str]]:
-    """Tasks of a group with the data files that are neither here nor to be fetched."""
+    """The tasks of a group whose data is not here and cannot be fetched, each with its missing files."""
     unavailable: dict[str, list[str]] = {}
     for task, files in tasks_without_data(group, catalogue).items():
         try:
             fetch(files, folders=catalogue.folders)
         except MismatchError:
-            raise  # it is here, and wrong
+            raise  # the file is here, but is not the pinned one
         except TaskError:
             unavailable[task] = files
     return unavailable
 
 
 def data_files_of(names: Iterable[str], catalogue: Catalogue) -> list[str]:
-    """Return the data files that tasks and groups need; the name of a data file stands for itself.
+    """Return the names of the data files of tasks and groups; a data file's own name is allowed too.
 
     Raises:
-        TaskError: a name that is neither a task, a group nor a data file.
+        TaskError: A name is neither a task, a group nor a data file.
     """
     files = all_files(catalogue.folders)
     data_files: dict[str, None] = {}
@@ -81,12 +81,14 @@ def data_files_of(names: Iterable[str], catalogue: Catalogue) -> list[str]:
 
 
 def unknown_name(name: str, known: Iterable[str], kind: str) -> TaskError:
-    """Return the error for a name that stands for nothing, with near ones."""
-    return TaskError(f"{name}: no {kind} of that name.{did_you_mean(name, known)} `harness tasks list` shows them.")
+    """Return the error for an unknown name, with similar known ones."""
+    return TaskError(
+        f"{name}: no {kind} has this name.{did_you_mean(name, known)} `harness tasks list` shows the known ones."
+    )
 
 
 def tasks_without_data(name: str, catalogue: Catalogue) -> dict[str, list[str]]:
-    """Return the tasks at or below `name` whose data is not on this machine, each with the files that are missing."""
+    """Return the tasks of `name` whose data is not on this machine, each with its missing files."""
     missing_by_task = {
         entry.name: missing(entry.metadata["data"], entry.path.parent)
         for entry in catalogue.tasks_below(name)

@@ -1,7 +1,7 @@
-"""Is every task definition sound? Each YAML loads, its metadata is whole, its data as pinned, its keys right.
+"""Check task definitions: the YAML loads, the metadata is complete, the data is the pinned data, the keys are valid.
 
-Works offline: a task whose data is not on this machine is named as such and otherwise left alone. Nothing is evaluated
-here; that a scorer's answers come out as they should is for the tests to show.
+Works offline: if the data of a task is not on this machine, only its YAML is checked. Nothing is evaluated; the tests
+check scoring.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ CHANCE_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What was found out about one task or group.
+    """The result of checking one task or group.
 
     Attributes:
-        name: Of the task or group.
+        name: The task or group.
         status: ``ok``, ``no data`` (its data is not on this machine, so only the YAML was checked) or ``wrong``.
-        message: What is wrong or missing, with the remedy; for ``ok`` the number of items.
+        message: What is wrong or missing, with the remedy; for ``ok`` the number of items or tasks.
     """
 
     name: str
@@ -46,11 +46,11 @@ def validate(names: Sequence[str] | None = None, *, include_paths: Sequence[Path
     """Check tasks and groups without a network.
 
     Args:
-        names: Which; by default all of the project's own and those of `include_paths`.
-        include_paths: Folders of task YAML that the user brings.
+        names: Tasks and groups; by default all of the project's own and those in `include_paths`.
+        include_paths: The user's folders of task YAML.
 
     Raises:
-        TaskError: a YAML file that does not parse, or a name that is not there.
+        TaskError: A YAML file does not parse, or a name is unknown.
     """
     from lm_eval.tasks import TaskManager
 
@@ -60,7 +60,7 @@ def validate(names: Sequence[str] | None = None, *, include_paths: Sequence[Path
     for name in names_to_check:
         if name not in catalogue.entries:
             raise unknown_name(name, catalogue.entries, "task or group")
-    # One index for all, without lm-eval's own tasks: `Catalogue.load` would index anew for each name.
+    # One index for all names, without lm-eval's own tasks; `Catalogue.load` would build an index per name.
     manager = TaskManager(include_path=[str(f) for f in (tasks_dir(), *include_paths)], include_defaults=False)
     return [_check(catalogue.entries[name], catalogue, manager) for name in names_to_check]
 
@@ -85,7 +85,7 @@ def _check(entry: Entry, catalogue: Catalogue, manager: TaskManager) -> Finding:
                 return Finding(name=entry.name, status="ok", message=f"{len(task.eval_docs)} items")
     except HarnessError as error:
         faults.append(str(error))
-    # Loaders and templates are whoever's wrote the task: whatever they raise is a finding about that task.
+    # Loaders and templates are the task author's code and may raise anything; report it as a finding about that task.
     except Exception as error:
         faults.append(f"cannot be built ({type(error).__name__}: {one_line(error, max_characters=200)}).")
     if faults:
@@ -101,10 +101,10 @@ def _metadata_faults(entry: Entry) -> Iterable[str]:
         if key not in entry.metadata:
             yield f"metadata lacks {key}; add it."
     if entry.domain and entry.domain not in DOMAINS:
-        yield f"domain {entry.domain!r} is none of {', '.join(DOMAINS)}."
+        yield f"domain {entry.domain!r} is none of {', '.join(DOMAINS)}; correct it."
     items = entry.metadata.get("items")
     if items is not None and not (isinstance(items, int) and items > 0):
-        yield f"items {items!r} must be a number of items, or null where it cannot be known before the data is here."
+        yield f"items {items!r} must be a number of items, or null if the number is unknown until the data is read."
     chance = entry.metadata.get("chance", 0.0)
     if not isinstance(chance, int | float) or not 0 <= chance <= 1:
         yield f"chance {chance!r} must be a number from 0 to 1."
@@ -124,7 +124,7 @@ def _item_faults(task: Task, metadata: Mapping[str, Any]) -> Iterable[str]:
     shown = {_question_of(doc) for doc in task.fewshot_docs()}
     if any(_question_of(doc) in shown for doc in docs):
         yield (
-            "an item to evaluate is also a few-shot example; set fewshot_split to a split that is not evaluated, or "
+            "an evaluated item is also a few-shot example; set fewshot_split to a split that is not evaluated, or "
             "`fewshot_config: {sampler: first_n, samples: []}` for none."
         )
     choices = [doc for doc in docs if "choices" in doc and "gold" in doc]
@@ -160,4 +160,4 @@ def _key_faults(doc: Mapping[str, Any]) -> Iterable[str]:
     if not 0 <= gold < len(choices):
         yield f"item {doc.get('id')}: key {gold} is out of range for {len(choices)} choices."
     elif choices.count(choices[gold]) > 1:
-        yield f"item {doc.get('id')}: another choice is worded like the right one."
+        yield f"item {doc.get('id')}: another choice has the same text as the right one."

@@ -50,7 +50,7 @@ def test_a_keyed_option_that_is_printed_third_as_b_is_the_right_one(manager: Tas
 def test_an_item_with_a_key_out_of_range_or_an_ambiguous_one_is_refused() -> None:
     with pytest.raises(TaskError, match="key 2 is out of range"):
         choice_item(identity="x", question="?", choices=["a", "b"], gold=2)
-    with pytest.raises(TaskError, match="worded like the right one"):
+    with pytest.raises(TaskError, match="the same text as the right one"):
         choice_item(identity="x", question="?", choices=["a", "b", "a "], gold=0)
     with pytest.raises(TaskError, match="empty"):
         choice_item(identity="x", question="?", choices=["a", " "], gold=0)
