@@ -158,10 +158,10 @@ def test_a_thread_started_inside_the_block_does_not_inherit_unsafe(host_file_see
     other = threading.Thread(target=enter_and_wait)
     other.start()
     assert entered.wait(60)
-    seen["beside a block"] = host_file_seen()
+    seen["another thread in a block"] = host_file_seen()
     leave.set()
     other.join()
-    assert seen == {"no block": False, "beside a block": False, "own block": True}
+    assert seen == {"no block": False, "another thread in a block": False, "own block": True}
 
 
 def test_use_backend_precedence(monkeypatch: pytest.MonkeyPatch, bubblewrap: str) -> None:
