@@ -1,4 +1,4 @@
-# The commands a person types. `make setup` needs Python 3.11, make and a package index; the others need setup.
+# The commands a person types. `make setup` needs Python 3.11, make and a package index; the others run it first.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,10 +7,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAINTS := requirements/constraints.txt
 OUT ?= runs/quickstart
 LIMIT ?= 40
+# PROGRAM:DEBIAN_PACKAGE. The sandbox for model-written programs; the browser in which reports are tested.
+SANDBOX := bwrap:bubblewrap
+BROWSER := chromium:chromium chromedriver:chromium-driver
 
-.PHONY: setup quickstart test test-full lint bench vllm-cpu clean
+.PHONY: setup quickstart test test-full test-programs lint bench vllm-cpu clean
 
 setup: $(STAMP)
+	@requirements/system.sh $(SANDBOX)
 
 # torch is named so that the pinned build is taken before another package asks for any.
 $(STAMP): pyproject.toml $(wildcard requirements/*.txt)
@@ -27,18 +31,21 @@ quickstart: setup
 	model="$$($(BIN)/python experiments/reference_model.py)" && $(BIN)/harness eval --model "$$model" --tasks reasoning_mini --limit $(LIMIT) --output_path $(OUT)
 
 # The slow tests are full versions of reduced ones that always run; `make test-full` runs them too.
-test: setup
+test: $(STAMP) test-programs
 	$(BIN)/python -m pytest -m "not slow" --durations 25
 
-test-full: setup
+test-full: $(STAMP) test-programs
 	$(BIN)/python -m pytest
 
-lint: setup
+test-programs:
+	@requirements/system.sh $(SANDBOX) $(BROWSER)
+
+lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: setup
+bench: $(STAMP)
 	$(BIN)/python -m benchmarks.scoring
 
 clean:
