@@ -15,6 +15,7 @@ import pytest
 from harness.cli import main
 from tests.reports.conftest import Command
 from tests.reports.records_for_tests import write_run, write_run_of
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -219,6 +220,7 @@ def test_a_phone_shows_the_page_without_sideways_scrolling(opened: Chrome) -> No
     opened.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     )
+    wait_until(lambda: opened.execute_script("return screen.width") == 390, "the window is a phone's")
     width = opened.execute_script("return document.documentElement.scrollWidth")
     opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert width <= 390

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,10 @@ from harness.sandbox.calibration import slowdown
 from tests.sandbox.corpus import ATTACKS, Case
 
 LIMITS = Limits(cpu_seconds=1, wall_seconds=2, memory_mb=256, file_mb=4, processes=8, output_kb=64)
+# For attacks that must end before their time is up: on a busy machine even a quick one may take seconds.
+PATIENT = replace(LIMITS, wall_seconds=60)
+# From the end of the time to the verdict: everything in the sandbox is found and ended first.
+SECONDS_TO_CLEAN_UP = 10
 GOOD = Program("def double(n):\n    return 2 * n\n", "assert double(2) == 4\nassert double(0.5) == 1.0\n")
 
 
@@ -62,11 +67,12 @@ def test_the_corpus_holds_at_least_100_different_attacks() -> None:
 def test_attack_does_not_pass_or_reach_outside_or_harm_the_next_program(
     attack: Case, canary: Canary, bubblewrap: str
 ) -> None:
-    verdict, after = run_programs([canary.program(attack), GOOD], limits=LIMITS, workers=1, backend=bubblewrap)
+    limits = LIMITS if "timeout" in attack.ends else PATIENT
+    verdict, after = run_programs([canary.program(attack), GOOD], limits=limits, workers=1, backend=bubblewrap)
     assert verdict.status != "passed", verdict
     assert verdict.status in attack.ends, verdict
     assert "REACHED" not in verdict.detail
-    assert verdict.wall_seconds < LIMITS.wall_seconds * slowdown() + 1
+    assert verdict.wall_seconds < limits.wall_seconds * slowdown() + SECONDS_TO_CLEAN_UP
     assert canary.untouched()
     assert after.status == "passed", after
 

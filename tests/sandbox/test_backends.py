@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from harness.errors import InputError
 from harness.sandbox import Limits, Program, SandboxError, run_programs, use_backend
 from harness.sandbox.backends import VARIABLE, choose, container_command
 from harness.sandbox.calibration import slowdown
+from tests.waiting import running, wait_until
 
 GOOD = Program("def f(): return 1", "assert f() == 1")
 FRESH = "from harness.sandbox import Program, run_programs\n"
@@ -224,17 +224,16 @@ def test_no_sandbox_outlives_a_killed_harness(bubblewrap: str) -> None:
     )
     victim = subprocess.Popen([sys.executable, "-c", FRESH + code], stdout=subprocess.PIPE, text=True)
     children: set[int] = set()
-    deadline = time.monotonic() + 20
-    while len(children) < 2 * 4:  # each worker: bubblewrap, examiner, zygote, program
-        assert time.monotonic() < deadline, "the sandboxes have not started"
-        time.sleep(0.05)
-        children = descendants(victim.pid)
+
+    def all_started() -> bool:
+        children.clear()
+        children.update(descendants(victim.pid))
+        return len(children) >= 2 * 4  # each worker: bubblewrap, examiner, zygote, program
+
+    wait_until(all_started, "the sandboxes have started", process=victim)
     victim.send_signal(signal.SIGKILL)
     victim.communicate()
-    deadline = time.monotonic() + 20
-    while any(alive(pid) for pid in children):
-        assert time.monotonic() < deadline, "a sandbox is still running"
-        time.sleep(0.05)
+    wait_until(lambda: not any(map(running, children)), "every process of the sandboxes has ended")
 
 
 def descendants(pid: int) -> set[int]:
@@ -246,13 +245,6 @@ def descendants(pid: int) -> set[int]:
     return children.union(*(descendants(child) for child in children))
 
 
-def alive(pid: int) -> bool:
-    try:
-        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
-
-
-def test_time_limits_are_never_shortened() -> None:
+def test_time_limits_are_stretched_and_never_shortened() -> None:
     assert slowdown() >= 1
     assert slowdown() == slowdown()

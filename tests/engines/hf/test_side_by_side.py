@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,9 +28,9 @@ class Watched:
 
     def __init__(self, scorer: HfEngine, monkeypatch: pytest.MonkeyPatch) -> None:
         self.running: list[int] = []
+        self.began = threading.Condition()
         self.packs: list[tuple[int, int]] = []  # paths, and tokens that were computed at once, itself included
         self.prefixes: list[int] = []  # tokens computed at the same time
-        self.lock = threading.Lock()
         forward = scorer._forward
         self.pack, self.prefix = forward.pack, forward.prefix
         monkeypatch.setattr(forward, "pack", self.watched_pack)
@@ -39,15 +38,17 @@ class Watched:
 
     def watched_pack(self, units: Sequence[Unit], *arguments: Any, **keywords: Any) -> dict[int, Scored]:
         tokens = sum(len(unit.tokens) for unit in units)
-        with self.lock:
+        with self.began:
             self.running.append(tokens)
             self.packs.append((sum(len(unit.reads) for unit in units), sum(self.running)))
-            slow = len(self.packs) % 2
-        time.sleep(0.05 if slow else 0.005)  # the streams get out of step
+            self.began.notify_all()
+            if len(self.packs) % 2 and threading.current_thread().name == "stream":
+                # Every other pack waits for another beside it; the last pack has none and gives up after the time.
+                self.began.wait_for(lambda: len(self.running) > 1, timeout=1)
         try:
             return self.pack(units, *arguments, **keywords)
         finally:
-            with self.lock:
+            with self.began:
                 self.running.remove(tokens)
 
     def watched_prefix(self, tokens: Sequence[int], **keywords: Any) -> Any:
@@ -100,15 +101,20 @@ def test_a_prefix_is_computed_with_nothing_beside_it(tmp_path: Path, monkeypatch
 
 
 class Forgetful(nn.Module):
-    """A layer that keeps its input on itself for a while, as some models' own code does."""
+    """A layer that keeps its input on itself for a while, as some models' own code does.
+
+    Two passes side by side meet there, so that the second to come always overwrites what the first has kept.
+    """
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
         self.layer = layer
+        self.meet = threading.Barrier(2, timeout=60)
 
     def forward(self, hidden: Tensor, **arguments: Any) -> Any:
         self.kept = hidden
-        time.sleep(0.02)
+        if threading.current_thread().name == "stream":
+            self.meet.wait()
         return self.layer(self.kept, **arguments)
 
 
@@ -125,6 +131,7 @@ def test_a_model_that_keeps_a_passs_tensors_is_never_run_side_by_side(
         assert not side_by_side(forward, streams)
     assert "one after the other" in caplog.text
     assert SpanScorer(forward, budget=Budget(tokens=100, scored=100), longest_packed=MAX_LENGTH)._streams is None
+    assert not model.model.layers[0].meet.broken
 
 
 @pytest.mark.usefixtures("two_threads")

@@ -67,6 +67,8 @@ def test_a_part_that_runs_alone_has_nothing_beside_it_and_decides_what_follows()
     beside: dict[str, list[str]] = {}
     threads: dict[str, int] = {}
     decided = False
+    first_two = threading.Barrier(2, timeout=60)
+    others_done = threading.Event()
 
     def parts() -> Iterator[str]:
         yield from ["a", "b", "c", "alone"]
@@ -77,7 +79,13 @@ def test_a_part_that_runs_alone_has_nothing_beside_it_and_decides_what_follows()
         nonlocal decided
         beside[part] = list(running)
         running.append(part)
-        time.sleep(0.2 if part == "b" else 0.02)  # so that it still runs when the others are done
+        if part in ("a", "b"):
+            first_two.wait()
+        if part == "b":
+            assert others_done.wait(timeout=60)
+            time.sleep(0.1)  # a part that must run alone would begin now if it did not wait for this one
+        if part == "c":
+            others_done.set()
         threads[part] = threading.get_ident()
         beside[part] += [other for other in running if other != part]
         decided = decided or part == "alone"

@@ -6,6 +6,7 @@ possible, since opening one takes many seconds.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -13,7 +14,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from harness.errors import InputError
 from tests import models as tiny_models
 from tests.engines.hf.reference import instances, open_hflm
 from tests.models import save_tiny_adapter, tiny_tokenizer
+from tests.waiting import CEILING_SECONDS, running, wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 TOLERANCE = 1e-3  # nats a continuation, in float32
@@ -384,14 +385,6 @@ def test_engines_side_by_side_agree_with_one_and_leave_nothing_behind(model: Pat
     assert not any(map(running, processes))
 
 
-def running(process: int) -> bool:
-    """Whether there is such a process that has not ended; one that nobody asked after stays listed."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def process_of(scorer: VllmEngine) -> int:
     return scorer._engines._workers[0]._process.pid
 
@@ -405,55 +398,57 @@ from harness.engines.vllm.engine import open_vllm
 
 spec = EngineSpec(backend="vllm", dtype="float32", model_args={"kv_cache_memory_bytes": 2**26})
 scorer = open_vllm(resolve(sys.argv[1]), spec)
-said = '{"max_gen_toks": 99}'
+said = '{"max_gen_toks": 16}'
 requests = [Request(kind="generate_until", context=f"a cat {n}", generation=said) for n in range(10_000)]
 print(scorer._engines._workers[0]._process.pid, flush=True)
 for batch in scorer.answer(requests):
-    pass
+    sys.stderr.write("a batch\\n")
 """
 
 
-def test_ctrl_c_ends_everything_and_standard_output_is_clean(model: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED, str(model)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+def test_ctrl_c_ends_everything_and_standard_output_is_clean(model: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        command = [sys.executable, "-c", INTERRUPTED, str(model)]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=file, text=True)
     assert process.stdout
     worker = int(process.stdout.readline())
-    time.sleep(3)
+    wait_until(lambda: "a batch\n" in log.read_text(), "the engine has answered a batch", process=process)
     assert running(worker)
     process.send_signal(signal.SIGINT)
-    process.wait(timeout=60)
-    assert not running(worker)
+    process.wait(timeout=CEILING_SECONDS)
+    # Where the signal falls between two batches, nothing closes the engine: it ends by itself when its parent is gone.
+    wait_until(lambda: not running(worker), "the engine's process has ended")
     assert process.stdout.read() == ""
+    assert "KeyboardInterrupt" in log.read_text().splitlines()
+    assert log.read_text().count("a batch\n") < 100, "it did not go on to the last of 157 batches"
 
 
-def children_of(process: int) -> list[int]:
+def workers_that_load(process: int) -> list[int]:
+    """The children of `process` that hold an engine and have loaded torch, so that they are on their way to vLLM."""
     listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process)], capture_output=True, text=True, check=False)
-    return [int(line) for line in listed.stdout.split() if running(int(line))]
+    children = [int(line) for line in listed.stdout.split()]
+    with contextlib.suppress(OSError):  # a child of another kind may end meanwhile
+        return [
+            child
+            for child in children
+            if b"vllm_worker" in Path(f"/proc/{child}/cmdline").read_bytes()
+            and "libtorch" in Path(f"/proc/{child}/maps").read_text()
+        ]
+    return []
 
 
 def test_an_engine_ends_when_the_one_who_opens_it_is_killed(model: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, str(model)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
-    workers: list[int] = []
-    while process.poll() is None and not workers:
-        time.sleep(0.1)
-        workers = children_of(process.pid)
-    time.sleep(3)  # it is loading vLLM by now
-    assert workers
-    assert all(map(running, workers))
+    wait_until(lambda: workers_that_load(process.pid), "the engine is being loaded", process=process)
+    workers = workers_that_load(process.pid)
+    assert len(workers) == 1
+    assert running(workers[0])
     process.kill()
     process.wait()
-    for _ in range(300):
-        if not any(map(running, workers)):
-            return
-        time.sleep(0.1)
-    pytest.fail("the engine's process outlived its parent")
+    wait_until(lambda: not running(workers[0]), "the engine's process has ended like its parent")
 
 
 @pytest.mark.parametrize(
