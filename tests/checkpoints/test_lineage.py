@@ -17,6 +17,7 @@ from harness.errors import CheckpointError, InputError
 from harness.trainers import dpo, pretrain, sft
 from harness.trainers.data.spec import SourceSpec
 from harness.trainers.stage.contamination import eval_data_of
+from tests.synthetic import Project
 from tests.trainers.helpers import CPU, chat_model, documents, instructions, preferences, write_jsonl
 
 
@@ -188,8 +189,11 @@ def test_an_evaluation_file_is_refused_by_its_path(tmp_path: Path, name: str) ->
         sft.train(spec, tmp_path / "out")
 
 
-def test_a_renamed_copy_of_an_evaluation_file_is_refused_by_its_bytes(tmp_path: Path, data_dir: Path) -> None:
-    shutil.copy(data_dir / "gsm8k" / "test.jsonl", tmp_path / "innocent.jsonl")
+def test_a_renamed_copy_of_an_evaluation_file_is_refused_by_its_bytes(
+    tmp_path: Path, synthetic_project: Project
+) -> None:
+    synthetic_project.pin("gsm8k_test", "gsm8k_train")
+    shutil.copy(synthetic_project.data / "gsm8k" / "test.jsonl", tmp_path / "innocent.jsonl")
     source = {
         "path": str(tmp_path / "innocent.jsonl"), "format": "instruction",
         "fields": {"instruction": "question", "output": "answer"},
@@ -198,7 +202,7 @@ def test_a_renamed_copy_of_an_evaluation_file_is_refused_by_its_bytes(tmp_path: 
     spec["trainer"]["max_length"] = 1024
     with pytest.raises(InputError, match="gsm8k_test"):
         sft.train(spec, tmp_path / "out")
-    shutil.copy(data_dir / "gsm8k" / "train.jsonl", tmp_path / "innocent.jsonl")
+    shutil.copy(synthetic_project.data / "gsm8k" / "train.jsonl", tmp_path / "innocent.jsonl")
     sft.train(spec, tmp_path / "out")
 
 
@@ -241,9 +245,11 @@ def test_the_train_split_of_a_hub_data_set_is_no_evaluation_data() -> None:
     assert eval_data_of(SourceSpec(hub="openai/gsm8k", split="train[:10%]"), ()) == ()
 
 
-def test_a_folder_given_as_hub_id_is_searched_for_evaluation_data(tmp_path: Path, data_dir: Path) -> None:
-    shutil.copy(data_dir / "gsm8k" / "test.jsonl", tmp_path / "innocent.jsonl")
-    assert eval_data_of(SourceSpec(hub=str(tmp_path)), ()) == ("gsm8k_test",)
+def test_a_folder_given_as_hub_id_is_searched_for_evaluation_data(tmp_path: Path, synthetic_project: Project) -> None:
+    synthetic_project.pin("gsm8k_test")
+    (tmp_path / "hub").mkdir()
+    shutil.copy(synthetic_project.data / "gsm8k" / "test.jsonl", tmp_path / "hub" / "innocent.jsonl")
+    assert eval_data_of(SourceSpec(hub=str(tmp_path / "hub")), ()) == ("gsm8k_test",)
 
 
 def test_evaluation_data_of_an_absent_ancestor_is_still_reported(

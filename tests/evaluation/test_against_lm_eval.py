@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import HarnessCommand
+from tests.synthetic import write_project
 
-# Tasks the project does not own, one for each kind of request, over data as upstream ships it.
+# Tasks the project does not own, one for each kind of request, over synthetic data in its upstream form.
 CHOICE = """
 task: oracle_choice
 dataset_path: json
@@ -63,7 +64,8 @@ TASKS = ["oracle_choice", "oracle_rolling", "oracle_generate"]
 
 
 @pytest.fixture(scope="module")
-def folder(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    data_dir = write_project(tmp_path_factory.mktemp("synthetic")).data
     folder = tmp_path_factory.mktemp("oracle")
     for name, text in zip(TASKS, (CHOICE, ROLLING, GENERATE), strict=True):
         (folder / f"{name}.yaml").write_text(text.replace("DATA", str(data_dir)), encoding="utf-8")

@@ -11,7 +11,8 @@ from lm_eval.tasks import TaskManager
 from harness.suite.validation import validate
 
 from .scripted_lm import corrupted, oracle
-from .test_tasks import TASKS, evaluate
+from .suites import TASKS
+from .test_tasks import evaluate
 
 DOC = (Path(__file__).resolve().parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
 GUIDE = DOC.split("## Add a task in 30 lines")[1]

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import pytest
-from lm_eval.tasks import TaskManager
+import os
 
+import pytest
+
+from harness.sandbox import Program, SandboxError, run_programs
 from harness.suite import metrics
 
 from .scripted_lm import ScriptedLM
-from .test_tasks import evaluate, load
+from .suites import Suite, on_both
+from .test_tasks import evaluate
 
 NAMES = ["mbpp_test", "mbpp_full", "mbpp_sanitized", "mbpp_paper", "humaneval_python"]
 LIMIT = 12
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _sandbox() -> None:
-    from harness.sandbox import Program, SandboxError, run_programs
-
+    """Any backend serves; in CI, which has one, none is a failure."""
     try:
         run_programs([Program("x = 1", "assert x == 1")])
     except SandboxError as error:
-        pytest.skip(f"no sandbox on this machine: {error}")
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"no sandbox on this machine: {error}")
 
 
 def as_answered(name: str, solution: str) -> str:
@@ -29,17 +31,17 @@ def as_answered(name: str, solution: str) -> str:
     return solution if name.startswith("humaneval") else f"```python\n{solution}\n```"
 
 
-@pytest.mark.parametrize("name", ["mbpp_full", "mbpp_sanitized", "mbpp_test", "mbpp_paper"])
-def test_the_function_that_the_tests_call_is_the_programs_own(name: str, manager: TaskManager) -> None:
+@on_both(["mbpp_full", "mbpp_sanitized", "mbpp_test", "mbpp_paper"])
+def test_the_function_that_the_tests_call_is_the_programs_own(suite: Suite, name: str) -> None:
     import ast
 
-    for doc in load(manager, name).eval_docs:
+    for doc in suite.load(name).eval_docs:
         defined = {getattr(node, "name", None) for node in ast.walk(ast.parse(doc["code"]))}
         assert doc["entry_point"] in defined, doc["id"]
 
 
-def check_reference(manager: TaskManager, name: str, limit: int | None) -> None:
-    task = load(manager, name)
+def check_reference(suite: Suite, name: str, limit: int | None) -> None:
+    task = suite.load(name)
     values, samples = evaluate(
         task, ScriptedLM({name: task}, lambda *_: 0, lambda _, text: as_answered(name, text)), limit
     )
@@ -51,13 +53,13 @@ def check_reference(manager: TaskManager, name: str, limit: int | None) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_reference_solutions_pass(name: str, manager: TaskManager) -> None:
-    check_reference(manager, name, LIMIT)
+def test_reference_solutions_pass(name: str, synthetic: Suite) -> None:
+    check_reference(synthetic, name, None)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_corrupted_solutions_lower_the_score_by_their_share(name: str, manager: TaskManager) -> None:
-    task = load(manager, name)
+def test_corrupted_solutions_lower_the_score_by_their_share(name: str, synthetic: Suite) -> None:
+    task = synthetic.load(name)
 
     def write(doc_id: int, text: str) -> str:
         return "raise SystemExit" if doc_id % 3 == 0 else as_answered(name, text)
@@ -67,8 +69,8 @@ def test_corrupted_solutions_lower_the_score_by_their_share(name: str, manager: 
     assert values.get("bleu", 0.0) < 100.0
 
 
-def test_pass_at_k_counts_the_samples_that_pass(manager: TaskManager) -> None:
-    task = load(manager, "humaneval_python_pass10")
+def test_pass_at_k_counts_the_samples_that_pass(synthetic: Suite) -> None:
+    task = synthetic.load("humaneval_python_pass10")
     asked: list[int] = []
 
     def write(doc_id: int, text: str) -> str:
@@ -84,6 +86,6 @@ def test_pass_at_k_counts_the_samples_that_pass(manager: TaskManager) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mbpp_full", "mbpp_paper", "humaneval_python"])
-def test_every_reference_solution_passes(name: str, manager: TaskManager) -> None:
-    check_reference(manager, name, None)
+@on_both(["mbpp_full", "mbpp_paper", "humaneval_python"])
+def test_every_reference_solution_passes(suite: Suite, name: str) -> None:
+    check_reference(suite, name, None)

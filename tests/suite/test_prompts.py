@@ -1,8 +1,9 @@
 """The rendered prompt of each task's first item, as a golden file that holds no data set's text.
 
 For each task the file has the prompt with the values of the item replaced by the names of their fields, and the sha256
-of the prompt as rendered. After a meant change: ``UPDATE_GOLDEN=1 pytest tests/suite/test_prompts.py``, and raise the
-task's version.
+of the prompt as rendered, for each kind of data. The first synthetic item has the shape of the first public one, so the
+template is the same. After an intended change: ``UPDATE_GOLDEN=1 pytest tests/suite/test_prompts.py`` where the public
+files are, and raise the task's version.
 """
 
 from __future__ import annotations
@@ -13,11 +14,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-import pytest
 from lm_eval.api.task import Task
-from lm_eval.tasks import TaskManager
 
-from .test_tasks import TASKS, load
+from .suites import TASKS, Suite, on_both
 
 GOLDEN = Path(__file__).with_name("golden_prompts.json")
 OURS = ("letters", "gold", "subsets", "marks", "id")  # fields whose values are the project's, not the data set's
@@ -50,10 +49,12 @@ def without_values(doc: dict[str, Any]) -> dict[str, Any]:
     return blank
 
 
-def entry(task: Task) -> dict[str, Any]:
-    doc = task.eval_docs[0]
-    digest = hashlib.sha256("\x1e".join(rendered(task, doc)).encode()).hexdigest()
-    return {"template": rendered(task, without_values(doc)), "sha256": digest}
+def template(task: Task) -> list[str]:
+    return rendered(task, without_values(task.eval_docs[0]))
+
+
+def digest(task: Task) -> str:
+    return hashlib.sha256("\x1e".join(rendered(task, task.eval_docs[0])).encode()).hexdigest()
 
 
 def golden() -> dict[str, Any]:
@@ -61,20 +62,23 @@ def golden() -> dict[str, Any]:
     return known
 
 
-@pytest.mark.parametrize("name", sorted(TASKS))
-def test_the_first_prompt_is_the_golden_one(name: str, manager: TaskManager) -> None:
-    found = entry(load(manager, name))
+@on_both(sorted(TASKS))
+def test_the_first_prompt_is_the_golden_one(suite: Suite, name: str) -> None:
+    task = suite.load(name)
     if os.environ.get("UPDATE_GOLDEN"):
-        GOLDEN.write_text(
-            json.dumps(dict(sorted((golden() | {name: found}).items())), ensure_ascii=False, indent=1) + "\n",
-            encoding="utf-8",
-        )
-    assert found == golden()[name]
+        known = golden()
+        digests = known.get(name, {}).get("sha256", {}) | {suite.kind: digest(task)}
+        known[name] = {"template": template(task), "sha256": dict(sorted(digests.items()))}
+        text = json.dumps(dict(sorted(known.items())), ensure_ascii=False, indent=1)
+        GOLDEN.write_text(f"{text}\n", encoding="utf-8")
+    expected = golden()[name]
+    assert template(task) == expected["template"]
+    assert digest(task) == expected["sha256"][suite.kind]
 
 
-@pytest.mark.parametrize("name", sorted(TASKS))
-def test_what_must_be_read_before_the_question_is_in_the_prompt(name: str, manager: TaskManager) -> None:
-    task = load(manager, name)
+@on_both(sorted(TASKS))
+def test_what_must_be_read_before_the_question_is_in_the_prompt(suite: Suite, name: str) -> None:
+    task = suite.load(name)
     doc = next((doc for doc in task.eval_docs if doc.get("context")), None)
     if doc is not None:
         context = "".join(doc["context"].split())
@@ -90,10 +94,10 @@ def prompts_of(task: Task, doc: dict[str, Any]) -> list[str]:
     return [text.split("⟶")[0] for text in rendered(task, doc)]
 
 
-@pytest.mark.parametrize("name", sorted(TASKS))
-def test_no_prompt_gives_its_answer_away(name: str, manager: TaskManager) -> None:
+@on_both(sorted(TASKS))
+def test_no_prompt_gives_its_answer_away(suite: Suite, name: str) -> None:
     """The prompts are the same whichever answer is right. A supplied rationale is of the data, not of the key."""
-    task = load(manager, name)
+    task = suite.load(name)
     for doc in task.eval_docs.select(range(min(3, len(task.eval_docs)))):
         others = []
         if "gold" in doc:

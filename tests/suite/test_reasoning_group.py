@@ -7,20 +7,43 @@ from pathlib import Path
 
 import pytest
 
+from harness.data.manifest import find, load_manifest
 from harness.suite.catalogue import Catalogue
 from harness.suite.selection import tasks_without_data
 from tests.conftest import HarnessCommand
+from tests.synthetic import Project
+
+from .suites import FETCHED
 
 
-@pytest.mark.parametrize(
-    ("model", "backend", "limit"),
-    [("uniform", "scripted", 2), pytest.param("smollm2", "hf", 20, marks=pytest.mark.slow)],
-)
+def check_the_group_runs(run: HarnessCommand, output: Path, model: object, backend: str, limit: int) -> None:
+    absent = tasks_without_data("reasoning", Catalogue())
+    here = {task.name for task in Catalogue().tasks_below("reasoning")} - absent.keys()
+    assert len(here) > len(absent) > 0, "most of the suite's data is in the data folder"
+    words = ("--model", model, "--backend", backend, "--tasks", "reasoning", "--limit", limit)
+    done = run("eval", *words, "--output_path", output)
+    assert done.returncode == 0, done.stderr
+    (record,) = output.rglob("run.json")
+    tasks = json.loads(record.read_text())["tasks"]
+    assert tasks.keys() == here
+    assert {name: task["items"] for name, task in tasks.items()} == dict.fromkeys(here, limit)
+    assert {name: task["failed"] for name, task in tasks.items()} == dict.fromkeys(here, 0)
+    for name in absent:
+        assert f"{name} of reasoning left out" in done.stderr
+
+
 def test_every_task_of_reasoning_whose_data_is_here_runs(
-    model: str,
-    backend: str,
-    limit: int,
-    request: pytest.FixtureRequest,
+    synthetic_project: Project, bubblewrap: str, harness_here: HarnessCommand, tmp_path: Path
+) -> None:
+    manifest = load_manifest(synthetic_project.tasks)
+    for name in FETCHED:
+        (synthetic_project.data / find(name, manifest).path).unlink()
+    check_the_group_runs(harness_here, tmp_path / "runs", "uniform", "scripted", 2)
+
+
+@pytest.mark.slow
+def test_every_task_of_reasoning_whose_public_data_is_here_runs_with_the_real_model(
+    smollm2: Path,
     data_dir: Path,
     bubblewrap: str,
     harness_here: HarnessCommand,
@@ -29,28 +52,13 @@ def test_every_task_of_reasoning_whose_data_is_here_runs(
 ) -> None:
     monkeypatch.setenv("HARNESS_DATA", str(data_dir))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    without_data = tasks_without_data("reasoning", Catalogue())
-    here = {task.name for task in Catalogue().tasks_below("reasoning")} - without_data.keys()
-    assert len(here) > len(without_data), "most of the suite's data is in the data folder"
-    named = request.getfixturevalue("smollm2") if model == "smollm2" else model
-    words = ("--model", named, "--backend", backend, "--tasks", "reasoning", "--limit", limit)
-    done = harness_here("eval", *words, "--output_path", tmp_path / "runs")
-    assert done.returncode == 0, done.stderr
-    (record,) = (tmp_path / "runs").rglob("run.json")
-    tasks = json.loads(record.read_text())["tasks"]
-    assert tasks.keys() == here
-    assert {name: task["items"] for name, task in tasks.items()} == dict.fromkeys(here, limit)
-    assert {name: task["failed"] for name, task in tasks.items()} == dict.fromkeys(here, 0)
-    for name in without_data:
-        assert f"{name} of reasoning left out" in done.stderr
+    check_the_group_runs(harness_here, tmp_path / "runs", smollm2, "hf", 20)
 
 
 @pytest.mark.parametrize("group", ["reasoning", "paper"])
 def test_a_group_takes_examples_where_its_tasks_have_some(
-    group: str, data_dir: Path, bubblewrap: str, harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch
+    group: str, synthetic_project: Project, bubblewrap: str, harness_here: HarnessCommand
 ) -> None:
-    monkeypatch.setenv("HARNESS_DATA", str(data_dir))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     words = ("eval", "--model", "uniform", "--backend", "scripted", "--limit", 1, "--dry_run")
     done = harness_here(*words, "--tasks", group, "--num_fewshot", 5)
     assert done.returncode == 0, done.stderr

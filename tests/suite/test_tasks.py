@@ -7,31 +7,24 @@ import random
 from typing import Any
 
 import pytest
+import yaml
 from lm_eval import evaluator
 from lm_eval.api.instance import Instance
 from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
 
+from harness.data.manifest import all_files
 from harness.paths import tasks_dir
-from harness.suite.catalogue import read_folder
+from tests.synthetic import COUNTS, FILES
 
-from .conftest import OWN_SAMPLES
 from .scripted_lm import SILENT_EVERY, WRONG_EVERY, ScriptedLM, corrupted, guessing, oracle
+from .suites import FETCHED, TASKS, Suite, on_both
 
-TASKS = {name: entry for name, entry in read_folder(tasks_dir()).items() if entry.kind == "task"}
 RUN_PROGRAMS = {name for name, entry in TASKS.items() if entry.domain == "code_gen"}
 METRICS = {name: entry.config["metric_list"] for name, entry in TASKS.items()}
 SCORED = sorted(TASKS.keys() - RUN_PROGRAMS)
 LIMIT = 60
 LIMIT_GUESSING = 300
-
-_loaded: dict[str, Task] = {}
-
-
-def load(manager: TaskManager, name: str) -> Task:
-    if name not in _loaded:
-        _loaded[name] = manager.load([name])["tasks"][name]
-    return _loaded[name]
 
 
 def evaluate(task: Task, lm: ScriptedLM, limit: int | None) -> tuple[dict[str, float], list[dict[str, Any]]]:
@@ -54,20 +47,20 @@ def check_oracle(task: Task, limit: int | None) -> None:
     assert len({sample["doc_id"] for sample in samples}) == min(limit or math.inf, len(task.eval_docs))
 
 
-@pytest.mark.parametrize("name", SCORED)
-def test_an_oracle_gets_the_top_score(name: str, manager: TaskManager) -> None:
-    check_oracle(load(manager, name), LIMIT)
+@on_both(SCORED)
+def test_an_oracle_gets_the_top_score(suite: Suite, name: str) -> None:
+    check_oracle(suite.load(name), LIMIT)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SCORED)
-def test_an_oracle_gets_the_top_score_on_every_item(name: str, manager: TaskManager) -> None:
-    check_oracle(load(manager, name), None)
+@on_both(SCORED)
+def test_an_oracle_gets_the_top_score_on_every_item(suite: Suite, name: str) -> None:
+    check_oracle(suite.load(name), None)
 
 
 @pytest.mark.parametrize("name", SCORED)
-def test_a_corrupted_model_gets_what_arithmetic_says(name: str, manager: TaskManager) -> None:
-    task = load(manager, name)
+def test_a_corrupted_model_gets_what_arithmetic_says(name: str, synthetic: Suite) -> None:
+    task = synthetic.load(name)
     values, samples = evaluate(task, corrupted({name: task}), LIMIT)
     numbers = [sample["doc_id"] for sample in samples]
     silent = {i for i in numbers if i % SILENT_EVERY == 0}
@@ -94,22 +87,20 @@ CHOICE_TASKS = [name for name in SCORED if TASKS[name].config["output_type"] == 
 
 
 @pytest.mark.parametrize("name", CHOICE_TASKS)
-def test_a_guessing_model_gets_chance(name: str, manager: TaskManager) -> None:
-    check_guessing(load(manager, name), LIMIT_GUESSING)
+def test_a_guessing_model_gets_chance(name: str, synthetic: Suite) -> None:
+    check_guessing(synthetic.load(name), LIMIT_GUESSING)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CHOICE_TASKS)
-def test_a_guessing_model_gets_chance_on_every_item(name: str, manager: TaskManager) -> None:
-    check_guessing(load(manager, name), None)
+@on_both(CHOICE_TASKS)
+def test_a_guessing_model_gets_chance_on_every_item(suite: Suite, name: str) -> None:
+    check_guessing(suite.load(name), None)
 
 
 @pytest.mark.parametrize("name", [n for n in SCORED if n.endswith("_cot_gen") and n != "gsm8k_cot_gen"])
-def test_a_model_that_guesses_letters_gets_chance_among_the_letters_an_item_has(
-    name: str, manager: TaskManager
-) -> None:
+def test_a_model_that_guesses_letters_gets_chance_among_the_letters_an_item_has(name: str, synthetic: Suite) -> None:
     """The guesser draws one of seven letters; those an item lacks are no answer."""
-    task = load(manager, name)
+    task = synthetic.load(name)
     form = "所以答案是（{}）。" if "推理" in task.config.doc_to_text else "So the answer is ({})."
     values, samples = evaluate(task, guessing({name: task}, seed=2, form=form), LIMIT_GUESSING)
     n = len(samples)
@@ -119,9 +110,9 @@ def test_a_model_that_guesses_letters_gets_chance_among_the_letters_an_item_has(
 
 
 @pytest.mark.parametrize("name", [n for n in SCORED if n.endswith("_subset")])
-def test_no_set_of_letters_begins_with_another_as_it_is_scored(name: str, manager: TaskManager) -> None:
+def test_no_set_of_letters_begins_with_another_as_it_is_scored(name: str, synthetic: Suite) -> None:
     """Or the longer one could never be the likelier for a model that reads letter by letter."""
-    task = load(manager, name)
+    task = synthetic.load(name)
     texts = task.doc_to_choice(task.eval_docs[0])
     assert not [(a, b) for a in texts for b in texts if a != b and b.startswith(a)]
     example = task.fewshot_context(task.eval_docs[0], num_fewshot=1)
@@ -137,8 +128,8 @@ class _BitPerByte(ScriptedLM):
 
 
 @pytest.mark.parametrize("name", CHOICE_TASKS)
-def test_bits_per_byte_are_of_the_text_that_was_scored(name: str, manager: TaskManager) -> None:
-    task = load(manager, name)
+def test_bits_per_byte_are_of_the_text_that_was_scored(name: str, synthetic: Suite) -> None:
+    task = synthetic.load(name)
     values, _ = evaluate(task, _BitPerByte({name: task}, lambda *_: 0, lambda *_: ""), LIMIT)
     assert values["bits_per_byte"] == pytest.approx(1.0)
 
@@ -152,8 +143,8 @@ class _ByLength(ScriptedLM):
 
 
 @pytest.mark.parametrize("name", [n for n in CHOICE_TASKS if any(m["metric"] == "acc_norm" for m in METRICS[n])])
-def test_acc_norm_divides_by_the_length_of_the_text_that_was_scored(name: str, manager: TaskManager) -> None:
-    task = load(manager, name)
+def test_acc_norm_divides_by_the_length_of_the_text_that_was_scored(name: str, synthetic: Suite) -> None:
+    task = synthetic.load(name)
     values, samples = evaluate(task, _ByLength({name: task}, lambda *_: 0, lambda *_: ""), LIMIT_GUESSING)
     delimiter = task.config.target_delimiter
 
@@ -170,13 +161,18 @@ def test_acc_norm_divides_by_the_length_of_the_text_that_was_scored(name: str, m
         assert values[metric] == pytest.approx(expected), metric
 
 
-PINNED = [n for n, e in TASKS.items() if not set(e.metadata.get("data", ())) & OWN_SAMPLES.keys()]
+@on_both(TASKS)
+def test_as_many_items_are_evaluated_as_the_definition_says(suite: Suite, name: str) -> None:
+    assert len(suite.load(name).eval_docs) == suite.entries[name].metadata["items"]
 
 
-@pytest.mark.parametrize("name", PINNED)
-def test_as_many_items_are_evaluated_as_the_definition_says(name: str, manager: TaskManager) -> None:
-    task = load(manager, name)
-    assert len(task.eval_docs) == TASKS[name].metadata["items"]
+BASES = {path.stem.removeprefix("_"): path for path in tasks_dir().glob("*/_*.yaml")}
+
+
+def metadata_of(base: str) -> dict[str, Any]:
+    text = BASES[base].read_text(encoding="utf-8").replace("!function ", "")
+    metadata: dict[str, Any] = yaml.safe_load(text)["metadata"]
+    return metadata
 
 
 # Item counts as the data sets' own index gives them: the questions of each file that a task evaluates.
@@ -227,12 +223,36 @@ UNCOUNTED = {"scienceqa_full_lectured", "scienceqa_full_explained"}  # their num
 
 @pytest.mark.parametrize("base", sorted(INDEXED))
 def test_what_is_evaluated_and_what_is_left_out_add_up_to_the_file(base: str) -> None:
-    import yaml
-
-    path = next(tasks_dir().glob(f"*/_{base}.yaml"))
-    text = path.read_text(encoding="utf-8").replace("!function ", "")
-    metadata = yaml.safe_load(text)["metadata"]
+    metadata = metadata_of(base)
     assert metadata["items"] + sum(metadata["left_out"].values()) == INDEXED[base]
+
+
+@pytest.mark.parametrize("base", sorted(COUNTS))
+def test_the_synthetic_file_has_an_item_for_every_reason_to_leave_one_out(base: str) -> None:
+    """The items that are left out are those that are neither evaluated nor counted elsewhere: nothing goes unseen."""
+    metadata = metadata_of(base)
+    items, left_out = COUNTS[base]
+    if "left_out" in metadata:
+        assert left_out.keys() == metadata["left_out"].keys()
+    assert all(left_out.values())
+    read = metadata["data"] if base == "jec_qa_single" else metadata["data"][:1]
+    assert items + sum(left_out.values()) == sum(questions_in(base, name) for name in read)
+
+
+def questions_in(base: str, name: str) -> int:
+    """How many questions a synthetic file holds, of the set that a definition reads."""
+    content = FILES[name]()
+    if base.startswith("c3_"):
+        return sum(len(questions) for _, questions, _ in content)
+    if base.startswith("word_analogy_"):
+        return len(content[base.removeprefix("word_analogy_")][1])
+    return len(content.get("examples", content))
+
+
+def test_there_is_a_synthetic_file_for_every_file_that_a_task_reads() -> None:
+    assert FILES.keys() == all_files().keys()
+    assert all_files().keys() > FETCHED
+    assert COUNTS.keys() == INDEXED.keys() | UNCOUNTED
 
 
 def test_every_base_definition_is_counted() -> None:
@@ -247,9 +267,9 @@ def test_no_task_hides_one_of_lm_evals() -> None:
     assert not [name for name in [*TASKS, "reasoning", "paper", "general"] if name in theirs]
 
 
-@pytest.mark.parametrize("name", SCORED)
-def test_fewshot_examples_are_the_first_of_a_split_that_is_not_evaluated(name: str, manager: TaskManager) -> None:
-    task = load(manager, name)
+@on_both(SCORED)
+def test_fewshot_examples_are_the_first_of_a_split_that_is_not_evaluated(suite: Suite, name: str) -> None:
+    task = suite.load(name)
     shown = list(task.fewshot_docs())
     evaluated = {doc["id"] for doc in task.eval_docs}
     assert not {doc["id"] for doc in shown} & evaluated
@@ -265,11 +285,11 @@ def test_fewshot_examples_are_the_first_of_a_split_that_is_not_evaluated(name: s
 
 
 @pytest.mark.parametrize("group", ["reasoning", "paper", "general"])
-def test_a_group_loads_with_all_its_tasks(group: str, manager: TaskManager) -> None:
-    loaded = manager.load([group])
-    assert loaded["tasks"].keys() <= TASKS.keys()
+def test_a_group_loads_with_all_its_tasks(group: str, synthetic: Suite) -> None:
+    loaded = synthetic.load_all(group)
+    assert loaded.keys() <= TASKS.keys()
     if group == "paper":
-        domains = [TASKS[name].domain for name in loaded["tasks"]]
+        domains = [TASKS[name].domain for name in loaded]
         assert domains == ["logic", "legal", "science", "analogy", "code_qa", "code_gen"]
     if group == "reasoning":
-        assert {TASKS[name].domain for name in loaded["tasks"]} == {e.domain for e in TASKS.values()} - {"general"}
+        assert {TASKS[name].domain for name in loaded} == {e.domain for e in TASKS.values()} - {"general"}

@@ -14,6 +14,7 @@ from harness.trainers import dpo, grpo, pretrain, sft
 from harness.trainers.data.spec import DataSpec, SourceSpec
 from harness.trainers.stage.spec import StageSpec
 from tests.conftest import ROOT
+from tests.synthetic.training import write_training_data
 from tests.trainers.helpers import chat_model
 
 METHODS = {"pretrain": pretrain, "sft": sft, "dpo": dpo, "grpo": grpo}
@@ -46,9 +47,10 @@ def test_the_guide_names_every_field_of_the_stage_file() -> None:
 
 @pytest.mark.parametrize("path", STAGES, ids=lambda path: path.stem)
 def test_every_example_stage_can_be_planned(
-    tmp_path: Path, own_cache: Path, data_dir: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, own_cache: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HARNESS_DATA", str(data_dir))
+    write_training_data(tmp_path / "data")
+    monkeypatch.setenv("HARNESS_DATA", str(tmp_path / "data"))
     monkeypatch.chdir(ROOT)
     spec = yaml.safe_load(path.read_text(encoding="utf-8"))
     parent = str(chat_model(tmp_path / "parent"))

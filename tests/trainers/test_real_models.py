@@ -20,6 +20,7 @@ from harness.trainers.data.examples import IGNORED
 from harness.trainers.data.formats import CONVERTERS, Format, RecordFields, TrainingRecord
 from harness.trainers.data.opening import FILE_READERS
 from harness.trainers.data.readers import Cursor
+from tests.synthetic.training import write_training_data
 from tests.trainers.helpers import CPU, state_of
 
 LORA = {"r": 16}
@@ -70,11 +71,21 @@ def preference(model: Any, tokenizer: Any, record: TrainingRecord, max_length: i
     return values[0] - values[1]
 
 
-@pytest.mark.parametrize(("records", "held_out"), [(24, 8), pytest.param(160, 40, marks=pytest.mark.slow)])
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """A data folder with synthetic training files."""
+    write_training_data(tmp_path / "data")
+    return tmp_path / "data"
+
+
+# The full versions train on the public files: what is learned there is less uniform.
+@pytest.mark.parametrize(
+    ("folder", "records", "held_out"), [("written", 24, 8), pytest.param("data_dir", 160, 40, marks=pytest.mark.slow)]
+)
 def test_lora_sft_on_code_lowers_the_loss_on_other_code(
-    tmp_path: Path, smollm2: Path, data_dir: Path, records: int, held_out: int
+    tmp_path: Path, smollm2: Path, request: pytest.FixtureRequest, folder: str, records: int, held_out: int
 ) -> None:
-    path = data_dir / "code_alpaca" / "code_alpaca_2k.json"
+    path = request.getfixturevalue(folder) / "code_alpaca" / "code_alpaca_2k.json"
     spec = {
         "stage": "sft", "name": "code", "from": str(smollm2), "adapter": LORA,
         "data": {
@@ -94,14 +105,23 @@ def test_lora_sft_on_code_lowers_the_loss_on_other_code(
 
 
 @pytest.mark.parametrize(
-    ("pairs", "held_out", "length"),
+    ("folder", "pairs", "held_out", "length"),
     # Eight steps are sure to raise the margin on the training pairs; on other pairs it takes the fifty.
-    [pytest.param(16, 0, 96, id="learned"), pytest.param(100, 50, 192, marks=pytest.mark.slow, id="others")],
+    [
+        pytest.param("written", 16, 0, 96, id="learned"),
+        pytest.param("data_dir", 100, 50, 192, marks=pytest.mark.slow, id="others"),
+    ],
 )
 def test_dpo_raises_the_margin(
-    tmp_path: Path, smollm2: Path, data_dir: Path, pairs: int, held_out: int, length: int
+    tmp_path: Path,
+    smollm2: Path,
+    request: pytest.FixtureRequest,
+    folder: str,
+    pairs: int,
+    held_out: int,
+    length: int,
 ) -> None:
-    path = data_dir / "llama_factory" / "dpo_en_demo.json"
+    path = request.getfixturevalue(folder) / "llama_factory" / "dpo_en_demo.json"
     spec = {
         "stage": "dpo", "name": "preferred", "from": str(smollm2), "adapter": LORA,
         "data": {

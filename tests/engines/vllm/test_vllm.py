@@ -33,6 +33,7 @@ from harness.errors import InputError
 from tests import models as tiny_models
 from tests.engines.hf.reference import instances, open_hflm
 from tests.models import save_tiny_adapter, tiny_tokenizer
+from tests.synthetic.general import openbookqa
 from tests.waiting import CEILING_SECONDS, running, wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -473,13 +474,9 @@ def test_without_vllm_the_remedy_is_told(model: Path, monkeypatch: pytest.Monkey
         open_tiny(model)
 
 
-def test_bfloat16_is_as_near_to_float32_as_lm_evals_own(
-    smollm2: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bfloat16_is_as_near_to_float32_as_lm_evals_own(smollm2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS")
-    lines = (data_dir / "openbookqa" / "openbook_qa.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [row for row in map(json.loads, lines) if len(row["query"]) < 60][:6]
-    requests = [scoring(row["query"], f" {choice}") for row in rows for choice in row["choices"]]
+    requests = [scoring(row["query"], f" {choice}") for row in openbookqa(6) for choice in row["choices"]]
     assert len(requests) == 24
     exact = open_hflm(smollm2).loglikelihood(instances(requests), disable_tqdm=True)
     theirs = open_hflm(smollm2, dtype="bfloat16").loglikelihood(instances(requests), disable_tqdm=True)
