@@ -1,6 +1,23 @@
-"""What every engine must do: take many requests, give back answers or failures, batch by batch.
+"""What every engine must do: take many requests and yield answers or failures, batch by batch.
 
-Nothing here knows a task, a metric or a library. A scorer keeps no state between calls that could change an answer.
+A whole small engine, which gives each character of a continuation the probability 1/2:
+
+    class CoinEngine:
+        description = {"engine": "coin"}
+
+        def answer(self, requests):
+            for index, request in enumerate(requests):
+                if request.kind == "generate_until":
+                    answer = Failure(reason="error", message="coin generates no text")
+                else:
+                    answer = Answer(logprob=len(request.continuation) * math.log(0.5), is_greedy=False)
+                yield [(index, answer)]
+
+        def close(self):
+            pass
+
+docs/add_an_engine.md makes a real one of it, which ``--backend NAME`` finds. Nothing here knows a task, a metric or a
+library. An engine keeps no state between calls that could change an answer.
 """
 
 from __future__ import annotations

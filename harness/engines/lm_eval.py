@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from harness.engines.base import Answer, Batch, Failure, Request, loglikelihood_answer, row_seed
+from harness.engines.kind import EngineKind
 from harness.engines.spec import LM_EVAL_PREFIX, EngineSpec
 from harness.errors import EngineError, InputError, did_you_mean
 
@@ -25,6 +27,19 @@ CHUNK = 128
 DECIDED_BY_MODEL = frozenset(
     {"pretrained", "tokenizer", "peft", "lora_local_path", "delta", "subfolder", "gguf_file", "revision"}
 )
+
+
+def lm_eval_kind(name: str) -> EngineKind:
+    """The kind that ``--backend lm-eval:NAME`` stands for: it opens checkpoints or, for a service, a model's name.
+
+    Raises:
+        InputError: when lm-eval has no such backend, or its library is not installed.
+    """
+    backend = LM_EVAL_PREFIX + name
+    identity = {"lm_eval": version("lm_eval")}
+    if takes_checkpoint(backend):
+        return EngineKind(open_checkpoint=open_lm_eval, identity=identity)
+    return EngineKind(open_service=open_lm_eval, takes_chats=takes_chats(backend), identity=identity)
 
 
 def takes_checkpoint(backend: str) -> bool:

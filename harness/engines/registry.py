@@ -1,53 +1,88 @@
-"""Engines that answer requests, found by name in one lazy table; nothing is imported until it is used."""
+"""Find engines by name among the installed packages' entry points; nothing is imported until its name is used."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
-from importlib.util import find_spec
-from pathlib import Path
+import logging
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
-from harness.engines.spec import ENGINE_VERSIONS, LM_EVAL_PREFIX, SCRIPTED, EngineSpec, resolve_dtype
+from harness.engines.engine_pool import POOL
+from harness.engines.kind import EngineKind
+from harness.engines.spec import EngineSpec, resolve_dtype
 from harness.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from harness.checkpoints.checkpoint import Checkpoint
-    from harness.engines.base import Engine
+    from harness.engines.base import Engine, Request
 
-# name -> "module:function(Checkpoint, EngineSpec) -> Engine"
-BACKENDS = {
-    "hf": "harness.engines.hf.engine:open_hf",
-    "vllm": "harness.engines.vllm.engine:open_vllm",
-}
+log = logging.getLogger(__name__)
+
+GROUP = "harness.engines"
+AUTO = "auto"
+# What `auto` tries, in this order. An engine of another package is used only when the user names it.
+TRIED_BY_AUTO = ("vllm", "hf")
 
 
-def resolve_backend(name: str, device: str = "auto") -> str:
-    """Return the backend that `name` means here; ``auto`` takes vLLM where CUDA and vllm are there, else ``hf``.
+def find_engine(name: str) -> EngineKind:
+    """Return the kind of engine that ``--backend NAME`` stands for.
+
+    An entry point is an `EngineKind`, or a function that makes one of what follows a colon in the name: for
+    ``lm-eval:sglang`` the entry point ``lm-eval`` is called with ``sglang``.
+
+    Raises:
+        InputError: for an unknown name, or one that two packages provide.
+    """
+    first, colon, rest = name.partition(":")
+    kind = _entry_point(name, first).load()
+    if isinstance(kind, EngineKind):
+        if colon:
+            raise InputError(f"--backend {name}: {first} takes nothing after its name; give --backend {first}.")
+        return kind
+    if not rest:
+        raise InputError(f"--backend {name}: needs a name after the colon; give --backend {first}:NAME.")
+    made: EngineKind = kind(rest)
+    return made
+
+
+def _entry_point(name: str, first: str) -> EntryPoint:
+    points = entry_points(group=GROUP)
+    named = [point for point in points if point.name == first]
+    if not named:
+        known = [AUTO, *sorted({point.name for point in points})]
+        raise InputError(f"--backend {name}: unknown; give one of {', '.join(known)}.{did_you_mean(first, known)}")
+    if len(named) > 1:
+        packages = ", ".join(sorted(point.dist.name if point.dist else point.value for point in named))
+        raise InputError(f"--backend {name}: provided by several packages ({packages}); uninstall all but one.")
+    return named[0]
+
+
+def resolve_backend(name: str, device: str = "auto", checkpoint: Checkpoint | None = None) -> str:
+    """Return the backend that `name` means here: ``auto`` is vLLM where CUDA and vllm are available, otherwise ``hf``.
 
     Args:
         name: As given.
         device: As given; ``auto`` takes vLLM only for a CUDA device.
+        checkpoint: When it is known, ``auto`` passes over engines that cannot run it, with a warning.
 
     Raises:
         InputError: for an unknown name.
     """
-    if name == "auto":
-        return "vllm" if device.partition(":")[0] in ("auto", "cuda") and _vllm_on_cuda() else "hf"
-    if name in BACKENDS or name == SCRIPTED or (name.startswith(LM_EVAL_PREFIX) and len(name) > len(LM_EVAL_PREFIX)):
+    if name != AUTO:
+        find_engine(name)
         return name
-    known = ["auto", *BACKENDS, SCRIPTED, LM_EVAL_PREFIX + "NAME"]
-    raise InputError(f"--backend {name}: unknown; give one of {', '.join(known)}.{did_you_mean(name, known)}")
-
-
-def _vllm_on_cuda() -> bool:
-    # The driver's device file (the second one is WSL's) is looked for first, so that a run without a GPU does not
-    # import torch to find that out.
-    if find_spec("vllm") is None or not any(Path(file).exists() for file in ("/dev/nvidiactl", "/dev/dxg")):
-        return False
-    import torch
-
-    return torch.cuda.is_available()
+    refusals: list[str] = []
+    for candidate in TRIED_BY_AUTO:
+        kind = find_engine(candidate)
+        if not kind.suits(device):
+            continue
+        refusal = kind.refusal(checkpoint) if checkpoint is not None else None
+        if refusal is None:
+            if refusals:
+                log.warning("the %s backend is taken: %s", candidate, refusals[0])
+            return candidate
+        refusals.append(refusal)
+    raise InputError(f"--backend auto: {refusals[0] if refusals else 'no engine runs here'}; name a backend.")
 
 
 def engine_identity(checkpoint: Checkpoint, spec: EngineSpec) -> dict[str, Any]:
@@ -55,34 +90,40 @@ def engine_identity(checkpoint: Checkpoint, spec: EngineSpec) -> dict[str, Any]:
 
     Device and batch size are left out: they move scores by rounding only, and a resumed run may change them.
     """
+    kind = find_engine(spec.backend)
     identity: dict[str, Any] = {
         "engine": spec.backend,
-        "engine_version": ENGINE_VERSIONS.get(spec.backend, 0),
+        "engine_version": kind.version,
         "dtype": resolve_dtype(checkpoint, spec.dtype),
         "max_length": spec.max_length,
         "model_args": dict(spec.model_args),
     }
     if spec.trust_remote_code:
         identity["trust_remote_code"] = True
-    if spec.backend.startswith(LM_EVAL_PREFIX):
-        identity["lm_eval"] = importlib.import_module("importlib.metadata").version("lm_eval")
-    return identity
+    return {**identity, **kind.identity}
 
 
-def open_engine(checkpoint: Checkpoint, spec: EngineSpec) -> Engine:
-    """Load the checkpoint into the engine that `spec` names.
+def open_engine(model: Checkpoint | str, spec: EngineSpec, gold: Mapping[Request, bool | str] | None = None) -> Engine:
+    """Open the engine that `spec` names on a checkpoint, or on the name of a service or script.
+
+    Args:
+        model: A `Checkpoint` where the engine's kind opens checkpoints, a name where it opens services or scripts.
+        spec: How to run it; its backend must not be ``auto``.
+        gold: The right answers, which only scripts are given.
 
     Raises:
         InputError: when the engine's library is missing, or it refuses the arguments.
     """
-    if spec.backend != "vllm":
-        from harness.engines.vllm.engine_pool import close_unused
-
-        close_unused()
-    if spec.backend.startswith(LM_EVAL_PREFIX):
-        from harness.engines.lm_eval import open_lm_eval
-
-        return open_lm_eval(checkpoint, spec)
-    module, _, function = BACKENDS[spec.backend].partition(":")
-    opener: Callable[[Checkpoint, EngineSpec], Engine] = getattr(importlib.import_module(module), function)
-    return opener(checkpoint, spec)
+    kind = find_engine(spec.backend)
+    missing = kind.missing()
+    if missing is not None:
+        raise InputError(f"--backend {spec.backend}: {missing}.")
+    POOL.close_unused(other_than=spec.backend)
+    if kind.open_checkpoint is not None:
+        assert not isinstance(model, str), f"{spec.backend} opens checkpoints"
+        return kind.open_checkpoint(model, spec)
+    assert isinstance(model, str), f"{spec.backend} takes a name"
+    if kind.open_script is not None:
+        return kind.open_script(model, spec, gold or {})
+    assert kind.open_service is not None, "a kind has one of the three"
+    return kind.open_service(model, spec)

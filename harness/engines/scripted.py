@@ -13,6 +13,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from harness.engines.base import Answer, Batch, EngineDied, Failure, Request, loglikelihood_answer
+from harness.engines.kind import EngineKind
+from harness.engines.spec import EngineSpec
 from harness.errors import InputError, did_you_mean
 
 SCRIPTS = ("oracle", "corrupted", "uniform")
@@ -141,3 +143,10 @@ def _share(request: Request, salt: str = "") -> float:
     """A number in [0, 1) that depends on the request alone."""
     text = f"{salt}|{request.kind}|{request.context}|{request.continuation}|{request.generation}|{request.repeat}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+
+
+def _open(name: str, spec: EngineSpec, gold: Mapping[Request, bool | str]) -> ScriptedEngine:
+    return ScriptedEngine(name, gold, Faults.from_arguments(spec.model_args))
+
+
+SCRIPTED = EngineKind(version=1, open_script=_open)

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from harness.checkpoints.checkpoint import Checkpoint
 
 
+# For `model_under_test`, until it asks the engines' kinds.
 LM_EVAL_PREFIX = "lm-eval:"
 SCRIPTED = "scripted"
-# Raised when an engine's answers change for the same weights and request, so that old journal entries are not taken.
-ENGINE_VERSIONS = {"hf": 2, "vllm": 2, SCRIPTED: 1}
+ENGINE_VERSIONS = {SCRIPTED: 1}
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -23,7 +23,7 @@ class EngineSpec:
     """How a checkpoint is to be run.
 
     Attributes:
-        backend: ``auto``, a name in `BACKENDS`, or ``lm-eval:NAME``.
+        backend: ``auto``, the name of an engine (an entry point of `harness.engines`), or ``lm-eval:NAME``.
         dtype: ``auto`` (the checkpoint's own), ``float32``, ``bfloat16`` or ``float16``.
         device: ``auto`` or a torch device.
         batch_size: ``auto`` or the number of rows of a forward pass.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,14 @@ import torch
 from transformers import AutoTokenizer
 
 from harness.checkpoints.resolver import resolve
-from harness.engines.base import Request, Scored
-from harness.engines.registry import resolve_backend
+from harness.engines.base import Answer, Request, Scored
+from harness.engines.engine_pool import POOL, EnginePool
+from harness.engines.registry import engine_identity, find_engine, open_engine, resolve_backend
 from harness.engines.spec import EngineSpec
-from harness.engines.vllm import engine_pool as vllm_shared
 from harness.engines.vllm.generation import sampling_arguments
 from harness.engines.vllm.options import Options, options
 from harness.engines.vllm.queries import Group, Query, Reply, Table, again
+from harness.errors import InputError
 from harness.evaluation.model_under_test import find_model
 from harness.evaluation.run import evaluate_all
 from harness.evaluation.spec import EvaluationSpec
@@ -27,8 +30,8 @@ from tests.models import save_tiny_adapter, save_tiny_llama
 @pytest.fixture
 def vllm_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine with a GPU and vLLM."""
-    monkeypatch.setattr("harness.engines.registry.find_spec", lambda name: name)
-    monkeypatch.setattr("harness.engines.registry.Path.exists", lambda path: True)
+    monkeypatch.setattr("harness.engines.vllm.find_spec", lambda name: name)
+    monkeypatch.setattr("harness.engines.vllm.DEVICE_FILES", ("/dev/null",))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
 
 
@@ -40,7 +43,7 @@ def test_auto_takes_vllm_for_a_cuda_device(device: str, backend: str) -> None:
 
 
 def test_auto_takes_hf_without_vllm(vllm_on_cuda: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.engines.registry.find_spec", lambda name: None)
+    monkeypatch.setattr("harness.engines.vllm.find_spec", lambda name: None)
     assert resolve_backend("auto") == "hf"
 
 
@@ -57,6 +60,119 @@ def test_auto_takes_hf_for_an_adapter_that_vllm_cannot_score_with(
     adapter = save_tiny_adapter(tmp_path / "adapter", save_tiny_llama(tmp_path / "base"), modules)
     spec = EvaluationSpec(models=(str(adapter),), tasks=("mini_logic",), output=tmp_path / "out")
     assert find_model(str(adapter), spec).fingerprint["engine"] == engine
+
+
+def test_auto_passes_over_an_engine_that_refuses_the_checkpoint(
+    vllm_on_cuda: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    base = save_tiny_llama(tmp_path / "base")
+    adapters = {name: save_tiny_adapter(tmp_path / name, base, [name]) for name in ("q_proj", "lm_head")}
+    assert resolve_backend("auto", "cuda", resolve(str(adapters["q_proj"]))) == "vllm"
+    assert not caplog.records
+    assert resolve_backend("auto", "cuda", resolve(str(adapters["lm_head"]))) == "hf"
+    assert "changes the output layer" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("hff", "unknown; give one of auto, hf, lm-eval, scripted, vllm. Did you mean hf?"),
+        ("lm_eval:hf", "Did you mean lm-eval?"),
+        ("lm-eval", "give --backend lm-eval:NAME"),
+        ("lm-eval:", "give --backend lm-eval:NAME"),
+        ("hf:fast", "hf takes nothing after its name"),
+        ("lm-eval:hff", "lm-eval has no backend 'hff'"),
+    ],
+)
+def test_a_wrong_backend_is_an_error_that_says_what_to_write(name: str, message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        resolve_backend(name)
+
+
+def test_a_name_that_two_packages_provide_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = tmp_path / "other-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[harness.engines]\nhf = other:HF\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(InputError, match=r"--backend hf: provided by several packages \(other, stage-harness\)"):
+        resolve_backend("hf")
+
+
+def test_an_engine_without_its_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.engines.vllm.find_spec", lambda name: None)
+    checkpoint = resolve(str(save_tiny_llama(tmp_path)))
+    with pytest.raises(InputError, match=r"--backend vllm: vLLM is not installed; `pip install"):
+        open_engine(checkpoint, EngineSpec(backend="vllm"))
+
+
+def test_the_journals_key_of_each_engine_is_what_it_was(tmp_path: Path) -> None:
+    checkpoint = resolve(str(save_tiny_llama(tmp_path)))
+    common = {"dtype": "float32", "max_length": 100, "model_args": {"a": 1}}
+    versions = {"hf": 2, "vllm": 2, "lm-eval:hf": 0}
+    for name, number in versions.items():
+        identity = engine_identity(checkpoint, EngineSpec(backend=name, max_length=100, model_args={"a": 1}))
+        extra = {"lm_eval": version("lm_eval")} if name.startswith("lm-eval:") else {}
+        assert identity == {"engine": name, "engine_version": number, **common, **extra}
+    trusting = engine_identity(checkpoint, EngineSpec(backend="hf", trust_remote_code=True))
+    assert trusting["trust_remote_code"] is True
+    assert find_engine("scripted").version == 1
+
+
+def test_lm_evals_services_take_a_models_name_and_its_local_models_a_checkpoint() -> None:
+    assert find_engine("lm-eval:hf").open_checkpoint is not None
+    service = find_engine("lm-eval:local-chat-completions")
+    assert service.open_service is not None
+    assert service.takes_chats
+    assert not find_engine("lm-eval:local-completions").takes_chats
+
+
+def test_a_script_is_opened_with_the_right_answers() -> None:
+    request = Request(kind="loglikelihood", context="1 + 1 =", continuation=" 2")
+    engine = open_engine("oracle", EngineSpec(backend="scripted", model_args={"batch": 1}), {request: True})
+    assert list(engine.answer([request])) == [[(0, Answer(logprob=-1.0, is_greedy=True, tokens=1))]]
+    with pytest.raises(InputError, match=r"--model_args bach: .* Did you mean batch\?"):
+        open_engine("oracle", EngineSpec(backend="scripted", model_args={"bach": 1}))
+
+
+class Held:
+    """An open engine that notes when it is closed."""
+
+    def __init__(self) -> None:
+        self.alive = True
+
+    def close(self) -> None:
+        self.alive = False
+
+
+def test_a_pooled_engine_is_shared_and_closed_with_its_last_user() -> None:
+    pool = EnginePool()
+    first, second = (pool.take("vllm", "key", Held) for _ in range(2))
+    assert first is second
+    first.release(usable=True)
+    assert first.engine.alive
+    second.release(usable=True)
+    assert not first.engine.alive
+    assert not pool.open
+
+
+def test_engines_kept_open_go_when_another_needs_their_memory_or_they_cannot_be_used() -> None:
+    pool = EnginePool()
+    with pool.keep_open():
+        kept = pool.take("vllm", "key", Held)
+        kept.release(usable=True)
+        assert pool.take("vllm", "key", Held) is kept
+        kept.release(usable=True)
+        pool.close_unused(other_than="vllm")
+        assert kept.engine.alive, "the same backend may go on with it"
+        other = pool.take("vllm", "another key", Held)
+        assert not kept.engine.alive
+        other.release(usable=False)
+        assert not other.engine.alive
+        last = pool.take("vllm", "key", Held)
+        last.release(usable=True)
+        assert last.engine.alive
+    assert not last.engine.alive
 
 
 def opened(path: Path, device: str = "auto", **model_args: Any) -> Options:
@@ -91,12 +207,12 @@ def test_adapters_of_one_shape_share_an_engine_and_others_do_not(tmp_path: Path)
 
 def test_an_evaluation_keeps_engines_for_its_next_model(monkeypatch: pytest.MonkeyPatch) -> None:
     keeping: list[bool] = []
-    monkeypatch.setattr("harness.evaluation.run._evaluate", lambda *_: keeping.append(bool(vllm_shared._keeping)))
+    monkeypatch.setattr("harness.evaluation.run._evaluate", lambda *_: keeping.append(POOL.keeps_open))
     engine = EngineSpec(backend="scripted")
     spec = EvaluationSpec(models=("uniform", "oracle"), tasks=("mini_logic",), output=None, engine=engine)
     list(evaluate_all(spec))
     assert keeping == [True, True]
-    assert not vllm_shared._keeping
+    assert not POOL.keeps_open
 
 
 # Three tokens of context; the continuations are 7 8 9 and 7 8 5.

