@@ -3,7 +3,7 @@
 Registered with transformers under a name of its own, so that every architecture which calls attention through the
 `AttentionInterface` can run packs without a change to its code. Which tokens go into a pack is decided elsewhere.
 
-The dense layers see the row as it is, without padding. Attention takes the units apart again: on a CPU one after the
+The dense layers see the row as it is, without padding. Attention takes the trees apart again: on a CPU one after the
 other, on a GPU padded to one batch, since there a call costs more than its padding.
 """
 
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
-from harness.engines.hf.prefix_tree import Unit
+from harness.engines.hf.prefix_tree import TokenTree
 
 NAME = "harness_packed"
 
@@ -69,7 +69,7 @@ class Layout:
 
     Attributes:
         parts: What to compute; together they hold each query of the row once.
-        prefix: States of the prefix that all units follow, or None.
+        prefix: States of the prefix that all trees follow, or None.
         keep: Where to keep this row's own states (joined to the prefix's); None when nobody needs them.
         longest: Tokens of the longest sequence, counted with the prefix.
         call: Attention calls made so far in this pass.
@@ -83,46 +83,46 @@ class Layout:
 
 
 def layout(
-    units: Sequence[Unit],
+    trees: Sequence[TokenTree],
     *,
     prefix: States | None,
     device: torch.device,
     dtype: torch.dtype,
     keep: States | None = None,
 ) -> Layout:
-    """Lay `units` out one behind the other, for a model of this `dtype`."""
-    parts = list(_one_by_one(units, dtype) if device.type == "cpu" else _padded(units, device, dtype))
-    return Layout(parts, prefix, keep, longest=max(unit.longest for unit in units))
+    """Lay `trees` out one behind the other, for a model of this `dtype`."""
+    parts = list(_one_by_one(trees, dtype) if device.type == "cpu" else _padded(trees, device, dtype))
+    return Layout(parts, prefix, keep, longest=max(tree.longest for tree in trees))
 
 
-def _split(unit: Unit) -> int:
-    """How many first tokens of a unit take the kernel for causal attention, which skips half of the work."""
-    return 0 if unit.depth else unit.trunk
+def _split(tree: TokenTree) -> int:
+    """How many first tokens of a tree take the kernel for causal attention, which skips half of the work."""
+    return 0 if tree.depth else tree.trunk
 
 
-def _mask(unit: Unit) -> Tensor:
-    """Who attends to whom for the tokens behind the split, [tokens, prefix + unit]."""
-    mask = torch.from_numpy(unit.ancestors()[_split(unit) :])
-    return torch.cat([mask.new_ones(len(mask), unit.depth), mask], dim=1)
+def _mask(tree: TokenTree) -> Tensor:
+    """Who attends to whom for the tokens behind the split, [tokens, prefix + tree]."""
+    mask = torch.from_numpy(tree.ancestors()[_split(tree) :])
+    return torch.cat([mask.new_ones(len(mask), tree.depth), mask], dim=1)
 
 
 def _added(mask: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, -torch.inf)
 
 
-def _one_by_one(units: Sequence[Unit], dtype: torch.dtype) -> Iterator[Part]:
+def _one_by_one(trees: Sequence[TokenTree], dtype: torch.dtype) -> Iterator[Part]:
     start = 0
-    for unit in units:
-        middle, stop = start + _split(unit), start + len(unit.tokens)
+    for tree in trees:
+        middle, stop = start + _split(tree), start + len(tree.tokens)
         if start < middle:
             yield Part(slice(start, middle), slice(start, middle), None)
         if middle < stop:
-            yield Part(slice(middle, stop), slice(start, stop), _added(_mask(unit), dtype)[None, None])
+            yield Part(slice(middle, stop), slice(start, stop), _added(_mask(tree), dtype)[None, None])
         start = stop
 
 
-def _padded(units: Sequence[Unit], device: torch.device, dtype: torch.dtype) -> Iterator[Part]:
-    sizes, splits = [len(unit.tokens) for unit in units], [_split(unit) for unit in units]
+def _padded(trees: Sequence[TokenTree], device: torch.device, dtype: torch.dtype) -> Iterator[Part]:
+    sizes, splits = [len(tree.tokens) for tree in trees], [_split(tree) for tree in trees]
     starts = [0, *itertools.accumulate(sizes)][:-1]
     start, size, split = (torch.tensor(values, device=device)[:, None] for values in (starts, sizes, splits))
 
@@ -138,11 +138,11 @@ def _padded(units: Sequence[Unit], device: torch.device, dtype: torch.dtype) -> 
         return
     queries, real = places(start + split, size - split)
     keys, _ = places(start, size)
-    depth = units[0].depth
-    mask = torch.zeros(len(units), 1, queries.shape[1], depth + keys.shape[1], dtype=torch.bool)
+    depth = trees[0].depth
+    mask = torch.zeros(len(trees), 1, queries.shape[1], depth + keys.shape[1], dtype=torch.bool)
     mask[..., 0] = True  # padding attends to something, or its softmax would divide by 0
-    for row, unit in enumerate(units):
-        own = _mask(unit)
+    for row, tree in enumerate(trees):
+        own = _mask(tree)
         mask[row, 0, : own.shape[0], : own.shape[1]] = own
     yield Part(queries, keys, _added(mask.to(device), dtype), real)
 
@@ -215,7 +215,7 @@ def _behind(prefix: Tensor | None, own: Tensor) -> Tensor:
 
 
 class _Joined:
-    """Joins a prefix's states with those of one unit after the other, in a place where the prefix is copied to once.
+    """Joins a prefix's states with those of one tree after the other, in a place where the prefix is copied to once.
 
     What it returns holds until the next call.
     """

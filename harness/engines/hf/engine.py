@@ -75,7 +75,7 @@ class HfEngine:
             "adapter": self._spec.adapter,
             "revision": self._spec.revision,
             "dtype": str(self._forward.dtype).removeprefix("torch."),
-            "widened_products": self._forward.widened,
+            "widened_products": self._forward.upcasts,
             "device": str(self._forward.device),
             "max_length": self._max_length,
             "batch_tokens": self._budget.tokens,

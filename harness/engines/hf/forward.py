@@ -16,8 +16,8 @@ from torch import Tensor
 from harness.engines.base import Scored
 from harness.engines.hf import attention
 from harness.engines.hf.attention import CannotPackError, States
-from harness.engines.hf.half_precision import half_products_are_slow, wide_products
-from harness.engines.hf.prefix_tree import Unit
+from harness.engines.hf.half_precision import half_products_are_slow, upcast_matmuls
+from harness.engines.hf.prefix_tree import TokenTree
 from harness.engines.tokens import Span
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Forward:
         model: A causal language model in evaluation mode, PEFT's wrappers included.
 
     Attributes:
-        widened: Whether half-precision products are computed in float32, since this processor is slow at them.
+        upcasts: Whether half-precision products are computed in float32, since this processor is slow at them.
         own_attention: The implementation of attention that the model was opened with.
         bytes_of_logits: What the logits of one position take.
     """
@@ -45,7 +45,7 @@ class Forward:
         self.dtype = model.dtype
         self.bytes_of_logits = model.config.get_text_config().vocab_size * model.dtype.itemsize
         self.own_attention = attention_of(model)
-        self.widened = half_products_are_slow(self.dtype, self.device)
+        self.upcasts = half_products_are_slow(self.dtype, self.device)
         self._packing_now = 0
         self._lock = threading.Lock()
 
@@ -53,16 +53,16 @@ class Forward:
     def prefix(self, tokens: Sequence[int], *, behind: States | None) -> States:
         """Keys and values of a prefix, of which all but the last `tokens` are `behind`."""
         depth = 0 if behind is None else behind.length
-        unit = Unit(depth=depth)
-        unit.extend(tokens)
+        tree = TokenTree(depth=depth)
+        tree.extend(tokens)
         states = States()
         with self._packing():
-            self._row([unit], behind, keep=states, rows=[len(tokens) - 1])
+            self._row([tree], behind, keep=states, rows=[len(tokens) - 1])
         return states
 
     @torch.inference_mode()
-    def pack(self, units: Sequence[Unit], spans: Sequence[Span], *, behind: States | None) -> dict[int, Scored]:
-        """Score the paths of `units`, in one row behind the prefix whose states are `behind`; by path.
+    def pack(self, trees: Sequence[TokenTree], spans: Sequence[Span], *, behind: States | None) -> dict[int, Scored]:
+        """Score the sequences of `trees`, in one row behind the prefix whose states are `behind`; by sequence.
 
         Several threads may call this at the same time, but nothing else beside it.
         """
@@ -71,14 +71,14 @@ class Forward:
         targets: list[int] = []
         counts: dict[int, int] = {}
         start = 0
-        for unit in units:
-            for path, read in unit.reads.items():
+        for tree in trees:
+            for sequence, read in tree.reads.items():
                 rows += [row_of.setdefault(start + index, len(row_of)) for index in read]
-                targets += spans[path].targets
-                counts[path] = len(read)
-            start += len(unit.tokens)
+                targets += spans[sequence].targets
+                counts[sequence] = len(read)
+            start += len(tree.tokens)
         with self._packing():
-            logits = self._row(units, behind, keep=None, rows=list(row_of))
+            logits = self._row(trees, behind, keep=None, rows=list(row_of))
         return dict(zip(counts, _scores(logits, rows, targets, list(counts.values())), strict=True))
 
     @torch.inference_mode()
@@ -103,13 +103,15 @@ class Forward:
 
     def arithmetic(self) -> contextlib.AbstractContextManager[object]:
         """How products are computed; every forward pass runs in it."""
-        return wide_products() if self.widened else contextlib.nullcontext()
+        return upcast_matmuls() if self.upcasts else contextlib.nullcontext()
 
-    def _row(self, units: Sequence[Unit], behind: States | None, *, keep: States | None, rows: Sequence[int]) -> Tensor:
-        """Run `units` as one row; returns the logits at `rows`, [rows, vocabulary]."""
-        ids = [token for unit in units for token in unit.tokens]
-        positions = [position for unit in units for position in unit.positions]
-        packed = attention.layout(units, prefix=behind, device=self.device, dtype=self.dtype, keep=keep)
+    def _row(
+        self, trees: Sequence[TokenTree], behind: States | None, *, keep: States | None, rows: Sequence[int]
+    ) -> Tensor:
+        """Run `trees` as one row; returns the logits at `rows`, [rows, vocabulary]."""
+        ids = [token for tree in trees for token in tree.tokens]
+        positions = [position for tree in trees for position in tree.positions]
+        packed = attention.layout(trees, prefix=behind, device=self.device, dtype=self.dtype, keep=keep)
         with self.arithmetic():
             output = self.model(
                 input_ids=torch.tensor([ids], device=self.device),

@@ -1,6 +1,6 @@
 """Half-precision matrix products at float32's speed, on processors that have no units for half precision.
 
-There, torch multiplies bfloat16 and float16 matrices many times slower than float32 ones. Inside `wide_products` the
+There, torch multiplies bfloat16 and float16 matrices many times slower than float32 ones. Inside `upcast_matmuls` the
 operands of a product are widened, multiplied in float32, and the result is rounded back: the same inputs and outputs
 in the same dtype, each product rounded once. Everything else stays as it is.
 """
@@ -20,7 +20,7 @@ _LEAST_ROWS = 32
 _PRODUCTS = (torch.nn.functional.linear, torch.addmm, torch.matmul)
 
 
-class wide_products(TorchFunctionMode):  # noqa: N801 - a context manager, used like torch.inference_mode
+class upcast_matmuls(TorchFunctionMode):  # noqa: N801 - a context manager, used like torch.inference_mode
     """Multiply half-precision matrices in float32 while this is entered."""
 
     def __torch_function__(

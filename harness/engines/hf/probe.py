@@ -16,7 +16,7 @@ import torch
 from harness.engines.base import Scored
 from harness.engines.hf.attention import CannotPackError
 from harness.engines.hf.forward import Forward
-from harness.engines.hf.prefix_tree import Path, Unit
+from harness.engines.hf.prefix_tree import TokenSequence, TokenTree
 from harness.engines.hf.runner import ran_out_of_memory
 from harness.engines.hf.streams import STREAMS, Streams
 from harness.engines.tokens import Span
@@ -55,9 +55,9 @@ def side_by_side(forward: Forward, streams: Streams) -> bool:
     spans = [_span(draw(_CONTEXT), draw(_CONTINUATION)) for _ in range(STREAMS)]
 
     def score(index: int) -> tuple[int, Scored]:
-        unit = Unit(depth=0)
-        unit.add(index, Path(tokens=spans[index].tokens, scored=_CONTINUATION), 0)
-        return index, forward.pack([unit], spans, behind=None)[index]
+        tree = TokenTree(depth=0)
+        tree.add(index, TokenSequence(tokens=spans[index].tokens, scored=_CONTINUATION), 0)
+        return index, forward.pack([tree], spans, behind=None)[index]
 
     alone = [score(index)[1] for index in range(STREAMS)]
     try:
@@ -139,11 +139,11 @@ def _span(context: list[int], continuation: list[int]) -> Span:
 def _pack(forward: Forward, spans: Sequence[Span], prefix: list[int]) -> list[Scored]:
     """Score three spans, of which the last two share their context, in one row behind `prefix`."""
     depth = len(prefix)
-    paths = [Path(tokens=span.tokens, scored=len(span.targets)) for span in spans]
-    alone, together = Unit(depth=depth), Unit(depth=depth)
-    alone.add(0, paths[0], depth)
-    together.add(1, paths[1], depth)
-    together.add(2, paths[2], _PREFIX + _CONTEXT + _SHARED)
+    sequences = [TokenSequence(tokens=span.tokens, scored=len(span.targets)) for span in spans]
+    alone, together = TokenTree(depth=depth), TokenTree(depth=depth)
+    alone.add(0, sequences[0], depth)
+    together.add(1, sequences[1], depth)
+    together.add(2, sequences[2], _PREFIX + _CONTEXT + _SHARED)
     behind = forward.prefix(prefix, behind=None) if prefix else None
     scores = forward.pack([alone, together], spans, behind=behind)
     return [scores[index] for index in range(3)]

@@ -10,7 +10,7 @@ import torch
 from harness.engines.base import Failure, Scored
 from harness.engines.hf.attention import States
 from harness.engines.hf.forward import Forward
-from harness.engines.hf.prefix_tree import Family, Path, packs, plan, units
+from harness.engines.hf.prefix_tree import PrefixGroup, TokenSequence, build_trees, packs, plan
 from harness.engines.hf.probe import side_by_side
 from harness.engines.hf.runner import Budget, Job, Runner
 from harness.engines.hf.streams import STREAMS, Streams
@@ -37,52 +37,57 @@ class SpanScorer:
 
     def score(self, spans: Sequence[Span]) -> Iterator[Found]:
         """Score every span once; yields results by index as they are done."""
-        paths = [Path(tokens=span.tokens, scored=len(span.targets)) for span in spans]
+        sequences = [TokenSequence(tokens=span.tokens, scored=len(span.targets)) for span in spans]
         short = [index for index, span in enumerate(spans) if len(span.tokens) <= self._longest_packed]
         streams = self._streams if torch.get_num_threads() > 1 else None  # the number may change meanwhile
-        abreast = STREAMS if streams else 1
-        yield from self._runner.drain(short, lambda left: self._packs(left, spans, paths, abreast), streams)
+        n_streams = STREAMS if streams else 1
+        yield from self._runner.drain(short, lambda left: self._packs(left, spans, sequences, n_streams), streams)
         long = [index for index, span in enumerate(spans) if len(span.tokens) > self._longest_packed]
         yield from self._runner.drain(long, lambda left: self._rows(left, spans))
 
     def _packs(
-        self, left: list[int], spans: Sequence[Span], paths: Sequence[Path], abreast: int
+        self, left: list[int], spans: Sequence[Span], sequences: Sequence[TokenSequence], n_streams: int
     ) -> Iterator[Job[Scored]]:
-        """Each family's prefix, then the packs behind it. Packs that run `abreast` share the budget."""
-        line: dict[int, States | None] = {}  # families from the first token to the present one, and their states
-        for number, family in enumerate(plan(paths, left)):
-            while line and list(line)[-1] != family.parent:
+        """Each group's prefix, then the packs behind it. Packs that run `n_streams` share the budget."""
+        line: dict[int, States | None] = {}  # groups from the first token to the present one, and their states
+        for number, group in enumerate(plan(sequences, left)):
+            while line and list(line)[-1] != group.parent:
                 line.popitem()
-            line[number] = behind = None if family.parent is None else line[family.parent]
-            missing = len(family.prefix) - (behind.length if behind else 0)
+            line[number] = behind = None if group.parent is None else line[group.parent]
+            missing = len(group.prefix) - (behind.length if behind else 0)
             if missing:
-                run = functools.partial(self._prefix, line, number, family)
+                run = functools.partial(self._prefix, line, number, group)
                 yield Job(members=[], run=run, tokens=missing, alone=True)
-            yield from self._family(family, spans, paths, line[number], abreast)
+            yield from self._group(group, spans, sequences, line[number], n_streams)
 
-    def _prefix(self, line: dict[int, States | None], number: int, family: Family) -> dict[int, Scored]:
-        """Put the states of the family's prefix in the place of its parent's."""
+    def _prefix(self, line: dict[int, States | None], number: int, group: PrefixGroup) -> dict[int, Scored]:
+        """Put the states of the group's prefix in the place of its parent's."""
         behind = line[number]
         try:
-            line[number] = self._forward.prefix(family.prefix[behind.length if behind else 0 :], behind=behind)
+            line[number] = self._forward.prefix(group.prefix[behind.length if behind else 0 :], behind=behind)
         except Exception as error:  # recorded; its members do without, meet it again and fail for themselves
             self._runner.note(error)
         return {}
 
-    def _family(
-        self, family: Family, spans: Sequence[Span], paths: Sequence[Path], states: States | None, abreast: int
+    def _group(
+        self,
+        group: PrefixGroup,
+        spans: Sequence[Span],
+        sequences: Sequence[TokenSequence],
+        states: States | None,
+        n_streams: int,
     ) -> Iterator[Job[Scored]]:
         depth = states.length if states else 0
         limit = self._budget
-        trees = units(paths, family.members, depth=depth, budget_tokens=limit.tokens, streams=abreast)
-        for pack in packs(trees, budget_tokens=limit.tokens, budget_scored=limit.scored, streams=abreast):
-            tokens, scored = sum(len(unit.tokens) for unit in pack), sum(unit.scored for unit in pack)
+        trees = build_trees(sequences, group.members, depth=depth, budget_tokens=limit.tokens, n_streams=n_streams)
+        for pack in packs(trees, budget_tokens=limit.tokens, budget_scored=limit.scored, n_streams=n_streams):
+            tokens, scored = sum(len(tree.tokens) for tree in pack), sum(tree.scored for tree in pack)
             yield Job(
-                members=[index for unit in pack for index in unit.reads],
+                members=[index for tree in pack for index in tree.reads],
                 run=functools.partial(self._forward.pack, pack, spans, behind=states),
                 tokens=tokens,
                 scored=scored,
-                alone=abreast * tokens > limit.tokens or abreast * scored > limit.scored,
+                alone=n_streams * tokens > limit.tokens or n_streams * scored > limit.scored,
                 fallback=lambda members: self._rows(members, spans),
             )
 

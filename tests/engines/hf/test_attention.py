@@ -1,4 +1,4 @@
-"""Attention over a pack equals dense attention under the mask that the units spell out, on either way through it."""
+"""Attention over a pack equals dense attention under the mask that the trees spell out, on either way through it."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from torch import Tensor
 
 from harness.engines.hf import attention
 from harness.engines.hf.attention import CannotPackError, Layout, Part, States, attend
-from harness.engines.hf.prefix_tree import Path, Unit, units
+from harness.engines.hf.prefix_tree import TokenSequence, TokenTree, build_trees
 
 HEADS, KEY_HEADS, HEAD_DIM, VALUE_DIM = 4, 2, 8, 8
 CPU = torch.device("cpu")
 
-Way = Callable[[Sequence[Unit]], Iterable[Part]]
+Way = Callable[[Sequence[TokenTree]], Iterable[Part]]
 WAYS: dict[str, Way] = {
     "one by one": lambda trees: attention._one_by_one(trees, torch.float32),
     "padded to one batch": lambda trees: attention._padded(trees, CPU, torch.float32),
 }
 
 
-def random_units(depth: int, seed: int) -> list[Unit]:
+def random_trees(depth: int, seed: int) -> list[TokenTree]:
     """Contexts of unlike lengths with forks in unlike places, behind a prefix of `depth` tokens."""
     drawn = random.Random(seed)
     prefix = list(range(depth))
-    paths = []
+    sequences = []
     for item in range(4):
         context = [100 * item + n for n in range(1, drawn.randrange(2, 12))]
         for _ in range(drawn.randrange(1, 5)):
             after = [drawn.randrange(3) for _ in range(drawn.randrange(0, 5))]
-            paths.append(Path(tokens=[*prefix, *context, *after], scored=len(after) + 1))
-    members = sorted(range(len(paths)), key=lambda index: list(paths[index].tokens))
-    return units(paths, members, depth=depth, budget_tokens=10_000)
+            sequences.append(TokenSequence(tokens=[*prefix, *context, *after], scored=len(after) + 1))
+    members = sorted(range(len(sequences)), key=lambda index: list(sequences[index].tokens))
+    return build_trees(sequences, members, depth=depth, budget_tokens=10_000)
 
 
 def dense(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
@@ -50,8 +50,8 @@ def dense(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
 @pytest.mark.parametrize("depth", [0, 1, 7])
 @pytest.mark.parametrize("seed", range(5))
 def test_a_pack_attends_as_its_mask_says(way: str, depth: int, seed: int) -> None:
-    trees = random_units(depth, seed)
-    size = sum(len(unit.tokens) for unit in trees)
+    trees = random_trees(depth, seed)
+    size = sum(len(tree.tokens) for tree in trees)
     torch.manual_seed(seed)
     query = torch.randn(1, HEADS, size, HEAD_DIM)
     key, value = torch.randn(1, KEY_HEADS, size, HEAD_DIM), torch.randn(1, KEY_HEADS, size, VALUE_DIM)
@@ -59,18 +59,18 @@ def test_a_pack_attends_as_its_mask_says(way: str, depth: int, seed: int) -> Non
     prefix = States([before[0]], [before[1]]) if depth else None
     packed = Layout(list(WAYS[way](trees)), prefix, keep=None, longest=99)
     found, _ = attend(torch.nn.Identity(), query, key, value, None, packed=packed)
-    own = torch.from_numpy(scipy.linalg.block_diag(*(unit.ancestors() for unit in trees)).astype(bool))
+    own = torch.from_numpy(scipy.linalg.block_diag(*(tree.ancestors() for tree in trees)).astype(bool))
     mask = torch.cat([torch.ones(size, depth, dtype=torch.bool), own], dim=1)
     expected = dense(query, torch.cat([before[0], key], 2), torch.cat([before[1], value], 2), mask)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_states_of_a_prefix_are_kept_joined_to_those_before_it() -> None:
-    unit = Unit(depth=3)
-    unit.extend([5, 6])
+    tree = TokenTree(depth=3)
+    tree.extend([5, 6])
     before = States([torch.randn(1, KEY_HEADS, 3, HEAD_DIM)], [torch.randn(1, KEY_HEADS, 3, VALUE_DIM)])
     kept = States()
-    packed = attention.layout([unit], prefix=before, device=CPU, dtype=torch.float32, keep=kept)
+    packed = attention.layout([tree], prefix=before, device=CPU, dtype=torch.float32, keep=kept)
     query = torch.randn(1, HEADS, 2, HEAD_DIM)
     key, value = torch.randn(1, KEY_HEADS, 2, HEAD_DIM), torch.randn(1, KEY_HEADS, 2, VALUE_DIM)
     attend(torch.nn.Identity(), query, key, value, None, packed=packed)
@@ -81,9 +81,9 @@ def test_states_of_a_prefix_are_kept_joined_to_those_before_it() -> None:
 
 @pytest.mark.parametrize("extra", [{"s_aux": torch.zeros(1)}, {"position_bias": torch.zeros(1)}, {"sliding_window": 4}])
 def test_what_packs_do_not_have_is_refused(extra: dict[str, object]) -> None:
-    unit = Unit(depth=0)
-    unit.extend([1, 2, 3, 4, 5])
-    packed = attention.layout([unit], prefix=None, device=CPU, dtype=torch.float32)
+    tree = TokenTree(depth=0)
+    tree.extend([1, 2, 3, 4, 5])
+    packed = attention.layout([tree], prefix=None, device=CPU, dtype=torch.float32)
     states = torch.zeros(1, 1, 5, 2)
     with pytest.raises(CannotPackError):
         attend(torch.nn.Identity(), states, states, states, None, packed=packed, **extra)  # type: ignore[arg-type]

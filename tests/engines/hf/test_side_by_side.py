@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from harness.engines.base import Answer, Scored
 from harness.engines.hf.engine import HfEngine
-from harness.engines.hf.prefix_tree import Unit
+from harness.engines.hf.prefix_tree import TokenTree
 from harness.engines.hf.probe import side_by_side
 from harness.engines.hf.runner import Budget, Runner
 from harness.engines.hf.span_scorer import SpanScorer
@@ -24,29 +24,29 @@ from tests.engines.hf.test_packed import WORDS, answers, loglikelihood, mixed_re
 
 
 class Watched:
-    """What a scorer's forward passes do at the same time."""
+    """What an engine's forward passes do at the same time."""
 
-    def __init__(self, scorer: HfEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, engine: HfEngine, monkeypatch: pytest.MonkeyPatch) -> None:
         self.running: list[int] = []
         self.began = threading.Condition()
         self.packs: list[tuple[int, int]] = []  # paths, and tokens that were computed at once, itself included
         self.prefixes: list[int] = []  # tokens computed at the same time
-        forward = scorer._forward
+        forward = engine._forward
         self.pack, self.prefix = forward.pack, forward.prefix
         monkeypatch.setattr(forward, "pack", self.watched_pack)
         monkeypatch.setattr(forward, "prefix", self.watched_prefix)
 
-    def watched_pack(self, units: Sequence[Unit], *arguments: Any, **keywords: Any) -> dict[int, Scored]:
-        tokens = sum(len(unit.tokens) for unit in units)
+    def watched_pack(self, trees: Sequence[TokenTree], *arguments: Any, **keywords: Any) -> dict[int, Scored]:
+        tokens = sum(len(tree.tokens) for tree in trees)
         with self.began:
             self.running.append(tokens)
-            self.packs.append((sum(len(unit.reads) for unit in units), sum(self.running)))
+            self.packs.append((sum(len(tree.reads) for tree in trees), sum(self.running)))
             self.began.notify_all()
             if len(self.packs) % 2 and threading.current_thread().name == "stream":
                 # Every other pack waits for another beside it; the last pack has none and gives up after the time.
                 self.began.wait_for(lambda: len(self.running) > 1, timeout=1)
         try:
-            return self.pack(units, *arguments, **keywords)
+            return self.pack(trees, *arguments, **keywords)
         finally:
             with self.began:
                 self.running.remove(tokens)
@@ -70,14 +70,14 @@ def two_threads() -> Iterator[None]:
 def test_packs_side_by_side_share_the_budget_and_a_large_context_is_still_computed_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scorer = open_packed(save_family(tmp_path, "llama"), batch_tokens=100)
-    watched = Watched(scorer, monkeypatch)
+    engine = open_packed(save_family(tmp_path, "llama"), batch_tokens=100)
+    watched = Watched(engine, monkeypatch)
     long = [
         f"{item} " + "a cat sat " * 22 for item in ("dog", "mat", "red")
     ]  # 69 tokens, behind which are four choices
     short = [f"the {item} " + "dog ran " * 5 for item in ("cat", "big", "who", "was")]
     requests = [loglikelihood(context, f" {choice}") for context in long + short for choice in WORDS[:4]]
-    answers(scorer, requests)
+    answers(engine, requests)
     assert max(at_once for _, at_once in watched.packs) <= 100
     assert max(at_once for _, at_once in watched.packs) > 50
     assert sum(paths for paths, _ in watched.packs) == len(requests)
@@ -86,15 +86,15 @@ def test_packs_side_by_side_share_the_budget_and_a_large_context_is_still_comput
 
 @pytest.mark.usefixtures("two_threads")
 def test_a_prefix_is_computed_with_nothing_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scorer = open_packed(save_family(tmp_path, "llama"), batch_tokens=128)
-    watched = Watched(scorer, monkeypatch)
+    engine = open_packed(save_family(tmp_path, "llama"), batch_tokens=128)
+    watched = Watched(engine, monkeypatch)
     requests = [
         loglikelihood("a cat sat on the mat " * 4 + f"{subject} " + "big red dog " * 8 + f"{word} {item} " * 4, " cold")
         for subject in ("cat", "dog", "house")
         for word in WORDS[:10]
         for item in WORDS[:10]
     ]
-    answers(scorer, requests)
+    answers(engine, requests)
     assert len(watched.prefixes) >= 2 * 3, "each subject has a prefix"
     assert not any(watched.prefixes)
     assert max(at_once for _, at_once in watched.packs) <= 128
@@ -122,8 +122,8 @@ class Forgetful(nn.Module):
 def test_a_model_that_keeps_a_passs_tensors_is_never_run_side_by_side(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    scorer = open_packed(save_family(tmp_path, "llama"))
-    streams, forward = Streams(), scorer._forward
+    engine = open_packed(save_family(tmp_path, "llama"))
+    streams, forward = Streams(), engine._forward
     assert side_by_side(forward, streams)
     model: Any = forward.model
     model.model.layers[0] = Forgetful(model.model.layers[0])
@@ -146,12 +146,12 @@ def test_one_thread_and_two_streams_give_the_same_scores(tmp_path: Path, monkeyp
         return original(runner, *arguments)
 
     monkeypatch.setattr(Runner, "_attempt", noted)
-    scorer = open_packed(path)
-    two = answers(scorer, requests)
+    engine = open_packed(path)
+    two = answers(engine, requests)
     assert "stream" in threads
     threads.clear()
     torch.set_num_threads(1)
-    one = answers(scorer, requests)
+    one = answers(engine, requests)
     assert threads == {threading.main_thread().name}
     for a, b in zip(one, two, strict=True):
         assert isinstance(a, Answer)
