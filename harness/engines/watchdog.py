@@ -13,7 +13,7 @@ class EngineHungError(Exception):
     """No batch came within the time allowed. The engine's thread cannot be stopped and must be left alone."""
 
 
-def watched(batches: Iterator[Batch], timeout_seconds: float | None) -> Iterator[Batch]:
+def with_watchdog(batches: Iterator[Batch], timeout_seconds: float | None) -> Iterator[Batch]:
     """Yield the batches as they come.
 
     The engine goes on only when the last batch was taken (what it has begun goes on), so that a kill costs what is

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from harness.engines.base import Answer, Batch, Engine, EngineDied, Failure, Request
-from harness.engines.watchdog import EngineHungError, watched
+from harness.engines.watchdog import EngineHungError, with_watchdog
 from harness.errors import EngineError, HarnessError
 from harness.evaluation.journal import Journal
 
@@ -142,7 +142,7 @@ class _Ledger:
             EngineHungError: a batch took longer than `timeout_seconds`.
         """
         seen: set[int] = set()
-        for batch in watched(engine.answer(requests), timeout_seconds):
+        for batch in with_watchdog(engine.answer(requests), timeout_seconds):
             _check_indices(batch, seen, len(requests))
             # An engine yields [(3, Answer(...)), (0, Failure(...))]: positions in `requests`, in any order.
             pairs = [(requests[i], a if _is_text(getattr(a, "text", None)) else MALFORMED) for i, a in batch]
