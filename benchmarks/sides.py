@@ -87,11 +87,11 @@ def serve(name: str, model: str, dtype: str, max_length: int | None) -> None:
 
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    who, engine = name.partition(",")[0].split()
+    who, backend = name.partition(",")[0].split()
     if who == "harness":
-        answer, close = _harness(engine, model, dtype, max_length)
+        answer, close = _harness(backend, model, dtype, max_length)
     else:
-        answer, close = _lm_eval(engine, model, dtype, max_length, batch_size=int(name.partition("batch ")[2] or 0))
+        answer, close = _lm_eval(backend, model, dtype, max_length, batch_size=int(name.partition("batch ")[2] or 0))
     for line in sys.stdin:
         asked = json.loads(line)
         kind, pairs = asked["kind"], [tuple(pair) for pair in asked["pairs"]]
@@ -106,13 +106,13 @@ def serve(name: str, model: str, dtype: str, max_length: int | None) -> None:
     close()
 
 
-def _harness(engine: str, model: str, dtype: str, max_length: int | None) -> Answering:
+def _harness(backend: str, model: str, dtype: str, max_length: int | None) -> Answering:
     from harness.checkpoints.resolver import resolve
     from harness.engines.base import Answer, Request
     from harness.engines.registry import open_engine
     from harness.engines.spec import EngineSpec
 
-    scorer = open_engine(resolve(model), EngineSpec(backend=engine, dtype=dtype, max_length=max_length))
+    engine = open_engine(resolve(model), EngineSpec(backend=backend, dtype=dtype, max_length=max_length))
 
     def answer(kind: str, pairs: list[Pair]) -> list[Any]:
         requests = [
@@ -121,30 +121,30 @@ def _harness(engine: str, model: str, dtype: str, max_length: int | None) -> Ans
             else Request(kind="generate_until", context=context, generation=json.dumps(second))
             for context, second in pairs
         ]
-        found = dict(pair for batch in scorer.answer(requests) for pair in batch)
+        found = dict(pair for batch in engine.answer(requests) for pair in batch)
         answers = [found[index] for index in range(len(requests))]
         assert all(isinstance(said, Answer) for said in answers), "a request failed"
         return [said.text if said.logprob is None else said.logprob for said in answers if isinstance(said, Answer)]
 
-    return answer, scorer.close
+    return answer, engine.close
 
 
-def _lm_eval(engine: str, model: str, dtype: str, max_length: int | None, *, batch_size: int) -> Answering:
+def _lm_eval(backend: str, model: str, dtype: str, max_length: int | None, *, batch_size: int) -> Answering:
     import torch
     from lm_eval.api.instance import Instance
 
-    if engine == "vllm":
+    if backend == "vllm":
         _name_vllm_as_lm_eval_expects()
     from lm_eval.api.registry import get_model
 
     on_gpu = torch.cuda.is_available()
     own: dict[str, Any] = {"batch_size": batch_size or LM_EVAL_BATCH, "device": "cuda" if on_gpu else "cpu"}
-    if engine == "vllm":
+    if backend == "vllm":
         # On the CPU neither side compiles: it takes longer than the benchmark.
         own = {"batch_size": "auto", **({} if on_gpu else {"enforce_eager": True})}
     if max_length is not None:
-        own["max_model_len" if engine == "vllm" else "max_length"] = max_length
-    lm = get_model(engine)(pretrained=model, dtype=dtype, **own)
+        own["max_model_len" if backend == "vllm" else "max_length"] = max_length
+    lm = get_model(backend)(pretrained=model, dtype=dtype, **own)
 
     def answer(kind: str, pairs: list[Pair]) -> list[Any]:
         instances = [Instance(request_type=kind, doc={}, arguments=pair, idx=0) for pair in pairs]

@@ -127,7 +127,7 @@ class Engine(Protocol):
         """Answer `requests`; yields ``[(index, Answer | Failure), ...]``."""
 
     def close(self) -> None:
-        """Free the engine's memory. The scorer is not used afterwards."""
+        """Free the engine's memory. The engine is not used afterwards."""
 
 
 # New tokens when a generation request does not say, as in lm-eval.

@@ -12,8 +12,8 @@ the guide):
     [project.entry-points."harness.engines"]
     mine = "my_engine:MINE"
 
-Then ``--backend mine`` works. The module with the kind is imported when its name is looked up, even if all answers are in
-the journal already, so it should import its libraries only when an engine is opened. `registry` looks names up.
+Then ``--backend mine`` works. The kind's module is imported when its name is looked up, even if all answers are in the
+journal already, so it should import its libraries only when an engine is opened. `registry` looks names up.
 """
 
 from __future__ import annotations

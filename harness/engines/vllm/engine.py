@@ -125,7 +125,7 @@ class VllmEngine:
             self._engines.load(self._adapter)
 
     def close(self) -> None:
-        """Free the engine, unless another scorer still uses it."""
+        """Free the engine, unless another model still uses it."""
         if self._pooled is not None:
             self._pooled.release(usable=not self._answering)
         self._pooled = None

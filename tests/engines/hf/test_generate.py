@@ -45,12 +45,12 @@ def test_greedy_texts_equal_lm_evals(name: str, tmp_path: Path) -> None:
 
 def test_a_stop_string_ends_its_own_row_as_in_lm_eval(tmp_path: Path) -> None:
     path = save_family(tmp_path, "llama")
-    scorer = open_packed(path)
-    free = texts(answers(scorer, [generation(context, until=[], max_gen_toks=30) for context in CONTEXTS]))
+    engine = open_packed(path)
+    free = texts(answers(engine, [generation(context, until=[], max_gen_toks=30) for context in CONTEXTS]))
     # Strings that do come up: two characters out of the middle of what each context is answered with.
     stops = [text[len(text) // 2 : len(text) // 2 + 2] for text in free]
     requests = [generation(context, until=stops, max_gen_toks=30) for context in CONTEXTS]
-    found = answers(scorer, requests)
+    found = answers(engine, requests)
     assert texts(found) == open_hflm(path).generate_until(instances(requests), disable_tqdm=True)
     for answer, text in zip(found, free, strict=True):
         assert isinstance(answer, Answer)
@@ -61,15 +61,15 @@ def test_a_stop_string_ends_its_own_row_as_in_lm_eval(tmp_path: Path) -> None:
 
 
 def test_rows_that_ended_are_not_computed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scorer = open_packed(save_family(tmp_path, "llama"))
+    engine = open_packed(save_family(tmp_path, "llama"))
     long, short = generation(CONTEXTS[0], until=[], max_gen_toks=64), []
     for context in CONTEXTS[1:]:
-        (free,) = texts(answers(scorer, [generation(context, until=[], max_gen_toks=64)]))
+        (free,) = texts(answers(engine, [generation(context, until=[], max_gen_toks=64)]))
         short.append(free[2:5])
-    stops = sorted(stop for stop in short if stop not in texts(answers(scorer, [long]))[0])
+    stops = sorted(stop for stop in short if stop not in texts(answers(engine, [long]))[0])
     requests = [generation(context, until=stops, max_gen_toks=64) for context in CONTEXTS]
-    alone = [text for request in requests for text in texts(answers(scorer, [request]))]
-    model: Any = scorer._forward.model
+    alone = [text for request in requests for text in texts(answers(engine, [request]))]
+    model: Any = engine._forward.model
     rows, forward = [], model.forward
 
     def counted(*words: Any, **named: Any) -> Any:
@@ -77,7 +77,7 @@ def test_rows_that_ended_are_not_computed_on(tmp_path: Path, monkeypatch: pytest
         return forward(*words, **named)
 
     monkeypatch.setattr(model, "forward", counted)
-    assert texts(answers(scorer, requests)) == alone
+    assert texts(answers(engine, requests)) == alone
     assert rows[0] == len(CONTEXTS)
     assert rows[-1] < len(CONTEXTS)
     assert len(rows) == 64, "no token is computed twice"
@@ -116,20 +116,20 @@ def test_a_sampled_text_depends_on_its_request_alone(tmp_path: Path) -> None:
 
 def test_the_seed_decides_what_is_sampled(tmp_path: Path) -> None:
     path = save_tiny_llama(tmp_path)
-    scorer = open_packed(path)
+    engine = open_packed(path)
     first, second, again = (
-        texts(answers(scorer, [generation(context, seed=seed, **SAMPLING) for context in CONTEXTS]))
+        texts(answers(engine, [generation(context, seed=seed, **SAMPLING) for context in CONTEXTS]))
         for seed in (0, 1, 0)
     )
     assert first == again != second
 
 
 def test_sampling_follows_the_models_distribution(tmp_path: Path) -> None:
-    scorer = open_packed(save_family(tmp_path, "llama"))
+    engine = open_packed(save_family(tmp_path, "llama"))
     arguments: dict[str, Any] = {"do_sample": True, "temperature": 1.5, "top_k": 5, "until": [], "max_gen_toks": 1}
-    draws = texts(answers(scorer, [generation("a cat", repeat=repeat, **arguments) for repeat in range(400)]))
-    model: Any = scorer._forward.model
-    tokenizer = scorer._encoder._tokenizer
+    draws = texts(answers(engine, [generation("a cat", repeat=repeat, **arguments) for repeat in range(400)]))
+    model: Any = engine._forward.model
+    tokenizer = engine._encoder._tokenizer
     with torch.no_grad():
         logits = model(torch.tensor([tokenizer("a cat").input_ids])).logits[0, -1] / 1.5
     best = logits.topk(5)
@@ -145,16 +145,16 @@ def test_sampling_follows_the_models_distribution(tmp_path: Path) -> None:
 
 def test_generation_goes_on_when_memory_runs_out(tmp_path: Path) -> None:
     path = save_tiny_llama(tmp_path)
-    scorer = open_packed(path)
+    engine = open_packed(path)
     requests = [generation(context, until=[], max_gen_toks=8) for context in CONTEXTS]
-    expected = texts(answers(scorer, requests))
+    expected = texts(answers(engine, requests))
 
     def small_memory(ids: Tensor) -> None:
         if ids.shape[0] > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    guard(scorer, small_memory)
-    assert texts(answers(scorer, requests)) == expected
+    guard(engine, small_memory)
+    assert texts(answers(engine, requests)) == expected
 
 
 def test_a_bad_argument_fails_its_requests_only(tmp_path: Path) -> None:

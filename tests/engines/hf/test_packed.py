@@ -26,10 +26,10 @@ def open_packed(path: Path, **arguments: object) -> HfEngine:
     return HfEngine(HfSpec(path=str(path), **{"dtype": "float32", "device": "cpu", **arguments}))  # type: ignore[arg-type]
 
 
-def answers(scorer: HfEngine, requests: Sequence[Request]) -> list[Answer | Failure]:
+def answers(engine: HfEngine, requests: Sequence[Request]) -> list[Answer | Failure]:
     """Every request's answer, in order; fails when one is missing or comes twice."""
     found: dict[int, Answer | Failure] = {}
-    for batch in scorer.answer(requests):
+    for batch in engine.answer(requests):
         for index, answer in batch:
             assert index not in found
             found[index] = answer
@@ -64,9 +64,9 @@ def mixed_requests(seed: int = 0) -> list[Request]:
     return requests
 
 
-def assert_same_scores(path: Path, scorer: HfEngine, requests: Sequence[Request], **reference: object) -> None:
+def assert_same_scores(path: Path, engine: HfEngine, requests: Sequence[Request], **reference: object) -> None:
     expected = open_hflm(path, **reference).loglikelihood(instances(requests), disable_tqdm=True)
-    for request, answer, (logprob, greedy) in zip(requests, answers(scorer, requests), expected, strict=True):
+    for request, answer, (logprob, greedy) in zip(requests, answers(engine, requests), expected, strict=True):
         assert isinstance(answer, Answer), (request, answer)
         assert answer.logprob == pytest.approx(logprob, abs=TOLERANCE, rel=0), request
         assert answer.is_greedy == greedy, request
@@ -89,9 +89,9 @@ def test_a_continuation_that_the_model_would_generate_is_greedy(name: str, tmp_p
     ]
     said = reference.generate_until(instances(prompts), disable_tqdm=True)
     requests = [loglikelihood(context, text) for context, text in zip(contexts, said, strict=True) if text]
-    scorer = open_packed(path)
-    assert_same_scores(path, scorer, requests)
-    assert any(answer.is_greedy for answer in answers(scorer, requests) if isinstance(answer, Answer))
+    engine = open_packed(path)
+    assert_same_scores(path, engine, requests)
+    assert any(answer.is_greedy for answer in answers(engine, requests) if isinstance(answer, Answer))
 
 
 @pytest.mark.parametrize("name", PACKED)
@@ -103,9 +103,9 @@ def test_the_common_architectures_are_packed(name: str, tmp_path: Path) -> None:
 def test_what_cannot_be_packed_goes_in_rows_and_says_so_once(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    scorer = open_packed(save_family(tmp_path, name))
-    answers(scorer, mixed_requests())
-    assert scorer.description["packed_up_to"] == 0
+    engine = open_packed(save_family(tmp_path, name))
+    answers(engine, mixed_requests())
+    assert engine.description["packed_up_to"] == 0
     assert [record.message for record in caplog.records if "row of its own" in record.message] == caplog.messages[:1]
 
 
@@ -121,10 +121,10 @@ def test_the_batch_does_not_change_a_score(batch_tokens: int, tmp_path: Path) ->
 
 
 def test_the_order_of_requests_does_not_change_a_score(tmp_path: Path) -> None:
-    scorer = open_packed(save_family(tmp_path, "qwen2"))
+    engine = open_packed(save_family(tmp_path, "qwen2"))
     requests = mixed_requests(2)
-    forwards = answers(scorer, requests)
-    backwards = answers(scorer, requests[::-1])[::-1]
+    forwards = answers(engine, requests)
+    backwards = answers(engine, requests[::-1])[::-1]
     for one, other in zip(forwards, backwards, strict=True):
         assert isinstance(one, Answer)
         assert isinstance(other, Answer)
@@ -140,17 +140,17 @@ def test_special_tokens_are_added_as_lm_eval_adds_them(*, add_bos: bool, tmp_pat
 def test_an_adapter_is_scored_as_lm_eval_scores_it(tmp_path: Path) -> None:
     path = save_tiny_llama(tmp_path / "base")
     adapter = save_tiny_adapter(tmp_path / "adapter", path)
-    scorer = open_packed(path, adapter=str(adapter))
-    assert scorer.description["packed_up_to"] > 0
-    assert_same_scores(path, scorer, mixed_requests(4), peft=str(adapter))
+    engine = open_packed(path, adapter=str(adapter))
+    assert engine.description["packed_up_to"] > 0
+    assert_same_scores(path, engine, mixed_requests(4), peft=str(adapter))
 
 
 def test_a_shorter_context_cuts_on_the_left_and_counts_it(tmp_path: Path) -> None:
     path = save_tiny_llama(tmp_path)
-    scorer = open_packed(path, max_length=24)
+    engine = open_packed(path, max_length=24)
     requests = [loglikelihood("a cat sat on the mat and " * n, "dog ran") for n in range(1, 8)]
-    assert_same_scores(path, scorer, requests, max_length=24)
-    cuts = [answer.cut_tokens for answer in answers(scorer, requests) if isinstance(answer, Answer)]
+    assert_same_scores(path, engine, requests, max_length=24)
+    cuts = [answer.cut_tokens for answer in answers(engine, requests) if isinstance(answer, Answer)]
     tokenizer = AutoTokenizer.from_pretrained(path)
     lengths = [len(tokenizer(request.context + request.continuation).input_ids) for request in requests]
     # The last token is only predicted, so one more than the context fits.
@@ -160,7 +160,7 @@ def test_a_shorter_context_cuts_on_the_left_and_counts_it(tmp_path: Path) -> Non
 
 
 def test_what_cannot_be_scored_fails_alone(tmp_path: Path) -> None:
-    scorer = open_packed(save_tiny_llama(tmp_path), max_length=24)
+    engine = open_packed(save_tiny_llama(tmp_path), max_length=24)
     requests = [
         loglikelihood("a cat", " sat"),
         loglikelihood("a cat", ""),
@@ -168,7 +168,7 @@ def test_what_cannot_be_scored_fails_alone(tmp_path: Path) -> None:
         loglikelihood("a cat", " sat on the mat" * 20),
         Request(kind="loglikelihood_rolling", context="", continuation=""),
     ]
-    found = answers(scorer, requests)
+    found = answers(engine, requests)
     assert isinstance(found[0], Answer)
     reasons = [answer.reason for answer in found[1:] if isinstance(answer, Failure)]
     assert reasons == ["empty", "empty", "too_long", "empty"]
@@ -189,12 +189,12 @@ def test_rolling_scores_equal_lm_evals(name: str, tmp_path: Path) -> None:
 def test_bfloat16_stays_near_float32(tmp_path: Path) -> None:
     path = save_family(tmp_path, "llama")
     requests = mixed_requests(5)
-    scorer = open_packed(path, dtype="bfloat16")
-    assert scorer.description["dtype"] == "bfloat16"
-    assert scorer.description["packed_up_to"] == MAX_LENGTH
+    engine = open_packed(path, dtype="bfloat16")
+    assert engine.description["dtype"] == "bfloat16"
+    assert engine.description["packed_up_to"] == MAX_LENGTH
     exact = open_hflm(path).loglikelihood(instances(requests), disable_tqdm=True)
     theirs = open_hflm(path, dtype="bfloat16", batch_size=8).loglikelihood(instances(requests), disable_tqdm=True)
-    ours = [answer.logprob for answer in answers(scorer, requests) if isinstance(answer, Answer)]
+    ours = [answer.logprob for answer in answers(engine, requests) if isinstance(answer, Answer)]
     errors = [abs(a - (b or 0.0)) for (a, _), b in zip(exact, ours, strict=True)]
     their_errors = [abs(a - b) for (a, _), (b, _) in zip(exact, theirs, strict=True)]
     assert sum(errors) <= sum(their_errors)

@@ -34,9 +34,9 @@ def requests_of(rows: Iterable[dict[str, Any]]) -> list[Request]:
 
 
 def test_200_real_requests_score_as_in_lm_eval(smollm2: Path, data_dir: Path) -> None:
-    scorer = open_packed(smollm2)
-    assert scorer.description["packed_up_to"] == scorer.description["max_length"]
-    assert_same_scores(smollm2, scorer, real_requests(data_dir, 200), batch_size=8)
+    engine = open_packed(smollm2)
+    assert engine.description["packed_up_to"] == engine.description["max_length"]
+    assert_same_scores(smollm2, engine, real_requests(data_dir, 200), batch_size=8)
 
 
 @pytest.mark.slow

