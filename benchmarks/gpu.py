@@ -1,12 +1,12 @@
-"""Scoring and generation on one GPU: this harness beside lm-eval, on `hf` and on vLLM, with random weights.
+"""Scoring and generation on one GPU: this harness against lm-eval, on `hf` and on vLLM, with random weights.
 
-Speed does not depend on what the weights have learned, so a model of any size is made on the spot and no download is
-needed. Each side runs alone, since an engine takes most of the memory; a row is the median of the rounds after a
-warm-up. Greedy texts of random weights agree less than those of a trained model: near ties are everywhere.
+Speed does not depend on what the weights have learned, so a model of any size is made on the spot, without a download.
+Each side runs alone, since an engine takes most of the memory; a row is the median of the rounds after a warm-up.
+Greedy texts of random weights agree less than those of a trained model, because near ties are frequent.
 
     python -m benchmarks.gpu [--layers 24] [--hidden 2048] [--vocabulary 32000] [--items 500] [--backends hf vllm]
 
-On a CPU, to see that it works: ``--layers 2 --hidden 64 --heads 2 --vocabulary 1000 --items 4 --new_tokens 8``.
+On a CPU, to check that it works: ``--layers 2 --hidden 64 --heads 2 --vocabulary 1000 --items 4 --new_tokens 8``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CONTEXT_WORDS, EXAMPLE_WORDS, CHOICE_WORDS, CHOICES = 70, 80, 3, 4
 
 
 def save_model(folder: Path, *, layers: int, hidden: int, heads: int, vocabulary: int, dtype: str) -> int:
-    """Save a Llama of random weights, made on the GPU where there is one, and a tokenizer; returns its parameters."""
+    """Save a Llama with random weights, made on the GPU if there is one, and a tokenizer; returns its parameters."""
     import torch
     from transformers import AutoModelForCausalLM, LlamaConfig
 
@@ -52,7 +52,7 @@ def save_model(folder: Path, *, layers: int, hidden: int, heads: int, vocabulary
     parameters = int(sum(parameter.numel() for parameter in model.parameters()))
     del model
     if torch.cuda.is_available():
-        torch.cuda.empty_cache()  # the sides need all of it
+        torch.cuda.empty_cache()  # the sides need all the memory
     return parameters
 
 
@@ -79,7 +79,7 @@ def _words(drawn: random.Random, count: int) -> str:
 
 
 def choices(items: int, shots: int) -> list[Pair]:
-    """Four choices an item behind `shots` examples that all items share."""
+    """Four choices per item, after `shots` examples that all items share."""
     drawn = random.Random(1)
     examples = "".join(f"{_words(drawn, EXAMPLE_WORDS)}\n\n" for _ in range(shots))
     pairs: list[Pair] = []
@@ -105,7 +105,7 @@ def measure(name: str, model: Path, dtype: str, tasks: Sequence[Task], rounds: i
     side = Side(name, model, dtype=dtype, max_length=4096)
     measured = []
     for _, kind, pairs in tasks:
-        side.ask(kind, pairs)  # the warm-up: all of it, so that whatever compiles has compiled
+        side.ask(kind, pairs)  # the warm-up, on everything, so that compilation is over
         runs = [side.ask(kind, pairs) for _ in range(rounds)]
         seconds = statistics.median(run["seconds"] for run in runs)
         measured.append({**runs[-1], "seconds": seconds})
@@ -114,7 +114,7 @@ def measure(name: str, model: Path, dtype: str, tasks: Sequence[Task], rounds: i
 
 
 def main() -> None:
-    """Make the model, run every side, keep a row for each backend and setting."""
+    """Make the model, run every side, record a row for each backend and setting."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--layers", type=int, default=24)
     parser.add_argument("--hidden", type=int, default=2048)

@@ -1,4 +1,4 @@
-"""Rows of `benchmarks/results`: what they say of speed, of agreement and of where they were measured."""
+"""Rows of `benchmarks/results`: speed, agreement, and where they were measured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def timing(requests: int, ours: float, theirs: float) -> dict[str, float]:
-    """Seconds, rates and their ratio; above 1 this harness is faster."""
+    """Seconds, rates and their ratio; above 1, this harness is faster."""
     return {
         "ours_seconds": round(ours, 3),
         "theirs_seconds": round(theirs, 3),
@@ -28,7 +28,7 @@ def timing(requests: int, ours: float, theirs: float) -> dict[str, float]:
 
 
 def agreement(kind: str, ours: Sequence[Any], theirs: Sequence[Any]) -> dict[str, float]:
-    """How far scores are apart, in nats a continuation; or the share of equal texts."""
+    """How far scores are apart, in nats per continuation; or the share of equal texts."""
     if kind == "loglikelihood":
         apart = [abs(one - two) for one, two in zip(ours, theirs, strict=True)]
         largest, mean = round(max(apart), 5), round(statistics.mean(apart), 5)
@@ -37,7 +37,7 @@ def agreement(kind: str, ours: Sequence[Any], theirs: Sequence[Any]) -> dict[str
 
 
 def distribution(one: Sequence[float], two: Sequence[float]) -> dict[str, float]:
-    """Of the differences between scores, in nats a continuation."""
+    """The distribution of the differences between scores, in nats per continuation."""
     apart = sorted(abs(a - b) for a, b in zip(one, two, strict=True))
     places = {"median": 0.5, "p90": 0.9, "p99": 0.99}
     shown = {name: apart[min(len(apart) - 1, int(place * len(apart)))] for name, place in places.items()}
@@ -67,7 +67,7 @@ def _processor() -> str:
 
 
 def record(row: dict[str, Any], path: Path) -> None:
-    """Print a row and keep it."""
+    """Print a row and append it to the file."""
     path.parent.mkdir(exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")

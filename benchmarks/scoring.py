@@ -1,4 +1,4 @@
-"""Multiple-choice scoring: this harness beside lm-eval's `hf` and `vllm` models, same requests and precision, one run.
+"""Multiple-choice scoring: this harness against lm-eval's `hf` and `vllm` models, same requests and precision, one run.
 
     python -m benchmarks.scoring [--backends hf vllm] [--model FOLDER] [--data DIR] [--dtype float32 bfloat16]
                                  [--settings "0-shot" "5-shot, own examples" "5-shot, shared examples"]
@@ -7,13 +7,12 @@
 
 Without ``--backends``, `vllm` is measured where it is installed.
 DIR (HARNESS_DATA) holds ``agieval/logiqa-en.jsonl``; the model is the reference model unless another is named.
-Each side lives in a process of its own, all are warmed up on a quarter of the requests, and they take turns, so that a
-busy machine is busy for all; the time of a side is the median of its rounds, tokenization included, loading the model
-not. lm-eval's `hf` runs with the batch size, 1 or 8, that was faster in the warm-up. For `hf`, each row also says how
-many floating-point operations a second our forward passes reached and what a matrix product of the model's own shapes
-reaches beside them.
+Each side has a process of its own. All are warmed up on a quarter of the requests and then take turns, so that a busy
+machine slows all of them. The time of a side is the median of its rounds, with tokenization, without loading the model.
+lm-eval's `hf` runs with the batch size, 1 or 8, that was faster in the warm-up. For `hf`, each row also has the
+floating-point operations per second of our forward passes, and those of matrix products of the model's own shapes.
 
-``--precision`` asks how far bfloat16 is from float32, on either side of `hf`, instead of how fast.
+``--precision`` measures how far bfloat16 is from float32, on both sides of `hf`, instead of the speed.
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ from experiments.reference_model import reference_model
 from harness.checkpoints.resolver import resolve
 
 SETTINGS = ("0-shot", "5-shot, own examples", "5-shot, shared examples")
-# Rows whose contexts have 140 tokens in the mean with SmolLM2's tokenizer; the examples are from elsewhere.
+# Rows whose contexts have 140 tokens on average with SmolLM2's tokenizer; the examples come from other rows.
 TEST_ROWS, TRAIN_ROWS = slice(10, 50), slice(450, 500)
-# Ours, and all of theirs.
+# backend -> our side, and all sides that it is compared with.
 SIDES = {
     "hf": ("harness hf", ("lm-eval hf, batch 1", "lm-eval hf, batch 8")),
     "vllm": ("harness vllm", ("lm-eval vllm",)),
@@ -44,7 +43,7 @@ SIDES = {
 
 
 def requests(data: Path, setting: str, items: int) -> list[Pair]:
-    """Four requests an item: a passage and a question, and each answer spelled out."""
+    """Four requests per item: a passage and a question, and each answer spelled out."""
     lines = (data / "agieval" / "logiqa-en.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     test, train = rows[TEST_ROWS][:items], rows[TRAIN_ROWS]
@@ -71,7 +70,7 @@ def compare(ours: Side, others: Sequence[Side], pairs: list[Pair], rounds: int) 
         for side in (ours, theirs):
             taken[side.name].append(side.ask("loglikelihood", pairs))
     mine, other = taken[ours.name], taken[theirs.name]
-    # The other batch size's is that of its warm-up, which held the longest of fewer requests.
+    # The memory of the other batch size is that of its warm-up, on fewer requests.
     last = warm | {name: runs[-1] for name, runs in taken.items()}
     return {
         "requests": len(pairs),
@@ -81,18 +80,18 @@ def compare(ours: Side, others: Sequence[Side], pairs: list[Pair], rounds: int) 
         **agreement("loglikelihood", mine[-1]["answers"], other[-1]["answers"]),
         "threads": mine[-1]["threads"],
         "load_average": round(os.getloadavg()[1], 1),
-        "warm_up_seconds": {name: round(said["seconds"], 2) for name, said in warm.items()},
-        "all_seconds": {name: [round(said["seconds"], 2) for said in runs] for name, runs in taken.items()},
-        "peak_gib": {name: round(said["peak_bytes"] / 2**30, 2) for name, said in last.items()},
+        "warm_up_seconds": {name: round(run["seconds"], 2) for name, run in warm.items()},
+        "all_seconds": {name: [round(run["seconds"], 2) for run in runs] for name, runs in taken.items()},
+        "peak_gib": {name: round(run["peak_bytes"] / 2**30, 2) for name, run in last.items()},
     }
 
 
-def _median(runs: Sequence[dict[str, Any]], what: str) -> float:
-    return statistics.median(float(said[what]) for said in runs)
+def _median(runs: Sequence[dict[str, Any]], key: str) -> float:
+    return statistics.median(float(run[key]) for run in runs)
 
 
 def efficiency(ours: Side, pairs: list[Pair], seconds: float) -> dict[str, float]:
-    """Operations a second that our passes reached in `seconds`, beside what products of the same shapes reach."""
+    """Operations per second that our passes reached in `seconds`, and those that products of the same shapes reach."""
     counted = ours.ask("loglikelihood", pairs, count=True)
     rate = counted["operations"] / seconds
     return {
@@ -104,9 +103,9 @@ def efficiency(ours: Side, pairs: list[Pair], seconds: float) -> dict[str, float
 
 
 def precision(model: Path, pairs: list[Pair]) -> dict[str, Any]:
-    """How far each bfloat16 side's scores are from lm-eval's in float32, in nats a continuation, and from each other.
+    """How far each bfloat16 side's scores are from lm-eval's in float32, in nats per continuation, and from each other.
 
-    A side's process ends before the next begins, so that they fit beside one another.
+    A side's process ends before the next begins, so that memory holds one at a time.
     """
     ours, theirs = SIDES["hf"]
     scores: dict[str, list[float]] = {}
@@ -115,13 +114,13 @@ def precision(model: Path, pairs: list[Pair]) -> dict[str, Any]:
         scores[f"{name}, {dtype}"] = side.ask("loglikelihood", pairs)["answers"]
         side.close()
     exact = scores.pop(f"{theirs[0]}, float32")
-    found = {name: distribution(exact, values) for name, values in scores.items()}
-    found["lm-eval bfloat16, batch 1 to batch 8"] = distribution(*(scores[f"{name}, bfloat16"] for name in theirs))
-    return {"requests": len(pairs), "nats_from_float32": found}
+    distances = {name: distribution(exact, values) for name, values in scores.items()}
+    distances["lm-eval bfloat16, batch 1 to batch 8"] = distribution(*(scores[f"{name}, bfloat16"] for name in theirs))
+    return {"requests": len(pairs), "nats_from_float32": distances}
 
 
 def measure(backend: str, dtype: str, options: argparse.Namespace) -> None:
-    """Run the settings on one backend and keep their rows."""
+    """Run the settings on one backend and record their rows."""
     ours, *others = (Side(name, options.model, dtype=dtype) for name in (SIDES[backend][0], *SIDES[backend][1]))
     for setting in options.settings:
         pairs = requests(options.data, setting, options.items)
@@ -145,11 +144,11 @@ def main() -> None:
     data = "folder with agieval/logiqa-en.jsonl (default: HARNESS_DATA)"
     parser.add_argument("--data", type=Path, default=os.environ.get("HARNESS_DATA"), help=data)
     parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"], help="default: float32 bfloat16")
-    parser.add_argument("--items", type=int, default=40, help="of four requests each; at most 40 (default: 40)")
-    parser.add_argument("--rounds", type=int, default=3, help="of which the median is told (default: 3)")
+    parser.add_argument("--items", type=int, default=40, help="of four requests each, at most 40 (default: 40)")
+    parser.add_argument("--rounds", type=int, default=3, help="the median counts (default: 3)")
     settings = f"default: all of {', '.join(map(repr, SETTINGS))}"
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, metavar="NAME", default=SETTINGS, help=settings)
-    parser.add_argument("--precision", action="store_true", help="how far bfloat16 is from float32, and no times")
+    parser.add_argument("--precision", action="store_true", help="how far bfloat16 is from float32; no times")
     options = parser.parse_args()
     if not options.data or not (Path(options.data) / "agieval").is_dir():
         parser.error(f"--data {options.data}: holds no agieval/logiqa-en.jsonl; give the data folder, or HARNESS_DATA")
@@ -158,8 +157,8 @@ def main() -> None:
     if options.precision:
         pairs = requests(options.data, SETTINGS[0], options.items)
         row = {"benchmark": "scoring precision", "setting": SETTINGS[0], "model": options.model.name}
-        found = {"items": options.items, **precision(options.model, pairs)}
-        record({**row, **found, **surroundings()}, RESULTS / "scoring.jsonl")
+        figures = {"items": options.items, **precision(options.model, pairs)}
+        record({**row, **figures, **surroundings()}, RESULTS / "scoring.jsonl")
         return
     for backend in options.backends:
         for dtype in options.dtype:

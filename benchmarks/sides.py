@@ -1,7 +1,7 @@
-"""The systems that benchmarks hold beside one another, each in a process of its own: this harness and lm-eval.
+"""The systems that benchmarks compare, each in a process of its own: this harness and lm-eval.
 
-A side is named by its words: ``harness hf``, ``harness vllm``, ``lm-eval hf, batch 8``, ``lm-eval vllm``. It is asked
-by a line of JSON and answers by one; whatever else it prints goes to standard error.
+The names of sides are ``harness hf``, ``harness vllm``, ``lm-eval hf, batch 8`` and ``lm-eval vllm``. A request is a
+line of JSON and so is its reply; everything else that a side prints goes to standard error.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-# The same for both: on the CPU, vLLM's engine in the side's own process with so many GiB of cache.
+# The same for both: on the CPU, vLLM's engine runs in the side's own process, with this many GiB of cache.
 ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "2",
     "VLLM_LOGGING_LEVEL": "ERROR",
@@ -28,7 +28,7 @@ ENVIRONMENT = {
 LM_EVAL_BATCH = 8
 # A context and a continuation, or a prompt and generation arguments.
 Pair = tuple[str, Any]
-# Answers requests of a kind; closes.
+# One function that answers requests of a kind, and one that closes the engine.
 Answering = tuple[Callable[[str, list[Pair]], list[Any]], Callable[[], None]]
 
 
@@ -39,7 +39,7 @@ class Side:
         name: See above.
         model: A transformers folder.
         dtype: ``float32``, ``bfloat16`` or ``float16``.
-        max_length: In tokens; None: the model's own.
+        max_length: In tokens; None means the model's own.
     """
 
     def __init__(self, name: str, model: Path, *, dtype: str, max_length: int | None = None) -> None:
@@ -58,7 +58,7 @@ class Side:
 
         Returns:
             ``answers``, ``seconds``, ``busy_seconds`` (of the processor), ``peak_bytes``, ``device_bytes``,
-            ``threads``; with `count`, which only engines in the side's own process can, ``operations`` and
+            ``threads``; with `count`, which works only for engines in the side's own process, also ``operations`` and
             ``product_rate``.
 
         Raises:
@@ -71,8 +71,8 @@ class Side:
         line = self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"{self.name} ended; its log is on standard error")
-        said: dict[str, Any] = json.loads(line)
-        return said
+        reply: dict[str, Any] = json.loads(line)
+        return reply
 
     def close(self) -> None:
         """End the process."""
@@ -93,16 +93,16 @@ def serve(name: str, model: str, dtype: str, max_length: int | None) -> None:
     else:
         answer, close = _lm_eval(backend, model, dtype, max_length, batch_size=int(name.partition("batch ")[2] or 0))
     for line in sys.stdin:
-        asked = json.loads(line)
-        kind, pairs = asked["kind"], [tuple(pair) for pair in asked["pairs"]]
-        said: dict[str, Any] = {}
-        if asked["count"]:
-            said |= {"operations": _operations(answer, kind, pairs), "product_rate": _product_rate(model, dtype)}
+        request = json.loads(line)
+        kind, pairs = request["kind"], [tuple(pair) for pair in request["pairs"]]
+        reply: dict[str, Any] = {}
+        if request["count"]:
+            reply |= {"operations": _operations(answer, kind, pairs), "product_rate": _product_rate(model, dtype)}
         start, busy = time.perf_counter(), _busy_seconds()
-        said["answers"] = answer(kind, pairs)
-        said["seconds"], said["busy_seconds"] = time.perf_counter() - start, _busy_seconds() - busy
-        said |= {"threads": torch.get_num_threads(), "peak_bytes": _peak_bytes(), "device_bytes": _device_bytes()}
-        print(json.dumps(said), file=out, flush=True)
+        reply["answers"] = answer(kind, pairs)
+        reply["seconds"], reply["busy_seconds"] = time.perf_counter() - start, _busy_seconds() - busy
+        reply |= {"threads": torch.get_num_threads(), "peak_bytes": _peak_bytes(), "device_bytes": _device_bytes()}
+        print(json.dumps(reply), file=out, flush=True)
     close()
 
 
@@ -121,10 +121,10 @@ def _harness(backend: str, model: str, dtype: str, max_length: int | None) -> An
             else Request(kind="generate_until", context=context, generation=json.dumps(second))
             for context, second in pairs
         ]
-        found = dict(pair for batch in engine.answer(requests) for pair in batch)
-        answers = [found[index] for index in range(len(requests))]
-        assert all(isinstance(said, Answer) for said in answers), "a request failed"
-        return [said.text if said.logprob is None else said.logprob for said in answers if isinstance(said, Answer)]
+        by_index = dict(pair for batch in engine.answer(requests) for pair in batch)
+        answers = [own for _, own in sorted(by_index.items()) if isinstance(own, Answer)]
+        assert len(answers) == len(requests), "a request failed"
+        return [own.text if own.logprob is None else own.logprob for own in answers]
 
     return answer, engine.close
 
@@ -148,18 +148,18 @@ def _lm_eval(backend: str, model: str, dtype: str, max_length: int | None, *, ba
 
     def answer(kind: str, pairs: list[Pair]) -> list[Any]:
         instances = [Instance(request_type=kind, doc={}, arguments=pair, idx=0) for pair in pairs]
-        said = getattr(lm, kind)(instances, disable_tqdm=True)
-        return [text if isinstance(text, str) else float(text[0]) for text in said]
+        responses = getattr(lm, kind)(instances, disable_tqdm=True)
+        return [text if isinstance(text, str) else float(text[0]) for text in responses]
 
     return answer, lambda: None
 
 
 def _name_vllm_as_lm_eval_expects() -> None:
-    """lm-eval asks for the version of a distribution called vllm, which the CPU build is not."""
+    """Give the CPU build the distribution name ``vllm``, whose version lm-eval looks up."""
     try:
         version("vllm")
     except PackageNotFoundError:
-        # vLLM itself takes the local part of the version for the device it is built for.
+        # vLLM itself reads the device that it is built for from the local part of the version.
         built = f"{version('vllm-cpu')}+cpu"
         folder = Path(tempfile.mkdtemp())
         info = folder / f"vllm-{built}.dist-info"
@@ -169,12 +169,12 @@ def _name_vllm_as_lm_eval_expects() -> None:
 
 
 def _operations(answer: Callable[[str, list[Pair]], list[Any]], kind: str, pairs: list[Pair]) -> int:
-    """Floating-point operations of the matrix products and of attention while `pairs` are answered."""
+    """Count the floating-point operations of matrix products and attention while `pairs` are answered."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # then all is computed in this thread, the only one that the counter sees
+    torch.set_num_threads(1)  # everything is then computed in this thread, the only one that the counter sees
     with FlopCounterMode(display=False) as counter:
         answer(kind, pairs)
     torch.set_num_threads(threads)
@@ -183,7 +183,7 @@ def _operations(answer: Callable[[str, list[Pair]], list[Any]], kind: str, pairs
 
 
 def _product_rate(model: str, dtype: str) -> float:
-    """Operations a second of the model's own matrix products, 1,024 rows at a time, in the dtype they run in here."""
+    """Operations per second of the model's own matrix products, 1,024 rows at a time, in the dtype they run in here."""
     import torch
     from transformers import AutoConfig
 
@@ -205,8 +205,8 @@ def _product_rate(model: str, dtype: str) -> float:
     return operations / min(times)
 
 
-def _family() -> set[int]:
-    """Numbers of this process and of its children."""
+def _processes() -> set[int]:
+    """Process numbers of this process and its descendants."""
     processes = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
     parents = {int(pid): int(parent) for pid, parent in (line.split() for line in processes.splitlines())}
     mine = {os.getpid()}
@@ -216,9 +216,9 @@ def _family() -> set[int]:
 
 
 def _busy_seconds() -> float:
-    """Processor time of this process and its children; the 14th and 15th words of ``stat`` are ticks (proc(5))."""
+    """Processor time of this process and its descendants; words 14 and 15 of ``stat`` are ticks (proc(5))."""
     ticks = 0
-    for pid in _family():
+    for pid in _processes():
         with contextlib.suppress(OSError):  # it ended meanwhile
             words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             ticks += int(words[11]) + int(words[12])
@@ -226,8 +226,8 @@ def _busy_seconds() -> float:
 
 
 def _peak_bytes() -> int:
-    """Sum of the most that this process and each of its children held."""
-    return sum(_high_water(pid) for pid in _family())
+    """Sum of the peak memory of this process and each of its descendants."""
+    return sum(_high_water(pid) for pid in _processes())
 
 
 def _high_water(pid: int) -> int:
@@ -239,7 +239,7 @@ def _high_water(pid: int) -> int:
 
 
 def _device_bytes() -> int:
-    """What is taken of the GPU by everyone; 0 without one."""
+    """Memory of the GPU that is in use by all processes; 0 without a GPU."""
     import torch
 
     if not torch.cuda.is_available():

@@ -1,1 +1,1 @@
-"""Engines that answer requests, behind the Protocol in `base`."""
+"""Engines: what answers requests. `base` has the contract, `registry` finds engines by name."""

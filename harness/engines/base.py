@@ -34,16 +34,16 @@ RequestKind = Literal["loglikelihood", "loglikelihood_rolling", "generate_until"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One question to a model, as text, so that it can be looked up without loading the model.
+    """One request to a model, as text, so that its answer can be looked up without loading the model.
 
     Attributes:
         kind: lm-eval's request type.
-        context: What stands before; empty for rolling log-likelihood.
-        continuation: The text to be scored; for rolling log-likelihood the whole text; empty for generation.
+        context: The text before the continuation, or the prompt; empty for rolling log-likelihood.
+        continuation: The text to score; for rolling log-likelihood the whole text; empty for generation.
         generation: Generation arguments (``until``, ``max_gen_toks``, ``do_sample``, ``temperature``, ...) as
             canonical JSON, so that requests hash and compare; empty for log-likelihoods.
-        repeat: Which of several sampled answers to the same generation request this is, from 0.
-        seed: Seed of a sampled generation; None wherever nothing is drawn at random.
+        repeat: Number of this answer among several sampled ones to the same generation request, from 0.
+        seed: Seed of a sampled generation; None for everything that is not sampled.
     """
 
     kind: RequestKind
@@ -62,14 +62,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the model said to one request. Exactly one of `logprob` and `text` is set.
+    """A model's answer to one request. Exactly one of `logprob` and `text` is set.
 
     Attributes:
         logprob: Sum of the continuation's token log-probabilities, in nats.
         is_greedy: Whether every token of the continuation is the most likely one (log-likelihood only).
-        text: The generated text, stop string and all after it removed.
-        tokens: Tokens scored or generated; 0 when the engine does not say.
-        cut_tokens: Tokens dropped on the left because the input was longer than the model's context.
+        text: The generated text, up to the first stop string.
+        tokens: Number of tokens scored or generated; 0 when the engine does not report it.
+        cut_tokens: Number of tokens cut on the left because the input was longer than the model's context.
     """
 
     logprob: float | None = None
@@ -92,10 +92,9 @@ class Failure:
 
     Attributes:
         reason: ``error`` (the engine raised), ``not_finite`` (NaN or infinite log-probability), ``empty`` (no
-            continuation tokens to score, or no text from an engine that cannot say whether the model ended by
-            itself), ``too_long`` (the continuation alone exceeds the context), ``missing`` (the engine gave fewer
-            answers than asked), ``out_of_memory``, ``timeout``, ``malformed`` (a text that
-            cannot be written).
+            continuation tokens to score, or no text from an engine that cannot tell whether the model ended by
+            itself), ``too_long`` (the continuation alone exceeds the context), ``missing`` (the engine returned fewer
+            answers than requests), ``out_of_memory``, ``timeout``, ``malformed`` (a text that cannot be written).
         message: One line for the record.
     """
 
@@ -106,22 +105,22 @@ class Failure:
 Batch = list[tuple[int, Answer | Failure]]
 
 
-class EngineDied(Exception):  # noqa: N818 - it is a signal between rooms, told to the user as an EngineError
-    """The engine cannot go on; a fresh one may. What it yielded before stays valid."""
+class EngineDied(Exception):  # noqa: N818 - a signal between packages; users see an EngineError
+    """The engine cannot continue; a new one may. What it yielded before stays valid."""
 
 
 class Engine(Protocol):
     """An engine that answers requests.
 
-    `answer` yields batches as soon as each is done, in whatever order is fast; a batch is written to the journal
-    before the next is asked for, so its size bounds what a kill can cost. Every index of `requests` is yielded
-    exactly once. A request that cannot be answered is yielded as a `Failure`; `EngineDied` is raised only when no
-    further request can be answered.
+    `answer` yields each batch as soon as it is done, in whatever order is fast. A batch is written to the journal
+    before the next one is asked for, so small batches lose little when the process is killed. Every index of `requests`
+    is yielded exactly once. A request that cannot be answered is yielded as a `Failure`; `EngineDied` is raised only
+    when no further request can be answered.
     """
 
     @property
     def description(self) -> dict[str, Any]:
-        """What the record should say of this engine: name, dtype, device, settings, versions."""
+        """What the record says about this engine: name, dtype, device, settings, versions."""
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Batch]:
         """Answer `requests`; yields ``[(index, Answer | Failure), ...]``."""
@@ -130,20 +129,20 @@ class Engine(Protocol):
         """Free the engine's memory. The engine is not used afterwards."""
 
 
-# New tokens when a generation request does not say, as in lm-eval.
+# New tokens when a generation request names no number, as in lm-eval.
 DEFAULT_NEW_TOKENS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Sum of a run of tokens' log-probabilities in nats, and whether each is the most likely token."""
+    """Sum of consecutive tokens' log-probabilities, in nats, and whether each token is the most likely one."""
 
     logprob: float
     is_greedy: bool
 
 
 def row_seed(request: Request) -> int:
-    """Return a seed of 63 bits from what a request is, not from where it stands; its repeats have others."""
+    """Return a 63-bit seed that depends on the request alone, not on its place in a batch; each repeat has its own."""
     words = json.dumps([request.seed, request.context, request.generation, request.repeat])
     return int.from_bytes(hashlib.sha256(words.encode()).digest()[:8], "big") >> 1
 
@@ -151,13 +150,13 @@ def row_seed(request: Request) -> int:
 def joined_answer(
     request: Request, parts: Iterable[Scored | Failure], *, tokens: int, cut_tokens: int
 ) -> Answer | Failure:
-    """Join the parts of a log-likelihood request: one, or the windows of a rolling one, which is never greedy or not.
+    """Join the parts of a log-likelihood request: one, or several windows of a rolling one, whose `is_greedy` is None.
 
     Args:
-        request: What was asked.
-        parts: Its scores; the first failure among them is the request's.
-        tokens: Tokens scored, in all parts.
-        cut_tokens: Tokens cut from its context.
+        request: The request.
+        parts: The scores of its parts; if one is a failure, the first failure is returned.
+        tokens: Number of tokens scored, in all parts.
+        cut_tokens: Number of tokens cut from its context.
     """
     logprob, greedy = 0.0, True
     for part in parts:
@@ -170,20 +169,20 @@ def joined_answer(
 
 
 def no_room(new_tokens: int, max_length: int) -> Failure:
-    """Return the failure of a generation that leaves no room for its prompt."""
+    """Return the failure of a generation whose new tokens would leave no room for its prompt."""
     message = f"{new_tokens} new tokens asked for; the model's context is {max_length}"
     return Failure(reason="too_long", message=message)
 
 
 def bad_arguments(error: Exception) -> Failure:
-    """Return the failure of a generation whose arguments cannot be read, as `error` says."""
+    """Return the failure of a generation whose arguments cannot be read because of `error`."""
     return Failure(reason="error", message=f"generation arguments: {type(error).__name__}: {error}"[:400])
 
 
 def loglikelihood_answer(
     logprob: float, *, is_greedy: bool | None, tokens: int = 0, cut_tokens: int = 0
 ) -> Answer | Failure:
-    """Make an answer of a log-probability in nats, or a failure when it is NaN or infinite."""
+    """Return an answer with this log-probability in nats, or a failure when it is NaN or infinite."""
     if not math.isfinite(logprob):
         return Failure(reason="not_finite", message=f"log-probability is {logprob}")
     return Answer(logprob=logprob, is_greedy=is_greedy, tokens=tokens, cut_tokens=cut_tokens)

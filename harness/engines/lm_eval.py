@@ -1,7 +1,7 @@
-"""Any other lm-eval backend, by name, behind the `Engine` Protocol: ``--backend lm-eval:NAME``.
+"""Any lm-eval model as an engine: ``--backend lm-eval:NAME``.
 
-lm-eval's models answer a whole list or raise. Here requests go in chunks of similar length, so that a kill costs one
-chunk, and a chunk that raises is asked again one by one, so that only the guilty requests fail.
+lm-eval's models answer a whole list or raise. Here they get chunks of similar length, so that a kill costs one chunk.
+If a chunk raises, its requests are repeated one by one, so that only those that cause the error fail.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from harness.checkpoints.checkpoint import Checkpoint
 
 CHUNK = 128
-# Arguments that would load other weights than those whose digest the journal has.
+# Arguments that would load other weights than those whose digest is the journal's key.
 DECIDED_BY_MODEL = frozenset(
     {"pretrained", "tokenizer", "peft", "lora_local_path", "delta", "subfolder", "gguf_file", "revision"}
 )
@@ -33,7 +33,7 @@ def lm_eval_kind(name: str) -> EngineKind:
     """The kind that ``--backend lm-eval:NAME`` stands for: it opens checkpoints or, for a service, a model's name.
 
     Raises:
-        InputError: when lm-eval has no such backend, or its library is not installed.
+        InputError: lm-eval has no such backend, or its library is not installed.
     """
     backend = LM_EVAL_PREFIX + name
     identity = {"lm_eval": version("lm_eval")}
@@ -43,10 +43,10 @@ def lm_eval_kind(name: str) -> EngineKind:
 
 
 def takes_checkpoint(backend: str) -> bool:
-    """Whether an ``lm-eval:NAME`` backend loads local weights; others (services, dummies) only take a name.
+    """Whether an ``lm-eval:NAME`` backend loads local weights; others (services, dummies) take a model's name.
 
     Raises:
-        InputError: when lm-eval has no such backend, or its library is not installed.
+        InputError: lm-eval has no such backend, or its library is not installed.
     """
     from lm_eval.models.api_models import TemplateAPI
 
@@ -55,25 +55,23 @@ def takes_checkpoint(backend: str) -> bool:
 
 
 def takes_chats(backend: str) -> bool:
-    """Whether an ``lm-eval:NAME`` backend is a service that takes messages and no plain prompt."""
+    """Whether an ``lm-eval:NAME`` backend is a service that takes messages, not plain prompts."""
     from lm_eval.models.api_models import TemplateAPI
 
     return "chat" in backend.removeprefix(LM_EVAL_PREFIX) and issubclass(_model_class(backend), TemplateAPI)
 
 
 def open_lm_eval(model: Checkpoint | str, spec: EngineSpec) -> LmEvalEngine:
-    """Open an lm-eval model on a checkpoint, or on a name where the backend is a service.
+    """Open an lm-eval model on a checkpoint or, for a service, on a model's name.
 
     Raises:
-        InputError: when lm-eval has no such backend or it refuses the arguments.
-        EngineError: when the model cannot be opened.
+        InputError: lm-eval has no such backend, or it refuses the arguments.
+        EngineError: the model cannot be opened.
     """
     model_class = _model_class(spec.backend)
-    taken = sorted(DECIDED_BY_MODEL & spec.model_args.keys()) if not isinstance(model, str) else []
-    if taken:
-        raise InputError(
-            f"--model_args {taken[0]}: --model decides it; answers are known by the checkpoint's own bytes."
-        )
+    decided = sorted(DECIDED_BY_MODEL & spec.model_args.keys()) if not isinstance(model, str) else []
+    if decided:
+        raise InputError(f"--model_args {decided[0]}: is set by --model; leave it out.")
     arguments = {**_model_arguments(model_class, model, spec), **spec.model_args}
     try:
         lm = model_class.create_from_arg_obj(arguments, {"batch_size": _batch_size(spec), "device": _device(spec)})
@@ -92,14 +90,14 @@ def _model_class(backend: str) -> type[LM]:
     if name not in MODEL_MAPPING:
         raise InputError(f"--backend {backend}: lm-eval has no backend {name!r}.{did_you_mean(name, MODEL_MAPPING)}")
     try:
-        found: type[LM] = get_model(name)
+        model_class: type[LM] = get_model(name)
     except ImportError as error:
         raise InputError(f"--backend {backend}: needs a library that is missing ({error}); install it.") from error
-    return found
+    return model_class
 
 
 def _parameters(model_class: type[LM]) -> set[str]:
-    """Names the constructor and those it passes ``**kwargs`` to accept."""
+    """Names of the parameters of the constructor and of those that it passes ``**kwargs`` to."""
     return {
         name
         for cls in model_class.__mro__
@@ -121,7 +119,7 @@ def _model_arguments(model_class: type[LM], model: Checkpoint | str, spec: Engin
 
 
 def _batch_size(spec: EngineSpec) -> int | str:
-    """lm-eval's ``auto`` probes memory on a GPU for minutes; on a CPU a small fixed batch is as fast."""
+    """The batch size for lm-eval, whose ``auto`` measures memory for minutes; on a CPU a small fixed one is as fast."""
     return 8 if spec.batch_size == "auto" and _device(spec) == "cpu" else spec.batch_size
 
 
@@ -134,19 +132,19 @@ def _device(spec: EngineSpec) -> str:
 
 
 class LmEvalEngine:
-    """An lm-eval model as a `Engine`."""
+    """An lm-eval model as an `Engine`."""
 
     def __init__(self, lm: LM, spec: EngineSpec) -> None:
         self._lm = lm
         self._spec = spec
         self._chats = takes_chats(spec.backend)
-        # Some models take this, some do not; lm-eval's bars would run across the one of the command.
-        takes = inspect.signature(lm.loglikelihood).parameters
-        self._quietly = {"disable_tqdm": True} if "disable_tqdm" in takes else {}
+        # lm-eval's progress bars would overwrite that of the command; not every model can turn them off.
+        parameters = inspect.signature(lm.loglikelihood).parameters
+        self._quietly = {"disable_tqdm": True} if "disable_tqdm" in parameters else {}
 
     @property
     def description(self) -> dict[str, Any]:
-        """Backend and the class that answers."""
+        """The backend, its class and the dtype."""
         return {"backend": self._spec.backend, "model_class": type(self._lm).__name__, "dtype": self._spec.dtype}
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Batch]:
@@ -168,7 +166,7 @@ class LmEvalEngine:
     def _chunk(self, indices: Sequence[int], requests: Sequence[Request]) -> Batch:
         try:
             return self._ask(indices, requests)
-        # What a foreign engine raises is not ours to foresee; the guilty requests are found and recorded one by one.
+        # A foreign model may raise anything. Repeating one by one finds the requests that cause it.
         except Exception as error:
             if len(indices) == 1:
                 message = f"{type(error).__name__}: {error}"[:500]
@@ -176,13 +174,13 @@ class LmEvalEngine:
             return [pair for index in indices for pair in self._chunk([index], requests)]
 
     def _ask(self, indices: Sequence[int], requests: Sequence[Request]) -> Batch:
-        asked = [_instance(requests[index], as_chat=self._chats) for index in indices]
+        instances = [_instance(requests[index], as_chat=self._chats) for index in indices]
         first = requests[indices[0]]
-        if first.seed is not None:  # lm-eval's models draw from the process's generator
+        if first.seed is not None:  # lm-eval's models sample with the process's random generator
             import torch
 
             torch.manual_seed(row_seed(first))
-        responses = getattr(self._lm, asked[0].request_type)(asked, **self._quietly)
+        responses = getattr(self._lm, instances[0].request_type)(instances, **self._quietly)
         if len(responses) != len(indices):
             message = f"{len(responses)} answers to {len(indices)} requests"
             return [(index, Failure(reason="missing", message=message)) for index in indices]
@@ -206,10 +204,10 @@ def _instance(request: Request, *, as_chat: bool) -> Instance:
 
 def _answer(response: Any) -> Answer | Failure:
     if response is None:
-        return Failure(reason="missing", message="the engine gave no answer")
+        return Failure(reason="missing", message="the engine returned no answer")
     if isinstance(response, str):
-        # lm-eval's services answer "" when they failed as well as when the model said nothing: it cannot be told apart.
-        return Answer(text=response) if response else Failure(reason="empty", message="the engine gave an empty text")
+        # lm-eval's services return "" when they failed and also when the model generated nothing; which, is unknown.
+        return Answer(text=response) if response else Failure(reason="empty", message="the engine returned no text")
     if isinstance(response, tuple | list):
         logprob, is_greedy = response
         return loglikelihood_answer(float(logprob), is_greedy=bool(is_greedy))

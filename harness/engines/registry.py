@@ -31,18 +31,18 @@ def find_engine(name: str) -> EngineKind:
     ``lm-eval:sglang`` the entry point ``lm-eval`` is called with ``sglang``.
 
     Raises:
-        InputError: for an unknown name, or one that two packages provide.
+        InputError: the name is unknown, or several packages provide it.
     """
     first, colon, rest = name.partition(":")
-    kind = _entry_point(name, first).load()
-    if isinstance(kind, EngineKind):
+    loaded = _entry_point(name, first).load()
+    if isinstance(loaded, EngineKind):
         if colon:
             raise InputError(f"--backend {name}: {first} takes nothing after its name; give --backend {first}.")
-        return kind
+        return loaded
     if not rest:
         raise InputError(f"--backend {name}: needs a name after the colon; give --backend {first}:NAME.")
-    made: EngineKind = kind(rest)
-    return made
+    kind: EngineKind = loaded(rest)
+    return kind
 
 
 def _entry_point(name: str, first: str) -> EntryPoint:
@@ -63,10 +63,10 @@ def resolve_backend(name: str, device: str = "auto", checkpoint: Checkpoint | No
     Args:
         name: As given.
         device: As given; ``auto`` takes vLLM only for a CUDA device.
-        checkpoint: When it is known, ``auto`` passes over engines that cannot run it, with a warning.
+        checkpoint: If given, ``auto`` skips engines that cannot run it, with a warning.
 
     Raises:
-        InputError: for an unknown name.
+        InputError: the name is unknown.
     """
     if name != AUTO:
         find_engine(name)
@@ -79,16 +79,16 @@ def resolve_backend(name: str, device: str = "auto", checkpoint: Checkpoint | No
         refusal = kind.refusal(checkpoint) if checkpoint is not None else None
         if refusal is None:
             if refusals:
-                log.warning("the %s backend is taken: %s", candidate, refusals[0])
+                log.warning("--backend auto uses %s: %s", candidate, refusals[0])
             return candidate
         refusals.append(refusal)
     raise InputError(f"--backend auto: {refusals[0] if refusals else 'no engine runs here'}; name a backend.")
 
 
 def engine_identity(checkpoint: Checkpoint, spec: EngineSpec) -> dict[str, Any]:
-    """Return what, besides the weights, decides the answers: engine, its version, dtype, length, own arguments.
+    """Return what decides the answers besides the weights: engine, its version, dtype, length, own arguments.
 
-    Device and batch size are left out: they move scores by rounding only, and a resumed run may change them.
+    Device and batch size are left out: they change scores only by rounding, and a resumed run may change them.
     """
     kind = find_engine(spec.backend)
     identity: dict[str, Any] = {
@@ -112,7 +112,7 @@ def open_engine(model: Checkpoint | str, spec: EngineSpec, gold: Mapping[Request
         gold: The right answers, which only scripts are given.
 
     Raises:
-        InputError: when the engine's library is missing, or it refuses the arguments.
+        InputError: the engine's library is missing, or it refuses the arguments.
     """
     kind = find_engine(spec.backend)
     missing = kind.missing()

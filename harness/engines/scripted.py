@@ -1,6 +1,6 @@
-"""Answers from a script instead of a model: oracle, corrupted, uniform, and faults on purpose.
+"""Answers from a script instead of a model: oracle, corrupted or uniform, with faults on purpose.
 
-For ``--backend scripted``, dry runs and tests. What it answers depends on the request alone, so that runs repeat.
+For ``--backend scripted``, dry runs and tests. An answer depends on its request alone, so runs repeat exactly.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ SCRIPTS = ("oracle", "corrupted", "uniform")
 
 @dataclass(frozen=True, kw_only=True)
 class Faults:
-    """What goes wrong, as shares of the requests (0 to 1) unless said otherwise.
+    """Faults to simulate, as shares of the requests (0 to 1) unless noted.
 
     Attributes:
         raises: The engine reports an error for the request.
-        nan: The log-probability is NaN; a generation comes back empty.
+        nan: The log-probability is NaN; a generated text is empty.
         missing: The request is never answered.
-        twice: The request is answered a second time in its batch.
-        throws: The engine raises what nobody foresaw, and answers nothing of the batch.
-        hang: The engine never comes back from the request.
-        die_after: The engine dies after this many answers, each time it is opened; 0 never.
-        delay_seconds: Time taken for each batch.
-        batch: Answers in a batch.
+        twice: The request is answered twice in its batch.
+        throws: The engine raises an unexpected exception; the whole batch is lost.
+        hang: The engine never returns from the request.
+        die_after: The engine dies after this many answers, each time it is opened; 0 means never.
+        delay_seconds: Time that each batch takes.
+        batch: Number of answers in a batch.
     """
 
     raises: float = 0.0
@@ -51,7 +51,7 @@ class Faults:
         """Read ``--model_args``.
 
         Raises:
-            InputError: for an unknown name or a value that is not a number.
+            InputError: a name is unknown or a value is not a number.
         """
         known = {field.name: field.type for field in fields(cls)}
         for name in arguments:
@@ -67,13 +67,13 @@ class Faults:
 
 
 class ScriptedEngine:
-    """Answers by the script `name`; `gold` tells the oracle which continuations and texts are right.
+    """Answers by a script.
 
     Args:
-        name: ``oracle`` gives the gold continuation log-probability -1 and others -10, or the gold text;
-            ``corrupted`` prefers anything else; ``uniform`` draws from the request's own hash.
-        gold: Right answers: True for a continuation that is right, a text for a generation.
-        faults: What goes wrong on purpose.
+        name: ``oracle`` gives right continuations log-probability -1 and others -10, and generates the right text;
+            ``corrupted`` does the opposite; ``uniform`` draws from the request's own hash.
+        gold: The right answers: True for a continuation that is right, a text for a generation.
+        faults: Faults to simulate.
     """
 
     def __init__(self, name: str, gold: Mapping[Request, bool | str], faults: Faults | None = None) -> None:
@@ -98,9 +98,9 @@ class ScriptedEngine:
             indices = range(start, min(start + self._faults.batch, len(requests)))
             if any(self._falls_on("throws", requests[i]) for i in indices):
                 raise RuntimeError("scripted surprise")
-            told = [i for i in indices if not self._falls_on("missing", requests[i])]
-            told += [i for i in told if self._falls_on("twice", requests[i])]
-            yield [(i, self._one(requests[i])) for i in told]
+            answered = [i for i in indices if not self._falls_on("missing", requests[i])]
+            answered += [i for i in answered if self._falls_on("twice", requests[i])]
+            yield [(i, self._one(requests[i])) for i in answered]
             self._answered += len(indices)
             if self._faults.die_after and self._answered >= self._faults.die_after:
                 raise EngineDied(f"scripted death after {self._answered} answers")

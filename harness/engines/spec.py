@@ -1,4 +1,4 @@
-"""What decides how an engine runs a checkpoint: the flags of one engine, and what ``auto`` stands for."""
+"""How an engine runs a checkpoint: the engine's flags of ``harness eval``, and the dtype that ``auto`` means."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 @dataclass(frozen=True, kw_only=True)
 class EngineSpec:
-    """How a checkpoint is to be run.
+    """How to run a checkpoint.
 
     Attributes:
         backend: ``auto``, the name of an engine (an entry point of `harness.engines`), or ``lm-eval:NAME``.
         dtype: ``auto`` (the checkpoint's own), ``float32``, ``bfloat16`` or ``float16``.
         device: ``auto`` or a torch device.
-        batch_size: ``auto`` or the number of rows of a forward pass.
-        max_length: Longest input in tokens; None takes the model's own.
+        batch_size: ``auto`` or the number of rows in a forward pass.
+        max_length: Longest input in tokens; None means the model's own limit.
         trust_remote_code: Whether code that comes with the checkpoint may run.
         allow_pickle: Whether pickled weights may be loaded.
-        model_args: Further arguments of the engine, passed on as they are.
+        model_args: Further arguments of the engine, passed on unchanged.
     """
 
     backend: str = "auto"
@@ -44,7 +44,7 @@ class EngineSpec:
 
 
 def resolve_dtype(checkpoint: Checkpoint, dtype: str) -> str:
-    """Return the concrete dtype that ``auto`` means for this checkpoint: the one its config names, else float32."""
+    """Return the dtype that ``auto`` means for this checkpoint: the one its config names, otherwise float32."""
     if dtype != "auto":
         return dtype
     config = json.loads((checkpoint.weights / "config.json").read_text(encoding="utf-8"))

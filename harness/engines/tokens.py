@@ -1,8 +1,8 @@
-"""Request text to token ids, exactly as lm-eval's `hf` model does it, but many texts at a time.
+"""Turn request text into token ids exactly as lm-eval's `hf` model does, but many texts at a time.
 
-Every rule here has its twin in lm-eval 0.4.13 (`lm_eval/api/model.py`, `lm_eval/models/huggingface.py`): which token
-stands for an empty context, where a trailing space goes, when special tokens are added, what is cut when the text is
-longer than the model's context. This file loads no model and scores nothing.
+Every rule here follows lm-eval 0.4.13 (`lm_eval/api/model.py`, `lm_eval/models/huggingface.py`): which token replaces
+an empty context, where a trailing space goes, when special tokens are added, what is cut when a text is longer than the
+model's context. No model is loaded here and nothing is scored.
 """
 
 from __future__ import annotations
@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Tokens to run and the tokens to score behind them.
+    """Tokens to run, and the tokens to score.
+
+    The last token of a continuation is scored but never run, because nothing is predicted from it:
+
+        context [5, 6], continuation [7, 8, 9]  ->  tokens [5, 6, 7, 8], targets [7, 8, 9]
 
     Attributes:
-        tokens: The model's input: context and continuation without the continuation's last token, at most the
-            model's context long.
-        targets: The continuation, one token for each of the last ``len(targets)`` positions of `tokens`.
-        cut: Tokens dropped on the left to make `tokens` fit.
+        tokens: The model's input: context and continuation without the continuation's last token; at most as long as
+            the model's context.
+        targets: The continuation; its tokens are predicted at the last ``len(targets)`` positions of `tokens`.
+        cut: Number of tokens cut on the left to make `tokens` fit.
     """
 
     tokens: list[int]
@@ -35,7 +39,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """The tokens to generate from, and how many were dropped on the left to leave room for the new ones."""
+    """The tokens to generate from, and how many were cut on the left to leave room for the new ones."""
 
     tokens: list[int]
     cut: int = 0
@@ -45,9 +49,9 @@ class Encoder:
     """Turns requests into token ids for one tokenizer and one context length.
 
     Args:
-        tokenizer: A transformers tokenizer; a fast one encodes its texts in parallel.
+        tokenizer: A transformers tokenizer; a fast one encodes texts in parallel.
         max_length: Longest input of the model, in tokens.
-        add_bos: Whether special tokens are added; None leaves it to the tokenizer.
+        add_bos: Whether to add special tokens; None leaves it to the tokenizer.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, max_length: int, add_bos: bool | None = None) -> None:
@@ -55,12 +59,12 @@ class Encoder:
         self._max_length = max_length
         self._add_bos = add_bos
         bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
-        # Stands before a continuation that has no context: BOS, else EOS; None when the tokenizer has neither.
+        # Replaces an empty context: BOS, otherwise EOS; None when the tokenizer has neither.
         self.prefix_token: int | None = bos if bos is not None else eos
         self._prefix_text = None if self.prefix_token is None else str(tokenizer.decode([self.prefix_token]))
 
     def spans(self, requests: Sequence[Request]) -> list[list[Span] | Failure]:
-        """The spans of each log-likelihood request: one, or one a window for rolling log-likelihood."""
+        """The spans of each log-likelihood request: one, or one per window for rolling log-likelihood."""
         pairs = [_split(request.context, request.continuation) for request in requests]
         texts = {context for context, _ in pairs if context}
         texts.update(context + continuation for context, continuation in pairs)
@@ -76,11 +80,13 @@ class Encoder:
             elif not whole[context]:
                 spans.append(self._without_context(tokens))
             else:
+                # lm-eval's rule, even where the context's last token would join the continuation's first: encode
+                # both, and cut off as many tokens as the context alone has.
                 spans.append(self._span(whole[context], tokens[len(whole[context]) :]))
         return spans
 
     def prompts(self, contexts: Sequence[str], *, room: int) -> list[Prompt]:
-        """The contexts to generate from, cut on the left so that `room` new tokens fit behind them."""
+        """The contexts to generate from, cut on the left so that `room` new tokens fit after them."""
         encoded = self._encode(set(contexts), given_prefix=self._tokenizer.bos_token)
         longest = self._max_length - room
         assert longest > 0, "the caller refuses requests for more new tokens than the context holds"
@@ -95,8 +101,11 @@ class Encoder:
     ) -> dict[str, list[int]]:
         """Encode each distinct text once.
 
-        `special` says whether special tokens are added; None leaves it to `add_bos` and the tokenizer, except that a
-        text which already begins with `given_prefix` gets none.
+        Args:
+            texts: Texts, which may repeat.
+            special: Whether to add special tokens; None leaves it to `add_bos` and the tokenizer, except that a text
+                that already begins with `given_prefix` gets none.
+            given_prefix: The text of a special token.
         """
         groups: dict[bool | None, list[str]] = {}
         for text in texts:
@@ -149,6 +158,9 @@ _EMPTY = Failure(reason="empty", message="the continuation has no tokens to scor
 
 
 def _split(context: str, continuation: str) -> tuple[str, str]:
-    """Move the context's trailing white space to the continuation, where it belongs to the first word's token."""
-    kept = context.rstrip()
-    return kept, context[len(kept) :] + continuation
+    """Move the context's trailing white space to the continuation: "A: " and "no" become "A:" and " no".
+
+    Most tokenizers have a token for " no", and the model expects it after "A:".
+    """
+    stripped = context.rstrip()
+    return stripped, context[len(stripped) :] + continuation

@@ -1,4 +1,4 @@
-"""Notice an engine that hangs: its batches are made in a thread, and a clock is kept on each."""
+"""Detect an engine that hangs: its batches are made in a thread, and each must arrive in time."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from harness.engines.base import Batch
 
 
 class EngineHungError(Exception):
-    """No batch came within the time allowed. The engine's thread cannot be stopped and must be left alone."""
+    """No batch arrived in time. The engine's thread cannot be stopped; do not use the engine again."""
 
 
 def with_watchdog(batches: Iterator[Batch], timeout_seconds: float | None) -> Iterator[Batch]:
-    """Yield the batches as they come.
+    """Yield an engine's batches as they are made.
 
-    The engine goes on only when the last batch was taken (what it has begun goes on), so that a kill costs what is
-    being computed and no more.
+    The engine makes a batch only when the caller asks for one, which is after the caller has journalled the last. A
+    thread that ran ahead would lose all that it had made when the process is killed.
+
+    Args:
+        batches: What `Engine.answer` returned.
+        timeout_seconds: Longest time for one batch; None waits for ever, without a thread.
 
     Raises:
-        EngineHungError: when one takes longer than `timeout_seconds`; None waits for ever, without a thread.
+        EngineHungError: when a batch takes longer.
     """
     if timeout_seconds is None:
         yield from batches
@@ -31,20 +35,20 @@ def with_watchdog(batches: Iterator[Batch], timeout_seconds: float | None) -> It
     while True:
         wanted.put(True)
         try:
-            found = made.get(timeout=timeout_seconds)
+            batch = made.get(timeout=timeout_seconds)
         except queue.Empty:
             raise EngineHungError(f"the engine gave no answer for {timeout_seconds:g} s") from None
-        if found is None:
+        if batch is None:
             return
-        if isinstance(found, BaseException):
-            raise found
-        yield found
+        if isinstance(batch, BaseException):
+            raise batch
+        yield batch
 
 
 def _make(batches: Iterator[Batch], wanted: queue.Queue[bool], made: queue.Queue[Batch | BaseException | None]) -> None:
     try:
         while wanted.get():
             made.put(next(batches, None))
-    # Whatever the engine raises belongs to the one who waits for it.
+    # Raised again in the thread that waits for the batch.
     except BaseException as error:
         made.put(error)

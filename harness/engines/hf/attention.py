@@ -1,10 +1,17 @@
-"""Attention over a pack: one row of tokens, of which each attends to its own ancestors alone.
+"""Attention over a pack: one row of tokens, in which each token attends only to its own ancestors.
 
-Registered with transformers under a name of its own, so that every architecture which calls attention through the
-`AttentionInterface` can run packs without a change to its code. Which tokens go into a pack is decided elsewhere.
+Two trees in one row, without padding (see `prefix_tree`; tree 0 has a fork after its second token):
 
-The dense layers see the row as it is, without padding. Attention takes the trees apart again: on a CPU one after the
-other, on a GPU padded to one batch, since there a call costs more than its padding.
+    row        5 6 7 8 9 | 3 4 2
+    positions  0 1 2 3 2 | 0 1 2
+
+To the dense layers this is one sequence of 8 tokens. To attention it is not: 9 attends to 5 6 9, and 3 to itself alone.
+The obvious way, one mask for the whole row, would compute all 64 pairs of queries and keys to use 19 of them, and the
+share gets worse with every tree. So attention takes the row apart into `Part`s: on a CPU one tree after the other, on a
+GPU all trees padded to one batch, since there a call costs more than its padding.
+
+The function is registered with transformers under a name of its own, so that every architecture that calls attention
+through the `AttentionInterface` can run packs without a change to its code. `prefix_tree` decides what is in a pack.
 """
 
 from __future__ import annotations
@@ -24,12 +31,12 @@ NAME = "harness_packed"
 
 
 class CannotPackError(Exception):
-    """An architecture, or a pack, needs an attention that packs do not have; rows give its scores."""
+    """An architecture, or this pack, needs a kind of attention that is not implemented here; use rows instead."""
 
 
 @dataclass(slots=True)
 class States:
-    """Keys and values of a prefix, one pair for each attention call of a forward pass.
+    """Keys and values of a prefix, one pair for each attention layer, in the order in which they are called.
 
     Attributes:
         keys: Each [1, key heads, prefix tokens, head dim].
@@ -47,14 +54,14 @@ class States:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Queries of the row, the keys that they attend to, and who sees whom; one call of attention.
+    """One call of attention: some queries of the row, the keys they may attend to, and the mask between them.
 
     Attributes:
-        queries: Where the queries stand in the row: a slice, or indices [batch, queries].
-        keys: Likewise the keys; the prefix's keys come before them.
-        mask: What is added to the scores, 0 or minus infinity, [batch, 1, queries, prefix + keys], in the model's dtype
-            (torch would make it of booleans anew in each layer); None: causal, and no prefix.
-        real: Which of the queries are not padding, [batch, queries]; None: all.
+        queries: Places of the queries in the row: a slice, or indices [batch, queries].
+        keys: Places of the keys in the row, likewise; the prefix's keys come before them.
+        mask: Added to the attention scores: 0 or minus infinity, [batch, 1, queries, prefix + keys], in the model's
+            dtype (from booleans torch would make this anew in each layer); None means causal, without a prefix.
+        real: Which queries are not padding, [batch, queries]; None means all.
     """
 
     queries: slice | Tensor
@@ -65,14 +72,14 @@ class Part:
 
 @dataclass(slots=True)
 class Layout:
-    """How the row of one forward pass is made up; every attention layer of that pass reads it.
+    """How the row of one forward pass is made up. Every attention layer of the pass reads it.
 
     Attributes:
         parts: What to compute; together they hold each query of the row once.
         prefix: States of the prefix that all trees follow, or None.
-        keep: Where to keep this row's own states (joined to the prefix's); None when nobody needs them.
+        keep: Receives this row's own states, joined to the prefix's; None when they are not needed.
         longest: Tokens of the longest sequence, counted with the prefix.
-        call: Attention calls made so far in this pass.
+        call: Attention calls made so far in this pass, which is the index of the next layer in `prefix` and `keep`.
     """
 
     parts: list[Part]
@@ -90,27 +97,39 @@ def layout(
     dtype: torch.dtype,
     keep: States | None = None,
 ) -> Layout:
-    """Lay `trees` out one behind the other, for a model of this `dtype`."""
+    """Lay `trees` out one after the other, for a model of this `dtype`."""
     parts = list(_one_by_one(trees, dtype) if device.type == "cpu" else _padded(trees, device, dtype))
     return Layout(parts, prefix, keep, longest=max(tree.longest for tree in trees))
 
 
 def _split(tree: TokenTree) -> int:
-    """How many first tokens of a tree take the kernel for causal attention, which skips half of the work."""
+    """How many tokens at the start of a tree take the kernel for causal attention, which skips half of the work."""
+    # Behind a prefix there are none: torch aligns its causal mask at the first key, so the first query would see only
+    # the first token of the prefix.
     return 0 if tree.depth else tree.trunk
 
 
 def _mask(tree: TokenTree) -> Tensor:
-    """Who attends to whom for the tokens behind the split, [tokens, prefix + tree]."""
+    """Which tokens those after the split attend to, [tokens, prefix + tree]."""
+    # For the tree 5 6 (7 8 | 9) behind a prefix of two tokens, where nothing is split off (1: attends):
+    #        prefix  5 6 7 8 9
+    #     5    1 1   1 0 0 0 0
+    #     8    1 1   1 1 1 1 0
+    #     9    1 1   1 1 0 0 1
+    # Without a prefix, 5 and 6 take the causal kernel and the mask has only the rows of 7, 8 and 9.
     mask = torch.from_numpy(tree.ancestors()[_split(tree) :])
     return torch.cat([mask.new_ones(len(mask), tree.depth), mask], dim=1)
 
 
 def _added(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """The mask as numbers to add to the scores: 0 where it is True, minus infinity elsewhere."""
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, -torch.inf)
 
 
 def _one_by_one(trees: Sequence[TokenTree], dtype: torch.dtype) -> Iterator[Part]:
+    """The parts on a CPU: each tree's trunk, causal, then its other tokens, masked."""
+    # In the example of the module:
+    #     queries 0:2, keys 0:2, causal | queries 2:5, keys 0:5, masked | queries 5:8, keys 5:8, causal
     start = 0
     for tree in trees:
         middle, stop = start + _split(tree), start + len(tree.tokens)
@@ -122,12 +141,18 @@ def _one_by_one(trees: Sequence[TokenTree], dtype: torch.dtype) -> Iterator[Part
 
 
 def _padded(trees: Sequence[TokenTree], device: torch.device, dtype: torch.dtype) -> Iterator[Part]:
+    """The parts on a GPU: all trunks as one causal batch, then all other tokens as one masked batch."""
+    # In the example of the module the trunks have 2 and 3 tokens, so the first batch has these places of the row (x:
+    # padding, which may be any place, since its result is dropped)
+    #     queries = keys  [[0, 1, x], [5, 6, 7]]      real  [[1, 1, 0], [1, 1, 1]]
+    # and the second has the queries after the split against all tokens of their trees:
+    #     queries  [[2, 3, 4], [x, x, x]]             keys  [[0, 1, 2, 3, 4], [5, 6, 7, x, x]]
     sizes, splits = [len(tree.tokens) for tree in trees], [_split(tree) for tree in trees]
     starts = [0, *itertools.accumulate(sizes)][:-1]
     start, size, split = (torch.tensor(values, device=device)[:, None] for values in (starts, sizes, splits))
 
     def places(first: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-        """Indices of `count` tokens from `first` on, padded with any of the row's; and which are not padding."""
+        """Places of `count` tokens from `first` on, padded with any places of the row; and which are not padding."""
         steps = torch.arange(int(count.max()), device=device)[None]
         return (first + steps).clamp(max=sum(sizes) - 1), steps < count
 
@@ -140,7 +165,8 @@ def _padded(trees: Sequence[TokenTree], device: torch.device, dtype: torch.dtype
     keys, _ = places(start, size)
     depth = trees[0].depth
     mask = torch.zeros(len(trees), 1, queries.shape[1], depth + keys.shape[1], dtype=torch.bool)
-    mask[..., 0] = True  # padding attends to something, or its softmax would divide by 0
+    # Padding attends to the first key: without any, its softmax would divide by 0. Its result is dropped.
+    mask[..., 0] = True
     for row, tree in enumerate(trees):
         own = _mask(tree)
         mask[row, 0, : own.shape[0], : own.shape[1]] = own
@@ -148,11 +174,11 @@ def _padded(trees: Sequence[TokenTree], device: torch.device, dtype: torch.dtype
 
 
 def attend(
-    module: nn.Module,  # noqa: ARG001 - transformers gives it, the row does not need it
+    module: nn.Module,  # noqa: ARG001 - transformers' signature
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    attention_mask: Tensor | None,  # noqa: ARG001 - the same
+    attention_mask: Tensor | None,  # noqa: ARG001 - transformers' signature
     *,
     scaling: float | None = None,
     packed: Layout | None = None,
@@ -169,17 +195,17 @@ def attend(
         key: [1, key heads, row, head dim].
         value: [1, key heads, row, value dim].
         attention_mask: Always None, since transformers makes no mask for an implementation that it does not know.
-        scaling: Factor of the scores before the softmax; None: 1 / sqrt(head dim).
-        packed: The row's layout, handed through the model's forward.
-        sliding_window: How far a token sees; packs hold only sequences that fit.
-        s_aux: Attention sinks, which packs do not have.
-        position_bias: Learned biases, which packs do not have.
+        scaling: Factor of the scores before the softmax; None means 1 / sqrt(head dim).
+        packed: The row's layout, which reaches this function through the model's forward.
+        sliding_window: How many tokens back a token attends; packs hold only sequences that fit into it.
+        s_aux: Attention sinks, which are not implemented here.
+        position_bias: Learned biases, which are not implemented here.
 
     Returns:
         [1, row, heads, value dim], and None for the weights.
 
     Raises:
-        CannotPackError: The layer needs what packs do not have.
+        CannotPackError: The layer needs what is not implemented here.
     """
     if packed is None or s_aux is not None or position_bias is not None:
         raise CannotPackError("its attention takes more than queries, keys and values")
@@ -192,16 +218,17 @@ def attend(
         packed.keep.keys.append(_behind(prefix_key, key))
         packed.keep.values.append(_behind(prefix_value, value))
     packed.call += 1
+    # Each part fills the places of its own queries; no place is left out, so the memory need not be cleared.
     output = query.new_empty(query.shape[2], query.shape[1], value.shape[-1])
     joined_keys, joined_values = _Joined(prefix_key), _Joined(prefix_value)
     for part in packed.parts:
         keys, values = joined_keys(_at(key, part.keys)), joined_values(_at(value, part.keys))
-        found = _sdpa(_at(query, part.queries), keys, values, part.mask, scaling).transpose(1, 2)
+        attended_BQHD = _sdpa(_at(query, part.queries), keys, values, part.mask, scaling).transpose(1, 2)
         if part.real is None:
-            output[part.queries] = found[0]
+            output[part.queries] = attended_BQHD[0]
         else:
             assert isinstance(part.queries, Tensor), "a slice has no padding"
-            output[part.queries[part.real]] = found[part.real]
+            output[part.queries[part.real]] = attended_BQHD[part.real]
     return output[None], None
 
 
@@ -215,38 +242,38 @@ def _behind(prefix: Tensor | None, own: Tensor) -> Tensor:
 
 
 class _Joined:
-    """Joins a prefix's states with those of one tree after the other, in a place where the prefix is copied to once.
+    """Joins a prefix's states with those of one tree after another; a result is valid until the next call."""
 
-    What it returns holds until the next call.
-    """
+    # For prefix states P and trees A, B the same memory holds P A, then P B: a tree's states overwrite those of the one
+    # before it. torch.cat would copy P for each tree, and P is usually the longest part.
 
     def __init__(self, prefix: Tensor | None) -> None:
         self._prefix = prefix
-        self._place: Tensor | None = None
+        self._memory: Tensor | None = None
 
     def __call__(self, own: Tensor) -> Tensor:
-        prefix, place = self._prefix, self._place
+        prefix, memory = self._prefix, self._memory
         if prefix is None:
             return own
         batch, heads, count, size = own.shape
         depth = prefix.shape[2]
-        if place is None or batch != len(place) or depth + count > place.shape[2]:
-            self._place = place = own.new_empty(batch, heads, depth + count, size)
-            place[:, :, :depth] = prefix
-        joined = place[:, :, : depth + count]
+        if memory is None or batch != len(memory) or depth + count > memory.shape[2]:
+            self._memory = memory = own.new_empty(batch, heads, depth + count, size)
+            memory[:, :, :depth] = prefix
+        joined = memory[:, :, : depth + count]
         joined[:, :, depth:] = own
         return joined
 
 
 def _sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None) -> Tensor:
-    """Attention with `mask`, or causal without; grouped-query heads as they come."""
+    """Attention with `mask`, or causal if it is None. Several query heads may share a key head (grouped-query)."""
     grouped = query.shape[1] // key.shape[1]
     if grouped > 1 and mask is not None and query.is_cuda:
-        # With a mask and fewer key heads, CUDA has only the slow kernel.
+        # CUDA has no fast kernel for a mask with grouped-query heads, so each key head is repeated for its queries.
         key, value = key.repeat_interleave(grouped, dim=1), value.repeat_interleave(grouped, dim=1)
         grouped = 1
     if mask is not None:
-        mask = mask.to(query.dtype)  # some models attend in another precision than their own
+        mask = mask.to(query.dtype)  # some models compute attention in another precision than the rest
     return scaled_dot_product_attention(
         query, key, value, attn_mask=mask, is_causal=mask is None, scale=scaling, enable_gqa=grouped > 1
     )

@@ -1,8 +1,14 @@
-"""Decode rows of tokens with transformers' `generate`, in stages, after each of which the rows that ended are dropped.
+"""Decode rows of tokens with transformers' `generate`, in stages; after each stage the finished rows are dropped.
 
-Decoding itself, with every argument it knows, is `generate`'s; it goes on with all rows until the last has ended, which
-costs several times the tokens that are wanted when rows end far apart. What is here beside that: a stop string ends its
-own row, and a sampled row draws from a generator of its own, so that its text depends on nothing else in the batch.
+`generate` does the decoding, with all its arguments. By itself it continues with all rows until the last one has ended,
+which computes several times the tokens needed when rows end far apart. Stages of 4 tokens, with `.` for a wasted one:
+
+    row 0   a b c </s> | dropped
+    row 1   d e f g    | h i </s> .  | dropped
+    row 2   j k l m    | n o p q     | r s </s> .
+
+Two things are added: a stop string ends only its own row, and each sampled row draws from its own random generator, so
+that its text does not depend on the other rows of the batch.
 """
 
 from __future__ import annotations
@@ -20,7 +26,8 @@ if TYPE_CHECKING:
 STAGE = 16
 """New tokens of a stage."""
 
-# Arguments that mean the same in each stage as in one piece; others, such as beams or a least length, get one piece.
+# Arguments that have the same meaning in stages as in a single call. With others, such as beams or a minimum length,
+# there is one stage.
 _STAGED = {"do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty"}
 
 
@@ -40,15 +47,15 @@ def decode(
         model: A causal language model in evaluation mode.
         tokenizer: Its tokenizer, with a padding token.
         prompts: Token ids of the rows; padded on the left here.
-        new: New tokens at most.
+        new: Maximum number of new tokens.
         until: Stop strings.
-        arguments: What `generate` is told about decoding.
-        draws: A generator for each row when tokens are sampled.
+        arguments: Further arguments of `generate`.
+        draws: A random generator for each row when tokens are sampled.
     """
     ids, mask = _padded(prompts, tokenizer.pad_token_id)
     ends = _end_tokens(model, arguments)
     written: list[list[int]] = [[] for _ in prompts]
-    live = list(range(len(prompts)))
+    live = list(range(len(prompts)))  # the rows that have not ended; each has a place in the tensors of a stage
     stage = STAGE if arguments.keys() <= _STAGED else new
     cache: DynamicCache | None = None
     while live and new > 0:
@@ -67,22 +74,23 @@ def decode(
         )
         sequences = output.sequences.cpu()
         new -= sequences.shape[1] - ids.shape[1]
-        going = []
+        continuing = []
         for place, row in enumerate(live):
             tokens = sequences[place, ids.shape[1] :].tolist()[: stops.ended[place]]
             length = next((n for n, token in enumerate(tokens, start=1) if token in ends), None)
             written[row] += tokens[:length]
             if length is None and stops.ended[place] is None:
-                going.append(place)
-        live = [live[place] for place in going]
-        mask = torch.cat([mask, mask.new_ones(len(mask), sequences.shape[1] - ids.shape[1])], dim=1)[going]
-        ids = sequences[going]
-        cache = _kept(output, going)
+                continuing.append(place)
+        # With rows 0, 2, 5 in the places 0, 1, 2, of which row 2 has ended, `continuing` is [0, 2] and `live` [0, 5].
+        live = [live[place] for place in continuing]
+        mask = torch.cat([mask, mask.new_ones(len(mask), sequences.shape[1] - ids.shape[1])], dim=1)[continuing]
+        ids = sequences[continuing]
+        cache = _continuing_cache(output, continuing)
     return written
 
 
 def _padded(prompts: Sequence[Sequence[int]], padding: Any) -> tuple[Tensor, Tensor]:
-    """Ids and attention mask of the prompts, [rows, longest]."""
+    """Ids and attention mask of the prompts, [rows, longest], padded on the left so that new tokens line up."""
     width = max(len(prompt) for prompt in prompts)
     ids = torch.full((len(prompts), width), padding)
     mask = torch.zeros(len(prompts), width, dtype=torch.long)
@@ -98,22 +106,22 @@ def _end_tokens(model: Any, arguments: Mapping[str, Any]) -> set[int]:
     return set() if ends is None else {ends} if isinstance(ends, int) else set(ends)
 
 
-def _kept(output: Any, going: Sequence[int]) -> DynamicCache | None:
-    """The cache of the rows that go on; None for a model that keeps another kind, which computes its prompt again."""
+def _continuing_cache(output: Any, continuing: Sequence[int]) -> DynamicCache | None:
+    """The cache of the rows that continue; None for other kinds of cache: the next stage then computes its prompt."""
     cache = output.past_key_values
     if type(cache) is not DynamicCache:
         return None
-    if len(going) < len(output.sequences):
-        cache.batch_select_indices(torch.tensor(going, dtype=torch.long, device=output.sequences.device))
+    if len(continuing) < len(output.sequences):
+        cache.batch_select_indices(torch.tensor(continuing, dtype=torch.long, device=output.sequences.device))
     return cache
 
 
 def _sampling(draws: Sequence[torch.Generator]) -> Any:
-    """What `generate` runs instead of its own sampling."""
+    """A function that `generate` runs instead of its own sampling."""
     draw = _OwnDraw(draws)
 
     def sample(model: Any, input_ids: Tensor, logits_processor: LogitsProcessorList, **rest: Any) -> Any:
-        # Behind temperature, top-k and top-p, which transformers has made ready by then.
+        # After temperature, top-k and top-p, which transformers has already put into `logits_processor`.
         processors = LogitsProcessorList([*logits_processor, draw])
         return model._sample(input_ids, logits_processor=processors, **rest)  # noqa: SLF001 - as its docs do
 
@@ -121,7 +129,7 @@ def _sampling(draws: Sequence[torch.Generator]) -> Any:
 
 
 class _OwnDraw(LogitsProcessor):
-    """Draws a token for each row from the row's own generator, and leaves no other choice."""
+    """Draws a token for each row from the row's own generator, and makes it the only one that sampling can take."""
 
     def __init__(self, generators: Sequence[torch.Generator]) -> None:
         self._generators = generators
@@ -130,25 +138,34 @@ class _OwnDraw(LogitsProcessor):
         """Scores [rows, vocabulary] -> the same shape, 0 at the drawn token and -inf elsewhere."""
         drawn = torch.stack([torch.rand(1, generator=generator, dtype=torch.float64) for generator in self._generators])
         cumulated = scores.double().softmax(dim=-1).cumsum(dim=-1)
-        # The last entry is 1 but for rounding; a token of probability 0 is never at the right of a jump.
+        # Probabilities 0.5, 0, 0.5 cumulate to 0.5, 0.5, 1: a draw of 0.3 gives token 0, one of 0.5 gives token 2. With
+        # right=True a token of probability 0 is never drawn. The last entry is 1 only up to rounding, hence the factor.
         token = torch.searchsorted(cumulated, drawn.to(scores.device) * cumulated[:, -1:], right=True)
         return torch.full_like(scores, -torch.inf).scatter(1, token.clamp(max=scores.shape[1] - 1), 0.0)
 
 
 class _StopStrings(StoppingCriteria):
-    """Ends a row when one of the stop strings is in its new text.
+    """Ends a row when its new text contains a stop string.
 
     Attributes:
-        ended: For each row, how many new tokens of this stage it had when it ended; None when it did not.
+        ended: For each row, how many new tokens of this stage it had when it ended; None if it has not ended.
     """
 
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, until: Sequence[str], before: Sequence[list[int]], *, prompt: int
     ) -> None:
-        """`before` has each row's new tokens of earlier stages; `prompt` is the width of what this stage began with."""
+        """Remember where each row's new text begins.
+
+        Args:
+            tokenizer: Decodes tokens.
+            until: The stop strings.
+            before: Each row's new tokens of earlier stages, in which a stop string may begin.
+            prompt: Number of tokens that each row of this stage began with.
+        """
         self._tokenizer = tokenizer
         self._until = until
-        # A token stands for a byte at least; one more for the space that decoders strip at the start.
+        # Only the last tokens are decoded in each step. A token stands for at least one byte, so a stop string of n
+        # bytes has at most n tokens; another token for the space that decoders strip at the start, and one to spare.
         self._window = 2 + max((len(stop.encode()) for stop in until), default=0)
         self._before = [tokens[-self._window :] for tokens in before]
         self._prompt = prompt
@@ -157,9 +174,9 @@ class _StopStrings(StoppingCriteria):
     def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:  # noqa: ARG002
         """Which rows have ended, [rows]."""
         new = input_ids[:, self._prompt :].tolist()
-        going = [row for row, ended in enumerate(self.ended) if ended is None]
-        recent = [(self._before[row] + new[row])[-self._window :] for row in going]
-        for row, text in zip(going, self._tokenizer.batch_decode(recent), strict=True):
+        continuing = [row for row, ended in enumerate(self.ended) if ended is None]
+        recent = [(self._before[row] + new[row])[-self._window :] for row in continuing]
+        for row, text in zip(continuing, self._tokenizer.batch_decode(recent), strict=True):
             if any(stop in text for stop in self._until):
                 self.ended[row] = len(new[row])
         return torch.tensor([ended is not None for ended in self.ended], device=input_ids.device)

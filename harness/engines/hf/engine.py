@@ -1,8 +1,8 @@
-"""The `hf` engine: transformers models, each context computed once for all its continuations.
+"""The `hf` engine: transformers models, with each context computed once for all its continuations.
 
-This file joins the parts: `loading` opens the model, `tokens` turns text into tokens, `prefix` decides what is
-computed together, `attention` and `forward` compute it, `scoring` keeps going when memory runs out or a request is bad,
-and `generate` generates.
+This file joins the parts: `loading` opens the model, `probe` tests it, `tokens` turns text into tokens, `prefix_tree`
+decides what is computed together, `attention` and `forward` compute it, `span_scorer` and `runner` keep going when
+memory runs out or a request fails, and `generate` generates texts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from harness.engines.hf.generate import Generator
 from harness.engines.hf.loading import HfSpec, load
 from harness.engines.hf.probe import longest_packed
 from harness.engines.hf.runner import Budget, ran_out_of_memory
-from harness.engines.hf.span_scorer import Found, SpanScorer
+from harness.engines.hf.span_scorer import SpanScorer, SpanScores
 from harness.engines.tokens import Encoder, Span
 from harness.errors import EngineError, InputError, did_you_mean, first_line
 
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 __all__ = ["HfEngine", "HfSpec"]
 
-# What --batch_size N stands for: packs hold rows of unlike lengths, so the engine counts tokens, not rows.
+# Tokens that --batch_size counts as one row: packs hold sequences of different lengths, so the engine counts tokens.
 TOKENS_PER_ROW = 256
-# What --model_args may set; the rest of `HfSpec` has flags of its own.
+# What --model_args may set; the rest of `HfSpec` has its own flags.
 ARGUMENTS = ("add_bos", "attn_implementation", "batch_tokens")
-# Tokens computed at a time. A CPU, where two packs share them, gains little beyond; a GPU wants to be filled.
+# Tokens computed at a time. More gain little on a CPU, where two packs share them; a GPU needs many to be busy.
 BATCH_TOKENS = {"cpu": 4096, "cuda": 16384}
-# Logits of a forward pass ([scored positions, vocabulary] in the model's dtype) take at most this much.
+# Largest size of a forward pass's logits, [scored positions, vocabulary] in the model's dtype.
 LOGITS_BYTES = {"cpu": 256 * 2**20, "cuda": 2 * 2**30}
-# Generation holds the keys and values of this many times the tokens of a scoring pass.
+# Generation holds keys and values of this many times the tokens of a scoring pass.
 GENERATION_TOKENS = {"cpu": 4, "cuda": 8}
 
 
@@ -104,27 +104,28 @@ class HfEngine:
         encoded = self._encoder.spans([requests[index] for index in indices])
         failed: Batch = []
         spans: list[Span] = []
-        numbers: dict[int, range] = {}  # request -> its spans
-        for index, mine in zip(indices, encoded, strict=True):
-            if isinstance(mine, Failure):
-                failed.append((index, mine))
+        # A rolling request has a span for each window: {request 0: spans 0 1 2, request 1: span 3}.
+        numbers: dict[int, range] = {}
+        for index, own_spans in zip(indices, encoded, strict=True):
+            if isinstance(own_spans, Failure):
+                failed.append((index, own_spans))
             else:
-                numbers[index] = range(len(spans), len(spans) + len(mine))
-                spans += mine
+                numbers[index] = range(len(spans), len(spans) + len(own_spans))
+                spans += own_spans
         if failed:
             yield failed
         owner = {number: index for index, own in numbers.items() for number in own}
         waiting = {index: len(own) for index, own in numbers.items()}
-        results: Found = {}
-        for found in self._scorer.score(spans):
-            results |= found
+        scores: SpanScores = {}
+        for scored in self._scorer.score(spans):
+            scores |= scored
             batch: Batch = []
-            for index in (owner[number] for number in found):
+            for index in (owner[number] for number in scored):
                 waiting[index] -= 1
                 if not waiting[index]:
                     own = numbers[index]
                     tokens, cut = sum(len(spans[n].targets) for n in own), sum(spans[n].cut for n in own)
-                    parts = [results.pop(n) for n in own]
+                    parts = [scores.pop(n) for n in own]
                     batch.append((index, joined_answer(requests[index], parts, tokens=tokens, cut_tokens=cut)))
             if batch:
                 yield batch
@@ -134,9 +135,9 @@ def open_hf(checkpoint: Checkpoint, spec: EngineSpec) -> HfEngine:
     """Load the checkpoint.
 
     Raises:
-        InputError: for an unknown argument.
-        CheckpointError: when transformers cannot open the checkpoint.
-        EngineError: when it does not fit into memory.
+        InputError: an argument is unknown.
+        CheckpointError: transformers cannot open the checkpoint.
+        EngineError: the model does not fit into memory.
     """
     assert set(ARGUMENTS) <= {field.name for field in fields(HfSpec)}
     for name in spec.model_args:
@@ -164,5 +165,5 @@ def open_hf(checkpoint: Checkpoint, spec: EngineSpec) -> HfEngine:
             raise
         raise EngineError(
             f"{checkpoint.source} does not fit into the memory of --device {spec.device} ({first_line(error)}); give a "
-            "device with more, --dtype bfloat16, or end what else uses it."
+            "device with more, --dtype bfloat16, or stop other programs that use it."
         ) from error

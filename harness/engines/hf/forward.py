@@ -1,6 +1,6 @@
-"""Forward passes of a transformers model: a pack, a prefix, or rows the plain way; log-probabilities out.
+"""Forward passes of a transformers model: a prefix, a pack, or padded rows; log-probabilities come out.
 
-Knows tensors, not requests: what is computed together is decided in `prefix`, and by whom in `packed`.
+Knows tensors, not requests: `prefix_tree` decides what is computed together, `span_scorer` when.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from harness.engines.tokens import Span
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-# Rows of logits turned into log-probabilities at a time: they are another copy, so a small one.
+# Rows of logits turned into log-probabilities at a time: each is copied in float32, so few at a time.
 _ROWS_AT_A_TIME = 128
 
 
@@ -34,9 +34,9 @@ class Forward:
         model: A causal language model in evaluation mode, PEFT's wrappers included.
 
     Attributes:
-        upcasts: Whether half-precision products are computed in float32, since this processor is slow at them.
-        own_attention: The implementation of attention that the model was opened with.
-        bytes_of_logits: What the logits of one position take.
+        upcasts: Whether half-precision products are computed in float32, because this processor is slow at them.
+        own_attention: Name of the attention implementation that the model was opened with.
+        bytes_of_logits: Size of the logits of one position.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -51,7 +51,11 @@ class Forward:
 
     @torch.inference_mode()
     def prefix(self, tokens: Sequence[int], *, behind: States | None) -> States:
-        """Keys and values of a prefix, of which all but the last `tokens` are `behind`."""
+        """Compute the keys and values of a prefix: `tokens`, and before them those whose states are `behind`.
+
+        For the prefix T S of which T was computed before, `tokens` is S and `behind` has the states of T; returned are
+        those of T S.
+        """
         depth = 0 if behind is None else behind.length
         tree = TokenTree(depth=depth)
         tree.extend(tokens)
@@ -62,11 +66,14 @@ class Forward:
 
     @torch.inference_mode()
     def pack(self, trees: Sequence[TokenTree], spans: Sequence[Span], *, behind: States | None) -> dict[int, Scored]:
-        """Score the sequences of `trees`, in one row behind the prefix whose states are `behind`; by sequence.
+        """Score the sequences of `trees` in one row behind the prefix whose states are `behind`; by sequence.
 
-        Several threads may call this at the same time, but nothing else beside it.
+        Several threads may call this at the same time, but no other method beside it.
         """
-        row_of: dict[int, int] = {}  # index in the pack -> row of the logits
+        # Logits are computed only where something is read, and once where several sequences read. Of a tree 5 6 (7 | 9)
+        # with sequence 0 reading at 6 7 and sequence 1 reading at 6 9:
+        #   row_of {1: 0, 2: 1, 3: 2}    rows [0, 1, 0, 2]    targets [7, its next, 9, its next]    counts {0: 2, 1: 2}
+        row_of: dict[int, int] = {}  # place in the row of the pack -> row of the logits
         rows: list[int] = []
         targets: list[int] = []
         counts: dict[int, int] = {}
@@ -83,7 +90,14 @@ class Forward:
 
     @torch.inference_mode()
     def plain(self, spans: Sequence[Span]) -> list[Scored]:
-        """Score each span in a row of its own, padded on the right, with the model's own attention."""
+        """Score each span in a row of its own, padded on the right, with the model's own attention.
+
+        Padding on the right needs no mask: attention is causal, so no real token attends to it. Logits are kept for the
+        last positions of the batch, from the first that any span reads:
+
+            tokens    5 6 7 8      reads at 7 8        width 3: the logits of the columns 1 to 3,
+                      5 6 9 .      reads at 6 9        flattened to the rows 0 1 2 | 3 4 5; read are 1 2 and 3 4
+        """
         longest = max(len(span.tokens) for span in spans)
         ids = torch.zeros(len(spans), longest, dtype=torch.long)
         for row, span in enumerate(spans):
@@ -92,7 +106,7 @@ class Forward:
         width = longest - first
         with self.arithmetic():
             logits = self.model(input_ids=ids.to(self.device), use_cache=False, logits_to_keep=width).logits
-        logits = logits[:, -width:]  # some models give the logits of all positions, whatever they are asked for
+        logits = logits[:, -width:]  # some models ignore `logits_to_keep`
         rows: list[int] = []
         targets: list[int] = []
         for row, span in enumerate(spans):
@@ -102,7 +116,7 @@ class Forward:
         return _scores(logits.flatten(0, 1), rows, targets, [len(span.targets) for span in spans])
 
     def arithmetic(self) -> contextlib.AbstractContextManager[object]:
-        """How products are computed; every forward pass runs in it."""
+        """The context that every forward pass runs in: it decides how products are computed."""
         return upcast_matmuls() if self.upcasts else contextlib.nullcontext()
 
     def _row(
@@ -124,12 +138,16 @@ class Forward:
             raise CannotPackError("its attention is not called through transformers' interface")
         logits: Tensor = output.logits[0]
         if len(logits) != len(rows):
-            raise CannotPackError("it gives the logits of other positions than it is asked for")
+            raise CannotPackError("it returns logits of other positions than those requested")
         return logits
 
     @contextlib.contextmanager
     def _packing(self) -> Iterator[None]:
-        """Swap the packs' attention in; the last of those who pack at the same time puts the model's own back."""
+        """Run with the packs' attention.
+
+        The model has one attention for all threads: the first to enter sets the packs', the last to leave restores the
+        model's own.
+        """
         with self._lock:
             if not self._packing_now:
                 self.model.set_attn_implementation(attention.NAME)
@@ -146,33 +164,38 @@ class Forward:
 
 
 def attention_of(model: PreTrainedModel) -> str:
-    """The implementation of attention that the model runs with; transformers has no public word for it."""
+    """Name of the attention implementation that the model runs with; transformers has no public name for it."""
     implementation: str = model.config._attn_implementation  # noqa: SLF001
     return implementation
 
 
-def _scores(logits: Tensor, rows: Sequence[int], targets: Sequence[int], counts: Sequence[int]) -> list[Scored]:
+def _scores(logits_RV: Tensor, rows: Sequence[int], targets: Sequence[int], counts: Sequence[int]) -> list[Scored]:
     """Sum log-probabilities span by span.
 
     Args:
-        logits: [rows, vocabulary], in the model's dtype; the softmax is taken in float32.
-        rows: For each target, the row that predicts it.
+        logits_RV: [rows, vocabulary], in the model's dtype; the softmax is taken in float32.
+        rows: For each target, the row that predicts it; several targets may share a row.
         targets: Token ids, span after span.
-        counts: Targets of each span.
+        counts: Number of targets of each span.
     """
-    row, target = torch.tensor(rows, device=logits.device), torch.tensor(targets, device=logits.device)
-    chosen = logits[row, target]
-    logprobs = torch.empty(len(rows), dtype=torch.float64, device=logits.device)
-    greedy = torch.zeros(len(rows), dtype=torch.bool, device=logits.device)
-    for first in range(0, len(logits), _ROWS_AT_A_TIME):
-        chunk = logits[first : first + _ROWS_AT_A_TIME]
-        mine = ((row >= first) & (row < first + len(chunk))).nonzero()[:, 0]
+    # The softmax of all rows at once would copy all logits in float32, the largest tensor of a pass. So a few rows at a
+    # time: `mine` are the targets that these rows predict, `local` the rows counted within the chunk. With chunks of 2,
+    #   rows [0, 1, 0, 2]  ->  chunk 0: mine [0, 1, 2], local [0, 1, 0]; chunk 1: mine [3], local [0]
+    row, target = torch.tensor(rows, device=logits_RV.device), torch.tensor(targets, device=logits_RV.device)
+    chosen = logits_RV[row, target]
+    logprobs = torch.empty(len(rows), dtype=torch.float64, device=logits_RV.device)
+    greedy = torch.zeros(len(rows), dtype=torch.bool, device=logits_RV.device)
+    for first in range(0, len(logits_RV), _ROWS_AT_A_TIME):
+        chunk_RV = logits_RV[first : first + _ROWS_AT_A_TIME]
+        mine = ((row >= first) & (row < first + len(chunk_RV))).nonzero()[:, 0]
         local = row[mine] - first
-        # The same function as lm-eval's: over a large vocabulary its float32 sum is off by some 1e-5 a token.
-        logprobs[mine] = chunk.float().log_softmax(dim=-1)[local, target[mine]].double()
-        # Equal logits go to the lowest token id; looking for it only where it matters saves most of the time.
-        best = mine[chosen[mine] == chunk.amax(dim=-1)[local]]
-        # (In half precision argmax takes twice as long.)
-        greedy[best] = logits[row[best]].float().argmax(dim=-1) == target[best]
-    parts = torch.split(logprobs.cpu(), list(counts)), torch.split(greedy.cpu(), list(counts))
-    return [Scored(float(a.sum()), bool(b.all())) for a, b in zip(*parts, strict=True)]
+        # The same function as in lm-eval: over a large vocabulary its float32 sum is off by some 1e-5 per token, and
+        # scores should be off by the same.
+        logprobs[mine] = chunk_RV.float().log_softmax(dim=-1)[local, target[mine]].double()
+        # A target is greedy if argmax, which takes the lowest id among equal logits, finds it. Only targets with the
+        # largest logit of their row can be; leaving the others out saves most of argmax's time.
+        best = mine[chosen[mine] == chunk_RV.amax(dim=-1)[local]]
+        # In float32, because argmax takes twice as long in half precision.
+        greedy[best] = logits_RV[row[best]].float().argmax(dim=-1) == target[best]
+    by_span = zip(torch.split(logprobs.cpu(), list(counts)), torch.split(greedy.cpu(), list(counts)), strict=True)
+    return [Scored(float(logprob.sum()), bool(is_greedy.all())) for logprob, is_greedy in by_span]

@@ -1,6 +1,6 @@
 """Generate text with a transformers model as lm-eval's `hf` model does, many prompts at a time.
 
-What is here: which prompts share a batch, and how a request's arguments and a row's tokens are read. `decoding` has
+This file decides which prompts share a batch, reads a request's arguments, and turns tokens into text. `decoding` has
 the loop over tokens.
 """
 
@@ -28,8 +28,8 @@ class Generator:
         model: A causal language model in evaluation mode.
         tokenizer: Its tokenizer, with a padding token.
         encoder: Turns contexts into tokens.
-        max_length: The model's context in tokens: a prompt is cut so that the new tokens fit behind it.
-        budget: Tokens whose keys and values are held at a time, at most, unless a single prompt has more.
+        max_length: The model's context in tokens: a prompt is cut so that the new tokens fit after it.
+        budget: Most tokens whose keys and values are held at a time, unless a single prompt has more.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Generator:
         self._max_length = max_length
         self._budget = budget
         self._runner: Runner[Answer] = Runner(budget)
-        # Without a mask a model reads the padding in front of shorter prompts.
+        # A model that takes no mask would read the padding before shorter prompts, so its batches have one length.
         self._pads = "attention_mask" in inspect.signature(self._model.forward).parameters
 
     def answer(self, requests: Sequence[Request], indices: Sequence[int]) -> Iterator[dict[int, Answer | Failure]]:

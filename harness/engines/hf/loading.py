@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HfSpec:
-    """What to open and how.
+    """What to open, and how.
 
     Attributes:
         path: A model folder or hub id.
-        tokenizer: Its tokenizer's folder or hub id; None: `path`.
-        adapter: A PEFT adapter's folder or hub id, put on top unmerged.
-        dtype: Of the weights and activations: ``float32``, ``bfloat16``, ``float16``; ``auto``: the checkpoint's.
-        device: A torch device; ``auto`` takes CUDA when it is there.
-        batch_tokens: Tokens computed at a time; ``auto`` takes the device's default. Running out of memory halves it.
-        max_length: Longest input in tokens; None takes the model's context.
-        add_bos: Whether special tokens are added; None leaves it to the tokenizer.
+        tokenizer: Its tokenizer's folder or hub id; None means `path`.
+        adapter: A PEFT adapter's folder or hub id; it is applied unmerged.
+        dtype: Of weights and activations: ``float32``, ``bfloat16``, ``float16``, or ``auto`` for the checkpoint's.
+        device: A torch device; ``auto`` means CUDA when it is available.
+        batch_tokens: Tokens computed at a time; ``auto`` means the device's default. Running out of memory halves it.
+        max_length: Longest input in tokens; None means the model's context.
+        add_bos: Whether to add special tokens; None leaves it to the tokenizer.
         trust_remote_code: Whether the checkpoint's own Python may run.
         revision: The hub revision.
-        attn_implementation: Transformers' attention for the plain way and for generation; None: its default.
+        attn_implementation: Transformers' attention for rows and for generation; None means its default.
     """
 
     path: str
@@ -83,17 +83,17 @@ def load(spec: HfSpec) -> Opened:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             spec.path, dtype=spec.dtype, output_loading_info=True, **where, **attention
         )
-    except Exception as error:  # configs and weights of any kind of damage: what the library raises is not foreseen
+    except Exception as error:  # damaged configs and weights raise exceptions of any type
         if ran_out_of_memory(error):
             raise
         kind = "folder" if Path(spec.path).is_dir() else "hub id"
         if not spec.trust_remote_code and "trust_remote_code" in str(error):
             raise CheckpointError(
-                f"the model {kind} {spec.path!r} brings Python code of its own, which is not run unless you trust it; "
-                "read it, then give --trust_remote_code."
+                f"the model {kind} {spec.path!r} contains Python code, which is not run unless you trust it; read it, "
+                "then give --trust_remote_code."
             ) from None
         raise CheckpointError(f"cannot open the model {kind} {spec.path!r}: {first_line(error)}") from error
-    model, info = loaded  # with output_loading_info, transformers gives both
+    model, info = loaded  # with output_loading_info, transformers returns both
     _check_whole(spec.path, info)
     if spec.adapter is not None:
         model = _with_adapter(model, tokenizer, spec.adapter)
@@ -104,10 +104,10 @@ def load(spec: HfSpec) -> Opened:
 
 
 def device_of(name: str) -> torch.device:
-    """Return the device that `name` means here; ``auto`` is CUDA where it is there.
+    """Return the device that `name` means here; ``auto`` is CUDA when it is available, otherwise the CPU.
 
     Raises:
-        InputError: no such device.
+        InputError: there is no such device.
     """
     import torch
 
@@ -124,27 +124,27 @@ def device_of(name: str) -> torch.device:
 
 
 def _check_whole(path: str, info: Mapping[str, Any]) -> None:
-    """Transformers draws weights that a file lacks at random, with a warning; scores of such a model are noise."""
+    """Refuse incomplete weights: transformers draws missing ones at random with a warning, and the scores are noise."""
     absent = sorted([*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])])
     if absent:
         raise CheckpointError(
-            f"{path}: lacks {len(absent)} of the model's weights, or holds them in another shape (first: {absent[0]}); "
-            "give a whole causal language model, saved with its head."
+            f"{path}: lacks {len(absent)} of the model's weights, or has them in another shape (first: {absent[0]}); "
+            "give a complete causal language model, saved with its head."
         )
 
 
 def _with_adapter(model: Any, tokenizer: PreTrainedTokenizerBase, adapter: str) -> Any:
-    """Put a PEFT adapter on `model`, whose embeddings first get the tokenizer's size, since adapters may add tokens."""
+    """Apply a PEFT adapter. Embeddings are resized to the tokenizer first, since training may have added tokens."""
     from peft import PeftModel
 
     if model.config.get_text_config().vocab_size != len(tokenizer):
         model.resize_token_embeddings(len(tokenizer))
     try:
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             adapted = PeftModel.from_pretrained(model, adapter)
-    except Exception as error:  # as above
+    except Exception as error:  # damaged files, as above
         raise CheckpointError(f"cannot open the adapter {adapter!r}: {first_line(error)}") from error
-    if any("missing adapter keys" in str(warning.message) for warning in told):  # PEFT draws them at random
+    if any("missing adapter keys" in str(warning.message) for warning in caught):  # PEFT draws them at random
         raise CheckpointError(f"the adapter {adapter!r} lacks some of its weights; save it again.")
     return adapted

@@ -1,8 +1,8 @@
-"""Ask a model, on opening it, whether packs give the scores that rows give; no list of architectures.
+"""Test a model, when it is opened, for whether packs give the same scores as rows. There is no list of architectures.
 
-Some sequences of random tokens are scored in rows, in packs with and without a prefix, and in packs whose other
-sequences are exchanged. Where the model says otherwise (a recurrent state, ALiBi, attention of its own), or raises, or
-its configuration names a kind of layer that packs do not have, it is scored in rows.
+Sequences of random tokens are scored in rows, in packs with and without a prefix, and in packs whose other sequences
+are exchanged. If scores differ (recurrent states, ALiBi, custom attention), if the model raises, or if its
+configuration names a kind of layer that packs do not support, the model is scored in rows.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from harness.errors import first_line
 logger = logging.getLogger(__name__)
 
 _PREFIX, _CONTEXT, _SHARED, _CONTINUATION = 9, 5, 1, 3
-# Agreement that is asked of packs and rows, as a part of the summed log-probability: rounding differs with the shapes.
+# Largest difference between packs and rows, relative to the summed log-probability: rounding differs with the shapes.
 _AGREE = {torch.float32: 1e-5, torch.float16: 3e-3, torch.bfloat16: 2e-2}
-# Exchanging tokens that a sequence does not see changes no shape, so hardly any rounding.
+# Exchanging tokens that a sequence must not attend to changes no shape, so hardly any rounding.
 _SAME = 1e-6
-# Of each of the packs that are computed side by side: what is kept for most of a pass is mixed up in nearly every one.
+# How often each pack is computed beside another: a model that keeps state during a pass mixes up nearly every one.
 _PASSES = 3
 _PACKED_LAYERS = {"full_attention", "sliding_attention"}
 
 
 def longest_packed(forward: Forward, max_length: int) -> int:
-    """Tokens of the longest sequence that may go into a pack on this model; 0 when none may."""
+    """Return the length in tokens of the longest sequence that may be packed on this model; 0 when none may."""
     try:
         limit = _limit(forward, max_length)
         _compare(forward)
-    except Exception as error:  # recorded: whatever packs meet, rows do not
+    except Exception as error:  # logged; rows do not need what failed here
         if ran_out_of_memory(error):
             raise
         logger.warning("contexts are not shared on this model, each request is a row of its own: %s", first_line(error))
@@ -50,7 +50,7 @@ def longest_packed(forward: Forward, max_length: int) -> int:
 
 
 def side_by_side(forward: Forward, streams: Streams) -> bool:
-    """Whether packs get the same scores beside another pack; not where a module keeps what belongs to one pass."""
+    """Whether packs get the same scores beside another pack; not on a model that keeps state during a pass."""
     draw = _drawing(forward)
     spans = [_span(draw(_CONTEXT), draw(_CONTINUATION)) for _ in range(STREAMS)]
 
@@ -63,7 +63,7 @@ def side_by_side(forward: Forward, streams: Streams) -> bool:
     try:
         beside = list(streams.map(score, [*range(STREAMS)] * _PASSES))
         same = all(_equal([scored], [alone[index]], _agreement(forward)) for index, scored in beside)
-    except Exception as error:  # recorded: whatever two packs meet, one does not
+    except Exception as error:  # logged; one pack at a time does not need what failed here
         if ran_out_of_memory(error):
             raise
         same = False
@@ -73,20 +73,21 @@ def side_by_side(forward: Forward, streams: Streams) -> bool:
 
 
 def _limit(forward: Forward, max_length: int) -> int:
-    """The longest sequence on which every layer is plain causal attention, by the configuration."""
+    """The longest sequence on which every layer is plain causal attention, according to the configuration."""
     config = forward.model.config.get_text_config()
     if forward.own_attention == "eager":
-        raise CannotPackError("its attention is 'eager', which may do more than packs do")
+        raise CannotPackError("its attention is 'eager', which may compute more than packs do")
     settings = config.to_dict()
     if forward.own_attention != "sdpa" and settings.get("attn_logit_softcapping"):
-        raise CannotPackError("its attention caps its logits, as packs do not")
-    strange = set(settings.get("layer_types") or ()) - _PACKED_LAYERS
-    if strange:
-        raise CannotPackError(f"it has layers of another kind: {', '.join(sorted(strange))}")
+        raise CannotPackError("its attention caps its logits, which packs do not")
+    unsupported = set(settings.get("layer_types") or ()) - _PACKED_LAYERS
+    if unsupported:
+        raise CannotPackError(f"packs do not support its layers of type {', '.join(sorted(unsupported))}")
     limits = [max_length]
     if settings.get("sliding_window"):
         limits.append(settings["sliding_window"])
-    # Rotary embeddings that change with the longest sequence of a batch would change for its shorter ones too.
+    # Some rotary embeddings change for all positions once a sequence exceeds the original context, and in a pack they
+    # would change for the shorter sequences too.
     rope = settings.get("rope_parameters") or settings.get("rope_scaling") or {}
     by_layer = [own for own in rope.values() if isinstance(own, dict)]
     for own in by_layer or [rope]:
@@ -94,12 +95,18 @@ def _limit(forward: Forward, max_length: int) -> int:
             original = own.get("original_max_position_embeddings") or settings.get("original_max_position_embeddings")
             limits.append(original or settings["max_position_embeddings"])
     if min(limits) < _PREFIX + _CONTEXT + _SHARED + _CONTINUATION:
-        raise CannotPackError(f"it sees {min(limits)} tokens only")
+        raise CannotPackError(f"its attention reaches only {min(limits)} tokens")
     return min(limits)
 
 
 def _compare(forward: Forward) -> None:
-    """Raises `CannotPackError` when packs do not give the rows' scores."""
+    """Raise `CannotPackError` when packs and rows give different scores.
+
+    All sequences begin with a prefix P; those with b share a context and the first token s of their choices.
+
+        spans   P a x,  P b s y,  seen  P b s z
+        others  P c u,  P b s v,  seen  P b s z        all but `seen` are exchanged, which must keep its score
+    """
     draw = _drawing(forward)
     prefix, context, shared = draw(_PREFIX), draw(_CONTEXT), draw(_SHARED)
     seen = _span(prefix + context, shared + draw(_CONTINUATION))
@@ -118,11 +125,11 @@ def _compare(forward: Forward) -> None:
         _equal(whole[2:], _pack(forward, [*others, seen], prefix=[])[2:], _SAME)
         and _equal(behind[2:], _pack(forward, [*others, seen], prefix=prefix)[2:], _SAME)
     ):
-        raise CannotPackError("sequences of a pack see one another")
+        raise CannotPackError("sequences of a pack attend to one another")
 
 
 def _drawing(forward: Forward) -> Callable[[int], list[int]]:
-    """Draws as many random tokens as it is asked for."""
+    """A function that draws a number of random tokens, the same ones in each run."""
     drawn = random.Random(0)
     vocabulary = forward.model.config.get_text_config().vocab_size
     return lambda count: [drawn.randrange(vocabulary) for _ in range(count)]
@@ -137,7 +144,7 @@ def _span(context: list[int], continuation: list[int]) -> Span:
 
 
 def _pack(forward: Forward, spans: Sequence[Span], prefix: list[int]) -> list[Scored]:
-    """Score three spans, of which the last two share their context, in one row behind `prefix`."""
+    """Score three spans, of which the last two share their context, in one row behind `prefix`, as two trees."""
     depth = len(prefix)
     sequences = [TokenSequence(tokens=span.tokens, scored=len(span.targets)) for span in spans]
     alone, together = TokenTree(depth=depth), TokenTree(depth=depth)

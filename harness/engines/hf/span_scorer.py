@@ -1,4 +1,13 @@
-"""Score spans of tokens: in packs where the model can, in rows where it cannot. Requests and text are unknown here."""
+"""Score spans of tokens, in packs where the model allows it and in padded rows elsewhere. Knows no requests or text.
+
+The plan of `prefix_tree` becomes a list of jobs, in the order in which they run. For a task's description T with two
+subjects' examples S and U behind it:
+
+    prefix T | prefix S (behind T) | pack, pack, ... (behind T S) | prefix U (behind T) | pack, pack, ... (behind T U)
+
+Jobs are made only when they are about to run, because each depends on what came before: a pack needs the states of its
+prefix, and its size depends on the budget, which shrinks when memory runs out. `runner` runs them.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +25,7 @@ from harness.engines.hf.runner import Budget, Job, Runner
 from harness.engines.hf.streams import STREAMS, Streams
 from harness.engines.tokens import Span
 
-Found = dict[int, Scored | Failure]
+SpanScores = dict[int, Scored | Failure]
 
 
 class SpanScorer:
@@ -24,7 +33,7 @@ class SpanScorer:
 
     Args:
         forward: The model.
-        budget: Tokens and rows of logits that are computed at a time, at most, unless a single span has more.
+        budget: Most tokens and rows of logits that are computed at a time, unless a single span has more.
         longest_packed: Spans with more tokens than this are scored in rows.
     """
 
@@ -35,11 +44,12 @@ class SpanScorer:
         self._runner: Runner[Scored] = Runner(budget)
         self._streams = _streams(forward) if longest_packed else None
 
-    def score(self, spans: Sequence[Span]) -> Iterator[Found]:
-        """Score every span once; yields results by index as they are done."""
+    def score(self, spans: Sequence[Span]) -> Iterator[SpanScores]:
+        """Score every span once; yields scores by index as they are done."""
         sequences = [TokenSequence(tokens=span.tokens, scored=len(span.targets)) for span in spans]
         short = [index for index, span in enumerate(spans) if len(span.tokens) <= self._longest_packed]
-        streams = self._streams if torch.get_num_threads() > 1 else None  # the number may change meanwhile
+        # The number of threads may have changed since the streams were made: with a single one, nothing can be shared.
+        streams = self._streams if torch.get_num_threads() > 1 else None
         n_streams = STREAMS if streams else 1
         yield from self._runner.drain(short, lambda left: self._packs(left, spans, sequences, n_streams), streams)
         long = [index for index, span in enumerate(spans) if len(span.tokens) > self._longest_packed]
@@ -48,8 +58,11 @@ class SpanScorer:
     def _packs(
         self, left: list[int], spans: Sequence[Span], sequences: Sequence[TokenSequence], n_streams: int
     ) -> Iterator[Job[Scored]]:
-        """Each group's prefix, then the packs behind it. Packs that run `n_streams` share the budget."""
-        line: dict[int, States | None] = {}  # groups from the first token to the present one, and their states
+        """Each group's prefix, then the packs behind it. The streams share the budget."""
+        # The groups from the outermost prefix to the present one, with their states. Groups come in depth-first order,
+        # so this is a stack, and states are freed as soon as nothing needs them: in the example of the module
+        #   {T} -> {T, T S} -> {T, T U}    (T S is dropped when T U, whose parent is T, comes)
+        line: dict[int, States | None] = {}
         for number, group in enumerate(plan(sequences, left)):
             while line and list(line)[-1] != group.parent:
                 line.popitem()
@@ -57,15 +70,18 @@ class SpanScorer:
             missing = len(group.prefix) - (behind.length if behind else 0)
             if missing:
                 run = functools.partial(self._prefix, line, number, group)
+                # Alone: the packs behind it read its states, so it must be done before the next job is made.
                 yield Job(members=[], run=run, tokens=missing, alone=True)
             yield from self._group(group, spans, sequences, line[number], n_streams)
 
     def _prefix(self, line: dict[int, States | None], number: int, group: PrefixGroup) -> dict[int, Scored]:
-        """Put the states of the group's prefix in the place of its parent's."""
+        """Replace the parent's states, which `line` has for the group, by those of the group's own prefix."""
         behind = line[number]
         try:
             line[number] = self._forward.prefix(group.prefix[behind.length if behind else 0 :], behind=behind)
-        except Exception as error:  # recorded; its members do without, meet it again and fail for themselves
+        except Exception as error:  # logged
+            # The packs then run behind the parent's shorter prefix: more tokens, the same scores. If the sequences
+            # themselves cause the error, it comes back there and only their requests fail.
             self._runner.note(error)
         return {}
 
@@ -77,6 +93,7 @@ class SpanScorer:
         states: States | None,
         n_streams: int,
     ) -> Iterator[Job[Scored]]:
+        """The packs behind one prefix, whose states may be those of a shorter one (see `_prefix`)."""
         depth = states.length if states else 0
         limit = self._budget
         trees = build_trees(sequences, group.members, depth=depth, budget_tokens=limit.tokens, n_streams=n_streams)
@@ -87,12 +104,14 @@ class SpanScorer:
                 run=functools.partial(self._forward.pack, pack, spans, behind=states),
                 tokens=tokens,
                 scored=scored,
+                # Packs side by side each get a share of the budget; a larger one (a single long tree) runs alone.
                 alone=n_streams * tokens > limit.tokens or n_streams * scored > limit.scored,
                 fallback=lambda members: self._rows(members, spans),
             )
 
     def _rows(self, left: list[int], spans: Sequence[Span]) -> Iterator[Job[Scored]]:
-        """Rows of similar length, longest first."""
+        """Rows of similar length, longest first, so that little is padding and memory runs out early if it does."""
+        # Rows padded to 300 tokens, within a budget of 1,000: [300 280 270] | [120 110 100 ...] | ...
         rows: list[int] = []
         for index in sorted(left, key=lambda index: -len(spans[index].tokens)):
             tokens, scored = _size([*rows, index], spans)
@@ -112,7 +131,7 @@ class SpanScorer:
 
 
 def _streams(forward: Forward) -> Streams | None:
-    """On a CPU with threads to share, for a model that bears it."""
+    """Streams for a CPU with several threads, unless this model's scores are wrong with them."""
     if forward.device.type != "cpu" or torch.get_num_threads() == 1:
         return None
     streams = Streams()
@@ -120,7 +139,7 @@ def _streams(forward: Forward) -> Streams | None:
 
 
 def _size(rows: list[int], spans: Sequence[Span]) -> tuple[int, int]:
-    """Tokens and rows of logits of `rows`, padded to the longest."""
+    """Number of tokens, and of rows of logits, of `rows` when padded to the longest (see `Forward.plain`)."""
     longest = max(len(spans[index].tokens) for index in rows)
     first = min(len(spans[index].tokens) - len(spans[index].targets) for index in rows)
     return len(rows) * longest, len(rows) * (longest - first)

@@ -1,8 +1,12 @@
-"""Two forward passes side by side, each on half of the processor's threads.
+"""Two forward passes side by side, each with half of the processor's threads.
 
-Products of matrices keep the arithmetic units busy and most other steps keep the memory busy; run one after the other
-on all threads, each waits for the other, and every step waits for its slowest thread. Two streams that are out of step
-fill each other's gaps, and neither waits for the other: one that is done takes the next part.
+Matrix products keep the arithmetic units busy, most other steps the memory. On all threads, one step after the other,
+each kind waits for the other, and every step waits for its slowest thread. Two streams that are out of step fill each
+other's gaps, and neither waits for the other: the one that is done takes the next part.
+
+    all threads   product  norm  product  attention ...      (memory idle, units idle, memory idle, ...)
+    stream 0      product  norm  product  attention ...
+    stream 1         norm  product  attention  product ...
 """
 
 from __future__ import annotations
@@ -24,15 +28,13 @@ Result = TypeVar("Result")
 STREAMS = 2
 
 
-# A part to run and where to put its result; None ends a stream. Not an executor, whose threads the process waits for.
+# A part to run and where to put its result; None ends a stream. Not an executor: at its end the interpreter waits for
+# an executor's threads, and one that hangs would keep it from ending.
 _Work = SimpleQueue[tuple[Callable[[], Any], "Future[Any]"] | None]
 
 
 class Streams:
-    """Two threads that live as long as this object.
-
-    They are no obstacle to the end of the process: one that hangs must not keep a written record waiting.
-    """
+    """Two threads that live as long as this object. A thread that hangs does not keep the process from ending."""
 
     def __init__(self) -> None:
         self._work: _Work = SimpleQueue()
@@ -42,7 +44,7 @@ class Streams:
             arguments = (self._work, max(1, share), ready)
             threading.Thread(target=_serve, args=arguments, daemon=True, name="stream").start()
         ready.wait()
-        # The number is each thread's own, but threads to come take the one that was set last.
+        # Each thread has its own number, but new threads start with the one set last by any thread.
         torch.set_num_threads(threads)
         weakref.finalize(self, _end, self._work)
 
@@ -53,12 +55,18 @@ class Streams:
         *,
         alone: Callable[[Part], bool] = lambda _: False,
     ) -> Iterator[Result]:
-        """Run `parts` two at a time, begun in their order; yields results as they are done.
+        """Run `parts` two at a time, started in their order; yields results as they are done.
 
-        A part that is to run `alone`, or has no other to run beside, is run by the caller on all threads while nothing
-        else computes. `parts` is read by the caller too, one part ahead, but never past one that runs alone: what
-        that one computes may decide what comes next. What `run` raises is raised here when nothing computes any more.
-        Modes that torch keeps per thread (inference mode, function modes) are to be entered in `run`.
+        A part that must run `alone`, or has no other to run beside, is run by the caller with all threads while nothing
+        else computes. For the parts a b C d e, of which C must run alone:
+
+            stream 0   a     |       d
+            stream 1   b     |       e
+            caller             C
+
+        The caller also reads `parts`, one part ahead, but never past one that runs alone: what that one computes may
+        decide what comes next. What `run` raises is raised here once nothing computes any more. Modes that torch keeps
+        per thread (inference mode, function modes) must be entered in `run`.
         """
         rest = iter(parts)
         ahead = list(itertools.islice(rest, 1))
@@ -81,7 +89,7 @@ class Streams:
                 else:
                     yield run(part)
         finally:
-            wait(running)  # whatever is raised, and be it Ctrl-C
+            wait(running)  # after any exception, Ctrl-C included
 
     def _begin(self, run: Callable[[], Result]) -> Future[Result]:
         future: Future[Result] = Future()
@@ -90,18 +98,19 @@ class Streams:
 
 
 def _serve(work: _Work, threads: int, ready: threading.Barrier) -> None:
-    torch.get_num_threads()  # a thread takes the process's number when it is first asked, and forgets what was set
+    # The first call in a thread replaces its number by the process's, so it has to come before the number is set.
+    torch.get_num_threads()
     torch.set_num_threads(threads)
     ready.wait()
     while (job := work.get()) is not None:
         _settle(*job)
-        del job  # it holds the pass's results, which the one who waits may want to be rid of
+        del job  # it holds the pass's results, whose memory the caller may need to free
 
 
 def _settle(run: Callable[[], Any], future: Future[Any]) -> None:
     try:
         result = run()
-    except BaseException as error:  # belongs to the one who waits
+    except BaseException as error:  # raised again in the thread that waits
         future.set_exception(error)
     else:
         future.set_result(result)

@@ -47,10 +47,10 @@ def _refusal(checkpoint: Checkpoint) -> str | None:
 
 
 def _suits(device: str) -> bool:
-    """Whether there is a CUDA device for ``--device`` and vLLM to use it; on a CPU, `hf` is faster."""
+    """Whether there is vLLM and a CUDA device that ``--device`` allows; on a CPU, `hf` is faster."""
     if device.partition(":")[0] not in ("auto", "cuda") or find_spec("vllm") is None:
         return False
-    # Looked at before torch is asked: importing it takes seconds, only to find that there is no GPU.
+    # Checked first, because importing torch takes seconds, often only to find that there is no GPU.
     if not any(Path(file).exists() for file in DEVICE_FILES):
         return False
     import torch

@@ -1,7 +1,7 @@
-"""Starts, asks and ends the processes that hold vLLM engines (`vllm_worker`); one, or several side by side.
+"""Start, use and end the processes that hold vLLM engines (`worker`): one, or several side by side.
 
-Several are data parallelism: each holds the whole model on its own devices, and takes a share of every batch. Knows
-nothing of requests, and does not import vllm.
+Several are data parallelism: each holds the whole model on its own devices and takes a share of every batch. This file
+knows nothing about requests and does not import vllm.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from harness.engines.vllm.generation import Generated, Generation, Refused
 from harness.engines.vllm.queries import Group, shares
 from harness.errors import EngineError, InputError
 
-# What vLLM is told before it is imported, unless the user has said otherwise.
+# Environment variables of the processes, unless the user has set them.
 ENVIRONMENT = {
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_NO_USAGE_STATS": "1",
     "TQDM_DISABLE": "1",
-    # One position more than the model's context is allowed for, and never computed: see `vllm_options`.
+    # vLLM is opened for one position more than the model's context, which is never computed: see `options`.
     "VLLM_ALLOW_LONG_MAX_MODEL_LEN": "1",
 }
 SECONDS_TO_END = 3.0
 
 
 class Worker:
-    """One process with one engine; opened when constructed, used by `ask` and `answer`."""
+    """One process with one engine. It starts when this object is constructed; `ask` and `answer` talk to it."""
 
     def __init__(self, arguments: Mapping[str, Any], device: str, environment: Mapping[str, str]) -> None:
         ours, theirs = Pipe()
         source = str(Path(harness.__file__).resolve().parent.parent)
         path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
         command = [sys.executable, "-m", "harness.engines.vllm.worker", str(theirs.fileno()), str(os.getpid())]
-        # A session of its own: Ctrl-C in the terminal reaches this process alone, which then ends the whole group.
+        # In a session of its own, so that Ctrl-C in the terminal reaches only this process, which then ends the others.
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             command,
             stdin=subprocess.DEVNULL,
@@ -57,10 +57,10 @@ class Worker:
         self.ask("open", dict(arguments), device)
 
     def ask(self, name: str, *arguments: Any) -> None:
-        """Send a message; `answer` must be called before the next.
+        """Send a message; call `answer` before sending the next.
 
         Raises:
-            EngineDied: when the process is gone.
+            EngineDied: the process has ended.
         """
         self._idle = False
         try:
@@ -72,14 +72,14 @@ class Worker:
         """Wait for the answer to the last message.
 
         Raises:
-            InputError: when the engine refuses what it was opened with.
-            EngineDied: when the engine or its process is gone.
+            InputError: the engine refuses its arguments.
+            EngineDied: the engine failed or its process has ended.
         """
         try:
             status, result = self._connection.recv()
         except (EOFError, OSError) as error:
             raise self._gone() from error
-        except BaseException:  # an answer would be left in the pipe and taken for the next one's
+        except BaseException:  # such as Ctrl-C: the answer would stay in the pipe and be read as the next message's
             self.close()
             raise
         self._idle = True
@@ -90,11 +90,11 @@ class Worker:
         return result
 
     def close(self) -> None:
-        """End the process and all that it started; their memory is free when this returns.
+        """End the process and its children; their memory is free when this returns.
 
-        An idle engine is left a moment to clean up after itself, a busy one is killed.
+        An idle engine gets a moment to clean up, a busy one is killed.
         """
-        if self._closed:  # its number may be another process's by now
+        if self._closed:  # by now its process number may belong to another process
             return
         self._closed = True
         if self._idle:
@@ -111,7 +111,7 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
     def _gone(self) -> EngineDied:
@@ -126,16 +126,16 @@ class Engines:
     """The engines of one model.
 
     Args:
-        arguments: Of vLLM's EngineArgs.
+        arguments: Arguments of vLLM's EngineArgs.
         device: ``auto``, ``cpu`` or ``cuda``.
-        environments: For each process what its environment has besides the user's.
+        environments: For each process, its environment variables besides the user's.
 
     Attributes:
-        description: What the first engine says of itself.
+        description: The first engine's description.
 
     Raises:
-        InputError: when vLLM refuses the arguments.
-        EngineError: when an engine cannot be opened.
+        InputError: vLLM refuses the arguments.
+        EngineError: an engine cannot be opened.
     """
 
     def __init__(self, arguments: Mapping[str, Any], device: str, environments: Sequence[Mapping[str, str]]) -> None:
@@ -152,36 +152,36 @@ class Engines:
 
     @property
     def count(self) -> int:
-        """How many engines share the work."""
+        """Number of engines that share the work."""
         return len(self._workers)
 
     @property
     def alive(self) -> bool:
-        """Whether every engine's process is there."""
+        """Whether every engine's process is running."""
         return all(worker.alive for worker in self._workers)
 
     def reset(self) -> None:
         """Forget all cached prefixes.
 
         Raises:
-            EngineDied: when an engine is gone, as in all that follows.
+            EngineDied: an engine has ended; the methods below raise it too.
         """
         self._each("reset", [()] * self.count)
 
     def load(self, adapter: str) -> None:
-        """Load an adapter; raises `InputError` when vLLM does not take it."""
+        """Load an adapter; raises `InputError` when vLLM refuses it."""
         self._each("load", [(adapter,)] * self.count)
 
     def score(self, groups: Sequence[Group], adapter: str | None) -> tuple[list[list[Scored | Refused]], int]:
-        """Score every continuation of every group; also returns how many queries had to be asked again."""
+        """Score every continuation of every group; also returns the number of queries that had to be repeated."""
         parts = self._each("score", [(part, adapter) for part in shares(groups, self.count)])
-        return [scores for part, _ in parts for scores in part], sum(again for _, again in parts)
+        return [scores for part, _ in parts for scores in part], sum(repeated for _, repeated in parts)
 
     def generate(self, generations: Sequence[Generation], adapter: str | None) -> list[Generated | Refused]:
         """Continue every prompt."""
         count = self.count
         parts = self._each("generate", [(list(generations[start::count]), adapter) for start in range(count)])
-        answers: list[Generated | Refused] = [Refused("not asked")] * len(generations)
+        answers: list[Generated | Refused] = [Refused("not computed")] * len(generations)
         for start, part in enumerate(parts):
             answers[start::count] = part
         return answers
@@ -192,7 +192,10 @@ class Engines:
             worker.close()
 
     def _each(self, name: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Ask every engine, then wait for all; when one is gone all are ended, since the others' answers are owed."""
+        """Send a message to every engine, then wait for all answers.
+
+        When one engine has ended all are ended: answers of the others would stay unread in their pipes.
+        """
         answers: list[Any] = []
         refusal: InputError | None = None
         try:

@@ -1,9 +1,9 @@
 """The `vllm` engine: vLLM with its prefix cache in use while scoring.
 
-vLLM turns its prefix cache off for requests that want log-probabilities of their prompt, because it keeps none for
-what the cache serves. Scoring needs only the continuation's, so the cache may serve the context; `vllm_groups` says how
-that is kept right. This file joins the parts: requests to tokens, tokens to groups and batches, batches to answers.
-`vllm_options` says what vLLM is opened with, `vllm_client` and `vllm_worker` run it.
+vLLM turns its prefix cache off for requests that want log-probabilities of their prompt, because it has none for the
+tokens that the cache serves. Scoring needs only those of the continuation, so the cache may serve the context;
+`queries` explains which of vLLM's values can then be used. This file joins the parts: requests to tokens, tokens to
+groups and batches, batches to answers. `options` decides what vLLM is opened with; `client` and `worker` run it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from harness.engines.engine_pool import POOL, PooledEngine
 from harness.engines.spec import EngineSpec
 from harness.engines.tokens import Encoder, Span
 from harness.engines.vllm.client import Engines
-from harness.engines.vllm.generation import Generation, Refused, sampling_arguments, shown
+from harness.engines.vllm.generation import Generation, Refused, before_stop, sampling_arguments
 from harness.engines.vllm.options import Options, options
 from harness.engines.vllm.queries import Group, batches, group_by_context
 from harness.errors import CheckpointError, first_line
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 
     from harness.checkpoints.checkpoint import Checkpoint
 
-# A batch computes about this many tokens, or continues this many prompts: seconds to a minute, lost when killed.
+# A batch computes about this many tokens, or continues this many prompts. It takes seconds to a minute, which are lost
+# when the process is killed.
 BATCH_TOKENS = {"cpu": 8192, "cuda": 131072}
 BATCH_PROMPTS = {"cpu": 64, "cuda": 1024}
-# Of the tokens that the cache holds, how many one batch may fill: its contexts are asked about twice.
+# The share of the cache that one batch may fill: the second round must find the contexts of the first still cached.
 CACHE_SHARE = 0.5
 
 # A context and its continuation, as token ids.
@@ -38,12 +39,12 @@ Pair = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def open_vllm(checkpoint: Checkpoint, spec: EngineSpec) -> VllmEngine:
-    """Open a checkpoint in vLLM; checkpoints that differ in their adapter alone share one engine (see `engine_pool`).
+    """Open a checkpoint in vLLM; checkpoints that differ only in their adapter share one engine (see `engine_pool`).
 
     Raises:
-        InputError: when vLLM is too old, or refuses the arguments.
-        CheckpointError: when the tokenizer or the adapter cannot be used.
-        EngineError: when the engine cannot be opened.
+        InputError: vLLM is too old or refuses the arguments.
+        CheckpointError: the tokenizer or the adapter cannot be used.
+        EngineError: the engine cannot be opened.
     """
     tokenizer = _tokenizer(checkpoint, spec)
     opened = options(checkpoint, spec, tokenizer)
@@ -73,7 +74,7 @@ class VllmEngine:
     """Answers requests with vLLM (see `harness.engines.base.Engine`).
 
     Attributes:
-        asked_again: Queries for what the two rounds left unknown.
+        asked_again: Number of queries for what the two rounds left unknown.
     """
 
     def __init__(
@@ -91,11 +92,11 @@ class VllmEngine:
         eos = tokenizer.eos_token_id
         self._eos_text = str(tokenizer.decode([eos])) if eos is not None else None
         self.asked_again = 0
-        self._answering = False  # stays True where the engine died, or hangs, or was left before the end
+        self._answering = False  # stays True when the engine died, hangs, or was left before all answers came
 
     @property
     def description(self) -> dict[str, Any]:
-        """Engine, device, precision, length, versions and the arguments that the user gave."""
+        """Engine, device, precision, length, versions and the user's arguments."""
         arguments = self._opened.arguments
         return {
             "engine": "vllm",
@@ -109,7 +110,7 @@ class VllmEngine:
     def answer(self, requests: Sequence[Request]) -> Iterator[Batch]:
         """Answer `requests`; yields ``[(index, Answer | Failure), ...]``.
 
-        What is asked of the engine, and in which order, depends only on which requests there are.
+        The queries and their order depend only on the set of requests, not on the order of the list.
         """
         self._answering = True
         self._engines.reset()
@@ -120,7 +121,7 @@ class VllmEngine:
         self._answering = False
 
     def load(self) -> None:
-        """Load the adapter, if there is one; raises `InputError` when vLLM does not take it."""
+        """Load the adapter, if there is one; raises `InputError` when vLLM refuses it."""
         if self._adapter is not None:
             self._engines.load(self._adapter)
 
@@ -135,29 +136,30 @@ class VllmEngine:
         return "cpu" if self._engines.description["device"] == "cpu" else "cuda"
 
     def _score(self, requests: Sequence[Request], indices: list[int]) -> Iterator[Batch]:
-        """Answer the log-likelihood requests at `indices`, each with the last batch that holds one of its pairs."""
+        """Answer the log-likelihood requests at `indices`, each with the last batch that has one of its pairs."""
         failed: Batch = []
-        asked: dict[int, _Asked] = {}
-        askers: dict[Pair, list[int]] = {}
+        encoded: dict[int, _Encoded] = {}
+        # Equal pairs are asked about once: {pair: the requests that need it}.
+        requests_of: dict[Pair, list[int]] = {}
         contexts: dict[tuple[int, ...], tuple[int, ...]] = {}
-        for index, found in zip(indices, self._encoder.spans([requests[index] for index in indices]), strict=True):
-            if isinstance(found, Failure):
-                failed.append((index, found))
+        for index, spans in zip(indices, self._encoder.spans([requests[index] for index in indices]), strict=True):
+            if isinstance(spans, Failure):
+                failed.append((index, spans))
                 continue
-            asked[index] = _Asked([_pair(span, contexts) for span in found], sum(span.cut for span in found))
-            for pair in set(asked[index].pairs):
-                askers.setdefault(pair, []).append(index)
+            encoded[index] = _Encoded([_pair(span, contexts) for span in spans], sum(span.cut for span in spans))
+            for pair in set(encoded[index].pairs):
+                requests_of.setdefault(pair, []).append(index)
         if failed:
             yield failed
-        waiting = {index: len(set(own.pairs)) for index, own in asked.items()}
+        waiting = {index: len(set(own.pairs)) for index, own in encoded.items()}
         scores: dict[Pair, Scored | Refused] = {}
-        for groups in self._batches(askers):
+        for groups in self._batches(requests_of):
             scores |= self._ask(groups)
             batch: Batch = []
-            for index in (index for group in groups for pair in _pairs(group) for index in askers[pair]):
+            for index in (index for group in groups for pair in _pairs(group) for index in requests_of[pair]):
                 waiting[index] -= 1
                 if not waiting[index]:
-                    batch.append((index, _answer(requests[index], asked[index], scores)))
+                    batch.append((index, _answer(requests[index], encoded[index], scores)))
             if batch:
                 yield batch
 
@@ -168,8 +170,8 @@ class VllmEngine:
         return batches(group_by_context(pairs, most_tokens=budget), budget_tokens=budget)
 
     def _ask(self, groups: Sequence[Group]) -> dict[Pair, Scored | Refused]:
-        scores, again = self._engines.score(groups, self._adapter)
-        self.asked_again += again
+        scores, repeated = self._engines.score(groups, self._adapter)
+        self.asked_again += repeated
         return {
             pair: score
             for group, own in zip(groups, scores, strict=True)
@@ -177,7 +179,7 @@ class VllmEngine:
         }
 
     def _generate(self, requests: Sequence[Request], indices: list[int]) -> Iterator[Batch]:
-        """Continue prompts, those that begin alike one after the other."""
+        """Continue prompts, sorted so that those with a common beginning are neighbours."""
         order = sorted(indices, key=lambda index: repr(requests[index]))
         size = BATCH_PROMPTS[self._kind] * self._engines.count
         for start in range(0, len(order), size):
@@ -185,14 +187,15 @@ class VllmEngine:
 
     def _generate_batch(self, requests: Sequence[Request], indices: list[int]) -> Batch:
         prepared = {index: self._prepared(requests[index]) for index in indices}
-        batch: Batch = [(index, found) for index, found in prepared.items() if isinstance(found, Failure)]
-        asked = {index: found for index, found in prepared.items() if not isinstance(found, Failure)}
-        said = self._engines.generate([generation for generation, _ in asked.values()], self._adapter)
-        for (index, (generation, cut)), output in zip(asked.items(), said, strict=True):
+        batch: Batch = [(index, prompt) for index, prompt in prepared.items() if isinstance(prompt, Failure)]
+        usable = {index: prompt for index, prompt in prepared.items() if not isinstance(prompt, Failure)}
+        outputs = self._engines.generate([generation for generation, _ in usable.values()], self._adapter)
+        for (index, (generation, cut)), output in zip(usable.items(), outputs, strict=True):
             if isinstance(output, Refused):
                 batch.append((index, Failure(reason="error", message=output.message)))
             else:
-                batch.append((index, Answer(text=shown(output.text, generation), tokens=output.tokens, cut_tokens=cut)))
+                text = before_stop(output.text, generation)
+                batch.append((index, Answer(text=text, tokens=output.tokens, cut_tokens=cut)))
         return batch
 
     def _prepared(self, request: Request) -> tuple[Generation, int] | Failure:
@@ -209,22 +212,22 @@ class VllmEngine:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """What a log-likelihood request comes to: one pair, or one a window for rolling; and how many tokens were cut."""
+class _Encoded:
+    """A log-likelihood request as tokens: one pair, or one per window if it is rolling; and how many were cut."""
 
     pairs: list[Pair]
     cut: int
 
 
-def _answer(request: Request, asked: _Asked, scores: Mapping[Pair, Scored | Refused]) -> Answer | Failure:
-    said = [scores[pair] for pair in asked.pairs]
-    parts = [Failure(reason="error", message=part.message) if isinstance(part, Refused) else part for part in said]
-    tokens = sum(len(continuation) for _, continuation in asked.pairs)
-    return joined_answer(request, parts, tokens=tokens, cut_tokens=asked.cut)
+def _answer(request: Request, encoded: _Encoded, scores: Mapping[Pair, Scored | Refused]) -> Answer | Failure:
+    own = [scores[pair] for pair in encoded.pairs]
+    parts = [Failure(reason="error", message=part.message) if isinstance(part, Refused) else part for part in own]
+    tokens = sum(len(continuation) for _, continuation in encoded.pairs)
+    return joined_answer(request, parts, tokens=tokens, cut_tokens=encoded.cut)
 
 
 def _pair(span: Span, contexts: dict[tuple[int, ...], tuple[int, ...]]) -> Pair:
-    """A span's context, one object for all that have it, and its continuation, whose last token `Span.tokens` lacks."""
+    """A span's context and continuation; equal contexts are one object, so that a thousand choices take no memory."""
     context = tuple(span.tokens[: len(span.tokens) - len(span.targets) + 1])
     return contexts.setdefault(context, context), tuple(span.targets)
 

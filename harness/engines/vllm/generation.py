@@ -1,4 +1,4 @@
-"""What vLLM is asked to generate: arguments from lm-eval's names to vLLM's, as lm-eval's `vllm` model turns them."""
+"""Generation requests for vLLM: lm-eval's argument names become vLLM's, as in lm-eval's `vllm` model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Generation:
 
     Attributes:
         prompt: Token ids.
-        arguments: Of vLLM's SamplingParams.
+        arguments: Arguments of vLLM's SamplingParams.
     """
 
     prompt: list[int]
@@ -24,7 +24,7 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """vLLM does not take this one request; why, in one line."""
+    """A request that vLLM refuses, with the reason in one line."""
 
     message: str
 
@@ -38,11 +38,11 @@ class Generated:
 
 
 def sampling_arguments(request: Request, *, eos: str | None) -> dict[str, Any]:
-    """What vLLM's SamplingParams are made with for a generation request.
+    """The arguments of vLLM's SamplingParams for a generation request.
 
-    ``stop`` has the request's stop strings and `eos`. A request that does not sample is greedy whatever its
-    temperature (lm-eval 0.4.13 leaves vLLM's default of 1 where neither ``do_sample`` nor ``temperature`` is given).
-    Each sampled request draws with a seed of its own, which its repeats do not share.
+    ``stop`` has the request's stop strings and `eos`. A request without ``do_sample`` is greedy whatever its
+    temperature; lm-eval 0.4.13 leaves vLLM's default of 1 when neither is given. Each sampled request has its own seed,
+    and so has each of its repeats.
     """
     from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
 
@@ -54,7 +54,7 @@ def sampling_arguments(request: Request, *, eos: str | None) -> dict[str, Any]:
     stop = handle_stop_sequences(arguments.pop("until"), eos=eos)
     new = arguments.pop("max_gen_toks")
     return {
-        # Stop strings may be special tokens, which can stop only what is shown.
+        # Stop strings may be special tokens, which end a text only if they are part of it.
         "skip_special_tokens": False,
         "spaces_between_special_tokens": False,
         **arguments,
@@ -63,7 +63,7 @@ def sampling_arguments(request: Request, *, eos: str | None) -> dict[str, Any]:
     }
 
 
-def shown(text: str, generation: Generation) -> str:
+def before_stop(text: str, generation: Generation) -> str:
     """The text before the first stop string."""
     for stop in generation.arguments["stop"]:
         text = text.split(stop)[0]

@@ -1,7 +1,7 @@
-"""How a checkpoint is to be opened in vLLM: `EngineSpec` and checkpoint to vLLM's arguments, devices and lengths.
+"""How to open a checkpoint in vLLM: `EngineSpec` and checkpoint become vLLM's arguments, devices and lengths.
 
-Pure but for reading the checkpoint's JSON files; vllm is not imported. What vLLM itself refuses (an unknown argument, a
-wrong device) is told by the process that opens it.
+Only the checkpoint's JSON files are read; vllm is not imported. What vLLM itself refuses (an unknown argument, a wrong
+device) is reported by the process that opens it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from harness.checkpoints.checkpoint import Checkpoint
 
-# The ranks that vLLM can be opened for, from the least that is worth distinguishing.
+# The ranks that vLLM can be opened for; smaller ones are opened as 16.
 ADAPTER_RANKS = (16, 32, 64, 128, 256, 320, 512)
 OURS = ("model", "tokenizer", "dtype", "trust_remote_code", "enable_lora", "logprobs_mode", "skip_tokenizer_init")
 
@@ -31,9 +31,9 @@ class Options:
     """What vLLM is opened with.
 
     Attributes:
-        arguments: Of vLLM's EngineArgs.
+        arguments: Arguments of vLLM's EngineArgs.
         device: ``auto``, ``cpu`` or ``cuda``.
-        environments: For each engine what its process's environment has besides the user's.
+        environments: For each engine, its process's environment variables besides the user's.
         max_length: Longest input that is scored, in tokens.
     """
 
@@ -44,16 +44,16 @@ class Options:
 
     @property
     def key(self) -> str:
-        """Equal for checkpoints that can share an engine: those that differ in their adapter alone."""
+        """Equal for checkpoints that can share an engine: those that differ only in their adapter."""
         return json.dumps([self.arguments, self.device, self.environments], sort_keys=True, default=str)
 
 
 def options(checkpoint: Checkpoint, spec: EngineSpec, tokenizer: PreTrainedTokenizerBase) -> Options:
-    """Read `spec` for `checkpoint`.
+    """Turn `spec` into vLLM's options for `checkpoint`.
 
     Raises:
-        InputError: when an argument has an impossible value or is not the user's to give.
-        CheckpointError: when vLLM cannot take the adapter.
+        InputError: an argument has an impossible value or is set by the harness.
+        CheckpointError: vLLM cannot score with the adapter.
     """
     given = dict(spec.model_args)
     wrong = [name for name in OURS if name in given]
@@ -73,10 +73,10 @@ def options(checkpoint: Checkpoint, spec: EngineSpec, tokenizer: PreTrainedToken
 def _arguments(checkpoint: Checkpoint, spec: EngineSpec) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "model": str(checkpoint.weights),
-        # For generated text alone. An adapter's own would keep it from sharing its base's engine, and adds nothing:
-        # vLLM has no embeddings for tokens that the base lacks.
+        # Only for generated text. An adapter's own tokenizer would prevent it from sharing its base's engine, for
+        # nothing: vLLM has no embeddings for tokens that the base lacks.
         "tokenizer": str(checkpoint.weights if checkpoint.adapter is not None else checkpoint.tokenizer),
-        # vLLM's own `auto` would turn float32 weights into 16 bits.
+        # vLLM's own `auto` would convert float32 weights to 16 bits.
         "dtype": resolve_dtype(checkpoint, spec.dtype),
         "trust_remote_code": spec.trust_remote_code,
     }
@@ -88,10 +88,10 @@ def _arguments(checkpoint: Checkpoint, spec: EngineSpec) -> dict[str, Any]:
 
 
 def adapter_arguments(adapter: Path) -> dict[str, Any]:
-    """What vLLM is opened with for an adapter.
+    """Return what vLLM is opened with for an adapter.
 
     Raises:
-        CheckpointError: when vLLM cannot take it.
+        CheckpointError: vLLM cannot score with it.
     """
     return {
         "enable_lora": True,
@@ -101,7 +101,7 @@ def adapter_arguments(adapter: Path) -> dict[str, Any]:
 
 
 def _opened_rank(adapter: Path) -> int:
-    """The least of vLLM's ranks that the adapter fits in."""
+    """The smallest of vLLM's ranks that the adapter fits into."""
     config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
     rank = max([int(config["r"]), *map(int, (config.get("rank_pattern") or {}).values())])
     if rank > ADAPTER_RANKS[-1]:
@@ -112,12 +112,12 @@ def _opened_rank(adapter: Path) -> int:
 
 
 def _adapted_modules(adapter: Path) -> list[str]:
-    """Names of the modules that the adapter changes, which are the only ones that vLLM prepares for one.
+    """Names of the modules that the adapter changes; vLLM prepares only these for adapters.
 
-    The output layer must not be among them: vLLM 0.32 mixes up the rows of a prompt there, or stops on the CPU.
+    The output layer must not be among them: with it, vLLM 0.32 mixes up the rows of a prompt, or stops on the CPU.
 
     Raises:
-        CheckpointError: when the adapter is pickled, changes the output layer or holds whole modules.
+        CheckpointError: the adapter is pickled, changes the output layer or holds whole modules.
     """
     from safetensors import safe_open
 
@@ -135,18 +135,19 @@ def _adapted_modules(adapter: Path) -> list[str]:
 
 
 def _lengths(checkpoint: Checkpoint, spec: EngineSpec, tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
-    """Longest input of the model as lm-eval's `hf` counts it, and the length vLLM is to be opened for.
+    """Longest input of the model as lm-eval's `hf` counts it, and the length that vLLM is opened for.
 
-    vLLM wants room for one generated token behind every prompt, even where the prompt alone is asked about; that last
-    position is never computed, so it may lie behind the model's context. Not so with LongRoPE, which changes all
-    positions where vLLM is opened for more than the original context: there the longest input is one token shorter.
+    vLLM needs room for one generated token after every prompt, even when only the prompt is scored. That position is
+    never computed, so it may exceed the model's context: for a context of 2,048 tokens vLLM is opened for 2,049. Not
+    with LongRoPE, which changes all positions when vLLM is opened for more than the original context: there the longest
+    input is 2,047 tokens.
     """
     from lm_eval.models.utils import resolve_max_length
     from transformers import AutoConfig
 
     given = spec.model_args.get("max_model_len")
     if given is not None and spec.max_length is not None:
-        raise InputError("--max_length and --model_args max_model_len say the same; give one of them.")
+        raise InputError("--max_length and --model_args max_model_len set the same length; give one of them.")
     config = AutoConfig.from_pretrained(checkpoint.weights, trust_remote_code=spec.trust_remote_code)
     length = _positive(given or spec.max_length or resolve_max_length(config, tokenizer), "max_length")
     rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
@@ -160,7 +161,7 @@ def _positive(value: Any, name: str) -> int:
 
 
 def _compiling(given: dict[str, Any]) -> dict[str, str]:
-    """On the CPU nothing is compiled unless asked for: the few helpers that vLLM compiles cost more than they save."""
+    """On a CPU nothing is compiled unless the user asks: what vLLM compiles by itself costs more than it saves."""
     import torch
 
     compiles = torch.accelerator.is_available() or given.get("enforce_eager") is False
@@ -168,7 +169,10 @@ def _compiling(given: dict[str, Any]) -> dict[str, str]:
 
 
 def _devices(device: str, engines: int, devices_each: int) -> list[dict[str, str]]:
-    """Which devices each engine sees; ``--device cuda:N`` is the first engine's first."""
+    """The environment that gives each engine its devices; ``--device cuda:N`` is the first device of the first engine.
+
+    Two engines of two devices each, from cuda:1 on: CUDA_VISIBLE_DEVICES=1,2 and CUDA_VISIBLE_DEVICES=3,4.
+    """
     _, _, first = device.partition(":")
     if engines == 1 and not first:
         return [{}]
