@@ -22,8 +22,6 @@ from harness.engines.base import Scored
 
 # vLLM refuses longer lists of `logprob_token_ids`.
 MOST_TARGETS = 128
-# In a query's `extra_args`: how many of its first tokens are a context that others go on from.
-CONTEXT_TOKENS = "harness_context_tokens"
 # So many tokens of a continuation are asked for one by one before all of it is computed with the cache off.
 FEW_TOKENS = 2
 

@@ -1,6 +1,6 @@
 """The process that holds a vLLM engine: ``python -m harness.engines.vllm.worker FD``.
 
-Only this file imports vllm, and `vllm_tails`, which vLLM loads by name.
+Only this file imports vllm.
 
 A process of its own, because an engine leaves traces in the one it runs in (torch's threads, default devices, the
 distributed state, memory that comes back only when the process ends) and writes to its standard output. What is asked
@@ -22,7 +22,7 @@ from typing import Any
 
 from harness.engines.base import Scored
 from harness.engines.vllm.generation import Generated, Generation, Refused
-from harness.engines.vllm.queries import CONTEXT_TOKENS, Group, Query, Reply, Table, again, first_round, second_round
+from harness.engines.vllm.queries import Group, Query, Reply, Table, again, first_round, second_round
 from harness.errors import InputError, did_you_mean
 
 REQUIRED = ("skip_reading_prefix_cache", "logprob_token_ids", "prompt_logprobs", "flat_logprobs")
@@ -30,12 +30,6 @@ REQUIRED = ("skip_reading_prefix_cache", "logprob_token_ids", "prompt_logprobs",
 # block is what the cache shares at least, and 32 is the least that its attention takes; the logits of a forward pass
 # of 1,024 tokens and 150,000 words already take 600 MB.
 CPU_DEFAULTS = {"enforce_eager": True, "block_size": 32, "max_num_batched_tokens": 1024}
-# What is left of a context behind its last full block is kept by `vllm_tails`.
-TAILS = {
-    "kv_connector": "Tails",
-    "kv_connector_module_path": "harness.engines.vllm.partial_block",
-    "kv_role": "kv_both",
-}
 CPU_KV_CACHE_GIB = "2"
 ORPHAN_CHECK_SECONDS = 1.0
 
@@ -65,7 +59,7 @@ class Engine:
             os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
             if "kv_cache_memory_bytes" not in arguments:
                 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", CPU_KV_CACHE_GIB)
-            arguments = _cpu_arguments(arguments)
+            arguments = {**CPU_DEFAULTS, **arguments}
         self._vllm = vllm
         self._adapters: dict[str, int] = {}
         try:
@@ -105,7 +99,7 @@ class Engine:
 
         def ask(queries: Sequence[Query]) -> dict[Query, Refused]:
             prompts = [[*groups[query.group].context, *query.head] for query in queries]
-            outputs = self._run(prompts, [self._scoring(query, groups[query.group]) for query in queries], adapter)
+            outputs = self._run(prompts, [self._scoring(query) for query in queries], adapter)
             refused: dict[Query, Refused] = {}
             for query, output in zip(queries, outputs, strict=True):
                 if isinstance(output, Refused):
@@ -138,8 +132,7 @@ class Engine:
         except (TypeError, ValueError, self._client_error()) as error:
             return Refused(f"generation arguments: {_line(error)}")
 
-    def _scoring(self, query: Query, group: Group) -> Any:
-        continued = any(len(continuation) > 1 for continuation in group.continuations)
+    def _scoring(self, query: Query) -> Any:
         return self._vllm.SamplingParams(
             temperature=0.0,
             max_tokens=1,
@@ -149,7 +142,6 @@ class Engine:
             prompt_logprobs=0 if query.head else None,
             flat_logprobs=True,
             skip_reading_prefix_cache=not query.cached,
-            extra_args={CONTEXT_TOKENS: len(group.context)} if query.cached and continued else None,
         )
 
     def _run(self, prompts: Sequence[list[int]], params: Sequence[Any], adapter: str | None) -> list[Any]:
@@ -185,14 +177,6 @@ class Engine:
 
         found: type[Exception] = VLLMValidationError
         return found
-
-
-def _cpu_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What is given, over the CPU build's defaults."""
-    # vLLM has one connector at a time, and none where its memory may be mapped elsewhere.
-    moving = "expandable_segments:True" in os.environ.get("PYTORCH_CUDA_ALLOC_CONF", "")
-    tails = {} if moving or "kv_offloading_size" in given else {"kv_transfer_config": TAILS}
-    return {**CPU_DEFAULTS, **tails, **given}
 
 
 def _check(vllm: Any, arguments: Mapping[str, Any]) -> None:
