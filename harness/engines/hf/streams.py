@@ -7,6 +7,9 @@ other's gaps, and neither waits for the other: the one that is done takes the ne
     all threads   product  norm  product  attention ...      (memory idle, units idle, memory idle, ...)
     stream 0      product  norm  product  attention ...
     stream 1         norm  product  attention  product ...
+
+Measured on 2 cores, against one stream with the whole token budget: 1.12 times as fast at 0-shot, 1.17 at 5-shot with
+each item's own examples, 1.34 with shared ones (float32; docs/scoring.md has the table).
 """
 
 from __future__ import annotations
