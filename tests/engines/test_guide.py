@@ -57,8 +57,8 @@ def test_an_evaluation_with_the_guides_engine_gives_the_results_of_hf(site: Path
         out = tmp_path / backend
         words = ["--model", str(model), "--tasks", "mini_logic", "--limit", "4", "--backend", backend]
         assert main(["eval", *words, "--output_path", str(out), "--no_cache"]) == 0
-        (found,) = out.rglob("run.json")
-        records[backend] = RunRecord.model_validate_json(found.read_text(encoding="utf-8"))
+        (path,) = out.rglob("run.json")
+        records[backend] = RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
     rows, hf = records["rows"], records["hf"]
     assert rows.model_dump()["engine"]["engine"] == "rows"
     assert rows.model_dump()["tasks"] == hf.model_dump()["tasks"]

@@ -1,4 +1,4 @@
-"""Which engine `auto` takes, and what vLLM would be opened with: nothing is opened here."""
+"""Engines by name, what `auto` means, the pool, and what vLLM would be opened with; no real engine is opened here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from harness.engines.registry import engine_identity, find_engine, open_engine, 
 from harness.engines.spec import EngineSpec
 from harness.engines.vllm.generation import sampling_arguments
 from harness.engines.vllm.options import Options, options
-from harness.engines.vllm.queries import Group, Query, Reply, Table, again
+from harness.engines.vllm.queries import Group, Query, Reply, Table, repeats
 from harness.errors import InputError
 from harness.evaluation.model_under_test import find_model
 from harness.evaluation.run import evaluate_all
@@ -37,23 +37,23 @@ def vllm_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("vllm_on_cuda")
 @pytest.mark.parametrize(("device", "backend"), [("auto", "vllm"), ("cuda:1", "vllm"), ("cpu", "hf"), ("mps", "hf")])
-def test_auto_takes_vllm_for_a_cuda_device(device: str, backend: str) -> None:
+def test_auto_uses_vllm_for_a_cuda_device(device: str, backend: str) -> None:
     assert resolve_backend("auto", device) == backend
-    assert resolve_backend("hf", device) == "hf", "what is named is taken"
+    assert resolve_backend("hf", device) == "hf", "a name is used as given"
 
 
-def test_auto_takes_hf_without_vllm(vllm_on_cuda: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_uses_hf_without_vllm(vllm_on_cuda: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.engines.vllm.find_spec", lambda name: None)
     assert resolve_backend("auto") == "hf"
 
 
-def test_auto_takes_hf_without_cuda(vllm_on_cuda: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_uses_hf_without_cuda(vllm_on_cuda: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert resolve_backend("auto") == "hf"
 
 
 @pytest.mark.parametrize(("modules", "engine"), [(["q_proj"], "vllm"), (["q_proj", "lm_head"], "hf")])
-def test_auto_takes_hf_for_an_adapter_that_vllm_cannot_score_with(
+def test_auto_uses_hf_for_an_adapter_that_vllm_cannot_score_with(
     modules: list[str], engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("harness.evaluation.model_under_test.resolve_backend", lambda name, device: "vllm")
@@ -62,7 +62,7 @@ def test_auto_takes_hf_for_an_adapter_that_vllm_cannot_score_with(
     assert find_model(str(adapter), spec).fingerprint["engine"] == engine
 
 
-def test_auto_passes_over_an_engine_that_refuses_the_checkpoint(
+def test_auto_skips_an_engine_that_refuses_the_checkpoint(
     vllm_on_cuda: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     base = save_tiny_llama(tmp_path / "base")
@@ -84,7 +84,7 @@ def test_auto_passes_over_an_engine_that_refuses_the_checkpoint(
         ("lm-eval:hff", "lm-eval has no backend 'hff'"),
     ],
 )
-def test_a_wrong_backend_is_an_error_that_says_what_to_write(name: str, message: str) -> None:
+def test_a_wrong_backend_is_an_error_with_a_remedy(name: str, message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         resolve_backend(name)
 
@@ -156,17 +156,17 @@ def test_a_pooled_engine_is_shared_and_closed_with_its_last_user() -> None:
     assert not pool.open
 
 
-def test_engines_kept_open_go_when_another_needs_their_memory_or_they_cannot_be_used() -> None:
+def test_engines_kept_open_are_closed_when_another_needs_their_memory_or_they_are_unusable() -> None:
     pool = EnginePool()
     with pool.keep_open():
-        kept = pool.take("vllm", "key", Held)
-        kept.release(usable=True)
-        assert pool.take("vllm", "key", Held) is kept
-        kept.release(usable=True)
+        pooled = pool.take("vllm", "key", Held)
+        pooled.release(usable=True)
+        assert pool.take("vllm", "key", Held) is pooled
+        pooled.release(usable=True)
         pool.close_unused(other_than="vllm")
-        assert kept.engine.alive, "the same backend may go on with it"
+        assert pooled.engine.alive, "the same backend may go on with it"
         other = pool.take("vllm", "another key", Held)
-        assert not kept.engine.alive
+        assert not pooled.engine.alive
         other.release(usable=False)
         assert not other.engine.alive
         last = pool.take("vllm", "key", Held)
@@ -221,70 +221,70 @@ GARBAGE = (-99.0, 1)
 
 
 def table(cached_tokens: int | None) -> Table:
-    made = Table(GROUP)
+    scores = Table(GROUP)
     query = Query(group=0, head=(7, 8), targets=(9, 5))
     rows = [(-1.0, 1) if cached_tokens in (0, 2) else GARBAGE, (-2.0, 3) if cached_tokens != 4 else GARBAGE]
-    made.read(query, Reply(behind={9: -0.5, 5: -0.25}, best=5, rows=list(rows), cached_tokens=cached_tokens))
-    return made
+    scores.read(query, Reply(behind={9: -0.5, 5: -0.25}, best=5, rows=list(rows), cached_tokens=cached_tokens))
+    return scores
 
 
 @pytest.mark.parametrize("cached_tokens", [0, 2])
-def test_rows_behind_what_the_cache_served_are_believed(cached_tokens: int) -> None:
+def test_rows_after_what_the_cache_served_are_used(cached_tokens: int) -> None:
     assert table(cached_tokens).score((7, 8, 9)) == Scored(-3.5, is_greedy=False)
 
 
 @pytest.mark.parametrize("cached_tokens", [3, 4, None])
-def test_a_row_that_the_cache_served_is_never_believed(cached_tokens: int | None) -> None:
-    found = table(cached_tokens)
-    assert found.score((7, 8, 9)) is None, "its first token's row is garbage"
-    # A sibling, or the first round, says what the row could not.
-    found.read(Query(group=0, head=(), targets=(7,)), Reply(behind={7: -1.0}, best=7))
-    known = found.score((7, 8, 9))
+def test_a_row_that_the_cache_served_is_never_used(cached_tokens: int | None) -> None:
+    scores = table(cached_tokens)
+    assert scores.score((7, 8, 9)) is None, "its first token's row is garbage"
+    # A sibling, or the first round, has what the row lacks.
+    scores.read(Query(group=0, head=(), targets=(7,)), Reply(behind={7: -1.0}, best=7))
+    known = scores.score((7, 8, 9))
     assert known is None if cached_tokens in (4, None) else known == Scored(-3.5, is_greedy=False)
 
 
-def test_with_the_cache_off_no_word_of_it_is_needed() -> None:
-    made = Table(GROUP)
+def test_with_the_cache_off_rows_are_used_even_if_cached_tokens_is_unknown() -> None:
+    scores = Table(GROUP)
     rows: list[tuple[float, int] | None] = [(-1.0, 1), (-2.0, 1)]
     reply = Reply(behind={9: -0.5, 5: -0.25}, best=9, rows=rows, cached_tokens=None)
-    made.read(Query(group=0, head=(7, 8), targets=(9, 5), cached=False), reply)
-    assert made.score((7, 8, 9)) == Scored(-3.5, is_greedy=True)
+    scores.read(Query(group=0, head=(7, 8), targets=(9, 5), cached=False), reply)
+    assert scores.score((7, 8, 9)) == Scored(-3.5, is_greedy=True)
 
 
-def test_a_row_about_another_token_is_not_believed() -> None:
-    made = Table(GROUP)
+def test_a_row_about_another_token_is_not_used() -> None:
+    scores = Table(GROUP)
     reply = Reply(behind={9: -0.5, 5: -0.25}, best=9, rows=[(-1.0, 1), None], cached_tokens=0)
-    made.read(Query(group=0, head=(7, 8), targets=(9, 5)), reply)
-    assert made.score((7, 8, 9)) is None
+    scores.read(Query(group=0, head=(7, 8), targets=(9, 5)), reply)
+    assert scores.score((7, 8, 9)) is None
 
 
-def test_one_lacking_token_is_asked_for_as_what_follows_the_others() -> None:
+def test_a_single_missing_token_is_queried_as_the_one_after_the_others() -> None:
     siblings = Group(context=(1, 2, 3), continuations=((7, 8, 5), (7, 8, 6, 4)))
-    made = Table(siblings)
-    made.read(Query(group=0, head=(), targets=(7,)), Reply(behind={7: -1.0}, best=7))
-    made.read(Query(group=0, head=(7,), targets=(8,)), Reply(behind={8: -1.0}, best=8))
-    made.read(Query(group=0, head=(7, 8, 6), targets=(4,)), Reply(behind={4: -1.0}, best=4))
-    lacking = list(again([siblings], [made]))
+    scores = Table(siblings)
+    scores.read(Query(group=0, head=(), targets=(7,)), Reply(behind={7: -1.0}, best=7))
+    scores.read(Query(group=0, head=(7,), targets=(8,)), Reply(behind={8: -1.0}, best=8))
+    scores.read(Query(group=0, head=(7, 8, 6), targets=(4,)), Reply(behind={4: -1.0}, best=4))
+    lacking = list(repeats([siblings], [scores]))
     assert lacking == [Query(group=0, head=(7, 8), targets=(token,)) for token in (5, 6)]
     for query in lacking:
-        made.read(query, Reply(behind=dict.fromkeys(query.targets, -0.5), best=9, cached_tokens=4))
-    assert made.score((7, 8, 5)) == Scored(-2.5, is_greedy=False)
-    assert made.score((7, 8, 6, 4)) == Scored(-3.5, is_greedy=False)
-    assert not list(again([siblings], [made]))
+        scores.read(query, Reply(behind=dict.fromkeys(query.targets, -0.5), best=9, cached_tokens=4))
+    assert scores.score((7, 8, 5)) == Scored(-2.5, is_greedy=False)
+    assert scores.score((7, 8, 6, 4)) == Scored(-3.5, is_greedy=False)
+    assert not list(repeats([siblings], [scores]))
 
 
-def test_where_much_is_lacking_all_is_computed_with_the_cache_off() -> None:
-    assert list(again([GROUP], [Table(GROUP)])) == [
+def test_if_many_tokens_are_missing_the_continuation_is_computed_with_the_cache_off() -> None:
+    assert list(repeats([GROUP], [Table(GROUP)])) == [
         Query(group=0, head=end[:-1], targets=end[-1:], cached=False) for end in GROUP.continuations
     ]
 
 
-def test_the_sampled_seed_is_part_of_what_vllm_is_asked() -> None:
+def test_each_sampled_request_has_its_own_seed() -> None:
     def seed(context: str, number: int, repeat: int, **arguments: Any) -> int | None:
         text = json.dumps(arguments)
         request = Request(kind="generate_until", context=context, generation=text, seed=number, repeat=repeat)
-        found: int | None = sampling_arguments(request, eos=None).get("seed")
-        return found
+        drawn: int | None = sampling_arguments(request, eos=None).get("seed")
+        return drawn
 
     sampled = {"do_sample": True, "temperature": 1.0}
     seeds = [seed(context, number, repeat, **sampled) for context in "ab" for number in (1, 2) for repeat in (0, 1)]

@@ -1,16 +1,18 @@
-"""What vLLM is asked to score, and when what it says can be believed. Pure: no engine, no text.
+"""Queries that score continuations on vLLM, and which of vLLM's values are valid. Pure: no engine, no text.
 
-A **group** is one context with all its distinct continuations. vLLM is asked about it in two rounds:
+A **group** is one context with all its distinct continuations. vLLM gets two rounds of queries about it. For the
+context 1 2 3 with the continuations 7 8 9 and 7 8 5:
 
-1. the context alone, and the log-probabilities of every continuation's first token behind it;
-2. the context with each continuation but for its last token: the log-probabilities of the tokens inside come from the
-   prompt's rows, that of the last token from the position where vLLM would generate.
+    round 1   prompt 1 2 3        log-probability of 7 after it
+    round 2   prompt 1 2 3 7 8    log-probabilities of 9 and 5 after it; that of 8 from the prompt's own rows
 
-The last position of a prompt is always computed, so round 1 and the last tokens need no care. The rows do: where the
-prefix cache served a position, nothing was computed, and vLLM 0.32 gives whatever lay in that memory (other token
-ids, stale values) or leaves the row out. Hence the one rule of `Table.read`: a row counts only when the position that
-predicts it lies behind the cached ones. What one continuation lacks for that reason another may know (two that begin
-alike share the rows of what they share); what nobody knows is asked again (see `again`).
+In round 2 the prefix cache serves 1 2 3, to the last full block of tokens, so a context is computed once. The last
+position of a prompt is always computed, so what follows a prompt is always valid. The prompt's rows are not: where the
+cache served a position, nothing was computed, and vLLM 0.32 returns whatever is in that memory (other token ids, stale
+values) or leaves the row out. Hence the rule of `Table.read`: a row is valid only if the position that predicts it was
+not served by the cache. Above, the row of 7 is predicted at the served position of 3, so it is ignored (round 1 has its
+value); the row of 8 is predicted at 7, which was computed. What one continuation lacks for this reason another may
+have, since continuations that begin alike share rows; what is still missing is queried once more (see `repeats`).
 """
 
 from __future__ import annotations
@@ -22,16 +24,16 @@ from harness.engines.base import Scored
 
 # vLLM refuses longer lists of `logprob_token_ids`.
 MOST_TARGETS = 128
-# So many tokens of a continuation are asked for one by one before all of it is computed with the cache off.
+# Up to this many missing tokens of a continuation get a query each; for more, all of it is computed with the cache off.
 FEW_TOKENS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One context and its continuations, as token ids; each context has at least one token, as has each continuation.
+    """One context and its continuations, as token ids; each has at least one token.
 
     Attributes:
-        context: What all continuations follow.
+        context: The tokens before all the continuations.
         continuations: Distinct, in lexicographic order.
     """
 
@@ -44,10 +46,10 @@ class Query:
     """One prompt for vLLM.
 
     Attributes:
-        group: Index of the group it belongs to.
-        head: What follows the group's context in the prompt.
-        targets: Tokens whose log-probability behind the prompt is wanted.
-        cached: Whether the prefix cache may serve the prompt's beginning.
+        group: Index of its group.
+        head: The tokens that follow the group's context in the prompt.
+        targets: The tokens whose log-probability after the prompt is wanted.
+        cached: Whether the prefix cache may serve the beginning of the prompt.
     """
 
     group: int
@@ -58,14 +60,14 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What vLLM said to a query.
+    """vLLM's reply to a query.
 
     Attributes:
-        behind: Log-probability of each target behind the prompt.
-        best: The most likely token behind the prompt.
+        behind: Log-probability of each target after the prompt.
+        best: The most likely token after the prompt.
         rows: For the last ``len(rows)`` tokens of the prompt: log-probability and rank of each, or None where vLLM's
             row is about other tokens.
-        cached_tokens: How many of the prompt's first tokens the prefix cache served; None when vLLM does not say.
+        cached_tokens: How many of the prompt's first tokens the prefix cache served; None when vLLM does not report it.
     """
 
     behind: dict[int, float]
@@ -76,7 +78,7 @@ class Reply:
 
 @dataclass(slots=True)
 class _Node:
-    """A token of a continuation: what is known of it, and the tokens that follow it in some continuation."""
+    """A token of a continuation: its score, if known, and the tokens that follow it in any continuation."""
 
     known: Scored | None = None
     after: dict[int, _Node] = field(default_factory=dict)
@@ -90,16 +92,20 @@ class _Node:
 
 
 class Table:
-    """What is known of one group: a tree of its continuations' tokens."""
+    """The known scores of one group, in a tree of its continuations' tokens.
+
+    Continuations that begin alike share nodes, so a value learnt for one is known for the other: for 7 8 9 and 7 8 5
+    the nodes are 7, then 8, then 9 and 5.
+    """
 
     def __init__(self, group: Group) -> None:
         self._group = group
         self._root = _Node()
 
     def read(self, query: Query, reply: Reply) -> None:
-        """Take what can be believed of `reply`."""
+        """Take the valid values of `reply`."""
         unread = len(query.head) - len(reply.rows)
-        # With the cache on and no word of what it served, no row can be told from garbage.
+        # If the cache was on and vLLM does not report what it served, no row can be used.
         served = reply.cached_tokens
         if served is None and not query.cached:
             served = 0
@@ -115,16 +121,16 @@ class Table:
             node.next(target).learn(Scored(reply.behind[target], target == reply.best))
 
     def score(self, continuation: Sequence[int]) -> Scored | None:
-        """The continuation's score, or None when something of it is not known."""
-        known = self._known(continuation)
-        found = [own for own in known if own is not None]
-        if len(found) < len(known):
+        """The continuation's score, or None when one of its tokens is not known."""
+        tokens = self._known(continuation)
+        known = [token for token in tokens if token is not None]
+        if len(known) < len(tokens):
             return None
-        return Scored(sum(own.logprob for own in found), all(own.is_greedy for own in found))
+        return Scored(sum(token.logprob for token in known), all(token.is_greedy for token in known))
 
     def lacking(self, continuation: Sequence[int]) -> list[int]:
-        """Which of the continuation's tokens, by index, nothing is known of."""
-        return [index for index, own in enumerate(self._known(continuation)) if own is None]
+        """Indices of the continuation's tokens whose score is not known."""
+        return [index for index, token in enumerate(self._known(continuation)) if token is None]
 
     def _known(self, continuation: Sequence[int]) -> list[Scored | None]:
         node, known = self._root, []
@@ -135,13 +141,13 @@ class Table:
 
 
 def first_round(groups: Sequence[Group]) -> Iterator[Query]:
-    """The contexts alone; one query each, unless a context has more first tokens than vLLM takes targets."""
+    """The contexts alone: one query each, or more when there are more first tokens than vLLM takes targets."""
     for number, group in enumerate(groups):
         yield from _queries(number, (), {continuation[0] for continuation in group.continuations})
 
 
 def second_round(groups: Sequence[Group]) -> Iterator[Query]:
-    """Continuations of two tokens and more; those that differ in their last token alone make one query."""
+    """Continuations of two or more tokens, without their last; those that differ only in the last make one query."""
     for number, group in enumerate(groups):
         heads: dict[tuple[int, ...], set[int]] = {}
         for continuation in group.continuations:
@@ -151,22 +157,23 @@ def second_round(groups: Sequence[Group]) -> Iterator[Query]:
             yield from _queries(number, head, targets)
 
 
-def again(groups: Sequence[Group], tables: Sequence[Table]) -> Iterator[Query]:
-    """What must be asked again.
+def repeats(groups: Sequence[Group], tables: Sequence[Table]) -> Iterator[Query]:
+    """Queries for what the two rounds left unknown.
 
-    Where siblings part at the end of a block that the cache served, one token is lacking: it is asked for as what
-    follows the tokens before it, which the cache may serve. Where more is, all is computed with the cache off.
+    When the cache served 7 8 of the continuation 7 8 9 6, because a sibling had filled a block with them, the row of 9
+    is invalid. A few such tokens get a query each, here the prompt ... 7 8 with the target 9: its last position is
+    always computed. For more, the whole continuation is computed with the cache off.
     """
     for number, (group, table) in enumerate(zip(groups, tables, strict=True)):
-        asked: dict[Query, None] = {}
+        queries: dict[Query, None] = {}  # a set that keeps its order
         for continuation in group.continuations:
             lacking = table.lacking(continuation)
             if len(lacking) > FEW_TOKENS:
-                asked[Query(group=number, head=continuation[:-1], targets=continuation[-1:], cached=False)] = None
+                queries[Query(group=number, head=continuation[:-1], targets=continuation[-1:], cached=False)] = None
             else:
-                parts = [Query(group=number, head=continuation[:i], targets=(continuation[i],)) for i in lacking]
-                asked |= dict.fromkeys(parts)
-        yield from asked
+                single = [Query(group=number, head=continuation[:i], targets=(continuation[i],)) for i in lacking]
+                queries |= dict.fromkeys(single)
+        yield from queries
 
 
 def _queries(group: int, head: tuple[int, ...], targets: Iterable[int]) -> Iterator[Query]:
@@ -178,8 +185,8 @@ def _queries(group: int, head: tuple[int, ...], targets: Iterable[int]) -> Itera
 def group_by_context(pairs: Iterable[tuple[Sequence[int], Sequence[int]]], *, most_tokens: int) -> list[Group]:
     """Group (context, continuation) pairs, ordered so that groups with a common beginning are neighbours.
 
-    The result does not depend on the order of `pairs`, nor on repetitions. A context whose continuations together
-    exceed `most_tokens` makes several groups.
+    The order and repetitions of `pairs` do not matter. A context whose continuations together exceed `most_tokens`
+    makes several groups.
     """
     together: dict[tuple[int, ...], set[tuple[int, ...]]] = {}
     for context, continuation in pairs:
@@ -199,7 +206,7 @@ def group_by_context(pairs: Iterable[tuple[Sequence[int], Sequence[int]]], *, mo
 
 
 def batches(groups: Sequence[Group], *, budget_tokens: int) -> Iterator[list[Group]]:
-    """Cut ordered groups into runs that compute about `budget_tokens` each; a run has at least one group."""
+    """Cut ordered groups into batches that compute about `budget_tokens` each; a batch has at least one group."""
     run: list[Group] = []
     tokens = 0
     before: tuple[int, ...] = ()
@@ -216,7 +223,7 @@ def batches(groups: Sequence[Group], *, budget_tokens: int) -> Iterator[list[Gro
 
 
 def shares(groups: Sequence[Group], count: int) -> list[list[Group]]:
-    """Cut ordered groups into `count` runs of similar work, neighbours staying together; runs may be empty."""
+    """Cut ordered groups into `count` parts of similar work; neighbours stay together, parts may be empty."""
     weights = [len(group.context) + sum(map(len, group.continuations)) for group in groups]
     total, done = sum(weights), 0
     parts: list[list[Group]] = [[] for _ in range(count)]

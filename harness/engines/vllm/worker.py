@@ -2,11 +2,11 @@
 
 Only this file imports vllm.
 
-A process of its own, because an engine leaves traces in the one it runs in (torch's threads, default devices, the
-distributed state, memory that comes back only when the process ends) and writes to its standard output. What is asked
-and how answers are joined is decided in `vllm_groups`; who starts and ends this process is `vllm_client`.
+An engine has a process of its own because it changes the one it runs in (torch's threads, default devices, the
+distributed state, memory that is freed only when the process ends) and writes to its standard output. `queries` decides
+what is asked and how replies are joined; `client` starts and ends this process.
 
-Needs vLLM 0.20 or newer: `REQUIRED` names the fields of its SamplingParams that scoring is built on, looked at once.
+Needs vLLM 0.20 or newer: `REQUIRED` names the fields of its SamplingParams that scoring depends on, checked once.
 """
 
 from __future__ import annotations
@@ -22,13 +22,12 @@ from typing import Any
 
 from harness.engines.base import Scored
 from harness.engines.vllm.generation import Generated, Generation, Refused
-from harness.engines.vllm.queries import Group, Query, Reply, Table, again, first_round, second_round
+from harness.engines.vllm.queries import Group, Query, Reply, Table, first_round, repeats, second_round
 from harness.errors import InputError, did_you_mean
 
 REQUIRED = ("skip_reading_prefix_cache", "logprob_token_ids", "prompt_logprobs", "flat_logprobs")
-# What the CPU build is opened with unless the user says otherwise: compiling takes longer than most evaluations; a
-# block is what the cache shares at least, and 32 is the least that its attention takes; the logits of a forward pass
-# of 1,024 tokens and 150,000 words already take 600 MB.
+# Defaults for the CPU build. Compiling takes longer than most evaluations. The cache shares whole blocks, and 32 tokens
+# are the smallest that its attention takes. The logits of 1,024 tokens and 150,000 words already take 600 MB.
 CPU_DEFAULTS = {"enforce_eager": True, "block_size": 32, "max_num_batched_tokens": 1024}
 CPU_KV_CACHE_GIB = "2"
 ORPHAN_CHECK_SECONDS = 1.0
@@ -38,11 +37,11 @@ class Engine:
     """A vLLM `LLM` that scores groups and continues prompts.
 
     Args:
-        arguments: Of vLLM's EngineArgs.
-        device: ``auto``, ``cpu`` or ``cuda``; vLLM is built for one, and another is refused.
+        arguments: Arguments of vLLM's EngineArgs.
+        device: ``auto``, ``cpu`` or ``cuda``; vLLM is built for one of them and refuses the other.
 
     Raises:
-        InputError: when this vLLM lacks what is needed here, is built for another device or refuses the arguments.
+        InputError: this vLLM is too old, is built for another device or refuses the arguments.
     """
 
     def __init__(self, arguments: Mapping[str, Any], device: str) -> None:
@@ -76,17 +75,17 @@ class Engine:
         }
 
     def load(self, adapter: str) -> None:
-        """Load an adapter now, so that what vLLM has against it is told before any work.
+        """Load an adapter now, so that an adapter that vLLM refuses is reported before any work.
 
         Raises:
-            InputError: when vLLM does not take it.
+            InputError: vLLM refuses the adapter.
         """
         try:
             self._llm.llm_engine.add_lora(self._lora(adapter))
         except Exception as error:
             raise InputError(
-                f"--backend vllm: vLLM does not take the adapter {adapter} ({_line(error)}); merge it into its base or "
-                "use --backend hf."
+                f"--backend vllm: vLLM refuses the adapter {adapter} ({_line(error)}); merge it into its base or use "
+                "--backend hf."
             ) from error
 
     def reset(self) -> None:
@@ -94,7 +93,7 @@ class Engine:
         self._llm.reset_prefix_cache()
 
     def score(self, groups: Sequence[Group], adapter: str | None) -> tuple[list[list[Scored | Refused]], int]:
-        """Score every continuation of every group; also returns how many queries had to be asked again."""
+        """Score every continuation of every group; also returns the number of queries that had to be repeated."""
         tables = [Table(group) for group in groups]
 
         def ask(queries: Sequence[Query]) -> dict[Query, Refused]:
@@ -110,21 +109,21 @@ class Engine:
 
         ask(list(first_round(groups)))
         ask(list(second_round(groups)))
-        lacking = list(again(groups, tables))
-        refused = ask(lacking)
+        repeated = list(repeats(groups, tables))
+        refused = ask(repeated)
         scores = [
-            [table.score(said) or _reason(refused, number, said) for said in group.continuations]
+            [table.score(tokens) or _reason(refused, number, tokens) for tokens in group.continuations]
             for number, (group, table) in enumerate(zip(groups, tables, strict=True))
         ]
-        return scores, len(lacking)
+        return scores, len(repeated)
 
     def generate(self, generations: Sequence[Generation], adapter: str | None) -> list[Generated | Refused]:
         """Continue every prompt."""
         params = [self._sampling(generation) for generation in generations]
-        good = [index for index, found in enumerate(params) if not isinstance(found, Refused)]
+        good = [index for index, own in enumerate(params) if not isinstance(own, Refused)]
         outputs = self._run([generations[index].prompt for index in good], [params[index] for index in good], adapter)
-        said = {**dict(enumerate(params)), **dict(zip(good, outputs, strict=True))}
-        return [_generated(said[index]) for index in range(len(generations))]
+        results = {**dict(enumerate(params)), **dict(zip(good, outputs, strict=True))}
+        return [_generated(results[index]) for index in range(len(generations))]
 
     def _sampling(self, generation: Generation) -> Any:
         try:
@@ -138,21 +137,25 @@ class Engine:
             max_tokens=1,
             detokenize=False,
             logprob_token_ids=list(query.targets),
-            # 0: the prompt's own tokens, with their ranks, and no other.
+            # 0: only the prompt's own tokens, with their ranks.
             prompt_logprobs=0 if query.head else None,
             flat_logprobs=True,
             skip_reading_prefix_cache=not query.cached,
         )
 
     def _run(self, prompts: Sequence[list[int]], params: Sequence[Any], adapter: str | None) -> list[Any]:
-        """Run prompts; returns the outputs in order, with a `Refused` for each prompt that it does not take."""
+        """Run prompts; returns the outputs in order, with a `Refused` for each prompt that vLLM refuses.
+
+        vLLM names no prompt when it refuses one of a list, so the list is halved until the one is found.
+        """
         if not prompts:
             return []
         tokens = [self._vllm.TokensPrompt(prompt_token_ids=prompt) for prompt in prompts]
         try:
             return list(self._llm.generate(tokens, list(params), lora_request=self._lora(adapter), use_tqdm=False))
         except (ValueError, TypeError, self._client_error()) as error:
-            # Raised while requests are checked, vLLM has taken back those it had accepted; else it is broken.
+            # If the error came while requests were checked, vLLM has dropped those accepted before; otherwise it is
+            # broken.
             if self._llm.llm_engine.has_unfinished_requests():
                 raise
             if len(prompts) == 1:
@@ -175,8 +178,8 @@ class Engine:
     def _client_error() -> type[Exception]:
         from vllm.exceptions import VLLMValidationError
 
-        found: type[Exception] = VLLMValidationError
-        return found
+        error: type[Exception] = VLLMValidationError
+        return error
 
 
 def _check(vllm: Any, arguments: Mapping[str, Any]) -> None:
@@ -197,12 +200,12 @@ def _check(vllm: Any, arguments: Mapping[str, Any]) -> None:
 
 
 def _reason(refused: Mapping[Query, Refused], group: int, continuation: tuple[int, ...]) -> Refused:
-    """Why something of a continuation is not known."""
-    for query, said in refused.items():
-        asked = query.head + query.targets
-        if query.group == group and continuation[: len(asked)] == asked:
-            return said
-    return Refused("vLLM gave no log-probability for some of its tokens, not even when it was asked for them again")
+    """Why a token of a continuation is not known."""
+    for query, refusal in refused.items():
+        tokens = query.head + query.targets
+        if query.group == group and continuation[: len(tokens)] == tokens:
+            return refusal
+    return Refused("vLLM returned no log-probability for some of its tokens, even when queried once more")
 
 
 def _reply(query: Query, output: Any) -> Reply:
@@ -211,7 +214,7 @@ def _reply(query: Query, output: Any) -> Reply:
     if query.head:
         table = output.prompt_logprobs or []
         for token, position in zip(query.head, range(len(table) - len(query.head), len(table)), strict=True):
-            # Where the cache served the prompt, some versions leave rows out, which shortens the table at its front.
+            # For what the cache served, some versions leave rows out at the front, so rows are counted from the end.
             row = (table[position] or {}).get(token) if position > 0 else None
             rows.append(None if row is None else (row.logprob, row.rank))
     return Reply(
@@ -229,15 +232,18 @@ def _generated(output: Any) -> Generated | Refused:
 
 
 def _line(error: BaseException) -> str:
-    words = " ".join(str(error).split())  # the reason may stand in any of its lines
+    words = " ".join(str(error).split())  # the reason may be in any line
     return f"{type(error).__name__}: {words[:400]}" if words else type(error).__name__
 
 
 def serve(connection: Connection) -> None:
-    """Open an engine as the first message says, then answer messages until the other side is gone.
+    """Open an engine with the first message's arguments, then answer messages until the connection closes.
 
-    Every message is a method's name and its arguments; every answer ``("ok", result)``, ``("input_error", line)`` or
-    ``("died", line)``, after the last of which this process ends, as it does when the engine cannot be opened.
+        -> ("open", (arguments, "auto"))         <- ("ok", description)
+        -> ("score", (groups, None))             <- ("ok", (scores, 0))
+
+    A message is a method's name and its arguments. An answer is ``("ok", result)``, ``("input_error", line)`` or
+    ``("died", line)``. The process ends after ``died``, and after ``input_error`` if the engine could not be opened.
     """
     engine: Engine | None = None
     for name, arguments in _messages(connection):
@@ -252,7 +258,7 @@ def serve(connection: Connection) -> None:
             if engine is None:
                 return
             continue
-        # What stops an engine is not ours to foresee; the other side is told, and may start another process.
+        # vLLM raises exceptions of any type; the other side is told and may start another process.
         except Exception as error:
             connection.send(("died", _line(error)))
             raise
@@ -268,15 +274,15 @@ def _messages(connection: Connection) -> Iterator[tuple[str, tuple[Any, ...]]]:
 
 
 def _end_with(parent: int) -> None:
-    """End this process and its children soon after the parent, even when it was killed and the engine is busy."""
+    """End this process and its children when the parent has ended, even if it was killed and the engine is busy."""
     while os.getppid() == parent:
         time.sleep(ORPHAN_CHECK_SECONDS)
     os.killpg(os.getpgid(0), 9)
 
 
 def main() -> None:
-    """Serve on the file descriptor that the first argument names; standard output is the parent's, so logs avoid it."""
-    os.dup2(2, 1)
+    """Serve on the file descriptor given as first argument."""
+    os.dup2(2, 1)  # standard output is the parent's, so what vLLM prints goes to standard error
     threading.Thread(target=_end_with, args=(int(sys.argv[2]),), daemon=True).start()
     serve(Connection(int(sys.argv[1])))
 

@@ -1,4 +1,4 @@
-"""Tiny random-weight models of each architecture, saved as any checkpoint is."""
+"""Tiny random-weight models of each architecture, saved as checkpoints."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HF: dict[str, Any] = {
 }
 GQA: dict[str, Any] = {**HF, "num_key_value_heads": 2}
 
-# What packs serve.
+# Architectures that are packed.
 PACKED: dict[str, Callable[[], PretrainedConfig]] = {
     "llama": lambda: tf.LlamaConfig(**GQA),
     "qwen2": lambda: tf.Qwen2Config(**GQA),
@@ -40,14 +40,14 @@ PACKED: dict[str, Callable[[], PretrainedConfig]] = {
     "phi3": lambda: tf.Phi3Config(**GQA, pad_token_id=1),
     "cohere": lambda: tf.CohereConfig(**GQA, logit_scale=0.25),
 }
-# What packs do not serve, each for a reason of its own.
+# Architectures that cannot be packed, each for a different reason.
 IN_ROWS: dict[str, Callable[[], PretrainedConfig]] = {
     "bloom (ALiBi)": lambda: tf.BloomConfig(hidden_size=32, n_layer=2, n_head=4),
-    # Gives the logits of all positions, whatever it is asked for.
+    # Returns the logits of all positions; it ignores `logits_to_keep`.
     "xlstm (recurrent)": lambda: tf.xLSTMConfig(hidden_size=128, num_heads=4, num_blocks=2, chunk_size=4),
     "mamba (recurrent)": lambda: tf.MambaConfig(hidden_size=32, num_hidden_layers=2, state_size=4),
 }
-# A window shorter than some requests: packs serve the others.
+# A window shorter than some requests: only the others are packed.
 WINDOW = 24
 WINDOWED: dict[str, Callable[[], PretrainedConfig]] = {
     "mistral, sliding window": lambda: tf.MistralConfig(**GQA, sliding_window=WINDOW),

@@ -1,4 +1,4 @@
-"""lm-eval's `hf` model on the same requests: what every score is held against."""
+"""lm-eval's `hf` model on the same requests, the reference for every score."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def open_hflm(path: Path, **arguments: Any) -> HFLM:
 
 
 def instances(requests: Sequence[Request]) -> list[Instance]:
-    """The requests as lm-eval passes them around."""
-    made = []
+    """The requests as lm-eval's instances."""
+    converted = []
     for request in requests:
         if request.kind == "loglikelihood":
             arguments: tuple[Any, ...] = (request.context, request.continuation)
@@ -27,5 +27,5 @@ def instances(requests: Sequence[Request]) -> list[Instance]:
             arguments = (request.continuation,)
         else:
             arguments = (request.context, request.generation_arguments)
-        made.append(Instance(request_type=request.kind, doc={}, arguments=arguments, idx=0))
-    return made
+        converted.append(Instance(request_type=request.kind, doc={}, arguments=arguments, idx=0))
+    return converted

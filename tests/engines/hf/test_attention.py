@@ -1,4 +1,4 @@
-"""Attention over a pack equals dense attention under the mask that the trees spell out, on either way through it."""
+"""Attention over a pack equals dense attention with the mask of the trees, on the CPU's way and on the GPU's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WAYS: dict[str, Way] = {
 
 
 def random_trees(depth: int, seed: int) -> list[TokenTree]:
-    """Contexts of unlike lengths with forks in unlike places, behind a prefix of `depth` tokens."""
+    """Contexts of different lengths with forks in different places, behind a prefix of `depth` tokens."""
     drawn = random.Random(seed)
     prefix = list(range(depth))
     sequences = []
@@ -42,8 +42,8 @@ def dense(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
     """Softmax attention written out; [1, heads, queries, dim] -> [1, queries, heads, dim]."""
     keys, values = (states.repeat_interleave(HEADS // KEY_HEADS, dim=1) for states in (keys, values))
     scores = (query @ keys.transpose(-1, -2) / HEAD_DIM**0.5).masked_fill(~mask, -torch.inf)
-    found: Tensor = scores.softmax(-1) @ values
-    return found.transpose(1, 2)
+    attended: Tensor = scores.softmax(-1) @ values
+    return attended.transpose(1, 2)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -58,29 +58,29 @@ def test_a_pack_attends_as_its_mask_says(way: str, depth: int, seed: int) -> Non
     before = (torch.randn(1, KEY_HEADS, depth, HEAD_DIM), torch.randn(1, KEY_HEADS, depth, VALUE_DIM))
     prefix = States([before[0]], [before[1]]) if depth else None
     packed = Layout(list(WAYS[way](trees)), prefix, keep=None, longest=99)
-    found, _ = attend(torch.nn.Identity(), query, key, value, None, packed=packed)
+    attended, _ = attend(torch.nn.Identity(), query, key, value, None, packed=packed)
     own = torch.from_numpy(scipy.linalg.block_diag(*(tree.ancestors() for tree in trees)).astype(bool))
     mask = torch.cat([torch.ones(size, depth, dtype=torch.bool), own], dim=1)
     expected = dense(query, torch.cat([before[0], key], 2), torch.cat([before[1], value], 2), mask)
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(attended, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_states_of_a_prefix_are_kept_joined_to_those_before_it() -> None:
+def test_a_prefixs_states_are_stored_joined_to_its_parents() -> None:
     tree = TokenTree(depth=3)
     tree.extend([5, 6])
     before = States([torch.randn(1, KEY_HEADS, 3, HEAD_DIM)], [torch.randn(1, KEY_HEADS, 3, VALUE_DIM)])
-    kept = States()
-    packed = attention.layout([tree], prefix=before, device=CPU, dtype=torch.float32, keep=kept)
+    joined = States()
+    packed = attention.layout([tree], prefix=before, device=CPU, dtype=torch.float32, keep=joined)
     query = torch.randn(1, HEADS, 2, HEAD_DIM)
     key, value = torch.randn(1, KEY_HEADS, 2, HEAD_DIM), torch.randn(1, KEY_HEADS, 2, VALUE_DIM)
     attend(torch.nn.Identity(), query, key, value, None, packed=packed)
-    assert kept.length == 5
-    assert torch.equal(kept.keys[0], torch.cat([before.keys[0], key], 2))
-    assert torch.equal(kept.values[0], torch.cat([before.values[0], value], 2))
+    assert joined.length == 5
+    assert torch.equal(joined.keys[0], torch.cat([before.keys[0], key], 2))
+    assert torch.equal(joined.values[0], torch.cat([before.values[0], value], 2))
 
 
 @pytest.mark.parametrize("extra", [{"s_aux": torch.zeros(1)}, {"position_bias": torch.zeros(1)}, {"sliding_window": 4}])
-def test_what_packs_do_not_have_is_refused(extra: dict[str, object]) -> None:
+def test_attention_that_packs_do_not_support_is_refused(extra: dict[str, object]) -> None:
     tree = TokenTree(depth=0)
     tree.extend([1, 2, 3, 4, 5])
     packed = attention.layout([tree], prefix=None, device=CPU, dtype=torch.float32)

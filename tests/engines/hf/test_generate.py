@@ -1,4 +1,4 @@
-"""Generation gives lm-eval's texts, and a sampled text depends on its own request alone."""
+"""Generation gives lm-eval's texts, and a sampled text depends only on its own request."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def generation(context: str, *, repeat: int = 0, seed: int | None = None, **argu
     return Request(kind="generate_until", context=context, generation=text, repeat=repeat, seed=seed)
 
 
-def texts(found: Sequence[Answer | Failure]) -> list[str]:
-    assert all(isinstance(answer, Answer) for answer in found), found
-    return [answer.text or "" for answer in found if isinstance(answer, Answer)]
+def texts(generated: Sequence[Answer | Failure]) -> list[str]:
+    assert all(isinstance(answer, Answer) for answer in generated), generated
+    return [answer.text or "" for answer in generated if isinstance(answer, Answer)]
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -47,12 +47,12 @@ def test_a_stop_string_ends_its_own_row_as_in_lm_eval(tmp_path: Path) -> None:
     path = save_family(tmp_path, "llama")
     engine = open_packed(path)
     free = texts(answers(engine, [generation(context, until=[], max_gen_toks=30) for context in CONTEXTS]))
-    # Strings that do come up: two characters out of the middle of what each context is answered with.
+    # Strings that occur: two characters from the middle of each generated text.
     stops = [text[len(text) // 2 : len(text) // 2 + 2] for text in free]
     requests = [generation(context, until=stops, max_gen_toks=30) for context in CONTEXTS]
-    found = answers(engine, requests)
-    assert texts(found) == open_hflm(path).generate_until(instances(requests), disable_tqdm=True)
-    for answer, text in zip(found, free, strict=True):
+    generated = answers(engine, requests)
+    assert texts(generated) == open_hflm(path).generate_until(instances(requests), disable_tqdm=True)
+    for answer, text in zip(generated, free, strict=True):
         assert isinstance(answer, Answer)
         assert answer.text is not None
         assert text.startswith(answer.text)
@@ -60,7 +60,7 @@ def test_a_stop_string_ends_its_own_row_as_in_lm_eval(tmp_path: Path) -> None:
         assert answer.tokens < 30
 
 
-def test_rows_that_ended_are_not_computed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finished_rows_are_not_computed_further(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = open_packed(save_family(tmp_path, "llama"))
     long, short = generation(CONTEXTS[0], until=[], max_gen_toks=64), []
     for context in CONTEXTS[1:]:
@@ -83,7 +83,7 @@ def test_rows_that_ended_are_not_computed_on(tmp_path: Path, monkeypatch: pytest
     assert len(rows) == 64, "no token is computed twice"
 
 
-def test_a_prompt_is_cut_on_the_left_to_make_room(tmp_path: Path) -> None:
+def test_a_prompt_is_cut_on_the_left_to_leave_room_for_new_tokens(tmp_path: Path) -> None:
     path = save_tiny_llama(tmp_path)
     requests = [generation("a cat sat on the mat " * n, until=[], max_gen_toks=16) for n in (1, 20)]
     short, long = answers(open_packed(path, max_length=40), requests)
@@ -133,7 +133,7 @@ def test_sampling_follows_the_models_distribution(tmp_path: Path) -> None:
     with torch.no_grad():
         logits = model(torch.tensor([tokenizer("a cat").input_ids])).logits[0, -1] / 1.5
     best = logits.topk(5)
-    expected: Counter[str] = Counter()  # by text: parts of characters all read the same
+    expected: Counter[str] = Counter()  # by text: incomplete characters all decode to the same text
     for probability, token in zip(best.values.softmax(-1).tolist(), best.indices.tolist(), strict=True):
         expected[str(tokenizer.decode([token], skip_special_tokens=True))] += probability
     assert set(draws) <= set(expected)
@@ -143,7 +143,7 @@ def test_sampling_follows_the_models_distribution(tmp_path: Path) -> None:
         assert draws.count(text) / len(draws) == pytest.approx(probability, abs=four_standard_errors)
 
 
-def test_generation_goes_on_when_memory_runs_out(tmp_path: Path) -> None:
+def test_generation_continues_with_smaller_batches_when_memory_runs_out(tmp_path: Path) -> None:
     path = save_tiny_llama(tmp_path)
     engine = open_packed(path)
     requests = [generation(context, until=[], max_gen_toks=8) for context in CONTEXTS]
@@ -157,7 +157,7 @@ def test_generation_goes_on_when_memory_runs_out(tmp_path: Path) -> None:
     assert texts(answers(engine, requests)) == expected
 
 
-def test_a_bad_argument_fails_its_requests_only(tmp_path: Path) -> None:
+def test_a_bad_argument_fails_only_its_requests(tmp_path: Path) -> None:
     requests = [
         generation("a", do_sample=True, temperature=-1.0, max_gen_toks=4),
         generation("a", temperature=None, max_gen_toks=4),

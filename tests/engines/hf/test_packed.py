@@ -1,4 +1,4 @@
-"""The `hf` engine gives the scores of lm-eval's `hf` model, on every architecture, whatever it shares to get there."""
+"""The `hf` engine gives the scores of lm-eval's `hf` model, on every architecture, whatever it computes together."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.engines.hf.families import ALL, IN_ROWS, MAX_LENGTH, PACKED, WINDOW, 
 from tests.engines.hf.reference import instances, open_hflm
 from tests.models import save_tiny_adapter, save_tiny_llama
 
-# Nats a continuation, in float32.
+# Nats per continuation, in float32.
 TOLERANCE = 1e-3
 SENTENCE = "a cat sat on the mat and dog ran to big red house because it was not cold who knows why"
 WORDS = [*SENTENCE.split(), "é", "漢字", "🙂", "\n"]
@@ -27,14 +27,14 @@ def open_packed(path: Path, **arguments: object) -> HfEngine:
 
 
 def answers(engine: HfEngine, requests: Sequence[Request]) -> list[Answer | Failure]:
-    """Every request's answer, in order; fails when one is missing or comes twice."""
-    found: dict[int, Answer | Failure] = {}
+    """Every request's answer, in order; fails when one is missing or is yielded twice."""
+    by_index: dict[int, Answer | Failure] = {}
     for batch in engine.answer(requests):
         for index, answer in batch:
-            assert index not in found
-            found[index] = answer
-    assert sorted(found) == list(range(len(requests)))
-    return [found[index] for index in range(len(requests))]
+            assert index not in by_index
+            by_index[index] = answer
+    assert sorted(by_index) == list(range(len(requests)))
+    return [by_index[index] for index in range(len(requests))]
 
 
 def loglikelihood(context: str, continuation: str) -> Request:
@@ -87,8 +87,8 @@ def test_a_continuation_that_the_model_would_generate_is_greedy(name: str, tmp_p
         Request(kind="generate_until", context=context, generation='{"until": [], "max_gen_toks": 1}')
         for context in contexts
     ]
-    said = reference.generate_until(instances(prompts), disable_tqdm=True)
-    requests = [loglikelihood(context, text) for context, text in zip(contexts, said, strict=True) if text]
+    texts = reference.generate_until(instances(prompts), disable_tqdm=True)
+    requests = [loglikelihood(context, text) for context, text in zip(contexts, texts, strict=True) if text]
     engine = open_packed(path)
     assert_same_scores(path, engine, requests)
     assert any(answer.is_greedy for answer in answers(engine, requests) if isinstance(answer, Answer))
@@ -100,7 +100,7 @@ def test_the_common_architectures_are_packed(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", IN_ROWS)
-def test_what_cannot_be_packed_goes_in_rows_and_says_so_once(
+def test_a_model_that_cannot_be_packed_is_scored_in_rows_with_one_warning(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = open_packed(save_family(tmp_path, name))
@@ -110,7 +110,7 @@ def test_what_cannot_be_packed_goes_in_rows_and_says_so_once(
 
 
 @pytest.mark.parametrize("name", WINDOWED)
-def test_only_what_fits_a_sliding_window_is_packed(name: str, tmp_path: Path) -> None:
+def test_only_sequences_that_fit_a_sliding_window_are_packed(name: str, tmp_path: Path) -> None:
     assert open_packed(save_family(tmp_path, name)).description["packed_up_to"] == WINDOW
 
 
@@ -159,7 +159,7 @@ def test_a_shorter_context_cuts_on_the_left_and_counts_it(tmp_path: Path) -> Non
     assert cuts[-1] > 0
 
 
-def test_what_cannot_be_scored_fails_alone(tmp_path: Path) -> None:
+def test_a_request_that_cannot_be_scored_fails_alone(tmp_path: Path) -> None:
     engine = open_packed(save_tiny_llama(tmp_path), max_length=24)
     requests = [
         loglikelihood("a cat", " sat"),
@@ -168,9 +168,9 @@ def test_what_cannot_be_scored_fails_alone(tmp_path: Path) -> None:
         loglikelihood("a cat", " sat on the mat" * 20),
         Request(kind="loglikelihood_rolling", context="", continuation=""),
     ]
-    found = answers(engine, requests)
-    assert isinstance(found[0], Answer)
-    reasons = [answer.reason for answer in found[1:] if isinstance(answer, Failure)]
+    results = answers(engine, requests)
+    assert isinstance(results[0], Answer)
+    reasons = [answer.reason for answer in results[1:] if isinstance(answer, Failure)]
     assert reasons == ["empty", "empty", "too_long", "empty"]
 
 
@@ -186,7 +186,7 @@ def test_rolling_scores_equal_lm_evals(name: str, tmp_path: Path) -> None:
         assert answer.is_greedy is None
 
 
-def test_bfloat16_stays_near_float32(tmp_path: Path) -> None:
+def test_bfloat16_is_close_to_float32(tmp_path: Path) -> None:
     path = save_family(tmp_path, "llama")
     requests = mixed_requests(5)
     engine = open_packed(path, dtype="bfloat16")
@@ -209,6 +209,6 @@ def test_a_missing_checkpoint_is_the_users_error(tmp_path: Path) -> None:
         open_packed(tmp_path / "nothing")
 
 
-def test_a_dtype_that_is_none_is_the_users_error() -> None:
+def test_an_unknown_dtype_is_the_users_error() -> None:
     with pytest.raises(InputError, match="one of auto, float32, bfloat16, float16"):
         HfSpec(path="anywhere", dtype="int8")

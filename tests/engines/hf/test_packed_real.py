@@ -1,4 +1,4 @@
-"""The `hf` engine held against lm-eval: a real model on public request sets, each architecture on synthetic ones."""
+"""The `hf` engine compared with lm-eval: a real model on public request sets, each architecture on synthetic ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REQUEST_SETS = ("oe_eval/sciq/rc_0shot", "oe_eval/openbookqa/test_mc_5shot")
 
 
 def real_requests(data_dir: Path, count: int) -> list[Request]:
-    """The first requests of each set, half and half."""
+    """The first requests of each set, half of `count` from each."""
     requests = []
     for name in REQUEST_SETS:
         with gzip.open(data_dir / name / "requests.jsonl.gz", "rt", encoding="utf-8") as lines:
@@ -44,7 +44,7 @@ def test_1000_real_requests_score_as_in_lm_eval(smollm2: Path, data_dir: Path) -
     assert_same_scores(smollm2, open_packed(smollm2), real_requests(data_dir, 1000), batch_size=8)
 
 
-# The tiny models' tokens are little more than bytes; no request is cut, so that all differ in what they share.
+# The tiny models' tokens are little more than bytes. No request is cut, so that they still begin alike.
 LONG = 4096
 
 

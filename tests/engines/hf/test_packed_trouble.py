@@ -1,4 +1,4 @@
-"""The `hf` engine goes on: out of memory, bad requests, models on which packs would be wrong."""
+"""The `hf` engine keeps going: out of memory, bad requests, models on which packs would be wrong."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.models import save_tiny_llama
 
 
 class Guarded(nn.Module):
-    """A layer that first lets `check` see what it is given, then does what it always did."""
+    """A layer that passes its input to `check` first, then does what it always did."""
 
     def __init__(self, layer: nn.Module, check: Callable[[Tensor], None]) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Guarded(nn.Module):
 
 
 def guard(engine: HfEngine, check: Callable[[Tensor], None]) -> None:
-    """Put `check` before the embedding, where every forward pass goes through."""
+    """Put `check` before the embedding, which every forward pass goes through."""
     model: Any = engine._forward.model
     model.set_input_embeddings(Guarded(model.get_input_embeddings(), check))
 
@@ -53,7 +53,7 @@ def guard(engine: HfEngine, check: Callable[[Tensor], None]) -> None:
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     ],
 )
-def test_out_of_memory_halves_the_budget_and_nothing_is_lost(name: str, error: Exception, tmp_path: Path) -> None:
+def test_out_of_memory_halves_the_budget_and_loses_no_answer(name: str, error: Exception, tmp_path: Path) -> None:
     path = save_family(tmp_path, name)
     engine = open_packed(path, batch_tokens=1000)
     sizes: list[int] = []
@@ -74,7 +74,9 @@ def test_out_of_memory_halves_the_budget_and_nothing_is_lost(name: str, error: E
     assert engine.description["batch_tokens"] <= budget, "the budget never grows"
 
 
-def test_a_model_too_large_for_memory_is_told_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_too_large_for_memory_is_an_error_with_a_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def exhausted(spec: HfSpec) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.")
 
@@ -100,13 +102,13 @@ def test_a_request_too_large_for_memory_alone_fails_alone(tmp_path: Path) -> Non
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     guard(engine, tiny_memory)
-    found = answers(engine, requests)
-    assert {answer.reason for answer in found if isinstance(answer, Failure)} == {"out_of_memory"}
-    assert [isinstance(answer, Failure) for answer in found] == [len(request.context) > 500 for request in requests]
+    results = answers(engine, requests)
+    assert {answer.reason for answer in results if isinstance(answer, Failure)} == {"out_of_memory"}
+    assert [isinstance(answer, Failure) for answer in results] == [len(request.context) > 500 for request in requests]
 
 
 @pytest.mark.parametrize("name", ["llama", "bloom (ALiBi)"])
-def test_an_error_fails_only_the_guilty(name: str, tmp_path: Path) -> None:
+def test_an_error_fails_only_the_requests_that_cause_it(name: str, tmp_path: Path) -> None:
     path = save_family(tmp_path, name)
     engine = open_packed(path)
     requests = mixed_requests()
@@ -121,8 +123,8 @@ def test_an_error_fails_only_the_guilty(name: str, tmp_path: Path) -> None:
 
     guard(engine, breaks)
     spans = engine._encoder.spans(requests)
-    found = answers(engine, requests)
-    for span, answer in zip(spans, found, strict=True):
+    results = answers(engine, requests)
+    for span, answer in zip(spans, results, strict=True):
         assert not isinstance(span, Failure)
         tokens = span[0].tokens
         guilty = any(tokens[n : n + 2] == poisoned for n in range(len(tokens)))
@@ -155,7 +157,7 @@ def test_a_broken_device_ends_the_engine(tmp_path: Path) -> None:
 
 
 class TokenShift(nn.Module):
-    """A layer with a memory: each position also gets what stood before it in the row, whosever it was."""
+    """A recurrent layer: each position also gets the one before it in the row, whatever sequence that belongs to."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
@@ -168,7 +170,7 @@ class TokenShift(nn.Module):
 
 
 class DeafToPositions(nn.Module):
-    """Rotary embeddings by the place in the row, whatever position is asked for."""
+    """Rotary embeddings by the place in the row; `position_ids` are ignored."""
 
     def __init__(self, rotary: nn.Module) -> None:
         super().__init__()
@@ -180,7 +182,7 @@ class DeafToPositions(nn.Module):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("strange", ["token shift", "deaf to positions"])
-def test_a_model_on_which_packs_would_be_wrong_is_found_out_on_opening(
+def test_a_model_on_which_packs_are_wrong_is_detected_when_it_is_opened(
     strange: str, dtype: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = open_packed(save_family(tmp_path, "llama"), dtype=dtype)

@@ -1,4 +1,4 @@
-"""The plan of what is computed once: nothing lost, nothing twice, every token behind its own past, budgets kept."""
+"""The plan of what is computed together: every sequence once, every token after its own past, within the budgets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.engines.hf.prefix_tree import (
     plan,
 )
 
-# Few distinct tokens and few distinct heads, so that prefixes are shared, nested, equal and cut short by one another.
+# Few distinct tokens and few distinct beginnings, so that prefixes are shared, nested, equal, and parts of others.
 TOKENS = st.lists(st.integers(0, 2), max_size=12)
 
 
@@ -35,7 +35,7 @@ def sequence_lists(draw: st.DrawFn) -> list[TokenSequence]:
 
 @pytest.fixture(autouse=True)
 def eager_prefixes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real thresholds ask for prefixes too long to be searched for counterexamples."""
+    """With the real thresholds, prefixes would be too long for a search for counterexamples."""
     monkeypatch.setattr(prefix, "LEAST_TOKENS_SAVED", 4)
     monkeypatch.setattr(prefix, "LARGEST_MERGED", 6)
 
@@ -51,18 +51,18 @@ def planned(
 
 
 def without_last_context(sequences: list[TokenSequence]) -> list[TokenSequence]:
-    """All but those that go on from the context of the one before, up to the last."""
-    kept = list(sequences)
-    while len(kept) > 1:
-        a, b = kept[-2:]
+    """All sequences except those at the end that share the context of the one before."""
+    remaining = list(sequences)
+    while len(remaining) > 1:
+        a, b = remaining[-2:]
         if common_length(a.tokens, b.tokens) <= max(a.first_scored, b.first_scored):
             break
-        kept.pop()
-    return kept
+        remaining.pop()
+    return remaining
 
 
 def path_in_tree(tree: TokenTree, index: int) -> list[int]:
-    """Tokens on the way from the tree's first token to `index`, found by the branches alone."""
+    """Tokens on the path from the tree's first token to `index`, according to the branches."""
     tokens = []
     while index >= 0:
         branch = next(branch for branch in tree.branches if branch.start <= index < branch.stop)
@@ -74,13 +74,13 @@ def path_in_tree(tree: TokenTree, index: int) -> list[int]:
 @settings(deadline=None)
 @given(sequence_lists(), st.integers(1, 60))
 def test_every_sequence_is_in_exactly_one_tree(sequences: list[TokenSequence], budget: int) -> None:
-    found = [index for _, trees in planned(sequences, budget) for tree in trees for index in tree.reads]
-    assert sorted(found) == list(range(len(sequences)))
+    indices = [index for _, trees in planned(sequences, budget) for tree in trees for index in tree.reads]
+    assert sorted(indices) == list(range(len(sequences)))
 
 
 @settings(deadline=None)
 @given(sequence_lists(), st.integers(1, 60))
-def test_every_token_stands_behind_its_own_past(sequences: list[TokenSequence], budget: int) -> None:
+def test_every_token_follows_the_tokens_before_it_in_its_sequence(sequences: list[TokenSequence], budget: int) -> None:
     for group, trees in planned(sequences, budget):
         for tree in trees:
             for index, read in tree.reads.items():
@@ -94,7 +94,7 @@ def test_every_token_stands_behind_its_own_past(sequences: list[TokenSequence], 
 
 @settings(deadline=None)
 @given(sequence_lists(), st.integers(1, 60))
-def test_the_mask_shows_each_token_its_ancestors_alone(sequences: list[TokenSequence], budget: int) -> None:
+def test_the_mask_lets_each_token_attend_only_to_its_ancestors(sequences: list[TokenSequence], budget: int) -> None:
     for _, trees in planned(sequences, budget):
         for tree in trees:
             mask = tree.ancestors()
@@ -130,7 +130,7 @@ def test_no_position_of_a_prefix_is_read(sequences: list[TokenSequence]) -> None
 
 
 @given(sequence_lists(), st.integers(1, 60), st.integers(1, 20), st.integers(1, 3))
-def test_budgets_are_kept_unless_a_single_sequence_is_larger(
+def test_packs_stay_within_the_budget_unless_a_single_sequence_is_larger(
     sequences: list[TokenSequence], budget: int, scored: int, n_streams: int
 ) -> None:
     for _, trees in planned(sequences, budget, n_streams):
@@ -186,7 +186,7 @@ def test_trees_come_longest_first(sequences: list[TokenSequence], budget: int) -
         assert sizes == sorted(sizes, reverse=True)
 
 
-def test_one_token_choices_take_no_token_beyond_the_context() -> None:
+def test_one_token_choices_add_no_token_to_the_context() -> None:
     context = list(range(100))
     sequences = [TokenSequence(tokens=context, scored=1) for _ in "ABCD"]
     ((_, (tree,)),) = planned(sequences, 1000)
@@ -194,7 +194,7 @@ def test_one_token_choices_take_no_token_beyond_the_context() -> None:
     assert tree.scored == 1
 
 
-def test_shared_examples_are_a_prefix_and_what_nests_in_them_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shared_examples_are_a_prefix_and_prefixes_nest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     task, subjects = list(range(200)), [list(range(1000, 1300)), list(range(2000, 2300))]
     sequences = [
@@ -203,11 +203,11 @@ def test_shared_examples_are_a_prefix_and_what_nests_in_them_too(monkeypatch: py
         for item in range(3)
         for choice in range(4)
     ]
-    found = planned(sequences, 10_000)
-    assert [(len(group.prefix), group.parent) for group, _ in found] == [(0, None), (200, 0), (500, 1), (500, 1)]
-    assert [len(trees) for _, trees in found] == [0, 0, 3, 3]
+    groups = planned(sequences, 10_000)
+    assert [(len(group.prefix), group.parent) for group, _ in groups] == [(0, None), (200, 0), (500, 1), (500, 1)]
+    assert [len(trees) for _, trees in groups] == [0, 0, 3, 3]
     # A context's own 201 tokens once, the choices' 3 four times.
-    assert {len(tree.tokens) for _, trees in found for tree in trees} == {201 + 4 * 3}
+    assert {len(tree.tokens) for _, trees in groups for tree in trees} == {201 + 4 * 3}
 
 
 def test_contexts_that_differ_in_their_last_tokens_are_one_tree(monkeypatch: pytest.MonkeyPatch) -> None:

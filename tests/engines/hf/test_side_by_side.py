@@ -1,4 +1,4 @@
-"""A model's packs side by side: the budget shared, prefixes by themselves, the scores that one thread gives."""
+"""Packs of a model side by side: they share the budget, prefixes run alone, scores equal those of one thread."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from tests.engines.hf.test_packed import WORDS, answers, loglikelihood, mixed_re
 
 
 class Watched:
-    """What an engine's forward passes do at the same time."""
+    """Records what an engine's forward passes do at the same time."""
 
     def __init__(self, engine: HfEngine, monkeypatch: pytest.MonkeyPatch) -> None:
         self.running: list[int] = []
         self.began = threading.Condition()
-        self.packs: list[tuple[int, int]] = []  # paths, and tokens that were computed at once, itself included
+        self.packs: list[tuple[int, int]] = []  # sequences, and tokens that were computed at once, its own included
         self.prefixes: list[int] = []  # tokens computed at the same time
         forward = engine._forward
         self.pack, self.prefix = forward.pack, forward.prefix
@@ -67,20 +67,18 @@ def two_threads() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_packs_side_by_side_share_the_budget_and_a_large_context_is_still_computed_once(
+def test_packs_side_by_side_share_the_budget_and_a_large_context_is_computed_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = open_packed(save_family(tmp_path, "llama"), batch_tokens=100)
     watched = Watched(engine, monkeypatch)
-    long = [
-        f"{item} " + "a cat sat " * 22 for item in ("dog", "mat", "red")
-    ]  # 69 tokens, behind which are four choices
+    long = [f"{item} " + "a cat sat " * 22 for item in ("dog", "mat", "red")]  # 69 tokens, each with four choices
     short = [f"the {item} " + "dog ran " * 5 for item in ("cat", "big", "who", "was")]
     requests = [loglikelihood(context, f" {choice}") for context in long + short for choice in WORDS[:4]]
     answers(engine, requests)
     assert max(at_once for _, at_once in watched.packs) <= 100
     assert max(at_once for _, at_once in watched.packs) > 50
-    assert sum(paths for paths, _ in watched.packs) == len(requests)
+    assert sum(sequences for sequences, _ in watched.packs) == len(requests)
     assert len(watched.packs) <= len(long) + len(short), "no context is computed for each of its choices"
 
 
@@ -101,9 +99,9 @@ def test_a_prefix_is_computed_with_nothing_beside_it(tmp_path: Path, monkeypatch
 
 
 class Forgetful(nn.Module):
-    """A layer that keeps its input on itself for a while, as some models' own code does.
+    """A layer that stores its input in an attribute for a while, as the code of some models does.
 
-    Two passes side by side meet there, so that the second to come always overwrites what the first has kept.
+    Two passes side by side meet there, so that the second always overwrites what the first has stored.
     """
 
     def __init__(self, layer: nn.Module) -> None:
@@ -119,7 +117,7 @@ class Forgetful(nn.Module):
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_a_model_that_keeps_a_passs_tensors_is_never_run_side_by_side(
+def test_a_model_that_keeps_tensors_of_a_pass_is_never_run_side_by_side(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = open_packed(save_family(tmp_path, "llama"))

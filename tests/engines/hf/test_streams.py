@@ -1,4 +1,4 @@
-"""Two passes side by side: each part once, each stream with its own threads, trouble seen to when nothing else runs."""
+"""Two passes side by side: each part once, each stream with its own threads, failures handled when nothing runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.engines.hf.runner import Budget, Job, Runner
 from harness.engines.hf.streams import Streams
 
 
-def test_parts_run_at_the_same_time_on_their_share_of_the_threads() -> None:
+def test_parts_run_at_the_same_time_with_their_share_of_the_threads() -> None:
     before = torch.get_num_threads()
     meet = threading.Barrier(2, timeout=60)
 
@@ -26,9 +26,9 @@ def test_parts_run_at_the_same_time_on_their_share_of_the_threads() -> None:
         meet.wait()  # breaks unless both are running
         return part, torch.get_num_threads()
 
-    said = dict(Streams().map(run, ["a", "b"]))
-    assert sorted(said) == ["a", "b"]
-    assert sorted(said.values()) == sorted([max(1, before // 2), max(1, before - before // 2)])
+    threads = dict(Streams().map(run, ["a", "b"]))
+    assert sorted(threads) == ["a", "b"]
+    assert sorted(threads.values()) == sorted([max(1, before // 2), max(1, before - before // 2)])
     assert torch.get_num_threads() == before
     seen: list[int] = []
     new = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
@@ -37,7 +37,7 @@ def test_parts_run_at_the_same_time_on_their_share_of_the_threads() -> None:
     assert seen == [before], "a thread that starts later has all of them too"
 
 
-def test_a_single_part_is_run_by_the_caller_on_all_threads() -> None:
+def test_a_single_part_is_run_by_the_caller_with_all_threads() -> None:
     def run(part: str) -> tuple[str, int, int]:
         return part, threading.get_ident(), torch.get_num_threads()
 
@@ -53,13 +53,13 @@ def test_a_stream_that_is_done_takes_the_next_part_and_does_not_wait_for_the_oth
             assert others_done.wait(timeout=60), "the other stream waits for this one"
         return part
 
-    found = []
+    results = []
     for part in Streams().map(run, range(5)):
-        found.append(part)
-        if len(found) == 4:
+        results.append(part)
+        if len(results) == 4:
             others_done.set()
-    assert sorted(found[:4]) == [1, 2, 3, 4]
-    assert found[4] == 0
+    assert sorted(results[:4]) == [1, 2, 3, 4]
+    assert results[4] == 0
 
 
 def test_a_part_that_runs_alone_has_nothing_beside_it_and_decides_what_follows() -> None:
@@ -92,10 +92,10 @@ def test_a_part_that_runs_alone_has_nothing_beside_it_and_decides_what_follows()
         running.remove(part)
         return part
 
-    found = list(Streams().map(run, parts(), alone=lambda part: part == "alone"))
-    assert sorted(found[:3]) == ["a", "b", "c"]
-    assert found[3] == "alone"
-    assert sorted(found[4:]) == ["d", "e"]
+    results = list(Streams().map(run, parts(), alone=lambda part: part == "alone"))
+    assert sorted(results[:3]) == ["a", "b", "c"]
+    assert results[3] == "alone"
+    assert sorted(results[4:]) == ["d", "e"]
     assert beside["alone"] == []
     assert threads["alone"] == threading.get_ident(), "the caller runs it, on all threads"
     assert any(beside.values()), "the others run side by side"
@@ -109,10 +109,10 @@ def test_parts_are_read_by_the_caller_one_ahead() -> None:
             read.append((part, threading.get_ident()))
             yield part
 
-    found = Streams().map(lambda part: part, parts())
-    next(found)
+    results = Streams().map(lambda part: part, parts())
+    next(results)
     assert [part for part, _ in read] == [0, 1, 2], "two are begun and one is waiting"
-    assert sorted(found) != []
+    assert sorted(results) != []
     assert {thread for _, thread in read} == {threading.get_ident()}
 
 
@@ -174,7 +174,7 @@ class Bench:
             size = max(1, self.runner.budget.tokens // 2)
             return self._jobs(left, size, self.compute, plain if self.fallback else None)
 
-        return [pair for found in self.runner.drain(list(members), cut, Streams()) for pair in found.items()]
+        return [pair for results in self.runner.drain(list(members), cut, Streams()) for pair in results.items()]
 
 
 def squares(part: list[int]) -> dict[int, int]:
@@ -198,7 +198,7 @@ def test_two_that_run_out_of_memory_side_by_side_halve_the_budget_once() -> None
     assert len(exhausted) == 2, "nothing is begun once memory ran out"
 
 
-def test_what_ran_beside_one_in_trouble_is_kept_and_not_computed_again() -> None:
+def test_the_results_of_a_job_beside_one_that_failed_are_not_computed_again() -> None:
     begun = threading.Event()
     computed: list[int] = []
 
@@ -215,21 +215,21 @@ def test_what_ran_beside_one_in_trouble_is_kept_and_not_computed_again() -> None
     assert sorted(computed) == list(range(20))
 
 
-def test_one_that_ran_out_of_memory_beside_another_is_asked_again_alone() -> None:
+def test_a_job_that_ran_out_of_memory_beside_another_is_repeated_alone() -> None:
     meet = threading.Barrier(2, timeout=60)
-    asked: list[int] = []
+    attempts: list[int] = []
 
     def run(part: list[int]) -> dict[int, int]:
         [member] = part
-        asked.append(member)
-        if len(asked) <= 2:
+        attempts.append(member)
+        if len(attempts) <= 2:
             meet.wait()
             if member == 0:
                 raise torch.OutOfMemoryError
         return squares(part)
 
     assert sorted(Bench(run, tokens=2).drain(range(4))) == [(index, index * index) for index in range(4)]
-    assert sorted(asked) == [0, 0, 1, 2, 3]
+    assert sorted(attempts) == [0, 0, 1, 2, 3]
 
 
 def test_a_small_part_that_fails_beside_a_large_one_does_not_shrink_the_budget_to_its_size() -> None:
@@ -253,13 +253,13 @@ def test_a_small_part_that_fails_beside_a_large_one_does_not_shrink_the_budget_t
         for number in left:
             yield Job(members=[number], run=functools.partial(run, number), tokens=sizes[number])
 
-    found = [pair for part in runner.drain(range(4), cut, Streams()) for pair in part.items()]
-    assert sorted(found) == [(number, number) for number in range(4)]
+    results = [pair for part in runner.drain(range(4), cut, Streams()) for pair in part.items()]
+    assert sorted(results) == [(number, number) for number in range(4)]
     assert failed == [0]
     assert runner.budget.tokens == (10 + 900) // 2
 
 
-def test_the_fallback_runs_alone_and_only_the_guilty_fails() -> None:
+def test_the_fallback_runs_alone_and_only_the_member_that_causes_the_error_fails() -> None:
     packs: list[list[int]] = []
     rows: list[list[int]] = []
     together: list[list[int]] = []
@@ -284,9 +284,9 @@ def test_the_fallback_runs_alone_and_only_the_guilty_fails() -> None:
             raise ValueError("seven")
         return squares(part)
 
-    found = dict(Bench(run, tokens=8, fallback=alone).drain(range(20)))
-    assert found.pop(7) == Failure(reason="error", message="ValueError: seven")
-    assert found == {index: index * index for index in range(20) if index != 7}
+    results = dict(Bench(run, tokens=8, fallback=alone).drain(range(20)))
+    assert results.pop(7) == Failure(reason="error", message="ValueError: seven")
+    assert results == {index: index * index for index in range(20) if index != 7}
     assert not together, "packs are computed beside the fallback"
 
 
@@ -302,12 +302,12 @@ def test_errors_do_not_end_the_round() -> None:
         for number in left:
             yield Job(members=[number], run=functools.partial(fails, number), tokens=1)
 
-    found = [pair for part in runner.drain(range(9), cut, Streams()) for pair in part.items()]
-    assert sorted(found) == [(n, Failure(reason="error", message=f"ValueError: {n}")) for n in range(9)]
+    results = [pair for part in runner.drain(range(9), cut, Streams()) for pair in part.items()]
+    assert sorted(results) == [(n, Failure(reason="error", message=f"ValueError: {n}")) for n in range(9)]
     assert len(cuts) == 1, "what is left is planned anew for each"
 
 
-def test_a_failed_pass_leaves_no_tensor_behind() -> None:
+def test_a_failed_pass_keeps_no_tensor_alive() -> None:
     held: list[weakref.ref[torch.Tensor]] = []
     still: list[bool] = []
     meet = threading.Barrier(2, timeout=60)

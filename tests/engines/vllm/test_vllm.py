@@ -37,7 +37,7 @@ from tests.synthetic.general import openbookqa
 from tests.waiting import CEILING_SECONDS, running, wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
-TOLERANCE = 1e-3  # nats a continuation, in float32
+TOLERANCE = 1e-3  # nats per continuation, in float32
 MAX_LENGTH = 128
 BLOCK = 32  # tokens that vLLM caches together on the CPU
 SMALL = {"kv_cache_memory_bytes": 64 * 2**20}
@@ -45,7 +45,7 @@ WORDS = tiny_models.WORDS.split()
 
 
 def save_model(folder: Path) -> Path:
-    """A two-layer Llama whose heads vLLM takes, with weights large enough that its predictions differ."""
+    """A two-layer Llama with a head size that vLLM supports, and weights so large that its predictions differ."""
     set_seed(0)
     tokenizer = tiny_tokenizer()
     config = LlamaConfig(
@@ -73,7 +73,7 @@ def open_tiny(path: Path, **fields: object) -> VllmEngine:
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Tiny models gain nothing from a second thread, and lose much on a busy machine."""
+    """Tiny models gain nothing from a second thread and lose much on a busy machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         yield
@@ -103,25 +103,25 @@ def reference(model: Path) -> HFLM:
 
 
 def answers(engine: VllmEngine, requests: Sequence[Request]) -> list[Answer | Failure]:
-    """Every request's answer, in order; fails when one is missing or comes twice."""
+    """Every request's answer, in order; fails when one is missing or is yielded twice."""
     pairs = [pair for batch in engine.answer(requests) for pair in batch]
     assert sorted(index for index, _ in pairs) == list(range(len(requests)))
     return [answer for _, answer in sorted(pairs, key=lambda pair: pair[0])]
 
 
 def good(engine: VllmEngine, requests: Sequence[Request]) -> list[Answer]:
-    found = answers(engine, requests)
-    assert not [answer for answer in found if isinstance(answer, Failure)]
-    return [answer for answer in found if isinstance(answer, Answer)]
+    results = answers(engine, requests)
+    assert not [answer for answer in results if isinstance(answer, Failure)]
+    return [answer for answer in results if isinstance(answer, Answer)]
 
 
 def assert_same_scores(engine: VllmEngine, reference: HFLM, requests: Sequence[Request]) -> list[Answer]:
     expected = reference.loglikelihood(instances(requests), disable_tqdm=True)
-    found = good(engine, requests)
-    for request, answer, (logprob, greedy) in zip(requests, found, expected, strict=True):
+    results = good(engine, requests)
+    for request, answer, (logprob, greedy) in zip(requests, results, expected, strict=True):
         assert answer.logprob == pytest.approx(logprob, abs=TOLERANCE, rel=0), request
         assert answer.is_greedy == greedy, request
-    return found
+    return results
 
 
 def scoring(context: str, continuation: str) -> Request:
@@ -142,7 +142,7 @@ def sentence(count: int, seed: int) -> str:
 
 
 def context_of(tokenizer: PreTrainedTokenizerBase, tokens: int, seed: int = 0) -> str:
-    """A text of exactly so many tokens."""
+    """A text of exactly this many tokens."""
     text = WORDS[0]
     for word in itertools.islice(itertools.cycle(sentence(200, seed).split()), 1000):
         longer = f"{text} {word}"
@@ -156,7 +156,7 @@ def context_of(tokenizer: PreTrainedTokenizerBase, tokens: int, seed: int = 0) -
 
 
 def whole(text: str) -> str:
-    """The text without a character that its last token only began, which vLLM leaves out."""
+    """The text without an incomplete last character, which vLLM leaves out."""
     return text.rstrip("\N{REPLACEMENT CHARACTER}")
 
 
@@ -179,12 +179,12 @@ def test_scores_and_greedy_flags_are_those_of_lm_evals_hf_model(engine: VllmEngi
 
 def test_a_continuation_that_the_model_would_generate_is_greedy(engine: VllmEngine, reference: HFLM) -> None:
     contexts = [sentence(6, seed) for seed in range(24)]
-    said = reference.generate_until(
+    texts = reference.generate_until(
         instances([generating(context, until=[], max_gen_toks=1) for context in contexts]), disable_tqdm=True
     )
-    requests = [scoring(context, text) for context, text in zip(contexts, said, strict=True) if text]
-    found = assert_same_scores(engine, reference, requests)
-    assert any(answer.is_greedy for answer in found)
+    requests = [scoring(context, text) for context, text in zip(contexts, texts, strict=True) if text]
+    results = assert_same_scores(engine, reference, requests)
+    assert any(answer.is_greedy for answer in results)
 
 
 def test_rolling_scores_are_lm_evals_over_several_windows(engine: VllmEngine, reference: HFLM) -> None:
@@ -196,7 +196,7 @@ def test_rolling_scores_are_lm_evals_over_several_windows(engine: VllmEngine, re
 
 
 @pytest.mark.parametrize("tokens", [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK])
-def test_contexts_that_end_with_a_cache_block_are_scored_right(
+def test_contexts_that_end_with_a_cache_block_are_scored_correctly(
     tokens: int, engine: VllmEngine, reference: HFLM, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     context = context_of(tokenizer, tokens)
@@ -204,7 +204,7 @@ def test_contexts_that_end_with_a_cache_block_are_scored_right(
 
 
 @pytest.mark.parametrize("tokens", [BLOCK - 6, BLOCK - 1, BLOCK])
-def test_siblings_that_begin_with_the_same_tokens_are_scored_right(
+def test_siblings_that_begin_with_the_same_tokens_are_scored_correctly(
     tokens: int, engine: VllmEngine, reference: HFLM, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     context, alike = context_of(tokenizer, tokens), sentence(14, 3)
@@ -212,7 +212,7 @@ def test_siblings_that_begin_with_the_same_tokens_are_scored_right(
     assert_same_scores(engine, reference, [scoring(context, f" {alike}{end}") for end in ends])
 
 
-def test_repeated_requests_are_scored_right_within_a_call_and_in_the_next(
+def test_repeated_requests_are_scored_correctly_within_a_call_and_in_the_next(
     engine: VllmEngine, reference: HFLM, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     request = scoring(context_of(tokenizer, 2 * BLOCK), f" {sentence(12, 4)}")
@@ -220,7 +220,7 @@ def test_repeated_requests_are_scored_right_within_a_call_and_in_the_next(
     assert good(engine, [request] * 2) == first[:2]
 
 
-def test_what_only_another_context_computed_is_asked_again_with_the_cache_off(
+def test_tokens_that_only_another_context_computed_are_queried_again_with_the_cache_off(
     engine: VllmEngine, reference: HFLM, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     context = context_of(tokenizer, BLOCK - 8)
@@ -249,8 +249,8 @@ def test_long_contexts_are_cut_on_the_left_as_lm_eval_cuts_them(
     room = MAX_LENGTH + 1 - len(tokenizer(continuation).input_ids)  # the last token is predicted, never read
     lengths = (room - 1, room, room + 1, room + 50)
     requests = [scoring(context_of(tokenizer, length), continuation) for length in lengths]
-    found = assert_same_scores(engine, reference, requests)
-    assert [answer.cut_tokens for answer in found] == [max(0, length - room) for length in lengths]
+    results = assert_same_scores(engine, reference, requests)
+    assert [answer.cut_tokens for answer in results] == [max(0, length - room) for length in lengths]
 
 
 def test_a_continuation_that_does_not_fit_is_a_failure_and_no_score(engine: VllmEngine) -> None:
@@ -262,7 +262,7 @@ def test_a_continuation_that_does_not_fit_is_a_failure_and_no_score(engine: Vllm
     assert isinstance(fine, Answer)
 
 
-def test_more_first_tokens_than_vllm_takes_at_once_are_scored_right(
+def test_more_first_tokens_than_vllm_takes_at_once_are_scored_correctly(
     engine: VllmEngine, reference: HFLM, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     single = [chr(code) for code in range(161, 600) if len(tokenizer(chr(code)).input_ids) <= 2][:200]
@@ -281,15 +281,15 @@ def test_greedy_text_is_that_of_lm_evals_hf_model_up_to_the_stop_string(engine: 
         assert answer.text == min((text.split(stop)[0] for stop in stops), key=len)
 
 
-def test_a_request_that_does_not_say_how_is_greedy(engine: VllmEngine) -> None:
+def test_a_generation_request_without_sampling_arguments_is_greedy(engine: VllmEngine) -> None:
     greedy = generating("a cat", do_sample=False, temperature=0.0, max_gen_toks=20)
     plain, zero = good(engine, [generating("a cat", max_gen_toks=20), greedy])
     assert plain.text == zero.text
 
 
-def test_sampled_texts_depend_on_their_seed_and_repeat_alone(engine: VllmEngine) -> None:
+def test_sampled_texts_depend_only_on_their_seed_and_repeat(engine: VllmEngine) -> None:
     arguments = {"do_sample": True, "temperature": 1.5, "max_gen_toks": 12}
-    # Seed 1's second repeat is no other than seed 2's first, nor is another context's.
+    # Seed 1's second repeat differs from seed 2's first, and contexts differ too.
     requests = [generating("a cat", seed=seed, repeat=repeat, **arguments) for seed in (1, 2) for repeat in range(3)]
     together = [answer.text for answer in good(engine, requests)]
     alone = [good(engine, [request])[0].text for request in requests]
@@ -336,11 +336,11 @@ def test_adapters_share_one_loaded_base_and_score_as_in_lm_eval(model: Path, tmp
         assert process_of(first) == process_of(second)
         requests = mixed_requests()[:12]
         plain = open_hflm(model).loglikelihood(instances(requests), disable_tqdm=True)
-        found = assert_same_scores(first, open_hflm(model, peft=str(folders[0])), requests)
+        results = assert_same_scores(first, open_hflm(model, peft=str(folders[0])), requests)
         assert any(
-            abs((answer.logprob or 0) - logprob) > 0.1 for answer, (logprob, _) in zip(found, plain, strict=True)
+            abs((answer.logprob or 0) - logprob) > 0.1 for answer, (logprob, _) in zip(results, plain, strict=True)
         )
-        for answer in answers(second, requests):  # an engine that says NaN gives no score
+        for answer in answers(second, requests):  # NaN is a failure, not a score
             assert isinstance(answer, Failure)
             assert answer.reason == "not_finite"
         first.close()
@@ -350,7 +350,7 @@ def test_adapters_share_one_loaded_base_and_score_as_in_lm_eval(model: Path, tmp
         first.close()
 
 
-def test_a_row_of_adapters_loads_its_base_once_and_keeps_no_engine_that_was_left(model: Path, tmp_path: Path) -> None:
+def test_several_adapters_load_their_base_once_and_an_abandoned_engine_is_not_kept(model: Path, tmp_path: Path) -> None:
     folders = [save_tiny_adapter(tmp_path / name, model) for name in ("one", "two")]
     with POOL.keep_open():
         first = open_tiny(folders[0])
@@ -369,7 +369,9 @@ def test_a_row_of_adapters_loads_its_base_once_and_keeps_no_engine_that_was_left
     assert not running(process)
 
 
-def test_engines_side_by_side_agree_with_one_and_leave_nothing_behind(model: Path, engine: VllmEngine) -> None:
+def test_engines_side_by_side_agree_with_a_single_one_and_leave_no_process_behind(
+    model: Path, engine: VllmEngine
+) -> None:
     both = open_tiny(model, model_args={"data_parallel_size": 2})
     processes = [worker._process.pid for worker in both._engines._workers]
     try:
@@ -399,8 +401,8 @@ from harness.engines.vllm.engine import open_vllm
 
 spec = EngineSpec(backend="vllm", dtype="float32", model_args={"kv_cache_memory_bytes": 2**26})
 engine = open_vllm(resolve(sys.argv[1]), spec)
-said = '{"max_gen_toks": 16}'
-requests = [Request(kind="generate_until", context=f"a cat {n}", generation=said) for n in range(10_000)]
+arguments = '{"max_gen_toks": 16}'
+requests = [Request(kind="generate_until", context=f"a cat {n}", generation=arguments) for n in range(10_000)]
 print(engine._engines._workers[0]._process.pid, flush=True)
 for batch in engine.answer(requests):
     sys.stderr.write("a batch\\n")
@@ -433,13 +435,13 @@ def workers_that_load(process: int) -> list[int]:
         return [
             child
             for child in children
-            if b"vllm_worker" in Path(f"/proc/{child}/cmdline").read_bytes()
+            if b"harness.engines.vllm.worker" in Path(f"/proc/{child}/cmdline").read_bytes()
             and "libtorch" in Path(f"/proc/{child}/maps").read_text()
         ]
     return []
 
 
-def test_an_engine_ends_when_the_one_who_opens_it_is_killed(model: Path) -> None:
+def test_an_engine_ends_when_the_process_that_opens_it_is_killed(model: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, str(model)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
@@ -453,7 +455,7 @@ def test_an_engine_ends_when_the_one_who_opens_it_is_killed(model: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("fields", "says"),
+    ("fields", "message"),
     [
         ({"model_args": {"gpu_memory_utilisation": 0.5}}, "gpu_memory_utilization"),
         ({"model_args": {"dtype": "float16"}}, "--dtype"),
@@ -463,12 +465,12 @@ def test_an_engine_ends_when_the_one_who_opens_it_is_killed(model: Path) -> None
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_wrong_arguments_are_told_with_the_remedy(model: Path, fields: dict[str, object], says: str) -> None:
-    with pytest.raises(InputError, match=says):
+def test_wrong_arguments_are_errors_with_a_remedy(model: Path, fields: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         open_tiny(model, **fields)
 
 
-def test_bfloat16_is_as_near_to_float32_as_lm_evals_own(smollm2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bfloat16_is_as_close_to_float32_as_lm_evals(smollm2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS")
     requests = [scoring(row["query"], f" {choice}") for row in openbookqa(6) for choice in row["choices"]]
     assert len(requests) == 24
