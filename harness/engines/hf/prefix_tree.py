@@ -223,12 +223,7 @@ def plan(sequences: Sequence[TokenSequence], among: Sequence[int]) -> list[Prefi
             continue
         # No logits are read in a prefix's pass, so no scored position may be in a prefix.
         shared = int(min(inside.min(), limits[start:stop].min()))
-        saved = (contexts - 1) * (shared - depth)
-        if not depth:
-            # Without a prefix, a tree's trunk takes the causal kernel, which skips half of the square of queries and
-            # keys. Behind a prefix every token is masked and the whole square is computed: a cost, here in tokens.
-            saved -= contexts * int(((lengths[start:stop] - shared) ** 2).mean()) // (2 * PAIRS_PER_TOKEN)
-        if saved >= LEAST_TOKENS_SAVED:
+        if _tokens_saved(lengths[start:stop], contexts, depth, shared) >= LEAST_TOKENS_SAVED:
             # The forks below hang on this longer prefix instead of the one before it.
             groups.append(PrefixGroup(prefix=sequences[order[start]].tokens[:shared], parent=group, members=[]))
             positions.append([])
@@ -239,6 +234,16 @@ def plan(sequences: Sequence[TokenSequence], among: Sequence[int]) -> list[Prefi
     for own, prefix_group in zip(positions, groups, strict=True):
         prefix_group.members.extend(order[position] for position in sorted(own))
     return groups
+
+
+def _tokens_saved(lengths: NDArray[np.int64], contexts: int, depth: int, shared: int) -> int:
+    """What a prefix of `shared` tokens saves, in tokens, over one of `depth`, for sequences of these lengths."""
+    saved = (contexts - 1) * (shared - depth)
+    if not depth:
+        # Without a prefix, a tree's trunk takes the causal kernel, which skips half of the square of queries and keys.
+        # Behind a prefix every token is masked and the whole square is computed: a cost, here in tokens.
+        saved -= contexts * int(((lengths - shared) ** 2).mean()) // (2 * PAIRS_PER_TOKEN)
+    return saved
 
 
 def build_trees(
