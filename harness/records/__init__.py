@@ -1,7 +1,12 @@
-"""Evaluation records, found and loaded for whoever compares: ours and those that plain lm-eval wrote, alike.
+"""Evaluation records: finding and loading runs that this harness or plain lm-eval wrote.
 
-`load` finds the runs below some folders and reads one value an item; `frames` turns them into pandas tables; `samples`
-reads prompts and answers of single items. Nothing here computes a statistic or writes a file.
+    from harness.records import load, results_frame
+
+    records = load([Path("runs")])
+    results_frame(records.models)  # one row per model, task and metric
+
+`load` finds the runs below some folders and reads one value per item; `frames` converts them to pandas tables;
+`samples` reads prompts and answers of single items; `run_folder` writes a run. Nothing here computes statistics.
 """
 
 from harness.records.frames import items_frame, results_frame

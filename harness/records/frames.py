@@ -1,4 +1,4 @@
-"""Records as pandas frames, so that a notebook goes on where the reports stop."""
+"""Records as pandas frames, for analysis in a notebook."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ RESULTS_COLUMNS = {
     "task": "task",
     "domain": "reasoning domain, or `other`",
     "metric": "metric",
-    "filter": "lm-eval filter of the answers it is of",
+    "filter": "lm-eval filter of the answers",
     "headline": "whether tables show this metric for the task",
     "value": "as recorded",
-    "stderr": "recorded standard error; NaN where there is none",
+    "stderr": "recorded standard error; NaN if there is none",
     "higher_is_better": "of the headline metric; NaN for others",
-    "chance": "value that guessing reaches",
-    "items": "items asked about",
+    "chance": "expected value of guessing",
+    "items": "items requested",
     "items_scored": "items in the value",
     "failed": "requests without an answer",
-    "version": "of the task",
+    "version": "version of the task",
     "num_fewshot": "examples in the prompt",
-    "engine": "what answered",
-    "dtype": "what it computed in",
-    "digest": "of the weights",
+    "engine": "engine that answered",
+    "dtype": "dtype of the computation",
+    "digest": "digest of the weights",
     "time": "start of the run",
     "results": "results file",
 }
@@ -39,13 +39,13 @@ ITEMS_COLUMNS = {
     "doc_hash": "digest of the document; pairs items of two models",
     "prompt_hash": "digest of the prompt",
     "target_hash": "digest of the expected answer",
-    "cluster": "template, passage or group of the item; empty when the task names none",
+    "cluster": "template, passage or group of the item; empty if the task has no clusters",
 }
-"""Then one column for each metric, NaN where an item has no number for it."""
+"""Followed by one column per metric, NaN for items without a value."""
 
 
 def results_frame(models: Iterable[ModelRecords]) -> pd.DataFrame:
-    """Return one row a model, task and metric; columns are `RESULTS_COLUMNS`."""
+    """Return one row per model, task and metric, with the columns `RESULTS_COLUMNS`."""
     import pandas as pd
 
     rows = [
@@ -79,7 +79,7 @@ def results_frame(models: Iterable[ModelRecords]) -> pd.DataFrame:
 
 
 def items_frame(models: Iterable[ModelRecords]) -> pd.DataFrame:
-    """Return one row a model, task, filter and item; columns are `ITEMS_COLUMNS`, then one for each metric."""
+    """Return one row per model, task, filter and item, with the columns `ITEMS_COLUMNS` and one per metric."""
     import pandas as pd
 
     parts = [

@@ -1,8 +1,12 @@
-"""One samples file: the hashes and metric values of its items, read fast.
+"""Read the hashes and metric values of a samples file, fast.
 
-A line of ``samples_<task>_<time>.jsonl`` is mostly prompt and answers, and ends with what is wanted here. lm-eval
-writes ``"filter"`` and what is wanted last, and a quote within a text is escaped, so the last occurrence of that key
-is the key itself. Only that tail is parsed, and the document only where it names a cluster not seen before.
+A line of ``samples_<task>_<time>.jsonl`` is mostly prompt and answers; lm-eval writes the part needed here last::
+
+    {"doc_id": 0, "doc": {...}, "arguments": {...}, ..., "filter": "none", "metrics": ["acc"], ..., "acc": 1.0}
+                                                         ^ parsed from here
+
+A quote within a text is escaped, so the last ``, "filter": `` of a line is the key and not part of a text. Only this
+tail is parsed. The document is parsed only if its cluster label is not known yet.
 """
 
 from __future__ import annotations
@@ -43,16 +47,16 @@ _LAYOUT = re.compile(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ItemTable:
-    """Rows of a samples file, one an item and filter, in the file's order.
+    """The rows of a samples file, one per item and filter, in the file's order.
 
     Attributes:
-        doc_hash: lm-eval's digest of the document; items of two models are paired by it.
-        prompt_hash: Of the prompt; another one is another question.
-        target_hash: Of the expected answer.
-        filter: Name of the filter, or one name for all rows.
-        cluster: Cluster label of each row; None when the task names none.
-        values: By metric, shape (rows,); NaN where an item has no number.
-        guess: Mean over items of one over the number of choices; NaN where there are no choices.
+        doc_hash: lm-eval's digest of the document; it pairs the items of two models.
+        prompt_hash: Digest of the prompt; it differs if two models saw different prompts.
+        target_hash: Digest of the expected answer.
+        filter: Filter name of each row, or one name for all rows.
+        cluster: Cluster label of each row; None if the task has no clusters.
+        values: By metric, shape (rows,); NaN for items without a value.
+        guess: Mean over items of 1 / number of choices; NaN if there are no choices.
     """
 
     doc_hash: Hashes
@@ -97,13 +101,13 @@ def read_item_table(
 
     Args:
         path: The file.
-        rows: Rows each filter must have; None when not known.
-        cluster: Field of the document that names its cluster; empty for none.
-        labels: Labels by document digest, read from other files of the task; added to.
+        rows: Number of rows that each filter must have; None if unknown.
+        cluster: Field of the document with its cluster label; empty for no clusters.
+        labels: Known labels by document digest, from other files of the task; new ones are added.
         guess: Count the choices, for `ItemTable.guess`.
 
     Raises:
-        RecordError: when it is missing, truncated or damaged.
+        RecordError: The file is missing, truncated or damaged.
     """
     data = _bytes_of(path)
     bounds = _line_bounds(path, data)
@@ -119,12 +123,12 @@ def read_item_table(
     for name in names:
         count = items.rows(name).size
         if rows is not None and count != rows:
-            raise damaged_file(path, f"{count} items where its results file counts {rows}")
+            raise damaged_file(path, f"{count} items, but its results file has {rows}")
     return items
 
 
 def damaged_file(path: Path, problem: str) -> RecordError:
-    """Return the error of a file that is not whole."""
+    """Return the error for a truncated or damaged file."""
     return RecordError(f"{path}: {problem}; the file is truncated or damaged. Restore it, or give --skip_broken.")
 
 
@@ -133,19 +137,19 @@ def _bytes_of(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise RecordError(
-            f"{path}: missing; items are needed to compare: run `lm_eval` with --log_samples, restore it, or give "
-            "--skip_broken."
+            f"{path}: missing, but comparisons need the items; run `lm_eval` with --log_samples, restore the file, or "
+            "give --skip_broken."
         ) from None
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error.strerror}); restore it, or give --skip_broken.") from None
 
 
 def _line_bounds(path: Path, data: bytes) -> list[tuple[int, int, int]]:
-    """Start, begin of the tail (behind its comma and space) and end of each line."""
+    """Start of each line, start of its tail (after comma and space), and its end."""
     bounds, start, end = [], 0, data.find(b"\n")
     while end >= 0:
         at = data.rfind(_TAIL, start, end)
-        bounds.append((start, at + 2 if at >= 0 else start + 1, end))  # an older release wrote no filter: all of it
+        bounds.append((start, at + 2 if at >= 0 else start + 1, end))  # no filter: parse the line
         start, end = end + 1, data.find(b"\n", end + 1)
     if start < len(data):
         raise damaged_file(path, f"line {len(bounds) + 1} is cut off")
@@ -153,12 +157,16 @@ def _line_bounds(path: Path, data: bytes) -> list[tuple[int, int, int]]:
 
 
 def _columns(path: Path, data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[str, Any]:
-    """Hashes, filter and values: by position where all lines are laid out alike, else by parsing every tail."""
+    """Hashes, filter and values: by position if all lines have the same layout, else by parsing every tail."""
     return _by_position(data, bounds) or _by_parsing(path, data, bounds)
 
 
 def _by_position(data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[str, Any] | None:
-    """Take the hashes from where the first line has them, if every line has the same around them."""
+    """Slice the hashes at the first line's positions; None unless all other bytes of the heads are equal in all lines.
+
+    All hashes have 64 digits, so the head of every tail usually has the same width. The heads form a matrix of bytes,
+    one row per line, from which each hash is a block of columns. So the hashes, most of a tail, are not parsed as JSON.
+    """
     layout = _LAYOUT.match(data[bounds[0][1] : bounds[0][2]]) if bounds else None
     if layout is None:
         return None
@@ -175,7 +183,7 @@ def _by_position(data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[st
     try:
         rows = json.loads(b"[{" + b",{".join([data[at + width : end] for _, at, end in bounds]) + b"]")
     except ValueError:
-        return None  # the slow way names the line
+        return None  # `_by_parsing` raises an error that names the line
     hashes = {name: np.ascontiguousarray(block[:, slice(*layout.span(name))]).view("S64").ravel() for name in _HASHES}
     return {**hashes, "filter": json.loads(b'"' + layout["filter"] + b'"'), "values": _values(rows)}
 
@@ -201,7 +209,7 @@ def _values(rows: Sequence[Mapping[str, Any]]) -> dict[str, FloatArray]:
 
 
 def _numbers(column: list[Any]) -> FloatArray:
-    """NaN where there is no number."""
+    """The column as floats, NaN for anything that is not a number."""
     if not set(map(type, column)) <= {float, int, bool, type(None)}:
         column = [value if isinstance(value, int | float) else None for value in column]
     return np.array(column, dtype=np.float64)
@@ -238,6 +246,6 @@ def _clusters(
                 doc, _ = decoder.raw_decode(data[data.index(_DOC, start, end) + len(_DOC) : end].decode())
                 label = labels[digest] = str(doc[field])
             except (ValueError, KeyError, TypeError):
-                raise damaged_file(path, f"an item has no {field}, which names its cluster") from None
+                raise damaged_file(path, f"an item lacks the field {field}, its cluster label") from None
         cluster_labels.append(label)
     return np.array(cluster_labels, dtype=str)

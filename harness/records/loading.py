@@ -1,7 +1,7 @@
-"""Run folders -> models with their latest run of each task.
+"""Find the runs below some folders and load each model with the latest run of each task.
 
-A run is a ``results_<time>.json`` and the samples files beside it, in lm-eval's layout; `results_file` reads one.
-Models are told apart by name and weights, so that one model's runs in several folders are one model.
+A run is a ``results_<time>.json`` and the samples files next to it, in lm-eval's layout; `results_file` reads one. Name
+and weights identify a model, so runs of the same model in several folders are merged.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from harness.records.results_file import RESULTS, ModelRecords, TaskRun, read_re
 
 PARALLEL_FROM_BYTES = 200_000_000
 
-# Cluster labels by document digest, so that a document is parsed once and not once a model.
+# Cluster labels by document digest, so that each document is parsed once and not once per model.
 _labels: dict[tuple[str, str], dict[bytes, str]] = {}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Records:
-    """What was found.
+    """The loaded models, and what was left out.
 
     Attributes:
-        models: In order of name.
-        skipped: A sentence for each file that was left out as broken.
-        empty: A sentence for each model of which nothing is left: all failed, or not run on the tasks asked for.
+        models: Sorted by name.
+        skipped: One sentence per file that was left out as broken.
+        empty: One sentence per model without a task: all its requests failed, or it was not run on the selected tasks.
     """
 
     models: tuple[ModelRecords, ...]
@@ -44,23 +44,23 @@ class Records:
 def load(
     paths: Sequence[Path], *, tasks: Sequence[str] = (), all_runs: bool = False, skip_broken: bool = False
 ) -> Records:
-    """Load the runs below `paths`, items and all: `index`, then `read`."""
+    """Load the runs below `paths` with their items: `index`, then `read`."""
     return read(index(paths, tasks=tasks, all_runs=all_runs, skip_broken=skip_broken), skip_broken=skip_broken)
 
 
 def index(
     paths: Sequence[Path], *, tasks: Sequence[str] = (), all_runs: bool = False, skip_broken: bool = False
 ) -> Records:
-    """Find the runs below `paths` without their items: of each model and task the latest.
+    """Find the latest run of each model and task below `paths`, without items.
 
     Args:
         paths: Folders, searched at any depth, or results files.
-        tasks: Names to take; all when empty.
-        all_runs: Take older runs too, each run as a model of its own.
-        skip_broken: Leave damaged results files out, and say so, instead of raising.
+        tasks: Task names to select; empty for all.
+        all_runs: Include older runs, each as a model of its own.
+        skip_broken: List damaged results files in `Records.skipped` instead of raising.
 
     Raises:
-        RecordError: nothing found (says where it looked), an unknown task, or a file that is truncated or damaged.
+        RecordError: No runs exist, a task is unknown, or a file is truncated or damaged.
     """
     skipped: list[str] = []
     by_identity: dict[tuple[str, ...], ModelRecords] = {}
@@ -79,7 +79,7 @@ def index(
         key = (*model.identity, time) if all_runs else model.identity
         by_identity[key] = _merged(by_identity.get(key), replace(_only(model, tasks), name=name))
     if seen and (unknown := [name for name in tasks if name not in seen]):
-        raise RecordError(f"--tasks {','.join(unknown)}: no run has it; there are {', '.join(sorted(seen))}.")
+        raise RecordError(f"--tasks {','.join(unknown)}: no run of this task; the runs have {', '.join(sorted(seen))}.")
     named = with_distinct_names(list(by_identity.values()))
     empty = [_empty(model) for model in named if not model.tasks]
     models = sorted((model for model in named if model.tasks), key=lambda model: model.name)
@@ -89,7 +89,7 @@ def index(
 
 
 def _only(model: ModelRecords, tasks: Sequence[str]) -> ModelRecords:
-    """The model with these tasks alone; with all when none are named."""
+    """The model with only these tasks; with all tasks if `tasks` is empty."""
     if not tasks:
         return model
     return replace(
@@ -102,14 +102,14 @@ def _only(model: ModelRecords, tasks: Sequence[str]) -> ModelRecords:
 def _empty(model: ModelRecords) -> str:
     if model.unscored:
         return f"Left out: {model.name}, every request of its latest run failed ({', '.join(model.unscored)})."
-    return f"Left out: {model.name}, it was not run on the tasks asked for."
+    return f"Left out: {model.name}, it was not run on the selected tasks."
 
 
 def read(records: Records, *, skip_broken: bool = False) -> Records:
     """Read the items of every model in `records`.
 
     Raises:
-        RecordError: a samples file that is missing, truncated or damaged; with `skip_broken`, when nothing is left.
+        RecordError: A samples file is missing, truncated or damaged; with `skip_broken`, only if no model is left.
     """
     first: dict[str, ItemTable] = {}
     skipped, models = list(records.skipped), []
@@ -132,7 +132,7 @@ def read(records: Records, *, skip_broken: bool = False) -> Records:
 
 
 def _items_of(runs: Sequence[TaskRun]) -> Iterator[ItemTable | RecordError]:
-    """Read the items of each run, in order; on all cores where there is much to read."""
+    """Read the items of each run, in order; in parallel if the files are large."""
     size = sum(run.samples.stat().st_size for run in runs if run.samples.exists())
     workers = min(len(os.sched_getaffinity(0)), len(runs)) if sys.platform == "linux" else 1
     if size < PARALLEL_FROM_BYTES or workers < 2:
@@ -162,7 +162,7 @@ def _left_out_as_broken(error: RecordError) -> str:
 
 def _nothing(paths: Sequence[Path], skipped: Sequence[str]) -> RecordError:
     return RecordError(
-        f"{', '.join(map(str, paths))}: no runs found; looked for results_<time>.json at any depth. "
+        f"{', '.join(map(str, paths))}: no runs found (no results_<time>.json at any depth). "
         f"{''.join(f'{one} ' for one in skipped)}Give "
         "folders that `harness eval` or `lm_eval --log_samples --output_path` wrote."
     )
@@ -178,11 +178,11 @@ def _results_files(paths: Iterable[Path]) -> Iterator[Path]:
                 if not hidden and RESULTS.fullmatch(file.name):
                     yield file
         else:
-            raise RecordError(f"{path}: no such run folder or results file; give a folder that holds runs.")
+            raise RecordError(f"{path}: no such run folder or results file; give a folder with runs.")
 
 
 def _merged(known: ModelRecords | None, more: ModelRecords) -> ModelRecords:
-    """Add the tasks of another run of the same model, the later run of each."""
+    """Merge another run of the same model; of each task, keep the later run."""
     if known is None:
         return more
     tasks, unscored, unscored_at = dict(known.tasks), dict(known.unscored), dict(known.unscored_at)
@@ -194,7 +194,7 @@ def _merged(known: ModelRecords | None, more: ModelRecords) -> ModelRecords:
     for name, failed in more.unscored.items():
         time = more.unscored_at.get(name, "")
         if max(tasks[name].time if name in tasks else "", unscored_at.get(name, "")) < time:
-            tasks.pop(name, None)  # an older success must not stand for the run that failed
+            tasks.pop(name, None)  # do not use an older successful run instead of the failed one
             unscored[name], unscored_at[name] = failed, time
     folders = tuple(dict.fromkeys(run.results.parent for run in tasks.values())) or known.folders
     return replace(
@@ -208,7 +208,7 @@ def _with_items(run: TaskRun, items: ItemTable, first: ItemTable) -> TaskRun:
 
 
 def _shared(items: ItemTable, first: ItemTable) -> ItemTable:
-    """Keep one copy of digests that all models share: they are most of the memory."""
+    """Share the arrays of digests that are equal for all models; they take most of the memory."""
     same = {
         name: getattr(first, name)
         for name in ("doc_hash", "prompt_hash", "target_hash")
@@ -218,7 +218,7 @@ def _shared(items: ItemTable, first: ItemTable) -> ItemTable:
 
 
 def with_distinct_names(models: Sequence[ModelRecords]) -> list[ModelRecords]:
-    """Give each model a short name of its own: the last part of a path, more where two would share it."""
+    """Give each model a unique short name: the last part of a path, or more if that is not unique."""
     names = [_last_part(model.name) for model in models]
     counts = Counter(names)
     names = [name if counts[name] == 1 else model.name for name, model in zip(names, models, strict=True)]

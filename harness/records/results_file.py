@@ -1,6 +1,7 @@
-"""One ``results_<time>.json``: the model and what was recorded of each task.
+"""Read one ``results_<time>.json``: the model and the recorded numbers of each task.
 
-Ours has a ``run_<time>.json`` beside it with what lm-eval does not write; both kinds become the same records.
+A run of this harness also has a ``run_<time>.json`` with what lm-eval does not write. Both kinds of runs are read into
+the same classes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from harness.errors import RecordError
 from harness.records.items import NO_ITEMS, ItemTable, damaged_file
 from harness.records.run_folder import TIME, RunRecord, read_record
 
-OTHER = "other"  # domain of a task that names none
+OTHER = "other"  # domain of a task without one
 RESULTS = re.compile(rf"(?!run_|samples_).+_({TIME})\.json")
 
 
@@ -27,28 +28,28 @@ class TaskRun:
 
     Attributes:
         task: Name.
-        time: Start of the run as in its file names; sorts by age.
+        time: Start of the run, as in its file names; sorts by age.
         domain: Reasoning domain, or ``other``.
-        chance: Value that guessing reaches, 0 to 1.
+        chance: Expected value of guessing, 0 to 1.
         metric: Headline metric, as ``name,filter``.
-        higher_is_better: Of the headline metric.
-        value: Headline value as recorded; None when nothing could be scored.
-        metrics: Every recorded metric, by ``name,filter``.
-        stderrs: Their recorded standard errors; None where there is none.
-        cluster: Field of a document that names its cluster; empty for none.
-        items_asked: Items asked about.
+        higher_is_better: For the headline metric.
+        value: Headline value as recorded; None if no item could be scored.
+        metrics: All recorded metrics, by ``name,filter``.
+        stderrs: Their recorded standard errors, or None.
+        cluster: Field of a document with its cluster label; empty for no clusters.
+        items_asked: Items requested.
         failed: Requests without an answer.
-        failures: These by reason.
-        version: Of the task.
+        failures: Failed requests by reason.
+        version: Version of the task.
         num_fewshot: Examples in the prompt.
-        prompting: What else decides the prompt: chat template, system instruction.
-        engine: What answered.
-        dtype: What it computed in; empty when not recorded.
+        prompting: Chat template and system instruction, which also change the prompt.
+        engine: The engine that answered.
+        dtype: The dtype of the computation; empty if not recorded.
         results: The results file.
         samples: The samples file.
-        rows: Items under each filter; None when not recorded.
-        guessing: Whether `chance` is to be taken from the number of choices when the items are read.
-        items: Rows of the samples file; none before they are read.
+        rows: Rows per filter; None if not recorded.
+        guessing: Compute `chance` from the number of choices when the items are read.
+        items: Rows of the samples file; empty until they are read.
     """
 
     task: str
@@ -81,17 +82,17 @@ class ModelRecords:
     """A model and its runs.
 
     Attributes:
-        name: In tables; unique among those loaded together.
-        recorded_name: As recorded.
+        name: Name in tables; unique among the models loaded together.
+        recorded_name: Name in the record.
         source: Path or hub id of the checkpoint, as recorded.
-        digest: Of its weights; empty when not recorded.
-        identity: What tells it from other models: name, weights, and what lm-eval loaded on top of them.
-        folders: Where its results lie.
-        tasks: By name.
-        unscored: Tasks whose latest run gave no item that could be scored: the number of its failed requests.
-        unscored_at: When those runs were.
-        lineage: Its checkpoint and those it came from, itself first, as `harness eval` records them: name, location,
-            digest, status, and the stage manifest or None. Empty where the checkpoint has no manifest.
+        digest: Digest of its weights; empty if not recorded.
+        identity: What distinguishes it from other models: name, weights, and what lm-eval loaded on top of them.
+        folders: Folders of its results.
+        tasks: Runs by task name.
+        unscored: Number of failed requests of each task whose latest run has no scored item.
+        unscored_at: Times of those runs.
+        lineage: The checkpoint and its ancestors, itself first, as `harness eval` records them: name, location, digest,
+            status, and the stage manifest or None. Empty if the checkpoint has no manifest.
     """
 
     name: str
@@ -107,15 +108,15 @@ class ModelRecords:
 
     @property
     def failed(self) -> int:
-        """Requests without an answer, over its tasks."""
+        """Requests without an answer, over all tasks."""
         return sum(run.failed for run in self.tasks.values()) + sum(self.unscored.values())
 
 
 def read_results(file: Path) -> ModelRecords:
-    """Read a results file; items are read later.
+    """Read a results file, without items.
 
     Raises:
-        RecordError: when it, or the ``run_<time>.json`` beside it, cannot be read, is truncated or damaged.
+        RecordError: The file, or the ``run_<time>.json`` next to it, cannot be read, is truncated or damaged.
     """
     match = RESULTS.fullmatch(file.name)
     assert match is not None
@@ -132,12 +133,12 @@ def read_results(file: Path) -> ModelRecords:
     record = read_record(ours) if ours.exists() else None
     try:
         return _ResultsFile(file, match.group(1), contents, record).model()
-    except (AttributeError, TypeError, KeyError, ValueError) as error:  # JSON, of another shape than lm-eval writes
+    except (AttributeError, TypeError, KeyError, ValueError) as error:  # JSON that lm-eval does not write
         raise damaged_file(file, f"a field is not what lm-eval writes there ({error})") from None
 
 
 class _ResultsFile:
-    """What a results file says of its model and tasks."""
+    """The contents of a results file, and of its run record if there is one."""
 
     def __init__(self, file: Path, time: str, contents: Mapping[str, Any], record: RunRecord | None) -> None:
         self._file, self._time, self._contents, self._record = file, time, contents, record
@@ -171,13 +172,13 @@ class _ResultsFile:
         return name, source or name, str(self._contents["config"].get("model_sha") or "")
 
     def _loaded_on_top(self) -> list[str]:
-        """What lm-eval's name and digest of a model leave out."""
+        """Parts of the model that lm-eval's name and digest leave out, such as an adapter."""
         keys = ("peft", "delta", "revision", "subfolder", "gguf_file")
         arguments = [] if self._record else [key for key in keys if self._arguments.get(key) not in (None, "main", "")]
         return [f"{key}={self._arguments[key]}" for key in arguments]
 
     def _engine(self) -> tuple[str, str]:
-        """What answered, and in which dtype."""
+        """The engine that answered, and its dtype."""
         if self._record is not None:
             fingerprint, engine = self._record.fingerprint, self._record.engine or {}
             return str(fingerprint.get("engine", "")), str(fingerprint.get("dtype") or engine.get("dtype") or "")
@@ -244,5 +245,5 @@ def _headline(metrics: Sequence[str], name_in_metadata: object) -> str:
 
 
 def _finite(value: object) -> float | None:
-    """lm-eval writes "N/A" where there is no number."""
+    """The number, or None; lm-eval writes "N/A" for a missing number."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

@@ -1,8 +1,8 @@
-"""Run folders in lm-eval's layout: written once, listed, loaded.
+"""Write run folders in lm-eval's layout, and read their run records.
 
-``DIR/<model>/results_<time>.json`` and ``samples_<task>_<time>.jsonl`` are lm-eval's own files, so that whatever
-reads lm-eval reads these. ``run_<time>.json`` beside them keeps what lm-eval has no place for; its fields are those of
-`RunRecord`. ``run.json`` always points at the latest.
+``DIR/<model>/results_<time>.json`` and ``samples_<task>_<time>.jsonl`` have lm-eval's format, so tools for lm-eval can
+read them. ``run_<time>.json`` next to them has the fields of `RunRecord`, which lm-eval's files have no place for. The
+link ``run.json`` points to the latest one.
 """
 
 from __future__ import annotations
@@ -34,32 +34,32 @@ class _Schema(BaseModel):
 
 
 class TaskRecord(_Schema):
-    """One task of a run: its headline number, and what became of its requests."""
+    """One task of a run: its headline value, and counts of its requests."""
 
-    domain: str = Field(description="Reasoning domain; empty for a task that names none.")
-    chance: float = Field(description="Value a uniform guess reaches, from 0 to 1.")
+    domain: str = Field(description="Reasoning domain; empty for a task without one.")
+    chance: float = Field(description="Expected value of a uniform guess, from 0 to 1.")
     metric: str = Field(description="Headline metric, as `name,filter` in the results file.")
-    value: float | None = Field(description="Its value; null when no item could be scored.")
-    stderr: float | None = Field(description="Its standard error over items or clusters; null where there is none.")
+    value: float | None = Field(description="Its value; null if no item could be scored.")
+    stderr: float | None = Field(description="Its standard error over items or clusters; null if there is none.")
     interval: tuple[float, float] | None = Field(description="95% interval of the value.")
-    interval_method: str = Field(description="How the interval was made.")
-    items: int = Field(description="Items asked about.")
-    items_scored: int = Field(description="Items in the value; the others had a failed request.")
+    interval_method: str = Field(description="Method of the interval.")
+    items: int = Field(description="Items requested.")
+    items_scored: int = Field(description="Items in the value; the others have a failed request.")
     asked: int = Field(description="Requests made.")
     answered: int = Field(description="Requests with an answer.")
-    failed: int = Field(description="Requests without one; their items are left out of every metric.")
-    cut: int = Field(description="Answered after the input was cut on the left to fit the model.")
-    empty: int = Field(description="Generations that came back empty.")
-    unparsed: int | None = Field(default=None, description="Answers no choice could be read from; null if not asked.")
+    failed: int = Field(description="Requests without an answer; their items are left out of every metric.")
+    cut: int = Field(description="Requests answered after the input was truncated on the left to fit the model.")
+    empty: int = Field(description="Empty generations.")
+    unparsed: int | None = Field(default=None, description="Answers without a readable choice, if any are read.")
     failures: dict[str, int] = Field(description="Failed requests by reason.")
 
 
 class RunRecord(_Schema):
-    """What lm-eval's results file has no place for."""
+    """The data about a run that lm-eval's results file has no place for."""
 
     schema_version: int = Field(default=SCHEMA_VERSION, description="Version of this schema.")
     time: str = Field(description="Start of the run, local time, as in the file names.")
-    command: str = Field(description="The command line that made it.")
+    command: str = Field(description="The command line of the run.")
     harness_version: str = Field(description="Release that wrote it.")
     model: dict[str, Any] = Field(description="Name, source, kind, digest of the weights, revision, lineage.")
     fingerprint: dict[str, Any] = Field(
@@ -67,9 +67,9 @@ class RunRecord(_Schema):
         serialization_alias="answerer",
         description="What identifies the model's answers in the journal.",
     )
-    engine: dict[str, Any] | None = Field(description="Engine that answered; null when the journal knew everything.")
-    from_journal: int = Field(description="Distinct requests the journal answered.")
-    restarts: int = Field(description="How often the engine died and was opened again.")
+    engine: dict[str, Any] | None = Field(description="Engine that answered; null if the journal had all answers.")
+    from_journal: int = Field(description="Distinct requests answered from the journal.")
+    restarts: int = Field(description="How often the engine died and was reopened.")
     prompt: dict[str, Any] = Field(description="Limit, few-shot, chat template, generation arguments, seeds.")
     task_arguments: dict[str, Any] = Field(
         validation_alias="asked_for",
@@ -77,10 +77,10 @@ class RunRecord(_Schema):
         description="Task names, --include_path folders and --metadata as given.",
     )
     tasks: dict[str, TaskRecord] = Field(description="By task name.")
-    aggregate: dict[str, Any] = Field(description="Means by domain and overall, with their definition's version.")
-    allowed_failures: int = Field(description="Failed requests the user put up with.")
-    complete: bool = Field(description="Whether no more requests failed than were allowed.")
-    notes: list[str] = Field(default_factory=list, description="What a reader of the numbers should know.")
+    aggregate: dict[str, Any] = Field(description="Means by domain and overall, with the version of their definition.")
+    allowed_failures: int = Field(description="Number of failed requests that the user allowed.")
+    complete: bool = Field(description="Whether at most the allowed number of requests failed.")
+    notes: list[str] = Field(default_factory=list, description="Notes for readers of the numbers.")
     versions: dict[str, str] = Field(description="Python and packages.")
 
 
@@ -98,23 +98,23 @@ def check_output(path: Path) -> None:
     """Check that runs can be written below `path`, without writing.
 
     Raises:
-        InputError: when it is a file, lies below one, or may not be written.
+        InputError: The path is a file, is below one, or is not writable.
     """
     nearest = next(p for p in (path, *path.absolute().parents) if p.exists())
     if not nearest.is_dir():
         raise InputError(f"--output_path {path}: {nearest} is a file; give a folder.")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"--output_path {path}: {nearest} is not writable; give a folder you may write to.")
+        raise InputError(f"--output_path {path}: {nearest} is not writable; give a writable folder.")
 
 
 def claim(path: Path) -> list[Path]:
-    """Make the output folder and write to it once, so that hours of answers are not lost to a folder that refuses.
+    """Create the output folder and test that it is writable, before hours are spent on answers.
 
     Returns:
         The folders that were created, the deepest first; `unclaim` removes those that are still empty.
 
     Raises:
-        InputError: when the system refuses.
+        InputError: The folder cannot be created or written.
     """
     created = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
@@ -127,16 +127,16 @@ def claim(path: Path) -> list[Path]:
 
 
 def unclaim(created: Sequence[Path]) -> None:
-    """Remove those of the folders that `claim` created and that are still empty."""
-    with contextlib.suppress(OSError):  # the first that is not empty ends it
+    """Remove the folders that `claim` created, if they are still empty."""
+    with contextlib.suppress(OSError):  # stop at the first folder that is not empty
         for folder in created:
             folder.rmdir()
 
 
 def model_folder(output: Path, name: str, digest: str) -> Path:
-    """Return the folder of a model's runs; another checkpoint of the same name gets a folder with its digest.
+    """Return the folder of a model's runs. If another checkpoint uses the name, the folder's name includes the digest.
 
-    Two checkpoints must never share a folder: whoever reads it would take one's runs for the other's.
+    Two checkpoints must never share a folder, because readers could not tell their runs apart.
     """
     folder = output / sanitized(name)
     try:
@@ -148,14 +148,14 @@ def model_folder(output: Path, name: str, digest: str) -> Path:
 
 
 def write(folder: Path, record: RunRecord, results: Mapping[str, Any], samples: Mapping[str, Sequence[Any]]) -> Path:
-    """Write a run, all or nothing: files are created aside, and the results file, which readers look for, comes last.
+    """Write a run, all or nothing: files are written to a temporary folder and renamed, the results file last.
 
     Returns:
         The results file.
 
     Raises:
-        InputError: when the folder cannot be created.
-        HarnessError: when the disk is full, or the files cannot be written for another reason.
+        InputError: The folder cannot be created.
+        HarnessError: The disk is full, or the files cannot be written for another reason.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -174,8 +174,8 @@ def write(folder: Path, record: RunRecord, results: Mapping[str, Any], samples: 
         _point_to_latest(folder, f"run_{record.time}.json")
     except OSError as error:
         raise HarnessError(
-            f"{folder}: the record cannot be written ({error.strerror}). The answers are in the journal: make room and "
-            "run the same command again."
+            f"{folder}: the record cannot be written ({error.strerror}). The answers are in the journal: free "
+            "disk space and run the same command again."
         ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -183,7 +183,7 @@ def write(folder: Path, record: RunRecord, results: Mapping[str, Any], samples: 
 
 
 def _remove_stale(folder: Path) -> None:
-    """Remove what a run left that was killed while it wrote; one that writes now is left alone."""
+    """Remove temporary folders of runs that were killed while writing; keep those of running processes."""
     for work in folder.glob(".writing-*"):
         host, _, pid = work.name.removeprefix(".writing-").rpartition("-")[0].rpartition("-")
         with contextlib.suppress(OSError):  # its writer may just have finished
@@ -208,14 +208,14 @@ def _point_to_latest(folder: Path, name: str) -> None:
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
-    """Serialise as lm-eval does: numpy numbers as numbers, sets as lists, the rest as text."""
+    """Serialise as lm-eval does: numpy numbers as numbers, sets as lists, other objects as text."""
     from lm_eval.utils import handle_non_serializable
 
     return json.dumps(value, indent=indent, default=handle_non_serializable, ensure_ascii=False)
 
 
 def json_line(sample: Mapping[str, Any]) -> str:
-    """One line of a samples file, in the form lm-eval's `EvaluationTracker` gives it."""
+    """Return one line of a samples file, in the format of lm-eval's `EvaluationTracker`."""
     from lm_eval.utils import sanitize_list
 
     arguments = {
@@ -235,7 +235,7 @@ def read_record(path: Path) -> RunRecord:
     """Read a ``run_<time>.json``, or the latest of a run folder.
 
     Raises:
-        RecordError: when there is none, or it is damaged or of a later release.
+        RecordError: There is none, or it is damaged or from a different release.
     """
     file = path / "run.json" if path.is_dir() else path
     try:
@@ -247,4 +247,4 @@ def read_record(path: Path) -> RunRecord:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise RecordError(f"{file}: {where}: {first['msg']}; the file is damaged or of another release.") from None
+        raise RecordError(f"{file}: {where}: {first['msg']}; the file is damaged or from another release.") from None

@@ -1,4 +1,4 @@
-"""Single items in full: what was asked, what each choice scored, what was answered."""
+"""Single items in full: prompt, log-likelihood of each choice, answer."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class Sample:
     """One item of one run.
 
     Attributes:
-        doc_hash: Its digest.
-        prompt: What the model was given; of several prompts the first.
-        choices: Choices in words; empty for a generation.
-        log_likelihoods: Of each choice, nats; empty for a generation.
-        text: What was generated; empty for choices.
-        answer: The answer as the filter read it, or the chosen choice.
+        doc_hash: Digest of the document.
+        prompt: The prompt; the first if there are several.
+        choices: Texts of the choices; empty for a generation.
+        log_likelihoods: One per choice, in nats; empty for a generation.
+        text: The generated text; empty for choices.
+        answer: The answer that the filter read, or the text of the chosen choice.
         chosen: Position of the most likely choice; None for a generation.
-        key: Position of the right choice; None when it is not told.
-        target: The expected answer, in words where they are known.
-        rationale: The data set's own reason; empty when it has none.
+        key: Position of the right choice; None if unknown.
+        target: The expected answer, as text if that is known.
+        rationale: The data set's explanation; empty if there is none.
     """
 
     doc_hash: str
@@ -42,7 +42,7 @@ class Sample:
 
 
 def read_samples(run: TaskRun, doc_hashes: Collection[str]) -> dict[str, Sample]:
-    """Return the items of these digests under the run's headline filter, in the file's order; the first of equals."""
+    """Return the items with these digests under the run's headline filter; for duplicates, the first in the file."""
     filter_name = run.metric.partition(",")[2]
     samples: dict[str, Sample] = {}
     with run.samples.open(encoding="utf-8") as lines:
@@ -77,7 +77,7 @@ def _sample(digest: str, row: Mapping[str, Any]) -> Sample:
 
 
 def _log_likelihoods(responses: Sequence[Any]) -> tuple[float, ...]:
-    """One number a choice, or none where the answers are no log-likelihoods."""
+    """One number per choice; empty if the answers are not log-likelihoods."""
     try:
         return tuple(float(response[0]) for response in responses)
     except (TypeError, ValueError, IndexError):
@@ -85,7 +85,7 @@ def _log_likelihoods(responses: Sequence[Any]) -> tuple[float, ...]:
 
 
 def _choices(doc: Mapping[str, Any], requests: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """The document's own words; else the continuations, or, where these are all the same, the prompts' ends."""
+    """The document's choices; else the continuations, or the ends of the prompts if all continuations are equal."""
     own = doc.get("choices")
     if isinstance(own, list) and len(own) == len(requests):
         return tuple(str(choice) for choice in own)
@@ -94,15 +94,15 @@ def _choices(doc: Mapping[str, Any], requests: Sequence[Sequence[str]]) -> tuple
 
 
 def _key(doc: Mapping[str, Any], target: object, choices: Sequence[str]) -> int | None:
-    """The position of the right choice, told by its number, its words, or its letter."""
+    """The position of the right choice, from its number, text or letter."""
     for value in (doc.get("gold"), target):
-        told = str(value).strip()
-        if told.isdecimal() and int(told) < len(choices):
-            return int(told)
-    told = str(target).strip()
-    if choices.count(told) == 1:
-        return choices.index(told)
-    letter = "ABCDEFGHIJ".find(told) if len(told) == 1 else -1
+        key = str(value).strip()
+        if key.isdecimal() and int(key) < len(choices):
+            return int(key)
+    text = str(target).strip()
+    if choices.count(text) == 1:
+        return choices.index(text)
+    letter = "ABCDEFGHIJ".find(text) if len(text) == 1 else -1
     return letter if 0 <= letter < len(choices) else None
 
 
