@@ -1,4 +1,4 @@
-"""``harness cache info|clear``: the journal of answers, converted models, fetched data, downloads, digests."""
+"""``harness cache info|clear``: the journal of answers, converted models, fetched data, downloads and digests."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ PARTS = ("journal", "models", "data", "downloads", "digests")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the sub-commands."""
+    """Add the sub-commands."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    actions.add_parser("info", help="where it is, how large it is, whose answers it holds")
-    clear = actions.add_parser("clear", help="delete parts of it; answers are then asked again")
-    clear.add_argument("what", nargs="+", choices=(*PARTS, "all"))
+    actions.add_parser("info", help="show the folder, the size of each part, and the number of answers by model")
+    clear = actions.add_parser("clear", help="delete parts of the cache; deleted answers are computed again")
+    clear.add_argument("parts", nargs="+", choices=(*PARTS, "all"))
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one action."""
-    return _info() if args.action == "info" else _clear(args.what)
+    return _info() if args.action == "info" else _clear(args.parts)
 
 
 def _info() -> int:
@@ -34,15 +34,15 @@ def _info() -> int:
         size = sum(_size(file) for path in _paths(part) for file in _files(path))
         print(f"{part}: {size / 1e6:,.1f} MB")
     if default_path().exists():
-        for answerer, count in answer_counts(default_path()):
-            print(f"  {count:,} answers of {answerer}")
+        for model, count in answer_counts(default_path()):
+            print(f"  {count:,} answers of {model}")
     return 0
 
 
-def _clear(what: list[str]) -> int:
+def _clear(parts: list[str]) -> int:
     from harness.evaluation.journal import clear, default_path
 
-    for part in PARTS if "all" in what else what:
+    for part in PARTS if "all" in parts else parts:
         if part == "journal":
             clear(default_path())
         else:
@@ -60,7 +60,7 @@ def _delete(paths: list[Path]) -> None:
                 path.unlink(missing_ok=True)
         except OSError as error:
             raise InputError(
-                f"{error.filename or path}: cannot be deleted ({error.strerror}); see who uses or owns it."
+                f"{error.filename or path}: cannot be deleted ({error.strerror}); check its owner and who uses it."
             ) from None
 
 
@@ -78,7 +78,7 @@ def _paths(part: str) -> list[Path]:
 def _size(file: Path) -> int:
     try:
         return file.lstat().st_size
-    except OSError:  # gone meanwhile
+    except OSError:  # deleted meanwhile
         return 0
 
 

@@ -1,4 +1,4 @@
-"""``harness doctor``: versions, devices, what each backend needs and whether it is there."""
+"""``harness doctor``: versions, devices, and the requirements of each backend."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
-# backend or feature -> (modules it needs, programs it needs, how to get it)
+# backend or feature -> (required modules, required programs, how to install them)
 PURPOSE = "Say what works on this machine and what is missing."
 NEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "backend hf": (("torch", "transformers", "peft"), (), "pip install stage-harness"),
@@ -27,10 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - every command has this shape
-    """Print the report; 0 when the default backend can run."""
+    """Print the report; return 0 if the default backend can run."""
     _print_versions()
     _print_devices()
-    print("\nwhat works here")
+    print("\navailable")
     working = {name: _check(name) for name in NEEDS}
     _check_sandbox()
     _print_folders()

@@ -1,4 +1,4 @@
-"""``harness tasks list|show|fetch|validate``: what there is, its data, and whether it is sound."""
+"""``harness tasks list|show|fetch|validate``: the tasks, their data, and checks of their definitions."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ PURPOSE = "List, show, validate and fetch tasks."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the sub-commands."""
+    """Add the sub-commands."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="the project's tasks and groups, and those of --include_path")
-    listing.add_argument("--domain", metavar="NAME", help="only this domain")
-    listing.add_argument("--lm_eval", action="store_true", help="also the names of lm-eval's own tasks (takes seconds)")
-    show = actions.add_parser("show", help="one task: where it is defined, its fields, its first prompt")
+    listing = actions.add_parser("list", help="list the project's tasks and groups, and those in --include_path")
+    listing.add_argument("--domain", metavar="NAME", help="list only this domain")
+    listing.add_argument("--lm_eval", action="store_true", help="also list lm-eval's own tasks (takes seconds)")
+    show = actions.add_parser("show", help="show a task: its file, fields and first prompt")
     show.add_argument("name", metavar="NAME")
-    fetch = actions.add_parser("fetch", help="bring the data of tasks or groups into the cache, checked")
+    fetch = actions.add_parser("fetch", help="fetch the data of tasks or groups into the cache, and check it")
     fetch.add_argument("names", nargs="+", metavar="NAME", help="tasks, groups or data files")
-    validate = actions.add_parser("validate", help="check definitions, data and keys, offline")
+    validate = actions.add_parser("validate", help="check definitions, data and answer keys, offline")
     validate.add_argument("names", nargs="*", metavar="NAME", help="tasks or groups (default: all)")
     for action in (show, fetch, validate):
         action.add_argument("--data_dir", type=Path, metavar="DIR", help="benchmark data (HARNESS_DATA)")
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     """Run one action."""
     folder: Path | None = getattr(args, "data_dir", None)
     if folder is not None and not folder.is_dir():
-        raise InputError(f"--data_dir {folder}: no such folder; correct it, or leave it out.")
+        raise InputError(f"--data_dir {folder}: no such folder; correct or remove it.")
     with use_data_dir(folder):
         return {"list": _list, "show": _show, "fetch": _fetch, "validate": _validate}[args.action](args)
 
@@ -61,7 +61,7 @@ def _list(args: argparse.Namespace) -> int:
     if not entries:
         domains = sorted({e.domain for e in catalogue.entries.values() if e.domain})
         hint = did_you_mean(args.domain, domains)
-        raise InputError(f"--domain {args.domain}: no task has it; give one of {', '.join(domains)}.{hint}")
+        raise InputError(f"--domain {args.domain}: no task of this domain; give one of {', '.join(domains)}.{hint}")
     rows = [_summary(e) for e in sorted(entries, key=lambda e: (e.kind != "group", e.domain, e.name))]
     names = catalogue.lm_eval_names() if args.lm_eval else []
     if args.format == "json":
@@ -72,7 +72,7 @@ def _list(args: argparse.Namespace) -> int:
     from harness.console import stdout
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("name", "kind", "domain", "asks for", "about"):
+    for heading in ("name", "kind", "domain", "output type", "about"):
         table.add_column(heading, header_style="dim", overflow="fold")
     for row in rows:
         table.add_row(row["name"], row["kind"], row["domain"] or "-", row["output_type"], row["about"])
@@ -105,7 +105,7 @@ def _show(args: argparse.Namespace) -> int:
     loaded = catalogue.load([args.name])
     spec = PromptSpec(limit=1)
     configure(loaded.tasks, spec)
-    asked = build(loaded.tasks, spec, None)
+    requests = build(loaded.tasks, spec, None)
     shown = [
         {
             "name": name,
@@ -113,8 +113,8 @@ def _show(args: argparse.Namespace) -> int:
             "items": len(task.eval_docs),
             "output_type": task.OUTPUT_TYPE,
             "metadata": task.get_config("metadata"),
-            "prompt": asked[name].requests[0].context,
-            "continuations": [r.continuation for r in asked[name].requests if r.kind == "loglikelihood"],
+            "prompt": requests[name].requests[0].context,
+            "continuations": [r.continuation for r in requests[name].requests if r.kind == "loglikelihood"],
         }
         for name, task in loaded.tasks.items()
     ]
@@ -148,7 +148,7 @@ def _fetch(args: argparse.Namespace) -> int:
     for name, path in paths.items():
         print(f"{name}: {path}")
     if not names:
-        print("nothing to fetch: these tasks carry their data")
+        print("nothing to fetch: these tasks need no data files")
     return 0
 
 
