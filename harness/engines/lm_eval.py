@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.engines.base import Answer, Batch, Failure, Request, loglikelihood_answer, row_seed
 from harness.engines.kind import EngineKind
-from harness.engines.spec import LM_EVAL_PREFIX, EngineSpec
+from harness.engines.spec import EngineSpec
 from harness.errors import EngineError, InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from harness.checkpoints.checkpoint import Checkpoint
 
+LM_EVAL_PREFIX = "lm-eval:"
 CHUNK = 128
 # Arguments that would load other weights than those whose digest is the journal's key.
 DECIDED_BY_MODEL = frozenset(

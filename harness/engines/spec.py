@@ -11,10 +11,6 @@ if TYPE_CHECKING:
     from harness.checkpoints.checkpoint import Checkpoint
 
 
-# For `model_under_test`, until it asks the engines' kinds.
-LM_EVAL_PREFIX = "lm-eval:"
-SCRIPTED = "scripted"
-ENGINE_VERSIONS = {SCRIPTED: 1}
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 

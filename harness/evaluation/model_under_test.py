@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +12,11 @@ from harness.checkpoints.checkpoint import Checkpoint
 from harness.checkpoints.identity import checkpoint_digest
 from harness.checkpoints.resolver import resolve
 from harness.engines.base import Engine, Request
-from harness.engines.registry import engine_identity, open_engine, resolve_backend
-from harness.engines.spec import ENGINE_VERSIONS, LM_EVAL_PREFIX, SCRIPTED, EngineSpec
+from harness.engines.registry import engine_identity, find_engine, open_engine, resolve_backend
+from harness.engines.spec import EngineSpec
 from harness.errors import CheckpointError, InputError
 from harness.evaluation.chat_template import ServiceMessages, Template, TokenizerChatTemplate
 from harness.evaluation.spec import EvaluationSpec
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,29 +51,18 @@ def find_model(source: str, spec: EvaluationSpec) -> ModelUnderTest:
     """
     backend = resolve_backend(spec.engine.backend, spec.engine.device)
     engine = replace(spec.engine, backend=backend)
-    if backend == SCRIPTED:
+    kind = find_engine(backend)
+    if kind.open_script is not None:
         return _script(source, engine)
-    if backend.startswith(LM_EVAL_PREFIX):
-        from harness.engines.lm_eval import open_lm_eval, takes_chats, takes_checkpoint
-
-        if not takes_checkpoint(backend):
-            if spec.output is None:  # a dry run asks nobody
-                return _script("uniform", replace(engine, model_args={}))
-            _refuse_weight_options(spec)
-            return ModelUnderTest(
-                name=source,
-                about={"source": source, "kind": "service", "digest": f"name:{source}"},
-                fingerprint=_service_identity(source, engine, spec.output),
-                open=lambda gold: open_lm_eval(source, engine),  # noqa: ARG005
-                takes_chats=takes_chats(backend),
-            )
+    if kind.open_service is not None:
+        return _stand_in(engine) if spec.output is None else _service(source, spec, engine)
     checkpoint = resolve(source, revision=spec.revision, allow_pickle=engine.allow_pickle, verify=spec.verify)
     if spec.revision is not None and checkpoint.revision is None:
         raise InputError(f"--revision {spec.revision}: {source} is a local path; leave it out, or give a hub id.")
-    if spec.output is None:  # a dry run looks at the checkpoint and asks a script
-        return _script("uniform", replace(engine, model_args={}))
-    if spec.engine.backend == "auto" and backend == "vllm" and not _vllm_takes(checkpoint):
-        engine = replace(engine, backend="hf")
+    if spec.output is None:
+        return _stand_in(engine)
+    # `auto` may choose another engine now that the checkpoint is known: vLLM cannot score with every adapter.
+    engine = replace(engine, backend=resolve_backend(spec.engine.backend, engine.device, checkpoint))
     digest = checkpoint_digest(checkpoint, verify=spec.verify)
     return ModelUnderTest(
         name=checkpoint.name,
@@ -87,37 +73,38 @@ def find_model(source: str, spec: EvaluationSpec) -> ModelUnderTest:
     )
 
 
-def _vllm_takes(checkpoint: Checkpoint) -> bool:
-    """Whether vLLM can score with the checkpoint's adapter, if it has one; says so where not."""
-    from harness.engines.vllm.options import adapter_arguments
+def _service(name: str, spec: EvaluationSpec, engine: EngineSpec) -> ModelUnderTest:
+    """A model behind a service, known by its name.
 
-    try:
-        if checkpoint.adapter is not None:
-            adapter_arguments(checkpoint.adapter)
-    except CheckpointError as error:
-        log.warning("the hf backend is taken: %s", error)
-        return False
-    return True
-
-
-def _service_identity(name: str, engine: EngineSpec, output: Path) -> dict[str, Any]:
-    """What the journal knows a service's answers by.
-
-    What stands behind a name may change without a word, so only a run into the same folder goes on from them.
+    The model behind a name can change without notice, so the journal's answers are used only for the same output
+    folder: it is part of the fingerprint.
     """
-    return {"name": name, "engine": engine.backend, "model_args": dict(engine.model_args), "for": str(output.resolve())}
+    _refuse_weight_options(spec)
+    fingerprint = {
+        "name": name,
+        "engine": engine.backend,
+        "model_args": dict(engine.model_args),
+        "for": str(spec.output.resolve()) if spec.output else "",
+    }
+    return ModelUnderTest(
+        name=name,
+        about={"source": name, "kind": "service", "digest": f"name:{name}"},
+        fingerprint=fingerprint,
+        open=lambda gold: open_engine(name, engine),  # noqa: ARG005
+        takes_chats=find_engine(engine.backend).takes_chats,
+    )
 
 
 def _refuse_weight_options(spec: EvaluationSpec) -> None:
-    """A service has its weights elsewhere, so that options about them would be taken and do nothing."""
+    """Refuse options about weights: a service's weights are elsewhere, so these options would have no effect."""
     engine = spec.engine
-    given = {
+    options = {
         "--revision": spec.revision,
         "--max_length": engine.max_length,
         "--dtype": None if engine.dtype == "auto" else engine.dtype,
         "--device": None if engine.device == "auto" else engine.device,
     }
-    for option, value in given.items():
+    for option, value in options.items():
         if value is not None:
             raise InputError(f"{option} {value}: {engine.backend} is a service; leave it out, or see --model_args.")
 
@@ -134,17 +121,19 @@ def _open_as_digested(checkpoint: Checkpoint, spec: EngineSpec, digest: str) -> 
 
 
 def _script(name: str, engine: EngineSpec) -> ModelUnderTest:
-    from harness.engines.scripted import Faults, ScriptedEngine
-
-    faults = Faults.from_arguments(engine.model_args)
-    ScriptedEngine(name, {})  # a wrong name is told before any work
-    identity = {"script": name, "engine": SCRIPTED, "engine_version": ENGINE_VERSIONS[SCRIPTED]}
+    open_engine(name, engine)  # a wrong name is an error before any work
+    version = find_engine(engine.backend).version
     return ModelUnderTest(
         name=name,
-        about={"source": name, "kind": SCRIPTED, "digest": f"script:{name}"},
-        fingerprint=identity,
-        open=lambda gold: ScriptedEngine(name, gold, faults),
+        about={"source": name, "kind": engine.backend, "digest": f"script:{name}"},
+        fingerprint={"script": name, "engine": engine.backend, "engine_version": version},
+        open=lambda gold: open_engine(name, engine, gold),
     )
+
+
+def _stand_in(engine: EngineSpec) -> ModelUnderTest:
+    """The script that answers a dry run in place of any engine."""
+    return _script("uniform", replace(engine, backend="scripted", model_args={}))
 
 
 def _about(checkpoint: Checkpoint, digest: str) -> dict[str, Any]:

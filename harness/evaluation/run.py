@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.checkpoints.resolver import expand
-from harness.engines.vllm.engine_pool import kept
+from harness.engines.engine_pool import POOL
 from harness.errors import InputError
 from harness.evaluation.answering import Outcome, Progress, answer
 from harness.evaluation.evaluation import Evaluation
@@ -65,7 +65,7 @@ def evaluate_all(spec: EvaluationSpec, progress: Progress | None = None) -> Iter
     runnable = replace(spec, tasks=tuple(names))
     made = run_folder.claim(spec.output) if spec.output is not None else []
     try:
-        with kept():
+        with POOL.keep_open():
             for model in models:
                 # Not around the yield: the caller's code must not run under this evaluation's options.
                 with options_in_force(spec):

@@ -54,9 +54,8 @@ def test_auto_uses_hf_without_cuda(vllm_on_cuda: None, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(("modules", "engine"), [(["q_proj"], "vllm"), (["q_proj", "lm_head"], "hf")])
 def test_auto_uses_hf_for_an_adapter_that_vllm_cannot_score_with(
-    modules: list[str], engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    modules: list[str], engine: str, tmp_path: Path, vllm_on_cuda: None
 ) -> None:
-    monkeypatch.setattr("harness.evaluation.model_under_test.resolve_backend", lambda name, device: "vllm")
     adapter = save_tiny_adapter(tmp_path / "adapter", save_tiny_llama(tmp_path / "base"), modules)
     spec = EvaluationSpec(models=(str(adapter),), tasks=("mini_logic",), output=tmp_path / "out")
     assert find_model(str(adapter), spec).fingerprint["engine"] == engine
