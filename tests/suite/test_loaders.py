@@ -255,10 +255,10 @@ def test_the_error_of_a_wrong_record_outside_a_table_names_place_and_field(
     path: str,
     old: str,
     new: str,
-    told: str,
+    expected: str,
     synthetic_project: Project,
 ) -> None:
     changed = synthetic_project.data / path
     changed.write_text(changed.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
-    with pytest.raises(TaskError, match=f"{changed.name}, {told}"):
+    with pytest.raises(TaskError, match=f"{changed.name}, {expected}"):
         Catalogue().load([task])
