@@ -1,7 +1,7 @@
-"""Do the statistics keep their promises? Simulated data of known truth, each method judged by how often it errs.
+"""Measure the error rates of the statistics on simulated data with a known truth.
 
-Writes one row a setting to ``results/calibration.jsonl`` and the tables of ``docs/statistics.md``, between its markers.
-The same seed gives the same numbers. A full run takes a few minutes on one core:
+Writes one row per setting to ``results/calibration.jsonl``, and the tables between the markers in
+``docs/statistics.md``. The same seed gives the same numbers. A full run takes a few minutes on one core:
 
     python benchmarks/calibration.py [--scale 0.1] [--no_docs]
 """
@@ -30,13 +30,13 @@ Labels = npt.NDArray[np.intp] | None
 Band = tuple[float, float]
 
 TITLES = {
-    "size": "Two models without a difference, 0/1 answers: % of tests with p <= 0.05",
-    "difference": "Paired difference of 0/1 answers: % of 95% intervals that cover",
-    "share": "One model, 0/1 answers: % of 95% intervals that cover",
-    "values": "Values that are not 0/1: % of 95% intervals that cover; reject: % of tests with p <= 0.05",
-    "margin": "Non-inferiority at the edge of its margin: % called non-inferior at 5%",
-    "family": "Many tests, no difference anywhere: % of families with any false alarm",
-    "seeds": "Two arms of several seeds: % of 95% intervals that cover",
+    "size": "Two equal models, 0/1 answers: % of tests with p <= 0.05",
+    "difference": "Paired difference of 0/1 answers: coverage of 95% intervals, %",
+    "share": "One model, 0/1 answers: coverage of 95% intervals, %",
+    "values": "Values other than 0/1: coverage of 95% intervals, %; reject: % of tests with p <= 0.05",
+    "margin": "Non-inferiority with a true loss of exactly the margin: % called non-inferior at 5%",
+    "family": "Many tests without any true difference: % of families with a false positive",
+    "seeds": "Two arms of several seeds: coverage of 95% intervals, %",
 }
 SIZE, COVERAGE, BOUND = (4.0, 6.0), (94.0, 96.0), (0.0, 5.0)
 TARGETS: dict[str, Band] = {"size": SIZE, "margin": SIZE, "family": BOUND}
@@ -44,9 +44,9 @@ TARGETS: dict[str, Band] = {"size": SIZE, "margin": SIZE, "family": BOUND}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One setting of one study: how many percent of the simulated data sets did what the study counts.
+    """One setting of one study: the percentage of simulated data sets with the event that the study counts.
 
-    `target` is the band wanted, None for a method shown for contrast only.
+    `target` is the accepted range; None for a method that is only shown for contrast.
     """
 
     study: str
@@ -60,12 +60,12 @@ class Row:
 
     @property
     def missed(self) -> bool:
-        """Whether there is a target and the percentage lies outside it."""
+        """Whether there is a target and the percentage is outside it."""
         return self.target is not None and not self.target[0] <= self.percent <= self.target[1]
 
 
 def target_of(study: str, setting: str) -> Band | None:
-    """What is wanted: an exact p may reject too seldom, and a test that ignores clusters promises nothing."""
+    """Return the accepted range: an exact p may be conservative, and a test that ignores clusters has no target."""
     if "ignoring" in setting:
         return None
     if "p_exact" in setting:
@@ -74,7 +74,7 @@ def target_of(study: str, setting: str) -> Band | None:
 
 
 def row(study: str, items: int, clusters: int, setting: str, hits: list[bool]) -> Row:
-    """Count `hits`."""
+    """Return the row of a setting from its `hits`, one per simulated data set."""
     share = float(np.mean(hits))
     return Row(
         study=study,
@@ -89,14 +89,14 @@ def row(study: str, items: int, clusters: int, setting: str, hits: list[bool]) -
 
 
 def cluster_labels(items: int) -> npt.NDArray[np.intp]:
-    """Clusters of uneven size, on average 2 items for small tasks and 5 for others; the same for every data set."""
+    """Return uneven clusters, with a mean of 2 items for small tasks and 5 for others; the same for every data set."""
     sizes = np.random.default_rng(items).geometric(1 / (2 if items < 50 else 5), items)
     return np.repeat(np.arange(items), sizes)[:items]
 
 
 @functools.cache
 def answer_counts(gained: int, lost: int, items: int) -> tuple[float, float, float, float]:
-    """p, p_exact and interval of one table; the same table comes up again and again."""
+    """Return p, p_exact and interval of one table; cached, because the same tables recur."""
     a, b = np.zeros(items), np.zeros(items)
     a[:lost], b[lost : lost + gained] = 1.0, 1.0
     comparison = compare_paired(a, b)
@@ -119,7 +119,7 @@ def paired_unclustered(rng: np.random.Generator, items: int, repetitions: int) -
 
 
 def paired_clustered(rng: np.random.Generator, items: int, repetitions: int) -> Iterator[Row]:
-    """As above, with clusters whose items copy one common difference with chance sqrt(0.3): correlation 0.3."""
+    """As above, with clusters: with probability sqrt(0.3), an item copies its cluster's value (correlation 0.3)."""
     labels = cluster_labels(items)
     clusters = int(labels.max()) + 1
     for disagree in (0.1, 0.3, 0.5):
@@ -143,7 +143,7 @@ def paired_clustered(rng: np.random.Generator, items: int, repetitions: int) -> 
 
 
 def one_share(rng: np.random.Generator, items: int, repetitions: int) -> Iterator[Row]:
-    """Wilson, and Wilson on the effective size under beta-distributed cluster rates of correlation 0.2."""
+    """Wilson, and Wilson with the effective size for beta-distributed cluster rates (correlation 0.2)."""
     labels = cluster_labels(items)
     clusters = int(labels.max()) + 1
 
@@ -174,7 +174,7 @@ def other_values(rng: np.random.Generator, items: int, repetitions: int, labels:
     for name, (draw, truth) in draws.items():
         single, paired, rejected = [], [], []
         for _ in range(repetitions):
-            values, others = (alike_within(rng, draw, items, labels) for _ in range(2))
+            values, others = (correlated_within(rng, draw, items, labels) for _ in range(2))
             bounds = interval(values, labels, resamples=600)
             single.append(bounds.low <= truth <= bounds.high)
             difference = compare_paired(values, others, labels, resamples=499)
@@ -185,8 +185,8 @@ def other_values(rng: np.random.Generator, items: int, repetitions: int, labels:
         yield row("values", items, clusters, f"reject, {name}", rejected)
 
 
-def alike_within(rng: np.random.Generator, draw: Callable[[int], Array], items: int, labels: Labels) -> Array:
-    """Draw values; in clusters an item copies its cluster's with chance sqrt(0.3), so that the correlation is 0.3."""
+def correlated_within(rng: np.random.Generator, draw: Callable[[int], Array], items: int, labels: Labels) -> Array:
+    """Draw values; with probability sqrt(0.3), an item copies its cluster's value, so the correlation is 0.3."""
     own = draw(items)
     if labels is None:
         return own
@@ -194,7 +194,7 @@ def alike_within(rng: np.random.Generator, draw: Callable[[int], Array], items: 
 
 
 def at_the_margin(rng: np.random.Generator, items: int, repetitions: int) -> Iterator[Row]:
-    """A true loss of exactly the margin, which a 5% test may call harmless in 5%."""
+    """A true loss of exactly the margin: a 5% test may call it non-inferior in 5% of the data sets."""
 
     @functools.cache
     def harmless(gained: int, lost: int, margin: float) -> bool:
@@ -209,14 +209,14 @@ def at_the_margin(rng: np.random.Generator, items: int, repetitions: int) -> Ite
 
 
 def at_the_margin_clustered(rng: np.random.Generator, items: int, repetitions: int) -> Iterator[Row]:
-    """As above, the differences alike within clusters."""
+    """As above, with differences correlated within clusters."""
     labels = cluster_labels(items)
     kinds = np.array([1.0, -1.0, 0.0])
     for margin in (0.02, 0.1):
         chances = [(0.3 - margin) / 2, (0.3 + margin) / 2, 0.7]
         hits = []
         for _ in range(repetitions):
-            difference = alike_within(rng, lambda n, p=chances: rng.choice(kinds, n, p=p), items, labels)  # type: ignore[misc]
+            difference = correlated_within(rng, lambda n, p=chances: rng.choice(kinds, n, p=p), items, labels)  # type: ignore[misc]
             a, b = (difference < 0).astype(float), (difference > 0).astype(float)
             hits.append(non_inferiority(a, b, margin=margin, clusters=labels).conclusion == "non-inferior")
         yield row("margin", items, int(labels.max()) + 1, f"30% disagree, margin {margin:.0%}", hits)
@@ -241,7 +241,7 @@ def families(rng: np.random.Generator, repetitions: int) -> Iterator[Row]:
 
 
 def clustered_leaderboards(rng: np.random.Generator, repetitions: int) -> Iterator[Row]:
-    """Leaderboards of twelve equal models whose answers are alike within clusters, each model in its own way."""
+    """Leaderboards of twelve equal models whose answers are correlated within clusters, independently by model."""
     for items in (100, 300):
         labels = cluster_labels(items)
         clusters = int(labels.max()) + 1
@@ -257,7 +257,7 @@ def clustered_leaderboards(rng: np.random.Generator, repetitions: int) -> Iterat
 
 
 def clustered_arms(rng: np.random.Generator, repetitions: int) -> Iterator[Row]:
-    """Two arms of seeds whose clusters differ by chance alone: each recipe is better at some and worse at others."""
+    """Two equal arms of several seeds; in each cluster, one of them is better by chance."""
     labels = cluster_labels(300)
     clusters = int(labels.max()) + 1
     for seeds in (2, 3, 5):
@@ -272,7 +272,7 @@ def clustered_arms(rng: np.random.Generator, repetitions: int) -> Iterator[Row]:
 
 
 def arms_of_seeds(rng: np.random.Generator, repetitions: int) -> Iterator[Row]:
-    """Two arms without a difference, 300 items; seeds move the logit of every item by a normal amount."""
+    """Two equal arms, 300 items; each seed shifts the logits of all items by the same normal draw."""
     for seeds in (2, 3, 5):
         for scatter in (0.0, 0.15):
             covered = []
@@ -286,7 +286,7 @@ def arms_of_seeds(rng: np.random.Generator, repetitions: int) -> Iterator[Row]:
 
 
 def simulate(scale: float, seed: int = 20_240_911) -> Iterator[Row]:
-    """All studies; `scale` shrinks the numbers of repetitions."""
+    """Run all studies; `scale` multiplies the numbers of repetitions."""
     rng = np.random.default_rng(seed)
 
     def times(repetitions: int) -> int:
@@ -311,7 +311,7 @@ def simulate(scale: float, seed: int = 20_240_911) -> Iterator[Row]:
 
 
 def table(study: str, rows: list[Row]) -> str:
-    """One study as Markdown: settings down, sample sizes across; what misses the target in bold."""
+    """Return one study as a Markdown table of settings by sample sizes; cells that miss their target are bold."""
     mine = [r for r in rows if r.study == study]
     columns = sorted({(r.items, r.clusters) for r in mine}, key=lambda c: (c[0], -c[1]))
     heads = [f"n={n}" + (f", {k} clusters" if k != n else "") if n else "%" for n, k in columns]
@@ -329,7 +329,7 @@ def table(study: str, rows: list[Row]) -> str:
 
 
 def write_docs(path: Path, rows: list[Row]) -> None:
-    """Replace what stands between the markers."""
+    """Replace the text between the markers."""
     begin, end = "<!-- calibration:begin -->", "<!-- calibration:end -->"
     text = path.read_text(encoding="utf-8")
     before, rest = text.split(begin)
@@ -338,18 +338,18 @@ def write_docs(path: Path, rows: list[Row]) -> None:
     judged = [r for r in rows if r.target]
     met = sum(not r.missed for r in judged)
     summary = (
-        f"{met} of {len(judged)} settings meet their target: tests 4 to 6, exact tests and families at most 5, "
-        f"coverage 94 to 96. The others stand in bold. Simulation error of a percentage: at most {largest:.1f}."
+        f"{met} of {len(judged)} settings meet their target: 4 to 6 for tests, at most 5 for exact tests and families, "
+        f"94 to 96 for coverage. The others are in bold. Monte Carlo error of a percentage: at most {largest:.1f}."
     )
     body = "\n\n".join([summary, *(table(study, rows) for study in TITLES)])
     path.write_text(f"{before}{begin}\n\n{body}\n\n{end}{after}", encoding="utf-8")
 
 
 def main() -> None:
-    """Run, write, say how many settings meet their target."""
+    """Run the studies, write rows and tables, and print how many settings meet their target."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full number of repetitions")
-    parser.add_argument("--no_docs", action="store_true", help="print only, write nothing")
+    parser.add_argument("--no_docs", action="store_true", help="print the rows, write no files")
     arguments = parser.parse_args()
     rows = []
     for one in simulate(arguments.scale):

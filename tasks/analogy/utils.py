@@ -17,7 +17,7 @@ SHOTS = 5
 
 
 def word_analogy(data: list[str], subset: str, **_: Any) -> dict[str, Dataset]:
-    """Word analogies: a pair of words, and the pair that is related in the same way; few-shot from validation."""
+    """Word analogies: find the pair of words with the same relation as a given pair; few-shot from validation."""
     path = locate(data[0], HERE)
     validation, test = read_json(data[0], HERE)[subset]
     return splits(
@@ -34,7 +34,7 @@ def _pair_item(path: Path, identity: str, row: dict[str, Any]) -> Item:
         question=f'Which two words are related as "{first}" is to "{second}"?',
         choices=[" is to ".join(pair) for pair in row["choice"]],
         gold=row["answer"],
-        cluster=row["prefix"],  # the relation, or the paper that the question is from
+        cluster=row["prefix"],  # the relation, or the source paper of the question
     )
     pairs = [":".join(pair) for pair in row["choice"]]
     return item | {"stem": f"{first} is to {second} as", "query": f"{first}:{second}", "pairs": pairs}
@@ -47,7 +47,7 @@ def ekar(data: list[str], language: str, **_: Any) -> dict[str, Dataset]:
     return splits(test, validation[:SHOTS])
 
 
-ASKED = {
+QUESTIONS = {
     "en": 'Which group of words is related as "{}" is?',
     "zh": "下列哪一组词语之间的关系与“{}”最相似？",
 }
@@ -56,7 +56,7 @@ ASKED = {
 def _ekar_item(row: dict[str, Any], language: str) -> Item:
     item = choice_item(
         identity=row["id"],
-        question=ASKED[language].format(row["question"]),
+        question=QUESTIONS[language].format(row["question"]),
         choices=row["choices"]["text"],
         gold=row["choices"]["label"].index(row["answerKey"]),
         rationale=row["explanation"][0],

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 HERE = Path(__file__).parent
-# The MBPP paper's division by task id: 1-10 for prompts, 11-510 for testing, the rest to tune and train on.
+# The MBPP paper's split by task id: 1-10 for prompts, 11-510 for testing, the rest for validation and training.
 PROMPT_IDS = range(1, 11)
 PARTS = {"test": range(11, 511), "all": range(1, 975)}
 
@@ -24,7 +24,7 @@ def mbpp(data: list[str], part: str = "test", reserve: bool = True, **_: Any) ->
     Args:
         data: The data file.
         part: ``test`` (ids 11-510) or ``all``.
-        reserve: Keep ids 1-10 for prompts and out of the evaluation.
+        reserve: Use ids 1-10 as few-shot examples and leave them out of the evaluation.
     """
     fields = {"task_id": int, "code": str, "test_list": list}
     items = {row["task_id"]: _mbpp_item(row) for row in read(data[0], HERE, fields=fields)}
@@ -48,13 +48,13 @@ def _mbpp_item(row: dict[str, Any]) -> Item:
 
 
 def called_name(test: str) -> str:
-    """Return the function that the tests call: the first called name that is not Python's own."""
+    """Return the function that the tests call: the first called name that is not a Python built-in."""
     own = {"assert", "set", "sorted", "tuple", "list", "str", "len", "abs", "int", "float", "round", "dict", "isclose"}
     return next(match[1] for match in re.finditer(r"\b([A-Za-z_]\w*)\s*\(", test) if match[1] not in own)
 
 
 def humaneval(data: list[str], **_: Any) -> dict[str, Dataset]:
-    """HumanEval: a signature with its docstring, to be continued."""
+    """HumanEval: complete a function from its signature and docstring."""
     fields = {"task_id": str, "prompt": str, "entry_point": str, "canonical_solution": str, "test": str}
     items = [
         {

@@ -1,4 +1,4 @@
-"""Loaders of the code question tasks: CoSQA, and predicting what a call returns."""
+"""Loaders of the code question tasks: CoSQA, and predicting the return value of a call."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 HERE = Path(__file__).parent
-LONGEST_ANSWER = 500  # characters: what fits into the tokens that are generated
-FEWSHOT_IDS, TEST_IDS = range(1, 11), range(11, 511)  # as the MBPP paper divides them
+LONGEST_ANSWER = 500  # characters; longer answers do not fit into the generated tokens
+FEWSHOT_IDS, TEST_IDS = range(1, 11), range(11, 511)  # the MBPP paper's split
 
 
 def cosqa(data: list[str], **_: Any) -> dict[str, Dataset]:
-    """CoSQA's dev items; few-shot examples from train, right and wrong in turn: its first 50 are nearly all wrong."""
+    """CoSQA's dev items. Few-shot examples from train alternate right and wrong (its first 50 are mostly wrong)."""
     fields = {"idx": str, "doc": str, "code": str, "label": int}
     dev, train = ([_cosqa_item(row) for row in read(name, HERE, fields=fields)] for name in data)
-    evaluated = {item["cluster"] for item in dev}  # some dev items share their code with train
+    evaluated = {item["cluster"] for item in dev}  # some dev items have the same code as train items
     unseen = [item for item in train if item["cluster"] not in evaluated]
     right, wrong = ([item for item in unseen if item["gold"] == gold][:5] for gold in (0, 1))
     return splits(dev, [item for pair in zip(right, wrong, strict=True) for item in pair])
@@ -41,12 +41,12 @@ def _cosqa_item(row: dict[str, Any]) -> Item:
 
 
 def code_output(data: list[str], choices: bool = False, **_: Any) -> dict[str, Dataset]:
-    """What a call returns: a program and one of its asserted calls, from MBPP.
+    """Predict the return value of a call: a program from MBPP and one of its asserted calls.
 
     Args:
         data: The data file.
-        choices: Give the values of the program's three asserted calls as choices, and leave out items where these are
-            not three different values.
+        choices: Use the values of the program's three asserted calls as choices, and leave out items without three
+            different values.
     """
     parts: dict[str, list[Item]] = {"test": [], "fewshot": []}
     for row in read(data[0], HERE, fields={"task_id": int, "code": str, "test_list": list}):
@@ -60,7 +60,7 @@ def code_output(data: list[str], choices: bool = False, **_: Any) -> dict[str, D
 def _output_item(row: dict[str, Any], *, choices: bool) -> Item | None:
     calls = [call for call in map(asserted_call, row["test_list"]) if call]
     if not calls or row.get("test_setup_code"):
-        return None  # what is set up before the call is not shown
+        return None  # the prompt does not show set-up code
     code, (call, value) = row["code"].replace("\r\n", "\n"), calls[0]
     identity = f"mbpp/{row['task_id']}"
     if len(value) > LONGEST_ANSWER:
@@ -68,10 +68,10 @@ def _output_item(row: dict[str, Any], *, choices: bool) -> Item | None:
     if not choices:
         return {"id": identity, "code": code, "call": call, "answer": value, "cluster": identity}
     values = [asserted for _, asserted in calls]
-    read = [ast.literal_eval(asserted) for asserted in values]
-    if len(values) != 3 or any(a == b for a, b in itertools.combinations(read, 2)):
+    parsed = [ast.literal_eval(asserted) for asserted in values]
+    if len(values) != 3 or any(a == b for a, b in itertools.combinations(parsed, 2)):
         return None
-    place = row["task_id"] % 3  # so that the right value stands at each place alike
+    place = row["task_id"] % 3  # so that each position is right equally often
     ordered = [*values[1 : place + 1], value, *values[place + 1 :]]
     question = f"What does {call} return?"
     return choice_item(

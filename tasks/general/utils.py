@@ -1,4 +1,4 @@
-"""Loaders of the general tasks, kept to see negative transfer: reading, inference, common sense, arithmetic."""
+"""Loaders of the general tasks, which show negative transfer: reading, inference, common sense, arithmetic."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ OCNLI_LABELS = ("entailment", "neutral", "contradiction")
 
 
 def ocnli(data: list[str], **_: Any) -> dict[str, Dataset]:
-    """OCNLI's dev pairs that have a label; few-shot examples from train, one of each label in turn."""
+    """OCNLI's dev pairs with a label; few-shot examples from train, with alternating labels."""
     fields = {"sentence1": str, "sentence2": str, "label": str}
     dev, train = ([_ocnli_item(f"{name}/{n}", row) for n, row in enumerate(read(name, HERE, fields=fields))
                    if row["label"] in OCNLI_LABELS] for name in data)  # fmt: skip
@@ -88,12 +88,12 @@ def _hellaswag_item(identity: str, row: dict[str, Any]) -> Item:
 
 
 def _plain(text: str) -> str:
-    """Take out the WikiHow marks ([title], [step], ...) and doubled spaces."""
+    """Remove WikiHow's marks ([title], [step], ...) and repeated spaces."""
     return re.sub(r"\s+", " ", re.sub(r"\[.*?\]", " ", text)).strip()
 
 
 def boolq(data: list[str], shots: int = SHOTS, **_: Any) -> dict[str, Dataset]:
-    """BoolQ: passage and a yes/no question, in one file."""
+    """BoolQ: yes/no questions about a passage; test and few-shot items from one file."""
     fields = {"query": str, "choices": list, "gold": int}
     return splits(*reserve([_boolq_item(n, row) for n, row in enumerate(read(data[0], HERE, fields=fields))], shots))
 

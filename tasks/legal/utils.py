@@ -17,9 +17,9 @@ SUBSETS = ["".join(letters) for size in range(1, 5) for letters in combinations(
 
 
 def jec_qa(data: list[str], answers: str = "any", shots: int = 5, **_: Any) -> dict[str, Dataset]:
-    """JEC-QA: one or two files, as items with any number of right options or only those with one.
+    """JEC-QA from one or two files: all items, or only those with one right option (`answers`).
 
-    Left out: an item without a key; an item whose keyed option is worded like another.
+    Items without a key, or with two options of the same text, are left out.
     """
     items = []
     for name in data:

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 HERE = Path(__file__).parent
-# "(A) text", "A．text", "A: text", "A text": how AGIEval's LogiQA files mark an option.
+# AGIEval's LogiQA files mark options as "(A) text", "A．text", "A: text" or "A text".
 MARKED = re.compile(r"\s*(?:[(（]([A-D])[)）]|([A-D])[.．、:：?]|([A-D])\s)\s*(.*)", re.DOTALL)
 
 
 def logiqa(data: list[str], shots: int = 5, **_: Any) -> dict[str, Dataset]:
-    """LogiQA: passage, question, four options, the letter of the right one."""
+    """LogiQA: a passage, a question and four options; the key is a letter."""
     fields = {"passage": str, "question": str, "options": list, "label": str}
     items = [_logiqa_item(f"{data[0]}/{n}", row) for n, row in enumerate(read(data[0], HERE, fields=fields))]
     return splits(*reserve(items, shots))
@@ -39,7 +39,7 @@ def _logiqa_item(identity: str, row: dict[str, Any]) -> Item:
 
 
 def options_in_order(options: list[str]) -> list[str]:
-    """Take the letters off the options and put these into the letters' order: the key names the printed letter.
+    """Remove the printed letters of the options and sort the options by letter, because the key is a printed letter.
 
     In 19 items the options are printed A, C, B, D. Where the marks are not A to D once each, what looks like a mark is
     part of the text, and only marks in parentheses are taken off.
@@ -53,7 +53,7 @@ def options_in_order(options: list[str]) -> list[str]:
 
 
 def logical_deduction(data: list[str], shots: int = 5, **_: Any) -> dict[str, Dataset]:
-    """BIG-bench logical deduction: a paragraph of clues, one statement in three, five or seven is true."""
+    """BIG-bench logical deduction: a paragraph of clues; one of three, five or seven statements is true."""
     items = []
     for n, row in enumerate(read(data[0], HERE, fields={"input": str, "target_scores": dict})):
         scores = list(row["target_scores"].values())

@@ -1,4 +1,4 @@
-"""Analogy: A is to B as C is to what? Over fact tables; distractors are related to C in another way."""
+"""Analogies from fact tables: "A is to B as C is to what?" Distractors have a different relation to C."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def analogy(rng: random.Random, level: int, *, table: Any) -> generated.Draft | 
         a, b, c, d = b, a, d, c
     rest = [row for row in table.rows if row not in (first, second)]
     relation = table.relations[column - 1]
-    # Read backwards, a mutual relation may hold for a synonym in the same row as well.
+    # In reverse, a mutual relation may also hold for a synonym in the same row.
     related = [] if level == 2 and relation.mutual else [word for word in second if word not in (c, d)]
-    if relation.loose:  # words of another kind from other rows
+    if relation.loose:  # words from other columns of other rows
         others = [row[i] for row in rest for i in range(1, len(row)) if i != column]
     else:
         others = [row[0 if level == 2 else column] for row in rest]
@@ -44,7 +44,7 @@ def analogy(rng: random.Random, level: int, *, table: Any) -> generated.Draft | 
 
 
 def _pairs(rng: random.Random, table: Any, column: int, first: Sequence[str], second: Sequence[str]) -> generated.Draft:
-    """Choose the pair that is related as the given one is; wrong ones are turned round, mixed up or of another kind."""
+    """Choose the pair with the given pair's relation; wrong pairs are reversed, mixed or have another relation."""
     turned = rng.random() < 0.5
 
     def pair(row: Sequence[str], i: int, *, turn: bool) -> str:
@@ -81,10 +81,10 @@ TEMPLATES: dict[str, generated.ItemTemplate] = {
 
 
 def generate(split: generated.Split, count: int, *, start: int = 0) -> Iterator[generated.GeneratedItem]:
-    """Yield `count` items of the endless stream, from item `start`."""
+    """Yield `count` items of the infinite stream, from item `start`."""
     return generated.make_items("analogy", TEMPLATES, split, count, start=start)
 
 
 def load(**_: object) -> DatasetDict:
-    """Return the splits for lm-eval, which passes the task's metadata along."""
+    """Return the splits for lm-eval, which also passes the task's metadata."""
     return generated.load_items(generate)

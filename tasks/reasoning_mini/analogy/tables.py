@@ -1,4 +1,4 @@
-"""Fact tables for analogies: one row a thing, one column a relation to it. Content only.
+"""Fact tables for analogies, with one row per thing and one column per relation. Content only.
 
 The words of one row all have to do with its first word, so that the other columns give distractors which are related to
 it in another way. A column without a relation serves as distractor only.
@@ -22,7 +22,7 @@ class Relation(NamedTuple):
 
 
 class Table(NamedTuple):
-    """`relations[i]` is that of column ``i + 1``; None for a column whose relation would be ambiguous."""
+    """`relations[i]` is the relation of column ``i + 1``; None if it would be ambiguous."""
 
     relations: tuple[Relation | None, ...]
     rows: tuple[tuple[str, ...], ...]

@@ -56,7 +56,7 @@ PARAMETERS: dict[str, tuple[Any, ...]] = {
 
 
 class Family(NamedTuple):
-    """One kind of problem; `make` draws the arguments of one call, `edges` are calls that are always tested."""
+    """A kind of problem. `make` draws the arguments of one call; the calls in `edges` are always tested."""
 
     name: str
     level: int

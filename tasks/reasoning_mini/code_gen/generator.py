@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 families = generated.sibling(__file__, "families")
 
 TESTS = 5
-LINE = 96  # docstrings are broken at this width
+LINE = 96  # docstrings are wrapped at this width
 
 
 class Filled(NamedTuple):
-    """A family with its places filled."""
+    """A family with values for its parameters."""
 
     family: Any
     doc: str
@@ -39,7 +39,7 @@ def _fill(family: Any, rng: random.Random) -> Filled:
 
 
 def _prompt(rng: random.Random, problem: Filled) -> str:
-    """Signature and docstring, with the shortest of some example calls that gives more than nothing."""
+    """Signature and docstring, with the shortest of several example calls whose result is not empty."""
     family = problem.family
     calls = [family.make(rng) for _ in range(8)]
     telling = [call for call in calls if _run(family, problem.body, call)] or calls
@@ -67,7 +67,7 @@ def _call(name: str, arguments: tuple[Any, ...]) -> str:
 
 
 def _run(family: Any, body: str, arguments: tuple[Any, ...]) -> Any:
-    """Run one of this suite's own solutions; a model's programs run in the sandbox only."""
+    """Run one of this suite's own solutions. Model-written programs only run in the sandbox."""
     function = _function(family.name, f"def {family.name}({family.signature}:\n{_indent(body)}")
     return function(*copy.deepcopy(arguments))
 
@@ -87,7 +87,7 @@ def _gives(family: Any, body: str, arguments: tuple[Any, ...], expected: Any) ->
 
 
 def _tests(rng: random.Random, problem: Filled) -> list[tuple[Any, ...]]:
-    """Calls that every wrong solution fails at least once: the edge cases, then random ones."""
+    """Calls such that every wrong solution fails at least one: edge cases first, then random calls."""
     calls, alive = list(problem.family.edges), set(problem.wrong)
     for attempt in range(60):
         for call in calls if attempt == 0 else calls[-1:]:
@@ -101,11 +101,11 @@ def _tests(rng: random.Random, problem: Filled) -> list[tuple[Any, ...]]:
 
 
 def generate(split: generated.Split, count: int, *, start: int = 0) -> Iterator[generated.Problem]:
-    """Yield `count` problems of the endless stream, from problem `start`; families take turns."""
+    """Yield `count` problems of the infinite stream, from problem `start`; families alternate."""
     for index in range(start, start + count):
         family = families.FAMILIES[index % len(families.FAMILIES)]
         rng = random.Random(f"code_gen/{split}/{index}")
-        # The documentation alone says which problem it is: the example and the tests are drawn anew each time.
+        # The docstring alone identifies the problem; example and tests are drawn again each time.
         problem, key = generated.draw(rng, split, partial(_fill, family), lambda made: made.doc)
         calls = _tests(rng, problem)
         yield generated.Problem(
@@ -124,5 +124,5 @@ def generate(split: generated.Split, count: int, *, start: int = 0) -> Iterator[
 
 
 def load(**_: object) -> DatasetDict:
-    """Return the splits for lm-eval, which passes the task's metadata along."""
+    """Return the splits for lm-eval, which also passes the task's metadata."""
     return generated.load_items(generate)

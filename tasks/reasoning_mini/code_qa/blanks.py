@@ -1,4 +1,4 @@
-"""Functions with one expression left out: the right expression, wrong ones, and arguments that tell them apart."""
+"""Functions with a blank: the right expression, wrong ones, and arguments for which the results differ."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 
 class Blank(NamedTuple):
-    """`code` holds ``____``; `{k}` in any text is a number from 2 to 9."""
+    """`code` contains the blank ``____``; `{k}` in any text stands for a number from 2 to 9."""
 
     task: str
     code: str

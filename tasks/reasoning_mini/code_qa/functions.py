@@ -30,7 +30,7 @@ WORDS = (
 
 
 class Family(NamedTuple):
-    """`argument` names the parameter, `wants` is the query's noun phrase for variant i, `make` draws an argument."""
+    """`argument` is the parameter's name, `wants` the query's noun phrase per variant; `make` draws an argument."""
 
     name: str
     argument: str
@@ -68,7 +68,7 @@ def _number(rng: random.Random) -> int:
 
 
 def _loop(start: str, condition: str, step: str) -> str:
-    """A body that goes over the list `numbers` and changes `result` where a condition holds."""
+    """A body that loops over the list `numbers` and updates `result` if a condition holds."""
     return f"result = {start}\nfor n in numbers:\n    if {condition}:\n        {step}\nreturn result"
 
 

@@ -1,4 +1,4 @@
-"""Code questions: what a function does, whether that is what a query asks, what it gives. Keys come from running it."""
+"""Code questions: what a function does, whether it matches a query, what it returns. Keys come from running it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ blanks = generated.sibling(__file__, "blanks")
 
 
 def _family(rng: random.Random, level: int) -> tuple[Any, str, list[tuple[str, str]]]:
-    """Draw a family, a name that tells nothing, and its variants with the parameters filled in."""
+    """Draw a family, a meaningless function name, and the variants with values for their parameters."""
     family = rng.choice([f for f in functions.FAMILIES if f.level == level])
     values = {key: rng.choice(options) for key, options in functions.PARAMETERS.items()}
     return (
@@ -96,7 +96,7 @@ def returns(rng: random.Random, level: int) -> generated.Draft:
 
 
 def _wrong(rng: random.Random, right: str, likely: Sequence[str]) -> list[str]:
-    """The likely wrong answers, and where they are few, some that look like the right one."""
+    """The likely wrong answers; if there are few, also some that look like the right one."""
     found = [text for text in dict.fromkeys(likely) if text not in (right, "", "[]")]
     similar = [text for text in dict.fromkeys(running.near_misses(rng, right)) if text != right and text not in found]
     return [*found[:6], *similar[: 9 - len(found[:6])]]
@@ -141,7 +141,7 @@ def prints(rng: random.Random, level: int, *, programs: dict[int, tuple[str, ...
 
 
 def blank(rng: random.Random, level: int) -> generated.Draft:
-    """Which expression completes the function, so that it does what it should?"""
+    """Which expression completes the function as specified?"""
     chosen = rng.choice([b for b in blanks.BLANKS if b.level == level])
     values = {"k": rng.randrange(2, 10)}
     name, task = rng.choice(functions.NAMES), _fill(chosen.task, values)
@@ -160,7 +160,7 @@ def blank(rng: random.Random, level: int) -> generated.Draft:
 
 
 def _same(code: str, name: str, right: str, other: str, arguments: Sequence[Any]) -> bool:
-    """Say whether two expressions in the blank give equal results for all arguments; an exception is a difference."""
+    """Whether two expressions in the blank give equal results for all arguments; an exception is a difference."""
     for argument in arguments:
         results = []
         for expression in (right, other):
@@ -186,10 +186,10 @@ TEMPLATES: dict[str, generated.ItemTemplate] = {
 
 
 def generate(split: generated.Split, count: int, *, start: int = 0) -> Iterator[generated.GeneratedItem]:
-    """Yield `count` items of the endless stream, from item `start`."""
+    """Yield `count` items of the infinite stream, from item `start`."""
     return generated.make_items("code_qa", TEMPLATES, split, count, start=start)
 
 
 def load(**_: object) -> DatasetDict:
-    """Return the splits for lm-eval, which passes the task's metadata along."""
+    """Return the splits for lm-eval, which also passes the task's metadata."""
     return generated.load_items(generate)

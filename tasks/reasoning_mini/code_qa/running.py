@@ -1,4 +1,4 @@
-"""Run this suite's own snippets, and slightly changed ones, to get keys and plausible wrong answers.
+"""Run this suite's own snippets, and variants with a small change, for keys and plausible wrong answers.
 
 Everything that runs here was written here, is bounded and finishes at once. Programs that a model wrote never come this
 way: they go to `harness.sandbox`.
@@ -15,18 +15,18 @@ from typing import Any
 
 
 def printed(code: str | ast.Module) -> str | None:
-    """Return what a snippet prints, lines joined by a space; None if it raises."""
+    """Return the output of a snippet, lines joined by spaces; None if it raises an exception."""
     lines: list[str] = []
     space: dict[str, Any] = {"print": lambda *values: lines.append(" ".join(map(str, values)))}
     try:
         exec(compile(code, "<snippet>", "exec"), space)  # noqa: S102 - our own snippet, see above
-    except Exception:  # a changed snippet may do anything wrong; then it gives no distractor
+    except Exception:  # a changed snippet may raise anything; then it gives no distractor
         return None
     return " ".join(lines)
 
 
 def returned(source: str, name: str, argument: Any) -> Any:
-    """Return what function `name` of `source` gives for one argument."""
+    """Return the result of function `name` in `source` for one argument."""
     return _function(source, name)(copy.deepcopy(argument))
 
 
@@ -57,7 +57,7 @@ _SWAPS: dict[type[ast.AST], type[ast.AST]] = {
 def mutants(rng: random.Random, code: str) -> Iterator[ast.Module]:
     """Yield versions of `code` with one small change: a number off by one, or an operator for a similar one.
 
-    The tree is changed in place and restored, so each must be used before the next is asked for.
+    The tree is changed in place and restored, so use each version before requesting the next.
     """
     tree = ast.parse(code)
     sites = [
@@ -88,7 +88,7 @@ def mutants(rng: random.Random, code: str) -> Iterator[ast.Module]:
 
 
 def near_misses(rng: random.Random, text: str) -> list[str]:
-    """Return answers that look like `text`, for when the changed snippets gave too few."""
+    """Return answers that look like `text`, if the changed snippets give too few."""
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -1,4 +1,4 @@
-"""Short programs whose output is asked for, with places in angle brackets. Content only; `running` runs them."""
+"""Short programs with parameters in angle brackets; the question is what they print. Content only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WORDS = (
     "thunder",
     "library",
 )
-RANGES = {"S": (2, 6), "M": (4, 10), "L": (11, 31)}  # <S>, <M>, <L>: a small, a middling, a larger number
+RANGES = {"S": (2, 6), "M": (4, 10), "L": (11, 31)}  # <S>, <M>, <L>: a small, medium or large number
 # <W> is a word, <N> a list of five numbers
 
 NUMBERS = {
@@ -106,7 +106,7 @@ COLLECTIONS = {
 
 
 def build(rng: random.Random, code: str) -> str:
-    """Fill the places of a snippet, each with a value of its own, but all ``<G>`` of a snippet with the same."""
+    """Replace the parameters of a snippet, each by its own value, but all ``<G>`` by the same value."""
 
     def value(match: re.Match[str]) -> str:
         kind = match[1]

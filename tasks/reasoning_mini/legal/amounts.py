@@ -1,4 +1,4 @@
-"""Rules that end in a sum, a date or a kind of validity: fines, inheritance, time limits, form of contracts."""
+"""Rules that determine a sum, a date or validity: fines, inheritance, time limits, form of contracts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def penalty(rng: random.Random, level: int) -> Draft | None:
     right = fine(base, repeated=repeated, minor=minor, prompt=prompt, cap=cap)
     flags = itertools.product((True, False), (True, False), (True, False) if level > 1 else (False,), {cap, None})
     if right == base and rng.random() < 0.6:
-        return None  # else the number in section 1 would often be the answer
+        return None  # otherwise the number in section 1 is often the answer
     others = {fine(base, repeated=r, minor=m, prompt=p, cap=c) for r, m, p, c in flags} | {
         base * 2,
         base // 2,
@@ -206,7 +206,7 @@ def time_limit(rng: random.Random, level: int) -> Draft:
 
 
 def _around(rng: random.Random, right: datetime.date, guesses: set[datetime.date]) -> list[datetime.date]:
-    """Three guesses, so many of them earlier than the right date as a draw says."""
+    """Three wrong dates, a random number of which are earlier than the right one."""
     earlier = rng.randrange(4)
     before, after = sorted(g for g in guesses if g < right), sorted(g for g in guesses if g > right)
     return rng.sample(before, earlier) + rng.sample(after, 3 - earlier)
@@ -224,7 +224,7 @@ def _count(start: datetime.date, days: int, abroad: int, right: datetime.date) -
 
 
 class Deal(NamedTuple):
-    """A kind of contract: how it is spoken of, and its long and short terms in years."""
+    """A kind of contract: its wording, and its long and short terms in years."""
 
     noun: str
     giver: str
@@ -261,7 +261,7 @@ def validity(*, years: int, limit: int, written: bool, begun: bool, minor: bool,
     formless = years > limit and not written
     if level == 1:
         return 3 if minor else 0 if not formless else 1 if begun else 2
-    if level == 2:  # being void comes before being open to cancellation
+    if level == 2:  # void takes precedence over open to cancellation
         return (1 if begun else 2) if formless else 3 if minor else 0
     return 3 if minor and not begun else 0 if not formless else 1 if begun else 2
 

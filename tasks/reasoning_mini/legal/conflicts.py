@@ -19,7 +19,7 @@ SUBJECTS = (
 
 
 class Act(NamedTuple):
-    """An Act of Parliament. Years are whole: it is in force from `start` until the end of `end` (None: still)."""
+    """An Act of Parliament. In force from the year `start` to the end of the year `end` (None: still in force)."""
 
     passed: int
     start: int
@@ -28,7 +28,7 @@ class Act(NamedTuple):
 
 
 def in_force(acts: list[Act], year: int) -> Act:
-    """Return the Act that governs a year: the last passed of those in force."""
+    """Return the Act that governs a year: of those in force, the one passed last."""
     return max((a for a in acts if a.start <= year and (a.end is None or year <= a.end)), key=lambda a: a.passed)
 
 
@@ -49,7 +49,7 @@ def later_act(rng: random.Random, level: int) -> Draft | None:
         year = rng.choice(passed[1:]) + 1  # passed, but not yet in force
     repealed = next((a for a in acts if a.end is not None), None)
     if repealed is not None and repealed.end is not None and rng.random() < 0.5:
-        year = repealed.end + 1  # the Act before may count again
+        year = repealed.end + 1  # the Act before it may govern again
     if year < acts[0].start:
         return None
     governs = in_force(acts, year)
@@ -76,7 +76,7 @@ def later_act(rng: random.Random, level: int) -> Draft | None:
 
 
 class Fares(NamedTuple):
-    """Classes of case, from general to special: each is (words of the section, facts that put a case there)."""
+    """Classes of cases, from general to special, each as (words of the section, facts of a case in the class)."""
 
     what: str
     classes: tuple[tuple[str, str], tuple[str, str], tuple[str, str], tuple[str, str]]

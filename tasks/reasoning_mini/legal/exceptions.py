@@ -1,4 +1,4 @@
-"""Statutes with exceptions to exceptions. The outcome is how far the chain of exceptions reaches in the case."""
+"""Statutes with exceptions to exceptions. The outcome depends on how far the chain applies to the case."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.suite.generated import NAMES, Draft, join
 
 
 class Condition(NamedTuple):
-    """A section that takes the effect from the section before it, and the facts that meet or miss it."""
+    """A section that suspends the section before it, with facts that meet or do not meet its condition."""
 
     section: str
     met: tuple[str, ...]

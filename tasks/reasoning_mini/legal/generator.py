@@ -1,4 +1,4 @@
-"""Legal: small invented statutes applied to cases. Every key is computed by the rules that the statute states."""
+"""Legal: small invented statutes applied to cases. Every key is computed from the rules in the statute."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ TEMPLATES: dict[str, generated.ItemTemplate] = {
 
 
 def generate(split: generated.Split, count: int, *, start: int = 0) -> Iterator[generated.GeneratedItem]:
-    """Yield `count` items of the endless stream, from item `start`."""
+    """Yield `count` items of the infinite stream, from item `start`."""
     return generated.make_items("legal", TEMPLATES, split, count, start=start)
 
 
 def load(**_: object) -> DatasetDict:
-    """Return the splits for lm-eval, which passes the task's metadata along."""
+    """Return the splits for lm-eval, which also passes the task's metadata."""
     return generated.load_items(generate)

@@ -1,4 +1,4 @@
-"""Entailment: what follows from statements about classes, and from conditionals. Decided by going over all models."""
+"""Entailment from statements about classes and from conditionals, decided by enumerating all models."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def syllogism(rng: random.Random, level: int) -> Draft | None:
 
 
 def _mixed(rng: random.Random, bad: Sequence[Statement], key: Statement, say: Callable[[Statement], str]) -> list[str]:
-    """Wrong statements about the key's two classes first, since those tempt most; then others."""
+    """Wrong statements: first those about the key's two classes, which are the most tempting, then others."""
     near = [s for s in bad if {s[1], s[2]} == {key[1], key[2]}]
     far = [s for s in bad if s not in near]
     return [say(s) for s in [*rng.sample(near, min(4, len(near))), *rng.sample(far, min(6, len(far)))]]
@@ -96,13 +96,13 @@ def _is(form: str, kind: int, a: int, b: int) -> bool:
 
 
 def consistent(premises: Sequence[Statement], n: int) -> bool:
-    """Say whether some world satisfies all premises."""
+    """Return whether some world satisfies all premises."""
     kinds = _possible(premises, n)
     return all(any(_is(f, k, a, b) for k in kinds) for f, a, b in premises if f in ("some", "some_not"))
 
 
 def follows(premises: Sequence[Statement], conclusion: Statement, n: int) -> bool:
-    """Say whether every world of the premises satisfies the conclusion; classes may be empty.
+    """Return whether every world that satisfies the premises satisfies the conclusion; classes may be empty.
 
     A world is the set of kinds of person in it. A universal conclusion fails if a possible kind breaks it, since that
     kind may be present. An existential one holds only if one existential premise forces it whichever kind fulfils it.
@@ -196,7 +196,7 @@ def conditional(rng: random.Random, level: int) -> Draft | None:
     told = " ".join(_say_rule(rng, atoms, r) for r in rng.sample(rules, len(rules)))
     chain = rules[:level] if start == 0 else [((b, not w), (a, not v)) for (a, v), (b, w) in reversed(rules[:level])]
     reached = [then for _, then in chain]
-    path = reached[: reached.index(key) + 1] if key in reached else [key]  # else by the rule that leads aside
+    path = reached[: reached.index(key) + 1] if key in reached else [key]  # otherwise through the side rule
     steps = ", so ".join(_say(atoms, lit) for lit in [fact, *path])
     backwards = "" if start == 0 else " When what follows from a condition is false, the condition is false too."
     spare = atoms[-1].yes if level < LEVELS else ""
@@ -220,7 +220,7 @@ def contrapositive(rng: random.Random, level: int) -> Draft | None:
     bad = [rule for rule in candidates if rule not in implied]
     a, b = key = rng.choice(good)
     if level > 1 and (((b[0], not b[1]), (a[0], not a[1]))) in rules:
-        return None  # a single contraposition is a task for level 1
+        return None  # a single contraposition belongs to level 1
     ends = {a[0], b[0]}
     near = [r for r in bad if {r[0][0], r[1][0]} == ends]
     far = rng.sample([r for r in bad if r not in near], 4) if level > 1 else []
@@ -241,7 +241,7 @@ def contrapositive(rng: random.Random, level: int) -> Draft | None:
 
 
 def _rules(rng: random.Random, level: int) -> tuple[list[Atom], list[Rule]]:
-    """A chain of `level` rules over atoms 0, 1, ..., and on level 3 a rule that leads aside; one atom is spare."""
+    """A chain of `level` rules over atoms 0, 1, ..., on level 3 with a side rule; one atom is unused."""
     atoms = rng.sample(rng.choice(THEMES), (3, 4, 5)[level - 1])
     signs = [rng.random() < 0.75 for _ in atoms]
     rules = [((i, signs[i]), (i + 1, signs[i + 1])) for i in range(level)]

@@ -1,4 +1,4 @@
-"""Puzzles about who speaks the truth. The key is the only assignment, of all, that fits what was said."""
+"""Puzzles about who tells the truth. The key is the only assignment that is consistent with all statements."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def must(rng: random.Random, level: int) -> Draft | None:
     people = rng.sample(NAMES, 3 + level)
     clues = [(people[max(0, i - rng.choice((1, 1, 2)))], people[i]) for i in range(1, len(people))]
     above = set(clues)
-    for b, a, c in itertools.product(people, repeat=3):  # transitive closure: b is the way from a to c
+    for b, a, c in itertools.product(people, repeat=3):  # transitive closure: from a via b to c
         if (a, b) in above and (b, c) in above:
             above.add((a, c))
     implied = sorted(above - set(clues))
@@ -67,7 +67,7 @@ def _comparison(rng: random.Random, a: str, b: str, more: str, less: str) -> str
 
 
 class Setting(NamedTuple):
-    """How a row of people is spoken of; `{a}`, `{b}` are people, `{k}` is an ordinal."""
+    """The wording for a row of people; `{a}` and `{b}` are people, `{k}` is an ordinal."""
 
     intro: str
     at: str
@@ -115,7 +115,7 @@ Clue = tuple[str, int, int]
 
 
 def holds(clue: Clue, place: Sequence[int]) -> bool:
-    """Say whether a clue about people a and b (or person a and place b) is true; `place[a]` is a's place from 0."""
+    """Return whether a clue about people a and b (or person a and place b) is true; `place[a]` is a's place from 0."""
     kind, a, b = clue
     if kind == "at":
         return place[a] == b
@@ -129,7 +129,7 @@ def holds(clue: Clue, place: Sequence[int]) -> bool:
 
 
 def line(rng: random.Random, level: int) -> Draft | None:
-    """Clues about places in a row that leave one order; who has a given place?"""
+    """Clues about places in a row that allow one order only; who has a given place?"""
     size = 3 + min(level, 2)
     people = rng.sample(NAMES, size)
     setting = rng.choice(SETTINGS)
@@ -158,7 +158,7 @@ def _second(kind: str, b: int, people: Sequence[str]) -> dict[str, str]:
 
 
 def _clues(rng: random.Random, truth: Sequence[int], *, places_told: bool) -> list[Clue] | None:
-    """Add true clues, each of which rules something out, until only `truth` is left."""
+    """Add true clues, each of which excludes an order, until only `truth` is left."""
     size = len(truth)
     kinds = ["next_to", "before", "before", "gap", "not_at", *(["at"] if places_told else [])]
     orders = list(itertools.permutations(range(size)))

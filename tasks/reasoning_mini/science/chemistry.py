@@ -1,4 +1,4 @@
-"""Chemistry with numbers: conservation of mass, and the pH scale. Distractors are usual mistakes."""
+"""Chemistry with numbers: conservation of mass, and the pH scale. Distractors are common mistakes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REACTIONS = (
 
 
 def reaction(rng: random.Random, level: int) -> Draft | None:
-    """Conservation of mass: the product's mass (1), in proportion (2), with something left over (3)."""
+    """Conservation of mass: the product's mass (1), in proportion (2), with an excess (3)."""
     a, p, b, q, product = rng.choice(REACTIONS)
     scale = rng.choice((2, 3, 4, 5, 6, 8, 10))
     x, y = p * scale, q * scale

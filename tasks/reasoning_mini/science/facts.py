@@ -1,4 +1,4 @@
-"""Science from tables: states of matter, food chains, inheritance, atoms, rankings. Tables stand in the question."""
+"""Science from tables: states of matter, food chains, inheritance, atoms, rankings. The question contains the table."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ ROLES = ("producers", "primary consumers", "secondary consumers", "tertiary cons
 
 
 def food_chain(rng: random.Random, level: int) -> Draft:
-    """Roles in a chain (1), what a loss does at once (2), energy handed on (3)."""
+    """Roles in a chain (1), what a loss does at once (2), energy passed on (3)."""
     chain = rng.choice(CHAINS)[: rng.choice((4, 5))]
     links = [f"{eater} eat {eaten}" for eaten, eater in pairwise(chain)]
     rng.shuffle(links)

@@ -1,4 +1,4 @@
-"""Science: facts and quantities computed from tables and laws that the question gives or a school teaches."""
+"""Science: facts and quantities computed from tables and laws in the question or from school science."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ TEMPLATES: dict[str, generated.ItemTemplate] = {
 
 
 def generate(split: generated.Split, count: int, *, start: int = 0) -> Iterator[generated.GeneratedItem]:
-    """Yield `count` items of the endless stream, from item `start`."""
+    """Yield `count` items of the infinite stream, from item `start`."""
     return generated.make_items("science", TEMPLATES, split, count, start=start)
 
 
 def load(**_: object) -> DatasetDict:
-    """Return the splits for lm-eval, which passes the task's metadata along."""
+    """Return the splits for lm-eval, which also passes the task's metadata."""
     return generated.load_items(generate)

@@ -1,4 +1,4 @@
-"""Numeric answers: how they are written, and which wrong ones stand beside them."""
+"""Numeric answers: their formatting, and plausible wrong ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SLIPS = tuple(Fraction(n, 4) for n in (1, 2, 3, 5, 6, 8))
 
 
 def number(value: Fraction | int) -> str:
-    """Write a number with at most three decimals, and no more than it needs."""
+    """Format a number with at most three decimals and without trailing zeros."""
     return f"{float(value):.3f}".rstrip("0").rstrip(".")
 
 

@@ -1,4 +1,4 @@
-"""Physics with numbers: motion, density, circuits, energy, units. Distractors are usual mistakes."""
+"""Physics with numbers: motion, density, circuits, energy, units. Distractors are common mistakes."""
 
 from __future__ import annotations
 
