@@ -1,4 +1,4 @@
-"""A checkpoint is found, checked and told apart by its bytes."""
+"""Checkpoints: finding and checking them, and their digests."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_sharded_weights_are_all_named(tmp_path: Path, own_cache: Path) -> None:
     assert len(resolve(str(folder)).weight_files) > 1
 
 
-def test_a_folder_of_checkpoints_stands_for_each_by_step(model: Path, tmp_path: Path) -> None:
+def test_a_folder_of_checkpoints_expands_to_each_in_order_of_steps(model: Path, tmp_path: Path) -> None:
     for step in (20, 3, 100):
         shutil.copytree(model, tmp_path / "run" / f"checkpoint-{step}")
     steps = [Path(p).name for p in expand(str(tmp_path / "run"))]
@@ -59,7 +59,9 @@ def test_a_gguf_file_answers_as_its_converted_folder(smollm2: Path) -> None:
     assert (config["model_type"], config["dtype"], config["num_hidden_layers"]) == ("llama", "float32", 30)
 
 
-def test_verify_hashes_a_gguf_file_afresh(tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verify_ignores_the_cached_digest_of_a_gguf_file(
+    tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A file that changed behind its size and time: its old conversion is taken, unless it is verified."""
     from harness.checkpoints import gguf
 
@@ -113,7 +115,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_a_damaged_folder_is_refused_with_what_is_wrong(name: str, model: Path) -> None:
+def test_the_error_of_a_damaged_folder_names_the_problem(name: str, model: Path) -> None:
     damage, expected = DAMAGE[name]
     damage(model)
     with pytest.raises(CheckpointError, match=expected) as caught:
@@ -122,7 +124,7 @@ def test_a_damaged_folder_is_refused_with_what_is_wrong(name: str, model: Path) 
     assert "\n" not in str(caught.value)
 
 
-def test_pickled_weights_are_taken_when_allowed(model: Path) -> None:
+def test_pickled_weights_are_accepted_if_allowed(model: Path) -> None:
     _as_pickle(model)
     assert resolve(str(model), allow_pickle=True).weight_files == (model / "pytorch_model.bin",)
 
@@ -135,7 +137,7 @@ def test_a_missing_shard_is_named(tmp_path: Path, own_cache: Path) -> None:
         resolve(str(folder))
 
 
-def test_an_index_cannot_name_files_outside_its_folder(tmp_path: Path, own_cache: Path) -> None:
+def test_an_index_must_not_refer_to_files_outside_its_folder(tmp_path: Path, own_cache: Path) -> None:
     folder = save_tiny_llama(tmp_path / "sharded", shard="40KB")
     index = folder / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"a": "../../elsewhere.safetensors"}}))
@@ -144,12 +146,12 @@ def test_an_index_cannot_name_files_outside_its_folder(tmp_path: Path, own_cache
 
 
 @pytest.mark.parametrize("source", ["./nowhere", "/no/such/folder", "no such model", "a/b/c", "missing.gguf"])
-def test_a_path_that_does_not_exist_is_not_asked_of_the_hub(source: str) -> None:
+def test_a_missing_path_is_not_looked_up_on_the_hub(source: str) -> None:
     with pytest.raises(CheckpointError, match="no such folder or file"):
         resolve(source)
 
 
-def test_an_adapter_without_its_base_is_refused(base: Path, tmp_path: Path, own_cache: Path) -> None:
+def test_an_adapter_without_its_base_raises_an_error(base: Path, tmp_path: Path, own_cache: Path) -> None:
     folder = save_tiny_adapter(tmp_path / "adapter", base)
     config = json.loads((folder / "adapter_config.json").read_text())
     (folder / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": "./gone"}))
@@ -157,7 +159,7 @@ def test_an_adapter_without_its_base_is_refused(base: Path, tmp_path: Path, own_
         resolve(str(folder))
 
 
-def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_gguf_raises_an_error(tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(b"not one")
     with pytest.raises(CheckpointError, match="not a GGUF file"):
@@ -179,20 +181,20 @@ def test_a_retrained_checkpoint_at_the_same_path_is_another(model: Path, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "config.json"])
-def test_what_decides_answers_decides_the_digest(name: str, model: Path) -> None:
+def test_every_file_that_determines_answers_changes_the_digest(name: str, model: Path) -> None:
     before = checkpoint_digest(resolve(str(model)))
     path = model / name
     path.write_text((path.read_text() if path.exists() else "") + "\n")
     assert checkpoint_digest(resolve(str(model))) != before
 
 
-def test_bookkeeping_beside_the_weights_does_not(model: Path) -> None:
+def test_other_files_next_to_the_weights_do_not_change_the_digest(model: Path) -> None:
     before = checkpoint_digest(resolve(str(model)))
     (model / "trainer_state.json").write_text("{}")
     assert checkpoint_digest(resolve(str(model))) == before
 
 
-def test_verify_sees_a_change_that_kept_size_and_time(model: Path) -> None:
+def test_verify_detects_a_change_with_equal_size_and_time(model: Path) -> None:
     checkpoint, weights = resolve(str(model)), model / "model.safetensors"
     before = checkpoint_digest(checkpoint)
     stat = weights.stat()

@@ -28,19 +28,19 @@ def test_corrections_equal_statsmodels(p_values: list[float]) -> None:
         assert correct(p_values, name) == pytest.approx(multipletests(p_values, method=theirs)[1], abs=1e-10)
 
 
-def test_corrections_keep_the_order_they_were_given() -> None:
+def test_corrections_keep_the_order_of_the_p_values() -> None:
     assert holm([0.04, 0.01, 0.03]).tolist() == pytest.approx([0.06, 0.03, 0.06])
     assert benjamini_hochberg([0.04, 0.01, 0.03]).tolist() == pytest.approx([0.04, 0.03, 0.04])
     assert holm([]).size == 0
 
 
 @pytest.mark.parametrize("bad", [[0.1, math.nan], [1.1], [-0.1], [[0.1]]])
-def test_numbers_that_are_no_p_values_are_refused(bad: list[float]) -> None:
+def test_invalid_p_values_raise_an_error(bad: list[float]) -> None:
     with pytest.raises(ValueError, match="p-values"):
         holm(bad)
 
 
-def test_an_unknown_correction_names_the_known_ones() -> None:
+def test_the_error_of_an_unknown_correction_names_the_known_ones() -> None:
     with pytest.raises(ValueError, match="holm, bh"):
         correct([0.1], "bonferroni")
 
@@ -57,7 +57,7 @@ def test_minimum_detectable_effect_equals_millers_worked_example() -> None:
         assert minimum_detectable_effect(error) == pytest.approx(expected, abs=1e-3)
 
 
-def test_minimum_detectable_effect_of_answers_is_the_effect_that_mcnemar_finds_in_80_percent() -> None:
+def test_mcnemar_has_80_percent_power_at_the_minimum_detectable_effect() -> None:
     items, disagreement = 500, 0.2
     effect = minimum_detectable_effect_binary(items, disagreement)
     rng = np.random.default_rng(1)
@@ -75,7 +75,7 @@ def test_a_difference_needs_at_least_as_much_disagreement() -> None:
 
 
 @given(items=st.integers(10, 5000), share=st.floats(0, 1))
-def test_more_items_find_smaller_effects(items: int, share: float) -> None:
+def test_more_items_detect_smaller_effects(items: int, share: float) -> None:
     assert minimum_detectable_effect_binary(2 * items, share) < minimum_detectable_effect_binary(items, share)
 
 
@@ -83,14 +83,14 @@ def test_few_clusters_raise_the_detectable_effect() -> None:
     assert minimum_detectable_effect(0.01, 5) > minimum_detectable_effect(0.01) == pytest.approx(0.028016, abs=1e-6)
 
 
-def test_impossible_power_is_refused() -> None:
+def test_impossible_power_raises_an_error() -> None:
     with pytest.raises(ValueError, match="power"):
         minimum_detectable_effect(0.01, power=1.0)
     with pytest.raises(ValueError, match="effect is 0"):
         items_needed(0.0, 0.1)
 
 
-def test_a_family_larger_than_the_tests_at_hand_is_as_if_the_others_had_p_1() -> None:
+def test_a_larger_family_is_as_if_the_other_tests_had_p_1() -> None:
     at_hand = [0.001, 0.01, 0.2]
     for method in (holm, benjamini_hochberg):
         whole = method([*at_hand, *([1.0] * 7)])[:3]

@@ -31,7 +31,7 @@ def test_wilson_takes_arrays() -> None:
         assert ends == pytest.approx(proportion_confint(share, 22, method="wilson"), abs=1e-10)
 
 
-def test_interval_at_no_item_right_starts_at_zero_and_has_width() -> None:
+def test_interval_with_no_item_right_starts_at_zero_and_is_no_point() -> None:
     bounds = interval(np.zeros(22))
     assert bounds.low == 0.0
     assert bounds.high == pytest.approx(Z95**2 / (22 + Z95**2), abs=1e-12)
@@ -94,7 +94,7 @@ def test_cluster_labels_may_be_anything_hashable_in_any_order() -> None:
     assert by_name.standard_error == pytest.approx(by_number.standard_error, rel=1e-12)
 
 
-def test_copies_of_an_item_are_worth_one_item() -> None:
+def test_copies_of_an_item_count_as_one_item() -> None:
     """Ten copies of each of 22 answers carry the information of 22, so interval and size must say 22."""
     answers = np.array([1.0] * 8 + [0.0] * 14)
     copies, clusters = np.repeat(answers, 10), np.repeat(np.arange(22), 10)
@@ -103,13 +103,13 @@ def test_copies_of_an_item_are_worth_one_item() -> None:
     assert interval(copies, clusters).high - interval(copies, clusters).low > 0.36
 
 
-def test_equal_values_are_taken_as_fully_correlated_within_clusters() -> None:
+def test_equal_values_count_as_fully_correlated_within_clusters() -> None:
     clusters = np.repeat(np.arange(11), 2)
     assert effective_size(group_by_cluster(np.ones(22), clusters)) == pytest.approx(11)
     assert interval(np.ones(22), clusters).low < interval(np.ones(22)).low
 
 
-def test_clusters_that_are_more_alike_than_chance_make_no_item_worth_more_than_one() -> None:
+def test_the_effective_size_never_exceeds_the_number_of_items() -> None:
     clusters = np.repeat(np.arange(4), 25)
     even = np.concatenate([np.r_[np.ones(k), np.zeros(25 - k)] for k in (12, 12, 12, 12)])
     uneven = np.concatenate([np.r_[np.ones(k), np.zeros(25 - k)] for k in (12, 13, 12, 13)])
@@ -119,14 +119,14 @@ def test_clusters_that_are_more_alike_than_chance_make_no_item_worth_more_than_o
     assert widths[1] > interval(uneven).high - interval(uneven).low
 
 
-def test_one_cluster_says_nothing_about_the_mean() -> None:
+def test_one_cluster_gives_no_interval_of_the_mean() -> None:
     assert math.isnan(estimate_mean([0, 1, 1], ["p"] * 3).standard_error)
     assert interval([0, 1, 1], ["p"] * 3) == Interval(low=0.0, high=1.0, method="none")
     assert interval([0.2, 0.4], ["p", "p"]).method == "none"
     assert interval([0.3]).high == math.inf
 
 
-def test_bootstrap_t_of_symmetric_values_is_near_students_t() -> None:
+def test_bootstrap_t_of_symmetric_values_is_close_to_students_t() -> None:
     values = np.random.default_rng(4).normal(size=400)
     bounds = interval(values)
     half = 1.966 * values.std(ddof=1) / 20
@@ -134,13 +134,13 @@ def test_bootstrap_t_of_symmetric_values_is_near_students_t() -> None:
     assert (bounds.low, bounds.high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.1 * half)
 
 
-def test_bootstrap_t_leans_towards_the_long_tail() -> None:
+def test_bootstrap_t_is_wider_towards_the_long_tail() -> None:
     values = np.random.default_rng(5).lognormal(size=60)
     bounds = interval(values)
     assert bounds.high - values.mean() > 1.2 * (values.mean() - bounds.low)
 
 
-def test_bootstrap_t_is_the_same_for_the_same_seed_and_whatever_ran_before() -> None:
+def test_bootstrap_t_depends_on_the_seed_only_and_not_on_earlier_calls() -> None:
     values = np.random.default_rng(6).random(50)
     first = interval(values, resamples=500)
     interval(values**2, resamples=500, seed=3)
@@ -156,25 +156,25 @@ def test_few_non_zero_values_fall_back_to_the_skew_corrected_interval() -> None:
     assert bounds.high - values.mean() > values.mean() - bounds.low > 0
 
 
-def test_equal_values_that_are_no_shares_give_a_point_that_says_so() -> None:
+def test_equal_values_other_than_0_and_1_give_a_point_named_no_spread() -> None:
     bounds = interval(np.full(30, 0.3))
     assert bounds.method == "no-spread"
     assert bounds.low == bounds.high == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("bad", [[math.nan, 1.0], [math.inf], [], [[0.0, 1.0]]])
-def test_values_that_are_no_numbers_are_refused(bad: list[float]) -> None:
+def test_nan_and_infinite_values_raise_an_error(bad: list[float]) -> None:
     with pytest.raises(ValueError, match="values"):
         interval(bad)
 
 
-def test_labels_of_another_length_are_refused() -> None:
+def test_a_different_number_of_labels_raises_an_error() -> None:
     with pytest.raises(ValueError, match="2 labels for 3 items"):
         interval([0, 1, 1], ["a", "b"])
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 95.0, -0.1])
-def test_impossible_levels_are_refused(level: float) -> None:
+def test_impossible_levels_raise_an_error(level: float) -> None:
     with pytest.raises(ValueError, match="level"):
         interval([0, 1], level=level)
 
@@ -184,7 +184,7 @@ def test_impossible_levels_are_refused(level: float) -> None:
     items=st.lists(st.tuples(st.integers(0, 1), st.integers(0, 6)), min_size=1, max_size=60),
     level=st.sampled_from([0.5, 0.9, 0.95, 0.99]),
 )
-def test_binary_interval_holds_the_mean_and_stays_a_share(items: list[tuple[int, int]], level: float) -> None:
+def test_binary_interval_contains_the_mean_and_stays_within_0_and_1(items: list[tuple[int, int]], level: float) -> None:
     values, clusters = [value for value, _ in items], [cluster for _, cluster in items]
     for labels in (None, clusters):
         bounds = interval(values, labels, level)
@@ -196,7 +196,7 @@ def test_binary_interval_holds_the_mean_and_stays_a_share(items: list[tuple[int,
 @given(
     items=st.lists(st.tuples(st.floats(-50, 50), st.integers(0, 6)), min_size=2, max_size=40),
 )
-def test_continuous_interval_holds_the_mean(items: list[tuple[float, int]]) -> None:
+def test_continuous_interval_contains_the_mean(items: list[tuple[float, int]]) -> None:
     values, clusters = [value for value, _ in items], [cluster for _, cluster in items]
     for labels in (None, clusters):
         bounds = interval(values, labels, resamples=200)

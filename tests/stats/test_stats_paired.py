@@ -35,7 +35,7 @@ def test_exact_mcnemar_equals_statsmodels(gained: int, lost: int) -> None:
     assert comparison.p_exact == pytest.approx(expected, abs=1e-10)
 
 
-def test_mid_p_takes_half_the_chance_of_the_observed_table() -> None:
+def test_mid_p_counts_half_the_probability_of_the_observed_table() -> None:
     for gained, lost in [(7, 1), (3, 12), (1, 0), (20, 25)]:
         total, fewer = gained + lost, min(gained, lost)
         expected = 2 * scipy_stats.binom.cdf(fewer, total, 0.5) - scipy_stats.binom.pmf(fewer, total, 0.5)
@@ -62,7 +62,7 @@ def test_score_statistic_at_no_difference_is_mcnemars() -> None:
         assert paired_score(gained, lost, items, 0.0) == pytest.approx(expected, rel=1e-12)
 
 
-def test_score_interval_ends_are_where_the_statistic_meets_the_quantile() -> None:
+def test_at_the_ends_of_the_score_interval_the_statistic_equals_the_quantile() -> None:
     for gained, lost, items in [(7, 1, 21), (0, 0, 22), (22, 0, 22), (3.7, 1.2, 11.4), (0, 22, 22)]:
         low, high = paired_score_interval(gained, lost, items, 1.96)
         if high < 1.0 - 1e-9:
@@ -71,7 +71,7 @@ def test_score_interval_ends_are_where_the_statistic_meets_the_quantile() -> Non
             assert paired_score(gained, lost, items, low) == pytest.approx(1.96, abs=1e-6)
 
 
-def test_models_that_agree_everywhere_may_still_differ() -> None:
+def test_models_that_agree_on_every_item_have_an_interval_with_width() -> None:
     """b = c = 0 solves in closed form: the score interval is +- z^2 / (n + z^2)."""
     comparison = compare_paired(*answers(9, 0, 0, 13))
     end = 1.959963984540054**2 / (22 + 1.959963984540054**2)
@@ -111,7 +111,7 @@ def test_paired_variance_follows_millers_identity() -> None:
     assert comparison.standard_error == pytest.approx(expected, rel=1e-10)
 
 
-def test_millers_math_row_is_found_on_answers_that_have_its_errors() -> None:
+def test_answers_with_the_errors_of_millers_math_row_give_its_paired_error() -> None:
     """Errors of 0.7 points each and correlation 0.5 give a paired error of 0.7 points, not the unpaired 1.0."""
     rng = np.random.default_rng(0)
     shared, own = rng.standard_normal((2, 5000)), rng.standard_normal((2, 5000))
@@ -152,7 +152,7 @@ def test_permutation_p_is_the_share_of_all_sign_patterns(totals: list[float], me
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.integers(-4, 4), min_size=1, max_size=9).filter(any))
-def test_convolution_counts_what_brute_force_counts(totals: list[int]) -> None:
+def test_convolution_equals_brute_force(totals: list[int]) -> None:
     test = sign_flip(np.array(totals, dtype=np.float64))
     assert (test.p_exact, test.p_mid) == pytest.approx(brute_force_sign_flip(np.array(totals, dtype=np.float64)))
 
@@ -165,7 +165,7 @@ def test_sign_flip_equals_scipys_permutation_test() -> None:
     assert sign_flip(differences).p_exact == pytest.approx(float(expected.pvalue), abs=1e-10)
 
 
-def test_monte_carlo_p_is_near_the_exact_one_and_never_zero() -> None:
+def test_monte_carlo_p_is_close_to_the_exact_one_and_never_zero() -> None:
     rng = np.random.default_rng(5)
     few = rng.normal(0.4, 1.0, 16)
     exact = sign_flip(few)
@@ -176,7 +176,7 @@ def test_monte_carlo_p_is_near_the_exact_one_and_never_zero() -> None:
     assert sign_flip(rng.normal(0.12, 1.0, 200), resamples=9).p_exact >= 1 / 10
 
 
-def test_a_difference_beyond_all_draws_is_not_held_back_by_their_number() -> None:
+def test_p_of_a_difference_beyond_all_draws_is_not_limited_by_their_number() -> None:
     """Hoeffding's bound is never below the true p: with equal magnitudes that is known."""
     far = np.full(200, 0.5)
     far[:30] *= -1.0
@@ -204,7 +204,7 @@ def test_clustering_widens_the_interval_of_copied_items() -> None:
     assert copies.minimum_detectable_effect > naive.minimum_detectable_effect
 
 
-def test_study_example_of_one_question_in_22_says_nothing() -> None:
+def test_one_more_right_answer_of_22_is_not_significant() -> None:
     """8 against 9 right of 22: whatever the overlap, p is at least 1/2 and the interval holds 0."""
     for lost in range(9):
         gained = lost + 1
@@ -218,7 +218,7 @@ def test_study_example_of_one_question_in_22_says_nothing() -> None:
         assert comparison.minimum_detectable_effect > 0.3
 
 
-def test_one_item_and_one_cluster_claim_nothing() -> None:
+def test_one_item_or_one_cluster_gives_no_interval() -> None:
     one = compare_paired([0], [1])
     assert (one.p_exact, one.minimum_detectable_effect) == (1.0, math.inf)
     assert one.low < 0 < one.high
@@ -228,7 +228,7 @@ def test_one_item_and_one_cluster_claim_nothing() -> None:
     assert (values.low, values.high, values.minimum_detectable_effect) == (-math.inf, math.inf, math.inf)
 
 
-def test_nan_and_unpaired_items_are_refused() -> None:
+def test_nan_and_unpaired_items_raise_an_error() -> None:
     with pytest.raises(ValueError, match="b holds 1 NaN"):
         compare_paired([0.0, 1.0], [math.nan, 1.0])
     with pytest.raises(ValueError, match="a has 2 items and b 3"):
@@ -262,7 +262,7 @@ def test_swapping_the_models_mirrors_everything(
     assert (forth.low, forth.high) == pytest.approx((-back.high, -back.low), abs=1e-9)
 
 
-def test_non_inferiority_rejects_exactly_when_the_bound_clears_the_margin() -> None:
+def test_non_inferiority_is_claimed_exactly_if_the_bound_is_above_the_margin() -> None:
     for gained, lost, margin in [(10, 12, 0.1), (10, 30, 0.1), (30, 10, 0.02), (0, 0, 0.1), (5, 5, 0.05), (2, 60, 0.1)]:
         verdict = non_inferiority(*answers(100, gained, lost, 200 - 100 - gained - lost), margin=margin)
         assert (verdict.p < 0.05) == (verdict.bound > -margin) == (verdict.conclusion == "non-inferior")
@@ -281,13 +281,13 @@ def test_non_inferiority_of_other_values_equals_the_shifted_t_test() -> None:
     assert non_inferiority(a, b, margin=0.05).p == pytest.approx(float(expected), rel=1e-10)
 
 
-def test_harm_beyond_the_margin_is_called_inferior_and_doubt_inconclusive() -> None:
+def test_a_loss_beyond_the_margin_is_inferior_and_an_uncertain_one_inconclusive() -> None:
     assert non_inferiority(*answers(100, 0, 60, 40), margin=0.1).conclusion == "inferior"
     assert non_inferiority(*answers(8, 1, 0, 13), margin=0.02).conclusion == "inconclusive"
     assert non_inferiority(*answers(500, 40, 40, 420), margin=0.05).conclusion == "non-inferior"
 
 
-def test_a_margin_must_be_a_loss() -> None:
+def test_a_margin_must_be_above_zero() -> None:
     for margin in (0.0, -0.02, math.nan):
         with pytest.raises(ValueError, match="margin"):
             non_inferiority([0, 1], [0, 1], margin=margin)

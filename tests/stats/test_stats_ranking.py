@@ -1,4 +1,4 @@
-"""The versioned aggregate, rank intervals and groups of models that cannot be told apart."""
+"""The versioned aggregate, rank intervals, and groups of models without a significant difference."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_aggregate_by_hand() -> None:
     assert [(d.domain, d.tasks) for d in total.domains] == [("x", 2), ("y", 1)]
 
 
-def test_guessing_is_zero_perfection_one_and_worse_than_guessing_negative() -> None:
+def test_centred_guessing_is_zero_perfect_is_one_and_worse_than_guessing_is_negative() -> None:
     def centred(value: float) -> float:
         return aggregate([value] * 2, [0.0] * 2, ["x", "y"], [0.25] * 2).centred
 
@@ -40,7 +40,7 @@ def test_weights_give_the_centred_aggregate() -> None:
     assert float(weights @ (values - chances)) == pytest.approx(expected)
 
 
-def test_unknown_errors_stay_unknown_and_bad_chances_are_refused() -> None:
+def test_unknown_errors_give_nan_and_invalid_chances_raise_an_error() -> None:
     assert math.isnan(aggregate([0.5, 0.5], [0.1, math.nan], ["x", "x"], [0.0, 0.0]).centred_error)
     for chance in (1.0, -0.1):
         with pytest.raises(ValueError, match="below 1"):
@@ -54,14 +54,14 @@ def abilities(levels: list[float], items: int, tasks: int, draw: int) -> list[np
     return [(rng.random((len(levels), items)) < np.array(levels)[:, None]).astype(float) for _ in range(tasks)]
 
 
-def test_models_far_apart_have_sure_ranks() -> None:
+def test_models_far_apart_have_rank_intervals_of_one_rank() -> None:
     ranking = rank_models(abilities([0.2, 0.8, 0.5], 400, 3, 1))
     assert ranking.ranks.tolist() == ranking.rank_low.tolist() == ranking.rank_high.tolist() == [3, 1, 2]
     assert ranking.groups == ((1,), (2,), (0,))
     assert ranking.tied_with_leader.tolist() == [False, True, False]
 
 
-def test_models_of_one_ability_share_one_group() -> None:
+def test_models_of_equal_ability_share_one_group() -> None:
     ranking = rank_models(abilities([0.5] * 6, 200, 2, 2))
     assert ranking.rank_low.tolist() == [1] * 6
     assert ranking.rank_high.tolist() == [6] * 6
@@ -69,7 +69,7 @@ def test_models_of_one_ability_share_one_group() -> None:
     assert [sorted(group) for group in ranking.groups] == [list(range(6))]
 
 
-def test_a_chain_of_near_neighbours_gives_overlapping_groups() -> None:
+def test_a_chain_of_close_neighbours_gives_overlapping_groups() -> None:
     ranking = rank_models(abilities([0.40, 0.46, 0.52], 500, 1, 3))
     assert ranking.differ[0, 2]
     assert not ranking.differ[0, 1]
@@ -77,7 +77,7 @@ def test_a_chain_of_near_neighbours_gives_overlapping_groups() -> None:
     assert ranking.groups == ((2, 1), (1, 0))
 
 
-def test_identical_models_are_never_told_apart_and_share_a_rank() -> None:
+def test_identical_models_never_differ_and_share_a_rank() -> None:
     table = abilities([0.3, 0.6], 300, 1, 4)[0]
     ranking = rank_models([np.vstack([table, table[1]])])
     assert ranking.ranks.tolist() == [3, 1, 1]
@@ -106,7 +106,7 @@ def test_copied_items_in_clusters_do_not_make_models_differ() -> None:
 
 
 def test_pairs_are_corrected_for_their_number() -> None:
-    """Twelve equal models make 66 pairs; in 95% of leaderboards none of them may be told apart."""
+    """Twelve equal models make 66 pairs; in 95% of leaderboards none of them may differ significantly."""
     false_alarms = [
         rank_models(abilities([0.5] * 12, 150, 2, 100 + draw), draws=1000).differ.any() for draw in range(400)
     ]
@@ -115,7 +115,7 @@ def test_pairs_are_corrected_for_their_number() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(levels=st.lists(st.floats(0.05, 0.95), min_size=1, max_size=7), draw=st.integers(0, 1000))
-def test_rank_lies_within_its_interval_and_groups_cover_all_models(levels: list[float], draw: int) -> None:
+def test_rank_is_within_its_interval_and_groups_cover_all_models(levels: list[float], draw: int) -> None:
     ranking = rank_models(abilities(levels, 40, 2, draw), draws=100)
     assert ((ranking.rank_low <= ranking.ranks) & (ranking.ranks <= ranking.rank_high)).all()
     assert (ranking.rank_low >= 1).all()
@@ -125,7 +125,7 @@ def test_rank_lies_within_its_interval_and_groups_cover_all_models(levels: list[
         assert not ranking.differ[np.ix_(group, group)].any()
 
 
-def test_models_that_differ_between_tasks_and_nan_are_refused() -> None:
+def test_different_numbers_of_models_and_nan_raise_an_error() -> None:
     with pytest.raises(ValueError, match=r"\[2, 3\] models"):
         rank_models([np.zeros((2, 5)), np.zeros((3, 5))])
     with pytest.raises(ValueError, match=r"scores\[1\] holds 1 NaN"):
@@ -134,23 +134,23 @@ def test_models_that_differ_between_tasks_and_nan_are_refused() -> None:
         rank_models([])
 
 
-def test_always_wrong_and_always_right_can_be_told_apart() -> None:
+def test_always_wrong_and_always_right_differ() -> None:
     """Neither answers vary, so only the errors of a model that is the other tell how sure that is."""
     ranking = rank_models([np.stack([np.zeros(100), np.ones(100)])])
     assert ranking.differ[0, 1]
     assert (ranking.rank_low.tolist(), ranking.rank_high.tolist()) == ([2, 1], [2, 1])
 
 
-def test_two_items_tell_no_models_apart() -> None:
+def test_no_models_differ_on_two_items() -> None:
     assert not rank_models([np.stack([np.zeros(2), np.ones(2)])]).differ.any()
 
 
-def test_one_cluster_of_many_items_tells_no_models_apart() -> None:
+def test_no_models_differ_on_one_large_cluster() -> None:
     scores, clusters = np.stack([np.zeros(40), np.r_[np.ones(20), np.zeros(20)]]), np.repeat([0, 1], 20)
     assert not rank_models([scores], clusters=[clusters]).differ.any()
 
 
-def test_no_more_than_five_in_a_hundred_boards_of_equal_models_have_a_false_difference() -> None:
+def test_at_most_five_percent_of_boards_of_equal_models_have_a_false_difference() -> None:
     rng = np.random.default_rng(3)
     boards = [(rng.random((6, 100)) < 0.6).astype(float) for _ in range(400)]
     false = np.mean([rank_models([board], draws=1_000).differ.any() for board in boards])

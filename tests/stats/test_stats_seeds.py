@@ -33,14 +33,14 @@ def test_variance_components_equal_the_two_way_analysis_of_variance() -> None:
     assert components.item == pytest.approx((item - residual) / 4, rel=1e-9)
 
 
-def test_variance_components_find_what_was_put_in() -> None:
+def test_variance_components_recover_simulated_values() -> None:
     components = variance_components(arm(200, 300, 0.5, 1.0, 0.3, 2))
     assert math.sqrt(components.seed) == pytest.approx(0.5, rel=0.15)
     assert math.sqrt(components.item) == pytest.approx(1.0, rel=0.15)
     assert math.sqrt(components.residual) == pytest.approx(0.3, rel=0.05)
 
 
-def test_seeds_that_only_differ_by_their_items_have_no_seed_noise_to_speak_of() -> None:
+def test_seeds_that_only_differ_by_items_have_almost_no_seed_variance() -> None:
     components = [variance_components(arm(5, 400, 0.0, 1.0, 0.5, draw)).seed for draw in range(40)]
     # The residual of 0.25 alone scatters seed means by 0.25 / 400; what is left beyond it must be near nothing.
     assert np.mean(components) < 0.25 / 400
@@ -56,7 +56,7 @@ def test_equal_seeds_reduce_to_the_paired_comparison() -> None:
     assert (arms.low, arms.high) == pytest.approx((paired.low, paired.high), abs=0.1 * (paired.high - paired.low))
 
 
-def test_item_and_seed_noise_are_kept_apart() -> None:
+def test_item_and_seed_variance_are_separated() -> None:
     noisy_seeds = compare_arms(arm(4, 2000, 0.2, 1.0, 0.1, 4), arm(4, 2000, 0.2, 1.0, 0.1, 5))
     noisy_items = compare_arms(arm(4, 50, 0.0, 1.0, 1.0, 6), arm(4, 50, 0.0, 1.0, 1.0, 7))
     assert noisy_seeds.seed_error > 2 * noisy_seeds.item_error
@@ -66,7 +66,7 @@ def test_item_and_seed_noise_are_kept_apart() -> None:
         assert arms.low < arms.difference < arms.high
 
 
-def test_hierarchical_bootstrap_spreads_like_the_standard_error() -> None:
+def test_the_width_of_the_hierarchical_bootstrap_matches_the_standard_error() -> None:
     comparison = compare_arms(arm(6, 300, 0.1, 1.0, 0.5, 8), arm(6, 300, 0.1, 1.0, 0.5, 9), resamples=20_000)
     quantile = scipy_stats.t.ppf(0.975, comparison.degrees_of_freedom)
     assert comparison.high - comparison.low == pytest.approx(2 * quantile * comparison.standard_error, rel=0.05)
@@ -89,7 +89,7 @@ def test_clustered_items_raise_the_item_error_only() -> None:
     )
 
 
-def test_one_seed_or_other_items_are_refused() -> None:
+def test_one_seed_or_different_items_raise_an_error() -> None:
     with pytest.raises(ValueError, match="at least two checkpoints"):
         compare_arms([[0.0, 1.0]], [[0.0, 1.0], [1.0, 1.0]])
     with pytest.raises(ValueError, match="2 items and b 3"):
@@ -121,12 +121,12 @@ def test_dose_permutation_p_is_the_share_of_all_orders() -> None:
     assert response.p == pytest.approx(np.mean([s >= observed - 1e-9 for s in slopes]), abs=1e-12)
 
 
-def test_four_doses_in_order_cannot_beat_two_of_24() -> None:
+def test_p_of_four_doses_in_order_is_2_of_24() -> None:
     values = np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6], [0.7, 0.8]])
     assert dose_response([0, 1, 2, 3], values).p == pytest.approx(2 / 24)
 
 
-def test_many_checkpoints_are_permuted_at_random_with_a_p_above_zero() -> None:
+def test_many_checkpoints_are_permuted_at_random_and_p_is_above_zero() -> None:
     doses = np.arange(12.0)
     response = dose_response(doses, doses[:, None] + np.random.default_rng(16).random((12, 20)), resamples=999)
     assert not response.exact
@@ -140,7 +140,7 @@ def test_two_checkpoints_have_a_slope_without_an_error() -> None:
     assert (response.low, response.high, response.p) == (-math.inf, math.inf, 1.0)
 
 
-def test_doses_that_do_not_vary_are_refused() -> None:
+def test_equal_doses_raise_an_error() -> None:
     with pytest.raises(ValueError, match="at least two different doses"):
         dose_response([0.3, 0.3], [[0.0], [1.0]])
     with pytest.raises(ValueError, match="3 doses for 2 checkpoints"):

@@ -50,7 +50,7 @@ def test_a_task_made_by_the_guide_is_valid(colours: Path) -> None:
     assert (finding.status, finding.message) == ("ok", "2 items")
 
 
-def test_validate_points_at_a_wrong_key_and_at_a_wrong_count(colours: Path) -> None:
+def test_validate_reports_a_wrong_key_and_a_wrong_count(colours: Path) -> None:
     items = colours / "items.jsonl"
     text = items.read_text()
     items.write_text(text.replace('"gold": 1', '"gold": 2'))
@@ -62,28 +62,28 @@ def test_validate_points_at_a_wrong_key_and_at_a_wrong_count(colours: Path) -> N
     yaml.write_text(yaml.read_text().replace("items: 2", "items: 3"))
     assert "also a few-shot example" in validate(["colours_cloze"], include_paths=[colours])[0].message
     whole = yaml.read_text()
-    for wrong, told in (
+    for wrong, expected in (
         (whole.replace("domain: general", "domain: colour"), "domain 'colour' is none of logic"),
         (whole.replace(", items: 3", ""), "metadata lacks items"),
         (whole.replace("items: 3", "items: few"), "items 'few' must be a number"),
     ):
         yaml.write_text(wrong)
-        assert told in validate(["colours_cloze"], include_paths=[colours])[0].message
+        assert expected in validate(["colours_cloze"], include_paths=[colours])[0].message
 
 
 @pytest.mark.parametrize(
-    ("added", "told"),
+    ("added", "expected"),
     [
         ('answer=" "', "the answer is empty"),
         ('answer="C", subsets=["A", "B", "AB"]', "answer 'C' is none of A, B, AB"),
     ],
 )
-def test_validate_reads_answers_that_are_no_choice(colours: Path, added: str, told: str) -> None:
+def test_validate_reports_answers_that_are_not_among_the_choices(colours: Path, added: str, expected: str) -> None:
     loader = colours / "utils.py"
     loader.write_text(
         loader.read_text().replace("splits(test=items[1:]", f"splits(test=[i | dict({added}) for i in items[1:]]")
     )
-    assert told in validate(["colours_cloze"], include_paths=[colours])[0].message
+    assert expected in validate(["colours_cloze"], include_paths=[colours])[0].message
 
 
 @pytest.mark.parametrize("name", sorted(name for name, entry in TASKS.items() if entry.metadata.get("items")))

@@ -38,7 +38,7 @@ def function(path: str) -> Callable[..., Any]:
         (["A cat", "A dog", "(C)three", "(D)four"], ["A cat", "A dog", "three", "four"]),
     ],
 )
-def test_options_stand_in_the_order_of_their_printed_letters(options: list[str], in_order: list[str]) -> None:
+def test_options_are_sorted_by_their_printed_letters(options: list[str], in_order: list[str]) -> None:
     assert function("logic/options_in_order")(options) == in_order
 
 
@@ -65,7 +65,7 @@ def test_the_key_is_right_however_the_options_are_marked(language: str, first: s
         assert all(choice[0] not in "(AB" or choice[:3] in ("Ada", "Bel") for choice in doc["choices"])
 
 
-def test_an_item_with_a_key_out_of_range_or_an_ambiguous_one_is_refused() -> None:
+def test_a_key_out_of_range_or_an_ambiguous_item_raises_an_error() -> None:
     with pytest.raises(TaskError, match="key 2 is out of range"):
         choice_item(identity="x", question="?", choices=["a", "b"], gold=2)
     with pytest.raises(TaskError, match="the same text as the right one"):

@@ -42,14 +42,14 @@ def test_choice_metrics_agree_with_lm_evals_rule(logprobs: list[float], data: st
     ("chosen", "acc", "jaccard"),
     [("AB", 1.0, 1.0), ("A", 0.0, 0.5), ("ABC", 0.0, 2 / 3), ("D", 0.0, 0.0)],
 )
-def test_a_set_of_letters_is_right_only_as_a_whole(chosen: str, acc: float, jaccard: float) -> None:
+def test_only_exactly_the_right_set_of_letters_is_right(chosen: str, acc: float, jaccard: float) -> None:
     subsets = ["A", "B", "D", "AB", "ABC"]
     scores = metrics.subset_metrics([0.0 if s == chosen else -9.0 for s in subsets], subsets, "AB")
     assert scores["acc"] == acc
     assert scores["jaccard"] == pytest.approx(jaccard)
 
 
-def test_an_unread_answer_is_wrong_only_under_the_metric_that_says_so() -> None:
+def test_an_unparsed_answer_counts_as_wrong_only_in_acc_strict() -> None:
     assert metrics.parsed_metrics(None, "A") == {"acc_strict": 0.0, "unparsed": 1.0}
     assert metrics.parsed_metrics("B", "A") == {"acc_strict": 0.0, "unparsed": 0.0, "acc_parsed": 0.0}
     assert metrics.parsed_metrics("A", "A") == {"acc_strict": 1.0, "unparsed": 0.0, "acc_parsed": 1.0}
@@ -83,7 +83,7 @@ def test_smoothing_adds_one_to_every_order() -> None:
     assert metrics.bleu([["a", "b", "d"]], [["a", "b", "c"]], smooth=True) == pytest.approx(expected)
 
 
-def test_bleu_of_a_file_lets_items_match_in_each_others_references() -> None:
+def test_bleu_of_a_file_matches_across_items() -> None:
     references, candidates = [["a", "b"], ["c", "d"]], [["c", "d"], ["a", "b"]]
     assert metrics.bleu_of_file(references, candidates) > metrics.bleu(references, candidates, smooth=True)
     assert metrics.bleu_of_file(references, references) == pytest.approx(100.0)

@@ -77,7 +77,7 @@ def test_the_first_prompt_is_the_golden_one(suite: Suite, name: str) -> None:
 
 
 @on_both(sorted(TASKS))
-def test_what_must_be_read_before_the_question_is_in_the_prompt(suite: Suite, name: str) -> None:
+def test_the_context_of_the_question_is_in_the_prompt(suite: Suite, name: str) -> None:
     task = suite.load(name)
     doc = next((doc for doc in task.eval_docs if doc.get("context")), None)
     if doc is not None:

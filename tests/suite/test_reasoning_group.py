@@ -32,7 +32,7 @@ def check_the_group_runs(run: HarnessCommand, output: Path, model: object, backe
         assert f"{name} of reasoning left out" in done.stderr
 
 
-def test_every_task_of_reasoning_whose_data_is_here_runs(
+def test_every_reasoning_task_with_data_runs(
     synthetic_project: Project, bubblewrap: str, harness_here: HarnessCommand, tmp_path: Path
 ) -> None:
     manifest = load_manifest(synthetic_project.tasks)
@@ -56,7 +56,7 @@ def test_every_task_of_reasoning_whose_public_data_is_here_runs_with_the_real_mo
 
 
 @pytest.mark.parametrize("group", ["reasoning", "paper"])
-def test_a_group_takes_examples_where_its_tasks_have_some(
+def test_a_group_uses_few_shot_examples_for_the_tasks_that_have_some(
     group: str, synthetic_project: Project, bubblewrap: str, harness_here: HarnessCommand
 ) -> None:
     words = ("eval", "--model", "uniform", "--backend", "scripted", "--limit", 1, "--dry_run")

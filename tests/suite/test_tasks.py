@@ -162,7 +162,7 @@ def test_acc_norm_divides_by_the_length_of_the_text_that_was_scored(name: str, s
 
 
 @on_both(TASKS)
-def test_as_many_items_are_evaluated_as_the_definition_says(suite: Suite, name: str) -> None:
+def test_the_number_of_evaluated_items_is_that_of_the_definition(suite: Suite, name: str) -> None:
     assert len(suite.load(name).eval_docs) == suite.entries[name].metadata["items"]
 
 
@@ -222,7 +222,7 @@ UNCOUNTED = {"scienceqa_full_lectured", "scienceqa_full_explained"}  # their num
 
 
 @pytest.mark.parametrize("base", sorted(INDEXED))
-def test_what_is_evaluated_and_what_is_left_out_add_up_to_the_file(base: str) -> None:
+def test_evaluated_and_left_out_items_add_up_to_the_file(base: str) -> None:
     metadata = metadata_of(base)
     assert metadata["items"] + sum(metadata["left_out"].values()) == INDEXED[base]
 
@@ -262,7 +262,7 @@ def test_every_base_definition_is_counted() -> None:
     } == INDEXED.keys() | UNCOUNTED
 
 
-def test_no_task_hides_one_of_lm_evals() -> None:
+def test_no_task_has_the_name_of_an_lm_eval_task() -> None:
     theirs = TaskManager().task_index
     assert not [name for name in [*TASKS, "reasoning", "paper", "general"] if name in theirs]
 

@@ -46,7 +46,7 @@ def test_a_group_stands_for_the_files_of_its_tasks_and_a_file_for_itself() -> No
         data_files_of(["cosqa_lettre"], catalogue)
 
 
-def test_the_tasks_of_a_group_whose_data_is_absent_are_told(synthetic_project: Project) -> None:
+def test_the_tasks_of_a_group_without_data_are_listed(synthetic_project: Project) -> None:
     shutil.rmtree(synthetic_project.data / "ekar")
     assert tasks_without_data("reasoning_analogy", Catalogue()) == {
         f"ekar_{language}_letter": [f"ekar_{language}_test", f"ekar_{language}_validation"] for language in ("en", "zh")
@@ -57,7 +57,7 @@ def test_the_tasks_of_a_group_whose_data_is_absent_are_told(synthetic_project: P
     assert "harness tasks fetch ekar_en_test ekar_en_validation" in finding.message
 
 
-def test_a_data_file_that_is_another_is_an_error_and_its_task_is_not_left_out(synthetic_project: Project) -> None:
+def test_a_different_data_file_is_an_error_and_its_task_is_not_left_out(synthetic_project: Project) -> None:
     synthetic_project.pin("jec_qa_kd", "jec_qa_ca")
     assert with_data(["reasoning_legal"], Catalogue())[0] == ["reasoning_legal"]
     Catalogue().load(["reasoning_legal"])

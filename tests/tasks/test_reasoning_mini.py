@@ -110,7 +110,7 @@ def test_choices_are_distinct_and_every_field_is_filled(domain: str) -> None:
 
 
 @pytest.mark.parametrize("domain", CHOICE_DOMAINS)
-def test_answers_stand_equally_often_at_every_place(domain: str) -> None:
+def test_right_answers_are_equally_frequent_at_every_position(domain: str) -> None:
     places = Counter(item.answer for item in items(domain, "test", TEST))
     chi_square = sum((places[k] - TEST * CHANCE) ** 2 / (TEST * CHANCE) for k in range(generated.CHOICES))
     assert chi_square < 11.34  # the 1% point with 3 degrees of freedom
