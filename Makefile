@@ -7,6 +7,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAINTS := requirements/constraints.txt
 OUT ?= runs/quickstart
 LIMIT ?= 40
+# Processes that run the tests side by side: `make test WORKERS=2`.
+WORKERS ?= 1
+SIDE_BY_SIDE := $(if $(filter-out 1,$(WORKERS)),-n $(WORKERS) --dist loadgroup)
 # PROGRAM:DEBIAN_PACKAGE. The sandbox for model-written programs; the browser in which reports are tested.
 SANDBOX := bwrap:bubblewrap
 BROWSER := chromium:chromium chromedriver:chromium-driver
@@ -32,7 +35,7 @@ quickstart: setup
 
 # The slow tests are full versions of reduced ones that always run; `make test-full` runs them too.
 test: $(STAMP) test-programs
-	$(BIN)/python -m pytest -m "not slow" --durations 25
+	$(BIN)/python -m pytest -m "not slow" --durations 25 $(SIDE_BY_SIDE)
 
 test-full: $(STAMP) test-programs
 	$(BIN)/python -m pytest

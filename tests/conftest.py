@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from experiments.reference_model import reference_model
@@ -19,6 +20,10 @@ from harness.paths import cache_dir
 from tests.synthetic import Project, write_project
 
 quiet_libraries()  # before a test imports them, as the command does
+
+# A time limit for one example fails on a busy machine.
+hypothesis.settings.register_profile("busy machine", deadline=None)
+hypothesis.settings.load_profile("busy machine")
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -149,3 +154,15 @@ def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
     place = report.longrepr
     text = place[2] if isinstance(place, tuple) else str(place)
     return re.sub(r"^Skipped: ", "", text)
+
+
+# Under pytest-xdist a file's tests stay together, so that its fixtures are made once. These start vLLM, which takes
+# gigabytes and both cores, and never run beside each other.
+VLLM_FILES = {"test_vllm.py"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group the tests for `--dist loadgroup`."""
+    for item in items:
+        group = "vllm" if item.path.name in VLLM_FILES else str(item.path.relative_to(ROOT))
+        item.add_marker(pytest.mark.xdist_group(group))

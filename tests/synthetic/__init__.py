@@ -66,7 +66,11 @@ def _write(path: Path, form: str, content: Any) -> None:
 
 @dataclass(frozen=True)
 class Project:
-    """A copy of the project's tasks with their synthetic data: `root/tasks` and `root/data`."""
+    """A copy of the project's tasks with their synthetic data: `root/tasks` and `root/data`.
+
+    `root/harness/_tasks` links to the tasks, as in the project, so that code that looks for them beside itself finds
+    the copy.
+    """
 
     root: Path
 
@@ -102,6 +106,8 @@ def write_project(root: Path) -> Project:
     """
     project = Project(root)
     shutil.copytree(tasks_dir(), project.tasks, ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "harness").mkdir()
+    (root / "harness" / "_tasks").symlink_to(project.tasks, target_is_directory=True)
     path = project.tasks / "data.yaml"
     manifest = write_data(project.data, yaml.safe_load(path.read_text(encoding="utf-8")))
     path.write_text(yaml.safe_dump(manifest, allow_unicode=True), encoding="utf-8")
