@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness.evaluation.spec import EvaluationSpec
 
 PURPOSE = "Score checkpoints on tasks and write a record; a killed run resumes."
+SEEDS = ("random", "numpy", "torch", "fewshot")  # the order of --seed, as in lm-eval
 EXAMPLES = """examples:
   harness eval --model runs/sft --tasks reasoning_mini --output_path runs/eval
   harness eval --model org/name --tasks arc_easy,hellaswag --num_fewshot 5 --output_path runs/eval
@@ -184,7 +185,7 @@ def _spec(args: argparse.Namespace) -> EvaluationSpec:
             system_instruction=args.system_instruction,
             apply_chat_template=chat,
             fewshot_as_multiturn=bool(chat) if args.fewshot_as_multiturn is None else args.fewshot_as_multiturn,
-            seeds=Seeds(*args.seed) if args.seed else Seeds(),
+            seeds=Seeds(**dict(zip(SEEDS, args.seed, strict=True))) if args.seed else Seeds(),
         ),
         engine=EngineSpec(
             backend=args.backend,

@@ -253,6 +253,24 @@ def test_the_folder_is_lm_evals_and_the_record_says_what_lm_eval_lacks(run: Run,
     assert record.versions["lm_eval"]
 
 
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [
+        ("7", (7, 7, 7, 7)),
+        ("1,2,3,4", (1, 2, 3, 4)),
+        ("5,None", (5, None, 1234, 1234)),
+    ],
+)
+def test_one_seed_counts_for_all_and_four_for_lm_evals_four(
+    run: Run, tasks: Path, tmp_path: Path, text: str, seeds: tuple[int | None, ...]
+) -> None:
+    assert _eval(run, tasks, tmp_path, "--seed", text, "--limit", "2")[0] == 0
+    recorded = read_record(tmp_path / "oracle").prompt["seeds"]
+    assert recorded == dict(zip(("random", "numpy", "torch", "fewshot"), seeds, strict=True))
+    config = _results(tmp_path)["config"]
+    assert tuple(config[f"{name}_seed"] for name in ("random", "numpy", "torch", "fewshot")) == seeds
+
+
 def test_two_checkpoints_of_one_name_do_not_share_a_folder(run: Run, tasks: Path, tmp_path: Path) -> None:
     words = ["eval", "--tasks", "t_choice", "--limit", "2", "--include_path", tasks, "--output_path", tmp_path / "out"]
     for seed in (0, 1, 0):
