@@ -49,7 +49,7 @@ def with_data(names: Sequence[str], catalogue: Catalogue) -> tuple[list[str], li
 
 
 def _unavailable(group: str, catalogue: Catalogue) -> dict[str, list[str]]:
-    """The tasks of a group whose data is not here and cannot be fetched, each with its missing files."""
+    """The tasks of a group whose data is missing and cannot be fetched, each with its missing files."""
     unavailable: dict[str, list[str]] = {}
     for task, files in tasks_without_data(group, catalogue).items():
         try:

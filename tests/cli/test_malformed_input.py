@@ -1,4 +1,4 @@
-"""Two hundred malformed inputs: each is told in one line that names the file, with exit code 2 and no traceback."""
+"""Two hundred malformed inputs: each gives one line that names the file, exit code 2 and no traceback."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ def test_task_data(number: int, base: Path, tmp_path: Path, harness_here: Harnes
     done = harness_here(
         "eval", "--model", base, "--tasks", "t_choice", "--include_path", folder, "--output_path", tmp_path / "o"
     )
-    # Rows that parse are told by the task that cannot use them, others by the file.
+    # The task reports rows that parse but that it cannot use; the reader reports the others.
     _check(done.returncode, done.stdout, done.stderr, "choice")
 
 

@@ -9,7 +9,7 @@ A test of every task says over which data it runs:
     @pytest.mark.parametrize("name", SCORED)           # synthetic alone
     def test_it(synthetic: Suite, name: str) -> None: ...
 
-Where the public files are not here, the tests over them are not made at all.
+Without the public files, the tests over them are not generated.
 """
 
 from __future__ import annotations
