@@ -7,9 +7,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAINTS := requirements/constraints.txt
 OUT ?= runs/quickstart
 LIMIT ?= 40
-# Processes that run the tests side by side: `make test WORKERS=2`.
+# Processes that run the tests side by side, the tests of a file in one of them: `make test WORKERS=2`.
 WORKERS ?= 1
-SIDE_BY_SIDE := $(if $(filter-out 1,$(WORKERS)),-n $(WORKERS) --dist loadgroup)
+SIDE_BY_SIDE := $(if $(filter-out 1,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 # PROGRAM:DEBIAN_PACKAGE. The sandbox for model-written programs; the browser in which reports are tested.
 SANDBOX := bwrap:bubblewrap
 BROWSER := chromium:chromium chromedriver:chromium-driver

@@ -154,15 +154,3 @@ def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
     place = report.longrepr
     text = place[2] if isinstance(place, tuple) else str(place)
     return re.sub(r"^Skipped: ", "", text)
-
-
-# Under pytest-xdist a file's tests stay together, so that its fixtures are made once. These start vLLM, which takes
-# gigabytes and both cores, and never run beside each other.
-VLLM_FILES = {"test_vllm.py"}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group the tests for `--dist loadgroup`."""
-    for item in items:
-        group = "vllm" if item.path.name in VLLM_FILES else str(item.path.relative_to(ROOT))
-        item.add_marker(pytest.mark.xdist_group(group))

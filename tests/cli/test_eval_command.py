@@ -133,7 +133,7 @@ BAD_INPUT: dict[str, tuple[Callable[[Path, Path], list[object]], list[str]]] = {
     "metadata of no fields": (_broken_yaml("group: g\ntask: [t_choice]\nmetadata: 3"), ["broken.yaml", "metadata"]),
     "other weights for lm-eval's model": (
         lambda m, _: ["--model", m, "--backend", "lm-eval:hf", "--model_args", f"pretrained={m}"],
-        ["--model_args pretrained", "--model decides"],
+        ["--model_args pretrained", "is set by --model"],
     ),
     "revision of a local folder": (lambda m, _: ["--model", m, "--revision", "v2"], ["--revision v2", "local path"]),
     "dtype of a service": (
