@@ -15,6 +15,8 @@ def c3(kind: str, documents: int, *, train: bool = False) -> list[list[Any]]:
     """Documents ``[lines, questions, id]`` with one to three questions; a dialogue has a line for each turn."""
     found = [_document(kind, n) for n in range(documents)]
     if train:
+        for document in found:
+            document[2] = f"train-{document[2]}"  # as upstream, where no two files share a document's id
         (question, *_) = found[AMBIGUOUS][1]
         question["choice"] = [question["answer"], *question["choice"][1:-1], question["answer"]]
     return found
