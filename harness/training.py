@@ -51,7 +51,7 @@ def read_stage(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None
     if not isinstance(spec, dict):
         raise InputError(
-            f"{path}: holds no mapping; give a stage file with stage, name, data and more, see docs/training.md."
+            f"{path}: is not a YAML mapping; give a stage file with stage, name, data and more, see docs/training.md."
         )
     for override in overrides:
         _apply_override(spec, override)

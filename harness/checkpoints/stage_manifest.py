@@ -179,6 +179,6 @@ def read_manifest(folder: Path) -> StageManifest | None:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"]))
         raise CheckpointError(
-            f"{path}: field {where}: {fault['msg']}; restore the file, this version reads schema_version "
+            f"{path}: field {where}: {fault['msg']}; restore the file; this version reads schema_version "
             f"{SCHEMA_VERSION}."
         ) from None

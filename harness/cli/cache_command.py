@@ -60,7 +60,7 @@ def _delete(paths: list[Path]) -> None:
                 path.unlink(missing_ok=True)
         except OSError as error:
             raise InputError(
-                f"{error.filename or path}: cannot be deleted ({error.strerror}); check its owner and who uses it."
+                f"{error.filename or path}: cannot be deleted ({error.strerror}); check who owns and uses it."
             ) from None
 
 

@@ -65,5 +65,5 @@ def load_command(name: str) -> Command:
             raise
         raise InputError(
             f"{point.value}: cannot be imported ({type(error).__name__}: {first_line(error)}); repair or remove the "
-            "package that brings this command."
+            "package that provides this command."
         ) from error

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags, with lm-eval's names where lm-eval has one."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXAMPLES
-    what = parser.add_argument_group("what")
+    what = parser.add_argument_group("what to evaluate")
     what.add_argument(
         "--model",
         nargs="+",
@@ -75,7 +75,7 @@ def _add_prompt_flags(group: argparse._ArgumentGroup) -> None:
         const=True,
         default=False,
         metavar="NAME",
-        help="render prompts as chats with the tokenizer's template, or its template called NAME",
+        help="render prompts as chats with the tokenizer's template, or with its template NAME",
     )
     group.add_argument(
         "--fewshot_as_multiturn",
@@ -84,7 +84,7 @@ def _add_prompt_flags(group: argparse._ArgumentGroup) -> None:
         default=None,
         type=_truth,
         metavar="BOOL",
-        help="examples as turns of the chat (default: on with a chat template)",
+        help="put each example into its own chat turns (default: on with a chat template)",
     )
     group.add_argument("--system_instruction", metavar="TEXT", help="system message")
     group.add_argument("--gen_kwargs", nargs="+", default=[], metavar="KEY=VALUE", help="override generation arguments")
@@ -110,7 +110,7 @@ def _add_engine_flags(group: argparse._ArgumentGroup) -> None:
         type=_batch_size,
         default="auto",
         metavar="auto|N",
-        help="rows of a forward pass (hf: times 256 tokens)",
+        help="sequences per forward pass (hf: a budget of 256 N tokens)",
     )
     group.add_argument(
         "--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"), help="auto: the checkpoint's own"
@@ -132,7 +132,7 @@ def _add_record_flags(group: argparse._ArgumentGroup) -> None:
         "--engine_timeout",
         type=_seconds,
         metavar="SECONDS",
-        help="abandon the engine when a batch takes longer; the rest fails as timeout (default: wait)",
+        help="stop if a batch takes longer; the remaining requests fail as timeout (default: no limit)",
     )
     group.add_argument("--no_cache", action="store_true", help="do not read or write the journal")
     group.add_argument(

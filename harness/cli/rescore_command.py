@@ -1,4 +1,4 @@
-"""``harness rescore RUN``: the answers of an old run, scored with today's tasks and metrics."""
+"""``harness rescore RUN``: the answers of an earlier run, scored with the current tasks and metrics."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
-PURPOSE = "Score the answers of an old run again, with today's tasks and metrics."
+PURPOSE = "Score the answers of an earlier run again, with the current tasks and metrics."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

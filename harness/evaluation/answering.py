@@ -83,8 +83,12 @@ def answer(
             ledger.take_answers(engine, unanswered, timeout_seconds)
         except EngineHungError as hang:
             # Its thread still holds the model: a second engine beside it could take the machine's memory.
-            remedy = "The same command asks again what is left." if journal.durable else "--no_cache keeps no answer."
-            log.warning("%s; given up. %s", hang, remedy)
+            remedy = (
+                "The same command sends the remaining requests again."
+                if journal.durable
+                else "--no_cache keeps no answer."
+            )
+            log.warning("%s; the run stops waiting. %s", hang, remedy)
             ledger.fail_unanswered(Failure(reason="timeout", message=str(hang)))
         except HarnessError:
             raise
@@ -163,7 +167,7 @@ class _Ledger:
         if not self._journal.durable:
             return "--no_cache kept no answer."
         count = f"{len(self.answers):,} of {len(self._requests):,} answers are in the journal"
-        return f"{count}. Run the same command again to go on from there."
+        return f"{count}. Run the same command again to resume from there."
 
 
 def _is_text(text: str | None) -> bool:

@@ -115,7 +115,7 @@ def _open_as_digested(checkpoint: Checkpoint, spec: EngineSpec, digest: str) -> 
     if checkpoint_digest(checkpoint) != digest:
         engine.close()
         raise CheckpointError(
-            f"--model {checkpoint.source}: its files changed since this run began; run again when nothing writes there."
+            f"--model {checkpoint.source}: its files changed since this run began; run again once nothing writes there."
         )
     return engine
 

@@ -129,7 +129,7 @@ def _answers(path: Path, name: str, task: TaskRequests, items_scored: int) -> di
             answers |= _answers_of_row(row, wanted.get(int(row["doc_id"]), []))
         except _OtherPromptError:
             raise RecordError(
-                f"{path}: item {row['doc_id']} of {name} had another prompt than today's task makes; "
+                f"{path}: item {row['doc_id']} of {name} had another prompt than the task makes now; "
                 "its answers cannot be scored again. Run `harness eval`."
             ) from None
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:

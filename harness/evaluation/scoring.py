@@ -95,8 +95,8 @@ def score(evaluation: Evaluation, outcome: Outcome) -> EvalResults:
         log.debug("scoring failed", exc_info=error)
         raise TaskError(
             f"{named}: scoring failed with {type(error).__name__} ({first_line(error)}) in {where.filename}, line "
-            f"{where.lineno}. Correct the task's metric, filter or process_results and run again; the answers in the "
-            "journal are used again."
+            f"{where.lineno}. Correct the task's metric, filter or process_results and run again; the run reuses the "
+            "answers in the journal."
         ) from error
 
 

@@ -246,7 +246,7 @@ def questions_in(base: str, name: str) -> int:
         return sum(len(questions) for _, questions, _ in content)
     if base.startswith("word_analogy_"):
         return len(content[base.removeprefix("word_analogy_")][1])
-    return len(content["examples"] if "examples" in content else content)
+    return len(content["examples"] if isinstance(content, dict) and "examples" in content else content)
 
 
 def test_there_is_a_synthetic_file_for_every_file_that_a_task_reads() -> None:

@@ -205,7 +205,7 @@ CASES: list[tuple[Change, list[str]]] = [
     (split_of_a_local_file, ["data.sources.text", "split belongs to a hub data set"]),
     (weights_too_large, ["data.mixture.weights", "too large"]),
     (rationale_of_a_format_without_one, ["data.rationale: completion", "'completion'", "set omit"]),
-    (saved_within_a_generation, ["trainer.save_steps: 3", "no multiple of 2"]),
+    (saved_within_a_generation, ["trainer.save_steps: 3", "not a multiple of 2"]),
     (single_state, ["trainer.save_total_limit: 1", "2 or more"]),
     (moving_reference, ["trainer.sync_ref_model", "saved states do not contain"]),
     (qlora_without_cuda, ["adapter.type", "CUDA"]),

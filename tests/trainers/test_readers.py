@@ -73,7 +73,7 @@ def test_an_unknown_field_name_is_refused_with_a_suggestion(tmp_path: Path) -> N
 
 def test_a_compressed_file_other_than_jsonl_is_no_source(tmp_path: Path) -> None:
     (tmp_path / "rows.json.gz").write_bytes(gzip.compress(json.dumps(ROWS).encode()))
-    with pytest.raises(InputError, match="no file of a known kind"):
+    with pytest.raises(InputError, match="no file of a supported kind"):
         opened({"path": str(tmp_path / "rows.json.gz")})
 
 

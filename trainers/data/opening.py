@@ -76,8 +76,8 @@ def open_source(
 def _check_fields(name: str, spec: SourceSpec, format_: Format, rationale: Rationale) -> None:
     if rationale != "omit" and format_ not in WITH_RATIONALE:
         raise InputError(
-            f"data.rationale: {rationale}; records of format {format_!r} ({name}) have no rationale, only "
-            f"{' and '.join(WITH_RATIONALE)} records have; set omit."
+            f"data.rationale: {rationale}; records of format {format_!r} ({name}) have no rationale; only "
+            f"{' and '.join(WITH_RATIONALE)} records do. Set it to omit."
         )
     for field in spec.fields:
         if field not in FIELD_NAMES[format_]:
@@ -122,7 +122,7 @@ def find_files(name: str, spec: SourceSpec) -> list[Path]:
             return files
     also = "" if data_folder is None else f" or in the data folder {data_folder}"
     raise InputError(
-        f"data.sources.{name}.path: {spec.path}: no file of a known kind there{also}; give JSONL, a JSON list, "
+        f"data.sources.{name}.path: {spec.path}: no file of a supported kind there{also}; give JSONL, a JSON list, "
         "Parquet, text or Python files, a folder of them, or a glob."
     )
 

@@ -100,8 +100,9 @@ def preset_phases(preset: str, sources: Sequence[str], code: str) -> list[dict[s
         )
     if len(sources) != 2 or code not in sources:
         raise InputError(
-            f"data.mixture.preset: mixes one text and one code source, but data.sources has {', '.join(sources)}; "
-            "give two sources and name the code source in data.mixture.code, or write phases instead."
+            "data.mixture.preset: a preset mixes one text and one code source, but data.sources has "
+            f"{', '.join(sources)}; give two sources and name the code source in data.mixture.code, or write phases "
+            "instead."
         )
     text = next(name for name in sources if name != code)
     return [{text: weight, code: code_weight} for weight, code_weight in PRESETS[preset]]

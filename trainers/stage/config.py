@@ -154,7 +154,7 @@ def _align_save_steps(config: Any, steps: int, *, chosen: bool) -> None:
         return
     if chosen:
         raise InputError(
-            f"trainer.save_steps: {config.save_steps} is no multiple of {steps}, the steps of one generation; "
+            f"trainer.save_steps: {config.save_steps} is not a multiple of {steps}, the steps per generation; "
             "give a multiple."
         )
     config.save_steps = -(-config.save_steps // steps) * steps

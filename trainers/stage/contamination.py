@@ -71,7 +71,7 @@ def check_eval_data(spec: StageSpec, files: Mapping[str, Sequence[Path]]) -> dic
         if eval_names and not spec.allow_eval_data:
             raise InputError(
                 f"data.sources.{name}: {spec.data.sources[name].location} is evaluation data of this project "
-                f"({', '.join(eval_names)}); train on other data, or set allow_eval_data: true, which "
-                "every record shows."
+                f"({', '.join(eval_names)}); train on other data, or set allow_eval_data: true. Every "
+                "record then says so."
             )
     return eval_data

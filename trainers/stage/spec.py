@@ -107,7 +107,7 @@ def parse(spec: Mapping[str, Any], stage: str) -> StageSpec:
     assert parsed.stage == stage, "the entry point belongs to another stage"
     _ = parsed.schedule
     if parsed.stage != "pretrain" and parsed.from_ is None:
-        raise InputError(f"from: is missing; {stage} starts from a checkpoint, give a folder or hub id.")
+        raise InputError(f"from: is missing; {stage} starts from a checkpoint; give a folder or hub id.")
     if parsed.stage == "pretrain" and parsed.from_ is None and parsed.architecture is None:
         raise InputError(
             "from: is missing; give a checkpoint to continue, or architecture and tokenizer to start from scratch."

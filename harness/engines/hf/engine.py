@@ -165,5 +165,5 @@ def open_hf(checkpoint: Checkpoint, spec: EngineSpec) -> HfEngine:
             raise
         raise EngineError(
             f"{checkpoint.source} does not fit into the memory of --device {spec.device} ({first_line(error)}); give a "
-            "device with more, --dtype bfloat16, or stop other programs that use it."
+            "device with more memory, give --dtype bfloat16, or stop other programs that use the device."
         ) from error

@@ -181,7 +181,7 @@ def _devices(device: str, engines: int, devices_each: int) -> list[dict[str, str
     stop = start + engines * devices_each
     if visible and stop > len(visible):
         raise InputError(
-            f"{engines} engines of {devices_each} devices from device {start} on need {stop} devices; "
+            f"{engines} engines with {devices_each} devices each, starting at device {start}, need {stop} devices; "
             f"CUDA_VISIBLE_DEVICES names {len(visible)}."
         )
     names = [visible[index] if visible else str(index) for index in range(start, stop)]
