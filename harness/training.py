@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import yaml
 
 from harness.checkpoints.checkpoint import Checkpoint
-from harness.errors import InputError, did_you_mean
+from harness.errors import InputError, did_you_mean, one_line
 
 TRAINERS = "harness.trainers"
 PLANNERS = "harness.planners"
@@ -48,7 +48,7 @@ def read_stage(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error}); give a stage file, see docs/training.md.") from None
     except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None
+        raise InputError(f"{path}: not valid YAML ({one_line(error)}).") from None
     if not isinstance(spec, dict):
         raise InputError(
             f"{path}: is not a YAML mapping; give a stage file with stage, name, data and more, see docs/training.md."

@@ -41,8 +41,8 @@ class HubReader:
             stream = load_dataset(self.name, self.subset, split=self.split, revision=self.revision, streaming=True)
         except (DatasetNotFoundError, ConnectionError, FileNotFoundError, ValueError) as error:
             raise InputError(
-                f"hub data set {self.name}: cannot be opened ({first_line(error)[:160]}); check the name, the split "
-                "and your connection, or give a local path."
+                f"hub data set {self.name}: cannot be opened ({first_line(error, max_characters=160)}); check the "
+                "name, the split and your connection, or give a local path."
             ) from None
         for number, record in enumerate(stream.skip(cursor.offset), start=cursor.offset + 1):
             yield RawRecord(record, f"{self.name}, record {number}", Cursor(0, number, number))
@@ -65,6 +65,6 @@ def hub_commit(name: str, revision: str | None) -> str | None:
         return dataset_info(name, revision=revision).sha
     except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
         raise InputError(
-            f"hub data set {name}: cannot be looked up ({first_line(error)[:160]}); check the name and your "
-            "connection, give a full commit as revision, or give a local path."
+            f"hub data set {name}: cannot be looked up ({first_line(error, max_characters=160)}); check the name and "
+            "your connection, give a full commit as revision, or give a local path."
         ) from None

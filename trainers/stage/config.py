@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.errors import InputError, did_you_mean
+from harness.errors import InputError, did_you_mean, one_line
 from harness.trainers.stage.job import WORK_FOLDER, Method
 from harness.trainers.stage.spec import StageSpec
 
@@ -88,7 +88,7 @@ def make_config(config_class: type, given: Mapping[str, Any], defaults: Mapping[
     try:
         return config_class(output_dir=str(out_dir), **{**defaults, **given})
     except (ValueError, TypeError, ImportError) as error:
-        raise InputError(f"trainer: {' '.join(str(error).split())}") from None
+        raise InputError(f"trainer: {one_line(error)}") from None
 
 
 def _fits(value: Any, hint: Any) -> bool:

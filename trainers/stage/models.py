@@ -76,7 +76,7 @@ def _open_tokenizer(place: str) -> Tokenizer:
     try:
         return AutoTokenizer.from_pretrained(place)
     except (OSError, ValueError) as error:
-        raise InputError(f"tokenizer: {place} cannot be loaded ({first_line(error)[:160]}).") from None
+        raise InputError(f"tokenizer: {place} cannot be loaded ({first_line(error, max_characters=160)}).") from None
 
 
 def train_tokenizer(spec: TokenizerSpec, sources: Sequence[Source]) -> Tokenizer:
