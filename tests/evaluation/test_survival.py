@@ -350,7 +350,7 @@ def test_a_full_disk_is_one_clear_error_and_what_was_written_stays(
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 1, done.stderr
     assert "journal.sqlite" in done.stderr
-    assert "Free space" in done.stderr
+    assert "Free disk space" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.rglob("results_*"))
     held = _journalled(own_cache / "journal.sqlite")
