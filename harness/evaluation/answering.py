@@ -180,7 +180,9 @@ def _is_text(text: str | None) -> bool:
 
 
 def _check_indices(batch: Batch, seen: set[int], count: int) -> None:
-    """Add the batch's indices to `seen`. An engine that loses count may have mixed up its answers: none is believed.
+    """Add the batch's indices to `seen`.
+
+    An engine that loses count may have mixed up its answers, so that none of the batch counts.
 
     Raises:
         EngineDied: an index that was not asked, or that was answered before.

@@ -40,6 +40,7 @@ def run_record(evaluation: Evaluation, outcome: Outcome, results: Mapping[str, A
             "tasks": list(spec.tasks),
             "include_paths": [str(path.absolute()) for path in spec.include_paths],
             "metadata": dict(spec.metadata),
+            # As the user wrote it; `paths.data_dir` expands it.
             "data_dir": str(spec.data_dir) if spec.data_dir is not None else os.environ.get("HARNESS_DATA"),
         },
         tasks=records,

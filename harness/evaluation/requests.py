@@ -21,7 +21,7 @@ from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
 from lm_eval.evaluator_utils import get_sample_size
 
 from harness.engines.base import Answer, Request
-from harness.errors import TaskError
+from harness.errors import TaskError, one_line
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -115,7 +115,7 @@ def _build_task(name: str, task: Task, spec: PromptSpec, chat_template: ChatTemp
         )
     # Rendering runs the task's own templates and functions; whatever they raise is an error of that task.
     except Exception as error:
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = one_line(error, max_characters=300)
         raise TaskError(f"task {name}: its prompts cannot be rendered ({type(error).__name__}: {reason}).") from error
     requests: list[Request] = []
     items: list[int] = []

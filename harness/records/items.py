@@ -167,9 +167,17 @@ def _by_position(data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[st
     All hashes have 64 digits, so the head of every tail usually has the same width. The heads form a matrix of bytes,
     one row per line, from which each hash is a block of columns. So the hashes, most of a tail, are not parsed as JSON.
     """
+    # The head of a tail, as lm-eval writes it; a hash has 64 digits, so that it stands at the same place in every line:
+    #     "filter": "none", "metrics": ["acc"], "doc_hash": "3b9e...", "prompt_hash": "07aa...", ...
     layout = _LAYOUT.match(data[bounds[0][1] : bounds[0][2]]) if bounds else None
     if layout is None:
         return None
+    # Three lines with heads of 4 bytes, "a1b," "a2b," "a3b,", become the matrix
+    #     a 1 b ,
+    #     a 2 b ,
+    #     a 3 b ,
+    # The columns around the hash, here 0, 2 and 3, must hold the same byte in all rows. If one line differs, because a
+    # key stands elsewhere or is missing, its positions are wrong: nothing is sliced, and every tail is parsed.
     width = layout.end()
     heads = b"".join([data[at : at + width] for _, at, _ in bounds])
     if len(heads) != width * len(bounds):
@@ -180,6 +188,8 @@ def _by_position(data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[st
         around[slice(*layout.span(name))] = False
     if not (block[:, around] == block[0, around]).all():
         return None
+    # What follows the heads is parsed in one call, which is faster than one call per line:
+    #     '"acc": 1.0}' and '"acc": 0.0}'  ->  '[{"acc": 1.0},{"acc": 0.0}]'
     try:
         rows = json.loads(b"[{" + b",{".join([data[at + width : end] for _, at, end in bounds]) + b"]")
     except ValueError:

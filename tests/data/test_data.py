@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.data import fetching as data_fetch
+from harness.data import fetching
 from harness.data import reading as data
 from harness.data.manifest import MismatchError, all_files
 from harness.data.store import missing
@@ -33,7 +33,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HARNESS_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    data_fetch.forget_unreachable()
+    fetching.forget_unreachable()
     return tmp_path
 
 
@@ -192,18 +192,18 @@ def test_data_without_a_known_address_asks_for_the_file(places: Path) -> None:
 def test_a_fetch_that_does_not_give_the_pinned_bytes_leaves_nothing(places: Path, site: str, path: str) -> None:
     pin(places, url=f"{site}{path}")
     with pytest.raises(TaskError, match="rows"):
-        data_fetch.fetch(["rows"], folders=[places / "task"])
+        fetching.fetch(["rows"], folders=[places / "task"])
     assert [p for p in (places / "cache" / "data").rglob("*") if p.is_file()] == []
 
 
 def test_fetch_reports_progress_and_does_not_fetch_twice(places: Path, site: str) -> None:
     pin(places, url=f"{site}/rows")
     calls: list[tuple[str, int, int | None]] = []
-    paths = data_fetch.fetch(["rows"], lambda *call: calls.append(call), folders=[places / "task"])
+    paths = fetching.fetch(["rows"], lambda *call: calls.append(call), folders=[places / "task"])
     assert calls[-1] == ("rows", len(TEXT), len(TEXT))
     before = paths["rows"].stat().st_mtime_ns
     calls.clear()
-    assert data_fetch.fetch(["rows"], lambda *call: calls.append(call), folders=[places / "task"]) == paths
+    assert fetching.fetch(["rows"], lambda *call: calls.append(call), folders=[places / "task"]) == paths
     assert calls == []
     assert paths["rows"].stat().st_mtime_ns == before
 
@@ -211,7 +211,7 @@ def test_fetch_reports_progress_and_does_not_fetch_twice(places: Path, site: str
 def test_the_error_of_an_unknown_name_suggests_similar_ones(places: Path) -> None:
     pin(places)
     with pytest.raises(TaskError, match="Did you mean rows"):
-        data_fetch.fetch(["row"], folders=[places / "task"])
+        fetching.fetch(["row"], folders=[places / "task"])
 
 
 def test_the_error_of_a_different_digest_names_the_first_invalid_record(places: Path) -> None:
@@ -278,7 +278,7 @@ def test_a_missing_file_is_read_from_the_larger_file_it_is_a_prefix_of(places: P
     put(places / "data")
     assert missing(["first"], places / "task") == []
     assert data.read("first", places / "task", fields=FIELDS) == ROWS[:2]
-    assert data_fetch.fetch(["first"], folders=[places / "task"]) == {"rows": places / "data" / "set/rows.jsonl"}
+    assert fetching.fetch(["first"], folders=[places / "task"]) == {"rows": places / "data" / "set/rows.jsonl"}
     put(places / "data", "".join(TEXT.splitlines(keepends=True)[1:3]), "set/first.jsonl")
     assert data.read("first", places / "task", fields=FIELDS) == ROWS[1:3], "the file itself comes first"
 
@@ -351,14 +351,14 @@ def test_an_unavailable_file_does_not_stop_the_others_from_being_fetched(places:
     files = {"absent": absent, "rows": entry, "gone": gone}
     (places / "task" / "data.yaml").write_text(yaml.safe_dump({"files": files}))
     with pytest.raises(TaskError, match=r"2 of 3 files are unavailable: data file absent.* data file gone"):
-        data_fetch.fetch(["absent", "rows", "gone"], folders=[places / "task"])
+        fetching.fetch(["absent", "rows", "gone"], folders=[places / "task"])
     assert (places / "cache" / "data" / "set" / "rows.jsonl").is_file()
 
 
 def test_records_are_counted_if_no_digest_is_pinned(places: Path) -> None:
     pin(places, sha256=[], records=6, url=put(places / "elsewhere").as_uri())
     with pytest.raises(MismatchError, match="5 records, 6 are pinned"):
-        data_fetch.fetch(["rows"], folders=[places / "task"])
+        fetching.fetch(["rows"], folders=[places / "task"])
 
 
 def test_the_error_of_a_record_that_cannot_be_converted_names_the_line(places: Path) -> None:

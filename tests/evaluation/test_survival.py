@@ -78,7 +78,7 @@ def _survives(kills: int, tmp_path: Path, tasks: Path, cache: Path, harness_comm
         run, context, continuation = json.loads(line)
         asked[(context, continuation)].append(run)
     total = len(asked)
-    # A request is asked twice only when a kill fell between its answer and its batch's commit: one batch a kill.
+    # A request is asked twice only when a kill fell between its answer and its batch's commit: one batch per kill.
     again = sum(len(runs) - 1 for runs in asked.values())
     assert again <= BATCH * kills
     per_kill: dict[int, int] = defaultdict(int)
@@ -263,7 +263,7 @@ def test_an_engine_that_dies_is_opened_once_more(tmp_path: Path, tasks: Path, ha
     assert read_record(tmp_path / "uniform").restarts == 1
 
 
-def test_an_engine_that_raises_what_nobody_foresaw_ends_the_run_tidily(
+def test_an_engine_that_raises_an_unexpected_exception_ends_the_run_tidily(
     tmp_path: Path, tasks: Path, harness_here: HarnessCommand
 ) -> None:
     words = eval_words(tasks, tmp_path, "--model_args", "throws=0.01")
@@ -274,7 +274,9 @@ def test_an_engine_that_raises_what_nobody_foresaw_ends_the_run_tidily(
     assert not list(tmp_path.rglob("results_*"))
 
 
-def test_an_engine_that_loses_count_is_not_believed(tmp_path: Path, tasks: Path, harness_here: HarnessCommand) -> None:
+def test_no_answer_counts_of_an_engine_that_loses_count(
+    tmp_path: Path, tasks: Path, harness_here: HarnessCommand
+) -> None:
     done = harness_here(*eval_words(tasks, tmp_path, "--model_args", "twice=0.01", model="oracle"))
     assert done.returncode == 1
     assert "twice" in done.stderr
