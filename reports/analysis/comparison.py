@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from harness.checkpoints.lineage import contamination_warnings
 from harness.errors import InputError, RecordError
@@ -16,9 +16,24 @@ from harness.records import TaskRun
 from harness.reports.analysis.differences import Arm, Comparison, TaskDifference
 from harness.reports.analysis.dose import slopes
 from harness.reports.analysis.overall import overall
-from harness.reports.analysis.pairing import has_item_values, mismatches, pair, remarks
+from harness.reports.analysis.pairing import Paired, has_item_values, mismatches, pair, remarks
 from harness.reports.analysis.task_tests import several_seeds, single
 from harness.stats import correct
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _PairedTask:
+    """One task of one arm and the baseline, before its test.
+
+    Attributes:
+        untested: The difference, with all that needs no test filled in.
+        paired: The items of all runs; None when the metric cannot be tested.
+        n_baseline_runs: Rows of `paired` that are the baseline's; the rest are the arm's.
+    """
+
+    untested: TaskDifference
+    paired: Paired | None
+    n_baseline_runs: int
 
 
 def compare(
@@ -51,12 +66,14 @@ def compare(
     """
     if len(arms) < 2:
         raise InputError(f"{arms[0].name if arms else 'no model'}: one model only; give two or more to compare.")
-    found: list[TaskDifference] = []
+    paired_tasks: list[_PairedTask] = []
     told = [
         one for arm in arms for model in arm.models for one in contamination_warnings(model.name, model.lineage)
     ] + list(notes)
     for arm in arms[1:]:
-        found += _pair_of_arms(arms[0], arm, told, margin=margin, force=force, resamples=resamples)
+        paired_tasks += _pair_of_arms(arms[0], arm, told, force=force)
+    # Tests come after all checks: a refused comparison has then run no test, and a second try repeats none.
+    found = [_tested(one, margin=margin, resamples=resamples) for one in paired_tasks]
     tested = [one for one in found if one.p is not None]
     family = math.ceil(len(tested) * len(arms) / 2) if chosen else len(tested)
     corrected = correct([one.p for one in tested if one.p is not None], correction, family).tolist()
@@ -74,9 +91,7 @@ def compare(
     )
 
 
-def _pair_of_arms(
-    baseline: Arm, arm: Arm, notes: list[str], *, margin: float | None, force: bool, resamples: int
-) -> list[TaskDifference]:
+def _pair_of_arms(baseline: Arm, arm: Arm, notes: list[str], *, force: bool) -> list[_PairedTask]:
     models = (*baseline.models, *arm.models)
     if len(models) > 2 and min(len(baseline.models), len(arm.models)) < 2:
         raise InputError(
@@ -96,7 +111,7 @@ def _pair_of_arms(
     found = []
     for task in common:
         runs = {model.name: model.tasks[task] for model in models}
-        one = _task(baseline, arm, runs, notes, margin=margin, force=force, resamples=resamples)
+        one = _paired_task(baseline, arm, runs, notes, force=force)
         if one is not None:
             found.append(one)
     if not found:
@@ -104,19 +119,20 @@ def _pair_of_arms(
             f"{baseline.name} and {arm.name} have no item in common in {', '.join(common)}; their items are paired by "
             "doc_hash, so evaluate both on the same version of the data."
         )
-    return sorted(found, key=lambda one: (one.domain, one.task))
+    return sorted(found, key=lambda one: (one.untested.domain, one.untested.task))
 
 
-def _task(
-    baseline: Arm,
-    arm: Arm,
-    runs: Mapping[str, TaskRun],
-    notes: list[str],
-    *,
-    margin: float | None,
-    force: bool,
-    resamples: int,
-) -> TaskDifference | None:
+def _tested(one: _PairedTask, *, margin: float | None, resamples: int) -> TaskDifference:
+    if one.paired is None:
+        return one.untested
+    if one.n_baseline_runs > 1:
+        return several_seeds(one.untested, one.paired, one.n_baseline_runs, margin, resamples)
+    return single(one.untested, one.paired, margin, resamples)
+
+
+def _paired_task(
+    baseline: Arm, arm: Arm, runs: Mapping[str, TaskRun], notes: list[str], *, force: bool
+) -> _PairedTask | None:
     listed = list(runs.values())
     paired = pair(listed) if all(has_item_values(run) for run in listed) else None
     against = mismatches(runs, paired)
@@ -134,18 +150,17 @@ def _task(
         notes.append(f"{task}: {failed[0]} and {failed[1]} requests failed; their items are left out, not scored 0.")
     if paired is None:
         notes.append(f"{task}: {first.metric} is no mean over items, so the difference has no test.")
-        return _untested(baseline, arm, listed, failed, tuple(against))
+        untested = _untested(baseline, arm, listed, failed, tuple(against))
+        return _PairedTask(untested=untested, paired=None, n_baseline_runs=seeds)
     if not paired.values.shape[1]:
         notes.append(f"{task}: no common items.")
         return None
     left_out = (max(paired.left_out[:seeds]), max(paired.left_out[seeds:]))
     if any(left_out):
         notes.append(f"{task}: {left_out[0]} and {left_out[1]} items without a partner are left out.")
-    blank = _untested(baseline, arm, listed, failed, tuple(against))
-    blank = replace(blank, items=paired.values.shape[1], left_out=left_out)
-    if seeds > 1:
-        return several_seeds(blank, paired, seeds, margin, resamples)
-    return single(blank, paired, margin, resamples)
+    untested = _untested(baseline, arm, listed, failed, tuple(against))
+    untested = replace(untested, items=paired.values.shape[1], left_out=left_out)
+    return _PairedTask(untested=untested, paired=paired, n_baseline_runs=seeds)
 
 
 def _untested(

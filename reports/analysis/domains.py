@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.reports.analysis.intervals import IntervalCache
 from harness.reports.analysis.leaderboard import Leaderboard, RankedTask
-from harness.stats import interval
 from harness.stats.combining import Point, joined
 
 
@@ -39,10 +39,10 @@ class BoardPoints:
     domains: tuple[DomainPoints, ...]
 
 
-def board_points(board: Leaderboard) -> BoardPoints:
+def board_points(board: Leaderboard, intervals: IntervalCache) -> BoardPoints:
     """Return every model's means on the items that all models answered."""
     row_of = {model.name: row for row, model in enumerate(board.models)}
-    by_task = {task.task: [_point(task, row) for row in range(len(board.models))] for task in board.tasks}
+    by_task = {task.task: [_point(task, row, intervals) for row in range(len(board.models))] for task in board.tasks}
     names = [standing.model.name for standing in board.standings]
     domains = []
     overall: dict[str, list[Point]] = {name: [] for name in names}
@@ -63,7 +63,7 @@ def board_points(board: Leaderboard) -> BoardPoints:
     return BoardPoints(overall={name: joined(overall[name]) for name in names}, domains=tuple(domains))
 
 
-def _point(task: RankedTask, row: int) -> Point:
+def _point(task: RankedTask, row: int, intervals: IntervalCache) -> Point:
     values = task.paired.values[row]
-    found = interval(values, task.paired.clusters)
-    return Point(value=float(values.mean()), low=found.low, high=found.high)
+    ends = intervals.interval(values, task.paired.clusters)
+    return Point(value=float(values.mean()), low=ends.low, high=ends.high)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
 from harness.reports.analysis.differences import Comparison
-from harness.reports.analysis.domains import board_points
+from harness.reports.analysis.domains import BoardPoints
 from harness.reports.analysis.leaderboard import Leaderboard
 from harness.reports.analysis.lineage import stages
 from harness.reports.charts.lineage import lineage_charts
@@ -26,8 +26,13 @@ PNG_SCALE = 3
 _STEP = 15  # pixels a row
 
 
-def charts(comparison: Comparison, board: Leaderboard | None) -> dict[str, Any]:
+def charts(comparison: Comparison, board: Leaderboard | None, points: BoardPoints | None) -> dict[str, Any]:
     """Return Vega-Lite specifications by file stem.
+
+    Args:
+        comparison: Differences from the baseline.
+        board: Ranks; None where there are none.
+        points: The board's means and intervals; None without a board.
 
     Raises:
         InputError: when Altair is not installed.
@@ -35,10 +40,10 @@ def charts(comparison: Comparison, board: Leaderboard | None) -> dict[str, Any]:
     found = {"differences": _differences(comparison)}
     if len(comparison.arms) > 2:
         found["heat_map"] = _heat_map(comparison)
-    if board is not None:
-        found["domains"] = _domains(board)
+    if board is not None and points is not None:
+        found["domains"] = _domains(board, points)
     models = [model for arm in comparison.arms for model in arm.models]
-    made = lineage_charts(stages(models), board_points(board).overall if board is not None else {})
+    made = lineage_charts(stages(models), points.overall if points is not None else {})
     found |= {name: _plain(chart) for name, chart in made.items()}
     return {name: json.loads(chart.to_json()) for name, chart in found.items()}
 
@@ -146,12 +151,12 @@ def _heat_map(comparison: Comparison) -> alt.Chart:
     return _plain((base.mark_rect().encode(color=colour) + text).properties(title=title, **size))
 
 
-def _domains(board: Leaderboard) -> alt.Chart:
+def _domains(board: Leaderboard, points: BoardPoints) -> alt.Chart:
     """Dot and interval of each model's domain mean, one panel a domain."""
     alt = _altair()
     rows = [
         {"domain": d.domain, "model": name, "value": p.value, "low": p.low, "high": p.high, "chance": d.chance}
-        for d in board_points(board).domains
+        for d in points.domains
         for name, p in d.points.items()
     ]
     base = alt.Chart().encode(y=alt.Y("model:N", sort=[s.model.name for s in board.standings], title=None))

@@ -77,23 +77,24 @@ def run(args: argparse.Namespace) -> int:
         doses=_doses(args.doses),
         chosen=args.chosen,
     )
+    document = comparison_document(comparison, command_line())
     if kind == "html" or args.charts:
         from harness.reports.page.html import render
         from harness.reports.page.report import of_comparison
 
         report = of_comparison(
             comparison,
-            command_line(),
+            document,
             force=args.force,
             options=view_options(args),
             compare_options=_own_options(args),
         )
         if args.charts:
-            write_charts(comparison, report.board, args.charts)
+            write_charts(report, args.charts)
         if kind == "html":
             put(render(report), args.output_path)
             return 0
-    write(comparison_document(comparison, command_line()), args)
+    write(document, args)
     return 0
 
 

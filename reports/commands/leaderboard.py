@@ -36,21 +36,25 @@ def run(args: argparse.Namespace) -> int:
     kind = chosen_format(args)
 
     from harness.records import load
+    from harness.reports.analysis.intervals import IntervalCache
     from harness.reports.analysis.leaderboard import rank
-    from harness.reports.documents.leaderboard import leaderboard_document
+    from harness.reports.documents.leaderboard import leaderboard_document, task_values
 
     records = load(args.runs, tasks=names(args.tasks), all_runs=args.all, skip_broken=args.skip_broken)
     board = rank(records.models, force=args.force, notes=[*records.skipped, *records.empty])
+    intervals = IntervalCache()
+    values = task_values(board.models, intervals) if kind != "table" else None
+    document = leaderboard_document(board, command_line(), values)
     if kind == "html" or args.charts:
         from harness.reports.page.html import render
         from harness.reports.page.report import of_leaderboard
 
         folders, options = [str(path) for path in args.runs], view_options(args)
-        report = of_leaderboard(board, command_line(), folders, force=args.force, options=options)
+        report = of_leaderboard(board, document, intervals, runs=folders, force=args.force, options=options)
         if args.charts:
-            write_charts(report.comparison, board, args.charts)
+            write_charts(report, args.charts)
         if kind == "html":
             put(render(report), args.output_path)
             return 0
-    write(leaderboard_document(board, command_line(), details=kind != "table"), args)
+    write(document, args)
     return 0

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 from harness.errors import InputError
 
 if TYPE_CHECKING:
-    from harness.reports.analysis.differences import Comparison
-    from harness.reports.analysis.leaderboard import Leaderboard
     from harness.reports.documents.tables import Document
+    from harness.reports.page.report import Report
 
 FORMATS = ("table", "md", "csv", "json", "latex", "html")
 SUFFIXES = {".md": "md", ".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html"}
@@ -79,11 +78,11 @@ def write(document: Document, args: argparse.Namespace) -> None:
         put(plain(document), args.output_path)
 
 
-def write_charts(comparison: Comparison, board: Leaderboard | None, folder: Path) -> None:
+def write_charts(report: Report, folder: Path) -> None:
     """Write the charts and say where."""
     from harness.reports.charts import charts
 
-    for path in charts.write(charts.charts(comparison, board), folder):
+    for path in charts.write(charts.charts(report.comparison, report.board, report.points), folder):
         print(f"written: {path}", file=sys.stderr)
 
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.records import ModelRecords, TaskRun
+from harness.reports.analysis.intervals import IntervalCache
 from harness.reports.analysis.leaderboard import Leaderboard
 from harness.reports.analysis.pairing import has_item_values
 from harness.reports.documents.tables import Column, Document, Row, Table
-from harness.stats import AGGREGATE, interval
+from harness.stats import AGGREGATE
 
 MEANINGS = {
     "overall": f"Chance-centred mean over domains ({AGGREGATE}): 0 is guessing, 1 is perfect.",
@@ -20,11 +21,9 @@ MEANINGS = {
 }
 
 
-def leaderboard_document(board: Leaderboard, command: str, *, details: bool = True) -> Document:
-    """Write a leaderboard: the ranks, then with `details` every model's value and interval by task."""
-    tables = [_ranks(board)]
-    if details:
-        tables.append(task_values(board.models))
+def leaderboard_document(board: Leaderboard, command: str, values: Table | None = None) -> Document:
+    """Write a leaderboard: the ranks, then `values`, the table that `task_values` gives, unless it is None."""
+    tables = [_ranks(board)] if values is None else [_ranks(board), values]
     counted = [task for task in board.tasks if task.counted]
     names = sorted({task.domain for task in counted})
     rows = board.standings
@@ -82,7 +81,7 @@ def _ranks(board: Leaderboard) -> Table:
     return Table(key="leaderboard", title="Models by overall value", columns=columns, rows=rows)
 
 
-def task_values(models: Sequence[ModelRecords]) -> Table:
+def task_values(models: Sequence[ModelRecords], intervals: IntervalCache) -> Table:
     """Every model's recorded value by task, with its interval over the items it answered."""
     columns = (
         Column(key="domain", heading="domain", kind="text"),
@@ -101,7 +100,7 @@ def task_values(models: Sequence[ModelRecords]) -> Table:
     rows = []
     runs = [(run, model.name) for model in models for run in model.tasks.values()]
     for run, name in sorted(runs, key=lambda one: (one[0].domain, one[0].task, one[1])):
-        low_high, items = _interval(run)
+        low_high, items = _interval(run, intervals)
         cells = {
             "domain": run.domain,
             "task": run.task,
@@ -120,7 +119,7 @@ def task_values(models: Sequence[ModelRecords]) -> Table:
     return Table(key="tasks", title="Values by task", columns=columns, rows=tuple(rows))
 
 
-def _interval(run: TaskRun) -> tuple[tuple[float, float] | None, int]:
+def _interval(run: TaskRun, intervals: IntervalCache) -> tuple[tuple[float, float] | None, int]:
     name, _, filter_name = run.metric.partition(",")
     rows = run.items.rows(filter_name)
     if not has_item_values(run):
@@ -128,5 +127,5 @@ def _interval(run: TaskRun) -> tuple[tuple[float, float] | None, int]:
     values = run.items.values[name][rows]
     known = np.isfinite(values)
     clusters = None if run.items.cluster is None else run.items.cluster[rows][known]
-    found = interval(values[known], clusters)
-    return (found.low, found.high), int(known.sum())
+    ends = intervals.interval(values[known], clusters)
+    return (ends.low, ends.high), int(known.sum())

@@ -18,13 +18,12 @@ from markupsafe import Markup
 
 from harness.records import ModelRecords
 from harness.reports.analysis.differences import Comparison, TaskDifference
-from harness.reports.analysis.domains import BoardPoints, board_points
-from harness.reports.analysis.flips import Flip, Flips, shortened
+from harness.reports.analysis.domains import BoardPoints
+from harness.reports.analysis.flips import Flip, Flips, flips, shortened
 from harness.reports.analysis.leaderboard import Leaderboard
 from harness.reports.analysis.lineage import labels, sources, stages
-from harness.reports.documents.comparison import comparison_document
 from harness.reports.documents.glossary import GLOSSARY
-from harness.reports.documents.leaderboard import leaderboard_document, task_values
+from harness.reports.documents.leaderboard import task_values
 from harness.reports.documents.tables import Column, Row, Table, text
 from harness.reports.page import lineage as drawings
 from harness.reports.page import marks
@@ -43,9 +42,8 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    difference = comparison_document(report.comparison, report.command)
-    board = leaderboard_document(report.board, report.command, details=False) if report.board else None
-    points = board_points(report.board) if report.board else None
+    difference, board, points = report.differences_document, report.board_document, report.points
+    flipped = flips(report.comparison)
     return environment.get_template(
         "report.html"
     ).render(
@@ -63,17 +61,24 @@ def render(report: Report) -> str:
         differences=_differences(report.comparison, difference.tables[0]),
         overall=[_table(table) for table in difference.tables[1:]],
         heat=_heat(report.comparison),
-        values=_table(task_values(report.models)),
+        values=_table(_values(report)),
         failures=_failures(report.models),
         lineage=_lineage(report.models, points),
         commands=_commands(report),
-        items=_items_json(report.flips),
-        shown=len(report.flips.shown),
-        flipped=report.flips.total,
-        items_of=report.flips.arms,
-        items_not_of=report.flips.left_out,
+        items=_items_json(flipped),
+        shown=len(flipped.shown),
+        flipped=flipped.total,
+        items_of=flipped.arms,
+        items_not_of=flipped.left_out,
         glossary=GLOSSARY,
     )
+
+
+def _values(report: Report) -> Table:
+    """The values by task; a leaderboard's document holds them already."""
+    document = report.board_document
+    tables = [table for table in document.tables if table.key == "tasks"] if document else []
+    return tables[0] if tables else task_values(report.models, report.intervals)
 
 
 def _table(

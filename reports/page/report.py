@@ -1,4 +1,7 @@
-"""What goes into one report: ranks, differences from a baseline, and the items that flipped. `html` lays it out."""
+"""Everything that the page and the charts of one report show, computed once: ranks, differences, means and documents.
+
+`page.html` lays it out, `charts` draws it; neither computes a number.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,17 @@ from harness.errors import RecordError
 from harness.records import ModelRecords
 from harness.reports.analysis.comparison import compare
 from harness.reports.analysis.differences import Arm, Comparison
-from harness.reports.analysis.flips import Flips, flips
+from harness.reports.analysis.domains import BoardPoints, board_points
+from harness.reports.analysis.intervals import IntervalCache
 from harness.reports.analysis.leaderboard import Leaderboard, rank
 from harness.reports.documents.comparison import comparison_document
 from harness.reports.documents.leaderboard import leaderboard_document
+from harness.reports.documents.tables import Document
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Report:
-    """What goes into the file.
+    """What the page and the charts show.
 
     Attributes:
         title: Of the page.
@@ -28,8 +33,11 @@ class Report:
         compare_options: Flags of `compare` alone.
         models: All models, for values and failures.
         board: Ranks; None where arms are recipes of several seeds.
+        board_document: The ranks as a document; None without a board.
+        points: The board's means and intervals by domain and overall; None without a board.
         comparison: Differences from the baseline.
-        flips: Items to look at.
+        differences_document: The differences as a document.
+        intervals: Intervals computed so far, for those of single tasks.
     """
 
     title: str
@@ -40,32 +48,53 @@ class Report:
     compare_options: tuple[str, ...]
     models: tuple[ModelRecords, ...]
     board: Leaderboard | None
+    board_document: Document | None
+    points: BoardPoints | None
     comparison: Comparison
-    flips: Flips
+    differences_document: Document
+    intervals: IntervalCache
 
 
 def of_leaderboard(
-    board: Leaderboard, command: str, runs: Sequence[str], *, force: bool = False, options: Sequence[str] = ()
+    board: Leaderboard,
+    document: Document,
+    intervals: IntervalCache,
+    *,
+    runs: Sequence[str],
+    force: bool = False,
+    options: Sequence[str] = (),
 ) -> Report:
-    """Make the report of a leaderboard: every model is compared with the leader."""
+    """Make the report of a leaderboard: every model is compared with the leader.
+
+    Args:
+        board: The ranks.
+        document: The same as a document.
+        intervals: Those computed for the document.
+        runs: The folders as the user typed them.
+        force: Compare runs even if their prompts differ.
+        options: Flags that both commands share.
+    """
     models = [standing.model for standing in board.standings]
     try:
         comparison = _against_the_leader(models, force=force)
-    except RecordError:  # a task outside the board was not asked alike
-        kept = {task.task for task in board.tasks}
-        models = [replace(m, tasks={name: run for name, run in m.tasks.items() if name in kept}) for m in models]
+    except RecordError:  # a task outside the board has other prompts or another version in some run
+        on_board = {task.task for task in board.tasks}
+        models = [replace(m, tasks={name: run for name, run in m.tasks.items() if name in on_board}) for m in models]
         comparison = _against_the_leader(models, force=force)
     return Report(
-        title=f"Leaderboard of {len(models)} models",
-        lead=leaderboard_document(board, command, details=False).notes[0],
-        command=command,
+        title=document.title,
+        lead=document.notes[0],
+        command=document.command,
         runs=tuple(runs),
         options=tuple(options),
         compare_options=("--chosen",),
         models=board.models,
         board=board,
+        board_document=document,
+        points=board_points(board, intervals),
         comparison=comparison,
-        flips=flips(comparison),
+        differences_document=comparison_document(comparison, document.command),
+        intervals=intervals,
     )
 
 
@@ -75,30 +104,41 @@ def _against_the_leader(models: Sequence[ModelRecords], *, force: bool) -> Compa
 
 def of_comparison(
     comparison: Comparison,
-    command: str,
+    document: Document,
     *,
     force: bool = False,
     options: Sequence[str] = (),
     compare_options: Sequence[str] = (),
 ) -> Report:
-    """Make the report of a comparison; arms of one run each are ranked as well, where they share a task that can be."""
+    """Make the report of a comparison; arms of one run each are ranked as well, where they share a task that can be.
+
+    Args:
+        comparison: Differences from the baseline.
+        document: The same as a document.
+        force: Rank runs even if their prompts differ.
+        options: Flags that both commands share.
+        compare_options: Flags of `compare` alone.
+    """
     models = tuple(model for arm in comparison.arms for model in arm.models)
+    intervals = IntervalCache()
     board = None
     if len(models) == len(comparison.arms):
         try:
             board = rank(models, force=force)
         except RecordError:
-            board = None  # nothing on a scale from 0 to 1 that all of them answered: there is no overall number
-    document = comparison_document(comparison, command)
+            board = None  # no common task on a scale from 0 to 1: there is no overall value to rank by
     return Report(
         title=document.title,
         lead=document.notes[0],
-        command=command,
+        command=document.command,
         runs=(),
         options=tuple(options),
         compare_options=tuple(compare_options),
         models=models,
         board=board,
+        board_document=leaderboard_document(board, document.command) if board else None,
+        points=board_points(board, intervals) if board else None,
         comparison=comparison,
-        flips=flips(comparison),
+        differences_document=document,
+        intervals=intervals,
     )

@@ -32,7 +32,7 @@ def write_run(
     """
     place = folder / model
     place.mkdir(parents=True, exist_ok=True)
-    lines = []
+    rows = []
     for number in range(items):
         digest = hashlib.sha256(f"{task} {number}".encode()).hexdigest()
         row = {
@@ -49,10 +49,11 @@ def write_run(
             "target_hash": digest,
             "acc": float(number in right),
         }
-        lines.append(json.dumps({**row, **(extra[number] if extra else {})}, ensure_ascii=False) + "\n")
+        rows.append({**row, **(extra[number] if extra else {})})
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
     (place / f"samples_{task}_{TIME}.jsonl").write_text("".join(lines), encoding="utf-8")
     results = {
-        "results": {task: {"alias": task, "acc,none": len(set(right)) / items, "sample_len": items}},
+        "results": {task: {"alias": task, "acc,none": sum(row["acc"] for row in rows) / items, "sample_len": items}},
         "configs": {task: {"metadata": {"version": 1, "domain": "logic", "chance": 0.25}}},
         "versions": {task: 1},
         "n-shot": {task: 0},

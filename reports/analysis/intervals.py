@@ -1,0 +1,41 @@
+"""Intervals of one model's mean on one task, each computed once per report.
+
+The leaderboard's points, the charts and the table of values often need the interval of the same numbers: a bootstrap
+when the values are not 0 or 1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import numpy.typing as npt
+
+from harness import stats
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class IntervalCache:
+    """Computes intervals and keeps them for the next request with the same values and clusters."""
+
+    def __init__(self) -> None:
+        self._intervals: dict[bytes, stats.Interval] = {}
+
+    def interval(self, values: FloatArray, clusters: npt.NDArray[np.str_] | None) -> stats.Interval:
+        """Return `stats.interval` of the values.
+
+        Args:
+            values: Shape (items,).
+            clusters: Label of each item; None when the task has no clusters.
+        """
+        # The key is the content and its order, not the array: two views of one task's values are different arrays,
+        # and the same values in another order give another bootstrap.
+        digest = hashlib.blake2b(np.ascontiguousarray(values).tobytes())
+        if clusters is not None:
+            digest.update(str(clusters.dtype).encode())
+            digest.update(np.ascontiguousarray(clusters).tobytes())
+        key = digest.digest()
+        if key not in self._intervals:
+            self._intervals[key] = stats.interval(values, clusters)
+        return self._intervals[key]
