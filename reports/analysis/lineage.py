@@ -157,6 +157,5 @@ def _step(stage: Stage) -> str:
 
 
 def sources(stage: Stage) -> tuple[str, ...]:
-    """Return the stage's sources in the order of their colours."""
-    first = next(iter(stage.ledger.values()), ())
-    return tuple(source for source, _, _ in first)
+    """Return the sources of all phases of a stage, in the order of their first tokens."""
+    return tuple(dict.fromkeys(source for shares in stage.ledger.values() for source, _, _ in shares))

@@ -1,21 +1,26 @@
 """Charts for a paper, as Vega-Lite specifications, SVG and PNG. Each answers the question that its title asks.
 
-The HTML report draws its own small marks; these stand alone, on white. Altair writes the specification, vl-convert
-draws it without a browser and without a network.
+They stand alone, on white. Altair writes the specifications of differences, heat map and domains; those of lineage,
+mixtures and token curve come from the drawings that the page shows too. vl-convert turns a specification into SVG and
+PNG without a browser and without a network.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
+from harness.records import ModelRecords
 from harness.reports.analysis.differences import Comparison
 from harness.reports.analysis.domains import BoardPoints
 from harness.reports.analysis.leaderboard import Leaderboard
-from harness.reports.analysis.lineage import stages
-from harness.reports.charts.lineage import lineage_charts
+from harness.reports.analysis.lineage import labels, stages
+from harness.reports.charts.drawing import vega_lite
+from harness.reports.charts.lineage import lineage_graph, mixture
+from harness.reports.charts.token_curve import token_curve
 
 if TYPE_CHECKING:
     import altair as alt
@@ -24,6 +29,20 @@ BETTER, WORSE, QUIET, LINE = "#1f5fa8", "#c2620e", "#8a8984", "#d6d5cf"
 FONT = "Helvetica, Arial, sans-serif"
 PNG_SCALE = 3
 _STEP = 15  # pixels a row
+_CONFIG: dict[str, Any] = {
+    "font": FONT,
+    "background": "#ffffff",
+    "view": {"stroke": None},
+    "axis": {
+        "grid": False,
+        "labelFontSize": 10,
+        "titleFontSize": 10,
+        "titleFontWeight": "normal",
+        "labelLimit": 220,
+    },
+    "title": {"anchor": "start", "fontSize": 13, "fontWeight": "normal", "offset": 12},
+    "header": {"labelFontSize": 11, "labelAnchor": "start"},
+}
 
 
 def charts(comparison: Comparison, board: Leaderboard | None, points: BoardPoints | None) -> dict[str, Any]:
@@ -43,9 +62,35 @@ def charts(comparison: Comparison, board: Leaderboard | None, points: BoardPoint
     if board is not None and points is not None:
         found["domains"] = _domains(board, points)
     models = [model for arm in comparison.arms for model in arm.models]
-    made = lineage_charts(stages(models), points.overall if points is not None else {})
-    found |= {name: _plain(chart) for name, chart in made.items()}
-    return {name: json.loads(chart.to_json()) for name, chart in found.items()}
+    specifications = {name: json.loads(chart.to_json()) for name, chart in found.items()}
+    return specifications | _lineage_specifications(models, points)
+
+
+def _lineage_specifications(models: Sequence[ModelRecords], points: BoardPoints | None) -> dict[str, Any]:
+    """Specifications of the drawings for which the models' lineage has data."""
+    listed = stages(models)
+    named = labels(listed)
+    curve = token_curve(listed, points.overall) if points is not None else None
+    mixtures = [
+        vega_lite(mixture(stage, named[stage.digest])) | {"title": {"text": named[stage.digest], "fontSize": 11}}
+        for stage in listed
+        if stage.ledger
+    ]
+    views: dict[str, dict[str, Any]] = {}
+    if any(stage.parent is not None for stage in listed):
+        views["lineage"] = vega_lite(lineage_graph(listed)) | {"title": "Which checkpoint was made from which?"}
+    if mixtures:
+        views["mixtures"] = {
+            "title": "What was each stage trained on, phase by phase?",
+            "vconcat": mixtures,
+            "resolve": {"scale": {"color": "independent"}},
+        }
+    if curve is not None:
+        subtitle = "Overall value with its 95% interval, over training tokens since the root"
+        views["tokens"] = vega_lite(curve) | {
+            "title": {"text": "Does the overall value go up with training?", "subtitle": subtitle}
+        }
+    return {name: {"$schema": _altair().SCHEMA_URL, "config": _CONFIG, **view} for name, view in views.items()}
 
 
 def write(specifications: dict[str, Any], folder: Path) -> list[Path]:
@@ -172,10 +217,4 @@ def _domains(board: Leaderboard, points: BoardPoints) -> alt.Chart:
 
 def _plain(chart: Any) -> Any:
     """Typographic settings: no frame, no grid, one font."""
-    return (
-        chart.configure(font=FONT, background="#ffffff")
-        .configure_view(stroke=None)
-        .configure_axis(grid=False, labelFontSize=10, titleFontSize=10, titleFontWeight="normal", labelLimit=220)
-        .configure_title(anchor="start", fontSize=13, fontWeight="normal", offset=12)
-        .configure_header(labelFontSize=11, labelAnchor="start")
-    )
+    return chart.configure(**_CONFIG)

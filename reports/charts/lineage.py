@@ -1,127 +1,83 @@
-"""Charts for a paper of where the models come from: their lineage, their stages' mixtures, their value over tokens."""
+"""Where the models come from: the stages as a graph, and what each was trained on. Each is drawn here and only here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
-from harness.reports.analysis.lineage import Stage, labels, placed, short, what
-from harness.reports.analysis.token_curve import traced
-from harness.stats.combining import Point
+from harness.reports.analysis.lineage import Stage, labels, placed, sources, what
+from harness.reports.charts.drawing import SERIES_COLOURS, Drawing, Mark
 
-if TYPE_CHECKING:
-    import altair as alt
-
-EVALUATED, OTHER, LINE = "#1f5fa8", "#8a8984", "#b9b8b2"
-_COLUMN, _ROW = 170, 46  # pixels between two stages
+_BOX_WIDTH, _BOX_HEIGHT, _GAP_X, _GAP_Y = 168, 40, 56, 14
+_BAR_WIDTH, _BAR_HEIGHT, _BAR_GAP, _PHASE_WIDTH = 300, 16, 5, 60
 
 
-def lineage_charts(listed: Sequence[Stage], overall: Mapping[str, Point]) -> dict[str, alt.Chart]:
-    """Return charts by file stem: those for which the lineage holds something to draw.
+def lineage_graph(listed: Sequence[Stage]) -> Drawing:
+    """Draw the stages from left to right, each joined to its parent; evaluated ones outlined in colour.
 
     Args:
-        listed: All stages, parents before children.
-        overall: Value with its interval by evaluated model.
+        listed: At least one, parents before children.
     """
-    found = {}
-    if any(stage.parent is not None for stage in listed):
-        found["lineage"] = _graph(listed)
-    if any(stage.ledger for stage in listed):
-        found["mixtures"] = _mixtures(listed)
-    points, joins = traced(listed, overall)
-    if joins:
-        found["tokens"] = _curve(points, joins)
-    return found
-
-
-def _graph(listed: Sequence[Stage]) -> alt.Chart:
-    import altair as alt
-
     place, named = placed(listed), labels(listed)
-    nodes = [
-        {
-            "column": place[stage.digest][0],
-            "row": place[stage.digest][1],
-            "name": named[stage.digest],
-            "what": what(stage),
-            "evaluated": bool(stage.models),
-        }
-        for stage in listed
-    ]
-    edges = [
-        dict(zip(("column", "row", "column2", "row2"), (*place[stage.parent], *place[stage.digest]), strict=True))
-        for stage in listed
-        if stage.parent in place
-    ]
-    columns, rows = (max(spot[axis] for spot in place.values()) for axis in (0, 1))
-    x = alt.X("column:Q", axis=None, scale=alt.Scale(domain=[-0.1, columns + 0.9], nice=False))
-    y = alt.Y("row:Q", axis=None, scale=alt.Scale(domain=[rows + 0.6, -0.4], nice=False))
-    joins = alt.Chart(alt.Data(values=edges)).mark_rule(color=LINE).encode(x=x, y=y, x2="column2:Q", y2="row2:Q")
-    colour = alt.condition("datum.evaluated", alt.value(EVALUATED), alt.value(OTHER))
-    base = alt.Chart(alt.Data(values=nodes)).encode(x=x, y=y, color=colour)
-    names = base.mark_text(align="left", dx=8, dy=-5, fontSize=11).encode(text="name:N")
-    told = base.mark_text(align="left", dx=8, dy=9, fontSize=9).encode(text="what:N")
-    chart = alt.layer(joins, base.mark_point(filled=True, size=60, opacity=1), names, told)
-    size = {"width": (columns + 1) * _COLUMN, "height": (rows + 1) * _ROW}
-    return chart.properties(title="Which checkpoint was made from which?", **size)
-
-
-def _mixtures(listed: Sequence[Stage]) -> alt.Chart:
-    """Shares of tokens as streamed: one panel a stage, one bar a phase."""
-    import altair as alt
-
-    named = labels(listed)
-    rows = [
-        {
-            "stage": named[stage.digest],
-            "phase": phase,
-            "source": source,
-            "share": share,
-            "asked": asked,
-            "order": number,
-        }
-        for stage in listed
-        for phase, sources in stage.ledger.items()
-        for number, (source, share, asked) in enumerate(sources)
-    ]
-    chart = (
-        alt.Chart(alt.Data(values=rows))
-        .mark_bar()
-        .encode(
-            x=alt.X("share:Q", title="share of tokens", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
-            y=alt.Y("phase:O", title="phase"),
-            color=alt.Color(
-                "source:N",
-                sort=list(dict.fromkeys(str(row["source"]) for row in rows)),
-                legend=alt.Legend(orient="bottom", title=None),
+    marks = []
+    for stage in listed:
+        x, y = _corner(place[stage.digest])
+        if stage.parent in place:
+            parent_x, parent_y = _corner(place[stage.parent])
+            marks.append(
+                Mark(
+                    kind="rule", style="edge", x=parent_x + _BOX_WIDTH, y=parent_y + _BOX_HEIGHT / 2,
+                    x2=x, y2=y + _BOX_HEIGHT / 2,
+                )
+            )  # fmt: skip
+        marks += [
+            Mark(
+                kind="rect", style="stage evaluated" if stage.models else "stage", x=x, y=y, x2=x + _BOX_WIDTH,
+                y2=y + _BOX_HEIGHT, tooltip=f"{stage.name}: {what(stage)}; {stage.digest}",
+                data={"name": named[stage.digest], "what": what(stage), "evaluated": bool(stage.models)},
             ),
-            order="order:Q",
-        )
-        .properties(width=220, height={"step": 18})
+            Mark(kind="text", style="name", x=x + 10, y=y + 17, text=named[stage.digest]),
+            Mark(kind="text", style="small", x=x + 10, y=y + 32, text=what(stage)),
+        ]  # fmt: skip
+    columns, rows = (max(spot[axis] for spot in place.values()) + 1 for axis in (0, 1))
+    return Drawing(
+        css_class="graph",
+        label=f"Lineage of {len(listed)} checkpoints",
+        width=columns * (_BOX_WIDTH + _GAP_X) - _GAP_X,
+        height=rows * (_BOX_HEIGHT + _GAP_Y) - _GAP_Y,
+        marks=tuple(marks),
     )
-    stages = list(dict.fromkeys(str(row["stage"]) for row in rows))
-    facet = chart.facet(facet=alt.Facet("stage:N", sort=stages, title=None), columns=min(3, len(stages)))
-    return facet.properties(title="What was each stage trained on, phase by phase?")
 
 
-def _curve(points: Mapping[str, tuple[Stage, Point]], joins: Sequence[tuple[str, str]]) -> alt.Chart:
-    import altair as alt
+def _corner(place: tuple[int, int]) -> tuple[int, int]:
+    return place[0] * (_BOX_WIDTH + _GAP_X), place[1] * (_BOX_HEIGHT + _GAP_Y)
 
-    def spot(digest: str) -> dict[str, Any]:
-        stage, point = points[digest]
-        return {"tokens": stage.total_tokens, "value": point.value, "low": point.low, "high": point.high}
 
-    dots = [spot(digest) | {"model": short(stage.models[0])} for digest, (stage, _) in points.items()]
-    lines = [
-        {"tokens": a["tokens"], "value": a["value"], "tokens2": b["tokens"], "value2": b["value"]}
-        for a, b in ((spot(before), spot(after)) for before, after in joins)
-    ]
-    x = alt.X("tokens:Q", title="training tokens since the root", axis=alt.Axis(format="~s", tickCount=6))
-    segments = alt.Chart(alt.Data(values=lines)).mark_rule(color=LINE)
-    drawn = segments.encode(x=x, y=alt.Y("value:Q", title="overall, 95% interval"), x2="tokens2:Q", y2="value2:Q")
-    base = alt.Chart(alt.Data(values=dots)).encode(x=x)
-    intervals = base.mark_rule(color=EVALUATED, strokeWidth=1.6).encode(y="low:Q", y2="high:Q")
-    marks = base.mark_point(filled=True, size=45, opacity=1, color=EVALUATED).encode(y="value:Q")
-    names = base.mark_text(align="left", dx=7, dy=-6, fontSize=10).encode(y="value:Q", text="model:N")
-    chart = alt.layer(drawn, intervals, marks, names).properties(width=420, height=240)
-    return chart.properties(title="Does the overall value go up with training?")
+def mixture(stage: Stage, label: str) -> Drawing:
+    """Draw a stage's phases as bars of its sources' shares of tokens as streamed.
+
+    Args:
+        stage: One that has a ledger.
+        label: What drawings call it.
+    """
+    legend = {source: f"source-{i % len(SERIES_COLOURS)}" for i, source in enumerate(sources(stage))}
+    marks = []
+    for row, (phase, shares) in enumerate(stage.ledger.items()):
+        y, x = row * (_BAR_HEIGHT + _BAR_GAP), float(_PHASE_WIDTH)
+        marks.append(Mark(kind="text", style="small", x=0, y=y + 12, text=f"phase {phase}"))
+        for source, share, target_share in shares:
+            marks.append(
+                Mark(
+                    kind="rect", style=legend[source], x=x, y=y, x2=x + share * _BAR_WIDTH, y2=y + _BAR_HEIGHT,
+                    tooltip=f"{source}: {share:.1%} of the phase's tokens, {target_share:.1%} asked", series=source,
+                    data={"stage": label, "phase": phase, "source": source, "share": share, "asked": target_share},
+                )
+            )  # fmt: skip
+            x += share * _BAR_WIDTH
+    return Drawing(
+        css_class="mixture",
+        label=f"Mixture of {stage.name} by phase",
+        width=_PHASE_WIDTH + _BAR_WIDTH,
+        height=len(stage.ledger) * (_BAR_HEIGHT + _BAR_GAP) - _BAR_GAP,
+        marks=tuple(marks),
+        legend=legend,
+    )

@@ -21,14 +21,16 @@ from harness.reports.analysis.differences import Comparison, TaskDifference
 from harness.reports.analysis.domains import BoardPoints
 from harness.reports.analysis.flips import Flip, Flips, flips, shortened
 from harness.reports.analysis.leaderboard import Leaderboard
-from harness.reports.analysis.lineage import labels, sources, stages
+from harness.reports.analysis.lineage import labels, stages
+from harness.reports.charts.drawing import svg
+from harness.reports.charts.lineage import lineage_graph, mixture
+from harness.reports.charts.scales import padded_range
+from harness.reports.charts.token_curve import token_curve
 from harness.reports.documents.glossary import GLOSSARY
 from harness.reports.documents.leaderboard import task_values
 from harness.reports.documents.tables import Column, Row, Table, text
-from harness.reports.page import lineage as drawings
 from harness.reports.page import marks
 from harness.reports.page.report import Report
-from harness.reports.page.token_curve import curve
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -112,7 +114,7 @@ def _row(columns: Sequence[Column], row: Row) -> dict[str, Any]:
 
 def _board(board: Leaderboard, points: BoardPoints, table: Table) -> dict[str, Any]:
     listed = [points.overall[row.model.name] for row in board.standings]
-    ends = marks.scale([end for point in listed for end in (point.low, point.high)], include=(0.0,))
+    ends = padded_range([end for point in listed for end in (point.low, point.high)], include=(0.0,))
     drawings = [
         marks.dot(p.value, p.low, p.high, ends, rule=0.0, tone="" if row.tied_with_leader else "quiet")
         for p, row in zip(listed, board.standings, strict=True)
@@ -124,7 +126,7 @@ def _domains(points: BoardPoints) -> list[dict[str, Any]]:
     found = []
     for domain in points.domains:
         listed = domain.points.values()
-        ends = marks.scale([v for p in listed for v in (p.low, p.high)], include=(domain.chance,))
+        ends = padded_range([v for p in listed for v in (p.low, p.high)], include=(domain.chance,))
         rows = [
             {
                 "name": name,
@@ -147,7 +149,7 @@ def _domains(points: BoardPoints) -> list[dict[str, Any]]:
 
 def _differences(comparison: Comparison, table: Table) -> dict[str, Any]:
     known = [one for one in comparison.differences if one.interval is not None]
-    ends = marks.scale([v for one in known for v in one.interval or ()], include=(0.0,))
+    ends = padded_range([v for one in known for v in one.interval or ()], include=(0.0,))
     drawings = [
         marks.dot(one.difference, *one.interval, ends, rule=0.0, tone="" if one.significant else "quiet")
         if one.interval is not None
@@ -198,15 +200,15 @@ def _lineage(models: Sequence[ModelRecords], points: BoardPoints | None) -> dict
     if not listed:
         return None
     named = labels(listed)
-    mixtures = [
-        {"name": named[stage.digest], "sources": sources(stage), "drawing": Markup(drawings.mixture(stage))}  # noqa: S704
-        for stage in listed
-        if stage.ledger
-    ]
+    mixtures = [(named[stage.digest], mixture(stage, named[stage.digest])) for stage in listed if stage.ledger]
+    curve = token_curve(listed, points.overall) if points else None
     return {
-        "graph": Markup(drawings.graph(listed)),  # noqa: S704 - names are escaped there
-        "curve": Markup(curve(listed, points.overall)) if points else "",  # noqa: S704 - names are escaped there
-        "mixtures": mixtures,
+        "graph": Markup(svg(lineage_graph(listed))),  # noqa: S704 - `svg` escapes names
+        "curve": Markup(svg(curve)) if curve else "",  # noqa: S704 - `svg` escapes names
+        "mixtures": [
+            {"name": name, "legend": drawing.legend, "drawing": Markup(svg(drawing))}  # noqa: S704 - as above
+            for name, drawing in mixtures
+        ],
     }
 
 

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from harness.reports.charts.scales import ticks
 
 WIDTH, HEIGHT = 150, 14
 _MARGIN = 4
-
-
-def scale(values: Sequence[float], *, include: Sequence[float] = ()) -> tuple[float, float]:
-    """Return ends of a scale that hold all values, with a little room."""
-    every = [*values, *include]
-    low, high = min(every), max(every)
-    room = 0.04 * (high - low) or 0.05
-    return low - room, high + room
 
 
 def dot(value: float, low: float, high: float, ends: tuple[float, float], *, rule: float, tone: str = "") -> str:
@@ -45,20 +37,6 @@ def axis(ends: tuple[float, float]) -> str:
     return f'<svg class="axis" {size} aria-hidden="true">{words}</svg>'
 
 
-def ticks(ends: tuple[float, float], most: int) -> list[float]:
-    """Return round numbers within a scale, at most about `most`."""
-    step = _step((ends[1] - ends[0]) / most)
-    first = int(ends[0] / step) - 1
-    found = [round((first + i) * step, 10) for i in range(3 * most)]
-    return [mark for mark in found if ends[0] <= mark <= ends[1]]
-
-
 def _at(value: float, ends: tuple[float, float]) -> str:
     share = (value - ends[0]) / (ends[1] - ends[0])
     return f"{_MARGIN + share * (WIDTH - 2 * _MARGIN):.1f}"
-
-
-def _step(rough: float) -> float:
-    """The round number (1, 2 or 5 times a power of ten) next above a rough step."""
-    power = 10.0 ** int(f"{rough:e}".partition("e")[2])
-    return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= rough * 0.999)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ import pytest
 
 from harness.checkpoints.stage_manifest import LedgerRow, Parent, StageManifest
 from harness.records import load
-from harness.reports.analysis.lineage import stages
+from harness.reports.analysis.lineage import Stage, stages
+from harness.reports.charts.drawing import SERIES_COLOURS
+from harness.reports.charts.lineage import mixture
+from tests.conftest import ROOT
 from tests.reports.conftest import Command
 from tests.reports.records_for_tests import rows_in
 
@@ -106,6 +110,43 @@ def test_charts_for_a_paper_show_lineage_mixtures_and_value_over_tokens(
     ]
     spots = {row["model"]: row["tokens"] for row in rows_in(tmp_path / "charts" / "tokens.vl.json") if "model" in row}
     assert spots == {"corrupted": 0, "uniform": 2_000_000, "oracle": 3_000_000}
+
+
+def test_the_page_and_the_chart_files_show_one_drawing(chain: Path, command: Command, tmp_path: Path) -> None:
+    code, _, err = command(
+        "leaderboard", chain, "--output_path", tmp_path / "page.html", "--charts", tmp_path / "charts"
+    )
+    assert code == 0, err
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    for name, svg_class, pattern in (
+        ("lineage", "graph", r'<rect class="stage[^"]*" x="([^"]+)" y="([^"]+)" width="([^"]+)"'),
+        ("mixtures", "mixture", r'<rect class="source-\d" x="([^"]+)" y="([^"]+)" width="([^"]+)"'),
+        ("tokens", "curve", r'<circle class="dot" cx="([^"]+)" cy="([^"]+)"()'),
+    ):
+        svg = page.split(f'<svg class="{svg_class}"')[1].split("</svg>")[0]
+        on_page = [(float(x), float(y), float(width or 0)) for x, y, width in re.findall(pattern, svg)]
+        rows = [row for row in rows_in(tmp_path / "charts" / f"{name}.vl.json") if "tooltip" in row]
+        in_chart = [(row["x"], row["y"], row.get("x2", row["x"]) - row["x"]) for row in rows]
+        assert len(on_page) >= 3
+        assert on_page == [pytest.approx(spot, abs=0.11) for spot in in_chart], name
+
+
+def test_a_source_has_one_colour_on_the_page_and_on_paper() -> None:
+    styles = (ROOT / "reports" / "page" / "templates" / "style.css").read_text(encoding="utf-8")
+    for number, colour in enumerate(SERIES_COLOURS):
+        assert f".source-{number} {{ fill: {colour}; background: {colour}; }}" in styles
+    assert f".source-{len(SERIES_COLOURS)} " not in styles
+
+
+def test_a_source_that_starts_in_a_later_phase_keeps_its_own_colour() -> None:
+    ledger = {1: (("text", 1.0, 1.0),), 2: (("code", 0.5, 0.5), ("text", 0.5, 0.5))}
+    stage = Stage(
+        digest="d", name="s", kind="sft", step=None, parent=None, depth=0, tokens=1, total_tokens=1, ledger=ledger,
+        models=(),
+    )  # fmt: skip
+    drawing = mixture(stage, "s")
+    assert drawing.legend == {"text": "source-0", "code": "source-1"}
+    assert [mark.style for mark in drawing.marks if mark.series == "text"] == ["source-0", "source-0"]
 
 
 def test_a_page_without_lineage_has_no_such_section(runs: Path, command: Command, tmp_path: Path) -> None:

@@ -1,0 +1,192 @@
+"""A drawing as plain data, written as SVG for the page and as a Vega-Lite specification for chart files.
+
+Who draws decides every position, text and style once, for example a dot with its name on a canvas of 100 x 40 pixels::
+
+    dot = Mark(kind="point", style="dot", x=20, y=30, tooltip="m: 0.412", data={"model": "m", "value": 0.412})
+    name = Mark(kind="text", style="small", x=26, y=25, text="m")
+    drawing = Drawing(css_class="curve", label="Value of m", width=100, height=40, marks=(dot, name))
+    svg(drawing)  # '<svg class="curve" ...><circle class="dot" cx="20" cy="30" r="3.5"><title>m: 0.412</title>...'
+    vega_lite(drawing)  # {"width": 100, "height": 40, "layer": [...]}
+
+The two writers know marks only; neither knows what is drawn. The page needs no library for its SVG. Colours on the page
+come from its style sheet, where each style is a class; on paper they come from `STYLES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from itertools import groupby
+from typing import Any, Literal
+
+Kind = Literal["rect", "rule", "point", "text"]
+
+POINT_RADIUS = 3.5
+CORNER_RADIUS = 4
+ACCENT, INK, QUIET, LINE = "#1f5fa8", "#1d1d1b", "#6c6b66", "#b9b8b2"
+SERIES_COLOURS = ("#4477aa", "#ee8866", "#44aa99", "#aa4499", "#ddaa33", "#999933")
+
+# Style on the page: its properties in Vega-Lite, for paper.
+STYLES: dict[str, dict[str, Any]] = {
+    "edge": {"color": LINE},
+    "stage": {"fill": "#f4f3ee", "stroke": LINE, "cornerRadius": CORNER_RADIUS},
+    "stage evaluated": {"fill": "#f4f3ee", "stroke": ACCENT, "strokeWidth": 1.6, "cornerRadius": CORNER_RADIUS},
+    "name": {"color": INK, "fontSize": 12},
+    "small": {"color": QUIET, "fontSize": 10},
+    "small end": {"color": QUIET, "fontSize": 10, "align": "right"},
+    "small middle": {"color": QUIET, "fontSize": 10, "align": "center"},
+    "rule": {"color": "#e3e2dc"},
+    "join": {"color": QUIET},
+    "interval": {"color": ACCENT, "strokeWidth": 1.4},
+    "dot": {"color": ACCENT, "size": 3.14 * POINT_RADIUS**2, "filled": True, "opacity": 1},
+    **{f"source-{i}": {"color": colour} for i, colour in enumerate(SERIES_COLOURS)},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """One shape or text. Pixels count from the top left corner.
+
+    Attributes:
+        kind: ``rect``, ``rule`` (a straight line), ``point`` or ``text``.
+        style: Key of `STYLES`.
+        x: Left end of a rect or text (see `STYLES` for other alignments), start of a rule, centre of a point.
+        y: Top of a rect, start of a rule, centre of a point, baseline of a text.
+        x2: Right end of a rect, end of a rule.
+        y2: Bottom of a rect, end of a rule.
+        text: Of a text mark.
+        tooltip: Shown while the pointer is on the mark.
+        series: Its entry in the drawing's legend; empty for none.
+        data: The values that it shows; they stand in the specification.
+    """
+
+    kind: Kind
+    style: str
+    x: float
+    y: float
+    x2: float = 0.0
+    y2: float = 0.0
+    text: str = ""
+    tooltip: str = ""
+    series: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """Marks on a canvas.
+
+    Attributes:
+        css_class: Of the SVG.
+        label: What it shows, for a screen reader.
+        width: In pixels.
+        height: In pixels.
+        marks: In the order in which they are painted.
+        legend: Style of each series, in order.
+    """
+
+    css_class: str
+    label: str
+    width: float
+    height: float
+    marks: tuple[Mark, ...]
+    legend: Mapping[str, str] = field(default_factory=dict)
+
+
+def svg(drawing: Drawing) -> str:
+    """Return the drawing as inline SVG; texts and tooltips are escaped."""
+    width, height = f"{drawing.width:g}", f"{drawing.height:g}"
+    # One pixel around the canvas keeps the outlines at its edges whole.
+    return (
+        f'<svg class="{drawing.css_class}" viewBox="-1 -1 {drawing.width + 2:g} {drawing.height + 2:g}" '
+        f'width="{width}" height="{height}" role="img" aria-label="{escape(drawing.label)}">'
+        f"{''.join(map(_svg_mark, drawing.marks))}</svg>"
+    )
+
+
+def _svg_mark(mark: Mark) -> str:
+    title = f"<title>{escape(mark.tooltip)}</title>" if mark.tooltip else ""
+    x, y, x2, y2 = (f"{round(value, 1):g}" for value in (mark.x, mark.y, mark.x2, mark.y2))
+    if mark.kind == "text":
+        return f'<text class="{mark.style}" x="{x}" y="{y}">{escape(mark.text)}</text>'
+    if mark.kind == "rule":
+        return f'<path class="{mark.style}" d="M{x} {y}L{x2} {y2}">{title}</path>'
+    if mark.kind == "point":
+        return f'<circle class="{mark.style}" cx="{x}" cy="{y}" r="{POINT_RADIUS}">{title}</circle>'
+    radius = STYLES[mark.style].get("cornerRadius", 0)
+    corners = f' rx="{radius}"' if radius else ""
+    return (
+        f'<rect class="{mark.style}" x="{x}" y="{y}" width="{round(mark.x2 - mark.x, 1):g}" '
+        f'height="{round(mark.y2 - mark.y, 1):g}"{corners}>{title}</rect>'
+    )
+
+
+def vega_lite(drawing: Drawing) -> dict[str, Any]:
+    """Return the drawing as a Vega-Lite view: one layer for each run of marks of one kind and style."""
+    runs = groupby(_painted_together(drawing.marks), key=_layer_key)
+    return {
+        "width": drawing.width,
+        "height": drawing.height,
+        "layer": [_layer(list(marks), drawing) for _, marks in runs],
+    }
+
+
+def _layer_key(mark: Mark) -> tuple[str, str, bool]:
+    return mark.kind, "" if mark.series else mark.style, bool(mark.series)
+
+
+def _painted_together(marks: Sequence[Mark]) -> list[Mark]:
+    """Sort marks by layer, layers in the order of their first marks.
+
+    A specification has one layer per look, whereas the marks come thing by thing::
+
+        rect stage, text name, rule edge, rect stage, text name  ->  rect, rect; text, text; rule
+
+    Nothing that is drawn here overlaps, so the order of the layers cannot be seen.
+    """
+    keys = list(dict.fromkeys(map(_layer_key, marks)))
+    return sorted(marks, key=lambda mark: keys.index(_layer_key(mark)))
+
+
+def _layer(marks: Sequence[Mark], drawing: Drawing) -> dict[str, Any]:
+    first = marks[0]
+    look = {} if first.series else STYLES[first.style]
+    shape = {
+        "type": first.kind,
+        **({"align": "left", "baseline": "alphabetic"} if first.kind == "text" else {}),
+        **look,
+    }
+    return {"data": {"values": [_row(mark) for mark in marks]}, "mark": shape, "encoding": _encoding(first, drawing)}
+
+
+def _row(mark: Mark) -> dict[str, Any]:
+    row: dict[str, Any] = {**mark.data, "x": round(mark.x, 2), "y": round(mark.y, 2)}
+    if mark.kind in ("rect", "rule"):
+        row |= {"x2": round(mark.x2, 2), "y2": round(mark.y2, 2)}
+    named = {"text": mark.text, "tooltip": mark.tooltip, "series": mark.series}
+    return row | {key: value for key, value in named.items() if value}
+
+
+def _encoding(mark: Mark, drawing: Drawing) -> dict[str, Any]:
+    """Map pixels to pixels: x from 0 to the width, y from 0 at the top to the height."""
+
+    def pixels(name: str, domain: list[float]) -> dict[str, Any]:
+        return {"field": name, "type": "quantitative", "axis": None, "scale": {"domain": domain, "nice": False}}
+
+    encoding: dict[str, Any] = {"x": pixels("x", [0, drawing.width]), "y": pixels("y", [drawing.height, 0])}
+    if mark.kind in ("rect", "rule"):
+        encoding |= {"x2": {"field": "x2"}, "y2": {"field": "y2"}}
+    if mark.kind == "text":
+        encoding["text"] = {"field": "text", "type": "nominal"}
+    if mark.tooltip:
+        encoding["tooltip"] = {"field": "tooltip", "type": "nominal"}
+    if mark.series:
+        colours = [STYLES[style]["color"] for style in drawing.legend.values()]
+        encoding["color"] = {
+            "field": "series",
+            "type": "nominal",
+            "scale": {"domain": list(drawing.legend), "range": colours},
+            "legend": {"orient": "bottom", "title": None},
+        }
+    return encoding

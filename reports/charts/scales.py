@@ -1,0 +1,32 @@
+"""Axes of drawings: a range that holds all values, and round numbers on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def padded_range(values: Sequence[float], *, include: Sequence[float] = ()) -> tuple[float, float]:
+    """Return the two ends of a scale that holds all values, with 4% to spare at each end.
+
+    Args:
+        values: At least one, unless `include` has one.
+        include: Further values that the scale must show, such as 0.
+    """
+    shown = [*values, *include]
+    low, high = min(shown), max(shown)
+    margin = 0.04 * (high - low) or 0.05
+    return low - margin, high + margin
+
+
+def ticks(ends: tuple[float, float], most: int) -> list[float]:
+    """Return round numbers between the ends of a scale, about `most` of them at most."""
+    step = _round_step((ends[1] - ends[0]) / most)
+    first = int(ends[0] / step) - 1
+    candidates = [round((first + i) * step, 10) for i in range(3 * most)]
+    return [tick for tick in candidates if ends[0] <= tick <= ends[1]]
+
+
+def _round_step(rough: float) -> float:
+    """Return the smallest of 1, 2 and 5 times a power of ten that is at least `rough`."""
+    power = 10.0 ** int(f"{rough:e}".partition("e")[2])
+    return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= rough * 0.999)
