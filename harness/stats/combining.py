@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point:
+class Estimate:
     """A value and its 95% interval.
 
     Attributes:
@@ -21,15 +21,15 @@ class Point:
     low: float
     high: float
 
-    def centred(self, chance: float) -> Point:
+    def centred(self, chance: float) -> Estimate:
         """Return the point on the scale where `chance` is 0 and 1 stays 1."""
         room = 1.0 - chance
-        return Point(
+        return Estimate(
             value=(self.value - chance) / room, low=(self.low - chance) / room, high=(self.high - chance) / room
         )
 
 
-def joined(points: Sequence[Point]) -> Point:
+def combine_intervals(points: Sequence[Estimate]) -> Estimate:
     """Mean of independent values with its interval.
 
     MOVER (Zou and Donner 2008, Statistics in Medicine 27): mean - sqrt(sum (value - low)^2) / k, and likewise above. So
@@ -39,4 +39,4 @@ def joined(points: Sequence[Point]) -> Point:
     value = sum(point.value for point in points) / count
     below = math.sqrt(sum((point.value - point.low) ** 2 for point in points)) / count
     above = math.sqrt(sum((point.high - point.value) ** 2 for point in points)) / count
-    return Point(value=value, low=value - below, high=value + above)
+    return Estimate(value=value, low=value - below, high=value + above)

@@ -16,7 +16,7 @@ from harness.records import TaskRun
 from harness.reports.analysis.differences import Arm, Comparison, TaskDifference
 from harness.reports.analysis.dose import slopes
 from harness.reports.analysis.overall import overall
-from harness.reports.analysis.pairing import Paired, has_item_values, mismatches, pair, remarks
+from harness.reports.analysis.pairing import Paired, caveats, has_item_values, mismatches, pair
 from harness.reports.analysis.task_tests import several_seeds, single
 from harness.stats import correct
 
@@ -143,7 +143,7 @@ def _paired_task(
             "all the same."
         )
     notes += [f"{task}: {what}; compared all the same (--force)." for what in against]
-    notes += [f"{what[0].upper()}{what[1:]}. Near ties may flip." for what in remarks(runs)]
+    notes += [f"{what[0].upper()}{what[1:]}. Near ties may flip." for what in caveats(runs)]
     first, seeds = listed[0], len(baseline.models)
     failed = (sum(run.failed for run in listed[:seeds]), sum(run.failed for run in listed[seeds:]))
     if any(failed):

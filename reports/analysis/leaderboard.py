@@ -15,7 +15,7 @@ import numpy as np
 from harness.checkpoints.lineage import contamination_warnings
 from harness.errors import InputError, RecordError
 from harness.records import ModelRecords
-from harness.reports.analysis.pairing import CONTROLS, FloatArray, Paired, has_item_values, mismatches, pair, remarks
+from harness.reports.analysis.pairing import CONTROLS, FloatArray, Paired, caveats, has_item_values, mismatches, pair
 from harness.stats import Ranking, rank_models
 
 FEW_CLUSTERS = 10  # of a task: below, a model with all right and one with none may look alike
@@ -164,7 +164,7 @@ def _task(models: Sequence[ModelRecords], name: str, notes: list[str], *, force:
             "or give --force to rank all the same."
         )
     notes += [f"{name}: {what}; ranked all the same (--force)." for what in against]
-    notes += [f"{what[0].upper()}{what[1:]}. Near ties may flip." for what in remarks(runs)]
+    notes += [f"{what[0].upper()}{what[1:]}. Near ties may flip." for what in caveats(runs)]
     first = listed[0]
     if paired is None:
         notes.append(f"{name} is left out: {first.metric} is no mean over items in every run.")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from harness.reports.analysis.differences import OVERALL, DomainDifference, TaskDifference
 from harness.reports.analysis.pairing import CONTROLS
 from harness.stats import aggregate
-from harness.stats.combining import Point, joined
+from harness.stats.combining import Estimate, combine_intervals
 
 
 def overall(differences: Sequence[TaskDifference]) -> tuple[DomainDifference, ...]:
@@ -25,7 +25,8 @@ def overall(differences: Sequence[TaskDifference]) -> tuple[DomainDifference, ..
         [0.0 for _ in rows],
     )
     points = {
-        part.domain: joined([_centred(one) for one in rows if one.domain == part.domain]) for part in total.domains
+        part.domain: combine_intervals([_centred(one) for one in rows if one.domain == part.domain])
+        for part in total.domains
     }
     found = [
         DomainDifference(
@@ -37,7 +38,7 @@ def overall(differences: Sequence[TaskDifference]) -> tuple[DomainDifference, ..
         )
         for part in total.domains
     ]
-    whole = joined(list(points.values()))
+    whole = combine_intervals(list(points.values()))
     return (
         *found,
         DomainDifference(
@@ -56,7 +57,7 @@ def _counts(difference: TaskDifference) -> bool:
     return difference.p is not None and difference.higher_is_better and all(0.0 <= value <= 1.0 for value in values)
 
 
-def _centred(one: TaskDifference) -> Point:
+def _centred(one: TaskDifference) -> Estimate:
     low, high = one.interval or (-math.inf, math.inf)
     room = 1.0 - one.chance
-    return Point(value=one.difference / room, low=low / room, high=high / room)
+    return Estimate(value=one.difference / room, low=low / room, high=high / room)

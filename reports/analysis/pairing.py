@@ -107,7 +107,7 @@ def mismatches(runs: Mapping[str, TaskRun], paired: Paired | None) -> list[str]:
     return told
 
 
-def remarks(runs: Mapping[str, TaskRun]) -> list[str]:
+def caveats(runs: Mapping[str, TaskRun]) -> list[str]:
     """Say what does not forbid it but may move a score: another engine or dtype."""
     told = []
     for what, values in (

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import InputError
 from harness.records import ModelRecords
 from harness.reports.analysis.differences import Comparison
-from harness.reports.analysis.domains import BoardPoints
+from harness.reports.analysis.domains import BoardEstimates
 from harness.reports.analysis.leaderboard import Leaderboard
-from harness.reports.analysis.lineage import labels, stages
+from harness.reports.analysis.lineage_graph import lineage_nodes, node_labels
 from harness.reports.charts.drawing import vega_lite
-from harness.reports.charts.lineage import lineage_graph, mixture
-from harness.reports.charts.token_curve import token_curve
+from harness.reports.charts.lineage import draw_lineage_graph, draw_mixture
+from harness.reports.charts.token_curve import draw_token_curve
 
 if TYPE_CHECKING:
     import altair as alt
@@ -45,7 +45,7 @@ _CONFIG: dict[str, Any] = {
 }
 
 
-def charts(comparison: Comparison, board: Leaderboard | None, points: BoardPoints | None) -> dict[str, Any]:
+def charts(comparison: Comparison, board: Leaderboard | None, points: BoardEstimates | None) -> dict[str, Any]:
     """Return Vega-Lite specifications by file stem.
 
     Args:
@@ -66,19 +66,19 @@ def charts(comparison: Comparison, board: Leaderboard | None, points: BoardPoint
     return specifications | _lineage_specifications(models, points)
 
 
-def _lineage_specifications(models: Sequence[ModelRecords], points: BoardPoints | None) -> dict[str, Any]:
+def _lineage_specifications(models: Sequence[ModelRecords], points: BoardEstimates | None) -> dict[str, Any]:
     """Specifications of the drawings for which the models' lineage has data."""
-    listed = stages(models)
-    named = labels(listed)
-    curve = token_curve(listed, points.overall) if points is not None else None
+    nodes = lineage_nodes(models)
+    named = node_labels(nodes)
+    curve = draw_token_curve(nodes, points.overall) if points is not None else None
     mixtures = [
-        vega_lite(mixture(stage, named[stage.digest])) | {"title": {"text": named[stage.digest], "fontSize": 11}}
-        for stage in listed
-        if stage.ledger
+        vega_lite(draw_mixture(node, named[node.digest])) | {"title": {"text": named[node.digest], "fontSize": 11}}
+        for node in nodes
+        if node.ledger
     ]
     views: dict[str, dict[str, Any]] = {}
-    if any(stage.parent is not None for stage in listed):
-        views["lineage"] = vega_lite(lineage_graph(listed)) | {"title": "Which checkpoint was made from which?"}
+    if any(node.parent is not None for node in nodes):
+        views["lineage"] = vega_lite(draw_lineage_graph(nodes)) | {"title": "Which checkpoint was made from which?"}
     if mixtures:
         views["mixtures"] = {
             "title": "What was each stage trained on, phase by phase?",
@@ -196,7 +196,7 @@ def _heat_map(comparison: Comparison) -> alt.Chart:
     return _plain((base.mark_rect().encode(color=colour) + text).properties(title=title, **size))
 
 
-def _domains(board: Leaderboard, points: BoardPoints) -> alt.Chart:
+def _domains(board: Leaderboard, points: BoardEstimates) -> alt.Chart:
     """Dot and interval of each model's domain mean, one panel a domain."""
     alt = _altair()
     rows = [

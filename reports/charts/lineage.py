@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.reports.analysis.lineage import Stage, labels, placed, sources, what
+from harness.reports.analysis.lineage_graph import LineageNode, describe, grid_positions, node_labels, source_names
 from harness.reports.charts.drawing import SERIES_COLOURS, Drawing, Mark
 
 _BOX_WIDTH, _BOX_HEIGHT, _GAP_X, _GAP_Y = 168, 40, 56, 14
 _BAR_WIDTH, _BAR_HEIGHT, _BAR_GAP, _PHASE_WIDTH = 300, 16, 5, 60
 
 
-def lineage_graph(listed: Sequence[Stage]) -> Drawing:
+def draw_lineage_graph(nodes: Sequence[LineageNode]) -> Drawing:
     """Draw the stages from left to right, each joined to its parent; evaluated ones outlined in colour.
 
     Args:
-        listed: At least one, parents before children.
+        nodes: At least one, parents before children.
     """
-    place, named = placed(listed), labels(listed)
+    place, named = grid_positions(nodes), node_labels(nodes)
     marks = []
-    for stage in listed:
-        x, y = _corner(place[stage.digest])
-        if stage.parent in place:
-            parent_x, parent_y = _corner(place[stage.parent])
+    for node in nodes:
+        x, y = _corner(place[node.digest])
+        if node.parent in place:
+            parent_x, parent_y = _corner(place[node.parent])
             marks.append(
                 Mark(
                     kind="rule", style="edge", x=parent_x + _BOX_WIDTH, y=parent_y + _BOX_HEIGHT / 2,
@@ -31,17 +31,17 @@ def lineage_graph(listed: Sequence[Stage]) -> Drawing:
             )  # fmt: skip
         marks += [
             Mark(
-                kind="rect", style="stage evaluated" if stage.models else "stage", x=x, y=y, x2=x + _BOX_WIDTH,
-                y2=y + _BOX_HEIGHT, tooltip=f"{stage.name}: {what(stage)}; {stage.digest}",
-                data={"name": named[stage.digest], "what": what(stage), "evaluated": bool(stage.models)},
+                kind="rect", style="stage evaluated" if node.models else "stage", x=x, y=y, x2=x + _BOX_WIDTH,
+                y2=y + _BOX_HEIGHT, tooltip=f"{node.name}: {describe(node)}; {node.digest}",
+                data={"name": named[node.digest], "what": describe(node), "evaluated": bool(node.models)},
             ),
-            Mark(kind="text", style="name", x=x + 10, y=y + 17, text=named[stage.digest]),
-            Mark(kind="text", style="small", x=x + 10, y=y + 32, text=what(stage)),
+            Mark(kind="text", style="name", x=x + 10, y=y + 17, text=named[node.digest]),
+            Mark(kind="text", style="small", x=x + 10, y=y + 32, text=describe(node)),
         ]  # fmt: skip
     columns, rows = (max(spot[axis] for spot in place.values()) + 1 for axis in (0, 1))
     return Drawing(
         css_class="graph",
-        label=f"Lineage of {len(listed)} checkpoints",
+        label=f"Lineage of {len(nodes)} checkpoints",
         width=columns * (_BOX_WIDTH + _GAP_X) - _GAP_X,
         height=rows * (_BOX_HEIGHT + _GAP_Y) - _GAP_Y,
         marks=tuple(marks),
@@ -52,16 +52,16 @@ def _corner(place: tuple[int, int]) -> tuple[int, int]:
     return place[0] * (_BOX_WIDTH + _GAP_X), place[1] * (_BOX_HEIGHT + _GAP_Y)
 
 
-def mixture(stage: Stage, label: str) -> Drawing:
+def draw_mixture(node: LineageNode, label: str) -> Drawing:
     """Draw a stage's phases as bars of its sources' shares of tokens as streamed.
 
     Args:
-        stage: One that has a ledger.
+        node: One that has a ledger.
         label: What drawings call it.
     """
-    legend = {source: f"source-{i % len(SERIES_COLOURS)}" for i, source in enumerate(sources(stage))}
+    legend = {source: f"source-{i % len(SERIES_COLOURS)}" for i, source in enumerate(source_names(node))}
     marks = []
-    for row, (phase, shares) in enumerate(stage.ledger.items()):
+    for row, (phase, shares) in enumerate(node.ledger.items()):
         y, x = row * (_BAR_HEIGHT + _BAR_GAP), float(_PHASE_WIDTH)
         marks.append(Mark(kind="text", style="small", x=0, y=y + 12, text=f"phase {phase}"))
         for source, share, target_share in shares:
@@ -75,9 +75,9 @@ def mixture(stage: Stage, label: str) -> Drawing:
             x += share * _BAR_WIDTH
     return Drawing(
         css_class="mixture",
-        label=f"Mixture of {stage.name} by phase",
+        label=f"Mixture of {node.name} by phase",
         width=_PHASE_WIDTH + _BAR_WIDTH,
-        height=len(stage.ledger) * (_BAR_HEIGHT + _BAR_GAP) - _BAR_GAP,
+        height=len(node.ledger) * (_BAR_HEIGHT + _BAR_GAP) - _BAR_GAP,
         marks=tuple(marks),
         legend=legend,
     )

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from harness.reports.analysis.lineage import Stage, short, tokens_text
-from harness.reports.analysis.token_curve import traced
+from harness.reports.analysis.lineage_graph import LineageNode, short_name, tokens_text
+from harness.reports.analysis.token_curve import trace_curve
 from harness.reports.charts.drawing import Drawing, Mark
 from harness.reports.charts.scales import padded_range, ticks
-from harness.stats.combining import Point
+from harness.stats.combining import Estimate
 
 # The plot lies between _LEFT and _RIGHT; names of checkpoints reach into the margin on its right.
 _LEFT, _RIGHT, _MARGIN_RIGHT, _BOTTOM, _MARGIN_BELOW = 44, 560, 140, 240, 34
 
 
-def token_curve(listed: Sequence[Stage], overall: Mapping[str, Point]) -> Drawing | None:
+def draw_token_curve(nodes: Sequence[LineageNode], overall: Mapping[str, Estimate]) -> Drawing | None:
     """Draw overall value over tokens, each checkpoint joined to the one before it; None when no two are joined.
 
     Args:
-        listed: All stages.
+        nodes: All stages.
         overall: By evaluated model.
     """
-    points, joins = traced(listed, overall)
+    points, joins = trace_curve(nodes, overall)
     if not joins:
         return None
-    most_tokens = max(stage.total_tokens or 0 for stage, _ in points.values()) or 1
+    most_tokens = max(node.total_tokens or 0 for node, _ in points.values()) or 1
     ends = padded_range([end for _, point in points.values() for end in (point.low, point.high)], include=(0.0,))
 
     def x(tokens: float) -> float:
@@ -41,16 +41,16 @@ def token_curve(listed: Sequence[Stage], overall: Mapping[str, Point]) -> Drawin
         text = tokens_text(int(tick)) or "0"
         marks.append(Mark(kind="text", style="small middle", x=x(tick), y=_BOTTOM + 16, text=text))
     for before, after in joins:
-        (stage, point), (next_stage, next_point) = points[before], points[after]
+        (node, point), (next_node, next_point) = points[before], points[after]
         marks.append(
             Mark(
-                kind="rule", style="join", x=x(stage.total_tokens or 0), y=y(point.value),
-                x2=x(next_stage.total_tokens or 0), y2=y(next_point.value),
+                kind="rule", style="join", x=x(node.total_tokens or 0), y=y(point.value),
+                x2=x(next_node.total_tokens or 0), y2=y(next_point.value),
             )
         )  # fmt: skip
-    for stage, point in points.values():
+    for node, point in points.values():
         marks += _checkpoint(
-            stage, point, x(stage.total_tokens or 0), tuple(map(y, (point.value, point.low, point.high)))
+            node, point, x(node.total_tokens or 0), tuple(map(y, (point.value, point.low, point.high)))
         )
     return Drawing(
         css_class="curve",
@@ -61,16 +61,16 @@ def token_curve(listed: Sequence[Stage], overall: Mapping[str, Point]) -> Drawin
     )
 
 
-def _checkpoint(stage: Stage, point: Point, x: float, ys: tuple[float, ...]) -> list[Mark]:
+def _checkpoint(node: LineageNode, point: Estimate, x: float, ys: tuple[float, ...]) -> list[Mark]:
     """Interval, dot and name of one checkpoint; `ys` are those of its value and of its interval's ends."""
-    model, (y, low, high) = stage.models[0], ys
+    model, (y, low, high) = node.models[0], ys
     return [
         Mark(kind="rule", style="interval", x=x, y=low, x2=x, y2=high),
         Mark(
             kind="point", style="dot", x=x, y=y,
-            tooltip=f"{model}: {point.value:.3f}, {point.low:.3f} to {point.high:.3f}, {stage.total_tokens:,} tokens",
-            data={"model": short(model), "tokens": stage.total_tokens, "value": point.value, "low": point.low,
+            tooltip=f"{model}: {point.value:.3f}, {point.low:.3f} to {point.high:.3f}, {node.total_tokens:,} tokens",
+            data={"model": short_name(model), "tokens": node.total_tokens, "value": point.value, "low": point.low,
                   "high": point.high},
         ),
-        Mark(kind="text", style="small", x=x + 6, y=y - 5, text=short(model)),
+        Mark(kind="text", style="small", x=x + 6, y=y - 5, text=short_name(model)),
     ]  # fmt: skip

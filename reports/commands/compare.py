@@ -80,9 +80,9 @@ def run(args: argparse.Namespace) -> int:
     document = comparison_document(comparison, command_line())
     if kind == "html" or args.charts:
         from harness.reports.page.html import render
-        from harness.reports.page.report import of_comparison
+        from harness.reports.page.report import comparison_report
 
-        report = of_comparison(
+        report = comparison_report(
             comparison,
             document,
             force=args.force,

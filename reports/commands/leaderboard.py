@@ -47,10 +47,10 @@ def run(args: argparse.Namespace) -> int:
     document = leaderboard_document(board, command_line(), values)
     if kind == "html" or args.charts:
         from harness.reports.page.html import render
-        from harness.reports.page.report import of_leaderboard
+        from harness.reports.page.report import leaderboard_report
 
         folders, options = [str(path) for path in args.runs], view_options(args)
-        report = of_leaderboard(board, document, intervals, runs=folders, force=args.force, options=options)
+        report = leaderboard_report(board, document, intervals, runs=folders, force=args.force, options=options)
         if args.charts:
             write_charts(report, args.charts)
         if kind == "html":

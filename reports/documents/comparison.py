@@ -188,11 +188,11 @@ def _verdicts(comparison: Comparison) -> list[str]:
             told[-1] += _together(comparison, arm.name)
         limits = [one.detectable for one in rows if one.detectable is not None and not one.significant]
         if limits:
-            told[-1] += f" {_missed(min(limits), max(limits))} would mostly be missed."
+            told[-1] += f" {undetectable(min(limits), max(limits))} would mostly be missed."
     return told
 
 
-def _missed(least: float, most: float) -> str:
+def undetectable(least: float, most: float) -> str:
     """What is too small to be found on the tasks, whose detectable differences are from `least` to `most`."""
     if math.isinf(least):
         return "With so few items any true difference"

@@ -18,14 +18,14 @@ from markupsafe import Markup
 
 from harness.records import ModelRecords
 from harness.reports.analysis.differences import Comparison, TaskDifference
-from harness.reports.analysis.domains import BoardPoints
+from harness.reports.analysis.domains import BoardEstimates
 from harness.reports.analysis.flips import Flip, Flips, flips, shortened
 from harness.reports.analysis.leaderboard import Leaderboard
-from harness.reports.analysis.lineage import labels, stages
+from harness.reports.analysis.lineage_graph import lineage_nodes, node_labels
 from harness.reports.charts.drawing import svg
-from harness.reports.charts.lineage import lineage_graph, mixture
+from harness.reports.charts.lineage import draw_lineage_graph, draw_mixture
 from harness.reports.charts.scales import padded_range
-from harness.reports.charts.token_curve import token_curve
+from harness.reports.charts.token_curve import draw_token_curve
 from harness.reports.documents.glossary import GLOSSARY
 from harness.reports.documents.leaderboard import task_values
 from harness.reports.documents.tables import Column, Row, Table, text
@@ -112,7 +112,7 @@ def _row(columns: Sequence[Column], row: Row) -> dict[str, Any]:
     return {"tone": row.tone, "cells": cells}
 
 
-def _board(board: Leaderboard, points: BoardPoints, table: Table) -> dict[str, Any]:
+def _board(board: Leaderboard, points: BoardEstimates, table: Table) -> dict[str, Any]:
     listed = [points.overall[row.model.name] for row in board.standings]
     ends = padded_range([end for point in listed for end in (point.low, point.high)], include=(0.0,))
     drawings = [
@@ -122,7 +122,7 @@ def _board(board: Leaderboard, points: BoardPoints, table: Table) -> dict[str, A
     return _table(table, drawings=drawings, heading=marks.axis(ends), after="standard_error")
 
 
-def _domains(points: BoardPoints) -> list[dict[str, Any]]:
+def _domains(points: BoardEstimates) -> list[dict[str, Any]]:
     found = []
     for domain in points.domains:
         listed = domain.points.values()
@@ -195,15 +195,15 @@ def _heat_cell(one: TaskDifference | None, largest: float) -> dict[str, Any] | N
     }
 
 
-def _lineage(models: Sequence[ModelRecords], points: BoardPoints | None) -> dict[str, Any] | None:
-    listed = stages(models)
-    if not listed:
+def _lineage(models: Sequence[ModelRecords], points: BoardEstimates | None) -> dict[str, Any] | None:
+    nodes = lineage_nodes(models)
+    if not nodes:
         return None
-    named = labels(listed)
-    mixtures = [(named[stage.digest], mixture(stage, named[stage.digest])) for stage in listed if stage.ledger]
-    curve = token_curve(listed, points.overall) if points else None
+    named = node_labels(nodes)
+    mixtures = [(named[node.digest], draw_mixture(node, named[node.digest])) for node in nodes if node.ledger]
+    curve = draw_token_curve(nodes, points.overall) if points else None
     return {
-        "graph": Markup(svg(lineage_graph(listed))),  # noqa: S704 - `svg` escapes names
+        "graph": Markup(svg(draw_lineage_graph(nodes))),  # noqa: S704 - `svg` escapes names
         "curve": Markup(svg(curve)) if curve else "",  # noqa: S704 - `svg` escapes names
         "mixtures": [
             {"name": name, "legend": drawing.legend, "drawing": Markup(svg(drawing))}  # noqa: S704 - as above

@@ -12,7 +12,7 @@ from harness.errors import RecordError
 from harness.records import ModelRecords
 from harness.reports.analysis.comparison import compare
 from harness.reports.analysis.differences import Arm, Comparison
-from harness.reports.analysis.domains import BoardPoints, board_points
+from harness.reports.analysis.domains import BoardEstimates, board_estimates
 from harness.reports.analysis.intervals import IntervalCache
 from harness.reports.analysis.leaderboard import Leaderboard, rank
 from harness.reports.documents.comparison import comparison_document
@@ -49,13 +49,13 @@ class Report:
     models: tuple[ModelRecords, ...]
     board: Leaderboard | None
     board_document: Document | None
-    points: BoardPoints | None
+    points: BoardEstimates | None
     comparison: Comparison
     differences_document: Document
     intervals: IntervalCache
 
 
-def of_leaderboard(
+def leaderboard_report(
     board: Leaderboard,
     document: Document,
     intervals: IntervalCache,
@@ -91,7 +91,7 @@ def of_leaderboard(
         models=board.models,
         board=board,
         board_document=document,
-        points=board_points(board, intervals),
+        points=board_estimates(board, intervals),
         comparison=comparison,
         differences_document=comparison_document(comparison, document.command),
         intervals=intervals,
@@ -102,7 +102,7 @@ def _against_the_leader(models: Sequence[ModelRecords], *, force: bool) -> Compa
     return compare([Arm(name=model.name, models=(model,)) for model in models], force=force, chosen=True)
 
 
-def of_comparison(
+def comparison_report(
     comparison: Comparison,
     document: Document,
     *,
@@ -137,7 +137,7 @@ def of_comparison(
         models=models,
         board=board,
         board_document=leaderboard_document(board, document.command) if board else None,
-        points=board_points(board, intervals) if board else None,
+        points=board_estimates(board, intervals) if board else None,
         comparison=comparison,
         differences_document=document,
         intervals=intervals,

@@ -237,11 +237,11 @@ def test_a_leader_chosen_by_the_numbers_is_corrected_for_all_pairs(runs: Path) -
     from harness.reports.analysis.intervals import IntervalCache
     from harness.reports.analysis.leaderboard import rank
     from harness.reports.documents.leaderboard import leaderboard_document
-    from harness.reports.page.report import of_leaderboard
+    from harness.reports.page.report import leaderboard_report
 
     board = rank(load([runs]).models)
     document = leaderboard_document(board, "harness leaderboard")
-    report = of_leaderboard(board, document, IntervalCache(), runs=[str(runs)])
+    report = leaderboard_report(board, document, IntervalCache(), runs=[str(runs)])
     tested = [one for one in report.comparison.differences if one.p is not None]
     assert report.comparison.tests == len(tested) * 3 // 2
     expected = stats.holm([one.p or 0.0 for one in tested], len(tested) * 3 // 2)

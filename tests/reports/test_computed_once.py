@@ -19,7 +19,7 @@ from tests.reports.records_for_tests import write_run
 COUNTED = {
     "harness.reports.analysis.comparison": ("compare",),
     "harness.reports.analysis.leaderboard": ("rank",),
-    "harness.reports.analysis.domains": ("board_points",),
+    "harness.reports.analysis.domains": ("board_estimates",),
     "harness.reports.documents.comparison": ("comparison_document",),
     "harness.reports.documents.leaderboard": ("leaderboard_document", "task_values"),
     "harness.stats": ("compare_paired", "rank_models", "interval"),
@@ -78,7 +78,7 @@ def test_a_report_with_charts_computes_nothing_twice(
     assert calls.pop("compare_paired") == tests, "one test per task and model"
     assert {call: count for call, count in calls.items() if count > 1} == {}
     assert sum(call.startswith("interval of") for call in calls) == len(TASKS) * len(MODELS)
-    assert {"compare", "rank", "rank_models", "board_points"} <= set(calls)
+    assert {"compare", "rank", "rank_models", "board_estimates"} <= set(calls)
 
 
 def test_a_refused_comparison_has_run_no_test(mixed_runs: Path, command: Command, calls: Counter[str]) -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from harness.checkpoints.stage_manifest import LedgerRow, Parent, StageManifest
 from harness.records import load
-from harness.reports.analysis.lineage import Stage, stages
+from harness.reports.analysis.lineage_graph import LineageNode, lineage_nodes
 from harness.reports.charts.drawing import SERIES_COLOURS
-from harness.reports.charts.lineage import mixture
+from harness.reports.charts.lineage import draw_mixture
 from tests.conftest import ROOT
 from tests.reports.conftest import Command
 from tests.reports.records_for_tests import rows_in
@@ -68,13 +68,13 @@ def chain(runs: Path, tmp_path: Path) -> Path:
 
 
 def test_stages_are_told_once_with_tokens_since_the_root(chain: Path) -> None:
-    found = stages(load([chain]).models)
-    assert [(stage.name, stage.kind, stage.depth, stage.total_tokens) for stage in found] == [
+    found = lineage_nodes(load([chain]).models)
+    assert [(node.name, node.kind, node.depth, node.total_tokens) for node in found] == [
         ("corrupted", "", 0, 0),
         ("pretrain <code>", "pretrain", 1, 2_000_000),
         ("sft-code", "sft", 2, 3_000_000),
     ]
-    assert [stage.models for stage in found] == [("corrupted",), ("uniform",), ("oracle",)]
+    assert [node.models for node in found] == [("corrupted",), ("uniform",), ("oracle",)]
     assert found[1].ledger == {1: (("text", 0.7, 0.7), ("code", 0.3, 0.3)), 2: (("text", 0.5, 0.5), ("code", 0.5, 0.5))}
 
 
@@ -140,11 +140,11 @@ def test_a_source_has_one_colour_on_the_page_and_on_paper() -> None:
 
 def test_a_source_that_starts_in_a_later_phase_keeps_its_own_colour() -> None:
     ledger = {1: (("text", 1.0, 1.0),), 2: (("code", 0.5, 0.5), ("text", 0.5, 0.5))}
-    stage = Stage(
+    stage = LineageNode(
         digest="d", name="s", kind="sft", step=None, parent=None, depth=0, tokens=1, total_tokens=1, ledger=ledger,
         models=(),
     )  # fmt: skip
-    drawing = mixture(stage, "s")
+    drawing = draw_mixture(stage, "s")
     assert drawing.legend == {"text": "source-0", "code": "source-1"}
     assert [mark.style for mark in drawing.marks if mark.series == "text"] == ["source-0", "source-0"]
 

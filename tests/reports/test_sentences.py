@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from harness.reports.documents.comparison import _missed
+from harness.reports.documents.comparison import undetectable
 
 
 @pytest.mark.parametrize(
@@ -19,4 +19,4 @@ from harness.reports.documents.comparison import _missed
     ],
 )
 def test_no_difference_is_told_to_be_infinite(least: float, most: float, says: str) -> None:
-    assert _missed(least, most) == says
+    assert undetectable(least, most) == says

@@ -14,7 +14,7 @@ from harness.records import ModelRecords
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
+class LineageNode:
     """One checkpoint.
 
     Attributes:
@@ -42,7 +42,7 @@ class Stage:
     models: tuple[str, ...]
 
 
-def stages(models: Sequence[ModelRecords]) -> tuple[Stage, ...]:
+def lineage_nodes(models: Sequence[ModelRecords]) -> tuple[LineageNode, ...]:
     """Return every checkpoint in the lineage of `models` once, parents before children."""
     links: dict[str, Mapping[str, Any]] = {}
     evaluated: dict[str, list[str]] = {}
@@ -52,19 +52,19 @@ def stages(models: Sequence[ModelRecords]) -> tuple[Stage, ...]:
             if known is None or (known.get("manifest") is None and link.get("manifest") is not None):
                 links[_digest(link)] = link
         evaluated.setdefault(model.digest, []).append(model.name)
-    found: dict[str, Stage] = {}
+    found: dict[str, LineageNode] = {}
 
-    def add(digest: str) -> Stage | None:
+    def add(digest: str) -> LineageNode | None:
         if digest in found or digest not in links:
             return found.get(digest)
         parent = _parent(links[digest])
         above = add(parent) if parent is not None else None
-        found[digest] = _stage(links[digest], above, tuple(sorted(evaluated.get(digest, ()))))
+        found[digest] = _node(links[digest], above, tuple(sorted(evaluated.get(digest, ()))))
         return found[digest]
 
     for digest in sorted(links, key=lambda one: (str(links[one]["name"]), one)):
         add(digest)
-    return tuple(sorted(found.values(), key=lambda stage: stage.depth))
+    return tuple(sorted(found.values(), key=lambda node: node.depth))
 
 
 def _digest(link: Mapping[str, Any]) -> str:
@@ -76,10 +76,10 @@ def _parent(link: Mapping[str, Any]) -> str | None:
     return str(parent["digest"]) if parent else None
 
 
-def _stage(link: Mapping[str, Any], above: Stage | None, models: tuple[str, ...]) -> Stage:
+def _node(link: Mapping[str, Any], above: LineageNode | None, models: tuple[str, ...]) -> LineageNode:
     manifest = link.get("manifest")
     if manifest is None:
-        return Stage(
+        return LineageNode(
             digest=_digest(link),
             name=str(link["name"]),
             kind="",
@@ -96,7 +96,7 @@ def _stage(link: Mapping[str, Any], above: Stage | None, models: tuple[str, ...]
     phases: dict[int, list[tuple[str, float, float]]] = {}
     for row in manifest.get("ledger", ()):
         phases.setdefault(int(row["phase"]), []).append((row["source"], row["share"], row["asked_share"]))
-    return Stage(
+    return LineageNode(
         digest=_digest(link),
         name=str(manifest["name"]),
         kind=str(manifest["stage"]),
@@ -110,36 +110,36 @@ def _stage(link: Mapping[str, Any], above: Stage | None, models: tuple[str, ...]
     )
 
 
-def placed(listed: Sequence[Stage]) -> dict[str, tuple[int, int]]:
+def grid_positions(nodes: Sequence[LineageNode]) -> dict[str, tuple[int, int]]:
     """Return each stage's column and row by digest: the column is its depth, the row no higher than its parent's."""
     rows: dict[int, int] = {}
     place: dict[str, tuple[int, int]] = {}
-    for stage in listed:
-        row = rows.get(stage.depth, 0)
-        if stage.parent in place:
-            row = max(row, place[stage.parent][1])
-        place[stage.digest] = (stage.depth, row)
-        rows[stage.depth] = row + 1
+    for node in nodes:
+        row = rows.get(node.depth, 0)
+        if node.parent in place:
+            row = max(row, place[node.parent][1])
+        place[node.digest] = (node.depth, row)
+        rows[node.depth] = row + 1
     return place
 
 
-def labels(listed: Sequence[Stage]) -> dict[str, str]:
-    """Return by digest what a drawing calls each stage: its name, or its model's where several have that name."""
-    counts = Counter(stage.name for stage in listed)
+def node_labels(nodes: Sequence[LineageNode]) -> dict[str, str]:
+    """Return by digest what a drawing calls each node: its name, or its model's where several have that name."""
+    counts = Counter(node.name for node in nodes)
     found: dict[str, str] = {}
-    for stage in listed:
-        name = stage.name if counts[stage.name] == 1 or not stage.models else stage.models[0]
-        taken = sum(1 for other in found.values() if other.split(" #")[0] == short(name))
-        found[stage.digest] = f"{short(name)} #{taken + 1}" if taken else short(name)
+    for node in nodes:
+        name = node.name if counts[node.name] == 1 or not node.models else node.models[0]
+        taken = sum(1 for other in found.values() if other.split(" #")[0] == short_name(name))
+        found[node.digest] = f"{short_name(name)} #{taken + 1}" if taken else short_name(name)
     return found
 
 
-def what(stage: Stage) -> str:
+def describe(node: LineageNode) -> str:
     """Say in a few words what kind of stage it is, its tokens, and its step when it is not finished."""
-    return " ".join(filter(None, [stage.kind, tokens_text(stage.tokens), _step(stage)])) or "from elsewhere"
+    return " ".join(filter(None, [node.kind, tokens_text(node.tokens), _step(node)])) or "from elsewhere"
 
 
-def short(name: str) -> str:
+def short_name(name: str) -> str:
     return name if len(name) <= 22 else f"{name[:10]}…{name[-11:]}"
 
 
@@ -152,10 +152,10 @@ def tokens_text(count: int | None) -> str:
     return f"{count} tokens"
 
 
-def _step(stage: Stage) -> str:
-    return "" if stage.step is None else f"step {stage.step}"
+def _step(node: LineageNode) -> str:
+    return "" if node.step is None else f"step {node.step}"
 
 
-def sources(stage: Stage) -> tuple[str, ...]:
+def source_names(node: LineageNode) -> tuple[str, ...]:
     """Return the sources of all phases of a stage, in the order of their first tokens."""
-    return tuple(dict.fromkeys(source for shares in stage.ledger.values() for source, _, _ in shares))
+    return tuple(dict.fromkeys(source for shares in node.ledger.values() for source, _, _ in shares))
