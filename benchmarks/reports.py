@@ -1,9 +1,9 @@
-"""How long reports take on many records, and how large the page is: 50 models x 20 tasks x 1,000 items.
+"""Time reports on many records, and measure the page: 50 models x 20 tasks x 1,000 items.
 
     python benchmarks/reports.py [--models 50] [--tasks 20] [--items 1000] [--folder DIR]
 
-Writes runs in the layout of plain lm-eval with made-up answers, then times the commands as a user runs them, each in a
-process of its own. Rows go to benchmarks/results/reports.jsonl. The records are about 1.5 GB at full size.
+Writes runs with generated answers in the layout of plain lm-eval, then times each command in a process of its own, as a
+user would run it. Rows go to benchmarks/results/reports.jsonl. At full size the records take about 2.5 GB.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ CHOICES = ("one", "two", "three", "four")
 
 
 def write_runs(folder: Path, models: int, tasks: int, items: int) -> int:
-    """Write the runs; returns their size in bytes."""
+    """Write the runs, and return their size in bytes."""
     rng = random.Random(0)
     difficulty = {(t, i): rng.gauss(0.0, 1.0) for t in range(tasks) for i in range(items)}
     fronts = {key: _front(key, random.Random(f"{key}")) for key in difficulty}
@@ -64,7 +64,7 @@ def write_runs(folder: Path, models: int, tasks: int, items: int) -> int:
 
 
 def _front(key: tuple[int, int], rng: random.Random) -> str:
-    """A line up to its metrics; about 1.5 kB, as those of four short choices are."""
+    """Return a line up to its metrics: about 1.5 kB, typical of an item with four short choices."""
     question = f"Item {key} " + " ".join(rng.choices(WORDS, k=60))
     digest = hashlib.sha256(question.encode()).hexdigest()
     row = {
@@ -102,7 +102,7 @@ def _results(name: str, means: list[float], items: int) -> dict[str, Any]:
 
 
 def timed(name: str, *words: object) -> dict[str, float]:
-    """Run `harness` in a process of its own, twice; returns wall and processor seconds of the faster run."""
+    """Run `harness` twice in a process of its own, and return wall and processor seconds of the faster run."""
     command = [sys.executable, "-m", "harness", *map(str, words)]
     taken = []
     for _ in range(2):
@@ -116,7 +116,7 @@ def timed(name: str, *words: object) -> dict[str, float]:
 
 
 def interactive(page: Path) -> float | None:
-    """Seconds until a headless Chromium has the page loaded and its script run; None without a browser."""
+    """Return seconds until a headless Chromium has loaded the page and run its script; None without a browser."""
     browser, driver_path = shutil.which("chromium"), shutil.which("chromedriver")
     if not (browser and driver_path):
         return None
@@ -141,11 +141,11 @@ def interactive(page: Path) -> float | None:
 
 
 def main() -> None:
-    """Write, time, keep the row."""
+    """Write the runs, time the commands, and append the row of results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("models", 50), ("tasks", 20), ("items", 1000)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--folder", type=Path, help="where the runs are written, and removed afterwards")
+    parser.add_argument("--folder", type=Path, help="where to write the runs; they are removed afterwards")
     args = parser.parse_args()
     folder = Path(tempfile.mkdtemp(dir=args.folder))
     try:

@@ -1,4 +1,4 @@
-"""Intervals of means of several tasks, joined from the tasks' own, for domains and overall numbers."""
+"""Intervals of means of several tasks, combined from the tasks' own: for domains and the overall value."""
 
 from __future__ import annotations
 
@@ -22,21 +22,27 @@ class Estimate:
     high: float
 
     def centred(self, chance: float) -> Estimate:
-        """Return the point on the scale where `chance` is 0 and 1 stays 1."""
-        room = 1.0 - chance
+        """Return the estimate on the scale where `chance` is 0 and 1 stays 1."""
+        span = 1.0 - chance
         return Estimate(
-            value=(self.value - chance) / room, low=(self.low - chance) / room, high=(self.high - chance) / room
+            value=(self.value - chance) / span, low=(self.low - chance) / span, high=(self.high - chance) / span
         )
 
 
-def combine_intervals(points: Sequence[Estimate]) -> Estimate:
-    """Mean of independent values with its interval.
+def combine_intervals(estimates: Sequence[Estimate]) -> Estimate:
+    """Return the mean of independent values with its interval.
 
-    MOVER (Zou and Donner 2008, Statistics in Medicine 27): mean - sqrt(sum (value - low)^2) / k, and likewise above. So
-    the interval keeps a width where a model has all or nothing right, and of one task it is the task's own.
+    MOVER (Zou and Donner 2008, Statistics in Medicine 27): the lower end is mean - sqrt(sum (value - low)^2) / k, the
+    upper end likewise. Unlike mean +- 1.96 standard errors, the interval keeps its width when a model has every item
+    right or none, where the standard error is 0; for one task it is the task's own interval.
+
+    Args:
+        estimates: At least one.
     """
-    count = len(points)
-    value = sum(point.value for point in points) / count
-    below = math.sqrt(sum((point.value - point.low) ** 2 for point in points)) / count
-    above = math.sqrt(sum((point.high - point.value) ** 2 for point in points)) / count
+    # Two tasks: 0.50 (0.40 to 0.60) and 1.00 (0.90 to 1.00): the mean is 0.75.
+    # Below: sqrt(0.1^2 + 0.1^2) / 2 = 0.07; above: sqrt(0.1^2 + 0.0^2) / 2 = 0.05; so 0.68 to 0.80.
+    count = len(estimates)
+    value = sum(one.value for one in estimates) / count
+    below = math.sqrt(sum((one.value - one.low) ** 2 for one in estimates)) / count
+    above = math.sqrt(sum((one.high - one.value) ** 2 for one in estimates)) / count
     return Estimate(value=value, low=value - below, high=value + above)

@@ -1,1 +1,1 @@
-"""What records say: comparisons, ranks, lineage, differences by task; numbers, no words and no drawings."""
+"""Numbers from records: comparisons, ranks, lineage. No tables, no drawings, no files."""

@@ -1,7 +1,7 @@
-"""Two or more models on the same tasks: which differences are real. Records in, `Comparison` out; no files, no HTML.
+"""Compare two or more models on the same tasks: records in, a `Comparison` out.
 
-An arm is one run, or several that differ in the seed only. Every other arm is compared with the baseline, task by task;
-p-values are corrected over all tests of the document.
+An arm is one run, or several runs that differ only in their seed. Every other arm is compared with the baseline, task
+by task. p-values are corrected over all tests of the comparison.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from harness.reports.analysis.differences import Arm, Comparison, TaskDifference
 from harness.reports.analysis.dose import slopes
 from harness.reports.analysis.overall import overall
 from harness.reports.analysis.pairing import Paired, caveats, has_item_values, mismatches, pair
-from harness.reports.analysis.task_tests import several_seeds, single
+from harness.reports.analysis.task_tests import paired_test, seeds_test
 from harness.stats import correct
 
 
@@ -51,120 +51,124 @@ def compare(
 
     Args:
         arms: Baseline first.
-        margin: The loss that would matter; None asks nothing of the kind.
+        margin: The smallest loss that matters, for a non-inferiority test; None for no such test.
         correction: ``holm`` or ``bh``, over all tests.
-        force: Compare what was not asked alike, and say so.
-        resamples: Monte Carlo draws where no exact p is cheap.
-        notes: Said first.
-        chosen: Whether the baseline was chosen by these very numbers, as a leader is: then every pair of arms has been
-            looked at, and p-values are corrected for all of them.
-        doses: A number an arm, such as its share of code, for the slope over it; none asks nothing of the kind.
+        force: Compare runs even if their prompts differ, and add a warning.
+        resamples: Monte Carlo draws where an exact p would be slow.
+        notes: Notes to put before those of the comparison, such as files that were skipped.
+        chosen: Whether the baseline was chosen by its values here, like the leader of a leaderboard. Then p-values are
+            corrected for every pair of arms, since any of them could have become the baseline.
+        doses: One number per arm, such as its share of code, to estimate the slope over it; empty for no slope.
 
     Raises:
-        RecordError: no common tasks or items, or runs that were not asked the same (unless `force`).
-        InputError: one arm only, or several seeds against a single run.
+        RecordError: The arms have no common tasks or items, or their prompts differ (unless `force`).
+        InputError: There is only one arm, or one arm has several seeds and another a single run.
     """
     if len(arms) < 2:
-        raise InputError(f"{arms[0].name if arms else 'no model'}: one model only; give two or more to compare.")
+        raise InputError(f"{arms[0].name if arms else 'no model'}: only one model; give two or more to compare.")
     paired_tasks: list[_PairedTask] = []
-    told = [
-        one for arm in arms for model in arm.models for one in contamination_warnings(model.name, model.lineage)
+    all_notes = [
+        warning for arm in arms for model in arm.models for warning in contamination_warnings(model.name, model.lineage)
     ] + list(notes)
     for arm in arms[1:]:
-        paired_tasks += _pair_of_arms(arms[0], arm, told, force=force)
-    # Tests come after all checks: a refused comparison has then run no test, and a second try repeats none.
-    found = [_tested(one, margin=margin, resamples=resamples) for one in paired_tasks]
-    tested = [one for one in found if one.p is not None]
-    family = math.ceil(len(tested) * len(arms) / 2) if chosen else len(tested)
-    corrected = correct([one.p for one in tested if one.p is not None], correction, family).tolist()
-    by_test = {id(one): float(p) for one, p in zip(tested, corrected, strict=True)}
-    differences = tuple(replace(one, p_corrected=by_test.get(id(one))) for one in found)
+        paired_tasks += _pair_arms(arms[0], arm, all_notes, force=force)
+    # All checks come before the first test, so that a second try after a refusal repeats no test.
+    differences = [_tested(one, margin=margin, resamples=resamples) for one in paired_tasks]
+    tested = [one for one in differences if one.p is not None]
+    # With the leader of 50 models as baseline, 49 pairs are tested per task. The leader is the largest of 50 noisy
+    # values, so any pair could have been among them: 49 x 50 / 2 = 1,225 tests are counted.
+    n_tests = math.ceil(len(tested) * len(arms) / 2) if chosen else len(tested)
+    corrected = correct([one.p for one in tested if one.p is not None], correction, n_tests).tolist()
+    corrected_by_id = {id(one): float(p) for one, p in zip(tested, corrected, strict=True)}
+    differences = [replace(one, p_corrected=corrected_by_id.get(id(one))) for one in differences]
     return Comparison(
         arms=tuple(arms),
-        differences=differences,
+        differences=tuple(differences),
         overall={arm.name: overall([d for d in differences if d.arm == arm.name]) for arm in arms[1:]},
         correction=correction,
-        tests=family,
+        tests=n_tests,
         margin=margin,
-        notes=tuple(dict.fromkeys(told)),
+        notes=tuple(dict.fromkeys(all_notes)),
         slopes=slopes(arms, doses, correction=correction) if doses else (),
     )
 
 
-def _pair_of_arms(baseline: Arm, arm: Arm, notes: list[str], *, force: bool) -> list[_PairedTask]:
+def _pair_arms(baseline: Arm, arm: Arm, notes: list[str], *, force: bool) -> list[_PairedTask]:
     models = (*baseline.models, *arm.models)
     if len(models) > 2 and min(len(baseline.models), len(arm.models)) < 2:
         raise InputError(
-            f"{baseline.name} has {len(baseline.models)} runs and {arm.name} {len(arm.models)}; seed noise can be told "
-            "from items only with two or more runs on both sides. Give NAME=run1,run2 for both, or one run each."
+            f"{baseline.name} has {len(baseline.models)} runs and {arm.name} {len(arm.models)}; noise from seeds can "
+            "be estimated only with two or more runs on both sides. Give NAME=run1,run2 for both, or one run each."
         )
     common = [task for task in models[0].tasks if all(task in model.tasks for model in models)]
     if not common:
-        told = "; ".join(f"{model.name}: {', '.join(model.tasks) or 'none'}" for model in models)
-        raise RecordError(f"{baseline.name} and {arm.name} have no task in common ({told}); evaluate both on the same.")
-    rest = sorted({task for model in models for task in model.tasks} - set(common))
+        tasks_by_model = "; ".join(f"{model.name}: {', '.join(model.tasks) or 'none'}" for model in models)
+        raise RecordError(
+            f"{baseline.name} and {arm.name} have no task in common ({tasks_by_model}); evaluate both on the same."
+        )
+    not_common = sorted({task for model in models for task in model.tasks} - set(common))
     failed = sorted({task for model in models for task in model.unscored} - set(common))
     if failed:
         notes.append(f"Left out, every request failed in a run of {baseline.name} or {arm.name}: {', '.join(failed)}.")
-    if not_run := [task for task in rest if task not in failed]:
-        notes.append(f"Left out, not run by all of {baseline.name} and {arm.name}: {', '.join(not_run)}.")
-    found = []
+    if not_run := [task for task in not_common if task not in failed]:
+        notes.append(f"Left out, not in all runs of {baseline.name} and {arm.name}: {', '.join(not_run)}.")
+    paired_tasks = []
     for task in common:
         runs = {model.name: model.tasks[task] for model in models}
-        one = _paired_task(baseline, arm, runs, notes, force=force)
-        if one is not None:
-            found.append(one)
-    if not found:
+        paired_task = _pair_task(baseline, arm, runs, notes, force=force)
+        if paired_task is not None:
+            paired_tasks.append(paired_task)
+    if not paired_tasks:
         raise RecordError(
-            f"{baseline.name} and {arm.name} have no item in common in {', '.join(common)}; their items are paired by "
+            f"{baseline.name} and {arm.name} have no item in common in {', '.join(common)}; items are paired by "
             "doc_hash, so evaluate both on the same version of the data."
         )
-    return sorted(found, key=lambda one: (one.untested.domain, one.untested.task))
+    return sorted(paired_tasks, key=lambda one: (one.untested.domain, one.untested.task))
 
 
 def _tested(one: _PairedTask, *, margin: float | None, resamples: int) -> TaskDifference:
     if one.paired is None:
         return one.untested
     if one.n_baseline_runs > 1:
-        return several_seeds(one.untested, one.paired, one.n_baseline_runs, margin, resamples)
-    return single(one.untested, one.paired, margin, resamples)
+        return seeds_test(one.untested, one.paired, one.n_baseline_runs, margin, resamples)
+    return paired_test(one.untested, one.paired, margin, resamples)
 
 
-def _paired_task(
+def _pair_task(
     baseline: Arm, arm: Arm, runs: Mapping[str, TaskRun], notes: list[str], *, force: bool
 ) -> _PairedTask | None:
     listed = list(runs.values())
     paired = pair(listed) if all(has_item_values(run) for run in listed) else None
-    against = mismatches(runs, paired)
+    reasons = mismatches(runs, paired)
     task = listed[0].task
-    if against and not force:
+    if reasons and not force:
         raise RecordError(
-            f"{task}: not asked alike, {'; '.join(against)}. Evaluate all in the same way, or give --force to compare "
-            "all the same."
+            f"{task}: the runs cannot be compared: {'; '.join(reasons)}. Evaluate all with the same settings, or give "
+            "--force to compare them anyway."
         )
-    notes += [f"{task}: {what}; compared all the same (--force)." for what in against]
-    notes += [f"{what[0].upper()}{what[1:]}. Near ties may flip." for what in caveats(runs)]
+    notes += [f"{task}: {reason}; compared anyway (--force)." for reason in reasons]
+    notes += [f"{caveat[0].upper()}{caveat[1:]}. Near ties may flip." for caveat in caveats(runs)]
     first, seeds = listed[0], len(baseline.models)
     failed = (sum(run.failed for run in listed[:seeds]), sum(run.failed for run in listed[seeds:]))
     if any(failed):
         notes.append(f"{task}: {failed[0]} and {failed[1]} requests failed; their items are left out, not scored 0.")
     if paired is None:
-        notes.append(f"{task}: {first.metric} is no mean over items, so the difference has no test.")
-        untested = _untested(baseline, arm, listed, failed, tuple(against))
+        notes.append(f"{task}: {first.metric} is not a mean over items, so the difference has no test.")
+        untested = _untested(baseline, arm, listed, failed, tuple(reasons))
         return _PairedTask(untested=untested, paired=None, n_baseline_runs=seeds)
     if not paired.values.shape[1]:
-        notes.append(f"{task}: no common items.")
+        notes.append(f"{task}: no items in common.")
         return None
     left_out = (max(paired.left_out[:seeds]), max(paired.left_out[seeds:]))
     if any(left_out):
-        notes.append(f"{task}: {left_out[0]} and {left_out[1]} items without a partner are left out.")
-    untested = _untested(baseline, arm, listed, failed, tuple(against))
+        notes.append(f"{task}: {left_out[0]} and {left_out[1]} items that only one side answered are left out.")
+    untested = _untested(baseline, arm, listed, failed, tuple(reasons))
     untested = replace(untested, items=paired.values.shape[1], left_out=left_out)
     return _PairedTask(untested=untested, paired=paired, n_baseline_runs=seeds)
 
 
 def _untested(
-    baseline: Arm, arm: Arm, runs: Sequence[TaskRun], failed: tuple[int, int], against: tuple[str, ...]
+    baseline: Arm, arm: Arm, runs: Sequence[TaskRun], failed: tuple[int, int], warnings: tuple[str, ...]
 ) -> TaskDifference:
     seeds = len(baseline.models)
     values = [math.nan if run.value is None else run.value for run in runs]
@@ -196,5 +200,5 @@ def _untested(
         seed_error=None,
         left_out=(0, 0),
         failed=failed,
-        warnings=against,
+        warnings=warnings,
     )

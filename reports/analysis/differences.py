@@ -1,4 +1,4 @@
-"""What a comparison says, as plain records: arms, differences by task, by domain and overall."""
+"""The results of a comparison as plain records: arms, differences by task, by domain and overall."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ OVERALL = "overall"
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """A model, or the runs of one recipe with several seeds.
+    """One side of a comparison: a model, or the runs of one recipe with several seeds.
 
     Attributes:
-        name: In tables.
+        name: Its name in tables.
         models: Its runs.
     """
 
@@ -26,35 +26,35 @@ class Arm:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TaskDifference:
-    """One task, one arm against the baseline. Differences are this arm less the baseline, in the metric's own sign.
+    """One task of one arm against the baseline. A difference is arm minus baseline, on the metric's own scale.
 
     Attributes:
         task: Its name.
         domain: Its domain.
         metric: As ``name,filter``.
         chance: Value that guessing reaches.
-        higher_is_better: Of the metric.
-        baseline: The arm compared with.
-        arm: The arm.
+        higher_is_better: Whether more is better in this metric.
+        baseline: Name of the baseline.
+        arm: Name of the arm.
         items: Items in the comparison.
-        clusters: Clusters of them; None for arms of several seeds.
+        clusters: Number of their clusters; None for arms of several seeds.
         mean_baseline: Mean of the baseline over these items.
         mean_arm: Mean of the arm.
         difference: `mean_arm` - `mean_baseline`.
-        standard_error: Of the difference, clustered; with several seeds over items and seeds.
-        interval: 95%.
+        standard_error: Of the difference, clustered; for several seeds, of items and seeds together.
+        interval: 95% interval of the difference; None where the task cannot be tested.
         p: Two-sided; None where the task cannot be tested.
-        p_exact: McNemar's exact or the sign-flip p; None for several seeds.
-        p_corrected: `p` corrected over all tests of the document.
-        detectable: Smallest true difference found 4 times out of 5; None for several seeds.
+        p_exact: p of McNemar's exact test or the sign-flip test; None for several seeds.
+        p_corrected: `p` corrected over all tests of the comparison.
+        detectable: Smallest true difference found with 80% power; None for several seeds.
         gained: Items on which the arm is better; None for several seeds.
-        lost: Items on which the baseline is better.
-        margin_p: One-sided p of "worse by the margin or more"; None without a margin.
+        lost: Items on which the baseline is better; None for several seeds.
+        margin_p: One-sided p against "worse by the margin or more"; None without a margin.
         conclusion: ``non-inferior``, ``inferior`` or ``inconclusive``; empty without a margin.
         seed_error: Share of `standard_error` that comes from seeds; None for single runs.
-        left_out: Items that only one of them answered: baseline, arm.
-        failed: Failed requests: baseline, arm.
-        warnings: Why it would have been refused without ``--force``.
+        left_out: Items that only this side answered: baseline, arm.
+        failed: Requests that failed: baseline, arm.
+        warnings: Why this comparison would be refused without ``--force``.
     """
 
     task: str
@@ -92,14 +92,14 @@ class TaskDifference:
 
 @dataclass(frozen=True, kw_only=True)
 class DomainDifference:
-    """A domain, or all of them: the mean of the tasks' differences, each divided by 1 - chance.
+    """A domain, or all domains: the mean of the tasks' differences, each divided by 1 - chance.
 
     Attributes:
         domain: Its name; ``overall`` for the mean of the domains.
-        tasks: Tasks in it.
+        tasks: Number of tasks.
         difference: The mean.
-        standard_error: Of it, tasks taken as independent.
-        interval: 95%, joined from the tasks' own.
+        standard_error: Of the mean, taking tasks as independent.
+        interval: 95%, combined from the tasks' intervals.
     """
 
     domain: str
@@ -111,17 +111,17 @@ class DomainDifference:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSlope:
-    """How one task's value moves with a numeric factor of training; see `stats.dose_response`.
+    """How one task's value changes with a numeric factor of training; see `stats.dose_response`.
 
     Attributes:
         task: Its name.
         domain: Its domain.
         items: Items that all runs answered.
-        runs: Training runs.
-        slope: Change of the value for one unit of the factor.
-        standard_error: Over runs; NaN with two.
+        runs: Number of training runs.
+        slope: Change of the value per unit of the factor.
+        standard_error: Over runs; NaN with two runs.
         item_error: Over items, clustered.
-        interval: 95%, over runs; None with two.
+        interval: 95%, over runs; None with two runs.
         p: Two-sided, by permuting the doses among the runs.
         p_corrected: Corrected over the tasks.
     """
@@ -138,23 +138,23 @@ class TaskSlope:
     p_corrected: float
 
     def with_corrected(self, p: float) -> TaskSlope:
-        """Return the same with the corrected p."""
+        """Return a copy with the corrected p."""
         return replace(self, p_corrected=p)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Comparison:
-    """All pairs, task by task.
+    """All arms against the baseline, task by task.
 
     Attributes:
         arms: Baseline first.
         differences: By arm, then domain and task.
-        overall: By arm: mean difference by domain, then overall; empty where no task is on a scale from 0 to 1.
+        overall: By arm, the mean difference of each domain, then of all; empty if no task is on a scale from 0 to 1.
         correction: ``holm`` or ``bh``.
-        tests: How many tests the p-values are corrected for.
-        margin: For non-inferiority; None when not asked.
-        notes: What a reader must know.
-        slopes: By task, where each arm has a dose.
+        tests: Number of tests that the p-values are corrected for.
+        margin: For the non-inferiority test; None without one.
+        notes: Warnings and remarks for the reader.
+        slopes: By task; empty unless each arm has a dose.
     """
 
     arms: tuple[Arm, ...]

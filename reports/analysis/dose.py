@@ -1,4 +1,4 @@
-"""How each task's value moves with a numeric factor of training, such as the share of code: the slope over the arms."""
+"""How the value of each task changes with a number set in training, such as the share of code: a slope over arms."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ FEWEST_RUNS = 3
 
 
 def slopes(arms: Sequence[Arm], doses: Sequence[float], *, correction: str) -> tuple[TaskSlope, ...]:
-    """Return the slope of every task that all runs of all arms answered, on the items that all answered.
+    """Return the slope of every task that all runs have, over the items that all runs answered.
 
     Args:
-        arms: Any number of runs each.
-        doses: One an arm.
+        arms: Each with one run or several.
+        doses: One per arm.
         correction: ``holm`` or ``bh``, over the tasks.
 
     Raises:
-        InputError: not one dose an arm, or all doses equal.
+        InputError: The number of doses is not the number of arms, all doses are equal, or there are too few runs.
     """
     if len(doses) != len(arms) or len(set(doses)) < 2 or not all(map(math.isfinite, doses)):
         raise InputError(
             f"--doses {','.join(f'{dose:g}' for dose in doses)}: give one number for each of the {len(arms)} models, "
-            "not all the same, such as their shares of code."
+            "not all equal, such as their shares of code."
         )
     models = [model for arm in arms for model in arm.models]
     if len(models) < FEWEST_RUNS:
-        raise InputError(f"--doses: {len(models)} runs lie on a line whatever they are; compare {FEWEST_RUNS} or more.")
+        raise InputError(f"--doses: {len(models)} runs always lie on one line; compare {FEWEST_RUNS} or more.")
     dose = [value for arm, value in zip(arms, doses, strict=True) for _ in arm.models]
     common = sorted(set.intersection(*(set(model.tasks) for model in models)))
-    found = []
+    slopes_of_tasks = []
     for task in common:
         runs = [model.tasks[task] for model in models]
         paired = pair(runs) if all(has_item_values(run) for run in runs) else None
@@ -44,7 +44,7 @@ def slopes(arms: Sequence[Arm], doses: Sequence[float], *, correction: str) -> t
             continue
         test = dose_response(dose, paired.values, paired.clusters)
         known = math.isfinite(test.low) and math.isfinite(test.high)
-        found.append(
+        slopes_of_tasks.append(
             TaskSlope(
                 task=task,
                 domain=runs[0].domain,
@@ -58,18 +58,21 @@ def slopes(arms: Sequence[Arm], doses: Sequence[float], *, correction: str) -> t
                 p_corrected=math.nan,
             )
         )
-    corrected = correct(np.array([one.p for one in found]), correction)
-    rows = [one.with_corrected(float(p)) for one, p in zip(found, corrected, strict=True)]
+    corrected = correct(np.array([one.p for one in slopes_of_tasks]), correction)
+    rows = [one.with_corrected(float(p)) for one, p in zip(slopes_of_tasks, corrected, strict=True)]
     return tuple(sorted(rows, key=lambda one: (one.domain, one.task)))
 
 
-def verdict(found: Sequence[TaskSlope], runs: int) -> str:
-    """Return the answer in a sentence, with the smallest p that so few runs can give."""
-    real = [one for one in found if one.p_corrected <= ALPHA]
-    told = ", ".join(f"{one.task} ({one.slope:+.3f})" for one in real)
-    least = min((one.p for one in found), default=1.0)
-    few = f" With {runs} runs no p can fall far: the smallest here is {least:.3f}." if runs <= 5 else ""
+def verdict(task_slopes: Sequence[TaskSlope], runs: int) -> str:
+    """Return the result in a sentence; with few runs, also the smallest p, since no p can then be small."""
+    significant = [one for one in task_slopes if one.p_corrected <= ALPHA]
+    listed = ", ".join(f"{one.task} ({one.slope:+.3f})" for one in significant)
+    least = min((one.p for one in task_slopes), default=1.0)
+    # p is the share of permutations with at least this slope; 3 runs have 3! = 6, and a line read backwards counts too,
+    # so no p is below 2 / 6 = 0.333.
+    few = f" With {runs} runs p cannot be small: the smallest here is {least:.3f}." if runs <= 5 else ""
     return (
-        f"Dose: the value moves with it on {len(real)} of {len(found)} tasks{': ' + told if told else ''}, after "
-        f"correction over the tasks; p permutes the doses among the {runs} runs.{few}"
+        f"Dose: the value changes with it on {len(significant)} of {len(task_slopes)} tasks"
+        f"{': ' + listed if listed else ''}, after correction over the tasks; p permutes the doses among the {runs} "
+        f"runs.{few}"
     )

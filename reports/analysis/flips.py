@@ -1,6 +1,6 @@
-"""The items on which two models differ, in full: what a reader looks at after the numbers.
+"""The items on which two models differ, with prompts and answers, for a reader who wants to know why.
 
-A report is one file, so it holds some of them: the first of each task and direction, in the order of the data.
+A page is one file, so it holds a selection: the first items of each task and direction, in the order of the data.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from harness.records import ModelRecords, Sample, read_samples
 from harness.reports.analysis.differences import Arm, Comparison, TaskDifference
 from harness.reports.analysis.pairing import has_item_values, pair
 
-LONGEST_TEXT = 4_000  # characters of a prompt or an answer; the middle of a longer one is left out
+LONGEST_TEXT = 4_000  # characters of a prompt or an answer; longer ones lose their middle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +22,12 @@ class Flip:
 
     Attributes:
         task: Its task.
-        doc_hash: Its digest.
+        doc_hash: Digest of its document.
         baseline: Name of the baseline.
         arm: Name of the arm.
-        gained: Whether the arm is the better one.
-        values: Of baseline and arm.
-        samples: Of baseline and arm.
+        gained: Whether the arm is better than the baseline.
+        values: Metric values of baseline and arm.
+        samples: Prompt and answers of baseline and arm.
     """
 
     task: str
@@ -41,14 +41,14 @@ class Flip:
 
 @dataclass(frozen=True, kw_only=True)
 class Flips:
-    """What is shown, and how many there are.
+    """The selected items, and how many there are in all.
 
     Attributes:
-        shown: By arm, task and direction.
-        total: All items that flipped, of every arm of one run.
-        arms: Those whose items are shown.
-        left_out: Those whose items are not: arms of several seeds, which have no items of their own, and those beyond
-            the number shown.
+        shown: Sorted by arm, task and direction.
+        total: Items that flipped, over all arms of one run.
+        arms: Arms whose items are shown.
+        left_out: The other arms: those of several seeds, whose values are means over runs, and those beyond the number
+            of arms shown.
     """
 
     shown: tuple[Flip, ...]
@@ -58,33 +58,33 @@ class Flips:
 
 
 def flips(comparison: Comparison, *, most: int = 400, arms_shown: int = 4) -> Flips:
-    """Collect flipped items, evenly over arms, tasks and directions.
+    """Select items that flipped, evenly over arms, tasks and directions.
 
     Args:
-        comparison: Whose arms; those of several seeds have no item of their own and are left out.
-        most: Items to show, about.
-        arms_shown: Arms to show items of, the first ones.
+        comparison: Its arms of one run each; arms of several seeds are left out.
+        most: Items to show at most.
+        arms_shown: Arms to show items of; the first ones are taken.
     """
     baseline, *others = comparison.arms
-    singles = [arm for arm in others if _single(baseline, arm)]
-    arms = singles[:arms_shown]
-    pairs = [(arm, one.task) for arm in arms for one in _of(comparison, arm)]
+    single_runs = [arm for arm in others if _is_single_run(baseline, arm)]
+    arms = single_runs[:arms_shown]
+    pairs = [(arm, one.task) for arm in arms for one in _with_items(comparison, arm)]
     share = max(1, most // (2 * len(pairs))) if pairs else 0
     shown: list[Flip] = []
     for arm, task in pairs:
-        found = _task_flips(baseline.models[0], arm.models[0], baseline.name, arm.name, task, share)
-        shown += found[: max(0, most - len(shown))]
-    total = sum((one.gained or 0) + (one.lost or 0) for arm in singles for one in _of(comparison, arm))
-    named = tuple(arm.name for arm in arms)
-    left_out = tuple(arm.name for arm in others if arm.name not in named)
-    return Flips(shown=tuple(shown), total=total, arms=named, left_out=left_out)
+        task_flips = _task_flips(baseline.models[0], arm.models[0], baseline.name, arm.name, task, share)
+        shown += task_flips[: max(0, most - len(shown))]
+    total = sum((one.gained or 0) + (one.lost or 0) for arm in single_runs for one in _with_items(comparison, arm))
+    names = tuple(arm.name for arm in arms)
+    left_out = tuple(arm.name for arm in others if arm.name not in names)
+    return Flips(shown=tuple(shown), total=total, arms=names, left_out=left_out)
 
 
-def _single(baseline: Arm, arm: Arm) -> bool:
+def _is_single_run(baseline: Arm, arm: Arm) -> bool:
     return len(baseline.models) == len(arm.models) == 1
 
 
-def _of(comparison: Comparison, arm: Arm) -> list[TaskDifference]:
+def _with_items(comparison: Comparison, arm: Arm) -> list[TaskDifference]:
     return [one for one in comparison.differences if one.arm == arm.name and one.items]
 
 
@@ -115,7 +115,7 @@ def _task_flips(
 
 
 def shortened(text: str) -> str:
-    """Leave out the middle of a long text, and say how much."""
+    """Replace the middle of a long text by the number of characters left out."""
     if len(text) <= LONGEST_TEXT:
         return text
     half = LONGEST_TEXT // 2

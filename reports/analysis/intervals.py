@@ -1,7 +1,7 @@
 """Intervals of one model's mean on one task, each computed once per report.
 
-The leaderboard's points, the charts and the table of values often need the interval of the same numbers: a bootstrap
-when the values are not 0 or 1.
+The leaderboard, the charts and the table of values need the same intervals, and each takes a bootstrap unless all
+values are 0 or 1.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Models ranked, with what cannot be told apart marked. Records in, `Leaderboard` out; no files, no HTML.
+"""Rank models, and mark models that cannot be told apart: records in, a `Leaderboard` out.
 
-Ranks are of the chance-centred mean over domains, on the tasks and items that every model answered: only there is a
-difference of two models a difference of the models.
+Models are ranked by the chance-centred mean over domains, on the tasks and items that every model answered. On other
+items a difference could come from the items instead of the models.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from harness.records import ModelRecords
 from harness.reports.analysis.pairing import CONTROLS, FloatArray, Paired, caveats, has_item_values, mismatches, pair
 from harness.stats import Ranking, rank_models
 
-FEW_CLUSTERS = 10  # of a task: below, a model with all right and one with none may look alike
+# With fewer clusters than this in a task, even a model with every item right and one with none may not be told apart.
+FEW_CLUSTERS = 10
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,14 +27,14 @@ class RankedTask:
     """A task that every model answered.
 
     Attributes:
-        task: Name.
+        task: Its name.
         domain: Its domain.
         metric: As ``name,filter``.
         chance: Value that guessing reaches.
-        counted: Whether it is part of the overall number.
+        counted: Whether it is part of the overall value.
         items: Items that every model answered.
-        asked: Most items any model was asked.
-        paired: Their values, models in the leaderboard's order as loaded.
+        asked: Items that the model with the most items was asked.
+        paired: The values of the common items; rows in the order of `Leaderboard.models`.
     """
 
     task: str
@@ -54,13 +55,13 @@ class Standing:
         model: The model.
         rank: By overall value.
         rank_range: Best and worst rank that the data allow.
-        groups: Letters; models that share one cannot be told apart.
-        tied_with_leader: Whether it cannot be told apart from the model of highest value.
+        groups: Letters; models that share a letter cannot be told apart.
+        tied_with_leader: Whether it cannot be told apart from the model with the highest value.
         overall: Chance-centred mean over domains.
         standard_error: Of `overall`.
-        domains: Mean value by domain, not centred.
-        items: Items in the overall number.
-        failed: Requests without an answer, over all its tasks.
+        domains: Mean value by domain, not chance-centred.
+        items: Items in the overall value.
+        failed: Requests that failed, over all its tasks.
     """
 
     model: ModelRecords
@@ -77,15 +78,15 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Leaderboard:
-    """All of it.
+    """All models, ranked.
 
     Attributes:
-        standings: Best first.
+        standings: Best model first.
         tasks: Tasks that every model answered and that can be averaged.
-        domains: Columns, those of the overall number first.
-        definition: Of the overall number.
-        models: As loaded, the order of the rows in `RankedTask.paired`.
-        notes: What a reader must know.
+        domains: Domains of the tasks, those in the overall value first.
+        definition: Version of the definition of the overall value.
+        models: In the order of the rows in `RankedTask.paired`.
+        notes: Warnings and remarks for the reader.
     """
 
     standings: tuple[Standing, ...]
@@ -99,18 +100,23 @@ class Leaderboard:
 def rank(models: Sequence[ModelRecords], *, force: bool = False, notes: Sequence[str] = ()) -> Leaderboard:
     """Rank models on the tasks and items that all of them answered.
 
+    Args:
+        models: Two or more.
+        force: Rank runs even if their prompts differ, and add a warning.
+        notes: Notes to put before those of the ranking, such as files that were skipped.
+
     Raises:
-        InputError: one model only.
-        RecordError: no common tasks or items, or models that were not asked alike (unless `force`).
+        InputError: There is only one model.
+        RecordError: The models have no common tasks or items, or their prompts differ (unless `force`).
     """
     if len(models) < 2:
         raise InputError(
-            f"{models[0].name if models else 'no model'}: one model only; a leaderboard needs two. The table of one is "
-            "what `harness eval` printed."
+            f"{models[0].name if models else 'no model'}: only one model; give two or more to rank. `harness eval` "
+            "printed the table of a single model."
         )
-    told = [one for model in models for one in contamination_warnings(model.name, model.lineage)] + list(notes)
-    found = _common_tasks(models, told, force=force)
-    counted = [task for task in found if task.counted]
+    all_notes = [one for model in models for one in contamination_warnings(model.name, model.lineage)] + list(notes)
+    tasks = _common_tasks(models, all_notes, force=force)
+    counted = [task for task in tasks if task.counted]
     ranking = rank_models(
         [task.paired.values for task in counted],
         domains=[task.domain for task in counted],
@@ -118,67 +124,69 @@ def rank(models: Sequence[ModelRecords], *, force: bool = False, notes: Sequence
         clusters=[task.paired.clusters for task in counted],
     )
     failed = [model for model in models if model.failed]
-    told += [f"{m.name}: {m.failed} requests failed; their items are left out, not scored 0." for m in failed]
-    domains = sorted({task.domain for task in found}, key=lambda d: (d not in {t.domain for t in counted}, d))
+    all_notes += [f"{m.name}: {m.failed} requests failed; their items are left out, not scored 0." for m in failed]
+    domains = sorted({task.domain for task in tasks}, key=lambda d: (d not in {t.domain for t in counted}, d))
     return Leaderboard(
-        standings=_standings(models, found, ranking, domains),
-        tasks=tuple(found),
+        standings=_standings(models, tasks, ranking, domains),
+        tasks=tuple(tasks),
         domains=tuple(domains),
         definition=ranking.definition,
         models=tuple(models),
-        notes=tuple(dict.fromkeys(told)),
+        notes=tuple(dict.fromkeys(all_notes)),
     )
 
 
 def _common_tasks(models: Sequence[ModelRecords], notes: list[str], *, force: bool) -> list[RankedTask]:
     common = [task for task in models[0].tasks if all(task in model.tasks for model in models)]
     if not common:
-        told = "; ".join(f"{model.name}: {', '.join(model.tasks)}" for model in models[:6])
-        raise RecordError(f"no task was run by all {len(models)} models ({told}); leave models out, or evaluate them.")
-    by_absence: dict[str, list[str]] = {}
+        tasks_by_model = "; ".join(f"{model.name}: {', '.join(model.tasks)}" for model in models[:6])
+        raise RecordError(
+            f"no task was run by all {len(models)} models ({tasks_by_model}); leave models out or evaluate them."
+        )
+    tasks_by_absence: dict[str, list[str]] = {}  # key: the models without the tasks, such as "text, code"
     for task in sorted({task for model in models for task in model.tasks} - set(common)):
-        without = [
+        models_without = [
             f"{model.name} (every request failed)" if task in model.unscored else model.name
             for model in models
             if task not in model.tasks
         ]
-        others = " and others" if len(without) > 3 else ""
-        by_absence.setdefault(f"{', '.join(without[:3])}{others}", []).append(task)
-    notes += [f"Left out, not run by {names}: {', '.join(tasks)}." for names, tasks in by_absence.items()]
-    found = [one for name in common if (one := _task(models, name, notes, force=force)) is not None]
-    if not found:
+        others = " and others" if len(models_without) > 3 else ""
+        tasks_by_absence.setdefault(f"{', '.join(models_without[:3])}{others}", []).append(task)
+    notes += [f"Left out, not run by {names}: {', '.join(tasks)}." for names, tasks in tasks_by_absence.items()]
+    ranked = [task for name in common if (task := _ranked_task(models, name, notes, force=force)) is not None]
+    if not ranked:
         raise RecordError(f"{', '.join(common)}: no items that all {len(models)} models answered; see docs/reports.md.")
-    reasoning = any(task.domain not in CONTROLS for task in found)
-    kept = [replace(task, counted=task.domain not in CONTROLS or not reasoning) for task in found]
-    return sorted(kept, key=lambda task: (task.domain, task.task))
+    reasoning = any(task.domain not in CONTROLS for task in ranked)
+    ranked = [replace(task, counted=task.domain not in CONTROLS or not reasoning) for task in ranked]
+    return sorted(ranked, key=lambda task: (task.domain, task.task))
 
 
-def _task(models: Sequence[ModelRecords], name: str, notes: list[str], *, force: bool) -> RankedTask | None:
+def _ranked_task(models: Sequence[ModelRecords], name: str, notes: list[str], *, force: bool) -> RankedTask | None:
     runs = {model.name: model.tasks[name] for model in models}
     listed = list(runs.values())
     paired = pair(listed) if all(has_item_values(run) for run in listed) else None
-    against = mismatches(runs, paired)
-    if against and not force:
+    reasons = mismatches(runs, paired)
+    if reasons and not force:
         raise RecordError(
-            f"{name}: not asked alike, {'; '.join(against)}. Evaluate all in the same way, leave it out with --tasks, "
-            "or give --force to rank all the same."
+            f"{name}: the runs cannot be compared: {'; '.join(reasons)}. Evaluate all with the same settings, leave "
+            "the task out with --tasks, or give --force to rank them anyway."
         )
-    notes += [f"{name}: {what}; ranked all the same (--force)." for what in against]
-    notes += [f"{what[0].upper()}{what[1:]}. Near ties may flip." for what in caveats(runs)]
+    notes += [f"{name}: {reason}; ranked anyway (--force)." for reason in reasons]
+    notes += [f"{caveat[0].upper()}{caveat[1:]}. Near ties may flip." for caveat in caveats(runs)]
     first = listed[0]
     if paired is None:
-        notes.append(f"{name} is left out: {first.metric} is no mean over items in every run.")
+        notes.append(f"{name} is left out: {first.metric} is not a mean over items in every run.")
         return None
     values, items = paired.values, paired.values.shape[1]
     if not first.higher_is_better or (values.size and not ((values >= 0.0) & (values <= 1.0)).all()):
-        notes.append(f"{name} is left out: {first.metric} is not on a scale from 0 to 1, more is better.")
+        notes.append(f"{name} is left out: {first.metric} is not on a scale from 0 to 1 where more is better.")
         return None
     if items < 2 or (paired.clusters is not None and len(set(paired.clusters.tolist())) < 2):
-        notes.append(f"{name} is left out: fewer than two items or clusters that all models answered.")
+        notes.append(f"{name} is left out: all models answered fewer than two of its items or clusters.")
         return None
     clusters = None if paired.clusters is None else len(set(paired.clusters.tolist()))
     if clusters is not None and clusters < FEW_CLUSTERS:
-        notes.append(f"{name}: {items} items in {clusters} clusters; with so few, hardly any models can be told apart.")
+        notes.append(f"{name}: {items} items in {clusters} clusters; so few clusters tell hardly any models apart.")
     asked = max(run.items_asked for run in listed)
     if items < asked:
         notes.append(f"{name}: ranked on the {items} of {asked} items that every model answered.")
@@ -224,11 +232,12 @@ def _domain_means(tasks: Sequence[RankedTask], domain: str) -> FloatArray:
 
 
 def _letters(groups: Sequence[Sequence[int]], models: int) -> list[str]:
-    """Letters of each model's groups: a, b, ... z, aa, ab, ..."""
-    found: list[list[str]] = [[] for _ in range(models)]
+    """Return the letters of each model's groups: a, b, ... z, aa, ab, ..."""
+    letters_by_model: list[list[str]] = [[] for _ in range(models)]
     alphabet = string.ascii_lowercase
     for number, group in enumerate(groups):
         letter = alphabet[number] if number < 26 else alphabet[number // 26 - 1] + alphabet[number % 26]
         for model in group:
-            found[model].append(letter)
-    return [" ".join(one) if any(len(x) > 1 for x in one) else "".join(one) for one in found]
+            letters_by_model[model].append(letter)
+    # "ab" is groups a and b; with more than 26 groups, "a ab" is groups a and ab.
+    return [(" " if any(len(x) > 1 for x in one) else "").join(one) for one in letters_by_model]

@@ -1,6 +1,6 @@
-"""Where the models come from: the stages in their lineage as a graph, parents before children.
+"""Where the models come from: the checkpoints of their lineages as one graph, parents before children.
 
-Read from the lineage that `harness eval` puts into its records; models without one are left out.
+`harness eval` writes the lineage of a checkpoint into its record; models without one are left out.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from harness.records import ModelRecords
 
 @dataclass(frozen=True, kw_only=True)
 class LineageNode:
-    """One checkpoint.
+    """One checkpoint of a lineage.
 
     Attributes:
-        digest: Of its weights; its name where no digest is known.
-        name: Of the stage, or of the checkpoint where it has no manifest.
-        kind: ``pretrain``, ``sft``, ...; empty for a checkpoint from elsewhere.
-        step: Optimizer steps, for a checkpoint on the way; None when the stage is finished.
-        parent: Its parent's digest; None for a root.
+        digest: Digest of its weights; its name if no digest is known.
+        name: Name of the stage; name of the checkpoint if it has no manifest.
+        kind: ``pretrain``, ``sft``, ...; empty for a checkpoint without a manifest.
+        step: Optimizer steps of an intermediate checkpoint; None for a finished stage.
+        parent: Digest of its parent; None for a root.
         depth: Stages between it and its root.
-        tokens: Tokens streamed in this stage; None when not recorded.
-        total_tokens: Tokens streamed since the root, where every stage on the way recorded them.
-        ledger: By phase: source, share as streamed, share as asked.
-        models: Evaluated models with these weights.
+        tokens: Tokens streamed in this stage; None if not recorded.
+        total_tokens: Tokens streamed since the root; None if a stage in between did not record them.
+        ledger: By phase, for each source: its name, share as streamed, share as requested.
+        models: Names of the evaluated models with these weights.
     """
 
     digest: str
@@ -43,28 +43,29 @@ class LineageNode:
 
 
 def lineage_nodes(models: Sequence[ModelRecords]) -> tuple[LineageNode, ...]:
-    """Return every checkpoint in the lineage of `models` once, parents before children."""
+    """Return each checkpoint in the lineages of `models` once, parents before children."""
     links: dict[str, Mapping[str, Any]] = {}
     evaluated: dict[str, list[str]] = {}
     for model in models:
         for link in model.lineage:
+            # A parent occurs in the record of each of its children; one of them may lack its manifest.
             known = links.get(_digest(link))
             if known is None or (known.get("manifest") is None and link.get("manifest") is not None):
                 links[_digest(link)] = link
         evaluated.setdefault(model.digest, []).append(model.name)
-    found: dict[str, LineageNode] = {}
+    nodes: dict[str, LineageNode] = {}
 
     def add(digest: str) -> LineageNode | None:
-        if digest in found or digest not in links:
-            return found.get(digest)
+        if digest in nodes or digest not in links:
+            return nodes.get(digest)
         parent = _parent(links[digest])
         above = add(parent) if parent is not None else None
-        found[digest] = _node(links[digest], above, tuple(sorted(evaluated.get(digest, ()))))
-        return found[digest]
+        nodes[digest] = _node(links[digest], above, tuple(sorted(evaluated.get(digest, ()))))
+        return nodes[digest]
 
     for digest in sorted(links, key=lambda one: (str(links[one]["name"]), one)):
         add(digest)
-    return tuple(sorted(found.values(), key=lambda node: node.depth))
+    return tuple(sorted(nodes.values(), key=lambda node: node.depth))
 
 
 def _digest(link: Mapping[str, Any]) -> str:
@@ -111,39 +112,48 @@ def _node(link: Mapping[str, Any], above: LineageNode | None, models: tuple[str,
 
 
 def grid_positions(nodes: Sequence[LineageNode]) -> dict[str, tuple[int, int]]:
-    """Return each stage's column and row by digest: the column is its depth, the row no higher than its parent's."""
+    """Return the column and row of each node by digest.
+
+    The column is the depth, so that parents stand to the left of their children. A node takes the first free row of its
+    column that is not above its parent::
+
+        base (0, 0)   text (1, 0)   text-sft (2, 0)
+                      code (1, 1)   code-sft (2, 1)
+    """
     rows: dict[int, int] = {}
-    place: dict[str, tuple[int, int]] = {}
+    positions: dict[str, tuple[int, int]] = {}
     for node in nodes:
         row = rows.get(node.depth, 0)
-        if node.parent in place:
-            row = max(row, place[node.parent][1])
-        place[node.digest] = (node.depth, row)
+        if node.parent in positions:
+            row = max(row, positions[node.parent][1])
+        positions[node.digest] = (node.depth, row)
         rows[node.depth] = row + 1
-    return place
+    return positions
 
 
 def node_labels(nodes: Sequence[LineageNode]) -> dict[str, str]:
-    """Return by digest what a drawing calls each node: its name, or its model's where several have that name."""
+    """Return the label of each node by digest: its name, or the name of its model if several nodes have that name."""
     counts = Counter(node.name for node in nodes)
-    found: dict[str, str] = {}
+    by_digest: dict[str, str] = {}
     for node in nodes:
         name = node.name if counts[node.name] == 1 or not node.models else node.models[0]
-        taken = sum(1 for other in found.values() if other.split(" #")[0] == short_name(name))
-        found[node.digest] = f"{short_name(name)} #{taken + 1}" if taken else short_name(name)
-    return found
+        taken = sum(1 for other in by_digest.values() if other.split(" #")[0] == short_name(name))
+        by_digest[node.digest] = f"{short_name(name)} #{taken + 1}" if taken else short_name(name)
+    return by_digest
 
 
 def describe(node: LineageNode) -> str:
-    """Say in a few words what kind of stage it is, its tokens, and its step when it is not finished."""
+    """Return kind, tokens and step of a node in a few words, such as ``sft 1M tokens step 200``."""
     return " ".join(filter(None, [node.kind, tokens_text(node.tokens), _step(node)])) or "from elsewhere"
 
 
 def short_name(name: str) -> str:
+    """Return a name of at most 22 characters; a longer one loses its middle."""
     return name if len(name) <= 22 else f"{name[:10]}…{name[-11:]}"
 
 
 def tokens_text(count: int | None) -> str:
+    """Return a number of tokens with three digits and a unit, such as ``1.25M tokens``; empty for None."""
     if count is None:
         return ""
     for size, unit in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
@@ -157,5 +167,5 @@ def _step(node: LineageNode) -> str:
 
 
 def source_names(node: LineageNode) -> tuple[str, ...]:
-    """Return the sources of all phases of a stage, in the order of their first tokens."""
+    """Return the sources of all phases of a stage, in the order in which they first occur."""
     return tuple(dict.fromkeys(source for shares in node.ledger.values() for source, _, _ in shares))

@@ -1,4 +1,4 @@
-"""Differences by domain and overall, from those of the tasks."""
+"""Differences by domain and overall, from the differences of the tasks."""
 
 from __future__ import annotations
 
@@ -12,35 +12,37 @@ from harness.stats.combining import Estimate, combine_intervals
 
 
 def overall(differences: Sequence[TaskDifference]) -> tuple[DomainDifference, ...]:
-    """Mean chance-centred differences; over reasoning domains where there are any: the others are controls."""
-    counted = [one for one in differences if _counts(one)]
-    rows = [one for one in counted if one.domain not in CONTROLS] or counted
+    """Return mean chance-centred differences. Control domains count only if there is no reasoning domain."""
+    on_scale = [one for one in differences if _is_on_scale(one)]
+    rows = [one for one in on_scale if one.domain not in CONTROLS] or on_scale
     if not rows:
         return ()
-    rooms = [1.0 - one.chance for one in rows]
+    # A difference of 0.10 with chance 0.50 is a fifth of what is left above guessing: 0.10 / (1 - 0.50) = 0.20.
+    # Chance itself cancels in a difference, so only the division remains.
+    spans = [1.0 - one.chance for one in rows]
     total = aggregate(
-        [one.difference / room for one, room in zip(rows, rooms, strict=True)],
-        [one.standard_error / room for one, room in zip(rows, rooms, strict=True)],
+        [one.difference / span for one, span in zip(rows, spans, strict=True)],
+        [one.standard_error / span for one, span in zip(rows, spans, strict=True)],
         [one.domain for one in rows],
         [0.0 for _ in rows],
     )
-    points = {
+    by_domain = {
         part.domain: combine_intervals([_centred(one) for one in rows if one.domain == part.domain])
         for part in total.domains
     }
-    found = [
+    domains = [
         DomainDifference(
             domain=part.domain,
             tasks=part.tasks,
             difference=part.centred,
             standard_error=part.centred_error,
-            interval=(points[part.domain].low, points[part.domain].high),
+            interval=(by_domain[part.domain].low, by_domain[part.domain].high),
         )
         for part in total.domains
     ]
-    whole = combine_intervals(list(points.values()))
+    whole = combine_intervals(list(by_domain.values()))
     return (
-        *found,
+        *domains,
         DomainDifference(
             domain=OVERALL,
             tasks=len(rows),
@@ -51,13 +53,13 @@ def overall(differences: Sequence[TaskDifference]) -> tuple[DomainDifference, ..
     )
 
 
-def _counts(difference: TaskDifference) -> bool:
-    """Whether a task is part of the overall number: its values lie on a scale from 0 to 1, more is better."""
+def _is_on_scale(difference: TaskDifference) -> bool:
+    """Whether a task can be part of the overall value: it was tested, and its scale is 0 to 1 with more is better."""
     values = (difference.mean_baseline, difference.mean_arm)
     return difference.p is not None and difference.higher_is_better and all(0.0 <= value <= 1.0 for value in values)
 
 
 def _centred(one: TaskDifference) -> Estimate:
     low, high = one.interval or (-math.inf, math.inf)
-    room = 1.0 - one.chance
-    return Estimate(value=one.difference / room, low=low / room, high=high / room)
+    span = 1.0 - one.chance
+    return Estimate(value=one.difference / span, low=low / span, high=high / span)

@@ -1,6 +1,7 @@
-"""The same items from several runs of one task, side by side; and whether they were asked alike.
+"""Put the same items of several runs side by side, and check that the runs can be compared.
 
-Items are paired by lm-eval's digest of the document; of documents that occur twice, the first is paired with the first.
+Two runs of one task are compared item by item, because a paired difference has far less noise than the difference of
+two means. An item is identified by ``doc_hash``, lm-eval's digest of its document.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import numpy.typing as npt
 
 from harness.records import TaskRun
 
-CONTROLS = ("general", "other")  # domains shown, but no part of the overall number where a reasoning domain is there
+# Domains that are shown, but not part of the overall value when a reasoning domain is present.
+CONTROLS = ("general", "other")
 
 FloatArray = npt.NDArray[np.float64]
+Positions = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,10 +29,10 @@ class Paired:
 
     Attributes:
         values: Headline metric, shape (runs, items).
-        clusters: Label of each item; None when the task names none.
+        clusters: Label of each item; None when the task names no clusters.
         doc_hashes: Digest of each item.
-        left_out: Items of each run that not all runs answered.
-        other_prompts: Items whose prompt differs between the runs.
+        left_out: By run, items that it answered and that some other run did not.
+        other_prompts: Items whose prompt differs between runs.
     """
 
     values: FloatArray
@@ -40,86 +43,127 @@ class Paired:
 
 
 def pair(runs: Sequence[TaskRun]) -> Paired:
-    """Put the runs' items side by side, in the order of the first run."""
-    columns = [_Column(run) for run in runs]
+    """Put the items of the runs side by side, in the order of the first run."""
+    columns = [_HeadlineColumn(run) for run in runs]
     first = columns[0]
-    if all(np.array_equal(first.docs, column.docs) for column in columns[1:]):
-        positions = [np.arange(first.docs.size) for _ in columns]
-    else:
-        places = [column.places() for column in columns]
-        common = [key for key in places[0] if all(key in other for other in places[1:])]
-        positions = [np.array([place[key] for key in common], dtype=np.intp) for place in places]
+    positions = _common_positions(columns)
+    # One row per run, one column per common item; NaN marks an item whose request failed:
+    #     run 0   1.0  0.0  1.0  0.0
+    #     run 1   1.0  NaN  0.0  0.0   -> the second item is dropped from both rows
+    # It is dropped, not scored 0: a failed request says nothing about the model.
     values = np.stack([column.values[at] for column, at in zip(columns, positions, strict=True)])
-    known = np.isfinite(values).all(axis=0)
-    positions = [at[known] for at in positions]
+    answered = np.isfinite(values).all(axis=0)
+    positions = [at[answered] for at in positions]
     prompts = np.stack([column.prompts[at] for column, at in zip(columns, positions, strict=True)])
     return Paired(
-        values=values[:, known],
+        values=values[:, answered],
         clusters=None if first.clusters is None else first.clusters[positions[0]],
         doc_hashes=tuple(first.docs[positions[0]].tolist()),
-        left_out=tuple(int(np.isfinite(column.values).sum() - known.sum()) for column in columns),
+        left_out=tuple(int(np.isfinite(column.values).sum() - answered.sum()) for column in columns),
         other_prompts=int((prompts != prompts[0]).any(axis=0).sum()),
     )
 
 
-class _Column:
-    """The rows of a run's headline metric."""
+class _HeadlineColumn:
+    """The rows of a run's items that belong to its headline metric, as parallel arrays.
+
+    A samples file has one row per item and filter. For ``exact_match,strict`` only the second row of each item counts::
+
+        doc a1..  filter none    exact_match 0.0
+        doc a1..  filter strict  exact_match 1.0
+    """
 
     def __init__(self, run: TaskRun) -> None:
-        name, _, filter_name = run.metric.partition(",")
+        metric, _, filter_name = run.metric.partition(",")
         rows = run.items.rows(filter_name)
         self.docs, self.prompts = run.items.doc_hash[rows], run.items.prompt_hash[rows]
         self.clusters = None if run.items.cluster is None else run.items.cluster[rows]
-        values = run.items.values.get(name)
+        values = run.items.values.get(metric)
         self.values: FloatArray = np.full(rows.size, math.nan) if values is None else values[rows]
 
-    def places(self) -> dict[tuple[bytes, int], int]:
-        seen: Counter[bytes] = Counter()
-        found = {}
+    def position_by_item(self) -> dict[tuple[bytes, int], int]:
+        """Return the position of each item, keyed by its digest and by how often that digest came before.
+
+        A benchmark may hold a document twice. With the digest alone as key, the second copy would replace the first and
+        an item would be lost; with the count, the first copy is paired with the first, the second with the second::
+
+            docs  a1  b2  a1   ->   (a1, 0): 0   (b2, 0): 1   (a1, 1): 2
+        """
+        occurrences: Counter[bytes] = Counter()
+        positions = {}
         for position, digest in enumerate(self.docs.tolist()):
-            found[digest, seen[digest]] = position
-            seen[digest] += 1
-        return found
+            positions[digest, occurrences[digest]] = position
+            occurrences[digest] += 1
+        return positions
+
+
+def _common_positions(columns: Sequence[_HeadlineColumn]) -> list[Positions]:
+    """Return for each run the positions of the items that all runs hold, in the order of the first run.
+
+    The runs may list their items in other orders, or hold only some of them, as with ``--limit``::
+
+        run 0   docs  a1  b2  c3      positions  [1, 2]    (b2, c3)
+        run 1   docs  c3  b2          positions  [1, 0]    (b2, c3)
+    """
+    first = columns[0]
+    # The usual case: all runs hold the same items in the same order. Comparing arrays is then ten times faster than
+    # the dictionaries below, which a leaderboard of 50 models would build for every task.
+    if all(np.array_equal(first.docs, column.docs) for column in columns[1:]):
+        return [np.arange(first.docs.size) for _ in columns]
+    # Positions, not values, are returned: values, prompts and clusters are all picked with them, so they cannot get out
+    # of step. `common` follows the first run, so that a report does not depend on the order of a set.
+    by_item = [column.position_by_item() for column in columns]
+    common = [item for item in by_item[0] if all(item in other for other in by_item[1:])]
+    return [np.array([positions[item] for item in common], dtype=np.intp) for positions in by_item]
 
 
 def has_item_values(run: TaskRun) -> bool:
-    """Whether the headline is a mean over items; corpus scores such as pooled BLEU are not, and cannot be paired."""
-    values = _Column(run).values
-    known = values[np.isfinite(values)]
-    if run.value is None or not known.size:
+    """Whether the headline value is a mean over items; a corpus score such as pooled BLEU is not, and has no pairs."""
+    values = _HeadlineColumn(run).values
+    answered = values[np.isfinite(values)]
+    if run.value is None or not answered.size:
         return False
-    return math.isclose(float(known.mean()), run.value, rel_tol=1e-9, abs_tol=1e-12)
+    # No field of a record says how a metric is aggregated. So compare: items [1, 0, 1] with a headline of 0.667 are
+    # averaged, with a headline of 0.41 they are not.
+    return math.isclose(float(answered.mean()), run.value, rel_tol=1e-9, abs_tol=1e-12)
 
 
 def mismatches(runs: Mapping[str, TaskRun], paired: Paired | None) -> list[str]:
-    """Say what forbids comparing these runs of one task: not the same question was asked."""
-    told = []
-    for what, values in (
-        ("metric", {name: run.metric for name, run in runs.items()}),
-        ("version", {name: run.version for name, run in runs.items()}),
-        ("number of few-shot examples", {name: str(run.num_fewshot) for name, run in runs.items()}),
-        ("prompting", {name: run.prompting for name, run in runs.items()}),
-    ):
-        if len(set(values.values())) > 1:
-            told.append(f"{what} differs ({_grouped(values)})")
+    """Return why these runs of one task cannot be compared: their questions differ.
+
+    Args:
+        runs: By name of the model.
+        paired: Their common items; None when the metric has no item values.
+    """
+    settings = {
+        "metric": {name: run.metric for name, run in runs.items()},
+        "version": {name: run.version for name, run in runs.items()},
+        "number of few-shot examples": {name: str(run.num_fewshot) for name, run in runs.items()},
+        "prompting": {name: run.prompting for name, run in runs.items()},
+    }
+    # Equal settings do not make equal prompts: lm-eval draws few-shot examples with a seed, and a task file can change
+    # without a new version. So the digests of the prompts are compared too.
+    reasons = [f"{setting} differs ({_grouped(values)})" for setting, values in settings.items() if _differ(values)]
     if paired is not None and paired.other_prompts:
-        told.append(f"{paired.other_prompts} of {paired.values.shape[1]} items have other prompts")
-    return told
+        reasons.append(f"{paired.other_prompts} of {paired.values.shape[1]} items have other prompts")
+    return reasons
 
 
 def caveats(runs: Mapping[str, TaskRun]) -> list[str]:
-    """Say what does not forbid it but may move a score: another engine or dtype."""
-    told = []
-    for what, values in (
-        ("engine", {name: run.engine for name, run in runs.items()}),
-        ("dtype", {name: run.dtype or "not recorded" for name, run in runs.items()}),
-    ):
-        if len(set(values.values())) > 1:
-            told.append(f"{what} differs: {_grouped(values)}")
-    return told
+    """Return what may move a score but allows a comparison: another engine or dtype."""
+    settings = {
+        "engine": {name: run.engine for name, run in runs.items()},
+        "dtype": {name: run.dtype or "not recorded" for name, run in runs.items()},
+    }
+    return [f"{setting} differs: {_grouped(values)}" for setting, values in settings.items() if _differ(values)]
+
+
+def _differ(values: Mapping[str, str]) -> bool:
+    return len(set(values.values())) > 1
 
 
 def _grouped(values: Mapping[str, str]) -> str:
+    """Join the models of each value: ``5: text, code; 0: mixed``."""
     groups: dict[str, list[str]] = {}
     for name, value in values.items():
         groups.setdefault(value, []).append(name)

@@ -1,4 +1,4 @@
-"""Which evaluated checkpoints lie on one curve over training tokens, and which of them follows which."""
+"""The curve of the overall value over training tokens: which checkpoints lie on it, and which follows which."""
 
 from __future__ import annotations
 
@@ -11,21 +11,31 @@ from harness.stats.combining import Estimate
 def trace_curve(
     nodes: Sequence[LineageNode], overall: Mapping[str, Estimate]
 ) -> tuple[dict[str, tuple[LineageNode, Estimate]], list[tuple[str, str]]]:
-    """Return the evaluated checkpoints with their values by digest, and which of them follows which."""
+    """Return the evaluated checkpoints with their estimates by digest, and the pairs (before, after) to join.
+
+    Args:
+        nodes: All nodes of the lineages.
+        overall: Overall value by evaluated model.
+    """
     points = {
         node.digest: (node, overall[node.models[0]])
         for node in nodes
         if node.models and node.models[0] in overall and node.total_tokens is not None
     }
     by_digest = {node.digest: node for node in nodes}
-    joins = [(before, digest) for digest in points if (before := _before(digest, points, by_digest)) is not None]
+    joins = [(before, digest) for digest in points if (before := _previous(digest, points, by_digest)) is not None]
     return points, joins
 
 
-def _before(
+def _previous(
     digest: str, points: Mapping[str, tuple[LineageNode, Estimate]], by_digest: Mapping[str, LineageNode]
 ) -> str | None:
-    """The evaluated checkpoint before this one: an earlier one of its stage, else the nearest one above."""
+    """Return the evaluated checkpoint before this one: the last earlier one of its stage, else its nearest ancestor.
+
+    Checkpoints of one stage are siblings in the lineage, with one parent, but follow each other on the curve::
+
+        base -> sft step 100, base -> sft step 200     is drawn as     base - sft step 100 - sft step 200
+    """
     own = points[digest][0]
     earlier = [
         node
@@ -34,7 +44,7 @@ def _before(
     ]
     if earlier and own.parent is not None:
         return max(earlier, key=lambda node: node.total_tokens or 0).digest
-    above = own.parent
-    while above is not None and above not in points:
-        above = by_digest[above].parent if above in by_digest else None
-    return above
+    ancestor = own.parent
+    while ancestor is not None and ancestor not in points:  # skip ancestors that were not evaluated
+        ancestor = by_digest[ancestor].parent if ancestor in by_digest else None
+    return ancestor

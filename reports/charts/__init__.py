@@ -1,1 +1,1 @@
-"""Charts for a paper, as files that stand alone."""
+"""Drawings of the page and charts for a paper."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 BETTER, WORSE, QUIET, LINE = "#1f5fa8", "#c2620e", "#8a8984", "#d6d5cf"
 FONT = "Helvetica, Arial, sans-serif"
 PNG_SCALE = 3
-_STEP = 15  # pixels a row
+_STEP = 15  # pixels per row
 _CONFIG: dict[str, Any] = {
     "font": FONT,
     "background": "#ffffff",
@@ -45,32 +45,32 @@ _CONFIG: dict[str, Any] = {
 }
 
 
-def charts(comparison: Comparison, board: Leaderboard | None, points: BoardEstimates | None) -> dict[str, Any]:
-    """Return Vega-Lite specifications by file stem.
+def charts(comparison: Comparison, board: Leaderboard | None, estimates: BoardEstimates | None) -> dict[str, Any]:
+    """Return the Vega-Lite specification of each chart by the stem of its file names.
 
     Args:
         comparison: Differences from the baseline.
-        board: Ranks; None where there are none.
-        points: The board's means and intervals; None without a board.
+        board: Ranks; None if the arms are not ranked.
+        estimates: The board's means and intervals; None without a board.
 
     Raises:
-        InputError: when Altair is not installed.
+        InputError: Altair is not installed.
     """
-    found = {"differences": _differences(comparison)}
+    altair_charts = {"differences": _differences(comparison)}
     if len(comparison.arms) > 2:
-        found["heat_map"] = _heat_map(comparison)
-    if board is not None and points is not None:
-        found["domains"] = _domains(board, points)
+        altair_charts["heat_map"] = _heat_map(comparison)
+    if board is not None and estimates is not None:
+        altair_charts["domains"] = _domains(board, estimates)
     models = [model for arm in comparison.arms for model in arm.models]
-    specifications = {name: json.loads(chart.to_json()) for name, chart in found.items()}
-    return specifications | _lineage_specifications(models, points)
+    specifications = {name: json.loads(chart.to_json()) for name, chart in altair_charts.items()}
+    return specifications | _lineage_specifications(models, estimates)
 
 
-def _lineage_specifications(models: Sequence[ModelRecords], points: BoardEstimates | None) -> dict[str, Any]:
+def _lineage_specifications(models: Sequence[ModelRecords], estimates: BoardEstimates | None) -> dict[str, Any]:
     """Specifications of the drawings for which the models' lineage has data."""
     nodes = lineage_nodes(models)
     named = node_labels(nodes)
-    curve = draw_token_curve(nodes, points.overall) if points is not None else None
+    curve = draw_token_curve(nodes, estimates.overall) if estimates is not None else None
     mixtures = [
         vega_lite(draw_mixture(node, named[node.digest])) | {"title": {"text": named[node.digest], "fontSize": 11}}
         for node in nodes
@@ -94,10 +94,10 @@ def _lineage_specifications(models: Sequence[ModelRecords], points: BoardEstimat
 
 
 def write(specifications: dict[str, Any], folder: Path) -> list[Path]:
-    """Write each chart as ``.vl.json``, ``.svg`` and ``.png``; returns the files.
+    """Write each chart as ``.vl.json``, ``.svg`` and ``.png``, and return the files.
 
     Raises:
-        InputError: when the folder cannot be written or vl-convert is not installed.
+        InputError: The folder cannot be written, or vl-convert is not installed.
     """
     try:
         import vl_convert
@@ -130,7 +130,7 @@ def _altair() -> Any:
 
 
 def _differences(comparison: Comparison) -> alt.Chart:
-    """Dot and interval of each task's difference, one panel an arm."""
+    """Dot and interval of the difference of each task, one panel per arm."""
     alt = _altair()
     rows = [
         {
@@ -161,7 +161,7 @@ def _differences(comparison: Comparison) -> alt.Chart:
 
 
 def _heat_map(comparison: Comparison) -> alt.Chart:
-    """Task by arm: colour is the effect, a dot what is real after correction."""
+    """Tasks by arms: the colour is the effect; a dot marks differences that are real after correction."""
     alt = _altair()
     rows = [
         {
@@ -196,13 +196,13 @@ def _heat_map(comparison: Comparison) -> alt.Chart:
     return _plain((base.mark_rect().encode(color=colour) + text).properties(title=title, **size))
 
 
-def _domains(board: Leaderboard, points: BoardEstimates) -> alt.Chart:
-    """Dot and interval of each model's domain mean, one panel a domain."""
+def _domains(board: Leaderboard, estimates: BoardEstimates) -> alt.Chart:
+    """Dot and interval of the mean of each model, one panel per domain."""
     alt = _altair()
     rows = [
         {"domain": d.domain, "model": name, "value": p.value, "low": p.low, "high": p.high, "chance": d.chance}
-        for d in points.domains
-        for name, p in d.points.items()
+        for d in estimates.domains
+        for name, p in d.estimates.items()
     ]
     base = alt.Chart().encode(y=alt.Y("model:N", sort=[s.model.name for s in board.standings], title=None))
     guess = alt.Chart().mark_rule(color=LINE).encode(x="chance:Q")
@@ -216,5 +216,5 @@ def _domains(board: Leaderboard, points: BoardEstimates) -> alt.Chart:
 
 
 def _plain(chart: Any) -> Any:
-    """Typographic settings: no frame, no grid, one font."""
+    """Return the chart without frame and grid, in one font."""
     return chart.configure(**_CONFIG)

@@ -1,6 +1,6 @@
-"""A drawing as plain data, written as SVG for the page and as a Vega-Lite specification for chart files.
+"""A drawing as plain data, and its two writers: SVG for the page, a Vega-Lite specification for chart files.
 
-Who draws decides every position, text and style once, for example a dot with its name on a canvas of 100 x 40 pixels::
+The function that draws decides every position, text and style once. A dot with its name on a canvas of 100 x 40::
 
     dot = Mark(kind="point", style="dot", x=20, y=30, tooltip="m: 0.412", data={"model": "m", "value": 0.412})
     name = Mark(kind="text", style="small", x=26, y=25, text="m")
@@ -8,8 +8,8 @@ Who draws decides every position, text and style once, for example a dot with it
     svg(drawing)  # '<svg class="curve" ...><circle class="dot" cx="20" cy="30" r="3.5"><title>m: 0.412</title>...'
     vega_lite(drawing)  # {"width": 100, "height": 40, "layer": [...]}
 
-The two writers know marks only; neither knows what is drawn. The page needs no library for its SVG. Colours on the page
-come from its style sheet, where each style is a class; on paper they come from `STYLES`.
+The writers only know marks, not what they show, so that the page and the files cannot differ. The SVG needs no library.
+On the page each style is a class of the style sheet; chart files take its properties from `STYLES`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ STYLES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """One shape or text. Pixels count from the top left corner.
+    """One shape or text. Positions are pixels from the top left corner.
 
     Attributes:
         kind: ``rect``, ``rule`` (a straight line), ``point`` or ``text``.
@@ -56,9 +56,9 @@ class Mark:
         x2: Right end of a rect, end of a rule.
         y2: Bottom of a rect, end of a rule.
         text: Of a text mark.
-        tooltip: Shown while the pointer is on the mark.
+        tooltip: Text while the pointer is on the mark; empty for none.
         series: Its entry in the drawing's legend; empty for none.
-        data: The values that it shows; they stand in the specification.
+        data: The values that the mark shows, for readers of the specification.
     """
 
     kind: Kind
@@ -78,12 +78,12 @@ class Drawing:
     """Marks on a canvas.
 
     Attributes:
-        css_class: Of the SVG.
-        label: What it shows, for a screen reader.
+        css_class: Class of the SVG.
+        label: Description for screen readers.
         width: In pixels.
         height: In pixels.
-        marks: In the order in which they are painted.
-        legend: Style of each series, in order.
+        marks: In painting order.
+        legend: Style of each series, in the order of the legend.
     """
 
     css_class: str
@@ -96,11 +96,10 @@ class Drawing:
 
 def svg(drawing: Drawing) -> str:
     """Return the drawing as inline SVG; texts and tooltips are escaped."""
-    width, height = f"{drawing.width:g}", f"{drawing.height:g}"
-    # One pixel around the canvas keeps the outlines at its edges whole.
+    width, height = f"{drawing.width + 2:g}", f"{drawing.height + 2:g}"  # with a pixel around it for outlines
     return (
-        f'<svg class="{drawing.css_class}" viewBox="-1 -1 {drawing.width + 2:g} {drawing.height + 2:g}" '
-        f'width="{width}" height="{height}" role="img" aria-label="{escape(drawing.label)}">'
+        f'<svg class="{drawing.css_class}" viewBox="-1 -1 {width} {height}" width="{width}" height="{height}" '
+        f'role="img" aria-label="{escape(drawing.label)}">'
         f"{''.join(map(_svg_mark, drawing.marks))}</svg>"
     )
 
@@ -139,11 +138,11 @@ def _layer_key(mark: Mark) -> tuple[str, str, bool]:
 def _painted_together(marks: Sequence[Mark]) -> list[Mark]:
     """Sort marks by layer, layers in the order of their first marks.
 
-    A specification has one layer per look, whereas the marks come thing by thing::
+    A specification has one layer per kind and style, but the marks are sorted by what they show::
 
         rect stage, text name, rule edge, rect stage, text name  ->  rect, rect; text, text; rule
 
-    Nothing that is drawn here overlaps, so the order of the layers cannot be seen.
+    This changes the order of painting, which does not matter as long as marks do not overlap.
     """
     keys = list(dict.fromkeys(map(_layer_key, marks)))
     return sorted(marks, key=lambda mark: keys.index(_layer_key(mark)))
@@ -169,7 +168,10 @@ def _row(mark: Mark) -> dict[str, Any]:
 
 
 def _encoding(mark: Mark, drawing: Drawing) -> dict[str, Any]:
-    """Map pixels to pixels: x from 0 to the width, y from 0 at the top to the height."""
+    """Return an encoding that maps pixels to pixels: x from 0 to the width, y from 0 at the top to the height.
+
+    Vega-Lite would choose its own scales; with the canvas as domain, 30 in the data is 30 pixels from the left or top.
+    """
 
     def pixels(name: str, domain: list[float]) -> dict[str, Any]:
         return {"field": name, "type": "quantitative", "axis": None, "scale": {"domain": domain, "nice": False}}

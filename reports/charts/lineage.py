@@ -1,4 +1,4 @@
-"""Where the models come from: the stages as a graph, and what each was trained on. Each is drawn here and only here."""
+"""Drawings of the lineage: the stages as a graph, and the data of each. The page and the chart files share them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _BAR_WIDTH, _BAR_HEIGHT, _BAR_GAP, _PHASE_WIDTH = 300, 16, 5, 60
 
 
 def draw_lineage_graph(nodes: Sequence[LineageNode]) -> Drawing:
-    """Draw the stages from left to right, each joined to its parent; evaluated ones outlined in colour.
+    """Draw the stages from left to right, each joined to its parent; evaluated stages have a coloured outline.
 
     Args:
         nodes: At least one, parents before children.
     """
-    place, named = grid_positions(nodes), node_labels(nodes)
+    positions, labels = grid_positions(nodes), node_labels(nodes)
     marks = []
     for node in nodes:
-        x, y = _corner(place[node.digest])
-        if node.parent in place:
-            parent_x, parent_y = _corner(place[node.parent])
+        x, y = _corner(positions[node.digest])
+        if node.parent in positions:
+            parent_x, parent_y = _corner(positions[node.parent])
             marks.append(
                 Mark(
                     kind="rule", style="edge", x=parent_x + _BOX_WIDTH, y=parent_y + _BOX_HEIGHT / 2,
@@ -33,12 +33,12 @@ def draw_lineage_graph(nodes: Sequence[LineageNode]) -> Drawing:
             Mark(
                 kind="rect", style="stage evaluated" if node.models else "stage", x=x, y=y, x2=x + _BOX_WIDTH,
                 y2=y + _BOX_HEIGHT, tooltip=f"{node.name}: {describe(node)}; {node.digest}",
-                data={"name": named[node.digest], "what": describe(node), "evaluated": bool(node.models)},
+                data={"name": labels[node.digest], "what": describe(node), "evaluated": bool(node.models)},
             ),
-            Mark(kind="text", style="name", x=x + 10, y=y + 17, text=named[node.digest]),
+            Mark(kind="text", style="name", x=x + 10, y=y + 17, text=labels[node.digest]),
             Mark(kind="text", style="small", x=x + 10, y=y + 32, text=describe(node)),
         ]  # fmt: skip
-    columns, rows = (max(spot[axis] for spot in place.values()) + 1 for axis in (0, 1))
+    columns, rows = (max(position[axis] for position in positions.values()) + 1 for axis in (0, 1))
     return Drawing(
         css_class="graph",
         label=f"Lineage of {len(nodes)} checkpoints",
@@ -48,16 +48,16 @@ def draw_lineage_graph(nodes: Sequence[LineageNode]) -> Drawing:
     )
 
 
-def _corner(place: tuple[int, int]) -> tuple[int, int]:
-    return place[0] * (_BOX_WIDTH + _GAP_X), place[1] * (_BOX_HEIGHT + _GAP_Y)
+def _corner(position: tuple[int, int]) -> tuple[int, int]:
+    return position[0] * (_BOX_WIDTH + _GAP_X), position[1] * (_BOX_HEIGHT + _GAP_Y)
 
 
 def draw_mixture(node: LineageNode, label: str) -> Drawing:
-    """Draw a stage's phases as bars of its sources' shares of tokens as streamed.
+    """Draw each phase of a stage as a bar: the shares of its sources in the tokens as streamed.
 
     Args:
-        node: One that has a ledger.
-        label: What drawings call it.
+        node: A node with a ledger.
+        label: Its label in drawings.
     """
     legend = {source: f"source-{i % len(SERIES_COLOURS)}" for i, source in enumerate(source_names(node))}
     marks = []
@@ -68,7 +68,7 @@ def draw_mixture(node: LineageNode, label: str) -> Drawing:
             marks.append(
                 Mark(
                     kind="rect", style=legend[source], x=x, y=y, x2=x + share * _BAR_WIDTH, y2=y + _BAR_HEIGHT,
-                    tooltip=f"{source}: {share:.1%} of the phase's tokens, {target_share:.1%} asked", series=source,
+                    tooltip=f"{source}: {share:.1%} of the phase's tokens, target {target_share:.1%}", series=source,
                     data={"stage": label, "phase": phase, "source": source, "share": share, "asked": target_share},
                 )
             )  # fmt: skip

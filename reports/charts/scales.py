@@ -1,4 +1,4 @@
-"""Axes of drawings: a range that holds all values, and round numbers on it."""
+"""Scales of drawings: a range that contains all values, and round numbers on it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def padded_range(values: Sequence[float], *, include: Sequence[float] = ()) -> tuple[float, float]:
-    """Return the two ends of a scale that holds all values, with 4% to spare at each end.
+    """Return the ends of a scale that contains all values, with a margin of 4% at each end.
 
     Args:
         values: At least one, unless `include` has one.

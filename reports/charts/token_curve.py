@@ -1,4 +1,4 @@
-"""Overall value over tokens since the root: does a stage raise it or lower it, and where? Drawn here and only here."""
+"""Drawing of the overall value over tokens since the root. The page and the chart files share it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def draw_token_curve(nodes: Sequence[LineageNode], overall: Mapping[str, Estimat
     """Draw overall value over tokens, each checkpoint joined to the one before it; None when no two are joined.
 
     Args:
-        nodes: All stages.
-        overall: By evaluated model.
+        nodes: All nodes of the lineages.
+        overall: Overall value by evaluated model.
     """
     points, joins = trace_curve(nodes, overall)
     if not joins:

@@ -1,1 +1,1 @@
-"""The commands `compare` and `leaderboard`, found by `harness.commands` entry points."""
+"""The commands `compare` and `leaderboard`; the command line finds them by entry points of `harness.commands`."""

@@ -1,4 +1,4 @@
-"""``harness leaderboard RUNS...``: models ranked, with what cannot be told apart marked."""
+"""``harness leaderboard RUNS...``: rank models, and mark those that cannot be told apart."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 
 from harness.reports.commands.output import (
     add_output_arguments,
-    chosen_format,
     command_line,
-    names,
-    put,
+    output_format,
+    split_names,
     view_options,
-    write,
     write_charts,
+    write_document,
+    write_text,
 )
 
-PURPOSE = "Rank models, and mark what cannot be told apart."
+PURPOSE = "Rank models, and mark those that cannot be told apart."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,15 +32,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Rank and print."""
-    kind = chosen_format(args)
+    """Rank the models, and print or write the result."""
+    kind = output_format(args)
 
     from harness.records import load
     from harness.reports.analysis.intervals import IntervalCache
     from harness.reports.analysis.leaderboard import rank
     from harness.reports.documents.leaderboard import leaderboard_document, task_values
 
-    records = load(args.runs, tasks=names(args.tasks), all_runs=args.all, skip_broken=args.skip_broken)
+    records = load(args.runs, tasks=split_names(args.tasks), all_runs=args.all, skip_broken=args.skip_broken)
     board = rank(records.models, force=args.force, notes=[*records.skipped, *records.empty])
     intervals = IntervalCache()
     values = task_values(board.models, intervals) if kind != "table" else None
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         if args.charts:
             write_charts(report, args.charts)
         if kind == "html":
-            put(render(report), args.output_path)
+            write_text(render(report), args.output_path)
             return 0
-    write(document, args)
+    write_document(document, args)
     return 0

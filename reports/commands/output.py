@@ -1,4 +1,4 @@
-"""Where `compare` and `leaderboard` put what they found: a table on the terminal, or a file in the format asked for."""
+"""Output of `compare` and `leaderboard`: a table on the terminal, or a file in one of the formats."""
 
 from __future__ import annotations
 
@@ -22,19 +22,29 @@ SUFFIXES = {".md": "md", ".csv": "csv", ".json": "json", ".tex": "latex", ".html
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags that both commands share."""
     parser.add_argument("--tasks", default="", metavar="NAMES", help="task names, separated by commas; default: all")
-    parser.add_argument("--all", action="store_true", help="every run as a model of its own, not only the latest")
-    parser.add_argument("--force", action="store_true", help="go on where prompts, versions or few-shot differ; shown")
-    parser.add_argument("--skip_broken", action="store_true", help="leave damaged files out, and say so")
-    parser.add_argument("--format", choices=FORMATS, help="default: the ending of --output_path, else a table")
-    parser.add_argument("--output_path", type=Path, metavar="FILE", help="write there, not to standard output")
-    parser.add_argument("--charts", type=Path, metavar="DIR", help="also write charts there as SVG, PNG and Vega-Lite")
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="treat every run as a model of its own, not only the latest run of each model",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="compare runs even if prompts, versions or few-shot differ, and add a warning",
+    )
+    parser.add_argument("--skip_broken", action="store_true", help="leave damaged files out, and add a note")
+    parser.add_argument("--format", choices=FORMATS, help="default: the ending of --output_path, otherwise a table")
+    parser.add_argument("--output_path", type=Path, metavar="FILE", help="file to write instead of standard output")
+    parser.add_argument(
+        "--charts", type=Path, metavar="DIR", help="folder in which to write charts too, as SVG, PNG and Vega-Lite"
+    )
 
 
-def chosen_format(args: argparse.Namespace) -> str:
-    """Return the format: as given, by the file's ending, or a table.
+def output_format(args: argparse.Namespace) -> str:
+    """Return the format: as given, by the ending of the file, or a table.
 
     Raises:
-        InputError: when the output is a folder or lies in none.
+        InputError: The output path is a folder, or its folder does not exist.
     """
     path: Path | None = args.output_path
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
@@ -42,32 +52,32 @@ def chosen_format(args: argparse.Namespace) -> str:
     return str(args.format or (SUFFIXES.get(path.suffix, "table") if path else "table"))
 
 
-def names(text: str) -> tuple[str, ...]:
-    """Split names at commas."""
+def split_names(text: str) -> tuple[str, ...]:
+    """Split names at commas; blank names are dropped."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def command_line() -> str:
-    """Return what the user typed."""
+    """Return the command line as the user typed it."""
     return shlex.join(["harness", *sys.argv[1:]])
 
 
 def view_options(args: argparse.Namespace) -> tuple[str, ...]:
-    """Return the flags that change what both commands show, for the commands of single views."""
+    """Return the flags that both commands share and that change their numbers, for the command lines on the page."""
     options = ["--tasks", args.tasks] if args.tasks else []
     return (*options, *(f"--{name}" for name in ("all", "force", "skip_broken") if getattr(args, name)))
 
 
-def write(document: Document, args: argparse.Namespace) -> None:
-    """Write the document where and as the flags say."""
+def write_document(document: Document, args: argparse.Namespace) -> None:
+    """Write the document in the format and to the place that the flags name."""
     from harness.reports.documents import tables
 
-    kind = chosen_format(args)
+    kind = output_format(args)
     writers: dict[str, Callable[[Document], str]] = {
         "md": tables.markdown, "csv": tables.csv, "json": tables.json, "latex": tables.latex,
     }  # fmt: skip
     if kind in writers:
-        put(writers[kind](document), args.output_path)
+        write_text(writers[kind](document), args.output_path)
         return
 
     from harness.reports.commands.terminal import plain, show
@@ -75,22 +85,22 @@ def write(document: Document, args: argparse.Namespace) -> None:
     if args.output_path is None:
         show(document)
     else:
-        put(plain(document), args.output_path)
+        write_text(plain(document), args.output_path)
 
 
 def write_charts(report: Report, folder: Path) -> None:
-    """Write the charts and say where."""
+    """Write the charts, and log each file to standard error."""
     from harness.reports.charts import charts
 
-    for path in charts.write(charts.charts(report.comparison, report.board, report.points), folder):
+    for path in charts.write(charts.charts(report.comparison, report.board, report.estimates), folder):
         print(f"written: {path}", file=sys.stderr)
 
 
-def put(text: str, path: Path | None) -> None:
+def write_text(text: str, path: Path | None) -> None:
     """Write text to a file, or to standard output.
 
     Raises:
-        InputError: when the file cannot be written.
+        InputError: The file cannot be written.
     """
     if path is None:
         sys.stdout.write(text)

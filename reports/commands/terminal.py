@@ -1,4 +1,4 @@
-"""How a document of tables looks on a terminal."""
+"""Print a document of tables on a terminal."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ UNBOUNDED = 10_000
 
 
 def show(document: Document) -> None:
-    """Print tables and notes on standard output; a terminal that is too narrow loses columns that may stand aside."""
+    """Print tables and notes on standard output; a narrow terminal loses columns that are `aside`."""
     _print(document, stdout())
 
 
 def plain(document: Document) -> str:
-    """Return what `show` would print where the width is no matter."""
-    written = io.StringIO()
-    _print(document, Console(file=written, width=UNBOUNDED, highlight=False, markup=False))
-    return written.getvalue()
+    """Return what `show` prints, with no limit on the width."""
+    buffer = io.StringIO()
+    _print(document, Console(file=buffer, width=UNBOUNDED, highlight=False, markup=False))
+    return buffer.getvalue()
 
 
 def _print(document: Document, console: Console) -> None:
     console.print(document.title, style="bold", soft_wrap=True)
     for table in document.tables:
         drawn = _fitting(table, console)
-        if not console.is_terminal:  # a file or a pipe has room; a figure is never cut there
+        if not console.is_terminal:  # a file or a pipe has no width, so no number may be cut
             console.width = max(console.width, _needed(drawn, console))
         console.print(drawn)
         console.print()
@@ -41,7 +41,7 @@ def _print(document: Document, console: Console) -> None:
 
 
 def _fitting(table: Table, console: Console) -> RichTable:
-    """Draw a table, leaving out columns that may stand aside until it fits."""
+    """Return the table for the console, without `aside` columns if it would not fit."""
     columns = list(table.shown)
     while True:
         drawn = _drawn(table, columns)

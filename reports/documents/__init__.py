@@ -1,1 +1,1 @@
-"""Tables and notes, and the formats they are written in."""
+"""Results as tables and sentences, and the formats that they are written in."""

@@ -1,4 +1,4 @@
-"""A leaderboard in tables and sentences, the same for the terminal, Markdown, CSV, JSON, LaTeX and HTML."""
+"""A leaderboard as tables and sentences, the same for the terminal, Markdown, CSV, JSON, LaTeX and HTML."""
 
 from __future__ import annotations
 
@@ -22,24 +22,30 @@ MEANINGS = {
 
 
 def leaderboard_document(board: Leaderboard, command: str, values: Table | None = None) -> Document:
-    """Write a leaderboard: the ranks, then `values`, the table that `task_values` gives, unless it is None."""
+    """Return the document of a leaderboard.
+
+    Args:
+        board: The ranks.
+        command: The command line that made it.
+        values: The table of `task_values`, to stand after the ranks; None for the ranks alone.
+    """
     tables = [_ranks(board)] if values is None else [_ranks(board), values]
     counted = [task for task in board.tasks if task.counted]
     names = sorted({task.domain for task in counted})
     rows = board.standings
     tied = [row.model.name for row in rows if row.tied_with_leader and row is not rows[0]]
     lead = (
-        f"{rows[0].model.name} leads, and cannot be told apart from {', '.join(tied[:5])}"
+        f"{rows[0].model.name} leads, but cannot be told apart from {', '.join(tied[:5])}"
         f"{f' and {len(tied) - 5} more' if len(tied) > 5 else ''}."
         if tied
-        else f"{rows[0].model.name} leads, apart from all others."
+        else f"{rows[0].model.name} leads, significantly ahead of all others."
     )
     notes = [
         lead,
         *board.notes,
-        f"Overall: {board.definition}, the mean over {', '.join(names)} of {len(counted)} "
+        f"Overall: {board.definition}, the mean over {', '.join(names)}, from {len(counted)} "
         f"{'task' if len(counted) == 1 else 'tasks'} and {rows[0].items:,} "
-        "items that every model answered; 0 is guessing, 1 is perfect. Domains: plain means. Models that share a "
+        "items that every model answered; 0 is guessing, 1 is perfect. Domains are plain means. Models that share a "
         "letter cannot be told apart (all pairs tested at once, 95%). Definitions: docs/statistics.md.",
     ]
     return Document(
@@ -49,16 +55,27 @@ def leaderboard_document(board: Leaderboard, command: str, values: Table | None 
 
 def _ranks(board: Leaderboard) -> Table:
     columns = (
-        Column(key="rank", heading="rank", kind="count", meaning="By the overall value; models of one value share it."),
+        Column(
+            key="rank",
+            heading="rank",
+            kind="count",
+            meaning="By the overall value; models with equal values share a rank.",
+        ),
         Column(key="ranks", heading="ranks", kind="ranks", meaning=MEANINGS["ranks"]),
         Column(key="groups", heading="group", kind="text", meaning=MEANINGS["groups"]),
         Column(key="model", heading="model", kind="text"),
         Column(key="overall", heading="overall", meaning=MEANINGS["overall"]),
-        Column(key="standard_error", heading="s.e.", meaning="Clustered, tasks taken as independent."),
+        Column(key="standard_error", heading="s.e.", meaning="Clustered; tasks are taken as independent."),
         *(Column(key=domain, heading=domain, meaning=f"Mean of the {domain} tasks.") for domain in board.domains),
-        Column(key="items", heading="n", kind="count", meaning="Items in the overall number."),
+        Column(key="items", heading="n", kind="count", meaning="Items in the overall value."),
         Column(key="failed", heading="failed", kind="count", meaning=MEANINGS["failed"]),
-        Column(key="definition", heading="definition", kind="text", meaning="How overall is defined.", raw=True),
+        Column(
+            key="definition",
+            heading="definition",
+            kind="text",
+            meaning="Version of the definition of overall.",
+            raw=True,
+        ),
     )
     rows = tuple(
         Row(
@@ -82,16 +99,26 @@ def _ranks(board: Leaderboard) -> Table:
 
 
 def task_values(models: Sequence[ModelRecords], intervals: IntervalCache) -> Table:
-    """Every model's recorded value by task, with its interval over the items it answered."""
+    """Return the table of recorded values by task and model, with intervals over the items that each model answered.
+
+    Args:
+        models: In any order.
+        intervals: Intervals computed so far in this report.
+    """
     columns = (
         Column(key="domain", heading="domain", kind="text"),
         Column(key="task", heading="task", kind="text"),
         Column(key="model", heading="model", kind="text"),
         Column(key="metric", heading="metric", kind="text"),
-        Column(key="value", heading="value", meaning="As recorded, over the items that were answered."),
-        Column(key="interval", heading="95% interval", kind="interval", meaning="Wilson, or bootstrap-t; clustered."),
+        Column(key="value", heading="value", meaning="As recorded, over the items that the model answered."),
+        Column(
+            key="interval",
+            heading="95% interval",
+            kind="interval",
+            meaning="Wilson's interval or bootstrap-t; clustered.",
+        ),
         Column(key="items", heading="n", kind="count", meaning="Items in the value."),
-        Column(key="asked", heading="asked", kind="count", meaning="Items asked about."),
+        Column(key="asked", heading="asked", kind="count", meaning="Items that the model was asked."),
         Column(key="failed", heading="failed", kind="count", meaning=MEANINGS["failed"]),
         Column(key="chance", heading="chance", meaning="Value that guessing reaches."),
         Column(key="engine", heading="engine", kind="text"),
@@ -100,14 +127,14 @@ def task_values(models: Sequence[ModelRecords], intervals: IntervalCache) -> Tab
     rows = []
     runs = [(run, model.name) for model in models for run in model.tasks.values()]
     for run, name in sorted(runs, key=lambda one: (one[0].domain, one[0].task, one[1])):
-        low_high, items = _interval(run, intervals)
+        ends, items = _interval(run, intervals)
         cells = {
             "domain": run.domain,
             "task": run.task,
             "model": name,
             "metric": run.metric.partition(",")[0],
             "value": run.value,
-            "interval": low_high,
+            "interval": ends,
             "items": items,
             "asked": run.items_asked,
             "failed": run.failed,
@@ -120,12 +147,12 @@ def task_values(models: Sequence[ModelRecords], intervals: IntervalCache) -> Tab
 
 
 def _interval(run: TaskRun, intervals: IntervalCache) -> tuple[tuple[float, float] | None, int]:
-    name, _, filter_name = run.metric.partition(",")
+    metric, _, filter_name = run.metric.partition(",")
     rows = run.items.rows(filter_name)
     if not has_item_values(run):
         return None, int(rows.size)
-    values = run.items.values[name][rows]
-    known = np.isfinite(values)
-    clusters = None if run.items.cluster is None else run.items.cluster[rows][known]
-    ends = intervals.interval(values[known], clusters)
-    return (ends.low, ends.high), int(known.sum())
+    values = run.items.values[metric][rows]
+    answered = np.isfinite(values)
+    clusters = None if run.items.cluster is None else run.items.cluster[rows][answered]
+    ends = intervals.interval(values[answered], clusters)
+    return (ends.low, ends.high), int(answered.sum())

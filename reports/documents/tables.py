@@ -1,7 +1,13 @@
-"""Tables as a reader wants them: Markdown, CSV, JSON or LaTeX, all from one model of raw values.
+"""Documents of tables, written as Markdown, CSV, JSON or LaTeX.
 
-A cell holds the raw value; a column says how it is written. CSV and JSON get raw values, the others text. The same
-document gives the same bytes.
+A cell holds the raw value, and its column says how to write it for people. CSV and JSON contain raw values, the other
+formats text::
+
+    column = Column(key="p", heading="p", kind="p", meaning="Two-sided.")
+    row = Row(cells={"p": 0.00021})
+    markdown: <0.001        json: 0.00021
+
+The same document always gives the same bytes.
 """
 
 from __future__ import annotations
@@ -22,12 +28,12 @@ class Column:
     """One column.
 
     Attributes:
-        key: Of the cells, in JSON and CSV.
-        heading: In tables for people.
-        kind: How a cell is written. ``interval`` and ``ranks`` cells are pairs.
-        meaning: One sentence; shown where a reader asks.
-        aside: May be left out where there is no room.
-        raw: Only in CSV and JSON, for those who compute on.
+        key: Its name in cells, JSON and CSV.
+        heading: Its name in tables for people.
+        kind: How its cells are written. Cells of ``interval`` and ``ranks`` are pairs.
+        meaning: One sentence that explains it.
+        aside: Whether it may be left out on a narrow terminal.
+        raw: Whether it is only in CSV and JSON, for further computation.
     """
 
     key: str
@@ -43,8 +49,8 @@ class Row:
     """One row.
 
     Attributes:
-        cells: By column key; a missing or None cell is unknown.
-        tone: ``strong`` is the answer, ``muted`` what is not significant, ``warning`` what failed.
+        cells: By column key; unknown if missing or None.
+        tone: ``strong`` for the result, ``muted`` if not significant, ``warning`` if something failed.
     """
 
     cells: Mapping[str, Any]
@@ -56,10 +62,10 @@ class Table:
     """A titled table.
 
     Attributes:
-        key: In JSON.
-        title: What it answers.
-        columns: In order.
-        rows: In order.
+        key: Its name in JSON.
+        title: What it shows.
+        columns: From left to right.
+        rows: From top to bottom.
     """
 
     key: str
@@ -69,19 +75,19 @@ class Table:
 
     @property
     def shown(self) -> tuple[Column, ...]:
-        """The columns for people."""
+        """The columns that are not raw."""
         return tuple(column for column in self.columns if not column.raw)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """What a command says: the first table is the answer, the others support it.
+    """The output of a command. The first table is the result, the others support it.
 
     Attributes:
-        title: Of the whole.
-        command: What made it.
+        title: Title of the document.
+        command: The command line that made it.
         tables: At least one.
-        notes: What a reader must know, most important first.
+        notes: The result in sentences, then warnings and remarks.
     """
 
     title: str
@@ -91,11 +97,11 @@ class Document:
 
 
 def text(value: Any, kind: Kind) -> str:
-    """Write one cell for people."""
+    """Return a cell as text for people."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"
     if kind == "interval":
-        return f"{_signless(value[0])} to {_signless(value[1])}"
+        return f"{_without_negative_zero(value[0])} to {_without_negative_zero(value[1])}"
     if kind == "ranks":
         return f"{value[0]}" if value[0] == value[1] else f"{value[0]}-{value[1]}"
     if kind == "p":
@@ -103,12 +109,12 @@ def text(value: Any, kind: Kind) -> str:
     if kind == "count":
         return f"{value:,}"
     if kind in ("value", "difference"):
-        return _signless(value) if kind == "value" else f"{value:+.3f}"
+        return _without_negative_zero(value) if kind == "value" else f"{value:+.3f}"
     return str(value)
 
 
-def _signless(value: float) -> str:
-    """A minus that is only rounding is none."""
+def _without_negative_zero(value: float) -> str:
+    """Return three decimals, without the minus of a value that rounds to zero."""
     written = f"{value:.3f}"
     return written.removeprefix("-") if float(written) == 0.0 else written
 
@@ -156,8 +162,8 @@ def csv(document: Document) -> str:
 
 
 def json(document: Document) -> str:
-    """Return all tables as JSON: a list of objects each, raw values, null for what is unknown."""
-    written = {
+    """Return all tables as JSON, each a list of objects with raw values; unknown values are null."""
+    content = {
         "title": document.title,
         "command": document.command,
         "tables": {t.key: [{c.key: _plain(row.cells.get(c.key)) for c in t.columns} for row in t.rows]
@@ -165,7 +171,7 @@ def json(document: Document) -> str:
         "columns": {t.key: {c.key: c.meaning or c.heading for c in t.columns} for t in document.tables},
         "notes": list(document.notes),
     }  # fmt: skip
-    return json_module.dumps(written, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_module.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _plain(value: Any) -> Any:
@@ -181,7 +187,7 @@ _LATEX = {
 
 
 def latex(document: Document) -> str:
-    """Return the tables as LaTeX (package booktabs), notes below each as the caption."""
+    """Return the tables as LaTeX for the package booktabs; the notes are in each caption."""
     return "\n".join(_latex_table(table, document.notes) for table in document.tables)
 
 

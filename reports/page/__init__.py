@@ -1,1 +1,1 @@
-"""The HTML report."""
+"""The report as one HTML file."""

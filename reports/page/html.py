@@ -1,7 +1,7 @@
-"""The report as one HTML file that needs nothing else: no network, no other file. The same records, the same bytes.
+"""Write a report as one HTML file that needs no network and no other file. The same records give the same bytes.
 
-Numbers come from `leaderboard` and `comparison`; here they are only laid out. Everything a record says is escaped; what
-the script shows it puts in as text.
+Numbers come from `Report`; this module only lays them out. Everything from a record is escaped: by the template, by
+`svg` or, for the items, as JSON that the script inserts as text.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(report: Report) -> str:
-    """Return the page."""
+    """Return the page of a report."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -44,8 +44,8 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    difference, board, points = report.differences_document, report.board_document, report.points
-    flipped = flips(report.comparison)
+    difference, board, estimates = report.differences_document, report.board_document, report.estimates
+    item_flips = flips(report.comparison)
     return environment.get_template(
         "report.html"
     ).render(
@@ -58,26 +58,26 @@ def render(report: Report) -> str:
         notes=[
             note for note in dict.fromkeys([*(board.notes if board else ()), *difference.notes]) if note != report.lead
         ],
-        board=_board(report.board, points, board.tables[0]) if report.board and board and points else None,
-        domains=_domains(points) if points else (),
+        board=_board(report.board, estimates, board.tables[0]) if report.board and board and estimates else None,
+        domains=_domains(estimates) if estimates else (),
         differences=_differences(report.comparison, difference.tables[0]),
         overall=[_table(table) for table in difference.tables[1:]],
         heat=_heat(report.comparison),
         values=_table(_values(report)),
         failures=_failures(report.models),
-        lineage=_lineage(report.models, points),
+        lineage=_lineage(report.models, estimates),
         commands=_commands(report),
-        items=_items_json(flipped),
-        shown=len(flipped.shown),
-        flipped=flipped.total,
-        items_of=flipped.arms,
-        items_not_of=flipped.left_out,
+        items=_items_json(item_flips),
+        shown=len(item_flips.shown),
+        flipped=item_flips.total,
+        items_of=item_flips.arms,
+        items_not_of=item_flips.left_out,
         glossary=GLOSSARY,
     )
 
 
 def _values(report: Report) -> Table:
-    """The values by task; a leaderboard's document holds them already."""
+    """Return the table of values by task; the document of a leaderboard has it already."""
     document = report.board_document
     tables = [table for table in document.tables if table.key == "tasks"] if document else []
     return tables[0] if tables else task_values(report.models, report.intervals)
@@ -86,7 +86,14 @@ def _values(report: Report) -> Table:
 def _table(
     table: Table, *, drawings: Sequence[str] | None = None, heading: str = "", after: str = ""
 ) -> dict[str, Any]:
-    """A table for the template; `drawings` is a column of marks that follows the one of key `after`."""
+    """Return a table for the template.
+
+    Args:
+        table: The table.
+        drawings: SVGs of a further column, one per row; None for no such column.
+        heading: SVG at the head of that column.
+        after: Key of the column that it follows.
+    """
     keys = [column.key for column in table.shown]
     return {
         "drawn_at": keys.index(after) if drawings else -1,
@@ -112,30 +119,29 @@ def _row(columns: Sequence[Column], row: Row) -> dict[str, Any]:
     return {"tone": row.tone, "cells": cells}
 
 
-def _board(board: Leaderboard, points: BoardEstimates, table: Table) -> dict[str, Any]:
-    listed = [points.overall[row.model.name] for row in board.standings]
-    ends = padded_range([end for point in listed for end in (point.low, point.high)], include=(0.0,))
+def _board(board: Leaderboard, estimates: BoardEstimates, table: Table) -> dict[str, Any]:
+    overall = [estimates.overall[row.model.name] for row in board.standings]
+    ends = padded_range([end for one in overall for end in (one.low, one.high)], include=(0.0,))
     drawings = [
         marks.dot(p.value, p.low, p.high, ends, rule=0.0, tone="" if row.tied_with_leader else "quiet")
-        for p, row in zip(listed, board.standings, strict=True)
+        for p, row in zip(overall, board.standings, strict=True)
     ]
     return _table(table, drawings=drawings, heading=marks.axis(ends), after="standard_error")
 
 
-def _domains(points: BoardEstimates) -> list[dict[str, Any]]:
-    found = []
-    for domain in points.domains:
-        listed = domain.points.values()
-        ends = padded_range([v for p in listed for v in (p.low, p.high)], include=(domain.chance,))
+def _domains(estimates: BoardEstimates) -> list[dict[str, Any]]:
+    figures = []
+    for domain in estimates.domains:
+        ends = padded_range([v for p in domain.estimates.values() for v in (p.low, p.high)], include=(domain.chance,))
         rows = [
             {
                 "name": name,
                 "value": f"{p.value:.3f}",
                 "drawing": Markup(marks.dot(p.value, p.low, p.high, ends, rule=domain.chance)),  # noqa: S704
             }
-            for name, p in domain.points.items()
+            for name, p in domain.estimates.items()
         ]
-        found.append(
+        figures.append(
             {
                 "name": domain.domain,
                 "tasks": ", ".join(domain.tasks),
@@ -144,7 +150,7 @@ def _domains(points: BoardEstimates) -> list[dict[str, Any]]:
                 "axis": Markup(marks.axis(ends)),  # noqa: S704 - numbers only
             }
         )
-    return found
+    return figures
 
 
 def _differences(comparison: Comparison, table: Table) -> dict[str, Any]:
@@ -173,7 +179,7 @@ def _heat(comparison: Comparison) -> dict[str, Any]:
 
 
 def _is_share(one: TaskDifference) -> bool:
-    """Whether it lies on a scale from 0 to 1; what does not would wash out the colours of all others."""
+    """Whether a metric lies between 0 and 1; a perplexity, say, would leave all other cells without colour."""
     return all(0.0 <= mean <= 1.0 for mean in (one.mean_baseline, one.mean_arm))
 
 
@@ -191,17 +197,17 @@ def _heat_cell(one: TaskDifference | None, largest: float) -> dict[str, Any] | N
         "side": "even" if one.difference == 0 or not known else "better" if better else "worse",
         "strength": f"{75 * min(1.0, abs(one.difference) / largest):.0f}%" if known else "0%",
         "real": one.significant,
-        "told": f"{one.arm} on {one.task}: {text(one.difference, 'difference')}, {p}{items}",
+        "label": f"{one.arm} on {one.task}: {text(one.difference, 'difference')}, {p}{items}",
     }
 
 
-def _lineage(models: Sequence[ModelRecords], points: BoardEstimates | None) -> dict[str, Any] | None:
+def _lineage(models: Sequence[ModelRecords], estimates: BoardEstimates | None) -> dict[str, Any] | None:
     nodes = lineage_nodes(models)
     if not nodes:
         return None
     named = node_labels(nodes)
     mixtures = [(named[node.digest], draw_mixture(node, named[node.digest])) for node in nodes if node.ledger]
-    curve = draw_token_curve(nodes, points.overall) if points else None
+    curve = draw_token_curve(nodes, estimates.overall) if estimates else None
     return {
         "graph": Markup(svg(draw_lineage_graph(nodes))),  # noqa: S704 - `svg` escapes names
         "curve": Markup(svg(curve)) if curve else "",  # noqa: S704 - `svg` escapes names
@@ -232,14 +238,14 @@ def _failures(models: Sequence[ModelRecords]) -> list[dict[str, str]]:
 
 
 def _commands(report: Report) -> dict[str, str]:
-    """The command that gives each view: a table, or for the items a page."""
+    """Return the command line that shows each view by itself: as a table, or for the items as a page."""
     arms = report.comparison.arms
     folders = [str(folder) for model in report.models for folder in model.folders]
-    if len(report.runs) == 1:  # by name, which holds also where a model's tasks lie in several folders
-        named = [*(arm.name for arm in arms), "--runs", report.runs[0]]
+    if len(report.runs) == 1:  # by name, which also works if the tasks of a model are in several folders
+        model_arguments = [*(arm.name for arm in arms), "--runs", report.runs[0]]
     else:
-        named = [_argument(arm.name, [str(model.folders[0]) for model in arm.models]) for arm in arms]
-    compare = ["harness", "compare", *named, *report.options, *report.compare_options]
+        model_arguments = [_argument(arm.name, [str(model.folders[0]) for model in arm.models]) for arm in arms]
+    compare = ["harness", "compare", *model_arguments, *report.options, *report.compare_options]
     ranked = ["harness", "leaderboard", *(report.runs or dict.fromkeys(folders))]
     trained = [model.source for model in report.models if model.lineage]
     return {
@@ -257,11 +263,11 @@ def _argument(name: str, folders: Sequence[str]) -> str:
 
 
 def _items_json(flips: Flips) -> Markup:
-    """The items for the script; no ``<`` is left that could end the element they stand in."""
-    written = json.dumps(
+    """Return the items as JSON for the script, without any ``<``: ``</script>`` in an answer would end the element."""
+    text_of_items = json.dumps(
         [_item(one) for one in flips.shown], ensure_ascii=False, separators=(",", ":"), allow_nan=False
     )
-    return Markup(written.replace("<", "\\u003c").replace("\u2028", "\\u2028"))  # noqa: S704 - escaped above
+    return Markup(text_of_items.replace("<", "\\u003c").replace("\u2028", "\\u2028"))  # noqa: S704 - escaped above
 
 
 def _item(flip: Flip) -> dict[str, Any]:

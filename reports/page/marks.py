@@ -1,4 +1,4 @@
-"""Small inline drawings: a dot with its interval on a scale. Colours come from the page's style sheet."""
+"""Small inline SVGs for table cells: a dot with its interval on a scale. The page's style sheet has the colours."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ _MARGIN = 4
 
 
 def dot(value: float, low: float, high: float, ends: tuple[float, float], *, rule: float, tone: str = "") -> str:
-    """Draw one value, its interval and a rule to compare it with; clipped to the scale.
+    """Return the SVG of a value, its interval and a vertical line to compare it with, clipped to the scale.
 
     Args:
-        value: Where the dot is.
+        value: Position of the dot.
         low: Lower end of the interval.
-        high: Upper end.
-        ends: Of the scale.
-        rule: Where the thin upright line is: chance, or no difference.
-        tone: Class of the drawing.
+        high: Upper end of the interval.
+        ends: Ends of the scale.
+        rule: Position of the vertical line: chance, or no difference.
+        tone: CSS class; ``quiet`` is grey.
     """
     middle = HEIGHT / 2
     x1, x2, x, x0 = (_at(min(max(v, ends[0]), ends[1]), ends) for v in (low, high, value, rule))
@@ -31,7 +31,7 @@ def dot(value: float, low: float, high: float, ends: tuple[float, float], *, rul
 
 
 def axis(ends: tuple[float, float]) -> str:
-    """Draw the scale's numbers, to stand above or below a column of dots."""
+    """Return the SVG of the scale's numbers, for the head of a column of dots."""
     words = "".join(f'<text x="{_at(mark, ends)}" y="10">{mark:g}</text>' for mark in ticks(ends, 5))
     size = f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
     return f'<svg class="axis" {size} aria-hidden="true">{words}</svg>'

@@ -1,6 +1,6 @@
-"""Everything that the page and the charts of one report show, computed once: ranks, differences, means and documents.
+"""Everything that the page and the charts of one report show, each part computed once: ranks, differences, means.
 
-`page.html` lays it out, `charts` draws it; neither computes a number.
+`page.html` lays the parts out and `charts` draws them; neither computes a statistic.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ class Report:
     """What the page and the charts show.
 
     Attributes:
-        title: Of the page.
-        lead: The answer in a sentence.
-        command: What made it.
-        runs: The folders as the user typed them, for the commands of single views.
-        options: Flags that both commands share, for the same.
-        compare_options: Flags of `compare` alone.
+        title: Title of the page.
+        lead: The result in a sentence.
+        command: The command line that made it.
+        runs: Folders as the user typed them, for the command line under each view.
+        options: Flags that `compare` and `leaderboard` share, for the same.
+        compare_options: Flags of `compare` alone, for the same.
         models: All models, for values and failures.
-        board: Ranks; None where arms are recipes of several seeds.
+        board: Ranks; None if the arms are recipes of several seeds or no task can be ranked.
         board_document: The ranks as a document; None without a board.
-        points: The board's means and intervals by domain and overall; None without a board.
+        estimates: The board's means and intervals by domain and overall; None without a board.
         comparison: Differences from the baseline.
         differences_document: The differences as a document.
-        intervals: Intervals computed so far, for those of single tasks.
+        intervals: Intervals computed so far, for the table of values.
     """
 
     title: str
@@ -49,7 +49,7 @@ class Report:
     models: tuple[ModelRecords, ...]
     board: Leaderboard | None
     board_document: Document | None
-    points: BoardEstimates | None
+    estimates: BoardEstimates | None
     comparison: Comparison
     differences_document: Document
     intervals: IntervalCache
@@ -64,20 +64,20 @@ def leaderboard_report(
     force: bool = False,
     options: Sequence[str] = (),
 ) -> Report:
-    """Make the report of a leaderboard: every model is compared with the leader.
+    """Return the report of a leaderboard, with every model compared with the leader.
 
     Args:
         board: The ranks.
-        document: The same as a document.
-        intervals: Those computed for the document.
-        runs: The folders as the user typed them.
+        document: The ranks as a document.
+        intervals: Intervals computed for the document.
+        runs: Folders as the user typed them.
         force: Compare runs even if their prompts differ.
         options: Flags that both commands share.
     """
     models = [standing.model for standing in board.standings]
     try:
         comparison = _against_the_leader(models, force=force)
-    except RecordError:  # a task outside the board has other prompts or another version in some run
+    except RecordError:  # a task that is not on the board has other prompts or another version in some run
         on_board = {task.task for task in board.tasks}
         models = [replace(m, tasks={name: run for name, run in m.tasks.items() if name in on_board}) for m in models]
         comparison = _against_the_leader(models, force=force)
@@ -91,7 +91,7 @@ def leaderboard_report(
         models=board.models,
         board=board,
         board_document=document,
-        points=board_estimates(board, intervals),
+        estimates=board_estimates(board, intervals),
         comparison=comparison,
         differences_document=comparison_document(comparison, document.command),
         intervals=intervals,
@@ -110,11 +110,11 @@ def comparison_report(
     options: Sequence[str] = (),
     compare_options: Sequence[str] = (),
 ) -> Report:
-    """Make the report of a comparison; arms of one run each are ranked as well, where they share a task that can be.
+    """Return the report of a comparison; arms of one run each are also ranked, if they share a task that can be ranked.
 
     Args:
         comparison: Differences from the baseline.
-        document: The same as a document.
+        document: The differences as a document.
         force: Rank runs even if their prompts differ.
         options: Flags that both commands share.
         compare_options: Flags of `compare` alone.
@@ -137,7 +137,7 @@ def comparison_report(
         models=models,
         board=board,
         board_document=leaderboard_document(board, document.command) if board else None,
-        points=board_estimates(board, intervals) if board else None,
+        estimates=board_estimates(board, intervals) if board else None,
         comparison=comparison,
         differences_document=document,
         intervals=intervals,

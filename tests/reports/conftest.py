@@ -1,4 +1,4 @@
-"""Runs to compare, made once: scripted answers through the real evaluation command."""
+"""Runs to compare, made once per session by the real evaluation command with scripted models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def report_tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def evaluate(output: Path, tasks: Path, *words: object, names: str = "t_all,mini_logic") -> Path:
-    """Write a run; returns `output`."""
+    """Write a run, and return `output`."""
     code = main([
         "eval", "--backend", "scripted", "--include_path", str(tasks), "--tasks", names, "--no_cache", "--limit", "40",
         "--output_path", str(output), *map(str, words),
@@ -37,14 +37,14 @@ def runs(report_tasks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def failed_run(report_tasks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a run some of whose requests failed."""
+    """A folder with a run in which some requests failed."""
     words = ("--model", "uniform", "--model_args", "missing=0.1", "--allow_failures", "900")
     return evaluate(tmp_path_factory.mktemp("failed"), report_tasks, *words)
 
 
 @pytest.fixture
 def command(own_cache: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run `harness` in this process; returns exit code, standard output, standard error."""
+    """Run `harness` in this process, and return exit code, standard output and standard error."""
 
     def run(*words: object) -> tuple[int, str, str]:
         capsys.readouterr()

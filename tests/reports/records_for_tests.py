@@ -1,4 +1,4 @@
-"""Runs in lm-eval's layout with answers as a test wants them."""
+"""Write runs in lm-eval's layout with given answers."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def write_run(
     items: int = 22,
     extra: Sequence[dict[str, Any]] = (),
 ) -> Path:
-    """Write a run of one task whose items in `right` are right; returns the model's folder.
+    """Write a run of one task, and return the folder of the model.
 
     Args:
-        folder: Where the model's folder is made.
-        model: Its name.
-        right: Numbers of the items that it has right.
-        task: The task's name; its domain is logic, chance 0.25.
+        folder: Parent of the folder of the model.
+        model: Name of the model.
+        right: Numbers of the items that the model answers right.
+        task: Name of the task; its domain is logic, its chance 0.25.
         items: Number of items.
-        extra: Fields for each item's line, in place of the usual ones.
+        extra: For each item, fields that replace those of its line.
     """
     place = folder / model
     place.mkdir(parents=True, exist_ok=True)
@@ -66,10 +66,10 @@ def write_run(
 
 
 def write_run_of(folder: Path, model: str, rights: Mapping[str, Collection[int]], *, items: int = 22) -> Path:
-    """Write a run of several tasks: by task, the items that are right; returns the model's folder."""
+    """Write a run of several tasks, with the right items of each, and return the folder of the model."""
     whole: dict[str, Any] = {}
     place = folder / model
-    for task, right in rights.items():  # each call leaves a results file of its one task
+    for task, right in rights.items():  # each call writes a results file of this one task
         write_run(folder, model, right, task=task, items=items)
         written = json.loads((place / f"results_{TIME}.json").read_text(encoding="utf-8"))
         for key, value in written.items():
@@ -79,7 +79,7 @@ def write_run_of(folder: Path, model: str, rights: Mapping[str, Collection[int]]
 
 
 def rows_in(node: Any) -> list[dict[str, Any]]:
-    """Rows of data anywhere in a Vega-Lite specification, or in the file that holds it."""
+    """Return the rows of data anywhere in a Vega-Lite specification, or in its file."""
     if isinstance(node, Path):
         return rows_in(json.loads(node.read_text(encoding="utf-8")))
     if isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""The report in a real browser, without a network: sort, filter, open an item, switch theme, no error, no request."""
+"""The page in a real browser without a network: sort, filter, open an item, switch theme; no error, no request."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _column(browser: Chrome, number: int) -> list[str]:
     return [row.find_elements("tag name", "td")[number].text for row in rows if row.is_displayed()]
 
 
-def test_a_click_on_a_heading_sorts_by_value_and_a_second_turns_the_order(opened: Chrome) -> None:
+def test_a_click_on_a_heading_sorts_by_value_and_a_second_click_reverses_the_order(opened: Chrome) -> None:
     headings = [button.text for button in _all(opened, "#table-leaderboard .sort")]
     button = _all(opened, "#table-leaderboard .sort")[headings.index("overall")]
     column = int(button.get_attribute("data-column"))
@@ -93,7 +93,7 @@ def test_a_click_on_a_heading_sorts_by_value_and_a_second_turns_the_order(opened
     assert heading.get_attribute("aria-sort") == "ascending"
 
 
-def test_filtering_shows_the_rows_that_hold_the_words(opened: Chrome) -> None:
+def test_filtering_shows_the_rows_that_contain_the_words(opened: Chrome) -> None:
     _one(opened, "[data-filter=table-leaderboard]").send_keys("uniform")
     assert _column(opened, 3)
     assert all(name.startswith("uniform") for name in _column(opened, 3))
@@ -112,7 +112,7 @@ def test_an_item_shows_prompt_scores_of_both_key_and_rationale(opened: Chrome) -
     assert len(_all(opened, "#item .chosen")) == 2
 
 
-def test_a_cell_of_the_heat_map_leads_to_its_items(opened: Chrome) -> None:
+def test_a_click_on_a_cell_of_the_heat_map_shows_its_items(opened: Chrome) -> None:
     cell = next(one for one in _all(opened, ".cell button") if one.get_attribute("data-task") == "t_generate")
     cell.click()
     listed = [button.text for button in _all(opened, "#item-list button")]
@@ -121,7 +121,7 @@ def test_a_cell_of_the_heat_map_leads_to_its_items(opened: Chrome) -> None:
     assert "expected" in _one(opened, "#item").text
 
 
-def test_a_cell_without_a_flipped_item_shows_none_of_another_task(browser: Chrome, tmp_path: Path) -> None:
+def test_a_cell_without_flipped_items_does_not_show_those_of_another_task(browser: Chrome, tmp_path: Path) -> None:
     for name, right in (("first", range(8)), ("second", range(9))):
         write_run_of(tmp_path, name, {"alike": range(5), "apart": right})
     file = tmp_path / "page.html"
@@ -129,29 +129,31 @@ def test_a_cell_without_a_flipped_item_shows_none_of_another_task(browser: Chrom
     browser.get(file.as_uri())
     cells = {one.get_attribute("data-task"): one for one in _all(browser, ".cell button")}
     cells["alike"].click()
-    assert _one(browser, "#item").text == "This file holds no item of alike on which second differs."
+    assert _one(browser, "#item").text == "This page has no item of alike on which second differs."
     cells["apart"].click()
     assert "apart" in _one(browser, "#item h3").text
 
 
-def test_the_page_counts_every_flipped_item_and_says_whose_are_shown(browser: Chrome, tmp_path: Path) -> None:
+def test_the_page_counts_all_flipped_items_and_names_the_models_whose_items_are_shown(
+    browser: Chrome, tmp_path: Path
+) -> None:
     models = [write_run(tmp_path, f"model{number}", range(number)) for number in range(7)]
     file = tmp_path / "page.html"
     assert main(["compare", *map(str, models), "--output_path", str(file)]) == 0
     browser.get(file.as_uri())
-    told = _one(browser, "#items .hint").text
-    assert told.startswith("10 of 21 items on which a model and the baseline differ")
-    assert "of model1, model2, model3, model4 only" in told
+    hint = _one(browser, "#items .hint").text
+    assert hint.startswith("10 of 21 items on which a model and the baseline differ")
+    assert "for model1, model2, model3, model4 only" in hint
 
 
-def test_recipes_of_several_seeds_have_no_items_and_the_page_says_so(browser: Chrome, tmp_path: Path) -> None:
+def test_the_page_explains_that_recipes_of_several_seeds_have_no_items(browser: Chrome, tmp_path: Path) -> None:
     paths = [str(write_run(tmp_path, f"run{n}", range(6 + n))) for n in range(4)]
     file = tmp_path / "page.html"
     words = [f"A={paths[0]},{paths[1]}", f"B={paths[2]},{paths[3]}"]
     assert main(["compare", *words, "--output_path", str(file)]) == 0
     browser.get(file.as_uri())
     assert "several seeds are compared by their means" in _one(browser, "#items").text
-    assert "Choose a cell" not in _one(browser, "#differences").text
+    assert "Select a cell" not in _one(browser, "#differences").text
 
 
 def test_the_keyboard_alone_moves_through_items(opened: Chrome) -> None:
@@ -182,14 +184,14 @@ def test_a_definition_is_one_click_away(opened: Chrome) -> None:
     assert len(meanings[0]) > 40
 
 
-def test_every_view_has_its_command_to_copy(opened: Chrome) -> None:
+def test_every_view_has_a_command_line_to_copy(opened: Chrome) -> None:
     for section in ("leaderboard", "differences", "domains", "items", "values", "words"):
         assert _one(opened, f"#{section} .command code").text.startswith("harness ")
         _one(opened, f"#{section} .command .copy").click()
 
 
 @pytest.mark.parametrize("more", [(), ("--all",)], ids=["latest", "all"])
-def test_the_commands_give_the_numbers_of_the_page(
+def test_the_command_lines_on_the_page_give_its_numbers(
     browser: Chrome,
     runs: Path,
     tmp_path: Path,
@@ -233,13 +235,13 @@ def test_nothing_is_requested_and_nothing_is_logged(browser: Chrome, page: Path)
         browser.execute_script("arguments[0].click()", button)
     assert _log(browser, "browser") == []
     events = [json.loads(entry["message"])["message"] for entry in _log(browser, "performance")]
-    asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
-    assert sum(url.startswith("file:") for url in asked) == 1
+    urls = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    assert [url for url in urls if not url.startswith(("file:", "data:"))] == []
+    assert sum(url.startswith("file:") for url in urls) == 1
 
 
-def test_what_models_wrote_is_shown_as_text_and_runs_nowhere(browser: Chrome, tmp_path: Path) -> None:
-    """Answers that would end the script's element, be markup, or be no number."""
+def test_model_output_is_shown_as_text_and_never_runs(browser: Chrome, tmp_path: Path) -> None:
+    """Answers that would end the script element or be markup, and scores that are not finite."""
     nasty = "</script><img src=x onerror=document.title='hit'><!--"
     paths = []
     for name, right in (("first", range(8)), ("second", range(4, 12))):
@@ -254,7 +256,7 @@ def test_what_models_wrote_is_shown_as_text_and_runs_nowhere(browser: Chrome, tm
     _one(browser, "#item-list button").click()
     article = _one(browser, "#item")
     assert nasty in article.text
-    assert "–" in article.text, "a log-likelihood of minus infinity is no number to show"
+    assert "–" in article.text, "a log-likelihood of minus infinity is shown as a dash"
     assert browser.title != "hit"
     assert _log(browser, "browser") == []
 

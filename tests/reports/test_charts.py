@@ -1,4 +1,4 @@
-"""Charts for a paper: written as SVG, PNG and a specification that holds the comparison's numbers."""
+"""Charts for a paper: SVG, PNG and a Vega-Lite specification that contains the numbers of the comparison."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.reports.conftest import Command
 from tests.reports.records_for_tests import rows_in
 
 
-def test_charts_are_files_of_three_kinds_with_the_tables_numbers(command: Command, runs: Path, tmp_path: Path) -> None:
+def test_each_chart_is_three_files_with_the_numbers_of_the_table(command: Command, runs: Path, tmp_path: Path) -> None:
     models = ("corrupted", "uniform", "oracle")
     words = ("compare", *(runs / model for model in models), "--format", "json", "--charts", tmp_path / "charts")
     code, out, err = command(*words)
@@ -21,9 +21,9 @@ def test_charts_are_files_of_three_kinds_with_the_tables_numbers(command: Comman
     drawn = rows_in(tmp_path / "charts" / "differences.vl.json")
     assert len(drawn) == len(table) == 6
     for row in drawn:
-        told = table[row["model"], row["task"]]
-        assert [row["difference"], row["low"], row["high"]] == [told["difference"], *told["interval"]]
-        assert (row["after correction"] == "real") == (told["p_corrected"] <= 0.05)
+        expected = table[row["model"], row["task"]]
+        assert [row["difference"], row["low"], row["high"]] == [expected["difference"], *expected["interval"]]
+        assert (row["after correction"] == "real") == (expected["p_corrected"] <= 0.05)
 
 
 def test_the_same_records_give_the_same_pictures(command: Command, runs: Path, tmp_path: Path) -> None:

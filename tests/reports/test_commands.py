@@ -1,4 +1,4 @@
-"""`harness compare` and `harness leaderboard` as a user meets them: the numbers, the formats, what goes wrong."""
+"""`harness compare` and `harness leaderboard` from the command line: numbers, formats, errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.reports.records_for_tests import write_run, write_run_of
 
 
 def _samples(folder: Path, task: str) -> dict[str, dict[str, Any]]:
-    """Rows of a samples file by doc_hash, read the slow and plain way."""
+    """Rows of a samples file by doc_hash, read line by line as JSON."""
     text = next(folder.glob(f"samples_{task}_*.jsonl")).read_text(encoding="utf-8")
     return {row["doc_hash"]: row for row in map(json.loads, text.splitlines())}
 
@@ -30,7 +30,7 @@ def _json(command: Command, *words: object) -> Any:
     return json.loads(out)
 
 
-def test_every_number_of_a_comparison_is_that_of_harness_stats_on_the_paired_items(
+def test_the_numbers_of_a_comparison_are_those_of_harness_stats_on_the_paired_items(
     command: Command, runs: Path
 ) -> None:
     document = _json(command, "compare", runs / "corrupted", runs / "uniform", "--margin", "0.1")
@@ -88,7 +88,7 @@ def test_the_same_records_give_the_same_bytes(
     assert len(files[0].read_bytes()) > 100
 
 
-def test_a_files_ending_chooses_the_format(command: Command, runs: Path, tmp_path: Path) -> None:
+def test_the_ending_of_the_file_selects_the_format(command: Command, runs: Path, tmp_path: Path) -> None:
     assert command("leaderboard", runs, "--output_path", tmp_path / "board.csv")[0] == 0
     rows = list(csv.DictReader(io.StringIO((tmp_path / "board.csv").read_text())))
     assert rows[0]["model"] == "oracle"
@@ -104,7 +104,7 @@ def test_names_are_looked_up_below_runs_and_a_baseline_comes_first(command: Comm
 def test_several_seeds_of_a_recipe_are_one_arm(
     command: Command, runs: Path, report_tasks: Path, tmp_path: Path
 ) -> None:
-    for name in ("second", "third"):  # other wrong answers: a scripted model with some answers of another
+    for name in ("second", "third"):  # a copy under another name, so that it counts as another run
         folder = Path(shutil.copytree(runs / "uniform", tmp_path / name))
         for file in folder.glob("*.json*"):
             if not file.is_symlink():
@@ -123,18 +123,20 @@ def test_several_seeds_of_a_recipe_are_one_arm(
     assert row["seed_error"] == pytest.approx(test.seed_error)
 
 
-def test_items_of_failed_requests_are_left_out_counted_and_said(command: Command, runs: Path, failed_run: Path) -> None:
+def test_items_of_failed_requests_are_left_out_counted_and_noted(
+    command: Command, runs: Path, failed_run: Path
+) -> None:
     document = _json(command, "compare", runs / "corrupted", failed_run / "uniform", "--tasks", "t_choice")
     (row,) = document["tables"]["differences"]
     assert row["items"] == len(_samples(failed_run / "uniform", "t_choice")) < 24
     notes = " ".join(document["notes"])
     assert "requests failed; their items are left out, not scored 0" in notes
-    assert "without a partner" in notes
+    assert "that only one side answered are left out" in notes
     board = _json(command, "leaderboard", runs / "corrupted", failed_run)
     assert next(r for r in board["tables"]["leaderboard"] if r["model"] == "uniform")["failed"] > 0
 
 
-def test_only_the_latest_run_counts_unless_all_are_asked_for(
+def test_only_the_latest_run_counts_unless_all_are_requested(
     command: Command, report_tasks: Path, tmp_path: Path
 ) -> None:
     evaluate(tmp_path, report_tasks, "--model", "oracle", "uniform", names="t_choice")
@@ -143,7 +145,7 @@ def test_only_the_latest_run_counts_unless_all_are_asked_for(
     assert len(_json(command, "leaderboard", tmp_path, "--all")["tables"]["leaderboard"]) == 3
 
 
-def test_other_prompts_are_refused_and_with_force_compared_and_said(
+def test_other_prompts_are_refused_and_compared_with_a_note_under_force(
     command: Command, runs: Path, report_tasks: Path, tmp_path: Path
 ) -> None:
     evaluate(tmp_path, report_tasks, "--model", "uniform", "--num_fewshot", "2", names="t_choice")
@@ -199,7 +201,7 @@ def _two_empty(runs: Path, empty: Path) -> list[object]:
     return ["compare", "oracle", "uniform", "--runs", empty]
 
 
-def test_a_run_all_of_whose_requests_failed_is_not_hidden_by_an_older_success(
+def test_a_run_with_only_failed_requests_is_not_replaced_by_an_older_successful_run(
     command: Command, report_tasks: Path, tmp_path: Path
 ) -> None:
     evaluate(tmp_path, report_tasks, "--model", "oracle", "uniform", "corrupted", names="t_choice,t_generate")
@@ -216,7 +218,7 @@ def test_a_run_all_of_whose_requests_failed_is_not_hidden_by_an_older_success(
     assert len(_json(command, "leaderboard", tmp_path, "--tasks", "t_choice")["tables"]["leaderboard"]) == 3
 
 
-def test_what_was_forced_or_failed_stands_in_the_rows_too(
+def test_rows_show_what_was_forced_and_what_failed(
     command: Command, runs: Path, report_tasks: Path, tmp_path: Path
 ) -> None:
     evaluate(tmp_path, report_tasks, "--model", "uniform", "--num_fewshot", "2", names="t_choice")
@@ -232,7 +234,7 @@ def test_what_was_forced_or_failed_stands_in_the_rows_too(
     assert "p_exact" not in table.splitlines()[4]
 
 
-def test_a_leader_chosen_by_the_numbers_is_corrected_for_all_pairs(runs: Path) -> None:
+def test_with_the_leader_as_baseline_p_is_corrected_for_all_pairs(runs: Path) -> None:
     from harness.records import load
     from harness.reports.analysis.intervals import IntervalCache
     from harness.reports.analysis.leaderboard import rank
@@ -262,25 +264,25 @@ def test_a_dose_gives_the_slope_over_the_arms(command: Command, runs: Path) -> N
     assert any("the smallest here is 0.333" in note for note in document["notes"])
 
 
-def test_a_stage_that_saw_evaluation_data_is_told_in_every_report(command: Command, runs: Path, tmp_path: Path) -> None:
+def test_every_report_names_a_stage_that_saw_evaluation_data(command: Command, runs: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(runs, tmp_path / "runs", symlinks=True))
     manifest = {"name": "tuned", "sources": [{"name": "s", "eval_data": ["gsm8k_test"]}]}
     file = next((copy / "oracle").glob("run_*.json"))
     record = json.loads(file.read_text(encoding="utf-8"))
     record["model"]["lineage"] = [{"name": "oracle", "location": "x", "digest": "d", "manifest": manifest}]
     file.write_text(json.dumps(record), encoding="utf-8")
-    told = "oracle was trained on evaluation data (tuned): gsm8k_test."
+    warning = "oracle was trained on evaluation data (tuned): gsm8k_test."
     for words in (("leaderboard", copy), ("compare", copy / "uniform", copy / "oracle")):
-        assert told in _json(command, *words)["notes"]
-        assert told in command(*words)[1]
+        assert warning in _json(command, *words)["notes"]
+        assert warning in command(*words)[1]
 
 
 BAD_INPUT: dict[str, tuple[Callable[[Path, Path], list[object]], list[str]]] = {
     "no runs below a folder": (lambda r, t: ["leaderboard", t], ["no runs found", "results_<time>.json"]),
     "no such folder": (lambda r, t: ["leaderboard", t / "gone"], ["gone", "no such run folder"]),
     "no runs to look up in": (_two_empty, ["no runs found"]),
-    "one model only, compare": (lambda r, t: ["compare", r / "oracle"], ["one model only"]),
-    "one model only, leaderboard": (lambda r, t: ["leaderboard", r / "oracle"], ["one model only"]),
+    "one model only, compare": (lambda r, t: ["compare", r / "oracle"], ["only one model"]),
+    "one model only, leaderboard": (lambda r, t: ["leaderboard", r / "oracle"], ["only one model"]),
     "the same run twice": (lambda r, t: ["compare", r / "oracle", r / "oracle"], ["named twice"]),
     "an unknown name": (lambda r, t: ["compare", "oracl", "uniform", "--runs", r], ["oracl", "Did you mean oracle"]),
     "a name without --runs": (lambda r, t: ["compare", "oracle", "uniform"], ["oracle", "--runs DIR"]),
@@ -300,7 +302,7 @@ BAD_INPUT: dict[str, tuple[Callable[[Path, Path], list[object]], list[str]]] = {
         lambda r, t: ["compare", r / "oracle", r / "uniform", "--doses", "0,1,2"],
         ["--doses 0,1,2", "each of the 2 models"],
     ),
-    "doses that are no numbers": (
+    "doses that are not numbers": (
         lambda r, t: ["compare", r / "oracle", r / "uniform", "--doses", "none,all"],
         ["--doses none,all", "numbers"],
     ),
@@ -309,7 +311,7 @@ BAD_INPUT: dict[str, tuple[Callable[[Path, Path], list[object]], list[str]]] = {
 
 
 @pytest.mark.parametrize("name", BAD_INPUT)
-def test_bad_input_is_one_clear_line_and_exit_code_2(name: str, command: Command, runs: Path, tmp_path: Path) -> None:
+def test_bad_input_is_one_line_and_exit_code_2(name: str, command: Command, runs: Path, tmp_path: Path) -> None:
     make, expected = BAD_INPUT[name]
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -320,7 +322,7 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(name: str, command: Command
         assert part in err
 
 
-def test_no_common_tasks_and_no_common_items_are_told(command: Command, report_tasks: Path, tmp_path: Path) -> None:
+def test_no_common_tasks_and_no_common_items_are_errors(command: Command, report_tasks: Path, tmp_path: Path) -> None:
     from tests.tasks_for_tests import write_tasks
 
     evaluate(tmp_path / "a", report_tasks, "--model", "oracle", names="t_choice")
@@ -338,8 +340,8 @@ def test_no_common_tasks_and_no_common_items_are_told(command: Command, report_t
         assert "no item" in err
 
 
-def test_a_leaderboards_page_is_written_where_its_table_is(command: Command, tmp_path: Path) -> None:
-    """A task that two of three ran, asked otherwise, is no part of the board and does not keep the page away."""
+def test_a_leaderboard_has_a_page_whenever_it_has_a_table(command: Command, tmp_path: Path) -> None:
+    """A task that only two of three models ran, in two versions, is not on the board and must not prevent the page."""
     for model, right in (("a", range(9)), ("b", range(12))):
         write_run_of(tmp_path, model, {"x": right, "y": right})
     write_run_of(tmp_path, "c", {"x": range(15)})
@@ -352,8 +354,8 @@ def test_a_leaderboards_page_is_written_where_its_table_is(command: Command, tmp
     assert code == 0, err
 
 
-def test_with_seeds_too_no_verdict_contradicts_its_interval(command: Command, tmp_path: Path) -> None:
-    rng, called = np.random.default_rng(2), 0
+def test_with_several_seeds_no_conclusion_contradicts_its_interval(command: Command, tmp_path: Path) -> None:
+    rng, inferior = np.random.default_rng(2), 0
     for number in range(12):
         base, loss = rng.random(60) < 0.6, rng.uniform(0.0, 0.35)
         for run in range(3):
@@ -367,5 +369,5 @@ def test_with_seeds_too_no_verdict_contradicts_its_interval(command: Command, tm
         (row,) = json.loads(out)["tables"]["differences"]
         if row["conclusion"] == "inferior":
             assert row["interval"][1] < -0.02
-            called += 1
-    assert called, "some losses are plain to see"
+            inferior += 1
+    assert inferior, "some losses are large enough to be found"

@@ -1,4 +1,4 @@
-"""Where checkpoints form a chain, the page shows it: stages, tokens, mixtures, and the value along the way."""
+"""The lineage of the models on the page and in chart files: stages, tokens, mixtures, and the value over tokens."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _manifest(name: str, stage: str, parent: str, tokens: int, shares: tuple[tup
 
 @pytest.fixture
 def chain(runs: Path, tmp_path: Path) -> Path:
-    """corrupted -> uniform (2M tokens) -> oracle (1M): as a run would record it had they been trained."""
+    """corrupted -> uniform (2M tokens) -> oracle (1M), recorded as if these scripted models had been trained."""
     root = {"name": "corrupted", "location": "x", "digest": ROOT_DIGEST, "status": "root", "manifest": None}
     first = {**root, "name": "uniform", "digest": FIRST, "status": "verified"}
     first["manifest"] = _manifest("pretrain <code>", "pretrain", ROOT_DIGEST, 2_000_000, ((0.7, 0.3), (0.5, 0.5)))
@@ -67,15 +67,15 @@ def chain(runs: Path, tmp_path: Path) -> Path:
     return copy
 
 
-def test_stages_are_told_once_with_tokens_since_the_root(chain: Path) -> None:
-    found = lineage_nodes(load([chain]).models)
-    assert [(node.name, node.kind, node.depth, node.total_tokens) for node in found] == [
+def test_each_checkpoint_is_one_node_with_its_tokens_since_the_root(chain: Path) -> None:
+    nodes = lineage_nodes(load([chain]).models)
+    assert [(node.name, node.kind, node.depth, node.total_tokens) for node in nodes] == [
         ("corrupted", "", 0, 0),
         ("pretrain <code>", "pretrain", 1, 2_000_000),
         ("sft-code", "sft", 2, 3_000_000),
     ]
-    assert [node.models for node in found] == [("corrupted",), ("uniform",), ("oracle",)]
-    assert found[1].ledger == {1: (("text", 0.7, 0.7), ("code", 0.3, 0.3)), 2: (("text", 0.5, 0.5), ("code", 0.5, 0.5))}
+    assert [node.models for node in nodes] == [("corrupted",), ("uniform",), ("oracle",)]
+    assert nodes[1].ledger == {1: (("text", 0.7, 0.7), ("code", 0.3, 0.3)), 2: (("text", 0.5, 0.5), ("code", 0.5, 0.5))}
 
 
 def test_the_page_draws_graph_curve_and_mixture_and_escapes_names(
@@ -154,13 +154,13 @@ def test_a_page_without_lineage_has_no_such_section(runs: Path, command: Command
     assert 'id="lineage"' not in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
-def test_a_stage_name_stands_for_its_model(chain: Path, command: Command) -> None:
+def test_a_model_can_be_named_by_its_stage(chain: Path, command: Command) -> None:
     code, out, err = command("compare", "corrupted", "sft-code", "--runs", chain)
     assert code == 0, err
     assert out.startswith("oracle against corrupted")
 
 
-def test_a_models_own_name_goes_before_a_stages(chain: Path, command: Command) -> None:
+def test_the_name_of_a_model_takes_precedence_over_the_name_of_a_stage(chain: Path, command: Command) -> None:
     file = next((chain / "oracle").glob("run_*.json"))
     record = json.loads(file.read_text(encoding="utf-8"))
     record["model"]["lineage"][0]["manifest"]["name"] = "uniform"
@@ -170,7 +170,7 @@ def test_a_models_own_name_goes_before_a_stages(chain: Path, command: Command) -
     assert json.loads(out)["title"] == "uniform against corrupted"
 
 
-def test_stages_of_one_name_are_drawn_apart(chain: Path, command: Command, tmp_path: Path) -> None:
+def test_stages_of_the_same_name_get_different_labels(chain: Path, command: Command, tmp_path: Path) -> None:
     for model in ("uniform", "oracle"):
         file = next((chain / model).glob("run_*.json"))
         record = json.loads(file.read_text(encoding="utf-8"))
@@ -187,7 +187,7 @@ def test_stages_of_one_name_are_drawn_apart(chain: Path, command: Command, tmp_p
 _ROW = {"phase": 1, "source": "text", "tokens": 10, "share": 1.0, "asked_share": 1.0}
 
 
-def test_a_slope_takes_three_runs(chain: Path, command: Command) -> None:
+def test_a_slope_needs_three_runs(chain: Path, command: Command) -> None:
     code, _, err = command("compare", "corrupted", "uniform", "--runs", chain, "--doses", "0,1")
     assert code == 2
-    assert "--doses: 2 runs lie on a line whatever they are; compare 3 or more" in err
+    assert "--doses: 2 runs always lie on one line; compare 3 or more" in err

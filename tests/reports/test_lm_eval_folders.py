@@ -1,4 +1,4 @@
-"""Folders that the installed lm-eval wrote by itself are compared and ranked with no step between, also beside ours."""
+"""Folders written by plain lm-eval are compared and ranked as they are, also next to folders of `harness eval`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LIMIT = 40
 
 
 def _perturbed(folder: Path, original: Path, *, noise: float = 5.0) -> Path:
-    """Save a copy of a model with noise on its weights, by default enough for a model of random weights."""
+    """Save a copy of a model with noise on its weights, by default enough to change the answers of random weights."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model = AutoModelForCausalLM.from_pretrained(original)
@@ -76,10 +76,10 @@ def folders(report_tasks: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.mark.slow
-def test_the_real_model_and_a_perturbed_copy_on_real_tasks_by_lm_evals_own_command(
+def test_a_real_model_and_a_perturbed_copy_evaluated_by_the_lm_eval_command(
     smollm2: Path, data_dir: Path, tmp_path: Path, command: Command
 ) -> None:
-    """Nothing lies between `lm_eval ... --log_samples` and the commands but its folder."""
+    """The commands read the folder of `lm_eval ... --log_samples` without a conversion."""
     models = {"smollm2": smollm2, "perturbed": _perturbed(tmp_path / "perturbed", smollm2, noise=0.02)}
     (tmp_path / "smollm2").symlink_to(smollm2)
     for name in models:
@@ -121,7 +121,7 @@ def test_two_folders_of_lm_eval_are_compared(command: Command, folders: Path) ->
     rows = {row["task"]: row for row in document["tables"]["differences"]}
     assert set(rows) == set(TASKS)
     a, b = _accuracies(folders, "tiny"), _accuracies(folders, "perturbed")
-    assert a != b, "the perturbed model answers otherwise, or the test shows nothing"
+    assert a != b, "the models must differ, otherwise the test shows nothing"
     clusters = [row["doc"]["template"] for row in _rows(folders, "tiny", "mini_logic")]
     test = stats.compare_paired(list(a.values()), [b[key] for key in a], clusters)
     row = rows["mini_logic"]
@@ -129,14 +129,16 @@ def test_two_folders_of_lm_eval_are_compared(command: Command, folders: Path) ->
     assert (row["gained"], row["lost"]) == (test.gained, test.lost)
 
 
-def test_they_are_ranked(command: Command, folders: Path) -> None:
+def test_two_folders_of_lm_eval_are_ranked(command: Command, folders: Path) -> None:
     rows = _json(command, "leaderboard", folders, "--tasks", "mini_logic")["tables"]["leaderboard"]
     assert {row["model"] for row in rows} == {"tiny", "perturbed"}
     right = [sum(_accuracies(folders, row["model"]).values()) for row in rows]
     assert right == sorted(right, reverse=True)
 
 
-def test_they_stand_beside_ours_and_another_engine_is_stated(command: Command, folders: Path, runs: Path) -> None:
+def test_lm_eval_folders_rank_together_with_ours_and_a_note_names_the_engines(
+    command: Command, folders: Path, runs: Path
+) -> None:
     document = _json(command, "leaderboard", folders, runs, "--tasks", "t_choice,t_generate")
     assert {row["model"] for row in document["tables"]["leaderboard"]} == {
         "tiny", "perturbed", "oracle", "corrupted", "uniform",
@@ -146,7 +148,7 @@ def test_they_stand_beside_ours_and_another_engine_is_stated(command: Command, f
     assert "lm-eval:hf" in notes
 
 
-def test_domain_chance_and_dtype_are_found_in_lm_evals_own_files(folders: Path) -> None:
+def test_domain_chance_and_dtype_are_read_from_files_of_plain_lm_eval(folders: Path) -> None:
     frame = results_frame(load([folders]).models)
     headline = frame[frame.headline].set_index(["model", "task"])
     assert headline.loc[("tiny", "t_choice"), "domain"] == "logic"
@@ -156,7 +158,7 @@ def test_domain_chance_and_dtype_are_found_in_lm_evals_own_files(folders: Path) 
     assert set(frame.engine) == {"lm-eval:hf"}
 
 
-def test_the_frames_hold_every_item_with_its_digests_and_values(folders: Path) -> None:
+def test_the_frames_contain_every_item_with_its_digests_and_values(folders: Path) -> None:
     models = load([folders]).models
     frame = items_frame(models)
     assert len(frame) == 2 * (24 + 24 + LIMIT)
@@ -166,7 +168,7 @@ def test_the_frames_hold_every_item_with_its_digests_and_values(folders: Path) -
     assert (choice.prompt_hash.str.len() == 64).all()
 
 
-def test_a_task_without_a_chance_level_has_that_of_its_choices(folders: Path, tmp_path: Path) -> None:
+def test_chance_comes_from_the_number_of_choices_if_a_task_has_no_chance_level(folders: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(folders, tmp_path / "out"))
     for file in copy.rglob("results_*.json"):
         written = json.loads(file.read_text(encoding="utf-8"))
@@ -177,7 +179,7 @@ def test_a_task_without_a_chance_level_has_that_of_its_choices(folders: Path, tm
         assert model.tasks["t_choice"].domain == "other"
 
 
-def test_a_missing_samples_file_says_what_to_do(command: Command, folders: Path, tmp_path: Path) -> None:
+def test_the_error_for_a_missing_samples_file_names_the_remedy(command: Command, folders: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(folders, tmp_path / "out"))
     file = next(copy.rglob("samples_t_choice_*.jsonl"))
     file.unlink()

@@ -1,4 +1,4 @@
-"""Samples files are read fast, and to the same values as by plain JSON."""
+"""Samples files are read by a fast reader, to the same values as by plain JSON."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _line(number: int, row: dict[str, Any]) -> str:
 
 @given(rows=_rows)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_every_column_is_what_plain_json_reads(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_every_column_equals_what_plain_json_reads(rows: list[dict[str, Any]], tmp_path: Path) -> None:
     file = tmp_path / "samples.jsonl"
     file.write_text("".join(_line(n, row) for n, row in enumerate(rows)), encoding="utf-8")
     plain = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
@@ -66,8 +66,8 @@ def test_every_column_is_what_plain_json_reads(rows: list[dict[str, Any]], tmp_p
     assert set(items.values) == {name for row in rows for name in row["values"]}
     for name, column in items.values.items():
         for value, row in zip(column.tolist(), plain, strict=True):
-            told = row.get(name)
-            assert math.isnan(value) if told is None else value == float(told)
+            expected = row.get(name)
+            assert math.isnan(value) if expected is None else value == float(expected)
 
 
 def test_lines_of_an_older_lm_eval_without_a_filter_are_read(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_results_file_itself_and_hidden_folders(tmp_path: Path) -> None:
         load([tmp_path / "a" / "m" / "samples"])
 
 
-def test_an_item_in_full_tells_choices_scores_key_and_answer(tmp_path: Path) -> None:
+def test_a_sample_has_choices_scores_key_and_answer(tmp_path: Path) -> None:
     extra = [
         {
             "doc": {"choices": ["red", "blue"], "gold": 1, "rationale": "because"},

@@ -1,4 +1,4 @@
-"""What a comparison says in words about differences that are too small to be found."""
+"""Sentences of a comparison about differences that are too small to be found."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import math
 
 import pytest
 
-from harness.reports.documents.comparison import undetectable
+from harness.reports.documents.comparison import low_power
 
 
 @pytest.mark.parametrize(
-    ("least", "most", "says"),
+    ("least", "most", "sentence"),
     [
-        (0.1, 0.1, "A true difference below 0.100"),
-        (0.1, 0.2, "A true difference below 0.100 to 0.200, by task,"),
-        (0.1, math.inf, "A true difference below 0.100, and any on some tasks,"),
-        (math.inf, math.inf, "With so few items any true difference"),
+        (0.1, 0.1, "Power is below 80% for true differences under 0.100."),
+        (0.1, 0.2, "Power is below 80% for true differences under 0.100 to 0.200, depending on the task."),
+        (0.1, math.inf, "Power is below 80% for true differences under 0.100, and on some tasks for any."),
+        (math.inf, math.inf, "With so few items, power is below 80% for any true difference."),
     ],
 )
-def test_no_difference_is_told_to_be_infinite(least: float, most: float, says: str) -> None:
-    assert undetectable(least, most) == says
+def test_no_sentence_names_an_infinite_difference(least: float, most: float, sentence: str) -> None:
+    assert low_power(least, most) == sentence

@@ -1,4 +1,4 @@
-"""What the tool says of the study's own table, 8 against 9 right of 22: the page shows what the command prints."""
+"""docs/study.md shows the output of `harness compare` for the table of the study, 8 against 9 right of 22."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_one_more_right_answer_of_22_is_no_evidence(command: Command, tmp_path: 
     write_run(tmp_path, "text", range(8))
     write_run(tmp_path, "code", range(9))
     _, out, _ = command("leaderboard", tmp_path)
-    assert "code leads, and cannot be told apart from text." in out
+    assert "code leads, but cannot be told apart from text." in out
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,9 @@ def test_one_more_right_answer_of_22_is_no_evidence(command: Command, tmp_path: 
     [{"config": None}, {"results": []}, {"configs": {"ceval_logic_paper": None}}, {"n-shot": 3}, {"versions": "1"}],
     ids=lambda change: next(iter(change)),
 )
-def test_a_results_file_of_another_shape_is_named(change: dict[str, Any], command: Command, tmp_path: Path) -> None:
+def test_a_results_file_with_a_wrong_structure_is_named(
+    change: dict[str, Any], command: Command, tmp_path: Path
+) -> None:
     write_run(tmp_path, "text", range(8))
     write_run(tmp_path, "code", range(9))
     (results,) = (tmp_path / "code").glob("results_*.json")
@@ -53,11 +55,11 @@ def test_a_results_file_of_another_shape_is_named(change: dict[str, Any], comman
     assert "truncated or damaged" in err
 
 
-def test_tasks_that_differ_only_together_are_said_to(command: Command, tmp_path: Path) -> None:
+def test_a_note_says_that_tasks_differ_only_together(command: Command, tmp_path: Path) -> None:
     for model, right in (("text", range(40)), ("code", range(45))):
         write_run_of(tmp_path, model, {f"task_{number}": right for number in range(8)}, items=100)
     code, out, err = command("compare", "text", "code", "--runs", tmp_path)
     assert code == 0, err
-    said = " ".join(out.split())
-    assert "no difference that is surely real, after Holm's correction. All 8 tasks together (one test" in said
-    assert "do differ: overall +0.067" in said
+    notes = " ".join(out.split())
+    assert "no difference survives Holm's correction. All 8 tasks together do differ (one test" in notes
+    assert "which needs no correction): overall +0.067" in notes

@@ -9,7 +9,7 @@
     return element;
   };
 
-  // Theme: the system's until the reader chooses. Storage may be closed to a local file.
+  // Theme: follows the system until the reader switches. A local file may have no access to storage.
   const theme = $("#theme");
   const stored = () => { try { return localStorage.getItem("theme"); } catch { return null; } };
   const isDark = () => (document.documentElement.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
@@ -18,11 +18,11 @@
   show();
   theme.addEventListener("click", () => {
     document.documentElement.dataset.theme = isDark() ? "light" : "dark";
-    try { localStorage.setItem("theme", document.documentElement.dataset.theme); } catch { /* shown, not kept */ }
+    try { localStorage.setItem("theme", document.documentElement.dataset.theme); } catch { /* the switch works, but is not remembered */ }
     show();
   });
 
-  // Sorting: numbers by their raw value, unknown ones last; a second click turns the order.
+  // Sorting: numbers by their raw value, unknown ones last; a second click reverses the order.
   const sort = (button) => {
     const heading = button.closest("th"), table = button.closest("table"), at = Number(button.dataset.column);
     const first = heading.classList.contains("number") ? "descending" : "ascending";
@@ -42,7 +42,7 @@
   };
   $$(".sort").forEach((button) => button.addEventListener("click", () => sort(button)));
 
-  // Filtering: a row is shown if it holds every word.
+  // Filtering: a row is shown if it contains every word.
   $$("[data-filter]").forEach((input) => input.addEventListener("input", () => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
     const rows = [...$("#" + input.dataset.filter).tBodies[0].rows];
@@ -50,7 +50,7 @@
     $(`[data-count="${input.dataset.filter}"]`).textContent = words.length ? `${rows.filter((row) => !row.hidden).length} of ${rows.length}` : "";
   }));
 
-  // Copying a command.
+  // Copying a command line.
   $$(".copy").forEach((button) => button.addEventListener("click", async () => {
     const code = $("code", button.parentElement);
     try { await navigator.clipboard.writeText(code.textContent); button.textContent = "copied"; }
@@ -58,7 +58,7 @@
     setTimeout(() => { button.textContent = "copy"; }, 1500);
   }));
 
-  // Printing shows what is folded.
+  // Printing opens everything that is folded.
   addEventListener("beforeprint", () => $$("details").forEach((part) => { part.open = true; }));
 
   // Items that flipped.
@@ -76,12 +76,12 @@
   };
   const refresh = () => {
     const words = fields.words.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const found = items.filter((item) =>
+    const matches = items.filter((item) =>
       (!fields.task.value || item.task === fields.task.value) &&
       (!fields.arm.value || item.answers[1].model === fields.arm.value) &&
       (!fields.way.value || (fields.way.value === "gained") === item.gained) &&
       words.every((word) => JSON.stringify(item).toLowerCase().includes(word)));
-    list.replaceChildren(...found.map((item) => {
+    list.replaceChildren(...matches.map((item) => {
       const line = make("li"), button = make("button");
       button.type = "button";
       button.append(make("span", item.gained ? "gained " : "lost ", item.gained ? "gained" : "lost"), item.task, make("small", item.prompt.trim().split("\n").slice(-2).join(" ")));
@@ -89,7 +89,7 @@
       line.append(button);
       return line;
     }));
-    $("#item-count").textContent = `${found.length} of ${items.length}`;
+    $("#item-count").textContent = `${matches.length} of ${items.length}`;
   };
   list.addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
@@ -120,9 +120,9 @@
     const article = $("#item"), [base, arm] = item.answers;
     const parts = [make("h3", `${item.task} ${item.id}: ${item.gained ? "gained" : "lost"} by ${arm.model} (${base.value} → ${arm.value})`), ...block("prompt", item.prompt)];
     if (item.choices.length) {
-      parts.push(make("h4", "log-likelihood of each choice, nats; ✓ right, underlined: most likely"), choiceTable(item));
+      parts.push(make("h4", "log-likelihood of each choice, nats; ✓ correct, underlined: most likely"), choiceTable(item));
     } else {
-      item.answers.forEach((answer) => parts.push(...block(`${answer.model} (read as: ${answer.answer || "nothing"})`, answer.text || "(empty)")));
+      item.answers.forEach((answer) => parts.push(...block(`${answer.model} (extracted answer: ${answer.answer || "none"})`, answer.text || "(empty)")));
       parts.push(...block("expected", item.target));
     }
     if (item.rationale) parts.push(...block("rationale", item.rationale));
@@ -133,8 +133,8 @@
     $("#items").scrollIntoView();
     if (!items.some((item) => item.task === task && item.answers[1].model === arm)) {
       const known = items.some((item) => item.answers[1].model === arm);
-      const why = known ? `no item of ${task} on which ${arm} differs` : `no item of ${arm}: compare it with the baseline by itself to see them`;
-      $("#item").replaceChildren(make("p", `This file holds ${why}.`, "hint"));
+      const why = known ? `no item of ${task} on which ${arm} differs` : `no items of ${arm}: compare it alone with the baseline to see them`;
+      $("#item").replaceChildren(make("p", `This page has ${why}.`, "hint"));
       return;
     }
     fields.task.value = task;
