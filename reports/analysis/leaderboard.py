@@ -144,14 +144,14 @@ def _common_tasks(models: Sequence[ModelRecords], notes: list[str], *, force: bo
             f"no task was run by all {len(models)} models ({tasks_by_model}); leave models out or evaluate them."
         )
     tasks_by_absence: dict[str, list[str]] = {}  # key: the models without the tasks, such as "text, code"
-    for task in sorted({task for model in models for task in model.tasks} - set(common)):
+    for absent in sorted({name for model in models for name in model.tasks} - set(common)):
         models_without = [
-            f"{model.name} (every request failed)" if task in model.unscored else model.name
+            f"{model.name} (every request failed)" if absent in model.unscored else model.name
             for model in models
-            if task not in model.tasks
+            if absent not in model.tasks
         ]
         others = " and others" if len(models_without) > 3 else ""
-        tasks_by_absence.setdefault(f"{', '.join(models_without[:3])}{others}", []).append(task)
+        tasks_by_absence.setdefault(f"{', '.join(models_without[:3])}{others}", []).append(absent)
     notes += [f"Left out, not run by {names}: {', '.join(tasks)}." for names, tasks in tasks_by_absence.items()]
     ranked = [task for name in common if (task := _ranked_task(models, name, notes, force=force)) is not None]
     if not ranked:
