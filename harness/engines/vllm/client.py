@@ -35,7 +35,7 @@ ENVIRONMENT = {
 SECONDS_TO_END = 3.0
 
 
-class Worker:
+class VllmProcess:
     """One process with one engine. It starts when this object is constructed; `ask` and `answer` talk to it."""
 
     def __init__(self, arguments: Mapping[str, Any], device: str, environment: Mapping[str, str]) -> None:
@@ -139,7 +139,7 @@ class Engines:
     """
 
     def __init__(self, arguments: Mapping[str, Any], device: str, environments: Sequence[Mapping[str, str]]) -> None:
-        self._workers = [Worker(arguments, device, environment) for environment in environments]
+        self._workers = [VllmProcess(arguments, device, environment) for environment in environments]
         try:
             descriptions = [worker.answer() for worker in self._workers]
         except EngineDied as death:
