@@ -42,7 +42,11 @@ def _pair(name: str, number: int) -> dict[str, Any]:
 def ekar(language: str, numbers: range) -> list[dict[str, Any]]:
     """Animals and their young; the first explanation is of the question, then one of each choice."""
     animals = YOUNG_ZH if language == "zh" else YOUNG
-    return [_ekar_row(language, n, [animals[(n + n // 6 + k) % len(animals)] for k in range(5)]) for n in numbers]
+    rows = []
+    for n in numbers:
+        pairs = [animals[(n + k) % len(animals)] for k in range(5)]
+        rows.append(_ekar_row(language, n, [(f"{old} {n}", f"{young} {n}") for old, young in pairs]))
+    return rows
 
 
 def _ekar_row(language: str, number: int, pairs: list[tuple[str, str]]) -> dict[str, Any]:

@@ -8,15 +8,13 @@ from typing import Any
 from tests.synthetic import requests
 from tests.synthetic.words import FRUIT, PEOPLE, PEOPLE_ZH, PLACES, PLACES_ZH, turned
 
-AMBIGUOUS = 2  # the document of C3's train files whose question has its answer twice among the choices
+AMBIGUOUS = 2  # the place in C3's train files of a document whose one question has its answer twice among the choices
 
 
-def c3(kind: str, documents: int, *, train: bool = False) -> list[list[Any]]:
+def c3(kind: str, numbers: range, *, ambiguous: bool = False) -> list[list[Any]]:
     """Documents ``[lines, questions, id]`` with one to three questions; a dialogue has a line for each turn."""
-    found = [_document(kind, n) for n in range(documents)]
-    if train:
-        for document in found:
-            document[2] = f"train-{document[2]}"  # as upstream, where no two files share a document's id
+    found = [_document(kind, n) for n in numbers]
+    if ambiguous:
         (question, *_) = found[AMBIGUOUS][1]
         question["choice"] = [question["answer"], *question["choice"][1:-1], question["answer"]]
     return found
@@ -37,10 +35,10 @@ def _document(kind: str, number: int) -> list[Any]:
 OCNLI_LABELS, UNLABELLED = ("entailment", "neutral", "contradiction"), "-"
 
 
-def ocnli(count: int, *, annotators: bool) -> list[dict[str, Any]]:
+def ocnli(numbers: range, *, annotators: bool) -> list[dict[str, Any]]:
     """Three hypotheses on each premise, one of each label; every fortieth pair has no label."""
     rows = []
-    for n in range(count):
+    for n in numbers:
         premise, label = n // 3, OCNLI_LABELS[n % 3]
         who, where = PEOPLE_ZH[premise % len(PEOPLE_ZH)], PLACES_ZH[premise % len(PLACES_ZH)]
         hypothesis = (f"{who}在等人", f"{who}等了一整天", f"{where}没有人")[n % 3]
@@ -153,12 +151,12 @@ def gsm8k(count: int, *, first: int) -> list[dict[str, Any]]:
 
 
 FILES = {
-    "c3_d_dev": partial(c3, "d", 60),
-    "c3_m_dev": partial(c3, "m", 60),
-    "c3_d_train": partial(c3, "d", 12, train=True),
-    "c3_m_train": partial(c3, "m", 12, train=True),
-    "ocnli_dev": partial(ocnli, 123, annotators=True),
-    "ocnli_train": partial(ocnli, 45, annotators=False),
+    "c3_d_dev": partial(c3, "d", range(60)),
+    "c3_m_dev": partial(c3, "m", range(60)),
+    "c3_d_train": partial(c3, "d", range(100, 112), ambiguous=True),
+    "c3_m_train": partial(c3, "m", range(100, 112), ambiguous=True),
+    "ocnli_dev": partial(ocnli, range(123), annotators=True),
+    "ocnli_train": partial(ocnli, range(300, 345), annotators=False),
     "hellaswag_val": partial(hellaswag, range(120)),
     "hellaswag_train": partial(hellaswag, range(120, 136)),
     "boolq": boolq,

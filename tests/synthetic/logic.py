@@ -90,7 +90,7 @@ def _deduction(objects: int, paragraph: int, place: int) -> dict[str, Any]:
     }
 
 
-def ceval(count: int, *, explained: bool) -> list[dict[str, Any]]:
+def ceval(numbers: range, *, explained: bool) -> list[dict[str, Any]]:
     """Which number follows; only the dev split has explanations."""
     return [
         {
@@ -100,7 +100,7 @@ def ceval(count: int, *, explained: bool) -> list[dict[str, Any]]:
             "answer": "ABCD"[n % 4],
             "explanation": f"{n}加一得{n + 1}。" if explained else "",
         }
-        for n in range(count)
+        for n in numbers
     ]
 
 
@@ -110,8 +110,8 @@ FILES = {
     "logical_deduction_three": partial(logical_deduction, 3, 44),
     "logical_deduction_five": partial(logical_deduction, 5, 29),
     "logical_deduction_seven": partial(logical_deduction, 7, 22),
-    "ceval_logic_val": partial(ceval, 120, explained=False),
-    "ceval_logic_dev": partial(ceval, 5, explained=True),
+    "ceval_logic_val": partial(ceval, range(120), explained=False),
+    "ceval_logic_dev": partial(ceval, range(200, 205), explained=True),
 }
 SHARED = "reserved for few-shot prompts, with the items that share their passage"
 COUNTS = {
