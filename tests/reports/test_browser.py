@@ -6,9 +6,11 @@ import json
 import os
 import shlex
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 
@@ -30,7 +32,8 @@ FLAGS = (
 def page(runs: Path, failed_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("page") / "report.html"
     words = ["leaderboard", str(runs), str(failed_run / "uniform"), "--all", "--output_path", str(file)]
-    assert main(words) == 0
+    with mock.patch.object(sys, "argv", ["harness", *words]):  # the page shows the command line
+        assert main(words) == 0
     return file
 
 
