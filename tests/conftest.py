@@ -62,7 +62,7 @@ def data_dir() -> Path:
     """
     folder = public_data()
     if not folder.is_dir():
-        missing = f"no public benchmark files: HARNESS_DATA is not set and {folder} does not exist"
+        missing = f"no public benchmark files: {folder} does not exist; name their folder with HARNESS_DATA"
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(missing)
     return folder
 

@@ -64,4 +64,4 @@ def test_a_group_uses_few_shot_examples_for_the_tasks_that_have_some(
     assert done.returncode == 0, done.stderr
     done = harness_here(*words, "--tasks", "logiqa_en_letter", "--num_fewshot", 9)
     assert done.returncode == 2
-    assert "--num_fewshot 9: logiqa_en_letter has 5 examples set apart; give 5 or fewer" in done.stderr
+    assert "--num_fewshot 9: logiqa_en_letter has 5 examples; give 5 or fewer" in done.stderr
