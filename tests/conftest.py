@@ -18,6 +18,7 @@ from experiments.reference_model import reference_model
 from harness.console import quiet_libraries
 from harness.paths import cache_dir
 from tests.synthetic import Project, write_project
+from tests.waiting import CEILING_SECONDS
 
 quiet_libraries()  # before a test imports them, as the command does
 
@@ -124,7 +125,7 @@ def harness_command(own_cache: Path) -> HarnessCommand:
     """Run `harness` in a process of its own, with an empty journal."""
 
     def run(
-        *words: object, cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = 600
+        *words: object, cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = CEILING_SECONDS
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "harness", *map(str, words)],

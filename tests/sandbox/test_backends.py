@@ -16,7 +16,7 @@ from harness.errors import InputError
 from harness.sandbox import Limits, Program, SandboxError, run_programs, use_backend
 from harness.sandbox.backends import VARIABLE, choose, container_command
 from harness.sandbox.calibration import slowdown
-from tests.waiting import running, wait_until
+from tests.waiting import CEILING_SECONDS, running, wait_until
 
 GOOD = Program("def f(): return 1", "assert f() == 1")
 FRESH = "from harness.sandbox import Program, run_programs\n"
@@ -24,7 +24,11 @@ FRESH = "from harness.sandbox import Program, run_programs\n"
 
 def in_fresh_process(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", FRESH + code], env=os.environ | environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", FRESH + code],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=CEILING_SECONDS,
     )
 
 

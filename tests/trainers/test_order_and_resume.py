@@ -232,7 +232,7 @@ def start(stage_file: Path, out: Path, cache: Path) -> subprocess.Popen[bytes]:
 
 
 def finish(process: subprocess.Popen[bytes]) -> None:
-    output, _ = process.communicate(timeout=600)
+    output, _ = process.communicate(timeout=CEILING_SECONDS)
     assert process.returncode == 0, output.decode()
 
 
