@@ -74,13 +74,7 @@ def compare(
         paired_tasks += _pair_arms(arms[0], arm, all_notes, force=force)
     # All checks come before the first test, so that a second try after a refusal repeats no test.
     differences = [_tested(one, margin=margin, resamples=resamples) for one in paired_tasks]
-    tested = [one for one in differences if one.p is not None]
-    # With the leader of 50 models as baseline, 49 pairs are tested per task. The leader is the largest of 50 noisy
-    # values, so any pair could have been among them: 49 x 50 / 2 = 1,225 tests are counted.
-    n_tests = math.ceil(len(tested) * len(arms) / 2) if chosen else len(tested)
-    corrected = correct([one.p for one in tested if one.p is not None], correction, n_tests).tolist()
-    corrected_by_id = {id(one): float(p) for one, p in zip(tested, corrected, strict=True)}
-    differences = [replace(one, p_corrected=corrected_by_id.get(id(one))) for one in differences]
+    differences, n_tests = _with_corrected_p(differences, arms, correction, chosen=chosen)
     return Comparison(
         arms=tuple(arms),
         differences=tuple(differences),
@@ -91,6 +85,20 @@ def compare(
         notes=tuple(dict.fromkeys(all_notes)),
         slopes=slopes(arms, doses, correction=correction) if doses else (),
     )
+
+
+def _with_corrected_p(
+    differences: Sequence[TaskDifference], arms: Sequence[Arm], correction: str, *, chosen: bool
+) -> tuple[list[TaskDifference], int]:
+    """Fill in the corrected p of each tested difference; also return the number of tests corrected for."""
+    tested = [one for one in differences if one.p is not None]
+    # With the leader of 50 models as baseline, 49 pairs are tested per task. The leader is the largest of 50 noisy
+    # values, so any pair could have been among them: 49 x 50 / 2 = 1,225 tests are counted.
+    n_tests = math.ceil(len(tested) * len(arms) / 2) if chosen else len(tested)
+    corrected = correct([one.p for one in tested if one.p is not None], correction, n_tests).tolist()
+    corrected_by_id = {id(one): float(p) for one, p in zip(tested, corrected, strict=True)}
+    with_p = [replace(one, p_corrected=corrected_by_id.get(id(one))) for one in differences]
+    return with_p, n_tests
 
 
 def _pair_arms(baseline: Arm, arm: Arm, notes: list[str], *, force: bool) -> list[_PairedTask]:
