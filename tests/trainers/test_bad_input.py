@@ -204,7 +204,7 @@ CASES: list[tuple[Change, list[str]]] = [
     (phases_beside_weights, ["data.mixture", "phases does not belong to a static schedule"]),
     (split_of_a_local_file, ["data.sources.text", "split belongs to a hub data set"]),
     (weights_too_large, ["data.mixture.weights", "too large"]),
-    (rationale_of_a_format_without_one, ["data.rationale: completion", "'completion'", "set omit"]),
+    (rationale_of_a_format_without_one, ["data.rationale: completion", "'completion'", "Set it to omit"]),
     (saved_within_a_generation, ["trainer.save_steps: 3", "not a multiple of 2"]),
     (single_state, ["trainer.save_total_limit: 1", "2 or more"]),
     (moving_reference, ["trainer.sync_ref_model", "saved states do not contain"]),
