@@ -27,7 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import InputError
-from harness.sandbox import cgroups, seccomp
+from harness.sandbox import cgroups
+from harness.sandbox.inside import isolation, start
 from harness.sandbox.programs import Limits
 
 log = logging.getLogger(__name__)
@@ -36,9 +37,7 @@ VARIABLE = "HARNESS_SANDBOX"
 IMAGE_VARIABLE = "HARNESS_SANDBOX_IMAGE"
 INSIDE = Path(__file__).parent / "inside"
 NOBODY = "65534"
-SCRATCH = "/tmp"  # noqa: S108 - the sandbox's own, empty and of limited size
-# Processes of the sandbox itself: the examiner and the zygote.
-OWN_PROCESSES = 2
+SCRATCH = isolation.SCRATCH
 _container_numbers = itertools.count()
 _override: contextvars.ContextVar[str | None] = contextvars.ContextVar("sandbox_backend", default=None)
 
@@ -67,48 +66,46 @@ def interpreter() -> str:
     return os.path.realpath(sys.executable)
 
 
-def server_command(python: str, inside: str, contained: bool) -> list[str]:
-    """Return the command that starts the examiner: no site packages, no user folder, no byte code written."""
-    start = (
-        f"import sys; sys.path.insert(0, {inside!r}); from inside import server; "
-        f"del sys.path[0]; server.main({contained})"
-    )
-    return [python, "-B", "-S", "-s", "-P", "-c", start]
-
-
-def bubblewrap_command(limits: Limits, seccomp_filter: int | None) -> list[str]:
-    """Return the command line of one sandbox: only the interpreter is visible, only one small folder is writable.
-
-    ``/proc`` is read-only because a sandbox that root starts could change the kernel's settings there.
-    """
-    python = interpreter()
+def visible_folders() -> list[Path]:
+    """Return the folders of this machine that programs see: the libraries."""
     libraries = {Path("/lib"), Path("/lib64"), Path("/usr/lib"), Path("/usr/lib64"), Path("/usr/local/lib")}
     libraries |= {Path(sysconfig.get_path(name)).parent for name in ("stdlib", "platstdlib")}
+    return sorted(folder for folder in libraries if folder.is_dir())
+
+
+def bubblewrap_command() -> list[str]:
+    """Return the command line of one sandbox: only the interpreter and its libraries are visible, read-only.
+
+    `inside.start` goes on from there. It needs privileges within the sandbox's own user namespace, which it takes away
+    from every program, and a whole ``/proc``, because the kernel allows only those who see one to mount another.
+    """
+    python = interpreter()
     command = [
         *("bwrap", "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
-        *("--unshare-cgroup-try", "--disable-userns", "--uid", NOBODY, "--gid", NOBODY, "--hostname", "sandbox"),
+        *("--unshare-cgroup-try", "--uid", NOBODY, "--gid", NOBODY, "--hostname", "sandbox"),
         *("--new-session", "--die-with-parent", "--as-pid-1", "--clearenv", "--cap-drop", "ALL"),
+        *("--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_NET_ADMIN"),
         *("--setenv", "HOME", SCRATCH, "--setenv", "PYTHONHASHSEED", "0", "--setenv", "LANG", "C.UTF-8"),
     ]
-    for folder in sorted(libraries):
+    covered = ["/server/inside"]
+    for folder in visible_folders():
         if folder.is_symlink():
             command += ["--symlink", str(folder.readlink()), str(folder)]
-        elif folder.is_dir():
+        else:
             command += ["--ro-bind", str(folder), str(folder)]
+            covered.append(str(folder))
     command += ["--ro-bind", python, python, "--ro-bind", str(INSIDE), "/server/inside"]
-    command += ["--proc", "/proc", "--remount-ro", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
-    command += ["--size", str(limits.file_mb << 20), "--tmpfs", SCRATCH, "--chdir", SCRATCH, "--remount-ro", "/", "--"]
-    if seccomp_filter is not None:
-        command[1:1] = ["--seccomp", str(seccomp_filter)]
-    return command + server_command(python, "/server", contained=True)
+    command += ["--ro-bind", str(Path(python).parent), start.INTERPRETER]
+    command += ["--dir", start.EMPTY, "--dir", isolation.STAGING]
+    command += ["--bind", "/proc", "/proc", "--dev", "/dev", "--tmpfs", SCRATCH, "--remount-ro", "/", "--"]
+    return command + start.server_command(python, "/server", f"start.main({python!r}, {covered!r})")
 
 
 def start_bubblewrap(limits: Limits) -> SandboxProcess:
     """Start one sandbox with bubblewrap, in a control group if this user may create one."""
     group = cgroups.create(limits)
-    seccomp_filter = seccomp.descriptor()
-    command = bubblewrap_command(limits, seccomp_filter)
-    process = _start(group.wrap(command) if group else command, descriptor=seccomp_filter)
+    command = bubblewrap_command()
+    process = _start(group.wrap(command) if group else command)
     return SandboxProcess(process=process, clean_up=lambda: group.remove() if group else None)
 
 
@@ -120,11 +117,11 @@ def container_command(program: str, name: str, limits: Limits) -> list[str]:
     return [
         *(program, "run", "--rm", "--interactive", "--name", name, "--network", "none", "--read-only"),
         *("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", f"{NOBODY}:{NOBODY}"),
-        *("--ipc", "private", "--pids-limit", str(limits.processes + OWN_PROCESSES)),
+        *("--ipc", "private", "--pids-limit", str(limits.processes + cgroups.OWN_PROCESSES)),
         *("--memory", memory, "--memory-swap", memory),
         *("--tmpfs", f"{SCRATCH}:rw,size={limits.file_mb}m,mode=1777", "--workdir", SCRATCH),
         *("--env", f"HOME={SCRATCH}", "--env", "PYTHONHASHSEED=0", "--volume", f"{INSIDE}:/server/inside:ro", image),
-        *server_command(f"python{version}", "/server", contained=True),
+        *start.server_command(f"python{version}", "/server"),
     ]
 
 
@@ -153,9 +150,7 @@ def start_unsafe(limits: Limits) -> SandboxProcess:  # noqa: ARG001 - every back
     """Start the examiner as a plain process of this user: only the limits of time and memory hold."""
     scratch = tempfile.mkdtemp(prefix="harness-unsafe-")
     environment = {"HOME": scratch, "PYTHONHASHSEED": "0", "LANG": "C.UTF-8"}
-    process = _start(
-        server_command(interpreter(), str(INSIDE.parent), contained=False), cwd=scratch, environment=environment
-    )
+    process = _start(start.server_command(interpreter(), str(INSIDE.parent)), cwd=scratch, environment=environment)
     return SandboxProcess(
         process=process,
         clean_up=lambda: shutil.rmtree(scratch, ignore_errors=True),
@@ -164,29 +159,19 @@ def start_unsafe(limits: Limits) -> SandboxProcess:  # noqa: ARG001 - every back
 
 
 def _start(
-    command: Sequence[str],
-    *,
-    cwd: str | None = None,
-    environment: dict[str, str] | None = None,
-    descriptor: int | None = None,
+    command: Sequence[str], *, cwd: str | None = None, environment: dict[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a process with pipes to it; `descriptor` is passed on to it and closed here."""
-    inherited = () if descriptor is None else (descriptor,)
-    try:
-        return subprocess.Popen(  # noqa: S603 - the command is ours
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=cwd,
-            env=environment,
-            pass_fds=inherited,
-            bufsize=0,
-            start_new_session=True,
-        )
-    finally:
-        for number in inherited:
-            os.close(number)
+    """Start a process with pipes to it."""
+    return subprocess.Popen(  # noqa: S603 - the command is ours
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=cwd,
+        env=environment,
+        bufsize=0,
+        start_new_session=True,
+    )
 
 
 BACKENDS: dict[str, Callable[[Limits], SandboxProcess]] = {
@@ -263,7 +248,7 @@ def why_unusable(name: str) -> str | None:
         )
         return None
     if name == "bubblewrap":
-        namespaces = ("--unshare-user", "--unshare-pid", "--unshare-net", "--disable-userns")
+        namespaces = ("--unshare-user", "--unshare-pid", "--unshare-net", "--cap-add", "CAP_SYS_ADMIN")
         return _try(["bwrap", *namespaces, "--ro-bind", "/", "/", "--proc", "/proc", "true"]) or cgroups.problem()
     return _try([name, "info"])
 

@@ -20,7 +20,9 @@ from pathlib import Path
 from harness.errors import InputError
 from harness.sandbox.programs import Limits
 
-SPARE_MB = 128  # for the examiner and the zygote
+# A sandbox's own processes: bubblewrap, its first process, the server, an examiner, process 1 of the program's namespace.
+OWN_PROCESSES = 5
+SPARE_MB = 128  # for them
 _ROOT = Path("/sys/fs/cgroup")
 _numbers = itertools.count()
 
@@ -108,10 +110,9 @@ def create(limits: Limits) -> Group | None:
     """Create a group that holds one sandbox within `limits`; None if this user may not create one."""
     name = f"harness-sandbox-{os.getpid()}-{next(_numbers)}"
     memory = str((limits.memory_mb + limits.file_mb + SPARE_MB) << 20)
-    # Three more processes: the examiner, the zygote and bubblewrap's outer process.
     values = {
         "memory": {"memory.max": memory, "memory.limit_in_bytes": memory},
-        "pids": {"pids.max": str(limits.processes + 3)},
+        "pids": {"pids.max": str(limits.processes + OWN_PROCESSES)},
     }
     folders: set[Path] = set()
     for controller, parent in parents().items():

@@ -30,19 +30,21 @@ log = logging.getLogger(__name__)
 GRACE_SECONDS = 0.5
 START_SECONDS = 60.0
 SLICE_SECONDS = 0.1
+MAX_NOT_CLEAN = 3
 
 
 class Worker:
     """One sandbox and the program that it runs."""
 
     def __init__(self, backend: str, limits: Limits) -> None:
-        """Start it; it is ready once its first message has arrived. `limits` are scaled to this machine."""
+        """Start it; it is ready once it says so. `limits` are scaled to this machine."""
         self.sandbox = backends.BACKENDS[backend](limits)
         self.limits = limits
-        processes = limits.processes + backends.OWN_PROCESSES if self.sandbox.limit_processes else 0
+        processes = limits.processes if self.sandbox.limit_processes else 0
         self.received = bytearray()
         self.index: int | None = None  # of the program that it runs
-        self.ready = False
+        self.ready = False  # a clean process waits for a program
+        self.used = False  # it was ready at least once
         self.began = time.monotonic()
         self.waiting_seconds = 0.0
         self._write(asdict(limits) | {"processes": processes})
@@ -54,7 +56,8 @@ class Worker:
 
     def send_program(self, index: int, program: Program) -> None:
         """Send one program."""
-        self.index, self.began, self.waiting_seconds = index, time.monotonic(), 0.0
+        self.index, self.ready = index, False
+        self.began, self.waiting_seconds = time.monotonic(), 0.0
         self._write(asdict(program))
 
     def _write(self, message: object) -> None:
@@ -68,15 +71,12 @@ class Worker:
             pass  # reading will show that it has ended
 
     @property
-    def busy(self) -> bool:
-        """Whether a message is due."""
-        return self.index is not None or not self.ready
-
-    @property
     def late(self) -> bool:
         """Whether a message is overdue."""
-        allowed = self.limits.wall_seconds + GRACE_SECONDS if self.ready else START_SECONDS
-        return self.busy and self.waiting_seconds > allowed
+        if self.ready:
+            return False
+        allowed = START_SECONDS if self.index is None else self.limits.wall_seconds + GRACE_SECONDS
+        return self.waiting_seconds > allowed
 
     def messages(self) -> list[Any] | None:
         """Return the complete messages that have arrived; None when the sandbox has ended."""
@@ -116,6 +116,7 @@ class Pool:
         self.backend, self.limits = backend, limits
         self.workers: list[Worker] = []
         self.retried: set[int] = set()  # programs whose worker has ended once while they ran
+        self.not_clean = 0  # new workers in a row that were not clean
 
     def run(
         self, programs: Sequence[Program], workers: int, progress: Callable[[int], None] | None = None
@@ -127,12 +128,11 @@ class Pool:
         try:
             with selectors.DefaultSelector() as selector:
                 self._resize(min(workers, len(programs)), selector)
-                for worker in self.workers:
-                    self._give_next(worker, queue, programs)
                 while len(verdicts) < len(programs):
                     before = len(verdicts)
-                    for worker in self._poll(selector, verdicts, queue):
+                    for worker in self.workers:
                         self._give_next(worker, queue, programs)
+                    self._poll(selector, verdicts, queue)
                     if progress and len(verdicts) > before:
                         progress(len(verdicts))
         except BaseException:
@@ -162,19 +162,18 @@ class Pool:
 
     def _give_next(self, worker: Worker, queue: deque[int], programs: Sequence[Program]) -> None:
         """Send `worker` the next program if it is idle."""
-        if worker.ready and worker.index is None and queue:
+        if worker.ready and queue:
             index = queue.popleft()
             worker.send_program(index, programs[index])
 
-    def _poll(self, selector: selectors.BaseSelector, verdicts: dict[int, Verdict], queue: deque[int]) -> list[Worker]:
-        """Wait once for messages, for workers that end and for deadlines; returns the workers that may be idle now."""
+    def _poll(self, selector: selectors.BaseSelector, verdicts: dict[int, Verdict], queue: deque[int]) -> None:
+        """Wait once for messages, for workers that end and for deadlines."""
         began = time.monotonic()
         events = selector.select(SLICE_SECONDS)
         # If the machine was suspended meanwhile, its programs are charged one slice at most.
         elapsed = min(time.monotonic() - began, SLICE_SECONDS)
         for each in self.workers:
             each.waiting_seconds += elapsed
-        free = []
         for key, _ in events:
             worker: Worker = key.data
             messages = worker.messages()
@@ -184,36 +183,49 @@ class Pool:
                     self.retried.add(worker.index)
                     queue.appendleft(worker.index)
                     worker.index = None
-                free.append(self._replace(worker, selector, verdicts, "the program brought its sandbox down"))
-                continue
-            usable = [self._handle(worker, message, verdicts) for message in messages]
-            free.append(worker if all(usable) else self._replace(worker, selector, verdicts, "retired"))
-        late = [each for each in self.workers if each.late]
-        reason = "the sandbox did not answer in time"
-        return free + [self._replace(each, selector, verdicts, reason) for each in late]
+                self._replace(worker, selector, verdicts, "the program brought its sandbox down")
+            elif not all([self._handle(worker, message, verdicts) for message in messages]):
+                self._replace(worker, selector, verdicts, "retired")
+        for late in [each for each in self.workers if each.late]:
+            self._replace(late, selector, verdicts, "the sandbox did not answer in time")
 
     def _handle(self, worker: Worker, message: Any, verdicts: dict[int, Verdict]) -> bool:
         """Handle one message; returns whether the worker may run another program."""
+        if "unclean" in message:
+            self._note_not_clean(worker, message["unclean"])
+            return False
         if "ready" in message:
-            worker.ready = True
-            if not message["alone"]:
+            if not message["alone"] and not worker.used:
                 log.warning(
                     "the kernel allows no process namespace: a program can also kill every process of this user"
                 )
+            worker.ready = worker.used = True
+            self.not_clean = 0
             return True
         assert worker.index is not None
         reusable: bool = message.pop("reusable")
         verdicts[worker.index] = Verdict(**message)
-        worker.index = None
+        worker.index, worker.waiting_seconds = None, 0.0
         return reusable
+
+    def _note_not_clean(self, worker: Worker, problem: str) -> None:
+        """Log that a worker is replaced, and give up if new ones are never clean. Raises: SandboxError."""
+        log.warning("a sandbox is replaced because its next program would not have started clean: %s", problem)
+        self.not_clean += not worker.used
+        worker.used = True  # it did start
+        if self.not_clean >= MAX_NOT_CLEAN:
+            raise backends.SandboxError(
+                f"{self.backend} makes no clean sandbox: {problem}; run the programs on another machine, or "
+                "unprotected with --unsafe_code allow"
+            )
 
     def _replace(
         self, worker: Worker, selector: selectors.BaseSelector, verdicts: dict[int, Verdict], reason: str
-    ) -> Worker:
+    ) -> None:
         """Replace a worker that has ended or must end; the verdict on its program, if it has one, is ``killed``."""
         selector.unregister(worker)
         errors = worker.close()
-        if not worker.ready:
+        if not worker.used:
             raise backends.SandboxError(f"{self.backend} does not start: {errors or reason}; {backends.REMEDY}")
         if worker.index is not None:
             spent = time.monotonic() - worker.began
@@ -221,7 +233,6 @@ class Pool:
         fresh = self._start()
         self.workers[self.workers.index(worker)] = fresh
         selector.register(fresh, selectors.EVENT_READ, fresh)
-        return fresh
 
 
 _lock = threading.Lock()

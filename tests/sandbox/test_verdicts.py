@@ -168,7 +168,7 @@ def test_the_filter_of_code_tasks_returns_how_each_program_ended() -> None:
     assert "ZeroDivisionError" in result["detail"][2]
 
 
-def test_a_program_that_kills_its_zygote_is_not_run_again() -> None:
+def test_a_program_that_kills_all_it_can_is_not_run_again() -> None:
     from harness.sandbox.pool import Pool
 
     pool = Pool("bubblewrap", LIMITS)

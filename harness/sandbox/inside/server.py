@@ -1,33 +1,32 @@
-"""The examiner: the sandbox's first process. It reads programs, runs their tests and writes verdicts.
+"""The server of a sandbox: a warm interpreter that forks two processes for each program, examiner and solution.
 
-As process 1 of its namespace, no process inside can kill or stop it. It never runs a solution: the zygote forks a
-process for that, and cleans up after it. The tests are trusted and share this process; each program's tests have a
-namespace of their own.
+Starting Python for each program would cost some 20 ms, a fork costs one. The server reads no program and no verdict:
+the examiner does, in its own process. So no solution, a fork of the server, can find in its memory what an earlier
+program or its tests contained.
 """
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import gc
 import importlib
-import json
 import os
-import random
 import resource
 import signal
 import socket
 import time
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
 
-from . import test_runner, wire, zygote
-from .remote import Channel
+from . import examiner, kernel, seccomp, solution, wire
+from .clean_state import CleanState
+from .isolation import MAX_DESCRIPTORS, Isolation, map_own_ids
 
 # Most solutions import some of these. Imported before the first fork, they cost each program nothing.
 WARM = "array bisect cmath collections copy datetime functools heapq itertools math operator random re string typing"
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
-_CLONE_NEWUSER, _CLONE_NEWPID = 0x10000000, 0x20000000
-ZYGOTE_ENDED = "the program brought its sandbox down"
-Verdict = dict[str, Any]
+MAX_REMOVED_FILES = 16
+_FAILED = 70
 
 
 def enter_process_namespace() -> None:
@@ -35,142 +34,205 @@ def enter_process_namespace() -> None:
 
     Otherwise one ``os.kill(-1, SIGKILL)`` in a program would end all of the user's processes.
     """
-    libc = ctypes.CDLL(None)
-    if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWPID):
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWPID)
+    except OSError:
         return
-    # `unshare` moves only children into the new namespace: the first child is its process 1 and goes on as examiner,
-    # while this process waits and passes its exit code on.
+    map_own_ids(os.open("/proc", os.O_PATH), uid, gid)
+    become_first_process()
+
+
+def become_first_process() -> None:
+    """After `unshare`, which moves only children: go on as process 1 of the new process namespace.
+
+    This process waits for that one and passes its exit code on.
+    """
     child = os.fork()
     if child:
         os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def harden() -> None:
-    """Keep solutions from reading or tracing this process, and make orphans its children."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    for option, value in ((_PR_SET_DUMPABLE, 0), (_PR_SET_CHILD_SUBREAPER, 1)):
-        if libc.prctl(option, value, 0, 0, 0):
-            raise OSError(ctypes.get_errno(), "prctl failed")
+def fork(run: Callable[[], None]) -> int:
+    """Fork a process that calls `run` and then ends; returns its pid."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        run()
+        os._exit(0)
+    finally:  # an exception in `run`
+        os._exit(_FAILED)
 
 
-def start_zygote() -> socket.socket:
-    """Fork the zygote; returns the socket to it."""
-    # A Unix socket and not a pipe: descriptors can be sent over it.
-    ours, theirs = socket.socketpair()
-    if os.fork() == 0:
-        try:
-            harden()  # orphans become the zygote's children, not the examiner's
-            ours.close()
-            for descriptor in range(3):
-                os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
-            zygote.serve(theirs)
-        finally:
-            os._exit(70)
-    theirs.close()
-    return ours
+def wait_for_end(pid: int) -> None:
+    """Wait a little for a process that has closed its channel, so that it is killed only if it goes on."""
+    for _ in range(20):
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG):
+            return
+        time.sleep(0.005)
 
 
-def explain_end(status: int, where: str) -> tuple[str, str]:
-    """Return status and detail for a solution's process that ended by itself before its tests were over."""
-    if os.WIFEXITED(status):
-        return "error", f"the program ended itself with exit code {os.WEXITSTATUS(status)} {where}"
-    number = os.WTERMSIG(status)
-    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-    if name == "SIGXCPU":
-        return "timeout", "CPU time"
-    if name == "SIGKILL":
-        return "killed", f"the program was killed or closed its channel {where}"
-    return "error", f"the program died of {name} {where}"
+def remove_files() -> bool:
+    """Remove the files that a program left in the working folder; returns whether the folder is empty again.
+
+    A folder, or more than a few files, is left: a new sandbox is cheaper than a clean-up that a program can make long.
+    """
+    for number, entry in enumerate(os.scandir()):
+        if number >= MAX_REMOVED_FILES or entry.is_dir(follow_symlinks=False):
+            return False
+        Path(entry.name).unlink()
+    return True
 
 
-class Examiner:
-    """Runs programs one at a time; the zygote has the process for the next program ready."""
+class Server:
+    """Serves one program after another; `host_in` and `host_out` lead to the host."""
 
-    def __init__(self, control: socket.socket, limits: dict[str, Any]) -> None:
-        self.control, self.limits = control, limits
-        self.request_process()
+    def __init__(self, host_in: int, host_out: int, mounts: bool, locks: bool) -> None:
+        """Read the limits from the host. Raises: wire.Closed."""
+        self.host_in, self.host_out = host_in, host_out
+        self.limits: dict[str, Any] = wire.receive(host_in)
+        self.filter = seccomp.program(locks)
+        self.isolation = Isolation(mounts)
+        self.clean_state = CleanState(self.limits, self.filter is not None, mounts)
 
-    def request_process(self) -> None:
-        """Ask the zygote for a new process. The fork takes place while the host handles the last verdict."""
-        # The solution's process is to hold one end of a socket pair and of a pipe. The zygote gets these ends attached
-        # to the message (SCM_RIGHTS) and hands them on in the fork; the examiner then talks to that process directly.
-        self.channel, theirs = socket.socketpair()
-        self.output, output_in = os.pipe()
-        socket.send_fds(self.control, [json.dumps(self.limits).encode()], [theirs.fileno(), output_in])
-        theirs.close()
+    def serve_one(self) -> bool:
+        """Serve one program, from its fresh processes to its verdict; returns whether to go on."""
+        self.isolation.renew(self.limits["file_mb"])
+        channel, channel_in = socket.socketpair()
+        output, output_in = os.pipe()
+        with self.isolation.process_namespace():
+            init = self.isolation.fork_init()
+            program = fork(lambda: self._become_solution(channel_in.fileno(), output_in))
+        channel_in.close()
         os.close(output_in)
+        server, server_in = socket.socketpair()
+        ends = examiner.Ends(
+            source=self.host_in,
+            sink=self.host_out,
+            server=server_in.fileno(),
+            solution=channel.fileno(),
+            output=output,
+            pid=program,
+            alone=self.isolation.alone,
+        )
+        tests = fork(lambda: examiner.examine(ends, self.limits))
+        for end in (server_in, channel):
+            end.close()
+        os.close(output)
+        with server:
+            return self._finish(server.fileno(), tests, program, init)
 
-    def examine(self, program: dict[str, str]) -> Verdict:
-        """Run one program; its verdict says in ``reusable`` whether this sandbox may run another.
+    def _become_solution(self, channel: int, output: int) -> NoReturn:
+        """Turn this process, a fork of the server, into a solution's; it answers on descriptor 3."""
+        os.setsid()
+        null = os.open(os.devnull, os.O_RDONLY)
+        self.isolation.enter()
+        self.clean_state.set_limits()
+        for source, target in ((null, 0), (output, 1), (output, 2), (channel, 3)):
+            os.dup2(source, target)
+        os.closerange(4, MAX_DESCRIPTORS)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if self.filter:
+            kernel.install_filter(self.filter)
+        wire.send(3, self.clean_state.problem())
+        solution.serve(3)
 
-        Raises:
-            wire.Closed: The zygote has ended.
-        """
-        began, cpu_began = time.monotonic(), time.process_time()
-        pid = wire.receive(self.control.fileno())  # the zygote's reply to request_process
-        random.seed(0)
-        with Channel(self.channel.fileno(), self.output, pid, self.limits) as channel:
-            status, detail = test_runner.run_tests(channel, **program)
-        self.channel.close()
-        os.close(self.output)
-        # Only after the tests: the CPU time of the program's children is known once they are reaped.
-        wire.send(self.control.fileno(), "sweep")
-        wait_status, seconds, clean = wire.receive(self.control.fileno())
-        if status == "lost":
-            status, detail = explain_end(wait_status, detail)
-        elif status == "passed" and seconds > self.limits["cpu_seconds"]:
-            status, detail = "timeout", f"CPU time: {seconds:.3g} s with all its processes"
-        return {
-            "status": status,
-            "detail": detail,
-            "cpu_seconds": seconds + time.process_time() - cpu_began,
-            "wall_seconds": time.monotonic() - began,
-            "reusable": clean,
-        }
+    def _finish(self, server: int, tests: int, program: int, init: int | None) -> bool:
+        """Follow one examiner to its end; returns whether to go on."""
+        said: list[str] = []  # "began", "end" or "lost", "sent"
+        clean = self.isolation.alone
+        try:
+            said.append(wire.receive(server))
+            said.append(wire.receive(server))
+            if said[-1] == "lost":
+                wait_for_end(program)
+            status, seconds = self._end_program(program, init, tests)
+            clean = clean and (self.isolation.mounts or remove_files())
+            wire.send(server, [status, seconds, clean])
+            said.append(wire.receive(server))
+        except wire.Closed:
+            clean = False
+        if len(said) < 2:
+            self._end_program(program, init, tests)
+        _, exit_status = os.waitpid(tests, 0)
+        if "began" in said and "sent" not in said:
+            # The tests, or values that the solution returned, have ended the examiner.
+            code = os.waitstatus_to_exitcode(exit_status)
+            detail = f"the process of the tests ended with {'exit code' if code >= 0 else 'signal'} {abs(code)}"
+            spent = {"cpu_seconds": 0.0, "wall_seconds": 0.0}
+            wire.send(self.host_out, {"status": "error", "detail": detail, **spent, "reusable": False})
+        return clean
+
+    def _end_program(self, program: int, init: int | None, tests: int) -> tuple[int, float]:
+        """End all processes of a program; returns the first one's wait status and the CPU seconds of all."""
+        if init is None:
+            return self._end_children(program, tests)
+        os.kill(program, signal.SIGKILL)
+        _, status, usage = os.wait4(program, 0)
+        os.kill(init, signal.SIGKILL)
+        # The kernel ends every process of the namespace with process 1, which counts the time of all.
+        _, _, others = os.wait4(init, 0)
+        return status, sum(each.ru_utime + each.ru_stime for each in (usage, others))
+
+    @staticmethod
+    def _end_children(program: int, tests: int) -> tuple[int, float]:
+        """The same without a process namespace: orphans have become children of this process; all are killed."""
+        status, seconds = 0, 0.0
+        while True:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(program, signal.SIGKILL)
+            children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+            left = [int(pid) for pid in children if int(pid) != tests]
+            if not left:
+                return status, seconds
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+                pid, wait_status, usage = os.wait4(pid, 0)
+                seconds += usage.ru_utime + usage.ru_stime
+                status = wait_status if pid == program else status
 
 
-# The host (H, `pool.Worker`) and the examiner (E), in frames of `wire`:
-#     H -> E   {"cpu_seconds": 10.0, "memory_mb": 1024, ...}                 the limits, once
-#     E -> H   {"ready": true, "alone": true}                                alone: it has a process namespace
+# The host (H, `pool.Worker`), the server (S) and an examiner (E), in frames of `wire`:
+#     H -> S   {"cpu_seconds": 10.0, "memory_mb": 1024, ...}      the limits, once
+#     E -> H   {"ready": true, "alone": true}             the program's process has started, and is clean; alone: in
+#                                                         namespaces of its own
+#              {"unclean": "niceness is 5 instead of 0"}  or it is not, and this sandbox ends
 #     H -> E   {"solution": "def f(): ...", "tests": "assert ...", "setup": ""}
+#     E -> S   "began"
+#     E -> S   "end", or "lost"                           the tests have ended, or the solution's process has
+#     S -> E   [0, 0.012, true]                           wait status, CPU seconds, whether the sandbox can be used again
 #     E -> H   {"status": "passed", "detail": "", "cpu_seconds": 0.004, "wall_seconds": 0.005, "reusable": true}
-#              ... and so on, one program at a time, until either end closes
-def main(contained: bool) -> None:
-    """Read the limits, then answer programs on standard input with verdicts on standard output."""
-    if not contained:
+#     E -> S   "sent"
+#              ... and so on with another E, until either end closes
+def main(mounts: bool = False, locks: bool = True) -> None:
+    """Serve programs that arrive on standard input, with verdicts on standard output.
+
+    Args:
+        mounts: Whether this is a sandbox that `start` has prepared, in which programs get folders of their own.
+        locks: Whether programs may lock files.
+    """
+    if not mounts:
         enter_process_namespace()
-    harden()
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # no program can read or trace this process
+    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # process 1 of a program's namespace inherits this
     for name in WARM.split():
         importlib.import_module(name)
-    # Moves all objects out of the garbage collector's sight: a collection in a forked process would write to them, and
-    # the kernel would copy each page written to.
-    gc.collect()
-    gc.freeze()
-    source, sink = os.dup(0), os.dup(1)
-    control = start_zygote()
+    host_in, host_out = os.dup(0), os.dup(1)
     for descriptor in range(3):  # what tests print must not be read as a verdict
         os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
-    try:
-        limits = wire.receive(source)
-        # Values that a solution returns are compared in this process, so it has the same memory limit: the test
+    with contextlib.suppress(wire.Closed):  # the host has ended
+        server = Server(host_in, host_out, mounts, locks)
+        # Values that a solution returns are compared in the examiner, so it has the same memory limit: the test
         # `assert f() * (1 << 30) == ...` must not use up the machine's memory.
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        wanted = limits["memory_mb"] << 20
-        resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(hard, wanted), hard))
-        examiner = Examiner(control, limits)
-        wire.send(sink, {"ready": True, "alone": os.getpid() == 1})
-        while True:
-            program, began = wire.receive(source), time.monotonic()
-            try:
-                verdict = examiner.examine(program)
-            except wire.Closed:  # the zygote has ended, and nothing but the program can have ended it
-                spent = {"cpu_seconds": 0.0, "wall_seconds": time.monotonic() - began}
-                verdict = {"status": "killed", "detail": ZYGOTE_ENDED, **spent, "reusable": False}
-            if verdict["reusable"]:
-                examiner.request_process()
-            wire.send(sink, verdict)
-            if not verdict["reusable"]:
-                return
-    except wire.Closed:  # the host has ended
-        return
+        wanted = server.limits["memory_mb"] << 20
+        resource.setrlimit(resource.RLIMIT_AS, (min(wanted, hard) if hard > 0 else wanted, hard))
+        # Moves all objects out of the garbage collector's sight: a collection in a forked process would write to them,
+        # and the kernel would copy each page written to.
+        gc.collect()
+        gc.freeze()
+        while server.serve_one():
+            pass
