@@ -96,7 +96,7 @@ def bubblewrap_command() -> list[str]:
             covered.append(str(folder))
     command += ["--ro-bind", python, python, "--ro-bind", str(INSIDE), "/server/inside"]
     command += ["--ro-bind", str(Path(python).parent), start.INTERPRETER]
-    command += ["--dir", start.EMPTY, "--dir", isolation.STAGING]
+    command += ["--dir", start.EMPTY, "--dir", isolation.STAGING, "--dir", "/etc"]
     command += ["--bind", "/proc", "/proc", "--dev", "/dev", "--tmpfs", SCRATCH, "--remount-ro", "/", "--"]
     return command + start.server_command(python, "/server", f"start.main({python!r}, {covered!r})")
 

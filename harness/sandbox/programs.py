@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Status = Literal["passed", "failed", "error", "timeout", "killed"]
+Status = Literal["passed", "failed", "error", "timeout", "killed", "unsupported"]
 
 
 @dataclass(frozen=True, slots=True)

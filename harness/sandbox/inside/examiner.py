@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import test_runner, wire
-from .remote import Channel
+from .channel import Channel
 
 
 @dataclass(frozen=True)

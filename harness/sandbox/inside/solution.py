@@ -8,66 +8,18 @@ from __future__ import annotations
 
 import ast
 import builtins
+import importlib
+import io
 import os
 import sys
+import threading
 import types
-from collections.abc import Callable
 from typing import Any
 
-from . import wire
+from . import link, wire
+from .remote import Remote
 
-
-class ObjectTable:
-    """The solution's objects that the tests hold a reference to, by number.
-
-    Entries are never removed while the process lives, so that the ``id`` of an entry is not reused for another object.
-    """
-
-    def __init__(self) -> None:
-        self.objects: list[Any] = []
-        self.numbers: dict[int, int] = {}  # id of an object: its number
-
-    def export(self, value: Any) -> list[Any]:
-        """Return a reference to `value`: ``[number, kind, name, builtin base exception or None]``.
-
-        A function is ``[0, "object", "function", None]``, an exception class ``[4, "class", "Bad", "ValueError"]``, a
-        module ``[-1, "module", "math", None]``: the tests import a module themselves.
-        """
-        if isinstance(value, types.ModuleType):
-            return [-1, "module", value.__name__, None]
-        number = self.numbers.setdefault(id(value), len(self.objects))
-        if number == len(self.objects):
-            self.objects.append(value)
-        if isinstance(value, type):
-            return [number, "class", value.__name__, builtin_exception(value)]
-        return [number, "object", type(value).__name__, None]
-
-    def resolve(self, reference: list[Any]) -> Any:
-        """Return the object that a reference names."""
-        return self.objects[reference[0]]
-
-
-def builtin_exception(kind: type) -> str | None:
-    """Return the name of the builtin exception that `kind` is or derives from; None if it is not an exception."""
-    names = [base.__name__ for base in kind.__mro__ if base.__module__ == "builtins"]
-    return names[0] if issubclass(kind, BaseException) else None
-
-
-# What the tests may do with an object that stays in this process.
-OPERATIONS: dict[str, Callable[..., Any]] = {
-    "call": lambda target, *args, **kwargs: target(*args, **kwargs),
-    "getattr": getattr,
-    "setattr": setattr,
-    "delattr": delattr,
-    "getitem": lambda target, key: target[key],
-    "setitem": lambda target, key, value: target.__setitem__(key, value),
-    "delitem": lambda target, key: target.__delitem__(key),
-    "enter": lambda target: target.__enter__(),
-    "exit": lambda target, *args: target.__exit__(*args),
-    "isinstance": lambda target, value: isinstance(value, target),
-    "equal": lambda target, value: bool(target == value),
-    **{f.__name__: f for f in (iter, next, len, bool, str, repr, int, float)},
-}
+CPU_COUNT = 4
 
 
 def imports_of(text: str) -> list[ast.stmt]:
@@ -92,50 +44,120 @@ def load(solution: str, setup: str) -> dict[str, Any]:
     return namespace
 
 
-def operate(table: ObjectTable, name: str, encoded: list[Any], keywords: list[Any]) -> list[Any]:
-    """Do one operation; the reply holds its value and, if encoded differently now, the arguments."""
-    values = wire.decode(["list", encoded], table.resolve)
-    keyword_values = wire.decode(["dict", keywords], table.resolve)
-    result = wire.encode(OPERATIONS[name](*values, **keyword_values), table.export)
-    # The arguments crossed as copies. The tests may check that a list was sorted in place, so the copies go back.
-    after = [wire.encode(value, table.export) for value in values]
-    return ["value", result, None if after == encoded else after]
+class TestsStream(io.TextIOBase):
+    """Stands for a stream that the tests have put in place of a standard stream."""
+
+    def __init__(self, channel: SolutionLink, name: str) -> None:
+        self.channel, self.name = channel, name
+
+    def write(self, text: str) -> int:
+        """Write to the tests' stream."""
+        self.channel.operate("write", self.name, text)
+        return len(text)
+
+    def readline(self, *_: Any) -> str:  # type: ignore[override]
+        """Read a line from the tests' standard input."""
+        return str(self.channel.operate("readline"))
+
+    def read(self, *_: Any) -> str:
+        """Read all that is left."""
+        return "".join(iter(self.readline, ""))
 
 
-def raised(table: ObjectTable, error: BaseException) -> list[Any]:
-    """Return the reply for an exception: its class and its text."""
-    try:
-        text = str(error)
-    except BaseException:
-        text = ""
-    return ["raised", table.export(type(error)), text[:2000]]
+class SolutionLink(link.Link):
+    """The solution's end of the channel."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor)
+        self.namespace: dict[str, Any] = {}
+        self.lock = threading.RLock()  # threads of the solution may call functions of the tests
+
+    # Requests and their replies. `sort` is entry 0 of the table and `f` is entry 1.
+    #     ["load", "def sort(x): ...", "", ["sort"]]         solution, setup, names that the tests use
+    #         -> ["value", {"sort": ["ref", [0, "object", "function", null]]}, null]
+    #     ["do", "call", [["home", 0], ["list", [3, 1]]], []]      sort([3, 1]): operation, arguments, keyword arguments
+    #         -> ["value", null, [["ref", ...], ["list", [1, 3]]]]     result, the arguments afterwards
+    #     ["do", "call", [["home", 1], -2], []]              f(-2)
+    #         -> ["raised", [[4, "class", "Bad", "ValueError"], "negative", ["tuple", ["negative"]], 9, null]]
+    #     ["name", "helper"]                                 from solution import helper
+    #     ["with streams", [true, false, false], request]    the tests have replaced sys.stdout
+    def answer(self, request: list[Any]) -> list[Any]:
+        """Answer one request."""
+        if request[0] == "with streams":
+            return self._answer_with_streams(*request[1:])
+        if request[0] in ("load", "name"):
+            try:
+                return ["value", self._load(*request[1:]) if request[0] == "load" else self._named(request[1]), None]
+            except BaseException as error:
+                return ["raised", self.describe(error)]
+        return super().answer(request)
+
+    def _load(self, solution: str, setup: str, names: list[str]) -> dict[str, Any]:
+        self.namespace = load(solution, setup)
+        return {name: self._named(name) for name in names if name in self.namespace}
+
+    def _named(self, name: str) -> Any:
+        if name not in self.namespace:
+            raise AttributeError(f"the solution does not define {name!r}")
+        return wire.encode(self.namespace[name], self.export)
+
+    def _answer_with_streams(self, replaced: list[bool], request: list[Any]) -> list[Any]:
+        """Answer a request while standard streams lead to the tests' own."""
+        own = sys.stdout, sys.stderr, sys.stdin, builtins.input
+        if replaced[0]:
+            sys.stdout = TestsStream(self, "stdout")
+        if replaced[1]:
+            sys.stderr = TestsStream(self, "stderr")
+        if replaced[2]:
+            sys.stdin = TestsStream(self, "stdin")
+            builtins.input = lambda *prompt: self.operate("input", *prompt)
+        try:
+            return self.answer(request)
+        finally:
+            sys.stdout, sys.stderr, sys.stdin, builtins.input = own
+
+    def request(self, message: list[Any]) -> tuple[Any, Any]:
+        """Ask the tests for something."""
+        with self.lock:
+            return super().request(message)
+
+    def module(self, name: str) -> Any:
+        """Return this process's own module."""
+        return importlib.import_module(name)
+
+    def exception_class(self, number: int, name: str, base: str) -> Any:
+        """Return the builtin exception `name`, or a class for one that the tests define."""
+        parent = getattr(builtins, base)
+        return parent if parent.__name__ == name else type(name, (parent,), {"_sandbox_remote": Remote(self, number, name)})
+
+    def exception(self, described: list[Any]) -> BaseException:
+        """Return an exception to raise here for one that a function of the tests raised."""
+        if described[0] == "home":
+            error: BaseException = self.objects[described[1]]
+            return error
+        reference, text, arguments, number, _ = described
+        kind = self.stand_in(reference)
+        try:
+            error = kind(*wire.decode(arguments, self.resolve))
+        except Exception:
+            error = RuntimeError(text)
+        error._sandbox_remote = Remote(self, number, reference[2])  # type: ignore[attr-defined]
+        return error
 
 
-# Requests and their replies. `sort` is entry 0 of the table and `f` is entry 1; `remote.Channel` sends the requests.
-#     ["load", "def sort(x): ...", "", ["sort"]]         solution, setup, names that the tests use
-#         -> ["value", {"sort": ["ref", [0, "object", "function", null]]}, null]
-#     ["call", [["ref", [0]], ["list", [3, 1]]], []]     sort([3, 1]): operation, arguments, keyword arguments
-#         -> ["value", null, [["ref", ...], ["list", [1, 3]]]]     result, the arguments afterwards
-#     ["call", [["ref", [1]], -2], []]                   f(-2)
-#         -> ["raised", [4, "class", "Bad", "ValueError"], "negative"]
-def serve(channel: int) -> None:
+def serve(descriptor: int) -> None:
     """Answer requests until the tests close the channel. The first request loads the solution."""
-    table = ObjectTable()
+    # On a machine with many processors, programs that start a process or thread for each would reach their limit.
+    count = min(os.cpu_count() or 1, CPU_COUNT)
+    os.cpu_count = lambda: count
+    channel = SolutionLink(descriptor)
     while True:
         try:
-            request = wire.receive(channel)
+            request = wire.receive(descriptor)
         except wire.Closed:
             os._exit(0)
         try:
-            if request[0] == "load":
-                namespace = load(request[1], request[2])
-                reply: list[Any] = [
-                    "value",
-                    {name: wire.encode(namespace[name], table.export) for name in request[3] if name in namespace},
-                    None,
-                ]
-            else:
-                reply = operate(table, *request)
-        except BaseException as error:  # the tests decide what an exception means, even SystemExit
-            reply = raised(table, error)
-        wire.send(channel, reply)
+            reply = channel.answer(request)
+        except link.Gone:
+            os._exit(0)
+        wire.send(descriptor, reply)

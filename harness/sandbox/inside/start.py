@@ -60,6 +60,8 @@ def main(python: str, folders: Sequence[str]) -> None:
     server.become_first_process()
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
+    kernel.mount("tmpfs", "/etc", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV)
+    Path("/etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")
     isolation.make_read_only()
     locks = cover_all(python, folders)
     os.execv(python, server_command(python, "/server", f"server.main(mounts=True, locks={locks})"))

@@ -1,18 +1,40 @@
-"""Runs the tests, which are trusted, against a solution in another process, and says how they ended."""
+"""Runs the tests, which are trusted, against a solution in another process, and says how they ended.
+
+Tests are asserts at the top level, functions that are called there, functions ``test_...`` and ``check(candidate)`` that
+nobody calls, and classes of unittest.
+"""
 
 from __future__ import annotations
 
 import ast
 import builtins
 import errno
+import inspect
+import sys
+import types
 from typing import Any
 
 from . import wire
-from .remote import Channel, LimitReached, SolutionLost
+from .channel import MODULES, Channel, LimitReached, Unsupported
+from .link import Gone
 from .solution import imports_of
 
 _BUILTINS = frozenset(dir(builtins))
 _DISK_FULL = tuple(f"OSError: [Errno {number}]" for number in (errno.ENOSPC, errno.EFBIG))
+
+
+class TestsModule(types.ModuleType):
+    """The solution as a module, for tests that import it: ``from solution import f``."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__("solution")
+        self.__dict__["_channel"] = channel
+
+    def __getattr__(self, name: str) -> Any:
+        channel: Channel = self.__dict__["_channel"]
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return wire.decode(channel.request(["name", name])[0], channel.resolve)
 
 
 class CountAssertions(ast.NodeTransformer):
@@ -32,10 +54,25 @@ class CountAssertions(ast.NodeTransformer):
 
 
 def free_names(tree: ast.Module) -> list[str]:
-    """Return the names that the tests read but do not define as a function or class at their top level."""
+    """Return the names that the tests read but do not define or import at their top level."""
     local = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    imports = (node for node in tree.body if isinstance(node, ast.Import))
+    local |= {(alias.asname or alias.name).partition(".")[0] for node in imports for alias in node.names}
     read = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
     return sorted(name for name in read - local if not name.startswith("__"))
+
+
+def names_of_modules(tree: ast.Module) -> set[str]:
+    """Return the standard library's modules that the tests use without importing them: as in ``sys.getsizeof(x)``."""
+    nodes = list(ast.walk(tree))
+    all_reads = [node.id for node in nodes if isinstance(node, ast.Name)]
+    of_attribute = [node.value.id for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
+    return {name for name in MODULES if name in of_attribute and all_reads.count(name) == of_attribute.count(name)}
+
+
+def _is_module(definition: Any) -> bool:
+    """Whether an encoded definition is a module: those come from this process."""
+    return isinstance(definition, list) and definition[:1] == ["module"]
 
 
 def prepare(
@@ -45,17 +82,25 @@ def prepare(
 
     The solution's definition of a builtin name counts only if it defines no other name of the tests: the function
     under test may be called ``sum``, but no solution can replace the ``abs`` that its tests measure an error with.
+    Modules come from this process unless the solution has the class of that name (``from datetime import datetime``).
     """
     tree = ast.parse(tests)
     free = free_names(tree)
-    definitions, _ = channel.request(["load", solution, setup, free])
+    definitions = channel.load(solution, setup, free)
     # The reply comes from the solution's process, which may add names nobody asked for, such as "__builtins__".
     defined = [name for name in free if name in definitions]
     # tests "assert abs(root(2) - 1.414) < 0.01": free is ["abs", "root"].
     # A solution that defines both provides `root` only; `abs` stays the builtin.
     own = [name for name in defined if name not in _BUILTINS] or defined
-    namespace: dict[str, Any] = {"__name__": "tests", "__builtins__": builtins, "__assertion__": assertion_lines.append}
-    namespace |= {name: wire.decode(definitions[name], channel.resolve) for name in own}
+    module = types.ModuleType("__main__")  # for `unittest.main()`
+    sys.modules["__main__"] = module
+    sys.modules["solution"] = TestsModule(channel)
+    namespace = module.__dict__
+    namespace |= {"__builtins__": builtins, "__assertion__": assertion_lines.append}
+    namespace |= {name: wire.decode(definitions[name], channel.resolve) for name in own if not _is_module(definitions[name])}
+    for name in names_of_modules(tree):
+        if not isinstance(namespace.get(name), type):
+            namespace[name] = channel.module(name)
     exec(compile(ast.Module(imports_of(setup), []), "<setup>", "exec"), namespace)  # noqa: S102 - trusted text
     body = ast.Module(CountAssertions().visit(tree).body, [])
     return compile(ast.fix_missing_locations(body), "<tests>", "exec"), namespace
@@ -64,7 +109,7 @@ def prepare(
 def run_tests(channel: Channel, solution: str, tests: str, setup: str) -> tuple[str, str]:
     """Run the tests; returns a verdict's status and detail, or ``("lost", where)`` if the solution's process ended.
 
-    The caller turns "lost" into a status: only the zygote, the parent of that process, learns how it ended.
+    The caller turns "lost" into a status: only the server, the parent of that process, learns how it ended.
     """
     assertion_lines: list[int] = []  # lines of the assertions that were reached, in order
     where = "while the solution was loaded"
@@ -75,8 +120,14 @@ def run_tests(channel: Channel, solution: str, tests: str, setup: str) -> tuple[
     try:
         code, namespace = prepare(channel, solution, tests, setup, assertion_lines)
         where = "while the tests ran"
+        if "unittest" in tests:
+            import unittest
+
+            unittest.main = lambda *_, **__: run_unittest(namespace, assertion_lines)  # type: ignore[assignment,misc]
         exec(code, namespace)  # noqa: S102
-    except SolutionLost:
+        if not assertion_lines:
+            run_uncalled(namespace, solution, assertion_lines)
+    except Gone:
         return "lost", where
     except LimitReached as limit:
         return limit.args[0], limit.args[1]
@@ -85,6 +136,55 @@ def run_tests(channel: Channel, solution: str, tests: str, setup: str) -> tuple[
     if not assertion_lines:
         return "error", "no assertion ran: the tests define some but call none, or hold none"
     return "passed", ""
+
+
+def run_uncalled(namespace: dict[str, Any], solution: str, assertion_lines: list[int]) -> None:
+    """Run tests that are defined but not called: classes of unittest, functions ``test_...``, ``check(candidate)``."""
+    if "unittest" in sys.modules:
+        run_unittest(namespace, assertion_lines)
+    for name, value in list(namespace.items()):
+        if name.startswith("test_") and inspect.isfunction(value) and not inspect.signature(value).parameters:
+            value()
+    check = namespace.get("check")
+    if not assertion_lines and inspect.isfunction(check) and len(inspect.signature(check).parameters) == 1:
+        functions = [node.name for node in ast.parse(solution).body if isinstance(node, ast.FunctionDef)]
+        if functions:
+            check(getattr(sys.modules["solution"], functions[-1]))
+
+
+def run_unittest(namespace: dict[str, Any], assertion_lines: list[int]) -> None:
+    """Run the test cases of the tests. Raises: AssertionError, or what a test raised."""
+    import unittest
+
+    class Result(unittest.TestResult):
+        """Keeps the first error as it was raised."""
+
+        first: BaseException | None = None
+
+        def addError(self, test: Any, err: Any) -> None:
+            super().addError(test, err)
+            self.first = self.first or err[1]
+            self.stop()
+
+        addFailure = addError
+
+        def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:
+            if err is not None:
+                self.addError(test, err)
+
+        def addUnexpectedSuccess(self, test: Any) -> None:
+            self.first = self.first or AssertionError(f"{test} passed but should have failed")
+
+    cases = [
+        value
+        for value in namespace.values()
+        if isinstance(value, type) and issubclass(value, unittest.TestCase) and value.__module__ == "__main__"
+    ]
+    result = Result()
+    unittest.TestSuite(map(unittest.defaultTestLoader.loadTestsFromTestCase, cases)).run(result)
+    if result.first:
+        raise result.first
+    assertion_lines += [0] * (result.testsRun - len(result.skipped))
 
 
 def explain(error: BaseException, tests: str, assertion_lines: list[int], where: str) -> tuple[str, str]:
@@ -102,6 +202,8 @@ def explain(error: BaseException, tests: str, assertion_lines: list[int], where:
         return "failed", f"assertion {len(assertion_lines)} (line {line}): {source[:300]}{note[:300]}"
     if isinstance(error, MemoryError):
         return "killed", f"memory: MemoryError {where}"
+    if isinstance(error, Unsupported):
+        return "unsupported", str(error)
     if solution_error and solution_error.startswith(_DISK_FULL):
         return "killed", f"file size: {solution_error}"
     message = solution_error or f"{type(error).__name__}: {error}"

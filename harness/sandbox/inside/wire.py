@@ -7,11 +7,12 @@ is not pickle.
 
 from __future__ import annotations
 
+import builtins
 import importlib
 import os
 import struct
 from collections.abc import Callable
-from json import dumps, loads  # by name, so that tests may patch the module
+from json import dumps, loads  # by name: tests may patch the module
 from typing import Any
 
 MAX_FRAME_BYTES = 64 << 20
@@ -74,8 +75,14 @@ def receive(descriptor: int) -> Any:
 #     {1: b"\xff"}        ["dict", [[1, ["bytes", "ff"]]]]
 #     10**2000            ["int", "0x2d..."]                      longer than Python prints in decimal
 #     Fraction(1, 3)      ["make", "fractions.Fraction", [1, 3]]  the class and its constructor's arguments
-#     Node()              ["ref", [3, "object", "Node", null]]    an entry of the solution's ObjectTable
+#     Color.RED           ["with", 1, ["ref", [3, ...]]]          an IntEnum: its value, and the object itself
+#     Node()              ["ref", [3, "object", "Node", null]]    an object that stays where it is
 # Every JSON list is tagged, so a program cannot return a list that reads as something else.
+
+
+def _datetime_parts(value: Any) -> list[Any]:
+    return [value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond, value.tzinfo]
+
 
 # Value types of the standard library that cross by value: from a value to its constructor's arguments.
 _TO_PARTS: dict[str, Callable[[Any], list[Any]]] = {
@@ -84,32 +91,51 @@ _TO_PARTS: dict[str, Callable[[Any], list[Any]]] = {
     "collections.defaultdict": lambda v: [None, dict(v)],
     "collections.deque": lambda v: [list(v), v.maxlen],
     "datetime.date": lambda v: [v.year, v.month, v.day],
-    "datetime.time": lambda v: [v.hour, v.minute, v.second, v.microsecond],
-    "datetime.datetime": lambda v: [v.year, v.month, v.day, v.hour, v.minute, v.second, v.microsecond],
+    "datetime.time": lambda v: [v.hour, v.minute, v.second, v.microsecond, v.tzinfo],
+    "datetime.datetime": _datetime_parts,
     "datetime.timedelta": lambda v: [v.days, v.seconds, v.microseconds],
+    "datetime.timezone": lambda v: list(v.__getinitargs__()),
     "decimal.Decimal": lambda v: [str(v)],
     "fractions.Fraction": lambda v: [v.numerator, v.denominator],
     "array.array": lambda v: [v.typecode, v.tolist()],
+    "pathlib.PosixPath": lambda v: [str(v)],
+    "pathlib.PurePosixPath": lambda v: [str(v)],
+    "pathlib.PureWindowsPath": lambda v: [str(v)],
+    "uuid.UUID": lambda v: [v.hex],
+    "zoneinfo.ZoneInfo": lambda v: [v.key],
+    "io.StringIO": lambda v: [v.getvalue()],
+    "io.BytesIO": lambda v: [v.getvalue()],
     "builtins.complex": lambda v: [v.real, v.imag],
     "builtins.range": lambda v: [v.start, v.stop, v.step],
+    "builtins.slice": lambda v: [v.start, v.stop, v.step],
+    "builtins.memoryview": lambda v: [v.tobytes()],
 }
+_C_NAMES = {"_io.StringIO": "io.StringIO", "_io.BytesIO": "io.BytesIO"}
 _SCALARS = (bool, int, float, str)
-_TYPES: tuple[type, ...] = (bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict, type(None))
+_TYPES: dict[type, str] = {
+    kind: kind.__name__
+    for kind in vars(builtins).values()
+    if isinstance(kind, type) and not issubclass(kind, BaseException) and kind is not type
+} | {type(None): "NoneType"}
+_TYPE_OF_NAME = {name: kind for kind, name in _TYPES.items()}
+_SINGLETONS: dict[str, Any] = {"Ellipsis": ..., "NotImplemented": NotImplemented}
+_VIEWS: dict[type, str] = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
 _FROM_TEXT: dict[str, Callable[[str], Any]] = {
     "int": lambda text: int(text, 16),
     "bytes": bytes.fromhex,
     "bytearray": bytearray.fromhex,
-    "type": {kind.__name__: kind for kind in _TYPES}.__getitem__,
+    "singleton": _SINGLETONS.__getitem__,
 }
-_BASES: tuple[Any, ...] = (int, float, str, bytes, list, tuple, set, frozenset, dict)
+_VALUE_BASES: tuple[Any, ...] = (int, float, str, bytes, tuple, frozenset)
+_CONTAINER_BASES: tuple[Any, ...] = (list, set, dict)
 _SEQUENCES: dict[str, Callable[[list[Any]], Any]] = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
 
 
 def encode(value: Any, export: Callable[[Any], Any]) -> Any:
-    """Return `value` as JSON data; `export` returns the reference for an object that cannot cross by value.
+    """Return `value` as JSON data; `export` returns the data for an object that cannot cross by value.
 
-    An instance of a subclass of a builtin type (an IntEnum, a named tuple) crosses as the builtin value, so that its
-    own methods, such as an ``__eq__`` that is always true, take no part in comparisons on the other side.
+    An instance of a subclass of a builtin type (an IntEnum, a named tuple) crosses as the builtin value with a
+    reference, so that its own methods, such as an ``__eq__`` that is always true, take no part in comparisons.
     """
     kind = type(value)
     # Exact types first, by `type` and not `isinstance`: a subclass is handled at the end, after its methods are gone.
@@ -123,26 +149,51 @@ def encode(value: Any, export: Callable[[Any], Any]) -> Any:
         return ["dict", [[encode(k, export), encode(v, export)] for k, v in value.items()]]
     if kind in (bytes, bytearray):
         return [kind.__name__, value.hex()]
+    return _encode_rare(value, kind, export)
+
+
+def _encode_rare(value: Any, kind: type, export: Callable[[Any], Any]) -> Any:
     if kind is type and value in _TYPES:
-        return ["type", value.__name__]
+        return ["type", _TYPES[value]]
+    if kind in _VIEWS:
+        return [_VIEWS[kind], [encode(part, export) for part in value]]
+    if value is ... or value is NotImplemented:
+        return ["singleton", repr(value)]
+    if isinstance(value, type):
+        name = f"{value.__module__}.{value.__qualname__}"
+        if name in _TO_PARTS and _class(name) is value:
+            return ["class", name]
+        return export(value)
     name = f"{kind.__module__}.{kind.__qualname__}"
-    if name in _TO_PARTS and getattr(value, "tzinfo", None) is None:
+    name = _C_NAMES.get(name, name)
+    if name in _TO_PARTS and not _other_time_zone(value):
         return ["make", name, [encode(part, export) for part in _TO_PARTS[name](value)]]
-    # class Point(namedtuple("P", "x y")): Point(1, 2) crosses as ["tuple", [1, 2]]; class Cache(dict) with a method
-    # `get_or_load` crosses as a reference, because the tests may call that method.
-    for base in _BASES:
-        if isinstance(value, base) and not _has_methods_of_its_own(kind, base):
+    for base in _VALUE_BASES:
+        if isinstance(value, base):
+            return ["with", encode(base(value), export), export(value)]
+    # class Cache(dict) with a method `get_or_load` crosses as a reference, because the tests may call that method.
+    for base in _CONTAINER_BASES:
+        if isinstance(value, base) and all(name.startswith("_") for name in set(dir(kind)) - set(dir(base))):
             return encode(base(value), export)
-    return ["ref", export(value)]
+    return export(value)
 
 
-def _has_methods_of_its_own(kind: type, base: type) -> bool:
-    """Whether `kind`, a subclass of a mutable container, adds public methods to those of `base`."""
-    return base in (list, dict, set) and any(not name.startswith("_") for name in set(dir(kind)) - set(dir(base)))
+def _other_time_zone(value: Any) -> bool:
+    """Whether `value` has a time zone of a class that does not cross by value."""
+    zone = getattr(value, "tzinfo", None)
+    return zone is not None and f"{type(zone).__module__}.{type(zone).__qualname__}" not in _TO_PARTS
 
 
-def decode(data: Any, resolve: Callable[[Any], Any]) -> Any:
-    """Undo `encode`; `resolve` returns the object that stands for a reference here. Raises: ValueError if malformed."""
+def _class(name: str) -> Any:
+    """Return a class of the list above; no other is ever imported."""
+    if name not in _TO_PARTS:
+        raise ValueError("malformed value")
+    module, _, attribute = name.rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def decode(data: Any, resolve: Callable[[list[Any]], Any]) -> Any:
+    """Undo `encode`; `resolve` returns what other tagged data stand for. Raises: ValueError if malformed."""
     if not isinstance(data, list):
         if data is None or type(data) in _SCALARS:
             return data
@@ -154,10 +205,21 @@ def decode(data: Any, resolve: Callable[[Any], Any]) -> Any:
         return {decode(k, resolve): decode(v, resolve) for k, v in data[1]}
     if tag in _FROM_TEXT:
         return _FROM_TEXT[tag](data[1])
-    # Only classes in the list above are ever imported and called: ["make", "os.system", ...] is malformed.
-    if tag == "make" and data[1] in _TO_PARTS:
-        module, _, name = data[1].rpartition(".")
-        return getattr(importlib.import_module(module), name)(*[decode(part, resolve) for part in data[2]])
-    if tag == "ref":
-        return resolve(data[1])
-    raise ValueError("malformed value")
+    if tag == "make":
+        return _class(data[1])(*[decode(part, resolve) for part in data[2]])
+    if tag == "class":
+        return _class(data[1])
+    if tag == "type":
+        return _TYPE_OF_NAME[data[1]]
+    if tag in _VIEWS.values():
+        return _view(tag, [decode(part, resolve) for part in data[1]])
+    return resolve(data)
+
+
+def _view(tag: str, parts: list[Any]) -> Any:
+    """Return a dictionary's view with these entries."""
+    if tag == "keys":
+        return dict.fromkeys(parts).keys()
+    if tag == "items":
+        return dict(parts).items()
+    return dict(enumerate(parts)).values()
