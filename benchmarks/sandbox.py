@@ -76,9 +76,8 @@ def run_sandbox(tasks: list[Task], workers: int, backend: str) -> int:
 def run_bare_bubblewrap(tasks: list[Task], workers: int) -> int:
     """Start one bubblewrap and one interpreter per program: isolation without a warm server."""
     from harness.sandbox.backends import bubblewrap_command
-    from harness.sandbox.programs import Limits
 
-    command = bubblewrap_command(Limits(), None)
+    command = bubblewrap_command()
     command = command[: command.index("-c") + 1]
 
     def run(task: Task) -> bool:

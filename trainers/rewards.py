@@ -22,10 +22,13 @@ SIGNS = " $,;!?\"'`*()（）。，"  # may surround an answer
 def verified(
     prompts: Sequence[Any], completions: Sequence[Any], answer: Sequence[str], tests: Sequence[str],
     setup: Sequence[str], entry_point: Sequence[str], letters: Sequence[str], **_more: Any,
-) -> list[float]:  # fmt: skip
-    """Return 1 for a right completion and 0 for any other; a reward function with TRL's signature."""
+) -> list[float | None]:  # fmt: skip
+    """Return 1 for a right completion and 0 for any other; a reward function with TRL's signature.
+
+    None, which TRL leaves out, stands for a program whose tests the sandbox does not support.
+    """
     texts = [completion if isinstance(completion, str) else completion[-1]["content"] for completion in completions]
-    rewards = [
+    rewards: list[float | None] = [
         float(bool(right) and (chosen_letter(text, choices) == right if choices else matches(text, right)))
         for text, right, choices in zip(texts, answer, letters, strict=True)
     ]
@@ -41,7 +44,7 @@ def verified(
         ]
     )
     for index, verdict in zip(programs, verdicts, strict=True):
-        rewards[index] = float(verdict.status == "passed")
+        rewards[index] = None if verdict.status == "unsupported" else float(verdict.status == "passed")
     return rewards
 
 

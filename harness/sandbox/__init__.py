@@ -7,39 +7,30 @@ Example::
     (verdict,) = run_programs([Program("def double(n): return 2 * n", "assert double(2) == 4")])
     verdict.status  # "passed"
 
-Each worker is one sandbox with three kinds of processes in it::
+Each worker is one sandbox; each program gets two fresh processes in it::
 
     host, pool.py                     sandbox: bubblewrap, docker, podman or none (backends.py)
-    ┌──────────────────┐             ┌───────────────────────────────────────────────────────────┐
-    │ run_programs     │   starts    │  examiner (inside/server.py): process 1, holds the tests  │
-    │   Pool           │ ──────────► │    │                        ▲                             │
-    │     Worker       │   Program   │    │ forks once, then       │ requests: call, getattr     │
-    │     Worker       │ ──────────► │    ▼ asks for processes     │ replies: plain values       │
-    │     ...          │ ◄────────── │  zygote (inside/zygote.py)  │                             │
-    │                  │   Verdict   │    │                        │                             │
-    └──────────────────┘             │    ▼ forks for each program ▼                             │
-                                     │  solution process (inside/solution.py)                    │
-                                     └───────────────────────────────────────────────────────────┘
+    ┌──────────────────┐             ┌───────────────────────────────────────────────────────────────┐
+    │ run_programs     │   starts    │  server (inside/server.py): a warm interpreter, reads nothing │
+    │   Pool           │ ──────────► │    │ forks for each program                                   │
+    │     Worker       │             │    ├──► examiner (inside/examiner.py): runs the tests         │
+    │     Worker       │   Program   │    │      │             ▲                                     │
+    │     ...          │ ──────────────────────► │ calls       │ plain values                        │
+    │                  │   Verdict   │    │      ▼             │                                     │
+    │                  │ ◄────────── │    └──► solution (inside/solution.py): in its own namespaces  │
+    └──────────────────┘             └───────────────────────────────────────────────────────────────┘
 
 The examiner runs the tests (inside/test_runner.py) against stand-ins for the solution's objects (inside/remote.py).
 The solution's process has the solution and nothing else: no expected value, no comparison and no verdict ever reaches
 it. A call of the solution's function sends plain values one way and brings plain values back (inside/wire.py). So there
 is nothing to forge: a solution may patch, exit, print or raise what it likes in its own process, and an object that is
-equal to everything there is equal to nothing here. After each program the zygote kills all its processes. A sandbox
-that is not clean afterwards is replaced.
+equal to everything there is equal to nothing here.
 
-What it does not do:
+A verdict depends on the program alone. The solution's process sees no other process of the sandbox
+(inside/isolation.py), its folders are empty, and it starts only if its limits, priority, signals and so on are as they
+must be (inside/clean_state.py). A sandbox in which they are not is replaced before it gets a program.
 
-- It does not protect from bugs of the kernel, which sandbox and host share, nor from side channels such as timing.
-- It does not make weak tests strong. ``assert f(x) != y``, ``assert f(x)`` or a test that swallows every exception can
-  pass without a solution. Two objects of the solution's own class are compared by its own ``__eq__``. A helper that the
-  tests take from the solution's text (or from `Program.setup`) is under the solution's control.
-- It does not give the tests all of Python. They can call the solution's objects and use their methods and items, but
-  not operators on them, and cannot pass functions or objects of their own. Only ``assert`` statements count: unittest
-  and pytest classes are not collected.
-- It provides no packages, only the standard library.
-- With the backend ``unsafe`` there is no sandbox. Where no control group can be made, memory is limited per process
-  instead of for all processes together.
+docs/sandbox.md says what the sandbox does not do.
 """
 
 from harness.sandbox.backends import SandboxError, use_backend

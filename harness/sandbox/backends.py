@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 VARIABLE = "HARNESS_SANDBOX"
 IMAGE_VARIABLE = "HARNESS_SANDBOX_IMAGE"
+SITE_VARIABLE = "HARNESS_SANDBOX_SITE"
 INSIDE = Path(__file__).parent / "inside"
 NOBODY = "65534"
 SCRATCH = isolation.SCRATCH
@@ -66,6 +67,19 @@ def interpreter() -> str:
     return os.path.realpath(sys.executable)
 
 
+def site_folder() -> Path | None:
+    """Return the folder of packages that programs may import; None if the user names none. Raises: SandboxError."""
+    name = os.environ.get(SITE_VARIABLE)
+    if not name:
+        return None
+    folder = Path(name).expanduser().absolute()
+    if not folder.is_dir():
+        raise SandboxError(
+            f"{SITE_VARIABLE}={name!r} is not a folder; name one that packages were installed in (pip install --target)"
+        )
+    return folder
+
+
 def visible_folders() -> list[Path]:
     """Return the folders of this machine that programs see: the libraries."""
     libraries = {Path("/lib"), Path("/lib64"), Path("/usr/lib"), Path("/usr/lib64"), Path("/usr/local/lib")}
@@ -84,8 +98,9 @@ def bubblewrap_command() -> list[str]:
         *("bwrap", "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
         *("--unshare-cgroup-try", "--uid", NOBODY, "--gid", NOBODY, "--hostname", "sandbox"),
         *("--new-session", "--die-with-parent", "--as-pid-1", "--clearenv", "--cap-drop", "ALL"),
-        *("--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_NET_ADMIN"),
+        *("--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_SYS_CHROOT", "--cap-add", "CAP_NET_ADMIN"),
         *("--setenv", "HOME", SCRATCH, "--setenv", "PYTHONHASHSEED", "0", "--setenv", "LANG", "C.UTF-8"),
+        *("--setenv", "LD_BIND_NOW", "1"),  # otherwise each fork resolves symbols anew
     ]
     covered = ["/server/inside"]
     for folder in visible_folders():
@@ -94,9 +109,13 @@ def bubblewrap_command() -> list[str]:
         else:
             command += ["--ro-bind", str(folder), str(folder)]
             covered.append(str(folder))
+    site = site_folder()
+    if site:
+        command += ["--ro-bind", str(site), start.SITE]
+        covered.append(start.SITE)
     command += ["--ro-bind", python, python, "--ro-bind", str(INSIDE), "/server/inside"]
     command += ["--ro-bind", str(Path(python).parent), start.INTERPRETER]
-    command += ["--dir", start.EMPTY, "--dir", isolation.STAGING, "--dir", "/etc"]
+    command += ["--dir", start.EMPTY, "--dir", "/etc"]
     command += ["--bind", "/proc", "/proc", "--dev", "/dev", "--tmpfs", SCRATCH, "--remount-ro", "/", "--"]
     return command + start.server_command(python, "/server", f"start.main({python!r}, {covered!r})")
 
@@ -114,13 +133,16 @@ def container_command(program: str, name: str, limits: Limits) -> list[str]:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     image = os.environ.get(IMAGE_VARIABLE, f"docker.io/library/python:{version}-slim")
     memory = f"{limits.memory_mb + limits.file_mb + cgroups.SPARE_MB}m"
+    site = site_folder()
     return [
         *(program, "run", "--rm", "--interactive", "--name", name, "--network", "none", "--read-only"),
         *("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", f"{NOBODY}:{NOBODY}"),
         *("--ipc", "private", "--pids-limit", str(limits.processes + cgroups.OWN_PROCESSES)),
         *("--memory", memory, "--memory-swap", memory),
         *("--tmpfs", f"{SCRATCH}:rw,size={limits.file_mb}m,mode=1777", "--workdir", SCRATCH),
-        *("--env", f"HOME={SCRATCH}", "--env", "PYTHONHASHSEED=0", "--volume", f"{INSIDE}:/server/inside:ro", image),
+        *("--env", f"HOME={SCRATCH}", "--env", "PYTHONHASHSEED=0", "--volume", f"{INSIDE}:/server/inside:ro"),
+        *(("--volume", f"{site}:{start.SITE}:ro") if site else ()),
+        image,
         *start.server_command(f"python{version}", "/server"),
     ]
 
@@ -150,7 +172,10 @@ def start_unsafe(limits: Limits) -> SandboxProcess:  # noqa: ARG001 - every back
     """Start the examiner as a plain process of this user: only the limits of time and memory hold."""
     scratch = tempfile.mkdtemp(prefix="harness-unsafe-")
     environment = {"HOME": scratch, "PYTHONHASHSEED": "0", "LANG": "C.UTF-8"}
-    process = _start(start.server_command(interpreter(), str(INSIDE.parent)), cwd=scratch, environment=environment)
+    call = f"server.main(site={str(site_folder() or '')!r})"
+    process = _start(
+        start.server_command(interpreter(), str(INSIDE.parent), call), cwd=scratch, environment=environment
+    )
     return SandboxProcess(
         process=process,
         clean_up=lambda: shutil.rmtree(scratch, ignore_errors=True),

@@ -20,8 +20,8 @@ from pathlib import Path
 from harness.errors import InputError
 from harness.sandbox.programs import Limits
 
-# A sandbox's own processes: bubblewrap, its first process, the server, an examiner, process 1 of the program's namespace.
-OWN_PROCESSES = 5
+# A sandbox's own processes: bubblewrap, its first one, the server, an examiner, two that wait beside the program.
+OWN_PROCESSES = 6
 SPARE_MB = 128  # for them
 _ROOT = Path("/sys/fs/cgroup")
 _numbers = itertools.count()

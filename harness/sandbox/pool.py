@@ -127,11 +127,11 @@ class Pool:
         self.retried.clear()
         try:
             with selectors.DefaultSelector() as selector:
-                self._resize(min(workers, len(programs)), selector)
+                at_once = min(workers, len(programs))
+                self._resize(at_once + max(1, at_once // 2), selector)
                 while len(verdicts) < len(programs):
                     before = len(verdicts)
-                    for worker in self.workers:
-                        self._give_next(worker, queue, programs)
+                    self._give_next(at_once, queue, programs)
                     self._poll(selector, verdicts, queue)
                     if progress and len(verdicts) > before:
                         progress(len(verdicts))
@@ -160,11 +160,16 @@ class Pool:
         for worker in self.workers:
             selector.register(worker, selectors.EVENT_READ, worker)
 
-    def _give_next(self, worker: Worker, queue: deque[int], programs: Sequence[Program]) -> None:
-        """Send `worker` the next program if it is idle."""
-        if worker.ready and queue:
-            index = queue.popleft()
-            worker.send_program(index, programs[index])
+    def _give_next(self, at_once: int, queue: deque[int], programs: Sequence[Program]) -> None:
+        """Send programs to workers that are ready, so that up to `at_once` programs run.
+
+        There are more workers than that: while some run programs, others prepare fresh processes for the next ones.
+        """
+        idle = at_once - sum(worker.index is not None for worker in self.workers)
+        for worker in [worker for worker in self.workers if worker.ready][:idle]:
+            if queue:
+                index = queue.popleft()
+                worker.send_program(index, programs[index])
 
     def _poll(self, selector: selectors.BaseSelector, verdicts: dict[int, Verdict], queue: deque[int]) -> None:
         """Wait once for messages, for workers that end and for deadlines."""
@@ -184,8 +189,10 @@ class Pool:
                     queue.appendleft(worker.index)
                     worker.index = None
                 self._replace(worker, selector, verdicts, "the program brought its sandbox down")
-            elif not all([self._handle(worker, message, verdicts) for message in messages]):
-                self._replace(worker, selector, verdicts, "retired")
+            else:
+                usable = [self._handle(worker, message, verdicts) for message in messages]
+                if not all(usable):
+                    self._replace(worker, selector, verdicts, "retired")
         for late in [each for each in self.workers if each.late]:
             self._replace(late, selector, verdicts, "the sandbox did not answer in time")
 
@@ -236,7 +243,7 @@ class Pool:
 
 
 _lock = threading.Lock()
-_idle: dict[tuple[int, str, Limits], Pool] = {}
+_idle: dict[tuple[int, str, str, Limits], Pool] = {}
 
 
 def run_programs(
@@ -265,9 +272,9 @@ def run_programs(
         return []
     factor = calibration.slowdown()
     scaled = replace(limits, cpu_seconds=limits.cpu_seconds * factor, wall_seconds=limits.wall_seconds * factor)
-    # The backend is part of the key: a pool started without protection never serves a safe batch. So is the process:
-    # after a fork, two processes would read from the same sandboxes.
-    key = (os.getpid(), name, scaled)
+    # Backend and packages are part of the key: a pool started without protection never serves a safe batch. So is the
+    # process: after a fork, two processes would read from the same sandboxes.
+    key = (os.getpid(), name, str(backends.site_folder()), scaled)
     with _lock:
         pool = _idle.pop(key, None) or Pool(name, scaled)
     verdicts = pool.run(programs, workers or len(os.sched_getaffinity(0)), progress)

@@ -33,7 +33,8 @@ class Verdict:
     Attributes:
         status: ``passed`` (the tests ran to their end, with at least one assertion and no failure), ``failed`` (an
             assertion did not hold), ``error`` (an exception, or the program ended before its tests), ``timeout`` (CPU
-            or wall time), ``killed`` (another limit).
+            or wall time), ``killed`` (another limit), ``unsupported`` (the tests do something that the sandbox cannot
+            do: neither a success nor a failure of the solution).
         detail: Which assertion, exception or limit; empty when passed.
         cpu_seconds: CPU time of the program, its tests and all their children.
         wall_seconds: From the program's start to its end.
@@ -62,7 +63,7 @@ class Limits:
     wall_seconds: float = 30.0
     memory_mb: int = 1024
     file_mb: int = 16
-    processes: int = 16
+    processes: int = 32
     output_kb: int = 1024
 
     def __post_init__(self) -> None:

@@ -6,11 +6,14 @@ extracts the programs, `harness.sandbox` runs them, `metrics` computes pass@k.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harness.sandbox import Program
+
+log = logging.getLogger(__name__)
 
 Doc = Mapping[str, Any]
 
@@ -35,7 +38,16 @@ def run_tests(responses: Iterable[Sequence[str]], docs: Sequence[Doc]) -> list[d
         for texts, doc in zip(responses, docs, strict=True)
     ]
     programs = [_program(text, doc) for texts, doc in zip(solutions, docs, strict=True) for text in texts]
-    verdicts = iter(run_programs(programs))
+    all_verdicts = run_programs(programs)
+    unsupported = [verdict.detail for verdict in all_verdicts if verdict.status == "unsupported"]
+    if unsupported:
+        log.warning(
+            "%d of %d programs are left out, as neither right nor wrong: the sandbox does not support their tests (%s)",
+            len(unsupported),
+            len(programs),
+            unsupported[0],
+        )
+    verdicts = iter(all_verdicts)
     results = []
     for texts in solutions:
         ended = [next(verdicts) for _ in texts]

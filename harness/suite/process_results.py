@@ -92,8 +92,12 @@ def _number(text: str) -> str | None:
 
 
 def programs(_doc: Doc, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Score one item's programs, which the filter `code_tasks.run_tests` ran: pass@k for each k up to their number."""
-    passed: list[bool] = results[0]["passed"]
+    """Score one item's programs, which the filter `code_tasks.run_tests` ran: pass@k for each k up to their number.
+
+    Programs whose tests the sandbox does not support are left out, and so is an item that has no others.
+    """
+    pairs = zip(results[0]["passed"], results[0]["status"], strict=True)
+    passed: list[bool] = [passed for passed, status in pairs if status != "unsupported"]
     return {f"pass@{k}": metrics.pass_at_k(len(passed), sum(passed), k) for k in REPORTED_K if k <= len(passed)}
 
 

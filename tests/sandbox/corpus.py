@@ -1,4 +1,4 @@
-"""Programs for the sandbox's tests, read from text files: `attacks/*.txt`, `right.txt` and `wrong.txt`.
+"""Programs for the sandbox's tests, from text files: `attacks/*.txt`, `right.txt`, `constructs.txt`, `wrong.txt`.
 
 A file consists of sections like this one::
 
@@ -65,5 +65,5 @@ def read(file: Path) -> list[Case]:
 
 HERE = Path(__file__).parent
 ATTACKS = [attack for file in sorted((HERE / "attacks").glob("*.txt")) for attack in read(file)]
-RIGHT = read(HERE / "right.txt")
+RIGHT = [*read(HERE / "right.txt"), *read(HERE / "constructs.txt")]
 WRONG = read(HERE / "wrong.txt")

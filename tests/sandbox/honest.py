@@ -51,7 +51,10 @@ _KINDS = {
         "    return total[0]",
         "assert f({n}) == 4 * {n}",
     ),
-    "output": ("def f(n):\n    print('line\\n' * 5000)\n    return 'y' * 100_000 + str(n)", "assert f({n}) == 'y' * 100_000 + '{n}'"),
+    "output": (
+        "def f(n):\n    print('line\\n' * 5000)\n    return 'y' * 100_000 + str(n)",
+        "assert f({n}) == 'y' * 100_000 + '{n}'",
+    ),
     "decimal": (
         "import decimal\ndef f(n): return decimal.Decimal(1) / decimal.Decimal(n + 3)",
         "import decimal\nassert f({n}) == decimal.Decimal(1) / decimal.Decimal({n} + 3)\nassert len(str(f(4))) == 30",

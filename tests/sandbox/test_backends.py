@@ -92,7 +92,7 @@ def test_container_has_no_network_no_privileges_and_the_limits(monkeypatch: pyte
         "--read-only",
         "--cap-drop ALL",
         "no-new-privileges",
-        "--pids-limit 10",
+        "--pids-limit 11",
         "/tmp:rw,size=7m",  # noqa: S108
         "local/python",
     ):

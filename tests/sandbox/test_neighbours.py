@@ -57,5 +57,7 @@ def test_verdicts_do_not_depend_on_the_order_of_the_batch() -> None:
         order = list(range(len(cases)))
         random.Random(seed).shuffle(order)
         verdicts = run_programs([cases[i] for i in order], limits=HONEST_LIMITS, workers=2, backend="bubblewrap")
-        seen.append([verdict.status for _, verdict in sorted(zip(order, verdicts, strict=True), key=lambda pair: pair[0])])
+        seen.append(
+            [verdict.status for _, verdict in sorted(zip(order, verdicts, strict=True), key=lambda pair: pair[0])]
+        )
     assert seen[1:] == seen[:1] * 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,16 @@ def test_all_references_pass(read: object, count: int, data_dir: Path, bubblewra
     verdicts = dict(zip(programs, run_programs(list(programs.values()), backend=bubblewrap), strict=True))
     failures = {name: verdict for name, verdict in verdicts.items() if verdict.status != "passed"}
     assert failures.keys() == WRONG_TESTS.keys() & programs.keys(), failures
+
+
+@pytest.mark.slow  # reduced twin: the test above
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_all_references_pass_five_times_in_any_order(workers: int, data_dir: Path, bubblewrap: str) -> None:
+    programs = [program for read in (mbpp, mbpp_sanitized, humaneval) for program in read(data_dir).values()]
+    for seed in range(5):
+        random.Random(seed).shuffle(programs)
+        verdicts = run_programs(programs, workers=workers, backend=bubblewrap)
+        assert [verdict for verdict in verdicts if verdict.status != "passed"] == []
 
 
 @pytest.mark.parametrize("read", [mbpp_sanitized, humaneval])

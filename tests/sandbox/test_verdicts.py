@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from harness.sandbox import Limits, Program, Verdict, run_programs
+from harness.sandbox import Limits, Program, SandboxError, Verdict, run_programs
 from tests.sandbox.corpus import RIGHT, WRONG, Case
 
 # Wall time enough for two seconds of CPU time on a busy machine.
@@ -22,7 +23,7 @@ def run(solution: str, tests: str, setup: str = "", limits: Limits = LIMITS) -> 
 
 @pytest.mark.parametrize("case", RIGHT, ids=lambda case: case.name)
 def test_right_program_passes(case: Case) -> None:
-    verdict = run(case.solution, case.tests)
+    verdict = run(case.solution, case.tests, limits=replace(LIMITS, memory_mb=1024))
     assert (verdict.status, verdict.detail) == ("passed", "")
     assert verdict.cpu_seconds > 0
     assert verdict.wall_seconds > 0
@@ -173,8 +174,86 @@ def test_a_program_that_kills_all_it_can_is_not_run_again() -> None:
 
     pool = Pool("bubblewrap", LIMITS)
     for end in ("os.kill(os.getppid(), 9)", "os.kill(-1, 9)"):
-        verdict, after = pool.run([Program(f"import os\n{end}", "assert True"), Program("x = 1", "assert x == 1")], 1)
-        assert verdict.status in ("killed", "error"), verdict
+        programs = [Program(f"import os\n{end}\nx = 1", "assert x == 2"), Program("x = 1", "assert x == 1")]
+        verdict, after = pool.run(programs, 1)
+        assert verdict.status in ("killed", "failed"), verdict  # it is the only process that it can kill
         assert after.status == "passed"
         assert not pool.retried
+    pool.close()
+
+
+def test_a_module_that_the_tests_use_is_never_the_solutions() -> None:
+    """MBPP 596 measures sizes with `sys`, which its tests do not import."""
+    fake = "class sys:\n    getsizeof = staticmethod(lambda x: 0)\ndef f(x): return 0\n"
+    assert run(fake, "assert f((1, 2)) == sys.getsizeof((1, 2))").status == "failed"
+    assert (
+        run("import sys\ndef f(x): return sys.getsizeof(x)", "assert f(2.5) == sys.getsizeof(2.5)").status == "passed"
+    )
+
+
+def test_what_the_tests_cannot_pass_is_unsupported_and_not_a_failure() -> None:
+    verdict = run("def f(lock): return lock", "import threading\nassert f(threading.Lock()) is None")
+    assert (verdict.status, verdict.detail) == (
+        "unsupported",
+        "the tests pass the solution a lock, which cannot be passed",
+    )
+
+
+def test_unsupported_programs_are_left_out_of_pass_at_k() -> None:
+    from harness.suite.process_results import programs
+
+    result = {"passed": [True, False, False], "status": ["passed", "failed", "unsupported"], "solutions": ["", "", ""]}
+    assert programs({}, [result]) == {"pass@1": 0.5}
+    assert programs({}, [{"passed": [False], "status": ["unsupported"], "solutions": [""]}]) == {}
+
+
+def test_packages_of_the_users_folder_can_be_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text("def double(n): return 2 * n\n")
+    program = Program("import mine\ndef f(n): return mine.double(n)", "import mine\nassert f(2) == mine.double(2) == 4")
+    write = Program("import mine\ndef f(): open(mine.__file__, 'a')", "try: f()\nexcept OSError: assert True")
+    assert run_programs([program], limits=LIMITS, backend="bubblewrap")[0].status == "error"
+    monkeypatch.setenv("HARNESS_SANDBOX_SITE", str(tmp_path))
+    verdicts = run_programs([program, write], limits=LIMITS, backend="bubblewrap")
+    assert [verdict.status for verdict in verdicts] == ["passed", "passed"]
+    monkeypatch.setenv("HARNESS_SANDBOX_SITE", str(tmp_path / "absent"))
+    with pytest.raises(SandboxError, match=r"HARNESS_SANDBOX_SITE='.*absent' is not a folder"):
+        run_programs([program], limits=LIMITS, backend="bubblewrap")
+
+
+def test_numpy_arrays_cross_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    numpy = pytest.importorskip("numpy")
+    monkeypatch.setenv("HARNESS_SANDBOX_SITE", str(Path(numpy.__file__).parent.parent))
+    solution = "import numpy as np\ndef f(n): return np.arange(n) * 2.0\ndef g(a):\n    a[0] = 9\n    return a.sum()"
+    tests = (
+        "import numpy as np\nassert np.allclose(f(3), [0, 2, 4])\na = np.array([1, 2])\n"
+        "assert g(a) == 11 and isinstance(g(a), np.integer)\nassert a[0] == 9"
+    )
+    assert run(solution, tests, limits=replace(LIMITS, cpu_seconds=20, memory_mb=2048)).detail == ""
+
+
+def test_a_worker_that_is_not_clean_is_replaced_before_it_gets_a_program(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its message arrives in place of "ready". Without any clean worker, the error says what was wrong."""
+    from harness.sandbox.pool import Pool, Worker
+
+    pool = Pool("bubblewrap", LIMITS)
+    good = Program("x = 1", "assert x == 1")
+    receive = Worker.messages
+    unclean = [{"unclean": "niceness is 5 instead of 0"}]
+    left = [2]
+
+    def dirty_at_first(worker: Worker) -> list[object] | None:
+        messages = receive(worker)
+        if messages and "ready" in messages[0] and left[0]:
+            left[0] -= 1
+            return list(unclean)
+        return messages
+
+    monkeypatch.setattr(Worker, "messages", dirty_at_first)
+    assert [verdict.status for verdict in pool.run([good] * 3, 1)] == ["passed"] * 3
+    assert "niceness is 5 instead of 0" in caplog.text
+    left[0] = 1000
+    with pytest.raises(SandboxError, match="no clean sandbox: niceness is 5 instead of 0"):
+        Pool("bubblewrap", LIMITS).run([good], 1)
     pool.close()

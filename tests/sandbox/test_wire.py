@@ -8,6 +8,9 @@ import decimal
 import fractions
 import json
 import os
+import pathlib
+import uuid
+import zoneinfo
 from typing import Any
 
 import pytest
@@ -48,7 +51,11 @@ def no_reference(value: object) -> Any:
 
 
 def across(value: object) -> Any:
-    return wire.decode(json.loads(json.dumps(wire.encode(value, no_reference))), no_reference)
+    return wire.decode(json.loads(json.dumps(wire.encode(value, no_reference))), malformed)
+
+
+def malformed(data: list[Any]) -> Any:
+    raise ValueError(f"malformed value {data!r}")
 
 
 @given(values)
@@ -70,6 +77,19 @@ ODD_VALUES = [
     decimal.Decimal("1E+400"),
     datetime.date(1, 1, 1),
     collections.Counter("aab"),
+    pathlib.PurePosixPath("/a/b"),
+    pathlib.PosixPath("a"),
+    datetime.datetime(2020, 1, 2, tzinfo=datetime.UTC),
+    datetime.time(1, 2, tzinfo=datetime.timezone(datetime.timedelta(hours=2), "here")),
+    uuid.UUID(int=5),
+    zoneinfo.ZoneInfo("UTC"),
+    {"a": 1}.keys(),
+    {"a": 1}.items(),
+    slice(1, None, 2),
+    ...,
+    NotImplemented,
+    datetime.datetime,
+    object,
 ]
 
 
@@ -83,13 +103,13 @@ def test_integers_longer_than_python_prints_come_back(exponent: int) -> None:
     assert (across(-(10**exponent)) == -(10**exponent)) is True
 
 
-MALFORMED = [["ref"], ["make", "os.system", [["list", ["id"]]]], ["type", "object"], {}, [], ["?"]]
+MALFORMED = [["ref"], ["make", "os.system", [["list", ["id"]]]], ["type", "nothing"], {}, [], ["?"]]
 
 
 @pytest.mark.parametrize("data", MALFORMED)
 def test_malformed_data_is_refused(data: object) -> None:
     with pytest.raises((ValueError, KeyError, IndexError)):
-        wire.decode(data, lambda reference: reference[0])
+        wire.decode(data, malformed)
 
 
 def test_a_frame_that_is_too_long_is_refused_before_it_is_read() -> None:

@@ -9,6 +9,7 @@ import select
 import signal
 import sys
 import time
+import types
 from typing import Any
 
 from . import link, wire
@@ -17,20 +18,22 @@ from .remote import Remote, SolutionRaised, number_at_home
 # Modules that the tests may use without importing them. They are imported here: the solution may have patched its own
 # copy, or have defined something else by that name.
 MODULES = (
-    "bisect cmath collections copy datetime decimal fractions functools heapq itertools json math operator os random re "
-    "statistics string sys time typing"
-).split()
+    *("bisect", "cmath", "collections", "copy", "datetime", "decimal", "fractions", "functools", "heapq", "itertools"),
+    *("json", "math", "operator", "os", "random", "re", "statistics", "string", "sys", "time", "typing"),
+)
 TICK_SECONDS = 0.1
 # If the solution could raise these in the tests' process, a `for` loop or generator of the tests would simply end, and
 # the assertions after that point would never run.
 _ENDS_LOOPS = (StopIteration, StopAsyncIteration)
+# These end the tests, and that is no pass.
+_ENDS_TESTS = (SystemExit, KeyboardInterrupt)
 
 
 class LimitReached(BaseException):
     """A limit was reached; the arguments are the verdict's status and detail. A BaseException, like `link.Gone`."""
 
 
-class Unsupported(TypeError):
+class Unsupported(TypeError):  # noqa: N818 - the name of the verdict's status
     """The tests do something that this sandbox cannot do, whatever the solution is; see docs/sandbox.md."""
 
 
@@ -121,12 +124,11 @@ class Channel(link.Link):
             return builtins.input(*map(str, values))
         if name == "readline":
             return sys.stdin.readline()
-        if name not in _ALLOWED:
-            raise PermissionError(f"the solution may not use {name} on an object of the tests")
         target = values[0]
-        if name in ("getattr", "setattr"):
-            if type(values[1]) is not str or values[1].startswith("_") or not is_open(target):
-                raise AttributeError(f"{type(target).__name__!r} object has no attribute {values[1]!r} for the solution")
+        if name not in _ALLOWED or id(target) not in self.numbers:
+            raise PermissionError(f"the solution may not use {name} on an object that the tests have not passed to it")
+        if name in ("getattr", "setattr") and not is_open(target, values[1]):
+            raise AttributeError(f"{type(target).__name__!r} object has no attribute {values[1]!r} for the solution")
         return super().perform(name, values, keywords)
 
     def not_answered(self) -> Any:
@@ -135,9 +137,16 @@ class Channel(link.Link):
 
     def export(self, value: Any) -> Any:
         """Return the data for an object that the tests pass. Raises: Unsupported."""
-        if number_at_home(value, self) is None and not isinstance(value, (type, BaseException)) and not callable(value):
-            if not hasattr(type(value), "__next__") and not is_open(value):
-                raise Unsupported(f"the tests pass the solution a {type(value).__name__}, which cannot be passed")
+        kind = type(value)
+        if not (
+            number_at_home(value, self) is not None
+            or isinstance(value, (type, BaseException, types.ModuleType))
+            or callable(value)
+            or hasattr(kind, "__next__")
+            or hasattr(kind, "__await__")
+            or is_open(value, "any")
+        ):
+            raise Unsupported(f"the tests pass the solution a {kind.__name__}, which cannot be passed")
         return super().export(value)
 
     def module(self, name: str) -> Any:
@@ -147,43 +156,56 @@ class Channel(link.Link):
             raise NameError(f"the tests use the module {name!r} but do not import it")
         return importlib.import_module(name)
 
-    def exception_class(self, number: int, name: str, base: str) -> Any:
+    def exception_class(self, remote: Remote | None, name: str, base: str) -> Any:
         """Return the builtin exception `name`, or a class made here for one that the solution defines."""
         # "Bad", a ValueError there, becomes a class Bad(ValueError) here, so that a test's `except ValueError` works.
         root = getattr(builtins, base, None)
-        can_be_raised = isinstance(root, type) and issubclass(root, Exception) and not issubclass(root, _ENDS_LOOPS)
+        can_be_raised = root in _ENDS_TESTS or (
+            isinstance(root, type) and issubclass(root, Exception) and not issubclass(root, _ENDS_LOOPS)
+        )
         parent: Any = root if can_be_raised else SolutionRaised
         if parent.__name__ == name:
             return parent
-        members = {"_sandbox_remote": Remote(self, number, name), "__getattr__": _attribute_there, "__str__": _text_there}
-        return type(name, (parent,), members)
+        members = {"__getattr__": _attribute_there, "__str__": _text_there}
+        return type(name, (parent,), members | ({"_sandbox_remote": remote} if remote else {}))
 
     def exception(self, described: list[Any]) -> BaseException:
         """Return an exception to raise here for one of the solution; its ``from_solution`` is "ValueError: text"."""
         if described[0] == "home":  # the tests raised it, and it passed through the solution
-            error = self.objects[described[1]]
-            if isinstance(error, Exception) and not isinstance(error, _ENDS_LOOPS):
-                return error
+            own = self.own_object(described[1])
+            if isinstance(own, Exception) and not isinstance(own, _ENDS_LOOPS):
+                return own
             raise ValueError("malformed value")
         reference, text, arguments, number, cause = described
         kind, name, text = self.stand_in(reference), str(reference[2]), str(text)
-        error = _make_error(kind, None if arguments is None else wire.decode(arguments, self.resolve), text, name)
-        error.from_solution = f"{name}: {text}" if text else name
+        error: BaseException = _make_error(
+            kind, None if arguments is None else wire.decode(arguments, self.resolve), text, name
+        )
         error.__cause__ = None if cause is None else self.exception(cause)
-        error._sandbox_text, error._sandbox_remote = text, Remote(self, int(number), name)
+        from_solution = f"{name}: {text}" if text else name
+        remote = Remote(self, int(number), name)
+        vars(error).update(from_solution=from_solution, _sandbox_text=text, _sandbox_remote=remote)
         return error
 
 
-_ALLOWED = frozenset(
-    "call getattr setattr getitem setitem delitem iter next len bool str repr int float equal less contains "
-    "enter exit isinstance hash await".split()
-)
+_ALLOWED = {
+    *("call", "getattr", "setattr", "getitem", "setitem", "delitem", "iter", "next", "len", "bool", "str", "repr"),
+    *("int", "float", "equal", "less", "contains", "enter", "exit", "isinstance", "hash", "await"),
+}
 
 
-def is_open(value: Any) -> bool:
-    """Whether the solution may use the public attributes of `value`: of the tests' own classes, and of mock objects."""
+def is_open(value: Any, name: object) -> bool:
+    """Whether the solution may use the attribute `name` of `value`, an object of the tests' own class or a mock object.
+
+    Not what begins with an underscore, which leads to the tests' module; nor a mock's own methods, such as
+    ``assert_called_once_with``, which the solution could replace.
+    """
     kind = type(value)
-    return kind.__module__ in ("__main__", "unittest.mock")
+    if type(name) is not str or name.startswith("_"):
+        return False
+    if kind.__module__ == "unittest.mock":
+        return name not in dir(kind) and not name.startswith(("assert", "call", "method_calls", "mock_calls"))
+    return kind.__module__ == "__main__"
 
 
 def _make_error(kind: Any, arguments: Any, text: str, name: str) -> Any:

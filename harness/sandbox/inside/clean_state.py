@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import stat
-from pathlib import Path
 from typing import Any
 
 from . import isolation, kernel
@@ -35,86 +33,97 @@ def limits_of(limits: dict[str, Any]) -> dict[str, tuple[int, int]]:
     return {name: (value, value) for name, value in values.items()}
 
 
+def reset_signals() -> None:
+    """Undo what the process that started the harness has blocked or ignored, such as ``nohup``'s SIGHUP."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:  # Python ignores these two
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def _signal_mask(*numbers: signal.Signals) -> int:
     return sum(1 << (number - 1) for number in numbers)
 
 
 class CleanState:
-    """What a program must start with: made by the server when it starts, compared in every solution's process."""
+    """What a program must start with: noted when the server starts, compared with every solution's process."""
 
-    def __init__(self, limits: dict[str, Any], filtered: bool, mounts: bool) -> None:
+    def __init__(self, limits: dict[str, Any], filtered: bool, isolated: isolation.Isolation) -> None:
         """Note the state of this process, the server, which every program inherits.
 
         Args:
             limits: The limits of each program.
             filtered: Whether system calls are filtered.
-            mounts: Whether programs get folders and a network of their own.
+            isolated: What separates programs from this process.
         """
         self.limits = _no_higher_than_now(limits_of(limits))
-        self.mounts = mounts
+        self.isolated = isolated
         os.umask(UMASK)
-        # /proc/self/status, for example "SigIgn:\t0000000001001000", and the base of the number there.
+        reset_signals()
+        # Of /proc/PID/status, for example "SigIgn:\t0000000001001000", and the base of the number there.
         self.status = {
             ("Umask", _OCTAL): UMASK,
             ("SigBlk", _HEXADECIMAL): 0,
-            ("SigIgn", _HEXADECIMAL): _signal_mask(signal.SIGPIPE, signal.SIGXFSZ),  # Python ignores these two
+            ("SigIgn", _HEXADECIMAL): _signal_mask(signal.SIGPIPE, signal.SIGXFSZ),
             ("SigCgt", _HEXADECIMAL): _signal_mask(signal.SIGINT),  # for KeyboardInterrupt
             **{(f"Cap{kind}", _HEXADECIMAL): 0 for kind in ("Inh", "Prm", "Eff", "Amb")},
             ("NoNewPrivs", 10): 1,
             ("Threads", 10): 1,
             **({("Seccomp", 10): 2} if filtered else {}),
         }
-        self.expected = self._observe_inherited() | self._own()
+        kinds = {name: kind for name, kind in vars(resource).items() if name.startswith("RLIMIT_")}
+        own = {getattr(resource, name) for name in self.limits}
+        self.limit_kinds = {name: kind for name, kind in kinds.items() if name in self.limits or kind not in own}
+        self.expected = self._observe_inherited(0) | self.limits
+        self.expected |= {name: number for (name, _), number in self.status.items()}
+        self.expected |= {"descriptors": {"0", "1", "2", "3"}, "files": [], "sockets": ""}
+        self.expected["modes"] = [0o1777, 0o1777] if isolated.mounts else [0o700]
 
     def set_limits(self) -> None:
         """Lower this process's limits for good; its children inherit them."""
         for name, value in self.limits.items():
-            resource.setrlimit(getattr(resource, name), value)
+            resource.setrlimit(self.limit_kinds[name], value)
 
-    def problem(self) -> str:
-        """Return how this process, a solution's, differs from what it must be; empty if it does not.
+    def problem(self, pid: int) -> str:
+        """Return how a solution's process differs from what it must be; empty if it does not.
 
-        ``niceness is 5 instead of 0; working folder is ['left'] instead of []``
+        ``niceness is 5 instead of 0; files is ['left'] instead of []``
         """
-        observed = self._observe_inherited() | self._observe_own()
+        observed = self._observe_inherited(pid) | self._observe_own(pid)
+        if observed == self.expected:
+            return ""
         return "; ".join(
             f"{name} is {observed.get(name)} instead of {value}"
             for name, value in self.expected.items()
             if observed.get(name) != value
         )
 
-    def _observe_inherited(self) -> State:
-        """Return what every process here has in common."""
-        chosen = {getattr(resource, name) for name in self.limits}
-        kinds = {name: kind for name, kind in vars(resource).items() if name.startswith("RLIMIT_")}
+    def _observe_inherited(self, pid: int) -> State:
+        """Return what the process `pid` (0 is this one) has from the server, and its limits."""
         return {
-            "niceness": os.getpriority(os.PRIO_PROCESS, 0),
-            "scheduling class": os.sched_getscheduler(0),
-            "processors": sorted(os.sched_getaffinity(0)),
-            "input and output priority": kernel.io_priority(),
-            **{name: resource.getrlimit(kind) for name, kind in kinds.items() if kind not in chosen},
+            "niceness": os.getpriority(os.PRIO_PROCESS, pid),
+            "scheduling class": os.sched_getscheduler(pid),
+            "processors": os.sched_getaffinity(pid),
+            "input and output priority": kernel.io_priority(pid),
+            **{name: resource.prlimit(pid, kind) for name, kind in self.limit_kinds.items()},
         }
 
-    def _own(self) -> State:
-        """Return what a solution's process has of its own."""
-        own: State = {name: number for (name, _), number in self.status.items()}
-        own |= self.limits | {"descriptors": ["0", "1", "2", "3"], "working folder": []}
-        if self.mounts:
-            folders = dict.fromkeys((isolation.SCRATCH, isolation.SHARED_MEMORY), (0o1777, []))
-            own |= {"process": isolation.FIRST_PID, "folders": folders, "sockets": ""}
-        return own
-
-    def _observe_own(self) -> State:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
-        *descriptors, _ = sorted(os.listdir("/proc/self/fd"), key=int)  # the last one is the listing's own
-        own: State = {name: int(status[name], base) for name, base in self.status if name in status}
-        own |= {name: resource.getrlimit(getattr(resource, name)) for name in self.limits}
-        own |= {"descriptors": descriptors, "working folder": os.listdir()}
-        if self.mounts:
-            folders = (isolation.SCRATCH, isolation.SHARED_MEMORY)
-            own["folders"] = {name: (stat.S_IMODE(os.stat(name).st_mode), os.listdir(name)) for name in folders}
-            own |= {"process": os.getpid(), "sockets": isolation.sockets_left()}
+    def _observe_own(self, pid: int) -> State:
+        """Return the state of a solution's process, and of the folders and the network that it shares with this one."""
+        pid = self.isolated.pid_in_proc(pid)
+        text = isolation.read_file(self.isolated.proc, f"{pid}/status")
+        own: State = {}
+        for name, base in self.status:
+            _, found, value = text.partition(f"\n{name}:\t")
+            if found:
+                own[name] = int(value.partition("\n")[0], base)
+        descriptors = os.open(f"{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.isolated.proc)
+        own["descriptors"] = set(os.listdir(descriptors))  # noqa: PTH208 - every program waits for this
+        os.close(descriptors)
+        folders = (isolation.SCRATCH, isolation.SHARED_MEMORY) if self.isolated.mounts else (".",)
+        own["files"] = [name for folder in folders for name in os.listdir(folder)]  # noqa: PTH208
+        own["modes"] = [os.stat(folder).st_mode & 0o7777 for folder in folders]  # noqa: PTH116
+        own["sockets"] = isolation.sockets_left(self.isolated.proc) if self.isolated.mounts else ""
         return own
 
 

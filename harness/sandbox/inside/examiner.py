@@ -7,19 +7,16 @@ the next program's verdict.
 from __future__ import annotations
 
 import os
-import random
 import signal
 import sys
 import time
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import test_runner, wire
 from .channel import Channel
 
 
-@dataclass(frozen=True)
-class Ends:
+class Ends(NamedTuple):
     """The descriptors of the examiner's process, and the process under test.
 
     Attributes:
@@ -29,7 +26,6 @@ class Ends:
         solution: The solution's process answers requests here.
         output: What the solution prints.
         pid: The solution's process.
-        alone: Whether it has namespaces of its own.
     """
 
     source: int
@@ -38,7 +34,6 @@ class Ends:
     solution: int
     output: int
     pid: int
-    alone: bool
 
 
 def explain_end(status: int, where: str) -> tuple[str, str]:
@@ -54,24 +49,11 @@ def explain_end(status: int, where: str) -> tuple[str, str]:
     return "error", f"the program died of {name} {where}"
 
 
-def _report_when_clean(ends: Ends) -> bool:
-    """Tell the host that the solution's process is ready, or why not; returns whether it is."""
-    try:
-        problem = wire.receive(ends.solution)
-    except wire.Closed:
-        problem = "the process for the program ended before the program started"
-    wire.send(ends.sink, {"unclean": problem} if problem else {"ready": True, "alone": ends.alone})
-    return not problem
-
-
 def examine(ends: Ends, limits: dict[str, Any]) -> None:
     """Wait for a program, run it, send its verdict. Raises: wire.Closed when the host or the server has ended."""
-    if not _report_when_clean(ends):
-        return
     program = wire.receive(ends.source)
     wire.send(ends.server, "began")
     began = time.monotonic()
-    random.seed(0)
     with Channel(ends.solution, ends.output, ends.pid, limits) as channel:
         recursion_limit = sys.getrecursionlimit()
         status, detail = test_runner.run_tests(channel, **program)

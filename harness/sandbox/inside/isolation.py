@@ -4,8 +4,8 @@ With bubblewrap, each program gets a process namespace, a user namespace and emp
 
     server (process 1 of the sandbox)
       ├── examiner                    invisible to the program
-      └── process namespace:      1   a process that only waits; the namespace ends with it
-                                 10   the solution, without capabilities, with its own /proc, /tmp and /dev/shm
+      └── process namespace:   1, 2   processes that only wait; the namespace ends with process 1
+                                  3   the solution, without capabilities, with its own /proc, /tmp and /dev/shm
 
 Elsewhere, it gets a process namespace and a user namespace if the kernel allows them.
 """
@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import signal
 import socket
 import struct
 from collections.abc import Iterator
@@ -24,9 +23,7 @@ from pathlib import Path
 from . import kernel
 
 SCRATCH, SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108 - mounted afresh for each program
-STAGING = "/server/staging"
-# Pids 1 and 2 have meant the sandbox itself for long: a program that attacks them should not hit itself.
-FIRST_PID = 10
+FIRST_PID = 3
 _FLAGS = {"nosuid": kernel.MS_NOSUID, "nodev": kernel.MS_NODEV, "noexec": kernel.MS_NOEXEC, "noatime": 1024}
 _SIOCSIFFLAGS, _IFF_UP_RUNNING = 0x8914, 0x41
 MAX_DESCRIPTORS = 256  # of the server
@@ -54,15 +51,24 @@ def write_file(folder: int, name: str, text: str) -> None:
         os.close(file)
 
 
+def read_file(folder: int, name: str) -> str:
+    """Read a file of the kernel below the open folder `folder`, in one call."""
+    file = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        return os.read(file, 1 << 16).decode()
+    finally:
+        os.close(file)
+
+
 def make_read_only() -> None:
-    """Make every mount read-only except /proc and /tmp.
+    """Make every mount read-only except /proc, which programs see through another mount.
 
     Device files in particular: a sandbox that root has started could change the modes of the host's devices.
     """
     # 36 35 98:0 /null /dev/null rw,nosuid,relatime master:1 - devtmpfs dev rw
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         _, _, _, _, target, options, *_ = line.split(" ")
-        if not target.startswith("/proc") and target != SCRATCH:
+        if not target.startswith("/proc"):
             flags = sum(_FLAGS.get(option, 0) for option in options.split(","))
             target = target.encode().decode("unicode_escape")  # a space is written as \040
             kernel.mount("none", target, None, flags | kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY)
@@ -74,19 +80,24 @@ def raise_loopback() -> None:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _IFF_UP_RUNNING))
 
 
-def sockets_left() -> str:
+def sockets_left(proc: int) -> str:
     """Return what the network namespace still holds, such as ``TCP tw 1``; empty if there are no sockets.
 
     A closed connection keeps its port for a minute ("time wait"), and no other program can listen there meanwhile.
+
+    Args:
+        proc: Descriptor of a /proc.
     """
     left = []
     for name in ("sockstat", "sockstat6"):
         with contextlib.suppress(FileNotFoundError):  # a kernel without the protocol
             # TCP: inuse 0 orphan 0 tw 1 alloc 3 mem 0        `orphan`, `alloc` and `mem` count the whole machine's
-            for line in Path(f"/proc/self/net/{name}").read_text().splitlines():
+            for line in read_file(proc, f"self/net/{name}").splitlines():
                 protocol, *words = line.split()
                 counts = dict(zip(words[::2], words[1::2], strict=True))
-                left += [f"{protocol[:-1]} {key} {counts[key]}" for key in ("inuse", "tw") if counts.get(key, "0") > "0"]
+                left += [
+                    f"{protocol[:-1]} {key} {counts[key]}" for key in ("inuse", "tw") if counts.get(key, "0") > "0"
+                ]
     return ", ".join(left)
 
 
@@ -103,34 +114,45 @@ class Isolation:
         self.proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
         self.uid, self.gid = os.geteuid(), os.getegid()
         # Process 1 has a process namespace in which it may make others.
-        self.renewed = False
-        self.own_processes = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC) if os.getpid() == 1 else None
+        self.own_processes = self._open_namespace("pid") if os.getpid() == 1 else None
+        self.own_mounts = self._open_namespace("mnt") if mounts else None
+
+    def _open_namespace(self, kind: str) -> int:
+        return os.open(f"self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.proc)
 
     @property
     def alone(self) -> bool:
         """Whether each program gets its own process namespace and user namespace."""
         return self.own_processes is not None
 
-    def renew(self, file_mb: int) -> None:
-        """Empty the folders for programs' files, and replace the network unless it is as new.
+    def pid_in_proc(self, pid: int) -> int:
+        """Return the number that /proc knows a child by: it may belong to another process namespace than this one's."""
+        if self.mounts or not self.alone:
+            return pid
+        descriptor = os.pidfd_open(pid)
+        # /proc/self/fdinfo/7: "pos:\t0\nflags:\t02000002\n...Pid:\t4711\nNSpid:\t4711\t3\n"
+        text = read_file(self.proc, f"self/fdinfo/{descriptor}")
+        os.close(descriptor)
+        return int(text.partition("\nPid:\t")[2].partition("\n")[0])
 
-        Both folders share one file system of `file_mb` MiB. The examiner sees them too, since tests may write files
+    def renew(self, file_mb: int) -> None:
+        """Make new folders for the next program, and a new network unless the old one is as new.
+
+        They belong to the server's present mount namespace, which examiner and solution inherit: tests may write files
         that the solution reads.
+
+        Args:
+            file_mb: Size of each folder, in MiB.
         """
-        if not self.mounts:
+        if self.own_mounts is None:
             return
-        if self.renewed:
-            kernel.unmount(SHARED_MEMORY)
-            kernel.unmount(SCRATCH)
-        kernel.mount("tmpfs", STAGING, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"size={file_mb}m")
-        for name, target in (("tmp", SCRATCH), ("shm", SHARED_MEMORY)):
-            os.mkdir(f"{STAGING}/{name}")
-            os.chmod(f"{STAGING}/{name}", 0o1777)
-            kernel.mount(f"{STAGING}/{name}", target, None, kernel.MS_BIND)
-        kernel.unmount(STAGING)
+        kernel.setns(self.own_mounts, kernel.CLONE_NEWNS)
+        kernel.unshare(kernel.CLONE_NEWNS)
+        for folder in (SCRATCH, SHARED_MEMORY):
+            options = f"size={file_mb}m,mode=1777"
+            kernel.mount("tmpfs", folder, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, options)
         os.chdir(SCRATCH)
-        self.renewed = True
-        if sockets_left():
+        if sockets_left(self.proc):
             kernel.unshare(kernel.CLONE_NEWNET)
             raise_loopback()
 
@@ -146,33 +168,22 @@ class Isolation:
         finally:
             kernel.setns(self.own_processes, kernel.CLONE_NEWPID)
 
-    def fork_init(self) -> int | None:
-        """Fork process 1 of the new process namespace; returns its pid here, None where there is no namespace.
+    def start_waiting(self) -> list[int]:
+        """Start processes 1 and 2 of the new process namespace; returns their pids here, process 1 first.
 
-        Without it the solution would be process 1, to which the kernel does not deliver signals as usual.
+        Without process 1 the solution would be it, and the kernel does not deliver signals to it as usual. Pids 1 and 2
+        have long meant the sandbox itself: a program that attacks them should not hit itself.
         """
         if not self.alone:
-            return None
-        ready, ready_in = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            with contextlib.suppress(OSError):
-                write_file(self.proc, "sys/kernel/ns_last_pid", str(FIRST_PID - 1))
-            os.closerange(0, MAX_DESCRIPTORS)  # this tells the server that it is ready
-            while True:
-                signal.pause()
-        os.close(ready_in)
-        os.read(ready, 1)
-        os.close(ready)
-        return pid
+            return []
+        return [kernel.clone_waiting(0) for _ in range(FIRST_PID - 1)]
 
     def enter(self) -> None:
-        """In a solution's process: enter its own namespaces and give up every privilege."""
+        """In a solution's process: see the own processes only, and give up every privilege."""
+        if self.mounts:
+            flags = kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
+            kernel.mount("proc", "/proc", "proc", flags, "subset=pid")
         if self.alone:
-            if self.mounts:
-                kernel.unshare(kernel.CLONE_NEWNS)
-                options = kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
-                kernel.mount("proc", "/proc", "proc", options, "subset=pid")
             kernel.unshare(kernel.CLONE_NEWUSER)
             map_own_ids(self.proc, self.uid, self.gid)
             with contextlib.suppress(OSError):  # the system call filter denies them as well

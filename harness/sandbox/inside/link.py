@@ -47,11 +47,14 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "aenter": lambda target: finish(target.__aenter__()),
     "aexit": lambda target, *args: finish(target.__aexit__(*args)),
 }
-BINARY = "add sub mul truediv floordiv mod matmul lshift rshift and_ or_ xor".split()
+BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "matmul", "lshift", "rshift", "and_", "or_", "xor")
 OPERATIONS |= {name: getattr(operator, name) for name in BINARY}
-OPERATIONS |= {f"i{name.rstrip('_')}": getattr(operator, f"i{name.rstrip('_')}") for name in BINARY} | {"ipow": operator.ipow}
+OPERATIONS |= {f"i{name.rstrip('_')}": getattr(operator, f"i{name.rstrip('_')}") for name in BINARY} | {
+    "ipow": operator.ipow
+}
 _IMMUTABLE = (int, float, str, bool, bytes, type(None))
 MAX_TEXT = 2000
+NO_NUMBER = -1  # of a builtin exception class, which both ends have
 _event_loops: list[Any] = []
 
 
@@ -119,14 +122,16 @@ class Link:
     def reference(self, value: Any) -> list[Any]:
         """Return number, kind, name and, of an exception class, the builtin class that it is or derives from."""
         if isinstance(value, type):
-            return [self.number_of(value), "class", value.__name__, builtin_exception(value)]
+            base = builtin_exception(value)
+            number = NO_NUMBER if base and value.__module__ == "builtins" else self.number_of(value)
+            return [number, "class", value.__name__, base]
         kind = "coroutine" if isinstance(value, types.CoroutineType) else "object"
         return [self.number_of(value), kind, type(value).__name__, None]
 
     def resolve(self, data: list[Any]) -> Any:
         """Return what tagged data stand for here. Raises: ValueError if malformed."""
         if data[0] == "home":
-            return self.objects[data[1]]
+            return self.own_object(data[1])
         if data[0] == "ref":
             return self.stand_in(data[1])
         if data[0] == "with":
@@ -137,12 +142,21 @@ class Link:
             return self.exception(data[1])
         raise ValueError("malformed value")
 
+    def own_object(self, number: Any) -> Any:
+        """Return an object of this end by its number. Raises: ValueError."""
+        if type(number) is not int or not 0 <= number < len(self.objects):
+            raise ValueError("malformed value")
+        return self.objects[number]
+
     def stand_in(self, reference: list[Any]) -> Any:
         """Return what stands here for an object of the other end: always the same for the same object."""
         number = int(reference[0])
+        if number == NO_NUMBER:
+            return self.exception_class(None, str(reference[2]), str(reference[3]))
         if number not in self.stand_ins:
             if reference[1] == "class" and reference[3] is not None:
-                self.stand_ins[number] = self.exception_class(number, str(reference[2]), str(reference[3]))
+                remote = Remote(self, number, str(reference[2]))
+                self.stand_ins[number] = self.exception_class(remote, str(reference[2]), str(reference[3]))
             else:
                 remote = Remote(self, number, str(reference[2]))
                 self.stand_ins[number] = coroutine(remote) if reference[1] == "coroutine" else remote
@@ -162,8 +176,10 @@ class Link:
         except BaseException:
             text = ""
         try:
-            named = isinstance(error, OSError) and error.filename is not None and len(error.args) == 2
-            arguments = wire.encode((*error.args, *([error.filename] if named else [])), self.export)
+            parts = error.args
+            if isinstance(error, OSError) and error.filename is not None and len(parts) == 2:
+                parts = (*parts, error.filename)  # it takes this argument and does not keep it there
+            arguments = wire.encode(parts, self.export)
         except BaseException:
             arguments = None
         cause = None if error.__cause__ is None or depth else self.describe(error.__cause__, depth + 1)
@@ -232,7 +248,7 @@ class Link:
         """Return the module that stands for a module of the other end."""
         raise NotImplementedError
 
-    def exception_class(self, number: int, name: str, base: str) -> Any:
+    def exception_class(self, remote: Remote | None, name: str, base: str) -> Any:
         """Return a class for an exception class of the other end."""
         raise NotImplementedError
 
@@ -273,6 +289,8 @@ def update(old: Any, new: Any) -> None:
         old.seek(0)
         old.truncate()
         old.write(new.getvalue())
+    elif type(old).__module__ == "numpy" and old.shape and old.shape == new.shape:
+        old[...] = new
     elif isinstance(old, collections.deque):
         old.clear()
         old.extend(new)

@@ -7,7 +7,6 @@ another stand-in, and no number can be made of that one.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -180,7 +179,7 @@ def _binary(operation: str, swapped: bool) -> Callable[[Remote, Any], Any]:
             if not isinstance(result, Remote):
                 return NotImplemented
             object.__setattr__(result, "_tainted", True)
-        elif isinstance(result, Remote) and (self._tainted or other._tainted):
+        elif isinstance(result, Remote) and (self._tainted or other._tainted):  # noqa: SLF001
             object.__setattr__(result, "_tainted", True)
         return result
 
@@ -188,9 +187,9 @@ def _binary(operation: str, swapped: bool) -> Callable[[Remote, Any], Any]:
 
 
 def _add_operators() -> None:
-    for name in ("len", "str", "repr", "hash", "format", "bytes", "neg", "pos", "invert"):
+    for name in ("str", "repr", "hash", "format"):
         setattr(Remote, f"__{name}__", _unary(name))
-    for name in ("bool", "int", "float", "complex", "abs", "round", "index"):
+    for name in ("bool", "int", "float", "complex", "abs", "round", "index", "len", "bytes", "neg", "pos", "invert"):
         setattr(Remote, f"__{name}__", _number(name))
     for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "matmul", "lshift", "rshift", "and_", "or_", "xor"):
         plain = name.rstrip("_")
@@ -259,24 +258,26 @@ class _WithRemote:
         return format(self._sandbox_remote, spec)
 
 
-@functools.cache
-def _class_with_remote(base: type) -> Any:
-    return type(base.__name__, (_WithRemote, base), {})
+_CLASSES_WITH_REMOTE: dict[type, Any] = {
+    base: type(base.__name__, (_WithRemote, base), {}) for base in (int, float, str, bytes, tuple, frozenset)
+}
 
 
 def value_with(value: Any, remote: Any) -> Any:
     """Return `value`, of a builtin type, with the attributes of the object that it is the value of.
 
-    ``Color.RED``, an IntEnum, is 1 and has a name; ``Point(1, 2)``, a named tuple, is ``(1, 2)`` and has an ``x``. It is
-    equal to what the plain value is equal to. The same object gives the same value each time, as ``is`` expects.
+    ``Color.RED``, an IntEnum, is 1 and has a name; ``Point(1, 2)``, a named tuple, is ``(1, 2)`` and has an ``x``. It
+    is equal to what the plain value is equal to. The same object gives the same value each time, as ``is`` expects.
     """
     if not isinstance(remote, Remote):  # it has come home
         return remote
     link, number = remote._link, remote._number  # noqa: SLF001
+    if type(value) not in _CLASSES_WITH_REMOTE:
+        raise ValueError("malformed value")
     known = link.values_with.get(number)
     if known is None:
-        known = link.values_with[number] = _class_with_remote(type(value))(value)
-        known._sandbox_remote = remote
+        known = link.values_with[number] = _CLASSES_WITH_REMOTE[type(value)](value)
+        vars(known)["_sandbox_remote"] = remote
     return known
 
 

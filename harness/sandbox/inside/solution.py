@@ -6,13 +6,13 @@ that its own functions return.
 
 from __future__ import annotations
 
+import _thread
 import ast
 import builtins
 import importlib
 import io
 import os
 import sys
-import threading
 import types
 from typing import Any
 
@@ -70,7 +70,9 @@ class SolutionLink(link.Link):
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor)
         self.namespace: dict[str, Any] = {}
-        self.lock = threading.RLock()  # threads of the solution may call functions of the tests
+        # Threads of the solution may call functions of the tests. Not by `threading`: once it is imported, each fork
+        # takes twice as long.
+        self.lock = _thread.RLock()
 
     # Requests and their replies. `sort` is entry 0 of the table and `f` is entry 1.
     #     ["load", "def sort(x): ...", "", ["sort"]]         solution, setup, names that the tests use
@@ -125,10 +127,10 @@ class SolutionLink(link.Link):
         """Return this process's own module."""
         return importlib.import_module(name)
 
-    def exception_class(self, number: int, name: str, base: str) -> Any:
+    def exception_class(self, remote: Remote | None, name: str, base: str) -> Any:
         """Return the builtin exception `name`, or a class for one that the tests define."""
         parent = getattr(builtins, base)
-        return parent if parent.__name__ == name else type(name, (parent,), {"_sandbox_remote": Remote(self, number, name)})
+        return parent if parent.__name__ == name else type(name, (parent,), {"_sandbox_remote": remote})
 
     def exception(self, described: list[Any]) -> BaseException:
         """Return an exception to raise here for one that a function of the tests raised."""
@@ -141,7 +143,7 @@ class SolutionLink(link.Link):
             error = kind(*wire.decode(arguments, self.resolve))
         except Exception:
             error = RuntimeError(text)
-        error._sandbox_remote = Remote(self, number, reference[2])  # type: ignore[attr-defined]
+        vars(error)["_sandbox_remote"] = Remote(self, number, reference[2])
         return error
 
 
@@ -150,6 +152,9 @@ def serve(descriptor: int) -> None:
     # On a machine with many processors, programs that start a process or thread for each would reach their limit.
     count = min(os.cpu_count() or 1, CPU_COUNT)
     os.cpu_count = lambda: count
+    os.register_at_fork(
+        after_in_child=sys.modules["random"].seed
+    )  # what `random` does itself, see `server.import_warm`
     channel = SolutionLink(descriptor)
     while True:
         try:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from . import isolation, kernel, server
 
-# Folders that the host creates: an empty one, and the one that the interpreter's file lies in.
-EMPTY, INTERPRETER = "/server/empty", "/server/interpreter"
+# Folders of the sandbox: an empty one, the one that the interpreter's file lies in, the user's packages.
+EMPTY, INTERPRETER, SITE = "/server/empty", "/server/interpreter", "/server/site"
 
 
-def server_command(python: str, inside: str, call: str = "server.main()") -> list[str]:
+def server_command(python: str, inside: str, call: str = f"server.main(site={SITE!r})") -> list[str]:
     """Return the command that starts a sandbox's server: no site packages, no user folder, no byte code written.
 
     Args:
@@ -64,4 +64,6 @@ def main(python: str, folders: Sequence[str]) -> None:
     Path("/etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")
     isolation.make_read_only()
     locks = cover_all(python, folders)
-    os.execv(python, server_command(python, "/server", f"server.main(mounts=True, locks={locks})"))
+    os.execv(  # noqa: S606
+        python, server_command(python, "/server", f"server.main(mounts=True, locks={locks}, site={SITE!r})")
+    )

@@ -1,7 +1,7 @@
 """Runs the tests, which are trusted, against a solution in another process, and says how they ended.
 
-Tests are asserts at the top level, functions that are called there, functions ``test_...`` and ``check(candidate)`` that
-nobody calls, and classes of unittest.
+Tests are asserts at the top level, functions that are called there, functions ``test_...`` and ``check(candidate)``
+that nobody calls, and classes of unittest.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import builtins
 import errno
-import inspect
 import sys
 import types
 from typing import Any
@@ -66,7 +65,9 @@ def names_of_modules(tree: ast.Module) -> set[str]:
     """Return the standard library's modules that the tests use without importing them: as in ``sys.getsizeof(x)``."""
     nodes = list(ast.walk(tree))
     all_reads = [node.id for node in nodes if isinstance(node, ast.Name)]
-    of_attribute = [node.value.id for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
+    of_attribute = [
+        node.value.id for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    ]
     return {name for name in MODULES if name in of_attribute and all_reads.count(name) == of_attribute.count(name)}
 
 
@@ -97,7 +98,9 @@ def prepare(
     sys.modules["solution"] = TestsModule(channel)
     namespace = module.__dict__
     namespace |= {"__builtins__": builtins, "__assertion__": assertion_lines.append}
-    namespace |= {name: wire.decode(definitions[name], channel.resolve) for name in own if not _is_module(definitions[name])}
+    namespace |= {
+        name: wire.decode(definitions[name], channel.resolve) for name in own if not _is_module(definitions[name])
+    }
     for name in names_of_modules(tree):
         if not isinstance(namespace.get(name), type):
             namespace[name] = channel.module(name)
@@ -121,12 +124,12 @@ def run_tests(channel: Channel, solution: str, tests: str, setup: str) -> tuple[
         code, namespace = prepare(channel, solution, tests, setup, assertion_lines)
         where = "while the tests ran"
         if "unittest" in tests:
-            import unittest
-
-            unittest.main = lambda *_, **__: run_unittest(namespace, assertion_lines)  # type: ignore[assignment,misc]
+            prepare_unittest(namespace, assertion_lines)
         exec(code, namespace)  # noqa: S102
+        if "unittest" in sys.modules:
+            sys.modules["unittest"].main()
         if not assertion_lines:
-            run_uncalled(namespace, solution, assertion_lines)
+            run_uncalled(namespace, solution)
     except Gone:
         return "lost", where
     except LimitReached as limit:
@@ -138,18 +141,38 @@ def run_tests(channel: Channel, solution: str, tests: str, setup: str) -> tuple[
     return "passed", ""
 
 
-def run_uncalled(namespace: dict[str, Any], solution: str, assertion_lines: list[int]) -> None:
-    """Run tests that are defined but not called: classes of unittest, functions ``test_...``, ``check(candidate)``."""
-    if "unittest" in sys.modules:
-        run_unittest(namespace, assertion_lines)
+def run_uncalled(namespace: dict[str, Any], solution: str) -> None:
+    """Run tests that are defined but not called: functions ``test_...``, or else ``check(candidate)``.
+
+    The candidate is the last function of the solution.
+    """
+    called = 0
     for name, value in list(namespace.items()):
-        if name.startswith("test_") and inspect.isfunction(value) and not inspect.signature(value).parameters:
+        if name.startswith("test_") and _is_function(value, parameters=0):
             value()
+            called += 1
     check = namespace.get("check")
-    if not assertion_lines and inspect.isfunction(check) and len(inspect.signature(check).parameters) == 1:
+    if check is not None and not called and _is_function(check, parameters=1):
         functions = [node.name for node in ast.parse(solution).body if isinstance(node, ast.FunctionDef)]
         if functions:
             check(getattr(sys.modules["solution"], functions[-1]))
+
+
+def _is_function(value: Any, parameters: int) -> bool:
+    return isinstance(value, types.FunctionType) and value.__code__.co_argcount == parameters
+
+
+def prepare_unittest(namespace: dict[str, Any], assertion_lines: list[int]) -> None:
+    """Make ``unittest.main()`` run the test cases of the tests, once, without ending the process."""
+    import unittest
+
+    def main(*_: Any, **__: Any) -> None:
+        if not ran:
+            ran.append(True)
+            run_unittest(namespace, assertion_lines)
+
+    ran: list[bool] = []
+    unittest.main = main  # type: ignore[assignment]
 
 
 def run_unittest(namespace: dict[str, Any], assertion_lines: list[int]) -> None:
@@ -161,18 +184,18 @@ def run_unittest(namespace: dict[str, Any], assertion_lines: list[int]) -> None:
 
         first: BaseException | None = None
 
-        def addError(self, test: Any, err: Any) -> None:
+        def addError(self, test: Any, err: Any) -> None:  # noqa: N802 - unittest's name, as below
             super().addError(test, err)
             self.first = self.first or err[1]
             self.stop()
 
-        addFailure = addError
+        addFailure = addError  # noqa: N815
 
-        def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:
+        def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:  # noqa: ARG002, N802
             if err is not None:
                 self.addError(test, err)
 
-        def addUnexpectedSuccess(self, test: Any) -> None:
+        def addUnexpectedSuccess(self, test: Any) -> None:  # noqa: N802
             self.first = self.first or AssertionError(f"{test} passed but should have failed")
 
     cases = [
