@@ -13,6 +13,16 @@ PURPOSE = "Score the answers of an earlier run again, with the current tasks and
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     parser.add_argument("run", type=Path, metavar="RUN", help="run folder (its latest run) or a run_<time>.json")
+    parser.add_argument(
+        "--include_path",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder of task YAML files whose code you trust; may be repeated",
+    )
+    parser.add_argument("--data_dir", type=Path, metavar="DIR", help="benchmark data (HARNESS_DATA)")
+    parser.add_argument("--model", metavar="CKPT", help="checkpoint whose chat template the run used")
     parser.add_argument("--unsafe_code", choices=("allow",), help="run model-written programs without a sandbox")
 
 
@@ -22,9 +32,16 @@ def run(args: argparse.Namespace) -> int:
 
     quiet_libraries()
     from harness.cli.console import print_failures, print_run
-    from harness.evaluation.rescoring import rescore
+    from harness.evaluation.rescoring import RescoreOptions, rescore
 
-    done = rescore(args.run, command=shlex.join(["harness", *sys.argv[1:]]), unsafe_code=args.unsafe_code == "allow")
+    options = RescoreOptions(
+        include_paths=tuple(args.include_path),
+        data_dir=args.data_dir,
+        model=args.model,
+        command=shlex.join(["harness", *sys.argv[1:]]),
+        unsafe_code=args.unsafe_code == "allow",
+    )
+    done = rescore(args.run, options)
     print_run(done)
     print_failures(done.record)
     return 0 if done.record.complete else 1

@@ -11,7 +11,7 @@ from harness.errors import InputError, did_you_mean
 from harness.paths import use_data_dir
 
 if TYPE_CHECKING:
-    from harness.suite.catalogue import Entry
+    from harness.suite.catalogue import Catalogue, Entry
 
 
 PURPOSE = "List, show, validate and fetch tasks."
@@ -102,6 +102,10 @@ def _show(args: argparse.Namespace) -> int:
     from harness.evaluation.requests import PromptSpec, build, configure
 
     catalogue = Catalogue(args.include_path)
+    static = _not_built(args.name, catalogue)
+    if static:
+        _print_tasks(static, args.format)
+        return 0
     loaded = catalogue.load([args.name])
     spec = PromptSpec(limit=1)
     configure(loaded.tasks, spec)
@@ -118,21 +122,43 @@ def _show(args: argparse.Namespace) -> int:
         }
         for name, task in loaded.tasks.items()
     ]
-    if args.format == "json":
-        print(json.dumps(shown, indent=2, ensure_ascii=False, default=str))
-        return 0
-    for task in shown:
-        _print_task(task)
+    _print_tasks(shown, args.format)
     return 0
 
 
-def _print_task(task: dict[str, Any]) -> None:
-    for key in ("name", "path", "items", "output_type", "metadata"):
-        print(f"{key}: {task[key]}")
-    print(f"prompt:\n{task['prompt']}")
-    for continuation in task["continuations"]:
-        print(f"continuation: {continuation!r}")
-    print()
+def _not_built(name: str, catalogue: Catalogue) -> list[dict[str, Any]]:
+    """Return what the files say about a task, or about all tasks of a group, if one of them needs the user's Python."""
+    from harness.suite.catalogue import Catalogue
+
+    path = Path(name)
+    entries = [Catalogue.entry_of_file(path)] if path.suffix == ".yaml" else catalogue.tasks_below(name)
+    if not any(catalogue.code_not_run(entry) for entry in entries):
+        return []
+    return [
+        {
+            "name": entry.name,
+            "path": str(entry.path),
+            "output_type": entry.config.get("output_type", ""),
+            "metadata": entry.metadata,
+            "not run": f"{', '.join(entry.code)}; only `harness eval` runs the Python of --include_path",
+        }
+        for entry in entries
+    ]
+
+
+def _print_tasks(tasks: list[dict[str, Any]], format_name: str) -> None:
+    if format_name == "json":
+        print(json.dumps(tasks, indent=2, ensure_ascii=False, default=str))
+        return
+    for task in tasks:
+        for key in ("name", "path", "items", "output_type", "metadata", "not run"):
+            if key in task:
+                print(f"{key}: {task[key]}")
+        if "prompt" in task:
+            print(f"prompt:\n{task['prompt']}")
+        for continuation in task.get("continuations", []):
+            print(f"continuation: {continuation!r}")
+        print()
 
 
 def _fetch(args: argparse.Namespace) -> int:
@@ -161,6 +187,8 @@ def _validate(args: argparse.Namespace) -> int:
     findings = validate(args.names or None, include_paths=args.include_path)
     for finding in findings:
         print(f"{finding.status:8} {finding.name}: {finding.message}")
-    counts = [f"{sum(f.status == status for f in findings)} {status}" for status in ("ok", "no data", "wrong")]
+    counts = [
+        f"{sum(f.status == status for f in findings)} {status}" for status in ("ok", "no data", "not run", "wrong")
+    ]
     print(", ".join(counts))
     return 2 if any(f.status == "wrong" for f in findings) else 0

@@ -1,18 +1,21 @@
 """Score the answers of an old run again, after a metric, a filter or an answer key was changed.
 
 The answers are read from the run's own samples files: neither the journal nor the weights are needed.
+
+A record is data, and may come from a stranger: no path in it is ever opened. Folders of tasks and data, and a checkpoint
+for its chat template, come from the user.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harness.engines.base import Answer, Engine, Failure, Request
-from harness.errors import RecordError
+from harness.errors import RecordError, TaskError
 from harness.evaluation.answering import Outcome
 from harness.evaluation.chat_template import ServiceMessages, Template, TokenizerChatTemplate
 from harness.evaluation.evaluation import Evaluation, Start
@@ -20,18 +23,35 @@ from harness.evaluation.model_under_test import ModelUnderTest
 from harness.evaluation.requests import PromptSpec, Seeds, TaskRequests, build, configure
 from harness.evaluation.run import DoneRun, check_programs, finish
 from harness.evaluation.spec import EvaluationSpec, options_in_force
-from harness.paths import data_dir
 from harness.records.run_folder import RunRecord, read_record
 from harness.suite.catalogue import Catalogue
 
 
-def rescore(folder: Path, *, command: str = "", unsafe_code: bool = False) -> DoneRun:
+@dataclass(frozen=True, kw_only=True)
+class RescoreOptions:
+    """What the user says about a run to be scored again.
+
+    Attributes:
+        include_paths: Folders of task YAML; their code is run.
+        data_dir: The folder with the benchmarks' data.
+        model: A checkpoint with the chat template that the prompts were made with, if they were.
+        command: For the new record.
+        unsafe_code: Whether programs may run without a sandbox.
+    """
+
+    include_paths: tuple[Path, ...] = ()
+    data_dir: Path | None = None
+    model: str | None = None
+    command: str = ""
+    unsafe_code: bool = False
+
+
+def rescore(folder: Path, options: RescoreOptions = RescoreOptions()) -> DoneRun:  # noqa: B008 - frozen
     """Score a run's answers with today's tasks; the new run is stored next to the old one.
 
     Args:
         folder: A run folder, for its latest run, or a ``run_<time>.json``.
-        command: For the new record.
-        unsafe_code: Whether programs may run without a sandbox.
+        options: What the user says about it.
 
     Raises:
         RecordError: the folder is no run, or a task's prompts are not those that were answered.
@@ -39,12 +59,12 @@ def rescore(folder: Path, *, command: str = "", unsafe_code: bool = False) -> Do
     start = Start()
     old = read_record(folder)
     parent = folder if folder.is_dir() else folder.parent
-    spec = _spec(old, parent, command=command, unsafe_code=unsafe_code)
+    spec = _spec(old, parent, options)
     with options_in_force(spec):
-        tasks = Catalogue(spec.include_paths).load(spec.tasks, metadata=dict(spec.metadata) or None)
+        tasks = _catalogue(old, folder, options).load(spec.tasks, metadata=dict(spec.metadata) or None)
         configure(tasks.tasks, spec.prompt)
-        notes = check_programs(tasks, spec.tasks, unsafe_code=unsafe_code)
-        model = _model(old, spec.prompt)
+        notes = check_programs(tasks, spec.tasks, unsafe_code=options.unsafe_code)
+        model = _model(old, spec.prompt, options)
         requests = build(tasks.tasks, spec.prompt, model.template)
         outcome = _outcome(old, parent, requests)
         if old.complete:  # its failures were allowed; an item left out takes its answered requests with it
@@ -60,6 +80,28 @@ def rescore(folder: Path, *, command: str = "", unsafe_code: bool = False) -> Do
         return finish(evaluation, outcome)
 
 
+def _catalogue(old: RunRecord, folder: Path, options: RescoreOptions) -> Catalogue:
+    """Return the tasks that the user trusts: this project's, lm-eval's and those in `options`. Raises: RecordError."""
+    catalogue = Catalogue(options.include_paths)
+    files = [name for name in old.task_arguments["tasks"] if Path(name).suffix == ".yaml"]
+    if files:
+        raise RecordError(
+            f"{folder}: the run names the task file {files[0]}, and no file that a record names is opened; evaluate "
+            "again with the task's name and --include_path."
+        )
+    folders = ", ".join(map(str, old.task_arguments["include_paths"]))
+    try:
+        catalogue.check(old.task_arguments["tasks"])
+    except TaskError as error:
+        if not folders or options.include_paths:
+            raise
+        raise RecordError(
+            f"{folder}: {error} The run had --include_path {folders}; give a folder that you trust with --include_path, "
+            "its code will be run."
+        ) from None
+    return catalogue
+
+
 def _outcome(old: RunRecord, folder: Path, requests: Mapping[str, TaskRequests]) -> Outcome:
     """The old run's answers to today's requests; a request without one there has failed."""
     answers: dict[Request, Answer] = {}
@@ -72,13 +114,13 @@ def _outcome(old: RunRecord, folder: Path, requests: Mapping[str, TaskRequests])
     return Outcome(answers=answers, failures=failures, from_journal=len(answers), engine=old.engine)
 
 
-def _model(old: RunRecord, prompt: PromptSpec) -> ModelUnderTest:
+def _model(old: RunRecord, prompt: PromptSpec, options: RescoreOptions) -> ModelUnderTest:
     return ModelUnderTest(
         name=str(old.model["name"]),
         about={key: value for key, value in old.model.items() if key != "name"},
         fingerprint=old.fingerprint,
         open=_not_opened,
-        template=_chat_template(old, prompt),
+        template=_chat_template(old, prompt, options),
     )
 
 
@@ -86,32 +128,35 @@ def _not_opened(gold: Mapping[Request, bool | str]) -> Engine:  # noqa: ARG001 -
     raise AssertionError("rescoring opens no engine")
 
 
-def _spec(old: RunRecord, folder: Path, *, command: str, unsafe_code: bool) -> EvaluationSpec:
+def _spec(old: RunRecord, folder: Path, options: RescoreOptions) -> EvaluationSpec:
     prompt = {**old.prompt, "seeds": Seeds(**old.prompt["seeds"])}
-    # The data folder of this process, where one is set, comes before the old run's.
-    old_data = None if data_dir() is not None else old.task_arguments.get("data_dir")
     return EvaluationSpec(
         models=(),
         tasks=tuple(old.task_arguments["tasks"]),
         output=folder.parent,
-        data_dir=Path(old_data) if old_data else None,
-        include_paths=tuple(Path(path) for path in old.task_arguments["include_paths"]),
+        data_dir=options.data_dir,
+        include_paths=options.include_paths,
         metadata=old.task_arguments["metadata"],
         prompt=PromptSpec(**prompt),
         allow_failures=old.allowed_failures,
-        unsafe_code=unsafe_code,
-        command=command,
+        unsafe_code=options.unsafe_code,
+        command=options.command,
     )
 
 
-def _chat_template(old: RunRecord, prompt: PromptSpec) -> Template | None:
+def _chat_template(old: RunRecord, prompt: PromptSpec, options: RescoreOptions) -> Template | None:
     if not prompt.apply_chat_template:
         return None
     if old.model.get("kind") == "service":
         return ServiceMessages()
+    if options.model is None:
+        raise RecordError(
+            f"the prompts of this run were made with the chat template of {old.model.get('source')}; name that "
+            "checkpoint with --model."
+        )
     from harness.checkpoints.resolver import resolve
 
-    checkpoint = resolve(str(old.model["source"]), revision=old.model.get("revision"))
+    checkpoint = resolve(options.model, revision=old.model.get("revision"))
     name = prompt.apply_chat_template if isinstance(prompt.apply_chat_template, str) else None
     return TokenizerChatTemplate(checkpoint.tokenizer, name=name)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -47,6 +47,14 @@ class Entry:
         return self.config.get("metadata") or {}
 
     @property
+    def code(self) -> list[str]:
+        """The Python that the file refers to: a class, functions such as ``!function utils.process_docs``."""
+        if self.kind == "group":
+            return []
+        found = [f"class {self.config['class']}"] if "class" in self.config else []
+        return found + list(dict.fromkeys(_functions_in(self.config)))
+
+    @property
     def members(self) -> list[str]:
         """Names in a group's task list; empty for a task."""
         listed = self.config.get("task", []) if self.kind == "group" else []
@@ -60,6 +68,14 @@ class LoadedTasks:
     tasks: dict[str, Task]
     groups: dict[str, Group]
     group_map: dict[str, list[str]]
+
+
+def _functions_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str) and value.startswith("!function "):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _functions_in(part)
 
 
 class _TaskYamlLoader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
@@ -218,6 +234,24 @@ def _check_lines(path: Path, entry: Entry) -> None:
         raise TaskError(f"{path}: empty; it is a data file of {entry.path}.")
 
 
+def task_manager(
+    folders: Sequence[Path], *, defaults: bool = False, metadata: dict[str, Any] | None = None
+) -> TaskManager:
+    """Return lm-eval's task manager, with templates in the sandbox.
+
+    Args:
+        folders: Folders of task YAML.
+        defaults: Whether to index lm-eval's own tasks too, which takes seconds.
+        metadata: For the tasks' own code.
+    """
+    from lm_eval.tasks import TaskManager
+
+    from harness.suite import templates
+
+    templates.install()
+    return TaskManager(include_path=[str(folder) for folder in folders], include_defaults=defaults, metadata=metadata)
+
+
 class Catalogue:
     """All known tasks: those in `--include_path` first, then the project's own, then lm-eval's.
 
@@ -267,6 +301,19 @@ class Catalogue:
         """The folders of task YAML: the project's own, then the user's."""
         return self._folders
 
+    def code_not_run(self, entry: Entry) -> list[str]:
+        """Return the Python of the user's folders that a task refers to; only `harness eval` runs it.
+
+        The functions of this project and of lm-eval are trusted, and not among these.
+        """
+        own = entry.path.resolve().is_relative_to(tasks_dir().resolve())
+        return [] if own else entry.code
+
+    @staticmethod
+    def entry_of_file(path: Path) -> Entry:
+        """Return the definition in a YAML file that is in none of the folders. Raises: TaskError."""
+        return _entry(path, read_yaml(path))
+
     def lm_eval_names(self) -> list[str]:
         """Return the names of lm-eval's own tasks, groups and tags; takes seconds."""
         return [str(name) for name in self._full_manager().all_tasks if name not in self.entries]
@@ -314,9 +361,7 @@ class Catalogue:
         return self._manager
 
     def _make_manager(self, *, defaults: bool, metadata: dict[str, Any] | None) -> TaskManager:
-        from lm_eval.tasks import TaskManager
-
-        return TaskManager(include_path=[str(f) for f in self._folders], include_defaults=defaults, metadata=metadata)
+        return task_manager(self._folders, defaults=defaults, metadata=metadata)
 
     def _build(self, manager: TaskManager, name: str) -> dict[str, Any]:
         for entry in self.tasks_below(name):

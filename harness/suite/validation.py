@@ -16,7 +16,7 @@ from harness.data.manifest import DataFile, all_files, find, load_manifest
 from harness.data.store import missing
 from harness.errors import HarnessError, TaskError, one_line
 from harness.paths import tasks_dir
-from harness.suite.catalogue import DOMAINS, Catalogue, Entry
+from harness.suite.catalogue import DOMAINS, Catalogue, Entry, task_manager
 from harness.suite.selection import unknown_name
 
 if TYPE_CHECKING:
@@ -33,12 +33,13 @@ class Finding:
 
     Attributes:
         name: The task or group.
-        status: ``ok``, ``no data`` (its data is not on this machine, so only the YAML was checked) or ``wrong``.
+        status: ``ok``, ``no data`` (its data is not on this machine, so only the YAML was checked), ``not run`` (it needs
+            Python of the user's folder, which only `harness eval` runs, so only the YAML was checked) or ``wrong``.
         message: What is wrong or missing, with the remedy; for ``ok`` the number of items or tasks.
     """
 
     name: str
-    status: Literal["ok", "no data", "wrong"]
+    status: Literal["ok", "no data", "not run", "wrong"]
     message: str
 
 
@@ -52,8 +53,6 @@ def validate(names: Sequence[str] | None = None, *, include_paths: Sequence[Path
     Raises:
         TaskError: A YAML file does not parse, or a name is unknown.
     """
-    from lm_eval.tasks import TaskManager
-
     catalogue = Catalogue(include_paths)
     all_files([tasks_dir(), *include_paths])
     names_to_check = names or list(catalogue.entries)
@@ -61,7 +60,7 @@ def validate(names: Sequence[str] | None = None, *, include_paths: Sequence[Path
         if name not in catalogue.entries:
             raise unknown_name(name, catalogue.entries, "task or group")
     # One index for all names, without lm-eval's own tasks; `Catalogue.load` would build an index per name.
-    manager = TaskManager(include_path=[str(f) for f in (tasks_dir(), *include_paths)], include_defaults=False)
+    manager = task_manager(catalogue.folders)
     return [_check(catalogue.entries[name], catalogue, manager) for name in names_to_check]
 
 
@@ -74,6 +73,9 @@ def _check(entry: Entry, catalogue: Catalogue, manager: TaskManager) -> Finding:
             )
         return Finding(name=entry.name, status="ok", message=f"{len(catalogue.tasks_below(entry.name))} tasks")
     faults = list(_metadata_faults(entry))
+    code = catalogue.code_not_run(entry)
+    if code and not faults:
+        return Finding(name=entry.name, status="not run", message=f"{entry.path}: {', '.join(code)}")
     missing_files: list[str] = []
     try:
         needed = entry.metadata.get("data", [])

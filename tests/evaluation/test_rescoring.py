@@ -25,7 +25,7 @@ def test_rescoring_refuses_lines_that_are_no_samples(
     assert harness_here(*eval_words(tasks, tmp_path, "--tasks", "t_choice", "--limit", "3")).returncode == 0
     samples = next(tmp_path.rglob("samples_t_choice_*"))
     samples.write_text("".join([*samples.read_text().splitlines(keepends=True)[:2], line + "\n"]))
-    done = harness_here("rescore", tmp_path / "uniform")
+    done = harness_here("rescore", tmp_path / "uniform", "--include_path", tasks)
     assert done.returncode == 2
     assert f"{samples.name}, line 3: not a sample" in done.stderr
 
@@ -36,7 +36,7 @@ def test_rescoring_gives_the_same_values_without_an_engine(
     assert harness_here(*eval_words(tasks, tmp_path)).returncode == 0
     first = read_record(tmp_path / "uniform")
     assert harness_here("cache", "clear", "journal").returncode == 0
-    done = harness_here("rescore", tmp_path / "uniform")
+    done = harness_here("rescore", tmp_path / "uniform", "--include_path", tasks)
     assert done.returncode == 0, done.stderr
     second = read_record(tmp_path / "uniform")
     assert second.time > first.time
@@ -51,7 +51,7 @@ def test_rescoring_knows_which_inputs_were_cut(tmp_path: Path, harness_here: Har
     assert harness_here(*words, "--output_path", tmp_path / "out", "--allow_failures", 100).returncode == 0
     first = read_record(tmp_path / "out" / "tiny")
     assert first.tasks["t_choice"].cut > 0
-    assert harness_here("rescore", tmp_path / "out" / "tiny").returncode == 0
+    assert harness_here("rescore", tmp_path / "out" / "tiny", "--include_path", tasks).returncode == 0
     second = read_record(tmp_path / "out" / "tiny")
     assert second.time > first.time
     assert {name: task.cut for name, task in second.tasks.items()} == {
@@ -66,7 +66,7 @@ def test_rescoring_refuses_a_samples_file_that_lost_items(
     assert harness_here(*eval_words(tasks, tmp_path)).returncode == 0
     samples = next(tmp_path.rglob("samples_t_choice_*"))
     samples.write_text("".join(samples.read_text().splitlines(keepends=True)[:left]))
-    done = harness_here("rescore", tmp_path / "uniform")
+    done = harness_here("rescore", tmp_path / "uniform", "--include_path", tasks)
     assert done.returncode == 2
     assert samples.name in done.stderr
     assert f"holds {left} of the 200 items" in done.stderr
@@ -77,7 +77,7 @@ def test_rescoring_applies_a_changed_metric(tmp_path: Path, harness_here: Harnes
     assert harness_here(*eval_words(tasks, tmp_path / "out", "--tasks", "t_choice", model="oracle")).returncode == 0
     rows = [json.loads(line) | {"answer": 0} for line in (tasks / "items.jsonl").read_text().splitlines()]
     (tasks / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert harness_here("rescore", tmp_path / "out" / "oracle").returncode == 0
+    assert harness_here("rescore", tmp_path / "out" / "oracle", "--include_path", tasks).returncode == 0
     assert read_record(tmp_path / "out" / "oracle").tasks["t_choice"].value == 0.25, "a corrected key, the old answers"
 
 
@@ -87,7 +87,7 @@ def test_rescoring_refuses_answers_to_other_prompts(tmp_path: Path, harness_here
     (tasks / "choice.yaml").write_text(
         (tasks / "choice.yaml").read_text().replace("doc_to_text: prompt", "doc_to_text: question")
     )
-    done = harness_here("rescore", tmp_path / "out" / "uniform")
+    done = harness_here("rescore", tmp_path / "out" / "uniform", "--include_path", tasks)
     assert done.returncode == 2
     assert "another prompt" in done.stderr
 
@@ -96,3 +96,46 @@ def test_a_run_folder_is_needed_for_rescoring(tmp_path: Path, harness_here: Harn
     done = harness_here("rescore", tmp_path)
     assert done.returncode == 2
     assert "no run.json" in done.stderr
+
+
+HOSTILE = "import pathlib\npathlib.Path({marker!r}).write_text('ran')\ndef docs(data): return data\n"
+
+
+def test_rescoring_opens_no_path_of_the_record(tmp_path: Path, harness_here: HarnessCommand) -> None:
+    """A stranger's record may name a folder whose YAML refers to code."""
+    tasks = write_tasks(tmp_path / "tasks", items=5)
+    assert harness_here(*eval_words(tasks, tmp_path / "out", "--tasks", "t_choice")).returncode == 0
+    marker = tmp_path / "marker"
+    (tasks / "code.py").write_text(HOSTILE.format(marker=str(marker)))
+    with (tasks / "choice.yaml").open("a") as file:
+        file.write("process_docs: !function code.docs\n")
+    done = harness_here("rescore", tmp_path / "out" / "uniform")
+    assert done.returncode == 2
+    assert f"The run had --include_path {tasks}; give a folder that you trust with --include_path" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not marker.exists()
+    record = next((tmp_path / "out" / "uniform").glob("run_*.json"))
+    text = record.read_text()
+    record.write_text(text.replace('"t_choice"', json.dumps(str(tasks / "choice.yaml")), 1))
+    done = harness_here("rescore", tmp_path / "out" / "uniform")
+    assert done.returncode == 2
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    "words", [["list"], ["validate"], ["validate", "t_choice"], ["show", "t_choice"], ["show", "t_all"]]
+)
+def test_commands_about_tasks_run_no_code_of_the_users_folder(
+    words: list[str], tmp_path: Path, harness_here: HarnessCommand
+) -> None:
+    tasks, marker = write_tasks(tmp_path / "tasks", items=5), tmp_path / "marker"
+    (tasks / "code.py").write_text(HOSTILE.format(marker=str(marker)))
+    with (tasks / "choice.yaml").open("a") as file:
+        file.write("process_docs: !function code.docs\nmetric_list:\n  - metric: !function code.docs\n")
+    done = harness_here("tasks", *words, "--include_path", tasks)
+    assert not marker.exists()
+    assert "Traceback" not in done.stderr
+    if words[0] == "show":
+        assert "not run: !function code.docs; only `harness eval` runs the Python of --include_path" in done.stdout
+    if words == ["validate", "t_choice"]:
+        assert done.returncode == 2 or "not run" in done.stdout

@@ -1,0 +1,117 @@
+"""Templates of task files cannot run code, and lm-eval's own render as before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import jinja2.meta
+import pytest
+import yaml
+
+from harness.suite import templates
+from harness.suite.catalogue import _TaskYamlLoader
+
+ATTACKS = [
+    "{{ cycler.__init__.__globals__.os.popen('touch TARGET').read() }}",
+    "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    "{{ question.__class__ }}",
+    "{{ lipsum.__globals__['os'].system('touch TARGET') }}",
+    "{{ '{0.__class__.__init__.__globals__}'.format(question) }}",
+    "{% for x in [].__class__.__base__.__subclasses__() %}{{ x }}{% endfor %}",
+    "{{ question | attr('__class__') }}",
+    "{{ self._TemplateReference__context }}",
+    "{{ choices.append('more') }}",
+    "{{ (range(10 ** 9) | list)[0] }}",
+]
+# Values that a doc's field may have; each template is rendered with each.
+FIELDS: list[Any] = ["some text", ["first", "second"], {"text": ["a"], "label": [1]}, 3, None]
+
+
+@pytest.fixture
+def render(monkeypatch: pytest.MonkeyPatch) -> Any:
+    from lm_eval import utils
+
+    monkeypatch.setattr(utils, "apply_template", utils.apply_template)
+    monkeypatch.setattr(utils, "env", utils.env)
+    templates.install()
+    return utils.apply_template
+
+
+@pytest.mark.parametrize("template", ATTACKS)
+def test_a_template_cannot_reach_python(template: str, render: Any, tmp_path: Path) -> None:
+    target = tmp_path / "reached"
+    doc = {"question": "why", "choices": ["a"]}
+    with pytest.raises((jinja2.exceptions.SecurityError, jinja2.exceptions.UndefinedError, OverflowError)):
+        render(template.replace("TARGET", str(target)), doc)
+    assert not target.exists()
+    assert doc == {"question": "why", "choices": ["a"]}
+
+
+def test_a_template_is_compiled_once(render: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lm_eval import utils
+
+    compiled: list[str] = []
+    original = type(utils.env).compile
+    monkeypatch.setattr(
+        type(utils.env), "compile", lambda self, source, *args: compiled.append(source) or original(self, source, *args)
+    )
+    assert [render("{{ n }} is a template of this test", {"n": n}) for n in range(3)][2].startswith("2 is")
+    assert len(compiled) == 1
+
+
+def catalogue_templates(every: int) -> Iterator[str]:
+    """Yield each different template of every `every`-th of lm-eval's task files."""
+    import lm_eval.tasks
+
+    seen = set()
+    for path in sorted(Path(lm_eval.tasks.__file__).parent.rglob("*.yaml"))[::every]:
+        config = yaml.load(path.read_text(encoding="utf-8"), Loader=_TaskYamlLoader)
+        for text in strings(config):
+            if "{{" in text or "{%" in text:
+                if text not in seen:
+                    yield text
+                seen.add(text)
+
+
+def strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from strings(part)
+
+
+def outcome(environment: jinja2.Environment, template: str, value: Any) -> str:
+    try:
+        names = jinja2.meta.find_undeclared_variables(environment.parse(template))
+        return environment.from_string(template).render(**dict.fromkeys(names, value))
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def compare(every: int) -> int:
+    from lm_eval import utils
+
+    open_environment = jinja2.Environment(
+        loader=jinja2.BaseLoader(), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
+    )
+    open_environment.filters["regex_replace"] = utils.regex_replace
+    sandboxed = templates._sandboxed(open_environment)
+    count = 0
+    for template in catalogue_templates(every):
+        for value in FIELDS:
+            assert outcome(sandboxed, template, value) == outcome(open_environment, template, value), template
+        count += 1
+    return count
+
+
+def test_templates_of_lm_evals_catalogue_render_as_before() -> None:
+    assert compare(every=40) > 50
+
+
+@pytest.mark.slow  # reduced twin: the test above
+def test_all_templates_of_lm_evals_catalogue_render_as_before() -> None:
+    assert compare(every=1) > 1000
