@@ -40,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="DIR",
             help="folder of task YAML files; may be repeated",
         )
+    for action in (show, validate):
+        action.add_argument("--run_code", action="store_true", help="run the Python of --include_path, as `eval` does")
     for action in (listing, show):
         action.add_argument("--format", choices=("table", "json"), default="table")
 
@@ -102,7 +104,7 @@ def _show(args: argparse.Namespace) -> int:
     from harness.evaluation.requests import PromptSpec, build, configure
 
     catalogue = Catalogue(args.include_path)
-    static = _not_built(args.name, catalogue)
+    static = [] if args.run_code else _not_built(args.name, catalogue)
     if static:
         _print_tasks(static, args.format)
         return 0
@@ -140,7 +142,7 @@ def _not_built(name: str, catalogue: Catalogue) -> list[dict[str, Any]]:
             "path": str(entry.path),
             "output_type": entry.config.get("output_type", ""),
             "metadata": entry.metadata,
-            "not run": f"{', '.join(entry.code)}; only `harness eval` runs the Python of --include_path",
+            "not run": f"{', '.join(entry.code)}; add --run_code if you trust it",
         }
         for entry in entries
     ]
@@ -184,7 +186,7 @@ def _validate(args: argparse.Namespace) -> int:
     quiet_libraries()
     from harness.suite.validation import validate
 
-    findings = validate(args.names or None, include_paths=args.include_path)
+    findings = validate(args.names or None, include_paths=args.include_path, run_code=args.run_code)
     for finding in findings:
         print(f"{finding.status:8} {finding.name}: {finding.message}")
     counts = [

@@ -302,7 +302,7 @@ class Catalogue:
         return self._folders
 
     def code_not_run(self, entry: Entry) -> list[str]:
-        """Return the Python of the user's folders that a task refers to; only `harness eval` runs it.
+        """Return the Python of the user's folders that a task refers to, which needs the user's consent.
 
         The functions of this project and of lm-eval are trusted, and not among these.
         """

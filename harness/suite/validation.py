@@ -34,7 +34,7 @@ class Finding:
     Attributes:
         name: The task or group.
         status: ``ok``, ``no data`` (its data is not on this machine, so only the YAML was checked), ``not run`` (it needs
-            Python of the user's folder, which only `harness eval` runs, so only the YAML was checked) or ``wrong``.
+            Python of the user's folder, which was not run, so only the YAML was checked) or ``wrong``.
         message: What is wrong or missing, with the remedy; for ``ok`` the number of items or tasks.
     """
 
@@ -43,12 +43,15 @@ class Finding:
     message: str
 
 
-def validate(names: Sequence[str] | None = None, *, include_paths: Sequence[Path] = ()) -> list[Finding]:
+def validate(
+    names: Sequence[str] | None = None, *, include_paths: Sequence[Path] = (), run_code: bool = False
+) -> list[Finding]:
     """Check tasks and groups without a network.
 
     Args:
         names: Tasks and groups; by default all of the project's own and those in `include_paths`.
         include_paths: The user's folders of task YAML.
+        run_code: Whether the Python of these folders may be run.
 
     Raises:
         TaskError: A YAML file does not parse, or a name is unknown.
@@ -61,7 +64,19 @@ def validate(names: Sequence[str] | None = None, *, include_paths: Sequence[Path
             raise unknown_name(name, catalogue.entries, "task or group")
     # One index for all names, without lm-eval's own tasks; `Catalogue.load` would build an index per name.
     manager = task_manager(catalogue.folders)
-    return [_check(catalogue.entries[name], catalogue, manager) for name in names_to_check]
+    findings = []
+    for entry in map(catalogue.entries.__getitem__, names_to_check):
+        code = [] if run_code else catalogue.code_not_run(entry)
+        findings.append(_not_run(entry, code) if code else _check(entry, catalogue, manager))
+    return findings
+
+
+def _not_run(entry: Entry, code: Sequence[str]) -> Finding:
+    faults = list(_metadata_faults(entry))
+    if faults:
+        return Finding(name=entry.name, status="wrong", message=f"{entry.path}: {faults[0]}")
+    message = f"{entry.path} needs {', '.join(code)}; add --run_code if you trust it."
+    return Finding(name=entry.name, status="not run", message=message)
 
 
 def _check(entry: Entry, catalogue: Catalogue, manager: TaskManager) -> Finding:
@@ -73,9 +88,6 @@ def _check(entry: Entry, catalogue: Catalogue, manager: TaskManager) -> Finding:
             )
         return Finding(name=entry.name, status="ok", message=f"{len(catalogue.tasks_below(entry.name))} tasks")
     faults = list(_metadata_faults(entry))
-    code = catalogue.code_not_run(entry)
-    if code and not faults:
-        return Finding(name=entry.name, status="not run", message=f"{entry.path}: {', '.join(code)}")
     missing_files: list[str] = []
     try:
         needed = entry.metadata.get("data", [])

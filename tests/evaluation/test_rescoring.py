@@ -136,6 +136,6 @@ def test_commands_about_tasks_run_no_code_of_the_users_folder(
     assert not marker.exists()
     assert "Traceback" not in done.stderr
     if words[0] == "show":
-        assert "not run: !function code.docs; only `harness eval` runs the Python of --include_path" in done.stdout
+        assert "not run: !function code.docs; add --run_code if you trust it" in done.stdout
     if words == ["validate", "t_choice"]:
         assert done.returncode == 2 or "not run" in done.stdout

@@ -56,7 +56,7 @@ def test_the_page_adds_one_function_and_one_line() -> None:
 
 
 def test_the_task_with_the_metric_is_valid(colours: Path) -> None:
-    (finding,) = validate([TASK], include_paths=[colours])
+    (finding,) = validate([TASK], include_paths=[colours], run_code=True)
     assert (finding.status, finding.message) == ("ok", "2 items")
 
 

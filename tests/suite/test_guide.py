@@ -46,7 +46,7 @@ def test_a_task_made_by_the_guide_is_scored_by_lm_eval(colours: Path) -> None:
 
 
 def test_a_task_made_by_the_guide_is_valid(colours: Path) -> None:
-    (finding,) = validate(["colours_cloze"], include_paths=[colours])
+    (finding,) = validate(["colours_cloze"], include_paths=[colours], run_code=True)
     assert (finding.status, finding.message) == ("ok", "2 items")
 
 
@@ -54,13 +54,13 @@ def test_validate_reports_a_wrong_key_and_a_wrong_count(colours: Path) -> None:
     items = colours / "items.jsonl"
     text = items.read_text()
     items.write_text(text.replace('"gold": 1', '"gold": 2'))
-    assert "key 2 is out of range" in validate(["colours_cloze"], include_paths=[colours])[0].message
+    assert "key 2 is out of range" in validate(["colours_cloze"], include_paths=[colours], run_code=True)[0].message
     items.write_text(text + text.splitlines()[-1].replace("coal", "soot") + "\n")
-    assert "3 items, metadata says 2" in validate(["colours_cloze"], include_paths=[colours])[0].message
+    assert "3 items, metadata says 2" in validate(["colours_cloze"], include_paths=[colours], run_code=True)[0].message
     items.write_text(text + text.splitlines()[0] + "\n")
     yaml = colours / "colours_cloze.yaml"
     yaml.write_text(yaml.read_text().replace("items: 2", "items: 3"))
-    assert "also a few-shot example" in validate(["colours_cloze"], include_paths=[colours])[0].message
+    assert "also a few-shot example" in validate(["colours_cloze"], include_paths=[colours], run_code=True)[0].message
     whole = yaml.read_text()
     for wrong, expected in (
         (whole.replace("domain: general", "domain: colour"), "domain 'colour' is none of logic"),
@@ -68,7 +68,7 @@ def test_validate_reports_a_wrong_key_and_a_wrong_count(colours: Path) -> None:
         (whole.replace("items: 3", "items: few"), "items 'few' must be a number"),
     ):
         yaml.write_text(wrong)
-        assert expected in validate(["colours_cloze"], include_paths=[colours])[0].message
+        assert expected in validate(["colours_cloze"], include_paths=[colours], run_code=True)[0].message
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_validate_reports_answers_that_are_not_among_the_choices(colours: Path, 
     loader.write_text(
         loader.read_text().replace("splits(test=items[1:]", f"splits(test=[i | dict({added}) for i in items[1:]]")
     )
-    assert expected in validate(["colours_cloze"], include_paths=[colours])[0].message
+    assert expected in validate(["colours_cloze"], include_paths=[colours], run_code=True)[0].message
 
 
 @pytest.mark.parametrize("name", sorted(name for name, entry in TASKS.items() if entry.metadata.get("items")))

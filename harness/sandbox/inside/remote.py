@@ -8,10 +8,16 @@ another stand-in, and no number can be made of that one.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from .link import Link
+
+class Peer(Protocol):
+    """The other end of the channel, as stand-ins use it; `link.Link` is one."""
+
+    values_with: dict[int, Any]
+
+    def operate(self, name: str, *values: Any, **keywords: Any) -> Any:
+        """Do an operation there."""
 
 
 class SolutionRaised(Exception):  # noqa: N818 - stands for any exception of the solution
@@ -23,7 +29,7 @@ class Remote:
 
     __slots__ = ("__weakref__", "_link", "_name", "_number", "_tainted")
 
-    def __init__(self, link: Link, number: int, name: str) -> None:
+    def __init__(self, link: Peer, number: int, name: str) -> None:
         # Not self._link = ...: __setattr__ below sends that to the other end.
         for key, value in (("_link", link), ("_number", number), ("_name", name), ("_tainted", False)):
             object.__setattr__(self, key, value)
@@ -281,7 +287,7 @@ def value_with(value: Any, remote: Any) -> Any:
     return known
 
 
-def number_at_home(value: Any, link: Link) -> int | None:
+def number_at_home(value: Any, link: Peer) -> int | None:
     """Return the number that a stand-in's object has at the other end of `link`; None if it is not a stand-in."""
     remote = value if type(value) is Remote else _own_attributes(value).get("_sandbox_remote")
     return remote._number if type(remote) is Remote and remote._link is link else None  # noqa: SLF001
