@@ -46,7 +46,7 @@ class RescoreOptions:
     unsafe_code: bool = False
 
 
-def rescore(folder: Path, options: RescoreOptions = RescoreOptions()) -> DoneRun:  # noqa: B008 - frozen
+def rescore(folder: Path, options: RescoreOptions = RescoreOptions()) -> DoneRun:
     """Score a run's answers with today's tasks; the new run is stored next to the old one.
 
     Args:
@@ -96,8 +96,8 @@ def _catalogue(old: RunRecord, folder: Path, options: RescoreOptions) -> Catalog
         if not folders or options.include_paths:
             raise
         raise RecordError(
-            f"{folder}: {error} The run had --include_path {folders}; give a folder that you trust with --include_path, "
-            "its code will be run."
+            f"{folder}: {error} The run had --include_path {folders}; give a folder that you trust with "
+            "--include_path, its code will be run."
         ) from None
     return catalogue
 

@@ -33,8 +33,8 @@ class Finding:
 
     Attributes:
         name: The task or group.
-        status: ``ok``, ``no data`` (its data is not on this machine, so only the YAML was checked), ``not run`` (it needs
-            Python of the user's folder, which was not run, so only the YAML was checked) or ``wrong``.
+        status: ``ok``, ``no data`` (its data is not on this machine, so only the YAML was checked), ``not run`` (it
+            needs Python of the user's folder, which was not run, so only the YAML was checked) or ``wrong``.
         message: What is wrong or missing, with the remedy; for ``ok`` the number of items or tasks.
     """
 
