@@ -2,8 +2,8 @@
 
 The answers are read from the run's own samples files: neither the journal nor the weights are needed.
 
-A record is data, and may come from a stranger: no path in it is ever opened. Folders of tasks and data, and a checkpoint
-for its chat template, come from the user.
+A record is data, and may come from a stranger: no path in it is ever opened. Folders of tasks and data, and the
+checkpoint with the chat template come from the user.
 """
 
 from __future__ import annotations
