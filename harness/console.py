@@ -5,10 +5,31 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Iterable
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from harness.visible import visible
 
 WIDTH_WHEN_PIPED = 120
+
+
+class VisibleConsole(Console):
+    """A console that shows `visible` text only; rich's own colours are not part of the text."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render as rich does, with the texts made visible."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else visible(text), style, control)
+
+
+class VisibleFormatter(logging.Formatter):
+    """A formatter of log messages whose text is `visible`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message, with its traceback if it has one."""
+        return visible(super().format(record))
 
 
 def stdout(*, markup: bool = False) -> Console:
@@ -17,12 +38,12 @@ def stdout(*, markup: bool = False) -> Console:
     Without `markup`, brackets in names are printed as they are.
     """
     width = None if sys.stdout.isatty() else WIDTH_WHEN_PIPED
-    return Console(file=sys.stdout, width=width, highlight=False, markup=markup)
+    return VisibleConsole(file=sys.stdout, width=width, highlight=False, markup=markup)
 
 
 def stderr() -> Console:
     """Return the console for progress and notes."""
-    return Console(file=sys.stderr, highlight=False, markup=False, soft_wrap=True)
+    return VisibleConsole(file=sys.stderr, highlight=False, markup=False, soft_wrap=True)
 
 
 # Must be set before the libraries are imported. They turn off the libraries' progress bars and messages.
@@ -41,5 +62,7 @@ def quiet_libraries() -> None:
     """Turn off libraries' progress bars and messages, except where the user has set the variable."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
-    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(VisibleFormatter("%(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("lm_eval").setLevel(logging.ERROR)

@@ -16,6 +16,7 @@ from typing import NoReturn
 import harness
 from harness.cli.commands import command_names, load_command
 from harness.errors import HarnessError, InputError, did_you_mean
+from harness.visible import visible
 
 INTERRUPTED = 130
 
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(load_command(args.command).run(args))
     except HarnessError as error:
-        print(f"harness {args.command}: {error}", file=sys.stderr)
+        print(f"harness {args.command}: {visible(error, one_line=True)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print(f"harness {args.command}: interrupted; run the same command again to go on.", file=sys.stderr)

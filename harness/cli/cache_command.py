@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from harness.errors import InputError
+from harness.visible import say
 
 PURPOSE = "Show or clear the journal of answers and the converted models."
 PARTS = ("journal", "models", "data", "downloads", "digests")
@@ -29,13 +30,13 @@ def _info() -> int:
     from harness.evaluation.journal import answer_counts, default_path
     from harness.paths import cache_dir
 
-    print(f"cache folder: {cache_dir()}")
+    say(f"cache folder: {cache_dir()}")
     for part in PARTS:
         size = sum(_size(file) for path in _paths(part) for file in _files(path))
-        print(f"{part}: {size / 1e6:,.1f} MB")
+        say(f"{part}: {size / 1e6:,.1f} MB")
     if default_path().exists():
         for model, count in answer_counts(default_path()):
-            print(f"  {count:,} answers of {model}")
+            say(f"  {count:,} answers of {model}")
     return 0
 
 
@@ -47,7 +48,7 @@ def _clear(parts: list[str]) -> int:
             clear(default_path())
         else:
             _delete(_paths(part))
-        print(f"cleared: {part}")
+        say(f"cleared: {part}")
     return 0
 
 

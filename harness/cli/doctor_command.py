@@ -9,6 +9,8 @@ import shutil
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
+from harness.visible import say
+
 PURPOSE = "Show what works on this machine and what is missing."
 # backend or feature -> (required modules, required programs, how to install them)
 NEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
@@ -30,7 +32,7 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - every command has th
     """Print the report; return 0 if the default backend can run."""
     _print_versions()
     _print_devices()
-    print("\navailable")
+    say("\navailable")
     working = {name: _check(name) for name in NEEDS}
     _check_sandbox()
     _print_folders()
@@ -40,31 +42,31 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - every command has th
 def _print_versions() -> None:
     import harness
 
-    print(f"stage-harness {harness.__version__}, Python {platform.python_version()}, {platform.platform()}")
+    say(f"stage-harness {harness.__version__}, Python {platform.python_version()}, {platform.platform()}")
     for package in PACKAGES:
         try:
-            print(f"  {package} {version(package)}")
+            say(f"  {package} {version(package)}")
         except PackageNotFoundError:
-            print(f"  {package} -")
+            say(f"  {package} -")
 
 
 def _print_devices() -> None:
-    print(f"\ndevices: {os.cpu_count()} processor cores")
+    say(f"\ndevices: {os.cpu_count()} processor cores")
     if find_spec("torch") is None:
         return
     import torch
 
     for index in range(torch.cuda.device_count()):
         about = torch.cuda.get_device_properties(index)
-        print(f"  cuda:{index} {about.name}, {about.total_memory / 2**30:.0f} GiB")
+        say(f"  cuda:{index} {about.name}, {about.total_memory / 2**30:.0f} GiB")
     if torch.backends.mps.is_available():
-        print("  mps")
+        say("  mps")
 
 
 def _check(name: str) -> bool:
     modules, programs, remedy = NEEDS[name]
     missing = [m for m in modules if find_spec(m) is None] + [p for p in programs if shutil.which(p) is None]
-    print(f"  {'no ' if missing else 'yes'}  {name}" + (f": {', '.join(missing)} missing; {remedy}" if missing else ""))
+    say(f"  {'no ' if missing else 'yes'}  {name}" + (f": {', '.join(missing)} missing; {remedy}" if missing else ""))
     return not missing
 
 
@@ -73,13 +75,13 @@ def _check_sandbox() -> None:
     from harness.sandbox.backends import choose
 
     try:
-        print(f"  yes  sandbox for programs: {choose(None)}")
+        say(f"  yes  sandbox for programs: {choose(None)}")
     except SandboxError as error:
-        print(f"  no   sandbox for programs: {error}")
+        say(f"  no   sandbox for programs: {error}")
 
 
 def _print_folders() -> None:
     from harness.paths import cache_dir, data_dir, tasks_dir
 
-    print(f"\nfolders\n  cache {cache_dir()} (HARNESS_CACHE_DIR)\n  data  {data_dir() or 'not set'} (HARNESS_DATA)")
-    print(f"  tasks {tasks_dir()}")
+    say(f"\nfolders\n  cache {cache_dir()} (HARNESS_CACHE_DIR)\n  data  {data_dir() or 'not set'} (HARNESS_DATA)")
+    say(f"  tasks {tasks_dir()}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError, did_you_mean
 from harness.paths import use_data_dir
+from harness.visible import say
 
 if TYPE_CHECKING:
     from harness.suite.catalogue import Catalogue, Entry
@@ -80,7 +81,7 @@ def _list(args: argparse.Namespace) -> int:
         table.add_row(row["name"], row["kind"], row["domain"] or "-", row["output_type"], row["about"])
     stdout().print(table)
     for name in names:
-        print(name)
+        say(name)
     return 0
 
 
@@ -155,12 +156,12 @@ def _print_tasks(tasks: list[dict[str, Any]], format_name: str) -> None:
     for task in tasks:
         for key in ("name", "path", "items", "output_type", "metadata", "not run"):
             if key in task:
-                print(f"{key}: {task[key]}")
+                say(f"{key}: {task[key]}")
         if "prompt" in task:
-            print(f"prompt:\n{task['prompt']}")
+            say(f"prompt:\n{task['prompt']}")
         for continuation in task.get("continuations", []):
-            print(f"continuation: {continuation!r}")
-        print()
+            say(f"continuation: {continuation!r}")
+        say()
 
 
 def _fetch(args: argparse.Namespace) -> int:
@@ -174,9 +175,9 @@ def _fetch(args: argparse.Namespace) -> int:
     with FetchProgress() as progress:
         paths = fetch(names, progress.advance, folders=[tasks_dir(), *args.include_path])
     for name, path in paths.items():
-        print(f"{name}: {path}")
+        say(f"{name}: {path}")
     if not names:
-        print("nothing to fetch: these tasks need no data files")
+        say("nothing to fetch: these tasks need no data files")
     return 0
 
 
@@ -188,9 +189,9 @@ def _validate(args: argparse.Namespace) -> int:
 
     findings = validate(args.names or None, include_paths=args.include_path, run_code=args.run_code)
     for finding in findings:
-        print(f"{finding.status:8} {finding.name}: {finding.message}")
+        say(f"{finding.status:8} {finding.name}: {finding.message}")
     counts = [
         f"{sum(f.status == status for f in findings)} {status}" for status in ("ok", "no data", "not run", "wrong")
     ]
-    print(", ".join(counts))
+    say(", ".join(counts))
     return 2 if any(f.status == "wrong" for f in findings) else 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError
+from harness.visible import say
 
 PURPOSE = "Train the checkpoint that a stage file describes; run the same command again to resume."
 
@@ -120,4 +121,4 @@ def _print_result(folder: Path) -> None:
                 )
         if manifest.eval_data:
             console.print(f"trained on evaluation data: {', '.join(manifest.eval_data)}", style="yellow")
-    print(folder, file=sys.stdout)
+    say(folder, file=sys.stdout)

@@ -21,6 +21,7 @@ from harness.reports.analysis.lineage_graph import lineage_nodes, node_labels
 from harness.reports.charts.drawing import vega_lite
 from harness.reports.charts.lineage import draw_lineage_graph, draw_mixture
 from harness.reports.charts.token_curve import draw_token_curve
+from harness.visible import visible
 
 if TYPE_CHECKING:
     import altair as alt
@@ -106,7 +107,7 @@ def write(specifications: dict[str, Any], folder: Path) -> list[Path]:
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, specification in specifications.items():
+        for name, specification in _visible(specifications).items():
             files = [folder / f"{name}{ending}" for ending in (".vl.json", ".svg", ".png")]
             files[0].write_text(json.dumps(specification, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
             files[1].write_text(vl_convert.vegalite_to_svg(specification), encoding="utf-8")
@@ -115,6 +116,15 @@ def write(specifications: dict[str, Any], folder: Path) -> list[Path]:
     except OSError as error:
         raise InputError(f"--charts {folder}: cannot be written ({error.strerror}); give another folder.") from None
     return written
+
+
+def _visible(value: Any) -> Any:
+    """Return a specification with visible texts only: vl-convert ends the process on a control character in a name."""
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, dict):
+        return {visible(key): _visible(one) for key, one in value.items()}
+    return [_visible(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _missing(package: str) -> InputError:

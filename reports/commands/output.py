@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError
+from harness.visible import say
 
 if TYPE_CHECKING:
     from harness.reports.documents.tables import Document
@@ -93,7 +94,7 @@ def write_charts(report: Report, folder: Path) -> None:
     from harness.reports.charts import charts
 
     for path in charts.write(charts.charts(report.comparison, report.board, report.estimates), folder):
-        print(f"written: {path}", file=sys.stderr)
+        say(f"written: {path}", file=sys.stderr)
 
 
 def write_text(text: str, path: Path | None) -> None:
@@ -109,4 +110,4 @@ def write_text(text: str, path: Path | None) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"--output_path {path}: cannot be written ({error.strerror}); give another file.") from None
-    print(f"written: {path}", file=sys.stderr)
+    say(f"written: {path}", file=sys.stderr)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table as RichTable
 
-from harness.console import stdout
+from harness.console import VisibleConsole, stdout
 from harness.reports.documents.tables import Column, Document, Table, text
 
 STYLES = {"strong": "bold", "muted": "dim", "warning": "yellow", "": None}
@@ -24,7 +24,7 @@ def show(document: Document) -> None:
 def plain(document: Document) -> str:
     """Return what `show` prints, with no limit on the width."""
     buffer = io.StringIO()
-    _print(document, Console(file=buffer, width=UNBOUNDED, highlight=False, markup=False))
+    _print(document, VisibleConsole(file=buffer, width=UNBOUNDED, highlight=False, markup=False))
     return buffer.getvalue()
 
 

@@ -16,9 +16,12 @@ import csv as csv_module
 import io
 import json as json_module
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from harness.visible import visible
 
 Kind = Literal["text", "count", "value", "difference", "interval", "p", "ranks"]
 
@@ -121,26 +124,45 @@ def _without_negative_zero(value: float) -> str:
 
 def markdown(document: Document) -> str:
     """Return the document as GitHub's Markdown."""
-    parts = [f"# {document.title}"]
+    parts = [f"# {_markdown_text(document.title)}"]
     for table in document.tables:
-        parts.append(f"**{table.title}**")
+        parts.append(f"**{_markdown_text(table.title)}**")
         parts.append(_markdown_table(table))
     if document.notes:
-        parts.append("\n".join(f"- {note}" for note in document.notes))
-    parts.append(f"```\n{document.command}\n```")
+        parts.append("\n".join(f"- {_markdown_text(note, code=True)}" for note in document.notes))
+    command = visible(document.command)
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))
+    parts.append(f"{fence}\n{command}\n{fence}")
     return "\n\n".join(parts) + "\n"
 
 
 def _markdown_table(table: Table) -> str:
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+        return "| " + " | ".join(cells) + " |"
 
-    lines = [line([column.heading for column in table.shown])]
+    lines = [line([_markdown_text(column.heading) for column in table.shown])]
     lines.append("|" + "|".join("---" if column.kind == "text" else "---:" for column in table.shown) + "|")
     for row in table.rows:
-        cells = [text(row.cells.get(column.key), column.kind) for column in table.shown]
+        cells = [_markdown_text(text(row.cells.get(column.key), column.kind)) for column in table.shown]
         lines.append(line([f"**{cell}**" for cell in cells] if row.tone == "strong" else cells))
     return "\n".join(lines)
+
+
+# What Markdown or HTML would take as marks in a name; an underscore only at the edge of a word, as in "_bold_".
+_MARKS = re.compile(r"[\\|*`\[\]<>&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+
+
+def _markdown_text(words: str, *, code: bool = False) -> str:
+    """Return `words` as one line of Markdown that shows them as they are; with `code`, backquotes stay marks."""
+    flat = visible(" ".join(words.splitlines()), one_line=True)
+    return _MARKS.sub(lambda match: match[0] if code and match[0] == "`" else f"\\{match[0]}", flat)
+
+
+def _csv_cell(value: Any) -> Any:
+    """Return a cell that a spreadsheet does not take as a formula: ``=1+1`` gets a quote before it, numbers do not."""
+    if not isinstance(value, str):
+        return "" if value is None else value
+    return f"'{visible(value)}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else visible(value)
 
 
 def csv(document: Document) -> str:
@@ -156,7 +178,7 @@ def csv(document: Document) -> str:
         cells: list[Any] = []
         for column in table.columns:
             value = row.cells.get(column.key)
-            cells += list(value or ("", "")) if column.kind in pairs else ["" if value is None else value]
+            cells += list(value or ("", "")) if column.kind in pairs else [_csv_cell(value)]
         writer.writerow(cells)
     return out.getvalue()
 
@@ -219,4 +241,4 @@ def _latex_cell(value: Any, kind: Kind) -> str:
 
 
 def _escaped(words: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in words)
+    return "".join(_LATEX.get(letter, letter) for letter in visible(words, one_line=True))

@@ -31,12 +31,17 @@ from harness.reports.documents.leaderboard import task_values
 from harness.reports.documents.tables import Column, Row, Table, text
 from harness.reports.page import marks
 from harness.reports.page.report import Report
+from harness.visible import visible
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(report: Report) -> str:
-    """Return the page of a report."""
+    """Return the page of a report. Characters of names that turn text around, or control a terminal, are escaped."""
+    return visible(_page(report))
+
+
+def _page(report: Report) -> str:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

@@ -6,9 +6,10 @@ import sys
 import time
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback
+
+from harness.console import VisibleConsole
 
 
 class TrainingProgress(TrainerCallback):
@@ -23,7 +24,7 @@ class TrainingProgress(TrainerCallback):
             MofNCompleteColumn(),
             TextColumn("tokens  {task.fields[loss]}  {task.fields[rate]}"),
             TimeRemainingColumn(),
-            console=Console(file=sys.stderr),
+            console=VisibleConsole(file=sys.stderr),
             transient=True,
             disable=not sys.stderr.isatty(),
         )
