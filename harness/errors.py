@@ -40,6 +40,11 @@ class EngineError(HarnessError):
     """An engine cannot be started, or died and cannot be restarted. Its answers so far are in the journal."""
 
 
+# What reading a file that somebody else wrote may raise: bad JSON, a wrong type anywhere, nesting or numbers without
+# end, halves of characters. Whoever reads such a file catches these and raises an error that names it.
+MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError)
+
+
 def first_line(error: BaseException, *, max_characters: int | None = None) -> str:
     """Return the first line of an error's message that is not blank, or the error's class name if there is none.
 

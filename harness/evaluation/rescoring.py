@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engines.base import Answer, Engine, Failure, Request
-from harness.errors import RecordError, TaskError
+from harness.errors import MALFORMED, RecordError, TaskError, one_line
 from harness.evaluation.answering import Outcome
 from harness.evaluation.chat_template import ServiceMessages, Template, TokenizerChatTemplate
 from harness.evaluation.evaluation import Evaluation, Start
@@ -83,15 +83,15 @@ def rescore(folder: Path, options: RescoreOptions = RescoreOptions()) -> DoneRun
 def _catalogue(old: RunRecord, folder: Path, options: RescoreOptions) -> Catalogue:
     """Return the tasks that the user trusts: this project's, lm-eval's and those in `options`. Raises: RecordError."""
     catalogue = Catalogue(options.include_paths)
-    files = [name for name in old.task_arguments["tasks"] if Path(name).suffix == ".yaml"]
+    files = [name for name in old.task_arguments.get("tasks", []) if Path(name).suffix == ".yaml"]
     if files:
         raise RecordError(
             f"{folder}: the run names the task file {files[0]}, and no file that a record names is opened; evaluate "
             "again with the task's name and --include_path."
         )
-    folders = ", ".join(map(str, old.task_arguments["include_paths"]))
+    folders = ", ".join(map(str, old.task_arguments.get("include_paths", [])))
     try:
-        catalogue.check(old.task_arguments["tasks"])
+        catalogue.check(old.task_arguments.get("tasks", []))
     except TaskError as error:
         if not folders or options.include_paths:
             raise
@@ -129,15 +129,26 @@ def _not_opened(gold: Mapping[Request, bool | str]) -> Engine:  # noqa: ARG001 -
 
 
 def _spec(old: RunRecord, folder: Path, options: RescoreOptions) -> EvaluationSpec:
-    prompt = {**old.prompt, "seeds": Seeds(**old.prompt["seeds"])}
+    try:
+        seeds = {name: int(seed) for name, seed in old.prompt["seeds"].items()}
+        generation = dict(old.prompt.get("gen_kwargs", {}))
+        if not isinstance(old.fingerprint.get("engine"), str):
+            raise TypeError("answerer lacks its engine")
+        prompt = PromptSpec(**{**old.prompt, "seeds": Seeds(**seeds), "gen_kwargs": generation})
+    except MALFORMED as error:
+        problem = one_line(error, max_characters=100)
+        raise RecordError(
+            f"{folder}: the prompt in run_{old.time}.json is not what `harness eval` writes ({problem}); the file is "
+            "damaged."
+        ) from None
     return EvaluationSpec(
         models=(),
-        tasks=tuple(old.task_arguments["tasks"]),
+        tasks=tuple(old.task_arguments.get("tasks", [])),
         output=folder.parent,
         data_dir=options.data_dir,
         include_paths=options.include_paths,
         metadata=old.task_arguments["metadata"],
-        prompt=PromptSpec(**prompt),
+        prompt=prompt,
         allow_failures=old.allowed_failures,
         unsafe_code=options.unsafe_code,
         command=options.command,
@@ -177,7 +188,7 @@ def _answers(path: Path, name: str, task: TaskRequests, items_scored: int) -> di
                 f"{path}: item {row['doc_id']} of {name} had another prompt than the task makes now; "
                 "its answers cannot be scored again. Run `harness eval`."
             ) from None
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        except MALFORMED as error:
             raise RecordError(
                 f"{path}, line {number}: not a sample ({type(error).__name__}: {error}); the file is damaged."
             ) from None
@@ -210,8 +221,9 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
             for number, line in enumerate(file, start=1):
                 try:
                     yield json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise RecordError(f"{path}, line {number}: not JSON ({error.msg}); the file is damaged.") from None
+                except MALFORMED as error:
+                    problem = one_line(error, max_characters=100)
+                    raise RecordError(f"{path}, line {number}: not JSON ({problem}); the file is damaged.") from None
     except FileNotFoundError:
         return  # no item of this task was scored
 

@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from harness.errors import RecordError
+from harness.errors import MALFORMED, RecordError, one_line
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Hashes: TypeAlias = npt.NDArray[np.bytes_]
@@ -192,7 +192,7 @@ def _by_position(data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[st
     #     '"acc": 1.0}' and '"acc": 0.0}'  ->  '[{"acc": 1.0},{"acc": 0.0}]'
     try:
         rows = json.loads(b"[{" + b",{".join([data[at + width : end] for _, at, end in bounds]) + b"]")
-    except ValueError:
+    except MALFORMED:
         return None  # `_by_parsing` raises an error that names the line
     hashes = {name: np.ascontiguousarray(block[:, slice(*layout.span(name))]).view("S64").ravel() for name in _HASHES}
     return {**hashes, "filter": json.loads(b'"' + layout["filter"] + b'"'), "values": _values(rows)}
@@ -202,15 +202,18 @@ def _by_parsing(path: Path, data: bytes, bounds: Sequence[tuple[int, int, int]])
     tails = [data[at:end] for _, at, end in bounds]
     try:
         rows: list[dict[str, Any]] = json.loads(b"[{" + b",{".join(tails) + b"]") if tails else []
-    except (ValueError, UnicodeDecodeError):
+    except MALFORMED:
         raise damaged_file(path, _first_fault(data, bounds)) from None
     try:
         hashes = {name: np.array([row[name] for row in rows], dtype="S64") for name in _HASHES}
+        filters = {row.get("filter", "none") for row in rows} or {"none"}
+        one = filters.pop() if len(filters) == 1 else np.array([row.get("filter", "none") for row in rows], dtype=str)
+        return {**hashes, "filter": one, "values": _values(rows)}
     except KeyError as error:
         raise damaged_file(path, f"an item lacks {error.args[0]}") from None
-    filters = {row.get("filter", "none") for row in rows} or {"none"}
-    one = filters.pop() if len(filters) == 1 else np.array([row.get("filter", "none") for row in rows], dtype=str)
-    return {**hashes, "filter": one, "values": _values(rows)}
+    except MALFORMED as error:
+        problem = f"a field is not what lm-eval writes there ({one_line(error, max_characters=100)})"
+        raise damaged_file(path, problem) from None
 
 
 def _values(rows: Sequence[Mapping[str, Any]]) -> dict[str, FloatArray]:
@@ -229,8 +232,8 @@ def _first_fault(data: bytes, bounds: Sequence[tuple[int, int, int]]) -> str:
     for number, (start, _, end) in enumerate(bounds, 1):
         try:
             json.loads(data[start:end])
-        except ValueError as error:
-            return f"line {number} is not JSON ({error})"
+        except MALFORMED as error:
+            return f"line {number} is not JSON ({one_line(error, max_characters=100)})"
     return "it is not JSON lines"
 
 

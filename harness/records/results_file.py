@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.errors import RecordError
+from harness.errors import MALFORMED, RecordError, one_line
 from harness.records.items import NO_ITEMS, ItemTable, damaged_file
 from harness.records.run_folder import TIME, RunRecord, read_record
 
@@ -124,8 +124,8 @@ def read_results(file: Path) -> ModelRecords:
         contents = json.loads(file.read_bytes())
     except OSError as error:
         raise RecordError(f"{file}: cannot be read ({error.strerror}); restore it, or give --skip_broken.") from None
-    except ValueError as error:
-        raise damaged_file(file, f"not JSON ({error})") from None
+    except MALFORMED as error:
+        raise damaged_file(file, f"not JSON ({one_line(error, max_characters=100)})") from None
     needed = ("results", "configs", "config")
     if not isinstance(contents, dict) or not all(isinstance(contents.get(part), dict) for part in needed):
         raise damaged_file(file, "it lacks results, configs or config")
@@ -133,8 +133,9 @@ def read_results(file: Path) -> ModelRecords:
     record = read_record(ours) if ours.exists() else None
     try:
         return _ResultsFile(file, match.group(1), contents, record).model()
-    except (AttributeError, TypeError, KeyError, ValueError) as error:  # JSON that lm-eval does not write
-        raise damaged_file(file, f"a field is not what lm-eval writes there ({error})") from None
+    except MALFORMED as error:  # JSON that lm-eval does not write
+        problem = f"a field is not what lm-eval writes there ({one_line(error, max_characters=100)})"
+        raise damaged_file(file, problem) from None
 
 
 class _ResultsFile:

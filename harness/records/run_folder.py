@@ -20,12 +20,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from harness.errors import HarnessError, InputError, RecordError
+from harness.errors import HarnessError, InputError, RecordError, one_line
 
 SCHEMA_VERSION = 1
 STALE_SECONDS = 3600.0
+MAX_NAME = 200  # characters of a task's name: its samples file has a longer one
 TIME = r"\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}(?:\.\d+)?"
 
 
@@ -58,7 +59,7 @@ class RunRecord(_Schema):
     """The data about a run that lm-eval's results file has no place for."""
 
     schema_version: int = Field(default=SCHEMA_VERSION, description="Version of this schema.")
-    time: str = Field(description="Start of the run, local time, as in the file names.")
+    time: str = Field(pattern=f"^{TIME}$", description="Start of the run, local time, as in the file names.")
     command: str = Field(description="The command line of the run.")
     harness_version: str = Field(description="Release that wrote it.")
     model: dict[str, Any] = Field(description="Name, source, kind, digest of the weights, revision, lineage.")
@@ -82,6 +83,23 @@ class RunRecord(_Schema):
     complete: bool = Field(description="Whether at most the allowed number of requests failed.")
     notes: list[str] = Field(default_factory=list, description="Notes for readers of the numbers.")
     versions: dict[str, str] = Field(description="Python and packages.")
+
+    @model_validator(mode="after")
+    def _has_what_is_read(self) -> RunRecord:
+        """Check the parts of free form that other code reads. Raises: ValueError, which pydantic reports."""
+        if not isinstance(self.model.get("name"), str):
+            raise ValueError("model lacks its name")
+        given = self.task_arguments
+        for key in ("tasks", "include_paths"):
+            words = given.get(key, [])
+            if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+                raise ValueError(f"asked_for.{key} is not a list of words")
+        if not isinstance(given.get("metadata") or {}, dict):
+            raise ValueError("asked_for.metadata is not an object")
+        for name in self.tasks:
+            if "/" in name or "\0" in name or len(name) > MAX_NAME:
+                raise ValueError(f"tasks has the name {name[:40]!r}, which no file can have")
+        return self
 
 
 def time_id(moment: datetime) -> str:
@@ -242,9 +260,9 @@ def read_record(path: Path) -> RunRecord:
         return RunRecord.model_validate_json(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RecordError(f"{path}: no run.json; give a folder that `harness eval` wrote.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"{file}: cannot be read ({error}); check the file.") from None
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
+        raise RecordError(f"{file}: cannot be read ({one_line(error, max_characters=100)}); check the file.") from None
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        where = ".".join(str(part) for part in first["loc"]) or "a field"
         raise RecordError(f"{file}: {where}: {first['msg']}; the file is damaged or from another release.") from None
