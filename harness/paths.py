@@ -3,24 +3,57 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
+
+from harness.errors import InputError
 
 _data_dir: ContextVar[Path | None] = ContextVar("data_dir", default=None)
 """The folder that `use_data_dir` names; None outside of its block."""
 
 
 def cache_dir() -> Path:
-    """Return the folder of journal, fetched data and converted models: `HARNESS_CACHE_DIR`, else the user's cache."""
+    """Return the folder of journal, fetched data and converted models: `HARNESS_CACHE_DIR`, else the user's cache.
+
+    It is created for this user alone, whatever the umask, where that is possible.
+
+    Raises:
+        InputError: Other users own the folder or can write to it. They could change answers and data in it.
+    """
     chosen = os.environ.get("HARNESS_CACHE_DIR")
     if chosen:
-        return Path(chosen).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "stage-harness"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stage-harness"
+        folder = Path(chosen).expanduser()
+    elif sys.platform == "darwin":
+        folder = Path.home() / "Library" / "Caches" / "stage-harness"
+    else:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stage-harness"
+    with suppress(OSError):  # what needs the folder says what is wrong
+        folder.mkdir(mode=0o700, parents=True)
+    _check_private(folder)
+    return folder
+
+
+def _check_private(folder: Path) -> None:
+    try:
+        status = folder.stat()
+    except OSError:
+        return
+    if not stat.S_ISDIR(status.st_mode):
+        return
+    another = "name another folder in HARNESS_CACHE_DIR"
+    if status.st_uid not in (os.geteuid(), 0):
+        raise InputError(f"cache folder {folder}: belongs to another user (number {status.st_uid}); {another}.")
+    # A group with the user's own number has no other members: that is how Linux names private groups.
+    shared_group = status.st_mode & stat.S_IWGRP and status.st_gid != status.st_uid
+    if status.st_mode & stat.S_IWOTH or shared_group:
+        mode = f"mode {stat.S_IMODE(status.st_mode):o}"
+        raise InputError(
+            f"cache folder {folder}: other users can write to it ({mode}); run `chmod go-w {folder}`, or {another}."
+        )
 
 
 def data_dir() -> Path | None:

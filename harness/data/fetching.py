@@ -109,6 +109,8 @@ def fetch_file(
         else:
             digest = _from_hub(name, file, temporary, progress, remedy)
         if file.sha256 and digest not in file.sha256:
+            if file.url is not None:
+                _archive_of(file.url).unlink(missing_ok=True)  # the next try fetches it again
             source = file.url or f"hub {file.hub}"
             raise MismatchError(
                 f"data file {name}: {source} has sha256 {digest}, the pinned one is {' or '.join(file.sha256)}; "
@@ -151,11 +153,17 @@ def _from_url(name: str, url: str, target: Path, progress: ProgressCallback | No
     return digest.hexdigest()
 
 
+def _archive_of(url: str) -> Path:
+    """Return where the archive of an address is kept: two addresses may end in the same name."""
+    name = Path(urlsplit(url).path).name
+    return cached_data() / ARCHIVES / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{name}"
+
+
 def _from_archive(
     name: str, url: str, member: str, target: Path, progress: ProgressCallback | None, remedy: str
 ) -> str:
     """Extract one file from an archive. The archive stays in the cache, because it may contain other data files."""
-    archive = cached_data() / ARCHIVES / Path(urlsplit(url).path).name
+    archive = _archive_of(url)
     if not archive.is_file():
         archive.parent.mkdir(exist_ok=True)
         arriving = target.with_name(target.name + ".archive")

@@ -26,7 +26,7 @@ from harness.errors import HarnessError, InputError, RecordError, one_line
 
 SCHEMA_VERSION = 1
 STALE_SECONDS = 3600.0
-MAX_NAME = 200  # characters of a task's name: its samples file has a longer one
+MAX_NAME = 200  # bytes of a task's name: its samples file has a longer one
 TIME = r"\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}(?:\.\d+)?"
 
 
@@ -97,7 +97,7 @@ class RunRecord(_Schema):
         if not isinstance(given.get("metadata") or {}, dict):
             raise ValueError("asked_for.metadata is not an object")
         for name in self.tasks:
-            if "/" in name or "\0" in name or len(name) > MAX_NAME:
+            if "/" in name or "\0" in name or len(name.encode(errors="replace")) > MAX_NAME:
                 raise ValueError(f"tasks has the name {name[:40]!r}, which no file can have")
         return self
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lm_eval.api.task import Task
     from lm_eval.tasks import TaskManager
 
+MAX_NAME = 200  # bytes: the samples file adds some forty to a task's name, and file systems allow 255
 DOMAINS = ("logic", "legal", "science", "analogy", "code_qa", "code_gen", "general")
 
 
@@ -184,11 +185,21 @@ def _entry(path: Path, config: dict[str, Any]) -> Entry:
     if "group" in config:
         if not isinstance(config.get("task"), list) or not config["task"]:
             raise TaskError(f"{path}: group {config['group']!r} lacks the field task, a list of its members; add it.")
-        return Entry(name=str(config["group"]), kind="group", path=path, config=config)
+        return Entry(name=_name(path, config["group"]), kind="group", path=path, config=config)
     if "task" not in config:
         raise TaskError(f"{path}: lacks the field task (its name) or group; add `task: NAME`.")
     _check_task_fields(path, config)
-    return Entry(name=str(config["task"]), kind="task", path=path, config=config)
+    return Entry(name=_name(path, config["task"]), kind="task", path=path, config=config)
+
+
+def _name(path: Path, value: object) -> str:
+    """Return the name of a task or group, which is part of file names. Raises: TaskError."""
+    name = str(value)
+    if not name or "/" in name or "\0" in name or len(name.encode()) > MAX_NAME:
+        raise TaskError(
+            f"{path}: the name {name[:60]!r} cannot be part of a file name; use at most {MAX_NAME} bytes and no slash."
+        )
+    return name
 
 
 def _check_task_fields(path: Path, config: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
 
 from harness.data.manifest import all_files
+from harness.errors import TaskError
 from harness.paths import tasks_dir
+from harness.suite.catalogue import Catalogue
 from tests.synthetic import COUNTS, FILES
 
 from .scripted_lm import SILENT_EVERY, WRONG_EVERY, ScriptedLM, corrupted, guessing, oracle
@@ -293,3 +296,11 @@ def test_a_group_loads_with_all_its_tasks(group: str, synthetic: Suite) -> None:
         assert domains == ["logic", "legal", "science", "analogy", "code_qa", "code_gen"]
     if group == "reasoning":
         assert {TASKS[name].domain for name in loaded} == {e.domain for e in TASKS.values()} - {"general"}
+
+
+@pytest.mark.parametrize("name", ["a/b", "x" * 201, "../up", "é" * 101])
+def test_a_task_whose_name_no_file_can_have_is_refused(name: str, tmp_path: Path) -> None:
+    text = f"task: {name!r}\ndataset_path: json\ntest_split: test\ndoc_to_text: q\ndoc_to_target: a\n"
+    (tmp_path / "t.yaml").write_text(text)
+    with pytest.raises(TaskError, match=r"t\.yaml: the name .* cannot be part of a file name"):
+        Catalogue([tmp_path])
