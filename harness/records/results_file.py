@@ -198,7 +198,7 @@ class _ResultsFile:
             task=name,
             time=self._time,
             domain=str(metadata.get("domain") or OTHER),
-            chance=ours.chance if ours else float(metadata.get("chance", 0.0)),
+            chance=_chance(ours.chance if ours else metadata.get("chance", 0.0)),
             metric=metric,
             higher_is_better=self._of("higher_is_better", name, {}).get(metric.split(",")[0]) is not False,
             value=metrics.get(metric),
@@ -228,6 +228,14 @@ class _ResultsFile:
             "system instruction": self._contents.get("system_instruction_sha"),
         }
         return ", ".join(f"{key} {str(value)[:8]}" for key, value in parts.items() if value) or "plain"
+
+
+def _chance(value: Any) -> float:
+    """Return the value expected from guessing. Raises: ValueError unless it is from 0 to below 1."""
+    chance = float(value)
+    if not 0.0 <= chance < 1.0:
+        raise ValueError(f"chance is {value!r:.40}, must be at least 0 and below 1")
+    return chance
 
 
 def _parsed(text: object) -> dict[str, str]:

@@ -252,3 +252,22 @@ def descendants(pid: int) -> set[int]:
 def test_time_limits_are_stretched_and_never_shortened() -> None:
     assert slowdown() >= 1
     assert slowdown() == slowdown()
+
+
+def test_what_the_starting_process_ignores_or_blocks_does_not_reach_programs(bubblewrap: str) -> None:
+    """The C library keeps signal 32 for itself, but other code may ignore it by a system call."""
+    code = (
+        "import ctypes, os, signal\n"
+        "number = {'x86_64': 13, 'aarch64': 134}[os.uname().machine]\n"
+        "ignored = (ctypes.c_ulong * 4)(1, 0, 0, 0)\n"
+        "for name in (32, 33): assert ctypes.CDLL(None).syscall(number, name, ignored, None, 8) == 0\n"
+        "for name in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):\n"
+        "    signal.signal(name, signal.SIG_IGN)\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1, signal.SIGWINCH, signal.SIGALRM])\n"
+        "os.umask(0o777)\n"
+        "os.nice(3)\n"
+        "program = Program('x = 1', 'assert x == 1')\n"
+        f"print([v.status for v in run_programs([program] * 3, backend={bubblewrap!r})])"
+    )
+    done = in_fresh_process(code)
+    assert done.stdout.strip() == "['passed', 'passed', 'passed']", done.stderr

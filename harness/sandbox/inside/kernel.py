@@ -15,6 +15,7 @@ _MNT_DETACH = 2
 _SECCOMP_MODE_FILTER = 2
 _CAPABILITY_VERSION = 0x20080522
 _ioprio_get = {"x86_64": 252, "aarch64": 31}.get(os.uname().machine)
+_rt_sigaction = {"x86_64": 13, "aarch64": 134}.get(os.uname().machine)
 _IOPRIO_WHO_PROCESS = 1
 _CLONE_VM, _CLONE_FS, _CLONE_FILES = 0x100, 0x200, 0x400
 _STACK_BYTES = 1 << 14
@@ -74,6 +75,13 @@ def unmount(target: str) -> None:
 def prctl(option: int, value: int) -> None:
     """Change a property of this process."""
     _checked(_prctl(option, ctypes.c_ulong(value), 0, 0, 0), f"prctl {option}")
+
+
+def default_signal(number: int) -> None:
+    """Give a signal its default action, also one that the C library keeps for itself (32, 33) and refuses to change."""
+    if _rt_sigaction is not None:
+        nothing = bytes(32)  # struct sigaction of the kernel: no handler, no flags, no mask
+        _checked(_syscall(_rt_sigaction, number, nothing, None, 8), f"signal {number}")
 
 
 def drop_capabilities() -> None:
