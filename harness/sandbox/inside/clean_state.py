@@ -39,8 +39,8 @@ def reset_signals() -> None:
     for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:  # Python ignores these two
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
-    for number in set(range(1, signal.NSIG)) - set(map(int, signal.valid_signals())):
-        kernel.default_signal(number)  # some library in the process that started us may have ignored it
+    for reserved in set(range(1, signal.NSIG)) - set(map(int, signal.valid_signals())):
+        kernel.default_signal(reserved)  # some library in the process that started us may have ignored it
 
 
 def _signal_mask(*numbers: signal.Signals) -> int:
