@@ -169,7 +169,7 @@ def start_podman(limits: Limits) -> SandboxProcess:
 
 
 def start_unsafe(limits: Limits) -> SandboxProcess:  # noqa: ARG001 - every backend takes the limits
-    """Start the examiner as a plain process of this user: only the limits of time and memory hold."""
+    """Start the server as a plain process of this user: only the limits of time and memory hold."""
     scratch = tempfile.mkdtemp(prefix="harness-unsafe-")
     environment = {"HOME": scratch, "PYTHONHASHSEED": "0", "LANG": "C.UTF-8"}
     call = f"server.main(site={str(site_folder() or '')!r})"

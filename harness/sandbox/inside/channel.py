@@ -38,7 +38,15 @@ class Unsupported(TypeError):  # noqa: N818 - the name of the verdict's status
 
 
 class Channel(link.Link):
-    """Sends requests to the solution's process, within its limits, and turns replies into values or exceptions."""
+    """Sends requests to the solution's process, within its limits, and turns replies into values or exceptions.
+
+    Attributes:
+        failure: The first failed assertion, or unsupported use, in a function of the tests that the solution called.
+            The solution may have swallowed it.
+    """
+
+    guarded = True
+    failure: BaseException | None = None
 
     def __init__(self, descriptor: int, output: int, pid: int, limits: dict[str, Any]) -> None:
         super().__init__(descriptor)
@@ -129,7 +137,12 @@ class Channel(link.Link):
             raise PermissionError(f"the solution may not use {name} on an object that the tests have not passed to it")
         if name in ("getattr", "setattr") and not is_open(target, values[1]):
             raise AttributeError(f"{type(target).__name__!r} object has no attribute {values[1]!r} for the solution")
-        return super().perform(name, values, keywords)
+        try:
+            return super().perform(name, values, keywords)
+        except (AssertionError, Unsupported) as error:
+            if getattr(error, "from_solution", None) is None:
+                self.failure = self.failure or error
+            raise
 
     def not_answered(self) -> Any:
         """Return the exceptions that end the tests."""
@@ -178,6 +191,8 @@ class Channel(link.Link):
             raise ValueError("malformed value")
         reference, text, arguments, number, cause = described
         kind, name, text = self.stand_in(reference), str(reference[2]), str(text)
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            raise ValueError("malformed value")
         error: BaseException = _make_error(
             kind, None if arguments is None else wire.decode(arguments, self.resolve), text, name
         )
@@ -211,7 +226,9 @@ def is_open(value: Any, name: object) -> bool:
 def _make_error(kind: Any, arguments: Any, text: str, name: str) -> Any:
     for values in ((text,) if arguments is None else tuple(arguments), (text,)):
         try:
-            return kind(*values)
+            error = kind(*values)
+            if isinstance(error, kind):
+                return error
         except Exception:  # noqa: S112 - a class such as UnicodeDecodeError needs certain arguments
             continue
     return SolutionRaised(f"{name}: {text}")

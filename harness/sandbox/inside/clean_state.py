@@ -79,7 +79,8 @@ class CleanState:
         self.expected = self._observe_inherited(0) | self.limits
         self.expected |= {name: number for (name, _), number in self.status.items()}
         self.expected |= {"descriptors": {"0", "1", "2", "3"}, "files": [], "sockets": ""}
-        self.expected["modes"] = [0o1777, 0o1777] if isolated.mounts else [0o700]
+        here = os.stat(".").st_mode & 0o7777  # noqa: PTH116
+        self.expected["modes"] = [0o1777, 0o1777] if isolated.mounts else [here]
 
     def set_limits(self) -> None:
         """Lower this process's limits for good; its children inherit them."""

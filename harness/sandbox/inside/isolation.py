@@ -24,7 +24,7 @@ from . import kernel
 
 SCRATCH, SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108 - mounted afresh for each program
 FIRST_PID = 3
-_FLAGS = {"nosuid": kernel.MS_NOSUID, "nodev": kernel.MS_NODEV, "noexec": kernel.MS_NOEXEC, "noatime": 1024}
+_FLAGS = {"nosuid": kernel.MS_NOSUID, "nodev": kernel.MS_NODEV, "noexec": kernel.MS_NOEXEC}
 _SIOCSIFFLAGS, _IFF_UP_RUNNING = 0x8914, 0x41
 MAX_DESCRIPTORS = 256  # of the server
 
@@ -70,7 +70,8 @@ def make_read_only() -> None:
         _, _, _, _, target, options, *_ = line.split(" ")
         if not target.startswith("/proc"):
             flags = sum(_FLAGS.get(option, 0) for option in options.split(","))
-            target = target.encode().decode("unicode_escape")  # a space is written as \040
+            # A space is written as \040; other characters stand there in UTF-8.
+            target = target.encode().decode("unicode_escape").encode("latin-1").decode()
             kernel.mount("none", target, None, flags | kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY)
 
 
@@ -104,17 +105,17 @@ def sockets_left(proc: int) -> str:
 class Isolation:
     """Makes the namespaces of one program after another. The server's own namespaces stay as they are."""
 
-    def __init__(self, mounts: bool) -> None:
+    def __init__(self, mounts: bool, namespaces: bool) -> None:
         """Look at the server's namespaces.
 
         Args:
             mounts: Whether programs get folders and a network of their own, as in bubblewrap's sandbox.
+            namespaces: Whether the server has a process and a user namespace, in which it may make others.
         """
         self.mounts = mounts
         self.proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
         self.uid, self.gid = os.geteuid(), os.getegid()
-        # Process 1 has a process namespace in which it may make others.
-        self.own_processes = self._open_namespace("pid") if os.getpid() == 1 else None
+        self.own_processes = self._open_namespace("pid") if namespaces else None
         self.own_mounts = self._open_namespace("mnt") if mounts else None
 
     def _open_namespace(self, kind: str) -> int:
@@ -124,6 +125,10 @@ class Isolation:
     def alone(self) -> bool:
         """Whether each program gets its own process namespace and user namespace."""
         return self.own_processes is not None
+
+    def has_children(self) -> bool:
+        """Whether the server has a child left, such as one that an examiner has started and not ended."""
+        return bool(read_file(self.proc, "thread-self/children").strip())
 
     def pid_in_proc(self, pid: int) -> int:
         """Return the number that /proc knows a child by: it may belong to another process namespace than this one's."""

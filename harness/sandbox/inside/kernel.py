@@ -19,7 +19,7 @@ _rt_sigaction = {"x86_64": 13, "aarch64": 134}.get(os.uname().machine)
 _IOPRIO_WHO_PROCESS = 1
 _CLONE_VM, _CLONE_FS, _CLONE_FILES = 0x100, 0x200, 0x400
 _STACK_BYTES = 1 << 14
-# A stack for all processes that wait: each returns to no code of ours, and none reads what is on it.
+# A stack for all processes that wait: none of them ever returns to our code, and none reads what is on it.
 _waiting_stack = ctypes.create_string_buffer(_STACK_BYTES)
 _libc = ctypes.CDLL(None, use_errno=True)
 # Looked up once, here: in each fork, a look-up would write to memory that the processes share until then.

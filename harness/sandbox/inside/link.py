@@ -87,7 +87,13 @@ class Gone(BaseException):
 
 
 class Link:
-    """One end of the channel; `examiner_link` and `solution` say what each end allows the other."""
+    """One end of the channel; `channel` and `solution` say what each end allows the other.
+
+    Attributes:
+        guarded: Whether results must not reveal what was computed with plain values; see `remote`.
+    """
+
+    guarded = False
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor

@@ -15,6 +15,7 @@ class Peer(Protocol):
     """The other end of the channel, as stand-ins use it; `link.Link` is one."""
 
     values_with: dict[int, Any]
+    guarded: bool
 
     def operate(self, name: str, *values: Any, **keywords: Any) -> Any:
         """Do an operation there."""
@@ -35,7 +36,8 @@ class Remote:
             object.__setattr__(self, key, value)
 
     def _do(self, operation: str, *values: Any, **keywords: Any) -> Any:
-        return self._link.operate(operation, self, *values, **keywords)
+        result = self._link.operate(operation, self, *values, **keywords)
+        return _guard(operation, (self, *values, *keywords.values()), result)
 
     def __call__(self, *values: Any, **keywords: Any) -> Any:
         return self._do("call", *values, **keywords)
@@ -160,19 +162,37 @@ class Remote:
         return self._do("deepcopy")
 
 
+# What may be known of an object that was computed with a plain value, which may be the expected one.
+_HARMLESS = {"equal", "less", "less or equal", "isinstance", "issubclass", "hash", "repr", "setattr", "setitem"}
+
+
+def _guard(operation: str, operands: tuple[Any, ...], result: Any) -> Any:
+    """Return the result of an operation, unless it could be a comparison with an expected value in disguise.
+
+    ``solve(4) - 0.5`` is an object marked as tainted, and so is what is computed with it. If it gave a number, such as
+    ``abs(solve(4) - 0.5)``, the solution could choose 0. Raises: TypeError.
+    """
+    if not any(map(_is_tainted, operands)):
+        return result
+    if isinstance(result, Remote):
+        object.__setattr__(result, "_tainted", result._link.guarded)  # noqa: SLF001
+        return result
+    if operation in _HARMLESS:
+        return result
+    raise TypeError(f"{operation} of an object that was computed with a plain value is not supported")
+
+
+def _is_tainted(value: Any) -> bool:
+    if type(value) is Remote:
+        return bool(value._tainted)  # noqa: SLF001
+    if isinstance(value, dict):
+        return any(map(_is_tainted, (*value, *value.values())))
+    return isinstance(value, list | tuple | set | frozenset) and any(map(_is_tainted, value))
+
+
 def _unary(operation: str) -> Callable[..., Any]:
     def method(self: Remote, *values: Any) -> Any:
         return self._do(operation, *values)
-
-    return method
-
-
-def _number(operation: str) -> Callable[..., Any]:
-    def method(self: Remote, *values: Any) -> Any:
-        result = self._do(operation, *values)
-        if self._tainted and not isinstance(result, Remote):
-            raise TypeError(f"{operation}() of a {self._name} that was computed with a plain value is not supported")
-        return result
 
     return method
 
@@ -181,22 +201,20 @@ def _binary(operation: str, swapped: bool) -> Callable[[Remote, Any], Any]:
     def method(self: Remote, other: Any) -> Any:
         values = (other, self) if swapped else (self, other)
         result = self._link.operate(operation, *values)
-        if not isinstance(other, Remote):
+        if self._link.guarded and not isinstance(other, Remote):
             if not isinstance(result, Remote):
                 return NotImplemented
             object.__setattr__(result, "_tainted", True)
-        elif isinstance(result, Remote) and (self._tainted or other._tainted):  # noqa: SLF001
-            object.__setattr__(result, "_tainted", True)
-        return result
+        return _guard(operation, values, result)
 
     return method
 
 
 def _add_operators() -> None:
+    for name in ("bool", "int", "float", "complex", "abs", "round", "index", "len", "bytes", "neg", "pos", "invert"):
+        setattr(Remote, f"__{name}__", _unary(name))
     for name in ("str", "repr", "hash", "format"):
         setattr(Remote, f"__{name}__", _unary(name))
-    for name in ("bool", "int", "float", "complex", "abs", "round", "index", "len", "bytes", "neg", "pos", "invert"):
-        setattr(Remote, f"__{name}__", _number(name))
     for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "matmul", "lshift", "rshift", "and_", "or_", "xor"):
         plain = name.rstrip("_")
         setattr(Remote, f"__{plain}__", _binary(name, swapped=False))
@@ -281,7 +299,7 @@ def value_with(value: Any, remote: Any) -> Any:
     if type(value) not in _CLASSES_WITH_REMOTE:
         raise ValueError("malformed value")
     known = link.values_with.get(number)
-    if known is None:
+    if known is None or not isinstance(known, type(value)) or known != value:  # a list in a tuple may have changed
         known = link.values_with[number] = _CLASSES_WITH_REMOTE[type(value)](value)
         vars(known)["_sandbox_remote"] = remote
     return known

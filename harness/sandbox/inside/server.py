@@ -30,18 +30,23 @@ MAX_REMOVED_FILES = 16
 _FAILED = 70
 
 
-def enter_process_namespace() -> None:
-    """Enter a process namespace of our own where there is no sandbox, if the kernel allows it.
+def enter_process_namespace() -> bool:
+    """Enter a process namespace of our own where there is no sandbox; returns whether the kernel allows it.
 
     Otherwise one ``os.kill(-1, SIGKILL)`` in a program would end all of the user's processes.
     """
-    uid, gid = os.geteuid(), os.getegid()
-    try:
+
+    def enter() -> None:
+        uid, gid = os.geteuid(), os.getegid()
         kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWPID)
-    except OSError:
-        return
-    map_own_ids(os.open("/proc", os.O_PATH), uid, gid)
+        map_own_ids(os.open("/proc", os.O_PATH), uid, gid)
+
+    # A process cannot leave a namespace again, so a child tries first: some systems allow one without the mapping.
+    if os.waitpid(fork(enter), 0)[1]:
+        return False
+    enter()
     become_first_process()
+    return True
 
 
 def become_first_process() -> None:
@@ -105,12 +110,12 @@ def remove_files() -> bool:
 class Server:
     """Serves one program after another; `host_in` and `host_out` lead to the host."""
 
-    def __init__(self, host_in: int, host_out: int, mounts: bool, locks: bool) -> None:
+    def __init__(self, host_in: int, host_out: int, isolation: Isolation, locks: bool) -> None:
         """Read the limits from the host. Raises: wire.Closed."""
         self.host_in, self.host_out = host_in, host_out
         self.limits: dict[str, Any] = wire.receive(host_in)
         self.filter = seccomp.program(locks)
-        self.isolation = Isolation(mounts)
+        self.isolation = isolation
         self.clean_state = CleanState(self.limits, self.filter is not None, self.isolation)
 
     def serve_one(self) -> bool:
@@ -178,6 +183,8 @@ class Server:
         if len(said) < 2:
             self._end_program(program, waiting, tests)
         _, exit_status = os.waitpid(tests, 0)
+        if self.isolation.has_children():  # of the tests
+            clean = False
         if "began" in said and "sent" not in said:
             # The tests, or values that the solution returned, have ended the examiner.
             code = os.waitstatus_to_exitcode(exit_status)
@@ -238,8 +245,7 @@ def main(mounts: bool = False, locks: bool = True, site: str = "") -> None:
         sys.path.append(site)
         # Number libraries start a thread per processor otherwise, more than a program may have.
         os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    if not mounts:
-        enter_process_namespace()
+    namespaces = mounts or enter_process_namespace()
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # no program can read or trace this process
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # process 1 of a program's namespace inherits this
@@ -249,7 +255,7 @@ def main(mounts: bool = False, locks: bool = True, site: str = "") -> None:
     for descriptor in range(3):  # what tests print must not be read as a verdict
         os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
     with contextlib.suppress(wire.Closed):  # the host has ended
-        server = Server(host_in, host_out, mounts, locks)
+        server = Server(host_in, host_out, Isolation(mounts, namespaces), locks)
         # Values that a solution returns are compared in the examiner, so it has the same memory limit: the test
         # `assert f() * (1 << 30) == ...` must not use up the machine's memory.
         _, hard = resource.getrlimit(resource.RLIMIT_AS)

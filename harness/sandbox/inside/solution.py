@@ -151,7 +151,7 @@ def serve(descriptor: int) -> None:
     """Answer requests until the tests close the channel. The first request loads the solution."""
     # On a machine with many processors, programs that start a process or thread for each would reach their limit.
     count = min(os.cpu_count() or 1, CPU_COUNT)
-    os.cpu_count = lambda: count
+    os.cpu_count = os.process_cpu_count = lambda: count  # type: ignore[attr-defined,unused-ignore]
     os.register_at_fork(
         after_in_child=sys.modules["random"].seed
     )  # what `random` does itself, see `server.import_warm`

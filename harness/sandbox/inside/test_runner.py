@@ -61,6 +61,21 @@ def free_names(tree: ast.Module) -> list[str]:
     return sorted(name for name in read - local if not name.startswith("__"))
 
 
+def uses_one_builtin(tree: ast.Module, free: list[str]) -> bool:
+    """Whether the tests read one name that they do not set, and it is a builtin's: ``assert sum([1]) == 7``."""
+    nodes = list(ast.walk(tree))
+    stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    imported = {name for node in nodes for name in _modules_of(node)}
+    names = [name for name in free if name not in stored]
+    return len(names) == 1 and names[0] in _BUILTINS and "solution" not in imported
+
+
+def _modules_of(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+
+
 def names_of_modules(tree: ast.Module) -> set[str]:
     """Return the standard library's modules that the tests use without importing them: as in ``sys.getsizeof(x)``."""
     nodes = list(ast.walk(tree))
@@ -81,7 +96,7 @@ def prepare(
 ) -> tuple[Any, dict[str, Any]]:
     """Load the solution; returns the compiled tests and the namespace to run them in.
 
-    The solution's definition of a builtin name counts only if it defines no other name of the tests: the function
+    The solution's definition of a builtin name counts only if it is the one name that the tests read: the function
     under test may be called ``sum``, but no solution can replace the ``abs`` that its tests measure an error with.
     Modules come from this process unless the solution has the class of that name (``from datetime import datetime``).
     """
@@ -90,9 +105,10 @@ def prepare(
     definitions = channel.load(solution, setup, free)
     # The reply comes from the solution's process, which may add names nobody asked for, such as "__builtins__".
     defined = [name for name in free if name in definitions]
-    # tests "assert abs(root(2) - 1.414) < 0.01": free is ["abs", "root"].
-    # A solution that defines both provides `root` only; `abs` stays the builtin.
-    own = [name for name in defined if name not in _BUILTINS] or defined
+    # tests "assert abs(root(2) - 1.414) < 0.01": free is ["abs", "root"], and `abs` stays the builtin.
+    own = [name for name in defined if name not in _BUILTINS]
+    if uses_one_builtin(tree, free):
+        own = defined
     module = types.ModuleType("__main__")  # for `unittest.main()`
     sys.modules["__main__"] = module
     sys.modules["solution"] = TestsModule(channel)
@@ -123,13 +139,16 @@ def run_tests(channel: Channel, solution: str, tests: str, setup: str) -> tuple[
     try:
         code, namespace = prepare(channel, solution, tests, setup, assertion_lines)
         where = "while the tests ran"
-        if "unittest" in tests:
+        with_cases = "unittest" in tests
+        if with_cases:
             prepare_unittest(namespace, assertion_lines)
         exec(code, namespace)  # noqa: S102
-        if "unittest" in sys.modules:
+        if with_cases:
             sys.modules["unittest"].main()
         if not assertion_lines:
             run_uncalled(namespace, solution)
+        if channel.failure:
+            raise channel.failure
     except Gone:
         return "lost", where
     except LimitReached as limit:
