@@ -26,7 +26,7 @@ from harness.errors import HarnessError, InputError, RecordError, one_line
 
 SCHEMA_VERSION = 1
 STALE_SECONDS = 3600.0
-MAX_NAME = 200  # bytes of a task's name: its samples file has a longer one
+MAX_NAME = 200  # bytes of a task's name: its samples file adds some forty, and file systems allow 255
 TIME = r"\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}(?:\.\d+)?"
 
 

@@ -18,13 +18,13 @@ import yaml
 
 from harness.errors import HarnessError, TaskError, did_you_mean, one_line
 from harness.paths import tasks_dir
+from harness.records.run_folder import MAX_NAME
 
 if TYPE_CHECKING:
     from lm_eval.api.group import Group
     from lm_eval.api.task import Task
     from lm_eval.tasks import TaskManager
 
-MAX_NAME = 200  # bytes: the samples file adds some forty to a task's name, and file systems allow 255
 DOMAINS = ("logic", "legal", "science", "analogy", "code_qa", "code_gen", "general")
 
 

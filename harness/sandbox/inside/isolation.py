@@ -181,7 +181,7 @@ class Isolation:
         """
         if not self.alone:
             return []
-        return [kernel.clone_waiting(0) for _ in range(FIRST_PID - 1)]
+        return [kernel.clone_waiting() for _ in range(FIRST_PID - 1)]
 
     def enter(self) -> None:
         """In a solution's process: see the own processes only, and give up every privilege."""

@@ -11,7 +11,6 @@ CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x20000, 0x10000000, 0x
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
 MS_REC, MS_PRIVATE = 1 << 14, 1 << 18
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 36, 38
-_MNT_DETACH = 2
 _SECCOMP_MODE_FILTER = 2
 _CAPABILITY_VERSION = 0x20080522
 _ioprio_get = {"x86_64": 252, "aarch64": 31}.get(os.uname().machine)
@@ -23,8 +22,8 @@ _STACK_BYTES = 1 << 14
 _waiting_stack = ctypes.create_string_buffer(_STACK_BYTES)
 _libc = ctypes.CDLL(None, use_errno=True)
 # Looked up once, here: in each fork, a look-up would write to memory that the processes share until then.
-_unshare, _setns, _mount, _umount2, _prctl, _capset, _clone, _syscall = (
-    getattr(_libc, name) for name in ("unshare", "setns", "mount", "umount2", "prctl", "capset", "clone", "syscall")
+_unshare, _setns, _mount, _prctl, _capset, _clone, _syscall = (
+    getattr(_libc, name) for name in ("unshare", "setns", "mount", "prctl", "capset", "clone", "syscall")
 )
 
 
@@ -44,15 +43,15 @@ def unshare(flags: int) -> None:
     _checked(_unshare(flags), "unshare")
 
 
-def clone_waiting(flags: int) -> int:
-    """Start a process that only waits, in new namespaces, until it is killed; returns its pid.
+def clone_waiting() -> int:
+    """Start a process that only waits until it is killed; returns its pid.
 
     It shares this process's memory and descriptors, so that nothing is copied, and runs one function of the C library
     on another stack: ``pause``.
     """
     pause = ctypes.cast(_libc.pause, ctypes.c_void_p)
     top = ctypes.c_void_p(ctypes.addressof(_waiting_stack) + _STACK_BYTES - 64)
-    flags |= _CLONE_VM | _CLONE_FS | _CLONE_FILES | signal.SIGCHLD
+    flags = _CLONE_VM | _CLONE_FS | _CLONE_FILES | signal.SIGCHLD
     return _checked(_clone(pause, top, flags, None), "clone")
 
 
@@ -65,11 +64,6 @@ def mount(source: str, target: str, kind: str | None, flags: int, options: str |
     """Mount `source` on `target`."""
     words = [word.encode() if word is not None else None for word in (source, target, kind, options)]
     _checked(_mount(words[0], words[1], words[2], ctypes.c_ulong(flags), words[3]), f"mount {target}")
-
-
-def unmount(target: str) -> None:
-    """Detach what is mounted on `target`; it lives on for those who use it."""
-    _checked(_umount2(target.encode(), _MNT_DETACH), f"unmount {target}")
 
 
 def prctl(option: int, value: int) -> None:

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import wire
-from .remote import Remote, coroutine, number_at_home, value_with
+from .remote import BINARY, Remote, coroutine, number_at_home, value_with
 
 # What one end may do with an object of the other.
 OPERATIONS: dict[str, Callable[..., Any]] = {
@@ -37,7 +37,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "less or equal": lambda target, value: bool(target <= value),
     "contains": lambda target, value: value in target,
     **{f.__name__: f for f in (getattr, setattr, delattr, iter, next, len, bool, str, repr, int, float, complex)},
-    **{f.__name__: f for f in (hash, abs, round, reversed, dir, format, bytes, divmod, pow, vars)},
+    **{f.__name__: f for f in (hash, abs, round, reversed, dir, format, bytes, divmod, pow)},
     **{f.__name__: f for f in (operator.getitem, operator.setitem, operator.delitem, operator.index)},
     **{f.__name__: f for f in (operator.neg, operator.pos, operator.invert)},
     **{f.__name__: f for f in (copy.copy, copy.deepcopy)},
@@ -47,7 +47,6 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "aenter": lambda target: finish(target.__aenter__()),
     "aexit": lambda target, *args: finish(target.__aexit__(*args)),
 }
-BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "matmul", "lshift", "rshift", "and_", "or_", "xor")
 OPERATIONS |= {name: getattr(operator, name) for name in BINARY}
 OPERATIONS |= {f"i{name.rstrip('_')}": getattr(operator, f"i{name.rstrip('_')}") for name in BINARY} | {
     "ipow": operator.ipow
@@ -160,11 +159,10 @@ class Link:
         if number == NO_NUMBER:
             return self.exception_class(None, str(reference[2]), str(reference[3]))
         if number not in self.stand_ins:
+            remote = Remote(self, number, str(reference[2]))
             if reference[1] == "class" and reference[3] is not None:
-                remote = Remote(self, number, str(reference[2]))
                 self.stand_ins[number] = self.exception_class(remote, str(reference[2]), str(reference[3]))
             else:
-                remote = Remote(self, number, str(reference[2]))
                 self.stand_ins[number] = coroutine(remote) if reference[1] == "coroutine" else remote
         return self.stand_ins[number]
 

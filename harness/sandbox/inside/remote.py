@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, Protocol
 
+# Binary operators, by their names in the module `operator`.
+BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "matmul", "lshift", "rshift", "and_", "or_", "xor")
+
 
 class Peer(Protocol):
     """The other end of the channel, as stand-ins use it; `link.Link` is one."""
@@ -215,7 +218,7 @@ def _add_operators() -> None:
         setattr(Remote, f"__{name}__", _unary(name))
     for name in ("str", "repr", "hash", "format"):
         setattr(Remote, f"__{name}__", _unary(name))
-    for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "matmul", "lshift", "rshift", "and_", "or_", "xor"):
+    for name in BINARY:
         plain = name.rstrip("_")
         setattr(Remote, f"__{plain}__", _binary(name, swapped=False))
         setattr(Remote, f"__r{plain}__", _binary(name, swapped=True))

@@ -1,7 +1,7 @@
 """Runs small programs in the server itself, before it forks for the first time.
 
-A forked process shares its memory with the server until either writes to it; then the kernel copies a page, which costs
-as much as a hundred lines of Python. The interpreter writes a lot when code runs for the first time: it looks up
+A forked process shares its memory with the server until either writes to it; then the kernel copies a page, which took
+about 4 µs where it was measured. The interpreter writes a lot when code runs for the first time: it looks up
 attributes, specialises instructions, fills caches. What the server has done already, no fork needs to do again.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 from . import clean_state, solution, test_runner, wire
 from .channel import Channel
 
-ROUNDS = 24  # CPython 3.11 specialises an instruction after 16 executions at the latest
+ROUNDS = 24  # An examiner then copies 526 pages instead of 583 (measured with CPython 3.11).
 _PROGRAMS = (
     (
         "import math\ndef f(x):\n    return [x, str(x), (x, 1.5), {x: None}]\n",
