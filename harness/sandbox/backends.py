@@ -81,9 +81,9 @@ def site_folder() -> Path | None:
 
 
 def visible_folders() -> list[Path]:
-    """Return the folders of this machine that programs see: the libraries."""
+    """Return the folders of this machine that programs see: the libraries, and none of a virtual environment."""
     libraries = {Path("/lib"), Path("/lib64"), Path("/usr/lib"), Path("/usr/lib64"), Path("/usr/local/lib")}
-    libraries |= {Path(sysconfig.get_path(name)).parent for name in ("stdlib", "platstdlib")}
+    libraries |= {Path(sysconfig.get_path("stdlib")).parent, Path(sys.base_exec_prefix, sys.platlibdir)}
     return sorted(folder for folder in libraries if folder.is_dir())
 
 

@@ -271,3 +271,26 @@ def test_what_the_starting_process_ignores_or_blocks_does_not_reach_programs(bub
     )
     done = in_fresh_process(code)
     assert done.stdout.strip() == "['passed', 'passed', 'passed']", done.stderr
+
+
+@pytest.mark.parametrize("name", ["environment", "with a space, and é"])
+def test_programs_run_from_a_virtual_environment_anywhere_and_see_nothing_of_it(
+    name: str, tmp_path: Path, bubblewrap: str
+) -> None:
+    """Also below /tmp, where programs have a folder of their own."""
+    environment = tmp_path / name
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    folder = str(environment)
+    solution = f"import os\ndef f(): return os.path.exists({folder!r})"
+    code = (
+        f"program = Program({solution!r}, 'assert f() is False')\n"
+        f"print([v.status + v.detail for v in run_programs([program] * 2, backend={bubblewrap!r})])"
+    )
+    done = subprocess.run(
+        [environment / "bin" / "python", "-c", FRESH + code],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=CEILING_SECONDS,
+    )
+    assert done.stdout.strip() == "['passed', 'passed']", done.stderr

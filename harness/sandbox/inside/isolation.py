@@ -72,7 +72,8 @@ def make_read_only() -> None:
             flags = sum(_FLAGS.get(option, 0) for option in options.split(","))
             # A space is written as \040; other characters stand there in UTF-8.
             target = target.encode().decode("unicode_escape").encode("latin-1").decode()
-            kernel.mount("none", target, None, flags | kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY)
+            with contextlib.suppress(FileNotFoundError):  # another mount lies over it, so programs cannot reach it
+                kernel.mount("none", target, None, flags | kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY)
 
 
 def raise_loopback() -> None:
