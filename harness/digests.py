@@ -11,7 +11,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from harness.paths import cache_dir
+from harness.paths import cache_dir, cache_is_read_only
+
+BUSY_SECONDS = 10
 
 
 def file_digest(path: Path, *, verify: bool = False) -> str:
@@ -33,6 +35,25 @@ def file_digest(path: Path, *, verify: bool = False) -> str:
     return digest
 
 
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """Open an SQLite file without writing.
+
+    In a folder that cannot be written to, what the last writer left in the file's log (WAL) is not seen.
+    """
+    place = path.resolve().as_uri()
+    if not Path(f"{path}-wal").exists():  # nobody is writing; SQLite would make a log of its own to read beside others
+        return sqlite3.connect(f"{place}?mode=ro&immutable=1", uri=True)
+    database = sqlite3.connect(f"{place}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+    try:
+        database.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        database.close()
+        if "unable to open" not in str(error) and "readonly" not in str(error):
+            raise
+        database = sqlite3.connect(f"{place}?mode=ro&immutable=1", uri=True)
+    return database
+
+
 class _DigestCache:
     """Digests by file identity. A lost or unreadable cache only costs time, so its errors are ignored."""
 
@@ -48,6 +69,8 @@ class _DigestCache:
         return str(row[0]) if row else None
 
     def put(self, key: str, digest: str) -> None:
+        if cache_is_read_only():
+            return
         try:
             with closing(self._open()) as database, database:
                 database.execute("INSERT OR REPLACE INTO digests VALUES (?, ?)", (key, digest))
@@ -55,7 +78,9 @@ class _DigestCache:
             return
 
     def _open(self) -> sqlite3.Connection:
+        if cache_is_read_only():
+            return open_to_read(self._path)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        database = sqlite3.connect(self._path, timeout=10)
+        database = sqlite3.connect(self._path, timeout=BUSY_SECONDS)
         database.execute("CREATE TABLE IF NOT EXISTS digests (key TEXT PRIMARY KEY, digest TEXT NOT NULL)")
         return database

@@ -24,6 +24,10 @@ class InputError(HarnessError):
     exit_code = 2
 
 
+class SpecError(InputError):
+    """A field of the user's stage file is wrong. The message starts with the field; who read the file adds its name."""
+
+
 class CheckpointError(InputError):
     """A checkpoint is missing, incomplete, damaged, or of a kind that is not allowed."""
 

@@ -17,7 +17,8 @@ from typing import Any, Protocol
 import yaml
 
 from harness.checkpoints.checkpoint import Checkpoint
-from harness.errors import InputError, did_you_mean, one_line
+from harness.errors import InputError, SpecError, did_you_mean, one_line
+from harness.plain_yaml import check_yaml
 
 TRAINERS = "harness.trainers"
 PLANNERS = "harness.planners"
@@ -44,11 +45,17 @@ def read_stage(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         InputError: the file is missing or not YAML, or an override is not ``key=value``.
     """
     try:
-        spec = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        check_yaml(text, yaml.SafeLoader)
+        spec = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error}); give a stage file, see docs/training.md.") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML ({one_line(error)}).") from None
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+    ) as error:  # such as a number of 5,000 digits, nesting without end
+        raise InputError(f"{path}: not valid YAML ({one_line(error, max_characters=200)}); correct it there.") from None
     if not isinstance(spec, dict):
         raise InputError(
             f"{path}: is not a YAML mapping; give a stage file with stage, name, data and more, see docs/training.md."
@@ -64,8 +71,9 @@ def _apply_override(spec: dict[str, Any], override: str) -> None:
     if not equals or not all(key.split(".")):
         raise InputError(f"override {override!r}: give key=value, for example data.budget_tokens=100000.")
     try:
+        check_yaml(text, yaml.SafeLoader)
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise InputError(
             f"override {override!r}: the value is not valid YAML; quote it, or give a plain value."
         ) from None
@@ -112,7 +120,7 @@ def find_planner(spec: Spec) -> Planner | None:
 def _find(spec: Spec, group: str) -> EntryPoint:
     known = {entry.name: entry for entry in entry_points(group=group)}
     stage = spec.get("stage")
-    if stage not in known:
+    if not isinstance(stage, str) or stage not in known:
         hint = did_you_mean(str(stage), known)
-        raise InputError(f"stage: no trainer for {stage!r}; give one of {', '.join(known)}.{hint}")
+        raise SpecError(f"stage: no trainer for {stage!r}; give one of {', '.join(known)}.{hint}")
     return known[stage]

@@ -66,3 +66,40 @@ def save_tiny_adapter(folder: Path, base: Path, modules: Sequence[str] = ("q_pro
     written = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     assert written["base_model_name_or_path"] == str(base)
     return folder
+
+
+def save_tiny_gguf(path: Path, model: Path) -> Path:
+    """Write a Llama folder as one GGUF file in float32, the way llama.cpp's converter does; returns `path`."""
+    import gguf
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    llama = AutoModelForCausalLM.from_pretrained(model)
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    config, merges = llama.config, json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_vocab_size(config.vocab_size)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list([tokenizer.convert_ids_to_tokens(number) for number in range(len(tokenizer))])
+    writer.add_token_merges([" ".join(pair) for pair in merges])
+    writer.add_bos_token_id(tokenizer.bos_token_id)
+    writer.add_eos_token_id(tokenizer.eos_token_id)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
+    heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
+    for name, weight in llama.state_dict().items():
+        values = weight.numpy()
+        for part, count in heads.items():
+            if f".{part}." in name:  # GGUF interleaves the two halves of each rotary pair
+                values = values.reshape(count, 2, -1, values.shape[1]).swapaxes(1, 2).reshape(values.shape)
+        writer.add_tensor(names.get_name(name, try_suffixes=(".weight",)), values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path

@@ -26,7 +26,7 @@ PACKAGES = [
     "checkpoints",
     "records",
     "stats",
-    "console", "digests", "versions", "paths", "errors", "visible", "",
+    "console", "digests", "versions", "paths", "plain_yaml", "errors", "visible", "",
 ]  # fmt: skip
 # Packages without code of their own.
 FACES = {"harness", "harness.reports"}

@@ -1,4 +1,4 @@
-"""The cache folder belongs to one user."""
+"""The cache folder belongs to one user; another one can be read."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import pytest
 
 from harness.errors import InputError
 from harness.paths import cache_dir
+from tests.conftest import HarnessCommand
+from tests.models import save_tiny_gguf, save_tiny_llama
+from tests.tasks_for_tests import eval_words, write_tasks
 
 
 @pytest.fixture
@@ -56,3 +59,27 @@ def test_a_command_says_so_in_one_line(folder: Path, capsys: pytest.CaptureFixtu
     folder.chmod(0o777)
     assert main(["cache", "info"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_shared_cache_is_read_on_request_and_nothing_is_written_there(
+    folder: Path, tmp_path: Path, harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(folder))
+    tasks = write_tasks(tmp_path / "tasks", items=8)
+    first = harness_here(*eval_words(tasks, tmp_path / "first", "--limit", 4))
+    assert first.returncode == 0, first.stderr
+    folder.chmod(0o777)
+    assert harness_here("cache", "info").returncode == 2
+    monkeypatch.setenv("HARNESS_CACHE_READ_ONLY", "1")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    second = harness_here(*eval_words(tasks, tmp_path / "second"))
+    assert second.returncode == 0, second.stderr
+    assert "20 answers from the journal" in second.stdout
+    assert "(only read)" in harness_here("cache", "info").stdout
+    model = save_tiny_gguf(tmp_path / "model.gguf", save_tiny_llama(tmp_path / "model"))
+    for words in (["cache", "clear", "journal"], [*eval_words(tasks, tmp_path / "third"), "--backend", "hf"]):
+        refused = harness_here(*(str(model) if word == "uniform" else word for word in words))
+        assert refused.returncode == 2
+        assert "HARNESS_CACHE_READ_ONLY is set" in refused.stderr
+    after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert after == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 ADAPTER_SAFETENSORS = "adapter_model.safetensors"
 ADAPTER_PICKLE = "adapter_model.bin"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "tokenizer_config.json")
+HUGE_NUMBER = re.compile(rb":\s*(\d{9,})\s*[,}]")
 Kind = Literal["folder", "adapter", "gguf", "hub"]
 
 
@@ -54,7 +56,7 @@ def read_json(path: Path, needed_by: str) -> dict[str, Any]:
         raise CheckpointError(
             f"{path}: no such file; {needed_by} needs it. Point --model at a complete folder."
         ) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # not UTF-8, not JSON, nesting or numbers without end
         raise CheckpointError(
             f"{path}: not readable as JSON ({first_line(error, max_characters=160)}); save the checkpoint again."
         ) from None
@@ -87,6 +89,28 @@ def weight_files(folder: Path, *, allow_pickle: bool) -> tuple[Path, ...]:
         )
     refuse_pickle(weights_file, allow_pickle=allow_pickle)
     return (pickle,) if weights_file == pickle else _shards(pickle_index)
+
+
+def check_tokenizer(folder: Path) -> None:
+    """Refuse a tokenizer.json with an absurd token number: the library reserves memory for all numbers below it.
+
+    Raises:
+        CheckpointError: the file cannot be read, or has such a number.
+    """
+    path = folder / "tokenizer.json"
+    try:
+        found = HUGE_NUMBER.search(path.read_bytes())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: cannot be read ({error.strerror}); check the file and its permissions."
+        ) from None
+    if found:
+        raise CheckpointError(
+            f"{path}: has the token number {found[1][:20].decode()}, which no vocabulary reaches; save the tokenizer "
+            "again."
+        )
 
 
 def check_safetensors(path: Path) -> None:
@@ -126,9 +150,10 @@ def _shards(index: Path) -> tuple[Path, ...]:
     if outside:
         raise CheckpointError(f"{index}: refers to shard {outside[0]!r} outside its folder; save the checkpoint again.")
     shards = tuple(index.parent / name for name in names)
-    missing = [shard.name for shard in shards if not shard.exists()]
+    there = {path.name for path in index.parent.iterdir()}
+    missing = [name for name in names if name not in there]
     if missing:
         raise CheckpointError(
-            f"{index.parent}: {len(missing)} of {len(shards)} shards are missing (first: {missing[0]}); copy them here."
+            f"{index}: {len(missing)} of {len(shards)} shards are missing (first: {missing[0][:60]!r}); copy them here."
         )
     return shards

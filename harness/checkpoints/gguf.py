@@ -11,9 +11,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from harness.checkpoints.fit import check_parts, check_weights
 from harness.digests import file_digest
 from harness.errors import CheckpointError, first_line
-from harness.paths import cache_dir
+from harness.paths import cache_dir, writable_cache_dir
 
 GGUF_MAGIC = b"GGUF"
 CONVERSION = "1"  # part of the cache key: raise it when the conversion changes what it writes
@@ -34,6 +35,7 @@ def converted(path: Path, *, verify: bool = False) -> Path:
     folder = cache_dir() / "models" / f"{path.stem}-{key}"
     if folder.is_dir():
         return folder
+    writable_cache_dir(f"the conversion of {path}")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=".converting-", dir=folder.parent))
@@ -65,11 +67,22 @@ def _check_magic(path: Path) -> None:
         )
 
 
+def _check_size(path: Path) -> None:
+    """Refuse a file whose header describes a model that cannot be in it."""
+    from gguf import GGUFReader
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(str(path.parent), gguf_file=path.name)
+    check_parts(path, config.to_dict(), len(GGUFReader(path).tensors))
+    check_weights(path, config, path.stat().st_size)
+
+
 def _convert(path: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     try:
+        _check_size(path)
         tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
         model = AutoModelForCausalLM.from_pretrained(
             str(path.parent),
@@ -77,7 +90,9 @@ def _convert(path: Path, folder: Path) -> None:
             quantization_config=GgufConfig(dequantize=True),
             dtype=torch.float32,
         )
-    except (OSError, ValueError, KeyError, IndexError, RuntimeError, NotImplementedError) as error:
+    except CheckpointError:
+        raise
+    except Exception as error:  # a damaged file raises exceptions of any type
         reason = first_line(error, max_characters=200)
         raise CheckpointError(
             f"{path}: transformers cannot read this GGUF file ({reason}); check that it is complete, or convert it to "

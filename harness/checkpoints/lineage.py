@@ -130,13 +130,20 @@ def contamination_warnings(name: str, lineage: Sequence[Mapping[str, Any]]) -> l
     return [f"{name} was trained on evaluation data ({stage}): {', '.join(data)}." for stage, data in by_stage if data]
 
 
+def _is_there(place: str) -> bool:
+    try:
+        return Path(place).expanduser().exists()
+    except (OSError, RuntimeError, ValueError):  # a name that is too long, ~nobody, a null byte
+        return False
+
+
 def find_parent(parent: Parent) -> tuple[Checkpoint | None, Status]:
     """Return a parent and its status; the parent is None when it is missing or incomplete.
 
     Searches its recorded path, then the stage file's; a hub id only in the hub's local cache.
     """
     for place in (parent.path, parent.source):
-        if place is None or not Path(place).expanduser().exists():
+        if place is None or not _is_there(place):
             continue
         try:
             checkpoint = resolve(place)

@@ -16,12 +16,15 @@ from harness.checkpoints.checkpoint import (
     TOKENIZER_FILES,
     Checkpoint,
     check_safetensors,
+    check_tokenizer,
     read_json,
     refuse_pickle,
     weight_files,
 )
 from harness.errors import CheckpointError, first_line
 
+# Transformers takes defaults for some of these when they are damaged, and says nothing.
+READ_IF_THERE = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
 
 
@@ -97,12 +100,16 @@ def _folder(source: str, path: Path, *, allow_pickle: bool) -> Checkpoint:
             f"{path / 'config.json'}: neither model_type nor architectures is set, so no model can be built; "
             "save the checkpoint with save_pretrained."
         )
+    for name in READ_IF_THERE:
+        if (path / name).exists():
+            read_json(path / name, "a transformers folder")
     files = weight_files(path, allow_pickle=allow_pickle)
     if not any((path / name).exists() for name in TOKENIZER_FILES):
         raise CheckpointError(
             f"{path}: no tokenizer files ({', '.join(TOKENIZER_FILES)}); save the tokenizer next to the weights with "
             "tokenizer.save_pretrained."
         )
+    check_tokenizer(path)
     return Checkpoint(
         name=_display_name(path), source=source, kind="folder", weights=path, tokenizer=path, weight_files=files
     )
@@ -135,6 +142,7 @@ def _adapter(source: str, path: Path, *, revision: str | None, allow_pickle: boo
             f"{config_path}: the adapter's base {base_source!r} cannot be used ({error}) "
             "Correct base_model_name_or_path or put the base there."
         ) from None
+    check_tokenizer(path)
     has_tokenizer = any((path / name).exists() for name in TOKENIZER_FILES)
     return Checkpoint(
         name=_display_name(path),

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from harness.errors import CheckpointError
+from harness.errors import CheckpointError, first_line
 
 MANIFEST_NAME = "stage.json"
 SCHEMA_VERSION: Literal[1] = 1
+
+
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Real = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _ManifestPart(BaseModel):
@@ -57,11 +61,11 @@ class StreamedSource(_ManifestPart):
     location: str
     format: str
     digest: str | None = None
-    tokens: int = 0
-    records: int = 0
-    repeats: int = 0
-    dropped: int = 0
-    cut: int = 0
+    tokens: Count = 0
+    records: Count = 0
+    repeats: Count = 0
+    dropped: Count = 0
+    cut: Count = 0
     eval_data: tuple[str, ...] = ()
 
 
@@ -76,11 +80,11 @@ class LedgerRow(_ManifestPart):
         target_share: The schedule's share of the phase's tokens; the key in the file is ``asked_share``.
     """
 
-    phase: int
+    phase: Count
     source: str
-    tokens: int
-    share: float
-    target_share: float = Field(validation_alias="asked_share", serialization_alias="asked_share")
+    tokens: Count
+    share: Real
+    target_share: Real = Field(validation_alias="asked_share", serialization_alias="asked_share")
 
 
 class StageManifest(_ManifestPart):
@@ -117,27 +121,35 @@ class StageManifest(_ManifestPart):
     stage: str
     name: str
     finished: bool
-    step: int
+    step: Count
     parent: Parent | None
     digest: str | None = None
     trainer: dict[str, str]
     arguments: dict[str, Any]
     adapter: dict[str, Any] | None = None
-    seed: int
+    seed: Count
     spec: dict[str, Any]
     mixture: dict[str, Any]
-    budget_tokens: int
-    tokens: int
-    sequences: int
+    budget_tokens: Count
+    tokens: Count
+    sequences: Count
     sources: tuple[StreamedSource, ...]
     ledger: tuple[LedgerRow, ...]
     allow_eval_data: bool = False
     inherited_eval_data: tuple[str, ...] = ()
-    wall_seconds: float
-    resumed: int = 0
+    wall_seconds: Real
+    resumed: Count = 0
     started: str
     device: str
     versions: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_what_reports_show(self) -> Self:
+        if not isinstance(self.mixture.get("schedule"), str):
+            raise ValueError("mixture.schedule must be text")
+        if self.adapter is not None and not isinstance(self.adapter.get("type"), str):
+            raise ValueError("adapter.type must be text")
+        return self
 
     @property
     def eval_data(self) -> tuple[str, ...]:
@@ -169,16 +181,17 @@ def read_manifest(folder: Path) -> StageManifest | None:
         fields = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"{path}: is not readable as JSON ({error}); restore it, or remove it to treat the checkpoint as a root."
+            f"{path}: is not readable as JSON ({first_line(error, max_characters=160)}); restore it, or remove it to "
+            "treat the checkpoint as a root."
         ) from None
     try:
         return StageManifest.model_validate(fields)
     except ValidationError as error:
         fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"]))
+        where = ".".join(map(str, fault["loc"])) or "mixture or adapter"
+        problem = fault["msg"].removeprefix("Value error, ")
         raise CheckpointError(
-            f"{path}: field {where}: {fault['msg']}; restore the file; this version reads schema_version "
-            f"{SCHEMA_VERSION}."
+            f"{path}: field {where}: {problem}; restore the file; this version reads schema_version {SCHEMA_VERSION}."
         ) from None

@@ -28,9 +28,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _info() -> int:
     from harness.evaluation.journal import answer_counts, default_path
-    from harness.paths import cache_dir
+    from harness.paths import cache_dir, cache_is_read_only
 
-    say(f"cache folder: {cache_dir()}")
+    say(f"cache folder: {cache_dir()}{' (only read)' if cache_is_read_only() else ''}")
     for part in PARTS:
         size = sum(_size(file) for path in _paths(part) for file in _files(path))
         say(f"{part}: {size / 1e6:,.1f} MB")
@@ -42,7 +42,10 @@ def _info() -> int:
 
 def _clear(parts: list[str]) -> int:
     from harness.evaluation.journal import clear, default_path
+    from harness.paths import cache_dir, cache_is_read_only
 
+    if cache_is_read_only():
+        raise InputError(f"cache folder {cache_dir()}: HARNESS_CACHE_READ_ONLY is set; unset it to clear the folder.")
     for part in PARTS if "all" in parts else parts:
         if part == "journal":
             clear(default_path())

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.errors import InputError
+from harness.errors import InputError, SpecError
 from harness.visible import say
 
 PURPOSE = "Train the checkpoint that a stage file describes; run the same command again to resume."
@@ -52,13 +52,16 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--output_path: is missing; give a folder for the checkpoint.")
     quiet_libraries()
     spec = read_stage(args.stage_file, [*args.overrides, *after_path, *(args.dry_run or [])])
-    if dry_run:
-        planner = find_planner(spec)
-        _print_plan(planner(spec) if planner is not None else {"spec": spec})
-        return 0
-    trainer = find_trainer(spec)
-    earlier = read_manifest(Path(output_path))
-    checkpoint = trainer(spec, Path(output_path))
+    try:
+        if dry_run:
+            planner = find_planner(spec)
+            _print_plan(planner(spec) if planner is not None else {"spec": spec})
+            return 0
+        trainer = find_trainer(spec)
+        earlier = read_manifest(Path(output_path))
+        checkpoint = trainer(spec, Path(output_path))
+    except SpecError as error:
+        raise SpecError(f"{args.stage_file}: {error}") from None
     if int(os.environ.get("RANK", "0")) > 0:
         return 0  # one of several processes prints
     _print_result(checkpoint.adapter or checkpoint.weights)

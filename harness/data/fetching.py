@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from harness.data.manifest import DataFile, MismatchError, all_files, fetch_command, find
 from harness.data.store import cached_data, check_count, check_digest, file_to_read, local_path
 from harness.errors import TaskError, one_line
+from harness.paths import writable_cache_dir
 
 ProgressCallback = Callable[[str, int, int | None], None]
 """Called with the file's name, the number of bytes received, and the total number of bytes, or None if unknown."""
@@ -97,6 +98,7 @@ def fetch_file(
         raise TaskError(
             f"data file {name}: not on this machine, and no address is known for it; {how_to_get({name: file})}."
         )
+    writable_cache_dir(f"the data file {name}")
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary_name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     os.close(handle)

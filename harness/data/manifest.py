@@ -19,8 +19,9 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from harness.errors import TaskError, did_you_mean, one_line
+from harness.errors import MALFORMED, TaskError, did_you_mean, one_line
 from harness.paths import tasks_dir
+from harness.plain_yaml import check_yaml
 
 MANIFEST_NAME = "data.yaml"
 
@@ -69,7 +70,7 @@ class DataFile(_Strict):
         note: Notes for readers: origin, known errors.
     """
 
-    path: str
+    path: str = Field(min_length=1)
     sha256: tuple[str, ...] = ()
     bytes: int | None = Field(default=None, gt=0)
     records: int = Field(gt=0)
@@ -123,12 +124,14 @@ def manifest_path(folder: Path) -> Path:
 @lru_cache(maxsize=32)
 def _read_manifest(path: Path, _changed: int) -> dict[str, DataFile]:
     try:
-        return _Manifest.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).files
-    except yaml.YAMLError as error:
-        raise TaskError(f"{path}: not valid YAML ({one_line(error)}); correct it there.") from None
+        text = path.read_text(encoding="utf-8")
+        check_yaml(text, yaml.SafeLoader)
+        return _Manifest.model_validate(yaml.safe_load(text)).files
     except ValidationError as error:
         fault = error.errors()[0]
         raise TaskError(f"{path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}; correct it there.") from None
+    except (OSError, yaml.YAMLError, *MALFORMED) as error:
+        raise TaskError(f"{path}: not valid YAML ({one_line(error, max_characters=200)}); correct it there.") from None
 
 
 def all_files(folders: Iterable[Path] | None = None) -> dict[str, DataFile]:

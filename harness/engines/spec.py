@@ -44,5 +44,7 @@ def resolve_dtype(checkpoint: Checkpoint, dtype: str) -> str:
     if dtype != "auto":
         return dtype
     config = json.loads((checkpoint.weights / "config.json").read_text(encoding="utf-8"))
-    named = config.get("dtype") or config.get("torch_dtype") or config.get("text_config", {}).get("dtype")
-    return str(named) if named in DTYPES else "float32"
+    text_config = config.get("text_config")
+    of_text = text_config.get("dtype") if isinstance(text_config, dict) else None
+    named = config.get("dtype") or config.get("torch_dtype") or of_text
+    return named if isinstance(named, str) and named in DTYPES else "float32"

@@ -20,9 +20,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from harness.digests import open_to_read
 from harness.engines.base import Answer, Request
 from harness.errors import HarnessError
-from harness.paths import cache_dir
+from harness.paths import cache_dir, cache_is_read_only
 
 SCHEMA_VERSION = 1
 LOOKUP_CHUNK = 500  # below SQLite's limit of bound variables
@@ -55,7 +56,8 @@ class Journal:
     """Answers of one model, read and written in batches. Several processes may use one file.
 
     Args:
-        path: SQLite file; made when missing. None keeps answers in memory only (``--no_cache``).
+        path: SQLite file; made when missing. None keeps answers in memory only (``--no_cache``). Of a cache folder
+            that is only read, known answers are read, and new ones kept in memory.
         fingerprint: All that decides the model's answers; any change of it is another model.
 
     Raises:
@@ -67,7 +69,8 @@ class Journal:
         description = json.dumps(fingerprint, sort_keys=True, ensure_ascii=False)
         self._fingerprint = hashlib.sha256(description.encode()).digest()
         try:
-            self._database = _open(path)
+            self._shared = _open_shared(path)
+            self._database = _open(path if self._shared is None else None)
             with self._database:
                 self._database.execute(
                     "INSERT OR IGNORE INTO answerers VALUES (?, ?)", (self._fingerprint, description)
@@ -78,15 +81,16 @@ class Journal:
     @property
     def durable(self) -> bool:
         """Whether answers outlive this process."""
-        return self._path is not None
+        return self._path is not None and self._shared is None
 
     def lookup(self, requests: Sequence[Request]) -> dict[int, Answer]:
         """Return the known answers by index of `requests`."""
         keys = [self._key(request) for request in requests]
         rows: dict[bytes, Answer] = {}
         try:
-            for start in range(0, len(keys), LOOKUP_CHUNK):
-                rows.update(_select(self._database, keys[start : start + LOOKUP_CHUNK]))
+            for database in filter(None, (self._shared, self._database)):
+                for start in range(0, len(keys), LOOKUP_CHUNK):
+                    rows.update(_select(database, keys[start : start + LOOKUP_CHUNK]))
         except sqlite3.Error as error:
             raise self._explained(error) from error
         return {index: rows[key] for index, key in enumerate(keys) if key in rows}
@@ -106,6 +110,8 @@ class Journal:
     def close(self) -> None:
         """Close the file; nothing is pending, since every batch was committed."""
         self._database.close()
+        if self._shared is not None:
+            self._shared.close()
 
     def __enter__(self) -> Self:
         return self
@@ -124,6 +130,20 @@ class Journal:
         )
 
 
+def _open_shared(path: Path | None) -> sqlite3.Connection | None:
+    """Open a journal that is only read; one that is not there yet is empty, like that of ``--no_cache``."""
+    if path is None or not cache_is_read_only():
+        return None
+    if not path.exists():
+        return _open(None)
+    database = open_to_read(path)
+    version = int(database.execute("PRAGMA user_version").fetchone()[0])
+    if version != SCHEMA_VERSION:
+        database.close()
+        raise sqlite3.DatabaseError(f"its format is {version}, this release reads {SCHEMA_VERSION}")
+    return database
+
+
 def _open(path: Path | None) -> sqlite3.Connection:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,20 +158,6 @@ def _open(path: Path | None) -> sqlite3.Connection:
     database.executescript(_SCHEMA)
     if version == 0:
         database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    return database
-
-
-def _open_to_read(path: Path) -> sqlite3.Connection:
-    """Open without writing. In a read-only folder, answers that the last writer left in the WAL file are not seen."""
-    place = path.resolve().as_uri()
-    database = sqlite3.connect(f"{place}?mode=ro", uri=True, timeout=BUSY_SECONDS)
-    try:
-        database.execute("SELECT 1 FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError as error:
-        database.close()
-        if "unable to open" not in str(error) and "readonly" not in str(error):
-            raise
-        database = sqlite3.connect(f"{place}?immutable=1", uri=True)
     return database
 
 
@@ -225,7 +231,7 @@ def answer_counts(path: Path) -> list[tuple[str, int]]:
         "SELECT description, COUNT(*) FROM answers JOIN answerers USING (answerer) GROUP BY answerer ORDER BY 2 DESC"
     )
     try:
-        database = _open_to_read(path)
+        database = open_to_read(path)
         try:
             if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'answers'").fetchone():
                 return []  # killed before the first table was made

@@ -226,6 +226,8 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
                     raise RecordError(f"{path}, line {number}: not JSON ({problem}); the file is damaged.") from None
     except FileNotFoundError:
         return  # no item of this task was scored
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"{path}: cannot be read ({one_line(error, max_characters=100)}); restore it.") from None
 
 
 def _replies(row: dict[str, Any]) -> Iterator[tuple[tuple[str, str], tuple[list[Any], int]]]:

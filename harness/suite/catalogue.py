@@ -8,7 +8,6 @@ happens if a name is unknown here.
 from __future__ import annotations
 
 import fnmatch
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,10 @@ import yaml
 
 from harness.errors import HarnessError, TaskError, did_you_mean, one_line
 from harness.paths import tasks_dir
+from harness.plain_yaml import check_yaml
 from harness.records.run_folder import MAX_NAME
+from harness.suite.data_files import check_data_files
+from harness.suite.lm_eval_names import lm_eval_names
 
 if TYPE_CHECKING:
     from lm_eval.api.group import Group
@@ -59,7 +61,7 @@ class Entry:
     def members(self) -> list[str]:
         """Names in a group's task list; empty for a task."""
         listed = self.config.get("task", []) if self.kind == "group" else []
-        return [str(m.get("task") or m.get("group")) if isinstance(m, dict) else str(m) for m in listed]
+        return [str(m.get("group") or m.get("task")) if isinstance(m, dict) else str(m) for m in listed]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,11 +101,13 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path in seen:
         raise TaskError(f"{path}: includes itself; remove the circular include.")
     try:
-        config = yaml.load(path.read_text(encoding="utf-8"), Loader=_TaskYamlLoader)  # noqa: S506 - a SafeLoader subclass
+        text = path.read_text(encoding="utf-8")
+        check_yaml(text, _TaskYamlLoader)
+        config = yaml.load(text, Loader=_TaskYamlLoader)  # noqa: S506 - a SafeLoader subclass
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or type(error).__name__
+        problem = getattr(error, "problem", None) or one_line(error, max_characters=160)
         raise TaskError(f"{path}{where}: not valid YAML ({problem}); correct it there.") from None
     except OSError as error:
         raise TaskError(f"{path}: cannot be read ({error.strerror}); check the path in --include_path.") from None
@@ -184,7 +188,13 @@ def _entry(path: Path, config: dict[str, Any]) -> Entry:
         raise TaskError(f"{path}: field metadata is a {kind}, must be a mapping; correct it there.")
     if "group" in config:
         if not isinstance(config.get("task"), list) or not config["task"]:
-            raise TaskError(f"{path}: group {config['group']!r} lacks the field task, a list of its members; add it.")
+            raise TaskError(
+                f"{path}: group {str(config['group'])[:60]!r} lacks the field task, a list of its members; add it."
+            )
+        for member in config["task"]:
+            if not isinstance(member, str | dict):
+                raise TaskError(f"{path}: a member is a {type(member).__name__}, must be a name; correct it there.")
+            _name(path, (member.get("group") or member.get("task")) if isinstance(member, dict) else member)
         return Entry(name=_name(path, config["group"]), kind="group", path=path, config=config)
     if "task" not in config:
         raise TaskError(f"{path}: lacks the field task (its name) or group; add `task: NAME`.")
@@ -194,6 +204,8 @@ def _entry(path: Path, config: dict[str, Any]) -> Entry:
 
 def _name(path: Path, value: object) -> str:
     """Return the name of a task or group, which is part of file names. Raises: TaskError."""
+    if not isinstance(value, str | int | float):
+        raise TaskError(f"{path}: the name is a {type(value).__name__}, must be text; correct it there.")
     name = str(value)
     if not name or "/" in name or "\0" in name or len(name.encode()) > MAX_NAME:
         raise TaskError(
@@ -214,35 +226,6 @@ def _check_task_fields(path: Path, config: Mapping[str, Any]) -> None:
     for needed, any_of in needs.items():
         if not any(config.get(key) is not None for key in any_of):
             raise TaskError(f"{path}: task {config['task']!r} lacks the field {needed}; add it.")
-
-
-def _check_local_data(entry: Entry) -> None:
-    """Check a task's own JSON lines before `datasets` reads them: its errors name no line, and it can crash."""
-    kwargs = entry.config.get("dataset_kwargs")
-    files = kwargs.get("data_files") if isinstance(kwargs, dict) else None
-    if entry.config.get("dataset_path") != "json" or not files:
-        return
-    groups = list(files.values()) if isinstance(files, dict) else [files]
-    for path in (Path(str(f)) for group in groups for f in (group if isinstance(group, list) else [group])):
-        if path.suffix == ".jsonl" and not any(c in str(path) for c in "*?:"):
-            _check_lines(path, entry)
-
-
-def _check_lines(path: Path, entry: Entry) -> None:
-    number = 0
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file):
-                if not isinstance(json.loads(line), dict):
-                    raise TaskError(f"{path}, line {number + 1}: not a JSON object; {entry.path} needs one per line.")
-    except (ValueError, RecursionError) as error:
-        raise TaskError(
-            f"{path}, line {number + 1}: not JSON ({error}); correct this data file of {entry.path}."
-        ) from None
-    except OSError as error:
-        raise TaskError(f"{path}: cannot be read ({error.strerror}); it is a data file of {entry.path}.") from None
-    if path.stat().st_size == 0:
-        raise TaskError(f"{path}: empty; it is a data file of {entry.path}.")
 
 
 def task_manager(
@@ -288,6 +271,9 @@ class Catalogue:
             TaskError: A name is unknown, lm-eval cannot build a task, or data is unavailable.
         """
         task_names = self._resolve(names)
+        for name in task_names:
+            if name in self.entries:
+                self._check_members(self.entries[name])
         manager = self._manager_for(task_names, metadata)
         tasks: dict[str, Task] = {}
         groups: dict[str, Group] = {}
@@ -346,12 +332,26 @@ class Catalogue:
         return list(dict.fromkeys(task_names))
 
     def _from_lm_eval(self, name: str) -> list[str]:
-        known = self._full_manager().all_tasks
-        matches = fnmatch.filter(known, name) if any(c in name for c in "*?[") else [n for n in (name,) if n in known]
+        """Return the names of lm-eval that `name` means; its index is built only if it may be there."""
+        if any(c in name for c in "*?["):
+            matches = fnmatch.filter(self._full_manager().all_tasks, name)
+        else:
+            matches = [name] if name in lm_eval_names() and name in self._full_manager().all_tasks else []
         if not matches:
-            hint = did_you_mean(name, [*self.entries, *known])
+            hint = did_you_mean(name, [*self.entries, *lm_eval_names()])
             raise TaskError(f"--tasks {name}: unknown task or group.{hint} `harness tasks list` shows the known ones.")
         return matches
+
+    def _check_members(self, group: Entry) -> None:
+        """Refuse a group with a member that is unknown here and in lm-eval."""
+        for member in group.config["task"] if group.kind == "group" else ():
+            if isinstance(member, dict):  # a task or group of its own, defined in place
+                continue
+            if member in self.entries:
+                self._check_members(self.entries[member])
+            elif member not in lm_eval_names() and Path(member).suffix != ".yaml":
+                hint = did_you_mean(member, [*self.entries, *lm_eval_names()])
+                raise TaskError(f"{group.path}: unknown member {member[:60]!r}; correct it there.{hint}")
 
     def _manager_for(self, task_names: Sequence[str], metadata: dict[str, Any] | None) -> TaskManager:
         if self._manager is not None and not metadata:
@@ -376,7 +376,7 @@ class Catalogue:
 
     def _build(self, manager: TaskManager, name: str) -> dict[str, Any]:
         for entry in self.tasks_below(name):
-            _check_local_data(entry)
+            check_data_files(entry.path, entry.config)
         try:
             loaded: dict[str, Any] = manager.load([name])
         except HarnessError:

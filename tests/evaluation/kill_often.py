@@ -1,8 +1,8 @@
 """Run one evaluation again and again and end it with SIGKILL at random moments; used by test_survival.py.
 
-    python -m tests.evaluation.kill_often KILLS SEED LONGEST_SECONDS LOG -- eval ...
+    python -m tests.evaluation.kill_often LOG KILLS SEED LONGEST_SECONDS -- eval ...
 
-Imports are paid once: each run is a fork of this process, and its end is a real SIGKILL. What the engine is asked is
+Runs and kills as `tests.killing` does. What the engine is asked is
 appended to LOG, one line of JSON a request, with the number of the run; and when a run begins, how many it asks and how
 many the journal holds. Prints how each run ended.
 """
@@ -10,15 +10,10 @@ many the journal holds. Prints how each run ended.
 from __future__ import annotations
 
 import json
-import os
-import random
-import signal
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.cli import main
 from harness.console import quiet_libraries
 
 quiet_libraries()
@@ -28,6 +23,7 @@ from harness.engines.base import Batch, Request  # noqa: E402
 from harness.engines.scripted import ScriptedEngine  # noqa: E402
 from harness.evaluation import journal  # noqa: E402
 from harness.evaluation import run as _evaluation  # noqa: E402, F401 - imported once, before the forks
+from tests.killing import repeat  # noqa: E402
 
 
 def log_what_is_asked(log: Path, run: int) -> None:
@@ -47,28 +43,6 @@ def log_what_is_asked(log: Path, run: int) -> None:
     ScriptedEngine.answer = noting  # type: ignore[method-assign]
 
 
-def run_once(words: list[str], log: Path, run: int, kill_after: float | None) -> int:
-    """Return the exit code, or -SIGKILL."""
-    child = os.fork()
-    if child == 0:
-        log_what_is_asked(log, run)
-        with log.with_suffix(".out").open("w") as out:
-            os.dup2(out.fileno(), 1)
-            os.dup2(out.fileno(), 2)
-            code = main(words)
-            sys.stdout.flush()
-            os._exit(code)
-    if kill_after is not None:
-        time.sleep(kill_after)
-        os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status)
-
-
 if __name__ == "__main__":
-    split = sys.argv.index("--")
-    kills, seed, longest, log = sys.argv[1:split]
-    words, rng = sys.argv[split + 1 :], random.Random(int(seed))
-    codes = [run_once(words, Path(log), run, rng.uniform(0, float(longest))) for run in range(int(kills))]
-    codes.append(run_once(words, Path(log), int(kills), None))
-    print(json.dumps(codes))
+    log = Path(sys.argv[1])
+    print(json.dumps(repeat(sys.argv[2:], log.with_suffix(".out"), lambda run: log_what_is_asked(log, run))))

@@ -23,6 +23,7 @@ from harness.evaluation.answering import answer
 from harness.evaluation.journal import Journal
 from harness.records.run_folder import read_record
 from tests.conftest import ROOT, HarnessCommand
+from tests.killing import killed_often
 from tests.models import save_tiny_llama
 from tests.tasks_for_tests import eval_words, write_tasks
 from tests.waiting import CEILING_SECONDS, wait_until
@@ -42,35 +43,20 @@ def _without_times(folder: Path) -> dict[str, str]:
         if path.is_symlink():
             continue
         text = re.sub(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d+", "TIME", path.read_text())
+        text = re.sub(r" at 0x[0-9a-f]+>", " at ADDRESS>", text)  # of a function, in lm-eval's copy of the task
         for field in ("date", "total_evaluation_time_seconds", "command", "from_journal", "engine"):
             text = re.sub(rf'"{field}": (null|[\d.]+|"[^"]*"|\{{[^}}]*\}})', f'"{field}": X', text)
         found[re.sub(r"\d{4}-\d\d-\d\dT[\d.-]+\d", "TIME", path.name)] = text.replace(str(folder), "FOLDER")
     return found
 
 
-def _kill_often(kills: int, longest: float, cache: Path, log: Path, words: list[str]) -> list[int]:
-    command = [
-        sys.executable,
-        "-m",
-        "tests.evaluation.kill_often",
-        str(kills),
-        "7",
-        str(longest),
-        str(log),
-        "--",
-        *words,
-    ]
-    environment = {**os.environ, "HARNESS_CACHE_DIR": str(cache)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False, timeout=1500)
-    assert done.returncode == 0, done.stderr
-    codes: list[int] = json.loads(done.stdout)
-    return codes
-
-
 def _survives(kills: int, tmp_path: Path, tasks: Path, cache: Path, harness_command: HarnessCommand) -> None:
     # 1,000 requests in batches of 16, 20 ms each: about a second; the kills fall anywhere in it.
     words = eval_words(tasks, tmp_path / "killed", "--model_args", "delay_seconds=0.02")
-    codes = _kill_often(kills, 0.6, cache, tmp_path / "asked.log", words)
+    log = tmp_path / "asked.log"
+    codes = killed_often(
+        words, kills=kills, longest=0.6, cache=cache, module="tests.evaluation.kill_often", first=[log]
+    )
     assert codes[-1] == 0
     assert codes.count(-signal.SIGKILL) >= kills * 3 // 4, "the kills must fall within the runs"
     asked: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -107,6 +93,32 @@ def test_a_hundred_kills_lose_at_most_a_batch_each(
     tmp_path: Path, tasks: Path, own_cache: Path, harness_command: HarnessCommand
 ) -> None:
     _survives(100, tmp_path, tasks, own_cache, harness_command)
+
+
+def _survives_with_programs(kills: int, tmp_path: Path, cache: Path, harness_command: HarnessCommand) -> None:
+    words = ["eval", "--backend", "scripted", "--model", "corrupted", "--tasks", "mini_code_gen", "--output_path"]
+    codes = killed_often([*words, tmp_path / "killed"], kills=kills, longest=3, cache=cache)
+    assert codes[-1] == 0
+    assert -signal.SIGKILL in codes
+    whole = harness_command(*words, tmp_path / "whole", env={"HARNESS_CACHE_DIR": str(tmp_path / "empty")})
+    assert whole.returncode == 0, whole.stderr
+    assert _without_times(tmp_path / "killed" / "corrupted") == _without_times(tmp_path / "whole" / "corrupted")
+    assert not list((tmp_path / "killed").rglob(".writing-*"))
+
+
+def test_an_evaluation_with_programs_killed_twice_ends_with_the_same_results(
+    tmp_path: Path, own_cache: Path, harness_command: HarnessCommand, bubblewrap: str
+) -> None:
+    assert bubblewrap
+    _survives_with_programs(2, tmp_path, own_cache, harness_command)
+
+
+@pytest.mark.slow  # reduced twin: the test above
+def test_an_evaluation_with_programs_killed_twenty_times_ends_with_the_same_results(
+    tmp_path: Path, own_cache: Path, harness_command: HarnessCommand, bubblewrap: str
+) -> None:
+    assert bubblewrap
+    _survives_with_programs(20, tmp_path, own_cache, harness_command)
 
 
 def _kill_real_model(times: int, model: Path, tasks: Path, tmp_path: Path, harness_command: HarnessCommand) -> None:

@@ -29,6 +29,7 @@ from harness.trainers import dpo, grpo, pretrain, sft
 from harness.trainers.data.stream_dataset import StreamDataset, StreamLog, stream_at
 from harness.trainers.stage.prepare import prepare
 from harness.trainers.stage.steps import plan_steps
+from tests.killing import killed_often
 from tests.trainers.helpers import CPU, chat_model, documents, instructions, losses, preferences, write_jsonl
 from tests.waiting import CEILING_SECONDS, wait_until
 
@@ -286,3 +287,29 @@ def test_a_stage_killed_at_a_random_step_ends_with_the_same_weights(
     assert all(torch.equal(first[key], second[key]) for key in first), f"killed after step {step}"
     assert manifest.ledger == expected.ledger
     assert [source.model_dump() for source in manifest.sources] == [s.model_dump() for s in expected.sources]
+
+
+@pytest.mark.slow  # reduced twin: the test above
+@pytest.mark.parametrize("stage", sorted(METHODS))
+def test_a_stage_killed_six_times_at_random_moments_ends_with_the_same_weights(
+    tmp_path: Path, own_cache: Path, stage: str
+) -> None:
+    trainer = {"num_generations": 2, "max_completion_length": 4} if stage == "grpo" else {"max_length": 64}
+    spec = two_sources(tmp_path, stage, 2500 if stage == "grpo" else 12_000, **trainer, save_steps=2)
+    stage_file = tmp_path / "stage.yaml"
+    stage_file.write_text(yaml.safe_dump(spec), encoding="utf-8")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    began = time.monotonic()
+    assert killed_often(["train", stage_file, "--output_path", whole], kills=0, longest=0, cache=own_cache) == [0]
+    longest = (time.monotonic() - began) / 2
+    codes = killed_often(["train", stage_file, "--output_path", killed], kills=6, longest=longest, cache=own_cache)
+    assert codes[-1] == 0
+    assert codes.count(-signal.SIGKILL) >= 5, codes
+    expected, manifest = read_manifest(whole), read_manifest(killed)
+    assert expected is not None
+    assert manifest is not None
+    first, second = load_file(whole / "model.safetensors"), load_file(killed / "model.safetensors")
+    assert all(torch.equal(first[key], second[key]) for key in first), codes
+    assert (manifest.ledger, manifest.sources, manifest.digest) == (
+        expected.ledger, expected.sources, expected.digest,
+    )  # fmt: skip

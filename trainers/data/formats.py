@@ -71,7 +71,7 @@ class RecordFields:
         for number, turn in enumerate(turns, start=1):
             role = turn.get("role", turn.get("from")) if isinstance(turn, Mapping) else None
             content = turn.get("content", turn.get("value")) if isinstance(turn, Mapping) else None
-            if role not in ROLES or not isinstance(content, str):
+            if not isinstance(role, str) or role not in ROLES or not isinstance(content, str):
                 raise self.fault(field, f"message {number} must have text and a role of {', '.join(sorted(ROLES))}")
             messages.append({"role": ROLES[role], "content": content})
         return messages

@@ -6,7 +6,7 @@ import glob
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from harness.errors import InputError, did_you_mean
+from harness.errors import SpecError, did_you_mean
 from harness.paths import data_dir
 from harness.trainers.data import readers
 from harness.trainers.data.formats import FIELD_NAMES, STAGE_FORMATS, WITH_RATIONALE, Format, Rationale
@@ -68,20 +68,20 @@ def open_source(
     )
     first = next(iter(reader.read(Cursor())), None)
     if first is None:
-        raise InputError(f"data.sources.{name}: {spec.location} is empty; give a source with at least one record.")
+        raise SpecError(f"data.sources.{name}: {spec.location} is empty; give a source with at least one record.")
     source.convert(first)
     return source
 
 
 def _check_fields(name: str, spec: SourceSpec, format_: Format, rationale: Rationale) -> None:
     if rationale != "omit" and format_ not in WITH_RATIONALE:
-        raise InputError(
+        raise SpecError(
             f"data.rationale: {rationale}; records of format {format_!r} ({name}) have no rationale; only "
             f"{' and '.join(WITH_RATIONALE)} records do. Set it to omit."
         )
     for field in spec.fields:
         if field not in FIELD_NAMES[format_]:
-            raise InputError(
+            raise SpecError(
                 f"data.sources.{name}.fields.{field}: {format_} records have {', '.join(FIELD_NAMES[format_])}."
                 f"{did_you_mean(field, FIELD_NAMES[format_])}"
             )
@@ -90,7 +90,7 @@ def _check_fields(name: str, spec: SourceSpec, format_: Format, rationale: Ratio
 def _reader(name: str, spec: SourceSpec, *, allow_test_split: bool, commit: str | None) -> Reader:
     if spec.task is not None:
         if spec.split not in ("train", "test"):
-            raise InputError(f"data.sources.{name}.split: {spec.split!r}; {spec.task} has train and test.")
+            raise SpecError(f"data.sources.{name}.split: {spec.split!r}; {spec.task} has train and test.")
         assert spec.split == "train" or allow_test_split, "evaluation data is refused before sources are opened"
         generator_of(spec.task)
         return TaskReader(task=spec.task, split=spec.split)
@@ -100,7 +100,7 @@ def _reader(name: str, spec: SourceSpec, *, allow_test_split: bool, commit: str 
     files = find_files(name, spec)
     suffixes = {_suffix(path) for path in files}
     if len(suffixes) > 1 and suffixes != set(TEXT_SUFFIXES):
-        raise InputError(
+        raise SpecError(
             f"data.sources.{name}.path: {spec.path} holds files of several kinds ({', '.join(sorted(suffixes))}); "
             "choose one kind with a glob such as folder/**/*.jsonl."
         )
@@ -121,7 +121,7 @@ def find_files(name: str, spec: SourceSpec) -> list[Path]:
         if files:
             return files
     also = "" if data_folder is None else f" or in the data folder {data_folder}"
-    raise InputError(
+    raise SpecError(
         f"data.sources.{name}.path: {spec.path}: no file of a supported kind there{also}; give JSONL, a JSON list, "
         "Parquet, text or Python files, a folder of them, or a glob."
     )
@@ -151,7 +151,7 @@ def _format(name: str, spec: SourceSpec, reader: Reader, stage: str) -> Format:
     format_ = spec.format or _guessed_format(reader)
     if format_ not in allowed:
         given = f"{format_!r} is not" if format_ else "give"
-        raise InputError(f"data.sources.{name}.format: {given} one that {stage} learns from: {', '.join(allowed)}.")
+        raise SpecError(f"data.sources.{name}.format: {given} one that {stage} learns from: {', '.join(allowed)}.")
     return format_
 
 

@@ -14,13 +14,17 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, cast
 
 from harness.errors import InputError, first_line
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 PIECE_BYTES = 1 << 16  # longer texts are read in pieces, so that a file of any size fits in memory
 MAX_LINE_BYTES = 1 << 26  # a longer line means another kind of file, which would be read whole
@@ -91,7 +95,7 @@ def json_lines(path: Path, cursor: Cursor) -> Iterator[RawRecord]:
     with cast(BinaryIO, opener(path, "rb")) as file:
         file.seek(cursor.offset)
         line_number = cursor.record
-        while line := file.readline(MAX_LINE_BYTES):
+        while line := _next_line(file, path, line_number + 1):
             line_number += 1
             where = f"{path}, line {line_number}"
             if len(line) == MAX_LINE_BYTES:
@@ -100,12 +104,29 @@ def json_lines(path: Path, cursor: Cursor) -> Iterator[RawRecord]:
                 yield RawRecord(_parsed(line, where), where, Cursor(cursor.file, file.tell(), line_number))
 
 
+def _next_line(file: BinaryIO, path: Path, number: int) -> bytes:
+    try:
+        return file.readline(MAX_LINE_BYTES)
+    except (OSError, EOFError, zlib.error) as error:  # an archive that is cut off, damaged, or none
+        raise InputError(
+            f"{path}, line {number}: cannot be read ({first_line(error, max_characters=160)}); copy the file again."
+        ) from None
+
+
 def _parsed(text: bytes, where: str) -> Any:
     try:
-        return json.loads(text)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else "not UTF-8"
-        raise InputError(f"{where}: not JSON ({reason}); correct or remove the line.") from None
+        record = json.loads(text)
+        if b"\\ud" in text.lower():  # half of a pair of UTF-16 code units is no character, and no tokenizer takes it
+            json.dumps(record, ensure_ascii=False).encode()
+        return record
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: not JSON ({_why_not_json(error)}); correct or remove the line.") from None
+
+
+def _why_not_json(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg
+    return "not UTF-8" if isinstance(error, UnicodeError) else first_line(error, max_characters=160)
 
 
 def json_list(path: Path, cursor: Cursor) -> Iterator[RawRecord]:
@@ -121,10 +142,15 @@ def _whole_json(path: Path, _modified: int) -> list[Any]:
     if path.stat().st_size > MAX_JSON_BYTES:
         raise InputError(f"{path}: a JSON list of more than 512 MiB cannot be streamed; convert it to JSONL.")
     try:
-        value = json.loads(path.read_bytes())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+        value = json.loads(content)
+        if b"\\ud" in content.lower():
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
         line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
-        raise InputError(f"{path}, line {line}: not JSON; give a JSON list of records, or JSONL as .jsonl.") from None
+        raise InputError(
+            f"{path}, line {line}: not JSON ({_why_not_json(error)}); give a JSON list of records, or JSONL as .jsonl."
+        ) from None
     if not isinstance(value, list):
         raise InputError(f"{path}, line 1: holds a {type(value).__name__}; it must hold a list of records.")
     return value
@@ -136,9 +162,13 @@ def parquet(path: Path, cursor: Cursor) -> Iterator[RawRecord]:
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path}: is not a complete Parquet file ({first_line(error)}); copy it again.") from None
+        yield from _parquet_rows(path, cursor, pq.ParquetFile(path))
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = first_line(error, max_characters=160)
+        raise InputError(f"{path}: is not a complete Parquet file ({reason}); copy it again.") from None
+
+
+def _parquet_rows(path: Path, cursor: Cursor, file: pq.ParquetFile) -> Iterator[RawRecord]:
     group_start = 0
     for group in range(file.num_row_groups):
         rows = file.metadata.row_group(group).num_rows

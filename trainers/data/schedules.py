@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.errors import InputError, did_you_mean
+from harness.errors import SpecError, did_you_mean
 
 Kind = Literal["static", "stepwise", "linear", "cosine"]
 LEDGER_PHASES = 10  # a linear or cosine schedule has no phases; the ledger reports it in tenths
@@ -75,16 +75,16 @@ def normalised(weights: Mapping[str, float], sources: Sequence[str], where: str)
     """
     for name, weight in weights.items():
         if name not in sources:
-            raise InputError(
+            raise SpecError(
                 f"{where}: unknown source {name!r}; data.sources has {', '.join(sources)}.{did_you_mean(name, sources)}"
             )
         if not math.isfinite(weight) or weight < 0:
-            raise InputError(f"{where}: weight {weight} of {name!r}; it must be 0 or more.")
+            raise SpecError(f"{where}: weight {weight} of {name!r}; it must be 0 or more.")
     total = sum(weights.values())
     if not math.isfinite(total):
-        raise InputError(f"{where}: the weights are too large to add; give smaller ones.")
+        raise SpecError(f"{where}: the weights are too large to add; give smaller ones.")
     if total <= 0:
-        raise InputError(f"{where}: the weights sum to 0; give at least one source a positive weight.")
+        raise SpecError(f"{where}: the weights sum to 0; give at least one source a positive weight.")
     return tuple(weights.get(name, 0.0) / total for name in sources)
 
 
@@ -95,11 +95,11 @@ def preset_phases(preset: str, sources: Sequence[str], code: str) -> list[dict[s
         InputError: an unknown preset, or other than two sources with `code` among them.
     """
     if preset not in PRESETS:
-        raise InputError(
+        raise SpecError(
             f"data.mixture.preset: {preset!r} is none of {', '.join(PRESETS)}.{did_you_mean(preset, PRESETS)}"
         )
     if len(sources) != 2 or code not in sources:
-        raise InputError(
+        raise SpecError(
             "data.mixture.preset: a preset mixes one text and one code source, but data.sources has "
             f"{', '.join(sources)}; give two sources and name the code source in data.mixture.code, or write phases "
             "instead."

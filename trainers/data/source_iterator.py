@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from harness.errors import InputError
+from harness.errors import SpecError
 from harness.trainers.data.examples import Encode, EncodedRecord
 from harness.trainers.data.formats import TrainingRecord
 from harness.trainers.data.ledger import Ledger
@@ -62,7 +62,7 @@ class SourceIterator:
 
     def _start_next_epoch(self) -> None:
         if not self._epoch_is_usable:
-            raise InputError(
+            raise SpecError(
                 f"data.sources.{self.source.name}: no record of {self.source.location} can be used: each is empty, or "
                 "its prompt alone fills trainer.max_length. Raise trainer.max_length, or give other data."
             )

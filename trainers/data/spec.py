@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from harness.errors import InputError
+from harness.errors import SpecError
 from harness.trainers.data.formats import Format, Rationale
 from harness.trainers.data.schedules import Kind, Schedule, normalised, preset_phases
 
@@ -126,7 +126,7 @@ def read_schedule(data: DataSpec) -> Schedule:
         rows = {f"{where}.start": mixture.start, f"{where}.end": mixture.end}
     missing = next((place for place, weights in rows.items() if weights is None), None)
     if missing is not None:
-        raise InputError(f"{missing}: is missing; a {mixture.schedule} schedule needs it.")
+        raise SpecError(f"{missing}: is missing; a {mixture.schedule} schedule needs it.")
     return Schedule(
         kind=mixture.schedule,
         sources=names,

@@ -7,6 +7,7 @@ counting what was trained on, take the last entry at or before `n` and read on f
 from __future__ import annotations
 
 import json
+from zlib import crc32
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import datasets
 from datasets.iterable_dataset import ExamplesIterable
 from torch.utils.data import get_worker_info
 
+from harness.errors import MALFORMED
 from harness.trainers.data.examples import TrainingExample
 from harness.trainers.data.mixture import Mixture, Stream
 
@@ -22,7 +24,7 @@ ENTRY_EVERY = 64
 STATES_KEPT = 1024  # more examples than a trainer fetches ahead of its current step
 
 
-# One line of the log, training/stream.jsonl; `taps` has one entry per source, `cursor` is (file, offset, record):
+# The state in one line of the log, training/stream.jsonl, where its checksum stands before it; `taps` has one entry per source, `cursor` is (file, offset, record):
 #   {"index": 64, "phase": 0, "phase_began": 0, "taps": [{"place": {"turn": 0, "block": 0, "cursor": [0, 0, 0],
 #    "within": 40, "seen": 0}, "used": 12}, ...], "ledger": {"tokens": [[4096, 0], [0, 0]], ...}}
 # A state for every example would be exact without reading on, but the file would grow with the data (a million
@@ -38,12 +40,11 @@ class StreamLog:
         """Yield the states in order; skip a line that a kill cut short."""
         if not self.path.exists():
             return
-        with self.path.open(encoding="utf-8") as file:
+        with self.path.open(encoding="utf-8", errors="replace") as file:
             for line in file:
-                try:
-                    yield json.loads(line)
-                except json.JSONDecodeError:
-                    continue
+                entry = _whole(line)
+                if entry is not None:
+                    yield entry
 
     def last(self, at_most: int | None = None) -> dict[str, Any] | None:
         """Return the last state at or before example `at_most`."""
@@ -63,7 +64,18 @@ class StreamLog:
                 # the new entry as well.
                 if file.read(1) != b"\n":
                     file.write(b"\n")
-            file.write(json.dumps(entry).encode() + b"\n")
+            text = json.dumps(entry)
+            file.write(f'{{"crc32": {crc32(text.encode())}, "state": {text}}}\n'.encode())
+
+
+def _whole(line: str) -> dict[str, Any] | None:
+    """Return the state in a line of the log; None if the line was cut short or changed."""
+    try:
+        entry = json.loads(line)
+        state: dict[str, Any] = entry["state"]
+        return state if crc32(json.dumps(state).encode()) == entry["crc32"] else None
+    except MALFORMED:
+        return None
 
 
 def log_states(stream: Stream, log: StreamLog | None) -> Iterator[TrainingExample]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.checkpoints.checkpoint import Checkpoint
-from harness.errors import InputError
+from harness.errors import SpecError
 from harness.trainers.stage.folder import is_main_process
 from harness.trainers.stage.job import StageJob
 from harness.trainers.stage.models import load_model
@@ -43,7 +43,7 @@ def quantization(adapter: AdapterSpec | None) -> Any:
     import torch
 
     if not torch.cuda.is_available() or importlib.util.find_spec("bitsandbytes") is None:
-        raise InputError(
+        raise SpecError(
             "adapter.type: qlora needs a CUDA device and the package bitsandbytes; install it, or use lora."
         )
     from transformers import BitsAndBytesConfig
@@ -67,10 +67,10 @@ def base_of(spec: StageSpec, parent: Checkpoint | None, out_dir: Path) -> tuple[
     """
     assert spec.adapter is not None
     if parent is None:
-        raise InputError("adapter: needs a parent; set from, or remove adapter to train full weights from scratch.")
+        raise SpecError("adapter: needs a parent; set from, or remove adapter to train full weights from scratch.")
     if parent.adapter is not None:
         if spec.adapter.type == "qlora":
-            raise InputError(
+            raise SpecError(
                 f"adapter.type: qlora cannot start from {spec.from_}, which is an adapter; train that stage with "
                 "adapter.merge: true, or use lora."
             )

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.errors import InputError, did_you_mean, one_line
+from harness.errors import SpecError, did_you_mean, one_line
 from harness.trainers.stage.job import WORK_FOLDER, Method
 from harness.trainers.stage.spec import StageSpec
 
@@ -71,16 +71,16 @@ def make_config(config_class: type, given: Mapping[str, Any], defaults: Mapping[
     hints = typing.get_type_hints(config_class)
     for name, value in given.items():
         if name in SET_BY_STAGE:
-            raise InputError(f"trainer.{name}: cannot be given; {SET_BY_STAGE[name]}.")
+            raise SpecError(f"trainer.{name}: cannot be given; {SET_BY_STAGE[name]}.")
         if name not in fields:
             hint = did_you_mean(name, fields)
-            raise InputError(f"trainer.{name}: {config_class.__name__} has no such field.{hint}")
+            raise SpecError(f"trainer.{name}: {config_class.__name__} has no such field.{hint}")
         if not _fits(value, hints[name]):
-            raise InputError(f"trainer.{name}: {value!r} is not {_type_names(hints[name])}.")
+            raise SpecError(f"trainer.{name}: {value!r} is not {_type_names(hints[name])}.")
         if name in POSITIVE and isinstance(value, int) and value < 1:
-            raise InputError(f"trainer.{name}: {value} is not allowed; give 1 or more.")
+            raise SpecError(f"trainer.{name}: {value} is not allowed; give 1 or more.")
         if name == "save_total_limit" and value is not None and value < MIN_STATES:
-            raise InputError(
+            raise SpecError(
                 f"trainer.{name}: {value} is not allowed; give {MIN_STATES} or more, so that a kill leaves one."
             )
     if given.get("fp16"):
@@ -88,7 +88,7 @@ def make_config(config_class: type, given: Mapping[str, Any], defaults: Mapping[
     try:
         return config_class(output_dir=str(out_dir), **{**defaults, **given})
     except (ValueError, TypeError, ImportError) as error:
-        raise InputError(f"trainer: {one_line(error)}") from None
+        raise SpecError(f"trainer: {one_line(error)}") from None
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -153,7 +153,7 @@ def _align_save_steps(config: Any, steps: int, *, chosen: bool) -> None:
     if config.save_steps % steps == 0:
         return
     if chosen:
-        raise InputError(
+        raise SpecError(
             f"trainer.save_steps: {config.save_steps} is not a multiple of {steps}, the steps per generation; "
             "give a multiple."
         )

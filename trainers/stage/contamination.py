@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.data.manifest import DataFile, all_files
 from harness.digests import file_digest
-from harness.errors import InputError
+from harness.errors import SpecError
 from harness.trainers.data.spec import SourceSpec
 from harness.trainers.stage.spec import StageSpec
 
@@ -69,7 +69,7 @@ def check_eval_data(spec: StageSpec, files: Mapping[str, Sequence[Path]]) -> dic
     eval_data = {name: eval_data_of(source, files.get(name, ())) for name, source in spec.data.sources.items()}
     for name, eval_names in eval_data.items():
         if eval_names and not spec.allow_eval_data:
-            raise InputError(
+            raise SpecError(
                 f"data.sources.{name}: {spec.data.sources[name].location} is evaluation data of this project "
                 f"({', '.join(eval_names)}); train on other data, or set allow_eval_data: true. Every "
                 "record then says so."

@@ -6,13 +6,15 @@ import json
 import os
 import shutil
 import time
+import zipfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.checkpoints.checkpoint import check_safetensors
 from harness.checkpoints.stage_manifest import MANIFEST_NAME, read_manifest
-from harness.errors import InputError
+from harness.errors import MALFORMED, InputError
 from harness.trainers.data.hub_reader import HubReader
 from harness.trainers.data.sources import Source
 from harness.trainers.stage.job import WORK_FOLDER
@@ -53,8 +55,8 @@ def hub_commits(sources: Sequence[Source]) -> dict[str, str]:
 def recorded_commits(out_dir: Path) -> dict[str, str]:
     """Return the commits that the folder's stage began with: the branch may have moved since."""
     path = spec_file(out_dir)
-    recorded: dict[str, str] = json.loads(path.read_text(encoding="utf-8")).get("commits", {}) if path.is_file() else {}
-    return recorded
+    commits: dict[str, str] = _recorded_identity(path)["commits"] if path.is_file() else {}
+    return commits
 
 
 def folder_status(job: StageJob) -> Literal["free", "begun", "finished"]:
@@ -65,7 +67,7 @@ def folder_status(job: StageJob) -> Literal["free", "begun", "finished"]:
     """
     out_dir, path = job.out_dir, spec_file(job.out_dir)
     if path.is_file():
-        recorded, current = json.loads(path.read_text(encoding="utf-8")), identity(job)
+        recorded, current = _recorded_identity(path), identity(job)
         if recorded != current:
             raise InputError(
                 f"--output_path {out_dir}: holds another stage ({recorded['spec'].get('name')!r}, "
@@ -76,6 +78,18 @@ def folder_status(job: StageJob) -> Literal["free", "begun", "finished"]:
     if out_dir.exists() and any(path.name != WORK_FOLDER for path in out_dir.iterdir()):
         raise InputError(f"--output_path {out_dir}: is not empty and holds no stage; give a new folder.")
     return "free"
+
+
+def _recorded_identity(path: Path) -> dict[str, Any]:
+    """Return what `claim_folder` wrote. Raises: InputError, when it is damaged."""
+    try:
+        recorded = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(recorded["spec"], dict) and isinstance(recorded["commits"], dict):
+            return dict(recorded)
+    except MALFORMED:
+        pass
+    folder = path.parent.parent
+    raise InputError(f"{path}: is damaged, so training cannot go on in {folder}; restore the file, or remove the folder.")
 
 
 def claim_folder(job: StageJob) -> None:
@@ -122,6 +136,7 @@ def last_complete_state(job: StageJob) -> tuple[Path | None, RunHistory]:
     if not complete:
         return None, RunHistory(started=datetime.now(UTC).isoformat(timespec="seconds"), began=time.monotonic())
     step, folder = max(complete)
+    _check_state(folder)
     state_manifest = read_manifest(folder)
     assert state_manifest is not None
     return folder, RunHistory(
@@ -131,3 +146,43 @@ def last_complete_state(job: StageJob) -> tuple[Path | None, RunHistory]:
         resumed=state_manifest.resumed + 1,
         step=step,
     )
+
+
+def _check_state(folder: Path) -> None:
+    """Check that the library's files in a saved state are whole, because its own errors name no file.
+
+    Raises:
+        InputError: one of them is damaged; the states before it may be whole.
+    """
+    for file in sorted(folder.iterdir()):
+        if file.name == "trainer_state.json":
+            whole = _is_trainer_state(file)
+        elif file.suffix == ".json":
+            whole = _is_json_object(file)
+        elif file.suffix in (".pt", ".pth", ".bin"):  # an archive, with its table of contents at the end
+            whole = zipfile.is_zipfile(file)
+        elif file.suffix == ".safetensors":
+            check_safetensors(file)
+            continue
+        else:
+            continue
+        if not whole:
+            raise InputError(
+                f"{file}: is damaged; remove {folder}, and the same command goes on from the state before, if there is one."
+            )
+
+
+def _is_trainer_state(file: Path) -> bool:
+    from transformers import TrainerState
+
+    try:
+        return isinstance(TrainerState.load_from_json(str(file)).global_step, int)
+    except Exception:  # noqa: BLE001 - its fields are not checked, and a wrong one may raise anything
+        return False
+
+
+def _is_json_object(file: Path) -> bool:
+    try:
+        return isinstance(json.loads(file.read_text(encoding="utf-8")), dict)
+    except (OSError, ValueError, RecursionError):
+        return False

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from harness.checkpoints.checkpoint import Checkpoint
+from harness.checkpoints.fit import check_size, check_whole
 from harness.checkpoints.resolver import resolve
-from harness.errors import CheckpointError, InputError, did_you_mean, first_line
+from harness.errors import CheckpointError, HarnessError, SpecError, did_you_mean, first_line
 from harness.trainers.data.encoding import Tokenizer
 from harness.trainers.data.sources import Source, SourcePosition
 from harness.trainers.stage.spec import StageSpec, TokenizerSpec
@@ -59,12 +61,12 @@ def load_tokenizer(
     if parent is not None and spec.tokenizer is not None:
         other = _open_tokenizer(spec.tokenizer).get_vocab()
         if other != tokenizer.get_vocab():
-            raise InputError(
+            raise SpecError(
                 f"tokenizer: {spec.tokenizer} has another vocabulary ({len(other)} tokens) than the parent "
                 f"{spec.from_} ({len(tokenizer)}); remove tokenizer to use the parent's."
             )
     if tokenizer.eos_token is None:
-        raise InputError(f"tokenizer: {place} has no end-of-sequence token; set eos_token in its configuration.")
+        raise SpecError(f"tokenizer: {place} has no end-of-sequence token; set eos_token in its configuration.")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -76,7 +78,7 @@ def _open_tokenizer(place: str) -> Tokenizer:
     try:
         return AutoTokenizer.from_pretrained(place)
     except (OSError, ValueError) as error:
-        raise InputError(f"tokenizer: {place} cannot be loaded ({first_line(error, max_characters=160)}).") from None
+        raise SpecError(f"tokenizer: {place} cannot be loaded ({first_line(error, max_characters=160)}).") from None
 
 
 def train_tokenizer(spec: TokenizerSpec, sources: Sequence[Source]) -> Tokenizer:
@@ -118,20 +120,25 @@ def model_config(spec: StageSpec, parent: Checkpoint | None, tokenizer: Tokenize
     """
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
 
-    config = _new_config(spec, tokenizer) if parent is None else AutoConfig.from_pretrained(parent.weights)
+    if parent is None:
+        config = _new_config(spec, tokenizer)
+    else:
+        check_size(parent.weights)
+        with _opening(spec):
+            config = AutoConfig.from_pretrained(parent.weights)
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
-        raise InputError(f"from: {spec.from_} is a {config.model_type} model; give a causal language model.")
+        raise SpecError(f"from: {spec.from_} is a {config.model_type} model; give a causal language model.")
     if parent is not None and spec.architecture is not None:
         requested = _new_config(spec, tokenizer)
         for name in SHAPE:
             if getattr(requested, name, None) != getattr(config, name, None):
-                raise InputError(
+                raise SpecError(
                     f"architecture: {spec.architecture} has {name} {getattr(requested, name, None)}, the parent "
                     f"{spec.from_} has {getattr(config, name, None)}; remove architecture to use the parent's."
                 )
     rows = config.get_text_config().vocab_size
     if len(tokenizer) > rows:
-        raise InputError(
+        raise SpecError(
             f"tokenizer: has {len(tokenizer)} tokens, but {spec.from_ or spec.architecture} has {rows} embeddings; "
             "give the model's own tokenizer."
         )
@@ -146,7 +153,7 @@ def _new_config(spec: StageSpec, tokenizer: Tokenizer) -> Any:
     if isinstance(architecture, str):
         if architecture not in ARCHITECTURES:
             hint = did_you_mean(architecture, ARCHITECTURES)
-            raise InputError(
+            raise SpecError(
                 f"architecture: {architecture!r} is unknown; give {', '.join(ARCHITECTURES)} or a transformers "
                 f"config as a mapping.{hint}"
             )
@@ -160,12 +167,12 @@ def _new_config(spec: StageSpec, tokenizer: Tokenizer) -> Any:
     model_type = str(architecture.get("model_type"))
     if model_type not in CONFIG_MAPPING:
         hint = did_you_mean(model_type, CONFIG_MAPPING.keys())
-        raise InputError(f"architecture.model_type: transformers has no {model_type!r}; give another.{hint}")
+        raise SpecError(f"architecture.model_type: transformers has no {model_type!r}; give another.{hint}")
     settings = {name: value for name, value in architecture.items() if name != "model_type"}
     known = set(CONFIG_MAPPING[model_type]().to_dict())
     for name in settings:
         if name not in known:
-            raise InputError(f"architecture.{name}: {model_type} has no such field.{did_you_mean(name, known)}")
+            raise SpecError(f"architecture.{name}: {model_type} has no such field.{did_you_mean(name, known)}")
     return CONFIG_MAPPING[model_type](
         **{"vocab_size": len(tokenizer), "bos_token_id": tokenizer.bos_token_id, **ends, **settings}
     )
@@ -182,15 +189,29 @@ def load_model(spec: StageSpec, parent: Checkpoint | None, config: Any, quantiza
     if parent is None:
         set_seed(spec.seed)
         return _auto().from_config(config, dtype=dtype)
-    model = _auto().from_pretrained(
-        parent.weights, dtype=dtype, **({"quantization_config": quantization} if quantization is not None else {})
-    )
-    if parent.adapter is not None:
-        from peft import PeftModel
+    with _opening(spec):
+        more = {"quantization_config": quantization} if quantization is not None else {}
+        model, info = _auto().from_pretrained(parent.weights, dtype=dtype, output_loading_info=True, **more)
+        check_whole(str(parent.weights), info)
+        if parent.adapter is not None:
+            from peft import PeftModel
 
-        # PEFT freezes the weights below an adapter; once merged, all of them are trained again.
-        model = PeftModel.from_pretrained(model, parent.adapter).merge_and_unload().requires_grad_(True)
+            # PEFT freezes the weights below an adapter; once merged, all of them are trained again.
+            model = PeftModel.from_pretrained(model, parent.adapter).merge_and_unload().requires_grad_(True)
     return model
+
+
+@contextmanager
+def _opening(spec: StageSpec) -> Iterator[None]:
+    """Name the parent in whatever its damaged files raise."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, HarnessError) or "memory" in str(error):
+            raise
+        raise SpecError(
+            f"from: {spec.from_}: cannot be opened ({first_line(error, max_characters=200)}); restore its files."
+        ) from error
 
 
 def empty_model(config: Any) -> Any:

@@ -6,6 +6,7 @@ data, the number of steps, and the record of both.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,7 +61,7 @@ def run(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Checkp
             # From a data loader's worker process the message arrives at the end of that worker's traceback:
             #   "Caught InputError in DataLoader worker process 0.\nOriginal Traceback ...\n
             #    harness.errors.InputError: rows.jsonl, line 7: not JSON (...); correct or remove the line."
-            raise InputError(last_line(error).removeprefix("harness.errors.InputError: ")) from None
+            raise type(error)(re.sub(r"^harness\.errors\.\w+: ", "", last_line(error))) from None
     return _finish(job, trainer, history)
 
 

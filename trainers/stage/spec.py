@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from harness.errors import InputError, did_you_mean
+from harness.errors import SpecError, did_you_mean
 from harness.trainers.data.schedules import Schedule
 from harness.trainers.data.spec import DataSpec, MixtureSpec, Section, SourceSpec, read_schedule
 
@@ -103,21 +103,21 @@ def parse(spec: Mapping[str, Any], stage: str) -> StageSpec:
     try:
         parsed = StageSpec.model_validate(spec)
     except ValidationError as error:
-        raise InputError(_message(error.errors()[0])) from None
+        raise SpecError(_message(error.errors()[0])) from None
     assert parsed.stage == stage, "the entry point belongs to another stage"
     _ = parsed.schedule
     if parsed.stage != "pretrain" and parsed.from_ is None:
-        raise InputError(f"from: is missing; {stage} starts from a checkpoint; give a folder or hub id.")
+        raise SpecError(f"from: is missing; {stage} starts from a checkpoint; give a folder or hub id.")
     if parsed.stage == "pretrain" and parsed.from_ is None and parsed.architecture is None:
-        raise InputError(
+        raise SpecError(
             "from: is missing; give a checkpoint to continue, or architecture and tokenizer to start from scratch."
         )
     if parsed.from_ is None and parsed.tokenizer is None:
-        raise InputError(
+        raise SpecError(
             "tokenizer: is missing; pretraining from scratch needs a folder, or {vocab_size: N} to train one."
         )
     if parsed.from_ is not None and isinstance(parsed.tokenizer, TokenizerSpec):
-        raise InputError("tokenizer: the parent's tokenizer cannot be retrained; remove tokenizer, or remove from.")
+        raise SpecError("tokenizer: the parent's tokenizer cannot be retrained; remove tokenizer, or remove from.")
     return parsed
 
 

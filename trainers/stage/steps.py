@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import InputError
+from harness.errors import SpecError
 from harness.trainers.data.stream_dataset import StreamLog, log_states
 from harness.trainers.stage.config import configured
 
@@ -41,7 +41,7 @@ def plan_steps(job: StageJob, log: StreamLog | None) -> list[list[int]] | None:
     if job.n_sequences == 0:
         least = f"one sequence ({mixture.packed_length} tokens)" if mixture.packed_length else "one sequence"
         least = least if unit == 1 else f"the {unit} sequences of one batch"
-        raise InputError(
+        raise SpecError(
             f"data.budget_tokens: {mixture.budget_tokens} is below {least}; raise it, or use shorter sequences."
         )
     job.steps = (

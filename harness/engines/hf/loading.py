@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.checkpoints.fit import check_size, check_whole
 from harness.engines.hf.runner import ran_out_of_memory
 from harness.engines.spec import DTYPES
 from harness.errors import CheckpointError, InputError, first_line
@@ -78,6 +78,8 @@ def load(spec: HfSpec) -> Opened:
     attention: dict[str, Any] = {}
     if spec.attn_implementation is not None:
         attention["attn_implementation"] = spec.attn_implementation
+    if Path(spec.path).is_dir() and not spec.trust_remote_code:
+        check_size(Path(spec.path))
     try:
         tokenizer = AutoTokenizer.from_pretrained(spec.tokenizer or spec.path, use_fast=True, **where, **bos)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -94,7 +96,7 @@ def load(spec: HfSpec) -> Opened:
             ) from None
         raise CheckpointError(f"cannot open the model {kind} {spec.path!r}: {first_line(error)}") from error
     model, info = loaded  # with output_loading_info, transformers returns both
-    _check_whole(spec.path, info)
+    check_whole(spec.path, info)
     if spec.adapter is not None:
         model = _with_adapter(model, tokenizer, spec.adapter)
     model = model.to(device).eval()
@@ -121,16 +123,6 @@ def device_of(name: str) -> torch.device:
             f"--device {name}: cannot be used here ({first_line(error)}); give cpu, cuda:N or auto."
         ) from None
     return device
-
-
-def _check_whole(path: str, info: Mapping[str, Any]) -> None:
-    """Refuse incomplete weights: transformers draws missing ones at random with a warning, and the scores are noise."""
-    absent = sorted([*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])])
-    if absent:
-        raise CheckpointError(
-            f"{path}: lacks {len(absent)} of the model's weights, or has them in another shape (first: {absent[0]}); "
-            "give a complete causal language model, saved with its head."
-        )
 
 
 def _with_adapter(model: Any, tokenizer: PreTrainedTokenizerBase, adapter: str) -> Any:

@@ -1,0 +1,129 @@
+"""Whether a configuration and the weights beside it belong together.
+
+`check_size` runs before a model is built: one absurd number in a damaged file would cost hours or all of the memory,
+and then an error about neither. `check_whole` runs after the weights were read.
+
+    config.json: {"num_hidden_layers": 1000000000, ...}, model.safetensors: 272 tensors
+    ->  config.json: num_hidden_layers is 1000000000, but the weights are 272 tensors; ...
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.checkpoints.checkpoint import read_json
+from harness.errors import CheckpointError
+
+WEIGHTS_A_BYTE = 8  # the densest quantisation has one bit per weight
+BYTES_OF_BUFFERS = 1 << 28  # tables that are computed and not saved, such as masks
+# Numbers of parts that a model builds one by one, such as num_hidden_layers, n_layer or n_routed_experts. Layers may
+# share their weights, so that there may be more of them than tensors.
+PARTS = re.compile(r"(layers?|blocks?|experts?|depth|towers?)$")
+MOST_SHARED_PARTS = 1024
+
+
+def check_size(folder: Path) -> None:
+    """Compare `config.json` with the weight files of a transformers folder.
+
+    Raises:
+        CheckpointError: the configuration describes a model that cannot be in these files.
+    """
+    from transformers import AutoConfig
+
+    path = folder / "config.json"
+    files = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
+    numbers = read_json(path, "a transformers folder")
+    check_parts(path, numbers, sum(map(_tensors, files)))
+    try:
+        config = AutoConfig.from_pretrained(folder)
+    except Exception:
+        return
+    check_weights(path, config, sum(file.stat().st_size for file in files))
+
+
+def _tensors(file: Path) -> int:
+    from safetensors import safe_open
+
+    if file.suffix != ".safetensors":
+        return 0
+    with safe_open(file, framework="np") as tensors:
+        return len(tensors.keys())
+
+
+def check_parts(path: Path, config: Mapping[str, Any], tensors: int) -> None:
+    """Compare the numbers of layers, experts and the like with the number of tensors.
+
+    Args:
+        path: The configuration's file, for the message.
+        config: Its fields.
+        tensors: How many there are in the weight files.
+
+    Raises:
+        CheckpointError: there are more parts than tensors.
+    """
+    most = max(MOST_SHARED_PARTS, tensors)
+    for name, number in _numbers(config):
+        if PARTS.search(name) and number > most:
+            raise CheckpointError(
+                f"{path}: {name} is {str(number)[:20]}, but the weights are {tensors} tensors; restore the "
+                "configuration that belongs to them."
+            )
+
+
+def _numbers(config: Any, name: str = "") -> Iterator[tuple[str, float]]:
+    """Yield every number of a configuration with the name of its field, at any depth."""
+    if isinstance(config, Mapping):
+        for key, value in config.items():
+            yield from _numbers(value, str(key))
+    elif isinstance(config, list):
+        for value in config:
+            yield from _numbers(value, name)
+    elif isinstance(config, int | float) and not isinstance(config, bool):
+        yield name, config
+
+
+def check_weights(path: Path, config: Any, size: int) -> None:
+    """Build the model without its memory, and compare it with the size of its weight files in bytes.
+
+    What cannot be built is left to whoever opens the model. Call `check_parts` first: this builds every part.
+
+    Raises:
+        CheckpointError: the model has more weights than fit into so many bytes.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.initialization import no_init_weights
+
+    try:
+        with torch.device("meta"), no_init_weights():
+            model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+        weights = sum(weight.numel() for weight in model.parameters())
+        buffers = sum(buffer.nbytes for buffer in model.buffers())
+    except Exception:
+        return
+    if weights > WEIGHTS_A_BYTE * size or buffers > BYTES_OF_BUFFERS + size:
+        raise CheckpointError(
+            f"{path}: describes a model of {weights:,} weights, which cannot be in weight files of {size:,} bytes; "
+            "restore the configuration that belongs to them."
+        )
+
+
+def check_whole(path: str, info: Mapping[str, Any]) -> None:
+    """Refuse incomplete weights: transformers draws missing ones at random with a warning, and the scores are noise.
+
+    Args:
+        path: The model's folder or hub id, for the message.
+        info: What `from_pretrained` returns with ``output_loading_info``.
+
+    Raises:
+        CheckpointError: a weight is missing or has another shape.
+    """
+    absent = sorted([*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])])
+    if absent:
+        raise CheckpointError(
+            f"{path}: lacks {len(absent)} of the model's weights, or has them in another shape (first: {absent[0]}); "
+            "give a complete causal language model, saved with its head."
+        )
