@@ -291,18 +291,18 @@ def test_a_stage_killed_at_a_random_step_ends_with_the_same_weights(
 
 @pytest.mark.slow  # reduced twin: the test above
 @pytest.mark.parametrize("stage", sorted(METHODS))
-def test_a_stage_killed_six_times_at_random_moments_ends_with_the_same_weights(
+def test_a_stage_killed_eight_times_at_random_moments_ends_with_the_same_weights(
     tmp_path: Path, own_cache: Path, stage: str
 ) -> None:
     trainer = {"num_generations": 2, "max_completion_length": 4} if stage == "grpo" else {"max_length": 64}
-    spec = two_sources(tmp_path, stage, 2500 if stage == "grpo" else 12_000, **trainer, save_steps=2)
+    spec = two_sources(tmp_path, stage, 2500 if stage == "grpo" else 24_000, **trainer, save_steps=2)
     stage_file = tmp_path / "stage.yaml"
     stage_file.write_text(yaml.safe_dump(spec), encoding="utf-8")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     began = time.monotonic()
     assert killed_often(["train", stage_file, "--output_path", whole], kills=0, longest=0, cache=own_cache) == [0]
-    longest = (time.monotonic() - began) / 2
-    codes = killed_often(["train", stage_file, "--output_path", killed], kills=6, longest=longest, cache=own_cache)
+    longest = (time.monotonic() - began) / 5
+    codes = killed_often(["train", stage_file, "--output_path", killed], kills=8, longest=longest, cache=own_cache)
     assert codes[-1] == 0
     assert codes.count(-signal.SIGKILL) >= 5, codes
     expected, manifest = read_manifest(whole), read_manifest(killed)

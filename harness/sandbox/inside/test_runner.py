@@ -61,13 +61,35 @@ def free_names(tree: ast.Module) -> list[str]:
     return sorted(name for name in read - local if not name.startswith("__"))
 
 
-def uses_one_builtin(tree: ast.Module, free: list[str]) -> bool:
-    """Whether the tests read one name that they do not set, and it is a builtin's: ``assert sum([1]) == 7``."""
+def tested_builtin(tree: ast.Module, defined: list[str]) -> set[str]:
+    """Return the builtin's name that the function under test has, as a set: ``assert sum([1]) == 7``; else nothing.
+
+    Of the names that the tests read, the solution defines this one only, and they read it where no function under test
+    can come to them as an argument, as in ``check(candidate)``, or as an attribute of the module `solution`.
+    """
     nodes = list(ast.walk(tree))
-    stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    imported = {name for node in nodes for name in _modules_of(node)}
-    names = [name for name in free if name not in stored]
-    return len(names) == 1 and names[0] in _BUILTINS and "solution" not in imported
+    names = set(defined) - {name for node in nodes for name in _names_set_by(node)}
+    if len(names) != 1 or not names <= _BUILTINS or any(_mentions_solution(node) for node in nodes):
+        return set()
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    given = [node for node in tree.body if isinstance(node, functions) and node.args.args]
+    outside = ast.Module([statement for statement in tree.body if statement not in given], [])
+    return names if names <= set(free_names(outside)) else set()
+
+
+def _mentions_solution(node: ast.AST) -> bool:
+    return "solution" in _modules_of(node) or (isinstance(node, ast.Constant) and node.value == "solution")
+
+
+def _names_set_by(node: ast.AST) -> list[str]:
+    """Return the names that one node of the tests sets: ``x = 1``, ``def x``, ``def f(x)``, ``import x``."""
+    if isinstance(node, ast.Name):
+        return [node.id] if isinstance(node.ctx, ast.Store) else []
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.alias):
+        return [(node.asname or node.name).partition(".")[0]]
+    return [node.arg] if isinstance(node, ast.arg) else []
 
 
 def _modules_of(node: ast.AST) -> list[str]:
@@ -96,8 +118,9 @@ def prepare(
 ) -> tuple[Any, dict[str, Any]]:
     """Load the solution; returns the compiled tests and the namespace to run them in.
 
-    The solution's definition of a builtin name counts only if it is the one name that the tests read: the function
-    under test may be called ``sum``, but no solution can replace the ``abs`` that its tests measure an error with.
+    The solution's definition of a builtin name counts only if the tests read no other name from the solution: the
+    function under test may be called ``sum``, but no solution can replace the ``abs`` that its tests measure an error
+    with.
     Modules come from this process unless the solution has the class of that name (``from datetime import datetime``).
     """
     tree = ast.parse(tests)
@@ -106,9 +129,8 @@ def prepare(
     # The reply comes from the solution's process, which may add names nobody asked for, such as "__builtins__".
     defined = [name for name in free if name in definitions]
     # tests "assert abs(root(2) - 1.414) < 0.01": free is ["abs", "root"], and `abs` stays the builtin.
-    own = [name for name in defined if name not in _BUILTINS]
-    if uses_one_builtin(tree, free):
-        own = defined
+    tested = tested_builtin(tree, defined)
+    own = [name for name in defined if name not in _BUILTINS or name in tested]
     module = types.ModuleType("__main__")  # for `unittest.main()`
     sys.modules["__main__"] = module
     sys.modules["solution"] = TestsModule(channel)
