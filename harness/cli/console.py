@@ -197,6 +197,11 @@ def print_failures(record: RunRecord) -> None:
             console.print(
                 f"{name}: no answer could be extracted from {task.unparsed} of {task.items_scored} generations."
             )
+        if task.unsupported:
+            console.print(
+                f"{name}: programs left out as neither right nor wrong: {task.unsupported} (the sandbox does not support "
+                "their tests; see docs/sandbox.md)."
+            )
     for note in record.notes:
         console.print(note)
     if not record.complete:

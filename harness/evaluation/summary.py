@@ -17,6 +17,7 @@ from harness.suite.catalogue import DOMAINS
 if TYPE_CHECKING:
     from lm_eval.api.task import Task
 
+UNSUPPORTED = "unsupported"  # status of a program whose tests do something that the sandbox cannot
 UNPARSED = "unparsed"  # metric that is 1 for an answer without a readable choice
 
 
@@ -46,6 +47,7 @@ def task_record(name: str, task: Task, results: Mapping[str, Any], requests: Tas
         interval=low_high,
         interval_method=method,
         unparsed=_unparsed(samples),
+        unsupported=_unsupported(samples),
         failures=counts.pop("reasons"),
         **counts,
     )
@@ -78,7 +80,7 @@ def _interval(
 ) -> tuple[tuple[float, float] | None, str]:
     """Interval of a metric that is a mean over items; perplexity, corpus BLEU and F1 have none."""
     name, _, filter_name = metric.partition(",")
-    rows = [row for row in samples if row["filter"] == filter_name]
+    rows = [row for row in samples if row["filter"] == filter_name and not _is_left_out(row)]
     per_item = [_number(row.get(name)) for row in rows]
     numbers = [v for v in per_item if v is not None]
     if value is None or not numbers or len(numbers) < len(rows):
@@ -96,6 +98,27 @@ def _unparsed(samples: Sequence[Mapping[str, Any]]) -> int | None:
     if not rows:
         return None
     return sum(bool(row[UNPARSED]) for row in rows if row["filter"] == rows[0]["filter"])
+
+
+def _unsupported(samples: Sequence[Mapping[str, Any]]) -> int | None:
+    """Number of programs whose tests the sandbox does not support; None for a task without programs."""
+    statuses = [_statuses(row) for row in samples]
+    if not any(statuses):
+        return None
+    return sum(status == UNSUPPORTED for ended in statuses for status in ended)
+
+
+def _statuses(row: Mapping[str, Any]) -> list[str]:
+    """How the programs of a sample ended, as `suite.code_filter` noted it; empty for any other answer."""
+    answers = row.get("filtered_resps")
+    first = answers[0] if isinstance(answers, list) and answers else None
+    return list(first.get("status") or ()) if isinstance(first, dict) else []
+
+
+def _is_left_out(row: Mapping[str, Any]) -> bool:
+    """Whether none of a sample's programs could be run, so that it has no value."""
+    statuses = _statuses(row)
+    return bool(statuses) and all(status == UNSUPPORTED for status in statuses)
 
 
 def _is_share(record: TaskRecord) -> bool:

@@ -52,6 +52,9 @@ class TaskRecord(_Schema):
     cut: int = Field(description="Requests answered after the input was truncated on the left to fit the model.")
     empty: int = Field(description="Empty generations.")
     unparsed: int | None = Field(default=None, description="Answers without a readable choice, if any are read.")
+    unsupported: int | None = Field(
+        default=None, description="Programs left out because the sandbox does not support their tests, if any are run."
+    )
     failures: dict[str, int] = Field(description="Failed requests by reason.")
 
 

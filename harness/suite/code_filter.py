@@ -6,14 +6,11 @@ extracts the programs, `harness.sandbox` runs them, `metrics` computes pass@k.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harness.sandbox import Program
-
-log = logging.getLogger(__name__)
 
 Doc = Mapping[str, Any]
 
@@ -39,14 +36,6 @@ def run_tests(responses: Iterable[Sequence[str]], docs: Sequence[Doc]) -> list[d
     ]
     programs = [_program(text, doc) for texts, doc in zip(solutions, docs, strict=True) for text in texts]
     all_verdicts = run_programs(programs)
-    unsupported = [verdict.detail for verdict in all_verdicts if verdict.status == "unsupported"]
-    if unsupported:
-        log.warning(
-            "%d of %d programs are left out, as neither right nor wrong: the sandbox does not support their tests (%s)",
-            len(unsupported),
-            len(programs),
-            unsupported[0],
-        )
     verdicts = iter(all_verdicts)
     results = []
     for texts in solutions:

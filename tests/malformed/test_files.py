@@ -15,7 +15,7 @@ from tests.malformed.forks import Forks
 from tests.malformed.world import TARGETS, Target, build
 
 SECONDS, MEGABYTES = 5, 1024
-PER_TARGET, PER_TARGET_IN_CI = 12, 1
+PER_TARGET, PER_TARGET_IN_CI = 12, 2
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,8 @@ def load(solution: str, setup: str) -> dict[str, Any]:
     if setup:
         exec(compile(ast.Module(imports_of(setup), []), "<setup>", "exec"), namespace)  # noqa: S102 - in the sandbox
     exec(compile(solution, "<solution>", "exec"), namespace)  # noqa: S102
-    exec(compile(setup, "<setup>", "exec"), namespace)  # noqa: S102
+    if setup:
+        exec(compile(setup, "<setup>", "exec"), namespace)  # noqa: S102
     return namespace
 
 

@@ -14,11 +14,11 @@ import types
 from typing import Any
 
 from . import wire
-from .channel import MODULES, Channel, LimitReached, Unsupported
+from .channel import Channel, LimitReached, Unsupported
 from .link import Gone
+from .parsed_tests import ParsedTests
 from .solution import imports_of
 
-_BUILTINS = frozenset(dir(builtins))
 _DISK_FULL = tuple(f"OSError: [Errno {number}]" for number in (errno.ENOSPC, errno.EFBIG))
 
 
@@ -36,101 +36,21 @@ class TestsModule(types.ModuleType):
         return wire.decode(channel.request(["name", name])[0], channel.resolve)
 
 
-class CountAssertions(ast.NodeTransformer):
-    """Record the line of every assertion before it runs.
-
-    Tests can reach their end without one, for example when they define ``check`` and never call it. That must not
-    count as passed. ``assert f(2) == 3`` in line 5 becomes::
-
-        __assertion__(5)
-        assert f(2) == 3
-    """
-
-    def visit_Assert(self, node: ast.Assert) -> list[ast.stmt]:
-        """Return the assertion with the recording call before it."""
-        call = ast.parse(f"__assertion__({node.lineno})").body[0]
-        return [ast.copy_location(ast.fix_missing_locations(call), node), node]
-
-
-def free_names(tree: ast.Module) -> list[str]:
-    """Return the names that the tests read but do not define or import at their top level."""
-    local = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
-    imports = (node for node in tree.body if isinstance(node, ast.Import))
-    local |= {(alias.asname or alias.name).partition(".")[0] for node in imports for alias in node.names}
-    read = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-    return sorted(name for name in read - local if not name.startswith("__"))
-
-
-def tested_builtin(tree: ast.Module, defined: list[str]) -> set[str]:
-    """Return the builtin's name that the function under test has, as a set: ``assert sum([1]) == 7``; else nothing.
-
-    Of the names that the tests read, the solution defines this one only, and they read it where no function under test
-    can come to them as an argument, as in ``check(candidate)``, or as an attribute of the module `solution`.
-    """
-    nodes = list(ast.walk(tree))
-    names = set(defined) - {name for node in nodes for name in _names_set_by(node)}
-    if len(names) != 1 or not names <= _BUILTINS or any(_mentions_solution(node) for node in nodes):
-        return set()
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    given = [node for node in tree.body if isinstance(node, functions) and node.args.args]
-    outside = ast.Module([statement for statement in tree.body if statement not in given], [])
-    return names if names <= set(free_names(outside)) else set()
-
-
-def _mentions_solution(node: ast.AST) -> bool:
-    return "solution" in _modules_of(node) or (isinstance(node, ast.Constant) and node.value == "solution")
-
-
-def _names_set_by(node: ast.AST) -> list[str]:
-    """Return the names that one node of the tests sets: ``x = 1``, ``def x``, ``def f(x)``, ``import x``."""
-    if isinstance(node, ast.Name):
-        return [node.id] if isinstance(node.ctx, ast.Store) else []
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return [node.name]
-    if isinstance(node, ast.alias):
-        return [(node.asname or node.name).partition(".")[0]]
-    return [node.arg] if isinstance(node, ast.arg) else []
-
-
-def _modules_of(node: ast.AST) -> list[str]:
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-
-
-def names_of_modules(tree: ast.Module) -> set[str]:
-    """Return the standard library's modules that the tests use without importing them: as in ``sys.getsizeof(x)``."""
-    nodes = list(ast.walk(tree))
-    all_reads = [node.id for node in nodes if isinstance(node, ast.Name)]
-    of_attribute = [
-        node.value.id for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
-    ]
-    return {name for name in MODULES if name in of_attribute and all_reads.count(name) == of_attribute.count(name)}
-
-
 def _is_module(definition: Any) -> bool:
     """Whether an encoded definition is a module: those come from this process."""
     return isinstance(definition, list) and definition[:1] == ["module"]
 
 
 def prepare(
-    channel: Channel, solution: str, tests: str, setup: str, assertion_lines: list[int]
+    channel: Channel, solution: str, tests: ParsedTests, setup: str, assertion_lines: list[int]
 ) -> tuple[Any, dict[str, Any]]:
     """Load the solution; returns the compiled tests and the namespace to run them in.
 
-    The solution's definition of a builtin name counts only if the tests read no other name from the solution: the
-    function under test may be called ``sum``, but no solution can replace the ``abs`` that its tests measure an error
-    with.
     Modules come from this process unless the solution has the class of that name (``from datetime import datetime``).
     """
-    tree = ast.parse(tests)
-    free = free_names(tree)
-    definitions = channel.load(solution, setup, free)
+    definitions = channel.load(solution, setup, tests.free)
     # The reply comes from the solution's process, which may add names nobody asked for, such as "__builtins__".
-    defined = [name for name in free if name in definitions]
-    # tests "assert abs(root(2) - 1.414) < 0.01": free is ["abs", "root"], and `abs` stays the builtin.
-    tested = tested_builtin(tree, defined)
-    own = [name for name in defined if name not in _BUILTINS or name in tested]
+    own = tests.from_solution([name for name in tests.free if name in definitions])
     module = types.ModuleType("__main__")  # for `unittest.main()`
     sys.modules["__main__"] = module
     sys.modules["solution"] = TestsModule(channel)
@@ -139,12 +59,12 @@ def prepare(
     namespace |= {
         name: wire.decode(definitions[name], channel.resolve) for name in own if not _is_module(definitions[name])
     }
-    for name in names_of_modules(tree):
+    for name in tests.modules():
         if not isinstance(namespace.get(name), type):
             namespace[name] = channel.module(name)
-    exec(compile(ast.Module(imports_of(setup), []), "<setup>", "exec"), namespace)  # noqa: S102 - trusted text
-    body = ast.Module(CountAssertions().visit(tree).body, [])
-    return compile(ast.fix_missing_locations(body), "<tests>", "exec"), namespace
+    if setup:
+        exec(compile(ast.Module(imports_of(setup), []), "<setup>", "exec"), namespace)  # noqa: S102 - trusted text
+    return compile(tests.counted(), "<tests>", "exec"), namespace
 
 
 def run_tests(channel: Channel, solution: str, tests: str, setup: str) -> tuple[str, str]:
@@ -155,11 +75,11 @@ def run_tests(channel: Channel, solution: str, tests: str, setup: str) -> tuple[
     assertion_lines: list[int] = []  # lines of the assertions that were reached, in order
     where = "while the solution was loaded"
     try:
-        ast.parse(tests)
+        parsed = ParsedTests(tests)
     except (SyntaxError, ValueError) as error:  # ValueError: the text is not UTF-8
         return "error", f"the tests are not valid Python: {error}"
     try:
-        code, namespace = prepare(channel, solution, tests, setup, assertion_lines)
+        code, namespace = prepare(channel, solution, parsed, setup, assertion_lines)
         where = "while the tests ran"
         with_cases = "unittest" in tests
         if with_cases:

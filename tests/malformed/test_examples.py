@@ -1,4 +1,4 @@
-"""Two hundred malformed inputs: each gives one line that names the file, exit code 2 and no traceback."""
+"""Malformed inputs of chosen kinds: each gives one line that names the file, exit code 2 and no traceback."""
 
 from __future__ import annotations
 

@@ -1,0 +1,117 @@
+"""What tests say before they run: the names that they read and set, the modules that they use, their assertions."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterator
+
+from .channel import MODULES
+
+_BUILTINS = frozenset(dir(builtins))
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_BLOCKS = ("body", "orelse", "finalbody")
+
+
+class ParsedTests:
+    """The tests as a tree. One walk over it serves every question, because each program waits for the answers."""
+
+    def __init__(self, text: str) -> None:
+        """Parse. Raises: SyntaxError, or ValueError for text that is not UTF-8."""
+        self.tree = ast.parse(text)
+        self.nodes = list(ast.walk(self.tree))
+        body = self.tree.body
+        own = {node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+        imports = (node for node in body if isinstance(node, ast.Import))
+        own |= {(alias.asname or alias.name).partition(".")[0] for node in imports for alias in node.names}
+        read = {node.id for node in self.nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+        self.free = sorted(name for name in read - own if not name.startswith("__"))
+        """The names that the tests read but do not define or import at their top level."""
+
+    def from_solution(self, defined: list[str]) -> list[str]:
+        """Return the names that the tests take from the solution, of those that it defines.
+
+        A builtin's name is not among them, except that of the function under test: it may be called ``sum``, but no
+        solution can replace the ``abs`` that its tests measure an error with.
+        """
+        # tests "assert abs(root(2) - 1.414) < 0.01": free is ["abs", "root"], and `abs` stays the builtin.
+        own = [name for name in defined if name not in _BUILTINS]
+        return own if len(own) == len(defined) else own + self._tested_builtin(defined)
+
+    def _tested_builtin(self, defined: list[str]) -> list[str]:
+        """Return a list with the builtin's name that the function under test has, or an empty one.
+
+        ``assert sum([1]) == 7``
+
+        Of the names that the tests read, the solution defines this one only, and they read it where no function under
+        test can come to them as an argument, as in ``check(candidate)``, or as an attribute of the module `solution`.
+        """
+        names = set(defined) - {name for node in self.nodes for name in _names_set_by(node)}
+        if len(names) != 1 or not names <= _BUILTINS or any(map(_mentions_solution, self.nodes)):
+            return []
+        given = [node for node in self.tree.body if isinstance(node, _FUNCTIONS) and node.args.args]
+        read = {
+            node.id
+            for statement in self.tree.body
+            if statement not in given
+            for node in ast.walk(statement)
+            if isinstance(node, ast.Name)
+        }
+        return list(names & read)
+
+    def modules(self) -> set[str]:
+        """Return the standard library's modules that are used without an import: as in ``sys.getsizeof(x)``."""
+        of_attributes = [
+            node.value.id for node in self.nodes if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+        ]
+        names = {name for name in MODULES if name in of_attributes}
+        if not names:
+            return set()
+        all_reads = [node.id for node in self.nodes if isinstance(node, ast.Name)]
+        return {name for name in names if all_reads.count(name) == of_attributes.count(name)}
+
+    def counted(self) -> ast.Module:
+        """Return the tree, changed so that the line of every assertion is recorded before it runs.
+
+        Tests can reach their end without one, for example when they define ``check`` and never call it. That must not
+        count as passed. ``assert f(2) == 3`` in line 5 becomes::
+
+            __assertion__(5)
+            assert f(2) == 3
+        """
+        for node in self.nodes:
+            for name in _BLOCKS:
+                block = getattr(node, name, None)
+                if isinstance(block, list) and any(isinstance(statement, ast.Assert) for statement in block):
+                    block[:] = list(_with_records(block))
+        return self.tree
+
+
+def _with_records(block: list[ast.stmt]) -> Iterator[ast.stmt]:
+    for statement in block:
+        if isinstance(statement, ast.Assert):
+            call = ast.Call(ast.Name("__assertion__", ast.Load()), [ast.Constant(statement.lineno)], [])
+            record = ast.Expr(call)
+            for node in (record, call, call.func, call.args[0]):
+                ast.copy_location(node, statement)
+            yield record
+        yield statement
+
+
+def _names_set_by(node: ast.AST) -> list[str]:
+    """Return the names that one node of the tests sets: ``x = 1``, ``def x``, ``def f(x)``, ``import x``."""
+    if isinstance(node, ast.Name):
+        return [node.id] if isinstance(node.ctx, ast.Store) else []
+    if isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
+        return [node.name]
+    if isinstance(node, ast.alias):
+        return [(node.asname or node.name).partition(".")[0]]
+    return [node.arg] if isinstance(node, ast.arg) else []
+
+
+def _mentions_solution(node: ast.AST) -> bool:
+    if isinstance(node, ast.alias):
+        return node.name == "solution"
+    if isinstance(node, ast.ImportFrom):
+        return node.module == "solution"
+    return isinstance(node, ast.Constant) and node.value == "solution"
