@@ -38,10 +38,11 @@ def file_digest(path: Path, *, verify: bool = False) -> str:
 def open_to_read(path: Path) -> sqlite3.Connection:
     """Open an SQLite file without writing.
 
-    In a folder that cannot be written to, what the last writer left in the file's log (WAL) is not seen.
+    In a read-only folder, entries that the last writer left in the write-ahead log (WAL) are not seen.
     """
     place = path.resolve().as_uri()
-    if not Path(f"{path}-wal").exists():  # nobody is writing; SQLite would make a log of its own to read beside others
+    # No process is writing. Without `immutable=1`, SQLite would create a log next to the database.
+    if not Path(f"{path}-wal").exists():
         return sqlite3.connect(f"{place}?mode=ro&immutable=1", uri=True)
     database = sqlite3.connect(f"{place}?mode=ro", uri=True, timeout=BUSY_SECONDS)
     try:

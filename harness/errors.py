@@ -25,7 +25,7 @@ class InputError(HarnessError):
 
 
 class SpecError(InputError):
-    """A field of the user's stage file is wrong. The message starts with the field; who read the file adds its name."""
+    """A field of the stage file is wrong. The message starts with the field; the caller adds the file's name."""
 
 
 class CheckpointError(InputError):
@@ -44,8 +44,8 @@ class EngineError(HarnessError):
     """An engine cannot be started, or died and cannot be restarted. Its answers so far are in the journal."""
 
 
-# What reading a file that somebody else wrote may raise: bad JSON, a wrong type anywhere, nesting or numbers without
-# end, halves of characters. Whoever reads such a file catches these and raises an error that names it.
+# What reading a malformed file may raise: invalid JSON, a value of the wrong type, nesting too deep, a number too long,
+# a lone surrogate. Code that reads such a file catches these and raises an error that names the file.
 MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError)
 
 

@@ -19,8 +19,8 @@ _data_dir: ContextVar[Path | None] = ContextVar("data_dir", default=None)
 def cache_dir() -> Path:
     """Return the folder of journal, fetched data and converted models: `HARNESS_CACHE_DIR`, else the user's cache.
 
-    It is created for this user alone, whatever the umask, where that is possible. With `HARNESS_CACHE_READ_ONLY` the
-    user trusts whoever fills the folder, so it may be anybody's.
+    It is created for this user alone, whatever the umask, if possible. With `HARNESS_CACHE_READ_ONLY`, the folder may
+    belong to anyone, because the user trusts whoever fills it.
 
     Raises:
         InputError: Other users own the folder or can write to it. They could change answers and data in it.
@@ -41,24 +41,24 @@ def cache_dir() -> Path:
 
 
 def cache_is_read_only() -> bool:
-    """Whether the cache folder is only read, because the user has set `HARNESS_CACHE_READ_ONLY`."""
+    """Return whether `HARNESS_CACHE_READ_ONLY` is set, so that nothing may be written to the cache folder."""
     return os.environ.get("HARNESS_CACHE_READ_ONLY", "") not in ("", "0")
 
 
 def writable_cache_dir(what: str) -> Path:
-    """Return the cache folder to whoever wants to write to it.
+    """Return the cache folder for writing.
 
     Args:
         what: What would be written, for the message: "the data file mbpp".
 
     Raises:
-        InputError: The folder is only read, or as in `cache_dir`.
+        InputError: The cache is read-only, or `cache_dir` refuses the folder.
     """
     folder = cache_dir()
     if cache_is_read_only():
         raise InputError(
-            f"cache folder {folder}: {what} is not in it, and HARNESS_CACHE_READ_ONLY is set; put it there, or name a "
-            "folder of your own in HARNESS_CACHE_DIR and unset HARNESS_CACHE_READ_ONLY."
+            f"cache folder {folder}: does not contain {what}, and HARNESS_CACHE_READ_ONLY is set; ask its owner to add "
+            "it, or unset HARNESS_CACHE_READ_ONLY and name your own folder in HARNESS_CACHE_DIR."
         )
     return folder
 
@@ -70,7 +70,9 @@ def _check_private(folder: Path) -> None:
         return
     if not stat.S_ISDIR(status.st_mode):
         return
-    another = "name another folder in HARNESS_CACHE_DIR, or set HARNESS_CACHE_READ_ONLY=1 if you trust what is in it"
+    another = (
+        "name another folder in HARNESS_CACHE_DIR, or set HARNESS_CACHE_READ_ONLY=1 if you trust the files in this one"
+    )
     if status.st_uid not in (os.geteuid(), 0):
         raise InputError(f"cache folder {folder}: belongs to another user (number {status.st_uid}); {another}.")
     # A group with the user's own number has no other members: that is how Linux names private groups.

@@ -1,9 +1,9 @@
-"""Run a command again and again, end it with SIGKILL at random moments, and let the last run finish.
+"""Run a command repeatedly, end it with SIGKILL at random moments, and let the last run finish.
 
     python -m tests.killing KILLS SEED LONGEST_SECONDS -- train stage.yaml --output_path out
 
-Imports are paid once: each run is a fork of this process, and its end is a real SIGKILL, to it alone.
-Prints how each run ended: exit codes, and -9 where the kill came before the end.
+Modules are imported once: each run is a fork of this process, and only the fork gets the SIGKILL.
+Prints how each run ended: its exit code, or -9 if it was killed.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ def killed_often(
     Args:
         words: The command.
         kills: How often.
-        longest: The kills come after up to this many seconds.
+        longest: The latest moment of a kill, in seconds.
         cache: The cache folder.
-        module: This one, or another that takes the same arguments after its own.
-        first: Those of its own.
+        module: The module to run: this one, or one that takes arguments of its own before these.
+        first: The arguments that come first, for such a module.
     """
     arguments = [*first, kills, SEED, longest, "--", *words]
     command = [sys.executable, "-m", module, *map(str, arguments)]

@@ -1,4 +1,4 @@
-"""The cache folder belongs to one user; another one can be read."""
+"""The cache folder belongs to one user; a read-only one may belong to others."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_command_says_so_in_one_line(folder: Path, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_shared_cache_is_read_on_request_and_nothing_is_written_there(
+def test_a_read_only_cache_may_belong_to_others_and_is_never_written(
     folder: Path, tmp_path: Path, harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(folder))
@@ -75,7 +75,7 @@ def test_a_shared_cache_is_read_on_request_and_nothing_is_written_there(
     second = harness_here(*eval_words(tasks, tmp_path / "second"))
     assert second.returncode == 0, second.stderr
     assert "20 answers from the journal" in second.stdout
-    assert "(only read)" in harness_here("cache", "info").stdout
+    assert "(read-only)" in harness_here("cache", "info").stdout
     model = save_tiny_gguf(tmp_path / "model.gguf", save_tiny_llama(tmp_path / "model"))
     for words in (["cache", "clear", "journal"], [*eval_words(tasks, tmp_path / "third"), "--backend", "hf"]):
         refused = harness_here(*(str(model) if word == "uniform" else word for word in words))

@@ -56,7 +56,7 @@ def read_json(path: Path, needed_by: str) -> dict[str, Any]:
         raise CheckpointError(
             f"{path}: no such file; {needed_by} needs it. Point --model at a complete folder."
         ) from None
-    except (OSError, ValueError, RecursionError) as error:  # not UTF-8, not JSON, nesting or numbers without end
+    except (OSError, ValueError, RecursionError) as error:  # not UTF-8, not JSON, nested too deep, a number too long
         raise CheckpointError(
             f"{path}: not readable as JSON ({first_line(error, max_characters=160)}); save the checkpoint again."
         ) from None
@@ -92,7 +92,7 @@ def weight_files(folder: Path, *, allow_pickle: bool) -> tuple[Path, ...]:
 
 
 def check_tokenizer(folder: Path) -> None:
-    """Refuse a tokenizer.json with an absurd token number: the library reserves memory for all numbers below it.
+    """Refuse a tokenizer.json with an impossible token id: the library reserves memory for all ids below it.
 
     Raises:
         CheckpointError: the file cannot be read, or has such a number.
@@ -108,7 +108,7 @@ def check_tokenizer(folder: Path) -> None:
         ) from None
     if found:
         raise CheckpointError(
-            f"{path}: has the token number {found[1][:20].decode()}, which no vocabulary reaches; save the tokenizer "
+            f"{path}: has the token id {found[1][:20].decode()}; ids must be below 100,000,000. Save the tokenizer "
             "again."
         )
 
@@ -154,6 +154,7 @@ def _shards(index: Path) -> tuple[Path, ...]:
     missing = [name for name in names if name not in there]
     if missing:
         raise CheckpointError(
-            f"{index}: {len(missing)} of {len(shards)} shards are missing (first: {missing[0][:60]!r}); copy them here."
+            f"{index}: {len(missing)} of {len(shards)} shards are missing (first: {missing[0][:60]!r}); copy them next "
+            "to it."
         )
     return shards

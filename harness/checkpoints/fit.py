@@ -1,10 +1,10 @@
-"""Whether a configuration and the weights beside it belong together.
+"""Check that a model's configuration and its weight files match.
 
-`check_size` runs before a model is built: one absurd number in a damaged file would cost hours or all of the memory,
-and then an error about neither. `check_whole` runs after the weights were read.
+`check_size` runs before the model is built: one wrong number in a damaged file could otherwise take hours or all
+memory, and end in an error that does not name the cause. `check_whole` runs after the weights are loaded.
 
     config.json: {"num_hidden_layers": 1000000000, ...}, model.safetensors: 272 tensors
-    ->  config.json: num_hidden_layers is 1000000000, but the weights are 272 tensors; ...
+    ->  config.json: num_hidden_layers is 1000000000, but these weight files allow at most 1024; ...
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any
 from harness.checkpoints.checkpoint import read_json
 from harness.errors import CheckpointError
 
-WEIGHTS_A_BYTE = 8  # the densest quantisation has one bit per weight
-BYTES_OF_BUFFERS = 1 << 28  # tables that are computed and not saved, such as masks
-# Numbers of parts that a model builds one by one, such as num_hidden_layers, n_layer or n_routed_experts. Layers may
-# share their weights, so that there may be more of them than tensors.
+MAX_WEIGHTS_PER_BYTE = 8  # the densest quantisation has one bit per weight
+MAX_BUFFER_BYTES = 1 << 28  # tables that a model computes and does not save, such as masks
+# Fields that count layers, experts and so on: num_hidden_layers, n_layer, n_routed_experts. Layers may share weights,
+# so a model can have more layers than tensors.
 PARTS = re.compile(r"(layers?|blocks?|experts?|depth|towers?)$")
-MOST_SHARED_PARTS = 1024
+MAX_SHARED_PARTS = 1024
 
 
 def check_size(folder: Path) -> None:
@@ -64,12 +64,12 @@ def check_parts(path: Path, config: Mapping[str, Any], tensors: int) -> None:
     Raises:
         CheckpointError: there are more parts than tensors.
     """
-    most = max(MOST_SHARED_PARTS, tensors)
+    most = max(MAX_SHARED_PARTS, tensors)
     for name, number in _numbers(config):
         if PARTS.search(name) and number > most:
             raise CheckpointError(
-                f"{path}: {name} is {str(number)[:20]}, but the weights are {tensors} tensors; restore the "
-                "configuration that belongs to them."
+                f"{path}: {name} is {str(number)[:20]}, but these weight files allow at most {most}; restore "
+                "the original file."
             )
 
 
@@ -86,12 +86,13 @@ def _numbers(config: Any, name: str = "") -> Iterator[tuple[str, float]]:
 
 
 def check_weights(path: Path, config: Any, size: int) -> None:
-    """Build the model without its memory, and compare it with the size of its weight files in bytes.
+    """Build the model without its memory, and compare it with the size of its weight files.
 
-    What cannot be built is left to whoever opens the model. Call `check_parts` first: this builds every part.
+    A model that cannot be built is not checked; loading it reports the error. Call `check_parts` first, because this
+    builds every layer.
 
     Raises:
-        CheckpointError: the model has more weights than fit into so many bytes.
+        CheckpointError: the model has more weights than files of `size` bytes can hold.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -104,15 +105,15 @@ def check_weights(path: Path, config: Any, size: int) -> None:
         buffers = sum(buffer.nbytes for buffer in model.buffers())
     except Exception:
         return
-    if weights > WEIGHTS_A_BYTE * size or buffers > BYTES_OF_BUFFERS + size:
+    if weights > MAX_WEIGHTS_PER_BYTE * size or buffers > MAX_BUFFER_BYTES + size:
         raise CheckpointError(
-            f"{path}: describes a model of {weights:,} weights, which cannot be in weight files of {size:,} bytes; "
-            "restore the configuration that belongs to them."
+            f"{path}: describes a model of {weights:,} weights, which cannot fit in weight files of {size:,} bytes; "
+            "restore the original file."
         )
 
 
 def check_whole(path: str, info: Mapping[str, Any]) -> None:
-    """Refuse incomplete weights: transformers draws missing ones at random with a warning, and the scores are noise.
+    """Refuse incomplete weights: transformers initialises missing ones randomly, which makes scores meaningless.
 
     Args:
         path: The model's folder or hub id, for the message.

@@ -35,7 +35,7 @@ def converted(path: Path, *, verify: bool = False) -> Path:
     folder = cache_dir() / "models" / f"{path.stem}-{key}"
     if folder.is_dir():
         return folder
-    writable_cache_dir(f"the conversion of {path}")
+    writable_cache_dir(f"the converted model of {path}")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=".converting-", dir=folder.parent))

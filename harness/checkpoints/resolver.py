@@ -23,8 +23,8 @@ from harness.checkpoints.checkpoint import (
 )
 from harness.errors import CheckpointError, first_line
 
-# Transformers takes defaults for some of these when they are damaged, and says nothing.
-READ_IF_THERE = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+# If one of these is damaged, transformers may use defaults without a warning.
+OPTIONAL_FILES = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
 
 
@@ -100,7 +100,7 @@ def _folder(source: str, path: Path, *, allow_pickle: bool) -> Checkpoint:
             f"{path / 'config.json'}: neither model_type nor architectures is set, so no model can be built; "
             "save the checkpoint with save_pretrained."
         )
-    for name in READ_IF_THERE:
+    for name in OPTIONAL_FILES:
         if (path / name).exists():
             read_json(path / name, "a transformers folder")
     files = weight_files(path, allow_pickle=allow_pickle)

@@ -190,8 +190,9 @@ def read_manifest(folder: Path) -> StageManifest | None:
         return StageManifest.model_validate(fields)
     except ValidationError as error:
         fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"])) or "mixture or adapter"
+        where = ".".join(map(str, fault["loc"]))
+        place = f"field {where}: " if where else ""
         problem = fault["msg"].removeprefix("Value error, ")
         raise CheckpointError(
-            f"{path}: field {where}: {problem}; restore the file; this version reads schema_version {SCHEMA_VERSION}."
+            f"{path}: {place}{problem}; restore the file; this version reads schema_version {SCHEMA_VERSION}."
         ) from None

@@ -30,7 +30,7 @@ def _info() -> int:
     from harness.evaluation.journal import answer_counts, default_path
     from harness.paths import cache_dir, cache_is_read_only
 
-    say(f"cache folder: {cache_dir()}{' (only read)' if cache_is_read_only() else ''}")
+    say(f"cache folder: {cache_dir()}{' (read-only)' if cache_is_read_only() else ''}")
     for part in PARTS:
         size = sum(_size(file) for path in _paths(part) for file in _files(path))
         say(f"{part}: {size / 1e6:,.1f} MB")

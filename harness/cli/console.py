@@ -199,8 +199,8 @@ def print_failures(record: RunRecord) -> None:
             )
         if task.unsupported:
             console.print(
-                f"{name}: programs left out as neither right nor wrong: {task.unsupported} (the sandbox does not support "
-                "their tests; see docs/sandbox.md)."
+                f"{name}: unsupported programs: {task.unsupported}. The sandbox does not support their tests, so they "
+                "count as neither right nor wrong; see docs/sandbox.md."
             )
     for note in record.notes:
         console.print(note)

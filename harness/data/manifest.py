@@ -131,7 +131,9 @@ def _read_manifest(path: Path, _changed: int) -> dict[str, DataFile]:
         fault = error.errors()[0]
         raise TaskError(f"{path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}; correct it there.") from None
     except (OSError, yaml.YAMLError, *MALFORMED) as error:
-        raise TaskError(f"{path}: not valid YAML ({one_line(error, max_characters=200)}); correct it there.") from None
+        raise TaskError(
+            f"{path}: cannot be read as YAML ({one_line(error, max_characters=200)}); correct it there."
+        ) from None
 
 
 def all_files(folders: Iterable[Path] | None = None) -> dict[str, DataFile]:

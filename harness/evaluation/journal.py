@@ -56,8 +56,8 @@ class Journal:
     """Answers of one model, read and written in batches. Several processes may use one file.
 
     Args:
-        path: SQLite file; made when missing. None keeps answers in memory only (``--no_cache``). Of a cache folder
-            that is only read, known answers are read, and new ones kept in memory.
+        path: SQLite file; made when missing. None keeps answers in memory only (``--no_cache``). In a read-only
+            cache, known answers are read from the file and new ones are kept in memory.
         fingerprint: All that decides the model's answers; any change of it is another model.
 
     Raises:
@@ -131,7 +131,7 @@ class Journal:
 
 
 def _open_shared(path: Path | None) -> sqlite3.Connection | None:
-    """Open a journal that is only read; one that is not there yet is empty, like that of ``--no_cache``."""
+    """Open the journal of a read-only cache; None if the cache is writable. A missing file is an empty journal."""
     if path is None or not cache_is_read_only():
         return None
     if not path.exists():

@@ -17,7 +17,7 @@ from harness.suite.catalogue import DOMAINS
 if TYPE_CHECKING:
     from lm_eval.api.task import Task
 
-UNSUPPORTED = "unsupported"  # status of a program whose tests do something that the sandbox cannot
+UNSUPPORTED = "unsupported"  # status of a program whose tests the sandbox does not support
 UNPARSED = "unparsed"  # metric that is 1 for an answer without a readable choice
 
 
@@ -109,14 +109,14 @@ def _unsupported(samples: Sequence[Mapping[str, Any]]) -> int | None:
 
 
 def _statuses(row: Mapping[str, Any]) -> list[str]:
-    """How the programs of a sample ended, as `suite.code_filter` noted it; empty for any other answer."""
+    """Return the status of each program of a sample, as `suite.code_filter` recorded it; empty if there are none."""
     answers = row.get("filtered_resps")
     first = answers[0] if isinstance(answers, list) and answers else None
     return list(first.get("status") or ()) if isinstance(first, dict) else []
 
 
 def _is_left_out(row: Mapping[str, Any]) -> bool:
-    """Whether none of a sample's programs could be run, so that it has no value."""
+    """Return whether all programs of a sample are unsupported, so that it has no value."""
     statuses = _statuses(row)
     return bool(statuses) and all(status == UNSUPPORTED for status in statuses)
 

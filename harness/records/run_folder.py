@@ -53,7 +53,7 @@ class TaskRecord(_Schema):
     empty: int = Field(description="Empty generations.")
     unparsed: int | None = Field(default=None, description="Answers without a readable choice, if any are read.")
     unsupported: int | None = Field(
-        default=None, description="Programs left out because the sandbox does not support their tests, if any are run."
+        default=None, description="Programs that count as neither right nor wrong: the sandbox cannot run their tests."
     )
     failures: dict[str, int] = Field(description="Failed requests by reason.")
 

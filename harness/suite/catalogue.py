@@ -193,7 +193,9 @@ def _entry(path: Path, config: dict[str, Any]) -> Entry:
             )
         for member in config["task"]:
             if not isinstance(member, str | dict):
-                raise TaskError(f"{path}: a member is a {type(member).__name__}, must be a name; correct it there.")
+                raise TaskError(
+                    f"{path}: field task: member {str(member)[:60]!r} is a {type(member).__name__}; give a name there."
+                )
             _name(path, (member.get("group") or member.get("task")) if isinstance(member, dict) else member)
         return Entry(name=_name(path, config["group"]), kind="group", path=path, config=config)
     if "task" not in config:
@@ -332,7 +334,7 @@ class Catalogue:
         return list(dict.fromkeys(task_names))
 
     def _from_lm_eval(self, name: str) -> list[str]:
-        """Return the names of lm-eval that `name` means; its index is built only if it may be there."""
+        """Return the lm-eval names that `name` matches; build lm-eval's index only if there can be one."""
         if any(c in name for c in "*?["):
             matches = fnmatch.filter(self._full_manager().all_tasks, name)
         else:
@@ -343,15 +345,15 @@ class Catalogue:
         return matches
 
     def _check_members(self, group: Entry) -> None:
-        """Refuse a group with a member that is unknown here and in lm-eval."""
+        """Refuse a group with a member that neither this catalogue nor lm-eval knows."""
         for member in group.config["task"] if group.kind == "group" else ():
-            if isinstance(member, dict):  # a task or group of its own, defined in place
+            if isinstance(member, dict):  # a task or group defined inline
                 continue
             if member in self.entries:
                 self._check_members(self.entries[member])
             elif member not in lm_eval_names() and Path(member).suffix != ".yaml":
                 hint = did_you_mean(member, [*self.entries, *lm_eval_names()])
-                raise TaskError(f"{group.path}: unknown member {member[:60]!r}; correct it there.{hint}")
+                raise TaskError(f"{group.path}: field task: no task or group {member[:60]!r}; correct the name.{hint}")
 
     def _manager_for(self, task_names: Sequence[str], metadata: dict[str, Any] | None) -> TaskManager:
         if self._manager is not None and not metadata:

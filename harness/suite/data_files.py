@@ -15,14 +15,14 @@ MAX_LINE_BYTES = 1 << 26  # a longer line means another kind of file, which woul
 
 
 def check_data_files(task: Path, config: Mapping[str, Any]) -> None:
-    """Check the JSON lines and Parquet files that a task's ``dataset_kwargs`` name; patterns and addresses are not.
+    """Check the JSON lines and Parquet files in a task's ``dataset_kwargs``; skip glob patterns and URLs.
 
     Args:
         task: The task's YAML file, for messages.
         config: Its fields.
 
     Raises:
-        TaskError: a file cannot be read; the message names it, and the line.
+        TaskError: a file cannot be read; the message names the file and, for JSON lines, the line.
     """
     kwargs = config.get("dataset_kwargs")
     files = kwargs.get("data_files") if isinstance(kwargs, dict) else None
@@ -48,7 +48,7 @@ def _check_lines(path: Path, task: Path) -> None:
                 if len(line) == MAX_LINE_BYTES:
                     raise TaskError(f"{path}, line {number}: is longer than 64 MiB; {task} needs one record per line.")
                 row = json.loads(line)
-                if b"\\ud" in line.lower():  # half of a pair of UTF-16 code units is no character
+                if b"\\ud" in line.lower():  # a lone surrogate is not a character
                     json.dumps(row, ensure_ascii=False).encode()
                 if not isinstance(row, dict):
                     raise TaskError(f"{path}, line {number}: not a JSON object; {task} needs one per line.")
@@ -60,9 +60,9 @@ def _check_lines(path: Path, task: Path) -> None:
         ) from None
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or one_line(error, max_characters=160)
-        raise TaskError(f"{path}: cannot be read ({reason}); it is a data file of {task}.") from None
+        raise TaskError(f"{path}: cannot be read ({reason}); restore this data file of {task}.") from None
     if not rows:
-        raise TaskError(f"{path}: empty; it is a data file of {task}.")
+        raise TaskError(f"{path}: is empty; add records to this data file of {task}.")
 
 
 def _check_parquet(path: Path, task: Path) -> None:
@@ -75,6 +75,6 @@ def _check_parquet(path: Path, task: Path) -> None:
             batch.validate(full=True)
     except (pa.ArrowException, OSError) as error:
         raise TaskError(
-            f"{path}: is not a complete Parquet file ({one_line(error, max_characters=160)}); it is a data file of "
-            f"{task}."
+            f"{path}: is not a complete Parquet file ({one_line(error, max_characters=160)}); restore this data "
+            f"file of {task}."
         ) from None

@@ -1,7 +1,7 @@
-"""Ways to damage a file, by its ending. Each changes the file in place, from a seeded generator.
+"""Ways to damage a file, by extension. Each changes the file in place, with a seeded random generator.
 
-`BROKEN` leaves what no reader can accept; `CHANGED` leaves a file of the right form, in which one part is not what it
-was, so that a reader may accept it, or must say what is wrong.
+`BROKEN` makes files that no reader can accept. `CHANGED` changes one part of a file: a reader may accept the result, or
+must say what is wrong.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Damage = Callable[[Path, random.Random], None]
 Keys = tuple[str | int, ...]
 
 DEEP = 20_000
-# Text that JSON has no Python value for is put in afterwards: nesting without end, a number of 400 digits, NaN.
+# JSON text that is inserted afterwards: deep nesting, a number of 400 digits, NaN.
 RAW = {"<deep>": "[" * DEEP + "]" * DEEP, "<digits>": "9" * 400, "<more digits>": "9" * 5000, "<nan>": "NaN"}
 VALUES: list[Any] = [
     *(None, True, 3, -1, 0, 0.5, 1e308, 10**9, 10**18, 2**63, "x", "\ud800", "\u202e", "\x1b[2J", "", [], {}, [1]),
@@ -32,7 +32,7 @@ ODD_TEXTS = [
 
 
 def cut(path: Path, rng: random.Random) -> None:
-    """What a copy that was interrupted leaves."""
+    """Cut the file short, as an interrupted copy does."""
     content = path.read_bytes()
     path.write_bytes(content[: rng.randrange(len(content) - 2)])
 
@@ -94,14 +94,14 @@ def _dumped(value: Any) -> bytes:
 
 
 def yaml_field(path: Path, rng: random.Random) -> None:
-    """The same for YAML, of which JSON is a part; its lone surrogates are left out, because no file can hold them."""
+    """Do the same to a YAML file, written as JSON, which is valid YAML; no lone surrogates: no file can hold them."""
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     value = rng.choice([value for value in VALUES if value != "\ud800"])
     path.write_bytes(_dumped(changed(content, rng.choice(list(places(content))), value)))
 
 
 def gzip_inside(path: Path, rng: random.Random) -> None:
-    """A whole archive of something else than lines of JSON."""
+    """A complete gzip archive of something other than JSON lines."""
     path.write_bytes(gzip.compress(rng.choice(ODD_TEXTS[5:]).encode()))
 
 

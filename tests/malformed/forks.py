@@ -1,10 +1,10 @@
-"""Run commands one after the other, each in a fork of a process that has paid the imports.
+"""Run commands one after the other, each in a fork of a process that has already imported the modules.
 
     python -m tests.malformed.forks
     {"words": ["lineage", "/tmp/model"], "cache": "/tmp/cache"}               a line on standard input
     {"code": 2, "out": "", "err": "harness lineage: ...", "cpu_seconds": 0.1, "megabytes": 650}      and one back
 
-A command that needs more than `CEILING` seconds of processor time is killed by the kernel; its code is negative.
+A command that uses more than `CPU_LIMIT_SECONDS` of CPU time is killed by the kernel; its code is negative.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any
 
 from tests.conftest import ROOT
 
-CEILING = 20
+CPU_LIMIT_SECONDS = 20
 
 
 class Forks:
-    """The process, as the tests see it."""
+    """Starts the fork server and sends it commands."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -76,7 +76,7 @@ def _command(words: list[str], cache: str) -> int:
 
     from harness.cli import main
 
-    resource.setrlimit(resource.RLIMIT_CPU, (CEILING, CEILING))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT_SECONDS, CPU_LIMIT_SECONDS))
     os.environ["HARNESS_CACHE_DIR"] = cache
     try:
         code = main(words)
@@ -94,7 +94,7 @@ if __name__ == "__main__":
     from harness.console import quiet_libraries
 
     quiet_libraries()
-    # Paid once, before the forks.
+    # Imported once, before the forks.
     from transformers import LlamaForCausalLM, Trainer  # noqa: F401 - imported when they are named
 
     import harness.checkpoints.lineage

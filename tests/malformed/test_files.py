@@ -1,4 +1,4 @@
-"""Over five hundred malformed files of every type: seeded, each read by a real command."""
+"""Damage files of every type, with a fixed seed, and read each with a real command."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PER_TARGET, PER_TARGET_IN_CI = 12, 2
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the world, and beside it a copy that stays as it is."""
+    """A folder with the good files in `world` and an untouched copy in `whole`."""
     home = tmp_path_factory.mktemp("malformed")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HARNESS_CACHE_DIR", str(home / "world" / "cache"))
@@ -37,7 +37,7 @@ def forks() -> Iterator[Forks]:
 
 
 def files(folder: Path) -> set[Path]:
-    """Every file below a folder, without those that a data base or a lock keeps beside itself."""
+    """Return every file below a folder, except SQLite files and locks."""
     return {path for path in folder.rglob("*") if path.is_file() and not re.search(r"sqlite|\.lock$", path.name)}
 
 
@@ -57,7 +57,7 @@ def check(target: Target, seed: int, home: Path, forks: Forks) -> None:
     must_be_refused = damage in BROKEN[path.suffix] and not target.heals
     assert done["code"] in ((2,) if must_be_refused else (0, 1, 2)), what
     assert "Traceback" not in done["err"], what
-    assert done["cpu_seconds"] < SECONDS, what  # of the processor: a busy machine changes nothing
+    assert done["cpu_seconds"] < SECONDS, what  # CPU time, so other load on the machine does not matter
     assert done["megabytes"] < MEGABYTES, what
     if done["code"] == 2:
         lines = done["err"] or done["out"].split("\n", 1)[0] + "\n"  # `tasks validate` prints what it finds

@@ -25,7 +25,7 @@ MANIFEST = {"files": {"greetings": {"path": "greetings.jsonl", "records": 2, "fo
 class Target:
     """A file of the world and a command that reads it; ``{world}`` and ``{out}`` stand for folders.
 
-    A file that ``heals`` is made again when it cannot be read.
+    With ``heals``, the command works even if the file is damaged.
     """
 
     file: str
@@ -109,7 +109,7 @@ def _tasks(folder: Path) -> None:
 
 
 def _training(world: Path) -> None:
-    """Write training data of every type, a stage file for each, a stage that has begun and one that is a child."""
+    """Write training data of every type, a stage file for each, an unfinished stage, and a finished child stage."""
     records: list[dict[str, Any]] = list(instructions(40))
     data, stages = world / "data", world / "stages"
     data.mkdir()

@@ -135,7 +135,7 @@ def test_an_unsupported_program_is_counted_and_is_neither_right_nor_wrong(
     words = ["--tasks", "locked", "--include_path", tmp_path, "--output_path", tmp_path / "runs"]
     done = harness_here("eval", "--backend", "scripted", "--model", "oracle", *words)
     assert done.returncode == 0, done.stderr
-    assert "locked: programs left out as neither right nor wrong: 1 " in done.stderr
+    assert "locked: unsupported programs: 1." in done.stderr
     task = read_record(tmp_path / "runs" / "oracle").tasks["locked"]
     assert (task.value, task.unsupported, task.items_scored) == (0.5, 1, 3)
     assert task.interval is not None

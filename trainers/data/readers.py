@@ -107,7 +107,7 @@ def json_lines(path: Path, cursor: Cursor) -> Iterator[RawRecord]:
 def _next_line(file: BinaryIO, path: Path, number: int) -> bytes:
     try:
         return file.readline(MAX_LINE_BYTES)
-    except (OSError, EOFError, zlib.error) as error:  # an archive that is cut off, damaged, or none
+    except (OSError, EOFError, zlib.error) as error:  # a gzip file that is truncated or damaged, or not gzip at all
         raise InputError(
             f"{path}, line {number}: cannot be read ({first_line(error, max_characters=160)}); copy the file again."
         ) from None
@@ -116,7 +116,7 @@ def _next_line(file: BinaryIO, path: Path, number: int) -> bytes:
 def _parsed(text: bytes, where: str) -> Any:
     try:
         record = json.loads(text)
-        if b"\\ud" in text.lower():  # half of a pair of UTF-16 code units is no character, and no tokenizer takes it
+        if b"\\ud" in text.lower():  # a lone surrogate is not a character, and tokenizers reject it
             json.dumps(record, ensure_ascii=False).encode()
         return record
     except (ValueError, RecursionError) as error:

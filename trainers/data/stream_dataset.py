@@ -7,10 +7,10 @@ counting what was trained on, take the last entry at or before `n` and read on f
 from __future__ import annotations
 
 import json
-from zlib import crc32
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import datasets
 from datasets.iterable_dataset import ExamplesIterable
@@ -24,9 +24,9 @@ ENTRY_EVERY = 64
 STATES_KEPT = 1024  # more examples than a trainer fetches ahead of its current step
 
 
-# The state in one line of the log, training/stream.jsonl, where its checksum stands before it; `taps` has one entry per source, `cursor` is (file, offset, record):
-#   {"index": 64, "phase": 0, "phase_began": 0, "taps": [{"place": {"turn": 0, "block": 0, "cursor": [0, 0, 0],
-#    "within": 40, "seen": 0}, "used": 12}, ...], "ledger": {"tokens": [[4096, 0], [0, 0]], ...}}
+# One line of the log, training/stream.jsonl; `taps` has one entry per source, `cursor` is (file, offset, record):
+#   {"crc32": 3610183213, "state": {"index": 64, "phase": 0, "phase_began": 0, "taps": [{"place": {"turn": 0,
+#    "block": 0, "cursor": [0, 0, 0], "within": 40, "seen": 0}, "used": 12}, ...], "ledger": {"tokens": ...}}}
 # A state for every example would be exact without reading on, but the file would grow with the data (a million
 # sequences: several hundred MB); reading on from the last entry costs at most 63 examples.
 class StreamLog:
@@ -37,7 +37,7 @@ class StreamLog:
         self.path = path
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """Yield the states in order; skip a line that a kill cut short."""
+        """Yield the states in order; skip lines that are incomplete or damaged."""
         if not self.path.exists():
             return
         with self.path.open(encoding="utf-8", errors="replace") as file:

@@ -81,15 +81,16 @@ def folder_status(job: StageJob) -> Literal["free", "begun", "finished"]:
 
 
 def _recorded_identity(path: Path) -> dict[str, Any]:
-    """Return what `claim_folder` wrote. Raises: InputError, when it is damaged."""
+    """Return what `claim_folder` wrote. Raises: InputError if the file is damaged."""
     try:
         recorded = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(recorded["spec"], dict) and isinstance(recorded["commits"], dict):
             return dict(recorded)
     except MALFORMED:
         pass
-    folder = path.parent.parent
-    raise InputError(f"{path}: is damaged, so training cannot go on in {folder}; restore the file, or remove the folder.")
+    raise InputError(
+        f"{path}: is damaged, so training in {path.parent.parent} cannot resume; restore the file or remove the folder."
+    )
 
 
 def claim_folder(job: StageJob) -> None:
@@ -149,17 +150,17 @@ def last_complete_state(job: StageJob) -> tuple[Path | None, RunHistory]:
 
 
 def _check_state(folder: Path) -> None:
-    """Check that the library's files in a saved state are whole, because its own errors name no file.
+    """Check that the files of a saved state are complete: the library's own errors do not name the file.
 
     Raises:
-        InputError: one of them is damaged; the states before it may be whole.
+        InputError: a file is damaged; an earlier state may be complete.
     """
     for file in sorted(folder.iterdir()):
         if file.name == "trainer_state.json":
             whole = _is_trainer_state(file)
         elif file.suffix == ".json":
             whole = _is_json_object(file)
-        elif file.suffix in (".pt", ".pth", ".bin"):  # an archive, with its table of contents at the end
+        elif file.suffix in (".pt", ".pth", ".bin"):  # a zip archive, whose table of contents is at the end
             whole = zipfile.is_zipfile(file)
         elif file.suffix == ".safetensors":
             check_safetensors(file)
@@ -168,7 +169,8 @@ def _check_state(folder: Path) -> None:
             continue
         if not whole:
             raise InputError(
-                f"{file}: is damaged; remove {folder}, and the same command goes on from the state before, if there is one."
+                f"{file}: is damaged; remove {folder} and run the same command again: training resumes from the state "
+                "before it, or from the start."
             )
 
 
@@ -177,7 +179,7 @@ def _is_trainer_state(file: Path) -> bool:
 
     try:
         return isinstance(TrainerState.load_from_json(str(file)).global_step, int)
-    except Exception:  # noqa: BLE001 - its fields are not checked, and a wrong one may raise anything
+    except Exception:
         return False
 
 

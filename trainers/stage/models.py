@@ -203,14 +203,15 @@ def load_model(spec: StageSpec, parent: Checkpoint | None, config: Any, quantiza
 
 @contextmanager
 def _opening(spec: StageSpec) -> Iterator[None]:
-    """Name the parent in whatever its damaged files raise."""
+    """Turn errors from the parent's damaged files into one that names the parent."""
     try:
         yield
     except Exception as error:
         if isinstance(error, HarnessError) or "memory" in str(error):
             raise
         raise SpecError(
-            f"from: {spec.from_}: cannot be opened ({first_line(error, max_characters=200)}); restore its files."
+            f"from: {spec.from_}: cannot be opened ({first_line(error, max_characters=200)}); restore its files, or "
+            "give another checkpoint."
         ) from error
 
 

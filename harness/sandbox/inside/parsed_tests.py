@@ -1,4 +1,4 @@
-"""What tests say before they run: the names that they read and set, the modules that they use, their assertions."""
+"""Static analysis of tests: the names that they read and set, the modules that they use, their assertions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BLOCKS = ("body", "orelse", "finalbody")
 
 
 class ParsedTests:
-    """The tests as a tree. One walk over it serves every question, because each program waits for the answers."""
+    """The syntax tree of the tests. It is walked once, because every program waits for the result."""
 
     def __init__(self, text: str) -> None:
         """Parse. Raises: SyntaxError, or ValueError for text that is not UTF-8."""
@@ -29,22 +29,21 @@ class ParsedTests:
         """The names that the tests read but do not define or import at their top level."""
 
     def from_solution(self, defined: list[str]) -> list[str]:
-        """Return the names that the tests take from the solution, of those that it defines.
+        """Return the names in `defined` that the tests take from the solution.
 
-        A builtin's name is not among them, except that of the function under test: it may be called ``sum``, but no
-        solution can replace the ``abs`` that its tests measure an error with.
+        Names of builtins are left out, except that of the function under test: it may be called ``sum``, but no
+        solution may replace the ``abs`` with which its tests measure an error.
         """
         # tests "assert abs(root(2) - 1.414) < 0.01": free is ["abs", "root"], and `abs` stays the builtin.
         own = [name for name in defined if name not in _BUILTINS]
         return own if len(own) == len(defined) else own + self._tested_builtin(defined)
 
     def _tested_builtin(self, defined: list[str]) -> list[str]:
-        """Return a list with the builtin's name that the function under test has, or an empty one.
+        """Return the builtin's name that the function under test has, in a list; otherwise an empty list.
 
-        ``assert sum([1]) == 7``
-
-        Of the names that the tests read, the solution defines this one only, and they read it where no function under
-        test can come to them as an argument, as in ``check(candidate)``, or as an attribute of the module `solution`.
+        ``assert sum([1]) == 7`` gives ``["sum"]``. It must be the only name that the tests take from the solution, and
+        they must read it outside of top-level functions with parameters. Otherwise the function under test may be an
+        argument, as in ``check(candidate)``, or an attribute of the module `solution`.
         """
         names = set(defined) - {name for node in self.nodes for name in _names_set_by(node)}
         if len(names) != 1 or not names <= _BUILTINS or any(map(_mentions_solution, self.nodes)):
@@ -60,7 +59,7 @@ class ParsedTests:
         return list(names & read)
 
     def modules(self) -> set[str]:
-        """Return the standard library's modules that are used without an import: as in ``sys.getsizeof(x)``."""
+        """Return the standard-library modules that the tests use without an import, as in ``sys.getsizeof(x)``."""
         of_attributes = [
             node.value.id for node in self.nodes if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
         ]
