@@ -36,14 +36,11 @@ def file_digest(path: Path, *, verify: bool = False) -> str:
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """Open an SQLite file without writing.
+    """Open an SQLite file to read. SQLite may put its own lock files beside it, where it may write.
 
     In a read-only folder, entries that the last writer left in the write-ahead log (WAL) are not seen.
     """
     place = path.resolve().as_uri()
-    # No process is writing. Without `immutable=1`, SQLite would create a log next to the database.
-    if not Path(f"{path}-wal").exists():
-        return sqlite3.connect(f"{place}?mode=ro&immutable=1", uri=True)
     database = sqlite3.connect(f"{place}?mode=ro", uri=True, timeout=BUSY_SECONDS)
     try:
         database.execute("SELECT 1 FROM sqlite_master").fetchone()

@@ -25,23 +25,28 @@ def check_yaml(text: str, loader: type[yaml.SafeLoader] | type[yaml.CSafeLoader]
         ValueError: it is nested too deep, contains itself, or has too many values once its aliases are expanded.
     """
     open_values: list[tuple[str | None, int]] = [(None, 0)]  # (anchor, number of values in it), the outermost first
-    sizes: dict[str, int] = {}
+    sizes: dict[str, int | None] = {}  # by anchor; None while the value is open
     for event in yaml.parse(text, Loader=loader):
         if isinstance(event, yaml.CollectionStartEvent):
             open_values.append((event.anchor, 0))
-            if len(open_values) > MOST_NESTED:
+            if event.anchor is not None:
+                sizes[event.anchor] = None
+            if len(open_values) > MOST_NESTED + 1:
                 raise ValueError(f"values are nested more than {MOST_NESTED} levels deep")
         elif isinstance(event, yaml.CollectionEndEvent):
             _add(open_values, sizes, *open_values.pop())
         elif isinstance(event, yaml.ScalarEvent):
             _add(open_values, sizes, event.anchor, 0)
         elif isinstance(event, yaml.AliasEvent):
-            if any(anchor == event.anchor for anchor, _ in open_values):
+            size = sizes.get(str(event.anchor), 0)
+            if size is None:
                 raise ValueError(f"alias *{event.anchor} is inside the value that it refers to")
-            _add(open_values, sizes, None, sizes.get(str(event.anchor), 0))
+            _add(open_values, sizes, None, size)
 
 
-def _add(open_values: list[tuple[str | None, int]], sizes: dict[str, int], anchor: str | None, size: int) -> None:
+def _add(
+    open_values: list[tuple[str | None, int]], sizes: dict[str, int | None], anchor: str | None, size: int
+) -> None:
     """Add a value, and everything inside it, to the count of the enclosing value."""
     if anchor is not None:
         sizes[anchor] = size

@@ -15,7 +15,8 @@ PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 ADAPTER_SAFETENSORS = "adapter_model.safetensors"
 ADAPTER_PICKLE = "adapter_model.bin"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "tokenizer_config.json")
-HUGE_NUMBER = re.compile(rb":\s*(\d{9,})\s*[,}]")
+HUGE_NUMBER = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*:\s*(\d{9,})\s*[,}]')
+NOT_IDS = (b"max_length", b"max_input_chars_per_word", b"stride", b"pad_to_multiple_of", b"length", b"Fixed")
 Kind = Literal["folder", "adapter", "gguf", "hub"]
 
 
@@ -99,7 +100,7 @@ def check_tokenizer(folder: Path) -> None:
     """
     path = folder / "tokenizer.json"
     try:
-        found = HUGE_NUMBER.search(path.read_bytes())
+        found = next((hit for hit in HUGE_NUMBER.finditer(path.read_bytes()) if hit[1] not in NOT_IDS), None)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -108,7 +109,7 @@ def check_tokenizer(folder: Path) -> None:
         ) from None
     if found:
         raise CheckpointError(
-            f"{path}: has the token id {found[1][:20].decode()}; ids must be below 100,000,000. Save the tokenizer "
+            f"{path}: has the token id {found[2][:20].decode()}; ids must be below 100,000,000. Save the tokenizer "
             "again."
         )
 

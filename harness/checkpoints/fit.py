@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.checkpoints.checkpoint import read_json
+from harness.checkpoints.checkpoint import read_json, weight_files
 from harness.errors import CheckpointError
 
 MAX_WEIGHTS_PER_BYTE = 8  # the densest quantisation has one bit per weight
@@ -23,6 +23,7 @@ MAX_BUFFER_BYTES = 1 << 28  # tables that a model computes and does not save, su
 # so a model can have more layers than tensors.
 PARTS = re.compile(r"(layers?|blocks?|experts?|depth|towers?)$")
 MAX_SHARED_PARTS = 1024
+MAX_LABELS = 1_000_000  # transformers makes a table of them, also for a language model
 
 
 def check_size(folder: Path) -> None:
@@ -34,11 +35,11 @@ def check_size(folder: Path) -> None:
     from transformers import AutoConfig
 
     path = folder / "config.json"
-    files = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
+    files = weight_files(folder, allow_pickle=True)
     numbers = read_json(path, "a transformers folder")
     check_parts(path, numbers, sum(map(_tensors, files)))
     try:
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except Exception:
         return
     check_weights(path, config, sum(file.stat().st_size for file in files))
@@ -66,9 +67,10 @@ def check_parts(path: Path, config: Mapping[str, Any], tensors: int) -> None:
     """
     most = max(MAX_SHARED_PARTS, tensors)
     for name, number in _numbers(config):
-        if PARTS.search(name) and number > most:
+        limit = most if PARTS.search(name) else MAX_LABELS if name == "num_labels" else None
+        if limit is not None and number > limit:
             raise CheckpointError(
-                f"{path}: {name} is {str(number)[:20]}, but these weight files allow at most {most}; restore "
+                f"{path}: {name} is {str(number)[:20]}, but these weight files allow at most {limit}; restore "
                 "the original file."
             )
 

@@ -102,18 +102,27 @@ def _show(args: argparse.Namespace) -> int:
     from harness.suite.catalogue import Catalogue
 
     quiet_libraries()
-    from harness.evaluation.requests import PromptSpec, build, configure
+    from harness.suite.consent import CodeNotRunError, no_code_of_others
 
     catalogue = Catalogue(args.include_path)
-    static = [] if args.run_code else _not_built(args.name, catalogue)
-    if static:
-        _print_tasks(static, args.format)
-        return 0
-    loaded = catalogue.load([args.name])
+    try:
+        with no_code_of_others(not args.run_code):
+            shown = _built(args.name, catalogue)
+    except CodeNotRunError as refused:
+        shown = _not_built(args.name, catalogue, refused.code)
+    _print_tasks(shown, args.format)
+    return 0
+
+
+def _built(name: str, catalogue: Catalogue) -> list[dict[str, Any]]:
+    """Build a task, or the tasks of a group or pattern, and return what there is to show of each."""
+    from harness.evaluation.requests import PromptSpec, build, configure
+
+    loaded = catalogue.load([name])
     spec = PromptSpec(limit=1)
     configure(loaded.tasks, spec)
     requests = build(loaded.tasks, spec, None)
-    shown = [
+    return [
         {
             "name": name,
             "path": str(catalogue.entries[name].path) if name in catalogue.entries else "lm-eval",
@@ -125,27 +134,19 @@ def _show(args: argparse.Namespace) -> int:
         }
         for name, task in loaded.tasks.items()
     ]
-    _print_tasks(shown, args.format)
-    return 0
 
 
-def _not_built(name: str, catalogue: Catalogue) -> list[dict[str, Any]]:
-    """Return what the files say about a task, or about all tasks of a group, if one of them needs the user's Python."""
-    from harness.suite.catalogue import Catalogue
-
-    path = Path(name)
-    entries = [Catalogue.entry_of_file(path)] if path.suffix == ".yaml" else catalogue.tasks_below(name)
-    if not any(catalogue.code_not_run(entry) for entry in entries):
-        return []
+def _not_built(name: str, catalogue: Catalogue, code: str) -> list[dict[str, Any]]:
+    """Return what the files say about a task, or about all tasks of a group or pattern, one of which needs `code`."""
     return [
         {
             "name": entry.name,
             "path": str(entry.path),
             "output_type": entry.config.get("output_type", ""),
             "metadata": entry.metadata,
-            "not run": f"{', '.join(entry.code)}; add --run_code if you trust it",
+            "not run": f"{', '.join(entry.code) or code}; add --run_code if you trust it",
         }
-        for entry in entries
+        for entry in catalogue.described(name)
     ]
 
 

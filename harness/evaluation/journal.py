@@ -16,6 +16,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -69,7 +70,7 @@ class Journal:
         description = json.dumps(fingerprint, sort_keys=True, ensure_ascii=False)
         self._fingerprint = hashlib.sha256(description.encode()).digest()
         try:
-            self._shared = _open_shared(path)
+            self._shared = path if path is not None and cache_is_read_only() else None
             self._database = _open(path if self._shared is None else None)
             with self._database:
                 self._database.execute(
@@ -88,9 +89,10 @@ class Journal:
         keys = [self._key(request) for request in requests]
         rows: dict[bytes, Answer] = {}
         try:
-            for database in filter(None, (self._shared, self._database)):
-                for start in range(0, len(keys), LOOKUP_CHUNK):
-                    rows.update(_select(database, keys[start : start + LOOKUP_CHUNK]))
+            with closing(_open_shared(self._shared)) as shared:  # each time anew: others may be writing to it
+                for database in (shared, self._database):
+                    for start in range(0, len(keys), LOOKUP_CHUNK):
+                        rows.update(_select(database, keys[start : start + LOOKUP_CHUNK]))
         except sqlite3.Error as error:
             raise self._explained(error) from error
         return {index: rows[key] for index, key in enumerate(keys) if key in rows}
@@ -110,8 +112,6 @@ class Journal:
     def close(self) -> None:
         """Close the file; nothing is pending, since every batch was committed."""
         self._database.close()
-        if self._shared is not None:
-            self._shared.close()
 
     def __enter__(self) -> Self:
         return self
@@ -130,16 +130,16 @@ class Journal:
         )
 
 
-def _open_shared(path: Path | None) -> sqlite3.Connection | None:
-    """Open the journal of a read-only cache; None if the cache is writable. A missing file is an empty journal."""
-    if path is None or not cache_is_read_only():
-        return None
-    if not path.exists():
+def _open_shared(path: Path | None) -> sqlite3.Connection:
+    """Open the journal of a read-only cache. Without one, or when it holds no table yet, it is empty."""
+    if path is None or not path.exists():
         return _open(None)
     database = open_to_read(path)
     version = int(database.execute("PRAGMA user_version").fetchone()[0])
     if version != SCHEMA_VERSION:
         database.close()
+        if version == 0:
+            return _open(None)
         raise sqlite3.DatabaseError(f"its format is {version}, this release reads {SCHEMA_VERSION}")
     return database
 

@@ -8,8 +8,10 @@ happens if a name is unknown here.
 from __future__ import annotations
 
 import fnmatch
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +21,7 @@ from harness.errors import HarnessError, TaskError, did_you_mean, one_line
 from harness.paths import tasks_dir
 from harness.plain_yaml import check_yaml
 from harness.records.run_folder import MAX_NAME
+from harness.suite.consent import refused_code
 from harness.suite.data_files import check_data_files
 from harness.suite.lm_eval_names import lm_eval_names
 
@@ -167,19 +170,31 @@ def _included(paths: Iterable[Path]) -> set[Path]:
     return included_files
 
 
-def _check_circles(entries: Mapping[str, Entry]) -> None:
-    def visit(name: str, above: tuple[str, ...]) -> None:
-        if name in above:
-            raise TaskError(
-                f"{entries[name].path}: group {name!r} contains itself ({' > '.join((*above, name))}); "
-                "remove one member."
-            )
-        for member in entries[name].members if name in entries else ():
-            visit(member, (*above, name))
+MOST_LEVELS, MOST_MEMBERS = 50, 100_000
 
-    for name, entry in entries.items():
-        if entry.kind == "group":
-            visit(name, ())
+
+def _check_groups(entries: Mapping[str, Entry]) -> None:
+    """Refuse groups that contain themselves, are nested too deep, or name too many tasks when written out."""
+    groups = {name: entry.members for name, entry in entries.items() if entry.kind == "group"}
+    try:
+        order = list(TopologicalSorter(groups).static_order())  # members first
+    except CycleError as error:
+        circle = error.args[1]
+        path = entries[circle[0]].path
+        raise TaskError(
+            f"{path}: group {circle[0]!r} contains itself ({' > '.join(circle[:10])}); remove one member."
+        ) from None
+    levels: dict[str, int] = {}
+    sizes: dict[str, int] = {}
+    for name in order:
+        members = groups.get(name, ())
+        levels[name] = 1 + max((levels[member] for member in members), default=0)
+        sizes[name] = sum(sizes[member] for member in members) if members else 1
+        if levels[name] > MOST_LEVELS or sizes[name] > MOST_MEMBERS:
+            raise TaskError(
+                f"{entries[name].path}: group {name!r} is nested more than {MOST_LEVELS} levels deep, or names more "
+                f"than {MOST_MEMBERS:,} tasks through its members; remove members."
+            )
 
 
 def _entry(path: Path, config: dict[str, Any]) -> Entry:
@@ -242,9 +257,10 @@ def task_manager(
     """
     from lm_eval.tasks import TaskManager
 
-    from harness.suite import templates
+    from harness.suite import consent, templates
 
     templates.install()
+    consent.install()
     return TaskManager(include_path=[str(folder) for folder in folders], include_defaults=defaults, metadata=metadata)
 
 
@@ -263,7 +279,7 @@ class Catalogue:
         self.entries: dict[str, Entry] = {}
         for folder in self._folders:
             self.entries |= read_folder(folder)
-        _check_circles(self.entries)
+        _check_groups(self.entries)
         self._manager: TaskManager | None = None
 
     def load(self, names: Sequence[str], *, metadata: dict[str, Any] | None = None) -> LoadedTasks:
@@ -275,7 +291,7 @@ class Catalogue:
         task_names = self._resolve(names)
         for name in task_names:
             if name in self.entries:
-                self._check_members(self.entries[name])
+                self.check_members(self.entries[name])
         manager = self._manager_for(task_names, metadata)
         tasks: dict[str, Task] = {}
         groups: dict[str, Group] = {}
@@ -300,29 +316,37 @@ class Catalogue:
         """The folders of task YAML: the project's own, then the user's."""
         return self._folders
 
-    def code_not_run(self, entry: Entry) -> list[str]:
-        """Return the Python of the user's folders that a task refers to, which needs the user's consent.
-
-        The functions of this project and of lm-eval are trusted, and not among these.
-        """
-        own = entry.path.resolve().is_relative_to(tasks_dir().resolve())
-        return [] if own else entry.code
-
-    @staticmethod
-    def entry_of_file(path: Path) -> Entry:
-        """Return the definition in a YAML file that is in none of the folders. Raises: TaskError."""
-        return _entry(path, read_yaml(path))
-
     def lm_eval_names(self) -> list[str]:
         """Return the names of lm-eval's own tasks, groups and tags; takes seconds."""
         return [str(name) for name in self._full_manager().all_tasks if name not in self.entries]
 
     def tasks_below(self, name: str) -> list[Entry]:
         """Return the task itself, or all tasks of a group and its subgroups; an empty list for an unknown name."""
-        entry = self.entries.get(name)
-        if entry is None:
-            return []
-        return [entry] if entry.kind == "task" else [e for member in entry.members for e in self.tasks_below(member)]
+        return [entry for entry in self._below(name) if entry.kind == "task"]
+
+    def groups_below(self, name: str) -> list[Entry]:
+        """Return the subgroups of a group, at any depth."""
+        return [entry for entry in self._below(name) if entry.kind == "group" and entry.name != name]
+
+    def _below(self, name: str) -> list[Entry]:
+        """Return an entry and all that it names, each once, in order."""
+        found: dict[str, Entry] = {}
+        waiting = [name]
+        while waiting:
+            entry = self.entries.get(waiting.pop())
+            if entry is not None and entry.name not in found:
+                found[entry.name] = entry
+                waiting += reversed(entry.members)
+        return list(found.values())
+
+    def described(self, name: str) -> list[Entry]:
+        """Return the entries that a name, a pattern or the path of a YAML file means, without building them."""
+        if Path(name).suffix == ".yaml":
+            entry = _entry(Path(name), read_yaml(Path(name)))
+            return [task for member in entry.members for task in self.tasks_below(member)] or [entry]
+        names = fnmatch.filter(self.entries, name) if any(c in name for c in "*?[") else [name]
+        found = {entry.name: entry for each in names for entry in self.tasks_below(each)}
+        return list(found.values()) or [self.entries[each] for each in names if each in self.entries]
 
     def _resolve(self, names: Sequence[str]) -> list[str]:
         task_names: list[str] = []
@@ -334,26 +358,38 @@ class Catalogue:
         return list(dict.fromkeys(task_names))
 
     def _from_lm_eval(self, name: str) -> list[str]:
-        """Return the lm-eval names that `name` matches; build lm-eval's index only if there can be one."""
+        """Return the lm-eval names or tags that `name` matches; build lm-eval's index only if there can be one."""
         if any(c in name for c in "*?["):
             matches = fnmatch.filter(self._full_manager().all_tasks, name)
+        elif name in self._local_names:
+            matches = [name]
         else:
             matches = [name] if name in lm_eval_names() and name in self._full_manager().all_tasks else []
         if not matches:
-            hint = did_you_mean(name, [*self.entries, *lm_eval_names()])
+            hint = did_you_mean(name, [*self._local_names, *lm_eval_names()])
             raise TaskError(f"--tasks {name}: unknown task or group.{hint} `harness tasks list` shows the known ones.")
         return matches
 
-    def _check_members(self, group: Entry) -> None:
-        """Refuse a group with a member that neither this catalogue nor lm-eval knows."""
-        for member in group.config["task"] if group.kind == "group" else ():
-            if isinstance(member, dict):  # a task or group defined inline
-                continue
-            if member in self.entries:
-                self._check_members(self.entries[member])
-            elif member not in lm_eval_names() and Path(member).suffix != ".yaml":
-                hint = did_you_mean(member, [*self.entries, *lm_eval_names()])
-                raise TaskError(f"{group.path}: field task: no task or group {member[:60]!r}; correct the name.{hint}")
+    @functools.cached_property
+    def _local_names(self) -> frozenset[str]:
+        """The names in the folders, with the tags, which stand in no entry's name."""
+        return frozenset(self._make_manager(defaults=False, metadata=None).all_tasks) | self.entries.keys()
+
+    def knows(self, name: str) -> bool:
+        """Whether a name is a task, group or tag here, or may be one of lm-eval's."""
+        return name in self._local_names or name in lm_eval_names()
+
+    def check_members(self, group: Entry) -> None:
+        """Refuse a group with a member that neither this catalogue nor lm-eval knows. Raises: TaskError."""
+        for entry in [group, *self.groups_below(group.name)]:
+            for member in entry.config["task"] if entry.kind == "group" else ():
+                if isinstance(member, dict) or Path(member).suffix == ".yaml":  # defined inline, or in another file
+                    continue
+                if not self.knows(member):
+                    hint = did_you_mean(member, [*self._local_names, *lm_eval_names()])
+                    raise TaskError(
+                        f"{entry.path}: field task: no task or group {member[:60]!r}; correct the name.{hint}"
+                    )
 
     def _manager_for(self, task_names: Sequence[str], metadata: dict[str, Any] | None) -> TaskManager:
         if self._manager is not None and not metadata:
@@ -363,10 +399,10 @@ class Catalogue:
 
     def _is_local(self, name: str) -> bool:
         """Whether `name` and all its members are defined here, so that lm-eval's index is not needed."""
-        entry = self.entries.get(name)
-        if entry is None:
-            return Path(name).suffix == ".yaml"
-        return all(self._is_local(member) for member in entry.members)
+        if name not in self.entries:
+            return name in self._local_names or Path(name).suffix == ".yaml"
+        members = [member for entry in self._below(name) for member in entry.members]
+        return all(member in self.entries or member in self._local_names for member in members)
 
     def _full_manager(self, metadata: dict[str, Any] | None = None) -> TaskManager:
         if self._manager is None or metadata:
@@ -386,6 +422,9 @@ class Catalogue:
         # YAML, functions and loaders are the task author's code and may raise anything. Report it as an error of that
         # task and file, before any work is done.
         except Exception as error:
+            refused = refused_code(error)
+            if refused is not None:
+                raise refused from error
             where = self.entries[name].path if name in self.entries else f"task {name}"
             reason = one_line(error, max_characters=300)
             raise TaskError(

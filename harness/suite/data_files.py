@@ -25,10 +25,11 @@ def check_data_files(task: Path, config: Mapping[str, Any]) -> None:
         TaskError: a file cannot be read; the message names the file and, for JSON lines, the line.
     """
     kwargs = config.get("dataset_kwargs")
-    files = kwargs.get("data_files") if isinstance(kwargs, dict) else None
+    kwargs = kwargs if isinstance(kwargs, dict) else {}
+    files = kwargs.get("data_files")
     checks = {"json": _check_lines, "parquet": _check_parquet}
     kind = config.get("dataset_path")
-    if not files or not isinstance(kind, str) or kind not in checks:
+    if not files or not isinstance(kind, str) or kind not in checks or "data_dir" in kwargs:
         return
     for path in _paths(files):
         if path.name.endswith((".jsonl", ".jsonl.gz", ".parquet")) and not any(mark in str(path) for mark in "*?:["):
@@ -41,28 +42,46 @@ def _paths(files: Any) -> Iterator[Path]:
 
 
 def _check_lines(path: Path, task: Path) -> None:
-    number, rows = 1, 0
+    number = rows = 0
     try:
         with cast(BinaryIO, gzip.open(path) if path.suffix == ".gz" else path.open("rb")) as file:
             while line := file.readline(MAX_LINE_BYTES):
+                number += 1
                 if len(line) == MAX_LINE_BYTES:
                     raise TaskError(f"{path}, line {number}: is longer than 64 MiB; {task} needs one record per line.")
-                row = json.loads(line)
-                if b"\\ud" in line.lower():  # a lone surrogate is not a character
-                    json.dumps(row, ensure_ascii=False).encode()
-                if not isinstance(row, dict):
-                    raise TaskError(f"{path}, line {number}: not a JSON object; {task} needs one per line.")
-                number, rows = number + 1, rows + 1
+                if line.strip():
+                    rows += 1
+                    if not isinstance(_parsed(line), dict):
+                        raise ValueError("not a JSON object; one is needed per line")
     except (ValueError, RecursionError) as error:
-        raise TaskError(
-            f"{path}, line {number}: not JSON ({one_line(error, max_characters=160)}); correct this data file of "
-            f"{task}."
-        ) from None
+        if _is_one_list(path):  # `datasets` reads these too, whatever their name
+            return
+        reason = one_line(error, max_characters=160)
+        raise TaskError(f"{path}, line {number}: not JSON ({reason}); correct this data file of {task}.") from None
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or one_line(error, max_characters=160)
         raise TaskError(f"{path}: cannot be read ({reason}); restore this data file of {task}.") from None
     if not rows:
         raise TaskError(f"{path}: is empty; add records to this data file of {task}.")
+
+
+def _parsed(text: bytes) -> Any:
+    value = json.loads(text)
+    if b"\\ud" in text.lower():  # a lone surrogate is not a character
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def _is_one_list(path: Path) -> bool:
+    """Whether the whole file is a JSON list of objects, or one object written over several lines."""
+    if path.suffix == ".gz" or path.stat().st_size > MAX_LINE_BYTES:
+        return False
+    try:
+        value = _parsed(path.read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    rows = value if isinstance(value, list) else [value]
+    return bool(rows) and all(isinstance(row, dict) for row in rows)
 
 
 def _check_parquet(path: Path, task: Path) -> None:

@@ -17,6 +17,7 @@ from harness.data.store import missing
 from harness.errors import HarnessError, TaskError, one_line
 from harness.paths import tasks_dir
 from harness.suite.catalogue import DOMAINS, Catalogue, Entry, task_manager
+from harness.suite.consent import CodeNotRunError, no_code_of_others, refused_code
 from harness.suite.selection import unknown_name
 
 if TYPE_CHECKING:
@@ -64,28 +65,16 @@ def validate(
             raise unknown_name(name, catalogue.entries, "task or group")
     # One index for all names, without lm-eval's own tasks; `Catalogue.load` would build an index per name.
     manager = task_manager(catalogue.folders)
-    findings = []
-    for entry in map(catalogue.entries.__getitem__, names_to_check):
-        code = [] if run_code else catalogue.code_not_run(entry)
-        findings.append(_not_run(entry, code) if code else _check(entry, catalogue, manager))
-    return findings
-
-
-def _not_run(entry: Entry, code: Sequence[str]) -> Finding:
-    faults = list(_metadata_faults(entry))
-    if faults:
-        return Finding(name=entry.name, status="wrong", message=f"{entry.path}: {faults[0]}")
-    message = f"{entry.path} needs {', '.join(code)}; add --run_code if you trust it."
-    return Finding(name=entry.name, status="not run", message=message)
+    with no_code_of_others(not run_code):
+        return [_check(catalogue.entries[name], catalogue, manager) for name in names_to_check]
 
 
 def _check(entry: Entry, catalogue: Catalogue, manager: TaskManager) -> Finding:
     if entry.kind == "group":
-        unknown_members = [member for member in entry.members if member not in catalogue.entries]
-        if unknown_members:
-            return Finding(
-                name=entry.name, status="wrong", message=f"{entry.path}: unknown member {unknown_members[0]!r}."
-            )
+        try:
+            catalogue.check_members(entry)
+        except TaskError as error:
+            return Finding(name=entry.name, status="wrong", message=str(error))
         return Finding(name=entry.name, status="ok", message=f"{len(catalogue.tasks_below(entry.name))} tasks")
     faults = list(_metadata_faults(entry))
     missing_files: list[str] = []
@@ -98,9 +87,14 @@ def _check(entry: Entry, catalogue: Catalogue, manager: TaskManager) -> Finding:
             if not faults:
                 return Finding(name=entry.name, status="ok", message=f"{len(task.eval_docs)} items")
     except HarnessError as error:
+        if isinstance(error, CodeNotRunError):
+            return _not_run(entry, error)
         faults.append(str(error))
     # Loaders and templates are the task author's code and may raise anything; report it as a finding about that task.
     except Exception as error:
+        refused = refused_code(error)
+        if refused is not None:
+            return _not_run(entry, refused)
         faults.append(f"cannot be built ({type(error).__name__}: {one_line(error, max_characters=200)}).")
     if faults:
         return Finding(name=entry.name, status="wrong", message=f"{entry.path}: {faults[0]}")
@@ -108,6 +102,10 @@ def _check(entry: Entry, catalogue: Catalogue, manager: TaskManager) -> Finding:
         {name: find(name, load_manifest(entry.path.parent)) for name in missing_files}, catalogue.folders
     )
     return Finding(name=entry.name, status="no data", message=remedy)
+
+
+def _not_run(entry: Entry, refused: CodeNotRunError) -> Finding:
+    return Finding(name=entry.name, status="not run", message=f"{entry.path} {refused}")
 
 
 def _metadata_faults(entry: Entry) -> Iterable[str]:

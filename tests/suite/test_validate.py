@@ -12,7 +12,9 @@ from harness.errors import TaskError
 from harness.suite.catalogue import Catalogue
 from harness.suite.selection import data_files_of, tasks_without_data, with_data
 from harness.suite.validation import validate
+from tests.conftest import HarnessCommand
 from tests.synthetic import Project
+from tests.tasks_for_tests import write_tasks
 
 from .suites import TASKS, with_public_data
 
@@ -65,3 +67,50 @@ def test_a_different_data_file_is_an_error_and_its_task_is_not_left_out(syntheti
     path.write_text(path.read_text(encoding="utf-8").replace("A", "B", 1), encoding="utf-8")
     with pytest.raises(MismatchError, match="jec-qa-kd"):
         Catalogue().load(with_data(["reasoning_legal"], Catalogue())[0])
+
+
+def _groups(folder: Path, groups: dict[str, list[str]]) -> Path:
+    for name, members in groups.items():
+        (folder / f"{name}.yaml").write_text(f"group: {name}\ntask: [{', '.join(members)}]\n", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        {"g0": ["t_choice"], **{f"g{n}": [f"g{n - 1}", f"g{n - 1}"] for n in range(1, 40)}},
+        {"g0": ["t_choice"], **{f"g{n}": [f"g{n - 1}"] for n in range(1, 1200)}},
+        {"g0": ["g1"], "g1": ["g2"], "g2": ["g0"]},
+    ],
+    ids=["each twice the one before", "a long chain", "a circle"],
+)
+def test_groups_without_end_are_refused_in_one_line(
+    groups: dict[str, list[str]], tmp_path: Path, harness_here: HarnessCommand
+) -> None:
+    folder = _groups(write_tasks(tmp_path / "tasks", items=2), groups)
+    done = harness_here("tasks", "list", "--include_path", folder)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert ".yaml" in done.stderr
+
+
+def test_a_tag_of_the_users_own_is_a_name(tmp_path: Path, harness_here: HarnessCommand) -> None:
+    folder = write_tasks(tmp_path / "tasks", items=2)
+    choice = folder / "choice.yaml"
+    choice.write_text(choice.read_text(encoding="utf-8") + "tag: my_own_tag\n", encoding="utf-8")
+    _groups(folder, {"mine": ["my_own_tag"]})
+    for name in ("my_own_tag", "mine"):
+        done = harness_here("tasks", "show", name, "--include_path", folder)
+        assert done.returncode == 0, done.stderr
+        assert "name: t_choice" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"prompt": "a", "right": "b"}\n\n{"prompt": "c", "right": "d"}\n', '[{"prompt": "a", "right": "b"}]'],
+    ids=["a blank line", "a list"],
+)
+def test_json_that_the_library_reads_is_not_refused(text: str, tmp_path: Path, harness_here: HarnessCommand) -> None:
+    folder = write_tasks(tmp_path / "tasks", items=2)
+    (folder / "items.jsonl").write_text(text, encoding="utf-8")
+    done = harness_here("tasks", "show", "t_generate", "--include_path", folder)
+    assert done.returncode == 0, done.stderr

@@ -125,7 +125,7 @@ def model_config(spec: StageSpec, parent: Checkpoint | None, tokenizer: Tokenize
     else:
         check_size(parent.weights)
         with _opening(spec):
-            config = AutoConfig.from_pretrained(parent.weights)
+            config = AutoConfig.from_pretrained(parent.weights, trust_remote_code=False)
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise SpecError(f"from: {spec.from_} is a {config.model_type} model; give a causal language model.")
     if parent is not None and spec.architecture is not None:

@@ -13,6 +13,10 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _BLOCKS = ("body", "orelse", "finalbody")
 
 
+class AmbiguousError(Exception):
+    """Nobody can tell which function is under test."""
+
+
 class ParsedTests:
     """The syntax tree of the tests. It is walked once, because every program waits for the result."""
 
@@ -33,6 +37,9 @@ class ParsedTests:
 
         Names of builtins are left out, except that of the function under test: it may be called ``sum``, but no
         solution may replace the ``abs`` with which its tests measure an error.
+
+        Raises:
+            AmbiguousError: The solution defines several builtins that the tests use, and nothing else that they use.
         """
         # tests "assert abs(root(2) - 1.414) < 0.01": free is ["abs", "root"], and `abs` stays the builtin.
         own = [name for name in defined if name not in _BUILTINS]
@@ -46,28 +53,27 @@ class ParsedTests:
         argument, as in ``check(candidate)``, or an attribute of the module `solution`.
         """
         names = set(defined) - {name for node in self.nodes for name in _names_set_by(node)}
-        if len(names) != 1 or not names <= _BUILTINS or any(map(_mentions_solution, self.nodes)):
+        if not names <= _BUILTINS or any(map(_mentions_solution, self.nodes)):
             return []
         given = [node for node in self.tree.body if isinstance(node, _FUNCTIONS) and node.args.args]
-        read = {
-            node.id
-            for statement in self.tree.body
-            if statement not in given
-            for node in ast.walk(statement)
-            if isinstance(node, ast.Name)
-        }
+        outside = [statement for statement in self.tree.body if statement not in given]
+        read = {node.id for each in outside for node in ast.walk(each) if isinstance(node, ast.Name)}
+        if len(names) > 1 and names & read:
+            raise AmbiguousError(f"the solution replaces builtins that its tests use: {', '.join(sorted(names))}")
         return list(names & read)
 
     def modules(self) -> set[str]:
-        """Return the standard-library modules that the tests use without an import, as in ``sys.getsizeof(x)``."""
-        of_attributes = [
-            node.value.id for node in self.nodes if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
-        ]
-        names = {name for name in MODULES if name in of_attributes}
+        """Return the standard-library modules that the tests use without an import, as in ``sys.getsizeof(x)``.
+
+        A name that is called, or is an argument, belongs to a function under test: ``copy(x)``, ``check(copy)``.
+        """
+        reads = [node.id for node in self.nodes if isinstance(node, ast.Name)]
+        names = {name for name in MODULES if name in reads}
         if not names:
             return set()
-        all_reads = [node.id for node in self.nodes if isinstance(node, ast.Name)]
-        return {name for name in names if all_reads.count(name) == of_attributes.count(name)}
+        calls = [node for node in self.nodes if isinstance(node, ast.Call)]
+        called = {part.id for node in calls for part in (node.func, *node.args) if isinstance(part, ast.Name)}
+        return names - called
 
     def counted(self) -> ast.Module:
         """Return the tree, changed so that the line of every assertion is recorded before it runs.

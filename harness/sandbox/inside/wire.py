@@ -110,8 +110,24 @@ _TO_PARTS: dict[str, Callable[[Any], list[Any]]] = {
     "builtins.range": lambda v: [v.start, v.stop, v.step],
     "builtins.slice": lambda v: [v.start, v.stop, v.step],
     "builtins.memoryview": lambda v: [v.tobytes()],
+    "types.MappingProxyType": lambda v: [dict(v)],
+    "collections.ChainMap": lambda v: list(v.maps),
+    "collections.UserDict": lambda v: [v.data],
+    "collections.UserList": lambda v: [v.data],
+    "collections.UserString": lambda v: [v.data],
+    "re.compile": lambda v: [v.pattern, v.flags],
+    **{
+        f"ipaddress.IP{version}{kind}": lambda v: [str(v)]
+        for version in ("v4", "v6")
+        for kind in ("Address", "Network", "Interface")
+    },
 }
-_C_NAMES = {"_io.StringIO": "io.StringIO", "_io.BytesIO": "io.BytesIO"}
+_C_NAMES = {
+    "_io.StringIO": "io.StringIO",
+    "_io.BytesIO": "io.BytesIO",
+    "builtins.mappingproxy": "types.MappingProxyType",
+    "re.Pattern": "re.compile",
+}
 _SCALARS = (bool, int, float, str)
 _TYPES: dict[type, str] = {
     kind: kind.__name__
@@ -129,6 +145,15 @@ _FROM_TEXT: dict[str, Callable[[str], Any]] = {
     "type": _TYPE_OF_NAME.__getitem__,
 }
 _VALUE_BASES: tuple[Any, ...] = (int, float, str, bytes, tuple, frozenset)
+# By the builtin's own methods: str() of a member of `class Colour(str, Enum)` is "Colour.RED", but its value is "red".
+_PLAIN: dict[Any, Callable[[Any], Any]] = {
+    int: int.__int__,
+    float: float.__float__,
+    str: str.__str__,
+    bytes: lambda value: bytes.__getitem__(value, slice(None)),
+    tuple: lambda value: tuple.__getitem__(value, slice(None)),
+    frozenset: lambda value: frozenset(frozenset.__iter__(value)),
+}
 _CONTAINER_BASES: tuple[Any, ...] = (list, set, dict)
 _SEQUENCES: dict[str, Callable[[list[Any]], Any]] = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
 
@@ -182,7 +207,7 @@ def _encode_class(value: type, export: Callable[[Any], Any]) -> Any:
 def _encode_subclass(value: Any, kind: type, export: Callable[[Any], Any]) -> Any:
     for base in _VALUE_BASES:
         if isinstance(value, base):
-            return ["with", encode(base(value), export), export(value)]
+            return ["with", encode(_PLAIN[base](value), export), export(value)]
     # class Cache(dict) with a method `get_or_load` crosses as a reference, because the tests may call that method.
     for base in _CONTAINER_BASES:
         if isinstance(value, base) and all(name.startswith("_") for name in set(dir(kind)) - set(dir(base))):
