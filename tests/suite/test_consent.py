@@ -66,8 +66,8 @@ def test_looking_runs_nothing(how: str, folder: Path, tmp_path: Path, harness_he
     for file, text in files.items():
         task = TASK.format(name="a", data=data)
         (folder / file).write_text(text.format(task=task).replace("FOLDER", str(folder)), encoding="utf-8")
-    file = folder / sorted(files)[-1]
-    for words in (["tasks", "list"], ["tasks", "show", name], ["tasks", "show", file], ["tasks", "validate", "a"]):
+    last = folder / sorted(files)[-1]
+    for words in (["tasks", "list"], ["tasks", "show", name], ["tasks", "show", last], ["tasks", "validate", "a"]):
         done = harness_here(*words, "--include_path", folder)
         assert not (tmp_path / "ran").exists(), words
         assert "Traceback" not in done.stderr
