@@ -145,9 +145,9 @@ class StageManifest(_ManifestPart):
 
     @model_validator(mode="after")
     def _has_what_reports_show(self) -> Self:
-        if not isinstance(self.mixture.get("schedule"), str):
+        if not isinstance(self.mixture.get("schedule", ""), str):
             raise ValueError("mixture.schedule must be text")
-        if self.adapter is not None and not isinstance(self.adapter.get("type"), str):
+        if not isinstance((self.adapter or {}).get("type", ""), str):
             raise ValueError("adapter.type must be text")
         return self
 

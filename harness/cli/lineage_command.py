@@ -55,11 +55,13 @@ def _label(link: Link) -> str:
             + (f", repeated {source.repeats} times" if source.repeats else "")
             for source in manifest.sources
         ]
-        weights = f"adapter {manifest.adapter['type']}" if manifest.adapter is not None else "full weights"
+        kind = (manifest.adapter or {}).get("type", "of another trainer")
+        weights = f"adapter {escape(kind)}" if manifest.adapter is not None else "full weights"
         state = "" if manifest.finished else "unfinished, "
         progress = f"{state}step {manifest.step:,}, {weights}, seed {manifest.seed}"
         lines.append(f"{escape(manifest.stage)} {escape(manifest.name)}: {progress}")
-        lines.append(f"{manifest.tokens:,} tokens, {manifest.mixture['schedule']}: {'; '.join(shares)}")
+        schedule = escape(manifest.mixture.get("schedule", "no schedule"))
+        lines.append(f"{manifest.tokens:,} tokens, {schedule}: {'; '.join(shares)}")
         if manifest.eval_data:
             lines.append(f"[yellow]trained on evaluation data: {escape(', '.join(manifest.eval_data))}[/]")
         if manifest.inherited_eval_data:
