@@ -1,7 +1,8 @@
 """Check that a model's configuration and its weight files match.
 
-`check_size` runs before the model is built: one wrong number in a damaged file could otherwise take hours or all
-memory, and end in an error that does not name the cause. `check_whole` runs after the weights are loaded.
+`check_causal` and `check_size` run before the model is built. With tied embeddings a classifier would be scored as a
+language model, and one wrong number in a damaged file could take hours or all memory, and end in an error that does
+not name the cause. `check_whole` runs after the weights are loaded.
 
     config.json: {"num_hidden_layers": 1000000000, ...}, model.safetensors: 272 tensors
     ->  config.json: num_hidden_layers is 1000000000, but these weight files allow at most 1024; ...
@@ -24,6 +25,37 @@ MAX_BUFFER_BYTES = 1 << 28  # tables that a model computes and does not save, su
 PARTS = re.compile(r"(layers?|blocks?|experts?|depth|towers?)$")
 MAX_SHARED_PARTS = 1024
 MAX_LABELS = 1_000_000  # transformers makes a table of them, also for a language model
+
+
+# Class names in `architectures` of models that predict no next token: BertForMaskedLM, LlamaForSequenceClassification,
+# Qwen2ForRewardModel, LlamaModel (without a head), but not GPT2LMHeadModel.
+NOT_CAUSAL = re.compile(
+    r"(For(SequenceClassification|TokenClassification|MaskedLM|QuestionAnswering|MultipleChoice|NextSentencePrediction"
+    r"|PreTraining|ImageClassification|FeatureExtraction|TextEncoding|Embedding\w*|\w*Reward\w*|Score|Regression)"
+    r"|RewardModel|ValueHead\w*|Classifier|Encoder|(?<!LMHead)(?<!DoubleHeads)Model)$"
+)
+
+
+def check_causal(folder: Path) -> None:
+    """Refuse a transformers folder whose `config.json` says that it holds no causal language model.
+
+    Raises:
+        CheckpointError: it is an encoder-decoder, or a model with another head or without one.
+    """
+    path = folder / "config.json"
+    config = read_json(path, "a transformers folder")
+    auto_map = config.get("auto_map")
+    if isinstance(auto_map, Mapping) and "AutoModelForCausalLM" in auto_map:  # whatever its class is called
+        return
+    if config.get("is_encoder_decoder") is True:
+        raise CheckpointError(f"{path}: is_encoder_decoder is true; give a causal language model.")
+    names = config.get("architectures")
+    others = [str(name) for name in names if NOT_CAUSAL.search(str(name))] if isinstance(names, list) else []
+    if others and len(others) == len(names or ()):
+        raise CheckpointError(
+            f"{path}: architectures says {others[0]}, which predicts no next token; give a causal language model, such "
+            "as a *ForCausalLM."
+        )
 
 
 def check_size(folder: Path) -> None:

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.checkpoints.fit import check_size
+from harness.checkpoints.fit import check_causal, check_size
 from harness.checkpoints.resolver import resolve
 from harness.errors import CheckpointError
 from harness.plain_yaml import check_yaml
+from tests.conftest import HarnessCommand
 from tests.models import save_tiny_llama
+from tests.tasks_for_tests import write_tasks
 
 
 @pytest.fixture
@@ -115,3 +117,53 @@ def test_yaml_that_is_only_unusual_is_read(text: str) -> None:
 def test_yaml_without_end_is_refused(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         check_yaml(text, yaml.SafeLoader)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "LlamaForSequenceClassification",
+        "BertForMaskedLM",
+        "LlamaForTokenClassification",
+        "Qwen2ForRewardModel",
+        "InternLM2ForRewardModel",
+        "Qwen2ForProcessRewardModel",
+        "AutoModelForCausalLMWithValueHead",
+        "LlamaModel",
+    ],
+)
+def test_a_model_without_a_language_head_is_refused(model: Path, name: str) -> None:
+    change(model, architectures=[name], tie_word_embeddings=True)
+    with pytest.raises(CheckpointError, match=rf"architectures says {name}"):
+        check_causal(model)
+
+
+def test_an_encoder_decoder_is_refused(model: Path) -> None:
+    change(model, architectures=["T5ForConditionalGeneration"], is_encoder_decoder=True)
+    with pytest.raises(CheckpointError, match="is_encoder_decoder is true"):
+        check_causal(model)
+
+
+def test_every_causal_class_of_transformers_is_accepted(model: Path) -> None:
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    for names in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values():
+        for name in [names] if isinstance(names, str) else names:
+            change(model, architectures=[name])
+            check_causal(model)
+    change(model, architectures=["ChatGLMModel"], auto_map={"AutoModelForCausalLM": "modeling_chatglm.ChatGLM"})
+    check_causal(model)
+
+
+def test_a_classifier_with_tied_embeddings_is_not_scored(tmp_path: Path, harness_here: HarnessCommand) -> None:
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
+
+    base = save_tiny_llama(tmp_path / "base")
+    config = LlamaConfig.from_pretrained(base, tie_word_embeddings=True)
+    LlamaForSequenceClassification(config).save_pretrained(tmp_path / "classifier")  # type: ignore[no-untyped-call]
+    AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path / "classifier")
+    tasks = write_tasks(tmp_path / "tasks", items=2)
+    words = ["--tasks", "t_choice", "--include_path", tasks, "--output_path", tmp_path / "runs"]
+    done = harness_here("eval", "--model", tmp_path / "classifier", *words)
+    assert done.returncode == 2
+    assert "LlamaForSequenceClassification" in done.stderr

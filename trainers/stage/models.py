@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.checkpoints.checkpoint import Checkpoint
-from harness.checkpoints.fit import check_size, check_whole
+from harness.checkpoints.fit import check_causal, check_size, check_whole
 from harness.checkpoints.resolver import resolve
 from harness.errors import CheckpointError, HarnessError, SpecError, did_you_mean, first_line
 from harness.trainers.data.encoding import Tokenizer
@@ -123,6 +123,7 @@ def model_config(spec: StageSpec, parent: Checkpoint | None, tokenizer: Tokenize
     if parent is None:
         config = _new_config(spec, tokenizer)
     else:
+        check_causal(parent.weights)
         check_size(parent.weights)
         with _opening(spec):
             config = AutoConfig.from_pretrained(parent.weights, trust_remote_code=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.checkpoints.fit import check_size, check_whole
+from harness.checkpoints.fit import check_causal, check_size, check_whole
 from harness.engines.hf.runner import ran_out_of_memory
 from harness.engines.spec import DTYPES
 from harness.errors import CheckpointError, InputError, first_line
@@ -78,8 +78,10 @@ def load(spec: HfSpec) -> Opened:
     attention: dict[str, Any] = {}
     if spec.attn_implementation is not None:
         attention["attn_implementation"] = spec.attn_implementation
-    if Path(spec.path).is_dir() and not spec.trust_remote_code:
-        check_size(Path(spec.path))
+    if Path(spec.path).is_dir():
+        check_causal(Path(spec.path))
+        if not spec.trust_remote_code:
+            check_size(Path(spec.path))
     try:
         tokenizer = AutoTokenizer.from_pretrained(spec.tokenizer or spec.path, use_fast=True, **where, **bos)
         loaded: Any = AutoModelForCausalLM.from_pretrained(

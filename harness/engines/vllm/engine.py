@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.checkpoints.fit import check_size
+from harness.checkpoints.fit import check_causal, check_size
 from harness.engines.base import Answer, Batch, Failure, Request, Scored, bad_arguments, joined_answer, no_room
 from harness.engines.engine_pool import POOL, PooledEngine
 from harness.engines.spec import EngineSpec
@@ -47,6 +47,7 @@ def open_vllm(checkpoint: Checkpoint, spec: EngineSpec) -> VllmEngine:
         CheckpointError: the tokenizer or the adapter cannot be used.
         EngineError: the engine cannot be opened.
     """
+    check_causal(checkpoint.weights)
     if not spec.trust_remote_code:
         check_size(checkpoint.weights)
     tokenizer = _tokenizer(checkpoint, spec)
