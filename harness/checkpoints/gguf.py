@@ -10,14 +10,16 @@ import hashlib
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from harness.checkpoints.fit import check_parts, check_weights
+from harness.checkpoints.fit import check_parts, check_weights, check_whole
+from harness.checkpoints.gguf_support import check_keys, check_tensors, llama3_scaling
 from harness.digests import file_digest
 from harness.errors import CheckpointError, first_line
 from harness.paths import cache_dir, writable_cache_dir
 
 GGUF_MAGIC = b"GGUF"
-CONVERSION = "1"  # part of the cache key: raise it when the conversion changes what it writes
+CONVERSION = "2"  # part of the cache key: raise it when the conversion changes what it writes
 
 
 def converted(path: Path, *, verify: bool = False) -> Path:
@@ -67,28 +69,28 @@ def _check_magic(path: Path) -> None:
         )
 
 
-def _check_size(path: Path) -> None:
-    """Refuse a file whose header describes a model that cannot be in it."""
-    from gguf import GGUFReader
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(str(path.parent), gguf_file=path.name)
-    check_parts(path, config.to_dict(), len(GGUFReader(path).tensors))
-    check_weights(path, config, path.stat().st_size)
-
-
 def _convert(path: Path, folder: Path) -> None:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from gguf import GGUFReader
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
+    place: dict[str, Any] = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
     try:
-        _check_size(path)
-        tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
-        model = AutoModelForCausalLM.from_pretrained(
-            str(path.parent),
-            gguf_file=path.name,
+        reader = GGUFReader(path)
+        config = AutoConfig.from_pretrained(**place)
+        check_parts(path, config.to_dict(), len(reader.tensors))
+        check_keys(path, reader, config)
+        check_weights(path, config, path.stat().st_size)
+        scaling = llama3_scaling(path, reader, config)
+        if scaling is not None:
+            config.rope_parameters = scaling
+        tokenizer = AutoTokenizer.from_pretrained(**place)
+        model, info = AutoModelForCausalLM.from_pretrained(
+            **place,
+            config=config,
             quantization_config=GgufConfig(dequantize=True),
             dtype=torch.float32,
+            output_loading_info=True,
         )
     except CheckpointError:
         raise
@@ -98,6 +100,8 @@ def _convert(path: Path, folder: Path) -> None:
             f"{path}: transformers cannot read this GGUF file ({reason}); check that it is complete, or convert it to "
             "a transformers folder with the tool that made it."
         ) from None
+    check_whole(str(path), info)
+    check_tensors(path, reader, model)
     try:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
