@@ -85,7 +85,7 @@ def _convert(path: Path, folder: Path) -> None:
         if scaling is not None:
             config.rope_parameters = scaling
         tokenizer = AutoTokenizer.from_pretrained(**place)
-        model, info = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             **place,
             config=config,
             quantization_config=GgufConfig(dequantize=True),
@@ -100,6 +100,7 @@ def _convert(path: Path, folder: Path) -> None:
             f"{path}: transformers cannot read this GGUF file ({reason}); check that it is complete, or convert it to "
             "a transformers folder with the tool that made it."
         ) from None
+    model, info = loaded  # with output_loading_info, transformers returns both
     check_whole(str(path), info)
     check_tensors(path, reader, model)
     try:

@@ -29,7 +29,8 @@ def _head_dim(config: Any) -> int:
 
 def _rotary_dim(config: Any) -> float:
     rope = getattr(config, "rope_parameters", None) or {}
-    return float(_head_dim(config) * (rope.get("partial_rotary_factor") or getattr(config, "partial_rotary_factor", 1)))
+    share: Any = rope.get("partial_rotary_factor") or getattr(config, "partial_rotary_factor", None) or 1.0
+    return float(_head_dim(config) * share)
 
 
 def _field(name: str) -> Callable[[Any, Any], bool]:
@@ -95,7 +96,8 @@ def _unread(keys: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     from transformers.modeling_gguf_pytorch_utils import GGUF_TO_TRANSFORMERS_MAPPING
 
     architecture = str(keys["general.architecture"])
-    known = GGUF_TO_TRANSFORMERS_MAPPING["config"].get(architecture.replace("-", "_"), {})
+    mapping: Any = GGUF_TO_TRANSFORMERS_MAPPING["config"]
+    known = mapping.get(architecture.replace("-", "_"), {})
     for key, value in keys.items():
         prefix, _, name = key.partition(".")
         if prefix == architecture and known.get(name) is None:
