@@ -53,6 +53,7 @@ SETTINGS = {
     "TRANSFORMERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "true",
     "VLLM_LOGGING_LEVEL": "ERROR",
+    "DATASETS_VERBOSITY": "critical",  # it logs each error that it raises
     # lm-eval would bootstrap in worker processes; starting them takes longer than the 1,000 resamples used here.
     "LMEVAL_DISABLE_MULTIPROC": "1",
 }
@@ -66,4 +67,3 @@ def quiet_libraries() -> None:
     handler.setFormatter(VisibleFormatter("%(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    logging.getLogger("datasets").setLevel(logging.CRITICAL)  # it logs each error that it raises

@@ -50,11 +50,7 @@ def read_stage(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         spec = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error}); give a stage file, see docs/training.md.") from None
-    except (
-        yaml.YAMLError,
-        ValueError,
-        RecursionError,
-    ) as error:  # such as a number of 5,000 digits, nesting without end
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: nested too deep, a number too long
         raise InputError(f"{path}: not valid YAML ({one_line(error, max_characters=200)}); correct it there.") from None
     if not isinstance(spec, dict):
         raise InputError(

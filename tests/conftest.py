@@ -28,6 +28,8 @@ hypothesis.settings.load_profile("busy machine")
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
+# Taken once: a test may set the variable to a folder of its own.
+PUBLIC_DATA = Path(os.environ.get("HARNESS_DATA") or SHARED_DATA)
 
 HarnessCommand = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -53,7 +55,7 @@ def smollm2() -> Path:
 
 def public_data() -> Path:
     """The folder of public benchmark files, which may be missing: `HARNESS_DATA`, or one beside the repository."""
-    return Path(os.environ.get("HARNESS_DATA") or SHARED_DATA)
+    return PUBLIC_DATA
 
 
 @pytest.fixture(scope="session")

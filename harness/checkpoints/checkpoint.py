@@ -15,8 +15,16 @@ PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 ADAPTER_SAFETENSORS = "adapter_model.safetensors"
 ADAPTER_PICKLE = "adapter_model.bin"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "tokenizer_config.json")
-HUGE_NUMBER = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*:\s*(\d{9,})\s*[,}]')
-NOT_IDS = (b"max_length", b"max_input_chars_per_word", b"stride", b"pad_to_multiple_of", b"length", b"Fixed")
+# A number of nine digits or more in tokenizer.json, and the keys whose numbers are no token ids.
+HUGE_NUMBER = re.compile(rb":\s*(\d{9,})\s*[,}]")
+NOT_IDS = (
+    b'"max_length"',
+    b'"max_input_chars_per_word"',
+    b'"stride"',
+    b'"pad_to_multiple_of"',
+    b'"length"',
+    b'"Fixed"',
+)
 Kind = Literal["folder", "adapter", "gguf", "hub"]
 
 
@@ -100,18 +108,24 @@ def check_tokenizer(folder: Path) -> None:
     """
     path = folder / "tokenizer.json"
     try:
-        found = next((hit for hit in HUGE_NUMBER.finditer(path.read_bytes()) if hit[1] not in NOT_IDS), None)
+        content = path.read_bytes()
     except FileNotFoundError:
         return
     except OSError as error:
         raise CheckpointError(
             f"{path}: cannot be read ({error.strerror}); check the file and its permissions."
         ) from None
+    found = next((hit for hit in HUGE_NUMBER.finditer(content) if _is_token_id(content, hit.start())), None)
     if found:
         raise CheckpointError(
-            f"{path}: has the token id {found[2][:20].decode()}; ids must be below 100,000,000. Save the tokenizer "
+            f"{path}: has the token id {found[1][:20].decode()}; ids must be below 100,000,000. Save the tokenizer "
             "again."
         )
+
+
+def _is_token_id(content: bytes, position: int) -> bool:
+    """Whether the number after this position belongs to a token. A pattern with the key in it would take seconds."""
+    return not content[max(0, position - 64) : position].rstrip().endswith(NOT_IDS)
 
 
 def check_safetensors(path: Path) -> None:

@@ -5,7 +5,7 @@ language model, and one wrong number in a damaged file could take hours or all m
 not name the cause. `check_whole` runs after the weights are loaded.
 
     config.json: {"num_hidden_layers": 1000000000, ...}, model.safetensors: 272 tensors
-    ->  config.json: num_hidden_layers is 1000000000, but these weight files allow at most 1024; ...
+    ->  config.json: num_hidden_layers is 1000000000, but at most 1024 are possible with these weight files; ...
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ MAX_BUFFER_BYTES = 1 << 28  # tables that a model computes and does not save, su
 PARTS = re.compile(r"(layers?|blocks?|experts?|depth|towers?)$")
 MAX_SHARED_PARTS = 1024
 MAX_LABELS = 1_000_000  # transformers makes a table of them, also for a language model
-
 
 # Class names in `architectures` of models that predict no next token: BertForMaskedLM, LlamaForSequenceClassification,
 # Qwen2ForRewardModel, LlamaModel (without a head), but not GPT2LMHeadModel.
@@ -102,8 +101,8 @@ def check_parts(path: Path, config: Mapping[str, Any], tensors: int) -> None:
         limit = most if PARTS.search(name) else MAX_LABELS if name == "num_labels" else None
         if limit is not None and number > limit:
             raise CheckpointError(
-                f"{path}: {name} is {str(number)[:20]}, but these weight files allow at most {limit}; restore "
-                "the original file."
+                f"{path}: {name} is {str(number)[:20]}, but at most {limit} are possible with these weight files; "
+                "restore the original file."
             )
 
 

@@ -73,6 +73,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HarnessError as error:
         print(f"harness {args.command}: {visible(error, one_line=True)}", file=sys.stderr)
         return error.exit_code
+    except SystemExit as stop:  # of a task's Python or a library: no command ends this way
+        print(
+            f"harness {args.command}: Python of a task or library called sys.exit({stop.code!r:.60}), so the work is "
+            "not finished; correct that code.",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:
         print(f"harness {args.command}: interrupted; run the same command again to go on.", file=sys.stderr)
         return INTERRUPTED

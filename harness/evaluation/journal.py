@@ -15,7 +15,7 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -89,10 +89,10 @@ class Journal:
         keys = [self._key(request) for request in requests]
         rows: dict[bytes, Answer] = {}
         try:
-            with closing(_open_shared(self._shared)) as shared:  # each time anew: others may be writing to it
-                for database in (shared, self._database):
-                    for start in range(0, len(keys), LOOKUP_CHUNK):
-                        rows.update(_select(database, keys[start : start + LOOKUP_CHUNK]))
+            if self._shared is not None:
+                with closing(_open_shared(self._shared)) as shared:  # each time anew: others may be writing to it
+                    rows.update(_all(shared, keys))
+            rows.update(_all(self._database, keys))
         except sqlite3.Error as error:
             raise self._explained(error) from error
         return {index: rows[key] for index, key in enumerate(keys) if key in rows}
@@ -130,9 +130,9 @@ class Journal:
         )
 
 
-def _open_shared(path: Path | None) -> sqlite3.Connection:
+def _open_shared(path: Path) -> sqlite3.Connection:
     """Open the journal of a read-only cache. Without one, or when it holds no table yet, it is empty."""
-    if path is None or not path.exists():
+    if not path.exists():
         return _open(None)
     database = open_to_read(path)
     version = int(database.execute("PRAGMA user_version").fetchone()[0])
@@ -172,6 +172,11 @@ def _switch_to_wal(database: sqlite3.Connection) -> None:
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
+
+
+def _all(database: sqlite3.Connection, keys: Sequence[bytes]) -> Iterator[tuple[bytes, Answer]]:
+    for start in range(0, len(keys), LOOKUP_CHUNK):
+        yield from _select(database, keys[start : start + LOOKUP_CHUNK]).items()
 
 
 def _select(database: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, Answer]:

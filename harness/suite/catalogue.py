@@ -360,7 +360,8 @@ class Catalogue:
     def _from_lm_eval(self, name: str) -> list[str]:
         """Return the lm-eval names or tags that `name` matches; build lm-eval's index only if there can be one."""
         if any(c in name for c in "*?["):
-            matches = fnmatch.filter(self._full_manager().all_tasks, name)
+            possible = fnmatch.filter(lm_eval_names(), name) or fnmatch.filter(self._local_names, name)
+            matches = fnmatch.filter(self._full_manager().all_tasks, name) if possible else []
         elif name in self._local_names:
             matches = [name]
         else:
@@ -377,7 +378,7 @@ class Catalogue:
 
     def knows(self, name: str) -> bool:
         """Whether a name is a task, group or tag here, or may be one of lm-eval's."""
-        return name in self._local_names or name in lm_eval_names()
+        return name in self.entries or name in self._local_names or name in lm_eval_names()
 
     def check_members(self, group: Entry) -> None:
         """Refuse a group with a member that neither this catalogue nor lm-eval knows. Raises: TaskError."""

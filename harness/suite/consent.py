@@ -11,16 +11,15 @@ error if it does not fit.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, TaskError
 from harness.paths import tasks_dir
+from harness.suite.lm_eval_names import lm_eval_folder
 
 _allowed: ContextVar[bool] = ContextVar("code_of_others_allowed", default=True)
 
@@ -53,7 +52,6 @@ def no_code_of_others(refused: bool = True) -> Iterator[None]:
 
 def install() -> None:
     """Put the checks into lm-eval, in this process. Raises: HarnessError if it imports in another way."""
-    import pandas as pd
     from lm_eval.api import registry
     from lm_eval.api import task as task_module
     from lm_eval.tasks import _yaml_loader as loader
@@ -72,21 +70,12 @@ def install() -> None:
     for name, check in checks.items():
         setattr(loader, name, check(getattr(loader, name)))
     registry.get_metric = task_module.get_metric = _checked_metric(registry.get_metric, registry)
-    pd.read_pickle = _checked_pickle(pd.read_pickle)
     loader.asks_for_consent = True
-
-
-@functools.cache
-def _lm_eval_folder() -> Path:
-    package = find_spec("lm_eval")
-    assert package is not None
-    assert package.origin is not None
-    return Path(package.origin).resolve().parent
 
 
 def _is_trusted(path: Path) -> bool:
     resolved = path.expanduser().resolve()
-    return any(resolved.is_relative_to(folder) for folder in (tasks_dir(), _lm_eval_folder()))
+    return any(resolved.is_relative_to(folder) for folder in (tasks_dir(), lm_eval_folder()))
 
 
 def _checked_function(import_function: Callable[..., Any]) -> Callable[..., Any]:
@@ -114,16 +103,5 @@ def _checked_metric(get_metric: Callable[..., Any], registry: Any) -> Callable[.
         if not _allowed.get() and (hf_evaluate_metric or name not in registry.METRIC_REGISTRY):
             raise CodeNotRunError(f"the metric {name}")
         return get_metric(name, hf_evaluate_metric)
-
-    return checked
-
-
-def _checked_pickle(read_pickle: Callable[..., Any]) -> Callable[..., Any]:
-    """``dataset_path: pandas`` reads pickles, which run code."""
-
-    def checked(*arguments: Any, **more: Any) -> Any:
-        if not _allowed.get():
-            raise CodeNotRunError("a pickled data file")
-        return read_pickle(*arguments, **more)
 
     return checked

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import gzip
-import json
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from harness.data import json_text
+from harness.data.json_text import MAX_LINE_BYTES
 from harness.errors import TaskError, one_line
-
-MAX_LINE_BYTES = 1 << 26  # a longer line means another kind of file, which would be read whole
 
 
 def check_data_files(task: Path, config: Mapping[str, Any]) -> None:
@@ -51,12 +50,12 @@ def _check_lines(path: Path, task: Path) -> None:
                     raise TaskError(f"{path}, line {number}: is longer than 64 MiB; {task} needs one record per line.")
                 if line.strip():
                     rows += 1
-                    if not isinstance(_parsed(line), dict):
+                    if not isinstance(json_text.parsed(line), dict):
                         raise ValueError("not a JSON object; one is needed per line")
     except (ValueError, RecursionError) as error:
         if _is_one_list(path):  # `datasets` reads these too, whatever their name
             return
-        reason = one_line(error, max_characters=160)
+        reason = json_text.reason(error)
         raise TaskError(f"{path}, line {number}: not JSON ({reason}); correct this data file of {task}.") from None
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or one_line(error, max_characters=160)
@@ -65,19 +64,12 @@ def _check_lines(path: Path, task: Path) -> None:
         raise TaskError(f"{path}: is empty; add records to this data file of {task}.")
 
 
-def _parsed(text: bytes) -> Any:
-    value = json.loads(text)
-    if b"\\ud" in text.lower():  # a lone surrogate is not a character
-        json.dumps(value, ensure_ascii=False).encode()
-    return value
-
-
 def _is_one_list(path: Path) -> bool:
     """Whether the whole file is a JSON list of objects, or one object written over several lines."""
     if path.suffix == ".gz" or path.stat().st_size > MAX_LINE_BYTES:
         return False
     try:
-        value = _parsed(path.read_bytes())
+        value = json_text.parsed(path.read_bytes())
     except (ValueError, RecursionError):
         return False
     rows = value if isinstance(value, list) else [value]

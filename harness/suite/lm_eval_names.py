@@ -16,14 +16,19 @@ NAMES = re.compile(
 )
 
 
-@functools.cache
-def lm_eval_names() -> frozenset[str]:
-    """Return every word in lm-eval's task files that can be a name: all names, and some other words."""
+def lm_eval_folder() -> Path:
+    """Return the folder of the installed lm-eval, without importing it."""
     package = find_spec("lm_eval")
     assert package is not None
     assert package.origin is not None
+    return Path(package.origin).resolve().parent
+
+
+@functools.cache
+def lm_eval_names() -> frozenset[str]:
+    """Return every word in lm-eval's task files that can be a name: all names, and some other words."""
     found: set[str] = set()
-    for folder, _, files in os.walk(Path(package.origin).parent / "tasks"):
+    for folder, _, files in os.walk(lm_eval_folder() / "tasks"):
         for file in files:
             if file.endswith((".yaml", ".yml")) or "." not in file:  # included files may have no extension
                 found.update(_names(Path(folder, file).read_bytes()))

@@ -18,6 +18,7 @@ from harness.errors import HarnessError, TaskError, one_line
 from harness.paths import tasks_dir
 from harness.suite.catalogue import DOMAINS, Catalogue, Entry, task_manager
 from harness.suite.consent import CodeNotRunError, no_code_of_others, refused_code
+from harness.suite.data_files import check_data_files
 from harness.suite.selection import unknown_name
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def _check(entry: Entry, catalogue: Catalogue, manager: TaskManager) -> Finding:
         needed = entry.metadata.get("data", [])
         missing_files = missing(needed, entry.path.parent) if needed else []
         if not missing_files and not faults:
+            check_data_files(entry.path, entry.config)
             task = manager.load([entry.name])["tasks"][entry.name]
             faults = list(_item_faults(task, entry.metadata))
             if not faults:

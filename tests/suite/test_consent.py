@@ -7,18 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import HarnessCommand
-from tests.tasks_for_tests import write_tasks
+from tests.tasks_for_tests import GENERATE, write_tasks
 
-TASK = """
-task: {name}
-dataset_path: json
-dataset_kwargs: {{data_files: {{test: {data}}}}}
-test_split: test
-output_type: generate_until
-doc_to_text: prompt
-doc_to_target: right
-metadata: {{version: 1, domain: logic, chance: 0.0}}
-"""
 # How a folder hides its code, and the name that is looked at. `hook` leaves a mark when its module is imported.
 HIDDEN: dict[str, tuple[dict[str, str], str]] = {
     "in the open": ({"a.yaml": "{task}process_docs: !function evil.f\n"}, "a"),
@@ -64,7 +54,7 @@ def test_looking_runs_nothing(how: str, folder: Path, tmp_path: Path, harness_he
     files, name = HIDDEN[how]
     data = write_tasks(tmp_path / "tasks", items=2) / "items.jsonl"
     for file, text in files.items():
-        task = TASK.format(name="a", data=data)
+        task = GENERATE.format(name="a", data=data, domain="logic")
         (folder / file).write_text(text.format(task=task).replace("FOLDER", str(folder)), encoding="utf-8")
     last = folder / sorted(files)[-1]
     for words in (["tasks", "list"], ["tasks", "show", name], ["tasks", "show", last], ["tasks", "validate", "a"]):
@@ -75,7 +65,7 @@ def test_looking_runs_nothing(how: str, folder: Path, tmp_path: Path, harness_he
 
 def test_consent_runs_it(folder: Path, tmp_path: Path, harness_here: HarnessCommand) -> None:
     data = write_tasks(tmp_path / "tasks", items=2) / "items.jsonl"
-    text = f"{TASK.format(name='a', data=data)}process_docs: !function evil.f\n"
+    text = f"{GENERATE.format(name='a', data=data, domain='logic')}process_docs: !function evil.f\n"
     (folder / "a.yaml").write_text(text, encoding="utf-8")
     seen = harness_here("tasks", "show", "a", "--include_path", folder)
     assert "not run: !function evil.f; add --run_code" in seen.stdout

@@ -114,3 +114,38 @@ def test_json_that_the_library_reads_is_not_refused(text: str, tmp_path: Path, h
     (folder / "items.jsonl").write_text(text, encoding="utf-8")
     done = harness_here("tasks", "show", "t_generate", "--include_path", folder)
     assert done.returncode == 0, done.stderr
+
+
+def test_validate_names_the_line_of_a_data_file_that_is_cut_off(tmp_path: Path, harness_here: HarnessCommand) -> None:
+    folder = write_tasks(tmp_path / "tasks", items=2)
+    choice = folder / "choice.yaml"
+    text = choice.read_text(encoding="utf-8").replace(
+        "version: 1,", "version: 1, items: 2, description: x, cluster: x,"
+    )
+    choice.write_text(text, encoding="utf-8")
+    with (folder / "items.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"prompt": "cut')
+    done = harness_here("tasks", "validate", "t_choice", "--include_path", folder)
+    assert done.returncode == 2
+    assert "items.jsonl, line 3: not JSON" in done.stdout
+    assert not done.stderr
+
+
+def test_a_pattern_that_matches_nothing_needs_no_index(
+    harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Catalogue, "_full_manager", lambda *_: pytest.fail("the index of lm-eval was built"))
+    done = harness_here("tasks", "show", "no_such_*")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_a_task_whose_python_exits_is_a_failure(tmp_path: Path, harness_here: HarnessCommand) -> None:
+    folder = write_tasks(tmp_path / "tasks", items=2)
+    (folder / "leaves.py").write_text("import sys\ndef f(*_): sys.exit(0)\n", encoding="utf-8")
+    with (folder / "generate.yaml").open("a", encoding="utf-8") as file:
+        file.write("process_results: !function leaves.f\n")
+    words = ["--tasks", "t_generate", "--include_path", folder, "--output_path", tmp_path / "runs"]
+    done = harness_here("eval", "--backend", "scripted", "--model", "oracle", *words)
+    assert done.returncode == 1
+    assert "called sys.exit(0), so the work is not finished" in done.stderr
+    assert not list((tmp_path / "runs").rglob("results_*.json"))

@@ -21,13 +21,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, cast
 
+from harness.data import json_text
+from harness.data.json_text import MAX_LINE_BYTES
 from harness.errors import InputError, first_line
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 PIECE_BYTES = 1 << 16  # longer texts are read in pieces, so that a file of any size fits in memory
-MAX_LINE_BYTES = 1 << 26  # a longer line means another kind of file, which would be read whole
 MAX_JSON_BYTES = 1 << 29  # a JSON list cannot be entered in its middle, so it is read whole
 
 
@@ -115,18 +116,9 @@ def _next_line(file: BinaryIO, path: Path, number: int) -> bytes:
 
 def _parsed(text: bytes, where: str) -> Any:
     try:
-        record = json.loads(text)
-        if b"\\ud" in text.lower():  # a lone surrogate is not a character, and tokenizers reject it
-            json.dumps(record, ensure_ascii=False).encode()
-        return record
+        return json_text.parsed(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: not JSON ({_why_not_json(error)}); correct or remove the line.") from None
-
-
-def _why_not_json(error: Exception) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return error.msg
-    return "not UTF-8" if isinstance(error, UnicodeError) else first_line(error, max_characters=160)
+        raise InputError(f"{where}: not JSON ({json_text.reason(error)}); correct or remove the line.") from None
 
 
 def json_list(path: Path, cursor: Cursor) -> Iterator[RawRecord]:
@@ -142,14 +134,12 @@ def _whole_json(path: Path, _modified: int) -> list[Any]:
     if path.stat().st_size > MAX_JSON_BYTES:
         raise InputError(f"{path}: a JSON list of more than 512 MiB cannot be streamed; convert it to JSONL.")
     try:
-        content = path.read_bytes()
-        value = json.loads(content)
-        if b"\\ud" in content.lower():
-            json.dumps(value, ensure_ascii=False).encode()
+        value = json_text.parsed(path.read_bytes())
     except (ValueError, RecursionError) as error:
         line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
         raise InputError(
-            f"{path}, line {line}: not JSON ({_why_not_json(error)}); give a JSON list of records, or JSONL as .jsonl."
+            f"{path}, line {line}: not JSON ({json_text.reason(error)}); give a JSON list of records, or JSONL as "
+            ".jsonl."
         ) from None
     if not isinstance(value, list):
         raise InputError(f"{path}, line 1: holds a {type(value).__name__}; it must hold a list of records.")
