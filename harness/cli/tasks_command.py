@@ -12,7 +12,8 @@ from harness.paths import use_data_dir
 from harness.visible import say
 
 if TYPE_CHECKING:
-    from harness.suite.catalogue import Catalogue, Entry
+    from harness.suite.catalogue import Catalogue
+    from harness.suite.definitions import Entry
 
 
 PURPOSE = "List, show, validate and fetch tasks."

@@ -12,7 +12,7 @@ from harness.evaluation.requests import TaskRequests
 from harness.evaluation.scoring import Tally
 from harness.records.run_folder import TaskRecord
 from harness.stats import Aggregate, aggregate, interval
-from harness.suite.catalogue import DOMAINS
+from harness.suite.definitions import DOMAINS
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task

@@ -16,9 +16,10 @@ from harness.data.manifest import DataFile, all_files, find, load_manifest
 from harness.data.store import missing
 from harness.errors import HarnessError, TaskError, one_line
 from harness.paths import tasks_dir
-from harness.suite.catalogue import DOMAINS, Catalogue, Entry, task_manager
+from harness.suite.catalogue import Catalogue, task_manager
 from harness.suite.consent import CodeNotRunError, no_code_of_others, refused_code
 from harness.suite.data_files import check_data_files
+from harness.suite.definitions import DOMAINS, Entry
 from harness.suite.selection import unknown_name
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from lm_eval.tasks import TaskManager
 
 from harness.data.manifest import all_files
 from harness.paths import tasks_dir
-from harness.suite.catalogue import Entry, read_folder
+from harness.suite.definitions import Entry, read_folder
 from tests.conftest import public_data
 
 TASKS = {name: entry for name, entry in read_folder(tasks_dir()).items() if entry.kind == "task"}

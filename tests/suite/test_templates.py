@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from harness.suite import templates
-from harness.suite.catalogue import _TaskYamlLoader
+from harness.suite.definitions import TaskYamlLoader
 
 ATTACKS = [
     "{{ cycler.__init__.__globals__.os.popen('touch TARGET').read() }}",
@@ -71,7 +71,7 @@ def catalogue_templates(every: int) -> Iterator[str]:
 
     seen = set()
     for path in sorted(Path(lm_eval.tasks.__file__).parent.rglob("*.yaml"))[::every]:
-        config = yaml.load(path.read_text(encoding="utf-8"), Loader=_TaskYamlLoader)  # noqa: S506 - a SafeLoader
+        config = yaml.load(path.read_text(encoding="utf-8"), Loader=TaskYamlLoader)  # noqa: S506 - a SafeLoader
         for text in strings(config):
             if "{{" in text or "{%" in text:
                 if text not in seen:

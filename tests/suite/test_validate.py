@@ -10,6 +10,7 @@ import pytest
 from harness.data.manifest import MismatchError
 from harness.errors import TaskError
 from harness.suite.catalogue import Catalogue
+from harness.suite.definitions import read_folder
 from harness.suite.selection import data_files_of, tasks_without_data, with_data
 from harness.suite.validation import validate
 from tests.conftest import HarnessCommand
@@ -149,3 +150,23 @@ def test_a_task_whose_python_exits_is_a_failure(tmp_path: Path, harness_here: Ha
     assert done.returncode == 1
     assert "called sys.exit(0), so the work is not finished" in done.stderr
     assert not list((tmp_path / "runs").rglob("results_*.json"))
+
+
+@pytest.mark.parametrize(
+    ("files", "read"),
+    [
+        ({f"_{n}": [f"_{n - 1}", f"_{n - 1}"] if n else [] for n in range(40)}, True),
+        ({f"_{n}": [f"_{n - 1}"] if n else [] for n in range(1200)}, False),
+        ({"_0": ["_1"], "_1": ["_0"]}, False),
+    ],
+    ids=["each includes one twice", "a long chain", "a circle"],
+)
+def test_includes_are_read_once_and_end(files: dict[str, list[str]], read: bool, tmp_path: Path) -> None:
+    for name, includes in files.items():
+        listed = ", ".join(f"{included}.yaml" for included in includes)
+        (tmp_path / f"{name}.yaml").write_text(f"include: [{listed}]\nmetadata: {{a: 1}}\n", encoding="utf-8")
+    if read:
+        assert read_folder(tmp_path) == {}
+    else:
+        with pytest.raises(TaskError, match=r"_\d+\.yaml: includes itself, or is included over more than 50 levels"):
+            read_folder(tmp_path)
