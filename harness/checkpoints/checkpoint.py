@@ -62,9 +62,7 @@ def read_json(path: Path, needed_by: str) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise CheckpointError(
-            f"{path}: no such file; {needed_by} needs it. Point --model at a complete folder."
-        ) from None
+        raise CheckpointError(f"{path}: no such file; {needed_by} needs it. Give a complete folder.") from None
     except (OSError, ValueError, RecursionError) as error:  # not UTF-8, not JSON, nested too deep, a number too long
         raise CheckpointError(
             f"{path}: not readable as JSON ({first_line(error, max_characters=160)}); save the checkpoint again."
@@ -94,7 +92,7 @@ def weight_files(folder: Path, *, allow_pickle: bool) -> tuple[Path, ...]:
     if weights_file is None:
         raise CheckpointError(
             f"{folder}: no weights; a transformers folder has {' or '.join(SAFETENSORS)}. "
-            "Point --model at a folder written by save_pretrained."
+            "Give a folder that save_pretrained wrote."
         )
     refuse_pickle(weights_file, allow_pickle=allow_pickle)
     return (pickle,) if weights_file == pickle else _shards(pickle_index)

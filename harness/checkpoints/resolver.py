@@ -64,7 +64,7 @@ def resolve(
         return _folder(source, path, allow_pickle=allow_pickle)
     if _looks_like_a_path(source) or not HUB_ID.match(source):
         raise CheckpointError(
-            f"--model {source}: no such folder or file; give a transformers folder, a PEFT adapter folder, "
+            f"{source}: no such folder or file; give a transformers folder, a PEFT adapter folder, "
             "a .gguf file or a hub id such as org/name."
         )
     return _hub(source, revision=revision, allow_pickle=allow_pickle)
@@ -78,9 +78,7 @@ def _path_and_kind(source: str) -> tuple[Path, tuple[bool, bool]]:
     except RuntimeError:  # ~nobody
         return Path(source), (False, False)
     except OSError as error:
-        raise CheckpointError(
-            f"--model {source[:200]}: cannot be accessed ({error.strerror}); give another path."
-        ) from None
+        raise CheckpointError(f"{source[:200]}: cannot be accessed ({error.strerror}); give another path.") from None
 
 
 def _looks_like_a_path(source: str) -> bool:
@@ -194,7 +192,7 @@ def _hub(source: str, *, revision: str | None, allow_pickle: bool) -> Checkpoint
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         reason = first_line(error, max_characters=160)
         raise CheckpointError(
-            f"--model {source}: neither a local path nor available from the hub ({reason}); "
+            f"{source}: neither a local path nor available from the hub ({reason}); "
             "check the name, your connection and `hf auth login`, or give a local folder."
         ) from None
     if (folder / "adapter_config.json").exists():

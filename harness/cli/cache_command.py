@@ -27,13 +27,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _info() -> int:
+    from rich.filesize import decimal
+
     from harness.evaluation.journal import answer_counts, default_path
     from harness.paths import cache_dir, cache_is_read_only
 
     say(f"cache folder: {cache_dir()}{' (read-only)' if cache_is_read_only() else ''}")
     for part in PARTS:
         size = sum(_size(file) for path in _paths(part) for file in _files(path))
-        say(f"{part}: {size / 1e6:,.1f} MB")
+        say(f"{part}: {decimal(size)}")
     if default_path().exists():
         for model, count in answer_counts(default_path()):
             say(f"  {count:,} answers of {model}")

@@ -28,12 +28,8 @@ def run(args: argparse.Namespace) -> int:
 
     from harness.checkpoints.lineage import chain
     from harness.console import stdout
-    from harness.errors import CheckpointError
 
-    try:
-        links = chain(args.checkpoint)[::-1]
-    except CheckpointError as error:
-        raise CheckpointError(str(error).removeprefix("--model ")) from None  # this command has no such flag
+    links = chain(args.checkpoint)[::-1]
     first = links[0]
     tree = Tree("from scratch" if first.manifest is not None else _label(first), guide_style="dim")
     branch = tree

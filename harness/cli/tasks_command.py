@@ -29,7 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument("name", metavar="NAME")
     fetch = actions.add_parser("fetch", help="fetch the data of tasks or groups into the cache, and check it")
     fetch.add_argument("names", nargs="+", metavar="NAME", help="tasks, groups or data files")
-    validate = actions.add_parser("validate", help="check definitions, data and answer keys, offline")
+    validate = actions.add_parser(
+        "validate",
+        help="check definitions, data, answer keys and tests, offline",
+        epilog="Exit code 2 if a definition is wrong, 1 if a task that you name could not be checked, otherwise 0.",
+    )
     validate.add_argument("names", nargs="*", metavar="NAME", help="tasks or groups (default: all)")
     for action in (show, fetch, validate):
         action.add_argument("--data_dir", type=Path, metavar="DIR", help="benchmark data (HARNESS_DATA)")
@@ -192,8 +196,12 @@ def _validate(args: argparse.Namespace) -> int:
     findings = validate(args.names or None, include_paths=args.include_path, run_code=args.run_code)
     for finding in findings:
         say(f"{finding.status:8} {finding.name}: {finding.message}")
+        for fault in finding.more:
+            say(f"{'':8} {fault}")
     counts = [
         f"{sum(f.status == status for f in findings)} {status}" for status in ("ok", "no data", "not run", "wrong")
     ]
     say(", ".join(counts))
-    return 2 if any(f.status == "wrong" for f in findings) else 0
+    if any(f.status == "wrong" for f in findings):
+        return 2
+    return 1 if args.names and any(f.status != "ok" for f in findings) else 0

@@ -23,7 +23,7 @@ from typing import Self
 
 from harness.digests import open_to_read
 from harness.engines.base import Answer, Request
-from harness.errors import HarnessError
+from harness.errors import HarnessError, InputError
 from harness.paths import cache_dir, cache_is_read_only
 
 SCHEMA_VERSION = 1
@@ -45,7 +45,11 @@ CREATE TABLE IF NOT EXISTS answerers (answerer BLOB PRIMARY KEY, description TEX
 
 
 class JournalError(HarnessError):
-    """The journal cannot be read or written: full disk, read-only folder, corrupted file."""
+    """The journal cannot be read or written: full disk, read-only folder, a process that keeps it locked."""
+
+
+class DamagedJournalError(InputError):
+    """The journal's file is damaged, is no journal, or is from another release."""
 
 
 def default_path() -> Path:
@@ -62,7 +66,8 @@ class Journal:
         fingerprint: All that decides the model's answers; any change of it is another model.
 
     Raises:
-        JournalError: the file cannot be opened, is no journal, or is damaged.
+        JournalError: the file cannot be opened.
+        DamagedJournalError: it is damaged, or no journal of this release.
     """
 
     def __init__(self, path: Path | None, fingerprint: dict[str, object]) -> None:
@@ -123,11 +128,21 @@ class Journal:
         parts = (request.kind, request.context, request.continuation, request.generation, request.repeat, request.seed)
         return hashlib.sha256(self._fingerprint + json.dumps(parts).encode()).digest()
 
-    def _explained(self, error: Exception) -> JournalError:
-        return JournalError(
-            f"{self._path}: the journal cannot be used ({error}). Earlier answers are safe. Free disk space, correct "
-            "its permissions, or move the file away if it is damaged; --no_cache runs without it."
+    def _explained(self, error: Exception) -> HarnessError:
+        return _explained(self._path, error)
+
+
+def _explained(path: Path | None, error: Exception) -> HarnessError:
+    """Return the error for what SQLite or the system says about the journal's file."""
+    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+        return DamagedJournalError(
+            f"{path}: the file is damaged or no journal of this release ({error}); move it away, and its requests are "
+            "answered again. `harness eval --no_cache` runs without a journal."
         )
+    return JournalError(
+        f"{path}: the journal cannot be used ({error}). Earlier answers are safe. Free disk space, correct its "
+        "permissions, or wait until no other run uses it; `harness eval --no_cache` runs without it."
+    )
 
 
 def _open_shared(path: Path) -> sqlite3.Connection:
@@ -231,6 +246,7 @@ def answer_counts(path: Path) -> list[tuple[str, int]]:
 
     Raises:
         JournalError: the file cannot be read.
+        DamagedJournalError: it is damaged, or no journal of this release.
     """
     query = (
         "SELECT description, COUNT(*) FROM answers JOIN answerers USING (answerer) GROUP BY answerer ORDER BY 2 DESC"
@@ -244,4 +260,4 @@ def answer_counts(path: Path) -> list[tuple[str, int]]:
         finally:
             database.close()
     except (sqlite3.Error, OSError) as error:
-        raise JournalError(f"{path}: the journal cannot be read ({error}); move it away if it is damaged.") from error
+        raise _explained(path, error) from error

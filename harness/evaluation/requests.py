@@ -102,7 +102,7 @@ def build(tasks: Mapping[str, Task], spec: PromptSpec, chat_template: ChatTempla
 
 def _build_task(name: str, task: Task, spec: PromptSpec, chat_template: ChatTemplate | None) -> TaskRequests:
     if getattr(task, "MULTIMODAL", False):
-        raise TaskError(f"--tasks {name}: asks about images or sound; give text-only tasks.")
+        raise TaskError(f"task {name}: asks about images or sound; give text-only tasks.")
     task.set_fewshot_seed(seed=spec.seeds.fewshot)
     _check_examples(name, task)
     try:

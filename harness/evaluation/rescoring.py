@@ -111,7 +111,7 @@ def _outcome(old: RunRecord, folder: Path, requests: Mapping[str, TaskRequests])
     missing = Failure(reason="missing", message="not answered in the run that was rescored")
     distinct = {request for task in requests.values() for request in task.requests}
     failures = {request: missing for request in distinct if request not in answers}
-    return Outcome(answers=answers, failures=failures, from_journal=len(answers), engine=old.engine)
+    return Outcome(answers=answers, failures=failures, from_journal=0, engine=old.engine)
 
 
 def _model(old: RunRecord, prompt: PromptSpec, options: RescoreOptions) -> ModelUnderTest:
@@ -189,9 +189,8 @@ def _answers(path: Path, name: str, task: TaskRequests, items_scored: int) -> di
                 "its answers cannot be scored again. Run `harness eval`."
             ) from None
         except MALFORMED as error:
-            raise RecordError(
-                f"{path}, line {number}: not a sample ({type(error).__name__}: {error}); the file is damaged."
-            ) from None
+            problem = f"lacks {error.args[0]}" if isinstance(error, KeyError) else f"not a sample ({one_line(error)})"
+            raise RecordError(f"{path}, line {number}: {problem}; the file is damaged. Restore it.") from None
     if len(items) < items_scored:  # a lost answer would count as a failed request
         raise RecordError(
             f"{path}: holds {len(items)} of the {items_scored} items that were scored; the file is damaged."

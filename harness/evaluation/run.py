@@ -27,6 +27,8 @@ from harness.records import run_folder
 from harness.sandbox import SandboxError
 from harness.sandbox.backends import choose
 from harness.suite.catalogue import Catalogue, LoadedTasks
+from harness.suite.code_filter import check_code_items, runs_programs
+from harness.suite.item_faults import wrong_keys
 from harness.suite.selection import with_data
 
 KEYED_SCRIPTS = ("script:oracle", "script:corrupted")
@@ -84,6 +86,8 @@ def _load_tasks(spec: EvaluationSpec) -> tuple[list[str], LoadedTasks, list[str]
     tasks = catalogue.load(names, metadata=dict(spec.metadata) or None)
     configure(tasks.tasks, spec.prompt)
     notes += check_programs(tasks, spec.tasks, unsafe_code=spec.unsafe_code)
+    notes += filter(None, (wrong_keys(name, task) for name, task in tasks.tasks.items()))
+    notes += [f"{each} replaces a task of the same name." for each in catalogue.replaced(tasks.tasks)]
     return names, tasks, notes
 
 
@@ -134,10 +138,12 @@ def check_programs(tasks: LoadedTasks, named: Sequence[str], *, unsafe_code: boo
     for name, task in list(tasks.tasks.items()):
         if getattr(task, "UNSAFE_CODE", False) and not unsafe_code:
             raise InputError(
-                f"--tasks {name}: runs model-written programs without a sandbox; take this project's own task "
+                f"task {name}: runs model-written programs without a sandbox; take this project's own task "
                 "(`harness tasks list --domain code_gen`), or give --unsafe_code allow."
             )
-        if (task.get_config("metadata") or {}).get("domain") != "code_gen":
+        if runs_programs(task):
+            check_code_items(name, task)
+        elif (task.get_config("metadata") or {}).get("domain") != "code_gen":
             continue
         try:
             choose("unsafe" if unsafe_code else None)

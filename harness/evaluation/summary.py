@@ -38,6 +38,7 @@ def task_record(name: str, task: Task, results: Mapping[str, Any], requests: Tas
     value = _number(values.get(metric))
     low_high, method = _interval(samples, metric, value, metadata.get("cluster"))
     counts = asdict(tally)
+    counts["items_scored"] -= _left_out(samples, metric)
     return TaskRecord(
         domain=str(metadata.get("domain", "")),
         chance=_chance(task, metadata, requests),
@@ -113,6 +114,11 @@ def _statuses(row: Mapping[str, Any]) -> list[str]:
     answers = row.get("filtered_resps")
     first = answers[0] if isinstance(answers, list) and answers else None
     return list(first.get("status") or ()) if isinstance(first, dict) else []
+
+
+def _left_out(samples: Sequence[Mapping[str, Any]], metric: str) -> int:
+    filter_name = metric.partition(",")[2]
+    return sum(row["filter"] == filter_name and _is_left_out(row) for row in samples)
 
 
 def _is_left_out(row: Mapping[str, Any]) -> bool:

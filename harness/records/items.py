@@ -37,6 +37,7 @@ _NOT_METRICS = frozenset(
     }
 )  # fmt: skip
 _ITEMS_FOR_CHANCE = 1000
+_NUMBERS = frozenset({float, int, bool, type(None)})
 _HASHES = ("doc_hash", "prompt_hash", "target_hash")
 _HASH = rb'"%b": "(?P<%b>[0-9a-f]{64})", '
 _LAYOUT = re.compile(
@@ -158,10 +159,10 @@ def _line_bounds(path: Path, data: bytes) -> list[tuple[int, int, int]]:
 
 def _columns(path: Path, data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[str, Any]:
     """Hashes, filter and values: by position if all lines have the same layout, else by parsing every tail."""
-    return _by_position(data, bounds) or _by_parsing(path, data, bounds)
+    return _by_position(path, data, bounds) or _by_parsing(path, data, bounds)
 
 
-def _by_position(data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[str, Any] | None:
+def _by_position(path: Path, data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[str, Any] | None:
     """Slice the hashes at the first line's positions; None unless all other bytes of the heads are equal in all lines.
 
     All hashes have 64 digits, so the head of every tail usually has the same width. The heads form a matrix of bytes,
@@ -195,7 +196,7 @@ def _by_position(data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[st
     except MALFORMED:
         return None  # `_by_parsing` raises an error that names the line
     hashes = {name: np.ascontiguousarray(block[:, slice(*layout.span(name))]).view("S64").ravel() for name in _HASHES}
-    return {**hashes, "filter": json.loads(b'"' + layout["filter"] + b'"'), "values": _values(rows)}
+    return {**hashes, "filter": json.loads(b'"' + layout["filter"] + b'"'), "values": _values(path, rows)}
 
 
 def _by_parsing(path: Path, data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[str, Any]:
@@ -208,7 +209,7 @@ def _by_parsing(path: Path, data: bytes, bounds: Sequence[tuple[int, int, int]])
         hashes = {name: np.array([row[name] for row in rows], dtype="S64") for name in _HASHES}
         filters = {row.get("filter", "none") for row in rows} or {"none"}
         one = filters.pop() if len(filters) == 1 else np.array([row.get("filter", "none") for row in rows], dtype=str)
-        return {**hashes, "filter": one, "values": _values(rows)}
+        return {**hashes, "filter": one, "values": _values(path, rows)}
     except KeyError as error:
         raise damaged_file(path, f"an item lacks {error.args[0]}") from None
     except MALFORMED as error:
@@ -216,15 +217,22 @@ def _by_parsing(path: Path, data: bytes, bounds: Sequence[tuple[int, int, int]])
         raise damaged_file(path, problem) from None
 
 
-def _values(rows: Sequence[Mapping[str, Any]]) -> dict[str, FloatArray]:
+def _values(path: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, FloatArray]:
     names = dict.fromkeys(name for keys in {tuple(row) for row in rows} for name in keys if name not in _NOT_METRICS)
-    return {name: _numbers([row.get(name) for row in rows]) for name in names}
+    return {name: _numbers(path, name, [row.get(name) for row in rows]) for name in names}
 
 
-def _numbers(column: list[Any]) -> FloatArray:
-    """The column as floats, NaN for anything that is not a number."""
-    if not set(map(type, column)) <= {float, int, bool, type(None)}:
-        column = [value if isinstance(value, int | float) else None for value in column]
+def _numbers(path: Path, name: str, column: list[Any]) -> FloatArray:
+    """Return a metric's values as floats, NaN where an item has none.
+
+    A metric over the whole corpus, such as BLEU, has a pair or another object at every item: all NaN here. A column
+    that holds numbers and other things was not written by any metric.
+    """
+    if not set(map(type, column)) <= _NUMBERS:
+        others = [at for at, value in enumerate(column) if type(value) not in _NUMBERS]
+        if any(isinstance(value, int | float) for value in column):
+            raise damaged_file(path, f"line {others[0] + 1}: {name} is {column[others[0]]!r:.40}, not a number")
+        column = [None] * len(column)
     return np.array(column, dtype=np.float64)
 
 

@@ -16,8 +16,10 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from harness.errors import RecordError
-from harness.records.items import ItemTable, read_item_table
+from harness.records.items import ItemTable, damaged_file, read_item_table
 from harness.records.results_file import RESULTS, ModelRecords, TaskRun, read_results
 
 PARALLEL_FROM_BYTES = 200_000_000
@@ -144,15 +146,31 @@ def _items_of(runs: Sequence[TaskRun]) -> Iterator[ItemTable | RecordError]:
 
 def _read_one(run: TaskRun) -> ItemTable | RecordError:
     try:
-        return read_item_table(
+        items = read_item_table(
             run.samples,
             rows=run.rows,
             cluster=run.cluster,
             labels=_labels.setdefault((run.task, run.cluster), {}),
             guess=run.guessing,
         )
+        _check_mean(run, items)
     except RecordError as error:
         return error
+    return items
+
+
+def _check_mean(run: TaskRun, items: ItemTable) -> None:
+    """Check that the items have the mean that the results file gives. Raises: RecordError."""
+    metric, _, filter_name = run.metric.partition(",")
+    if not run.averaged or run.value is None:
+        return
+    values = items.values[metric][items.rows(filter_name)] if metric in items.values else np.array([])
+    answered = values[np.isfinite(values)]
+    mean = float(answered.mean()) if answered.size else math.nan
+    if not math.isclose(mean, run.value, rel_tol=1e-9, abs_tol=1e-12):
+        raise damaged_file(
+            run.samples, f"its items have {metric} {mean:.6g} on average, but its results file has {run.value:.6g}"
+        )
 
 
 def _left_out_as_broken(error: RecordError) -> str:

@@ -19,6 +19,8 @@ from harness.records.items import NO_ITEMS, ItemTable, damaged_file
 from harness.records.run_folder import TIME, RunRecord, read_record
 
 OTHER = "other"  # domain of a task without one
+# How lm-eval aggregates these metrics unless a task says otherwise.
+_AGGREGATIONS = dict.fromkeys(("acc", "acc_norm", "acc_mutual_info", "exact_match"), "mean")
 RESULTS = re.compile(rf"(?!run_|samples_).+_({TIME})\.json")
 
 
@@ -34,6 +36,7 @@ class TaskRun:
         metric: Headline metric, as ``name,filter``.
         higher_is_better: For the headline metric.
         value: Headline value as recorded; None if no item could be scored.
+        averaged: Whether the record says that the value is the mean over items; False if it does not say.
         metrics: All recorded metrics, by ``name,filter``.
         stderrs: Their recorded standard errors, or None.
         cluster: Field of a document with its cluster label; empty for no clusters.
@@ -59,6 +62,7 @@ class TaskRun:
     metric: str
     higher_is_better: bool
     value: float | None
+    averaged: bool
     metrics: Mapping[str, float]
     stderrs: Mapping[str, float | None]
     cluster: str
@@ -202,6 +206,7 @@ class _ResultsFile:
             metric=metric,
             higher_is_better=self._of("higher_is_better", name, {}).get(metric.split(",")[0]) is not False,
             value=metrics.get(metric),
+            averaged=ours.interval is not None if ours else _is_averaged(config, metric),
             metrics=metrics,
             stderrs={key: _finite(results.get(key.replace(",", "_stderr,", 1))) for key in metrics},
             cluster=str(metadata.get("cluster") or ""),
@@ -251,6 +256,13 @@ def _is_metric(key: str) -> bool:
 def _headline(metrics: Sequence[str], name_in_metadata: object) -> str:
     named = [key for key in metrics if key.split(",")[0] == name_in_metadata]
     return next(iter(named or metrics), "")
+
+
+def _is_averaged(config: Mapping[str, Any], metric: str) -> bool:
+    """Return whether a metric is a mean over items, by the task's configuration or else by lm-eval's default."""
+    name = metric.partition(",")[0]
+    entries = [one for one in config.get("metric_list") or () if isinstance(one, dict) and one.get("metric") == name]
+    return str(next((one["aggregation"] for one in entries if "aggregation" in one), _AGGREGATIONS.get(name))) == "mean"
 
 
 def _finite(value: object) -> float | None:

@@ -45,7 +45,9 @@ class TaskRecord(_Schema):
     interval: tuple[float, float] | None = Field(description="95% interval of the value.")
     interval_method: str = Field(description="Method of the interval.")
     items: int = Field(description="Items requested.")
-    items_scored: int = Field(description="Items in the value; the others have a failed request.")
+    items_scored: int = Field(
+        description="Items in the value; the others have a failed request, or no program that the sandbox supports."
+    )
     asked: int = Field(description="Requests made.")
     answered: int = Field(description="Requests with an answer.")
     failed: int = Field(description="Requests without an answer; their items are left out of every metric.")
@@ -267,5 +269,6 @@ def read_record(path: Path) -> RunRecord:
         raise RecordError(f"{file}: cannot be read ({one_line(error, max_characters=100)}); check the file.") from None
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "a field"
-        raise RecordError(f"{file}: {where}: {first['msg']}; the file is damaged or from another release.") from None
+        where = ".".join(str(part) for part in first["loc"])
+        problem = f"{where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}"
+        raise RecordError(f"{file}: {problem}; the file is damaged or from another release.") from None

@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.errors import MALFORMED
+from harness.records.items import damaged_file
 from harness.records.results_file import TaskRun
 
 _RATIONALES = ("rationale", "explanation", "solution")
@@ -42,16 +44,25 @@ class Sample:
 
 
 def read_samples(run: TaskRun, doc_hashes: Collection[str]) -> dict[str, Sample]:
-    """Return the items with these digests under the run's headline filter; for duplicates, the first in the file."""
+    """Return the items with these digests under the run's headline filter; for duplicates, the first in the file.
+
+    Raises:
+        RecordError: A line lacks what a sample holds; the error names file and line.
+    """
     filter_name = run.metric.partition(",")[2]
     samples: dict[str, Sample] = {}
     with run.samples.open(encoding="utf-8") as lines:
-        for line, digest in zip(lines, run.items.doc_hash.tolist(), strict=False):
+        for number, (line, digest) in enumerate(zip(lines, run.items.doc_hash.tolist(), strict=False), start=1):
             key = digest.decode()
-            if key in doc_hashes and key not in samples:
+            if key not in doc_hashes or key in samples:
+                continue
+            try:
                 row = json.loads(line)
                 if row.get("filter", "none") == filter_name:
                     samples[key] = _sample(key, row)
+            except MALFORMED as error:
+                problem = f"lacks {error.args[0]}" if isinstance(error, KeyError) else "is no sample"
+                raise damaged_file(run.samples, f"line {number} {problem}") from None
     return samples
 
 

@@ -206,10 +206,8 @@ BACKENDS: dict[str, Callable[[Limits], SandboxProcess]] = {
     "unsafe": start_unsafe,
 }
 ALLOWED = "auto, " + ", ".join(BACKENDS)
-REMEDY = (
-    "install bubblewrap (Debian: apt install bubblewrap), or set HARNESS_SANDBOX=docker or podman, or run the programs "
-    "unprotected with --unsafe_code allow"
-)
+UNPROTECTED = "or run the programs unprotected with --unsafe_code allow"
+REMEDY = f"install bubblewrap (Debian: apt install bubblewrap), or set {VARIABLE}=docker or podman, {UNPROTECTED}"
 
 
 @contextlib.contextmanager
@@ -253,7 +251,9 @@ def choose(name: str | None) -> str:
         name = "bubblewrap"
     problem = why_unusable(name)
     if problem:
-        raise SandboxError(f"cannot run untrusted programs with {name}: {problem}; {REMEDY}")
+        other = f"install or start {name}, or unset {VARIABLE} to run them with bubblewrap, {UNPROTECTED}"
+        remedy = other if name in ("docker", "podman") else REMEDY
+        raise SandboxError(f"cannot run untrusted programs with {name}: {problem.rstrip('.?')}; {remedy}")
     return name
 
 

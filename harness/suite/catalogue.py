@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,8 +68,11 @@ class Catalogue:
     def __init__(self, include_paths: Sequence[Path] = ()) -> None:
         self._folders = [tasks_dir(), *include_paths]
         self.entries: dict[str, Entry] = {}
+        self._replaced: set[str] = set()
         for folder in self._folders:
-            self.entries |= read_folder(folder)
+            found = read_folder(folder)
+            self._replaced |= self.entries.keys() & found.keys()
+            self.entries |= found
         check_groups(self.entries)
         self._manager: TaskManager | None = None
 
@@ -106,6 +109,10 @@ class Catalogue:
     def folders(self) -> Sequence[Path]:
         """The folders of task YAML: the project's own, then the user's."""
         return self._folders
+
+    def replaced(self, names: Iterable[str]) -> list[str]:
+        """Return which of these tasks a later folder defines anew, each with that file: ``NAME in FILE``."""
+        return [f"{name} in {self.entries[name].path}" for name in names if name in self._replaced]
 
     def lm_eval_names(self) -> list[str]:
         """Return the names of lm-eval's own tasks, groups and tags; takes seconds."""
@@ -159,7 +166,7 @@ class Catalogue:
             matches = [name] if name in lm_eval_names() and name in self._full_manager().all_tasks else []
         if not matches:
             hint = did_you_mean(name, [*self._local_names, *lm_eval_names()])
-            raise TaskError(f"--tasks {name}: unknown task or group.{hint} `harness tasks list` shows the known ones.")
+            raise TaskError(f"{name}: unknown task or group.{hint} `harness tasks list` shows the known ones.")
         return matches
 
     @functools.cached_property

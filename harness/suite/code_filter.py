@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.errors import TaskError
+from harness.suite.code_items import CodeItem, code_item, faults_of
+
 if TYPE_CHECKING:
+    from lm_eval.api.task import Task
+
     from harness.sandbox import Program
 
 Doc = Mapping[str, Any]
@@ -20,8 +25,7 @@ def run_tests(responses: Iterable[Sequence[str]], docs: Sequence[Doc]) -> list[d
 
     Args:
         responses: For each item its generations.
-        docs: The items, each with ``program_prompt`` (the text that a completion continues; empty if the completion is
-            the whole program), ``entry_point``, ``tests`` (run after the program) and ``setup`` (run before it).
+        docs: The items, each with the fields of `CodeItem`.
 
     Returns:
         For each item, one value per generation of ``passed``, ``status``, ``detail`` (the assertion, exception or
@@ -30,11 +34,12 @@ def run_tests(responses: Iterable[Sequence[str]], docs: Sequence[Doc]) -> list[d
     from harness.sandbox import run_programs
     from harness.suite.code_extraction import extract_program
 
+    items = [code_item(doc) for doc in docs]
     solutions = [
-        [extract_program(doc["program_prompt"], text, doc["entry_point"]) for text in texts]
-        for texts, doc in zip(responses, docs, strict=True)
+        [extract_program(item.program_prompt, text, item.entry_point) for text in texts]
+        for texts, item in zip(responses, items, strict=True)
     ]
-    programs = [_program(text, doc) for texts, doc in zip(solutions, docs, strict=True) for text in texts]
+    programs = [_program(text, item) for texts, item in zip(solutions, items, strict=True) for text in texts]
     all_verdicts = run_programs(programs)
     verdicts = iter(all_verdicts)
     results = []
@@ -51,7 +56,23 @@ def run_tests(responses: Iterable[Sequence[str]], docs: Sequence[Doc]) -> list[d
     return results
 
 
-def _program(solution: str, doc: Doc) -> Program:
+def _program(solution: str, item: CodeItem) -> Program:
     from harness.sandbox import Program
 
-    return Program(solution, doc["tests"], setup=doc["setup"])
+    return Program(solution, item.tests, setup=item.setup)
+
+
+def runs_programs(task: Task) -> bool:
+    """Return whether a task's answers are programs that `run_tests` runs."""
+    steps = [step for each in task.get_config("filter_list") or () for step in each.get("filter") or ()]
+    return any(step.get("filter_fn") is run_tests for step in steps)
+
+
+def check_code_items(name: str, task: Task) -> None:
+    """Check that the items of a code task have tests that a program can pass. Raises: TaskError."""
+    for number, doc in enumerate(task.eval_docs):
+        for fault in faults_of(doc):
+            item = doc.get("id", number)
+            raise TaskError(
+                f"task {name}: item {item}: {fault}; correct it. `harness tasks validate` lists all faults."
+            )

@@ -36,7 +36,7 @@ def with_data(names: Sequence[str], catalogue: Catalogue) -> tuple[list[str], li
         files = sorted({file for its_files in unavailable.values() for file in its_files})
         if not present:
             raise TaskError(
-                f"--tasks {name}: no data for any of its tasks; run "
+                f"{name}: no data for any of its tasks; run "
                 f"`{fetch_command(files, catalogue.folders)}`, or give the folder "
                 "with the data as --data_dir or HARNESS_DATA."
             )

@@ -6,10 +6,10 @@ check scoring.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from harness.data.fetching import how_to_get
 from harness.data.manifest import DataFile, all_files, find, load_manifest
@@ -17,9 +17,11 @@ from harness.data.store import missing
 from harness.errors import HarnessError, TaskError, one_line
 from harness.paths import tasks_dir
 from harness.suite.catalogue import Catalogue, task_manager
+from harness.suite.code_filter import runs_programs
 from harness.suite.consent import CodeNotRunError, no_code_of_others, refused_code
 from harness.suite.data_files import check_data_files
 from harness.suite.definitions import DOMAINS, Entry
+from harness.suite.item_faults import item_faults, reference_faults
 from harness.suite.selection import unknown_name
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from lm_eval.tasks import TaskManager
 
 METADATA = ("version", "domain", "items")
-CHANCE_TOLERANCE = 1e-3
+MOST_FAULTS = 10  # shown of one task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +41,13 @@ class Finding:
         status: ``ok``, ``no data`` (its data is not on this machine, so only the YAML was checked), ``not run`` (it
             needs Python of the user's folder, which was not run, so only the YAML was checked) or ``wrong``.
         message: What is wrong or missing, with the remedy; for ``ok`` the number of items or tasks.
+        more: For ``wrong``, the other faults, at most ten in all and then their number.
     """
 
     name: str
     status: Literal["ok", "no data", "not run", "wrong"]
     message: str
+    more: tuple[str, ...] = ()
 
 
 def validate(
@@ -72,21 +76,28 @@ def validate(
 
 
 def _check(entry: Entry, catalogue: Catalogue, manager: TaskManager) -> Finding:
-    if entry.kind == "group":
-        try:
-            catalogue.check_members(entry)
-        except TaskError as error:
-            return Finding(name=entry.name, status="wrong", message=str(error))
-        return Finding(name=entry.name, status="ok", message=f"{len(catalogue.tasks_below(entry.name))} tasks")
+    return _check_group(entry, catalogue) if entry.kind == "group" else _check_task(entry, catalogue, manager)
+
+
+def _check_group(entry: Entry, catalogue: Catalogue) -> Finding:
+    try:
+        catalogue.check_members(entry)
+    except TaskError as error:
+        return Finding(name=entry.name, status="wrong", message=str(error))
+    return Finding(name=entry.name, status="ok", message=f"{len(catalogue.tasks_below(entry.name))} tasks")
+
+
+def _check_task(entry: Entry, catalogue: Catalogue, manager: TaskManager) -> Finding:
     faults = list(_metadata_faults(entry))
-    missing_files: list[str] = []
     try:
         needed = entry.metadata.get("data", [])
         missing_files = missing(needed, entry.path.parent) if needed else []
-        if not missing_files and not faults:
+        if missing_files and not faults:
+            return _no_data(entry, missing_files, catalogue)
+        if not faults:
             check_data_files(entry.path, entry.config)
             task = manager.load([entry.name])["tasks"][entry.name]
-            faults = list(_item_faults(task, entry.metadata))
+            faults = _faults_of_items(entry, task)
             if not faults:
                 return Finding(name=entry.name, status="ok", message=f"{len(task.eval_docs)} items")
     except HarnessError as error:
@@ -99,19 +110,37 @@ def _check(entry: Entry, catalogue: Catalogue, manager: TaskManager) -> Finding:
         if refused is not None:
             return _not_run(entry, refused)
         faults.append(f"cannot be built ({type(error).__name__}: {one_line(error, max_characters=200)}).")
-    if faults:
-        return Finding(name=entry.name, status="wrong", message=f"{entry.path}: {faults[0]}")
-    remedy = f"not on this machine: {', '.join(missing_files)}; " + how_to_get(
-        {name: find(name, load_manifest(entry.path.parent)) for name in missing_files}, catalogue.folders
+    return _wrong(entry, faults)
+
+
+def _faults_of_items(entry: Entry, task: Task) -> list[str]:
+    """Return what is wrong with the items. The reference solutions of the user's code tasks run, in the sandbox."""
+    faults = list(item_faults(task, entry.metadata))
+    if not faults and runs_programs(task) and tasks_dir() not in entry.path.parents:
+        faults = list(reference_faults(task))
+    return faults
+
+
+def _wrong(entry: Entry, faults: Sequence[str]) -> Finding:
+    first, *more = faults[:MOST_FAULTS]
+    if len(faults) > MOST_FAULTS:
+        more.append(f"and {len(faults) - MOST_FAULTS} more.")
+    return Finding(name=entry.name, status="wrong", message=f"{entry.path}: {first}", more=tuple(more))
+
+
+def _no_data(entry: Entry, missing_files: Sequence[str], catalogue: Catalogue) -> Finding:
+    pinned = load_manifest(entry.path.parent)
+    remedy = how_to_get({name: find(name, pinned) for name in missing_files}, catalogue.folders)
+    return Finding(
+        name=entry.name, status="no data", message=f"not on this machine: {', '.join(missing_files)}; {remedy}"
     )
-    return Finding(name=entry.name, status="no data", message=remedy)
 
 
 def _not_run(entry: Entry, refused: CodeNotRunError) -> Finding:
     return Finding(name=entry.name, status="not run", message=f"{entry.path} {refused}")
 
 
-def _metadata_faults(entry: Entry) -> Iterable[str]:
+def _metadata_faults(entry: Entry) -> Iterator[str]:
     for key in METADATA:
         if key not in entry.metadata:
             yield f"metadata lacks {key}; add it."
@@ -130,49 +159,3 @@ def _metadata_faults(entry: Entry) -> Iterable[str]:
                 find(name, files)
         except TaskError as error:
             yield str(error)
-
-
-def _item_faults(task: Task, metadata: Mapping[str, Any]) -> Iterable[str]:
-    docs = list(task.eval_docs)
-    if metadata["items"] is not None and len(docs) != metadata["items"]:
-        yield f"{len(docs)} items, metadata says {metadata['items']}."
-    shown = {_question_of(doc) for doc in task.fewshot_docs()}
-    if any(_question_of(doc) in shown for doc in docs):
-        yield (
-            "an evaluated item is also a few-shot example; set fewshot_split to a split that is not evaluated, or "
-            "`fewshot_config: {sampler: first_n, samples: []}` for none."
-        )
-    choices = [doc for doc in docs if "choices" in doc and "gold" in doc]
-    for doc in choices:
-        yield from _key_faults(doc)
-    for doc in docs:
-        if "answer" in doc:
-            yield from _answer_faults(doc)
-    expected = sum(1 / len(_options(doc)) for doc in choices) / len(choices) if choices else None
-    if expected is not None and "chance" in metadata and abs(expected - metadata["chance"]) > CHANCE_TOLERANCE:
-        yield f"chance {metadata['chance']} should be {expected:.6g}, the mean of 1 / number of choices."
-
-
-def _question_of(doc: Mapping[str, Any]) -> str:
-    return repr([doc.get(field) for field in ("context", "question", "code", "call", "choices")])
-
-
-def _options(doc: Mapping[str, Any]) -> Sequence[str]:
-    options: Sequence[str] = doc.get("subsets", doc["choices"])
-    return options
-
-
-def _answer_faults(doc: Mapping[str, Any]) -> Iterable[str]:
-    answer = doc["answer"]
-    if not str(answer).strip():
-        yield f"item {doc.get('id')}: the answer is empty."
-    elif "subsets" in doc and answer not in doc["subsets"]:
-        yield f"item {doc.get('id')}: answer {answer!r} is none of {', '.join(doc['subsets'])}."
-
-
-def _key_faults(doc: Mapping[str, Any]) -> Iterable[str]:
-    choices, gold = doc["choices"], doc["gold"]
-    if not 0 <= gold < len(choices):
-        yield f"item {doc.get('id')}: key {gold} is out of range for {len(choices)} choices."
-    elif choices.count(choices[gold]) > 1:
-        yield f"item {doc.get('id')}: another choice has the same text as the right one."

@@ -161,7 +161,9 @@ def _pair_task(
     if any(failed):
         notes.append(f"{task}: {failed[0]} and {failed[1]} requests failed; their items are left out, not scored 0.")
     if paired is None:
-        notes.append(f"{task}: {first.metric} is not a mean over items, so the difference has no test.")
+        notes.append(
+            f"{task}: {first.metric.removesuffix(',none')} is not a mean over items, so the difference has no test."
+        )
         untested = _untested(baseline, arm, listed, failed, tuple(reasons))
         return _PairedTask(untested=untested, paired=None, n_baseline_runs=seeds)
     if not paired.values.shape[1]:

@@ -175,7 +175,7 @@ def _ranked_task(models: Sequence[ModelRecords], name: str, notes: list[str], *,
     notes += [f"{caveat[0].upper()}{caveat[1:]}. Near ties may flip." for caveat in caveats(runs)]
     first = listed[0]
     if paired is None:
-        notes.append(f"{name} is left out: {first.metric} is not a mean over items in every run.")
+        notes.append(f"{name} is left out: {first.metric.removesuffix(',none')} is not a mean over items in every run.")
         return None
     values, items = paired.values, paired.values.shape[1]
     if not first.higher_is_better or (values.size and not ((values >= 0.0) & (values <= 1.0)).all()):

@@ -192,6 +192,8 @@ def _results(comparison: Comparison) -> list[str]:
         if significant:
             listed = ", ".join(f"{one.task} ({one.difference:+.3f})" for one in significant)
             result = f"{len(significant)} of {len(rows)} tasks differ after {correction}'s correction: {listed}."
+        elif not rows:
+            result = "no task could be tested; the notes say why."
         else:
             result = f"no difference survives {correction}'s correction.{_overall_result(comparison, arm.name)}"
         limits = [one.detectable for one in rows if one.detectable is not None and not one.significant]
@@ -231,6 +233,8 @@ def _overall_result(comparison: Comparison, arm: str) -> str:
 
 def _methods_note(comparison: Comparison) -> str:
     n_shown, n_tests = sum(one.p is not None for one in comparison.differences), comparison.tests
+    if not n_tests:
+        return "Definitions: docs/statistics.md."
     pairs = ", every pair of models on every task, because the baseline was chosen by these values"
     return (
         f"p corr. is corrected for {n_tests} {'test' if n_tests == 1 else 'tests'}{pairs if n_tests > n_shown else ''} "

@@ -121,7 +121,7 @@ BAD_INPUT: dict[str, tuple[Callable[[Path, Path], list[object]], list[str]]] = {
     "pickled weights": (_pickled, ["pytorch_model.bin", "--allow_pickle"]),
     "config of another type": (_config_of_another_type, ["/m'", "num_hidden_layers"]),
     "unknown user's home": (lambda _, __: ["--model", "~nobody-of-that-name/m"], ["no such folder or file"]),
-    "name too long": (lambda _, __: ["--model", "a" * 5000], ["--model aaa", "too long"]),
+    "name too long": (lambda _, __: ["--model", "a" * 5000], ["aaa", "too long"]),
     "device that is not there": (lambda m, _: ["--model", m, "--device", "cuda:99"], ["--device cuda:99", "give cpu"]),
     "device of no kind": (lambda m, _: ["--model", m, "--device", "foo"], ["--device foo", "give cpu"]),
     "gen_kwargs of half an object": (lambda m, _: ["--model", m, "--gen_kwargs", "{a"], ["--gen_kwargs", "{a"]),

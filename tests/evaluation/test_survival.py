@@ -347,9 +347,9 @@ def test_a_corrupted_journal_is_one_clear_error(
 ) -> None:
     (own_cache / "journal.sqlite").write_bytes(b"SQLite format 3\0" + os.urandom(5000))
     done = harness_here(*eval_words(tasks, tmp_path))
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
-    assert "journal.sqlite" in done.stderr
+    assert "journal.sqlite: the file is damaged" in done.stderr
     assert "--no_cache" in done.stderr
 
 

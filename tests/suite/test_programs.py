@@ -137,5 +137,5 @@ def test_an_unsupported_program_is_counted_and_is_neither_right_nor_wrong(
     assert done.returncode == 0, done.stderr
     assert "locked: unsupported programs: 1." in done.stderr
     task = read_record(tmp_path / "runs" / "oracle").tasks["locked"]
-    assert (task.value, task.unsupported, task.items_scored) == (0.5, 1, 3)
+    assert (task.value, task.unsupported, task.items, task.items_scored) == (0.5, 1, 3, 2)
     assert task.interval is not None

@@ -87,14 +87,23 @@ class ParsedTests:
         for node in self.nodes:
             for name in _BLOCKS:
                 block = getattr(node, name, None)
-                if isinstance(block, list) and any(isinstance(statement, ast.Assert) for statement in block):
+                if isinstance(block, list) and any(map(is_assertion, block)):
                     block[:] = list(_with_records(block))
         return self.tree
 
 
+def is_assertion(node: ast.AST) -> bool:
+    """Return whether a statement is ``assert``, or a call such as ``testing.assert_equal(a, b)``."""
+    if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call):
+        return isinstance(node, ast.Assert)
+    called = node.value.func
+    name = getattr(called, "attr", None) or getattr(called, "id", "")
+    return str(name).lower().startswith("assert")
+
+
 def _with_records(block: list[ast.stmt]) -> Iterator[ast.stmt]:
     for statement in block:
-        if isinstance(statement, ast.Assert):
+        if is_assertion(statement):
             call = ast.Call(ast.Name("__assertion__", ast.Load()), [ast.Constant(statement.lineno)], [])
             record = ast.Expr(call)
             for node in (record, call, call.func, call.args[0]):

@@ -1,0 +1,139 @@
+"""What is wrong with the items of a task: their number, keys, answers, few-shot examples and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import TaskError, one_line
+from harness.suite.code_filter import run_tests, runs_programs
+from harness.suite.code_items import faults_of
+
+if TYPE_CHECKING:
+    from lm_eval.api.task import Task
+
+CHANCE_TOLERANCE = 1e-3
+CHOICES = "multiple_choice"  # lm-eval's output type
+
+
+def item_faults(task: Task, metadata: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one sentence per fault of the evaluated items.
+
+    Args:
+        task: The task, built.
+        metadata: Its metadata; `items` and `chance` are compared with the items.
+    """
+    docs = list(task.eval_docs)
+    if metadata["items"] is not None and len(docs) != metadata["items"]:
+        yield f"{len(docs)} items, metadata says {metadata['items']}."
+    if _shows_evaluated_items(task, docs):
+        yield (
+            "an evaluated item is also a few-shot example; set fewshot_split to a split that is not evaluated, or "
+            "`fewshot_config: {sampler: first_n, samples: []}` for none."
+        )
+    with_programs = runs_programs(task)
+    for number, doc in enumerate(docs):
+        yield from (f"item {_name(doc, number)}: {fault}." for fault in _doc_faults(task, doc, with_programs))
+    yield from _chance_faults(docs, metadata)
+
+
+def _doc_faults(task: Task, doc: Mapping[str, Any], with_programs: bool) -> Iterator[str]:
+    if with_programs:
+        yield from faults_of(doc)
+    if "answer" in doc:
+        yield from _answer_faults(doc)
+    if "choices" in doc and "gold" in doc:
+        yield from _gold_faults(doc["choices"], doc["gold"])
+    elif task.OUTPUT_TYPE == CHOICES and not callable(task.config.process_results):
+        fault = key_fault(task, doc)
+        if fault:
+            yield fault
+
+
+def reference_faults(task: Task) -> Iterator[str]:
+    """Yield which reference solutions of a code task do not pass their tests. Raises: SandboxError."""
+    docs = [doc for doc in task.eval_docs if str(task.doc_to_target(doc)).strip()]
+    results = run_tests([[str(task.doc_to_target(doc))] for doc in docs], docs)
+    for number, (doc, result) in enumerate(zip(docs, results, strict=True)):
+        if not result["passed"][0]:
+            detail = f": {result['detail'][0]}" if result["detail"][0] else ""
+            yield f"item {_name(doc, number)}: its reference solution does not pass ({result['status'][0]}{detail})."
+
+
+def wrong_keys(name: str, task: Task) -> str:
+    """Return a note on the items whose key is none of their choices, which lm-eval scores as wrong; else nothing.
+
+    Raises:
+        TaskError: A key or the choices of an item cannot be rendered.
+    """
+    if task.OUTPUT_TYPE != CHOICES or callable(task.config.process_results):
+        return ""
+    faults = {}
+    for number, doc in enumerate(task.eval_docs):
+        try:
+            fault = key_fault(task, doc)
+        # Templates and functions are the task author's code and may raise anything.
+        except Exception as error:
+            reason = one_line(error, max_characters=200)
+            raise TaskError(
+                f"task {name}: item {_name(doc, number)}: no key or choices ({type(error).__name__}: {reason}); "
+                "correct the item, doc_to_target or doc_to_choice."
+            ) from error
+        if fault:
+            faults[_name(doc, number)] = fault
+    if not faults:
+        return ""
+    first = next(iter(faults))
+    counted = f"{len(faults)} items have no right choice" if len(faults) > 1 else "an item has no right choice"
+    return f"{name}: {counted}, so every answer to it is wrong, as in lm-eval (item {first}: {faults[first]})."
+
+
+def key_fault(task: Task, doc: Mapping[str, Any]) -> str:
+    """Return why an item's key names none of its choices; empty if it does."""
+    choices = task.doc_to_choice(doc)
+    target = task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)
+    for key in target if isinstance(target, list) else [target]:
+        if isinstance(key, str) and key not in choices:
+            return f"key {key!r:.60} is none of the {len(choices)} choices"
+        if isinstance(key, int) and not 0 <= key < len(choices):
+            return f"key {key} is out of range for {len(choices)} choices"
+    return ""
+
+
+def _shows_evaluated_items(task: Task, docs: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether an example may be an evaluated item. Without a few-shot split lm-eval leaves out the item itself."""
+    if task.get_config("num_fewshot") == 0 or not task.get_config("fewshot_split"):
+        return False
+    shown = {_question_of(doc) for doc in task.fewshot_docs()}
+    return any(_question_of(doc) in shown for doc in docs)
+
+
+def _question_of(doc: Mapping[str, Any]) -> str:
+    fields = ("context", "question", "code", "call", "choices")
+    return repr([doc.get(field) for field in fields] if any(field in doc for field in fields) else doc)
+
+
+def _name(doc: Mapping[str, Any], number: int) -> str:
+    return str(doc["id"]) if doc.get("id") is not None else str(number)
+
+
+def _gold_faults(choices: Sequence[str], gold: Any) -> Iterator[str]:
+    if not isinstance(gold, int) or not 0 <= gold < len(choices):
+        yield f"key {gold} is out of range for {len(choices)} choices"
+    elif choices.count(choices[gold]) > 1:
+        yield "another choice has the same text as the right one"
+
+
+def _answer_faults(doc: Mapping[str, Any]) -> Iterator[str]:
+    answer = doc["answer"]
+    if not str(answer).strip():
+        yield "the answer is empty"
+    elif "subsets" in doc and answer not in doc["subsets"]:
+        yield f"answer {answer!r} is none of {', '.join(doc['subsets'])}"
+
+
+def _chance_faults(docs: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any]) -> Iterator[str]:
+    choices = [len(doc.get("subsets", doc["choices"])) for doc in docs if "choices" in doc and "gold" in doc]
+    expected = sum(1 / count for count in choices if count) / len(choices) if choices else None
+    if expected is not None and "chance" in metadata and abs(expected - metadata["chance"]) > CHANCE_TOLERANCE:
+        yield f"chance {metadata['chance']} should be {expected:.6g}, the mean of 1 / number of choices."
