@@ -58,7 +58,7 @@ def validate(
     Args:
         names: Tasks and groups; by default all of the project's own and those in `include_paths`.
         include_paths: The user's folders of task YAML.
-        run_code: Whether the Python of these folders may be run.
+        run_code: Whether the Python of these folders may be run, and the reference solutions of their code tasks.
 
     Raises:
         TaskError: A YAML file does not parse, or a name is unknown.
@@ -72,11 +72,13 @@ def validate(
     # One index for all names, without lm-eval's own tasks; `Catalogue.load` would build an index per name.
     manager = task_manager(catalogue.folders)
     with no_code_of_others(not run_code):
-        return [_check(catalogue.entries[name], catalogue, manager) for name in names_to_check]
+        return [_check(catalogue.entries[name], catalogue, manager, run_code=run_code) for name in names_to_check]
 
 
-def _check(entry: Entry, catalogue: Catalogue, manager: TaskManager) -> Finding:
-    return _check_group(entry, catalogue) if entry.kind == "group" else _check_task(entry, catalogue, manager)
+def _check(entry: Entry, catalogue: Catalogue, manager: TaskManager, *, run_code: bool) -> Finding:
+    if entry.kind == "group":
+        return _check_group(entry, catalogue)
+    return _check_task(entry, catalogue, manager, run_code=run_code)
 
 
 def _check_group(entry: Entry, catalogue: Catalogue) -> Finding:
@@ -87,7 +89,7 @@ def _check_group(entry: Entry, catalogue: Catalogue) -> Finding:
     return Finding(name=entry.name, status="ok", message=f"{len(catalogue.tasks_below(entry.name))} tasks")
 
 
-def _check_task(entry: Entry, catalogue: Catalogue, manager: TaskManager) -> Finding:
+def _check_task(entry: Entry, catalogue: Catalogue, manager: TaskManager, *, run_code: bool) -> Finding:
     faults = list(_metadata_faults(entry))
     try:
         needed = entry.metadata.get("data", [])
@@ -97,7 +99,8 @@ def _check_task(entry: Entry, catalogue: Catalogue, manager: TaskManager) -> Fin
         if not faults:
             check_data_files(entry.path, entry.config)
             task = manager.load([entry.name])["tasks"][entry.name]
-            faults = _faults_of_items(entry, task)
+            own = tasks_dir() in entry.path.parents
+            faults = _faults_of_items(entry, task, run_references=run_code and not own)
             if not faults:
                 return Finding(name=entry.name, status="ok", message=f"{len(task.eval_docs)} items")
     except HarnessError as error:
@@ -113,10 +116,10 @@ def _check_task(entry: Entry, catalogue: Catalogue, manager: TaskManager) -> Fin
     return _wrong(entry, faults)
 
 
-def _faults_of_items(entry: Entry, task: Task) -> list[str]:
-    """Return what is wrong with the items. The reference solutions of the user's code tasks run, in the sandbox."""
+def _faults_of_items(entry: Entry, task: Task, *, run_references: bool) -> list[str]:
+    """Return what is wrong with the items. With the user's consent, the reference solutions run in the sandbox."""
     faults = list(item_faults(task, entry.metadata))
-    if not faults and runs_programs(task) and tasks_dir() not in entry.path.parents:
+    if not faults and run_references and runs_programs(task):
         faults = list(reference_faults(task))
     return faults
 

@@ -35,6 +35,20 @@ HIDDEN: dict[str, tuple[dict[str, str], str]] = {
     ),
     "in the manifest of data files": ({"data.yaml": "{task}process_docs: !function evil.f\n"}, "a"),
     "as a metric": ({"a.yaml": "{task}metric_list: [{{metric: FOLDER/evil.py}}]\n"}, "a"),
+    "under the name of a function of this project": (
+        {
+            "a.yaml": "{task}process_docs: !function harness.code_tasks.run_tests\n",
+            "harness/code_tasks.py": "exec(open('FOLDER/evil.py').read())\nrun_tests = f\n",
+        },
+        "a",
+    ),
+    "as a module of this project": (
+        {
+            "a.yaml": "{task}process_docs: !function harness.suite.evil.f\n",
+            "harness/suite/evil.py": "exec(open('FOLDER/evil.py').read())\n",
+        },
+        "a",
+    ),
     "as a class": ({"a.yaml": "task: a\nclass: !function evil.f\n"}, "a"),
 }
 
@@ -54,9 +68,10 @@ def test_looking_runs_nothing(how: str, folder: Path, tmp_path: Path, harness_he
     files, name = HIDDEN[how]
     data = write_tasks(tmp_path / "tasks", items=2) / "items.jsonl"
     for file, text in files.items():
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
         task = GENERATE.format(name="a", data=data, domain="logic")
         (folder / file).write_text(text.format(task=task).replace("FOLDER", str(folder)), encoding="utf-8")
-    last = folder / sorted(files)[-1]
+    last = folder / sorted(file for file in files if file.endswith(".yaml"))[-1]
     for words in (["tasks", "list"], ["tasks", "show", name], ["tasks", "show", last], ["tasks", "validate", "a"]):
         done = harness_here(*words, "--include_path", folder)
         assert not (tmp_path / "ran").exists(), words

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from lm_eval.tasks import TaskManager
 
+from harness.records.run_folder import read_record
 from harness.suite.validation import validate
+from tests.conftest import HarnessCommand
 
 from .scripted_lm import corrupted, oracle
 from .suites import TASKS
@@ -16,15 +18,40 @@ from .test_tasks import evaluate
 
 DOC = (Path(__file__).resolve().parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
 GUIDE = DOC.split("## Add a task in 30 lines")[1]
-FILES = re.findall(r"`(colours/[\w.]+)`[^\n]*\n\n```\w+\n(.*?)```", GUIDE, re.DOTALL)
+
+
+def _files(folder: str) -> list[tuple[str, str]]:
+    """Return the files of one folder that the guide shows, each with its content."""
+    return re.findall(rf"`({folder}/[\w.]+)`[^\n]*\n\n```\w+\n(.*?)```", GUIDE, re.DOTALL)
+
+
+FILES = _files("colours")
+
+
+def _write(files: list[tuple[str, str]], folder: Path) -> None:
+    for name, text in files:
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["sky", "doubles"])
+def test_a_task_of_yaml_and_json_lines_is_valid_and_scored(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harness_here: HarnessCommand
+) -> None:
+    _write(_files(name), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = harness_here("tasks", "validate", name, "--include_path", name)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, f"ok       {name}: 2 items")
+    for model, value in (("oracle", 1.0), ("uniform", 0.0)):
+        words = ["--tasks", name, "--include_path", name, "--output_path", "runs"]
+        assert harness_here("eval", "--backend", "scripted", "--model", model, *words).returncode == 0
+        assert read_record(Path("runs", model)).tasks[name].value == value
 
 
 @pytest.fixture
 def colours(tmp_path: Path) -> Path:
-    for name, text in FILES:
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    _write(FILES, tmp_path)
     return tmp_path / "colours"
 
 

@@ -48,7 +48,7 @@ def _validate(harness_here: HarnessCommand, folder: Path, name: str = "doubles")
     return done.returncode, done.stdout
 
 
-FAULTY_TESTS = {
+FAULTY_TESTS: dict[str, tuple[dict[str, Any], str]] = {
     "no tests": ({"tests": None}, "lacks the field tests"),
     "not text": ({"tests": ["assert f(2) == 4"]}, "tests is list, must be text"),
     "not Python": ({"tests": "assert f(2 == 4"}, "tests is not Python"),
