@@ -191,6 +191,11 @@ def print_failures(record: RunRecord) -> None:
             )
         if task.cut:
             console.print(f"{name}: {task.cut} of {task.asked} inputs were cut on the left to fit the model's context.")
+        if task.encoded_apart:
+            console.print(
+                f"{name}: {task.encoded_apart} of {task.asked} continuations were encoded without their context, "
+                "because one token spans both."
+            )
         if task.empty:
             console.print(f"{name}: {task.empty} of {task.asked} generations came back empty.")
         if task.unparsed:

@@ -26,7 +26,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 RequestKind = Literal["loglikelihood", "loglikelihood_rolling", "generate_until"]
@@ -70,6 +70,7 @@ class Answer:
         text: The generated text, up to the first stop string.
         tokens: Number of tokens scored or generated; 0 when the engine does not report it.
         cut_tokens: Number of tokens cut on the left because the input was longer than the model's context.
+        encoded_apart: Whether the continuation was encoded without its context, because one token spans both.
     """
 
     logprob: float | None = None
@@ -77,6 +78,7 @@ class Answer:
     text: str | None = None
     tokens: int = 0
     cut_tokens: int = 0
+    encoded_apart: bool = False
 
     def __post_init__(self) -> None:
         assert (self.logprob is None) != (self.text is None), "an answer is either a log-probability or a text"
@@ -148,7 +150,12 @@ def row_seed(request: Request) -> int:
 
 
 def joined_answer(
-    request: Request, parts: Iterable[Scored | Failure], *, tokens: int, cut_tokens: int
+    request: Request,
+    parts: Iterable[Scored | Failure],
+    *,
+    tokens: int,
+    cut_tokens: int,
+    encoded_apart: bool = False,
 ) -> Answer | Failure:
     """Join the parts of a log-likelihood request: one, or several windows of a rolling one, whose `is_greedy` is None.
 
@@ -157,6 +164,7 @@ def joined_answer(
         parts: The scores of its parts; if one is a failure, the first failure is returned.
         tokens: Number of tokens scored, in all parts.
         cut_tokens: Number of tokens cut from its context.
+        encoded_apart: Whether its continuation was encoded without its context.
     """
     logprob, greedy = 0.0, True
     for part in parts:
@@ -165,7 +173,8 @@ def joined_answer(
         logprob += part.logprob
         greedy = greedy and part.is_greedy
     is_greedy = greedy if request.kind == "loglikelihood" else None
-    return loglikelihood_answer(logprob, is_greedy=is_greedy, tokens=tokens, cut_tokens=cut_tokens)
+    answer = loglikelihood_answer(logprob, is_greedy=is_greedy, tokens=tokens, cut_tokens=cut_tokens)
+    return replace(answer, encoded_apart=True) if encoded_apart and isinstance(answer, Answer) else answer
 
 
 def no_room(new_tokens: int, max_length: int) -> Failure:

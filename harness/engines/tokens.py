@@ -1,16 +1,19 @@
-"""Turn request text into token ids exactly as lm-eval's `hf` model does, but many texts at a time.
+"""Turn request text into token ids as lm-eval's `hf` model does, but many texts at a time.
 
-Every rule here follows lm-eval 0.4.13 (`lm_eval/api/model.py`, `lm_eval/models/huggingface.py`): which token replaces
-an empty context, where a trailing space goes, when special tokens are added, what is cut when a text is longer than the
-model's context. No model is loaded here and nothing is scored.
+The rules follow lm-eval 0.4.13 (`lm_eval/api/model.py`, `lm_eval/models/huggingface.py`): which token replaces an empty
+context, where a trailing space goes, when special tokens are added, what is cut when a text is longer than the model's
+context. There are two exceptions (docs/scoring.md): tokens that the tokenizer adds behind a text are never used, and a
+continuation of which no token is left, because one token spans it and the end of its context, is encoded by itself. No
+model is loaded here and nothing is scored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.engines.added_tokens import AddedTokens, added_tokens
 from harness.engines.base import Failure, Request
 
 if TYPE_CHECKING:
@@ -30,11 +33,13 @@ class Span:
             the model's context.
         targets: The continuation; its tokens are predicted at the last ``len(targets)`` positions of `tokens`.
         cut: Number of tokens cut on the left to make `tokens` fit.
+        encoded_apart: Whether the continuation was encoded without its context, because one token spans both.
     """
 
     tokens: list[int]
     targets: list[int]
     cut: int = 0
+    encoded_apart: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +67,16 @@ class Encoder:
         # Replaces an empty context: BOS, otherwise EOS; None when the tokenizer has neither.
         self.prefix_token: int | None = bos if bos is not None else eos
         self._prefix_text = None if self.prefix_token is None else str(tokenizer.decode([self.prefix_token]))
+        self._added: dict[bool | None, AddedTokens] = {
+            special: added_tokens(tokenizer, special) for special in {False, add_bos}
+        }
+
+    @property
+    def tokens_added(self) -> dict[str, list[str]]:
+        """What the tokenizer adds to a text, for the record; what it adds behind is not used."""
+        added = self._added[self._add_bos]
+        names = self._tokenizer.convert_ids_to_tokens
+        return {"in_front": list(names(list(added.front))), "behind_not_used": list(names(list(added.behind)))}
 
     def spans(self, requests: Sequence[Request]) -> list[list[Span] | Failure]:
         """The spans of each log-likelihood request: one, or one per window for rolling log-likelihood."""
@@ -69,7 +84,9 @@ class Encoder:
         texts = {context for context, _ in pairs if context}
         texts.update(context + continuation for context, continuation in pairs)
         whole = self._encode(texts, given_prefix=self._prefix_text)
-        bare = self._encode({continuation for context, continuation in pairs if not context}, special=False)
+        bare = self._encode(
+            {each for context, each in pairs if not context or not _rest(whole, context, each)}, special=False
+        )
         spans: list[list[Span] | Failure] = []
         for request, (context, continuation) in zip(requests, pairs, strict=True):
             tokens = whole[context + continuation]
@@ -79,10 +96,10 @@ class Encoder:
                 spans.append(self._without_context(bare[continuation]))
             elif not whole[context]:
                 spans.append(self._without_context(tokens))
+            elif rest := _rest(whole, context, continuation):
+                spans.append(self._span(whole[context], rest))
             else:
-                # lm-eval's rule, even where the context's last token would join the continuation's first: encode
-                # both, and cut off as many tokens as the context alone has.
-                spans.append(self._span(whole[context], tokens[len(whole[context]) :]))
+                spans.append(self._span(whole[context], bare[continuation], apart=True))
         return spans
 
     def prompts(self, contexts: Sequence[str], *, room: int) -> list[Prompt]:
@@ -118,7 +135,8 @@ class Encoder:
         for flag, group in groups.items():
             arguments: dict[str, Any] = {} if flag is None else {"add_special_tokens": flag}
             ids = self._tokenizer(group, return_attention_mask=False, verbose=False, **arguments)["input_ids"]
-            encoded.update(zip(group, ids, strict=True))
+            behind = list(self._added[flag].behind)
+            encoded.update(zip(group, (_without_end(each, behind) for each in ids), strict=True))
         return encoded
 
     def _without_context(self, continuation: list[int]) -> list[Span] | Failure:
@@ -130,7 +148,7 @@ class Encoder:
             return self._span(continuation[:1], continuation[1:])
         return self._span([self.prefix_token], continuation)
 
-    def _span(self, context: list[int], continuation: list[int]) -> list[Span] | Failure:
+    def _span(self, context: list[int], continuation: list[int], *, apart: bool = False) -> list[Span] | Failure:
         if not continuation:
             return _EMPTY
         if len(continuation) > self._max_length:
@@ -138,7 +156,7 @@ class Encoder:
             return Failure(reason="too_long", message=message)
         tokens = (context + continuation)[-(self._max_length + 1) : -1]
         cut = max(0, len(context) + len(continuation) - (self._max_length + 1))
-        return [Span(tokens=tokens, targets=continuation, cut=cut)]
+        return [Span(tokens=tokens, targets=continuation, cut=cut, encoded_apart=apart)]
 
     def _windows(self, tokens: list[int]) -> list[Span] | Failure:
         from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
@@ -155,6 +173,19 @@ class Encoder:
 
 
 _EMPTY = Failure(reason="empty", message="the continuation has no tokens to score")
+
+
+def _rest(whole: Mapping[str, list[int]], context: str, continuation: str) -> list[int]:
+    """Return the continuation's tokens by lm-eval's rule: encode both, and cut off as many tokens as the context has.
+
+    Nothing is left where the context's last token would join the whole continuation: "1." + "." -> "1", "..".
+    """
+    return whole[context + continuation][len(whole[context]) :]
+
+
+def _without_end(tokens: list[int], end: list[int]) -> list[int]:
+    """Return the tokens without those that the tokenizer added behind them."""
+    return tokens[: -len(end)] if end and tokens[-len(end) :] == end else tokens
 
 
 def _split(context: str, continuation: str) -> tuple[str, str]:

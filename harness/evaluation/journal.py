@@ -26,7 +26,7 @@ from harness.engines.base import Answer, Request
 from harness.errors import HarnessError, InputError
 from harness.paths import cache_dir, cache_is_read_only
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1 had no column encoded_apart
 LOOKUP_CHUNK = 500  # below SQLite's limit of bound variables
 BUSY_SECONDS = 60.0
 
@@ -38,10 +38,15 @@ CREATE TABLE IF NOT EXISTS answers (
     is_greedy INTEGER,
     text TEXT,
     tokens INTEGER NOT NULL,
-    cut_tokens INTEGER NOT NULL
+    cut_tokens INTEGER NOT NULL,
+    encoded_apart INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS answerers (answerer BLOB PRIMARY KEY, description TEXT NOT NULL);
 """
+_COLUMNS = ("logprob", "is_greedy", "text", "tokens", "cut_tokens", "encoded_apart")
+_INSERT = f"""
+INSERT OR IGNORE INTO answers (key, answerer, {", ".join(_COLUMNS)}) VALUES ({", ".join("?" * (2 + len(_COLUMNS)))})
+"""  # noqa: S608 - our own names
 
 
 class JournalError(HarnessError):
@@ -105,12 +110,12 @@ class Journal:
     def record(self, answers: Iterable[tuple[Request, Answer]]) -> None:
         """Write answers durably, all or none; once this returns, they survive a kill."""
         rows = [
-            (self._key(request), self._fingerprint, a.logprob, a.is_greedy, a.text, a.tokens, a.cut_tokens)
-            for request, a in answers
+            (self._key(request), self._fingerprint, *(getattr(answer, column) for column in _COLUMNS))
+            for request, answer in answers
         ]
         try:
             with self._database:
-                self._database.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+                self._database.executemany(_INSERT, rows)
         except sqlite3.Error as error:
             raise self._explained(error) from error
 
@@ -150,12 +155,10 @@ def _open_shared(path: Path) -> sqlite3.Connection:
     if not path.exists():
         return _open(None)
     database = open_to_read(path)
-    version = int(database.execute("PRAGMA user_version").fetchone()[0])
-    if version != SCHEMA_VERSION:
+    version = _version(database)
+    if version == 0:
         database.close()
-        if version == 0:
-            return _open(None)
-        raise sqlite3.DatabaseError(f"its format is {version}, this release reads {SCHEMA_VERSION}")
+        return _open(None)
     return database
 
 
@@ -166,14 +169,24 @@ def _open(path: Path | None) -> sqlite3.Connection:
     # WAL lets others read while one process writes; FULL makes a commit survive a power cut, not only a kill.
     _switch_to_wal(database)
     database.execute("PRAGMA synchronous = FULL")
-    version = int(database.execute("PRAGMA user_version").fetchone()[0])
-    if version not in (0, SCHEMA_VERSION):
-        database.close()
-        raise sqlite3.DatabaseError(f"its format is {version}, this release reads {SCHEMA_VERSION}")
+    _version(database)  # refuses other formats before anything is changed
     database.executescript(_SCHEMA)
-    if version == 0:
-        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    with database:
+        database.execute("BEGIN IMMEDIATE")  # of several processes, only one adds the column
+        if _version(database) == 1:
+            database.execute("ALTER TABLE answers ADD COLUMN encoded_apart INTEGER NOT NULL DEFAULT 0")
+        if _version(database) != SCHEMA_VERSION:
+            database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     return database
+
+
+def _version(database: sqlite3.Connection) -> int:
+    """Return the format of an open journal, 0 before its tables are made; close it if the format is unknown."""
+    version = int(database.execute("PRAGMA user_version").fetchone()[0])
+    if not 0 <= version <= SCHEMA_VERSION:
+        database.close()
+        raise sqlite3.DatabaseError(f"its format is {version}, this release reads up to {SCHEMA_VERSION}")
+    return version
 
 
 def _switch_to_wal(database: sqlite3.Connection) -> None:
@@ -196,7 +209,9 @@ def _all(database: sqlite3.Connection, keys: Sequence[bytes]) -> Iterator[tuple[
 
 def _select(database: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, Answer]:
     marks = ",".join("?" * len(keys))
-    query = f"SELECT key, logprob, is_greedy, text, tokens, cut_tokens FROM answers WHERE key IN ({marks})"  # noqa: S608
+    apart = "encoded_apart" if _version(database) > 1 else "0"  # a read-only file cannot be brought up to date
+    columns = ", ".join((*_COLUMNS[:-1], apart))
+    query = f"SELECT key, {columns} FROM answers WHERE key IN ({marks})"  # noqa: S608 - our own names
     return {
         key: Answer(
             logprob=logprob,
@@ -204,8 +219,9 @@ def _select(database: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, 
             text=text,
             tokens=tokens,
             cut_tokens=cut_tokens,
+            encoded_apart=bool(encoded_apart),
         )
-        for key, logprob, is_greedy, text, tokens, cut_tokens in database.execute(query, keys)
+        for key, logprob, is_greedy, text, tokens, cut_tokens, encoded_apart in database.execute(query, keys)
     }
 
 

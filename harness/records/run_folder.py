@@ -52,6 +52,9 @@ class TaskRecord(_Schema):
     answered: int = Field(description="Requests with an answer.")
     failed: int = Field(description="Requests without an answer; their items are left out of every metric.")
     cut: int = Field(description="Requests answered after the input was truncated on the left to fit the model.")
+    encoded_apart: int = Field(
+        default=0, description="Continuations encoded without their context, because one token spans both."
+    )
     empty: int = Field(description="Empty generations.")
     unparsed: int | None = Field(default=None, description="Answers without a readable choice, if any are read.")
     unsupported: int | None = Field(

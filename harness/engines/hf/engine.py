@@ -78,6 +78,7 @@ class HfEngine:
             "widened_products": self._forward.upcasts,
             "device": str(self._forward.device),
             "max_length": self._max_length,
+            "tokens_added": self._encoder.tokens_added,
             "batch_tokens": self._budget.tokens,
             "packed_up_to": self._longest_packed,
             "torch": torch.__version__,
@@ -124,9 +125,14 @@ class HfEngine:
                 waiting[index] -= 1
                 if not waiting[index]:
                     own = numbers[index]
-                    tokens, cut = sum(len(spans[n].targets) for n in own), sum(spans[n].cut for n in own)
-                    parts = [scores.pop(n) for n in own]
-                    batch.append((index, joined_answer(requests[index], parts, tokens=tokens, cut_tokens=cut)))
+                    answer = joined_answer(
+                        requests[index],
+                        [scores.pop(n) for n in own],
+                        tokens=sum(len(spans[n].targets) for n in own),
+                        cut_tokens=sum(spans[n].cut for n in own),
+                        encoded_apart=spans[own[0]].encoded_apart,
+                    )
+                    batch.append((index, answer))
             if batch:
                 yield batch
 

@@ -108,6 +108,7 @@ class VllmEngine:
             "engines": self._engines.count,
             "adapter": self._adapter,
             "max_length": self._opened.max_length,
+            "tokens_added": self._encoder.tokens_added,
             "arguments": {name: value for name, value in arguments.items() if name not in ("model", "tokenizer")},
         }
 
@@ -150,7 +151,11 @@ class VllmEngine:
             if isinstance(spans, Failure):
                 failed.append((index, spans))
                 continue
-            encoded[index] = _Encoded([_pair(span, contexts) for span in spans], sum(span.cut for span in spans))
+            encoded[index] = _Encoded(
+                pairs=[_pair(span, contexts) for span in spans],
+                cut=sum(span.cut for span in spans),
+                apart=spans[0].encoded_apart,
+            )
             for pair in set(encoded[index].pairs):
                 requests_of.setdefault(pair, []).append(index)
         if failed:
@@ -215,19 +220,26 @@ class VllmEngine:
         return Generation(prompt=prompt.tokens, arguments=arguments), prompt.cut
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Encoded:
-    """A log-likelihood request as tokens: one pair, or one per window if it is rolling; and how many were cut."""
+    """A log-likelihood request as tokens.
+
+    Attributes:
+        pairs: One, or one per window if it is rolling.
+        cut: Number of tokens that were cut.
+        apart: Whether the continuation was encoded without its context.
+    """
 
     pairs: list[Pair]
     cut: int
+    apart: bool
 
 
 def _answer(request: Request, encoded: _Encoded, scores: Mapping[Pair, Scored | Refused]) -> Answer | Failure:
     own = [scores[pair] for pair in encoded.pairs]
     parts = [Failure(reason="error", message=part.message) if isinstance(part, Refused) else part for part in own]
     tokens = sum(len(continuation) for _, continuation in encoded.pairs)
-    return joined_answer(request, parts, tokens=tokens, cut_tokens=encoded.cut)
+    return joined_answer(request, parts, tokens=tokens, cut_tokens=encoded.cut, encoded_apart=encoded.apart)
 
 
 def _pair(span: Span, contexts: dict[tuple[int, ...], tuple[int, ...]]) -> Pair:
