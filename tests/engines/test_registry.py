@@ -108,7 +108,7 @@ def test_an_engine_without_its_library_says_what_to_install(tmp_path: Path, monk
 def test_the_journals_key_of_each_engine_is_what_it_was(tmp_path: Path) -> None:
     checkpoint = resolve(str(save_tiny_llama(tmp_path)))
     common = {"dtype": "float32", "max_length": 100, "model_args": {"a": 1}}
-    versions = {"hf": 2, "vllm": 2, "lm-eval:hf": 0}
+    versions = {"hf": 3, "vllm": 3, "lm-eval:hf": 0}
     for name, number in versions.items():
         identity = engine_identity(checkpoint, EngineSpec(backend=name, max_length=100, model_args={"a": 1}))
         extra = {"lm_eval": version("lm_eval")} if name.startswith("lm-eval:") else {}
@@ -282,7 +282,7 @@ def test_each_sampled_request_has_its_own_seed() -> None:
     def seed(context: str, number: int, repeat: int, **arguments: Any) -> int | None:
         text = json.dumps(arguments)
         request = Request(kind="generate_until", context=context, generation=text, seed=number, repeat=repeat)
-        drawn: int | None = sampling_arguments(request, eos=None).get("seed")
+        drawn: int | None = sampling_arguments(request, eos=None, checkpoint={}).get("seed")
         return drawn
 
     sampled = {"do_sample": True, "temperature": 1.0}

@@ -18,4 +18,4 @@ def _open(checkpoint: Checkpoint, spec: EngineSpec) -> Engine:
     return open_hf(checkpoint, spec)
 
 
-HF = EngineKind(version=2, open_checkpoint=_open)
+HF = EngineKind(version=3, open_checkpoint=_open)

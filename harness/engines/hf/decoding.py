@@ -20,6 +20,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
+from harness.engines.sampling_fields import SAMPLING_FIELDS
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -28,7 +30,7 @@ STAGE = 16
 
 # Arguments that have the same meaning in stages as in a single call. With others, such as beams or a minimum length,
 # there is one stage.
-_STAGED = {"do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty"}
+_STAGED = {"do_sample", "temperature", *SAMPLING_FIELDS}
 
 
 def decode(

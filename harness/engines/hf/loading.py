@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.checkpoints.fit import check_causal, check_size, check_whole
 from harness.engines.hf.runner import ran_out_of_memory
+from harness.engines.sampling_fields import restricted
 from harness.engines.spec import DTYPES
 from harness.errors import CheckpointError, InputError, first_line
 
@@ -99,6 +100,7 @@ def load(spec: HfSpec) -> Opened:
         raise CheckpointError(f"cannot open the model {kind} {spec.path!r}: {first_line(error)}") from error
     model, info = loaded  # with output_loading_info, transformers returns both
     check_whole(spec.path, info)
+    model.generation_config = restricted(model.generation_config)
     if spec.adapter is not None:
         model = _with_adapter(model, tokenizer, spec.adapter)
     model = model.to(device).eval()

@@ -58,4 +58,4 @@ def _suits(device: str) -> bool:
     return torch.cuda.is_available()
 
 
-VLLM = EngineKind(version=2, open_checkpoint=_open, refusal=_refusal, missing=_missing, suits=_suits)
+VLLM = EngineKind(version=3, open_checkpoint=_open, refusal=_refusal, missing=_missing, suits=_suits)

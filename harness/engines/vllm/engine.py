@@ -15,10 +15,17 @@ from typing import TYPE_CHECKING, Any
 from harness.checkpoints.fit import check_causal, check_size
 from harness.engines.base import Answer, Batch, Failure, Request, Scored, bad_arguments, joined_answer, no_room
 from harness.engines.engine_pool import POOL, PooledEngine
+from harness.engines.sampling_fields import sampling_fields
 from harness.engines.spec import EngineSpec
 from harness.engines.tokens import Encoder, Span
 from harness.engines.vllm.client import Engines
-from harness.engines.vllm.generation import Generation, Refused, before_stop, sampling_arguments
+from harness.engines.vllm.generation import (
+    CHECKPOINT_FIELDS,
+    Generation,
+    Refused,
+    before_stop,
+    sampling_arguments,
+)
 from harness.engines.vllm.options import Options, options
 from harness.engines.vllm.queries import Group, batches, group_by_context
 from harness.errors import CheckpointError, first_line
@@ -93,6 +100,7 @@ class VllmEngine:
         self._opened = opened
         self._adapter = str(checkpoint.adapter) if checkpoint.adapter is not None else None
         self._encoder = Encoder(tokenizer, max_length=opened.max_length)
+        self._sampling = sampling_fields(checkpoint.weights)
         eos = tokenizer.eos_token_id
         self._eos_text = str(tokenizer.decode([eos])) if eos is not None else None
         self.asked_again = 0
@@ -109,6 +117,7 @@ class VllmEngine:
             "adapter": self._adapter,
             "max_length": self._opened.max_length,
             "tokens_added": self._encoder.tokens_added,
+            "generation_config_not_applied": sorted(self._sampling.keys() - CHECKPOINT_FIELDS),
             "arguments": {name: value for name, value in arguments.items() if name not in ("model", "tokenizer")},
         }
 
@@ -210,7 +219,7 @@ class VllmEngine:
     def _prepared(self, request: Request) -> tuple[Generation, int] | Failure:
         """The prompt with its arguments, and how many tokens were cut to make room."""
         try:
-            arguments = sampling_arguments(request, eos=self._eos_text)
+            arguments = sampling_arguments(request, eos=self._eos_text, checkpoint=self._sampling)
         except (TypeError, ValueError) as error:
             return bad_arguments(error)
         new = arguments["max_tokens"]

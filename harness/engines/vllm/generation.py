@@ -37,12 +37,17 @@ class Generated:
     tokens: int
 
 
-def sampling_arguments(request: Request, *, eos: str | None) -> dict[str, Any]:
+# Those of `SAMPLING_FIELDS` that vLLM has.
+CHECKPOINT_FIELDS = frozenset({"top_k", "top_p", "min_p", "repetition_penalty"})
+
+
+def sampling_arguments(request: Request, *, eos: str | None, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of vLLM's SamplingParams for a generation request.
 
-    ``stop`` has the request's stop strings and `eos`. A request without ``do_sample`` is greedy whatever its
-    temperature; lm-eval 0.4.13 leaves vLLM's default of 1 when neither is given. Each sampled request has its own seed,
-    and so has each of its repeats.
+    The sampling fields of the checkpoint apply unless the request sets them (see `engines.sampling_fields`). ``stop``
+    has the request's stop strings and `eos`. A request without ``do_sample`` is greedy whatever its temperature;
+    lm-eval 0.4.13 leaves vLLM's default of 1 when neither is given. Each sampled request has its own seed, and so has
+    each of its repeats.
     """
     from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
 
@@ -57,6 +62,7 @@ def sampling_arguments(request: Request, *, eos: str | None) -> dict[str, Any]:
         # Stop strings may be special tokens, which end a text only if they are part of it.
         "skip_special_tokens": False,
         "spaces_between_special_tokens": False,
+        **{name: value for name, value in checkpoint.items() if name in CHECKPOINT_FIELDS},
         **arguments,
         "stop": [word for word in stop if word],
         "max_tokens": new,

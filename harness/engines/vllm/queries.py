@@ -22,6 +22,9 @@ from dataclasses import dataclass, field
 
 from harness.engines.base import Scored
 
+# Rank in a `Reply` of a token that has the same log-probability as the most likely one. vLLM's own rank counts every
+# token that is at least as likely, so it is above 1 even for the one that generation would take.
+TIED = 0
 # vLLM refuses longer lists of `logprob_token_ids`.
 MOST_TARGETS = 128
 # Up to this many missing tokens of a continuation get a query each; for more, all of it is computed with the cache off.
@@ -65,8 +68,8 @@ class Reply:
     Attributes:
         behind: Log-probability of each target after the prompt.
         best: The most likely token after the prompt.
-        rows: For the last ``len(rows)`` tokens of the prompt: log-probability and rank of each, or None where vLLM's
-            row is about other tokens.
+        rows: For the last ``len(rows)`` tokens of the prompt: log-probability and rank of each (1 if no other token is
+            as likely, `TIED` if another is), or None where vLLM's row is about other tokens.
         cached_tokens: How many of the prompt's first tokens the prefix cache served; None when vLLM does not report it.
     """
 
@@ -78,17 +81,21 @@ class Reply:
 
 @dataclass(slots=True)
 class _Node:
-    """A token of a continuation: its score, if known, and the tokens that follow it in any continuation."""
+    """A token of a continuation: its score, if known, and the tokens that follow it in any continuation.
+
+    If `tied`, only its log-probability is final: the token may or may not be the one that generation would take.
+    """
 
     known: Scored | None = None
+    tied: bool = False
     after: dict[int, _Node] = field(default_factory=dict)
 
     def next(self, token: int) -> _Node:
         return self.after.setdefault(token, _Node())
 
-    def learn(self, known: Scored) -> None:
-        if self.known is None:
-            self.known = known
+    def learn(self, known: Scored, *, tied: bool = False) -> None:
+        if self.known is None or (self.tied and not tied):
+            self.known, self.tied = known, tied
 
 
 class Table:
@@ -116,28 +123,35 @@ class Table:
             predicted_at = len(self._group.context) + index - 1
             if row is not None and served is not None and predicted_at >= served:
                 logprob, rank = row
-                node.learn(Scored(logprob, rank == 1))
+                node.learn(Scored(logprob, rank == 1), tied=rank == TIED)
         for target in query.targets:
             node.next(target).learn(Scored(reply.behind[target], target == reply.best))
 
     def score(self, continuation: Sequence[int]) -> Scored | None:
         """The continuation's score, or None when one of its tokens is not known."""
-        tokens = self._known(continuation)
-        known = [token for token in tokens if token is not None]
-        if len(known) < len(tokens):
+        nodes = self._nodes(continuation)
+        known = [node.known for node in nodes if node.known is not None]
+        if len(known) < len(nodes):
             return None
         return Scored(sum(token.logprob for token in known), all(token.is_greedy for token in known))
 
     def lacking(self, continuation: Sequence[int]) -> list[int]:
         """Indices of the continuation's tokens whose score is not known."""
-        return [index for index, token in enumerate(self._known(continuation)) if token is None]
+        return [index for index, node in enumerate(self._nodes(continuation)) if node.known is None]
 
-    def _known(self, continuation: Sequence[int]) -> list[Scored | None]:
-        node, known = self._root, []
+    def undecided(self, continuation: Sequence[int]) -> list[int]:
+        """Indices of tied tokens that alone decide whether the continuation is greedy."""
+        nodes = self._nodes(continuation)
+        if any(node.known is not None and not node.tied and not node.known.is_greedy for node in nodes):
+            return []
+        return [index for index, node in enumerate(nodes) if node.tied]
+
+    def _nodes(self, continuation: Sequence[int]) -> list[_Node]:
+        node, nodes = self._root, []
         for token in continuation:
             node = node.next(token)
-            known.append(node.known)
-        return known
+            nodes.append(node)
+        return nodes
 
 
 def first_round(groups: Sequence[Group]) -> Iterator[Query]:
@@ -173,6 +187,16 @@ def repeats(groups: Sequence[Group], tables: Sequence[Table]) -> Iterator[Query]
             else:
                 single = [Query(group=number, head=continuation[:i], targets=(continuation[i],)) for i in lacking]
                 queries |= dict.fromkeys(single)
+        yield from queries
+
+
+def ties(groups: Sequence[Group], tables: Sequence[Table]) -> Iterator[Query]:
+    """Queries for tokens whose tie decides a greedy flag: the last position says which token generation would take."""
+    for number, (group, table) in enumerate(zip(groups, tables, strict=True)):
+        queries: dict[Query, None] = {}
+        for continuation in group.continuations:
+            for index in table.undecided(continuation):
+                queries[Query(group=number, head=continuation[:index], targets=(continuation[index],))] = None
         yield from queries
 
 

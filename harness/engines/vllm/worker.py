@@ -12,6 +12,7 @@ Needs vLLM 0.20 or newer: `REQUIRED` names the fields of its SamplingParams that
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import sys
 import threading
@@ -22,7 +23,7 @@ from typing import Any
 
 from harness.engines.base import Scored
 from harness.engines.vllm.generation import Generated, Generation, Refused
-from harness.engines.vllm.queries import Group, Query, Reply, Table, first_round, repeats, second_round
+from harness.engines.vllm.queries import TIED, Group, Query, Reply, Table, first_round, repeats, second_round, ties
 from harness.errors import InputError, did_you_mean, one_line
 
 REQUIRED = ("skip_reading_prefix_cache", "logprob_token_ids", "prompt_logprobs", "flat_logprobs")
@@ -111,11 +112,13 @@ class Engine:
         ask(list(second_round(groups)))
         repeated = list(repeats(groups, tables))
         refused = ask(repeated)
+        tied = list(ties(groups, tables))
+        ask(tied)
         scores = [
             [table.score(tokens) or _reason(refused, number, tokens) for tokens in group.continuations]
             for number, (group, table) in enumerate(zip(groups, tables, strict=True))
         ]
-        return scores, len(repeated)
+        return scores, len(repeated) + len(tied)
 
     def generate(self, generations: Sequence[Generation], adapter: str | None) -> list[Generated | Refused]:
         """Continue every prompt."""
@@ -137,8 +140,8 @@ class Engine:
             max_tokens=1,
             detokenize=False,
             logprob_token_ids=list(query.targets),
-            # 0: only the prompt's own tokens, with their ranks.
-            prompt_logprobs=0 if query.head else None,
+            # 2: the prompt's own tokens and the two most likely ones, of which one is another token and shows a tie.
+            prompt_logprobs=2 if query.head else None,
             flat_logprobs=True,
             skip_reading_prefix_cache=not query.cached,
         )
@@ -215,14 +218,24 @@ def _reply(query: Query, output: Any) -> Reply:
         table = output.prompt_logprobs or []
         for token, position in zip(query.head, range(len(table) - len(query.head), len(table)), strict=True):
             # For what the cache served, some versions leave rows out at the front, so rows are counted from the end.
-            row = (table[position] or {}).get(token) if position > 0 else None
-            rows.append(None if row is None else (row.logprob, row.rank))
+            row = (table[position] or {}) if position > 0 else {}
+            rows.append(_row(row, token))
     return Reply(
         behind={target: behind[target].logprob for target in query.targets},
         best=output.outputs[0].token_ids[0],
         rows=rows,
         cached_tokens=output.num_cached_tokens,
     )
+
+
+def _row(row: Mapping[int, Any], token: int) -> tuple[float, int] | None:
+    """Log-probability and rank of a token of the prompt; None if the row is about other tokens."""
+    own = row.get(token)
+    if own is None:
+        return None
+    other = max((each.logprob for key, each in row.items() if key != token), default=-math.inf)
+    rank = TIED if own.logprob == other else 1 if own.logprob > other else own.rank
+    return own.logprob, rank
 
 
 def _generated(output: Any) -> Generated | Refused:

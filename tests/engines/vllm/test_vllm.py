@@ -25,10 +25,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, set_seed
 
 from harness.checkpoints.resolver import resolve
-from harness.engines.base import Answer, EngineDied, Failure, Request
+from harness.engines.base import Answer, EngineDied, Failure, Request, Scored
 from harness.engines.engine_pool import POOL
 from harness.engines.spec import EngineSpec
 from harness.engines.vllm.engine import BATCH_TOKENS, VllmEngine, open_vllm
+from harness.engines.vllm.queries import group_by_context
 from harness.errors import InputError
 from tests import models as tiny_models
 from tests.engines.hf.reference import instances, open_hflm
@@ -490,3 +491,47 @@ def test_bfloat16_is_as_close_to_float32_as_lm_evals(smollm2: Path, monkeypatch:
         return float(sum(abs(logprob - right) for logprob, (right, _) in pairs) / len(exact))
 
     assert distance([answer.logprob or 0 for answer in ours]) <= 1.5 * distance([logprob for logprob, _ in theirs])
+
+
+def test_tied_tokens_are_greedy_when_generation_would_take_them(model: Path, tmp_path: Path) -> None:
+    """Two rows of the head are equal, so that two tokens always have the same score; generation takes the first."""
+    llama: Any = LlamaForCausalLM.from_pretrained(model)
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    contexts = [sentence(5, seed) for seed in range(24)]
+    best = [_greedy(llama, tokenizer(context).input_ids, 3) for context in contexts]
+    rows = llama.lm_head.weight.data
+    # 64 rows apart, so that matrix products compute both in the same way and the scores are equal in every bit.
+    usable = [tokens[1] for tokens in best if tokens[1] + 64 < len(rows) // 64 * 64]
+    twin = max(set(usable), key=usable.count)
+    other = twin + 64
+    rows[other] = rows[twin]
+    llama.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    engine = open_tiny(tmp_path)
+    queries = [
+        (tuple(tokenizer(context).input_ids), tuple(tokens)) for context, tokens in zip(contexts, best, strict=True)
+    ]
+    queries += [(context, tuple(other if token == twin else token for token in tokens)) for context, tokens in queries]
+    groups = group_by_context(queries, most_tokens=10_000)
+    try:
+        scores, _ = engine._engines.score(groups, None)
+    finally:
+        engine.close()
+    expected = [[tuple(_greedy(llama, group.context, 3)) == each for each in group.continuations] for group in groups]
+    assert [[isinstance(score, Scored) and score.is_greedy for score in own] for own in scores] == expected
+    greedy = [
+        each
+        for group, own in zip(groups, expected, strict=True)
+        for each, flag in zip(group.continuations, own, strict=True)
+        if flag
+    ]
+    assert len(greedy) >= len(contexts) // 2
+    assert any(twin in each[:2] for each in greedy), "some flags are decided by a tie before the last token"
+
+
+def _greedy(model: Any, context: Sequence[int], count: int) -> list[int]:
+    """The tokens that generation takes: each time the first of the most likely ones."""
+    tokens = list(context)
+    for _ in range(count):
+        tokens.append(int(model(torch.tensor([tokens])).logits[0, -1].argmax()))
+    return tokens[len(context) :]
