@@ -7,7 +7,9 @@ The two files hold different texts of the same kinds, in English and Chinese:
 
 - ``develop.jsonl``: use it while you write or change the extraction of answers.
 - ``held_out.jsonl``: use it to measure the result only. Do not read it, or the cases that fail in it, while you
-  change the extraction. Its last 100 cases are unedited generations of SmolLM2-135M-Instruct and Gemma 3 270M.
+  change the extraction. Its last 100 cases are unedited generations of SmolLM2-135M-Instruct and Gemma 3 270M (base),
+  at most 160 tokens, greedy or at temperature 0.8, some after worked examples. Generations on whose label readers
+  would disagree, and most of those that only repeat one line, are left out.
 
 What a label means:
 
