@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.checkpoints.fit import check_parts, check_weights, check_whole
-from harness.checkpoints.gguf_support import check_keys, check_tensors, llama3_scaling
+from harness.checkpoints.gguf_support import begins_with_bos, check_keys, check_tensors, llama3_scaling, set_bos
 from harness.digests import file_digest
 from harness.errors import CheckpointError, first_line
 from harness.paths import cache_dir, writable_cache_dir
 
 GGUF_MAGIC = b"GGUF"
-CONVERSION = "2"  # part of the cache key: raise it when the conversion changes what it writes
+CONVERSION = "3"  # part of the cache key: raise it when the conversion changes what it writes
 
 
 def converted(path: Path, *, verify: bool = False) -> Path:
@@ -85,6 +85,7 @@ def _convert(path: Path, folder: Path) -> None:
         if scaling is not None:
             config.rope_parameters = scaling
         tokenizer = AutoTokenizer.from_pretrained(**place)
+        set_bos(path, tokenizer, begins_with_bos(reader))
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             **place,
             config=config,

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Llama 3's scaling of rotary frequencies, of which GGUF keeps the result only; see `llama3_scaling`.
 LOW_FREQ_FACTOR, HIGH_FREQ_FACTOR, ORIGINAL_CONTEXT = 1.0, 4.0, 8192
 ROPE_FREQS = "rope_freqs.weight"
+# Names of pre-tokenizers for which llama.cpp adds BOS without being told.
+_PRE_WITH_BOS = ("llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2")
 REMEDY = "convert the original checkpoint to a transformers folder, or use that one"
 
 
@@ -171,3 +173,37 @@ def llama3_scaling(path: Path, reader: GGUFReader, config: Any) -> dict[str, Any
         "high_freq_factor": HIGH_FREQ_FACTOR,
         "original_max_position_embeddings": ORIGINAL_CONTEXT,
     }
+
+
+def begins_with_bos(reader: GGUFReader) -> bool | None:
+    """Return whether the file's texts begin with BOS; None if neither the file nor llama.cpp's default says so.
+
+    Source of the defaults: llama.cpp, `llama_vocab::impl::load`.
+    """
+    given = _value(reader, "tokenizer.ggml.add_bos_token")
+    if given is not None:
+        return bool(given)
+    if _value(reader, "tokenizer.ggml.model") == "llama":
+        return True
+    return True if _value(reader, "tokenizer.ggml.pre") in _PRE_WITH_BOS else None
+
+
+def set_bos(path: Path, tokenizer: Any, wanted: bool | None) -> None:
+    """Make a converted tokenizer begin its texts with BOS, or not. Raises: CheckpointError if it cannot."""
+    if wanted is None or _adds_bos(tokenizer) == wanted:
+        return
+    tokenizer.add_bos_token = wanted
+    if _adds_bos(tokenizer) != wanted:
+        raise CheckpointError(
+            f"{path}: its texts {'begin' if wanted else 'do not begin'} with BOS, but not those of transformers' "
+            f"tokenizer; {REMEDY}."
+        )
+
+
+def _adds_bos(tokenizer: Any) -> bool:
+    return tokenizer.bos_token_id is not None and tokenizer.bos_token_id in tokenizer("a")["input_ids"][:1]
+
+
+def _value(reader: GGUFReader, key: str) -> Any:
+    field = reader.get_field(key)
+    return None if field is None else field.contents()

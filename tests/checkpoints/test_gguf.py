@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from harness.checkpoints.resolver import resolve
 from harness.errors import CheckpointError
@@ -166,3 +166,12 @@ def test_frequencies_of_another_formula_are_refused(model: Path, tmp_path: Path)
     odd = {"rope_freqs.weight": np.array([1, 2, 3, 4], dtype=np.float32)}
     with pytest.raises(CheckpointError, match="does not follow Llama 3's scaling"):
         resolve(str(rewritten(file, tmp_path / "odd.gguf", tensors=odd)))
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_texts_begin_with_bos_as_the_file_says(wanted: bool, model: Path, tmp_path: Path) -> None:
+    file = save_tiny_gguf(tmp_path / "whole.gguf", model)
+    changed = rewritten(file, tmp_path / "bos.gguf", keys={"tokenizer.ggml.add_bos_token": wanted})
+    tokenizer = AutoTokenizer.from_pretrained(resolve(str(changed)).tokenizer)
+    bare = tokenizer("a cat", add_special_tokens=False)["input_ids"]
+    assert tokenizer("a cat")["input_ids"] == ([tokenizer.bos_token_id, *bare] if wanted else bare)
