@@ -87,6 +87,11 @@ def _add_prompt_flags(group: argparse._ArgumentGroup) -> None:
         help="put each example into its own chat turns (default: on with a chat template)",
     )
     group.add_argument("--system_instruction", metavar="TEXT", help="system message")
+    group.add_argument(
+        "--system_as_user",
+        action="store_true",
+        help="put the system message in front of the first user message, for chat templates without a system role",
+    )
     group.add_argument("--gen_kwargs", nargs="+", default=[], metavar="KEY=VALUE", help="override generation arguments")
     group.add_argument(
         "--seed",
@@ -171,6 +176,8 @@ def _spec(args: argparse.Namespace) -> EvaluationSpec:
     chat = args.apply_chat_template
     if args.fewshot_as_multiturn and not chat:
         raise InputError("--fewshot_as_multiturn true: needs --apply_chat_template; add it, or leave this flag out.")
+    if args.system_as_user and not chat:
+        raise InputError("--system_as_user: needs --apply_chat_template; add it, or leave this flag out.")
     return EvaluationSpec(
         models=tuple(args.model),
         tasks=tuple(_names(args.tasks)),
@@ -183,6 +190,7 @@ def _spec(args: argparse.Namespace) -> EvaluationSpec:
             num_fewshot=args.num_fewshot,
             gen_kwargs=_pairs("--gen_kwargs", args.gen_kwargs),
             system_instruction=args.system_instruction,
+            system_as_user=args.system_as_user,
             apply_chat_template=chat,
             fewshot_as_multiturn=bool(chat) if args.fewshot_as_multiturn is None else args.fewshot_as_multiturn,
             seeds=Seeds(**dict(zip(SEEDS, args.seed, strict=True))) if args.seed else Seeds(),

@@ -37,14 +37,23 @@ class TokenizerChatTemplate:
         tokenizer: Folder of the tokenizer.
         name: Name of one of several templates; None uses the only or default one.
         trust_remote_code: Whether a tokenizer's own code may run.
+        system_as_user: Put a system message in front of the first user message, for templates without a system role.
 
     Raises:
         InputError: the tokenizer has no template, or none of that name.
     """
 
-    def __init__(self, tokenizer: Path, *, name: str | None = None, trust_remote_code: bool = False) -> None:
+    def __init__(
+        self,
+        tokenizer: Path,
+        *,
+        name: str | None = None,
+        trust_remote_code: bool = False,
+        system_as_user: bool = False,
+    ) -> None:
         from transformers import AutoTokenizer
 
+        self._system_as_user = system_as_user
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(str(tokenizer), trust_remote_code=trust_remote_code)
         except Exception as error:  # a damaged file can make the library raise anything
@@ -61,14 +70,24 @@ class TokenizerChatTemplate:
             ) from None
 
     def __call__(self, chat_history: list[dict[str, str]], *, add_generation_prompt: bool = True) -> str:
-        """Render a chat. A template that refuses a system message is given the chat without it, as in lm-eval."""
+        """Render a chat.
+
+        Raises:
+            InputError: the template refuses the system message or leaves it out. (lm-eval drops it then.)
+        """
         from jinja2.exceptions import TemplateError
 
+        chat = _without_system(chat_history) if self._system_as_user else chat_history
+        system = [message["content"].strip() for message in chat if message["role"] == "system"]
         try:
-            return self._render(chat_history, add_generation_prompt=add_generation_prompt)
-        except TemplateError:
-            without = [message for message in chat_history if message["role"] != "system"]
-            return self._render(without, add_generation_prompt=add_generation_prompt)
+            text = self._render(chat, add_generation_prompt=add_generation_prompt)
+        except TemplateError as error:
+            if not system:
+                raise
+            raise _no_system_role(first_line(error)) from error
+        if any(content not in text for content in system):
+            raise _no_system_role("it leaves the message out")
+        return text
 
     def _render(self, chat: list[dict[str, Any]], *, add_generation_prompt: bool) -> str:
         rendered: Any = self._tokenizer.apply_chat_template(
@@ -80,3 +99,20 @@ class TokenizerChatTemplate:
         )
         assert isinstance(rendered, str)
         return rendered
+
+
+def _without_system(chat: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the chat with its system messages in front of the first user message."""
+    system = [message["content"] for message in chat if message["role"] == "system"]
+    rest = [dict(message) for message in chat if message["role"] != "system"]
+    first = next((message for message in rest if message["role"] == "user"), None)
+    if system and first is not None:
+        first["content"] = "\n\n".join([*system, first["content"]])
+    return rest
+
+
+def _no_system_role(reason: str) -> InputError:
+    return InputError(
+        f"--apply_chat_template: the chat template takes no system message ({reason}); give --system_as_user to put it "
+        "in front of the first user message, name another template, or leave --system_instruction out."
+    )

@@ -178,6 +178,9 @@ def with_template(model: ModelUnderTest, spec: EvaluationSpec) -> ModelUnderTest
         )
     trusted = spec.engine.trust_remote_code
     template = TokenizerChatTemplate(
-        model.tokenizer, name=name if isinstance(name, str) else None, trust_remote_code=trusted
+        model.tokenizer,
+        name=name if isinstance(name, str) else None,
+        trust_remote_code=trusted,
+        system_as_user=spec.prompt.system_as_user,
     )
     return replace(model, template=template)

@@ -21,7 +21,7 @@ from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
 from lm_eval.evaluator_utils import get_sample_size
 
 from harness.engines.base import Answer, Request
-from harness.errors import TaskError, one_line
+from harness.errors import HarnessError, TaskError, one_line
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -49,6 +49,7 @@ class PromptSpec:
         num_fewshot: Examples in the context; None uses each task's own number.
         gen_kwargs: Generation arguments that override the tasks' own.
         system_instruction: System message.
+        system_as_user: Whether the system message is put in front of the first user message.
         apply_chat_template: True, or the name of one of the tokenizer's templates.
         fewshot_as_multiturn: Whether examples are turns of the chat.
         seeds: lm-eval's seeds.
@@ -58,6 +59,7 @@ class PromptSpec:
     num_fewshot: int | None = None
     gen_kwargs: Mapping[str, Any] = field(default_factory=dict)
     system_instruction: str | None = None
+    system_as_user: bool = False
     apply_chat_template: bool | str = False
     fewshot_as_multiturn: bool = False
     seeds: Seeds = field(default_factory=Seeds)
@@ -115,6 +117,8 @@ def _build_task(name: str, task: Task, spec: PromptSpec, chat_template: ChatTemp
             fewshot_as_multiturn=spec.fewshot_as_multiturn,
             chat_template=chat_template,
         )
+    except HarnessError:
+        raise
     # Rendering runs the task's own templates and functions; whatever they raise is an error of that task.
     except Exception as error:
         reason = one_line(error, max_characters=300)

@@ -170,7 +170,7 @@ def _chat_template(old: RunRecord, prompt: PromptSpec, options: RescoreOptions) 
 
     checkpoint = resolve(options.model, revision=old.model.get("revision"))
     name = prompt.apply_chat_template if isinstance(prompt.apply_chat_template, str) else None
-    return TokenizerChatTemplate(checkpoint.tokenizer, name=name)
+    return TokenizerChatTemplate(checkpoint.tokenizer, name=name, system_as_user=prompt.system_as_user)
 
 
 def _answers(path: Path, name: str, task: TaskRequests, items_scored: int) -> dict[Request, Answer]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from harness.evaluation.requests import TaskRequests
 from harness.evaluation.scoring import Tally
 from harness.records.run_folder import TaskRecord
 from harness.stats import Aggregate, aggregate, interval
+from harness.suite.chance import chance_of
 from harness.suite.definitions import DOMAINS
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def task_record(name: str, task: Task, results: Mapping[str, Any], requests: Tas
     counts["items_scored"] -= _left_out(samples, metric)
     return TaskRecord(
         domain=str(metadata.get("domain", "")),
-        chance=_chance(task, metadata, requests),
+        chance=chance_of(task, metric.partition(",")[0], set(requests.items)),
         metric=metric,
         value=value,
         stderr=_number(values.get(metric.replace(",", "_stderr,", 1))),
@@ -64,16 +64,6 @@ def headline_metric(values: Mapping[str, Any], chosen: str | None = None) -> str
 def _number(value: Any) -> float | None:
     """lm-eval writes "N/A" where there is no standard error."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
-
-
-def _chance(task: Task, metadata: Mapping[str, Any], requests: TaskRequests) -> float:
-    """The level that the task names; else, for choices, the mean over items of 1 / number of choices."""
-    if "chance" in metadata:
-        return float(metadata["chance"])
-    if task.OUTPUT_TYPE != "multiple_choice":
-        return 0.0
-    choices = Counter(requests.items).values()
-    return sum(1 / count for count in choices) / len(choices)
 
 
 def _interval(

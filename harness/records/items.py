@@ -246,7 +246,9 @@ def _first_fault(data: bytes, bounds: Sequence[tuple[int, int, int]]) -> str:
 
 
 def _guess(data: bytes, bounds: Sequence[tuple[int, int, int]]) -> float:
-    counts = [data.count(_CHOICE, start, end) for start, _, end in bounds[:_ITEMS_FOR_CHANCE]]
+    # With acc_mutual_info each choice is asked about twice, once without its context.
+    times = 2 if bounds and b'"acc_mutual_info' in data[bounds[0][1] : bounds[0][2]] else 1
+    counts = [data.count(_CHOICE, start, end) // times for start, _, end in bounds[:_ITEMS_FOR_CHANCE]]
     return sum(1 / n for n in counts if n) / len(counts) if counts and max(counts) > 1 else math.nan
 
 

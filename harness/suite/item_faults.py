@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import TaskError, one_line
+from harness.suite.chance import item_chance
 from harness.suite.code_filter import run_tests, runs_programs
 from harness.suite.code_items import faults_of
 
@@ -34,7 +35,7 @@ def item_faults(task: Task, metadata: Mapping[str, Any]) -> Iterator[str]:
     with_programs = runs_programs(task)
     for number, doc in enumerate(docs):
         yield from (f"item {_name(doc, number)}: {fault}." for fault in _doc_faults(task, doc, with_programs))
-    yield from _chance_faults(docs, metadata)
+    yield from _chance_faults(task, docs, metadata)
 
 
 def _doc_faults(task: Task, doc: Mapping[str, Any], with_programs: bool) -> Iterator[str]:
@@ -132,8 +133,13 @@ def _answer_faults(doc: Mapping[str, Any]) -> Iterator[str]:
         yield f"answer {answer!r} is none of {', '.join(doc['subsets'])}"
 
 
-def _chance_faults(docs: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any]) -> Iterator[str]:
-    choices = [len(doc.get("subsets", doc["choices"])) for doc in docs if "choices" in doc and "gold" in doc]
-    expected = sum(1 / count for count in choices if count) / len(choices) if choices else None
-    if expected is not None and "chance" in metadata and abs(expected - metadata["chance"]) > CHANCE_TOLERANCE:
-        yield f"chance {metadata['chance']} should be {expected:.6g}, the mean of 1 / number of choices."
+def _chance_faults(task: Task, docs: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any]) -> Iterator[str]:
+    if "chance" not in metadata:
+        return
+    if task.OUTPUT_TYPE == CHOICES:
+        expected = [item_chance(task, doc) for doc in docs]
+    else:
+        expected = [1 / len(doc["choices"]) for doc in docs if doc.get("choices") and "gold" in doc]
+    mean = sum(expected) / len(expected) if expected else None
+    if mean is not None and abs(mean - metadata["chance"]) > CHANCE_TOLERANCE:
+        yield f"chance {metadata['chance']} should be {mean:.6g}, the mean of 1 / number of choices."
