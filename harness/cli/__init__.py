@@ -9,7 +9,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import NoReturn
 
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _check_command(words)
     _check_text(words)
     args = build_parser().parse_args(words)
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    signal.signal(signal.SIGTERM, _interrupting(os.getpid()))
     try:
         return int(load_command(args.command).run(args))
     except HarnessError as error:
@@ -104,5 +104,16 @@ def _check_text(words: Sequence[str]) -> None:
             Parser(prog="harness").error(f"{word!a}: is not UTF-8; give a path or a name that is.")
 
 
-def _as_interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+def _interrupting(process: int) -> Callable[[int, FrameType | None], None]:
+    """Return a handler that ends the command as Ctrl-C does.
+
+    A process that the command forks inherits it, such as a worker of a metric's pool. SIGTERM just ends such a process.
+    """
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if os.getpid() == process:
+            raise KeyboardInterrupt
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    return handle

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -108,6 +109,7 @@ def print_run(done: DoneRun) -> None:
     record = done.record
     console.print(record.model["name"], style="bold", soft_wrap=True)
     console.print(_task_table(record))
+    _print_groups(console, done.results.get("groups") or {})
     _print_aggregates(console, record.aggregate)
     console.print(INTERVAL_METHODS, style="dim", soft_wrap=True)
     line = leaderboard_line(record)
@@ -146,6 +148,23 @@ def _row(name: str, task: TaskRecord) -> list[str]:
 def number(value: float | None) -> str:
     """Return `value` with three decimals, or a dash if it is unknown."""
     return "-" if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def _print_groups(console: Console, groups: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print the means that groups define themselves, with ``aggregate_metric_list``."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("group", "metric", "value", "s.e."):
+        table.add_column(heading, justify="left" if heading in ("group", "metric") else "right", header_style="dim")
+    for name, values in groups.items():
+        for key, value in values.items():
+            metric, comma, filter_name = key.partition(",")
+            if comma and not metric.endswith("_stderr") and isinstance(value, int | float):
+                error = values.get(f"{metric}_stderr,{filter_name}")
+                shown = metric if filter_name in ("none", "") else f"{metric} ({filter_name})"
+                table.add_row(name, shown, number(value), number(error if isinstance(error, int | float) else None))
+    if table.row_count:
+        console.print()
+        console.print(table)
 
 
 def _print_aggregates(console: Console, aggregate: dict[str, Any]) -> None:

@@ -77,7 +77,7 @@ def _list(args: argparse.Namespace) -> int:
         return 0
     from rich.table import Table
 
-    from harness.console import stdout
+    from harness.console import stderr, stdout
 
     table = Table(box=None, pad_edge=False)
     for heading in ("name", "kind", "domain", "output type", "about"):
@@ -87,6 +87,8 @@ def _list(args: argparse.Namespace) -> int:
     stdout().print(table)
     for name in names:
         say(name)
+    if catalogue.skipped_files():
+        stderr().print(catalogue.skipped_files().strip())
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from typing import Any
 
@@ -20,6 +21,11 @@ def parsed(text: bytes) -> Any:
     if b"\\ud" in text.lower():
         json.dumps(value, ensure_ascii=False).encode()
     return value
+
+
+def is_blank(line: bytes) -> bool:
+    """Return whether a line holds no record: white space, after a byte order mark on the first line."""
+    return not line.removeprefix(codecs.BOM_UTF8).strip()
 
 
 def reason(error: Exception) -> str:

@@ -117,7 +117,7 @@ def parsed_records(file: DataFile, path: Path) -> Iterator[tuple[str, Any]]:
 def decoded_text(path: Path) -> str:
     """Return a UTF-8 file's text; raise a TaskError if it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise TaskError(f"{path}: cannot be read completely ({one_line(error)}); replace the file.") from None
 
@@ -125,7 +125,7 @@ def decoded_text(path: Path) -> str:
 def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
     opener = gzip.open if path.suffix == ".gz" else open
     try:
-        with opener(path, "rt", encoding="utf-8") as lines:
+        with opener(path, "rt", encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     yield f"line {number}", parse_json(path, line, line_number=number)

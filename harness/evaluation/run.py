@@ -87,6 +87,7 @@ def _load_tasks(spec: EvaluationSpec) -> tuple[list[str], LoadedTasks, list[str]
     configure(tasks.tasks, spec.prompt)
     notes += check_programs(tasks, spec.tasks, unsafe_code=spec.unsafe_code)
     notes += filter(None, (wrong_keys(name, task) for name, task in tasks.tasks.items()))
+    notes += filter(None, [catalogue.skipped_files().strip()])
     notes += [f"{each} replaces a task of the same name." for each in catalogue.replaced(tasks.tasks)]
     return names, tasks, notes
 

@@ -20,11 +20,14 @@ from harness.suite.consent import refused_code
 from harness.suite.data_files import check_data_files
 from harness.suite.definitions import Entry, check_groups, read_definition, read_folder
 from harness.suite.lm_eval_names import lm_eval_names
+from harness.suite.task_files import task_files
 
 if TYPE_CHECKING:
     from lm_eval.api.group import Group
     from lm_eval.api.task import Task
     from lm_eval.tasks import TaskManager
+
+MOST_SKIPPED = 5  # files that a message names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +51,11 @@ def task_manager(
     """
     from lm_eval.tasks import TaskManager
 
-    from harness.suite import consent, templates
+    from harness.suite import consent, task_files, templates
 
     templates.install()
     consent.install()
+    task_files.install()
     return TaskManager(include_path=[str(folder) for folder in folders], include_defaults=defaults, metadata=metadata)
 
 
@@ -114,6 +118,14 @@ class Catalogue:
         """Return which of these tasks a later folder defines anew, each with that file: ``NAME in FILE``."""
         return [f"{name} in {self.entries[name].path}" for name in names if name in self._replaced]
 
+    def skipped_files(self) -> str:
+        """Return a sentence on the YAML files that are hidden or define no task; empty if there are none."""
+        skipped = [str(path) for folder in self._folders[1:] for path in task_files(folder).skipped]
+        if not skipped:
+            return ""
+        more = f" and {len(skipped) - MOST_SKIPPED} more" if len(skipped) > MOST_SKIPPED else ""
+        return f" Left out as hidden or no task: {', '.join(skipped[:MOST_SKIPPED])}{more}."
+
     def lm_eval_names(self) -> list[str]:
         """Return the names of lm-eval's own tasks, groups and tags; takes seconds."""
         return [str(name) for name in self._full_manager().all_tasks if name not in self.entries]
@@ -165,7 +177,7 @@ class Catalogue:
         else:
             matches = [name] if name in lm_eval_names() and name in self._full_manager().all_tasks else []
         if not matches:
-            hint = did_you_mean(name, [*self._local_names, *lm_eval_names()])
+            hint = did_you_mean(name, [*self._local_names, *lm_eval_names()]) + self.skipped_files()
             raise TaskError(f"{name}: unknown task or group.{hint} `harness tasks list` shows the known ones.")
         return matches
 

@@ -48,7 +48,7 @@ def _check_lines(path: Path, task: Path) -> None:
                 number += 1
                 if len(line) == MAX_LINE_BYTES:
                     raise TaskError(f"{path}, line {number}: is longer than 64 MiB; {task} needs one record per line.")
-                if line.strip():
+                if not json_text.is_blank(line):
                     rows += 1
                     if not isinstance(json_text.parsed(line), dict):
                         raise ValueError("not a JSON object; one is needed per line")

@@ -13,6 +13,7 @@ import yaml
 from harness.errors import TaskError, one_line
 from harness.plain_yaml import check_yaml
 from harness.records.run_folder import MAX_NAME
+from harness.suite.task_files import task_files
 
 MOST_LEVELS, MOST_MEMBERS = 50, 100_000
 DOMAINS = ("logic", "legal", "science", "analogy", "code_qa", "code_gen", "general")
@@ -143,7 +144,7 @@ def read_folder(folder: Path) -> dict[str, Entry]:
     """
     if not folder.is_dir():
         raise TaskError(f"--include_path {folder}: no such folder; give a folder with task YAML files.")
-    paths = [p for p in sorted(folder.rglob("*.yaml")) if "__pycache__" not in p.parts]
+    paths = task_files(folder).used
     files = _Files()
     parsed = {path: files.merged(path) for path in paths}
     included = {target.resolve() for path in paths for target in files.includes(path)}

@@ -101,7 +101,7 @@ def json_lines(path: Path, cursor: Cursor) -> Iterator[RawRecord]:
             where = f"{path}, line {line_number}"
             if len(line) == MAX_LINE_BYTES:
                 raise InputError(f"{where}: is longer than 64 MiB; write one JSON record per line.")
-            if line.strip():
+            if not json_text.is_blank(line):
                 yield RawRecord(_parsed(line, where), where, Cursor(cursor.file, file.tell(), line_number))
 
 

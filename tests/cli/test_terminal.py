@@ -1,0 +1,41 @@
+"""What a command prints, besides the table of its run."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import HarnessCommand
+from tests.tasks_for_tests import write_tasks
+
+GROUP = """
+group: g_mean
+task: [t_choice]
+aggregate_metric_list:
+  - {metric: acc, aggregation: mean, weight_by_size: true}
+"""
+
+
+def test_the_mean_of_a_users_group_is_printed(tmp_path: Path, harness_here: HarnessCommand) -> None:
+    folder = write_tasks(tmp_path / "tasks", items=6)
+    (folder / "group.yaml").write_text(GROUP, encoding="utf-8")
+    words = ["--tasks", "g_mean", "--include_path", folder, "--output_path", tmp_path / "runs"]
+    done = harness_here("eval", "--backend", "scripted", "--model", "corrupted", *words)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"g_mean +acc +0\.\d{3} +0\.\d{3}", done.stdout), done.stdout
+
+
+def test_a_metric_with_a_pool_of_processes_prints_no_traceback(tmp_path: Path) -> None:
+    """lm-eval estimates the error of BLEU in a pool, whose processes end by SIGTERM."""
+    folder = write_tasks(tmp_path / "tasks", items=6)
+    generate = folder / "generate.yaml"
+    text = generate.read_text(encoding="utf-8")
+    generate.write_text(text.replace("metric: exact_match, aggregation: mean", "metric: bleu, aggregation: bleu"))
+    words = ["--tasks", "t_generate", "--include_path", folder, "--output_path", tmp_path / "runs"]
+    command = [sys.executable, "-m", "harness", "eval", "--backend", "scripted", "--model", "oracle", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "KeyboardInterrupt" not in done.stderr
