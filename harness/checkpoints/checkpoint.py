@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.errors import CheckpointError, first_line
+from harness.errors import CheckpointError, whole_reason
 
 SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -65,7 +65,7 @@ def read_json(path: Path, needed_by: str) -> dict[str, Any]:
         raise CheckpointError(f"{path}: no such file; {needed_by} needs it. Give a complete folder.") from None
     except (OSError, ValueError, RecursionError) as error:  # not UTF-8, not JSON, nested too deep, a number too long
         raise CheckpointError(
-            f"{path}: not readable as JSON ({first_line(error, max_characters=160)}); save the checkpoint again."
+            f"{path}: not readable as JSON ({whole_reason(error)}); save the checkpoint again."
         ) from None
     if not isinstance(value, dict):
         raise CheckpointError(f"{path}: is a {type(value).__name__}, must be a JSON object; save the checkpoint again.")
@@ -139,7 +139,7 @@ def check_safetensors(path: Path) -> None:
             names = list(file.keys())
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"{path}: damaged or cut off ({first_line(error, max_characters=160)}); copy or download the file again."
+            f"{path}: damaged or cut off ({whole_reason(error)}); copy or download the file again."
         ) from None
     if not names:
         raise CheckpointError(f"{path}: has no tensors; save the checkpoint again.")

@@ -21,7 +21,7 @@ from harness.checkpoints.checkpoint import (
     refuse_pickle,
     weight_files,
 )
-from harness.errors import CheckpointError, first_line
+from harness.errors import CheckpointError, whole_reason
 
 # If one of these is damaged, transformers may use defaults without a warning.
 OPTIONAL_FILES = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
@@ -190,7 +190,7 @@ def _hub(source: str, *, revision: str | None, allow_pickle: bool) -> Checkpoint
             )
         )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
-        reason = first_line(error, max_characters=160)
+        reason = whole_reason(error)
         raise CheckpointError(
             f"{source}: neither a local path nor available from the hub ({reason}); "
             "check the name, your connection and `hf auth login`, or give a local folder."
