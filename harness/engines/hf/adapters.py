@@ -1,8 +1,8 @@
 """Apply a PEFT adapter to its base, whose embeddings get the number of rows that the adapter was trained with.
 
-A base may have more rows than its tokenizer has tokens (Qwen2.5: 151,936 for 151,665): rows that no text uses still count
-in every softmax, so rows are not removed because the tokenizer is smaller. Training may add rows for new tokens, or remove
-rows; then the adapter holds the embeddings, and their shape says how many there were:
+A base may have more rows than its tokenizer has tokens (Qwen2.5: 151,936 for 151,665). Rows that no text uses still
+count in every softmax, so none are removed because the tokenizer is smaller. Training may add rows for new tokens, or
+remove rows; then the adapter holds the embeddings, and their shape says how many there were:
 
     base 320 rows, adapter with "base_model.model.lm_head.weight" [320, 32]   ->  320
     base 320 rows, adapter with "base_model.model.lm_head.weight" [324, 32]   ->  324
@@ -66,11 +66,20 @@ def _trained_rows(model: Any, adapter: str) -> int | None:
 
 def _rows_for(model: Any, tokenizer: PreTrainedTokenizerBase) -> int:
     """Rows for every token, but never fewer than there are."""
-    return max(len(tokenizer), model.get_input_embeddings().weight.shape[0])
+    rows: int = model.get_input_embeddings().weight.shape[0]
+    return max(len(tokenizer), rows)
+
+
+def virtual_tokens(model: Any) -> int:
+    """Positions of the context that a prompt-learning adapter takes; 0 for other adapters and plain models."""
+    from peft import PeftModel
+
+    config = model.active_peft_config if isinstance(model, PeftModel) else None
+    return config.num_virtual_tokens if config is not None and config.is_prompt_learning else 0
 
 
 def _resize_embeddings(model: Any, rows: int) -> None:
-    """Give input and output embeddings `rows` rows; new ones are near the mean of the others, and the same each time."""
+    """Give the embeddings `rows` rows; new ones are near the mean of the others, and the same each time."""
     import torch
 
     if model.get_input_embeddings().weight.shape[0] != rows:

@@ -133,7 +133,8 @@ def continuing_cache(output: Any, continuing: Sequence[int]) -> DynamicCache | N
         return None
     if len(continuing) < len(output.sequences):
         # Not `batch_select_indices`, which layers with recurrent states lack; beam search selects rows of all layers.
-        cache.reorder_cache(torch.tensor(continuing, dtype=torch.long, device=output.sequences.device))
+        rows: Any = torch.tensor(continuing, dtype=torch.long, device=output.sequences.device)
+        cache.reorder_cache(rows)
     return cache
 
 

@@ -21,6 +21,8 @@ from harness.engines.tokens import Encoder, Prompt
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+_EMPTY = Failure(reason="error", message="an empty prompt, and the tokenizer has neither BOS nor EOS")
+
 
 class Generator:
     """Answers generation requests with one model.
@@ -76,6 +78,10 @@ class Generator:
             return
         encoded = self._encoder.prompts([requests[index].context for index in members], room=new)
         prompts = dict(zip(members, encoded, strict=True))
+        empty = [index for index in members if not prompts[index].tokens]
+        if empty:
+            yield dict.fromkeys(empty, _EMPTY)
+            members = [index for index in members if prompts[index].tokens]
 
         def cut(left: list[int]) -> Iterator[Job[Answer]]:
             rows: list[int] = []

@@ -58,7 +58,8 @@ def batching_of(model: Any) -> Batching:
             "prompts of different lengths are generated in separate batches",
         ),
         stages=_holds(
-            lambda: _cache_continues(model, long, other), "finished rows of a batch are computed until the last one ends"
+            lambda: _cache_continues(model, long, other),
+            "finished rows of a batch are computed until the last one ends",
         ),
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.checkpoints.fit import check_causal, check_size, check_whole
-from harness.engines.hf.adapters import with_adapter
+from harness.engines.hf.adapters import virtual_tokens, with_adapter
 from harness.engines.hf.runner import ran_out_of_memory
 from harness.engines.spec import DTYPES
 from harness.errors import CheckpointError, InputError, whole_reason
@@ -103,7 +103,7 @@ def load(spec: HfSpec) -> Opened:
         model = with_adapter(model, tokenizer, spec.adapter)
     model = model.to(device).eval()
     tokenizer = configure_pad_token(tokenizer, model_config=model.config)
-    max_length = spec.max_length or resolve_max_length(model.config, tokenizer)
+    max_length = spec.max_length or resolve_max_length(model.config, tokenizer) - virtual_tokens(model)
     return Opened(model=model, tokenizer=tokenizer, max_length=max_length)
 
 
