@@ -35,19 +35,19 @@ def command_for(source: Path) -> str:
 
 def divide(weights: Path, shards: Path) -> dict[str, torch.Tensor]:
     """Replace a weight file by FSDP's shards; returns its tensors."""
-    from torch.distributed import checkpoint
+    from torch.distributed.checkpoint.state_dict_saver import save
 
     tensors = load_file(weights)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        checkpoint.save({"model": tensors}, checkpoint_id=shards)
+        save({"model": tensors}, checkpoint_id=shards)
     weights.unlink()
     return tensors
 
 
 def run(command: str) -> None:
     """Run a printed command of accelerate, in this process."""
-    from accelerate.commands.merge import merge_command, merge_command_parser
+    from accelerate.commands.merge import merge_command, merge_command_parser  # type: ignore[import-untyped]
 
     program, name, *arguments = shlex.split(command)
     assert (program, name) == ("accelerate", "merge-weights")

@@ -23,13 +23,19 @@ from tests.models import tiny_tokenizer
 # Rows of several lengths, two of one length, and one of a single token.
 CONTEXTS = ["a cat", "a cat sat on the mat and dog ran", "who knows", "the big red house because it", "a"]
 SMALL: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 4}
-HYBRID = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8, "mamba_n_groups": 1, "mamba_chunk_size": 8}
+HYBRID: dict[str, Any] = {
+    "mamba_n_heads": 8,
+    "mamba_d_head": 8,
+    "mamba_d_state": 8,
+    "mamba_n_groups": 1,
+    "mamba_chunk_size": 8,
+}
 FAST = Batching(pads=True, stages=True)
 
 RECURRENT: dict[str, tuple[Callable[[], PretrainedConfig], Batching]] = {
     "recurrent gemma": (
         lambda: tf.RecurrentGemmaConfig(
-            num_hidden_layers=3, hidden_size=32, intermediate_size=64, num_attention_heads=4, lru_width=32, head_dim=8
+            num_hidden_layers=3, hidden_size=32, intermediate_size=64, num_attention_heads=4, lru_width=32
         ),
         Batching(pads=False, stages=False),
     ),
