@@ -91,7 +91,8 @@ def test_long_texts_equal_plain_generate(name: str, tmp_path: Path) -> None:
 
 
 def opened(path: Path) -> Any:
-    return tf.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+    model: Any = tf.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+    return model.eval()
 
 
 def save_with_tokens(folder: Path, **tokens: str) -> Path:
