@@ -48,6 +48,9 @@ class EngineError(HarnessError):
 # a lone surrogate. Code that reads such a file catches these and raises an error that names the file.
 MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError)
 
+LONGEST_REASON = 2000
+"""Characters of a reason that are kept."""
+
 
 def first_line(error: BaseException, *, max_characters: int | None = None) -> str:
     """Return the first line of an error's message that is not blank, or the error's class name if there is none.
@@ -73,6 +76,17 @@ def one_line(error: BaseException, *, max_characters: int | None = None) -> str:
         max_characters: Cut the line to this length; None keeps it whole.
     """
     return (" ".join(str(error).split()) or type(error).__name__)[:max_characters]
+
+
+def whole_reason(error: BaseException) -> str:
+    """Return an error's whole message as one line, for what failed to open: libraries give the reason in any line.
+
+    Only a message of more than 2,000 characters, such as a list of every tensor, is cut, between two words.
+    """
+    reason = one_line(error)
+    if isinstance(error, LookupError):  # its message is only the key
+        reason = f"{type(error).__name__}: {reason}"
+    return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON].rpartition(' ')[0]} ..."
 
 
 def did_you_mean(word: str, known: Iterable[str], *, limit: int = 3) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.errors import CheckpointError, first_line
+from harness.checkpoints.unmerged import refuse_unmerged
+from harness.errors import CheckpointError, whole_reason
 
 SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -37,7 +38,8 @@ class Checkpoint:
         source: The path or hub id as the user typed it.
         kind: What the source is.
         weights: Folder of the transformers model to load; for an adapter its base, for a GGUF file its conversion.
-        tokenizer: Folder of the tokenizer.
+        own_tokenizer: Folder of the checkpoint's tokenizer; it has no tokenizer files if none was saved.
+        other_tokenizer: Folder of the tokenizer to use instead: that of ``--tokenizer``, or the folder above.
         adapter: Folder of the PEFT adapter, if there is one.
         revision: Hub revision (commit), for hub ids.
         weight_files: All files with weights, of base and adapter.
@@ -47,10 +49,16 @@ class Checkpoint:
     source: str
     kind: Kind
     weights: Path
-    tokenizer: Path
+    own_tokenizer: Path
+    other_tokenizer: Path | None = None
     adapter: Path | None = None
     revision: str | None = None
     weight_files: tuple[Path, ...] = ()
+
+    @property
+    def tokenizer(self) -> Path:
+        """Folder of the tokenizer to use."""
+        return self.other_tokenizer or self.own_tokenizer
 
 
 def read_json(path: Path, needed_by: str) -> dict[str, Any]:
@@ -65,7 +73,7 @@ def read_json(path: Path, needed_by: str) -> dict[str, Any]:
         raise CheckpointError(f"{path}: no such file; {needed_by} needs it. Give a complete folder.") from None
     except (OSError, ValueError, RecursionError) as error:  # not UTF-8, not JSON, nested too deep, a number too long
         raise CheckpointError(
-            f"{path}: not readable as JSON ({first_line(error, max_characters=160)}); save the checkpoint again."
+            f"{path}: not readable as JSON ({whole_reason(error)}); save the checkpoint again."
         ) from None
     if not isinstance(value, dict):
         raise CheckpointError(f"{path}: is a {type(value).__name__}, must be a JSON object; save the checkpoint again.")
@@ -90,6 +98,7 @@ def weight_files(folder: Path, *, allow_pickle: bool) -> tuple[Path, ...]:
     pickle, pickle_index = (folder / name for name in PICKLES)
     weights_file = pickle if pickle.exists() else pickle_index if pickle_index.exists() else None
     if weights_file is None:
+        refuse_unmerged(folder)
         raise CheckpointError(
             f"{folder}: no weights; a transformers folder has {' or '.join(SAFETENSORS)}. "
             "Give a folder that save_pretrained wrote."
@@ -139,7 +148,7 @@ def check_safetensors(path: Path) -> None:
             names = list(file.keys())
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"{path}: damaged or cut off ({first_line(error, max_characters=160)}); copy or download the file again."
+            f"{path}: damaged or cut off ({whole_reason(error)}); copy or download the file again."
         ) from None
     if not names:
         raise CheckpointError(f"{path}: has no tensors; save the checkpoint again.")

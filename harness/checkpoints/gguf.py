@@ -15,7 +15,7 @@ from typing import Any
 from harness.checkpoints.fit import check_parts, check_weights, check_whole
 from harness.checkpoints.gguf_support import begins_with_bos, check_keys, check_tensors, llama3_scaling, set_bos
 from harness.digests import file_digest
-from harness.errors import CheckpointError, first_line
+from harness.errors import CheckpointError, whole_reason
 from harness.paths import cache_dir, writable_cache_dir
 
 GGUF_MAGIC = b"GGUF"
@@ -96,7 +96,7 @@ def _convert(path: Path, folder: Path) -> None:
     except CheckpointError:
         raise
     except Exception as error:  # a damaged file raises exceptions of any type
-        reason = first_line(error, max_characters=200)
+        reason = whole_reason(error)
         raise CheckpointError(
             f"{path}: transformers cannot read this GGUF file ({reason}); check that it is complete, or convert it to "
             "a transformers folder with the tool that made it."
@@ -109,6 +109,6 @@ def _convert(path: Path, folder: Path) -> None:
         tokenizer.save_pretrained(folder)
     except (OSError, RuntimeError) as error:  # safetensors raises a RuntimeError for a full disk
         raise CheckpointError(
-            f"{path}: its conversion cannot be written to {folder.parent} ({first_line(error)}); free disk space "
+            f"{path}: its conversion cannot be written to {folder.parent} ({whole_reason(error)}); free disk space "
             "there, or set HARNESS_CACHE_DIR to another folder."
         ) from None

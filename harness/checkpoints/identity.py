@@ -1,4 +1,4 @@
-"""The digest of a checkpoint: one SHA-256 over all files that determine its answers."""
+"""Digests of a checkpoint and of a tokenizer from elsewhere: SHA-256 over all files that determine answers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,22 @@ if TYPE_CHECKING:
 IDENTITY_PATTERNS = ("*.json", "*.jinja", "*.model", "*.txt", "*.py")
 # Files that trainers write next to the weights and that no engine reads.
 NOT_IDENTITY = {"trainer_state.json", "training_args.bin", "stage.json", "all_results.json", "train_results.json"}
+# Files of a tokenizer in a folder that may have others, such as those of a run.
+TOKENIZER_PATTERNS = (
+    "*token*.json",
+    "*vocab*.json",
+    "*vocab*.txt",
+    "merges.txt",
+    "tekken.json",
+    "*.model",
+    "*.tiktoken",
+    "chat_template*",
+    "tokenization*.py",
+)
 
 
 def checkpoint_digest(checkpoint: Checkpoint, *, verify: bool = False) -> str:
-    """Return the SHA-256 over all files that determine the checkpoint's answers, as ``sha256:<hex>``.
+    """Return the SHA-256 over all the checkpoint's files that determine its answers, as ``sha256:<hex>``.
 
     The hash is over lines ``<role>/<file name>:<digest>``, such as ``weights/model.safetensors:9f86d0...``. So equal
     bytes at two paths have the same digest, and a retrained checkpoint at an old path has a different one.
@@ -30,8 +42,25 @@ def checkpoint_digest(checkpoint: Checkpoint, *, verify: bool = False) -> str:
     return f"sha256:{total.hexdigest()}"
 
 
+def tokenizer_digest(checkpoint: Checkpoint, *, verify: bool = False) -> str | None:
+    """Return the SHA-256 over the files of a tokenizer from elsewhere; None if the checkpoint uses its own."""
+    folder = checkpoint.other_tokenizer
+    if folder is None:
+        return None
+    total = hashlib.sha256()
+    files = {path for pattern in TOKENIZER_PATTERNS for path in folder.glob(pattern) if path.is_file()}
+    for path in sorted(files, key=lambda file: file.name):
+        total.update(f"{path.name}:{file_digest(path, verify=verify)}\n".encode())
+    return f"sha256:{total.hexdigest()}"
+
+
+def model_digest(own: str, tokenizer: str | None) -> str:
+    """Return the digest of a model in records: `own`, or one over both when its tokenizer comes from elsewhere."""
+    return own if tokenizer is None else f"sha256:{hashlib.sha256(f'{own}/{tokenizer}'.encode()).hexdigest()}"
+
+
 def _identity_files(checkpoint: Checkpoint) -> list[tuple[str, Path]]:
-    folders = {"weights": checkpoint.weights, "tokenizer": checkpoint.tokenizer}
+    folders = {"weights": checkpoint.weights, "tokenizer": checkpoint.own_tokenizer}
     if checkpoint.adapter is not None:
         folders["adapter"] = checkpoint.adapter
     files = {("weights", path) for path in checkpoint.weight_files}

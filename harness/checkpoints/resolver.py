@@ -13,18 +13,18 @@ from pathlib import Path
 from harness.checkpoints.checkpoint import (
     ADAPTER_PICKLE,
     ADAPTER_SAFETENSORS,
-    TOKENIZER_FILES,
     Checkpoint,
     check_safetensors,
-    check_tokenizer,
     read_json,
     refuse_pickle,
     weight_files,
 )
-from harness.errors import CheckpointError, first_line
+from harness.checkpoints.tokenizer import has_tokenizer, with_tokenizer
+from harness.checkpoints.unmerged import refuse_unmerged
+from harness.errors import CheckpointError, whole_reason
 
-# If one of these is damaged, transformers may use defaults without a warning.
-OPTIONAL_FILES = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+# If this one is damaged, transformers uses defaults without a warning.
+GENERATION_CONFIG = "generation_config.json"
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
 
 
@@ -42,7 +42,12 @@ def expand(source: str) -> list[str]:
 
 
 def resolve(
-    source: str, *, revision: str | None = None, allow_pickle: bool = False, verify: bool = False
+    source: str,
+    *,
+    revision: str | None = None,
+    allow_pickle: bool = False,
+    verify: bool = False,
+    tokenizer: str | None = None,
 ) -> Checkpoint:
     """Find the checkpoint that `source` names and check that its files are whole.
 
@@ -51,10 +56,17 @@ def resolve(
         revision: The hub revision.
         allow_pickle: Accept pickled weights.
         verify: Ignore the cached digest of a GGUF file when looking up its conversion.
+        tokenizer: Folder or hub id of a tokenizer to use instead of the checkpoint's.
 
     Raises:
         CheckpointError: It does not exist, is incomplete or damaged, or its weights are pickled and not allowed.
     """
+    checkpoint = _without_tokenizer(source, revision=revision, allow_pickle=allow_pickle, verify=verify)
+    return with_tokenizer(checkpoint, tokenizer)
+
+
+def _without_tokenizer(source: str, *, revision: str | None, allow_pickle: bool, verify: bool = False) -> Checkpoint:
+    """The checkpoint before its tokenizer is known."""
     path, (is_file, is_folder) = _path_and_kind(source)
     if is_file:
         return _gguf(source, path, verify=verify)
@@ -92,24 +104,19 @@ def _display_name(path: Path) -> str:
 
 
 def _folder(source: str, path: Path, *, allow_pickle: bool) -> Checkpoint:
+    if not (path / "config.json").exists():
+        refuse_unmerged(path)
     config = read_json(path / "config.json", "a transformers folder")
     if "model_type" not in config and not config.get("architectures"):
         raise CheckpointError(
             f"{path / 'config.json'}: neither model_type nor architectures is set, so no model can be built; "
             "save the checkpoint with save_pretrained."
         )
-    for name in OPTIONAL_FILES:
-        if (path / name).exists():
-            read_json(path / name, "a transformers folder")
+    if (path / GENERATION_CONFIG).exists():
+        read_json(path / GENERATION_CONFIG, "a transformers folder")
     files = weight_files(path, allow_pickle=allow_pickle)
-    if not any((path / name).exists() for name in TOKENIZER_FILES):
-        raise CheckpointError(
-            f"{path}: no tokenizer files ({', '.join(TOKENIZER_FILES)}); save the tokenizer next to the weights with "
-            "tokenizer.save_pretrained."
-        )
-    check_tokenizer(path)
     return Checkpoint(
-        name=_display_name(path), source=source, kind="folder", weights=path, tokenizer=path, weight_files=files
+        name=_display_name(path), source=source, kind="folder", weights=path, own_tokenizer=path, weight_files=files
     )
 
 
@@ -129,25 +136,24 @@ def _adapter(source: str, path: Path, *, revision: str | None, allow_pickle: boo
         refuse_pickle(pickle, allow_pickle=allow_pickle)
         own = pickle
     else:
+        refuse_unmerged(path)
         raise CheckpointError(f"{path}: no adapter weights; an adapter needs {ADAPTER_SAFETENSORS}.")
     try:
         location = _base_location(base_source, path)
         if (Path(location) / "adapter_config.json").exists():
             raise CheckpointError(f"{location} is an adapter itself; merge it into its base first.")
-        base = resolve(location, revision=config.get("revision") or revision, allow_pickle=allow_pickle)
+        base = _without_tokenizer(location, revision=config.get("revision") or revision, allow_pickle=allow_pickle)
     except CheckpointError as error:
         raise CheckpointError(
             f"{config_path}: the adapter's base {base_source!r} cannot be used ({error}) "
             "Correct base_model_name_or_path or put the base there."
         ) from None
-    check_tokenizer(path)
-    has_tokenizer = any((path / name).exists() for name in TOKENIZER_FILES)
     return Checkpoint(
         name=_display_name(path),
         source=source,
         kind="adapter",
         weights=base.weights,
-        tokenizer=path if has_tokenizer else base.tokenizer,
+        own_tokenizer=path if has_tokenizer(path) else base.own_tokenizer,
         adapter=path,
         revision=base.revision,
         weight_files=(*base.weight_files, own),
@@ -173,7 +179,7 @@ def _gguf(source: str, path: Path, *, verify: bool) -> Checkpoint:
         source=source,
         kind="gguf",
         weights=folder,
-        tokenizer=folder,
+        own_tokenizer=folder,
         weight_files=weight_files(folder, allow_pickle=False),
     )
 
@@ -190,7 +196,7 @@ def _hub(source: str, *, revision: str | None, allow_pickle: bool) -> Checkpoint
             )
         )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
-        reason = first_line(error, max_characters=160)
+        reason = whole_reason(error)
         raise CheckpointError(
             f"{source}: neither a local path nor available from the hub ({reason}); "
             "check the name, your connection and `hf auth login`, or give a local folder."

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from harness.errors import CheckpointError, first_line
+from harness.errors import CheckpointError, whole_reason
 
 MANIFEST_NAME = "stage.json"
 SCHEMA_VERSION: Literal[1] = 1
@@ -183,7 +183,7 @@ def read_manifest(folder: Path) -> StageManifest | None:
         return None
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"{path}: is not readable as JSON ({first_line(error, max_characters=160)}); restore it, or remove it to "
+            f"{path}: is not readable as JSON ({whole_reason(error)}); restore it, or remove it to "
             "treat the checkpoint as a root."
         ) from None
     try:

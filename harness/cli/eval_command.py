@@ -123,6 +123,11 @@ def _add_engine_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps")
     group.add_argument("--max_length", type=_positive, metavar="TOKENS", help="longest input (default: the model's)")
     group.add_argument("--model_args", nargs="+", default=[], metavar="KEY=VALUE", help="further engine arguments")
+    group.add_argument(
+        "--tokenizer",
+        metavar="PATH_OR_ID",
+        help="tokenizer folder or hub id (default: the checkpoint's own, else that in the folder above)",
+    )
     group.add_argument("--revision", metavar="REV", help="commit, tag or branch of a hub id")
     group.add_argument("--trust_remote_code", action="store_true", help="run code that comes with a checkpoint")
     group.add_argument("--allow_pickle", action="store_true", help="load weights in pickle format")
@@ -206,6 +211,7 @@ def _spec(args: argparse.Namespace) -> EvaluationSpec:
             model_args=_pairs("--model_args", args.model_args),
         ),
         revision=args.revision,
+        tokenizer=args.tokenizer,
         allow_failures=args.allow_failures,
         engine_timeout_seconds=args.engine_timeout,
         use_journal=not args.no_cache and not args.dry_run,

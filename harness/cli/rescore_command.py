@@ -23,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data_dir", type=Path, metavar="DIR", help="benchmark data (HARNESS_DATA)")
     parser.add_argument("--model", metavar="CKPT", help="checkpoint whose chat template the run used")
+    parser.add_argument(
+        "--tokenizer", metavar="PATH_OR_ID", help="tokenizer whose chat template the run used, if not the checkpoint's"
+    )
     parser.add_argument("--unsafe_code", choices=("allow",), help="run model-written programs without a sandbox")
 
 
@@ -38,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
         include_paths=tuple(args.include_path),
         data_dir=args.data_dir,
         model=args.model,
+        tokenizer=args.tokenizer,
         command=shlex.join(["harness", *sys.argv[1:]]),
         unsafe_code=args.unsafe_code == "allow",
     )

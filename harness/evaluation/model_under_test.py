@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.checkpoints import lineage
 from harness.checkpoints.checkpoint import Checkpoint
-from harness.checkpoints.identity import checkpoint_digest
+from harness.checkpoints.identity import checkpoint_digest, model_digest, tokenizer_digest
 from harness.checkpoints.resolver import resolve
 from harness.engines.base import Engine, Request
 from harness.engines.registry import engine_identity, find_engine, open_engine, resolve_backend
@@ -56,19 +56,25 @@ def find_model(source: str, spec: EvaluationSpec) -> ModelUnderTest:
         return _script(source, engine)
     if kind.open_service is not None:
         return _stand_in(engine) if spec.output is None else _service(source, spec, engine)
-    checkpoint = resolve(source, revision=spec.revision, allow_pickle=engine.allow_pickle, verify=spec.verify)
+    checkpoint = resolve(
+        source,
+        revision=spec.revision,
+        allow_pickle=engine.allow_pickle,
+        verify=spec.verify,
+        tokenizer=spec.tokenizer,
+    )
     if spec.revision is not None and checkpoint.revision is None:
         raise InputError(f"--revision {spec.revision}: {source} is a local path; leave it out, or give a hub id.")
     if spec.output is None:
         return _stand_in(engine)
     # `auto` may choose another engine now that the checkpoint is known: vLLM cannot score with every adapter.
     engine = replace(engine, backend=resolve_backend(spec.engine.backend, engine.device, checkpoint))
-    digest = checkpoint_digest(checkpoint, verify=spec.verify)
+    digests = checkpoint_digest(checkpoint, verify=spec.verify), tokenizer_digest(checkpoint, verify=spec.verify)
     return ModelUnderTest(
         name=checkpoint.name,
-        about=_about(checkpoint, digest),
-        fingerprint={"weights": digest, **engine_identity(checkpoint, engine)},
-        open=lambda gold: _open_as_digested(checkpoint, engine, digest),  # noqa: ARG005
+        about=_about(checkpoint, *digests),
+        fingerprint=_fingerprint(*digests) | engine_identity(checkpoint, engine),
+        open=lambda gold: _open_as_digested(checkpoint, engine, digests),  # noqa: ARG005
         tokenizer=checkpoint.tokenizer,
     )
 
@@ -100,6 +106,7 @@ def _refuse_weight_options(spec: EvaluationSpec) -> None:
     engine = spec.engine
     options = {
         "--revision": spec.revision,
+        "--tokenizer": spec.tokenizer,
         "--max_length": engine.max_length,
         "--dtype": None if engine.dtype == "auto" else engine.dtype,
         "--device": None if engine.device == "auto" else engine.device,
@@ -109,10 +116,14 @@ def _refuse_weight_options(spec: EvaluationSpec) -> None:
             raise InputError(f"{option} {value}: {engine.backend} is a service; leave it out, or see --model_args.")
 
 
-def _open_as_digested(checkpoint: Checkpoint, spec: EngineSpec, digest: str) -> Engine:
-    """Open the engine, then check that the files it loaded still have the digest that the journal is given."""
+def _fingerprint(own: str, tokenizer: str | None) -> dict[str, Any]:
+    return {"weights": own} if tokenizer is None else {"weights": own, "tokenizer": tokenizer}
+
+
+def _open_as_digested(checkpoint: Checkpoint, spec: EngineSpec, digests: tuple[str, str | None]) -> Engine:
+    """Open the engine, then check that the files it loaded still have the digests that the journal is given."""
     engine = open_engine(checkpoint, spec)
-    if checkpoint_digest(checkpoint) != digest:
+    if (checkpoint_digest(checkpoint), tokenizer_digest(checkpoint)) != digests:
         engine.close()
         raise CheckpointError(
             f"--model {checkpoint.source}: its files changed since this run began; run again once nothing writes there."
@@ -136,15 +147,18 @@ def _stand_in(engine: EngineSpec) -> ModelUnderTest:
     return _script("uniform", replace(engine, backend="scripted", model_args={}))
 
 
-def _about(checkpoint: Checkpoint, digest: str) -> dict[str, Any]:
+def _about(checkpoint: Checkpoint, own: str, tokenizer: str | None) -> dict[str, Any]:
+    digest = model_digest(own, tokenizer)
     about: dict[str, Any] = {"source": checkpoint.source, "kind": checkpoint.kind, "digest": digest}
     about["revision"] = checkpoint.revision
     if checkpoint.adapter is not None:
         about["base"] = str(checkpoint.weights)
-    links = lineage.chain(checkpoint, digest=digest)
+    if tokenizer is not None:
+        about |= {"tokenizer": str(checkpoint.tokenizer), "tokenizer_digest": tokenizer}
+    links = lineage.chain(checkpoint, digest=own)
     if links[0].manifest is not None:
         lineage.check_unchanged(links)
-        about["lineage"] = [_link(link) for link in links]
+        about["lineage"] = [_link(replace(links[0], digest=digest)), *map(_link, links[1:])]
     return about
 
 

@@ -36,6 +36,7 @@ class RescoreOptions:
         include_paths: Folders of task YAML; their code is run.
         data_dir: The folder with the benchmarks' data.
         model: A checkpoint with the chat template that the prompts were made with, if they were.
+        tokenizer: A tokenizer with that chat template, if it is not the checkpoint's own.
         command: For the new record.
         unsafe_code: Whether programs may run without a sandbox.
     """
@@ -43,6 +44,7 @@ class RescoreOptions:
     include_paths: tuple[Path, ...] = ()
     data_dir: Path | None = None
     model: str | None = None
+    tokenizer: str | None = None
     command: str = ""
     unsafe_code: bool = False
 
@@ -168,7 +170,7 @@ def _chat_template(old: RunRecord, prompt: PromptSpec, options: RescoreOptions) 
         )
     from harness.checkpoints.resolver import resolve
 
-    checkpoint = resolve(options.model, revision=old.model.get("revision"))
+    checkpoint = resolve(options.model, revision=old.model.get("revision"), tokenizer=options.tokenizer)
     name = prompt.apply_chat_template if isinstance(prompt.apply_chat_template, str) else None
     return TokenizerChatTemplate(checkpoint.tokenizer, name=name, system_as_user=prompt.system_as_user)
 

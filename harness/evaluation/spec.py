@@ -28,6 +28,7 @@ class EvaluationSpec:
         prompt: Options of the prompts.
         engine: Options of the engine.
         revision: Of hub ids.
+        tokenizer: Folder or hub id of the models' tokenizer; None uses their own.
         allow_failures: Number of failed requests with which a record still counts as complete.
         engine_timeout_seconds: Time for one batch after which the engine is abandoned; None waits for ever.
         use_journal: False sends every request again and keeps no answer.
@@ -45,6 +46,7 @@ class EvaluationSpec:
     prompt: PromptSpec = field(default_factory=PromptSpec)
     engine: EngineSpec = field(default_factory=EngineSpec)
     revision: str | None = None
+    tokenizer: str | None = None
     allow_failures: int = 0
     engine_timeout_seconds: float | None = None
     use_journal: bool = True

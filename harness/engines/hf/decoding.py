@@ -42,6 +42,7 @@ def decode(
     until: Sequence[str],
     arguments: Mapping[str, Any],
     draws: Sequence[torch.Generator] | None,
+    staged: bool = True,
 ) -> list[list[int]]:
     """Return each row's new tokens, up to the one that completes a stop string or ends the text.
 
@@ -53,13 +54,17 @@ def decode(
         until: Stop strings.
         arguments: Further arguments of `generate`.
         draws: A random generator for each row when tokens are sampled.
+        staged: Whether the model can continue from its cache (see `generation_probe`); otherwise there is one stage.
     """
-    ids, mask = _padded(prompts, tokenizer.pad_token_id)
+    padding = padding_token(model, tokenizer)
+    ids, mask = padded(prompts, padding)
     ends = _end_tokens(model, arguments)
     written: list[list[int]] = [[] for _ in prompts]
     live = list(range(len(prompts)))  # the rows that have not ended; each has a place in the tensors of a stage
-    stage = STAGE if arguments.keys() <= _STAGED else new
+    stage = STAGE if staged and arguments.keys() <= _STAGED else new
     cache: DynamicCache | None = None
+    if not staged:
+        _clear_states(model, ids)
     while live and new > 0:
         stops = _StopStrings(tokenizer, until, [written[row] for row in live], prompt=ids.shape[1])
         output = model.generate(
@@ -68,7 +73,7 @@ def decode(
             past_key_values=cache,
             max_length=ids.shape[1] + min(stage, new),
             stopping_criteria=StoppingCriteriaList([stops]),
-            pad_token_id=tokenizer.pad_token_id,
+            pad_token_id=padding,
             use_cache=True,
             return_dict_in_generate=True,
             **arguments,
@@ -87,11 +92,26 @@ def decode(
         live = [live[place] for place in continuing]
         mask = torch.cat([mask, mask.new_ones(len(mask), sequences.shape[1] - ids.shape[1])], dim=1)[continuing]
         ids = sequences[continuing]
-        cache = _continuing_cache(output, continuing)
+        cache = continuing_cache(output, continuing)
     return written
 
 
-def _padded(prompts: Sequence[Sequence[int]], padding: Any) -> tuple[Tensor, Tensor]:
+@torch.inference_mode()
+def _clear_states(model: Any, ids: Tensor) -> None:
+    """Clear what earlier rows left in the model: RecurrentGemma keeps states in its modules until a pass uses none.
+
+    It would read them for a prompt of a single token.
+    """
+    model(input_ids=ids[:, :1].to(model.device), use_cache=False)
+
+
+def padding_token(model: Any, tokenizer: PreTrainedTokenizerBase) -> int:
+    """The tokenizer's padding token, or 0 if the model has no embedding for it. The mask hides it."""
+    token, vocabulary = tokenizer.pad_token_id, model.config.get_text_config().vocab_size
+    return token if isinstance(token, int) and 0 <= token < vocabulary else 0
+
+
+def padded(prompts: Sequence[Sequence[int]], padding: int) -> tuple[Tensor, Tensor]:
     """Ids and attention mask of the prompts, [rows, longest], padded on the left so that new tokens line up."""
     width = max(len(prompt) for prompt in prompts)
     ids = torch.full((len(prompts), width), padding)
@@ -108,13 +128,15 @@ def _end_tokens(model: Any, arguments: Mapping[str, Any]) -> set[int]:
     return set() if ends is None else {ends} if isinstance(ends, int) else set(ends)
 
 
-def _continuing_cache(output: Any, continuing: Sequence[int]) -> DynamicCache | None:
+def continuing_cache(output: Any, continuing: Sequence[int]) -> DynamicCache | None:
     """The cache of the rows that continue; None for other kinds of cache: the next stage then computes its prompt."""
     cache = output.past_key_values
     if type(cache) is not DynamicCache:
         return None
     if len(continuing) < len(output.sequences):
-        cache.batch_select_indices(torch.tensor(continuing, dtype=torch.long, device=output.sequences.device))
+        # Not `batch_select_indices`, which layers with recurrent states lack; beam search selects rows of all layers.
+        rows: Any = torch.tensor(continuing, dtype=torch.long, device=output.sequences.device)
+        cache.reorder_cache(rows)
     return cache
 
 

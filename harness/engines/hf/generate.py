@@ -6,7 +6,7 @@ the loop over tokens.
 
 from __future__ import annotations
 
-import inspect
+import functools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,14 @@ import torch
 
 from harness.engines.base import DEFAULT_NEW_TOKENS, Answer, Failure, Request, bad_arguments, no_room, row_seed
 from harness.engines.hf.decoding import decode
+from harness.engines.hf.generation_probe import Batching, batching_of
 from harness.engines.hf.runner import Budget, Job, Runner
 from harness.engines.tokens import Encoder, Prompt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_EMPTY = Failure(reason="error", message="an empty prompt, and the tokenizer has neither BOS nor EOS")
 
 
 class Generator:
@@ -47,8 +50,11 @@ class Generator:
         self._max_length = max_length
         self._budget = budget
         self._runner: Runner[Answer] = Runner(budget)
-        # A model that takes no mask would read the padding before shorter prompts, so its batches have one length.
-        self._pads = "attention_mask" in inspect.signature(self._model.forward).parameters
+
+    @functools.cached_property
+    def _batching(self) -> Batching:
+        """Tested when the first prompt comes: most runs only score."""
+        return batching_of(self._model)
 
     def answer(self, requests: Sequence[Request], indices: Sequence[int]) -> Iterator[dict[int, Answer | Failure]]:
         """Answer the requests at `indices`; those with the same arguments are batched by length, longest first."""
@@ -72,13 +78,17 @@ class Generator:
             return
         encoded = self._encoder.prompts([requests[index].context for index in members], room=new)
         prompts = dict(zip(members, encoded, strict=True))
+        empty = [index for index in members if not prompts[index].tokens]
+        if empty:
+            yield dict.fromkeys(empty, _EMPTY)
+            members = [index for index in members if prompts[index].tokens]
 
         def cut(left: list[int]) -> Iterator[Job[Answer]]:
             rows: list[int] = []
             for index in sorted(left, key=lambda index: -len(prompts[index].tokens)):
                 longest = len(prompts[rows[0]].tokens) if rows else 0
                 full = (len(rows) + 1) * (longest + new) > self._budget.tokens
-                if rows and (full or not (self._pads or longest == len(prompts[index].tokens))):
+                if rows and (full or not (self._batching.pads or longest == len(prompts[index].tokens))):
                     yield job(rows)
                     rows = []
                 rows.append(index)
@@ -98,7 +108,8 @@ class Generator:
     def _generate(self, prompts: list[Prompt], requests: list[Request], arguments: dict[str, Any]) -> list[Answer]:
         from lm_eval.models.utils import handle_stop_sequences, postprocess_generated_text
 
-        eos = str(self._tokenizer.decode([self._tokenizer.eos_token_id], skip_special_tokens=False))
+        end = self._tokenizer.eos_token_id
+        eos = None if end is None else str(self._tokenizer.decode([end], skip_special_tokens=False))
         until = [stop for stop in handle_stop_sequences(arguments.pop("until"), eos=eos) if stop]
         new: int = arguments.pop("max_gen_toks")
         arguments.setdefault("temperature", 0.0)
@@ -113,6 +124,7 @@ class Generator:
             until=until,
             arguments=arguments,
             draws=generators if arguments["do_sample"] else None,
+            staged=self._batching.stages,
         )
         answers = []
         for prompt, tokens in zip(prompts, written, strict=True):

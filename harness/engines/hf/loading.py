@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.checkpoints.fit import check_causal, check_size, check_whole
+from harness.engines.hf.adapters import virtual_tokens, with_adapter
 from harness.engines.hf.runner import ran_out_of_memory
 from harness.engines.sampling_fields import restricted
 from harness.engines.spec import DTYPES
-from harness.errors import CheckpointError, InputError, first_line
+from harness.errors import CheckpointError, InputError, whole_reason
 
 if TYPE_CHECKING:
     import torch
@@ -97,15 +97,15 @@ def load(spec: HfSpec) -> Opened:
                 f"the model {kind} {spec.path!r} contains Python code, which is not run unless you trust it; read it, "
                 "then give --trust_remote_code."
             ) from None
-        raise CheckpointError(f"cannot open the model {kind} {spec.path!r}: {first_line(error)}") from error
+        raise CheckpointError(f"cannot open the model {kind} {spec.path!r}: {whole_reason(error)}") from error
     model, info = loaded  # with output_loading_info, transformers returns both
     check_whole(spec.path, info)
     model.generation_config = restricted(model.generation_config)
     if spec.adapter is not None:
-        model = _with_adapter(model, tokenizer, spec.adapter)
+        model = with_adapter(model, tokenizer, spec.adapter)
     model = model.to(device).eval()
     tokenizer = configure_pad_token(tokenizer, model_config=model.config)
-    max_length = spec.max_length or resolve_max_length(model.config, tokenizer)
+    max_length = spec.max_length or resolve_max_length(model.config, tokenizer) - virtual_tokens(model)
     return Opened(model=model, tokenizer=tokenizer, max_length=max_length)
 
 
@@ -124,23 +124,6 @@ def device_of(name: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(
-            f"--device {name}: cannot be used here ({first_line(error)}); give cpu, cuda:N or auto."
+            f"--device {name}: cannot be used here ({whole_reason(error)}); give cpu, cuda:N or auto."
         ) from None
     return device
-
-
-def _with_adapter(model: Any, tokenizer: PreTrainedTokenizerBase, adapter: str) -> Any:
-    """Apply a PEFT adapter. Embeddings are resized to the tokenizer first, since training may have added tokens."""
-    from peft import PeftModel
-
-    if model.config.get_text_config().vocab_size != len(tokenizer):
-        model.resize_token_embeddings(len(tokenizer))
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            adapted = PeftModel.from_pretrained(model, adapter)
-    except Exception as error:  # damaged files, as above
-        raise CheckpointError(f"cannot open the adapter {adapter!r}: {first_line(error)}") from error
-    if any("missing adapter keys" in str(warning.message) for warning in caught):  # PEFT draws them at random
-        raise CheckpointError(f"the adapter {adapter!r} lacks some of its weights; save it again.")
-    return adapted

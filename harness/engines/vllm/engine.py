@@ -28,7 +28,7 @@ from harness.engines.vllm.generation import (
 )
 from harness.engines.vllm.options import Options, options
 from harness.engines.vllm.queries import Group, batches, group_by_context
-from harness.errors import CheckpointError, first_line
+from harness.errors import CheckpointError, whole_reason
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -77,7 +77,7 @@ def _tokenizer(checkpoint: Checkpoint, spec: EngineSpec) -> PreTrainedTokenizerB
             checkpoint.tokenizer, trust_remote_code=spec.trust_remote_code
         )
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"cannot open the tokenizer in {checkpoint.tokenizer}: {first_line(error)}") from error
+        raise CheckpointError(f"cannot open the tokenizer in {checkpoint.tokenizer}: {whole_reason(error)}") from error
     return tokenizer
 
 

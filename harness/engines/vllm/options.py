@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.checkpoints.checkpoint import ADAPTER_SAFETENSORS
+from harness.checkpoints.tokenizer import has_tokenizer
 from harness.engines.spec import EngineSpec, resolve_dtype
 from harness.errors import CheckpointError, InputError
 
@@ -73,9 +74,7 @@ def options(checkpoint: Checkpoint, spec: EngineSpec, tokenizer: PreTrainedToken
 def _arguments(checkpoint: Checkpoint, spec: EngineSpec) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "model": str(checkpoint.weights),
-        # Only for generated text. An adapter's own tokenizer would prevent it from sharing its base's engine, for
-        # nothing: vLLM has no embeddings for tokens that the base lacks.
-        "tokenizer": str(checkpoint.weights if checkpoint.adapter is not None else checkpoint.tokenizer),
+        "tokenizer": str(_tokenizer(checkpoint)),
         # vLLM's own `auto` would convert float32 weights to 16 bits.
         "dtype": resolve_dtype(checkpoint, spec.dtype),
         "trust_remote_code": spec.trust_remote_code,
@@ -85,6 +84,16 @@ def _arguments(checkpoint: Checkpoint, spec: EngineSpec) -> dict[str, Any]:
     if checkpoint.adapter is not None:
         arguments |= adapter_arguments(checkpoint.adapter)
     return arguments
+
+
+def _tokenizer(checkpoint: Checkpoint) -> Path:
+    """The tokenizer that vLLM decodes generated text with.
+
+    An adapter's own would prevent it from sharing its base's engine, for nothing: vLLM has no embeddings for tokens
+    that the base lacks.
+    """
+    own = checkpoint.tokenizer == checkpoint.adapter
+    return checkpoint.weights if own and has_tokenizer(checkpoint.weights) else checkpoint.tokenizer
 
 
 def adapter_arguments(adapter: Path) -> dict[str, Any]:
@@ -103,6 +112,8 @@ def adapter_arguments(adapter: Path) -> dict[str, Any]:
 def _opened_rank(adapter: Path) -> int:
     """The smallest of vLLM's ranks that the adapter fits into."""
     config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    if config.get("peft_type", "LORA") != "LORA":
+        raise CheckpointError(f"{adapter}: is of type {config['peft_type']}; vLLM takes LORA. Use --backend hf.")
     rank = max([int(config["r"]), *map(int, (config.get("rank_pattern") or {}).values())])
     if rank > ADAPTER_RANKS[-1]:
         raise CheckpointError(

@@ -24,7 +24,7 @@ from typing import Any
 from harness.engines.base import Scored
 from harness.engines.vllm.generation import Generated, Generation, Refused
 from harness.engines.vllm.queries import TIED, Group, Query, Reply, Table, first_round, repeats, second_round, ties
-from harness.errors import InputError, did_you_mean, one_line
+from harness.errors import InputError, did_you_mean, whole_reason
 
 REQUIRED = ("skip_reading_prefix_cache", "logprob_token_ids", "prompt_logprobs", "flat_logprobs")
 # Defaults for the CPU build. Compiling takes longer than most evaluations. The cache shares whole blocks, and 32 tokens
@@ -245,8 +245,8 @@ def _generated(output: Any) -> Generated | Refused:
 
 
 def _line(error: BaseException) -> str:
-    name, message = type(error).__name__, one_line(error, max_characters=400)  # the reason may be in any line
-    return name if message == name else f"{name}: {message}"
+    name, message = type(error).__name__, whole_reason(error)
+    return message if message.startswith(name) else f"{name}: {message}"
 
 
 def serve(connection: Connection) -> None:
