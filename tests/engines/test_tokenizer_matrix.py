@@ -30,6 +30,7 @@ SPECIAL = ["<unk>", "<s>", "</s>"]
 ADDS = {"nothing": "$A", "BOS": "<s> $A", "EOS": "$A </s>", "both": "<s> $A </s>"}
 ENGINES = ("packed", "rows", "vllm")
 NEW_TOKENS = 5
+OTHER_LENGTHS = {"eos_token_id": EOS, "max_new_tokens": 2, "min_new_tokens": 9}  # the request decides, not this file
 
 
 def _byte_level() -> Tokenizer:
@@ -86,6 +87,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], P
     for kind, adds in itertools.product(KINDS, ADDS):
         folder = tmp_path_factory.mktemp(f"{kind}-{adds}")
         llama.save_pretrained(folder)
+        (folder / "generation_config.json").write_text(json.dumps(OTHER_LENGTHS), encoding="utf-8")
         _tokenizer(kind, adds).save_pretrained(folder)
         made[kind, adds] = folder
     return made
