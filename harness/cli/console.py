@@ -30,6 +30,17 @@ if TYPE_CHECKING:
 INTERVAL_METHODS = (
     "95% intervals: Wilson for proportions, bootstrap-t for other means; by cluster if the task defines clusters."
 )
+# Counts of a task's record that are mentioned when they are not 0.
+_COUNTS = {
+    "cut": "{} of {asked} inputs were cut on the left to fit the model's context.",
+    "encoded_apart": "{} of {asked} choices were encoded without their context, because one token spans both.",
+    "empty": "{} of {asked} generations came back empty.",
+    "unclosed_thoughts": "{} of {asked} generations end within the model's reasoning, so they have no answer; "
+    "--gen_kwargs max_gen_toks=N gives them more room.",
+    "unparsed": "no answer could be extracted from {} of {items} generations.",
+    "unsupported": "unsupported programs: {}. The sandbox does not support their tests, so they count as neither right "
+    "nor wrong; see docs/sandbox.md.",
+}
 
 
 class EvalProgress:
@@ -208,24 +219,9 @@ def print_failures(record: RunRecord) -> None:
             console.print(
                 f"{name}: {task.failed} of {task.asked} requests failed ({reasons}); {left_out} items are left out."
             )
-        if task.cut:
-            console.print(f"{name}: {task.cut} of {task.asked} inputs were cut on the left to fit the model's context.")
-        if task.encoded_apart:
-            console.print(
-                f"{name}: {task.encoded_apart} of {task.asked} continuations were encoded without their context, "
-                "because one token spans both."
-            )
-        if task.empty:
-            console.print(f"{name}: {task.empty} of {task.asked} generations came back empty.")
-        if task.unparsed:
-            console.print(
-                f"{name}: no answer could be extracted from {task.unparsed} of {task.items_scored} generations."
-            )
-        if task.unsupported:
-            console.print(
-                f"{name}: unsupported programs: {task.unsupported}. The sandbox does not support their tests, so they "
-                "count as neither right nor wrong; see docs/sandbox.md."
-            )
+        for field, sentence in _COUNTS.items():
+            if count := getattr(task, field):
+                console.print(f"{name}: {sentence.format(count, asked=task.asked, items=task.items_scored)}")
     for note in record.notes:
         console.print(note)
     if not record.complete:

@@ -92,6 +92,11 @@ def _add_prompt_flags(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="put the system message in front of the first user message, for chat templates without a system role",
     )
+    group.add_argument(
+        "--think_end",
+        metavar="TOKEN",
+        help="tag that ends a model's reasoning, which is not scored (default: the tokenizer's, such as </think>)",
+    )
     group.add_argument("--gen_kwargs", nargs="+", default=[], metavar="KEY=VALUE", help="override generation arguments")
     group.add_argument(
         "--seed",
@@ -209,6 +214,7 @@ def _spec(args: argparse.Namespace) -> EvaluationSpec:
             trust_remote_code=args.trust_remote_code,
             allow_pickle=args.allow_pickle,
             model_args=_pairs("--model_args", args.model_args),
+            think_end=args.think_end,
         ),
         revision=args.revision,
         tokenizer=args.tokenizer,

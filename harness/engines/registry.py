@@ -100,6 +100,8 @@ def engine_identity(checkpoint: Checkpoint, spec: EngineSpec) -> dict[str, Any]:
     }
     if spec.trust_remote_code:
         identity["trust_remote_code"] = True
+    if spec.think_end is not None:  # stop strings count after it
+        identity["think_end"] = spec.think_end
     return {**identity, **kind.identity}
 
 

@@ -27,6 +27,7 @@ class EngineSpec:
         trust_remote_code: Whether code that comes with the checkpoint may run.
         allow_pickle: Whether pickled weights may be loaded.
         model_args: Further arguments of the engine, passed on unchanged.
+        think_end: The tag that ends a thinking model's reasoning; None if the model has none.
     """
 
     backend: str = "auto"
@@ -37,6 +38,7 @@ class EngineSpec:
     trust_remote_code: bool = False
     allow_pickle: bool = False
     model_args: Mapping[str, Any] = field(default_factory=dict)
+    think_end: str | None = None
 
 
 def resolve_dtype(checkpoint: Checkpoint, dtype: str) -> str:

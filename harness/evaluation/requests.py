@@ -21,6 +21,7 @@ from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
 from lm_eval.evaluator_utils import get_sample_size
 
 from harness.engines.base import Answer, Request
+from harness.engines.thoughts import ThinkTags
 from harness.errors import HarnessError, TaskError, one_line
 
 if TYPE_CHECKING:
@@ -169,10 +170,18 @@ class Replay(LM):  # type: ignore[misc]
         answers: By request.
         seeds: The seeds the requests were built with.
         chat_template: The template the requests were built with, if any.
+        think_tags: The tags around the model's thoughts, which are not scored; None if it has none.
     """
 
-    def __init__(self, answers: Mapping[Request, Answer], seeds: Seeds, chat_template: ChatTemplate | None) -> None:
+    def __init__(
+        self,
+        answers: Mapping[Request, Answer],
+        seeds: Seeds,
+        chat_template: ChatTemplate | None,
+        think_tags: ThinkTags | None = None,
+    ) -> None:
         super().__init__()
+        self._think_tags = think_tags
         self._answers = answers
         self._seeds = seeds
         self._chat_template = chat_template
@@ -186,8 +195,12 @@ class Replay(LM):  # type: ignore[misc]
         return [cast("float", answer.logprob) for answer in self._look_up(requests)]
 
     def generate_until(self, requests: list[Instance]) -> list[str]:
-        """Look up generated texts."""
-        return [cast("str", answer.text) for answer in self._look_up(requests)]
+        """Look up generated texts, without their thoughts; a text whose thought is not closed has no answer."""
+        texts = [cast("str", answer.text) for answer in self._look_up(requests)]
+        tags = self._think_tags
+        if tags is None:
+            return texts
+        return [tags.answer(text, one.args[0]) or "" for text, one in zip(texts, requests, strict=True)]
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         """Render a chat with the template that the requests were built with."""

@@ -19,7 +19,7 @@ from harness.evaluation.answering import Outcome, Progress, answer
 from harness.evaluation.evaluation import Evaluation
 from harness.evaluation.journal import Journal, default_path
 from harness.evaluation.model_under_test import find_model, with_template
-from harness.evaluation.record import add_encoding, lm_eval_fields, run_record
+from harness.evaluation.record import add_encoding, lm_eval_fields, restore_thoughts, run_record
 from harness.evaluation.requests import PromptSpec, configure, gold_answers
 from harness.evaluation.scoring import score
 from harness.evaluation.spec import EvaluationSpec, options_in_force
@@ -110,6 +110,7 @@ def finish(evaluation: Evaluation, outcome: Outcome) -> DoneRun:
     record = run_record(evaluation, outcome, results)
     samples = results.pop("samples", {})
     add_encoding(samples, evaluation, outcome)
+    restore_thoughts(samples, evaluation, outcome)
     results |= lm_eval_fields(evaluation, samples, seconds)
     path = None
     if evaluation.spec.output is not None:

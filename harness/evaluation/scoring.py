@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.engines.thoughts import ThinkTags
 from harness.errors import HarnessError, TaskError, first_line
 from harness.evaluation.answering import Outcome
 from harness.evaluation.evaluation import Evaluation
@@ -36,6 +37,7 @@ class Tally:
         answered: Requests with an answer.
         failed: Requests without one.
         cut: Answered after their input was cut on the left.
+        unclosed_thoughts: Generations that end within the model's reasoning, so that they have no answer.
         encoded_apart: Answered with a continuation that was encoded without its context.
         empty: Generations that came back empty.
         items: Items with a request.
@@ -47,6 +49,7 @@ class Tally:
     answered: int
     failed: int
     cut: int
+    unclosed_thoughts: int
     encoded_apart: int
     empty: int
     items: int
@@ -54,7 +57,7 @@ class Tally:
     reasons: Mapping[str, int]
 
 
-def tally(task: TaskRequests, outcome: Outcome) -> Tally:
+def tally(task: TaskRequests, outcome: Outcome, think_tags: ThinkTags | None = None) -> Tally:
     """Count one task's answers and failures."""
     answers = [outcome.answers[request] for request in task.requests if request in outcome.answers]
     reasons = Counter(outcome.failures[request].reason for request in task.requests if request in outcome.failures)
@@ -63,6 +66,13 @@ def tally(task: TaskRequests, outcome: Outcome) -> Tally:
         answered=len(answers),
         failed=len(task.requests) - len(answers),
         cut=sum(answer.cut_tokens > 0 for answer in answers),
+        unclosed_thoughts=sum(
+            outcome.answers[request].text is not None
+            and think_tags is not None
+            and think_tags.is_inside(outcome.answers[request].text or "", request.context)
+            for request in task.requests
+            if request in outcome.answers
+        ),
         encoded_apart=sum(answer.encoded_apart for answer in answers),
         empty=sum(answer.text is not None and not answer.text.strip() for answer in answers),
         items=len(set(task.items)),
@@ -113,7 +123,7 @@ def _evaluated(
     asked = {name: instances_of(evaluation.requests[name].instances, samples[name]) for name in tasks}
     with frozen_requests(tasks, asked):
         results = evaluate(
-            lm=Replay(outcome.answers, spec.prompt.seeds, evaluation.model.template),
+            lm=Replay(outcome.answers, spec.prompt.seeds, evaluation.model.template, evaluation.model.think_tags),
             task_dict={
                 "tasks": tasks,
                 "groups": loaded.groups if complete else {},

@@ -52,6 +52,9 @@ class TaskRecord(_Schema):
     answered: int = Field(description="Requests with an answer.")
     failed: int = Field(description="Requests without an answer; their items are left out of every metric.")
     cut: int = Field(description="Requests answered after the input was truncated on the left to fit the model.")
+    unclosed_thoughts: int = Field(
+        default=0, description="Generations that end within the model's reasoning, so that they have no answer."
+    )
     encoded_apart: int = Field(
         default=0, description="Continuations encoded without their context, because one token spans both."
     )

@@ -21,6 +21,7 @@ from torch import Tensor
 from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from harness.engines.sampling_fields import SAMPLING_FIELDS
+from harness.engines.thoughts import ThinkTags
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -43,6 +44,7 @@ def decode(
     arguments: Mapping[str, Any],
     draws: Sequence[torch.Generator] | None,
     staged: bool = True,
+    thoughts: Sequence[Thought] | None = None,
 ) -> list[list[int]]:
     """Return each row's new tokens, up to the one that completes a stop string or ends the text.
 
@@ -55,6 +57,7 @@ def decode(
         arguments: Further arguments of `generate`.
         draws: A random generator for each row when tokens are sampled.
         staged: Whether the model can continue from its cache (see `generation_probe`); otherwise there is one stage.
+        thoughts: For each row what is known of its thought, for models that think; stop strings do not end a thought.
     """
     padding = padding_token(model, tokenizer)
     ids, mask = padded(prompts, padding)
@@ -67,6 +70,8 @@ def decode(
         _clear_states(model, ids)
     while live and new > 0:
         stops = _StopStrings(tokenizer, until, [written[row] for row in live], prompt=ids.shape[1])
+        if thoughts is not None:
+            stops.skip_thoughts([thoughts[row] for row in live])
         output = model.generate(
             input_ids=ids.to(model.device),
             attention_mask=mask.to(model.device),
@@ -168,6 +173,27 @@ class _OwnDraw(LogitsProcessor):
         return torch.full_like(scores, -torch.inf).scatter(1, token.clamp(max=scores.shape[1] - 1), 0.0)
 
 
+class Thought:
+    """Follows the text of one row through its thought, if it has one."""
+
+    def __init__(self, tags: ThinkTags, *, prompt: str) -> None:
+        self._tags = tags
+        self._inside = tags.is_inside("", prompt)
+
+    @property
+    def longest_tag(self) -> int:
+        """Bytes of the longer tag."""
+        return max(len(self._tags.start.encode()), len(self._tags.end.encode()))
+
+    def after(self, recent: str) -> str:
+        """Return what belongs to the answer of the row's last few tokens; each call takes one token more."""
+        if self._tags.end in recent:
+            self._inside = False
+            return recent.rpartition(self._tags.end)[2]
+        self._inside = self._inside or (bool(self._tags.start) and self._tags.start in recent)
+        return "" if self._inside else recent
+
+
 class _StopStrings(StoppingCriteria):
     """Ends a row when its new text contains a stop string.
 
@@ -194,6 +220,12 @@ class _StopStrings(StoppingCriteria):
         self._before = [tokens[-self._window :] for tokens in before]
         self._prompt = prompt
         self.ended: list[int | None] = [None] * len(before)
+        self._thoughts: Sequence[Thought] | None = None
+
+    def skip_thoughts(self, thoughts: Sequence[Thought]) -> None:
+        """Let stop strings count only where a row is not within its thought."""
+        self._thoughts = thoughts
+        self._window += max(thought.longest_tag for thought in thoughts)
 
     def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:  # noqa: ARG002
         """Which rows have ended, [rows]."""
@@ -201,6 +233,7 @@ class _StopStrings(StoppingCriteria):
         continuing = [row for row, ended in enumerate(self.ended) if ended is None]
         recent = [(self._before[row] + new[row])[-self._window :] for row in continuing]
         for row, text in zip(continuing, self._tokenizer.batch_decode(recent), strict=True):
-            if any(stop in text for stop in self._until):
+            answer = text if self._thoughts is None else self._thoughts[row].after(text)
+            if any(stop in answer for stop in self._until):
                 self.ended[row] = len(new[row])
         return torch.tensor([ended is not None for ended in self.ended], device=input_ids.device)

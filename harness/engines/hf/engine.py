@@ -19,6 +19,7 @@ from harness.engines.hf.loading import HfSpec, load
 from harness.engines.hf.probe import longest_packed
 from harness.engines.hf.runner import Budget, ran_out_of_memory
 from harness.engines.hf.span_scorer import SpanScorer, SpanScores
+from harness.engines.thoughts import ThinkTags
 from harness.engines.tokens import Encoder, Span
 from harness.errors import EngineError, InputError, did_you_mean, first_line
 
@@ -61,6 +62,7 @@ class HfEngine:
             self._encoder,
             max_length=opened.max_length,
             budget=Budget(tokens=GENERATION_TOKENS[device] * tokens, scored=1),
+            think_tags=None if spec.think_end is None else ThinkTags.of(spec.think_end),
         )
 
     @property
@@ -161,6 +163,7 @@ def open_hf(checkpoint: Checkpoint, spec: EngineSpec) -> HfEngine:
             "batch_tokens": tokens,
             "max_length": spec.max_length,
             "trust_remote_code": spec.trust_remote_code,
+            "think_end": spec.think_end,
             **spec.model_args,
         }
     )

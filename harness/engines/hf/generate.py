@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from harness.engines.base import DEFAULT_NEW_TOKENS, Answer, Failure, Request, bad_arguments, no_room, row_seed
-from harness.engines.hf.decoding import decode
+from harness.engines.hf.decoding import Thought, decode
 from harness.engines.hf.generation_probe import Batching, batching_of
 from harness.engines.hf.runner import Budget, Job, Runner
+from harness.engines.thoughts import ThinkTags
 from harness.engines.tokens import Encoder, Prompt
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Generator:
         tokenizer: Its tokenizer, with a padding token.
         encoder: Turns contexts into tokens.
         max_length: The model's context in tokens: a prompt is cut so that the new tokens fit after it.
+        think_tags: The tags around the model's reasoning; None if it has none.
         budget: Most tokens whose keys and values are held at a time, unless a single prompt has more.
     """
 
@@ -43,12 +45,14 @@ class Generator:
         *,
         max_length: int,
         budget: Budget,
+        think_tags: ThinkTags | None = None,
     ) -> None:
         self._model: Any = model
         self._tokenizer = tokenizer
         self._encoder = encoder
         self._max_length = max_length
         self._budget = budget
+        self._think_tags = think_tags
         self._runner: Runner[Answer] = Runner(budget)
 
     @functools.cached_property
@@ -125,10 +129,33 @@ class Generator:
             arguments=arguments,
             draws=generators if arguments["do_sample"] else None,
             staged=self._batching.stages,
+            thoughts=self._thoughts(requests),
         )
         answers = []
-        for prompt, tokens in zip(prompts, written, strict=True):
-            text = self._tokenizer.decode(tokens, skip_special_tokens=True)
-            text = postprocess_generated_text(text, until, None)
+        for request, prompt, tokens in zip(requests, prompts, written, strict=True):
+            if self._think_tags is None:
+                text = self._tokenizer.decode(tokens, skip_special_tokens=True)
+                text = postprocess_generated_text(text, until, None)
+            else:
+                text = self._think_tags.cut(self._with_tags(tokens, self._think_tags), request.context, until)
             answers.append(Answer(text=text, tokens=len(tokens), cut_tokens=prompt.cut))
         return answers
+
+    def _thoughts(self, requests: Sequence[Request]) -> list[Thought] | None:
+        tags = self._think_tags
+        return None if tags is None else [Thought(tags, prompt=request.context) for request in requests]
+
+    def _with_tags(self, tokens: Sequence[int], tags: ThinkTags) -> str:
+        """Decode tokens without special tokens, but with the tags, which may be special tokens."""
+        special = set(self._tokenizer.all_special_ids)
+        ids = {self._tokenizer.convert_tokens_to_ids(tag): tag for tag in (tags.start, tags.end) if tag}
+        kept = {number: tag for number, tag in ids.items() if number in special}
+        pieces: list[str] = []
+        rest: list[int] = []
+        for token in tokens:
+            if token in kept:
+                pieces += [str(self._tokenizer.decode(rest, skip_special_tokens=True)), kept[token]]
+                rest = []
+            else:
+                rest.append(token)
+        return "".join([*pieces, str(self._tokenizer.decode(rest, skip_special_tokens=True))])

@@ -33,6 +33,7 @@ class HfSpec:
         add_bos: Whether to add special tokens; None leaves it to the tokenizer.
         trust_remote_code: Whether the checkpoint's own Python may run.
         revision: The hub revision.
+        think_end: The tag that ends the model's reasoning; None if it has none.
         attn_implementation: Transformers' attention for rows and for generation; None means its default.
     """
 
@@ -46,6 +47,7 @@ class HfSpec:
     add_bos: bool | None = None
     trust_remote_code: bool = False
     revision: str | None = None
+    think_end: str | None = None
     attn_implementation: str | None = None
 
     def __post_init__(self) -> None:

@@ -17,6 +17,7 @@ from harness.engines.base import Answer, Batch, Failure, Request, Scored, bad_ar
 from harness.engines.engine_pool import POOL, PooledEngine
 from harness.engines.sampling_fields import sampling_fields
 from harness.engines.spec import EngineSpec
+from harness.engines.thoughts import ThinkTags
 from harness.engines.tokens import Encoder, Span
 from harness.engines.vllm.client import Engines
 from harness.engines.vllm.generation import (
@@ -60,7 +61,8 @@ def open_vllm(checkpoint: Checkpoint, spec: EngineSpec) -> VllmEngine:
     tokenizer = _tokenizer(checkpoint, spec)
     opened = options(checkpoint, spec, tokenizer)
     pooled = POOL.take("vllm", opened.key, lambda: Engines(opened.arguments, opened.device, opened.environments))
-    engine = VllmEngine(checkpoint, tokenizer, opened, pooled)
+    tags = None if spec.think_end is None else ThinkTags.of(spec.think_end)
+    engine = VllmEngine(checkpoint, tokenizer, opened, pooled, tags)
     try:
         engine.load()
     except BaseException:
@@ -94,12 +96,14 @@ class VllmEngine:
         tokenizer: PreTrainedTokenizerBase,
         opened: Options,
         pooled: PooledEngine[Engines],
+        think_tags: ThinkTags | None = None,
     ) -> None:
         self._pooled: PooledEngine[Engines] | None = pooled
         self._engines = pooled.engine
         self._opened = opened
         self._adapter = str(checkpoint.adapter) if checkpoint.adapter is not None else None
         self._encoder = Encoder(tokenizer, max_length=opened.max_length)
+        self._think_tags = think_tags
         self._sampling = sampling_fields(checkpoint.weights)
         eos = tokenizer.eos_token_id
         self._eos_text = str(tokenizer.decode([eos])) if eos is not None else None
@@ -208,18 +212,20 @@ class VllmEngine:
         batch: Batch = [(index, prompt) for index, prompt in prepared.items() if isinstance(prompt, Failure)]
         usable = {index: prompt for index, prompt in prepared.items() if not isinstance(prompt, Failure)}
         outputs = self._engines.generate([generation for generation, _ in usable.values()], self._adapter)
-        for (index, (generation, cut)), output in zip(usable.items(), outputs, strict=True):
+        for (index, (_, cut)), output in zip(usable.items(), outputs, strict=True):
             if isinstance(output, Refused):
                 batch.append((index, Failure(reason="error", message=output.message)))
             else:
-                text = before_stop(output.text, generation)
+                text = before_stop(output.text, requests[index], eos=self._eos_text, tags=self._think_tags)
                 batch.append((index, Answer(text=text, tokens=output.tokens, cut_tokens=cut)))
         return batch
 
     def _prepared(self, request: Request) -> tuple[Generation, int] | Failure:
         """The prompt with its arguments, and how many tokens were cut to make room."""
         try:
-            arguments = sampling_arguments(request, eos=self._eos_text, checkpoint=self._sampling)
+            arguments = sampling_arguments(
+                request, eos=self._eos_text, checkpoint=self._sampling, thinks=self._think_tags is not None
+            )
         except (TypeError, ValueError) as error:
             return bad_arguments(error)
         new = arguments["max_tokens"]
