@@ -193,12 +193,24 @@ def draw_siblings(rng: random.Random, split: Split, name: str, template: ItemTem
             draft = scene(rng)
             if draft is None or not belongs(_unit(name, draft), split):
                 continue
-            rivals = [other for other in drafts if _exclude(draft, other)]
-            for three in itertools.combinations(rivals, CHOICES - 1):
-                if all(_exclude(one, other) for one, other in itertools.combinations(three, 2)):
-                    return [draft, *three]
+            if draft.accepts is None and any(draft.answer == other.answer for other in drafts):
+                continue
+            others = _exclusive([other for other in drafts if _exclude(draft, other)], CHOICES - 1)
+            if others is not None:
+                return [draft, *others]
             drafts.append(draft)
     raise AssertionError(f"{name}: no scene has four questions in the split {split}")
+
+
+def _exclusive(drafts: Sequence[Draft], count: int) -> list[Draft] | None:
+    """Return the first `count` drafts whose answers all exclude each other, or None."""
+    if count == 0:
+        return []
+    for i, draft in enumerate(drafts):
+        others = _exclusive([other for other in drafts[i + 1 :] if _exclude(draft, other)], count - 1)
+        if others is not None:
+            return [draft, *others]
+    return None
 
 
 def _unit(name: str, draft: Draft) -> str:
