@@ -2,7 +2,7 @@
 
 The wrong answers of an item are right answers to other questions about the same scene, so every accuracy measured here
 is 25% but for sampling error. The full versions allow 2 points more than chance over 5,000 items per domain, where one
-standard error is 0.6 points; the reduced ones 2 points and three standard errors over 1,000 items.
+standard error is 0.6 points; the reduced ones 2 points and three standard errors (6.5 points) over 400 items.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .generators import CHOICE_DOMAINS, stream
 from .option_features import CHANCE, classifier_accuracies, feature_values, measure, rule_accuracies
 
 ALLOWED = 0.02
-FULL, REDUCED = 5000, 1000
+FULL, REDUCED = 5000, 400
 
 
 def train(domain: str, count: int) -> Sequence[GeneratedItem]:
