@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import random
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
+from . import analogy_solvers, code_blanks, legal_solvers, science_solvers
 from .generators import module
 
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
@@ -86,20 +89,26 @@ def _truth(text: str, speaker: str, knight: Mapping[str, bool]) -> bool:
     """Whether a statement of a knights puzzle is true."""
     names = [name for name in re.findall(NAME, text) if name in knight]
     first: bool = knight[names[0]] if names else False
+    if "of us" in text or "We are both" in text:
+        return _truth_of_all(text, list(knight.values()))
     if re.fullmatch(rf"{NAME} is a (knight|knave)\.", text):
         return first == text.endswith("knight.")
-    if "and I are of" in text:
-        return (first == knight[speaker]) == ("same" in text)
     if "are of" in text:
-        return (first == knight[names[1]]) == ("same" in text)
+        return (first == knight[speaker if "and I" in text else names[1]]) == ("same" in text)
     if text.startswith("At least one of"):
         return not first or not knight[speaker]
-    if text.startswith("Exactly one of us three"):
-        return sum(kind == ("knight" in text) for kind in knight.values()) == 1
+    if text.startswith("I am a "):
+        return knight[speaker] == text.startswith("I am a knight") and first == text.endswith("knight.")
     if text.startswith("If "):
-        return not first or knight[names[1]]
+        return not knight[speaker] or not first if "If I am" in text else not first or knight[names[1]]
     assert text == f"{names[0]} is a knight or I am a knave.", f"not read: {text}"
     return first or not knight[speaker]
+
+
+def _truth_of_all(text: str, kinds: Sequence[bool]) -> bool:
+    if text.startswith("Exactly one of us"):
+        return sum(kind == ("knight" in text) for kind in kinds) == 1
+    return any(kinds) if text == "At least one of us is a knight." else {"We are both knaves.": not any(kinds)}[text]
 
 
 def knights(question: str, choices: Sequence[str]) -> list[str]:
@@ -144,7 +153,7 @@ def syllogism(question: str, choices: Sequence[str]) -> list[str]:
     Three are enough to break any statement of these forms, as the premises hold at most one existential one. Classes
     may be empty, so what is found to follow does so on either reading of "all".
     """
-    premises = [_class_statement(text) for text in re.findall(r"[^.]+\.", question)]
+    premises = [_class_statement(text) for text in re.findall(r"[^.]+\.", question) if "Read" not in text]
     terms = sorted({term for _, a, b in premises for term in (a, b)})
     kinds = [frozenset(k) for n in range(len(terms) + 1) for k in itertools.combinations(terms, n)]
     worlds = [w for n in range(3) for w in itertools.combinations(kinds, n) if all(_holds(p, w) for p in premises)]
@@ -267,7 +276,7 @@ def time_limit(question: str, choices: Sequence[str]) -> list[str]:
         today += datetime.timedelta(days=1)
     while "Saturday or a Sunday" in question and today.strftime("%A") in ("Saturday", "Sunday"):
         today += datetime.timedelta(days=1)
-    return [c for c in choices if c == f"{today:%A} {today.day} {today:%B}"]
+    return [c for c in choices if c == f"{today.day} {today:%B}"]
 
 
 def penalty(question: str, choices: Sequence[str]) -> list[str]:
@@ -275,7 +284,7 @@ def penalty(question: str, choices: Sequence[str]) -> list[str]:
     amount = int(re.findall(r"pays a fine of (\d+) crowns", law)[0])
     if "months ago" in case:
         amount *= 2
-    if int(re.findall(r"aged (\d+)", case)[0]) < 18:
+    if "halved" in law and int(re.findall(r"aged (\d+)", case)[0]) < 18:
         amount //= 2
     if cap := re.findall(r"no fine is higher than (\d+)", law):
         amount = min(amount, int(cap[0]))
@@ -331,6 +340,46 @@ def which_call(question: str, choices: Sequence[str]) -> list[str]:
     return [c for c in choices if repr(eval(c, _space(question))) == target]  # noqa: S307 - the suite's own text
 
 
+def _doing_the_same(question: str) -> set[str]:
+    """Descriptions of the family's functions that do for many arguments what the function in the question does.
+
+    The bodies behind the descriptions are those of the suite; whether two of them ever differ is found by running them.
+    """
+    source = re.findall(r"def .+?(?=\n\n)", question, re.DOTALL)[0]
+    name, argument = re.findall(r"def (\w+)\((\w+)\)", source)[0]
+    functions, running, rng = module("code_qa", "functions"), module("code_qa", "running"), random.Random(0)
+    same = set()
+    for family in functions.FAMILIES:
+        arguments = [family.make(rng) for _ in range(40)] if family.argument == argument else []
+        for says, body in family.variants if arguments else ():
+            for values in itertools.product(*(functions.PARAMETERS[k] for k in re.findall(r"{(\w+)}", says)[:1])):
+                key = dict(zip(re.findall(r"{(\w+)}", says), values, strict=False))
+                text, code = (re.sub(r"{(k|m|c|w|ch)}", lambda m: str(key[m[1]]), t) for t in (says, body))  # noqa: B023
+                other = f"def {name}({argument}):\n    " + code.replace("\n", "\n    ")
+                if all(_outcome(running, source, name, a) == _outcome(running, other, name, a) for a in arguments):
+                    same.add(text)
+    return same
+
+
+def _outcome(running: Any, source: str, name: str, argument: Any) -> str:
+    try:
+        return repr(running.returned(source, name, argument))
+    except (TypeError, AttributeError, ValueError) as error:  # a function of another family
+        return type(error).__name__
+
+
+def described(question: str, choices: Sequence[str]) -> list[str]:
+    same = _doing_the_same(question)
+    return [c for c in choices if c.removeprefix("It ").removesuffix(".") in same]
+
+
+def queried(question: str, choices: Sequence[str]) -> list[str]:
+    same = _doing_the_same(question)
+    wanted = re.findall(r"Query: a function that (.+)\.\n", question)[0]
+    answers = [(c, *re.findall(r"(Yes|No), it (.+)\.$", c)[0]) for c in choices]
+    return [c for c, verdict, says in answers if says in same and (verdict == "Yes") == (wanted in same)]
+
+
 SOLVERS: dict[str, dict[str, Solver]] = {
     "logic": {
         "order_compare": order_compare,
@@ -342,9 +391,35 @@ SOLVERS: dict[str, dict[str, Solver]] = {
         "knights": knights,
         "culprit": culprit,
     },
-    "legal": {"exceptions": exceptions, "later_act": later_act, "time_limit": time_limit, "penalty": penalty},
-    "science": {"states": states},
+    "legal": {
+        "exceptions": exceptions,
+        "later_act": later_act,
+        "special": legal_solvers.special,
+        "court": legal_solvers.court,
+        "penalty": penalty,
+        "inheritance": legal_solvers.inheritance,
+        "time_limit": time_limit,
+        "contract": legal_solvers.contract,
+    },
+    "science": {
+        "motion": science_solvers.motion,
+        "states": states,
+        "density": science_solvers.density,
+        "food_chain": science_solvers.food_chain,
+        "circuit": science_solvers.circuit,
+        "punnett": science_solvers.punnett,
+        "work": science_solvers.work,
+        "atom": science_solvers.atom,
+        "reaction": science_solvers.reaction,
+        "planets": science_solvers.planets,
+        "acidity": science_solvers.acidity,
+        "units": science_solvers.units,
+    },
+    "analogy": dict.fromkeys(module("analogy", "tables").TABLES, analogy_solvers.analogy),
     "code_qa": {
+        "describe": described,
+        "query": queried,
+        "blank": code_blanks.blank,
         "prints_numbers": printed,
         "prints_text": printed,
         "prints_collections": printed,

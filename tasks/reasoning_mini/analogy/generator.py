@@ -1,12 +1,13 @@
-"""Analogies from fact tables: "A is to B as C is to what?" Distractors have a different relation to C."""
+"""Analogies from fact tables: "A is to B as C is to what?" Every choice is the answer to some analogy of its table."""
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.suite import generated
 
@@ -16,63 +17,101 @@ if TYPE_CHECKING:
 tables = generated.sibling(__file__, "tables")
 
 
-def analogy(rng: random.Random, level: int, *, table: Any) -> generated.Draft | None:
-    """From the head to a column (level 1), from the column back to the head (2), or a whole pair (3)."""
-    column = rng.choice([i + 1 for i, relation in enumerate(table.relations) if relation])
-    first, second = rng.sample(table.rows, 2)
+class Cell(NamedTuple):
+    """A word of a table; column 0 holds the heads."""
+
+    row: int
+    column: int
+
+
+def analogy(rng: random.Random, level: int, *, table: Any) -> generated.Scene:
+    """From the head to a column (level 1), from a column to another (2), or a whole pair (3)."""
     if level == 3:
-        return _pairs(rng, table, column, first, second)
-    a, b, c, d = first[0], first[column], second[0], second[column]
-    if level == 2:
-        a, b, c, d = b, a, d, c
-    rest = [row for row in table.rows if row not in (first, second)]
-    relation = table.relations[column - 1]
-    # In reverse, a mutual relation may also hold for a synonym in the same row.
-    related = [] if level == 2 and relation.mutual else [word for word in second if word not in (c, d)]
-    if relation.loose:  # words from other columns of other rows
-        others = [row[i] for row in rest for i in range(1, len(row)) if i != column]
-    else:
-        others = [row[0 if level == 2 else column] for row in rest]
-    pool = [*related, *rng.sample(others, 3 if related else 6)]
-    wrong = [word for word in dict.fromkeys(pool) if word not in (a, b, c, d)]
-    return generated.Draft(
-        question=f"{a} is to {b} as {c} is to what?",
-        correct=d,
-        wrong=wrong,
-        rationale=_reason(table, column, first, second),
-    )
+        return _pairs(rng, table)
+    source = 0 if level == 1 else rng.randrange(1, len(table.relations) + 1)
+    cells = _choices(rng, table, source)
+
+    def ask(rng: random.Random) -> generated.Draft | None:
+        row, column = rng.choice(cells)
+        first = rng.randrange(len(table.rows))
+        if first in {cell.row for cell in cells}:
+            return None
+        a, b, c, d = (table.rows[r][k] for r in (first, row) for k in (source, column))
+        return generated.Draft(
+            question=f"{a} is to {b} as {c} is to what?",
+            answer=d,
+            rationale=_reason(table, first, row, source, column),
+            structure=_core(table, first, row, source, column),
+        )
+
+    return ask
 
 
-def _pairs(rng: random.Random, table: Any, column: int, first: Sequence[str], second: Sequence[str]) -> generated.Draft:
-    """Choose the pair with the given pair's relation; wrong pairs are reversed, mixed or have another relation."""
-    turned = rng.random() < 0.5
-
-    def pair(row: Sequence[str], i: int, *, turn: bool) -> str:
-        a, b = (row[i], row[0]) if turn else (row[0], row[i])
-        return f"{a} : {b}"
-
-    rows = [row for row in table.rows if row not in (first, second)]
-    columns = [i for i in range(1, len(table.relations) + 1) if i != column]
-    third, fourth = rng.sample(rows, 2)
-    wrong = [pair(row, rng.choice(columns), turn=turned) for row in (*rng.sample(rows, 3), second)]
-    if not table.relations[column - 1].mutual:
-        wrong += [pair(row, column, turn=not turned) for row in rng.sample(rows, 2)]
-    if not table.relations[column - 1].loose:
-        wrong.append(pair((third[0], *fourth[1:]), column, turn=turned))
-    correct = pair(second, column, turn=turned)
-    return generated.Draft(
-        question=f"Which pair is related in the same way as {pair(first, column, turn=turned)}?",
-        correct=correct,
-        wrong=[w for w in dict.fromkeys(wrong) if w != correct],
-        rationale=_reason(table, column, first, second),
-        core=f"{pair(first, column, turn=turned)} / {correct}",
-    )
+def _choices(rng: random.Random, table: Any, source: int) -> list[Cell]:
+    """Four words, each of which can be the answer: four of one row, or two rows of different kin times two columns."""
+    columns = [k for k in range(len(table.relations) + 1) if k != source]
+    alike = [k for k in columns if _group(table, k) == 0]
+    if len(alike) > 1:  # a word and its synonym would both be right
+        columns.remove(rng.choice(alike))
+    if len(columns) >= generated.CHOICES:
+        row = rng.randrange(len(table.rows))
+        return [Cell(row, k) for k in rng.sample(columns, generated.CHOICES)]
+    while True:
+        one, other = rng.sample(range(len(table.rows)), 2)
+        if table.kin[one] != table.kin[other]:
+            return [Cell(*cell) for cell in itertools.product((one, other), rng.sample(columns, 2))]
 
 
-def _reason(table: Any, column: int, first: Sequence[str], second: Sequence[str]) -> str:
-    says = table.relations[column - 1].says
-    one, two = (says.format(a=row[0], b=row[column]) for row in (first, second))
-    return re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", generated.sentence(f"{one}, and {two}"))
+def _group(table: Any, column: int) -> int:
+    """The column, but 0 for synonyms of the head."""
+    return 0 if column > 0 and table.relations[column - 1].same else column
+
+
+def _pairs(rng: random.Random, table: Any) -> generated.Scene:
+    """Which pair has the relation of the given pair? The choices have four relations, from four rows."""
+    directions = list(itertools.permutations(range(len(table.relations) + 1), 2))
+    rng.shuffle(directions)
+    by_kind = {_kind(table, direction): direction for direction in directions}
+    rows = rng.sample(range(len(table.rows)), generated.CHOICES)
+    cells = list(zip(rows, rng.sample(list(by_kind.values()), generated.CHOICES), strict=True))
+
+    def pair(row: int, direction: tuple[int, int]) -> str:
+        return " : ".join(table.rows[row][k] for k in direction)
+
+    def ask(rng: random.Random) -> generated.Draft | None:
+        row, direction = rng.choice(cells)
+        given = rng.randrange(len(table.rows))
+        if given in rows:
+            return None
+        return generated.Draft(
+            question=f"Which pair is related in the same way as {pair(given, direction)}?",
+            answer=pair(row, direction),
+            rationale=_reason(table, given, row, *direction),
+            structure=_core(table, given, row, *direction),
+        )
+
+    return ask
+
+
+def _kind(table: Any, direction: tuple[int, int]) -> str:
+    """What the relation of a pair reads as: whatever has to do with opposites reads as opposite."""
+    mutual = any(k > 0 and table.relations[k - 1].mutual for k in direction)
+    return "mutual" if mutual else str([_group(table, k) for k in direction])
+
+
+def _core(table: Any, first: int, row: int, source: int, column: int) -> str:
+    """The relation and the two rows; turned round it is the same analogy."""
+    heads = sorted(table.rows[r][0] for r in (first, row))
+    return f"{heads} {sorted((source, column))}"
+
+
+def _reason(table: Any, first: int, row: int, source: int, column: int) -> str:
+    """Say for both rows how the words relate, through the head if neither word is it."""
+    clauses = []
+    for words in (table.rows[first], table.rows[row]):
+        says = [table.relations[k - 1].says.format(a=words[0], b=words[k]) for k in (source, column) if k > 0]
+        clauses.append(generated.join(says))
+    return re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", generated.sentence("; likewise, ".join(clauses)))
 
 
 TEMPLATES: dict[str, generated.ItemTemplate] = {

@@ -1,7 +1,8 @@
 """Fact tables for analogies, with one row per thing and one column per relation. Content only.
 
-The words of one row all have to do with its first word, so that the other columns give distractors which are related to
-it in another way. A column without a relation serves as distractor only.
+The words of one row all have to do with its first word, so that they make choices which are related to it in different
+ways. Rows of one paragraph have words that could be exchanged: a carpenter and a shipbuilder both use a saw. Choices
+never come from two such rows.
 """
 
 from __future__ import annotations
@@ -12,25 +13,31 @@ from typing import NamedTuple
 class Relation(NamedTuple):
     """How a column relates to the head of its row.
 
-    `says` is a clause with ``{a}`` for the head and ``{b}`` for the column's word. `loose`: a word of another row might
-    fit as well (a hammer may be of steel too), so none is used as a distractor. `mutual`: it holds both ways.
+    `says` is a clause with ``{a}`` for the head and ``{b}`` for the column's word. `same`: the word means the same as
+    the head, so what relates to one relates to the other. `mutual`: the relation holds both ways.
     """
 
     says: str
-    loose: bool = False
+    same: bool = False
     mutual: bool = False
 
 
 class Table(NamedTuple):
-    """`relations[i]` is the relation of column ``i + 1``; None if it would be ambiguous."""
+    """`relations[i]` is the relation of column ``i + 1``; `kin[r]` is the number of the paragraph of row `r`."""
 
-    relations: tuple[Relation | None, ...]
+    relations: tuple[Relation, ...]
     rows: tuple[tuple[str, ...], ...]
+    kin: tuple[int, ...]
 
 
-def _table(relations: tuple[Relation | None, ...], text: str) -> Table:
-    rows = tuple(tuple(word.strip() for word in line.split("|")) for line in text.strip().splitlines())
-    return Table(relations, rows)
+def _table(relations: tuple[Relation, ...], text: str) -> Table:
+    """Read a table; a blank line ends a paragraph."""
+    rows, kin = [], []
+    for number, paragraph in enumerate(text.strip().split("\n\n")):
+        for line in paragraph.strip().splitlines():
+            rows.append(tuple(word.strip() for word in line.split("|")))
+            kin.append(number)
+    return Table(relations, tuple(rows), tuple(kin))
 
 
 TABLES: dict[str, Table] = {
@@ -38,8 +45,8 @@ TABLES: dict[str, Table] = {
         (
             Relation("the young of a {a} is a {b}"),
             Relation("the sound of a {a} is {b}"),
-            Relation("a {a} lives in a {b}", loose=True),
-            Relation("a {a} has a {b}", loose=True),
+            Relation("a {a} lives in a {b}"),
+            Relation("a {a} has a {b}"),
         ),
         """
         dog    | puppy   | barking    | kennel  | paw
@@ -54,6 +61,8 @@ TABLES: dict[str, Table] = {
         lion   | cub     | roaring    | den     | fang
         eagle  | eaglet  | screeching | eyrie   | talon
         pigeon | squab   | cooing     | loft    | wing
+        goose  | gosling | honking    | marsh   | bill
+        deer   | fawn    | bellowing  | forest  | antler
         """,
     ),
     "countries": _table(
@@ -61,71 +70,88 @@ TABLES: dict[str, Table] = {
             Relation("the capital of {a} is {b}"),
             Relation("the main language of {a} is {b}"),
             Relation("the currency of {a} is the {b}"),
-            None,
-            None,
         ),
         """
-        Japan       | Tokyo      | Japanese   | yen    | Osaka      | Asia
-        France      | Paris      | French     | euro   | Lyon       | Europe
-        Poland      | Warsaw     | Polish     | zloty  | Krakow     | Europe
-        Egypt       | Cairo      | Arabic     | pound  | Alexandria | Africa
-        China       | Beijing    | Mandarin   | yuan   | Shanghai   | Asia
-        Sweden      | Stockholm  | Swedish    | krona  | Gothenburg | Europe
-        Denmark     | Copenhagen | Danish     | krone  | Aarhus     | Europe
-        Hungary     | Budapest   | Hungarian  | forint | Debrecen   | Europe
-        Czechia     | Prague     | Czech      | koruna | Brno       | Europe
-        Thailand    | Bangkok    | Thai       | baht   | Chiang Mai | Asia
-        Vietnam     | Hanoi      | Vietnamese | dong   | Da Nang    | Asia
-        South Korea | Seoul      | Korean     | won    | Busan      | Asia
-        Brazil      | Brasília   | Portuguese | real   | Recife     | South America
-        Turkey      | Ankara     | Turkish    | lira   | Istanbul   | Asia
-        India       | New Delhi  | Hindi      | rupee  | Mumbai     | Asia
-        Iran        | Tehran     | Persian    | rial   | Shiraz     | Asia
+        Japan       | Tokyo      | Japanese   | yen
+
+        France      | Paris      | French     | euro
+
+        Poland      | Warsaw     | Polish     | zloty
+
+        Egypt       | Cairo      | Arabic     | pound
+
+        China       | Beijing    | Mandarin   | yuan
+
+        Sweden      | Stockholm  | Swedish    | krona
+
+        Denmark     | Copenhagen | Danish     | krone
+
+        Hungary     | Budapest   | Hungarian  | forint
+
+        Czechia     | Prague     | Czech      | koruna
+
+        Thailand    | Bangkok    | Thai       | baht
+
+        Vietnam     | Hanoi      | Vietnamese | dong
+
+        South Korea | Seoul      | Korean     | won
+
+        Brazil      | Brasília   | Portuguese | real
+
+        Turkey      | Ankara     | Turkish    | lira
+
+        India       | New Delhi  | Hindi      | rupee
+
+        Iran        | Tehran     | Persian    | rial
         """,
     ),
     "trades": _table(
         (
-            Relation("a {a} uses a {b}", loose=True),
-            Relation("a {a} works in a {b}", loose=True),
-            Relation("a {a} makes a {b}", loose=True),
+            Relation("a {a} uses a {b}"),
+            Relation("a {a} works in a {b}"),
+            Relation("a {a} makes a {b}"),
         ),
         """
         carpenter   | saw        | joinery     | table
-        baker       | oven       | bakery      | loaf
-        painter     | brush      | studio      | portrait
         smith       | anvil      | forge       | horseshoe
-        writer      | pen        | study       | novel
-        weaver      | loom       | mill        | carpet
+        shipbuilder | crane      | dockyard    | ferry
+
+        baker       | oven       | bakery      | loaf
+        cook        | ladle      | kitchen     | soup
         brewer      | vat        | brewery     | beer
         potter      | wheel      | pottery     | jug
-        shipbuilder | crane      | dockyard    | ferry
+        glassblower | blowpipe   | glassworks  | vase
+        painter     | brush      | studio      | portrait
+
+        writer      | pen        | study       | novel
         printer     | press      | print shop  | newspaper
-        tailor      | needle     | dress shop  | suit
-        florist     | ribbon     | flower shop | bouquet
-        glassblower | blowpipe   | glassworks  | goblet
-        cook        | ladle      | kitchen     | soup
+
+        tailor      | needle       | dress shop   | suit
+        weaver      | loom         | weaving shed | carpet
+        florist     | watering can | flower shop  | bouquet
         """,
     ),
     "objects": _table(
         (
-            Relation("a {b} is a part of a {a}", loose=True),
-            Relation("a {a} is often made of {b}", loose=True),
-            Relation("a {a} is for {b}", loose=True),
+            Relation("a {b} is a part of a {a}"),
+            Relation("a {a} is often made of {b}"),
+            Relation("a {a} is for {b}"),
             Relation("a {a} is a kind of {b}"),
         ),
         """
-        knife   | blade   | steel   | cutting  | cutlery
-        chair   | leg     | wood    | sitting  | furniture
-        book    | page    | paper   | reading  | publication
-        shirt   | sleeve  | cotton  | wearing  | clothing
-        bottle  | neck    | glass   | pouring  | container
-        hammer  | head    | iron    | nailing  | tool
-        pen     | nib     | plastic | writing  | stationery
-        boot    | sole    | leather | walking  | footwear
-        broom   | bristle | straw   | sweeping | cleaning gear
-        tent    | flap    | canvas  | camping  | shelter
-        ring    | stone   | gold    | adorning | jewellery
-        guitar  | string  | spruce  | strumming | instrument
+        knife    | blade   | steel   | cutting    | cutlery
+        chair    | leg     | wood    | sitting    | furniture
+        book     | page    | paper   | reading    | publication
+        shirt    | sleeve  | cotton  | wearing    | clothing
+        bottle   | neck    | glass   | pouring    | container
+        hammer   | head    | iron    | nailing    | tool
+        pen      | nib     | plastic | writing    | stationery
+        boot     | heel    | leather | walking    | footwear
+        broom    | bristle | straw   | sweeping   | cleaning gear
+        tent     | flap    | canvas  | camping    | dwelling
+        necklace | clasp   | gold    | adorning   | jewellery
+        guitar   | string  | spruce  | strumming  | instrument
+        canoe    | keel    | bark    | paddling   | vessel
         """,
     ),
     "verbs": _table(
@@ -158,80 +184,96 @@ TABLES: dict[str, Table] = {
             Relation('"{b}" is the superlative of "{a}"'),
             Relation('"{b}" is the opposite of "{a}"', mutual=True),
             Relation('"{b}" is the noun of "{a}"'),
-            Relation('"{b}" is a much stronger word than "{a}"', loose=True),
         ),
         """
-        hot    | hotter    | hottest    | cold     | heat      | scorching
-        strong | stronger  | strongest  | weak     | strength  | mighty
-        long   | longer    | longest    | short    | length    | endless
-        deep   | deeper    | deepest    | shallow  | depth     | bottomless
-        wide   | wider     | widest     | narrow   | width     | vast
-        happy  | happier   | happiest   | sad      | happiness | ecstatic
-        angry  | angrier   | angriest   | calm     | anger     | furious
-        high   | higher    | highest    | low      | height    | towering
-        hungry | hungrier  | hungriest  | full     | hunger    | starving
-        dirty  | dirtier   | dirtiest   | clean    | dirt      | filthy
-        brave  | braver    | bravest    | cowardly | bravery   | heroic
-        poor   | poorer    | poorest    | rich     | poverty   | destitute
-        old    | older     | oldest     | young    | age       | ancient
+        hot    | hotter    | hottest    | cold     | heat
+        strong | stronger  | strongest  | weak     | strength
+        long   | longer    | longest    | short    | length
+        deep   | deeper    | deepest    | shallow  | depth
+        wide   | wider     | widest     | narrow   | width
+        happy  | happier   | happiest   | sad      | happiness
+        angry  | angrier   | angriest   | calm     | anger
+        high   | higher    | highest    | low      | height
+        hungry | hungrier  | hungriest  | full     | hunger
+        dirty  | dirtier   | dirtiest   | clean    | dirt
+        brave  | braver    | bravest    | cowardly | bravery
+        poor   | poorer    | poorest    | rich     | poverty
+        old    | older     | oldest     | young    | age
         """,
     ),
     "measures": _table(
-        (Relation("{a} is measured with a {b}"), Relation("the unit of {a} is the {b}"), None),
+        (Relation("{a} is measured with a {b}"), Relation("the unit of {a} is the {b}")),
         """
-        temperature | thermometer  | kelvin   | weather
-        length      | ruler        | metre    | road
-        mass        | balance      | kilogram | load
-        time        | stopwatch    | second   | calendar
-        current     | ammeter      | ampere   | wire
-        voltage     | voltmeter    | volt     | battery
-        pressure    | barometer    | pascal   | pump
-        force       | spring scale | newton   | push
-        angle       | protractor   | degree   | corner
+        temperature | thermometer  | kelvin
+        angle       | protractor   | degree
+        time        | stopwatch    | second
+
+        length      | ruler        | metre
+
+        mass        | balance      | kilogram
+        force       | spring scale | newton
+
+        current     | ammeter      | ampere
+        voltage     | voltmeter    | volt
+
+        pressure    | barometer    | pascal
+
+        loudness    | sound meter  | decibel
         """,
     ),
     "places": _table(
         (
-            Relation("a {b} works in a {a}", loose=True),
-            Relation("there is a {b} in a {a}", loose=True),
-            Relation("a {b} takes place in a {a}", loose=True),
+            Relation("a {b} works in a {a}"),
+            Relation("there is a {b} in a {a}"),
+            Relation("a {b} takes place in a {a}"),
+            Relation("a {a} is there for a {b}"),
         ),
         """
-        school     | teacher | blackboard    | lesson
-        hospital   | nurse   | sickbed       | operation
-        theatre    | actor   | stage         | play
-        courtroom  | judge   | witness box   | trial
-        church     | priest  | altar         | christening
-        museum     | curator | showcase      | exhibition
-        bakery     | baker   | oven          | baking course
-        circus     | clown   | trapeze       | juggling act
-        farm       | farmer  | barn          | harvest
-        laboratory | chemist | microscope    | experiment
-        stadium    | referee | goalpost      | match
-        parliament | deputy  | lectern       | debate
+        school     | teacher     | blackboard    | lesson        | pupil
+        hospital   | nurse       | sickbed       | operation     | patient
+        theatre    | actor       | stage         | play          | spectator
+        courtroom  | judge       | witness box   | trial         | defendant
+        church     | priest      | altar         | christening   | worshipper
+        museum     | curator     | showcase      | exhibition    | visitor
+        bakery     | baker       | oven          | baking course | customer
+        stadium    | referee     | goalpost      | match         | football fan
+        library    | librarian   | bookshelf     | reading       | borrower
+        restaurant | waiter      | dining table  | dinner        | diner
+        gym        | trainer     | treadmill     | workout       | member
+        airport    | pilot       | runway        | take-off      | passenger
         """,
     ),
     "words": _table(
         (
-            Relation('"{b}" means the same as "{a}"', mutual=True),
+            Relation('"{b}" means the same as "{a}"', same=True),
             Relation('"{b}" is the opposite of "{a}"', mutual=True),
             Relation('"{b}" is the noun of "{a}"'),
         ),
         """
         begin    | start     | finish   | beginning
-        rapid    | quick     | slow     | rapidity
-        silent   | quiet     | noisy    | silence
-        wealthy  | rich      | poor     | wealth
-        glad     | happy     | sad      | gladness
-        broad    | wide      | narrow   | breadth
-        permit   | allow     | forbid   | permission
-        hide     | conceal   | reveal   | hiding
-        ancient  | old       | modern   | antiquity
-        stubborn | obstinate | yielding | stubbornness
-        polite   | courteous | rude     | politeness
-        timid    | shy       | bold     | timidity
-        destroy  | ruin      | build    | destruction
         depart   | leave     | arrive   | departure
+
+        rapid    | quick     | slow     | rapidity
+
+        silent   | quiet     | noisy    | silence
+        timid    | shy       | bold     | timidity
+        polite   | courteous | rude     | politeness
+
+        wealthy  | rich      | poor     | wealth
+
+        glad     | happy     | sad      | gladness
+
+        broad    | wide      | narrow   | breadth
+
+        permit   | allow     | forbid   | permission
+
+        hide     | conceal   | reveal   | hiding
+
+        ancient  | old       | modern   | antiquity
+
+        stubborn | obstinate | yielding | stubbornness
+
+        destroy  | ruin      | build    | destruction
         """,
     ),
 }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import random
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -40,35 +40,42 @@ def _source(name: str, argument: str, body: str) -> str:
     return f"def {name}({argument}):\n    " + body.replace("\n", "\n    ")
 
 
-def describe(rng: random.Random, level: int) -> generated.Draft:
+def describe(rng: random.Random, level: int) -> generated.Scene:
     """What does this function do?"""
     family, name, variants = _family(rng, level)
-    says, body = rng.choice(variants)
-    return generated.Draft(
-        question=f"{_source(name, family.argument, body)}\n\nWhat does the function {name} do?",
-        correct=f"It {says}.",
-        wrong=[f"It {other}." for other, _ in variants if other != says],
-        rationale=_because(rng, family, name, body, says),
-        core=f"describe {family.name} {body}",
-    )
+
+    def ask(rng: random.Random) -> generated.Draft:
+        says, body = rng.choice(variants)
+        return generated.Draft(
+            question=f"{_source(name, family.argument, body)}\n\nWhat does the function {name} do?",
+            answer=f"It {says}.",
+            rationale=_because(rng, family, name, body, says),
+            structure=body,
+            unit=family.name,
+        )
+
+    return ask
 
 
-def query(rng: random.Random, level: int) -> generated.Draft:
+def query(rng: random.Random, level: int) -> generated.Scene:
     """Does this function do what the query asks, and if not, what does it do?"""
     family, name, variants = _family(rng, level)
     variants = rng.sample(variants, generated.CHOICES)
     asked = variants[0][0]
-    says, body = rng.choice(variants)
-    choices = {s: f"Yes, it {s}." if s == asked else f"No, it {s}." for s, _ in variants}
-    return generated.Draft(
-        question=f"Query: a function that {asked}.\n\n{_source(name, family.argument, body)}\n\n"
-        f"Does the function {name} do what the query asks?",
-        correct=choices[says],
-        wrong=[text for s, text in choices.items() if s != says],
-        rationale=f"{_because(rng, family, name, body, says)} That is {'' if says == asked else 'not '}what the "
-        "query asks.",
-        core=f"query {family.name} {asked} {body}",
-    )
+
+    def ask(rng: random.Random) -> generated.Draft:
+        says, body = rng.choice(variants)
+        return generated.Draft(
+            question=f"Query: a function that {asked}.\n\n{_source(name, family.argument, body)}\n\n"
+            f"Does the function {name} do what the query asks?",
+            answer=f"Yes, it {says}." if says == asked else f"No, it {says}.",
+            rationale=f"{_because(rng, family, name, body, says)} That is {'' if says == asked else 'not '}what the "
+            "query asks.",
+            structure=f"{asked} {body}",
+            unit=asked,
+        )
+
+    return ask
 
 
 def _because(rng: random.Random, family: Any, name: str, body: str, says: str) -> str:
@@ -77,100 +84,106 @@ def _because(rng: random.Random, family: Any, name: str, body: str, says: str) -
     return f"For example, {name}({argument!r}) returns {value!r}, because the function {says}."
 
 
-def returns(rng: random.Random, level: int) -> generated.Draft:
-    """What does the function return for an argument?"""
+def returns(rng: random.Random, level: int) -> generated.Scene:
+    """What does the function return for an argument? The wrong answers are what similar functions return for it."""
     family, name, variants = _family(rng, level)
-    says, body = rng.choice(variants)
     argument = family.make(rng)
-    source = _source(name, family.argument, body)
-    right = repr(running.returned(source, name, argument))
-    others = [repr(running.returned(_source(name, family.argument, b), name, argument)) for _, b in variants]
-    if isinstance(argument, list | dict) and right in (parts := [repr(part) for part in argument]):
-        others = parts  # a part of the argument is mistaken for another part
-    return generated.Draft(
-        question=f"{source}\n\nWhat does {name}({argument!r}) return?",
-        correct=right,
-        wrong=_wrong(rng, right, others),
-        rationale=f"The function {says}. For {argument!r} that gives {right}.",
-    )
+
+    def ask(rng: random.Random) -> generated.Draft | None:
+        says, body = rng.choice(variants)
+        source = _source(name, family.argument, body)
+        answer = repr(running.returned(source, name, argument))
+        if answer in ("[]", "''"):
+            return None
+        return generated.Draft(
+            question=f"{source}\n\nWhat does {name}({argument!r}) return?",
+            answer=answer,
+            rationale=f"The function {says}. For {argument!r} that gives {answer}.",
+            structure=f"{body} {argument!r}",
+            unit=f"{family.name} {argument!r}",
+        )
+
+    return ask
 
 
-def _wrong(rng: random.Random, right: str, likely: Sequence[str]) -> list[str]:
-    """The likely wrong answers; if there are few, also some that look like the right one."""
-    found = [text for text in dict.fromkeys(likely) if text not in (right, "", "[]")]
-    similar = [text for text in dict.fromkeys(running.near_misses(rng, right)) if text != right and text not in found]
-    return [*found[:6], *similar[: 9 - len(found[:6])]]
+def which_call(rng: random.Random, level: int) -> generated.Scene:
+    """Which of four arguments makes the function return a given value?
 
-
-def which_call(rng: random.Random, level: int) -> generated.Draft | None:
-    """Which of four arguments makes the function return a given value?"""
+    The arguments have the same parts in different orders. If the order makes no difference, they differ in one part,
+    and no call contains the value that another returns. So the value does not point to the call that it resembles.
+    """
     family, name, variants = _family(rng, level)
     says, body = rng.choice(variants)
-    source = _source(name, family.argument, body)
-    arguments = [family.make(rng) for _ in range(3)]
-    arguments += [running.altered(rng, arguments[0], family.make(rng)) for _ in range(6)]
-    values = [repr(running.returned(source, name, a)) for a in arguments]
-    calls = [f"{name}({a!r})" for a in arguments]
-    if len(set(calls)) < len(calls):
-        return None
-    target = values[0]
-    wrong = [call for call, value in zip(calls, values, strict=True) if value != target]
-    if len(wrong) < 3 or target in ("[]", "0"):
-        return None
-    return generated.Draft(
-        question=f"{source}\n\nWhich call returns {target}?",
-        correct=calls[0],
-        wrong=wrong,
-        rationale=f"The function {says}. Only {calls[0]} gives {target} that way.",
-    )
+    source, first = _source(name, family.argument, body), family.make(rng)
+    orders = [running.shuffled(rng, first) for _ in range(generated.CHOICES)]
+    ordered = len({repr(running.returned(source, name, argument)) for argument in orders}) > 1
+
+    def ask(rng: random.Random) -> generated.Draft | None:
+        argument = running.shuffled(rng, first) if ordered else running.altered(rng, first, family.make(rng))
+        value, call = repr(running.returned(source, name, argument)), f"{name}({argument!r})"
+        parts = set(re.findall(r"\w+", value))
+        if value in ("[]", "0", "''") or (not ordered and parts & set(re.findall(r"\w+", call))):
+            return None
+        return generated.Draft(
+            question=f"{source}\n\nWhich call returns {value}?",
+            answer=call,
+            rationale=f"The function {says}, so {call} returns {value}; the other calls do not.",
+            structure=f"{body} {argument!r}",
+            claim=(value, call),
+            accepts=lambda other: other[0] == value or not (ordered or parts.isdisjoint(re.findall(r"\w+", other[1]))),
+        )
+
+    return ask
 
 
-def prints(rng: random.Random, level: int, *, programs: dict[int, tuple[str, ...]]) -> generated.Draft | None:
-    """What does the program print?"""
+def prints(rng: random.Random, level: int, *, programs: Any) -> generated.Scene:
+    """What does this short program print? The wrong answers are what programs print that differ in one place."""
     code = snippets.build(rng, rng.choice(programs[level]))
-    right = running.printed(code)
-    if right is None or right in ("", "[]"):
-        return None
-    likely = (running.printed(tree) for tree in itertools.islice(running.mutants(rng, code), 8))
-    return generated.Draft(
-        question=f"{code}\n\nWhat does this program print?",
-        correct=right,
-        wrong=_wrong(rng, right, [text for text in likely if text is not None]),
-        rationale=f"Following the program statement by statement, the value at the end is {right}, which is printed.",
-    )
+    versions = running.mutants(code)
+    if len({running.printed(version) for version in versions}) < 2 * generated.CHOICES:
+        versions = running.mutants(code, words=True)
+
+    def ask(rng: random.Random) -> generated.Draft | None:
+        code = rng.choice(versions)
+        answer = running.printed(code)
+        if answer is None or answer.strip() != answer or answer in ("", "[]"):
+            return None
+        return generated.Draft(
+            question=f"{code}\n\nWhat does this program print?",
+            answer=answer,
+            rationale=f"Following the program statement by statement, the value at the end is {answer}, which is "
+            "printed.",
+            structure=code,
+        )
+
+    return ask
 
 
-def blank(rng: random.Random, level: int) -> generated.Draft:
+def blank(rng: random.Random, level: int) -> generated.Scene:
     """Which expression completes the function as specified?"""
     chosen = rng.choice([b for b in blanks.BLANKS if b.level == level])
     values = {"k": rng.randrange(2, 10)}
-    name, task = rng.choice(functions.NAMES), _fill(chosen.task, values)
+    name = rng.choice(functions.NAMES)
     code = _fill(chosen.code, values).replace("def f(", f"def {name}(")
-    right = _fill(chosen.right, values)
-    wrong = [
-        w for w in (_fill(text, values) for text in chosen.wrong) if not _same(code, name, right, w, chosen.arguments)
-    ]
-    return generated.Draft(
-        question=f"{code}\n\nThe function {name} should be one that {task}. Which expression belongs in the blank?",
-        correct=right,
-        wrong=wrong,
-        rationale=f"With `{right}` in the blank, the function {task}, as it should.",
-        core=f"blank {task}",
-    )
+    fills = [(_fill(expression, values), _fill(task, values)) for expression, task in chosen.fills]
+    behaviour = {
+        expression: repr([running.returned(code.replace("____", expression), name, a) for a in chosen.arguments])
+        for expression, _ in fills
+    }
 
+    def ask(rng: random.Random) -> generated.Draft:
+        expression, task = rng.choice(fills)
+        return generated.Draft(
+            question=f"{code}\n\nThe function {name} should be one that {task}. Which expression belongs in the blank?",
+            answer=expression,
+            rationale=f"With `{expression}` in the blank, the function {task}, as it should.",
+            structure=task,
+            unit=f"{chosen.code} {values}",
+            claim=expression,
+            accepts=lambda other: behaviour[other] == behaviour[expression],
+        )
 
-def _same(code: str, name: str, right: str, other: str, arguments: Sequence[Any]) -> bool:
-    """Whether two expressions in the blank give equal results for all arguments; an exception is a difference."""
-    for argument in arguments:
-        results = []
-        for expression in (right, other):
-            try:
-                results.append(running.returned(code.replace("____", expression), name, argument))
-            except (TypeError, IndexError, ValueError, ZeroDivisionError):
-                return False
-        if results[0] != results[1]:
-            return False
-    return True
+    return ask
 
 
 TEMPLATES: dict[str, generated.ItemTemplate] = {

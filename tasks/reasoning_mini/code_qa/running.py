@@ -1,4 +1,4 @@
-"""Run this suite's own snippets, and variants with a small change, for keys and plausible wrong answers.
+"""Run this suite's own snippets, and make versions of them with a small change.
 
 Everything that runs here was written here, is bounded and finishes at once. Programs that a model wrote never come this
 way: they go to `harness.sandbox`.
@@ -9,12 +9,12 @@ from __future__ import annotations
 import ast
 import copy
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
 
-def printed(code: str | ast.Module) -> str | None:
+def printed(code: str) -> str | None:
     """Return the output of a snippet, lines joined by spaces; None if it raises an exception."""
     lines: list[str] = []
     space: dict[str, Any] = {"print": lambda *values: lines.append(" ".join(map(str, values)))}
@@ -54,91 +54,65 @@ _SWAPS: dict[type[ast.AST], type[ast.AST]] = {
 }
 
 
-def mutants(rng: random.Random, code: str) -> Iterator[ast.Module]:
-    """Yield versions of `code` with one small change: a number off by one, or an operator for a similar one.
+def mutants(code: str, *, words: bool = False) -> list[str]:
+    """Return `code` and its versions with one small change, in one style of writing.
 
-    The tree is changed in place and restored, so use each version before requesting the next.
+    A number is off by one or two, an operator is a similar one, or two neighbours in a list have changed places; with
+    `words` also two letters of a word. Numbers in a list stay as they are, so that a result that repeats some of them
+    does not show which version it belongs to.
     """
     tree = ast.parse(code)
-    sites = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, (ast.Constant, ast.BinOp, ast.AugAssign, ast.Compare, ast.BoolOp))
-    ]
-    rng.shuffle(sites)
-    for node in sites:
-        if isinstance(node, ast.Constant):
-            if type(node.value) is int:
-                value = node.value
-                for changed in (value + 1, value - 1):
-                    node.value = changed
-                    yield tree
-                node.value = value
-        elif isinstance(node, ast.Compare):
-            before = node.ops
-            if type(before[0]) in _SWAPS:
-                node.ops = [_SWAPS[type(before[0])](), *before[1:]]  # type: ignore[list-item]
-                yield tree
-                node.ops = before
-        elif type(node.op) in _SWAPS:
-            operator = node.op
-            node.op = _SWAPS[type(operator)]()  # type: ignore[assignment]
-            yield tree
-            node.op = operator
+    versions = [ast.unparse(tree)]
+    listed = {id(element) for node in ast.walk(tree) if isinstance(node, ast.List) for element in node.elts}
+    for node in ast.walk(tree):
+        for name, value in _changes(node, words=words) if id(node) not in listed else ():
+            before = getattr(node, name)
+            setattr(node, name, value)
+            versions.append(ast.unparse(tree))
+            setattr(node, name, before)
+    return list(dict.fromkeys(versions))
 
 
-def near_misses(rng: random.Random, text: str) -> list[str]:
-    """Return answers that look like `text`, if the changed snippets give too few."""
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = text
-    if isinstance(value, bool) or value is None:
-        return [str(other) for other in (True, False, None, 0, 1)]
-    if isinstance(value, int):
-        return [str(value + d) for d in rng.sample((-3, -2, -1, 1, 2, 3), 6)]
-    if isinstance(value, list):
-        return [repr(v) for v in _near_lists(rng, value)]
-    if isinstance(value, str):
-        quote = repr if value != text else str
-        return [quote(v) for v in _near_texts(rng, value) if v == v.strip() != ""]
-    return []
+def _changes(node: ast.AST, *, words: bool) -> Iterator[tuple[str, Any]]:
+    """Yield attributes of a node with values that they may have instead."""
+    if isinstance(node, ast.Constant) and type(node.value) is int:
+        yield from (("value", node.value + step) for step in (1, -1, 2, -2))
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isalpha() and words:
+        yield from (("value", "".join(word)) for word in _swapped(node.value))
+    elif isinstance(node, ast.List):
+        yield from (("elts", elements) for elements in _swapped(node.elts))
+    elif isinstance(node, ast.Compare) and type(node.ops[0]) in _SWAPS:
+        yield "ops", [_SWAPS[type(node.ops[0])](), *node.ops[1:]]
+    elif isinstance(node, (ast.BinOp, ast.AugAssign, ast.BoolOp)) and type(node.op) in _SWAPS:
+        yield "op", _SWAPS[type(node.op)]()
 
 
-def _near_texts(rng: random.Random, text: str) -> list[str]:
-    parts = text.split()
-    if len(parts) > 1 and all(part.isdigit() for part in parts):  # several numbers on a line
-        numbers = [int(part) for part in parts]
-        changed = [
-            [n + d if i == place else n for i, n in enumerate(numbers)] for place in range(2) for d in (-1, 1, 2)
-        ]
-        return [" ".join(map(str, line)) for line in rng.sample(changed, len(changed))]
-    return [text[:-1], text[1:], text[::-1], text[1:] + text[:1], text + text[-1:]]
+def _swapped(parts: Sequence[Any]) -> Iterator[list[Any]]:
+    """Yield the parts with two neighbours exchanged."""
+    for i in range(len(parts) - 1):
+        yield [*parts[:i], parts[i + 1], parts[i], *parts[i + 2 :]]
 
 
-def _near_lists(rng: random.Random, values: list[Any]) -> list[list[Any]]:
-    found = [values[:-1], values[1:], values[::-1], sorted(values, reverse=True), values + values[-1:]]
-    if values and all(type(v) is int for v in values):
-        place = rng.randrange(len(values))
-        found += [[v + d if i == place else v for i, v in enumerate(values)] for d in (-1, 1)]
-        found += [[0]]
-    if not values:
-        found += [[0], [1], [[]], ["a"]]
-    return found
+def shuffled(rng: random.Random, argument: Any) -> Any:
+    """Return `argument` with its parts in another order."""
+    if isinstance(argument, int):
+        return int(argument)
+    if isinstance(argument, dict):
+        return dict(zip(argument, rng.sample(list(argument.values()), len(argument)), strict=True))
+    parts = argument.split() if isinstance(argument, str) else list(argument)
+    rng.shuffle(parts)
+    return " ".join(parts) if isinstance(argument, str) else parts
 
 
 def altered(rng: random.Random, argument: Any, other: Any) -> Any:
-    """Return `argument` with one part replaced by a part of `other`, or moved to another place."""
+    """Return `argument` with one part replaced by a part of `other`; dictionaries exchange their values."""
     if isinstance(argument, int):
         digits = list(str(argument))
         digits[rng.randrange(1, len(digits))] = str(rng.randrange(10))
         return int("".join(digits))
     if isinstance(argument, dict):
-        return dict(zip(argument, rng.sample(list(argument.values()), len(argument)), strict=True))
+        return shuffled(rng, argument)
     parts = argument.split() if isinstance(argument, str) else list(argument)
     others = other.split() if isinstance(other, str) else list(other)
-    if rng.random() < 0.5:
-        rng.shuffle(parts)
-    else:
-        parts[rng.randrange(len(parts))] = rng.choice([part for part in others if part not in parts] or others)
+    parts[rng.randrange(len(parts))] = rng.choice([part for part in others if part not in parts] or others)
     return " ".join(parts) if isinstance(argument, str) else parts

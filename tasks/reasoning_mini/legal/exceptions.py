@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from harness.suite.generated import NAMES, Draft, join
+from harness.suite.generated import NAMES, Draft, Scene, join
 
 
 class Condition(NamedTuple):
@@ -64,15 +64,15 @@ STATUTES = (
             Condition(
                 "a borrower who lives on one of the islands",
                 ("{n} lives on one of the islands.",),
-                ("{n} lives next to the library.", "{n} lives on the mainland."),
+                ("{n} lives on the mainland.",),
             ),
         ),
     ),
     Statute(
         "Whoever sells food at the fair must hold a stall permit.",
         "hold a stall permit",
-        ("sold soup at the fair", "sold pancakes at the fair"),
-        ("gave away soup at the fair for nothing", "let children taste pancakes at the fair for nothing"),
+        ("sold apples at the fair", "sold carrots at the fair"),
+        ("gave away apples at the fair for nothing", "let children taste carrots at the fair for nothing"),
         (
             Condition(
                 "food grown in the seller's own garden",
@@ -106,14 +106,14 @@ STATUTES = (
             Condition(
                 "a boat that took shelter from a storm",
                 ("The boat took shelter from a storm.",),
-                ("The weather was calm.",),
+                ("There was no storm.",),
             ),
         ),
     ),
     Statute(
         "Whoever builds a wall along a public road must ask the council for leave.",
         "ask the council for leave",
-        ("built a wall along a public road", "built a garden wall along the main road"),
+        ("built a wall along a public road", "built a brick wall along a public road"),
         ("repainted an old wall along a public road", "cleaned a wall along a public road"),
         (
             Condition(
@@ -136,7 +136,7 @@ STATUTES = (
     Statute(
         "Whoever rides a bicycle after dark must carry a lamp.",
         "carry a lamp",
-        ("rode a bicycle after dark", "rode a bicycle home at midnight"),
+        ("rode a bicycle after dark", "rode a bicycle home after dark"),
         ("rode a bicycle at noon", "pushed a bicycle home after dark without riding it"),
         (
             Condition(
@@ -165,28 +165,29 @@ def reach(covered: bool, met: Sequence[bool]) -> int:
     return next((i for i, condition in enumerate(met) if not condition), len(met)) + 1
 
 
-def exceptions(rng: random.Random, level: int) -> Draft:
+def exceptions(rng: random.Random, level: int) -> Scene:
     """A rule and a chain of two or three exceptions, applied to a case; level 3 states the facts in mixed order."""
     statute, name = rng.choice(STATUTES), rng.choice(NAMES)
     chain = statute.chain[: min(level + 1, 3)]
-    aim = rng.randrange(len(chain) + 2)
-    covered = aim > 0
-    met = [_is_met(rng, section, aim) for section in range(2, len(chain) + 2)]
     sections = [f"Section 1: {statute.rule}"] + [
         f"Section {i + 2}: Section {i + 1} does not apply {_object(c.section)}." for i, c in enumerate(chain)
     ]
-    facts = [rng.choice(c.met if ok else c.missed).format(n=name) for c, ok in zip(chain, met, strict=True)]
-    if level == 3:
-        rng.shuffle(facts)
-    deed = rng.choice(statute.covered if covered else statute.uncovered)
-    outcomes = [_outcome(statute, name, k, len(chain)) for k in range(len(chain) + 2)]
-    result = reach(covered, met)
-    return Draft(
-        question=f"{' '.join(sections)} Case: {name} {deed}. {' '.join(facts)} What is the legal position?",
-        correct=outcomes[result],
-        wrong=[text for k, text in enumerate(outcomes) if k != result],
-        rationale=_rationale(statute, name, result, len(chain)),
-    )
+
+    def ask(rng: random.Random) -> Draft:
+        aim = rng.randrange(len(chain) + 2)
+        met = [_is_met(rng, section, aim) for section in range(2, len(chain) + 2)]
+        facts = [rng.choice(c.met if ok else c.missed).format(n=name) for c, ok in zip(chain, met, strict=True)]
+        if level == 3:
+            rng.shuffle(facts)
+        deed = rng.choice(statute.covered if aim > 0 else statute.uncovered)
+        result = reach(aim > 0, met)
+        return Draft(
+            question=f"{' '.join(sections)} Case: {name} {deed}. {' '.join(facts)} What is the legal position?",
+            answer=_outcome(statute, name, result, len(chain)),
+            rationale=_rationale(statute, name, result, len(chain)),
+        )
+
+    return ask
 
 
 def _is_met(rng: random.Random, section: int, last: int) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import NamedTuple
 
-from harness.suite.generated import LEVELS, Draft, sentence
+from harness.suite.generated import Draft, Scene, sentence, structure_of
 
 # ---- classes: all, no, some, some-not ----
 
@@ -23,56 +24,87 @@ FORMS = {
 }
 Statement = tuple[str, int, int]
 PATTERNS: dict[int, tuple[tuple[str, ...], ...]] = {  # quantifiers of the premises, by level
-    1: (("all", "all"), ("all", "no"), ("some", "all"), ("some", "no")),
+    1: tuple(itertools.product(FORMS, repeat=2)),
     2: (("all", "all", "no"), ("some", "all", "all"), ("some", "all", "no"), ("all", "all", "all")),
     3: (("some", "all", "no", "all"), ("some_not", "all", "all", "no"), ("all", "no", "some", "all")),
 }
 
 
-def syllogism(rng: random.Random, level: int) -> Draft | None:
+def syllogism(rng: random.Random, level: int) -> Scene:
     """Premises about people of several kinds; which conclusion follows?
 
     The right answer follows even if a class may be empty; a wrong one does not follow even if none is empty, so that
     the key does not hang on how "all" is read.
     """
-    terms = rng.sample(TERMS, 2 + level)
-    n = len(terms)
-    premises: list[Statement] = []
-    for place, form in enumerate(rng.choice(PATTERNS[level])):
-        a, b = (place, place + 1) if rng.random() < 0.75 else (place + 1, place)
-        premises.append((form, a, b))
-    somebody = [("some", t, t) for t in range(n)]
-    if not consistent([*premises, *somebody], n):
-        return None
+    n = 2 + level
+    terms = rng.sample(TERMS, n)
+
+    def ask(rng: random.Random) -> Draft:
+        premises, good, true = rng.choice(_theories(level))
+        key = rng.choice(good)
+        order = rng.sample(terms, n)
+        told = " ".join(_say_of(order, p) for p in rng.sample(premises, n - 1))
+        used = " ".join(_say_of(order, p) for p in _needed(premises, key, n))
+        answer = _say_of(order, key)
+        return Draft(
+            question=f"{told} {READ} Which conclusion follows?",
+            answer=answer,
+            rationale=f"The premises that matter are: {used} Taken together, they give: {answer}",
+            structure=structure_of(f"{told} {answer}", TERMS),
+            claim=answer,
+            accepts={_say_of(order, s) for s in true}.__contains__,
+        )
+
+    return ask
+
+
+# The question has all the words of a choice, so that the words in common do not show which choice goes with it.
+READ = 'Read "all", "some", "no" and "are not" strictly.'
+
+
+class Theory(NamedTuple):
+    """A chain of premises, what follows from them if classes may be empty, and what follows if none is.
+
+    Consequences of a single premise are left out of `good`.
+    """
+
+    premises: tuple[Statement, ...]
+    good: list[Statement]
+    true: list[Statement]
+
+
+@cache
+def _theories(level: int) -> list[Theory]:
+    """Return all chains of a level from which something follows, without contradictions."""
+    turns = itertools.product((False, True), repeat=level + 1)
+    theories = [_theory(forms, turned) for forms, turned in itertools.product(PATTERNS[level], turns)]
+    return [theory for theory in theories if theory.good]
+
+
+def _theory(forms: Sequence[str], turned: Sequence[bool]) -> Theory:
+    n = len(forms) + 1
+    links = enumerate(zip(forms, turned, strict=True))
+    premises = tuple((form, i + 1, i) if turn else (form, i, i + 1) for i, (form, turn) in links)
     every = [(form, a, b) for form in FORMS for a, b in itertools.permutations(range(n), 2)]
-    good = [s for s in every if follows(premises, s, n) and not any(follows([p, *somebody], s, n) for p in premises)]
-    bad = [s for s in every if not follows([*premises, *somebody], s, n)]
-    if not good:
-        return None
-    key = rng.choice(good)
-
-    def say(statement: Statement) -> str:
-        form, a, b = statement
-        return FORMS[form].format(a=terms[a], b=terms[b])
-
-    shown = rng.sample(premises, n - 1)
-    used = [say(p) for p in _needed(premises, key, n)]
-    return Draft(
-        question=" ".join(map(say, shown)) + " Which conclusion follows?",
-        correct=say(key),
-        wrong=_mixed(rng, [s for s in bad if s not in premises], key, say),
-        rationale=f"The premises that matter are: {' '.join(used)} Taken together, they give: {say(key)}",
-    )
+    if not consistent([*premises, *_somebody(n)], n):
+        return Theory(premises, [], [])
+    plain = {s for p in premises for s in every if follows([p, *_somebody(n)], s, n)}
+    good = [s for s in every if s not in plain and follows(premises, s, n)]
+    return Theory(premises, good, [s for s in every if follows([*premises, *_somebody(n)], s, n)])
 
 
-def _mixed(rng: random.Random, bad: Sequence[Statement], key: Statement, say: Callable[[Statement], str]) -> list[str]:
-    """Wrong statements: first those about the key's two classes, which are the most tempting, then others."""
-    near = [s for s in bad if {s[1], s[2]} == {key[1], key[2]}]
-    far = [s for s in bad if s not in near]
-    return [say(s) for s in [*rng.sample(near, min(4, len(near))), *rng.sample(far, min(6, len(far)))]]
+def _somebody(n: int) -> list[Statement]:
+    """No class is empty."""
+    return [("some", t, t) for t in range(n)]
 
 
-def _needed(premises: Sequence[Statement], key: Statement, n: int) -> list[Statement]:
+def _say_of(terms: Sequence[str], statement: Statement) -> str:
+    form, a, b = statement
+    return FORMS[form].format(a=terms[a], b=terms[b])
+
+
+@cache
+def _needed(premises: tuple[Statement, ...], key: Statement, n: int) -> list[Statement]:
     """Drop premises that the key does not need."""
     kept = list(premises)
     for premise in premises:
@@ -180,77 +212,108 @@ Rule = tuple[Signed, Signed]
 World = tuple[bool, ...]
 
 
-def conditional(rng: random.Random, level: int) -> Draft | None:
+ATOMS = ("a0", "a1", "a2", "a3", "a4", "a5")  # as structures write them
+
+
+def conditional(rng: random.Random, level: int) -> Scene:
     """Rules and one fact; which further statement must be true?"""
-    atoms, rules = _rules(rng, level)
-    start = rng.randrange(2)
-    # Forwards: the first condition holds. Backwards: the last consequence fails.
-    fact = rules[0][0] if start == 0 else (rules[level - 1][1][0], not rules[level - 1][1][1])
-    worlds = [w for w in _worlds(rules, len(atoms)) if w[fact[0]] == fact[1]]
-    literals = [(i, value) for i in range(len(atoms)) for value in (True, False) if i != fact[0]]
-    good = [(i, v) for i, v in literals if all(w[i] == v for w in worlds)]
-    open_or_false = [lit for lit in literals if lit not in good]
-    if len(good) < level or len(open_or_false) < 3:
-        return None
-    key = rng.choice(good)
-    told = " ".join(_say_rule(rng, atoms, r) for r in rng.sample(rules, len(rules)))
-    chain = rules[:level] if start == 0 else [((b, not w), (a, not v)) for (a, v), (b, w) in reversed(rules[:level])]
-    reached = [then for _, then in chain]
-    path = reached[: reached.index(key) + 1] if key in reached else [key]  # otherwise through the side rule
-    steps = ", so ".join(_say(atoms, lit) for lit in [fact, *path])
-    backwards = "" if start == 0 else " When what follows from a condition is false, the condition is false too."
-    spare = atoms[-1].yes if level < LEVELS else ""
-    open_ = f" It is not known whether {spare}." if spare else ""
-    return Draft(
-        question=f"{told} {sentence(_say(atoms, fact))}{open_} Which statement must be true?",
-        correct=sentence(_say(atoms, key)),
-        wrong=[sentence(_say(atoms, lit)) for lit in open_or_false],
-        rationale=sentence(steps) + backwards,
-    )
+    scene = _atoms(rng, level)
+
+    def ask(rng: random.Random) -> Draft:
+        atoms, rules = _rules(rng, scene, level)
+        start = rng.randrange(2)
+        # Forwards: the first condition holds. Backwards: the last consequence fails.
+        fact = rules[0][0] if start == 0 else (rules[level - 1][1][0], not rules[level - 1][1][1])
+        true = _facts(rules, fact)
+        key = rng.choice([literal for literal in true if literal != fact])
+        told = rng.sample(rules, len(rules))
+        chain = rules[:level] if start == 0 else [((b, not w), (a, not v)) for (a, v), (b, w) in rules[level - 1 :: -1]]
+        reached = [then for _, then in chain]
+        steps = ", so ".join(_say(atoms, literal) for literal in [fact, *reached[: reached.index(key) + 1]])
+        backwards = "" if start == 0 else " When what follows from a condition is false, the condition is false too."
+        return Draft(
+            question=f"{_say_rules(rng, atoms, told)} {sentence(_say(atoms, fact))} Which statement must be true?",
+            answer=sentence(_say(atoms, key)),
+            rationale=sentence(steps) + backwards,
+            structure=structure_of(f"{' '.join(map(_shape, told))} a{fact[0]} {fact[1]} a{key[0]} {key[1]}", ATOMS),
+            claim=_say(atoms, key),
+            accepts={_say(atoms, literal) for literal in true}.__contains__,
+        )
+
+    return ask
 
 
-def contrapositive(rng: random.Random, level: int) -> Draft | None:
+@cache
+def _facts(rules: tuple[Rule, ...], fact: Signed) -> list[Signed]:
+    """Return everything that must be true, the fact included."""
+    worlds = [w for w in _worlds(rules) if w[fact[0]] == fact[1]]
+    return [(i, v) for i in range(len(worlds[0])) for v in (True, False) if all(w[i] == v for w in worlds)]
+
+
+def contrapositive(rng: random.Random, level: int) -> Scene:
     """Rules only; which further rule follows from them?"""
-    atoms, rules = _rules(rng, level)
-    worlds = _worlds(rules, len(atoms))
-    literals = [(i, v) for i in range(len(atoms)) for v in (True, False)]
-    candidates = [(a, b) for a, b in itertools.permutations(literals, 2) if a[0] != b[0]]
-    implied = [(a, b) for a, b in candidates if all(w[b[0]] == b[1] for w in worlds if w[a[0]] == a[1])]
-    good = [rule for rule in implied if rule not in rules]
-    bad = [rule for rule in candidates if rule not in implied]
-    a, b = key = rng.choice(good)
-    if level > 1 and (((b[0], not b[1]), (a[0], not a[1]))) in rules:
-        return None  # a single contraposition belongs to level 1
-    ends = {a[0], b[0]}
-    near = [r for r in bad if {r[0][0], r[1][0]} == ends]
-    far = rng.sample([r for r in bad if r not in near], 4) if level > 1 else []
-    told = " ".join(_say_rule(rng, atoms, r) for r in rng.sample(rules, len(rules)))
-    forwards = a[1] == rules[0][0][1] and a[0] < b[0]
-    why = (
-        "The rules form a chain, and a chain of rules may be shortened to its two ends."
-        if forwards
-        else "A rule may be turned round if both of its parts are denied, and so may a chain of rules."
-    )
-    wrong = [_if(atoms, r) for r in [*near, *far]]
-    return Draft(
-        question=f"{told} Which rule follows?",
-        correct=_if(atoms, key),
-        wrong=wrong,
-        rationale=f"{why} This gives: {_if(atoms, key)}",
-    )
+    scene = _atoms(rng, level)
+
+    def ask(rng: random.Random) -> Draft | None:
+        atoms, rules = _rules(rng, scene, level)
+        implied = _implied(rules)
+        a, b = key = rng.choice([rule for rule in implied if rule not in rules])
+        if level > 1 and (((b[0], not b[1]), (a[0], not a[1]))) in rules:
+            return None  # a single contraposition belongs to level 1
+        told = rng.sample(rules, len(rules))
+        forwards = any(a in rule for rule in rules)
+        why = (
+            "The rules form a chain, and a chain of rules may be shortened to its two ends."
+            if forwards
+            else "A rule may be turned round if both of its parts are denied, and so may a chain of rules."
+        )
+        answer = _if(atoms, key)
+        return Draft(
+            question=f"{_say_rules(rng, atoms, told)} Which rule follows?",
+            answer=answer,
+            rationale=f"{why} This gives: {answer}",
+            structure=structure_of(" ".join(map(_shape, [*told, key])), ATOMS),
+            claim=answer,
+            accepts={_if(atoms, rule) for rule in implied}.__contains__,
+        )
+
+    return ask
 
 
-def _rules(rng: random.Random, level: int) -> tuple[list[Atom], list[Rule]]:
-    """A chain of `level` rules over atoms 0, 1, ..., on level 3 with a side rule; one atom is unused."""
-    atoms = rng.sample(rng.choice(THEMES), (3, 4, 5)[level - 1])
-    signs = [rng.random() < 0.75 for _ in atoms]
-    rules = [((i, signs[i]), (i + 1, signs[i + 1])) for i in range(level)]
-    if level == LEVELS:
-        rules.append(((level + 1, signs[level + 1]), (level, signs[level])))
-    return atoms, rules
+def _shape(rule: Rule) -> str:
+    (a, x), (b, y) = rule
+    return f"if a{a} {x} then a{b} {y}."
 
 
-def _worlds(rules: Sequence[Rule], n: int) -> list[World]:
+def _atoms(rng: random.Random, level: int) -> list[tuple[Atom, bool]]:
+    """Draw atoms, and whether the rules affirm them.
+
+    All questions of a scene affirm the same ones, so the words of a question do not show which choice goes with it.
+    """
+    return [(atom, rng.random() < 0.75) for atom in rng.sample(rng.choice(THEMES), level + 3)]
+
+
+def _rules(rng: random.Random, scene: Sequence[tuple[Atom, bool]], level: int) -> tuple[list[Atom], tuple[Rule, ...]]:
+    """Put the atoms in order: a chain of `level` rules over atoms 0, 1, ... and a rule about the last two."""
+    order = rng.sample(scene, len(scene))
+    pairs = [*itertools.pairwise(range(level + 1)), (level + 1, level + 2)]
+    rules = tuple(((a, order[a][1]), (b, order[b][1])) for a, b in pairs)
+    return [atom for atom, _ in order], rules
+
+
+@cache
+def _implied(rules: tuple[Rule, ...]) -> list[Rule]:
+    """Return every rule between two atoms that follows."""
+    worlds = _worlds(rules)
+    literals = [(i, value) for i in range(len(worlds[0])) for value in (True, False)]
+    pairs = [(a, b) for a, b in itertools.permutations(literals, 2) if a[0] != b[0]]
+    return [(a, b) for a, b in pairs if all(w[b[0]] == b[1] for w in worlds if w[a[0]] == a[1])]
+
+
+@cache
+def _worlds(rules: tuple[Rule, ...]) -> list[World]:
+    """Return the truth values of all atoms, which are those of the rules, in every case that the rules allow."""
+    n = 1 + max(atom for rule in rules for atom, _ in rule)
     every = itertools.product((True, False), repeat=n)
     return [w for w in every if all(w[b] == y for (a, x), (b, y) in rules if w[a] == x)]
 
@@ -263,7 +326,7 @@ def _if(atoms: Sequence[Atom], rule: Rule) -> str:
     return f"If {_say(atoms, rule[0])}, {_say(atoms, rule[1])}."
 
 
-def _say_rule(rng: random.Random, atoms: Sequence[Atom], rule: Rule) -> str:
-    """A premise, as "if" or, for variety, as "whenever"."""
-    text = _if(atoms, rule)
-    return text if rng.random() < 0.7 else text.replace("If", "Whenever", 1)
+def _say_rules(rng: random.Random, atoms: Sequence[Atom], rules: Sequence[Rule]) -> str:
+    """Premises, with "if" or, for variety, with "whenever"."""
+    texts = [_if(atoms, rule) for rule in rules]
+    return " ".join(text if rng.random() < 0.7 else text.replace("If", "Whenever", 1) for text in texts)
