@@ -20,7 +20,7 @@ PACKAGES = [
     "training",
     "evaluation",
     "engines.vllm", "engines.hf", "engines",
-    "code_tasks", "task_results", "items", "suite",
+    "answers", "code_tasks", "task_results", "items", "suite", "suite.extraction",
     "sandbox",
     "data",
     "checkpoints",

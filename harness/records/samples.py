@@ -25,6 +25,7 @@ class Sample:
         log_likelihoods: One per choice, in nats; empty for a generation.
         text: The generated text; empty for choices.
         answer: The answer that the filter read, or the text of the chosen choice.
+        read_from: The words of `text` that state the answer, and the rule that found them; empty if not recorded.
         chosen: Position of the most likely choice; None for a generation.
         key: Position of the right choice; None if unknown.
         target: The expected answer, as text if that is known.
@@ -37,6 +38,7 @@ class Sample:
     log_likelihoods: tuple[float, ...]
     text: str
     answer: str
+    read_from: str
     chosen: int | None
     key: int | None
     target: str
@@ -73,13 +75,16 @@ def _sample(digest: str, row: Mapping[str, Any]) -> Sample:
     choices = _choices(doc, requests) if likelihoods else ()
     key = _key(doc, row.get("target"), choices)
     chosen = max(range(len(likelihoods)), key=likelihoods.__getitem__) if likelihoods else None
+    text = "" if likelihoods else _text(row["resps"])
+    answer, read_from = _extracted(_text(row["filtered_resps"]), text)
     return Sample(
         doc_hash=digest,
         prompt=requests[0][0] if requests else "",
         choices=choices,
         log_likelihoods=likelihoods,
-        text="" if likelihoods else _text(row["resps"]),
-        answer=choices[chosen] if chosen is not None else _text(row["filtered_resps"]),
+        text=text,
+        answer=choices[chosen] if chosen is not None else answer,
+        read_from=read_from,
         chosen=chosen,
         key=key,
         target=choices[key] if key is not None else str(row.get("target", "")),
@@ -121,3 +126,15 @@ def _text(responses: Any) -> str:
     while isinstance(responses, list) and responses:
         responses = responses[0]
     return str(responses) if not isinstance(responses, list) else ""
+
+
+def _extracted(response: str, text: str) -> tuple[str, str]:
+    """The answer in a response such as ``{"value": "C", "span": [21, 34], "rule": "answer"}``, and where it stood."""
+    if not response.startswith('{"value": '):
+        return response, ""
+    try:
+        read = json.loads(response)
+        start, end = read["span"]
+        return str(read["value"]), f"“{text[start:end].strip()}”, rule {read['rule']}"
+    except MALFORMED:
+        return response, ""

@@ -22,7 +22,7 @@ from harness.paths import tasks_dir
 from harness.suite.lm_eval_names import lm_eval_folder
 
 # Modules that hold nothing but functions for task files.
-_FOR_TASKS = ("harness.code_tasks", "harness.task_results")
+_FOR_TASKS = ("harness.answers", "harness.code_tasks", "harness.task_results")
 
 _allowed: ContextVar[bool] = ContextVar("code_of_others_allowed", default=True)
 

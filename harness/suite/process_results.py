@@ -11,15 +11,14 @@ filtered text of each generation. docs/add_a_metric.md shows how to add a metric
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.suite import metrics
+from harness.suite.extraction import response_value, value_of
 
 Doc = Mapping[str, Any]
 Results = Sequence[tuple[float, bool]]
-UNPARSED = "[unparsed]"  # what the regex filters return if they find no answer
 REPORTED_K = (1, 5, 10)
 
 
@@ -58,13 +57,14 @@ def subset(doc: Doc, results: Results) -> dict[str, float]:
 
 def letter_answer(doc: Doc, results: Sequence[str]) -> dict[str, float]:
     """Score a letter that a filter read from generated text; a letter that the item does not have is no answer."""
-    answer = results[0].strip().upper()
+    answer = (response_value(results[0]) or "").upper()
     return metrics.parsed_metrics(answer if answer in doc["letters"] else None, doc["letters"][doc["gold"]])
 
 
 def number_answer(doc: Doc, results: Sequence[str]) -> dict[str, float]:
-    """Score a number that a filter read from generated text, ignoring thousands separators and trailing zeros."""
-    return metrics.parsed_metrics(_number(results[0]), _number(doc["answer"]) or doc["answer"])
+    """Score a number that a filter read from generated text. Numbers are compared by value: 1,080.0 is 1080."""
+    answer = response_value(results[0])
+    return metrics.parsed_metrics(None if answer is None else value_of(answer), value_of(doc["answer"]))
 
 
 def literal_answer(doc: Doc, results: Sequence[str]) -> dict[str, float]:
@@ -81,14 +81,6 @@ def _literal(text: str) -> tuple[object] | None:
         return (ast.literal_eval(text.strip()),)
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
         return None
-
-
-def _number(text: str) -> str | None:
-    plain = re.sub(r"[,$%\s]", "", text).rstrip(".")
-    if not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)", plain):
-        return None
-    value = float(plain)
-    return str(int(value)) if value.is_integer() else repr(value)
 
 
 def programs(_doc: Doc, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

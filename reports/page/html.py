@@ -293,6 +293,7 @@ def _item(flip: Flip) -> dict[str, Any]:
                 "scores": [round(score, 3) if math.isfinite(score) else None for score in sample.log_likelihoods],
                 "chosen": sample.chosen,
                 "answer": shortened(sample.answer),
+                "readFrom": shortened(sample.read_from),
                 "text": shortened(sample.text),
             }
             for name, value, sample in zip((flip.baseline, flip.arm), flip.values, flip.samples, strict=True)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from lm_eval.tasks._yaml_loader import load_yaml
 
 from harness.errors import TaskError
 from harness.paths import tasks_dir
@@ -170,64 +169,6 @@ def test_what_a_call_returns_is_asked_only_where_it_can_be_known(synthetic: Suit
 )
 def test_an_asserted_call_is_read_with_its_value(test: str, read: tuple[str, str] | None) -> None:
     assert function("code_qa/asserted_call")(test) == read
-
-
-PATTERN_CASES = {
-    "en": [
-        ("The answer is (B).", "B"),
-        ("First (A) looks right. But no: the answer is (C)", "C"),
-        ("Answer: D", "D"),
-        ("The answer is **(A)**", "A"),
-        ("the answer is B because of that", "B"),
-        ("The answer is A bird in the hand", "[unparsed]"),
-        ("The answer is a bird", "[unparsed]"),
-        ("The answer is C as the second clue says", "C"),
-        ("I do not know", "[unparsed]"),
-        ("The answer is (A). No, the answer is (B).", "B"),
-    ],
-    "zh": [
-        ("所以答案是（B）。", "B"),
-        ("答案：C", "C"),
-        ("答案为 D", "D"),
-        ("选不出来", "[unparsed]"),
-        ("答案是（A）", "A"),
-        ("答案选C", "C"),
-        ("答案应为C。", "C"),
-        ("综上，故选：D", "D"),
-        ("所以选 B。", "B"),
-        ("答案A不正确", "[unparsed]"),
-        ("答案是B。A项不对。", "B"),
-    ],
-}
-
-
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [
-        ("3 + 4 = 7\n#### 7", "7"),
-        ("Answer: 42", "42"),
-        ("So the answer is $1,250.50.", "1,250.50"),
-        ("The answer is 3. No: answer: -4", "-4"),
-        ("7 apples", "[unparsed]"),
-    ],
-)
-def test_the_last_stated_number_is_read(text: str, number: str) -> None:
-    from lm_eval.filters.extraction import RegexFilter
-
-    stated = load_yaml(tasks_dir() / "general" / "gsm8k_cot_gen.yaml")["filter_list"][0]["filter"][0]
-    stated = {key: value for key, value in stated.items() if key != "function"}
-    assert RegexFilter(**stated).apply([[text]], [{}]) == [[number]]
-
-
-@pytest.mark.parametrize(
-    ("language", "text", "letter"), [(lang, *case) for lang, cases in PATTERN_CASES.items() for case in cases]
-)
-def test_the_last_stated_answer_is_read_and_nothing_else(language: str, text: str, letter: str) -> None:
-    from lm_eval.filters.extraction import RegexFilter
-
-    stated = load_yaml(tasks_dir() / "_variants" / f"cot_gen_{language}.yaml")["filter_list"][0]["filter"][0]
-    stated = {key: value for key, value in stated.items() if key != "function"}
-    assert RegexFilter(**stated).apply([[text]], [{}]) == [[letter]]
 
 
 @pytest.mark.parametrize(

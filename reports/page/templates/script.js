@@ -122,7 +122,7 @@
     if (item.choices.length) {
       parts.push(make("h4", "log-likelihood of each choice, nats; ✓ correct, underlined: most likely"), choiceTable(item));
     } else {
-      item.answers.forEach((answer) => parts.push(...block(`${answer.model} (extracted answer: ${answer.answer || "none"})`, answer.text || "(empty)")));
+      item.answers.forEach((answer) => parts.push(...block(`${answer.model} (extracted answer: ${answer.answer || "none"}${answer.readFrom && ", from " + answer.readFrom})`, answer.text || "(empty)")));
       parts.push(...block("expected", item.target));
     }
     if (item.rationale) parts.push(...block("rationale", item.rationale));

@@ -1,0 +1,427 @@
+"""Which final answer is read from a text, and from which words: tables of endings, and rates on the labelled ones."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import answers
+from harness.suite.extraction import RULES, UNPARSED, Extracted, Rule, extract_letter, extract_number, response_value
+
+from .endings import Case, cases
+
+ROOT = Path(__file__).resolve().parents[2]
+
+LETTERS: list[tuple[str, str | None]] = [
+    ("The answer is (B).", "B"),
+    ("First (A) looks right. But no: the answer is (C)", "C"),
+    ("Answer: D", "D"),
+    ("The answer is **(A)**", "A"),
+    ("the answer is B because of that", "B"),
+    ("The answer is A bird in the hand", None),
+    ("The answer is a bird", None),
+    ("The answer is C as the second clue says", "C"),
+    ("I do not know", None),
+    ("The answer is (A). No, the answer is (B).", "B"),
+    ("所以答案是（B）。", "B"),
+    ("答案：C", "C"),
+    ("答案为 D", "D"),
+    ("选不出来", None),
+    ("答案是（A）", "A"),
+    ("答案选C", "C"),
+    ("答案应为C。", "C"),
+    ("综上，故选：D", "D"),
+    ("所以选 B。", "B"),
+    ("答案A不正确", None),
+    ("答案是B。A项不对。", "B"),
+    ("The correct option is B.", "B"),
+    ("I'd go with (D).", "D"),
+    ("I pick A.", "A"),
+    ("My answer: c", "C"),
+    ("Answer: A, since B melts.", "A"),
+    ("Thus, the right answer is option (C), the whale.", "C"),
+    ("So (B) it is.", "B"),
+    ("The answer is therefore D.", "D"),
+    ("The best answer is (A) the dog, because cats meow.", "A"),
+    ("**Final answer:** B", "B"),
+    ("Final answer:\n\n**B**", "B"),
+    ("### Final Answer\n\n**(C) Paris**", "C"),
+    ("The answer is (A) the dog or (B) the cat.", None),
+    ("Either B or C could be right.", None),
+    ("The answer could be A. It could also be D.", None),
+    ("Possible answers are A and B.", None),
+    ("So the final answer is \\(\\boxed{B}\\).", "B"),
+    ("$\\boxed{\\textbf{(D)}}$", "D"),
+    ("\\boxed{B. Paris}", "B"),
+    ("I don't think the answer is A.", None),
+    ("The answer isn't B.", None),
+    ("The answer is not A but C.", "C"),
+    ("The answer can't be A, so the answer is D.", "D"),
+    ("The answer is A. Hmm, but that's wrong. It's C.", "C"),
+    ("Let me check A. A is wrong. B is wrong. C is wrong. D is right.", "D"),
+    ("Only C fits.", "C"),
+    ("C is the only one that fits the clues.", "C"),
+    ("Which is right? Is it A? No. Is it B? Yes, the answer is B.", "B"),
+    ("The answer is B?", None),
+    ("Is the answer B?", None),
+    ("Some students would choose A. The answer is D.", "D"),
+    ("Many people think the answer is A.", None),
+    ("One might pick C.", None),
+    ("Vitamin B is needed for this. The answer is A.", "A"),
+    ("Grade A eggs are best.", None),
+    ("He got an A in class.", None),
+    ("The answer is C major.", None),
+    ("The answer is E coli.", None),
+    ("The answer is A-level exams.", None),
+    ("The answer is B's brother.", None),
+    ("We eliminate A, B and D. This leaves C.", "C"),
+    ("By elimination, the answer must be C.", "C"),
+    ("A, B and D can be eliminated, leaving C.", "C"),
+    ("The answer is (B) because A, C and D are metals.", "B"),
+    ("The answer is B, C and D are all plants.", "B"),
+    ("The answers are A and C.", None),
+    ("The answer is both A and C.", None),
+    ("The answer is all of the above.", None),
+    ("Answer: ABD", None),
+    ("Choose A or B.", None),
+    ('Your answer should have the form "The answer is (B)".', None),
+    ("I will finish with: The answer is (B).", "B"),
+    ("(C) the lungs", "C"),
+    ("B. Paris", "B"),
+    ("A. Lima\nB. Quito\nC.", None),
+    ("The options are:\nA. Lima\nB. Quito\nC. Rome\nD. Oslo", None),
+    ("Step 1: read.\nStep 2: think.\n\nAnswer: (D)\n\nExplanation: A is too small.", "D"),
+    ("The answer is (A).\n\nThe answer is (B).", None),
+    ("The answer is A.\nThe answer is A.\nThe answer is", "A"),
+    ("Therefore the statement that follows is (B): all cats are grey.", "B"),
+    ("The correct answer is A: Lima. B: Quito is in Ecuador.", "A"),
+    ("A and B are wrong, C is close, D is the best answer.", "D"),
+    ("Answer = C", "C"),
+    ("answer - C", "C"),
+    ("The answer is D) none of the above", "D"),
+    ("Option D is the correct answer.", "D"),
+    ("The answer is option B", "B"),
+    ('the answer is choice "B".', "B"),
+    ("The correct answer to this question is B.", "B"),
+    ("The answer to the question is (C).", "C"),
+    ("So the answer would be B.", "B"),
+    ("The answer would be B if the ball were red.", None),
+    ("If we add them we get 7, so the answer is B.", "B"),
+    ("If we follow the clues, the answer is D.", "D"),
+    ("I was going to say A, but the answer is B.", "B"),
+    ("The answer is B, not A.", "B"),
+    ("The answer is B rather than A.", "B"),
+    ("I'm torn between A and B.", None),
+    ("I cannot decide. The answer is A or maybe B.", None),
+    ("The answer is (E).", None),
+    ("Hence, E.", None),
+    ("I think it's B.", "B"),
+    ("It's definitely (A).", "A"),
+    ("The odd one out is C.", "C"),
+    ("The wrong statement is C.", None),
+    ("B seems right.", "B"),
+    ("B appears to be the right choice.", "B"),
+    ("Thus B is our answer.", "B"),
+    ("Answer: B\nAnswer: C", None),
+    ("Q: Is it A?\nAnswer: B", None),
+    ("Answer: None of the above", None),
+    ("所以，答案是 B。", "B"),
+    ("选C", "C"),
+    ("故本题答案为D。", "D"),
+    ("应选B。", "B"),
+    ("因此应当选择C选项。", "C"),
+    ("综上所述，正确答案是选项A。", "A"),
+    ("本题应选D项", "D"),
+    ("答案：（B）", "B"),
+    ("【正确答案】A", "A"),
+    ("【答案】：D", "D"),
+    ("参考答案：C", "C"),
+    ("我选B。", "B"),
+    ("我会选D", "D"),
+    ("所以选B和C。", None),
+    ("答案是A或B。", None),
+    ("答案可能是A。", None),
+    ("A、B都正确。", None),
+    ("答案应该在A和B之间。", None),
+    ("答案是A，不是B。", "A"),
+    ("不能选A，只能选D。", "D"),
+    ("有人会选A，但正确答案是C。", "C"),
+    ("难道选A吗？", None),
+    ("选A是错误的，应选B。", "B"),
+    ("A错误；B错误；C错误；D正确。故选D。", "D"),
+    ("A错误；B正确；C错误；D错误。", "B"),
+    ("答案是A型血。", None),
+    ("他考了A。", None),
+    ("答案选Ｄ。", "D"),
+    ("故答案选：**D**", "D"),
+    ("所以，B是正确答案。", "B"),
+    ("B选项是正确的。", "B"),
+    ("B选项才是本题的答案。", "B"),
+    ("最符合题意的是C。", "C"),
+    ("最后的答案就是D。", "D"),
+    ("答案是B。等等，我看错了，应该是C。", "C"),
+    ("故选A。\n故选B。", None),
+    ("剩下的只有D。", "D"),
+    ("排除A、B、C，选D。", "D"),
+    ("因此，只有D项符合题意。", "D"),
+    ("答案既不是A也不是B。", None),
+    ("答案不是A就是B。", None),
+    ("我认为是C。", "C"),
+    ("正确答案是C选项，因为A和B都错了。", "C"),
+    ("选A还是选B？我不清楚。", None),
+    ("答案为A，C", None),
+    ("这道题的答案是（B）选项。", "B"),
+    ("对的是B", "B"),
+    ("本题的正确选项应为D。", "D"),
+    ("因此，本题选择：C", "C"),
+    ("答案：\nB", "B"),
+    ("答案是选项C，即金星。", "C"),
+    ("最终答案：$\\boxed{D}$", "D"),
+    ("错误的一项是C。", None),
+    ("故选C。但C与原文矛盾，所以C不对。", None),
+    ("选择题的答案写成“答案是（B）”。", None),
+    ("正确答案：B、因为……", "B"),
+    ("答案是“B. 金星”。", "B"),
+    ("选（Ａ）。", "A"),
+    ("选择A的同学没有看清题目。选B。", "B"),
+]
+NUMBERS: list[tuple[str, str | None]] = [
+    ("So the answer is $1,250.50.", "1250.5"),
+    ("7 apples in 2 boxes", None),
+    ("The answer is 18 apples.", "18"),
+    ("#### 1,234,567", "1234567"),
+    ("####18", "18"),
+    ("#### **18**", "18"),
+    ("**#### 18**", "18"),
+    ("Answer: 18", "18"),
+    ("Final answer: **18**", "18"),
+    ("The final answer is \\(\\boxed{18}\\).", "18"),
+    ("\\boxed{\\frac{3}{4}}", "3/4"),
+    ("\\boxed{-5}", "-5"),
+    ("\\boxed{18\\text{ apples}}", "18"),
+    ("$$\\boxed{18\\%}$$", "18"),
+    ("The answer is -7.", "-7"),
+    ("The answer is minus 7.", "-7"),
+    ("The answer is $-7$.", "-7"),
+    ("The answer is −7.", "-7"),
+    ("The answer is 0.50.", "0.5"),
+    ("The answer is .5.", "0.5"),
+    ("The answer is $2,000,000.00.", "2000000"),
+    ("The answer is 2.5 million dollars.", "2500000"),
+    ("The answer is 3 thousand.", "3000"),
+    ("The answer is 1.2 x 10^3.", "1200"),
+    ("The answer is 1.2 \\times 10^{3}.", "1200"),
+    ("The answer is 2 1/2 hours.", "5/2"),
+    ("The answer is between 3 and 4.", None),
+    ("The answer is 3-4.", None),
+    ("The answer is 3 to 4 days.", None),
+    ("The answer is more than 5.", None),
+    ("The answer is 5 feet 6 inches.", None),
+    ("The answer is 2 hours and 30 minutes.", None),
+    ("The answer is 3 or 4.", None),
+    ("The answer is 12 + 6 = 18.", "18"),
+    ("The answer is 12 + 6.", None),
+    ("The answer is x = 18.", "18"),
+    ("The answer is 18, since 3 times 6 is 18.", "18"),
+    ("The answer is 18 because 3 x 6 = 18.", "18"),
+    ("The answer is 18. Therefore each gets 6.", "18"),
+    ("The answer is 18.\nThe answer is 20.", None),
+    ("The answer is 18. Wait, I forgot 2. The answer is 20.", "20"),
+    ("If the answer were 18, it would be odd.", None),
+    ("Is the answer 18?", None),
+    ("The answer is not 18.", None),
+    ("So the total is 12 + 6 = 18 apples.", "18"),
+    ("Therefore, she has 18 apples left.", "18"),
+    ("Thus Tom needs 6 buses.", "6"),
+    ("That makes 24 apples in total.", "24"),
+    ("She pays $24 altogether.", "24"),
+    ("He has 20 - 5 = 15 apples.", "15"),
+    ("3 * 6 = 18\nShe has 18 apples.", "18"),
+    ("3 * 6 = 18. So in 5 days he has 18 apples.", "18"),
+    ("The meeting starts at 3:30.", None),
+    ("The answer is 3:30.", None),
+    ("The ratio is 3:2.", None),
+    ("He was born in 1990.", None),
+    ("There were 5 of them", None),
+    ("Step 1: 3 + 4 = 7\nStep 2: 7 * 2 = 14\nStep 3:", None),
+    ("1. Buy\n2. Sell\n3.", None),
+    ("Total: 18", "18"),
+    ("Total = 3 * 6 = 18 apples", "18"),
+    ("18 apples", "18"),
+    ("$18", "18"),
+    ("x = 18", "18"),
+    ("= 18", "18"),
+    ("Answer: She has 18 apples left.", "18"),
+    ("Answer:\n18", "18"),
+    ("The answer is:\n\n18", "18"),
+    ("The answer is eighteen.", None),
+    ("The answer is 25%.", "25"),
+    ('End with "#### 18" for example.', None),
+    ("#### 18\n#### 18", "18"),
+    ("#### 18\n\n#### 20", None),
+    ("#### N", None),
+    ("#### x = 5", "5"),
+    ("#### 3.0", "3"),
+    ("#### $5 per hour", "5"),
+    ("#### 2/3 of the cake", "2/3"),
+    ("#### 10 boxes and 4 pens", None),
+    ("#### 1. Add the boxes\n12+6\n#### 2. Done", None),
+    ("答案：18", "18"),
+    ("答案是１８。", "18"),
+    ("答：18元。", "18"),
+    ("答：小明一共有18个苹果。", "18"),
+    ("答案为-5。", "-5"),
+    ("答案是负5。", "-5"),
+    ("答案是1.5亿。", "150000000"),
+    ("因此答案是3/4。", "3/4"),
+    ("所以，小明还剩5个苹果。", "5"),
+    ("3×6=18（个）", "18"),
+    ("3×6=18（个）\n答：一共有18个。", "18"),
+    ("所以总共是18。", "18"),
+    ("结果是18。", "18"),
+    ("答案是18或20。", None),
+    ("答案大约是18。", "18"),
+    ("答案不是18。", None),
+    ("如果答案是18，那就错了。", None),
+    ("答案是18吗？", None),
+    ("答案是18。等等，算错了，应该是20。", "20"),
+    ("答案是18。不对。", None),
+    ("他3点出发。", None),
+    ("一共需要3到4天。", None),
+    ("答案在3和5之间。", None),
+    ("答案是20%。", "20"),
+    ("每人分到18÷3=6个。", "6"),
+    ("【答案】18", "18"),
+    ("#### 18元", "18"),
+    ("故答案为：18", "18"),
+    ("故答案为：\\frac{2}{3}", "2/3"),
+    ("最终答案：**18**", "18"),
+    ("因此，一共花了12+6=18元", "18"),
+    ("所以他用了2小时30分钟。", None),
+    ("所以答案是2小时30分钟。", None),
+    ("共有18人，其中6人是女生。", None),
+    ("小红比小明多5个，所以小红有12+5=17个。", "17"),
+    ("所以x=5。", "5"),
+    ("The answer is $1,200 per month.", "1200"),
+    ("So the answer is 18 (6 for each).", "18"),
+    ("Therefore the answer is 18 - the number of apples.", "18"),
+    ("The answer is 18!", "18"),
+    ("The answer is: $18.50", "18.5"),
+    ("The result is 18.", "18"),
+    ("The answer is 3/4 = 0.75.", "0.75"),
+    ("So, 18 is the answer.", "18"),
+    ("18 is the correct answer.", "18"),
+    ("My answer is 18.", "18"),
+    ("The correct answer is 18, not 20.", "18"),
+    ("The answer should be 18.", "18"),
+    ("This gives a total of 18 apples.", "18"),
+    ("Hence 18 apples.", "18"),
+    ("So 18.", "18"),
+    ("We get 3x = 18, so x = 6.", "6"),
+    ("The answer is A.", None),
+    ("The total number of apples is 18.", "18"),
+    ("answer=18", "18"),
+    ("The answer is 18.0", "18"),
+    ("The answer is 007.", "7"),
+]
+
+
+@pytest.mark.parametrize(("text", "letter"), LETTERS)
+def test_the_letter_that_the_text_settles_on_is_read(text: str, letter: str | None) -> None:
+    assert _value(extract_letter(text, "ABCD")) == letter
+
+
+@pytest.mark.parametrize(("text", "number"), NUMBERS)
+def test_the_number_that_the_text_settles_on_is_read(text: str, number: str | None) -> None:
+    assert _value(extract_number(text)) == number
+
+
+@pytest.mark.parametrize(("name", "precision", "recall"), [("develop", 1.0, 0.97), ("held_out", 0.99, 0.93)])
+def test_the_labelled_endings_are_read(name: str, precision: float, recall: float) -> None:
+    if not Path(__file__).with_name("endings").joinpath(f"{name}.jsonl").exists():
+        pytest.skip(f"{name}.jsonl is not in this copy")
+    labelled = cases(name)
+    values = [_read(case) for case in labelled]
+    right = sum(value is not None and value == case.answer for value, case in zip(values, labelled, strict=True))
+    assert right >= precision * sum(value is not None for value in values)
+    assert right >= recall * sum(case.answer is not None for case in labelled)
+
+
+@pytest.mark.parametrize("text", [text for text, answer in (*LETTERS, *NUMBERS) if answer])
+def test_the_span_lies_in_the_text_and_holds_the_answer(text: str) -> None:
+    read = extract_letter(text, "ABCD") or extract_number(text)
+    assert read is not None
+    start, end = read.span
+    assert 0 <= start < end <= len(text)
+    again = extract_letter(text[start:end], "ABCD") if read.value.isalpha() else extract_number(text[start:end])
+    assert again is None or again.value == read.value
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.name} {rule.value}")
+def test_a_rule_reads_its_examples(rule: Rule) -> None:
+    for text in (rule.english, rule.chinese):
+        read = extract_letter(text, "ABCD") if rule.value.isalpha() else extract_number(text)
+        assert read is not None
+        assert (read.value, read.rule) == (rule.value, rule.name), text
+
+
+def test_the_guide_lists_the_rules_as_the_code_does() -> None:
+    guide = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
+    section = guide.partition("### How a final answer is read\n")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    assert rows == [_row(rule) for rule in RULES]
+
+
+def test_the_filters_record_value_span_and_rule() -> None:
+    texts = ["It floats. The answer is (B).", "I cannot tell."]
+    read, unread = answers.letter([texts], [{"letters": ["A", "B"]}])[0]
+    assert json.loads(read) == {"value": "B", "span": [15, 28], "rule": "answer"}
+    assert unread == UNPARSED
+    assert json.loads(answers.number([["#### 1,080"]], [{}])[0][0]) == {
+        "value": "1080",
+        "span": [0, 10],
+        "rule": "marker",
+    }
+    assert [response_value(response) for response in (read, unread, " B ")] == ["B", None, "B"]
+
+
+@given(st.text(alphabet="ABCDabIX0123456789 .,:;()[]{}*$#%/\\=-\n答案是选不对所以，。？“isthewern'or"))
+def test_any_text_is_read_without_an_error(text: str) -> None:
+    for read in (extract_letter(text, "ABCD"), extract_number(text)):
+        assert read is None or 0 <= read.span[0] < read.span[1] <= len(text)
+
+
+@pytest.mark.parametrize("words", ["so ", "The answer is ", "(A) ", "A, ", "1", "1 ", "= 1 ", "答案是", "选", "\n\n"])
+def test_a_loop_is_read_quickly(words: str) -> None:
+    text = words * (8_000 // len(words))
+    assert _seconds(lambda: extract_letter(text, "ABCD")) < 5
+    assert _seconds(lambda: extract_number(text)) < 5
+
+
+def _seconds(read: Callable[[], Extracted | None]) -> float:
+    start = time.process_time()
+    read()
+    return time.process_time() - start
+
+
+def _row(rule: Rule) -> str:
+    cells = [f"`{rule.name}`", rule.reads, *(_code(text) for text in (rule.english, rule.chinese)), rule.value]
+    return f"| {' | '.join(cells)} |"
+
+
+def _code(text: str) -> str:
+    return "`" + text.replace("\n", "⏎") + "`"
+
+
+def _read(case: Case) -> str | None:
+    return _value(extract_letter(case.text, case.letters) if case.kind == "letter" else extract_number(case.text))
+
+
+def _value(read: Extracted | None) -> str | None:
+    return None if read is None else read.value
