@@ -65,7 +65,8 @@ _HEDGE = re.compile(
 )
 
 _START = (
-    r"(?:^|(?<=[.!?\n。;])|(?<=[.!?。;]\s)|(?<=[.!?]\s\s))[ \t\"'(]*(?:oh|but|however|ah|um|哦|啊|但是?|可是)?[, ]*"
+    r"(?:^|(?<=[.!?\n。;])|(?<=[.!?。;]\s)|(?<=[.!?]\s\s))[ \t\"'(]{0,4}(?:oh|but|however|ah|um|哦|啊|但是?"
+    r"|可是)?[, ]{0,3}"
 )
 WITHDRAWAL = re.compile(
     rf"{_START}(?:wait\b|hold on|hang on|hmm|oops|scratch that|correction\b|on second thoughts?|no[,.:;!—]"
