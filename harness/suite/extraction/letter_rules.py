@@ -18,7 +18,8 @@ _RUN = r"(?<![A-Za-z0-9_])[A-J]{2,10}(?![A-Za-z0-9_])"
 _NOUN = r"(?:(?i:the )?(?i:options?|choices?|letters?|answers?|statements?|items?)\s*|选项\s*|答案\s*)?"
 _ONE = rf"{_NOUN}[(\[\"'{{<]{{0,4}}\s?(?:{_UPPER}|{_LOWER}|{_RUN})(?:\s?[)\]\"'}}>]++)?+(?:项|选项)?"
 _AND = (
-    r"(?:\s*[,、/&;]\s*(?:(?i:and|or)\s+)?|\s*(?i:and/or|and|or|as well as|to)\s+|\s*(?:和|或者?|与|及|以及|还是)\s*)"
+    r"(?:\s*[,、/&;]\s*(?:(?i:and|or)\s+)?"
+    r"|\s*(?i:and/or|and|or|nor|as well as|to)\s+|\s*(?:和|或者?|与|及|以及|还是)\s*)"
     r"(?i:possibly |maybe |perhaps |also )?"
 )
 GROUP = rf"(?P<group>(?>(?i:both |either |neither |all of )?{_ONE}(?:{_AND}{_ONE}){{0,9}}))"
@@ -38,7 +39,7 @@ _HAN_LINK = (
     r"|选|即|乃|只有|定|确定|"
     r"[\]:=\->—→]|\s++){1,9}"
 )
-_ANSWER_NOUN = r"(?:answers?|solution|conclusion|verdict|guess|pick|selection|response|result|final)"
+_ANSWER_NOUN = r"(?:answers?|ans\.?|solution|conclusion|verdict|guess|pick|selection|response|result|final)"
 _GOOD = r"(?:correct|right|best|only|true|valid|proper|remaining|matching|suitable|appropriate|strongest|closest)"
 _THING = (
     r"(?:answer|option|choice|one|statement|letter|response|candidate|alternative|pick|conclusion"
@@ -60,6 +61,7 @@ _STATED: Sequence[tuple[str, str]] = (
         rf"(?m:^|(?<=[.\n]))[ \t\[]*(?i:(?:final |correct )?(?:answer|option"
         rf"|choice))\]?(?:[ \t]*:\s*+|\s++){GROUP}(?=\s*(?:[.,:)]|$|\n))",
     ),
+    ("answer", rf"答案\s?{GROUP}(?=\s*(?:[.。;\n]|$))"),
     ("answer", rf"答案(?:[^,。;\n:是为选应]{{0,8}})?{_HAN_LINK}{GROUP}"),
     ("answer", rf"(?m:^)[ \t\[]*(?:答案?|结论|正解|解)[ \t\]:]++(?:是|为|选)?\s*+{GROUP}{_END}"),
     (
@@ -121,6 +123,8 @@ _STATED: Sequence[tuple[str, str]] = (
         rf"|剩|剩下|只剩下?"
         rf"|只有|仅有)\s*{GROUP}{_END}",
     ),
+    ("correct", rf"\b(?i:makes?|making)\s+{GROUP}\s+(?i:the|our)\s+(?i:(?:\w+\s+)?{_THING})\b"),
+    ("conclusion", rf"(?:(?<=\b[Nn]o, )|(?<=不,)){GROUP}{_END}"),
     ("conclusion", rf"(?<!all )(?<!thing )(?<!none )(?<!one )\b(?i:but)\s+(?i:rather )?{GROUP}{_END}"),
 )
 _FITS = (
@@ -200,7 +204,9 @@ REJECTION = re.compile(
     rf"\s*(?i:is|was|would be)\s+(?i:\w+\s+)?(?i:{_WRONG})|\s*(?:项|选项)?(?:就|显然|则|是|的)*(?:不(?![选是])"
     rf"|错|有误)"
 )
-PREDICATE = re.compile(r"\s+(?:is|are|was|were|do|does|did|can|cannot|has|have|\w+s)\b|都|均|两项|错|不")
+PREDICATE = re.compile(
+    r"\s+(?:is|are|was|were|do|does|did|can|cannot|has|have|\w+s)\b|都|均|两项|错|不|[是为说才则]|属于"
+)
 PRAISE = re.compile(r"\s+(?:is|are)\b[^.]{0,40}\b(?:correct|right|true)\b|都对|均正确|都正确")
 REVIEWED = re.compile(r"\s*(?:[两三四]项?)?(?:都|均|全|皆)|\s*[两三四]项")
 

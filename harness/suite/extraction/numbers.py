@@ -27,7 +27,7 @@ _STATED = (
     (
         "answer",
         re.compile(
-            r"\b(?:answers?|result|solution)(?:\s+(?:to|for|of|in|here)\b[^.,;:\n]{0,60}?)?[\"')\]]*"
+            r"\b(?:answers?|ans\.?|result|solution)(?:\s+(?:to|for|of|in|here)\b[^.,;:\n]{0,60}?)?[\"')\]]*"
             rf"(?:\s*+(?:[=:→—]|-++>)|\s++{_LINK_WORD}\b){{1,9}}",
             re.IGNORECASE,
         ),
@@ -65,13 +65,13 @@ _SUMS = re.compile(
     re.IGNORECASE,
 )
 _THEREFORE = re.compile(
-    r"\s*(?:(?:so|therefore|thus|hence|finally|overall|in (?:total|all|conclusion|the end)|altogether|(?:this"
+    r"\s*(?:(?:so|no|therefore|thus|hence|finally|overall|in (?:total|all|conclusion|the end)|altogether|(?:this"
     r"|that|which) (?:means|leaves|makes|gives)|then)\b"
     r"|(?:it|this|that) (?:is|should be|must be|would be|equals|comes to)\b|(?:I|we) get\b"
     r"|the (?:\w+ )?(?:number|amount|cost|price|value|sum|"
     r"difference|product|average|length|width|area|distance|time|speed|age|weight|profit|percentage"
     r"|probability)\b|所以|因此|因而|故|于是|最后|最终|可见|综上"
-    r"|应该?[是为]|得到?|即|也就是)",
+    r"|应该?[是为]|(?:平均数?|总数|数量|人数|价格|速度|面积|长度|时间|距离|[和差积商])[是为]|得到?|即|也就是)",
     re.IGNORECASE,
 )
 _TOTAL = re.compile(
