@@ -122,3 +122,24 @@ def test_a_sample_has_choices_scores_key_and_answer(tmp_path: Path) -> None:
     assert (sample.doc_hash, sample.prompt, sample.choices) == (wanted, "Colour?", ("red", "blue"))
     assert (sample.log_likelihoods, sample.chosen, sample.key) == ((-3.5, -1.5), 1, 1)
     assert (sample.answer, sample.target, sample.rationale) == ("blue", "blue", "because")
+
+
+@pytest.mark.parametrize(
+    ("response", "answer", "read_from"),
+    [
+        ('{"value": "B", "span": [10, 23], "rule": "answer"}', "B", "“The answer is”, rule answer"),
+        ("[unparsed]", "[unparsed]", ""),
+        ("B", "B", ""),
+        ('{"value": ', '{"value": ', ""),
+    ],
+)
+def test_a_sample_shows_where_its_answer_was_read(response: str, answer: str, read_from: str, tmp_path: Path) -> None:
+    row = {
+        "doc": {},
+        "arguments": {"gen_args_0": {"arg_0": "Colour?", "arg_1": {}}},
+        "resps": [["It is so. The answer is (B)."]],
+        "filtered_resps": [response],
+    }
+    run = load([write_run(tmp_path, "m", {0}, items=1, extra=[row])]).models[0].tasks["ceval_logic_paper"]
+    (sample,) = read_samples(run, {run.items.doc_hash[0].decode()}).values()
+    assert (sample.answer, sample.read_from) == (answer, read_from)

@@ -65,11 +65,12 @@ _HEDGE = re.compile(
 )
 
 _START = (
-    r"(?:^|(?<=[.!?\n。;])|(?<=[.!?。;]\s)|(?<=[.!?]\s\s))[ \t\"'(]*(?:oh|but|however|ah|um|哦|啊|但是?|可是)?[, ]*"
+    r"(?:^|(?<=[.!?…\n。;])|(?<=[.!?…。;]\s)|(?<=[.!?]\s\s))[ \t\"'(]{0,4}(?:oh|but|however|ah|um|哦|啊|但是?"
+    r"|可是)?[, ]{0,3}"
 )
 WITHDRAWAL = re.compile(
     rf"{_START}(?:wait\b|hold on|hang on|hmm|oops|scratch that|correction\b|on second thoughts?|no[,.:;!—]"
-    rf"|no wait|actually\b"
+    rf"|no wait|actually\b|sorry\b"
     r"|等一下|等等[,。!.]|等等|且慢|慢着|不对|不[,。!—]|错了|更正|纠正|重新|再(?:想|看|算|检查|读)|抱歉|其实)"
     r"|(?<=[,—])\s*(?:but\s+)?(?:wait\b|no[,:;]|不对[,。!]|不[,]|等等[,。]|等一下)"
     r"|(?:^|[.!?\n]\s*|\b(?:but|no|however|yet|so|and|again)[, ]\s*)(?:that|this|it|my (?:\w+ )?(?:answer|choice"
@@ -80,7 +81,7 @@ WITHDRAWAL = re.compile(
     r"|does not)\s+"
     r"(?:be |seem |look )?(?:right|correct|true|possible|hold|work|fit|so))"
     r"|\bI (?:was|am|must be|may be|might be) (?:wrong|mistaken|not sure|unsure|not certain|no longer)"
-    r"|\bI made an? (?:\w+ )?"
+    r"|\bI mis\w+|\bI made an? (?:\w+ )?"
     r"(?:mistake|error)|\bI'm (?:not sure|unsure|not certain|no longer)|\bI (?:honestly |really "
     r"|still )?(?:do not|don't|cannot|can't) "
     r"(?:know|decide|tell|determine|say|be sure|choose)|\bI (?:take|took) (?:that|it) back|\blet me (?:re\w+"

@@ -16,9 +16,10 @@ _LOWER = (
 )
 _RUN = r"(?<![A-Za-z0-9_])[A-J]{2,10}(?![A-Za-z0-9_])"
 _NOUN = r"(?:(?i:the )?(?i:options?|choices?|letters?|answers?|statements?|items?)\s*|选项\s*|答案\s*)?"
-_ONE = rf"{_NOUN}[(\[\"'{{<]*\s?(?:{_UPPER}|{_LOWER}|{_RUN})(?:\s?[)\]\"'}}>]++)?+(?:项|选项)?"
+_ONE = rf"{_NOUN}[(\[\"'{{<]{{0,4}}\s?(?:{_UPPER}|{_LOWER}|{_RUN})(?:\s?[)\]\"'}}>]++)?+(?:项|选项)?"
 _AND = (
-    r"(?:\s*[,、/&;]\s*(?:(?i:and|or)\s+)?|\s*(?i:and/or|and|or|as well as|to)\s+|\s*(?:和|或者?|与|及|以及|还是)\s*)"
+    r"(?:\s*[,、/&;]\s*(?:(?i:and|or)\s+)?"
+    r"|\s*(?i:and/or|and|or|nor|as well as|to)\s+|\s*(?:和|或者?|与|及|以及|还是)\s*)"
     r"(?i:possibly |maybe |perhaps |also )?"
 )
 GROUP = rf"(?P<group>(?>(?i:both |either |neither |all of )?{_ONE}(?:{_AND}{_ONE}){{0,9}}))"
@@ -31,13 +32,14 @@ _LINK_WORD = (
     r"|appears?|turns|out|obviously|"
     r"simply|just|actually|now|surely|none|of|given|by|as|it|that|remains|becomes|in fact|I think|I believe|again)"
 )
-_LINK = rf"(?:\s*(?:=|:|-+>?|→|—)+\s*|\s+(?i:{_LINK_WORD})\b)+\s*(?:[:\-]\s*)?"
+# Bounded, and each space belongs to one part, so that "answer = = = ..." is read in linear time.
+_LINK = rf"(?:\s*+(?:[=:→—]|-++>?)|\s++(?i:{_LINK_WORD})\b){{1,9}}\s*+"
 _HAN_LINK = (
     r"(?:应该|应当|应|该|就|只能|必须|必然|显然|当然|无疑|肯定|还是|还|仍|也|可能|或许|不|并|而|绝|会|是|为|选择"
     r"|选|即|乃|只有|定|确定|"
-    r"[\]:=\->—→\s])+"
+    r"[\]:=\->—→]|\s++){1,9}"
 )
-_ANSWER_NOUN = r"(?:answers?|solution|conclusion|verdict|guess|pick|selection|response|result|final)"
+_ANSWER_NOUN = r"(?:answers?|ans\.?|solution|conclusion|verdict|guess|pick|selection|response|result|final)"
 _GOOD = r"(?:correct|right|best|only|true|valid|proper|remaining|matching|suitable|appropriate|strongest|closest)"
 _THING = (
     r"(?:answer|option|choice|one|statement|letter|response|candidate|alternative|pick|conclusion"
@@ -57,10 +59,11 @@ _STATED: Sequence[tuple[str, str]] = (
     (
         "answer",
         rf"(?m:^|(?<=[.\n]))[ \t\[]*(?i:(?:final |correct )?(?:answer|option"
-        rf"|choice))\]?[ \t]*:?\s+{GROUP}(?=\s*(?:[.,:)]|$|\n))",
+        rf"|choice))\]?(?:[ \t]*:\s*+|\s++){GROUP}(?=\s*(?:[.,:)]|$|\n))",
     ),
+    ("answer", rf"答案\s?{GROUP}(?=\s*(?:[.。;\n]|$))"),
     ("answer", rf"答案(?:[^,。;\n:是为选应]{{0,8}})?{_HAN_LINK}{GROUP}"),
-    ("answer", rf"(?m:^)[ \t\[]*(?:答案?|结论|正解|解)[ \t\]:]+(?:是|为|选)?\s*{GROUP}{_END}"),
+    ("answer", rf"(?m:^)[ \t\[]*(?:答案?|结论|正解|解)[ \t\]:]++(?:是|为|选)?\s*+{GROUP}{_END}"),
     (
         "choice",
         rf"\b(?i:choose|chose|choosing|pick|picked|select|selected|go with|going with|went with|opt for"
@@ -114,11 +117,14 @@ _STATED: Sequence[tuple[str, str]] = (
     ),
     (
         "conclusion",
-        rf"(?<![^,。;:!?\n])\s*(?:所以|因此|故|综上所述|综上|可见|于是|那么|那|应该|只能|必然|应当|肯定|一定|就"
+        rf"(?<![^,。;:!?\n])[ \t]*+(?:所以|因此|故|综上所述|综上|可见|于是|那么|那|应该|只能|必然|应当|肯定|一定|就"
         rf"|而|还是|剩下的?|只剩|只有|应|"
-        rf"最后|因而|从而|由此可知|可知|可能|也|或许|我想|我认为|我觉得|我猜|[,:\s])*(?:是|为|剩|剩下|只剩下?"
+        rf"最后|因而|从而|由此可知|可知|可能|也|或许|我想|我认为|我觉得|我猜|[,:][ \t]*+|[ \t]){{0,8}}(?:是|为"
+        rf"|剩|剩下|只剩下?"
         rf"|只有|仅有)\s*{GROUP}{_END}",
     ),
+    ("correct", rf"\b(?i:makes?|making)\s+{GROUP}\s+(?i:the|our)\s+(?i:(?:\w+\s+)?{_THING})\b"),
+    ("conclusion", rf"(?:(?<=\b[Nn]o, )|(?<=不,)){GROUP}{_END}"),
     ("conclusion", rf"(?<!all )(?<!thing )(?<!none )(?<!one )\b(?i:but)\s+(?i:rather )?{GROUP}{_END}"),
 )
 _FITS = (
@@ -166,8 +172,10 @@ REASON = re.compile(r"\b(?:because|since|for)\b|因为|由于", re.IGNORECASE)
 # A bare letter before a word: "B because ..." is an answer, "A bird" and "Vitamin C tablets" are not.
 NEXT_WORD = re.compile(r"[ \t]+([A-Za-z]+)")
 MAY_FOLLOW = re.compile(
-    r"because|since|as|for|so|which|and|but|by|if|when|due|in|with|here|not|instead|rather|the|it|is|are|was|were|would|over"
-    r"|than|or|to|that|this|on|at|given|considering|while|whereas|although|though|also|then|must|can|cannot|does|do|has"
+    r"because|since|as|for|so|which|and|but|by|if|when|due|in|with|here|not|instead|rather|the|it|is|are|was"
+    r"|were|would|over"
+    r"|than|or|to|that|this|on|at|given|considering|while|whereas|although|though|also|then|must|can|cannot|does"
+    r"|do|has"
 )
 NEXT_HAN = re.compile(r"[一-鿿]")
 HAN_MAY_FOLLOW = frozenset("项选因由而不并故所这其它是吗呢吧啊了和或对正没才就均都也最符显错有与排可成说完为无则两三")
@@ -196,7 +204,9 @@ REJECTION = re.compile(
     rf"\s*(?i:is|was|would be)\s+(?i:\w+\s+)?(?i:{_WRONG})|\s*(?:项|选项)?(?:就|显然|则|是|的)*(?:不(?![选是])"
     rf"|错|有误)"
 )
-PREDICATE = re.compile(r"\s+(?:is|are|was|were|do|does|did|can|cannot|has|have|\w+s)\b|都|均|两项|错|不")
+PREDICATE = re.compile(
+    r"\s+(?:is|are|was|were|do|does|did|can|cannot|has|have|\w+s)\b|都|均|两项|错|不|[是为说才则]|属于"
+)
 PRAISE = re.compile(r"\s+(?:is|are)\b[^.]{0,40}\b(?:correct|right|true)\b|都对|均正确|都正确")
 REVIEWED = re.compile(r"\s*(?:[两三四]项?)?(?:都|均|全|皆)|\s*[两三四]项")
 

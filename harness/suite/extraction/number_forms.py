@@ -21,7 +21,7 @@ NUMBER = re.compile(
     r"|(?:(?P<plain_whole>\d+)\s+)?(?P<plain_top>\d+)/(?P<plain_bottom>\d+)(?!/)"
     r"|(?P<decimal>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.\d+|\.\d+|\d+)"
     r"(?:[eE](?P<e>[-+]?\d{1,2})(?!\d)|\s*(?:[×x*]|\\times)\s*10\s*\^\s*\{?(?P<power>-?\d{1,2})\}?)?"
-    r")(?!\d|:\d)(?:\s*(?P<scale>thousand|million|billion|trillion|百万|千万|万亿|千(?![克米瓦卡])|万|亿))?",
+    r")(?!\d|[:.]\d)(?:\s*(?P<scale>thousand|million|billion|trillion|百万|千万|万亿|千(?![克米瓦卡])|万|亿))?",
     re.IGNORECASE,
 )
 

@@ -27,8 +27,8 @@ _STATED = (
     (
         "answer",
         re.compile(
-            r"\b(?:answers?|result|solution)(?:\s+(?:to|for|of|in|here)\b[^.,;:\n]{0,60}?)?[\"')\]]*"
-            rf"(?:\s*(?:=|:|-+>|→|—)+\s*|\s+{_LINK_WORD}\b)+",
+            r"\b(?:answers?|ans\.?|result|solution)(?:\s+(?:to|for|of|in|here)\b[^.,;:\n]{0,60}?)?[\"')\]]*"
+            rf"(?:\s*+(?:[=:→—]|-++>)|\s++{_LINK_WORD}\b){{1,9}}",
             re.IGNORECASE,
         ),
     ),
@@ -42,7 +42,7 @@ _STATED = (
         "answer",
         re.compile(
             r"(?:答案|结果|得数)(?:[^,。;\n:是为应]{0,8})?(?:应该|应当|应|该|就|也|可能|不|并|是|为|等于|约"
-            r"|[\]:=\s])+|(?:^|(?<=[。,;.!\s\[]))答\s*[\]:]+",
+            r"|[\]:=]|\s++){1,12}|(?:^|(?<=[。,;.!\s\[]))答\s*[\]:]+",
             re.MULTILINE,
         ),
     ),
@@ -65,13 +65,13 @@ _SUMS = re.compile(
     re.IGNORECASE,
 )
 _THEREFORE = re.compile(
-    r"\s*(?:(?:so|therefore|thus|hence|finally|overall|in (?:total|all|conclusion|the end)|altogether|(?:this"
+    r"\s*(?:(?:so|no|therefore|thus|hence|finally|overall|in (?:total|all|conclusion|the end)|altogether|(?:this"
     r"|that|which) (?:means|leaves|makes|gives)|then)\b"
     r"|(?:it|this|that) (?:is|should be|must be|would be|equals|comes to)\b|(?:I|we) get\b"
     r"|the (?:\w+ )?(?:number|amount|cost|price|value|sum|"
     r"difference|product|average|length|width|area|distance|time|speed|age|weight|profit|percentage"
     r"|probability)\b|所以|因此|因而|故|于是|最后|最终|可见|综上"
-    r"|应该?[是为]|得到?|即|也就是)",
+    r"|应该?[是为]|(?:平均数?|总数|数量|人数|价格|速度|面积|长度|时间|距离|[和差积商])[是为]|得到?|即|也就是)",
     re.IGNORECASE,
 )
 _TOTAL = re.compile(

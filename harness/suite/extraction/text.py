@@ -23,7 +23,8 @@ _ONE_FORM = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {
     )
     for mark in marks
 }
-_LATEX = r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|bm)\s*\{|\\[()\[\]$,!;]|\\(?:left|right)\b|\\(?=%)|\$"
+_WRAPPED = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|bm)\s*\{(?P<kept>[^{}]*)\}")
+_LATEX = r"\\[()\[\]$,!;]|\\(?:left|right)\b|\\(?=%)|\$"
 MARKUP = re.compile(rf"{_LATEX}|\*+|`+|__+|^[ \t]*#+[ \t]*|^[ \t]*>[ \t]*", re.MULTILINE)
 MATH_MARKUP = re.compile(rf"{_LATEX}|\*\*+|`+|__+|^[ \t]*>[ \t]*", re.MULTILINE)  # keeps 9 * 2 and the marker ####
 
@@ -58,6 +59,8 @@ def read(text: str, markup: re.Pattern[str]) -> Reading:
     question = _NEW_QUESTION.search(plain)
     end = question.start() if question else len(plain)
     dropped = {i for match in markup.finditer(plain, 0, end) for i in range(*match.span())}
+    for match in _WRAPPED.finditer(plain, 0, end):
+        dropped |= {*range(match.start(), match.start("kept")), match.end() - 1}
     kept = tuple(i for i in range(end) if i not in dropped)
     return Reading("".join(plain[i] for i in kept), kept)
 
