@@ -95,7 +95,9 @@ def _add_prompt_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--think_end",
         metavar="TOKEN",
-        help="tag that ends a model's reasoning, which is not scored (default: the tokenizer's, such as </think>)",
+        type=_word,
+        help="closing tag of a model's reasoning, which is not scored, or none (default: with a chat template, the "
+        "tokenizer's, such as </think>)",
     )
     group.add_argument("--gen_kwargs", nargs="+", default=[], metavar="KEY=VALUE", help="override generation arguments")
     group.add_argument(
@@ -156,6 +158,12 @@ def _add_record_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--dry_run", action="store_true", help="run the whole pipeline with scripted answers; write nothing"
     )
+
+
+def _word(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty; give a tag such as </think>, or none")
+    return text
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.errors import MALFORMED, CheckpointError, one_line
+
 if TYPE_CHECKING:
     from transformers import GenerationConfig
 
@@ -34,10 +36,18 @@ def restricted(config: GenerationConfig) -> GenerationConfig:
 
 
 def sampling_fields(folder: Path) -> Mapping[str, Any]:
-    """Return the sampling fields that a checkpoint's ``generation_config.json`` sets; none if there is no such file."""
+    """Return the sampling fields that a checkpoint's ``generation_config.json`` sets; none if there is no such file.
+
+    Raises:
+        CheckpointError: The file is damaged.
+    """
     from transformers import GenerationConfig
 
-    if not (folder / "generation_config.json").is_file():
+    path = folder / "generation_config.json"
+    if not path.is_file():
         return {}
-    config = GenerationConfig.from_pretrained(folder)
+    try:
+        config = GenerationConfig.from_pretrained(folder)
+    except (*MALFORMED, OSError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({one_line(error, max_characters=200)}); restore it.") from None
     return {name: value for name in SAMPLING_FIELDS if (value := getattr(config, name, None)) is not None}

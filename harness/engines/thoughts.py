@@ -2,7 +2,7 @@ r"""The reasoning that a thinking model writes before its answer, between tags s
 
     "<think>2 and 2 make\n\n4</think>\n\nThe answer is 4."   ->   answer: "The answer is 4."
 
-Only the answer is scored. Stop strings end the answer, never the thought. Some chat templates write the first tag
+Only the answer is scored. Stop strings end the answer, never the thought. Some chat templates write the opening tag
 themselves, so that the prompt ends in it and the text starts within the thought.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-# By last tag. The first tag is known too, so that an unclosed thought can be told from an answer without a thought.
+# Opening tag by closing tag. The opening tag tells unfinished reasoning from an answer without reasoning.
 _STARTS = {
     "</think>": "<think>",
     "</thinking>": "<thinking>",
@@ -35,15 +35,15 @@ class ThinkTags:
 
     @classmethod
     def of(cls, end: str) -> ThinkTags:
-        """Return the tags of which this is the last one."""
+        """Return the tags with this closing tag."""
         return cls(_STARTS.get(end, end.replace("/", "", 1) if "/" in end else ""), end)
 
     def opened_by(self, prompt: str) -> bool:
         """Whether a prompt ends within a thought."""
-        return bool(self.start) and prompt.rfind(self.start) > prompt.rfind(self.end)
+        return bool(self.start) and prompt.rstrip().endswith(self.start)
 
     def is_inside(self, text: str, prompt: str) -> bool:
-        """Whether a text ends within a thought. With an unknown first tag, every text starts within one."""
+        """Whether a text ends within a thought. With an unknown opening tag, every text starts within one."""
         if self.end in text:
             return False
         return not self.start or self.start in text or self.opened_by(prompt)
@@ -58,10 +58,12 @@ class ThinkTags:
         """Return the text up to the first stop string of its answer; the thought stays whole."""
         if self.is_inside(text, prompt):
             return text
-        thought, tag, answer = text.rpartition(self.end)
+        thought, tag, rest = text.rpartition(self.end)
+        answer = rest.lstrip() if tag else rest  # "</think>\n\n4": the empty lines are not the end of the answer
+        space = rest[: len(rest) - len(answer)]
         for stop in stops:
             answer = answer.split(stop)[0]
-        return thought + tag + answer
+        return thought + tag + space + answer
 
 
 def find_tags(tokenizer: Path) -> ThinkTags | None:

@@ -2,8 +2,8 @@
 
 The rules follow lm-eval 0.4.13 (`lm_eval/api/model.py`, `lm_eval/models/huggingface.py`): which token replaces an empty
 context, where a trailing space goes, when special tokens are added, what is cut when a text is longer than the model's
-context. There are two exceptions (docs/scoring.md): tokens that the tokenizer adds behind a text are never used, and a
-continuation of which no token is left, because one token spans it and the end of its context, is encoded by itself. No
+context. There are two exceptions (docs/scoring.md): tokens that the tokenizer adds behind a text are never used, and if
+the tokenizer merges the whole continuation with the end of its context, the continuation is encoded separately. No
 model is loaded here and nothing is scored.
 """
 

@@ -25,9 +25,13 @@ class ServiceMessages:
 
     text = "messages"
 
+    def __init__(self, *, system_as_user: bool = False) -> None:
+        self._system_as_user = system_as_user
+
     def __call__(self, chat_history: list[dict[str, str]], *, add_generation_prompt: bool = True) -> str:  # noqa: ARG002
         """Render a chat."""
-        return json.dumps(chat_history, ensure_ascii=False)
+        chat = _without_system(chat_history) if self._system_as_user else chat_history
+        return json.dumps(chat, ensure_ascii=False)
 
 
 class TokenizerChatTemplate:
@@ -82,9 +86,10 @@ class TokenizerChatTemplate:
         try:
             text = self._render(chat, add_generation_prompt=add_generation_prompt)
         except TemplateError as error:
-            if not system:
-                raise
-            raise _no_system_role(first_line(error)) from error
+            if system:
+                self._render(_only_others(chat), add_generation_prompt=add_generation_prompt)  # raises for other faults
+                raise _no_system_role(first_line(error)) from error
+            raise
         if any(content not in text for content in system):
             raise _no_system_role("it leaves the message out")
         return text
@@ -104,15 +109,20 @@ class TokenizerChatTemplate:
 def _without_system(chat: list[dict[str, str]]) -> list[dict[str, str]]:
     """Return the chat with its system messages in front of the first user message."""
     system = [message["content"] for message in chat if message["role"] == "system"]
-    rest = [dict(message) for message in chat if message["role"] != "system"]
+    rest = [dict(message) for message in _only_others(chat)]
     first = next((message for message in rest if message["role"] == "user"), None)
     if system and first is not None:
         first["content"] = "\n\n".join([*system, first["content"]])
     return rest
 
 
+def _only_others(chat: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [message for message in chat if message["role"] != "system"]
+
+
 def _no_system_role(reason: str) -> InputError:
     return InputError(
-        f"--apply_chat_template: the chat template takes no system message ({reason}); give --system_as_user to put it "
-        "in front of the first user message, name another template, or leave --system_instruction out."
+        "--apply_chat_template: the chat template takes no system message, from --system_instruction or the task's "
+        f"description ({reason}); give --system_as_user to put it in front of the first user message, or name another "
+        "template."
     )

@@ -1,8 +1,8 @@
 """Score exactly the requests that were asked: lm-eval renders no prompt a second time.
 
-lm-eval's `evaluate` builds all requests anew. A task that draws its few-shot examples at random then draws others for
-the items that are left, because those whose request failed are no longer drawn for. So within `frozen_requests` a task
-has the instances that it is given. It is a run-time patch of single task objects, undone at the end.
+lm-eval's `evaluate` builds all requests again. A task with random few-shot examples then draws different ones, because
+items with failed requests are skipped and the random generator is in another state. Inside `frozen_requests`, a task
+uses the instances that it is given. It is a run-time patch of single task objects, undone at the end.
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@ from harness.errors import CheckpointError, InputError
 from harness.evaluation.chat_template import ServiceMessages, Template, TokenizerChatTemplate
 from harness.evaluation.spec import EvaluationSpec
 
+NO_THOUGHTS = "none"  # value of --think_end
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelUnderTest:
@@ -76,7 +78,7 @@ def find_model(source: str, spec: EvaluationSpec) -> ModelUnderTest:
         return _stand_in(engine)
     # `auto` may choose another engine now that the checkpoint is known: vLLM cannot score with every adapter.
     engine = replace(engine, backend=resolve_backend(spec.engine.backend, engine.device, checkpoint))
-    engine = replace(engine, think_end=_think_end(engine, checkpoint))
+    engine = replace(engine, think_end=_think_end(spec, engine, checkpoint))
     digests = checkpoint_digest(checkpoint, verify=spec.verify), tokenizer_digest(checkpoint, verify=spec.verify)
     return ModelUnderTest(
         name=checkpoint.name,
@@ -87,14 +89,22 @@ def find_model(source: str, spec: EvaluationSpec) -> ModelUnderTest:
     )
 
 
-def _think_end(engine: EngineSpec, checkpoint: Checkpoint) -> str | None:
-    """The tag that ends a thought: the user's, else that of the tokenizer or its chat template."""
-    found = find_tags(checkpoint.tokenizer) if engine.think_end is None else None
-    return found.end if found is not None else engine.think_end
+def _think_end(spec: EvaluationSpec, engine: EngineSpec, checkpoint: Checkpoint) -> str | None:
+    """The closing tag of thoughts: the user's, else with a chat template that of the tokenizer or its template.
+
+    lm-eval's own engines end a text at a stop string even within a thought, so for them it is the user's only.
+    """
+    given = engine.think_end
+    if given is not None:
+        return None if given == NO_THOUGHTS else given
+    if not spec.prompt.apply_chat_template or engine.backend.startswith("lm-eval:"):
+        return None
+    found = find_tags(checkpoint.tokenizer)
+    return None if found is None else found.end
 
 
 def _thinking(engine: EngineSpec) -> dict[str, Any]:
-    return {} if engine.think_end is None else {"think_end": engine.think_end}
+    return {} if engine.think_end in (None, NO_THOUGHTS) else {"think_end": engine.think_end}
 
 
 def _service(name: str, spec: EvaluationSpec, engine: EngineSpec) -> ModelUnderTest:
@@ -201,7 +211,7 @@ def with_template(model: ModelUnderTest, spec: EvaluationSpec) -> ModelUnderTest
     if model.takes_chats:
         if not name:
             raise InputError(f"--backend {spec.engine.backend}: takes chats only; add --apply_chat_template.")
-        return replace(model, template=ServiceMessages())
+        return replace(model, template=ServiceMessages(system_as_user=spec.prompt.system_as_user))
     if not name:
         return model
     if model.tokenizer is None:

@@ -162,7 +162,7 @@ def _chat_template(old: RunRecord, prompt: PromptSpec, options: RescoreOptions) 
     if not prompt.apply_chat_template:
         return None
     if old.model.get("kind") == "service":
-        return ServiceMessages()
+        return ServiceMessages(system_as_user=prompt.system_as_user)
     if options.model is None:
         raise RecordError(
             f"the prompts of this run were made with the chat template of {old.model.get('source')}; name that "

@@ -33,7 +33,7 @@ _CHOICE = b'"gen_args_'
 _NOT_METRICS = frozenset(
     {
         "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics", "doc_hash",
-        "prompt_hash", "target_hash",
+        "prompt_hash", "target_hash", "cut_tokens", "encoded_apart",
     }
 )  # fmt: skip
 _ITEMS_FOR_CHANCE = 1000

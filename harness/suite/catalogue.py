@@ -124,7 +124,7 @@ class Catalogue:
         if not skipped:
             return ""
         more = f" and {len(skipped) - MOST_SKIPPED} more" if len(skipped) > MOST_SKIPPED else ""
-        return f" Left out as hidden or no task: {', '.join(skipped[:MOST_SKIPPED])}{more}."
+        return f" Skipped YAML files, hidden or without a task: {', '.join(skipped[:MOST_SKIPPED])}{more}."
 
     def lm_eval_names(self) -> list[str]:
         """Return the names of lm-eval's own tasks, groups and tags; takes seconds."""

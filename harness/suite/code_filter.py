@@ -72,7 +72,7 @@ def check_code_items(name: str, task: Task) -> None:
     """Check that the items of a code task have tests that a program can pass. Raises: TaskError."""
     for number, doc in enumerate(task.eval_docs):
         for fault in faults_of(doc):
-            item = doc.get("id", number)
+            item = number if doc.get("id") is None else doc["id"]
             raise TaskError(
                 f"task {name}: item {item}: {fault}; correct it. `harness tasks validate` lists all faults."
             )

@@ -55,4 +55,4 @@ def faults_of(doc: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} is not Python ({one_line(error, max_characters=100)})"
             return
     if "unittest" not in doc["tests"] and not any(map(is_assertion, ast.walk(trees[0]))):
-        yield "tests has no assertion, so that no program can pass"
+        yield "the field tests has no assertion, so no program can pass"

@@ -34,7 +34,7 @@ def item_faults(task: Task, metadata: Mapping[str, Any]) -> Iterator[str]:
         )
     with_programs = runs_programs(task)
     for number, doc in enumerate(docs):
-        yield from (f"item {_name(doc, number)}: {fault}." for fault in _doc_faults(task, doc, with_programs))
+        yield from (f"item {name_of(doc, number)}: {fault}." for fault in _doc_faults(task, doc, with_programs))
     yield from _chance_faults(task, docs, metadata)
 
 
@@ -53,12 +53,13 @@ def _doc_faults(task: Task, doc: Mapping[str, Any], with_programs: bool) -> Iter
 
 def reference_faults(task: Task) -> Iterator[str]:
     """Yield which reference solutions of a code task do not pass their tests. Raises: SandboxError."""
-    docs = [doc for doc in task.eval_docs if str(task.doc_to_target(doc)).strip()]
-    results = run_tests([[str(task.doc_to_target(doc))] for doc in docs], docs)
-    for number, (doc, result) in enumerate(zip(docs, results, strict=True)):
+    targets = ((number, doc, task.doc_to_target(doc)) for number, doc in enumerate(task.eval_docs))
+    given = [(number, doc, text) for number, doc, text in targets if isinstance(text, str) and text.strip()]
+    results = run_tests([[text] for _, _, text in given], [doc for _, doc, _ in given])
+    for (number, doc, _), result in zip(given, results, strict=True):
         if not result["passed"][0]:
             detail = f": {result['detail'][0]}" if result["detail"][0] else ""
-            yield f"item {_name(doc, number)}: its reference solution does not pass ({result['status'][0]}{detail})."
+            yield f"item {name_of(doc, number)}: its reference solution does not pass ({result['status'][0]}{detail})."
 
 
 def wrong_keys(name: str, task: Task) -> str:
@@ -77,33 +78,43 @@ def wrong_keys(name: str, task: Task) -> str:
         except Exception as error:
             reason = one_line(error, max_characters=200)
             raise TaskError(
-                f"task {name}: item {_name(doc, number)}: no key or choices ({type(error).__name__}: {reason}); "
+                f"task {name}: item {name_of(doc, number)}: no key or choices ({type(error).__name__}: {reason}); "
                 "correct the item, doc_to_target or doc_to_choice."
             ) from error
         if fault:
-            faults[_name(doc, number)] = fault
+            faults[name_of(doc, number)] = fault
     if not faults:
         return ""
     first = next(iter(faults))
-    counted = f"{len(faults)} items have no right choice" if len(faults) > 1 else "an item has no right choice"
-    return f"{name}: {counted}, so every answer to it is wrong, as in lm-eval (item {first}: {faults[first]})."
+    counted = f"{len(faults)} items have" if len(faults) > 1 else "1 item has"
+    return (
+        f"{name}: {counted} no right choice, so every answer counts as wrong, as in lm-eval (item {first}: "
+        f"{faults[first]})."
+    )
 
 
 def key_fault(task: Task, doc: Mapping[str, Any]) -> str:
-    """Return why an item's key names none of its choices; empty if it does."""
+    """Return why none of an item's keys names one of its choices; empty if one does."""
     choices = task.doc_to_choice(doc)
     target = task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)
-    for key in target if isinstance(target, list) else [target]:
-        if isinstance(key, str) and key not in choices:
-            return f"key {key!r:.60} is none of the {len(choices)} choices"
-        if isinstance(key, int) and not 0 <= key < len(choices):
-            return f"key {key} is out of range for {len(choices)} choices"
+    faults = [_fault_of(key, choices) for key in (target if isinstance(target, list) else [target])]
+    if not faults:
+        return "there is no key"
+    return faults[0] if all(faults) else ""
+
+
+def _fault_of(key: Any, choices: Sequence[str]) -> str:
+    if isinstance(key, str) and key not in choices:
+        return f"key {key!r:.60} is none of the {len(choices)} choices"
+    if isinstance(key, int) and not 0 <= key < len(choices):
+        return f"key {key} is out of range for {len(choices)} choices"
     return ""
 
 
 def _shows_evaluated_items(task: Task, docs: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether an example may be an evaluated item. Without a few-shot split lm-eval leaves out the item itself."""
-    if task.get_config("num_fewshot") == 0 or not task.get_config("fewshot_split"):
+    """Whether an example may be an evaluated item. A task that names no examples and no number of them shows none."""
+    named = task.get_config("fewshot_split") or task.get_config("num_fewshot")
+    if task.get_config("num_fewshot") == 0 or not named:
         return False
     shown = {_question_of(doc) for doc in task.fewshot_docs()}
     return any(_question_of(doc) in shown for doc in docs)
@@ -114,7 +125,8 @@ def _question_of(doc: Mapping[str, Any]) -> str:
     return repr([doc.get(field) for field in fields] if any(field in doc for field in fields) else doc)
 
 
-def _name(doc: Mapping[str, Any], number: int) -> str:
+def name_of(doc: Mapping[str, Any], number: int) -> str:
+    """Return an item's id, or its number."""
     return str(doc["id"]) if doc.get("id") is not None else str(number)
 
 
@@ -137,9 +149,9 @@ def _chance_faults(task: Task, docs: Sequence[Mapping[str, Any]], metadata: Mapp
     if "chance" not in metadata:
         return
     if task.OUTPUT_TYPE == CHOICES:
-        expected = [item_chance(task, doc) for doc in docs]
+        expected = [item_chance(task, doc) for doc in docs if task.doc_to_choice(doc)]
     else:
         expected = [1 / len(doc["choices"]) for doc in docs if doc.get("choices") and "gold" in doc]
     mean = sum(expected) / len(expected) if expected else None
     if mean is not None and abs(mean - metadata["chance"]) > CHANCE_TOLERANCE:
-        yield f"chance {metadata['chance']} should be {mean:.6g}, the mean of 1 / number of choices."
+        yield f"chance {metadata['chance']} should be {mean:.6g}, the expected score of a guess."

@@ -7,12 +7,16 @@ with `task_files`; that is a run-time patch, and `install` raises an error if it
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from harness.errors import HarnessError
+from harness.plain_yaml import check_yaml
 
 # A line that starts with a field of a task, a group or what they include; files of other programs have none.
 _FIELD = re.compile(
@@ -56,9 +60,18 @@ def _is_foreign(path: Path) -> bool:
         content = path.read_bytes()
     except OSError:
         return False  # reading it as a task gives the reason
+    content = content.removeprefix(codecs.BOM_UTF8)
     start = content.lstrip()[:2]
     flow = start[:1] == b"{" and start != b"{{"  # {task: ...} on one line, and no template
-    return bool(content.strip()) and not flow and _FIELD.search(content) is None
+    if not content.strip() or flow or _FIELD.search(content):
+        return False
+    try:  # fields may be indented, or follow a comment
+        text = content.decode()
+        check_yaml(text, yaml.SafeLoader)
+        config = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - makes text, lists and mappings only
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return True
+    return not isinstance(config, dict) or not any(_FIELD.match(f"{key}:".encode()) for key in config)
 
 
 def install() -> None:

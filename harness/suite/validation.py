@@ -16,6 +16,7 @@ from harness.data.manifest import DataFile, all_files, find, load_manifest
 from harness.data.store import missing
 from harness.errors import HarnessError, TaskError, one_line
 from harness.paths import tasks_dir
+from harness.sandbox import SandboxError
 from harness.suite.catalogue import Catalogue, task_manager
 from harness.suite.code_filter import runs_programs
 from harness.suite.consent import CodeNotRunError, no_code_of_others, refused_code
@@ -41,7 +42,7 @@ class Finding:
         status: ``ok``, ``no data`` (its data is not on this machine, so only the YAML was checked), ``not run`` (it
             needs Python of the user's folder, which was not run, so only the YAML was checked) or ``wrong``.
         message: What is wrong or missing, with the remedy; for ``ok`` the number of items or tasks.
-        more: For ``wrong``, the other faults, at most ten in all and then their number.
+        more: For ``wrong``, the further faults. At most ten are listed; a last entry counts the rest.
     """
 
     name: str
@@ -103,9 +104,12 @@ def _check_task(entry: Entry, catalogue: Catalogue, manager: TaskManager, *, run
             faults = _faults_of_items(entry, task, run_references=run_code and not own)
             if not faults:
                 return Finding(name=entry.name, status="ok", message=f"{len(task.eval_docs)} items")
+    except CodeNotRunError as error:
+        return _not_run(entry, error)
+    except SandboxError as error:
+        message = f"{entry.path}: the reference solutions were not run ({error})"
+        return Finding(name=entry.name, status="not run", message=message)
     except HarnessError as error:
-        if isinstance(error, CodeNotRunError):
-            return _not_run(entry, error)
         faults.append(str(error))
     # Loaders and templates are the task author's code and may raise anything; report it as a finding about that task.
     except Exception as error:

@@ -50,14 +50,27 @@ def test_stop_strings_end_the_answer_only() -> None:
     assert TAGS.cut("c\n\nd", "Q", ["\n\n"]) == "c"
 
 
+@pytest.mark.parametrize("space", ["", " ", "\n\n"])
+@pytest.mark.parametrize("stop", ["\n", "\n\n", "."])
+def test_white_space_after_a_thought_does_not_end_the_answer(space: str, stop: str) -> None:
+    whole = TAGS.cut(f"<think>a.\n\nb</think>{space}c{stop}d", "Q", [stop])
+    assert TAGS.answer(whole, "Q") == "c"
+
+
 @pytest.mark.parametrize("prompt", ["Q", "Q<think>"])
 def test_a_row_is_followed_token_by_token(prompt: str) -> None:
     text = "" if prompt.endswith(">") else "<think>"
     row = Thought(TAGS, prompt=prompt)
     whole = text + "x.y</think>z."
-    seen = [row.after(whole[max(0, end - 12) : end]) for end in range(1, len(whole) + 1)]
-    assert [answer for answer in seen if "." in answer][-1:] == ["z."]
-    assert sum("." in answer for answer in seen) == 1
+    inside = [row.is_inside(whole[max(0, end - 12) : end]) for end in range(1, len(whole) + 1)]
+    start, end = len(text), whole.index("</think>") + len("</think>")
+    assert all(inside[start : end - 1])
+    assert not any(inside[end - 1 :])
+    assert row.closed
+
+
+def test_a_prompt_that_mentions_the_tags_opens_no_thought() -> None:
+    assert TAGS.answer("4", "Put your reasoning into <think> tags. Q") == "4"
 
 
 def test_tags_are_found_in_templates_and_tokens(tmp_path: Path) -> None:
@@ -70,6 +83,20 @@ def test_tags_are_found_in_templates_and_tokens(tmp_path: Path) -> None:
     tokenizer.add_special_tokens({"additional_special_tokens": ["[THINK]", "[/THINK]"]})
     tokenizer.save_pretrained(tmp_path / "tokens")
     assert find_tags(tmp_path / "tokens") == ThinkTags("[THINK]", "[/THINK]")
+
+
+@pytest.mark.parametrize("prompt", ["a cat sat", "who knows why"])
+def test_a_tag_of_several_tokens_is_no_other_token(prompt: str, tmp_path: Path) -> None:
+    """Its id is that of the unknown token, which is EOS here."""
+    path = save_tiny_llama(tmp_path)
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_special_tokens({"unk_token": "</s>"})
+    tokenizer.save_pretrained(path)
+    engine = open_packed(path, think_end="</think>")
+    tags = engine._generator._think_tags
+    assert tags is not None
+    ids = tokenizer(prompt + " and dog").input_ids
+    assert engine._generator._with_tags([*ids, tokenizer.eos_token_id], tags) == prompt + " and dog"
 
 
 def _requests(*texts: str, **more: Any) -> list[Request]:

@@ -34,7 +34,7 @@ def _with_first_line(folder: Path, change: Callable[[dict[str, Any]], object]) -
     ],
 )
 @pytest.mark.parametrize("command", ["compare", "leaderboard"])
-def test_a_value_that_no_metric_wrote_is_refused_with_the_files_name(
+def test_a_damaged_metric_value_is_refused_and_the_file_is_named(
     command: str, value: object, problem: str, tmp_path: Path, harness_here: HarnessCommand
 ) -> None:
     first, second = write_run(tmp_path, "a", range(7)), write_run(tmp_path, "b", range(9))

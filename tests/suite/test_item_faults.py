@@ -1,4 +1,4 @@
-"""`validate` names every fault of a user's items, and `eval` never charges one to the model."""
+"""`validate` names every fault of a user's items, and `eval` refuses or notes them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ FAULTY_TESTS: dict[str, tuple[dict[str, Any], str]] = {
     "not text": ({"tests": ["assert f(2) == 4"]}, "tests is list, must be text"),
     "not Python": ({"tests": "assert f(2 == 4"}, "tests is not Python"),
     "set-up not Python": ({"setup": "import"}, "setup is not Python"),
-    "no assertion": ({"tests": "print(f(2))"}, "tests has no assertion"),
+    "no assertion": ({"tests": "print(f(2))"}, "the field tests has no assertion"),
     "entry point not text": ({"entry_point": 3}, "entry_point is int"),
 }
 
@@ -83,6 +83,32 @@ def test_a_reference_solution_that_fails_its_tests_is_a_fault(tmp_path: Path, ha
     assert code == 2
     assert "item 1: its reference solution does not pass (failed: assertion 1 (line 1): assert f(2) == 5" in out
     assert "item 2: its reference solution does not pass (error: NameError" in out
+
+
+def test_items_without_a_reference_solution_are_not_run(tmp_path: Path, harness_here: HarnessCommand) -> None:
+    rows: list[dict[str, Any]] = [{**GOOD, "code": None}, {**GOOD, "code": ""}, {**GOOD, "tests": "assert f(2) == 5"}]
+    code, out = _validate(harness_here, _code_task(tmp_path / "tasks", rows))
+    assert code == 2
+    assert out.count("reference solution") == 1
+    assert "item 2: its reference solution" in out
+
+
+def test_without_a_sandbox_the_reference_solutions_are_not_run(
+    tmp_path: Path, harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_SANDBOX", "podman")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, out = _validate(harness_here, _code_task(tmp_path / "tasks", [GOOD]))
+    assert (code, "not run  doubles" in out, "the reference solutions were not run" in out) == (1, True, True)
+
+
+def test_examples_that_are_evaluated_items_are_a_fault(tmp_path: Path, harness_here: HarnessCommand) -> None:
+    folder = _choices(tmp_path / "tasks")
+    with (folder / "choice.yaml").open("a", encoding="utf-8") as file:
+        file.write("num_fewshot: 1\n")
+    code, out = _validate(harness_here, folder, "t_choice")
+    assert code == 2
+    assert "an evaluated item is also a few-shot example" in out
 
 
 def test_a_code_task_needs_tests_only(tmp_path: Path, harness_here: HarnessCommand) -> None:
@@ -117,7 +143,7 @@ def test_a_key_out_of_range_is_a_fault_and_a_note_of_the_evaluation(
     words = ["--tasks", "t_choice", "--include_path", folder, "--output_path", tmp_path / "runs"]
     done = harness_here("eval", "--backend", "scripted", "--model", "uniform", *words)
     assert done.returncode == 0, done.stderr
-    note = f"t_choice: an item has no right choice, so every answer to it is wrong, as in lm-eval (item 1: key {key} is"
+    note = f"t_choice: 1 item has no right choice, so every answer counts as wrong, as in lm-eval (item 1: key {key} is"
     assert note in done.stderr
     assert read_record(tmp_path / "runs" / "uniform").notes[0].startswith(note)
 
@@ -131,7 +157,7 @@ def test_every_fault_of_a_task_is_listed_and_many_are_counted(tmp_path: Path, ha
     rows = [{**GOOD, "tests": "f(2)"}, {**GOOD, "tests": "assert f(2"}]
     folder = _code_task(tmp_path / "tasks", [*rows, *[GOOD] * 3])
     _, out = _validate(harness_here, folder)
-    assert "item 0: tests has no assertion" in out
+    assert "item 0: the field tests has no assertion" in out
     assert "item 1: tests is not Python" in out
     folder = _code_task(tmp_path / "more", rows * 10)
     _, out = _validate(harness_here, folder)
@@ -139,7 +165,7 @@ def test_every_fault_of_a_task_is_listed_and_many_are_counted(tmp_path: Path, ha
     assert "and 10 more." in out
 
 
-def test_a_named_task_that_could_not_be_checked_is_no_success(tmp_path: Path, harness_here: HarnessCommand) -> None:
+def test_validate_exits_1_if_a_named_task_was_not_checked(tmp_path: Path, harness_here: HarnessCommand) -> None:
     folder = _code_task(tmp_path / "tasks", [GOOD])
     (folder / "own.py").write_text("def text(doc): return doc['question']\n", encoding="utf-8")
     yaml = folder / "doubles.yaml"

@@ -39,12 +39,12 @@ def test_other_files_are_left_out_with_a_note(folder: Path, tmp_path: Path, harn
     record = read_record(tmp_path / "runs" / "oracle")
     assert record.tasks["t_choice"].value == 1.0
     (note,) = record.notes
-    assert note.startswith("Left out as hidden or no task: ")
+    assert note.startswith("Skipped YAML files, hidden or without a task: ")
     assert str(folder / ".git/choice.yaml") in note
     assert "and 3 more" in note
     listed = harness_here("tasks", "list", "--include_path", folder)
     assert listed.returncode == 0
-    assert "Left out as hidden or no task" in listed.stderr
+    assert "Skipped YAML files, hidden or without a task" in listed.stderr
 
 
 def test_a_hidden_file_that_is_named_is_used(folder: Path, harness_here: HarnessCommand) -> None:
@@ -52,6 +52,22 @@ def test_a_hidden_file_that_is_named_is_used(folder: Path, harness_here: Harness
     assert "wrong" in done.stdout + done.stderr
     done = harness_here("tasks", "show", "t_choice", "--include_path", folder / ".git")
     assert "wrong" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffinclude: _base.yaml\ntask: indented\n",
+        "---\n  include: _base.yaml\n  task: indented\n",
+        "# comment\n{task: indented, include: _base.yaml}\n",
+    ],
+)
+def test_fields_may_be_written_in_any_way_that_yaml_has(text: str, folder: Path, harness_here: HarnessCommand) -> None:
+    base = (folder / "choice.yaml").read_text(encoding="utf-8").replace("task: t_choice\n", "")
+    (folder / "_base.yaml").write_text(base, encoding="utf-8")
+    (folder / "other.yaml").write_text(text, encoding="utf-8")
+    done = harness_here("tasks", "show", "indented", "--include_path", folder)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("text", ["task: [\n", "doc_to_text: x\n", "group: g\n", '{"task": "a"}\n'])

@@ -57,7 +57,7 @@ def decode(
         arguments: Further arguments of `generate`.
         draws: A random generator for each row when tokens are sampled.
         staged: Whether the model can continue from its cache (see `generation_probe`); otherwise there is one stage.
-        thoughts: For each row what is known of its thought, for models that think; stop strings do not end a thought.
+        thoughts: One tracker per row if the model writes thoughts, else None; stop strings do not end a thought.
     """
     padding = padding_token(model, tokenizer)
     ids, mask = padded(prompts, padding)
@@ -174,24 +174,20 @@ class _OwnDraw(LogitsProcessor):
 
 
 class Thought:
-    """Follows the text of one row through its thought, if it has one."""
+    """Tracks whether a row is still within its thought while its tokens arrive."""
 
     def __init__(self, tags: ThinkTags, *, prompt: str) -> None:
-        self._tags = tags
+        self.tags, self.prompt = tags, prompt
+        self.closed = False
         self._inside = tags.is_inside("", prompt)
 
-    @property
-    def longest_tag(self) -> int:
-        """Bytes of the longer tag."""
-        return max(len(self._tags.start.encode()), len(self._tags.end.encode()))
-
-    def after(self, recent: str) -> str:
-        """Return what belongs to the answer of the row's last few tokens; each call takes one token more."""
-        if self._tags.end in recent:
-            self._inside = False
-            return recent.rpartition(self._tags.end)[2]
-        self._inside = self._inside or (bool(self._tags.start) and self._tags.start in recent)
-        return "" if self._inside else recent
+    def is_inside(self, recent: str) -> bool:
+        """Whether the row is within its thought, given its last few tokens; each call takes one token more."""
+        if self.tags.end in recent:
+            self.closed, self._inside = True, False
+        elif self.tags.start and self.tags.start in recent and not self.closed:
+            self._inside = True
+        return self._inside
 
 
 class _StopStrings(StoppingCriteria):
@@ -217,7 +213,7 @@ class _StopStrings(StoppingCriteria):
         # Only the last tokens are decoded in each step. A token stands for at least one byte, so a stop string of n
         # bytes has at most n tokens; another token for the space that decoders strip at the start, and one to spare.
         self._window = 2 + max((len(stop.encode()) for stop in until), default=0)
-        self._before = [tokens[-self._window :] for tokens in before]
+        self._written = before
         self._prompt = prompt
         self.ended: list[int | None] = [None] * len(before)
         self._thoughts: Sequence[Thought] | None = None
@@ -225,15 +221,24 @@ class _StopStrings(StoppingCriteria):
     def skip_thoughts(self, thoughts: Sequence[Thought]) -> None:
         """Let stop strings count only where a row is not within its thought."""
         self._thoughts = thoughts
-        self._window += max(thought.longest_tag for thought in thoughts)
+        self._window += max(len(tag.encode()) for thought in thoughts for tag in (thought.tags.start, thought.tags.end))
 
     def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:  # noqa: ARG002
         """Which rows have ended, [rows]."""
         new = input_ids[:, self._prompt :].tolist()
         continuing = [row for row, ended in enumerate(self.ended) if ended is None]
-        recent = [(self._before[row] + new[row])[-self._window :] for row in continuing]
+        recent = [(self._written[row][-self._window :] + new[row])[-self._window :] for row in continuing]
         for row, text in zip(continuing, self._tokenizer.batch_decode(recent), strict=True):
-            answer = text if self._thoughts is None else self._thoughts[row].after(text)
+            answer = text if self._thoughts is None else self._answer(self._thoughts[row], row, text, new[row])
             if any(stop in answer for stop in self._until):
                 self.ended[row] = len(new[row])
         return torch.tensor([ended is not None for ended in self.ended], device=input_ids.device)
+
+    def _answer(self, thought: Thought, row: int, recent: str, new: list[int]) -> str:
+        """Return the part of a thinking row's text in which stop strings count."""
+        if thought.is_inside(recent):
+            return ""
+        if not thought.closed:
+            return recent
+        whole = str(self._tokenizer.decode(self._written[row] + new))  # an answer is short beside its thought
+        return thought.tags.answer(whole, thought.prompt) or ""

@@ -149,7 +149,12 @@ class Generator:
         """Decode tokens without special tokens, but with the tags, which may be special tokens."""
         special = set(self._tokenizer.all_special_ids)
         ids = {self._tokenizer.convert_tokens_to_ids(tag): tag for tag in (tags.start, tags.end) if tag}
-        kept = {number: tag for number, tag in ids.items() if number in special}
+        # A tag of several tokens has the id of the unknown token, which may be EOS.
+        kept = {
+            number: tag
+            for number, tag in ids.items()
+            if number in special and self._tokenizer.convert_ids_to_tokens(number) == tag
+        }
         pieces: list[str] = []
         rest: list[int] = []
         for token in tokens:

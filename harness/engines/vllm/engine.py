@@ -60,9 +60,10 @@ def open_vllm(checkpoint: Checkpoint, spec: EngineSpec) -> VllmEngine:
         check_size(checkpoint.weights)
     tokenizer = _tokenizer(checkpoint, spec)
     opened = options(checkpoint, spec, tokenizer)
+    sampling = sampling_fields(checkpoint.weights)
     pooled = POOL.take("vllm", opened.key, lambda: Engines(opened.arguments, opened.device, opened.environments))
     tags = None if spec.think_end is None else ThinkTags.of(spec.think_end)
-    engine = VllmEngine(checkpoint, tokenizer, opened, pooled, tags)
+    engine = VllmEngine(checkpoint, tokenizer, opened, pooled, sampling, tags)
     try:
         engine.load()
     except BaseException:
@@ -96,6 +97,7 @@ class VllmEngine:
         tokenizer: PreTrainedTokenizerBase,
         opened: Options,
         pooled: PooledEngine[Engines],
+        sampling: Mapping[str, Any],
         think_tags: ThinkTags | None = None,
     ) -> None:
         self._pooled: PooledEngine[Engines] | None = pooled
@@ -104,7 +106,7 @@ class VllmEngine:
         self._adapter = str(checkpoint.adapter) if checkpoint.adapter is not None else None
         self._encoder = Encoder(tokenizer, max_length=opened.max_length)
         self._think_tags = think_tags
-        self._sampling = sampling_fields(checkpoint.weights)
+        self._sampling = sampling
         eos = tokenizer.eos_token_id
         self._eos_text = str(tokenizer.decode([eos])) if eos is not None else None
         self.asked_again = 0
