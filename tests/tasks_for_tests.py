@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 ANIMALS = ["cat", "dog", "owl", "fox", "hen", "bee", "ant", "cow", "pig", "elk", "bat", "rat"]
 
@@ -35,6 +37,34 @@ metric_list:
   - {{metric: exact_match, aggregation: mean, higher_is_better: true}}
 metadata: {{version: 1, domain: {domain}, chance: 0.0}}
 """
+
+CODE = """
+task: {name}
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {data}}}}}
+test_split: test
+output_type: generate_until
+doc_to_text: question
+doc_to_target: code
+generation_kwargs: {{until: ["<|end|>"], max_gen_toks: 64, do_sample: false}}
+filter_list:
+  - name: program
+    filter:
+      - {{function: custom, filter_fn: !function harness.code_tasks.run_tests}}
+process_results: !function harness.task_results.programs
+metric_list:
+  - {{metric: pass@1, aggregation: mean, higher_is_better: true}}
+metadata: {{version: 1, domain: code_gen, chance: 0.0, items: {items}}}
+"""
+
+
+def write_code_task(folder: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Write a task whose answers are programs, with these items; returns `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data = folder / "programs.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (folder / f"{name}.yaml").write_text(CODE.format(name=name, data=data, items=len(rows)), encoding="utf-8")
+    return folder
 
 
 def write_tasks(folder: Path, *, items: int = 24) -> Path:

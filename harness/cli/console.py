@@ -33,7 +33,8 @@ INTERVAL_METHODS = (
 # Counts of a task's record that are mentioned when they are not 0.
 _COUNTS = {
     "cut": "{} of {asked} inputs were cut on the left to fit the model's context.",
-    "encoded_apart": "{} of {asked} choices were encoded without their context, because one token spans both.",
+    "encoded_apart": "{} of {asked} continuations were encoded without their context, because the tokenizer merges "
+    "them with its end.",
     "empty": "{} of {asked} generations came back empty.",
     "unclosed_thoughts": "{} of {asked} generations end within the model's reasoning, so they have no answer; "
     "--gen_kwargs max_gen_toks=N gives them more room.",

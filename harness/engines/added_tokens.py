@@ -1,7 +1,7 @@
-"""Which tokens a tokenizer adds to every text: in front, such as BOS, and behind, such as EOS or SEP.
+"""Which tokens a tokenizer adds before every text, such as BOS, and after it, such as EOS or SEP.
 
-Tokenizers add them in many ways (``add_eos_token``, a post-processor, Python of their own), so they are found by
-encoding short texts. With BOS = 1 and EOS = 2, "a" may become
+Tokenizers add them in many ways (``add_eos_token``, a post-processor, custom code), so they are found by encoding short
+texts. With BOS = 1 and EOS = 2, "a" may become
 
     with special tokens     1 5 2
     without                   5       ->  in front: 1, behind: 2

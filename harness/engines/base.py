@@ -70,7 +70,7 @@ class Answer:
         text: The generated text, up to the first stop string.
         tokens: Number of tokens scored or generated; 0 when the engine does not report it.
         cut_tokens: Number of tokens cut on the left because the input was longer than the model's context.
-        encoded_apart: Whether the continuation was encoded without its context, because one token spans both.
+        encoded_apart: Whether the continuation was encoded without its context, because the tokenizer merges both.
     """
 
     logprob: float | None = None

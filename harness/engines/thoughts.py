@@ -8,6 +8,7 @@ themselves, so that the prompt ends in it and the text starts within the thought
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +55,7 @@ class ThinkTags:
             return None
         return text.rpartition(self.end)[2].lstrip() if self.end in text else text
 
-    def cut(self, text: str, prompt: str, stops: list[str]) -> str:
+    def cut(self, text: str, prompt: str, stops: Sequence[str]) -> str:
         """Return the text up to the first stop string of its answer; the thought stays whole."""
         if self.is_inside(text, prompt):
             return text

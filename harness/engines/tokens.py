@@ -33,7 +33,7 @@ class Span:
             the model's context.
         targets: The continuation; its tokens are predicted at the last ``len(targets)`` positions of `tokens`.
         cut: Number of tokens cut on the left to make `tokens` fit.
-        encoded_apart: Whether the continuation was encoded without its context, because one token spans both.
+        encoded_apart: Whether the continuation was encoded without its context, because the tokenizer merges both.
     """
 
     tokens: list[int]

@@ -54,7 +54,7 @@ class JournalError(HarnessError):
 
 
 class DamagedJournalError(InputError):
-    """The journal's file is damaged, is no journal, or is from another release."""
+    """The journal's file is damaged, or not a journal that this release can read."""
 
 
 def default_path() -> Path:
@@ -72,7 +72,7 @@ class Journal:
 
     Raises:
         JournalError: the file cannot be opened.
-        DamagedJournalError: it is damaged, or no journal of this release.
+        DamagedJournalError: it is damaged, or not a journal that this release can read.
     """
 
     def __init__(self, path: Path | None, fingerprint: dict[str, object]) -> None:
@@ -141,8 +141,8 @@ def _explained(path: Path | None, error: Exception) -> HarnessError:
     """Return the error for what SQLite or the system says about the journal's file."""
     if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
         return DamagedJournalError(
-            f"{path}: the file is damaged or no journal of this release ({error}); move it away, and its requests are "
-            "answered again. `harness eval --no_cache` runs without a journal."
+            f"{path}: damaged, or not a journal that this release can read ({error}); move it away and the requests "
+            "are sent again. `harness eval --no_cache` runs without a journal."
         )
     return JournalError(
         f"{path}: the journal cannot be used ({error}). Earlier answers are safe. Free disk space, correct its "
@@ -169,15 +169,24 @@ def _open(path: Path | None) -> sqlite3.Connection:
     # WAL lets others read while one process writes; FULL makes a commit survive a power cut, not only a kill.
     _switch_to_wal(database)
     database.execute("PRAGMA synchronous = FULL")
-    _version(database)  # refuses other formats before anything is changed
+    version = _version(database)  # refuses other formats before anything is changed
     database.executescript(_SCHEMA)
+    if version != SCHEMA_VERSION:
+        _bring_up_to_date(database)
+    return database
+
+
+def _bring_up_to_date(database: sqlite3.Connection) -> None:
     with database:
         database.execute("BEGIN IMMEDIATE")  # of several processes, only one adds the column
-        if _version(database) == 1:
+        if not _has_encoded_apart(database):
             database.execute("ALTER TABLE answers ADD COLUMN encoded_apart INTEGER NOT NULL DEFAULT 0")
-        if _version(database) != SCHEMA_VERSION:
-            database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    return database
+        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _has_encoded_apart(database: sqlite3.Connection) -> bool:
+    """Whether the answers have the column that format 1 had not."""
+    return any(column[1] == "encoded_apart" for column in database.execute("PRAGMA table_info(answers)"))
 
 
 def _version(database: sqlite3.Connection) -> int:
@@ -209,7 +218,7 @@ def _all(database: sqlite3.Connection, keys: Sequence[bytes]) -> Iterator[tuple[
 
 def _select(database: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, Answer]:
     marks = ",".join("?" * len(keys))
-    apart = "encoded_apart" if _version(database) > 1 else "0"  # a read-only file cannot be brought up to date
+    apart = "encoded_apart" if _has_encoded_apart(database) else "0"  # a read-only file cannot be brought up to date
     columns = ", ".join((*_COLUMNS[:-1], apart))
     query = f"SELECT key, {columns} FROM answers WHERE key IN ({marks})"  # noqa: S608 - our own names
     return {
@@ -262,7 +271,7 @@ def answer_counts(path: Path) -> list[tuple[str, int]]:
 
     Raises:
         JournalError: the file cannot be read.
-        DamagedJournalError: it is damaged, or no journal of this release.
+        DamagedJournalError: it is damaged, or not a journal that this release can read.
     """
     query = (
         "SELECT description, COUNT(*) FROM answers JOIN answerers USING (answerer) GROUP BY answerer ORDER BY 2 DESC"

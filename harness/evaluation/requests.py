@@ -23,6 +23,7 @@ from lm_eval.evaluator_utils import get_sample_size
 from harness.engines.base import Answer, Request
 from harness.engines.thoughts import ThinkTags
 from harness.errors import HarnessError, TaskError, one_line
+from harness.suite.choice_keys import CHOICES, right_choices
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -243,10 +244,6 @@ def _is_gold(task: Task, instance: Instance) -> bool | str:
         if isinstance(target, int) and task.config.doc_to_choice is not None:
             target = task.doc_to_choice(instance.doc)[target]
         return str(target[0] if isinstance(target, list) else target)
-    if task.OUTPUT_TYPE != "multiple_choice":
+    if task.OUTPUT_TYPE != CHOICES:
         return True
-    # With several inputs the choice is in the prompt, and lm-eval keeps the right one's index in doc_to_text.
-    target = task.doc_to_text(instance.doc) if task.multiple_input else task.doc_to_target(instance.doc)
-    right = target if isinstance(target, list) else [target]
-    choices = task.doc_to_choice(instance.doc)
-    return instance.idx in [choices.index(t) if isinstance(t, str) else t for t in right]
+    return instance.idx in right_choices(task, instance.doc)

@@ -15,7 +15,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -58,6 +58,7 @@ class ItemTable:
         cluster: Cluster label of each row; None if the task has no clusters.
         values: By metric, shape (rows,); NaN for items without a value.
         guess: Mean over items of 1 / number of choices; NaN if there are no choices.
+        faults: By metric, why its values are damaged; they are NaN then.
     """
 
     doc_hash: Hashes
@@ -67,6 +68,7 @@ class ItemTable:
     cluster: npt.NDArray[np.str_] | None
     values: Mapping[str, FloatArray]
     guess: float
+    faults: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return int(self.doc_hash.size)
@@ -159,10 +161,10 @@ def _line_bounds(path: Path, data: bytes) -> list[tuple[int, int, int]]:
 
 def _columns(path: Path, data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[str, Any]:
     """Hashes, filter and values: by position if all lines have the same layout, else by parsing every tail."""
-    return _by_position(path, data, bounds) or _by_parsing(path, data, bounds)
+    return _by_position(data, bounds) or _by_parsing(path, data, bounds)
 
 
-def _by_position(path: Path, data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[str, Any] | None:
+def _by_position(data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[str, Any] | None:
     """Slice the hashes at the first line's positions; None unless all other bytes of the heads are equal in all lines.
 
     All hashes have 64 digits, so the head of every tail usually has the same width. The heads form a matrix of bytes,
@@ -196,7 +198,7 @@ def _by_position(path: Path, data: bytes, bounds: Sequence[tuple[int, int, int]]
     except MALFORMED:
         return None  # `_by_parsing` raises an error that names the line
     hashes = {name: np.ascontiguousarray(block[:, slice(*layout.span(name))]).view("S64").ravel() for name in _HASHES}
-    return {**hashes, "filter": json.loads(b'"' + layout["filter"] + b'"'), "values": _values(path, rows)}
+    return {**hashes, "filter": json.loads(b'"' + layout["filter"] + b'"'), **_values(rows)}
 
 
 def _by_parsing(path: Path, data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[str, Any]:
@@ -209,7 +211,7 @@ def _by_parsing(path: Path, data: bytes, bounds: Sequence[tuple[int, int, int]])
         hashes = {name: np.array([row[name] for row in rows], dtype="S64") for name in _HASHES}
         filters = {row.get("filter", "none") for row in rows} or {"none"}
         one = filters.pop() if len(filters) == 1 else np.array([row.get("filter", "none") for row in rows], dtype=str)
-        return {**hashes, "filter": one, "values": _values(path, rows)}
+        return {**hashes, "filter": one, **_values(rows)}
     except KeyError as error:
         raise damaged_file(path, f"an item lacks {error.args[0]}") from None
     except MALFORMED as error:
@@ -217,22 +219,26 @@ def _by_parsing(path: Path, data: bytes, bounds: Sequence[tuple[int, int, int]])
         raise damaged_file(path, problem) from None
 
 
-def _values(path: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, FloatArray]:
+def _values(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the values of each metric as floats, NaN where an item has none, and the faults of damaged metrics."""
     names = dict.fromkeys(name for keys in {tuple(row) for row in rows} for name in keys if name not in _NOT_METRICS)
-    return {name: _numbers(path, name, [row.get(name) for row in rows]) for name in names}
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    faults = {name: fault for name, column in columns.items() if (fault := _fault(name, column))}
+    return {"values": {name: _numbers(column) for name, column in columns.items()}, "faults": faults}
 
 
-def _numbers(path: Path, name: str, column: list[Any]) -> FloatArray:
-    """Return a metric's values as floats, NaN where an item has none.
+def _fault(name: str, column: Sequence[Any]) -> str:
+    """Return what is wrong with a metric's values: a metric writes a number for every item, or for none."""
+    if set(map(type, column)) <= _NUMBERS or not any(isinstance(value, int | float) for value in column):
+        return ""
+    at = next(at for at, value in enumerate(column) if type(value) not in _NUMBERS)
+    return f"line {at + 1}: {name} is {column[at]!r:.40}, not a number"
 
-    A metric over the whole corpus, such as BLEU, has a pair or another object at every item: all NaN here. A column
-    that holds numbers and other things was not written by any metric.
-    """
+
+def _numbers(column: list[Any]) -> FloatArray:
+    """The column as floats. A metric over the whole corpus, such as BLEU, has a pair at every item: all NaN here."""
     if not set(map(type, column)) <= _NUMBERS:
-        others = [at for at, value in enumerate(column) if type(value) not in _NUMBERS]
-        if any(isinstance(value, int | float) for value in column):
-            raise damaged_file(path, f"line {others[0] + 1}: {name} is {column[others[0]]!r:.40}, not a number")
-        column = [None] * len(column)
+        column = [value if isinstance(value, int | float) else None for value in column]
     return np.array(column, dtype=np.float64)
 
 

@@ -153,21 +153,20 @@ def _read_one(run: TaskRun) -> ItemTable | RecordError:
             labels=_labels.setdefault((run.task, run.cluster), {}),
             guess=run.guessing,
         )
-        _check_mean(run, items)
+        _check_headline(replace(run, items=items))
     except RecordError as error:
         return error
     return items
 
 
-def _check_mean(run: TaskRun, items: ItemTable) -> None:
-    """Check that the items have the mean that the results file gives. Raises: RecordError."""
-    metric, _, filter_name = run.metric.partition(",")
-    if not run.averaged or run.value is None:
-        return
-    values = items.values[metric][items.rows(filter_name)] if metric in items.values else np.array([])
-    answered = values[np.isfinite(values)]
-    mean = float(answered.mean()) if answered.size else math.nan
-    if not math.isclose(mean, run.value, rel_tol=1e-9, abs_tol=1e-12):
+def _check_headline(run: TaskRun) -> None:
+    """Check the items' values of the headline metric, and their mean. Raises: RecordError."""
+    metric = run.metric.partition(",")[0]
+    if fault := run.items.faults.get(metric):
+        raise damaged_file(run.samples, fault)
+    if run.averaged and run.value is not None and not run.is_mean:
+        values = run.headline_values
+        mean = float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
         raise damaged_file(
             run.samples, f"its items have {metric} {mean:.6g} on average, but its results file has {run.value:.6g}"
         )

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from harness.errors import MALFORMED, RecordError, one_line
-from harness.records.items import NO_ITEMS, ItemTable, damaged_file
+from harness.records.items import NO_ITEMS, FloatArray, ItemTable, damaged_file
 from harness.records.run_folder import TIME, RunRecord, read_record
 
 OTHER = "other"  # domain of a task without one
@@ -79,6 +81,24 @@ class TaskRun:
     rows: int | None
     guessing: bool
     items: ItemTable = NO_ITEMS
+
+    @property
+    def headline_values(self) -> FloatArray:
+        """Values of the headline metric, one per row of its filter; NaN for an item without a value."""
+        metric, _, filter_name = self.metric.partition(",")
+        rows = self.items.rows(filter_name)
+        values = self.items.values.get(metric)
+        return np.full(rows.size, math.nan) if values is None else values[rows]
+
+    @property
+    def is_mean(self) -> bool:
+        """Whether the headline value is the mean of its items; a corpus score such as pooled BLEU is not."""
+        answered = self.headline_values[np.isfinite(self.headline_values)]
+        if self.value is None or not answered.size:
+            return False
+        # A record need not say how a metric is aggregated. So compare: items [1, 0, 1] with a headline of 0.667 are
+        # averaged, with a headline of 0.41 they are not.
+        return math.isclose(float(answered.mean()), self.value, rel_tol=1e-9, abs_tol=1e-12)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -56,7 +56,8 @@ class TaskRecord(_Schema):
         default=0, description="Generations that end within the model's reasoning, so that they have no answer."
     )
     encoded_apart: int = Field(
-        default=0, description="Continuations encoded without their context, because one token spans both."
+        default=0,
+        description="Continuations encoded without their context, because the tokenizer merges them with its end.",
     )
     empty: int = Field(description="Empty generations.")
     unparsed: int | None = Field(default=None, description="Answers without a readable choice, if any are read.")

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from harness.suite.choice_keys import CHOICES, right_choices
+
 if TYPE_CHECKING:
     from lm_eval.api.task import Task
 
@@ -30,16 +32,15 @@ def chance_of(task: Task, metric: str, items: Collection[int]) -> float:
         items: Positions of the evaluated items.
     """
     metadata = task.get_config("metadata") or {}
-    if task.OUTPUT_TYPE != "multiple_choice" or (metric not in ACCURACIES and "chance" in metadata):
+    if task.OUTPUT_TYPE != CHOICES or (metric not in ACCURACIES and "chance" in metadata):
         return float(metadata.get("chance", 0.0))
     docs = task.eval_docs
     return sum(item_chance(task, docs[item]) for item in items) / len(items)
 
 
 def item_chance(task: Task, doc: Mapping[str, Any]) -> float:
-    """Return the probability that a guess is right for one item of choices."""
+    """Return the probability that a guess is right for one item of choices, 0 if it has none."""
     if "subsets" in doc:
         return (len(doc["answer"]) == 1) / len(doc["choices"])
-    target = task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)
-    right = len(set(target)) if isinstance(target, list) else 1
-    return right / len(task.doc_to_choice(doc))
+    choices = task.doc_to_choice(doc)
+    return len(right_choices(task, doc)) / len(choices) if choices else 0.0

@@ -82,7 +82,10 @@ def _is_trusted(path: Path) -> bool:
 
 
 def _is_for_tasks(qual: str, base_dir: Path) -> bool:
-    """Whether a name means a function of this project for task files; a file next to the YAML would come first."""
+    """Whether a `!function` name refers to this project's functions for tasks.
+
+    lm-eval would import a file of that name next to the YAML instead, so there must be none.
+    """
     module, _, name = qual.rpartition(".")
     shadow = base_dir / f"{module.replace('.', '/')}.py"
     return module in _FOR_TASKS and not name.startswith("_") and not shadow.exists()

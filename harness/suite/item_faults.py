@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import TaskError, one_line
 from harness.suite.chance import item_chance
+from harness.suite.choice_keys import CHOICES, key_fault
 from harness.suite.code_filter import run_tests, runs_programs
 from harness.suite.code_items import faults_of
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from lm_eval.api.task import Task
 
 CHANCE_TOLERANCE = 1e-3
-CHOICES = "multiple_choice"  # lm-eval's output type
 
 
 def item_faults(task: Task, metadata: Mapping[str, Any]) -> Iterator[str]:
@@ -93,24 +93,6 @@ def wrong_keys(name: str, task: Task) -> str:
     )
 
 
-def key_fault(task: Task, doc: Mapping[str, Any]) -> str:
-    """Return why none of an item's keys names one of its choices; empty if one does."""
-    choices = task.doc_to_choice(doc)
-    target = task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)
-    faults = [_fault_of(key, choices) for key in (target if isinstance(target, list) else [target])]
-    if not faults:
-        return "there is no key"
-    return faults[0] if all(faults) else ""
-
-
-def _fault_of(key: Any, choices: Sequence[str]) -> str:
-    if isinstance(key, str) and key not in choices:
-        return f"key {key!r:.60} is none of the {len(choices)} choices"
-    if isinstance(key, int) and not 0 <= key < len(choices):
-        return f"key {key} is out of range for {len(choices)} choices"
-    return ""
-
-
 def _shows_evaluated_items(task: Task, docs: Sequence[Mapping[str, Any]]) -> bool:
     """Whether an example may be an evaluated item. A task that names no examples and no number of them shows none."""
     named = task.get_config("fewshot_split") or task.get_config("num_fewshot")
@@ -149,7 +131,7 @@ def _chance_faults(task: Task, docs: Sequence[Mapping[str, Any]], metadata: Mapp
     if "chance" not in metadata:
         return
     if task.OUTPUT_TYPE == CHOICES:
-        expected = [item_chance(task, doc) for doc in docs if task.doc_to_choice(doc)]
+        expected = [item_chance(task, doc) for doc in docs]
     else:
         expected = [1 / len(doc["choices"]) for doc in docs if doc.get("choices") and "gold" in doc]
     mean = sum(expected) / len(expected) if expected else None

@@ -61,11 +61,10 @@ def _is_foreign(path: Path) -> bool:
     except OSError:
         return False  # reading it as a task gives the reason
     content = content.removeprefix(codecs.BOM_UTF8)
-    start = content.lstrip()[:2]
-    flow = start[:1] == b"{" and start != b"{{"  # {task: ...} on one line, and no template
-    if not content.strip() or flow or _FIELD.search(content):
+    # A file with such a line is a task even if it is no valid YAML: its error is the user's to see.
+    if not content.strip() or _FIELD.search(content):
         return False
-    try:  # fields may be indented, or follow a comment
+    try:  # fields may also be indented, or stand in braces
         text = content.decode()
         check_yaml(text, yaml.SafeLoader)
         config = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - makes text, lists and mappings only

@@ -16,7 +16,7 @@ from harness.records import TaskRun
 from harness.reports.analysis.differences import Arm, Comparison, TaskDifference
 from harness.reports.analysis.dose import slopes
 from harness.reports.analysis.overall import overall
-from harness.reports.analysis.pairing import Paired, caveats, has_item_values, mismatches, pair
+from harness.reports.analysis.pairing import Paired, caveats, mismatches, pair
 from harness.reports.analysis.task_tests import paired_test, seeds_test
 from harness.stats import correct
 
@@ -146,7 +146,7 @@ def _pair_task(
     baseline: Arm, arm: Arm, runs: Mapping[str, TaskRun], notes: list[str], *, force: bool
 ) -> _PairedTask | None:
     listed = list(runs.values())
-    paired = pair(listed) if all(has_item_values(run) for run in listed) else None
+    paired = pair(listed) if all(run.is_mean for run in listed) else None
     reasons = mismatches(runs, paired)
     task = listed[0].task
     if reasons and not force:

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.errors import InputError
 from harness.reports.analysis.differences import ALPHA, Arm, TaskSlope
-from harness.reports.analysis.pairing import has_item_values, pair
+from harness.reports.analysis.pairing import pair
 from harness.stats import correct, dose_response
 
 FEWEST_RUNS = 3
@@ -39,7 +39,7 @@ def slopes(arms: Sequence[Arm], doses: Sequence[float], *, correction: str) -> t
     slopes_of_tasks = []
     for task in common:
         runs = [model.tasks[task] for model in models]
-        paired = pair(runs) if all(has_item_values(run) for run in runs) else None
+        paired = pair(runs) if all(run.is_mean for run in runs) else None
         if paired is None or not paired.values.shape[1]:
             continue
         test = dose_response(dose, paired.values, paired.clusters)

@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.records import ModelRecords, Sample, read_samples
 from harness.reports.analysis.differences import Arm, Comparison, TaskDifference
-from harness.reports.analysis.pairing import has_item_values, pair
+from harness.reports.analysis.pairing import pair
 
 LONGEST_TEXT = 4_000  # characters of a prompt or an answer; longer ones lose their middle
 
@@ -92,7 +92,7 @@ def _task_flips(
     first: ModelRecords, second: ModelRecords, baseline: str, arm: str, task: str, share: int
 ) -> list[Flip]:
     runs = (first.tasks[task], second.tasks[task])
-    if not all(has_item_values(run) for run in runs):
+    if not all(run.is_mean for run in runs):
         return []
     paired = pair(runs)
     better = paired.values[1] - paired.values[0] if runs[0].higher_is_better else paired.values[0] - paired.values[1]

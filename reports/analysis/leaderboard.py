@@ -15,7 +15,7 @@ import numpy as np
 from harness.checkpoints.lineage import contamination_warnings
 from harness.errors import InputError, RecordError
 from harness.records import ModelRecords
-from harness.reports.analysis.pairing import CONTROLS, FloatArray, Paired, caveats, has_item_values, mismatches, pair
+from harness.reports.analysis.pairing import CONTROLS, FloatArray, Paired, caveats, mismatches, pair
 from harness.stats import Ranking, rank_models
 
 # With fewer clusters than this in a task, even a model with every item right and one with none may not be told apart.
@@ -164,7 +164,7 @@ def _common_tasks(models: Sequence[ModelRecords], notes: list[str], *, force: bo
 def _ranked_task(models: Sequence[ModelRecords], name: str, notes: list[str], *, force: bool) -> RankedTask | None:
     runs = {model.name: model.tasks[name] for model in models}
     listed = list(runs.values())
-    paired = pair(listed) if all(has_item_values(run) for run in listed) else None
+    paired = pair(listed) if all(run.is_mean for run in listed) else None
     reasons = mismatches(runs, paired)
     if reasons and not force:
         raise RecordError(

@@ -6,7 +6,6 @@ two means. An item is identified by ``doc_hash``, lm-eval's digest of its docume
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -74,12 +73,10 @@ class _HeadlineColumn:
     """
 
     def __init__(self, run: TaskRun) -> None:
-        metric, _, filter_name = run.metric.partition(",")
-        rows = run.items.rows(filter_name)
+        rows = run.items.rows(run.metric.partition(",")[2])
         self.docs, self.prompts = run.items.doc_hash[rows], run.items.prompt_hash[rows]
         self.clusters = None if run.items.cluster is None else run.items.cluster[rows]
-        values = run.items.values.get(metric)
-        self.values: FloatArray = np.full(rows.size, math.nan) if values is None else values[rows]
+        self.values: FloatArray = run.headline_values
 
     def position_by_item(self) -> dict[tuple[bytes, int], int]:
         """Return the position of each item, keyed by its digest and by how often that digest came before.
@@ -115,17 +112,6 @@ def _common_positions(columns: Sequence[_HeadlineColumn]) -> list[Positions]:
     by_item = [column.position_by_item() for column in columns]
     common = [item for item in by_item[0] if all(item in other for other in by_item[1:])]
     return [np.array([positions[item] for item in common], dtype=np.intp) for positions in by_item]
-
-
-def has_item_values(run: TaskRun) -> bool:
-    """Whether the headline value is a mean over items; a corpus score such as pooled BLEU is not, and has no pairs."""
-    values = _HeadlineColumn(run).values
-    answered = values[np.isfinite(values)]
-    if run.value is None or not answered.size:
-        return False
-    # No field of a record says how a metric is aggregated. So compare: items [1, 0, 1] with a headline of 0.667 are
-    # averaged, with a headline of 0.41 they are not.
-    return math.isclose(float(answered.mean()), run.value, rel_tol=1e-9, abs_tol=1e-12)
 
 
 def mismatches(runs: Mapping[str, TaskRun], paired: Paired | None) -> list[str]:

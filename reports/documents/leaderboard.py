@@ -9,7 +9,6 @@ import numpy as np
 from harness.records import ModelRecords, TaskRun
 from harness.reports.analysis.intervals import IntervalCache
 from harness.reports.analysis.leaderboard import Leaderboard
-from harness.reports.analysis.pairing import has_item_values
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
 
@@ -149,7 +148,7 @@ def task_values(models: Sequence[ModelRecords], intervals: IntervalCache) -> Tab
 def _interval(run: TaskRun, intervals: IntervalCache) -> tuple[tuple[float, float] | None, int]:
     metric, _, filter_name = run.metric.partition(",")
     rows = run.items.rows(filter_name)
-    if not has_item_values(run):
+    if not run.is_mean:
         return None, int(rows.size)
     values = run.items.values[metric][rows]
     answered = np.isfinite(values)

@@ -349,7 +349,7 @@ def test_a_corrupted_journal_is_one_clear_error(
     done = harness_here(*eval_words(tasks, tmp_path))
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
-    assert "journal.sqlite: the file is damaged" in done.stderr
+    assert "journal.sqlite: damaged" in done.stderr
     assert "--no_cache" in done.stderr
 
 
@@ -400,6 +400,32 @@ def test_clearing_the_journal_under_a_run_loses_nothing_that_comes_after(
     held = _journalled(journal)
     assert harness_here(*words).returncode == 0
     assert read_record(tmp_path / "out" / "uniform").from_journal == held
+
+
+@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize("shared", [False, True])
+def test_answers_of_an_older_journal_are_used(
+    version: int,
+    shared: bool,
+    tmp_path: Path,
+    own_cache: Path,
+    harness_here: HarnessCommand,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Format 1 had no column encoded_apart; a run killed at once leaves the number 0."""
+    tasks = write_tasks(tmp_path / "tasks", items=3)
+    assert harness_here(*eval_words(tasks, tmp_path / "first")).returncode == 0
+    with sqlite3.connect(own_cache / "journal.sqlite") as database:
+        database.execute("ALTER TABLE answers DROP COLUMN encoded_apart")
+        database.execute(f"PRAGMA user_version = {version}")
+    database.close()
+    if shared:
+        monkeypatch.setenv("HARNESS_CACHE_READ_ONLY", "1")
+    done = harness_here(*eval_words(tasks, tmp_path / "second"))
+    assert done.returncode == 0, done.stderr
+    known = 0 if shared and version == 0 else 15
+    assert read_record(tmp_path / "second" / "uniform").from_journal == known
+    assert _without_times(tmp_path / "first" / "uniform") == _without_times(tmp_path / "second" / "uniform")
 
 
 def test_a_damaged_journal_is_cleared_by_removing_it(own_cache: Path, harness_here: HarnessCommand) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,35 +10,9 @@ import pytest
 
 from harness.records.run_folder import read_record
 from tests.conftest import HarnessCommand
-from tests.tasks_for_tests import write_tasks
+from tests.tasks_for_tests import write_code_task, write_tasks
 
-CODE_TASK = """
-task: doubles
-dataset_path: json
-dataset_kwargs: {{data_files: {{test: {data}}}}}
-test_split: test
-output_type: generate_until
-doc_to_text: question
-doc_to_target: code
-generation_kwargs: {{until: ["\\n\\n\\n"], max_gen_toks: 64, do_sample: false}}
-filter_list:
-  - name: program
-    filter:
-      - {{function: custom, filter_fn: !function harness.code_tasks.run_tests}}
-process_results: !function harness.task_results.programs
-metric_list:
-  - {{metric: pass@1, aggregation: mean, higher_is_better: true}}
-metadata: {{version: 1, domain: code_gen, chance: 0.0, items: {items}}}
-"""
 GOOD = {"question": "Double x.", "code": "def f(x): return 2 * x", "tests": "assert f(2) == 4"}
-
-
-def _code_task(folder: Path, rows: Sequence[dict[str, Any]]) -> Path:
-    folder.mkdir()
-    data = folder / "items.jsonl"
-    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    (folder / "doubles.yaml").write_text(CODE_TASK.format(data=data, items=len(rows)), encoding="utf-8")
-    return folder
 
 
 def _validate(harness_here: HarnessCommand, folder: Path, name: str = "doubles") -> tuple[int, str]:
@@ -66,7 +39,7 @@ def test_tests_that_no_program_can_pass_are_faults_of_the_item(
     rows = [{"setup": "", "entry_point": "f", **GOOD}, {"setup": "", "entry_point": "f", **GOOD, **change}]
     if any(isinstance(value, list | int) for value in change.values()):
         rows = rows[1:]  # a column of one type, as `datasets` wants it
-    folder = _code_task(tmp_path / "tasks", rows)
+    folder = write_code_task(tmp_path / "tasks", "doubles", rows)
     code, out = _validate(harness_here, folder)
     assert code == 2
     assert f"item {len(rows) - 1}: {problem}" in out
@@ -79,7 +52,7 @@ def test_tests_that_no_program_can_pass_are_faults_of_the_item(
 
 def test_a_reference_solution_that_fails_its_tests_is_a_fault(tmp_path: Path, harness_here: HarnessCommand) -> None:
     rows = [GOOD, {**GOOD, "tests": "assert f(2) == 5"}, {**GOOD, "code": "def f(x): return y"}]
-    code, out = _validate(harness_here, _code_task(tmp_path / "tasks", rows))
+    code, out = _validate(harness_here, write_code_task(tmp_path / "tasks", "doubles", rows))
     assert code == 2
     assert "item 1: its reference solution does not pass (failed: assertion 1 (line 1): assert f(2) == 5" in out
     assert "item 2: its reference solution does not pass (error: NameError" in out
@@ -87,7 +60,7 @@ def test_a_reference_solution_that_fails_its_tests_is_a_fault(tmp_path: Path, ha
 
 def test_items_without_a_reference_solution_are_not_run(tmp_path: Path, harness_here: HarnessCommand) -> None:
     rows: list[dict[str, Any]] = [{**GOOD, "code": None}, {**GOOD, "code": ""}, {**GOOD, "tests": "assert f(2) == 5"}]
-    code, out = _validate(harness_here, _code_task(tmp_path / "tasks", rows))
+    code, out = _validate(harness_here, write_code_task(tmp_path / "tasks", "doubles", rows))
     assert code == 2
     assert out.count("reference solution") == 1
     assert "item 2: its reference solution" in out
@@ -98,7 +71,7 @@ def test_without_a_sandbox_the_reference_solutions_are_not_run(
 ) -> None:
     monkeypatch.setenv("HARNESS_SANDBOX", "podman")
     monkeypatch.setenv("PATH", str(tmp_path))
-    code, out = _validate(harness_here, _code_task(tmp_path / "tasks", [GOOD]))
+    code, out = _validate(harness_here, write_code_task(tmp_path / "tasks", "doubles", [GOOD]))
     assert (code, "not run  doubles" in out, "the reference solutions were not run" in out) == (1, True, True)
 
 
@@ -112,7 +85,9 @@ def test_examples_that_are_evaluated_items_are_a_fault(tmp_path: Path, harness_h
 
 
 def test_a_code_task_needs_tests_only(tmp_path: Path, harness_here: HarnessCommand) -> None:
-    folder = _code_task(tmp_path / "tasks", [GOOD, {**GOOD, "tests": "def check(f):\n    assert f(3) == 6"}])
+    folder = write_code_task(
+        tmp_path / "tasks", "doubles", [GOOD, {**GOOD, "tests": "def check(f):\n    assert f(3) == 6"}]
+    )
     code, out = _validate(harness_here, folder)
     assert (code, "ok       doubles: 2 items" in out) == (0, True), out
     words = ["--tasks", "doubles", "--include_path", folder, "--output_path", tmp_path / "runs"]
@@ -155,18 +130,18 @@ def test_a_task_without_a_few_shot_split_shows_no_evaluated_item(tmp_path: Path,
 
 def test_every_fault_of_a_task_is_listed_and_many_are_counted(tmp_path: Path, harness_here: HarnessCommand) -> None:
     rows = [{**GOOD, "tests": "f(2)"}, {**GOOD, "tests": "assert f(2"}]
-    folder = _code_task(tmp_path / "tasks", [*rows, *[GOOD] * 3])
+    folder = write_code_task(tmp_path / "tasks", "doubles", [*rows, *[GOOD] * 3])
     _, out = _validate(harness_here, folder)
     assert "item 0: the field tests has no assertion" in out
     assert "item 1: tests is not Python" in out
-    folder = _code_task(tmp_path / "more", rows * 10)
+    folder = write_code_task(tmp_path / "more", "doubles", rows * 10)
     _, out = _validate(harness_here, folder)
     assert out.count("item ") == 10
     assert "and 10 more." in out
 
 
 def test_validate_exits_1_if_a_named_task_was_not_checked(tmp_path: Path, harness_here: HarnessCommand) -> None:
-    folder = _code_task(tmp_path / "tasks", [GOOD])
+    folder = write_code_task(tmp_path / "tasks", "doubles", [GOOD])
     (folder / "own.py").write_text("def text(doc): return doc['question']\n", encoding="utf-8")
     yaml = folder / "doubles.yaml"
     yaml.write_text(yaml.read_text().replace("doc_to_text: question", "doc_to_text: !function own.text"))

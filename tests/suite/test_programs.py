@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from harness.records.run_folder import read_record
 from harness.sandbox import Program, SandboxError, run_programs
 from harness.suite import metrics
 from tests.conftest import HarnessCommand
+from tests.tasks_for_tests import write_code_task
 
 from .scripted_lm import ScriptedLM
 from .suites import Suite, on_both
@@ -95,26 +95,6 @@ def test_every_reference_solution_passes(suite: Suite, name: str) -> None:
     check_reference(suite, name, None)
 
 
-TASK_WITH_A_LOCK = """
-task: locked
-dataset_path: json
-dataset_kwargs: {{data_files: {{test: {data}}}}}
-test_split: test
-output_type: generate_until
-doc_to_text: question
-doc_to_target: code
-generation_kwargs: {{until: ["<|end|>"], max_gen_toks: 64, do_sample: false}}
-filter_list:
-  - name: program
-    filter:
-      - {{function: custom, filter_fn: !function harness.code_tasks.run_tests}}
-process_results: !function harness.task_results.programs
-metric_list:
-  - {{metric: pass@1, aggregation: mean, higher_is_better: true}}
-metadata: {{version: 1, domain: code_gen, chance: 0.0}}
-"""
-
-
 def test_an_unsupported_program_is_counted_and_is_neither_right_nor_wrong(
     tmp_path: Path, harness_here: HarnessCommand
 ) -> None:
@@ -129,9 +109,7 @@ def test_an_unsupported_program_is_counted_and_is_neither_right_nor_wrong(
             ]
         )
     ]
-    data = tmp_path / "rows.jsonl"
-    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    (tmp_path / "locked.yaml").write_text(TASK_WITH_A_LOCK.format(data=data), encoding="utf-8")
+    write_code_task(tmp_path, "locked", rows)
     words = ["--tasks", "locked", "--include_path", tmp_path, "--output_path", tmp_path / "runs"]
     done = harness_here("eval", "--backend", "scripted", "--model", "oracle", *words)
     assert done.returncode == 0, done.stderr

@@ -214,27 +214,28 @@ class VllmEngine:
         batch: Batch = [(index, prompt) for index, prompt in prepared.items() if isinstance(prompt, Failure)]
         usable = {index: prompt for index, prompt in prepared.items() if not isinstance(prompt, Failure)}
         outputs = self._engines.generate([generation for generation, _ in usable.values()], self._adapter)
-        for (index, (_, cut)), output in zip(usable.items(), outputs, strict=True):
+        for (index, (generation, cut)), output in zip(usable.items(), outputs, strict=True):
             if isinstance(output, Refused):
                 batch.append((index, Failure(reason="error", message=output.message)))
             else:
-                text = before_stop(output.text, requests[index], eos=self._eos_text, tags=self._think_tags)
+                text = before_stop(output.text, generation, requests[index], self._think_tags)
                 batch.append((index, Answer(text=text, tokens=output.tokens, cut_tokens=cut)))
         return batch
 
     def _prepared(self, request: Request) -> tuple[Generation, int] | Failure:
         """The prompt with its arguments, and how many tokens were cut to make room."""
         try:
-            arguments = sampling_arguments(
-                request, eos=self._eos_text, checkpoint=self._sampling, thinks=self._think_tags is not None
-            )
+            arguments = sampling_arguments(request, eos=self._eos_text, checkpoint=self._sampling)
         except (TypeError, ValueError) as error:
             return bad_arguments(error)
         new = arguments["max_tokens"]
         if new >= self._opened.max_length:
             return no_room(new, self._opened.max_length)
         prompt = self._encoder.prompts([request.context], room=new)[0]
-        return Generation(prompt=prompt.tokens, arguments=arguments), prompt.cut
+        stops = tuple(arguments["stop"])
+        if self._think_tags is not None:
+            arguments["stop"] = [stop for stop in stops if stop == self._eos_text]
+        return Generation(prompt=prompt.tokens, arguments=arguments, stops=stops), prompt.cut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,10 +17,13 @@ class Generation:
     Attributes:
         prompt: Token ids.
         arguments: Arguments of vLLM's SamplingParams.
+        stops: The stop strings. For a model that thinks, vLLM gets only EOS of them, because the others may stand in a
+            thought.
     """
 
     prompt: list[int]
     arguments: Mapping[str, Any]
+    stops: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +45,13 @@ class Generated:
 CHECKPOINT_FIELDS = frozenset({"top_k", "top_p", "min_p", "repetition_penalty"})
 
 
-def sampling_arguments(
-    request: Request, *, eos: str | None, checkpoint: Mapping[str, Any], thinks: bool = False
-) -> dict[str, Any]:
+def sampling_arguments(request: Request, *, eos: str | None, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of vLLM's SamplingParams for a generation request.
 
     The sampling fields of the checkpoint apply unless the request sets them (see `engines.sampling_fields`). ``stop``
     has the request's stop strings and `eos`. A request without ``do_sample`` is greedy whatever its temperature;
     lm-eval 0.4.13 leaves vLLM's default of 1 when neither is given. Each sampled request has its own seed, and so has
-    each of its repeats. If the model thinks, only `eos` stops it, because a stop string may stand in a thought.
+    each of its repeats.
     """
     from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
 
@@ -67,18 +68,15 @@ def sampling_arguments(
         "spaces_between_special_tokens": False,
         **{name: value for name, value in checkpoint.items() if name in CHECKPOINT_FIELDS},
         **arguments,
-        "stop": [word for word in ([eos or ""] if thinks else stop) if word],
+        "stop": [word for word in stop if word],
         "max_tokens": new,
     }
 
 
-def before_stop(text: str, request: Request, *, eos: str | None, tags: ThinkTags | None) -> str:
+def before_stop(text: str, generation: Generation, request: Request, tags: ThinkTags | None) -> str:
     """The text before the first stop string, which counts after a thought only."""
-    from lm_eval.models.utils import handle_stop_sequences
-
-    stops = [stop for stop in handle_stop_sequences(request.generation_arguments.get("until"), eos=eos) if stop]
     if tags is not None:
-        return tags.cut(text, request.context, stops)
-    for stop in stops:
+        return tags.cut(text, request.context, generation.stops)
+    for stop in generation.stops:
         text = text.split(stop)[0]
     return text

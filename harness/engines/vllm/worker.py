@@ -230,9 +230,9 @@ def _reply(query: Query, output: Any) -> Reply:
 
 def _row(row: Mapping[int, Any], token: int) -> tuple[float, int] | None:
     """Log-probability and rank of a token of the prompt; None if the row is about other tokens."""
-    own = row.get(token)
-    if own is None:
+    if next(iter(row), None) != token:  # vLLM puts the prompt's own token first
         return None
+    own = row[token]
     other = max((each.logprob for key, each in row.items() if key != token), default=-math.inf)
     rank = TIED if own.logprob == other else 1 if own.logprob > other else own.rank
     return own.logprob, rank
