@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,21 +37,26 @@ def checkpoint_digest(checkpoint: Checkpoint, *, verify: bool = False) -> str:
     The hash is over lines ``<role>/<file name>:<digest>``, such as ``weights/model.safetensors:9f86d0...``. So equal
     bytes at two paths have the same digest, and a retrained checkpoint at an old path has a different one.
     """
-    total = hashlib.sha256()
-    for role, path in _identity_files(checkpoint):
-        total.update(f"{role}/{path.name}:{file_digest(path, verify=verify)}\n".encode())
-    return f"sha256:{total.hexdigest()}"
+    return _digest(((f"{role}/{path.name}", path) for role, path in _identity_files(checkpoint)), verify=verify)
 
 
 def tokenizer_digest(checkpoint: Checkpoint, *, verify: bool = False) -> str | None:
-    """Return the SHA-256 over the files of a tokenizer from elsewhere; None if the checkpoint uses its own."""
+    """Return the SHA-256 over the files of a tokenizer from elsewhere; None if the checkpoint uses its own.
+
+    The hash is over lines ``<file name>:<digest>``.
+    """
     folder = checkpoint.other_tokenizer
     if folder is None:
         return None
-    total = hashlib.sha256()
     files = {path for pattern in TOKENIZER_PATTERNS for path in folder.glob(pattern) if path.is_file()}
-    for path in sorted(files, key=lambda file: file.name):
-        total.update(f"{path.name}:{file_digest(path, verify=verify)}\n".encode())
+    return _digest(((path.name, path) for path in sorted(files, key=lambda file: file.name)), verify=verify)
+
+
+def _digest(files: Iterable[tuple[str, Path]], *, verify: bool) -> str:
+    """Return the SHA-256 over a line per file: the name it is given here, and its digest."""
+    total = hashlib.sha256()
+    for name, path in files:
+        total.update(f"{name}:{file_digest(path, verify=verify)}\n".encode())
     return f"sha256:{total.hexdigest()}"
 
 

@@ -19,6 +19,7 @@ from harness.checkpoints.checkpoint import (
     refuse_pickle,
     weight_files,
 )
+from harness.checkpoints.folders import ADAPTER_CONFIG, TRAINER_STEP, step_number
 from harness.checkpoints.tokenizer import has_tokenizer, with_tokenizer
 from harness.checkpoints.unmerged import refuse_unmerged
 from harness.errors import CheckpointError, whole_reason
@@ -34,11 +35,11 @@ def expand(source: str) -> list[str]:
     A folder with its own config.json or adapter_config.json is one checkpoint, even if it has ``checkpoint-N`` folders.
     """
     folder, (_, is_folder) = _path_and_kind(source)
-    if not is_folder or (folder / "config.json").exists() or (folder / "adapter_config.json").exists():
+    if not is_folder or (folder / "config.json").exists() or (folder / ADAPTER_CONFIG).exists():
         return [source]
-    steps = [p for p in folder.glob("checkpoint-*") if p.is_dir() and p.name.removeprefix("checkpoint-").isdigit()]
-    steps.sort(key=lambda path: int(path.name.removeprefix("checkpoint-")))
-    return [str(path) for path in steps] or [source]
+    steps = {path: step_number(path, TRAINER_STEP) for path in folder.iterdir() if path.is_dir()}
+    numbered = {path: number for path, number in steps.items() if number is not None}
+    return [str(path) for path in sorted(numbered, key=numbered.__getitem__)] or [source]
 
 
 def resolve(
@@ -71,7 +72,7 @@ def _without_tokenizer(source: str, *, revision: str | None, allow_pickle: bool,
     if is_file:
         return _gguf(source, path, verify=verify)
     if is_folder:
-        if (path / "adapter_config.json").exists():
+        if (path / ADAPTER_CONFIG).exists():
             return _adapter(source, path, revision=revision, allow_pickle=allow_pickle)
         return _folder(source, path, allow_pickle=allow_pickle)
     if _looks_like_a_path(source) or not HUB_ID.match(source):
@@ -121,7 +122,7 @@ def _folder(source: str, path: Path, *, allow_pickle: bool) -> Checkpoint:
 
 
 def _adapter(source: str, path: Path, *, revision: str | None, allow_pickle: bool) -> Checkpoint:
-    config_path = path / "adapter_config.json"
+    config_path = path / ADAPTER_CONFIG
     config = read_json(config_path, "a PEFT adapter")
     base_source = config.get("base_model_name_or_path")
     if not base_source or not isinstance(base_source, str):
@@ -140,7 +141,7 @@ def _adapter(source: str, path: Path, *, revision: str | None, allow_pickle: boo
         raise CheckpointError(f"{path}: no adapter weights; an adapter needs {ADAPTER_SAFETENSORS}.")
     try:
         location = _base_location(base_source, path)
-        if (Path(location) / "adapter_config.json").exists():
+        if (Path(location) / ADAPTER_CONFIG).exists():
             raise CheckpointError(f"{location} is an adapter itself; merge it into its base first.")
         base = _without_tokenizer(location, revision=config.get("revision") or revision, allow_pickle=allow_pickle)
     except CheckpointError as error:
@@ -201,7 +202,7 @@ def _hub(source: str, *, revision: str | None, allow_pickle: bool) -> Checkpoint
             f"{source}: neither a local path nor available from the hub ({reason}); "
             "check the name, your connection and `hf auth login`, or give a local folder."
         ) from None
-    if (folder / "adapter_config.json").exists():
+    if (folder / ADAPTER_CONFIG).exists():
         checkpoint = _adapter(source, folder, revision=None, allow_pickle=allow_pickle)
     else:
         checkpoint = _folder(source, folder, allow_pickle=allow_pickle)

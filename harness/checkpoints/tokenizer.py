@@ -8,17 +8,16 @@ Trainer saves tokenizers only in some cases. Without one, a run looks like this,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from harness.checkpoints.checkpoint import TOKENIZER_FILES, Checkpoint, check_tokenizer, read_json
+from harness.checkpoints.folders import TRAINER_STEP, step_number
 from harness.errors import CheckpointError, whole_reason
 
 # JSON files that transformers may ignore without a warning when they are damaged.
 TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
-TRAINER_STEP = re.compile(r"checkpoint-\d+$")
 
 
 def has_tokenizer(folder: Path) -> bool:
@@ -40,7 +39,7 @@ def with_tokenizer(checkpoint: Checkpoint, given: str | None = None) -> Checkpoi
         return _checked(replace(checkpoint, other_tokenizer=_given_folder(given)))
     for folder in _places(checkpoint):
         if has_tokenizer(folder):
-            own = folder in (checkpoint.own_tokenizer, checkpoint.adapter)
+            own = folder == checkpoint.own_tokenizer
             return _checked(replace(checkpoint, other_tokenizer=None if own else folder))
     raise CheckpointError(
         f"{checkpoint.adapter or checkpoint.weights}: no tokenizer files ({', '.join(TOKENIZER_FILES)}), nor in the "
@@ -54,7 +53,7 @@ def _places(checkpoint: Checkpoint) -> Iterator[Path]:
     adapter = checkpoint.adapter
     if adapter is not None:
         yield adapter
-        if TRAINER_STEP.match(adapter.absolute().name):
+        if step_number(adapter, TRAINER_STEP) is not None:
             yield adapter.absolute().parent
     yield checkpoint.own_tokenizer
     yield checkpoint.weights.absolute().parent

@@ -13,9 +13,10 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from harness.checkpoints.folders import ADAPTER_CONFIG, step_number
 from harness.errors import CheckpointError
 
-ADAPTER_CONFIG = "adapter_config.json"
+DEEPSPEED_STEP = "global_step"
 
 
 def refuse_unmerged(folder: Path) -> None:
@@ -41,7 +42,7 @@ def _fsdp(folder: Path) -> str | None:
     command = f"accelerate merge-weights {_quoted(shards)} {_quoted(whole)}"
     if (whole / ADAPTER_CONFIG).exists():
         command += f" && mv {_quoted(whole / 'model.safetensors')} {_quoted(whole / 'adapter_model.safetensors')}"
-    return _message(shards, "FSDP", command, whole)
+    return _message(shards, "FSDP", command, str(whole))
 
 
 def _deepspeed(folder: Path) -> str | None:
@@ -52,11 +53,12 @@ def _deepspeed(folder: Path) -> str | None:
         steps = [path for path in sorted(folder.glob("*/")) if any(any(path.glob(name)) for name in shards)]
         if not steps:
             return None
-        step, whole = steps[-1], folder
+        step, whole = max(steps, key=lambda path: step_number(path, DEEPSPEED_STEP) or 0), folder
     command = _zero_command(whole)
+    flag = " with --allow_pickle" if command.endswith(".bin") else ""
     if not (whole / "latest").exists():
         command += f" --tag {shlex.quote(step.name)}"
-    return _message(step, "DeepSpeed", command, whole)
+    return _message(step, "DeepSpeed", command, f"{whole}{flag}")
 
 
 def _zero_command(whole: Path) -> str:
@@ -79,8 +81,8 @@ def _megatron(folder: Path) -> str | None:
     )
 
 
-def _message(shards: Path, framework: str, command: str, whole: Path) -> str:
-    return f"{shards}: holds the shards of {framework}, no merged weights; run `{command}`, then give {whole}."
+def _message(shards: Path, framework: str, command: str, then: str) -> str:
+    return f"{shards}: holds the shards of {framework}, no merged weights; run `{command}`, then give {then}."
 
 
 def _quoted(path: Path) -> str:

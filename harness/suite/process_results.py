@@ -14,6 +14,7 @@ import ast
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.errors import TaskError
 from harness.suite import metrics
 from harness.suite.extraction import response_value, value_of
 
@@ -63,8 +64,10 @@ def letter_answer(doc: Doc, results: Sequence[str]) -> dict[str, float]:
 
 def number_answer(doc: Doc, results: Sequence[str]) -> dict[str, float]:
     """Score a number that a filter read from generated text. Numbers are compared by value: 1,080.0 is 1080."""
-    answer = response_value(results[0])
-    return metrics.parsed_metrics(None if answer is None else value_of(answer), value_of(doc["answer"]))
+    answer, gold = response_value(results[0]), value_of(doc["answer"])
+    if gold is None:
+        raise TaskError(f"item {doc.get('id')}: the answer {doc['answer']!r:.60} is no number; correct the item.")
+    return metrics.parsed_metrics(None if answer is None else value_of(answer), gold)
 
 
 def literal_answer(doc: Doc, results: Sequence[str]) -> dict[str, float]:

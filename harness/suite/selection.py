@@ -74,17 +74,16 @@ def data_files_of(names: Iterable[str], catalogue: Catalogue) -> list[str]:
             data_files[name] = None
             continue
         if name not in catalogue.entries:
-            raise unknown_name(name, [*catalogue.entries, *files], "task, group or data file")
+            raise unknown_name(name, catalogue, "task, group or data file", also=files)
         for entry in catalogue.tasks_below(name):
             data_files |= dict.fromkeys(entry.metadata.get("data", []))
     return list(data_files)
 
 
-def unknown_name(name: str, known: Iterable[str], kind: str) -> TaskError:
-    """Return the error for an unknown name, with similar known ones."""
-    return TaskError(
-        f"{name}: no {kind} has this name.{did_you_mean(name, known)} `harness tasks list` shows the known ones."
-    )
+def unknown_name(name: str, catalogue: Catalogue, kind: str, *, also: Iterable[str] = ()) -> TaskError:
+    """Return the error for an unknown name, with similar known ones and the files that were left out."""
+    hint = did_you_mean(name, [*catalogue.entries, *also]) + catalogue.skipped_files()
+    return TaskError(f"{name}: no {kind} has this name.{hint} `harness tasks list` shows the known ones.")
 
 
 def tasks_without_data(name: str, catalogue: Catalogue) -> dict[str, list[str]]:

@@ -64,8 +64,11 @@ def _is_foreign(path: Path) -> bool:
     # A file with such a line is a task even if it is no valid YAML: its error is the user's to see.
     if not content.strip() or _FIELD.search(content):
         return False
-    try:  # fields may also be indented, or stand in braces
+    try:
         text = content.decode()
+    except UnicodeDecodeError:
+        return False  # perhaps a task in another encoding, such as UTF-16
+    try:  # fields may also be indented, or stand in braces
         check_yaml(text, yaml.SafeLoader)
         config = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - makes text, lists and mappings only
     except (yaml.YAMLError, ValueError, RecursionError):

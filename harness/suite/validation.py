@@ -69,7 +69,7 @@ def validate(
     names_to_check = names or list(catalogue.entries)
     for name in names_to_check:
         if name not in catalogue.entries:
-            raise unknown_name(name, catalogue.entries, "task or group")
+            raise unknown_name(name, catalogue, "task or group")
     # One index for all names, without lm-eval's own tasks; `Catalogue.load` would build an index per name.
     manager = task_manager(catalogue.folders)
     with no_code_of_others(not run_code):

@@ -97,3 +97,16 @@ def test_json_lines_may_begin_with_a_byte_order_mark_and_have_blank_lines(
     done = harness_here("eval", "--backend", "scripted", "--model", "oracle", *words)
     assert done.returncode == 0, done.stderr
     assert read_record(tmp_path / "runs" / "oracle").tasks["t_choice"].items == 3
+
+
+def test_a_task_in_another_encoding_is_named(folder: Path, harness_here: HarnessCommand) -> None:
+    (folder / "windows.yaml").write_text("task: t_windows\n", encoding="utf-16")
+    done = harness_here("tasks", "list", "--include_path", folder)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "windows.yaml" in done.stderr
+
+
+def test_an_unknown_name_lists_the_files_that_were_left_out(folder: Path, harness_here: HarnessCommand) -> None:
+    done = harness_here("tasks", "validate", "t_none", "--include_path", folder)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "Skipped YAML files, hidden or without a task: " in done.stderr

@@ -13,8 +13,10 @@ remove rows; then the adapter holds the embeddings, and their shape says how man
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.checkpoints.checkpoint import ADAPTER_SAFETENSORS
 from harness.errors import CheckpointError, whole_reason
 
 if TYPE_CHECKING:
@@ -55,13 +57,24 @@ def with_adapter(model: Any, tokenizer: PreTrainedTokenizerBase, adapter: str) -
 
 def _trained_rows(model: Any, adapter: str) -> int | None:
     """The rows of the embeddings that the adapter holds or changes; None if it leaves them alone."""
-    from peft import load_peft_weights
-
     embeddings = [model.get_input_embeddings(), model.get_output_embeddings()]
     names = [name for name, module in model.named_modules() if any(module is own for own in embeddings)]
     dimension_of = {f"base_model.model.{name}.{part}": axis for name in names for part, axis in _ROW_DIMENSION.items()}
-    tensors = load_peft_weights(adapter, device="cpu")
-    return max((tensors[name].shape[axis] for name, axis in dimension_of.items() if name in tensors), default=None)
+    shapes = _shapes(adapter)
+    return max((shapes[name][axis] for name, axis in dimension_of.items() if name in shapes), default=None)
+
+
+def _shapes(adapter: str) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each of the adapter's tensors; only a pickle is read whole for that."""
+    path = Path(adapter) / ADAPTER_SAFETENSORS
+    if path.is_file():
+        from safetensors import safe_open
+
+        with safe_open(path, framework="numpy") as tensors:
+            return {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
+    from peft import load_peft_weights
+
+    return {name: tuple(tensor.shape) for name, tensor in load_peft_weights(adapter, device="cpu").items()}
 
 
 def _rows_for(model: Any, tokenizer: PreTrainedTokenizerBase) -> int:

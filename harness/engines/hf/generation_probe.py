@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 _LONG, _SHORT = 7, 4
 # Largest difference between logits, relative to the largest logit: rounding differs with the shapes.
 _AGREE = {torch.float32: 1e-4, torch.float16: 5e-3, torch.bfloat16: 4e-2}
-# Exchanging the tokens of the padding changes no shape, so hardly any rounding.
+# Other padding tokens leave all shapes unchanged, so rounding hardly differs.
 _SAME = 1e-5
 
 
@@ -48,7 +48,10 @@ class Batching:
 
 
 def batching_of(model: Any) -> Batching:
-    """Test `model`, a causal language model in evaluation mode."""
+    """Test `model`, a causal language model in evaluation mode, and return what holds for it.
+
+    A test that fails, or raises, is logged as a warning; nothing is raised.
+    """
     drawn = random.Random(0)
     vocabulary = model.config.get_text_config().vocab_size
     long, other, short = ([drawn.randrange(vocabulary) for _ in range(count)] for count in (_LONG, _LONG, _SHORT))
@@ -65,7 +68,7 @@ def batching_of(model: Any) -> Batching:
 
 
 def _holds(test: Callable[[], bool], otherwise: str) -> bool:
-    """The test's result; False if it raises, because what comes instead needs less of the model."""
+    """The test's result; False if it raises, because the fallback makes fewer assumptions about the model."""
     try:
         holds, reason = test(), "its continuations differ"
     except Exception as error:  # logged

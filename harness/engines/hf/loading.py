@@ -107,7 +107,8 @@ def load(spec: HfSpec) -> Opened:
         model = with_adapter(model, tokenizer, spec.adapter)
     model = model.to(device).eval()
     tokenizer = configure_pad_token(tokenizer, model_config=model.config)
-    max_length = spec.max_length or resolve_max_length(model.config, tokenizer) - virtual_tokens(model)
+    taken = 0 if spec.adapter is None else virtual_tokens(model)
+    max_length = spec.max_length or resolve_max_length(model.config, tokenizer) - taken
     return Opened(model=model, tokenizer=tokenizer, max_length=max_length)
 
 

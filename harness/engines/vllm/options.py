@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.checkpoints.checkpoint import ADAPTER_SAFETENSORS
+from harness.checkpoints.folders import ADAPTER_CONFIG
 from harness.checkpoints.tokenizer import has_tokenizer
 from harness.engines.spec import EngineSpec, resolve_dtype
 from harness.errors import CheckpointError, InputError
@@ -111,7 +112,7 @@ def adapter_arguments(adapter: Path) -> dict[str, Any]:
 
 def _opened_rank(adapter: Path) -> int:
     """The smallest of vLLM's ranks that the adapter fits into."""
-    config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    config = json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))
     if config.get("peft_type", "LORA") != "LORA":
         raise CheckpointError(f"{adapter}: is of type {config['peft_type']}; vLLM takes LORA. Use --backend hf.")
     rank = max([int(config["r"]), *map(int, (config.get("rank_pattern") or {}).values())])

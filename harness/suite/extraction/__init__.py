@@ -10,7 +10,7 @@ To add a way of stating an answer, extend a pattern in `letters` or `numbers`, a
 tests/suite/test_extraction.py. It should be a form that people write, not a string that one model wrote.
 """
 
-from harness.suite.extraction.extracted import UNPARSED, Extracted, response_value, to_response
+from harness.suite.extraction.extracted import UNPARSED_RESPONSE, Extracted, response_value, to_response
 from harness.suite.extraction.letters import extract_letter
 from harness.suite.extraction.number_forms import value_of
 from harness.suite.extraction.numbers import extract_number
@@ -18,7 +18,7 @@ from harness.suite.extraction.rules import RULES, Rule
 
 __all__ = [
     "RULES",
-    "UNPARSED",
+    "UNPARSED_RESPONSE",
     "Extracted",
     "Rule",
     "extract_letter",

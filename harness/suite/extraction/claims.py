@@ -6,8 +6,8 @@ A claim is a statement of the answer that a rule found. Its stance says whether 
     negated    The answer is not B.
     open       The answer could be B. / The answer is A or B.
 
-A claim that nobody makes is dropped: a supposition (If the answer were B, ...), a question, an instruction about the
-format, the view of others, an earlier view of the writer.
+Statements that the writer does not assert are dropped: a supposition (If the answer were B, ...), a question, an
+instruction about the format, the view of others, an earlier view of the writer.
 """
 
 from __future__ import annotations
@@ -100,8 +100,9 @@ WITHDRAWAL = re.compile(
 class Claim:
     """One statement of the answer, at ``start:end`` of a `Reading`.
 
-    `values` has several members if the claim leaves the choice between them. `judged` marks a remark on one option
-    ("B is correct"), which gives way to a statement of the answer ("so the answer is D").
+    `values` has several members if the claim leaves the choice between them; two claims agree if theirs are equal.
+    `written` is the form in which a number is returned: 0.75 and 3/4 have one value. `judged` marks a remark on one
+    option ("B is correct"), which gives way to a statement of the answer ("so the answer is D").
     """
 
     start: int
@@ -110,6 +111,7 @@ class Claim:
     rule: str
     stance: Stance = "affirmed"
     judged: bool = False
+    written: str = ""
 
 
 def stance(text: str, start: int, value_start: int, end: int) -> Stance | None:
@@ -140,18 +142,19 @@ def standing_claim(text: str, claims: Iterable[Claim]) -> Claim | None:
     conflict = False
     position = 0
     for claim in ordered:
-        if WITHDRAWAL.search(text, position, claim.start) and claim.stance != "negated":
-            standing, conflict = None, False
         if claim.stance == "negated":
             if standing and standing.values <= claim.values:
                 standing, conflict = None, False
             continue
+        if WITHDRAWAL.search(text, position, claim.start):
+            standing, conflict = None, False
         position = max(position, claim.end)
         narrowed = standing is not None and standing.stance == "open" and claim.values <= standing.values
         conflict = conflict or (standing is not None and standing.values != claim.values and not narrowed)
         standing = claim
-    withdrawn = standing is None or conflict or WITHDRAWAL.search(text, position) is not None
-    return None if withdrawn or standing is None or standing.stance == "open" else standing
+    if standing is None or conflict or standing.stance == "open" or WITHDRAWAL.search(text, position):
+        return None
+    return standing
 
 
 def _without_overruled(ordered: Sequence[Claim]) -> list[Claim]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-UNPARSED = "[unparsed]"  # the response of a filter that found no answer
+UNPARSED_RESPONSE = "[unparsed]"  # the response of a filter that found no answer
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,15 @@ class Extracted:
 
 
 def to_response(extracted: Extracted | None) -> str:
-    """Return ``{"value": "C", "span": [27, 40], "rule": "answer"}``, or `UNPARSED`."""
-    return UNPARSED if extracted is None else json.dumps(asdict(extracted), ensure_ascii=False)
+    """Return ``{"value": "C", "span": [27, 40], "rule": "answer"}``, or `UNPARSED_RESPONSE`."""
+    return UNPARSED_RESPONSE if extracted is None else json.dumps(asdict(extracted), ensure_ascii=False)
 
 
 def response_value(response: str) -> str | None:
     """Return the value that a response holds: of `to_response`, or of a filter that returns just the value."""
-    if response == UNPARSED:
+    if response == UNPARSED_RESPONSE:
         return None
-    return str(json.loads(response)["value"]) if response.startswith('{"value": ') else response.strip()
+    try:
+        return str(json.loads(response)["value"]) if response.startswith('{"value": ') else response.strip()
+    except (ValueError, KeyError):  # plain text that only begins like a response
+        return response.strip()

@@ -112,7 +112,7 @@ _STATED: Sequence[tuple[str, str]] = (
         rf"|it's|it was|it should be|it would be|"
         rf"it could be|it may be|it might be|that is|that's|this is)"
         rf"(?:[,:]|\s+(?i:it|is|must|has|to|be|only|can|should|with|us|me|just|that|the|we|have|get|my|therefore"
-        rf"|not))*\s+"
+        rf"|not)){{0,9}}\s+"
         rf"(?i:answer |option |choice |that )?{GROUP}{_END}",
     ),
     (
@@ -193,7 +193,7 @@ LONE_WITH_TEXT = re.compile(r"\(([A-Z])\)\s+\S.*|([A-Z])[.)]\s*\S.*")
 OPTION_LINE = re.compile(r"^[ \t\-(]*[A-J][.):、]", re.MULTILINE)
 BRACKETED_END = re.compile(
     rf"(?i:\b(?:so|therefore|thus|hence|(?:all|none"
-    rf"|both) of the above)\b)[^.;\n]*\((?P<group>{_UPPER})\)(?=\s*(?:[.!\n]|$))"
+    rf"|both) of the above)\b)[^.;\n]{{0,200}}\((?P<group>{_UPPER})\)(?=\s*(?:[.!\n]|$))"
 )
 
 WRONG_THING = re.compile(

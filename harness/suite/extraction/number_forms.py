@@ -1,4 +1,4 @@
-"""How numbers are written in a text, and the one form in which they are compared.
+"""How numbers are written in a text, and the form in which they are returned. They are compared by value.
 
 [canonical(match) for match in NUMBER.finditer("-$1,200.50, 1 1/2 and 3万")]    # ["-1200.5", "3/2", "30000"]
 """
@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from fractions import Fraction
 
 _SCALES = {
@@ -14,6 +14,7 @@ _SCALES = {
     "百万": 10**6, "千万": 10**7, "万亿": 10**12, "千": 10**3, "万": 10**4, "亿": 10**8,
 }  # fmt: skip
 _MAX_CHARACTERS = 60  # a longer one is a loop of digits, no number
+MOST_DIGITS = _MAX_CHARACTERS + 99 + 12  # with the largest exponent and scale
 # "3:30" and "3:2" are no numbers, and the digits of "CO2" are none.
 NUMBER = re.compile(
     r"(?P<sign>(?<![A-Za-z0-9)\]])-\s?|\b(?:minus|negative)\s+|负)?[¥€£]?\s?(?<![A-Za-z_.])(?<!\d)(?<!\d[:.])(?>"
@@ -35,7 +36,8 @@ def canonical(match: re.Match[str]) -> str | None:
     sign = "-" if match["sign"] else ""
     if match["decimal"]:
         exponent = int(match["e"] or match["power"] or 0)
-        return sign + _decimal(Decimal(match["decimal"].replace(",", "")).scaleb(exponent) * scale)
+        with localcontext(prec=MOST_DIGITS):
+            return sign + _decimal(Decimal(match["decimal"].replace(",", "")).scaleb(exponent) * scale)
     if not int(bottom):
         return None
     numerator = (int(top) + int(whole or 0) * int(bottom)) * scale
@@ -53,6 +55,7 @@ def _decimal(value: Decimal) -> str:
 
 def value_of(text: str) -> Fraction | None:
     """Return the value of a text that is one number, such as ``$1,080`` or ``3/4``; None for anything else."""
-    match = NUMBER.fullmatch(text.strip().rstrip(".%").replace("$", "").strip())
+    plain = re.sub(r"(?<=\d)\s(?=\d{3}\b)", "", text.strip().rstrip(".%").replace("$", "").strip().removeprefix("+"))
+    match = NUMBER.fullmatch(plain)
     number = canonical(match) if match else None
     return Fraction(number) if number is not None else None

@@ -88,14 +88,16 @@ _RESULT = re.compile(rf"[=≈]\s*{NUMBER.pattern}", re.IGNORECASE)
 _COMMA = re.compile(r"[,;—](?!\d{3}(?!\d))")
 
 
+LONGEST_BOX = 400  # characters in the braces of a boxed answer
+
+
 def extract_number(text: str) -> Extracted | None:
     """Return the one number that `text` gives as its final answer, as `canonical` writes it; None if there is none."""
     reading = read(text, MATH_MARKUP)
     claim = standing_claim(reading.text, _claims(reading.text))
     if claim is None:
         return None
-    (value,) = claim.values
-    return Extracted(value, reading.span(claim.start, claim.end), claim.rule)
+    return Extracted(claim.written, reading.span(claim.start, claim.end), claim.rule)
 
 
 def _claims(text: str) -> Iterator[Claim]:
@@ -125,7 +127,7 @@ def _phrase_end(text: str, label: re.Match[str], rule: str) -> int:
     start = label.end()
     if rule == "boxed":
         depth = 1
-        for position in range(start, len(text)):
+        for position in range(start, min(len(text), start + LONGEST_BOX)):
             depth += (text[position] == "{") - (text[position] == "}")
             if not depth:
                 return position
@@ -144,20 +146,13 @@ def _numbers(text: str, start: int, end: int) -> list[re.Match[str]]:
 def _claim(text: str, start: int, numbers: list[re.Match[str]], rule: str) -> Iterator[Claim]:
     chosen = _chosen(text, numbers)
     first, end = chosen[0], chosen[-1].end()
-    values = frozenset(number for match in chosen if (number := canonical(match)))
+    written = [number for match in chosen if (number := canonical(match))]
+    values = frozenset(str(Fraction(number)) for number in written)
     meant = stance(text, start, first.start(), end)
-    if meant == "affirmed" and (
-        len({Fraction(value) for value in values}) > 1 or _BOUND.search(text, start, first.start())
-    ):
+    if meant == "affirmed" and (len(values) > 1 or _BOUND.search(text, start, first.start())):
         meant = "open"
     if meant:
-        yield Claim(
-            start=start,
-            end=end,
-            values=values if meant != "affirmed" else frozenset({canonical(first) or ""}),
-            rule=rule,
-            stance=meant,
-        )
+        yield Claim(start=start, end=end, values=values, rule=rule, stance=meant, written=written[0])
 
 
 def _chosen(text: str, numbers: list[re.Match[str]]) -> list[re.Match[str]]:
@@ -202,7 +197,8 @@ def _conclusion(text: str) -> Iterator[Claim]:
     sentence_start, end = last_sentence(text)
     commas = [match.end() for match in _COMMA.finditer(text, sentence_start, end - 1)]
     start = commas[-1] if commas else sentence_start
-    numbers = _chosen(text, _numbers(text, start, end)) if _numbers(text, start, end) else []
+    numbers = _numbers(text, start, end)
+    numbers = _chosen(text, numbers) if numbers else []
     if len(numbers) != 1:
         return
     finished = text[:end].rstrip()[-1:] in tuple('.。!")') or re.fullmatch(_REST, text[numbers[0].end() : end])

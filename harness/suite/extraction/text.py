@@ -34,6 +34,7 @@ _NEW_QUESTION = re.compile(
     r"[ \t*]*:",
     re.IGNORECASE | re.MULTILINE,
 )
+_LONG_BLANK = re.compile(r"\s{9,}")  # a loop of blanks; some patterns take the square of its length
 _SENTENCE_END = re.compile(r"[.!?]+[\"')\]]*(?=\s|$)|[。!?;]+[\"')\]]*|\n+")
 _REACH = 400  # characters; a longer "sentence" is a loop without punctuation
 _CLAUSE_START = re.compile(
@@ -61,8 +62,17 @@ def read(text: str, markup: re.Pattern[str]) -> Reading:
     dropped = {i for match in markup.finditer(plain, 0, end) for i in range(*match.span())}
     for match in _WRAPPED.finditer(plain, 0, end):
         dropped |= {*range(match.start(), match.start("kept")), match.end() - 1}
+    for match in _LONG_BLANK.finditer(plain, 0, end):
+        dropped |= _surplus(match)
     kept = tuple(i for i in range(end) if i not in dropped)
     return Reading("".join(plain[i] for i in kept), kept)
+
+
+def _surplus(blank: re.Match[str]) -> set[int]:
+    """Return the positions of a long run of white space beyond two ends of line; without any, beyond eight spaces."""
+    positions = range(*blank.span())
+    line_ends = [position for position in positions if blank.string[position] == "\n"]
+    return set(positions).difference(line_ends[:2] or positions[:8])
 
 
 def sentence_at(text: str, position: int) -> tuple[int, int]:

@@ -100,7 +100,7 @@ def _kind(table: Any, direction: tuple[int, int]) -> str:
 
 
 def _core(table: Any, first: int, row: int, source: int, column: int) -> str:
-    """The relation and the two rows; turned round it is the same analogy."""
+    """The relation and the two rows; the reversed analogy has the same structure."""
     heads = sorted(table.rows[r][0] for r in (first, row))
     return f"{heads} {sorted((source, column))}"
 

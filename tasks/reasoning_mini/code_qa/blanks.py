@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 class Blank(NamedTuple):
     """`code` contains the blank ``____``; `{k}` in any text stands for a number from 2 to 9.
 
-    `fills` are pairs of an expression and what the function then does, as a clause after "one that". For some of
-    `arguments` any two expressions give different results, if the functions differ at all.
+    `fills` are pairs of an expression and what the function then does, as a clause after "one that".
+    `arguments` are chosen so that any two expressions that behave differently give different results for at least
+    one of them.
     """
 
     code: str

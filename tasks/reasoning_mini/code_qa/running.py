@@ -20,7 +20,7 @@ def printed(code: str) -> str | None:
     space: dict[str, Any] = {"print": lambda *values: lines.append(" ".join(map(str, values)))}
     try:
         exec(compile(code, "<snippet>", "exec"), space)  # noqa: S102 - our own snippet, see above
-    except Exception:  # a changed snippet may raise anything; then it gives no distractor
+    except Exception:  # a changed snippet may raise anything; then the version is not used
         return None
     return " ".join(lines)
 

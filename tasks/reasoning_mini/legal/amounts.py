@@ -241,7 +241,7 @@ def _count(start: datetime.date, days: int, abroad: int, right: datetime.date) -
 
 
 class Deal(NamedTuple):
-    """A kind of contract: its wording, and its long and short terms in years."""
+    """A kind of contract: its name, its parties, and how to say that the taker has begun to perform it, or has not."""
 
     noun: str
     giver: str

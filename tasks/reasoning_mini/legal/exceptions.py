@@ -193,7 +193,7 @@ def exceptions(rng: random.Random, level: int) -> Scene:
 def _is_met(rng: random.Random, section: int, last: int) -> bool:
     """Draw whether a section's condition is met, where `last` is to be the last that takes effect, 0 for none.
 
-    A later section whose outcome would be the right one is never met: its choice could be defended.
+    A later section that leads to the same verdict is never met; otherwise a second choice could also be right.
     """
     if section <= last + 1:
         return section <= last
@@ -204,21 +204,21 @@ def _object(section: str) -> str:
     return section if section.startswith(("on ", "in ")) else f"to {section}"
 
 
-def _outcome(statute: Statute, name: str, k: int, exceptions_: int) -> str:
+def _outcome(statute: Statute, name: str, k: int, n_exceptions: int) -> str:
     """The outcome when exactly the first `k` sections take effect."""
     verdict = f"{name} {'must' if k % 2 else 'need not'} {statute.due}"
     if k == 0:
         return f"{verdict}, since section 1 does not cover the case."
-    if k == exceptions_ + 1:
+    if k == n_exceptions + 1:
         return f"{verdict}, since section {k} applies to the case."
     return f"{verdict}, since section {k} applies and section {k + 1} does not."
 
 
-def _rationale(statute: Statute, name: str, k: int, exceptions_: int) -> str:
+def _rationale(statute: Statute, name: str, k: int, n_exceptions: int) -> str:
     if k == 0:
         return f"What {name} did is not what section 1 speaks of, so the exceptions do not matter."
     applied = join([f"section {i}" for i in range(1, k + 1)])
-    stop = "" if k > exceptions_ else f"; the condition of section {k + 1} is not met"
+    stop = "" if k > n_exceptions else f"; the condition of section {k + 1} is not met"
     verb = "is" if k == 1 else "are each"
     end = "must" if k % 2 else "need not"
     return f"{applied[0].upper()}{applied[1:]} {verb} met by the facts{stop}. So {name} {end} {statute.due}."

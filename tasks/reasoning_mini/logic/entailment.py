@@ -33,8 +33,8 @@ PATTERNS: dict[int, tuple[tuple[str, ...], ...]] = {  # quantifiers of the premi
 def syllogism(rng: random.Random, level: int) -> Scene:
     """Premises about people of several kinds; which conclusion follows?
 
-    The right answer follows even if a class may be empty; a wrong one does not follow even if none is empty, so that
-    the key does not hang on how "all" is read.
+    The right answer follows even if a class may be empty; a wrong one does not follow even if none is empty, so
+    the answer is the same whether or not "all" implies that the class has members.
     """
     n = 2 + level
     terms = rng.sample(TERMS, n)
