@@ -6,7 +6,7 @@ extracts the programs, `harness.sandbox` runs them, `metrics` computes pass@k.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import TaskError
@@ -31,17 +31,25 @@ def run_tests(responses: Iterable[Sequence[str]], docs: Sequence[Doc]) -> list[d
         For each item, one value per generation of ``passed``, ``status``, ``detail`` (the assertion, exception or
         limit) and ``solutions`` (the program that was run).
     """
-    from harness.sandbox import run_programs
     from harness.suite.code_extraction import extract_program
 
+    return _run(responses, docs, lambda item, text: extract_program(item.program_prompt, text, item.entry_point))
+
+
+def run_as_written(responses: Iterable[Sequence[str]], docs: Sequence[Doc]) -> list[dict[str, Any]]:
+    """Run each generation as it is, after its item's `program_prompt`, as lm-eval's own code tasks do."""
+    return _run(responses, docs, lambda item, text: item.program_prompt + text)
+
+
+def _run(
+    responses: Iterable[Sequence[str]], docs: Sequence[Doc], program_of: Callable[[CodeItem, str], str]
+) -> list[dict[str, Any]]:
+    from harness.sandbox import run_programs
+
     items = [code_item(doc) for doc in docs]
-    solutions = [
-        [extract_program(item.program_prompt, text, item.entry_point) for text in texts]
-        for texts, item in zip(responses, items, strict=True)
-    ]
+    solutions = [[program_of(item, text) for text in texts] for texts, item in zip(responses, items, strict=True)]
     programs = [_program(text, item) for texts, item in zip(solutions, items, strict=True) for text in texts]
-    all_verdicts = run_programs(programs)
-    verdicts = iter(all_verdicts)
+    verdicts = iter(run_programs(programs))
     results = []
     for texts in solutions:
         ended = [next(verdicts) for _ in texts]
@@ -63,9 +71,9 @@ def _program(solution: str, item: CodeItem) -> Program:
 
 
 def runs_programs(task: Task) -> bool:
-    """Return whether a task's answers are programs that `run_tests` runs."""
+    """Return whether a task's answers are programs that a filter here runs."""
     steps = [step for each in task.get_config("filter_list") or () for step in each.get("filter") or ()]
-    return any(step.get("filter_fn") is run_tests for step in steps)
+    return any(step.get("filter_fn") in (run_tests, run_as_written) for step in steps)
 
 
 def check_code_items(name: str, task: Task) -> None:

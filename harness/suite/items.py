@@ -90,12 +90,12 @@ def reserve(items: Sequence[Item], shots: int) -> tuple[list[Item], list[Item]]:
     return [item for item in items if item["cluster"] not in first], list(first.values())
 
 
-def lettered_requests(rows: Iterable[Mapping[str, Any]], shots: int) -> list[Item]:
-    """Return the first items of a request file in AI2's format, which has one row per choice.
+def lettered_requests(rows: Iterable[Mapping[str, Any]], shots: int | None = None) -> list[Item]:
+    """Return the items of a request file in AI2's format, which has one row per choice.
 
     Args:
         rows: Each has a ``doc`` with ``id``, ``gold`` and a ``query`` that lists the choices as " A. text" lines.
-        shots: Number of items.
+        shots: Number of items; None for all.
     """
     items: dict[str, Item] = {}
     for row in rows:
@@ -114,10 +114,16 @@ def splits(test: Sequence[Item], fewshot: Sequence[Item]) -> dict[str, Dataset]:
     Raises:
         TaskError: There is no item to evaluate.
     """
+    return named_splits(test=test, fewshot=fewshot)
+
+
+def named_splits(**parts: Sequence[Item]) -> dict[str, Dataset]:
+    """Return splits by name; the first one has the evaluated items. Raises: TaskError: it is empty."""
     from datasets import Dataset
 
-    if not test:
+    (evaluated, items), *_ = parts.items()
+    if not items:
         raise TaskError("the task has no items to evaluate; its data file is empty, or the loader left out every item.")
-    parts = {"test": Dataset.from_list(list(test))}
-    parts["fewshot"] = Dataset.from_list(list(fewshot)) if fewshot else parts["test"].select([])
-    return parts
+    whole = Dataset.from_list(list(items))
+    others = {name: Dataset.from_list(list(part)) if part else whole.select([]) for name, part in parts.items()}
+    return others | {evaluated: whole}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.data import read
-from harness.items import Item, splits
+from harness.items import Item, named_splits, splits
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 # The MBPP paper's split by task id: 1-10 for prompts, 11-510 for testing, the rest for validation and training.
 PROMPT_IDS = range(1, 11)
+LM_EVALS_EXAMPLES = (2, 3, 4)  # task ids
 PARTS = {"test": range(11, 511), "all": range(1, 975)}
 
 
@@ -69,3 +70,34 @@ def humaneval(data: list[str], **_: Any) -> dict[str, Dataset]:
         for row in read(data[0], HERE, fields=fields)
     ]
     return splits(items, [])
+
+
+def humaneval_as_lm_eval(data: list[str], **_: Any) -> dict[str, Dataset]:
+    """HumanEval's items, with the fields of a code task."""
+    fields = dict.fromkeys(("task_id", "prompt", "entry_point", "canonical_solution", "test"), str)
+    return named_splits(
+        test=[
+            {
+                "id": row["task_id"],
+                **{field: row[field] for field in fields},
+                "program_prompt": row["prompt"],
+                "tests": f"{row['test']}\ncheck({row['entry_point']})",
+            }
+            for row in read(data[0], HERE, fields=fields)
+        ]
+    )
+
+
+def mbpp_as_lm_eval(data: list[str], **_: Any) -> dict[str, Dataset]:
+    """MBPP's test items, with the fields of a code task, and lm-eval's three examples."""
+    fields = {"task_id": int, "text": str, "code": str, "test_list": list}
+    items = {
+        row["task_id"]: {
+            "id": f"mbpp/{row['task_id']}",
+            **{field: row[field] for field in fields},
+            "tests": "\n".join(row["test_list"]),
+        }
+        for row in read(data[0], HERE, fields=fields)
+    }
+    examples = [items[number] | {"is_fewshot": True} for number in LM_EVALS_EXAMPLES]
+    return named_splits(test=[items[number] for number in PARTS["test"] if number in items], examples=examples)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.data import read, read_items
-from harness.items import Item, choice_item, cluster_of, lettered_requests, reserve, splits
+from harness.items import Item, choice_item, cluster_of, lettered_requests, named_splits, reserve, splits
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -148,3 +148,38 @@ def gsm8k(data: list[str], **_: Any) -> dict[str, Dataset]:
 def _gsm8k_item(identity: str, row: dict[str, Any]) -> Item:
     worked, answer = re.sub(r"<<.*?>>", "", row["answer"]).split("####")
     return {"id": identity, "question": row["question"], "rationale": worked.strip(), "answer": answer.strip()}
+
+
+def hellaswag_as_lm_eval(data: list[str], **_: Any) -> dict[str, Dataset]:
+    """HellaSwag's validation and train items."""
+    fields = {"ctx_a": str, "ctx_b": str, "activity_label": str, "endings": list, "label": int, "source_id": str}
+    validation, train = (_with_fields(name, fields) for name in data)
+    return named_splits(validation=validation, train=train)
+
+
+def gsm8k_as_lm_eval(data: list[str], **_: Any) -> dict[str, Dataset]:
+    """GSM8K's test and train items, with their worked answers as they are."""
+    test, train = (_with_fields(name, {"question": str, "answer": str}) for name in data)
+    return named_splits(test=test, train=train)
+
+
+def _with_fields(name: str, fields: dict[str, type]) -> list[Item]:
+    rows = enumerate(read(name, HERE, fields=fields))
+    return [{"id": f"{name}/{n}", **{field: row[field] for field in fields}} for n, row in rows]
+
+
+def boolq_as_lm_eval(data: list[str], **_: Any) -> dict[str, Dataset]:
+    """BoolQ's validation items. The file's passages have no titles."""
+    rows = read(data[0], HERE, fields={"query": str, "choices": list, "gold": int})
+    return named_splits(validation=[_boolq_as_lm_eval_item(n, row) for n, row in enumerate(rows)])
+
+
+def _boolq_as_lm_eval_item(number: int, row: dict[str, Any]) -> Item:
+    passage, question = row["query"].removeprefix("Passage: ").rsplit("\nQuestion: ", 1)
+    return {
+        "id": f"boolq/{number}",
+        "passage": passage,
+        "question": question.removesuffix("?"),
+        "label": row["gold"],
+        "cluster": cluster_of(passage),
+    }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.data import read, read_items
-from harness.items import Item, choice_item, cluster_of, reserve, splits
+from harness.items import Item, choice_item, cluster_of, named_splits, reserve, splits
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -84,4 +84,22 @@ def _ceval_item(name: str, row: dict[str, Any]) -> Item:
         gold="ABCD".index(row["answer"]),
         rationale=row.get("explanation") or "",
         shared=f"{row['question']}。",
+    )
+
+
+def logiqa_as_lm_eval(data: list[str], **_: Any) -> dict[str, Dataset]:
+    """LogiQA's test items. The key is the place of the right option: ``a`` to ``d``."""
+    fields = {"passage": str, "question": str, "options": list, "label": str}
+    return named_splits(
+        test=[
+            {
+                "id": f"{data[0]}/{n}",
+                "context": row["passage"],
+                "question": row["question"],
+                "options": options_in_order(row["options"]),
+                "label": row["label"].lower(),
+                "cluster": cluster_of(row["passage"]),
+            }
+            for n, row in enumerate(read(data[0], HERE, fields=fields))
+        ]
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.data import read
-from harness.items import Item, choice_item, cluster_of, lettered_requests, splits
+from harness.items import Item, choice_item, cluster_of, lettered_requests, named_splits, splits
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -58,3 +58,21 @@ ARC_FIELDS = {"query": str, "choices": list, "gold": int}
 def _arc_item(identity: str, row: dict[str, Any]) -> Item:
     question = row["query"].removeprefix("Question: ")
     return choice_item(identity=identity, question=question, choices=row["choices"], gold=row["gold"])
+
+
+def arc_as_lm_eval(data: list[str], **_: Any) -> dict[str, Dataset]:
+    """ARC's test and train items, with upstream's fields."""
+    test, train = data
+    items = [_arc_item(f"{test}/{n}", row) for n, row in enumerate(read(test, HERE, fields=ARC_FIELDS))]
+    examples = lettered_requests(read(train, HERE, fields={"doc": dict}))
+    return named_splits(test=list(map(_with_labels, items)), train=list(map(_with_labels, examples)))
+
+
+def _with_labels(item: Item) -> Item:
+    labels = item["letters"]
+    return {
+        "id": item["id"],
+        "question": item["question"],
+        "choices": {"text": item["choices"], "label": labels},
+        "answerKey": labels[item["gold"]],
+    }

@@ -29,7 +29,9 @@ from harness.paths import tasks_dir
 from harness.suite.definitions import Entry, read_folder
 from tests.conftest import public_data
 
-TASKS = {name: entry for name, entry in read_folder(tasks_dir()).items() if entry.kind == "task"}
+ALL_TASKS = {name: entry for name, entry in read_folder(tasks_dir()).items() if entry.kind == "task"}
+# Tasks with lm-eval's own prompts have a test file of their own, test_as_lm_eval.py.
+TASKS = {name: entry for name, entry in ALL_TASKS.items() if not name.endswith("_lm_eval")}
 # What the shared folder of public files lacks: these files are fetched from the hub or from their authors.
 FETCHED = {
     *(f"ekar_{language}_{part}" for language in ("en", "zh") for part in ("validation", "test")),
@@ -77,7 +79,7 @@ def with_public_data() -> set[str]:
     if not folder.is_dir():
         return set()
     here = {name for name, file in all_files().items() if (folder / file.path).is_file()}
-    return {name for name, entry in TASKS.items() if entry.metadata.get("data") and here.issuperset(_files(entry))}
+    return {name for name, entry in ALL_TASKS.items() if entry.metadata.get("data") and here.issuperset(_files(entry))}
 
 
 def _files(entry: Entry) -> list[str]:

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from lm_eval.tasks import TaskManager
 
+from harness.paths import tasks_dir
 from harness.records.run_folder import read_record
 from harness.suite.validation import validate
 from tests.conftest import HarnessCommand
 
 from .scripted_lm import corrupted, oracle
-from .suites import TASKS
+from .suites import ALL_TASKS
 from .test_tasks import evaluate
 
 DOC = (Path(__file__).resolve().parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
@@ -113,13 +114,27 @@ def test_validate_reports_answers_that_are_not_among_the_choices(colours: Path, 
     assert expected in validate(["colours_cloze"], include_paths=[colours], run_code=True)[0].message
 
 
-@pytest.mark.parametrize("name", sorted(name for name, entry in TASKS.items() if entry.metadata.get("items")))
+@pytest.mark.parametrize("name", sorted(name for name, entry in ALL_TASKS.items() if entry.metadata.get("items")))
 def test_the_tables_name_every_task_with_its_items(name: str) -> None:
     rows = [line for line in DOC.splitlines() if line.startswith("| `")]
     stems = [name, name.rsplit("_", 1)[0], name.removesuffix("_cot_gen")]
-    items = f"{TASKS[name].metadata['items']:,}"
+    items = f"{ALL_TASKS[name].metadata['items']:,}"
     named = [row for row in rows if any(f"`{stem}`" in _spelled_out(row) for stem in stems)]
     assert any(re.search(rf"(?<![\d,]){items}(?!\d|,\d)", row) for row in named), f"{name}: no row with {items} items"
+
+
+REAL = [path for path in tasks_dir().glob("*/_*.yaml") if path.parent.name != "reasoning_mini"]
+
+
+@pytest.mark.parametrize("base", sorted(path.stem.removeprefix("_") for path in REAL))
+def test_the_guide_says_whether_a_tasks_number_is_comparable(base: str) -> None:
+    """The tasks of the base `_scienceqa_explained` are called `scienceqa_cot` and `scienceqa_paper`."""
+    section = DOC.split("## Which numbers can be compared")[1].split("\n## ")[0]
+    rows = [_spelled_out(line) for line in section.split("nearest task of lm-eval")[1].splitlines()]
+    tasks = [name for name, entry in ALL_TASKS.items() if f"_{base}.yaml" in entry.path.read_text(encoding="utf-8")]
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row.split(" | ")[0])}
+    assert tasks
+    assert all(any(name == stem or name.startswith(f"{stem}_") for stem in named) for name in tasks), tasks
 
 
 def _spelled_out(row: str) -> str:

@@ -17,9 +17,9 @@ from tests.conftest import HarnessCommand
 from tests.synthetic import Project
 from tests.tasks_for_tests import write_tasks
 
-from .suites import TASKS, with_public_data
+from .suites import ALL_TASKS, with_public_data
 
-NAMES = [*TASKS, "reasoning", "paper", "general"]
+NAMES = [*ALL_TASKS, "reasoning", "paper", "general"]
 
 
 def test_no_definition_is_wrong(synthetic_project: Project) -> None:
@@ -37,7 +37,7 @@ def test_no_definition_is_wrong_over_the_public_files_and_only_others_are_absent
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     findings = {finding.name: finding for finding in validate(NAMES)}
     assert [f.message for f in findings.values() if f.status == "wrong"] == []
-    absent = {name for name, entry in TASKS.items() if entry.metadata.get("data")} - with_public_data()
+    absent = {name for name, entry in ALL_TASKS.items() if entry.metadata.get("data")} - with_public_data()
     assert {f.name for f in findings.values() if f.status == "no data"} == absent
 
 

@@ -115,4 +115,7 @@ def write_project(root: Path) -> Project:
         (path,) = project.tasks.glob(f"*/_{base}.yaml")
         text = re.sub(r"(?m)^  items: .*$", f"  items: {items}", path.read_text(encoding="utf-8"))
         path.write_text(re.sub(r"(?m)^  (chance|left_out): .*\n", "", text), encoding="utf-8")
+    for path in project.tasks.glob("*/*_lm_eval.yaml"):  # these have metadata of their own
+        text = re.sub(r"(?m)^  items: .*$", "  items: null", path.read_text(encoding="utf-8"))
+        path.write_text(re.sub(r"(?m)^  (chance|left_out): .*\n", "", text), encoding="utf-8")
     return project
