@@ -53,6 +53,21 @@ def smollm2() -> Path:
     return resolve(str(reference_model())).weights
 
 
+@pytest.fixture(scope="session")
+def gemma3() -> Path:
+    """Gemma 3 270M, a base model, as a .gguf file. Only tests marked `gemma` may ask for it.
+
+    It is downloaded for those who agree to its terms, which `python experiments/reference_model.py gemma3` shows.
+    """
+    from harness.errors import HarnessError
+
+    try:
+        return reference_model("gemma3", accept_terms=os.environ.get("HARNESS_ACCEPT_GEMMA_TERMS") == "1")
+    except HarnessError as error:
+        reason = f"{str(error).splitlines()[0]} For the tests, set HARNESS_ACCEPT_GEMMA_TERMS=1."
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+
+
 def public_data() -> Path:
     """The folder of public benchmark files, which may be missing: `HARNESS_DATA`, or one beside the repository."""
     return PUBLIC_DATA
