@@ -29,9 +29,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, T
 
 from harness.checkpoints.stage_manifest import read_manifest
 from harness.trainers import dpo, grpo, pretrain, sft
-from harness.trainers.data.formats import CONVERTERS, Format, RecordFields
+from harness.trainers.data.formats import Format, convert
 from harness.trainers.data.opening import FILE_READERS
 from harness.trainers.data.readers import Cursor
+from harness.trainers.data.record_fields import RecordFields
 from harness.trainers.stage.prepare import prepare
 
 RESULTS = Path(__file__).parent / "results" / "training.jsonl"
@@ -54,8 +55,9 @@ def new_model(data: Path, folder: Path) -> Path:
 
     from harness.trainers.data.opening import open_source
     from harness.trainers.data.spec import SourceSpec
-    from harness.trainers.stage.models import load_tokenizer, model_config
+    from harness.trainers.stage.models import model_config
     from harness.trainers.stage.spec import parse
+    from harness.trainers.stage.tokenizers import load_tokenizer
 
     source = {"path": str(data / "books" / "Lewis_Carroll"), "format": "text"}
     spec = parse(
@@ -107,7 +109,7 @@ def raw_records(stage: str, data: Path, count: int) -> list[Any]:
     name, form = forms[stage]
     path = data / name
     raws = itertools.islice(FILE_READERS[path.suffix](path, Cursor()), count)
-    return [_plain(CONVERTERS[form](RecordFields(raw.value, raw.where, {}))) for raw in raws]
+    return [_plain(convert(form, RecordFields(raw.value, raw.where, {}))) for raw in raws]
 
 
 def _plain(record: dict[str, Any]) -> dict[str, str]:

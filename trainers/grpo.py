@@ -11,7 +11,8 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
-from harness.trainers.data.encoding import Tokenizer, prompt_encoder
+from harness.trainers.data.chat import Tokenizer
+from harness.trainers.data.encoding import prompt_encoder
 from harness.trainers.data.examples import Encode
 from harness.trainers.stage.adapters import model_and_adapter, save_whole
 from harness.trainers.stage.entry_points import entry_points

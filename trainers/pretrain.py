@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.trainers.data.encoding import Tokenizer, text_encoder
+from harness.trainers.data.chat import Tokenizer
+from harness.trainers.data.encoding import text_encoder
 from harness.trainers.data.examples import Encode
 from harness.trainers.stage.adapters import model_and_adapter
 from harness.trainers.stage.entry_points import entry_points

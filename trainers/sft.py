@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.trainers.data.encoding import Tokenizer, completion_encoder
+from harness.trainers.data.chat import Tokenizer
+from harness.trainers.data.encoding import completion_encoder
 from harness.trainers.data.examples import Encode
 from harness.trainers.stage.adapters import model_and_adapter
 from harness.trainers.stage.entry_points import entry_points

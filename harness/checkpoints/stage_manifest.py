@@ -115,6 +115,7 @@ class StageManifest(_ManifestPart):
         started: UTC, ISO 8601.
         device: Device and number of processes.
         versions: Versions of Python and of the packages that affect the numbers.
+        notes: What a reader should know about the training, such as rewards that never differed.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -142,6 +143,7 @@ class StageManifest(_ManifestPart):
     started: str
     device: str
     versions: dict[str, str] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _has_what_reports_show(self) -> Self:

@@ -52,7 +52,7 @@ def empty(spec: dict[str, Any], folder: Path) -> None:
 
 
 def other_schema(spec: dict[str, Any], folder: Path) -> None:
-    lines = [json.dumps({"instruction": "a", "output": "b"})] * 2 + [json.dumps({"instruction": "a", "response": "b"})]
+    lines = [json.dumps({"instruction": "a", "output": "b"})] * 2 + [json.dumps({"instruction": "a", "reply": "b"})]
     text(spec)["path"] = write(folder, "other.jsonl", "\n".join(lines))
 
 
@@ -181,8 +181,8 @@ def moving_reference(spec: dict[str, Any], folder: Path) -> None:
 CASES: list[tuple[Change, list[str]]] = [
     (missing, ["data.sources.text.path", "nowhere.jsonl"]),
     (empty, ["data.sources.text", "empty.jsonl is empty"]),
-    (other_schema, ["other.jsonl, line 3", "field 'output' is missing", "instruction, response"]),
-    (wrong_type, ["type.jsonl, line 1", "field 'instruction' is a list, must be a string"]),
+    (other_schema, ["other.jsonl, line 3", "field 'output' is missing", "instruction, reply"]),
+    (wrong_type, ["type.jsonl, line 1", "field 'instruction' is a list, must be text"]),
     (not_json, ["bad.jsonl, line 2", "not JSON"]),
     (all_too_long, ["data.sources.text", "max_length"]),
     (unknown_source, ["data.mixture.phases[1]", "unknown source 'txt'", "Did you mean text?"]),
@@ -191,7 +191,7 @@ CASES: list[tuple[Change, list[str]]] = [
     (small_budget, ["data.budget_tokens: 3", "below one sequence"]),
     (small_packed_budget, ["data.budget_tokens: 500", "one sequence (1024 tokens)"]),
     (other_architecture, ["architecture: 30m", "hidden_size", "the parent"]),
-    (other_tokenizer, ["tokenizer:", "another vocabulary"]),
+    (other_tokenizer, ["tokenizer: has", "embeddings"]),
     (unknown_key, ["data.budget_token: unknown key", "Did you mean budget_tokens?"]),
     (unknown_trainer_field, ["trainer.learning_rat", "SFTConfig", "Did you mean learning_rate"]),
     (wrong_trainer_value, ["trainer.learning_rate", "'fast' is not float"]),

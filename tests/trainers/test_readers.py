@@ -12,9 +12,10 @@ import pytest
 
 from harness.errors import InputError
 from harness.trainers.data.encoding import completion_encoder
-from harness.trainers.data.formats import CONVERTERS, Format, Rationale, RecordFields
+from harness.trainers.data.formats import Format, convert
 from harness.trainers.data.opening import open_source
 from harness.trainers.data.readers import Cursor
+from harness.trainers.data.record_fields import Rationale, RecordFields
 from harness.trainers.data.sources import Source, SourcePosition
 from harness.trainers.data.spec import SourceSpec
 from harness.trainers.rewards import verified
@@ -85,7 +86,7 @@ def test_bytes_without_line_ends_or_character_starts_are_refused_as_text(tmp_pat
 
 
 def record_of(form: Format, raw: dict[str, Any], rationale: Rationale = "omit") -> dict[str, Any]:
-    return CONVERTERS[form](RecordFields(raw, "rows.jsonl, line 1", {}, rationale))
+    return convert(form, RecordFields(raw, "rows.jsonl, line 1", {}, rationale))
 
 
 @pytest.mark.parametrize(
@@ -100,8 +101,8 @@ def test_sft_learns_the_last_answer_of_a_conversation(raw: dict[str, Any], tmp_p
     from transformers import AutoTokenizer
 
     record = record_of("chat", raw)
-    assert record["prompt"] == [{"role": "user", "content": "a"}]
-    assert record["completion"] == [{"role": "assistant", "content": "b"}]
+    assert record["messages"] == [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    assert record["learned"] == [False, True]
     tokenizer: Any = AutoTokenizer.from_pretrained(chat_model(tmp_path / "model"))
     encoded = completion_encoder(tokenizer, max_length=None, completion_only=True)(record, "")
     assert encoded is not None

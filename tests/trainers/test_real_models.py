@@ -17,9 +17,10 @@ from harness.checkpoints.stage_manifest import read_manifest
 from harness.trainers import dpo, grpo, sft
 from harness.trainers.data.encoding import completion_encoder, preference_encoder
 from harness.trainers.data.examples import IGNORED
-from harness.trainers.data.formats import CONVERTERS, Format, RecordFields, TrainingRecord
+from harness.trainers.data.formats import Format, TrainingRecord, convert
 from harness.trainers.data.opening import FILE_READERS
 from harness.trainers.data.readers import Cursor
+from harness.trainers.data.record_fields import RecordFields
 from tests.synthetic.training import write_training_data
 from tests.trainers.helpers import CPU, state_of
 
@@ -28,7 +29,7 @@ LORA = {"r": 16}
 
 def records_of(path: Path, form: Format, begin: int, count: int) -> list[TrainingRecord]:
     raws = list(FILE_READERS[path.suffix](path, Cursor()))[begin : begin + count]
-    return [CONVERTERS[form](RecordFields(raw.value, raw.where, {})) for raw in raws]
+    return [convert(form, RecordFields(raw.value, raw.where, {})) for raw in raws]
 
 
 def load(base: Path, adapter: Path | None = None) -> tuple[Any, Any]:
@@ -235,7 +236,7 @@ def test_the_sandbox_rewards_right_programs_only() -> None:
     from harness.trainers.rewards import verified
 
     raws = list(islice(TaskReader(task="mini_code_gen").read(Cursor()), 4))
-    records = [CONVERTERS["problem"](RecordFields(raw.value, raw.where, {})) for raw in raws]
+    records = [convert("problem", RecordFields(raw.value, raw.where, {})) for raw in raws]
     prompts = [record["prompt"] for record in records] * 2
     completions = [record["solution"] for record in records] + [raw.value["wrong"][0] for raw in raws]
     columns = {name: [record[name] for record in records] * 2 for name in ("tests", "setup", "entry_point")}

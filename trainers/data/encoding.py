@@ -8,21 +8,29 @@ losses with those of the plain trainers.
 
 from __future__ import annotations
 
-from typing import Any
-
 from harness.errors import InputError
+from harness.trainers.data.chat import Chat, Tokenizer, learned_tokens
 from harness.trainers.data.examples import IGNORED, Encode, EncodedRecord
-from harness.trainers.data.formats import Message, TrainingRecord, as_completion
+from harness.trainers.data.formats import TrainingRecord, as_completion
+from harness.trainers.data.messages import Message
 
-Tokenizer = Any  # transformers' PreTrainedTokenizerBase, whose types are not strict
 Turns = str | list[Message]
 
 
-def render(turns: Turns, tokenizer: Tokenizer) -> Turns:
-    """Return messages unchanged for a tokenizer with a chat template; otherwise join them as plain text."""
+def render(turns: Turns, tokenizer: Tokenizer, where: str) -> Turns:
+    """Return messages unchanged for a tokenizer with a chat template; otherwise the one message's text.
+
+    Raises:
+        InputError: there are several messages, and the tokenizer has no chat template.
+    """
     if isinstance(turns, str) or tokenizer.chat_template is not None:
         return turns
-    return "\n\n".join(turn["content"] for turn in turns)
+    if len(turns) > 1 or turns[0].keys() > {"role", "content"}:
+        raise InputError(
+            f"{where}: is a conversation of several messages, and the model has no chat template; set chat_template in "
+            "the stage file."
+        )
+    return str(turns[0]["content"])
 
 
 def _joined(prompt: Turns, completion: Turns) -> Turns:
@@ -33,22 +41,22 @@ def _joined(prompt: Turns, completion: Turns) -> Turns:
     return prompt + completion
 
 
-def _tokens(turns: Turns, tokenizer: Tokenizer, *, add_generation_prompt: bool = False) -> list[int]:
-    """Tokens of a text or of messages; `add_generation_prompt` adds the header of the assistant's message."""
+def _tokens(turns: Turns, tokenizer: Tokenizer, record: TrainingRecord, where: str, *, asks: bool = False) -> list[int]:
+    """Tokens of a text or of messages; `asks` adds the header of the assistant's message."""
     if isinstance(turns, str):
         return list(tokenizer(text=turns)["input_ids"])
-    rendered = tokenizer.apply_chat_template(
-        turns, tokenize=True, return_dict=True, add_generation_prompt=add_generation_prompt
-    )
-    return list(rendered["input_ids"])
+    text = Chat(tokenizer, checks=not asks).text(turns, where, record.get("tools"), asks=asks)
+    return list(tokenizer(text=text, add_special_tokens=False)["input_ids"])
 
 
-def _prompt_and_answers(record: TrainingRecord, tokenizer: Tokenizer, *names: str) -> tuple[Turns, list[Turns]]:
+def _prompt_and_answers(
+    record: TrainingRecord, tokenizer: Tokenizer, where: str, *names: str
+) -> tuple[Turns, list[Turns]]:
     """Return the prompt and the named answers, all messages or all plain text."""
     # Without a chat template, messages become "2 and 2?" + "\n\n" and "4" + "<eos>". A record that is plain text
     # already keeps its prompt as it is: it brings its own separator.
-    prompt = render(record["prompt"], tokenizer)
-    answers = [render(record[name], tokenizer) for name in names]
+    prompt = render(record["prompt"], tokenizer, where)
+    answers = [render(record[name], tokenizer, where) for name in names]
     if isinstance(prompt, str):
         if not isinstance(record["prompt"], str):
             prompt += "\n\n"
@@ -70,13 +78,28 @@ def common_prefix_length(first: list[int], second: list[int]) -> int:
     return length
 
 
+def leading_tokens(tokenizer: Tokenizer) -> list[int]:
+    """Return the tokens that the tokenizer puts before any text."""
+    plain = list(tokenizer(text="x", add_special_tokens=False)["input_ids"])
+    whole = list(tokenizer(text="x")["input_ids"])
+    places = range(len(whole) - len(plain) + 1)
+    return whole[: next((place for place in places if whole[place : place + len(plain)] == plain), 0)]
+
+
 def text_encoder(tokenizer: Tokenizer) -> Encode:
-    """Return the encoder of documents for packing; a document's last piece gets an end-of-sequence token."""
+    """Return the encoder of documents for packing.
+
+    A document begins with what the tokenizer puts before any text, such as a beginning-of-sequence token, and ends with
+    an end-of-sequence token, however many pieces it is read in.
+    """
+    first = leading_tokens(tokenizer)
 
     def encode(record: TrainingRecord, _where: str) -> EncodedRecord | None:
-        record = record if "text" in record else {"text": record["prompt"] + record["completion"], "ends": True}
+        record = record if "text" in record else {"text": record["prompt"] + record["completion"]}
         ids = list(tokenizer(text=record["text"], add_special_tokens=False)["input_ids"])
-        if record["ends"]:
+        if ids and record.get("begins", True):
+            ids = first + ids
+        if record.get("ends", True):
             ids.append(tokenizer.eos_token_id)
         return EncodedRecord(columns={"input_ids": ids, "labels": ids}, tokens=len(ids))
 
@@ -89,13 +112,11 @@ def completion_encoder(tokenizer: Tokenizer, *, max_length: int | None, completi
     def encode(record: TrainingRecord, where: str) -> EncodedRecord | None:
         if "tests" in record and not record["solution"]:
             raise InputError(f"{where}: field 'solution' is missing; sft learns the program that passes the tests.")
-        prompt, (completion,) = _prompt_and_answers(as_completion(record), tokenizer, "completion")
-        prompt_ids = _tokens(prompt, tokenizer, add_generation_prompt=True)
-        ids = _tokens(_joined(prompt, completion), tokenizer)
-        # len(prompt_ids) would be the obvious boundary, but a token may span it: "3" + "14" can become "314".
-        #   prompt_ids  5 9 3      ids  5 9 314 2      common prefix 2      labels  -100 -100 314 2
-        begin = common_prefix_length(prompt_ids, ids) if completion_only else 0
-        labels = [IGNORED] * begin + ids[begin:]
+        if "messages" in record:
+            ids, labels = _conversation(record, tokenizer, where)
+        else:
+            ids, labels = _one_answer(as_completion(record), tokenizer, where)
+        labels = labels if completion_only else ids
         head = slice(None, max_length)
         if all(label == IGNORED for label in labels[head]):
             return None
@@ -105,13 +126,49 @@ def completion_encoder(tokenizer: Tokenizer, *, max_length: int | None, completi
     return encode
 
 
+def _one_answer(record: TrainingRecord, tokenizer: Tokenizer, where: str) -> tuple[list[int], list[int]]:
+    """Return the tokens of a prompt with its completion, and their labels."""
+    prompt, (completion,) = _prompt_and_answers(record, tokenizer, where, "completion")
+    prompt_ids = _tokens(prompt, tokenizer, record, where, asks=True)
+    ids = _tokens(_joined(prompt, completion), tokenizer, record, where)
+    # len(prompt_ids) would be the obvious boundary, but a token may span it: "3" + "14" can become "314".
+    #   prompt_ids  5 9 3      ids  5 9 314 2      common prefix 2      labels  -100 -100 314 2
+    begin = common_prefix_length(prompt_ids, ids)
+    return ids, [IGNORED] * begin + ids[begin:]
+
+
+def _conversation(record: TrainingRecord, tokenizer: Tokenizer, where: str) -> tuple[list[int], list[int]]:
+    """Return the tokens of a conversation up to its last learned message, and their labels.
+
+    Raises:
+        InputError: the tokenizer has no chat template and there are several messages, or cannot tell which characters
+            a token stands for and several messages are learned.
+    """
+    last = max((number for number, learns in enumerate(record["learned"]) if learns), default=-1)
+    messages, learned = record["messages"][: last + 1], record["learned"][: last + 1]
+    if not messages:
+        return [], []
+    if sum(learned) == 1:
+        pair = {"prompt": messages[:-1], "completion": messages[-1:], "tools": record.get("tools")}
+        return _one_answer(pair, tokenizer, where)
+    render(messages, tokenizer, where)
+    text, spans = Chat(tokenizer).spans(messages, learned, where, record.get("tools"))
+    if not tokenizer.is_fast:
+        raise InputError(f"{where}: the tokenizer does not say where its tokens stand; set only_last: true.")
+    tokens = tokenizer(text=text, add_special_tokens=False, return_offsets_mapping=True)
+    ids = list(tokens["input_ids"])
+    special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+    learns = learned_tokens(ids, tokens["offset_mapping"], spans, special)
+    return ids, [token if learned_here else IGNORED for token, learned_here in zip(ids, learns, strict=True)]
+
+
 def preference_encoder(tokenizer: Tokenizer, *, max_length: int | None) -> Encode:
     """Return the encoder of preference pairs; the ledger counts the tokens of both answers, each with the prompt."""
 
-    def encode(record: TrainingRecord, _where: str) -> EncodedRecord | None:
-        prompt, answers = _prompt_and_answers(record, tokenizer, "chosen", "rejected")
-        prompt_ids = _tokens(prompt, tokenizer, add_generation_prompt=True)
-        both = [_tokens(_joined(prompt, answer), tokenizer) for answer in answers]
+    def encode(record: TrainingRecord, where: str) -> EncodedRecord | None:
+        prompt, answers = _prompt_and_answers(record, tokenizer, where, "chosen", "rejected")
+        prompt_ids = _tokens(prompt, tokenizer, record, where, asks=True)
+        both = [_tokens(_joined(prompt, answer), tokenizer, record, where) for answer in answers]
         # Both answers must start from the same prompt tokens, so the shorter common prefix is the prompt of both.
         begin = min(common_prefix_length(prompt_ids, ids) for ids in both)
         if max_length is not None and begin >= max_length:
@@ -128,11 +185,11 @@ def prompt_encoder(tokenizer: Tokenizer) -> Encode:
     # Every example has every column that a reward reads, empty where it does not apply: a batch may mix all kinds.
     empty = {"answer": "", "tests": "", "setup": "", "entry_point": "", "solution": "", "thought": "", "letters": ""}
 
-    def encode(record: TrainingRecord, _where: str) -> EncodedRecord | None:
-        prompt = render(record["prompt"], tokenizer)
+    def encode(record: TrainingRecord, where: str) -> EncodedRecord | None:
+        prompt = render(record["prompt"], tokenizer, where)
         if isinstance(prompt, str) and not isinstance(record["prompt"], str):
             prompt += "\n\n"
-        tokens = len(_tokens(prompt, tokenizer, add_generation_prompt=True))
+        tokens = len(_tokens(prompt, tokenizer, record, where, asks=True))
         return EncodedRecord(columns={**empty, **record, "prompt": prompt}, tokens=tokens)
 
     return encode

@@ -1,88 +1,44 @@
 """Record formats: convert a file's raw fields into the few shapes that trainers learn from.
 
     raw       {"conversations": [{"from": "human", "value": "2 and 2?"}, {"from": "gpt", "value": "4"}]}
-    chat  ->  {"prompt": [{"role": "user", "content": "2 and 2?"}],
-               "completion": [{"role": "assistant", "content": "4"}]}
+    chat  ->  {"messages": [{"role": "user", "content": "2 and 2?"}, {"role": "assistant", "content": "4"}],
+               "learned": [False, True]}
 
-A record that cannot be converted raises an error naming file, line and field. Nothing here knows a tokenizer.
+A record that cannot be converted raises an error naming file, line and field, and so does a field that the format does
+not know. Nothing here knows a tokenizer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from harness.errors import InputError
+from harness.trainers.data.messages import Message, Turn, has_markers
+from harness.trainers.data.record_fields import RecordFields
 
 Format = Literal["instruction", "chat", "completion", "preference", "text", "python", "problem"]
-Rationale = Literal["omit", "prompt", "completion"]
-Message = dict[str, str]
 TrainingRecord = dict[str, Any]
-"""One of ``{text, ends}``, ``{prompt, completion}``, ``{prompt, chosen, rejected}``, ``{prompt, answer | tests, ...}``.
+"""One of ``{text, ends}``, ``{messages, learned}``, ``{prompt, completion}``, ``{prompt, chosen, rejected}``,
+``{prompt, answer | tests, ...}``; with `tools` where the assistant may call functions.
 
-`prompt`, `completion`, `chosen` and `rejected` are lists of messages, or strings for plain text.
+`messages` is a list of messages, `learned` says for each of them whether it has loss. `prompt`, `completion`, `chosen`
+and `rejected` are lists of messages, or strings for plain text.
 """
 
-# ShareGPT's role names, as in LLaMA-Factory's data, and OpenAI's.
-ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
+# Other names of formats, as people call them.
+FORMAT_NAMES: dict[str, Format] = {"alpaca": "instruction", "sharegpt": "chat", "openai": "chat"}
 
 
-class RecordFields:
-    """A raw record's fields, checked when they are read."""
+def convert(format_: Format, fields: RecordFields) -> TrainingRecord:
+    """Convert a record.
 
-    def __init__(self, raw: Any, where: str, renamed: Mapping[str, str], rationale: Rationale = "omit") -> None:
-        """`renamed` maps a format's field names to those of the file."""
-        if not isinstance(raw, Mapping):
-            raise InputError(f"{where}: is a {type(raw).__name__}; it must be an object with fields.")
-        self.raw, self.where, self.renamed, self.rationale = raw, where, renamed, rationale
-
-    def name(self, field: str) -> str:
-        """The file's name for a field."""
-        return self.renamed.get(field, field)
-
-    def has(self, field: str) -> bool:
-        """Whether the field is present and not null."""
-        return self.raw.get(self.name(field)) is not None
-
-    def text(self, field: str, default: str | None = None) -> str:
-        """Return a string field.
-
-        Raises:
-            InputError: it is no string, or missing and without a `default`.
-        """
-        value = self.raw.get(self.name(field))
-        if value is None and default is not None:
-            return default
-        if not isinstance(value, str):
-            raise self.fault(field, "is missing" if value is None else f"is a {type(value).__name__}, must be a string")
-        return value
-
-    def messages(self, field: str) -> list[Message]:
-        """Return a field that holds a list of messages, or one message, with OpenAI's or ShareGPT's keys.
-
-        Raises:
-            InputError: it holds something else.
-        """
-        value = self.raw.get(self.name(field))
-        turns = [value] if isinstance(value, Mapping) else value
-        if not isinstance(turns, list) or not turns:
-            raise self.fault(field, "must be a list of messages with role and content")
-        messages = []
-        for number, turn in enumerate(turns, start=1):
-            role = turn.get("role", turn.get("from")) if isinstance(turn, Mapping) else None
-            content = turn.get("content", turn.get("value")) if isinstance(turn, Mapping) else None
-            if not isinstance(role, str) or role not in ROLES or not isinstance(content, str):
-                raise self.fault(field, f"message {number} must have text and a role of {', '.join(sorted(ROLES))}")
-            messages.append({"role": ROLES[role], "content": content})
-        return messages
-
-    def fault(self, field: str, problem: str) -> InputError:
-        """Return the error for one field, to be raised."""
-        present = ", ".join(map(str, self.raw)) or "no field"
-        return InputError(
-            f"{self.where}: field {self.name(field)!r} {problem} (the record has {present}); correct the file or the "
-            "source's format, or map the name under the source's fields."
-        )
+    Raises:
+        InputError: a field is missing, has another type, or is unknown to the format.
+    """
+    record = _CONVERTERS[format_](fields)
+    if format_ not in ("text", "python"):  # their other columns describe where a text comes from
+        fields.check_all_read()
+    return record
 
 
 def _user(text: str) -> list[Message]:
@@ -93,28 +49,73 @@ def _assistant(text: str) -> list[Message]:
     return [{"role": "assistant", "content": text}]
 
 
-def _instruction(fields: RecordFields) -> TrainingRecord:
-    """Alpaca's fields: instruction, input (may be empty), output, and a rationale where the stage uses it."""
+def _question(fields: RecordFields) -> str:
     prompt = fields.text("instruction")
-    if extra := fields.text("input", ""):
-        prompt = f"{prompt}\n\n{extra}"
-    output = fields.text("output")
-    if fields.rationale != "omit":
-        rationale = fields.text("rationale")
-        if fields.rationale == "prompt":
-            prompt = f"{prompt}\n\n{rationale}"
-        else:
-            output = f"{rationale}\n\n{output}"
-    return {"prompt": _user(prompt), "completion": _assistant(output)}
+    extra = fields.text("input", "context", default="")
+    return f"{prompt}\n\n{extra}" if extra else prompt
+
+
+def _instruction(fields: RecordFields) -> TrainingRecord:
+    """Alpaca's and Dolly's fields, with system and history; and a rationale where the stage uses it."""
+    prompt, output = _question(fields), fields.text("output", "response")
+    rationale = _rationale(fields)
+    if fields.rationale == "prompt":
+        prompt = f"{prompt}\n\n{rationale}"
+    elif fields.rationale == "completion":
+        output = f"{rationale}\n\n{output}"
+    earlier = [*_system(fields, []), *_history(fields)]
+    tools = fields.tools()
+    if not earlier and not tools:
+        return {"prompt": _user(prompt), "completion": _assistant(output)}
+    return _conversation(
+        [*earlier, *(Turn(message, learned=True) for message in _user(prompt) + _assistant(output))], tools
+    )
+
+
+def _system(fields: RecordFields, turns: Sequence[Turn]) -> list[Turn]:
+    """Return the record's own system message, unless the conversation begins with the same one."""
+    if not fields.has("system", "system_prompt"):
+        return []
+    text = fields.text("system", "system_prompt")
+    if turns and turns[0].message["role"] in ("system", "developer"):
+        if turns[0].message["content"] == text:
+            return []
+        raise fields.fault(fields.name("system", "system_prompt"), "differs from the conversation's system message")
+    return [Turn({"role": "system", "content": text}, learned=False)]
+
+
+def _history(fields: RecordFields) -> list[Turn]:
+    """Alpaca's earlier turns: ``[["2 and 2?", "4"], ...]``."""
+    if not fields.has("history"):
+        return []
+    turns = []
+    history = fields.value("history")
+    for number, pair in enumerate(history if isinstance(history, Sequence) else [None], start=1):
+        whole = isinstance(pair, Sequence) and not isinstance(pair, str) and len(pair) == 2
+        if not whole or not all(isinstance(text, str) for text in pair):
+            raise fields.fault(fields.name("history"), f"must be a list of pairs of texts; entry {number} is not")
+        turns += [Turn(message, learned=True) for message in _user(pair[0]) + _assistant(pair[1])]
+    return turns
 
 
 def _chat(fields: RecordFields) -> TrainingRecord:
-    """A conversation that ends with the assistant's message, which is the completion."""
-    field = "messages" if fields.has("messages") or not fields.has("conversations") else "conversations"
-    turns = fields.messages(field)
-    if len(turns) < 2 or turns[-1]["role"] != "assistant":
-        raise fields.fault(field, "must hold at least two messages and end with the assistant's")
-    return {"prompt": turns[:-1], "completion": turns[-1:]}
+    """A conversation: OpenAI's messages, ShareGPT's conversations, or one text with role markers."""
+    names = ("messages", "conversations", "conversation")
+    turns = fields.turns(*(names if fields.has(*names) or not fields.has("text") else ("text",)))
+    if "system" in fields.ignored:
+        turns = [turn for turn in turns if turn.message["role"] not in ("system", "developer")]
+    turns = [*_system(fields, turns), *turns]
+    if not any(turn.message["role"] == "assistant" for turn in turns):
+        raise fields.fault(fields.name(*names), "has no message of the assistant, so there is nothing to learn")
+    return _conversation(turns, fields.tools())
+
+
+def _conversation(turns: Sequence[Turn], tools: list[dict[str, Any]]) -> TrainingRecord:
+    record = {
+        "messages": [turn.message for turn in turns],
+        "learned": [turn.learned and turn.message["role"] == "assistant" for turn in turns],
+    }
+    return record | {"tools": tools} if tools else record
 
 
 def _completion(fields: RecordFields) -> TrainingRecord:
@@ -122,59 +123,132 @@ def _completion(fields: RecordFields) -> TrainingRecord:
 
 
 def _preference(fields: RecordFields) -> TrainingRecord:
-    """A prompt (text, messages or an Alpaca instruction) with a chosen and a rejected answer."""
-    if fields.has("conversations"):
-        prompt = fields.messages("conversations")
-    elif fields.has("instruction"):
-        extra = fields.text("input", "")
-        prompt = _user(fields.text("instruction") + (f"\n\n{extra}" if extra else ""))
-    elif isinstance(fields.raw.get(fields.name("prompt")), str):
-        prompt = _user(fields.text("prompt"))
+    """A chosen and a rejected answer, or conversation; their common beginning is the prompt.
+
+    A record may give the prompt as text, messages or an Alpaca instruction, or not at all (HH-RLHF).
+    """
+    chosen, rejected = (_answer(fields, field) for field in ("chosen", "rejected"))
+    prompt, tools = _given_prompt(fields), fields.tools()
+    if isinstance(chosen, str) and isinstance(rejected, str):
+        record = _pair_of_texts(prompt, chosen, rejected)
+    elif isinstance(chosen, list) and isinstance(rejected, list):
+        record = _pair_of_messages(fields, prompt, chosen, rejected)
     else:
-        prompt = fields.messages("prompt")
-    answers = {}
-    for field in ("chosen", "rejected"):
-        is_text = isinstance(fields.raw.get(fields.name(field)), str)
-        answers[field] = _assistant(fields.text(field)) if is_text else fields.messages(field)
-    return {"prompt": prompt, **answers}
+        raise fields.fault("rejected", "must be text if chosen is text, and messages if it is messages")
+    return record | {"tools": tools} if tools else record
+
+
+def _answer(fields: RecordFields, field: str) -> str | list[Message]:
+    value = fields.value(field)
+    if isinstance(value, str) and not has_markers(value):
+        return fields.text(field)
+    return [turn.message for turn in fields.turns(field)]
+
+
+def _given_prompt(fields: RecordFields) -> list[Message]:
+    """Return the prompt that the record itself gives; an empty list if it gives none."""
+    if fields.has("conversations"):
+        messages = [turn.message for turn in fields.turns("conversations")]
+    elif fields.has("instruction"):
+        messages = [turn.message for turn in _history(fields)] + _user(_question(fields))
+    elif not fields.has("prompt", "question"):
+        messages = []
+    elif isinstance(prompt := fields.value("prompt", "question"), str) and not has_markers(prompt):
+        messages = _user(prompt)
+    else:
+        messages = [turn.message for turn in fields.turns("prompt", "question")]
+    turns = [Turn(message, learned=False) for message in messages]
+    return [turn.message for turn in _system(fields, turns)] + messages
+
+
+def _pair_of_texts(prompt: list[Message], chosen: str, rejected: str) -> TrainingRecord:
+    """Two answers as text. Without a prompt their common beginning is the prompt, cut at a word's end, as in TRL."""
+    if not prompt:
+        same = _common(chosen, rejected)
+        same -= 1 if same and chosen[same - 1] == " " else 0
+        return {"prompt": chosen[:same], "chosen": chosen[same:], "rejected": rejected[same:]}
+    asked = prompt[-1]["content"]
+    if asked and chosen.startswith(asked) and rejected.startswith(asked):
+        chosen, rejected = chosen[len(asked) :].lstrip(), rejected[len(asked) :].lstrip()
+    return {"prompt": prompt, "chosen": _assistant(chosen), "rejected": _assistant(rejected)}
+
+
+def _pair_of_messages(
+    fields: RecordFields, prompt: list[Message], chosen: list[Message], rejected: list[Message]
+) -> TrainingRecord:
+    if fields.has("messages") and [turn.message for turn in fields.turns("messages")] != chosen:
+        # UltraFeedback repeats the chosen conversation
+        raise fields.fault("messages", "differs from chosen; add `fields: {messages: ignore}` to leave it out")
+    same = min(_common(chosen, rejected), len(chosen) - 1, len(rejected) - 1)
+    beginning = chosen[:same]
+    # The record's own prompt may leave out the system message, or may have one that the conversations leave out.
+    if beginning and prompt and beginning[-len(prompt) :] != prompt and prompt[-len(beginning) :] != beginning:
+        raise fields.fault(
+            "prompt", "is not how chosen and rejected begin; add `fields: {prompt: ignore}` to leave it out"
+        )
+    answers = {"chosen": chosen[same:], "rejected": rejected[same:]}
+    for name, answer in answers.items():
+        if any(message["role"] not in ("assistant", "tool") for message in answer):
+            raise fields.fault(name, "has a message that is not the assistant's after the two conversations part")
+    whole = prompt if len(prompt) > len(beginning) else beginning
+    if not whole:
+        raise fields.fault("prompt", "is missing, and chosen and rejected have no common beginning")
+    return {"prompt": whole, **answers}
+
+
+def _common(first: Sequence[Any], second: Sequence[Any]) -> int:
+    """Return how long the common beginning of two sequences is."""
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((place for place, (one, other) in pairs if one != other), min(len(first), len(second)))
 
 
 def _text(fields: RecordFields) -> TrainingRecord:
-    return {"text": fields.text("text"), "ends": bool(fields.raw.get("ends", True))}
+    return {
+        "text": fields.text("text"),
+        "begins": fields.raw.get("begins", True) is not False,
+        "ends": bool(fields.raw.get("ends", True)),
+    }
 
 
 def _problem(fields: RecordFields) -> TrainingRecord:
     """A question with a verifiable answer: a choice, an exact answer, or a program with tests."""
     if fields.has("tests"):
-        program = {name: fields.text(name, "") for name in ("setup", "entry_point", "solution")}
+        fields.value("rationale")  # of no use before a program
+        program = {name: fields.text(name, default="") for name in ("setup", "entry_point", "solution")}
         return {"prompt": fields.text("prompt"), "tests": fields.text("tests"), **program}
     question = fields.text("question")
+    rationale = _rationale(fields)
     if not fields.has("choices"):
-        prompt, before_answer = _with_rationale(fields, question)
+        prompt, before_answer = _with_rationale(fields, question, rationale)
         return {"prompt": _user(prompt), "answer": fields.text("answer"), "thought": before_answer}
-    choices, answer = list(fields.raw[fields.name("choices")]), fields.raw.get(fields.name("answer"))
-    if not all(isinstance(choice, str) for choice in choices):
-        raise fields.fault("choices", "must be a list of strings")
+    choices, answer = fields.value("choices"), fields.value("answer")
+    if not isinstance(choices, Sequence) or not all(isinstance(choice, str) for choice in choices):
+        raise fields.fault(fields.name("choices"), "must be a list of texts")
     if not isinstance(answer, int) or not 0 <= answer < len(choices):
-        raise fields.fault("answer", f"must be the index of one of {len(choices)} choices")
+        raise fields.fault(fields.name("answer"), f"must be the index of one of {len(choices)} choices")
     letters = [chr(ord("A") + index) for index in range(len(choices))]
     listed = "\n".join(f"{letter}. {choice}" for letter, choice in zip(letters, choices, strict=True))
     prompt = f"{question}\n{listed}\nAnswer with the letter of the right choice."
-    prompt, before_answer = _with_rationale(fields, prompt)
+    prompt, before_answer = _with_rationale(fields, prompt, rationale)
     return {"prompt": _user(prompt), "answer": letters[answer], "thought": before_answer, "letters": "".join(letters)}
 
 
-def _with_rationale(fields: RecordFields, prompt: str) -> tuple[str, str]:
+def _rationale(fields: RecordFields) -> str:
+    """Return the rationale where the stage uses it; elsewhere it may have any form."""
+    return str(fields.value("rationale") or "") if fields.rationale == "omit" else fields.text("rationale")
+
+
+def _with_rationale(fields: RecordFields, prompt: str, rationale: str) -> tuple[str, str]:
     """Return the prompt and the text that precedes the answer, the rationale in one of them or in none."""
     if fields.rationale == "prompt":
-        return f"{fields.text('rationale')}\n\n{prompt}", ""
-    return prompt, f"{fields.text('rationale')}\n\n" if fields.rationale == "completion" else ""
+        return f"{rationale}\n\n{prompt}", ""
+    return prompt, f"{rationale}\n\n" if fields.rationale == "completion" else ""
 
 
 # Formats whose records may have a rationale.
 WITH_RATIONALE: tuple[Format, ...] = ("instruction", "problem")
 
-CONVERTERS: dict[Format, Callable[[RecordFields], TrainingRecord]] = {
+_CONVERTERS: dict[Format, Callable[[RecordFields], TrainingRecord]] = {
     "instruction": _instruction,
     "chat": _chat,
     "completion": _completion,
@@ -186,10 +260,12 @@ CONVERTERS: dict[Format, Callable[[RecordFields], TrainingRecord]] = {
 
 # The fields of each format; a source's `fields` maps these names to those of its files.
 FIELD_NAMES: dict[Format, tuple[str, ...]] = {
-    "instruction": ("instruction", "input", "output", "rationale"),
-    "chat": ("messages", "conversations"),
+    "instruction": ("instruction", "input", "output", "system", "history", "tools", "rationale"),
+    "chat": ("messages", "conversations", "text", "system", "tools"),
     "completion": ("prompt", "completion"),
-    "preference": ("prompt", "conversations", "instruction", "input", "chosen", "rejected"),
+    "preference": (
+        "prompt", "conversations", "instruction", "input", "history", "system", "tools", "chosen", "rejected",
+    ),
     "text": ("text",),
     "python": ("text",),
     "problem": (
@@ -213,3 +289,11 @@ def as_completion(record: TrainingRecord) -> TrainingRecord:
     if "answer" in record:
         return {"prompt": record["prompt"], "completion": _assistant(f"{record['thought']}{record['answer']}")}
     return record
+
+
+def with_last_answer(record: TrainingRecord) -> TrainingRecord:
+    """Return a conversation of which only the last learned message is learned; other records unchanged."""
+    if "learned" not in record:
+        return record
+    last = max((number for number, learns in enumerate(record["learned"]) if learns), default=-1)
+    return record | {"learned": [number == last for number in range(len(record["learned"]))]}

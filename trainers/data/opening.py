@@ -9,9 +9,10 @@ from pathlib import Path
 from harness.errors import SpecError, did_you_mean
 from harness.paths import data_dir
 from harness.trainers.data import readers
-from harness.trainers.data.formats import FIELD_NAMES, STAGE_FORMATS, WITH_RATIONALE, Format, Rationale
+from harness.trainers.data.formats import FIELD_NAMES, STAGE_FORMATS, WITH_RATIONALE, Format
 from harness.trainers.data.hub_reader import HubReader, hub_commit
 from harness.trainers.data.readers import Cursor, FileReader, RawRecord, Reader
+from harness.trainers.data.record_fields import IGNORE, Rationale
 from harness.trainers.data.sources import Source
 from harness.trainers.data.spec import SourceSpec
 from harness.trainers.data.task_reader import TaskReader, generator_of
@@ -65,6 +66,7 @@ def open_source(
         shuffle_seed=seed,
         skip=spec.skip,
         limit=spec.limit,
+        only_last=spec.only_last,
     )
     first = next(iter(reader.read(Cursor())), None)
     if first is None:
@@ -79,8 +81,8 @@ def _check_fields(name: str, spec: SourceSpec, format_: Format, rationale: Ratio
             f"data.rationale: {rationale}; records of format {format_!r} ({name}) have no rationale; only "
             f"{' and '.join(WITH_RATIONALE)} records do. Set it to omit."
         )
-    for field in spec.fields:
-        if field not in FIELD_NAMES[format_]:
+    for field, named in spec.fields.items():
+        if named != IGNORE and field not in FIELD_NAMES[format_]:
             raise SpecError(
                 f"data.sources.{name}.fields.{field}: {format_} records have {', '.join(FIELD_NAMES[format_])}."
                 f"{did_you_mean(field, FIELD_NAMES[format_])}"

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.digests import file_digest
-from harness.trainers.data.formats import CONVERTERS, Format, Rationale, RecordFields, TrainingRecord
+from harness.trainers.data.formats import Format, TrainingRecord, convert, with_last_answer
 from harness.trainers.data.hub_reader import HubReader
 from harness.trainers.data.readers import Cursor, RawRecord, Reader
+from harness.trainers.data.record_fields import Rationale, RecordFields
 
 BLOCK_RECORDS = 2048
 BLOCK_BYTES = 1 << 24  # of text, roughly: a block is held in memory
@@ -76,6 +77,7 @@ class Source:
         shuffle_seed: None for the order of the files.
         skip: Records left out at the beginning of every epoch.
         limit: Records used after those in every epoch.
+        only_last: Whether only the last answer of a conversation is learned.
         recent_blocks: The blocks read last, by their beginning and the number of records requested.
     """
 
@@ -88,6 +90,7 @@ class Source:
     shuffle_seed: int | None
     skip: int = 0
     limit: int | None = None
+    only_last: bool = False
     # Planning, training and each saved state read at nearly the same position. Without this cache each of them would
     # read, or generate, the same block again.
     recent_blocks: dict[tuple[Cursor, int], list[RawRecord]] = field(
@@ -132,7 +135,8 @@ class Source:
 
     def convert(self, raw: RawRecord) -> TrainingRecord:
         """Convert a raw record by the source's format."""
-        return CONVERTERS[self.format](RecordFields(raw.value, raw.where, self.fields, self.rationale))
+        record = convert(self.format, RecordFields(raw.value, raw.where, self.fields, self.rationale))
+        return with_last_answer(record) if self.only_last else record
 
     def digest(self) -> str | None:
         """Return the sha256 over the names and bytes of its files; the commit of a hub data set; otherwise None."""

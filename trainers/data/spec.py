@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from harness.errors import SpecError
-from harness.trainers.data.formats import Format, Rationale
+from harness.trainers.data.formats import FORMAT_NAMES, Format
+from harness.trainers.data.record_fields import Rationale
 from harness.trainers.data.schedules import Kind, Schedule, normalised, preset_phases
 
 
@@ -26,7 +27,8 @@ class SourceSpec(Section):
         hub: A data set on the hub instead, streamed; with `subset`, `split` and `revision`.
         task: A generated task of this project instead, for example ``mini_logic``; its train split.
         format: Format of the records; guessed for text and Python files.
-        fields: A format's field name -> the file's.
+        fields: A format's field name -> the file's; or the file's -> ``ignore``.
+        only_last: Learn only the last answer of a conversation.
         skip: Records to leave out at the beginning.
         limit: Records to use after those; all when absent.
     """
@@ -41,6 +43,12 @@ class SourceSpec(Section):
     fields: dict[str, str] = Field(default_factory=dict)
     skip: int = Field(default=0, ge=0)
     limit: int | None = Field(default=None, gt=0)
+    only_last: bool = False
+
+    @field_validator("format", mode="before")
+    @classmethod
+    def _usual_name(cls, value: object) -> object:
+        return FORMAT_NAMES.get(value, value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _one_place(self) -> SourceSpec:

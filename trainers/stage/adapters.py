@@ -99,16 +99,6 @@ def save_whole(model: Any, tokenizer: Any, folder: Path) -> None:
     PartialState().wait_for_everyone()
 
 
-def merged(model: Any, adapter: Path) -> Any:
-    """Return `model`, freshly loaded, with a saved adapter merged into its weights.
-
-    The model of the training itself would not do: its base may be in 4 bits, or spread over devices.
-    """
-    from peft import PeftModel
-
-    return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
-
-
 def model_and_adapter(job: StageJob) -> tuple[Any, Any]:
     """Return a stage's model and PEFT's configuration of its adapter, None for full weights."""
     model = load_model(job.spec, job.parent, job.model_config, quantization(job.spec.adapter))

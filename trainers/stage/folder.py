@@ -146,6 +146,7 @@ def last_complete_state(job: StageJob) -> tuple[Path | None, RunHistory]:
         seconds_before=state_manifest.wall_seconds,
         resumed=state_manifest.resumed + 1,
         step=step,
+        notes=list(state_manifest.notes),
     )
 
 

@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.checkpoints.checkpoint import Checkpoint
-from harness.trainers.data.encoding import Tokenizer
+from harness.trainers.data.chat import Tokenizer
 from harness.trainers.data.examples import Encode
 from harness.trainers.data.mixture import Mixture
 from harness.trainers.data.stream_dataset import StreamDataset, StreamLog

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import platform
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.checkpoints.stage_manifest import Parent, StageManifest, StreamedSource
-from harness.trainers.data.mixture import Mixture, Stream
+from harness.trainers.data.encoding import leading_tokens
+from harness.trainers.data.mixture import Stream
 from harness.versions import installed_versions
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class RunHistory:
         seconds_before: Training time of earlier runs, up to the state that this run resumes from.
         resumed: How often the stage was resumed.
         step: Optimizer steps of the state that this run resumes from.
+        notes: For the manifest; a run adds to those of earlier runs.
     """
 
     started: str
@@ -35,6 +37,7 @@ class RunHistory:
     seconds_before: float = 0.0
     resumed: int = 0
     step: int = 0
+    notes: list[str] = field(default_factory=list)
 
 
 def manifest(
@@ -54,7 +57,7 @@ def manifest(
         adapter=spec.adapter.model_dump(mode="json") if spec.adapter is not None else None,
         seed=spec.seed,
         spec=spec.resolved(),
-        mixture=_mixture(job.mixture),
+        mixture=_mixture(job),
         budget_tokens=spec.data.budget_tokens,
         tokens=stream.total,
         sequences=stream.index,
@@ -67,6 +70,7 @@ def manifest(
         started=history.started,
         device=_device(job.config),
         versions=installed_versions(PACKAGES),
+        notes=tuple(history.notes),
     )
 
 
@@ -97,13 +101,16 @@ def _sources(job: StageJob, stream: Stream, *, with_digests: bool) -> tuple[Stre
     )
 
 
-def _mixture(mixture: Mixture) -> dict[str, Any]:
+def _mixture(job: StageJob) -> dict[str, Any]:
+    mixture = job.mixture
     schedule = mixture.schedule
     return {
         "schedule": schedule.kind,
         "weights": [dict(zip(schedule.sources, weights, strict=True)) for weights in schedule.weights],
         "packed_length": mixture.packed_length,
         "when_exhausted": "repeat" if mixture.repeat else "end",
+        # What stands before every document of a packed stream; other records begin as their template or tokenizer says.
+        "document_begins_with": job.tokenizer.convert_ids_to_tokens(leading_tokens(job.tokenizer)),
     }
 
 

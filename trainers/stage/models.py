@@ -1,20 +1,22 @@
-"""Models and tokenizers for a stage: the parent's, or new ones. Only this module loads the weights of whole models."""
+"""Models for a stage: the parent's, or new ones. Only this module loads the weights of whole models."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.checkpoints.checkpoint import Checkpoint
 from harness.checkpoints.fit import check_causal, check_size, check_whole
 from harness.checkpoints.resolver import resolve
 from harness.errors import CheckpointError, HarnessError, SpecError, did_you_mean, first_line
-from harness.trainers.data.encoding import Tokenizer
-from harness.trainers.data.sources import Source, SourcePosition
-from harness.trainers.stage.spec import StageSpec, TokenizerSpec
+from harness.trainers.data.chat import Tokenizer
+from harness.trainers.stage.merging import merge_adapter
+from harness.trainers.stage.spec import StageSpec
+from harness.trainers.stage.tokenizers import CONTEXT_TOKENS
+
+if TYPE_CHECKING:
+    import torch
 
 # Llama-style with tied embeddings; the names give the number of parameters with a vocabulary of 32k.
 ARCHITECTURES: dict[str, dict[str, int]] = {
@@ -23,8 +25,6 @@ ARCHITECTURES: dict[str, dict[str, int]] = {
     "125m": {"hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 14, "num_attention_heads": 12},
     "350m": {"hidden_size": 1024, "intermediate_size": 2816, "num_hidden_layers": 24, "num_attention_heads": 16},
 }
-CONTEXT_TOKENS = 2048
-END, PAD = "<|endoftext|>", "<|pad|>"
 SHAPE = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 
 
@@ -36,79 +36,6 @@ def find_parent(spec: StageSpec) -> Checkpoint | None:
         return resolve(spec.from_)
     except CheckpointError as error:
         raise CheckpointError(f"from: {str(error).removeprefix('--model ')}") from None
-
-
-def load_tokenizer(
-    spec: StageSpec, parent: Checkpoint | None, sources: Sequence[Source], saved: Path | None
-) -> Tokenizer:
-    """Return the stage's tokenizer, with end-of-sequence and padding tokens.
-
-    Args:
-        spec: The stage.
-        parent: Its parent.
-        sources: Texts to train a tokenizer on.
-        saved: Folder of the tokenizer that an earlier run of this stage trained; None when there is none.
-
-    Raises:
-        InputError: it cannot be loaded, has no end-of-sequence token, or differs from the parent's.
-    """
-    from transformers import AutoTokenizer
-
-    if isinstance(spec.tokenizer, TokenizerSpec):
-        return train_tokenizer(spec.tokenizer, sources) if saved is None else AutoTokenizer.from_pretrained(saved)
-    place = spec.tokenizer if parent is None else str(parent.tokenizer)
-    tokenizer = _open_tokenizer(str(place))
-    if parent is not None and spec.tokenizer is not None:
-        other = _open_tokenizer(spec.tokenizer).get_vocab()
-        if other != tokenizer.get_vocab():
-            raise SpecError(
-                f"tokenizer: {spec.tokenizer} has another vocabulary ({len(other)} tokens) than the parent "
-                f"{spec.from_} ({len(tokenizer)}); remove tokenizer to use the parent's."
-            )
-    if tokenizer.eos_token is None:
-        raise SpecError(f"tokenizer: {place} has no end-of-sequence token; set eos_token in its configuration.")
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
-
-
-def _open_tokenizer(place: str) -> Tokenizer:
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(place)
-    except (OSError, ValueError) as error:
-        raise SpecError(f"tokenizer: {place} cannot be loaded ({first_line(error, max_characters=160)}).") from None
-
-
-def train_tokenizer(spec: TokenizerSpec, sources: Sequence[Source]) -> Tokenizer:
-    """Train a byte-level BPE tokenizer on the beginnings of the sources, with equal shares of text."""
-    from tokenizers import Tokenizer as Bpe
-    from tokenizers import decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    raw = Bpe(models.BPE())
-    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    raw.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=spec.vocab_size,
-        special_tokens=[END, PAD],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    share = int(spec.sample_mb * 1e6 / len(sources))
-    raw.train_from_iterator(itertools.chain.from_iterable(_first_texts(source, share) for source in sources), trainer)
-    fast: Any = PreTrainedTokenizerFast
-    return fast(tokenizer_object=raw, bos_token=END, eos_token=END, pad_token=PAD, model_max_length=CONTEXT_TOKENS)
-
-
-def _first_texts(source: Source, characters: int) -> Iterator[str]:
-    for record, _, _ in source.read_epoch(SourcePosition()):
-        text = record["text"] if "text" in record else f"{record['prompt']}{record['completion']}"
-        yield text
-        characters -= len(text)
-        if characters <= 0:
-            return
 
 
 def model_config(spec: StageSpec, parent: Checkpoint | None, tokenizer: Tokenizer) -> Any:
@@ -179,26 +106,41 @@ def _new_config(spec: StageSpec, tokenizer: Tokenizer) -> Any:
     )
 
 
-def load_model(spec: StageSpec, parent: Checkpoint | None, config: Any, quantization: Any = None) -> Any:
-    """Return the model to train: new weights from the seed, or the parent's with its adapter merged into them."""
+def weights_dtype(spec: StageSpec) -> torch.dtype:
+    """Return the data type of a stage's weights."""
     import torch
-    from transformers import set_seed
 
     names = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
     quantized = spec.adapter is not None and spec.adapter.type == "qlora"
-    dtype = names.get(spec.dtype, torch.bfloat16 if quantized else torch.float32)
+    return names.get(spec.dtype, torch.bfloat16 if quantized else torch.float32)
+
+
+def load_model(
+    spec: StageSpec,
+    parent: Checkpoint | None,
+    config: Any,
+    quantization: Any = None,
+    dtype: torch.dtype | None = None,
+) -> Any:
+    """Return the model to train: new weights from the seed, or the parent's with its adapter merged into them.
+
+    `dtype` replaces the stage's data type.
+    """
+    import torch
+    from transformers import set_seed
+
+    dtype = dtype or weights_dtype(spec)
     if parent is None:
         set_seed(spec.seed)
         return _auto().from_config(config, dtype=dtype)
     with _opening(spec):
         more = {"quantization_config": quantization} if quantization is not None else {}
-        model, info = _auto().from_pretrained(parent.weights, dtype=dtype, output_loading_info=True, **more)
+        first = dtype if parent.adapter is None else torch.float32  # in which an adapter is merged
+        model, info = _auto().from_pretrained(parent.weights, dtype=first, output_loading_info=True, **more)
         check_whole(str(parent.weights), info)
         if parent.adapter is not None:
-            from peft import PeftModel
-
             # PEFT freezes the weights below an adapter; once merged, all of them are trained again.
-            model = PeftModel.from_pretrained(model, parent.adapter).merge_and_unload().requires_grad_(True)
+            model = merge_adapter(model, parent.adapter).to(dtype).requires_grad_(True)
     return model
 
 

@@ -19,6 +19,7 @@ from harness.trainers.stage.contamination import check_eval_data
 from harness.trainers.stage.folder import recorded_commits, spec_file, trained_tokenizer
 from harness.trainers.stage.job import Method, StageJob
 from harness.trainers.stage.spec import StageSpec, parse
+from harness.trainers.stage.tokenizers import load_tokenizer
 
 
 def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> StageJob:
@@ -39,7 +40,7 @@ def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> St
         adapters.base_of(spec, parent, out_dir)
     sources = _open_sources(method, spec, out_dir)
     saved_tokenizer = trained_tokenizer(out_dir) if spec_file(out_dir).is_file() else None
-    tokenizer = models.load_tokenizer(spec, parent, sources, saved_tokenizer)
+    tokenizer = load_tokenizer(spec, parent, sources, saved_tokenizer)
     model_config = models.model_config(spec, parent, tokenizer)
     mixture = Mixture(
         schedule=spec.schedule,

@@ -7,6 +7,7 @@ data, the number of steps, and the record of both.
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,13 +17,14 @@ from harness.checkpoints.checkpoint import Checkpoint
 from harness.checkpoints.identity import checkpoint_digest
 from harness.checkpoints.resolver import resolve
 from harness.checkpoints.stage_manifest import write_manifest
-from harness.errors import InputError, last_line
+from harness.errors import InputError, SpecError, last_line, one_line
 from harness.trainers.data.mixture import Stream
 from harness.trainers.data.stream_dataset import StreamDataset, stream_at
-from harness.trainers.stage import adapters, models
+from harness.trainers.stage import models
 from harness.trainers.stage.folder import claim_folder, folder_status, is_main_process, last_complete_state
 from harness.trainers.stage.job import WORK_FOLDER, Method, StageJob
 from harness.trainers.stage.manifest import RunHistory, manifest
+from harness.trainers.stage.merging import merge_adapter
 from harness.trainers.stage.prepare import prepare
 from harness.trainers.stage.steps import plan_steps, sequences_after
 
@@ -38,17 +40,18 @@ def run(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Checkp
 
     out_dir = out_dir.expanduser().resolve()
     job = prepare(method, spec_fields, out_dir)
-    with PartialState().main_process_first():  # the other processes then find the folder claimed
+    with PartialState().main_process_first():
         status = folder_status(job)
         if status == "finished":
             return resolve(str(out_dir))
         plan_steps(job, job.log if status == "begun" and is_main_process() else None)
-        if status == "free":
-            claim_folder(job)
     job.dataset = StreamDataset(job.mixture, job.n_sequences, job.log, writes=is_main_process())
     last_state, history = last_complete_state(job)
     job.callbacks = _callbacks(job, history)
-    trainer = method.build(job)
+    trainer = _built(job)
+    with PartialState().main_process_first():
+        if status == "free" and is_main_process():  # only now: whatever can fail before the first step has not failed
+            claim_folder(job)
     # Only after `build`: the library's trainer reads the first example to learn the columns, and with `n_skipped` set
     # that would be the end of the data when all was trained on.
     if last_state is not None:
@@ -65,9 +68,33 @@ def run(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Checkp
     return _finish(job, trainer, history)
 
 
+def _built(job: StageJob) -> Any:
+    """Return the library's trainer.
+
+    Raises:
+        InputError: the library refuses the stage; nothing that was written for it is left.
+    """
+    before = set(job.out_dir.iterdir()) if job.out_dir.is_dir() else None
+    try:
+        return job.method.build(job)
+    except Exception as error:
+        if is_main_process():
+            for path in set(job.out_dir.iterdir()) - (before or set()) if job.out_dir.is_dir() else ():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if before is None and job.out_dir.is_dir():
+                job.out_dir.rmdir()
+        if isinstance(error, ValueError | TypeError | ImportError | NotImplementedError):
+            raise SpecError(
+                f"{job.spec.stage}: {job.method.trainer_class} refuses this stage "
+                f"({one_line(error, max_characters=300)}); change trainer or adapter in the stage file."
+            ) from error
+        raise
+
+
 def _callbacks(job: StageJob, history: RunHistory) -> list[Any]:
     from transformers import TrainerCallback
 
+    from harness.trainers.stage.divergence import NoteConstantRewards, StopWhenDiverged
     from harness.trainers.stage.progress import TrainingProgress
 
     class StateManifest(TrainerCallback):
@@ -79,7 +106,12 @@ def _callbacks(job: StageJob, history: RunHistory) -> list[Any]:
                 folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
                 write_manifest(folder, manifest(job, stream, history, step=state.global_step))
 
-    return [StateManifest(), TrainingProgress(name=job.spec.name, tokens=job.mixture.budget_tokens, steps=job.steps)]
+    return [
+        StopWhenDiverged(),
+        NoteConstantRewards(history.notes),
+        StateManifest(),
+        TrainingProgress(name=job.spec.name, tokens=job.mixture.budget_tokens, steps=job.steps),
+    ]
 
 
 def _stream_after(job: StageJob, n_sequences: int) -> Stream:
@@ -100,6 +132,8 @@ def _stopped_bar(callbacks: list[Any]) -> Iterator[None]:
 
 def _finish(job: StageJob, trainer: Any, history: RunHistory) -> Checkpoint:
     """Write weights, tokenizer and manifest; the manifest last, because it declares the stage finished."""
+    import torch
+
     adapter, out_dir = job.spec.adapter, job.out_dir
     # An unfinished manifest goes first: if a kill interrupts the saving, the weights are known as this stage's.
     if is_main_process():
@@ -111,8 +145,9 @@ def _finish(job: StageJob, trainer: Any, history: RunHistory) -> Checkpoint:
         trained = out_dir / WORK_FOLDER / "adapter"
         trainer.save_model(str(trained))
         if is_main_process():
-            base = models.load_model(job.spec, job.parent, job.model_config, None)
-            adapters.merged(base, trained).save_pretrained(out_dir)
+            # Not the model of the training itself: its base may be in 4 bits, or spread over devices.
+            base = models.load_model(job.spec, job.parent, job.model_config, dtype=torch.float32)
+            merge_adapter(base, trained).to(models.weights_dtype(job.spec)).save_pretrained(out_dir)
     else:
         trainer.save_model(str(out_dir))
     if is_main_process():

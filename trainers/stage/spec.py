@@ -59,11 +59,12 @@ class StageSpec(Section):
         name: The checkpoint's name in records and reports.
         from_: The parent: a checkpoint folder or hub id. Absent only for `pretrain` from scratch.
         architecture: For pretraining from scratch: ``tiny``, ``30m``, ``125m``, ``350m`` or a transformers config.
-        tokenizer: For pretraining from scratch: a folder or hub id, or the settings of a tokenizer to train.
+        tokenizer: A folder or hub id, or the settings of a tokenizer to train; the parent's when absent.
+        chat_template: A file or the name of a template, instead of the tokenizer's own.
         seed: Seed of the data order and of training.
         data: Sources, mixture and token budget.
         adapter: Adapter settings; None for full weights.
-        trainer: RecordFields of the TRL or transformers configuration.
+        trainer: Fields of the TRL or transformers configuration.
         dtype: Data type of the weights in training; ``auto`` is bfloat16 for QLoRA and float32 otherwise.
         allow_eval_data: Allow this project's evaluation data as a source; the manifest and every report say so.
     """
@@ -73,6 +74,7 @@ class StageSpec(Section):
     from_: str | None = Field(default=None, alias="from")
     architecture: str | dict[str, Any] | None = None
     tokenizer: str | TokenizerSpec | None = None
+    chat_template: str | None = None
     seed: int = Field(default=0, ge=0)
     data: DataSpec
     adapter: AdapterSpec | None = None

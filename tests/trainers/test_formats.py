@@ -1,0 +1,300 @@
+"""Records in the shapes of public data sets: every field reaches the tokens, or an error names it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import InputError
+from harness.trainers.data.encoding import completion_encoder, preference_encoder
+from harness.trainers.data.formats import Format, TrainingRecord, convert
+from harness.trainers.data.record_fields import IGNORED_FIELDS, RecordFields
+from tests.models import tiny_tokenizer
+from tests.trainers.test_chat import runs, tokenizer_with
+
+DOC = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+HH = "\n\nHuman: Say hi.\n\nAssistant: Hello.\n\nHuman: In French?\n\nAssistant:"
+TOOL = {"name": "add", "description": "Adds two numbers.", "parameters": {"type": "object", "properties": {}}}
+
+
+def converted(form: Format, raw: dict[str, Any], fields: dict[str, str] | None = None) -> TrainingRecord:
+    return convert(form, RecordFields(raw, "rows.jsonl, line 1", fields or {}))
+
+
+def decoded(form: Format, raw: dict[str, Any], fields: dict[str, str] | None = None) -> tuple[str, list[str]]:
+    """The whole text that is trained on, by Qwen 3's template, and the texts that are learned."""
+    tokenizer = tokenizer_with("qwen3")
+    encoded = completion_encoder(tokenizer, max_length=None, completion_only=True)(converted(form, raw, fields), "here")
+    assert encoded is not None
+    ids = encoded.columns["input_ids"]
+    learned = runs(tokenizer, ids, [label >= 0 for label in encoded.columns["labels"]])
+    return tokenizer.decode(ids), [text.replace("<think>\n\n</think>\n\n", "") for text in learned]
+
+
+def pair(raw: dict[str, Any], fields: dict[str, str] | None = None) -> tuple[str, str, str]:
+    """Prompt, chosen and rejected of a preference, by Qwen 3's template."""
+    tokenizer = tokenizer_with("qwen3")
+    encoded = preference_encoder(tokenizer, max_length=None)(converted("preference", raw, fields), "here")
+    assert encoded is not None
+    prompt, chosen, rejected = (tokenizer.decode(encoded.columns[f"{n}_ids"]) for n in ("prompt", "chosen", "rejected"))
+    return prompt, chosen.replace("<think>\n\n</think>\n\n", ""), rejected.replace("<think>\n\n</think>\n\n", "")
+
+
+def said(role: str, text: str) -> str:
+    return f"<|im_start|>{role}\n{text}<|im_end|>\n"
+
+
+def test_alpaca_with_system_and_history() -> None:
+    text, learned = decoded(
+        "instruction",
+        {
+            "instruction": "And three?",
+            "input": "Add it.",
+            "output": "Seven.",
+            "system": "Be brief.",
+            "history": [["Two and two?", "Four."]],
+        },
+    )
+    assert text.startswith(said("system", "Be brief.") + said("user", "Two and two?"))
+    assert said("user", "And three?\n\nAdd it.") in text
+    assert learned == ["Four.<|im_end|>\n", "Seven.<|im_end|>\n"]
+
+
+def test_sharegpt_with_system_tools_and_calls() -> None:
+    text, learned = decoded(
+        "chat",
+        {
+            "system": "Use the tool.",
+            "tools": json.dumps([TOOL]),
+            "conversations": [
+                {"from": "human", "value": "2 and 2?"},
+                {"from": "function_call", "value": json.dumps({"name": "add", "arguments": {"a": 2, "b": 2}})},
+                {"from": "observation", "value": "4"},
+                {"from": "gpt", "value": "It is 4."},
+            ],
+        },
+    )
+    assert "Use the tool." in text
+    assert "Adds two numbers." in text
+    assert "<tool_response>\n4\n</tool_response>" in text
+    assert len(learned) == 2
+    assert '{"name": "add", "arguments": {"a": 2, "b": 2}}' in learned[0]
+    assert learned[1] == "It is 4.<|im_end|>\n"
+
+
+def test_openai_with_tool_calls_content_parts_and_weights() -> None:
+    call = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": '{"a": 2, "b": 2}'}}
+    text, learned = decoded(
+        "chat",
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": "2 and 2?"}]},
+                {"role": "assistant", "content": None, "tool_calls": [call]},
+                {"role": "tool", "tool_call_id": "call_1", "content": "4"},
+                {"role": "assistant", "content": "Five.", "weight": 0},
+                {"role": "user", "content": "Sure?"},
+                {"role": "assistant", "content": "Four.", "weight": 1},
+            ],
+            "tools": [{"type": "function", "function": TOOL}],
+        },
+    )
+    assert said("user", "2 and 2?") in text
+    assert said("assistant", "Five.") in text
+    assert [("add" in part, "Four." in part) for part in learned] == [(True, False), (False, True)]
+
+
+def test_flattened_openassistant() -> None:
+    text, learned = decoded(
+        "chat", {"text": "### Human: Say hi.### Assistant: Hello.### Human: Again?### Assistant: Hi!"}
+    )
+    assert text.startswith(said("user", "Say hi."))
+    assert learned == ["Hello.<|im_end|>\n", "Hi!<|im_end|>\n"]
+
+
+def test_dolly() -> None:
+    raw = {"instruction": "Who sat?", "context": "The cat sat.", "response": "The cat.", "category": "closed_qa"}
+    text, learned = decoded("instruction", raw)
+    assert said("user", "Who sat?\n\nThe cat sat.") in text
+    assert learned == ["The cat.<|im_end|>\n"]
+
+
+def test_alpacas_copy_of_the_whole_prompt_is_no_unknown_field() -> None:
+    raw = {
+        "instruction": "Say hi.",
+        "input": "",
+        "output": "Hi.",
+        "text": "Below is ...\n\nSay hi.\n\n### Response:\nHi.",
+    }
+    assert decoded("instruction", raw)[1] == ["Hi.<|im_end|>\n"]
+    with pytest.raises(InputError, match="field 'text' is unknown"):
+        decoded("instruction", raw | {"text": "Something else."})
+
+
+def test_a_number_is_an_answer() -> None:
+    assert decoded("instruction", {"instruction": "2 and 2?", "output": 4})[1] == ["4<|im_end|>\n"]
+
+
+CHAT = [{"role": "user", "content": "Say hi."}]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"prompt": "Say hi.", "chosen": "Hello.", "rejected": "No."},
+        {"prompt": CHAT, "chosen": "Hello.", "rejected": "No."},
+        {"prompt": CHAT, "chosen": {"role": "assistant", "content": "Hello."},
+         "rejected": {"role": "assistant", "content": "No."}},
+        {"prompt": "Say hi.", "prompt_id": "7", "score_chosen": 8.5, "score_rejected": 2.0,
+         "messages": [*CHAT, {"role": "assistant", "content": "Hello."}],
+         "chosen": [*CHAT, {"role": "assistant", "content": "Hello."}],
+         "rejected": [*CHAT, {"role": "assistant", "content": "No."}]},
+        {"chosen": [*CHAT, {"role": "assistant", "content": "Hello."}],
+         "rejected": [*CHAT, {"role": "assistant", "content": "No."}]},
+        {"chosen": "\n\nHuman: Say hi.\n\nAssistant: Hello.", "rejected": "\n\nHuman: Say hi.\n\nAssistant: No."},
+        {"instruction": "Say hi.", "input": "", "chosen": "Hello.", "rejected": "No."},
+        {"conversations": [{"from": "human", "value": "Say hi."}],
+         "chosen": {"from": "gpt", "value": "Hello."}, "rejected": {"from": "gpt", "value": "No."}},
+        {"prompt": "Say hi.", "chosen": "Say hi. Hello.", "rejected": "Say hi. No."},
+    ],
+    ids=["text", "messages", "one message", "ultrafeedback", "no prompt", "hh-rlhf", "alpaca", "sharegpt", "whole"],
+)  # fmt: skip
+def test_preferences_learn_the_answers_alone(raw: dict[str, Any]) -> None:
+    prompt, chosen, rejected = pair(raw)
+    assert prompt.startswith(said("user", "Say hi.") + "<|im_start|>assistant\n")
+    assert (chosen, rejected) == ("Hello.<|im_end|>\n", "No.<|im_end|>\n")
+
+
+def test_the_common_beginning_of_several_turns_is_the_prompt() -> None:
+    prompt, chosen, rejected = pair({"chosen": HH + " Bonjour.", "rejected": HH + " Non."})
+    assert said("user", "In French?") in prompt
+    assert said("assistant", "Hello.") in prompt
+    assert (chosen, rejected) == ("Bonjour.<|im_end|>\n", "Non.<|im_end|>\n")
+
+
+def test_a_system_message_beside_the_conversations_is_kept() -> None:
+    answers = {"chosen": [*CHAT, {"role": "assistant", "content": "Hello."}],
+               "rejected": [*CHAT, {"role": "assistant", "content": "No."}]}  # fmt: skip
+    assert pair({"system": "Be brief.", "prompt": "Say hi.", **answers})[0].startswith(said("system", "Be brief."))
+    assert pair({"prompt": [{"role": "system", "content": "Be brief."}, *CHAT], **answers})[0].startswith(
+        said("system", "Be brief.")
+    )
+
+
+def test_plain_texts_without_a_prompt_are_parted_as_in_trl() -> None:
+    from trl.data_utils import extract_prompt
+
+    raw = {"chosen": "The cat sat down.", "rejected": "The cat sang."}
+    assert converted("preference", raw) == extract_prompt(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        ({"prompt": "Other.", "chosen": [*CHAT, {"role": "assistant", "content": "A"}],
+          "rejected": [*CHAT, {"role": "assistant", "content": "B"}]}, "'prompt' is not how chosen and rejected begin"),
+        ({"chosen": [*CHAT, {"role": "assistant", "content": "A"}], "rejected": "B"}, "'rejected' must be text if"),
+        ({"chosen": [*CHAT, {"role": "assistant", "content": "A"}, *CHAT, {"role": "assistant", "content": "C"}],
+          "rejected": [*CHAT, {"role": "assistant", "content": "B"}]}, "'chosen' has a message that is not the assist"),
+        ({"chosen": [{"role": "assistant", "content": "A"}], "rejected": [{"role": "assistant", "content": "B"}]},
+         "'prompt' is missing"),
+        ({"prompt": "Say hi.", "chosen": "A", "rejected": "B", "messages": [*CHAT]}, "'messages' is unknown"),
+    ],
+)  # fmt: skip
+def test_a_pair_that_cannot_be_parted_is_an_error(raw: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        converted("preference", raw)
+
+
+@pytest.mark.parametrize(
+    ("form", "raw", "named"),
+    [
+        ("instruction", {"instruction": "a", "output": "b", "hint": "c"}, "hint"),
+        ("chat", {"messages": [*CHAT, {"role": "assistant", "content": "b"}], "persona": "c"}, "persona"),
+        ("chat", {"messages": [*CHAT, {"role": "assistant", "content": "b", "mood": "c"}]}, "mood"),
+        ("completion", {"prompt": "a", "completion": "b", "context": "c"}, "context"),
+        ("preference", {"prompt": "a", "chosen": "b", "rejected": "c", "critique": "d"}, "critique"),
+        ("problem", {"question": "a", "answer": "b", "hint": {"text": "c"}}, "hint"),
+    ],
+)
+def test_an_unknown_field_is_named_and_can_be_left_out(form: Format, raw: dict[str, Any], named: str) -> None:
+    with pytest.raises(InputError, match=rf"{named}.*fields: {{{named}: ignore}}"):
+        converted(form, raw)
+    left_out = converted(form, raw, {named: "ignore"})
+    assert "c" not in json.dumps(left_out["prompt"] if "prompt" in left_out else left_out["messages"]).split('"')
+    nothing: Any
+    for nothing in (None, "", [], {}):
+        cleared = json.loads(json.dumps(raw))
+        (cleared["messages"][1] if named == "mood" else cleared)[named] = nothing
+        assert converted(form, cleared) == left_out, "columns that a record leaves empty hold nothing"
+
+
+@pytest.mark.parametrize(
+    ("messages", "problem"),
+    [
+        ([{"role": "narrator", "content": "a"}], "message 1 has the role 'narrator'; it must be one of user, human"),
+        ([{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}], "no text .image_url."),
+        ([{"role": "user", "content": 7}], "its content is 7"),
+        (["hi"], "message 1 is a str"),
+        ([*CHAT], "no message of the assistant"),
+    ],
+)
+def test_a_wrong_message_is_described(messages: list[Any], problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        converted("chat", {"messages": messages})
+
+
+# One record per format with every field of the table in docs/training.md.
+WHOLE: dict[str, dict[str, Any]] = {
+    "instruction": {"instruction": "i1", "input": "i2", "output": "o1", "system": "s1", "history": [["h1", "h2"]],
+                    "tools": [TOOL], "rationale": "r1"},
+    "chat": {"messages": [{"role": "user", "content": "m1"}, {"role": "assistant", "content": "m2"}], "system": "s1",
+             "tools": [TOOL]},
+    "completion": {"prompt": "p1", "completion": "c1"},
+    "preference": {"prompt": "p1", "chosen": "c1", "rejected": "r1", "system": "s1", "tools": [TOOL]},
+}  # fmt: skip
+
+
+def table_fields(form: str) -> list[str]:
+    (row,) = (line for line in DOC.splitlines() if line.startswith(f"| `{form}` |"))
+    cell = row.split("|")[2].split(";")[0]
+    return [field for field in cell.replace("`", "").replace(",", " ").split() if field.isidentifier()]
+
+
+@pytest.mark.parametrize("form", WHOLE)
+def test_every_field_of_the_documented_table_changes_the_tokens(form: Format) -> None:
+    whole = WHOLE[form]
+    named = [field for field in table_fields(form) if field in whole]
+    assert set(named) == set(whole), "the table lists the fields of this test"
+
+    def tokens(raw: dict[str, Any]) -> Any:
+        fields = RecordFields(raw, "here", {}, "completion" if "rationale" in raw else "omit")
+        encode = preference_encoder if form == "preference" else completion_encoder
+        more: dict[str, Any] = {} if form == "preference" else {"completion_only": True}
+        encoded = encode(tokenizer_with("qwen3"), max_length=None, **more)(convert(form, fields), "here")
+        assert encoded is not None
+        return encoded.columns
+
+    complete = tokens(whole)
+    for field in named:
+        rest = {name: value for name, value in whole.items() if name != field}
+        try:
+            assert tokens(rest) != complete, field
+        except InputError as error:
+            assert field in str(error)  # noqa: PT017 - a required field
+
+
+def test_the_guide_lists_the_ignored_fields() -> None:
+    listed = DOC.split("Fields that are left out:")[1].split("\n\n")[0]
+    assert {name.strip("`,. \n") for name in listed.split()} >= IGNORED_FIELDS
+
+
+def test_without_a_template_a_prompt_and_an_answer_are_joined_and_more_is_refused() -> None:
+    encode = completion_encoder(tiny_tokenizer(), max_length=None, completion_only=True)
+    encoded = encode(converted("instruction", {"instruction": "a cat", "output": "sat"}), "here")
+    assert encoded is not None
+    assert tiny_tokenizer().decode(encoded.columns["input_ids"]) == "a cat\n\nsat</s>"
+    with pytest.raises(InputError, match=r"several messages, and the model has no chat template; set chat_template"):
+        encode(converted("instruction", {"instruction": "a cat", "output": "sat", "system": "s"}), "here")
