@@ -3,7 +3,8 @@
     harness train stage.yaml --output_path runs/base     # stage: pretrain
 
 Documents fill sequences of ``trainer: {max_length: 1024}`` tokens. Positions restart with each document, so that it
-neither attends to nor predicts another document in its sequence.
+neither attends to nor predicts another document in its sequence; a model for which this does not hold is refused unless
+``separate_documents: false`` is set.
 """
 
 from __future__ import annotations
@@ -43,17 +44,21 @@ class PackedCollator:
     # Two documents of 5 and 3 tokens in a sequence of 8:
     #   seq_lengths [5, 3]  ->  position_ids [0, 1, 2, 3, 4, 0, 1, 2]
 
+    separate: bool = True
+
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor | bool]:
-        """Return `input_ids`, `labels` and `position_ids`, each (batch, length), and `use_cache`."""
+        """Return `input_ids`, `labels` and, if documents are kept apart, `position_ids`, each (batch, length)."""
         import torch
 
-        positions = [[p for length in example["seq_lengths"] for p in range(length)] for example in examples]
-        return {
+        batch: dict[str, torch.Tensor | bool] = {
             "input_ids": torch.tensor([example["input_ids"] for example in examples]),
             "labels": torch.tensor([example["labels"] for example in examples]),
-            "position_ids": torch.tensor(positions),
             "use_cache": False,
         }
+        if self.separate:
+            positions = [[p for length in example["seq_lengths"] for p in range(length)] for example in examples]
+            batch["position_ids"] = torch.tensor(positions)
+        return batch
 
 
 def build(job: StageJob) -> Any:
@@ -71,7 +76,7 @@ def build(job: StageJob) -> Any:
     return Trainer(
         model=model,
         args=job.config,
-        data_collator=PackedCollator(),
+        data_collator=PackedCollator(job.config.separate_documents),
         train_dataset=job.dataset,
         processing_class=job.tokenizer,
         callbacks=job.callbacks,

@@ -20,6 +20,7 @@ from harness.checkpoints.checkpoint import (
     weight_files,
 )
 from harness.checkpoints.folders import ADAPTER_CONFIG, TRAINER_STEP, step_number
+from harness.checkpoints.stage_manifest import MANIFEST_NAME
 from harness.checkpoints.tokenizer import has_tokenizer, with_tokenizer
 from harness.checkpoints.unmerged import refuse_unmerged
 from harness.errors import CheckpointError, whole_reason
@@ -162,9 +163,13 @@ def _adapter(source: str, path: Path, *, revision: str | None, allow_pickle: boo
 
 
 def _base_location(base_source: str, adapter: Path) -> str:
-    """Look up a relative base from the working folder first, as PEFT does, then from the adapter's folder."""
+    """Look up a relative base from the working folder first, as PEFT does, then from the adapter's folder.
+
+    The adapter of a stage names its merged base relative to itself, so that both can be moved.
+    """
     in_adapter = adapter / base_source
-    if not Path(base_source).expanduser().exists() and in_adapter.is_dir():
+    of_a_stage = (adapter / MANIFEST_NAME).is_file()
+    if in_adapter.is_dir() and (of_a_stage or not Path(base_source).expanduser().exists()):
         return str(in_adapter)
     return base_source
 

@@ -168,6 +168,11 @@ def test_an_adapter_of_an_adapter_and_merged_weights_can_be_loaded(family: Path,
     assert again.adapter == (tmp_path / "again").resolve()
     assert again.weights == (tmp_path / "again" / "base").resolve(), "the parent's weights with its adapter merged"
     assert merged.adapter is None
+    (tmp_path / "again").rename(tmp_path / "moved")
+    again = resolve(str(tmp_path / "moved"))
+    assert again.weights == tmp_path / "moved" / "base"
+    (state,) = sorted((tmp_path / "moved" / "training").glob("checkpoint-*"))[-1:]
+    assert resolve(str(state)).weights.resolve() == (tmp_path / "moved" / "base").resolve()
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM

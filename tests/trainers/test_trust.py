@@ -235,3 +235,50 @@ def test_dpo_learns_the_answers_of_ultrafeedback_alone(tmp_path: Path) -> None:
         assert tokenizer.decode(example.columns["chosen_ids"]) == f"{row['chosen']}</s>\n"
         assert tokenizer.decode(example.columns["rejected_ids"]) == f"{row['rejected']}</s>\n"
         assert tokenizer.decode(example.columns["prompt_ids"]) == f"<|user|>\n{row['prompt']}</s>\n<|assistant|>\n"
+
+
+def small(model_type: str, **more: Any) -> dict[str, Any]:
+    return {"model_type": model_type, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, **more}
+
+
+APART: list[dict[str, Any]] = [
+    small("llama", intermediate_size=64),
+    small("gpt_neox", intermediate_size=64),
+    small("qwen3", intermediate_size=64, num_key_value_heads=2, head_dim=8),
+]
+TOGETHER: list[dict[str, Any]] = [
+    {"model_type": "mamba", "hidden_size": 32, "num_hidden_layers": 2, "state_size": 8},
+    {"model_type": "opt", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "ffn_dim": 64,
+     "word_embed_proj_dim": 32},
+    {"model_type": "bloom", "hidden_size": 32, "n_layer": 2, "n_head": 4},
+    {"model_type": "mpt", "d_model": 32, "n_layers": 2, "n_heads": 4, "max_seq_len": 128},
+    small("falcon", alibi=True, new_decoder_architecture=False),
+]  # fmt: skip
+
+
+def pretraining(folder: Path, architecture: dict[str, Any], **trainer: Any) -> dict[str, Any]:
+    tiny_tokenizer().save_pretrained(folder / "tokenizer")
+    path = write_jsonl(folder / "texts.jsonl", documents(30))
+    return {
+        "stage": "pretrain", "name": "p", "architecture": architecture, "tokenizer": str(folder / "tokenizer"),
+        "trainer": {**CPU, "max_length": 64, **trainer},
+        "data": {"budget_tokens": 64 * 4, "sources": {"one": {"path": str(path), "format": "text"}}},
+    }  # fmt: skip
+
+
+def model_type(architecture: dict[str, Any]) -> str:
+    return str(architecture["model_type"])
+
+
+@pytest.mark.parametrize("architecture", APART, ids=model_type)
+def test_models_that_keep_packed_documents_apart_are_trained(tmp_path: Path, architecture: dict[str, Any]) -> None:
+    pretrain.train(pretraining(tmp_path, architecture), tmp_path / "out")
+
+
+@pytest.mark.parametrize("architecture", TOGETHER, ids=model_type)
+def test_models_whose_packed_documents_see_each_other_are_refused(tmp_path: Path, architecture: dict[str, Any]) -> None:
+    named = f"in a {model_type(architecture)} model the documents of a packed sequence see each other; set trainer.sepa"
+    with pytest.raises(InputError, match=named):
+        pretrain.train(pretraining(tmp_path, architecture), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    pretrain.train(pretraining(tmp_path, architecture, separate_documents=False), tmp_path / "out")

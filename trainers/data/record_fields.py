@@ -103,9 +103,8 @@ class RecordFields:
                 continue
             raise self.fault(
                 name,
-                "is unknown to the format, so what it holds would be lost; add "
-                f"`fields: {{{name}: ignore}}` to the source to leave it out",
-                advice="or map it to a field of the format there",
+                "is unknown to the format, so what it holds would be lost",
+                advice=f"add `fields: {{{name}: ignore}}` to the source to leave it out, or map it to a field there",
             )
 
     def _is_copy(self, text: str) -> bool:

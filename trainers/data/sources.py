@@ -14,10 +14,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.digests import file_digest
-from harness.trainers.data.formats import Format, TrainingRecord, convert, with_last_answer
+from harness.trainers.data.formats import FIELD_NAMES, Format, TrainingRecord, convert, with_last_answer
 from harness.trainers.data.hub_reader import HubReader
 from harness.trainers.data.readers import Cursor, RawRecord, Reader
 from harness.trainers.data.record_fields import Rationale, RecordFields
+from harness.trainers.data.task_reader import TaskReader
 
 BLOCK_RECORDS = 2048
 BLOCK_BYTES = 1 << 24  # of text, roughly: a block is held in memory
@@ -135,7 +136,10 @@ class Source:
 
     def convert(self, raw: RawRecord) -> TrainingRecord:
         """Convert a raw record by the source's format."""
-        record = convert(self.format, RecordFields(raw.value, raw.where, self.fields, self.rationale))
+        value = raw.value
+        if isinstance(self.reader, TaskReader):  # generated items also have fields that describe them
+            value = {name: held for name, held in value.items() if name in FIELD_NAMES[self.format]}
+        record = convert(self.format, RecordFields(value, raw.where, self.fields, self.rationale))
         return with_last_answer(record) if self.only_last else record
 
     def digest(self) -> str | None:

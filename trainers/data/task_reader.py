@@ -12,7 +12,6 @@ from typing import Any
 
 from harness.errors import InputError, did_you_mean
 from harness.paths import tasks_dir
-from harness.trainers.data.formats import FIELD_NAMES
 from harness.trainers.data.readers import Cursor, RawRecord
 
 PROBLEM_FIELDS = {"program_prompt": "prompt", "code": "solution"}  # a generated item's field -> the format's
@@ -44,7 +43,6 @@ class TaskReader:
             for item in generate(self.split, ITEMS_PER_CALL, start=offset):
                 offset += 1
                 fields = {PROBLEM_FIELDS.get(name, name): value for name, value in asdict(item).items()}
-                fields = {name: value for name, value in fields.items() if name in FIELD_NAMES["problem"]}
                 yield RawRecord(fields, f"{self.task}, {self.split} item {offset}", Cursor(0, offset, offset))
             cursor = Cursor(0, offset, offset)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from harness.checkpoints.checkpoint import Checkpoint
+from harness.checkpoints.folders import ADAPTER_CONFIG
 from harness.errors import SpecError
 from harness.trainers.stage.folder import is_main_process
 from harness.trainers.stage.job import StageJob
@@ -84,6 +87,16 @@ def save_merged_base(model: Any, tokenizer: Any, parent: Checkpoint | None, out_
     """Write the merged weights that an adapter on top of an adapter needs as its base."""
     if parent is not None and parent.adapter is not None:
         save_whole(model, tokenizer, out_dir / MERGED_BASE)
+
+
+def name_base_relatively(job: StageJob, folder: Path) -> None:
+    """Write the place of a merged base into a saved adapter relative to the adapter, so that both can be moved."""
+    path = folder / ADAPTER_CONFIG
+    if job.parent is None or job.parent.adapter is None or not path.is_file():
+        return
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["base_model_name_or_path"] = os.path.relpath(job.out_dir / MERGED_BASE, folder)
+    path.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
 
 
 def save_whole(model: Any, tokenizer: Any, folder: Path) -> None:

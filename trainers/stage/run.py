@@ -20,11 +20,12 @@ from harness.checkpoints.stage_manifest import write_manifest
 from harness.errors import InputError, SpecError, last_line, one_line
 from harness.trainers.data.mixture import Stream
 from harness.trainers.data.stream_dataset import StreamDataset, stream_at
-from harness.trainers.stage import models
+from harness.trainers.stage import adapters, models
 from harness.trainers.stage.folder import claim_folder, folder_status, is_main_process, last_complete_state
 from harness.trainers.stage.job import WORK_FOLDER, Method, StageJob
 from harness.trainers.stage.manifest import RunHistory, manifest
 from harness.trainers.stage.merging import merge_adapter
+from harness.trainers.stage.packing_check import check_packing
 from harness.trainers.stage.prepare import prepare
 from harness.trainers.stage.steps import plan_steps, sequences_after
 
@@ -69,14 +70,16 @@ def run(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Checkp
 
 
 def _built(job: StageJob) -> Any:
-    """Return the library's trainer.
+    """Return the library's trainer, checked.
 
     Raises:
         InputError: the library refuses the stage; nothing that was written for it is left.
     """
     before = set(job.out_dir.iterdir()) if job.out_dir.is_dir() else None
     try:
-        return job.method.build(job)
+        trainer = job.method.build(job)
+        check_packing(job, trainer)
+        return trainer
     except Exception as error:
         if is_main_process():
             for path in set(job.out_dir.iterdir()) - (before or set()) if job.out_dir.is_dir() else ():
@@ -104,6 +107,7 @@ def _callbacks(job: StageJob, history: RunHistory) -> list[Any]:
             if state.is_world_process_zero:
                 stream = _stream_after(job, sequences_after(job, state.global_step))
                 folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+                adapters.name_base_relatively(job, folder)
                 write_manifest(folder, manifest(job, stream, history, step=state.global_step))
 
     return [
@@ -151,6 +155,7 @@ def _finish(job: StageJob, trainer: Any, history: RunHistory) -> Checkpoint:
     else:
         trainer.save_model(str(out_dir))
     if is_main_process():
+        adapters.name_base_relatively(job, out_dir)
         job.tokenizer.save_pretrained(out_dir)
         checkpoint = resolve(str(out_dir))
         write_manifest(
