@@ -54,6 +54,8 @@ class StreamedSource(_ManifestPart):
         repeats: How often it was started again after it ran out.
         dropped: Records left out because truncation left nothing to learn from.
         cut: Records truncated to the maximum length.
+        skipped: Records that are wrong and were skipped.
+        first_skipped: File and line of the first ten of them.
         eval_data: Evaluation data of this project in it; empty unless the stage file allowed it.
     """
 
@@ -66,6 +68,8 @@ class StreamedSource(_ManifestPart):
     repeats: Count = 0
     dropped: Count = 0
     cut: Count = 0
+    skipped: Count = 0
+    first_skipped: tuple[str, ...] = ()
     eval_data: tuple[str, ...] = ()
 
 

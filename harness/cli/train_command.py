@@ -122,6 +122,12 @@ def _print_result(folder: Path) -> None:
                     f"{source.dropped:,} left out, because truncation left nothing to learn from",
                     style="yellow",
                 )
+            if source.skipped:
+                console.print(
+                    f"{source.name}: {source.skipped:,} wrong records were skipped: {', '.join(source.first_skipped)}"
+                    f"{', ...' if source.skipped > len(source.first_skipped) else ''}",
+                    style="yellow",
+                )
         if manifest.eval_data:
             console.print(f"trained on evaluation data: {', '.join(manifest.eval_data)}", style="yellow")
     say(folder, file=sys.stdout)

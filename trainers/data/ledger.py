@@ -8,6 +8,8 @@ from typing import Any
 
 from harness.checkpoints.stage_manifest import LedgerRow
 
+NAMED = 10  # wrong records of a source whose place is kept
+
 
 @dataclass
 class Ledger:
@@ -18,6 +20,8 @@ class Ledger:
         records: Records drawn, by source.
         dropped: Those of them that gave no training example, by source.
         cut: Those of them that were truncated, by source.
+        skipped: Records that are wrong and were skipped, by source.
+        first_skipped: Where the first of those stand, by source.
     """
 
     # Two phases, sources text and code; code has no weight in the first phase, and one of its records was too long:
@@ -26,12 +30,21 @@ class Ledger:
     records: list[int]
     dropped: list[int] = field(default_factory=list)
     cut: list[int] = field(default_factory=list)
+    skipped: list[int] = field(default_factory=list)
+    first_skipped: list[list[str]] = field(default_factory=list)
 
     @classmethod
     def empty(cls, phases: int, sources: int) -> Ledger:
         """Return a ledger of zeros."""
         zeros = [0] * sources
-        return cls([zeros[:] for _ in range(phases)], zeros[:], zeros[:], zeros[:])
+        names: list[list[str]] = [[] for _ in range(sources)]
+        return cls([zeros[:] for _ in range(phases)], zeros[:], zeros[:], zeros[:], zeros[:], names)
+
+    def skip(self, source: int, where: str) -> None:
+        """Count a wrong record of a source."""
+        self.skipped[source] += 1
+        if len(self.first_skipped[source]) < NAMED:
+            self.first_skipped[source].append(where)
 
     @property
     def total(self) -> int:
@@ -63,6 +76,8 @@ class Ledger:
             "records": self.records[:],
             "dropped": self.dropped[:],
             "cut": self.cut[:],
+            "skipped": self.skipped[:],
+            "first_skipped": [names[:] for names in self.first_skipped],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -71,3 +86,5 @@ class Ledger:
         self.tokens[:] = [list(row) for row in state["tokens"]]
         for name in ("records", "dropped", "cut"):
             getattr(self, name)[:] = state[name]
+        self.skipped[:] = state.get("skipped", self.skipped)  # logs of earlier releases lack it
+        self.first_skipped[:] = [list(names) for names in state.get("first_skipped", self.first_skipped)]

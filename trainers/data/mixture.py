@@ -35,6 +35,7 @@ class Mixture:
         budget_tokens: Where the stream ends; an unpacked stream ends before the record that would exceed it.
         packed_length: Tokens per packed sequence; None for one record per example.
         repeat: Start an exhausted source again; otherwise the stream ends there.
+        skip_bad: Skip and count records that are wrong, instead of raising an error.
     """
 
     schedule: Schedule
@@ -43,6 +44,7 @@ class Mixture:
     budget_tokens: int
     packed_length: int | None = None
     repeat: bool = True
+    skip_bad: bool = False
 
     @property
     def target_tokens(self) -> int:
@@ -66,7 +68,14 @@ class Stream:
         self.phases = len(mixture.schedule.bounds) - 1
         self.ledger = Ledger.empty(self.phases, len(mixture.sources))
         self.iterators = [
-            SourceIterator(source, encode=mixture.encode, repeat=mixture.repeat, index=index, ledger=self.ledger)
+            SourceIterator(
+                source,
+                encode=mixture.encode,
+                repeat=mixture.repeat,
+                index=index,
+                ledger=self.ledger,
+                skip_bad=mixture.skip_bad,
+            )
             for index, source in enumerate(mixture.sources)
         ]
         self.index = 0  # examples given so far

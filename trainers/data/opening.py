@@ -37,6 +37,7 @@ def open_source(
     seed: int | None,
     allow_test_split: bool = False,
     commit: str | None = None,
+    skip_bad: bool = False,
 ) -> Source:
     """Open a source and convert its first record.
 
@@ -48,6 +49,7 @@ def open_source(
         seed: Of the order of its records; None for the order of the files.
         allow_test_split: Allow a generated task's test split.
         commit: Commit of a hub data set; None for the one that its revision points to now.
+        skip_bad: Whether records that are wrong are skipped, so that the first one may be wrong too.
 
     Raises:
         InputError: it is missing, empty, of a format that the stage does not learn from, or its first record does not
@@ -71,7 +73,8 @@ def open_source(
     first = next(iter(reader.read(Cursor())), None)
     if first is None:
         raise SpecError(f"data.sources.{name}: {spec.location} is empty; give a source with at least one record.")
-    source.convert(first)
+    if not skip_bad:
+        source.convert(first)
     return source
 
 

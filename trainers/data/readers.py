@@ -60,6 +60,16 @@ class RawRecord(NamedTuple):
     after: Cursor
 
 
+class BadRecord(NamedTuple):
+    """The value of a record that cannot be parsed; what reads it raises an error, or skips it.
+
+    Attributes:
+        problem: What is wrong, with file and line.
+    """
+
+    problem: str
+
+
 class Reader(Protocol):
     """Reads records from a cursor to the end of the source."""
 
@@ -118,7 +128,7 @@ def _parsed(text: bytes, where: str) -> Any:
     try:
         return json_text.parsed(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: not JSON ({json_text.reason(error)}); correct or remove the line.") from None
+        return BadRecord(f"{where}: not JSON ({json_text.reason(error)}); correct or remove the line.")
 
 
 def json_list(path: Path, cursor: Cursor) -> Iterator[RawRecord]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from harness.errors import SpecError
+from harness.errors import InputError, SpecError
+from harness.trainers.data.consumed import Consumed
 from harness.trainers.data.examples import Encode, EncodedRecord
-from harness.trainers.data.formats import TrainingRecord
 from harness.trainers.data.ledger import Ledger
+from harness.trainers.data.readers import RawRecord
 from harness.trainers.data.sources import Source, SourcePosition
 
 
@@ -19,17 +20,22 @@ class SourceExhausted(Exception):  # noqa: N818 - a signal to the stream, not an
 class SourceIterator:
     """One source's documents in order; the current document stays until all its tokens are used."""
 
-    def __init__(self, source: Source, *, encode: Encode, repeat: bool, index: int, ledger: Ledger) -> None:
+    def __init__(
+        self, source: Source, *, encode: Encode, repeat: bool, index: int, ledger: Ledger, skip_bad: bool = False
+    ) -> None:
         """`index` is the source's column in `ledger`, which the stream's iterators share."""
         self.source, self.encode, self.repeat, self.index, self.ledger = source, encode, repeat, index, ledger
+        self.skip_bad = skip_bad
         # A packed sequence may end inside a document. Its tokens are not saved: the state holds the position before
         # the document and how many of its tokens are used, and resuming encodes the document again.
         #   position: epoch 0, record 7    used: 12    -> resume with token 12 of record 7
         self.position = SourcePosition()  # before the current document
         self.next_position = SourcePosition()  # after it
+        self.consumed = Consumed()  # the records before `position`
+        self._next_consumed = self.consumed
         self.document: EncodedRecord | None = None
         self.used = 0
-        self._records: Iterator[tuple[TrainingRecord, str, SourcePosition]] | None = None
+        self._records: Iterator[tuple[RawRecord, SourcePosition]] | None = None
         # Whether this epoch gave a usable record; assumed when the epoch is entered in its middle.
         self._epoch_is_usable = False
 
@@ -38,36 +44,50 @@ class SourceIterator:
 
         Raises:
             SourceExhausted: no records are left, and the source is not repeated.
-            InputError: a whole epoch gave no usable record.
+            InputError: a record is wrong and bad records are not skipped, or a whole epoch gave no usable record.
         """
         while self.document is None:
             if self._records is None:
-                self._records = self.source.read_epoch(self.position)
+                self._records = self.source.read_raw(self.position)
             drawn = next(self._records, None)
             if drawn is None:
                 self._start_next_epoch()
                 continue
-            record, where, self.next_position = drawn
-            self._accept(self.encode(record, where))
+            raw, self.next_position = drawn
+            self._next_consumed = self.consumed.and_then(raw)
+            try:
+                self._accept(self._encoded(raw))
+            except InputError:
+                if not self.skip_bad:
+                    raise
+                self.ledger.skip(self.index, raw.where)
+                self._move_on()
         return self.document
+
+    def _encoded(self, raw: RawRecord) -> EncodedRecord | None:
+        try:
+            return self.encode(self.source.convert(raw), raw.where)
+        except UnicodeEncodeError:
+            raise InputError(f"{raw.where}: holds half of a surrogate pair, so it is no text; correct it.") from None
 
     def _accept(self, encoded: EncodedRecord | None) -> None:
         """Make a drawn record the current document, or count it as dropped when no token of it is left."""
         if encoded is None or encoded.tokens == 0:
             self.ledger.records[self.index] += 1
             self.ledger.dropped[self.index] += 1
-            self.position = self.next_position
+            self._move_on()
         else:
             self.document, self.used, self._epoch_is_usable = encoded, 0, True
 
     def _start_next_epoch(self) -> None:
         if not self._epoch_is_usable:
             raise SpecError(
-                f"data.sources.{self.source.name}: no record of {self.source.location} can be used: each is empty, or "
-                "its prompt alone fills trainer.max_length. Raise trainer.max_length, or give other data."
+                f"data.sources.{self.source.name}: no record of {self.source.location} can be used: each is empty or "
+                "wrong, or its prompt alone fills trainer.max_length. Raise trainer.max_length, or give other data."
             )
         if not self.repeat:
             raise SourceExhausted
+        self.consumed = self.consumed.next_epoch()
         next_epoch = SourcePosition(epoch=self.position.epoch + 1)
         self.position, self._records, self._epoch_is_usable = next_epoch, None, False
 
@@ -79,15 +99,20 @@ class SourceIterator:
             self.ledger.cut[self.index] += self.document.cut
         self.used += tokens
         if self.used >= self.document.tokens:
-            self.document, self.used, self.position = None, 0, self.next_position
+            self.document, self.used = None, 0
+            self._move_on()
+
+    def _move_on(self) -> None:
+        self.position, self.consumed = self.next_position, self._next_consumed
 
     def state(self) -> dict[str, Any]:
         """Return the place to resume from, as plain values."""
-        return {"place": self.position.to_json(), "used": self.used}
+        return {"place": self.position.to_json(), "used": self.used, "consumed": self.consumed.to_json()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue where an iterator of the same source took `state`."""
         self.position = SourcePosition.from_json(state["place"])
+        self.consumed = Consumed.from_json(state.get("consumed"))
         self._epoch_is_usable = True
         if state["used"]:
             self.current()

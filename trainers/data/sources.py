@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.digests import file_digest
+from harness.errors import InputError
 from harness.trainers.data.formats import FIELD_NAMES, Format, TrainingRecord, convert, with_last_answer
 from harness.trainers.data.hub_reader import HubReader
-from harness.trainers.data.readers import Cursor, RawRecord, Reader
+from harness.trainers.data.readers import BadRecord, Cursor, RawRecord, Reader
 from harness.trainers.data.record_fields import Rationale, RecordFields
 from harness.trainers.data.task_reader import TaskReader
 
@@ -100,6 +101,11 @@ class Source:
 
     def read_epoch(self, position: SourcePosition) -> Iterator[tuple[TrainingRecord, str, SourcePosition]]:
         """Yield ``(record, where, position after it)`` from `position` to the end of its epoch."""
+        for raw, after in self.read_raw(position):
+            yield self.convert(raw), raw.where, after
+
+    def read_raw(self, position: SourcePosition) -> Iterator[tuple[RawRecord, SourcePosition]]:
+        """Yield ``(raw record, position after it)`` from `position` to the end of its epoch."""
         for start, block in self._blocks(position):
             order = list(range(len(block)))
             if self.shuffle_seed is not None:
@@ -110,7 +116,7 @@ class Source:
             for number in range(start.used_in_block, len(used)):
                 raw = block[used[number]]
                 after = replace(start, used_in_block=number + 1) if number + 1 < len(used) else next_block
-                yield self.convert(raw), raw.where, after
+                yield raw, after
 
     def _blocks(self, start: SourcePosition) -> Iterator[tuple[SourcePosition, list[RawRecord]]]:
         """Yield each block with its position, from that of `start` to the end of the epoch."""
@@ -135,8 +141,10 @@ class Source:
             del self.recent_blocks[next(iter(self.recent_blocks))]
 
     def convert(self, raw: RawRecord) -> TrainingRecord:
-        """Convert a raw record by the source's format."""
+        """Convert a raw record by the source's format. Raises: InputError: it cannot be parsed or converted."""
         value = raw.value
+        if isinstance(value, BadRecord):
+            raise InputError(value.problem)
         if isinstance(self.reader, TaskReader):  # generated items also have fields that describe them
             value = {name: held for name, held in value.items() if name in FIELD_NAMES[self.format]}
         record = convert(self.format, RecordFields(value, raw.where, self.fields, self.rationale))

@@ -104,6 +104,7 @@ class DataSpec(Section):
         sources: By name.
         mixture: Shares; equal when absent.
         when_exhausted: Repeat a source that runs out (counted in the manifest), or end the stage.
+        when_bad: Stop at a record that is wrong, or skip it; skipped records are counted, and the first ten are named.
         shuffle: Whether the records of a source are shuffled with the seed.
         rationale: Whether a record's rationale is omitted, put into the prompt, or learned before the answer.
     """
@@ -112,6 +113,7 @@ class DataSpec(Section):
     sources: dict[str, SourceSpec] = Field(min_length=1)
     mixture: MixtureSpec | None = None
     when_exhausted: Literal["repeat", "end"] = "repeat"
+    when_bad: Literal["stop", "skip"] = "stop"
     shuffle: bool = True
     rationale: Rationale = "omit"
 

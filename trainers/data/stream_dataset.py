@@ -67,6 +67,17 @@ class StreamLog:
             text = json.dumps(entry)
             file.write(f'{{"crc32": {crc32(text.encode())}, "state": {text}}}\n'.encode())
 
+    def keep_until(self, index: int) -> None:
+        """Remove the states after example `index`: the records that they came from may have changed."""
+        kept = [entry for entry in self.entries() if entry["index"] <= index]
+        if self.path.exists():
+            part = self.path.with_suffix(".part")
+            part.unlink(missing_ok=True)
+            log = StreamLog(part)
+            for entry in kept:
+                log.append(entry)
+            part.replace(self.path) if kept else self.path.unlink()
+
 
 def _whole(line: str) -> dict[str, Any] | None:
     """Return the state in a line of the log; None if the line was cut short or changed."""
@@ -133,7 +144,7 @@ class StreamDataset(datasets.IterableDataset):  # type: ignore[misc] # the libra
             first = next(iter(self.mixture.stream())).columns
             for index in range(self.n_skipped):
                 yield index, first
-        stream = stream_at(self.mixture, self.log, self.n_skipped)
+        stream = stream_at(self.mixture, self.log, self.n_skipped, self.recent_states)
         for example in log_states(stream, self.log if self.writes else None):
             # The trainer saves a state some examples after it fetched them, so the states in between are kept.
             self.recent_states[stream.index] = stream.state()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.checkpoints.checkpoint import check_safetensors
-from harness.checkpoints.stage_manifest import MANIFEST_NAME, read_manifest
+from harness.checkpoints.stage_manifest import MANIFEST_NAME, StageManifest, read_manifest
 from harness.errors import MALFORMED, InputError
 from harness.trainers.data.hub_reader import HubReader
 from harness.trainers.data.sources import Source
@@ -23,6 +23,8 @@ from harness.trainers.stage.spec import TokenizerSpec
 
 if TYPE_CHECKING:
     from harness.trainers.stage.job import StageJob
+
+STREAM_STATE = "stream.json"
 
 
 def is_main_process() -> bool:
@@ -41,8 +43,15 @@ def identity(job: StageJob) -> dict[str, Any]:
         "spec": job.spec.resolved(),
         "parent": job.parent_digest,
         "commits": hub_commits(job.mixture.sources),
-        "bytes": {s.name: sum(path.stat().st_size for path in s.reader.files) for s in job.mixture.sources},
         "processes": job.config.world_size,
+    }
+
+
+def _files(job: StageJob) -> dict[str, list[list[Any]]]:
+    """Return name, size and time of change of every local file, by source."""
+    return {
+        source.name: [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in source.reader.files]
+        for source in job.mixture.sources
     }
 
 
@@ -68,16 +77,41 @@ def folder_status(job: StageJob) -> Literal["free", "begun", "finished"]:
     out_dir, path = job.out_dir, spec_file(job.out_dir)
     if path.is_file():
         recorded, current = _recorded_identity(path), identity(job)
+        recorded = {name: value for name, value in recorded.items() if name in current}
         if recorded != current:
             raise InputError(
                 f"--output_path {out_dir}: holds another stage ({recorded['spec'].get('name')!r}, "
                 f"{_difference(recorded, current)}); give another folder, or remove it."
             )
         stage_manifest = read_manifest(out_dir)
-        return "finished" if stage_manifest is not None and stage_manifest.finished else "begun"
+        if stage_manifest is None or not stage_manifest.finished:
+            return "begun"
+        _check_same_data(job, stage_manifest)
+        return "finished"
     if out_dir.exists() and any(path.name != WORK_FOLDER for path in out_dir.iterdir()):
         raise InputError(f"--output_path {out_dir}: is not empty and holds no stage; give a new folder.")
     return "free"
+
+
+def _check_same_data(job: StageJob, finished: StageManifest) -> None:
+    """Raises: InputError: a source of a finished stage has changed."""
+    digests = {source.name: source.digest for source in finished.sources}
+    for source in job.mixture.sources:
+        if source.reader.files and digests.get(source.name) not in (None, source.digest()):
+            raise InputError(
+                f"--output_path {job.out_dir}: holds this stage, finished with other data (source {source.name!r} has "
+                "changed since); give another folder, or remove it."
+            )
+
+
+def data_changed(job: StageJob) -> bool:
+    """Whether a file of a begun stage was written since the stage last started here; remembers the present files."""
+    path = spec_file(job.out_dir)
+    recorded = _recorded_identity(path)
+    if recorded.get("files") == _files(job):
+        return False
+    _write_spec(path, {**recorded, "files": _files(job)})
+    return True
 
 
 def _recorded_identity(path: Path) -> dict[str, Any]:
@@ -99,8 +133,12 @@ def claim_folder(job: StageJob) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(job.spec.tokenizer, TokenizerSpec):
         job.tokenizer.save_pretrained(trained_tokenizer(job.out_dir))
+    _write_spec(path, {**identity(job), "files": _files(job)})
+
+
+def _write_spec(path: Path, content: dict[str, Any]) -> None:
     part = path.with_suffix(".part")
-    part.write_text(json.dumps(identity(job), indent=2), encoding="utf-8")
+    part.write_text(json.dumps(content, indent=2), encoding="utf-8")
     part.replace(path)
 
 
@@ -147,7 +185,18 @@ def last_complete_state(job: StageJob) -> tuple[Path | None, RunHistory]:
         resumed=state_manifest.resumed + 1,
         step=step,
         notes=list(state_manifest.notes),
+        stream=_stream_state(folder),
     )
+
+
+def _stream_state(folder: Path) -> dict[str, Any] | None:
+    path = folder / STREAM_STATE
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def save_stream_state(folder: Path, state: dict[str, Any]) -> None:
+    """Write the stream's state into a saved state; resuming starts there, and checks what was consumed before it."""
+    (folder / STREAM_STATE).write_text(json.dumps(state), encoding="utf-8")
 
 
 def _check_state(folder: Path) -> None:

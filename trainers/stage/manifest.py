@@ -30,6 +30,7 @@ class RunHistory:
         resumed: How often the stage was resumed.
         step: Optimizer steps of the state that this run resumes from.
         notes: For the manifest; a run adds to those of earlier runs.
+        stream: The stream's state at that step; None at the start, and for states of earlier releases.
     """
 
     started: str
@@ -38,6 +39,7 @@ class RunHistory:
     resumed: int = 0
     step: int = 0
     notes: list[str] = field(default_factory=list)
+    stream: dict[str, Any] | None = None
 
 
 def manifest(
@@ -95,6 +97,8 @@ def _sources(job: StageJob, stream: Stream, *, with_digests: bool) -> tuple[Stre
             repeats=stream.repeats[index],
             dropped=ledger.dropped[index],
             cut=ledger.cut[index],
+            skipped=ledger.skipped[index],
+            first_skipped=tuple(ledger.first_skipped[index]),
             eval_data=job.eval_data.get(source.name, ()),
         )
         for index, source in enumerate(job.mixture.sources)

@@ -49,6 +49,7 @@ def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> St
         budget_tokens=spec.data.budget_tokens,
         packed_length=method.packed_length(config),
         repeat=spec.data.when_exhausted == "repeat",
+        skip_bad=spec.data.when_bad == "skip",
     )
     return StageJob(
         method=method, spec=spec, out_dir=out_dir, parent=parent, tokenizer=tokenizer, model_config=model_config,
@@ -79,6 +80,7 @@ def _open_sources(method: Method, spec: StageSpec, out_dir: Path) -> tuple[Sourc
             seed=spec.seed if spec.data.shuffle else None,
             allow_test_split=spec.allow_eval_data,
             commit=commits.get(name),
+            skip_bad=spec.data.when_bad == "skip",
         )
         for name, source in spec.data.sources.items()
     )

@@ -18,10 +18,18 @@ from harness.checkpoints.identity import checkpoint_digest
 from harness.checkpoints.resolver import resolve
 from harness.checkpoints.stage_manifest import write_manifest
 from harness.errors import InputError, SpecError, last_line, one_line
+from harness.trainers.data.consumed import check_unchanged
 from harness.trainers.data.mixture import Stream
 from harness.trainers.data.stream_dataset import StreamDataset, stream_at
 from harness.trainers.stage import adapters, models
-from harness.trainers.stage.folder import claim_folder, folder_status, is_main_process, last_complete_state
+from harness.trainers.stage.folder import (
+    claim_folder,
+    data_changed,
+    folder_status,
+    is_main_process,
+    last_complete_state,
+    save_stream_state,
+)
 from harness.trainers.stage.job import WORK_FOLDER, Method, StageJob
 from harness.trainers.stage.manifest import RunHistory, manifest
 from harness.trainers.stage.merging import merge_adapter
@@ -45,9 +53,11 @@ def run(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Checkp
         status = folder_status(job)
         if status == "finished":
             return resolve(str(out_dir))
+        last_state, history = last_complete_state(job)
+        if status == "begun":
+            _check_consumed(job, history)
         plan_steps(job, job.log if status == "begun" and is_main_process() else None)
     job.dataset = StreamDataset(job.mixture, job.n_sequences, job.log, writes=is_main_process())
-    last_state, history = last_complete_state(job)
     job.callbacks = _callbacks(job, history)
     trainer = _built(job)
     with PartialState().main_process_first():
@@ -57,6 +67,8 @@ def run(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Checkp
     # that would be the end of the data when all was trained on.
     if last_state is not None:
         job.dataset.n_skipped = sequences_after(job, history.step)
+        if history.stream is not None:
+            job.dataset.recent_states[job.dataset.n_skipped] = history.stream
     trainer.remove_callback(PrinterCallback)  # standard output is for results
     with _stopped_bar(job.callbacks):
         try:
@@ -67,6 +79,19 @@ def run(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Checkp
             #    harness.errors.InputError: rows.jsonl, line 7: not JSON (...); correct or remove the line."
             raise type(error)(re.sub(r"^harness\.errors\.\w+: ", "", last_line(error))) from None
     return _finish(job, trainer, history)
+
+
+def _check_consumed(job: StageJob, history: RunHistory) -> None:
+    """Check that what was trained on is unchanged; forget what the log says of later records if files were written.
+
+    Raises:
+        InputError: a record that was trained on has changed.
+    """
+    state = history.stream
+    for source, place in zip(job.mixture.sources, state["taps"] if state else (), strict=False):
+        check_unchanged(source, place)
+    if is_main_process() and data_changed(job):
+        job.log.keep_until(state["index"] if state else 0)
 
 
 def _built(job: StageJob) -> Any:
@@ -108,6 +133,7 @@ def _callbacks(job: StageJob, history: RunHistory) -> list[Any]:
                 stream = _stream_after(job, sequences_after(job, state.global_step))
                 folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
                 adapters.name_base_relatively(job, folder)
+                save_stream_state(folder, stream.state())
                 write_manifest(folder, manifest(job, stream, history, step=state.global_step))
 
     return [

@@ -1,0 +1,76 @@
+"""A digest of the records that a stage has consumed: these must be unchanged when it resumes; later ones may change.
+
+Records are drawn in a shuffled order, so the digest is over the records as they were drawn, not over the file:
+
+    digest of records 7, 3, 5  =  sha256(sha256(sha256("" + record 7) + record 3) + record 5)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from harness.errors import InputError
+from harness.trainers.data.readers import BadRecord, RawRecord
+from harness.trainers.data.sources import Source, SourcePosition
+
+
+@dataclass(frozen=True)
+class Consumed:
+    """What was drawn from a source.
+
+    Attributes:
+        digest: Of the records of this epoch; empty before the first.
+        first_epoch: Of all records of the first epoch; empty during that epoch.
+    """
+
+    digest: str = ""
+    first_epoch: str = ""
+
+    def and_then(self, raw: RawRecord) -> Consumed:
+        """Return the digest after another record."""
+        value = raw.value.problem if isinstance(raw.value, BadRecord) else raw.value
+        record = json.dumps(value, sort_keys=True, default=str)
+        return Consumed(hashlib.sha256((self.digest + record).encode()).hexdigest(), self.first_epoch)
+
+    def next_epoch(self) -> Consumed:
+        """Return the digest at the start of the next epoch, which has the same records in another order."""
+        return Consumed("", self.first_epoch or self.digest)
+
+    def to_json(self) -> list[str]:
+        """Return plain values."""
+        return [self.digest, self.first_epoch]
+
+    @classmethod
+    def from_json(cls, state: list[str] | None) -> Consumed:
+        """Return what `to_json` described; logs of earlier releases have none."""
+        return cls(*state) if state is not None else cls()
+
+
+def check_unchanged(source: Source, state: dict[str, Any]) -> None:
+    """Read the records again that were drawn up to a state of a `SourceIterator`, and compare the digest.
+
+    Raises:
+        InputError: one of them has changed.
+    """
+    expected = Consumed.from_json(state.get("consumed"))
+    if not source.reader.files or expected == Consumed():
+        return  # a commit identifies a hub data set, and tasks are generated
+    position = SourcePosition.from_json(state["place"])
+    found = Consumed()
+    if position.epoch:
+        for raw, _ in source.read_raw(SourcePosition()):
+            found = found.and_then(raw)
+        found = found.next_epoch()
+    if expected.digest:
+        for raw, after in source.read_raw(SourcePosition(epoch=position.epoch)):
+            found = found.and_then(raw)
+            if after == position:
+                break
+    if found != expected:
+        raise InputError(
+            f"data.sources.{source.name}: {source.location} has changed before the record where training stopped; "
+            "restore the file, or give another --output_path."
+        )
