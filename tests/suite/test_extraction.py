@@ -21,7 +21,11 @@ from harness.suite.extraction import (
     extract_number,
     response_value,
 )
+from harness.suite.extraction.letter_rules import JUDGED, REJECTED, STATED, Cue
 from harness.suite.extraction.number_forms import value_of
+from harness.suite.extraction.options import letters_of
+from harness.suite.extraction.text import MARKUP
+from harness.suite.extraction.text import read as read_text
 
 from .endings import Case, cases
 
@@ -466,22 +470,26 @@ def test_the_number_that_the_text_settles_on_is_read(text: str, number: str | No
     assert _value(extract_number(text)) == number
 
 
-# The goal for endings that were not looked at is 0.99 and 0.93; they are read with 0.967 and 0.854.
-GOAL = pytest.mark.xfail(strict=True, reason="held-out endings are read with precision 0.967 and recall 0.854")
+# The goal for endings that were not looked at is 0.99 and 0.93; they are read with 0.963 and 0.893.
+GOAL = pytest.mark.xfail(strict=True, reason="held-out endings are read with precision 0.963 and recall 0.893")
 
 
 @pytest.mark.parametrize(
     ("name", "precision", "recall"),
-    [("develop", 1.0, 0.97), ("held_out", 0.96, 0.85), pytest.param("held_out", 0.99, 0.93, marks=GOAL)],
+    [("develop", 1.0, 0.98), ("held_out", 0.96, 0.89), pytest.param("held_out", 0.99, 0.93, marks=GOAL)],
 )
 def test_the_labelled_endings_are_read(name: str, precision: float, recall: float) -> None:
     if not Path(__file__).with_name("endings").joinpath(f"{name}.jsonl").exists():
         pytest.skip(f"{name}.jsonl is not in this copy")
     labelled = cases(name)
-    values = [_read(case) for case in labelled]
-    right = sum(value is not None and value == case.answer for value, case in zip(values, labelled, strict=True))
-    assert right >= precision * sum(value is not None for value in values)
-    assert right >= recall * sum(case.answer is not None for case in labelled)
+    reads = [_read(case) for case in labelled]
+    n_right = sum(value is not None and value == case.answer for value, case in zip(reads, labelled, strict=True))
+    rates = (
+        n_right / sum(value is not None for value in reads),
+        n_right / sum(case.answer is not None for case in labelled),
+    )
+    is_reached = rates[0] >= precision and rates[1] >= recall
+    assert is_reached, f"{name}: precision {rates[0]:.3f}, recall {rates[1]:.3f}"
 
 
 @pytest.mark.parametrize("text", [text for text, answer in (*LETTERS, *NUMBERS) if answer])
@@ -500,6 +508,13 @@ def test_a_rule_reads_its_examples(rule: Rule) -> None:
         read = extract_letter(text, "ABCD") if rule.value.isalpha() else extract_number(text)
         assert read is not None
         assert (read.value, read.rule) == (rule.value, rule.name), text
+
+
+@pytest.mark.parametrize("cue", [*STATED, *JUDGED, *REJECTED], ids=lambda cue: cue.example)
+def test_a_cue_matches_its_example(cue: Cue) -> None:
+    match = cue.pattern.search(read_text(cue.example, MARKUP).text)
+    assert match is not None
+    assert letters_of(match["group"]) == {"B"}
 
 
 def test_the_guide_lists_the_rules_as_the_code_does() -> None:
@@ -561,6 +576,14 @@ def test_any_text_is_read_without_an_error(text: str) -> None:
         "= 1 ",
         "应该",
         "选",
+        "option B, ",
+        "so that would be B. ",
+        "x = 2 or ",
+        "12 boxes of 3 ",
+        "3 + 4 = 7. ",
+        "的是",
+        "<<1=1>>",
+        ", then, ",
     ],
 )
 def test_a_loop_is_read_quickly(start: str, words: str) -> None:

@@ -3,11 +3,12 @@
     extract_letter("Copper conducts. The answer is (C).", "ABCD")    # Extracted("C", (21, 33), "answer")
     extract_letter("The answer is (A) or (B).", "ABCD")              # None: ambiguous is unparsed, never a guess
 
-`text` brings a text into one form, `letters` and `numbers` find claims about the answer by their rules, and `claims`
-decides which claim stands. docs/tasks.md has the table of the rules, which a test compares with `RULES`.
+`text` brings a text into one form, `letters` and `numbers` find claims about the answer, and `claims` decides which
+claim stands. The patterns are in `letter_rules` and `number_rules`, the words that both use in `vocabulary`.
+docs/tasks.md has the table of the rules, which a test compares with `RULES`.
 
-To add a way of stating an answer, extend a pattern in `letters` or `numbers`, and add a case to
-tests/suite/test_extraction.py. It should be a form that people write, not a string that one model wrote.
+To add a way of stating an answer, extend `vocabulary` or a pattern, and add a case to
+tests/suite/endings/develop.jsonl. It should be a form that people write, not a string that one model wrote.
 """
 
 from harness.suite.extraction.extracted import UNPARSED_RESPONSE, Extracted, response_value, to_response

@@ -24,8 +24,8 @@ Stance = Literal["affirmed", "negated", "open"]
 _I = re.IGNORECASE | re.MULTILINE
 _QUESTION = re.compile(r"\?[\"')\]]*\s*$")
 _SUPPOSED = re.compile(
-    r"\b(?:if|suppose|supposing|assume|assuming|whether|unless|were)\b|如果|假如|假设|假使|假定|倘若|要是"
-    r"|若(?!干)|是否|难道|即使",
+    r"\b(?:if|suppose|supposing|assume|assuming|whether|unless|were|although|though|while)\b|如果|假如|假设|假使|假定"
+    r"|倘若|要是|若(?!干)|是否|难道|即使|虽|尽管",
     _I,
 )
 _SUPPOSED_AFTER = re.compile(r"[^.;。\n]{0,20}\b(?:if|only if|were)\b[^.;。\n]*\b(?:were|had|was|did)\b", _I)
@@ -47,7 +47,7 @@ _OTHERS = re.compile(
     r"|\bfirst glance\b|\bthought\b(?: that)?[^,]{0,12}$|\bguessed\b|\bmistakenly\b|\b(?:was going|wanted"
     r"|used) to\b|\balmost\b|\b(?:first|initial|previous|earlier|original)\s*$|\bwrongly\b"
     r"|(?:有些?|有的|很多|许多|别)人|(?:同学|学生|考生)[^,]{0,6}(?:会|认为|误|选|说|觉得)|容易|原本|本来|起初"
-    r"|最初|一开始|以为|乍看|曾|看似",
+    r"|最初|一开始|以为|乍看|曾|看似|[A-J][)项]?(?:还是|或者?)$",
     _I,
 )
 _NOT_BEFORE = re.compile(
@@ -65,33 +65,39 @@ _HEDGE = re.compile(
 )
 
 _START = (
-    r"(?:^|(?<=[.!?…\n。;])|(?<=[.!?…。;]\s)|(?<=[.!?]\s\s))[ \t\"'(]{0,4}(?:oh|but|however|ah|um|哦|啊|但是?"
-    r"|可是)?[, ]{0,3}"
+    r"(?:^|(?<=[.!?…\n。;])|(?<=[.!?…。;]\s)|(?<=[.!?]\s\s))[ \t\"'(]{0,4}"
+    r"(?:oh|but|however|ah|um|哦|啊|但是?|可是)?[, ]{0,3}"
 )
-WITHDRAWAL = re.compile(
-    rf"{_START}(?:wait\b|hold on|hang on|hmm|oops|scratch that|correction\b|on second thoughts?|no[,.:;!—]"
-    rf"|no wait|actually\b|sorry\b"
-    r"|等一下|等等[,。!.]|等等|且慢|慢着|不对|不[,。!—]|错了|更正|纠正|重新|再(?:想|看|算|检查|读)|抱歉|其实)"
-    r"|(?<=[,—])\s*(?:but\s+)?(?:wait\b|no[,:;]|不对[,。!]|不[,]|等等[,。]|等一下)"
-    r"|(?:^|[.!?\n]\s*|\b(?:but|no|however|yet|so|and|again)[, ]\s*)(?:that|this|it|my (?:\w+ )?(?:answer|choice"
-    r"|reasoning))\s*"
-    r"(?:(?:is|was|'s|must be|seems|looks)\s+(?:\w+ )?(?:wrong|incorrect|false|mistaken|an? (?:mistake|error)"
-    r"|impossible|not "
-    r"(?:right|correct|possible|true|it))|(?:cannot|can't|can not|could not|couldn't|isn't|is not|doesn't"
-    r"|does not)\s+"
-    r"(?:be |seem |look )?(?:right|correct|true|possible|hold|work|fit|so))"
-    r"|\bI (?:was|am|must be|may be|might be) (?:wrong|mistaken|not sure|unsure|not certain|no longer)"
-    r"|\bI mis\w+|\bI made an? (?:\w+ )?"
-    r"(?:mistake|error)|\bI'm (?:not sure|unsure|not certain|no longer)|\bI (?:honestly |really "
-    r"|still )?(?:do not|don't|cannot|can't) "
-    r"(?:know|decide|tell|determine|say|be sure|choose)|\bI (?:take|took) (?:that|it) back|\blet me (?:re\w+"
-    r"|check|think|start|try|"
-    r"correct|look)\b|\bI (?:withdraw|retract)|\bI (?:need|have) to (?:re\w+|start|think again)"
-    r"|(?:搞|弄|算|说|想|看|选|写|答)错了|收回|推翻|撤回|我(?:也|还|现在|真的|已经)*(?:不知道|不确定|无法|不清楚"
-    r"|说不准|没法|拿不准|不敢)"
-    r"|(?:这|那|这样|那样|这个(?:答案|结论)?|上面|刚才|前面|之前)(?:的|算|说|想|选|答案|结论|推理|做)*(?:就|也"
-    r"|是|显然|还是)*"
-    r"(?:不对|错|不行|不成立|有误|不正确|有问题)",
+_WITHDRAWALS = (
+    # "Wait, ..." and "No, ..." at the start of a sentence, and within one
+    rf"{_START}(?:wait\b|hold on|hang on|hmm|oops|scratch that|correction\b|on second thoughts?|no wait"
+    r"|(?<!\b[A-J]\. )no[,.:;!—]|actually\b|sorry\b"
+    r"|等一下|等等|且慢|慢着|不对|不[,。!—]|错了|更正|纠正|重新|再(?:想|看|算|读)|抱歉|其实)",
+    r"(?<=[,—])\s*(?:but\s+)?(?:wait\b|no[,:;]|不对[,。!]|不[,]|等等[,。]|等一下)",
+    # "But that cannot be right", "so my answer is wrong"
+    r"(?:^|[.!?\n]\s*|\b(?:but|no|however|yet|so|and|again)[, ]\s*)"
+    r"(?:that|this|it|my (?:\w+ )?(?:answer|choice|reasoning))\s*"
+    r"(?:(?:is|was|'s|must be|seems|looks)\s+(?:\w+ )?"
+    r"(?:wrong|incorrect|false|mistaken|an? (?:mistake|error)|impossible|not (?:right|correct|possible|true|it))"
+    r"|(?:cannot|can't|can not|could not|couldn't|isn't|is not|doesn't|does not)\s+"
+    r"(?:be |seem |look )?(?:right|correct|true|possible|hold|work|fit|so))",
+    # "I was wrong", "I made a mistake", "I don't know"
+    r"\bI (?:was|am|must be|may be|might be) (?:wrong|mistaken|no longer)"
+    r"|\bI'm no longer|\bI mis\w+|\bI made an? (?:\w+ )?(?:mistake|error)"
+    r"|\bI (?:honestly |really |still )?(?:do not|don't|cannot|can't) (?:know|decide|tell|determine|say|be sure"
+    r"|choose)",
+    r"\bI (?:take|took) (?:that|it) back|\bI (?:withdraw|retract)|\bI (?:need|have) to (?:re\w+|start|think again)"
+    r"|\blet me (?:re(?!-?check)\w+|think|start|try|correct|look)\b",
+    r"(?:搞|弄|算|说|想|看|选|写|答)错了|收回|推翻|撤回"
+    r"|我(?:也|还|现在|真的|已经)*(?:不知道|无法|不清楚|没法|不敢)",
+    r"(?:这|那|这样|那样|这个(?:答案|结论)?|上面|刚才|前面|之前)(?:的|算|说|想|选|答案|结论|推理|做)*"
+    r"(?:就|也|是|显然|还是)*(?:不对|错|不行|不成立|有误|不正确|有问题)",
+)
+WITHDRAWAL = re.compile("|".join(_WITHDRAWALS), _I)
+# These may begin a correction, but take nothing back by themselves: "Let me check", "The answer is B. No, it floats".
+_CHECK = re.compile(
+    r"\b(?:let me|let's|I(?:'ll| will)) (?:double[- ]?check|re-?check|check|verify|confirm)\b|\bI forgot\b"
+    r"|\b[A-J]\. no[,.:;]|(?:检查|核对|验算|验证)一?[下遍]|漏[看算了]",
     _I,
 )
 
@@ -146,9 +152,15 @@ def standing_claim(text: str, claims: Iterable[Claim]) -> Claim | None:
             if standing and standing.values <= claim.values:
                 standing, conflict = None, False
             continue
-        if WITHDRAWAL.search(text, position, claim.start):
+        if WITHDRAWAL.search(text, position, claim.start) or _CHECK.search(text, position, claim.start):
             standing, conflict = None, False
         position = max(position, claim.end)
+        if (
+            standing
+            and claim.start < standing.end
+            and (claim.values, claim.stance) == (standing.values, standing.stance)
+        ):
+            continue  # a part of the same statement
         narrowed = standing is not None and standing.stance == "open" and claim.values <= standing.values
         conflict = conflict or (standing is not None and standing.values != claim.values and not narrowed)
         standing = claim

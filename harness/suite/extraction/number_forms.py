@@ -15,14 +15,16 @@ _SCALES = {
 }  # fmt: skip
 _MAX_CHARACTERS = 60  # a longer one is a loop of digits, no number
 MOST_DIGITS = _MAX_CHARACTERS + 99 + 12  # with the largest exponent and scale
-# "3:30" and "3:2" are no numbers, and the digits of "CO2" are none.
+# No numbers are "3:30", "3:2", the digits of "CO2", the base and exponent of "10^1000", and "1990s".
 NUMBER = re.compile(
-    r"(?P<sign>(?<![A-Za-z0-9)\]])-\s?|\b(?:minus|negative)\s+|负)?[¥€£]?\s?(?<![A-Za-z_.])(?<!\d)(?<!\d[:.])(?>"
+    r"(?P<sign>(?<![A-Za-z0-9)\]])-\s?|\b(?:minus|negative)\s+|负|零下)?[¥€£]?\s?"
+    r"(?<![A-Za-z_.^])(?<!\^\{)(?<!\d)(?<!\d[:.])(?>"
     r"(?:(?P<whole>\d+)\s*)?\\[dt]?frac\s*\{\s*(?P<top>\d+)\s*\}\s*\{\s*(?P<bottom>\d+)\s*\}"
     r"|(?:(?P<plain_whole>\d+)\s+)?(?P<plain_top>\d+)/(?P<plain_bottom>\d+)(?!/)"
     r"|(?P<decimal>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.\d+|\.\d+|\d+)"
     r"(?:[eE](?P<e>[-+]?\d{1,2})(?!\d)|\s*(?:[×x*]|\\times)\s*10\s*\^\s*\{?(?P<power>-?\d{1,2})\}?)?"
-    r")(?!\d|[:.]\d)(?:\s*(?P<scale>thousand|million|billion|trillion|百万|千万|万亿|千(?![克米瓦卡])|万|亿))?",
+    r")(?!\d|[:.]\d|\s?\^|(?<=\d{3}0)s\b)"
+    r"(?:\s*(?P<scale>thousand|million|billion|trillion|百万|千万|万亿|千(?![克米瓦卡])|万|亿))?",
     re.IGNORECASE,
 )
 

@@ -19,14 +19,16 @@ _ONE_FORM = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {
         ("【〔［", "["),
         ("】〕］", "]"),
         ("−－﹣", "-"),
+        ("￥", "¥"),
         ("\u3000\xa0", " "),
     )
     for mark in marks
 }
 _WRAPPED = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|bm)\s*\{(?P<kept>[^{}]*)\}")
-_LATEX = r"\\[()\[\]$,!;]|\\(?:left|right)\b|\\(?=%)|\$"
+_LATEX = r"\\[()\[\]$,!;]|\\(?:left|right)\b|\\(?=%)|\$|\{(?=,\})|(?<=\{,)\}"
 MARKUP = re.compile(rf"{_LATEX}|\*+|`+|__+|^[ \t]*#+[ \t]*|^[ \t]*>[ \t]*", re.MULTILINE)
-MATH_MARKUP = re.compile(rf"{_LATEX}|\*\*+|`+|__+|^[ \t]*>[ \t]*", re.MULTILINE)  # keeps 9 * 2 and the marker ####
+# Keeps 9 * 2 and the marker ####, and leaves out the calculator notes <<9*2=18>> of GSM8K.
+MATH_MARKUP = re.compile(rf"{_LATEX}|\*\*+|`+|__+|^[ \t]*>[ \t]*|<<[^<>\n]{{0,80}}>>", re.MULTILINE)
 
 _NEW_QUESTION = re.compile(
     r"^[ \t#>*]*(?:(?:next |new |another )?(?:question|problem|q)[ \t]*\d*|(?:user|human)|(?:下一)?(?:问题|题目"
@@ -36,6 +38,7 @@ _NEW_QUESTION = re.compile(
 )
 _LONG_BLANK = re.compile(r"\s{9,}")  # a loop of blanks; some patterns take the square of its length
 _SENTENCE_END = re.compile(r"[.!?]+[\"')\]]*(?=\s|$)|[。!?;]+[\"')\]]*|\n+")
+_SHORTEST_ROUND = 4  # characters
 _REACH = 400  # characters; a longer "sentence" is a loop without punctuation
 _CLAUSE_START = re.compile(
     r"[,;:。!?\n—]|\.(?=\s)|\b(?:but|so|and so|hence|therefore|thus)\b|但是?|所以|因此|而(?=[应选是])"
@@ -58,7 +61,7 @@ def read(text: str, markup: re.Pattern[str]) -> Reading:
     """Write each character in one form, then leave out `markup` and everything from a new question on."""
     plain = text.translate(_ONE_FORM)
     question = _NEW_QUESTION.search(plain)
-    end = question.start() if question else len(plain)
+    end = _end_of_whole(plain[: question.start()] if question else plain)
     dropped = {i for match in markup.finditer(plain, 0, end) for i in range(*match.span())}
     for match in _WRAPPED.finditer(plain, 0, end):
         dropped |= {*range(match.start(), match.start("kept")), match.end() - 1}
@@ -66,6 +69,15 @@ def read(text: str, markup: re.Pattern[str]) -> Reading:
         dropped |= _surplus(match)
     kept = tuple(i for i in range(end) if i not in dropped)
     return Reading("".join(plain[i] for i in kept), kept)
+
+
+def _end_of_whole(text: str) -> int:
+    """Return where the text ends without the broken last round of a loop: "The answer is 120. The answer is 12"."""
+    start, end = last_sentence(text)
+    broken = text[start:end].strip()
+    previous = text[slice(*last_sentence(text[:start]))].strip()
+    is_broken = len(broken) >= _SHORTEST_ROUND and broken != previous and previous.startswith(broken)
+    return start if is_broken else len(text)
 
 
 def _surplus(blank: re.Match[str]) -> set[int]:

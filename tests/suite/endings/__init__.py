@@ -5,7 +5,8 @@
 
 The two files hold different texts of the same kinds, in English and Chinese:
 
-- ``develop.jsonl``: use it while you write or change the extraction of answers.
+- ``develop.jsonl``: use it while you write or change the extraction of answers. It too has generations of
+  SmolLM2-135M-Instruct, whose note says so.
 - ``held_out.jsonl``: use it to measure the result only. Do not read it, or the cases that fail in it, while you
   change the extraction. Its last 100 cases are unedited generations of SmolLM2-135M-Instruct and Gemma 3 270M (base),
   at most 160 tokens, greedy or at temperature 0.8, some after worked examples. Generations on whose label readers
@@ -16,7 +17,7 @@ What a label means:
 - A letter is one of the item's options, upper case and half width: "(b)" is "B".
 - A number is written without currency sign, unit, percent sign, thousands separators or final zeros after the point:
   "$1,200.50" is "1200.5", "18%" is "18", "3万" is "30000". A fraction stays as it is ("3/4"), a mixed number becomes
-  an improper fraction ("1 1/2" is "3/2"). Compare numbers by value.
+  an improper fraction ("1 1/2" is "3/2"). Compare numbers by value. A number in words ("twelve") is no answer.
 - None: the text states no single final answer. It breaks off, refuses, names several answers without choosing, takes
   back its answer, gives the answer's text but not its letter, or names a letter that the item does not have.
 
