@@ -99,6 +99,7 @@ def _table(rows: list[dict[str, str]]) -> Any:
 
 def _print_result(folder: Path) -> None:
     """Print the tokens by source and phase, totals, warnings, and the checkpoint's folder."""
+    from harness.checkpoints.metrics_log import METRICS_NAME, loss_summary
     from harness.checkpoints.stage_manifest import read_manifest
     from harness.console import stdout
 
@@ -115,6 +116,9 @@ def _print_result(folder: Path) -> None:
             f"{manifest.step:,} {'step' if manifest.step == 1 else 'steps'}, {manifest.wall_seconds:,.0f} s",
             highlight=False,
         )
+        losses = loss_summary(folder / METRICS_NAME)
+        if losses:
+            console.print(losses, highlight=False)
         for source in manifest.sources:
             if source.cut or source.dropped:
                 console.print(

@@ -66,6 +66,87 @@ def test_every_kind_of_source_gives_its_records_from_any_position(
         assert list(opened(fields).read_epoch(whole[taken - 1][2])) == whole[taken:], f"resumed after {taken} records"
 
 
+def read_all(fields: dict[str, Any], stage: str = "sft") -> list[Any]:
+    source = open_source("rows", SourceSpec(**fields), stage=stage, rationale="omit", seed=None)
+    return [record for record, _, _ in source.read_epoch(SourcePosition())]
+
+
+def test_tables_are_read_with_and_without_names(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        '\ufeffinstruction,output\r\n"say ""hi"",\nplease",hi\r\nsay no,no\r\n', encoding="utf-8", newline=""
+    )
+    first, second = read_all({"path": str(tmp_path / "a.csv")})
+    assert first["prompt"][0]["content"] == 'say "hi",\nplease'
+    assert second["completion"][0]["content"] == "no"
+    (tmp_path / "cot.tsv").write_text("2 and 2?\t4\tCount on.\n3 and 3?\t6\tDouble it.\n", encoding="utf-8")
+    columns = ("question", "answer", "rationale")
+    spec = SourceSpec(path=str(tmp_path / "cot.tsv"), format="problem", columns=columns)
+    source = open_source("rows", spec, stage="sft", rationale="completion", seed=None)
+    records = list(source.read_epoch(SourcePosition()))
+    assert [(r["answer"], r["thought"]) for r, _, _ in records] == [("4", "Count on.\n\n"), ("6", "Double it.\n\n")]
+    assert list(source.read_epoch(records[0][2])) == records[1:]
+    (tmp_path / "b.csv").write_text("instruction,output\na,b,c\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"b\.csv, row 1: has 3 fields instead of 2 \(instruction, output\)"):
+        read_all({"path": str(tmp_path / "b.csv"), "format": "instruction"})
+
+
+def test_zstandard_files_and_folders_of_parquet_are_read(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    lines = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+    with pa.output_stream(str(tmp_path / "rows.jsonl.zst"), compression="zstd") as file:
+        file.write(lines)
+    fields = {"path": str(tmp_path / "rows.jsonl.zst")}
+    whole = list(opened(fields, seed=None).read_epoch(SourcePosition()))
+    assert [record["completion"][0]["content"] for record, _, _ in whole] == [row["output"] for row in ROWS]
+    assert list(opened(fields, seed=None).read_epoch(whole[500][2])) == whole[501:]
+    (tmp_path / "set" / "train").mkdir(parents=True)
+    for part in (0, 1):
+        pd.DataFrame(ROWS[part * 350 : part * 350 + 350]).to_parquet(tmp_path / "set" / "train" / f"{part}.parquet")
+    assert len(read_all({"path": str(tmp_path / "set")})) == len(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("row", "stage", "expected"),
+    [
+        ({"instruction": "a", "output": "b"}, "sft", "instruction"),
+        ({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}, "sft", "chat"),
+        ({"text": "### Human: a### Assistant: b"}, "sft", "chat"),
+        ({"prompt": "a", "completion": "b"}, "sft", "completion"),
+        ({"prompt": "a", "chosen": "b", "rejected": "c"}, "dpo", "preference"),
+        ({"question": "a", "answer": "b"}, "grpo", "problem"),
+        ({"text": "a"}, "pretrain", "text"),
+    ],
+)
+def test_the_format_is_guessed(tmp_path: Path, row: dict[str, Any], stage: str, expected: str) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    source = open_source("rows", SourceSpec(path=str(path)), stage=stage, rationale="omit", seed=None)
+    assert source.format == expected
+
+
+def test_a_format_that_cannot_be_guessed_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a": 1}\n', encoding="utf-8")
+    with pytest.raises(InputError, match=r"format: the first records do not show it; give one that sft learns from"):
+        read_all({"path": str(path)})
+
+
+def test_the_usual_names_of_formats_are_known() -> None:
+    usual: dict[str, Any] = {"alpaca": "instruction", "sharegpt": "chat", "openai": "chat"}
+    for name, format_ in usual.items():
+        assert SourceSpec.model_validate({"path": "a", "format": name}).format == format_
+
+
+def test_a_tree_of_programs_leaves_out_environments_and_hidden_folders(tmp_path: Path) -> None:
+    for place in ("a.py", "src/b.py", ".git/c.py", "env/lib/d.py", "x/site-packages/e.py"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text(f"# {place}\n", encoding="utf-8")
+    (tmp_path / "env" / "pyvenv.cfg").write_text("", encoding="utf-8")
+    texts = [record["text"] for record in read_all({"path": str(tmp_path), "format": "python"}, "pretrain")]
+    assert texts == ["# a.py\n", "# src/b.py\n"]
+
+
 def test_an_unknown_field_name_is_refused_with_a_suggestion(tmp_path: Path) -> None:
     fields = write_rows(tmp_path, "jsonl") | {"fields": {"inptu": "input"}}
     with pytest.raises(InputError, match=r"fields\.inptu: instruction records have .* Did you mean input\?"):

@@ -282,3 +282,28 @@ def test_models_whose_packed_documents_see_each_other_are_refused(tmp_path: Path
         pretrain.train(pretraining(tmp_path, architecture), tmp_path / "out")
     assert not (tmp_path / "out").exists()
     pretrain.train(pretraining(tmp_path, architecture, separate_documents=False), tmp_path / "out")
+
+
+def test_the_course_of_training_is_written_and_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import yaml
+
+    from harness.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    spec = stage(tmp_path, chat_model(tmp_path / "parent"))
+    Path("stage.yaml").write_text(yaml.safe_dump(spec), encoding="utf-8")
+    assert main(["train", "stage.yaml", "--output_path", "out"]) == 0
+    printed = capsys.readouterr()
+    lines = Path("out/metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    entries = [json.loads(line) for line in lines if "loss" in json.loads(line)]
+    manifest = read_manifest(Path("out"))
+    assert manifest is not None
+    assert [entry["step"] for entry in entries] == list(range(1, manifest.step + 1))
+    assert entries[-1]["tokens"] == manifest.tokens
+    assert {"loss", "learning_rate", "grad_norm", "tokens_per_second"} <= entries[-1].keys()
+    assert printed.err.count("\nstep ") + printed.err.startswith("step ") >= manifest.step
+    best = min(entries, key=lambda entry: entry["loss"])
+    first, last = (f"{entries[place]['loss']:.4g}" for place in (0, -1))
+    assert f"loss {first} at first, {last} at last, best {best['loss']:.4g} at step " in printed.out

@@ -10,10 +10,10 @@ not know. Nothing here knows a tokenizer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from harness.trainers.data.messages import Message, Turn, has_markers
+from harness.trainers.data.messages import Message, Turn, has_markers, is_empty
 from harness.trainers.data.record_fields import RecordFields
 
 Format = Literal["instruction", "chat", "completion", "preference", "text", "python", "problem"]
@@ -280,6 +280,24 @@ STAGE_FORMATS: dict[str, tuple[Format, ...]] = {
     "dpo": ("preference",),
     "grpo": ("problem",),
 }
+
+
+def guess_format(record: Any) -> Format | None:
+    """Return the format whose fields a record has; None if it may be several, or none."""
+    names = {name for name, value in record.items() if not is_empty(value)} if isinstance(record, Mapping) else set()
+    if {"chosen", "rejected"} <= names:
+        return "preference"
+    if {"messages", "conversations", "conversation"} & names:
+        return "chat"
+    if "instruction" in names and {"output", "response"} & names:
+        return "instruction"
+    if {"prompt", "completion"} <= names:
+        return "completion"
+    if {"question", "answer"} <= names or {"prompt", "tests"} <= names:
+        return "problem"
+    if "text" in names and isinstance(record["text"], str):
+        return "chat" if has_markers(record["text"]) else "text"
+    return None
 
 
 def as_completion(record: TrainingRecord) -> TrainingRecord:

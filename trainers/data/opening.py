@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from harness.errors import SpecError, did_you_mean
 from harness.paths import data_dir
 from harness.trainers.data import readers
-from harness.trainers.data.formats import FIELD_NAMES, STAGE_FORMATS, WITH_RATIONALE, Format
+from harness.trainers.data.formats import FIELD_NAMES, STAGE_FORMATS, WITH_RATIONALE, Format, guess_format
 from harness.trainers.data.hub_reader import HubReader, hub_commit
-from harness.trainers.data.readers import Cursor, FileReader, RawRecord, Reader
+from harness.trainers.data.readers import BadRecord, Cursor, FileReader, RawRecord, Reader
 from harness.trainers.data.record_fields import IGNORE, Rationale
 from harness.trainers.data.sources import Source
 from harness.trainers.data.spec import SourceSpec
 from harness.trainers.data.task_reader import TaskReader, generator_of
 
 TEXT_SUFFIXES = (".txt", ".md")
+GUESSED_FROM = 20  # records
 FILE_READERS: dict[str, Callable[[Path, Cursor], Iterator[RawRecord]]] = {
     ".jsonl": readers.json_lines,
     ".ndjson": readers.json_lines,
     ".json": readers.json_list,
     ".parquet": readers.parquet,
+    ".csv": readers.table,
+    ".tsv": readers.table,
     ".py": readers.text_file,
     **dict.fromkeys(TEXT_SUFFIXES, readers.text_file),
 }
@@ -109,7 +114,12 @@ def _reader(name: str, spec: SourceSpec, *, allow_test_split: bool, commit: str 
             f"data.sources.{name}.path: {spec.path} holds files of several kinds ({', '.join(sorted(suffixes))}); "
             "choose one kind with a glob such as folder/**/*.jsonl."
         )
-    return FileReader(files=files, read_file=FILE_READERS[suffixes.pop()])
+    suffix = suffixes.pop()
+    if spec.columns and suffix not in (".csv", ".tsv"):
+        raise SpecError(f"data.sources.{name}.columns: belongs to .csv and .tsv files, not {suffix}; remove it.")
+    if spec.columns:
+        return FileReader(files=files, read_file=partial(readers.table, columns=spec.columns))
+    return FileReader(files=files, read_file=FILE_READERS[suffix])
 
 
 def find_files(name: str, spec: SourceSpec) -> list[Path]:
@@ -128,7 +138,7 @@ def find_files(name: str, spec: SourceSpec) -> list[Path]:
     also = "" if data_folder is None else f" or in the data folder {data_folder}"
     raise SpecError(
         f"data.sources.{name}.path: {spec.path}: no file of a supported kind there{also}; give JSONL, a JSON list, "
-        "Parquet, text or Python files, a folder of them, or a glob."
+        "Parquet, CSV, TSV, text or Python files, a folder of them, or a glob."
     )
 
 
@@ -137,7 +147,7 @@ def _expanded(place: Path, *, python: bool) -> list[Path]:
     if place.is_file():
         paths: Sequence[Path] = [place]
     elif place.is_dir():
-        inside = [path for path in sorted(place.rglob("*")) if _suffix(path) in FILE_READERS]
+        inside = [path for path in sorted(place.rglob("*")) if _suffix(path) in FILE_READERS and _is_data(path, place)]
         programs = [path for path in inside if path.suffix == ".py"]
         others = [path for path in inside if path.suffix != ".py"]
         paths = programs if python or not others else others
@@ -146,16 +156,26 @@ def _expanded(place: Path, *, python: bool) -> list[Path]:
     return [path for path in paths if _suffix(path) in FILE_READERS and path.is_file()]
 
 
+def _is_data(path: Path, folder: Path) -> bool:
+    """Whether a file below a folder is data: not hidden, and not installed in a virtual environment."""
+    parents = path.relative_to(folder).parts[:-1]
+    if any(part.startswith(".") or part in ("__pycache__", "node_modules", "site-packages") for part in parents):
+        return False
+    folders = [folder.joinpath(*parents[: count + 1]) for count in range(len(parents))]
+    return not any((place / "pyvenv.cfg").exists() for place in folders)
+
+
 def _suffix(path: Path) -> str:
     inner = path.with_suffix("").suffix
-    return inner if path.suffix == ".gz" and inner in (".jsonl", ".ndjson") else path.suffix
+    return inner if path.suffix in (".gz", ".zst") and inner in (".jsonl", ".ndjson") else path.suffix
 
 
 def _format(name: str, spec: SourceSpec, reader: Reader, stage: str) -> Format:
     allowed = STAGE_FORMATS[stage]
     format_ = spec.format or _guessed_format(reader)
     if format_ not in allowed:
-        given = f"{format_!r} is not" if format_ else "give"
+        found = "guessed from the first records" if spec.format is None else "given"
+        given = f"{format_!r} ({found}) is not" if format_ else "the first records do not show it; give"
         raise SpecError(f"data.sources.{name}.format: {given} one that {stage} learns from: {', '.join(allowed)}.")
     return format_
 
@@ -164,4 +184,8 @@ def _guessed_format(reader: Reader) -> Format | None:
     if isinstance(reader, TaskReader):
         return "problem"
     suffix = _suffix(reader.files[0]) if reader.files else ""
-    return "python" if suffix == ".py" else "text" if suffix in TEXT_SUFFIXES else None
+    if suffix == ".py" or suffix in TEXT_SUFFIXES:
+        return "python" if suffix == ".py" else "text"
+    first = islice(reader.read(Cursor()), GUESSED_FROM)
+    found = {guess_format(raw.value) for raw in first if not isinstance(raw.value, BadRecord)}
+    return found.pop() if len(found) == 1 else None

@@ -12,7 +12,9 @@ generated tasks have readers in `hub_reader` and `task_reader`.
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -101,18 +103,63 @@ class FileReader:
 
 
 def json_lines(path: Path, cursor: Cursor) -> Iterator[RawRecord]:
-    """Read JSONL, plain or gzipped; an empty line counts as a line but holds no record."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    with cast(BinaryIO, opener(path, "rb")) as file:
-        file.seek(cursor.offset)
-        line_number = cursor.record
+    """Read JSONL, plain or compressed (.gz, .zst); an empty line counts as a line but holds no record."""
+    with _opened(path) as file:
+        _enter(file, cursor.offset)
+        offset, line_number = cursor.offset, cursor.record
         while line := _next_line(file, path, line_number + 1):
-            line_number += 1
+            offset, line_number = offset + len(line), line_number + 1
             where = f"{path}, line {line_number}"
             if len(line) == MAX_LINE_BYTES:
                 raise InputError(f"{where}: is longer than 64 MiB; write one JSON record per line.")
             if not json_text.is_blank(line):
-                yield RawRecord(_parsed(line, where), where, Cursor(cursor.file, file.tell(), line_number))
+                yield RawRecord(_parsed(line, where), where, Cursor(cursor.file, offset, line_number))
+
+
+def _opened(path: Path) -> BinaryIO:
+    if path.suffix == ".gz":
+        return cast(BinaryIO, gzip.open(path, "rb"))
+    if path.suffix == ".zst":
+        import pyarrow as pa
+
+        return cast(BinaryIO, io.BufferedReader(pa.input_stream(str(path), compression="zstd")))
+    return path.open("rb")
+
+
+def _enter(file: BinaryIO, offset: int) -> None:
+    """Go to a byte of the text; a stream that cannot be entered there is read up to it."""
+    if file.seekable():
+        file.seek(offset)
+        return
+    while offset > 0 and (skipped := len(file.read(min(offset, PIECE_BYTES)))):
+        offset -= skipped
+
+
+def table(path: Path, cursor: Cursor, *, columns: Sequence[str] = ()) -> Iterator[RawRecord]:
+    """Read a table of text, separated by commas (.csv) or tabs (.tsv); without `columns` the first row names them."""
+    # A quoted field may hold line ends, so a table can only be entered at its beginning.
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ",", strict=True)
+        try:
+            names = list(columns) or next(rows, [])
+            for number, row in enumerate(rows, start=1):
+                if number > cursor.offset and row:
+                    where = f"{path}, row {number}"
+                    yield RawRecord(_named(row, names, where), where, Cursor(cursor.file, number, number))
+        except (csv.Error, UnicodeDecodeError) as error:
+            reason = first_line(error, max_characters=160)
+            raise InputError(
+                f"{path}, line {rows.line_num + 1}: cannot be read ({reason}); correct the file."
+            ) from None
+
+
+def _named(row: list[str], names: list[str], where: str) -> dict[str, str] | BadRecord:
+    if len(row) != len(names):
+        return BadRecord(
+            f"{where}: has {len(row)} fields instead of {len(names)} ({', '.join(names)}); correct the row, or name "
+            "them under the source's columns."
+        )
+    return dict(zip(names, row, strict=True))
 
 
 def _next_line(file: BinaryIO, path: Path, number: int) -> bytes:

@@ -22,12 +22,13 @@ class SourceSpec(Section):
     """Where a source's records are, and how they are read.
 
     Attributes:
-        path: File, folder or glob: JSONL (.jsonl, .gz too), a JSON list (.json), Parquet, text (.txt, .md), Python
-            trees. Searched in the working folder, then in the data folder (HARNESS_DATA).
+        path: File, folder or glob: JSONL (.jsonl, .gz and .zst too), a JSON list (.json), Parquet, tables (.csv,
+            .tsv), text (.txt, .md), Python trees. Searched in the working folder, then in HARNESS_DATA.
         hub: A data set on the hub instead, streamed; with `subset`, `split` and `revision`.
         task: A generated task of this project instead, for example ``mini_logic``; its train split.
         format: Format of the records; guessed for text and Python files.
         fields: A format's field name -> the file's; or the file's -> ``ignore``.
+        columns: Names of the columns of .csv or .tsv files without a row of names.
         only_last: Learn only the last answer of a conversation.
         skip: Records to leave out at the beginning.
         limit: Records to use after those; all when absent.
@@ -43,6 +44,7 @@ class SourceSpec(Section):
     fields: dict[str, str] = Field(default_factory=dict)
     skip: int = Field(default=0, ge=0)
     limit: int | None = Field(default=None, gt=0)
+    columns: tuple[str, ...] = ()
     only_last: bool = False
 
     @field_validator("format", mode="before")

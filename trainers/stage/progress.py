@@ -45,9 +45,11 @@ class TrainingProgress(TrainerCallback):
         self.bar.update(self.task, completed=round(done), rate=f"{rate:,.0f} tokens/s")
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **more: Any) -> None:  # noqa: ARG002
-        """Show the latest loss."""
+        """Show the latest loss, learning rate and gradient norm."""
+        shown = {"loss": "loss", "learning_rate": "rate", "grad_norm": "gradient"}
+        values = [f"{word} {logs[name]:.4g}" for name, word in shown.items() if logs and name in logs]
         if logs and "loss" in logs:
-            self.bar.update(self.task, loss=f"loss {logs['loss']:.4f}")
+            self.bar.update(self.task, loss="  ".join(values))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
         """Remove the bar."""

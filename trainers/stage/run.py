@@ -15,6 +15,7 @@ from typing import Any
 
 from harness.checkpoints.checkpoint import Checkpoint
 from harness.checkpoints.identity import checkpoint_digest
+from harness.checkpoints.metrics_log import METRICS_NAME
 from harness.checkpoints.resolver import resolve
 from harness.checkpoints.stage_manifest import write_manifest
 from harness.errors import InputError, SpecError, last_line, one_line
@@ -123,6 +124,7 @@ def _callbacks(job: StageJob, history: RunHistory) -> list[Any]:
     from transformers import TrainerCallback
 
     from harness.trainers.stage.divergence import NoteConstantRewards, StopWhenDiverged
+    from harness.trainers.stage.metrics_log import MetricsLog
     from harness.trainers.stage.progress import TrainingProgress
 
     class StateManifest(TrainerCallback):
@@ -140,8 +142,18 @@ def _callbacks(job: StageJob, history: RunHistory) -> list[Any]:
         StopWhenDiverged(),
         NoteConstantRewards(history.notes),
         StateManifest(),
+        MetricsLog(job.out_dir / METRICS_NAME, tokens_at=lambda step: _tokens_after(job, step), step=history.step),
         TrainingProgress(name=job.spec.name, tokens=job.mixture.budget_tokens, steps=job.steps),
     ]
+
+
+def _tokens_after(job: StageJob, step: int) -> int:
+    """Return the tokens trained on after a step: counted where the stream remembers, otherwise in proportion."""
+    assert job.dataset is not None
+    known = job.dataset.recent_states.get(sequences_after(job, step))
+    if known is not None:
+        return sum(map(sum, known["ledger"]["tokens"]))
+    return round(job.mixture.budget_tokens * step / job.steps)
 
 
 def _stream_after(job: StageJob, n_sequences: int) -> Stream:
