@@ -27,8 +27,8 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
 
 def loss_summary(path: Path) -> str:
     """Return ``loss 4.21 at first, 2.31 at last, best 2.28 at step 180``; empty if no loss was logged."""
-    losses = [(entry["step"], entry["loss"]) for entry in read_metrics(path) if isinstance(entry.get("loss"), float)]
+    losses = [(entry["step"], float(entry["loss"])) for entry in read_metrics(path) if "loss" in entry]
     if not losses:
         return ""
-    step, best = min(losses, key=lambda pair: pair[1])
+    step, best = min(losses, key=lambda pair: pair[1] if pair[1] == pair[1] else float("inf"))
     return f"loss {losses[0][1]:.4g} at first, {losses[-1][1]:.4g} at last, best {best:.4g} at step {step:,}"

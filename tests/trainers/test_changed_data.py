@@ -63,8 +63,50 @@ def test_a_record_that_was_trained_on_must_not_change(tmp_path: Path, parent: Pa
     assert len(changed) == len(lines[0])
     assert changed != lines[0]
     path.write_text("\n".join([changed, *lines[1:]]) + "\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"data\.sources\.one: .*texts\.jsonl has changed before the record where"):
+    with pytest.raises(InputError, match=r"data\.sources\.one: .*texts\.jsonl has changed where it was trained on"):
         pretrain.train(texts(path, parent), tmp_path / "out")
+
+
+def test_a_record_of_which_a_part_was_trained_on_must_not_change(tmp_path: Path, parent: Path) -> None:
+    long = {"text": " ".join(["a cat sat on the mat"] * 400)}  # fills several sequences
+    path = write_jsonl(tmp_path / "texts.jsonl", [long])
+    spec = texts(path, parent, when_exhausted="end")
+    from harness.trainers.stage import run
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "_finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            pretrain.train(spec, tmp_path / "out")
+    path.write_text(path.read_text(encoding="utf-8").replace("cat", "dog"), encoding="utf-8")
+    with pytest.raises(InputError, match="has changed where it was trained on"):
+        pretrain.train(spec, tmp_path / "out")
+
+
+def test_a_shuffled_stage_resumes_after_a_correction_in_place(tmp_path: Path, parent: Path) -> None:
+    path = write_jsonl(tmp_path / "texts.jsonl", documents(60))
+    whole = path.read_text(encoding="utf-8")
+    lines = whole.splitlines()
+    path.write_text("\n".join(['{"other": 1}' if n == 50 else line for n, line in enumerate(lines)]) + "\n", "utf-8")
+    spec = texts(path, parent, shuffle=True)
+    spec["data"]["budget_tokens"] = LENGTH * 60
+    with pytest.raises(InputError, match="line 51: field 'text' is missing"):
+        pretrain.train(spec, tmp_path / "out")
+    path.write_text(whole, encoding="utf-8")
+    pretrain.train(spec, tmp_path / "out")
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest is not None
+    assert manifest.finished
+
+
+def test_bad_records_may_be_skipped_when_a_stage_resumes(tmp_path: Path, parent: Path) -> None:
+    path = write_jsonl(tmp_path / "texts.jsonl", documents(40))
+    path.write_text(broken(path.read_text(encoding="utf-8").splitlines(), 25), encoding="utf-8")
+    with pytest.raises(InputError, match="not JSON"):
+        pretrain.train(texts(path, parent), tmp_path / "out")
+    pretrain.train(texts(path, parent, when_bad="skip"), tmp_path / "out")
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest is not None
+    assert manifest.sources[0].skipped == 1
 
 
 def test_other_data_than_that_of_a_finished_stage_is_refused(tmp_path: Path, parent: Path) -> None:

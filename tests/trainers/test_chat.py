@@ -194,3 +194,56 @@ def test_thoughts_and_calls_are_learned_where_the_template_renders_them() -> Non
 def test_the_header_is_what_asks_for_an_answer() -> None:
     assert Chat(chat_tokenizer()).header == "<|assistant|>\n"
     assert Chat(chat_tokenizer()).ending == "</s>\n"
+
+
+CALL = {"type": "function", "function": {"name": "add", "arguments": {"a": 2, "b": 2}}}
+WITH_CALL: list[dict[str, Any]] = [
+    {"role": "user", "content": "2 and 2?"},
+    {"role": "assistant", "content": "", "tool_calls": [CALL]},
+    {"role": "tool", "name": "add", "content": "the sum is 4"},
+    {"role": "assistant", "content": "It is four."},
+]
+
+
+@pytest.mark.parametrize("template", ["qwen3", "qwen2_5", "deepseekv3", "llama3_1"])
+def test_the_results_of_calls_are_never_learned(template: str) -> None:
+    texts = learned(tokenizer_with(template), WITH_CALL)
+    assert not any("the sum is 4" in text for text in texts), texts
+    assert len(texts) == 2
+    assert "add" in texts[0]
+    assert "It is four." in texts[1]
+
+
+@pytest.mark.parametrize("template", ["gemma4", "glm4moe", "gptoss"])
+def test_a_template_that_does_not_show_where_a_call_ends_is_refused(template: str) -> None:
+    with pytest.raises(InputError, match="does not show where the calls of message 2 end; set only_last: true"):
+        learned(tokenizer_with(template), WITH_CALL)
+    assert "It is four." in learned(tokenizer_with(template), WITH_CALL, [False, False, False, True])[0]
+
+
+def test_calls_are_learned_whole() -> None:
+    first, last = learned(tokenizer_with("qwen3"), WITH_CALL)
+    assert first.endswith('<tool_call>\n{"name": "add", "arguments": {"a": 2, "b": 2}}\n</tool_call><|im_end|>\n')
+    assert "It is four.<|im_end|>\n" in last
+
+
+@pytest.mark.parametrize("template", ["deepseek_r1_distill", "qwen3"])
+def test_thoughts_that_a_template_cuts_off_are_an_error(template: str) -> None:
+    thought = {"role": "assistant", "content": "<think>A long thought.</think>Four."}
+    messages = [CONVERSATION[0], thought, CONVERSATION[2], CONVERSATION[3]]
+    with pytest.raises(InputError, match="leaves out the text of message 2"):
+        learned(tokenizer_with(template), messages)
+    reasoned = [CONVERSATION[0], {**CONVERSATION[1], "reasoning_content": "Hm."}, *CONVERSATION[2:]]
+    with pytest.raises(InputError, match="leaves out reasoning_content"):
+        learned(tokenizer_with(template), reasoned)
+
+
+def test_tools_without_a_template_are_an_error() -> None:
+    with pytest.raises(InputError, match="has tools, which need messages and a chat template"):
+        learned(tiny_tokenizer(), CONVERSATION[:2], tools=[{"type": "function", "function": {"name": "add"}}])
+
+
+def test_an_answer_without_a_question_is_learned() -> None:
+    answer = [{"role": "assistant", "content": "It is four."}]
+    assert learned(chat_tokenizer(), answer) == ["It is four.</s>\n"]
+    assert learned(tiny_tokenizer(), answer) == ["It is four.</s>"]

@@ -298,3 +298,76 @@ def test_without_a_template_a_prompt_and_an_answer_are_joined_and_more_is_refuse
     assert tiny_tokenizer().decode(encoded.columns["input_ids"]) == "a cat\n\nsat</s>"
     with pytest.raises(InputError, match=r"several messages, and the model has no chat template; set chat_template"):
         encode(converted("instruction", {"instruction": "a cat", "output": "sat", "system": "s"}), "here")
+
+
+@pytest.mark.parametrize(
+    ("weights", "flags"),
+    [((None, None), [True, True]), ((0, 1), [False, True]), ((1.0, 0.0), [True, False])],
+)
+def test_weights_of_messages(weights: tuple[Any, Any], flags: list[bool]) -> None:
+    answers = [{"role": "assistant", "content": text, "weight": w} for text, w in zip("ab", weights, strict=True)]
+    record = converted("chat", {"messages": [*CHAT, answers[0], *CHAT, answers[1]]})
+    assert [record["learned"][place] for place in (1, 3)] == flags
+
+
+def test_a_weight_between_0_and_1_is_an_error_and_can_be_left_out() -> None:
+    raw = {"messages": [*CHAT, {"role": "assistant", "content": "a", "weight": 0.5}]}
+    with pytest.raises(InputError, match=r"weight 0\.5; it must be 0 or 1"):
+        converted("chat", raw)
+    assert converted("chat", raw, {"weight": "ignore"})["learned"] == [False, True]
+
+
+def test_empty_turns_of_hh_rlhf_stay_empty() -> None:
+    text = "\n\nHuman: hi\n\nAssistant: \n\nHuman: what?\n\nAssistant: yes"
+    record = converted("chat", {"text": text})
+    assert [message["content"] for message in record["messages"]] == ["hi", "", "what?", "yes"]
+    assert record["learned"] == [False, False, False, True]
+
+
+def test_a_prompt_that_ends_where_the_answer_begins() -> None:
+    raw = {"prompt": "\n\nHuman: hi\n\nAssistant:", "chosen": " good", "rejected": " bad"}
+    assert converted("preference", raw)["prompt"] == [{"role": "user", "content": "hi"}]
+
+
+def test_a_short_prompt_is_not_cut_from_the_answers() -> None:
+    record = converted("preference", {"prompt": "Hello", "chosen": "Hello! How are you?", "rejected": "Hello there"})
+    assert [record[name][0]["content"] for name in ("chosen", "rejected")] == ["Hello! How are you?", "Hello there"]
+
+
+def test_a_field_that_quotes_the_others_is_no_copy() -> None:
+    with pytest.raises(InputError, match="'explanation' is unknown"):
+        converted("completion", {"prompt": "2", "completion": "4", "explanation": "2 + 2 = 4"})
+
+
+def test_trls_lists_of_messages_and_rows_of_united_columns() -> None:
+    record = converted("completion", {"prompt": CHAT, "completion": [{"role": "assistant", "content": "Hi."}]})
+    assert record["learned"] == [False, True]
+    row = {"role": None, "content": None, "from": "human", "value": "Say hi."}
+    united = [row, row | {"from": "gpt", "value": "Hi."}]
+    assert converted("chat", {"messages": united})["messages"] == record["messages"]
+
+
+@pytest.mark.parametrize("form", ["chat", "preference"])
+def test_system_messages_can_be_left_out(form: Format) -> None:
+    system, answer = {"role": "system", "content": "S"}, {"role": "assistant", "content": "A"}
+    raw: dict[str, Any] = {"system_prompt": "S"}
+    if form == "chat":
+        raw["messages"] = [system, *CHAT, answer]
+    else:
+        raw |= {"chosen": [system, *CHAT, answer], "rejected": [system, *CHAT, {**answer, "content": "B"}]}
+    record = converted(form, raw, {"system": "ignore"})
+    assert "S" not in [message["content"] for message in record["messages" if form == "chat" else "prompt"]]
+
+
+def test_a_field_of_a_conversation_can_be_renamed() -> None:
+    raw = {"dialog": [{"from": "human", "value": "Say hi."}, {"from": "gpt", "value": "Hi."}]}
+    assert converted("chat", raw, {"conversations": "dialog"})["learned"] == [False, True]
+
+
+def test_arguments_of_calls_under_another_name() -> None:
+    calls: list[dict[str, Any]] = [{"name": "f", "parameters": {"a": 1}}]
+    raw = {"messages": [*CHAT, {"role": "assistant", "content": "", "tool_calls": calls}]}
+    assert converted("chat", raw)["messages"][1]["tool_calls"][0]["function"]["arguments"] == {"a": 1}
+    calls[0]["extra"] = 3
+    with pytest.raises(InputError, match="tool call with 'extra'"):
+        converted("chat", raw)

@@ -55,10 +55,10 @@ def check_unchanged(source: Source, state: dict[str, Any]) -> None:
     Raises:
         InputError: one of them has changed.
     """
-    expected = Consumed.from_json(state.get("consumed"))
-    if not source.reader.files or expected == Consumed():
+    if not source.reader.files or "read" not in state:
         return  # a commit identifies a hub data set, and tasks are generated
-    position = SourcePosition.from_json(state["place"])
+    digests, place = state["read"]
+    expected, position = Consumed.from_json(digests), SourcePosition.from_json(place)
     found = Consumed()
     if position.epoch:
         for raw, _ in source.read_raw(SourcePosition()):
@@ -71,6 +71,7 @@ def check_unchanged(source: Source, state: dict[str, Any]) -> None:
                 break
     if found != expected:
         raise InputError(
-            f"data.sources.{source.name}: {source.location} has changed before the record where training stopped; "
-            "restore the file, or give another --output_path."
+            f"data.sources.{source.name}: {source.location} has changed where it was trained on, or has more or fewer "
+            "records in the block being read, which changes their order; correct records in place only, or give "
+            "another --output_path."
         )

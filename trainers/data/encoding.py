@@ -25,6 +25,8 @@ def render(turns: Turns, tokenizer: Tokenizer, where: str) -> Turns:
     """
     if isinstance(turns, str) or tokenizer.chat_template is not None:
         return turns
+    if not turns:
+        return ""
     if len(turns) > 1 or turns[0].keys() > {"role", "content"}:
         raise InputError(
             f"{where}: is a conversation of several messages, and the model has no chat template; set chat_template in "
@@ -41,26 +43,26 @@ def _joined(prompt: Turns, completion: Turns) -> Turns:
     return prompt + completion
 
 
-def _tokens(turns: Turns, tokenizer: Tokenizer, record: TrainingRecord, where: str, *, asks: bool = False) -> list[int]:
+def _tokens(turns: Turns, chat: Chat, record: TrainingRecord, where: str, *, asks: bool = False) -> list[int]:
     """Tokens of a text or of messages; `asks` adds the header of the assistant's message."""
     if isinstance(turns, str):
-        return list(tokenizer(text=turns)["input_ids"])
-    text = Chat(tokenizer, checks=not asks).text(turns, where, record.get("tools"), asks=asks)
-    return list(tokenizer(text=text, add_special_tokens=False)["input_ids"])
+        return list(chat.tokenizer(text=turns)["input_ids"])
+    text = chat.text(turns, where, record.get("tools"), asks=asks)
+    return list(chat.tokenizer(text=text, add_special_tokens=False)["input_ids"])
 
 
-def _prompt_and_answers(
-    record: TrainingRecord, tokenizer: Tokenizer, where: str, *names: str
-) -> tuple[Turns, list[Turns]]:
+def _prompt_and_answers(record: TrainingRecord, chat: Chat, where: str, *names: str) -> tuple[Turns, list[Turns]]:
     """Return the prompt and the named answers, all messages or all plain text."""
     # Without a chat template, messages become "2 and 2?" + "\n\n" and "4" + "<eos>". A record that is plain text
     # already keeps its prompt as it is: it brings its own separator.
-    prompt = render(record["prompt"], tokenizer, where)
-    answers = [render(record[name], tokenizer, where) for name in names]
+    prompt = render(record["prompt"], chat.tokenizer, where)
+    if record.get("tools") and isinstance(prompt, str):
+        raise InputError(f"{where}: has tools, which need messages and a chat template; set chat_template.")
+    answers = [render(record[name], chat.tokenizer, where) for name in names]
     if isinstance(prompt, str):
-        if not isinstance(record["prompt"], str):
+        if not isinstance(record["prompt"], str) and record["prompt"]:
             prompt += "\n\n"
-        answers = [answer + _missing_end(str(answer), tokenizer) for answer in map(str, answers)]
+        answers = [answer + _missing_end(str(answer), chat.tokenizer) for answer in map(str, answers)]
     return prompt, answers
 
 
@@ -108,14 +110,15 @@ def text_encoder(tokenizer: Tokenizer) -> Encode:
 
 def completion_encoder(tokenizer: Tokenizer, *, max_length: int | None, completion_only: bool) -> Encode:
     """Return the encoder of prompt and completion; with `completion_only` the prompt has no loss."""
+    chat = Chat(tokenizer)
 
     def encode(record: TrainingRecord, where: str) -> EncodedRecord | None:
         if "tests" in record and not record["solution"]:
             raise InputError(f"{where}: field 'solution' is missing; sft learns the program that passes the tests.")
         if "messages" in record:
-            ids, labels = _conversation(record, tokenizer, where)
+            ids, labels = _conversation(record, chat, where)
         else:
-            ids, labels = _one_answer(as_completion(record), tokenizer, where)
+            ids, labels = _one_answer(as_completion(record), chat, where)
         labels = labels if completion_only else ids
         head = slice(None, max_length)
         if all(label == IGNORED for label in labels[head]):
@@ -126,18 +129,18 @@ def completion_encoder(tokenizer: Tokenizer, *, max_length: int | None, completi
     return encode
 
 
-def _one_answer(record: TrainingRecord, tokenizer: Tokenizer, where: str) -> tuple[list[int], list[int]]:
+def _one_answer(record: TrainingRecord, chat: Chat, where: str) -> tuple[list[int], list[int]]:
     """Return the tokens of a prompt with its completion, and their labels."""
-    prompt, (completion,) = _prompt_and_answers(record, tokenizer, where, "completion")
-    prompt_ids = _tokens(prompt, tokenizer, record, where, asks=True)
-    ids = _tokens(_joined(prompt, completion), tokenizer, record, where)
+    prompt, (completion,) = _prompt_and_answers(record, chat, where, "completion")
+    prompt_ids = _tokens(prompt, chat, record, where, asks=True)
+    ids = _tokens(_joined(prompt, completion), chat, record, where)
     # len(prompt_ids) would be the obvious boundary, but a token may span it: "3" + "14" can become "314".
     #   prompt_ids  5 9 3      ids  5 9 314 2      common prefix 2      labels  -100 -100 314 2
     begin = common_prefix_length(prompt_ids, ids)
     return ids, [IGNORED] * begin + ids[begin:]
 
 
-def _conversation(record: TrainingRecord, tokenizer: Tokenizer, where: str) -> tuple[list[int], list[int]]:
+def _conversation(record: TrainingRecord, chat: Chat, where: str) -> tuple[list[int], list[int]]:
     """Return the tokens of a conversation up to its last learned message, and their labels.
 
     Raises:
@@ -148,27 +151,28 @@ def _conversation(record: TrainingRecord, tokenizer: Tokenizer, where: str) -> t
     messages, learned = record["messages"][: last + 1], record["learned"][: last + 1]
     if not messages:
         return [], []
-    if sum(learned) == 1:
+    if sum(learned) == 1 and (len(messages) > 1 or chat.tokenizer.chat_template is None):
         pair = {"prompt": messages[:-1], "completion": messages[-1:], "tools": record.get("tools")}
-        return _one_answer(pair, tokenizer, where)
-    render(messages, tokenizer, where)
-    text, spans = Chat(tokenizer).spans(messages, learned, where, record.get("tools"))
-    if not tokenizer.is_fast:
+        return _one_answer(pair, chat, where)
+    render(messages, chat.tokenizer, where)
+    text, spans = chat.spans(messages, learned, where, record.get("tools"))
+    if not chat.tokenizer.is_fast:
         raise InputError(f"{where}: the tokenizer does not say where its tokens stand; set only_last: true.")
-    tokens = tokenizer(text=text, add_special_tokens=False, return_offsets_mapping=True)
+    tokens = chat.tokenizer(text=text, add_special_tokens=False, return_offsets_mapping=True)
     ids = list(tokens["input_ids"])
-    special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+    special = {*chat.tokenizer.all_special_ids, *chat.tokenizer.added_tokens_decoder}
     learns = learned_tokens(ids, tokens["offset_mapping"], spans, special)
     return ids, [token if learned_here else IGNORED for token, learned_here in zip(ids, learns, strict=True)]
 
 
 def preference_encoder(tokenizer: Tokenizer, *, max_length: int | None) -> Encode:
     """Return the encoder of preference pairs; the ledger counts the tokens of both answers, each with the prompt."""
+    chat = Chat(tokenizer)
 
     def encode(record: TrainingRecord, where: str) -> EncodedRecord | None:
-        prompt, answers = _prompt_and_answers(record, tokenizer, where, "chosen", "rejected")
-        prompt_ids = _tokens(prompt, tokenizer, record, where, asks=True)
-        both = [_tokens(_joined(prompt, answer), tokenizer, record, where) for answer in answers]
+        prompt, answers = _prompt_and_answers(record, chat, where, "chosen", "rejected")
+        prompt_ids = _tokens(prompt, chat, record, where, asks=True)
+        both = [_tokens(_joined(prompt, answer), chat, record, where) for answer in answers]
         # Both answers must start from the same prompt tokens, so the shorter common prefix is the prompt of both.
         begin = min(common_prefix_length(prompt_ids, ids) for ids in both)
         if max_length is not None and begin >= max_length:
@@ -183,13 +187,14 @@ def preference_encoder(tokenizer: Tokenizer, *, max_length: int | None) -> Encod
 def prompt_encoder(tokenizer: Tokenizer) -> Encode:
     """Return the encoder of prompts with a verifiable answer: text for the trainer to sample from, tokens counted."""
     # Every example has every column that a reward reads, empty where it does not apply: a batch may mix all kinds.
+    chat = Chat(tokenizer)
     empty = {"answer": "", "tests": "", "setup": "", "entry_point": "", "solution": "", "thought": "", "letters": ""}
 
     def encode(record: TrainingRecord, where: str) -> EncodedRecord | None:
         prompt = render(record["prompt"], tokenizer, where)
         if isinstance(prompt, str) and not isinstance(record["prompt"], str):
             prompt += "\n\n"
-        tokens = len(_tokens(prompt, tokenizer, record, where, asks=True))
+        tokens = len(_tokens(prompt, chat, record, where, asks=True))
         return EncodedRecord(columns={**empty, **record, "prompt": prompt}, tokens=tokens)
 
     return encode

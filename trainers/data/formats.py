@@ -100,26 +100,41 @@ def _history(fields: RecordFields) -> list[Turn]:
 
 def _chat(fields: RecordFields) -> TrainingRecord:
     """A conversation: OpenAI's messages, ShareGPT's conversations, or one text with role markers."""
-    names = ("messages", "conversations", "conversation")
-    turns = fields.turns(*(names if fields.has(*names) or not fields.has("text") else ("text",)))
-    if "system" in fields.ignored:
-        turns = [turn for turn in turns if turn.message["role"] not in ("system", "developer")]
+    name = next(
+        (name for name in ("messages", "conversations", "conversation", "text") if fields.has(name)), "messages"
+    )
+    turns = _without_ignored_system(fields, fields.turns(name))
     turns = [*_system(fields, turns), *turns]
     if not any(turn.message["role"] == "assistant" for turn in turns):
-        raise fields.fault(fields.name(*names), "has no message of the assistant, so there is nothing to learn")
+        raise fields.fault(fields.name(name), "has no message of the assistant, so there is nothing to learn")
     return _conversation(turns, fields.tools())
+
+
+def _without_ignored_system(fields: RecordFields, turns: list[Turn]) -> list[Turn]:
+    if "system" not in fields.ignored:
+        return turns
+    return [turn for turn in turns if turn.message["role"] not in ("system", "developer")]
 
 
 def _conversation(turns: Sequence[Turn], tools: list[dict[str, Any]]) -> TrainingRecord:
     record = {
         "messages": [turn.message for turn in turns],
-        "learned": [turn.learned and turn.message["role"] == "assistant" for turn in turns],
+        "learned": [
+            turn.learned
+            and turn.message["role"] == "assistant"
+            and bool(turn.message["content"].strip() or turn.message.get("tool_calls"))
+            for turn in turns
+        ],
     }
     return record | {"tools": tools} if tools else record
 
 
 def _completion(fields: RecordFields) -> TrainingRecord:
-    return {"prompt": fields.text("prompt"), "completion": fields.text("completion")}
+    """Plain text; or TRL's two lists of messages, of which the second is learned."""
+    if not isinstance(fields.value("prompt"), list):
+        return {"prompt": fields.text("prompt"), "completion": fields.text("completion")}
+    prompt = [Turn(turn.message, learned=False) for turn in fields.turns("prompt")]
+    return _conversation([*prompt, *fields.turns("completion")], fields.tools())
 
 
 def _preference(fields: RecordFields) -> TrainingRecord:
@@ -130,7 +145,7 @@ def _preference(fields: RecordFields) -> TrainingRecord:
     chosen, rejected = (_answer(fields, field) for field in ("chosen", "rejected"))
     prompt, tools = _given_prompt(fields), fields.tools()
     if isinstance(chosen, str) and isinstance(rejected, str):
-        record = _pair_of_texts(prompt, chosen, rejected)
+        record = _pair_of_texts(fields, prompt, chosen, rejected)
     elif isinstance(chosen, list) and isinstance(rejected, list):
         record = _pair_of_messages(fields, prompt, chosen, rejected)
     else:
@@ -142,13 +157,20 @@ def _answer(fields: RecordFields, field: str) -> str | list[Message]:
     value = fields.value(field)
     if isinstance(value, str) and not has_markers(value):
         return fields.text(field)
-    return [turn.message for turn in fields.turns(field)]
+    return _messages(fields, field)
+
+
+def _messages(fields: RecordFields, *names: str) -> list[Message]:
+    turns = _without_ignored_system(fields, fields.turns(*names))
+    if not all(turn.learned for turn in turns):
+        raise fields.fault(fields.name(*names), "has a message of weight 0, which a preference cannot leave out")
+    return [turn.message for turn in turns]
 
 
 def _given_prompt(fields: RecordFields) -> list[Message]:
     """Return the prompt that the record itself gives; an empty list if it gives none."""
     if fields.has("conversations"):
-        messages = [turn.message for turn in fields.turns("conversations")]
+        messages = _messages(fields, "conversations")
     elif fields.has("instruction"):
         messages = [turn.message for turn in _history(fields)] + _user(_question(fields))
     elif not fields.has("prompt", "question"):
@@ -156,20 +178,23 @@ def _given_prompt(fields: RecordFields) -> list[Message]:
     elif isinstance(prompt := fields.value("prompt", "question"), str) and not has_markers(prompt):
         messages = _user(prompt)
     else:
-        messages = [turn.message for turn in fields.turns("prompt", "question")]
+        messages = _messages(fields, "prompt", "question")
     turns = [Turn(message, learned=False) for message in messages]
     return [turn.message for turn in _system(fields, turns)] + messages
 
 
-def _pair_of_texts(prompt: list[Message], chosen: str, rejected: str) -> TrainingRecord:
-    """Two answers as text. Without a prompt their common beginning is the prompt, cut at a word's end, as in TRL."""
+def _pair_of_texts(fields: RecordFields, prompt: list[Message], chosen: str, rejected: str) -> TrainingRecord:
+    """Two answers as text. Without a prompt it is their common beginning, less a space at its end, as in TRL."""
     if not prompt:
         same = _common(chosen, rejected)
         same -= 1 if same and chosen[same - 1] == " " else 0
+        if not same:
+            raise fields.fault("prompt", "is missing, and chosen and rejected have no common beginning")
         return {"prompt": chosen[:same], "chosen": chosen[same:], "rejected": rejected[same:]}
-    asked = prompt[-1]["content"]
-    if asked and chosen.startswith(asked) and rejected.startswith(asked):
-        chosen, rejected = chosen[len(asked) :].lstrip(), rejected[len(asked) :].lstrip()
+    question = prompt[-1]["content"]
+    rests = [text.removeprefix(question) for text in (chosen, rejected) if text.startswith(question)]
+    if len(rests) == 2 and all(rest[:1].isspace() for rest in rests):  # not "Hello" before "Hello!"
+        chosen, rejected = (rest.lstrip() for rest in rests)
     return {"prompt": prompt, "chosen": _assistant(chosen), "rejected": _assistant(rejected)}
 
 
@@ -189,7 +214,7 @@ def _pair_of_messages(
     answers = {"chosen": chosen[same:], "rejected": rejected[same:]}
     for name, answer in answers.items():
         if any(message["role"] not in ("assistant", "tool") for message in answer):
-            raise fields.fault(name, "has a message that is not the assistant's after the two conversations part")
+            raise fields.fault(name, "has a message that is not the assistant's after the common beginning")
     whole = prompt if len(prompt) > len(beginning) else beginning
     if not whole:
         raise fields.fault("prompt", "is missing, and chosen and rejected have no common beginning")
@@ -206,7 +231,7 @@ def _text(fields: RecordFields) -> TrainingRecord:
     return {
         "text": fields.text("text"),
         "begins": fields.raw.get("begins", True) is not False,
-        "ends": bool(fields.raw.get("ends", True)),
+        "ends": fields.raw.get("ends", True) is not False,
     }
 
 

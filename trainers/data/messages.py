@@ -28,7 +28,7 @@ ROLES = {
 }  # fmt: skip
 # Keys of a message that a template may render, and keys that have no text to learn.
 RENDERED_KEYS = ("reasoning_content", "tool_calls", "tool_call_id", "name")
-IGNORED_KEYS = ("id", "message_id", "parent_id", "timestamp", "created_at", "index", "lang", "model", "refusal")
+IGNORED_KEYS = ("id", "message_id", "parent_id", "timestamp", "created_at", "index", "lang", "model")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def read_turns(value: Any, ignored: Collection[str] = ()) -> list[Turn]:
 def _turn(turn: Any, number: int, ignored: Collection[str]) -> Turn:
     if not isinstance(turn, Mapping):
         raise MessageError(f"message {number} is a {type(turn).__name__}; it must be an object with role and content")
-    role = turn.get("role", turn.get("from"))
+    role = _either(turn, number, "role", "from")
     if not isinstance(role, str) or role not in ROLES:
         raise MessageError(f"message {number} has the role {role!r:.40}; it must be one of {', '.join(ROLES)}")
     for key, held in turn.items():
@@ -75,18 +75,31 @@ def _turn(turn: Any, number: int, ignored: Collection[str]) -> Turn:
                 f"`fields: {{{key}: ignore}}` to the source to leave it out"
             )
     kept = {key: turn[key] for key in RENDERED_KEYS if key not in ignored and not is_empty(turn.get(key))}
-    content = turn.get("content", turn.get("value"))
+    content = _either(turn, number, "content", "value")
     message = {"role": ROLES[role], "content": _text(content, number, optional="tool_calls" in kept), **kept}
     if role == "function_call":  # ShareGPT: the value is the call, as JSON
         message |= {"content": "", "tool_calls": _calls(message["content"], number)}
     if "tool_calls" in message:
+        if not isinstance(message["tool_calls"], list):
+            raise MessageError(f"message {number} has tool_calls that are no list")
         message["tool_calls"] = [_with_parsed_arguments(call, number) for call in message["tool_calls"]]
-    return Turn(message, learned=bool(turn.get("weight", 1)))
+    weight = 1 if "weight" in ignored or turn.get("weight") is None else turn["weight"]
+    if weight not in (0, 1):
+        raise MessageError(f"message {number} has the weight {weight!r:.20}; it must be 0 or 1")
+    return Turn(message, learned=bool(weight))
+
+
+def _either(turn: Mapping[str, Any], number: int, key: str, other: str) -> Any:
+    """Return the value under one of two keys; files with columns may have both, one of them empty."""
+    held = [turn[name] for name in (key, other) if not is_empty(turn.get(name))]
+    if len(held) == 2 and held[0] != held[1]:
+        raise MessageError(f"message {number} has both {key!r} and {other!r}, which differ")
+    return held[0] if held else turn.get(key, turn.get(other))
 
 
 def is_empty(value: Any) -> bool:
-    """Whether a field holds nothing: files with columns fill in what a record does not have."""
-    return value is None or (isinstance(value, str | Sequence | Mapping) and len(value) == 0)
+    """Whether a field holds nothing: files with columns fill in what a record does not have, tables with NaN."""
+    return value is None or value != value or (isinstance(value, str | Sequence | Mapping) and len(value) == 0)
 
 
 def _text(content: Any, number: int, *, optional: bool) -> str:
@@ -118,7 +131,10 @@ def _with_parsed_arguments(call: Any, number: int) -> dict[str, Any]:
     function = call.get("function", call) if isinstance(call, Mapping) else None
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
         raise MessageError(f"message {number} has a tool call without a name")
-    arguments = function.get("arguments")
+    others = [key for key, held in function.items() if key not in ("name", "arguments", "parameters") and held]
+    if others:
+        raise MessageError(f"message {number} has a tool call with {others[0]!r}; it may have name and arguments")
+    arguments = function.get("arguments", function.get("parameters"))
     if isinstance(arguments, str):
         try:
             arguments = json.loads(arguments)
@@ -128,7 +144,7 @@ def _with_parsed_arguments(call: Any, number: int) -> dict[str, Any]:
     return {"type": "function", **rest, "function": {"name": function["name"], "arguments": arguments or {}}}
 
 
-_MARKER = re.compile(r"(?:\A|\n\n)(Human|Assistant):\s*|###\s*(Human|Assistant):\s*")
+_MARKER = re.compile(r"(?:\A|\n\n)(Human|Assistant):|###\s*(Human|Assistant):")
 
 
 def has_markers(text: str) -> bool:
@@ -148,13 +164,12 @@ def _marked(text: str) -> list[Message]:
     hashes = found[0][2] is not None
     found = [marker for marker in found if (marker[2] is not None) == hashes]
     ends = [marker.start() for marker in found[1:]] + [len(text)]
-    return [
-        {
-            "role": ROLES[(marker[1] or marker[2]).lower()],
-            "content": text[marker.end() : end].strip(),
-        }
+    messages = [
+        {"role": ROLES[(marker[1] or marker[2]).lower()], "content": text[marker.end() : end].strip()}
         for marker, end in zip(found, ends, strict=True)
     ]
+    asks = messages[-1] == {"role": "assistant", "content": ""}  # the text ends where the answer is to begin
+    return messages[:-1] if asks and len(messages) > 1 else messages
 
 
 def read_tools(value: Any) -> list[dict[str, Any]]:

@@ -138,6 +138,7 @@ def _enter(file: BinaryIO, offset: int) -> None:
 def table(path: Path, cursor: Cursor, *, columns: Sequence[str] = ()) -> Iterator[RawRecord]:
     """Read a table of text, separated by commas (.csv) or tabs (.tsv); without `columns` the first row names them."""
     # A quoted field may hold line ends, so a table can only be entered at its beginning.
+    csv.field_size_limit(MAX_LINE_BYTES)
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ",", strict=True)
         try:

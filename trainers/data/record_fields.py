@@ -42,6 +42,9 @@ class RecordFields:
         """The file's name for a field: as the source says, or the first of its usual names that is present."""
         if field in self.renamed:
             return self.renamed[field]
+        if field in self.ignored:  # the other names mean the same
+            self.read.update(others)
+            return field
         return next((name for name in (field, *others) if name not in self.ignored and self._holds(name)), field)
 
     def _holds(self, name: str) -> bool:
@@ -99,7 +102,7 @@ class RecordFields:
         for name, held in self.raw.items():
             if name in self.read or name in self.ignored or name in IGNORED_FIELDS or is_empty(held):
                 continue
-            if isinstance(held, str) and self._is_copy(held):
+            if name == "text" and isinstance(held, str) and self._is_copy(held):
                 continue
             raise self.fault(
                 name,
@@ -108,7 +111,7 @@ class RecordFields:
             )
 
     def _is_copy(self, text: str) -> bool:
-        """Whether a text repeats what was read, as Alpaca's field `text` does."""
+        """Whether a text holds all the texts that were read, as Alpaca's field `text` does."""
         read = [self.raw[name] for name in self.read if isinstance(self.raw.get(name), str) and self.raw[name].strip()]
         return bool(read) and all(part.strip() in text for part in read)
 

@@ -107,7 +107,15 @@ class SourceIterator:
 
     def state(self) -> dict[str, Any]:
         """Return the place to resume from, as plain values."""
-        return {"place": self.position.to_json(), "used": self.used, "consumed": self.consumed.to_json()}
+        # What must not change includes the document in use, of which some tokens were given out.
+        in_use = self.used > 0
+        read_to = self.next_position if in_use else self.position
+        return {
+            "place": self.position.to_json(),
+            "used": self.used,
+            "consumed": self.consumed.to_json(),
+            "read": [(self._next_consumed if in_use else self.consumed).to_json(), read_to.to_json()],
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue where an iterator of the same source took `state`."""

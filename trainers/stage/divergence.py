@@ -10,7 +10,7 @@ from transformers import TrainerCallback
 from harness.console import stderr
 from harness.errors import HarnessError
 
-# Losses or gradient norms in a row that may be infinite or no number: with float16 the scaler skips such steps.
+# Losses or gradient norms in a row that may be infinite or NaN: with float16 the scaler skips such steps.
 PATIENCE = 3
 # GRPO learns nothing from answers that all have the same reward.
 STEPS_WITHOUT_VARIANCE = 20
@@ -21,7 +21,7 @@ class DivergenceError(HarnessError):
 
 
 class StopWhenDiverged(TrainerCallback):
-    """Raises an error when weights are no numbers, or when loss or gradients stay so for `PATIENCE` log entries.
+    """Raises an error when weights are not finite, or when loss or gradients stay so for `PATIENCE` log entries.
 
     Weights are looked at after every step, and the trainer saves a state after that: a saved state is a good one.
     """
@@ -29,18 +29,19 @@ class StopWhenDiverged(TrainerCallback):
     def __init__(self) -> None:
         """Begin without any bad entry."""
         self.bad = 0
-        self._watched: Any = None
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **more: Any) -> None:  # noqa: ARG002
-        """Look at the smallest trained tensor: one infinite gradient reaches every weight through the common norm."""
-        if self._watched is None:
-            trained = [parameter for parameter in model.parameters() if parameter.requires_grad and parameter.numel()]
-            self._watched = min(trained, key=lambda parameter: parameter.numel(), default=None)
-        if self._watched is not None and not self._watched.isfinite().all():
-            self._stop(state, "the weights are no numbers any more")
+        """Look at all trained weights: their common norm is finite only if each of them is."""
+        import torch
+
+        trained = [
+            parameter.detach() for parameter in model.parameters() if parameter.requires_grad and parameter.numel()
+        ]
+        if trained and not torch.nn.utils.get_total_norm(trained).isfinite():
+            self._stop(state, "the weights are not finite")
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **more: Any) -> None:  # noqa: ARG002
-        """Count entries whose loss or gradient norm is infinite or no number."""
+        """Count entries whose loss or gradient norm is not finite."""
         values = {name: float(logs[name]) for name in ("loss", "grad_norm") if logs and name in logs}
         wrong = [f"{name} {value}" for name, value in values.items() if not math.isfinite(value)]
         self.bad = self.bad + 1 if wrong else 0
@@ -50,7 +51,7 @@ class StopWhenDiverged(TrainerCallback):
     @staticmethod
     def _stop(state: Any, reason: str) -> None:
         raise DivergenceError(
-            f"training diverged at step {state.global_step}: {reason}; the last saved state is from before. Lower "
+            f"training diverged at step {state.global_step}: {reason}; a saved state is from before. Lower "
             "trainer.learning_rate or set trainer.max_grad_norm, and start in a new folder."
         )
 

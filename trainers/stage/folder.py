@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from harness.checkpoints.checkpoint import check_safetensors
 from harness.checkpoints.stage_manifest import MANIFEST_NAME, StageManifest, read_manifest
 from harness.errors import MALFORMED, InputError
 from harness.trainers.data.hub_reader import HubReader
+from harness.trainers.data.record_fields import IGNORE
 from harness.trainers.data.sources import Source
 from harness.trainers.stage.job import WORK_FOLDER
 from harness.trainers.stage.manifest import RunHistory
@@ -39,12 +41,31 @@ def spec_file(out_dir: Path) -> Path:
 
 def identity(job: StageJob) -> dict[str, Any]:
     """Return what must be equal for a stage to resume in a folder: spec, parent, data and number of processes."""
+    template = job.tokenizer.chat_template if job.spec.chat_template is not None else None
     return {
-        "spec": job.spec.resolved(),
+        "spec": _what_matters(job.spec.resolved()),
+        "chat_template": hashlib.sha256(str(template).encode()).hexdigest() if template is not None else None,
         "parent": job.parent_digest,
         "commits": hub_commits(job.mixture.sources),
         "processes": job.config.world_size,
     }
+
+
+def _what_matters(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return a stage file without what may change before resuming: which bad records and fields are left out, and
+    whether an adapter is merged at the end. What an earlier release did not write is left out where it is the default.
+    """
+    data = {name: value for name, value in spec["data"].items() if name != "when_bad"}
+    data["sources"] = {name: _source_that_matters(source) for name, source in data["sources"].items()}
+    adapter = {name: value for name, value in spec.get("adapter", {}).items() if name != "merge"}
+    return {**spec, "data": data, **({"adapter": adapter} if adapter else {})}
+
+
+def _source_that_matters(source: dict[str, Any]) -> dict[str, Any]:
+    fields = {field: name for field, name in source.get("fields", {}).items() if name != IGNORE}
+    new = {name: source[name] for name in ("columns", "only_last") if source.get(name)}
+    kept = {name: value for name, value in source.items() if name not in ("columns", "only_last", "fields")}
+    return {**kept, "fields": fields, **new}
 
 
 def _files(job: StageJob) -> dict[str, list[list[Any]]]:
@@ -77,7 +98,7 @@ def folder_status(job: StageJob) -> Literal["free", "begun", "finished"]:
     out_dir, path = job.out_dir, spec_file(job.out_dir)
     if path.is_file():
         recorded, current = _recorded_identity(path), identity(job)
-        recorded = {name: value for name, value in recorded.items() if name in current}
+        recorded = {name: recorded.get(name) for name in current} | {"spec": _what_matters(recorded["spec"])}
         if recorded != current:
             raise InputError(
                 f"--output_path {out_dir}: holds another stage ({recorded['spec'].get('name')!r}, "
@@ -105,13 +126,14 @@ def _check_same_data(job: StageJob, finished: StageManifest) -> None:
 
 
 def data_changed(job: StageJob) -> bool:
-    """Whether a file of a begun stage was written since the stage last started here; remembers the present files."""
+    """Whether a file of a begun stage was written since `remember_files`."""
+    return _recorded_identity(spec_file(job.out_dir)).get("files") != _files(job)
+
+
+def remember_files(job: StageJob) -> None:
+    """Note size and time of change of the present files."""
     path = spec_file(job.out_dir)
-    recorded = _recorded_identity(path)
-    if recorded.get("files") == _files(job):
-        return False
-    _write_spec(path, {**recorded, "files": _files(job)})
-    return True
+    _write_spec(path, {**_recorded_identity(path), "files": _files(job)})
 
 
 def _recorded_identity(path: Path) -> dict[str, Any]:

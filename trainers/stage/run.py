@@ -29,6 +29,7 @@ from harness.trainers.stage.folder import (
     folder_status,
     is_main_process,
     last_complete_state,
+    remember_files,
     save_stream_state,
 )
 from harness.trainers.stage.job import WORK_FOLDER, Method, StageJob
@@ -93,6 +94,7 @@ def _check_consumed(job: StageJob, history: RunHistory) -> None:
         check_unchanged(source, place)
     if is_main_process() and data_changed(job):
         job.log.keep_until(state["index"] if state else 0)
+        remember_files(job)
 
 
 def _built(job: StageJob) -> Any:

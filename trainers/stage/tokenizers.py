@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.checkpoints.checkpoint import Checkpoint
-from harness.errors import SpecError, did_you_mean, first_line
+from harness.errors import InputError, SpecError, did_you_mean, first_line
 from harness.trainers.data.chat import Chat, Tokenizer
 from harness.trainers.data.sources import Source, SourcePosition
 from harness.trainers.stage.spec import StageSpec, TokenizerSpec
 
 CONTEXT_TOKENS = 2048
+LONGEST_NAME = 255  # bytes of a file name
 END, PAD = "<|endoftext|>", "<|pad|>"
 # A template for any tokenizer: each message ends with its end-of-sequence token, and roles are written as text.
 PLAIN = (
@@ -39,7 +40,11 @@ def load_tokenizer(
             chat template is unknown or does not fit.
     """
     if isinstance(spec.tokenizer, TokenizerSpec):
-        tokenizer = train_tokenizer(spec.tokenizer, sources) if saved is None else _open_tokenizer(str(saved))
+        tokenizer = (
+            train_tokenizer(spec.tokenizer, sources, skip_bad=spec.data.when_bad == "skip")
+            if saved is None
+            else _open_tokenizer(str(saved))
+        )
     else:
         place = spec.tokenizer if parent is None or spec.tokenizer is not None else str(parent.tokenizer)
         tokenizer = _open_tokenizer(str(place))
@@ -79,9 +84,14 @@ def _chat_template(given: str, tokenizer: Tokenizer) -> str:
     Raises:
         InputError: there is none, or a named template ends answers with another token than the tokenizer ends texts.
     """
+    if "\n" in given or len(given) > LONGEST_NAME:
+        raise SpecError("chat_template: is the text of a template; write it into a file and give its path.")
     path = Path(given).expanduser()
     if path.is_file():
-        return path.read_text(encoding="utf-8")
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SpecError(f"chat_template: {given} cannot be read ({first_line(error)}).") from None
     own = tokenizer.chat_template if isinstance(tokenizer.chat_template, dict) else {}
     known: dict[str, str | Path] = {**_trl_templates(), **own, "plain": PLAIN}
     if given not in known:
@@ -111,7 +121,7 @@ def _trl_templates() -> dict[str, Path]:
     return {file.stem: file for file in files if not file.stem.endswith("_training")}
 
 
-def train_tokenizer(spec: TokenizerSpec, sources: Sequence[Source]) -> Tokenizer:
+def train_tokenizer(spec: TokenizerSpec, sources: Sequence[Source], *, skip_bad: bool = False) -> Tokenizer:
     """Train a byte-level BPE tokenizer on the beginnings of the sources, with equal shares of text."""
     from tokenizers import Tokenizer as Bpe
     from tokenizers import decoders, models, pre_tokenizers, trainers
@@ -127,13 +137,21 @@ def train_tokenizer(spec: TokenizerSpec, sources: Sequence[Source]) -> Tokenizer
         show_progress=False,
     )
     share = int(spec.sample_mb * 1e6 / len(sources))
-    raw.train_from_iterator(itertools.chain.from_iterable(_first_texts(source, share) for source in sources), trainer)
+    raw.train_from_iterator(
+        itertools.chain.from_iterable(_first_texts(source, share, skip_bad=skip_bad) for source in sources), trainer
+    )
     fast: Any = PreTrainedTokenizerFast
     return fast(tokenizer_object=raw, bos_token=END, eos_token=END, pad_token=PAD, model_max_length=CONTEXT_TOKENS)
 
 
-def _first_texts(source: Source, characters: int) -> Iterator[str]:
-    for record, _, _ in source.read_epoch(SourcePosition()):
+def _first_texts(source: Source, characters: int, *, skip_bad: bool) -> Iterator[str]:
+    for raw, _ in source.read_raw(SourcePosition()):
+        try:
+            record = source.convert(raw)
+        except InputError:
+            if not skip_bad:
+                raise
+            continue
         text = record["text"] if "text" in record else f"{record['prompt']}{record['completion']}"
         yield text
         characters -= len(text)
