@@ -23,6 +23,10 @@ class VisibleConsole(Console):
         for text, style, control in super().render(renderable, options):
             yield Segment(text if control else visible(text), style, control)
 
+    def on_broken_pipe(self) -> None:
+        """Raise what Python raises when a reader such as `| head` ends first; rich would end the process."""
+        raise BrokenPipeError
+
 
 class VisibleFormatter(logging.Formatter):
     """A formatter of log messages whose text is `visible`."""

@@ -64,8 +64,15 @@ class TokenizerChatTemplate:
             raise InputError(
                 f"--apply_chat_template: the tokenizer in {tokenizer} cannot be opened ({first_line(error)})."
             ) from error
+        own = self._tokenizer.chat_template
+        names = list(own) if isinstance(own, dict) else ["default"] if own else []
+        if name is not None and name not in names:  # transformers would take the name for the template itself
+            raise InputError(
+                f"--apply_chat_template {name}: the tokenizer in {tokenizer} has no template of this name; it has "
+                f"{', '.join(names) or 'none'}. Without a name, its default is used."
+            )
         try:
-            self.text: str = self._tokenizer.get_chat_template(chat_template=name)
+            self.text: str = self._tokenizer.get_chat_template(chat_template=name if isinstance(own, dict) else None)
         except ValueError:
             missing = f"template {name!r}" if name else "chat template"
             raise InputError(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -51,6 +52,9 @@ INSERT OR IGNORE INTO answers (key, answerer, {", ".join(_COLUMNS)}) VALUES ({",
 
 class JournalError(HarnessError):
     """The journal cannot be read or written: full disk, read-only folder, a process that keeps it locked."""
+
+
+LARGEST_LOGPROB = 1e-3  # of a sum of rounded values that are at most 0
 
 
 class DamagedJournalError(InputError):
@@ -221,17 +225,28 @@ def _select(database: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, 
     apart = "encoded_apart" if _has_encoded_apart(database) else "0"  # a read-only file cannot be brought up to date
     columns = ", ".join((*_COLUMNS[:-1], apart))
     query = f"SELECT key, {columns} FROM answers WHERE key IN ({marks})"  # noqa: S608 - our own names
-    return {
-        key: Answer(
-            logprob=logprob,
-            is_greedy=None if is_greedy is None else bool(is_greedy),
-            text=text,
-            tokens=tokens,
-            cut_tokens=cut_tokens,
-            encoded_apart=bool(encoded_apart),
-        )
-        for key, logprob, is_greedy, text, tokens, cut_tokens, encoded_apart in database.execute(query, keys)
-    }
+    return {key: _answer(*values) for key, *values in database.execute(query, keys)}
+
+
+def _answer(
+    logprob: object, is_greedy: object, text: object, tokens: object, cut_tokens: object, encoded_apart: object
+) -> Answer:
+    """Return the answer that a row holds. Raises: sqlite3.DatabaseError: SQLite allows any value in any column."""
+    counts = isinstance(tokens, int) and isinstance(cut_tokens, int) and min(tokens, cut_tokens) >= 0
+    scored = isinstance(logprob, float | int) and -math.inf < logprob <= LARGEST_LOGPROB and text is None
+    generated = isinstance(text, str) and logprob is None
+    if not counts or not (scored or generated) or is_greedy not in (None, 0, 1):
+        raise sqlite3.DatabaseError("an answer in it has a value that no engine gives")
+    assert isinstance(tokens, int)
+    assert isinstance(cut_tokens, int)
+    return Answer(
+        logprob=logprob if isinstance(logprob, float | int) else None,
+        is_greedy=None if is_greedy is None else bool(is_greedy),
+        text=text if isinstance(text, str) else None,
+        tokens=tokens,
+        cut_tokens=cut_tokens,
+        encoded_apart=bool(encoded_apart),
+    )
 
 
 def clear(path: Path) -> None:

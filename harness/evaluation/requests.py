@@ -97,6 +97,14 @@ def configure(tasks: Mapping[str, Task], spec: PromptSpec) -> None:
             task.set_config(key="num_fewshot", value=0)
 
 
+def without_examples(tasks: Mapping[str, Task], spec: PromptSpec) -> list[str]:
+    """Return a note on the tasks that stay without examples although the user asks for some."""
+    kept = [name for name, task in tasks.items() if task.get_config("num_fewshot") == 0]
+    if not spec.num_fewshot or not kept:
+        return []
+    return [f"--num_fewshot {spec.num_fewshot}: not for {', '.join(kept)}, which are always without examples."]
+
+
 def build(tasks: Mapping[str, Task], spec: PromptSpec, chat_template: ChatTemplate | None) -> dict[str, TaskRequests]:
     """Render every prompt of every task.
 

@@ -20,7 +20,7 @@ from harness.evaluation.evaluation import Evaluation
 from harness.evaluation.journal import Journal, default_path
 from harness.evaluation.model_under_test import find_model, with_template
 from harness.evaluation.record import add_encoding, lm_eval_fields, restore_thoughts, run_record
-from harness.evaluation.requests import PromptSpec, configure, gold_answers
+from harness.evaluation.requests import PromptSpec, configure, gold_answers, without_examples
 from harness.evaluation.scoring import score
 from harness.evaluation.spec import EvaluationSpec, options_in_force
 from harness.records import run_folder
@@ -29,6 +29,7 @@ from harness.sandbox.backends import choose
 from harness.suite.catalogue import Catalogue, LoadedTasks
 from harness.suite.code_filter import check_code_items, runs_programs
 from harness.suite.item_faults import wrong_keys
+from harness.suite.metadata import check_metadata
 from harness.suite.selection import with_data
 
 KEYED_SCRIPTS = ("script:oracle", "script:corrupted")
@@ -85,6 +86,9 @@ def _load_tasks(spec: EvaluationSpec) -> tuple[list[str], LoadedTasks, list[str]
     names, notes = with_data(spec.tasks, catalogue)
     tasks = catalogue.load(names, metadata=dict(spec.metadata) or None)
     configure(tasks.tasks, spec.prompt)
+    notes += without_examples(tasks.tasks, spec.prompt)
+    for name, task in tasks.tasks.items():
+        check_metadata(name, task)
     notes += check_programs(tasks, spec.tasks, unsafe_code=spec.unsafe_code)
     notes += filter(None, (wrong_keys(name, task) for name, task in tasks.tasks.items()))
     notes += filter(None, [catalogue.skipped_files().strip()])

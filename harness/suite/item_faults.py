@@ -10,6 +10,7 @@ from harness.suite.chance import item_chance
 from harness.suite.choice_keys import CHOICES, key_fault
 from harness.suite.code_filter import run_tests, runs_programs
 from harness.suite.code_items import faults_of
+from harness.suite.metadata import metadata_faults
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task
@@ -32,15 +33,28 @@ def item_faults(task: Task, metadata: Mapping[str, Any]) -> Iterator[str]:
             "an evaluated item is also a few-shot example; set fewshot_split to a split that is not evaluated, or "
             "`fewshot_config: {sampler: first_n, samples: []}` for none."
         )
+    yield from (f"{fault}." for fault in metadata_faults(task))
+    yield from _field_faults(task, docs)
     with_programs = runs_programs(task)
     for number, doc in enumerate(docs):
         yield from (f"item {name_of(doc, number)}: {fault}." for fault in _doc_faults(task, doc, with_programs))
     yield from _chance_faults(task, docs, metadata)
 
 
+def _field_faults(task: Task, docs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the templates that are one word but no field: lm-eval takes the word itself as text, for every item."""
+    for name in ("doc_to_text", "doc_to_target", "doc_to_choice"):
+        field = getattr(task.config, name)
+        if docs and isinstance(field, str) and field.isidentifier() and field not in docs[0]:
+            yield f"{name}: {field!r} is no field of the items ({', '.join(docs[0])})."
+
+
 def _doc_faults(task: Task, doc: Mapping[str, Any], with_programs: bool) -> Iterator[str]:
     if with_programs:
         yield from faults_of(doc)
+    target = task.config.doc_to_target
+    if isinstance(target, str) and target in doc and doc[target] is None and not with_programs:
+        yield f"{target} is missing, so there is no right answer"
     if "answer" in doc:
         yield from _answer_faults(doc)
     if "choices" in doc and "gold" in doc:

@@ -37,6 +37,19 @@ def test_a_template_with_a_system_role_renders_it(tmp_path: Path) -> None:
     assert template(CHAT) == "[system]Be brief.[user]2 + 2?"
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_a_name_that_no_template_has_is_refused(tmp_path: Path, several: bool) -> None:
+    folder = _with_template(tmp_path, "takes")
+    if several:
+        tokenizer = tiny_tokenizer()
+        tokenizer.chat_template = {"default": TEMPLATES["takes"], "tools": TEMPLATES["takes"]}
+        tokenizer.save_pretrained(folder)
+        assert TokenizerChatTemplate(folder, name="tools")(CHAT) == "[system]Be brief.[user]2 + 2?"
+    with pytest.raises(InputError, match="has no template of this name; it has default"):
+        TokenizerChatTemplate(folder, name="nosuch")
+    assert TokenizerChatTemplate(folder, name="default")(CHAT) == "[system]Be brief.[user]2 + 2?"
+
+
 @pytest.mark.parametrize("kind", ["refuses", "leaves out"])
 def test_a_template_without_a_system_role_is_an_error_with_a_remedy(kind: str, tmp_path: Path) -> None:
     folder = _with_template(tmp_path, kind)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -351,6 +352,19 @@ def test_a_corrupted_journal_is_one_clear_error(
     assert len(done.stderr.strip().splitlines()) == 1
     assert "journal.sqlite: damaged" in done.stderr
     assert "--no_cache" in done.stderr
+
+
+@pytest.mark.parametrize("change", ["logprob='abc'", "logprob=5.0", "logprob=9e999", "tokens='x'", "cut_tokens=-3",
+                                     "is_greedy=7", "logprob=NULL"])  # fmt: skip
+def test_a_value_that_no_engine_gives_is_one_clear_error(
+    tmp_path: Path, tasks: Path, own_cache: Path, harness_here: HarnessCommand, change: str
+) -> None:
+    assert harness_here(*eval_words(tasks, tmp_path)).returncode == 0
+    with closing(sqlite3.connect(own_cache / "journal.sqlite")) as journal, journal:
+        journal.execute(f"UPDATE answers SET {change}")  # noqa: S608 - our own text
+    done = harness_here(*eval_words(tasks, tmp_path / "again"))
+    assert (done.returncode, len(done.stderr.strip().splitlines())) == (2, 1)
+    assert "journal.sqlite: damaged" in done.stderr
 
 
 def test_a_full_disk_is_one_clear_error_and_what_was_written_stays(
