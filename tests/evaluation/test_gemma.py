@@ -15,7 +15,7 @@ from harness.paths import tasks_dir
 from tests.conftest import HarnessCommand
 
 pytestmark = pytest.mark.gemma
-TASKS, LIMIT = ("mini_logic_letter", "mini_science"), 4
+TASKS, LIMIT = ("mini_logic_letter", "mini_science"), 2
 PARAGRAPH = (
     "The old bridge across the river was closed last winter because the ice had damaged two of its stone pillars. "
     "The town has now decided to repair it, and the work is expected to begin in the spring."
@@ -37,7 +37,7 @@ def test_it_converts_and_scores_as_in_lm_eval(gemma3: Path, harness_here: Harnes
 
     from harness.checkpoints.resolver import resolve
 
-    words = ["--model", gemma3, "--tasks", ",".join(TASKS), "--limit", LIMIT, "--num_fewshot", 1]
+    words = ["--model", gemma3, "--tasks", ",".join(TASKS), "--limit", LIMIT]
     done = harness_here("eval", *words, "--dtype", "float32", "--output_path", tmp_path)
     assert done.returncode == 0, done.stderr
     ours = json.loads(next(tmp_path.rglob("results_*.json")).read_text(encoding="utf-8"))["results"]
@@ -45,9 +45,8 @@ def test_it_converts_and_scores_as_in_lm_eval(gemma3: Path, harness_here: Harnes
         model="hf",
         model_args={"pretrained": str(resolve(str(gemma3)).weights), "dtype": "float32"},
         tasks=list(TASKS),
-        num_fewshot=1,
         limit=LIMIT,
-        batch_size=4,
+        batch_size=1,
         device="cpu",
         bootstrap_iters=0,
         task_manager=TaskManager(include_path=str(tasks_dir()), include_defaults=False),
