@@ -6,10 +6,12 @@ Exit codes: 0 done; 1 the work failed; 2 the user's input is wrong (one line on 
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
@@ -67,7 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _check_command(words)
     _check_text(words)
     args = build_parser().parse_args(words)
-    signal.signal(signal.SIGTERM, _interrupting(os.getpid()))
+    signal.signal(signal.SIGTERM, _interrupt)
+    _end_forked_processes_at_once()
     try:
         return int(load_command(args.command).run(args))
     except HarnessError as error:
@@ -104,16 +107,29 @@ def _check_text(words: Sequence[str]) -> None:
             Parser(prog="harness").error(f"{word!a}: is not UTF-8; give a path or a name that is.")
 
 
-def _interrupting(process: int) -> Callable[[int, FrameType | None], None]:
-    """Return a handler that ends the command as Ctrl-C does.
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """End the command as Ctrl-C does."""
+    raise KeyboardInterrupt
 
-    A process that the command forks inherits it, such as a worker of a metric's pool. SIGTERM just ends such a process.
+
+@functools.cache
+def _end_forked_processes_at_once() -> None:
+    """Let SIGTERM simply end the processes that this one forks, such as the workers of a metric's pool.
+
+    Python runs a handler of its own between two instructions. A worker that waits for a lock gets to none, and whoever
+    ends the pool then waits for the worker forever. The signal is held back while a process is forked, so that it
+    never meets the handler there.
     """
+    held = threading.local()
 
-    def handle(number: int, _frame: FrameType | None) -> None:
-        if os.getpid() == process:
-            raise KeyboardInterrupt
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
+    def hold() -> None:
+        held.before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
-    return handle
+    def release() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held.before)
+
+    def release_in_child() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        release()
+
+    os.register_at_fork(before=hold, after_in_parent=release, after_in_child=release_in_child)

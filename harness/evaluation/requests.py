@@ -105,6 +105,22 @@ def without_examples(tasks: Mapping[str, Task], spec: PromptSpec) -> list[str]:
     return [f"--num_fewshot {spec.num_fewshot}: not for {', '.join(kept)}, which are always without examples."]
 
 
+def with_evaluated_examples(tasks: Mapping[str, Task]) -> list[str]:
+    """Return a note on the tasks whose examples are evaluated items too, each in the prompts of the others."""
+    names = [name for name, task in tasks.items() if task.get_config("num_fewshot") and _shows_what_it_evaluates(task)]
+    if not names:
+        return []
+    return [f"{', '.join(names)}: no other split for examples, so evaluated items are examples for each other."]
+
+
+def _shows_what_it_evaluates(task: Task) -> bool:
+    if getattr(task.get_config("fewshot_config"), "samples", None):
+        return False
+    splits = ("fewshot_split", "training_split", "validation_split", "test_split")  # in lm-eval's order
+    shown = next((task.get_config(split) for split in splits if task.get_config(split)), None)
+    return bool(shown == (task.get_config("test_split") or task.get_config("validation_split")))
+
+
 def build(tasks: Mapping[str, Task], spec: PromptSpec, chat_template: ChatTemplate | None) -> dict[str, TaskRequests]:
     """Render every prompt of every task.
 

@@ -20,7 +20,7 @@ from harness.evaluation.evaluation import Evaluation
 from harness.evaluation.journal import Journal, default_path
 from harness.evaluation.model_under_test import find_model, with_template
 from harness.evaluation.record import add_encoding, lm_eval_fields, restore_thoughts, run_record
-from harness.evaluation.requests import PromptSpec, configure, gold_answers, without_examples
+from harness.evaluation.requests import PromptSpec, configure, gold_answers, with_evaluated_examples, without_examples
 from harness.evaluation.scoring import score
 from harness.evaluation.spec import EvaluationSpec, options_in_force
 from harness.records import run_folder
@@ -86,7 +86,7 @@ def _load_tasks(spec: EvaluationSpec) -> tuple[list[str], LoadedTasks, list[str]
     names, notes = with_data(spec.tasks, catalogue)
     tasks = catalogue.load(names, metadata=dict(spec.metadata) or None)
     configure(tasks.tasks, spec.prompt)
-    notes += without_examples(tasks.tasks, spec.prompt)
+    notes += without_examples(tasks.tasks, spec.prompt) + with_evaluated_examples(tasks.tasks)
     for name, task in tasks.tasks.items():
         check_metadata(name, task)
     notes += check_programs(tasks, spec.tasks, unsafe_code=spec.unsafe_code)

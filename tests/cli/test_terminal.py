@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.conftest import HarnessCommand
 from tests.tasks_for_tests import write_tasks
+from tests.waiting import CEILING_SECONDS
 
 GROUP = """
 group: g_mean
@@ -39,3 +40,21 @@ def test_a_metric_with_a_pool_of_processes_prints_no_traceback(tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert "KeyboardInterrupt" not in done.stderr
+
+
+POOLS = """
+import multiprocessing, sys
+from harness.cli import main
+main(["tasks", "list"])
+for _ in range(200):
+    with multiprocessing.Pool(4) as pool:
+        list(pool.imap(abs, range(2)))
+"""
+
+
+def test_a_pool_that_ends_before_its_processes_have_begun_ends() -> None:
+    """A worker that waits for a lock when it is told to end must not wait on."""
+    done = subprocess.run(
+        [sys.executable, "-c", POOLS], capture_output=True, text=True, check=False, timeout=CEILING_SECONDS
+    )
+    assert done.returncode == 0, done.stderr

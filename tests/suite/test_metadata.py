@@ -60,3 +60,13 @@ def test_examples_that_a_task_never_has_are_noted(tmp_path: Path, folder: Path, 
     assert done.returncode == 0, done.stderr
     record = json.loads(next((tmp_path / "out").rglob("run_*.json")).read_text(encoding="utf-8"))
     assert "--num_fewshot 2: not for t_choice, which are always without examples." in record["notes"]
+
+
+def test_examples_that_are_evaluated_items_are_noted(
+    tmp_path: Path, folder: Path, harness_here: HarnessCommand
+) -> None:
+    words = ["--tasks", "t_choice", "--include_path", folder, "--num_fewshot", 1, "--output_path", tmp_path / "out"]
+    done = harness_here("eval", "--backend", "scripted", "--model", "oracle", *words)
+    assert done.returncode == 0, done.stderr
+    record = json.loads(next((tmp_path / "out").rglob("run_*.json")).read_text(encoding="utf-8"))
+    assert "t_choice: no other split for examples, so evaluated items are examples for each other." in record["notes"]
