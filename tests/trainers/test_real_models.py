@@ -232,11 +232,13 @@ def test_grpo_of_a_real_model_is_rewarded_by_the_sandbox(tmp_path: Path, smollm2
 def test_the_sandbox_rewards_right_programs_only() -> None:
     from itertools import islice
 
-    from harness.trainers.data.task_reader import TaskReader
+    from harness.trainers.data.opening import open_source
+    from harness.trainers.data.spec import SourceSpec
     from harness.trainers.rewards import verified
 
-    raws = list(islice(TaskReader(task="mini_code_gen").read(Cursor()), 4))
-    records = [convert("problem", RecordFields(raw.value, raw.where, {})) for raw in raws]
+    source = open_source("one", SourceSpec(task="mini_code_gen"), stage="grpo", rationale="omit", seed=None)
+    raws = list(islice(source.reader.read(Cursor()), 4))
+    records = list(map(source.convert, raws))
     prompts = [record["prompt"] for record in records] * 2
     completions = [record["solution"] for record in records] + [raw.value["wrong"][0] for raw in raws]
     columns = {name: [record[name] for record in records] * 2 for name in ("tests", "setup", "entry_point")}
