@@ -225,13 +225,16 @@ def _select(database: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, 
     apart = "encoded_apart" if _has_encoded_apart(database) else "0"  # a read-only file cannot be brought up to date
     columns = ", ".join((*_COLUMNS[:-1], apart))
     query = f"SELECT key, {columns} FROM answers WHERE key IN ({marks})"  # noqa: S608 - our own names
-    return {key: _answer(*values) for key, *values in database.execute(query, keys)}
+    return {key: _answer(values) for key, *values in database.execute(query, keys)}
 
 
-def _answer(
-    logprob: object, is_greedy: object, text: object, tokens: object, cut_tokens: object, encoded_apart: object
-) -> Answer:
-    """Return the answer that a row holds. Raises: sqlite3.DatabaseError: SQLite allows any value in any column."""
+def _answer(values: Sequence[object]) -> Answer:
+    """Return the answer that a row holds, with its values in the order of `_COLUMNS`.
+
+    Raises:
+        sqlite3.DatabaseError: a value is none that an engine gives; SQLite allows any value in any column.
+    """
+    logprob, is_greedy, text, tokens, cut_tokens, encoded_apart = values
     counts = isinstance(tokens, int) and isinstance(cut_tokens, int) and min(tokens, cut_tokens) >= 0
     scored = isinstance(logprob, float | int) and -math.inf < logprob <= LARGEST_LOGPROB and text is None
     generated = isinstance(text, str) and logprob is None
