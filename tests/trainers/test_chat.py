@@ -75,7 +75,7 @@ def test_all_answers_are_learned_as_with_trls_masks(template: str) -> None:
     found = learned(ours, CONVERSATION)
     assert len(found) == 2
     assert [text.removeprefix("<|start|>assistant") for text in masked] == found
-    assert found[0].strip().startswith("It is four.") or "It is four." in found[0]
+    assert "It is four." in found[0]
 
 
 @pytest.mark.parametrize("template", BY_HAND)

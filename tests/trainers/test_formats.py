@@ -235,7 +235,7 @@ def test_an_unknown_field_is_named_and_can_be_left_out(form: Format, raw: dict[s
     ("messages", "problem"),
     [
         ([{"role": "narrator", "content": "a"}], "message 1 has the role 'narrator'; it must be one of user, human"),
-        ([{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}], "no text .image_url."),
+        ([{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}], "not text .image_url."),
         ([{"role": "user", "content": 7}], "its content is 7"),
         (["hi"], "message 1 is a str"),
         ([*CHAT], "no message of the assistant"),

@@ -20,6 +20,7 @@ from jinja2 import TemplateError
 
 from harness.errors import InputError, one_line
 from harness.trainers.data.messages import Message
+from harness.trainers.data.prefix import common_prefix_length
 
 Tokenizer = Any  # transformers' PreTrainedTokenizerBase, whose types are not strict
 Tools = list[dict[str, Any]]
@@ -111,7 +112,7 @@ class Chat:
             plain, asking = (self._render(asked, "", None, asks=asks) for asks in (False, True))
         except InputError:
             return ""
-        return asking[_common_prefix(plain, asking) :]
+        return asking[common_prefix_length(plain, asking) :]
 
     @cached_property
     def ending(self) -> str:
@@ -150,14 +151,14 @@ class Chat:
                 "the source, or chat_template in the stage file."
             )
         before, _, after = marked.partition(MARK)
-        begin = _common_prefix(text, before)
-        content_end = max(begin, len(text) - _common_prefix(text[::-1], after[::-1]))
+        begin = common_prefix_length(text, before)
+        content_end = max(begin, len(text) - common_prefix_length(text[::-1], after[::-1]))
         header = text.rfind(self.header, 0, begin + len(self.header)) if self.header else -1
         if header >= max(0, text.rfind(self.ending, 0, begin) if self.ending else 0):
             begin = header + len(self.header)  # the template may write more, such as empty thoughts; it is learned
         if calls:
             content_end = self._end_of_calls(text, messages, number, where, tools)
-        return Span(begin, content_end, content_end + _common_prefix(text[content_end:], self.ending))
+        return Span(begin, content_end, content_end + common_prefix_length(text[content_end:], self.ending))
 
     def _end_of_calls(
         self, text: str, messages: Sequence[Message], number: int, where: str, tools: Tools | None
@@ -171,7 +172,7 @@ class Chat:
         marked = self._render(
             _with(messages, number, tool_calls=[*calls, {**last, "function": function}]), where, tools
         )
-        same = _common_prefix(text[::-1], marked.rpartition(MARK)[2][::-1])
+        same = common_prefix_length(text[::-1], marked.rpartition(MARK)[2][::-1])
         end = text.find(self.ending, len(text) - same) if self.ending else -1
         contents = [str(message["content"]).strip() for message in messages[number + 1 :]]
         later = [content for content in contents if content]
@@ -200,14 +201,6 @@ def _with_calls_as_text(messages: Sequence[Message]) -> list[Message]:
         ]
         written.append({**message, "tool_calls": calls} if calls else message)
     return written
-
-
-def _common_prefix(first: str, second: str) -> int:
-    low, high = 0, min(len(first), len(second))
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if first[:middle] == second[:middle] else (low, middle - 1)
-    return low
 
 
 def learned_tokens(

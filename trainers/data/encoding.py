@@ -13,6 +13,7 @@ from harness.trainers.data.chat import Chat, Tokenizer, learned_tokens
 from harness.trainers.data.examples import IGNORED, Encode, EncodedRecord
 from harness.trainers.data.formats import TrainingRecord, as_completion
 from harness.trainers.data.messages import Message
+from harness.trainers.data.prefix import common_prefix_length
 
 Turns = str | list[Message]
 
@@ -68,16 +69,6 @@ def _prompt_and_answers(record: TrainingRecord, chat: Chat, where: str, *names: 
 
 def _missing_end(text: str, tokenizer: Tokenizer) -> str:
     return "" if text.endswith(tokenizer.eos_token) else str(tokenizer.eos_token)
-
-
-def common_prefix_length(first: list[int], second: list[int]) -> int:
-    """Return how many leading tokens two sequences share."""
-    length = 0
-    for one, other in zip(first, second, strict=False):
-        if one != other:
-            break
-        length += 1
-    return length
 
 
 def leading_tokens(tokenizer: Tokenizer) -> list[int]:

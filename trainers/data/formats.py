@@ -14,11 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from harness.trainers.data.messages import Message, Turn, has_markers, is_empty
+from harness.trainers.data.prefix import common_prefix_length
 from harness.trainers.data.record_fields import RecordFields
 
 Format = Literal["instruction", "chat", "completion", "preference", "text", "python", "problem"]
 TrainingRecord = dict[str, Any]
-"""One of ``{text, ends}``, ``{messages, learned}``, ``{prompt, completion}``, ``{prompt, chosen, rejected}``,
+"""One of ``{text, begins, ends}``, ``{messages, learned}``, ``{prompt, completion}``, ``{prompt, chosen, rejected}``,
 ``{prompt, answer | tests, ...}``; with `tools` where the assistant may call functions.
 
 `messages` is a list of messages, `learned` says for each of them whether it has loss. `prompt`, `completion`, `chosen`
@@ -186,7 +187,7 @@ def _given_prompt(fields: RecordFields) -> list[Message]:
 def _pair_of_texts(fields: RecordFields, prompt: list[Message], chosen: str, rejected: str) -> TrainingRecord:
     """Two answers as text. Without a prompt it is their common beginning, less a space at its end, as in TRL."""
     if not prompt:
-        same = _common(chosen, rejected)
+        same = common_prefix_length(chosen, rejected)
         same -= 1 if same and chosen[same - 1] == " " else 0
         if not same:
             raise fields.fault("prompt", "is missing, and chosen and rejected have no common beginning")
@@ -204,7 +205,7 @@ def _pair_of_messages(
     if fields.has("messages") and [turn.message for turn in fields.turns("messages")] != chosen:
         # UltraFeedback repeats the chosen conversation
         raise fields.fault("messages", "differs from chosen; add `fields: {messages: ignore}` to leave it out")
-    same = min(_common(chosen, rejected), len(chosen) - 1, len(rejected) - 1)
+    same = min(common_prefix_length(chosen, rejected), len(chosen) - 1, len(rejected) - 1)
     beginning = chosen[:same]
     # The record's own prompt may leave out the system message, or may have one that the conversations leave out.
     if beginning and prompt and beginning[-len(prompt) :] != prompt and prompt[-len(beginning) :] != beginning:
@@ -219,12 +220,6 @@ def _pair_of_messages(
     if not whole:
         raise fields.fault("prompt", "is missing, and chosen and rejected have no common beginning")
     return {"prompt": whole, **answers}
-
-
-def _common(first: Sequence[Any], second: Sequence[Any]) -> int:
-    """Return how long the common beginning of two sequences is."""
-    pairs = enumerate(zip(first, second, strict=False))
-    return next((place for place, (one, other) in pairs if one != other), min(len(first), len(second)))
 
 
 def _text(fields: RecordFields) -> TrainingRecord:

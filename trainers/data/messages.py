@@ -81,7 +81,7 @@ def _turn(turn: Any, number: int, ignored: Collection[str]) -> Turn:
         message |= {"content": "", "tool_calls": _calls(message["content"], number)}
     if "tool_calls" in message:
         if not isinstance(message["tool_calls"], list):
-            raise MessageError(f"message {number} has tool_calls that are no list")
+            raise MessageError(f"message {number} has tool_calls that are not a list")
         message["tool_calls"] = [_with_parsed_arguments(call, number) for call in message["tool_calls"]]
     weight = 1 if "weight" in ignored or turn.get("weight") is None else turn["weight"]
     if weight not in (0, 1):
@@ -113,7 +113,7 @@ def _text(content: Any, number: int, *, optional: bool) -> str:
         kinds = {str(part.get("type", "text")) for part in content if isinstance(part, Mapping)}
         if kinds <= {"text", "input_text", "output_text"} and all(isinstance(text, str) for text in texts):
             return "".join(map(str, texts))
-        raise MessageError(f"message {number} has a part that is no text ({', '.join(sorted(kinds)) or 'unknown'})")
+        raise MessageError(f"message {number} has a part that is not text ({', '.join(sorted(kinds)) or 'unknown'})")
     raise MessageError(f"message {number} must have text; its content is {content!r:.40}")
 
 

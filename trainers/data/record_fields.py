@@ -65,7 +65,7 @@ class RecordFields:
         """Return a text field; a number is written out.
 
         Raises:
-            InputError: it is no text, or missing and without a `default`.
+            InputError: it is not text, or missing and without a `default`.
         """
         value = self.value(field, *others)
         if value is None and default is not None:

@@ -68,7 +68,7 @@ class SourceIterator:
         try:
             return self.encode(self.source.convert(raw), raw.where)
         except UnicodeEncodeError:
-            raise InputError(f"{raw.where}: holds half of a surrogate pair, so it is no text; correct it.") from None
+            raise InputError(f"{raw.where}: holds half of a surrogate pair, so it is not text; correct it.") from None
 
     def _accept(self, encoded: EncodedRecord | None) -> None:
         """Make a drawn record the current document, or count it as dropped when no token of it is left."""

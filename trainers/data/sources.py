@@ -74,7 +74,7 @@ class Source:
         location: Path, hub id or task, as the stage file says.
         reader: Reads its raw records.
         format: Format of the records.
-        fields: A format's field name -> the file's.
+        fields: A format's field name -> the file's; or the file's -> ``ignore``.
         rationale: Where a record's rationale goes.
         shuffle_seed: None for the order of the files.
         skip: Records left out at the beginning of every epoch.

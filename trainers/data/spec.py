@@ -26,7 +26,7 @@ class SourceSpec(Section):
             .tsv), text (.txt, .md), Python trees. Searched in the working folder, then in HARNESS_DATA.
         hub: A data set on the hub instead, streamed; with `subset`, `split` and `revision`.
         task: A generated task of this project instead, for example ``mini_logic``; its train split.
-        format: Format of the records; guessed for text and Python files.
+        format: Format of the records; guessed from the first records when absent.
         fields: A format's field name -> the file's; or the file's -> ``ignore``.
         columns: Names of the columns of .csv or .tsv files without a row of names.
         only_last: Learn only the last answer of a conversation.

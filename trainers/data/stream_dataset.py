@@ -30,7 +30,7 @@ STATES_KEPT = 1024  # more examples than a trainer fetches ahead of its current 
 # A state for every example would be exact without reading on, but the file would grow with the data (a million
 # sequences: several hundred MB); reading on from the last entry costs at most 63 examples.
 class StreamLog:
-    """States of a stream by example, one JSON line each; one process appends, nothing is rewritten."""
+    """States of a stream by example, one JSON line each; one process writes. Only `keep_until` removes states."""
 
     def __init__(self, path: Path) -> None:
         """`path` need not exist."""

@@ -131,7 +131,7 @@ def stage_defaults(seed: int, steps: int) -> dict[str, Any]:
         "save_steps": max(1, -(-steps // 10)),
         "save_total_limit": 2,
         "logging_steps": max(1, steps // 100),
-        "logging_nan_inf_filter": False,  # or a loss that is no number is logged as 0
+        "logging_nan_inf_filter": False,  # or a NaN loss is logged as 0
         "report_to": "none",
         "disable_tqdm": True,
         "accelerator_config": {"dispatch_batches": False},  # every process reads the stream itself

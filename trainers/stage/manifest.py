@@ -113,8 +113,10 @@ def _mixture(job: StageJob) -> dict[str, Any]:
         "weights": [dict(zip(schedule.sources, weights, strict=True)) for weights in schedule.weights],
         "packed_length": mixture.packed_length,
         "when_exhausted": "repeat" if mixture.repeat else "end",
-        # What stands before every document of a packed stream; other records begin as their template or tokenizer says.
-        "document_begins_with": job.tokenizer.convert_ids_to_tokens(leading_tokens(job.tokenizer)),
+        # Other records begin as their chat template or the tokenizer says.
+        "document_begins_with": job.tokenizer.convert_ids_to_tokens(leading_tokens(job.tokenizer))
+        if job.method.stage == "pretrain"
+        else None,
     }
 
 

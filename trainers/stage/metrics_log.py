@@ -56,10 +56,6 @@ class MetricsLog(TrainerCallback):
             say(_line(entry), file=sys.stderr)
 
 
-def _not_finite(entry: Mapping[str, Any]) -> list[str]:
-    return [f"{name} {value}" for name, value in entry.items() if isinstance(value, str)]
-
-
 def _plain(value: float) -> float | str:
     """Return a number that JSON has; others as text, such as ``nan``."""
     return value if math.isfinite(value) else str(value)
@@ -68,10 +64,5 @@ def _plain(value: float) -> float | str:
 def _line(entry: Mapping[str, Any]) -> str:
     """``step 20  tokens 10,240  loss 2.31  learning_rate 0.0001``"""
     counts = f"step {entry['step']:,}  tokens {entry['tokens']:,}"
-    return "  ".join(
-        [
-            counts,
-            *(f"{name} {value:.4g}" for name, value in entry.items() if isinstance(value, float)),
-            *_not_finite(entry),
-        ]
-    )
+    shown = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in entry.items()}
+    return "  ".join([counts, *(f"{name} {value}" for name, value in shown.items() if name not in ("step", "tokens"))])

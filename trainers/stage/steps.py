@@ -25,7 +25,8 @@ def plan_steps(job: StageJob, log: StreamLog | None) -> list[list[int]] | None:
         InputError: the budget is below one sequence, or a record within the budget is wrong.
     """
     # A packed stream that repeats its sources has budget // packed_length sequences, whatever the data. The length of
-    # any other stream depends on its records, so it is read once, up to the budget, and its log written on the way.
+    # any other stream depends on its records, so it is read once, up to the budget; a log is written on the way if one
+    # is given.
     mixture, config = job.mixture, job.config
     counted = None
     if mixture.packed_length is not None and mixture.repeat:
