@@ -33,6 +33,8 @@ def build(job: StageJob) -> Any:
 
     from trl import DPOTrainer
 
+    from harness.trainers.stage.held_out_loss import with_held_out_loss
+
     class StreamedDPOTrainer(DPOTrainer):  # type: ignore[misc] # the library is untyped
         """TRL's trainer without its own tokenization: `encoding` makes the same tokens."""
 
@@ -40,11 +42,13 @@ def build(job: StageJob) -> Any:
             return dataset
 
     model, adapter = model_and_adapter(job)
-    return StreamedDPOTrainer(
+    trainer_class = with_held_out_loss(StreamedDPOTrainer, job)
+    return trainer_class(
         model=model,
         ref_model=deepcopy(model) if adapter is None else None,
         args=job.config,
         train_dataset=job.dataset,
+        eval_dataset=job.eval_dataset,
         processing_class=job.tokenizer,
         peft_config=adapter,
         callbacks=job.callbacks,
@@ -59,5 +63,6 @@ METHOD = Method(
     encode=_encode,
     packed_length=lambda _config: None,
     build=build,
+    held_out="examples",
 )
 train, plan = entry_points(METHOD)

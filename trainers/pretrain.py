@@ -65,6 +65,8 @@ def build(job: StageJob) -> Any:
     """Return transformers' Trainer for a planned stage."""
     from transformers import Trainer, set_seed
 
+    from harness.trainers.stage.held_out_loss import with_held_out_loss
+
     model, adapter = model_and_adapter(job)
     set_seed(job.spec.seed)
     if adapter is not None:
@@ -73,11 +75,13 @@ def build(job: StageJob) -> Any:
         model = get_peft_model(model, adapter)
         if job.config.gradient_checkpointing:
             model.enable_input_require_grads()
-    return Trainer(
+    trainer_class = with_held_out_loss(Trainer, job)
+    return trainer_class(
         model=model,
         args=job.config,
         data_collator=PackedCollator(job.config.separate_documents),
         train_dataset=job.dataset,
+        eval_dataset=job.eval_dataset,
         processing_class=job.tokenizer,
         callbacks=job.callbacks,
     )
@@ -91,5 +95,6 @@ METHOD = Method(
     encode=_encode,
     packed_length=lambda config: config.max_length,
     build=build,
+    held_out="tokens",
 )
 train, plan = entry_points(METHOD)

@@ -36,12 +36,16 @@ def build(job: StageJob) -> Any:
     """Return TRL's SFTTrainer for a planned stage."""
     from trl import SFTTrainer
 
+    from harness.trainers.stage.held_out_loss import with_held_out_loss
+
     job.config.dataset_kwargs = {"skip_prepare_dataset": True}  # the stream has tokens and labels already
     model, adapter = model_and_adapter(job)
-    return SFTTrainer(
+    trainer_class = with_held_out_loss(SFTTrainer, job)
+    return trainer_class(
         model=model,
         args=job.config,
         train_dataset=job.dataset,
+        eval_dataset=job.eval_dataset,
         processing_class=job.tokenizer,
         peft_config=adapter,
         callbacks=job.callbacks,
@@ -56,5 +60,6 @@ METHOD = Method(
     encode=_encode,
     packed_length=lambda config: config.max_length if config.packing else None,
     build=build,
+    held_out="tokens",
 )
 train, plan = entry_points(METHOD)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from harness.checkpoints.stage_manifest import StageManifest
 from harness.errors import MALFORMED
 
 METRICS_NAME = "metrics.jsonl"
@@ -32,3 +33,22 @@ def loss_summary(path: Path) -> str:
         return ""
     step, best = min(losses, key=lambda pair: pair[1] if pair[1] == pair[1] else float("inf"))
     return f"loss {losses[0][1]:.4g} at first, {losses[-1][1]:.4g} at last, best {best:.4g} at step {step:,}"
+
+
+def held_out_summary(manifest: StageManifest) -> list[str]:
+    """Return a line per held-out source: its loss at first and at last, and which step's weights were kept."""
+    evaluation = manifest.evaluation
+    if evaluation is None or not evaluation["curve"]:
+        return []
+    first, last = evaluation["curve"][0], evaluation["curve"][-1]
+    lines = [
+        f"held out, {name}: loss {first['sources'][name]['loss']:.4g} at first, "
+        f"{measured['loss']:.4g} at last{_bits(measured)}"
+        for name, measured in last["sources"].items()
+    ]
+    kept = evaluation["kept_step"]
+    return [*lines, f"kept the weights of step {kept:,}"] if kept not in (None, manifest.step) else lines
+
+
+def _bits(measured: dict[str, float]) -> str:
+    return f" ({measured['bits_per_byte']:.4g} bits per byte)" if "bits_per_byte" in measured else ""

@@ -56,6 +56,8 @@ class StreamedSource(_ManifestPart):
         cut: Records truncated to the maximum length.
         skipped: Records that are wrong and were skipped.
         first_skipped: File and line of the first ten of them.
+        held_out: Records left out because their loss is measured.
+        unanswered: Conversations whose last turns have no answer; those turns are left out.
         eval_data: Evaluation data of this project in it; empty unless the stage file allowed it.
     """
 
@@ -70,6 +72,8 @@ class StreamedSource(_ManifestPart):
     cut: Count = 0
     skipped: Count = 0
     first_skipped: tuple[str, ...] = ()
+    held_out: Count = 0
+    unanswered: Count = 0
     eval_data: tuple[str, ...] = ()
 
 
@@ -120,6 +124,7 @@ class StageManifest(_ManifestPart):
         device: Device and number of processes.
         versions: Versions of Python and of the packages that affect the numbers.
         notes: What a reader should know about the training, such as rewards that never differed.
+        evaluation: Held-out sources, their loss by step, and the step whose weights were kept; None without any.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -148,6 +153,7 @@ class StageManifest(_ManifestPart):
     device: str
     versions: dict[str, str] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    evaluation: dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _has_what_reports_show(self) -> Self:

@@ -7,10 +7,13 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError, SpecError
 from harness.visible import say
+
+if TYPE_CHECKING:
+    from harness.checkpoints.stage_manifest import StreamedSource
 
 PURPOSE = "Train the checkpoint that a stage file describes; run the same command again to resume."
 
@@ -97,9 +100,23 @@ def _table(rows: list[dict[str, str]]) -> Any:
     return table
 
 
+def _notes(source: StreamedSource) -> list[str]:
+    """Return what happened to a source's records besides training on them."""
+    more = ", ..." if source.skipped > len(source.first_skipped) else ""
+    notes = {
+        f"{source.repeats:,} times repeated, because it has fewer tokens than its share": source.repeats,
+        f"of {source.records:,} records, {source.cut:,} were truncated to max_length and {source.dropped:,} left out, "
+        "because truncation left nothing to learn from": source.cut or source.dropped,
+        f"{source.skipped:,} wrong records were skipped: {', '.join(source.first_skipped)}{more}": source.skipped,
+        f"{source.held_out:,} records were left out, because the held-out loss is measured on them": source.held_out,
+        f"{source.unanswered:,} conversations end with a turn that has no answer; it is left out": source.unanswered,
+    }
+    return [note for note, count in notes.items() if count]
+
+
 def _print_result(folder: Path) -> None:
     """Print the tokens by source and phase, totals, warnings, and the checkpoint's folder."""
-    from harness.checkpoints.metrics_log import METRICS_NAME, loss_summary
+    from harness.checkpoints.metrics_log import METRICS_NAME, held_out_summary, loss_summary
     from harness.checkpoints.stage_manifest import read_manifest
     from harness.console import stdout
 
@@ -116,22 +133,12 @@ def _print_result(folder: Path) -> None:
             f"{manifest.step:,} {'step' if manifest.step == 1 else 'steps'}, {manifest.wall_seconds:,.0f} s",
             highlight=False,
         )
-        losses = loss_summary(folder / METRICS_NAME)
-        if losses:
-            console.print(losses, highlight=False)
+        for line in (loss_summary(folder / METRICS_NAME), *held_out_summary(manifest)):
+            if line:
+                console.print(line, highlight=False)
         for source in manifest.sources:
-            if source.cut or source.dropped:
-                console.print(
-                    f"{source.name}: of {source.records:,} records, {source.cut:,} were truncated to max_length and "
-                    f"{source.dropped:,} left out, because truncation left nothing to learn from",
-                    style="yellow",
-                )
-            if source.skipped:
-                console.print(
-                    f"{source.name}: {source.skipped:,} wrong records were skipped: {', '.join(source.first_skipped)}"
-                    f"{', ...' if source.skipped > len(source.first_skipped) else ''}",
-                    style="yellow",
-                )
+            for note in _notes(source):
+                console.print(f"{source.name}: {note}", style="yellow", highlight=False)
         if manifest.eval_data:
             console.print(f"trained on evaluation data: {', '.join(manifest.eval_data)}", style="yellow")
     say(folder, file=sys.stdout)

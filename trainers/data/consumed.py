@@ -17,6 +17,11 @@ from harness.trainers.data.readers import BadRecord, RawRecord
 from harness.trainers.data.sources import Source, SourcePosition
 
 
+def record_digest(record: Any) -> str:
+    """Return what identifies a record's content."""
+    return hashlib.sha256(json.dumps(record, sort_keys=True, default=str).encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Consumed:
     """What was drawn from a source.

@@ -8,6 +8,9 @@ losses with those of the plain trainers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from harness.errors import InputError
 from harness.trainers.data.chat import Chat, Tokenizer, learned_tokens
 from harness.trainers.data.examples import IGNORED, Encode, EncodedRecord
@@ -97,6 +100,33 @@ def text_encoder(tokenizer: Tokenizer) -> Encode:
         return EncodedRecord(columns={"input_ids": ids, "labels": ids}, tokens=len(ids))
 
     return encode
+
+
+def packed_alone(documents: Sequence[EncodedRecord], length: int) -> list[dict[str, Any]]:
+    """Return all documents packed into sequences of one length, none of them split unless it is longer than that.
+
+    What is left of a sequence is filled with a document without loss.
+    """
+    # Length 8, documents of 5, 2 and 4 tokens:
+    #   seq_lengths  [5, 2, 1]  [4, 4]      the last document of each sequence only fills it
+    pieces = [
+        (document.columns["input_ids"][begin : begin + length], document.columns["labels"][begin : begin + length])
+        for document in documents
+        for begin in range(0, document.tokens, length)
+    ]
+    rows: list[dict[str, Any]] = []
+    for ids, labels in pieces:
+        if not rows or len(rows[-1]["input_ids"]) + len(ids) > length:
+            rows.append({"input_ids": [], "labels": [], "seq_lengths": []})
+        rows[-1]["input_ids"] += ids
+        rows[-1]["labels"] += [IGNORED, *labels[1:]]
+        rows[-1]["seq_lengths"].append(len(ids))
+    for row in rows:
+        if left := length - len(row["input_ids"]):
+            row["input_ids"] += [row["input_ids"][-1]] * left
+            row["labels"] += [IGNORED] * left
+            row["seq_lengths"].append(left)
+    return rows
 
 
 def completion_encoder(tokenizer: Tokenizer, *, max_length: int | None, completion_only: bool) -> Encode:

@@ -118,7 +118,8 @@ def _without_ignored_system(fields: RecordFields, turns: list[Turn]) -> list[Tur
 
 
 def _conversation(turns: Sequence[Turn], tools: list[dict[str, Any]]) -> TrainingRecord:
-    record = {
+    answered = max((number for number, turn in enumerate(turns, 1) if turn.message["role"] == "assistant"), default=0)
+    record: TrainingRecord = {
         "messages": [turn.message for turn in turns],
         "learned": [
             turn.learned
@@ -127,6 +128,8 @@ def _conversation(turns: Sequence[Turn], tools: list[dict[str, Any]]) -> Trainin
             for turn in turns
         ],
     }
+    if answered < len(turns):
+        record["unanswered"] = 1  # its last turns are left out
     return record | {"tools": tools} if tools else record
 
 

@@ -22,6 +22,8 @@ class Ledger:
         cut: Those of them that were truncated, by source.
         skipped: Records that are wrong and were skipped, by source.
         first_skipped: Where the first of those stand, by source.
+        held_out: Records left out because their loss is measured, by source.
+        unanswered: Conversations whose last turns have no answer, which are left out, by source.
     """
 
     # Two phases, sources text and code; code has no weight in the first phase, and one of its records was too long:
@@ -32,13 +34,24 @@ class Ledger:
     cut: list[int] = field(default_factory=list)
     skipped: list[int] = field(default_factory=list)
     first_skipped: list[list[str]] = field(default_factory=list)
+    held_out: list[int] = field(default_factory=list)
+    unanswered: list[int] = field(default_factory=list)
 
     @classmethod
     def empty(cls, phases: int, sources: int) -> Ledger:
         """Return a ledger of zeros."""
         zeros = [0] * sources
         names: list[list[str]] = [[] for _ in range(sources)]
-        return cls([zeros[:] for _ in range(phases)], zeros[:], zeros[:], zeros[:], zeros[:], names)
+        return cls(
+            tokens=[zeros[:] for _ in range(phases)],
+            records=zeros[:],
+            dropped=zeros[:],
+            cut=zeros[:],
+            skipped=zeros[:],
+            first_skipped=names,
+            held_out=zeros[:],
+            unanswered=zeros[:],
+        )
 
     def skip(self, source: int, where: str) -> None:
         """Count a wrong record of a source."""
@@ -78,13 +91,15 @@ class Ledger:
             "cut": self.cut[:],
             "skipped": self.skipped[:],
             "first_skipped": [names[:] for names in self.first_skipped],
+            "held_out": self.held_out[:],
+            "unanswered": self.unanswered[:],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Replace the counts by those of `state`."""
         # In place: the stream and its source iterators share these lists.
         self.tokens[:] = [list(row) for row in state["tokens"]]
-        for name in ("records", "dropped", "cut"):
-            getattr(self, name)[:] = state[name]
-        self.skipped[:] = state.get("skipped", self.skipped)  # logs of earlier releases lack it
+        for name in ("records", "dropped", "cut", "skipped", "held_out", "unanswered"):
+            counts = getattr(self, name)
+            counts[:] = state.get(name, counts)  # logs of earlier releases lack some
         self.first_skipped[:] = [list(names) for names in state.get("first_skipped", self.first_skipped)]

@@ -36,6 +36,7 @@ class Mixture:
         packed_length: Tokens per packed sequence; None for one record per example.
         repeat: Start an exhausted source again; otherwise the stream ends there.
         skip_bad: Skip and count records that are wrong, instead of raising an error.
+        held_out: Digests of records that are left out and counted (`consumed.record_digest`).
     """
 
     schedule: Schedule
@@ -45,6 +46,7 @@ class Mixture:
     packed_length: int | None = None
     repeat: bool = True
     skip_bad: bool = False
+    held_out: frozenset[str] = frozenset()
 
     @property
     def target_tokens(self) -> int:
@@ -75,6 +77,7 @@ class Stream:
                 index=index,
                 ledger=self.ledger,
                 skip_bad=mixture.skip_bad,
+                held_out=mixture.held_out,
             )
             for index, source in enumerate(mixture.sources)
         ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from harness.errors import SpecError, did_you_mean
+from harness.errors import InputError, SpecError, did_you_mean
 from harness.paths import data_dir
 from harness.trainers.data import readers
 from harness.trainers.data.formats import FIELD_NAMES, STAGE_FORMATS, WITH_RATIONALE, Format, guess_format
@@ -31,6 +32,15 @@ FILE_READERS: dict[str, Callable[[Path, Cursor], Iterator[RawRecord]]] = {
     ".py": readers.text_file,
     **dict.fromkeys(TEXT_SUFFIXES, readers.text_file),
 }
+
+
+@contextmanager
+def held_out_source() -> Iterator[None]:
+    """Errors about a source name the stage file's section `evaluate` instead of `data`."""
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(str(error).replace("data.sources.", "evaluate.sources.", 1)) from None
 
 
 def open_source(

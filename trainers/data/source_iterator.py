@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from harness.errors import InputError, SpecError
-from harness.trainers.data.consumed import Consumed
+from harness.trainers.data.consumed import Consumed, record_digest
 from harness.trainers.data.examples import Encode, EncodedRecord
+from harness.trainers.data.formats import TrainingRecord
 from harness.trainers.data.ledger import Ledger
 from harness.trainers.data.readers import RawRecord
 from harness.trainers.data.sources import Source, SourcePosition
+
+
+def encoded_record(record: TrainingRecord, where: str, encode: Encode) -> EncodedRecord | None:
+    """Return a record as tokens.
+
+    Raises:
+        InputError: it holds something that is not text, or that the encoder refuses.
+    """
+    try:
+        return encode(record, where)
+    except UnicodeEncodeError:
+        raise InputError(f"{where}: holds half of a surrogate pair, so it is not text; correct it.") from None
 
 
 class SourceExhausted(Exception):  # noqa: N818 - a signal to the stream, not an error
@@ -21,11 +34,19 @@ class SourceIterator:
     """One source's documents in order; the current document stays until all its tokens are used."""
 
     def __init__(
-        self, source: Source, *, encode: Encode, repeat: bool, index: int, ledger: Ledger, skip_bad: bool = False
+        self,
+        source: Source,
+        *,
+        encode: Encode,
+        repeat: bool,
+        index: int,
+        ledger: Ledger,
+        skip_bad: bool = False,
+        held_out: Collection[str] = (),
     ) -> None:
-        """`index` is the source's column in `ledger`, which the stream's iterators share."""
+        """`index` is the source's column in `ledger`, which the stream's iterators share; `held_out` are digests."""
         self.source, self.encode, self.repeat, self.index, self.ledger = source, encode, repeat, index, ledger
-        self.skip_bad = skip_bad
+        self.skip_bad, self.held_out = skip_bad, held_out
         # A packed sequence may end inside a document. Its tokens are not saved: the state holds the position before
         # the document and how many of its tokens are used, and resuming encodes the document again.
         #   position: epoch 0, record 7    used: 12    -> resume with token 12 of record 7
@@ -56,7 +77,7 @@ class SourceIterator:
             raw, self.next_position = drawn
             self._next_consumed = self.consumed.and_then(raw)
             try:
-                self._accept(self._encoded(raw))
+                self._accept(raw)
             except InputError:
                 if not self.skip_bad:
                     raise
@@ -64,14 +85,15 @@ class SourceIterator:
                 self._move_on()
         return self.document
 
-    def _encoded(self, raw: RawRecord) -> EncodedRecord | None:
-        try:
-            return self.encode(self.source.convert(raw), raw.where)
-        except UnicodeEncodeError:
-            raise InputError(f"{raw.where}: holds half of a surrogate pair, so it is not text; correct it.") from None
-
-    def _accept(self, encoded: EncodedRecord | None) -> None:
-        """Make a drawn record the current document, or count it as dropped when no token of it is left."""
+    def _accept(self, raw: RawRecord) -> None:
+        """Make a drawn record the current document; count it as held out, or as dropped when no token of it is left."""
+        record = self.source.convert(raw)
+        if self.held_out and record_digest(record) in self.held_out:
+            self.ledger.held_out[self.index] += 1
+            self._move_on()
+            return
+        self.ledger.unanswered[self.index] += record.get("unanswered", 0)
+        encoded = encoded_record(record, raw.where, self.encode)
         if encoded is None or encoded.tokens == 0:
             self.ledger.records[self.index] += 1
             self.ledger.dropped[self.index] += 1
@@ -82,8 +104,9 @@ class SourceIterator:
     def _start_next_epoch(self) -> None:
         if not self._epoch_is_usable:
             raise SpecError(
-                f"data.sources.{self.source.name}: no record of {self.source.location} can be used: each is empty or "
-                "wrong, or its prompt alone fills trainer.max_length. Raise trainer.max_length, or give other data."
+                f"data.sources.{self.source.name}: no record of {self.source.location} can be used: each is empty, "
+                "wrong or held out, or its prompt alone fills trainer.max_length. Raise trainer.max_length, or give "
+                "other data."
             )
         if not self.repeat:
             raise SourceExhausted

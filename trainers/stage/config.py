@@ -14,13 +14,13 @@ from typing import Any
 
 from harness.errors import SpecError, did_you_mean, one_line
 from harness.trainers.stage.job import WORK_FOLDER, Method
-from harness.trainers.stage.spec import StageSpec
+from harness.trainers.stage.spec import EvaluateSpec, StageSpec
 
 # Fields that cannot be given, and what to do instead.
 SET_BY_STAGE = {
     "output_dir": "--output_path sets it",
     "max_steps": "data.budget_tokens determines it",
-    "num_train_epochs": "data.budget_tokens determines it",
+    "num_train_epochs": "set data.num_train_epochs instead of data.budget_tokens",
     "seed": "set the stage's seed",
     "data_seed": "set the stage's seed",
     "shuffle_dataset": "set data.shuffle",
@@ -38,20 +38,56 @@ SET_BY_STAGE = {
     "packing_strategy": "the stream packs documents in the order of the mixture",
     "assistant_only_loss": "the loss is on all answers; set only_last for a source to learn the last one",
     "model_init_kwargs": "set dtype, or adapter",
-    "eval_strategy": "evaluate the checkpoints with harness eval",
-    "do_eval": "evaluate the checkpoints with harness eval",
-    "push_to_hub": "publish a finished checkpoint yourself",
     "ignore_data_skip": "the stream is resumed at the exact record",
-    "sync_ref_model": "saved states do not contain a moving reference model",
     "auto_find_batch_size": "the number of steps depends on a fixed batch size",
+    "do_train": "harness train trains",
+    "local_rank": "the launcher sets it",
+    "disable_tqdm": "the bar is shown on a terminal",
+    "remove_unused_columns": "the stream has the columns that the trainer reads",
+    "length_column_name": "the mixture determines the order",
+    "dataloader_drop_last": "the last batch is trained on",
+    "accelerator_config": "every process reads the stream itself",
+    "restore_callback_states_from_checkpoint": "run the same command again",
+    "trust_remote_code": "the code of a checkpoint is never run",
+    **dict.fromkeys(("eval_strategy", "do_eval", "do_predict"), "add an evaluate section"),
+    "eval_steps": "set evaluate.every",
+    "load_best_model_at_end": "set evaluate.keep to best",
+    **dict.fromkeys(("metric_for_best_model", "greater_is_better"), "set evaluate.best_on"),
+    **dict.fromkeys(
+        (
+            *("prediction_loss_only", "label_names", "include_for_metrics", "batch_eval_metrics", "eval_packing"),
+            *("eval_accumulation_steps", "eval_do_concat_batches", "eval_use_gather_object", "num_generations_eval"),
+            *("bf16_full_eval", "fp16_full_eval"),
+        ),
+        "the held-out loss is measured per token, in the data type of training",
+    ),
+    **dict.fromkeys(
+        (
+            *("push_to_hub", "hub_model_id", "hub_strategy", "hub_token", "hub_private_repo", "hub_always_push"),
+            *("hub_revision", "log_completions_hub_repo"),
+        ),
+        "publish a finished checkpoint yourself",
+    ),
+    **dict.fromkeys(
+        ("sync_ref_model", "ref_model_mixup_alpha", "ref_model_sync_steps"),
+        "saved states do not contain a moving reference model",
+    ),
 }
-
+# Fields without effect on their own, and what they need.
+ONLY_WITH = {
+    **dict.fromkeys(("eval_delay", "eval_on_start", "per_device_eval_batch_size"), "an evaluate section"),
+    **dict.fromkeys(
+        ("run_name", "project", "trackio_space_id", "trackio_bucket_id", "trackio_static_space_id"),
+        "trainer.report_to",
+    ),
+}
 
 MIN_STATES = 2  # the previous state must survive until the next one is complete
 
 POSITIVE = (
     "max_length",
     "per_device_train_batch_size",
+    "per_device_eval_batch_size",
     "gradient_accumulation_steps",
     "save_steps",
     "num_generations",
@@ -139,12 +175,45 @@ def stage_defaults(seed: int, steps: int) -> dict[str, Any]:
 
 
 def configured(method: Method, spec: StageSpec, out_dir: Path, *, steps: int) -> Any:
-    """Return the library's configuration for a number of optimizer steps."""
+    """Return the library's configuration for a number of optimizer steps.
+
+    Raises:
+        InputError: a field is unknown, set by the stage or without effect, or its value is not allowed.
+    """
+    present = {"an evaluate section": spec.evaluate is not None, "trainer.report_to": "report_to" in spec.trainer}
+    for name in spec.trainer:
+        if not present.get(ONLY_WITH.get(name, ""), True):
+            raise SpecError(f"trainer.{name}: has no effect without {ONLY_WITH[name]}; add it, or remove {name}.")
     defaults = {**stage_defaults(spec.seed, steps), **method.defaults, **method.hardware_defaults()}
+    if spec.evaluate is not None:
+        defaults |= _evaluation(spec.evaluate, defaults["save_steps"], spec.trainer.get("save_steps"))
     config = make_config(method.config_class(), spec.trainer, defaults, out_dir / WORK_FOLDER)
     if method.stream_unit is not None:
         _align_save_steps(config, method.stream_unit(config)[1], chosen="save_steps" in spec.trainer)
     return config
+
+
+def _evaluation(evaluate: EvaluateSpec, save_steps: int, chosen: int | None) -> dict[str, Any]:
+    """Return the fields that measure the held-out loss, and keep the best state if that is wished."""
+    best = evaluate.keep == "best"
+    if best and isinstance(chosen, int) and chosen % evaluate.every:
+        raise SpecError(
+            f"trainer.save_steps: {chosen} is not a multiple of evaluate.every ({evaluate.every}), so the best state "
+            "might not be saved; give a multiple."
+        )
+    fields: dict[str, Any] = {
+        "eval_strategy": "steps",
+        "eval_steps": evaluate.every,
+        "eval_on_start": True,
+        "load_best_model_at_end": best,
+        # The library restores the count of evaluations without progress only on request.
+        "restore_callback_states_from_checkpoint": evaluate.patience is not None,
+    }
+    if best or evaluate.patience is not None:
+        fields |= {"metric_for_best_model": evaluate.metric, "greater_is_better": False}
+    if best:
+        fields["save_steps"] = -(-save_steps // evaluate.every) * evaluate.every
+    return fields
 
 
 def _align_save_steps(config: Any, steps: int, *, chosen: bool) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from harness.data.manifest import DataFile, all_files
 from harness.digests import file_digest
 from harness.errors import SpecError
+from harness.trainers.data.opening import find_files, held_out_source
 from harness.trainers.data.spec import SourceSpec
 from harness.trainers.stage.spec import StageSpec
 
@@ -66,6 +67,7 @@ def check_eval_data(spec: StageSpec, files: Mapping[str, Sequence[Path]]) -> dic
     Raises:
         InputError: a source holds evaluation data, and the stage file does not allow it.
     """
+    _check_held_out(spec)
     eval_data = {name: eval_data_of(source, files.get(name, ())) for name, source in spec.data.sources.items()}
     for name, eval_names in eval_data.items():
         if eval_names and not spec.allow_eval_data:
@@ -75,3 +77,16 @@ def check_eval_data(spec: StageSpec, files: Mapping[str, Sequence[Path]]) -> dic
                 "record then says so."
             )
     return eval_data
+
+
+def _check_held_out(spec: StageSpec) -> None:
+    """Check the held-out sources: a state that was chosen by evaluation data has seen it, too."""
+    for name, source in spec.evaluate.sources.items() if spec.evaluate is not None else ():
+        with held_out_source():
+            files = find_files(name, source) if source.path is not None else []
+        names = eval_data_of(source, files)
+        if names and not spec.allow_eval_data:
+            raise SpecError(
+                f"evaluate.sources.{name}: {source.location} is evaluation data of this project ({', '.join(names)}); "
+                "measure the loss on other data, or set allow_eval_data: true."
+            )

@@ -43,6 +43,8 @@ class StopWhenDiverged(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **more: Any) -> None:  # noqa: ARG002
         """Count entries whose loss or gradient norm is not finite."""
         values = {name: float(logs[name]) for name in ("loss", "grad_norm") if logs and name in logs}
+        if not values:
+            return  # an entry about something else, such as the held-out loss
         wrong = [f"{name} {value}" for name, value in values.items() if not math.isfinite(value)]
         self.bad = self.bad + 1 if wrong else 0
         if self.bad >= PATIENCE:

@@ -48,6 +48,7 @@ def identity(job: StageJob) -> dict[str, Any]:
         "parent": job.parent_digest,
         "commits": hub_commits(job.mixture.sources),
         "processes": job.config.world_size,
+        "held_out": {one.name: one.digest() for one in job.held_out} or None,
     }
 
 

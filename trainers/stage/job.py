@@ -32,7 +32,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.checkpoints.checkpoint import Checkpoint
 from harness.trainers.data.chat import Tokenizer
@@ -40,6 +40,9 @@ from harness.trainers.data.examples import Encode
 from harness.trainers.data.mixture import Mixture
 from harness.trainers.data.stream_dataset import StreamDataset, StreamLog
 from harness.trainers.stage.spec import StageSpec
+
+if TYPE_CHECKING:
+    from harness.trainers.stage.held_out import HeldOut
 
 WORK_FOLDER = "training"  # in the checkpoint's folder: saved states, the stream's log, the spec
 
@@ -58,6 +61,7 @@ class Method:
         build: ``(job) -> the library's trainer``.
         stream_unit: ``(config) -> (examples, steps)`` of the smallest unit that the trainer reads whole; the stream is
             cut to whole units. None where the trainer reads single batches.
+        held_out: What the held-out loss is a mean over, ``tokens`` or ``examples``; None where there is none.
         hardware_defaults: Returns configuration fields that depend on the machine.
     """
 
@@ -69,6 +73,7 @@ class Method:
     packed_length: Callable[[Any], int | None]
     build: Callable[[StageJob], Any]
     stream_unit: Callable[[Any], tuple[int, int]] | None = None
+    held_out: Literal["tokens", "examples"] | None = None
     hardware_defaults: Callable[[], Mapping[str, Any]] = dict
 
 
@@ -88,6 +93,7 @@ class StageJob:
         parent_digest: The parent's digest when the stage was checked.
         eval_data: Evaluation data by source, where the stage file allows it.
         inherited_eval_data: Evaluation data that earlier stages were trained on.
+        held_out: Records whose loss is measured.
         n_sequences: Examples of the stream that are trained on.
         steps: Optimizer steps.
         dataset: The stream as the trainer reads it.
@@ -105,10 +111,18 @@ class StageJob:
     parent_digest: str | None
     eval_data: dict[str, tuple[str, ...]]
     inherited_eval_data: tuple[str, ...]
+    held_out: list[HeldOut] = field(default_factory=list)
     n_sequences: int = 0
     steps: int = 0
     dataset: StreamDataset | None = None
     callbacks: list[Any] = field(default_factory=list)
+
+    @property
+    def eval_dataset(self) -> dict[str, Any] | None:
+        """The held-out records as the library's trainer takes them; None if there are none."""
+        import datasets
+
+        return {one.name: datasets.Dataset.from_list(list(one.examples)) for one in self.held_out} or None
 
     @property
     def log(self) -> StreamLog:

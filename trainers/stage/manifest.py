@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.checkpoints.stage_manifest import Parent, StageManifest, StreamedSource
 from harness.trainers.data.encoding import leading_tokens
 from harness.trainers.data.mixture import Stream
+from harness.trainers.stage.held_out import curve
 from harness.versions import installed_versions
 
 if TYPE_CHECKING:
@@ -43,15 +44,23 @@ class RunHistory:
 
 
 def manifest(
-    job: StageJob, stream: Stream, history: RunHistory, *, step: int, digest: str | None = None
+    job: StageJob, stream: Stream, history: RunHistory, state: Any, *, digest: str | None = None
 ) -> StageManifest:
-    """Return the manifest of the state after `step` steps, or of the finished checkpoint when `digest` is given."""
+    """Return the manifest of a training's state, or of the finished checkpoint when `digest` is given.
+
+    Args:
+        job: The stage.
+        stream: Its stream after the state's last step.
+        history: Its earlier runs.
+        state: The library trainer's state.
+        digest: The checkpoint's digest.
+    """
     spec = job.spec
     return StageManifest(
         stage=spec.stage,
         name=spec.name,
         finished=digest is not None,
-        step=step,
+        step=state.global_step,
         parent=_parent(job),
         digest=digest,
         trainer={"entry_point": f"harness.trainers.{spec.stage}:train", "class": job.method.trainer_class},
@@ -73,6 +82,7 @@ def manifest(
         device=_device(job.config),
         versions=installed_versions(PACKAGES),
         notes=tuple(history.notes),
+        evaluation=_evaluation(job, state, finished=digest is not None),
     )
 
 
@@ -99,10 +109,30 @@ def _sources(job: StageJob, stream: Stream, *, with_digests: bool) -> tuple[Stre
             cut=ledger.cut[index],
             skipped=ledger.skipped[index],
             first_skipped=tuple(ledger.first_skipped[index]),
+            held_out=ledger.held_out[index],
+            unanswered=ledger.unanswered[index],
             eval_data=job.eval_data.get(source.name, ()),
         )
         for index, source in enumerate(job.mixture.sources)
     )
+
+
+def _evaluation(job: StageJob, state: Any, *, finished: bool) -> dict[str, Any] | None:
+    """Return the held-out sources, the course of their loss, and which step's weights the checkpoint has."""
+    evaluate = job.spec.evaluate
+    if evaluate is None:
+        return None
+    best = evaluate.keep == "best" and state.best_global_step
+    return {
+        "sources": {
+            one.name: {
+                "location": one.location, "records": one.records, "text_bytes": one.text_bytes, "digest": one.digest(),
+            }
+            for one in job.held_out
+        },
+        "curve": curve(job, state.log_history),
+        "kept_step": (state.best_global_step if best else state.global_step) if finished else None,
+    }  # fmt: skip
 
 
 def _mixture(job: StageJob) -> dict[str, Any]:

@@ -19,7 +19,12 @@ from harness.checkpoints.metrics_log import read_metrics
 from harness.visible import say
 
 # Entries of the library's log that say nothing about learning.
-_LEFT_OUT = ("epoch", "total_flos", "train_runtime", "train_samples_per_second", "train_steps_per_second", "train_loss")
+_LEFT_OUT = (
+    "epoch", "total_flos", "train_runtime", "train_samples_per_second", "train_steps_per_second", "train_loss",
+    "eval_tokens",
+)  # fmt: skip
+_PRINTED = ("loss", "grad_norm", "learning_rate", "reward", "tokens_per_second")
+_PRINTED_ENDINGS = ("_loss", "_bits_per_byte")  # held out
 
 
 class MetricsLog(TrainerCallback):
@@ -62,7 +67,8 @@ def _plain(value: float) -> float | str:
 
 
 def _line(entry: Mapping[str, Any]) -> str:
-    """``step 20  tokens 10,240  loss 2.31  learning_rate 0.0001``"""
+    """``step 20  tokens 10,240  loss 2.31  learning_rate 0.0001``; the file has what the trainer logs besides."""
     counts = f"step {entry['step']:,}  tokens {entry['tokens']:,}"
-    shown = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in entry.items()}
-    return "  ".join([counts, *(f"{name} {value}" for name, value in shown.items() if name not in ("step", "tokens"))])
+    shown = {name: value for name, value in entry.items() if name in _PRINTED or name.endswith(_PRINTED_ENDINGS)}
+    numbers = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in shown.items()}
+    return "  ".join([counts, *(f"{name} {value}" for name, value in numbers.items())])

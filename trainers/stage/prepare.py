@@ -10,6 +10,7 @@ from harness.checkpoints.checkpoint import Checkpoint
 from harness.checkpoints.identity import checkpoint_digest
 from harness.checkpoints.lineage import manifest_of, verify
 from harness.checkpoints.stage_manifest import StageManifest
+from harness.errors import SpecError
 from harness.trainers.data.mixture import Mixture
 from harness.trainers.data.opening import find_files, open_source
 from harness.trainers.data.sources import Source
@@ -17,6 +18,7 @@ from harness.trainers.stage import adapters, models
 from harness.trainers.stage.config import configured
 from harness.trainers.stage.contamination import check_eval_data
 from harness.trainers.stage.folder import recorded_commits, spec_file, trained_tokenizer
+from harness.trainers.stage.held_out import open_held_out
 from harness.trainers.stage.job import Method, StageJob
 from harness.trainers.stage.spec import StageSpec, parse
 from harness.trainers.stage.tokenizers import load_tokenizer
@@ -29,6 +31,10 @@ def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> St
         InputError: any part of the user's input is wrong.
     """
     spec = parse(spec_fields, method.stage)
+    if spec.evaluate is not None and method.held_out is None:
+        raise SpecError(
+            f"evaluate: {spec.stage} has no held-out loss; remove it, and score checkpoints with harness eval."
+        )
     files = {name: find_files(name, source) for name, source in spec.data.sources.items() if source.path is not None}
     eval_data = check_eval_data(spec, files)
     # The number of steps is not known yet; the encoder and the packed length do not depend on it.
@@ -42,18 +48,21 @@ def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> St
     saved_tokenizer = trained_tokenizer(out_dir) if spec_file(out_dir).is_file() else None
     tokenizer = load_tokenizer(spec, parent, sources, saved_tokenizer)
     model_config = models.model_config(spec, parent, tokenizer)
+    encode = method.encode(tokenizer, config)
+    held_out = open_held_out(spec, tokenizer, encode, method.packed_length(config))
     mixture = Mixture(
         schedule=spec.schedule,
         sources=sources,
-        encode=method.encode(tokenizer, config),
+        encode=encode,
         budget_tokens=spec.data.budget_tokens,
         packed_length=method.packed_length(config),
         repeat=spec.data.when_exhausted == "repeat",
         skip_bad=spec.data.when_bad == "skip",
+        held_out=frozenset().union(*(one.digests for one in held_out)),
     )
     return StageJob(
         method=method, spec=spec, out_dir=out_dir, parent=parent, tokenizer=tokenizer, model_config=model_config,
-        config=config, mixture=mixture, eval_data=eval_data,
+        config=config, mixture=mixture, eval_data=eval_data, held_out=held_out,
         parent_digest=checkpoint_digest(parent) if parent is not None else None,
         inherited_eval_data=(
             (*parent_manifest.eval_data, *parent_manifest.inherited_eval_data) if parent_manifest is not None else ()

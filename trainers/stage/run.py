@@ -37,7 +37,7 @@ from harness.trainers.stage.manifest import RunHistory, manifest
 from harness.trainers.stage.merging import merge_adapter
 from harness.trainers.stage.packing_check import check_packing
 from harness.trainers.stage.prepare import prepare
-from harness.trainers.stage.steps import plan_steps, sequences_after
+from harness.trainers.stage.steps import plan_steps, sequences_after, tokens_after
 
 
 def run(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Checkpoint:
@@ -68,6 +68,7 @@ def run(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Checkp
     # Only after `build`: the library's trainer reads the first example to learn the columns, and with `n_skipped` set
     # that would be the end of the data when all was trained on.
     if last_state is not None:
+        trainer.args.eval_on_start = False
         job.dataset.n_skipped = sequences_after(job, history.step)
         if history.stream is not None:
             job.dataset.recent_states[job.dataset.n_skipped] = history.stream
@@ -126,6 +127,7 @@ def _callbacks(job: StageJob, history: RunHistory) -> list[Any]:
     from transformers import TrainerCallback
 
     from harness.trainers.stage.divergence import NoteConstantRewards, StopWhenDiverged
+    from harness.trainers.stage.held_out_loss import held_out_callbacks
     from harness.trainers.stage.metrics_log import MetricsLog
     from harness.trainers.stage.progress import TrainingProgress
 
@@ -138,24 +140,16 @@ def _callbacks(job: StageJob, history: RunHistory) -> list[Any]:
                 folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
                 adapters.name_base_relatively(job, folder)
                 save_stream_state(folder, stream.state())
-                write_manifest(folder, manifest(job, stream, history, step=state.global_step))
+                write_manifest(folder, manifest(job, stream, history, state))
 
     return [
+        *held_out_callbacks(job),
         StopWhenDiverged(),
         NoteConstantRewards(history.notes),
         StateManifest(),
-        MetricsLog(job.out_dir / METRICS_NAME, tokens_at=lambda step: _tokens_after(job, step), step=history.step),
+        MetricsLog(job.out_dir / METRICS_NAME, tokens_at=lambda step: tokens_after(job, step), step=history.step),
         TrainingProgress(name=job.spec.name, tokens=job.mixture.budget_tokens, steps=job.steps),
     ]
-
-
-def _tokens_after(job: StageJob, step: int) -> int:
-    """Return the tokens trained on after a step: counted where the stream remembers, otherwise in proportion."""
-    assert job.dataset is not None
-    known = job.dataset.recent_states.get(sequences_after(job, step))
-    if known is not None:
-        return sum(map(sum, known["ledger"]["tokens"]))
-    return round(job.mixture.budget_tokens * step / job.steps)
 
 
 def _stream_after(job: StageJob, n_sequences: int) -> Stream:
@@ -181,8 +175,8 @@ def _finish(job: StageJob, trainer: Any, history: RunHistory) -> Checkpoint:
     adapter, out_dir = job.spec.adapter, job.out_dir
     # An unfinished manifest goes first: if a kill interrupts the saving, the weights are known as this stage's.
     if is_main_process():
-        stream = _stream_after(job, job.n_sequences)
-        write_manifest(out_dir, manifest(job, stream, history, step=trainer.state.global_step))
+        stream = _stream_after(job, sequences_after(job, trainer.state.global_step))
+        write_manifest(out_dir, manifest(job, stream, history, trainer.state))
     if trainer.is_fsdp_enabled:  # FSDP's default format can only be read back by FSDP
         trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
     if adapter is not None and adapter.merge:
@@ -200,7 +194,7 @@ def _finish(job: StageJob, trainer: Any, history: RunHistory) -> Checkpoint:
         checkpoint = resolve(str(out_dir))
         write_manifest(
             out_dir,
-            manifest(job, stream, history, step=trainer.state.global_step, digest=checkpoint_digest(checkpoint)),
+            manifest(job, stream, history, trainer.state, digest=checkpoint_digest(checkpoint)),
         )
     trainer.accelerator.wait_for_everyone()
     return resolve(str(out_dir))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from harness.errors import SpecError, did_you_mean
@@ -37,6 +37,35 @@ class AdapterSpec(Section):
     dropout: float = Field(default=0.0, ge=0, lt=1)
     target_modules: list[str] | str = "all-linear"
     merge: bool = False
+
+
+class EvaluateSpec(Section):
+    """The loss on records that are not trained on, measured during training.
+
+    Attributes:
+        sources: Where they are, by name.
+        every: Steps between two measurements; there is one before the first step and one after the last, too.
+        keep: Whether the checkpoint has the weights of the last step, or of the best measurement.
+        best_on: The source whose loss says what is best; the mean over all sources when absent.
+        patience: Measurements without progress after which the stage ends; it never ends early when absent.
+    """
+
+    sources: dict[str, SourceSpec] = Field(min_length=1)
+    every: int = Field(gt=0)
+    keep: Literal["last", "best"] = "last"
+    best_on: str | None = None
+    patience: int | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _best_on_is_a_source(self) -> EvaluateSpec:
+        if self.best_on is not None and self.best_on not in self.sources:
+            raise ValueError(f"best_on must be one of {', '.join(self.sources)}")
+        return self
+
+    @property
+    def metric(self) -> str:
+        """The library's name of the loss that says what is best."""
+        return "eval_loss" if self.best_on is None else f"eval_{self.best_on}_loss"
 
 
 class TokenizerSpec(Section):
@@ -66,6 +95,7 @@ class StageSpec(Section):
         adapter: Adapter settings; None for full weights.
         trainer: Fields of the TRL or transformers configuration.
         dtype: Data type of the weights in training; ``auto`` is bfloat16 for QLoRA and float32 otherwise.
+        evaluate: Measure the loss on other records during training; None to measure nothing.
         allow_eval_data: Allow this project's evaluation data as a source; the manifest and every report say so.
     """
 
@@ -80,6 +110,7 @@ class StageSpec(Section):
     adapter: AdapterSpec | None = None
     trainer: dict[str, Any] = Field(default_factory=dict)
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    evaluate: EvaluateSpec | None = None
     allow_eval_data: bool = False
 
     @property
@@ -105,7 +136,9 @@ def parse(spec: Mapping[str, Any], stage: str) -> StageSpec:
     try:
         parsed = StageSpec.model_validate(spec)
     except ValidationError as error:
-        raise SpecError(_message(error.errors()[0])) from None
+        # An unknown key first: it may be a field that is missing, misspelt.
+        faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+        raise SpecError(_message(faults[0])) from None
     assert parsed.stage == stage, "the entry point belongs to another stage"
     _ = parsed.schedule
     if parsed.stage != "pretrain" and parsed.from_ is None:
@@ -137,6 +170,7 @@ def _message(fault: ErrorDetails) -> str:
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "data": DataSpec, "data.mixture": MixtureSpec, "adapter": AdapterSpec, "tokenizer": TokenizerSpec,
+    "evaluate": EvaluateSpec,
 }  # fmt: skip
 
 

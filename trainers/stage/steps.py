@@ -72,3 +72,20 @@ def sequences_after(job: StageJob, step: int) -> int:
         return int(step // steps_per_unit * unit)
     per_step = config.train_batch_size * config.world_size * config.gradient_accumulation_steps
     return min(job.n_sequences, int(step * per_step))
+
+
+def tokens_after(job: StageJob, step: int) -> int:
+    """Return how many tokens have been trained on after `step` optimizer steps.
+
+    The number is exact where the stream remembers that place; elsewhere, as in a process whose data another process
+    reads, the sequences since the last entry of the stream's log count with their mean length.
+    """
+    assert job.dataset is not None
+    sequences = sequences_after(job, step)
+    if sequences == 0:
+        return 0
+    known = job.dataset.recent_states.get(sequences) or job.log.last(sequences)
+    if known is None or known["index"] == 0:
+        return round(job.mixture.budget_tokens * step / job.steps)
+    total: int = sum(map(sum, known["ledger"]["tokens"]))
+    return round(total * sequences / int(known["index"]))
