@@ -41,6 +41,13 @@ def preferences(count: int, seed: int = 0) -> list[dict[str, str]]:
     ]
 
 
+def marked_answers(count: int, seed: int = 0) -> list[dict[str, Any]]:
+    rng = random.Random(seed)
+    return [
+        {"instruction": words(rng, 3, 9), "output": words(rng, 2, 9), "label": rng.random() < 0.5} for _ in range(count)
+    ]
+
+
 def documents(count: int, seed: int = 0) -> list[dict[str, str]]:
     rng = random.Random(seed)
     return [{"text": words(rng, 2, 90)} for _ in range(count)]

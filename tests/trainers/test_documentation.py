@@ -10,14 +10,14 @@ import yaml
 
 from harness.checkpoints.stage_manifest import read_manifest
 from harness.cli import main
-from harness.trainers import dpo, grpo, pretrain, sft
+from harness.trainers import dpo, grpo, kto, pretrain, sft
 from harness.trainers.data.spec import DataSpec, SourceSpec
 from harness.trainers.stage.spec import StageSpec
 from tests.conftest import ROOT
 from tests.synthetic.training import write_training_data
 from tests.trainers.helpers import chat_model
 
-METHODS = {"pretrain": pretrain, "sft": sft, "dpo": dpo, "grpo": grpo}
+METHODS = {"pretrain": pretrain, "sft": sft, "dpo": dpo, "kto": kto, "grpo": grpo}
 GUIDE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
 STAGES = sorted((ROOT / "experiments" / "stages").glob("*.yaml"))
 

@@ -13,8 +13,17 @@ import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments
 
-from harness.trainers import dpo, grpo, pretrain, sft
-from tests.trainers.helpers import CPU, chat_model, documents, instructions, losses, preferences, write_jsonl
+from harness.trainers import dpo, grpo, kto, pretrain, sft
+from tests.trainers.helpers import (
+    CPU,
+    chat_model,
+    documents,
+    instructions,
+    losses,
+    marked_answers,
+    preferences,
+    write_jsonl,
+)
 
 STEPS = 20
 BARE = {**CPU, "bf16": False, "max_steps": STEPS, "seed": 5, "save_strategy": "no", "report_to": "none",
@@ -120,6 +129,40 @@ def test_dpo_matches_the_losses_of_the_bare_dpo_trainer(tmp_path: Path, adapter:
     ours = losses(tmp_path / "ours")
     assert ours == pytest.approx(bare_losses(bare), abs=1e-6)
     assert min(ours) < 0.69, "the loss falls, so the comparison is not of two constants"
+
+
+@pytest.mark.parametrize("adapter", [None, {"r": 4}], ids=["full weights", "lora"])
+def test_kto_matches_the_losses_of_the_bare_kto_trainer(tmp_path: Path, adapter: dict[str, Any] | None) -> None:
+    from peft import LoraConfig
+    from trl import KTOConfig, KTOTrainer
+
+    parent = chat_model(tmp_path / "parent")
+    records = marked_answers(4 * STEPS)
+    source = {"path": str(write_jsonl(tmp_path / "data.jsonl", records))}
+    more = {"learning_rate": 1e-2, "per_device_train_batch_size": 4, "max_length": 48}
+    kto.train(stage("kto", parent, source, more, adapter=adapter), tmp_path / "ours")
+    raw = [
+        {
+            "prompt": [{"role": "user", "content": r["instruction"]}],
+            "completion": [{"role": "assistant", "content": r["output"]}],
+            "label": r["label"],
+        }
+        for r in records
+    ]
+    bare = KTOTrainer(
+        model=AutoModelForCausalLM.from_pretrained(parent),
+        args=KTOConfig(output_dir=str(tmp_path / "bare"), **{**BARE, **more}),
+        train_dataset=Dataset.from_list(raw),
+        processing_class=AutoTokenizer.from_pretrained(parent),
+        peft_config=LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=8, target_modules="all-linear")
+        if adapter
+        else None,
+    )
+    ours = losses(tmp_path / "ours")
+    assert len(ours) == STEPS
+    assert ours == pytest.approx(bare_losses(bare), abs=1e-6)
+    assert ours[0] == pytest.approx(0.5), "model and reference are the same at first"
+    assert max(ours) - min(ours) > 0.01, "the comparison is not of two constants"
 
 
 def test_pretrain_matches_the_losses_of_the_bare_trainer_on_documents_packed_by_hand(tmp_path: Path) -> None:

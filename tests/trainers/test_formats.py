@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from harness.errors import InputError
-from harness.trainers.data.encoding import completion_encoder, preference_encoder
-from harness.trainers.data.formats import Format, TrainingRecord, convert
+from harness.trainers.data.encoding import completion_encoder, marked_answer_encoder, preference_encoder
+from harness.trainers.data.formats import Format, TrainingRecord, convert, guess_format
 from harness.trainers.data.record_fields import IGNORED_FIELDS, RecordFields
 from tests.models import tiny_tokenizer
 from tests.trainers.test_chat import runs, tokenizer_with
@@ -254,6 +254,8 @@ WHOLE: dict[str, dict[str, Any]] = {
              "tools": [TOOL]},
     "completion": {"prompt": "p1", "completion": "c1"},
     "preference": {"prompt": "p1", "chosen": "c1", "rejected": "r1", "system": "s1", "tools": [TOOL]},
+    "marked_answer": {"instruction": "i1", "input": "i2", "output": "o1", "system": "s1", "tools": [TOOL],
+                      "label": True},
 }  # fmt: skip
 
 
@@ -271,8 +273,9 @@ def test_every_field_of_the_documented_table_changes_the_tokens(form: Format) ->
 
     def tokens(raw: dict[str, Any]) -> Any:
         fields = RecordFields(raw, "here", {}, "completion" if "rationale" in raw else "omit")
-        encode = preference_encoder if form == "preference" else completion_encoder
-        more: dict[str, Any] = {} if form == "preference" else {"completion_only": True}
+        encoders: dict[str, Any] = {"preference": preference_encoder, "marked_answer": marked_answer_encoder}
+        encode = encoders.get(form, completion_encoder)
+        more: dict[str, Any] = {} if form in encoders else {"completion_only": True}
         encoded = encode(tokenizer_with("qwen3"), max_length=None, **more)(convert(form, fields), "here")
         assert encoded is not None
         return encoded.columns
@@ -284,6 +287,52 @@ def test_every_field_of_the_documented_table_changes_the_tokens(form: Format) ->
             assert tokens(rest) != complete, field
         except InputError as error:
             assert field in str(error)  # noqa: PT017 - a required field
+
+
+KTO_TURNS = [*CHAT, {"role": "assistant", "content": "Hello."}]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"prompt": CHAT, "completion": KTO_TURNS[1:], "label": True},
+        {"messages": KTO_TURNS, "label": 1},
+        {"conversations": [{"from": "human", "value": "Say hi."}, {"from": "gpt", "value": "Hello."}], "kto_tag": True},
+        {"instruction": "Say hi.", "input": "", "output": "Hello.", "label": "True"},
+    ],
+    ids=["trl", "messages", "sharegpt", "alpaca in a table"],
+)
+def test_marked_answers(raw: dict[str, Any]) -> None:
+    tokenizer = tokenizer_with("qwen3")
+    assert guess_format(raw) == "marked_answer"
+    for word, good in ((None, True), (False, False), ("0", False), (0.0, False)):
+        name = "kto_tag" if "kto_tag" in raw else "label"
+        marked = raw if word is None else raw | {name: word}
+        encoded = marked_answer_encoder(tokenizer, max_length=None)(converted("marked_answer", marked), "here")
+        assert encoded is not None
+        prompt, answer = (tokenizer.decode(encoded.columns[f"{part}_ids"]) for part in ("prompt", "completion"))
+        assert prompt.startswith(said("user", "Say hi.") + "<|im_start|>assistant\n")
+        assert answer.replace("<think>\n\n</think>\n\n", "") == "Hello.<|im_end|>\n"
+        assert encoded.columns["label"] is good
+
+
+def test_a_marked_answer_of_plain_texts_is_prepared_as_in_trl() -> None:
+    record = converted("marked_answer", {"prompt": "2 and 2? ", "completion": "4", "label": False})
+    assert record == {"prompt": "2 and 2? ", "completion": "4", "label": False}
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        ({"prompt": "a", "completion": "b"}, "'label' is None; it must be true or false"),
+        ({"prompt": "a", "completion": "b", "label": 0.7}, "'label' is 0.7; it must be true or false"),
+        ({"messages": CHAT, "label": True}, "'messages' must end with a message of the assistant, after a prompt"),
+        ({"prompt": "a", "completion": "b", "label": True, "critique": "d"}, "'critique' is unknown"),
+    ],
+)
+def test_a_wrong_marked_answer_is_described(raw: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        converted("marked_answer", raw)
 
 
 def test_the_guide_lists_the_ignored_fields() -> None:

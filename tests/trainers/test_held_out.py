@@ -270,8 +270,8 @@ def launched(stage_file: Path, out: Path, cache: Path) -> subprocess.Popen[str]:
     # "--multi_gpu" starts several processes; the stage file keeps them on the CPU.
     words = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
              "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
-             "--main_process_ip", "127.0.0.1", "--main_process_port", str(port), "-m", "harness", "train", str(stage_file),
-             "--output_path", str(out)]  # fmt: skip
+             "--main_process_ip", "127.0.0.1", "--main_process_port", str(port),
+             "-m", "harness", "train", str(stage_file), "--output_path", str(out)]  # fmt: skip
     environment = {**os.environ, "HARNESS_CACHE_DIR": str(cache), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 

@@ -25,22 +25,33 @@ from safetensors.torch import load_file
 from transformers import Trainer
 
 from harness.checkpoints.stage_manifest import read_manifest
-from harness.trainers import dpo, grpo, pretrain, sft
+from harness.trainers import dpo, grpo, kto, pretrain, sft
 from harness.trainers.data.stream_dataset import StreamDataset, StreamLog, stream_at
 from harness.trainers.stage.prepare import prepare
 from harness.trainers.stage.steps import plan_steps
 from tests.killing import killed_often
-from tests.trainers.helpers import CPU, chat_model, documents, instructions, losses, preferences, write_jsonl
+from tests.trainers.helpers import (
+    CPU,
+    chat_model,
+    documents,
+    instructions,
+    losses,
+    marked_answers,
+    preferences,
+    write_jsonl,
+)
 from tests.waiting import CEILING_SECONDS, wait_until
 
-METHODS = {"pretrain": pretrain, "sft": sft, "dpo": dpo, "grpo": grpo}
-FORMS = {"pretrain": "text", "sft": "instruction", "dpo": "preference", "grpo": "problem"}
+METHODS = {"pretrain": pretrain, "sft": sft, "dpo": dpo, "kto": kto, "grpo": grpo}
+FORMS = {
+    "pretrain": "text", "sft": "instruction", "dpo": "preference", "kto": "marked_answer", "grpo": "problem",
+}  # fmt: skip
 
 
 def records_for(stage: str, count: int, seed: int) -> list[dict[str, Any]]:
     if stage == "grpo":
         return [{"question": r["instruction"], "answer": "cat"} for r in instructions(count, seed)]
-    make: Any = {"pretrain": documents, "sft": instructions, "dpo": preferences}[stage]
+    make: Any = {"pretrain": documents, "sft": instructions, "dpo": preferences, "kto": marked_answers}[stage]
     records: list[dict[str, Any]] = make(count, seed)
     return records
 
@@ -256,10 +267,11 @@ def kill_after(process: subprocess.Popen[bytes], out: Path, step: int) -> None:
         ("pretrain", 64 * 2 * 60, {}),
         ("sft", 6000, {"adapter": {"r": 4, "dropout": 0.2}}),
         pytest.param("dpo", 12_000, {"adapter": {"r": 4, "dropout": 0.2}}, marks=pytest.mark.slow),
+        pytest.param("kto", 6000, {"adapter": {"r": 4, "dropout": 0.2}}, marks=pytest.mark.slow),
         pytest.param("grpo", 2500, {}, marks=pytest.mark.slow),
         pytest.param("grpo", 1500, {"trainer": {"num_iterations": 2, "save_steps": 2}}, marks=pytest.mark.slow),
     ],
-    ids=["pretrain", "sft", "dpo", "grpo", "grpo, two steps per generation"],
+    ids=["pretrain", "sft", "dpo", "kto", "grpo", "grpo, two steps per generation"],
 )
 def test_a_stage_killed_at_a_random_step_ends_with_the_same_weights(
     tmp_path: Path, own_cache: Path, stage: str, budget: int, more: dict[str, Any]

@@ -205,6 +205,24 @@ def preference_encoder(tokenizer: Tokenizer, *, max_length: int | None) -> Encod
     return encode
 
 
+def marked_answer_encoder(tokenizer: Tokenizer, *, max_length: int | None) -> Encode:
+    """Return the encoder of answers that are marked as good or bad."""
+    chat = Chat(tokenizer)
+
+    def encode(record: TrainingRecord, where: str) -> EncodedRecord | None:
+        prompt, (completion,) = _prompt_and_answers(record, chat, where, "completion")
+        prompt_ids = _tokens(prompt, chat, record, where, asks=True)
+        ids = _tokens(_joined(prompt, completion), chat, record, where)
+        begin = common_prefix_length(prompt_ids, ids)
+        if max_length is not None and begin >= max_length:
+            return None
+        columns = {"prompt_ids": ids[:begin], "completion_ids": ids[begin:], "label": record["label"]}
+        tokens = len(ids) if max_length is None else min(len(ids), max_length)
+        return EncodedRecord(columns=columns, tokens=tokens, cut=tokens < len(ids))
+
+    return encode
+
+
 def prompt_encoder(tokenizer: Tokenizer) -> Encode:
     """Return the encoder of prompts with a verifiable answer: text for the trainer to sample from, tokens counted."""
     # Every example has every column that a reward reads, empty where it does not apply: a batch may mix all kinds.

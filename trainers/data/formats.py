@@ -17,9 +17,10 @@ from harness.trainers.data.messages import Message, Turn, has_markers, is_empty
 from harness.trainers.data.prefix import common_prefix_length
 from harness.trainers.data.record_fields import RecordFields
 
-Format = Literal["instruction", "chat", "completion", "preference", "text", "python", "problem"]
+Format = Literal["instruction", "chat", "completion", "preference", "marked_answer", "text", "python", "problem"]
 TrainingRecord = dict[str, Any]
 """One of ``{text, begins, ends}``, ``{messages, learned}``, ``{prompt, completion}``, ``{prompt, chosen, rejected}``,
+``{prompt, completion, label}``,
 ``{prompt, answer | tests, ...}``; with `tools` where the assistant may call functions.
 
 `messages` is a list of messages, `learned` says for each of them whether it has loss. `prompt`, `completion`, `chosen`
@@ -27,7 +28,10 @@ and `rejected` are lists of messages, or strings for plain text.
 """
 
 # Other names of formats, as people call them.
-FORMAT_NAMES: dict[str, Format] = {"alpaca": "instruction", "sharegpt": "chat", "openai": "chat"}
+FORMAT_NAMES: dict[str, Format] = {
+    "alpaca": "instruction", "sharegpt": "chat", "openai": "chat", "unpaired_preference": "marked_answer",
+    "kto": "marked_answer",
+}  # fmt: skip
 
 
 def convert(format_: Format, fields: RecordFields) -> TrainingRecord:
@@ -225,6 +229,39 @@ def _pair_of_messages(
     return {"prompt": whole, **answers}
 
 
+def _marked_answer(fields: RecordFields) -> TrainingRecord:
+    """An answer, and whether it is a good one: TRL's prompt and completion, or a conversation; with label."""
+    label = _label(fields)
+    name = next((name for name in ("messages", "conversations") if fields.has(name)), None)
+    if name is not None:
+        messages = _messages(fields, name)
+        prompt, completion = messages[:-1], messages[-1:]
+    elif isinstance(fields.value("prompt"), list):
+        prompt, completion = _messages(fields, "prompt"), _messages(fields, "completion")
+    elif fields.has("instruction"):
+        prompt, completion = _user(_question(fields)), _assistant(fields.text("output", "response", "completion"))
+    else:
+        # As in TRL, two texts are plain text: no chat template is applied.
+        text = {"prompt": fields.text("prompt"), "completion": fields.text("completion")}
+        return {**text, "label": label}
+    if not prompt or completion[0]["role"] != "assistant":
+        raise fields.fault(name or "completion", "must end with a message of the assistant, after a prompt")
+    prompt = [turn.message for turn in _system(fields, [Turn(message, learned=False) for message in prompt])] + prompt
+    record = {"prompt": prompt, "completion": completion, "label": label}
+    return record | {"tools": tools} if (tools := fields.tools()) else record
+
+
+_LABELS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+
+
+def _label(fields: RecordFields) -> bool:
+    value = fields.value("label", "kto_tag")
+    word = str(value).strip().lower().removesuffix(".0")  # a table has words, or 1.0 where a label is missing
+    if word not in _LABELS:
+        raise fields.fault(fields.name("label", "kto_tag"), f"is {value!r:.40}; it must be true or false")
+    return _LABELS[word]
+
+
 def _text(fields: RecordFields) -> TrainingRecord:
     return {
         "text": fields.text("text"),
@@ -276,6 +313,7 @@ _CONVERTERS: dict[Format, Callable[[RecordFields], TrainingRecord]] = {
     "chat": _chat,
     "completion": _completion,
     "preference": _preference,
+    "marked_answer": _marked_answer,
     "text": _text,
     "python": _text,
     "problem": _problem,
@@ -289,6 +327,10 @@ FIELD_NAMES: dict[Format, tuple[str, ...]] = {
     "preference": (
         "prompt", "conversations", "instruction", "input", "history", "system", "tools", "chosen", "rejected",
     ),
+    "marked_answer": (
+        "prompt", "completion", "messages", "conversations", "instruction", "input", "output", "system", "tools",
+        "label",
+    ),
     "text": ("text",),
     "python": ("text",),
     "problem": (
@@ -301,6 +343,7 @@ STAGE_FORMATS: dict[str, tuple[Format, ...]] = {
     "pretrain": ("text", "python", "completion"),
     "sft": ("instruction", "chat", "completion", "problem"),
     "dpo": ("preference",),
+    "kto": ("marked_answer",),
     "grpo": ("problem",),
 }
 
@@ -310,6 +353,8 @@ def guess_format(record: Any) -> Format | None:
     names = {name for name, value in record.items() if not is_empty(value)} if isinstance(record, Mapping) else set()
     if {"chosen", "rejected"} <= names:
         return "preference"
+    if {"label", "kto_tag"} & names and {"completion", "messages", "conversations", "output", "response"} & names:
+        return "marked_answer"
     if {"messages", "conversations", "conversation"} & names:
         return "chat"
     if "instruction" in names and {"output", "response"} & names:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.errors import InputError, SpecError
 from harness.trainers.data.chat import Tokenizer
@@ -22,9 +22,6 @@ from harness.trainers.data.sources import Source, SourcePosition
 from harness.trainers.data.spec import SourceSpec
 from harness.trainers.data.task_reader import TaskReader
 from harness.trainers.stage.spec import StageSpec
-
-if TYPE_CHECKING:
-    from harness.trainers.stage.job import StageJob
 
 TOKENS = "eval_tokens"  # in the library's log, beside the losses: the tokens trained on
 
@@ -148,7 +145,7 @@ def _bytes_of(ids: Sequence[int], tokenizer: Tokenizer) -> int:
     return len(text.encode("utf-8", errors="replace"))
 
 
-def curve(job: StageJob, log_history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def curve(sources: Sequence[HeldOut], log_history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the measurements of a training for the manifest, by step: mean loss, and per source loss and bits."""
     by_step = {entry["step"]: entry for entry in log_history if "eval_loss" in entry}
     return [
@@ -156,7 +153,7 @@ def curve(job: StageJob, log_history: Sequence[dict[str, Any]]) -> list[dict[str
             "step": step,
             "tokens": entry[TOKENS],
             "loss": entry["eval_loss"],
-            "sources": {held_out.name: _of_source(held_out, entry) for held_out in job.held_out},
+            "sources": {held_out.name: _of_source(held_out, entry) for held_out in sources},
         }
         for step, entry in sorted(by_step.items())
     ]

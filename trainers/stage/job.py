@@ -32,17 +32,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from harness.checkpoints.checkpoint import Checkpoint
 from harness.trainers.data.chat import Tokenizer
 from harness.trainers.data.examples import Encode
 from harness.trainers.data.mixture import Mixture
 from harness.trainers.data.stream_dataset import StreamDataset, StreamLog
+from harness.trainers.stage.held_out import HeldOut
 from harness.trainers.stage.spec import StageSpec
-
-if TYPE_CHECKING:
-    from harness.trainers.stage.held_out import HeldOut
 
 WORK_FOLDER = "training"  # in the checkpoint's folder: saved states, the stream's log, the spec
 

@@ -130,7 +130,7 @@ def _evaluation(job: StageJob, state: Any, *, finished: bool) -> dict[str, Any] 
             }
             for one in job.held_out
         },
-        "curve": curve(job, state.log_history),
+        "curve": curve(job.held_out, state.log_history),
         "kept_step": (state.best_global_step if best else state.global_step) if finished else None,
     }  # fmt: skip
 

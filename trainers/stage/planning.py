@@ -78,8 +78,8 @@ def _memory_bytes(job: StageJob, parameters: int, trained: int) -> float:
     adapter, config, shape = job.spec.adapter, job.config, job.model_config.get_text_config()
     size = 0.55 if adapter is not None and adapter.type == "qlora" else BYTES.get(job.spec.dtype, 4)
     tokens = config.per_device_train_batch_size * (getattr(config, "max_length", None) or 1024)
-    if job.method.stage == "dpo":
-        tokens *= 2
+    if job.method.stage in ("dpo", "kto"):
+        tokens *= 2  # both answers; or a prompt's own answer and another one
         size *= 1 if adapter is not None else 2  # the reference model
     per_layer = 34 * shape.hidden_size * (1 if config.bf16 or config.fp16 else 2)
     layers = 2 if config.gradient_checkpointing else shape.num_hidden_layers
