@@ -7,6 +7,8 @@ import json
 import random
 import subprocess
 import sys
+import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import InputError
+from harness.trainers.data.consumed import record_digest
+from harness.trainers.data.epochs import budget_of_epochs
 from harness.trainers.data.examples import IGNORED, EncodedRecord, TrainingExample
 from harness.trainers.data.formats import TrainingRecord
 from harness.trainers.data.mixture import Mixture
@@ -199,6 +203,59 @@ def test_every_record_is_drawn_once_before_any_is_repeated(tmp_path: Path) -> No
     assert drawn[:50] != drawn[50:100]
     assert stream.repeats == [2]
     assert stream.ledger.records == [125]
+
+
+@given(
+    lengths=st.lists(st.lists(st.integers(1, 40), min_size=1, max_size=25), min_size=1, max_size=4),
+    epochs=st.integers(1, 3),
+)
+@settings(max_examples=25, deadline=None)
+def test_epochs_stream_every_record_equally_often(lengths: list[list[int]], epochs: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        sources = [
+            open_jsonl(write_source(Path(folder), f"s{index}", of_source, 1000 * (index + 1)))
+            for index, of_source in enumerate(lengths)
+        ]
+        budget, schedule = budget_of_epochs(sources, epochs, encode, skip_bad=False, held_out=frozenset())
+        assert budget == epochs * sum(map(sum, lengths))
+        streamed = tokens_of(list(mixed(schedule, sources, budget).stream()))
+    counts = Counter(row[0] for row in streamed)
+    assert set(counts.values()) == {epochs}
+    assert len(counts) == sum(map(len, lengths))
+
+
+def test_half_an_epoch_and_held_out_records(tmp_path: Path) -> None:
+    source = open_jsonl(write_source(tmp_path, "one", [10] * 20, 1000))
+    first = {"text": " ".join(["1000"] * 10), "begins": True, "ends": True}
+    held_out = frozenset({record_digest(first)})
+    budget, schedule = budget_of_epochs([source], 0.5, encode, skip_bad=False, held_out=held_out)
+    assert budget == 95
+    streamed = tokens_of(list(mixed(schedule, [source], budget, held_out=held_out).stream()))
+    assert len(streamed) == 9
+    assert not any(1000 in row for row in streamed)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({}, "data: give budget_tokens, or num_train_epochs instead"),
+        ({"budget_tokens": 5, "num_train_epochs": 1}, "data: give budget_tokens, or num_train_epochs instead"),
+        ({"num_train_epochs": 1, "mixture": {"weights": {"one": 1}}}, "give budget_tokens for a mixture"),
+        ({"num_train_epochs": 2, "when_exhausted": "end"}, "2 epochs need `when_exhausted: repeat`"),
+        ({"num_train_epochs": 0}, "data.num_train_epochs: Input should be greater than 0"),
+    ],
+)
+def test_a_wrong_budget_is_refused(data: dict[str, Any], message: str) -> None:
+    spec = {"stage": "sft", "name": "a", "from": "b", "data": {"sources": {"one": {"path": "x.jsonl"}}, **data}}
+    with pytest.raises(InputError) as caught:
+        parse(spec, "sft")
+    assert message in str(caught.value)
+
+
+def test_a_task_without_end_has_no_epochs() -> None:
+    source = open_source("logic", SourceSpec(task="mini_logic"), stage="sft", rationale="omit", seed=0)
+    with pytest.raises(InputError, match=r"data.sources.logic: mini_logic has no end, so it has no epochs; give a lim"):
+        budget_of_epochs([source], 1, encode, skip_bad=False, held_out=frozenset())
 
 
 def test_an_exhausted_source_that_is_not_repeated_ends_the_stream(tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ class DataSpec(Section):
 
     Attributes:
         budget_tokens: Tokens to stream; determines the number of steps.
+        num_train_epochs: Instead, how often every record is streamed; may be a fraction.
         sources: By name.
         mixture: Shares; equal when absent.
         when_exhausted: Repeat a source that runs out (counted in the manifest), or end the stage.
@@ -111,13 +112,26 @@ class DataSpec(Section):
         rationale: Whether a record's rationale is omitted, put into the prompt, or learned before the answer.
     """
 
-    budget_tokens: int = Field(gt=0)
+    budget_tokens: int | None = Field(default=None, gt=0)
+    num_train_epochs: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     sources: dict[str, SourceSpec] = Field(min_length=1)
     mixture: MixtureSpec | None = None
     when_exhausted: Literal["repeat", "end"] = "repeat"
     when_bad: Literal["stop", "skip"] = "stop"
     shuffle: bool = True
     rationale: Rationale = "omit"
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> DataSpec:
+        if (self.budget_tokens is None) == (self.num_train_epochs is None):
+            raise ValueError("give budget_tokens, or num_train_epochs instead")
+        if self.num_train_epochs is None:
+            return self
+        if self.mixture is not None:
+            raise ValueError("num_train_epochs streams every record equally often; give budget_tokens for a mixture")
+        if self.num_train_epochs > 1 and self.when_exhausted == "end":
+            raise ValueError(f"{self.num_train_epochs:g} epochs need `when_exhausted: repeat`")
+        return self
 
 
 def read_schedule(data: DataSpec) -> Schedule:

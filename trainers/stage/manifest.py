@@ -69,7 +69,7 @@ def manifest(
         seed=spec.seed,
         spec=spec.resolved(),
         mixture=_mixture(job),
-        budget_tokens=spec.data.budget_tokens,
+        budget_tokens=job.mixture.budget_tokens,
         tokens=stream.total,
         sequences=stream.index,
         sources=_sources(job, stream, with_digests=digest is not None),

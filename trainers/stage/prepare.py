@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,11 @@ from harness.checkpoints.identity import checkpoint_digest
 from harness.checkpoints.lineage import manifest_of, verify
 from harness.checkpoints.stage_manifest import StageManifest
 from harness.errors import SpecError
+from harness.trainers.data.epochs import budget_of_epochs
+from harness.trainers.data.examples import Encode
 from harness.trainers.data.mixture import Mixture
 from harness.trainers.data.opening import find_files, open_source
+from harness.trainers.data.schedules import Schedule
 from harness.trainers.data.sources import Source
 from harness.trainers.stage import adapters, models
 from harness.trainers.stage.config import configured
@@ -50,15 +53,17 @@ def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> St
     model_config = models.model_config(spec, parent, tokenizer)
     encode = method.encode(tokenizer, config)
     held_out = open_held_out(spec, tokenizer, encode, method.packed_length(config))
+    left_out = frozenset[str]().union(*(one.digests for one in held_out))
+    budget_tokens, schedule = _budget(spec, sources, encode, left_out)
     mixture = Mixture(
-        schedule=spec.schedule,
+        schedule=schedule,
         sources=sources,
         encode=encode,
-        budget_tokens=spec.data.budget_tokens,
+        budget_tokens=budget_tokens,
         packed_length=method.packed_length(config),
         repeat=spec.data.when_exhausted == "repeat",
         skip_bad=spec.data.when_bad == "skip",
-        held_out=frozenset().union(*(one.digests for one in held_out)),
+        held_out=left_out,
     )
     return StageJob(
         method=method, spec=spec, out_dir=out_dir, parent=parent, tokenizer=tokenizer, model_config=model_config,
@@ -68,6 +73,17 @@ def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> St
             (*parent_manifest.eval_data, *parent_manifest.inherited_eval_data) if parent_manifest is not None else ()
         ),
     )  # fmt: skip
+
+
+def _budget(
+    spec: StageSpec, sources: Sequence[Source], encode: Encode, held_out: frozenset[str]
+) -> tuple[int, Schedule]:
+    """Return the tokens to stream and the shares of the sources; a budget in epochs is counted."""
+    data = spec.data
+    if data.num_train_epochs is None:
+        assert data.budget_tokens is not None
+        return data.budget_tokens, spec.schedule
+    return budget_of_epochs(sources, data.num_train_epochs, encode, skip_bad=data.when_bad == "skip", held_out=held_out)
 
 
 def _verified_manifest(parent: Checkpoint | None) -> StageManifest | None:

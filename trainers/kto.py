@@ -1,0 +1,97 @@
+"""Preference tuning on single answers, each marked as good or bad: TRL's KTOTrainer.
+
+    harness train stage.yaml --output_path runs/kto     # stage: kto
+
+The parent is the reference model. The budget counts the tokens of each prompt with its answer. A batch needs at least
+two records: the loss compares each prompt with the answer to another one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.trainers.data.chat import Tokenizer
+from harness.trainers.data.encoding import marked_answer_encoder
+from harness.trainers.data.examples import Encode
+from harness.trainers.stage.adapters import model_and_adapter
+from harness.trainers.stage.entry_points import entry_points
+from harness.trainers.stage.job import Method, StageJob
+
+
+def _config_class() -> type:
+    from trl import KTOConfig
+
+    return KTOConfig  # type: ignore[no-any-return]
+
+
+def _encode(tokenizer: Tokenizer, config: Any) -> Encode:
+    return marked_answer_encoder(tokenizer, max_length=config.max_length)
+
+
+def _collator(job: StageJob) -> Any:
+    """Return TRL's collator, which here also gives each prompt of a batch the answer to the prompt before it.
+
+    TRL adds these to the whole data set in advance, by batches of the same size; a stream has its batches only now.
+    """
+    # batch        prompt 1 + answer 1   prompt 2 + answer 2   prompt 3 + answer 3
+    # compared     prompt 1 + answer 3   prompt 2 + answer 1   prompt 3 + answer 2
+    from trl.trainer.kto_trainer import DataCollatorForUnpairedPreference
+
+    class ComparingCollator(DataCollatorForUnpairedPreference):  # type: ignore[misc] # the library is untyped
+        """See `_collator`."""
+
+        def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+            answers = [example["completion_ids"] for example in examples]
+            others = answers[-1:] + answers[:-1]
+            pairs = [{**example, "KL_completion_ids": other} for example, other in zip(examples, others, strict=True)]
+            batch: dict[str, Any] = super().torch_call(pairs)
+            return batch
+
+    kind = DataCollatorForUnpairedPreference if job.config.loss_type == "apo_zero_unpaired" else ComparingCollator
+    return kind(
+        pad_token_id=job.tokenizer.pad_token_id,
+        max_length=job.config.max_length,
+        pad_to_multiple_of=job.config.pad_to_multiple_of,
+    )
+
+
+def build(job: StageJob) -> Any:
+    """Return TRL's KTOTrainer for a planned stage."""
+    from copy import deepcopy
+
+    from trl import KTOTrainer
+
+    from harness.trainers.stage.held_out_loss import with_held_out_loss
+
+    class StreamedKTOTrainer(KTOTrainer):  # type: ignore[misc] # the library is untyped
+        """TRL's trainer without its own tokenization: `encoding` makes the same tokens."""
+
+        def _prepare_dataset(self, dataset: Any, *_args: Any, **_more: Any) -> Any:
+            return dataset
+
+    model, adapter = model_and_adapter(job)
+    trainer_class = with_held_out_loss(StreamedKTOTrainer, job)
+    return trainer_class(
+        model=model,
+        ref_model=deepcopy(model) if adapter is None else None,
+        args=job.config,
+        data_collator=_collator(job),
+        train_dataset=job.dataset,
+        eval_dataset=job.eval_dataset,
+        processing_class=job.tokenizer,
+        peft_config=adapter,
+        callbacks=job.callbacks,
+    )
+
+
+METHOD = Method(
+    stage="kto",
+    config_class=_config_class,
+    trainer_class="trl.KTOTrainer",
+    defaults={},
+    encode=_encode,
+    packed_length=lambda _config: None,
+    build=build,
+    held_out="examples",
+)
+train, plan = entry_points(METHOD)
