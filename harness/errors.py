@@ -63,9 +63,10 @@ def first_line(error: BaseException, *, max_characters: int | None = None) -> st
     return next(filter(None, lines), type(error).__name__)[:max_characters]
 
 
-def last_line(error: BaseException) -> str:
+def last_line(error: BaseException, *, max_characters: int | None = None) -> str:
     """Return the last line of an error's message that is not blank, or the error's class name."""
-    return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+    lines = (line.strip() for line in reversed(str(error).splitlines()) if line.strip())
+    return next(lines, type(error).__name__)[:max_characters]
 
 
 def one_line(error: BaseException, *, max_characters: int | None = None) -> str:

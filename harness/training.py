@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 import yaml
@@ -34,8 +36,11 @@ class Trainer(Protocol):
         """Train according to `spec`; write weights, tokenizer and `stage.json` into `out_dir`."""
 
 
-Planner = Callable[[Spec], Mapping[str, Any]]
-"""Returns what a trainer would do with a spec: tables by title, each a list of rows. Trains and writes nothing."""
+Planner = Callable[..., Mapping[str, Any]]
+"""``(spec, *, estimate=False)``: returns what a trainer would do with a spec: tables by title, each a list of rows.
+
+Trains and writes nothing. `estimate` is given only if it is wished: then the tables say how long training would take.
+"""
 
 
 def read_stage(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -111,6 +116,15 @@ def find_planner(spec: Spec) -> Planner | None:
     _find(spec, TRAINERS)
     planners = {entry.name: entry for entry in entry_points(group=PLANNERS)}
     return planners[spec["stage"]].load() if spec["stage"] in planners else None
+
+
+def trainer_module(spec: Spec) -> ModuleType:
+    """Return the module of the trainer for the spec's stage.
+
+    Raises:
+        InputError: the spec names no stage, or no installed package has a trainer for it.
+    """
+    return import_module(_find(spec, TRAINERS).module)
 
 
 def _find(spec: Spec, group: str) -> EntryPoint:

@@ -53,7 +53,8 @@ def build(job: StageJob) -> Any:
     from harness.trainers.rewards import verified
 
     model, adapter = model_and_adapter(job)
-    if job.config.beta and adapter is None and job.parent is not None and job.parent.adapter is not None:
+    adapted = job.parent is not None and job.parent.adapter is not None and job.twin is None
+    if job.config.beta and adapter is None and adapted:
         # TRL loads its reference model from `name_or_path`, where the adapter is not merged; give it merged weights.
         reference = job.out_dir / WORK_FOLDER / "reference"
         save_whole(model, job.tokenizer, reference)

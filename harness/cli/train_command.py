@@ -15,6 +15,7 @@ from harness.visible import say
 if TYPE_CHECKING:
     from harness.checkpoints.stage_manifest import StreamedSource
 
+TEXTS = ("", "phase", "format", "stage")  # headings of columns that hold no numbers
 PURPOSE = "Train the checkpoint that a stage file describes; run the same command again to resume."
 
 
@@ -40,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         help="print the spec, token budget, steps, parameters and memory without training",
     )
+    parser.add_argument(
+        "--estimate", action="store_true", help="with --dry_run: also say how long training takes, from two timed steps"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
     # argparse gives overrides after a flag to that flag: `--output_path runs/a seed=1` is ["runs/a", "seed=1"].
     output_path, *after_path = args.output_path or [None]
     dry_run = args.dry_run is not None
+    if args.estimate and not dry_run:
+        raise InputError("--estimate: belongs to --dry_run; add it, or remove --estimate.")
     if output_path is None and not dry_run:
         raise InputError("--output_path: is missing; give a folder for the checkpoint.")
     quiet_libraries()
@@ -58,7 +64,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         if dry_run:
             planner = find_planner(spec)
-            _print_plan(planner(spec) if planner is not None else {"spec": spec})
+            if planner is None:
+                _print_plan({"spec": spec})
+            else:
+                _print_plan(planner(spec, estimate=True) if args.estimate else planner(spec))
             return 0
         trainer = find_trainer(spec)
         earlier = read_manifest(Path(output_path))
@@ -94,7 +103,9 @@ def _table(rows: list[dict[str, str]]) -> Any:
 
     table = Table(box=None, pad_edge=False)
     for heading in rows[0]:
-        table.add_column(heading, header_style="dim", justify="right" if heading in ("tokens", "share") else "left")
+        table.add_column(
+            heading, header_style="dim", justify="left" if heading in TEXTS or heading.startswith("source") else "right"
+        )
     for row in rows:
         table.add_row(*row.values())
     return table
@@ -124,7 +135,13 @@ def _print_result(folder: Path) -> None:
     manifest = read_manifest(folder)
     if manifest is not None:
         rows = [
-            {"phase": str(row.phase), "source": row.source, "tokens": f"{row.tokens:,}", "share": f"{row.share:.3f}"}
+            {
+                "phase": str(row.phase),
+                "source": row.source,
+                "tokens": f"{row.tokens:,}",
+                "share": f"{row.share:.3f}",
+                "planned": f"{row.target_share:.3f}",
+            }
             for row in manifest.ledger
         ]
         console.print(_table(rows))

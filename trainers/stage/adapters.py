@@ -16,6 +16,7 @@ from harness.trainers.stage.folder import is_main_process
 from harness.trainers.stage.job import StageJob
 from harness.trainers.stage.models import load_model
 from harness.trainers.stage.spec import AdapterSpec, StageSpec
+from harness.trainers.stage.twins import new_model
 
 MERGED_BASE = "base"  # folder in the checkpoint of an adapter whose parent is an adapter itself
 
@@ -114,6 +115,10 @@ def save_whole(model: Any, tokenizer: Any, folder: Path) -> None:
 
 def model_and_adapter(job: StageJob) -> tuple[Any, Any]:
     """Return a stage's model and PEFT's configuration of its adapter, None for full weights."""
+    if job.twin is not None:
+        model = new_model(job.twin)
+        model.name_or_path = "twin"  # PEFT compares it with the adapter's base
+        return model, peft_config(job.spec.adapter, "twin", None) if job.spec.adapter is not None else None
     model = load_model(job.spec, job.parent, job.model_config, quantization(job.spec.adapter))
     if job.spec.adapter is None:
         return model, None

@@ -92,6 +92,7 @@ class StageJob:
         eval_data: Evaluation data by source, where the stage file allows it.
         inherited_eval_data: Evaluation data that earlier stages were trained on.
         held_out: Records whose loss is measured.
+        twin: Configuration of a tiny model that stands in for the stage's, see `rehearsal`.
         n_sequences: Examples of the stream that are trained on.
         steps: Optimizer steps.
         dataset: The stream as the trainer reads it.
@@ -110,6 +111,7 @@ class StageJob:
     eval_data: dict[str, tuple[str, ...]]
     inherited_eval_data: tuple[str, ...]
     held_out: list[HeldOut] = field(default_factory=list)
+    twin: Any = None
     n_sequences: int = 0
     steps: int = 0
     dataset: StreamDataset | None = None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.checkpoints.checkpoint import Checkpoint
 from harness.checkpoints.fit import check_causal, check_size, check_whole
 from harness.checkpoints.resolver import resolve
-from harness.errors import CheckpointError, HarnessError, SpecError, did_you_mean, first_line
+from harness.errors import CheckpointError, HarnessError, SpecError, did_you_mean, first_line, last_line
 from harness.trainers.data.chat import Tokenizer
 from harness.trainers.stage.merging import merge_adapter
 from harness.trainers.stage.spec import StageSpec
@@ -25,6 +26,7 @@ ARCHITECTURES: dict[str, dict[str, int]] = {
     "125m": {"hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 14, "num_attention_heads": 12},
     "350m": {"hidden_size": 1024, "intermediate_size": 2816, "num_hidden_layers": 24, "num_attention_heads": 16},
 }
+STAGE_FILES = (".yaml", ".yml")
 SHAPE = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 
 
@@ -32,6 +34,11 @@ def find_parent(spec: StageSpec) -> Checkpoint | None:
     """Return the resolved checkpoint that the stage starts from; None when it starts from scratch."""
     if spec.from_ is None:
         return None
+    if Path(spec.from_).suffix in STAGE_FILES and Path(spec.from_).is_file():
+        raise SpecError(
+            f"from: {spec.from_} is a stage file; train it first, and give the folder of its checkpoint (only "
+            "--dry_run can do without)."
+        )
     try:
         return resolve(spec.from_)
     except CheckpointError as error:
@@ -56,7 +63,16 @@ def model_config(spec: StageSpec, parent: Checkpoint | None, tokenizer: Tokenize
             config = AutoConfig.from_pretrained(parent.weights, trust_remote_code=False)
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise SpecError(f"from: {spec.from_} is a {config.model_type} model; give a causal language model.")
-    if parent is not None and spec.architecture is not None:
+    return checked_config(spec, config, tokenizer)
+
+
+def checked_config(spec: StageSpec, config: Any, tokenizer: Tokenizer) -> Any:
+    """Return a model's configuration.
+
+    Raises:
+        InputError: it is not of the architecture that the stage file names, or has too few rows for the tokenizer.
+    """
+    if spec.from_ is not None and spec.architecture is not None:
         requested = _new_config(spec, tokenizer)
         for name in SHAPE:
             if getattr(requested, name, None) != getattr(config, name, None):
@@ -101,9 +117,13 @@ def _new_config(spec: StageSpec, tokenizer: Tokenizer) -> Any:
     for name in settings:
         if name not in known:
             raise SpecError(f"architecture.{name}: {model_type} has no such field.{did_you_mean(name, known)}")
-    return CONFIG_MAPPING[model_type](
-        **{"vocab_size": len(tokenizer), "bos_token_id": tokenizer.bos_token_id, **ends, **settings}
-    )
+    settings = {"vocab_size": len(tokenizer), "bos_token_id": tokenizer.bos_token_id, **ends, **settings}
+    try:
+        return CONFIG_MAPPING[model_type](**settings)
+    except Exception as error:  # each architecture checks its sizes in its own way
+        raise SpecError(
+            f"architecture: transformers refuses it ({last_line(error, max_characters=200)}); correct it."
+        ) from None
 
 
 def weights_dtype(spec: StageSpec) -> torch.dtype:
@@ -156,19 +176,6 @@ def _opening(spec: StageSpec) -> Iterator[None]:
             f"from: {spec.from_}: cannot be opened ({first_line(error, max_characters=200)}); restore its files, or "
             "give another checkpoint."
         ) from error
-
-
-def empty_model(config: Any) -> Any:
-    """Return a model of this configuration without allocating its weights."""
-    import torch
-
-    with torch.device("meta"):
-        return _auto().from_config(config)
-
-
-def count_parameters(config: Any) -> int:
-    """Return the number of parameters of a model of this configuration, without allocating its weights."""
-    return sum(parameter.numel() for parameter in empty_model(config).parameters())
 
 
 def _auto() -> Any:

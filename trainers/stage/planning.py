@@ -2,34 +2,51 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.errors import SpecError
+from harness.trainers.data.mixture import Stream
 from harness.trainers.stage.job import Method, StageJob
-from harness.trainers.stage.models import count_parameters, empty_model
+from harness.trainers.stage.models import STAGE_FILES
 from harness.trainers.stage.prepare import prepare
+from harness.trainers.stage.rehearsal import TIMED_STEPS, rehearse, seconds_per_step
 from harness.trainers.stage.steps import plan_steps
+from harness.trainers.stage.twins import count_parameters, empty_model
+from harness.training import read_stage, trainer_module
 
+READ_TOKENS = 5_000_000  # of a packed stream, which is otherwise not read for a plan
+MANY_MINUTES = 90
 UNUSED_FOLDER = Path("dry-run")  # never created
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
-def plan_stage(method: Method, spec_fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the resolved spec and tables of what `train` would do. Reads data and writes nothing.
+def plan_stage(method: Method, spec_fields: Mapping[str, Any], *, estimate: bool = False) -> dict[str, Any]:
+    """Return the resolved spec and tables of what `train` would do. Reads data, and writes nothing that stays.
+
+    A step is taken with a tiny model of the same kind, so that whatever the library refuses is found now.
+
+    Args:
+        method: The stage's trainer.
+        spec_fields: The stage file's contents.
+        estimate: Time steps with the model itself.
 
     Raises:
         InputError: `train` would refuse the stage file.
     """
-    job = prepare(method, spec_fields, UNUSED_FOLDER)
-    counted = plan_steps(job, None)
+    job = prepare(method, spec_fields, UNUSED_FOLDER, planned_parent=_planned_parent(spec_fields))
+    stream, whole = _read(job)
+    tried = rehearse(job)
     parameters = count_parameters(job.model_config)
     trained = _trained(job, parameters)
     memory = _memory_bytes(job, parameters, trained)
     config = job.config
     return {
         "spec": job.spec.resolved(),
-        "budget": _budget(job, counted),
+        "budget": _budget(job, stream if whole else None),
+        "sources": _sources(job, stream, "" if whole else f" (first {stream.total:,} tokens)"),
         "stage": {
             "sequences": f"{job.n_sequences:,}",
             "steps": f"{job.steps:,}",
@@ -38,12 +55,79 @@ def plan_stage(method: Method, spec_fields: Mapping[str, Any]) -> dict[str, Any]
             "parameters": f"{parameters:,}",
             "trained parameters": f"{trained:,}",
             "memory (estimate)": f"{memory / 2**30:.1f} GiB: weights, gradients, Adam, activations",
+            "first step": "works with a tiny model of this kind" if tried else "not tried: no tiny model of this kind",
+            **({"time (estimate)": _time(job)} if estimate else {}),
         },
     }
 
 
-def _budget(job: StageJob, counted: list[list[int]] | None) -> list[dict[str, str]]:
-    """One row per phase and source; tokens are exact where the plan read the stream, otherwise the schedule's."""
+def _planned_parent(spec_fields: Mapping[str, Any], children: tuple[Path, ...] = ()) -> StageJob | None:
+    """Return the plan of the stage file that ``from:`` names, and so on to its root; None if it names a checkpoint.
+
+    Raises:
+        InputError: that stage file is wrong, or its trainer is another package's; or it leads back to itself.
+    """
+    named = spec_fields.get("from")
+    path = Path(named) if isinstance(named, str) else None
+    if path is None or path.suffix not in STAGE_FILES or not path.is_file():
+        return None
+    if path.resolve() in children:
+        raise SpecError(f"from: {named} leads back to itself; correct it there.")
+    fields = read_stage(path)
+    method = method_of(fields)
+    if method is None:
+        raise SpecError(f"from: {named} is a stage that cannot be planned; train it first, and give its folder.")
+    try:
+        parent = _planned_parent(fields, (*children, path.resolve()))
+        return prepare(method, fields, UNUSED_FOLDER, planned_parent=parent)
+    except SpecError as error:
+        raise SpecError(f"from: {named}: {error}") from None
+
+
+def method_of(fields: Mapping[str, Any]) -> Method | None:
+    """Return the `Method` of a stage file's trainer; None for a trainer that has none."""
+    module = trainer_module(fields)
+    method = getattr(module, "METHOD", None)
+    return method if isinstance(method, Method) else None
+
+
+def _read(job: StageJob) -> tuple[Stream, bool]:
+    """Set the job's steps; return its stream after its end, or after `READ_TOKENS`, and whether that is its end."""
+    counted = plan_steps(job, None)
+    if counted is not None:
+        return counted, True
+    stream = job.mixture.stream()
+    for _ in itertools.takewhile(lambda _: stream.total < READ_TOKENS, stream):
+        pass
+    return stream, stream.index == job.n_sequences
+
+
+def _sources(job: StageJob, stream: Stream, part: str) -> list[dict[str, str]]:
+    """One row per source: what happens to its records; `part` says how much of the stream was read."""
+    ledger = stream.ledger
+    columns = {
+        "records": ledger.records, "repeats": stream.repeats, "cut": ledger.cut, "dropped": ledger.dropped,
+        "skipped": ledger.skipped, "held out": ledger.held_out, "without answer": ledger.unanswered,
+    }  # fmt: skip
+    return [
+        {f"source{part}": source.name, "format": source.format}
+        | {name: f"{counts[index]:,}" for name, counts in columns.items()}
+        for index, source in enumerate(job.mixture.sources)
+    ]
+
+
+def _time(job: StageJob) -> str:
+    if job.parent is None and job.spec.from_ is not None:
+        raise SpecError("--estimate: needs the parent itself, which does not exist yet; train it first.")
+    seconds = seconds_per_step(job)
+    minutes = seconds * job.steps / 60
+    length = f"{minutes / 60:.1f} hours" if minutes > MANY_MINUTES else f"{minutes:.1f} minutes"
+    return f"{length}: {job.steps:,} steps of {seconds:.2f} s, from {TIMED_STEPS} timed steps on this machine"
+
+
+def _budget(job: StageJob, stream: Stream | None) -> list[dict[str, str]]:
+    """One row per phase and source; tokens are exact where the plan read the whole stream, otherwise the schedule's."""
+    counted = stream.ledger.tokens if stream is not None else None
     mixture = job.mixture
     bounds = mixture.schedule.bounds
     rows = []

@@ -23,12 +23,21 @@ from harness.trainers.stage.contamination import check_eval_data
 from harness.trainers.stage.folder import recorded_commits, spec_file, trained_tokenizer
 from harness.trainers.stage.held_out import open_held_out
 from harness.trainers.stage.job import Method, StageJob
+from harness.trainers.stage.positions import within_positions
 from harness.trainers.stage.spec import StageSpec, parse
 from harness.trainers.stage.tokenizers import load_tokenizer
 
 
-def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> StageJob:
+def prepare(
+    method: Method, spec_fields: Mapping[str, Any], out_dir: Path, *, planned_parent: StageJob | None = None
+) -> StageJob:
     """Check everything that can be checked before training, and open the data. Writes nothing.
+
+    Args:
+        method: The stage's trainer.
+        spec_fields: The stage file's contents.
+        out_dir: Folder of the checkpoint.
+        planned_parent: The stage that makes the parent, where the parent does not exist yet.
 
     Raises:
         InputError: any part of the user's input is wrong.
@@ -43,15 +52,19 @@ def prepare(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> St
     # The number of steps is not known yet; the encoder and the packed length do not depend on it.
     config = configured(method, spec, out_dir, steps=1)
     adapters.quantization(spec.adapter)
-    parent = models.find_parent(spec)
+    parent = models.find_parent(spec) if planned_parent is None else None
     parent_manifest = _verified_manifest(parent)
-    if spec.adapter is not None:
+    if spec.adapter is not None and planned_parent is None:
         adapters.base_of(spec, parent, out_dir)
     sources = _open_sources(method, spec, out_dir)
     saved_tokenizer = trained_tokenizer(out_dir) if spec_file(out_dir).is_file() else None
-    tokenizer = load_tokenizer(spec, parent, sources, saved_tokenizer)
-    model_config = models.model_config(spec, parent, tokenizer)
-    encode = method.encode(tokenizer, config)
+    if planned_parent is None:
+        tokenizer = load_tokenizer(spec, parent, sources, saved_tokenizer)
+        model_config = models.model_config(spec, parent, tokenizer)
+    else:
+        tokenizer = load_tokenizer(spec, None, sources, None, planned_parent.tokenizer)
+        model_config = models.checked_config(spec, planned_parent.model_config, tokenizer)
+    encode = within_positions(method.encode(tokenizer, config), config, model_config)
     held_out = open_held_out(spec, tokenizer, encode, method.packed_length(config))
     left_out = frozenset[str]().union(*(one.digests for one in held_out))
     budget_tokens, schedule = _budget(spec, sources, encode, left_out)

@@ -7,7 +7,6 @@ data, the number of steps, and the record of both.
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +17,12 @@ from harness.checkpoints.identity import checkpoint_digest
 from harness.checkpoints.metrics_log import METRICS_NAME
 from harness.checkpoints.resolver import resolve
 from harness.checkpoints.stage_manifest import write_manifest
-from harness.errors import InputError, SpecError, last_line, one_line
+from harness.errors import InputError, last_line
 from harness.trainers.data.consumed import check_unchanged
 from harness.trainers.data.mixture import Stream
 from harness.trainers.data.stream_dataset import StreamDataset, stream_at
 from harness.trainers.stage import adapters, models
+from harness.trainers.stage.building import build_trainer
 from harness.trainers.stage.folder import (
     claim_folder,
     data_changed,
@@ -35,7 +35,6 @@ from harness.trainers.stage.folder import (
 from harness.trainers.stage.job import WORK_FOLDER, Method, StageJob
 from harness.trainers.stage.manifest import RunHistory, manifest
 from harness.trainers.stage.merging import merge_adapter
-from harness.trainers.stage.packing_check import check_packing
 from harness.trainers.stage.prepare import prepare
 from harness.trainers.stage.steps import plan_steps, sequences_after, tokens_after
 
@@ -61,7 +60,7 @@ def run(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Checkp
         plan_steps(job, job.log if status == "begun" and is_main_process() else None)
     job.dataset = StreamDataset(job.mixture, job.n_sequences, job.log, writes=is_main_process())
     job.callbacks = _callbacks(job, history)
-    trainer = _built(job)
+    trainer = build_trainer(job)
     with PartialState().main_process_first():
         if status == "free" and is_main_process():  # only now: whatever can fail before the first step has not failed
             claim_folder(job)
@@ -96,31 +95,6 @@ def _check_consumed(job: StageJob, history: RunHistory) -> None:
     if is_main_process() and data_changed(job):
         job.log.keep_until(state["index"] if state else 0)
         remember_files(job)
-
-
-def _built(job: StageJob) -> Any:
-    """Return the library's trainer, checked.
-
-    Raises:
-        InputError: the library refuses the stage; nothing that was written for it is left.
-    """
-    before = set(job.out_dir.iterdir()) if job.out_dir.is_dir() else None
-    try:
-        trainer = job.method.build(job)
-        check_packing(job, trainer)
-        return trainer
-    except Exception as error:
-        if is_main_process():
-            for path in set(job.out_dir.iterdir()) - (before or set()) if job.out_dir.is_dir() else ():
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-            if before is None and job.out_dir.is_dir():
-                job.out_dir.rmdir()
-        if isinstance(error, ValueError | TypeError | ImportError | NotImplementedError):
-            raise SpecError(
-                f"{job.spec.stage}: {job.method.trainer_class} refuses this stage "
-                f"({one_line(error, max_characters=300)}); change trainer or adapter in the stage file."
-            ) from error
-        raise
 
 
 def _callbacks(job: StageJob, history: RunHistory) -> list[Any]:

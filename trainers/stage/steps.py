@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import SpecError
+from harness.trainers.data.mixture import Stream
 from harness.trainers.data.stream_dataset import StreamLog, log_states
 from harness.trainers.stage.config import configured
 
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
     from harness.trainers.stage.job import StageJob
 
 
-def plan_steps(job: StageJob, log: StreamLog | None) -> list[list[int]] | None:
+def plan_steps(job: StageJob, log: StreamLog | None) -> Stream | None:
     """Set the job's number of sequences and steps, and the configuration's steps.
 
     Returns:
-        The stream's tokens, ``[phase][source]``; None when the stream need not be read for this.
+        The stream after its last example; None when it need not be read for this.
 
     Raises:
         InputError: the budget is below one sequence, or a record within the budget is wrong.
@@ -49,7 +50,7 @@ def plan_steps(job: StageJob, log: StreamLog | None) -> list[list[int]] | None:
         -(-job.n_sequences * steps_per_unit // unit) if job.method.stream_unit else _steps(config, job.n_sequences)
     )
     job.config = configured(job.method, job.spec, job.out_dir, steps=job.steps)
-    return counted.ledger.tokens if counted is not None else None
+    return counted
 
 
 def _batch_unit(config: Any) -> tuple[int, int]:

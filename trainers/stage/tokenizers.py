@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,11 @@ PLAIN = (
 
 
 def load_tokenizer(
-    spec: StageSpec, parent: Checkpoint | None, sources: Sequence[Source], saved: Path | None
+    spec: StageSpec,
+    parent: Checkpoint | None,
+    sources: Sequence[Source],
+    saved: Path | None,
+    planned: Tokenizer | None = None,
 ) -> Tokenizer:
     """Return the stage's tokenizer, with end-of-sequence and padding tokens, and the chat template of the stage file.
 
@@ -34,6 +39,7 @@ def load_tokenizer(
         parent: Its parent.
         sources: Texts to train a tokenizer on.
         saved: Folder of the tokenizer that an earlier run of this stage trained; None when there is none.
+        planned: The tokenizer of a parent that is not trained yet.
 
     Raises:
         InputError: it cannot be loaded, has no end-of-sequence token, gives the parent's tokens other numbers, or the
@@ -46,11 +52,12 @@ def load_tokenizer(
             else _open_tokenizer(str(saved))
         )
     else:
-        place = spec.tokenizer if parent is None or spec.tokenizer is not None else str(parent.tokenizer)
-        tokenizer = _open_tokenizer(str(place))
-        if parent is not None and spec.tokenizer is not None:
-            _check_same_tokens(spec, tokenizer, _open_tokenizer(str(parent.tokenizer)))
+        parents: Any = planned if parent is None else _open_tokenizer(str(parent.tokenizer))
+        tokenizer = deepcopy(parents) if spec.tokenizer is None else _open_tokenizer(spec.tokenizer)
+        if parents is not None and spec.tokenizer is not None:
+            _check_same_tokens(spec, tokenizer, parents)
         if tokenizer.eos_token is None:
+            place = spec.tokenizer or (parent.tokenizer if parent is not None else spec.from_)
             raise SpecError(f"tokenizer: {place} has no end-of-sequence token; set eos_token in its configuration.")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token

@@ -1,0 +1,203 @@
+"""`harness train --dry_run` finds what would fail, with a tiny model of the same kind, before a parent exists."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from transformers import CONFIG_MAPPING
+
+from harness.cli import main
+from harness.trainers.stage.twins import count_parameters, new_model, table_of_positions, tiny_twin
+from tests.trainers.helpers import CPU, chat_model, documents, instructions, marked_answers, preferences, write_jsonl
+
+RECORDS: dict[str, Any] = {"pretrain": documents, "sft": instructions, "dpo": preferences, "kto": marked_answers}
+
+
+def stage(folder: Path, name: str = "sft", **changes: Any) -> dict[str, Any]:
+    parent = folder / "parent"
+    if not parent.exists():
+        chat_model(parent)
+    if name == "grpo":
+        records: list[dict[str, Any]] = [{"question": r["instruction"], "answer": "cat"} for r in instructions(30)]
+    else:
+        records = RECORDS[name](30)
+    path = write_jsonl(folder / f"{name}.jsonl", records)
+    return {
+        "stage": name, "name": "one", "from": str(parent), "trainer": CPU,
+        "data": {"budget_tokens": 1500, "sources": {"one": {"path": str(path)}}},
+    } | changes  # fmt: skip
+
+
+def dry_run(folder: Path, spec: dict[str, Any], *flags: str) -> int:
+    path = folder / "stage.yaml"
+    path.write_text(yaml.safe_dump(spec), encoding="utf-8")
+    return main(["train", str(path), "--dry_run", *flags])
+
+
+@pytest.mark.parametrize("name", ["pretrain", "sft", "dpo", "kto", "grpo"])
+@pytest.mark.parametrize("adapter", [None, {"r": 4}], ids=["full weights", "lora"])
+def test_a_dry_run_takes_a_step_and_leaves_nothing(
+    tmp_path: Path, own_cache: Path, capfd: pytest.CaptureFixture[str], name: str, adapter: dict[str, Any] | None
+) -> None:
+    more = {"num_generations": 2, "max_completion_length": 40} if name == "grpo" else {"max_length": 64}
+    spec = stage(tmp_path, name, adapter=adapter, trainer={**CPU, **more})
+
+    def files() -> list[Path]:
+        return sorted(path for path in tmp_path.rglob("*") if own_cache not in path.parents)
+
+    before = files()
+    assert dry_run(tmp_path, spec) == 0
+    printed = capfd.readouterr().out
+    assert "works with a tiny model of this kind" in printed
+    assert "'loss'" not in printed
+    assert files() == sorted([*before, tmp_path / "stage.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"adapter": {"target_modules": ["q_prj"]}}, "q_prj"),
+        ({"stage": "dpo", "adapter": {"target_modules": ["q_proj", "lm_head"]}}, "lm_head"),
+        ({"trainer": {**CPU, "report_to": "comet_ml"}}, "CometCallback requires comet-ml"),
+        ({"trainer": {**CPU, "optim": "adamw_bnb_8bit"}}, "bitsandbytes"),
+        ({"trainer": {**CPU, "tf32": True}}, "--tf32 requires"),
+        ({"chat_template": "broken.jinja"}, "No user query found"),
+        (
+            {"architecture": {"model_type": "llama", "hidden_size": 30, "num_attention_heads": 4}},
+            "hidden size (30) is not a multiple",
+        ),
+    ],
+    ids=["target modules", "lm_head", "report_to", "optimizer", "cuda", "template", "architecture"],
+)
+def test_what_would_fail_is_one_line(
+    tmp_path: Path, own_cache: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any], said: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path("broken.jinja").write_text("{{ raise_exception('No user query found') }}", encoding="utf-8")
+    spec = stage(tmp_path, changes.get("stage", "sft"), **changes)
+    for words in (["--dry_run"], ["--output_path", "out"]):
+        Path("stage.yaml").write_text(yaml.safe_dump(spec), encoding="utf-8")
+        assert main(["train", "stage.yaml", *words]) == 2
+        (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("harness train: ")]
+        assert said in line
+        assert not Path("out").exists()
+
+
+def test_a_new_architecture_that_cannot_be_built_is_one_line(
+    tmp_path: Path, own_cache: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    spec = stage(tmp_path, "pretrain", tokenizer=str(tmp_path / "parent"))
+    del spec["from"]
+    spec["architecture"] = {"model_type": "llama", "hidden_size": 30, "num_attention_heads": 4, "num_hidden_layers": 1}
+    assert dry_run(tmp_path, spec) == 2
+    assert (
+        "architecture: transformers refuses it (ValueError: The hidden size (30) is not a multiple"
+        in capfd.readouterr().err
+    )
+
+
+def test_a_text_longer_than_the_table_of_positions(
+    tmp_path: Path, own_cache: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    architecture = {"model_type": "gpt2", "n_positions": 64, "n_embd": 32, "n_layer": 1, "n_head": 2}
+    spec = stage(tmp_path, "pretrain", tokenizer=str(tmp_path / "parent"), architecture=architecture)
+    del spec["from"]
+    assert dry_run(tmp_path, spec) == 2
+    message = "trainer.max_length: 1024 is more than the 64 positions of this gpt2 model; give 64 or less."
+    assert message in capfd.readouterr().err
+    assert dry_run(tmp_path, spec, "trainer.max_length=64") == 0
+
+
+def test_a_prompt_that_leaves_no_room_for_an_answer(tmp_path: Path, own_cache: Path) -> None:
+    from harness.errors import InputError
+    from harness.trainers import grpo, pretrain
+
+    architecture = {"model_type": "gpt2", "n_positions": 64, "n_embd": 32, "n_layer": 1, "n_head": 2}
+    base = stage(tmp_path, "pretrain", tokenizer=str(tmp_path / "parent"), architecture=architecture)
+    del base["from"]
+    pretrain.train(base | {"trainer": {**CPU, "max_length": 64}}, tmp_path / "base")
+    more = {"num_generations": 2, "max_completion_length": 60}
+    spec = stage(tmp_path, "grpo", trainer={**CPU, **more}, chat_template="plain") | {"from": str(tmp_path / "base")}
+    with pytest.raises(InputError, match=r"grpo.jsonl, line \d+: the prompt has \d+ tokens, .* the 64 positions"):
+        grpo.train(spec, tmp_path / "out")
+
+
+def test_a_child_is_planned_before_its_parent_exists(
+    tmp_path: Path, own_cache: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    base = stage(tmp_path, "pretrain", architecture="tiny", tokenizer={"vocab_size": 300})
+    base["trainer"] = {**CPU, "max_length": 64}
+    del base["from"]
+    Path("base.yaml").write_text(yaml.safe_dump(base), encoding="utf-8")
+    tuned = stage(tmp_path, "sft", chat_template="plain") | {"from": "base.yaml"}
+    Path("tuned.yaml").write_text(yaml.safe_dump(tuned), encoding="utf-8")
+    last = stage(tmp_path, "dpo", adapter={"r": 4}) | {"from": "tuned.yaml"}
+    assert dry_run(tmp_path, last) == 0
+    printed = capfd.readouterr().out
+    from harness.trainers.stage.models import ARCHITECTURES
+
+    assert ARCHITECTURES["tiny"]["hidden_size"] == 64
+    assert "works with a tiny model" in printed
+    assert dry_run(tmp_path, last, "--estimate") == 2
+    assert "--estimate: needs the parent itself" in capfd.readouterr().err
+    assert main(["train", "stage.yaml", "--output_path", "out"]) == 2
+    assert "from: tuned.yaml is a stage file; train it first" in capfd.readouterr().err
+    Path("base.yaml").write_text(yaml.safe_dump(base | {"name": ""}), encoding="utf-8")
+    assert dry_run(tmp_path, last) == 2
+    assert "from: tuned.yaml: from: base.yaml: name:" in capfd.readouterr().err
+    Path("base.yaml").write_text(yaml.safe_dump(tuned | {"from": "tuned.yaml"}), encoding="utf-8")
+    assert dry_run(tmp_path, last) == 2
+    assert "leads back to itself" in capfd.readouterr().err
+
+
+def test_an_estimate_times_steps_of_the_model_itself(
+    tmp_path: Path, own_cache: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert dry_run(tmp_path, stage(tmp_path), "--estimate") == 0
+    (line,) = [line for line in capfd.readouterr().out.splitlines() if "time (estimate)" in line]
+    assert "steps of " in line
+    assert main(["train", str(tmp_path / "stage.yaml"), "--output_path", str(tmp_path / "out"), "--estimate"]) == 2
+    assert "--estimate: belongs to --dry_run" in capfd.readouterr().err
+
+
+def test_the_plan_says_what_happens_to_records(
+    tmp_path: Path, own_cache: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    turns = [{"role": "user", "content": "a cat"}, {"role": "assistant", "content": "sat"}]
+    lines = [json.dumps({"messages": [*turns, turns[0]]})] * 3 + ["{", json.dumps({"messages": turns})]
+    (tmp_path / "few.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    spec = stage(tmp_path)
+    spec["data"] = {"budget_tokens": 300, "when_bad": "skip", "sources": {"few": {"path": str(tmp_path / "few.jsonl")}}}
+    assert dry_run(tmp_path, spec) == 0
+    out = capfd.readouterr().out.splitlines()
+    place = next(index for index, line in enumerate(out) if line.startswith("source") and "repeats" in line)
+    names, values = out[place].split(), out[place + 1].split()
+    row = dict(zip([*names[:-4], "held out", "without answer"], values, strict=True))
+    assert row["format"] == "chat"
+    assert int(row["repeats"]) > 1
+    assert int(row["skipped"]) >= int(row["repeats"])
+    assert int(row["without answer"]) >= 3 * int(row["repeats"])
+
+
+@pytest.mark.parametrize("model_type", ["llama", "gpt2", "mixtral", "mamba", "jamba", "gpt_oss", "gemma3_text", "opt"])
+def test_a_twin_is_small_and_of_the_same_kind(model_type: str) -> None:
+    config = CONFIG_MAPPING[model_type]()
+    twin = tiny_twin(config)
+    assert twin is not None
+    assert type(new_model(twin)).__name__ != ""
+    assert twin.model_type == model_type
+    assert twin.get_text_config().vocab_size == config.get_text_config().vocab_size
+    assert count_parameters(twin) < count_parameters(config) / 10
+
+
+@pytest.mark.parametrize(
+    ("model_type", "positions"), [("gpt2", 1024), ("opt", 2048), ("gpt_neo", 2048), ("llama", None), ("bloom", None)]
+)
+def test_only_tables_of_positions_limit_a_text(model_type: str, positions: int | None) -> None:
+    assert table_of_positions(CONFIG_MAPPING[model_type]()) == positions
