@@ -62,10 +62,9 @@ def test_the_chain_reaches_the_root_and_every_link_is_verified(family: Path) -> 
     manifests = [link.manifest for link in links]
     assert [manifest.stage for manifest in manifests if manifest] == ["dpo", "sft", "pretrain"]
     assert manifests[2] is not None
-    assert manifests[2].parent is None
+    assert manifests[2].parents == ()
     assert manifests[1] is not None
-    assert manifests[1].parent is not None
-    assert manifests[1].parent.digest == manifests[2].digest == links[2].digest
+    assert [parent.digest for parent in manifests[1].parents] == [manifests[2].digest] == [links[2].digest]
 
 
 def test_the_manifest_records_how_the_checkpoint_was_made(family: Path) -> None:
@@ -313,15 +312,15 @@ def test_a_parent_from_the_hub_is_verified_in_the_local_cache(
     folder = copied(family, tmp_path / "family")
     manifest = read_manifest(folder / "tuned")
     assert manifest is not None
-    assert manifest.parent is not None
+    (recorded,) = manifest.parents
     for place, status in (("own/base", "verified"), ("own/other", "missing")):
-        parent = manifest.parent.model_copy(update={"path": None, "source": place, "revision": revision})
+        parent = recorded.model_copy(update={"path": None, "source": place, "revision": revision})
         assert lineage.find_parent(parent)[1] == status
     weights = snapshot / "model.safetensors"
     changed = bytearray(weights.read_bytes())
     changed[-1] ^= 1
     weights.write_bytes(changed)
-    parent = manifest.parent.model_copy(update={"path": None, "source": "own/base", "revision": revision})
+    parent = recorded.model_copy(update={"path": None, "source": "own/base", "revision": revision})
     assert lineage.find_parent(parent)[1] == "changed"
 
 

@@ -33,7 +33,7 @@ def _manifest(name: str, stage: str, parent: str, tokens: int, shares: tuple[tup
         name=name,
         finished=True,
         step=10,
-        parent=Parent(name="parent", source="parent", digest=parent),
+        parents=(Parent(name="parent", source="parent", digest=parent),),
         trainer={"entry_point": "harness.trainers.sft:train"},
         arguments={},
         seed=0,
@@ -141,7 +141,7 @@ def test_a_source_has_one_colour_on_the_page_and_on_paper() -> None:
 def test_a_source_that_starts_in_a_later_phase_keeps_its_own_colour() -> None:
     ledger = {1: (("text", 1.0, 1.0),), 2: (("code", 0.5, 0.5), ("text", 0.5, 0.5))}
     stage = LineageNode(
-        digest="d", name="s", kind="sft", step=None, parent=None, depth=0, tokens=1, total_tokens=1, ledger=ledger,
+        digest="d", name="s", kind="sft", step=None, parents=(), depth=0, tokens=1, total_tokens=1, ledger=ledger,
         models=(),
     )  # fmt: skip
     drawing = draw_mixture(stage, "s")
