@@ -156,10 +156,12 @@ class StageManifest(_ManifestPart):
     @classmethod
     def _from_version_1(cls, fields: Any) -> Any:
         # {"schema_version": 1, "parent": null, ...}  ->  {"schema_version": 2, "parents": [], ...}
-        if not isinstance(fields, dict) or fields.get("schema_version") != 1 or "parent" not in fields:
+        if not isinstance(fields, dict) or fields.get("schema_version") != 1:
+            return fields
+        if "parent" not in fields or "parents" in fields:
             return fields
         others = {name: value for name, value in fields.items() if name != "parent"}
-        return {"parents": recorded_parents(fields), **others, "schema_version": SCHEMA_VERSION}
+        return {**others, "parents": recorded_parents(fields), "schema_version": SCHEMA_VERSION}
 
     @model_validator(mode="after")
     def _has_what_reports_show(self) -> Self:
@@ -182,7 +184,7 @@ class StageManifest(_ManifestPart):
 def recorded_parents(manifest: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return the parents in a manifest's plain fields, of either schema version; reports read records of both."""
     if "parents" in manifest:
-        return tuple(manifest["parents"])
+        return tuple(manifest["parents"] or ())
     return () if manifest.get("parent") is None else (manifest["parent"],)
 
 

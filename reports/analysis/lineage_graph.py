@@ -162,7 +162,7 @@ def node_labels(nodes: Sequence[LineageNode]) -> dict[str, str]:
 
 def describe(node: LineageNode) -> str:
     """Return kind, tokens and step of a node in a few words, such as ``sft 1M tokens step 200``."""
-    return " ".join(filter(None, [node.kind, tokens_text(node.tokens), _step(node)])) or "from elsewhere"
+    return " ".join(filter(None, [node.kind, tokens_text(node.tokens or None), _step(node)])) or "from elsewhere"
 
 
 def short_name(name: str) -> str:
