@@ -89,9 +89,10 @@ def _label(link: Link) -> str:
         kind = (manifest.adapter or {}).get("type", "of another trainer")
         weights = f"adapter {escape(kind)}" if manifest.adapter is not None else "full weights"
         state = "" if manifest.finished else "unfinished, "
-        progress = f"{state}step {manifest.step:,}, {weights}, seed {manifest.seed}"
-        lines.append(f"{escape(manifest.stage)} {escape(manifest.name)}: {progress}")
-        if len(link.parents) > 1:
+        averaged = len(link.parents) > 1
+        trained = weights if averaged else f"step {manifest.step:,}, {weights}, seed {manifest.seed}"
+        lines.append(f"{escape(manifest.stage)} {escape(manifest.name)}: {state}{trained}")
+        if averaged:
             lines.append(f"{escape(str(manifest.arguments.get('method', 'made')))} of {len(link.parents)} checkpoints")
         else:
             schedule = escape(manifest.mixture.get("schedule", "no schedule"))

@@ -290,6 +290,8 @@ def test_a_lineage_that_leads_back_to_itself_is_an_error(tmp_path: Path, capsys:
     manifest = read_manifest(two)
     assert manifest is not None
     write_manifest(root, manifest.model_copy(update={"name": "root", "digest": None}))
+    with pytest.raises(CheckpointError, match="its lineage leads back to itself"):
+        lineage.chain(str(two))
     assert main(["lineage", str(two)]) == 2
     error = capsys.readouterr().err
     assert "its lineage leads back to itself; correct stage.json there" in error

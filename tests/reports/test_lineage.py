@@ -169,19 +169,26 @@ def _averaged(chain: Path, *parents: str) -> None:
 def test_an_average_is_joined_to_all_parents_and_has_the_most_tokens_of_them(
     chain: Path, command: Command, tmp_path: Path
 ) -> None:
-    _averaged(chain, FIRST, ROOT_DIGEST, "not recorded")
+    _averaged(chain, FIRST, ROOT_DIGEST, "other", "not recorded")
+    file = next((chain / "oracle").glob("run_*.json"))
+    record = json.loads(file.read_text(encoding="utf-8"))
+    other: dict[str, Any] = {"name": "other", "location": "x", "digest": "other", "status": "verified"}
+    other["manifest"] = {**_manifest("other", "pretrain", "", 500_000, ()), "parents": []}
+    record["model"]["lineage"].append(other)
+    file.write_text(json.dumps(record), encoding="utf-8")
     nodes = lineage_nodes(load([chain]).models)
     assert [(node.name, node.depth, node.total_tokens) for node in nodes] == [
         ("corrupted", 0, 0),
+        ("other", 0, 500_000),
         ("pretrain <code>", 1, 2_000_000),
         ("sft-code", 2, 2_000_000),
     ]
-    assert nodes[1].parents == (ROOT_DIGEST,), "read from a manifest of schema 1"
-    assert describe(nodes[2]) == "average"
+    assert nodes[2].parents == (ROOT_DIGEST,), "read from a manifest of schema 1"
+    assert describe(nodes[3]) == "average"
     code, _, err = command("leaderboard", chain, "--output_path", tmp_path / "page.html")
     assert code == 0, err
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert page.count('class="edge"') == 2 + 3, "the edge from the root passes the column between in a row of its own"
+    assert page.count('class="edge"') == 2 + 3 + 3, "an edge from a root passes the column between in a row of its own"
     assert page.count('class="join"') == 2
 
 
