@@ -16,7 +16,7 @@ PACKAGES = [
     "__main__",
     "cli",
     "reports.commands", "reports.page", "reports.charts", "reports.documents", "reports.analysis",
-    "trainers", "trainers.stage", "trainers.data",
+    "trainers", "trainers.averaging", "trainers.stage", "trainers.data",
     "training",
     "evaluation",
     "engines.vllm", "engines.hf", "engines",

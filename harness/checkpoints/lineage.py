@@ -1,22 +1,33 @@
-"""The lineage of a checkpoint: follow the stage manifests from parent to parent, and verify the weights on the way.
+"""The lineage of a checkpoint: follow the stage manifests to all parents, and verify the weights on the way.
 
-    chain("runs/dpo")  ->  dpo (verified), sft (verified), base (root)
+    chain("runs/dpo")      ->  dpo (verified), sft (verified), base (root)
+    chain("runs/average")  ->  average (verified), base step 80 (verified), base step 100 (verified)
 
-A checkpoint without a manifest was not trained here; it is the root of its chain.
+A stage of training has at most one parent, an average has several, so a lineage is a graph. Each checkpoint occurs once
+in the list, after at least one of its children; `Link.parents` has the edges. A checkpoint without a manifest was not
+trained here; it is a root.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal
 
 from harness.checkpoints.checkpoint import Checkpoint
 from harness.checkpoints.identity import checkpoint_digest
 from harness.checkpoints.resolver import hub_copy, resolve
-from harness.checkpoints.stage_manifest import MANIFEST_NAME, Parent, StageManifest, read_manifest
+from harness.checkpoints.stage_manifest import (
+    MANIFEST_NAME,
+    Parent,
+    StageManifest,
+    read_manifest,
+    recorded_parents,
+)
 from harness.errors import CheckpointError
 
 Status = Literal["verified", "changed", "missing", "root"]
@@ -41,6 +52,11 @@ class Link:
     status: Status
     manifest: StageManifest | None = None
 
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """Digests of its parents, each once; empty for a root or a missing checkpoint."""
+        return tuple(dict.fromkeys(parent.digest for parent in self.manifest.parents)) if self.manifest else ()
+
 
 def manifest_of(checkpoint: Checkpoint) -> StageManifest | None:
     """Return the manifest of a resolved checkpoint, from the adapter's folder if it has an adapter."""
@@ -48,18 +64,19 @@ def manifest_of(checkpoint: Checkpoint) -> StageManifest | None:
 
 
 def verify(checkpoint: Checkpoint) -> Status:
-    """Verify a checkpoint and its parent against the digests in its manifest, before a child is trained from it.
+    """Verify a checkpoint and its parents against the digests in its manifest, before a child is made from it.
 
     Raises:
-        CheckpointError: its weights, or its parent's, differ from the recorded digest.
+        CheckpointError: its weights, or those of a parent, differ from the recorded digest.
     """
-    links = list(itertools.islice(_links(checkpoint, checkpoint_digest(checkpoint)), 2))
-    check_unchanged(links)
-    return "root" if links[0].manifest is None else "verified"
+    links = _links(checkpoint, checkpoint_digest(checkpoint))
+    own = next(links)
+    check_unchanged([own, *itertools.islice(links, len(own.parents))])
+    return "root" if own.manifest is None else "verified"
 
 
 def check_unchanged(links: Sequence[Link]) -> None:
-    """Verify that the weights of a chain's first checkpoint and of its parent match the recorded digests.
+    """Verify that the weights of a lineage's first checkpoint and of its parents match the recorded digests.
 
     Raises:
         CheckpointError: the weights of one of them changed.
@@ -73,15 +90,16 @@ def check_unchanged(links: Sequence[Link]) -> None:
             f"{own.location}: its weights do not match the digest in its {MANIFEST_NAME} ({manifest.digest}); "
             f"restore the checkpoint, or remove {MANIFEST_NAME} to treat it as a root."
         )
-    if ancestors and ancestors[0].status == "changed":
-        raise CheckpointError(
-            f"{ancestors[0].location}: its weights changed after {manifest.name} was trained from it (recorded digest "
-            f"{ancestors[0].digest}); restore that checkpoint, or train {manifest.name} again."
-        )
+    for link in ancestors:
+        if link.status == "changed" and link.digest in own.parents:
+            raise CheckpointError(
+                f"{link.location}: its weights changed after {manifest.name} was trained from it (recorded digest "
+                f"{link.digest}); restore that checkpoint, or train {manifest.name} again."
+            )
 
 
 def chain(source: str | Checkpoint, *, digest: str | None = None) -> list[Link]:
-    """Return the checkpoints from `source` back to its root, `source` first.
+    """Return a checkpoint and all its ancestors, each once: itself, then its parents, then theirs.
 
     Args:
         source: A name, or a resolved checkpoint.
@@ -91,25 +109,43 @@ def chain(source: str | Checkpoint, *, digest: str | None = None) -> list[Link]:
         CheckpointError: `source` is no checkpoint, a manifest is damaged, or the lineage leads back to itself.
     """
     checkpoint = resolve(source) if isinstance(source, str) else source
-    return list(_links(checkpoint, digest or checkpoint_digest(checkpoint)))
+    links = list(_links(checkpoint, digest or checkpoint_digest(checkpoint)))
+    oldest_first(links)  # raises an error for a cycle
+    return links
+
+
+def oldest_first(links: Sequence[Link]) -> list[Link]:
+    """Return the links of a lineage with parents before their children, and parents in the order of the manifest.
+
+    Raises:
+        CheckpointError: a checkpoint is its own ancestor.
+    """
+    by_digest = {link.digest: link for link in links}
+    graph = {link.digest: link.parents for link in links}
+    try:
+        return [by_digest[digest] for digest in TopologicalSorter(graph).static_order()]
+    except CycleError as error:
+        place = by_digest[error.args[1][0]].location
+        raise CheckpointError(f"{place}: its lineage leads back to itself; correct {MANIFEST_NAME} there.") from None
 
 
 def _links(checkpoint: Checkpoint, digest: str) -> Iterator[Link]:
-    """Yield the links of a chain; each checkpoint is resolved and digested, and its manifest read, once."""
+    """Yield the links of a lineage, breadth first; each is resolved and digested, and its manifest read, once."""
     manifest = manifest_of(checkpoint)
     status: Status = "root" if manifest is None else "verified" if manifest.digest in (None, digest) else "changed"
     yield Link(name=checkpoint.name, location=checkpoint.source, digest=digest, status=status, manifest=manifest)
-    seen = {digest}
-    while manifest is not None and manifest.parent is not None:
-        parent = manifest.parent
+    seen, waiting = {digest}, deque(manifest.parents if manifest is not None else ())
+    while waiting:
+        parent = waiting.popleft()
+        if parent.digest in seen:
+            continue
+        seen.add(parent.digest)
         parent_checkpoint, status = find_parent(parent)
         manifest = manifest_of(parent_checkpoint) if parent_checkpoint is not None else None
         if status == "verified" and manifest is None:
             status = "root"
         yield Link(name=parent.name, location=parent.source, digest=parent.digest, status=status, manifest=manifest)
-        if parent.digest in seen:
-            raise CheckpointError(f"{parent.source}: its lineage leads back to itself; correct {MANIFEST_NAME} there.")
-        seen.add(parent.digest)
+        waiting.extend(manifest.parents if manifest is not None else ())
 
 
 def contamination_warnings(name: str, lineage: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -120,14 +156,29 @@ def contamination_warnings(name: str, lineage: Sequence[Mapping[str, Any]]) -> l
         lineage: Links as `harness eval` records them: the checkpoint first, each with its ``manifest`` or None.
     """
     manifests = [link["manifest"] for link in lineage if link.get("manifest")]
-    by_stage = [
-        (manifest.get("name"), [data for source in manifest.get("sources", ()) for data in source.get("eval_data", ())])
-        for manifest in manifests
-    ]
-    if manifests:  # the oldest manifest lists the evaluation data of the stages before it, which may be missing
-        oldest = manifests[-1]
-        by_stage.append((f"before {oldest.get('name')}", list(oldest.get("inherited_eval_data", ()))))
-    return [f"{name} was trained on evaluation data ({stage}): {', '.join(data)}." for stage, data in by_stage if data]
+    digests = [link.get("digest") or link["manifest"].get("digest") for link in lineage if link.get("manifest")]
+    by_digest = dict(zip(digests, manifests, strict=True))
+    by_stage = [(str(manifest.get("name")), _own_eval_data(manifest)) for manifest in manifests]
+    # A manifest lists the evaluation data of all stages before it. What none of its parents accounts for was seen by
+    # checkpoints that are missing here.
+    for manifest in manifests:
+        parents = [by_digest.get(parent["digest"], {}) for parent in recorded_parents(manifest)]
+        known = {data for parent in parents for data in (*_own_eval_data(parent), *_inherited(parent))}
+        by_stage.append(
+            (f"before {manifest.get('name')}", [data for data in _inherited(manifest) if data not in known])
+        )
+    sentences = (
+        f"{name} was trained on evaluation data ({stage}): {', '.join(data)}." for stage, data in by_stage if data
+    )
+    return list(dict.fromkeys(sentences))  # several saved states of a stage have its name and data
+
+
+def _own_eval_data(manifest: Mapping[str, Any]) -> list[str]:
+    return [data for source in manifest.get("sources", ()) for data in source.get("eval_data", ())]
+
+
+def _inherited(manifest: Mapping[str, Any]) -> list[str]:
+    return list(manifest.get("inherited_eval_data", ()))
 
 
 def _is_there(place: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from harness.errors import CheckpointError, whole_reason
 
 MANIFEST_NAME = "stage.json"
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
@@ -24,7 +25,7 @@ class _ManifestPart(BaseModel):
 
 
 class Parent(_ManifestPart):
-    """The checkpoint that a stage started from.
+    """A checkpoint that a stage started from.
 
     Attributes:
         name: Its name in tables.
@@ -98,12 +99,14 @@ class LedgerRow(_ManifestPart):
 class StageManifest(_ManifestPart):
     """How a checkpoint came to be. The field names are the format; `schema_version` rises when their meaning changes.
 
+    Version 1 had ``parent``, one checkpoint or null, in place of ``parents``. Both versions are read; 2 is written.
+
     Attributes:
-        stage: ``pretrain``, ``sft``, ``dpo``, ``grpo`` or another package's.
+        stage: ``pretrain``, ``sft``, ``dpo``, ``grpo``, ``average`` or another package's.
         name: The checkpoint's name in the stage file.
         finished: False in the states saved during training.
         step: Optimizer steps done.
-        parent: None for training from scratch.
+        parents: The checkpoints it was made from: none from scratch, one for training, several for an average.
         digest: Digest of the checkpoint itself; None while it is unfinished.
         trainer: The entry point and the library's trainer class.
         arguments: The library's whole configuration, defaults included.
@@ -127,12 +130,12 @@ class StageManifest(_ManifestPart):
         evaluation: Held-out sources, their loss by step, and the step whose weights were kept; None without any.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     stage: str
     name: str
     finished: bool
     step: Count
-    parent: Parent | None
+    parents: tuple[Parent, ...]
     digest: str | None = None
     trainer: dict[str, str]
     arguments: dict[str, Any]
@@ -155,6 +158,17 @@ class StageManifest(_ManifestPart):
     notes: tuple[str, ...] = ()
     evaluation: dict[str, Any] | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_version_1(cls, fields: Any) -> Any:
+        # {"schema_version": 1, "parent": null, ...}  ->  {"schema_version": 2, "parents": [], ...}
+        if not isinstance(fields, dict) or fields.get("schema_version") != 1:
+            return fields
+        if "parent" not in fields or "parents" in fields:
+            return fields
+        others = {name: value for name, value in fields.items() if name != "parent"}
+        return {**others, "parents": recorded_parents(fields), "schema_version": SCHEMA_VERSION}
+
     @model_validator(mode="after")
     def _has_what_reports_show(self) -> Self:
         if not isinstance(self.mixture.get("schedule", ""), str):
@@ -171,6 +185,13 @@ class StageManifest(_ManifestPart):
     def to_json(self) -> dict[str, Any]:
         """Return the manifest as the file holds it: plain values, under the file's keys."""
         return self.model_dump(mode="json", by_alias=True)
+
+
+def recorded_parents(manifest: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the parents in a manifest's plain fields, of either schema version; reports read records of both."""
+    if "parents" in manifest:
+        return tuple(manifest["parents"] or ())
+    return () if manifest.get("parent") is None else (manifest["parent"],)
 
 
 def write_manifest(folder: Path, manifest: StageManifest) -> Path:
@@ -206,5 +227,5 @@ def read_manifest(folder: Path) -> StageManifest | None:
         place = f"field {where}: " if where else ""
         problem = fault["msg"].removeprefix("Value error, ")
         raise CheckpointError(
-            f"{path}: {place}{problem}; restore the file; this version reads schema_version {SCHEMA_VERSION}."
+            f"{path}: {place}{problem}; restore the file; this version reads schema_version 1 and {SCHEMA_VERSION}."
         ) from None

@@ -144,12 +144,16 @@ def _print_result(folder: Path) -> None:
             }
             for row in manifest.ledger
         ]
-        console.print(_table(rows))
-        console.print(
-            f"\n{manifest.name}: {manifest.tokens:,} tokens in {manifest.sequences:,} sequences, "
-            f"{manifest.step:,} {'step' if manifest.step == 1 else 'steps'}, {manifest.wall_seconds:,.0f} s",
-            highlight=False,
+        if rows:
+            console.print(_table(rows))
+            console.print()
+        done = (
+            f"made from {len(manifest.parents)} checkpoints"
+            if len(manifest.parents) > 1
+            else f"{manifest.tokens:,} tokens in {manifest.sequences:,} sequences, "
+            f"{manifest.step:,} {'step' if manifest.step == 1 else 'steps'}"
         )
+        console.print(f"{manifest.name}: {done}, {manifest.wall_seconds:,.0f} s", highlight=False)
         for line in (loss_summary(folder / METRICS_NAME), *held_out_summary(manifest)):
             if line:
                 console.print(line, highlight=False)
@@ -158,4 +162,7 @@ def _print_result(folder: Path) -> None:
                 console.print(f"{source.name}: {note}", style="yellow", highlight=False)
         if manifest.eval_data:
             console.print(f"trained on evaluation data: {', '.join(manifest.eval_data)}", style="yellow")
+        if manifest.inherited_eval_data:
+            inherited = ", ".join(manifest.inherited_eval_data)
+            console.print(f"earlier stages were trained on evaluation data: {inherited}", style="yellow")
     say(folder, file=sys.stdout)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.checkpoints.stage_manifest import recorded_parents
 from harness.records import ModelRecords
 
 
@@ -22,10 +23,11 @@ class LineageNode:
         name: Name of the stage; name of the checkpoint if it has no manifest.
         kind: ``pretrain``, ``sft``, ...; empty for a checkpoint without a manifest.
         step: Optimizer steps of an intermediate checkpoint; None for a finished stage.
-        parent: Digest of its parent; None for a root.
-        depth: Stages between it and its root.
+        parents: Digests of its parents; empty for a root, several for an average.
+        depth: Stages between it and its root, on the longest path.
         tokens: Tokens streamed in this stage; None if not recorded.
-        total_tokens: Tokens streamed since the root; None if a stage in between did not record them.
+        total_tokens: Tokens streamed since the root, on the path with the most; None if a stage in between did not
+            record them.
         ledger: By phase, for each source: its name, share as streamed, share as requested.
         models: Names of the evaluated models with these weights.
     """
@@ -34,7 +36,7 @@ class LineageNode:
     name: str
     kind: str
     step: int | None
-    parent: str | None
+    parents: tuple[str, ...]
     depth: int
     tokens: int | None
     total_tokens: int | None
@@ -56,11 +58,11 @@ def lineage_nodes(models: Sequence[ModelRecords]) -> tuple[LineageNode, ...]:
     nodes: dict[str, LineageNode] = {}
 
     def add(digest: str) -> LineageNode | None:
-        if digest in nodes or digest not in links:
+        if digest not in links:
             return nodes.get(digest)
-        parent = _parent(links[digest])
-        above = add(parent) if parent is not None else None
-        nodes[digest] = _node(links[digest], above, tuple(sorted(evaluated.get(digest, ()))))
+        link = links.pop(digest)
+        above = [node for node in map(add, _parents(link)) if node is not None]
+        nodes[digest] = _node(link, above, tuple(sorted(evaluated.get(digest, ()))))
         return nodes[digest]
 
     for digest in sorted(links, key=lambda one: (str(links[one]["name"]), one)):
@@ -72,12 +74,11 @@ def _digest(link: Mapping[str, Any]) -> str:
     return str(link.get("digest") or link["name"])
 
 
-def _parent(link: Mapping[str, Any]) -> str | None:
-    parent = (link.get("manifest") or {}).get("parent")
-    return str(parent["digest"]) if parent else None
+def _parents(link: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(parent["digest"]) for parent in recorded_parents(link.get("manifest") or {})))
 
 
-def _node(link: Mapping[str, Any], above: LineageNode | None, models: tuple[str, ...]) -> LineageNode:
+def _node(link: Mapping[str, Any], above: Sequence[LineageNode], models: tuple[str, ...]) -> LineageNode:
     manifest = link.get("manifest")
     if manifest is None:
         return LineageNode(
@@ -85,7 +86,7 @@ def _node(link: Mapping[str, Any], above: LineageNode | None, models: tuple[str,
             name=str(link["name"]),
             kind="",
             step=None,
-            parent=None,
+            parents=(),
             depth=0,
             tokens=None,
             total_tokens=0,
@@ -93,7 +94,8 @@ def _node(link: Mapping[str, Any], above: LineageNode | None, models: tuple[str,
             models=models,
         )
     tokens = int(manifest["tokens"])
-    before = 0 if above is None else above.total_tokens
+    totals = [node.total_tokens for node in above]
+    before = None if None in totals else max(filter(None, totals), default=0)
     phases: dict[int, list[tuple[str, float, float]]] = {}
     for row in manifest.get("ledger", ()):
         phases.setdefault(int(row["phase"]), []).append((row["source"], row["share"], row["asked_share"]))
@@ -102,8 +104,8 @@ def _node(link: Mapping[str, Any], above: LineageNode | None, models: tuple[str,
         name=str(manifest["name"]),
         kind=str(manifest["stage"]),
         step=None if manifest["finished"] else int(manifest["step"]),
-        parent=_parent(link),
-        depth=0 if above is None else above.depth + 1,
+        parents=_parents(link),
+        depth=max((node.depth + 1 for node in above), default=0),
         tokens=tokens,
         total_tokens=None if before is None else before + tokens,
         ledger={phase: tuple(rows) for phase, rows in sorted(phases.items())},
@@ -111,24 +113,40 @@ def _node(link: Mapping[str, Any], above: LineageNode | None, models: tuple[str,
     )
 
 
-def grid_positions(nodes: Sequence[LineageNode]) -> dict[str, tuple[int, int]]:
-    """Return the column and row of each node by digest.
+Cell = tuple[int, int]  # column and row in the drawing
+
+
+def grid_paths(nodes: Sequence[LineageNode]) -> dict[tuple[str | None, str], tuple[Cell, ...]]:
+    """Return the cells that each edge (parent, child) passes, both ends included; (None, root) has the cell of a root.
 
     The column is the depth, so that parents stand to the left of their children. A node takes the first free row of its
-    column that is not above its parent::
+    column that is not above its highest parent::
 
         base (0, 0)   text (1, 0)   text-sft (2, 0)
                       code (1, 1)   code-sft (2, 1)
+
+    A parent may be several columns to the left of its child. In the columns between, the edge takes a free row, so that
+    it crosses no other node. Here ``average`` was made from ``base`` and ``text``, and + marks that row::
+
+        base (0, 0)   text (1, 0)   average (2, 0)
+                         + (1, 1)
     """
-    rows: dict[int, int] = {}
-    positions: dict[str, tuple[int, int]] = {}
+    free: Counter[int] = Counter()  # the first free row of each column
+    positions: dict[str, Cell] = {}
+    paths: dict[tuple[str | None, str], tuple[Cell, ...]] = {}
     for node in nodes:
-        row = rows.get(node.depth, 0)
-        if node.parent in positions:
-            row = max(row, positions[node.parent][1])
+        parents = [parent for parent in node.parents if parent in positions]
+        row = max(free[node.depth], min((positions[parent][1] for parent in parents), default=0))
         positions[node.digest] = (node.depth, row)
-        rows[node.depth] = row + 1
-    return positions
+        free[node.depth] = row + 1
+        for parent in parents:
+            between = range(positions[parent][0] + 1, node.depth)
+            lanes = [(column, free[column]) for column in between]
+            free.update(between)
+            paths[parent, node.digest] = (positions[parent], *lanes, positions[node.digest])
+        if not parents:
+            paths[None, node.digest] = (positions[node.digest],)
+    return paths
 
 
 def node_labels(nodes: Sequence[LineageNode]) -> dict[str, str]:
@@ -144,7 +162,7 @@ def node_labels(nodes: Sequence[LineageNode]) -> dict[str, str]:
 
 def describe(node: LineageNode) -> str:
     """Return kind, tokens and step of a node in a few words, such as ``sft 1M tokens step 200``."""
-    return " ".join(filter(None, [node.kind, tokens_text(node.tokens), _step(node)])) or "from elsewhere"
+    return " ".join(filter(None, [node.kind, tokens_text(node.tokens or None), _step(node)])) or "from elsewhere"
 
 
 def short_name(name: str) -> str:

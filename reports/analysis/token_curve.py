@@ -32,19 +32,27 @@ def _previous(
 ) -> str | None:
     """Return the evaluated checkpoint before this one: the last earlier one of its stage, else its nearest ancestor.
 
+    Of ancestors that are equally near, as the parents of an average are, it is the one with the most tokens.
+
     Checkpoints of one stage are siblings in the lineage, with one parent, but follow each other on the curve::
 
         base -> sft step 100, base -> sft step 200     is drawn as     base - sft step 100 - sft step 200
     """
     own = points[digest][0]
+    if not own.parents:
+        return None
     earlier = [
         node
         for node, _ in points.values()
-        if (node.name, node.parent) == (own.name, own.parent) and (node.total_tokens or 0) < (own.total_tokens or 0)
+        if (node.name, node.parents) == (own.name, own.parents) and (node.total_tokens or 0) < (own.total_tokens or 0)
     ]
-    if earlier and own.parent is not None:
+    if earlier:
         return max(earlier, key=lambda node: node.total_tokens or 0).digest
-    ancestor = own.parent
-    while ancestor is not None and ancestor not in points:  # skip ancestors that were not evaluated
-        ancestor = by_digest[ancestor].parent if ancestor in by_digest else None
-    return ancestor
+    ancestors = dict.fromkeys(own.parents)
+    while ancestors:
+        evaluated = [points[ancestor][0] for ancestor in ancestors if ancestor in points]
+        if evaluated:
+            return max(evaluated, key=lambda node: node.total_tokens or 0).digest
+        nodes = [by_digest[ancestor] for ancestor in ancestors if ancestor in by_digest]
+        ancestors = dict.fromkeys(parent for node in nodes for parent in node.parents)
+    return None

@@ -78,7 +78,7 @@ def _lineage_specifications(models: Sequence[ModelRecords], estimates: BoardEsti
         if node.ledger
     ]
     views: dict[str, dict[str, Any]] = {}
-    if any(node.parent is not None for node in nodes):
+    if any(node.parents for node in nodes):
         views["lineage"] = vega_lite(draw_lineage_graph(nodes)) | {"title": "Which checkpoint was made from which?"}
     if mixtures:
         views["mixtures"] = {

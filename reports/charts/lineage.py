@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
-from harness.reports.analysis.lineage_graph import LineageNode, describe, grid_positions, node_labels, source_names
+from harness.reports.analysis.lineage_graph import LineageNode, describe, grid_paths, node_labels, source_names
 from harness.reports.charts.drawing import SERIES_COLOURS, Drawing, Mark
 
 _BOX_WIDTH, _BOX_HEIGHT, _GAP_X, _GAP_Y = 168, 40, 56, 14
@@ -12,23 +13,18 @@ _BAR_WIDTH, _BAR_HEIGHT, _BAR_GAP, _PHASE_WIDTH = 300, 16, 5, 60
 
 
 def draw_lineage_graph(nodes: Sequence[LineageNode]) -> Drawing:
-    """Draw the stages from left to right, each joined to its parent; evaluated stages have a coloured outline.
+    """Draw the stages from left to right, each joined to its parents; evaluated stages have a coloured outline.
 
     Args:
         nodes: At least one, parents before children.
     """
-    positions, labels = grid_positions(nodes), node_labels(nodes)
-    marks = []
+    paths, labels = grid_paths(nodes), node_labels(nodes)
+    positions = {digest: cells[-1] for (_, digest), cells in paths.items()}
+    marks: list[Mark] = []
     for node in nodes:
         x, y = _corner(positions[node.digest])
-        if node.parent in positions:
-            parent_x, parent_y = _corner(positions[node.parent])
-            marks.append(
-                Mark(
-                    kind="rule", style="edge", x=parent_x + _BOX_WIDTH, y=parent_y + _BOX_HEIGHT / 2,
-                    x2=x, y2=y + _BOX_HEIGHT / 2,
-                )
-            )  # fmt: skip
+        for parent in node.parents:
+            marks += _edge(paths.get((parent, node.digest), ()))
         marks += [
             Mark(
                 kind="rect", style="stage evaluated" if node.models else "stage", x=x, y=y, x2=x + _BOX_WIDTH,
@@ -38,7 +34,7 @@ def draw_lineage_graph(nodes: Sequence[LineageNode]) -> Drawing:
             Mark(kind="text", style="name", x=x + 10, y=y + 17, text=labels[node.digest]),
             Mark(kind="text", style="small", x=x + 10, y=y + 32, text=describe(node)),
         ]  # fmt: skip
-    columns, rows = (max(position[axis] for position in positions.values()) + 1 for axis in (0, 1))
+    columns, rows = (max(cell[axis] for cells in paths.values() for cell in cells) + 1 for axis in (0, 1))
     return Drawing(
         css_class="graph",
         label=f"Lineage of {len(nodes)} checkpoints",
@@ -46,6 +42,16 @@ def draw_lineage_graph(nodes: Sequence[LineageNode]) -> Drawing:
         height=rows * (_BOX_HEIGHT + _GAP_Y) - _GAP_Y,
         marks=tuple(marks),
     )
+
+
+def _edge(cells: Sequence[tuple[int, int]]) -> Iterator[Mark]:
+    """Lines from a parent to its child: between neighbouring columns, and straight through the cells in between."""
+    for number, (cell, next_cell) in enumerate(pairwise(cells), 1):
+        (x, y), (next_x, next_y) = _corner(cell), _corner(next_cell)
+        middle, next_middle = y + _BOX_HEIGHT / 2, next_y + _BOX_HEIGHT / 2
+        yield Mark(kind="rule", style="edge", x=x + _BOX_WIDTH, y=middle, x2=next_x, y2=next_middle)
+        if number < len(cells) - 1:
+            yield Mark(kind="rule", style="edge", x=next_x, y=next_middle, x2=next_x + _BOX_WIDTH, y2=next_middle)
 
 
 def _corner(position: tuple[int, int]) -> tuple[int, int]:

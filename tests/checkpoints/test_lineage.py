@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from harness.checkpoints import lineage
+from harness.checkpoints.identity import checkpoint_digest
 from harness.checkpoints.resolver import resolve
-from harness.checkpoints.stage_manifest import read_manifest, write_manifest
+from harness.checkpoints.stage_manifest import Parent, StageManifest, read_manifest, write_manifest
 from harness.cli import main
 from harness.errors import CheckpointError, InputError
 from harness.trainers import dpo, pretrain, sft
@@ -62,10 +63,9 @@ def test_the_chain_reaches_the_root_and_every_link_is_verified(family: Path) -> 
     manifests = [link.manifest for link in links]
     assert [manifest.stage for manifest in manifests if manifest] == ["dpo", "sft", "pretrain"]
     assert manifests[2] is not None
-    assert manifests[2].parent is None
+    assert manifests[2].parents == ()
     assert manifests[1] is not None
-    assert manifests[1].parent is not None
-    assert manifests[1].parent.digest == manifests[2].digest == links[2].digest
+    assert [parent.digest for parent in manifests[1].parents] == [manifests[2].digest] == [links[2].digest]
 
 
 def test_the_manifest_records_how_the_checkpoint_was_made(family: Path) -> None:
@@ -181,6 +181,121 @@ def test_an_adapter_of_an_adapter_and_merged_weights_can_be_loaded(family: Path,
     stacked = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(again.weights), again.adapter)
     plain = AutoModelForCausalLM.from_pretrained(merged.weights)
     torch.testing.assert_close(stacked(ids).logits, plain(ids).logits, rtol=1e-4, atol=1e-4)
+
+
+def as_version_1(manifest: dict[str, Any]) -> dict[str, Any]:
+    """A manifest as earlier releases wrote it."""
+    parents = manifest.pop("parents")
+    return {**manifest, "schema_version": 1, "parent": parents[0] if parents else None}
+
+
+def to_version_1(folder: Path) -> None:
+    """Rewrite all manifests below a folder, those of saved states too."""
+    for path in folder.rglob("stage.json"):
+        path.write_text(json.dumps(as_version_1(json.loads(path.read_text()))))
+
+
+def test_manifests_of_version_1_are_read_and_version_2_is_written(family: Path, tmp_path: Path) -> None:
+    folder = copied(family, tmp_path / "family")
+    current = [read_manifest(folder / name) for name in ("base", "tuned", "preferred")]
+    links = lineage.chain(str(folder / "preferred"))
+    to_version_1(folder)
+    assert '"parent": null' in (folder / "base" / "stage.json").read_text()
+    old = [read_manifest(folder / name) for name in ("base", "tuned", "preferred")]
+    assert old == current
+    assert lineage.chain(str(folder / "preferred")) == links
+    assert len(links) == 3
+    assert old[1] is not None
+    write_manifest(tmp_path, old[1])
+    written = json.loads((tmp_path / "stage.json").read_text())
+    assert (written["schema_version"], len(written["parents"])) == (2, 1)
+    assert "parent" not in written
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"schema_version": 3}, "field schema_version: Input should be 2"),
+        ({"schema_version": 1}, "field schema_version: Input should be 2"),  # of version 1, but with parents
+        ({"parent": None}, "field parent: Extra inputs are not permitted"),
+        ({"schema_version": 1, "parent": {"name": "x"}, "parents": []}, "field schema_version: Input should be 2"),
+    ],
+)
+def test_a_manifest_of_no_version_is_refused(
+    family: Path, tmp_path: Path, change: dict[str, Any], problem: str
+) -> None:
+    written = json.loads((family / "tuned" / "stage.json").read_text())
+    (tmp_path / "stage.json").write_text(json.dumps({**written, **change}))
+    with pytest.raises(CheckpointError) as refusal:
+        read_manifest(tmp_path)
+    assert problem in str(refusal.value)
+    assert "reads schema_version 1 and 2" in str(refusal.value)
+
+
+def test_a_training_with_states_of_version_1_is_resumed(family: Path, tmp_path: Path) -> None:
+    folder = copied(family, tmp_path / "family")
+    to_version_1(folder)
+    out = folder / "tuned"
+    questions = {"path": str(folder / "questions.jsonl"), "format": "instruction"}
+    (out / "stage.json").unlink()
+    shutil.rmtree(sorted((out / "training").glob("checkpoint-*"), key=lambda path: int(path.name[11:]))[-1])
+    recorded = json.loads((out / "training" / "spec.json").read_text().replace(str(family), str(folder)))
+    (out / "training" / "spec.json").write_text(json.dumps(recorded))
+    sft.train(stage("sft", questions, **{"from": str(folder / "base")}, adapter={"r": 4}), out)
+    manifest, before = read_manifest(out), read_manifest(family / "tuned")
+    assert manifest is not None
+    assert before is not None
+    assert (manifest.resumed, manifest.tokens) == (1, before.tokens)
+    assert [parent.digest for parent in manifest.parents] == [parent.digest for parent in before.parents]
+
+
+def with_parents(folder: Path, *parents: Path, seed: int) -> Path:
+    """A tiny model whose manifest names these parents."""
+    chat_model(folder, seed=seed)
+    digests = [checkpoint_digest(resolve(str(parent))) for parent in parents]
+    manifest = StageManifest(
+        stage="sft", name=folder.name, finished=True, step=1, digest=checkpoint_digest(resolve(str(folder))),
+        parents=tuple(
+            Parent(name=parent.name, source=str(parent), path=str(parent), digest=digest)
+            for parent, digest in zip(parents, digests, strict=True)
+        ),
+        trainer={}, arguments={}, seed=0, spec={}, mixture={}, budget_tokens=1, tokens=1, sequences=1, sources=(),
+        ledger=(), wall_seconds=1.0, started="2025-01-01T00:00:00", device="cpu",
+    )  # fmt: skip
+    write_manifest(folder, manifest)
+    return folder
+
+
+def test_a_checkpoint_with_two_children_occurs_once_and_parents_stand_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = chat_model(tmp_path / "root")
+    left, right = (with_parents(tmp_path / name, root, seed=seed) for seed, name in enumerate(("left", "right"), 1))
+    far = with_parents(tmp_path / "far", right, seed=3)
+    child = with_parents(tmp_path / "child", left, far, root, seed=4)
+    links = lineage.chain(str(child))
+    assert [link.name for link in links] == ["child", "left", "far", "root", "right"]
+    assert [link.name for link in lineage.oldest_first(links)] == ["root", "left", "right", "far", "child"]
+    assert main(["lineage", str(child)]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in lines if line.startswith(("from", "its parents"))] == [
+        "its parents are unknown", "from 1", "from 1", "from 3", "from 2, 4, 1",
+    ]  # fmt: skip
+
+
+def test_a_lineage_that_leads_back_to_itself_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = chat_model(tmp_path / "root")
+    one = with_parents(tmp_path / "one", root, seed=1)
+    two = with_parents(tmp_path / "two", one, root, seed=2)
+    manifest = read_manifest(two)
+    assert manifest is not None
+    write_manifest(root, manifest.model_copy(update={"name": "root", "digest": None}))
+    with pytest.raises(CheckpointError, match="its lineage leads back to itself"):
+        lineage.chain(str(two))
+    assert main(["lineage", str(two)]) == 2
+    error = capsys.readouterr().err
+    assert "its lineage leads back to itself; correct stage.json there" in error
+    assert "\n" not in error.strip()
 
 
 EVAL_FILES = ["gsm8k/test.jsonl", "boolq/boolq.jsonl"]
@@ -313,15 +428,15 @@ def test_a_parent_from_the_hub_is_verified_in_the_local_cache(
     folder = copied(family, tmp_path / "family")
     manifest = read_manifest(folder / "tuned")
     assert manifest is not None
-    assert manifest.parent is not None
+    (recorded,) = manifest.parents
     for place, status in (("own/base", "verified"), ("own/other", "missing")):
-        parent = manifest.parent.model_copy(update={"path": None, "source": place, "revision": revision})
+        parent = recorded.model_copy(update={"path": None, "source": place, "revision": revision})
         assert lineage.find_parent(parent)[1] == status
     weights = snapshot / "model.safetensors"
     changed = bytearray(weights.read_bytes())
     changed[-1] ^= 1
     weights.write_bytes(changed)
-    parent = manifest.parent.model_copy(update={"path": None, "source": "own/base", "revision": revision})
+    parent = recorded.model_copy(update={"path": None, "source": "own/base", "revision": revision})
     assert lineage.find_parent(parent)[1] == "changed"
 
 

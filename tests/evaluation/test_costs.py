@@ -25,7 +25,7 @@ def save_child(folder: Path, parent: Path) -> Path:
     parent_digest = checkpoint_digest(resolver.resolve(str(parent)))
     manifest = StageManifest(
         stage="sft", name="child", finished=True, step=1, digest=digest, trainer={}, arguments={}, seed=0, spec={},
-        parent=Parent(name="parent", source=str(parent), path=str(parent), digest=parent_digest),
+        parents=(Parent(name="parent", source=str(parent), path=str(parent), digest=parent_digest),),
         mixture={}, budget_tokens=1, tokens=1, sequences=1, sources=(), ledger=(), wall_seconds=1.0,
         started="2025-01-01T00:00:00", device="cpu", versions={},
     )  # fmt: skip

@@ -12,9 +12,10 @@ import pytest
 
 from harness.checkpoints.stage_manifest import LedgerRow, Parent, StageManifest
 from harness.records import load
-from harness.reports.analysis.lineage_graph import LineageNode, lineage_nodes
+from harness.reports.analysis.lineage_graph import LineageNode, describe, grid_paths, lineage_nodes
+from harness.reports.analysis.token_curve import trace_curve
 from harness.reports.charts.drawing import SERIES_COLOURS
-from harness.reports.charts.lineage import draw_mixture
+from harness.reports.charts.lineage import draw_lineage_graph, draw_mixture
 from tests.conftest import ROOT
 from tests.reports.conftest import Command
 from tests.reports.records_for_tests import rows_in
@@ -33,7 +34,7 @@ def _manifest(name: str, stage: str, parent: str, tokens: int, shares: tuple[tup
         name=name,
         finished=True,
         step=10,
-        parent=Parent(name="parent", source="parent", digest=parent),
+        parents=(Parent(name="parent", source="parent", digest=parent),),
         trainer={"entry_point": "harness.trainers.sft:train"},
         arguments={},
         seed=0,
@@ -141,12 +142,102 @@ def test_a_source_has_one_colour_on_the_page_and_on_paper() -> None:
 def test_a_source_that_starts_in_a_later_phase_keeps_its_own_colour() -> None:
     ledger = {1: (("text", 1.0, 1.0),), 2: (("code", 0.5, 0.5), ("text", 0.5, 0.5))}
     stage = LineageNode(
-        digest="d", name="s", kind="sft", step=None, parent=None, depth=0, tokens=1, total_tokens=1, ledger=ledger,
+        digest="d", name="s", kind="sft", step=None, parents=(), depth=0, tokens=1, total_tokens=1, ledger=ledger,
         models=(),
     )  # fmt: skip
     drawing = draw_mixture(stage, "s")
     assert drawing.legend == {"text": "source-0", "code": "source-1"}
     assert [mark.style for mark in drawing.marks if mark.series == "text"] == ["source-0", "source-0"]
+
+
+def _averaged(chain: Path, *parents: str) -> None:
+    """Make the model `oracle` an average of others, of which no tokens are counted, and `first` a stage of schema 1."""
+    for model in ("uniform", "oracle"):
+        file = next((chain / model).glob("run_*.json"))
+        record = json.loads(file.read_text(encoding="utf-8"))
+        for link in record["model"]["lineage"]:
+            manifest = link["manifest"]
+            if manifest is not None and link["digest"] == SECOND:
+                named = [{"name": name, "source": name, "digest": name} for name in parents]
+                manifest |= {"stage": "average", "tokens": 0, "parents": named}
+            elif manifest is not None:
+                (parent,) = manifest.pop("parents")
+                manifest |= {"schema_version": 1, "parent": parent}
+        file.write_text(json.dumps(record), encoding="utf-8")
+
+
+def test_an_average_is_joined_to_all_parents_and_has_the_most_tokens_of_them(
+    chain: Path, command: Command, tmp_path: Path
+) -> None:
+    _averaged(chain, FIRST, ROOT_DIGEST, "other", "not recorded")
+    file = next((chain / "oracle").glob("run_*.json"))
+    record = json.loads(file.read_text(encoding="utf-8"))
+    other: dict[str, Any] = {"name": "other", "location": "x", "digest": "other", "status": "verified"}
+    other["manifest"] = {**_manifest("other", "pretrain", "", 500_000, ()), "parents": []}
+    record["model"]["lineage"].append(other)
+    file.write_text(json.dumps(record), encoding="utf-8")
+    nodes = lineage_nodes(load([chain]).models)
+    assert [(node.name, node.depth, node.total_tokens) for node in nodes] == [
+        ("corrupted", 0, 0),
+        ("other", 0, 500_000),
+        ("pretrain <code>", 1, 2_000_000),
+        ("sft-code", 2, 2_000_000),
+    ]
+    assert nodes[2].parents == (ROOT_DIGEST,), "read from a manifest of schema 1"
+    assert describe(nodes[3]) == "average"
+    code, _, err = command("leaderboard", chain, "--output_path", tmp_path / "page.html")
+    assert code == 0, err
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.count('class="edge"') == 2 + 3 + 3, "an edge from a root passes the column between in a row of its own"
+    assert page.count('class="join"') == 2
+
+
+def _node(name: str, *parents: str, depth: int, tokens: int = 0) -> LineageNode:
+    return LineageNode(
+        digest=name, name=name, kind="sft", step=None, parents=parents, depth=depth, tokens=1, total_tokens=tokens,
+        ledger={}, models=(name,),
+    )  # fmt: skip
+
+
+def test_an_edge_over_several_columns_crosses_no_other_node() -> None:
+    nodes = [
+        _node("base", depth=0), _node("text", "base", depth=1), _node("code", "base", depth=1),
+        _node("later", "text", depth=2), _node("average", "later", "base", "code", depth=3),
+    ]  # fmt: skip
+    paths = grid_paths(nodes)
+    assert paths == {
+        (None, "base"): ((0, 0),),
+        ("base", "text"): ((0, 0), (1, 0)),
+        ("base", "code"): ((0, 0), (1, 1)),
+        ("text", "later"): ((1, 0), (2, 0)),
+        ("later", "average"): ((2, 0), (3, 0)),
+        ("base", "average"): ((0, 0), (1, 2), (2, 1), (3, 0)),
+        ("code", "average"): ((1, 1), (2, 2), (3, 0)),
+    }
+    drawing = draw_lineage_graph(nodes)
+    boxes = [mark for mark in drawing.marks if mark.kind == "rect"]
+    edges = [mark for mark in drawing.marks if mark.kind == "rule"]
+    assert len(edges) == 4 + 5 + 3
+    for edge in edges:
+        for box in boxes:
+            assert edge.x2 is not None
+            assert box.x2 is not None
+            assert box.y2 is not None
+            beside = edge.x2 <= box.x or edge.x >= box.x2
+            assert beside or max(edge.y, edge.y2 or 0) < box.y or min(edge.y, edge.y2 or 0) > box.y2
+    assert drawing.height > max(mark.y for mark in edges)
+
+
+def test_the_curve_joins_an_average_to_its_parent_with_the_most_tokens() -> None:
+    nodes = [
+        _node("early", depth=0, tokens=10), _node("late", depth=0, tokens=30), _node("middle", depth=0, tokens=20),
+        _node("average", "early", "late", "middle", depth=1, tokens=30),
+        _node("child", "average", depth=2, tokens=40),
+    ]  # fmt: skip
+    estimates: dict[str, Any] = dict.fromkeys(("early", "late", "middle", "average", "child"))
+    assert trace_curve(nodes, estimates)[1] == [("late", "average"), ("average", "child")]
+    del estimates["average"], estimates["late"]
+    assert trace_curve(nodes, estimates)[1] == [("middle", "child")], "ancestors without a value are skipped"
 
 
 def test_a_page_without_lineage_has_no_such_section(runs: Path, command: Command, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness.checkpoints.checkpoint import Checkpoint
 from harness.checkpoints.stage_manifest import Parent, StageManifest, StreamedSource
 from harness.trainers.data.encoding import leading_tokens
 from harness.trainers.data.mixture import Stream
@@ -61,7 +62,7 @@ def manifest(
         name=spec.name,
         finished=digest is not None,
         step=state.global_step,
-        parent=_parent(job),
+        parents=_parents(job),
         digest=digest,
         trainer={"entry_point": f"harness.trainers.{spec.stage}:train", "class": job.method.trainer_class},
         arguments=_plain(job.config.to_dict()),
@@ -86,12 +87,18 @@ def manifest(
     )
 
 
-def _parent(job: StageJob) -> Parent | None:
-    parent = job.parent
-    if parent is None or job.parent_digest is None:
-        return None
-    path = None if parent.kind == "hub" else str((parent.adapter or parent.weights).resolve())
-    return Parent(name=parent.name, source=parent.source, path=path, revision=parent.revision, digest=job.parent_digest)
+def _parents(job: StageJob) -> tuple[Parent, ...]:
+    if job.parent is None or job.parent_digest is None:
+        return ()
+    return (as_parent(job.parent, job.parent_digest),)
+
+
+def as_parent(checkpoint: Checkpoint, digest: str) -> Parent:
+    """Return the entry of a checkpoint in the manifest of a stage that starts from it."""
+    path = None if checkpoint.kind == "hub" else str((checkpoint.adapter or checkpoint.weights).resolve())
+    return Parent(
+        name=checkpoint.name, source=checkpoint.source, path=path, revision=checkpoint.revision, digest=digest
+    )
 
 
 def _sources(job: StageJob, stream: Stream, *, with_digests: bool) -> tuple[StreamedSource, ...]:
