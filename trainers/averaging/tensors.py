@@ -138,7 +138,7 @@ def _tied_names(checkpoint: Checkpoint) -> Mapping[str, str]:
     """Return the tied weights of a model: {"lm_head.weight": "model.embed_tokens.weight"}."""
     from transformers import AutoConfig
 
-    from harness.trainers.stage.models import empty_model
+    from harness.trainers.stage.twins import empty_model
 
     try:
         model = empty_model(AutoConfig.from_pretrained(checkpoint.weights, trust_remote_code=False))
