@@ -185,6 +185,8 @@ def configured(method: Method, spec: StageSpec, out_dir: Path, *, steps: int) ->
         if not present.get(ONLY_WITH.get(name, ""), True):
             raise SpecError(f"trainer.{name}: has no effect without {ONLY_WITH[name]}; add it, or remove {name}.")
     defaults = {**stage_defaults(spec.seed, steps), **method.defaults, **method.hardware_defaults()}
+    if "report_to" in spec.trainer:
+        defaults["run_name"] = spec.name
     if spec.evaluate is not None:
         defaults |= _evaluation(spec.evaluate, defaults["save_steps"], spec.trainer.get("save_steps"))
     config = make_config(method.config_class(), spec.trainer, defaults, out_dir / WORK_FOLDER)

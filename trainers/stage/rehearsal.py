@@ -15,6 +15,7 @@ from harness.errors import HarnessError, InputError, SpecError, one_line
 from harness.trainers.data.stream_dataset import StreamDataset, StreamLog
 from harness.trainers.stage.config import configured
 from harness.trainers.stage.job import StageJob
+from harness.trainers.stage.trackers import tracker_callbacks
 from harness.trainers.stage.twins import tiny_twin
 
 FEW_TOKENS = 8192  # of the first batch, for the twin
@@ -86,9 +87,8 @@ def _steps(job: StageJob, steps: int, changed: dict[str, Any]) -> Iterator[float
         few.callbacks = [ends.callback()]
         trainer = build_trainer(few)
         trainer.remove_callback(PrinterCallback)
-        for callback in list(trainer.callback_handler.callbacks):
-            if type(callback).__module__ == "transformers.integrations.integration_utils":
-                trainer.remove_callback(callback)  # a report would be one of nothing
+        for callback in tracker_callbacks(trainer):
+            trainer.remove_callback(callback)  # a report would be one of nothing
         trainer.train()
     yield from ends.moments
 

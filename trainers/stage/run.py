@@ -37,6 +37,7 @@ from harness.trainers.stage.manifest import RunHistory, manifest
 from harness.trainers.stage.merging import merge_adapter
 from harness.trainers.stage.prepare import prepare
 from harness.trainers.stage.steps import plan_steps, sequences_after, tokens_after
+from harness.trainers.stage.trackers import put_tokens_on_the_axis
 
 
 def run(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Checkpoint:
@@ -71,6 +72,7 @@ def run(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Checkp
         job.dataset.n_skipped = sequences_after(job, history.step)
         if history.stream is not None:
             job.dataset.recent_states[job.dataset.n_skipped] = history.stream
+    put_tokens_on_the_axis(trainer, lambda step: tokens_after(job, step))
     trainer.remove_callback(PrinterCallback)  # standard output is for results
     with _stopped_bar(job.callbacks):
         try:
