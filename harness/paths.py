@@ -123,3 +123,8 @@ def use_data_dir(path: Path | None) -> Iterator[None]:
 def tasks_dir() -> Path:
     """Return the folder of task definitions; in a source checkout `_tasks` is a link to ``tasks``."""
     return (Path(__file__).parent / "_tasks").resolve()
+
+
+def stages_dir() -> Path:
+    """Return the folder of example stage files; in a source checkout `_stages` is a link to ``experiments/stages``."""
+    return (Path(__file__).parent / "_stages").resolve()

@@ -47,6 +47,7 @@ def run_installed(site: Path, cwd: Path, *words: str) -> subprocess.CompletedPro
 def test_the_wheel_has_one_import_root_with_tasks_trainers_and_reports(site: Path, tmp_path: Path) -> None:
     assert [path.name for path in site.iterdir() if path.suffix != ".dist-info" and path.name != "bin"] == ["harness"]
     assert (site / "harness" / "_tasks" / "data.yaml").is_file()
+    assert (site / "harness" / "_stages" / "sft.yaml").is_file()
     assert (site / "harness" / "trainers" / "sft.py").is_file()
     assert list((site / "harness" / "reports").rglob("*.html*")), "templates are part of the package"
     words = "eval --backend scripted --model oracle --tasks mini_logic --limit 3 --output_path out"

@@ -20,7 +20,7 @@ from typing import Any
 
 from harness.checkpoints.checkpoint import Checkpoint
 from harness.checkpoints.resolver import resolve
-from harness.errors import HarnessError
+from harness.errors import HarnessError, SpecError
 from harness.trainers.averaging.agreement import check_agreement
 from harness.trainers.averaging.members import Member, find_members
 from harness.trainers.averaging.output import begin, finish, folder_status, give_up, new_manifest
@@ -53,12 +53,14 @@ def train(spec_fields: Mapping[str, Any], out_dir: Path) -> Checkpoint:
         return finish(out_dir, members[-1].checkpoint, manifest, began)
 
 
-def plan(spec_fields: Mapping[str, Any]) -> Mapping[str, Any]:
+def plan(spec_fields: Mapping[str, Any], *, estimate: bool = False) -> Mapping[str, Any]:
     """Return the resolved spec, and the checkpoints with their steps and weights. Writes nothing.
 
     Raises:
-        InputError: `train` would refuse the stage file, unless because of the values of a tensor.
+        InputError: `train` would refuse the stage file, unless because of the values of a tensor; or `estimate`.
     """
+    if estimate:
+        raise SpecError("--estimate: an average has no steps to time; remove it.")
     spec, members, tensors = _prepare(spec_fields, None)
     rows = [
         {

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import InputError, SpecError
+from harness.errors import InputError, SpecError, did_you_mean
 from harness.visible import say
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ PURPOSE = "Train the checkpoint that a stage file describes; run the same comman
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's flags; ``key=value`` may appear anywhere after the stage file."""
-    parser.add_argument("stage_file", metavar="STAGE.yaml", type=Path, help="the stage to train; see docs/training.md")
+    parser.add_argument(
+        "stage_file", metavar="STAGE.yaml", type=Path, nargs="?", help="the stage to train; see docs/training.md"
+    )
     parser.add_argument(
         "overrides",
         metavar="key=value",
@@ -42,12 +44,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="print the spec, token budget, steps, parameters and memory without training",
     )
     parser.add_argument(
+        "--example", metavar="METHOD", help="print a stage file with a comment on every field, for example sft"
+    )
+    parser.add_argument(
         "--estimate", action="store_true", help="with --dry_run: also say how long training takes, from two timed steps"
     )
 
 
+def _print_example(name: str) -> int:
+    """Print the example stage file of a method, with a comment on every field."""
+    from harness.paths import stages_dir
+
+    known = sorted(path.stem for path in stages_dir().glob("*.yaml"))
+    if name not in known:
+        raise InputError(f"--example {name}: there is none; give one of {', '.join(known)}.{did_you_mean(name, known)}")
+    sys.stdout.write((stages_dir() / f"{name}.yaml").read_text(encoding="utf-8"))
+    return 0
+
+
 def run(args: argparse.Namespace) -> int:
-    """Train or plan; return the exit code."""
+    """Train or plan, or print an example; return the exit code."""
+    if args.example is not None:
+        return _print_example(args.example)
+    if args.stage_file is None:
+        raise InputError("STAGE.yaml: is missing; give a stage file; `harness train --example sft` prints one.")
     from harness.checkpoints.stage_manifest import read_manifest
     from harness.console import quiet_libraries, stderr
     from harness.training import find_planner, find_trainer, read_stage

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
 from pathlib import Path
@@ -88,6 +89,24 @@ def test_tables_are_read_with_and_without_names(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("instruction,output\na,b,c\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"b\.csv, row 1: has 3 fields instead of 2 \(instruction, output\)"):
         read_all({"path": str(tmp_path / "b.csv"), "format": "instruction"})
+
+
+def test_marks_and_line_ends_of_other_systems_are_normalised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.trainers.data.readers.PIECE_BYTES", 16)
+    text = "a first line\nand a second, é, with no end for long\nlast\r"
+    (tmp_path / "a.txt").write_bytes(codecs.BOM_UTF8 + text.replace("\n", "\r\n").encode())
+    (tmp_path / "b.txt").write_bytes(b"x" * 15 + b"\r\n" + b"y")  # a piece would end between the two
+    pieces = read_all({"path": str(tmp_path / "a.txt")}, "pretrain")
+    assert len(pieces) > 3
+    assert "".join(piece["text"] for piece in pieces) == text
+    assert (
+        "".join(piece["text"] for piece in read_all({"path": str(tmp_path / "b.txt")}, "pretrain")) == "x" * 15 + "\ny"
+    )
+    lines = [json.dumps({"instruction": "say hi", "output": "hi"})] * 2
+    (tmp_path / "c.jsonl").write_bytes(codecs.BOM_UTF8 + "\r\n".join(lines).encode())
+    assert len(read_all({"path": str(tmp_path / "c.jsonl")})) == 2
+    (tmp_path / "d.csv").write_bytes(b'instruction,output\r\n"say\r\nhi",hi\r\n')
+    assert read_all({"path": str(tmp_path / "d.csv")})[0]["prompt"][0]["content"] == "say\nhi"
 
 
 def test_zstandard_files_and_folders_of_parquet_are_read(tmp_path: Path) -> None:

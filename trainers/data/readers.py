@@ -12,6 +12,7 @@ generated tasks have readers in `hub_reader` and `task_reader`.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -160,7 +161,7 @@ def _named(row: list[str], names: list[str], where: str) -> dict[str, str] | Bad
             f"{where}: has {len(row)} fields instead of {len(names)} ({', '.join(names)}); correct the row, or name "
             "them under the source's columns."
         )
-    return dict(zip(names, row, strict=True))
+    return dict(zip(names, (text.replace("\r\n", "\n") for text in row), strict=True))
 
 
 def _next_line(file: BinaryIO, path: Path, number: int) -> bytes:
@@ -249,7 +250,8 @@ def text_file(path: Path, cursor: Cursor) -> Iterator[RawRecord]:
                 piece = _whole_lines(piece)
             offset, number = offset + len(piece), number + 1
             where = f"{path}, piece {number}"
-            value = {"text": _decoded(piece, where), "begins": begins, "ends": ends}
+            text = _decoded(piece.removeprefix(codecs.BOM_UTF8) if begins else piece, where)
+            value = {"text": text.replace("\r\n", "\n"), "begins": begins, "ends": ends}
             yield RawRecord(value, where, Cursor(cursor.file, offset, number))
 
 
@@ -260,6 +262,7 @@ def _whole_lines(piece: bytes) -> bytes:
         # that no character is split between two pieces.
         ends = range(len(piece) - 4, len(piece))
         cut = max((index for index in ends if piece[index] & 0xC0 != 0x80), default=len(piece))
+        cut -= piece[cut - 1 : cut] == b"\r"  # a line feed may follow
     return piece[:cut]
 
 
