@@ -1,6 +1,6 @@
 """Tokens per second of each stage and of the bare library's trainer: same model, data, order and configuration.
 
-    python -m benchmarks.training --data DIR [--stages pretrain sft dpo grpo] [--steps 12] [--rounds 5]
+    python -m benchmarks.training --data DIR [--stages pretrain sft dpo kto grpo] [--steps 12] [--rounds 5]
 
 DIR is the data folder (HARNESS_DATA). The model is new and has 30 million parameters, small enough for the overhead to
 show. Both sides run in this process, in alternating order. A round covers everything from raw records to the last
@@ -28,7 +28,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, Trainer, TrainingArguments
 
 from harness.checkpoints.stage_manifest import read_manifest
-from harness.trainers import dpo, grpo, pretrain, sft
+from harness.trainers import dpo, grpo, kto, pretrain, sft
 from harness.trainers.data.formats import Format, convert
 from harness.trainers.data.opening import FILE_READERS
 from harness.trainers.data.readers import Cursor
@@ -36,7 +36,7 @@ from harness.trainers.data.record_fields import RecordFields
 from harness.trainers.stage.prepare import prepare
 
 RESULTS = Path(__file__).parent / "results" / "training.jsonl"
-METHODS = {"pretrain": pretrain, "sft": sft, "dpo": dpo, "grpo": grpo}
+METHODS = {"pretrain": pretrain, "sft": sft, "dpo": dpo, "kto": kto, "grpo": grpo}
 LENGTH, BATCH = 256, 4
 COMMON: dict[str, Any] = {
     "use_cpu": not torch.cuda.is_available(), "per_device_train_batch_size": BATCH, "learning_rate": 1e-4,
@@ -82,6 +82,7 @@ def spec_of(stage: str, data: Path, model: Path, budget: int) -> dict[str, Any]:
         "pretrain": {"path": str(data / "books" / "Lewis_Carroll"), "format": "text"},
         "sft": {"path": str(data / "alpaca" / "alpaca_data.json"), "format": "instruction"},
         "dpo": {"path": str(data / "llama_factory" / "dpo_en_demo.json"), "format": "preference"},
+        "kto": {"path": str(data / "llama_factory" / "kto_en_demo.json"), "format": "marked_answer"},
         "grpo": {"task": "mini_logic"},
     }
     more = GRPO if stage == "grpo" else {"max_length": LENGTH}
@@ -105,6 +106,7 @@ def raw_records(stage: str, data: Path, count: int) -> list[Any]:
     forms: dict[str, tuple[str, Format]] = {
         "sft": ("alpaca/alpaca_data.json", "instruction"),
         "dpo": ("llama_factory/dpo_en_demo.json", "preference"),
+        "kto": ("llama_factory/kto_en_demo.json", "marked_answer"),
     }
     name, form = forms[stage]
     path = data / name
@@ -112,10 +114,11 @@ def raw_records(stage: str, data: Path, count: int) -> list[Any]:
     return [_plain(convert(form, RecordFields(raw.value, raw.where, {}))) for raw in raws]
 
 
-def _plain(record: dict[str, Any]) -> dict[str, str]:
+def _plain(record: dict[str, Any]) -> dict[str, Any]:
     """Join messages as `encoding` does without a chat template: a blank line after each message of the prompt."""
     prompt = "".join(turn["content"] + "\n\n" for turn in record["prompt"])
-    return {"prompt": prompt, **{k: v[0]["content"] for k, v in record.items() if k != "prompt"}}
+    rest = {name: value[0]["content"] if isinstance(value, list) else value for name, value in record.items()}
+    return {**rest, "prompt": prompt}
 
 
 def bare_trainer(stage: str, data: Path, model_folder: Path, sequences: int, steps: int, out: Path) -> Any:
@@ -134,17 +137,20 @@ def bare_trainer(stage: str, data: Path, model_folder: Path, sequences: int, ste
         rows = Dataset.from_list(raw_records(stage, data, sequences))
         config = trl.SFTConfig(max_length=LENGTH, **settings)
         return trl.SFTTrainer(model=model, args=config, train_dataset=rows, processing_class=tokenizer)
-    if stage == "dpo":
+    if stage in ("dpo", "kto"):
         from copy import deepcopy
 
-        # Both sides drop pairs whose prompt fills max_length; twice as many records leave enough for whole batches.
+        # Both sides drop records whose prompt fills max_length; twice as many leave enough for whole batches.
         rows = Dataset.from_list(raw_records(stage, data, 2 * sequences + 8))
-        config = trl.DPOConfig(max_length=LENGTH, **settings)
-        trainer = trl.DPOTrainer(
+        config_class, trainer_class = {
+            "dpo": (trl.DPOConfig, trl.DPOTrainer), "kto": (trl.KTOConfig, trl.KTOTrainer),
+        }[stage]  # fmt: skip
+        config = config_class(max_length=LENGTH, **settings)
+        trainer = trainer_class(
             model=model, ref_model=deepcopy(model), args=config, train_dataset=rows, processing_class=tokenizer
         )
-        n_pairs = len(trainer.train_dataset)
-        assert n_pairs >= sequences, f"{n_pairs} pairs are left, {sequences} are needed: the last batch would be short"
+        left = len(trainer.train_dataset)
+        assert left >= sequences, f"{left} records are left, {sequences} are needed: the last batch would be short"
         return trainer
     from harness.trainers.rewards import verified
 

@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 from harness.cli import main
+from harness.errors import InputError
+from harness.trainers import sft
 from tests.trainers.helpers import CPU, chat_model, instructions, write_jsonl
 
 Change = Callable[[dict[str, Any], Path], None]
@@ -277,6 +279,15 @@ def test_a_dry_run_prints_budget_steps_parameters_and_memory_and_writes_nothing(
     for part in ("budget_tokens: 1500", "phase", "steps", "parameters", "memory (estimate)", "when_exhausted: repeat"):
         assert part in output
     assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_a_damaged_tokenizer_is_one_line(tmp_path: Path, own_cache: Path) -> None:
+    parent = chat_model(tmp_path / "parent")
+    (parent / "tokenizer.json").write_text('{"model": {"type": "BPE"', encoding="utf-8")
+    source = {"path": str(write_jsonl(tmp_path / "data.jsonl", instructions(3)))}
+    spec = {"stage": "sft", "name": "a", "from": str(parent), "data": {"budget_tokens": 90, "sources": {"a": source}}}
+    with pytest.raises(InputError, match=r"tokenizer: .* cannot be loaded"):
+        sft.train(spec, tmp_path / "out")
 
 
 def test_overrides_change_nested_fields_anywhere_on_the_command_line(

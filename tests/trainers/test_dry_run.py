@@ -166,6 +166,40 @@ def test_an_estimate_times_steps_of_the_model_itself(
     assert "--estimate: belongs to --dry_run" in capfd.readouterr().err
 
 
+DEEPSPEED: dict[str, Any] = {
+    "zero_optimization": {"stage": 3}, "bf16": {"enabled": "auto"}, "train_batch_size": "auto",
+    "train_micro_batch_size_per_gpu": "auto", "gradient_accumulation_steps": "auto",
+    "optimizer": {"type": "AdamW", "params": {"lr": "auto"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("trainer", "said"),
+    [
+        ({"fsdp": True, "fsdp_config": {"transformer_layer_cls_to_wrap": ["LlamaDecoderLayer"]}}, ""),
+        ({"fsdp": "full_shrd"}, "Unknown `fsdp` option: full_shrd"),
+        ({"deepspeed": DEEPSPEED}, ""),
+        ({"deepspeed": "ds.json"}, ""),
+        ({"deepspeed": "nowhere.json"}, "trainer.deepspeed: "),
+        ({"deepspeed": {**DEEPSPEED, "optimizer": {"type": "AdamW", "params": {"lr": 0.5}}}}, "lr=0.5"),
+    ],
+    ids=["fsdp", "unknown option", "deepspeed", "deepspeed file", "no file", "another learning rate"],
+)
+def test_configurations_of_several_devices_are_read_and_planned(
+    tmp_path: Path, own_cache: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    trainer: dict[str, Any], said: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path("ds.json").write_text(json.dumps(DEEPSPEED), encoding="utf-8")
+    code = dry_run(tmp_path, stage(tmp_path, trainer={**CPU, **trainer}))
+    printed = capfd.readouterr()
+    assert (code, said in printed.err) == (2 if said else 0, True)
+    assert said or "works with a tiny model" in printed.out
+    if "deepspeed" in trainer:
+        assert main(["train", "stage.yaml", "--output_path", "out"]) == 2
+        assert "trainer.deepspeed: works under a launcher only; run accelerate launch" in capfd.readouterr().err
+
+
 def test_the_plan_says_what_happens_to_records(
     tmp_path: Path, own_cache: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -373,6 +373,20 @@ def test_empty_turns_of_hh_rlhf_stay_empty() -> None:
     assert record["learned"] == [False, False, False, True]
 
 
+def test_an_answer_in_a_marked_text_keeps_its_indentation() -> None:
+    text = "\n\nHuman: Continue:\n\nAssistant:\n    return 1\n\nHuman:  Why?\n\nAssistant: So. "
+    messages = converted("chat", {"text": text})["messages"]
+    assert [message["content"] for message in messages] == ["Continue:", "    return 1", " Why?", "So."]
+
+
+def test_the_rationale_of_a_program_is_not_lost() -> None:
+    raw = {"prompt": "def f():", "tests": "assert f()", "solution": " return 1", "rationale": "Think."}
+    fields = RecordFields(raw, "rows.jsonl, line 1", {}, "completion")
+    with pytest.raises(InputError, match=r"'rationale' has no place beside a program .*; set data.rationale: omit"):
+        convert("problem", fields)
+    assert "rationale" not in converted("problem", raw)
+
+
 def test_a_prompt_that_ends_where_the_answer_begins() -> None:
     raw = {"prompt": "\n\nHuman: hi\n\nAssistant:", "chosen": " good", "rejected": " bad"}
     assert converted("preference", raw)["prompt"] == [{"role": "user", "content": "hi"}]

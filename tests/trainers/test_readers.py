@@ -109,6 +109,27 @@ def test_marks_and_line_ends_of_other_systems_are_normalised(tmp_path: Path, mon
     assert read_all({"path": str(tmp_path / "d.csv")})[0]["prompt"][0]["content"] == "say\nhi"
 
 
+@pytest.mark.parametrize(
+    ("fields", "content", "message"),
+    [
+        ({}, "instruction,output,output\na,b,c\n", "a.csv: has the column 'output' twice; rename one of them"),
+        ({"only_last": True, "format": "problem"}, "question,answer\na,b\n", "only_last: belongs to conversations"),
+    ],
+)
+def test_a_source_that_would_lose_something_is_refused(
+    tmp_path: Path, fields: dict[str, Any], content: str, message: str
+) -> None:
+    (tmp_path / "a.csv").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        read_all({"path": str(tmp_path / "a.csv"), **fields})
+    assert message in str(caught.value)
+
+
+def test_columns_belong_to_tables() -> None:
+    with pytest.raises(InputError, match=r"columns: belongs to \.csv and \.tsv files; remove it"):
+        read_all({"task": "mini_logic", "columns": ("a",)})
+
+
 def test_zstandard_files_and_folders_of_parquet_are_read(tmp_path: Path) -> None:
     import pyarrow as pa
 

@@ -238,7 +238,7 @@ def _marked_answer(fields: RecordFields) -> TrainingRecord:
         prompt, completion = messages[:-1], messages[-1:]
     elif isinstance(fields.value("prompt"), list):
         prompt, completion = _messages(fields, "prompt"), _messages(fields, "completion")
-    elif fields.has("instruction"):
+    elif fields.has("instruction") or fields.has("output", "response"):
         prompt, completion = _user(_question(fields)), _assistant(fields.text("output", "response", "completion"))
     else:
         # As in TRL, two texts are plain text: no chat template is applied.
@@ -273,7 +273,10 @@ def _text(fields: RecordFields) -> TrainingRecord:
 def _problem(fields: RecordFields) -> TrainingRecord:
     """A question with a verifiable answer: a choice, an exact answer, or a program with tests."""
     if fields.has("tests"):
-        fields.value("rationale")  # of no use before a program
+        if fields.value("rationale") and fields.rationale != "omit":
+            raise fields.fault(
+                fields.name("rationale"), "has no place beside a program", advice="set data.rationale: omit"
+            )
         program = {name: fields.text(name, default="") for name in ("setup", "entry_point", "solution")}
         return {"prompt": fields.text("prompt"), "tests": fields.text("tests"), **program}
     question = fields.text("question")
@@ -337,6 +340,9 @@ FIELD_NAMES: dict[Format, tuple[str, ...]] = {
         "question", "choices", "answer", "rationale", "prompt", "tests", "setup", "entry_point", "solution",
     ),
 }  # fmt: skip
+
+# Formats whose records may be conversations, of which `only_last` learns the last answer.
+CONVERSATIONS: tuple[Format, ...] = ("chat", "instruction", "completion")
 
 # The formats that each stage learns from.
 STAGE_FORMATS: dict[str, tuple[Format, ...]] = {

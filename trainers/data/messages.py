@@ -165,11 +165,16 @@ def _marked(text: str) -> list[Message]:
     found = [marker for marker in found if (marker[2] is not None) == hashes]
     ends = [marker.start() for marker in found[1:]] + [len(text)]
     messages = [
-        {"role": ROLES[(marker[1] or marker[2]).lower()], "content": text[marker.end() : end].strip()}
+        {"role": ROLES[(marker[1] or marker[2]).lower()], "content": _said(text[marker.end() : end])}
         for marker, end in zip(found, ends, strict=True)
     ]
     asks = messages[-1] == {"role": "assistant", "content": ""}  # the text ends where the answer is to begin
     return messages[:-1] if asks and len(messages) > 1 else messages
+
+
+def _said(text: str) -> str:
+    """Return what follows a marker, without the space after it and empty lines; a program keeps its indentation."""
+    return text.removeprefix(" ").lstrip("\r\n").rstrip()
 
 
 def read_tools(value: Any) -> list[dict[str, Any]]:

@@ -12,7 +12,14 @@ from pathlib import Path
 from harness.errors import InputError, SpecError, did_you_mean
 from harness.paths import data_dir
 from harness.trainers.data import readers
-from harness.trainers.data.formats import FIELD_NAMES, STAGE_FORMATS, WITH_RATIONALE, Format, guess_format
+from harness.trainers.data.formats import (
+    CONVERSATIONS,
+    FIELD_NAMES,
+    STAGE_FORMATS,
+    WITH_RATIONALE,
+    Format,
+    guess_format,
+)
 from harness.trainers.data.hub_reader import HubReader, hub_commit
 from harness.trainers.data.readers import BadRecord, Cursor, FileReader, RawRecord, Reader
 from harness.trainers.data.record_fields import IGNORE, Rationale
@@ -99,6 +106,11 @@ def _check_fields(name: str, spec: SourceSpec, format_: Format, rationale: Ratio
             f"data.rationale: {rationale}; records of format {format_!r} ({name}) have no rationale; only "
             f"{' and '.join(WITH_RATIONALE)} records do. Set it to omit."
         )
+    if spec.only_last and format_ not in CONVERSATIONS:
+        raise SpecError(
+            f"data.sources.{name}.only_last: belongs to conversations ({', '.join(CONVERSATIONS)}), not to records of "
+            f"format {format_!r}; remove it."
+        )
     for field, named in spec.fields.items():
         if named != IGNORE and field not in FIELD_NAMES[format_]:
             raise SpecError(
@@ -108,6 +120,8 @@ def _check_fields(name: str, spec: SourceSpec, format_: Format, rationale: Ratio
 
 
 def _reader(name: str, spec: SourceSpec, *, allow_test_split: bool, commit: str | None) -> Reader:
+    if spec.columns and spec.path is None:
+        raise SpecError(f"data.sources.{name}.columns: belongs to .csv and .tsv files; remove it.")
     if spec.task is not None:
         if spec.split not in ("train", "test"):
             raise SpecError(f"data.sources.{name}.split: {spec.split!r}; {spec.task} has train and test.")

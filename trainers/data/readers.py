@@ -18,6 +18,7 @@ import gzip
 import io
 import json
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -144,6 +145,11 @@ def table(path: Path, cursor: Cursor, *, columns: Sequence[str] = ()) -> Iterato
         rows = csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ",", strict=True)
         try:
             names = list(columns) or next(rows, [])
+            twice = [column for column, count in Counter(names).items() if count > 1]
+            if twice:
+                raise InputError(
+                    f"{path}: has the column {twice[0]!r} twice; rename one of them, or give the source's columns."
+                )
             for number, row in enumerate(rows, start=1):
                 if number > cursor.offset and row:
                     where = f"{path}, row {number}"

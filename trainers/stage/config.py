@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.errors import SpecError, did_you_mean, one_line
 from harness.trainers.stage.job import WORK_FOLDER, Method
+from harness.trainers.stage.launchers import check_launched
 from harness.trainers.stage.spec import EvaluateSpec, StageSpec
 
 # Fields that cannot be given, and what to do instead.
@@ -111,7 +112,7 @@ def make_config(config_class: type, given: Mapping[str, Any], defaults: Mapping[
         if name not in fields:
             hint = did_you_mean(name, fields)
             raise SpecError(f"trainer.{name}: {config_class.__name__} has no such field.{hint}")
-        if not _fits(value, hints[name]):
+        if not _fits(value, hints[name]) and not (name == "fsdp" and value is True):
             raise SpecError(f"trainer.{name}: {value!r} is not {_type_names(hints[name])}.")
         if name in POSITIVE and isinstance(value, int) and value < 1:
             raise SpecError(f"trainer.{name}: {value} is not allowed; give 1 or more.")
@@ -184,6 +185,7 @@ def configured(method: Method, spec: StageSpec, out_dir: Path, *, steps: int) ->
     for name in spec.trainer:
         if not present.get(ONLY_WITH.get(name, ""), True):
             raise SpecError(f"trainer.{name}: has no effect without {ONLY_WITH[name]}; add it, or remove {name}.")
+    check_launched(spec.trainer)
     defaults = {**stage_defaults(spec.seed, steps), **method.defaults, **method.hardware_defaults()}
     if "report_to" in spec.trainer:
         defaults["run_name"] = spec.name

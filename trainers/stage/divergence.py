@@ -14,6 +14,7 @@ from harness.errors import HarnessError
 PATIENCE = 3
 # GRPO learns nothing from answers that all have the same reward.
 STEPS_WITHOUT_VARIANCE = 20
+CONSTANT = "all answers to each prompt had the same reward"
 
 
 class DivergenceError(HarnessError):
@@ -70,10 +71,11 @@ class NoteConstantRewards(TrainerCallback):
         if not logs or "frac_reward_zero_std" not in logs:
             return
         self.constant = self.constant + 1 if float(logs["frac_reward_zero_std"]) >= 1.0 else 0
-        if self.constant == STEPS_WITHOUT_VARIANCE:
+        if self.constant == STEPS_WITHOUT_VARIANCE and not any(CONSTANT in note for note in self.notes):
             note = (
-                f"all answers to each prompt had the same reward for {STEPS_WITHOUT_VARIANCE} log entries up to step "
+                f"{CONSTANT} for {STEPS_WITHOUT_VARIANCE} log entries up to step "
                 f"{state.global_step}, so nothing was learned there; give easier or harder problems, or sample more."
             )
             self.notes.append(note)
-            stderr().print(note)
+            if state.is_world_process_zero:
+                stderr().print(note)

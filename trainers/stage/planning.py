@@ -10,6 +10,7 @@ from typing import Any
 from harness.errors import SpecError
 from harness.trainers.data.mixture import Stream
 from harness.trainers.stage.job import Method, StageJob
+from harness.trainers.stage.launchers import check_deepspeed, without_deepspeed
 from harness.trainers.stage.models import STAGE_FILES
 from harness.trainers.stage.prepare import prepare
 from harness.trainers.stage.rehearsal import TIMED_STEPS, rehearse, seconds_per_step
@@ -36,8 +37,11 @@ def plan_stage(method: Method, spec_fields: Mapping[str, Any], *, estimate: bool
     Raises:
         InputError: `train` would refuse the stage file.
     """
+    spec_fields, deepspeed = without_deepspeed(spec_fields)
     job = prepare(method, spec_fields, UNUSED_FOLDER, planned_parent=_planned_parent(spec_fields))
     stream, whole = _read(job)
+    if deepspeed is not None:
+        check_deepspeed(deepspeed, job.config, job.model_config)
     tried = rehearse(job)
     parameters = count_parameters(job.model_config)
     trained = _trained(job, parameters)

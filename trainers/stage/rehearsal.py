@@ -15,6 +15,7 @@ from harness.errors import HarnessError, InputError, SpecError, one_line
 from harness.trainers.data.stream_dataset import StreamDataset, StreamLog
 from harness.trainers.stage.config import configured
 from harness.trainers.stage.job import StageJob
+from harness.trainers.stage.launchers import SPREADS, is_launched
 from harness.trainers.stage.trackers import tracker_callbacks
 from harness.trainers.stage.twins import tiny_twin
 
@@ -36,6 +37,8 @@ def rehearse(job: StageJob) -> bool:
     if twin is None:
         return False
     changed: dict[str, Any] = {"use_vllm": False} if hasattr(job.config, "use_vllm") else {}
+    if not is_launched():
+        changed |= dict.fromkeys(SPREADS)
     if hasattr(job.config, "max_completion_length"):
         changed["max_completion_length"] = min(FEW_ANSWER_TOKENS, job.config.max_completion_length)
     elif hasattr(job.config, "max_length"):

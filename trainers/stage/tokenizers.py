@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.checkpoints.checkpoint import Checkpoint
+from harness.console import stderr
 from harness.errors import InputError, SpecError, did_you_mean, first_line
 from harness.trainers.data.chat import Chat, Tokenizer
 from harness.trainers.data.sources import Source, SourcePosition
@@ -71,7 +72,7 @@ def _open_tokenizer(place: str) -> Tokenizer:
 
     try:
         return AutoTokenizer.from_pretrained(place)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # a damaged tokenizer.json raises errors of all kinds
         raise SpecError(f"tokenizer: {place} cannot be loaded ({first_line(error, max_characters=160)}).") from None
 
 
@@ -96,9 +97,17 @@ def _chat_template(given: str, tokenizer: Tokenizer) -> str:
     path = Path(given).expanduser()
     if path.is_file():
         try:
-            return path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise SpecError(f"chat_template: {given} cannot be read ({first_line(error)}).") from None
+        ending = _ending(text, tokenizer)
+        if not ending.startswith(tokenizer.eos_token):
+            stderr().print(
+                f"note: the chat template {given} ends an answer with {ending!r}, this tokenizer a text with "
+                f"{tokenizer.eos_token!r}; generation stops at the second one only",
+                markup=False,
+            )
+        return text
     own = tokenizer.chat_template if isinstance(tokenizer.chat_template, dict) else {}
     known: dict[str, str | Path] = {**_trl_templates(), **own, "plain": PLAIN}
     if given not in known:
@@ -108,15 +117,21 @@ def _chat_template(given: str, tokenizer: Tokenizer) -> str:
         )
     held = known[given]
     text = held if isinstance(held, str) else held.read_text(encoding="utf-8")
-    before, tokenizer.chat_template = tokenizer.chat_template, text
-    ending = Chat(tokenizer).ending.strip()
-    tokenizer.chat_template = before
+    ending = _ending(text, tokenizer)
     if not ending.startswith(tokenizer.eos_token):
         raise SpecError(
             f"chat_template: {given} ends an answer with {ending!r}, but this tokenizer ends a text with "
             f"{tokenizer.eos_token!r}, so generation would not stop; give plain, or a tokenizer whose eos_token it is."
         )
     return text
+
+
+def _ending(template: str, tokenizer: Tokenizer) -> str:
+    """Return what a template writes after an answer; empty if it fails, which the first record will show."""
+    before, tokenizer.chat_template = tokenizer.chat_template, template
+    ending = Chat(tokenizer).ending.strip()
+    tokenizer.chat_template = before
+    return ending
 
 
 def _trl_templates() -> dict[str, Path]:
