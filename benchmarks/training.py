@@ -82,7 +82,7 @@ def spec_of(stage: str, data: Path, model: Path, budget: int) -> dict[str, Any]:
         "pretrain": {"path": str(data / "books" / "Lewis_Carroll"), "format": "text"},
         "sft": {"path": str(data / "alpaca" / "alpaca_data.json"), "format": "instruction"},
         "dpo": {"path": str(data / "llama_factory" / "dpo_en_demo.json"), "format": "preference"},
-        "kto": {"path": str(data / "llama_factory" / "kto_en_demo.json"), "format": "marked_answer"},
+        "kto": {"path": str(marked_answers(data, model.parent)), "format": "marked_answer"},
         "grpo": {"task": "mini_logic"},
     }
     more = GRPO if stage == "grpo" else {"max_length": LENGTH}
@@ -101,15 +101,25 @@ def budget_for(stage: str, data: Path, model: Path, steps: int, folder: Path) ->
     return sum(sequence.tokens for sequence in itertools.islice(mixture.stream(), sequences))
 
 
-def raw_records(stage: str, data: Path, count: int) -> list[Any]:
+def marked_answers(data: Path, folder: Path) -> Path:
+    """Return a file of instructions whose answers are marked as good and bad in turn."""
+    path = folder / "marked_answers.jsonl"
+    if not path.exists():
+        records = json.loads((data / "alpaca" / "alpaca_data.json").read_text(encoding="utf-8"))[:2000]
+        lines = [json.dumps({**record, "label": number % 2 == 0}) for number, record in enumerate(records)]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def raw_records(stage: str, data: Path, model: Path, count: int) -> list[Any]:
     """Return records as the library's users would give them, in file order."""
     forms: dict[str, tuple[str, Format]] = {
         "sft": ("alpaca/alpaca_data.json", "instruction"),
         "dpo": ("llama_factory/dpo_en_demo.json", "preference"),
-        "kto": ("llama_factory/kto_en_demo.json", "marked_answer"),
+        "kto": ("", "marked_answer"),
     }
     name, form = forms[stage]
-    path = data / name
+    path = data / name if name else marked_answers(data, model.parent)
     raws = itertools.islice(FILE_READERS[path.suffix](path, Cursor()), count)
     return [_plain(convert(form, RecordFields(raw.value, raw.where, {}))) for raw in raws]
 
@@ -134,14 +144,14 @@ def bare_trainer(stage: str, data: Path, model_folder: Path, sequences: int, ste
         arguments: Any = TrainingArguments
         return Trainer(model=model, args=arguments(**settings), train_dataset=rows, data_collator=collate)
     if stage == "sft":
-        rows = Dataset.from_list(raw_records(stage, data, sequences))
+        rows = Dataset.from_list(raw_records(stage, data, model_folder, sequences))
         config = trl.SFTConfig(max_length=LENGTH, **settings)
         return trl.SFTTrainer(model=model, args=config, train_dataset=rows, processing_class=tokenizer)
     if stage in ("dpo", "kto"):
         from copy import deepcopy
 
         # Both sides drop records whose prompt fills max_length; twice as many leave enough for whole batches.
-        rows = Dataset.from_list(raw_records(stage, data, 2 * sequences + 8))
+        rows = Dataset.from_list(raw_records(stage, data, model_folder, 2 * sequences + 8))
         config_class, trainer_class = {
             "dpo": (trl.DPOConfig, trl.DPOTrainer), "kto": (trl.KTOConfig, trl.KTOTrainer),
         }[stage]  # fmt: skip
