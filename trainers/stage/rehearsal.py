@@ -19,7 +19,8 @@ from harness.trainers.stage.launchers import SPREADS, is_launched
 from harness.trainers.stage.trackers import tracker_callbacks
 from harness.trainers.stage.twins import tiny_twin
 
-FEW_TOKENS = 8192  # of the first batch, for the twin
+FEW_TOKENS = 2048  # of the first batch, for the twin, whose vocabulary is as large as the model's
+SHORT = 256  # tokens per packed sequence, for the twin
 FEW_ANSWER_TOKENS = 8  # per answer that GRPO samples, for the twin
 TIMED_STEPS = 2  # after one that warms up
 
@@ -43,8 +44,11 @@ def rehearse(job: StageJob) -> bool:
         changed["max_completion_length"] = min(FEW_ANSWER_TOKENS, job.config.max_completion_length)
     elif hasattr(job.config, "max_length"):
         changed |= {"gradient_accumulation_steps": 1, "per_device_train_batch_size": _few(job)}
+    mixture = job.mixture
+    if mixture.packed_length is not None:
+        mixture = replace(mixture, packed_length=min(SHORT, mixture.packed_length))
     try:
-        for _ in _steps(replace(job, twin=twin, held_out=[]), 1, changed):
+        for _ in _steps(replace(job, twin=twin, mixture=mixture), 1, changed):
             pass
     except InputError:
         raise
