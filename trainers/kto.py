@@ -31,7 +31,8 @@ def _encode(tokenizer: Tokenizer, config: Any) -> Encode:
 def _collator(job: StageJob) -> Any:
     """Return TRL's collator, which here also gives each prompt of a batch the answer to the prompt before it.
 
-    TRL adds these to the whole data set in advance, by batches of the same size; a stream has its batches only now.
+    TRL adds these to the whole data set in advance, by batches of the same size; the batches of a stream are known
+    only here.
     """
     # batch        prompt 1 + answer 1   prompt 2 + answer 2   prompt 3 + answer 3
     # compared     prompt 1 + answer 3   prompt 2 + answer 1   prompt 3 + answer 2

@@ -174,7 +174,8 @@ def contamination_warnings(name: str, lineage: Sequence[Mapping[str, Any]]) -> l
 
 
 def _own_eval_data(manifest: Mapping[str, Any]) -> list[str]:
-    return [data for source in manifest.get("sources", ()) for data in source.get("eval_data", ())]
+    held_out = (manifest.get("evaluation") or {}).get("sources", {}).values()
+    return [data for source in (*manifest.get("sources", ()), *held_out) for data in source.get("eval_data", ())]
 
 
 def _inherited(manifest: Mapping[str, Any]) -> list[str]:

@@ -38,7 +38,7 @@ def loss_summary(path: Path) -> str:
 def held_out_summary(manifest: StageManifest) -> list[str]:
     """Return a line per held-out source: its loss at first and at last, and which step's weights were kept."""
     evaluation = manifest.evaluation
-    if evaluation is None or not evaluation["curve"]:
+    if evaluation is None or not evaluation.get("curve"):
         return []
     first, last = evaluation["curve"][0], evaluation["curve"][-1]
     lines = [
@@ -46,7 +46,7 @@ def held_out_summary(manifest: StageManifest) -> list[str]:
         f"{measured['loss']:.4g} at last{_bits(measured)}"
         for name, measured in last["sources"].items()
     ]
-    kept = evaluation["kept_step"]
+    kept = evaluation.get("kept_step")
     return [*lines, f"kept the weights of step {kept:,}"] if kept not in (None, manifest.step) else lines
 
 

@@ -180,7 +180,9 @@ class StageManifest(_ManifestPart):
     @property
     def eval_data(self) -> tuple[str, ...]:
         """Evaluation data of this project among the sources; every report shows it."""
-        return tuple(name for source in self.sources for name in source.eval_data)
+        held_out = (self.evaluation or {}).get("sources", {}).values()
+        measured = (name for source in held_out for name in source.get("eval_data", ()))
+        return (*(name for source in self.sources for name in source.eval_data), *measured)
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest as the file holds it: plain values, under the file's keys."""

@@ -135,9 +135,10 @@ def _notes(source: StreamedSource) -> list[str]:
     """Return what happened to a source's records besides training on them."""
     more = ", ..." if source.skipped > len(source.first_skipped) else ""
     notes = {
-        f"{source.repeats:,} times repeated, because it has fewer tokens than its share": source.repeats,
-        f"of {source.records:,} records, {source.cut:,} were truncated to max_length and {source.dropped:,} left out, "
-        "because truncation left nothing to learn from": source.cut or source.dropped,
+        f"repeated {source.repeats:,} times, because it has fewer tokens than its share": source.repeats,
+        f"of {source.records:,} records, {source.cut:,} were truncated to max_length": source.cut,
+        f"of {source.records:,} records, {source.dropped:,} were left out, because truncation left nothing to learn "
+        "from": source.dropped,
         f"{source.skipped:,} wrong records were skipped: {', '.join(source.first_skipped)}{more}": source.skipped,
         f"{source.held_out:,} records were left out, because the held-out loss is measured on them": source.held_out,
         f"{source.unanswered:,} conversations end with a turn that has no answer; it is left out": source.unanswered,
@@ -180,6 +181,8 @@ def _print_result(folder: Path) -> None:
         for source in manifest.sources:
             for note in _notes(source):
                 console.print(f"{source.name}: {note}", style="yellow", highlight=False)
+        for note in manifest.notes:
+            console.print(note, style="yellow", highlight=False)
         if manifest.eval_data:
             console.print(f"trained on evaluation data: {', '.join(manifest.eval_data)}", style="yellow")
         if manifest.inherited_eval_data:

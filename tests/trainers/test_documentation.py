@@ -107,6 +107,7 @@ def test_a_preset_trains_a_model(tmp_path: Path, own_cache: Path, path: Path, mo
             "trainer.num_generations=2",
             "trainer.per_device_train_batch_size=2",
         ]
+    assert main(["train", str(path), "--dry_run", *words]) == 0
     assert main(["train", str(path), "--output_path", "out", *words]) == 0
     manifest = read_manifest(Path("out"))
     assert manifest is not None

@@ -137,6 +137,8 @@ def test_a_child_is_planned_before_its_parent_exists(
     Path("base.yaml").write_text(yaml.safe_dump(base), encoding="utf-8")
     tuned = stage(tmp_path, "sft", chat_template="plain") | {"from": "base.yaml"}
     Path("tuned.yaml").write_text(yaml.safe_dump(tuned), encoding="utf-8")
+    Path("spread.yaml").write_text(yaml.safe_dump(base | {"trainer": {**base["trainer"], "deepspeed": DEEPSPEED}}))
+    assert dry_run(tmp_path, tuned | {"from": "spread.yaml"}) == 0
     last = stage(tmp_path, "dpo", adapter={"r": 4}) | {"from": "tuned.yaml"}
     assert dry_run(tmp_path, last) == 0
     printed = capfd.readouterr().out
@@ -164,6 +166,26 @@ def test_an_estimate_times_steps_of_the_model_itself(
     assert "steps of " in line
     assert main(["train", str(tmp_path / "stage.yaml"), "--output_path", str(tmp_path / "out"), "--estimate"]) == 2
     assert "--estimate: belongs to --dry_run" in capfd.readouterr().err
+
+
+def test_a_stage_with_a_held_out_loss_is_planned_and_timed(
+    tmp_path: Path, own_cache: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    held_out = {"path": str(write_jsonl(tmp_path / "held.jsonl", instructions(4, seed=9)))}
+    spec = stage(tmp_path, evaluate={"sources": {"held": held_out}, "every": 5, "keep": "best", "patience": 2})
+    spec["trainer"] = {**CPU, "per_device_eval_batch_size": 4, "eval_on_start": False, "eval_delay": 1}
+    assert dry_run(tmp_path, spec, "--estimate") == 0
+    assert "held out" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("field", [{"lr_scheduler_type": "cosine_with_min_lr"}, {"lr_scheduler_type": "no_such"}])
+def test_a_learning_rate_schedule_that_fails_leaves_the_folder_free(
+    tmp_path: Path, own_cache: Path, capfd: pytest.CaptureFixture[str], field: dict[str, Any]
+) -> None:
+    path = tmp_path / "stage.yaml"
+    path.write_text(yaml.safe_dump(stage(tmp_path, trainer={**CPU, **field})), encoding="utf-8")
+    assert main(["train", str(path), "--output_path", str(tmp_path / "out")]) == 2
+    assert not (tmp_path / "out").exists()
 
 
 DEEPSPEED: dict[str, Any] = {

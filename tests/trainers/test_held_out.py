@@ -7,6 +7,7 @@ import json
 import math
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -160,6 +161,97 @@ def test_the_best_state_is_kept(tmp_path: Path) -> None:
     kept = load_file(tmp_path / "out" / "model.safetensors")
     state = load_file(tmp_path / "out" / "training" / f"checkpoint-{best['step']}" / "model.safetensors")
     assert all(torch.equal(kept[name], state[name]) for name in kept)
+
+
+def test_the_best_state_is_kept_even_if_it_would_not_have_been_saved(tmp_path: Path) -> None:
+    spec = stage(tmp_path, "sft", keep="best", every=1)
+    spec["trainer"] |= {"learning_rate": 0.05, "lr_scheduler_type": "constant", "save_steps": 7, "save_total_limit": 50}
+    manifest = trained(sft, spec, tmp_path / "out")
+    assert manifest.evaluation is not None
+    best = min(manifest.evaluation["curve"][1:], key=lambda point: float(point["loss"]))
+    assert best["step"] % 7, "not one of the states that are saved anyway"
+    assert manifest.evaluation["kept_step"] == best["step"]
+    rows = prepare(sft.METHOD, spec, tmp_path / "x").held_out[0].examples
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    nats, tokens = nats_and_tokens(model, [(row["input_ids"], row["labels"]) for row in rows])
+    assert nats / tokens == pytest.approx(best["loss"], rel=1e-5)
+
+
+def test_a_stage_that_ended_early_ends_there_again_after_a_kill(tmp_path: Path) -> None:
+    spec = stage(tmp_path, "sft", patience=2, every=2)
+    spec["data"]["budget_tokens"] = 20_000
+    spec["trainer"] |= {"learning_rate": 0.3, "lr_scheduler_type": "constant", "save_steps": 2}
+    out = tmp_path / "out"
+    first = trained(sft, spec, out)
+    assert any("made no progress" in note for note in first.notes)
+    weights = load_file(out / "model.safetensors")
+    for name in ("stage.json", "model.safetensors"):  # what a kill before the end of the saving leaves
+        (out / name).unlink()
+    again = trained(sft, spec, out)
+    assert (again.step, again.tokens, again.resumed) == (first.step, first.tokens, 1)
+    resumed = load_file(out / "model.safetensors")
+    assert all(torch.equal(weights[name], resumed[name]) for name in weights)
+
+
+def test_a_kill_before_the_first_state_leaves_one_first_measurement(tmp_path: Path) -> None:
+    spec = stage(tmp_path, "sft")
+    out = tmp_path / "out"
+    sft.train(spec, out)
+    for path in (out / "training").glob("checkpoint-*"):
+        shutil.rmtree(path)
+    for name in ("stage.json", "model.safetensors"):
+        (out / name).unlink()
+    sft.train(spec, out)
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines].count(0) == 1
+
+
+def test_held_out_records_in_another_format_are_left_out_too(tmp_path: Path) -> None:
+    spec = stage(tmp_path, "sft")
+    records = [json.loads(line) for line in (tmp_path / "held.jsonl").read_text().splitlines()]
+    chats = [
+        {"messages": [{"role": "user", "content": r["instruction"]}, {"role": "assistant", "content": r["output"]},
+                      {"role": "user", "content": "And then?"}]}
+        for r in records
+    ]  # fmt: skip
+    spec["data"]["sources"]["chats"] = {"path": str(write_jsonl(tmp_path / "chats.jsonl", chats)), "only_last": True}
+    job = prepare(sft.METHOD, spec | {"data": {**spec["data"], "when_exhausted": "end"}}, tmp_path / "x")
+    with pytest.raises(InputError, match=r"chats: no record of .* can be used: each is empty, wrong or held out"):
+        list(job.mixture.stream())
+
+
+def test_wrong_held_out_records_are_skipped_and_counted(tmp_path: Path) -> None:
+    spec = stage(tmp_path, "sft")
+    spec["data"]["when_bad"] = "skip"
+    lines = (tmp_path / "held.jsonl").read_text().splitlines()
+    long = json.dumps({"instruction": "a cat " * 80, "output": "sat"})
+    (tmp_path / "held.jsonl").write_text("\n".join(["{", *lines, long]) + "\n")
+    evaluation = trained(sft, spec, tmp_path / "out").evaluation
+    assert evaluation is not None
+    held = evaluation["sources"]["held"]
+    assert (held["skipped"], held["dropped"], held["records"]) == (1, 1, 10)
+    assert held["first_skipped"] == [f"{tmp_path / 'held.jsonl'}, line 1"]
+
+
+def test_dpo_logs_its_training_metrics_with_the_steps_of_training(tmp_path: Path) -> None:
+    spec = stage(tmp_path, "dpo", every=2)
+    spec["trainer"] |= {"logging_steps": 3}
+    trained(dpo, spec, tmp_path / "out")
+    lines = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        names = {name for name in line if name.startswith(("rewards/", "eval_rewards/"))}
+        assert names
+        assert all(name.startswith("eval_") == ("eval_loss" in line) for name in names), line["step"]
+
+
+def test_evaluation_data_that_chooses_a_state_is_recorded(tmp_path: Path) -> None:
+    spec = stage(tmp_path, "sft", keep="best") | {"allow_eval_data": True}
+    spec["evaluate"]["sources"]["logic"] = {"task": "mini_logic", "split": "test", "limit": 3}
+    spec["trainer"]["max_length"] = 1024
+    manifest = trained(sft, spec, tmp_path / "out")
+    assert manifest.eval_data == ("mini_logic:test",)
+    with pytest.raises(InputError, match=r"evaluate.sources.logic: mini_logic is evaluation data"):
+        sft.train(spec | {"allow_eval_data": False}, tmp_path / "other")
 
 
 def test_a_stage_without_progress_ends_early(tmp_path: Path) -> None:

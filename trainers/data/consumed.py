@@ -13,13 +13,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import InputError
+from harness.trainers.data.formats import TrainingRecord, as_completion
 from harness.trainers.data.readers import BadRecord, RawRecord
 from harness.trainers.data.sources import Source, SourcePosition
 
 
-def record_digest(record: Any) -> str:
-    """Return what identifies a record's content."""
-    return hashlib.sha256(json.dumps(record, sort_keys=True, default=str).encode()).hexdigest()
+def record_digest(record: TrainingRecord) -> str:
+    """Return what identifies a record's content, in whatever format it was written.
+
+    It does not depend on what is learned: an instruction and the same conversation have one digest.
+    """
+    # {"prompt": [user "2 and 2?"], "completion": [assistant "4"]}   and   {"messages": [user ..., assistant ...]}
+    #   ->  [["user", "2 and 2?"], ["assistant", "4"]]
+    record = as_completion(record) if "answer" in record else record
+    names = ("messages", "text", "prompt", "completion", "chosen", "rejected", "tests")
+    held = [record[name] for name in names if name in record]
+    if "messages" in record:
+        last = max((place for place, message in enumerate(held[0]) if message["role"] == "assistant"), default=-1)
+        held = [held[0][: last + 1]]
+    if all(isinstance(part, str) for part in held):
+        content: Any = "".join(held)
+    else:
+        content = [[message["role"], message["content"]] for part in held if isinstance(part, list) for message in part]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A budget in epochs: as many tokens as all sources hold, times the number of epochs, each record as often as another.
+"""A budget in epochs: as many tokens as all sources hold, times the number of epochs; each record equally often.
 
 sources of 700 and 300 tokens, 2 epochs  ->  budget 2000, shares 0.7 and 0.3
 """
@@ -19,7 +19,7 @@ from harness.trainers.data.task_reader import TaskReader
 def budget_of_epochs(
     sources: Sequence[Source], epochs: float, encode: Encode, *, skip_bad: bool, held_out: frozenset[str]
 ) -> tuple[int, Schedule]:
-    """Return the tokens of a number of epochs, and shares in which every source lasts to the end of each.
+    """Return the tokens of a number of epochs, and shares with which all sources run out together.
 
     Reads all sources once.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.checkpoints.stage_manifest import LedgerRow
 
-NAMED = 10  # wrong records of a source whose place is kept
+NAMED = 10  # wrong records of a source whose location is recorded
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Ledger:
         dropped: Those of them that gave no training example, by source.
         cut: Those of them that were truncated, by source.
         skipped: Records that are wrong and were skipped, by source.
-        first_skipped: Where the first of those stand, by source.
+        first_skipped: Location of the first of those, by source.
         held_out: Records left out because their loss is measured, by source.
         unanswered: Conversations whose last turns have no answer, which are left out, by source.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -176,7 +177,9 @@ def _expanded(place: Path, *, python: bool) -> list[Path]:
         others = [path for path in inside if path.suffix != ".py"]
         paths = programs if python or not others else others
     else:
-        paths = sorted(map(Path, glob.glob(str(place), recursive=True)))  # noqa: PTH207 - absolute globs too
+        plain = itertools.takewhile(lambda part: not glob.has_magic(part), place.parts)
+        found = map(Path, glob.glob(str(place), recursive=True))  # noqa: PTH207 - absolute globs too
+        paths = sorted(path for path in found if _is_data(path, Path(*plain)))
     return [path for path in paths if _suffix(path) in FILE_READERS and path.is_file()]
 
 

@@ -22,7 +22,8 @@ def build_trainer(job: StageJob) -> Any:
         trainer = job.method.build(job)
         check_packing(job, trainer)
         if not (trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled):
-            trainer.create_optimizer()  # the library would do so only after the folder is claimed
+            # The library would do so only after the folder is claimed; it makes the schedule again.
+            trainer.create_optimizer_and_scheduler(num_training_steps=job.config.max_steps)
         return trainer
     except Exception as error:
         if is_main_process():

@@ -74,9 +74,10 @@ SET_BY_STAGE = {
         "saved states do not contain a moving reference model",
     ),
 }
+EVALUATE = "an evaluate section"
 # Fields without effect on their own, and what they need.
 ONLY_WITH = {
-    **dict.fromkeys(("eval_delay", "eval_on_start", "per_device_eval_batch_size"), "an evaluate section"),
+    **dict.fromkeys(("eval_delay", "eval_on_start", "per_device_eval_batch_size"), EVALUATE),
     **dict.fromkeys(
         ("run_name", "project", "trackio_space_id", "trackio_bucket_id", "trackio_static_space_id"),
         "trainer.report_to",
@@ -181,7 +182,7 @@ def configured(method: Method, spec: StageSpec, out_dir: Path, *, steps: int) ->
     Raises:
         InputError: a field is unknown, set by the stage or without effect, or its value is not allowed.
     """
-    present = {"an evaluate section": spec.evaluate is not None, "trainer.report_to": "report_to" in spec.trainer}
+    present = {EVALUATE: spec.evaluate is not None, "trainer.report_to": "report_to" in spec.trainer}
     for name in spec.trainer:
         if not present.get(ONLY_WITH.get(name, ""), True):
             raise SpecError(f"trainer.{name}: has no effect without {ONLY_WITH[name]}; add it, or remove {name}.")
@@ -198,7 +199,7 @@ def configured(method: Method, spec: StageSpec, out_dir: Path, *, steps: int) ->
 
 
 def _evaluation(evaluate: EvaluateSpec, save_steps: int, chosen: int | None) -> dict[str, Any]:
-    """Return the fields that measure the held-out loss, and keep the best state if that is wished."""
+    """Return the fields that measure the held-out loss, and keep the best state if requested."""
     best = evaluate.keep == "best"
     if best and isinstance(chosen, int) and chosen % evaluate.every:
         raise SpecError(

@@ -67,7 +67,7 @@ def check_eval_data(spec: StageSpec, files: Mapping[str, Sequence[Path]]) -> dic
     Raises:
         InputError: a source holds evaluation data, and the stage file does not allow it.
     """
-    _check_held_out(spec)
+    held_out = _check_held_out(spec)
     eval_data = {name: eval_data_of(source, files.get(name, ())) for name, source in spec.data.sources.items()}
     for name, eval_names in eval_data.items():
         if eval_names and not spec.allow_eval_data:
@@ -76,11 +76,12 @@ def check_eval_data(spec: StageSpec, files: Mapping[str, Sequence[Path]]) -> dic
                 f"({', '.join(eval_names)}); train on other data, or set allow_eval_data: true. Every "
                 "record then says so."
             )
-    return eval_data
+    return eval_data | held_out
 
 
-def _check_held_out(spec: StageSpec) -> None:
-    """Check the held-out sources: a state that was chosen by evaluation data has seen it, too."""
+def _check_held_out(spec: StageSpec) -> dict[str, tuple[str, ...]]:
+    """Check the held-out sources, as ``evaluate.NAME``: a state that was chosen by evaluation data has seen it, too."""
+    held_out = {}
     for name, source in spec.evaluate.sources.items() if spec.evaluate is not None else ():
         with held_out_source():
             files = find_files(name, source) if source.path is not None else []
@@ -90,3 +91,5 @@ def _check_held_out(spec: StageSpec) -> None:
                 f"evaluate.sources.{name}: {source.location} is evaluation data of this project ({', '.join(names)}); "
                 "measure the loss on other data, or set allow_eval_data: true."
             )
+        held_out[f"evaluate.{name}"] = names
+    return held_out

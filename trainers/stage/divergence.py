@@ -1,4 +1,4 @@
-"""Stop a training that has diverged, before a state without use replaces a good one."""
+"""Stop a training that has diverged, before an unusable state replaces a good one."""
 
 from __future__ import annotations
 
@@ -51,10 +51,15 @@ class StopWhenDiverged(TrainerCallback):
         if self.bad >= PATIENCE:
             self._stop(state, f"{wrong[0]} in the last {PATIENCE} log entries")
 
+    def on_train_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
+        """Refuse a stage whose last entry is not finite."""
+        if self.bad:
+            self._stop(state, "loss or gradient norm is not finite in the last log entry")
+
     @staticmethod
     def _stop(state: Any, reason: str) -> None:
         raise DivergenceError(
-            f"training diverged at step {state.global_step}: {reason}; a saved state is from before. Lower "
+            f"training diverged at step {state.global_step}: {reason}; the last saved state is from before that. Lower "
             "trainer.learning_rate or set trainer.max_grad_norm, and start in a new folder."
         )
 

@@ -46,7 +46,8 @@ def identity(job: StageJob) -> dict[str, Any]:
         "spec": _what_matters(job.spec.resolved()),
         "chat_template": hashlib.sha256(str(template).encode()).hexdigest() if template is not None else None,
         "parent": job.parent_digest,
-        "commits": hub_commits(job.mixture.sources),
+        "commits": hub_commits(job.mixture.sources)
+        | {f"evaluate.{one.name}": one.commit for one in job.held_out if one.commit is not None},
         "processes": job.config.world_size,
         "held_out": {one.name: one.digest() for one in job.held_out} or None,
     }
@@ -58,6 +59,9 @@ def _what_matters(spec: dict[str, Any]) -> dict[str, Any]:
     """
     data = {name: value for name, value in spec["data"].items() if name != "when_bad"}
     data["sources"] = {name: _source_that_matters(source) for name, source in data["sources"].items()}
+    if spec.get("evaluate"):
+        held_out = {name: _source_that_matters(source) for name, source in spec["evaluate"]["sources"].items()}
+        spec = {**spec, "evaluate": {**spec["evaluate"], "sources": held_out}}
     adapter = {name: value for name, value in spec.get("adapter", {}).items() if name != "merge"}
     return {**spec, "data": data, **({"adapter": adapter} if adapter else {})}
 

@@ -1,8 +1,8 @@
 """Measure the held-out loss with the library's own trainer, exactly per token, on one device or on many.
 
 The library's `evaluate` averages over batches, so that a short text weighs as much as a long one. This one adds up the
-loss of all tokens (`pretrain`, `sft`) or of all examples (`dpo`, `kto`) and divides once. What follows from it, keeping
-the best state and ending early, is left to the library.
+loss of all tokens (`pretrain`, `sft`) or of all examples (`dpo`, `kto`) and divides once. The library keeps the best
+state and ends a stage without progress.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ def with_held_out_loss(trainer_class: type, job: StageJob) -> Any:
         """See `with_held_out_loss`."""
 
         def evaluate(self, *_args: Any, **_more: Any) -> dict[str, float]:
+            training = self.model.training
+            self.model.eval()  # until the metrics are logged: TRL logs those of training or of evaluation by this
             metrics = {}
             for held_out in job.held_out:
                 nats, count = _total(self, held_out.examples, per_token=job.method.held_out == "tokens")
@@ -45,6 +47,7 @@ def with_held_out_loss(trainer_class: type, job: StageJob) -> Any:
             metrics["eval_loss"] = sum(losses) / len(losses)
             metrics[TOKENS] = tokens_after(job, self.state.global_step)
             self.log(dict(metrics))
+            self.model.train(training)
             control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
             self.control: Any = control
             return metrics
@@ -54,19 +57,35 @@ def with_held_out_loss(trainer_class: type, job: StageJob) -> Any:
 
 
 def held_out_callbacks(job: StageJob) -> list[TrainerCallback]:
-    """Return the callbacks that measure after the last step, and end a stage that makes no progress."""
+    """Return the callbacks that save the best state, and end a stage that makes no progress."""
     evaluate = job.spec.evaluate
     if evaluate is None:
         return []
-    patience = [EarlyStoppingCallback(evaluate.patience)] if evaluate.patience is not None else []
-    return [_MeasureAtTheEnd(), *patience]
+    patience = [EndWithoutProgress(evaluate.patience)] if evaluate.patience is not None else []
+    return [_SaveTheBest(), *patience]
 
 
-class _MeasureAtTheEnd(TrainerCallback):
-    def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002 - the library's
-        """Measure after the last step, too, whether or not it is a multiple of `every`."""
-        if state.global_step >= state.max_steps:
-            control.should_evaluate = True
+class _SaveTheBest(TrainerCallback):
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **more: Any) -> None:  # noqa: ARG002
+        """Save a state that is the best so far; the library would only do so at a multiple of `save_steps`."""
+        if args.load_best_model_at_end and state.global_step > 0:
+            value = metrics[args.metric_for_best_model]
+            control.should_save |= state.best_metric is None or value < state.best_metric
+
+
+class EndWithoutProgress(EarlyStoppingCallback):
+    """The library's callback; the state in which it ends a stage is not saved.
+
+    A stage that is killed after that ends at the same step when it resumes from an earlier state. From a state in which
+    patience is at its end, the library would train on.
+    """
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **more: Any) -> None:
+        """Count measurements without progress."""
+        library: Any = super()
+        library.on_evaluate(args, state, control, metrics, **more)
+        if self.early_stopping_patience_counter >= self.early_stopping_patience:
+            control.should_save = False
 
 
 def _total(trainer: Any, examples: Sequence[dict[str, Any]], *, per_token: bool) -> tuple[float, float]:
@@ -74,13 +93,11 @@ def _total(trainer: Any, examples: Sequence[dict[str, Any]], *, per_token: bool)
     import torch
 
     model = trainer.model_wrapped if trainer.is_in_train else trainer.model
-    training, measure = model.training, _tokens_loss if per_token else _examples_loss
-    model.eval()
+    measure = _tokens_loss if per_token else _examples_loss
     total = torch.zeros(2, dtype=torch.float64)
     with torch.no_grad(), trainer.compute_loss_context_manager():
         for batch, counts in _own_batches(trainer, examples):
             total += counts * measure(trainer, model, batch)
-    model.train(training)
     if trainer.args.world_size > 1:
         # Float32 on the device: not every backend adds up float64.
         total = trainer.accelerator.reduce(total.float().to(trainer.args.device)).cpu()
@@ -104,7 +121,7 @@ def _tokens_loss(trainer: Any, model: Any, batch: list[dict[str, Any]]) -> torch
 
     inputs = trainer._prepare_inputs(trainer.data_collator(batch))  # noqa: SLF001 - places them on the device
     labels = inputs.pop("labels")[..., 1:]
-    logits = model(**inputs).logits[..., :-1, :]
+    logits = model(**{**inputs, "use_cache": False}).logits[..., :-1, :]
     learned = labels != IGNORED
     loss = torch.nn.functional.cross_entropy(logits[learned].float(), labels[learned], reduction="sum")
     return torch.tensor([loss.item(), learned.sum().item()], dtype=torch.float64)

@@ -6,6 +6,7 @@ import math
 import platform
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.checkpoints.checkpoint import Checkpoint
@@ -129,17 +130,16 @@ def _evaluation(job: StageJob, state: Any, *, finished: bool) -> dict[str, Any] 
     evaluate = job.spec.evaluate
     if evaluate is None:
         return None
-    best = evaluate.keep == "best" and state.best_global_step
+    best = Path(state.best_model_checkpoint or "").name.removeprefix("checkpoint-")
+    kept = int(best) if evaluate.keep == "best" and best else state.global_step
     return {
         "sources": {
-            one.name: {
-                "location": one.location, "records": one.records, "text_bytes": one.text_bytes, "digest": one.digest(),
-            }
+            one.name: {**one.counts(), "eval_data": job.eval_data.get(f"evaluate.{one.name}", ())}
             for one in job.held_out
         },
         "curve": curve(job.held_out, state.log_history),
-        "kept_step": (state.best_global_step if best else state.global_step) if finished else None,
-    }  # fmt: skip
+        "kept_step": kept if finished else None,
+    }
 
 
 def _mixture(job: StageJob) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The course of a training in numbers: `metrics.jsonl` beside the manifest, and a line for each entry where no bar is.
+"""The training log: `metrics.jsonl` beside the manifest, and a line for each entry if there is no progress bar.
 
 {"step": 20, "tokens": 10240, "loss": 2.31, "learning_rate": 0.0001, "grad_norm": 0.52, "tokens_per_second": 1830.0}
 """
@@ -34,7 +34,7 @@ class MetricsLog(TrainerCallback):
         """`tokens_at` gives the tokens trained on after a step; entries of the file after `step` are removed."""
         self.path, self.tokens_at = path, tokens_at
         self.began, self.first_step = time.monotonic(), step
-        kept = [entry for entry in read_metrics(path) if entry["step"] <= step]
+        kept = [entry for entry in read_metrics(path) if 0 < step >= entry["step"]]
         self._before = "".join(json.dumps(entry) + "\n" for entry in kept)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002

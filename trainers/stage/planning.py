@@ -51,6 +51,7 @@ def plan_stage(method: Method, spec_fields: Mapping[str, Any], *, estimate: bool
         "spec": job.spec.resolved(),
         "budget": _budget(job, stream if whole else None),
         "sources": _sources(job, stream, "" if whole else f" (first {stream.total:,} tokens)"),
+        **({"held out": _held_out(job)} if job.held_out else {}),
         "stage": {
             "sequences": f"{job.n_sequences:,}",
             "steps": f"{job.steps:,}",
@@ -77,7 +78,7 @@ def _planned_parent(spec_fields: Mapping[str, Any], children: tuple[Path, ...] =
         return None
     if path.resolve() in children:
         raise SpecError(f"from: {named} leads back to itself; correct it there.")
-    fields = read_stage(path)
+    fields, _ = without_deepspeed(read_stage(path))
     method = method_of(fields)
     if method is None:
         raise SpecError(f"from: {named} is a stage that cannot be planned; train it first, and give its folder.")
@@ -104,6 +105,15 @@ def _read(job: StageJob) -> tuple[Stream, bool]:
     for _ in itertools.takewhile(lambda _: stream.total < READ_TOKENS, stream):
         pass
     return stream, stream.index == job.n_sequences
+
+
+def _held_out(job: StageJob) -> list[dict[str, str]]:
+    """One row per held-out source."""
+    names = ("records", "cut", "dropped", "skipped", "text_bytes")
+    return [
+        {"source (held out)": one.name} | {name.replace("_", " "): f"{one.counts()[name]:,}" for name in names}
+        for one in job.held_out
+    ]
 
 
 def _sources(job: StageJob, stream: Stream, part: str) -> list[dict[str, str]]:

@@ -27,8 +27,9 @@ def within_positions(encode: Encode, config: Any, model_config: Any) -> Encode:
         return encode
     if hasattr(config, "max_length"):
         if config.max_length is None or config.max_length > limit:
+            given = "no limit" if config.max_length is None else config.max_length
             raise SpecError(
-                f"trainer.max_length: {config.max_length} is more than the {limit:,} positions of this "
+                f"trainer.max_length: {given} is more than the {limit:,} positions of this "
                 f"{model_config.model_type} model; give {limit} or less."
             )
         return encode

@@ -65,7 +65,7 @@ def prepare(
         tokenizer = load_tokenizer(spec, None, sources, None, planned_parent.tokenizer)
         model_config = models.checked_config(spec, planned_parent.model_config, tokenizer)
     encode = within_positions(method.encode(tokenizer, config), config, model_config)
-    held_out = open_held_out(spec, tokenizer, encode, method.packed_length(config))
+    held_out = open_held_out(spec, tokenizer, encode, method.packed_length(config), recorded_commits(out_dir))
     left_out = frozenset[str]().union(*(one.digests for one in held_out))
     budget_tokens, schedule = _budget(spec, sources, encode, left_out)
     mixture = Mixture(

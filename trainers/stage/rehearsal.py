@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.errors import HarnessError, InputError, SpecError, one_line
 from harness.trainers.data.stream_dataset import StreamDataset, StreamLog
-from harness.trainers.stage.config import configured
+from harness.trainers.stage.config import EVALUATE, ONLY_WITH, configured
 from harness.trainers.stage.job import StageJob
 from harness.trainers.stage.launchers import SPREADS, is_launched
 from harness.trainers.stage.trackers import tracker_callbacks
@@ -29,7 +29,7 @@ def rehearse(job: StageJob) -> bool:
     """Build the library's trainer on a tiny twin of the model, and take one step on the first batch.
 
     Returns:
-        Whether a step was taken; it is not where no twin of this architecture is known.
+        Whether a step was taken; false if no tiny model of this architecture can be built.
 
     Raises:
         InputError: the library refuses the stage, or the step fails.
@@ -85,7 +85,8 @@ def _steps(job: StageJob, steps: int, changed: dict[str, Any]) -> Iterator[float
     ends = _StepEnds()
     with TemporaryDirectory() as folder:
         out_dir = Path(folder) / "rehearsal"
-        spec = job.spec.model_copy(update={"trainer": {**job.spec.trainer, **changed}, "evaluate": None})
+        given = {name: value for name, value in job.spec.trainer.items() if ONLY_WITH.get(name) != EVALUATE}
+        spec = job.spec.model_copy(update={"trainer": {**given, **changed}, "evaluate": None})
         config = configured(job.method, spec, out_dir, steps=steps)
         config.save_strategy = "no"
         few = replace(job, spec=spec, out_dir=out_dir, config=deepcopy(config), steps=steps, held_out=[])
@@ -95,7 +96,7 @@ def _steps(job: StageJob, steps: int, changed: dict[str, Any]) -> Iterator[float
         trainer = build_trainer(few)
         trainer.remove_callback(PrinterCallback)
         for callback in tracker_callbacks(trainer):
-            trainer.remove_callback(callback)  # a report would be one of nothing
+            trainer.remove_callback(callback)  # there is nothing to report
         trainer.train()
     yield from ends.moments
 

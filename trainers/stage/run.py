@@ -63,7 +63,7 @@ def run(method: Method, spec_fields: Mapping[str, Any], out_dir: Path) -> Checkp
     job.callbacks = _callbacks(job, history)
     trainer = build_trainer(job)
     with PartialState().main_process_first():
-        if status == "free" and is_main_process():  # only now: whatever can fail before the first step has not failed
+        if status == "free" and is_main_process():  # only now, so that a failed start leaves the folder free
             claim_folder(job)
     # Only after `build`: the library's trainer reads the first example to learn the columns, and with `n_skipped` set
     # that would be the end of the data when all was trained on.
@@ -149,6 +149,10 @@ def _finish(job: StageJob, trainer: Any, history: RunHistory) -> Checkpoint:
     import torch
 
     adapter, out_dir = job.spec.adapter, job.out_dir
+    if trainer.state.global_step < job.steps:
+        history.notes.append(
+            f"ended after {trainer.state.global_step:,} of {job.steps:,} steps: the held-out loss made no progress"
+        )
     # An unfinished manifest goes first: if a kill interrupts the saving, the weights are known as this stage's.
     if is_main_process():
         stream = _stream_after(job, sequences_after(job, trainer.state.global_step))

@@ -46,7 +46,7 @@ class EvaluateSpec(Section):
         sources: Where they are, by name.
         every: Steps between two measurements; there is one before the first step and one after the last, too.
         keep: Whether the checkpoint has the weights of the last step, or of the best measurement.
-        best_on: The source whose loss says what is best; the mean over all sources when absent.
+        best_on: The source whose loss selects the best measurement; the mean over all sources when absent.
         patience: Measurements without progress after which the stage ends; it never ends early when absent.
     """
 

@@ -43,8 +43,9 @@ def plan_steps(job: StageJob, log: StreamLog | None) -> Stream | None:
     if job.n_sequences == 0:
         least = f"one sequence ({mixture.packed_length} tokens)" if mixture.packed_length else "one sequence"
         least = least if unit == 1 else f"the {unit} sequences of one batch"
+        field = "budget_tokens" if job.spec.data.num_train_epochs is None else "num_train_epochs"
         raise SpecError(
-            f"data.budget_tokens: {mixture.budget_tokens} is below {least}; raise it, or use shorter sequences."
+            f"data.{field}: {mixture.budget_tokens} tokens are below {least}; raise it, or use shorter sequences."
         )
     job.steps = (
         -(-job.n_sequences * steps_per_unit // unit) if job.method.stream_unit else _steps(config, job.n_sequences)

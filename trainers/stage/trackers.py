@@ -12,7 +12,7 @@ from copy import copy
 from typing import Any
 
 MODULE = "transformers.integrations.integration_utils"
-# These show how far a training is, or measure energy; they need the step itself.
+# These report progress, or measure energy; they need the step itself.
 WITH_STEPS = ("KubeflowCallback", "CodeCarbonCallback", "FlyteCallback")
 
 

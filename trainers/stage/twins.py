@@ -25,10 +25,10 @@ NARROW = {
     "num_heads": 8, "vocab_size_per_layer_input": 512, "hidden_size_per_layer_input": 16, "num_experts_per_tok": 2,
     "n_group": 1, "topk_group": 1,
 }  # fmt: skip
-LARGEST = 100_000_000  # parameters; a twin that cannot be made smaller than this is not worth its time
+LARGEST = 100_000_000  # parameters; a larger twin is too slow to try
 LEAST_LAYERS = 2
 LONGEST_TABLE = 8192  # positions; longer ones are computed, not looked up
-OFFSET = 2  # rows that some tables have besides
+OFFSET = 2  # extra rows of some tables (OPT has 2)
 
 
 def tiny_twin(config: Any) -> Any:
