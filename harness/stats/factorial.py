@@ -1,0 +1,341 @@
+"""Contrasts of a factorial training study: several runs per cell, items and training runs as two sources of error.
+
+A 2 x 2 with two pre-training runs per level, each tuned twice; `cell` names the arm, `plot` the pre-training run::
+
+    run     cell              plot        weight in the main effect of tuning
+    NN-0    (text, plain)     pre-text-0  -1/4
+    NC-0    (text, code)      pre-text-0  +1/4
+    CN-0    (code, plain)     pre-code-0  -1/4      ... and the same for NN-1, NC-1, CN-1, CC-1
+    CC-0    (code, code)      pre-code-0  +1/4
+
+    runs = Runs(cells=[("text", "plain"), ...], plots=["pre-text-0", ...])
+    contrast = two_by_two(("text", "code"), ("plain", "code"), names=("pretrain", "tune"))["tune"]
+    estimate_contrast([ItemTable(values=answers_of_the_runs, clusters=passages)], runs, contrast)
+
+Runs from one pre-training run share its luck, so they form a plot (a whole plot; tuning runs are its sub-plots), and
+plots are the independent units. Pure numbers: names of cells and plots are only compared. `families` corrects p-values,
+`planning` computes power before training, and docs/statistics.md gives the measured error rates.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from harness.stats.clustered import Clusters, FloatArray, cluster_codes, degrees_of_freedom, satterthwaite
+from harness.stats.clustered import two_sided_quantile as two_sided
+from harness.stats.noncentral import detectable_effect
+
+Cell = Hashable
+Numbers = TypeVar("Numbers", float, FloatArray)
+Contrast = Mapping[Cell, float]
+"""The coefficient of each cell's mean; cells that are not named have 0."""
+
+# An eigenvalue of I - H below this is zero: the direction was fitted exactly and has no residual left.
+_FITTED_EXACTLY = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ItemTable:
+    """The values of all runs on the items of one task.
+
+    Attributes:
+        values: Shape (runs, items).
+        clusters: One label per item, or None.
+        weight: Weight of this task in the estimate; 1 for a task by itself.
+    """
+
+    values: FloatArray
+    clusters: Clusters | None = None
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """Which run belongs where; one entry per row of the tables.
+
+    Attributes:
+        cells: The combination of factor levels.
+        plots: The pre-training run that it was made from; runs of one plot are correlated.
+    """
+
+    cells: Sequence[Cell]
+    plots: Sequence[Hashable]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContrastEstimate:
+    """A contrast with its errors. One model gives interval, p, standard error and detectable effect.
+
+    Attributes:
+        estimate: The weighted sum of cell means.
+        se: sqrt(`se_items`^2 + `se_seeds`^2).
+        se_items: From the choice of items; it shrinks with more items.
+        se_seeds: From the training runs; it shrinks with more runs. NaN if it cannot be estimated; `se` is then
+            `se_items`, and interval and p hold for these very runs only.
+        df: Satterthwaite's degrees of freedom of `se`, at least 1.
+        low: Lower end of the 95% interval.
+        high: Upper end.
+        p: Two-sided, by Student's t; NaN if `se` is 0.
+        units: ``plots`` if pre-training runs are the units of the error of runs, ``runs`` if it covers tuning runs only
+            because some level has one pre-training run, ``none`` if some cell has a single run.
+        by_task: `se_items`^2 of each task.
+    """
+
+    estimate: float
+    se: float
+    se_items: float
+    se_seeds: float
+    df: float
+    low: float
+    high: float
+    p: float
+    units: str
+    by_task: tuple[float, ...] = ()
+
+    @property
+    def mde(self) -> float:
+        """Smallest true effect that a test with this `se` and `df` finds with 80% power."""
+        return detectable_effect(self.se, self.df)
+
+
+def two_by_two(
+    first: tuple[Hashable, Hashable], second: tuple[Hashable, Hashable], names: tuple[str, str]
+) -> dict[str, dict[Cell, float]]:
+    """Return the contrasts of a 2 x 2: main effects by factor name, ``interaction``, and the four simple effects.
+
+    In the names of simple effects N is the reference level and C the other; the first letter is the first factor's.
+
+    Args:
+        first: Levels of the first factor, reference first.
+        second: Levels of the second factor.
+        names: Names of the two factors.
+    """
+    (n1, c1), (n2, c2) = first, second
+    nn, nc, cn, cc = (n1, n2), (n1, c2), (c1, n2), (c1, c2)
+    return {
+        names[0]: {nn: -0.5, nc: -0.5, cn: 0.5, cc: 0.5},
+        names[1]: {nn: -0.5, nc: 0.5, cn: -0.5, cc: 0.5},
+        "interaction": {nn: 1.0, nc: -1.0, cn: -1.0, cc: 1.0},
+        "NC-NN": {nc: 1.0, nn: -1.0},
+        "CC-CN": {cc: 1.0, cn: -1.0},
+        "CN-NN": {cn: 1.0, nn: -1.0},
+        "CC-NC": {cc: 1.0, nc: -1.0},
+    }
+
+
+def estimate_contrast(tables: Sequence[ItemTable], runs: Runs, contrast: Contrast) -> ContrastEstimate:
+    """Estimate a contrast of cell means over one task, or the weighted sum over several tasks.
+
+    Items: d_i is the weighted sum of the runs' values of item i. The variance of its mean is CR2's over clusters (see
+    `clustered.estimate_mean`); those of several tasks add.
+
+    Runs: residuals are taken about the cell means, and every plot's contribution to the estimate is scaled by
+    (I - H)^(-1/2), as in CR2 (Bell and McCaffrey 2002). The squares of these contributions add to the scatter. The part
+    that items explain (CR2's variance of the same contributions, item by item) is subtracted, and the rest is the runs'
+    variance, cut at 0 for each set of plots that share cells (the plots of one pre-training level). For a balanced
+    2 x 2 with S plots per level this is scatter = S^2 of the plots' sums / S, and explained as in the analysis of
+    variance. One checkpoint answers all tasks, so scatter is computed from each run's sum over tasks.
+
+    Degrees of freedom: Satterthwaite's; see `runs_uncertainty` for the runs' part.
+
+    Args:
+        tables: At least one, each with a row for every run.
+        runs: Cell and plot of each row.
+        contrast: Coefficients by cell.
+
+    Raises:
+        ValueError: A cell of the contrast has no run, a table has another number of rows, a task has one cluster, or a
+            value is NaN.
+    """
+    used, weights = run_weights(runs, contrast)
+    rows = [_checked(table, len(runs.cells))[used] * table.weight for table in tables]
+    grouped = [_Clusters(table.clusters, values.shape[1]) for table, values in zip(tables, rows, strict=True)]
+    by_task = tuple(float(one.variances(weights[None] @ values)[0]) for one, values in zip(grouped, rows, strict=True))
+    items = sum(by_task)
+    df_items = satterthwaite(by_task, [one.df for one in grouped])
+    cells, plots = [runs.cells[i] for i in used], [runs.plots[i] for i in used]
+    unit, groups = _error_units(cells, plots, weights)
+    means = np.sum([values.mean(axis=1) for values in rows], axis=0)
+    components = []
+    for group in groups:
+        scatter = float(((group.forms @ means) ** 2).sum())
+        explained = sum(float(one.variances(group.forms @ v).sum()) for one, v in zip(grouped, rows, strict=True))
+        components.append((scatter, max(0.0, scatter - explained), group.df))
+    component = sum(one[1] for one in components)
+    df = satterthwaite_with_runs(items + component, items**2 / df_items, components)
+    estimate = float(weights @ means)
+    seeds = math.nan if unit == "none" else math.sqrt(component)
+    return _with_test(estimate, (math.sqrt(items), seeds), df, unit=unit, by_task=by_task)
+
+
+def satterthwaite_with_runs(variance: float, of_items: float, of_runs: Sequence[tuple[float, float, float]]) -> float:
+    """Return Satterthwaite's degrees of freedom, at least 1.
+
+    Args:
+        variance: Of the estimate.
+        of_items: Squared variance of items over its degrees of freedom.
+        of_runs: For each set of plots, its scatter, component and degrees of freedom.
+    """
+    uncertainty = of_items + sum(float(runs_uncertainty(*one)) for one in of_runs)
+    return max(variance**2 / uncertainty, 1.0) if uncertainty > 0.0 else math.inf
+
+
+def runs_uncertainty(scatter: Numbers, component: Numbers, df: float) -> Numbers:
+    """Return the runs' term in the denominator of Satterthwaite's formula, half the variance of `component`.
+
+    Without the cut at 0 the component is as uncertain as the scatter, which gives scatter^2 / df. The cut makes it less
+    uncertain, and `se` too large on average, so this is too careful if runs scatter little: with ten runs, tests then
+    reject a true null hypothesis in 2.4% of cases. With two degrees of freedom the care is needed, because the cut can
+    hide a real scatter. The weight between scatter^2 and scatter x component was chosen by simulation;
+    docs/statistics.md has the error rates. Three runs per level, df = 2, give scatter^2.
+    """
+    trust = max(0.0, (df - 2.0) / (df + 1.0))
+    return scatter * ((1.0 - trust) * scatter + trust * component) / df
+
+
+def row_variances(table: ItemTable) -> FloatArray:
+    """Return CR2's variance of the mean over items of each row, shape (rows,).
+
+    Raises:
+        ValueError: There is only one cluster.
+    """
+    values = np.asarray(table.values, dtype=np.float64)
+    return _Clusters(table.clusters, values.shape[1]).variances(values)
+
+
+def run_weights(runs: Runs, contrast: Contrast) -> tuple[npt.NDArray[np.intp], FloatArray]:
+    """Return the rows in the contrast's cells, and their weights: the coefficient divided by the cell's runs.
+
+    Raises:
+        ValueError: A cell of the contrast has no run.
+    """
+    counts = {cell: sum(one == cell for one in runs.cells) for cell, c in contrast.items() if c != 0.0}
+    if missing := [cell for cell, count in counts.items() if not count]:
+        raise ValueError(f"cell {missing[0]} has no run; give at least one run for each cell of the contrast.")
+    used = np.array([i for i, cell in enumerate(runs.cells) if cell in counts], dtype=np.intp)
+    weights = np.array([contrast[runs.cells[i]] / counts[runs.cells[i]] for i in used])
+    return used, weights
+
+
+def _with_test(
+    estimate: float, parts: tuple[float, float], df: float, *, unit: str, by_task: tuple[float, ...]
+) -> ContrastEstimate:
+    items, seeds = parts
+    se = items if math.isnan(seeds) else math.hypot(items, seeds)
+    half = two_sided(0.95, df) * se
+    return ContrastEstimate(
+        estimate=estimate,
+        se=se,
+        se_items=items,
+        se_seeds=seeds,
+        df=df,
+        low=estimate - half,
+        high=estimate + half,
+        p=min(1.0, 2.0 * float(special.stdtr(df, -abs(estimate) / se))) if se > 0.0 else math.nan,
+        units=unit,
+        by_task=by_task,
+    )
+
+
+def _checked(table: ItemTable, n_runs: int) -> FloatArray:
+    values = np.asarray(table.values, dtype=np.float64)
+    if values.ndim != 2 or values.shape[0] != n_runs:
+        raise ValueError(f"values have shape {values.shape}; give one row for each of the {n_runs} runs.")
+    if not np.isfinite(values).all():
+        raise ValueError("values hold NaN or infinity; leave out items that some run did not answer.")
+    return values
+
+
+class _Clusters:
+    """The clusters of a task's items, for CR2 variances of the means of many rows at once."""
+
+    def __init__(self, clusters: Clusters | None, items: int) -> None:
+        codes = np.arange(items) if clusters is None else cluster_codes(clusters, items)
+        self._order = np.argsort(codes, kind="stable")
+        self.sizes = np.bincount(codes).astype(np.float64)
+        if self.sizes.size < 2:
+            raise ValueError(f"{self.sizes.size} cluster of items; the error of items needs at least two.")
+        self._starts = np.concatenate([[0], np.cumsum(self.sizes)[:-1]]).astype(np.intp)
+        self.df = degrees_of_freedom(self.sizes)
+
+    def variances(self, rows: FloatArray) -> FloatArray:
+        """Return CR2's variance of the mean of each row, shape (rows,)."""
+        items = rows.shape[1]
+        centred = rows - rows.mean(axis=1, keepdims=True)
+        totals = np.add.reduceat(centred[:, self._order], self._starts, axis=1)
+        variances: FloatArray = (totals**2 / (1.0 - self.sizes / items)).sum(axis=1) / items**2
+        return variances
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Group:
+    """Plots that share cells.
+
+    Attributes:
+        forms: Each plot's scaled contribution as weights of the runs' values, shape (plots, runs).
+        df: Degrees of freedom of the sum of their squares if runs are independent.
+    """
+
+    forms: FloatArray
+    df: float
+
+
+def _error_units(
+    cells: Sequence[Cell], plots: Sequence[Hashable], weights: FloatArray
+) -> tuple[str, tuple[_Group, ...]]:
+    """Return the largest units whose scatter can be estimated: plots, else runs, else none."""
+    for unit, labels in (("plots", list(plots)), ("runs", list(range(len(plots))))):
+        groups = _groups(cells, labels, weights)
+        if groups is not None:
+            return unit, groups
+    return "none", ()
+
+
+def _groups(cells: Sequence[Cell], plots: Sequence[Hashable], weights: FloatArray) -> tuple[_Group, ...] | None:
+    """Return the contributions of the plots, by set of plots that share cells; None if one cannot be estimated.
+
+    Two plots of one level, each tuned twice; rows are residuals about the cell means, scaled by (1 - 1/2)^(-1/2):
+
+        run       NN-0  NC-0  NN-1  NC-1
+        plot 0    w     w    -w    -w    times 1/2 sqrt(2)
+        plot 1   -w    -w     w     w
+    """
+    design = np.array([[cell == other for other in dict.fromkeys(cells)] for cell in cells], dtype=np.float64)
+    hat = (design / design.sum(axis=0)) @ design.T
+    residual = np.eye(len(cells)) - hat
+    groups: list[_Group] = []
+    for members in _sharing_cells(cells, plots):
+        forms = []
+        for plot in members:
+            rows = [i for i, other in enumerate(plots) if other == plot]
+            values, vectors = np.linalg.eigh(residual[np.ix_(rows, rows)])
+            along = vectors.T @ weights[rows]
+            if (np.abs(along[values < _FITTED_EXACTLY]) > _FITTED_EXACTLY).any():
+                return None
+            keep = values >= _FITTED_EXACTLY
+            scaled = vectors[:, keep] @ (along[keep] / np.sqrt(values[keep]))
+            forms.append(scaled @ residual[rows])
+        block = np.array(forms)
+        products = block @ block.T
+        spread = float((products**2).sum())
+        if spread > 0.0:
+            groups.append(_Group(forms=block, df=float(np.trace(products)) ** 2 / spread))
+    return tuple(groups)
+
+
+def _sharing_cells(cells: Sequence[Cell], plots: Sequence[Hashable]) -> list[list[Hashable]]:
+    """Return the plots in sets: two plots are in one set if they have a cell in common, also through other plots."""
+    sets: list[tuple[set[Cell], list[Hashable]]] = []
+    for plot in dict.fromkeys(plots):
+        own = {cell for cell, other in zip(cells, plots, strict=True) if other == plot}
+        joined = [one for one in sets if one[0] & own]
+        sets = [one for one in sets if not one[0] & own]
+        sets.append((own.union(*(one[0] for one in joined)), [p for one in joined for p in one[1]] + [plot]))
+    return [members for _, members in sets]
