@@ -39,6 +39,8 @@ Contrast = Mapping[Cell, float]
 
 # An eigenvalue of I - H below this is zero: the direction was fitted exactly and has no residual left.
 _FITTED_EXACTLY = 1e-9
+# Sums of equal means differ from 0 by about 1e-17; such an estimate is 0.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -171,6 +173,7 @@ def estimate_contrast(tables: Sequence[ItemTable], runs: Runs, contrast: Contras
     component = sum(one[1] for one in components)
     df = satterthwaite_with_runs(items + component, items**2 / df_items, components)
     estimate = float(weights @ means)
+    estimate = 0.0 if abs(estimate) < _ROUNDING * float(np.abs(weights) @ np.abs(means)) else estimate
     seeds = math.nan if unit == "none" else math.sqrt(component)
     return _with_test(estimate, (math.sqrt(items), seeds), df, unit=unit, by_task=by_task)
 
