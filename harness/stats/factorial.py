@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ from harness.stats.noncentral import detectable_effect
 
 Cell = Hashable
 Numbers = TypeVar("Numbers", float, FloatArray)
-Contrast = Mapping[Cell, float]
+Contrast = Mapping[Any, float]
 """The coefficient of each cell's mean; cells that are not named have 0."""
 
 # An eigenvalue of I - H below this is zero: the direction was fitted exactly and has no residual left.

@@ -282,7 +282,7 @@ def _run_components(y: FloatArray, clusters: Clusters | None) -> tuple[float, fl
 
     def scatter(z: FloatArray) -> float:
         explained = float(row_variances(ItemTable(values=z - z.mean(axis=0), clusters=clusters)).mean())
-        return float(z.mean(axis=1).var(ddof=1)) - explained * seeds / (seeds - 1)
+        return float(z.mean(axis=1).var(ddof=1) - explained * seeds / (seeds - 1))
 
     run = max(0.0, float(np.mean([scatter(y[p, 1] - y[p, 0]) for p in (0, 1)])) / 2.0)
     mean = float(np.mean([scatter(y[p].mean(axis=0)) for p in (0, 1)]))

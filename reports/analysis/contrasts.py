@@ -194,7 +194,9 @@ def _further(
     if doses is not None:
         mean = sum(doses) / len(doses)
         spread_of = sum((dose - mean) ** 2 for dose in doses)
-        line = {(level,): (dose - mean) / spread_of for level, dose in zip(factors[name], doses, strict=True)}
+        line: dict[Cell, float] = {
+            (level,): (dose - mean) / spread_of for level, dose in zip(factors[name], doses, strict=True)
+        }
         spread = _over_strata(line, (name,), factors, cells)
         unit = f"ln({name})" if _is_size(name, factors[name]) else name
         if spread:

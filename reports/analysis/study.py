@@ -159,15 +159,19 @@ def _recipe(stage: Stage) -> str:
 def _levels(stages: Sequence[Stage]) -> dict[str, str]:
     """Return the level of each recipe: its sources, else the stage's name without its seed, else a number."""
     recipes = {_recipe(stage): stage for stage in stages}
-    for label in (lambda one: "+".join(sorted(one.sources)), lambda one: _without_seed(one.name)):
+    for label in (_sources, _name_without_seed):
         labels = {recipe: label(stage) for recipe, stage in recipes.items()}
         if all(labels.values()) and len(set(labels.values())) == len(recipes):
             return labels
     return {recipe: f"recipe {number}" for number, recipe in enumerate(recipes, start=1)}
 
 
-def _without_seed(name: str) -> str:
-    return re.sub(r"[-_. ]*(seed|s|run)?[-_. ]*\d+$", "", name)
+def _sources(stage: Stage) -> str:
+    return "+".join(sorted(stage.sources))
+
+
+def _name_without_seed(stage: Stage) -> str:
+    return re.sub(r"[-_. ]*(seed|s|run)?[-_. ]*\d+$", "", stage.name)
 
 
 def _reference_first(level: str) -> tuple[int, bool, str]:

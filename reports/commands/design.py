@@ -49,7 +49,7 @@ def run_design(args: argparse.Namespace) -> int:
     from harness.reports.analysis.factorial import AnalysisOptions, analyse
     from harness.reports.documents.factorial import factorial_document
 
-    study, notes = _study(args)
+    study, notes = load_study(args)
     options = AnalysisOptions(last=args.last_checkpoints or 1, force=args.force, any_scale=args.metric is not None)
     analysis = analyse(study, options, notes)
     document = factorial_document(analysis, command_line())
@@ -76,7 +76,7 @@ def _check_flags(args: argparse.Namespace) -> None:
         )
 
 
-def _study(args: argparse.Namespace) -> tuple[Study, list[str]]:
+def load_study(args: argparse.Namespace) -> tuple[Study, list[str]]:
     """Return the study with its records loaded, and notes on what was left out."""
     from harness.reports.analysis.design import read_design
     from harness.reports.analysis.study import study_of_design, study_of_lineage

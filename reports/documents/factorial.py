@@ -53,7 +53,7 @@ def _contrasts(analysis: FactorialAnalysis) -> Table:
         Column(key="se", heading="s.e.", meaning=MEANINGS["se"], aside=True),
         Column(key="se_items", heading="s.e. of items", meaning=MEANINGS["se_items"]),
         Column(key="se_seeds", heading="s.e. of runs", meaning=MEANINGS["se_seeds"]),
-        Column(key="df", heading="df", meaning=MEANINGS["df"], aside=True),
+        Column(key="df", heading="df", kind="points", meaning=MEANINGS["df"], aside=True),
         Column(key="p", heading="p", kind="p", meaning=MEANINGS["p"]),
         Column(key="p_corrected", heading="p corr.", kind="p", meaning=MEANINGS["p_corrected"]),
         Column(key="mde", heading="detectable", meaning=MEANINGS["mde"]),

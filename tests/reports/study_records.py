@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import yaml
 
 from harness.records.run_folder import RunRecord, TaskRecord, write
+from harness.stats.clustered import Clusters
 
 TIME = "2025-01-01T00-00-00.000000"
 
@@ -29,8 +31,8 @@ class RunTask:
         likelihoods: Log-likelihoods of two choices by item, of which the first is right; None without.
     """
 
-    values: npt.ArrayLike
-    clusters: Sequence[object] | None = None
+    values: npt.NDArray[np.float64]
+    clusters: Clusters | None = None
     chance: float = 0.25
     domain: str = "logic"
     items_of: str = ""
@@ -75,7 +77,7 @@ def write_study_run(
 
 
 def _values(task: RunTask) -> list[float]:
-    return [float(value) for value in task.values]  # type: ignore[union-attr]
+    return [float(value) for value in task.values]
 
 
 def _metadata(task: RunTask) -> dict[str, Any]:

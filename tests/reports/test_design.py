@@ -39,7 +39,7 @@ def answers(cell: tuple[int, int], seed: int, items: int = 40, gain: float = 0.0
     return (rng.random(items) < 0.2 + 0.6 * difficulty + gain).astype(np.float64)
 
 
-def write_study(folder: Path, seeds: int = 2, parents: bool = True, **lineages: Any) -> Path:
+def write_study(folder: Path, seeds: int = 2, parents: bool = True, lineages: Mapping[str, Any] | None = None) -> Path:
     """A 2 x 2 in which code at both stages gains 20 points each; returns the design file."""
     runs = []
     for p, pretrain in enumerate(FACTORS["pretrain"]):
@@ -52,7 +52,7 @@ def write_study(folder: Path, seeds: int = 2, parents: bool = True, **lineages: 
                     ),
                     "second": RunTask(values=answers((p, t), 50 + seed), domain="legal"),
                 }
-                write_study_run(folder / "runs", name, tasks, lineages.get(name.replace("-", "_"), ()))
+                write_study_run(folder / "runs", name, tasks, (lineages or {}).get(name, ()))
                 entry = {"run": f"runs/{name}", "pretrain": pretrain, "tune": tune, "seed": seed}
                 runs.append(entry | ({"parent": f"pre-{pretrain}-{seed}"} if parents else {}))
     return write_design(folder / "design.yaml", FACTORS, runs)
@@ -148,8 +148,8 @@ def lineage(p: int, t: int, seed: int) -> list[dict[str, Any]]:
 
 
 def test_auto_reads_factors_and_parents_from_the_lineage(command: Command, small: Path, tmp_path: Path) -> None:
-    lineages = {f"{'NC'[p]}{'NC'[t]}_{seed}": lineage(p, t, seed) for p in (0, 1) for t in (0, 1) for seed in range(2)}
-    design = write_study(tmp_path, parents=False, **lineages)
+    lineages = {f"{'NC'[p]}{'NC'[t]}-{seed}": lineage(p, t, seed) for p in (0, 1) for t in (0, 1) for seed in range(2)}
+    design = write_study(tmp_path, parents=False, lineages=lineages)
     expected = rows_of(command, "--design", small)
     by_file = rows_of(command, "--design", design)
     automatic = rows_of(command, "--design", "auto", tmp_path / "runs")
