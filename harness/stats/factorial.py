@@ -19,6 +19,7 @@ plots are the independent units. Pure numbers: names of cells and plots are only
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -162,8 +163,8 @@ def estimate_contrast(tables: Sequence[ItemTable], runs: Runs, contrast: Contras
     by_task = tuple(float(one.variances(weights[None] @ values)[0]) for one, values in zip(grouped, rows, strict=True))
     items = sum(by_task)
     df_items = satterthwaite(by_task, [one.df for one in grouped])
-    cells, plots = [runs.cells[i] for i in used], [runs.plots[i] for i in used]
-    unit, groups = _error_units(cells, plots, weights)
+    cells, plots = tuple(runs.cells[i] for i in used), tuple(runs.plots[i] for i in used)
+    unit, groups = _error_units(cells, plots, tuple(weights.tolist()))
     means = np.sum([values.mean(axis=1) for values in rows], axis=0)
     components = []
     for group in groups:
@@ -290,12 +291,16 @@ class _Group:
     df: float
 
 
+@functools.lru_cache(maxsize=256)
 def _error_units(
-    cells: Sequence[Cell], plots: Sequence[Hashable], weights: FloatArray
+    cells: tuple[Cell, ...], plots: tuple[Hashable, ...], weights: tuple[float, ...]
 ) -> tuple[str, tuple[_Group, ...]]:
-    """Return the largest units whose scatter can be estimated: plots, else runs, else none."""
+    """Return the largest units whose scatter can be estimated: plots, else runs, else none.
+
+    Cached, because every task of a study has the same design.
+    """
     for unit, labels in (("plots", list(plots)), ("runs", list(range(len(plots))))):
-        groups = _groups(cells, labels, weights)
+        groups = _groups(cells, labels, np.array(weights))
         if groups is not None:
             return unit, groups
     return "none", ()
