@@ -40,7 +40,7 @@ Contrast = Mapping[Any, float]
 
 # An eigenvalue of I - H below this is zero: the direction was fitted exactly and has no residual left.
 _FITTED_EXACTLY = 1e-9
-# Sums of equal means differ from 0 by about 1e-17; such an estimate is 0.
+# Sums of equal means differ from 0 by about 1e-17; such an estimate or error is 0.
 _ROUNDING = 1e-12
 
 
@@ -83,7 +83,7 @@ class ContrastEstimate:
         se_seeds: From the training runs; it shrinks with more runs. NaN if it cannot be estimated; `se` is then
             `se_items`, and interval and p hold for these very runs only.
         df: Satterthwaite's degrees of freedom of `se`, at least 1.
-        low: Lower end of the 95% interval.
+        low: Lower end of the 95% interval; NaN if `se` is 0.
         high: Upper end.
         p: Two-sided, by Student's t; NaN if `se` is 0.
         units: ``plots`` if pre-training runs are the units of the error of runs, ``runs`` if it covers tuning runs only
@@ -173,10 +173,13 @@ def estimate_contrast(tables: Sequence[ItemTable], runs: Runs, contrast: Contras
         components.append((scatter, max(0.0, scatter - explained), group.df))
     component = sum(one[1] for one in components)
     df = satterthwaite_with_runs(items + component, items**2 / df_items, components)
-    estimate = float(weights @ means)
-    estimate = 0.0 if abs(estimate) < _ROUNDING * float(np.abs(weights) @ np.abs(means)) else estimate
-    seeds = math.nan if unit == "none" else math.sqrt(component)
-    return _with_test(estimate, (math.sqrt(items), seeds), df, unit=unit, by_task=by_task)
+    rounding = _ROUNDING * float(np.abs(weights) @ np.abs(means))
+    estimate, se_items, se_seeds = (
+        0.0 if abs(number) <= rounding else number
+        for number in (float(weights @ means), math.sqrt(items), math.sqrt(component))
+    )
+    seeds = math.nan if unit == "none" else se_seeds
+    return _with_test(estimate, (se_items, seeds), df, unit=unit, by_task=by_task)
 
 
 def satterthwaite_with_runs(variance: float, of_items: float, of_runs: Sequence[tuple[float, float, float]]) -> float:
@@ -233,7 +236,8 @@ def _with_test(
 ) -> ContrastEstimate:
     items, seeds = parts
     se = items if math.isnan(seeds) else math.hypot(items, seeds)
-    half = two_sided(0.95, df) * se
+    # Without any spread there is nothing to measure an effect against.
+    half = two_sided(0.95, df) * se if se > 0.0 else math.nan
     return ContrastEstimate(
         estimate=estimate,
         se=se,

@@ -21,7 +21,9 @@ from harness.reports.analysis.contrasts import (
     parent_contrasts,
 )
 from harness.reports.analysis.differences import ALPHA, OVERALL
+from harness.reports.analysis.lineage_graph import tokens_text
 from harness.reports.analysis.pairing import CONTROLS
+from harness.reports.analysis.parents import stages_of
 from harness.reports.analysis.study import Study, TrainingRun
 from harness.reports.analysis.task_values import TaskValues, collect, overall_tables
 from harness.stats import holm
@@ -151,12 +153,28 @@ def analyse(study: Study, options: AnalysisOptions, notes: Sequence[str] = ()) -
 def _warnings(study: Study) -> list[str]:
     models = [model for run in study.runs for model in run.checkpoints]
     warnings = [text for model in models for text in contamination_warnings(model.name, model.lineage)]
+    warnings += _unequal_tokens(study)
     if study.unknown:
         warnings.append(
             f"The parents of {study.unknown} of {len(study.runs)} runs are unknown, so each counts as independent; "
             "runs made from one pre-training run are not. Name the parent of each run in the design file."
         )
     return warnings
+
+
+def _unequal_tokens(study: Study) -> list[str]:
+    """Return a warning if the runs of two arms were trained on numbers of tokens that differ by more than 1%."""
+    by_arm: dict[str, list[int]] = {}
+    for run in study.runs:
+        stages = stages_of(run.checkpoints[-1])
+        if not stages or not all(stage.tokens for stage in stages):
+            return []
+        by_arm.setdefault(cell_label(run.cell, study.factors), []).append(sum(stage.tokens for stage in stages))
+    means = {arm: sum(tokens) / len(tokens) for arm, tokens in by_arm.items()}
+    if max(means.values()) <= 1.01 * min(means.values()):
+        return []
+    listed = ", ".join(f"{arm} {tokens_text(round(tokens))}" for arm, tokens in means.items())
+    return [f"Not comparable without care: the arms were trained on different numbers of tokens ({listed})."]
 
 
 def _last(run: TrainingRun, count: int) -> TrainingRun:

@@ -29,6 +29,7 @@ class Stage:
         step: Optimizer steps of an unfinished checkpoint; None for a finished stage.
         spec: The stage file as it was run.
         sources: Names of its data sources.
+        tokens: Tokens trained on; 0 if not recorded.
     """
 
     kind: str
@@ -39,6 +40,7 @@ class Stage:
     step: int | None
     spec: Mapping[str, Any]
     sources: tuple[str, ...]
+    tokens: int
 
 
 def stages_of(model: ModelRecords) -> tuple[Stage, ...]:
@@ -69,6 +71,7 @@ def _stage(link: Mapping[str, Any]) -> Stage:
         step=None if manifest.get("finished", True) else int(manifest["step"]),
         spec=dict(manifest.get("spec") or {}),
         sources=tuple(str(source["name"]) for source in manifest.get("sources") or ()),
+        tokens=int(manifest.get("tokens") or 0),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from harness.reports.analysis.contrasts import EXPLORATORY, PRIMARY, main_factors
@@ -78,7 +79,7 @@ def _cells(row: ContrastRow) -> dict[str, Any]:
         "task": row.task,
         "contrast": row.spec.name,
         "estimate": one.estimate,
-        "interval": (one.low, one.high),
+        "interval": (one.low, one.high) if one.se > 0.0 else None,
         "se": one.se,
         "se_items": one.se_items,
         "se_seeds": one.se_seeds,
@@ -157,11 +158,9 @@ def _results(analysis: FactorialAnalysis) -> list[str]:
             verdict = "differs from 0."
         else:
             verdict = f"no effect survives correction. 80% power needs a true effect of {one.mde:.3f}."
+        interval = "" if math.isnan(one.low) else f"95% interval {one.low:+.3f} to {one.high:+.3f}"
         p = "" if row.p_corrected is None else f", corrected p {_p(row.p_corrected)}"
-        sentences.append(
-            f"{row.spec.name}, overall: {one.estimate:+.3f} (95% interval {one.low:+.3f} to {one.high:+.3f}{p}): "
-            f"{verdict}"
-        )
+        sentences.append(f"{row.spec.name}, overall: {one.estimate:+.3f} ({interval or 'no interval'}{p}): {verdict}")
     secondary = [row for row in analysis.rows if row.family == SECONDARY and row.p_corrected is not None]
     if secondary:
         found = [f"{row.task} {row.spec.name} ({row.estimate.estimate:+.3f})" for row in secondary if row.significant]
@@ -189,7 +188,10 @@ def _limits(analysis: FactorialAnalysis) -> list[str]:
                 f"interval and p cover {COVERS[row.estimate.units]}."
             )
         elif row.estimate.units == "none":
-            notes.append(f"{name}: some arm has a single run, so interval and p cover items only, not training runs.")
+            notes.append(
+                f"{name}: some arm has a single run, so its effect cannot be separated from that run. Its interval "
+                "and p cover items only."
+            )
         else:
             notes.append(f"{name}: interval and p hold for these pre-training runs; tuning runs are covered.")
     small = _small(analysis)

@@ -76,10 +76,10 @@ def _contrasts(plan: StudyPlan) -> Table:
                 ),
                 Column(key="power", heading="power", meaning="Probability that the effect gives p <= 0.05."),
                 Column(
-                    key="seeds_needed", heading="seeds needed", kind="text", meaning="For 80% power, with these items."
+                    key="seeds_needed", heading="seeds needed", kind="count", meaning="For 80% power, with these items."
                 ),
                 Column(
-                    key="items_needed", heading="items needed", kind="text", meaning="For 80% power, with these seeds."
+                    key="items_needed", heading="items needed", kind="count", meaning="For 80% power, with these seeds."
                 ),
             )
             if wanted

@@ -196,7 +196,7 @@ def test_a_single_run_per_arm_covers_items_only(command: Command, tmp_path: Path
     assert {row["se_seeds"] for row in rows.values()} == {None}
     words = " ".join(command("compare", "--design", design)[1].split())
     assert "cannot be separated from that run" in words
-    assert "tune: some arm has a single run, so interval and p cover items only" in words
+    assert "tune: some arm has a single run, so its effect cannot be separated from that run." in words
 
 
 @pytest.mark.parametrize(
@@ -418,3 +418,15 @@ def test_gold_log_likelihood_and_bits_per_byte_are_tested_like_accuracy(command:
     (pairwise,) = json.loads(out)["tables"]["differences"]
     gold = likelihoods["code-0"][:, 0] - likelihoods["plain-0"][:, 0]
     assert pairwise["difference"] == pytest.approx(gold.mean())
+
+
+def test_unequal_training_tokens_are_said_first(command: Command, tmp_path: Path) -> None:
+    lineages = {f"{'NC'[p]}{'NC'[t]}-{seed}": lineage(p, t, seed) for p in (0, 1) for t in (0, 1) for seed in (0, 1)}
+    for name, links in lineages.items():
+        for link in links:
+            link["manifest"]["tokens"] = 60_000 if name[0] == "C" else 30_000
+    design = write_study(tmp_path, lineages=lineages)
+    words = " ".join(command("compare", "--design", design)[1].split())
+    assert (
+        "trained on different numbers of tokens (NN 60k tokens, NC 60k tokens, CN 120k tokens, CC 120k tokens)" in words
+    )
