@@ -34,7 +34,8 @@ from harness.stats.clustered import two_sided_quantile as two_sided
 from harness.stats.noncentral import detectable_effect
 
 Cell = Hashable
-Numbers = TypeVar("Numbers", float, FloatArray)
+Level = TypeVar("Level", bound=Hashable)
+Numbers = float | FloatArray
 Contrast = Mapping[Any, float]
 """The coefficient of each cell's mean; cells that are not named have 0."""
 
@@ -42,6 +43,7 @@ Contrast = Mapping[Any, float]
 _FITTED_EXACTLY = 1e-9
 # Sums of equal means differ from 0 by about 1e-17; such an estimate or error is 0.
 _ROUNDING = 1e-12
+_NORMAL_QUANTILE = 1.96
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,7 +84,7 @@ class ContrastEstimate:
         se_items: From the choice of items; it shrinks with more items.
         se_seeds: From the training runs; it shrinks with more runs. NaN if it cannot be estimated; `se` is then
             `se_items`, and interval and p hold for these very runs only.
-        df: Satterthwaite's degrees of freedom of `se`, at least 1.
+        df: Degrees of freedom of `se`, at least 1; see `contrast_df`.
         low: Lower end of the 95% interval; NaN if `se` is 0.
         high: Upper end.
         p: Two-sided, by Student's t; NaN if `se` is 0.
@@ -109,8 +111,8 @@ class ContrastEstimate:
 
 
 def two_by_two(
-    first: tuple[Hashable, Hashable], second: tuple[Hashable, Hashable], names: tuple[str, str]
-) -> dict[str, dict[Cell, float]]:
+    first: tuple[Level, Level], second: tuple[Level, Level], names: tuple[str, str]
+) -> dict[str, dict[tuple[Level, Level], float]]:
     """Return the contrasts of a 2 x 2: main effects by factor name, ``interaction``, and the four simple effects.
 
     In the names of simple effects N is the reference level and C the other; the first letter is the first factor's.
@@ -146,7 +148,7 @@ def estimate_contrast(tables: Sequence[ItemTable], runs: Runs, contrast: Contras
     2 x 2 with S plots per level this is scatter = S^2 of the plots' sums / S, and explained as in the analysis of
     variance. One checkpoint answers all tasks, so scatter is computed from each run's sum over tasks.
 
-    Degrees of freedom: Satterthwaite's; see `runs_uncertainty` for the runs' part.
+    Degrees of freedom: see `contrast_df`.
 
     Args:
         tables: At least one, each with a row for every run.
@@ -166,13 +168,13 @@ def estimate_contrast(tables: Sequence[ItemTable], runs: Runs, contrast: Contras
     cells, plots = tuple(runs.cells[i] for i in used), tuple(runs.plots[i] for i in used)
     unit, groups = _error_units(cells, plots, tuple(weights.tolist()))
     means = np.sum([values.mean(axis=1) for values in rows], axis=0)
-    components = []
+    of_runs = []
     for group in groups:
         scatter = float(((group.forms @ means) ** 2).sum())
         explained = sum(float(one.variances(group.forms @ v).sum()) for one, v in zip(grouped, rows, strict=True))
-        components.append((scatter, max(0.0, scatter - explained), group.df))
-    component = sum(one[1] for one in components)
-    df = satterthwaite_with_runs(items + component, items**2 / df_items, components)
+        of_runs.append((scatter, explained, group.df))
+    component = sum(max(0.0, scatter - explained) for scatter, explained, _ in of_runs)
+    df = float(contrast_df(items, df_items, of_runs))
     rounding = _ROUNDING * float(np.abs(weights) @ np.abs(means))
     estimate, se_items, se_seeds = (
         0.0 if abs(number) <= rounding else number
@@ -182,29 +184,49 @@ def estimate_contrast(tables: Sequence[ItemTable], runs: Runs, contrast: Contras
     return _with_test(estimate, (se_items, seeds), df, unit=unit, by_task=by_task)
 
 
-def satterthwaite_with_runs(variance: float, of_items: float, of_runs: Sequence[tuple[float, float, float]]) -> float:
-    """Return Satterthwaite's degrees of freedom, at least 1.
+def contrast_df(items: Numbers, df_items: float, of_runs: Sequence[tuple[Numbers, Numbers, float]]) -> FloatArray:
+    """Return the degrees of freedom of a contrast, at least 1.
+
+    Satterthwaite's formula comes first. The component of the runs is scatter - explained, which is as uncertain as the
+    scatter, whatever the cut at 0 hides:
+
+        df = variance^2 / (items^2 / df_items + sum scatter^2 / df)
+
+    The cut also makes the variance too large on average, so that tests with ten runs per level reject a true null
+    hypothesis in 2.4 to 5.7% of cases, depending on how much runs scatter. The mean of the cut component is known if
+    the scatter is chi-square (`_mean_after_cut`). The quantile of t is multiplied by sqrt(variance / its mean), but not
+    below the normal quantile, and the result is expressed in degrees of freedom. With two degrees of freedom per level
+    (three runs), the estimated scatter is too uncertain for this; the exponent grows from 0 to 1 between two and four.
+    docs/statistics.md has the error rates of the whole rule.
 
     Args:
-        variance: Of the estimate.
-        of_items: Squared variance of items over its degrees of freedom.
-        of_runs: For each set of plots, its scatter, component and degrees of freedom.
+        items: Variance from items.
+        df_items: Its degrees of freedom.
+        of_runs: For each set of plots: scatter, the part that items explain, degrees of freedom.
     """
-    uncertainty = of_items + sum(float(runs_uncertainty(*one)) for one in of_runs)
-    return max(variance**2 / uncertainty, 1.0) if uncertainty > 0.0 else math.inf
+    components = [np.maximum(0.0, scatter - explained) for scatter, explained, _ in of_runs]
+    variance = items + sum(components)
+    uncertainty = items**2 / df_items + sum(scatter**2 / df for scatter, _, df in of_runs)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        df = np.where(uncertainty > 0.0, np.maximum(variance**2 / uncertainty, 1.0), df_items)
+    trust = min(max((min((one[2] for one in of_runs), default=0.0) - 2.0) / 2.0, 0.0), 1.0)
+    if trust == 0.0:
+        return df
+    mean = items + sum(_mean_after_cut(*one) for one in of_runs)
+    shrunk = np.sqrt(np.minimum(variance / np.maximum(mean, 1e-300), 1.0)) ** trust
+    critical = np.maximum(special.stdtrit(df, 0.975) * shrunk, _NORMAL_QUANTILE)
+    return np.asarray(special.stdtridf(0.975, critical), dtype=np.float64)
 
 
-def runs_uncertainty(scatter: Numbers, component: Numbers, df: float) -> Numbers:
-    """Return the runs' term in the denominator of Satterthwaite's formula, half the variance of `component`.
+def _mean_after_cut(scatter: Numbers, explained: Numbers, df: float) -> FloatArray:
+    """Return the mean of max(0, X - explained), where X is chi-square with mean max(scatter, explained).
 
-    Without the cut at 0 the component is as uncertain as the scatter, which gives scatter^2 / df. The cut makes it less
-    uncertain, and `se` too large on average, so this is too careful if runs scatter little: with ten runs, tests then
-    reject a true null hypothesis in 2.4% of cases. With two degrees of freedom the care is needed, because the cut can
-    hide a real scatter. The weight between scatter^2 and scatter x component was chosen by simulation;
-    docs/statistics.md has the error rates. Three runs per level, df = 2, give scatter^2.
+    By E[X; X > e] = mean P(chi2_{df + 2} > df e / mean).
     """
-    trust = max(0.0, (df - 2.0) / (df + 1.0))
-    return scatter * ((1.0 - trust) * scatter + trust * component) / df
+    mean = np.maximum(np.maximum(scatter, explained), 1e-300)
+    bound = df * explained / mean
+    kept: FloatArray = mean * special.chdtrc(df + 2.0, bound) - explained * special.chdtrc(df, bound)
+    return kept
 
 
 def row_variances(table: ItemTable) -> FloatArray:

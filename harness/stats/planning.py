@@ -20,7 +20,7 @@ from scipy import optimize, special
 from scipy.stats import qmc
 
 from harness.stats.clustered import Clusters, FloatArray, satterthwaite
-from harness.stats.factorial import ItemTable, row_variances, runs_uncertainty, satterthwaite_with_runs
+from harness.stats.factorial import ItemTable, contrast_df, row_variances
 from harness.stats.power import ALPHA, POWER
 
 FIRST, SECOND, INTERACTION = "first", "second", "interaction"
@@ -169,23 +169,21 @@ def _variances(contrast: str, c: Components, seeds: int) -> tuple[float, float, 
 
 
 def _planned(items: float, runs: float, residual: float, df_items: float, seeds: int) -> PlannedContrast:
-    variance, scatter, df_runs = items + runs, (runs + residual) / 2.0, seeds - 1.0
-    df = satterthwaite_with_runs(variance, items**2 / df_items, [(scatter, runs / 2.0, df_runs)] * 2)
+    scatter, explained, df_runs = (runs + residual) / 2.0, residual / 2.0, seeds - 1.0
     places = _places()
-    simulated = items * special.chdtri(df_items, 1.0 - places[0]) / df_items
-    uncertainty = simulated**2 / df_items
-    for place in places[1:]:
-        of_level = scatter * special.chdtri(df_runs, 1.0 - place) / df_runs
-        component = np.maximum(0.0, of_level - residual / 2.0)
-        simulated = simulated + component
-        uncertainty = uncertainty + runs_uncertainty(of_level, component, df_runs)
-    quantiles = special.stdtrit(np.maximum(simulated**2 / uncertainty, 1.0), 1.0 - ALPHA / 2.0)
+    of_items = items * special.chdtri(df_items, 1.0 - places[0]) / df_items
+    of_levels = [scatter * special.chdtri(df_runs, 1.0 - place) / df_runs for place in places[1:]]
+    variances = of_items + sum(np.maximum(0.0, of_level - explained) for of_level in of_levels)
+    df = contrast_df(
+        of_items, df_items, [(of_level, np.full_like(of_level, explained), df_runs) for of_level in of_levels]
+    )
+    expected = contrast_df(items, df_items, [(scatter, explained, df_runs)] * 2)
     return PlannedContrast(
-        se=math.sqrt(variance),
+        se=math.sqrt(items + runs),
         se_items=math.sqrt(items),
         se_seeds=math.sqrt(runs),
-        df=df,
-        thresholds=quantiles * np.sqrt(simulated),
+        df=float(expected),
+        thresholds=special.stdtrit(df, 1.0 - ALPHA / 2.0) * np.sqrt(variances),
     )
 
 

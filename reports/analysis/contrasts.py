@@ -115,16 +115,12 @@ def _two_by_two(factors: Mapping[str, Sequence[str]], cells: Collection[Cell]) -
     (n1, c1), (n2, c2) = factors[first], factors[second]
     specs = []
     for name, coefficients in two_by_two((n1, c1), (n2, c2), (first, second)).items():
-        spread = _over_strata(_as_cells(coefficients), (first, second), factors, cells)
+        spread = _over_strata(dict(coefficients), (first, second), factors, cells)
         if not spread:
             raise InputError(_missing_cell(first, second, factors, cells))
         kind = PRIMARY if name in (first, second, INTERACTION) else EXPLORATORY
         specs.append(ContrastSpec(name=name, kind=kind, coefficients=spread, meaning=_meaning(name, factors)))
     return specs
-
-
-def _as_cells(coefficients: Mapping[object, float]) -> dict[Cell, float]:
-    return {cell: c for cell, c in coefficients.items() if isinstance(cell, tuple)}
 
 
 def _missing_cell(first: str, second: str, factors: Mapping[str, Sequence[str]], cells: Collection[Cell]) -> str:

@@ -64,7 +64,7 @@ def test_the_contrasts_of_size_and_tuning_are_those_of_the_published_table() -> 
     for at, task in enumerate(ITEMS):
         means = {(size, arm): ACCURACY[f"{arm} {size}"][at] for size in ("2.6", "13") for arm in ("NN", "NC")}
         expected = [
-            f"{sum(c * means[cell] for cell, c in contrasts[name].items()):+.1f}"  # type: ignore[index]
+            f"{sum(c * means[cell] for cell, c in contrasts[name].items()):+.1f}"
             for name in ("size", "tuning", "interaction")
         ]
         assert page[task] == expected
