@@ -54,7 +54,7 @@ def cot_pairs(tasks: Sequence[TaskValues], named: Mapping[str, str] | None, note
         pair = _difference(by_name[cot], by_name[direct])
         if pair is None:
             notes.append(
-                f"{cot} and {direct} have fewer than two items in common, so chain of thought is not compared."
+                f"{cot} and {direct} have fewer than two independent items in common, so chain of thought is not compared."
             )
         else:
             found.append(pair)
@@ -79,6 +79,8 @@ def _difference(cot: TaskValues, direct: TaskValues) -> CotPair | None:
         return None
     left, right = (np.array(side, dtype=np.intp) for side in zip(*common, strict=True))
     clusters = direct.clusters[right] if direct.clusters is not None else None
+    if clusters is not None and len(set(clusters.tolist())) < 2:
+        return None
     docs = tuple(direct.docs[i] for i in right)
     raw = replace(
         cot,

@@ -115,7 +115,7 @@ def _two_by_two(factors: Mapping[str, Sequence[str]], cells: Collection[Cell]) -
     (n1, c1), (n2, c2) = factors[first], factors[second]
     specs = []
     for name, coefficients in two_by_two((n1, c1), (n2, c2), (first, second)).items():
-        spread = _over_strata(dict(coefficients), (first, second), factors, cells)
+        spread = _over_strata({(*cell,): c for cell, c in coefficients.items()}, (first, second), factors, cells)
         if not spread:
             raise InputError(_missing_cell(first, second, factors, cells))
         kind = PRIMARY if name in (first, second, INTERACTION) else EXPLORATORY

@@ -94,6 +94,12 @@ def study_of_lineage(models: Sequence[ModelRecords]) -> Study:
             f"--design auto: the lineage of {', '.join(missing[:3])} is unknown; evaluate checkpoints that have a "
             "stage.json, or give a design file."
         )
+    for model in models:
+        if model.lineage[-1].get("status") == "missing":
+            raise InputError(
+                f"--design auto: {model.lineage[-1].get('name')}, an ancestor of {model.name}, was missing when that was "
+                "evaluated, so its recipe is unknown; evaluate again with it in place, or give a design file."
+            )
     longest = max(len(stages) for stages in chains.values())
     arms = [model for model in models if len(chains[model.name]) == longest]
     names = _factor_names([chains[model.name] for model in arms])
@@ -136,10 +142,10 @@ def _joined(evaluated: Sequence[_Evaluated]) -> tuple[tuple[TrainingRun, ...], i
 
 
 def _pretraining(stages: Sequence[Stage]) -> str | None:
-    """Return the digest of the first stage of several; with a lone stage, of its parents. None if unknown."""
+    """Return the digest of the first of several stages; of a lone stage's parent. None if unknown."""
     if len(stages) > 1:
         return stages[0].digest or None
-    return None
+    return stages[0].parents[0] if stages and stages[0].parents else None
 
 
 def _factor_names(chains: Sequence[Sequence[Stage]]) -> list[str]:

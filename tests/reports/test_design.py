@@ -430,3 +430,31 @@ def test_unequal_training_tokens_are_said_first(command: Command, tmp_path: Path
     assert (
         "trained on different numbers of tokens (NN 60k tokens, NC 60k tokens, CN 120k tokens, CC 120k tokens)" in words
     )
+
+
+def test_auto_refuses_a_lineage_whose_pretraining_run_was_missing(command: Command, tmp_path: Path) -> None:
+    lineages = {f"{'NC'[p]}{'NC'[t]}-{seed}": lineage(p, t, seed) for p in (0, 1) for t in (0, 1) for seed in (0, 1)}
+    for links in lineages.values():
+        links[1] |= {"manifest": None, "status": "missing"}
+    write_study(tmp_path, lineages=lineages)
+    code, _, err = command("compare", "--design", "auto", tmp_path / "runs")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "pre-1-0, an ancestor of CC-0, was missing when that was evaluated" in err
+
+
+def test_runs_tuned_from_one_base_model_are_not_independent_of_it(command: Command, tmp_path: Path) -> None:
+    """The parent is recorded, but it is a root without a manifest: the same base model for all runs."""
+    lineages = {}
+    for t in (0, 1):
+        for seed in range(3):
+            own = lineage(0, t, seed)[0]
+            own["manifest"]["parents"] = [{"name": "base", "digest": "sha256:base"}]
+            root = {"name": "base", "digest": "sha256:base", "location": "x", "status": "root", "manifest": None}
+            name = f"{'plain code'.split()[t]}-{seed}"
+            lineages[name] = [own, root]
+            write_study_run(tmp_path / "runs", name, {"first": RunTask(values=answers((0, t), seed))}, lineages[name])
+    rows = rows_of(command, "--design", "auto", tmp_path / "runs")
+    assert rows["first", "sft"]["covers"] == "items, tuning runs"
+    words = " ".join(command("compare", "--design", "auto", tmp_path / "runs")[1].split())
+    assert "sft: interval and p hold for these pre-training runs" in words
+    assert "unknown" not in words

@@ -107,7 +107,7 @@ def test_the_overall_value_is_the_mean_over_domains_and_items_count_once() -> No
     assert tables[0].values.tolist() == [[0.5, 0.5], [0.5, 0.5]]
     assert tables[2].values.tolist() == [[0.0, 0.0], [1.0, 1.0]]
     total = sum(table.weight * table.values.mean(axis=1) for table in tables)
-    assert total.tolist() == [0.125, 0.875]  # type: ignore[union-attr]
+    assert total.tolist() == [0.125, 0.875]
 
 
 def test_the_drawing_escapes_names_and_leaves_out_what_is_not_finite() -> None:
