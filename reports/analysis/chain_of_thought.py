@@ -54,7 +54,7 @@ def cot_pairs(tasks: Sequence[TaskValues], named: Mapping[str, str] | None, note
         pair = _difference(by_name[cot], by_name[direct])
         if pair is None:
             notes.append(
-                f"{cot} and {direct} have fewer than two independent items in common, so chain of thought is not compared."
+                f"{cot} and {direct} have fewer than two independent items in common; chain of thought is not compared."
             )
         else:
             found.append(pair)

@@ -450,7 +450,7 @@ def test_runs_tuned_from_one_base_model_are_not_independent_of_it(command: Comma
             own = lineage(0, t, seed)[0]
             own["manifest"]["parents"] = [{"name": "base", "digest": "sha256:base"}]
             root = {"name": "base", "digest": "sha256:base", "location": "x", "status": "root", "manifest": None}
-            name = f"{'plain code'.split()[t]}-{seed}"
+            name = f"{FACTORS['tune'][t]}-{seed}"
             lineages[name] = [own, root]
             write_study_run(tmp_path / "runs", name, {"first": RunTask(values=answers((0, t), seed))}, lineages[name])
     rows = rows_of(command, "--design", "auto", tmp_path / "runs")
