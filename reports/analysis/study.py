@@ -98,8 +98,8 @@ def study_of_lineage(models: Sequence[ModelRecords]) -> Study:
         root = model.lineage[-1]
         if root.get("status") == "missing":
             raise InputError(
-                f"--design auto: {root.get('name')}, an ancestor of {model.name}, was missing when that was evaluated, so "
-                "its recipe is unknown; evaluate again with it in place, or give a design file."
+                f"--design auto: {root.get('name')}, an ancestor of {model.name}, was missing when that was evaluated, "
+                "so its recipe is unknown; evaluate again with it in place, or give a design file."
             )
     longest = max(len(stages) for stages in chains.values())
     arms = [model for model in models if len(chains[model.name]) == longest]
