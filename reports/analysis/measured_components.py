@@ -10,7 +10,7 @@ import numpy.typing as npt
 from harness.errors import InputError
 from harness.reports.analysis.contrasts import main_factors
 from harness.reports.analysis.pairing import CONTROLS
-from harness.reports.analysis.plan import TaskPlan
+from harness.reports.analysis.plan import Measured, TaskPlan
 from harness.reports.analysis.study import Study, TrainingRun
 from harness.reports.analysis.task_values import collect
 from harness.stats.planning import PlannedTask, estimate_components
@@ -18,8 +18,8 @@ from harness.stats.planning import PlannedTask, estimate_components
 FEWEST = 2
 
 
-def measured_tasks(study: Study, notes: list[str], *, force: bool = False) -> dict[str, TaskPlan]:
-    """Return each task of a 2 x 2 study with its size and measured components.
+def measured_tasks(study: Study, notes: list[str], *, force: bool = False) -> Measured:
+    """Return the tasks of a 2 x 2 study with their size and measured components.
 
     Only pre-training runs that were tuned at both levels are used.
 
@@ -45,7 +45,7 @@ def measured_tasks(study: Study, notes: list[str], *, force: bool = False) -> di
         )
         measured[one.task] = TaskPlan(planned=planned, chance=one.chance, domain=one.domain)
     notes.append(f"Components are measured with {order.shape[2]} pre-training runs per level, so they are uncertain.")
-    return measured
+    return Measured(tasks=measured, factors=main)
 
 
 def _complete(

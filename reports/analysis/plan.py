@@ -89,13 +89,26 @@ class PlanFlags:
     effect: float | None = None
 
 
-def read_plan(path: Path, flags: PlanFlags, measured: Mapping[str, TaskPlan] | None = None) -> StudyPlan:
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What earlier runs say.
+
+    Attributes:
+        tasks: Their tasks, with size and components.
+        factors: Their two factors, the pre-training factor first.
+    """
+
+    tasks: Mapping[str, TaskPlan]
+    factors: tuple[str, ...]
+
+
+def read_plan(path: Path, flags: PlanFlags, measured: Measured | None = None) -> StudyPlan:
     """Read a plan.
 
     Args:
         path: The file.
         flags: Replace what the file says.
-        measured: Tasks of earlier runs, with their components; None for the defaults.
+        measured: Earlier runs; None for the default components.
 
     Raises:
         InputError: The file or a flag is wrong, or says too little.
@@ -106,13 +119,15 @@ def read_plan(path: Path, flags: PlanFlags, measured: Mapping[str, TaskPlan] | N
     main = main_factors(factors)
     if len(main) < 2:
         raise InputError(f"{path}: factors {', '.join(factors)}: power needs two factors of two levels each.")
+    if measured is not None and set(main) == set(measured.factors):
+        main = measured.factors
     seeds = flags.seeds if flags.seeds is not None else content.get("seeds", _seeds_of_runs(content, main))
     effect = flags.effect if flags.effect is not None else content.get("effect")
     return StudyPlan(
         contrasts={main[0]: FIRST, main[1]: SECOND, INTERACTION: INTERACTION},
         seeds=_whole("seeds", seeds, 2, "the pre-training runs of each level, 2 or more"),
         effect=None if effect is None else _number("effect", effect, 1e-9, 100.0, "points above 0, such as 3"),
-        tasks=_tasks(path, content, flags, measured),
+        tasks=_tasks(path, content, flags, measured.tasks if measured else None),
         source="measured in the runs of --from" if measured else "assumed; --from RUNS measures them in earlier runs",
     )
 

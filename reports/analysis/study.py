@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.errors import InputError
 from harness.records import ModelRecords
@@ -75,7 +75,25 @@ def study_of_design(design: Design, model_of: Callable[[str], ModelRecords]) -> 
         evaluated.append(_Evaluated(cell=run.cell, plot=plot, key=same, step=run.step, model=model))
     runs, unknown = _joined(evaluated)
     parents = {name: model_of(place) for name, place in design.parents.items()}
-    return Study(factors=design.factors, runs=runs, parents=parents, cot=design.cot, unknown=unknown)
+    factors, runs = _pretraining_first(design.factors, runs)
+    return Study(factors=factors, runs=runs, parents=parents, cot=design.cot, unknown=unknown)
+
+
+def _pretraining_first(
+    factors: Mapping[str, tuple[str, ...]], runs: Sequence[TrainingRun]
+) -> tuple[dict[str, tuple[str, ...]], tuple[TrainingRun, ...]]:
+    """Put factors that never differ within a pre-training run first: the first letter of NC is pre-training's.
+
+    The order in the file decides otherwise; many writers of YAML sort keys, so it need not be meant.
+    """
+    by_plot: dict[str, list[tuple[str, ...]]] = {}
+    for run in runs:
+        by_plot.setdefault(run.plot, []).append(run.cell)
+    names = list(factors)
+    constant = [all(len({cell[at] for cell in cells}) == 1 for cells in by_plot.values()) for at in range(len(names))]
+    order = sorted(range(len(names)), key=lambda at: not constant[at])
+    reordered = tuple(replace(run, cell=tuple(run.cell[at] for at in order)) for run in runs)
+    return {names[at]: factors[names[at]] for at in order}, reordered
 
 
 def study_of_lineage(models: Sequence[ModelRecords]) -> Study:

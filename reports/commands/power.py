@@ -10,7 +10,7 @@ from harness.errors import InputError
 from harness.reports.commands.output import FORMATS, command_line, output_format, write_document, write_text
 
 if TYPE_CHECKING:
-    from harness.reports.analysis.plan import TaskPlan
+    from harness.reports.analysis.plan import Measured
     from harness.reports.analysis.study import Study
 
 PURPOSE = "Show which effects a factorial study can find with its seeds and items, before it is trained."
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _measured(args: argparse.Namespace, notes: list[str]) -> dict[str, TaskPlan]:
+def _measured(args: argparse.Namespace, notes: list[str]) -> Measured:
     from harness.reports.analysis.measured_components import measured_tasks
 
     study, skipped = _earlier_study(args)

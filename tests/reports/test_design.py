@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import yaml
 
 from harness.stats import holm
 from tests.factorial_example import example_tasks, expected_figures
@@ -458,3 +459,12 @@ def test_runs_tuned_from_one_base_model_are_not_independent_of_it(command: Comma
     words = " ".join(command("compare", "--design", "auto", tmp_path / "runs")[1].split())
     assert "sft: interval and p hold for these pre-training runs" in words
     assert "unknown" not in words
+
+
+def test_the_pretraining_factor_comes_first_whatever_the_order_in_the_file(command: Command, small: Path) -> None:
+    content = yaml.safe_load(small.read_text())
+    content["factors"] = dict(reversed(content["factors"].items()))
+    other = small.with_name("swapped.yaml")
+    other.write_text(yaml.safe_dump(content, sort_keys=False))
+    assert list(yaml.safe_load(other.read_text())["factors"]) == ["tune", "pretrain"]
+    assert rows_of(command, "--design", other) == rows_of(command, "--design", small)
