@@ -137,13 +137,12 @@ def draw_task(rng: np.random.Generator, setting: Setting, luck: Array, weight: f
 
 def truths(setting: Setting) -> dict[str, float]:
     """The true contrasts: means over very many items and runs."""
-    large = Setting(
-        items=20_000, clusters=20_000, seeds=40, luck=setting.luck, effects=setting.effects, reaction=setting.reaction
+    many = Setting(
+        items=2_000, clusters=2_000, seeds=200, luck=setting.luck, effects=setting.effects, reaction=setting.reaction
     )
     rng, cells = np.random.default_rng(1), np.zeros((2, 2))
-    for _ in range(4):
-        # Items and luck are the same in all cells except for what belongs to a cell, so little noise is left.
-        cells += probabilities(rng, large, draw_luck(rng, large)).mean(axis=(2, 3)) / 4
+    for _ in range(20):
+        cells += probabilities(rng, many, draw_luck(rng, many)).mean(axis=(2, 3)) / 20
     return {name: sum(c * float(cells[cell]) for cell, c in one.items()) for name, one in CONTRASTS.items()}
 
 
@@ -235,8 +234,13 @@ def items_only(rng: np.random.Generator, repetitions: int) -> Iterator[Factorial
 
 def two_runs(rng: np.random.Generator, repetitions: int) -> Iterator[FactorialRow]:
     """Two pre-training runs per level: too few, so tests must err on the safe side."""
+    for items, clusters in SIZES[1:]:
+        yield from _two_runs_on(rng, repetitions, items, clusters)
+
+
+def _two_runs_on(rng: np.random.Generator, repetitions: int, items: int, clusters: int) -> Iterator[FactorialRow]:
     for name, luck in LUCK.items():
-        setting = Setting(items=200, clusters=40, seeds=2, luck=luck)
+        setting = Setting(items=items, clusters=clusters, seeds=2, luck=luck)
         errors: dict[str, list[bool]] = {contrast: [] for contrast in SHOWN}
         for _ in range(repetitions):
             table = draw_task(rng, setting, draw_luck(rng, setting))

@@ -44,6 +44,7 @@ _FITTED_EXACTLY = 1e-9
 # Sums of equal means differ from 0 by about 1e-17; such an estimate or error is 0.
 _ROUNDING = 1e-12
 _NORMAL_QUANTILE = 1.96
+_ALONE = 0.75
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -197,6 +198,12 @@ def contrast_df(items: Numbers, df_items: float, of_runs: Sequence[tuple[Numbers
     the scatter is chi-square (`_mean_after_cut`). The quantile of t is multiplied by sqrt(variance / its mean), but not
     below the normal quantile, and the result is expressed in degrees of freedom. With two degrees of freedom per level
     (three runs), the estimated scatter is too uncertain for this; the exponent grows from 0 to 1 between two and four.
+
+    A simple effect within one level has a single set of plots. With few runs their scatter can be small by luck, and
+    the variance is then that of items alone (in 11% of studies with three runs that scatter much). So a scatter below
+    what items explain counts for three quarters as if it were explained; without this such tests reject 6.1% (three
+    runs) and 10.3% (two).
+
     docs/statistics.md has the error rates of the whole rule.
 
     Args:
@@ -204,12 +211,14 @@ def contrast_df(items: Numbers, df_items: float, of_runs: Sequence[tuple[Numbers
         df_items: Its degrees of freedom.
         of_runs: For each set of plots: scatter, the part that items explain, degrees of freedom.
     """
-    components = [np.maximum(0.0, scatter - explained) for scatter, explained, _ in of_runs]
-    variance = items + sum(components)
-    uncertainty = items**2 / df_items + sum(scatter**2 / df for scatter, _, df in of_runs)
+    trust = min(max((min((one[2] for one in of_runs), default=0.0) - 2.0) / 2.0, 0.0), 1.0)
+    care = _ALONE * (1.0 - trust) if len(of_runs) == 1 else 0.0
+    variance = items + sum(np.maximum(0.0, scatter - explained) for scatter, explained, _ in of_runs)
+    uncertainty = items**2 / df_items + sum(
+        ((1.0 - care) * scatter + care * np.maximum(scatter, explained)) ** 2 / df for scatter, explained, df in of_runs
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         df = np.where(uncertainty > 0.0, np.maximum(variance**2 / uncertainty, 1.0), df_items)
-    trust = min(max((min((one[2] for one in of_runs), default=0.0) - 2.0) / 2.0, 0.0), 1.0)
     if trust == 0.0:
         return df
     mean = items + sum(_mean_after_cut(*one) for one in of_runs)

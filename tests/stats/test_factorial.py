@@ -43,7 +43,14 @@ def test_the_worked_example_is_reproduced() -> None:
     for (task, contrast), figures in expected.items():
         chosen = overall if task == "overall" else [tables[task]]
         estimate = estimate_contrast(chosen, balanced(seeds), CONTRASTS[contrast])
-        for key in ("estimate", "se", "se_items", "se_seeds", "df", "low", "high", "p"):
+        for key in ("estimate", "se", "se_items", "se_seeds"):
+            assert getattr(estimate, key) == pytest.approx(figures[key], abs=2e-6), (task, contrast, key)
+        if contrast in ("NC-NN", "CC-CN") and figures["se_seeds"] == 0.0:
+            # Within one level, a scatter that is small by luck is not trusted: fewer degrees of freedom, a wider interval.
+            assert estimate.df < figures["df"]
+            assert estimate.low < figures["low"]
+            continue
+        for key in ("df", "low", "high", "p"):
             assert getattr(estimate, key) == pytest.approx(figures[key], abs=2e-6), (task, contrast, key)
 
 
