@@ -40,18 +40,21 @@ def test_the_worked_example_is_reproduced() -> None:
     }
     weights = {name: 1 / (len(tasks) * (1 - task.chance)) for name, task in tasks.items()}
     overall = [ItemTable(values=t.values, clusters=t.clusters, weight=weights[name]) for name, t in tables.items()]
+    lost = []
     for (task, contrast), figures in expected.items():
         chosen = overall if task == "overall" else [tables[task]]
         estimate = estimate_contrast(chosen, balanced(seeds), CONTRASTS[contrast])
         for key in ("estimate", "se", "se_items", "se_seeds"):
             assert getattr(estimate, key) == pytest.approx(figures[key], abs=2e-6), (task, contrast, key)
         if contrast in ("NC-NN", "CC-CN") and figures["se_seeds"] == 0.0:
-            # Within one level, a scatter that is small by luck is not trusted: fewer degrees of freedom, a wider interval.
-            assert estimate.df < figures["df"]
-            assert estimate.low < figures["low"]
+            # Within one level, a scatter that is small by luck is not trusted: fewer df, a wider interval.
+            assert estimate.df < figures["df"] + 2e-6
+            assert estimate.low < figures["low"] + 2e-6
+            lost.append(figures["df"] - estimate.df)
             continue
         for key in ("df", "low", "high", "p"):
             assert getattr(estimate, key) == pytest.approx(figures[key], abs=2e-6), (task, contrast, key)
+    assert max(lost) > 10.0
 
 
 def test_the_order_of_runs_and_of_items_does_not_matter() -> None:
