@@ -469,3 +469,17 @@ def test_the_pretraining_factor_comes_first_whatever_the_order_in_the_file(comma
     other.write_text(yaml.safe_dump(content, sort_keys=False))
     assert list(yaml.safe_load(other.read_text())["factors"]) == ["tune", "pretrain"]
     assert rows_of(command, "--design", other) == rows_of(command, "--design", small)
+
+
+def test_auto_takes_models_with_fewer_stages_as_parents(command: Command, tmp_path: Path) -> None:
+    lineages = {f"{'NC'[p]}{'NC'[t]}-{seed}": lineage(p, t, seed) for p in (0, 1) for t in (0, 1) for seed in (0, 1)}
+    write_study(tmp_path, lineages=lineages)
+    for p in (0, 1):
+        for seed in (0, 1):
+            task = RunTask(values=answers((p, 5), seed), clusters=np.repeat(range(20), 2))
+            write_study_run(tmp_path / "runs", f"pre-{p}-{seed}", {"first": task}, lineage(p, 0, seed)[1:])
+    rows = rows_of(command, "--design", "auto", tmp_path / "runs")
+    own = np.mean([answers((1, 1), seed, gain=0.2) for seed in (0, 1)])
+    above = np.mean([answers((1, 5), seed) for seed in (0, 1)])
+    assert rows["first", "CC-parent"]["estimate"] == pytest.approx(own - above)
+    assert ("second", "CC-parent") not in rows
