@@ -3,7 +3,7 @@
 `calibration.py` runs this too. By itself it takes about 15 minutes on one core, writes one row per setting to
 ``results/calibration_factorial.jsonl``, and the tables between the markers in ``docs/statistics.md``:
 
-    python benchmarks/calibration_factorial.py [--scale 0.1] [--only overall] [--no_docs]
+    python benchmarks/calibration_factorial.py [--scale 0.1] [--only overall-3] [--no_docs]
 
 The simulated studies: item difficulty in uneven clusters, items that react differently to each factor, pre-training and
 tuning runs with luck in logits, answers right or wrong.
@@ -169,9 +169,11 @@ def misses(estimate: ContrastEstimate, truth: float = 0.0) -> bool:
     return not estimate.low <= truth <= estimate.high
 
 
-def null_studies(rng: np.random.Generator, repetitions: int, seeds: int) -> Iterator[FactorialRow]:
+def null_studies(
+    rng: np.random.Generator, repetitions: int, seeds: int, sizes: Sequence[tuple[int, int]] = SIZES
+) -> Iterator[FactorialRow]:
     """No effect anywhere, on one task."""
-    for items, clusters in SIZES:
+    for items, clusters in sizes:
         for name, luck in LUCK.items():
             setting = Setting(items=items, clusters=clusters, seeds=seeds, luck=luck)
             errors: dict[str, list[bool]] = {contrast: [] for contrast in SHOWN}
@@ -182,42 +184,40 @@ def null_studies(rng: np.random.Generator, repetitions: int, seeds: int) -> Iter
             yield from (row("null", setting, name, contrast, hits) for contrast, hits in errors.items())
 
 
-def true_effects(rng: np.random.Generator, repetitions: int) -> Iterator[FactorialRow]:
+def true_effects(rng: np.random.Generator, repetitions: int, seeds: int) -> Iterator[FactorialRow]:
     """Effects of both factors and of both together."""
-    for items, clusters in ((60, 20), (1000, 200)):
-        for seeds in SEEDS:
-            effects = (0.4, 0.25, 0.3)
-            setting = Setting(items=items, clusters=clusters, seeds=seeds, luck=(0.1, 0.05), effects=effects)
-            truth = truths(setting)
-            errors: dict[str, list[bool]] = {contrast: [] for contrast in SHOWN}
-            for _ in range(repetitions):
-                table = draw_task(rng, setting, draw_luck(rng, setting))
-                for contrast in SHOWN:
-                    estimate = estimate_contrast([table], design(seeds), CONTRASTS[contrast])
-                    errors[contrast].append(misses(estimate, truth[contrast]))
-            yield from (row("effect", setting, "effects", contrast, hits) for contrast, hits in errors.items())
+    for items, clusters in (SIZES[0], SIZES[2]):
+        effects = (0.4, 0.25, 0.3)
+        setting = Setting(items=items, clusters=clusters, seeds=seeds, luck=(0.1, 0.05), effects=effects)
+        truth = truths(setting)
+        errors: dict[str, list[bool]] = {contrast: [] for contrast in SHOWN}
+        for _ in range(repetitions):
+            table = draw_task(rng, setting, draw_luck(rng, setting))
+            for contrast in SHOWN:
+                estimate = estimate_contrast([table], design(seeds), CONTRASTS[contrast])
+                errors[contrast].append(misses(estimate, truth[contrast]))
+        yield from (row("effect", setting, "effects", contrast, hits) for contrast, hits in errors.items())
 
 
-def overall_and_families(rng: np.random.Generator, repetitions: int) -> Iterator[FactorialRow]:
-    """Four tasks that the same runs answer: the overall value, and both corrected families."""
-    for seeds in SEEDS:
-        for name, luck in LUCK.items():
-            setting = Setting(items=200, clusters=40, seeds=seeds, luck=luck)
-            primary, secondary = [], []
-            errors: dict[str, list[bool]] = {contrast: [] for contrast in SHOWN}
-            for _ in range(repetitions):
-                own = draw_luck(rng, setting)
-                tables = [draw_task(rng, setting, own, weight=0.25) for _ in range(4)]
-                whole = {c: estimate_contrast(tables, design(seeds), CONTRASTS[c]) for c in SHOWN}
-                for contrast, estimate in whole.items():
-                    errors[contrast].append(misses(estimate))
-                primary.append(bool((holm([whole[c].p for c in SHOWN[:3]]) <= 0.05).any()))
-                single = [estimate_contrast([t], design(seeds), CONTRASTS[c]).p for t in tables for c in SHOWN[:3]]
-                secondary.append(bool((holm(single) <= 0.05).any()))
-            for contrast, hits in errors.items():
-                yield row("null", setting, f"overall of four tasks, {name}", contrast, hits)
-            yield row("family", setting, f"primary, {name}", "Holm over 3", primary)
-            yield row("family", setting, f"secondary, {name}", "Holm over 12", secondary)
+def overall_and_families(rng: np.random.Generator, repetitions: int, seeds: int) -> Iterator[FactorialRow]:
+    """Four tasks that the same runs answer: the overall value, and both corrected families; half the repetitions."""
+    for name, luck in LUCK.items():
+        setting = Setting(items=200, clusters=40, seeds=seeds, luck=luck)
+        primary, secondary = [], []
+        errors: dict[str, list[bool]] = {contrast: [] for contrast in SHOWN}
+        for _ in range(max(20, repetitions // 2)):
+            own = draw_luck(rng, setting)
+            tables = [draw_task(rng, setting, own, weight=0.25) for _ in range(4)]
+            whole = {c: estimate_contrast(tables, design(seeds), CONTRASTS[c]) for c in SHOWN}
+            for contrast, estimate in whole.items():
+                errors[contrast].append(misses(estimate))
+            primary.append(bool((holm([whole[c].p for c in SHOWN[:3]]) <= 0.05).any()))
+            single = [estimate_contrast([t], design(seeds), CONTRASTS[c]).p for t in tables for c in SHOWN[:3]]
+            secondary.append(bool((holm(single) <= 0.05).any()))
+        for contrast, hits in errors.items():
+            yield row("null", setting, f"overall of four tasks, {name}", contrast, hits)
+        yield row("family", setting, name, "primary, Holm over 3", primary)
+        yield row("family", setting, name, "secondary, Holm over 12", secondary)
 
 
 def items_only(rng: np.random.Generator, repetitions: int) -> Iterator[FactorialRow]:
@@ -250,21 +250,27 @@ def _two_runs_on(rng: np.random.Generator, repetitions: int, items: int, cluster
 
 
 Study = Callable[[np.random.Generator, int], Iterator[FactorialRow]]
-STUDIES: dict[str, Study] = {
-    "two-runs": two_runs,
-    "items": items_only,
-    **{f"null-{seeds}": functools.partial(null_studies, seeds=seeds) for seeds in SEEDS},
-    "effects": true_effects,
-    "overall": overall_and_families,
+# Each study has a seed of its own, so that it can be run alone.
+STUDIES: dict[str, tuple[int, Study]] = {
+    "two-runs": (0, two_runs),
+    "items": (1, items_only),
+    **{
+        f"null-3-{size[0]}": (20 + n, functools.partial(null_studies, seeds=3, sizes=[size]))
+        for n, size in enumerate(SIZES)
+    },
+    "null-5": (3, functools.partial(null_studies, seeds=5)),
+    "null-10": (4, functools.partial(null_studies, seeds=10)),
+    **{f"effects-{seeds}": (30 + seeds, functools.partial(true_effects, seeds=seeds)) for seeds in SEEDS},
+    **{f"overall-{seeds}": (50 + seeds, functools.partial(overall_and_families, seeds=seeds)) for seeds in SEEDS},
 }
 
 
 def simulate(scale: float, only: str | None = None) -> Iterator[tuple[str, FactorialRow]]:
-    """Run the studies, each from a seed of its own; `scale` multiplies the 2,000 repetitions of each setting."""
-    for number, (name, study) in enumerate(STUDIES.items()):
+    """Run the studies; `scale` multiplies the 2,000 repetitions of each setting."""
+    for name, (seed, study) in STUDIES.items():
         if only in (None, name):
             repetitions = max(20, round(2000 * scale))
-            yield from ((name, one) for one in study(np.random.default_rng((SEED, number)), repetitions))
+            yield from ((name, one) for one in study(np.random.default_rng((SEED, seed)), repetitions))
 
 
 def table(study: str, rows: Sequence[FactorialRow]) -> str:
@@ -307,7 +313,7 @@ def write(measured: Mapping[str, Sequence[FactorialRow]]) -> None:
     path = ROOT / "results" / "calibration_factorial.jsonl"
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
     kept = [(line.pop("run"), FactorialRow(**line | {"target": tuple(line["target"])})) for line in lines]
-    rows = [pair for pair in kept if pair[0] not in measured]
+    rows = [pair for pair in kept if pair[0] not in measured and pair[0] in STUDIES]
     rows += [(name, one) for name, own in measured.items() for one in own]
     rows.sort(key=lambda pair: list(STUDIES).index(pair[0]))
     path.write_text("".join(json.dumps({"run": name, **asdict(one)}) + "\n" for name, one in rows), encoding="utf-8")
