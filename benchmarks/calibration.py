@@ -1,7 +1,8 @@
 """Measure the error rates of the statistics on simulated data with a known truth.
 
 Writes one row per setting to ``results/calibration.jsonl``, and the tables between the markers in
-``docs/statistics.md``. The same seed gives the same numbers. A full run takes a few minutes on one core:
+``docs/statistics.md``. The same seed gives the same numbers. A full run takes a few minutes on one core, and another 15
+for factorial studies, which `calibration_factorial.py` simulates:
 
     python benchmarks/calibration.py [--scale 0.1] [--no_docs]
 """
@@ -12,6 +13,8 @@ import argparse
 import functools
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -363,6 +366,8 @@ def main() -> None:
         lines = "".join(json.dumps(asdict(r)) + "\n" for r in rows)
         (ROOT / "results" / "calibration.jsonl").write_text(lines, encoding="utf-8")
         write_docs(ROOT.parent / "docs" / "statistics.md", rows)
+    flags = ["--scale", str(arguments.scale), *(["--no_docs"] if arguments.no_docs else [])]
+    subprocess.run([sys.executable, str(ROOT / "calibration_factorial.py"), *flags], check=True)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ class Sample:
         key: Position of the right choice; None if unknown.
         target: The expected answer, as text if that is known.
         rationale: The data set's explanation; empty if there is none.
+        continuations: Scored text of each choice, as it was sent; empty for a generation.
     """
 
     doc_hash: str
@@ -43,6 +44,7 @@ class Sample:
     key: int | None
     target: str
     rationale: str
+    continuations: tuple[str, ...] = ()
 
 
 def read_samples(run: TaskRun, doc_hashes: Collection[str]) -> dict[str, Sample]:
@@ -89,6 +91,7 @@ def _sample(digest: str, row: Mapping[str, Any]) -> Sample:
         key=key,
         target=choices[key] if key is not None else str(row.get("target", "")),
         rationale=next((str(doc[name]) for name in _RATIONALES if doc.get(name)), ""),
+        continuations=tuple(request[-1] for request in requests) if likelihoods else (),
     )
 
 

@@ -40,6 +40,7 @@ STYLES: dict[str, dict[str, Any]] = {
     "join": {"color": QUIET},
     "interval": {"color": ACCENT, "strokeWidth": 1.4},
     "dot": {"color": ACCENT, "size": 3.14 * POINT_RADIUS**2, "filled": True, "opacity": 1},
+    "quiet-dot": {"color": LINE, "size": 3.14 * POINT_RADIUS**2, "filled": True, "opacity": 1},
     **{f"source-{i}": {"color": colour} for i, colour in enumerate(SERIES_COLOURS)},
 }
 

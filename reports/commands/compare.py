@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError, RecordError, did_you_mean
+from harness.reports.commands.design import add_design_arguments, run_design
 from harness.reports.commands.output import (
     add_output_arguments,
     command_line,
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     parser.add_argument(
         "models",
-        nargs="+",
+        nargs="*",
         metavar="MODEL",
         help="a run folder, or the name of a model or stage below --runs; several seeds of one recipe: NAME=run1,run2",
     )
@@ -57,11 +58,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="holm",
         help="for multiple tests: Holm (default) or Benjamini-Hochberg",
     )
+    parser.add_argument(
+        "--metric",
+        metavar="NAME",
+        help="compare by another metric: gold_log_likelihood, bits_per_byte, or a recorded one such as acc_norm",
+    )
+    add_design_arguments(parser)
     add_output_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Compare the models, and print or write the result."""
+    if args.design is not None:
+        return run_design(args)
+    if not args.models:
+        raise InputError("no models; give two or more to compare, or --design FILE for a factorial study.")
+    if args.last_checkpoints is not None:
+        raise InputError("--last_checkpoints: only with --design, which names the checkpoints of each training run.")
     kind = output_format(args)
     if args.margin is not None and not 0.0 < args.margin < 1.0:
         raise InputError(f"--margin {args.margin}: give the smallest loss that matters, between 0 and 1, such as 0.02.")
@@ -105,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _compare_options(args: argparse.Namespace) -> list[str]:
-    given = {"--margin": args.margin, "--doses": args.doses}
+    given = {"--margin": args.margin, "--doses": args.doses, "--metric": args.metric}
     options = [part for flag, value in given.items() if value is not None for part in (flag, str(value))]
     options += ["--correction", args.correction] if args.correction != "holm" else []
     return [*options, *(["--chosen"] if args.chosen else [])]
@@ -123,12 +136,14 @@ def _doses(text: str | None) -> list[float]:
 def _arms(args: argparse.Namespace) -> tuple[list[Arm], list[str]]:
     """Return the arms, the baseline first, and notes on damaged files that were left out."""
     from harness.reports.analysis.differences import Arm
+    from harness.reports.analysis.metric import with_metric
 
     finder = _ModelFinder(args)
     named_places = [_parse_arm(word) for word in args.models]
     if args.baseline is not None:
         named_places = _baseline_first(named_places, args.baseline)
     models, skipped = _loaded([finder.model(place) for _, places in named_places for place in places], args)
+    models, without_metric = with_metric(models, args.metric)
     # The models of all arms were loaded as one list; each arm takes as many of them as it has places:
     #     A=run1,run2 B   ->   models [m1, m2, m3]   ->   A: m1, m2   B: m3
     arms, start = [], 0
@@ -140,7 +155,7 @@ def _arms(args: argparse.Namespace) -> tuple[list[Arm], list[str]]:
     duplicate = next((name for name in arm_names if arm_names.count(name) > 1), None)
     if duplicate is not None:
         raise InputError(f"{duplicate}: two arms have this name; give each its own with NAME=run1,run2.")
-    return arms, [*finder.skipped, *skipped]
+    return arms, [*finder.skipped, *skipped, *without_metric]
 
 
 def _loaded(models: list[ModelRecords], args: argparse.Namespace) -> tuple[list[ModelRecords], list[str]]:

@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from harness.visible import visible
 
-Kind = Literal["text", "count", "value", "difference", "interval", "p", "ranks"]
+Kind = Literal["text", "count", "value", "difference", "interval", "p", "ranks", "points"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +109,8 @@ def text(value: Any, kind: Kind) -> str:
         return f"{value[0]}" if value[0] == value[1] else f"{value[0]}-{value[1]}"
     if kind == "p":
         return "<0.001" if value < 0.001 else f"{value:.3f}"
+    if kind == "points":
+        return f"{value:.1f}"
     if kind == "count":
         return f"{value:,}"
     if kind in ("value", "difference"):

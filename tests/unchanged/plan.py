@@ -4,7 +4,7 @@ from __future__ import annotations
 
 SCRIPTS = ("oracle", "corrupted", "uniform")
 FORMATS = {"table": "txt", "md": "md", "csv": "csv", "json": "json", "latex": "tex", "html": "html"}
-COMMANDS = ("eval", "compare", "leaderboard", "rescore", "train", "lineage", "tasks", "cache", "doctor")
+COMMANDS = ("eval", "compare", "leaderboard", "power", "rescore", "train", "lineage", "tasks", "cache", "doctor")
 
 OWN = ["--include_path", "own_tasks"]
 ENGINES: dict[str, list[str]] = {

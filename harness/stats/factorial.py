@@ -1,0 +1,384 @@
+"""Contrasts of a factorial training study: several runs per cell, items and training runs as two sources of error.
+
+A 2 x 2 with two pre-training runs per level, each tuned twice; `cell` names the arm, `plot` the pre-training run::
+
+    run     cell              plot        weight in the main effect of tuning
+    NN-0    (text, plain)     pre-text-0  -1/4
+    NC-0    (text, code)      pre-text-0  +1/4
+    CN-0    (code, plain)     pre-code-0  -1/4      ... and the same for NN-1, NC-1, CN-1, CC-1
+    CC-0    (code, code)      pre-code-0  +1/4
+
+    runs = Runs(cells=[("text", "plain"), ...], plots=["pre-text-0", ...])
+    contrast = two_by_two(("text", "code"), ("plain", "code"), names=("pretrain", "tune"))["tune"]
+    estimate_contrast([ItemTable(values=answers_of_the_runs, clusters=passages)], runs, contrast)
+
+Runs from one pre-training run share its luck, so they form a plot (a whole plot; tuning runs are its sub-plots), and
+plots are the independent units. Pure numbers: names of cells and plots are only compared. `families` corrects p-values,
+`planning` computes power before training, and docs/statistics.md gives the measured error rates.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from harness.stats.clustered import Clusters, FloatArray, cluster_codes, degrees_of_freedom, satterthwaite
+from harness.stats.clustered import two_sided_quantile as two_sided
+from harness.stats.noncentral import detectable_effect
+
+Cell = Hashable
+Level = TypeVar("Level", bound=Hashable)
+Numbers = float | FloatArray
+Contrast = Mapping[Any, float]
+"""The coefficient of each cell's mean; cells that are not named have 0."""
+
+# An eigenvalue of I - H below this is zero: the direction was fitted exactly and has no residual left.
+_FITTED_EXACTLY = 1e-9
+# Sums of equal means differ from 0 by about 1e-17; such an estimate or error is 0.
+_ROUNDING = 1e-12
+_NORMAL_QUANTILE = 1.96
+_ALONE = 0.75
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ItemTable:
+    """The values of all runs on the items of one task.
+
+    Attributes:
+        values: Shape (runs, items).
+        clusters: One label per item, or None.
+        weight: Weight of this task in the estimate; 1 for a task by itself.
+    """
+
+    values: FloatArray
+    clusters: Clusters | None = None
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """Which run belongs where; one entry per row of the tables.
+
+    Attributes:
+        cells: The combination of factor levels.
+        plots: The pre-training run that it was made from; runs of one plot are correlated.
+    """
+
+    cells: Sequence[Cell]
+    plots: Sequence[Hashable]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContrastEstimate:
+    """A contrast with its errors. One model gives interval, p, standard error and detectable effect.
+
+    Attributes:
+        estimate: The weighted sum of cell means.
+        se: sqrt(`se_items`^2 + `se_seeds`^2).
+        se_items: From the choice of items; it shrinks with more items.
+        se_seeds: From the training runs; it shrinks with more runs. NaN if it cannot be estimated; `se` is then
+            `se_items`, and interval and p hold for these very runs only.
+        df: Degrees of freedom of `se`, at least 1; see `contrast_df`.
+        low: Lower end of the 95% interval; NaN if `se` is 0.
+        high: Upper end.
+        p: Two-sided, by Student's t; NaN if `se` is 0.
+        units: ``plots`` if pre-training runs are the units of the error of runs, ``runs`` if it covers tuning runs only
+            because some level has one pre-training run, ``none`` if some cell has a single run.
+        by_task: `se_items`^2 of each task.
+    """
+
+    estimate: float
+    se: float
+    se_items: float
+    se_seeds: float
+    df: float
+    low: float
+    high: float
+    p: float
+    units: str
+    by_task: tuple[float, ...] = ()
+
+    @property
+    def mde(self) -> float:
+        """Smallest true effect that a test with this `se` and `df` finds with 80% power."""
+        return detectable_effect(self.se, self.df)
+
+
+def two_by_two(
+    first: tuple[Level, Level], second: tuple[Level, Level], names: tuple[str, str]
+) -> dict[str, dict[tuple[Level, Level], float]]:
+    """Return the contrasts of a 2 x 2: main effects by factor name, ``interaction``, and the four simple effects.
+
+    In the names of simple effects N is the reference level and C the other; the first letter is the first factor's.
+
+    Args:
+        first: Levels of the first factor, reference first.
+        second: Levels of the second factor.
+        names: Names of the two factors.
+    """
+    (n1, c1), (n2, c2) = first, second
+    nn, nc, cn, cc = (n1, n2), (n1, c2), (c1, n2), (c1, c2)
+    return {
+        names[0]: {nn: -0.5, nc: -0.5, cn: 0.5, cc: 0.5},
+        names[1]: {nn: -0.5, nc: 0.5, cn: -0.5, cc: 0.5},
+        "interaction": {nn: 1.0, nc: -1.0, cn: -1.0, cc: 1.0},
+        "NC-NN": {nc: 1.0, nn: -1.0},
+        "CC-CN": {cc: 1.0, cn: -1.0},
+        "CN-NN": {cn: 1.0, nn: -1.0},
+        "CC-NC": {cc: 1.0, nc: -1.0},
+    }
+
+
+def estimate_contrast(tables: Sequence[ItemTable], runs: Runs, contrast: Contrast) -> ContrastEstimate:
+    """Estimate a contrast of cell means over one task, or the weighted sum over several tasks.
+
+    Items: d_i is the weighted sum of the runs' values of item i. The variance of its mean is CR2's over clusters (see
+    `clustered.estimate_mean`); those of several tasks add.
+
+    Runs: residuals are taken about the cell means, and every plot's contribution to the estimate is scaled by
+    (I - H)^(-1/2), as in CR2 (Bell and McCaffrey 2002). The squares of these contributions add to the scatter. The part
+    that items explain (CR2's variance of the same contributions, item by item) is subtracted, and the rest is the runs'
+    variance, cut at 0 for each set of plots that share cells (the plots of one pre-training level). For a balanced
+    2 x 2 with S plots per level this is scatter = S^2 of the plots' sums / S, and explained as in the analysis of
+    variance. One checkpoint answers all tasks, so scatter is computed from each run's sum over tasks.
+
+    Degrees of freedom: see `contrast_df`.
+
+    Args:
+        tables: At least one, each with a row for every run.
+        runs: Cell and plot of each row.
+        contrast: Coefficients by cell.
+
+    Raises:
+        ValueError: A cell of the contrast has no run, a table has another number of rows, a task has one cluster, or a
+            value is NaN.
+    """
+    used, weights = run_weights(runs, contrast)
+    rows = [_checked(table, len(runs.cells))[used] * table.weight for table in tables]
+    grouped = [_Clusters(table.clusters, values.shape[1]) for table, values in zip(tables, rows, strict=True)]
+    by_task = tuple(float(one.variances(weights[None] @ values)[0]) for one, values in zip(grouped, rows, strict=True))
+    items = sum(by_task)
+    df_items = satterthwaite(by_task, [one.df for one in grouped])
+    cells, plots = tuple(runs.cells[i] for i in used), tuple(runs.plots[i] for i in used)
+    unit, groups = _error_units(cells, plots, tuple(weights.tolist()))
+    means = np.sum([values.mean(axis=1) for values in rows], axis=0)
+    of_runs = []
+    for group in groups:
+        scatter = float(((group.forms @ means) ** 2).sum())
+        explained = sum(float(one.variances(group.forms @ v).sum()) for one, v in zip(grouped, rows, strict=True))
+        of_runs.append((scatter, explained, group.df))
+    component = sum(max(0.0, scatter - explained) for scatter, explained, _ in of_runs)
+    df = float(contrast_df(items, df_items, of_runs))
+    rounding = _ROUNDING * float(np.abs(weights) @ np.abs(means))
+    estimate, se_items, se_seeds = (
+        0.0 if abs(number) <= rounding else number
+        for number in (float(weights @ means), math.sqrt(items), math.sqrt(component))
+    )
+    seeds = math.nan if unit == "none" else se_seeds
+    return _with_test(estimate, (se_items, seeds), df, unit=unit, by_task=by_task)
+
+
+def contrast_df(items: Numbers, df_items: float, of_runs: Sequence[tuple[Numbers, Numbers, float]]) -> FloatArray:
+    """Return the degrees of freedom of a contrast, at least 1.
+
+    Satterthwaite's formula comes first. The component of the runs is scatter - explained, which is as uncertain as the
+    scatter, whatever the cut at 0 hides:
+
+        df = variance^2 / (items^2 / df_items + sum scatter^2 / df)
+
+    The cut also makes the variance too large on average, so that tests with ten runs per level reject a true null
+    hypothesis in 2.4 to 5.7% of cases, depending on how much runs scatter. The mean of the cut component is known if
+    the scatter is chi-square (`_mean_after_cut`). The quantile of t is multiplied by sqrt(variance / its mean), but not
+    below the normal quantile, and the result is expressed in degrees of freedom. With two degrees of freedom per level
+    (three runs), the estimated scatter is too uncertain for this; the exponent grows from 0 to 1 between two and four.
+
+    A simple effect within one level has a single set of plots. With few runs their scatter can be small by luck, and
+    the variance is then that of items alone (in 11% of studies with three runs that scatter much). So a scatter below
+    what items explain counts for three quarters as if it were explained; without this such tests reject 6.1% (three
+    runs) and 10.3% (two).
+
+    docs/statistics.md has the error rates of the whole rule.
+
+    Args:
+        items: Variance from items.
+        df_items: Its degrees of freedom.
+        of_runs: For each set of plots: scatter, the part that items explain, degrees of freedom.
+    """
+    trust = min(max((min((one[2] for one in of_runs), default=0.0) - 2.0) / 2.0, 0.0), 1.0)
+    care = _ALONE * (1.0 - trust) if len(of_runs) == 1 else 0.0
+    variance = items + sum(np.maximum(0.0, scatter - explained) for scatter, explained, _ in of_runs)
+    uncertainty = items**2 / df_items + sum(
+        ((1.0 - care) * scatter + care * np.maximum(scatter, explained)) ** 2 / df for scatter, explained, df in of_runs
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        df = np.where(uncertainty > 0.0, np.maximum(variance**2 / uncertainty, 1.0), df_items)
+    if trust == 0.0:
+        return df
+    mean = items + sum(_mean_after_cut(*one) for one in of_runs)
+    shrunk = np.sqrt(np.minimum(variance / np.maximum(mean, 1e-300), 1.0)) ** trust
+    critical = np.maximum(special.stdtrit(df, 0.975) * shrunk, _NORMAL_QUANTILE)
+    return np.asarray(special.stdtridf(0.975, critical), dtype=np.float64)
+
+
+def _mean_after_cut(scatter: Numbers, explained: Numbers, df: float) -> FloatArray:
+    """Return the mean of max(0, X - explained), where X is chi-square with mean max(scatter, explained).
+
+    By E[X; X > e] = mean P(chi2_{df + 2} > df e / mean).
+    """
+    mean = np.maximum(np.maximum(scatter, explained), 1e-300)
+    bound = df * explained / mean
+    kept: FloatArray = mean * special.chdtrc(df + 2.0, bound) - explained * special.chdtrc(df, bound)
+    return kept
+
+
+def row_variances(table: ItemTable) -> FloatArray:
+    """Return CR2's variance of the mean over items of each row, shape (rows,).
+
+    Raises:
+        ValueError: There is only one cluster.
+    """
+    values = np.asarray(table.values, dtype=np.float64)
+    return _Clusters(table.clusters, values.shape[1]).variances(values)
+
+
+def run_weights(runs: Runs, contrast: Contrast) -> tuple[npt.NDArray[np.intp], FloatArray]:
+    """Return the rows in the contrast's cells, and their weights: the coefficient divided by the cell's runs.
+
+    Raises:
+        ValueError: A cell of the contrast has no run.
+    """
+    counts = {cell: sum(one == cell for one in runs.cells) for cell, c in contrast.items() if c != 0.0}
+    if missing := [cell for cell, count in counts.items() if not count]:
+        raise ValueError(f"cell {missing[0]} has no run; give at least one run for each cell of the contrast.")
+    used = np.array([i for i, cell in enumerate(runs.cells) if cell in counts], dtype=np.intp)
+    weights = np.array([contrast[runs.cells[i]] / counts[runs.cells[i]] for i in used])
+    return used, weights
+
+
+def _with_test(
+    estimate: float, parts: tuple[float, float], df: float, *, unit: str, by_task: tuple[float, ...]
+) -> ContrastEstimate:
+    items, seeds = parts
+    se = items if math.isnan(seeds) else math.hypot(items, seeds)
+    # Without any spread there is nothing to measure an effect against.
+    half = two_sided(0.95, df) * se if se > 0.0 else math.nan
+    return ContrastEstimate(
+        estimate=estimate,
+        se=se,
+        se_items=items,
+        se_seeds=seeds,
+        df=df,
+        low=estimate - half,
+        high=estimate + half,
+        p=min(1.0, 2.0 * float(special.stdtr(df, -abs(estimate) / se))) if se > 0.0 else math.nan,
+        units=unit,
+        by_task=by_task,
+    )
+
+
+def _checked(table: ItemTable, n_runs: int) -> FloatArray:
+    values = np.asarray(table.values, dtype=np.float64)
+    if values.ndim != 2 or values.shape[0] != n_runs:
+        raise ValueError(f"values have shape {values.shape}; give one row for each of the {n_runs} runs.")
+    if not np.isfinite(values).all():
+        raise ValueError("values hold NaN or infinity; leave out items that some run did not answer.")
+    return values
+
+
+class _Clusters:
+    """The clusters of a task's items, for CR2 variances of the means of many rows at once."""
+
+    def __init__(self, clusters: Clusters | None, items: int) -> None:
+        codes = np.arange(items) if clusters is None else cluster_codes(clusters, items)
+        self._order = np.argsort(codes, kind="stable")
+        self.sizes = np.bincount(codes).astype(np.float64)
+        if self.sizes.size < 2:
+            raise ValueError(f"{self.sizes.size} cluster of items; the error of items needs at least two.")
+        self._starts = np.concatenate([[0], np.cumsum(self.sizes)[:-1]]).astype(np.intp)
+        self.df = degrees_of_freedom(self.sizes)
+
+    def variances(self, rows: FloatArray) -> FloatArray:
+        """Return CR2's variance of the mean of each row, shape (rows,)."""
+        items = rows.shape[1]
+        centred = rows - rows.mean(axis=1, keepdims=True)
+        totals = np.add.reduceat(centred[:, self._order], self._starts, axis=1)
+        variances: FloatArray = (totals**2 / (1.0 - self.sizes / items)).sum(axis=1) / items**2
+        return variances
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Group:
+    """Plots that share cells.
+
+    Attributes:
+        forms: Each plot's scaled contribution as weights of the runs' values, shape (plots, runs).
+        df: Degrees of freedom of the sum of their squares if runs are independent.
+    """
+
+    forms: FloatArray
+    df: float
+
+
+@functools.lru_cache(maxsize=256)
+def _error_units(
+    cells: tuple[Cell, ...], plots: tuple[Hashable, ...], weights: tuple[float, ...]
+) -> tuple[str, tuple[_Group, ...]]:
+    """Return the largest units whose scatter can be estimated: plots, else runs, else none.
+
+    Cached, because every task of a study has the same design.
+    """
+    for unit, labels in (("plots", list(plots)), ("runs", list(range(len(plots))))):
+        groups = _groups(cells, labels, np.array(weights))
+        if groups is not None:
+            return unit, groups
+    return "none", ()
+
+
+def _groups(cells: Sequence[Cell], plots: Sequence[Hashable], weights: FloatArray) -> tuple[_Group, ...] | None:
+    """Return the contributions of the plots, by set of plots that share cells; None if one cannot be estimated.
+
+    Two plots of one level, each tuned twice; rows are residuals about the cell means, scaled by (1 - 1/2)^(-1/2):
+
+        run       NN-0  NC-0  NN-1  NC-1
+        plot 0    w     w    -w    -w    times 1/2 sqrt(2)
+        plot 1   -w    -w     w     w
+    """
+    design = np.array([[cell == other for other in dict.fromkeys(cells)] for cell in cells], dtype=np.float64)
+    hat = (design / design.sum(axis=0)) @ design.T
+    residual = np.eye(len(cells)) - hat
+    groups: list[_Group] = []
+    for members in _sharing_cells(cells, plots):
+        forms = []
+        for plot in members:
+            rows = [i for i, other in enumerate(plots) if other == plot]
+            values, vectors = np.linalg.eigh(residual[np.ix_(rows, rows)])
+            along = vectors.T @ weights[rows]
+            if (np.abs(along[values < _FITTED_EXACTLY]) > _FITTED_EXACTLY).any():
+                return None
+            keep = values >= _FITTED_EXACTLY
+            scaled = vectors[:, keep] @ (along[keep] / np.sqrt(values[keep]))
+            forms.append(scaled @ residual[rows])
+        block = np.array(forms)
+        products = block @ block.T
+        spread = float((products**2).sum())
+        if spread > 0.0:
+            groups.append(_Group(forms=block, df=float(np.trace(products)) ** 2 / spread))
+    return tuple(groups)
+
+
+def _sharing_cells(cells: Sequence[Cell], plots: Sequence[Hashable]) -> list[list[Hashable]]:
+    """Return the plots in sets: two plots are in one set if they have a cell in common, also through other plots."""
+    sets: list[tuple[set[Cell], list[Hashable]]] = []
+    for plot in dict.fromkeys(plots):
+        own = {cell for cell, other in zip(cells, plots, strict=True) if other == plot}
+        joined = [one for one in sets if one[0] & own]
+        sets = [one for one in sets if not one[0] & own]
+        sets.append((own.union(*(one[0] for one in joined)), [p for one in joined for p in one[1]] + [plot]))
+    return [members for _, members in sets]

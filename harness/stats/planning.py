@@ -1,0 +1,301 @@
+"""Power of a 2 x 2 training study before it is trained, from variance components.
+
+    task = PlannedTask(items=1000, clusters=200)            # default variances, on the scale of accuracy
+    plan_contrast("first", [task], seeds=3).mde             # smallest effect found with 80% power
+    plan_contrast("first", [task], seeds=3).power(0.03)     # power for a true effect of 3 points
+
+`estimate_components` takes the components from a study that exists; `factorial` analyses one.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import optimize, special
+from scipy.stats import qmc
+
+from harness.stats.clustered import Clusters, FloatArray, satterthwaite
+from harness.stats.factorial import ItemTable, contrast_df, row_variances
+from harness.stats.power import ALPHA, POWER
+
+FIRST, SECOND, INTERACTION = "first", "second", "interaction"
+MOST_SEEDS, MOST_CLUSTERS = 100, 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Components:
+    """Variances of one task, on the scale of its metric (accuracy from 0 to 1).
+
+    The defaults are stated assumptions for zero-shot accuracy of small models; `estimate_components` measures them.
+
+    Attributes:
+        item_first: Item x first factor (pre-training): how differently items react to it.
+        item_second: Item x second factor (tuning).
+        item_both: Item x first x second factor.
+        residual: One answer of one run, beyond all that.
+        plot: Between pre-training runs of one level: the default is 1 point, squared.
+        run: Between tuning runs from one pre-training run: the default is 0.5 points, squared.
+    """
+
+    item_first: float = 0.01
+    item_second: float = 0.01
+    item_both: float = 0.005
+    residual: float = 0.13
+    plot: float = 0.01**2
+    run: float = 0.005**2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedTask:
+    """The size of one task, and what is expected of it.
+
+    Attributes:
+        items: Number of items.
+        clusters: Number of independent clusters of items, at most `items`.
+        correlation: Correlation of items within a cluster.
+        components: Variances on the scale of the task's metric.
+        weight: Weight of the task; 1 by itself, 1 / (tasks x (1 - chance)) in the overall value.
+    """
+
+    items: int
+    clusters: int
+    correlation: float = 0.0
+    components: Components = Components()
+    weight: float = 1.0
+
+    @property
+    def effective_items(self) -> float:
+        """Items divided by Kish's design effect 1 + (size - 1) correlation, for clusters of equal size."""
+        return self.items / (1.0 + (self.items / self.clusters - 1.0) * self.correlation)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PlannedContrast:
+    """The error that a contrast will have.
+
+    Attributes:
+        se: Standard error.
+        se_items: Its part from items.
+        se_seeds: Its part from training runs.
+        df: Expected degrees of freedom (Satterthwaite).
+        thresholds: Smallest significant estimates in simulated studies: the quantile of t times the estimated error.
+    """
+
+    se: float
+    se_items: float
+    se_seeds: float
+    df: float
+    thresholds: FloatArray
+
+    def power(self, effect: float) -> float:
+        """Return the probability of p <= 0.05 for a true effect.
+
+        If the error were estimated with fixed degrees of freedom, this would be the noncentral t distribution
+        (`noncentral.power_of`). Here error and degrees of freedom vary together from study to study, and the normal
+        distribution of the estimate is averaged over them. With three seeds that matters: simulated power at the MDE of
+        the noncentral t with expected degrees of freedom is 70 to 75%, not 80%.
+        """
+        reached = special.ndtr((effect - self.thresholds) / self.se) + special.ndtr(
+            (-effect - self.thresholds) / self.se
+        )
+        return float(reached.mean())
+
+    @property
+    def mde(self) -> float:
+        """Smallest true effect found with 80% power."""
+        high = 8.0 * self.se
+        while self.power(high) < POWER:
+            high *= 2.0
+        return float(optimize.brentq(lambda effect: self.power(effect) - POWER, 0.0, high, xtol=1e-9))
+
+
+def plan_contrast(contrast: str, tasks: Sequence[PlannedTask], seeds: int) -> PlannedContrast:
+    """Return the expected error of a main effect (``first``, ``second``) or of the ``interaction``.
+
+    With S seeds (pre-training runs per level, each tuned once at both levels) and n items (effective number):
+
+        first:        (2 item_first  + item_both + residual / S) / n + (2 plot + run) / S
+        second:       (2 item_second + item_both + residual / S) / n + run / S
+        interaction:  4 (item_both + residual / S) / n + 4 run / S
+
+    Over several tasks, items are independent, so their variances add. Runs are not: a run with luck is taken to have it
+    on every task, so the standard errors add, which is the careful choice.
+
+    Degrees of freedom by Satterthwaite's formula at the expected variances: clusters - 1 for items; for runs, each of
+    the two levels contributes its scatter (the runs' part and its share of the residual) with S - 1.
+
+    Args:
+        contrast: ``first``, ``second`` or ``interaction``.
+        tasks: At least one.
+        seeds: S, at least 2.
+
+    Raises:
+        ValueError: An unknown contrast, or a plan that is too small.
+    """
+    if contrast not in (FIRST, SECOND, INTERACTION):
+        raise ValueError(f"contrast {contrast!r}: give one of {FIRST}, {SECOND}, {INTERACTION}.")
+    items, residual, luck = [], 0.0, 0.0
+    for task in tasks:
+        _check(task, seeds)
+        systematic, noise, of_runs = _variances(contrast, task.components, seeds)
+        share = task.weight**2 / task.effective_items
+        items.append((systematic + noise) * share)
+        residual += noise * share
+        luck += task.weight * math.sqrt(of_runs)
+    df_items = satterthwaite(items, [task.clusters - 1.0 for task in tasks])
+    return _planned(sum(items), luck**2, residual, df_items, seeds)
+
+
+def _check(task: PlannedTask, seeds: int) -> None:
+    if seeds < 2 or not 2 <= task.clusters <= task.items or not 0.0 <= task.correlation <= 1.0:
+        raise ValueError(
+            f"{seeds} seeds, {task.items} items in {task.clusters} clusters, correlation {task.correlation}: give at "
+            "least 2 seeds and 2 clusters, no more clusters than items, and a correlation from 0 to 1."
+        )
+
+
+def _variances(contrast: str, c: Components, seeds: int) -> tuple[float, float, float]:
+    """Return the variances of one item (systematic, residual) and of the runs' part."""
+    return {
+        FIRST: (2 * c.item_first + c.item_both, c.residual / seeds, (2 * c.plot + c.run) / seeds),
+        SECOND: (2 * c.item_second + c.item_both, c.residual / seeds, c.run / seeds),
+        INTERACTION: (4 * c.item_both, 4 * c.residual / seeds, 4 * c.run / seeds),
+    }[contrast]
+
+
+def _planned(items: float, runs: float, residual: float, df_items: float, seeds: int) -> PlannedContrast:
+    scatter, explained, df_runs = (runs + residual) / 2.0, residual / 2.0, seeds - 1.0
+    places = _places()
+    of_items = items * special.chdtri(df_items, 1.0 - places[0]) / df_items
+    of_levels = [scatter * special.chdtri(df_runs, 1.0 - place) / df_runs for place in places[1:]]
+    variances = of_items + sum(np.maximum(0.0, of_level - explained) for of_level in of_levels)
+    df = contrast_df(
+        of_items, df_items, [(of_level, np.full_like(of_level, explained), df_runs) for of_level in of_levels]
+    )
+    expected = contrast_df(items, df_items, [(scatter, explained, df_runs)] * 2)
+    return PlannedContrast(
+        se=math.sqrt(items + runs),
+        se_items=math.sqrt(items),
+        se_seeds=math.sqrt(runs),
+        df=float(expected),
+        thresholds=special.stdtrit(df, 1.0 - ALPHA / 2.0) * np.sqrt(variances),
+    )
+
+
+@functools.cache
+def _places() -> FloatArray:
+    """Evenly spread points of the unit cube, shape (3, studies), for the variances of items and of two levels."""
+    drawn: FloatArray = qmc.Sobol(3, seed=0).random_base2(11).T
+    return np.clip(drawn, 1e-6, 1.0 - 1e-6)
+
+
+def seeds_needed(contrast: str, effect: float, tasks: Sequence[PlannedTask]) -> int | None:
+    """Return the fewest seeds with which the effect has 80% power at these items; None if 100 are too few.
+
+    Raises:
+        ValueError: See `plan_contrast`.
+    """
+    return _smallest(lambda seeds: plan_contrast(contrast, tasks, seeds).power(effect) >= POWER, 2, MOST_SEEDS)
+
+
+def clusters_needed(contrast: str, effect: float, task: PlannedTask, seeds: int) -> int | None:
+    """Return the fewest clusters, of the size that the task's have, with which the effect has 80% power.
+
+    None if a million are too few, because training runs scatter more than the effect; then only seeds help.
+
+    Raises:
+        ValueError: See `plan_contrast`.
+    """
+    size = task.items / task.clusters
+
+    def found(clusters: int) -> bool:
+        larger = replace(task, items=max(clusters, round(clusters * size)), clusters=clusters)
+        return plan_contrast(contrast, [larger], seeds).power(effect) >= POWER
+
+    return _smallest(found, 2, MOST_CLUSTERS)
+
+
+def _smallest(found: Callable[[int], bool], low: int, high: int) -> int | None:
+    """Return the smallest number from `low` to `high` for which `found` is true, which stays true above it."""
+    if found(low):
+        return low
+    step = low
+    while not found(min(2 * step, high)):
+        if 2 * step >= high:
+            return None
+        step *= 2
+    low, high = step, min(2 * step, high)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if found(middle) else (middle, high)
+    return high
+
+
+def estimate_components(values: npt.ArrayLike, clusters: Clusters | None = None) -> tuple[Components, float]:
+    """Return the variance components of a balanced study, by the method of moments, and the correlation in clusters.
+
+    Mean squares of the contrasts of items within each pre-training run are equated to their expectations; negative
+    components are cut at 0.
+
+    Args:
+        values: Shape (2 pre-training levels, 2 tuning levels, S runs, items), S and items at least 2; run u of both
+            tunings comes from pre-training run u of the level.
+        clusters: One label per item, or None.
+
+    Raises:
+        ValueError: Another shape, or NaN.
+    """
+    y = np.asarray(values, dtype=np.float64)
+    if y.ndim != 4 or y.shape[:2] != (2, 2) or min(y.shape[2:]) < 2 or not np.isfinite(y).all():
+        raise ValueError(f"values have shape {y.shape}; give 2 x 2 x runs x items, two or more of each, without NaN.")
+    seeds, items = y.shape[2:]
+    centred = y - y.mean(axis=2, keepdims=True)
+    within = centred - centred.mean(axis=3, keepdims=True)
+    residual = float((within**2).sum()) / (4 * (seeds - 1) * (items - 1))
+    cells = y.mean(axis=2)
+    first, second = cells[1].mean(axis=0) - cells[0].mean(axis=0), (cells[:, 1] - cells[:, 0]).mean(axis=0)
+    both = cells[1, 1] - cells[1, 0] - cells[0, 1] + cells[0, 0]
+    noise = residual / seeds
+    item_both = max(0.0, float(both.var(ddof=1)) / 4.0 - noise)
+    plot, run = _run_components(y, clusters)
+    components = Components(
+        item_first=max(0.0, (float(first.var(ddof=1)) - item_both - noise) / 2.0),
+        item_second=max(0.0, (float(second.var(ddof=1)) - item_both - noise) / 2.0),
+        item_both=item_both,
+        residual=residual,
+        plot=plot,
+        run=run,
+    )
+    return components, _correlation(first, clusters)
+
+
+def _run_components(y: FloatArray, clusters: Clusters | None) -> tuple[float, float]:
+    """Return the variance between pre-training runs and between tuning runs, without what items explain."""
+    seeds = y.shape[2]
+
+    def scatter(z: FloatArray) -> float:
+        explained = float(row_variances(ItemTable(values=z - z.mean(axis=0), clusters=clusters)).mean())
+        return float(z.mean(axis=1).var(ddof=1) - explained * seeds / (seeds - 1))
+
+    run = max(0.0, float(np.mean([scatter(y[p, 1] - y[p, 0]) for p in (0, 1)])) / 2.0)
+    mean = float(np.mean([scatter(y[p].mean(axis=0)) for p in (0, 1)]))
+    return max(0.0, mean - run / 2.0), run
+
+
+def _correlation(values: FloatArray, clusters: Clusters | None) -> float:
+    """Return the correlation of items within clusters that explains the clustered variance of their mean; 0 to 1."""
+    if clusters is None:
+        return 0.0
+    n_clusters = len(set(np.asarray(clusters).tolist()))
+    size = values.size / n_clusters
+    if size <= 1.0 or n_clusters < 2 or not values.any():
+        return 0.0
+    clustered = float(row_variances(ItemTable(values=values[None], clusters=clusters))[0])
+    independent = float(values.var(ddof=1)) / values.size
+    correlation = (clustered / independent - 1.0) / (size - 1.0) if independent > 0.0 else 0.0
+    return float(min(1.0, max(0.0, correlation)))

@@ -1,0 +1,183 @@
+"""The design of a factorial study: which run has which levels, and which pre-training run it was made from.
+
+    factors: {pretrain: [text, code], tune: [plain, code]}   # first level is the reference
+    runs:
+      - {run: runs/NN-0, pretrain: text, tune: plain, parent: pre-text-0, seed: 0}
+    parents:                                                 # optional: evaluations of the parents themselves
+      - {run: runs/pre-text-0, name: pre-text-0}
+    cot: {science_cot: science}                              # optional: task with chain of thought, task without
+
+A run may name its ``step``: runs with the same levels, parent and seed are then checkpoints of one training run.
+`auto_design` builds the same from the lineage of the runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.errors import InputError, did_you_mean, one_line
+from harness.plain_yaml import check_yaml
+
+KEYS = ("factors", "runs", "parents", "cot")
+RUN_KEYS = ("run", "parent", "seed", "step")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DesignRun:
+    """One evaluated checkpoint.
+
+    Attributes:
+        run: Run folder, or name of a model, as in the file.
+        cell: Its level of each factor, in the order of the factors.
+        parent: Name of the pre-training run that it was made from; None if the file does not say.
+        seed: Its seed; empty if the file does not say.
+        step: Its step, if it is one of several checkpoints of a training run.
+    """
+
+    run: str
+    cell: tuple[str, ...]
+    parent: str | None
+    seed: str
+    step: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """The whole design.
+
+    Attributes:
+        factors: Levels by factor, the reference level first.
+        runs: At least one.
+        parents: Run folders of evaluated parents, by name.
+        cot: Task without chain of thought, by task with it; None to pair tasks by their names.
+    """
+
+    factors: Mapping[str, tuple[str, ...]]
+    runs: tuple[DesignRun, ...]
+    parents: Mapping[str, str]
+    cot: Mapping[str, str] | None
+
+
+def read_yaml(path: Path, example: str) -> dict[str, Any]:
+    """Return the mapping in a YAML file.
+
+    Raises:
+        InputError: The file is missing, not YAML, or not a mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        check_yaml(text, yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({one_line(error)}); give {example}.") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not valid YAML ({one_line(error, max_characters=200)}); correct it there.") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: is not a YAML mapping; give {example}.")
+    return {str(key): value for key, value in content.items()}
+
+
+def read_design(path: Path) -> Design:
+    """Read a design file.
+
+    Raises:
+        InputError: The file cannot be read, or a field is wrong; the message names the field and what is allowed.
+    """
+    content = read_yaml(path, "a design file with factors and runs, see docs/statistics.md")
+    _check_keys(f"{path}", content, KEYS)
+    factors = read_factors(path, content)
+    runs = content.get("runs")
+    if not isinstance(runs, list) or not runs:
+        raise InputError(f"{path}: runs is {_shown(runs)}; give a list of runs, each with run and its levels.")
+    return Design(
+        factors=factors,
+        runs=tuple(_run(f"{path}: runs[{number}]", entry, factors) for number, entry in enumerate(runs)),
+        parents=dict(_parent(f"{path}: parents[{n}]", one) for n, one in enumerate(content.get("parents") or ())),
+        cot=_cot(path, content.get("cot")),
+    )
+
+
+def read_factors(path: Path, content: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return the factors of a design file or of a plan.
+
+    Raises:
+        InputError: There are none, or one has fewer than two levels, a level twice, or a reserved name.
+    """
+    factors = content.get("factors")
+    if not isinstance(factors, dict) or not factors:
+        raise InputError(
+            f"{path}: factors is {_shown(factors)}; give their levels, such as {{pretrain: [text, code]}}."
+        )
+    read = {}
+    for name, levels in factors.items():
+        if name in RUN_KEYS or not isinstance(name, str) or name in ("overall", "interaction", "cot"):
+            raise InputError(f"{path}: factor {_shown(name)}: this name is taken; give another, such as pretrain.")
+        words = tuple(level_name(level) for level in levels) if isinstance(levels, list) else ()
+        if len(words) < 2 or len(set(words)) < len(words):
+            raise InputError(
+                f"{path}: factor {name}: levels are {_shown(levels)}; give a list of two or more, all different."
+            )
+        read[name] = words
+    return read
+
+
+def level_name(level: object) -> str:
+    """Return a level as text: YAML reads ``no`` as false and ``0.30`` as a number."""
+    if isinstance(level, bool):
+        return "yes" if level else "no"
+    return f"{level:g}" if isinstance(level, int | float) else str(level)
+
+
+def _run(where: str, entry: object, factors: Mapping[str, Sequence[str]]) -> DesignRun:
+    if not isinstance(entry, dict):
+        raise InputError(f"{where}: is {_shown(entry)}; give a mapping with run and a level of each factor.")
+    _check_keys(where, entry, (*RUN_KEYS, *factors))
+    if not isinstance(entry.get("run"), str) or not entry["run"]:
+        raise InputError(f"{where}: run is {_shown(entry.get('run'))}; give a run folder or the name of a model.")
+    for name, levels in factors.items():
+        level = level_name(entry[name]) if name in entry else None
+        if level not in levels:
+            problem = "is missing" if level is None else f"{level!r:.40} is no level of {name}"
+            hint = did_you_mean(level or "", levels)
+            raise InputError(f"{where}.{name}: {problem}; give one of {', '.join(levels)}.{hint}")
+    step = entry.get("step")
+    if step is not None and (isinstance(step, bool) or not isinstance(step, int | float)):
+        raise InputError(f"{where}.step: {_shown(step)} is no number; give the checkpoint's optimizer step.")
+    return DesignRun(
+        run=entry["run"],
+        cell=tuple(level_name(entry[name]) for name in factors),
+        parent=None if entry.get("parent") is None else str(entry["parent"]),
+        seed="" if entry.get("seed") is None else str(entry["seed"]),
+        step=step,
+    )
+
+
+def _parent(where: str, entry: object) -> tuple[str, str]:
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("run", "name")):
+        raise InputError(f"{where}: is {_shown(entry)}; give run and name, the name that runs have as their parent.")
+    _check_keys(where, entry, ("run", "name"))
+    return entry["name"], entry["run"]
+
+
+def _cot(path: Path, pairs: object) -> dict[str, str] | None:
+    if pairs is None:
+        return None
+    if not isinstance(pairs, dict) or not all(isinstance(word, str) for pair in pairs.items() for word in pair):
+        raise InputError(f"{path}: cot is {_shown(pairs)}; give the task without by the task with, {{a_cot: a}}.")
+    return dict(pairs)
+
+
+def _check_keys(where: str, content: Mapping[Any, Any], allowed: Sequence[str]) -> None:
+    unknown = next((key for key in content if key not in allowed), None)
+    if unknown is not None:
+        hint = did_you_mean(str(unknown), allowed)
+        raise InputError(f"{where}: {_shown(unknown)} is unknown; give only {', '.join(allowed)}.{hint}")
+
+
+def _shown(value: object) -> str:
+    return "missing" if value is None else f"{value!r:.60}"

@@ -1,0 +1,384 @@
+"""Analyse a factorial study: every contrast on every task and overall, with p-values corrected by family."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from harness.checkpoints.lineage import contamination_warnings
+from harness.errors import InputError
+from harness.reports.analysis.chain_of_thought import cot_contrasts, cot_pairs
+from harness.reports.analysis.contrasts import (
+    EXPLORATORY,
+    PRIMARY,
+    Cell,
+    ContrastSpec,
+    cell_label,
+    design_contrasts,
+    parent_contrasts,
+)
+from harness.reports.analysis.differences import ALPHA, OVERALL
+from harness.reports.analysis.lineage_graph import tokens_text
+from harness.reports.analysis.pairing import CONTROLS
+from harness.reports.analysis.parents import stages_of
+from harness.reports.analysis.study import Study, TrainingRun
+from harness.reports.analysis.task_values import TaskValues, collect, overall_tables
+from harness.stats import holm
+from harness.stats.factorial import ContrastEstimate, ItemTable, Runs, estimate_contrast
+from harness.stats.families import dunnett_p, holm_over_sets
+from harness.stats.signal_noise import SignalNoise, signal_noise
+
+SECONDARY = "secondary"
+FAMILIES = (PRIMARY, SECONDARY, EXPLORATORY)
+CONTROL = "control"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ContrastRow:
+    """One contrast on one task or overall.
+
+    Attributes:
+        task: Name of the task, or ``overall``.
+        domain: Domain of the task; empty for overall.
+        spec: The contrast.
+        family: ``primary``, ``secondary`` or ``exploratory``.
+        estimate: Its numbers.
+        items: Number of items.
+        clusters: Number of independent clusters.
+        runs: Training runs in its cells.
+        p_dunnett: p corrected for the levels of its factor; None for other contrasts.
+        p_corrected: Corrected within the family; None without p.
+    """
+
+    task: str
+    domain: str
+    spec: ContrastSpec
+    family: str
+    estimate: ContrastEstimate
+    items: int
+    clusters: int
+    runs: int
+    p_dunnett: float | None = None
+    p_corrected: float | None = None
+
+    @property
+    def significant(self) -> bool:
+        """Whether the corrected p is at most 5%."""
+        return self.p_corrected is not None and self.p_corrected <= ALPHA
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmRow:
+    """One cell of the design.
+
+    Attributes:
+        name: Short name, such as NC.
+        cell: Its level of each factor.
+        runs: Training runs.
+        plots: Pre-training runs that they were made from.
+        mean: Chance-centred overall value; NaN if there is none.
+    """
+
+    name: str
+    cell: Cell
+    runs: int
+    plots: int
+    mean: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FactorialAnalysis:
+    """All results of a study.
+
+    Attributes:
+        study: The study.
+        rows: Primary, then secondary, then exploratory.
+        arms: The cells.
+        signals: Signal and noise by task; empty unless runs have several checkpoints.
+        last: How many checkpoints of each run are averaged.
+        notes: Warnings and remarks.
+    """
+
+    study: Study
+    rows: tuple[ContrastRow, ...]
+    arms: tuple[ArmRow, ...]
+    signals: Mapping[str, SignalNoise]
+    last: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalysisOptions:
+    """What the user chose.
+
+    Attributes:
+        last: Average the last so many checkpoints of each run.
+        force: Use runs even if their prompts differ.
+        any_scale: All tasks have one metric that need not lie between 0 and 1.
+    """
+
+    last: int = 1
+    force: bool = False
+    any_scale: bool = False
+
+
+def analyse(study: Study, options: AnalysisOptions, notes: Sequence[str] = ()) -> FactorialAnalysis:
+    """Analyse a study.
+
+    Raises:
+        InputError: The design cannot be estimated, or a run has too few checkpoints.
+        RecordError: The runs share no task, or their prompts differ (unless forced).
+    """
+    remarks = _warnings(study) + list(notes) + list(study.notes)
+    specs = design_contrasts(study.factors, {run.cell for run in study.runs}, remarks)
+    averaged = [_last(run, options.last) for run in study.runs]
+    tasks = collect(averaged, remarks, force=options.force)
+    rows = _rows(tasks, averaged, specs, any_scale=options.any_scale)
+    rows += _parent_rows(study, averaged, options, remarks)
+    rows += _cot_rows(study, averaged, tasks, specs, remarks)
+    ordered = sorted(_corrected(rows), key=lambda row: (FAMILIES.index(row.family), row.task != OVERALL))
+    return FactorialAnalysis(
+        study=study,
+        rows=tuple(ordered),
+        arms=_arms(study, averaged, overall_tables(tasks, any_scale=options.any_scale)),
+        signals=_signals(study, tasks, options),
+        last=options.last,
+        notes=tuple(dict.fromkeys(remarks)),
+    )
+
+
+def _warnings(study: Study) -> list[str]:
+    models = [model for run in study.runs for model in run.checkpoints]
+    warnings = [text for model in models for text in contamination_warnings(model.name, model.lineage)]
+    warnings += _unequal_tokens(study)
+    if study.unknown:
+        warnings.append(
+            f"The parents of {study.unknown} of {len(study.runs)} runs are unknown, so each counts as independent; "
+            "runs made from one pre-training run are not. Name the parent of each run in the design file."
+        )
+    return warnings
+
+
+def _unequal_tokens(study: Study) -> list[str]:
+    """Return a warning if the runs of two arms were trained on numbers of tokens that differ by more than 1%."""
+    by_arm: dict[str, list[int]] = {}
+    for run in study.runs:
+        stages = stages_of(run.checkpoints[-1])
+        if not stages or not all(stage.tokens for stage in stages):
+            return []
+        by_arm.setdefault(cell_label(run.cell, study.factors), []).append(sum(stage.tokens for stage in stages))
+    means = {arm: sum(tokens) / len(tokens) for arm, tokens in by_arm.items()}
+    if max(means.values()) <= 1.01 * min(means.values()):
+        return []
+    listed = ", ".join(f"{arm} {tokens_text(round(tokens))}" for arm, tokens in means.items())
+    return [f"Not comparable without care: the arms were trained on different numbers of tokens ({listed})."]
+
+
+def _last(run: TrainingRun, count: int) -> TrainingRun:
+    if count > len(run.checkpoints):
+        raise InputError(
+            f"--last_checkpoints {count}: {run.checkpoints[-1].name} has {len(run.checkpoints)} checkpoints in the "
+            "design; give a smaller number, or name more checkpoints with their step."
+        )
+    return replace(run, checkpoints=run.checkpoints[-count:])
+
+
+def _runs(runs: Sequence[TrainingRun]) -> Runs:
+    return Runs(cells=[run.cell for run in runs], plots=[run.plot for run in runs])
+
+
+def _rows(
+    tasks: Sequence[TaskValues], runs: Sequence[TrainingRun], specs: Sequence[ContrastSpec], *, any_scale: bool
+) -> list[ContrastRow]:
+    rows = []
+    tables = overall_tables(tasks, any_scale=any_scale)
+    if tables:
+        size = sum(table.values.shape[1] for table in tables), sum(_n_clusters(table) for table in tables)
+        rows += _rows_of(OVERALL, "", (tables, size), runs, specs)
+    for task in tasks:
+        rows += _rows_of(task.task, task.domain, ([task.table], (task.values.shape[1], task.n_clusters)), runs, specs)
+    return rows
+
+
+def _n_clusters(table: ItemTable) -> int:
+    return table.values.shape[1] if table.clusters is None else len(set(np.asarray(table.clusters).tolist()))
+
+
+def _rows_of(
+    task: str,
+    domain: str,
+    sized: tuple[Sequence[ItemTable], tuple[int, int]],
+    runs: Sequence[TrainingRun],
+    specs: Sequence[ContrastSpec],
+) -> list[ContrastRow]:
+    """Return the rows of one task, or of the overall value; `sized` holds its tables, items and clusters."""
+    tables, (items, clusters) = sized
+    rows = []
+    for spec in specs:
+        family = spec.kind if task == OVERALL or spec.kind != PRIMARY else SECONDARY
+        rows.append(
+            ContrastRow(
+                task=task,
+                domain=domain,
+                spec=spec,
+                # Control tasks show side effects; they do not take part in the study's question.
+                family=family if domain not in CONTROLS[:1] else EXPLORATORY,
+                estimate=estimate_contrast(tables, _runs(runs), spec.coefficients),
+                items=items,
+                clusters=clusters,
+                runs=sum(run.cell in spec.coefficients for run in runs),
+            )
+        )
+    return _with_dunnett(rows, tables, runs)
+
+
+def _with_dunnett(
+    rows: Sequence[ContrastRow], tables: Sequence[ItemTable], runs: Sequence[TrainingRun]
+) -> list[ContrastRow]:
+    done = list(rows)
+    for factor in {row.spec.factor for row in rows if row.spec.factor}:
+        at = [i for i, row in enumerate(rows) if row.spec.factor == factor and math.isfinite(row.estimate.p)]
+        if not at:
+            continue
+        correlation = np.eye(len(at))
+        for a in range(len(at)):
+            for b in range(a):
+                correlation[a, b] = correlation[b, a] = _correlation((rows[at[a]], rows[at[b]]), tables, runs)
+        t = [rows[i].estimate.estimate / rows[i].estimate.se for i in at]
+        for position, i in enumerate(at):
+            p = float(dunnett_p(t, correlation, rows[i].estimate.df)[position])
+            done[i] = replace(done[i], p_dunnett=max(p, rows[i].estimate.p))
+    return done
+
+
+def _correlation(
+    pair: tuple[ContrastRow, ContrastRow], tables: Sequence[ItemTable], runs: Sequence[TrainingRun]
+) -> float:
+    """Return the correlation of two contrasts from the variance of their sum: items and runs are shared."""
+    one, two = (row.spec.coefficients for row in pair)
+    both = {cell: one.get(cell, 0.0) + two.get(cell, 0.0) for cell in {**one, **two}}
+    se = pair[0].estimate.se, pair[1].estimate.se
+    variance = estimate_contrast(tables, _runs(runs), both).se ** 2
+    return float(np.clip((variance - se[0] ** 2 - se[1] ** 2) / (2 * se[0] * se[1]), -0.999, 0.999))
+
+
+def _parent_rows(
+    study: Study, runs: Sequence[TrainingRun], options: AnalysisOptions, notes: list[str]
+) -> list[ContrastRow]:
+    """Each stage against its parent, where evaluations of the parents are given."""
+    children = [run for run in runs if run.plot in study.parents]
+    if not children:
+        if study.parents:
+            notes.append(
+                f"No run has {', '.join(study.parents)} as its parent, so no stage is compared with its parent."
+            )
+        return []
+    above = _cells_of_plots(children)
+    parents = [
+        TrainingRun(cell=above[plot], plot=plot, checkpoints=(study.parents[plot],))
+        for plot in dict.fromkeys(run.plot for run in children)
+    ]
+    specs = parent_contrasts(study.factors, {run.cell: above[run.plot] for run in children})
+    everything = [*children, *parents]
+    if len(children) < len(runs):
+        notes.append(
+            f"Stage against parent: {len(runs) - len(children)} runs are left out, without an evaluated parent."
+        )
+    tasks = collect(everything, notes, force=options.force)
+    return _rows(tasks, everything, specs, any_scale=options.any_scale)
+
+
+def _cells_of_plots(runs: Sequence[TrainingRun]) -> dict[str, Cell]:
+    """Return the cell of each plot's parent: the levels of those factors that never differ within a plot."""
+    cells: dict[str, list[Cell]] = {}
+    for run in runs:
+        cells.setdefault(run.plot, []).append(run.cell)
+    n_factors = len(runs[0].cell)
+    constant = [at for at in range(n_factors) if all(len({c[at] for c in own}) == 1 for own in cells.values())]
+    return {plot: ("parent", *(own[0][at] for at in constant)) for plot, own in cells.items()}
+
+
+def _cot_rows(
+    study: Study,
+    runs: Sequence[TrainingRun],
+    tasks: Sequence[TaskValues],
+    specs: Sequence[ContrastSpec],
+    notes: list[str],
+) -> list[ContrastRow]:
+    pairs = cot_pairs(tasks, study.cot, notes)
+    if not pairs:
+        return []
+    contrasts = cot_contrasts(specs, [run.cell for run in runs], study.factors)
+    rows = []
+    for pair in pairs:
+        sized = ([pair.raw.table], (pair.raw.values.shape[1], pair.raw.n_clusters))
+        rows += _rows_of(pair.raw.task, pair.raw.domain, sized, runs, contrasts)
+    if len(pairs) > 1 and all(pair.centred.on_scale for pair in pairs):
+        tables = overall_tables([pair.centred for pair in pairs])
+        size = sum(table.values.shape[1] for table in tables), sum(_n_clusters(table) for table in tables)
+        rows += _rows_of(OVERALL, "", (tables, size), runs, contrasts)
+    return rows
+
+
+def _corrected(rows: Sequence[ContrastRow]) -> list[ContrastRow]:
+    """Fill in the corrected p of each family: Holm; sets of levels are corrected by Dunnett first."""
+    done = list(rows)
+    for family in (PRIMARY, SECONDARY):
+        at = [i for i, row in enumerate(rows) if row.family == family and math.isfinite(row.estimate.p)]
+        for i, p in zip(at, holm([rows[i].estimate.p for i in at]), strict=True):
+            done[i] = replace(done[i], p_corrected=float(p))
+    sets: dict[tuple[str, str], list[int]] = {}
+    for i, row in enumerate(rows):
+        if row.family == EXPLORATORY and math.isfinite(row.estimate.p):
+            sets.setdefault((row.task, row.spec.factor or f"contrast {i}"), []).append(i)
+    members = list(sets.values())
+    p_sets = [[_p_in_set(rows[i]) for i in at] for at in members]
+    for at, corrected in zip(members, holm_over_sets(p_sets), strict=True):
+        for i, p in zip(at, corrected, strict=True):
+            done[i] = replace(done[i], p_corrected=p)
+    return done
+
+
+def _p_in_set(row: ContrastRow) -> float:
+    return row.estimate.p if row.p_dunnett is None else row.p_dunnett
+
+
+def _arms(study: Study, runs: Sequence[TrainingRun], tables: Sequence[ItemTable]) -> tuple[ArmRow, ...]:
+    means = np.sum([table.weight * table.values.mean(axis=1) for table in tables], axis=0) if tables else None
+    arms = []
+    for cell in sorted({run.cell for run in runs}, key=lambda c: _order(c, study.factors)):
+        at = [i for i, run in enumerate(runs) if run.cell == cell]
+        arms.append(
+            ArmRow(
+                name=cell_label(cell, study.factors),
+                cell=cell,
+                runs=len(at),
+                plots=len({runs[i].plot for i in at}),
+                mean=math.nan if means is None else float(means[at].mean()),
+            )
+        )
+    return tuple(arms)
+
+
+def _order(cell: Cell, factors: Mapping[str, Sequence[str]]) -> tuple[int, ...]:
+    return tuple(levels.index(level) for level, levels in zip(cell, factors.values(), strict=True))
+
+
+def _signals(study: Study, tasks: Sequence[TaskValues], options: AnalysisOptions) -> dict[str, SignalNoise]:
+    """Return signal and noise of each task, if at least one run has three checkpoints."""
+    several = [run for run in study.runs if len(run.checkpoints) >= 3]
+    if not several or len(study.runs) < 2:
+        return {}
+    signals = {}
+    every = collect([TrainingRun(cell=("",), plot=model.name, checkpoints=(model,))
+                     for run in several for model in run.checkpoints], [], force=options.force)  # fmt: skip
+    counts = [len(run.checkpoints) for run in several]
+    final = {task.task: task.values.mean(axis=1) for task in tasks}
+    for task in every:
+        if task.task in final:
+            late = np.split(task.values.mean(axis=1), np.cumsum(counts)[:-1])
+            signals[task.task] = signal_noise(final[task.task], late)
+    return signals

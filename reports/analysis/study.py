@@ -1,0 +1,204 @@
+"""A factorial study with its records: training runs with their cell and pre-training run, from a design or lineage."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from harness.errors import InputError
+from harness.records import ModelRecords
+from harness.reports.analysis.design import Design
+from harness.reports.analysis.parents import Stage, stages_of
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingRun:
+    """One training run.
+
+    Attributes:
+        cell: Its level of each factor.
+        plot: The pre-training run that it was made from; its own name if that is unknown.
+        checkpoints: Its evaluated checkpoints, the last one last.
+    """
+
+    cell: tuple[str, ...]
+    plot: str
+    checkpoints: tuple[ModelRecords, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Study:
+    """A study.
+
+    Attributes:
+        factors: Levels by factor, the reference level first.
+        runs: The training runs.
+        parents: Evaluations of pre-training runs, by plot.
+        cot: Task without chain of thought, by task with it; None to pair tasks by name.
+        unknown: Number of training runs whose parents are unknown.
+        notes: What the reader should know about how the design was read.
+    """
+
+    factors: Mapping[str, tuple[str, ...]]
+    runs: tuple[TrainingRun, ...]
+    parents: Mapping[str, ModelRecords]
+    cot: Mapping[str, str] | None
+    unknown: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Evaluated:
+    """One evaluated checkpoint before checkpoints are joined to training runs."""
+
+    cell: tuple[str, ...]
+    plot: str | None
+    key: str
+    step: float | None
+    model: ModelRecords
+
+
+def study_of_design(design: Design, model_of: Callable[[str], ModelRecords]) -> Study:
+    """Return the study of a design file.
+
+    Args:
+        design: The file.
+        model_of: Returns the loaded model of a run folder or name.
+    """
+    evaluated = []
+    for number, run in enumerate(design.runs):
+        model = model_of(run.run)
+        plot = run.parent if run.parent is not None else _pretraining(stages_of(model))
+        same = f"{run.cell} {plot} {run.seed}" if run.step is not None else f"run {number}"
+        evaluated.append(_Evaluated(cell=run.cell, plot=plot, key=same, step=run.step, model=model))
+    runs, unknown = _joined(evaluated)
+    parents = {name: model_of(place) for name, place in design.parents.items()}
+    factors, runs = _pretraining_first(design.factors, runs)
+    return Study(factors=factors, runs=runs, parents=parents, cot=design.cot, unknown=unknown)
+
+
+def _pretraining_first(
+    factors: Mapping[str, tuple[str, ...]], runs: Sequence[TrainingRun]
+) -> tuple[dict[str, tuple[str, ...]], tuple[TrainingRun, ...]]:
+    """Put factors that never differ within a pre-training run first: the first letter of NC is pre-training's.
+
+    The order in the file decides otherwise; many writers of YAML sort keys, so it need not be meant.
+    """
+    by_plot: dict[str, list[tuple[str, ...]]] = {}
+    for run in runs:
+        by_plot.setdefault(run.plot, []).append(run.cell)
+    names = list(factors)
+    constant = [all(len({cell[at] for cell in cells}) == 1 for cells in by_plot.values()) for at in range(len(names))]
+    order = sorted(range(len(names)), key=lambda at: not constant[at])
+    reordered = tuple(replace(run, cell=tuple(run.cell[at] for at in order)) for run in runs)
+    return {names[at]: factors[names[at]] for at in order}, reordered
+
+
+def study_of_lineage(models: Sequence[ModelRecords]) -> Study:
+    """Return the study that the lineages of the models describe.
+
+    The models with the most stages are the arms. Each stage is a factor, named by its kind; its levels are the recipes
+    that occur (the stage file without name, seed and parent). The first stage is the pre-training run. Models with
+    fewer stages are taken as evaluations of parents.
+
+    Raises:
+        InputError: A lineage is unknown, or there is nothing to compare.
+    """
+    chains = {model.name: stages_of(model) for model in models}
+    if missing := [name for name, stages in chains.items() if not stages]:
+        raise InputError(
+            f"--design auto: the lineage of {', '.join(missing[:3])} is unknown; evaluate checkpoints that have a "
+            "stage.json, or give a design file."
+        )
+    for model in models:
+        root = model.lineage[-1]
+        if root.get("status") == "missing":
+            raise InputError(
+                f"--design auto: {root.get('name')}, an ancestor of {model.name}, was missing when that was evaluated, "
+                "so its recipe is unknown; evaluate again with it in place, or give a design file."
+            )
+    longest = max(len(stages) for stages in chains.values())
+    arms = [model for model in models if len(chains[model.name]) == longest]
+    names = _factor_names([chains[model.name] for model in arms])
+    levels = [_levels([chains[model.name][at] for model in arms]) for at in range(longest)]
+    kept = [at for at in range(longest) if len(set(levels[at].values())) > 1]
+    if not kept:
+        raise InputError("--design auto: all runs have the same recipe in every stage; give runs that differ in one.")
+    evaluated = []
+    for model in arms:
+        stages = chains[model.name]
+        last = stages[-1]
+        cell = tuple(levels[at][_recipe(stages[at])] for at in kept)
+        plot = _pretraining(stages)
+        key = f"{cell} {plot} {last.name} {last.seed} {last.parents}"
+        evaluated.append(_Evaluated(cell=cell, plot=plot or key, key=key, step=last.step, model=model))
+    factors = {names[at]: tuple(sorted(set(levels[at].values()), key=_reference_first)) for at in kept}
+    parents = {chains[model.name][0].digest: model for model in models if len(chains[model.name]) == 1 < longest}
+    runs, unknown = _joined(evaluated)
+    read = "; ".join(f"{name}: {', '.join(words)}" for name, words in factors.items())
+    note = f"The design is read from the lineage: {read}. The first level is the reference."
+    return Study(factors=factors, runs=runs, parents=parents, cot=None, unknown=unknown, notes=(note,))
+
+
+def _joined(evaluated: Sequence[_Evaluated]) -> tuple[tuple[TrainingRun, ...], int]:
+    """Join the checkpoints of each training run; a finished checkpoint is the last. Also count unknown parents."""
+    by_key: dict[str, list[_Evaluated]] = {}
+    for one in evaluated:
+        by_key.setdefault(one.key, []).append(one)
+    runs, unknown = [], 0
+    for key, members in by_key.items():
+        ordered = sorted(members, key=lambda one: float("inf") if one.step is None else one.step)
+        steps = [one.step for one in ordered]
+        if len(set(steps)) < len(steps):
+            names = ", ".join(one.model.name for one in ordered)
+            raise InputError(f"{names}: the same levels, parent, seed and step; give each checkpoint once.")
+        unknown += ordered[0].plot is None
+        checkpoints = tuple(one.model for one in ordered)
+        runs.append(TrainingRun(cell=ordered[0].cell, plot=ordered[0].plot or key, checkpoints=checkpoints))
+    return tuple(runs), unknown
+
+
+def _pretraining(stages: Sequence[Stage]) -> str | None:
+    """Return the digest of the first of several stages; of a lone stage's parent. None if unknown."""
+    if len(stages) > 1:
+        return stages[0].digest or None
+    return stages[0].parents[0] if stages and stages[0].parents else None
+
+
+def _factor_names(chains: Sequence[Sequence[Stage]]) -> list[str]:
+    names: list[str] = []
+    for at, stage in enumerate(chains[0]):
+        kinds = {chain[at].kind for chain in chains}
+        name = stage.kind if len(kinds) == 1 else f"stage {at + 1}"
+        names.append(name if name not in names else f"{name} {at + 1}")
+    return names
+
+
+def _recipe(stage: Stage) -> str:
+    kept = {key: value for key, value in stage.spec.items() if key not in ("name", "seed", "from", "output_path")}
+    return json.dumps([stage.kind, sorted(stage.sources), kept], sort_keys=True, default=str)
+
+
+def _levels(stages: Sequence[Stage]) -> dict[str, str]:
+    """Return the level of each recipe: its sources, else the stage's name without its seed, else a number."""
+    recipes = {_recipe(stage): stage for stage in stages}
+    for label in (_sources, _name_without_seed):
+        labels = {recipe: label(stage) for recipe, stage in recipes.items()}
+        if all(labels.values()) and len(set(labels.values())) == len(recipes):
+            return labels
+    return {recipe: f"recipe {number}" for number, recipe in enumerate(recipes, start=1)}
+
+
+def _sources(stage: Stage) -> str:
+    return "+".join(sorted(stage.sources))
+
+
+def _name_without_seed(stage: Stage) -> str:
+    return re.sub(r"[-_. ]*(seed|s|run)?[-_. ]*\d+$", "", stage.name)
+
+
+def _reference_first(level: str) -> tuple[int, bool, str]:
+    """Sort levels: fewest sources first, then those without code, then by name."""
+    return level.count("+"), "code" in level.lower(), level

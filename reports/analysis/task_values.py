@@ -1,0 +1,172 @@
+"""The values of all training runs of a study on each task, and the tables of items that make up the overall value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.errors import RecordError
+from harness.records import TaskRun
+from harness.reports.analysis.pairing import CONTROLS, Paired, caveats, mismatches, pair
+from harness.reports.analysis.study import TrainingRun
+from harness.stats import aggregate_weights
+from harness.stats.factorial import ItemTable
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TaskValues:
+    """One task.
+
+    Attributes:
+        task: Its name.
+        domain: Its domain.
+        metric: As ``name,filter``.
+        chance: Expected value of guessing.
+        on_scale: Whether it can be part of a chance-centred overall value: from 0 to 1, more is better.
+        values: One row per training run, the mean of its checkpoints; shape (runs, items).
+        clusters: Label of each item; None without clusters.
+        docs: Digest of each item.
+    """
+
+    task: str
+    domain: str
+    metric: str
+    chance: float
+    on_scale: bool
+    values: FloatArray
+    clusters: npt.NDArray[np.str_] | None
+    docs: tuple[bytes, ...]
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters; of items if there are none."""
+        return self.values.shape[1] if self.clusters is None else len(set(self.clusters.tolist()))
+
+    @property
+    def table(self) -> ItemTable:
+        """The values as they are."""
+        return ItemTable(values=self.values, clusters=self.clusters)
+
+    @property
+    def centred(self) -> FloatArray:
+        """The values on the scale where chance is 0 and 1 stays 1."""
+        return (self.values - self.chance) / (1.0 - self.chance)
+
+
+def collect(runs: Sequence[TrainingRun], notes: list[str], *, force: bool) -> list[TaskValues]:
+    """Return the tasks that all runs have and that can be tested, by domain and name.
+
+    Args:
+        runs: The training runs, each with the checkpoints to average.
+        notes: Remarks are added to it.
+        force: Use runs even if their prompts differ, and add a warning.
+
+    Raises:
+        RecordError: There is no such task, or the prompts differ (unless `force`).
+    """
+    models = [model for run in runs for model in run.checkpoints]
+    common = [task for task in models[0].tasks if all(task in model.tasks for model in models)]
+    others = sorted({task for model in models for task in model.tasks} - set(common))
+    failed = sorted({task for model in models for task in model.unscored})
+    if others or failed:
+        notes.append(f"Left out, not scored in all runs of the design: {', '.join(dict.fromkeys(others + failed))}.")
+    collected = []
+    for task in common:
+        by_name = {model.name: model.tasks[task] for model in models}
+        paired = _paired(task, by_name, notes, force=force)
+        if paired is not None:
+            values = _means(paired.values, [len(run.checkpoints) for run in runs])
+            collected.append(_task_values(by_name[models[0].name], paired, values))
+    if not collected:
+        listed = ", ".join(common) or "none in common"
+        raise RecordError(
+            f"the runs of the design share no task that can be tested ({listed}); evaluate all runs on the same tasks."
+        )
+    return sorted(collected, key=lambda one: (one.domain, one.task))
+
+
+def _paired(task: str, runs: Mapping[str, TaskRun], notes: list[str], *, force: bool) -> Paired | None:
+    listed = list(runs.values())
+    if not all(run.is_mean for run in listed):
+        notes.append(f"Left out: {task}, its value is not a mean over items.")
+        return None
+    paired = pair(listed)
+    if reasons := mismatches(runs, paired):
+        if not force:
+            raise RecordError(
+                f"{task}: the runs cannot be compared: {'; '.join(reasons)}. Evaluate all with the same settings, or "
+                "give --force to compare them anyway."
+            )
+        notes += [f"{task}: {reason}; compared anyway (--force)." for reason in reasons]
+    notes += [f"{caveat[0].upper()}{caveat[1:]}. Near ties may flip." for caveat in caveats(runs)]
+    if left_out := max(paired.left_out):
+        notes.append(f"{task}: up to {left_out} items of a run are left out, because another run did not answer them.")
+    n_clusters = paired.values.shape[1] if paired.clusters is None else len(set(paired.clusters.tolist()))
+    if n_clusters < 2:
+        notes.append(f"Left out: {task}, it has {n_clusters} independent items or clusters in common, not two.")
+        return None
+    return paired
+
+
+def _means(values: FloatArray, counts: Sequence[int]) -> FloatArray:
+    """Average the checkpoints of each run: with counts 2 and 1, rows 0 and 1 become one, row 2 stays."""
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.intp)
+    sums: FloatArray = np.add.reduceat(values, starts, axis=0)
+    return sums / np.asarray(counts, dtype=np.float64)[:, None]
+
+
+def _task_values(run: TaskRun, paired: Paired, values: FloatArray) -> TaskValues:
+    return TaskValues(
+        task=run.task,
+        domain=run.domain,
+        metric=run.metric,
+        chance=run.chance,
+        on_scale=run.higher_is_better and bool(((paired.values >= 0.0) & (paired.values <= 1.0)).all()),
+        values=values,
+        clusters=paired.clusters,
+        docs=paired.doc_hashes,
+    )
+
+
+def overall_tables(tasks: Sequence[TaskValues], *, any_scale: bool = False) -> list[ItemTable]:
+    """Return the tables whose sum is the overall value: the chance-centred macro mean over domains.
+
+    Control domains count only if there is no reasoning domain, as everywhere. Tasks over the same items, such as two
+    templates, are averaged item by item first and count as one; so their items are not counted twice.
+
+    Args:
+        tasks: All tasks.
+        any_scale: All tasks have one metric that need not lie between 0 and 1, such as a log-likelihood.
+
+    Returns:
+        One table per set of items; empty if no task can be part of the overall value.
+    """
+    usable = [one for one in tasks if one.on_scale or any_scale]
+    usable = [one for one in usable if one.domain not in CONTROLS] or usable
+    if not usable:
+        return []
+    sets: dict[tuple[bytes, ...], list[TaskValues]] = {}
+    for one in usable:
+        sets.setdefault(tuple(sorted(one.docs)), []).append(one)
+    weights = aggregate_weights([members[0].domain for members in sets.values()], [0.0] * len(sets))
+    return [
+        ItemTable(values=_average(members), clusters=members[0].clusters, weight=float(weight))
+        for members, weight in zip(sets.values(), weights, strict=True)
+    ]
+
+
+def _average(members: Sequence[TaskValues]) -> FloatArray:
+    """Average tasks over the same items, in the order of the first task's items."""
+    first = members[0]
+    position = {doc: at for at, doc in enumerate(first.docs)}
+    total = np.zeros_like(first.values)
+    for one in members:
+        # A document that occurs twice keeps its order; only differing orders are mapped.
+        order = np.arange(len(one.docs)) if one.docs == first.docs else np.argsort([position[doc] for doc in one.docs])
+        total += one.centred[:, order]
+    return total / len(members)

@@ -1,0 +1,225 @@
+"""``harness compare --design``: a factorial study as main effects, interaction and simple effects."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import InputError, RecordError, did_you_mean
+from harness.reports.commands.output import command_line, output_format, split_names, write_document, write_text
+
+if TYPE_CHECKING:
+    from harness.records import ModelRecords
+    from harness.reports.analysis.factorial import FactorialAnalysis
+    from harness.reports.analysis.study import Study
+    from harness.reports.charts.drawing import Drawing
+    from harness.reports.documents.tables import Document
+
+AUTO = "auto"
+# Flags of a comparison of models that have no meaning for a design, and their defaults.
+_NOT_WITH_DESIGN = {"baseline": None, "margin": None, "doses": None, "chosen": False, "correction": "holm"}
+
+
+def add_design_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    parser.add_argument(
+        "--design",
+        metavar="FILE",
+        help="analyse a factorial study: a YAML file with factors and runs, or auto to read them from the lineage",
+    )
+    parser.add_argument(
+        "--last_checkpoints",
+        type=int,
+        metavar="K",
+        help="with --design: each training run is the mean of its last K checkpoints (default: its last one)",
+    )
+
+
+def run_design(args: argparse.Namespace) -> int:
+    """Analyse the study, and print or write the result.
+
+    Raises:
+        InputError: A flag or the design is wrong.
+        RecordError: A run is missing or damaged, or runs cannot be compared.
+    """
+    kind = output_format(args)
+    _check_flags(args)
+
+    from harness.reports.analysis.factorial import AnalysisOptions, analyse
+    from harness.reports.documents.factorial import factorial_document
+
+    study, notes = load_study(args)
+    options = AnalysisOptions(last=args.last_checkpoints or 1, force=args.force, any_scale=args.metric is not None)
+    analysis = analyse(study, options, notes)
+    document = factorial_document(analysis, command_line())
+    if args.charts:
+        write_drawings({"effects": _drawing(analysis)}, args.charts)
+    if kind == "html":
+        write_text(_page(analysis, document), args.output_path)
+        return 0
+    write_document(document, args)
+    return 0
+
+
+def _check_flags(args: argparse.Namespace) -> None:
+    for name, default in _NOT_WITH_DESIGN.items():
+        if getattr(args, name) != default:
+            raise InputError(f"--{name}: not with --design, which has its own contrasts and families; leave it out.")
+    if args.last_checkpoints is not None and args.last_checkpoints < 1:
+        raise InputError(f"--last_checkpoints {args.last_checkpoints}: give 1 or more.")
+    if args.design == AUTO and not args.models and args.runs is None:
+        raise InputError("--design auto: no runs; name run folders, or a folder of them with --runs.")
+    if args.design != AUTO and args.models:
+        raise InputError(
+            f"{' '.join(args.models)}: the runs of a design stand in its file; name models only with --design auto."
+        )
+
+
+def load_study(args: argparse.Namespace) -> tuple[Study, list[str]]:
+    """Return the study with its records loaded, and notes on what was left out."""
+    from harness.reports.analysis.design import read_design
+    from harness.reports.analysis.study import study_of_design, study_of_lineage
+
+    if args.design == AUTO:
+        places = [*map(Path, args.models), *([args.runs] if args.runs else [])]
+        models, skipped = _read(_index(places, args), args)
+        return study_of_lineage(models), skipped
+    path = Path(args.design)
+    design = read_design(path)
+    finder = _Finder(path.parent, args)
+    places_of_runs = [run.run for run in design.runs] + list(design.parents.values())
+    indexed = {place: finder.model(place) for place in dict.fromkeys(places_of_runs)}
+    _check_distinct(path, places_of_runs, indexed)
+    models, skipped = _read(list(indexed.values()), args)
+    if len(models) < len(indexed):
+        raise RecordError(f"{path}: a run of the design is damaged ({' '.join(skipped)}) Restore it.")
+    by_place = dict(zip(indexed, models, strict=True))
+    return study_of_design(design, by_place.__getitem__), skipped
+
+
+def _check_distinct(path: Path, places: list[str], indexed: dict[str, ModelRecords]) -> None:
+    twice = next((place for place in places if places.count(place) > 1), None)
+    files: dict[frozenset[Path], str] = {}
+    for place, model in indexed.items():
+        same = files.setdefault(frozenset(run.results for run in model.tasks.values()), place)
+        twice = twice or (place if same != place else None)
+    if twice is not None:
+        raise InputError(f"{path}: run {twice} is named twice; give each run once.")
+
+
+def _index(paths: list[Path], args: argparse.Namespace) -> list[ModelRecords]:
+    from harness.records import index
+
+    records = index(paths, tasks=split_names(args.tasks), all_runs=args.all, skip_broken=args.skip_broken)
+    return list(records.models)
+
+
+def _read(models: list[ModelRecords], args: argparse.Namespace) -> tuple[list[ModelRecords], list[str]]:
+    """Read the items, and take the metric that the user chose."""
+    from harness.records import Records, read, with_distinct_names
+    from harness.reports.analysis.metric import with_metric
+
+    loaded: list[ModelRecords] = []
+    skipped: list[str] = []
+    for model in with_distinct_names(models):
+        records = read(Records(models=(model,), skipped=()), skip_broken=args.skip_broken)
+        loaded += records.models
+        skipped += records.skipped
+    changed, notes = with_metric(loaded, args.metric)
+    return changed, [*skipped, *notes]
+
+
+class _Finder:
+    """Finds the runs of a design file: relative to the file, to the working folder, or by name below ``--runs``."""
+
+    def __init__(self, folder: Path, args: argparse.Namespace) -> None:
+        self._folder, self._args = folder, args
+        self._named: list[ModelRecords] | None = None
+
+    def model(self, place: str) -> ModelRecords:
+        """Return the model of a run.
+
+        Raises:
+            RecordError: There is none, or more than one.
+        """
+        for path in (self._folder / place, Path(place)):
+            if path.exists():
+                return self._only(place, _index([path], self._args))
+        if self._args.runs is None:
+            raise RecordError(
+                f"run {place}: no such folder beside {self._args.design} or here; correct it there, or give --runs DIR "
+                "to look up names."
+            )
+        if self._named is None:
+            self._named = _index([self._args.runs], self._args)
+        matches = [
+            model
+            for model in self._named
+            if place in (model.name, model.recorded_name, *(folder.name for folder in model.folders))
+        ]
+        if not matches:
+            known = [model.name for model in self._named]
+            raise RecordError(
+                f"run {place}: neither a folder nor a model below {self._args.runs}, which has {', '.join(known)}."
+                f"{did_you_mean(place, known)}"
+            )
+        return self._only(place, matches)
+
+    @staticmethod
+    def _only(place: str, models: list[ModelRecords]) -> ModelRecords:
+        if len(models) > 1:
+            raise RecordError(
+                f"run {place}: holds {len(models)} models ({', '.join(m.name for m in models[:4])}); name the folder "
+                "of one."
+            )
+        return models[0]
+
+
+def _drawing(analysis: FactorialAnalysis) -> Drawing:
+    from harness.reports.charts.effects import Effect, draw_effects
+
+    effects = [
+        Effect(
+            label=f"{row.task}: {row.spec.name}",
+            value=row.estimate.estimate,
+            low=row.estimate.low,
+            high=row.estimate.high,
+            quiet=not row.significant,
+        )
+        for row in analysis.rows
+        if row.spec.kind == "primary" or row.task == "overall"
+    ]
+    return draw_effects(effects, "Effects with their 95% intervals")
+
+
+def _page(analysis: FactorialAnalysis, document: Document) -> str:
+    from harness.reports.page.document import Figure, render_document
+
+    factors = " and ".join(analysis.study.factors)
+    figure = Figure(
+        title=f"What do {factors} change, and what may be luck?",
+        hint="Dot and line: estimate with its 95% interval. The line at 0 is no effect; grey may be luck.",
+        drawing=_drawing(analysis),
+    )
+    return render_document(document, [figure])
+
+
+def write_drawings(drawings: dict[str, Drawing], folder: Path) -> None:
+    """Write drawings as chart files, and log each file to standard error.
+
+    Raises:
+        InputError: The folder cannot be written, or the charts' packages are not installed.
+    """
+    import sys
+
+    from harness.reports.charts import charts
+    from harness.reports.charts.drawing import vega_lite
+    from harness.visible import say
+
+    specifications: dict[str, Any] = {
+        name: {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "title": one.label, **vega_lite(one)}
+        for name, one in drawings.items()
+    }
+    for path in charts.write(specifications, folder):
+        say(f"written: {path}", file=sys.stderr)

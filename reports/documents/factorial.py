@@ -1,0 +1,245 @@
+"""A factorial analysis as tables and sentences, the same in all formats."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from harness.reports.analysis.contrasts import EXPLORATORY, PRIMARY, main_factors
+from harness.reports.analysis.differences import OVERALL
+from harness.reports.analysis.factorial import SECONDARY, ContrastRow, FactorialAnalysis
+from harness.reports.documents.tables import Column, Document, Row, Table
+from harness.stats import AGGREGATE
+
+COVERS = {"plots": "items, runs", "runs": "items, tuning runs", "none": "items only"}
+FEW_ITEMS, FEW_CLUSTERS, FEW_RUNS = 60, 20, 3
+
+MEANINGS = {
+    "family": "The tests that are corrected together. Primary: main effects and interaction, overall. Secondary: the "
+    "same by task. Exploratory: all others.",
+    "estimate": "Weighted sum of cell means: on the task's scale, or chance-centred for overall.",
+    "interval": "95% interval: Student's t with the standard error and its degrees of freedom.",
+    "se": "Standard error: of items and training runs together.",
+    "se_items": "Part of the standard error that comes from the items; more items reduce it.",
+    "se_seeds": "Part that comes from training runs; more runs reduce it. Missing if it cannot be estimated.",
+    "df": "Satterthwaite's degrees of freedom of the standard error.",
+    "p": "Two-sided, by Student's t.",
+    "p_corrected": "Holm over the family; several levels against one reference by Dunnett first.",
+    "mde": "Smallest true effect that this test, before correction, finds with 80% power.",
+    "covers": "What interval and p cover. 'items only' and 'items, tuning runs' hold for these very runs, not for "
+    "others of the recipe.",
+}
+
+
+def factorial_document(analysis: FactorialAnalysis, command: str) -> Document:
+    """Return the document of an analysis: contrasts, the cells of the design, and signal and noise if known."""
+    factors = ", ".join(analysis.study.factors)
+    tables = (_contrasts(analysis), _arms(analysis), _signals(analysis))
+    notes = [*_results(analysis), *_limits(analysis), *analysis.notes, *_letters(analysis), _methods(analysis)]
+    return Document(
+        title=f"Factorial study: {factors}",
+        command=command,
+        tables=tuple(table for table in tables if table.rows),
+        notes=tuple(notes),
+    )
+
+
+def _contrasts(analysis: FactorialAnalysis) -> Table:
+    columns = (
+        Column(key="family", heading="family", kind="text", meaning=MEANINGS["family"], aside=True),
+        Column(key="task", heading="task", kind="text"),
+        Column(key="contrast", heading="contrast", kind="text"),
+        Column(key="estimate", heading="estimate", kind="difference", meaning=MEANINGS["estimate"]),
+        Column(key="interval", heading="95% interval", kind="interval", meaning=MEANINGS["interval"]),
+        Column(key="se", heading="s.e.", meaning=MEANINGS["se"], aside=True),
+        Column(key="se_items", heading="s.e. of items", meaning=MEANINGS["se_items"]),
+        Column(key="se_seeds", heading="s.e. of runs", meaning=MEANINGS["se_seeds"]),
+        Column(key="df", heading="df", kind="points", meaning=MEANINGS["df"], aside=True),
+        Column(key="p", heading="p", kind="p", meaning=MEANINGS["p"]),
+        Column(key="p_corrected", heading="p corr.", kind="p", meaning=MEANINGS["p_corrected"]),
+        Column(key="mde", heading="detectable", meaning=MEANINGS["mde"]),
+        Column(key="covers", heading="covers", kind="text", meaning=MEANINGS["covers"], aside=True),
+        Column(key="low", heading="low", meaning="Lower end of the interval.", raw=True),
+        Column(key="high", heading="high", meaning="Upper end of the interval.", raw=True),
+        Column(key="p_dunnett", heading="p_dunnett", meaning="p corrected for the levels of a factor.", raw=True),
+        Column(key="meaning", heading="meaning", meaning="What the contrast compares.", raw=True),
+        Column(key="domain", heading="domain", raw=True),
+        Column(key="items", heading="items", raw=True),
+        Column(key="clusters", heading="clusters", meaning="Independent clusters of items.", raw=True),
+        Column(key="runs", heading="runs", meaning="Training runs in the contrast.", raw=True),
+    )
+    rows = tuple(Row(cells=_cells(row), tone="strong" if row.significant else "muted") for row in analysis.rows)
+    return Table(key="contrasts", title="Contrasts", columns=columns, rows=rows)
+
+
+def _cells(row: ContrastRow) -> dict[str, Any]:
+    one = row.estimate
+    return {
+        "family": row.family,
+        "task": row.task,
+        "contrast": row.spec.name,
+        "estimate": one.estimate,
+        "interval": (one.low, one.high) if one.se > 0.0 else None,
+        "se": one.se,
+        "se_items": one.se_items,
+        "se_seeds": one.se_seeds,
+        "df": one.df,
+        "p": one.p,
+        "p_corrected": row.p_corrected,
+        "mde": one.mde,
+        "covers": COVERS[one.units],
+        "low": one.low,
+        "high": one.high,
+        "p_dunnett": row.p_dunnett,
+        "meaning": row.spec.meaning,
+        "domain": row.domain,
+        "items": row.items,
+        "clusters": row.clusters,
+        "runs": row.runs,
+    }
+
+
+def _arms(analysis: FactorialAnalysis) -> Table:
+    factors = list(analysis.study.factors)
+    columns = (
+        Column(key="arm", heading="arm", kind="text"),
+        *(Column(key=f"level_{name}", heading=name, kind="text") for name in factors),
+        Column(key="runs", heading="runs", kind="count", meaning="Training runs."),
+        Column(key="plots", heading="pre-training runs", kind="count", meaning="Runs that they were made from."),
+        Column(key="mean", heading=OVERALL, meaning=f"Chance-centred mean over domains ({AGGREGATE})."),
+    )
+    rows = tuple(
+        Row(
+            cells={
+                "arm": arm.name,
+                **{f"level_{name}": level for name, level in zip(factors, arm.cell, strict=True)},
+                "runs": arm.runs,
+                "plots": arm.plots,
+                "mean": arm.mean,
+            }
+        )
+        for arm in analysis.arms
+    )
+    return Table(key="arms", title="Arms", columns=columns, rows=rows)
+
+
+def _signals(analysis: FactorialAnalysis) -> Table:
+    columns = (
+        Column(key="task", heading="task", kind="text"),
+        Column(key="signal", heading="signal", meaning="Largest difference between two runs, divided by their mean."),
+        Column(key="noise", heading="noise", meaning="Standard deviation over late checkpoints, divided by the mean."),
+        Column(key="ratio", heading="ratio", meaning="Signal / noise (arXiv 2508.13144); higher is more reliable."),
+        Column(key="checkpoints", heading="checkpoints", kind="count", meaning="Late checkpoints, over all runs."),
+    )
+    rows = tuple(
+        Row(
+            cells={
+                "task": task,
+                "signal": one.signal,
+                "noise": one.noise,
+                "ratio": one.ratio,
+                "checkpoints": one.checkpoints,
+            }
+        )
+        for task, one in sorted(analysis.signals.items(), key=lambda pair: -pair[1].ratio)
+    )
+    return Table(key="signal", title="Signal and noise over late checkpoints", columns=columns, rows=rows)
+
+
+def _results(analysis: FactorialAnalysis) -> list[str]:
+    """Return one sentence for the primary family, and one for the secondary."""
+    sentences = []
+    primary = [row for row in analysis.rows if row.family == PRIMARY]
+    for row in primary:
+        one = row.estimate
+        if row.p_corrected is None:
+            verdict = "no test, because no value differs."
+        elif row.significant:
+            verdict = "differs from 0."
+        else:
+            verdict = f"no effect survives correction. 80% power needs a true effect of {one.mde:.3f}."
+        interval = "" if math.isnan(one.low) else f"95% interval {one.low:+.3f} to {one.high:+.3f}"
+        p = "" if row.p_corrected is None else f", corrected p {_p(row.p_corrected)}"
+        sentences.append(f"{row.spec.name}, overall: {one.estimate:+.3f} ({interval or 'no interval'}{p}): {verdict}")
+    secondary = [row for row in analysis.rows if row.family == SECONDARY and row.p_corrected is not None]
+    if secondary:
+        found = [f"{row.task} {row.spec.name} ({row.estimate.estimate:+.3f})" for row in secondary if row.significant]
+        listed = f": {', '.join(found)}" if found else ""
+        sentences.append(f"By task, {len(found)} of {len(secondary)} main effects and interactions differ{listed}.")
+    return sentences
+
+
+def _p(value: float) -> str:
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _limits(analysis: FactorialAnalysis) -> list[str]:
+    """Return what the design cannot show."""
+    notes = []
+    rows = {row.spec.name: row for row in reversed(analysis.rows)}
+    for name in analysis.study.factors:
+        row = rows.get(name)
+        if row is None or row.estimate.units == "plots":
+            continue
+        varies = _varies_between_plots(analysis, name)
+        if varies and _one_plot_in_some_level(analysis, name):
+            notes.append(
+                f"{name}: one pre-training run per level, so the main effect cannot be separated from that run. Its "
+                f"interval and p cover {COVERS[row.estimate.units]}."
+            )
+        elif row.estimate.units == "none":
+            notes.append(
+                f"{name}: some arm has a single run, so its effect cannot be separated from that run. Its interval "
+                "and p cover items only."
+            )
+        else:
+            notes.append(f"{name}: interval and p hold for these pre-training runs; tuning runs are covered.")
+    small = _small(analysis)
+    if small:
+        notes.append(
+            f"Small design ({'; '.join(small)}): tests reject less often than 5% and intervals are wide. Add runs or "
+            "items; `harness power` says how many."
+        )
+    return notes
+
+
+def _varies_between_plots(analysis: FactorialAnalysis, name: str) -> bool:
+    at = list(analysis.study.factors).index(name)
+    levels: dict[str, set[str]] = {}
+    for run in analysis.study.runs:
+        levels.setdefault(run.plot, set()).add(run.cell[at])
+    return all(len(one) == 1 for one in levels.values())
+
+
+def _one_plot_in_some_level(analysis: FactorialAnalysis, name: str) -> bool:
+    at = list(analysis.study.factors).index(name)
+    plots: dict[str, set[str]] = {}
+    for run in analysis.study.runs:
+        plots.setdefault(run.cell[at], set()).add(run.plot)
+    return any(len(one) == 1 for one in plots.values())
+
+
+def _small(analysis: FactorialAnalysis) -> list[str]:
+    tasks = {row.task: row for row in analysis.rows if row.task != OVERALL}
+    few_items = sorted(name for name, row in tasks.items() if row.items < FEW_ITEMS or row.clusters < FEW_CLUSTERS)
+    few = min(arm.plots for arm in analysis.arms)
+    reasons = [f"fewer than {FEW_ITEMS} items or {FEW_CLUSTERS} clusters: {', '.join(few_items)}"] if few_items else []
+    return [*reasons, *([f"{few} pre-training runs in some arm"] if few < FEW_RUNS else [])]
+
+
+def _letters(analysis: FactorialAnalysis) -> list[str]:
+    factors = analysis.study.factors
+    main = main_factors(factors)
+    if len(main) < 2:
+        return []
+    pairs = " and ".join(f"{name} ({factors[name][0]} N, {factors[name][1]} C)" for name in main)
+    return [f"Arms: the letters stand for {pairs}, in this order."]
+
+
+def _methods(analysis: FactorialAnalysis) -> str:
+    exploratory = sum(row.family == EXPLORATORY for row in analysis.rows)
+    averaged = f" Each run is the mean of its last {analysis.last} checkpoints." if analysis.last > 1 else ""
+    return (
+        f"p corr.: Holm within the primary, the secondary and the exploratory family ({exploratory} contrasts); "
+        f"intervals are not adjusted for multiple tests.{averaged} Definitions: docs/statistics.md."
+    )

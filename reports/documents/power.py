@@ -1,0 +1,193 @@
+"""The power of a planned study as tables and sentences. All effects and errors are in points (hundredths)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.reports.analysis.differences import OVERALL
+from harness.reports.analysis.plan import StudyPlan
+from harness.reports.documents.tables import Column, Document, Row, Table
+from harness.stats.planning import Components, PlannedTask, clusters_needed, plan_contrast, seeds_needed
+
+SEEDS_SHOWN = (2, 3, 4, 5, 6, 8, 10, 15, 20)
+POINTS = 100.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePoint:
+    """The detectable effect of a contrast, overall, with a number of seeds.
+
+    Attributes:
+        contrast: Its name.
+        seeds: Pre-training runs per level.
+        mde: In points.
+    """
+
+    contrast: str
+    seeds: int
+    mde: float
+
+
+def power_document(plan: StudyPlan, command: str, notes: Sequence[str] = ()) -> Document:
+    """Return the document of a plan: power and detectable effects by task, and overall by number of seeds."""
+    tables = (_contrasts(plan), _by_seeds(plan), _components(plan))
+    return Document(
+        title=f"Power of a 2 x 2 study with {plan.seeds} seeds: {', '.join(list(plan.contrasts)[:2])}",
+        command=command,
+        tables=tables,
+        notes=(*_results(plan), *notes, _methods(plan)),
+    )
+
+
+def _rows(plan: StudyPlan) -> list[tuple[str, list[PlannedTask]]]:
+    single = [(name, [one.planned]) for name, one in plan.tasks.items()]
+    return [(OVERALL, plan.overall), *single]
+
+
+def _contrasts(plan: StudyPlan) -> Table:
+    wanted = plan.effect is not None
+    columns = (
+        Column(key="task", heading="task", kind="text"),
+        Column(key="contrast", heading="contrast", kind="text"),
+        Column(key="items", heading="n", kind="count", meaning="Items; over all tasks for overall."),
+        Column(key="clusters", heading="clusters", kind="count", meaning="Independent clusters of items.", aside=True),
+        Column(key="seeds", heading="seeds", kind="count", meaning="Pre-training runs per level.", aside=True),
+        Column(key="se", heading="s.e.", kind="points", meaning="Expected standard error, in points."),
+        Column(key="se_items", heading="s.e. of items", kind="points", meaning="Its part from items.", aside=True),
+        Column(
+            key="se_seeds", heading="s.e. of runs", kind="points", meaning="Its part from training runs.", aside=True
+        ),
+        Column(key="df", heading="df", kind="points", meaning="Expected degrees of freedom.", aside=True),
+        Column(
+            key="mde",
+            heading="detectable",
+            kind="points",
+            meaning="Smallest true effect found with 80% power, in points.",
+        ),
+        *(
+            (
+                Column(
+                    key="effect",
+                    heading="effect",
+                    kind="points",
+                    meaning="The effect that is wanted, in points.",
+                    aside=True,
+                ),
+                Column(key="power", heading="power", meaning="Probability that the effect gives p <= 0.05."),
+                Column(
+                    key="seeds_needed", heading="seeds needed", kind="count", meaning="For 80% power, with these items."
+                ),
+                Column(
+                    key="items_needed", heading="items needed", kind="count", meaning="For 80% power, with these seeds."
+                ),
+            )
+            if wanted
+            else ()
+        ),
+    )
+    rows = [_row(plan, task, tasks, name) for task, tasks in _rows(plan) for name in plan.contrasts]
+    return Table(key="power", title="Power and detectable effects, in points", columns=columns, rows=tuple(rows))
+
+
+def _row(plan: StudyPlan, task: str, tasks: Sequence[PlannedTask], name: str) -> Row:
+    kind = plan.contrasts[name]
+    planned = plan_contrast(kind, tasks, plan.seeds)
+    cells: dict[str, object] = {
+        "task": task,
+        "contrast": name,
+        "items": sum(one.items for one in tasks),
+        "clusters": sum(one.clusters for one in tasks),
+        "seeds": plan.seeds,
+        "se": POINTS * planned.se,
+        "se_items": POINTS * planned.se_items,
+        "se_seeds": POINTS * planned.se_seeds,
+        "df": planned.df,
+        "mde": POINTS * planned.mde,
+    }
+    if plan.effect is not None:
+        effect = plan.effect / POINTS
+        cells |= {
+            "effect": plan.effect,
+            "power": planned.power(effect),
+            "seeds_needed": seeds_needed(kind, effect, tasks),
+            "items_needed": _items_needed(kind, effect, tasks, plan.seeds),
+        }
+    enough = plan.effect is not None and planned.power(plan.effect / POINTS) >= 0.80
+    return Row(cells=cells, tone="strong" if enough else "")
+
+
+def _items_needed(kind: str, effect: float, tasks: Sequence[PlannedTask], seeds: int) -> int | None:
+    """Return the items for one task; None for several tasks, which can grow in many ways."""
+    if len(tasks) > 1:
+        return None
+    clusters = clusters_needed(kind, effect, tasks[0], seeds) if effect > 0 else None
+    return None if clusters is None else max(clusters, round(clusters * tasks[0].items / tasks[0].clusters))
+
+
+def mde_curve(plan: StudyPlan) -> list[CurvePoint]:
+    """Return the detectable effect of each contrast, overall, by number of seeds."""
+    return [
+        CurvePoint(contrast=name, seeds=seeds, mde=POINTS * plan_contrast(kind, plan.overall, seeds).mde)
+        for name, kind in plan.contrasts.items()
+        for seeds in SEEDS_SHOWN
+    ]
+
+
+def _by_seeds(plan: StudyPlan) -> Table:
+    columns = (
+        Column(key="seeds", heading="seeds", kind="count", meaning="Pre-training runs per level."),
+        *(
+            Column(
+                key=name,
+                heading=name,
+                kind="points",
+                meaning="Smallest true effect found with 80% power, overall, in points.",
+            )
+            for name in plan.contrasts
+        ),
+    )
+    curve = mde_curve(plan)
+    rows = tuple(
+        Row(cells={"seeds": seeds, **{one.contrast: one.mde for one in curve if one.seeds == seeds}})
+        for seeds in SEEDS_SHOWN
+    )
+    return Table(key="by_seeds", title="Detectable effects overall by seeds, in points", columns=columns, rows=rows)
+
+
+def _components(plan: StudyPlan) -> Table:
+    names = list(Components.__dataclass_fields__)
+    columns = (
+        Column(key="task", heading="task", kind="text"),
+        *(Column(key=name, heading=name, kind="text", meaning=f"Variance; {plan.source}.") for name in names),
+        Column(key="correlation", heading="correlation", meaning="Of items within a cluster."),
+    )
+    rows = tuple(
+        Row(
+            cells={
+                "task": task,
+                **{name: float(f"{getattr(one.planned.components, name):.3g}") for name in names},
+                "correlation": one.planned.correlation,
+            }
+        )
+        for task, one in plan.tasks.items()
+    )
+    return Table(key="components", title="Variance components", columns=columns, rows=rows)
+
+
+def _results(plan: StudyPlan) -> list[str]:
+    planned = {name: plan_contrast(kind, plan.overall, plan.seeds) for name, kind in plan.contrasts.items()}
+    listed = ", ".join(f"{name} {POINTS * one.mde:.1f}" for name, one in planned.items())
+    sentences = [f"With {plan.seeds} seeds, 80% power overall needs a true effect of (points): {listed}."]
+    if plan.effect is not None:
+        powers = ", ".join(f"{name} {100 * one.power(plan.effect / POINTS):.0f}%" for name, one in planned.items())
+        sentences.append(f"A true effect of {plan.effect:g} points is found with a power of: {powers}.")
+    return sentences
+
+
+def _methods(plan: StudyPlan) -> str:
+    return (
+        f"Variance components are {plan.source}. Power is that of one test at p <= 0.05, before correction; "
+        "standard error and degrees of freedom vary as in simulated studies. A dash for seeds or items means that 100 "
+        "seeds or a million clusters are too few. Definitions: docs/statistics.md."
+    )

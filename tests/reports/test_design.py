@@ -1,0 +1,485 @@
+"""`harness compare --design`: the worked example from records, other designs, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import yaml
+
+from harness.stats import holm
+from tests.factorial_example import example_tasks, expected_figures
+from tests.reports.conftest import Command
+from tests.reports.study_records import RunTask, write_design, write_study_run
+
+KEYS = ("task", "contrast", "estimate", "se", "se_items", "se_seeds", "df", "low", "high", "p", "p_corrected", "mde")
+FACTORS = {"pretrain": ["text", "code"], "tune": ["plain", "code"]}
+Values = npt.NDArray[np.float64]
+
+
+def rows_of(command: Command, *words: object) -> dict[tuple[str, str], dict[str, Any]]:
+    """The contrasts by task and name."""
+    code, out, err = command("compare", *words, "--format", "json")
+    assert (code, err) == (0, ""), err
+    rows = json.loads(out)["tables"]["contrasts"]
+    return {(row["task"], row["contrast"]): row for row in rows}
+
+
+def answers(cell: tuple[int, int], seed: int, items: int = 40, gain: float = 0.0) -> Values:
+    """Right and wrong answers of one run; runs share the difficulty of items, and `gain` raises their rate."""
+    difficulty = np.random.default_rng(99).random(items)
+    rng = np.random.default_rng([*cell, seed])
+    return (rng.random(items) < 0.2 + 0.6 * difficulty + gain).astype(np.float64)
+
+
+def write_study(folder: Path, seeds: int = 2, parents: bool = True, lineages: Mapping[str, Any] | None = None) -> Path:
+    """A 2 x 2 in which code at both stages gains 20 points each; returns the design file."""
+    runs = []
+    for p, pretrain in enumerate(FACTORS["pretrain"]):
+        for t, tune in enumerate(FACTORS["tune"]):
+            for seed in range(seeds):
+                name = f"{'NC'[p]}{'NC'[t]}-{seed}"
+                tasks = {
+                    "first": RunTask(
+                        values=answers((p, t), seed, gain=0.2 * (p + t) - 0.2), clusters=np.repeat(range(20), 2)
+                    ),
+                    "second": RunTask(values=answers((p, t), 50 + seed), domain="legal"),
+                }
+                write_study_run(folder / "runs", name, tasks, (lineages or {}).get(name, ()))
+                entry = {"run": f"runs/{name}", "pretrain": pretrain, "tune": tune, "seed": seed}
+                runs.append(entry | ({"parent": f"pre-{pretrain}-{seed}"} if parents else {}))
+    return write_design(folder / "design.yaml", FACTORS, runs)
+
+
+@pytest.fixture(scope="session")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The worked example as run folders; returns the design file."""
+    folder = tmp_path_factory.mktemp("example")
+    tasks, runs = example_tasks(), []
+    seeds = next(iter(tasks.values())).values.shape[2]
+    for p, pretrain in enumerate(FACTORS["pretrain"]):
+        for t, tune in enumerate(FACTORS["tune"]):
+            for seed in range(seeds):
+                name = f"{'NC'[p]}{'NC'[t]}-{seed}"
+                own = {
+                    task: RunTask(
+                        values=one.values[p, t, seed], clusters=one.clusters.tolist(), chance=one.chance, domain=task
+                    )
+                    for task, one in tasks.items()
+                }
+                write_study_run(folder / "runs", name, own)
+                parent = f"pre-{pretrain}-{seed}"
+                runs.append({"run": f"runs/{name}", "pretrain": pretrain, "tune": tune, "parent": parent, "seed": seed})
+    return write_design(folder / "design.yaml", FACTORS, runs)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_study(tmp_path_factory.mktemp("small"))
+
+
+def test_the_worked_example_is_reproduced_from_records(command: Command, example: Path) -> None:
+    rows, expected = rows_of(command, "--design", example), expected_figures()
+    assert rows.keys() == expected.keys()
+    for key, figures in expected.items():
+        assert set(KEYS) <= rows[key].keys()
+        for name in ("estimate", "se", "se_items", "se_seeds"):
+            assert rows[key][name] == pytest.approx(figures[name], abs=1e-4), (key, name)
+        if key[1] not in ("NC-NN", "CC-CN") or figures["se_seeds"] > 0.0:  # for those see tests/stats/test_factorial.py
+            for name in ("df", "low", "high", "p"):
+                assert rows[key][name] == pytest.approx(figures[name], abs=1e-4), (key, name)
+
+
+def test_p_is_corrected_within_each_family(command: Command, small: Path) -> None:
+    rows = rows_of(command, "--design", small)
+    for family, size in (("primary", 3), ("secondary", 6), ("exploratory", 12)):
+        members = [row for row in rows.values() if row["family"] == family]
+        assert len(members) == size
+        assert [row["p_corrected"] for row in members] == pytest.approx(list(holm([row["p"] for row in members])))
+    assert {task for task, name in rows if rows[task, name]["family"] == "primary"} == {"overall"}
+
+
+@pytest.mark.parametrize("kind", ["table", "md", "csv", "json", "latex", "html"])
+def test_every_format_has_the_rows_and_the_same_bytes(kind: str, command: Command, small: Path, tmp_path: Path) -> None:
+    files = [tmp_path / "one", tmp_path / "two"]
+    for file in files:
+        assert command("compare", "--design", small, "--format", kind, "--output_path", file)[0] == 0
+    text = files[0].read_text(encoding="utf-8")
+    assert text == files[1].read_text(encoding="utf-8")
+    for words in ("interaction", "CC-NC", "overall", "second"):
+        assert words in text
+    if kind == "csv":
+        rows = list(csv.DictReader(io.StringIO(text)))
+        assert set(KEYS) <= rows[0].keys()
+        assert len(rows) == 21
+    if kind == "html":
+        assert text.count("<circle") == 13  # primary and secondary rows, and the overall simple effects
+        assert "<script" not in text
+
+
+def test_charts_are_written(command: Command, small: Path, tmp_path: Path) -> None:
+    code, _, err = command("compare", "--design", small, "--charts", tmp_path / "charts")
+    assert code == 0, err
+    assert (tmp_path / "charts" / "effects.svg").read_text().startswith("<svg")
+
+
+def manifest(stage: str, name: str, parent: Mapping[str, str] | None, seed: int, sources: list[str]) -> dict[str, Any]:
+    """A manifest as run.json holds it; schema 2 lists parents."""
+    own = {"stage": stage, "name": name, "seed": seed, "finished": True, "step": 10, "spec": {"stage": stage}}
+    own["sources"] = [{"name": source} for source in sources]
+    return own | ({"parent": parent} if stage == "pretrain" else {"parents": [parent] if parent else []})
+
+
+def lineage(p: int, t: int, seed: int) -> list[dict[str, Any]]:
+    pre = {"name": f"pre-{p}-{seed}", "digest": f"sha256:pre{p}{seed}", "location": "x", "status": "verified"}
+    own = {"name": f"tuned-{p}{t}-{seed}", "digest": f"sha256:tuned{p}{t}{seed}", "location": "x", "status": "verified"}
+    pre_sources, tune_sources = [["text"], ["text", "code"]][p], [["chat"], ["chat", "code"]][t]
+    parent = {"name": pre["name"], "digest": pre["digest"]}
+    return [
+        own | {"manifest": manifest("sft", own["name"], parent, seed, tune_sources)},
+        pre | {"manifest": manifest("pretrain", pre["name"], None, seed, pre_sources)},
+    ]
+
+
+def test_auto_reads_factors_and_parents_from_the_lineage(command: Command, small: Path, tmp_path: Path) -> None:
+    lineages = {f"{'NC'[p]}{'NC'[t]}-{seed}": lineage(p, t, seed) for p in (0, 1) for t in (0, 1) for seed in range(2)}
+    design = write_study(tmp_path, parents=False, lineages=lineages)
+    expected = rows_of(command, "--design", small)
+    by_file = rows_of(command, "--design", design)
+    automatic = rows_of(command, "--design", "auto", tmp_path / "runs")
+    names = {"pretrain": "pretrain", "tune": "sft"}
+    for (task, contrast), row in expected.items():
+        for other in (by_file[task, contrast], automatic[task, names.get(contrast, contrast)]):
+            for key in ("estimate", "se", "se_seeds", "p"):
+                assert other[key] == pytest.approx(row[key]), (task, contrast, key)
+    code, out, _ = command("compare", "--design", "auto", tmp_path / "runs")
+    assert code == 0
+    assert "pretrain: text, code+text; sft: chat, chat+code" in " ".join(out.split())
+
+
+def test_auto_needs_a_lineage(command: Command, small: Path) -> None:
+    code, _, err = command("compare", "--design", "auto", small.parent / "runs")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "lineage of CC-0" in err
+    assert "design file" in err
+
+
+def test_unknown_parents_are_noted(command: Command, tmp_path: Path) -> None:
+    design = write_study(tmp_path, parents=False)
+    code, out, _ = command("compare", "--design", design)
+    assert code == 0
+    assert "The parents of 8 of 8 runs are unknown" in " ".join(out.split())
+
+
+def test_one_pretraining_run_per_level_cannot_be_separated_from_it(command: Command, tmp_path: Path) -> None:
+    design = write_study(tmp_path)
+    text = design.read_text()
+    design.write_text(text.replace("pre-text-1", "pre-text-0").replace("pre-code-1", "pre-code-0"))
+    code, out, _ = command("compare", "--design", design)
+    assert code == 0
+    words = " ".join(out.split())
+    assert "pretrain: one pre-training run per level, so the main effect cannot be separated from that run." in words
+    rows = rows_of(command, "--design", design)
+    assert rows["overall", "pretrain"]["covers"] == "items, tuning runs"
+
+
+def test_a_single_run_per_arm_covers_items_only(command: Command, tmp_path: Path) -> None:
+    design = write_study(tmp_path, seeds=1)
+    rows = rows_of(command, "--design", design)
+    assert {row["covers"] for row in rows.values()} == {"items only"}
+    assert {row["se_seeds"] for row in rows.values()} == {None}
+    words = " ".join(command("compare", "--design", design)[1].split())
+    assert "cannot be separated from that run" in words
+    assert "tune: some arm has a single run, so its effect cannot be separated from that run." in words
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "part"),
+    [
+        ("tune: code", "tune: plain", "no run has pretrain=text and tune=code"),
+        ("tune: code", "tune: cod", "'cod' is no level of tune; give one of plain, code. Did you mean code?"),
+        ("  tune: code\n", "", "tune: is missing; give one of plain, code"),
+        (
+            "seed: 1",
+            "sed: 1",
+            "'sed' is unknown; give only run, parent, seed, step, pretrain, tune. Did you mean seed?",
+        ),
+        ("run: runs/NC-1", "run: runs/NC-9", "run runs/NC-9: no such folder"),
+        ("run: runs/NC-1", "run: runs/NC-0", "run runs/NC-0 is named twice"),
+        ("run: runs/NC-1", "run: runs", "run runs: holds 8 models"),
+        ("factors:", "factor:", "'factor' is unknown; give only factors, runs"),
+        ("- plain\n", "", "give a list of two or more, all different"),
+        ("runs:", "runs: [", "not valid YAML"),
+        ("seed: 1", "step: soon", "'soon' is no number"),
+    ],
+)
+def test_a_wrong_design_is_refused_in_one_line(old: str, new: str, part: str, command: Command, small: Path) -> None:
+    text = small.read_text()
+    assert old in text
+    other = small.with_name("other.yaml")
+    other.write_text(text.replace(old, new))
+    code, out, err = command("compare", "--design", other)
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert part in err
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--margin", "0.02"], "--margin: not with --design"),
+        (["--correction", "bh"], "--correction: not with --design"),
+        (["model"], "the runs of a design stand in its file"),
+        (["--last_checkpoints", "0"], "--last_checkpoints 0: give 1 or more"),
+        (["--last_checkpoints", "2"], "--last_checkpoints 2: NN-0 has 1 checkpoints"),
+        (["--metric", "beauty"], "--metric beauty: no task has it; give gold_log_likelihood"),
+        (["--tasks", "third"], "--tasks third: no run of this task"),
+    ],
+)
+def test_flags_that_do_not_fit_are_refused(words: list[str], part: str, command: Command, small: Path) -> None:
+    code, _, err = command("compare", "--design", small, *words)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert part in err
+
+
+def test_models_or_a_design_are_needed(command: Command) -> None:
+    code, _, err = command("compare")
+    assert code == 2
+    assert "give two or more to compare, or --design FILE" in err
+
+
+def test_an_unbalanced_design_is_analysed(command: Command, small: Path) -> None:
+    content = [block for block in small.read_text().split("\n- ") if "runs/CC-1" not in block]
+    other = small.with_name("unbalanced.yaml")
+    other.write_text("\n- ".join(content) + "\n")
+    rows = rows_of(command, "--design", other)
+    full = rows_of(command, "--design", small)
+    assert rows["first", "NC-NN"]["estimate"] == full["first", "NC-NN"]["estimate"]
+    assert rows["first", "tune"]["estimate"] != full["first", "tune"]["estimate"]
+    assert rows["first", "CC-CN"]["se"] > 0
+
+
+def further(folder: Path, levels: list[object], gains: list[float]) -> Path:
+    """A 2 x 2 whose tuned-with-code arms have a third factor; the others have its reference level only."""
+    runs = []
+    for p, pretrain in enumerate(FACTORS["pretrain"]):
+        for t, tune in enumerate(FACTORS["tune"]):
+            for number, (level, gain) in enumerate(zip(levels, gains, strict=True)):
+                for seed in range(3):
+                    if t == 0 and number:
+                        continue
+                    name = f"{p}{t}{number}-{seed}"
+                    values = answers((p, t), 10 * number + seed, items=200, gain=gain)
+                    write_study_run(folder / "runs", name, {"first": RunTask(values=values)})
+                    runs.append({"run": f"runs/{name}", "pretrain": pretrain, "tune": tune, "share": level,
+                                 "parent": f"{pretrain}-{seed}", "seed": seed})  # fmt: skip
+    return write_design(folder / "design.yaml", FACTORS | {"share": levels}, runs)
+
+
+def test_a_further_factor_is_compared_with_its_reference_and_by_its_slope(command: Command, tmp_path: Path) -> None:
+    rows = rows_of(command, "--design", further(tmp_path, [0, 0.3, 0.5], [0.0, 0.06, 0.10]))
+    assert {name for task, name in rows if task == "overall"} >= {"share: 0.3-0", "share: 0.5-0", "share: slope"}
+    one, two = rows["first", "share: 0.3-0"], rows["first", "share: 0.5-0"]
+    assert one["estimate"] == pytest.approx(0.06, abs=0.06)
+    assert two["estimate"] == pytest.approx(0.10, abs=0.06)
+    for row in (one, two):
+        assert row["family"] == "exploratory"
+        assert row["p"] < row["p_dunnett"] < 2.01 * row["p"]
+        assert row["p_dunnett"] <= row["p_corrected"]
+    doses = np.array([0, 0.3, 0.5])
+    weights = (doses - doses.mean()) / ((doses - doses.mean()) ** 2).sum()
+    expected = weights[1] * one["estimate"] + weights[2] * two["estimate"]
+    assert rows["first", "share: slope"]["estimate"] == pytest.approx(expected)
+    # The main effects stay at the only level of the further factor that has all four cells: its reference.
+    assert rows["first", "tune"]["runs"] == 12
+
+
+def test_a_factor_of_words_has_no_slope(command: Command, tmp_path: Path) -> None:
+    rows = rows_of(command, "--design", further(tmp_path, ["uniform", "up", "down"], [0.0, 0.0, 0.0]))
+    names = {name for _, name in rows}
+    assert {"share: up-uniform", "share: down-uniform"} <= names
+    assert not any("slope" in name for name in names)
+
+
+def test_one_factor_alone_has_its_main_effect(command: Command, tmp_path: Path) -> None:
+    runs = []
+    for t, tune in enumerate(("plain", "code")):
+        for seed in range(3):
+            write_study_run(tmp_path, f"{tune}-{seed}", {"first": RunTask(values=answers((0, t), seed))})
+            runs.append({"run": f"{tune}-{seed}", "tune": tune, "parent": f"base-{seed}"})
+    rows = rows_of(command, "--design", write_design(tmp_path / "d.yaml", {"tune": ["plain", "code"]}, runs))
+    assert set(rows) == {("overall", "tune"), ("first", "tune")}
+    assert rows["overall", "tune"]["family"] == "primary"
+
+
+def test_each_stage_is_compared_with_its_parent(command: Command, tmp_path: Path) -> None:
+    design = write_study(tmp_path)
+    parents = []
+    for p, pretrain in enumerate(FACTORS["pretrain"]):
+        for seed in range(2):
+            tasks = {"first": RunTask(values=answers((p, 5), seed), clusters=np.repeat(range(20), 2))}
+            write_study_run(tmp_path / "runs", f"pre-{pretrain}-{seed}", tasks)
+            parents.append({"run": f"runs/pre-{pretrain}-{seed}", "name": f"pre-{pretrain}-{seed}"})
+    design.write_text(design.read_text() + "parents:\n" + "".join(f"- {json.dumps(one)}\n" for one in parents))
+    rows = rows_of(command, "--design", design)
+    for label, p, t in (("NN", 0, 0), ("NC", 0, 1), ("CN", 1, 0), ("CC", 1, 1)):
+        own = np.mean([answers((p, t), seed, gain=0.2 * (p + t) - 0.2) for seed in range(2)])
+        above = np.mean([answers((p, 5), seed) for seed in range(2)])
+        row = rows["first", f"{label}-parent"]
+        assert row["estimate"] == pytest.approx(own - above)
+        assert row["family"] == "exploratory"
+        assert row["covers"] == "items, runs"
+
+
+def test_chain_of_thought_is_a_factor_within_runs(command: Command, tmp_path: Path) -> None:
+    runs, raised = [], {}
+    for p, pretrain in enumerate(FACTORS["pretrain"]):
+        for t, tune in enumerate(FACTORS["tune"]):
+            for seed in range(2):
+                name = f"{'NC'[p]}{'NC'[t]}-{seed}"
+                direct = answers((p, t), seed)
+                cot = np.maximum(direct, answers((p, t), 70 + seed))
+                raised[name] = float((cot - direct).mean())
+                tasks = {"riddle": RunTask(values=direct), "riddle_cot": RunTask(values=cot, items_of="riddle")}
+                write_study_run(tmp_path, name, tasks)
+                runs.append({"run": name, "pretrain": pretrain, "tune": tune, "parent": f"{pretrain}-{seed}"})
+    rows = rows_of(command, "--design", write_design(tmp_path / "d.yaml", FACTORS, runs))
+    assert rows["riddle_cot", "cot"]["estimate"] == pytest.approx(np.mean(list(raised.values())))
+    arm = {label: np.mean([raised[f"{label}-{seed}"] for seed in range(2)]) for label in ("NN", "NC", "CN", "CC")}
+    for label, gain in arm.items():
+        assert rows["riddle_cot", f"cot {label}"]["estimate"] == pytest.approx(gain)
+    expected = (arm["CN"] + arm["CC"] - arm["NN"] - arm["NC"]) / 2
+    assert rows["riddle_cot", "cot x pretrain"]["estimate"] == pytest.approx(expected)
+    assert rows["riddle_cot", "cot x interaction"]["family"] == "exploratory"
+    # Both tasks have the same items, so overall they count once: half the sum of their effects, over 1 - chance.
+    both = (rows["riddle", "tune"]["estimate"] + rows["riddle_cot", "tune"]["estimate"]) / 2
+    assert rows["overall", "tune"]["estimate"] == pytest.approx(both / 0.75)
+
+
+def test_the_last_checkpoints_are_averaged_and_give_signal_and_noise(command: Command, tmp_path: Path) -> None:
+    runs = []
+    values: dict[tuple[str, int, int], Values] = {}
+    for t, tune in enumerate(FACTORS["tune"]):
+        for seed in range(2):
+            for step in (100, 200, 300):
+                name = f"{tune}-{seed}-{step}"
+                values[tune, seed, step] = answers((step, t), seed)
+                write_study_run(tmp_path, name, {"first": RunTask(values=values[tune, seed, step])})
+                runs.append({"run": name, "tune": tune, "parent": f"base-{seed}", "seed": seed, "step": step})
+    design = write_design(tmp_path / "d.yaml", {"tune": FACTORS["tune"]}, runs)
+    last = rows_of(command, "--design", design)["first", "tune"]
+    two = rows_of(command, "--design", design, "--last_checkpoints", "2")["first", "tune"]
+
+    def mean(tune: str, steps: tuple[int, ...]) -> float:
+        return float(np.mean([values[tune, seed, step] for seed in range(2) for step in steps]))
+
+    assert last["estimate"] == pytest.approx(mean("code", (300,)) - mean("plain", (300,)))
+    assert two["estimate"] == pytest.approx(mean("code", (200, 300)) - mean("plain", (200, 300)))
+    code, out, _ = command("compare", "--design", design, "--format", "json")
+    assert code == 0
+    (signal,) = json.loads(out)["tables"]["signal"]
+    finals = [float(values[tune, seed, 300].mean()) for tune in FACTORS["tune"] for seed in range(2)]
+    assert signal["signal"] == pytest.approx((max(finals) - min(finals)) / np.mean(finals))
+    spreads = []
+    for tune in FACTORS["tune"]:
+        for seed in range(2):
+            late = [float(values[tune, seed, step].mean()) for step in (100, 200, 300)]
+            spreads.append(np.std(late, ddof=1) / np.mean(late))
+    assert signal["noise"] == pytest.approx(math.sqrt(np.mean(np.square(spreads))))
+
+
+def test_gold_log_likelihood_and_bits_per_byte_are_tested_like_accuracy(command: Command, tmp_path: Path) -> None:
+    runs, rng = [], np.random.default_rng(5)
+    likelihoods: dict[str, Values] = {}
+    for tune in FACTORS["tune"]:
+        for seed in range(2):
+            name = f"{tune}-{seed}"
+            likelihoods[name] = -rng.random((30, 2)) * 5
+            pairs = [(float(one), float(two)) for one, two in likelihoods[name]]
+            write_study_run(tmp_path, name, {"first": RunTask(values=np.ones(30), likelihoods=pairs)})
+            runs.append({"run": name, "tune": tune, "parent": f"base-{seed}"})
+    design = write_design(tmp_path / "d.yaml", {"tune": FACTORS["tune"]}, runs)
+    expected = np.mean([likelihoods[f"code-{s}"][:, 0] - likelihoods[f"plain-{s}"][:, 0] for s in range(2)])
+    for task in ("first", "overall"):
+        row = rows_of(command, "--design", design, "--metric", "gold_log_likelihood")[task, "tune"]
+        assert row["estimate"] == pytest.approx(expected)
+        bits = rows_of(command, "--design", design, "--metric", "bits_per_byte")[task, "tune"]
+        assert bits["estimate"] == pytest.approx(-expected / (math.log(2) * len(" yes")))
+        assert bits["p"] == pytest.approx(row["p"])
+    code, out, err = command(
+        "compare", tmp_path / "plain-0", tmp_path / "code-0", "--metric", "gold_log_likelihood", "--format", "json"
+    )
+    assert code == 0, err
+    (pairwise,) = json.loads(out)["tables"]["differences"]
+    gold = likelihoods["code-0"][:, 0] - likelihoods["plain-0"][:, 0]
+    assert pairwise["difference"] == pytest.approx(gold.mean())
+
+
+def test_unequal_training_tokens_are_said_first(command: Command, tmp_path: Path) -> None:
+    lineages = {f"{'NC'[p]}{'NC'[t]}-{seed}": lineage(p, t, seed) for p in (0, 1) for t in (0, 1) for seed in (0, 1)}
+    for name, links in lineages.items():
+        for link in links:
+            link["manifest"]["tokens"] = 60_000 if name[0] == "C" else 30_000
+    design = write_study(tmp_path, lineages=lineages)
+    words = " ".join(command("compare", "--design", design)[1].split())
+    assert (
+        "trained on different numbers of tokens (NN 60k tokens, NC 60k tokens, CN 120k tokens, CC 120k tokens)" in words
+    )
+
+
+def test_auto_refuses_a_lineage_whose_pretraining_run_was_missing(command: Command, tmp_path: Path) -> None:
+    lineages = {f"{'NC'[p]}{'NC'[t]}-{seed}": lineage(p, t, seed) for p in (0, 1) for t in (0, 1) for seed in (0, 1)}
+    for links in lineages.values():
+        links[1] |= {"manifest": None, "status": "missing"}
+    write_study(tmp_path, lineages=lineages)
+    code, _, err = command("compare", "--design", "auto", tmp_path / "runs")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "pre-1-0, an ancestor of CC-0, was missing when that was evaluated" in err
+
+
+def test_runs_tuned_from_one_base_model_are_not_independent_of_it(command: Command, tmp_path: Path) -> None:
+    """The parent is recorded, but it is a root without a manifest: the same base model for all runs."""
+    lineages = {}
+    for t in (0, 1):
+        for seed in range(3):
+            own = lineage(0, t, seed)[0]
+            own["manifest"]["parents"] = [{"name": "base", "digest": "sha256:base"}]
+            root = {"name": "base", "digest": "sha256:base", "location": "x", "status": "root", "manifest": None}
+            name = f"{FACTORS['tune'][t]}-{seed}"
+            lineages[name] = [own, root]
+            write_study_run(tmp_path / "runs", name, {"first": RunTask(values=answers((0, t), seed))}, lineages[name])
+    rows = rows_of(command, "--design", "auto", tmp_path / "runs")
+    assert rows["first", "sft"]["covers"] == "items, tuning runs"
+    words = " ".join(command("compare", "--design", "auto", tmp_path / "runs")[1].split())
+    assert "sft: interval and p hold for these pre-training runs" in words
+    assert "unknown" not in words
+
+
+def test_the_pretraining_factor_comes_first_whatever_the_order_in_the_file(command: Command, small: Path) -> None:
+    content = yaml.safe_load(small.read_text())
+    content["factors"] = dict(reversed(content["factors"].items()))
+    other = small.with_name("swapped.yaml")
+    other.write_text(yaml.safe_dump(content, sort_keys=False))
+    assert list(yaml.safe_load(other.read_text())["factors"]) == ["tune", "pretrain"]
+    assert rows_of(command, "--design", other) == rows_of(command, "--design", small)
+
+
+def test_auto_takes_models_with_fewer_stages_as_parents(command: Command, tmp_path: Path) -> None:
+    lineages = {f"{'NC'[p]}{'NC'[t]}-{seed}": lineage(p, t, seed) for p in (0, 1) for t in (0, 1) for seed in (0, 1)}
+    write_study(tmp_path, lineages=lineages)
+    for p in (0, 1):
+        for seed in (0, 1):
+            task = RunTask(values=answers((p, 5), seed), clusters=np.repeat(range(20), 2))
+            write_study_run(tmp_path / "runs", f"pre-{p}-{seed}", {"first": task}, lineage(p, 0, seed)[1:])
+    rows = rows_of(command, "--design", "auto", tmp_path / "runs")
+    own = np.mean([answers((1, 1), seed, gain=0.2) for seed in (0, 1)])
+    above = np.mean([answers((1, 5), seed) for seed in (0, 1)])
+    assert rows["first", "CC-parent"]["estimate"] == pytest.approx(own - above)
+    assert ("second", "CC-parent") not in rows

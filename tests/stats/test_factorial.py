@@ -1,0 +1,194 @@
+"""Contrasts of a 2 x 2 with nested runs: the worked example, designs that are not balanced, and error rates."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from harness.stats import compare_paired
+from harness.stats.factorial import ContrastEstimate, ItemTable, Runs, estimate_contrast, run_weights, two_by_two
+from tests.factorial_example import example_tasks, expected_figures
+
+CONTRASTS = two_by_two(("text", "code"), ("plain", "code"), ("pretrain", "tune"))
+Values = npt.NDArray[np.float64]
+
+
+def balanced(seeds: int) -> Runs:
+    """Runs in the order of an array [pretrain, tune, seed], flattened."""
+    places = [(p, t, u) for p in ("text", "code") for t in ("plain", "code") for u in range(seeds)]
+    return Runs(cells=[(p, t) for p, t, _ in places], plots=[f"{p}-{u}" for p, _, u in places])
+
+
+def study(draw: int, seeds: int = 3, items: int = 60, plot_sd: float = 0.3) -> Values:
+    """Right and wrong answers, shape (4 x seeds, items), without any true effect."""
+    rng = np.random.default_rng(draw)
+    logits = rng.normal(0, 1, items) + rng.normal(0, 0.4, (2, 2, 1, items))
+    logits = logits + rng.normal(0, plot_sd, (2, 1, seeds, 1)) + rng.normal(0, 0.1, (2, 2, seeds, 1))
+    answers = rng.random(logits.shape) < 1 / (1 + np.exp(-logits))
+    return answers.astype(np.float64).reshape(4 * seeds, items)
+
+
+def test_the_worked_example_is_reproduced() -> None:
+    tasks, expected = example_tasks(), expected_figures()
+    seeds = next(iter(tasks.values())).values.shape[2]
+    tables = {
+        name: ItemTable(values=task.values.reshape(4 * seeds, -1), clusters=task.clusters)
+        for name, task in tasks.items()
+    }
+    weights = {name: 1 / (len(tasks) * (1 - task.chance)) for name, task in tasks.items()}
+    overall = [ItemTable(values=t.values, clusters=t.clusters, weight=weights[name]) for name, t in tables.items()]
+    lost = []
+    for (task, contrast), figures in expected.items():
+        chosen = overall if task == "overall" else [tables[task]]
+        estimate = estimate_contrast(chosen, balanced(seeds), CONTRASTS[contrast])
+        for key in ("estimate", "se", "se_items", "se_seeds"):
+            assert getattr(estimate, key) == pytest.approx(figures[key], abs=2e-6), (task, contrast, key)
+        if contrast in ("NC-NN", "CC-CN") and figures["se_seeds"] == 0.0:
+            # Within one level, a scatter that is small by luck is not trusted: fewer df, a wider interval.
+            assert estimate.df < figures["df"] + 2e-6
+            assert estimate.low < figures["low"] + 2e-6
+            lost.append(figures["df"] - estimate.df)
+            continue
+        for key in ("df", "low", "high", "p"):
+            assert getattr(estimate, key) == pytest.approx(figures[key], abs=2e-6), (task, contrast, key)
+    assert max(lost) > 10.0
+
+
+def test_the_order_of_runs_and_of_items_does_not_matter() -> None:
+    values, runs, rng = study(1), balanced(3), np.random.default_rng(0)
+    clusters = np.repeat(np.arange(20), 3)
+    first = estimate_contrast([ItemTable(values=values, clusters=clusters)], runs, CONTRASTS["tune"])
+    rows, items = rng.permutation(12), rng.permutation(60)
+    shuffled = Runs(cells=[runs.cells[i] for i in rows], plots=[runs.plots[i] for i in rows])
+    table = ItemTable(values=values[rows][:, items], clusters=clusters[items])
+    second = estimate_contrast([table], shuffled, CONTRASTS["tune"])
+    for key in ("estimate", "se_items", "se_seeds", "df", "p"):
+        assert getattr(second, key) == pytest.approx(getattr(first, key), rel=1e-9)
+
+
+def test_a_shift_of_a_pretraining_run_moves_its_main_effect_but_not_that_of_tuning() -> None:
+    values, runs = study(2), balanced(3)
+    shifted = values + 0.5 * np.array([plot == "code-1" for plot in runs.plots])[:, None]
+    before, after = (
+        {name: estimate_contrast([ItemTable(values=v)], runs, CONTRASTS[name]) for name in ("pretrain", "tune")}
+        for v in (values, shifted)
+    )
+    for key in ("estimate", "se_items", "se_seeds", "df", "p"):
+        assert getattr(after["tune"], key) == pytest.approx(getattr(before["tune"], key))
+    assert after["pretrain"].estimate == pytest.approx(before["pretrain"].estimate + 0.5 / 3)
+    assert after["pretrain"].se_seeds > before["pretrain"].se_seeds + 0.1
+
+
+def test_tuning_runs_from_one_pretraining_run_are_not_independent() -> None:
+    """Six tunings of two pre-training runs per level: their common luck is not averaged over six."""
+    rng = np.random.default_rng(3)
+    plots = [f"{p}-{u}" for p in ("text", "code") for _ in ("plain", "code") for u in (0, 0, 0, 1, 1, 1)]
+    cells = [(p, t) for p in ("text", "code") for t in ("plain", "code") for _ in range(6)]
+    luck = {"text-0": -0.2, "text-1": 0.2, "code-0": -0.2, "code-1": 0.2}
+    values = rng.random((24, 400)) * 0.1 + np.array([luck[plot] for plot in plots])[:, None]
+    nested = estimate_contrast([ItemTable(values=values)], Runs(cells=cells, plots=plots), CONTRASTS["pretrain"])
+    alone = estimate_contrast([ItemTable(values=values)], Runs(cells=cells, plots=range(24)), CONTRASTS["pretrain"])
+    # The variance of +-0.2 with two runs is 0.08; two levels, two runs each: sqrt(0.08 / 2 + 0.08 / 2).
+    assert nested.se_seeds == pytest.approx(math.sqrt(0.08), rel=0.02)
+    assert alone.se_seeds < 0.5 * nested.se_seeds
+
+
+def test_uneven_numbers_of_runs_give_the_cell_means_and_a_positive_error() -> None:
+    values, runs = study(4, seeds=4), balanced(4)
+    keep = [0, 1, 2, 3, 4, 5, 8, 9, 10, 12, 13, 14, 15]  # text lost two tunings with code, code one without
+    cells, plots = [runs.cells[i] for i in keep], [runs.plots[i] for i in keep]
+    estimate = estimate_contrast(
+        [ItemTable(values=values[keep])], Runs(cells=cells, plots=plots), CONTRASTS["interaction"]
+    )
+    means = {cell: values[keep][[one == cell for one in cells]].mean() for cell in set(cells)}
+    expected = means["text", "plain"] - means["text", "code"] - means["code", "plain"] + means["code", "code"]
+    assert estimate.estimate == pytest.approx(expected)
+    assert estimate.units == "plots"
+    assert 0.0 < estimate.se_items < estimate.se < 1.0
+
+
+def test_one_pretraining_run_per_level_leaves_the_error_of_tuning_runs_only() -> None:
+    cells = [(p, t) for p in ("text", "code") for t in ("plain", "code") for _ in range(3)]
+    runs = Runs(cells=cells, plots=[p for p, _ in cells])
+    estimate = estimate_contrast([ItemTable(values=study(5))], runs, CONTRASTS["tune"])
+    assert estimate.units == "runs"
+    assert math.isfinite(estimate.se_seeds)
+
+
+def test_one_run_per_cell_gives_the_paired_difference_over_items() -> None:
+    values = np.random.default_rng(6).random((4, 80))
+    cells = [("text", "plain"), ("text", "code"), ("code", "plain"), ("code", "code")]
+    estimate = estimate_contrast([ItemTable(values=values)], Runs(cells=cells, plots="aabb"), CONTRASTS["NC-NN"])
+    paired = compare_paired(values[0], values[1])
+    assert estimate.units == "none"
+    assert math.isnan(estimate.se_seeds)
+    assert (estimate.estimate, estimate.se) == pytest.approx((paired.difference, paired.standard_error))
+    assert (estimate.low, estimate.high) == pytest.approx((paired.low, paired.high))
+
+
+def test_the_overall_value_adds_up_what_one_run_does_on_all_tasks() -> None:
+    """The same answers as two tasks: items halve the variance, runs do not."""
+    values, runs = study(7, plot_sd=0.6), balanced(3)
+    one = estimate_contrast([ItemTable(values=values)], runs, CONTRASTS["pretrain"])
+    two = estimate_contrast([ItemTable(values=values, weight=0.5)] * 2, runs, CONTRASTS["pretrain"])
+    assert two.estimate == pytest.approx(one.estimate)
+    assert two.se_items == pytest.approx(one.se_items / math.sqrt(2))
+    assert two.se_seeds > one.se_seeds
+
+
+@pytest.mark.parametrize(
+    ("cells", "values", "message"),
+    [
+        ([("text", "plain")] * 4, np.zeros((4, 5)), "has no run"),
+        ([("text", "plain"), ("text", "code")] * 2, np.zeros((3, 5)), "one row for each of the 4 runs"),
+        ([("text", "plain"), ("text", "code")] * 2, np.full((4, 5), math.nan), "NaN"),
+        ([("text", "plain"), ("text", "code")] * 2, np.zeros((4, 1)), "at least two"),
+    ],
+)
+def test_what_cannot_be_estimated_raises(cells: list[tuple[str, str]], values: Values, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        estimate_contrast([ItemTable(values=values)], Runs(cells=cells, plots=range(4)), CONTRASTS["NC-NN"])
+
+
+def test_equal_answers_of_all_runs_have_no_p() -> None:
+    values = np.tile(np.random.default_rng(8).random(30), (12, 1))
+    estimate = estimate_contrast([ItemTable(values=values)], balanced(3), CONTRASTS["pretrain"])
+    assert (estimate.estimate, estimate.se) == (0.0, 0.0)
+    assert all(map(math.isnan, (estimate.p, estimate.low, estimate.high)))
+
+
+def test_interval_p_and_detectable_effect_agree() -> None:
+    for draw in range(40):
+        estimate = estimate_contrast([ItemTable(values=study(draw))], balanced(3), CONTRASTS["pretrain"])
+        assert (estimate.p <= 0.05) == (not estimate.low <= 0.0 <= estimate.high)
+        assert estimate.mde > estimate.high - estimate.estimate
+
+
+def test_weights_of_a_contrast_sum_to_its_coefficients() -> None:
+    used, weights = run_weights(balanced(3), CONTRASTS["NC-NN"])
+    assert used.tolist() == [0, 1, 2, 3, 4, 5]
+    assert weights == pytest.approx([-1 / 3] * 3 + [1 / 3] * 3)
+
+
+def rejected(seeds: int, draws: int, contrast: str) -> float:
+    estimates: list[ContrastEstimate] = [
+        estimate_contrast([ItemTable(values=study(1000 + i, seeds, 60))], balanced(seeds), CONTRASTS[contrast])
+        for i in range(draws)
+    ]
+    return float(np.mean([one.p <= 0.05 for one in estimates]))
+
+
+@pytest.mark.parametrize("contrast", ["pretrain", "tune", "interaction"])
+def test_true_null_hypotheses_are_seldom_rejected(contrast: str) -> None:
+    """0.055 plus three simulation errors of 300 draws; benchmarks/calibration.py measures it with more."""
+    assert rejected(3, 300, contrast) <= 0.055 + 3 * math.sqrt(0.055 / 300)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+@pytest.mark.parametrize("contrast", list(CONTRASTS))
+def test_true_null_hypotheses_are_seldom_rejected_in_2000_studies(seeds: int, contrast: str) -> None:
+    assert rejected(seeds, 2000, contrast) <= 0.055 + 2 * math.sqrt(0.055 / 2000)
