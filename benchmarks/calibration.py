@@ -266,7 +266,7 @@ def clustered_arms(rng: np.random.Generator, repetitions: int) -> Iterator[Row]:
             difficulty = rng.normal(0.0, 1.0, 300) + rng.normal(0.0, 0.5, (2, 1, clusters))[:, :, labels]
             logits = difficulty + rng.normal(0.0, 0.15, (2, seeds, 1))
             a, b = (rng.random((2, seeds, 300)) < 1 / (1 + np.exp(-logits))).astype(float)
-            comparison = compare_arms(a, b, labels, resamples=500)
+            comparison = compare_arms(a, b, labels)
             covered.append(comparison.low <= 0.0 <= comparison.high)
         yield row("seeds", 300, clusters, f"{seeds} seeds, seed scatter 0.15 logits", covered)
 
@@ -280,7 +280,7 @@ def arms_of_seeds(rng: np.random.Generator, repetitions: int) -> Iterator[Row]:
                 difficulty = rng.normal(0.0, 1.0, 300)
                 logits = difficulty + rng.normal(0.0, scatter, (2, seeds, 1))
                 a, b = (rng.random((2, seeds, 300)) < 1 / (1 + np.exp(-logits))).astype(float)
-                comparison = compare_arms(a, b, resamples=500)
+                comparison = compare_arms(a, b)
                 covered.append(comparison.low <= 0.0 <= comparison.high)
             yield row("seeds", 300, 300, f"{seeds} seeds, seed scatter {scatter:g} logits", covered)
 

@@ -52,7 +52,7 @@ def seeds_test(
             untested, mean_baseline=sign * float(a.mean()), mean_arm=sign * float(b.mean()),
             difference=sign * float(b.mean() - a.mean()), conclusion="inconclusive" if margin else "",
         )  # fmt: skip
-    test = compare_arms(a, b, paired.clusters, resamples=resamples)
+    test = compare_arms(a, b, paired.clusters)
     if not test.standard_error > 0.0:
         # All items and all seeds gave the same value. With a standard error of 0 every difference would be significant,
         # so no test is reported.

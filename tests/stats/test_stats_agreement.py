@@ -84,7 +84,7 @@ def test_identical_answers_have_a_narrower_interval_than_one_gained_and_one_lost
             test = compare_paired(a, b, clusters)
             widths.append(test.high - test.low)
         assert widths == sorted(widths)
-        # The exact binomial: no disagreement among 100 items rules out more than 3.6%. Few clusters widen that a little.
+        # The exact binomial: no disagreement among 100 items rules out more than 3.6%; few clusters widen that.
         assert 1.0 <= widths[0] / 2 / (1 - 0.025 ** (1 / 100)) < 1.5
         assert widths[1] < 3.5 * widths[0], "no jump when the first items differ"
 
