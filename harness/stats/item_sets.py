@@ -65,7 +65,8 @@ def covariance_of_means(values: Sequence[FloatArray], units: Sequence[Units], se
 
     The diagonal has the squared clustered errors of `clustered.estimate_mean`. Tasks of different item sets are
     independent. For two tasks of one set it is the sum over units of the products of their scaled residuals, so that a
-    copied task has the covariance of itself. NaN for a task of one unit.
+    copied task has the covariance of itself. If no unit is in both, it is unknown which items correspond, and full
+    correlation is assumed. NaN for a task of one unit.
 
     Args:
         values: For each task, one number per item.
@@ -80,7 +81,8 @@ def covariance_of_means(values: Sequence[FloatArray], units: Sequence[Units], se
             if sets[row] == sets[column]:
                 other_labels, others = scores[column]
                 _, here, there = np.intersect1d(labels, other_labels, assume_unique=True, return_indices=True)
-                covariance[row, column] = covariance[column, row] = float(own[here] @ others[there])
+                shared = float(own[here] @ others[there]) if here.size else math.sqrt((own @ own) * (others @ others))
+                covariance[row, column] = covariance[column, row] = shared
     return covariance
 
 
@@ -124,3 +126,13 @@ def unit_sizes(items: int, units: Units) -> FloatArray:
     if units is None:
         return np.ones(items)
     return np.unique(units, return_counts=True)[1].astype(np.float64)
+
+
+def correlation_of(covariance: FloatArray, sets: Sequence[str]) -> FloatArray:
+    """Return the correlations of a covariance; 1 within an item set where an error is 0, since nothing is known."""
+    errors = np.sqrt(covariance.diagonal())
+    scale = np.outer(errors, errors)
+    same = np.array([[one == other for other in sets] for one in sets], dtype=np.float64)
+    correlation = np.where(scale > 0.0, covariance / np.where(scale > 0.0, scale, 1.0), same)
+    np.fill_diagonal(correlation, 1.0)
+    return np.asarray(np.clip(correlation, -1.0, 1.0), dtype=np.float64)

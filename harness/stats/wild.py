@@ -29,11 +29,12 @@ _STEPS = 30
 def wild_p(grouped: ClusteredValues, null: float) -> float:
     """Return the two-sided p of the null hypothesis that the mean is `null`, for two clusters or more."""
     count = grouped.totals.size
-    residuals = grouped.totals - grouped.sizes * null
-    scale = 1.0 / (1.0 - grouped.sizes / grouped.values.size)
+    sizes, totals, sign = _in_order(grouped)
+    residuals = totals - sizes * sign * null
+    scale = 1.0 / (1.0 - sizes / grouped.values.size)
     weights = _weights(count)
-    observed = abs(float(_studentised(np.ones((1, count)), residuals, grouped.sizes, scale)[0]))
-    drawn = np.abs(_studentised(weights, residuals, grouped.sizes, scale))
+    observed = abs(float(_studentised(np.ones((1, count)), residuals, sizes, scale)[0]))
+    drawn = np.abs(_studentised(weights, residuals, sizes, scale))
     # Draws that differ from the observed value only by rounding count as equal.
     slack = 1e-9 * observed if math.isfinite(observed) else 0.0
     extreme = int((drawn >= observed - slack).sum())
@@ -87,6 +88,18 @@ def _end(rejects: Callable[[float], bool], inside: float, outside: float, step: 
         middle = (inside + outside) / 2.0
         inside, outside = (inside, middle) if rejects(middle) else (middle, outside)
     return inside
+
+
+def _in_order(grouped: ClusteredValues) -> tuple[FloatArray, FloatArray, float]:
+    """Return sizes, totals and their sign in an order that depends on neither labels nor the sign of the difference.
+
+    The random weights belong to positions. So the same clusters in another order, or the two models swapped, must not
+    give another p.
+    """
+    one = sorted(zip(grouped.sizes.tolist(), grouped.totals.tolist(), strict=True))
+    other = sorted(zip(grouped.sizes.tolist(), (-grouped.totals).tolist(), strict=True))
+    ordered = np.array(max(one, other))
+    return ordered[:, 0], ordered[:, 1], 1.0 if one >= other else -1.0
 
 
 def _studentised(weights: FloatArray, residuals: FloatArray, sizes: FloatArray, scale: FloatArray) -> FloatArray:

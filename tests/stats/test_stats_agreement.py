@@ -149,3 +149,10 @@ def test_correlated_items_of_uneven_clusters_lower_the_degrees_of_freedom() -> N
     assert 1.0 <= cautious_freedom(correlated) < degrees_of_freedom(correlated.sizes)
     normal = [cautious_freedom(group_by_cluster(rng.normal(size=40), np.arange(40))) for _ in range(300)]
     assert 25 < np.mean(normal) <= 39
+
+
+def test_the_order_of_clusters_changes_nothing() -> None:
+    rng = np.random.default_rng(4)
+    values, clusters = rng.normal(0.3, 1.0, 60), np.repeat(np.arange(8), [3, 9, 4, 8, 12, 10, 6, 8])
+    renamed = np.array(list("hgfedcba"))[clusters]
+    assert compare_paired(np.zeros(60), values, clusters) == compare_paired(np.zeros(60), values, renamed)
