@@ -401,8 +401,8 @@ def write_docs(path: Path, rows: list[Row]) -> None:
     met = sum(not r.missed for r in judged)
     summary = (
         f"{met} of {len(judged)} settings meet their target: tests 3.5 to 5.5, exact tests, families and designs below "
-        f"{LARGE_ITEMS} items at most 5.5; coverage 94 to 96.5, and at least 94 below {LARGE_ITEMS} items or with fewer "
-        f"than 10 seeds; power 75 to 90. The others are in bold. Monte Carlo error of a percentage: at most "
+        f"{LARGE_ITEMS} items at most 5.5; coverage 94 to 96.5, and at least 94 below {LARGE_ITEMS} items or with "
+        f"fewer than 10 seeds; power 75 to 90. The others are in bold. Monte Carlo error of a percentage: at most "
         f"{largest:.1f}."
     )
     body = "\n\n".join([summary, *(table(study, rows) for study in TITLES)])

@@ -199,7 +199,7 @@ def json(document: Document) -> str:
         "tables": {t.key: [{c.key: _plain(row.cells.get(c.key)) for c in t.columns} for row in t.rows]
                    for t in document.tables},
         "columns": {t.key: {c.key: c.meaning or c.heading for c in t.columns} for t in document.tables},
-        "notes": list(document.notes),
+        "notes": [*document.notes, *document.caveats],
     }  # fmt: skip
     return json_module.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 

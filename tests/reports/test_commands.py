@@ -109,6 +109,27 @@ def test_names_are_looked_up_below_runs_and_a_baseline_comes_first(command: Comm
     assert [row["arm"] for row in document["tables"]["differences"]][::3] == ["oracle", "uniform"]
 
 
+def test_there_is_one_standard_error_for_one_number(command: Command, runs: Path, failed_run: Path) -> None:
+    """The table of eval, the record, the frames and the leaderboard: the clustered one, not lm-eval's."""
+    from harness.records import load, results_frame
+
+    folder = failed_run / "uniform"  # items are missing, so that clusters are uneven and the two errors differ
+    samples = _samples(folder, "mini_logic").values()
+    expected = stats.estimate_mean([one["acc"] for one in samples], [one["doc"]["template"] for one in samples])
+    results = json.loads(next(folder.glob("results_*.json")).read_text(encoding="utf-8"))
+    assert results["results"]["mini_logic"]["acc_stderr,none"] != pytest.approx(expected.standard_error, rel=1e-3)
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    assert record["tasks"]["mini_logic"]["stderr"] == pytest.approx(expected.standard_error)
+    (domain,) = [one for one in record["aggregate"]["reasoning"]["domains"] if one["domain"] == "logic"]
+    frame = results_frame(load([failed_run]).models).set_index(["model", "task", "metric"])["stderr"]
+    assert frame["uniform", "mini_logic", "acc"] == pytest.approx(expected.standard_error)
+    choice = frame["uniform", "t_choice", "acc"]
+    assert domain["mean_error"] == pytest.approx((expected.standard_error**2 + choice**2) ** 0.5 / 2)
+    board = _json(command, "leaderboard", runs / "oracle", failed_run, "--tasks", "mini_logic")
+    (row,) = [one for one in board["tables"]["leaderboard"] if one["model"] == "uniform"]
+    assert row["standard_error"] == pytest.approx(expected.standard_error / 0.75)
+
+
 def test_several_seeds_of_a_recipe_are_one_arm(
     command: Command, runs: Path, report_tasks: Path, tmp_path: Path
 ) -> None:
