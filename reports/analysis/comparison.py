@@ -20,6 +20,7 @@ from harness.reports.analysis.families import correct_all, with_conclusions
 from harness.reports.analysis.overall import MeasuredTask, overall
 from harness.reports.analysis.pairing import Paired, mismatches, pair
 from harness.reports.analysis.parents import WholePlots, whole_plots
+from harness.reports.analysis.small_designs import small_design_notes
 from harness.reports.analysis.task_tests import RunsOfArms, paired_test, runs_test
 
 
@@ -89,7 +90,7 @@ def compare(
         correction=correction,
         tests=corrected.tests,
         margin=margin,
-        notes=tuple(dict.fromkeys(all_notes)),
+        notes=tuple(dict.fromkeys([*all_notes, *small_design_notes(differences, arms)])),
         slopes=slopes(arms, doses, correction=correction) if doses else (),
         caveats=caveats_of({arm.name: arm.models for arm in arms}),
     )

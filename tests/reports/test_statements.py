@@ -317,3 +317,16 @@ def test_the_detectable_effect_rises_with_the_correction() -> None:
     first, second = arms_of_runs(np.random.default_rng(17), 3, 0.2, 2, 60)
     for one in versus(first, second).differences:
         assert (one.detectable or 0.0) > 2 * one.standard_error
+
+
+def test_small_designs_are_named() -> None:
+    rng = np.random.default_rng(18)
+    columns = {name: answers(rng, np.zeros((2, n))) for name, n in (("tiny", 22), ("few", 80), ("large", 80))}
+    labels = {"few": [f"p{k % 8}" for k in range(80)]}
+    comparison = versus(
+        *([model(n, {t: c[k] for t, c in columns.items()}, clusters=labels)] for k, n in enumerate("ab"))
+    )
+    (note,) = [one for one in comparison.notes if one.startswith("Small tasks")]
+    assert note.endswith("only large differences show: few (8 clusters), tiny (22 items).")
+    two = versus(*arms_of_runs(rng, 2, 0.1, 1, 80))
+    assert any("With 2 runs per arm, intervals are conservative" in one for one in two.notes)
