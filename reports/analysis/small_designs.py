@@ -22,9 +22,7 @@ def small_design_notes(differences: Sequence[TaskDifference], arms: Sequence[Arm
         )
     runs = [len(arm.models) for arm in arms]
     if 1 < min(runs) < ENOUGH_RUNS:
-        notes.append(
-            f"With {min(runs)} runs per arm, intervals are conservative. Train {ENOUGH_RUNS} or more."
-        )
+        notes.append(f"With {min(runs)} runs per arm, intervals are conservative. Train {ENOUGH_RUNS} or more.")
     return notes
 
 
