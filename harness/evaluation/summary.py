@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.evaluation.requests import TaskRequests
 from harness.evaluation.scoring import Tally
 from harness.records.run_folder import TaskRecord
-from harness.stats import Aggregate, aggregate, interval
+from harness.stats import Aggregate, Interval, aggregate, estimate_mean, interval
 from harness.suite.chance import chance_of
 from harness.suite.definitions import DOMAINS
 
@@ -36,7 +36,7 @@ def task_record(name: str, task: Task, results: Mapping[str, Any], requests: Tas
     samples = results.get("samples", {}).get(name, [])
     metric = headline_metric(values, metadata.get("metric"))
     value = _number(values.get(metric))
-    low_high, method = _interval(samples, metric, value, metadata.get("cluster"))
+    spread = _spread(samples, metric, value, metadata.get("cluster"))
     counts = asdict(tally)
     counts["items_scored"] -= _left_out(samples, metric)
     return TaskRecord(
@@ -44,9 +44,10 @@ def task_record(name: str, task: Task, results: Mapping[str, Any], requests: Tas
         chance=chance_of(task, metric.partition(",")[0], set(requests.items)),
         metric=metric,
         value=value,
-        stderr=_number(values.get(metric.replace(",", "_stderr,", 1))),
-        interval=low_high,
-        interval_method=method,
+        stderr=_number(values.get(metric.replace(",", "_stderr,", 1))) if spread is None else spread[0],
+        interval=None if spread is None else (spread[1].low, spread[1].high),
+        interval_method="none" if spread is None else spread[1].method,
+        items_from=str(metadata.get("items_from") or ""),
         unparsed=_unparsed(samples),
         unsupported=_unsupported(samples),
         failures=counts.pop("reasons"),
@@ -66,21 +67,23 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def _interval(
+def _spread(
     samples: Sequence[Mapping[str, Any]], metric: str, value: float | None, cluster: str | None
-) -> tuple[tuple[float, float] | None, str]:
-    """Interval of a metric that is a mean over items; perplexity, corpus BLEU and F1 have none."""
+) -> tuple[float | None, Interval] | None:
+    """Clustered standard error and interval of a metric that is a mean over items; perplexity, say, has none.
+
+    lm-eval's own error takes items as independent. Reports use the clustered one, so the record does too.
+    """
     name, _, filter_name = metric.partition(",")
     rows = [row for row in samples if row["filter"] == filter_name and not _is_left_out(row)]
     per_item = [_number(row.get(name)) for row in rows]
     numbers = [v for v in per_item if v is not None]
     if value is None or not numbers or len(numbers) < len(rows):
-        return None, "none"
+        return None
     if not math.isclose(sum(numbers) / len(numbers), value, rel_tol=1e-9, abs_tol=1e-12):
-        return None, "none"
+        return None
     clusters = [str(row["doc"][cluster]) for row in rows] if cluster else None
-    bounds = interval(numbers, clusters)
-    return (bounds.low, bounds.high), bounds.method
+    return _number(estimate_mean(numbers, clusters).standard_error), interval(numbers, clusters)
 
 
 def _unparsed(samples: Sequence[Mapping[str, Any]]) -> int | None:
@@ -131,14 +134,18 @@ def aggregates(records: Mapping[str, TaskRecord]) -> dict[str, Any]:
     counted = [r for r in records.values() if r.domain and r.value is not None and _is_share(r)]
     reasoning = [r for r in counted if r.domain in DOMAINS and r.domain != "general"]
     others = [r for r in counted if r not in reasoning]
-    means = {kind: _aggregate(rows) for kind, rows in (("reasoning", reasoning), ("other", others)) if rows}
+    names = {id(record): name for name, record in records.items()}
+    sets = {id(record): record.items_from or names[id(record)] for record in counted}
+    parts = (("reasoning", reasoning), ("other", others))
+    means = {kind: _aggregate(rows, [sets[id(row)] for row in rows]) for kind, rows in parts if rows}
     return {kind: asdict(mean) for kind, mean in means.items()}
 
 
-def _aggregate(rows: Sequence[TaskRecord]) -> Aggregate:
+def _aggregate(rows: Sequence[TaskRecord], item_sets: Sequence[str]) -> Aggregate:
     return aggregate(
         [float(row.value or 0.0) for row in rows],
         [math.nan if row.stderr is None else row.stderr for row in rows],
         [row.domain for row in rows],
         [row.chance for row in rows],
+        item_sets,
     )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from harness.records.results_file import ModelRecords
+import numpy as np
+
+from harness.records.results_file import ModelRecords, TaskRun
+from harness.stats import estimate_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +22,7 @@ RESULTS_COLUMNS = {
     "filter": "lm-eval filter of the answers",
     "headline": "whether tables show this metric for the task",
     "value": "as recorded",
-    "stderr": "recorded standard error; NaN if there is none",
+    "stderr": "standard error: clustered for a mean over items, otherwise as recorded; NaN if there is none",
     "higher_is_better": "of the headline metric; NaN for others",
     "chance": "expected value of guessing",
     "items": "items requested",
@@ -57,7 +61,7 @@ def results_frame(models: Iterable[ModelRecords]) -> pd.DataFrame:
             "filter": key.partition(",")[2],
             "headline": key == run.metric,
             "value": value,
-            "stderr": run.stderrs[key],
+            "stderr": _standard_error(run, key),
             "higher_is_better": run.higher_is_better if key == run.metric else None,
             "chance": run.chance,
             "items": run.items_asked,
@@ -76,6 +80,21 @@ def results_frame(models: Iterable[ModelRecords]) -> pd.DataFrame:
         for key, value in run.metrics.items()
     ]
     return pd.DataFrame(rows, columns=list(RESULTS_COLUMNS))
+
+
+def _standard_error(run: TaskRun, key: str) -> float | None:
+    """Return the clustered error of a metric that is the mean of its items, otherwise the recorded one."""
+    metric, _, filter_name = key.partition(",")
+    rows = run.items.rows(filter_name)
+    column = run.items.values.get(metric)
+    values = np.array([]) if column is None else column[rows]
+    answered = np.isfinite(values)
+    if not answered.any() or not math.isclose(
+        float(values[answered].mean()), run.metrics[key], rel_tol=1e-9, abs_tol=1e-12
+    ):
+        return run.stderrs[key]
+    clusters = None if run.items.cluster is None else run.items.cluster[rows][answered]
+    return estimate_mean(values[answered], clusters).standard_error
 
 
 def items_frame(models: Iterable[ModelRecords]) -> pd.DataFrame:

@@ -41,6 +41,7 @@ class TaskRun:
         averaged: Whether the record says that the value is the mean over items; False if it does not say.
         metrics: All recorded metrics, by ``name,filter``.
         stderrs: Their recorded standard errors, or None.
+        items_from: Name of the items, shared by variants of one benchmark; the task's name if it has none.
         cluster: Field of a document with its cluster label; empty for no clusters.
         items_asked: Items requested.
         failed: Requests without an answer.
@@ -50,6 +51,8 @@ class TaskRun:
         prompting: Chat template and system instruction, which also change the prompt.
         engine: The engine that answered.
         dtype: The dtype of the computation; empty if not recorded.
+        max_length: Longest input in tokens, as recorded; empty if not recorded.
+        truncated: Requests whose input was truncated to fit the model.
         results: The results file.
         samples: The samples file.
         rows: Rows per filter; None if not recorded.
@@ -67,6 +70,7 @@ class TaskRun:
     averaged: bool
     metrics: Mapping[str, float]
     stderrs: Mapping[str, float | None]
+    items_from: str
     cluster: str
     items_asked: int
     failed: int
@@ -76,6 +80,8 @@ class TaskRun:
     prompting: str
     engine: str
     dtype: str
+    max_length: str
+    truncated: int
     results: Path
     samples: Path
     rows: int | None
@@ -210,6 +216,10 @@ class _ResultsFile:
         config = self._contents["config"]
         return f"lm-eval:{config.get('model', '')}", str(config.get("model_dtype") or "").removeprefix("torch.")
 
+    def _max_length(self) -> str:
+        places = (self._record.fingerprint, self._record.engine or {}) if self._record else (self._arguments,)
+        return str(next((place["max_length"] for place in places if place.get("max_length") is not None), ""))
+
     def _task(self, name: str) -> TaskRun:
         config, results = self._contents["configs"][name], self._contents["results"][name]
         metadata = config.get("metadata") if isinstance(config.get("metadata"), dict) else {}
@@ -229,6 +239,7 @@ class _ResultsFile:
             averaged=ours.interval is not None if ours else _is_averaged(config, metric),
             metrics=metrics,
             stderrs={key: _finite(results.get(key.replace(",", "_stderr,", 1))) for key in metrics},
+            items_from=str(metadata.get("items_from") or name),
             cluster=str(metadata.get("cluster") or ""),
             items_asked=ours.items if ours else int(rows or 0),
             failed=ours.failed if ours else 0,
@@ -238,6 +249,8 @@ class _ResultsFile:
             prompting=self._prompting(),
             engine=engine,
             dtype=dtype,
+            max_length=self._max_length(),
+            truncated=ours.cut if ours else 0,
             results=self._file,
             samples=self._file.with_name(f"samples_{name}_{self._time}.jsonl"),
             rows=rows,

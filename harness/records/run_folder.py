@@ -41,9 +41,12 @@ class TaskRecord(_Schema):
     chance: float = Field(description="Expected value of a uniform guess, from 0 to 1.")
     metric: str = Field(description="Headline metric, as `name,filter` in the results file.")
     value: float | None = Field(description="Its value; null if no item could be scored.")
-    stderr: float | None = Field(description="Its standard error over items or clusters; null if there is none.")
+    stderr: float | None = Field(
+        description="Its standard error: clustered for a mean over items, lm-eval's for others; null if there is none."
+    )
     interval: tuple[float, float] | None = Field(description="95% interval of the value.")
     interval_method: str = Field(description="Method of the interval.")
+    items_from: str = Field(default="", description="Name of its items, shared by variants of them; empty for its own.")
     items: int = Field(description="Items requested.")
     items_scored: int = Field(
         description="Items in the value; the others have a failed request, or no program that the sandbox supports."

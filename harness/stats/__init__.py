@@ -13,7 +13,7 @@ about tasks. ``docs/statistics.md`` defines every number and gives the measured 
 
 from harness.stats.aggregate import AGGREGATE, Aggregate, DomainScore, aggregate, aggregate_weights
 from harness.stats.clustered import MeanEstimate, estimate_mean
-from harness.stats.corrections import CORRECTIONS, benjamini_hochberg, correct, holm
+from harness.stats.corrections import CORRECTIONS, benjamini_hochberg, correct, hochberg, holm
 from harness.stats.dose import DoseResponse, dose_response
 from harness.stats.intervals import Interval, interval
 from harness.stats.noninferiority import NonInferiority, non_inferiority
@@ -22,6 +22,7 @@ from harness.stats.permutation import FlipTest, sign_flip
 from harness.stats.power import items_needed, minimum_detectable_effect, minimum_detectable_effect_binary
 from harness.stats.proportions import paired_score_interval, wilson_interval
 from harness.stats.ranking import Ranking, rank_models
+from harness.stats.runs import RunDifference, TaskScores, compare_over_tasks
 from harness.stats.seeds import ArmDifference, VarianceComponents, compare_arms, variance_components
 
 __all__ = [
@@ -37,15 +38,19 @@ __all__ = [
     "NonInferiority",
     "PairedDifference",
     "Ranking",
+    "RunDifference",
+    "TaskScores",
     "VarianceComponents",
     "aggregate",
     "aggregate_weights",
     "benjamini_hochberg",
     "compare_arms",
+    "compare_over_tasks",
     "compare_paired",
     "correct",
     "dose_response",
     "estimate_mean",
+    "hochberg",
     "holm",
     "interval",
     "items_needed",

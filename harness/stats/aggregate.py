@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from harness.stats.clustered import FloatArray, as_values
 
-AGGREGATE = "macro-chance-centred/1"
-"""Version 1: each task's value v becomes (v - chance) / (1 - chance); a domain is the plain mean of its tasks, the
-overall number the plain mean of the domains. Tasks are not weighted by size, and values below 0 are not clipped."""
+AGGREGATE = "macro-chance-centred/2"
+"""Version 2: each task's value v becomes (v - chance) / (1 - chance); variants of the same items are averaged first; a
+domain is the plain mean of its item sets, the overall number the plain mean of the domains. Tasks are not weighted by
+size, and values below 0 are not clipped. Version 1 knew no item sets: every task counted as one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +27,7 @@ class DomainScore:
 
     Attributes:
         domain: Its name.
-        tasks: Number of tasks in it.
+        tasks: Number of tasks in it, variants included.
         mean: Mean of the tasks' values.
         mean_error: Standard error of `mean`; NaN if the error of any task is NaN.
         centred: Mean of the chance-centred values: 0 is guessing, 1 is perfect, below 0 is worse than guessing.
@@ -63,25 +64,32 @@ class Aggregate:
 
 
 def aggregate(
-    values: npt.ArrayLike, standard_errors: npt.ArrayLike, domains: Sequence[str], chances: npt.ArrayLike
+    values: npt.ArrayLike,
+    standard_errors: npt.ArrayLike,
+    domains: Sequence[str],
+    chances: npt.ArrayLike,
+    item_sets: Sequence[str] | None = None,
 ) -> Aggregate:
     """Aggregate one model's tasks.
 
-    The standard errors treat tasks as independent: for a domain of k tasks, sqrt(sum SE^2) / k. Chance is a known
-    constant, so centring divides an error by 1 - chance. For the difference of two models, divide the differences and
-    their errors by 1 - chance and give chances of zero.
+    The standard errors treat item sets as independent: for a domain of k sets, sqrt(sum SE^2) / k. The variants of one
+    set count as fully correlated here, because only their errors are known; `item_sets` has the covariance from items.
+    Chance is a known constant, so centring divides an error by 1 - chance. For the difference of two models, divide the
+    differences and their errors by 1 - chance and give chances of zero.
 
     Args:
         values: One value per task, on a scale where 1 is perfect.
         standard_errors: One per task; NaN if unknown, which makes the errors of domain and overall NaN.
         domains: Domain of each task.
         chances: Expected value of guessing, below 1; 0 for generation.
+        item_sets: Name of the items of each task, the same for variants of them; None if every task has its own.
 
     Raises:
         ValueError: Different lengths, no tasks, NaN values, or a chance of 1 or more.
     """
     value = as_values(values)
-    weights = aggregate_weights(domains, chances)
+    weights = aggregate_weights(domains, chances, item_sets)
+    sets = [str(task) for task in range(len(domains))] if item_sets is None else list(item_sets)
     error = np.asarray(standard_errors, dtype=np.float64)
     chance = np.asarray(chances, dtype=np.float64)
     if not value.shape == error.shape == weights.shape:
@@ -92,16 +100,17 @@ def aggregate(
     scores = []
     for domain in dict.fromkeys(domains):
         members = np.array([name == domain for name in domains])
-        share = members / members.sum()
+        share = _shares_of_sets([name if own else None for name, own in zip(sets, members, strict=True)])
+        own_sets = [name for name, own in zip(sets, members, strict=True) if own]
         centred = (value - chance) / range_above_chance
         scores.append(
             DomainScore(
                 domain=domain,
                 tasks=int(members.sum()),
                 mean=float(share @ value),
-                mean_error=_error_of_sum(share[members], error[members]),
+                mean_error=_error_of_sum(share[members], error[members], own_sets),
                 centred=float(share @ centred),
-                centred_error=_error_of_sum(share[members], (error / range_above_chance)[members]),
+                centred_error=_error_of_sum(share[members], (error / range_above_chance)[members], own_sets),
             )
         )
     equal = np.full(len(scores), 1.0 / len(scores))
@@ -115,23 +124,46 @@ def aggregate(
     )
 
 
-def aggregate_weights(domains: Sequence[str], chances: npt.ArrayLike) -> FloatArray:
+def aggregate_weights(
+    domains: Sequence[str], chances: npt.ArrayLike, item_sets: Sequence[str] | None = None
+) -> FloatArray:
     """Return the weights w for which `Aggregate.centred` is sum w (value - chance).
 
-    For a task in a domain of k tasks, one of D domains: w = 1 / (D k (1 - chance)).
+    For a task in an item set of v variants, in a domain of k sets, one of D domains: w = 1 / (D k v (1 - chance)).
 
     Raises:
         ValueError: Different lengths, no tasks, or a chance outside [0, 1).
     """
     chance = as_values(chances, "chances")
-    if chance.size != len(domains):
-        raise ValueError(f"{len(domains)} domains and {chance.size} chances; give one of each per task.")
+    sets = [str(task) for task in range(len(domains))] if item_sets is None else list(item_sets)
+    if not chance.size == len(domains) == len(sets):
+        raise ValueError(
+            f"{len(domains)} domains, {chance.size} chances and {len(sets)} item sets; give one of each per task."
+        )
     if not ((chance >= 0.0) & (chance < 1.0)).all():
         raise ValueError(f"chances {chance.tolist()} must be at least 0 and below 1.")
-    counts = {domain: list(domains).count(domain) for domain in domains}
-    shares = np.array([1.0 / (len(counts) * counts[domain]) for domain in domains])
-    return shares / (1.0 - chance)
+    names = list(dict.fromkeys(domains))
+    shares = sum(
+        _shares_of_sets([name if own == domain else None for name, own in zip(sets, domains, strict=True)])
+        for domain in names
+    )
+    return np.asarray(shares / len(names) / (1.0 - chance), dtype=np.float64)
 
 
-def _error_of_sum(weights: FloatArray, errors: FloatArray) -> float:
-    return math.sqrt(float(((weights * errors) ** 2).sum()))
+def _shares_of_sets(sets: Sequence[str | None]) -> FloatArray:
+    """Shares of a mean over item sets of the mean over their tasks; 0 for a task whose set is None.
+
+    Example: a, a, b, None become 1/4, 1/4, 1/2, 0.
+    """
+    counts = {name: list(sets).count(name) for name in sets if name is not None}
+    return np.array([0.0 if name is None else 1.0 / (len(counts) * counts[name]) for name in sets])
+
+
+def _error_of_sum(weights: FloatArray, errors: FloatArray, sets: Sequence[str] | None = None) -> float:
+    """Error of a weighted sum; item sets are independent, tasks of one set fully correlated."""
+    parts = weights * errors
+    if sets is not None:
+        parts = np.array(
+            [sum(p for p, own in zip(parts, sets, strict=True) if own == name) for name in dict.fromkeys(sets)]
+        )
+    return math.sqrt(float((parts**2).sum()))

@@ -20,6 +20,13 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 Values: TypeAlias = npt.ArrayLike
 Clusters: TypeAlias = Sequence[object] | npt.NDArray[np.generic]
 
+FEW_CLUSTERS = 10
+"""With fewer clusters, the clustered error is too uncertain for t-quantiles; see `wild`."""
+# A design effect below 1 is a weighted mean of the estimate and 1, where 1 counts as much as this many clusters.
+_PRIOR_CLUSTERS = 2.0
+# The same for degrees of freedom that are estimated from the data.
+_PRIOR_OF_FREEDOM = 4.0
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ClusteredValues:
@@ -29,12 +36,14 @@ class ClusteredValues:
         values: One number per item, in the given order, shape (items,).
         totals: Sum of each cluster's values, shape (clusters,).
         sizes: Number of items of each cluster, shape (clusters,).
-        clustered: Whether any cluster holds more than one item.
+        squares: Sum of each cluster's squared values, shape (clusters,).
+        has_clusters: Whether any cluster holds more than one item.
     """
 
     values: FloatArray
     totals: FloatArray
     sizes: FloatArray
+    squares: FloatArray
     has_clusters: bool
 
     @property
@@ -95,13 +104,16 @@ def group_by_cluster(values: Values, clusters: Clusters | None = None, name: str
     """
     array = as_values(values, name)
     if clusters is None:
-        return ClusteredValues(values=array, totals=array, sizes=np.ones_like(array), has_clusters=False)
+        return ClusteredValues(
+            values=array, totals=array, sizes=np.ones_like(array), squares=array**2, has_clusters=False
+        )
     codes = cluster_codes(clusters, array.size)
     sizes = np.bincount(codes).astype(np.float64)
     return ClusteredValues(
         values=array,
         totals=np.bincount(codes, weights=array).astype(np.float64),
         sizes=sizes,
+        squares=np.bincount(codes, weights=array**2).astype(np.float64),
         has_clusters=bool(sizes.max() > 1),
     )
 
@@ -170,12 +182,34 @@ def satterthwaite(variances: Sequence[float], dfs: Sequence[float]) -> float:
     return sum(variances) ** 2 / weight if weight > 0.0 else min(dfs)
 
 
+def cautious_freedom(grouped: ClusteredValues) -> float:
+    """Return the degrees of freedom of the clustered error of 0/1 values, from the residuals themselves.
+
+    `degrees_of_freedom` assumes independent items. If items of a cluster are correlated, or if few clusters hold all
+    disagreements, the error is less certain. Satterthwaite's formula with the fourth moment from the data (Lipsitz,
+    Ibrahim and Parzen 1999, JRSS C 48) allows for both. With the squared scaled residuals a_c it gives
+    3 (sum a)^2 / sum a^2 - 3, whose expectation is G - 1 for normal residuals of equal variance. A few clusters with
+    information say little about the fourth moment, so the result is drawn towards `degrees_of_freedom`. It is never
+    above that, nor below 1. Needs two or more clusters.
+    """
+    assumed = degrees_of_freedom(grouped.sizes)
+    squares = grouped.residuals**2 / (1.0 - grouped.sizes / grouped.values.size)
+    fourth = float((squares**2).sum())
+    if not fourth > 0.0:
+        return assumed
+    from_data = min(assumed, max(1.0, 3.0 * float(squares.sum()) ** 2 / fourth - 3.0))
+    informative = _clusters_with_information(grouped)
+    return (informative * from_data + _PRIOR_OF_FREEDOM * assumed) / (informative + _PRIOR_OF_FREEDOM)
+
+
 def effective_size(grouped: ClusteredValues) -> float:
     """Return the effective sample size: items / design effect (Kish 1965, Survey Sampling; Rao and Scott 1992).
 
-    The design effect is the clustered variance of the mean divided by the variance for independent items, and at least
-    1, so that the effective size never exceeds the number of items. If all values are equal, the design effect cannot
-    be estimated, and full correlation within clusters is assumed: n^2 / sum n_c^2.
+    The design effect is the clustered variance of the mean divided by the variance for independent items. It may be
+    below 1, if clusters resemble each other more than by chance; the standard error says so too. Two limits keep an
+    interval from becoming a point: with fewer than `FEW_CLUSTERS` clusters the design effect is at least 1, and with
+    more it is drawn towards 1 if few clusters hold more than one value. If all values are equal, the design effect
+    cannot be estimated, and full correlation within clusters is assumed: n^2 / sum n_c^2.
     """
     items = grouped.values.size
     if not grouped.has_clusters:
@@ -183,7 +217,24 @@ def effective_size(grouped: ClusteredValues) -> float:
     error, independent = clustered_mean(grouped).standard_error, float(grouped.values.var(ddof=1)) / items
     if grouped.totals.size < 2 or not independent > 1e-18 * float(np.abs(grouped.values).max()) ** 2:
         return float(items**2 / (grouped.sizes**2).sum())
-    return items * min(1.0, independent / error**2) if error > 0.0 else float(items)
+    effect = error**2 / independent
+    if effect >= 1.0:
+        return items / effect
+    if grouped.totals.size < FEW_CLUSTERS:
+        return float(items)
+    informative = _clusters_with_information(grouped)
+    return items * (informative + _PRIOR_CLUSTERS) / (informative * effect + _PRIOR_CLUSTERS)
+
+
+def _clusters_with_information(grouped: ClusteredValues) -> int:
+    """Return the number of clusters with a value that is not 0, or of those with one that is not 1 if there are fewer.
+
+    For differences of 0/1 answers: clusters with a disagreement. For answers: the rarer of right and wrong.
+    """
+    # Example: clusters (1 1), (1 0), (1 1): three have a value that is not 0, one has a value that is not 1.
+    if not grouped.binary:
+        return int((grouped.squares > 0.0).sum())
+    return int(min((grouped.totals > 0.0).sum(), (grouped.totals < grouped.sizes).sum()))
 
 
 def two_sided_quantile(level: float, degrees_of_freedom: float = math.inf) -> float:

@@ -21,6 +21,7 @@ from harness.stats.clustered import (
     Clusters,
     FloatArray,
     Values,
+    cautious_freedom,
     clustered_mean,
     effective_size,
     group_by_cluster,
@@ -85,7 +86,8 @@ def _binary(grouped: ClusteredValues, level: float) -> Interval:
     df = clustered_mean(grouped).degrees_of_freedom
     if df == 0.0:
         return Interval(low=0.0, high=1.0, method="none")
-    low, high = wilson_interval(grouped.mean, effective_size(grouped), two_sided(level, df))
+    critical = two_sided(level, cautious_freedom(grouped))
+    low, high = wilson_interval(grouped.mean, effective_size(grouped), critical)
     return Interval(low=float(low), high=float(high), method="wilson-effective")
 
 
@@ -103,6 +105,9 @@ def _continuous(grouped: ClusteredValues, level: float, *, resamples: int, seed:
     if not np.isfinite(ratios).all():
         student = two_sided(level, estimate.degrees_of_freedom)
         ratios, method = np.array([_skewed(grouped, -student), _skewed(grouped, student)]), "skew-t"
+    if grouped.has_clusters:
+        # Resampled errors vary less than the degrees of freedom of uneven or correlated clusters say.
+        ratios = ratios * two_sided(level, cautious_freedom(grouped)) / two_sided(level, estimate.degrees_of_freedom)
     low, high = mean - error * float(ratios[1]), mean - error * float(ratios[0])
     return Interval(low=min(mean, low), high=max(mean, high), method=method)
 

@@ -16,7 +16,15 @@ from harness.stats.clustered import (
     group_by_cluster,
     two_sided_quantile,
 )
-from harness.stats.paired import both_binary, effective_counts, paired_values, score_freedom
+from harness.stats.paired import (
+    both_binary,
+    effective_counts,
+    interval_in_few_clusters,
+    needs_wild_bootstrap,
+    p_in_few_clusters,
+    paired_values,
+    score_freedom,
+)
 from harness.stats.proportions import paired_score, paired_score_interval
 
 Conclusion = Literal["non-inferior", "inferior", "inconclusive"]
@@ -31,6 +39,8 @@ class NonInferiority:
         alpha: One-sided significance level.
         difference: Mean of B minus mean of A.
         p: One-sided, for the null hypothesis "B is worse by the margin or more".
+        p_inferior: Two-sided, for the null hypothesis "B is worse by exactly the margin"; 1 if B is not worse by more.
+            Below `alpha` exactly when the conclusion is ``inferior``.
         bound: One-sided lower bound of the difference at level 1 - `alpha`; above -`margin` exactly when `p` < `alpha`.
         conclusion: ``non-inferior``: `bound` is above -`margin`. ``inferior``: the whole two-sided interval is below
             -`margin`. ``inconclusive``: neither harm nor its absence is shown.
@@ -40,6 +50,7 @@ class NonInferiority:
     alpha: float
     difference: float
     p: float
+    p_inferior: float
     bound: float
     conclusion: Conclusion
 
@@ -64,34 +75,59 @@ def non_inferiority(
         raise ValueError(f"alpha is {alpha}; it must be between 0 and 0.5.")
     values_a, values_b = paired_values(a, b)
     grouped = group_by_cluster(values_b - values_a, clusters)
-    test = _score_test if both_binary(values_a, values_b) else _t_test
-    p, low, _ = test(grouped, margin, alpha)
-    conclusion: Conclusion = "inconclusive"
-    if p < alpha:
-        conclusion = "non-inferior"
-    elif test(grouped, margin, alpha / 2)[2] < -margin:  # two-sided, like the reported interval
-        conclusion = "inferior"
-    return NonInferiority(margin=margin, alpha=alpha, difference=grouped.mean, p=p, bound=low, conclusion=conclusion)
+    binary = both_binary(values_a, values_b)
+    if needs_wild_bootstrap(grouped):
+        p, p_inferior, low = _test_in_few_clusters(grouped, margin, alpha, binary)
+    elif binary:
+        p, p_inferior, low = _score_test(grouped, margin, alpha)
+    else:
+        p, p_inferior, low = _t_test(grouped, margin, alpha)
+    conclusion: Conclusion = "non-inferior" if p < alpha else "inferior" if p_inferior < alpha else "inconclusive"
+    return NonInferiority(
+        margin=margin,
+        alpha=alpha,
+        difference=grouped.mean,
+        p=p,
+        p_inferior=p_inferior,
+        bound=low,
+        conclusion=conclusion,
+    )
+
+
+def _test_in_few_clusters(
+    grouped: ClusteredValues, margin: float, alpha: float, binary: bool
+) -> tuple[float, float, float]:
+    low, _ = interval_in_few_clusters(grouped, binary, 1.0 - 2.0 * alpha, anchor=-margin)
+    two_sided = p_in_few_clusters(grouped, binary, -margin)
+    # The one-sided p is half the two-sided one, so that it agrees with the interval.
+    if grouped.mean > -margin:
+        return two_sided / 2.0, 1.0, low
+    return 1.0 - two_sided / 2.0, two_sided, low
 
 
 def _score_test(grouped: ClusteredValues, margin: float, alpha: float) -> tuple[float, float, float]:
     df = score_freedom(grouped)
     if df == 0.0:
-        return 1.0, -1.0, 1.0
+        return 1.0, 1.0, -1.0
     if margin >= 1.0:
-        return 0.0, -1.0, 1.0
+        return 0.0, 1.0, -1.0
     counts = effective_counts(grouped)
-    low, high = paired_score_interval(*counts, two_sided_quantile(1.0 - 2.0 * alpha, df))
-    return _upper_tail(paired_score(*counts, -margin), df), low, high
+    low, _ = paired_score_interval(*counts, two_sided_quantile(1.0 - 2.0 * alpha, df))
+    return *_tails(paired_score(*counts, -margin), df), low
 
 
 def _t_test(grouped: ClusteredValues, margin: float, alpha: float) -> tuple[float, float, float]:
     estimate = clustered_mean(grouped)
     if estimate.clusters < 2 or not estimate.standard_error > 0.0:
-        return 1.0, -math.inf, math.inf
+        return 1.0, 1.0, -math.inf
     df, error, surplus = estimate.degrees_of_freedom, estimate.standard_error, estimate.mean + margin
     half = two_sided_quantile(1.0 - 2.0 * alpha, df) * error
-    return _upper_tail(surplus / error, df), estimate.mean - half, estimate.mean + half
+    return *_tails(surplus / error, df), estimate.mean - half
+
+
+def _tails(statistic: float, df: float) -> tuple[float, float]:
+    """Return p of non-inferiority and of inferiority."""
+    return _upper_tail(statistic, df), min(1.0, 2.0 * _upper_tail(-statistic, df)) if statistic < 0.0 else 1.0
 
 
 def _upper_tail(statistic: float, df: float) -> float:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 
+from scipy import special
+
 from harness.stats.clustered import quantile
 
 ALPHA = 0.05
 POWER = 0.80
+# Above these degrees of freedom, Student's t and the normal distribution give the same effect to three digits.
+_NORMAL_FREEDOM = 1000.0
 
 
 def minimum_detectable_effect(
@@ -15,16 +19,31 @@ def minimum_detectable_effect(
 ) -> float:
     """Return the smallest true difference that a two-sided test detects with the given power.
 
-        MDE = (t_{1 - alpha/2} + t_{power}) SE
-
-    (Bloom 1995, Evaluation Review 19; Miller, arXiv 2411.00640, eq. 10, where SE^2 = (w^2 + s_A^2/K_A + s_B^2/K_B) / n
-    and the quantiles are normal).
+    The statistic difference / SE follows the noncentral t distribution, whose noncentrality is effect / SE. The MDE is
+    SE times the noncentrality at which the statistic exceeds t_{1 - alpha/2} with probability `power`. For many degrees
+    of freedom this is (z_{1 - alpha/2} + z_{power}) SE (Bloom 1995, Evaluation Review 19; Miller, arXiv 2411.00640,
+    eq. 10, where SE^2 = (w^2 + s_A^2/K_A + s_B^2/K_B) / n). The sum of two t-quantiles, also found in textbooks, is too
+    large or too small for few degrees of freedom.
 
     Raises:
         ValueError: An impossible `alpha` or `power`.
     """
     reject, find = _quantiles(degrees_of_freedom, alpha, power)
-    return (reject + find) * standard_error
+    if degrees_of_freedom > _NORMAL_FREEDOM:
+        return (reject + find) * standard_error
+    return _noncentrality(degrees_of_freedom, reject, power) * standard_error
+
+
+def _noncentrality(degrees_of_freedom: float, critical: float, power: float) -> float:
+    """Return the noncentrality at which a noncentral t variable exceeds `critical` with probability `power`."""
+    low, high = 0.0, 2.0 * critical + 10.0
+    while special.nctdtr(degrees_of_freedom, high, critical) > 1.0 - power:
+        high *= 2.0
+    for _ in range(60):
+        middle = (low + high) / 2.0
+        missed = special.nctdtr(degrees_of_freedom, middle, critical) > 1.0 - power
+        low, high = (middle, high) if missed else (low, middle)
+    return high
 
 
 def minimum_detectable_effect_binary(

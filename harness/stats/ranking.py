@@ -54,6 +54,7 @@ def rank_models(
     domains: Sequence[str] | None = None,
     chances: npt.ArrayLike | None = None,
     clusters: Sequence[Clusters | None] | None = None,
+    item_sets: Sequence[str] | None = None,
     level: float = 0.95,
     draws: int = 5_000,
     seed: int = 0,
@@ -77,7 +78,9 @@ def rank_models(
         scores: One matrix per task, shape (models, items of the task).
         domains: Domain of each task; by default each task is a domain of its own.
         chances: Chance level of each task; by default 0.
-        clusters: Labels of each task's items, or None for a task without clusters; by default no clusters.
+        clusters: Labels of each task's items, or None for a task without clusters; by default no clusters. Tasks of one
+            item set share their labels, as numbered by `item_sets.shared_units`.
+        item_sets: Name of the items of each task, the same for variants of them; by default every task has its own.
         level: Probability that all statements are true simultaneously.
         draws: Bootstrap draws.
         seed: Seed of the draws.
@@ -91,19 +94,28 @@ def rank_models(
     tables = _as_tables(scores)
     names = [str(task) for task in range(len(tables))] if domains is None else list(domains)
     chance = np.zeros(len(tables)) if chances is None else np.asarray(chances, dtype=np.float64)
-    weights = aggregate_weights(names, chance)
+    sets = [str(task) for task in range(len(tables))] if item_sets is None else list(item_sets)
+    weights = aggregate_weights(names, chance, sets)
     labels = [None] * len(tables) if clusters is None else list(clusters)
     if not len(tables) == weights.size == len(labels):
         raise ValueError(
             f"{len(tables)} tasks, {weights.size} domains, {len(labels)} clusters; give one of each per task."
         )
-    values, parts, null_parts, dfs = np.zeros(tables[0].shape[0]), [], [], []
-    for table, weight, guess, label in zip(tables, weights, chance, labels, strict=True):
-        values += weight * (table.mean(axis=1) - guess)
-        codes, sizes = _clusters(table, label)
-        parts.append(weight**2 * _covariance(table, codes, sizes))
-        null_parts.append(weight**2 * _null_covariance(table, codes, sizes))
-        dfs.append(degrees_of_freedom(sizes))
+    values = np.sum(
+        [weight * (table.mean(axis=1) - guess) for table, weight, guess in zip(tables, weights, chance, strict=True)],
+        axis=0,
+    )
+    parts: list[FloatArray] = []
+    null_parts: list[FloatArray] = []
+    dfs = []
+    for name in dict.fromkeys(sets):
+        members = [index for index, one in enumerate(sets) if one == name]
+        grouped = [_clusters(tables[index], labels[index]) for index in members]
+        for kind, residuals in ((parts, _residuals), (null_parts, _null_residuals)):
+            scaled = [weights[k] * residuals(tables[k], *own) for k, own in zip(members, grouped, strict=True)]
+            totals = _sum_by_unit(scaled, [labels[k] for k in members])
+            kind.append(np.asarray(totals @ totals.T, dtype=np.float64))
+        dfs.append(min(degrees_of_freedom(sizes) for _, sizes in grouped))
     covariance, null_covariance = np.sum(parts, axis=0), np.sum(null_parts, axis=0)
     df = satterthwaite([float(part.trace()) for part in null_parts], dfs)
     differ = _differ(values, null_covariance, df, level, draws=draws, seed=seed)
@@ -147,20 +159,33 @@ def _clusters(table: FloatArray, labels: Clusters | None) -> tuple[npt.NDArray[n
     return codes, sizes
 
 
-def _covariance(table: FloatArray, codes: npt.NDArray[np.intp], sizes: FloatArray) -> FloatArray:
-    """Clustered covariance of the models' means (CR2, as in `clustered.estimate_mean`)."""
+def _residuals(table: FloatArray, codes: npt.NDArray[np.intp], sizes: FloatArray) -> FloatArray:
+    """Scaled cluster residuals: their products are the clustered covariance of the models' means (CR2)."""
     totals = _totals(table - table.mean(axis=1, keepdims=True), codes, sizes)
-    scaled: FloatArray = totals / (np.sqrt(1.0 - sizes / table.shape[1]) * table.shape[1])
-    return np.asarray(scaled @ scaled.T, dtype=np.float64)
+    return np.asarray(totals / (np.sqrt(1.0 - sizes / table.shape[1]) * table.shape[1]), dtype=np.float64)
 
 
-def _null_covariance(table: FloatArray, codes: npt.NDArray[np.intp], sizes: FloatArray) -> FloatArray:
-    """The covariance under the null hypothesis of equal means: residuals are taken about the mean of all models.
+def _null_residuals(table: FloatArray, codes: npt.NDArray[np.intp], sizes: FloatArray) -> FloatArray:
+    """The same under the null hypothesis of equal means: residuals are taken about the mean of all models.
 
-    For the difference of a pair of models it gives the sum of squared differences of cluster totals.
+    For the difference of a pair of models they give the sum of squared differences of cluster totals.
     """
-    totals = _totals(table - table.mean(), codes, sizes) / table.shape[1]
-    return np.asarray(totals @ totals.T, dtype=np.float64)
+    return np.asarray(_totals(table - table.mean(), codes, sizes) / table.shape[1], dtype=np.float64)
+
+
+def _sum_by_unit(parts: Sequence[FloatArray], labels: Sequence[Clusters | None]) -> FloatArray:
+    """Sum the residuals of the variants of one item set, unit by unit, shape (models, units)."""
+    if len(parts) == 1:
+        return parts[0]
+    named = [
+        np.arange(part.shape[1]) if own is None else np.unique(np.asarray(own))
+        for part, own in zip(parts, labels, strict=True)
+    ]
+    union = np.unique(np.concatenate(named))
+    total = np.zeros((parts[0].shape[0], union.size))
+    for part, own in zip(parts, named, strict=True):
+        total[:, np.searchsorted(union, own)] += part
+    return total
 
 
 def _totals(residuals: FloatArray, codes: npt.NDArray[np.intp], sizes: FloatArray) -> FloatArray:

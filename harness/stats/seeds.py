@@ -1,6 +1,7 @@
 """Arms of several training seeds: the difference of two arms, with item variance and seed variance separated.
 
-All checkpoints answer the same items. `paired` compares two single checkpoints, `dose` fits a numeric factor.
+All checkpoints answer the same items. `paired` compares two single checkpoints, `runs` compares arms over several
+tasks, `dose` fits a numeric factor.
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from harness.stats.clustered import ClusteredValues, Clusters, FloatArray, as_values, clustered_mean, group_by_cluster
-from harness.stats.clustered import two_sided_quantile as two_sided
-from harness.stats.resampling import bootstrap_counts, repeatable_counts
+from harness.stats.clustered import Clusters, FloatArray, as_values, cluster_codes, clustered_mean, group_by_cluster
+from harness.stats.runs import Plots, TaskScores, compare_over_tasks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,10 +41,13 @@ class ArmDifference:
         item_error: From the choice of items; shrinks with more items.
         seed_error: From the choice of seeds; shrinks with more training runs.
         degrees_of_freedom: Of `standard_error`, by Satterthwaite's formula.
-        low: Lower end of the hierarchical bootstrap interval.
+        low: Lower end of the interval, Student's t.
         high: Upper end.
         level: Coverage of the interval.
-        seeds: Number of seeds of A and of B.
+        p: Two-sided, Student's t; at most 1 - `level` exactly when 0 is outside the interval.
+        minimum_detectable_effect: At 80% power and significance level 1 - `level`.
+        seeds: Number of seeds of A and of B; of pre-training runs if `plots` says that seeds share them.
+        paired: Whether both arms have the same pre-training runs, and are compared within them.
         components_a: Variance components of A.
         components_b: Variance components of B.
     """
@@ -57,7 +60,10 @@ class ArmDifference:
     low: float
     high: float
     level: float
+    p: float
+    minimum_detectable_effect: float
     seeds: tuple[int, int]
+    paired: bool
     components_a: VarianceComponents
     components_b: VarianceComponents
 
@@ -67,63 +73,48 @@ def compare_arms(
     b: npt.ArrayLike,
     clusters: Clusters | None = None,
     *,
+    plots: Plots | None = None,
     level: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
 ) -> ArmDifference:
     """Compare two arms of several seeds each on the same items.
 
     The model is value = arm + seed + item + residual, with seeds and items as random effects. `seed_error`^2 is the sum
     over arms of seed variance / seeds. `item_error` is the clustered error of the items' differences of arm means; it
-    includes the residual. The hierarchical bootstrap resamples seeds within each arm, and whole clusters of items for
-    both arms together. Seed draws are scaled to the estimated seed variance, because a plain bootstrap of three seeds
-    has a third too little variance and counts item variance twice. The bootstrap quantiles are multiplied by t / z,
-    because there are few seeds.
+    includes the residual. See `runs.compare_over_tasks`, which does the same for several tasks.
 
     Args:
         a: Values of arm A, shape (seeds of A, items), at least two seeds.
         b: Values of arm B, shape (seeds of B, items), items in the same order.
         clusters: One label per item, or None.
+        plots: For each seed of A and of B, the pre-training run that it comes from; None if each has its own.
         level: Coverage of the interval.
-        resamples: Bootstrap draws.
-        seed: Seed of the bootstrap.
 
     Raises:
-        ValueError: Fewer than two seeds or clusters, NaN, different numbers of items, or an impossible level.
+        ValueError: Fewer than two seeds, pre-training runs or clusters, NaN, different numbers of items, or an
+            impossible level.
     """
     arm_a, arm_b = as_table(a, "a"), as_table(b, "b")
     if arm_a.shape[1] != arm_b.shape[1]:
         raise ValueError(
             f"a has {arm_a.shape[1]} items and b {arm_b.shape[1]}; give the items that all checkpoints answered."
         )
-    grouped = group_by_cluster(arm_b.mean(axis=0) - arm_a.mean(axis=0), clusters)
-    items = clustered_mean(grouped)
-    if items.clusters < 2:
-        raise ValueError("one cluster or item; item variance needs at least two.")
-    components = [variance_components(arm, clusters) for arm in (arm_a, arm_b)]
-    seed_variances = [part.seed / arm.shape[0] for part, arm in zip(components, (arm_a, arm_b), strict=True)]
-    item_variance = items.standard_error**2
-    total = item_variance + sum(seed_variances)
-    df = _freedom(total, item_variance, items.degrees_of_freedom, (arm_a, arm_b))
-    draws = _item_draws(grouped, resamples, seed)
-    # A different random stream from the items', or large seed draws would coincide with large item draws.
-    rng = np.random.default_rng((seed, 1))
-    for arm, variance, sign in ((arm_a, seed_variances[0], -1.0), (arm_b, seed_variances[1], 1.0)):
-        draws += sign * _seed_draws(arm, variance, resamples, rng)
-    stretch = two_sided(level, df) / two_sided(level)
-    lower, upper = np.quantile(draws, [(1.0 - level) / 2.0, (1.0 + level) / 2.0]) * stretch
+    units = None if clusters is None else cluster_codes(clusters, arm_a.shape[1])
+    test = compare_over_tasks([TaskScores(a=arm_a, b=arm_b, units=units)], plots, level=level)
     return ArmDifference(
-        difference=items.mean,
-        standard_error=math.sqrt(total),
-        item_error=items.standard_error,
-        seed_error=math.sqrt(sum(seed_variances)),
-        degrees_of_freedom=df,
-        low=items.mean + float(lower),
-        high=items.mean + float(upper),
+        difference=test.difference,
+        standard_error=test.standard_error,
+        item_error=test.item_error,
+        seed_error=test.seed_error,
+        degrees_of_freedom=test.degrees_of_freedom,
+        low=test.low,
+        high=test.high,
         level=level,
-        seeds=(arm_a.shape[0], arm_b.shape[0]),
-        components_a=components[0],
-        components_b=components[1],
+        p=test.p,
+        minimum_detectable_effect=test.minimum_detectable_effect,
+        seeds=test.units,
+        paired=test.paired,
+        components_a=variance_components(arm_a, clusters),
+        components_b=variance_components(arm_b, clusters),
     )
 
 
@@ -174,35 +165,3 @@ def as_table(values: npt.ArrayLike, name: str) -> FloatArray:
         )
     as_values(table.ravel(), name)
     return table
-
-
-def _freedom(total: float, item_variance: float, item_freedom: float, arms: tuple[FloatArray, FloatArray]) -> float:
-    """Satterthwaite's degrees of freedom of `total`.
-
-    A seed component is the variance of the seeds' means minus the part that items explain. It is as uncertain as that
-    whole variance, so the denominator uses the variance without the subtraction.
-    """
-    uncertainty = item_variance**2 / item_freedom
-    for arm in arms:
-        seeds = arm.shape[0]
-        uncertainty += (float(arm.mean(axis=1).var(ddof=1)) / seeds) ** 2 / (seeds - 1)
-    return max(total**2 / uncertainty, 1.0) if uncertainty > 0.0 else item_freedom
-
-
-def _item_draws(grouped: ClusteredValues, resamples: int, seed: int) -> FloatArray:
-    count = grouped.totals.size
-    columns = np.stack([grouped.residuals, grouped.sizes], axis=1)
-    sums = np.concatenate([block @ columns for block in repeatable_counts(count, resamples, seed)])
-    draws: FloatArray = sums[:, 0] / sums[:, 1] * math.sqrt(count / (count - 1))
-    return draws
-
-
-def _seed_draws(arm: FloatArray, variance: float, resamples: int, rng: np.random.Generator) -> FloatArray:
-    """Deviations of the mean of resampled seeds, scaled to have variance `variance`."""
-    means = arm.mean(axis=1)
-    deviations = means - means.mean()
-    plain = float(deviations @ deviations) / arm.shape[0] ** 2
-    scale = math.sqrt(variance / plain) if plain > 0.0 else 0.0
-    blocks = [block @ deviations for block in bootstrap_counts(arm.shape[0], resamples, rng)]
-    draws: FloatArray = np.concatenate(blocks) * (scale / arm.shape[0])
-    return draws

@@ -13,12 +13,15 @@ from dataclasses import dataclass, replace
 from harness.checkpoints.lineage import contamination_warnings
 from harness.errors import InputError, RecordError
 from harness.records import TaskRun
+from harness.reports.analysis.comparability import caveats_of
 from harness.reports.analysis.differences import Arm, Comparison, TaskDifference
 from harness.reports.analysis.dose import slopes
-from harness.reports.analysis.overall import overall
-from harness.reports.analysis.pairing import Paired, caveats, mismatches, pair
-from harness.reports.analysis.task_tests import paired_test, seeds_test
-from harness.stats import correct
+from harness.reports.analysis.families import correct_all, with_conclusions
+from harness.reports.analysis.overall import MeasuredTask, overall
+from harness.reports.analysis.pairing import Paired, mismatches, pair
+from harness.reports.analysis.parents import WholePlots, whole_plots
+from harness.reports.analysis.small_designs import small_design_notes
+from harness.reports.analysis.task_tests import RunsOfArms, paired_test, runs_test
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,7 +55,7 @@ def compare(
     Args:
         arms: Baseline first.
         margin: The smallest loss that matters, for a non-inferiority test; None for no such test.
-        correction: ``holm`` or ``bh``, over all tests.
+        correction: ``holm`` (the overall value first, then its tasks) or ``bh``, over all tests.
         force: Compare runs even if their prompts differ, and add a warning.
         resamples: Monte Carlo draws where an exact p would be slow.
         notes: Notes to put before those of the comparison, such as files that were skipped.
@@ -66,39 +69,41 @@ def compare(
     """
     if len(arms) < 2:
         raise InputError(f"{arms[0].name if arms else 'no model'}: only one model; give two or more to compare.")
-    paired_tasks: list[_PairedTask] = []
     all_notes = [
         warning for arm in arms for model in arm.models for warning in contamination_warnings(model.name, model.lineage)
     ] + list(notes)
-    for arm in arms[1:]:
-        paired_tasks += _pair_arms(arms[0], arm, all_notes, force=force)
     # All checks come before the first test, so that a second try after a refusal repeats no test.
-    differences = [_tested(one, margin=margin, resamples=resamples) for one in paired_tasks]
-    differences, n_tests = _with_corrected_p(differences, arms, correction, chosen=chosen)
+    paired_tasks = {arm.name: _pair_arms(arms[0], arm, all_notes, force=force) for arm in arms[1:]}
+    differences: list[TaskDifference] = []
+    overall_of_arms = {}
+    for arm in arms[1:]:
+        plots = _plots(arms[0], arm, all_notes)
+        tested = [_tested(one, plots, margin=margin, resamples=resamples) for one in paired_tasks[arm.name]]
+        differences += [difference for difference, _ in tested]
+        measured = [one for _, one in tested if one is not None]
+        overall_of_arms[arm.name] = overall(measured, plots.names, separable=plots.separable)
+    corrected = correct_all(differences, overall_of_arms, correction, chosen=chosen)
     return Comparison(
         arms=tuple(arms),
-        differences=tuple(differences),
-        overall={arm.name: overall([d for d in differences if d.arm == arm.name]) for arm in arms[1:]},
+        differences=with_conclusions(corrected.differences) if margin else corrected.differences,
+        overall=corrected.overall,
         correction=correction,
-        tests=n_tests,
+        tests=corrected.tests,
         margin=margin,
-        notes=tuple(dict.fromkeys(all_notes)),
+        notes=tuple(dict.fromkeys([*all_notes, *small_design_notes(differences, arms)])),
         slopes=slopes(arms, doses, correction=correction) if doses else (),
+        caveats=caveats_of({arm.name: arm.models for arm in arms}),
     )
 
 
-def _with_corrected_p(
-    differences: Sequence[TaskDifference], arms: Sequence[Arm], correction: str, *, chosen: bool
-) -> tuple[list[TaskDifference], int]:
-    """Fill in the corrected p of each tested difference; also return the number of tests corrected for."""
-    tested = [one for one in differences if one.p is not None]
-    # With the leader of 50 models as baseline, 49 pairs are tested per task. The leader is the largest of 50 noisy
-    # values, so any pair could have been among them: 49 x 50 / 2 = 1,225 tests are counted.
-    n_tests = math.ceil(len(tested) * len(arms) / 2) if chosen else len(tested)
-    corrected = correct([one.p for one in tested if one.p is not None], correction, n_tests).tolist()
-    corrected_by_id = {id(one): float(p) for one, p in zip(tested, corrected, strict=True)}
-    with_p = [replace(one, p_corrected=corrected_by_id.get(id(one))) for one in differences]
-    return with_p, n_tests
+def _plots(baseline: Arm, arm: Arm, notes: list[str]) -> WholePlots:
+    """Return the pre-training runs of several runs, with a note; single runs have no error of runs to group."""
+    if len(baseline.models) < 2:
+        return WholePlots(names=None, separable=True, note="")
+    plots = whole_plots((baseline.name, baseline.models), (arm.name, arm.models))
+    if plots.note:
+        notes.append(plots.note)
+    return plots
 
 
 def _pair_arms(baseline: Arm, arm: Arm, notes: list[str], *, force: bool) -> list[_PairedTask]:
@@ -134,12 +139,18 @@ def _pair_arms(baseline: Arm, arm: Arm, notes: list[str], *, force: bool) -> lis
     return sorted(paired_tasks, key=lambda one: (one.untested.domain, one.untested.task))
 
 
-def _tested(one: _PairedTask, *, margin: float | None, resamples: int) -> TaskDifference:
+def _tested(
+    one: _PairedTask, plots: WholePlots, *, margin: float | None, resamples: int
+) -> tuple[TaskDifference, MeasuredTask | None]:
+    """Return the difference with its test, and what the overall value needs of it."""
     if one.paired is None:
-        return one.untested
+        return one.untested, None
     if one.n_baseline_runs > 1:
-        return seeds_test(one.untested, one.paired, one.n_baseline_runs, margin, resamples)
-    return paired_test(one.untested, one.paired, margin, resamples)
+        runs = RunsOfArms(of_baseline=one.n_baseline_runs, plots=plots.names, separable=plots.separable)
+        difference = runs_test(one.untested, one.paired, runs, margin)
+    else:
+        difference = paired_test(one.untested, one.paired, margin, resamples)
+    return difference, MeasuredTask(difference=difference, paired=one.paired, n_baseline_runs=one.n_baseline_runs)
 
 
 def _pair_task(
@@ -155,7 +166,6 @@ def _pair_task(
             "--force to compare them anyway."
         )
     notes += [f"{task}: {reason}; compared anyway (--force)." for reason in reasons]
-    notes += [f"{caveat[0].upper()}{caveat[1:]}. Near ties may flip." for caveat in caveats(runs)]
     first, seeds = listed[0], len(baseline.models)
     failed = (sum(run.failed for run in listed[:seeds]), sum(run.failed for run in listed[seeds:]))
     if any(failed):
@@ -211,4 +221,5 @@ def _untested(
         left_out=(0, 0),
         failed=failed,
         warnings=warnings,
+        items_from=first.items_from,
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from harness.records import ModelRecords
 
 ALPHA = 0.05
+# Domains that are shown, but not part of the overall value when a reasoning domain is present.
+CONTROLS = ("general", "other")
 OVERALL = "overall"
 
 
@@ -46,15 +49,20 @@ class TaskDifference:
         p: Two-sided; None where the task cannot be tested.
         p_exact: p of McNemar's exact test or the sign-flip test; None for several seeds.
         p_corrected: `p` corrected over all tests of the comparison.
-        detectable: Smallest true difference found with 80% power; None for several seeds.
+        detectable: Smallest true difference found with 80% power, before correction.
+        detectable_corrected: The same after correction for all tests of the comparison.
+        degrees_of_freedom: Of the test's critical value; infinite for a normal one.
         gained: Items on which the arm is better; None for several seeds.
         lost: Items on which the baseline is better; None for several seeds.
         margin_p: One-sided p against "worse by the margin or more"; None without a margin.
-        conclusion: ``non-inferior``, ``inferior`` or ``inconclusive``; empty without a margin.
+        inferior_p: Two-sided p against "worse by exactly the margin", if it is worse by more; None without a margin.
+        margin_p_corrected: `margin_p` corrected over all tasks of the comparison, so that any false claim is rare.
+        conclusion: ``non-inferior``, ``inferior`` or ``inconclusive``, after correction; empty without a margin.
         seed_error: Share of `standard_error` that comes from seeds; None for single runs.
         left_out: Items that only this side answered: baseline, arm.
         failed: Requests that failed: baseline, arm.
         warnings: Why this comparison would be refused without ``--force``.
+        items_from: Name of its items, shared by variants of one benchmark.
     """
 
     task: str
@@ -83,11 +91,21 @@ class TaskDifference:
     left_out: tuple[int, int]
     failed: tuple[int, int]
     warnings: tuple[str, ...] = ()
+    items_from: str = ""
+    detectable_corrected: float | None = None
+    degrees_of_freedom: float = math.inf
+    inferior_p: float | None = None
+    margin_p_corrected: float | None = None
 
     @property
     def significant(self) -> bool:
         """Whether the corrected p is at most 5%."""
         return self.p_corrected is not None and self.p_corrected <= ALPHA
+
+    @property
+    def is_control(self) -> bool:
+        """Whether its domain shows negative transfer and is no part of the overall value."""
+        return self.domain in CONTROLS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,15 +116,33 @@ class DomainDifference:
         domain: Its name; ``overall`` for the mean of the domains.
         tasks: Number of tasks.
         difference: The mean.
-        standard_error: Of the mean, taking tasks as independent.
-        interval: 95%, combined from the tasks' intervals.
+        standard_error: Of the mean; item sets are independent, and one run answers all tasks.
+        interval: 95%: of single runs combined from the tasks' intervals, of several runs Student's t. None if the
+            difference cannot be separated from that of two runs.
+        seed_error: Share of `standard_error` that comes from runs; None for single runs.
+        p: Two-sided, in agreement with `interval`; None for a domain that is not tested by itself.
+        p_corrected: `p` corrected for all tests of the comparison; tasks are tested only after it.
+        detectable: Smallest true difference found with 80% power, after correction.
+        degrees_of_freedom: Of the test's critical value; infinite for a normal one.
+        names: The tasks.
     """
 
     domain: str
     tasks: int
     difference: float
     standard_error: float
-    interval: tuple[float, float]
+    interval: tuple[float, float] | None
+    seed_error: float | None = None
+    p: float | None = None
+    p_corrected: float | None = None
+    detectable: float | None = None
+    degrees_of_freedom: float = math.inf
+    names: tuple[str, ...] = ()
+
+    @property
+    def significant(self) -> bool:
+        """Whether the corrected p is at most 5%."""
+        return self.p_corrected is not None and self.p_corrected <= ALPHA
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,11 +185,13 @@ class Comparison:
     Attributes:
         arms: Baseline first.
         differences: By arm, then domain and task.
-        overall: By arm, the mean difference of each domain, then of all; empty if no task is on a scale from 0 to 1.
+        overall: By arm, the mean difference of each domain, then of all, then of domains that are no part of it; empty
+            if no task is on a scale from 0 to 1.
         correction: ``holm`` or ``bh``.
         tests: Number of tests that the p-values are corrected for.
         margin: For the non-inferiority test; None without one.
         notes: Warnings and remarks for the reader.
+        caveats: What is not comparable between the arms; stands above every table.
         slopes: By task; empty unless each arm has a dose.
     """
 
@@ -165,3 +203,4 @@ class Comparison:
     margin: float | None
     notes: tuple[str, ...]
     slopes: tuple[TaskSlope, ...] = ()
+    caveats: tuple[str, ...] = ()

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.reports.analysis.intervals import IntervalCache
+from harness.reports.analysis.item_units import item_units
 from harness.reports.analysis.leaderboard import Leaderboard, RankedTask
-from harness.stats.combining import Estimate, combine_intervals
+from harness.stats import aggregate_weights
+from harness.stats.combining import Estimate, combine_correlated
+from harness.stats.item_sets import Units, correlation_of, covariance_of_means
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,29 +44,39 @@ class BoardEstimates:
 
 def board_estimates(board: Leaderboard, intervals: IntervalCache) -> BoardEstimates:
     """Return the means of every model on the items that all models answered."""
+    units = item_units([task.items_from for task in board.tasks], [task.paired for task in board.tasks])
+    tasks = list(zip(board.tasks, units, strict=True))
     row_by_model = {model.name: row for row, model in enumerate(board.models)}
-    by_task = {task.task: [_estimate(task, row, intervals) for row in range(len(board.models))] for task in board.tasks}
     names = [standing.model.name for standing in board.standings]
+
+    def means(members: list[tuple[RankedTask, Units]], *, centred: bool) -> dict[str, Estimate]:
+        return {name: _mean(members, row_by_model[name], intervals, centred=centred) for name in names}
+
     domains = []
-    overall: dict[str, list[Estimate]] = {name: [] for name in names}
     for domain in board.domains:
-        members = [task for task in board.tasks if task.domain == domain]
+        members = [one for one in tasks if one[0].domain == domain]
         domains.append(
             DomainEstimates(
                 domain=domain,
-                tasks=tuple(task.task for task in members),
-                chance=sum(task.chance for task in members) / len(members),
-                estimates={
-                    name: combine_intervals([by_task[task.task][row_by_model[name]] for task in members])
-                    for name in names
-                },
+                tasks=tuple(task.task for task, _ in members),
+                chance=sum(task.chance for task, _ in members) / len(members),
+                estimates=means(members, centred=False),
             )
         )
-        if members[0].counted:
-            for name in names:
-                centred = [by_task[task.task][row_by_model[name]].centred(task.chance) for task in members]
-                overall[name].append(combine_intervals(centred))
-    return BoardEstimates(overall={name: combine_intervals(overall[name]) for name in names}, domains=tuple(domains))
+    counted = [one for one in tasks if one[0].counted]
+    return BoardEstimates(overall=means(counted, centred=True), domains=tuple(domains))
+
+
+def _mean(members: list[tuple[RankedTask, Units]], row: int, intervals: IntervalCache, *, centred: bool) -> Estimate:
+    """Mean over domains of the mean over item sets of the mean over variants, for one model."""
+    tasks, sets = [task for task, _ in members], [task.items_from for task, _ in members]
+    estimates = [_estimate(task, row, intervals) for task in tasks]
+    if centred:
+        estimates = [one.centred(task.chance) for one, task in zip(estimates, tasks, strict=True)]
+    weights = aggregate_weights([task.domain for task in tasks], [0.0] * len(tasks), sets)
+    values = [task.paired.values[row] for task in tasks]
+    correlation = correlation_of(covariance_of_means(values, [units for _, units in members], sets), sets)
+    return combine_correlated(estimates, weights, correlation)
 
 
 def _estimate(task: RankedTask, row: int, intervals: IntervalCache) -> Estimate:

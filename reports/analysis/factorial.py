@@ -10,7 +10,9 @@ import numpy as np
 
 from harness.checkpoints.lineage import contamination_warnings
 from harness.errors import InputError
+from harness.records import ModelRecords
 from harness.reports.analysis.chain_of_thought import cot_contrasts, cot_pairs
+from harness.reports.analysis.comparability import caveats_of
 from harness.reports.analysis.contrasts import (
     EXPLORATORY,
     PRIMARY,
@@ -20,10 +22,7 @@ from harness.reports.analysis.contrasts import (
     design_contrasts,
     parent_contrasts,
 )
-from harness.reports.analysis.differences import ALPHA, OVERALL
-from harness.reports.analysis.lineage_graph import tokens_text
-from harness.reports.analysis.pairing import CONTROLS
-from harness.reports.analysis.parents import stages_of
+from harness.reports.analysis.differences import ALPHA, CONTROLS, OVERALL
 from harness.reports.analysis.study import Study, TrainingRun
 from harness.reports.analysis.task_values import TaskValues, collect, overall_tables
 from harness.stats import holm
@@ -153,7 +152,7 @@ def analyse(study: Study, options: AnalysisOptions, notes: Sequence[str] = ()) -
 def _warnings(study: Study) -> list[str]:
     models = [model for run in study.runs for model in run.checkpoints]
     warnings = [text for model in models for text in contamination_warnings(model.name, model.lineage)]
-    warnings += _unequal_tokens(study)
+    warnings += _caveats(study)
     if study.unknown:
         warnings.append(
             f"The parents of {study.unknown} of {len(study.runs)} runs are unknown, so each counts as independent; "
@@ -162,19 +161,12 @@ def _warnings(study: Study) -> list[str]:
     return warnings
 
 
-def _unequal_tokens(study: Study) -> list[str]:
-    """Return a warning if the runs of two arms were trained on numbers of tokens that differ by more than 1%."""
-    by_arm: dict[str, list[int]] = {}
+def _caveats(study: Study) -> tuple[str, ...]:
+    """Return what is not comparable between the arms, such as training tokens."""
+    by_arm: dict[str, list[ModelRecords]] = {}
     for run in study.runs:
-        stages = stages_of(run.checkpoints[-1])
-        if not stages or not all(stage.tokens for stage in stages):
-            return []
-        by_arm.setdefault(cell_label(run.cell, study.factors), []).append(sum(stage.tokens for stage in stages))
-    means = {arm: sum(tokens) / len(tokens) for arm, tokens in by_arm.items()}
-    if max(means.values()) <= 1.01 * min(means.values()):
-        return []
-    listed = ", ".join(f"{arm} {tokens_text(round(tokens))}" for arm, tokens in means.items())
-    return [f"Not comparable without care: the arms were trained on different numbers of tokens ({listed})."]
+        by_arm.setdefault(cell_label(run.cell, study.factors), []).extend(run.checkpoints)
+    return caveats_of(by_arm)
 
 
 def _last(run: TrainingRun, count: int) -> TrainingRun:

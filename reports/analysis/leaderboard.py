@@ -15,8 +15,11 @@ import numpy as np
 from harness.checkpoints.lineage import contamination_warnings
 from harness.errors import InputError, RecordError
 from harness.records import ModelRecords
-from harness.reports.analysis.pairing import CONTROLS, FloatArray, Paired, caveats, mismatches, pair
-from harness.stats import Ranking, rank_models
+from harness.reports.analysis.comparability import caveats_of
+from harness.reports.analysis.differences import CONTROLS
+from harness.reports.analysis.item_units import item_units
+from harness.reports.analysis.pairing import FloatArray, Paired, mismatches, pair
+from harness.stats import Ranking, aggregate_weights, rank_models
 
 # With fewer clusters than this in a task, even a model with every item right and one with none may not be told apart.
 FEW_CLUSTERS = 10
@@ -30,6 +33,7 @@ class RankedTask:
         task: Its name.
         domain: Its domain.
         metric: As ``name,filter``.
+        items_from: Name of its items, shared by variants of one benchmark.
         chance: Value that guessing reaches.
         counted: Whether it is part of the overall value.
         items: Items that every model answered.
@@ -40,6 +44,7 @@ class RankedTask:
     task: str
     domain: str
     metric: str
+    items_from: str
     chance: float
     counted: bool
     items: int
@@ -87,6 +92,7 @@ class Leaderboard:
         definition: Version of the definition of the overall value.
         models: In the order of the rows in `RankedTask.paired`.
         notes: Warnings and remarks for the reader.
+        caveats: What is not comparable between the models; stands above every table.
     """
 
     standings: tuple[Standing, ...]
@@ -95,6 +101,7 @@ class Leaderboard:
     definition: str
     models: tuple[ModelRecords, ...]
     notes: tuple[str, ...]
+    caveats: tuple[str, ...] = ()
 
 
 def rank(models: Sequence[ModelRecords], *, force: bool = False, notes: Sequence[str] = ()) -> Leaderboard:
@@ -121,7 +128,8 @@ def rank(models: Sequence[ModelRecords], *, force: bool = False, notes: Sequence
         [task.paired.values for task in counted],
         domains=[task.domain for task in counted],
         chances=[task.chance for task in counted],
-        clusters=[task.paired.clusters for task in counted],
+        clusters=item_units([task.items_from for task in counted], [task.paired for task in counted]),
+        item_sets=[task.items_from for task in counted],
     )
     failed = [model for model in models if model.failed]
     all_notes += [f"{m.name}: {m.failed} requests failed; their items are left out, not scored 0." for m in failed]
@@ -133,6 +141,7 @@ def rank(models: Sequence[ModelRecords], *, force: bool = False, notes: Sequence
         definition=ranking.definition,
         models=tuple(models),
         notes=tuple(dict.fromkeys(all_notes)),
+        caveats=caveats_of({model.name: [model] for model in models}),
     )
 
 
@@ -172,7 +181,6 @@ def _ranked_task(models: Sequence[ModelRecords], name: str, notes: list[str], *,
             "the task out with --tasks, or give --force to rank them anyway."
         )
     notes += [f"{name}: {reason}; ranked anyway (--force)." for reason in reasons]
-    notes += [f"{caveat[0].upper()}{caveat[1:]}. Near ties may flip." for caveat in caveats(runs)]
     first = listed[0]
     if paired is None:
         notes.append(f"{name} is left out: {first.metric.removesuffix(',none')} is not a mean over items in every run.")
@@ -194,6 +202,7 @@ def _ranked_task(models: Sequence[ModelRecords], name: str, notes: list[str], *,
         task=name,
         domain=first.domain,
         metric=first.metric,
+        items_from=first.items_from,
         chance=first.chance,
         counted=True,
         items=items,
@@ -227,8 +236,9 @@ def _standings(
 
 
 def _domain_means(tasks: Sequence[RankedTask], domain: str) -> FloatArray:
-    rows = [task.paired.values.mean(axis=1) for task in tasks if task.domain == domain]
-    return np.asarray(np.mean(rows, axis=0), dtype=np.float64)
+    members = [task for task in tasks if task.domain == domain]
+    weights = aggregate_weights([domain] * len(members), np.zeros(len(members)), [one.items_from for one in members])
+    return np.asarray(weights @ np.stack([one.paired.values.mean(axis=1) for one in members]), dtype=np.float64)
 
 
 def _letters(groups: Sequence[Sequence[int]], models: int) -> list[str]:

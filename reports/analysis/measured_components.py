@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from harness.errors import InputError
 from harness.reports.analysis.contrasts import main_factors
-from harness.reports.analysis.pairing import CONTROLS
+from harness.reports.analysis.differences import CONTROLS
 from harness.reports.analysis.plan import Measured, TaskPlan
 from harness.reports.analysis.study import Study, TrainingRun
 from harness.reports.analysis.task_values import collect

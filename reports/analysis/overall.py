@@ -1,65 +1,160 @@
-"""Differences by domain and overall, from the differences of the tasks."""
+"""Differences by domain and overall, from the items of all tasks and runs of one arm and the baseline.
+
+Single runs: the tasks' intervals are combined (`stats.combining`). Several runs: the tasks are averaged within each run
+before runs are compared (`stats.runs`), because one checkpoint answers all tasks. In both, variants of the same items
+are averaged first, and their covariance is part of the error.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from harness.reports.analysis.differences import OVERALL, DomainDifference, TaskDifference
-from harness.reports.analysis.pairing import CONTROLS
-from harness.stats import aggregate
-from harness.stats.combining import Estimate, combine_intervals
+import numpy as np
+
+from harness.reports.analysis.differences import CONTROLS, OVERALL, DomainDifference, TaskDifference
+from harness.reports.analysis.item_units import item_units
+from harness.reports.analysis.pairing import FloatArray, Paired
+from harness.stats import aggregate_weights, minimum_detectable_effect
+from harness.stats.combining import Estimate, combine_correlated, implied_p
+from harness.stats.item_sets import Units, correlation_of, covariance_of_means, weighted_variance
+from harness.stats.runs import Plots, TaskScores, compare_over_tasks
+
+_Z95 = 1.959964
 
 
-def overall(differences: Sequence[TaskDifference]) -> tuple[DomainDifference, ...]:
-    """Return mean chance-centred differences. Control domains count only if there is no reasoning domain."""
-    on_scale = [one for one in differences if _is_on_scale(one)]
-    rows = [one for one in on_scale if one.domain not in CONTROLS] or on_scale
-    if not rows:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MeasuredTask:
+    """One task of one arm and the baseline.
+
+    Attributes:
+        difference: Its difference, with the test.
+        paired: Its items; the baseline's runs come first.
+        n_baseline_runs: Number of the baseline's runs.
+    """
+
+    difference: TaskDifference
+    paired: Paired
+    n_baseline_runs: int
+
+    @property
+    def units_suffice(self) -> bool:
+        """Whether it has two independent items or clusters, without which it has no error."""
+        clusters = self.paired.clusters
+        return self.paired.values.shape[1] > 1 and (clusters is None or np.unique(clusters).size > 1)
+
+    @property
+    def on_scale(self) -> bool:
+        """Whether it can be part of the overall value: its scale is 0 to 1 with more is better."""
+        one = self.difference
+        values = (one.mean_baseline, one.mean_arm)
+        return one.higher_is_better and all(0.0 <= value <= 1.0 for value in values)
+
+
+def overall(tasks: Sequence[MeasuredTask], plots: Plots | None, *, separable: bool) -> tuple[DomainDifference, ...]:
+    """Return mean chance-centred differences: by domain, overall, then of domains that are no part of it.
+
+    Control domains count only if there is no reasoning domain.
+
+    Args:
+        tasks: All tasks of the arm with items.
+        plots: For several runs, their pre-training runs; None if each has its own.
+        separable: Whether the arms have enough pre-training runs for a test.
+    """
+    on_scale = [one for one in tasks if one.on_scale and one.units_suffice]
+    counted = [one for one in on_scale if one.difference.domain not in CONTROLS] or on_scale
+    if not counted:
         return ()
-    # A difference of 0.10 with chance 0.50 is a fifth of what is left above guessing: 0.10 / (1 - 0.50) = 0.20.
-    # Chance itself cancels in a difference, so only the division remains.
-    spans = [1.0 - one.chance for one in rows]
-    total = aggregate(
-        [one.difference / span for one, span in zip(rows, spans, strict=True)],
-        [one.standard_error / span for one, span in zip(rows, spans, strict=True)],
-        [one.domain for one in rows],
-        [0.0 for _ in rows],
-    )
-    by_domain = {
-        part.domain: combine_intervals([_centred(one) for one in rows if one.domain == part.domain])
-        for part in total.domains
-    }
-    domains = [
-        DomainDifference(
-            domain=part.domain,
-            tasks=part.tasks,
-            difference=part.centred,
-            standard_error=part.centred_error,
-            interval=(by_domain[part.domain].low, by_domain[part.domain].high),
+    units = dict(
+        zip(
+            map(id, on_scale),
+            item_units([one.difference.items_from for one in on_scale], [one.paired for one in on_scale]),
+            strict=True,
         )
-        for part in total.domains
-    ]
-    whole = combine_intervals(list(by_domain.values()))
+    )
+
+    def row(name: str, members: Sequence[MeasuredTask], *, tested: bool) -> DomainDifference:
+        part = _Part(name=name, tasks=members, units=[units[id(one)] for one in members], tested=tested)
+        return part.of_runs(plots, separable) if members[0].paired.values.shape[0] > 2 else part.of_single_runs()
+
+    domains = list(dict.fromkeys(one.difference.domain for one in counted))
+    controls = [one for one in dict.fromkeys(o.difference.domain for o in on_scale) if one not in domains]
+    by_domain = {name: [one for one in on_scale if one.difference.domain == name] for name in (*domains, *controls)}
     return (
-        *domains,
-        DomainDifference(
-            domain=OVERALL,
-            tasks=len(rows),
-            difference=total.centred,
-            standard_error=total.centred_error,
-            interval=(whole.low, whole.high),
-        ),
+        *(row(name, by_domain[name], tested=False) for name in domains),
+        row(OVERALL, counted, tested=True),
+        *(row(name, by_domain[name], tested=True) for name in controls),
     )
 
 
-def _is_on_scale(difference: TaskDifference) -> bool:
-    """Whether a task can be part of the overall value: it was tested, and its scale is 0 to 1 with more is better."""
-    values = (difference.mean_baseline, difference.mean_arm)
-    return difference.p is not None and difference.higher_is_better and all(0.0 <= value <= 1.0 for value in values)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Part:
+    """Tasks that are averaged: a domain, or all that count."""
 
+    name: str
+    tasks: Sequence[MeasuredTask]
+    units: Sequence[Units]
+    tested: bool
 
-def _centred(one: TaskDifference) -> Estimate:
-    low, high = one.interval or (-math.inf, math.inf)
-    span = 1.0 - one.chance
-    return Estimate(value=one.difference / span, low=low / span, high=high / span)
+    @property
+    def _sets(self) -> list[str]:
+        return [one.difference.items_from for one in self.tasks]
+
+    @property
+    def _weights(self) -> FloatArray:
+        """A difference of 0.10 with chance 0.50 is a fifth of what is left above guessing: 0.10 / (1 - 0.50)."""
+        domains = [one.difference.domain for one in self.tasks]
+        return aggregate_weights(domains, [one.difference.chance for one in self.tasks], self._sets)
+
+    def of_single_runs(self) -> DomainDifference:
+        values = [one.paired.values[1] - one.paired.values[0] for one in self.tasks]
+        covariance = covariance_of_means(values, self.units, self._sets)
+        rows = [one.difference for one in self.tasks]
+        ends = [one.interval or (-math.inf, math.inf) for one in rows]
+        whole = combine_correlated(
+            [Estimate(value=r.difference, low=low, high=high) for r, (low, high) in zip(rows, ends, strict=True)],
+            self._weights,
+            correlation_of(covariance, self._sets),
+        )
+        half = (whole.high - whole.low) / 2.0
+        known = math.isfinite(half)
+        p, detectable = implied_p(whole), minimum_detectable_effect(half / _Z95) if known else math.inf
+        if len(rows) == 1:  # one task, on another scale
+            p, detectable = rows[0].p or 1.0, (rows[0].detectable or math.inf) * float(self._weights[0])
+        return DomainDifference(
+            domain=self.name,
+            tasks=len(rows),
+            difference=whole.value,
+            standard_error=math.sqrt(weighted_variance(covariance, self._weights)),
+            interval=(whole.low, whole.high) if known else None,
+            p=p if self.tested and known else None,
+            detectable=detectable if self.tested and known else None,
+            names=tuple(one.task for one in rows),
+        )
+
+    def of_runs(self, plots: Plots | None, separable: bool) -> DomainDifference:
+        scores = [
+            TaskScores(
+                a=one.paired.values[: one.n_baseline_runs],
+                b=one.paired.values[one.n_baseline_runs :],
+                weight=float(weight),
+                units=units,
+                item_set=name,
+            )
+            for one, weight, units, name in zip(self.tasks, self._weights, self.units, self._sets, strict=True)
+        ]
+        test = compare_over_tasks(scores, plots if separable else None)
+        known = separable and test.standard_error > 0.0
+        return DomainDifference(
+            domain=self.name,
+            tasks=len(self.tasks),
+            difference=test.difference,
+            standard_error=test.standard_error if separable else math.nan,
+            interval=(test.low, test.high) if known else None,
+            seed_error=test.seed_error if separable else None,
+            p=test.p if self.tested and separable else None,
+            detectable=test.minimum_detectable_effect if self.tested and known else None,
+            degrees_of_freedom=test.degrees_of_freedom,
+            names=tuple(one.difference.task for one in self.tasks),
+        )

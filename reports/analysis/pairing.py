@@ -15,9 +15,6 @@ import numpy.typing as npt
 
 from harness.records import TaskRun
 
-# Domains that are shown, but not part of the overall value when a reasoning domain is present.
-CONTROLS = ("general", "other")
-
 FloatArray = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.intp]
 
@@ -30,6 +27,8 @@ class Paired:
         values: Headline metric, shape (runs, items).
         clusters: Label of each item; None when the task names no clusters.
         doc_hashes: Digest of each item.
+        positions: Position of each item among the items of the first run.
+        n_rows: Number of items of the first run, answered or not.
         left_out: By run, items that it answered and that some other run did not.
         other_prompts: Items whose prompt differs between runs.
     """
@@ -37,6 +36,8 @@ class Paired:
     values: FloatArray
     clusters: npt.NDArray[np.str_] | None
     doc_hashes: tuple[bytes, ...]
+    positions: Positions
+    n_rows: int
     left_out: tuple[int, ...]
     other_prompts: int
 
@@ -58,6 +59,8 @@ def pair(runs: Sequence[TaskRun]) -> Paired:
         values=values[:, answered],
         clusters=None if first.clusters is None else first.clusters[positions[0]],
         doc_hashes=tuple(first.docs[positions[0]].tolist()),
+        positions=positions[0],
+        n_rows=int(first.docs.size),
         left_out=tuple(int(np.isfinite(column.values).sum() - answered.sum()) for column in columns),
         other_prompts=int((prompts != prompts[0]).any(axis=0).sum()),
     )
@@ -133,15 +136,6 @@ def mismatches(runs: Mapping[str, TaskRun], paired: Paired | None) -> list[str]:
     if paired is not None and paired.other_prompts:
         reasons.append(f"{paired.other_prompts} of {paired.values.shape[1]} items have other prompts")
     return reasons
-
-
-def caveats(runs: Mapping[str, TaskRun]) -> list[str]:
-    """Return what may move a score but allows a comparison: another engine or dtype."""
-    settings = {
-        "engine": {name: run.engine for name, run in runs.items()},
-        "dtype": {name: run.dtype or "not recorded" for name, run in runs.items()},
-    }
-    return [f"{setting} differs: {_grouped(values)}" for setting, values in settings.items() if _differ(values)]
 
 
 def _differ(values: Mapping[str, str]) -> bool:

@@ -1,81 +1,169 @@
-"""The stages that made a checkpoint, read from the lineage in its record, whatever the manifest's schema.
+"""Which pre-training run each training run comes from, read from the lineage that `harness eval` records.
 
-Schema 1 has one ``parent`` (an object or null), schema 2 a list of ``parents``::
+A lineage is a list of links, the checkpoint first; each link has a digest and, if it was trained here, the manifest of
+its stage with the digest of its parent::
 
-    {"stage": "sft", "parent": {"name": "pre-text-0", "digest": "sha256:..."}}
-    {"stage": "average", "parents": [{"name": "a", "digest": "..."}, {"name": "b", "digest": "..."}]}
+    [{"digest": "t0", "manifest": {"parent": {"digest": "p0"}}}, {"digest": "p0", "manifest": {"parent": None}}]
+
+`stages_of` reads this as p0, t0. Manifests of schema 1 have `parent`, one object or null; those of schema 2 have
+`parents`, a list. `whole_plots` groups the runs of two arms by the outermost stage at which any of them differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.errors import MALFORMED, RecordError, one_line
 from harness.records import ModelRecords
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
-    """One trained stage of a lineage.
+class Stages:
+    """The checkpoints from a root to a model.
 
     Attributes:
-        kind: ``pretrain``, ``sft``, ...
-        name: Its name in the stage file.
-        digest: Digest of the checkpoint that it made; empty if not recorded.
-        parents: Digests of the checkpoints that it started from; empty for training from scratch.
-        seed: Its seed.
-        step: Optimizer steps of an unfinished checkpoint; None for a finished stage.
-        spec: The stage file as it was run.
-        sources: Names of its data sources.
-        tokens: Tokens trained on; 0 if not recorded.
+        digests: Root first, the model last.
+        names: Their names, in the same order.
+        root_is_external: Whether the root has no manifest: a published model, not a training run of the study.
     """
 
-    kind: str
-    name: str
-    digest: str
-    parents: tuple[str, ...]
-    seed: int
-    step: int | None
-    spec: Mapping[str, Any]
-    sources: tuple[str, ...]
-    tokens: int
+    digests: tuple[str, ...]
+    names: tuple[str, ...]
+    root_is_external: bool
 
 
-def stages_of(model: ModelRecords) -> tuple[Stage, ...]:
-    """Return the stages that made a model, the oldest first; empty if its record has no lineage.
+@dataclass(frozen=True, kw_only=True)
+class WholePlots:
+    """How the runs of two arms are grouped.
 
-    Raises:
-        RecordError: The lineage is damaged.
+    Attributes:
+        names: For each run of the baseline and of the arm, its group; None if a lineage is unknown.
+        separable: Whether there are two groups or more in both arms; otherwise the arms' difference cannot be separated
+            from that of two training runs.
+        note: A sentence for the reader; empty if every run is its own group.
     """
-    try:
-        links = [link for link in model.lineage if link.get("manifest")]
-        return tuple(_stage(link) for link in reversed(links))
-    except MALFORMED as error:
-        reason = one_line(error, max_characters=100)
-        raise RecordError(
-            f"{model.name}: the lineage in its run.json is damaged ({reason}); evaluate it again, or name its parent "
-            "in the design file."
-        ) from None
+
+    names: tuple[tuple[str, ...], tuple[str, ...]] | None
+    separable: bool
+    note: str
 
 
-def _stage(link: Mapping[str, Any]) -> Stage:
-    manifest = link["manifest"]
-    return Stage(
-        kind=str(manifest["stage"]),
-        name=str(manifest["name"]),
-        digest=str(link.get("digest") or ""),
-        parents=tuple(str(parent["digest"]) for parent in _parents(manifest)),
-        seed=int(manifest.get("seed", 0)),
-        step=None if manifest.get("finished", True) else int(manifest["step"]),
-        spec=dict(manifest.get("spec") or {}),
-        sources=tuple(str(source["name"]) for source in manifest.get("sources") or ()),
-        tokens=int(manifest.get("tokens") or 0),
+def parents_of(link: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the digests of a link's parents: none for a root, several for a merge of checkpoints."""
+    manifest = link.get("manifest") or {}
+    parents = manifest.get("parents") or ([manifest["parent"]] if manifest.get("parent") else [])
+    return tuple(str(parent["digest"]) for parent in parents)
+
+
+def stages_of(model: ModelRecords) -> Stages | None:
+    """Return the stages of a model; None if its lineage is not recorded.
+
+    A merge of several checkpoints is one stage of its own; what lies above it is not followed.
+    """
+    if not model.lineage:
+        return None
+    links = {_digest(link): link for link in model.lineage}
+    digest = _digest(model.lineage[0])
+    digests, names = [digest], [str(model.lineage[0].get("name", digest))]
+    link: Mapping[str, Any] | None = model.lineage[0]
+    while link is not None and (parents := parents_of(link)):
+        digest = "+".join(sorted(parents))
+        if digest in digests:
+            break
+        link = links.get(digest)
+        digests.append(digest)
+        names.append(str(link["name"]) if link else digest)
+    external = link is not None and not link.get("manifest") and link.get("status", "root") == "root"
+    return Stages(digests=tuple(reversed(digests)), names=tuple(reversed(names)), root_is_external=external)
+
+
+def whole_plots(baseline: tuple[str, Sequence[ModelRecords]], arm: tuple[str, Sequence[ModelRecords]]) -> WholePlots:
+    """Group the runs of two arms by the outermost stage at which any two of them differ.
+
+    Example: tuned from pre-training runs p0, p0, p1 and q0, q0, q1 there are two groups in each arm. Tuned from p0, p1
+    and p0, p1 the arms share their groups. All tuned from p0: each run is its own group.
+
+    Args:
+        baseline: Its name and its runs.
+        arm: Its name and its runs.
+    """
+    sides = [[stages_of(model) for model in models] for _, models in (baseline, arm)]
+    unknown = [name for (name, _), side in zip((baseline, arm), sides, strict=True) if None in side]
+    known = [[stages for stages in side if stages is not None] for side in sides]
+    if unknown:
+        return WholePlots(
+            names=None,
+            separable=True,
+            note=f"The lineage of {' and '.join(unknown)} is not recorded, so their runs count as independent. If runs "
+            "share a pre-training run, the intervals are too narrow.",
+        )
+    every = [stages for side in known for stages in side]
+    skipped = _common_length(every)
+    names = tuple(tuple(_at(stages, skipped) for stages in side) for side in known)
+    counts = [len(set(side)) for side in names]
+    # Published models are what is compared, not a sample of training runs: go on to the stages trained from them.
+    if min(counts) < 2 and skipped == 0 and all(s.root_is_external for s in every) and max(counts) == 1:
+        return _below_published_roots(baseline[0], arm[0], known)
+    return WholePlots(
+        names=(names[0], names[1]),
+        separable=min(counts) >= 2,
+        note=_note((baseline[0], arm[0]), (names[0], names[1]), every, skipped),
     )
 
 
-def _parents(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    if manifest.get("parents"):
-        return list(manifest["parents"])
-    return [manifest["parent"]] if manifest.get("parent") else []
+def _below_published_roots(baseline: str, arm: str, known: Sequence[Sequence[Stages]]) -> WholePlots:
+    """Each arm comes from one published model of its own."""
+    trimmed = [[s for s in side if len(s.digests) > 1] for side in known]
+    if any(len(own) < len(side) for own, side in zip(trimmed, known, strict=True)):
+        return WholePlots(names=None, separable=True, note="")
+    names = [tuple(s.digests[1] for s in side) for side in trimmed]
+    roots = f"{known[0][0].names[0]} and {known[1][0].names[0]}"
+    return WholePlots(
+        names=(names[0], names[1]),
+        separable=min(len(set(side)) for side in names) >= 2,
+        note=f"{baseline} and {arm} were trained from {roots}; the result holds for these two models only.",
+    )
+
+
+def _note(
+    arms: tuple[str, str], names: tuple[tuple[str, ...], tuple[str, ...]], every: Sequence[Stages], skipped: int
+) -> str:
+    first, second = (len(set(side)) for side in names)
+    if min(first, second) < 2:
+        one = arms[0] if first < 2 else arms[1]
+        return (
+            f"All runs of {one} come from one pre-training run, so the difference of {arms[0]} and {arms[1]} cannot be "
+            "separated from that run: no interval and no p. Give two or more pre-training runs per arm."
+        )
+    if set(names[0]) == set(names[1]):
+        return f"{arms[0]} and {arms[1]} come from the same {first} pre-training runs and are compared within each."
+    if first < len(names[0]) or second < len(names[1]):
+        return (
+            f"The runs of {arms[0]} and {arms[1]} come from {first} and {second} pre-training runs; these are the "
+            "units, and runs that share one are averaged."
+        )
+    if skipped and not (skipped == 1 and every[0].root_is_external):
+        return (
+            f"All runs of {arms[0]} and {arms[1]} come from one checkpoint, {every[0].names[skipped - 1]}; the result "
+            "holds for training from that checkpoint."
+        )
+    return ""
+
+
+def _common_length(every: Sequence[Stages]) -> int:
+    """Return how many stages, from the root, all runs share."""
+    shared = 0
+    for stage in zip(*(stages.digests for stages in every), strict=False):
+        if len(set(stage)) > 1:
+            break
+        shared += 1
+    return shared
+
+
+def _at(stages: Stages, skipped: int) -> str:
+    return stages.digests[min(skipped, len(stages.digests) - 1)]
+
+
+def _digest(link: Mapping[str, Any]) -> str:
+    return str(link.get("digest") or link.get("name", ""))

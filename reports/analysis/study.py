@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from harness.errors import InputError
 from harness.records import ModelRecords
 from harness.reports.analysis.design import Design
-from harness.reports.analysis.parents import Stage, stages_of
+from harness.reports.analysis.stages import Stage, stages_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+import numpy as np
 from scipy import special
 
-from harness.reports.analysis.differences import ALPHA, TaskDifference
+from harness.reports.analysis.differences import TaskDifference
 from harness.reports.analysis.pairing import Paired
 from harness.stats import compare_arms, compare_paired, non_inferiority
+from harness.stats.runs import Plots
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunsOfArms:
+    """How the rows of `Paired.values` are grouped.
+
+    Attributes:
+        of_baseline: Number of rows that are the baseline's; the rest are the arm's.
+        plots: The pre-training run of each row; None if each has its own.
+        separable: Whether both arms have two pre-training runs or more.
+    """
+
+    of_baseline: int
+    plots: Plots | None = None
+    separable: bool = True
 
 
 def paired_test(untested: TaskDifference, paired: Paired, margin: float | None, resamples: int) -> TaskDifference:
@@ -31,51 +48,65 @@ def paired_test(untested: TaskDifference, paired: Paired, margin: float | None, 
         p=test.p,
         p_exact=test.p_exact,
         detectable=test.minimum_detectable_effect,
+        degrees_of_freedom=test.degrees_of_freedom if paired.clusters is not None else math.inf,
         gained=test.gained,
         lost=test.lost,
         margin_p=harm.p if harm else None,
+        inferior_p=harm.p_inferior if harm else None,
         conclusion=harm.conclusion if harm else "",
     )
 
 
-def seeds_test(
-    untested: TaskDifference, paired: Paired, seeds: int, margin: float | None, resamples: int
-) -> TaskDifference:
-    """Return `untested` with the test of two arms filled in: the first `seeds` rows of `paired` are the baseline's.
+def runs_test(untested: TaskDifference, paired: Paired, runs: RunsOfArms, margin: float | None) -> TaskDifference:
+    """Return `untested` with the test of two arms of several runs filled in.
 
-    Both p come from Student's t: the difference over its standard error of items and seeds.
+    Interval and both p come from Student's t: the difference over its standard error of items and runs.
     """
     sign = 1.0 if untested.higher_is_better else -1.0
-    a, b = paired.values[:seeds] * sign, paired.values[seeds:] * sign
-    if paired.values.shape[1] < 2 or (paired.clusters is not None and len(set(paired.clusters.tolist())) < 2):
-        return replace(
-            untested, mean_baseline=sign * float(a.mean()), mean_arm=sign * float(b.mean()),
-            difference=sign * float(b.mean() - a.mean()), conclusion="inconclusive" if margin else "",
-        )  # fmt: skip
-    test = compare_arms(a, b, paired.clusters, resamples=resamples)
-    if not test.standard_error > 0.0:
-        # All items and all seeds gave the same value. With a standard error of 0 every difference would be significant,
-        # so no test is reported.
-        return replace(
-            untested, mean_baseline=sign * float(a.mean()), mean_arm=sign * float(b.mean()),
-            difference=sign * test.difference, conclusion="inconclusive" if margin else "",
-        )  # fmt: skip
-    margin_p, conclusion = None, ""
-    if margin:
-        margin_p = _upper_tail(test.difference + margin, test.standard_error, test.degrees_of_freedom)
-        conclusion = "non-inferior" if margin_p < ALPHA else "inferior" if test.high < -margin else "inconclusive"
-    return replace(
+    a, b = paired.values[: runs.of_baseline] * sign, paired.values[runs.of_baseline :] * sign
+    with_means = replace(
         untested,
         mean_baseline=sign * float(a.mean()),
         mean_arm=sign * float(b.mean()),
+        difference=sign * float(b.mean() - a.mean()),
+        conclusion="inconclusive" if margin else "",
+    )
+    one_unit = paired.clusters is not None and len(set(paired.clusters.tolist())) < 2
+    if paired.values.shape[1] < 2 or one_unit or not runs.separable:
+        return with_means
+    test = compare_arms(a, b, paired.clusters, plots=runs.plots)
+    if not test.standard_error > 0.0:
+        return _tied(with_means, paired, runs, margin)
+    margin_p, inferior_p = None, None
+    if margin:
+        surplus = test.difference + margin
+        margin_p = _upper_tail(surplus, test.standard_error, test.degrees_of_freedom)
+        inferior_p = min(1.0, 2.0 * (1.0 - margin_p)) if surplus < 0.0 else 1.0
+    return replace(
+        with_means,
         difference=sign * test.difference,
         standard_error=test.standard_error,
         interval=_in_metric_sign(test.low, test.high, sign),
-        p=min(1.0, 2.0 * _upper_tail(abs(test.difference), test.standard_error, test.degrees_of_freedom)),
+        p=test.p,
+        detectable=test.minimum_detectable_effect,
+        degrees_of_freedom=test.degrees_of_freedom,
         margin_p=margin_p,
-        conclusion=conclusion,
+        inferior_p=inferior_p,
         seed_error=test.seed_error,
     )
+
+
+def _tied(with_means: TaskDifference, paired: Paired, runs: RunsOfArms, margin: float | None) -> TaskDifference:
+    """The test where no item and no run differs from another, so that the standard error is 0.
+
+    With an error of 0 every difference would be significant. All runs of an arm gave the same answers, so the arms are
+    compared like two single runs, whose interval has a width even if they agree on every item.
+    """
+    means = np.stack([paired.values[: runs.of_baseline].mean(axis=0), paired.values[runs.of_baseline :].mean(axis=0)])
+    if not np.isin(means, (0.0, 1.0)).all():
+        return replace(with_means, p=1.0 if with_means.difference == 0.0 else None)
+    single = paired_test(with_means, replace(paired, values=means), margin, resamples=1_000)
+    return replace(single, clusters=None, p_exact=None, gained=None, lost=None, seed_error=0.0)
 
 
 def _in_metric_sign(low: float, high: float, sign: float) -> tuple[float, float] | None:

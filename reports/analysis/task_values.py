@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.errors import RecordError
 from harness.records import TaskRun
-from harness.reports.analysis.pairing import CONTROLS, Paired, caveats, mismatches, pair
+from harness.reports.analysis.differences import CONTROLS
+from harness.reports.analysis.pairing import Paired, mismatches, pair
 from harness.reports.analysis.study import TrainingRun
 from harness.stats import aggregate_weights
 from harness.stats.factorial import ItemTable
@@ -31,6 +33,7 @@ class TaskValues:
         values: One row per training run, the mean of its checkpoints; shape (runs, items).
         clusters: Label of each item; None without clusters.
         docs: Digest of each item.
+        items_from: Name of the items, shared by variants of one benchmark.
     """
 
     task: str
@@ -41,6 +44,7 @@ class TaskValues:
     values: FloatArray
     clusters: npt.NDArray[np.str_] | None
     docs: tuple[bytes, ...]
+    items_from: str = ""
 
     @property
     def n_clusters(self) -> int:
@@ -103,7 +107,6 @@ def _paired(task: str, runs: Mapping[str, TaskRun], notes: list[str], *, force: 
                 "give --force to compare them anyway."
             )
         notes += [f"{task}: {reason}; compared anyway (--force)." for reason in reasons]
-    notes += [f"{caveat[0].upper()}{caveat[1:]}. Near ties may flip." for caveat in caveats(runs)]
     if left_out := max(paired.left_out):
         notes.append(f"{task}: up to {left_out} items of a run are left out, because another run did not answer them.")
     n_clusters = paired.values.shape[1] if paired.clusters is None else len(set(paired.clusters.tolist()))
@@ -130,6 +133,7 @@ def _task_values(run: TaskRun, paired: Paired, values: FloatArray) -> TaskValues
         values=values,
         clusters=paired.clusters,
         docs=paired.doc_hashes,
+        items_from=run.items_from,
     )
 
 
@@ -150,9 +154,12 @@ def overall_tables(tasks: Sequence[TaskValues], *, any_scale: bool = False) -> l
     usable = [one for one in usable if one.domain not in CONTROLS] or usable
     if not usable:
         return []
-    sets: dict[tuple[bytes, ...], list[TaskValues]] = {}
+    # Variants such as another language have other documents; they name the task whose items they are, in its order.
+    shared = {one.items_from for one in usable if one.items_from not in ("", one.task)}
+    sets: dict[Any, list[TaskValues]] = {}
     for one in usable:
-        sets.setdefault(tuple(sorted(one.docs)), []).append(one)
+        named = (one.items_from, len(one.docs)) if one.items_from in shared else tuple(sorted(one.docs))
+        sets.setdefault(named, []).append(one)
     weights = aggregate_weights([members[0].domain for members in sets.values()], [0.0] * len(sets))
     return [
         ItemTable(values=_average(members), clusters=members[0].clusters, weight=float(weight))
@@ -166,7 +173,8 @@ def _average(members: Sequence[TaskValues]) -> FloatArray:
     position = {doc: at for at, doc in enumerate(first.docs)}
     total = np.zeros_like(first.values)
     for one in members:
-        # A document that occurs twice keeps its order; only differing orders are mapped.
-        order = np.arange(len(one.docs)) if one.docs == first.docs else np.argsort([position[doc] for doc in one.docs])
+        # A document that occurs twice keeps its order; only differing orders of the same documents are mapped.
+        same = one.docs == first.docs or set(one.docs) != set(first.docs)
+        order = np.arange(len(one.docs)) if same else np.argsort([position[doc] for doc in one.docs])
         total += one.centred[:, order]
     return total / len(members)

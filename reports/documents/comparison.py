@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
-from harness.reports.analysis.differences import OVERALL, Comparison, TaskDifference
+from harness.reports.analysis.differences import OVERALL, Comparison, DomainDifference, TaskDifference
 from harness.reports.analysis.dose import verdict
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
@@ -17,18 +18,22 @@ MEANINGS = {
     "difference": "Mean of the model minus mean of the baseline, over the same items.",
     "interval": "95% interval of the difference: Tango's for right/wrong answers, Student's t for others; clustered.",
     "p": "Two-sided: mid-p variant of McNemar's exact test or of the sign-flip test; clusters flip together.",
-    "p_corrected": "p corrected for all tests of this document.",
-    "detectable": "Smallest true difference that the test, before correction, finds with 80% power.",
+    "p_corrected": "p corrected for all tests of this document: overall is tested first, then its tasks.",
+    "detectable": "True difference for which the test, before correction, has 80% power.",
+    "detectable_corrected": "True difference for which the test has 80% power after correction.",
     "gained": "Items on which the model is better than the baseline.",
     "lost": "Items on which the baseline is better than the model.",
-    "conclusion": "Non-inferiority: whether a loss of the margin or more can be ruled out (one-sided, 5%).",
+    "conclusion": "Non-inferiority: whether a loss of the margin or more can be ruled out (one-sided, 5%, corrected).",
+    "mean_difference": "Mean of the tasks' differences; variants of the same items are averaged first.",
+    "mean_error": "Clustered; variants of the same items are correlated, other tasks are independent.",
     "overall": f"Chance-centred mean over domains ({AGGREGATE}): 0 is guessing, 1 is perfect.",
 }
 
 SEED_MEANINGS = {
     "difference": "Mean of the recipe's runs minus mean of the baseline's runs, over the same items.",
-    "interval": "95% interval of the difference: bootstrap over runs, and over items or their clusters.",
+    "interval": "95% interval of the difference: Student's t, with the error of items and runs.",
     "p": "Two-sided: Student's t, the difference over its standard error of items and runs.",
+    "seed_error": "Part of the standard error that comes from seeds.",
 }
 
 RAW_MEANINGS = {
@@ -36,6 +41,9 @@ RAW_MEANINGS = {
     "standard_error": "Standard error of the difference, clustered; with several seeds, of items and seeds together.",
     "clusters": "Number of clusters of the items.",
     "p_exact": "p of McNemar's exact test or of the sign-flip test, not mid-p.",
+    "detectable_corrected": MEANINGS["detectable_corrected"],
+    "margin_p_corrected": "p of the non-inferiority test, corrected over all tasks (Hochberg).",
+    "items_from": "Name of the items; variants of one benchmark share it.",
     "failed_baseline": "Requests of the baseline without an answer.",
     "failed_arm": "Requests of the model without an answer.",
     "left_out_baseline": "Items that only the baseline answered.",
@@ -43,7 +51,9 @@ RAW_MEANINGS = {
     "forced": "Why this comparison would be refused without --force; empty if it would not.",
 }
 
-_OF_DOMAIN = ("domain", "tasks", "difference", "standard_error", "interval")
+_OF_DOMAIN = (
+    "domain", "tasks", "difference", "standard_error", "seed_error", "interval", "p", "p_corrected", "detectable",
+)  # fmt: skip
 
 
 def comparison_document(comparison: Comparison, command: str) -> Document:
@@ -53,8 +63,9 @@ def comparison_document(comparison: Comparison, command: str) -> Document:
     runs = sum(len(arm.models) for arm in comparison.arms)
     dose = [verdict(comparison.slopes, runs)] if comparison.slopes else []
     notes = [*_results(comparison), *dose, *comparison.notes, _methods_note(comparison)]
-    tables = (_differences(comparison), _overall(comparison), _slopes(comparison))
-    return Document(title=title, command=command, tables=tuple(t for t in tables if t.rows), notes=tuple(notes))
+    tables: tuple[Table, ...] = (_differences(comparison), _overall(comparison), _slopes(comparison))
+    tables = tuple(table for table in tables if table.rows)
+    return Document(title=title, command=command, tables=tables, notes=tuple(notes), caveats=comparison.caveats)
 
 
 def _differences(comparison: Comparison) -> Table:
@@ -75,11 +86,10 @@ def _differences(comparison: Comparison) -> Table:
         Column(key="p_corrected", heading="p corr.", kind="p", meaning=MEANINGS["p_corrected"]),
     ]
     if seeds:
-        columns.append(
-            Column(
-                key="seed_error", heading="s.e. of seeds", meaning="Part of the standard error that comes from seeds."
-            )
-        )
+        columns += [
+            Column(key="seed_error", heading="s.e. of seeds", meaning=SEED_MEANINGS["seed_error"]),
+            Column(key="detectable", heading="detectable", meaning=MEANINGS["detectable"]),
+        ]
     else:
         columns += [
             Column(key="detectable", heading="detectable", meaning=MEANINGS["detectable"]),
@@ -124,6 +134,9 @@ def _cells(one: TaskDifference) -> dict[str, Any]:
         "margin_p": one.margin_p,
         "standard_error": one.standard_error if math.isfinite(one.standard_error) else None,
         "clusters": one.clusters,
+        "detectable_corrected": one.detectable_corrected,
+        "margin_p_corrected": one.margin_p_corrected,
+        "items_from": one.items_from,
         "p_exact": one.p_exact,
         "failed_baseline": one.failed[0],
         "failed_arm": one.failed[1],
@@ -138,26 +151,35 @@ def _tone(one: TaskDifference) -> Any:
 
 
 def _overall(comparison: Comparison) -> Table:
-    several = len(comparison.arms) > 2
+    several, seeds = len(comparison.arms) > 2, len(comparison.arms[0].models) > 1
+    interval = (
+        "Student's t, with the error of items and runs." if seeds else "Combined from the intervals of the tasks."
+    )
     columns = (
         *([Column(key="arm", heading="model", kind="text")] if several else []),
         Column(key="domain", heading="chance-centred", kind="text", meaning=MEANINGS["overall"]),
         Column(key="tasks", heading="tasks", kind="count", meaning="Tasks of the domain that both ran."),
-        Column(key="difference", heading="difference", kind="difference", meaning="Mean of the tasks' differences."),
-        Column(key="standard_error", heading="s.e.", meaning="Clustered; tasks are taken as independent."),
-        Column(
-            key="interval", heading="95% interval", kind="interval", meaning="Combined from the intervals of the tasks."
-        ),
+        Column(key="difference", heading="difference", kind="difference", meaning=MEANINGS["mean_difference"]),
+        Column(key="standard_error", heading="s.e.", meaning=MEANINGS["mean_error"]),
+        *([Column(key="seed_error", heading="s.e. of seeds", meaning=SEED_MEANINGS["seed_error"])] if seeds else []),
+        Column(key="interval", heading="95% interval", kind="interval", meaning=interval),
+        Column(key="p", heading="p", kind="p", meaning="Two-sided; agrees with the interval. Domains are not tested."),
+        Column(key="p_corrected", heading="p corr.", kind="p", meaning=MEANINGS["p_corrected"]),
+        Column(key="detectable", heading="detectable", meaning=MEANINGS["detectable_corrected"]),
     )
     rows = [
         Row(
-            cells={"arm": arm, **{name: getattr(part, name) for name in _OF_DOMAIN}},
+            cells={"arm": arm, **{name: _finite(getattr(part, name)) for name in _OF_DOMAIN}},
             tone="strong" if part.domain == OVERALL else "",
         )
         for arm, parts in comparison.overall.items()
         for part in parts
     ]
     return Table(key="overall", title="Difference by domain and overall", columns=columns, rows=tuple(rows))
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _slopes(comparison: Comparison) -> Table:
@@ -183,62 +205,89 @@ def _slopes(comparison: Comparison) -> Table:
 
 
 def _results(comparison: Comparison) -> list[str]:
-    """Return one sentence per arm: which differences are significant, and which could not have been found."""
+    """Return one sentence or more per arm: which differences are real, and which could not have been found."""
     sentences = []
-    correction = CORRECTION_NAMES[comparison.correction]
     for arm in comparison.arms[1:]:
         rows = [one for one in comparison.differences if one.arm == arm.name and one.p is not None]
-        significant = [one for one in rows if one.significant]
-        if significant:
-            listed = ", ".join(f"{one.task} ({one.difference:+.3f})" for one in significant)
-            result = f"{len(significant)} of {len(rows)} tasks differ after {correction}'s correction: {listed}."
-        elif not rows:
-            result = "no task could be tested; the notes say why."
-        else:
-            result = f"no difference survives {correction}'s correction.{_overall_result(comparison, arm.name)}"
+        tested = [part for part in comparison.overall.get(arm.name, ()) if part.p_corrected is not None]
+        parts = [part for part in tested if part.tasks > 1]
+        result = " ".join([*(_overall_result(part) for part in parts), _tasks_result(rows, comparison.correction)])
         limits = [one.detectable for one in rows if one.detectable is not None and not one.significant]
         power = f" {low_power(min(limits), max(limits))}" if limits else ""
         sentences.append(f"{arm.name} against {comparison.arms[0].name}: {result}{power}")
+        if comparison.margin is not None:
+            sentences += _margin_result(arm.name, comparison)
     return sentences
 
 
+def _overall_result(part: DomainDifference) -> str:
+    """Return a sentence on all tasks together, or on those of a control domain."""
+    what = f"all {part.tasks} tasks together" if part.domain == OVERALL else f"the {part.tasks} {part.domain} tasks"
+    ends = f" ({part.interval[0]:+.3f} to {part.interval[1]:+.3f})" if part.interval else ""
+    verb = "differ" if part.significant else "do not differ significantly"
+    return f"{what} {verb}: {part.difference:+.3f}{ends}."
+
+
+def _tasks_result(rows: Sequence[TaskDifference], correction: str) -> str:
+    if not rows:
+        return "no task could be tested; the notes say why."
+    name = CORRECTION_NAMES[correction]
+    significant = [one for one in rows if one.significant]
+    if not significant:
+        return f"no difference survives {name}'s correction." if len(rows) == 1 else (
+            f"On single tasks, no difference survives {name}'s correction."
+        )  # fmt: skip
+    listed = ", ".join(f"{one.task} ({one.difference:+.3f})" for one in significant)
+    return f"{len(significant)} of {len(rows)} tasks differ after {name}'s correction: {listed}."
+
+
+def _margin_result(arm: str, comparison: Comparison) -> list[str]:
+    """Return what the margin shows for all tasks together; a row is a claim of its own, corrected for any false one."""
+    rows = [one for one in comparison.differences if one.arm == arm and one.margin_p is not None]
+    if len(rows) < 2:
+        return []
+    margin, safe = f"{comparison.margin:g}", sum(one.conclusion == "non-inferior" for one in rows)
+    harmed = [one.task for one in rows if one.conclusion == "inferior"]
+    loss = f" A larger loss is shown on {', '.join(harmed)}." if harmed else ""
+    if safe == len(rows):
+        return [f"{arm}: a loss of {margin} or more is ruled out on all {safe} tasks."]
+    return [
+        f"{arm}: a loss of {margin} or more is ruled out on {safe} of {len(rows)} tasks, so not on all of them. The "
+        f"conclusions are corrected, so that any false one is rare (5%).{loss}"
+    ]
+
+
 def low_power(least: float, most: float) -> str:
-    """Return a sentence on differences too small to be found.
+    """Return a sentence on how large a true difference must be to be found.
 
     Args:
         least: Smallest detectable difference of any task.
         most: Largest detectable difference of any task; infinite when a task can detect none.
     """
     if math.isinf(least):
-        return "With so few items, power is below 80% for any true difference."
+        return "With so few items, no true difference has 80% power."
     sizes = f"{least:.3f}" if f"{least:.3f}" == f"{most:.3f}" else f"{least:.3f} to {most:.3f}, depending on the task"
     if math.isinf(most):
-        sizes = f"{least:.3f}, and on some tasks for any"
-    return f"Power is below 80% for true differences under {sizes}."
-
-
-def _overall_result(comparison: Comparison, arm: str) -> str:
-    """Return a sentence if all tasks together differ though no single task does; the tables would seem to disagree."""
-    overall = next((part for part in comparison.overall.get(arm, ()) if part.domain == OVERALL), None)
-    if overall is None or overall.tasks < 2 or overall.interval[0] <= 0 <= overall.interval[1]:
-        return ""
-    low, high = overall.interval
-    n_arms = len(comparison.arms) - 1
-    tests = "one test, which needs no correction" if n_arms == 1 else f"not corrected for {n_arms} models"
-    return (
-        f" All {overall.tasks} tasks together do differ ({tests}): overall {overall.difference:+.3f}, {low:+.3f} to "
-        f"{high:+.3f}."
-    )
+        sizes = f"{least:.3f}, and on some tasks no true difference has it"
+    return f"80% power needs a true difference of {sizes}."
 
 
 def _methods_note(comparison: Comparison) -> str:
-    n_shown, n_tests = sum(one.p is not None for one in comparison.differences), comparison.tests
+    n_tests = comparison.tests
     if not n_tests:
         return "Definitions: docs/statistics.md."
-    pairs = ", every pair of models on every task, because the baseline was chosen by these values"
+    shown = sum(one.p is not None for one in comparison.differences)
+    shown += sum(part.p is not None and part.tasks > 1 for parts in comparison.overall.values() for part in parts)
+    pairs = ", every pair of models, because the baseline was chosen by these values" if n_tests > shown else ""
+    gate = "; overall is tested first, then its tasks" if _is_gated(comparison) else ""
     return (
-        f"p corr. is corrected for {n_tests} {'test' if n_tests == 1 else 'tests'}{pairs if n_tests > n_shown else ''} "
-        f"({CORRECTION_NAMES[comparison.correction]}); intervals are not adjusted for multiple tests. gained and lost "
-        "count items. detectable is the smallest true difference that the test, before correction, finds with 80% "
-        "power. Definitions: docs/statistics.md."
+        f"p corr. is corrected for {n_tests} {'test' if n_tests == 1 else 'tests'}{pairs} "
+        f"({CORRECTION_NAMES[comparison.correction]}{gate}); intervals are not adjusted for multiple tests. gained and "
+        "lost count items. detectable is the true difference for which the test has 80% power: of a task before "
+        "correction, of overall after it. Definitions: docs/statistics.md."
     )
+
+
+def _is_gated(comparison: Comparison) -> bool:
+    tested = [part for parts in comparison.overall.values() for part in parts if part.p is not None]
+    return comparison.correction == "holm" and any(part.tasks > 1 for part in tested)

@@ -7,7 +7,8 @@ from harness.stats import AGGREGATE
 GLOSSARY = {
     "overall": (
         f"Chance-centred mean over domains ({AGGREGATE}). Each task's value v becomes (v - chance) / (1 - chance); a "
-        "domain is the mean of its tasks, and overall is the mean of the domains. 0 is guessing, 1 is perfect."
+        "domain is the mean of its tasks, variants of the same items averaged first, and overall is the mean of the "
+        "domains. 0 is guessing, 1 is perfect."
     ),
     "ranks": (
         "The best and the worst rank that the data allow. All pairs of models are tested at once, so in 95 of 100 "
@@ -28,12 +29,12 @@ GLOSSARY = {
         "answers, sign flips for other values, both as mid-p; the items of a cluster flip together."
     ),
     "p corr.": (
-        "p corrected for all tests of this report. If it is at most 0.05, the difference is called real, and is set in "
-        "bold or marked with a dot."
+        "p corrected for all tests of this report; overall is tested first, then its tasks. If it is at most 0.05, the "
+        "difference is called real, and is set in bold or marked with a dot."
     ),
     "detectable": (
-        "The smallest true difference that the test, before correction, finds with 80% power. If it is larger than any "
-        "effect you expect, 'not significant' says nothing."
+        "The true difference for which the test has 80% power: of a task before correction, of overall after it. If it "
+        "is larger than any effect you expect, 'not significant' says nothing."
     ),
     "gained": "Items on which the model is better than the baseline.",
     "lost": "Items on which the baseline is better than the model.",
@@ -41,8 +42,8 @@ GLOSSARY = {
     "chance": "The value that guessing reaches.",
     "failed": "Requests without an answer. Their items are left out of every value; they are never scored 0.",
     "margin": (
-        "Non-inferiority test: can a loss as large as the margin be ruled out (one-sided, 5%)? 'Inconclusive' proves "
-        "neither a loss nor that there is none."
+        "Non-inferiority test: can a loss as large as the margin be ruled out (one-sided, 5%, corrected over tasks)? "
+        "'Inconclusive' proves neither a loss nor that there is none."
     ),
     "s.e. of seeds": "The part of the standard error that comes from the choice of training seeds.",
 }

@@ -14,6 +14,7 @@ from harness.stats import AGGREGATE
 
 MEANINGS = {
     "overall": f"Chance-centred mean over domains ({AGGREGATE}): 0 is guessing, 1 is perfect.",
+    "standard_error": "Clustered; variants of the same items are correlated, other tasks are independent.",
     "ranks": "Best and worst rank that the data allow, for all models at once (95%).",
     "groups": "Models that share a letter cannot be told apart.",
     "failed": "Requests without an answer; their items are left out, never scored 0.",
@@ -33,8 +34,11 @@ def leaderboard_document(board: Leaderboard, command: str, values: Table | None 
     names = sorted({task.domain for task in counted})
     rows = board.standings
     tied = [row.model.name for row in rows if row.tied_with_leader and row is not rows[0]]
+    first = [row.model.name for row in rows if row.rank == 1]
     lead = (
-        f"{rows[0].model.name} leads, but cannot be told apart from {', '.join(tied[:5])}"
+        _no_leader(first)
+        if len(first) > 1
+        else f"{rows[0].model.name} leads, but cannot be told apart from {', '.join(tied[:5])}"
         f"{f' and {len(tied) - 5} more' if len(tied) > 5 else ''}."
         if tied
         else f"{rows[0].model.name} leads, significantly ahead of all others."
@@ -44,12 +48,22 @@ def leaderboard_document(board: Leaderboard, command: str, values: Table | None 
         *board.notes,
         f"Overall: {board.definition}, the mean over {', '.join(names)}, from {len(counted)} "
         f"{'task' if len(counted) == 1 else 'tasks'} and {rows[0].items:,} "
-        "items that every model answered; 0 is guessing, 1 is perfect. Domains are plain means. Models that share a "
-        "letter cannot be told apart (all pairs tested at once, 95%). Definitions: docs/statistics.md.",
+        "items that every model answered; 0 is guessing, 1 is perfect. Domain columns are raw means, not centred on "
+        "chance, so overall is not their mean. Models that share a letter cannot be told apart (all pairs tested at "
+        "once, 95%). Definitions: docs/statistics.md.",
     ]
     return Document(
-        title=f"Leaderboard of {len(rows)} models", command=command, tables=tuple(tables), notes=tuple(notes)
+        title=f"Leaderboard of {len(rows)} models",
+        command=command,
+        tables=tuple(tables),
+        notes=tuple(notes),
+        caveats=board.caveats,
     )
+
+
+def _no_leader(names: Sequence[str]) -> str:
+    shown = [*names[:4], f"{len(names) - 4} more"] if len(names) > 5 else list(names)
+    return f"{', '.join(shown[:-1])} and {shown[-1]} have exactly the same overall value, so nobody leads."
 
 
 def _ranks(board: Leaderboard) -> Table:
@@ -64,8 +78,11 @@ def _ranks(board: Leaderboard) -> Table:
         Column(key="groups", heading="group", kind="text", meaning=MEANINGS["groups"]),
         Column(key="model", heading="model", kind="text"),
         Column(key="overall", heading="overall", meaning=MEANINGS["overall"]),
-        Column(key="standard_error", heading="s.e.", meaning="Clustered; tasks are taken as independent."),
-        *(Column(key=domain, heading=domain, meaning=f"Mean of the {domain} tasks.") for domain in board.domains),
+        Column(key="standard_error", heading="s.e.", meaning=MEANINGS["standard_error"]),
+        *(
+            Column(key=domain, heading=f"{domain} (raw)", meaning=f"Mean of the {domain} tasks, not centred on chance.")
+            for domain in board.domains
+        ),
         Column(key="items", heading="n", kind="count", meaning="Items in the overall value."),
         Column(key="failed", heading="failed", kind="count", meaning=MEANINGS["failed"]),
         Column(

@@ -91,12 +91,14 @@ class Document:
         command: The command line that made it.
         tables: At least one.
         notes: The result in sentences, then warnings and remarks.
+        caveats: What is not comparable; stands above the tables in every format.
     """
 
     title: str
     command: str
     tables: tuple[Table, ...]
     notes: tuple[str, ...]
+    caveats: tuple[str, ...] = ()
 
 
 def text(value: Any, kind: Kind) -> str:
@@ -127,6 +129,8 @@ def _without_negative_zero(value: float) -> str:
 def markdown(document: Document) -> str:
     """Return the document as GitHub's Markdown."""
     parts = [f"# {_markdown_text(document.title)}"]
+    if document.caveats:
+        parts.append("\n".join(f"- **Not comparable:** {_markdown_text(one)}" for one in document.caveats))
     for table in document.tables:
         parts.append(f"**{_markdown_text(table.title)}**")
         parts.append(_markdown_table(table))
@@ -168,16 +172,19 @@ def _csv_cell(value: Any) -> Any:
 
 
 def csv(document: Document) -> str:
-    """Return the first table as CSV of raw values; a pair becomes two columns, ``_low`` and ``_high``."""
+    """Return the first table as CSV of raw values; a pair becomes two columns, ``_low`` and ``_high``.
+
+    If anything is not comparable, the first column says so in every row: a line above the header would break readers.
+    """
     table = document.tables[0]
     out = io.StringIO()
     writer = csv_module.writer(out, lineterminator="\n")
     pairs = ("interval", "ranks")
-    writer.writerow(
-        [name for c in table.columns for name in ((f"{c.key}_low", f"{c.key}_high") if c.kind in pairs else (c.key,))]
-    )
+    first = [_csv_cell(" ".join(document.caveats))] if document.caveats else []
+    names = [n for c in table.columns for n in ((f"{c.key}_low", f"{c.key}_high") if c.kind in pairs else (c.key,))]
+    writer.writerow([*(["not_comparable"] if first else []), *names])
     for row in table.rows:
-        cells: list[Any] = []
+        cells: list[Any] = list(first)
         for column in table.columns:
             value = row.cells.get(column.key)
             cells += list(value or ("", "")) if column.kind in pairs else [_csv_cell(value)]
@@ -190,10 +197,11 @@ def json(document: Document) -> str:
     content = {
         "title": document.title,
         "command": document.command,
+        "not_comparable": list(document.caveats),
         "tables": {t.key: [{c.key: _plain(row.cells.get(c.key)) for c in t.columns} for row in t.rows]
                    for t in document.tables},
         "columns": {t.key: {c.key: c.meaning or c.heading for c in t.columns} for t in document.tables},
-        "notes": list(document.notes),
+        "notes": [*document.notes, *document.caveats],
     }  # fmt: skip
     return json_module.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -212,7 +220,8 @@ _LATEX = {
 
 def latex(document: Document) -> str:
     """Return the tables as LaTeX for the package booktabs; the notes are in each caption."""
-    return "\n".join(_latex_table(table, document.notes) for table in document.tables)
+    above = "".join(rf"\noindent\textbf{{Not comparable:}} {_escaped(one)}" + "\n\n" for one in document.caveats)
+    return above + "\n".join(_latex_table(table, document.notes) for table in document.tables)
 
 
 def _latex_table(table: Table, notes: Sequence[str]) -> str:

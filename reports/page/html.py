@@ -60,6 +60,7 @@ def _page(report: Report) -> str:
         script=Markup((TEMPLATES / "script.js").read_text(encoding="utf-8")),  # noqa: S704 - our own file
         models=len(report.models),
         lead=report.lead,
+        caveats=list(dict.fromkeys([*(board.caveats if board else ()), *difference.caveats])),
         notes=[
             note for note in dict.fromkeys([*(board.notes if board else ()), *difference.notes]) if note != report.lead
         ],

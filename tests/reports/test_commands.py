@@ -36,7 +36,7 @@ def test_the_numbers_of_a_comparison_are_those_of_harness_stats_on_the_paired_it
     document = _json(command, "compare", runs / "corrupted", runs / "uniform", "--margin", "0.1")
     rows = {row["task"]: row for row in document["tables"]["differences"]}
     assert set(rows) == {"t_choice", "t_generate", "mini_logic"}
-    p_values = {}
+    p_values, margins = {}, {}
     for task, row in rows.items():
         metric = "exact_match" if task == "t_generate" else "acc"
         a, b = _samples(runs / "corrupted", task), _samples(runs / "uniform", task)
@@ -49,9 +49,17 @@ def test_the_numbers_of_a_comparison_are_those_of_harness_stats_on_the_paired_it
         for key in ("items", "difference", "p", "gained", "lost"):
             assert row[key] == getattr(test, key)
         assert row["detectable"] == test.minimum_detectable_effect
-        assert (row["conclusion"], row["margin_p"]) == (harm.conclusion, harm.p)
-    corrected = stats.correct(list(p_values.values()))
+        assert row["margin_p"] == harm.p
+        margins[task] = harm
+    # Overall first: the p of a task is never below that of all tasks together.
+    (overall,) = [row for row in document["tables"]["overall"] if row["domain"] == "overall"]
+    assert overall["p_corrected"] == overall["p"]
+    corrected = np.maximum(stats.correct(list(p_values.values())), overall["p"])
     assert [rows[task]["p_corrected"] for task in p_values] == pytest.approx(list(corrected))
+    safe = stats.hochberg([one.p for one in margins.values()]) < 0.05
+    harmful = stats.hochberg([one.p_inferior for one in margins.values()]) < 0.05
+    expected = np.select([safe, harmful], ["non-inferior", "inferior"], "inconclusive").tolist()
+    assert [rows[task]["conclusion"] for task in margins] == expected
 
 
 def test_the_ranking_is_that_of_harness_stats_on_the_same_items(command: Command, runs: Path) -> None:
@@ -99,6 +107,27 @@ def test_names_are_looked_up_below_runs_and_a_baseline_comes_first(command: Comm
     document = _json(command, "compare", "oracle", "uniform", "corrupted", "--runs", runs, "--baseline", "corrupted")
     assert document["title"] == "2 models against corrupted"
     assert [row["arm"] for row in document["tables"]["differences"]][::3] == ["oracle", "uniform"]
+
+
+def test_there_is_one_standard_error_for_one_number(command: Command, runs: Path, failed_run: Path) -> None:
+    """The table of eval, the record, the frames and the leaderboard: the clustered one, not lm-eval's."""
+    from harness.records import load, results_frame
+
+    folder = failed_run / "uniform"  # items are missing, so that clusters are uneven and the two errors differ
+    samples = _samples(folder, "mini_logic").values()
+    expected = stats.estimate_mean([one["acc"] for one in samples], [one["doc"]["template"] for one in samples])
+    results = json.loads(next(folder.glob("results_*.json")).read_text(encoding="utf-8"))
+    assert results["results"]["mini_logic"]["acc_stderr,none"] != pytest.approx(expected.standard_error, rel=1e-3)
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    assert record["tasks"]["mini_logic"]["stderr"] == pytest.approx(expected.standard_error)
+    (domain,) = [one for one in record["aggregate"]["reasoning"]["domains"] if one["domain"] == "logic"]
+    frame = results_frame(load([failed_run]).models).set_index(["model", "task", "metric"])["stderr"]
+    assert frame["uniform", "mini_logic", "acc"] == pytest.approx(expected.standard_error)
+    choice = frame["uniform", "t_choice", "acc"]
+    assert domain["mean_error"] == pytest.approx((expected.standard_error**2 + choice**2) ** 0.5 / 2)
+    board = _json(command, "leaderboard", runs / "oracle", failed_run, "--tasks", "mini_logic")
+    (row,) = [one for one in board["tables"]["leaderboard"] if one["model"] == "uniform"]
+    assert row["standard_error"] == pytest.approx(expected.standard_error / 0.75)
 
 
 def test_several_seeds_of_a_recipe_are_one_arm(
@@ -245,9 +274,14 @@ def test_with_the_leader_as_baseline_p_is_corrected_for_all_pairs(runs: Path) ->
     document = leaderboard_document(board, "harness leaderboard")
     report = leaderboard_report(board, document, IntervalCache(), runs=[str(runs)])
     tested = [one for one in report.comparison.differences if one.p is not None]
-    assert report.comparison.tests == len(tested) * 3 // 2
-    expected = stats.holm([one.p or 0.0 for one in tested], len(tested) * 3 // 2)
-    assert [one.p_corrected for one in tested] == pytest.approx(expected.tolist())
+    # Two arms, each with three tasks and their overall value: 8 tests; three of the models' pairs could be among them.
+    assert report.comparison.tests == (len(tested) + 2) * 3 // 2
+    for arm in report.comparison.arms[1:]:
+        (top,) = [part for part in report.comparison.overall[arm.name] if part.domain == "overall"]
+        assert top.p_corrected == pytest.approx(min(1.0, 3 * (top.p or 0.0)))
+        own = [one for one in tested if one.arm == arm.name]
+        within = np.minimum(1.0, 3 * stats.holm([one.p or 0.0 for one in own]))
+        assert [one.p_corrected for one in own] == pytest.approx(np.maximum(within, top.p_corrected or 0.0).tolist())
 
 
 def test_a_dose_gives_the_slope_over_the_arms(command: Command, runs: Path) -> None:

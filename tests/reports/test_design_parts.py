@@ -12,7 +12,7 @@ import pytest
 from harness.errors import RecordError
 from harness.records import ModelRecords
 from harness.reports.analysis.contrasts import cell_label, design_contrasts, numeric_levels
-from harness.reports.analysis.parents import stages_of
+from harness.reports.analysis.stages import stages_of
 from harness.reports.analysis.task_values import TaskValues, overall_tables
 from harness.reports.charts.drawing import svg
 from harness.reports.charts.effects import Effect, draw_effects

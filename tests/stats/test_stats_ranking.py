@@ -16,7 +16,7 @@ from harness.stats import AGGREGATE, aggregate, aggregate_weights, rank_models
 def test_aggregate_by_hand() -> None:
     """Domain x: (0.5 - 0.25) / 0.75 = 1/3 and (0.6 - 0.5) / 0.5 = 1/5, mean 4/15; y: 0.3; macro mean 17/60."""
     total = aggregate([0.5, 0.6, 0.3], [0.01, 0.02, 0.03], ["x", "x", "y"], [0.25, 0.5, 0.0])
-    assert total.definition == AGGREGATE == "macro-chance-centred/1"
+    assert total.definition == AGGREGATE == "macro-chance-centred/2"
     assert total.mean == pytest.approx((0.55 + 0.3) / 2)
     assert total.centred == pytest.approx(17 / 60)
     assert total.mean_error == pytest.approx(math.sqrt((0.01**2 + 0.02**2) / 16 + 0.03**2 / 4))

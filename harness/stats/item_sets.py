@@ -1,0 +1,138 @@
+"""Tasks that share items: variants of one benchmark, such as letters and cloze, or two languages.
+
+Variants of the same items are not independent evidence: a model that finds an item hard in one variant mostly finds
+it hard in the other. `shared_units` says which items belong together, `covariance_of_means` gives the covariance of
+the tasks' means::
+
+    units = shared_units([keys_letter, keys_cloze], [None, None])
+    covariance = covariance_of_means([letter, cloze], units, ["arc", "arc"])
+    error = sqrt(weights @ covariance @ weights)  # of the weighted mean of both tasks
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from scipy.sparse import csgraph
+
+from harness.stats.clustered import (
+    Clusters,
+    FloatArray,
+    cluster_codes,
+    degrees_of_freedom,
+    group_by_cluster,
+    satterthwaite,
+)
+
+Units: TypeAlias = npt.NDArray[np.intp] | None
+"""The independent unit of each item, shape (items,); None if each item is its own."""
+
+
+def shared_units(keys: Sequence[Sequence[object]], clusters: Sequence[Clusters | None]) -> list[npt.NDArray[np.intp]]:
+    """Number the independent units of several variants of the same items.
+
+    Items with the same key are the same item in two variants. Items of one cluster are correlated. So a unit is all
+    that is joined by a key or by a cluster. Example: the keys 1 2 3 in both variants, and 1 and 2 in one cluster of the
+    first variant: the units are {1, 2} and {3} in both.
+
+    Args:
+        keys: For each variant, what identifies each item.
+        clusters: For each variant, one label per item, or None.
+
+    Returns:
+        For each variant, the number of the unit of each item.
+    """
+    numbers: dict[tuple[object, ...], int] = {}
+    items, groups, rows = [], [], []
+    for variant, (own_keys, labels) in enumerate(zip(keys, clusters, strict=True)):
+        named = range(len(own_keys)) if labels is None else cluster_codes(labels, len(own_keys)).tolist()
+        own = [numbers.setdefault(("item", key), len(numbers)) for key in own_keys]
+        rows.append(np.array(own, dtype=np.intp))
+        items += own
+        groups += [numbers.setdefault(("cluster", variant, label), len(numbers)) for label in named]
+    edges = sparse.coo_array((np.ones(len(items)), (items, groups)), shape=(len(numbers), len(numbers)))
+    labels_of = csgraph.connected_components(edges, directed=False)[1]
+    return [np.asarray(labels_of[row], dtype=np.intp) for row in rows]
+
+
+def covariance_of_means(values: Sequence[FloatArray], units: Sequence[Units], sets: Sequence[str]) -> FloatArray:
+    """Return the covariance of the means of several tasks, shape (tasks, tasks).
+
+    The diagonal has the squared clustered errors of `clustered.estimate_mean`. Tasks of different item sets are
+    independent. For two tasks of one set it is the sum over units of the products of their scaled residuals, so that a
+    copied task has the covariance of itself. If no unit is in both, it is unknown which items correspond, and full
+    correlation is assumed. NaN for a task of one unit.
+
+    Args:
+        values: For each task, one number per item.
+        units: For each task, from `shared_units`, or cluster numbers if it shares its items with no other task.
+        sets: For each task, the name of its item set.
+    """
+    scores = [_unit_scores(*one) for one in zip(values, units, strict=True)]
+    covariance = np.zeros((len(scores), len(scores)))
+    for row, (labels, own) in enumerate(scores):
+        covariance[row, row] = float(own @ own)
+        for column in range(row):
+            if sets[row] == sets[column]:
+                other_labels, others = scores[column]
+                _, here, there = np.intersect1d(labels, other_labels, assume_unique=True, return_indices=True)
+                shared = float(own[here] @ others[there]) if here.size else math.sqrt((own @ own) * (others @ others))
+                covariance[row, column] = covariance[column, row] = shared
+    return covariance
+
+
+def _unit_scores(values: FloatArray, units: Units) -> tuple[npt.NDArray[np.intp], FloatArray]:
+    """The units of a task and what each adds to the deviation of its mean, scaled as in `clustered.estimate_mean`."""
+    grouped = group_by_cluster(values, units)
+    labels = np.arange(values.size, dtype=np.intp) if units is None else np.unique(units)
+    if grouped.totals.size < 2:
+        return labels, np.full(labels.size, math.nan)
+    return labels, grouped.residuals / (np.sqrt(1.0 - grouped.sizes / values.size) * values.size)
+
+
+def weighted_variance(covariance: FloatArray, weights: FloatArray) -> float:
+    """Return the variance of the weighted sum of means."""
+    return max(0.0, float(weights @ covariance @ weights))
+
+
+def freedom_of_sum(
+    covariance: FloatArray, weights: FloatArray, sizes: Sequence[FloatArray], sets: Sequence[str]
+) -> float:
+    """Return the degrees of freedom of `weighted_variance`: Satterthwaite's formula over item sets.
+
+    A set has the degrees of freedom of its task with the fewest.
+
+    Args:
+        covariance: From `covariance_of_means`.
+        weights: One per task.
+        sizes: For each task, the number of items of each unit; two units or more.
+        sets: For each task, the name of its item set.
+    """
+    variances, dfs = [], []
+    for name in dict.fromkeys(sets):
+        members = [index for index, one in enumerate(sets) if one == name]
+        variances.append(weighted_variance(covariance[np.ix_(members, members)], weights[members]))
+        dfs.append(min(degrees_of_freedom(sizes[index]) for index in members))
+    return satterthwaite(variances, dfs)
+
+
+def unit_sizes(items: int, units: Units) -> FloatArray:
+    """Return the number of items of each unit."""
+    if units is None:
+        return np.ones(items)
+    return np.unique(units, return_counts=True)[1].astype(np.float64)
+
+
+def correlation_of(covariance: FloatArray, sets: Sequence[str]) -> FloatArray:
+    """Return the correlations of a covariance; 1 within an item set where an error is 0, since nothing is known."""
+    errors = np.sqrt(covariance.diagonal())
+    scale = np.outer(errors, errors)
+    same = np.array([[one == other for other in sets] for one in sets], dtype=np.float64)
+    correlation = np.where(scale > 0.0, covariance / np.where(scale > 0.0, scale, 1.0), same)
+    np.fill_diagonal(correlation, 1.0)
+    return np.asarray(np.clip(correlation, -1.0, 1.0), dtype=np.float64)

@@ -1,0 +1,243 @@
+"""Two arms of several training runs over one task or many: which part of the difference is items, which part runs.
+
+One checkpoint answers all tasks, so a good run is good on many of them. Tasks are therefore averaged within each run
+first; only then are runs compared::
+
+    task = TaskScores(a=scores_of_a, b=scores_of_b, weight=0.5)  # shapes (runs, items)
+    compare_over_tasks([task, other_task])
+
+Runs that were tuned from the same pre-training run share its luck. Pre-training runs are whole plots, tuning runs are
+sub-plots (split-plot designs: Cochran and Cox 1957, Experimental Designs, ch. 7): the runs of one plot are averaged,
+and plots are the units. If both arms have runs from the same plots, their difference is taken within each plot.
+`paired` compares two single runs, `seeds` has the variance components of one arm.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from harness.stats.clustered import FloatArray, as_values
+from harness.stats.clustered import two_sided_quantile as two_sided
+from harness.stats.item_sets import Units, covariance_of_means, freedom_of_sum, unit_sizes, weighted_variance
+from harness.stats.power import minimum_detectable_effect
+
+Plots = tuple[Sequence[str], Sequence[str]]
+"""For each run of A and of B, the name of the pre-training run that it comes from."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TaskScores:
+    """The values of one task for all runs of both arms, on the same items.
+
+    Attributes:
+        a: Values of arm A, shape (runs of A, items).
+        b: Values of arm B, shape (runs of B, items).
+        weight: Weight of the task in the sum; 1 for a single task.
+        units: Independent unit of each item (`item_sets`); None if each item is its own.
+        item_set: Name of its item set; tasks of one set share their units.
+    """
+
+    a: FloatArray
+    b: FloatArray
+    weight: float = 1.0
+    units: Units = None
+    item_set: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunDifference:
+    """Arm B minus arm A.
+
+    Attributes:
+        difference: Weighted sum over tasks of the mean of B minus the mean of A.
+        standard_error: sqrt(`item_error`^2 + `seed_error`^2); 0 if no item and no run differs from another.
+        item_error: From the choice of items.
+        seed_error: From the choice of runs, or of pre-training runs where they are the units.
+        degrees_of_freedom: Of `standard_error`, by Satterthwaite's formula.
+        low: Lower end of the interval, Student's t.
+        high: Upper end.
+        p: Two-sided, Student's t; at most 1 - level exactly when 0 is outside the interval.
+        minimum_detectable_effect: At 80% power and significance level 1 - level, uncorrected.
+        units: Number of units of A and of B: runs, or pre-training runs.
+        paired: Whether both arms have the same pre-training runs, and are compared within them.
+    """
+
+    difference: float
+    standard_error: float
+    item_error: float
+    seed_error: float
+    degrees_of_freedom: float
+    low: float
+    high: float
+    p: float
+    minimum_detectable_effect: float
+    units: tuple[int, int]
+    paired: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Part:
+    """Units whose scatter shows the noise of runs: those of one arm, or both arms' where they are paired.
+
+    Attributes:
+        of_a: Weights of the runs of A in each unit, shape (units, runs of A); zeros if A has no part in it.
+        of_b: The same for B.
+    """
+
+    of_a: FloatArray
+    of_b: FloatArray
+
+    def rows(self, task: TaskScores) -> FloatArray:
+        """Values of each unit, shape (units, items)."""
+        return np.asarray(self.of_b @ task.b - self.of_a @ task.a, dtype=np.float64)
+
+
+def compare_over_tasks(
+    tasks: Sequence[TaskScores], plots: Plots | None = None, *, level: float = 0.95
+) -> RunDifference:
+    """Compare two arms over several tasks that the same runs answered.
+
+    Variance = items + sum over parts of component / units. The item part is that of the weighted differences of arm
+    means. For each part, the scatter of the units' own weighted sums, minus what items explain of it (method of
+    moments, cut at 0), is the component. If the arms have different numbers of units, the component is also computed
+    with both arms pooled, and the larger variance with the smaller degrees of freedom counts: two units tell almost
+    nothing about their own scatter.
+
+    Raises:
+        ValueError: No tasks, fewer than two units in an arm, fewer than two items or clusters, different numbers of
+            runs or items, NaN, or an impossible level.
+    """
+    parts = _parts(tasks, plots)
+    weights = np.array([task.weight for task in tasks])
+    units, sets = [task.units for task in tasks], [task.item_set or f"\0{k}" for k, task in enumerate(tasks)]
+    rows = [[part.rows(task) for task in tasks] for part in parts]
+    means = [np.sum([part[k].mean(axis=0) for part in rows], axis=0) for k in range(len(tasks))]
+    covariance = covariance_of_means(means, units, sets)
+    items = weighted_variance(covariance, weights)
+    if math.isnan(items):
+        raise ValueError("one cluster or item; item variance needs at least two.")
+    sizes = [unit_sizes(mean.size, unit) for mean, unit in zip(means, units, strict=True)]
+    item_df = freedom_of_sum(covariance, weights, sizes, sets)
+    scatters = [_scatter(part, weights, units, sets) for part in rows]
+    seeds, df = _seed_variance(items, item_df, scatters)
+    difference = float(sum(weight * float(mean.mean()) for weight, mean in zip(weights, means, strict=True)))
+    error = math.sqrt(items + seeds)
+    half = two_sided(level, df) * error
+    paired = len(parts) == 1
+    return RunDifference(
+        difference=difference,
+        standard_error=error,
+        item_error=math.sqrt(items),
+        seed_error=math.sqrt(seeds),
+        degrees_of_freedom=df,
+        low=difference - half,
+        high=difference + half,
+        p=two_sided_p(difference, error, df),
+        minimum_detectable_effect=minimum_detectable_effect(error, df, alpha=1.0 - level),
+        units=(parts[0].of_a.shape[0], parts[-1].of_b.shape[0]),
+        paired=paired,
+    )
+
+
+def two_sided_p(difference: float, error: float, df: float) -> float:
+    """Return Student's two-sided p; 1 without an error, since nothing then says how sure a difference is."""
+    if not error > 0.0:
+        return 1.0
+    return min(1.0, 2.0 * float(special.stdtr(df, -abs(difference) / error)))
+
+
+def _parts(tasks: Sequence[TaskScores], plots: Plots | None) -> list[_Part]:
+    if not tasks:
+        raise ValueError("no tasks; give at least one.")
+    shapes = {(task.a.shape[0], task.b.shape[0]) for task in tasks}
+    if len(shapes) > 1:
+        raise ValueError(f"the tasks have {sorted(shapes)} runs; give the runs that answered all tasks.")
+    ((runs_a, runs_b),) = shapes
+    for task in tasks:
+        if task.a.shape[1] != task.b.shape[1]:
+            raise ValueError(
+                f"a has {task.a.shape[1]} items and b {task.b.shape[1]}; give the items that all checkpoints answered."
+            )
+        as_values(np.concatenate([task.a.ravel(), task.b.ravel()]), "values")
+    names_a, names_b = plots or ([f"a{run}" for run in range(runs_a)], [f"b{run}" for run in range(runs_b)])
+    if (len(names_a), len(names_b)) != (runs_a, runs_b):
+        raise ValueError(f"plots for {len(names_a)} and {len(names_b)} runs, but {runs_a} and {runs_b} runs.")
+    if set(names_a) == set(names_b):
+        order = sorted(set(names_a))
+        parts = [_Part(of_a=_averages(names_a, order), of_b=_averages(names_b, order))]
+    else:
+        order_a, order_b = sorted(set(names_a)), sorted(set(names_b))
+        parts = [
+            _Part(of_a=_averages(names_a, order_a), of_b=np.zeros((len(order_a), runs_b))),
+            _Part(of_a=np.zeros((len(order_b), runs_a)), of_b=_averages(names_b, order_b)),
+        ]
+    fewest = min(part.of_a.shape[0] for part in parts)
+    if fewest < 2:
+        what = "pre-training run" if plots else "run"
+        raise ValueError(f"{fewest} {what} in an arm; noise from runs needs at least two.")
+    return parts
+
+
+def _averages(names: Sequence[str], order: Sequence[str]) -> FloatArray:
+    """Weights that average the runs of each plot, shape (plots, runs)."""
+    members = np.array([[float(name == plot) for name in names] for plot in order])
+    return np.asarray(members / members.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def _scatter(
+    rows: Sequence[FloatArray], weights: FloatArray, units: Sequence[Units], sets: Sequence[str]
+) -> tuple[int, float, float]:
+    """Number of units, variance of their weighted sums, and the part of it that items explain."""
+    count = rows[0].shape[0]
+    sums = np.sum([weight * row.mean(axis=1) for weight, row in zip(weights, rows, strict=True)], axis=0)
+    centred = [row - row.mean(axis=0) for row in rows]
+    explained = [
+        weighted_variance(covariance_of_means([row[unit] for row in centred], units, sets), weights)
+        for unit in range(count)
+    ]
+    return count, float(sums.var(ddof=1)), float(np.mean(explained)) * count / (count - 1)
+
+
+def _seed_variance(items: float, item_df: float, parts: Sequence[tuple[int, float, float]]) -> tuple[float, float]:
+    """Variance from runs, and the degrees of freedom of the sum with `items`.
+
+    If the arms have different numbers of units, the variance with both arms pooled counts too; see
+    `compare_over_tasks`.
+    """
+    seeds = sum(_component(scatter, explained) / count for count, scatter, explained in parts)
+    unsure = sum(_uncertainty(scatter, explained, count - 1) / count**2 for count, scatter, explained in parts)
+    df = _freedom(items + seeds, items**2 / item_df + unsure, item_df)
+    if len({count for count, _, _ in parts}) == 1:
+        return seeds, df
+    freedom = sum(count - 1 for count, _, _ in parts)
+    share = sum(1.0 / count for count, _, _ in parts)
+    scatter = sum((count - 1) * one for count, one, _ in parts) / freedom
+    explained = sum((count - 1) * one for count, _, one in parts) / freedom
+    pooled = _component(scatter, explained) * share
+    unsure = _uncertainty(scatter, explained, freedom) * share**2
+    pooled_df = _freedom(items + pooled, items**2 / item_df + unsure, item_df)
+    return max(seeds, pooled), min(df, pooled_df)
+
+
+def _component(scatter: float, explained: float) -> float:
+    return max(0.0, scatter - explained)
+
+
+def _uncertainty(scatter: float, explained: float, freedom: int) -> float:
+    """Half the variance of a component, for Satterthwaite's formula.
+
+    It is scatter^2 / freedom as long as the component is not cut at 0. Cut components vary less: component x scatter /
+    freedom. The first makes intervals of ten runs too wide (98% without noise from runs), the second those of two or
+    three runs too narrow (93%), so the weight of the first is 1 / freedom.
+    """
+    weight = 1.0 / freedom
+    return (weight * scatter + (1.0 - weight) * _component(scatter, explained)) * scatter / freedom
+
+
+def _freedom(total: float, unsure: float, item_df: float) -> float:
+    return max(total**2 / unsure, 1.0) if unsure > 0.0 else item_df

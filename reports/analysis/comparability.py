@@ -1,0 +1,98 @@
+"""What differs between the models of a comparison besides what is compared: said first, above every table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from harness.records import ModelRecords, TaskRun
+from harness.reports.analysis.lineage_graph import tokens_text
+from harness.reports.analysis.parents import parents_of
+
+# Training tokens that differ by less than this share count as equal: the last batch of a stage may be partial.
+TOKEN_TOLERANCE = 0.01
+_NAMED = 3
+
+
+def caveats_of(groups: Mapping[str, Sequence[ModelRecords]]) -> tuple[str, ...]:
+    """Return sentences on what is not comparable: training tokens, truncated inputs, max_length, engine, dtype.
+
+    Args:
+        groups: The models of each arm, by its name.
+    """
+    sentences = [
+        _tokens(groups),
+        _truncated(groups),
+        _setting(groups, "max_length", lambda run: run.max_length),
+        _setting(groups, "engine", lambda run: run.engine, " Near ties may flip."),
+        _setting(groups, "dtype", lambda run: run.dtype or "not recorded", " Near ties may flip."),
+    ]
+    return tuple(sentence for sentence in sentences if sentence)
+
+
+def _tokens(groups: Mapping[str, Sequence[ModelRecords]]) -> str:
+    """Compare the mean tokens since the root; silent unless they are known for every arm."""
+    means = {}
+    for name, models in groups.items():
+        known = [count for model in models if (count := _total_tokens(model)) is not None]
+        if len(known) < len(models):
+            return ""
+        means[name] = sum(known) / len(known)
+    least, most = min(means.values()), max(means.values())
+    if most - least <= TOKEN_TOLERANCE * most:
+        return ""
+    listed = _listed({name: tokens_text(round(count)) or "0 tokens" for name, count in means.items()})
+    return f"Not trained on equally many tokens: {listed}. A difference may come from the tokens alone."
+
+
+def _total_tokens(model: ModelRecords) -> int | None:
+    """Return the tokens trained on since the root; None if a stage did not record them, or for a merge."""
+    total = 0
+    for link in model.lineage:
+        manifest = link.get("manifest")
+        if manifest is None:
+            continue  # a published model, or one that is not on this machine: what came before is not counted
+        if manifest.get("tokens") is None or len(parents_of(link)) > 1:
+            return None
+        total += int(manifest["tokens"])
+    return total if model.lineage and model.lineage[0].get("manifest") else None
+
+
+def _truncated(groups: Mapping[str, Sequence[ModelRecords]]) -> str:
+    counts = {
+        name: sum(run.truncated for model in models for run in model.tasks.values()) for name, models in groups.items()
+    }
+    cut = {name: f"{count:,}" for name, count in counts.items() if count}
+    if not cut:
+        return ""
+    return (
+        f"Inputs were truncated to fit the model: {_listed(cut)} requests. Their answers do not see the whole prompt."
+    )
+
+
+def _setting(
+    groups: Mapping[str, Sequence[ModelRecords]], label: str, value_of: Callable[[TaskRun], str], effect: str = ""
+) -> str:
+    values = {
+        name: ", ".join(sorted({value_of(run) for model in models for run in model.tasks.values()}))
+        for name, models in groups.items()
+    }
+    values = {name: value for name, value in values.items() if value}
+    if len(set(values.values())) < 2:
+        return ""
+    return f"{label[0].upper() if label != 'max_length' else 'm'}{label[1:]} differs: {_by_value(values)}.{effect}"
+
+
+def _listed(values: Mapping[str, str]) -> str:
+    parts = [f"{name} {value}" for name, value in values.items()]
+    return ", ".join(parts[:5]) + (f" and {len(parts) - 5} more" if len(parts) > 5 else "")
+
+
+def _by_value(values: Mapping[str, str]) -> str:
+    """Join the arms of each value: ``hf: text, code; vllm: mixed``."""
+    groups: dict[str, list[str]] = {}
+    for name, value in values.items():
+        groups.setdefault(value, []).append(name)
+    return "; ".join(
+        f"{value}: {', '.join(names) if len(names) <= _NAMED else f'{names[0]} and {len(names) - 1} more'}"
+        for value, names in groups.items()
+    )

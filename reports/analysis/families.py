@@ -1,0 +1,153 @@
+"""Correction for all tests of one comparison: the overall value first, then its tasks.
+
+With one overall test and twenty task tests, each at 5%, far more than 5% of comparisons of equal models would claim
+some difference. Here every p belongs to one family, and any false claim occurs in at most 5% of documents:
+
+1. The top tests of all arms share the 5% equally: each overall value, each control domain, each task outside both.
+2. A task of an overall value is tested only after it, with the 5% / (number of top tests) that its overall value had,
+   by Holm's method among the tasks of that value. So its corrected p is never below that of its overall value.
+
+This is serial gatekeeping (Westfall and Krishen 2001, Journal of Statistical Planning and Inference 99) with Bonferroni
+shares. Benjamini and Hochberg's correction has no gates: all p form one list.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from harness.reports.analysis.differences import ALPHA, DomainDifference, TaskDifference
+from harness.stats import correct, holm, minimum_detectable_effect
+from harness.stats.corrections import hochberg
+
+Overall = Mapping[str, tuple[DomainDifference, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corrected:
+    """The results of a comparison with corrected p-values.
+
+    Attributes:
+        differences: In the given order.
+        overall: By arm.
+        tests: Number of p-values in the family.
+    """
+
+    differences: tuple[TaskDifference, ...]
+    overall: dict[str, tuple[DomainDifference, ...]]
+    tests: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Gate:
+    """A tested row of an arm, and the tasks behind it; a task alone has no row."""
+
+    row: DomainDifference | None
+    tasks: tuple[TaskDifference, ...]
+
+    @property
+    def p(self) -> float:
+        p = self.tasks[0].p if self.row is None else self.row.p
+        return 1.0 if p is None else p
+
+    @property
+    def single(self) -> bool:
+        return len(self.tasks) == 1
+
+
+def correct_all(differences: Sequence[TaskDifference], overall: Overall, correction: str, *, chosen: bool) -> Corrected:
+    """Fill in the corrected p and the corrected detectable effects.
+
+    Args:
+        differences: All tasks of all arms.
+        overall: By arm, as `overall.overall` returns them.
+        correction: ``holm`` or ``bh``.
+        chosen: Whether the baseline was chosen by its values here, like the leader of a leaderboard. It is the largest
+            of many noisy values, so any pair of arms could have been among those compared, and all pairs are counted.
+    """
+    gates = [gate for arm, rows in overall.items() for gate in _gates(rows, [d for d in differences if d.arm == arm])]
+    # The leader of 50 models makes 49 comparisons, but 49 x 50 / 2 pairs could have been compared: 25 times as many.
+    pairs = (len(overall) + 1) / 2.0 if chosen else 1.0
+    n_tests = math.ceil(pairs * sum(len(gate.tasks) + (not gate.single) for gate in gates))
+    n_top = math.ceil(pairs * len(gates))
+    by_task, by_row = (_gated if correction == "holm" else _listed)(gates, n_top, n_tests)
+    shares = {id(task): n_top * len(gate.tasks) for gate in gates for task in gate.tasks}
+    return Corrected(
+        differences=tuple(_with_p(one, by_task, shares.get(id(one), 1)) for one in differences),
+        overall={
+            arm: tuple(replace(row, p_corrected=by_row.get(id(row)), detectable=_raised(row, n_top)) for row in rows)
+            for arm, rows in overall.items()
+        },
+        tests=n_tests,
+    )
+
+
+def _gates(rows: Sequence[DomainDifference], tasks: Sequence[TaskDifference]) -> list[_Gate]:
+    tested = {one.task: one for one in tasks if one.p is not None}
+    gates = []
+    for row in rows:
+        behind = tuple(tested.pop(name) for name in row.names if name in tested) if row.p is not None else ()
+        if behind:
+            gates.append(_Gate(row=row, tasks=behind))
+    return gates + [_Gate(row=None, tasks=(one,)) for one in tested.values()]
+
+
+def _gated(gates: Sequence[_Gate], n_top: int, n_tests: int) -> tuple[dict[int, float], dict[int, float]]:
+    del n_tests
+    by_task, by_row = {}, {}
+    singles = [gate for gate in gates if gate.single]
+    # A single task passes its share on when it is rejected, as Holm's method does; an overall value passes it to its
+    # tasks instead.
+    for gate, p in zip(singles, holm([gate.p for gate in singles], max(n_top, len(singles))), strict=True):
+        by_task[id(gate.tasks[0])] = float(p)
+        by_row[id(gate.row)] = float(p)
+    for gate in gates:
+        if not gate.single:
+            own = min(1.0, n_top * gate.p)
+            by_row[id(gate.row)] = own
+            within = holm([one.p for one in gate.tasks if one.p is not None])
+            by_task |= {id(t): max(own, min(1.0, n_top * float(p))) for t, p in zip(gate.tasks, within, strict=True)}
+    return by_task, by_row
+
+
+def _listed(gates: Sequence[_Gate], n_top: int, n_tests: int) -> tuple[dict[int, float], dict[int, float]]:
+    del n_top
+    keys = [id(task) for gate in gates for task in gate.tasks] + [id(g.row) for g in gates if not g.single]
+    p_values = [t.p or 0.0 for gate in gates for t in gate.tasks] + [g.p for g in gates if not g.single]
+    corrected = dict(zip(keys, correct(p_values, "bh", n_tests).tolist(), strict=True))
+    by_row = {id(g.row): corrected[id(g.tasks[0] if g.single else g.row)] for g in gates}
+    return corrected, by_row
+
+
+def _with_p(one: TaskDifference, corrected: Mapping[int, float], share: int) -> TaskDifference:
+    return replace(one, p_corrected=corrected.get(id(one)), detectable_corrected=_raised(one, share))
+
+
+def _raised(one: TaskDifference | DomainDifference, tests: int) -> float | None:
+    """Return the detectable effect at 5% / `tests`; infinite if no share can differ by so much."""
+    if one.detectable is None or not math.isfinite(one.detectable):
+        return one.detectable
+    df = one.degrees_of_freedom
+    ratio = minimum_detectable_effect(1.0, df, alpha=ALPHA / tests) / minimum_detectable_effect(1.0, df)
+    raised = one.detectable * ratio
+    shares = isinstance(one, TaskDifference) and all(0.0 <= mean <= 1.0 for mean in (one.mean_baseline, one.mean_arm))
+    return math.inf if shares and raised > 1.0 else raised
+
+
+def with_conclusions(differences: Sequence[TaskDifference]) -> tuple[TaskDifference, ...]:
+    """Fill in the conclusions of the non-inferiority tests, corrected over all of them by Hochberg's method.
+
+    At most 5% of documents then hold any false conclusion. If the loss is ruled out on every task at the uncorrected
+    5%, all corrected p are at most 5% too, so "on all of them" costs nothing.
+    """
+    tested = [one for one in differences if one.margin_p is not None and one.inferior_p is not None]
+    harmless = hochberg(np.array([one.margin_p for one in tested], dtype=np.float64))
+    harmful = hochberg(np.array([one.inferior_p for one in tested], dtype=np.float64))
+    changed = {}
+    for one, safe, harm in zip(tested, harmless.tolist(), harmful.tolist(), strict=True):
+        conclusion = "non-inferior" if safe < ALPHA else "inferior" if harm < ALPHA else "inconclusive"
+        changed[id(one)] = replace(one, margin_p_corrected=safe, conclusion=conclusion)
+    return tuple(changed.get(id(one), one) for one in differences)

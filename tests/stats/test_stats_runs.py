@@ -1,0 +1,181 @@
+"""Runs over several tasks, nested runs, and tasks that share items, against definitions and simulation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats as scipy_stats
+from statsmodels.stats.multitest import multipletests
+
+from harness.stats import (
+    TaskScores,
+    aggregate,
+    aggregate_weights,
+    compare_arms,
+    compare_over_tasks,
+    estimate_mean,
+    hochberg,
+    rank_models,
+)
+from harness.stats.combining import Estimate, combine_correlated, combine_intervals, implied_p
+from harness.stats.item_sets import correlation_of, covariance_of_means, shared_units
+
+Floats = npt.NDArray[np.float64]
+
+
+def table(draw: int, runs: int, items: int, scatter: float = 0.2) -> Floats:
+    rng = np.random.default_rng(draw)
+    return rng.normal(0.0, scatter, (runs, 1)) + rng.normal(0.0, 1.0, (runs, items))
+
+
+def test_one_task_is_the_comparison_of_two_arms() -> None:
+    a, b = table(1, 3, 50), table(2, 4, 50)
+    arms, tasks = compare_arms(a, b), compare_over_tasks([TaskScores(a=a, b=b)])
+    for name in ("difference", "standard_error", "item_error", "seed_error", "low", "high", "p"):
+        assert getattr(arms, name) == getattr(tasks, name)
+
+
+def test_tasks_that_share_runs_add_their_luck() -> None:
+    """Runs that differ only by one shift, the same on both tasks: two tasks tell no more about it than one."""
+    rng = np.random.default_rng(3)
+    shift_a, shift_b = rng.normal(size=(3, 1)), rng.normal(size=(3, 1))
+    base = [rng.normal(size=60) for _ in range(2)]
+    tasks = [TaskScores(a=one + shift_a, b=one + shift_b, weight=0.5) for one in base]
+    both, one = compare_over_tasks(tasks), compare_arms(tasks[0].a, tasks[0].b)
+    expected = scipy_stats.ttest_ind(shift_b.ravel(), shift_a.ravel())
+    assert both.seed_error == pytest.approx(one.seed_error)
+    assert both.p == pytest.approx(float(expected.pvalue), rel=0.25)
+    assert both.difference == pytest.approx(float(shift_b.mean() - shift_a.mean()))
+
+
+def test_paired_plots_are_the_paired_t_test_of_their_means() -> None:
+    rng = np.random.default_rng(4)
+    luck, gain = rng.normal(0.0, 1.0, (4, 1)), rng.normal(0.3, 0.2, (4, 1))
+    base = rng.normal(size=30)
+    test = compare_arms(base + luck, base + luck + gain, plots=(list("pqrs"), list("pqrs")))
+    expected = scipy_stats.ttest_rel((luck + gain).ravel(), luck.ravel())
+    assert test.paired
+    assert test.seeds == (4, 4)
+    assert (test.difference, test.p) == pytest.approx((float(gain.mean()), float(expected.pvalue)))
+    assert test.degrees_of_freedom == pytest.approx(3.0)
+
+
+def test_runs_of_one_plot_are_averaged() -> None:
+    a, b = table(5, 6, 40), table(6, 4, 40)
+    nested = compare_arms(a, b, plots=(["p", "p", "p", "q", "q", "q"], ["x", "y", "x", "y"]))
+    averaged = compare_arms(a.reshape(2, 3, 40).mean(axis=1), np.stack([b[::2].mean(axis=0), b[1::2].mean(axis=0)]))
+    assert (nested.difference, nested.standard_error, nested.p) == pytest.approx(
+        (averaged.difference, averaged.standard_error, averaged.p)
+    )
+    assert nested.seeds == (2, 2)
+
+
+def test_one_plot_in_an_arm_is_an_error() -> None:
+    with pytest.raises(ValueError, match="1 pre-training run in an arm"):
+        compare_arms(table(7, 3, 20), table(8, 3, 20), plots=(["p"] * 3, ["q"] * 3))
+    with pytest.raises(ValueError, match="plots for 2 and 3 runs"):
+        compare_arms(table(7, 3, 20), table(8, 3, 20), plots=(["p", "q"], ["q"] * 3))
+    with pytest.raises(ValueError, match="runs that answered all tasks"):
+        compare_over_tasks([TaskScores(a=table(1, n, 9), b=table(2, 2, 9)) for n in (2, 3)])
+
+
+def test_two_against_ten_seeds_reject_at_most_five_percent() -> None:
+    """9.8% of tests of equal arms rejected: two runs tell almost nothing about their own scatter."""
+    rng, rejected = np.random.default_rng(9), 0
+    for _ in range(400):
+        a, b = (rng.normal(0.0, 0.3, (runs, 1)) + rng.normal(0.0, 1.0, (runs, 40)) for runs in (2, 10))
+        rejected += compare_arms(a, b).p <= 0.05
+    assert rejected / 400 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 400)
+
+
+def test_ten_seeds_are_not_conservative() -> None:
+    rng, rejected = np.random.default_rng(10), 0
+    for _ in range(600):
+        a, b = (rng.normal(0.0, 0.3, (10, 1)) + rng.normal(0.0, 1.0, (10, 40)) for _ in range(2))
+        rejected += compare_arms(a, b).p <= 0.05
+    assert 0.035 - 2 * 0.009 < rejected / 600 < 0.05 + 3 * 0.009
+
+
+def test_units_join_what_shares_a_key_or_a_cluster() -> None:
+    first, second = shared_units([["1", "2", "3", "4"], ["1", "2", "3", "9"]], [["p", "p", "q", "r"], None])
+    assert first[0] == first[1] == second[0] == second[1]
+    assert first[2] == second[2] != first[0]
+    assert len({*first.tolist(), *second.tolist()}) == 4
+    assert first[3] != second[3]
+
+
+def test_the_covariance_of_copies_is_the_variance() -> None:
+    rng = np.random.default_rng(11)
+    values, clusters = rng.normal(size=60), np.repeat(np.arange(12), 5)
+    covariance = covariance_of_means([values, values], [clusters, clusters], ["x", "x"])
+    error = estimate_mean(values, clusters).standard_error
+    assert covariance == pytest.approx(np.full((2, 2), error**2))
+    apart = covariance_of_means([values, values], [clusters, clusters], ["x", "y"])
+    assert apart == pytest.approx(np.diag([error**2, error**2]))
+
+
+def test_the_covariance_of_correlated_variants_is_the_sample_covariance() -> None:
+    rng = np.random.default_rng(12)
+    common = rng.normal(size=80)
+    one, two = common + rng.normal(size=80), common + rng.normal(size=80)
+    units = shared_units([list(range(80)), list(range(80))], [None, None])
+    assert covariance_of_means([one, two], units, ["x", "x"]) == pytest.approx(np.cov(one, two) / 80)
+
+
+def test_variants_without_a_common_unit_count_as_fully_correlated() -> None:
+    one, two = np.random.default_rng(13).normal(size=(2, 30))
+    covariance = covariance_of_means([one, two[:20]], [np.arange(30), np.arange(100, 120)], ["x", "x"])
+    assert correlation_of(covariance, ["x", "x"]) == pytest.approx(np.ones((2, 2)))
+
+
+def test_variants_are_averaged_within_their_item_set_first() -> None:
+    domains, sets = ["d", "d", "d", "e"], ["x", "x", "y", "z"]
+    weights = aggregate_weights(domains, [0.0] * 4, sets)
+    assert weights.tolist() == [0.125, 0.125, 0.25, 0.5]
+    total = aggregate([0.2, 0.4, 0.9, 0.5], [0.1, 0.1, 0.2, 0.3], domains, [0.0] * 4, sets)
+    assert total.centred == pytest.approx(float(weights @ [0.2, 0.4, 0.9, 0.5]))
+    # The two variants count as fully correlated: their mean has an error of 0.1, not 0.1 / sqrt 2.
+    assert total.domains[0].mean_error == pytest.approx(math.sqrt(0.1**2 + 0.2**2) / 2)
+
+
+def test_a_copied_task_changes_neither_ranks_nor_errors() -> None:
+    rng = np.random.default_rng(14)
+    one, two = ((rng.random((4, 120)) < np.array([[0.4], [0.5], [0.6], [0.7]])).astype(float) for _ in range(2))
+    once = rank_models([one, two])
+    copied = rank_models([one, one, one, two], clusters=[np.arange(120)] * 3 + [None], item_sets=["x", "x", "x", "y"],
+                         domains=["d", "d", "d", "e"])  # fmt: skip
+    apart = rank_models([one, two], domains=["d", "e"])
+    assert copied.values == pytest.approx(apart.values)
+    assert copied.values == pytest.approx(once.values)
+    assert copied.standard_errors == pytest.approx(apart.standard_errors)
+    assert copied.differ.tolist() == apart.differ.tolist()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_hochberg_equals_statsmodels(p_values: list[float]) -> None:
+    assert hochberg(p_values) == pytest.approx(multipletests(p_values, method="simes-hochberg")[1], abs=1e-10)
+    if max(p_values) <= 0.05:
+        assert (hochberg(p_values) <= 0.05).all()
+
+
+def test_correlated_intervals_combine_to_their_sum_and_independent_ones_to_less() -> None:
+    ends = [Estimate(value=0.5, low=0.4, high=0.7), Estimate(value=0.7, low=0.6, high=0.9)]
+    whole = combine_correlated(ends, np.array([0.5, 0.5]), np.ones((2, 2)))
+    assert (whole.value, whole.low, whole.high) == pytest.approx((0.6, 0.5, 0.8))
+    independent = combine_intervals(ends)
+    assert independent.low == pytest.approx(0.6 - 0.1 / math.sqrt(2))
+    assert combine_intervals([ends[0]]) == ends[0]
+
+
+@settings(max_examples=100, deadline=None)
+@given(value=st.floats(-1, 1), below=st.floats(0.001, 1), above=st.floats(0.001, 1))
+def test_the_implied_p_agrees_with_its_interval(value: float, below: float, above: float) -> None:
+    one = Estimate(value=value, low=value - below, high=value + above)
+    if min(abs(one.low), abs(one.high)) > 1e-9:
+        assert (implied_p(one) < 0.05) == (one.low > 0 or one.high < 0)
