@@ -28,7 +28,7 @@ from harness.errors import InputError, first_line
 
 GROUP = "harness.commands"
 # The order of the help; commands of other packages follow by name.
-ORDER = ("eval", "compare", "leaderboard", "rescore", "train", "lineage", "tasks", "cache", "doctor")
+ORDER = ("eval", "compare", "leaderboard", "rescore", "train", "lineage", "overlap", "tasks", "cache", "doctor")
 
 
 class Command(Protocol):
