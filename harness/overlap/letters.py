@@ -48,7 +48,11 @@ class Letters:
 
     def bounds(self, unit: Unit) -> Positions:
         """Return the number of each unit's first letter, and at the end the number of letters."""
-        return self.words if unit == "words" else np.arange(self.places.size + 1)
+        return self.words if unit == "words" else self._characters
+
+    @functools.cached_property
+    def _characters(self) -> Positions:
+        return np.arange(self.places.size + 1)
 
     def hashes(self, unit: Unit, begins: Positions, ends: Positions) -> Hashes:
         """Return a hash of the units from each begin to each end; it does not depend on where they stand."""
@@ -82,7 +86,8 @@ def composed(text: str) -> str:
 
 def letters_of(text: str) -> Letters:
     """Return the letters and words of a text in NFC."""
-    encoding, width = ("ascii", np.uint8) if text.isascii() else ("utf-32-le", np.uint32)
+    width: type[np.unsignedinteger] = np.uint8 if text.isascii() else np.uint32
+    encoding = "ascii" if text.isascii() else "utf-32-le"
     code_points = np.frombuffer(text.encode(encoding, "surrogatepass"), dtype=width)
     values = _values()[code_points]
     places = np.flatnonzero(values)

@@ -23,7 +23,7 @@ from harness.overlap.streams import TextPiece, TextStream
 
 BUFFER = 1 << 18  # characters
 LONGEST_WORD = 1 << 12  # characters; the end of a longer one is taken as a new word where a buffer ends in it
-LONGEST_CARRY = 1 << 14  # characters; from a longer one, what is no letter is removed
+LONGEST_CARRY = 1 << 14  # characters; a longer one loses what is no letter, and then its beginning
 LONGEST_EXAMPLE = 400  # characters
 
 Advance = Callable[[int], None]
@@ -141,7 +141,7 @@ class _Buffer:
         later = [(at - begin, piece) for at, piece in pieces if at > begin]
         carry = text[begin:]
         if len(carry) > LONGEST_CARRY:
-            later, carry = [], _only_words(carry)
+            later, carry = [], _last_words(carry)
         self.pieces += later
         self._append(carry)
         return searched, pieces
@@ -165,12 +165,15 @@ def _end_of_words(text: str) -> int:
     return len(text) - min(LONGEST_WORD, len(text)) + at if at > 0 else len(text)
 
 
-def _only_words(text: str) -> str:
-    """Return the words of a text with one space around each."""
+def _last_words(text: str) -> str:
+    """Return the last words of a text with one space around each, at most `LONGEST_CARRY` characters."""
     letters = letters_of(text)
     words = [letters.excerpt(begin, end) for begin, end in itertools.pairwise(letters.words.tolist())]
     ends_in_word = bool(words) and int(letters.places[-1]) == len(text) - 1
-    return " ".join(words if ends_in_word else [*words, ""])
+    spaced = " ".join(words if ends_in_word else [*words, ""])
+    kept = spaced[-LONGEST_CARRY:]
+    whole_words = kept if len(kept) == len(spaced) else kept.partition(" ")[2]
+    return whole_words if 2 * len(whole_words) > len(kept) else kept
 
 
 class _Findings:

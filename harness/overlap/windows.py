@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from harness.overlap.letters import Hashes, Letters, Positions, Unit
 
-BITS_PER_HASH = 4  # the filter has 16 places or more per hash, so that it passes at most 1 of 16 by chance
+PLACES_BITS = 4  # the filter has 16 places or more per hash
+SECOND = 0x9FB21C651E98DF25  # a hash takes two of them, so that at most 1 of 64 passes by chance
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,10 +97,11 @@ class WindowIndex:
         self.sorted = entries.at_places(order)
         blocks = np.unique(np.concatenate(self._blocks))
         self._blocks = []
-        bits = max(10, int(blocks.size).bit_length() + BITS_PER_HASH)
+        bits = max(10, int(blocks.size).bit_length() + PLACES_BITS)
         self._shift = np.uint64(64 - bits)
         self._filter = np.zeros(1 << bits, dtype=np.bool_)
         self._filter[blocks >> self._shift] = True
+        self._filter[blocks * np.uint64(SECOND) >> self._shift] = True
 
     def hits(self, letters: Letters) -> tuple[Positions, Positions]:
         """Return the units of a text at which an entry may begin, and the number of that entry in `sorted`.
@@ -130,7 +132,8 @@ class WindowIndex:
             return np.zeros(0, dtype=np.intp)
         blocks = np.arange(0, count - self.block + 1, self.stride)
         hashes = letters.hashes(self.unit, blocks, blocks + self.block)
-        passed = blocks[self._filter[hashes >> self._shift]]
+        passed = np.flatnonzero(self._filter[hashes >> self._shift])
+        passed = blocks[passed[self._filter[hashes[passed] * np.uint64(SECOND) >> self._shift]]]
         begins = (passed[:, np.newaxis] - np.arange(self.stride)).ravel()
         near: Positions = begins[(begins >= 0) & (begins <= last)]
         return near
