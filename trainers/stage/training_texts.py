@@ -59,11 +59,22 @@ def _of_folder(folder: Path) -> list[TextStream]:
     for place in (folder, *last_states):
         manifest = read_manifest(place)
         if manifest is not None:
-            return _of_stage(manifest.spec, manifest)
+            return _of_stage(_as_written(manifest.spec), manifest)
     try:
-        return _of_stage(dict(json.loads(spec_file(folder).read_text(encoding="utf-8"))["spec"]), None)
-    except MALFORMED:
+        fields = _as_written(json.loads(spec_file(folder).read_text(encoding="utf-8"))["spec"])
+    except (OSError, *MALFORMED):
         raise InputError(f"{spec_file(folder)}: is damaged; give the stage file instead of {folder}.") from None
+    return _of_stage(fields, None)
+
+
+def _as_written(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return a resolved stage file with what matters for its text, and without defaults that it could not have."""
+    sources = {
+        name: {field: value for field, value in source.items() if field != "split" or "path" not in source}
+        for name, source in spec["data"]["sources"].items()
+    }
+    data = {name: value for name, value in spec["data"].items() if name != "mixture"}
+    return {name: value for name, value in spec.items() if name != "evaluate"} | {"data": data | {"sources": sources}}
 
 
 def _of_stage(fields: dict[str, Any], manifest: StageManifest | None) -> list[TextStream]:
@@ -89,7 +100,7 @@ def _of_source(name: str, spec: StageSpec, streamed: StreamedSource | None) -> T
         commit=_commit(streamed),
         skip_bad=True,
     )
-    records = (raw for raw, _ in source.read_raw(SourcePosition()))
+    records: Iterator[RawRecord] = (raw for raw, _ in source.read_raw(SourcePosition()))
     note = ""
     if streamed is not None and not streamed.repeats:
         drawn = streamed.records + streamed.skipped + streamed.held_out
