@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     )
     document = comparison_document(comparison, command_line())
     if overlap is not None:
-        document = comparison_with_overlap(document, comparison, overlap, force=args.force)
+        document = comparison_with_overlap(document, comparison, overlap, force=args.force, chosen=args.chosen)
     if kind == "html" or args.charts:
         from harness.reports.page.html import render
         from harness.reports.page.report import comparison_report

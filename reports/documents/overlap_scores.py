@@ -32,16 +32,24 @@ def leaderboard_with_overlap(
 
 
 def comparison_with_overlap(
-    document: Document, comparison: Comparison, overlap: OverlappingItems, *, force: bool
+    document: Document, comparison: Comparison, overlap: OverlappingItems, *, force: bool, chosen: bool
 ) -> Document:
-    """Return the document of a comparison with the same differences without overlapping items."""
+    """Return the document of a comparison with the same tests without overlapping items.
+
+    Args:
+        document: The document.
+        comparison: Its contents.
+        overlap: The overlapping items.
+        force: Whether runs are compared even if their prompts differ.
+        chosen: Whether the baseline was chosen by its values; see `compare`.
+    """
     models = [model for arm in comparison.arms for model in arm.models]
     clean, notes = without(models, overlap)
     tables = [_by_task(models, clean, overlap)]
     left = iter(clean)
     arms = [replace(arm, models=tuple(next(left) for _ in arm.models)) for arm in comparison.arms]
     try:
-        again = compare(arms, margin=comparison.margin, correction=comparison.correction, force=force)
+        again = compare(arms, margin=comparison.margin, correction=comparison.correction, force=force, chosen=chosen)
     except RecordError:  # no task is left that two arms share
         return _with(document, tables, notes)
     first = comparison_document(again, document.command).tables[0]

@@ -8,7 +8,9 @@ open_streams(["corpus/*.txt"])   data of any kind that training reads: all text 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,12 +33,17 @@ NOT_TEXT = ("role", "learned", "label", "letters")
 
 
 def open_streams(places: Sequence[str]) -> list[TextStream]:
-    """Return one stream for each source of stage files and output folders, and for each other place.
+    """Return one stream for each source of stage files and output folders, and for each other place; names are unique.
 
     Raises:
         InputError: a place does not exist, or holds nothing that training reads.
     """
-    return [stream for place in places for stream in _open(place)]
+    opened = [(place, stream) for place in dict.fromkeys(places) for stream in _open(place)]
+    names = Counter(stream.name for _, stream in opened)
+    return [
+        stream if names[stream.name] == 1 else replace(stream, name=f"{place}: {stream.name}")
+        for place, stream in opened
+    ]
 
 
 def _open(place: str) -> list[TextStream]:
