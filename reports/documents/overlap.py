@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -74,9 +74,14 @@ def _items(index: ItemIndex, overlaps: Sequence[SourceOverlap], *, whole: bool) 
         Row(cells=_item_cells(index, overlap, found, whole=whole))
         for overlap in overlaps
         for _, group in groupby(overlap.items, key=lambda found: index.items[found.item].task)
-        for found in list(group)[: None if whole else EXAMPLES]
+        for found in (list(group) if whole else _clearest(index, group))
     ]
     return Table(key="items", title="Overlapping items", columns=columns, rows=tuple(rows))
+
+
+def _clearest(index: ItemIndex, group: Iterable[ItemOverlap]) -> list[ItemOverlap]:
+    """Return the items of which the largest share stands in the source."""
+    return sorted(group, key=lambda found: -found.ngrams / int(index.ngrams[found.item]))[:EXAMPLES]
 
 
 def _item_cells(index: ItemIndex, overlap: SourceOverlap, found: ItemOverlap, *, whole: bool) -> dict[str, Any]:

@@ -211,6 +211,17 @@ def test_of_an_output_folder_only_the_streamed_records_are_searched(run: Run, tm
     shutil.rmtree(tmp_path / "out")
 
 
+def test_the_table_shows_the_clearest_examples_first(run: Run, tmp_path: Path) -> None:
+    for n in range(6):
+        words = _choice(n)["question"].split()
+        (tmp_path / f"{n}.txt").write_text(" ".join(words[: 17 if n == 5 else 13]), encoding="utf-8")
+    _, out, _ = run(tmp_path / "?.txt", "--tasks", "o_choice", "--format", "csv")
+    assert out.splitlines()[1].startswith(f"o_choice,{tmp_path}/?.txt,6,6,6,1.0")
+    _, out, _ = run(tmp_path / "?.txt", "--tasks", "o_choice", "--format", "md")
+    examples = [line.split(" | ")[1] for line in out.splitlines() if ", line 1 |" in line]
+    assert examples == ["5", "0", "1"]
+
+
 def test_exit_codes(run: Run, tmp_path: Path) -> None:
     _text(tmp_path / "clean.txt", "")
     _text(tmp_path / "leak.txt", _choice(0)["question"])
