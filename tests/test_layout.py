@@ -18,6 +18,7 @@ PACKAGES = [
     "reports.commands", "reports.page", "reports.charts", "reports.documents", "reports.analysis",
     "trainers", "trainers.averaging", "trainers.stage", "trainers.data",
     "training",
+    "overlap",
     "evaluation",
     "engines.vllm", "engines.hf", "engines",
     "answers", "code_tasks", "task_results", "items", "suite", "suite.extraction",

@@ -28,7 +28,9 @@ from harness.errors import InputError, first_line
 
 GROUP = "harness.commands"
 # The order of the help; commands of other packages follow by name.
-ORDER = ("eval", "compare", "leaderboard", "power", "rescore", "train", "lineage", "tasks", "cache", "doctor")
+ORDER = (
+    "eval", "compare", "leaderboard", "power", "rescore", "train", "lineage", "overlap", "tasks", "cache", "doctor",
+)  # fmt: skip
 
 
 class Command(Protocol):

@@ -99,6 +99,7 @@ class FactorialAnalysis:
         signals: Signal and noise by task; empty unless runs have several checkpoints.
         last: How many checkpoints of each run are averaged.
         notes: Warnings and remarks.
+        caveats: What is not comparable between the arms.
     """
 
     study: Study
@@ -107,6 +108,7 @@ class FactorialAnalysis:
     signals: Mapping[str, SignalNoise]
     last: int
     notes: tuple[str, ...]
+    caveats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,13 +148,13 @@ def analyse(study: Study, options: AnalysisOptions, notes: Sequence[str] = ()) -
         signals=_signals(study, tasks, options),
         last=options.last,
         notes=tuple(dict.fromkeys(remarks)),
+        caveats=_caveats(study),
     )
 
 
 def _warnings(study: Study) -> list[str]:
     models = [model for run in study.runs for model in run.checkpoints]
     warnings = [text for model in models for text in contamination_warnings(model.name, model.lineage)]
-    warnings += _caveats(study)
     if study.unknown:
         warnings.append(
             f"The parents of {study.unknown} of {len(study.runs)} runs are unknown, so each counts as independent; "

@@ -84,8 +84,11 @@ def run(args: argparse.Namespace) -> int:
         )
 
     from harness.reports.analysis.comparison import compare
+    from harness.reports.analysis.overlap import read_overlap
     from harness.reports.documents.comparison import comparison_document
+    from harness.reports.documents.overlap_scores import comparison_with_overlap
 
+    overlap = read_overlap(args.overlap) if args.overlap else None
     arms, skipped = _arms(args)
     comparison = compare(
         arms,
@@ -97,6 +100,8 @@ def run(args: argparse.Namespace) -> int:
         chosen=args.chosen,
     )
     document = comparison_document(comparison, command_line())
+    if overlap is not None:
+        document = comparison_with_overlap(document, comparison, overlap, force=args.force, chosen=args.chosen)
     if kind == "html" or args.charts:
         from harness.reports.page.html import render
         from harness.reports.page.report import comparison_report

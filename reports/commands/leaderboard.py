@@ -38,13 +38,18 @@ def run(args: argparse.Namespace) -> int:
     from harness.records import load
     from harness.reports.analysis.intervals import IntervalCache
     from harness.reports.analysis.leaderboard import rank
+    from harness.reports.analysis.overlap import read_overlap
     from harness.reports.documents.leaderboard import leaderboard_document, task_values
+    from harness.reports.documents.overlap_scores import leaderboard_with_overlap
 
+    overlap = read_overlap(args.overlap) if args.overlap else None
     records = load(args.runs, tasks=split_names(args.tasks), all_runs=args.all, skip_broken=args.skip_broken)
     board = rank(records.models, force=args.force, notes=[*records.skipped, *records.empty])
     intervals = IntervalCache()
     values = task_values(board.models, intervals) if kind != "table" else None
     document = leaderboard_document(board, command_line(), values)
+    if overlap is not None:
+        document = leaderboard_with_overlap(document, board, overlap, force=args.force)
     if kind == "html" or args.charts:
         from harness.reports.page.html import render
         from harness.reports.page.report import leaderboard_report

@@ -34,6 +34,12 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
         help="compare runs even if prompts, versions or few-shot differ, and add a warning",
     )
     parser.add_argument("--skip_broken", action="store_true", help="leave damaged files out, and add a note")
+    parser.add_argument(
+        "--overlap",
+        type=Path,
+        metavar="FILE",
+        help="JSON of `harness overlap`: also show the scores without the items that stand in training data",
+    )
     parser.add_argument("--format", choices=FORMATS, help="default: the ending of --output_path, otherwise a table")
     parser.add_argument("--output_path", type=Path, metavar="FILE", help="file to write instead of standard output")
     parser.add_argument(
@@ -66,6 +72,7 @@ def command_line() -> str:
 def view_options(args: argparse.Namespace) -> tuple[str, ...]:
     """Return the flags that both commands share and that change their numbers, for the command lines on the page."""
     options = ["--tasks", args.tasks] if args.tasks else []
+    options += ["--overlap", str(args.overlap)] if args.overlap else []
     return (*options, *(f"--{name}" for name in ("all", "force", "skip_broken") if getattr(args, name)))
 
 

@@ -41,6 +41,7 @@ def factorial_document(analysis: FactorialAnalysis, command: str) -> Document:
         command=command,
         tables=tuple(table for table in tables if table.rows),
         notes=tuple(notes),
+        caveats=analysis.caveats,
     )
 
 

@@ -67,7 +67,7 @@ def _page(report: Report) -> str:
         board=_board(report.board, estimates, board.tables[0]) if report.board and board and estimates else None,
         domains=_domains(estimates) if estimates else (),
         differences=_differences(report.comparison, difference.tables[0]),
-        overall=[_table(table) for table in difference.tables[1:]],
+        overall=[_table(table) for table in (*difference.tables[1:], *_overlap_tables(report))],
         heat=_heat(report.comparison),
         values=_table(_values(report)),
         failures=_failures(report.models),
@@ -87,6 +87,12 @@ def _values(report: Report) -> Table:
     document = report.board_document
     tables = [table for table in document.tables if table.key == "tasks"] if document else []
     return tables[0] if tables else task_values(report.models, report.intervals)
+
+
+def _overlap_tables(report: Report) -> list[Table]:
+    """Return a leaderboard's tables of scores without overlapping items; a comparison has them among its own."""
+    document = report.board_document
+    return [table for table in document.tables if table.key in ("overlap", "overlap_tasks")] if document else []
 
 
 def _table(

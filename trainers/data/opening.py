@@ -167,6 +167,22 @@ def find_files(name: str, spec: SourceSpec) -> list[Path]:
     )
 
 
+def readers_of(path: str) -> list[FileReader]:
+    """Return a reader for every file of a path, folder or glob that training can read, sorted by name.
+
+    Raises:
+        InputError: there are none that can be read.
+    """
+    place = Path(path).expanduser()
+    files = sorted({*_expanded(place, python=False), *_expanded(place, python=True)})
+    if not files:
+        raise InputError(
+            f"{path}: no file of a supported kind there; give JSONL, a JSON list, Parquet, CSV, TSV, text or Python "
+            "files, a folder of them, or a glob."
+        )
+    return [FileReader(files=[file], read_file=FILE_READERS[_suffix(file)]) for file in files]
+
+
 def _expanded(place: Path, *, python: bool) -> list[Path]:
     """Return the files of a path, folder or glob. In a folder, Python files count only alone or when requested."""
     if place.is_file():

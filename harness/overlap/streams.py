@@ -1,0 +1,64 @@
+"""Training text by source, from whatever package knows how to read it.
+
+    [project.entry-points."harness.training_texts"]
+    files = "harness.trainers.stage.training_texts:open_streams"
+
+The function takes the places on the command line, stage files, output folders or data, and returns one stream per
+source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import NamedTuple
+
+from harness.errors import InputError
+
+GROUP = "harness.training_texts"
+
+
+class TextPiece(NamedTuple):
+    """A document, or the next part of one that is too long for memory.
+
+    Attributes:
+        text: Its text.
+        where: File and line or record; for a text file only the file.
+        line: The line of the file at which the text begins; None where `where` says all.
+        continues: Whether it goes on where the last piece ended, even in the middle of a word.
+    """
+
+    text: str
+    where: str
+    line: int | None = None
+    continues: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextStream:
+    """The text of one source.
+
+    Attributes:
+        name: Of the source.
+        location: Path, hub id or task.
+        pieces: Its documents, read once.
+        note: How much of the source this is; empty for all of it.
+    """
+
+    name: str
+    location: str
+    pieces: Iterable[TextPiece]
+    note: str = ""
+
+
+def open_streams(places: Sequence[str]) -> list[TextStream]:
+    """Return the sources of stage files, output folders of stages, and data files, folders or globs.
+
+    Raises:
+        InputError: a place is missing, empty or of another kind; or no installed package reads training data.
+    """
+    for entry in entry_points(group=GROUP):
+        streams: list[TextStream] = entry.load()(places)
+        return streams
+    raise InputError("no installed package reads training data; install stage-harness again, with its entry points.")

@@ -1,0 +1,123 @@
+"""Scores with and without the items that stand in training data, as tables beside a leaderboard or a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from harness.errors import RecordError
+from harness.records import ModelRecords, TaskRun
+from harness.reports.analysis.comparison import compare
+from harness.reports.analysis.differences import Comparison
+from harness.reports.analysis.leaderboard import Leaderboard, rank
+from harness.reports.analysis.overlap import OverlappingItems, without
+from harness.reports.documents.comparison import comparison_document
+from harness.reports.documents.tables import Column, Document, Row, Table
+
+WITHOUT = "Over the items that do not stand in the training data."
+
+
+def leaderboard_with_overlap(
+    document: Document, board: Leaderboard, overlap: OverlappingItems, *, force: bool
+) -> Document:
+    """Return the document of a leaderboard with tables of the scores without overlapping items."""
+    clean, notes = without(board.models, overlap)
+    try:
+        clean_board = rank(clean, force=force)
+    except RecordError:  # no task is left that all models have
+        return _with(document, [_by_task(board.models, clean, overlap)], notes)
+    return _with(document, [_overall(board, clean_board), _by_task(board.models, clean, overlap)], notes)
+
+
+def comparison_with_overlap(
+    document: Document, comparison: Comparison, overlap: OverlappingItems, *, force: bool, chosen: bool
+) -> Document:
+    """Return the document of a comparison with the same tests without overlapping items.
+
+    Args:
+        document: The document.
+        comparison: Its contents.
+        overlap: The overlapping items.
+        force: Whether runs are compared even if their prompts differ.
+        chosen: Whether the baseline was chosen by its values; see `compare`.
+    """
+    models = [model for arm in comparison.arms for model in arm.models]
+    clean, notes = without(models, overlap)
+    tables = [_by_task(models, clean, overlap)]
+    left = iter(clean)
+    arms = [replace(arm, models=tuple(next(left) for _ in arm.models)) for arm in comparison.arms]
+    try:
+        again = compare(arms, margin=comparison.margin, correction=comparison.correction, force=force, chosen=chosen)
+    except RecordError:  # no task is left that two arms share
+        return _with(document, tables, notes)
+    first = comparison_document(again, document.command).tables[0]
+    differences = replace(first, key="differences_without", title="Difference by task, without overlapping items")
+    return _with(document, [differences, *tables], notes)
+
+
+def _with(document: Document, tables: Sequence[Table], notes: Sequence[str]) -> Document:
+    return replace(document, tables=(*document.tables, *tables), notes=(*document.notes, *notes))
+
+
+def _overall(board: Leaderboard, clean: Leaderboard) -> Table:
+    columns = (
+        Column(key="model", heading="model", kind="text"),
+        Column(key="rank", heading="rank", kind="count", meaning="Over all items."),
+        Column(key="rank_without", heading="without", kind="count", meaning=WITHOUT),
+        Column(key="overall", heading="overall", meaning="Over all items."),
+        Column(key="overall_without", heading="without", meaning=WITHOUT),
+        Column(key="standard_error_without", heading="s.e.", meaning="Of the value without overlapping items."),
+        Column(key="items", heading="n", kind="count", meaning="Items in the overall value."),
+        Column(key="items_without", heading="without", kind="count", meaning=WITHOUT),
+    )
+    standings = {standing.model.name: standing for standing in clean.standings}
+    rows = []
+    for standing in board.standings:
+        other = standings[standing.model.name]
+        cells = {
+            "model": standing.model.name, "rank": standing.rank, "rank_without": other.rank,
+            "overall": standing.overall, "overall_without": other.overall,
+            "standard_error_without": other.standard_error, "items": standing.items, "items_without": other.items,
+        }  # fmt: skip
+        rows.append(Row(cells=cells))
+    return Table(key="overlap", title="Overall with and without overlapping items", columns=columns, rows=tuple(rows))
+
+
+def _by_task(models: Sequence[ModelRecords], clean: Sequence[ModelRecords], overlap: OverlappingItems) -> Table:
+    columns = (
+        Column(key="task", heading="task", kind="text"),
+        Column(key="model", heading="model", kind="text"),
+        Column(key="metric", heading="metric", kind="text"),
+        Column(key="value", heading="value", meaning="As recorded, over the items that the model answered."),
+        Column(key="value_without", heading="without", meaning=WITHOUT),
+        Column(key="items", heading="n", kind="count", meaning="Items in the value."),
+        Column(key="overlapping", heading="overlapping", kind="count", meaning="Those that stand in training data."),
+    )
+    pairs = [
+        (run, other.tasks.get(name), model.name)
+        for model, other in zip(models, clean, strict=True)
+        for name, run in model.tasks.items()
+        if name in overlap.hashes
+    ]
+    rows = tuple(
+        Row(cells=_cells(run, cleaned, name, overlap))
+        for run, cleaned, name in sorted(pairs, key=lambda pair: (pair[0].domain, pair[0].task, pair[2]))
+    )
+    return Table(key="overlap_tasks", title="Values with and without overlapping items", columns=columns, rows=rows)
+
+
+def _cells(run: TaskRun, cleaned: TaskRun | None, model: str, overlap: OverlappingItems) -> dict[str, object]:
+    rows = run.items.rows(run.metric.partition(",")[2])
+    answered = rows[np.isfinite(run.headline_values)]
+    hashes = overlap.hashes[run.task]
+    return {
+        "task": run.task,
+        "model": model,
+        "metric": run.metric.partition(",")[0],
+        "value": run.value,
+        "value_without": cleaned.value if cleaned is not None else None,
+        "items": int(answered.size),
+        "overlapping": sum(digest in hashes for digest in run.items.doc_hash[answered].tolist()),
+    }
