@@ -38,7 +38,7 @@ def print_graph(graph: Graph, folder: StudyFolder, ahead: Mapping[str, Cost], wa
     for key, node in graph.items():
         if key not in wanted:
             continue
-        parents = [graph[parent].label for parent in node.parents]
+        parents = [folder.label(graph[parent]) for parent in node.parents]
         after = ", ".join(parents) if len(parents) < 2 else f"{len(parents)} nodes"
         cost = ahead.get(key)
         if cost is None:
