@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -27,23 +27,28 @@ SCORING_PACKAGES = ("lm_eval", "torch", "transformers")
 
 
 def data_digests(spec: Mapping[str, Any]) -> dict[str, str]:
-    """Return a digest for each text of a stage file that names files, by that text."""
+    """Return a digest for each text of a stage file that names files, and one for the generators of tasks."""
     digests = {}
-    for text in sorted(set(_file_texts(spec))):
+    for text in sorted(set(_texts(spec, FILE_FIELDS))):
         digest = _digest_of_path(text)
         if digest is not None:
             digests[text] = digest
+    if any(True for _ in _texts(spec, ("task",))):
+        folder = tasks_dir()
+        files = _files_in(folder, (".py",))
+        digests["task"] = _digest_of_files((str(path.relative_to(folder)), path) for path in files)
     return digests
 
 
-def _file_texts(value: Any, field: str = "") -> Iterator[str]:
+def _texts(value: Any, fields: Sequence[str], field: str = "") -> Iterator[str]:
+    """Yield the texts in these fields, at any depth."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _file_texts(inner, str(key))
+            yield from _texts(inner, fields, str(key))
     elif isinstance(value, list):
         for inner in value:
-            yield from _file_texts(inner, field)
-    elif isinstance(value, str) and field in FILE_FIELDS and not REFERENCE.search(value):
+            yield from _texts(inner, fields, field)
+    elif isinstance(value, str) and field in fields and not REFERENCE.search(value):
         yield value
 
 

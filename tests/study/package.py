@@ -55,7 +55,7 @@ def train(spec: Mapping[str, Any], out_dir: Path) -> Checkpoint:
         time.sleep(STEP_SECONDS)
         with progress.open("a") as file:
             file.write(".")
-    parents = ()
+    parents: tuple[Parent, ...] = ()
     if "from" in spec:
         parent = resolve(str(spec["from"]))
         parents = (Parent(name=parent.name, source=str(spec["from"]), digest=checkpoint_digest(parent)),)
@@ -100,9 +100,11 @@ class ForkExecutor:
             with job.log.open("a") as log:
                 os.dup2(log.fileno(), 1)
                 os.dup2(log.fileno(), 2)
+            sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))  # pytest's until now
             _kill_later(job.name)
             code = main(job.words)
             sys.stdout.flush()
+            sys.stderr.flush()
             os._exit(code)
         return child
 

@@ -75,11 +75,7 @@ def test_a_changed_metric_scores_again_without_inference(small: Study, harness_h
     assert _run(harness_here, small).returncode == 0
     log.unlink()
     file = small.tasks / "choice.yaml"
-    file.write_text(
-        file.read_text()
-        .replace("{metric: acc_norm,", "{metric: acc_mutual_info,")
-        .replace("acc_mutual_info", "brier_score")
-    )
+    file.write_text(file.read_text().replace("  - {metric: acc_norm, aggregation: mean, higher_is_better: true}\n", ""))
     done = _run(harness_here, small)
     assert done.returncode == 0, done.stderr
     assert _begun(log) == ["eval-tuned-N-0", "leaderboard"]
@@ -167,7 +163,10 @@ def test_a_parent_that_was_made_again_with_other_weights_is_passed_on(
     assert len(list((folder.path / "nodes").glob("*.replaced-1"))) == 1
 
 
-@pytest.mark.parametrize("executor", [["local"], ["slurm", "--executor_args", "cluster=local"]])
+@pytest.mark.parametrize(
+    "executor",
+    [["local"], pytest.param(["slurm", "--executor_args", "cluster=local"], marks=pytest.mark.slow)],
+)
 def test_a_command_that_dies_by_a_signal_is_run_again(
     executor: list[str], small: Study, site: Path, harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
