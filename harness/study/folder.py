@@ -53,6 +53,11 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     part.replace(path)
 
 
+def _of_an_early_kill(path: Path) -> bool:
+    """Whether a run may have written this before it wrote `study.json`."""
+    return path.name in ("lock", "costs", "executor") or path.name.startswith(".study.json.")
+
+
 def _locked(descriptor: int) -> bool:
     """Take the lock of an open file, or return False when another process keeps it."""
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -128,7 +133,7 @@ class StudyFolder:
                 f"--output_path {self.path}: holds another experiment (name {recorded.get('name')!r} instead of "
                 f"{name!r}); give another folder, or correct the name."
             )
-        if recorded is None and self.path.is_dir() and any(path.name != "lock" for path in self.path.iterdir()):
+        if recorded is None and self.path.is_dir() and not all(map(_of_an_early_kill, self.path.iterdir())):
             raise InputError(f"--output_path {self.path}: is not empty and holds no study; give a new folder.")
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"--output_path {self.path}: is a file; give a folder.")

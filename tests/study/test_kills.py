@@ -56,7 +56,7 @@ def _survives(kills: int, study: Study, site: Path, monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv(KILLS, "3")
     longest = 6.0
     codes = killed_often([*words, killed], kills=kills, longest=longest, cache=study.folder / "cache", **common)  # type: ignore[arg-type]
-    assert codes[-1] == 0
+    assert codes[-1] == 0, (study.folder / "cache.out").read_text()
     _check_events(log)
     assert _contents(killed) == _contents(whole)
     return codes
