@@ -182,15 +182,19 @@ def _costs(graph: Graph, folder: StudyFolder, keys: Collection[str], *, writes: 
 
 
 def _run(spec: ExperimentSpec, graph: Graph, place: tuple[StudyFolder, Set[str]], executor: Executor) -> int:
+    from harness.study.experiment import differences
     from harness.study.runner import Runner
 
     folder, wanted = place
     _costs(graph, folder, wanted, writes=True)
-    folder.record(spec.name, spec.model_dump(mode="json"), graph)
+    experiment, before = spec.model_dump(mode="json"), folder.recorded()
+    for line in differences(before["experiment"], experiment) if before is not None else ():
+        say(f"changed  {line}", file=sys.stderr)
+    folder.record(spec.name, experiment, graph)
     runner = Runner(graph, folder, executor, notify=lambda line: say(line, file=sys.stderr))
-    before = len(wanted & runner.done.keys())
-    if before:
-        say(f"{before} of {len(wanted)} nodes were done before", file=sys.stderr)
+    known = len(wanted & runner.done.keys())
+    if known:
+        say(f"{known} of {len(wanted)} nodes were done before", file=sys.stderr)
     complete = runner.run(wanted)
     for path in runner.link_pages().values():
         say(path, file=sys.stdout)

@@ -34,6 +34,9 @@ SET_BY_EXPERIMENT = {
 }
 
 
+LONGEST_VALUE = 60  # characters of a value in a message
+
+
 class Section(BaseModel):
     """A section of the experiment file; unknown keys are errors."""
 
@@ -248,3 +251,20 @@ def needs_of(stage: Mapping[str, Any], default: NeedsSpec) -> tuple[dict[str, An
         raise SpecError(
             f"needs.{where}: {error.errors()[0]['msg']}; a stage's needs are {', '.join(NeedsSpec.model_fields)}."
         ) from None
+
+
+def differences(recorded: Any, current: Any, place: str = "") -> list[str]:
+    """Return how an experiment differs from the one that a folder had: ``stages.tuned.seed: 1 instead of 0``."""
+    if isinstance(recorded, Mapping) and isinstance(current, Mapping):
+        keys = [*recorded, *(key for key in current if key not in recorded)]
+        return [
+            line
+            for key in keys
+            for line in differences(recorded.get(key), current.get(key), f"{place}.{key}".removeprefix("."))
+        ]
+    return [] if recorded == current else [f"{place}: {_short(current)} instead of {_short(recorded)}"]
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else repr(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from harness.study.commands import Commands
@@ -106,16 +107,17 @@ class Runner:
         job = Job(
             name=self.folder.label(nodes[0]),
             words=tuple(words),
-            locks=tuple(self.folder.of(node.key) / "lock" for node in nodes),
-            log=self.folder.of(nodes[0].key) / "log",
+            locks=tuple((self.folder.of(node.key) / "lock").absolute() for node in nodes),
+            log=(self.folder.of(nodes[0].key) / "log").absolute(),
+            cwd=Path.cwd(),
             needs=nodes[0].needs,
         )
         self._running.append(
             _Running(nodes=list(nodes), job=job, handle=self.executor.submit(job), began=time.monotonic())
         )
         for node in nodes:
-            log = str(job.log.relative_to(self.folder.path))
-            self.folder.set_state(node.key, "running", {"since": now(), "host": socket.gethostname(), "log": log})
+            about = {"since": now(), "host": socket.gethostname(), "log": self._log_of(job)}
+            self.folder.set_state(node.key, "running", about)
             self.notify(f"begins   {self.folder.label(node)}")
 
     def _collect(self) -> None:
@@ -157,9 +159,13 @@ class Runner:
 
     def _fail(self, node: Node, running: _Running, code: int) -> None:
         self.failed.append(node.key)
-        log = str(running.job.log.relative_to(self.folder.path))
-        self.folder.set_state(node.key, "failed", {"code": code, "finished": now(), "log": log})
+        about = {"code": code, "finished": now(), "log": self._log_of(running.job)}
+        self.folder.set_state(node.key, "failed", about)
         self.notify(f"failed   {self.folder.label(node)}: exit code {code}, see {running.job.log}")
+
+    def _log_of(self, job: Job) -> str:
+        """Return the place of a job's log in the study's folder, which may be moved later."""
+        return str(job.log.relative_to(self.folder.path.absolute()))
 
     def link_pages(self) -> dict[str, str]:
         """Link the pages of the finished reports into the study's folder; return them by label, the main one last."""

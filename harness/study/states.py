@@ -12,7 +12,7 @@ import yaml
 
 from harness.checkpoints.metrics_log import METRICS_NAME, read_metrics
 from harness.errors import InputError
-from harness.study.folder import StudyFolder, read_json
+from harness.study.folder import StudyFolder
 
 LOG_LINES = 3
 
@@ -98,8 +98,3 @@ def last_lines(log: Path, count: int = LOG_LINES) -> tuple[str, ...]:
             return tuple(deque((line.rstrip() for line in file if line.strip()), maxlen=count))
     except OSError:
         return ()
-
-
-def experiment_of(folder: StudyFolder) -> Mapping[str, Any]:
-    """Return the experiment that the folder's last run had; empty before the first one."""
-    return (read_json(folder.path / "study.json") or {}).get("experiment") or {}

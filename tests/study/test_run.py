@@ -66,7 +66,9 @@ def test_a_study_ends_with_its_report_and_a_rerun_runs_nothing(
     # A changed learning rate runs that stage, and what follows from it.
     small.fields["stages"]["renamed"]["learning_rate"] = 0.2
     small.write()
-    assert _run(harness_here, small).returncode == 0
+    changed = _run(harness_here, small)
+    assert changed.returncode == 0
+    assert "changed  stages.renamed.learning_rate: 0.2 instead of 0.1" in changed.stderr
     assert _begun(log) == ["renamed-N-0", "renamed-C-0", "eval-renamed-N-0", "compare", "leaderboard"]
 
 
@@ -165,14 +167,18 @@ def test_a_parent_that_was_made_again_with_other_weights_is_passed_on(
 
 @pytest.mark.parametrize(
     "executor",
-    [["local"], pytest.param(["slurm", "--executor_args", "cluster=local"], marks=pytest.mark.slow)],
+    [
+        ["local"],
+        pytest.param(["slurm", "--executor_args", "cluster=local"], marks=pytest.mark.slow),
+        pytest.param(["ray"], marks=pytest.mark.slow),
+    ],
 )
 def test_a_command_that_dies_by_a_signal_is_run_again(
     executor: list[str], small: Study, site: Path, harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """These executors start processes of their own, which find the distribution by PYTHONPATH."""
-    if executor[0] == "slurm":
-        pytest.importorskip("submitit")
+    if executor[0] != "local":
+        pytest.importorskip({"slurm": "submitit", "ray": "ray"}[executor[0]])
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(Path(__file__).parent.parent.parent)]))
     small.fields["stages"]["base"]["dies_once"] = True
     small.write()

@@ -39,6 +39,7 @@ class Job:
         words: The words that follow ``harness``.
         locks: Files that are locked while it runs, one for each of its nodes.
         log: File for its output, appended to.
+        cwd: Folder that relative paths in `words` start from.
         needs: What it needs from its machine.
     """
 
@@ -46,6 +47,7 @@ class Job:
     words: tuple[str, ...]
     locks: tuple[Path, ...]
     log: Path
+    cwd: Path
     needs: NeedsSpec
 
 

@@ -40,7 +40,13 @@ def start(job: Job) -> subprocess.Popen[bytes]:
         environment.setdefault("OMP_NUM_THREADS", str(job.needs.cpus))
     with job.log.open("ab") as log:
         return subprocess.Popen(  # noqa: S603 - our own command
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            cwd=job.cwd,
+            start_new_session=True,
         )
 
 
