@@ -25,6 +25,7 @@ from harness.checkpoints.stage_manifest import Parent, StageManifest, read_manif
 from harness.study.executors import Job, Options
 from harness.study.executors.process import end_with, lock
 from tests.models import save_tiny_llama
+from tests.waiting import running
 
 LOG = "STUDY_TEST_LOG"  # file for what trainer and executor do
 KILLS = "STUDY_TEST_KILLS"  # a seed: some commands are killed at random moments
@@ -96,7 +97,7 @@ class ForkExecutor:
             lock(job.locks)
             done = [path.parent.name for path in job.locks if (path.parent / "done.json").exists()]
             others = [event["pid"] for event in _events() if event["event"] == "begins" and event["name"] == job.name]
-            note("begins", job.name, done=done, alive=[pid for pid in others if Path(f"/proc/{pid}").exists()])
+            note("begins", job.name, done=done, alive=[pid for pid in others if _lives(pid)])
             with job.log.open("a") as log:
                 os.dup2(log.fileno(), 1)
                 os.dup2(log.fileno(), 2)
@@ -117,6 +118,15 @@ class ForkExecutor:
         """Kill the fork."""
         os.kill(handle, signal.SIGKILL)
         os.waitpid(handle, 0)
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process goes on; one that is about to end has closed its files, and with them its locks, already."""
+    for _ in range(40):
+        if not running(pid):
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def _events() -> list[dict[str, Any]]:
