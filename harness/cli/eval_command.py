@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what to evaluate")
     what.add_argument(
         "--model",
+        "-M",
         nargs="+",
         required=True,
         metavar="CKPT",

@@ -103,6 +103,7 @@ class ForkExecutor:
                 os.dup2(log.fileno(), 2)
             sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))  # pytest's until now
             _kill_later(job.name)
+            sys.argv = ["harness", *job.words]  # pages and records show it
             code = main(job.words)
             sys.stdout.flush()
             sys.stderr.flush()
