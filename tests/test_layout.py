@@ -17,6 +17,7 @@ PACKAGES = [
     "cli",
     "reports.commands", "reports.page", "reports.charts", "reports.documents", "reports.analysis",
     "trainers", "trainers.averaging", "trainers.stage", "trainers.data",
+    "study", "study.executors",
     "training",
     "overlap",
     "evaluation",

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import NoReturn
 
 import harness
-from harness.cli.commands import command_names, load_command
+from harness.cli.commands import command_names, load_command, means_eval
 from harness.errors import HarnessError, InputError, did_you_mean
 from harness.visible import visible
 
@@ -66,6 +66,8 @@ def with_underscores(arguments: Sequence[str]) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = with_underscores(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["run"] and means_eval(words[1:]):
+        words[0] = "eval"
     _check_command(words)
     _check_text(words)
     args = build_parser().parse_args(words)

@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what to evaluate")
     what.add_argument(
         "--model",
+        "-M",
         nargs="+",
         required=True,
         metavar="CKPT",
@@ -178,7 +179,7 @@ def run(args: argparse.Namespace) -> int:
 
     complete = True
     with EvalProgress() as progress:
-        for done in evaluate_all(_spec(args), progress):
+        for done in evaluate_all(evaluation_spec(args), progress):
             progress.pause()
             print_run(done)
             print_failures(done.record)
@@ -186,7 +187,8 @@ def run(args: argparse.Namespace) -> int:
     return 0 if complete else 1
 
 
-def _spec(args: argparse.Namespace) -> EvaluationSpec:
+def evaluation_spec(args: argparse.Namespace) -> EvaluationSpec:
+    """Return the options that parsed flags mean. Raises: InputError: two of them do not fit together."""
     from harness.engines.spec import EngineSpec
     from harness.evaluation.requests import PromptSpec, Seeds
     from harness.evaluation.spec import EvaluationSpec

@@ -64,7 +64,7 @@ def evaluate_all(spec: EvaluationSpec, progress: Progress | None = None) -> Iter
     models = [find_model(name, spec) for source in spec.models for name in expand(source)]
     models = [with_template(model, spec) for model in models]
     with options_in_force(spec):
-        names, tasks, notes = _load_tasks(spec)
+        names, tasks, notes = load_tasks(spec)
     runnable = replace(spec, tasks=tuple(names))
     made = run_folder.claim(spec.output) if spec.output is not None else []
     try:
@@ -78,7 +78,7 @@ def evaluate_all(spec: EvaluationSpec, progress: Progress | None = None) -> Iter
         run_folder.unclaim(made)
 
 
-def _load_tasks(spec: EvaluationSpec) -> tuple[list[str], LoadedTasks, list[str]]:
+def load_tasks(spec: EvaluationSpec) -> tuple[list[str], LoadedTasks, list[str]]:
     """Return the names that can run here, their task objects, and a note per task left out."""
     _seed(spec.prompt)
     catalogue = Catalogue(spec.include_paths)

@@ -1,0 +1,216 @@
+"""`harness run`: run a study from its experiment file, or show its graph."""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import sys
+from collections.abc import Collection, Sequence, Set
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from harness.errors import InputError, did_you_mean
+from harness.visible import say
+
+if TYPE_CHECKING:
+    from harness.study.costs import Cost
+    from harness.study.executors import Executor
+    from harness.study.experiment import ExperimentSpec
+    from harness.study.folder import StudyFolder
+    from harness.study.nodes import Evaluation, Graph, Node
+
+PURPOSE = "Run a study from its experiment file: train, evaluate and compare; run it again to resume."
+
+
+class _FirstOfSeveral(argparse.Action):
+    """Takes the first word for the flag, and the others, which argparse gives to it as well, for ``key=value``."""
+
+    def __call__(self, _parser: object, namespace: argparse.Namespace, values: Any, _flag: object = None) -> None:
+        if values or self.nargs == "+":
+            kind = int if self.dest == "jobs" else str
+            first, *rest = values
+            try:
+                setattr(namespace, self.dest, kind(first))
+            except ValueError:
+                raise InputError(f"--{self.dest} {first}: give a whole number from 1.") from None
+            namespace.more = [*getattr(namespace, "more", []), *rest]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's flags; ``key=value`` may appear anywhere after the experiment file."""
+    parser.add_argument("experiment", metavar="EXPERIMENT.yaml", type=Path, help="the study; see docs/study_file.md")
+    parser.add_argument(
+        "overrides", metavar="key=value", nargs="*", default=[], help="change fields of the experiment file"
+    )
+    value: dict[str, Any] = {"action": _FirstOfSeveral, "nargs": "+"}
+    parser.add_argument("--output_path", metavar=("DIR", "key=value"), help="folder of the study", **value)
+    parser.add_argument(
+        "--dry_run", metavar="key=value", nargs="*", help="print the graph, what is done, and the cost of the rest"
+    )
+    parser.add_argument(
+        "--only",
+        metavar=("NODE", "key=value"),
+        help="run these nodes and what they need: a label, a stage or a glob",
+        **value,
+    )
+    parser.add_argument(
+        "--executor", metavar=("NAME", "key=value"), default="local", help="local, ray or slurm", **value
+    )
+    parser.add_argument(
+        "--jobs", metavar=("N", "key=value"), default=1, help="nodes at once, with the local executor", **value
+    )
+    parser.add_argument(
+        "--executor_args",
+        metavar="key=value",
+        nargs="+",
+        default=[],
+        help="arguments of the executor, such as slurm's partition=gpu timeout_min=600",
+    )
+    parser.add_argument("--ray_address", metavar="ADDRESS", help="of a Ray cluster; without it, ray starts one here")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run or show the study; return 0, or 1 if a node failed."""
+    from harness.console import quiet_libraries
+    from harness.study.experiment import read_experiment
+    from harness.study.folder import StudyFolder
+
+    if args.output_path is None:
+        raise InputError("--output_path: is missing; give a folder for the study.")
+    if args.jobs < 1:
+        raise InputError(f"--jobs {args.jobs}: give a whole number from 1.")
+    if "," in args.output_path:
+        raise InputError(f"--output_path {args.output_path}: has a comma, which separates runs; give another folder.")
+    quiet_libraries()
+    spec = read_experiment(args.experiment, [*args.overrides, *getattr(args, "more", []), *(args.dry_run or [])])
+    graph = _graph(args.experiment, spec)
+    wanted = _wanted(graph, args.only)
+    folder = StudyFolder(Path(args.output_path))
+    folder.check_experiment(spec.name)
+    if args.dry_run is not None:
+        return _dry_run(graph, folder, wanted)
+    executor = _executor(args)
+    with folder.held():
+        return _run(spec, graph, (folder, wanted), executor)
+
+
+def _graph(experiment: Path, spec: ExperimentSpec) -> Graph:
+    from harness.study.graph import build_graph
+
+    try:
+        graph = build_graph(spec)
+        for node in graph.values():
+            _check_words(node)
+    except InputError as error:
+        raise InputError(f"{experiment}: {error}") from None
+    return graph
+
+
+def _wanted(graph: Graph, only: str | None) -> set[str]:
+    """Return the keys of the nodes to run: all, or those of a label, stage or glob, with their ancestors."""
+    from harness.study.runner import with_ancestors
+
+    if only is None:
+        return set(graph)
+    keys = {key for key, node in graph.items() if node.stage == only or fnmatch.fnmatchcase(node.label, only)}
+    if not keys:
+        labels = [node.label for node in graph.values()]
+        raise InputError(f"--only {only}: no node; give one of {', '.join(labels)}.{did_you_mean(only, labels)}")
+    return with_ancestors(graph, keys)
+
+
+def _check_words(node: Node) -> None:
+    """Check the flags of a node's command, long before it runs."""
+    from harness.study.nodes import Evaluation, Report
+
+    if isinstance(node.work, Evaluation):
+        _parsed(["eval", *_eval_words(node.work)], "evaluate.flags")
+    elif isinstance(node.work, Report):
+        _parsed([*node.work.words, "--format", "html"], "compare")
+
+
+def _eval_words(work: Evaluation) -> list[str]:
+    return ["--model", "checkpoint", "--tasks", ",".join(work.tasks), "--output_path", "records", *work.flags]
+
+
+def _parsed(words: Sequence[str], section: str) -> argparse.Namespace:
+    """Return the parsed words of a command. Raises: InputError: it has no such flag, or the value is wrong."""
+    from harness.cli import Parser
+    from harness.cli.commands import load_command
+
+    class Checking(Parser):
+        def error(self, message: str) -> NoReturn:
+            raise InputError(f"{section}: {message}; see `harness {words[0]} --help`.")
+
+    parser = Checking(prog=words[0], allow_abbrev=False)
+    load_command(words[0]).add_arguments(parser)
+    return parser.parse_args(words[1:])
+
+
+def _count_requests(node: Node) -> int:
+    from harness.cli.eval_command import evaluation_spec
+    from harness.evaluation.counting import count_requests
+    from harness.study.nodes import Evaluation
+
+    assert isinstance(node.work, Evaluation)
+    return count_requests(evaluation_spec(_parsed(["eval", *_eval_words(node.work)], "evaluate.flags")))
+
+
+def _executor(args: argparse.Namespace) -> Executor:
+    from harness.study.executors import Options, open_executor
+
+    wrong = next((word for word in args.executor_args if "=" not in word), None)
+    if wrong is not None:
+        raise InputError(f"--executor_args {wrong}: not key=value; write for example partition=gpu.")
+    arguments = dict(word.split("=", 1) for word in args.executor_args)
+    if args.ray_address is not None:
+        arguments["ray_address"] = args.ray_address
+    options = Options(folder=Path(args.output_path) / "executor", jobs=args.jobs, arguments=arguments)
+    return open_executor(args.executor, options)
+
+
+def _costs(graph: Graph, folder: StudyFolder, keys: Collection[str], *, writes: bool) -> dict[str, Cost]:
+    """Return the costs of the nodes that are not done. Raises: InputError: a node would be refused."""
+    from harness.study.costs import Costs, check_disk
+    from harness.study.runner import finished
+
+    done = finished(graph, folder)
+    costs = Costs(graph, folder, done, _count_requests, writes=writes)
+    ahead = {key: costs.of(node) for key, node in graph.items() if key in keys and key not in done}
+    check_disk(ahead.values(), folder.path)
+    return ahead
+
+
+def _run(spec: ExperimentSpec, graph: Graph, place: tuple[StudyFolder, Set[str]], executor: Executor) -> int:
+    from harness.study.experiment import differences
+    from harness.study.runner import Runner
+
+    folder, wanted = place
+    _costs(graph, folder, wanted, writes=True)
+    experiment, before = spec.model_dump(mode="json"), folder.recorded()
+    for line in differences(before["experiment"], experiment) if before is not None else ():
+        say(f"changed  {line}", file=sys.stderr)
+    folder.record(spec.name, experiment, graph)
+    runner = Runner(graph, folder, executor, notify=lambda line: say(line, file=sys.stderr))
+    known = len(wanted & runner.done.keys())
+    if known:
+        say(f"{known} of {len(wanted)} nodes were done before", file=sys.stderr)
+    complete = runner.run(wanted)
+    for path in runner.link_pages().values():
+        say(path, file=sys.stdout)
+    if not complete:
+        failed = [folder.label(graph[key]) for key in runner.failed]
+        blocked = len(wanted - runner.done.keys()) - len(failed)
+        say(
+            f"failed: {', '.join(failed)}; {blocked} nodes wait for them. `harness status {folder.path}` shows their "
+            "logs; run the same command again to go on.",
+            file=sys.stderr,
+        )
+    return 0 if complete else 1
+
+
+def _dry_run(graph: Graph, folder: StudyFolder, wanted: Collection[str]) -> int:
+    from harness.cli.study_tables import print_graph
+
+    print_graph(graph, folder, _costs(graph, folder, wanted, writes=False), wanted)
+    return 0

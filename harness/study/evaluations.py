@@ -1,0 +1,90 @@
+"""The evaluation nodes of an experiment: each checkpoint on the tasks of each ``evaluate`` section."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import InputError, did_you_mean
+from harness.study.experiment import EvaluateSpec, ExperimentSpec
+from harness.study.factors import placeholders
+from harness.study.inputs import definitions_digest, scoring_versions
+from harness.study.nodes import Evaluation, Node, Trained, digest_of
+
+TEMPLATES = ("_letter", "_cloze", "_paper")  # endings of task names that a variant replaces
+
+
+def evaluation_nodes(spec: ExperimentSpec, trained: Trained) -> list[Node]:
+    """Return the evaluation nodes.
+
+    Raises:
+        InputError: a section names an unknown stage, or has a placeholder.
+    """
+    nodes = []
+    for section in spec.evaluate:
+        word = next(placeholders([section.flags, section.tasks]), None)
+        if word is not None:
+            raise InputError(f"evaluate: {{{word}}} is not filled; only stages have placeholders.")
+        for stage in section.stages or trained:
+            if stage not in trained:
+                hint = did_you_mean(stage, trained)
+                raise InputError(f"evaluate.stages: no stage {stage!r}; stages are {', '.join(trained)}.{hint}")
+        words = flag_words(section.flags)
+        tasks = variants(section)
+        include = [Path(path).expanduser() for path in _listed(section.flags.get("include_path"))]
+        set_key = digest_of(
+            {"tasks": tasks, "flags": words, "definitions": definitions_digest(include), "versions": scoring_versions()}
+        )
+        for node in (node for stage in section.stages or trained for node in trained[stage]):
+            for states in (False, True) if section.checkpoints == "all" else (False,):
+                work = Evaluation(checkpoint=node.key, states=states, tasks=tasks, flags=words, set_key=set_key)
+                nodes.append(_node(node, section, work, spec))
+    return nodes
+
+
+def _node(trained: Node, section: EvaluateSpec, work: Evaluation, spec: ExperimentSpec) -> Node:
+    states = "-states" if work.states else ""
+    return Node(
+        key=digest_of({"evaluate": work.set_key, "checkpoint": work.checkpoint, "states": work.states}),
+        label=f"{section.name}-{trained.label}{states}",
+        kind="evaluate",
+        stage=trained.stage,
+        parents=(trained.key,),
+        needs=spec.needs.evaluate,
+        work=work,
+        alike=f"{section.name}{states}",
+    )
+
+
+def variants(section: EvaluateSpec) -> tuple[str, ...]:
+    """Return the task names of all variants: ``ekar_en_letter`` and, for ``cot``, ``ekar_en_cot``."""
+    names: dict[str, None] = {}
+    for variant in section.variants:
+        for task in section.tasks:
+            base = next((task.removesuffix(ending) for ending in TEMPLATES if task.endswith(ending)), task)
+            names[task if variant == "direct" else f"{base}_{variant}"] = None
+    return tuple(names)
+
+
+def flag_words(flags: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return flags as words of a command line: ``{limit: 40, include_path: [a, b]}`` -> ``--limit 40 ...``."""
+    words: list[str] = []
+    for name, value in flags.items():
+        flag = f"--{name.replace('-', '_')}"
+        if value is True:
+            words.append(flag)
+        elif value is False or value is None:
+            continue
+        elif name == "include_path":
+            words += [word for path in _listed(value) for word in (flag, str(path))]
+        elif isinstance(value, list):
+            words += [flag, *map(str, value)]
+        else:
+            words += [flag, json.dumps(value) if isinstance(value, Mapping) else str(value)]
+    return tuple(words)
+
+
+def _listed(value: Any) -> list[Any]:
+    return [] if value is None else value if isinstance(value, list) else [value]

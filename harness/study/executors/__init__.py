@@ -1,0 +1,98 @@
+"""Executors: where the commands of nodes run. A new one is a class with these members and one entry-point line.
+
+    # my_package/cloud.py
+    class CloudExecutor:
+        slots = None
+
+        def __init__(self, options: Options) -> None: ...
+        def submit(self, job: Job) -> str: ...
+        def poll(self, handle: str) -> int | None: ...
+        def cancel(self, handle: str) -> None: ...
+
+    # pyproject.toml
+    [project.entry-points."harness.executors"]
+    cloud = "my_package.cloud:CloudExecutor"
+
+A job's command resumes when it is run again. `executors.process` runs it so that no node runs twice at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.errors import InputError, did_you_mean
+from harness.study.executors.needs import NeedsSpec
+
+GROUP = "harness.executors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A command to run.
+
+    Attributes:
+        name: The label of its node, or of the first of several.
+        words: The words that follow ``harness``.
+        locks: Files that are locked while it runs, one for each of its nodes.
+        log: File for its output, appended to.
+        cwd: Folder that relative paths in `words` start from.
+        needs: What it needs from its machine.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    locks: tuple[Path, ...]
+    log: Path
+    cwd: Path
+    needs: NeedsSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the user says about the executor.
+
+    Attributes:
+        folder: The study's folder, for files of the executor.
+        jobs: Commands at once.
+        arguments: ``--executor_args key=value``, and ``ray_address``.
+    """
+
+    folder: Path
+    jobs: int = 1
+    arguments: Mapping[str, Any]
+
+
+class Executor(Protocol):
+    """Runs jobs.
+
+    Attributes:
+        slots: Jobs that may be submitted at once; None if the executor queues them itself.
+    """
+
+    slots: int | None
+
+    def submit(self, job: Job) -> Any:
+        """Start a job, or queue it; return a handle for it."""
+
+    def poll(self, handle: Any) -> int | None:
+        """Return None while the job is queued or runs, then its exit code; negative if it died without one."""
+
+    def cancel(self, handle: Any) -> None:
+        """End a job, and wait until it has ended."""
+
+
+def open_executor(name: str, options: Options) -> Executor:
+    """Return the executor of this name.
+
+    Raises:
+        InputError: there is none, a package that it needs is not installed, or its cluster does not answer.
+    """
+    known = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if name not in known:
+        raise InputError(f"--executor {name}: give one of {', '.join(sorted(known))}.{did_you_mean(name, known)}")
+    executor: Executor = known[name].load()(options)
+    return executor

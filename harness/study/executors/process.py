@@ -1,0 +1,98 @@
+"""The process of a job: it locks the job's nodes, ends with the process that started it, and becomes the command.
+
+    python -m harness.study.executors.process PARENT LOCK... -- eval --model ...
+
+A second process for the same node waits until the first has ended, even if whoever started the first was killed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from harness.study.executors import Job
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+SECONDS_TO_END = 10.0
+
+
+def start(job: Job) -> subprocess.Popen[bytes]:
+    """Start a job's process; its output is appended to the job's log."""
+    job.log.parent.mkdir(parents=True, exist_ok=True)
+    command = [
+        sys.executable,
+        "-m",
+        "harness.study.executors.process",
+        str(os.getpid()),
+        *map(str, job.locks),
+        "--",
+        *job.words,
+    ]
+    environment = dict(os.environ)
+    if job.needs.cpus is not None:  # the same threads on every machine: their number changes how floats are rounded
+        environment.setdefault("OMP_NUM_THREADS", str(job.needs.cpus))
+    with job.log.open("ab") as log:
+        return subprocess.Popen(  # noqa: S603 - our own command
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            cwd=job.cwd,
+            start_new_session=True,
+        )
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and its children: asked first, then forced."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(SECONDS_TO_END)
+            return
+
+
+def run(job: Job) -> int:
+    """Run a job to its end, for executors on other machines; return its exit code."""
+    process = start(job)
+    try:
+        return process.wait()
+    finally:
+        if process.poll() is None:
+            end(process)
+
+
+def end_with(parent: int) -> None:
+    """End this process when its parent ends. Linux only; elsewhere the lock alone keeps a node from running twice."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before
+        os._exit(1)
+
+
+def lock(paths: Sequence[Path]) -> None:
+    """Lock files for as long as this process, or the command that it becomes, lives; wait for those that are locked."""
+    for path in sorted(paths):  # two processes that want the same files cannot wait for each other
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        os.set_inheritable(descriptor, True)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Lock, and become the command."""
+    split = arguments.index("--")
+    end_with(int(arguments[0]))
+    lock([Path(path) for path in arguments[1:split]])
+    os.execv(sys.executable, [sys.executable, "-m", "harness", *arguments[split + 1 :]])  # noqa: S606 - our own command
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,197 @@
+"""The output folder of a study: all of its state, and the lock that one run at a time holds.
+
+DIR/study.json              name, and the nodes of the last run
+DIR/lock                    who runs it now: host, process, since
+DIR/nodes/KEY/node.json     label, and what the parents were
+DIR/nodes/KEY/LABEL/        the checkpoint of a training node
+DIR/nodes/KEY/log           output of its command
+DIR/nodes/KEY/running.json, failed.json, done.json
+DIR/evaluations/SET_KEY/    records of one set of tasks and flags, in `harness eval`'s layout
+DIR/report.html, ...        links to the pages of the last run
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.errors import MALFORMED, InputError
+from harness.study.nodes import Graph, Node
+
+State = Literal["running", "failed", "done"]
+STATES: tuple[State, ...] = ("running", "failed", "done")
+PATIENCE_SECONDS = 0.5  # `in_use` takes the lock for a moment
+
+
+def now() -> str:
+    """Return the time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the object in a file; None if there is no file, or a kill has cut it short."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, *MALFORMED):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write an object, complete or not at all."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def _of_an_early_kill(path: Path) -> bool:
+    """Whether a run may have written this before it wrote `study.json`."""
+    return path.name in ("lock", "costs", "executor") or path.name.startswith(".study.json.")
+
+
+def _locked(descriptor: int) -> bool:
+    """Take the lock of an open file, or return False when another process keeps it."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+
+
+class StudyFolder:
+    """The output folder of one experiment. Making the object neither reads nor writes anything."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder's lock; the system releases it when this process ends in any way.
+
+        Raises:
+            InputError: another process holds it, or the folder cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = (self.path / "lock").open("a+", encoding="utf-8")
+        except OSError as error:
+            raise InputError(
+                f"--output_path {self.path}: cannot be written ({error.strerror}); give another."
+            ) from None
+        with file:
+            if not _locked(file.fileno()):
+                raise InputError(
+                    f"--output_path {self.path}: is in use by {self.holder()}; wait for it, or end that process first."
+                )
+            file.truncate(0)
+            file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": now()}))
+            file.flush()
+            yield
+
+    def holder(self) -> str:
+        """Return who took the lock last: ``process 41 on host, since 2026-01-01T10:00:00+00:00``."""
+        holder = read_json(self.path / "lock") or {}
+        unknown = "unknown"
+        return (
+            f"process {holder.get('pid', unknown)} on {holder.get('host', unknown)}, since "
+            f"{holder.get('since', unknown)}"
+        )
+
+    def in_use(self) -> bool:
+        """Whether a run holds the lock now."""
+        try:
+            with (self.path / "lock").open("r", encoding="utf-8") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return False
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+
+    def check_experiment(self, name: str) -> None:
+        """Check that the folder is free or holds the experiment of this name.
+
+        Raises:
+            InputError: it holds another experiment, or something else.
+        """
+        recorded = self.recorded()
+        if recorded is not None and recorded.get("name") != name:
+            raise InputError(
+                f"--output_path {self.path}: holds another experiment (name {recorded.get('name')!r} instead of "
+                f"{name!r}); give another folder, or correct the name."
+            )
+        if recorded is None and self.path.is_dir() and not all(map(_of_an_early_kill, self.path.iterdir())):
+            raise InputError(f"--output_path {self.path}: is not empty and holds no study; give a new folder.")
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"--output_path {self.path}: is a file; give a folder.")
+
+    def recorded(self) -> dict[str, Any] | None:
+        """Return what the last run wrote about itself; None before the first one."""
+        return read_json(self.path / "study.json")
+
+    def record(self, name: str, experiment: Mapping[str, Any], graph: Graph) -> None:
+        """Write down the experiment and its nodes, for `harness status` and for the next run."""
+        nodes = [
+            {"key": node.key, "label": self.label(node), "kind": node.kind, "parents": node.parents}
+            for node in graph.values()
+        ]
+        write_json(self.path / "study.json", {"name": name, "experiment": experiment, "nodes": nodes})
+
+    def of(self, key: str) -> Path:
+        """Return a node's folder."""
+        return self.path / "nodes" / key
+
+    def label(self, node: Node) -> str:
+        """Return the label under which a node was begun: its stage may have been renamed since."""
+        return str((read_json(self.of(node.key) / "node.json") or {}).get("label", node.label))
+
+    def checkpoint(self, node: Node) -> Path:
+        """Return the folder of a training node's checkpoint."""
+        return self.of(node.key) / self.label(node)
+
+    def records(self, set_key: str) -> Path:
+        """Return the folder with the records of a set of tasks and flags."""
+        return self.path / "evaluations" / set_key
+
+    def claim(self, node: Node, parents: Mapping[str, Any]) -> None:
+        """Make a node's folder; one that was begun from other parents is moved aside.
+
+        Args:
+            node: The node.
+            parents: What its parents are, by key.
+        """
+        folder = self.of(node.key)
+        begun = read_json(folder / "node.json")
+        if begun is not None and begun.get("parents") != parents:
+            count = sum(1 for _ in folder.parent.glob(f"{node.key}.replaced-*"))
+            folder.rename(folder.with_name(f"{node.key}.replaced-{count + 1}"))
+            begun = None
+        if begun is None:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            write_json(folder / "node.json", {"label": node.label, "kind": node.kind, "parents": parents})
+
+    def state(self, key: str, state: State) -> dict[str, Any] | None:
+        """Return what is written down about a node in this state; None if it is not in it."""
+        return read_json(self.of(key) / f"{state}.json")
+
+    def set_state(self, key: str, state: State, about: Mapping[str, Any]) -> None:
+        """Put a node into a state, and out of the others."""
+        write_json(self.of(key) / f"{state}.json", about)
+        for other in STATES:
+            if other != state:
+                with suppress(FileNotFoundError):
+                    (self.of(key) / f"{other}.json").unlink()

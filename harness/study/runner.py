@@ -1,0 +1,201 @@
+"""Run the nodes of a graph: those that are not done, as soon as their parents are, until none can go on.
+
+What is done is read from the study's folder, so a run goes on where the last one stopped, however that ended.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.study.commands import Commands
+from harness.study.executors import Executor, Job
+from harness.study.folder import StudyFolder, now
+from harness.study.nodes import Evaluation, Graph, Node
+from harness.study.outcomes import Outcome, done_before, outcome
+
+ATTEMPTS = 3  # of a command that dies by a signal, such as one that runs out of memory or loses its machine
+POLL_SECONDS = 0.1
+
+
+@dataclass(kw_only=True)
+class _Running:
+    """A submitted job."""
+
+    nodes: list[Node]
+    job: Job
+    handle: Any
+    began: float
+    attempt: int = 1
+
+
+class Runner:
+    """Runs a graph once.
+
+    Attributes:
+        done: What the finished nodes have produced, by key.
+        failed: Keys of the nodes whose command failed in this run.
+    """
+
+    def __init__(
+        self, graph: Graph, folder: StudyFolder, executor: Executor, notify: Callable[[str], None] = lambda _line: None
+    ) -> None:
+        """`notify` gets a line for each node that begins, ends or fails."""
+        self.graph, self.folder, self.executor, self.notify = graph, folder, executor, notify
+        self.commands = Commands(graph, folder)
+        self.done: dict[str, Outcome] = finished(graph, folder)
+        self.failed: list[str] = []
+        self._running: list[_Running] = []
+
+    def run(self, wanted: Collection[str] | None = None) -> bool:
+        """Run the wanted nodes (all by default), which include their ancestors; return whether all of them are done.
+
+        The caller holds the folder's lock.
+        """
+        wanted = set(self.graph if wanted is None else wanted)
+        try:
+            while self._start(wanted) or self._running:
+                self._collect()
+                time.sleep(POLL_SECONDS if self._running else 0)
+        finally:
+            for running in self._running:
+                self.executor.cancel(running.handle)
+        return wanted <= self.done.keys()
+
+    def _start(self, wanted: Collection[str]) -> bool:
+        """Submit what can run now; return whether anything was submitted."""
+        begun = False
+        while self.executor.slots is None or len(self._running) < self.executor.slots:
+            nodes = self._next(wanted)
+            if not nodes:
+                break
+            begun = True
+            for node in nodes:
+                self.folder.claim(node, {parent: self.done[parent] for parent in node.parents})
+            already = [node for node in nodes if self._finish(node, seconds=None)]
+            rest = [node for node in nodes if node not in already]
+            if rest:
+                self._submit(rest)
+        return begun
+
+    def _next(self, wanted: Collection[str]) -> list[Node]:
+        """Return a node that can run now, or evaluations that can share a process; trainings come first."""
+        taken = {node.key for running in self._running for node in running.nodes}
+        free = [
+            node
+            for key, node in self.graph.items()
+            if key in wanted and key not in taken and key not in self.done and key not in self.failed
+            and all(parent in self.done for parent in node.parents)
+        ]  # fmt: skip
+        free.sort(key=lambda node: node.kind != "train")
+        if not free or not isinstance(free[0].work, Evaluation):
+            return free[:1]
+        set_key = free[0].work.set_key
+        alike = [node for node in free if isinstance(node.work, Evaluation) and node.work.set_key == set_key]
+        # Starting a process takes seconds, so the evaluations that are ready are dealt out to the free slots.
+        slots = self.executor.slots
+        share = 1 if slots is None else -(-len(alike) // (slots - len(self._running)))
+        return alike[:share]
+
+    def _submit(self, nodes: Sequence[Node]) -> None:
+        words = self.commands.of(nodes, {key: list(done.get("results", ())) for key, done in self.done.items()})
+        job = Job(
+            name=self.folder.label(nodes[0]),
+            words=tuple(words),
+            locks=tuple((self.folder.of(node.key) / "lock").absolute() for node in nodes),
+            log=(self.folder.of(nodes[0].key) / "log").absolute(),
+            cwd=Path.cwd(),
+            needs=nodes[0].needs,
+        )
+        self._running.append(
+            _Running(nodes=list(nodes), job=job, handle=self.executor.submit(job), began=time.monotonic())
+        )
+        for node in nodes:
+            about = {"since": now(), "host": socket.gethostname(), "log": self._log_of(job)}
+            self.folder.set_state(node.key, "running", about)
+            self.notify(f"begins   {self.folder.label(node)}")
+
+    def _collect(self) -> None:
+        """Take in the jobs that have ended."""
+        for running in list(self._running):
+            code = self.executor.poll(running.handle)
+            if code is None:
+                continue
+            self._running.remove(running)
+            seconds = time.monotonic() - running.began
+            share = seconds / len(running.nodes)
+            left = [node for node in running.nodes if not self._finish(node, seconds=share, code=code)]
+            if left and code < 0 and running.attempt < ATTEMPTS:
+                self.notify(f"died     {running.job.name} (signal {-code}); it is run again")
+                running.handle, running.attempt = self.executor.submit(running.job), running.attempt + 1
+                self._running.append(running)
+                continue
+            for node in left:
+                self._fail(node, running, code)
+
+    def _finish(self, node: Node, *, seconds: float | None, code: int | None = None) -> bool:
+        """Write down that a node is done, if its output is complete."""
+        if node.kind == "report" and code != 0:  # a page may be half written
+            return False
+        produced = outcome(node, self.graph, self.folder)
+        if produced is None:
+            return False
+        about = {
+            "outcome": produced,
+            "parents": {parent: self.done[parent] for parent in node.parents},
+            "finished": now(),
+            "seconds": seconds,
+        }
+        self.folder.set_state(node.key, "done", about)
+        self.done[node.key] = produced
+        took = "" if seconds is None else f"  ({seconds:,.0f} s)"
+        self.notify(f"done     {self.folder.label(node)}{took}")
+        return True
+
+    def _fail(self, node: Node, running: _Running, code: int) -> None:
+        self.failed.append(node.key)
+        about = {"code": code, "finished": now(), "log": self._log_of(running.job)}
+        self.folder.set_state(node.key, "failed", about)
+        self.notify(f"failed   {self.folder.label(node)}: exit code {code}, see {running.job.log}")
+
+    def _log_of(self, job: Job) -> str:
+        """Return the place of a job's log in the study's folder, which may be moved later."""
+        return str(job.log.relative_to(self.folder.path.absolute()))
+
+    def link_pages(self) -> dict[str, str]:
+        """Link the pages of the finished reports into the study's folder; return them by label, the main one last."""
+        pages = {}
+        for key in reversed(list(self.graph)):
+            produced = self.done.get(key)
+            if produced is not None and self.graph[key].kind == "report":
+                label = self.folder.label(self.graph[key])
+                link = self.folder.path / f"{label}.html"
+                with suppress(FileNotFoundError):
+                    link.unlink()
+                link.symlink_to(str(produced["page"]))
+                pages[label] = str(link)
+        return pages
+
+
+def finished(graph: Graph, folder: StudyFolder) -> dict[str, Outcome]:
+    """Return what earlier runs have produced, by key."""
+    done: dict[str, Outcome] = {}
+    for key, node in graph.items():
+        produced = done_before(node, folder, done)
+        if produced is not None:
+            done[key] = produced
+    return done
+
+
+def with_ancestors(graph: Graph, keys: Collection[str]) -> set[str]:
+    """Return these nodes and everything that they need."""
+    wanted: set[str] = set()
+    for key in reversed(list(graph)):
+        if key in keys or key in wanted:
+            wanted |= {key, *graph[key].parents}
+    return wanted

@@ -1,0 +1,193 @@
+"""What is wrong with an experiment is one line and exit code 2, and nothing is written."""
+
+from __future__ import annotations
+
+import builtins
+import shutil
+import socket
+import sys
+from collections import namedtuple
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import HarnessCommand
+from tests.study.conftest import Study
+
+
+def _set(fields: dict[str, Any], path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    for part in parents:
+        fields = fields[part]
+    fields[last] = value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("stages.base.from", "tuned", "stages.base: descends from itself (base -> tuned -> base)"),
+        ("stages.tuned.from", "bsae", "stages.tuned.from: 'bsae' is neither a stage nor a checkpoint"),
+        ("stages.tuned.from", "bsae", "Did you mean base?"),
+        ("stages.tuned.tokenizer", "{stages.bsae}", "'bsae' is neither a stage"),
+        ("stages.tuned.code", "{tuning}", "stages.tuned: {tuning} is no factor; factors are pretrain, tune, seed."),
+        ("stages.base.data.code", "{pretrain.share}", "{pretrain.share}: is not filled by the level 'N'"),
+        ("stages.base.stage", "fakes", "no trainer for 'fakes'"),
+        ("evaluate.stages", ["tund"], "evaluate.stages: no stage 'tund'"),
+        ("evaluate.flags", {"limmit": 4}, "evaluate.flags: unrecognized arguments: --limmit 4"),
+        ("evaluate.flags", {"model": "x"}, "evaluate.stages says which checkpoints"),
+        ("evaluate.flags", {"metadata": {"x": "{seed}"}}, "{seed} is not filled; only stages have placeholders"),
+        ("evaluate.taks", [], "evaluate.taks: unknown key; allowed are name, tasks"),
+        ("evaluate.tasks", ["t_chioce"], "t_chioce"),
+        ("compare.stage", "tund", "compare.stage: no stage 'tund'"),
+        ("compare.contrasts", [["NC", "XX"]], "no arm 'XX'; arms are NN, NC, CN, CC"),
+        ("compare.design", ["pretrain", "tun"], "has no factor 'tun'"),
+        ("compare.margin", 2, "less than 1 (it is 2)"),
+        ("factors.dose", [1, 2], "factors.dose: no stage uses {dose}"),
+        ("factors.seed", [1, 1], "seed: the level '1' appears twice"),
+        ("factors.seed", [], "seed: has no levels"),
+        ("factors.seed", 3, "seed: give a list of levels"),
+        ("stages.base.needs", {"gpu": 1}, "needs.gpu"),
+        ("name", "", "name: "),
+    ],
+)
+def test_a_wrong_experiment_is_one_line_and_exit_code_2(
+    path: str, value: Any, message: str, study: Study, harness_here: HarnessCommand, tmp_path: Path
+) -> None:
+    _set(study.fields, path, value)
+    study.write()
+    done = harness_here("run", study.path, "--output_path", tmp_path / "out", "--executor", "fork")
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out" / "nodes").exists()
+
+
+def test_a_name_that_appears_twice_is_refused(study: Study, harness_here: HarnessCommand, tmp_path: Path) -> None:
+    study.path.write_text(study.path.read_text() + "name: again\n")
+    done = harness_here("run", study.path, "--output_path", tmp_path / "out")
+    assert done.returncode == 2
+    assert "the key 'name' appears twice" in done.stderr
+
+
+def test_two_nodes_of_one_label_are_refused(study: Study, harness_here: HarnessCommand, tmp_path: Path) -> None:
+    study.fields["stages"]["base-N"] = {"stage": "fake", "seed": "{seed}", "other": 1}
+    study.write()
+    done = harness_here("run", study.path, "--output_path", tmp_path / "out")
+    assert done.returncode == 2
+    assert "base-N-0: two nodes have this name" in done.stderr
+
+
+def test_a_command_that_this_release_lacks_is_named(
+    study: Study, harness_here: HarnessCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.study import reporting
+
+    monkeypatch.setattr(reporting, "entry_points", lambda **_: [])
+    study.write({"overlap": {}})
+    done = harness_here("run", study.path, "--output_path", tmp_path / "out")
+    assert done.returncode == 2
+    assert "overlap: this release has no `harness overlap`" in done.stderr
+
+
+def test_a_folder_of_another_experiment_is_refused(study: Study, harness_here: HarnessCommand, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "study.json").write_text('{"name": "large", "nodes": []}')
+    done = harness_here("run", study.path, "--output_path", tmp_path / "out")
+    assert done.returncode == 2
+    assert "holds another experiment (name 'large' instead of 'small')" in done.stderr
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").touch()
+    done = harness_here("run", study.path, "--output_path", tmp_path / "full")
+    assert done.returncode == 2
+    assert "is not empty and holds no study" in done.stderr
+
+
+def test_too_little_disk_is_refused_ahead(
+    study: Study, harness_here: HarnessCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(2_000_000, 0, 2_000_000))
+    study.fields["stages"]["tuned"]["parameters"] = "100,000"
+    study.write()
+    done = harness_here("run", study.path, "--output_path", tmp_path / "out", "--dry_run")
+    assert done.returncode == 2
+    # 8 x (1 + 2 x 3) x 100,000 x 4 bytes for the weights, and 0.5 MB for the others and the samples
+    assert "too little disk: the study needs about 22.9 MB more and 2.0 MB are free" in done.stderr
+
+
+@pytest.mark.parametrize(("executor", "package"), [("slurm", "submitit"), ("ray", "ray")])
+def test_an_executor_that_is_not_installed_names_the_extra(
+    executor: str,
+    package: str,
+    study: Study,
+    harness_here: HarnessCommand,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import importlib.util
+
+    find, load = importlib.util.find_spec, builtins.__import__
+
+    def refuse(name: str, *rest: Any, **more: Any) -> Any:
+        if name == package:
+            raise ImportError(name)
+        return load(name, *rest, **more)
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == package else find(name, *rest))
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.delitem(sys.modules, package, raising=False)
+    done = harness_here("run", study.path, "--output_path", tmp_path / "out", "--executor", executor)
+    assert done.returncode == 2
+    assert f"stage-harness[{executor}]" in done.stderr
+
+
+def test_a_cluster_that_does_not_answer_is_one_line(
+    study: Study, harness_here: HarnessCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+        done = harness_here(
+            "run", study.path, "--output_path", tmp_path / "out", "--executor", "ray", "--ray_address", address
+        )
+    assert done.returncode == 2
+    assert f"--ray_address {address}: does not answer within 10 s" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--executor", "lokal"], "Did you mean local?"),
+        (["--jobs", "0"], "--jobs 0: give a whole number from 1"),
+        (["--jobs", "two"], "--jobs two: give a whole number from 1"),
+        (["--only", "tunde"], "--only tunde: no node"),
+        (["--executor_args", "gpu"], "not key=value"),
+        (["--executor_args", "a=b"], "the local executor has none"),
+        (["nam.e"], "give key=value"),
+    ],
+)
+def test_wrong_flags_are_one_line(
+    words: list[str], message: str, study: Study, harness_here: HarnessCommand, tmp_path: Path
+) -> None:
+    done = harness_here("run", study.path, "--output_path", tmp_path / "out", *words)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize("flag", ["--model", "-M", "--config", "-C", "--model=oracle"])
+def test_run_with_a_model_and_no_experiment_is_eval(flag: str) -> None:
+    from harness.cli.commands import means_eval
+
+    assert means_eval([flag, "oracle", "--tasks", "mini_logic"])
+    assert means_eval(["--tasks", "mini_logic", flag])
+    assert not means_eval(["study.yaml", flag, "oracle"])
+    assert not means_eval(["--output_path", "out", "study.yaml"])
+
+
+def test_run_with_a_model_evaluates_it(harness_here: HarnessCommand, tmp_path: Path) -> None:
+    words = ["--backend", "scripted", "--model", "oracle", "--tasks", "mini_logic", "--limit", "2"]
+    done = harness_here("run", *words, "--output_path", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "1.000" in done.stdout

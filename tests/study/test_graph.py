@@ -1,0 +1,99 @@
+"""The graph follows the experiment: what changed gets a new key, and nothing else does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.study.experiment import read_experiment
+from harness.study.graph import build_graph
+from harness.study.nodes import Graph
+from tests.study.conftest import Study
+
+
+@pytest.fixture
+def graph_of(study: Study, own_cache: Path) -> Callable[[], Graph]:
+    return lambda: build_graph(read_experiment(study.path))
+
+
+def _keys(graph: Graph, stage: str) -> set[str]:
+    return {key for key, node in graph.items() if node.stage == stage and node.kind == "train"}
+
+
+def test_a_stage_is_trained_once_for_all_levels_of_a_factor_that_it_does_not_use(
+    graph_of: Callable[[], Graph],
+) -> None:
+    graph = graph_of()
+    assert [node.label for node in graph.values() if node.stage == "base"] == [
+        "base-N-0", "base-N-1", "base-C-0", "base-C-1",
+    ]  # fmt: skip
+    assert len(_keys(graph, "tuned")) == 8
+    tuned = next(node for node in graph.values() if node.label == "tuned-C-N-1")
+    assert [graph[parent].label for parent in tuned.parents] == ["base-C-1"]
+    assert [node.kind for node in graph.values()].count("evaluate") == 8
+
+
+def test_a_renamed_stage_and_an_edited_comment_change_no_key(study: Study, graph_of: Callable[[], Graph]) -> None:
+    before = graph_of()
+    study.fields["stages"]["renamed"] = study.fields["stages"].pop("tuned")
+    study.fields["evaluate"]["stages"] = ["renamed"]
+    study.write({"compare": {"stage": "renamed"}})
+    study.path.write_text("# a comment\n" + study.path.read_text())
+    assert set(graph_of()) == set(before)
+
+
+def test_a_changed_learning_rate_changes_its_stage_and_descendants_only(
+    study: Study, graph_of: Callable[[], Graph]
+) -> None:
+    before = graph_of()
+    study.fields["stages"]["tuned"]["learning_rate"] = 0.2
+    study.write()
+    after = graph_of()
+    assert _keys(after, "base") == _keys(before, "base")
+    assert not {key for key in before if key not in _keys(before, "base")} & set(after)
+
+
+def test_a_new_seed_adds_nodes_of_that_seed_only(study: Study, graph_of: Callable[[], Graph]) -> None:
+    before = graph_of()
+    study.fields["factors"]["seed"].append(2)
+    study.write()
+    added = [node for key, node in graph_of().items() if key not in before and node.kind != "report"]
+    assert len(added) == 2 + 4 + 4
+    assert all(node.label.endswith("-2") for node in added)
+
+
+def test_changed_data_changes_the_stage_that_reads_it(study: Study, graph_of: Callable[[], Graph]) -> None:
+    before = graph_of()
+    (study.folder / "data.jsonl").write_text('{"text": "another cat"}\n')
+    assert not _keys(graph_of(), "base") & _keys(before, "base")
+
+
+def test_a_changed_task_definition_changes_evaluations_and_reports_only(
+    study: Study, graph_of: Callable[[], Graph]
+) -> None:
+    before = graph_of()
+    file = study.tasks / "choice.yaml"
+    file.write_text(file.read_text().replace("acc_norm", "exact_match"))
+    kinds = {node.kind for key, node in graph_of().items() if key not in before}
+    assert kinds == {"evaluate", "report"}
+
+
+def test_a_placeholder_takes_the_type_of_its_level_and_an_entry_of_it(
+    study: Study, graph_of: Callable[[], Graph]
+) -> None:
+    study.fields["factors"]["pretrain"] = {"N": {"share": 0.0, "name": "text"}, "C": {"share": 0.5, "name": "code"}}
+    study.fields["stages"]["base"]["data"]["code"] = "{pretrain.share}"
+    study.fields["stages"]["base"]["note"] = "{{kept}} {pretrain.name}"
+    study.write()
+    node = next(node for node in graph_of().values() if node.label == "base-C-0")
+    assert node.work.spec["data"]["code"] == 0.5  # type: ignore[union-attr]
+    assert node.work.spec["note"] == "{kept} code"  # type: ignore[union-attr]
+
+
+def test_variants_replace_the_template_in_task_names(study: Study, graph_of: Callable[[], Graph]) -> None:
+    study.fields["evaluate"] = {"tasks": "mini_logic_letter", "variants": ["direct", "cot"], "stages": ["base"]}
+    study.write({"compare": None})
+    node = next(node for node in graph_of().values() if node.kind == "evaluate")
+    assert node.work.tasks == ("mini_logic_letter", "mini_logic_cot")  # type: ignore[union-attr]

@@ -1,0 +1,217 @@
+"""A run does what is not done, a failure stops its descendants only, and the folder belongs to one run at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.records.run_folder import read_record
+from harness.study.folder import StudyFolder
+from tests.conftest import HarnessCommand
+from tests.study.conftest import Study
+from tests.study.package import LOG
+
+
+@pytest.fixture
+def small(study: Study) -> Study:
+    """One arm pair with one seed: 1 + 2 checkpoints."""
+    study.fields["factors"] = {"tune": {"N": 0, "C": 1}, "seed": [0]}
+    study.fields["stages"]["base"]["data"]["code"] = 0
+    study.write()
+    return study
+
+
+def _run(harness_here: HarnessCommand, study: Study, *words: object) -> subprocess.CompletedProcess[str]:
+    return harness_here("run", study.path, "--output_path", study.folder / "out", "--executor", "fork", *words)
+
+
+def _begun(log: Path) -> list[str]:
+    events = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    return [event["name"] for event in events if event["event"] == "begins"]
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(LOG, str(tmp_path / "events.jsonl"))
+    return tmp_path / "events.jsonl"
+
+
+def test_a_study_ends_with_its_report_and_a_rerun_runs_nothing(
+    small: Study, harness_here: HarnessCommand, log: Path
+) -> None:
+    done = _run(harness_here, small)
+    assert done.returncode == 0, done.stderr
+    page = Path(done.stdout.splitlines()[-1])
+    assert page == small.folder / "out" / "compare.html"
+    assert "C against N" in page.read_text()
+    # Evaluations share a process.
+    assert _begun(log) == ["base-0", "tuned-N-0", "tuned-C-0", "eval-tuned-N-0", "compare", "leaderboard"]
+    log.unlink()
+    again = _run(harness_here, small)
+    assert again.returncode == 0
+    assert "7 of 7 nodes were done before" in again.stderr
+    assert _begun(log) == []
+    # A renamed stage runs nothing either.
+    small.fields["stages"]["renamed"] = small.fields["stages"].pop("tuned")
+    small.fields["evaluate"]["stages"] = ["renamed"]
+    small.write({"compare": {"stage": "renamed"}})
+    assert _run(harness_here, small).returncode == 0
+    assert _begun(log) == []
+    # A changed learning rate runs that stage, and what follows from it.
+    small.fields["stages"]["renamed"]["learning_rate"] = 0.2
+    small.write()
+    changed = _run(harness_here, small)
+    assert changed.returncode == 0
+    assert "changed  stages.renamed.learning_rate: 0.2 instead of 0.1" in changed.stderr
+    assert _begun(log) == ["renamed-N-0", "renamed-C-0", "eval-renamed-N-0", "compare", "leaderboard"]
+
+
+def test_a_changed_metric_scores_again_without_inference(small: Study, harness_here: HarnessCommand, log: Path) -> None:
+    small.write({"compare": None})
+    assert _run(harness_here, small).returncode == 0
+    log.unlink()
+    file = small.tasks / "choice.yaml"
+    file.write_text(file.read_text().replace("  - {metric: acc_norm, aggregation: mean, higher_is_better: true}\n", ""))
+    done = _run(harness_here, small)
+    assert done.returncode == 0, done.stderr
+    assert _begun(log) == ["eval-tuned-N-0", "leaderboard"]
+    runs = sorted((small.folder / "out" / "evaluations").glob("*/*/run.json"), key=lambda path: path.stat().st_mtime)
+    for run in runs[-2:]:
+        assert read_record(run.parent).from_journal == 24
+        assert read_record(run.parent).engine is None
+
+
+def test_a_failed_node_fails_its_descendants_only(small: Study, harness_here: HarnessCommand) -> None:
+    small.fields["stages"]["tuned"]["fails"] = "{tune}"
+    small.fields["evaluate"]["stages"] = ["base", "tuned"]
+    small.write()
+    done = _run(harness_here, small)
+    assert done.returncode == 1
+    assert "failed   tuned-C-0: exit code 1" in done.stderr
+    assert "done     eval-base-0" in done.stderr
+    assert "done     eval-tuned-N-0" in done.stderr
+    status = harness_here("status", small.folder / "out")
+    assert status.returncode == 1
+    assert "this stage fails" in status.stdout
+    assert "5 nodes wait" not in done.stderr
+    states = {line.split()[0]: line.split()[2] for line in status.stdout.splitlines() if line.count("  ") > 1}
+    assert states["tuned-C-0"] == "failed"
+    assert states["eval-tuned-C-0"] == "blocked"
+    assert states["compare"] == "blocked"
+    assert states["eval-tuned-N-0"] == "done"
+    # It is tried again by the next run.
+    small.fields["stages"]["tuned"]["fails"] = 0
+    small.write()
+    assert _run(harness_here, small).returncode == 0
+
+
+def test_only_runs_a_node_and_what_it_needs(small: Study, harness_here: HarnessCommand, log: Path) -> None:
+    done = _run(harness_here, small, "--only", "tuned-C-0")
+    assert done.returncode == 0, done.stderr
+    assert _begun(log) == ["base-0", "tuned-C-0"]
+    status = harness_here("status", small.folder / "out").stdout
+    assert "2 done, 5 waiting" in status
+
+
+def test_a_second_run_says_who_holds_the_folder(small: Study, harness_here: HarnessCommand) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from harness.study.folder import StudyFolder\n"
+        f"with StudyFolder(Path({str(small.folder / 'out')!r})).held(): print('held', flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        done = _run(harness_here, small)
+        holder.kill()
+    assert done.returncode == 2
+    assert f"is in use by process {holder.pid} on {os.uname().nodename}, since 20" in done.stderr
+    assert not StudyFolder(small.folder / "out").in_use(), "the lock ends with its holder"
+
+
+def test_a_dry_run_shows_graph_and_cost_and_writes_nothing(small: Study, harness_here: HarnessCommand) -> None:
+    done = _run(harness_here, small, "--dry_run", "factors.seed=[0,1]")
+    assert done.returncode == 0, done.stderr
+    assert not (small.folder / "out").exists()
+    assert "tuned-C-1" in done.stdout
+    assert "0 of 12 nodes are done. Ahead: 600 tokens, at most 96 requests" in done.stdout
+    assert "Time: not measured yet" in done.stdout
+    assert _run(harness_here, small).returncode == 0
+    done = _run(harness_here, small, "--dry_run", "factors.seed=[0,1]")
+    assert "5 of 12 nodes are done. Ahead: 300 tokens, at most 48 requests" in done.stdout
+    assert "Time: " in done.stdout
+
+
+def test_a_parent_that_was_made_again_with_other_weights_is_passed_on(
+    small: Study, harness_here: HarnessCommand, log: Path
+) -> None:
+    assert _run(harness_here, small, "--only", "tuned-C-0").returncode == 0
+    folder = StudyFolder(small.folder / "out")
+    base = next(node for node in (folder.recorded() or {})["nodes"] if node["label"] == "base-0")
+    about = folder.state(base["key"], "done")
+    assert about is not None
+    manifest = next(folder.of(base["key"]).glob("*/stage.json"))
+    other = "sha256:" + "0" * 64
+    manifest.write_text(manifest.read_text().replace(about["outcome"]["digest"], other))
+    folder.set_state(base["key"], "done", about | {"outcome": {"digest": other}})
+    log.unlink()
+    _run(harness_here, small, "--only", "tuned-C-0")
+    assert _begun(log) == ["tuned-C-0"]
+    assert len(list((folder.path / "nodes").glob("*.replaced-1"))) == 1
+
+
+@pytest.mark.parametrize(
+    "executor",
+    [
+        ["local"],
+        pytest.param(["slurm", "--executor_args", "cluster=local"], marks=pytest.mark.slow),
+        pytest.param(["ray"], marks=pytest.mark.slow),
+    ],
+)
+def test_a_command_that_dies_by_a_signal_is_run_again(
+    executor: list[str], small: Study, site: Path, harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """These executors start processes of their own, which find the distribution by PYTHONPATH."""
+    if executor[0] != "local":
+        pytest.importorskip({"slurm": "submitit", "ray": "ray"}[executor[0]])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(Path(__file__).parent.parent.parent)]))
+    small.fields["stages"]["base"]["dies_once"] = True
+    small.write()
+    out = small.folder / "out"
+    done = harness_here("run", small.path, "--output_path", out, "--only", "base", "--executor", *executor)
+    assert done.returncode == 0, done.stderr
+    assert "died     base-0" in done.stderr
+    assert list(out.glob("nodes/*/base-0/model.safetensors"))
+
+
+def test_status_shows_speed_and_time_left_of_a_training(small: Study, harness_here: HarnessCommand) -> None:
+    folder = StudyFolder(small.folder / "out")
+    with folder.held():
+        folder.record("small", {}, {})
+        fields: dict[str, Any] = {
+            "name": "small",
+            "nodes": [{"key": "k", "label": "a", "kind": "train", "parents": []}],
+        }
+        (folder.path / "study.json").write_text(json.dumps(fields))
+        (folder.of("k") / "a").mkdir(parents=True)
+        folder.set_state("k", "running", {"since": "now"})
+        (folder.of("k") / "stage.yaml").write_text("data: {budget_tokens: 1000}\n")
+        entry = {"step": 3, "tokens": 400, "tokens_per_second": 50.0}
+        (folder.of("k") / "a" / "metrics.jsonl").write_text(json.dumps(entry) + "\n")
+        # A child does not inherit the lock, so this is another process's view.
+        shown = subprocess.run(
+            [sys.executable, "-m", "harness", "status", str(folder.path)], capture_output=True, text=True, check=False
+        ).stdout
+    assert "running        50  12 s" in shown
+    assert "waiting" in harness_here("status", folder.path).stdout, "without a run, nothing is running"
+
+
+def test_status_of_a_folder_without_a_study_is_refused(harness_here: HarnessCommand, tmp_path: Path) -> None:
+    done = harness_here("status", tmp_path)
+    assert done.returncode == 2
+    assert "holds no study" in done.stderr
