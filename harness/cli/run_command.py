@@ -26,14 +26,9 @@ class _FirstOfSeveral(argparse.Action):
     """Takes the first word for the flag, and the others, which argparse gives to it as well, for ``key=value``."""
 
     def __call__(self, _parser: object, namespace: argparse.Namespace, values: Any, _flag: object = None) -> None:
-        if values or self.nargs == "+":
-            kind = int if self.dest == "jobs" else str
-            first, *rest = values
-            try:
-                setattr(namespace, self.dest, kind(first))
-            except ValueError:
-                raise InputError(f"--{self.dest} {first}: give a whole number from 1.") from None
-            namespace.more = [*getattr(namespace, "more", []), *rest]
+        first, *rest = values
+        setattr(namespace, self.dest, first)
+        namespace.more = [*getattr(namespace, "more", []), *rest]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.output_path is None:
         raise InputError("--output_path: is missing; give a folder for the study.")
-    if args.jobs < 1:
+    if not str(args.jobs).isdecimal() or int(args.jobs) < 1:
         raise InputError(f"--jobs {args.jobs}: give a whole number from 1.")
     if "," in args.output_path:
         raise InputError(f"--output_path {args.output_path}: has a comma, which separates runs; give another folder.")
@@ -165,7 +160,7 @@ def _executor(args: argparse.Namespace) -> Executor:
     arguments = dict(word.split("=", 1) for word in args.executor_args)
     if args.ray_address is not None:
         arguments["ray_address"] = args.ray_address
-    options = Options(folder=Path(args.output_path) / "executor", jobs=args.jobs, arguments=arguments)
+    options = Options(folder=Path(args.output_path) / "executor", jobs=int(args.jobs), arguments=arguments)
     return open_executor(args.executor, options)
 
 
