@@ -31,6 +31,9 @@ def loss_summary(path: Path) -> str:
     losses = [(entry["step"], float(entry["loss"])) for entry in read_metrics(path) if "loss" in entry]
     if not losses:
         return ""
+    rewards = [float(entry["reward"]) for entry in read_metrics(path) if "reward" in entry]
+    if rewards:  # the loss of GRPO is about 0 at every step
+        return f"reward {rewards[0]:.4g} at first, {rewards[-1]:.4g} at last, best {max(rewards):.4g}"
     step, best = min(losses, key=lambda pair: pair[1] if pair[1] == pair[1] else float("inf"))
     return f"loss {losses[0][1]:.4g} at first, {losses[-1][1]:.4g} at last, best {best:.4g} at step {step:,}"
 
@@ -46,8 +49,8 @@ def held_out_summary(manifest: StageManifest) -> list[str]:
         f"{measured['loss']:.4g} at last{_bits(measured)}"
         for name, measured in last["sources"].items()
     ]
-    kept = evaluation.get("kept_step")
-    return [*lines, f"kept the weights of step {kept:,}"] if kept not in (None, manifest.step) else lines
+    kept, best = evaluation.get("kept_step"), (manifest.spec.get("evaluate") or {}).get("keep") == "best"
+    return [*lines, f"kept the weights of step {kept:,}, the best"] if best and kept is not None else lines
 
 
 def _bits(measured: dict[str, float]) -> str:

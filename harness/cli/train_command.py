@@ -134,14 +134,15 @@ def _table(rows: list[dict[str, str]]) -> Any:
 def _notes(source: StreamedSource) -> list[str]:
     """Return what happened to a source's records besides training on them."""
     more = ", ..." if source.skipped > len(source.first_skipped) else ""
+    times = "once" if source.repeats == 1 else f"{source.repeats:,} times"
     notes = {
-        f"repeated {source.repeats:,} times, because it has fewer tokens than its share": source.repeats,
+        f"repeated {times}, because it has fewer tokens than its share": source.repeats,
         f"of {source.records:,} records, {source.cut:,} were truncated to max_length": source.cut,
         f"of {source.records:,} records, {source.dropped:,} were left out, because truncation left nothing to learn "
         "from": source.dropped,
         f"{source.skipped:,} wrong records were skipped: {', '.join(source.first_skipped)}{more}": source.skipped,
         f"{source.held_out:,} records were left out, because the held-out loss is measured on them": source.held_out,
-        f"{source.unanswered:,} conversations end with a turn that has no answer; it is left out": source.unanswered,
+        f"{source.unanswered:,} records end with a turn without an answer; it is left out": source.unanswered,
     }
     return [note for note, count in notes.items() if count]
 

@@ -366,6 +366,23 @@ def test_a_weight_between_0_and_1_is_an_error_and_can_be_left_out() -> None:
     assert converted("chat", raw, {"weight": "ignore"})["learned"] == [False, True]
 
 
+def test_an_empty_answer_is_left_out_and_counted() -> None:
+    for record in (
+        converted("instruction", {"instruction": "Say hi.", "output": " "}),
+        converted("chat", {"messages": [*CHAT, {"role": "assistant", "content": ""}]}),
+    ):
+        assert record["unanswered"] == 1
+        encode = completion_encoder(tokenizer_with("qwen3"), max_length=None, completion_only=True)
+        assert encode(record, "here") is None
+
+
+def test_calls_that_are_ignored_leave_an_empty_answer() -> None:
+    calls = [{"name": "f", "arguments": {}}]
+    turns = [*CHAT, {"role": "assistant", "content": None, "tool_calls": calls}, *KTO_TURNS]
+    record = converted("chat", {"messages": turns}, {"tool_calls": "ignore"})
+    assert record["learned"] == [False, False, False, True]
+
+
 def test_empty_turns_of_hh_rlhf_stay_empty() -> None:
     text = "\n\nHuman: hi\n\nAssistant: \n\nHuman: what?\n\nAssistant: yes"
     record = converted("chat", {"text": text})

@@ -224,6 +224,16 @@ def test_epochs_stream_every_record_equally_often(lengths: list[list[int]], epoc
     assert len(counts) == sum(map(len, lengths))
 
 
+def test_a_look_for_the_next_record_is_no_repetition(tmp_path: Path) -> None:
+    source = open_jsonl(write_source(tmp_path, "one", [10] * 7, 1000))
+    stream = mixed(stepwise(("one",), (1,)), [source], 70).stream()
+    assert len(list(stream)) == 7
+    assert stream.repeats == [0]
+    stream = mixed(stepwise(("one",), (1,)), [source], 150).stream()
+    assert len(list(stream)) == 15
+    assert stream.repeats == [2]
+
+
 def test_half_an_epoch_and_held_out_records(tmp_path: Path) -> None:
     source = open_jsonl(write_source(tmp_path, "one", [10] * 20, 1000))
     first = {"text": " ".join(["1000"] * 10), "begins": True, "ends": True}

@@ -125,6 +125,20 @@ def test_a_source_that_would_lose_something_is_refused(
     assert message in str(caught.value)
 
 
+def test_a_format_is_guessed_from_mapped_names_and_from_all_first_records(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("Question,Answer\n2 and 2?,4\n", encoding="utf-8")
+    fields = {"path": str(tmp_path / "a.csv"), "fields": {"instruction": "Question", "output": "Answer"}}
+    assert read_all(fields)[0]["completion"][0]["content"] == "4"
+    with pytest.raises(InputError) as caught:
+        read_all({"path": str(tmp_path / "a.csv")})
+    assert "the first records have Question, Answer (columns names them" in str(caught.value)
+    rows = [{"prompt": "a", "completion": "b", "label": label} for label in (True, None, False)]
+    path = tmp_path / "k.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with pytest.raises(InputError, match=r"k\.jsonl, line 2: field 'label' is None"):
+        read_all({"path": str(path)}, "kto")
+
+
 def test_columns_belong_to_tables() -> None:
     with pytest.raises(InputError, match=r"columns: belongs to \.csv and \.tsv files; remove it"):
         read_all({"task": "mini_logic", "columns": ("a",)})
@@ -168,7 +182,10 @@ def test_the_format_is_guessed(tmp_path: Path, row: dict[str, Any], stage: str, 
 def test_a_format_that_cannot_be_guessed_is_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"a": 1}\n', encoding="utf-8")
-    with pytest.raises(InputError, match=r"format: the first records do not show it; give one that sft learns from"):
+    with pytest.raises(
+        InputError,
+        match=r"the first records have a; name the format's under fields, or give one",
+    ):
         read_all({"path": str(path)})
 
 
@@ -185,6 +202,8 @@ def test_a_tree_of_programs_leaves_out_environments_and_hidden_folders(tmp_path:
     (tmp_path / "env" / "pyvenv.cfg").write_text("", encoding="utf-8")
     texts = [record["text"] for record in read_all({"path": str(tmp_path), "format": "python"}, "pretrain")]
     assert texts == ["# a.py\n", "# src/b.py\n"]
+    by_glob = read_all({"path": str(tmp_path / "**" / "*.py"), "format": "python"}, "pretrain")
+    assert [record["text"] for record in by_glob] == texts
 
 
 def test_an_unknown_field_name_is_refused_with_a_suggestion(tmp_path: Path) -> None:

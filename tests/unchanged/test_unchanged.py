@@ -174,7 +174,7 @@ def test_the_entry_points_of_this_checkout_can_be_found_without_installing_it(tm
     (found,) = distributions(path=[str(tmp_path)])
     assert found.metadata["Name"] == "stage-harness"
     trainers = found.entry_points.select(group="harness.trainers")
-    assert {point.name for point in trainers} == {"pretrain", "sft", "dpo", "grpo", "average"}
+    assert {point.name for point in trainers} == {"pretrain", "sft", "dpo", "kto", "grpo", "average"}
     assert all(find_spec(point.module) for point in trainers)
 
 

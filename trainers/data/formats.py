@@ -70,7 +70,7 @@ def _instruction(fields: RecordFields) -> TrainingRecord:
         output = f"{rationale}\n\n{output}"
     earlier = [*_system(fields, []), *_history(fields)]
     tools = fields.tools()
-    if not earlier and not tools:
+    if not earlier and not tools and output.strip():
         return {"prompt": _user(prompt), "completion": _assistant(output)}
     return _conversation(
         [*earlier, *(Turn(message, learned=True) for message in _user(prompt) + _assistant(output))], tools
@@ -122,19 +122,20 @@ def _without_ignored_system(fields: RecordFields, turns: list[Turn]) -> list[Tur
 
 
 def _conversation(turns: Sequence[Turn], tools: list[dict[str, Any]]) -> TrainingRecord:
-    answered = max((number for number, turn in enumerate(turns, 1) if turn.message["role"] == "assistant"), default=0)
+    answered = max((number for number, turn in enumerate(turns, 1) if _answers(turn)), default=0)
     record: TrainingRecord = {
         "messages": [turn.message for turn in turns],
-        "learned": [
-            turn.learned
-            and turn.message["role"] == "assistant"
-            and bool(turn.message["content"].strip() or turn.message.get("tool_calls"))
-            for turn in turns
-        ],
+        "learned": [turn.learned and _answers(turn) for turn in turns],
     }
     if answered < len(turns):
         record["unanswered"] = 1  # its last turns are left out
     return record | {"tools": tools} if tools else record
+
+
+def _answers(turn: Turn) -> bool:
+    """Whether a turn is the assistant's, and holds something."""
+    message = turn.message
+    return message["role"] == "assistant" and bool(message["content"].strip() or message.get("tool_calls"))
 
 
 def _completion(fields: RecordFields) -> TrainingRecord:

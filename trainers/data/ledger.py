@@ -20,7 +20,7 @@ class Ledger:
         records: Records drawn, by source.
         dropped: Those of them that gave no training example, by source.
         cut: Those of them that were truncated, by source.
-        skipped: Records that are wrong and were skipped, by source.
+        skipped: Records that are wrong and were skipped, by source; each counts once, as do the next three.
         first_skipped: Location of the first of those, by source.
         held_out: Records left out because their loss is measured, by source.
         unanswered: Conversations whose last turns have no answer, which are left out, by source.

@@ -76,7 +76,11 @@ def _turn(turn: Any, number: int, ignored: Collection[str]) -> Turn:
             )
     kept = {key: turn[key] for key in RENDERED_KEYS if key not in ignored and not is_empty(turn.get(key))}
     content = _either(turn, number, "content", "value")
-    message = {"role": ROLES[role], "content": _text(content, number, optional="tool_calls" in kept), **kept}
+    message = {
+        "role": ROLES[role],
+        "content": _text(content, number, optional="tool_calls" in kept or "tool_calls" in ignored),
+        **kept,
+    }
     if role == "function_call":  # ShareGPT: the value is the call, as JSON
         message |= {"content": "", "tool_calls": _calls(message["content"], number)}
     if "tool_calls" in message:

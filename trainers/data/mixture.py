@@ -113,7 +113,7 @@ class Stream:
     @property
     def repeats(self) -> list[int]:
         """How often each source was started again."""
-        return [iterator.position.epoch for iterator in self.iterators]
+        return [iterator.repeats for iterator in self.iterators]
 
     def __iter__(self) -> Iterator[TrainingExample]:
         """Yield examples until the budget is spent or a source that is not repeated runs out."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import glob
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from harness.errors import InputError, SpecError, did_you_mean
 from harness.paths import data_dir
@@ -22,7 +23,8 @@ from harness.trainers.data.formats import (
     guess_format,
 )
 from harness.trainers.data.hub_reader import HubReader, hub_commit
-from harness.trainers.data.readers import BadRecord, Cursor, FileReader, RawRecord, Reader
+from harness.trainers.data.messages import is_empty
+from harness.trainers.data.readers import Cursor, FileReader, RawRecord, Reader
 from harness.trainers.data.record_fields import IGNORE, Rationale
 from harness.trainers.data.sources import Source
 from harness.trainers.data.spec import SourceSpec
@@ -193,9 +195,9 @@ def _expanded(place: Path, *, python: bool) -> list[Path]:
         others = [path for path in inside if path.suffix != ".py"]
         paths = programs if python or not others else others
     else:
-        plain = itertools.takewhile(lambda part: not glob.has_magic(part), place.parts)
+        root = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), place.parts))
         found = map(Path, glob.glob(str(place), recursive=True))  # noqa: PTH207 - absolute globs too
-        paths = sorted(path for path in found if _is_data(path, Path(*plain)))
+        paths = sorted(path for path in found if _is_data(path, root))
     return [path for path in paths if _suffix(path) in FILE_READERS and path.is_file()]
 
 
@@ -215,20 +217,38 @@ def _suffix(path: Path) -> str:
 
 def _format(name: str, spec: SourceSpec, reader: Reader, stage: str) -> Format:
     allowed = STAGE_FORMATS[stage]
-    format_ = spec.format or _guessed_format(reader)
+    names: list[str] = []
+    format_ = spec.format or _guessed_format(reader, spec, names)
     if format_ not in allowed:
-        found = "guessed from the first records" if spec.format is None else "given"
-        given = f"{format_!r} ({found}) is not" if format_ else "the first records do not show it; give"
+        if format_ is not None:
+            found = "guessed from the first records" if spec.format is None else "given"
+            given = f"{format_!r} ({found}) is not"
+        else:
+            table = " (columns names them in a table without a row of names)" if _is_table(reader) else ""
+            listed = ", ".join(names) or "no field"
+            given = f"the first records have {listed}{table}; name the format's under fields, or give"
         raise SpecError(f"data.sources.{name}.format: {given} one that {stage} learns from: {', '.join(allowed)}.")
     return format_
 
 
-def _guessed_format(reader: Reader) -> Format | None:
+def _is_table(reader: Reader) -> bool:
+    return any(_suffix(path) in (".csv", ".tsv") for path in reader.files)
+
+
+def _guessed_format(reader: Reader, spec: SourceSpec, names: list[str]) -> Format | None:
+    """Return the format that the first records show together, or None; their fields are added to `names`."""
     if isinstance(reader, TaskReader):
         return "problem"
     suffix = _suffix(reader.files[0]) if reader.files else ""
     if suffix == ".py" or suffix in TEXT_SUFFIXES:
         return "python" if suffix == ".py" else "text"
-    first = islice(reader.read(Cursor()), GUESSED_FROM)
-    found = {guess_format(raw.value) for raw in first if not isinstance(raw.value, BadRecord)}
-    return found.pop() if len(found) == 1 else None
+    # One record may leave a field empty that the others have; a field that all leave empty still shows the format.
+    held: dict[str, Any] = {}
+    empty: dict[str, Any] = {}
+    for raw in islice(reader.read(Cursor()), GUESSED_FROM):
+        record = raw.value if isinstance(raw.value, Mapping) else {}
+        renamed = {field: record[named] for field, named in spec.fields.items() if named in record}
+        for field, value in {**record, **renamed}.items():
+            (empty if is_empty(value) else held).setdefault(str(field), value)
+    names += [field for field in {**held, **empty} if field not in spec.fields]
+    return guess_format(held) or guess_format({**dict.fromkeys(empty, "x"), **held})

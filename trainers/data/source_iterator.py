@@ -81,7 +81,8 @@ class SourceIterator:
             except InputError:
                 if not self.skip_bad:
                     raise
-                self.ledger.skip(self.index, raw.where)
+                if self.position.epoch == 0:
+                    self.ledger.skip(self.index, raw.where)
                 self._move_on()
         return self.document
 
@@ -89,10 +90,10 @@ class SourceIterator:
         """Make a drawn record the current document; count it as held out, or as dropped when no token of it is left."""
         record = self.source.convert(raw)
         if self.held_out and record_digest(record) in self.held_out:
-            self.ledger.held_out[self.index] += 1
+            self.ledger.held_out[self.index] += self.position.epoch == 0
             self._move_on()
             return
-        self.ledger.unanswered[self.index] += record.get("unanswered", 0)
+        self.ledger.unanswered[self.index] += record.get("unanswered", 0) if self.position.epoch == 0 else 0
         encoded = encoded_record(record, raw.where, self.encode)
         if encoded is None or encoded.tokens == 0:
             self.ledger.records[self.index] += 1
@@ -113,6 +114,12 @@ class SourceIterator:
         self.consumed = self.consumed.next_epoch()
         next_epoch = SourcePosition(epoch=self.position.epoch + 1)
         self.position, self._records, self._epoch_is_usable = next_epoch, None, False
+
+    @property
+    def repeats(self) -> int:
+        """How often the source was started again and gave something; looking for its next record is no repetition."""
+        begun = self.used > 0 or self.position.block > 0 or self.position.used_in_block > 0
+        return self.position.epoch if begun else max(0, self.position.epoch - 1)
 
     def take(self, tokens: int) -> None:
         """Mark `tokens` of the current document as used; the document is done when none is left."""

@@ -70,5 +70,7 @@ def _line(entry: Mapping[str, Any]) -> str:
     """``step 20  tokens 10,240  loss 2.31  learning_rate 0.0001``; the file has what the trainer logs besides."""
     counts = f"step {entry['step']:,}  tokens {entry['tokens']:,}"
     shown = {name: value for name, value in entry.items() if name in _PRINTED or name.endswith(_PRINTED_ENDINGS)}
+    if sum(name.endswith("_loss") for name in shown) == 2:  # of one source
+        shown.pop("eval_loss", None)
     numbers = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in shown.items()}
     return "  ".join([counts, *(f"{name} {value}" for name, value in numbers.items())])

@@ -39,10 +39,20 @@ def find_parent(spec: StageSpec) -> Checkpoint | None:
             f"from: {spec.from_} is a stage file; train it first, and give the folder of its checkpoint (only "
             "--dry_run can do without)."
         )
+    _check_place(spec.from_)
     try:
         return resolve(spec.from_)
     except CheckpointError as error:
         raise CheckpointError(f"from: {str(error).removeprefix('--model ')}") from None
+
+
+def _check_place(named: str) -> None:
+    """Check that a path leads somewhere: a name below an existing folder, or of a stage file, is no hub id."""
+    path = Path(named).expanduser()
+    siblings = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+    is_path = path.suffix in STAGE_FILES or path.is_absolute() or (siblings and len(path.parts) > 1)
+    if is_path and not path.exists():
+        raise SpecError(f"from: {named}: there is no such folder.{did_you_mean(path.name, siblings)}")
 
 
 def model_config(spec: StageSpec, parent: Checkpoint | None, tokenizer: Tokenizer) -> Any:

@@ -59,7 +59,7 @@ def plan_stage(method: Method, spec_fields: Mapping[str, Any], *, estimate: bool
             f"accumulated x {config.world_size} devices",
             "parameters": f"{parameters:,}",
             "trained parameters": f"{trained:,}",
-            "memory (estimate)": f"{memory / 2**30:.1f} GiB: weights, gradients, Adam, activations",
+            "memory (estimate)": f"{_size(memory)}: weights, gradients, Adam, activations",
             "first step": "works with a tiny model of this kind" if tried else "not tried: no tiny model of this kind",
             **({"time (estimate)": _time(job)} if estimate else {}),
         },
@@ -163,8 +163,14 @@ def _trained(job: StageJob, parameters: int) -> int:
 
     from harness.trainers.stage.adapters import peft_config
 
-    model = get_peft_model(empty_model(job.model_config), peft_config(job.spec.adapter, "", None))
+    model = empty_model(job.model_config)
+    model.name_or_path = "planned"  # PEFT compares it with the adapter's base
+    model = get_peft_model(model, peft_config(job.spec.adapter, "planned", None))
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def _size(count: float) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
 def _memory_bytes(job: StageJob, parameters: int, trained: int) -> float:
