@@ -63,6 +63,10 @@ SETTINGS = {
 }
 
 
+def _is_error(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
+
+
 def quiet_libraries() -> None:
     """Turn off libraries' progress bars and messages, except where the user has set the variable."""
     for name, value in SETTINGS.items():
@@ -71,3 +75,4 @@ def quiet_libraries() -> None:
     handler.setFormatter(VisibleFormatter("%(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    logging.getLogger("DeepSpeed").addFilter(_is_error)  # it sets its own level, and writes to standard output

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from transformers import CONFIG_MAPPING
 from harness.cli import main
 from harness.trainers.stage.twins import count_parameters, new_model, table_of_positions, tiny_twin
 from tests.trainers.helpers import CPU, chat_model, documents, instructions, marked_answers, preferences, write_jsonl
+from tests.waiting import CEILING_SECONDS
 
 RECORDS: dict[str, Any] = {"pretrain": documents, "sft": instructions, "dpo": preferences, "kto": marked_answers}
 
@@ -226,6 +230,16 @@ def test_configurations_of_several_devices_are_read_and_planned(
     if "deepspeed" in trainer:
         assert main(["train", "stage.yaml", "--output_path", "out"]) == 2
         assert "trainer.deepspeed: works under a launcher only; run accelerate launch" in capfd.readouterr().err
+
+
+def test_standard_output_has_the_plan_alone(tmp_path: Path, own_cache: Path) -> None:
+    """DeepSpeed, where it is installed, writes there as soon as it is imported."""
+    path = tmp_path / "stage.yaml"
+    path.write_text(yaml.safe_dump(stage(tmp_path)), encoding="utf-8")
+    words = [sys.executable, "-m", "harness", "train", str(path), "--dry_run"]
+    environment = {**os.environ, "HARNESS_CACHE_DIR": str(own_cache)}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True, timeout=CEILING_SECONDS)
+    assert done.stdout.startswith("stage: sft\n")
 
 
 def test_the_plan_says_what_happens_to_records(
