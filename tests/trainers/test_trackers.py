@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from harness.trainers import sft
+from tests.conftest import ROOT
 from tests.trainers.helpers import CPU, chat_model, instructions, write_jsonl
+from tests.waiting import CEILING_SECONDS
 
 
 def wandb_records(path: Path) -> Iterator[bytes]:
@@ -31,27 +36,26 @@ def wandb_records(path: Path) -> Iterator[bytes]:
             record = b""
 
 
-def test_trackers_get_tokens_as_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import wandb
+def test_trackers_get_tokens_as_steps(tmp_path: Path, own_cache: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
     from wandb.proto import wandb_internal_pb2
 
     messages: Any = wandb_internal_pb2
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "wandb").mkdir()
-    for name, value in {
-        "WANDB_MODE": "offline",
-        "WANDB_SILENT": "true",
-        "TRACKIO_DIR": str(tmp_path / "trackio"),
-    }.items():
-        monkeypatch.setenv(name, value)
     source = {"path": str(write_jsonl(tmp_path / "data.jsonl", instructions(30)))}
     spec = {
         "stage": "sft", "name": "tracked", "from": str(chat_model(tmp_path / "parent")),
         "data": {"budget_tokens": 800, "sources": {"one": source}},
         "trainer": {**CPU, "report_to": ["tensorboard", "wandb", "trackio"]},
     }  # fmt: skip
-    sft.train(spec, tmp_path / "out")
+    (tmp_path / "stage.yaml").write_text(yaml.safe_dump(spec), encoding="utf-8")
+    # A process of its own: the trackers read their settings when they are imported, and write the last values at exit.
+    places = {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "TRACKIO_DIR": str(tmp_path / "trackio")}
+    subprocess.run(
+        [sys.executable, "-m", "harness", "train", "stage.yaml", "--output_path", "out"],
+        env={**os.environ, "HARNESS_CACHE_DIR": str(own_cache), "PYTHONPATH": str(ROOT), **places},
+        cwd=tmp_path, capture_output=True, check=True, timeout=CEILING_SECONDS,
+    )  # fmt: skip
     lines = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
     expected = [(line["tokens"], line["step"], pytest.approx(line["loss"], rel=1e-5)) for line in lines]
     assert len(expected) > 5
@@ -61,7 +65,6 @@ def test_trackers_get_tokens_as_steps(tmp_path: Path, monkeypatch: pytest.Monkey
     steps = {event.step: event.value for event in accumulator.Scalars("train/step")}
     assert [(e.step, steps[e.step], e.value) for e in accumulator.Scalars("train/loss")] == expected
 
-    wandb.finish()  # as at the end of a process
     rows: list[dict[str, Any]] = []
     (run,) = tmp_path.rglob("*.wandb")
     for raw in wandb_records(run):
