@@ -15,7 +15,7 @@ from harness.visible import say
 if TYPE_CHECKING:
     from harness.checkpoints.stage_manifest import StreamedSource
 
-TEXTS = ("", "phase", "format", "stage")  # headings of columns that hold no numbers
+TEXTS = ("", "phase", "format", "stage", "checkpoint")  # headings of columns that hold no numbers
 PURPOSE = "Train the checkpoint that a stage file describes; run the same command again to resume."
 
 
@@ -123,9 +123,9 @@ def _table(rows: list[dict[str, str]]) -> Any:
 
     table = Table(box=None, pad_edge=False)
     for heading in rows[0]:
-        table.add_column(
-            heading, header_style="dim", justify="left" if heading in TEXTS or heading.startswith("source") else "right"
-        )
+        text = heading in TEXTS or heading.startswith("source")
+        # A long path takes several lines; it is not cut off.
+        table.add_column(heading, header_style="dim", justify="left" if text else "right", overflow="fold")
     for row in rows:
         table.add_row(*row.values())
     return table
