@@ -13,9 +13,9 @@ from typing import Any
 from harness.trainers.data.chat import Tokenizer
 from harness.trainers.data.encoding import marked_answer_encoder
 from harness.trainers.data.examples import Encode
-from harness.trainers.stage.adapters import model_and_adapter
 from harness.trainers.stage.entry_points import entry_points
 from harness.trainers.stage.job import Method, StageJob
+from harness.trainers.stage.references import build_with_reference
 
 
 def _config_class() -> type:
@@ -58,31 +58,9 @@ def _collator(job: StageJob) -> Any:
 
 def build(job: StageJob) -> Any:
     """Return TRL's KTOTrainer for a planned stage."""
-    from copy import deepcopy
-
     from trl import KTOTrainer
 
-    from harness.trainers.stage.held_out_loss import with_held_out_loss
-
-    class StreamedKTOTrainer(KTOTrainer):  # type: ignore[misc] # the library is untyped
-        """TRL's trainer without its own tokenization: `encoding` makes the same tokens."""
-
-        def _prepare_dataset(self, dataset: Any, *_args: Any, **_more: Any) -> Any:
-            return dataset
-
-    model, adapter = model_and_adapter(job)
-    trainer_class = with_held_out_loss(StreamedKTOTrainer, job)
-    return trainer_class(
-        model=model,
-        ref_model=deepcopy(model) if adapter is None else None,
-        args=job.config,
-        data_collator=_collator(job),
-        train_dataset=job.dataset,
-        eval_dataset=job.eval_dataset,
-        processing_class=job.tokenizer,
-        peft_config=adapter,
-        callbacks=job.callbacks,
-    )
+    return build_with_reference(job, KTOTrainer, data_collator=_collator(job))
 
 
 METHOD = Method(

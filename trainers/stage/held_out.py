@@ -17,6 +17,7 @@ from harness.trainers.data.consumed import record_digest
 from harness.trainers.data.encoding import packed_alone
 from harness.trainers.data.examples import IGNORED, Encode, EncodedRecord
 from harness.trainers.data.hub_reader import HubReader
+from harness.trainers.data.ledger import NAMED
 from harness.trainers.data.opening import held_out_source, open_source
 from harness.trainers.data.source_iterator import encoded_record
 from harness.trainers.data.sources import Source, SourcePosition
@@ -25,7 +26,6 @@ from harness.trainers.data.task_reader import TaskReader
 from harness.trainers.stage.spec import StageSpec
 
 TOKENS = "eval_tokens"  # key in the library's log: tokens trained on so far
-NAMED = 10  # wrong records whose location is kept
 
 
 @dataclass(frozen=True, kw_only=True)
