@@ -229,12 +229,15 @@ def effective_size(grouped: ClusteredValues) -> float:
 def _clusters_with_information(grouped: ClusteredValues) -> int:
     """Return the number of clusters with a value that is not 0, or of those with one that is not 1 if there are fewer.
 
-    For differences of 0/1 answers: clusters with a disagreement. For answers: the rarer of right and wrong.
+    For differences of 0/1 answers: clusters with a disagreement. For answers: the rarer of right and wrong. Differences
+    that all favour the second model look like answers; those that all favour the first must count the same.
     """
     # Example: clusters (1 1), (1 0), (1 1): three have a value that is not 0, one has a value that is not 1.
-    if not grouped.binary:
+    sign = -1.0 if grouped.mean < 0.0 else 1.0
+    if not np.isin(sign * grouped.values, (0.0, 1.0)).all():
         return int((grouped.squares > 0.0).sum())
-    return int(min((grouped.totals > 0.0).sum(), (grouped.totals < grouped.sizes).sum()))
+    totals = sign * grouped.totals
+    return int(min((totals > 0.0).sum(), (totals < grouped.sizes).sum()))
 
 
 def two_sided_quantile(level: float, degrees_of_freedom: float = math.inf) -> float:

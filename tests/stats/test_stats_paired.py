@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import statsmodels.api as sm
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 from statsmodels.stats.contingency_tables import mcnemar
@@ -244,6 +244,7 @@ Items = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(items=Items, binary=st.booleans(), clustered=st.booleans())
+@example(items=[(0.0, 0.0, 0)] * 5 + [(1.0, 0.0, 0), (1.0, 0.0, 1)], binary=False, clustered=True)
 def test_swapping_the_models_mirrors_everything(
     items: list[tuple[float, float, int]], binary: bool, clustered: bool
 ) -> None:
