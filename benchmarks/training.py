@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from datasets import Dataset
@@ -81,7 +81,7 @@ def spec_of(stage: str, data: Path, model: Path, budget: int) -> dict[str, Any]:
     sources: dict[str, dict[str, Any]] = {
         "pretrain": {"path": str(data / "books" / "Lewis_Carroll"), "format": "text"},
         "sft": {"path": str(data / "alpaca" / "alpaca_data.json"), "format": "instruction"},
-        "dpo": {"path": str(data / "llama_factory" / "dpo_en_demo.json"), "format": "preference"},
+        "dpo": {"path": str(pairs_of_one_turn(data, model.parent)), "format": "preference"},
         "kto": {"path": str(marked_answers(data, model.parent)), "format": "marked_answer"},
         "grpo": {"task": "mini_logic"},
     }
@@ -111,15 +111,20 @@ def marked_answers(data: Path, folder: Path) -> Path:
     return path
 
 
+def pairs_of_one_turn(data: Path, folder: Path) -> Path:
+    """Return a file of the preference pairs whose prompt is one message; longer ones need a chat template."""
+    path = folder / "pairs_of_one_turn.jsonl"
+    if not path.exists():
+        records = json.loads((data / "llama_factory" / "dpo_en_demo.json").read_text(encoding="utf-8"))
+        lines = [json.dumps(record) for record in records if len(record["conversations"]) == 1]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
 def raw_records(stage: str, data: Path, model: Path, count: int) -> list[Any]:
     """Return records as the library's users would give them, in file order."""
-    forms: dict[str, tuple[str, Format]] = {
-        "sft": ("alpaca/alpaca_data.json", "instruction"),
-        "dpo": ("llama_factory/dpo_en_demo.json", "preference"),
-        "kto": ("", "marked_answer"),
-    }
-    name, form = forms[stage]
-    path = data / name if name else marked_answers(data, model.parent)
+    source = spec_of(stage, data, model, 1)["data"]["sources"]["one"]
+    path, form = Path(source["path"]), cast(Format, source["format"])
     raws = itertools.islice(FILE_READERS[path.suffix](path, Cursor()), count)
     return [_plain(convert(form, RecordFields(raw.value, raw.where, {}))) for raw in raws]
 

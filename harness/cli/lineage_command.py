@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -74,6 +74,15 @@ def _origin(link: Link, numbers: Mapping[str | None, int]) -> str:
     return f"[dim]from {', '.join(str(numbers[digest]) for digest in link.parents)}[/]"
 
 
+def _weights(adapter: dict[str, Any] | None) -> str:
+    from rich.markup import escape
+
+    if adapter is None:
+        return "full weights"
+    kind = f"adapter {escape(adapter.get('type', 'of another trainer'))}"
+    return f"{kind}, merged into the weights" if adapter.get("merge") else kind
+
+
 def _label(link: Link) -> str:
     from rich.markup import escape
 
@@ -86,8 +95,7 @@ def _label(link: Link) -> str:
             + (f", repeated {source.repeats} times" if source.repeats else "")
             for source in manifest.sources
         ]
-        kind = (manifest.adapter or {}).get("type", "of another trainer")
-        weights = f"adapter {escape(kind)}" if manifest.adapter is not None else "full weights"
+        weights = _weights(manifest.adapter)
         state = "" if manifest.finished else "unfinished, "
         averaged = len(link.parents) > 1
         trained = weights if averaged else f"step {manifest.step:,}, {weights}, seed {manifest.seed}"

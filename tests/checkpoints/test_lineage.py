@@ -102,6 +102,17 @@ def test_the_tree_is_shown_from_scratch_to_the_checkpoint(family: Path, capsys: 
     assert places == sorted(places)
     assert output.count("verified") == 3
     assert "one 100.0%" in output
+    assert "adapter lora, seed" in output
+
+
+def test_the_tree_says_that_an_adapter_is_part_of_the_weights(
+    family: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    questions = {"path": str(family / "questions.jsonl"), "format": "instruction"}
+    adapter = {"r": 4, "merge": True}
+    sft.train(stage("sft", questions, **{"from": str(family / "base")}, adapter=adapter), tmp_path / "merged")
+    assert main(["lineage", str(tmp_path / "merged")]) == 0
+    assert "adapter lora, merged into the weights" in capsys.readouterr().out
 
 
 def test_a_checkpoint_without_a_manifest_is_a_root(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

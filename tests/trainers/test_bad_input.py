@@ -108,6 +108,10 @@ def unknown_key(spec: dict[str, Any], folder: Path) -> None:
     spec["data"]["budget_token"] = 1
 
 
+def another_librarys_name(spec: dict[str, Any], folder: Path) -> None:
+    spec["adapter"] = {"rank": 8}
+
+
 def unknown_trainer_field(spec: dict[str, Any], folder: Path) -> None:
     spec["trainer"]["learning_rat"] = 1
 
@@ -195,6 +199,7 @@ CASES: list[tuple[Change, list[str]]] = [
     (other_architecture, ["architecture: 30m", "hidden_size", "the parent"]),
     (other_tokenizer, ["tokenizer: has", "embeddings"]),
     (unknown_key, ["data.budget_token: unknown key", "Did you mean budget_tokens?"]),
+    (another_librarys_name, ["adapter.rank: unknown key", "Did you mean r?"]),
     (unknown_trainer_field, ["trainer.learning_rat", "SFTConfig", "Did you mean learning_rate"]),
     (wrong_trainer_value, ["trainer.learning_rate", "'fast' is not float"]),
     (field_set_by_the_stage, ["trainer.max_steps", "data.budget_tokens determines"]),

@@ -12,6 +12,7 @@ import trl
 from harness.errors import InputError
 from harness.trainers.data.chat import Chat
 from harness.trainers.data.encoding import completion_encoder
+from tests.conftest import ROOT
 from tests.models import tiny_tokenizer
 from tests.trainers.helpers import CHAT_TEMPLATE
 
@@ -225,6 +226,16 @@ def test_calls_are_learned_whole() -> None:
     first, last = learned(tokenizer_with("qwen3"), WITH_CALL)
     assert first.endswith('<tool_call>\n{"name": "add", "arguments": {"a": 2, "b": 2}}\n</tool_call><|im_end|>\n')
     assert "It is four.<|im_end|>\n" in last
+
+
+def test_the_guides_template_shows_tools_and_calls_to_any_tokenizer() -> None:
+    guide = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    tokenizer: Any = tiny_tokenizer()
+    (tokenizer.chat_template,) = re.findall(r"```jinja\n(.*?)\n```", guide, flags=re.DOTALL)
+    tools = [{"type": "function", "function": {"name": "add", "description": "Adds.", "parameters": {}}}]
+    first, last = learned(tokenizer, WITH_CALL, tools=tools)
+    assert first.strip() == '<call>{"name": "add", "arguments": {"a": 2, "b": 2}}</call></s>'
+    assert last.strip() == "It is four.</s>"
 
 
 @pytest.mark.parametrize("template", ["deepseek_r1_distill", "qwen3"])

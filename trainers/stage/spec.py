@@ -161,12 +161,22 @@ def _message(fault: ErrorDetails) -> str:
     where = ".".join(path)
     if fault["type"] == "extra_forbidden":
         known = _known_keys(path[:-1])
-        return f"{where}: unknown key; allowed are {', '.join(known)}.{did_you_mean(path[-1], known)}"
+        ours = OTHER_NAMES.get(where)
+        meant = f" Did you mean {ours}?" if ours else did_you_mean(path[-1], known)
+        return f"{where}: unknown key; allowed are {', '.join(known)}.{meant}"
     if fault["type"] == "missing":
         return f"{where}: is missing; see docs/training.md for the stage file."
     given = "" if isinstance(fault["input"], Mapping) else f" (it is {fault['input']!r})"
     return f"{where or 'stage file'}: {fault['msg'].removeprefix('Value error, ')}{given}."
 
+
+# What PEFT and other trainers call a key, where its spelling is no hint.
+OTHER_NAMES = {
+    "adapter.rank": "r",
+    "adapter.lora_r": "r",
+    "adapter.lora_rank": "r",
+    "adapter.modules": "target_modules",
+}
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "data": DataSpec, "data.mixture": MixtureSpec, "adapter": AdapterSpec, "tokenizer": TokenizerSpec,
