@@ -163,7 +163,7 @@ def test_grpo_of_a_tiny_model_raises_its_reward_on_a_task_over_30_steps(tmp_path
     """An untrained model first learns what an answer looks like: a single letter."""
     spec: dict[str, Any] = {
         "stage": "grpo", "name": "tiny", "from": str(tiny_answerer(tmp_path / "parent")),
-        "data": {"budget_tokens": 10**6, "sources": {"logic": {"task": "mini_logic"}}},
+        "data": {"budget_tokens": 10**6, "sources": {"analogy": {"task": "mini_analogy"}}},
         "trainer": {
             **CPU, "learning_rate": 1e-2, "per_device_train_batch_size": 128, "num_generations": 32,
             "max_completion_length": 1, "beta": 0.0,
