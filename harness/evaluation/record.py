@@ -13,7 +13,7 @@ from harness.checkpoints.lineage import contamination_warnings
 from harness.evaluation.answering import Outcome
 from harness.evaluation.evaluation import Evaluation
 from harness.evaluation.scoring import BOOTSTRAP_ITERATIONS, tally
-from harness.evaluation.summary import aggregates, task_record
+from harness.evaluation.summary import aggregates, item_values, task_record
 from harness.records.run_folder import RunRecord, sanitized, time_id
 from harness.versions import installed_versions
 
@@ -45,7 +45,7 @@ def run_record(evaluation: Evaluation, outcome: Outcome, results: Mapping[str, A
             "data_dir": str(spec.data_dir) if spec.data_dir is not None else os.environ.get("HARNESS_DATA"),
         },
         tasks=records,
-        aggregate=aggregates(records),
+        aggregate=aggregates(records, {name: item_values(name, tasks[name], results) for name in requests}),
         allowed_failures=spec.allow_failures,
         complete=len(outcome.failures) <= spec.allow_failures,
         notes=[*contamination_warnings(model.name, model.about.get("lineage", ())), *evaluation.notes],

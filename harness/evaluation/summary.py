@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from harness.evaluation.requests import TaskRequests
 from harness.evaluation.scoring import Tally
 from harness.records.run_folder import TaskRecord
-from harness.stats import Aggregate, Interval, aggregate, estimate_mean, interval
+from harness.stats import Aggregate, aggregate, estimate_mean, interval
+from harness.stats.item_sets import ItemLabels, covariance_of_errors, covariance_of_means, units_of_tasks
 from harness.suite.chance import chance_of
 from harness.suite.definitions import DOMAINS
 
@@ -19,6 +22,19 @@ if TYPE_CHECKING:
 
 UNSUPPORTED = "unsupported"  # status of a program whose tests the sandbox does not support
 UNPARSED = "unparsed"  # metric that is 1 for an answer without a readable choice
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ItemValues:
+    """The headline metric of each item of a task.
+
+    Attributes:
+        values: One number per item.
+        labels: What identifies the items.
+    """
+
+    values: Sequence[float]
+    labels: ItemLabels
 
 
 def task_record(name: str, task: Task, results: Mapping[str, Any], requests: TaskRequests, tally: Tally) -> TaskRecord:
@@ -33,20 +49,25 @@ def task_record(name: str, task: Task, results: Mapping[str, Any], requests: Tas
     """
     metadata = task.get_config("metadata") or {}
     values = results["results"].get(name, {})
-    samples = results.get("samples", {}).get(name, [])
     metric = headline_metric(values, metadata.get("metric"))
-    value = _number(values.get(metric))
-    spread = _spread(samples, metric, value, metadata.get("cluster"))
+    samples = results.get("samples", {}).get(name, [])
+    stderr, ends, method = _number(values.get(metric.replace(",", "_stderr,", 1))), None, "none"
+    items = item_values(name, task, results)
+    if items is not None:
+        # lm-eval's own error takes items as independent. Reports use the clustered one, so the record does too.
+        stderr = _number(estimate_mean(items.values, items.labels.clusters).standard_error)
+        bounds = interval(items.values, items.labels.clusters)
+        ends, method = (bounds.low, bounds.high), bounds.method
     counts = asdict(tally)
     counts["items_scored"] -= _left_out(samples, metric)
     return TaskRecord(
         domain=str(metadata.get("domain", "")),
         chance=chance_of(task, metric.partition(",")[0], set(requests.items)),
         metric=metric,
-        value=value,
-        stderr=_number(values.get(metric.replace(",", "_stderr,", 1))) if spread is None else spread[0],
-        interval=None if spread is None else (spread[1].low, spread[1].high),
-        interval_method="none" if spread is None else spread[1].method,
+        value=_number(values.get(metric)),
+        stderr=stderr,
+        interval=ends,
+        interval_method=method,
         items_from=str(metadata.get("items_from") or ""),
         unparsed=_unparsed(samples),
         unsupported=_unsupported(samples),
@@ -67,23 +88,33 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def _spread(
-    samples: Sequence[Mapping[str, Any]], metric: str, value: float | None, cluster: str | None
-) -> tuple[float | None, Interval] | None:
-    """Clustered standard error and interval of a metric that is a mean over items; perplexity, say, has none.
+def item_values(name: str, task: Task, results: Mapping[str, Any]) -> ItemValues | None:
+    """Return the headline metric of each item; None if it is not a mean over items, such as perplexity.
 
-    lm-eval's own error takes items as independent. Reports use the clustered one, so the record does too.
+    Args:
+        name: The task's name.
+        task: lm-eval's task object; its `metadata` names cluster field and headline metric.
+        results: What lm-eval's `evaluate` returned.
     """
-    name, _, filter_name = metric.partition(",")
-    rows = [row for row in samples if row["filter"] == filter_name and not _is_left_out(row)]
-    per_item = [_number(row.get(name)) for row in rows]
-    numbers = [v for v in per_item if v is not None]
-    if value is None or not numbers or len(numbers) < len(rows):
+    metadata = task.get_config("metadata") or {}
+    values = results["results"].get(name, {})
+    metric, _, filter_name = headline_metric(values, metadata.get("metric")).partition(",")
+    value = _number(values.get(f"{metric},{filter_name}"))
+    rows = [row for row in results.get("samples", {}).get(name, []) if row["filter"] == filter_name]
+    kept = [(position, row) for position, row in enumerate(rows) if not _is_left_out(row)]
+    numbers = [v for v in (_number(row.get(metric)) for _, row in kept) if v is not None]
+    if value is None or not numbers or len(numbers) < len(kept):
         return None
     if not math.isclose(sum(numbers) / len(numbers), value, rel_tol=1e-9, abs_tol=1e-12):
         return None
-    clusters = [str(row["doc"][cluster]) for row in rows] if cluster else None
-    return _number(estimate_mean(numbers, clusters).standard_error), interval(numbers, clusters)
+    cluster = metadata.get("cluster")
+    labels = ItemLabels(
+        docs=[row["doc_hash"] for _, row in kept],
+        positions=[position for position, _ in kept],
+        rows=len(rows),
+        clusters=[str(row["doc"][cluster]) for _, row in kept] if cluster else None,
+    )
+    return ItemValues(values=numbers, labels=labels)
 
 
 def _unparsed(samples: Sequence[Mapping[str, Any]]) -> int | None:
@@ -125,27 +156,33 @@ def _is_share(record: TaskRecord) -> bool:
     return 0.0 <= record.value <= 1.0 and not record.metric.startswith("bleu")
 
 
-def aggregates(records: Mapping[str, TaskRecord]) -> dict[str, Any]:
+def aggregates(records: Mapping[str, TaskRecord], items: Mapping[str, ItemValues | None]) -> dict[str, Any]:
     """Return means by domain and overall, with the version of their definition; empty when no task names a domain.
 
     A task counts when it names a domain and its headline value is a share; BLEU, from 0 to 100, is not. The domain
     ``general`` shows negative transfer: it has a mean of its own and does not enter the overall reasoning mean.
+
+    Args:
+        records: By task.
+        items: By task, the values of its items; they give the covariance of variants of the same items.
     """
-    counted = [r for r in records.values() if r.domain and r.value is not None and _is_share(r)]
-    reasoning = [r for r in counted if r.domain in DOMAINS and r.domain != "general"]
-    others = [r for r in counted if r not in reasoning]
-    names = {id(record): name for name, record in records.items()}
-    sets = {id(record): record.items_from or names[id(record)] for record in counted}
-    parts = (("reasoning", reasoning), ("other", others))
-    means = {kind: _aggregate(rows, [sets[id(row)] for row in rows]) for kind, rows in parts if rows}
-    return {kind: asdict(mean) for kind, mean in means.items()}
+    counted = [name for name, r in records.items() if r.domain and r.value is not None and _is_share(r)]
+    reasoning = [name for name in counted if records[name].domain in DOMAINS and records[name].domain != "general"]
+    parts = {"reasoning": reasoning, "other": [name for name in counted if name not in reasoning]}
+    return {kind: asdict(_aggregate(names, records, items)) for kind, names in parts.items() if names}
 
 
-def _aggregate(rows: Sequence[TaskRecord], item_sets: Sequence[str]) -> Aggregate:
+def _aggregate(
+    names: Sequence[str], records: Mapping[str, TaskRecord], items: Mapping[str, ItemValues | None]
+) -> Aggregate:
+    rows = [records[name] for name in names]
+    sets = [row.items_from or name for name, row in zip(names, rows, strict=True)]
+    errors = np.array([math.nan if row.stderr is None else row.stderr for row in rows])
+    covariance = covariance_of_errors(errors, sets)
+    known = [(at, one) for at, name in enumerate(names) if (one := items[name]) is not None]
+    at, own_sets = [index for index, _ in known], [sets[index] for index, _ in known]
+    units = units_of_tasks(own_sets, [one.labels for _, one in known])
+    covariance[np.ix_(at, at)] = covariance_of_means([np.array(one.values) for _, one in known], units, own_sets)
     return aggregate(
-        [float(row.value or 0.0) for row in rows],
-        [math.nan if row.stderr is None else row.stderr for row in rows],
-        [row.domain for row in rows],
-        [row.chance for row in rows],
-        item_sets,
+        [float(row.value or 0.0) for row in rows], covariance, [r.domain for r in rows], [r.chance for r in rows], sets
     )

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.stats.clustered import FloatArray, as_values
+from harness.stats.item_sets import covariance_of_errors, weighted_variance
 
 AGGREGATE = "macro-chance-centred/2"
 """Version 2: each task's value v becomes (v - chance) / (1 - chance); variants of the same items are averaged first; a
@@ -65,21 +66,22 @@ class Aggregate:
 
 def aggregate(
     values: npt.ArrayLike,
-    standard_errors: npt.ArrayLike,
+    errors: npt.ArrayLike,
     domains: Sequence[str],
     chances: npt.ArrayLike,
     item_sets: Sequence[str] | None = None,
 ) -> Aggregate:
     """Aggregate one model's tasks.
 
-    The standard errors treat item sets as independent: for a domain of k sets, sqrt(sum SE^2) / k. The variants of one
-    set count as fully correlated here, because only their errors are known; `item_sets` has the covariance from items.
-    Chance is a known constant, so centring divides an error by 1 - chance. For the difference of two models, divide the
-    differences and their errors by 1 - chance and give chances of zero.
+    The error of a weighted mean of tasks is sqrt(w' C w), with C the covariance of the tasks' values; item sets are
+    independent. Chance is a known constant, so centring divides an error by 1 - chance. For the difference of two
+    models, divide the differences and their errors by 1 - chance and give chances of zero.
 
     Args:
         values: One value per task, on a scale where 1 is perfect.
-        standard_errors: One per task; NaN if unknown, which makes the errors of domain and overall NaN.
+        errors: Covariance of the values, shape (tasks, tasks), from `item_sets.covariance_of_means`. Or only their
+            standard errors, shape (tasks,); the variants of one item set then count as fully correlated. NaN if
+            unknown, which makes the errors of domain and overall NaN.
         domains: Domain of each task.
         chances: Expected value of guessing, below 1; 0 for generation.
         item_sets: Name of the items of each task, the same for variants of them; None if every task has its own.
@@ -90,36 +92,34 @@ def aggregate(
     value = as_values(values)
     weights = aggregate_weights(domains, chances, item_sets)
     sets = [str(task) for task in range(len(domains))] if item_sets is None else list(item_sets)
-    error = np.asarray(standard_errors, dtype=np.float64)
-    chance = np.asarray(chances, dtype=np.float64)
-    if not value.shape == error.shape == weights.shape:
+    given, chance = np.asarray(errors, dtype=np.float64), np.asarray(chances, dtype=np.float64)
+    if not value.shape == weights.shape == given.shape[:1] == given.shape[-1:]:
         raise ValueError(
-            f"{value.size} values, {error.size} errors and {weights.size} domains; give one of each per task."
+            f"{value.size} values, errors of shape {given.shape} and {weights.size} domains; give one of each per task."
         )
-    range_above_chance = 1.0 - chance
+    covariance = given if given.ndim == 2 else covariance_of_errors(given, sets)
+    centred = (value - chance) / (1.0 - chance)
+    raw_weights = weights * (1.0 - chance)
     scores = []
     for domain in dict.fromkeys(domains):
-        members = np.array([name == domain for name in domains])
-        share = _shares_of_sets([name if own else None for name, own in zip(sets, members, strict=True)])
-        own_sets = [name for name, own in zip(sets, members, strict=True) if own]
-        centred = (value - chance) / range_above_chance
+        own = [name if name_of == domain else None for name, name_of in zip(sets, domains, strict=True)]
+        share = _shares_of_sets(own)
         scores.append(
             DomainScore(
                 domain=domain,
-                tasks=int(members.sum()),
+                tasks=sum(name is not None for name in own),
                 mean=float(share @ value),
-                mean_error=_error_of_sum(share[members], error[members], own_sets),
+                mean_error=_error_of_sum(share, covariance),
                 centred=float(share @ centred),
-                centred_error=_error_of_sum(share[members], (error / range_above_chance)[members], own_sets),
+                centred_error=_error_of_sum(share / (1.0 - chance), covariance),
             )
         )
-    equal = np.full(len(scores), 1.0 / len(scores))
     return Aggregate(
         definition=AGGREGATE,
         mean=float(np.mean([score.mean for score in scores])),
-        mean_error=_error_of_sum(equal, np.array([score.mean_error for score in scores])),
+        mean_error=_error_of_sum(raw_weights, covariance),
         centred=float(np.mean([score.centred for score in scores])),
-        centred_error=_error_of_sum(equal, np.array([score.centred_error for score in scores])),
+        centred_error=_error_of_sum(weights, covariance),
         domains=tuple(scores),
     )
 
@@ -159,11 +159,7 @@ def _shares_of_sets(sets: Sequence[str | None]) -> FloatArray:
     return np.array([0.0 if name is None else 1.0 / (len(counts) * counts[name]) for name in sets])
 
 
-def _error_of_sum(weights: FloatArray, errors: FloatArray, sets: Sequence[str] | None = None) -> float:
-    """Error of a weighted sum; item sets are independent, tasks of one set fully correlated."""
-    parts = weights * errors
-    if sets is not None:
-        parts = np.array(
-            [sum(p for p, own in zip(parts, sets, strict=True) if own == name) for name in dict.fromkeys(sets)]
-        )
-    return math.sqrt(float((parts**2).sum()))
+def _error_of_sum(weights: FloatArray, covariance: FloatArray) -> float:
+    """Error of a weighted sum; an unknown error of a task without weight does not matter."""
+    used = np.flatnonzero(weights)
+    return math.sqrt(weighted_variance(covariance[np.ix_(used, used)], weights[used]))

@@ -22,20 +22,28 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from harness.stats.clustered import Clusters, FloatArray, cluster_codes, degrees_of_freedom, satterthwaite
+from harness.stats.clustered import (
+    Clusters,
+    FloatArray,
+    cluster_codes,
+    degrees_of_freedom,
+    group_by_cluster,
+    satterthwaite,
+)
 from harness.stats.clustered import two_sided_quantile as two_sided
+from harness.stats.freedom import contrast_df
 from harness.stats.noncentral import detectable_effect
+from harness.stats.wild import TestedMean, needs_wild_bootstrap, widened
 
 Cell = Hashable
 Level = TypeVar("Level", bound=Hashable)
-Numbers = float | FloatArray
 Contrast = Mapping[Any, float]
 """The coefficient of each cell's mean; cells that are not named have 0."""
 
@@ -43,8 +51,8 @@ Contrast = Mapping[Any, float]
 _FITTED_EXACTLY = 1e-9
 # Sums of equal means differ from 0 by about 1e-17; such an estimate or error is 0.
 _ROUNDING = 1e-12
-_NORMAL_QUANTILE = 1.96
-_ALONE = 0.75
+_LEVEL = 0.95
+STUDENT, WILD = "student-t", "wild"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -88,7 +96,8 @@ class ContrastEstimate:
         df: Degrees of freedom of `se`, at least 1; see `contrast_df`.
         low: Lower end of the 95% interval; NaN if `se` is 0.
         high: Upper end.
-        p: Two-sided, by Student's t; NaN if `se` is 0.
+        p: Two-sided; NaN if `se` is 0.
+        method: ``student-t``; ``wild`` for one task in fewer than ten clusters, see `estimate_contrast`.
         units: ``plots`` if pre-training runs are the units of the error of runs, ``runs`` if it covers tuning runs only
             because some level has one pre-training run, ``none`` if some cell has a single run.
         by_task: `se_items`^2 of each task.
@@ -104,11 +113,19 @@ class ContrastEstimate:
     p: float
     units: str
     by_task: tuple[float, ...] = ()
+    method: str = STUDENT
 
     @property
     def mde(self) -> float:
-        """Smallest true effect that a test with this `se` and `df` finds with 80% power."""
-        return detectable_effect(self.se, self.df)
+        """Smallest true effect that this test finds with 80% power, from `se` and `df`.
+
+        Where the wild bootstrap widens the interval, the effect is larger by as much.
+        """
+        found = detectable_effect(self.se, self.df)
+        if self.method == STUDENT:
+            return found
+        half = two_sided(_LEVEL, self.df) * self.se
+        return found + max(self.high - self.estimate, self.estimate - self.low) - half
 
 
 def two_by_two(
@@ -151,6 +168,11 @@ def estimate_contrast(tables: Sequence[ItemTable], runs: Runs, contrast: Contras
 
     Degrees of freedom: see `contrast_df`.
 
+    One task whose items are in fewer than ten clusters: the degrees of freedom assume independent items, and t is too
+    sure if clusters are alike. So interval and p are the more cautious of Student's t and a wild cluster bootstrap of
+    the d_i, to which the runs add their variance (`wild.widened`). A weighted sum over tasks keeps Student's t: its
+    tasks have their clusters together, and its degrees of freedom fall with their number.
+
     Args:
         tables: At least one, each with a row for every run.
         runs: Cell and plot of each row.
@@ -182,60 +204,8 @@ def estimate_contrast(tables: Sequence[ItemTable], runs: Runs, contrast: Contras
         for number in (float(weights @ means), math.sqrt(items), math.sqrt(component))
     )
     seeds = math.nan if unit == "none" else se_seeds
-    return _with_test(estimate, (se_items, seeds), df, unit=unit, by_task=by_task)
-
-
-def contrast_df(items: Numbers, df_items: float, of_runs: Sequence[tuple[Numbers, Numbers, float]]) -> FloatArray:
-    """Return the degrees of freedom of a contrast, at least 1.
-
-    Satterthwaite's formula comes first. The component of the runs is scatter - explained, which is as uncertain as the
-    scatter, whatever the cut at 0 hides:
-
-        df = variance^2 / (items^2 / df_items + sum scatter^2 / df)
-
-    The cut also makes the variance too large on average, so that tests with ten runs per level reject a true null
-    hypothesis in 2.4 to 5.7% of cases, depending on how much runs scatter. The mean of the cut component is known if
-    the scatter is chi-square (`_mean_after_cut`). The quantile of t is multiplied by sqrt(variance / its mean), but not
-    below the normal quantile, and the result is expressed in degrees of freedom. With two degrees of freedom per level
-    (three runs), the estimated scatter is too uncertain for this; the exponent grows from 0 to 1 between two and four.
-
-    A simple effect within one level has a single set of plots. With few runs their scatter can be small by luck, and
-    the variance is then that of items alone (in 11% of studies with three runs that scatter much). So a scatter below
-    what items explain counts for three quarters as if it were explained; without this such tests reject 6.1% (three
-    runs) and 10.3% (two).
-
-    docs/statistics.md has the error rates of the whole rule.
-
-    Args:
-        items: Variance from items.
-        df_items: Its degrees of freedom.
-        of_runs: For each set of plots: scatter, the part that items explain, degrees of freedom.
-    """
-    trust = min(max((min((one[2] for one in of_runs), default=0.0) - 2.0) / 2.0, 0.0), 1.0)
-    care = _ALONE * (1.0 - trust) if len(of_runs) == 1 else 0.0
-    variance = items + sum(np.maximum(0.0, scatter - explained) for scatter, explained, _ in of_runs)
-    uncertainty = items**2 / df_items + sum(
-        ((1.0 - care) * scatter + care * np.maximum(scatter, explained)) ** 2 / df for scatter, explained, df in of_runs
-    )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        df = np.where(uncertainty > 0.0, np.maximum(variance**2 / uncertainty, 1.0), df_items)
-    if trust == 0.0:
-        return df
-    mean = items + sum(_mean_after_cut(*one) for one in of_runs)
-    shrunk = np.sqrt(np.minimum(variance / np.maximum(mean, 1e-300), 1.0)) ** trust
-    critical = np.maximum(special.stdtrit(df, 0.975) * shrunk, _NORMAL_QUANTILE)
-    return np.asarray(special.stdtridf(0.975, critical), dtype=np.float64)
-
-
-def _mean_after_cut(scatter: Numbers, explained: Numbers, df: float) -> FloatArray:
-    """Return the mean of max(0, X - explained), where X is chi-square with mean max(scatter, explained).
-
-    By E[X; X > e] = mean P(chi2_{df + 2} > df e / mean).
-    """
-    mean = np.maximum(np.maximum(scatter, explained), 1e-300)
-    bound = df * explained / mean
-    kept: FloatArray = mean * special.chdtrc(df + 2.0, bound) - explained * special.chdtrc(df, bound)
-    return kept
+    tested = _with_test(estimate, (se_items, seeds), df, unit=unit, by_task=by_task)
+    return _in_few_clusters(tested, weights @ rows[0], tables[0].clusters) if len(tables) == 1 else tested
 
 
 def row_variances(table: ItemTable) -> FloatArray:
@@ -268,7 +238,7 @@ def _with_test(
     items, seeds = parts
     se = items if math.isnan(seeds) else math.hypot(items, seeds)
     # Without any spread there is nothing to measure an effect against.
-    half = two_sided(0.95, df) * se if se > 0.0 else math.nan
+    half = two_sided(_LEVEL, df) * se if se > 0.0 else math.nan
     return ContrastEstimate(
         estimate=estimate,
         se=se,
@@ -281,6 +251,16 @@ def _with_test(
         units=unit,
         by_task=by_task,
     )
+
+
+def _in_few_clusters(tested: ContrastEstimate, differences: FloatArray, clusters: Clusters | None) -> ContrastEstimate:
+    grouped = group_by_cluster(differences, clusters)
+    if not (tested.se > 0.0 and needs_wild_bootstrap(grouped)):
+        return tested
+    runs = 0.0 if math.isnan(tested.se_seeds) else tested.se_seeds**2
+    student = TestedMean(low=tested.low, high=tested.high, p=tested.p)
+    cautious = widened(student, grouped, runs, _LEVEL)
+    return replace(tested, low=cautious.low, high=cautious.high, p=cautious.p, method=WILD)
 
 
 def _checked(table: ItemTable, n_runs: int) -> FloatArray:

@@ -1,10 +1,10 @@
 """Tasks that share items: variants of one benchmark, such as letters and cloze, or two languages.
 
 Variants of the same items are not independent evidence: a model that finds an item hard in one variant mostly finds
-it hard in the other. `shared_units` says which items belong together, `covariance_of_means` gives the covariance of
+it hard in the other. `units_of_tasks` says which items belong together, `covariance_of_means` gives the covariance of
 the tasks' means::
 
-    units = shared_units([keys_letter, keys_cloze], [None, None])
+    units = units_of_tasks(["arc", "arc"], [labels_of_letter, labels_of_cloze])
     covariance = covariance_of_means([letter, cloze], units, ["arc", "arc"])
     error = sqrt(weights @ covariance @ weights)  # of the weighted mean of both tasks
 """
@@ -12,7 +12,8 @@ the tasks' means::
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -31,6 +32,66 @@ from harness.stats.clustered import (
 
 Units: TypeAlias = npt.NDArray[np.intp] | None
 """The independent unit of each item, shape (items,); None if each item is its own."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ItemLabels:
+    """What identifies the items of one task that have a value.
+
+    Attributes:
+        docs: Digest of each item's document.
+        positions: Position of each item in the task.
+        rows: Number of items of the task, with or without a value.
+        clusters: Cluster label of each item; None without clusters.
+    """
+
+    docs: Sequence[Hashable]
+    positions: Sequence[int]
+    rows: int
+    clusters: Clusters | None
+
+
+def units_of_tasks(sets: Sequence[str], tasks: Sequence[ItemLabels]) -> list[Units]:
+    """Return the independent unit of each item of each task; tasks of one item set share their units.
+
+    Items correspond if they have the same document. If variants share no document, as two languages do, items at the
+    same position correspond, provided that the variants have equally many. Otherwise no unit is shared, which counts as
+    full correlation.
+
+    Args:
+        sets: For each task, the name of its item set.
+        tasks: For each task, its items.
+    """
+    units: list[Units] = [
+        None if one.clusters is None else cluster_codes(one.clusters, len(one.docs)) for one in tasks
+    ]
+    for name in dict.fromkeys(sets):
+        members = [index for index, one in enumerate(sets) if one == name]
+        if len(members) > 1:
+            variants = [tasks[index] for index in members]
+            shared = shared_units(_keys(variants), [one.clusters for one in variants])
+            for index, own in zip(members, shared, strict=True):
+                units[index] = own
+    return units
+
+
+def _keys(variants: Sequence[ItemLabels]) -> list[list[object]]:
+    documents = [_numbered(one.docs) for one in variants]
+    if len(set().union(*documents)) < sum(len(set(one)) for one in documents):
+        return [list(one) for one in documents]
+    if len({one.rows for one in variants}) == 1:
+        return [list(one.positions) for one in variants]
+    return [[(variant, item) for item in range(len(one))] for variant, one in enumerate(documents)]
+
+
+def _numbered(docs: Sequence[Hashable]) -> list[tuple[Hashable, int]]:
+    """Each document with how often it came before: two copies in one task are two items."""
+    counts: dict[Hashable, int] = {}
+    numbered = []
+    for digest in docs:
+        counts[digest] = counts.get(digest, -1) + 1
+        numbered.append((digest, counts[digest]))
+    return numbered
 
 
 def shared_units(keys: Sequence[Sequence[object]], clusters: Sequence[Clusters | None]) -> list[npt.NDArray[np.intp]]:
@@ -96,8 +157,15 @@ def _unit_scores(values: FloatArray, units: Units) -> tuple[npt.NDArray[np.intp]
 
 
 def weighted_variance(covariance: FloatArray, weights: FloatArray) -> float:
-    """Return the variance of the weighted sum of means."""
-    return max(0.0, float(weights @ covariance @ weights))
+    """Return the variance of the weighted sum of means; NaN if one of them has an unknown variance."""
+    variance = float(weights @ covariance @ weights)
+    return variance if math.isnan(variance) else max(0.0, variance)
+
+
+def covariance_of_errors(errors: FloatArray, sets: Sequence[str]) -> FloatArray:
+    """Return the covariance of means of which only the standard errors are known: full correlation within a set."""
+    same = np.array([[one == other for other in sets] for one in sets])
+    return np.asarray(np.where(same, np.outer(errors, errors), 0.0), dtype=np.float64)
 
 
 def freedom_of_sum(

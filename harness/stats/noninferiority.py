@@ -20,12 +20,12 @@ from harness.stats.paired import (
     both_binary,
     effective_counts,
     interval_in_few_clusters,
-    needs_wild_bootstrap,
     p_in_few_clusters,
     paired_values,
     score_freedom,
 )
 from harness.stats.proportions import paired_score, paired_score_interval
+from harness.stats.wild import needs_wild_bootstrap
 
 Conclusion = Literal["non-inferior", "inferior", "inconclusive"]
 

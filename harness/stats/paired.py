@@ -22,7 +22,6 @@ import numpy as np
 from scipy import special
 
 from harness.stats.clustered import (
-    FEW_CLUSTERS,
     ClusteredValues,
     Clusters,
     FloatArray,
@@ -38,7 +37,7 @@ from harness.stats.clustered import two_sided_quantile as two_sided
 from harness.stats.permutation import sign_flip
 from harness.stats.power import minimum_detectable_effect, minimum_detectable_effect_binary
 from harness.stats.proportions import paired_score, paired_score_interval
-from harness.stats.wild import wild_interval, wild_p
+from harness.stats.wild import needs_wild_bootstrap, wild_interval, wild_p
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,12 +153,6 @@ def paired_values(a: Values, b: Values) -> tuple[FloatArray, FloatArray]:
 def both_binary(values_a: FloatArray, values_b: FloatArray) -> bool:
     """Return whether all values of both models are 0 or 1."""
     return bool(np.isin(values_a, (0.0, 1.0)).all() and np.isin(values_b, (0.0, 1.0)).all())
-
-
-def needs_wild_bootstrap(grouped: ClusteredValues) -> bool:
-    """Return whether the clusters are too few for t-quantiles, and differ, so that resampling them says something."""
-    few = grouped.has_clusters and 2 <= grouped.totals.size < FEW_CLUSTERS
-    return few and bool((grouped.totals != 0.0).any())
 
 
 def p_in_few_clusters(grouped: ClusteredValues, binary: bool, null: float) -> float:

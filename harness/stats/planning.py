@@ -20,7 +20,8 @@ from scipy import optimize, special
 from scipy.stats import qmc
 
 from harness.stats.clustered import Clusters, FloatArray, satterthwaite
-from harness.stats.factorial import ItemTable, contrast_df, row_variances
+from harness.stats.factorial import ItemTable, row_variances
+from harness.stats.freedom import contrast_df
 from harness.stats.power import ALPHA, POWER
 
 FIRST, SECOND, INTERACTION = "first", "second", "interaction"

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from harness.stats.aggregate import AGGREGATE, aggregate_weights
 from harness.stats.clustered import Clusters, FloatArray, as_values, cluster_codes, degrees_of_freedom, satterthwaite
+from harness.stats.item_sets import Units, covariance_of_means, weighted_variance
 from harness.stats.resampling import block_rows
 
 
@@ -25,7 +26,8 @@ class Ranking:
     Attributes:
         definition: Definition of the ranked number, as in `Aggregate.definition`.
         values: Chance-centred macro mean of each model, shape (models,).
-        standard_errors: Clustered standard error of each value; tasks are treated as independent.
+        standard_errors: Clustered standard error of each value, as `Aggregate.centred_error`; item sets are
+            independent.
         ranks: Rank by value; equal values share the best rank.
         rank_low: Best rank in the rank interval.
         rank_high: Worst rank in the rank interval.
@@ -105,25 +107,23 @@ def rank_models(
         [weight * (table.mean(axis=1) - guess) for table, weight, guess in zip(tables, weights, chance, strict=True)],
         axis=0,
     )
-    parts: list[FloatArray] = []
     null_parts: list[FloatArray] = []
     dfs = []
     for name in dict.fromkeys(sets):
         members = [index for index, one in enumerate(sets) if one == name]
         grouped = [_clusters(tables[index], labels[index]) for index in members]
-        for kind, residuals in ((parts, _residuals), (null_parts, _null_residuals)):
-            scaled = [weights[k] * residuals(tables[k], *own) for k, own in zip(members, grouped, strict=True)]
-            totals = _sum_by_unit(scaled, [labels[k] for k in members])
-            kind.append(np.asarray(totals @ totals.T, dtype=np.float64))
+        scaled = [weights[k] * _null_residuals(tables[k], *own) for k, own in zip(members, grouped, strict=True)]
+        totals = _sum_by_unit(scaled, [labels[k] for k in members])
+        null_parts.append(np.asarray(totals @ totals.T, dtype=np.float64))
         dfs.append(min(degrees_of_freedom(sizes) for _, sizes in grouped))
-    covariance, null_covariance = np.sum(parts, axis=0), np.sum(null_parts, axis=0)
+    null_covariance = np.sum(null_parts, axis=0)
     df = satterthwaite([float(part.trace()) for part in null_parts], dfs)
     differ = _differ(values, null_covariance, df, level, draws=draws, seed=seed)
     better = values[None, :] > values[:, None]
     return Ranking(
         definition=AGGREGATE,
         values=values,
-        standard_errors=np.sqrt(covariance.diagonal()),
+        standard_errors=_standard_errors(tables, labels, sets, weights),
         ranks=1 + better.sum(axis=1),
         rank_low=1 + (differ & better).sum(axis=1),
         rank_high=values.size - (differ & better.T).sum(axis=1),
@@ -159,22 +159,36 @@ def _clusters(table: FloatArray, labels: Clusters | None) -> tuple[npt.NDArray[n
     return codes, sizes
 
 
-def _residuals(table: FloatArray, codes: npt.NDArray[np.intp], sizes: FloatArray) -> FloatArray:
-    """Scaled cluster residuals: their products are the clustered covariance of the models' means (CR2)."""
-    totals = _totals(table - table.mean(axis=1, keepdims=True), codes, sizes)
-    return np.asarray(totals / (np.sqrt(1.0 - sizes / table.shape[1]) * table.shape[1]), dtype=np.float64)
+def _standard_errors(
+    tables: Sequence[FloatArray], labels: Sequence[Clusters | None], sets: list[str], weights: FloatArray
+) -> FloatArray:
+    # Variants share integer labels; a task by itself may have labels of any kind.
+    units: list[Units] = [
+        None if own is None else np.asarray(own) if sets.count(name) > 1 else cluster_codes(own, len(own))
+        for own, name in zip(labels, sets, strict=True)
+    ]
+    variances = [
+        weighted_variance(covariance_of_means([table[model] for table in tables], units, sets), weights)
+        for model in range(tables[0].shape[0])
+    ]
+    return np.asarray(np.sqrt(variances), dtype=np.float64)
 
 
 def _null_residuals(table: FloatArray, codes: npt.NDArray[np.intp], sizes: FloatArray) -> FloatArray:
-    """The same under the null hypothesis of equal means: residuals are taken about the mean of all models.
+    """Scaled cluster residuals under the null hypothesis of equal means: about the mean of all models.
 
-    For the difference of a pair of models they give the sum of squared differences of cluster totals.
+    Their products are the models' covariance. For the difference of a pair of models they give the sum of squared
+    differences of cluster totals.
     """
     return np.asarray(_totals(table - table.mean(), codes, sizes) / table.shape[1], dtype=np.float64)
 
 
 def _sum_by_unit(parts: Sequence[FloatArray], labels: Sequence[Clusters | None]) -> FloatArray:
-    """Sum the residuals of the variants of one item set, unit by unit, shape (models, units)."""
+    """Sum the residuals of the variants of one item set, unit by unit, shape (models, units).
+
+    Variants that share no unit are correlated too, but it is unknown how. The variance of a sum of k of them is at most
+    k times the sum of their variances (equal if they are copies), so their residuals are multiplied by sqrt(k).
+    """
     if len(parts) == 1:
         return parts[0]
     named = [
@@ -185,7 +199,17 @@ def _sum_by_unit(parts: Sequence[FloatArray], labels: Sequence[Clusters | None])
     total = np.zeros((parts[0].shape[0], union.size))
     for part, own in zip(parts, named, strict=True):
         total[:, np.searchsorted(union, own)] += part
-    return total
+    return np.asarray(total * math.sqrt(_apart(named)), dtype=np.float64)
+
+
+def _apart(named: Sequence[npt.NDArray[np.generic]]) -> int:
+    """Return the number of sets of variants that have no unit in common. Example: {1 2}, {2 3}, {9} are 2 sets."""
+    joined: list[set[object]] = []
+    for one in named:
+        own = set(one.tolist())
+        touching = [other for other in joined if other & own]
+        joined = [other for other in joined if not other & own] + [own.union(*touching)]
+    return len(joined)
 
 
 def _totals(residuals: FloatArray, codes: npt.NDArray[np.intp], sizes: FloatArray) -> FloatArray:

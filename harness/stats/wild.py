@@ -4,6 +4,11 @@ To test a mean of m0, each cluster's residual about m0 is multiplied by a random
 mean of each draw is compared with the observed one. The interval is the set of all m0 that are not rejected, so that it
 never disagrees with p. `permutation` serves ten clusters and more.
 
+A contrast of several training runs has a second source of error. Its variance is added to that of each draw, and a
+normal deviation with this variance to the mean of each draw; only the clusters, the dimension that is too small for
+t-quantiles, are resampled (as MacKinnon, Nielsen and Webb 2021, Journal of Business and Economic Statistics 39, do for
+two crossed dimensions).
+
 Cameron, Gelbach and Miller (2008, Review of Economics and Statistics 90); the six weights are Webb's (2023, Canadian
 Journal of Economics 56), because two weights give too few different draws.
 """
@@ -14,10 +19,11 @@ import functools
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from harness.stats.clustered import ClusteredValues, FloatArray, clustered_mean
+from harness.stats.clustered import FEW_CLUSTERS, ClusteredValues, FloatArray, clustered_mean
 
 DRAWS = 1_999
 _WEBB = tuple(sign * math.sqrt(size) for sign in (-1.0, 1.0) for size in (0.5, 1.0, 1.5))
@@ -26,25 +32,72 @@ _ENUMERATED_CLUSTERS = 4
 _STEPS = 30
 
 
-def wild_p(grouped: ClusteredValues, null: float) -> float:
-    """Return the two-sided p of the null hypothesis that the mean is `null`, for two clusters or more."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TestedMean:
+    """The interval and the two-sided p of one mean.
+
+    Attributes:
+        low: Lower end.
+        high: Upper end.
+        p: Two-sided p of a mean of 0.
+    """
+
+    low: float
+    high: float
+    p: float
+
+
+def needs_wild_bootstrap(grouped: ClusteredValues) -> bool:
+    """Return whether the clusters are too few for t-quantiles, and differ, so that resampling them says something."""
+    few = grouped.has_clusters and 2 <= grouped.totals.size < FEW_CLUSTERS
+    return few and bool((grouped.totals != 0.0).any())
+
+
+def widened(student: TestedMean, grouped: ClusteredValues, other_variance: float, level: float) -> TestedMean:
+    """Return the more cautious of Student's t and the wild bootstrap: the larger p and all means that either accepts.
+
+    The bootstrap takes `other_variance` as known, while the degrees of freedom of Student's t allow for its error.
+
+    Args:
+        student: By Student's t.
+        grouped: The items' values, whose mean is tested.
+        other_variance: Variance of the mean from training runs.
+        level: Coverage of the interval.
+    """
+    low, high = wild_interval(grouped, level, (-math.inf, math.inf), other_variance=other_variance)
+    p = wild_p(grouped, 0.0, other_variance)
+    return TestedMean(low=min(student.low, low), high=max(student.high, high), p=max(student.p, p))
+
+
+def wild_p(grouped: ClusteredValues, null: float, other_variance: float = 0.0) -> float:
+    """Return the two-sided p of the null hypothesis that the mean is `null`, for two clusters or more.
+
+    Args:
+        grouped: The values.
+        null: The mean to test.
+        other_variance: Variance of the mean from another, independent source, such as training runs.
+    """
     count = grouped.totals.size
     sizes, totals, sign = _in_order(grouped)
-    residuals = totals - sizes * sign * null
-    scale = 1.0 / (1.0 - sizes / grouped.values.size)
+    sums = _Sums(residuals=totals - sizes * sign * null, sizes=sizes)
+    observed = abs(float(sums.studentised(np.ones((1, count)), np.zeros(1), other_variance)[0]))
     weights = _weights(count)
-    observed = abs(float(_studentised(np.ones((1, count)), residuals, sizes, scale)[0]))
-    drawn = np.abs(_studentised(weights, residuals, sizes, scale))
+    noise = math.sqrt(other_variance) * _normals(weights.shape[0])
+    drawn = np.abs(sums.studentised(weights, noise, other_variance))
     # Draws that differ from the observed value only by rounding count as equal.
     slack = 1e-9 * observed if math.isfinite(observed) else 0.0
     extreme = int((drawn >= observed - slack).sum())
-    if count <= _ENUMERATED_CLUSTERS:
+    if count <= _ENUMERATED_CLUSTERS and other_variance == 0.0:
         return extreme / drawn.size
     return (extreme + 1) / (drawn.size + 1)
 
 
 def wild_interval(
-    grouped: ClusteredValues, level: float, bounds: tuple[float, float], anchor: float = 0.0
+    grouped: ClusteredValues,
+    level: float,
+    bounds: tuple[float, float],
+    anchor: float = 0.0,
+    other_variance: float = 0.0,
 ) -> tuple[float, float]:
     """Return all means that `wild_p` does not reject at 1 - `level`.
 
@@ -53,12 +106,13 @@ def wild_interval(
         level: Coverage, between 0 and 1.
         bounds: Smallest and largest possible mean; may be infinite.
         anchor: A null hypothesis about which the interval must agree with `wild_p`.
+        other_variance: As in `wild_p`.
     """
 
     def rejects(null: float) -> bool:
-        return wild_p(grouped, null) <= 1.0 - level
+        return wild_p(grouped, null, other_variance) <= 1.0 - level
 
-    mean = grouped.mean
+    mean, step = grouped.mean, math.hypot(clustered_mean(grouped).standard_error, math.sqrt(other_variance))
     ends = []
     for bound in bounds:
         on_this_side = (anchor < mean) == (bound < mean)
@@ -67,7 +121,7 @@ def wild_interval(
             outside = anchor
         elif on_this_side and bounds[0] <= anchor <= bounds[1]:
             inside = anchor
-        ends.append(_end(rejects, inside, outside, clustered_mean(grouped).standard_error))
+        ends.append(_end(rejects, inside, outside, step))
     return ends[0], ends[1]
 
 
@@ -102,16 +156,27 @@ def _in_order(grouped: ClusteredValues) -> tuple[FloatArray, FloatArray, float]:
     return ordered[:, 0], ordered[:, 1], 1.0 if one >= other else -1.0
 
 
-def _studentised(weights: FloatArray, residuals: FloatArray, sizes: FloatArray, scale: FloatArray) -> FloatArray:
-    """The mean of each draw over its clustered error: 0 if both are 0, infinite if only the error is."""
-    items = float(sizes.sum())
-    means = weights @ residuals / items
-    squares = weights**2 @ (scale * residuals**2)
-    cross = weights @ (scale * residuals * sizes)
-    variance = squares - 2.0 * means * cross + means**2 * float((scale * sizes**2).sum())
-    known = variance > 1e-12 * np.maximum(squares, 1e-300)
-    limits = np.where(np.abs(means) * items <= 1e-12 * np.abs(residuals).sum(), 0.0, np.copysign(np.inf, means))
-    return np.asarray(np.where(known, means * items / np.sqrt(np.where(known, variance, 1.0)), limits))
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Sums:
+    """The clusters under a null hypothesis: totals minus size times the null, and sizes, shape (clusters,)."""
+
+    residuals: FloatArray
+    sizes: FloatArray
+
+    def studentised(self, weights: FloatArray, noise: FloatArray, other_variance: float) -> FloatArray:
+        """The mean of each draw, plus its noise, over its error: 0 if all are 0, infinite if only the error is."""
+        items = float(self.sizes.sum())
+        scale = 1.0 / (1.0 - self.sizes / items)
+        means = weights @ self.residuals / items
+        squares = weights**2 @ (scale * self.residuals**2)
+        cross = weights @ (scale * self.residuals * self.sizes)
+        variance = squares - 2.0 * means * cross + means**2 * float((scale * self.sizes**2).sum())
+        variance = np.maximum(variance, 0.0) + other_variance * items**2
+        known = variance > 1e-12 * np.maximum(squares, 1e-300)
+        shifted = means + noise
+        zero = np.abs(shifted) * items <= 1e-12 * np.abs(self.residuals).sum()
+        limits = np.where(zero, 0.0, np.copysign(np.inf, shifted))
+        return np.asarray(np.where(known, shifted * items / np.sqrt(np.where(known, variance, 1.0)), limits))
 
 
 @functools.lru_cache(maxsize=16)
@@ -119,3 +184,8 @@ def _weights(clusters: int) -> FloatArray:
     if clusters <= _ENUMERATED_CLUSTERS:
         return np.array(list(itertools.product(_WEBB, repeat=clusters)))
     return np.random.default_rng(clusters).choice(np.array(_WEBB), size=(DRAWS, clusters))
+
+
+@functools.lru_cache(maxsize=16)
+def _normals(draws: int) -> FloatArray:
+    return np.random.default_rng(draws).standard_normal(draws)

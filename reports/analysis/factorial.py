@@ -27,7 +27,8 @@ from harness.reports.analysis.study import Study, TrainingRun
 from harness.reports.analysis.task_values import TaskValues, collect, overall_tables
 from harness.stats import holm
 from harness.stats.factorial import ContrastEstimate, ItemTable, Runs, estimate_contrast
-from harness.stats.families import dunnett_p, holm_over_sets
+from harness.stats.families import holm_over_sets
+from harness.stats.levels import levels_p
 from harness.stats.signal_noise import SignalNoise, signal_noise
 
 SECONDARY = "secondary"
@@ -235,28 +236,13 @@ def _with_dunnett(
     done = list(rows)
     for factor in {row.spec.factor for row in rows if row.spec.factor}:
         at = [i for i, row in enumerate(rows) if row.spec.factor == factor and math.isfinite(row.estimate.p)]
-        if not at:
-            continue
-        correlation = np.eye(len(at))
-        for a in range(len(at)):
-            for b in range(a):
-                correlation[a, b] = correlation[b, a] = _correlation((rows[at[a]], rows[at[b]]), tables, runs)
-        t = [rows[i].estimate.estimate / rows[i].estimate.se for i in at]
-        for position, i in enumerate(at):
-            p = float(dunnett_p(t, correlation, rows[i].estimate.df)[position])
-            done[i] = replace(done[i], p_dunnett=max(p, rows[i].estimate.p))
+        own = [rows[i] for i in at]
+        p_values = levels_p(
+            tables, _runs(runs), [row.spec.coefficients for row in own], [row.estimate for row in own]
+        )
+        for i, p in zip(at, p_values, strict=True):
+            done[i] = replace(done[i], p_dunnett=p)
     return done
-
-
-def _correlation(
-    pair: tuple[ContrastRow, ContrastRow], tables: Sequence[ItemTable], runs: Sequence[TrainingRun]
-) -> float:
-    """Return the correlation of two contrasts from the variance of their sum: items and runs are shared."""
-    one, two = (row.spec.coefficients for row in pair)
-    both = {cell: one.get(cell, 0.0) + two.get(cell, 0.0) for cell in {**one, **two}}
-    se = pair[0].estimate.se, pair[1].estimate.se
-    variance = estimate_contrast(tables, _runs(runs), both).se ** 2
-    return float(np.clip((variance - se[0] ** 2 - se[1] ** 2) / (2 * se[0] * se[1]), -0.999, 0.999))
 
 
 def _parent_rows(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from harness.evaluation.summary import ItemValues, aggregates
 from harness.records import ModelRecords
+from harness.records.run_folder import TaskRecord
 from harness.reports.analysis.comparison import compare
 from harness.reports.analysis.differences import Arm, Comparison, DomainDifference
 from harness.reports.analysis.leaderboard import rank
@@ -18,7 +21,8 @@ from harness.reports.commands.terminal import plain
 from harness.reports.documents import tables
 from harness.reports.documents.comparison import comparison_document
 from harness.reports.documents.leaderboard import leaderboard_document
-from harness.stats import TaskScores, compare_over_tasks, compare_paired, rank_models
+from harness.stats import TaskScores, compare_over_tasks, compare_paired, estimate_mean, rank_models
+from harness.stats.item_sets import ItemLabels
 from tests.reports.models_for_tests import Floats, answers, link, model, tuned
 
 
@@ -330,3 +334,62 @@ def test_small_designs_are_named() -> None:
     assert note.endswith("only large differences show: few (8 clusters), tiny (22 items).")
     two = versus(*arms_of_runs(rng, 2, 0.1, 1, 80))
     assert any("With 2 runs per arm, intervals are conservative" in one for one in two.notes)
+
+
+def in_eval(one: ModelRecords, task: str) -> tuple[TaskRecord, ItemValues]:
+    """What `harness eval` keeps of this task of a model."""
+    run = one.tasks[task]
+    scored = np.isfinite(run.headline_values)
+    clusters = None if run.items.cluster is None else run.items.cluster[scored].tolist()
+    labels = ItemLabels(
+        docs=run.items.doc_hash[scored].tolist(),
+        positions=np.flatnonzero(scored).tolist(),
+        rows=scored.size,
+        clusters=clusters,
+    )
+    kept = run.headline_values[scored]
+    counts = dict.fromkeys(("items", "items_scored", "asked", "answered", "failed", "cut", "empty"), 0)
+    record = TaskRecord(
+        domain=run.domain, chance=run.chance, metric=run.metric, value=float(kept.mean()), interval=None,
+        stderr=estimate_mean(kept, clusters).standard_error, interval_method="", items_from=run.items_from,
+        failures={}, **counts,
+    )  # fmt: skip
+    return record, ItemValues(values=kept.tolist(), labels=labels)
+
+
+@pytest.mark.parametrize("case", ["same documents", "clusters", "a failed item", "other documents", "another number"])
+def test_eval_and_leaderboard_print_one_overall_value_with_one_error(case: str) -> None:
+    """Letters and cloze of the same items, another task of the domain and one of another domain."""
+    rng = np.random.default_rng(11)
+    difficulty = rng.normal(0.0, 1.5, 60)
+    letter, cloze = (answers(rng, difficulty + rng.normal(0.0, 0.5, 60)) for _ in range(2))
+    if case == "a failed item":
+        letter[7] = math.nan
+    if case == "another number":
+        cloze = cloze[:40]
+    columns = {"science/x": letter, "science/x_cloze@x": cloze, "science/y": answers(rng, np.zeros(50)),
+               "legal/z": answers(rng, np.ones(40))}  # fmt: skip
+    labels = {"science/x": [str(k // 3) for k in range(60)]} if case == "clusters" else None
+    one = model("a", columns, clusters=labels)
+    if case in ("other documents", "another number"):
+        table = one.tasks["x_cloze"].items
+        other = replace(table, doc_hash=np.array([b"zh" + doc for doc in table.doc_hash.tolist()], dtype="S64"))
+        one.tasks["x_cloze"] = replace(one.tasks["x_cloze"], items=other)  # type: ignore[index]
+    kept = {task: in_eval(one, task) for task in one.tasks}
+    printed = aggregates({t: record for t, (record, _) in kept.items()}, {t: items for t, (_, items) in kept.items()})
+    standing = rank([one, replace(one, name="b", identity=("b",))]).standings[0]
+    assert printed["reasoning"]["centred"] == pytest.approx(standing.overall, rel=1e-12)
+    assert printed["reasoning"]["centred_error"] == pytest.approx(standing.standard_error, rel=1e-12)
+
+
+def test_the_error_that_eval_prints_is_that_of_the_mean_of_the_variants() -> None:
+    rng = np.random.default_rng(12)
+    difficulty = rng.normal(0.0, 1.5, 80)
+    first, second = (answers(rng, difficulty + rng.normal(0.0, 0.5, 80)) for _ in range(2))
+    one = model("a", {"science/x": first, "science/x_zh@x": second})
+    kept = {task: in_eval(one, task) for task in one.tasks}
+    printed = aggregates({t: record for t, (record, _) in kept.items()}, {t: items for t, (_, items) in kept.items()})
+    expected = estimate_mean((first + second) / 2).standard_error
+    assert printed["reasoning"]["mean_error"] == pytest.approx(expected, rel=1e-12)
+    errors = [record.stderr for record, _ in kept.values()]
+    assert expected < 0.95 * np.mean(errors), "full correlation was assumed before"

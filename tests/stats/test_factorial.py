@@ -173,6 +173,59 @@ def test_weights_of_a_contrast_sum_to_its_coefficients() -> None:
     assert weights == pytest.approx([-1 / 3] * 3 + [1 / 3] * 3)
 
 
+def in_clusters(draw: int, seeds: int, clusters: int) -> ItemTable:
+    """Items in a few clusters that react alike to the factors."""
+    rng, labels = np.random.default_rng(draw), np.repeat(np.arange(clusters), 12)
+    logits = rng.normal(0, 1, labels.size) + rng.normal(0, 0.8, (2, 2, 1, clusters))[..., labels]
+    logits = logits + rng.normal(0, 0.1, (2, 2, seeds, 1))
+    answers = rng.random(logits.shape) < 1 / (1 + np.exp(-logits))
+    return ItemTable(values=answers.astype(np.float64).reshape(4 * seeds, -1), clusters=labels)
+
+
+def test_one_run_per_arm_in_few_clusters_has_the_wild_bootstrap_of_a_paired_comparison() -> None:
+    """Values that are not 0 or 1, so that a paired comparison uses nothing else; t alone is too sure in few clusters."""
+    cells = [("text", "plain"), ("text", "code"), ("code", "plain"), ("code", "code")]
+    for draw in range(5):
+        rng, labels = np.random.default_rng(draw), np.repeat(np.arange(6), 10)
+        values = rng.normal(0, 1, (4, 60)) + rng.normal(0, 1, (4, 6))[:, labels]
+        contrast = estimate_contrast(
+            [ItemTable(values=values, clusters=labels)], Runs(cells=cells, plots="aabb"), CONTRASTS["NC-NN"]
+        )
+        paired = compare_paired(values[0], values[1], labels)
+        assert contrast.method == "wild"
+        assert contrast.p >= paired.p - 1e-12
+        assert contrast.low <= paired.low + 1e-9
+        assert contrast.high >= paired.high - 1e-9
+
+
+def test_the_wild_bootstrap_is_used_in_few_clusters_only() -> None:
+    for clusters, method in ((4, "wild"), (9, "wild"), (10, "student-t")):
+        assert estimate_contrast([in_clusters(0, 3, clusters)], balanced(3), CONTRASTS["tune"]).method == method
+    both = [in_clusters(0, 3, 6), in_clusters(1, 3, 6)]
+    assert estimate_contrast(both, balanced(3), CONTRASTS["tune"]).method == "student-t"
+
+
+def test_few_clusters_agree_mirror_and_do_not_depend_on_order() -> None:
+    reverse = two_by_two(("text", "code"), ("code", "plain"), ("pretrain", "tune"))["tune"]
+    for draw in range(8):
+        table = in_clusters(draw, 3, 7)
+        one = estimate_contrast([table], balanced(3), CONTRASTS["tune"])
+        back = estimate_contrast([table], balanced(3), reverse)
+        assert (one.p <= 0.05) == (not one.low <= 0.0 <= one.high)
+        assert one.mde > max(one.high - one.estimate, one.estimate - one.low)
+        assert back.p == one.p
+        assert (back.low, back.high) == pytest.approx((-one.high, -one.low), abs=1e-9)
+        order = np.random.default_rng(draw).permutation(table.values.shape[1])
+        shuffled = ItemTable(values=table.values[:, order], clusters=np.asarray(table.clusters)[order])
+        assert estimate_contrast([shuffled], balanced(3), CONTRASTS["tune"]).p == pytest.approx(one.p, abs=2e-3)
+
+
+@pytest.mark.parametrize("contrast", ["pretrain", "interaction"])
+def test_true_null_hypotheses_are_seldom_rejected_in_few_clusters(contrast: str) -> None:
+    p_values = [estimate_contrast([in_clusters(d, 3, 5)], balanced(3), CONTRASTS[contrast]).p for d in range(150)]
+    assert np.mean(np.array(p_values) <= 0.05) <= 0.055 + 3 * math.sqrt(0.055 / 150)
+
+
 def rejected(seeds: int, draws: int, contrast: str) -> float:
     estimates: list[ContrastEstimate] = [
         estimate_contrast([ItemTable(values=study(1000 + i, seeds, 60))], balanced(seeds), CONTRASTS[contrast])

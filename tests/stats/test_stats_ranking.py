@@ -97,6 +97,20 @@ def test_standard_errors_equal_those_of_the_aggregate() -> None:
         assert ranking.standard_errors[model] == pytest.approx(expected.centred_error, rel=1e-9)
 
 
+def test_variants_whose_items_do_not_correspond_count_as_fully_correlated() -> None:
+    """Two disjoint sets of units of one item set: the errors add, and models differ no sooner than on one of them."""
+    first, second = abilities([0.3, 0.6], 120, 2, 6)
+    units = [np.arange(120), np.arange(500, 620)]
+    whole = rank_models([first, second], domains=["x", "x"], clusters=units, item_sets=["s", "s"])
+    alone = [rank_models([table]) for table in (first, second)]
+    assert whole.standard_errors == pytest.approx((alone[0].standard_errors + alone[1].standard_errors) / 2)
+    close = abilities([0.45, 0.55], 120, 40, 7)
+    for one, two in zip(close[::2], close[1::2], strict=True):
+        joined = rank_models([one, two], domains=["x", "x"], clusters=units, item_sets=["s", "s"])
+        apart = rank_models([one, two], domains=["x", "x"])
+        assert joined.differ[0, 1] <= apart.differ[0, 1]
+
+
 def test_copied_items_in_clusters_do_not_make_models_differ() -> None:
     # 26 against 33 right of 60: nothing to be sure of, and copying every item 20 times adds nothing.
     table = np.array([[1.0] * 20 + [0.0] * 34 + [1.0] * 6, [1.0] * 20 + [1.0] * 13 + [0.0] * 27])
