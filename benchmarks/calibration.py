@@ -63,12 +63,13 @@ AGAIN = 5
 """A setting outside its target is simulated again, with this many times as many data sets."""
 FEW_DISAGREEMENTS = 100
 """Items up to which 10% disagreement is too little for an exact test of any size near 5%."""
-WHOLE_COUNTS = {
-    ("share", 22, 22, "rate 90%"),
-    ("share", 100, 100, "rate 90%"),
-    ("difference", 100, 100, "10% disagree, gain 10%"),
+REASONS = {
+    ("share", 22, 22, "rate 90%"): "whole counts",
+    ("share", 100, 100, "rate 90%"): "whole counts",
+    ("difference", 100, 100, "10% disagree, gain 10%"): "whole counts",
+    ("difference", 100, 20, "10% disagree, gain 10%"): "no visible correlation",
 }
-"""Where Wilson's and Tango's intervals of a whole number cover less than at neighbouring rates."""
+"""Settings whose target no method could meet; docs/statistics.md gives the arguments."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,17 +143,16 @@ def _row(study: str, items: int, clusters: int, setting: str, hits: list[bool]) 
 
 
 def reason_of(one: Row) -> str:
-    """Return why no test could meet the target of a row outside it; empty if one could.
+    """Return why no method could meet the target of a row outside it; empty if one could.
 
-    docs/statistics.md gives the arguments: with few disagreements, the next smaller p-value that a test can have is far
-    from 5%, so it must be careful; and counts are whole numbers, so the coverage of a proportion depends on its rate.
+    With few disagreements, the p-values that a test can have are far apart, so that it can only be careful.
     """
     if not one.outside or one.target is None:
         return ""
     careful = one.percent < one.target[0] if one.target[1] < 50.0 else one.percent > one.target[1]
     if one.setting.startswith("10% disagree") and one.items <= FEW_DISAGREEMENTS and careful:
         return "few disagreements"
-    return "whole counts" if one.key in WHOLE_COUNTS else ""
+    return REASONS.get(one.key, "")
 
 
 def cluster_labels(items: int) -> npt.NDArray[np.intp]:

@@ -261,8 +261,8 @@ def _two_runs_on(rng: np.random.Generator, repetitions: int, items: int, cluster
 def levels_of_a_factor(rng: np.random.Generator, repetitions: int, seeds: int) -> Iterator[FactorialRow]:
     """A factor of four levels, such as a mixture schedule: three levels against the reference, by Dunnett's test.
 
-    At tuning, each pre-training run is tuned at all levels; at pre-training, each level has its own runs. A third of the
-    repetitions, because each test integrates a multivariate t distribution.
+    At tuning, each pre-training run is tuned at all levels; at pre-training, each level has its own runs. A third of
+    the repetitions, because each test integrates a multivariate t distribution.
     """
     contrasts = [{0: -1.0, level: 1.0} for level in (1, 2, 3)]
     for items, clusters in SIZES[:2]:
@@ -291,7 +291,7 @@ def draw_levels(rng: np.random.Generator, setting: Setting, plots: Sequence[tupl
 
 
 def few_clusters(rng: np.random.Generator, repetitions: int) -> Iterator[FactorialRow]:
-    """Five and eight clusters of items that react alike: one task, and the overall value of two; half the repetitions."""
+    """Five and eight clusters of items that react alike: one task, and overall of two; half the repetitions."""
     for clusters, seeds in itertools.product((5, 8), (1, 3, 10)):
         setting = Setting(items=20 * clusters, clusters=clusters, seeds=seeds, luck=LUCK["little luck"])
         single: dict[str, list[bool]] = {contrast: [] for contrast in SHOWN}
@@ -300,9 +300,7 @@ def few_clusters(rng: np.random.Generator, repetitions: int) -> Iterator[Factori
             own = draw_luck(rng, setting) * (seeds > 1)
             tables = [draw_task(rng, setting, own, weight=0.5) for _ in range(2)]
             for contrast in SHOWN:
-                single[contrast].append(
-                    misses(estimate_contrast(tables[:1], design(seeds), CONTRASTS[contrast]))
-                )
+                single[contrast].append(misses(estimate_contrast(tables[:1], design(seeds), CONTRASTS[contrast])))
                 whole[contrast].append(misses(estimate_contrast(tables, design(seeds), CONTRASTS[contrast])))
         for name, errors in (("one task", single), ("overall of two tasks", whole)):
             yield from (row("few", setting, name, contrast, hits) for contrast, hits in errors.items())
@@ -314,11 +312,10 @@ STUDIES: dict[str, tuple[int, Study]] = {
     "two-runs": (0, two_runs),
     "items": (1, items_only),
     **{
-        f"null-3-{size[0]}": (20 + n, functools.partial(null_studies, seeds=3, sizes=[size]))
+        f"null-{seeds}-{size[0]}": (start + n, functools.partial(null_studies, seeds=seeds, sizes=[size]))
+        for seeds, start in ((3, 20), (5, 100), (10, 110))
         for n, size in enumerate(SIZES)
     },
-    "null-5": (3, functools.partial(null_studies, seeds=5)),
-    "null-10": (4, functools.partial(null_studies, seeds=10)),
     **{f"effects-{seeds}": (30 + seeds, functools.partial(true_effects, seeds=seeds)) for seeds in SEEDS},
     **{f"overall-{seeds}": (50 + seeds, functools.partial(overall_and_families, seeds=seeds)) for seeds in SEEDS},
     **{f"levels-{seeds}": (80 + seeds, functools.partial(levels_of_a_factor, seeds=seeds)) for seeds in SEEDS},

@@ -207,9 +207,9 @@ def effective_size(grouped: ClusteredValues) -> float:
 
     The design effect is the clustered variance of the mean divided by the variance for independent items. It may be
     below 1, if clusters resemble each other more than by chance; the standard error says so too. Two limits keep an
-    interval from becoming a point: with fewer than `FEW_CLUSTERS` clusters the design effect is at least 1, and with
-    more it is drawn towards 1 if few clusters hold more than one value. If all values are equal, the design effect
-    cannot be estimated, and full correlation within clusters is assumed: n^2 / sum n_c^2.
+    interval from becoming too narrow: if fewer than `FEW_CLUSTERS` clusters hold more than one value (for differences,
+    if fewer have a disagreement) the design effect is at least 1, and otherwise it is drawn towards 1. If all values
+    are equal, the design effect cannot be estimated, and full correlation within clusters is assumed: n^2 / sum n_c^2.
     """
     items = grouped.values.size
     if not grouped.has_clusters:
@@ -220,9 +220,9 @@ def effective_size(grouped: ClusteredValues) -> float:
     effect = error**2 / independent
     if effect >= 1.0:
         return items / effect
-    if grouped.totals.size < FEW_CLUSTERS:
-        return float(items)
     informative = _clusters_with_information(grouped)
+    if informative < FEW_CLUSTERS:
+        return float(items)
     return items * (informative + _PRIOR_CLUSTERS) / (informative * effect + _PRIOR_CLUSTERS)
 
 

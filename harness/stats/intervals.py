@@ -106,8 +106,11 @@ def _continuous(grouped: ClusteredValues, level: float, *, resamples: int, seed:
         student = two_sided(level, estimate.degrees_of_freedom)
         ratios, method = np.array([_skewed(grouped, -student), _skewed(grouped, student)]), "skew-t"
     if grouped.has_clusters:
-        # Resampled errors vary less than the degrees of freedom of uneven or correlated clusters say.
-        ratios = ratios * two_sided(level, cautious_freedom(grouped)) / two_sided(level, estimate.degrees_of_freedom)
+        # Resampled errors vary less than the degrees of freedom of uneven or correlated clusters say. The draws keep
+        # their skewness, but on average they must be as wide as the t-quantile with these degrees of freedom.
+        student = two_sided(level, cautious_freedom(grouped))
+        narrow = min(two_sided(level, estimate.degrees_of_freedom), float(np.abs(ratios).mean()))
+        ratios = ratios * student / narrow
     low, high = mean - error * float(ratios[1]), mean - error * float(ratios[0])
     return Interval(low=min(mean, low), high=max(mean, high), method=method)
 

@@ -62,9 +62,7 @@ def units_of_tasks(sets: Sequence[str], tasks: Sequence[ItemLabels]) -> list[Uni
         sets: For each task, the name of its item set.
         tasks: For each task, its items.
     """
-    units: list[Units] = [
-        None if one.clusters is None else cluster_codes(one.clusters, len(one.docs)) for one in tasks
-    ]
+    units: list[Units] = [None if one.clusters is None else cluster_codes(one.clusters, len(one.docs)) for one in tasks]
     for name in dict.fromkeys(sets):
         members = [index for index, one in enumerate(sets) if one == name]
         if len(members) > 1:

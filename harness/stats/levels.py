@@ -36,9 +36,7 @@ def levels_p(
             errors = (estimates[row].se, estimates[column].se)
             correlation[row, column] = correlation[column, row] = _correlation(pair, errors, tables, runs)
     t: FloatArray = np.array([one.estimate / one.se for one in estimates])
-    return [
-        max(float(dunnett_p(t, correlation, one.df)[position]), one.p) for position, one in enumerate(estimates)
-    ]
+    return [max(float(dunnett_p(t, correlation, one.df)[position]), one.p) for position, one in enumerate(estimates)]
 
 
 def _correlation(

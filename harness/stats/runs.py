@@ -21,10 +21,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from harness.stats.clustered import FloatArray, as_values
+from harness.stats.clustered import FloatArray, as_values, group_by_cluster
 from harness.stats.clustered import two_sided_quantile as two_sided
+from harness.stats.freedom import contrast_df
 from harness.stats.item_sets import Units, covariance_of_means, freedom_of_sum, unit_sizes, weighted_variance
 from harness.stats.power import minimum_detectable_effect
+from harness.stats.wild import TestedMean, needs_wild_bootstrap, widened
 
 Plots = tuple[Sequence[str], Sequence[str]]
 """For each run of A and of B, the name of the pre-training run that it comes from."""
@@ -58,10 +60,10 @@ class RunDifference:
         standard_error: sqrt(`item_error`^2 + `seed_error`^2); 0 if no item and no run differs from another.
         item_error: From the choice of items.
         seed_error: From the choice of runs, or of pre-training runs where they are the units.
-        degrees_of_freedom: Of `standard_error`, by Satterthwaite's formula.
-        low: Lower end of the interval, Student's t.
+        degrees_of_freedom: Of `standard_error`; see `freedom.contrast_df`.
+        low: Lower end of the interval, Student's t, or wider in few clusters.
         high: Upper end.
-        p: Two-sided, Student's t; at most 1 - level exactly when 0 is outside the interval.
+        p: Two-sided, from the same test; at most 1 - level exactly when 0 is outside the interval.
         minimum_detectable_effect: At 80% power and significance level 1 - level, uncorrected.
         units: Number of units of A and of B: runs, or pre-training runs.
         paired: Whether both arms have the same pre-training runs, and are compared within them.
@@ -106,7 +108,8 @@ def compare_over_tasks(
     means. For each part, the scatter of the units' own weighted sums, minus what items explain of it (method of
     moments, cut at 0), is the component. If the arms have different numbers of units, the component is also computed
     with both arms pooled, and the larger variance with the smaller degrees of freedom counts: two units tell almost
-    nothing about their own scatter.
+    nothing about their own scatter. The degrees of freedom are those of `freedom.contrast_df`. One task whose items are
+    in fewer than ten clusters: interval and p are the more cautious of Student's t and the wild cluster bootstrap.
 
     Raises:
         ValueError: No tasks, fewer than two units in an arm, fewer than two items or clusters, different numbers of
@@ -128,19 +131,24 @@ def compare_over_tasks(
     difference = float(sum(weight * float(mean.mean()) for weight, mean in zip(weights, means, strict=True)))
     error = math.sqrt(items + seeds)
     half = two_sided(level, df) * error
-    paired = len(parts) == 1
+    student = TestedMean(low=difference - half, high=difference + half, p=two_sided_p(difference, error, df))
+    tested = student
+    if len(tasks) == 1:
+        grouped = group_by_cluster(means[0] * weights[0], units[0])
+        tested = widened(student, grouped, seeds, level) if needs_wild_bootstrap(grouped) else student
+    detectable = minimum_detectable_effect(error, df, alpha=1.0 - level)
     return RunDifference(
         difference=difference,
         standard_error=error,
         item_error=math.sqrt(items),
         seed_error=math.sqrt(seeds),
         degrees_of_freedom=df,
-        low=difference - half,
-        high=difference + half,
-        p=two_sided_p(difference, error, df),
-        minimum_detectable_effect=minimum_detectable_effect(error, df, alpha=1.0 - level),
+        low=tested.low,
+        high=tested.high,
+        p=tested.p,
+        minimum_detectable_effect=detectable + max(tested.high - student.high, student.low - tested.low),
         units=(parts[0].of_a.shape[0], parts[-1].of_b.shape[0]),
-        paired=paired,
+        paired=len(parts) == 1,
     )
 
 
@@ -209,35 +217,17 @@ def _seed_variance(items: float, item_df: float, parts: Sequence[tuple[int, floa
     If the arms have different numbers of units, the variance with both arms pooled counts too; see
     `compare_over_tasks`.
     """
-    seeds = sum(_component(scatter, explained) / count for count, scatter, explained in parts)
-    unsure = sum(_uncertainty(scatter, explained, count - 1) / count**2 for count, scatter, explained in parts)
-    df = _freedom(items + seeds, items**2 / item_df + unsure, item_df)
+    separate = [(scatter / count, explained / count, count - 1.0) for count, scatter, explained in parts]
+    seeds, df = _component(separate), float(contrast_df(items, item_df, separate))
     if len({count for count, _, _ in parts}) == 1:
         return seeds, df
-    freedom = sum(count - 1 for count, _, _ in parts)
+    freedom = sum(count - 1.0 for count, _, _ in parts)
     share = sum(1.0 / count for count, _, _ in parts)
     scatter = sum((count - 1) * one for count, one, _ in parts) / freedom
     explained = sum((count - 1) * one for count, _, one in parts) / freedom
-    pooled = _component(scatter, explained) * share
-    unsure = _uncertainty(scatter, explained, freedom) * share**2
-    pooled_df = _freedom(items + pooled, items**2 / item_df + unsure, item_df)
-    return max(seeds, pooled), min(df, pooled_df)
+    pooled = [(scatter * share, explained * share, freedom)]
+    return max(seeds, _component(pooled)), min(df, float(contrast_df(items, item_df, pooled)))
 
 
-def _component(scatter: float, explained: float) -> float:
-    return max(0.0, scatter - explained)
-
-
-def _uncertainty(scatter: float, explained: float, freedom: int) -> float:
-    """Half the variance of a component, for Satterthwaite's formula.
-
-    It is scatter^2 / freedom as long as the component is not cut at 0. Cut components vary less: component x scatter /
-    freedom. The first makes intervals of ten runs too wide (98% without noise from runs), the second those of two or
-    three runs too narrow (93%), so the weight of the first is 1 / freedom.
-    """
-    weight = 1.0 / freedom
-    return (weight * scatter + (1.0 - weight) * _component(scatter, explained)) * scatter / freedom
-
-
-def _freedom(total: float, unsure: float, item_df: float) -> float:
-    return max(total**2 / unsure, 1.0) if unsure > 0.0 else item_df
+def _component(parts: Sequence[tuple[float, float, float]]) -> float:
+    return sum(max(0.0, scatter - explained) for scatter, explained, _ in parts)

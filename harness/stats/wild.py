@@ -77,19 +77,7 @@ def wild_p(grouped: ClusteredValues, null: float, other_variance: float = 0.0) -
         null: The mean to test.
         other_variance: Variance of the mean from another, independent source, such as training runs.
     """
-    count = grouped.totals.size
-    sizes, totals, sign = _in_order(grouped)
-    sums = _Sums(residuals=totals - sizes * sign * null, sizes=sizes)
-    observed = abs(float(sums.studentised(np.ones((1, count)), np.zeros(1), other_variance)[0]))
-    weights = _weights(count)
-    noise = math.sqrt(other_variance) * _normals(weights.shape[0])
-    drawn = np.abs(sums.studentised(weights, noise, other_variance))
-    # Draws that differ from the observed value only by rounding count as equal.
-    slack = 1e-9 * observed if math.isfinite(observed) else 0.0
-    extreme = int((drawn >= observed - slack).sum())
-    if count <= _ENUMERATED_CLUSTERS and other_variance == 0.0:
-        return extreme / drawn.size
-    return (extreme + 1) / (drawn.size + 1)
+    return _Draws.of(grouped, other_variance).p(null)
 
 
 def wild_interval(
@@ -109,8 +97,10 @@ def wild_interval(
         other_variance: As in `wild_p`.
     """
 
+    draws = _Draws.of(grouped, other_variance)
+
     def rejects(null: float) -> bool:
-        return wild_p(grouped, null, other_variance) <= 1.0 - level
+        return draws.p(null) <= 1.0 - level
 
     mean, step = grouped.mean, math.hypot(clustered_mean(grouped).standard_error, math.sqrt(other_variance))
     ends = []
@@ -157,26 +147,70 @@ def _in_order(grouped: ClusteredValues) -> tuple[FloatArray, FloatArray, float]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Sums:
-    """The clusters under a null hypothesis: totals minus size times the null, and sizes, shape (clusters,)."""
+class _Draws:
+    """Sums over clusters of each draw, from which its studentised mean under any null hypothesis follows quickly.
 
-    residuals: FloatArray
-    sizes: FloatArray
+    Row 0 has weights of 1 and no noise: the observed values. A cluster's residual is total - size x null, so sums of
+    residuals are linear in the null and sums of their squares quadratic.
 
-    def studentised(self, weights: FloatArray, noise: FloatArray, other_variance: float) -> FloatArray:
+    Attributes:
+        sign: The null hypothesis is multiplied by it; see `_in_order`.
+        items: Number of items.
+        linear: Sums of weight x total, size, scale x total x size and scale x size^2, shape (4, draws).
+        quadratic: Sums of weight^2 x scale x total^2, total x size and size^2, shape (3, draws).
+        noise: Deviation of each mean from the other source of error, shape (draws,).
+        other_variance: Variance of that deviation.
+        exact: Whether the draws are all there are.
+    """
+
+    sign: float
+    items: float
+    linear: FloatArray
+    quadratic: FloatArray
+    noise: FloatArray
+    other_variance: float
+    exact: bool
+
+    @classmethod
+    def of(cls, grouped: ClusteredValues, other_variance: float) -> _Draws:
+        """Multiply the clusters with the weights of all draws."""
+        sizes, totals, sign = _in_order(grouped)
+        count, items = sizes.size, float(sizes.sum())
+        scale = 1.0 / (1.0 - sizes / items)
+        weights = np.concatenate([np.ones((1, count)), _weights(count)])
+        linear = np.stack([totals, sizes, scale * totals * sizes, scale * sizes**2])
+        quadratic = scale * np.stack([totals**2, totals * sizes, sizes**2])
+        return cls(
+            sign=sign,
+            items=items,
+            linear=linear @ weights.T,
+            quadratic=quadratic @ (weights**2).T,
+            noise=math.sqrt(other_variance) * np.concatenate([[0.0], _normals(weights.shape[0] - 1)]),
+            other_variance=other_variance,
+            exact=count <= _ENUMERATED_CLUSTERS and other_variance == 0.0,
+        )
+
+    def p(self, null: float) -> float:
+        """Return the share of draws that are at least as far from 0 as the observed value."""
+        size = np.abs(self._studentised(self.sign * null))
+        observed, drawn = float(size[0]), size[1:]
+        # Draws that differ from the observed value only by rounding count as equal.
+        slack = 1e-9 * observed if math.isfinite(observed) else 0.0
+        extreme = int((drawn >= observed - slack).sum())
+        return extreme / drawn.size if self.exact else (extreme + 1) / (drawn.size + 1)
+
+    def _studentised(self, null: float) -> FloatArray:
         """The mean of each draw, plus its noise, over its error: 0 if all are 0, infinite if only the error is."""
-        items = float(self.sizes.sum())
-        scale = 1.0 / (1.0 - self.sizes / items)
-        means = weights @ self.residuals / items
-        squares = weights**2 @ (scale * self.residuals**2)
-        cross = weights @ (scale * self.residuals * self.sizes)
-        variance = squares - 2.0 * means * cross + means**2 * float((scale * self.sizes**2).sum())
-        variance = np.maximum(variance, 0.0) + other_variance * items**2
-        known = variance > 1e-12 * np.maximum(squares, 1e-300)
-        shifted = means + noise
-        zero = np.abs(shifted) * items <= 1e-12 * np.abs(self.residuals).sum()
+        total, size, total_size, size_size = self.linear
+        means = (total - null * size) / self.items
+        squares = self.quadratic[0] - 2.0 * null * self.quadratic[1] + null**2 * self.quadratic[2]
+        variance = squares - 2.0 * means * (total_size - null * size_size) + means**2 * size_size[0]
+        rounding = 1e-12 * np.maximum(self.quadratic[0] + null**2 * self.quadratic[2], 1e-300)
+        variance = np.maximum(variance, 0.0) + self.other_variance * self.items**2
+        known, shifted = variance > rounding, means + self.noise
+        zero = (shifted * self.items) ** 2 <= rounding
         limits = np.where(zero, 0.0, np.copysign(np.inf, shifted))
-        return np.asarray(np.where(known, shifted * items / np.sqrt(np.where(known, variance, 1.0)), limits))
+        return np.asarray(np.where(known, shifted * self.items / np.sqrt(np.where(known, variance, 1.0)), limits))
 
 
 @functools.lru_cache(maxsize=16)

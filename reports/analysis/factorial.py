@@ -237,9 +237,7 @@ def _with_dunnett(
     for factor in {row.spec.factor for row in rows if row.spec.factor}:
         at = [i for i, row in enumerate(rows) if row.spec.factor == factor and math.isfinite(row.estimate.p)]
         own = [rows[i] for i in at]
-        p_values = levels_p(
-            tables, _runs(runs), [row.spec.coefficients for row in own], [row.estimate for row in own]
-        )
+        p_values = levels_p(tables, _runs(runs), [row.spec.coefficients for row in own], [row.estimate for row in own])
         for i, p in zip(at, p_values, strict=True):
             done[i] = replace(done[i], p_dunnett=p)
     return done

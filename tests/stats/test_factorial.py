@@ -183,7 +183,7 @@ def in_clusters(draw: int, seeds: int, clusters: int) -> ItemTable:
 
 
 def test_one_run_per_arm_in_few_clusters_has_the_wild_bootstrap_of_a_paired_comparison() -> None:
-    """Values that are not 0 or 1, so that a paired comparison uses nothing else; t alone is too sure in few clusters."""
+    """The values are not 0 or 1, so that a paired comparison uses nothing but the wild bootstrap."""
     cells = [("text", "plain"), ("text", "code"), ("code", "plain"), ("code", "code")]
     for draw in range(5):
         rng, labels = np.random.default_rng(draw), np.repeat(np.arange(6), 10)
