@@ -17,7 +17,7 @@ from harness.stats.clustered import FloatArray
 Numbers = float | FloatArray
 _NORMAL_QUANTILE = 1.96
 _ALONE = 0.75
-_EXPONENTS = ((2.0, 4.0, 9.0), (0.0, 1.0, 2.0))
+_EXPONENTS = ((2.0, 4.0, 9.0), (0.0, 1.0, 1.65))
 """k of `contrast_df` at these degrees of freedom; linear between them."""
 
 
@@ -33,8 +33,8 @@ def contrast_df(items: Numbers, df_items: float, of_runs: Sequence[tuple[Numbers
     hypothesis in 2.4 to 5.2% of cases, depending on how much runs scatter. The mean of the cut component is known if
     the scatter is chi-square (`_mean_after_cut`). The quantile of t is multiplied by sqrt(variance / its mean)^k, but
     not below the normal quantile, and the result is expressed in degrees of freedom. The estimated scatter of few runs
-    is too uncertain for this, so k grows with its degrees of freedom: 0 at two (three runs), 1 at four, 2 from nine
-    (ten runs). With ten runs the rejection rate is then 3.6 to 5.4% for any size of the items' variance, the part that
+    is too uncertain for this, so k grows with its degrees of freedom: 0 at two (three runs), 1 at four, 1.65 from nine
+    (ten runs). With ten runs the rejection rate is then 3.3 to 5.5% for any size of the items' variance, the part that
     they explain, and the component; a test integrates it, without simulated studies.
 
     A simple effect within one level has a single set of plots. With few runs their scatter can be small by luck, and

@@ -96,7 +96,6 @@ def wild_interval(
         anchor: A null hypothesis about which the interval must agree with `wild_p`.
         other_variance: As in `wild_p`.
     """
-
     draws = _Draws.of(grouped, other_variance)
 
     def rejects(null: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -158,23 +159,41 @@ def overall_tables(tasks: Sequence[TaskValues], *, any_scale: bool = False) -> l
     shared = {one.items_from for one in usable if one.items_from not in ("", one.task)}
     sets: dict[Any, list[TaskValues]] = {}
     for one in usable:
-        named = (one.items_from, len(one.docs)) if one.items_from in shared else tuple(sorted(one.docs))
-        sets.setdefault(named, []).append(one)
+        sets.setdefault(one.items_from if one.items_from in shared else tuple(sorted(one.docs)), []).append(one)
     weights = aggregate_weights([members[0].domain for members in sets.values()], [0.0] * len(sets))
     return [
-        ItemTable(values=_average(members), clusters=members[0].clusters, weight=float(weight))
-        for members, weight in zip(sets.values(), weights, strict=True)
+        ItemTable(values=values, clusters=clusters, weight=float(weight) / len(tables))
+        for weight, tables in zip(weights, map(_averages, sets.values()), strict=True)
+        for values, clusters in tables
     ]
 
 
-def _average(members: Sequence[TaskValues]) -> FloatArray:
-    """Average tasks over the same items, in the order of the first task's items."""
-    first = members[0]
-    position = {doc: at for at, doc in enumerate(first.docs)}
-    total = np.zeros_like(first.values)
-    for one in members:
-        # A document that occurs twice keeps its order; only differing orders of the same documents are mapped.
-        same = one.docs == first.docs or set(one.docs) != set(first.docs)
-        order = np.arange(len(one.docs)) if same else np.argsort([position[doc] for doc in one.docs])
-        total += one.centred[:, order]
-    return total / len(members)
+def _averages(members: Sequence[TaskValues]) -> list[tuple[FloatArray, npt.NDArray[np.str_] | None]]:
+    """Average tasks over the same items, in the order of the first task's items; return values and clusters.
+
+    Items correspond by document, and those that some variant lacks, because a request failed, are left out of all.
+    Variants without a common document correspond by position. If they have different numbers of items, it is unknown
+    which correspond, and they stay apart.
+    """
+    keys = [_numbered(one.docs) for one in members]
+    common = set.intersection(*map(set, keys))
+    if len(common) < 2 and len({len(own) for own in keys}) > 1:
+        return [(one.centred, one.clusters) for one in members]
+    columns = []
+    for own in keys:
+        position = {key: at for at, key in enumerate(own)}
+        order = [position[key] for key in keys[0] if key in common] if common else range(len(own))
+        columns.append(np.array(order, dtype=np.intp))
+    total = np.sum([one.centred[:, order] for one, order in zip(members, columns, strict=True)], axis=0)
+    first = members[0].clusters
+    return [(total / len(members), None if first is None else first[columns[0]])]
+
+
+def _numbered(docs: Sequence[bytes]) -> list[tuple[bytes, int]]:
+    """Each document with how often it came before: two copies in one task are two items."""
+    counts: Counter[bytes] = Counter()
+    numbered = []
+    for doc in docs:
+        numbered.append((doc, counts[doc]))
+        counts[doc] += 1
+    return numbered

@@ -10,6 +10,8 @@ from harness.reports.analysis.differences import OVERALL
 from harness.reports.analysis.factorial import SECONDARY, ContrastRow, FactorialAnalysis
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
+from harness.stats.clustered import FEW_CLUSTERS as FEWEST_CLUSTERS
+from harness.stats.factorial import WILD
 
 COVERS = {"plots": "items, runs", "runs": "items, tuning runs", "none": "items only"}
 FEW_ITEMS, FEW_CLUSTERS, FEW_RUNS = 60, 20, 3
@@ -18,12 +20,12 @@ MEANINGS = {
     "family": "The tests that are corrected together. Primary: main effects and interaction, overall. Secondary: the "
     "same by task. Exploratory: all others.",
     "estimate": "Weighted sum of cell means: on the task's scale, or chance-centred for overall.",
-    "interval": "95% interval: Student's t with the standard error and its degrees of freedom.",
+    "interval": "95% interval: Student's t with the standard error and its degrees of freedom; wider in few clusters.",
     "se": "Standard error: of items and training runs together.",
     "se_items": "Part of the standard error that comes from the items; more items reduce it.",
     "se_seeds": "Part that comes from training runs; more runs reduce it. Missing if it cannot be estimated.",
     "df": "Satterthwaite's degrees of freedom of the standard error.",
-    "p": "Two-sided, by Student's t.",
+    "p": "Two-sided, by the same test as the interval.",
     "p_corrected": "Holm over the family; several levels against one reference by Dunnett first.",
     "mde": "Smallest true effect that this test, before correction, finds with 80% power.",
     "covers": "What interval and p cover. 'items only' and 'items, tuning runs' hold for these very runs, not for "
@@ -62,6 +64,7 @@ def _contrasts(analysis: FactorialAnalysis) -> Table:
         Column(key="covers", heading="covers", kind="text", meaning=MEANINGS["covers"], aside=True),
         Column(key="low", heading="low", meaning="Lower end of the interval.", raw=True),
         Column(key="high", heading="high", meaning="Upper end of the interval.", raw=True),
+        Column(key="method", heading="method", meaning="student-t, or wild in fewer than ten clusters.", raw=True),
         Column(key="p_dunnett", heading="p_dunnett", meaning="p corrected for the levels of a factor.", raw=True),
         Column(key="meaning", heading="meaning", meaning="What the contrast compares.", raw=True),
         Column(key="domain", heading="domain", raw=True),
@@ -91,6 +94,7 @@ def _cells(row: ContrastRow) -> dict[str, Any]:
         "covers": COVERS[one.units],
         "low": one.low,
         "high": one.high,
+        "method": one.method,
         "p_dunnett": row.p_dunnett,
         "meaning": row.spec.meaning,
         "domain": row.domain,
@@ -195,6 +199,13 @@ def _limits(analysis: FactorialAnalysis) -> list[str]:
             )
         else:
             notes.append(f"{name}: interval and p hold for these pre-training runs; tuning runs are covered.")
+    wild = sorted({row.task for row in analysis.rows if row.estimate.method == WILD})
+    if wild:
+        notes.append(
+            f"Fewer than {FEWEST_CLUSTERS} clusters ({', '.join(wild)}): p and interval are the more cautious of "
+            "Student's t and a wild cluster bootstrap with Webb weights, in which training runs add their variance. "
+            "Overall of several tasks keeps Student's t, with degrees of freedom that fall with the number of clusters."
+        )
     small = _small(analysis)
     if small:
         notes.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,18 @@ def test_the_overall_value_is_the_mean_over_domains_and_items_count_once() -> No
     assert tables[2].values.tolist() == [[0.0, 0.0], [1.0, 1.0]]
     total = sum(table.weight * table.values.mean(axis=1) for table in tables)
     assert total.tolist() == [0.125, 0.875]
+
+
+def test_variants_are_averaged_over_the_items_that_all_of_them_have() -> None:
+    """A request of one variant failed; its item is left out of both, and the task does not count twice."""
+    whole, part = task("x", "logic", "abc", [[1.0, 0.0, 1.0]]), task("x_cloze", "logic", "ca", [[0.0, 1.0]])
+    other = task("y", "logic", "de", [[1.0, 1.0]])
+    whole = replace(whole, items_from="x")
+    tables = overall_tables([whole, replace(part, items_from="x"), other])
+    assert [table.weight for table in tables] == [0.5, 0.5]
+    assert tables[0].values.tolist() == [[1.0, 0.5]]
+    apart = overall_tables([whole, replace(task("x_zh", "logic", "pq", [[0.0, 1.0]]), items_from="x"), other])
+    assert [table.weight for table in apart] == [0.25, 0.25, 0.5]
 
 
 def test_the_drawing_escapes_names_and_leaves_out_what_is_not_finite() -> None:

@@ -9,10 +9,11 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats as scipy_stats
 from statsmodels.stats.proportion import proportion_confint
 
 from harness.stats import Interval, estimate_mean, interval, wilson_interval
-from harness.stats.clustered import effective_size, group_by_cluster
+from harness.stats.clustered import cautious_freedom, effective_size, group_by_cluster, two_sided_quantile
 
 Z95 = 1.959963984540054
 
@@ -117,6 +118,43 @@ def test_the_effective_size_never_exceeds_the_number_of_items() -> None:
     widths = [bounds.high - bounds.low for bounds in (interval(even, clusters), interval(uneven, clusters))]
     assert widths[0] == pytest.approx(widths[1], rel=0.02)
     assert widths[1] > interval(uneven).high - interval(uneven).low
+
+
+def test_few_clusters_with_a_disagreement_count_no_more_items_than_there_are() -> None:
+    """Nine of 20 clusters have one disagreement each: they resemble each other more than by chance, but tell little."""
+    clusters = np.repeat(np.arange(20), 5)
+    for spread, larger in ((9, False), (20, True)):
+        values = np.zeros(100)
+        values[np.arange(spread) * 5] = 1.0
+        grouped = group_by_cluster(values, clusters)
+        assert (effective_size(grouped) > 100.0) == larger
+        assert estimate_mean(values, clusters).standard_error < values.std(ddof=1) / 10.0
+
+
+def test_bootstrap_t_in_clusters_is_as_wide_as_the_t_quantile_of_their_degrees_of_freedom() -> None:
+    rng, clusters = np.random.default_rng(21), np.repeat(np.arange(10), [1, 1, 2, 2, 2, 3, 3, 4, 6, 8])
+    for _ in range(20):
+        values = rng.normal(size=32) + rng.normal(size=10)[clusters]
+        estimate, bounds = estimate_mean(values, clusters), interval(values, clusters, resamples=600)
+        if bounds.method == "bootstrap-t":
+            half = (bounds.high - bounds.low) / 2.0
+            quantile = two_sided_quantile(0.95, cautious_freedom(group_by_cluster(values, clusters)))
+            assert half >= quantile * estimate.standard_error * (1.0 - 1e-9)
+
+
+def coverage_of_wilson(rate: float, items: int) -> float:
+    right = np.arange(items + 1)
+    low, high = wilson_interval(right / items, items, 1.959964)
+    return float(scipy_stats.binom.pmf(right, items, rate)[(low <= rate) & (rate <= high)].sum())
+
+
+def test_the_coverage_of_wilson_depends_on_the_exact_rate_because_counts_are_whole_numbers() -> None:
+    """docs/statistics.md: below 94% at a rate of exactly 90% on 100 items, 95% on average over nearby rates."""
+    assert coverage_of_wilson(0.9, 100) == pytest.approx(0.936, abs=0.001)
+    assert coverage_of_wilson(0.9, 22) < 0.94
+    nearby = [coverage_of_wilson(rate, 100) for rate in np.linspace(0.86, 0.94, 161)]
+    assert 0.945 < np.mean(nearby) < 0.955
+    assert max(nearby) > 0.965
 
 
 def test_one_cluster_gives_no_interval_of_the_mean() -> None:

@@ -218,6 +218,15 @@ def test_one_more_right_answer_of_22_is_not_significant() -> None:
         assert comparison.minimum_detectable_effect > 0.3
 
 
+def test_six_disagreements_allow_no_test_of_a_size_near_five_percent() -> None:
+    """docs/statistics.md: p is 0.016 at 6:0 and 0.125 at 5:1, so a test rejects in 3.1% or, with 5:1 too, in 21.9%."""
+    p_values = [compare_paired(*answers(0, gained, 6 - gained, 54)).p for gained in range(4)]
+    assert p_values[:2] == pytest.approx([1 / 64, 1 / 64 + 6 / 64 + 1 / 64], abs=1e-9)
+    chances = scipy_stats.binom.pmf(np.arange(7), 6, 0.5)
+    assert chances[[0, 6]].sum() == pytest.approx(0.03125)
+    assert chances[[0, 1, 5, 6]].sum() == pytest.approx(0.21875)
+
+
 def test_one_item_or_one_cluster_gives_no_interval() -> None:
     one = compare_paired([0], [1])
     assert (one.p_exact, one.minimum_detectable_effect) == (1.0, math.inf)

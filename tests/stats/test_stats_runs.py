@@ -22,8 +22,10 @@ from harness.stats import (
     hochberg,
     rank_models,
 )
+from harness.stats.clustered import group_by_cluster
 from harness.stats.combining import Estimate, combine_correlated, combine_intervals, implied_p
 from harness.stats.item_sets import correlation_of, covariance_of_means, shared_units
+from harness.stats.wild import wild_p
 
 Floats = npt.NDArray[np.float64]
 
@@ -99,6 +101,19 @@ def test_ten_seeds_are_not_conservative() -> None:
         a, b = (rng.normal(0.0, 0.3, (10, 1)) + rng.normal(0.0, 1.0, (10, 40)) for _ in range(2))
         rejected += compare_arms(a, b).p <= 0.05
     assert 0.035 - 2 * 0.009 < rejected / 600 < 0.05 + 3 * 0.009
+
+
+def test_arms_of_several_runs_in_few_clusters_are_tested_with_the_wild_bootstrap_too() -> None:
+    rng, labels = np.random.default_rng(15), np.repeat(np.arange(5), 12)
+    for _ in range(6):
+        a, b = rng.normal(size=(2, 3, 60)) + rng.normal(0.0, 0.7, (2, 1, 5))[:, :, labels]
+        few = compare_over_tasks([TaskScores(a=a, b=b, units=labels)])
+        grouped = group_by_cluster(b.mean(axis=0) - a.mean(axis=0), labels)
+        assert few.p >= wild_p(grouped, 0.0, few.seed_error**2) - 1e-12
+        assert (few.p <= 0.05) == (not few.low <= 0.0 <= few.high)
+        half = max(few.high - few.difference, few.difference - few.low)
+        assert half >= few.standard_error * 2.0
+        assert few.minimum_detectable_effect > half
 
 
 def test_units_join_what_shares_a_key_or_a_cluster() -> None:
