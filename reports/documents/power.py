@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from harness.reports.analysis.differences import OVERALL
 from harness.reports.analysis.plan import StudyPlan
 from harness.reports.documents.tables import Column, Document, Row, Table
+from harness.stats.clustered import FEW_CLUSTERS
 from harness.stats.planning import Components, PlannedTask, clusters_needed, plan_contrast, seeds_needed
 
 SEEDS_SHOWN = (2, 3, 4, 5, 6, 8, 10, 15, 20)
@@ -36,7 +37,7 @@ def power_document(plan: StudyPlan, command: str, notes: Sequence[str] = ()) -> 
         title=f"Power of a 2 x 2 study with {plan.seeds} seeds: {', '.join(list(plan.contrasts)[:2])}",
         command=command,
         tables=tables,
-        notes=(*_results(plan), *notes, _methods(plan)),
+        notes=(*_results(plan), *_few_clusters(plan), *notes, _methods(plan)),
     )
 
 
@@ -183,6 +184,16 @@ def _results(plan: StudyPlan) -> list[str]:
         powers = ", ".join(f"{name} {100 * one.power(plan.effect / POINTS):.0f}%" for name, one in planned.items())
         sentences.append(f"A true effect of {plan.effect:g} points is found with a power of: {powers}.")
     return sentences
+
+
+def _few_clusters(plan: StudyPlan) -> list[str]:
+    few = [name for name, one in plan.tasks.items() if one.planned.clusters < min(FEW_CLUSTERS, one.planned.items)]
+    if not few:
+        return []
+    return [
+        f"Fewer than {FEW_CLUSTERS} clusters ({', '.join(few)}): a wild cluster bootstrap must reject too there, so "
+        "the power of these tasks is below the one shown. Add clusters."
+    ]
 
 
 def _methods(plan: StudyPlan) -> str:

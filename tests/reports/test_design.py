@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import yaml
+from scipy import stats
 
 from harness.stats import holm
 from tests.factorial_example import example_tasks, expected_figures
@@ -483,3 +484,26 @@ def test_auto_takes_models_with_fewer_stages_as_parents(command: Command, tmp_pa
     above = np.mean([answers((1, 5), seed) for seed in (0, 1)])
     assert rows["first", "CC-parent"]["estimate"] == pytest.approx(own - above)
     assert ("second", "CC-parent") not in rows
+
+
+def test_fewer_than_ten_clusters_are_named_and_widen_interval_and_p(command: Command, tmp_path: Path) -> None:
+    rng, runs = np.random.default_rng(31), []
+    labels = [str(item // 10) for item in range(60)]
+    shift = rng.normal(0.0, 0.2, (2, 2, 6))
+    for p, pretrain in enumerate(FACTORS["pretrain"]):
+        for t, tune in enumerate(FACTORS["tune"]):
+            name = f"{'NC'[p]}{'NC'[t]}-0"
+            values = (rng.random(60) < 0.5 + np.repeat(shift[p, t], 10)).astype(float)
+            write_study_run(tmp_path / "runs", name, {"logic": RunTask(values=values, clusters=labels)})
+            runs.append({"run": f"runs/{name}", "pretrain": pretrain, "tune": tune, "parent": pretrain, "seed": 0})
+    design = write_design(tmp_path / "design.yaml", FACTORS, runs)
+    rows = rows_of(command, "--design", design)
+    for row in rows.values():
+        assert row["method"] == "wild"
+        half = max(row["high"] - row["estimate"], row["estimate"] - row["low"])
+        assert half >= stats.t.ppf(0.975, row["df"]) * row["se"] - 1e-9
+        assert row["mde"] > half
+        assert (row["p"] <= 0.05) == (not row["low"] <= 0.0 <= row["high"])
+    code, out, _ = command("compare", "--design", design)
+    assert code == 0
+    assert "Fewer than 10 clusters (logic, overall): p and interval are the more cautious of Student's t" in out

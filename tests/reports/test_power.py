@@ -70,6 +70,14 @@ def test_components_of_the_file_are_used(command: Command, tmp_path: Path) -> No
         assert row["residual"] == pytest.approx(Components().residual)
 
 
+def test_tasks_in_fewer_than_ten_clusters_are_named(command: Command, tmp_path: Path) -> None:
+    for clusters, named in ((9, True), (10, False)):
+        plan = write_plan(tmp_path, seeds=3, tasks={"logic": {"items": 90, "clusters": clusters}})
+        code, out, _ = command("power", plan)
+        assert code == 0
+        assert ("Fewer than 10 clusters (logic)" in out) == named
+
+
 @pytest.mark.parametrize("kind", ["table", "md", "csv", "latex", "html"])
 def test_every_format_has_the_contrasts(kind: str, command: Command, tmp_path: Path) -> None:
     plan = write_plan(tmp_path, seeds=3, tasks={"logic": {"items": 100}})
