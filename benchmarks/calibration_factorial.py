@@ -366,7 +366,8 @@ def write_docs(path: Path, rows: Sequence[FactorialRow]) -> None:
         f"items at least 3.5 too. The others are in bold. Monte Carlo error of a percentage: at most "
         f"{max(one.monte_carlo_error for one in rows):.1f}."
     )
-    body = "\n\n".join([summary, *(table(study, rows) for study in TITLES)])
+    measured = {one.study for one in rows}
+    body = "\n\n".join([summary, *(table(study, rows) for study in TITLES if study in measured)])
     path.write_text(f"{before}{begin}\n\n{body}\n\n{end}{rest.split(end)[1]}", encoding="utf-8")
 
 
