@@ -116,10 +116,12 @@ def _wanted(graph: Graph, only: str | None) -> set[str]:
 
 def _check_words(node: Node) -> None:
     """Check the flags of a node's command, long before it runs."""
-    from harness.study.nodes import Evaluation, Report
+    from harness.study.nodes import Evaluation, Overlap, Report
 
     if isinstance(node.work, Evaluation):
         _parsed(["eval", *_eval_words(node.work)], "evaluate.flags")
+    elif isinstance(node.work, Overlap):
+        _parsed(["overlap", "checkpoint", *node.work.words], "overlap")
     elif isinstance(node.work, Report):
         _parsed([*node.work.words, "--format", "html"], "compare")
 

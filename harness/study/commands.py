@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from harness.study.design import DESIGN
 from harness.study.folder import StudyFolder
-from harness.study.nodes import Evaluation, Graph, Node, Report, Training, with_folders
-from harness.study.outcomes import PAGE, SAVED_STATES
-from harness.study.reporting import DESIGN
+from harness.study.nodes import Evaluation, Graph, Node, Overlap, Report, Training, with_folders
+from harness.study.outcomes import ITEMS, PAGE, SAVED_STATES
 
 RUNS = "runs"  # the folder of a report with links to the records that it shows
 Results = Mapping[str, Sequence[str]]
@@ -37,6 +38,9 @@ class Commands:
             return self._train(nodes[0], work)
         if isinstance(work, Evaluation):
             return self._evaluate([node.work for node in nodes if isinstance(node.work, Evaluation)])
+        if isinstance(work, Overlap):
+            places = [str(self.folder.checkpoint(self.graph[key])) for key in work.checkpoints]
+            return ["overlap", *places, *work.words, "--output_path", str(self.folder.of(nodes[0].key) / ITEMS)]
         return self._report(nodes[0], work, results)
 
     def stage_file(self, node: Node, name: str) -> dict[str, Any]:
@@ -65,26 +69,29 @@ class Commands:
     def _report(self, node: Node, work: Report, results: Results) -> list[str]:
         own = self.folder.of(node.key)
         shutil.rmtree(own / RUNS, ignore_errors=True)
-        for key in node.parents:
-            self._link(self.graph[key], results[key], own / RUNS)
+        for parent in (self.graph[key] for key in node.parents):
+            if isinstance(parent.work, Evaluation):
+                self._link(parent.work, results[parent.key], own / RUNS)
         design = own / "design.yaml"
         places = {RUNS.upper(): str(own / RUNS), DESIGN: str(design)}
-        words = with_folders(list(work.words), lambda _kind, key: str(self._runs(own / RUNS, key)))
+        words = with_folders(list(work.words), partial(self._place, own))
         if work.design is not None:
-            contents = with_folders(dict(work.design), lambda _kind, key: str(self._runs(own / RUNS, key)))
+            contents = with_folders(dict(work.design), partial(self._place, own))
             design.write_text(yaml.safe_dump(contents, sort_keys=False, allow_unicode=True), encoding="utf-8")
         return [*(places.get(word, word) for word in words), "--format", "html", "--output_path", str(own / PAGE)]
+
+    def _place(self, own: Path, kind: str, key: str) -> str:
+        """Return what a reference in a report's words stands for."""
+        return str(self.folder.of(key) / ITEMS if kind == "overlap" else self._runs(own / RUNS, key))
 
     def _runs(self, place: Path, key: str) -> Path:
         return place / self.folder.label(self.graph[key])
 
-    def _link(self, evaluation: Node, results: Sequence[str], place: Path) -> None:
+    def _link(self, work: Evaluation, results: Sequence[str], place: Path) -> None:
         """Link the files of an evaluation's records into one folder per checkpoint.
 
         All evaluations of a checkpoint come together there, and nothing of an earlier version of the experiment.
         """
-        work = evaluation.work
-        assert isinstance(work, Evaluation)
         for file in results:
             source = self.folder.path / file
             time = source.stem.removeprefix("results_")

@@ -32,7 +32,7 @@ SET_BY_EXPERIMENT = {
     "output_path": "give `harness run --output_path`",
     "dry_run": "give `harness run --dry_run`",
 }
-
+SET_BY_SEARCH = ("tasks", "format", "output_path", "fail_on_overlap")  # of `harness overlap`
 
 LONGEST_VALUE = 60  # characters of a value in a message
 
@@ -88,16 +88,20 @@ class CompareSpec(Section):
     """The comparison of one stage's arms: the levels of its factors other than ``seed``.
 
     Attributes:
+        name: What the pages are called; needed where there are several such sections.
         stage: The stage; the last one of the file when absent.
         design: Factors of a factorial analysis, such as ``[pretrain, tune]``; the first level is the reference.
         contrasts: Pairs of arms, such as ``[NC, NN]``: each is compared by itself, the second being the baseline.
         margin: The smallest loss that matters, such as 0.02.
+        metric: Compare by another metric, such as ``gold_log_likelihood``; see ``harness compare --metric``.
     """
 
+    name: str = Field(default="compare", min_length=1)
     stage: str | None = None
     design: tuple[str, ...] | None = Field(default=None, min_length=1)
     contrasts: tuple[tuple[str, str], ...] = ()
     margin: float | None = Field(default=None, gt=0, lt=1)
+    metric: str | None = None
 
 
 class ReportSpec(Section):
@@ -118,8 +122,8 @@ class ExperimentSpec(Section):
         factors: Levels by factor: a list of values, or a mapping from names to values.
         stages: By name: a stage file; or the fields of one, with ``file:`` to begin with those of a file.
         evaluate: One section or several.
-        overlap: Options of the search for test items in the training data.
-        compare: The comparison of the last stage's arms.
+        overlap: Options of the search for test items in what each arm was trained on; false for no search.
+        compare: One comparison or several.
         report: Further pages.
         needs: What nodes need from their machine.
     """
@@ -128,8 +132,8 @@ class ExperimentSpec(Section):
     factors: dict[str, dict[str, Any]] = Field(default_factory=dict)
     stages: dict[str, dict[str, Any]] = Field(min_length=1)
     evaluate: tuple[EvaluateSpec, ...] = ()
-    overlap: dict[str, Any] | None = None
-    compare: CompareSpec | None = None
+    overlap: dict[str, Any] | Literal[False] = Field(default_factory=dict)
+    compare: tuple[CompareSpec, ...] = ()
     report: ReportSpec = ReportSpec()
     needs: NeedsByKind = NeedsByKind()
 
@@ -147,17 +151,27 @@ class ExperimentSpec(Section):
             return stages
         return {str(name): {"file": stage} if isinstance(stage, str) else stage for name, stage in stages.items()}
 
-    @field_validator("evaluate", mode="before")
+    @field_validator("evaluate", "compare", mode="before")
     @classmethod
     def _one_section_or_several(cls, value: object) -> object:
-        return [value] if isinstance(value, Mapping) else value
+        return [] if value is None else [value] if isinstance(value, Mapping) else value
+
+    @field_validator("overlap")
+    @classmethod
+    def _flags_of_the_search(cls, options: dict[str, Any] | Literal[False]) -> dict[str, Any] | Literal[False]:
+        wrong = next((flag for flag in SET_BY_SEARCH if options and flag in options), None)
+        if wrong is not None:
+            raise ValueError(f"{wrong} cannot be given; the experiment sets it")
+        return options
 
     @model_validator(mode="after")
     def _distinct_names(self) -> ExperimentSpec:
-        names = [section.name for section in self.evaluate]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"two evaluate sections have the name {twice!r}; give each its own with name")
+        kinds: dict[str, Sequence[EvaluateSpec | CompareSpec]] = {"evaluate": self.evaluate, "compare": self.compare}
+        for kind, sections in kinds.items():
+            names = [section.name for section in sections]
+            twice = next((name for name in names if names.count(name) > 1), None)
+            if twice is not None:
+                raise ValueError(f"two {kind} sections have the name {twice!r}; give each its own with name")
         return self
 
 

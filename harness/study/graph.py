@@ -1,4 +1,4 @@
-"""From an experiment to its graph: a node per checkpoint, then the evaluations, then the reports.
+"""From an experiment to its graph: a node per checkpoint, then evaluations, searches for overlap, and reports.
 
 A stage that does not use a factor, and descends from none that does, is trained once for all levels of that factor.
 """
@@ -15,12 +15,12 @@ from harness.study.evaluations import evaluation_nodes
 from harness.study.experiment import ExperimentSpec, needs_of
 from harness.study.factors import STAGES, Cell, cells, fill, level_value, placeholders
 from harness.study.inputs import data_digests, training_versions
-from harness.study.nodes import Graph, Node, Training, digest_of, references
+from harness.study.nodes import SEED, Graph, Node, Training, digest_of, references
+from harness.study.overlaps import overlap_nodes
 from harness.study.reporting import report_nodes
 from harness.training import find_trainer
 
 HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
-SEED = "seed"
 
 
 def build_graph(spec: ExperimentSpec) -> Graph:
@@ -37,7 +37,9 @@ def build_graph(spec: ExperimentSpec) -> Graph:
     trained = {name: stages.nodes(name) for name in spec.stages}
     evaluations = evaluation_nodes(spec, trained)
     nodes += evaluations
-    nodes += report_nodes(spec, trained, evaluations)
+    overlaps = overlap_nodes(spec, trained, evaluations)
+    nodes += overlaps
+    nodes += report_nodes(spec, trained, evaluations, overlaps)
     _check_labels(nodes)
     return {node.key: node for node in _parents_first(nodes)}
 

@@ -103,6 +103,13 @@ def definitions_digest(include_paths: Iterable[Path]) -> str:
     ).hexdigest()
 
 
+def is_own_trainer(stage: str) -> bool:
+    """Return whether a stage's trainer is this project's."""
+    return all(
+        entry.dist is None or entry.dist.name == "stage-harness" for entry in entry_points(group=TRAINERS, name=stage)
+    )
+
+
 def training_versions(stage: str) -> dict[str, str]:
     """Return the versions that a stage's weights depend on: the libraries', and that of another package's trainer."""
     versions = installed_versions(TRAINING_PACKAGES)

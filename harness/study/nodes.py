@@ -3,7 +3,8 @@
     Node(key="3f0c9a...", label="tuned-N-C-0", kind="train", parents=("81d2...",), work=Training(...))
 
 A key contains no name and no path of the study, so a renamed stage keeps its key. Inside a node's work, ``node:KEY``
-stands for the folder of another node's checkpoint, and ``run:KEY`` for the folder with that checkpoint's records.
+stands for the folder of another node's checkpoint, ``run:KEY`` for the folder with that checkpoint's records, and
+``overlap:KEY`` for the file of a search for test items.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from typing import Any, Literal
 
 from harness.study.executors.needs import NeedsSpec
 
-Kind = Literal["train", "evaluate", "report"]
+Kind = Literal["train", "evaluate", "overlap", "report"]
 KEY_DIGITS = 16
-REFERENCE = re.compile(rf"\b(node|run):([0-9a-f]{{{KEY_DIGITS}}})\b")
+SEED = "seed"  # the factor whose levels are runs of one arm
+REFERENCE = re.compile(rf"\b(node|run|overlap):([0-9a-f]{{{KEY_DIGITS}}})\b")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,21 @@ class Evaluation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Overlap:
+    """Search what an arm's checkpoints were trained on for items of the tasks.
+
+    Attributes:
+        arm: Keys of the nodes that train the arm's checkpoints.
+        checkpoints: Keys of those, and of their ancestors, whose data is searched.
+        words: The command without these and without its output.
+    """
+
+    arm: tuple[str, ...]
+    checkpoints: tuple[str, ...]
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """Write a page about records.
 
@@ -60,11 +77,13 @@ class Report:
         words: The command without its output.
         checkpoints: Keys of the nodes whose checkpoints it shows.
         design: Contents of the file that ``DESIGN`` in `words` stands for; None without one.
+        overlaps: Keys of the searches whose results it reads.
     """
 
     words: tuple[str, ...]
     checkpoints: tuple[str, ...]
     design: Mapping[str, Any] | None = None
+    overlaps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +94,7 @@ class Node:
         key: Digest of its inputs: `KEY_DIGITS` hexadecimal digits.
         label: What it is called: the stage and the levels of its factors.
         kind: What it does.
-        stage: The stage that it belongs to; empty for a report.
+        stage: The stage that it belongs to; empty for a report or a search for test items.
         parents: Keys of the nodes that must be done before.
         needs: What it needs from its machine.
         work: What it does, in detail.
@@ -88,7 +107,7 @@ class Node:
     kind: Kind
     stage: str
     parents: tuple[str, ...]
-    work: Training | Evaluation | Report
+    work: Training | Evaluation | Overlap | Report
     needs: NeedsSpec = field(default_factory=NeedsSpec)
     cell: Mapping[str, str] = field(default_factory=dict)
     alike: str = ""
@@ -99,6 +118,19 @@ Graph = Mapping[str, Node]
 
 Trained = Mapping[str, Sequence[Node]]
 """The nodes that train checkpoints, by stage."""
+
+
+def arms_of(nodes: Sequence[Node]) -> dict[str, list[Node]]:
+    """Return a stage's nodes by arm: the levels of its factors other than the seed, in the order of the file.
+
+    ``NC`` where every level has one letter, otherwise ``text-code``; the stage's name without such factors.
+    """
+    arms: dict[str, list[Node]] = {}
+    for node in nodes:
+        levels = [level for factor, level in node.cell.items() if factor != SEED]
+        name = ("" if all(len(level) == 1 for level in levels) else "-").join(levels) or node.stage
+        arms.setdefault(name, []).append(node)
+    return arms
 
 
 def digest_of(inputs: Any) -> str:

@@ -14,11 +14,12 @@ from harness.checkpoints.resolver import resolve
 from harness.checkpoints.stage_manifest import read_manifest
 from harness.errors import CheckpointError, RecordError
 from harness.records.run_folder import read_record
-from harness.study.folder import StudyFolder
-from harness.study.nodes import Evaluation, Graph, Node, Report, Training
+from harness.study.folder import StudyFolder, read_json
+from harness.study.nodes import Evaluation, Graph, Node, Overlap, Report, Training
 
 SAVED_STATES = "training"  # the folder of checkpoint-N beside a stage's manifest
 PAGE = "report.html"
+ITEMS = "overlap.json"
 Outcome = Mapping[str, Any]
 
 
@@ -26,13 +27,16 @@ def outcome(node: Node, graph: Graph, folder: StudyFolder) -> Outcome | None:
     """Return what a node has produced; None while its output is not complete.
 
     ``{"digest": "sha256:..."}`` of a checkpoint, ``{"results": [...]}`` of an evaluation, relative to the study's
-    folder, and ``{"page": "..."}`` of a report.
+    folder, and ``{"page": "..."}`` of a report or of a search for test items.
     """
     if isinstance(node.work, Training):
         return _checkpoint(folder.checkpoint(node))
     if isinstance(node.work, Evaluation):
         trained = graph[node.work.checkpoint]
         return _records(folder.records(node.work.set_key), _digests(node.work, folder.checkpoint(trained)), folder.path)
+    if isinstance(node.work, Overlap):
+        items = folder.of(node.key) / ITEMS
+        return {"page": str(items.relative_to(folder.path))} if read_json(items) is not None else None
     assert isinstance(node.work, Report)
     page = folder.of(node.key) / PAGE
     return {"page": str(page.relative_to(folder.path))} if page.is_file() else None

@@ -1,4 +1,7 @@
-"""What differs between the models of a comparison besides what is compared: said first, above every table."""
+"""What differs between the models of a comparison besides what is compared, and whether their training tokens agree.
+
+Both stand above every table.
+"""
 
 from __future__ import annotations
 
@@ -44,17 +47,62 @@ def _tokens(groups: Mapping[str, Sequence[ModelRecords]]) -> str:
     return f"Not trained on equally many tokens: {listed}. A difference may come from the tokens alone."
 
 
+def agreements_of(models: Sequence[ModelRecords]) -> tuple[str, ...]:
+    """Return a sentence on how closely the training tokens of all runs agree; none if the tokens are unknown.
+
+    Nor is there one if they differ so much that `caveats_of` says so.
+    """
+    stages = [_stage_tokens(model) for model in models]
+    if not stages or not all(stages):
+        return ()
+    totals = [sum(tokens for tokens, _ in one) for one in stages if one is not None]
+    least, most = min(totals), max(totals)
+    if most - least > TOKEN_TOLERANCE * most:
+        return ()
+    if least == most:
+        return (f"Each run was trained on {most:,} tokens.",)
+    within = "one sequence in each stage" if _within_a_sequence(stages) else f"{TOKEN_TOLERANCE:.0%}"
+    return (f"Each run was trained on {least:,} to {most:,} tokens; the runs agree within {within}.",)
+
+
+def _within_a_sequence(stages: Sequence[Sequence[tuple[int, int]] | None]) -> bool:
+    """Whether the tokens of each stage differ by at most one sequence.
+
+    Example, two runs of two stages: [(400128, 256), (199950, 256)] and [(400128, 256), (199871, 256)] do.
+    """
+    runs = [one for one in stages if one is not None]
+    if len({len(run) for run in runs}) > 1:
+        return False
+    for stage in zip(*runs, strict=True):
+        counts = [tokens for tokens, _ in stage]
+        if max(counts) - min(counts) > min(length for _, length in stage):
+            return False
+    return True
+
+
 def _total_tokens(model: ModelRecords) -> int | None:
     """Return the tokens trained on since the root; None if a stage did not record them, or for a merge."""
-    total = 0
+    stages = _stage_tokens(model)
+    return None if stages is None else sum(tokens for tokens, _ in stages)
+
+
+def _stage_tokens(model: ModelRecords) -> list[tuple[int, int]] | None:
+    """Return tokens and tokens per sequence (0 if unknown) of each stage, the last one first.
+
+    None if a stage did not record its tokens, for a merge, and for a model without a manifest.
+    """
+    if not model.lineage or not model.lineage[0].get("manifest"):
+        return None
+    stages = []
     for link in model.lineage:
         manifest = link.get("manifest")
         if manifest is None:
             continue  # a published model, or one that is not on this machine: what came before is not counted
         if manifest.get("tokens") is None or len(parents_of(link)) > 1:
             return None
-        total += int(manifest["tokens"])
-    return total if model.lineage and model.lineage[0].get("manifest") else None
+        length = (manifest.get("arguments") or {}).get("max_length")
+        stages.append((int(manifest["tokens"]), length if isinstance(length, int) else 0))
+    return stages
 
 
 def _truncated(groups: Mapping[str, Sequence[ModelRecords]]) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from harness.checkpoints.lineage import contamination_warnings
 from harness.errors import InputError, RecordError
 from harness.records import TaskRun
-from harness.reports.analysis.comparability import caveats_of
+from harness.reports.analysis.comparability import agreements_of, caveats_of
 from harness.reports.analysis.differences import Arm, Comparison, TaskDifference
 from harness.reports.analysis.dose import slopes
 from harness.reports.analysis.families import correct_all, with_conclusions
@@ -93,6 +93,7 @@ def compare(
         notes=tuple(dict.fromkeys([*all_notes, *small_design_notes(differences, arms)])),
         slopes=slopes(arms, doses, correction=correction) if doses else (),
         caveats=caveats_of({arm.name: arm.models for arm in arms}),
+        agreements=agreements_of([model for arm in arms for model in arm.models]),
     )
 
 

@@ -192,6 +192,7 @@ class Comparison:
         margin: For the non-inferiority test; None without one.
         notes: Warnings and remarks for the reader.
         caveats: What is not comparable between the arms; stands above every table.
+        agreements: How closely their training tokens agree; stands there too.
         slopes: By task; empty unless each arm has a dose.
     """
 
@@ -204,3 +205,4 @@ class Comparison:
     notes: tuple[str, ...]
     slopes: tuple[TaskSlope, ...] = ()
     caveats: tuple[str, ...] = ()
+    agreements: tuple[str, ...] = ()

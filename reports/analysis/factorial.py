@@ -12,7 +12,7 @@ from harness.checkpoints.lineage import contamination_warnings
 from harness.errors import InputError
 from harness.records import ModelRecords
 from harness.reports.analysis.chain_of_thought import cot_contrasts, cot_pairs
-from harness.reports.analysis.comparability import caveats_of
+from harness.reports.analysis.comparability import agreements_of, caveats_of
 from harness.reports.analysis.contrasts import (
     EXPLORATORY,
     PRIMARY,
@@ -101,6 +101,7 @@ class FactorialAnalysis:
         last: How many checkpoints of each run are averaged.
         notes: Warnings and remarks.
         caveats: What is not comparable between the arms.
+        agreements: How closely the training tokens of all runs agree.
     """
 
     study: Study
@@ -110,6 +111,7 @@ class FactorialAnalysis:
     last: int
     notes: tuple[str, ...]
     caveats: tuple[str, ...] = ()
+    agreements: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +152,7 @@ def analyse(study: Study, options: AnalysisOptions, notes: Sequence[str] = ()) -
         last=options.last,
         notes=tuple(dict.fromkeys(remarks)),
         caveats=_caveats(study),
+        agreements=agreements_of([model for run in study.runs for model in run.checkpoints[-1:]]),
     )
 
 

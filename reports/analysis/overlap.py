@@ -22,15 +22,33 @@ class OverlappingItems:
     """The items that a search found.
 
     Attributes:
-        path: The file.
+        source: Name of the file, or of the files.
         hashes: ``doc_hash`` of the overlapping items, by task; empty for a task that was searched without a finding.
     """
 
-    path: Path
+    source: str
     hashes: Mapping[str, frozenset[bytes]]
 
 
-def read_overlap(path: Path) -> OverlappingItems:
+def read_overlaps(paths: Sequence[Path]) -> OverlappingItems | None:
+    """Return the items that overlap according to any of the files; None without files.
+
+    A task counts as searched if each file has it: in a study, the files are those of the arms.
+
+    Raises:
+        InputError: a file is missing or something else.
+    """
+    if not paths:
+        return None
+    files = [_read(path) for path in paths]
+    searched = frozenset.intersection(*(frozenset(one) for one in files))
+    return OverlappingItems(
+        source=", ".join(path.name for path in paths),
+        hashes={task: frozenset().union(*(one[task] for one in files)) for task in sorted(searched)},
+    )
+
+
+def _read(path: Path) -> dict[str, frozenset[bytes]]:
     """Read the JSON file that `harness overlap` wrote.
 
     Raises:
@@ -45,8 +63,7 @@ def read_overlap(path: Path) -> OverlappingItems:
             f"--overlap {path}: is no result of a search ({type(error).__name__}); give a file that `harness overlap "
             "... --output_path FILE.json` wrote."
         ) from None
-    hashes = {task: frozenset(digest for name, digest in pairs if name == task) for task in searched}
-    return OverlappingItems(path=path, hashes=hashes)
+    return {task: frozenset(digest for name, digest in pairs if name == task) for task in searched}
 
 
 def without(models: Sequence[ModelRecords], overlap: OverlappingItems) -> tuple[list[ModelRecords], list[str]]:
@@ -69,7 +86,7 @@ def without(models: Sequence[ModelRecords], overlap: OverlappingItems) -> tuple[
 def _reason(name: str, models: Sequence[ModelRecords], overlap: OverlappingItems) -> str:
     """Return why a task has no value without its overlapping items; empty if it has one."""
     if name not in overlap.hashes:
-        return f"it was not searched for {overlap.path.name}"
+        return f"it was not searched for {overlap.source}"
     runs = [model.tasks[name] for model in models if name in model.tasks]
     if not all(run.is_mean for run in runs):
         return "its value is no mean over items"

@@ -84,11 +84,11 @@ def run(args: argparse.Namespace) -> int:
         )
 
     from harness.reports.analysis.comparison import compare
-    from harness.reports.analysis.overlap import read_overlap
+    from harness.reports.analysis.overlap import read_overlaps
     from harness.reports.documents.comparison import comparison_document
     from harness.reports.documents.overlap_scores import comparison_with_overlap
 
-    overlap = read_overlap(args.overlap) if args.overlap else None
+    overlap = read_overlaps(args.overlap)
     arms, skipped = _arms(args)
     comparison = compare(
         arms,

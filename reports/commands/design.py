@@ -47,12 +47,17 @@ def run_design(args: argparse.Namespace) -> int:
     _check_flags(args)
 
     from harness.reports.analysis.factorial import AnalysisOptions, analyse
+    from harness.reports.analysis.overlap import read_overlaps
     from harness.reports.documents.factorial import factorial_document
+    from harness.reports.documents.overlap_scores import factorial_with_overlap
 
+    overlap = read_overlaps(args.overlap)
     study, notes = load_study(args)
     options = AnalysisOptions(last=args.last_checkpoints or 1, force=args.force, any_scale=args.metric is not None)
     analysis = analyse(study, options, notes)
     document = factorial_document(analysis, command_line())
+    if overlap is not None:
+        document = factorial_with_overlap(document, analysis, overlap, options)
     if args.charts:
         write_drawings({"effects": _drawing(analysis)}, args.charts)
     if kind == "html":

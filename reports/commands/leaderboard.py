@@ -38,11 +38,11 @@ def run(args: argparse.Namespace) -> int:
     from harness.records import load
     from harness.reports.analysis.intervals import IntervalCache
     from harness.reports.analysis.leaderboard import rank
-    from harness.reports.analysis.overlap import read_overlap
+    from harness.reports.analysis.overlap import read_overlaps
     from harness.reports.documents.leaderboard import leaderboard_document, task_values
     from harness.reports.documents.overlap_scores import leaderboard_with_overlap
 
-    overlap = read_overlap(args.overlap) if args.overlap else None
+    overlap = read_overlaps(args.overlap)
     records = load(args.runs, tasks=split_names(args.tasks), all_runs=args.all, skip_broken=args.skip_broken)
     board = rank(records.models, force=args.force, notes=[*records.skipped, *records.empty])
     intervals = IntervalCache()

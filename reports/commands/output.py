@@ -37,8 +37,11 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overlap",
         type=Path,
+        action="append",
+        default=[],
         metavar="FILE",
-        help="JSON of `harness overlap`: also show the scores without the items that stand in training data",
+        help="JSON of `harness overlap`: also show the scores without the items that stand in training data; may be "
+        "repeated",
     )
     parser.add_argument("--format", choices=FORMATS, help="default: the ending of --output_path, otherwise a table")
     parser.add_argument("--output_path", type=Path, metavar="FILE", help="file to write instead of standard output")
@@ -72,7 +75,7 @@ def command_line() -> str:
 def view_options(args: argparse.Namespace) -> tuple[str, ...]:
     """Return the flags that both commands share and that change their numbers, for the command lines on the page."""
     options = ["--tasks", args.tasks] if args.tasks else []
-    options += ["--overlap", str(args.overlap)] if args.overlap else []
+    options += [word for path in args.overlap for word in ("--overlap", str(path))]
     return (*options, *(f"--{name}" for name in ("all", "force", "skip_broken") if getattr(args, name)))
 
 

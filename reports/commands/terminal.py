@@ -32,6 +32,8 @@ def _print(document: Document, console: Console) -> None:
     console.print(document.title, style="bold", soft_wrap=True)
     for caveat in document.caveats:
         console.print(f"Not comparable: {caveat}", style="yellow", soft_wrap=True)
+    for agreement in document.agreements:
+        console.print(agreement, style="dim", soft_wrap=True)
     for table in document.tables:
         drawn = _fitting(table, console)
         if not console.is_terminal:  # a file or a pipe has no width, so no number may be cut

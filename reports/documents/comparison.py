@@ -65,7 +65,14 @@ def comparison_document(comparison: Comparison, command: str) -> Document:
     notes = [*_results(comparison), *dose, *comparison.notes, _methods_note(comparison)]
     tables: tuple[Table, ...] = (_differences(comparison), _overall(comparison), _slopes(comparison))
     tables = tuple(table for table in tables if table.rows)
-    return Document(title=title, command=command, tables=tables, notes=tuple(notes), caveats=comparison.caveats)
+    return Document(
+        title=title,
+        command=command,
+        tables=tables,
+        notes=tuple(notes),
+        caveats=comparison.caveats,
+        agreements=comparison.agreements,
+    )
 
 
 def _differences(comparison: Comparison) -> Table:

@@ -44,6 +44,7 @@ def factorial_document(analysis: FactorialAnalysis, command: str) -> Document:
         tables=tuple(table for table in tables if table.rows),
         notes=tuple(notes),
         caveats=analysis.caveats,
+        agreements=analysis.agreements,
     )
 
 

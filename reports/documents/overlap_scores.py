@@ -1,4 +1,4 @@
-"""Scores with and without the items that stand in training data, as tables beside a leaderboard or a comparison."""
+"""Scores with and without the items that stand in training data, as tables beside those of a report."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness.errors import RecordError
+from harness.errors import InputError, RecordError
 from harness.records import ModelRecords, TaskRun
 from harness.reports.analysis.comparison import compare
 from harness.reports.analysis.differences import Comparison
+from harness.reports.analysis.factorial import AnalysisOptions, FactorialAnalysis, analyse
 from harness.reports.analysis.leaderboard import Leaderboard, rank
 from harness.reports.analysis.overlap import OverlappingItems, without
+from harness.reports.analysis.study import Study
 from harness.reports.documents.comparison import comparison_document
+from harness.reports.documents.factorial import factorial_document
 from harness.reports.documents.tables import Column, Document, Row, Table
 
 WITHOUT = "Over the items that do not stand in the training data."
@@ -55,6 +58,30 @@ def comparison_with_overlap(
     first = comparison_document(again, document.command).tables[0]
     differences = replace(first, key="differences_without", title="Difference by task, without overlapping items")
     return _with(document, [differences, *tables], notes)
+
+
+def factorial_with_overlap(
+    document: Document, analysis: FactorialAnalysis, overlap: OverlappingItems, options: AnalysisOptions
+) -> Document:
+    """Return the document of a factorial study with its contrasts without overlapping items."""
+    models = [model for run in analysis.study.runs for model in run.checkpoints]
+    parents = list(analysis.study.parents.values())
+    clean, notes = without([*models, *parents], overlap)
+    tables = [_by_task(models, clean[: len(models)], overlap)]
+    try:
+        again = analyse(_with_models(analysis.study, clean), options)
+    except (InputError, RecordError):  # no task is left that all runs share
+        return _with(document, tables, notes)
+    first = factorial_document(again, document.command).tables[0]
+    contrasts = replace(first, key="contrasts_without", title="Contrasts without overlapping items")
+    return _with(document, [contrasts, *tables], notes)
+
+
+def _with_models(study: Study, models: Sequence[ModelRecords]) -> Study:
+    """Return a study with other records: those of its runs' checkpoints in their order, then those of its parents."""
+    left = iter(models)
+    runs = [replace(run, checkpoints=tuple(next(left) for _ in run.checkpoints)) for run in study.runs]
+    return replace(study, runs=tuple(runs), parents={name: next(left) for name in study.parents})
 
 
 def _with(document: Document, tables: Sequence[Table], notes: Sequence[str]) -> Document:

@@ -92,6 +92,7 @@ class Document:
         tables: At least one.
         notes: The result in sentences, then warnings and remarks.
         caveats: What is not comparable; stands above the tables in every format.
+        agreements: What agrees, such as the tokens trained on; stands there too, except in CSV.
     """
 
     title: str
@@ -99,6 +100,7 @@ class Document:
     tables: tuple[Table, ...]
     notes: tuple[str, ...]
     caveats: tuple[str, ...] = ()
+    agreements: tuple[str, ...] = ()
 
 
 def text(value: Any, kind: Kind) -> str:
@@ -131,6 +133,7 @@ def markdown(document: Document) -> str:
     parts = [f"# {_markdown_text(document.title)}"]
     if document.caveats:
         parts.append("\n".join(f"- **Not comparable:** {_markdown_text(one)}" for one in document.caveats))
+    parts += [_markdown_text(one) for one in document.agreements]
     for table in document.tables:
         parts.append(f"**{_markdown_text(table.title)}**")
         parts.append(_markdown_table(table))
@@ -198,6 +201,7 @@ def json(document: Document) -> str:
         "title": document.title,
         "command": document.command,
         "not_comparable": list(document.caveats),
+        "agreements": list(document.agreements),
         "tables": {t.key: [{c.key: _plain(row.cells.get(c.key)) for c in t.columns} for row in t.rows]
                    for t in document.tables},
         "columns": {t.key: {c.key: c.meaning or c.heading for c in t.columns} for t in document.tables},
@@ -221,6 +225,7 @@ _LATEX = {
 def latex(document: Document) -> str:
     """Return the tables as LaTeX for the package booktabs; the notes are in each caption."""
     above = "".join(rf"\noindent\textbf{{Not comparable:}} {_escaped(one)}" + "\n\n" for one in document.caveats)
+    above += "".join(rf"\noindent {_escaped(one)}" + "\n\n" for one in document.agreements)
     return above + "\n".join(_latex_table(table, document.notes) for table in document.tables)
 
 

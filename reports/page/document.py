@@ -46,6 +46,8 @@ def render_document(document: Document, figures: Sequence[Figure]) -> str:
     ).render(
         title=document.title,
         lead=document.notes[0] if document.notes else "",
+        caveats=document.caveats,
+        agreements=document.agreements,
         style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
         figures=[
             {"title": one.title, "hint": one.hint, "drawing": Markup(svg(one.drawing))}  # noqa: S704 - `svg` escapes

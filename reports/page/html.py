@@ -61,6 +61,7 @@ def _page(report: Report) -> str:
         models=len(report.models),
         lead=report.lead,
         caveats=list(dict.fromkeys([*(board.caveats if board else ()), *difference.caveats])),
+        agreements=difference.agreements,
         notes=[
             note for note in dict.fromkeys([*(board.notes if board else ()), *difference.notes]) if note != report.lead
         ],

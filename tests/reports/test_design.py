@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -433,6 +434,45 @@ def test_unequal_training_tokens_are_said_first(command: Command, tmp_path: Path
     _, _, after = words.partition("Not trained on equally many tokens: ")
     assert after.startswith("NN 60k tokens, NC 60k tokens, CN 120k tokens")
     assert "interaction" in after, "it stands above the table"
+
+
+def test_overlapping_items_are_left_out_of_a_second_table(command: Command, tmp_path: Path) -> None:
+    """Files may be given for several arms: an item that is in any of them is left out."""
+    design = write_study(tmp_path)
+    files = [overlap_file(tmp_path / f"{n}.json", "first", items) for n, items in enumerate(([0, 1], [1, 2, 3]))]
+    words = [word for file in files for word in ("--overlap", file)]
+    _, out, _ = command("compare", "--design", design, *words, "--format", "json")
+    tables = json.loads(out)["tables"]
+    for row, clean in zip(tables["contrasts"], tables["contrasts_without"], strict=True):
+        assert (row["task"], row["contrast"]) == (clean["task"], clean["contrast"])
+        if row["task"] != "overall":
+            assert row["items"] - clean["items"] == (4 if row["task"] == "first" else 0)
+    main = next(row for row in tables["contrasts_without"] if (row["task"], row["contrast"]) == ("first", "pretrain"))
+    cells = {
+        (p, t): np.mean([answers((p, t), s, gain=0.2 * (p + t) - 0.2)[4:] for s in (0, 1)])
+        for p in (0, 1)
+        for t in (0, 1)
+    }
+    expected = (cells[1, 0] + cells[1, 1] - cells[0, 0] - cells[0, 1]) / 2
+    assert main["estimate"] == pytest.approx(expected)
+
+
+def overlap_file(path: Path, task: str, items: Sequence[int]) -> Path:
+    hashes = [hashlib.sha256(f"{task} {item}".encode()).hexdigest() for item in items]
+    rows = [{"task": task, "item": "", "doc_hash": digest} for digest in hashes]
+    path.write_text(json.dumps({"tables": {"overlap": [{"task": "first"}, {"task": "second"}], "items": rows}}))
+    return path
+
+
+def test_the_page_of_a_design_says_what_is_not_comparable_on_its_first_screen(command: Command, tmp_path: Path) -> None:
+    lineages = {f"{'NC'[p]}{'NC'[t]}-{seed}": lineage(p, t, seed) for p in (0, 1) for t in (0, 1) for seed in (0, 1)}
+    for name, links in lineages.items():
+        for link in links:
+            link["manifest"]["tokens"] = 60_000 if name[0] == "C" else 30_000
+    design = write_study(tmp_path, lineages=lineages)
+    command("compare", "--design", design, "--output_path", tmp_path / "page.html")
+    header, _, _ = (tmp_path / "page.html").read_text(encoding="utf-8").partition("</header>")
+    assert "Not trained on equally many tokens" in header
 
 
 def test_auto_refuses_a_lineage_whose_pretraining_run_was_missing(command: Command, tmp_path: Path) -> None:

@@ -303,6 +303,44 @@ def test_equal_training_and_settings_have_no_caveat() -> None:
     assert "Not comparable" not in tables.markdown(comparison_document(versus(*sides), ""))
 
 
+TOKENS = {
+    "equal": ([400_128, 400_128], "Each run was trained on 401,128 tokens."),
+    "within a sequence": (
+        [400_128, 399_900],
+        "Each run was trained on 400,900 to 401,128 tokens; the runs agree within one sequence in each stage.",
+    ),
+    "within 1%": ([400_128, 398_000], "Each run was trained on 399,000 to 401,128 tokens; the runs agree within 1%."),
+}
+
+
+@pytest.mark.parametrize("case", TOKENS)
+@pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind != "csv"])
+def test_how_closely_training_tokens_agree_stands_above_the_tables(case: str, kind: str) -> None:
+    counts, sentence = TOKENS[case]
+    document = comparison_document(versus(*([one] for one in _of_tokens(counts))), "")
+    text = FORMATS[kind](document).replace(r"\%", "%")
+    assert sentence in text
+    body = {"json": '"tables"', "md": "| task |", "latex": r"\begin{table}", "table": "difference"}[kind]
+    assert text.index(sentence) < text.index(body)
+
+
+@pytest.mark.parametrize("counts", [[400_000, 300_000], [400_000, None]])
+def test_unequal_or_unknown_tokens_are_not_said_to_agree(counts: list[int | None]) -> None:
+    comparison = versus(*([one] for one in _of_tokens(counts)))
+    assert comparison.agreements == ()
+    assert bool(comparison.caveats) == (None not in counts)
+
+
+def _of_tokens(counts: Sequence[int | None]) -> list[ModelRecords]:
+    """Models tuned on so many tokens, in sequences of 256, from parents of 1,000 tokens."""
+    models = []
+    for name, tokens in zip("ab", counts, strict=True):
+        links = tuned(name, f"p{name}")
+        links[0]["manifest"] |= {"tokens": tokens, "arguments": {"max_length": 256}}
+        models.append(model(name, {"t": np.ones(30)}, lineage=links))
+    return models
+
+
 def test_at_an_exact_tie_nobody_leads() -> None:
     rng = np.random.default_rng(15)
     right = answers(rng, np.zeros(50))

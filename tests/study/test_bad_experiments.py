@@ -78,16 +78,14 @@ def test_two_nodes_of_one_label_are_refused(study: Study, harness_here: HarnessC
     assert "base-N-0: two nodes have this name" in done.stderr
 
 
-def test_a_command_that_this_release_lacks_is_named(
-    study: Study, harness_here: HarnessCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_search_where_nothing_can_be_searched_is_refused(
+    study: Study, harness_here: HarnessCommand, tmp_path: Path
 ) -> None:
-    from harness.study import reporting
-
-    monkeypatch.setattr(reporting, "entry_points", lambda **_: [])
-    study.write({"overlap": {}})
+    """What the trainer of another package reads is its own affair."""
+    study.write({"overlap": {"min_share": 0.7}})
     done = harness_here("run", study.path, "--output_path", tmp_path / "out")
     assert done.returncode == 2
-    assert "overlap: this release has no `harness overlap`" in done.stderr
+    assert "overlap: no evaluated stage reads data that can be searched" in done.stderr
 
 
 def test_a_folder_of_another_experiment_is_refused(study: Study, harness_here: HarnessCommand, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from harness.study.experiment import read_experiment
 from harness.study.graph import build_graph
-from harness.study.nodes import Graph
+from harness.study.nodes import Graph, Report
 from tests.study.conftest import Study
 
 
@@ -90,6 +90,37 @@ def test_a_placeholder_takes_the_type_of_its_level_and_an_entry_of_it(
     node = next(node for node in graph_of().values() if node.label == "base-C-0")
     assert node.work.spec["data"]["code"] == 0.5  # type: ignore[union-attr]
     assert node.work.spec["note"] == "{kept} code"  # type: ignore[union-attr]
+
+
+def test_a_design_names_the_pretraining_run_of_each_run_and_its_evaluation(
+    study: Study, graph_of: Callable[[], Graph]
+) -> None:
+    """Also of a stage whose parent is not a pre-training run; `tuned` has two factors, `late` one more stage."""
+    study.fields["stages"]["late"] = {"stage": "fake", "from": "tuned", "seed": "{seed}"}
+    study.fields["evaluate"]["stages"] = ["base", "late"]
+    study.write({"compare": {"stage": "late", "design": ["pretrain", "tune"], "metric": "gold_log_likelihood"}})
+    graph = graph_of()
+    page = next(node for node in graph.values() if node.label == "design")
+    assert isinstance(page.work, Report)
+    assert page.work.words == ("compare", "--design", "DESIGN", "--metric", "gold_log_likelihood")
+    design = page.work.design or {}
+    assert design["factors"] == {"pretrain": ["N", "C"], "tune": ["N", "C"]}
+    assert [graph[row["parent"]].label for row in design["runs"]] == [
+        f"base-{p}-{s}" for p in "NC" for _ in "NC" for s in "01"
+    ]
+    assert [graph[row["name"]].label for row in design["parents"]] == ["base-N-0", "base-N-1", "base-C-0", "base-C-1"]
+    assert {graph[key].stage for key in page.parents} == {"base", "late"}
+
+
+def test_several_comparisons_have_pages_of_their_own(study: Study, graph_of: Callable[[], Graph]) -> None:
+    study.fields["evaluate"]["stages"] = ["base", "tuned"]
+    sections = [
+        {"name": "first", "stage": "base"},
+        {"name": "second", "stage": "tuned", "design": ["pretrain", "tune"]},
+    ]
+    study.write({"compare": sections})
+    pages = [node.label for node in graph_of().values() if node.kind == "report"]
+    assert pages == ["first", "second-design", "second", "leaderboard"]
 
 
 def test_variants_replace_the_template_in_task_names(study: Study, graph_of: Callable[[], Graph]) -> None:

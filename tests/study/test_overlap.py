@@ -1,0 +1,133 @@
+"""A run searches what each arm was trained on, and its reports leave out what it finds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.errors import InputError
+from harness.study.commands import Commands
+from harness.study.experiment import read_experiment
+from harness.study.folder import StudyFolder
+from harness.study.graph import build_graph
+from harness.study.nodes import Graph, Node
+from tests.conftest import HarnessCommand
+from tests.tasks_for_tests import write_tasks
+
+SENTENCE = "the old miller counted sacks of grain while rain fell on the roof of his house beside the river"
+WORDS = SENTENCE.split()
+
+
+@pytest.fixture
+def experiment(tmp_path: Path, own_cache: Path) -> dict[str, Any]:
+    """Two arms of a tiny model, without and with a source that holds a test item, lightly reformatted."""
+    tasks = write_tasks(tmp_path / "tasks", items=8)
+    rows = [{"text": " ".join(WORDS[k % 7 :] + WORDS[: k % 7])} for k in range(60)]
+    leak = {"text": "And then: which  ANIMAL is number 3?\nAnswer: (rat)"}
+    for name, records in (("text", rows), ("code", [leak, *rows[:5]])):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in records))
+    sources = {name: {"path": str(tmp_path / f"{name}.jsonl"), "format": "text"} for name in ("text", "code")}
+    return {
+        "name": "leak",
+        "factors": {"pretrain": {"N": 0, "C": 1}},
+        "stages": {
+            "base": {
+                "stage": "pretrain", "architecture": "tiny", "tokenizer": {"vocab_size": 300, "sample_mb": 1},
+                "data": {"budget_tokens": 2000, "sources": sources,
+                         "mixture": {"weights": {"text": 1, "code": "{pretrain}"}}},
+                "trainer": {"max_length": 64, "per_device_train_batch_size": 4, "use_cpu": True},
+            }
+        },
+        "evaluate": {"tasks": "t_choice", "flags": {"include_path": str(tasks)}},
+        "compare": {"stage": "base"},
+        "report": {"leaderboard": False},
+        "needs": {"train": {"cpus": 1}, "evaluate": {"cpus": 1}},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def graph_of(experiment: dict[str, Any], tmp_path: Path) -> Callable[[], Graph]:
+    def build() -> Graph:
+        path = tmp_path / "experiment.yaml"
+        path.write_text(yaml.safe_dump(experiment, sort_keys=False))
+        return build_graph(read_experiment(path))
+
+    return build
+
+
+def _node(graph: Graph, label: str) -> Node:
+    return next(node for node in graph.values() if node.label == label)
+
+
+def test_each_arm_is_searched_with_its_seeds_and_ancestors(
+    experiment: dict[str, Any], graph_of: Callable[[], Graph], tmp_path: Path
+) -> None:
+    base = experiment["stages"]["base"]
+    base["seed"] = "{seed}"
+    experiment["factors"] |= {"tune": {"N": 0, "C": 1}, "seed": [0, 1]}
+    mixture = {"weights": {"text": 1, "code": "{tune}"}}
+    experiment["stages"]["tuned"] = {
+        "stage": "sft", "from": "base", "data": {**base["data"], "mixture": mixture}, "trainer": base["trainer"],
+    }  # fmt: skip
+    experiment["evaluate"]["stages"] = ["tuned"]
+    experiment |= {"overlap": {"min_share": 0.7}, "compare": {"stage": "tuned", "contrasts": [["NC", "NN"]]}}
+    graph = graph_of()
+    searches = [node.label for node in graph.values() if node.kind == "overlap"]
+    assert searches == [f"overlap-tuned-{arm}" for arm in ("N-N", "N-C", "C-N", "C-C")]
+    node = _node(graph, "overlap-tuned-N-C")
+    assert [graph[key].label for key in node.parents] == ["base-N-0", "tuned-N-C-0", "base-N-1", "tuned-N-C-1"]
+    folder = StudyFolder(tmp_path / "out")
+    words = Commands(graph, folder).of([node], {})
+    places = [str(folder.checkpoint(graph[key])) for key in node.parents]
+    include = experiment["evaluate"]["flags"]["include_path"]
+    options = ["--tasks", "t_choice", "--include_path", include, "--min_share", "0.7"]
+    assert words == ["overlap", *places, *options, "--output_path", str(folder.of(node.key) / "overlap.json")]
+    # A page reads the searches of the arms that it shows.
+    page = _node(graph, "compare-NC-NN")
+    read = [graph[key].label for key in page.parents if graph[key].kind == "overlap"]
+    assert sorted(read) == ["overlap-tuned-N-C", "overlap-tuned-N-N"]
+
+
+def test_overlap_false_searches_nothing(experiment: dict[str, Any], graph_of: Callable[[], Graph]) -> None:
+    experiment["overlap"] = False
+    assert {node.kind for node in graph_of().values()} == {"train", "evaluate", "report"}
+
+
+@pytest.mark.parametrize(
+    ("overlap", "message"),
+    [({"tasks": "t"}, "tasks cannot be given"), ("yes", "overlap"), ({"format": "csv"}, "format cannot be given")],
+)
+def test_options_that_the_experiment_sets_are_refused(
+    experiment: dict[str, Any], graph_of: Callable[[], Graph], overlap: object, message: str
+) -> None:
+    experiment["overlap"] = overlap
+    with pytest.raises(InputError, match=message):
+        graph_of()
+
+
+def test_a_leak_is_named_and_left_out_of_the_report(
+    experiment: dict[str, Any], harness_command: HarnessCommand, tmp_path: Path
+) -> None:
+    (tmp_path / "experiment.yaml").write_text(yaml.safe_dump(experiment, sort_keys=False))
+    out = tmp_path / "out"
+    done = harness_command("run", tmp_path / "experiment.yaml", "--output_path", out, "--jobs", 2)
+    assert done.returncode == 0, done.stderr
+    found = {}
+    for node in json.loads((out / "study.json").read_text())["nodes"]:
+        if node["kind"] == "overlap":
+            content = json.loads((out / "nodes" / node["key"] / "overlap.json").read_text())
+            found[node["label"]] = content["tables"]["items"]
+    assert found["overlap-base-N"] == []
+    (item,) = found["overlap-base-C"]
+    assert (item["task"], item["item"], item["source"]) == ("t_choice", "3", "code")
+    assert "code.jsonl" in item["where"]
+    page = Path(done.stdout.splitlines()[-1]).read_text()
+    assert "Difference by task, without overlapping items" in page
+    header, _, _ = page.partition("</header>")
+    assert "Each run was trained on 1,984 tokens." in header
+    assert str(tmp_path) not in header
