@@ -89,8 +89,12 @@ def test_each_arm_is_searched_with_its_seeds_and_ancestors(
     assert words == ["overlap", *places, *options, "--output_path", str(folder.of(node.key) / "overlap.json")]
     # A page reads the searches of the arms that it shows.
     page = _node(graph, "compare-NC-NN")
-    read = [graph[key].label for key in page.parents if graph[key].kind == "overlap"]
-    assert sorted(read) == ["overlap-tuned-N-C", "overlap-tuned-N-N"]
+    read = [key for key in page.parents if graph[key].kind == "overlap"]
+    assert sorted(graph[key].label for key in read) == ["overlap-tuned-N-C", "overlap-tuned-N-N"]
+    results: dict[str, list[str]] = {key: [] for key in page.parents}
+    words = Commands(graph, folder).of([page], results)
+    files = [words[at + 1] for at, word in enumerate(words) if word == "--overlap"]
+    assert files == [str(folder.of(key) / "overlap.json") for key in read]
 
 
 def test_overlap_false_searches_nothing(experiment: dict[str, Any], graph_of: Callable[[], Graph]) -> None:
@@ -110,9 +114,23 @@ def test_options_that_the_experiment_sets_are_refused(
         graph_of()
 
 
+@pytest.mark.slow
 def test_a_leak_is_named_and_left_out_of_the_report(
     experiment: dict[str, Any], harness_command: HarnessCommand, tmp_path: Path
 ) -> None:
+    """Through the whole run, with a packed stage and one that is not; the test above is its reduced twin."""
+    base = experiment["stages"]["base"]
+    text = {"text": {"path": str(tmp_path / "tune.jsonl"), "format": "completion"}}
+    (tmp_path / "tune.jsonl").write_text(
+        "".join(
+            json.dumps({"prompt": " ".join(WORDS[:k]), "completion": " ".join(WORDS[k:])}) + "\n" for k in range(3, 9)
+        )
+    )
+    experiment["stages"]["tuned"] = {
+        "stage": "sft", "from": "base", "seed": 1, "data": {"budget_tokens": 500, "sources": text},
+        "trainer": base["trainer"],
+    }  # fmt: skip
+    experiment |= {"compare": {"stage": "tuned"}, "evaluate": experiment["evaluate"] | {"stages": ["tuned"]}}
     (tmp_path / "experiment.yaml").write_text(yaml.safe_dump(experiment, sort_keys=False))
     out = tmp_path / "out"
     done = harness_command("run", tmp_path / "experiment.yaml", "--output_path", out, "--jobs", 2)
@@ -122,12 +140,13 @@ def test_a_leak_is_named_and_left_out_of_the_report(
         if node["kind"] == "overlap":
             content = json.loads((out / "nodes" / node["key"] / "overlap.json").read_text())
             found[node["label"]] = content["tables"]["items"]
-    assert found["overlap-base-N"] == []
-    (item,) = found["overlap-base-C"]
-    assert (item["task"], item["item"], item["source"]) == ("t_choice", "3", "code")
+    assert found["overlap-tuned-N"] == []
+    (item,) = found["overlap-tuned-C"]
+    assert (item["task"], item["item"], item["source"].endswith("code")) == ("t_choice", "3", True)
     assert "code.jsonl" in item["where"]
     page = Path(done.stdout.splitlines()[-1]).read_text()
     assert "Difference by task, without overlapping items" in page
     header, _, _ = page.partition("</header>")
-    assert "Each run was trained on 1,984 tokens." in header
+    assert "Each run was trained on 2,4" in header
+    assert "Not comparable" not in header
     assert str(tmp_path) not in header
