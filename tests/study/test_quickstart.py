@@ -1,20 +1,17 @@
-"""The quickstart study: its data, its graph, and its verdicts with other seeds."""
+"""The quickstart study: its data and its graph."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from experiments import quickstart_data
 from harness.study.experiment import read_experiment
 from harness.study.graph import build_graph
-from tests.conftest import ROOT, HarnessCommand
+from tests.conftest import ROOT
 
 EXPERIMENT = ROOT / "experiments" / "quickstart.yaml"
 DATA = Path("runs", "quickstart-data")
@@ -54,30 +51,3 @@ def test_both_tunings_and_both_pretrainings_of_three_seeds_are_compared(
     assert (kinds.count("train"), kinds.count("evaluate")) == (6 + 12, 6 + 12)
     pages = {node.label for node in graph.values() if node.kind == "report"}
     assert {"design", "accuracy-design"} <= pages
-
-
-@pytest.mark.slow
-def test_three_other_seeds_give_the_same_verdicts(harness_command: HarnessCommand, tmp_path: Path) -> None:
-    """Those that the comments of the experiment state; the seeds were not chosen by outcome."""
-    words = [sys.executable, str(ROOT / "experiments" / "quickstart_data.py"), str(DATA)]
-    subprocess.run(words, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
-    run = ["run", EXPERIMENT, "--output_path", "study", "--jobs", 2, "factors.seed=[3,4,5]"]
-    done = harness_command(*run, cwd=tmp_path, timeout=3600)
-    assert done.returncode == 0, done.stderr
-    rows = _contrasts(harness_command, tmp_path, "design", "--metric", "bits_per_byte")
-    code = rows["held_out_code", "pretrain"]
-    assert code["p_corrected"] <= 0.05
-    assert code["estimate"] < 0, "fewer bits per byte with code in pre-training"
-    tuned = {task for (task, contrast), row in rows.items() if contrast == "tune" and row["p_corrected"] <= 0.05}
-    assert len(tuned & {f"mini_{domain}" for domain in ("logic", "legal", "science", "analogy", "code_qa")}) >= 3
-    assert rows["mini_logic", "interaction"]["p_corrected"] > 0.05
-
-
-def _contrasts(harness: HarnessCommand, folder: Path, page: str, *words: str) -> dict[tuple[str, str], dict[str, Any]]:
-    """The contrasts of a page's design, by task and name."""
-    nodes = json.loads((folder / "study" / "study.json").read_text())["nodes"]
-    key = next(node["key"] for node in nodes if node["label"] == page)
-    design = folder / "study" / "nodes" / key / "design.yaml"
-    done = harness("compare", "--design", design, *words, "--format", "json", cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return {(row["task"], row["contrast"]): row for row in json.loads(done.stdout)["tables"]["contrasts"]}
