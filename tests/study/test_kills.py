@@ -2,78 +2,86 @@
 
 from __future__ import annotations
 
-import json
-import re
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.killing import killed_often
 from tests.study.conftest import Study
-from tests.study.package import KILLS, LOG
+from tests.study.contents import contents
+from tests.study.observer import KILLS, LOG, check_events
+from tests.study.ray_cluster import RayCluster
 
-TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d[-:]\d\d[-:]\d\d(\.\d+)?(\+00:00)?")
-CLOCK = re.compile(
-    r'"(date|total_evaluation_time_seconds|seconds|from_journal|finished|pid|since)": ("[^"]*"|[\d.]+|null)'
-)
-
-
-def _contents(out: Path) -> dict[str, str | bytes]:
-    """Every file of a study by path, with what a clock decides taken out, and without logs, locks and progress."""
-    contents: dict[str, str | bytes] = {}
-    for path in sorted(out.rglob("*")):
-        if path.is_dir() or path.name in ("lock", "log", "progress", "training_args.bin"):
-            continue
-        name = TIME.sub("TIME", str(path.relative_to(out)))
-        if path.suffix == ".safetensors":
-            contents[name] = path.read_bytes()
-            continue
-        text = CLOCK.sub(r'"\1": X', TIME.sub("TIME", path.read_text()).replace(str(out), "OUT"))
-        text = re.sub(r'"(command|engine)": (null|"[^"]*"|\{[^}]*\})', r'"\1": X', text)  # evaluations that came along
-        contents[name] = re.sub(r" at 0x[0-9a-f]+>", " at ADDRESS>", text)
-    return contents
+ONE_SEED = {"pretrain": {"N": 0, "C": 1}, "tune": {"N": 0, "C": 1}, "seed": [0]}
 
 
-def _check_events(log: Path) -> None:
-    events = [json.loads(line) for line in log.read_text().splitlines()]
-    for event in events:
-        assert not event.get("done"), f"{event['name']}: began although it was done"
-        assert not event.get("alive"), f"{event['name']}: began while it ran"
-    trained = [event["name"] for event in events if event["event"] == "trained"]
-    assert len(set(trained)) == len(trained), "a stage was trained twice"
+class Killed:
+    """A study that runs once undisturbed with `fork`, and once with kills."""
+
+    def __init__(self, study: Study, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.study, self.site, self.monkeypatch = study, site, monkeypatch
+
+    def _run(self, name: str, executor: Sequence[str], kills: int, longest: float) -> list[int]:
+        folder = self.study.folder
+        words = ["run", self.study.path, "--output_path", folder / name, "--executor", *executor]
+        return killed_often(
+            words, kills=kills, longest=longest, cache=folder / f"cache-{name}", module="tests.study.kill_study",
+            first=[self.site],
+        )  # fmt: skip
+
+    def survives(self, executor: Sequence[str], *, kills: int, longest: float, command_seconds: float) -> list[int]:
+        """Compare both; return how the killed runs ended.
+
+        Args:
+            executor: Words after ``--executor``.
+            kills: Of the runner, each at a random moment.
+            longest: The latest such moment, in seconds.
+            command_seconds: Each command is killed once, within so many seconds, if it takes that long.
+        """
+        whole, killed, log = (self.study.folder / name for name in ("whole", "killed", "events.jsonl"))
+        assert self._run("whole", ["fork"], 0, 0.0) == [0]
+        self.monkeypatch.setenv(LOG, str(log))
+        self.monkeypatch.setenv(KILLS, f"3/{command_seconds}")
+        codes = self._run("killed", executor, kills, longest)
+        assert codes[-1] == 0, (self.study.folder / "cache-killed.out").read_text()
+        check_events(log)
+        assert contents(killed) == contents(whole)
+        return codes
 
 
-def _survives(kills: int, study: Study, site: Path, monkeypatch: pytest.MonkeyPatch, *, nodes: bool) -> list[int]:
-    """Return how the runs ended that were killed; `nodes` also kills commands, each at most once."""
-    whole, killed, log = study.folder / "whole", study.folder / "killed", study.folder / "events.jsonl"
-    words = ["run", study.path, "--executor", "fork", "--output_path"]
-    common = {"module": "tests.study.kill_study", "first": [site]}
-    codes = killed_often([*words, whole], kills=0, longest=0, cache=study.folder / "cache-whole", **common)  # type: ignore[arg-type]
-    assert codes == [0]
-    monkeypatch.setenv(LOG, str(log))
-    if nodes:
-        monkeypatch.setenv(KILLS, "3")
-    longest = 6.0
-    codes = killed_often([*words, killed], kills=kills, longest=longest, cache=study.folder / "cache", **common)  # type: ignore[arg-type]
-    assert codes[-1] == 0, (study.folder / "cache.out").read_text()
-    _check_events(log)
-    assert _contents(killed) == _contents(whole)
-    return codes
+@pytest.fixture
+def killed(study: Study, site: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Killed:
+    return Killed(study, site, monkeypatch)
 
 
-def test_a_study_killed_six_times_ends_as_one_that_was_not(
-    study: Study, site: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    study.fields["factors"] = {"pretrain": {"N": 0, "C": 1}, "tune": {"N": 0, "C": 1}, "seed": [0]}
-    study.write()
-    codes = _survives(6, study, site, monkeypatch, nodes=True)
+def test_a_study_killed_six_times_ends_as_one_that_was_not(study: Study, killed: Killed) -> None:
+    study.write({"factors": ONE_SEED})
+    codes = killed.survives(["fork"], kills=6, longest=6.0, command_seconds=0.4)
     assert codes.count(-signal.SIGKILL) >= 3, "the kills must fall within the runs"
 
 
 @pytest.mark.slow  # reduced twin: the test above
-def test_a_study_killed_twenty_times_ends_as_one_that_was_not(
-    study: Study, site: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_study_killed_twenty_times_with_local_processes_ends_as_one_that_was_not(
+    study: Study, killed: Killed
 ) -> None:
-    codes = _survives(20, study, site, monkeypatch, nodes=True)
-    assert codes.count(-signal.SIGKILL) >= 5
+    study.write({"factors": ONE_SEED})
+    codes = killed.survives(["local", "--jobs", "2"], kills=20, longest=20.0, command_seconds=4.0)
+    assert codes.count(-signal.SIGKILL) >= 10
+
+
+@pytest.mark.slow  # reduced twin: `test_executors` kills a worker and removes a machine
+def test_a_study_killed_five_times_with_ray_ends_as_one_that_was_not(
+    study: Study, killed: Killed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.write({"factors": ONE_SEED})
+    monkeypatch.setenv(LOG, str(study.folder / "events.jsonl"))  # the cluster's processes get their variables now
+    monkeypatch.setenv(KILLS, "3/4.0")
+    cluster = RayCluster()
+    try:
+        words = ["ray", "--ray_address", cluster.address]
+        codes = killed.survives(words, kills=5, longest=30.0, command_seconds=4.0)
+    finally:
+        cluster.close()
+    assert codes.count(-signal.SIGKILL) >= 3

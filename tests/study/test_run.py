@@ -13,20 +13,15 @@ import pytest
 
 from harness.records.run_folder import read_record
 from harness.study.folder import StudyFolder
-from tests.conftest import ROOT, HarnessCommand
+from tests.conftest import HarnessCommand
 from tests.study.conftest import Study
-from tests.study.package import LOG
+from tests.study.observer import LOG
 
 
 @pytest.fixture
-def harness_here(harness_command: HarnessCommand, site: Path) -> HarnessCommand:
-    """A process of its own: a fork of this one, whose libraries have threads, could wait for a lock without end."""
-
-    def run(*words: object) -> subprocess.CompletedProcess[str]:
-        path = os.pathsep.join([str(site), str(ROOT)])
-        return harness_command(*words, env={"PYTHONPATH": path, "TOKENIZERS_PARALLELISM": "false"})
-
-    return run
+def harness_here(harness_fork: HarnessCommand) -> HarnessCommand:
+    """In a fork of another process."""
+    return harness_fork
 
 
 @pytest.fixture
