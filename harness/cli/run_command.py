@@ -255,19 +255,19 @@ def _print_power(spec: ExperimentSpec, graph: Graph) -> None:
 
     from harness.cli.commands import load_command
     from harness.evaluation.counting import task_sizes
-    from harness.study.power import power_plan
+    from harness.study.power import power_plan, why_no_plan
 
     if spec.compare is None:
+        return
+    reason = why_no_plan(spec)
+    if reason is not None:
+        say(f"\nWhat these seeds and items can find is not known: {reason}.", file=sys.stdout)
         return
     stage = spec.compare.stage or list(spec.stages)[-1]
     nodes = {node.alike: node for node in graph.values() if node.kind == "evaluate" and node.stage == stage}
     sizes = {name: size for node in nodes.values() for name, size in task_sizes(_evaluation(node)).items()}
-    plan = power_plan(spec, sizes)
-    if isinstance(plan, str):
-        say(f"\nWhat these seeds and items can find: not known, because {plan}.", file=sys.stdout)
-        return
     say("\nWhat these seeds and items can find:\n", file=sys.stdout)
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "plan.yaml"
-        file.write_text(yaml.safe_dump(plan, allow_unicode=True), encoding="utf-8")
+        file.write_text(yaml.safe_dump(power_plan(spec, sizes), allow_unicode=True), encoding="utf-8")
         load_command("power").run(_parsed(["power", str(file)], "compare"))

@@ -15,28 +15,34 @@ from harness.study.experiment import ExperimentSpec
 
 SEED = "seed"
 LEAST_SEEDS = 2
-LEAST_ITEMS = 2
+LEAST_CLUSTERS = 2
 
 
-def power_plan(spec: ExperimentSpec, sizes: Mapping[str, TaskSize]) -> dict[str, Any] | str:
-    """Return the plan, or why there is none: `harness power` is about designs of two factors with two levels each.
+def why_no_plan(spec: ExperimentSpec) -> str | None:
+    """Return why `harness power` says nothing about an experiment; None if it does."""
+    if sorted(map(len, _factors(spec).values())) != [2, 2]:
+        return "compare.design names no two factors with two levels each"
+    if len(spec.factors.get(SEED, ())) < LEAST_SEEDS:
+        return f"the factor {SEED} has fewer than {LEAST_SEEDS} levels"
+    return None
+
+
+def power_plan(spec: ExperimentSpec, sizes: Mapping[str, TaskSize]) -> dict[str, Any]:
+    """Return the plan, without tasks of one item or cluster, which say nothing about scatter.
 
     Args:
         spec: The experiment.
         sizes: Of the tasks on which the compared stage is evaluated.
     """
-    names = spec.compare.design if spec.compare is not None and spec.compare.design else ()
-    factors = {name: list(spec.factors.get(name, ())) for name in names}
-    if sorted(map(len, factors.values())) != [2, 2]:
-        return "compare.design has no two factors with two levels each"
-    seeds = len(spec.factors.get(SEED, ()))
-    if seeds < LEAST_SEEDS:
-        return f"the factor {SEED} has fewer than {LEAST_SEEDS} levels"
     tasks = {
         name: {"items": size.items, "clusters": size.clusters, "chance": size.chance, "domain": size.domain}
         for name, size in sizes.items()
-        if size.items >= LEAST_ITEMS and size.clusters >= LEAST_ITEMS
+        if size.clusters >= LEAST_CLUSTERS
     }
-    if not tasks:
-        return f"no task has {LEAST_ITEMS} items"
-    return {"factors": factors, "seeds": seeds, "tasks": tasks}
+    return {"factors": _factors(spec), "seeds": len(spec.factors[SEED]), "tasks": tasks}
+
+
+def _factors(spec: ExperimentSpec) -> dict[str, list[str]]:
+    """Return the names of the levels of the design's factors."""
+    names = spec.compare.design if spec.compare is not None and spec.compare.design else ()
+    return {name: list(spec.factors.get(name, ())) for name in names}

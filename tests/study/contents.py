@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -22,7 +23,9 @@ def contents(out: Path) -> dict[str, str | bytes]:
         if path.suffix == ".safetensors":
             found[name] = path.read_bytes()
             continue
-        text = CLOCK.sub(r'"\1": X', TIME.sub("TIME", path.read_text()).replace(str(out), "OUT"))
-        text = re.sub(r'"(command|engine)": (null|"[^"]*"|\{[^}]*\})', r'"\1": X', text)  # evaluations that came along
+        text = path.read_text()
+        if path.suffix == ".json" and path.name.startswith("run"):  # which evaluations came along, and whether the journal knew all answers
+            text = json.dumps(json.loads(text) | {"command": "X", "engine": "X"}, indent=2)
+        text = CLOCK.sub(r'"\1": X', TIME.sub("TIME", text).replace(str(out), "OUT"))
         found[name] = re.sub(r" at 0x[0-9a-f]+>", " at ADDRESS>", text)
     return found

@@ -10,14 +10,16 @@ from __future__ import annotations
 import json
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from harness.console import quiet_libraries
 from tests.killing import repeat
+from tests.study.forks import USED
 
 if __name__ == "__main__":
     quiet_libraries()
     sys.path.insert(0, sys.argv[1])
-    import tests.study.package  # noqa: F401
-
+    for module in USED:
+        import_module(module)
     print(json.dumps(repeat(sys.argv[2:], Path(os.environ["HARNESS_CACHE_DIR"]).with_suffix(".out"))))

@@ -9,12 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
 
 from harness.checkpoints import resolve
 from harness.checkpoints.checkpoint import Checkpoint
@@ -25,6 +30,7 @@ from harness.study.executors.process import end_with, lock
 from tests.study.observer import began, note
 
 STEPS, STEP_SECONDS = 5, 0.02
+WEIGHTS = "model.safetensors"
 
 
 def train(spec: Mapping[str, Any], out_dir: Path) -> Checkpoint:
@@ -51,9 +57,7 @@ def train(spec: Mapping[str, Any], out_dir: Path) -> Checkpoint:
         parent = resolve(str(spec["from"]))
         parents = (Parent(name=parent.name, source=str(spec["from"]), digest=checkpoint_digest(parent)),)
     what = [sorted((k, str(v)) for k, v in spec.items() if k not in ("from", "name")), [one.digest for one in parents]]
-    from tests.models import save_tiny_llama
-
-    save_tiny_llama(out_dir, seed=int(hashlib.sha256(json.dumps(what).encode()).hexdigest()[:6], 16))
+    _save_model(out_dir, seed=int(hashlib.sha256(json.dumps(what).encode()).hexdigest()[:6], 16))
     manifest = StageManifest(
         stage="fake", name=str(spec["name"]), finished=True, step=STEPS, parents=parents,
         digest=checkpoint_digest(resolve(str(out_dir))), trainer={}, arguments={}, seed=int(spec.get("seed", 0)),
@@ -63,6 +67,18 @@ def train(spec: Mapping[str, Any], out_dir: Path) -> Checkpoint:
     write_manifest(out_dir, manifest)
     note("trained", out_dir.name)
     return resolve(str(out_dir))
+
+
+def _save_model(folder: Path, *, seed: int) -> None:
+    """Save the tiny model that `install` has made, with other weights: importing transformers would take seconds."""
+    template = Path(str(distribution("fakes").locate_file("template")))
+    for file in template.iterdir():
+        if file.name != WEIGHTS:
+            shutil.copy(file, folder)
+    rng = np.random.default_rng(seed)
+    weights = load_file(template / WEIGHTS)
+    weights = {name: weights[name] + rng.normal(0, 0.02, weights[name].shape).astype("f4") for name in sorted(weights)}
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
 
 
 def plan(spec: Mapping[str, Any], *, estimate: bool = False, keep: Path | None = None) -> Mapping[str, Any]:
@@ -117,7 +133,10 @@ class ForkExecutor:
 
 def install(site: Path) -> Path:
     """Write the distribution; whoever has `site` on its path finds the stage and the executor."""
+    from tests.models import save_tiny_llama
+
     site.mkdir(parents=True)
+    save_tiny_llama(site / "template")
     (site / "sitecustomize.py").write_text("from tests.study.observer import observe\n\nobserve()\n")
     info = site / "fakes-1.0.dist-info"
     info.mkdir(parents=True)
