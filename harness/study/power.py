@@ -21,7 +21,7 @@ LEAST_CLUSTERS = 2
 def why_no_plan(spec: ExperimentSpec) -> str | None:
     """Return why `harness power` says nothing about an experiment; None if it does."""
     if sorted(map(len, _factors(spec).values())) != [2, 2]:
-        return "compare.design names no two factors with two levels each"
+        return "power needs two factors with two levels each"
     if len(spec.factors.get(SEED, ())) < LEAST_SEEDS:
         return f"the factor {SEED} has fewer than {LEAST_SEEDS} levels"
     return None
@@ -43,6 +43,7 @@ def power_plan(spec: ExperimentSpec, sizes: Mapping[str, TaskSize]) -> dict[str,
 
 
 def _factors(spec: ExperimentSpec) -> dict[str, list[str]]:
-    """Return the names of the levels of the design's factors."""
-    names = spec.compare.design if spec.compare is not None and spec.compare.design else ()
+    """Return the levels of the factors of ``compare.design``; without it, of all factors but the seed."""
+    design = None if spec.compare is None else spec.compare.design
+    names = design or [name for name in spec.factors if name != SEED]
     return {name: list(spec.factors.get(name, ())) for name in names}

@@ -24,7 +24,9 @@ def contents(out: Path) -> dict[str, str | bytes]:
             found[name] = path.read_bytes()
             continue
         text = path.read_text()
-        if path.suffix == ".json" and path.name.startswith("run"):  # which evaluations came along, and whether the journal knew all answers
+        if path.suffix == ".json" and path.name.startswith(
+            "run"
+        ):  # which evaluations came along, and whether the journal knew all answers
             text = json.dumps(json.loads(text) | {"command": "X", "engine": "X"}, indent=2)
         text = CLOCK.sub(r'"\1": X', TIME.sub("TIME", text).replace(str(out), "OUT"))
         found[name] = re.sub(r" at 0x[0-9a-f]+>", " at ADDRESS>", text)

@@ -180,12 +180,8 @@ def test_a_parent_that_was_made_again_with_other_weights_is_passed_on(
     ],
 )
 def test_a_command_that_dies_by_a_signal_is_run_again(
-    executor: list[str], small: Study, site: Path, harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch
+    executor: list[str], small: Study, harness_here: HarnessCommand
 ) -> None:
-    """These executors start processes of their own, which find the distribution by PYTHONPATH."""
-    if executor[0] != "local":
-        pytest.importorskip({"slurm": "submitit", "ray": "ray"}[executor[0]])
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(Path(__file__).parent.parent.parent)]))
     small.fields["stages"]["base"]["dies_once"] = True
     small.write()
     out = small.folder / "out"
