@@ -2,17 +2,22 @@
 
     python -m tests.study.forks SITE
 
-Reads one JSON object per line, ``{"words": [...], "environment": {...}, "out": "file", "err": "file"}``, and answers
-each with the exit code. SITE holds the distribution of `tests.study.package`. The tests' own process is not forked,
-because its libraries have threads, and a fork of a process with threads can wait for a lock without end.
+Reads one JSON object per line and answers each with the exit code, or -9 for a run that it killed:
+
+    {"words": [...], "environment": {...}, "out": "file", "err": "file", "kill_after": 1.5}
+
+SITE holds the distribution of `tests.study.package`. The tests' own process is not forked, because its libraries have
+threads, and a fork of a process with threads can wait for a lock without end.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -37,14 +42,17 @@ class Forks:
         )  # fmt: skip
 
     def run(
-        self, words: Sequence[object], environment: Mapping[str, str], place: Path
+        self, words: Sequence[object], environment: Mapping[str, str], place: Path, kill_after: float | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end; what it prints goes through files in the folder `place`."""
+        """Run a command to its end, or kill it after so many seconds; it prints into files in the folder `place`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         out, err = place / "printed.out", place / "printed.err"
         arguments = [str(word) for word in words]
-        request = {"words": arguments, "environment": dict(environment), "out": str(out), "err": str(err)}
+        request = {
+            "words": arguments, "environment": dict(environment), "out": str(out), "err": str(err),
+            "kill_after": kill_after,
+        }  # fmt: skip
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         code = int(self._process.stdout.readline())
@@ -61,6 +69,9 @@ def _run(request: Mapping[str, Any]) -> int:
 
     child = os.fork()
     if child:
+        if request["kill_after"] is not None:
+            time.sleep(request["kill_after"])
+            os.kill(child, signal.SIGKILL)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     for number, name in enumerate(("out", "err"), start=1):
         with Path(request[name]).open("w") as file:
