@@ -37,9 +37,11 @@ class Trainer(Protocol):
 
 
 Planner = Callable[..., Mapping[str, Any]]
-"""``(spec, *, estimate=False)``: returns what a trainer would do with a spec: tables by title, each a list of rows.
+"""``(spec, *, estimate=False, keep=None)``: returns what a trainer would do with a spec: tables by title.
 
-Trains and writes nothing. `estimate` is given only if it is wished: then the tables say how long training would take.
+Trains and writes nothing. `estimate` is given only if it is wished: then the table ``stage`` has the rows ``steps`` and
+``seconds per step``. With it, `keep` is a folder that gets the model after the timed steps: a study times the stages
+and evaluations that follow with it.
 """
 
 

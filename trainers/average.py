@@ -53,7 +53,12 @@ def train(spec_fields: Mapping[str, Any], out_dir: Path) -> Checkpoint:
         return finish(out_dir, members[-1].checkpoint, manifest, began)
 
 
-def plan(spec_fields: Mapping[str, Any], *, estimate: bool = False) -> Mapping[str, Any]:
+def plan(
+    spec_fields: Mapping[str, Any],
+    *,
+    estimate: bool = False,
+    keep: Path | None = None,  # noqa: ARG001 - of `harness.training.Planner`
+) -> Mapping[str, Any]:
     """Return the resolved spec, and the checkpoints with their steps and weights. Writes nothing.
 
     Raises:

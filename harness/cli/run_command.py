@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import sys
-from collections.abc import Collection, Sequence, Set
+import tempfile
+from collections.abc import Collection, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -13,6 +14,7 @@ from harness.errors import InputError, did_you_mean
 from harness.visible import say
 
 if TYPE_CHECKING:
+    from harness.evaluation.spec import EvaluationSpec
     from harness.study.costs import Cost
     from harness.study.executors import Executor
     from harness.study.experiment import ExperimentSpec
@@ -41,6 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output_path", metavar=("DIR", "key=value"), help="folder of the study", **value)
     parser.add_argument(
         "--dry_run", metavar="key=value", nargs="*", help="print the graph, what is done, and the cost of the rest"
+    )
+    parser.add_argument(
+        "--estimate",
+        action="store_true",
+        help="with --dry_run: also time two steps per stage and a batch of requests, for the time that the study takes",
     )
     parser.add_argument(
         "--only",
@@ -74,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--output_path: is missing; give a folder for the study.")
     if not str(args.jobs).isdecimal() or int(args.jobs) < 1:
         raise InputError(f"--jobs {args.jobs}: give a whole number from 1.")
+    if args.estimate and args.dry_run is None:
+        raise InputError("--estimate: belongs to --dry_run; add it, or remove --estimate.")
     if "," in args.output_path:
         raise InputError(f"--output_path {args.output_path}: has a comma, which separates runs; give another folder.")
     quiet_libraries()
@@ -83,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     folder = StudyFolder(Path(args.output_path))
     folder.check_experiment(spec.name)
     if args.dry_run is not None:
-        return _dry_run(graph, folder, wanted)
+        return _dry_run(spec, graph, (folder, wanted), estimate=args.estimate)
     executor = _executor(args)
     with folder.held():
         return _run(spec, graph, (folder, wanted), executor)
@@ -126,8 +135,8 @@ def _check_words(node: Node) -> None:
         _parsed([*node.work.words, "--format", "html"], "compare")
 
 
-def _eval_words(work: Evaluation) -> list[str]:
-    return ["--model", "checkpoint", "--tasks", ",".join(work.tasks), "--output_path", "records", *work.flags]
+def _eval_words(work: Evaluation, model: str = "checkpoint") -> list[str]:
+    return ["--model", model, "--tasks", ",".join(work.tasks), "--output_path", "records", *work.flags]
 
 
 def _parsed(words: Sequence[str], section: str) -> argparse.Namespace:
@@ -144,13 +153,25 @@ def _parsed(words: Sequence[str], section: str) -> argparse.Namespace:
     return parser.parse_args(words[1:])
 
 
-def _count_requests(node: Node) -> int:
+def _evaluation(node: Node, model: str = "checkpoint") -> EvaluationSpec:
+    """Return the evaluation of a node's tasks and flags, of another model."""
     from harness.cli.eval_command import evaluation_spec
-    from harness.evaluation.counting import count_requests
     from harness.study.nodes import Evaluation
 
     assert isinstance(node.work, Evaluation)
-    return count_requests(evaluation_spec(_parsed(["eval", *_eval_words(node.work)], "evaluate.flags")))
+    return evaluation_spec(_parsed(["eval", *_eval_words(node.work, model)], "evaluate.flags"))
+
+
+def _count_requests(node: Node) -> int:
+    from harness.evaluation.counting import task_sizes
+
+    return sum(size.requests for size in task_sizes(_evaluation(node)).values())
+
+
+def _time_batch(node: Node, checkpoint: Path) -> float:
+    from harness.evaluation.timing import seconds_per_request
+
+    return seconds_per_request(_evaluation(node, str(checkpoint)))
 
 
 def _executor(args: argparse.Namespace) -> Executor:
@@ -206,8 +227,49 @@ def _run(spec: ExperimentSpec, graph: Graph, place: tuple[StudyFolder, Set[str]]
     return 0 if complete else 1
 
 
-def _dry_run(graph: Graph, folder: StudyFolder, wanted: Collection[str]) -> int:
+def _dry_run(spec: ExperimentSpec, graph: Graph, place: tuple[StudyFolder, Set[str]], *, estimate: bool) -> int:
     from harness.cli.study_tables import print_graph
 
-    print_graph(graph, folder, _costs(graph, folder, wanted, writes=False), wanted)
+    folder, wanted = place
+    ahead = _costs(graph, folder, wanted, writes=False)
+    if estimate:
+        ahead = _timed(graph, folder, ahead)
+    print_graph(graph, folder, ahead, wanted)
+    _print_power(spec, graph)
     return 0
+
+
+def _timed(graph: Graph, folder: StudyFolder, ahead: Mapping[str, Cost]) -> dict[str, Cost]:
+    """Return the costs with the time that each node will take, and say what could not be timed."""
+    from harness.study.runner import finished
+    from harness.study.timing import Timings
+
+    with Timings(graph, folder, finished(graph, folder), _time_batch) as timings:
+        timed = {key: timings.timed(graph[key], cost) for key, cost in ahead.items()}
+    for name, reason in timings.failed.items():
+        say(f"{name}: not timed: {reason}", file=sys.stderr)
+    return timed
+
+
+def _print_power(spec: ExperimentSpec, graph: Graph) -> None:
+    """Print what `harness power` says about the compared stage's seeds and items."""
+    import yaml
+
+    from harness.cli.commands import load_command
+    from harness.evaluation.counting import task_sizes
+    from harness.study.power import power_plan, why_no_plan
+
+    if spec.compare is None:
+        return
+    reason = why_no_plan(spec)
+    if reason is not None:
+        say(f"\nWhat these seeds and items can find is not known: {reason}.", file=sys.stdout)
+        return
+    stage = spec.compare.stage or list(spec.stages)[-1]
+    nodes = {node.alike: node for node in graph.values() if node.kind == "evaluate" and node.stage == stage}
+    sizes = {name: size for node in nodes.values() for name, size in task_sizes(_evaluation(node)).items()}
+    say("\nWhat these seeds and items can find:\n", file=sys.stdout)
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / "plan.yaml"
+        file.write_text(yaml.safe_dump(power_plan(spec, sizes), allow_unicode=True), encoding="utf-8")
+        load_command("power").run(_parsed(["power", str(file)], "compare"))

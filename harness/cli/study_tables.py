@@ -66,12 +66,15 @@ def _print_total(console: Console, costs: Sequence[Cost], nodes: int) -> None:
     unknown = sum(1 for cost in costs if cost.seconds is None)
     if times:
         console.print(
-            f"Time: {_duration(sum(times))} for {len(times)} nodes, one after the other, as finished nodes like them "
-            f"took; {unknown} nodes have no such measurement.",
+            f"Time: {_duration(sum(times))} for {len(times)} nodes, one after the other, without the seconds in which "
+            f"each process starts; the time of {unknown} nodes is not known.",
             soft_wrap=True,
         )
     elif costs:
-        console.print("Time: not measured yet; it is known once nodes of the same stage are done.", soft_wrap=True)
+        console.print(
+            "Time: not measured yet; add --estimate, which times two steps per stage and a batch of requests.",
+            soft_wrap=True,
+        )
 
 
 def _duration(seconds: float | None) -> str:

@@ -1,18 +1,61 @@
-"""Count the requests of an evaluation before there is a checkpoint; finds wrong task names and missing data as well."""
+"""The size of an evaluation before there is a checkpoint: requests, items and clusters of each task.
+
+Finds wrong task names and missing data as well.
+"""
 
 from __future__ import annotations
 
-from harness.evaluation.requests import build
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.evaluation.requests import TaskRequests, build
 from harness.evaluation.run import load_tasks
 from harness.evaluation.spec import EvaluationSpec, options_in_force
 
+if TYPE_CHECKING:
+    from lm_eval.api.task import Task
 
-def count_requests(spec: EvaluationSpec) -> int:
-    """Return the number of requests per model. Prompts are rendered without a chat template.
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSize:
+    """What a task asks of each model.
+
+    Attributes:
+        requests: One or more per item.
+        items: Items.
+        clusters: Groups of items about the same text or from the same template; as many as items if there are none.
+        chance: Expected score of guessing.
+        domain: Its domain; the task itself if it has none.
+    """
+
+    requests: int
+    items: int
+    clusters: int
+    chance: float
+    domain: str
+
+
+def task_sizes(spec: EvaluationSpec) -> dict[str, TaskSize]:
+    """Return the size of each task. Prompts are rendered without a chat template.
 
     Raises:
         InputError: a task is unknown, its data is not available here, or an option does not fit it.
     """
     with options_in_force(spec):
         _, tasks, _ = load_tasks(spec)
-        return sum(len(task.requests) for task in build(tasks.tasks, spec.prompt, None).values())
+        built = build(tasks.tasks, spec.prompt, None)
+        return {name: _size(name, tasks.tasks[name], each) for name, each in built.items()}
+
+
+def _size(name: str, task: Task, built: TaskRequests) -> TaskSize:
+    metadata: dict[str, Any] = task.get_config("metadata") or {}
+    items = set(built.items)
+    field = metadata.get("cluster")
+    clusters = {str(task.eval_docs[item][field]) for item in items} if field else items
+    return TaskSize(
+        requests=len(built.requests),
+        items=len(items),
+        clusters=len(clusters),
+        chance=float(metadata.get("chance", 0.0)),
+        domain=str(metadata.get("domain", name)),
+    )

@@ -10,7 +10,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,14 @@ class Cost:
 
     Attributes:
         tokens: Tokens to train on; 0 for other nodes, None if the trainer has no planner that says so.
+        steps: Steps of a training; 0 if its planner does not say.
         requests: Requests to answer at most: the journal may know some answers.
         disk_bytes: Disk space of its output, about.
-        seconds: Time, from finished nodes of the same stage; None before there is one.
+        seconds: Time, from finished nodes of the same stage or from timed steps; None where neither exists.
     """
 
     tokens: int | None = 0
+    steps: int = 0
     requests: int = 0
     disk_bytes: int = 0
     seconds: float | None = None
@@ -127,7 +129,7 @@ class Costs:
             if alike == (node.kind, node.stage if node.kind == "train" else node.alike):
                 seconds = (self.folder.state(key, "done") or {}).get("seconds")
                 times += [float(seconds)] if seconds is not None else []
-        return Cost(**{**asdict(cost), "seconds": sum(times) / len(times) if times else None})
+        return replace(cost, seconds=sum(times) / len(times) if times else None)
 
 
 def _cost_of_plan(plan: Mapping[str, Any], spec: Mapping[str, Any]) -> Cost:
@@ -142,7 +144,8 @@ def _cost_of_plan(plan: Mapping[str, Any], spec: Mapping[str, Any]) -> Cost:
     trained = _number(stage.get("trained parameters")) or parameters
     kept = (spec.get("trainer") or {}).get("save_total_limit") or STATES_KEPT
     output = trained if trained < parameters else parameters
-    return Cost(tokens=tokens, disk_bytes=(output + kept * 3 * trained) * BYTES_PER_PARAMETER)
+    steps = _number(stage.get("steps"))
+    return Cost(tokens=tokens, steps=steps, disk_bytes=(output + kept * 3 * trained) * BYTES_PER_PARAMETER)
 
 
 def _number(cell: object) -> int:

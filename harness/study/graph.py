@@ -6,7 +6,7 @@ A stage that does not use a factor, and descends from none that does, is trained
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,7 @@ class _Stages:
         self._nodes: dict[str, list[Node]] = {}
         self._used: dict[str, list[str]] = {}
         self._open: list[str] = []
+        self._versions: dict[str, dict[str, str]] = {}
 
     def used(self, name: str) -> list[str]:
         """Return the factors that a stage or one of its ancestors uses, in the order of the file.
@@ -161,13 +162,11 @@ class _Stages:
 
         try:
             fields, needs = needs_of(self._filled(name, cell, reference), self.spec.needs.train)
-            find_trainer(fields)
+            versions = self._versions_for(fields)
         except SpecError as error:
             raise InputError(f"stages.{name}: {error}") from None
         work = {key: value for key, value in fields.items() if key != "name"}
-        inputs = {
-            "spec": work, "data": data_digests(work), "versions": training_versions(str(work["stage"])),
-        }  # fmt: skip
+        inputs = {"spec": work, "data": data_digests(work), "versions": versions}
         others = {factor: level for factor, level in cell.items() if factor != SEED}
         return Node(
             key=digest_of({"train": inputs}),
@@ -180,3 +179,11 @@ class _Stages:
             cell=cell,
             alike=label_of(name, others),
         )
+
+    def _versions_for(self, fields: Mapping[str, Any]) -> dict[str, str]:
+        """Return the versions behind a stage's trainer. Raises: SpecError: there is no such trainer."""
+        trainer = str(fields.get("stage"))
+        if trainer not in self._versions:  # looking through all installed packages takes a while
+            find_trainer(fields)
+            self._versions[trainer] = training_versions(trainer)
+        return self._versions[trainer]

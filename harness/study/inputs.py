@@ -23,6 +23,7 @@ FILE_FIELDS = ("path", "tokenizer", "chat_template", "from", "checkpoints")
 LEFT_OUT = ("__pycache__", "node_modules", "site-packages")
 DEFINITION_SUFFIXES = (".yaml", ".py", ".json", ".jsonl", ".csv", ".tsv", ".txt", ".parquet")
 TRAINING_PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "tokenizers")
+SMALL_BYTES = 1_000_000
 SCORING_PACKAGES = ("lm_eval", "torch", "transformers")
 
 
@@ -87,8 +88,14 @@ def _files_in(folder: Path, suffixes: tuple[str, ...] = ()) -> list[Path]:
 def _digest_of_files(files: Iterable[tuple[str, Path]]) -> str:
     total = hashlib.sha256()
     for name, path in files:
-        total.update(f"{name}:{file_digest(path)}\n".encode())
+        total.update(f"{name}:{_digest_of_file(path)}\n".encode())
     return total.hexdigest()
+
+
+def _digest_of_file(path: Path) -> str:
+    """Return a file's digest; a small file, such as a task's definition, is hashed faster than its digest is found."""
+    small = path.stat().st_size <= SMALL_BYTES
+    return hashlib.sha256(path.read_bytes()).hexdigest() if small else file_digest(path)
 
 
 def definitions_digest(include_paths: Iterable[Path]) -> str:

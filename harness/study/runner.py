@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.study.commands import Commands
-from harness.study.executors import Executor, Job
+from harness.study.executors import DIED, Executor, Job, environment_of
 from harness.study.folder import StudyFolder, now
 from harness.study.nodes import Evaluation, Graph, Node
 from harness.study.outcomes import Outcome, done_before, outcome
@@ -25,13 +25,13 @@ POLL_SECONDS = 0.1
 
 @dataclass(kw_only=True)
 class _Running:
-    """A submitted job."""
+    """A job: `handle` is the executor's, once it is submitted."""
 
     nodes: list[Node]
     job: Job
-    handle: Any
-    began: float
-    attempt: int = 1
+    handle: Any = None
+    began: float = 0.0
+    attempt: int = 0
 
 
 class Runner:
@@ -70,8 +70,9 @@ class Runner:
     def _start(self, wanted: Collection[str]) -> bool:
         """Submit what can run now; return whether anything was submitted."""
         begun = False
-        while self.executor.slots is None or len(self._running) < self.executor.slots:
-            nodes = self._next(wanted)
+        ready: list[_Running] = []
+        while self.executor.slots is None or len(self._running) + len(ready) < self.executor.slots:
+            nodes = self._next(wanted, ready)
             if not nodes:
                 break
             begun = True
@@ -80,12 +81,19 @@ class Runner:
             already = [node for node in nodes if self._finish(node, seconds=None)]
             rest = [node for node in nodes if node not in already]
             if rest:
-                self._submit(rest)
+                ready.append(_Running(nodes=rest, job=self._job(rest)))
+        self._submit(ready)
         return begun
 
-    def _next(self, wanted: Collection[str]) -> list[Node]:
-        """Return a node that can run now, or evaluations that can share a process; trainings come first."""
-        taken = {node.key for running in self._running for node in running.nodes}
+    def _next(self, wanted: Collection[str], ready: Sequence[_Running]) -> list[Node]:
+        """Return a node that can run now, or evaluations that can share a process; trainings come first.
+
+        Args:
+            wanted: Keys of the nodes to run.
+            ready: What is about to be submitted.
+        """
+        begun = [*self._running, *ready]
+        taken = {node.key for running in begun for node in running.nodes}
         free = [
             node
             for key, node in self.graph.items()
@@ -99,29 +107,41 @@ class Runner:
         alike = [node for node in free if isinstance(node.work, Evaluation) and node.work.set_key == set_key]
         # Starting a process takes seconds, so the evaluations that are ready are dealt out to the free slots.
         slots = self.executor.slots
-        share = 1 if slots is None else -(-len(alike) // (slots - len(self._running)))
+        share = 1 if slots is None else -(-len(alike) // (slots - len(begun)))
         return alike[:share]
 
-    def _submit(self, nodes: Sequence[Node]) -> None:
+    def _job(self, nodes: Sequence[Node]) -> Job:
+        """Return the job of a node, or of evaluations that share a process."""
         words = self.commands.of(nodes, {key: list(done.get("results", ())) for key, done in self.done.items()})
-        job = Job(
+        return Job(
             name=self.folder.label(nodes[0]),
             words=tuple(words),
             locks=tuple((self.folder.of(node.key) / "lock").absolute() for node in nodes),
             log=(self.folder.of(nodes[0].key) / "log").absolute(),
             cwd=Path.cwd(),
             needs=nodes[0].needs,
+            environment=environment_of(nodes[0].needs),
         )
-        self._running.append(
-            _Running(nodes=list(nodes), job=job, handle=self.executor.submit(job), began=time.monotonic())
-        )
-        for node in nodes:
-            about = {"since": now(), "host": socket.gethostname(), "log": self._log_of(job)}
+
+    def _submit(self, ready: Sequence[_Running]) -> None:
+        """Submit jobs together, for the first time or again."""
+        handles = self.executor.submit([running.job for running in ready]) if ready else ()
+        for running, handle in zip(ready, handles, strict=True):
+            running.handle, running.attempt = handle, running.attempt + 1
+            self._running.append(running)
+            if running.attempt == 1:
+                running.began = time.monotonic()
+                self._note_begin(running)
+
+    def _note_begin(self, running: _Running) -> None:
+        for node in running.nodes:
+            about = {"since": now(), "host": socket.gethostname(), "log": self._log_of(running.job)}
             self.folder.set_state(node.key, "running", about)
             self.notify(f"begins   {self.folder.label(node)}")
 
     def _collect(self) -> None:
-        """Take in the jobs that have ended."""
+        """Take in the jobs that have ended, and submit those again that died."""
+        died = []
         for running in list(self._running):
             code = self.executor.poll(running.handle)
             if code is None:
@@ -131,12 +151,13 @@ class Runner:
             share = seconds / len(running.nodes)
             left = [node for node in running.nodes if not self._finish(node, seconds=share, code=code)]
             if left and code < 0 and running.attempt < ATTEMPTS:
-                self.notify(f"died     {running.job.name} (signal {-code}); it is run again")
-                running.handle, running.attempt = self.executor.submit(running.job), running.attempt + 1
-                self._running.append(running)
+                why = "its worker or machine is lost" if code == DIED else f"signal {-code}"
+                self.notify(f"died     {running.job.name} ({why}); it is run again")
+                died.append(running)
                 continue
             for node in left:
                 self._fail(node, running, code)
+        self._submit(died)
 
     def _finish(self, node: Node, *, seconds: float | None, code: int | None = None) -> bool:
         """Write down that a node is done, if its output is complete."""

@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.conftest import ROOT, HarnessCommand
+from tests.study.forks import Forks
 from tests.study.package import install
 from tests.tasks_for_tests import write_tasks
 
 
+@pytest.fixture(scope="session")
+def fakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The distribution of `tests.study.package`."""
+    return install(tmp_path_factory.mktemp("fakes") / "site")
+
+
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The distribution of `tests.study.package`, installed."""
-    folder = install(tmp_path / "site")
-    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
-    return folder
+def site(fakes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, found by this process and by those that it starts."""
+    monkeypatch.setattr(sys, "path", [str(fakes), *sys.path])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(fakes), str(ROOT)]))
+    return fakes
+
+
+@pytest.fixture(scope="session")
+def forks(fakes: Path) -> Iterator[Forks]:
+    """A process whose forks run `harness`."""
+    forks = Forks(fakes)
+    yield forks
+    forks.close()
+
+
+@pytest.fixture
+def harness_fork(forks: Forks, own_cache: Path, site: Path, tmp_path: Path) -> HarnessCommand:
+    """Run `harness` in a fork of that process, with this process's variables and an empty journal."""
+
+    def run(*words: object) -> subprocess.CompletedProcess[str]:
+        return forks.run(words, {**os.environ, "TOKENIZERS_PARALLELISM": "false"}, tmp_path)
+
+    return run
 
 
 @pytest.fixture

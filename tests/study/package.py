@@ -1,7 +1,7 @@
 """An installed distribution for these tests: the stage `fake`, and the executor `fork`.
 
 `fake` trains nothing: it takes steps that can be resumed, and saves a tiny model that depends on its spec and parent.
-`fork` runs a node's command in a fork of the runner, which spares the imports; both write what they do into a log.
+`fork` runs a node's command in a fork of the runner, which spares the imports. Both note what they do (`observer`).
 """
 
 from __future__ import annotations
@@ -9,14 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import random
+import shutil
 import signal
 import sys
-import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
 
 from harness.checkpoints import resolve
 from harness.checkpoints.checkpoint import Checkpoint
@@ -24,19 +27,10 @@ from harness.checkpoints.identity import checkpoint_digest
 from harness.checkpoints.stage_manifest import Parent, StageManifest, read_manifest, write_manifest
 from harness.study.executors import Job, Options
 from harness.study.executors.process import end_with, lock
-from tests.models import save_tiny_llama
-from tests.waiting import running
+from tests.study.observer import began, note
 
-LOG = "STUDY_TEST_LOG"  # file for what trainer and executor do
-KILLS = "STUDY_TEST_KILLS"  # a seed: some commands are killed at random moments
 STEPS, STEP_SECONDS = 5, 0.02
-
-
-def note(event: str, name: str, **more: Any) -> None:
-    """Append an event to the log."""
-    if LOG in os.environ:
-        with Path(os.environ[LOG]).open("a", encoding="utf-8") as log:
-            log.write(json.dumps({"event": event, "name": name, "pid": os.getpid(), **more}) + "\n")
+WEIGHTS = "model.safetensors"
 
 
 def train(spec: Mapping[str, Any], out_dir: Path) -> Checkpoint:
@@ -51,6 +45,8 @@ def train(spec: Mapping[str, Any], out_dir: Path) -> Checkpoint:
     if spec.get("dies_once") and not (out_dir / "died").exists():
         (out_dir / "died").touch()
         os.kill(os.getpid(), signal.SIGKILL)
+    while "waits_for" in spec and not Path(spec["waits_for"]).exists():
+        time.sleep(STEP_SECONDS)
     progress = out_dir / "progress"
     for _ in range(STEPS - (len(progress.read_text()) if progress.exists() else 0)):
         time.sleep(STEP_SECONDS)
@@ -61,7 +57,7 @@ def train(spec: Mapping[str, Any], out_dir: Path) -> Checkpoint:
         parent = resolve(str(spec["from"]))
         parents = (Parent(name=parent.name, source=str(spec["from"]), digest=checkpoint_digest(parent)),)
     what = [sorted((k, str(v)) for k, v in spec.items() if k not in ("from", "name")), [one.digest for one in parents]]
-    save_tiny_llama(out_dir, seed=int(hashlib.sha256(json.dumps(what).encode()).hexdigest()[:6], 16))
+    _save_model(out_dir, seed=int(hashlib.sha256(json.dumps(what).encode()).hexdigest()[:6], 16))
     manifest = StageManifest(
         stage="fake", name=str(spec["name"]), finished=True, step=STEPS, parents=parents,
         digest=checkpoint_digest(resolve(str(out_dir))), trainer={}, arguments={}, seed=int(spec.get("seed", 0)),
@@ -73,10 +69,25 @@ def train(spec: Mapping[str, Any], out_dir: Path) -> Checkpoint:
     return resolve(str(out_dir))
 
 
-def plan(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+def _save_model(folder: Path, *, seed: int) -> None:
+    """Save the tiny model that `install` has made, with other weights: importing transformers would take seconds."""
+    template = Path(str(distribution("fakes").locate_file("template")))
+    for file in template.iterdir():
+        if file.name != WEIGHTS:
+            shutil.copy(file, folder)
+    rng = np.random.default_rng(seed)
+    weights = load_file(template / WEIGHTS)
+    weights = {name: weights[name] + rng.normal(0, 0.02, weights[name].shape).astype("f4") for name in sorted(weights)}
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+
+
+def plan(spec: Mapping[str, Any], *, estimate: bool = False, keep: Path | None = None) -> Mapping[str, Any]:
     """Say what the trainers of this project say."""
-    parameters = spec.get("parameters", "1,000")
-    return {"spec": dict(spec), "budget": [{"tokens": "100"}], "stage": {"parameters": parameters, "steps": "5"}}
+    stage = {"parameters": spec.get("parameters", "1,000"), "steps": f"{STEPS}"}
+    if estimate and keep is not None:
+        train({**spec, "seed": 0}, keep)
+        stage["seconds per step"] = f"{STEP_SECONDS}"
+    return {"spec": dict(spec), "budget": [{"tokens": "100"}], "stage": stage}
 
 
 class ForkExecutor:
@@ -84,25 +95,24 @@ class ForkExecutor:
 
     def __init__(self, options: Options) -> None:
         self.slots: int | None = options.jobs
-        self._count = 0
 
-    def submit(self, job: Job) -> int:
+    def submit(self, jobs: Sequence[Job]) -> list[int]:
+        """Fork for each job."""
+        return [self._fork(job) for job in jobs]
+
+    def _fork(self, job: Job) -> int:
         """Fork; the child runs the command."""
         from harness.cli import main
 
-        self._count += 1
         parent, child = os.getpid(), os.fork()
         if child == 0:
             end_with(parent)
             lock(job.locks)
-            done = [path.parent.name for path in job.locks if (path.parent / "done.json").exists()]
-            others = [event["pid"] for event in _events() if event["event"] == "begins" and event["name"] == job.name]
-            note("begins", job.name, done=done, alive=[pid for pid in others if _lives(pid)])
+            began(job.locks)
             with job.log.open("a") as log:
                 os.dup2(log.fileno(), 1)
                 os.dup2(log.fileno(), 2)
             sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))  # pytest's until now
-            _kill_later(job.name)
             sys.argv = ["harness", *job.words]  # pages and records show it
             code = main(job.words)
             sys.stdout.flush()
@@ -121,30 +131,13 @@ class ForkExecutor:
         os.waitpid(handle, 0)
 
 
-def _lives(pid: int) -> bool:
-    """Whether a process goes on; one that is about to end has closed its files, and with them its locks, already."""
-    for _ in range(40):
-        if not running(pid):
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def _events() -> list[dict[str, Any]]:
-    path = Path(os.environ.get(LOG, ""))
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-
-
-def _kill_later(name: str) -> None:
-    """Kill this process at a random moment, if the test wants it and it is the first attempt of this job."""
-    if KILLS not in os.environ or sum(event["name"] == name for event in _events()) > 1:
-        return
-    moment = random.Random(f"{os.environ[KILLS]}/{name}").uniform(0, 0.4)
-    threading.Timer(moment, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
-
-
 def install(site: Path) -> Path:
     """Write the distribution; whoever has `site` on its path finds the stage and the executor."""
+    from tests.models import save_tiny_llama
+
+    site.mkdir(parents=True)
+    save_tiny_llama(site / "template")
+    (site / "sitecustomize.py").write_text("from tests.study.observer import observe\n\nobserve()\n")
     info = site / "fakes-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fakes\nVersion: 1.0\n")

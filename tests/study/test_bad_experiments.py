@@ -143,7 +143,6 @@ def test_an_executor_that_is_not_installed_names_the_extra(
 def test_a_cluster_that_does_not_answer_is_one_line(
     study: Study, harness_here: HarnessCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("ray")
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{closed.getsockname()[1]}"

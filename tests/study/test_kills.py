@@ -2,78 +2,99 @@
 
 from __future__ import annotations
 
-import json
-import re
+import os
+import random
 import signal
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.killing import killed_often
 from tests.study.conftest import Study
-from tests.study.package import KILLS, LOG
+from tests.study.contents import contents
+from tests.study.forks import Forks
+from tests.study.observer import KILLS, LOG, check_events
+from tests.study.ray_cluster import RayCluster
 
-TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d[-:]\d\d[-:]\d\d(\.\d+)?(\+00:00)?")
-CLOCK = re.compile(
-    r'"(date|total_evaluation_time_seconds|seconds|from_journal|finished|pid|since)": ("[^"]*"|[\d.]+|null)'
-)
-
-
-def _contents(out: Path) -> dict[str, str | bytes]:
-    """Every file of a study by path, with what a clock decides taken out, and without logs, locks and progress."""
-    contents: dict[str, str | bytes] = {}
-    for path in sorted(out.rglob("*")):
-        if path.is_dir() or path.name in ("lock", "log", "progress", "training_args.bin"):
-            continue
-        name = TIME.sub("TIME", str(path.relative_to(out)))
-        if path.suffix == ".safetensors":
-            contents[name] = path.read_bytes()
-            continue
-        text = CLOCK.sub(r'"\1": X', TIME.sub("TIME", path.read_text()).replace(str(out), "OUT"))
-        text = re.sub(r'"(command|engine)": (null|"[^"]*"|\{[^}]*\})', r'"\1": X', text)  # evaluations that came along
-        contents[name] = re.sub(r" at 0x[0-9a-f]+>", " at ADDRESS>", text)
-    return contents
+SEED = 3  # of the moments
+ONE_SEED = {"pretrain": {"N": 0, "C": 1}, "tune": {"N": 0, "C": 1}, "seed": [0]}
 
 
-def _check_events(log: Path) -> None:
-    events = [json.loads(line) for line in log.read_text().splitlines()]
-    for event in events:
-        assert not event.get("done"), f"{event['name']}: began although it was done"
-        assert not event.get("alive"), f"{event['name']}: began while it ran"
-    trained = [event["name"] for event in events if event["event"] == "trained"]
-    assert len(set(trained)) == len(trained), "a stage was trained twice"
+class Killed:
+    """A study that runs once undisturbed with `fork`, and once with kills."""
+
+    def __init__(self, study: Study, forks: Forks, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.study, self.forks, self.monkeypatch = study, forks, monkeypatch
+
+    def _run(self, name: str, executor: Sequence[str], kill_after: float | None = None) -> int:
+        folder = self.study.folder
+        environment = {**os.environ, "HARNESS_CACHE_DIR": str(folder / f"cache-{name}")}
+        if name == "whole":
+            environment = {name: value for name, value in environment.items() if name not in (LOG, KILLS)}
+        words = ["run", self.study.path, "--output_path", folder / name, "--executor", *executor]
+        return self.forks.run(words, environment, folder, kill_after).returncode
+
+    def survives(self, executor: Sequence[str], *, kills: int, longest: float, command_seconds: float) -> int:
+        """Compare both; return how many kills met a run that had not ended.
+
+        Args:
+            executor: Words after ``--executor``.
+            kills: Of the runner, each at a random moment.
+            longest: The latest such moment, in seconds.
+            command_seconds: Each command is killed once, within so many seconds, if it takes that long.
+        """
+        whole, killed, log = (self.study.folder / name for name in ("whole", "killed", "events.jsonl"))
+        assert self._run("whole", ["fork"]) == 0
+        self.monkeypatch.setenv(LOG, str(log))
+        self.monkeypatch.setenv(KILLS, f"{SEED}/{command_seconds}")
+        rng = random.Random(SEED)
+        codes = [self._run("killed", executor, rng.uniform(0, longest)) for _ in range(kills)]
+        assert self._run("killed", executor) == 0, (self.study.folder / "printed.err").read_text()
+        check_events(log)
+        assert contents(killed) == contents(whole)
+        return codes.count(-signal.SIGKILL)
 
 
-def _survives(kills: int, study: Study, site: Path, monkeypatch: pytest.MonkeyPatch, *, nodes: bool) -> list[int]:
-    """Return how the runs ended that were killed; `nodes` also kills commands, each at most once."""
-    whole, killed, log = study.folder / "whole", study.folder / "killed", study.folder / "events.jsonl"
-    words = ["run", study.path, "--executor", "fork", "--output_path"]
-    common = {"module": "tests.study.kill_study", "first": [site]}
-    codes = killed_often([*words, whole], kills=0, longest=0, cache=study.folder / "cache-whole", **common)  # type: ignore[arg-type]
-    assert codes == [0]
-    monkeypatch.setenv(LOG, str(log))
-    if nodes:
-        monkeypatch.setenv(KILLS, "3")
-    longest = 6.0
-    codes = killed_often([*words, killed], kills=kills, longest=longest, cache=study.folder / "cache", **common)  # type: ignore[arg-type]
-    assert codes[-1] == 0, (study.folder / "cache.out").read_text()
-    _check_events(log)
-    assert _contents(killed) == _contents(whole)
-    return codes
+@pytest.fixture
+def killed(study: Study, forks: Forks, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Killed:
+    return Killed(study, forks, monkeypatch)
 
 
-def test_a_study_killed_six_times_ends_as_one_that_was_not(
-    study: Study, site: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_study_killed_five_times_ends_as_one_that_was_not(study: Study, killed: Killed) -> None:
+    study.write({"factors": ONE_SEED})
+    met = killed.survives(["fork"], kills=5, longest=4.0, command_seconds=0.4)
+    assert met >= 3, "the kills must fall within the runs"
+
+
+@pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.slow)])
+def test_trainings_in_local_processes_survive_kills(study: Study, killed: Killed, kills: int) -> None:
+    study.write({"factors": ONE_SEED, "evaluate": [], "compare": None})
+    met = killed.survives(["local", "--jobs", "2"], kills=kills, longest=4.0, command_seconds=1.0)
+    assert met >= 3, "the kills must fall within the runs"
+
+
+@pytest.mark.slow  # reduced twins: the tests above
+def test_a_study_killed_twenty_times_with_local_processes_ends_as_one_that_was_not(
+    study: Study, killed: Killed
 ) -> None:
-    study.fields["factors"] = {"pretrain": {"N": 0, "C": 1}, "tune": {"N": 0, "C": 1}, "seed": [0]}
-    study.write()
-    codes = _survives(6, study, site, monkeypatch, nodes=True)
-    assert codes.count(-signal.SIGKILL) >= 3, "the kills must fall within the runs"
+    study.write({"factors": ONE_SEED})
+    met = killed.survives(["local", "--jobs", "2"], kills=20, longest=20.0, command_seconds=4.0)
+    assert met >= 10
 
 
-@pytest.mark.slow  # reduced twin: the test above
-def test_a_study_killed_twenty_times_ends_as_one_that_was_not(
-    study: Study, site: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.slow  # reduced twin: `test_executors` kills a worker and removes a machine
+@pytest.mark.parametrize("changes", [{"evaluate": [], "compare": None}, {}], ids=["trainings", "all"])
+def test_a_study_killed_with_ray_ends_as_one_that_was_not(
+    changes: Mapping[str, Any], study: Study, killed: Killed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    codes = _survives(20, study, site, monkeypatch, nodes=True)
-    assert codes.count(-signal.SIGKILL) >= 5
+    study.write({"factors": ONE_SEED, **changes})
+    monkeypatch.setenv(LOG, str(study.folder / "events.jsonl"))  # the cluster's processes get their variables now
+    monkeypatch.setenv(KILLS, f"{SEED}/3.0")
+    cluster = RayCluster()
+    try:
+        words = ["ray", "--ray_address", cluster.address]
+        met = killed.survives(words, kills=5, longest=12.0, command_seconds=3.0)
+    finally:
+        cluster.close()
+    assert met >= 3

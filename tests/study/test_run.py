@@ -13,20 +13,15 @@ import pytest
 
 from harness.records.run_folder import read_record
 from harness.study.folder import StudyFolder
-from tests.conftest import ROOT, HarnessCommand
+from tests.conftest import HarnessCommand
 from tests.study.conftest import Study
-from tests.study.package import LOG
+from tests.study.observer import LOG
 
 
 @pytest.fixture
-def harness_here(harness_command: HarnessCommand, site: Path) -> HarnessCommand:
-    """A process of its own: a fork of this one, whose libraries have threads, could wait for a lock without end."""
-
-    def run(*words: object) -> subprocess.CompletedProcess[str]:
-        path = os.pathsep.join([str(site), str(ROOT)])
-        return harness_command(*words, env={"PYTHONPATH": path, "TOKENIZERS_PARALLELISM": "false"})
-
-    return run
+def harness_here(harness_fork: HarnessCommand) -> HarnessCommand:
+    """In a fork of another process."""
+    return harness_fork
 
 
 @pytest.fixture
@@ -185,12 +180,8 @@ def test_a_parent_that_was_made_again_with_other_weights_is_passed_on(
     ],
 )
 def test_a_command_that_dies_by_a_signal_is_run_again(
-    executor: list[str], small: Study, site: Path, harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch
+    executor: list[str], small: Study, harness_here: HarnessCommand
 ) -> None:
-    """These executors start processes of their own, which find the distribution by PYTHONPATH."""
-    if executor[0] != "local":
-        pytest.importorskip({"slurm": "submitit", "ray": "ray"}[executor[0]])
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(Path(__file__).parent.parent.parent)]))
     small.fields["stages"]["base"]["dies_once"] = True
     small.write()
     out = small.folder / "out"

@@ -174,7 +174,7 @@ def test_an_estimate_times_steps_of_the_model_itself(
 ) -> None:
     assert dry_run(tmp_path, stage(tmp_path), "--estimate") == 0
     (line,) = [line for line in capfd.readouterr().out.splitlines() if "time (estimate)" in line]
-    assert "steps of " in line
+    assert "minutes, from 2 timed steps" in line
     assert main(["train", str(tmp_path / "stage.yaml"), "--output_path", str(tmp_path / "out"), "--estimate"]) == 2
     assert "--estimate: belongs to --dry_run" in capfd.readouterr().err
 

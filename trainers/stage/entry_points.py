@@ -22,7 +22,7 @@ def entry_points(method: Method) -> tuple[Trainer, Planner]:
     def train(spec: Mapping[str, Any], out_dir: Path) -> Checkpoint:
         return run(method, spec, out_dir)
 
-    def plan(spec: Mapping[str, Any], *, estimate: bool = False) -> Mapping[str, Any]:
-        return plan_stage(method, spec, estimate=estimate)
+    def plan(spec: Mapping[str, Any], *, estimate: bool = False, keep: Path | None = None) -> Mapping[str, Any]:
+        return plan_stage(method, spec, estimate=estimate, keep=keep)
 
     return train, plan

@@ -24,7 +24,9 @@ UNUSED_FOLDER = Path("dry-run")  # never created
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
-def plan_stage(method: Method, spec_fields: Mapping[str, Any], *, estimate: bool = False) -> dict[str, Any]:
+def plan_stage(
+    method: Method, spec_fields: Mapping[str, Any], *, estimate: bool = False, keep: Path | None = None
+) -> dict[str, Any]:
     """Return the resolved spec and tables of what `train` would do. Reads data, and writes nothing that stays.
 
     A step is taken with a tiny model of the same kind, so that whatever the library refuses is found now.
@@ -33,6 +35,7 @@ def plan_stage(method: Method, spec_fields: Mapping[str, Any], *, estimate: bool
         method: The stage's trainer.
         spec_fields: The stage file's contents.
         estimate: Time steps with the model itself.
+        keep: With `estimate`, a folder that gets the model after these steps.
 
     Raises:
         InputError: `train` would refuse the stage file.
@@ -61,7 +64,7 @@ def plan_stage(method: Method, spec_fields: Mapping[str, Any], *, estimate: bool
             "trained parameters": f"{trained:,}",
             "memory (estimate)": f"{_size(memory)}: weights, gradients, Adam, activations",
             "first step": "works with a tiny model of this kind" if tried else "not tried: no tiny model of this kind",
-            **({"time (estimate)": _time(job)} if estimate else {}),
+            **(_time(job, keep) if estimate else {}),
         },
     }
 
@@ -130,13 +133,16 @@ def _sources(job: StageJob, stream: Stream, part: str) -> list[dict[str, str]]:
     ]
 
 
-def _time(job: StageJob) -> str:
+def _time(job: StageJob, keep: Path | None) -> dict[str, str]:
     if job.parent is None and job.spec.from_ is not None:
         raise SpecError("--estimate: needs the parent itself, which does not exist yet; train it first.")
-    seconds = seconds_per_step(job)
+    seconds = seconds_per_step(job, keep)
     minutes = seconds * job.steps / 60
     length = f"{minutes / 60:.1f} hours" if minutes > MANY_MINUTES else f"{minutes:.1f} minutes"
-    return f"{length}: {job.steps:,} steps of {seconds:.2f} s, from {TIMED_STEPS} timed steps on this machine"
+    return {
+        "seconds per step": f"{seconds:.3g}",
+        "time (estimate)": f"{length}, from {TIMED_STEPS} timed steps on this machine",
+    }
 
 
 def _budget(job: StageJob, stream: Stream | None) -> list[dict[str, str]]:

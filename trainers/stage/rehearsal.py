@@ -62,9 +62,12 @@ def rehearse(job: StageJob) -> bool:
     return True
 
 
-def seconds_per_step(job: StageJob) -> float:
-    """Return how long a step takes: the mean of `TIMED_STEPS` after the first, with the stage's own model and data."""
-    moments = list(_steps(job, 1 + TIMED_STEPS, {}))
+def seconds_per_step(job: StageJob, keep: Path | None = None) -> float:
+    """Return how long a step takes: the mean of `TIMED_STEPS` after the first, with the stage's own model and data.
+
+    `keep` is a folder that gets the model after these steps.
+    """
+    moments = list(_steps(job, 1 + TIMED_STEPS, {}, keep))
     return (moments[-1] - moments[0]) / (len(moments) - 1) if len(moments) > 1 else 0.0
 
 
@@ -76,7 +79,7 @@ def _few(job: StageJob) -> int:
     return max(min(2, size), sum(total <= FEW_TOKENS for total in totals))
 
 
-def _steps(job: StageJob, steps: int, changed: dict[str, Any]) -> Iterator[float]:
+def _steps(job: StageJob, steps: int, changed: dict[str, Any], keep: Path | None = None) -> Iterator[float]:
     """Train for some steps in a folder that is removed; yield when each of them ended."""
     from transformers import PrinterCallback
 
@@ -98,6 +101,8 @@ def _steps(job: StageJob, steps: int, changed: dict[str, Any]) -> Iterator[float
         for callback in tracker_callbacks(trainer):
             trainer.remove_callback(callback)  # there is nothing to report
         trainer.train()
+        if keep is not None:
+            trainer.save_model(str(keep))
     yield from ends.moments
 
 

@@ -5,7 +5,7 @@
         slots = None
 
         def __init__(self, options: Options) -> None: ...
-        def submit(self, job: Job) -> str: ...
+        def submit(self, jobs: Sequence[Job]) -> list[str]: ...
         def poll(self, handle: str) -> int | None: ...
         def cancel(self, handle: str) -> None: ...
 
@@ -13,13 +13,15 @@
     [project.entry-points."harness.executors"]
     cloud = "my_package.cloud:CloudExecutor"
 
-A job's command resumes when it is run again. `executors.process` runs it so that no node runs twice at once.
+A job's command resumes when it is run again. `executors.process` runs it so that no node runs twice at once, and with
+the variables of `Job.environment`, which another machine would not have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,6 +30,9 @@ from harness.errors import InputError, did_you_mean
 from harness.study.executors.needs import NeedsSpec
 
 GROUP = "harness.executors"
+DIED = -1  # what `poll` returns for a job whose worker or machine is lost: no signal has this number
+# What a node takes from the process that runs the study, also on a machine where these are set differently.
+PASSED_ON = ("HARNESS_CACHE_DIR", "HARNESS_DATA", "HF_HOME", "OMP_NUM_THREADS", "PYTHONPATH")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +46,7 @@ class Job:
         log: File for its output, appended to.
         cwd: Folder that relative paths in `words` start from.
         needs: What it needs from its machine.
+        environment: Values of the variables in `PASSED_ON`; one that is missing here is not set for the command.
     """
 
     name: str
@@ -49,6 +55,16 @@ class Job:
     log: Path
     cwd: Path
     needs: NeedsSpec
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def environment_of(needs: NeedsSpec) -> dict[str, str]:
+    """Return the variables that a job takes from this process, with as many threads as it needs cores.
+
+    The number of threads changes how floats are rounded, so the same needs give the same result on every machine.
+    """
+    threads = {} if needs.cpus is None else {"OMP_NUM_THREADS": str(needs.cpus)}
+    return {name: os.environ[name] for name in PASSED_ON if name in os.environ} | threads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +91,14 @@ class Executor(Protocol):
 
     slots: int | None
 
-    def submit(self, job: Job) -> Any:
-        """Start a job, or queue it; return a handle for it."""
+    def submit(self, jobs: Sequence[Job]) -> Sequence[Any]:
+        """Start jobs, or queue them; return a handle for each."""
 
     def poll(self, handle: Any) -> int | None:
-        """Return None while the job is queued or runs, then its exit code; negative if it died without one."""
+        """Return None while the job is queued or runs, then its exit code.
+
+        Minus the number of the signal that ended it, or `DIED` if its worker or machine is lost.
+        """
 
     def cancel(self, handle: Any) -> None:
         """End a job, and wait until it has ended."""

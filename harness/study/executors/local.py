@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 
 from harness.errors import InputError
 from harness.study.executors import Job, Options
@@ -18,9 +19,9 @@ class LocalExecutor:
             raise InputError(f"--executor_args {next(iter(options.arguments))}: the local executor has none.")
         self.slots: int | None = options.jobs
 
-    def submit(self, job: Job) -> subprocess.Popen[bytes]:
-        """Start the job's process."""
-        return start(job)
+    def submit(self, jobs: Sequence[Job]) -> list[subprocess.Popen[bytes]]:
+        """Start the jobs' processes."""
+        return [start(job) for job in jobs]
 
     def poll(self, handle: subprocess.Popen[bytes]) -> int | None:
         """Return the exit code, or minus the number of the signal that ended the process."""

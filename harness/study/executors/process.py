@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from harness.study.executors import Job
+from harness.study.executors import PASSED_ON, Job
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 SECONDS_TO_END = 10.0
@@ -35,16 +35,14 @@ def start(job: Job) -> subprocess.Popen[bytes]:
         "--",
         *job.words,
     ]
-    environment = dict(os.environ)
-    if job.needs.cpus is not None:  # the same threads on every machine: their number changes how floats are rounded
-        environment.setdefault("OMP_NUM_THREADS", str(job.needs.cpus))
+    own = {name: value for name, value in os.environ.items() if name not in PASSED_ON}
     with job.log.open("ab") as log:
         return subprocess.Popen(  # noqa: S603 - our own command
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=environment,
+            env={**own, **job.environment},
             cwd=job.cwd,
             start_new_session=True,
         )
@@ -68,6 +66,13 @@ def run(job: Job) -> int:
     finally:
         if process.poll() is None:
             end(process)
+
+
+def note(job: Job, text: str) -> None:
+    """Append a line to a job's log about what its command cannot say itself, such as the loss of its machine."""
+    job.log.parent.mkdir(parents=True, exist_ok=True)
+    with job.log.open("a", encoding="utf-8") as log:
+        log.write(f"{text}\n")
 
 
 def end_with(parent: int) -> None:

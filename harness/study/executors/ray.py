@@ -10,16 +10,38 @@ from __future__ import annotations
 
 import importlib.util
 import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
-from harness.errors import InputError
-from harness.study.executors import Job, Options
-from harness.study.executors.process import run
+from harness.errors import InputError, one_line
+from harness.study.executors import DIED, Job, Options
+from harness.study.executors.process import SECONDS_TO_END, note, run
 
-DIED = -1
 RETRIES = 2  # of a remote function whose worker is lost
 SECONDS_TO_ANSWER = 10.0
+OBJECT_STORE_BYTES = 100_000_000  # of a cluster of this machine; the only objects are jobs and exit codes
+# Connects in a process of its own: without an answer Ray waits for a minute and then aborts the process.
+PROBE = """
+import sys, ray
+print("ready", flush=True)
+try:
+    ray.init(address=sys.argv[1], log_to_driver=False, logging_level="CRITICAL")
+except Exception as error:
+    sys.exit(f"{type(error).__name__}: {error}")
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """A job and the reference to its exit code."""
+
+    job: Job
+    code: Any
 
 
 class RayExecutor:
@@ -40,15 +62,20 @@ class RayExecutor:
         import ray
 
         self._ray: Any = ray
+        # "local" starts a cluster even where RAY_ADDRESS names one.
+        own = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES} if address is None else {}
         try:
-            own = {} if address is not None else {"include_dashboard": False}
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
+            ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **own)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise InputError(f"--ray_address {address}: Ray cannot be reached ({error}); check the address.") from None
+            reason = one_line(error, max_characters=200)
+            raise InputError(f"--executor ray: Ray cannot be started or reached ({reason}).") from None
         self._run = ray.remote(run)
 
-    def submit(self, job: Job) -> Any:
-        """Queue the job's remote function."""
+    def submit(self, jobs: Sequence[Job]) -> list[_Task]:
+        """Queue a remote function per job."""
+        return [_Task(job=job, code=self._queued(job)) for job in jobs]
+
+    def _queued(self, job: Job) -> Any:
         needs = job.needs
         memory = {"memory": int(needs.memory_gb * 1e9)} if needs.memory_gb is not None else {}
         remote = self._run.options(
@@ -56,32 +83,53 @@ class RayExecutor:
         )
         return remote.remote(job)
 
-    def poll(self, handle: Any) -> int | None:
+    def poll(self, handle: _Task) -> int | None:
         """Return the command's exit code; `DIED` if its worker was lost."""
-        ready, _ = self._ray.wait([handle], timeout=0)
+        ready, _ = self._ray.wait([handle.code], timeout=0)
         if not ready:
             return None
         try:
-            return int(self._ray.get(handle))
-        except self._ray.exceptions.RayError:
+            return int(self._ray.get(handle.code))
+        except self._ray.exceptions.RayError as error:
+            note(handle.job, f"ray: {one_line(error, max_characters=300)}")
             return DIED
 
-    def cancel(self, handle: Any) -> None:
+    def cancel(self, handle: _Task) -> None:
         """End the job's worker, with which its process ends."""
         with suppress(self._ray.exceptions.RayError):
-            self._ray.cancel(handle, force=True)
+            self._ray.cancel(handle.code, force=True)
+            self._ray.wait([handle.code], timeout=SECONDS_TO_END)
 
 
 def _check_answers(address: str) -> None:
-    """Raises: InputError: nothing answers at this address within `SECONDS_TO_ANSWER`."""
+    """Raises: InputError: no cluster answers at this address within `SECONDS_TO_ANSWER`."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdigit():
         raise InputError(f"--ray_address {address}: give HOST:PORT, such as ray-head:6379.")
     try:
         with socket.create_connection((host, int(port)), timeout=SECONDS_TO_ANSWER):
-            return
+            pass
+        reason = _probe(address)
     except OSError as error:
+        reason = str(error)
+    if reason is not None:
         raise InputError(
-            f"--ray_address {address}: does not answer within {SECONDS_TO_ANSWER:.0f} s ({error}); check the address, "
+            f"--ray_address {address}: does not answer within {SECONDS_TO_ANSWER:.0f} s ({reason}); check the address, "
             "or leave it out to start Ray on this machine."
-        ) from None
+        )
+
+
+def _probe(address: str) -> str | None:
+    """Connect to a cluster in another process; return why that did not work, or None."""
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-c", PROBE, address], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # importing Ray takes seconds, which are not the cluster's
+        timer = threading.Timer(SECONDS_TO_ANSWER, process.kill)
+        timer.start()
+        _, said = process.communicate()
+        timer.cancel()
+    if process.returncode == 0:
+        return None
+    return "no answer" if process.returncode < 0 else " ".join(said.split())[-200:]

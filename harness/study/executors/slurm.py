@@ -2,23 +2,42 @@
 
     harness run study.yaml --output_path runs/study --executor slurm --executor_args slurm_partition=gpu timeout_min=600
 
-The study's folder must be on a file system that all machines share. ``cluster=local`` runs the jobs as processes of
-this machine, for tests. submitit does not submit a job again that died; the runner does.
+Jobs that are ready together and need the same become one job array. The study's folder must be on a file system that
+all machines share. ``cluster=local`` runs the jobs as processes of this machine, for tests. submitit does not submit a
+job again that died; the runner does.
 """
 
 from __future__ import annotations
 
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from harness.errors import InputError
-from harness.study.executors import Job, Options
-from harness.study.executors.process import run
+from harness.errors import InputError, last_line, one_line
+from harness.study.executors import DIED, Job, Options
+from harness.study.executors.needs import NeedsSpec
+from harness.study.executors.process import SECONDS_TO_END, note, run
 
-DIED = -1
+LOCAL = "local"
+DEFAULT_MINUTES = 24 * 60  # submitit's own default, 5 minutes, is too short for most stages
+LONGEST_ARRAY = 1000  # jobs; Slurm's default limit is 1001
+NO_SUBMITIT = "--executor slurm: needs submitit, which is not installed; install stage-harness[slurm]."
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Submitted:
+    """A job and submitit's handle for it."""
+
+    job: Job
+    handle: Any
 
 
 class SlurmExecutor:
-    """Submits a Slurm job per job."""
+    """Submits a Slurm job per job, in arrays."""
 
     slots: int | None = None
 
@@ -27,39 +46,77 @@ class SlurmExecutor:
         try:
             import submitit
         except ImportError:
-            raise InputError(
-                "--executor slurm: needs submitit, which is not installed; install stage-harness[slurm]."
-            ) from None
+            raise InputError(NO_SUBMITIT) from None
         arguments: dict[str, Any] = dict(options.arguments)
-        cluster = arguments.pop("cluster", "slurm")
+        self._cluster = arguments.pop("cluster", "slurm")
+        self._folder = options.folder
         try:
-            self._submitit = submitit.AutoExecutor(folder=options.folder / "%j", cluster=cluster)
+            self._submitit = submitit.AutoExecutor(folder=options.folder / "%j", cluster=self._cluster)
         except (RuntimeError, ValueError) as error:
             raise InputError(f"--executor slurm: {error}; run it where sbatch is, or use --executor local.") from None
         self._arguments = {name: int(value) if value.isdigit() else value for name, value in arguments.items()}
+        self._refused: type[Exception] = submitit.core.utils.FailedJobError
+        self._cancelled_earlier = self._cluster == LOCAL
 
-    def submit(self, job: Job) -> Any:
-        """Submit a job."""
-        needs = job.needs
+    def submit(self, jobs: Sequence[Job]) -> list[_Submitted]:
+        """Submit jobs: those that need the same as an array."""
+        self._cancel_earlier()
+        handles: dict[int, Any] = {}
+        for needs in dict.fromkeys(job.needs for job in jobs):
+            alike = [place for place, job in enumerate(jobs) if job.needs == needs]
+            for first in range(0, len(alike), LONGEST_ARRAY):
+                part = alike[first : first + LONGEST_ARRAY]
+                handles |= zip(part, self._array([jobs[place] for place in part], needs), strict=True)
+        return [_Submitted(job=job, handle=handles[place]) for place, job in enumerate(jobs)]
+
+    def _array(self, jobs: Sequence[Job], needs: NeedsSpec) -> list[Any]:
         asked = {
-            "name": job.name, "cpus_per_task": needs.cpus or 1, "gpus_per_node": needs.gpus, "mem_gb": needs.memory_gb,
+            "name": jobs[0].name, "cpus_per_task": needs.cpus or 1, "gpus_per_node": needs.gpus,
+            "mem_gb": needs.memory_gb, "timeout_min": DEFAULT_MINUTES,
         }  # fmt: skip
         given = {name: value for name, value in asked.items() if value}
         try:
             self._submitit.update_parameters(**{**given, **self._arguments})
         except (TypeError, ValueError, NotImplementedError) as error:
-            raise InputError(f"--executor_args: submitit refuses them ({error}); correct them.") from None
-        return self._submitit.submit(run, job)
-
-    def poll(self, handle: Any) -> int | None:
-        """Return the command's exit code; `DIED` if its machine or Slurm ended it."""
-        if not handle.done():
-            return None
+            reason = one_line(error, max_characters=300)
+            raise InputError(f"--executor_args: submitit refuses them ({reason}); correct them.") from None
         try:
-            return int(handle.result())
-        except Exception:  # submitit raises what the job raised, or its own error for a job without a result
+            return list(self._submitit.submit_array([partial(run, job) for job in jobs]))
+        except self._refused as error:
+            reason = last_line(error, max_characters=300)
+            raise InputError(f"--executor_args: sbatch refuses the job ({reason}); correct them.") from None
+
+    def poll(self, handle: _Submitted) -> int | None:
+        """Return the command's exit code; `DIED` if its machine or Slurm ended it."""
+        submitted = handle.handle
+        if not submitted.done():
+            if submitted.state != "PREEMPTED":
+                return None
+            submitted.cancel(check=False)  # submitit waits for Slurm to queue it again, which not every Slurm does
+        if self._cluster == LOCAL and not submitted.paths.result_pickle.exists():
+            note(handle.job, "submitit: the job ended without a result")
+            return DIED  # at once: no other machine may still be writing the result
+        try:
+            return int(submitted.result())
+        except Exception as error:  # submitit raises what the job raised, or its own error for a job without a result
+            note(handle.job, f"submitit: {one_line(error, max_characters=300)}")
             return DIED
 
-    def cancel(self, handle: Any) -> None:
+    def cancel(self, handle: _Submitted) -> None:
         """Cancel the job."""
-        handle.cancel()
+        handle.handle.cancel(check=False)
+        deadline = time.monotonic() + SECONDS_TO_END
+        while not handle.handle.done() and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+    def _cancel_earlier(self) -> None:
+        """Cancel what a run that was killed has left in Slurm's queue: its jobs would start again after this run's."""
+        if self._cancelled_earlier or not self._folder.is_dir():
+            return
+        self._cancelled_earlier = True
+        # A job's folder has its number as its name, such as 812 or, in an array, 812_3.
+        places = [place for place in self._folder.iterdir() if place.name.replace("_", "").isdigit()]
+        numbers = [place.name for place in places if not any(place.glob("*_result.pkl"))]
+        if numbers:
+            with suppress(OSError):
+                subprocess.run(["scancel", *numbers], check=False, capture_output=True)  # noqa: S603, S607

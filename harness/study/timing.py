@@ -1,0 +1,116 @@
+"""How long nodes will take that no finished node is like: from two steps per stage and one batch of requests.
+
+A stage is timed with the model that its parent's timed steps left, so that parents need not exist. Stages with the same
+trainer settings and size are timed once: seeds and mixtures change nothing about the speed.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.study.costs import Cost
+from harness.study.folder import StudyFolder
+from harness.study.nodes import Evaluation, Graph, Node, Training, with_folders
+from harness.study.outcomes import Outcome
+from harness.training import find_planner
+
+Measure = Callable[[Node, Path], float]
+"""``(evaluation, checkpoint) -> seconds per request``."""
+SPEED_FIELDS = ("stage", "trainer", "adapter", "architecture", "dtype")  # of a stage file
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Timed:
+    """A stage that was timed: seconds per step, and its model after these steps."""
+
+    seconds_per_step: float
+    model: Path
+
+
+class Timings:
+    """Measures on demand, and forgets its models on leaving; use it as a context manager.
+
+    Attributes:
+        failed: Why a stage or an evaluation was not timed, by its name.
+    """
+
+    def __init__(self, graph: Graph, folder: StudyFolder, done: Mapping[str, Outcome], measure: Measure) -> None:
+        """`measure` times a batch of an evaluation."""
+        self.graph, self.folder, self.done = graph, folder, done
+        self.failed: dict[str, str] = {}
+        self._measure = measure
+        self._place = tempfile.TemporaryDirectory(prefix="harness-timing-")
+        self._stages: dict[str, _Timed | None] = {}
+        self._batches: dict[str, float | None] = {}
+
+    def __enter__(self) -> Timings:
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, _error: object, _trace: TracebackType | None) -> None:
+        self._place.cleanup()
+
+    def timed(self, node: Node, cost: Cost) -> Cost:
+        """Return a node's cost with the time that it will take, where that can be measured here."""
+        if cost.seconds is None and isinstance(node.work, Training) and cost.steps:
+            stage = self._stage(node)
+            return cost if stage is None else replace(cost, seconds=stage.seconds_per_step * cost.steps)
+        if cost.seconds is None and isinstance(node.work, Evaluation):
+            each = self._batch(node, node.work)
+            return cost if each is None else replace(cost, seconds=each * cost.requests)
+        return cost
+
+    def _stage(self, node: Node) -> _Timed | None:
+        speed = self._speed(node)
+        if speed not in self._stages:
+            try:
+                self._stages[speed] = self._time(node)
+            except HarnessError as error:
+                self._stages[speed] = None
+                self.failed[node.stage] = str(error)
+        return self._stages[speed]
+
+    def _speed(self, node: Node) -> str:
+        """Return what decides the speed of a stage's steps: its settings and its parent's."""
+        assert isinstance(node.work, Training)
+        own = {name: node.work.spec.get(name) for name in SPEED_FIELDS}
+        parent = str(node.work.spec.get("from", ""))
+        above = [self._speed(self.graph[key]) for key in node.parents] or [parent]
+        return json.dumps([own, above], sort_keys=True, default=str)
+
+    def _time(self, node: Node) -> _Timed | None:
+        assert isinstance(node.work, Training)
+        planner = find_planner(node.work.spec)
+        parents = {key: self._checkpoint(self.graph[key]) for key in node.parents}
+        if planner is None or None in parents.values():
+            return None
+        model = Path(self._place.name) / node.key
+        spec = with_folders(dict(node.work.spec), lambda _kind, key: str(parents[key]))
+        plan: Mapping[str, Any] = planner({**spec, "name": node.label}, estimate=True, keep=model)
+        seconds = plan.get("stage", {}).get("seconds per step")
+        return None if seconds is None else _Timed(seconds_per_step=float(seconds), model=model)
+
+    def _checkpoint(self, node: Node) -> Path | None:
+        """Return a stage's checkpoint, or a model of the same size."""
+        if node.key in self.done:
+            return self.folder.checkpoint(node)
+        timed = self._stage(node)
+        return None if timed is None else timed.model
+
+    def _batch(self, node: Node, work: Evaluation) -> float | None:
+        trained = self.graph[work.checkpoint]
+        name = f"{work.set_key}/{self._speed(trained)}"
+        if name not in self._batches:
+            checkpoint = self._checkpoint(trained)
+            try:
+                self._batches[name] = None if checkpoint is None else self._measure(node, checkpoint)
+            except HarnessError as error:
+                self._batches[name] = None
+                self.failed[node.alike] = str(error)
+        return self._batches[name]

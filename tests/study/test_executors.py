@@ -1,0 +1,144 @@
+"""Ray and Slurm end a study with the same files as `local`, also when a worker is killed or a machine is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, HarnessCommand
+from tests.study import slurm_commands
+from tests.study.conftest import Study
+from tests.study.contents import contents
+from tests.study.observer import LOG, check_events, events
+from tests.study.ray_cluster import RayCluster, parent_of
+from tests.waiting import wait_until
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(LOG, str(tmp_path / "events.jsonl"))
+    return tmp_path / "events.jsonl"
+
+
+@pytest.fixture
+def cluster(site: Path, log: Path) -> Iterator[RayCluster]:
+    """A Ray cluster whose processes have this test's variables."""
+    cluster = RayCluster()
+    yield cluster
+    cluster.close()
+
+
+class Pair:
+    """Two stages, one after the other, each of which waits until the test lets it go."""
+
+    def __init__(self, study: Study, log: Path) -> None:
+        self.study, self.log = study, log
+        self.gates = {name: study.folder / f"go-{name}" for name in ("base-0", "tuned-0")}
+        wait = {name: str(gate) for name, gate in self.gates.items()}
+        study.fields |= {"factors": {"seed": [0]}, "evaluate": [], "compare": None}
+        study.fields["stages"] = {
+            "base": {"stage": "fake", "seed": "{seed}", "waits_for": wait["base-0"]},
+            "tuned": {"stage": "fake", "seed": "{seed}", "from": "base", "waits_for": wait["tuned-0"]},
+        }
+        study.write()
+
+    def begun(self, name: str) -> list[int]:
+        """Return the processes in which a stage's command began."""
+        noted = [event for event in events(self.log) if event["event"] == "begins" and event["name"] == name]
+        return [event["pid"] for event in noted]
+
+    def run(self, out: str, executor: list[str], disturb: dict[str, Callable[[int], None]]) -> str:
+        """Run the study; disturb each stage while its first command runs. Return what the run said."""
+        command = [sys.executable, "-m", "harness", "run", self.study.path, "--output_path", self.study.folder / out]
+        with subprocess.Popen(
+            [*map(str, command), "--executor", *executor], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stderr is not None
+            for name, gate in self.gates.items():
+                wait_until(lambda name=name: self.begun(name), f"{name} begins", process=process)  # type: ignore[misc]
+                disturb[name](self.begun(name)[0])
+                wait_until(lambda name=name: len(self.begun(name)) > 1, f"{name} begins again", process=process)  # type: ignore[misc]
+                gate.touch()
+            said = process.stderr.read()
+        assert process.returncode == 0, said
+        return said
+
+    def contents_with_local(self, harness_fork: HarnessCommand) -> dict[str, str | bytes]:
+        """Return the files of the same study that `local` runs undisturbed."""
+        done = harness_fork("run", self.study.path, "--output_path", self.study.folder / "local")
+        assert done.returncode == 0, done.stderr
+        return contents(self.study.folder / "local")
+
+
+@pytest.fixture
+def pair(study: Study, log: Path) -> Pair:
+    return Pair(study, log)
+
+
+def _kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def _kill_parent(pid: int) -> None:
+    _kill(parent_of(pid))
+
+
+def test_ray_ends_as_local_does_after_a_killed_worker_and_a_lost_machine(
+    pair: Pair, cluster: RayCluster, harness_fork: HarnessCommand
+) -> None:
+    words = ["ray", "--ray_address", cluster.address]
+    pair.run("ray", words, {"base-0": _kill_parent, "tuned-0": cluster.remove_machine_of})
+    check_events(pair.log)
+    assert contents(pair.study.folder / "ray") == pair.contents_with_local(harness_fork)
+
+
+def test_submitit_ends_as_local_does_after_a_killed_job_and_a_killed_command(
+    pair: Pair, harness_fork: HarnessCommand
+) -> None:
+    said = pair.run("slurm", ["slurm", "--executor_args", "cluster=local"], {"base-0": _kill_parent, "tuned-0": _kill})
+    assert "died     base-0 (its worker or machine is lost); it is run again" in said
+    assert "died     tuned-0 (signal 9); it is run again" in said
+    check_events(pair.log)
+    assert contents(pair.study.folder / "slurm") == pair.contents_with_local(harness_fork)
+
+
+def test_slurm_gets_one_array_for_what_is_ready_together_and_old_jobs_are_cancelled(
+    study: Study, site: Path, harness_fork: HarnessCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = slurm_commands.install(tmp_path / "slurm")
+    monkeypatch.setenv("PATH", os.pathsep.join([str(commands), os.environ["PATH"]]))
+    study.fields |= {"factors": {"seed": [0, 1]}, "evaluate": [], "compare": None}
+    study.fields["stages"] = {
+        "base": {"stage": "fake", "seed": "{seed}", "needs": {"cpus": 2, "memory_gb": 3}},
+        "tuned": {"stage": "fake", "seed": "{seed}", "from": "base"},
+    }
+    study.write()
+    (tmp_path / "out" / "executor" / "5_1").mkdir(parents=True)  # of a run that was killed
+    words = ["--only", "base", "--executor", "slurm", "--executor_args", "slurm_partition=cpu"]
+    done = harness_fork("run", study.path, "--output_path", tmp_path / "out", *words)
+    assert done.returncode == 0, done.stderr
+    (scancel, jobs), (sbatch, script) = slurm_commands.calls(commands)
+    assert (scancel, jobs, sbatch) == ("scancel", "5_1", "sbatch")
+    asked = {line.removeprefix("#SBATCH --") for line in script.splitlines() if line.startswith("#SBATCH")}
+    assert {"array=0-1%2", "cpus-per-task=2", "mem=3GB", "partition=cpu", "time=1440", "job-name=base-0"} <= asked
+    assert len(list((tmp_path / "out" / "nodes").glob("*/base-*/model.safetensors"))) == 2
+
+
+def test_a_cluster_that_accepts_a_connection_and_says_nothing_is_one_line(
+    study: Study, harness_fork: HarnessCommand, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        words = ["--executor", "ray", "--ray_address", address]
+        done = harness_fork("run", study.path, "--output_path", tmp_path / "out", *words)
+    assert done.returncode == 2
+    assert f"--ray_address {address}: does not answer within 10 s" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
