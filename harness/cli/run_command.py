@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.evaluation.spec import EvaluationSpec
     from harness.study.costs import Cost
     from harness.study.executors import Executor
-    from harness.study.experiment import ExperimentSpec
+    from harness.study.experiment import CompareSpec, ExperimentSpec
     from harness.study.folder import StudyFolder
     from harness.study.nodes import Evaluation, Graph, Node
 
@@ -235,7 +235,9 @@ def _dry_run(spec: ExperimentSpec, graph: Graph, place: tuple[StudyFolder, Set[s
     if estimate:
         ahead = _timed(graph, folder, ahead)
     print_graph(graph, folder, ahead, wanted)
-    _print_power(spec, graph)
+    # Comparisons of the same arms by several metrics have one plan.
+    for compare in {(one.stage, one.design): one for one in spec.compare}.values():
+        _print_power(spec, compare, graph)
     return 0
 
 
@@ -251,7 +253,7 @@ def _timed(graph: Graph, folder: StudyFolder, ahead: Mapping[str, Cost]) -> dict
     return timed
 
 
-def _print_power(spec: ExperimentSpec, graph: Graph) -> None:
+def _print_power(spec: ExperimentSpec, compare: CompareSpec, graph: Graph) -> None:
     """Print what `harness power` says about the compared stage's seeds and items."""
     import yaml
 
@@ -259,17 +261,15 @@ def _print_power(spec: ExperimentSpec, graph: Graph) -> None:
     from harness.evaluation.counting import task_sizes
     from harness.study.power import power_plan, why_no_plan
 
-    if spec.compare is None:
-        return
-    reason = why_no_plan(spec)
+    stage = compare.stage or list(spec.stages)[-1]
+    reason = why_no_plan(spec, compare)
     if reason is not None:
-        say(f"\nWhat these seeds and items can find is not known: {reason}.", file=sys.stdout)
+        say(f"\n{stage}: what these seeds and items can find is not known: {reason}.", file=sys.stdout)
         return
-    stage = spec.compare.stage or list(spec.stages)[-1]
     nodes = {node.alike: node for node in graph.values() if node.kind == "evaluate" and node.stage == stage}
     sizes = {name: size for node in nodes.values() for name, size in task_sizes(_evaluation(node)).items()}
-    say("\nWhat these seeds and items can find:\n", file=sys.stdout)
+    say(f"\n{stage}: what these seeds and items can find:\n", file=sys.stdout)
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "plan.yaml"
-        file.write_text(yaml.safe_dump(power_plan(spec, sizes), allow_unicode=True), encoding="utf-8")
+        file.write_text(yaml.safe_dump(power_plan(spec, compare, sizes), allow_unicode=True), encoding="utf-8")
         load_command("power").run(_parsed(["power", str(file)], "compare"))

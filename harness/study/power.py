@@ -11,27 +11,28 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.evaluation.counting import TaskSize
-from harness.study.experiment import ExperimentSpec
+from harness.study.experiment import CompareSpec, ExperimentSpec
 
 SEED = "seed"
 LEAST_SEEDS = 2
 LEAST_CLUSTERS = 2
 
 
-def why_no_plan(spec: ExperimentSpec) -> str | None:
-    """Return why `harness power` says nothing about an experiment; None if it does."""
-    if sorted(map(len, _factors(spec).values())) != [2, 2]:
+def why_no_plan(spec: ExperimentSpec, compare: CompareSpec) -> str | None:
+    """Return why `harness power` says nothing about a comparison; None if it does."""
+    if sorted(map(len, _factors(spec, compare).values())) != [2, 2]:
         return "power needs two factors with two levels each"
     if len(spec.factors.get(SEED, ())) < LEAST_SEEDS:
         return f"the factor {SEED} has fewer than {LEAST_SEEDS} levels"
     return None
 
 
-def power_plan(spec: ExperimentSpec, sizes: Mapping[str, TaskSize]) -> dict[str, Any]:
+def power_plan(spec: ExperimentSpec, compare: CompareSpec, sizes: Mapping[str, TaskSize]) -> dict[str, Any]:
     """Return the plan, without tasks of one item or cluster, which say nothing about scatter.
 
     Args:
         spec: The experiment.
+        compare: One of its comparisons.
         sizes: Of the tasks on which the compared stage is evaluated.
     """
     tasks = {
@@ -39,11 +40,10 @@ def power_plan(spec: ExperimentSpec, sizes: Mapping[str, TaskSize]) -> dict[str,
         for name, size in sizes.items()
         if size.clusters >= LEAST_CLUSTERS
     }
-    return {"factors": _factors(spec), "seeds": len(spec.factors[SEED]), "tasks": tasks}
+    return {"factors": _factors(spec, compare), "seeds": len(spec.factors[SEED]), "tasks": tasks}
 
 
-def _factors(spec: ExperimentSpec) -> dict[str, list[str]]:
+def _factors(spec: ExperimentSpec, compare: CompareSpec) -> dict[str, list[str]]:
     """Return the levels of the factors of ``compare.design``; without it, of all factors but the seed."""
-    design = None if spec.compare is None else spec.compare.design
-    names = design or [name for name in spec.factors if name != SEED]
+    names = compare.design or [name for name in spec.factors if name != SEED]
     return {name: list(spec.factors.get(name, ())) for name in names}

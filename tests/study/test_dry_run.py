@@ -37,7 +37,7 @@ def test_an_estimate_times_each_stage_and_a_batch_before_any_checkpoint_exists(
     place.mkdir()
     monkeypatch.setenv("TMPDIR", str(place))
     study.fields["stages"] = _real_stages(tmp_path)
-    study.write({"factors": {"seed": [0, 1]}, "compare": None, "report": {"leaderboard": False}})
+    study.write({"factors": {"seed": [0, 1]}, "compare": None, "overlap": False, "report": {"leaderboard": False}})
     done = harness_fork("run", study.path, "--output_path", tmp_path / "out", "--dry_run", "--estimate")
     assert done.returncode == 0, done.stderr
     assert "not timed" not in done.stderr
