@@ -136,7 +136,7 @@ class ScriptedEngine:
 
     def _falls_on(self, fault: str, request: Request) -> bool:
         share: float = getattr(self._faults, fault)
-        return _share(request, salt=fault) < share
+        return share > 0.0 and _share(request, salt=fault) < share
 
 
 def _share(request: Request, salt: str = "") -> float:
