@@ -94,7 +94,8 @@ class ScriptedEngine:
     def answer(self, requests: Sequence[Request]) -> Iterator[Batch]:
         """Answer in order, `Faults.batch` at a time."""
         for start in range(0, len(requests), self._faults.batch):
-            time.sleep(self._faults.delay_seconds)
+            if self._faults.delay_seconds:
+                time.sleep(self._faults.delay_seconds)
             indices = range(start, min(start + self._faults.batch, len(requests)))
             if any(self._falls_on("throws", requests[i]) for i in indices):
                 raise RuntimeError("scripted surprise")

@@ -25,8 +25,6 @@ class OnDemand(ModuleType):
     """Stands for a library until one of its names is used."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name != "__path__":
-            raise AttributeError(name)
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
         return getattr(importlib.import_module(self.__name__), name)
@@ -54,8 +52,10 @@ def _stand_ins() -> Iterator[None]:
 
 def _stand_in(name: str) -> OnDemand:
     stand_in = OnDemand(name)
-    stand_in.__spec__ = find_spec(name)
-    if "." in name and stand_in.__spec__ is not None:
-        # A package's modules can be imported without it: `from lm_eval.loggers.utils import ...`.
-        stand_in.__path__ = stand_in.__spec__.submodule_search_locations or []  # type: ignore[attr-defined]
+    spec = find_spec(name)
+    if spec is None:
+        return stand_in
+    stand_in.__spec__, stand_in.__file__ = spec, spec.origin
+    if "." in name:  # a package's modules can be imported without it: `from lm_eval.loggers.utils import ...`
+        stand_in.__path__ = spec.submodule_search_locations or []
     return stand_in
