@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from harness.suite import generated
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import DatasetDict
 
 tables = generated.sibling(__file__, "tables")
 
@@ -124,6 +124,6 @@ def generate(split: generated.Split, count: int, *, start: int = 0) -> Iterator[
     return generated.make_items("analogy", TEMPLATES, split, count, start=start)
 
 
-def load(**_: object) -> dict[str, Dataset]:
+def load(**_: object) -> DatasetDict:
     """Return the splits for lm-eval, which also passes the task's metadata."""
     return generated.load_items(generate)
