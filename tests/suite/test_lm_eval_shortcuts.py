@@ -24,7 +24,7 @@ VALUES = st.recursive(
 
 @hypothesis.given(VALUES, st.booleans())
 def test_indented_json_is_that_of_the_standard_library(value: Any, ensure_ascii: bool) -> None:
-    options = {"indent": 2, "default": str, "ensure_ascii": ensure_ascii}
+    options: dict[str, Any] = {"indent": 2, "default": str, "ensure_ascii": ensure_ascii}
     assert lm_eval_shortcuts.dumps(value, **options) == json.dumps(value, **options)
 
 
