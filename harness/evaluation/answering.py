@@ -137,6 +137,8 @@ class _Ledger:
 
     def unanswered(self) -> list[Request]:
         """Return the requests that are neither answered nor failed."""
+        if len(self.answers) + len(self.failures) == len(self._requests):
+            return []
         return [r for r in self._requests if r not in self.answers and r not in self.failures]
 
     def take_answers(self, engine: Engine, requests: Sequence[Request], timeout_seconds: float | None) -> None:

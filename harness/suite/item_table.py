@@ -121,20 +121,25 @@ def keep_items(task: Task) -> None:
     It is a run-time patch of one task object. Nothing changes for a task whose items are no Dataset, or hold values
     other than text, numbers, lists and dictionaries.
     """
-    docs = getattr(task, "task_docs", None)
-    datasets = sys.modules.get("datasets")
-    if datasets is None or not isinstance(docs, datasets.Dataset):
+    docs: Any = getattr(task, "task_docs", None)
+    if not is_dataset(docs):
         return
     try:
-        rows = [marshal.dumps(row) for row in _rows(docs)]
+        rows = [marshal.dumps(row) for row in rows_of(docs)]
     except ValueError:  # an image, a date
         return
     table = ItemTable(docs.features, rows, lambda: docs)
     setattr(task, "test_docs" if task.has_test_docs() else "validation_docs", lambda: table)
 
 
-def _rows(docs: Dataset) -> Iterator[Item]:
-    """Yield the items, read in blocks: a block is a dictionary of columns."""
+def is_dataset(docs: object) -> bool:
+    """Whether `docs` is a `datasets.Dataset`; that library is not imported for it."""
+    datasets = sys.modules.get("datasets")
+    return datasets is not None and isinstance(docs, datasets.Dataset)
+
+
+def rows_of(docs: Dataset) -> Iterator[Item]:
+    """Yield the items of a Dataset, read in blocks: a block is a dictionary of columns."""
     for start in range(0, len(docs), BLOCK):
         block = docs[start : start + BLOCK]
         names = list(block)

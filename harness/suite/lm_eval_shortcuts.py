@@ -1,11 +1,13 @@
-"""Two functions that lm-eval calls for every item, replaced by faster ones with the same results.
+"""Three functions of lm-eval that run for every item, replaced by faster ones with the same results.
 
 - `evaluate` hashes each item as ``json.dumps(doc, indent=2, ...)``. With an indent, Python's JSON encoder is not the
   one in C, which takes five times as long.
 - ``doc_to_target`` reads a key such as ``"2"`` with `ast.literal_eval`, which compiles it as Python, about five times
   per item.
+- A task lists its few-shot examples when it is built, even if no prompt has any. `fewshot_docs` returns a `Dataset`,
+  which is slow to list; its items are read in blocks instead.
 
-Both are run-time patches. `install` leaves out one that does not fit the installed version of lm-eval.
+All are run-time patches. `install` leaves out one that does not fit the installed version of lm-eval.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import functools
 import json
 from types import ModuleType
 from typing import Any
+
+from harness.suite.item_table import is_dataset, rows_of
 
 INDENT = "  "
 # What `dumps` must write as `json.dumps` does.
@@ -43,6 +47,14 @@ def install() -> None:
         evaluator.json = _with(json, dumps=dumps)
     if getattr(task, "ast", None) is ast:
         task.ast = _with(ast, literal_eval=literal_eval)
+    own = task.ConfigurableTask.fewshot_docs
+    if not hasattr(own, "__wrapped__"):
+        task.ConfigurableTask.fewshot_docs = functools.wraps(own)(lambda self: in_blocks(own(self)))
+
+
+def in_blocks(docs: Any) -> Any:
+    """Return the items of a Dataset as a list; anything else as it is."""
+    return list(rows_of(docs)) if is_dataset(docs) else docs
 
 
 def _with(module: ModuleType, **functions: Any) -> ModuleType:

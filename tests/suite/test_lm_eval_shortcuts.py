@@ -8,6 +8,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from datasets import Dataset
 from hypothesis import strategies as st
 
 from harness.suite import lm_eval_shortcuts
@@ -50,6 +51,13 @@ def test_a_list_is_read_anew_each_time() -> None:
     assert lm_eval_shortcuts.literal_eval("[1]") == [1]
 
 
+def test_examples_are_those_of_the_dataset() -> None:
+    docs = Dataset.from_list([{"q": f"{n}?", "deep": {"n": n, "all": ["x"] * (n % 3)}} for n in range(2001)])
+    assert lm_eval_shortcuts.in_blocks(docs) == list(docs)
+    assert lm_eval_shortcuts.in_blocks(None) is None
+    assert lm_eval_shortcuts.in_blocks(docs[:2]) == docs[:2]
+
+
 def test_lm_eval_calls_them(monkeypatch: pytest.MonkeyPatch) -> None:
     from lm_eval import evaluator
     from lm_eval.api import task
@@ -57,6 +65,9 @@ def test_lm_eval_calls_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluator, "json", json)
     monkeypatch.setattr(task, "ast", ast)
     lm_eval_shortcuts.install()
+    lm_eval_shortcuts.install()
+    assert task.ConfigurableTask.fewshot_docs.__wrapped__.__qualname__ == "ConfigurableTask.fewshot_docs"
+    assert not hasattr(task.ConfigurableTask.fewshot_docs.__wrapped__, "__wrapped__")
     assert evaluator.json.dumps is lm_eval_shortcuts.dumps
     assert evaluator.json.loads is json.loads
     assert task.ast.literal_eval is lm_eval_shortcuts.literal_eval
