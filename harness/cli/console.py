@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from harness.evaluation.run import DoneRun
     from harness.records.run_folder import RunRecord, TaskRecord
 
+REFRESH_SECONDS = 0.1  # rich draws the bar as often
 INTERVAL_METHODS = (
     "95% intervals: Wilson for proportions, bootstrap-t for other means; by cluster if the task defines clusters."
 )
@@ -59,6 +61,8 @@ class EvalProgress:
             disable=not sys.stderr.isatty(),
         )
         self._task: TaskID | None = None
+        self._unshown = 0
+        self._shown_at = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -69,14 +73,19 @@ class EvalProgress:
     def start(self, *, total: int, known: int) -> None:
         """Show a new bar; answers from the journal count as done."""
         self.pause()
+        self._unshown, self._shown_at = 0, 0.0
         self._task = self._bar.add_task("answering", total=total, completed=known, rate="")
         self._bar.start()
 
     def advance(self, count: int) -> None:
         """Add `count` answered requests."""
         assert self._task is not None
-        speed = self._bar.tasks[-1].speed
-        self._bar.update(self._task, advance=count, rate=f"{speed:,.1f} requests/s" if speed else "")
+        self._unshown += count
+        if self._bar.disable or time.monotonic() - self._shown_at < REFRESH_SECONDS:
+            return
+        speed = self._bar.tasks[-1].speed  # a mean over the last 1,000 updates
+        self._bar.update(self._task, advance=self._unshown, rate=f"{speed:,.1f} requests/s" if speed else "")
+        self._unshown, self._shown_at = 0, time.monotonic()
 
     def pause(self) -> None:
         """Remove the bar, so that a table can be printed."""

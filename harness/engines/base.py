@@ -115,9 +115,9 @@ class Engine(Protocol):
     """An engine that answers requests.
 
     `answer` yields each batch as soon as it is done, in whatever order is fast. A batch is written to the journal
-    before the next one is asked for, so small batches lose little when the process is killed. Every index of `requests`
-    is yielded exactly once. A request that cannot be answered is yielded as a `Failure`; `EngineDied` is raised only
-    when no further request can be answered.
+    before the next one is asked for, or at most 10 ms later, so small batches lose little when the process is killed.
+    Every index of `requests` is yielded exactly once. A request that cannot be answered is yielded as a `Failure`;
+    `EngineDied` is raised only when no further request can be answered.
     """
 
     @property

@@ -94,7 +94,8 @@ class ScriptedEngine:
     def answer(self, requests: Sequence[Request]) -> Iterator[Batch]:
         """Answer in order, `Faults.batch` at a time."""
         for start in range(0, len(requests), self._faults.batch):
-            time.sleep(self._faults.delay_seconds)
+            if self._faults.delay_seconds:
+                time.sleep(self._faults.delay_seconds)
             indices = range(start, min(start + self._faults.batch, len(requests)))
             if any(self._falls_on("throws", requests[i]) for i in indices):
                 raise RuntimeError("scripted surprise")
@@ -136,7 +137,7 @@ class ScriptedEngine:
 
     def _falls_on(self, fault: str, request: Request) -> bool:
         share: float = getattr(self._faults, fault)
-        return _share(request, salt=fault) < share
+        return share > 0.0 and _share(request, salt=fault) < share
 
 
 def _share(request: Request, salt: str = "") -> float:

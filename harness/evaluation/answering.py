@@ -1,7 +1,7 @@
 """The first half of an evaluation: requests in, answers and failures out.
 
-The journal answers what it knows; an engine answers the rest, and each batch is written to the journal before the next
-is asked for. Nothing here knows a metric.
+The journal answers what it knows; an engine answers the rest, and each batch is written to the journal within 10
+milliseconds, whatever the engine does next. Nothing here knows a metric.
 
     outcome = answer(requests, journal, open_engine)
     outcome.answers[request].logprob
@@ -18,6 +18,7 @@ from harness.engines.base import Answer, Batch, Engine, EngineDied, Failure, Req
 from harness.engines.watchdog import EngineHungError, with_watchdog
 from harness.errors import EngineError, HarnessError
 from harness.evaluation.journal import Journal
+from harness.evaluation.journal_writer import JournalWriter
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +137,8 @@ class _Ledger:
 
     def unanswered(self) -> list[Request]:
         """Return the requests that are neither answered nor failed."""
+        if len(self.answers) + len(self.failures) == len(self._requests):
+            return []
         return [r for r in self._requests if r not in self.answers and r not in self.failures]
 
     def take_answers(self, engine: Engine, requests: Sequence[Request], timeout_seconds: float | None) -> None:
@@ -146,16 +149,20 @@ class _Ledger:
             EngineHungError: a batch took longer than `timeout_seconds`.
         """
         seen: set[int] = set()
-        for batch in with_watchdog(engine.answer(requests), timeout_seconds):
-            _check_indices(batch, seen, len(requests))
-            # An engine yields [(3, Answer(...)), (0, Failure(...))]: positions in `requests`, in any order.
-            pairs = [(requests[i], a if _is_text(getattr(a, "text", None)) else MALFORMED) for i, a in batch]
-            new = {request: reply for request, reply in pairs if isinstance(reply, Answer)}
-            self._journal.record(new.items())
-            self.answers |= new
-            self.failures |= {request: reply for request, reply in pairs if isinstance(reply, Failure)}
-            if self._progress:
-                self._progress.advance(len(pairs))
+        writer = JournalWriter(self._journal)
+        try:
+            for batch in with_watchdog(engine.answer(requests), timeout_seconds):
+                _check_indices(batch, seen, len(requests))
+                # An engine yields [(3, Answer(...)), (0, Failure(...))]: positions in `requests`, in any order.
+                pairs = [(requests[i], a if _is_text(getattr(a, "text", None)) else MALFORMED) for i, a in batch]
+                new = {request: reply for request, reply in pairs if isinstance(reply, Answer)}
+                writer.add(new.items())
+                self.answers |= new
+                self.failures |= {request: reply for request, reply in pairs if isinstance(reply, Failure)}
+                if self._progress:
+                    self._progress.advance(len(pairs))
+        finally:
+            writer.flush()
         self.fail_unanswered(MISSING)
 
     def fail_unanswered(self, failure: Failure) -> None:

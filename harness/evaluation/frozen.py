@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 
 
 def instances_of(instances: Sequence[Instance], items: Sequence[int]) -> list[Instance]:
-    """Return fresh copies of the instances of some items, numbered as `evaluate` numbers the items of ``samples``.
+    """Return the instances of some items without answers, numbered as `evaluate` numbers the items of ``samples``.
 
-    With the items 2 and 5, the instances of item 5 get the number 1.
+    With the items 2 and 5, the instances of item 5 get the number 1. If all items are wanted, their numbers are right
+    already; the instances themselves are then returned, because a million copies would take a gigabyte.
     """
+    if list(items) == list(dict.fromkeys(one.doc_id for one in instances)) == list(range(len(items))):
+        for one in instances:
+            one.resps, one.filtered_resps = [], {}
+        return list(instances)
     numbers = {item: number for number, item in enumerate(items)}
     return [
         replace(one, metadata=(one.task_name, numbers[one.doc_id], one.repeats), resps=[], filtered_resps={})

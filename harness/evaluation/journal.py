@@ -169,7 +169,8 @@ def _open_shared(path: Path) -> sqlite3.Connection:
 def _open(path: Path | None) -> sqlite3.Connection:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-    database = sqlite3.connect(path or ":memory:", timeout=BUSY_SECONDS)
+    # `JournalWriter` uses the connection in a thread of its own, never in two threads at once.
+    database = sqlite3.connect(path or ":memory:", timeout=BUSY_SECONDS, check_same_thread=False)
     # WAL lets others read while one process writes; FULL makes a commit survive a power cut, not only a kill.
     _switch_to_wal(database)
     database.execute("PRAGMA synchronous = FULL")

@@ -10,6 +10,7 @@ from typing import Any
 
 import harness
 from harness.checkpoints.lineage import contamination_warnings
+from harness.engines.base import Answer
 from harness.evaluation.answering import Outcome
 from harness.evaluation.evaluation import Evaluation
 from harness.evaluation.scoring import BOOTSTRAP_ITERATIONS, tally
@@ -107,14 +108,15 @@ def add_encoding(samples: Mapping[str, list[dict[str, Any]]], evaluation: Evalua
     """
     for name, rows in samples.items():
         task = evaluation.requests[name]
+        by_item: dict[int, list[Answer]] = {}
+        for item, request in zip(task.items, task.requests, strict=True):
+            if request.repeat == 0 and request in outcome.answers:
+                by_item.setdefault(item, []).append(outcome.answers[request])
         for field in ENCODING_FIELDS:
-            values: dict[int, list[int | bool]] = {}
-            for item, request in zip(task.items, task.requests, strict=True):
-                if request.repeat == 0 and request in outcome.answers:
-                    values.setdefault(item, []).append(getattr(outcome.answers[request], field))
             for row in rows:
-                if any(values[row["doc_id"]]):
-                    row[field] = values[row["doc_id"]]
+                values = [getattr(answer, field) for answer in by_item[row["doc_id"]]]
+                if any(values):
+                    row[field] = values
 
 
 def restore_thoughts(samples: Mapping[str, list[dict[str, Any]]], evaluation: Evaluation, outcome: Outcome) -> None:

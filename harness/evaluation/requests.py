@@ -242,8 +242,11 @@ class Replay(LM):  # type: ignore[misc]
         seen: Counter[int] = Counter()
         answers = []
         for instance in instances:
-            answers.append(self._answers[as_request(instance, seen[id(instance)], self._seeds)])
-            seen[id(instance)] += 1
+            repeat = 0
+            if instance.repeats != 1:
+                repeat = seen[id(instance)]
+                seen[id(instance)] += 1
+            answers.append(self._answers[as_request(instance, repeat, self._seeds)])
         return answers
 
 

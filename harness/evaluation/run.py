@@ -17,6 +17,7 @@ from harness.engines.engine_pool import POOL
 from harness.errors import InputError
 from harness.evaluation.answering import Outcome, Progress, answer
 from harness.evaluation.evaluation import Evaluation
+from harness.evaluation.garbage import rare_collections
 from harness.evaluation.journal import Journal, default_path
 from harness.evaluation.model_under_test import find_model, with_template
 from harness.evaluation.record import add_encoding, lm_eval_fields, restore_thoughts, run_record
@@ -72,7 +73,9 @@ def evaluate_all(spec: EvaluationSpec, progress: Progress | None = None) -> Iter
             for model in models:
                 # Not around the yield: the caller's code must not run under this evaluation's options.
                 with options_in_force(spec):
-                    done = _evaluate(Evaluation.begin(runnable, model, tasks, tuple(notes)), progress)
+                    with rare_collections():
+                        evaluation = Evaluation.begin(runnable, model, tasks, tuple(notes))
+                    done = _evaluate(evaluation, progress)
                 yield done
     finally:
         run_folder.unclaim(made)
@@ -104,7 +107,8 @@ def _evaluate(evaluation: Evaluation, progress: Progress | None) -> DoneRun:
     with Journal(default_path() if spec.use_journal and not gold else None, model.fingerprint) as journal:
         timeout = spec.engine_timeout_seconds
         outcome = answer(requests, journal, lambda: model.open(gold), progress, timeout_seconds=timeout)
-    return finish(evaluation, outcome)
+    with rare_collections():
+        return finish(evaluation, outcome)
 
 
 def finish(evaluation: Evaluation, outcome: Outcome) -> DoneRun:

@@ -8,6 +8,7 @@ link ``run.json`` points to the latest one.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -199,9 +200,9 @@ def write(folder: Path, record: RunRecord, results: Mapping[str, Any], samples: 
     try:
         names = [f"samples_{task}_{record.time}.jsonl" for task in samples]
         for name, rows in zip(names, samples.values(), strict=True):
-            _write_durably(work / name, "".join(json_line(row) for row in rows))
-        _write_durably(work / f"run_{record.time}.json", record.model_dump_json(indent=2, by_alias=True) + "\n")
-        _write_durably(work / f"results_{record.time}.json", to_json(results, indent=2) + "\n")
+            _write_durably(work / name, map(json_line, rows))
+        _write_durably(work / f"run_{record.time}.json", [record.model_dump_json(indent=2, by_alias=True), "\n"])
+        _write_durably(work / f"results_{record.time}.json", [to_json(results, indent=2), "\n"])
         for name in [*names, f"run_{record.time}.json", f"results_{record.time}.json"]:
             (work / name).rename(folder / name)
         _point_to_latest(folder, f"run_{record.time}.json")
@@ -226,9 +227,9 @@ def _remove_stale(folder: Path) -> None:
                 shutil.rmtree(work, ignore_errors=True)
 
 
-def _write_durably(path: Path, text: str) -> None:
+def _write_durably(path: Path, parts: Iterable[str]) -> None:
     with path.open("w", encoding="utf-8") as file:
-        file.write(text)
+        file.writelines(parts)
         file.flush()
         os.fsync(file.fileno())
 
@@ -242,9 +243,14 @@ def _point_to_latest(folder: Path, name: str) -> None:
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
     """Serialise as lm-eval does: numpy numbers as numbers, sets as lists, other objects as text."""
+    return _encoder(indent).encode(value)
+
+
+@functools.cache
+def _encoder(indent: int | None) -> json.JSONEncoder:
     from lm_eval.utils import handle_non_serializable
 
-    return json.dumps(value, indent=indent, default=handle_non_serializable, ensure_ascii=False)
+    return json.JSONEncoder(indent=indent, default=handle_non_serializable, ensure_ascii=False)
 
 
 def json_line(sample: Mapping[str, Any]) -> str:

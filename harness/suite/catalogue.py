@@ -19,6 +19,7 @@ from harness.paths import tasks_dir
 from harness.suite.consent import refused_code
 from harness.suite.data_files import check_data_files
 from harness.suite.definitions import Entry, check_groups, read_definition, read_folder
+from harness.suite.item_table import keep_items
 from harness.suite.lm_eval_names import lm_eval_names
 from harness.suite.task_files import task_files
 
@@ -49,13 +50,16 @@ def task_manager(
         defaults: Whether to index lm-eval's own tasks too, which takes seconds.
         metadata: For the tasks' own code.
     """
-    from lm_eval.tasks import TaskManager
+    from harness.suite import consent, lm_eval_shortcuts, task_files, templates
+    from harness.suite.lm_eval_imports import import_lm_eval
 
-    from harness.suite import consent, task_files, templates
+    import_lm_eval()
+    from lm_eval.tasks import TaskManager
 
     templates.install()
     consent.install()
     task_files.install()
+    lm_eval_shortcuts.install()
     return TaskManager(include_path=[str(folder) for folder in folders], include_defaults=defaults, metadata=metadata)
 
 
@@ -228,6 +232,8 @@ class Catalogue:
             check_data_files(entry.path, entry.config)
         try:
             loaded: dict[str, Any] = manager.load([name])
+            for task in loaded["tasks"].values():
+                keep_items(task)
         except HarnessError:
             raise
         # YAML, functions and loaders are the task author's code and may raise anything. Report it as an error of that

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from harness.suite.choice_keys import CHOICES, right_choices
+from harness.suite.choice_keys import CHOICES, choices_and_keys, positions
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task
@@ -42,5 +42,5 @@ def item_chance(task: Task, doc: Mapping[str, Any]) -> float:
     """Return the probability that a guess is right for one item of choices, 0 if it has none."""
     if "subsets" in doc:
         return (len(doc["answer"]) == 1) / len(doc["choices"])
-    choices = task.doc_to_choice(doc)
-    return len(right_choices(task, doc)) / len(choices) if choices else 0.0
+    choices, keys = choices_and_keys(task, doc)
+    return len(positions(choices, keys)) / len(choices) if choices else 0.0

@@ -22,16 +22,20 @@ def choices_and_keys(task: Task, doc: Mapping[str, Any]) -> tuple[Sequence[str],
 
 def right_choices(task: Task, doc: Mapping[str, Any]) -> set[int]:
     """Return the positions of an item's right choices; empty if no key names a choice."""
-    choices, keys = choices_and_keys(task, doc)
-    positions = {choices.index(key) if isinstance(key, str) and key in choices else key for key in keys}
-    return {key for key in positions if isinstance(key, int) and 0 <= key < len(choices)}
+    return positions(*choices_and_keys(task, doc))
+
+
+def positions(choices: Sequence[str], keys: Sequence[Any]) -> set[int]:
+    """Return the positions of the choices that `keys` name; a key that names none is left out."""
+    named = {choices.index(key) if isinstance(key, str) and key in choices else key for key in keys}
+    return {key for key in named if isinstance(key, int) and 0 <= key < len(choices)}
 
 
 def key_fault(task: Task, doc: Mapping[str, Any]) -> str:
     """Return why none of an item's keys names one of its choices; empty if one does."""
-    if right_choices(task, doc):
-        return ""
     choices, keys = choices_and_keys(task, doc)
+    if positions(choices, keys):
+        return ""
     if not keys:
         return "there is no key"
     if isinstance(keys[0], str):

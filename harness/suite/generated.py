@@ -32,8 +32,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from harness.suite.item_table import item_table
+
 if TYPE_CHECKING:
-    from datasets import DatasetDict
+    from datasets import Dataset
 
 Split = Literal["train", "test"]
 CHOICES = 4
@@ -270,7 +272,7 @@ def distinct(items: Iterable[Generated]) -> Iterator[Generated]:
             yield item
 
 
-def load_items(generate: Callable[[Split, int], Iterator[GeneratedItem | Problem]]) -> DatasetDict:
+def load_items(generate: Callable[[Split, int], Iterator[GeneratedItem | Problem]]) -> dict[str, Dataset]:
     """Return the data set for lm-eval: the first distinct items of both splits, one row per item.
 
     Rows have the fields of `GeneratedItem` or `Problem`. Those of a `GeneratedItem` also have ``gold`` (the same as
@@ -279,13 +281,9 @@ def load_items(generate: Callable[[Split, int], Iterator[GeneratedItem | Problem
     Args:
         generate: A domain's ``generate(split, count)``.
     """
-    from datasets import Dataset, DatasetDict
-
     sizes: dict[Split, int] = {"train": TRAIN_ITEMS, "test": TEST_ITEMS}
     by_split = {split: itertools.islice(distinct(generate(split, 10 * size)), size) for split, size in sizes.items()}
-    return DatasetDict(
-        {split: Dataset.from_list([as_row(item) for item in items]) for split, items in by_split.items()}
-    )
+    return {split: item_table([as_row(item) for item in items]) for split, items in by_split.items()}
 
 
 def as_row(item: GeneratedItem | Problem) -> dict[str, Any]:

@@ -16,12 +16,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import TaskError
+from harness.suite.item_table import Item, item_table
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 LETTERS = "ABCDEFGHIJ"
-Item = dict[str, Any]
 
 
 def choice_item(
@@ -119,11 +119,8 @@ def splits(test: Sequence[Item], fewshot: Sequence[Item]) -> dict[str, Dataset]:
 
 def named_splits(**parts: Sequence[Item]) -> dict[str, Dataset]:
     """Return splits by name; the first one has the evaluated items. Raises: TaskError: it is empty."""
-    from datasets import Dataset
-
-    (evaluated, items), *_ = parts.items()
+    items = next(iter(parts.values()))
     if not items:
         raise TaskError("the task has no items to evaluate; its data file is empty, or the loader left out every item.")
-    whole = Dataset.from_list(list(items))
-    others = {name: Dataset.from_list(list(part)) if part else whole.select([]) for name, part in parts.items()}
-    return others | {evaluated: whole}
+    columns = list(items[0])
+    return {name: item_table(part, columns) for name, part in parts.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,51 @@ def test_a_template_is_compiled_once(render: Any, monkeypatch: pytest.MonkeyPatc
     assert len(compiled) == 1
 
 
+JOINED = ["{{text}}", "Question: {{ text }}\nAnswer:", "", "no field", "{{a}}{{text}}", "{# why #}{{text}}\n"]
+RENDERED = [
+    *("{{text|trim}}", "{{text.strip()}}", "{{true}}", "{{self}}", "{{range}}", "{{1}}"),
+    "{% if text %}{{text}}{% endif %}",
+]
+
+
+@pytest.mark.parametrize("template", [*JOINED, *RENDERED])
+@pytest.mark.parametrize("value", ["x {{a}} <b>", "", 3, 0.5, True, None, ["a", "'b'"], {"a": 1}])
+def test_a_template_of_text_and_fields_reads_as_jinja_writes_it(template: str, value: Any, render: Any) -> None:
+    from lm_eval import utils
+
+    for doc in ({"text": value, "a": "A"}, {"text": value, "a": "A", "true": "no", "range": value}, {"a": value}):
+
+        def jinja(doc: dict[str, Any] = doc) -> str:
+            return str(utils.env.from_string(template).render(**doc))
+
+        assert written(lambda doc=doc: render(template, doc)) == written(jinja)
+
+
+def written(write: Any) -> str:
+    try:
+        text = write()
+        assert isinstance(text, str)
+        return re.sub(r"0x[0-9a-f]+", "ADDRESS", text)
+    except jinja2.TemplateError as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def test_jinja_is_left_out_for_text_and_fields_alone(render: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered: list[str] = []
+    original = jinja2.Template.render
+
+    def render_and_note(self: Any, *args: Any, **kwargs: Any) -> str:
+        rendered.append(kwargs["text"])
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(jinja2.Template, "render", render_and_note)
+    for template in JOINED:
+        render(template + " of this test", {"text": "plain", "a": 1})
+    assert rendered == []
+    render("{{text|upper}} of this test", {"text": "with a filter"})
+    assert rendered == ["with a filter"]
+
+
 def catalogue_templates(every: int) -> Iterator[str]:
     """Yield each different template of every `every`-th of lm-eval's task files."""
     import lm_eval.tasks
@@ -87,10 +133,10 @@ def strings(value: Any) -> Iterator[str]:
             yield from strings(part)
 
 
-def outcome(environment: jinja2.Environment, template: str, value: Any) -> str:
+def outcome(environment: jinja2.Environment, template: str, value: Any, compiled: Any = None) -> str:
     try:
-        names = jinja2.meta.find_undeclared_variables(environment.parse(template))
-        return environment.from_string(template).render(**dict.fromkeys(names, value))
+        doc = dict.fromkeys(jinja2.meta.find_undeclared_variables(environment.parse(template)), value)
+        return compiled(environment, template)(doc) if compiled else environment.from_string(template).render(**doc)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
 
@@ -106,7 +152,9 @@ def compare(every: int) -> int:
     count = 0
     for template in catalogue_templates(every):
         for value in FIELDS:
-            assert outcome(sandboxed, template, value) == outcome(open_environment, template, value), template
+            expected = outcome(open_environment, template, value)
+            assert outcome(sandboxed, template, value) == expected, template
+            assert outcome(sandboxed, template, value, compiled=templates._compiled) == expected, template
         count += 1
     return count
 

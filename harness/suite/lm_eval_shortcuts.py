@@ -1,0 +1,114 @@
+"""Three functions of lm-eval that run for every item, replaced by faster ones with the same results.
+
+- `evaluate` hashes each item as ``json.dumps(doc, indent=2, ...)``. With an indent, Python's JSON encoder is not the
+  one in C, which takes five times as long.
+- ``doc_to_target`` reads a key such as ``"2"`` with `ast.literal_eval`, which compiles it as Python, about five times
+  per item.
+- A task lists its few-shot examples when it is built, even if no prompt has any. `fewshot_docs` returns a `Dataset`,
+  which is slow to list; its items are read in blocks instead.
+
+All are run-time patches. `install` leaves out one that does not fit the installed version of lm-eval.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import json
+from types import ModuleType
+from typing import Any
+
+from harness.suite.item_table import is_dataset, rows_of
+
+INDENT = "  "
+# What `dumps` must write as `json.dumps` does.
+EXAMPLES: tuple[Any, ...] = (
+    {
+        "id": 3,
+        "text": 'a "quoted"\u2028 é',
+        "choices": ["x", 1.5, None, True],
+        "none": [],
+        "deep": {"a": {}, "b": [[1]]},
+    },
+    {"odd": (1, 2), "set": {3}, 4: "key", None: float("nan")},
+    [],
+)
+
+
+def install() -> None:
+    """Put the functions in place of those that lm-eval calls, in this process."""
+    from lm_eval import evaluator
+    from lm_eval.api import task
+    from lm_eval.utils import handle_non_serializable
+
+    options = {"indent": len(INDENT), "default": handle_non_serializable, "ensure_ascii": False}
+    same = all(dumps(each, **options) == json.dumps(each, **options) for each in EXAMPLES)
+    if getattr(evaluator, "json", None) is json and same:
+        evaluator.json = _with(json, dumps=dumps)
+    if getattr(task, "ast", None) is ast:
+        task.ast = _with(ast, literal_eval=literal_eval)
+    own = task.ConfigurableTask.fewshot_docs
+    if not hasattr(own, "__wrapped__"):
+        task.ConfigurableTask.fewshot_docs = functools.wraps(own)(lambda self: in_blocks(own(self)))
+
+
+def in_blocks(docs: Any) -> Any:
+    """Return the items of a Dataset as a list; anything else as it is."""
+    return list(rows_of(docs)) if is_dataset(docs) else docs
+
+
+def _with(module: ModuleType, **functions: Any) -> ModuleType:
+    """Return a copy of a module with other functions."""
+    copy = ModuleType(module.__name__)
+    copy.__dict__.update(module.__dict__)
+    copy.__dict__.update(functions)
+    return copy
+
+
+def dumps(value: Any, **options: Any) -> str:
+    """Write JSON as `json.dumps` does: an indent of two spaces by parts, anything else by `json.dumps` itself."""
+    if options.keys() == {"indent", "default", "ensure_ascii"} and options["indent"] == len(INDENT):
+        text = _indented(value, "\n", _encoder(options["default"], options["ensure_ascii"]))
+        if text is not None:
+            return text
+    return json.dumps(value, **options)
+
+
+@functools.cache
+def _encoder(default: Any, ensure_ascii: bool) -> json.JSONEncoder:
+    return json.JSONEncoder(default=default, ensure_ascii=ensure_ascii)
+
+
+def _indented(value: Any, line: str, encoder: json.JSONEncoder) -> str | None:
+    """Return the text of a value; None if it holds something else than text, numbers, lists and dictionaries of text.
+
+    Args:
+        value: The value.
+        line: The line break and indent of the line that the value begins on.
+        encoder: Writes a single text or number.
+    """
+    if type(value) in (str, int, float, bool) or value is None:
+        return encoder.encode(value)
+    if type(value) is dict and all(type(key) is str for key in value):
+        starts, values, brackets = [f"{encoder.encode(key)}: " for key in value], list(value.values()), "{}"
+    elif type(value) is list:
+        starts, values, brackets = [""] * len(value), value, "[]"
+    else:
+        return None
+    inner = line + INDENT
+    parts = [_indented(each, inner, encoder) for each in values]
+    if None in parts:
+        return None
+    body = ",".join(f"{inner}{start}{part}" for start, part in zip(starts, parts, strict=True))
+    return f"{brackets[0]}{body}{line}{brackets[1]}" if parts else brackets
+
+
+def literal_eval(text: Any) -> Any:
+    """Read a Python literal as `ast.literal_eval` does; a short whole number, such as a choice's, only once."""
+    is_short_number = isinstance(text, str) and len(text) <= 4 and text.isascii() and text.isdigit()
+    return _short_number(text) if is_short_number else ast.literal_eval(text)
+
+
+@functools.cache
+def _short_number(text: str) -> Any:
+    return ast.literal_eval(text)
