@@ -1,6 +1,6 @@
 """Verifiable rewards: the right choice, the exact answer, or a program that passes its tests.
 
-    verified(["Which letter?"], ["Answer: B"], answer=["B"], letters=["ABCD"], tests=[""], ...)  ->  [1.0]
+    verified(["Answer: B"], answer=["B"], letters=["ABCD"], tests=[""], ...)  ->  [1.0]
 
 Each record carries the columns that its reward needs, and a mixture may hold all kinds. The programs of a batch run
 together in the sandbox.
@@ -20,12 +20,13 @@ SIGNS = " $,;!?\"'`*()（）。，"  # may surround an answer
 
 
 def verified(
-    prompts: Sequence[Any], completions: Sequence[Any], answer: Sequence[str], tests: Sequence[str],
-    setup: Sequence[str], entry_point: Sequence[str], letters: Sequence[str], **_more: Any,
+    completions: Sequence[Any], answer: Sequence[str], tests: Sequence[str], setup: Sequence[str],
+    entry_point: Sequence[str], letters: Sequence[str], begun: Sequence[str], **_more: Any,
 ) -> list[float | None]:  # fmt: skip
     """Return 1 for a right completion and 0 for any other; a reward function with TRL's signature.
 
-    None, which TRL leaves out, stands for a program whose tests the sandbox does not support.
+    None, which TRL leaves out, stands for a program whose tests the sandbox does not support. `begun` is the beginning
+    of a program that the completion may continue; empty where the prompt asks for a whole program in words.
     """
     texts = [completion if isinstance(completion, str) else completion[-1]["content"] for completion in completions]
     rewards: list[float | None] = [
@@ -36,7 +37,7 @@ def verified(
     verdicts = run_programs(
         [
             Program(
-                solution=extract_program(_text(prompts[index]), texts[index], entry_point[index]),
+                solution=extract_program(begun[index], texts[index], entry_point[index]),
                 tests=tests[index],
                 setup=setup[index],
             )
@@ -46,11 +47,6 @@ def verified(
     for index, verdict in zip(programs, verdicts, strict=True):
         rewards[index] = None if verdict.status == "unsupported" else float(verdict.status == "passed")
     return rewards
-
-
-def _text(prompt: Any) -> str:
-    """The beginning of the program that the completion continues; none for messages, which ask for a whole program."""
-    return prompt if isinstance(prompt, str) else ""
 
 
 def chosen_letter(text: str, letters: str) -> str | None:

@@ -111,19 +111,41 @@ def test_the_batches_trained_on_are_the_stream_in_order(
     assert manifest.tokens == sum(map(len, trained)), "the ledger counts the tokens trained on"
 
 
-def test_grpo_samples_the_prompts_in_the_order_of_the_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = two_sources(tmp_path, "grpo", 1500, num_generations=2, max_completion_length=2)
-    sampled: list[Any] = []
+@pytest.fixture
+def sampled(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The examples of every batch that a trainer is given from now on."""
+    examples: list[dict[str, Any]] = []
     original = Trainer.training_step
 
     def recording(self: Any, model: Any, inputs: Any, *args: Any, **more: Any) -> Any:
-        sampled.extend(example["prompt"] for example in inputs)
+        examples.extend(inputs)
         return original(self, model, inputs, *args, **more)
 
     monkeypatch.setattr(Trainer, "training_step", recording)
+    return examples
+
+
+def test_grpo_samples_the_prompts_in_the_order_of_the_stream(tmp_path: Path, sampled: list[dict[str, Any]]) -> None:
+    spec = two_sources(tmp_path, "grpo", 1500, num_generations=2, max_completion_length=2)
     grpo.train(spec, tmp_path / "out")
     streamed = [s.columns["prompt"] for s in prepare(grpo.METHOD, spec, tmp_path / "elsewhere").mixture.stream()]
-    assert [next(group) for _, group in itertools.groupby(sampled, key=json.dumps)] == streamed[: len(sampled) // 2]
+    prompts = [example["prompt"] for example in sampled]
+    assert [next(group) for _, group in itertools.groupby(prompts, key=json.dumps)] == streamed[: len(sampled) // 2]
+
+
+def test_grpo_asks_a_chat_model_for_answers_and_programs_in_one_batch(
+    tmp_path: Path, sampled: list[dict[str, Any]]
+) -> None:
+    program = {"prompt": "def f():\n", "tests": "assert f() == 1", "entry_point": "f", "setup": ""}
+    path = write_jsonl(tmp_path / "both.jsonl", [{"question": "a cat?", "answer": "cat"}, program] * 4)
+    spec = {
+        "stage": "grpo", "name": "both", "from": str(chat_model(tmp_path / "parent")),
+        "data": {"budget_tokens": 60, "shuffle": False, "sources": {"one": {"path": str(path), "format": "problem"}}},
+        "trainer": {**CPU, "num_generations": 2, "per_device_train_batch_size": 4, "max_completion_length": 4},
+    }  # fmt: skip
+    grpo.train(spec, tmp_path / "out")
+    begun = {example["prompt"][0]["content"]: example["begun"] for example in sampled}
+    assert begun == {"a cat?": "", "def f():\n": "def f():\n"}
 
 
 def test_devices_share_the_stream_without_changing_it(tmp_path: Path) -> None:

@@ -276,9 +276,9 @@ def test_sft_refuses_a_program_without_its_solution(tmp_path: Path) -> None:
 
 
 def test_an_answer_with_its_derivation_is_rewarded_by_the_result_after_the_mark() -> None:
-    columns = {"letters": ["", ""], "tests": ["", ""], "setup": ["", ""], "entry_point": ["", ""]}
+    columns = {"letters": ["", ""], "tests": ["", ""], "setup": ["", ""], "entry_point": ["", ""], "begun": ["", ""]}
     right = ["6 times 12 is 72.\n#### 72"] * 2
-    assert verified(["", ""], ["It is\n72", "It is\n71"], answer=right, **columns) == [1.0, 0.0]
+    assert verified(["It is\n72", "It is\n71"], answer=right, **columns) == [1.0, 0.0]
 
 
 def test_a_generated_task_resumes_with_the_next_item() -> None:

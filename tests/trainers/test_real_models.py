@@ -242,7 +242,8 @@ def test_the_sandbox_rewards_right_programs_only() -> None:
     prompts = [record["prompt"] for record in records] * 2
     completions = [record["solution"] for record in records] + [raw.value["wrong"][0] for raw in raws]
     columns = {name: [record[name] for record in records] * 2 for name in ("tests", "setup", "entry_point")}
-    assert verified(prompts, completions, answer=[""] * 8, letters=[""] * 8, **columns) == [1.0] * 4 + [0.0] * 4
+    rewards = verified(completions, answer=[""] * 8, letters=[""] * 8, begun=prompts, **columns)
+    assert rewards == [1.0] * 4 + [0.0] * 4
 
 
 @pytest.mark.parametrize(
@@ -275,5 +276,12 @@ def test_an_answer_is_read_from_the_last_line(text: str, right: str, letters: st
     from harness.trainers.rewards import verified
 
     given = [[{"role": "assistant", "content": text}]]
-    columns = {"answer": [right], "letters": [letters], "tests": [""], "setup": [""], "entry_point": [""]}
-    assert verified([""], given, **columns) == [reward]
+    columns = {
+        "answer": [right],
+        "letters": [letters],
+        "tests": [""],
+        "setup": [""],
+        "entry_point": [""],
+        "begun": [""],
+    }
+    assert verified(given, **columns) == [reward]

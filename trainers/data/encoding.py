@@ -224,16 +224,23 @@ def marked_answer_encoder(tokenizer: Tokenizer, *, max_length: int | None) -> En
 
 
 def prompt_encoder(tokenizer: Tokenizer) -> Encode:
-    """Return the encoder of prompts with a verifiable answer: text for the trainer to sample from, tokens counted."""
+    """Return the encoder of prompts with a verifiable answer: text for the trainer to sample from, tokens counted.
+
+    For a model with a chat template the beginning of a program is a user's message too: TRL takes a batch as messages
+    or as plain text by its first prompt.
+    """
     # Every example has every column that a reward reads, empty where it does not apply: a batch may mix all kinds.
     chat = Chat(tokenizer)
     empty = {"answer": "", "tests": "", "setup": "", "entry_point": "", "solution": "", "thought": "", "letters": ""}
 
     def encode(record: TrainingRecord, where: str) -> EncodedRecord | None:
         prompt = render(record["prompt"], tokenizer, where)
-        if isinstance(prompt, str) and not isinstance(record["prompt"], str):
+        begun = record["prompt"] if isinstance(record["prompt"], str) else ""
+        if isinstance(record["prompt"], str) and tokenizer.chat_template is not None:
+            prompt = [{"role": "user", "content": begun}]
+        elif isinstance(prompt, str) and not isinstance(record["prompt"], str):
             prompt += "\n\n"
         tokens = len(_tokens(prompt, chat, record, where, asks=True))
-        return EncodedRecord(columns={**empty, **record, "prompt": prompt}, tokens=tokens)
+        return EncodedRecord(columns={**empty, **record, "prompt": prompt, "begun": begun}, tokens=tokens)
 
     return encode
