@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -424,6 +425,13 @@ def test_engines_side_by_side_agree_with_a_single_one_and_leave_no_process_behin
     finally:
         both.close()
     wait_until(lambda: not any(map(running, processes)), "both engines have ended")
+
+
+def test_the_engine_starts_without_flashinfer_and_looks_for_no_network(engine: VllmEngine) -> None:
+    """vLLM's CUDA build imports flashinfer, which is not installed in CI."""
+    variables = Path(f"/proc/{process_of(engine)}/environ").read_bytes().split(b"\0")
+    assert b"VLLM_HOST_IP=127.0.0.1" in variables
+    assert (b"VLLM_USE_FLASHINFER_SAMPLER=0" in variables) == (find_spec("flashinfer") is None)
 
 
 def test_the_reason_of_a_failed_start_in_vllms_own_child_is_told(
