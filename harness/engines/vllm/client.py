@@ -168,10 +168,11 @@ class Engines:
             descriptions: list[dict[str, Any]] = [worker.answer() for worker in self._workers]
         except EngineDied as death:
             self.close()
-            if REASON_IS_LOST not in str(death):
+            again = [{**own, **IN_ONE_PROCESS} for own in environments]
+            if REASON_IS_LOST not in str(death) or again == list(environments):
                 raise
             logger.warning("vLLM does not start and gives no reason (%s); starting it once more in one process", death)
-            return self._open(arguments, device, [{**own, **IN_ONE_PROCESS} for own in environments])
+            return self._open(arguments, device, again)
         except BaseException:
             self.close()
             raise

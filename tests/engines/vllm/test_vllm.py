@@ -434,6 +434,7 @@ def test_the_engine_starts_without_flashinfer_and_looks_for_no_network(engine: V
     assert (b"VLLM_USE_FLASHINFER_SAMPLER=0" in variables) == (find_spec("flashinfer") is None)
 
 
+@pytest.mark.slow  # three starts; test_client.py is its reduced twin
 def test_the_reason_of_a_failed_start_in_vllms_own_child_is_told(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
