@@ -16,6 +16,7 @@ On a CPU, to check that it works: ``--layers 2 --hidden 64 --heads 2 --vocabular
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import random
 import shutil
@@ -172,7 +173,7 @@ def training(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, An
     model = folder / "small"
     parameters = save_model(model, **shape, vocabulary=options.vocabulary, dtype="float32")
     row = measure("sft", data, model, steps=options.steps, rounds=options.rounds, folder=folder / "stage")
-    yield {"setting": "training", "parameters": parameters, **row}
+    yield {"setting": "training", "parameters": parameters, **shape, **row}
 
 
 def code(options: argparse.Namespace, model: Path, folder: Path) -> Iterator[dict[str, Any]]:
@@ -184,18 +185,20 @@ def code(options: argparse.Namespace, model: Path, folder: Path) -> Iterator[dic
     seconds = time.monotonic() - start
     (record,) = (folder / "code").rglob("run.json")
     task = json.loads(record.read_text(encoding="utf-8"))["tasks"]["mini_code_gen"]
-    yield {"setting": "code", "side": f"harness {options.backends[0]}", "seconds": round(seconds, 1), "task": task}
+    counts = {name: task[name] for name in ("items_scored", "answered", "failed")}
+    yield {"setting": "code", "side": f"harness {options.backends[0]}", "seconds": round(seconds, 1), **counts}
 
 
 def pieces(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Callable[[], Iterator[dict[str, Any]]]]]:
-    """What is to be measured, by name"""
+    """What is to be measured, by name; lm-eval's `hf`, which is slow, comes last."""
     model = folder / "model"
-    for backend in options.backends if ANSWERED & set(options.settings) else ():
-        yield backend, lambda backend=backend: engines(backend, model, options)  # type: ignore[misc]
+    first, *others = ((backend, functools.partial(engines, backend, model, options)) for backend in options.backends)
+    yield first
     if "code" in options.settings:
-        yield "code", lambda: code(options, model, folder)
+        yield "code", functools.partial(code, options, model, folder)
     if "training" in options.settings:
-        yield "training", lambda: training(options, folder)
+        yield "training", functools.partial(training, options, folder)
+    yield from others
 
 
 def main() -> int:

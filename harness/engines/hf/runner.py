@@ -158,9 +158,10 @@ class Runner(Generic[Result]):
         # Failed jobs wait for the end of the round: beside another job, a repetition could run out of memory through no
         # fault of its own.
         jobs = itertools.takewhile(lambda _: not too_large, cut(left))
-        for outcome in (
+        outcomes = (
             streams.map(attempt, jobs, alone=lambda job: job.alone) if streams else map(attempt, _one_ahead(jobs))
-        ):
+        )
+        for outcome in outcomes:
             if isinstance(outcome, _Attempt):
                 (too_large if self._may_shrink(outcome) else failed).append(outcome)
             elif outcome:
