@@ -1,21 +1,32 @@
-"""Scoring and generation on one GPU: this harness against lm-eval, on `hf` and on vLLM, with random weights.
+"""On one GPU: scoring, generation, training and a code task, against lm-eval and TRL, with random weights.
 
 Speed does not depend on what the weights have learned, so a model of any size is made on the spot, without a download.
-Each side runs alone, since an engine takes most of the memory; a row is the median of the rounds after a warm-up.
-Greedy texts of random weights agree less than those of a trained model, because near ties are frequent.
+Nothing else is downloaded either. Each side runs alone, since an engine takes most of the memory. All of it takes about
+10 minutes; a row is printed and added to the results as soon as it is measured. A piece that fails is reported, the
+others still run, and the exit code is 1. Greedy texts of random weights agree less than those of a trained model,
+because near ties are frequent.
 
-    python -m benchmarks.gpu [--layers 24] [--hidden 2048] [--vocabulary 32000] [--items 500] [--backends hf vllm]
+    python -m benchmarks.gpu [--settings 0-shot 5-shot generation code training] [--backends vllm hf] [--minutes 10]
+                             [--layers 24] [--hidden 2048] [--vocabulary 32000] [--items 200] [--new_tokens 128]
 
-On a CPU, to check that it works: ``--layers 2 --hidden 64 --heads 2 --vocabulary 1000 --items 4 --new_tokens 8``.
+On a CPU, to check that it works: ``--layers 2 --hidden 64 --heads 2 --vocabulary 1000 --items 2 --new_tokens 4
+--rounds 1 --steps 2 --dtype float32``.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import json
 import random
+import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
-from collections.abc import Sequence
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +36,8 @@ from benchmarks.sides import Pair, Side
 SYLLABLES = ("ka", "lo", "mi", "ren", "tu", "vas", "pol", "qui", "der", "sha")
 SPECIAL_TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "</s>"}
 CONTEXT_WORDS, EXAMPLE_WORDS, CHOICE_WORDS, CHOICES = 70, 80, 3, 4
+ANSWERED = {"0-shot", "5-shot", "generation"}
+SETTINGS = ("0-shot", "5-shot", "generation", "code", "training")
 
 
 def save_model(folder: Path, *, layers: int, hidden: int, heads: int, vocabulary: int, dtype: str) -> int:
@@ -97,59 +110,141 @@ def prompts(items: int, new_tokens: int) -> list[Pair]:
     return [(_words(drawn, CONTEXT_WORDS), greedy) for _ in range(items)]
 
 
-Task = tuple[str, str, list[Pair]]
+def instructions(folder: Path, count: int) -> Path:
+    """Write `count` instructions where `benchmarks.training` looks for them; returns the data folder."""
+    drawn = random.Random(3)
+    file = folder / "alpaca" / "alpaca_data.json"
+    file.parent.mkdir(parents=True)
+    records = [
+        {"instruction": _words(drawn, CONTEXT_WORDS), "input": "", "output": _words(drawn, CONTEXT_WORDS)}
+        for _ in range(count)
+    ]
+    file.write_text(json.dumps(records), encoding="utf-8")
+    return folder
 
 
-def measure(name: str, model: Path, dtype: str, tasks: Sequence[Task], rounds: int) -> list[dict[str, Any]]:
-    """One side, alone: for each task its seconds, the last round's answers and the peak memory."""
-    side = Side(name, model, dtype=dtype, max_length=4096)
-    measured = []
-    for _, kind, pairs in tasks:
-        side.ask(kind, pairs)  # the warm-up, on everything, so that compilation is over
-        runs = [side.ask(kind, pairs) for _ in range(rounds)]
-        seconds = statistics.median(run["seconds"] for run in runs)
-        measured.append({**runs[-1], "seconds": seconds})
-    side.close()
-    return measured
+def answered(setting: str, options: argparse.Namespace) -> tuple[str, list[Pair]]:
+    """The kind of request and the requests of a setting."""
+    if setting == "generation":
+        return "generate_until", prompts(options.items, options.new_tokens)
+    return "loglikelihood", choices(options.items, 5 if setting == "5-shot" else 0)
 
 
-def main() -> None:
-    """Make the model, run every side, record a row for each backend and setting."""
+def one_side(
+    name: str, model: Path, settings: Sequence[str], options: argparse.Namespace
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Measure one side, alone: for each setting the median of its seconds, the last answers and the memory."""
+    side = Side(name, model, dtype=options.dtype, max_length=4096)
+    try:
+        for setting in settings:
+            kind, pairs = answered(setting, options)
+            side.ask(kind, pairs[: max(CHOICES, len(pairs) // 4)])  # the warm-up
+            runs = [side.ask(kind, pairs)]
+            while len(runs) < options.rounds and time.monotonic() < options.deadline:
+                runs.append(side.ask(kind, pairs))
+            seconds = statistics.median(run["seconds"] for run in runs)
+            yield setting, {**runs[-1], "seconds": seconds, "rounds": len(runs)}
+    finally:
+        side.close()
+
+
+def engines(backend: str, model: Path, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """A row for each side and setting; the second side's rows compare it with the first."""
+    settings = [setting for setting in options.settings if setting in ANSWERED]
+    ours: dict[str, dict[str, Any]] = {}
+    for name in (f"harness {backend}", f"lm-eval {backend}") if settings else ():
+        for setting, run in one_side(name, model, settings, options):
+            kind, pairs = answered(setting, options)
+            row = {"side": name, "setting": setting, "requests": len(pairs), "rounds": run["rounds"]}
+            row |= {"seconds": round(run["seconds"], 3), "device_gib": round(run["device_bytes"] / 2**30, 2)}
+            mine = ours.setdefault(setting, run)
+            if mine is not run:
+                row |= timing(len(pairs), mine["seconds"], run["seconds"])
+                row |= agreement(kind, mine["answers"], run["answers"])
+            yield row
+
+
+def training(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
+    """One stage against TRL's bare trainer, on a model of a third of the layers and half of the width."""
+    from benchmarks.training import BATCH, measure
+
+    shape = {"layers": max(1, options.layers // 3), "hidden": options.hidden // 2, "heads": max(1, options.heads // 2)}
+    data = instructions(folder / "data", 4 * BATCH * options.steps)
+    model = folder / "small"
+    parameters = save_model(model, **shape, vocabulary=options.vocabulary, dtype="float32")
+    row = measure("sft", data, model, steps=options.steps, rounds=options.rounds, folder=folder / "stage")
+    yield {"setting": "training", "parameters": parameters, **shape, **row}
+
+
+def code(options: argparse.Namespace, model: Path, folder: Path) -> Iterator[dict[str, Any]]:
+    """A code task from the command to its record: generated programs run in the sandbox."""
+    words = f"eval --tasks mini_code_gen --limit {options.items} --no_cache --dtype {options.dtype}".split()
+    words += ["--backend", options.backends[0], "--model", str(model), "--output_path", str(folder / "code")]
+    start = time.monotonic()
+    subprocess.run([sys.executable, "-m", "harness", *words], check=True, stdout=sys.stderr)
+    seconds = time.monotonic() - start
+    (record,) = (folder / "code").rglob("run.json")
+    task = json.loads(record.read_text(encoding="utf-8"))["tasks"]["mini_code_gen"]
+    counts = {name: task[name] for name in ("items_scored", "answered", "failed")}
+    yield {"setting": "code", "side": f"harness {options.backends[0]}", "seconds": round(seconds, 1), **counts}
+
+
+def pieces(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Callable[[], Iterator[dict[str, Any]]]]]:
+    """What is to be measured, by name; lm-eval's `hf`, which is slow, comes last."""
+    model = folder / "model"
+    first, *others = ((backend, functools.partial(engines, backend, model, options)) for backend in options.backends)
+    yield first
+    if "code" in options.settings:
+        yield "code", functools.partial(code, options, model, folder)
+    if "training" in options.settings:
+        yield "training", functools.partial(training, options, folder)
+    yield from others
+
+
+def main() -> int:
+    """Make the model, measure every piece and record its rows; returns the number of pieces that failed."""
+    options = arguments()
+    options.deadline = time.monotonic() + 60 * options.minutes
+    failed = 0
+    folder = Path(tempfile.mkdtemp())
+    try:
+        shape = {name: getattr(options, name) for name in ("layers", "hidden", "heads", "vocabulary", "dtype")}
+        shape["parameters"] = save_model(folder / "model", **shape)
+        for name, rows in pieces(options, folder):
+            if time.monotonic() > options.deadline:
+                print(f"{name}: not measured, the {options.minutes:g} minutes are over", file=sys.stderr)
+                continue
+            try:
+                for row in rows():
+                    record({"benchmark": "gpu", **shape, **row, **surroundings()}, options.results)
+            except Exception:  # the other pieces are still worth measuring
+                traceback.print_exc()
+                print(f"{name}: failed", file=sys.stderr)
+                failed += 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return failed
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=SETTINGS)
+    parser.add_argument("--backends", nargs="+", default=["vllm", "hf"], choices=["hf", "vllm"])
+    parser.add_argument("--minutes", type=float, default=10.0, help="after these no piece and no further round begins")
     parser.add_argument("--layers", type=int, default=24)
     parser.add_argument("--hidden", type=int, default=2048)
     parser.add_argument("--heads", type=int, default=16)
     parser.add_argument("--vocabulary", type=int, default=32000)
     parser.add_argument("--dtype", default="bfloat16")
-    parser.add_argument("--items", type=int, default=500)
-    parser.add_argument("--new_tokens", type=int, default=256)
+    parser.add_argument("--items", type=int, default=200, help="of four choices, or prompts, or programs")
+    # lm-eval's hf continues 8 prompts at a time: 500 prompts of 256 tokens take it more than 25 minutes.
+    parser.add_argument("--new_tokens", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--backends", nargs="+", default=["hf", "vllm"], choices=["hf", "vllm"])
+    parser.add_argument("--steps", type=int, default=12, help="of training")
     parser.add_argument("--results", type=Path, default=RESULTS / "gpu.jsonl")
-    options = parser.parse_args()
-    tasks: list[Task] = [
-        ("scoring, 0-shot", "loglikelihood", choices(options.items, 0)),
-        ("scoring, 5-shot, shared examples", "loglikelihood", choices(options.items, 5)),
-        (f"generation, {options.new_tokens} tokens", "generate_until", prompts(options.items, options.new_tokens)),
-    ]
-    with tempfile.TemporaryDirectory() as folder:
-        model = Path(folder)
-        shape = {name: getattr(options, name) for name in ("layers", "hidden", "heads", "vocabulary", "dtype")}
-        parameters = save_model(model, **shape)
-        for backend in options.backends:
-            sides = [f"harness {backend}", f"lm-eval {backend}"]
-            ours, theirs = (measure(name, model, options.dtype, tasks, options.rounds) for name in sides)
-            for (setting, kind, pairs), mine, other in zip(tasks, ours, theirs, strict=True):
-                row: dict[str, Any] = {"benchmark": "gpu", "ours": sides[0], "theirs": sides[1], "setting": setting}
-                row |= {"parameters": parameters, **shape, "requests": len(pairs), "rounds": options.rounds}
-                row |= {
-                    **timing(len(pairs), mine["seconds"], other["seconds"]),
-                    **agreement(kind, mine["answers"], other["answers"]),
-                    "ours_device_gib": round(mine["device_bytes"] / 2**30, 2),
-                    "theirs_device_gib": round(other["device_bytes"] / 2**30, 2),
-                }
-                record({**row, **surroundings()}, options.results)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(1 if main() else 0)

@@ -78,18 +78,24 @@ def new_model(data: Path, folder: Path) -> Path:
 
 def spec_of(stage: str, data: Path, model: Path, budget: int) -> dict[str, Any]:
     """Return the stage file of one measurement."""
-    sources: dict[str, dict[str, Any]] = {
-        "pretrain": {"path": str(data / "books" / "Lewis_Carroll"), "format": "text"},
-        "sft": {"path": str(data / "alpaca" / "alpaca_data.json"), "format": "instruction"},
-        "dpo": {"path": str(pairs_of_one_turn(data, model.parent)), "format": "preference"},
-        "kto": {"path": str(marked_answers(data, model.parent)), "format": "marked_answer"},
-        "grpo": {"task": "mini_logic"},
-    }
     more = GRPO if stage == "grpo" else {"max_length": LENGTH}
     return {
         "stage": stage, "name": stage, "from": str(model), "trainer": {**COMMON, **more},
-        "data": {"budget_tokens": budget, "shuffle": False, "sources": {"one": sources[stage]}},
+        "data": {"budget_tokens": budget, "shuffle": False, "sources": {"one": source_of(stage, data, model.parent)}},
     }  # fmt: skip
+
+
+def source_of(stage: str, data: Path, folder: Path) -> dict[str, Any]:
+    """Return what a stage trains on; `folder` takes files that are made of the data."""
+    if stage == "pretrain":
+        return {"path": str(data / "books" / "Lewis_Carroll"), "format": "text"}
+    if stage == "sft":
+        return {"path": str(data / "alpaca" / "alpaca_data.json"), "format": "instruction"}
+    if stage == "dpo":
+        return {"path": str(pairs_of_one_turn(data, folder)), "format": "preference"}
+    if stage == "kto":
+        return {"path": str(marked_answers(data, folder)), "format": "marked_answer"}
+    return {"task": "mini_logic"}
 
 
 def budget_for(stage: str, data: Path, model: Path, steps: int, folder: Path) -> int:

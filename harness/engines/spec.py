@@ -28,6 +28,7 @@ class EngineSpec:
         allow_pickle: Whether pickled weights may be loaded.
         model_args: Further arguments of the engine, passed on unchanged.
         think_end: The tag that ends a thinking model's reasoning; None if the model has none.
+        generates: Whether any request is for text. Without one, an engine may start faster; it must still generate.
     """
 
     backend: str = "auto"
@@ -39,6 +40,7 @@ class EngineSpec:
     allow_pickle: bool = False
     model_args: Mapping[str, Any] = field(default_factory=dict)
     think_end: str | None = None
+    generates: bool = True
 
 
 def resolve_dtype(checkpoint: Checkpoint, dtype: str) -> str:

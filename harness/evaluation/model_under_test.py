@@ -31,7 +31,8 @@ class ModelUnderTest:
         about: For the record: source, kind, digest, revision, lineage.
         fingerprint: All that decides its answers, such as ``{"weights": "sha256:...", "engine": "hf", "dtype": ...}``;
             a change of any value is another model to the journal.
-        open: Opens the engine. Its argument is an oracle's answers, which only scripts use.
+        open: Opens the engine. Its arguments are an oracle's answers, which only scripts use, and whether any request
+            is for text.
         tokenizer: Folder of the tokenizer; None where there is none.
         takes_chats: Whether it is a service that takes messages and no plain prompt.
         template: The chat template of its prompts; None for plain prompts. See `with_template`.
@@ -40,7 +41,7 @@ class ModelUnderTest:
     name: str
     about: dict[str, Any]
     fingerprint: dict[str, Any]
-    open: Callable[[Mapping[Request, bool | str]], Engine]
+    open: Callable[[Mapping[Request, bool | str], bool], Engine]
     tokenizer: Path | None = None
     takes_chats: bool = False
     template: Template | None = None
@@ -84,7 +85,9 @@ def find_model(source: str, spec: EvaluationSpec) -> ModelUnderTest:
         name=checkpoint.name,
         about=_about(checkpoint, *digests) | _thinking(engine),
         fingerprint=_fingerprint(*digests) | engine_identity(checkpoint, engine),
-        open=lambda gold: _open_as_digested(checkpoint, engine, digests),  # noqa: ARG005
+        open=lambda gold, generates: _open_as_digested(  # noqa: ARG005
+            checkpoint, replace(engine, generates=generates), digests
+        ),
         tokenizer=checkpoint.tokenizer,
     )
 
@@ -124,7 +127,7 @@ def _service(name: str, spec: EvaluationSpec, engine: EngineSpec) -> ModelUnderT
         name=name,
         about={"source": name, "kind": "service", "digest": f"name:{name}"} | _thinking(engine),
         fingerprint=fingerprint,
-        open=lambda gold: open_engine(name, engine),  # noqa: ARG005
+        open=lambda gold, generates: open_engine(name, engine),  # noqa: ARG005
         takes_chats=find_engine(engine.backend).takes_chats,
     )
 
@@ -166,7 +169,7 @@ def _script(name: str, engine: EngineSpec) -> ModelUnderTest:
         name=name,
         about={"source": name, "kind": engine.backend, "digest": f"script:{name}"} | _thinking(engine),
         fingerprint={"script": name, "engine": engine.backend, "engine_version": version},
-        open=lambda gold: open_engine(name, engine, gold),
+        open=lambda gold, generates: open_engine(name, engine, gold),  # noqa: ARG005
     )
 
 

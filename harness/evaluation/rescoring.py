@@ -127,7 +127,7 @@ def _model(old: RunRecord, prompt: PromptSpec, options: RescoreOptions) -> Model
     )
 
 
-def _not_opened(gold: Mapping[Request, bool | str]) -> Engine:  # noqa: ARG001 - the shape of `ModelUnderTest.open`
+def _not_opened(gold: Mapping[Request, bool | str], generates: bool) -> Engine:  # noqa: ARG001 - the shape of `ModelUnderTest.open`
     raise AssertionError("rescoring opens no engine")
 
 

@@ -106,7 +106,8 @@ def _evaluate(evaluation: Evaluation, progress: Progress | None) -> DoneRun:
     requests = [request for task in evaluation.requests.values() for request in task.requests]
     with Journal(default_path() if spec.use_journal and not gold else None, model.fingerprint) as journal:
         timeout = spec.engine_timeout_seconds
-        outcome = answer(requests, journal, lambda: model.open(gold), progress, timeout_seconds=timeout)
+        generates = any(request.kind == "generate_until" for request in requests)
+        outcome = answer(requests, journal, lambda: model.open(gold, generates), progress, timeout_seconds=timeout)
     with rare_collections():
         return finish(evaluation, outcome)
 

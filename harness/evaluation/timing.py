@@ -30,7 +30,7 @@ def seconds_per_request(spec: EvaluationSpec) -> float:
         batch = [
             request for task in built.values() for request in task.requests[: math.ceil(share * len(task.requests))]
         ]
-        engine = model.open({})
+        engine = model.open({}, any(request.kind == "generate_until" for request in batch))
         try:
             for _ in engine.answer(batch[:WARM_UP]):
                 pass

@@ -61,13 +61,14 @@ class Part:
         keys: Places of the keys in the row, likewise; the prefix's keys come before them.
         mask: Added to the attention scores: 0 or minus infinity, [batch, 1, queries, prefix + keys], in the model's
             dtype (from booleans torch would make this anew in each layer); None means causal, without a prefix.
-        real: Which queries are not padding, [batch, queries]; None means all.
+        real: The queries that are not padding: which of the batch, which of its queries, and its place in the row, each
+            [real queries]; None means all. Indices, since with booleans the host would wait for the GPU in each layer.
     """
 
     queries: slice | Tensor
     keys: slice | Tensor
     mask: Tensor | None
-    real: Tensor | None = None
+    real: tuple[Tensor, Tensor, Tensor] | None = None
 
 
 @dataclass(slots=True)
@@ -144,17 +145,21 @@ def _padded(trees: Sequence[TokenTree], device: torch.device, dtype: torch.dtype
     """The parts on a GPU: all trunks as one causal batch, then all other tokens as one masked batch."""
     # In the example of the module the trunks have 2 and 3 tokens, so the first batch has these places of the row (x:
     # padding, which may be any place, since its result is dropped)
-    #     queries = keys  [[0, 1, x], [5, 6, 7]]      real  [[1, 1, 0], [1, 1, 1]]
+    #     queries = keys  [[0, 1, x], [5, 6, 7]]      real  batch 0 0 1 1 1, query 0 1 0 1 2, place 0 1 5 6 7
     # and the second has the queries after the split against all tokens of their trees:
     #     queries  [[2, 3, 4], [x, x, x]]             keys  [[0, 1, 2, 3, 4], [5, 6, 7, x, x]]
+    # All is made on the host and copied to the GPU, which may still compute another pack.
     sizes, splits = [len(tree.tokens) for tree in trees], [_split(tree) for tree in trees]
     starts = [0, *itertools.accumulate(sizes)][:-1]
-    start, size, split = (torch.tensor(values, device=device)[:, None] for values in (starts, sizes, splits))
+    start, size, split = (torch.tensor(values)[:, None] for values in (starts, sizes, splits))
 
-    def places(first: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+    def places(first: Tensor, count: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
         """Places of `count` tokens from `first` on, padded with any places of the row; and which are not padding."""
-        steps = torch.arange(int(count.max()), device=device)[None]
-        return (first + steps).clamp(max=sum(sizes) - 1), steps < count
+        steps = torch.arange(int(count.max()))[None]
+        padded = (first + steps).clamp(max=sum(sizes) - 1)
+        batch, query = (steps < count).nonzero(as_tuple=True)
+        real = (to_device(batch, device), to_device(query, device), to_device(padded[batch, query], device))
+        return to_device(padded, device), real
 
     if any(splits):
         trunk, real = places(start, split)
@@ -170,7 +175,12 @@ def _padded(trees: Sequence[TokenTree], device: torch.device, dtype: torch.dtype
     for row, tree in enumerate(trees):
         own = _mask(tree)
         mask[row, 0, : own.shape[0], : own.shape[1]] = own
-    yield Part(queries, keys, _added(mask.to(device), dtype), real)
+    yield Part(queries, keys, _added(to_device(mask, device), dtype), real)
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor of the host; a GPU's copy does not wait for what the GPU computes."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def attend(
@@ -227,8 +237,8 @@ def attend(
         if part.real is None:
             output[part.queries] = attended_BQHD[0]
         else:
-            assert isinstance(part.queries, Tensor), "a slice has no padding"
-            output[part.queries[part.real]] = attended_BQHD[part.real]
+            batch, queries, places = part.real
+            output[places] = attended_BQHD[batch, queries]
     return output[None], None
 
 
@@ -268,8 +278,7 @@ class _Joined:
 def _sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None) -> Tensor:
     """Attention with `mask`, or causal if it is None. Several query heads may share a key head (grouped-query)."""
     grouped = query.shape[1] // key.shape[1]
-    if grouped > 1 and mask is not None and query.is_cuda:
-        # CUDA has no fast kernel for a mask with grouped-query heads, so each key head is repeated for its queries.
+    if grouped > 1 and _needs_whole_heads(query, mask):
         key, value = key.repeat_interleave(grouped, dim=1), value.repeat_interleave(grouped, dim=1)
         grouped = 1
     if mask is not None:
@@ -277,6 +286,12 @@ def _sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scalin
     return scaled_dot_product_attention(
         query, key, value, attn_mask=mask, is_causal=mask is None, scale=scaling, enable_gqa=grouped > 1
     )
+
+
+def _needs_whole_heads(query: Tensor, mask: Tensor | None) -> bool:
+    """Whether each key head must be repeated for its queries: with groups, CUDA has few fast kernels."""
+    # FlashAttention takes groups, but no mask and no float32; the memory-efficient kernel takes both, but no groups.
+    return query.is_cuda and (mask is not None or query.dtype == torch.float32)
 
 
 AttentionInterface.register(NAME, attend)

@@ -96,11 +96,15 @@ class HfEngine:
             yield list(answers.items())
 
     def close(self) -> None:
-        """Free the model's memory."""
+        """Free the model's memory, on a GPU for other processes too: torch would keep it for this one."""
+        import torch
+
         if not hasattr(self, "_forward"):
             return
         del self._generator, self._scorer, self._forward
         gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     def _answer_scored(self, requests: Sequence[Request], indices: list[int]) -> Iterator[Batch]:
         """Answer the log-likelihood requests at `indices`, each when the last of its spans is scored."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from harness.engines.base import Scored
 from harness.engines.hf import attention
-from harness.engines.hf.attention import CannotPackError, States
+from harness.engines.hf.attention import CannotPackError, Layout, States, to_device
 from harness.engines.hf.half_precision import half_products_are_slow, upcast_matmuls
 from harness.engines.hf.prefix_tree import TokenTree
 from harness.engines.tokens import Span
@@ -23,8 +24,44 @@ from harness.engines.tokens import Span
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-# Rows of logits turned into log-probabilities at a time: each is copied in float32, so few at a time.
+# Rows of logits turned into log-probabilities at a time on a CPU: each is copied in float32, and few stay in its cache.
 _ROWS_AT_A_TIME = 128
+# A GPU is busy only with many rows; this is the size of their copy in float32.
+_GPU_SOFTMAX_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What the model is given for one row; all on its device.
+
+    Attributes:
+        ids: Token ids, [1, row].
+        positions: Of the tokens, each in its own sequence, [1, row].
+        rows: Where logits are computed, [rows].
+        layout: For attention.
+    """
+
+    ids: Tensor
+    positions: Tensor
+    rows: Tensor
+    layout: Layout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pack:
+    """A pack that is ready to run.
+
+    Attributes:
+        inputs: For the model.
+        rows: For each target, the row of logits that predicts it.
+        targets: Token ids, sequence after sequence.
+        counts: Number of targets of each sequence, by sequence.
+    """
+
+    inputs: Inputs
+    rows: list[int]
+    targets: list[int]
+    counts: dict[int, int]
 
 
 class Forward:
@@ -61,15 +98,19 @@ class Forward:
         tree.extend(tokens)
         states = States()
         with self._packing():
-            self._row([tree], behind, keep=states, rows=[len(tokens) - 1])
+            self._logits(self._inputs([tree], behind, keep=states, rows=[len(tokens) - 1]))
         return states
 
-    @torch.inference_mode()
     def pack(self, trees: Sequence[TokenTree], spans: Sequence[Span], *, behind: States | None) -> dict[int, Scored]:
         """Score the sequences of `trees` in one row behind the prefix whose states are `behind`; by sequence.
 
-        Several threads may call this at the same time, but no other method beside it.
+        Several threads may call this at the same time, but no other method beside it except `prepare`.
         """
+        return self.run(self.prepare(trees, spans, behind=behind))
+
+    @torch.inference_mode()
+    def prepare(self, trees: Sequence[TokenTree], spans: Sequence[Span], *, behind: States | None) -> Pack:
+        """Make the inputs of a pack. Does not touch the model, so it may run beside any other method."""
         # Logits are computed only where something is read, and once where several sequences read. Of a tree 5 6 (7 | 9)
         # with sequence 0 reading at 6 7 and sequence 1 reading at 6 9:
         #   row_of {1: 0, 2: 1, 3: 2}    rows [0, 1, 0, 2]    targets [7, its next, 9, its next]    counts {0: 2, 1: 2}
@@ -84,9 +125,16 @@ class Forward:
                 targets += spans[sequence].targets
                 counts[sequence] = len(read)
             start += len(tree.tokens)
+        inputs = self._inputs(trees, behind, keep=None, rows=list(row_of))
+        return Pack(inputs=inputs, rows=rows, targets=targets, counts=counts)
+
+    @torch.inference_mode()
+    def run(self, pack: Pack) -> dict[int, Scored]:
+        """Score a pack; several threads may call this as they may call `pack`."""
         with self._packing():
-            logits = self._row(trees, behind, keep=None, rows=list(row_of))
-        return dict(zip(counts, _scores(logits, rows, targets, list(counts.values())), strict=True))
+            logits = self._logits(pack.inputs)
+        scores = _scores(logits, pack.rows, pack.targets, list(pack.counts.values()))
+        return dict(zip(pack.counts, scores, strict=True))
 
     @torch.inference_mode()
     def plain(self, spans: Sequence[Span]) -> list[Scored]:
@@ -119,25 +167,33 @@ class Forward:
         """The context that every forward pass runs in: it decides how products are computed."""
         return upcast_matmuls() if self.upcasts else contextlib.nullcontext()
 
-    def _row(
+    def _inputs(
         self, trees: Sequence[TokenTree], behind: States | None, *, keep: States | None, rows: Sequence[int]
-    ) -> Tensor:
-        """Run `trees` as one row; returns the logits at `rows`, [rows, vocabulary]."""
+    ) -> Inputs:
+        """The inputs for `trees` as one row, with logits at `rows`."""
         ids = [token for tree in trees for token in tree.tokens]
         positions = [position for tree in trees for position in tree.positions]
-        packed = attention.layout(trees, prefix=behind, device=self.device, dtype=self.dtype, keep=keep)
+        return Inputs(
+            ids=to_device(torch.tensor([ids]), self.device),
+            positions=to_device(torch.tensor([positions]), self.device),
+            rows=to_device(torch.tensor(rows), self.device),
+            layout=attention.layout(trees, prefix=behind, device=self.device, dtype=self.dtype, keep=keep),
+        )
+
+    def _logits(self, inputs: Inputs) -> Tensor:
+        """Run a row; returns the logits at its rows, [rows, vocabulary]."""
         with self.arithmetic():
             output = self.model(
-                input_ids=torch.tensor([ids], device=self.device),
-                position_ids=torch.tensor([positions], device=self.device),
+                input_ids=inputs.ids,
+                position_ids=inputs.positions,
                 use_cache=False,
-                logits_to_keep=torch.tensor(rows, device=self.device),
-                packed=packed,
+                logits_to_keep=inputs.rows,
+                packed=inputs.layout,
             )
-        if packed.call == 0:
+        if inputs.layout.call == 0:
             raise CannotPackError("its attention is not called through transformers' interface")
         logits: Tensor = output.logits[0]
-        if len(logits) != len(rows):
+        if len(logits) != len(inputs.rows):
             raise CannotPackError("it returns logits of other positions than those requested")
         return logits
 
@@ -181,21 +237,38 @@ def _scores(logits_RV: Tensor, rows: Sequence[int], targets: Sequence[int], coun
     # The softmax of all rows at once would copy all logits in float32, the largest tensor of a pass. So a few rows at a
     # time: `mine` are the targets that these rows predict, `local` the rows counted within the chunk. With chunks of 2,
     #   rows [0, 1, 0, 2]  ->  chunk 0: mine [0, 1, 2], local [0, 1, 0]; chunk 1: mine [3], local [0]
-    row, target = torch.tensor(rows, device=logits_RV.device), torch.tensor(targets, device=logits_RV.device)
-    chosen = logits_RV[row, target]
-    logprobs = torch.empty(len(rows), dtype=torch.float64, device=logits_RV.device)
-    greedy = torch.zeros(len(rows), dtype=torch.bool, device=logits_RV.device)
-    for first in range(0, len(logits_RV), _ROWS_AT_A_TIME):
-        chunk_RV = logits_RV[first : first + _ROWS_AT_A_TIME]
+    # Both are found on the host, which would otherwise wait for the GPU at each chunk.
+    device = logits_RV.device
+    row, target = torch.tensor(rows), torch.tensor(targets)
+    logprobs = torch.empty(len(rows), dtype=torch.float64, device=device)
+    greedy = torch.zeros(len(rows), dtype=torch.bool, device=device)
+    step = _rows_at_a_time(logits_RV)
+    for first in range(0, len(logits_RV), step):
+        chunk_RV = logits_RV[first : first + step]
         mine = ((row >= first) & (row < first + len(chunk_RV))).nonzero()[:, 0]
-        local = row[mine] - first
+        place, local, own = (to_device(each, device) for each in (mine, row[mine] - first, target[mine]))
         # The same function as in lm-eval: over a large vocabulary its float32 sum is off by some 1e-5 per token, and
         # scores should be off by the same.
-        logprobs[mine] = chunk_RV.float().log_softmax(dim=-1)[local, target[mine]].double()
-        # A target is greedy if argmax, which takes the lowest id among equal logits, finds it. Only targets with the
-        # largest logit of their row can be; leaving the others out saves most of argmax's time.
-        best = mine[chosen[mine] == chunk_RV.amax(dim=-1)[local]]
-        # In float32, because argmax takes twice as long in half precision.
-        greedy[best] = logits_RV[row[best]].float().argmax(dim=-1) == target[best]
+        logprobs[place] = chunk_RV.float().log_softmax(dim=-1)[local, own].double()
+        greedy[place] = _are_greedy(chunk_RV, local, own, on_cpu=device.type == "cpu")
     by_span = zip(torch.split(logprobs.cpu(), list(counts)), torch.split(greedy.cpu(), list(counts)), strict=True)
     return [Scored(float(logprob.sum()), bool(is_greedy.all())) for logprob, is_greedy in by_span]
+
+
+def _rows_at_a_time(logits_RV: Tensor) -> int:
+    if logits_RV.device.type == "cpu":
+        return _ROWS_AT_A_TIME
+    return max(_ROWS_AT_A_TIME, _GPU_SOFTMAX_BYTES // (4 * logits_RV.shape[1]))
+
+
+def _are_greedy(logits_RV: Tensor, rows: Tensor, targets: Tensor, *, on_cpu: bool) -> Tensor:
+    """Whether argmax, which takes the lowest id among equal logits, finds each target in its row; [targets]."""
+    if not on_cpu:
+        return logits_RV.argmax(dim=-1)[rows] == targets
+    # Only targets with the largest logit of their row can be; leaving the others out saves most of argmax's time on a
+    # CPU. On a GPU the host would have to wait to know them.
+    greedy = torch.zeros(len(targets), dtype=torch.bool)
+    best = (logits_RV[rows, targets] == logits_RV.amax(dim=-1)[rows]).nonzero()[:, 0]
+    # In float32, because argmax takes twice as long in half precision.
+    greedy[best] = logits_RV[rows[best]].float().argmax(dim=-1) == targets[best]
+    return greedy

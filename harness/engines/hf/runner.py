@@ -158,7 +158,10 @@ class Runner(Generic[Result]):
         # Failed jobs wait for the end of the round: beside another job, a repetition could run out of memory through no
         # fault of its own.
         jobs = itertools.takewhile(lambda _: not too_large, cut(left))
-        for outcome in streams.map(attempt, jobs, alone=lambda job: job.alone) if streams else map(attempt, jobs):
+        outcomes = (
+            streams.map(attempt, jobs, alone=lambda job: job.alone) if streams else map(attempt, _one_ahead(jobs))
+        )
+        for outcome in outcomes:
             if isinstance(outcome, _Attempt):
                 (too_large if self._may_shrink(outcome) else failed).append(outcome)
             elif outcome:
@@ -211,6 +214,19 @@ class Runner(Generic[Result]):
             return
         for group in [members] if fallback else [[index] for index in members]:
             yield from self.drain(group, fallback or cut)
+
+
+def _one_ahead(jobs: Iterator[Job[Result]]) -> Iterator[Job[Result]]:
+    """Make each job before the one before it runs, so that it can be prepared meanwhile; never past a job alone."""
+    made: Job[Result] | None = None
+    for job in jobs:
+        if made is not None:
+            yield made
+        made = None if job.alone else job
+        if job.alone:
+            yield job
+    if made is not None:
+        yield made
 
 
 def ran_out_of_memory(error: Exception) -> bool:

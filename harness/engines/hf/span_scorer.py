@@ -12,14 +12,15 @@ prefix, and its size depends on the budget, which shrinks when memory runs out. 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
 from harness.engines.base import Failure, Scored
 from harness.engines.hf.attention import States
 from harness.engines.hf.forward import Forward
-from harness.engines.hf.prefix_tree import PrefixGroup, TokenSequence, build_trees, packs, plan
+from harness.engines.hf.prefix_tree import PrefixGroup, TokenSequence, TokenTree, build_trees, packs, plan
 from harness.engines.hf.probe import side_by_side
 from harness.engines.hf.runner import Budget, Job, Runner
 from harness.engines.hf.streams import STREAMS, Streams
@@ -43,6 +44,7 @@ class SpanScorer:
         self._budget = budget
         self._runner: Runner[Scored] = Runner(budget)
         self._streams = _streams(forward) if longest_packed else None
+        self._preparing = ThreadPoolExecutor(1, "preparing") if _prepares_ahead(forward) else None
 
     def score(self, spans: Sequence[Span]) -> Iterator[SpanScores]:
         """Score every span once; yields scores by index as they are done."""
@@ -101,13 +103,22 @@ class SpanScorer:
             tokens, scored = sum(len(tree.tokens) for tree in pack), sum(tree.scored for tree in pack)
             yield Job(
                 members=[index for tree in pack for index in tree.reads],
-                run=functools.partial(self._forward.pack, pack, spans, behind=states),
+                run=self._pack(pack, spans, states),
                 tokens=tokens,
                 scored=scored,
                 # Packs side by side each get a share of the budget; a larger one (a single long tree) runs alone.
                 alone=n_streams * tokens > limit.tokens or n_streams * scored > limit.scored,
                 fallback=lambda members: self._rows(members, spans),
             )
+
+    def _pack(
+        self, pack: Sequence[TokenTree], spans: Sequence[Span], states: States | None
+    ) -> Callable[[], dict[int, Scored]]:
+        """What runs a pack; on a GPU it is prepared from now on, on a thread, while the pack before it runs."""
+        if self._preparing is None:
+            return functools.partial(self._forward.pack, pack, spans, behind=states)
+        prepared = self._preparing.submit(self._forward.prepare, pack, spans, behind=states)
+        return lambda: self._forward.run(prepared.result())
 
     def _rows(self, left: list[int], spans: Sequence[Span]) -> Iterator[Job[Scored]]:
         """Rows of similar length, longest first, so that little is padding and memory runs out early if it does."""
@@ -136,6 +147,11 @@ def _streams(forward: Forward) -> Streams | None:
         return None
     streams = Streams()
     return streams if side_by_side(forward, streams) else None
+
+
+def _prepares_ahead(forward: Forward) -> bool:
+    """Whether a thread prepares packs: a CPU has no time to spare for it, and a host that waits for its GPU has."""
+    return forward.device.type != "cpu"
 
 
 def _size(rows: list[int], spans: Sequence[Span]) -> tuple[int, int]:

@@ -2,26 +2,29 @@
 
 vLLM turns its prefix cache off for requests that want log-probabilities of their prompt, because it has none for the
 tokens that the cache serves. Scoring needs only those of the continuation, so the cache may serve the context;
-`queries` explains which of vLLM's values can then be used. This file joins the parts: requests to tokens, tokens to
-groups and batches, batches to answers. `options` decides what vLLM is opened with; `client` and `worker` run it.
+`queries` explains which of vLLM's values can then be used. This file joins the parts: requests to tokens (`encoding`),
+tokens to groups and batches, batches to answers. The next batch is sent before the answers to the last one are read.
+`options` decides what vLLM is opened with; `client` and `worker` run it.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.checkpoints.fit import check_causal, check_size
-from harness.engines.base import Answer, Batch, Failure, Request, Scored, bad_arguments, joined_answer, no_room
+from harness.engines.base import Answer, Batch, Failure, Request, bad_arguments, no_room
 from harness.engines.engine_pool import POOL, PooledEngine
 from harness.engines.sampling_fields import sampling_fields
 from harness.engines.spec import EngineSpec
 from harness.engines.thoughts import ThinkTags
-from harness.engines.tokens import Encoder, Span
+from harness.engines.tokens import Encoder
 from harness.engines.vllm.client import Engines
+from harness.engines.vllm.encoding import Chunk, Pair, chunks, expanded
 from harness.engines.vllm.generation import (
     CHECKPOINT_FIELDS,
+    Generated,
     Generation,
     Refused,
     before_stop,
@@ -36,15 +39,12 @@ if TYPE_CHECKING:
 
     from harness.checkpoints.checkpoint import Checkpoint
 
-# A batch computes about this many tokens, or continues this many prompts. It takes seconds to a minute, which are lost
-# when the process is killed.
+# A batch computes about this many tokens, or continues this many prompts. It takes seconds to a minute; two of them
+# are lost when the process is killed.
 BATCH_TOKENS = {"cpu": 8192, "cuda": 131072}
 BATCH_PROMPTS = {"cpu": 64, "cuda": 1024}
 # The share of the cache that one batch may fill: the second round must find the contexts of the first still cached.
 CACHE_SHARE = 0.5
-
-# A context and its continuation, as token ids.
-Pair = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def open_vllm(checkpoint: Checkpoint, spec: EngineSpec) -> VllmEngine:
@@ -88,7 +88,8 @@ class VllmEngine:
     """Answers requests with vLLM (see `harness.engines.base.Engine`).
 
     Attributes:
-        asked_again: Number of queries for what the two rounds left unknown.
+        asked: Number of queries that scored.
+        asked_again: How many of these were for what the two rounds left unknown.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class VllmEngine:
         self._sampling = sampling
         eos = tokenizer.eos_token_id
         self._eos_text = str(tokenizer.decode([eos])) if eos is not None else None
-        self.asked_again = 0
+        self.asked = self.asked_again = 0
         self._answering = False  # stays True when the engine died, hangs, or was left before all answers came
 
     @property
@@ -130,7 +131,8 @@ class VllmEngine:
     def answer(self, requests: Sequence[Request]) -> Iterator[Batch]:
         """Answer `requests`; yields ``[(index, Answer | Failure), ...]``.
 
-        The queries and their order depend only on the set of requests, not on the order of the list.
+        The queries and their order depend only on the set of requests, not on the order of the list. Requests that
+        cannot be encoded come last.
         """
         self._answering = True
         self._engines.reset()
@@ -155,37 +157,30 @@ class VllmEngine:
     def _kind(self) -> str:
         return "cpu" if self._engines.description["device"] == "cpu" else "cuda"
 
-    def _score(self, requests: Sequence[Request], indices: list[int]) -> Iterator[Batch]:
-        """Answer the log-likelihood requests at `indices`, each with the last batch that has one of its pairs."""
-        failed: Batch = []
-        encoded: dict[int, _Encoded] = {}
-        # Equal pairs are asked about once: {pair: the requests that need it}.
-        requests_of: dict[Pair, list[int]] = {}
-        contexts: dict[tuple[int, ...], tuple[int, ...]] = {}
-        for index, spans in zip(indices, self._encoder.spans([requests[index] for index in indices]), strict=True):
-            if isinstance(spans, Failure):
-                failed.append((index, spans))
-                continue
-            encoded[index] = _Encoded(
-                pairs=[_pair(span, contexts) for span in spans],
-                cut=sum(span.cut for span in spans),
-                apart=spans[0].encoded_apart,
-            )
-            for pair in set(encoded[index].pairs):
-                requests_of.setdefault(pair, []).append(index)
-        if failed:
-            yield failed
-        waiting = {index: len(set(own.pairs)) for index, own in encoded.items()}
-        scores: dict[Pair, Scored | Refused] = {}
-        for groups in self._batches(requests_of):
-            scores |= self._ask(groups)
-            batch: Batch = []
-            for index in (index for group in groups for pair in _pairs(group) for index in requests_of[pair]):
-                waiting[index] -= 1
-                if not waiting[index]:
-                    batch.append((index, _answer(requests[index], encoded[index], scores)))
-            if batch:
+    def _score(self, requests: Sequence[Request], scored: Sequence[int]) -> Iterator[Batch]:
+        """Answer the log-likelihood requests at `scored`, each with the last batch that has one of its pairs."""
+        indices: dict[Request, list[int]] = {}
+        for index in scored:
+            indices.setdefault(requests[index], []).append(index)
+        failures: dict[Request, Failure] = {}
+        # The batches that vLLM has not answered yet, each with the chunk of requests that it is from.
+        sent: deque[tuple[Chunk, list[Group]]] = deque()
+
+        def batched() -> Iterator[list[Group]]:
+            for chunk in chunks(self._encoder, list(indices)):
+                failures.update(chunk.failures)
+                for groups in self._batches(chunk.pairs):
+                    sent.append((chunk, groups))
+                    yield groups
+
+        for scores, counts in self._engines.score(batched(), self._adapter):
+            self.asked += counts.queries
+            self.asked_again += counts.repeated
+            chunk, groups = sent.popleft()
+            if batch := expanded(chunk.take(groups, scores), indices):
                 yield batch
+        if failures:
+            yield expanded(failures, indices)
 
     def _batches(self, pairs: Iterable[Pair]) -> Iterator[list[Group]]:
         budget = BATCH_TOKENS[self._kind]
@@ -193,34 +188,32 @@ class VllmEngine:
         budget = min(budget, cache or budget) * self._engines.count
         return batches(group_by_context(pairs, most_tokens=budget), budget_tokens=budget)
 
-    def _ask(self, groups: Sequence[Group]) -> dict[Pair, Scored | Refused]:
-        scores, repeated = self._engines.score(groups, self._adapter)
-        self.asked_again += repeated
-        return {
-            pair: score
-            for group, own in zip(groups, scores, strict=True)
-            for pair, score in zip(_pairs(group), own, strict=True)
-        }
-
     def _generate(self, requests: Sequence[Request], indices: list[int]) -> Iterator[Batch]:
         """Continue prompts, sorted so that those with a common beginning are neighbours."""
         order = sorted(indices, key=lambda index: repr(requests[index]))
         size = BATCH_PROMPTS[self._kind] * self._engines.count
-        for start in range(0, len(order), size):
-            yield self._generate_batch(requests, order[start : start + size])
+        sent: deque[dict[int, tuple[Generation, int] | Failure]] = deque()
 
-    def _generate_batch(self, requests: Sequence[Request], indices: list[int]) -> Batch:
-        prepared = {index: self._prepared(requests[index]) for index in indices}
-        batch: Batch = [(index, prompt) for index, prompt in prepared.items() if isinstance(prompt, Failure)]
-        usable = {index: prompt for index, prompt in prepared.items() if not isinstance(prompt, Failure)}
-        outputs = self._engines.generate([generation for generation, _ in usable.values()], self._adapter)
-        for (index, (generation, cut)), output in zip(usable.items(), outputs, strict=True):
-            if isinstance(output, Refused):
-                batch.append((index, Failure(reason="error", message=output.message)))
-            else:
-                text = before_stop(output.text, generation, requests[index], self._think_tags)
-                batch.append((index, Answer(text=text, tokens=output.tokens, cut_tokens=cut)))
-        return batch
+        def batched() -> Iterator[list[Generation]]:
+            for start in range(0, len(order), size):
+                prepared = {index: self._prepared(requests[index]) for index in order[start : start + size]}
+                sent.append(prepared)
+                yield [each[0] for each in prepared.values() if not isinstance(each, Failure)]
+
+        for outputs in self._engines.generate(batched(), self._adapter):
+            rest = iter(outputs)
+            yield [
+                (index, each if isinstance(each, Failure) else self._text(requests[index], *each, next(rest)))
+                for index, each in sent.popleft().items()
+            ]
+
+    def _text(
+        self, request: Request, generation: Generation, cut: int, output: Generated | Refused
+    ) -> Answer | Failure:
+        if isinstance(output, Refused):
+            return Failure(reason="error", message=output.message)
+        text = before_stop(output.text, generation, request, self._think_tags)
+        return Answer(text=text, tokens=output.tokens, cut_tokens=cut)
 
     def _prepared(self, request: Request) -> tuple[Generation, int] | Failure:
         """The prompt with its arguments, and how many tokens were cut to make room."""
@@ -236,35 +229,3 @@ class VllmEngine:
         if self._think_tags is not None:
             arguments["stop"] = [stop for stop in stops if stop == self._eos_text]
         return Generation(prompt=prompt.tokens, arguments=arguments, stops=stops), prompt.cut
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Encoded:
-    """A log-likelihood request as tokens.
-
-    Attributes:
-        pairs: One, or one per window if it is rolling.
-        cut: Number of tokens that were cut.
-        apart: Whether the continuation was encoded without its context.
-    """
-
-    pairs: list[Pair]
-    cut: int
-    apart: bool
-
-
-def _answer(request: Request, encoded: _Encoded, scores: Mapping[Pair, Scored | Refused]) -> Answer | Failure:
-    own = [scores[pair] for pair in encoded.pairs]
-    parts = [Failure(reason="error", message=part.message) if isinstance(part, Refused) else part for part in own]
-    tokens = sum(len(continuation) for _, continuation in encoded.pairs)
-    return joined_answer(request, parts, tokens=tokens, cut_tokens=encoded.cut, encoded_apart=encoded.apart)
-
-
-def _pair(span: Span, contexts: dict[tuple[int, ...], tuple[int, ...]]) -> Pair:
-    """A span's context and continuation; equal contexts are one object, so that a thousand choices take no memory."""
-    context = tuple(span.tokens[: len(span.tokens) - len(span.targets) + 1])
-    return contexts.setdefault(context, context), tuple(span.targets)
-
-
-def _pairs(group: Group) -> list[Pair]:
-    return [(group.context, continuation) for continuation in group.continuations]

@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 
 # The ranks that vLLM can be opened for; smaller ones are opened as 16.
 ADAPTER_RANKS = (16, 32, 64, 128, 256, 320, 512)
-OURS = ("model", "tokenizer", "dtype", "trust_remote_code", "enable_lora", "logprobs_mode", "skip_tokenizer_init")
+OURS = (
+    "model",
+    "tokenizer",
+    "dtype",
+    "trust_remote_code",
+    "enable_lora",
+    "logprobs_mode",
+    "skip_tokenizer_init",
+    "worker_extension_cls",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +89,9 @@ def _arguments(checkpoint: Checkpoint, spec: EngineSpec) -> dict[str, Any]:
         "dtype": resolve_dtype(checkpoint, spec.dtype),
         "trust_remote_code": spec.trust_remote_code,
     }
+    if not spec.generates:
+        # Compiling and recording CUDA graphs take most of the start, and speed up only steps of a few tokens.
+        arguments["enforce_eager"] = True
     if spec.batch_size != "auto":
         arguments["max_num_seqs"] = _positive(spec.batch_size, "batch_size")
     if checkpoint.adapter is not None:

@@ -6,6 +6,8 @@ context 1 2 3 with the continuations 7 8 9 and 7 8 5:
     round 1   prompt 1 2 3        log-probability of 7 after it
     round 2   prompt 1 2 3 7 8    log-probabilities of 9 and 5 after it; that of 8 from the prompt's own rows
 
+Round 1 is left out where round 2 can do without it (see `first_round`).
+
 In round 2 the prefix cache serves 1 2 3, to the last full block of tokens, so a context is computed once. The last
 position of a prompt is always computed, so what follows a prompt is always valid. The prompt's rows are not: where the
 cache served a position, nothing was computed, and vLLM 0.32 returns whatever is in that memory (other token ids, stale
@@ -59,6 +61,14 @@ class Query:
     head: tuple[int, ...]
     targets: tuple[int, ...]
     cached: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many queries a batch took, and how many of them were for what the two rounds left unknown."""
+
+    queries: int
+    repeated: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,10 +164,21 @@ class Table:
         return nodes
 
 
-def first_round(groups: Sequence[Group]) -> Iterator[Query]:
-    """The contexts alone: one query each, or more when there are more first tokens than vLLM takes targets."""
+def first_round(groups: Sequence[Group], *, block_tokens: int) -> Iterator[Query]:
+    """The contexts alone: one query each, or more when there are more first tokens than vLLM takes targets.
+
+    A context gets none where round 2 has all its values: each continuation has a query there, and the context's last
+    position is in a block that it fills only in part, so no earlier context has put it into the cache. vLLM shares the
+    full blocks of prompts that it starts at the same time, so the context is still computed once.
+
+    Args:
+        groups: The groups.
+        block_tokens: Tokens that vLLM caches together. A wrong number costs queries, never a score.
+    """
     for number, group in enumerate(groups):
-        yield from _queries(number, (), {continuation[0] for continuation in group.continuations})
+        ends_block = len(group.context) % block_tokens == 0
+        if ends_block or any(len(continuation) == 1 for continuation in group.continuations):
+            yield from _queries(number, (), {continuation[0] for continuation in group.continuations})
 
 
 def second_round(groups: Sequence[Group]) -> Iterator[Query]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import queue
 import sys
 import threading
 import time
@@ -23,7 +24,18 @@ from typing import Any
 
 from harness.engines.base import Scored
 from harness.engines.vllm.generation import Generated, Generation, Refused
-from harness.engines.vllm.queries import TIED, Group, Query, Reply, Table, first_round, repeats, second_round, ties
+from harness.engines.vllm.queries import (
+    TIED,
+    Counts,
+    Group,
+    Query,
+    Reply,
+    Table,
+    first_round,
+    repeats,
+    second_round,
+    ties,
+)
 from harness.errors import InputError, did_you_mean, whole_reason
 
 REQUIRED = ("skip_reading_prefix_cache", "logprob_token_ids", "prompt_logprobs", "flat_logprobs")
@@ -32,6 +44,7 @@ REQUIRED = ("skip_reading_prefix_cache", "logprob_token_ids", "prompt_logprobs",
 CPU_DEFAULTS = {"enforce_eager": True, "block_size": 32, "max_num_batched_tokens": 1024}
 CPU_KV_CACHE_GIB = "2"
 ORPHAN_CHECK_SECONDS = 1.0
+INSPECTION = "harness.engines.vllm.inspection.Inspection"
 
 
 class Engine:
@@ -63,16 +76,18 @@ class Engine:
         self._vllm = vllm
         self._adapters: dict[str, int] = {}
         try:
-            self._llm = vllm.LLM(**arguments)
+            self._llm = vllm.LLM(**arguments, worker_extension_cls=INSPECTION)
         except (ValueError, TypeError, NotImplementedError) as error:
             raise InputError(
                 f"--backend vllm: vLLM refuses to open the model ({_line(error)}); see --model_args."
             ) from error
-        config = self._llm.llm_engine.vllm_config
+        cache = self._llm.llm_engine.vllm_config.cache_config
+        self._block_tokens = int(cache.block_size)
         self.description = {
             "vllm": vllm.__version__,
             "device": "cpu" if on_cpu else current_platform.get_device_name(),
-            "kv_cache_tokens": (config.cache_config.num_gpu_blocks or 0) * config.cache_config.block_size,
+            **self._llm.collective_rpc("inspect")[0],
+            "kv_cache_tokens": (cache.num_gpu_blocks or 0) * self._block_tokens,
         }
 
     def load(self, adapter: str) -> None:
@@ -93,8 +108,8 @@ class Engine:
         """Forget all cached prefixes."""
         self._llm.reset_prefix_cache()
 
-    def score(self, groups: Sequence[Group], adapter: str | None) -> tuple[list[list[Scored | Refused]], int]:
-        """Score every continuation of every group; also returns the number of queries that had to be repeated."""
+    def score(self, groups: Sequence[Group], adapter: str | None) -> tuple[list[list[Scored | Refused]], Counts]:
+        """Score every continuation of every group; also returns how many queries that took."""
         tables = [Table(group) for group in groups]
 
         def ask(queries: Sequence[Query]) -> dict[Query, Refused]:
@@ -108,8 +123,9 @@ class Engine:
                     tables[query.group].read(query, _reply(query, output))
             return refused
 
-        ask(list(first_round(groups)))
-        ask(list(second_round(groups)))
+        first, second = list(first_round(groups, block_tokens=self._block_tokens)), list(second_round(groups))
+        ask(first)
+        ask(second)
         repeated = list(repeats(groups, tables))
         refused = ask(repeated)
         tied = list(ties(groups, tables))
@@ -118,7 +134,8 @@ class Engine:
             [table.score(tokens) or _reason(refused, number, tokens) for tokens in group.continuations]
             for number, (group, table) in enumerate(zip(groups, tables, strict=True))
         ]
-        return scores, len(repeated) + len(tied)
+        again = len(repeated) + len(tied)
+        return scores, Counts(queries=len(first) + len(second) + again, repeated=again)
 
     def generate(self, generations: Sequence[Generation], adapter: str | None) -> list[Generated | Refused]:
         """Continue every prompt."""
@@ -143,6 +160,7 @@ class Engine:
             # 2: the prompt's own tokens and the two most likely ones, of which one is another token and shows a tie.
             prompt_logprobs=2 if query.head else None,
             flat_logprobs=True,
+            skip_clone=True,  # made for this query alone; vLLM would copy it deeply
             skip_reading_prefix_cache=not query.cached,
         )
 
@@ -279,11 +297,22 @@ def serve(connection: Connection) -> None:
 
 
 def _messages(connection: Connection) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    while True:
+    """The messages, read on a thread: the other side sends the next one before it reads the answer to the last.
+
+    With nobody reading, a message larger than the pipe's buffer would keep both sides waiting for each other.
+    """
+    messages: queue.SimpleQueue[tuple[str, tuple[Any, ...]] | None] = queue.SimpleQueue()
+
+    def read() -> None:
         try:
-            yield connection.recv()
-        except EOFError:
-            return
+            while True:
+                messages.put(connection.recv())
+        except (EOFError, OSError):
+            messages.put(None)
+
+    threading.Thread(target=read, daemon=True, name="messages").start()
+    while (message := messages.get()) is not None:
+        yield message
 
 
 def _end_with(parent: int) -> None:

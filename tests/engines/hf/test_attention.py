@@ -9,6 +9,7 @@ import pytest
 import scipy.linalg
 import torch
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
 from harness.engines.hf import attention
 from harness.engines.hf.attention import CannotPackError, Layout, Part, States, attend
@@ -87,3 +88,35 @@ def test_attention_that_packs_do_not_support_is_refused(extra: dict[str, object]
     states = torch.zeros(1, 1, 5, 2)
     with pytest.raises(CannotPackError):
         attend(torch.nn.Identity(), states, states, states, None, packed=packed, **extra)  # type: ignore[arg-type]
+
+
+def operations(run: Callable[[], object]) -> set[str]:
+    """Names of all of torch's operations that run, those within others included."""
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        run()
+    return {event.name for event in profiled.events()}
+
+
+@pytest.mark.parametrize("depth", [0, 7])
+def test_attention_over_a_padded_batch_takes_no_indices_from_booleans(depth: int) -> None:
+    """On a GPU the host would wait for them, in each layer."""
+    trees = random_trees(depth, seed=1)
+    size = sum(len(tree.tokens) for tree in trees)
+    states = torch.randn(1, KEY_HEADS, size, HEAD_DIM)
+    prefix = States([states[:, :, :1].repeat(1, 1, depth, 1)], [states[:, :, :1].repeat(1, 1, depth, 1)])
+    packed = Layout(list(WAYS["padded to one batch"](trees)), prefix if depth else None, keep=None, longest=99)
+    assert any(part.real is not None for part in packed.parts)
+    ran = operations(lambda: attend(torch.nn.Identity(), states, states, states, None, packed=packed))
+    assert "aten::scaled_dot_product_attention" in ran
+    assert "aten::nonzero" not in ran
+    assert "aten::nonzero" in operations(lambda: states[states > 0]), "indices from booleans would be seen"
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_repeated_key_heads_change_no_result(masked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    query = torch.randn(2, HEADS, 5, HEAD_DIM)
+    states = torch.randn(2, KEY_HEADS, 5, HEAD_DIM)
+    mask = torch.randn(2, 1, 5, 5) if masked else None
+    grouped = attention._sdpa(query, states, states, mask, None)
+    monkeypatch.setattr(attention, "_needs_whole_heads", lambda query, mask: True)
+    torch.testing.assert_close(attention._sdpa(query, states, states, mask, None), grouped, atol=1e-6, rtol=1e-6)

@@ -11,10 +11,12 @@ import itertools
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +30,12 @@ from harness.checkpoints.resolver import resolve
 from harness.engines.base import Answer, EngineDied, Failure, Request, Scored
 from harness.engines.engine_pool import POOL
 from harness.engines.spec import EngineSpec
-from harness.engines.vllm.engine import BATCH_TOKENS, VllmEngine, open_vllm
+from harness.engines.vllm.engine import BATCH_PROMPTS, BATCH_TOKENS, VllmEngine, open_vllm
 from harness.engines.vllm.queries import group_by_context
-from harness.errors import InputError
+from harness.errors import EngineError, InputError
 from tests import models as tiny_models
 from tests.engines.hf.reference import instances, open_hflm
+from tests.engines.vllm.interpreter import use_model_runner
 from tests.models import save_tiny_adapter, tiny_tokenizer
 from tests.synthetic.general import openbookqa
 from tests.waiting import CEILING_SECONDS, running, wait_until
@@ -91,9 +94,13 @@ def tokenizer(model: Path) -> PreTrainedTokenizerBase:
     return loaded
 
 
-@pytest.fixture(scope="module")
-def engine(model: Path) -> Iterator[VllmEngine]:
-    opened = open_tiny(model)
+# The reduced twin of the tests on V2 is test_model_runners.py: each step of Triton's interpreter is slow.
+@pytest.fixture(scope="module", params=["V1", pytest.param("V2", marks=pytest.mark.slow)])
+def engine(
+    request: pytest.FixtureRequest, model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[VllmEngine]:
+    with use_model_runner(request.param, tmp_path_factory.mktemp("interpreter")):
+        opened = open_tiny(model)
     yield opened
     opened.close()
 
@@ -327,6 +334,36 @@ def test_batches_come_as_they_are_done(engine: VllmEngine, monkeypatch: pytest.M
     assert len(list(engine.answer(mixed_requests()))) > 2
 
 
+def test_the_next_batch_is_sent_before_the_answers_to_the_last_are_read(
+    engine: VllmEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BATCH_TOKENS, "cpu", 64)
+    monkeypatch.setitem(BATCH_PROMPTS, "cpu", 2)
+    for requests in (mixed_requests(), [generating(sentence(4, n), max_gen_toks=2) for n in range(6)]):
+        unanswered = [engine._engines._workers[0]._unanswered for _ in engine.answer(requests)]
+        assert unanswered == [*[1] * (len(unanswered) - 1), 0]
+        assert len(unanswered) > 2
+
+
+@pytest.mark.parametrize(
+    ("tokens", "ends", "queries"),
+    [
+        (BLOCK + 3, ["the cat sat", "a dog ran", "who knows why"], 3),  # one each: the context needs none
+        (BLOCK + 3, ["A", "B", "C"], 1),
+        (BLOCK + 3, ["the cat sat", "a dog ran", "A"], 3),  # the context, for A, and one for each of the others
+        (2 * BLOCK, ["the cat sat", "a dog ran", "who knows why"], 4),  # the cache may hold the context's last token
+    ],
+)
+def test_a_context_takes_as_few_queries_as_its_continuations_need(
+    tokens: int, ends: list[str], queries: int, engine: VllmEngine, reference: HFLM, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    context = context_of(tokenizer, tokens, seed=tokens)
+    requests = [scoring(context, end if len(end) == 1 else f" {end}") for end in ends]
+    before, again = engine.asked, engine.asked_again
+    assert_same_scores(engine, reference, requests)
+    assert (engine.asked - before, engine.asked_again - again) == (queries, 0)
+
+
 def test_adapters_share_one_loaded_base_and_score_as_in_lm_eval(model: Path, tmp_path: Path) -> None:
     folders = [save_tiny_adapter(tmp_path / name, model) for name in ("one", "broken")]
     tiny_tokenizer().save_pretrained(folders[1])  # as trainers do
@@ -388,6 +425,27 @@ def test_engines_side_by_side_agree_with_a_single_one_and_leave_no_process_behin
     finally:
         both.close()
     wait_until(lambda: not any(map(running, processes)), "both engines have ended")
+
+
+def test_the_engine_starts_without_flashinfer_and_looks_for_no_network(engine: VllmEngine) -> None:
+    """vLLM's CUDA build imports flashinfer, which is not installed in CI."""
+    variables = Path(f"/proc/{process_of(engine)}/environ").read_bytes().split(b"\0")
+    assert b"VLLM_HOST_IP=127.0.0.1" in variables
+    assert (b"VLLM_USE_FLASHINFER_SAMPLER=0" in variables) == (find_spec("flashinfer") is None)
+
+
+@pytest.mark.slow  # three starts; test_client.py is its reduced twin
+def test_the_reason_of_a_failed_start_in_vllms_own_child_is_told(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(model, tmp_path / "broken")
+    weights = tmp_path / "broken" / "model.safetensors"
+    tensors = load_file(weights)
+    del tensors["model.norm.weight"]
+    save_file({**tensors, "model.own.weight": torch.zeros(1)}, weights, metadata={"format": "pt"})
+    monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "1")  # as on CUDA
+    with pytest.raises((EngineError, InputError), match="own"):
+        open_tiny(tmp_path / "broken")
 
 
 def process_of(engine: VllmEngine) -> int:
@@ -514,7 +572,7 @@ def test_tied_tokens_are_greedy_when_generation_would_take_them(model: Path, tmp
     queries += [(context, tuple(other if token == twin else token for token in tokens)) for context, tokens in queries]
     groups = group_by_context(queries, most_tokens=10_000)
     try:
-        scores, _ = engine._engines.score(groups, None)
+        ((scores, _),) = engine._engines.score([groups], None)
     finally:
         engine.close()
     expected = [[tuple(_greedy(llama, group.context, 3)) == each for each in group.continuations] for group in groups]

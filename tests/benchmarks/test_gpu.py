@@ -1,0 +1,82 @@
+"""The GPU's benchmark, piece by piece at tiny size on the CPU: no minute on a GPU is lost to a mistake in it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import gpu
+
+TINY = {"layers": 2, "hidden": 64, "heads": 2, "vocabulary": 1000, "items": 2, "new_tokens": 4, "rounds": 1, "steps": 2}
+
+
+def rows(folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[dict[str, Any]]:
+    """The rows that the benchmark writes when all its pieces work."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    file = folder / "rows.jsonl"
+    size = [word for name, value in TINY.items() for word in (f"--{name}", str(value))]
+    monkeypatch.setattr(sys, "argv", ["gpu", *size, "--dtype", "float32", "--results", str(file), *words])
+    assert gpu.main() == 0
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def check_engines(made: list[dict[str, Any]], backend: str) -> None:
+    sides = [(row["side"], row["setting"]) for row in made]
+    settings = ("0-shot", "5-shot", "generation")
+    assert sides == [(f"{who} {backend}", setting) for who in ("harness", "lm-eval") for setting in settings]
+    zero, five, generation = made[3:]
+    assert zero["largest_difference_nats"] < 1e-3
+    assert five["largest_difference_nats"] < 1e-3
+    assert generation["same_texts"] == 1
+    assert all(row["ratio"] > 0 for row in made[3:])
+
+
+@pytest.mark.usefixtures("bubblewrap")
+def test_every_piece_works_on_hf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    *engines, code, training = rows(tmp_path, monkeypatch, "--backends", "hf")
+    check_engines(engines, "hf")
+    assert (code["items_scored"], code["failed"]) == (TINY["items"], 0)
+    assert training["tokens_per_second"].keys() == {"ours", "bare"}
+    assert training["steps"] == TINY["steps"]
+
+
+@pytest.mark.slow
+def test_scoring_and_generation_work_on_vllm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_engines(
+        rows(tmp_path, monkeypatch, "--backends", "vllm", "--settings", "0-shot", "5-shot", "generation"), "vllm"
+    )
+
+
+def test_a_piece_that_fails_costs_no_row_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object) -> Any:
+        yield {"setting": "first"}
+        raise RuntimeError("no sandbox")
+
+    file = tmp_path / "rows.jsonl"
+    monkeypatch.setattr(gpu, "code", fails)
+    monkeypatch.setattr(gpu, "training", lambda *_: iter([{"setting": "training"}]))
+    monkeypatch.setattr(gpu, "save_model", lambda folder, **shape: 1)
+    monkeypatch.setattr(sys, "argv", ["gpu", "--settings", "code", "training", "--results", str(file)])
+    assert gpu.main() == 1
+    assert "code: failed" in capsys.readouterr().err
+    settings = [json.loads(line)["setting"] for line in file.read_text(encoding="utf-8").splitlines()]
+    assert settings == ["first", "training"]
+
+
+def test_what_a_side_uses_is_counted_with_its_children() -> None:
+    import subprocess
+
+    from benchmarks.sides import _processes
+
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        assert child.pid in _processes()
+    finally:
+        child.kill()
+        child.wait()
