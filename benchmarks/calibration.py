@@ -7,7 +7,8 @@ another for factorial studies, which `calibration_factorial.py` simulates:
     python -m benchmarks.calibration [--scale 0.1] [--workers 2] [--only paired] [--seed 1] [--no_docs]
 
 A setting that misses its target is simulated again, with five times as many data sets and new random numbers, and the
-second figure counts: of 350 settings, some would miss by chance. Where no test could meet the target, the row says why.
+second result is kept, because some of 350 settings would miss by chance. If no test could meet the target, the row
+says why.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ SEED = 20_240_911
 AGAIN = 5
 """A setting outside its target is simulated again, with this many times as many data sets."""
 FEW_DISAGREEMENTS = 100
-"""Items up to which 10% disagreement is too little for an exact test of any size near 5%."""
+"""Up to this many items, 10% disagreement leaves too few disagreements for a test with a size near 5%."""
 REASONS = {
     ("share", 22, 22, "rate 90%"): "whole counts",
     ("share", 100, 100, "rate 90%"): "whole counts",
@@ -145,7 +146,7 @@ def _row(study: str, items: int, clusters: int, setting: str, hits: list[bool]) 
 def reason_of(one: Row) -> str:
     """Return why no method could meet the target of a row outside it; empty if one could.
 
-    With few disagreements, the p-values that a test can have are far apart, so that it can only be careful.
+    With few disagreements the possible p-values are far apart, so the test can only be conservative.
     """
     if not one.outside or one.target is None:
         return ""
@@ -366,13 +367,13 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The study and its size, for ``--only``; such as ``paired_clustered 100``."""
+        """The name of the study and its size, such as ``paired_clustered 100``; ``--only`` searches it."""
         if self.study is study_of_runs:
             return STUDIES[int(str(self.arguments[0]))].__name__
         return " ".join([self.study.__name__, *map(str, self.arguments)])
 
     def run(self) -> list[Row]:
-        """Return the rows of the study; those outside their target are measured again."""
+        """Return the rows of the study; those outside their target are simulated again."""
         rows = self._rows(self.repetitions, 0)
         if not any(one.missed for one in rows):
             return rows
@@ -472,7 +473,7 @@ def write_docs(path: Path, rows: list[Row]) -> None:
 
 
 def merged(path: Path, measured: list[Row]) -> list[Row]:
-    """Return the rows of the file with the measured ones in their places, and new ones at the end."""
+    """Return the file's rows, each replaced by the measured row of the same setting; new rows come last."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     kept = [Row(**line | {"target": line["target"] and tuple(line["target"])}) for line in map(json.loads, lines)]
     rows = {one.key: one for one in [*kept, *measured]}
@@ -484,8 +485,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full number of repetitions")
     parser.add_argument("--workers", type=int, default=1, help="processes; the rows are the same for any number")
-    parser.add_argument("--only", help="studies whose name holds this text, such as 'clustered 100'; others are kept")
-    parser.add_argument("--seed", type=int, default=0, help="other random numbers; writes no files unless it is 0")
+    parser.add_argument("--only", help="run studies with this in their name, such as 'clustered 100'; keep other rows")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the random numbers; files are written only if it is 0"
+    )
     parser.add_argument("--no_docs", action="store_true", help="print the rows, write no files")
     arguments = parser.parse_args()
     planned = [job for job in jobs(arguments.scale, arguments.seed) if (arguments.only or "") in job.name]

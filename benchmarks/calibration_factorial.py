@@ -6,7 +6,7 @@
     python benchmarks/calibration_factorial.py [--scale 0.1] [--only overall-3] [--seed 1] [--no_docs]
 
 A setting outside its target is simulated again, with five times as many studies and new random numbers, and the second
-figure counts: of 300 settings, some would miss by chance.
+result is kept, because some of 300 settings would miss by chance.
 
 The simulated studies: item difficulty in uneven clusters, items that react differently to each factor, pre-training and
 tuning runs with luck in logits, answers right or wrong.
@@ -261,8 +261,8 @@ def _two_runs_on(rng: np.random.Generator, repetitions: int, items: int, cluster
 def levels_of_a_factor(rng: np.random.Generator, repetitions: int, seeds: int) -> Iterator[FactorialRow]:
     """A factor of four levels, such as a mixture schedule: three levels against the reference, by Dunnett's test.
 
-    At tuning, each pre-training run is tuned at all levels; at pre-training, each level has its own runs. A third of
-    the repetitions, because each test integrates a multivariate t distribution.
+    At tuning, each pre-training run is tuned at all levels; at pre-training, each level has its own runs. Runs a
+    third of the repetitions, because each test integrates a multivariate t distribution.
     """
     contrasts = [{0: -1.0, level: 1.0} for level in (1, 2, 3)]
     for items, clusters in SIZES[:2]:
@@ -272,12 +272,12 @@ def levels_of_a_factor(rng: np.random.Generator, repetitions: int, seeds: int) -
                 places = [(level, u) for level in range(4) for u in range(seeds)]
                 plots = [(level if stage == "pretrain" else 0, u) for level, u in places]
                 runs = Runs(cells=[level for level, _ in places], plots=plots)
-                found = []
+                rejections = []
                 for _ in range(max(20, repetitions // 3)):
                     table = draw_levels(rng, setting, plots)
                     estimates = [estimate_contrast([table], runs, one) for one in contrasts]
-                    found.append(min(levels_p([table], runs, contrasts, estimates)) <= 0.05)
-                yield row("levels", setting, name, f"factor of {stage}", found)
+                    rejections.append(min(levels_p([table], runs, contrasts, estimates)) <= 0.05)
+                yield row("levels", setting, name, f"factor of {stage}", rejections)
 
 
 def draw_levels(rng: np.random.Generator, setting: Setting, plots: Sequence[tuple[int, int]]) -> ItemTable:
@@ -291,7 +291,7 @@ def draw_levels(rng: np.random.Generator, setting: Setting, plots: Sequence[tupl
 
 
 def few_clusters(rng: np.random.Generator, repetitions: int) -> Iterator[FactorialRow]:
-    """Five and eight clusters of items that react alike: one task, and overall of two; half the repetitions."""
+    """Five and eight clusters of items that react alike, for one task and overall for two; half the repetitions."""
     for clusters, seeds in itertools.product((5, 8), (1, 3, 10)):
         setting = Setting(items=20 * clusters, clusters=clusters, seeds=seeds, luck=LUCK["little luck"])
         single: dict[str, list[bool]] = {contrast: [] for contrast in SHOWN}
@@ -400,7 +400,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full number of repetitions")
     parser.add_argument("--only", choices=tuple(STUDIES), help="one study; the rows of the others are kept")
-    parser.add_argument("--seed", type=int, default=0, help="other random numbers; writes no files unless it is 0")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the random numbers; files are written only if it is 0"
+    )
     parser.add_argument("--no_docs", action="store_true", help="print the rows, write no files")
     arguments = parser.parse_args()
     measured = measure(arguments.scale, arguments.only, arguments.seed)

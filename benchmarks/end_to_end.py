@@ -1,11 +1,11 @@
-"""`harness eval` beside `lm_eval`, from the command to the results file: seconds, and whether the metrics are equal.
+"""Compare `harness eval` with `lm_eval`, from the command to the results file: time, and whether the metrics agree.
 
     python -m benchmarks.end_to_end [--model FOLDER] [--data DIR] [--dtype float32 bfloat16] [--shots 0 5]
                                     [--limit 200] [--batch_size 8] [--tasks NAME ...]
 
-The tasks have lm-eval's own prompts and metrics over local files (HARNESS_DATA): four of choices, with short and with
-long contexts, and one of generations. Each side is one process that evaluates all of them. Without ``--limit`` and
-``--shots``, lm-eval takes an hour on two cores.
+The tasks use lm-eval's own prompts and metrics on local files (HARNESS_DATA): four multiple-choice tasks, with short
+and with long contexts, and one generation task. Each side evaluates all of them in one process. With the default
+``--limit`` and ``--shots``, lm-eval takes an hour on two cores.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ TASKS = ("arc_easy_lm_eval", "arc_challenge_lm_eval", "boolq_lm_eval", "logiqa_e
 
 
 def ours(options: argparse.Namespace, dtype: str) -> list[str]:
-    """Return the command of this harness, without its output folder."""
+    """Return the command of this harness, without the output folder."""
     engine = ["--model", str(options.model), "--backend", "hf", "--dtype", dtype]
     return ["-m", "harness", "eval", *engine, "--tasks", ",".join(options.tasks), "--no_cache"]
 
 
 def theirs(options: argparse.Namespace, dtype: str) -> list[str]:
-    """Return lm-eval's command, without its output folder."""
+    """Return lm-eval's command, without the output folder."""
     engine = ["--model", "hf", "--model_args", f"pretrained={options.model},dtype={dtype}"]
     tasks = ["--tasks", ",".join(options.tasks), "--include_path", str(tasks_dir())]
     return ["-m", "lm_eval", "run", *engine, "--batch_size", str(options.batch_size), *tasks, "--log_samples"]
@@ -60,7 +60,7 @@ def run(words: Sequence[str], options: argparse.Namespace, shots: int) -> tuple[
 
 
 def apart(one: dict[str, Any], two: dict[str, Any]) -> dict[str, list[float]]:
-    """Return the metrics that are not equal: ``task metric`` with both values."""
+    """Return the metrics that differ, by ``task metric``, with both values."""
     values = {
         f"{task} {metric}": [value, two[task].get(metric, math.nan)]
         for task, metrics in one.items()
@@ -71,7 +71,7 @@ def apart(one: dict[str, Any], two: dict[str, Any]) -> dict[str, list[float]]:
 
 
 def main() -> None:
-    """Measure each precision and number of examples, and keep the rows."""
+    """Measure each dtype and number of few-shot examples, and record the rows."""
     rows = "Rows are printed and added to benchmarks/results/end_to_end.jsonl."
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None, epilog=rows)
     parser.add_argument("--model", type=Path, help="a transformers folder (default: the reference model)")
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"], help="default: float32 bfloat16")
     parser.add_argument("--shots", nargs="+", type=int, default=[0, 5], help="default: 0 5")
     parser.add_argument("--limit", type=int, default=200, help="items per task (default: 200)")
-    parser.add_argument("--batch_size", type=int, default=8, help="of lm-eval (default: 8)")
+    parser.add_argument("--batch_size", type=int, default=8, help="lm-eval's batch size (default: 8)")
     parser.add_argument("--tasks", nargs="+", default=TASKS, help=f"default: {' '.join(TASKS)}")
     options = parser.parse_args()
     options.model = options.model or resolve(str(reference_model())).weights

@@ -1,10 +1,10 @@
-"""On one GPU: scoring, generation, training and a code task, against lm-eval and TRL, with random weights.
+"""Benchmark one GPU: scoring and generation against lm-eval, training against TRL, and a code task.
 
-Speed does not depend on what the weights have learned, so a model of any size is made on the spot, without a download.
-Nothing else is downloaded either. Each side runs alone, since an engine takes most of the memory. All of it takes about
-10 minutes; a row is printed and added to the results as soon as it is measured. A piece that fails is reported, the
-others still run, and the exit code is 1. Greedy texts of random weights agree less than those of a trained model,
-because near ties are frequent.
+Speed does not depend on what the weights have learned, so a model of any size is made with random weights; nothing is
+downloaded. Each side runs alone, since an engine takes most of the memory. A full run takes about 10 minutes; each row
+is printed and added to the results as soon as it is measured. If a piece fails, the error is printed, the others still
+run, and the exit code is 1. Greedy texts of random weights agree less than those of a trained model, because near ties
+are frequent.
 
     python -m benchmarks.gpu [--settings 0-shot 5-shot generation code training] [--backends vllm hf] [--minutes 10]
                              [--layers 24] [--hidden 2048] [--vocabulary 32000] [--items 200] [--new_tokens 128]
@@ -124,7 +124,7 @@ def instructions(folder: Path, count: int) -> Path:
 
 
 def answered(setting: str, options: argparse.Namespace) -> tuple[str, list[Pair]]:
-    """The kind of request and the requests of a setting."""
+    """Return the kind of request and the requests of a setting."""
     if setting == "generation":
         return "generate_until", prompts(options.items, options.new_tokens)
     return "loglikelihood", choices(options.items, 5 if setting == "5-shot" else 0)
@@ -133,7 +133,7 @@ def answered(setting: str, options: argparse.Namespace) -> tuple[str, list[Pair]
 def one_side(
     name: str, model: Path, settings: Sequence[str], options: argparse.Namespace
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Measure one side, alone: for each setting the median of its seconds, the last answers and the memory."""
+    """Measure one side alone; yields for each setting the median time, the last answers and the memory."""
     side = Side(name, model, dtype=options.dtype, max_length=4096)
     try:
         for setting in settings:
@@ -149,7 +149,7 @@ def one_side(
 
 
 def engines(backend: str, model: Path, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """A row for each side and setting; the second side's rows compare it with the first."""
+    """Yield a row per side and setting; the second side's rows compare it with the first."""
     settings = [setting for setting in options.settings if setting in ANSWERED]
     ours: dict[str, dict[str, Any]] = {}
     for name in (f"harness {backend}", f"lm-eval {backend}") if settings else ():
@@ -165,7 +165,7 @@ def engines(backend: str, model: Path, options: argparse.Namespace) -> Iterator[
 
 
 def training(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
-    """One stage against TRL's bare trainer, on a model of a third of the layers and half of the width."""
+    """Measure one stage against TRL's bare trainer, on a model with a third of the layers and half the width."""
     from benchmarks.training import BATCH, measure
 
     shape = {"layers": max(1, options.layers // 3), "hidden": options.hidden // 2, "heads": max(1, options.heads // 2)}
@@ -177,7 +177,7 @@ def training(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, An
 
 
 def code(options: argparse.Namespace, model: Path, folder: Path) -> Iterator[dict[str, Any]]:
-    """A code task from the command to its record: generated programs run in the sandbox."""
+    """Measure a code task from the command to its record: generated programs run in the sandbox."""
     words = f"eval --tasks mini_code_gen --limit {options.items} --no_cache --dtype {options.dtype}".split()
     words += ["--backend", options.backends[0], "--model", str(model), "--output_path", str(folder / "code")]
     start = time.monotonic()
@@ -190,7 +190,7 @@ def code(options: argparse.Namespace, model: Path, folder: Path) -> Iterator[dic
 
 
 def pieces(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Callable[[], Iterator[dict[str, Any]]]]]:
-    """What is to be measured, by name; lm-eval's `hf`, which is slow, comes last."""
+    """Yield the pieces to measure, by name; lm-eval's `hf`, which is slow, comes last."""
     model = folder / "model"
     first, *others = ((backend, functools.partial(engines, backend, model, options)) for backend in options.backends)
     yield first
@@ -212,7 +212,7 @@ def main() -> int:
         shape["parameters"] = save_model(folder / "model", **shape)
         for name, rows in pieces(options, folder):
             if time.monotonic() > options.deadline:
-                print(f"{name}: not measured, the {options.minutes:g} minutes are over", file=sys.stderr)
+                print(f"{name}: not measured, because {options.minutes:g} minutes have passed", file=sys.stderr)
                 continue
             try:
                 for row in rows():
@@ -227,21 +227,21 @@ def main() -> int:
 
 
 def arguments() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=SETTINGS)
     parser.add_argument("--backends", nargs="+", default=["vllm", "hf"], choices=["hf", "vllm"])
-    parser.add_argument("--minutes", type=float, default=10.0, help="after these no piece and no further round begins")
+    parser.add_argument("--minutes", type=float, default=10.0, help="no piece or further round starts later")
     parser.add_argument("--layers", type=int, default=24)
     parser.add_argument("--hidden", type=int, default=2048)
     parser.add_argument("--heads", type=int, default=16)
     parser.add_argument("--vocabulary", type=int, default=32000)
     parser.add_argument("--dtype", default="bfloat16")
-    parser.add_argument("--items", type=int, default=200, help="of four choices, or prompts, or programs")
+    parser.add_argument("--items", type=int, default=200, help="questions of four choices, prompts, or programs")
     # lm-eval's hf continues 8 prompts at a time: 500 prompts of 256 tokens take it more than 25 minutes.
     parser.add_argument("--new_tokens", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=12, help="of training")
+    parser.add_argument("--steps", type=int, default=12, help="training steps")
     parser.add_argument("--results", type=Path, default=RESULTS / "gpu.jsonl")
     return parser.parse_args()
 

@@ -1,12 +1,13 @@
-"""What an evaluation costs besides its model: processor time and memory, against lm-eval's dummy model in one run.
+"""Measure what an evaluation costs besides its model: processor time and memory, compared with lm-eval.
 
     python -m benchmarks.overhead [--settings choices linear] [--items 10042] [--requests 1000000] [--rounds 3]
 
-The items are made here: a context of 40 words and four endings of 12, about as long as HellaSwag's. Both sides read the
-same task file and write all samples. Ours answers with ``--backend scripted``, lm-eval with its model ``dummy``.
+The items are generated: a context of 40 words and four endings of 12, about as long as HellaSwag's. Both sides read the
+same task file and write all samples. This harness answers with ``--backend scripted``, lm-eval with its model
+``dummy``.
 
-``choices``: HellaSwag's number of items, new and again from the journal. ``linear``: up to a million requests, ours
-alone. Each figure is that of the whole command less that of the same command on one item, which is its start-up.
+``choices``: as many items as HellaSwag has, first new, then from the journal. ``linear``: up to a million requests,
+this harness only. Start-up is subtracted from each figure: it is what the same command takes on one item.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Spent:
     peak_bytes: int
 
     def beyond(self, start: Spent) -> Spent:
-        """Return what was taken beyond the start-up."""
+        """Return the cost without that of the start-up."""
         return Spent(
             processor_seconds=self.processor_seconds - start.processor_seconds,
             peak_bytes=self.peak_bytes - start.peak_bytes,
@@ -84,7 +85,7 @@ def write_task(folder: Path, items: int) -> Path:
 
 
 class Commands:
-    """The commands that are measured, with caches of their own below `folder`."""
+    """Runs the measured commands, with separate caches below `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -123,7 +124,7 @@ class Commands:
 
 
 def choices(folder: Path, items: int, rounds: int) -> dict[str, Any]:
-    """Measure both sides in turns: seconds of processor time and bytes of memory beyond start-up."""
+    """Measure both sides in turn: seconds of processor time and bytes of memory beyond start-up."""
     commands = Commands(folder)
     one, many = write_task(folder / "one", 1), write_task(folder / "many", items)
     for task in (one, many):
@@ -184,13 +185,15 @@ def _figures(name: str, spent: Spent) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure the settings and keep the rows."""
+    """Measure the settings and record the rows."""
     rows = "Rows are printed and added to benchmarks/results/overhead.jsonl."
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None, epilog=rows)
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=SETTINGS, help="default: both")
-    parser.add_argument("--items", type=int, default=10042, help="of four requests each, for choices (default: 10042)")
-    parser.add_argument("--requests", type=int, default=1_000_000, help="most requests of linear (default: 1000000)")
-    parser.add_argument("--rounds", type=int, default=3, help="of choices; the median counts (default: 3)")
+    parser.add_argument(
+        "--items", type=int, default=10042, help="items of choices, four requests each (default: 10042)"
+    )
+    parser.add_argument("--requests", type=int, default=1_000_000, help="largest number for linear (default: 1000000)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of choices; the median is reported (default: 3)")
     options = parser.parse_args()
     for setting in options.settings:
         with tempfile.TemporaryDirectory(prefix="overhead-") as folder:

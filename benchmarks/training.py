@@ -86,7 +86,7 @@ def spec_of(stage: str, data: Path, model: Path, budget: int) -> dict[str, Any]:
 
 
 def source_of(stage: str, data: Path, folder: Path) -> dict[str, Any]:
-    """Return what a stage trains on; `folder` takes files that are made of the data."""
+    """Return the source that a stage trains on; files derived from the data are written to `folder`."""
     if stage == "pretrain":
         return {"path": str(data / "books" / "Lewis_Carroll"), "format": "text"}
     if stage == "sft":

@@ -39,9 +39,9 @@ class Trainer(Protocol):
 Planner = Callable[..., Mapping[str, Any]]
 """``(spec, *, estimate=False, keep=None)``: returns what a trainer would do with a spec: tables by title.
 
-Trains and writes nothing. `estimate` is given only if it is wished: then the table ``stage`` has the rows ``steps`` and
-``seconds per step``. With it, `keep` is a folder that gets the model after the timed steps: a study times the stages
-and evaluations that follow with it.
+Trains and writes nothing. `estimate` is passed only if requested: the table ``stage`` then has the rows ``steps`` and
+``seconds per step``. `keep` is then a folder in which to save the model after the timed steps; a study uses it to time
+the stages and evaluations that follow.
 """
 
 

@@ -1,4 +1,4 @@
-"""`requirements/constraints-cuda.txt` fits what this project and TRL take; vLLM's CUDA build is not installed in CI."""
+"""`requirements/constraints-cuda.txt` fits what this project and TRL require; CI does not install vLLM's CUDA build."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def pins() -> dict[NormalizedName, str]:
 
 
 def needs() -> list[Requirement]:
-    """What the project needs with vLLM and training, and which vLLM TRL takes."""
+    """What the project needs with vLLM and training, and which vLLM TRL supports."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     optional = project["optional-dependencies"]
     of_trl = [Requirement(line) for line in requires("trl") or ()]
     vllm = [need for need in of_trl if need.name == "vllm" and need.marker and need.marker.evaluate({"extra": "vllm"})]
-    assert vllm, "TRL says which vLLM it takes"
+    assert vllm, "TRL must state which vLLM it supports"
     return [*map(Requirement, [*project["dependencies"], *optional["vllm"], *optional["train"]]), *vllm]
 
 

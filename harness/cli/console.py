@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from harness.evaluation.run import DoneRun
     from harness.records.run_folder import RunRecord, TaskRecord
 
-REFRESH_SECONDS = 0.1  # rich draws the bar as often
+REFRESH_SECONDS = 0.1  # rich redraws the bar at this interval too
 INTERVAL_METHODS = (
     "95% intervals: Wilson for proportions, bootstrap-t for other means; by cluster if the task defines clusters."
 )

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--estimate",
         action="store_true",
-        help="with --dry_run: also time two steps per stage and a batch of requests, for the time that the study takes",
+        help="with --dry_run: also time two steps per stage and a batch of requests, to estimate the study's duration",
     )
     parser.add_argument(
         "--only",
@@ -154,7 +154,7 @@ def _parsed(words: Sequence[str], section: str) -> argparse.Namespace:
 
 
 def _evaluation(node: Node, model: str = "checkpoint") -> EvaluationSpec:
-    """Return the evaluation of a node's tasks and flags, of another model."""
+    """Return the spec of a node's evaluation, for this model."""
     from harness.cli.eval_command import evaluation_spec
     from harness.study.nodes import Evaluation
 
@@ -235,14 +235,14 @@ def _dry_run(spec: ExperimentSpec, graph: Graph, place: tuple[StudyFolder, Set[s
     if estimate:
         ahead = _timed(graph, folder, ahead)
     print_graph(graph, folder, ahead, wanted)
-    # Comparisons of the same arms by several metrics have one plan.
+    # Comparisons of the same arms by several metrics share one plan.
     for compare in {(one.stage, one.design): one for one in spec.compare}.values():
         _print_power(spec, compare, graph)
     return 0
 
 
 def _timed(graph: Graph, folder: StudyFolder, ahead: Mapping[str, Cost]) -> dict[str, Cost]:
-    """Return the costs with the time that each node will take, and say what could not be timed."""
+    """Return the costs with the estimated time of each node, and print what could not be timed."""
     from harness.study.runner import finished
     from harness.study.timing import Timings
 
@@ -254,7 +254,7 @@ def _timed(graph: Graph, folder: StudyFolder, ahead: Mapping[str, Cost]) -> dict
 
 
 def _print_power(spec: ExperimentSpec, compare: CompareSpec, graph: Graph) -> None:
-    """Print what `harness power` says about the compared stage's seeds and items."""
+    """Print the output of `harness power` for the compared stage's seeds and items."""
     import yaml
 
     from harness.cli.commands import load_command
@@ -264,11 +264,11 @@ def _print_power(spec: ExperimentSpec, compare: CompareSpec, graph: Graph) -> No
     stage = compare.stage or list(spec.stages)[-1]
     reason = why_no_plan(spec, compare)
     if reason is not None:
-        say(f"\n{stage}: what these seeds and items can find is not known: {reason}.", file=sys.stdout)
+        say(f"\n{stage}: power with these seeds and items is not known: {reason}.", file=sys.stdout)
         return
     nodes = {node.alike: node for node in graph.values() if node.kind == "evaluate" and node.stage == stage}
     sizes = {name: size for node in nodes.values() for name, size in task_sizes(_evaluation(node)).items()}
-    say(f"\n{stage}: what these seeds and items can find:\n", file=sys.stdout)
+    say(f"\n{stage}: power with these seeds and items:\n", file=sys.stdout)
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "plan.yaml"
         file.write_text(yaml.safe_dump(power_plan(spec, compare, sizes), allow_unicode=True), encoding="utf-8")

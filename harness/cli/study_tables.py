@@ -66,8 +66,8 @@ def _print_total(console: Console, costs: Sequence[Cost], nodes: int) -> None:
     unknown = sum(1 for cost in costs if cost.seconds is None)
     if times:
         console.print(
-            f"Time: {_duration(sum(times))} for {len(times)} nodes, one after the other, without the seconds in which "
-            f"each process starts; the time of {unknown} nodes is not known.",
+            f"Time: {_duration(sum(times))} for {len(times)} nodes, one after the other, not counting the start of "
+            f"each process; the time of {unknown} nodes is not known.",
             soft_wrap=True,
         )
     elif costs:

@@ -28,7 +28,7 @@ class EngineSpec:
         allow_pickle: Whether pickled weights may be loaded.
         model_args: Further arguments of the engine, passed on unchanged.
         think_end: The tag that ends a thinking model's reasoning; None if the model has none.
-        generates: Whether any request is for text. Without one, an engine may start faster; it must still generate.
+        generates: Whether any request is for text. If not, an engine may start faster, but must still generate.
     """
 
     backend: str = "auto"

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSize:
-    """What a task asks of each model.
+    """The size of a task, the same for each model.
 
     Attributes:
         requests: One or more per item.
-        items: Items.
-        clusters: Groups of items about the same text or from the same template; as many as items if there are none.
+        items: Number of items.
+        clusters: Groups of items about the same text or from the same template; equal to `items` if there are none.
         chance: Expected score of guessing.
         domain: Its domain; the task itself if it has none.
     """

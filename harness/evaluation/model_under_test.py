@@ -31,8 +31,8 @@ class ModelUnderTest:
         about: For the record: source, kind, digest, revision, lineage.
         fingerprint: All that decides its answers, such as ``{"weights": "sha256:...", "engine": "hf", "dtype": ...}``;
             a change of any value is another model to the journal.
-        open: Opens the engine. Its arguments are an oracle's answers, which only scripts use, and whether any request
-            is for text.
+        open: Opens the engine. Its arguments: the right answers, which only scripted models use, and whether any
+            request is for text.
         tokenizer: Folder of the tokenizer; None where there is none.
         takes_chats: Whether it is a service that takes messages and no plain prompt.
         template: The chat template of its prompts; None for plain prompts. See `with_template`.

@@ -1,4 +1,4 @@
-"""How long an engine takes for a request, from one timed batch; nothing is scored and nothing is kept."""
+"""Times one batch of an engine, for the mean time per request; computes no metrics and saves nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WARM_UP = 4  # requests before them
 
 
 def seconds_per_request(spec: EvaluationSpec) -> float:
-    """Return the mean time per request of the spec's only model, without opening the engine.
+    """Return the mean time per request of the spec's only model, not counting the time to open the engine.
 
     Raises:
         InputError: the model, a task or a flag is wrong.
@@ -26,7 +26,7 @@ def seconds_per_request(spec: EvaluationSpec) -> float:
         _, tasks, _ = load_tasks(spec)
         built = build(tasks.tasks, spec.prompt, model.template)
         share = min(1.0, BATCH / sum(len(task.requests) for task in built.values()))
-        # The first ones of each task, not every n-th: the choices of an item share its prompt, which saves time.
+        # The first ones of each task, not every n-th: as in a whole run, the choices of an item share its prompt.
         batch = [
             request for task in built.values() for request in task.requests[: math.ceil(share * len(task.requests))]
         ]

@@ -1,4 +1,4 @@
-"""Which items of a task stand in training data: n-gram overlap, as contamination studies measure it.
+"""Which items of a task occur in training data: n-gram overlap, as contamination studies measure it.
 
     items = items_of(loaded.tasks)                       # `items`: the texts of each item, from the task's documents
     index = ItemIndex(items, NgramSizes())               # `index`: hashes of their n-grams, sorted

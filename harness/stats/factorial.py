@@ -119,7 +119,7 @@ class ContrastEstimate:
     def mde(self) -> float:
         """Smallest true effect that this test finds with 80% power, from `se` and `df`.
 
-        Where the wild bootstrap widens the interval, the effect is larger by as much.
+        Where the wild bootstrap widens the interval, the effect is larger by the same amount.
         """
         found = detectable_effect(self.se, self.df)
         if self.method == STUDENT:
@@ -168,10 +168,10 @@ def estimate_contrast(tables: Sequence[ItemTable], runs: Runs, contrast: Contras
 
     Degrees of freedom: see `contrast_df`.
 
-    One task whose items are in fewer than ten clusters: the degrees of freedom assume independent items, and t is too
-    sure if clusters are alike. So interval and p are the more cautious of Student's t and a wild cluster bootstrap of
-    the d_i, to which the runs add their variance (`wild.widened`). A weighted sum over tasks keeps Student's t: its
-    tasks have their clusters together, and its degrees of freedom fall with their number.
+    One task whose items are in fewer than ten clusters: the degrees of freedom assume independent items, and t rejects
+    too often if items of a cluster are alike. So interval and p are the more cautious of Student's t and a wild cluster
+    bootstrap of the d_i, to which the runs add their variance (`wild.widened`). A weighted sum over tasks uses
+    Student's t alone: it has the clusters of all its tasks, and fewer clusters give fewer degrees of freedom.
 
     Args:
         tables: At least one, each with a row for every run.

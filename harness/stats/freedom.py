@@ -25,7 +25,7 @@ def contrast_df(items: Numbers, df_items: float, of_runs: Sequence[tuple[Numbers
     """Return the degrees of freedom of a contrast, at least 1.
 
     Satterthwaite's formula comes first. The component of the runs is scatter - explained, which is as uncertain as the
-    scatter, whatever the cut at 0 hides:
+    scatter, even where it is cut at 0:
 
         df = variance^2 / (items^2 / df_items + sum scatter^2 / df)
 
@@ -35,10 +35,10 @@ def contrast_df(items: Numbers, df_items: float, of_runs: Sequence[tuple[Numbers
     not below the normal quantile, and the result is expressed in degrees of freedom. The estimated scatter of few runs
     is too uncertain for this, so k grows with its degrees of freedom: 0 at two (three runs), 1 at four, 1.65 from nine
     (ten runs). With ten runs the rejection rate is then 3.3 to 5.5% for any size of the items' variance, the part that
-    they explain, and the component; a test integrates it, without simulated studies.
+    they explain, and the component; a test computes it by numerical integration.
 
     A simple effect within one level has a single set of plots. With few runs their scatter can be small by luck, and
-    the variance is then that of items alone (in 11% of studies with three runs that scatter much). So a scatter below
+    the variance is then that of items alone (in 11% of studies with three runs and a large scatter). So a scatter below
     what items explain counts for three quarters as if it were explained; without this such tests reject 6.1% (three
     runs) and 10.3% (two).
 

@@ -106,7 +106,7 @@ def _continuous(grouped: ClusteredValues, level: float, *, resamples: int, seed:
         student = two_sided(level, estimate.degrees_of_freedom)
         ratios, method = np.array([_skewed(grouped, -student), _skewed(grouped, student)]), "skew-t"
     if grouped.has_clusters:
-        # Resampled errors vary less than the degrees of freedom of uneven or correlated clusters say. The draws keep
+        # Resampled errors vary less than the degrees of freedom of uneven or correlated clusters imply. The draws keep
         # their skewness, but on average they must be as wide as the t-quantile with these degrees of freedom.
         student = two_sided(level, cautious_freedom(grouped))
         narrow = min(two_sided(level, estimate.degrees_of_freedom), float(np.abs(ratios).mean()))

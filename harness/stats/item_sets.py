@@ -83,7 +83,7 @@ def _keys(variants: Sequence[ItemLabels]) -> list[list[object]]:
 
 
 def _numbered(docs: Sequence[Hashable]) -> list[tuple[Hashable, int]]:
-    """Each document with how often it came before: two copies in one task are two items."""
+    """Number the copies of each document from 0, so that two copies in one task are two items."""
     counts: dict[Hashable, int] = {}
     numbered = []
     for digest in docs:

@@ -21,7 +21,7 @@ from harness.stats.families import dunnett_p
 def levels_p(
     tables: Sequence[ItemTable], runs: Runs, contrasts: Sequence[Contrast], estimates: Sequence[ContrastEstimate]
 ) -> list[float]:
-    """Return p of each contrast, corrected for their number (Dunnett 1955); never below its own p.
+    """Return p of each contrast, corrected for their number (Dunnett 1955); never below its uncorrected p.
 
     Args:
         tables: As for `estimate_contrast`.

@@ -172,7 +172,7 @@ class _Draws:
 
     @classmethod
     def of(cls, grouped: ClusteredValues, other_variance: float) -> _Draws:
-        """Multiply the clusters with the weights of all draws."""
+        """Multiply the clusters by the weights of all draws."""
         sizes, totals, sign = _in_order(grouped)
         count, items = sizes.size, float(sizes.sum())
         scale = 1.0 / (1.0 - sizes / items)

@@ -81,7 +81,7 @@ class Commands:
         return [*(places.get(word, word) for word in words), "--format", "html", "--output_path", str(own / PAGE)]
 
     def _place(self, own: Path, kind: str, key: str) -> str:
-        """Return what a reference in a report's words stands for."""
+        """Return the path that replaces a reference in a report's words."""
         return str(self.folder.of(key) / ITEMS if kind == "overlap" else self._runs(own / RUNS, key))
 
     def _runs(self, place: Path, key: str) -> Path:

@@ -37,7 +37,7 @@ class Cost:
         steps: Steps of a training; 0 if its planner does not say.
         requests: Requests to answer at most: the journal may know some answers.
         disk_bytes: Disk space of its output, about.
-        seconds: Time, from finished nodes of the same stage or from timed steps; None where neither exists.
+        seconds: Time, from finished nodes of the same stage or from timed steps; None if there are neither.
     """
 
     tokens: int | None = 0

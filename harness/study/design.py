@@ -31,7 +31,7 @@ def design_report(
         evaluated: Keys of those whose last checkpoint is evaluated.
 
     Raises:
-        InputError: the stage has no such factor, or one more.
+        InputError: the stage lacks one of the factors, or has another one.
     """
     nodes = trained[stage]
     _check(factors, stage, list(nodes[0].cell))

@@ -88,7 +88,7 @@ class CompareSpec(Section):
     """The comparison of one stage's arms: the levels of its factors other than ``seed``.
 
     Attributes:
-        name: What the pages are called; needed where there are several such sections.
+        name: Name of the pages; tells several such sections apart.
         stage: The stage; the last one of the file when absent.
         design: Factors of a factorial analysis, such as ``[pretrain, tune]``; the first level is the reference.
         contrasts: Pairs of arms, such as ``[NC, NN]``: each is compared by itself, the second being the baseline.
@@ -171,7 +171,7 @@ class ExperimentSpec(Section):
             names = [section.name for section in sections]
             twice = next((name for name in names if names.count(name) > 1), None)
             if twice is not None:
-                raise ValueError(f"two {kind} sections have the name {twice!r}; give each its own with name")
+                raise ValueError(f"two {kind} sections have the name {twice!r}; give each its own `name`")
         return self
 
 

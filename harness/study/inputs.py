@@ -93,7 +93,7 @@ def _digest_of_files(files: Iterable[tuple[str, Path]]) -> str:
 
 
 def _digest_of_file(path: Path) -> str:
-    """Return a file's digest; a small file, such as a task's definition, is hashed faster than its digest is found."""
+    """Return a file's digest. Hashing a small file, such as a task definition, is faster than looking up its digest."""
     small = path.stat().st_size <= SMALL_BYTES
     return hashlib.sha256(path.read_bytes()).hexdigest() if small else file_digest(path)
 

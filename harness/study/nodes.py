@@ -61,7 +61,7 @@ class Overlap:
     Attributes:
         arm: Keys of the nodes that train the arm's checkpoints.
         checkpoints: Keys of those, and of their ancestors, whose data is searched.
-        words: The command without these and without its output.
+        words: The command without checkpoints and output.
     """
 
     arm: tuple[str, ...]

@@ -1,7 +1,7 @@
 """The overlap nodes of an experiment: for each arm, a search for test items in what its checkpoints were trained on.
 
 An arm's search covers the checkpoints of all its seeds and their ancestors, and the tasks that its stage is evaluated
-on. Reports read its result, and show scores with and without the items that it found.
+on. Reports read its result and show scores with and without the items that it found.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def overlap_nodes(spec: ExperimentSpec, trained: Trained, evaluations: Sequence[
     Trainers of other packages are left out: only they know what they read.
 
     Raises:
-        InputError: options are given, and there is nothing to search.
+        InputError: options are given, but there is nothing to search.
     """
     if spec.overlap is False:
         return []
@@ -48,7 +48,7 @@ def overlaps_of(checkpoints: Sequence[str], overlaps: Sequence[Node]) -> list[st
 
 
 def _lineages(arm: Sequence[Node], by_key: Mapping[str, Node]) -> Iterator[Node]:
-    """Yield the ancestors of an arm's checkpoints and these themselves, parents first."""
+    """Yield the checkpoints of an arm and their ancestors, parents first."""
     for node in arm:
         yield from _lineages([by_key[parent] for parent in node.parents], by_key)
         yield node

@@ -19,9 +19,9 @@ LEAST_CLUSTERS = 2
 
 
 def why_no_plan(spec: ExperimentSpec, compare: CompareSpec) -> str | None:
-    """Return why `harness power` says nothing about a comparison; None if it does."""
+    """Return why `harness power` does not apply to a comparison; None if it does."""
     if sorted(map(len, _factors(spec, compare).values())) != [2, 2]:
-        return "power needs two factors with two levels each"
+        return "it needs two factors with two levels each"
     if len(spec.factors.get(SEED, ())) < LEAST_SEEDS:
         return f"the factor {SEED} has fewer than {LEAST_SEEDS} levels"
     return None

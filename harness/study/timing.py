@@ -1,7 +1,7 @@
-"""How long nodes will take that no finished node is like: from two steps per stage and one batch of requests.
+"""Estimates the time of nodes without a similar finished node, from two steps per stage and one batch of requests.
 
-A stage is timed with the model that its parent's timed steps left, so that parents need not exist. Stages with the same
-trainer settings and size are timed once: seeds and mixtures change nothing about the speed.
+A stage is timed with the model that its parent's timed steps produced, so parents need not exist. Stages with the same
+trainer settings and size are timed once: seeds and mixtures do not change the speed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class _Timed:
 
 
 class Timings:
-    """Measures on demand, and forgets its models on leaving; use it as a context manager.
+    """Measures on demand, and deletes its models on exit; use it as a context manager.
 
     Attributes:
         failed: Why a stage or an evaluation was not timed, by its name.
@@ -57,7 +57,7 @@ class Timings:
         self._place.cleanup()
 
     def timed(self, node: Node, cost: Cost) -> Cost:
-        """Return a node's cost with the time that it will take, where that can be measured here."""
+        """Return a node's cost with its estimated time, if that can be measured here."""
         if cost.seconds is None and isinstance(node.work, Training) and cost.steps:
             stage = self._stage(node)
             return cost if stage is None else replace(cost, seconds=stage.seconds_per_step * cost.steps)

@@ -2,7 +2,7 @@
 
     table = item_table([{"id": "a", "choices": ["x", "y"], "gold": 0}])
     table[0]["choices"]     # as with a Dataset, each access makes a new dictionary
-    table.map(function)     # anything else: a Dataset is made of the items, and answers
+    table.map(function)     # anything else is done by a Dataset of the items
 
 An evaluation reads every item about five times, and a `Dataset` takes about 50 microseconds for each.
 """
@@ -62,7 +62,7 @@ class ItemTable(Sequence[Item]):
 
 
 def item_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> Dataset:
-    """Return the items as a table that stands for a Dataset, or as one if it would change a value, such as 1 to 1.0.
+    """Return the items as a table in place of a Dataset, or as a Dataset if that changes a value, such as 1 to 1.0.
 
     Args:
         rows: The items.
@@ -89,7 +89,7 @@ def _as_list(value: Any) -> Any:
 
 
 def _has_one_kind(values: Sequence[Any]) -> bool:
-    """Whether a Dataset gives these values back as they are: all text, say, or all lists of whole numbers.
+    """Whether a Dataset returns these values unchanged: for example all text, or all lists of whole numbers.
 
     ``[1, 2.5]`` becomes ``[1.0, 2.5]``, and ``[{"a": 1}, {"b": 2}]`` gets further fields.
     """
@@ -117,9 +117,9 @@ def _is_text(text: str) -> bool:
 def keep_items(task: Task) -> None:
     """Let a task read its evaluated items from a table instead of a Dataset.
 
-    lm-eval also calls the task's `process_docs` each time it reads them; now the task did that once, when it was built.
-    It is a run-time patch of one task object. Nothing changes for a task whose items are no Dataset, or hold values
-    other than text, numbers, lists and dictionaries.
+    lm-eval also calls the task's `process_docs` each time it reads them; with the table that happens once.
+    This is a run-time patch of one task object. Nothing changes for a task whose items are not a Dataset, or hold
+    values other than text, numbers, lists and dictionaries.
     """
     docs: Any = getattr(task, "task_docs", None)
     if not is_dataset(docs):
@@ -133,7 +133,7 @@ def keep_items(task: Task) -> None:
 
 
 def is_dataset(docs: object) -> bool:
-    """Whether `docs` is a `datasets.Dataset`; that library is not imported for it."""
+    """Whether `docs` is a `datasets.Dataset`, without importing that library."""
     datasets = sys.modules.get("datasets")
     return datasets is not None and isinstance(docs, datasets.Dataset)
 

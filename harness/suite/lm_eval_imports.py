@@ -5,7 +5,7 @@ hub or from files. ``lm_eval.evaluator`` imports the package ``lm_eval.loggers``
 itself imports `datasets`, pandas and clients of tracking services.
 
 While these two modules are imported, a stand-in takes the place of each library. Its first use imports the library. If
-another version of lm-eval uses a library at once, then it is imported at once: nothing else changes.
+another version of lm-eval uses a library at once, it is imported at once; nothing else changes.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def in_blocks(docs: Any) -> Any:
 
 
 def _with(module: ModuleType, **functions: Any) -> ModuleType:
-    """Return a copy of a module with other functions."""
+    """Return a copy of a module with these functions replaced."""
     copy = ModuleType(module.__name__)
     copy.__dict__.update(module.__dict__)
     copy.__dict__.update(functions)
@@ -66,7 +66,7 @@ def _with(module: ModuleType, **functions: Any) -> ModuleType:
 
 
 def dumps(value: Any, **options: Any) -> str:
-    """Write JSON as `json.dumps` does: an indent of two spaces by parts, anything else by `json.dumps` itself."""
+    """Write JSON as `json.dumps` does, which is still called unless the indent is two spaces."""
     if options.keys() == {"indent", "default", "ensure_ascii"} and options["indent"] == len(INDENT):
         text = _indented(value, "\n", _encoder(options["default"], options["ensure_ascii"]))
         if text is not None:
@@ -80,7 +80,7 @@ def _encoder(default: Any, ensure_ascii: bool) -> json.JSONEncoder:
 
 
 def _indented(value: Any, line: str, encoder: json.JSONEncoder) -> str | None:
-    """Return the text of a value; None if it holds something else than text, numbers, lists and dictionaries of text.
+    """Return the text of a value; None if it holds anything but text, numbers, lists and dictionaries by text.
 
     Args:
         value: The value.
@@ -104,7 +104,7 @@ def _indented(value: Any, line: str, encoder: json.JSONEncoder) -> str | None:
 
 
 def literal_eval(text: Any) -> Any:
-    """Read a Python literal as `ast.literal_eval` does; a short whole number, such as a choice's, only once."""
+    """Read a Python literal as `ast.literal_eval` does; each short whole number, such as a choice's, only once."""
     is_short_number = isinstance(text, str) and len(text) <= 4 and text.isascii() and text.isdigit()
     return _short_number(text) if is_short_number else ast.literal_eval(text)
 

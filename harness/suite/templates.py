@@ -1,7 +1,7 @@
 r"""Renders the templates of task files in Jinja's sandbox, and compiles each of them once.
 
-A template of text and fields alone, such as ``Question: {{question}}\nAnswer:``, is joined without Jinja, which takes
-ten times as long.
+A template of text and fields alone, such as ``Question: {{question}}\nAnswer:``, is joined without Jinja, which would
+take ten times as long.
 
 lm-eval renders ``doc_to_text`` and its other templates in an environment that allows everything, so a task file could
 run a shell::
@@ -62,13 +62,13 @@ def _compiled(environment: Any, template: str) -> Render:
         values = [part if field is None else doc.get(field) for part, field in parts]
         if all(type(value) in PLAIN for value in values):
             return "".join(map(str, values))
-        return str(render(**doc))  # a list, or a field that is missing: Jinja knows what to write or raise
+        return str(render(**doc))  # for a list or a missing field, Jinja decides what to write or raise
 
     return join
 
 
 def _text_and_fields(environment: Any, template: str) -> list[tuple[str, str | None]] | None:
-    r"""Return a template's parts, or None if it has others than text and fields.
+    r"""Return a template's parts, or None if it has any but text and fields.
 
     ``Q: {{question}}\nA:`` has the parts ``[("Q: ", None), ("", "question"), ("\nA:", None)]``.
     """

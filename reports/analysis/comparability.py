@@ -1,6 +1,6 @@
-"""What differs between the models of a comparison besides what is compared, and whether their training tokens agree.
+"""What else differs between the models of a comparison, and whether their training tokens agree.
 
-Both stand above every table.
+Both are shown above every table.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ def _tokens(groups: Mapping[str, Sequence[ModelRecords]]) -> str:
 
 
 def agreements_of(models: Sequence[ModelRecords]) -> tuple[str, ...]:
-    """Return a sentence on how closely the training tokens of all runs agree; none if the tokens are unknown.
+    """Return a sentence on how closely the training tokens of all runs agree.
 
-    Nor is there one if they differ so much that `caveats_of` says so.
+    There is none if the tokens are unknown, or if they differ so much that `caveats_of` warns.
     """
     stages = [_stage_tokens(model) for model in models]
     if not stages or not all(stages):

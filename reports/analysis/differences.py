@@ -192,7 +192,7 @@ class Comparison:
         margin: For the non-inferiority test; None without one.
         notes: Warnings and remarks for the reader.
         caveats: What is not comparable between the arms; stands above every table.
-        agreements: How closely their training tokens agree; stands there too.
+        agreements: How closely their training tokens agree; shown there too.
         slopes: By task; empty unless each arm has a dose.
     """
 

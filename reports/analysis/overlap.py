@@ -1,4 +1,4 @@
-"""Runs without the items that stand in training data: what `harness overlap` wrote is joined with records.
+"""Runs without the items that occur in training data: what `harness overlap` wrote is joined with records.
 
 An item is identified by task and ``doc_hash``, as in samples files. The values of what is left are means over fewer
 items, so everything that is computed from items, tests and intervals too, works on the models that `without` returns.

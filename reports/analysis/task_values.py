@@ -173,7 +173,7 @@ def _averages(members: Sequence[TaskValues]) -> list[tuple[FloatArray, npt.NDArr
 
     Items correspond by document, and those that some variant lacks, because a request failed, are left out of all.
     Variants without a common document correspond by position. If they have different numbers of items, it is unknown
-    which correspond, and they stay apart.
+    which correspond, and they are not averaged.
     """
     keys = [_numbered(one.docs) for one in members]
     common = set.intersection(*map(set, keys))
@@ -190,7 +190,7 @@ def _averages(members: Sequence[TaskValues]) -> list[tuple[FloatArray, npt.NDArr
 
 
 def _numbered(docs: Sequence[bytes]) -> list[tuple[bytes, int]]:
-    """Each document with how often it came before: two copies in one task are two items."""
+    """Number the copies of each document from 0, so that two copies in one task are two items."""
     counts: Counter[bytes] = Counter()
     numbered = []
     for doc in docs:

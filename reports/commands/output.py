@@ -40,7 +40,7 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="JSON of `harness overlap`: also show the scores without the items that stand in training data; may be "
+        help="JSON of `harness overlap`: also show the scores without the items that occur in training data; may be "
         "repeated",
     )
     parser.add_argument("--format", choices=FORMATS, help="default: the ending of --output_path, otherwise a table")

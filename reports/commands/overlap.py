@@ -1,4 +1,4 @@
-"""``harness overlap STAGE.yaml|DIR|DATA... --tasks NAMES``: which items of a task stand in training data."""
+"""``harness overlap STAGE.yaml|DIR|DATA... --tasks NAMES``: which items of a task occur in training data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.reports.commands.output import SUFFIXES, command_line, output_forma
 if TYPE_CHECKING:
     from harness.overlap.index import ItemIndex
 
-PURPOSE = "List the items of tasks that stand in training data."
+PURPOSE = "List the items of tasks that occur in training data."
 FORMATS = ("table", "md", "csv", "json", "latex")
 LEAST = {"ngram_words": 5, "ngram_characters": 15}
 

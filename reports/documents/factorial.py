@@ -205,7 +205,7 @@ def _limits(analysis: FactorialAnalysis) -> list[str]:
         notes.append(
             f"Fewer than {FEWEST_CLUSTERS} clusters ({', '.join(wild)}): p and interval are the more cautious of "
             "Student's t and a wild cluster bootstrap with Webb weights, in which training runs add their variance. "
-            "Overall of several tasks keeps Student's t, with degrees of freedom that fall with the number of clusters."
+            "Overall values of several tasks use Student's t alone; fewer clusters give fewer degrees of freedom."
         )
     small = _small(analysis)
     if small:

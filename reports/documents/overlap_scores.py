@@ -1,4 +1,4 @@
-"""Scores with and without the items that stand in training data, as tables beside those of a report."""
+"""Scores with and without the items that occur in training data, as tables beside those of a report."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def comparison_with_overlap(
 def factorial_with_overlap(
     document: Document, analysis: FactorialAnalysis, overlap: OverlappingItems, options: AnalysisOptions
 ) -> Document:
-    """Return the document of a factorial study with its contrasts without overlapping items."""
+    """Return the document of a factorial study, with a second table of contrasts without overlapping items."""
     models = [model for run in analysis.study.runs for model in run.checkpoints]
     parents = list(analysis.study.parents.values())
     clean, notes = without([*models, *parents], overlap)
@@ -120,7 +120,7 @@ def _by_task(models: Sequence[ModelRecords], clean: Sequence[ModelRecords], over
         Column(key="value", heading="value", meaning="As recorded, over the items that the model answered."),
         Column(key="value_without", heading="without", meaning=WITHOUT),
         Column(key="items", heading="n", kind="count", meaning="Items in the value."),
-        Column(key="overlapping", heading="overlapping", kind="count", meaning="Those that stand in training data."),
+        Column(key="overlapping", heading="overlapping", kind="count", meaning="Those that occur in training data."),
     )
     pairs = [
         (run, other.tasks.get(name), model.name)

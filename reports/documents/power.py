@@ -191,8 +191,8 @@ def _few_clusters(plan: StudyPlan) -> list[str]:
     if not few:
         return []
     return [
-        f"Fewer than {FEW_CLUSTERS} clusters ({', '.join(few)}): a wild cluster bootstrap must reject too there, so "
-        "the power of these tasks is below the one shown. Add clusters."
+        f"Fewer than {FEW_CLUSTERS} clusters ({', '.join(few)}): there a wild cluster bootstrap must also "
+        "reject, so the power of these tasks is lower than shown. Add clusters."
     ]
 
 

@@ -92,7 +92,7 @@ class Document:
         tables: At least one.
         notes: The result in sentences, then warnings and remarks.
         caveats: What is not comparable; stands above the tables in every format.
-        agreements: What agrees, such as the tokens trained on; stands there too, except in CSV.
+        agreements: What agrees, such as the tokens trained on; shown there too, except in CSV.
     """
 
     title: str

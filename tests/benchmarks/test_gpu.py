@@ -1,4 +1,4 @@
-"""The GPU's benchmark, piece by piece at tiny size on the CPU: no minute on a GPU is lost to a mistake in it."""
+"""The GPU benchmark runs piece by piece at tiny size on the CPU, so that mistakes show without a GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quick batches are written to the journal together, and none of them waits for an engine that is slow."""
+"""Quick batches are written to the journal together, and no answer waits for a slow engine."""
 
 from __future__ import annotations
 

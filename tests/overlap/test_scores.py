@@ -1,4 +1,4 @@
-"""Reports with `--overlap FILE`: scores with and without the items that stand in training data."""
+"""Reports with `--overlap FILE`: scores with and without the items that occur in training data."""
 
 from __future__ import annotations
 

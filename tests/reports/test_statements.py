@@ -332,7 +332,7 @@ def test_unequal_or_unknown_tokens_are_not_said_to_agree(counts: list[int | None
 
 
 def _of_tokens(counts: Sequence[int | None]) -> list[ModelRecords]:
-    """Models tuned on so many tokens, in sequences of 256, from parents of 1,000 tokens."""
+    """Models tuned on these numbers of tokens, in sequences of 256, from parents of 1,000 tokens."""
     models = []
     for name, tokens in zip("ab", counts, strict=True):
         links = tuned(name, f"p{name}")

@@ -208,7 +208,7 @@ def test_the_wild_bootstrap_is_used_in_few_clusters_only() -> None:
     assert estimate_contrast(both, balanced(3), CONTRASTS["tune"]).method == "student-t"
 
 
-def test_few_clusters_agree_mirror_and_do_not_depend_on_order() -> None:
+def test_in_few_clusters_p_and_interval_agree_mirror_and_do_not_depend_on_order() -> None:
     reverse = two_by_two(("text", "code"), ("code", "plain"), ("pretrain", "tune"))["tune"]
     for draw in range(8):
         table = in_clusters(draw, 3, 7)

@@ -121,7 +121,7 @@ def test_the_effective_size_never_exceeds_the_number_of_items() -> None:
 
 
 def test_few_clusters_with_a_disagreement_count_no_more_items_than_there_are() -> None:
-    """Nine of 20 clusters have one disagreement each: they resemble each other more than by chance, but tell little."""
+    """Nine of 20 clusters have one disagreement each: more alike than by chance, but with little information."""
     clusters = np.repeat(np.arange(20), 5)
     for spread, larger in ((9, False), (20, True)):
         values = np.zeros(100)

@@ -26,7 +26,7 @@ def fakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def site(fakes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same, found by this process and by those that it starts."""
+    """The same distribution, on the path of this process and of its children."""
     monkeypatch.setattr(sys, "path", [str(fakes), *sys.path])
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(fakes), str(ROOT)]))
     return fakes

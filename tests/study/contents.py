@@ -1,4 +1,4 @@
-"""The files of a finished study without what a clock decides, to compare two runs byte for byte."""
+"""The files of a finished study without times, to compare two runs byte for byte."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ LEFT_OUT = ("lock", "log", "progress", "training_args.bin", "executor")
 
 def contents(out: Path) -> dict[str, str | bytes]:
     """Return every file by path; without logs, locks, progress and the executor's own files."""
-    found: dict[str, str | bytes] = {}
+    files: dict[str, str | bytes] = {}
     for path in sorted(out.rglob("*")):
         if path.is_dir() or any(part in LEFT_OUT for part in path.relative_to(out).parts):
             continue
         name = TIME.sub("TIME", str(path.relative_to(out)))
         if path.suffix == ".safetensors":
-            found[name] = path.read_bytes()
+            files[name] = path.read_bytes()
             continue
         text = path.read_text()
-        if path.suffix == ".json" and path.name.startswith(
-            "run"
-        ):  # which evaluations came along, and whether the journal knew all answers
+        # These depend on which evaluations shared the process, and on whether the journal had all answers.
+        if path.suffix == ".json" and path.name.startswith("run"):
             text = json.dumps(json.loads(text) | {"command": "X", "engine": "X"}, indent=2)
         text = CLOCK.sub(r'"\1": X', TIME.sub("TIME", text).replace(str(out), "OUT"))
-        found[name] = re.sub(r" at 0x[0-9a-f]+>", " at ADDRESS>", text)
-    return found
+        files[name] = re.sub(r" at 0x[0-9a-f]+>", " at ADDRESS>", text)
+    return files

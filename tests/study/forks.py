@@ -1,4 +1,4 @@
-"""Run `harness` in forks of a process that has imported what it needs: a run costs its work, not seconds of imports.
+"""Run `harness` in forks of a process that has imported what it needs, which saves seconds of imports per run.
 
     python -m tests.study.forks SITE
 
@@ -7,7 +7,7 @@ Reads one JSON object per line and answers each with the exit code, or -9 for a 
     {"words": [...], "environment": {...}, "out": "file", "err": "file", "kill_after": 1.5}
 
 SITE holds the distribution of `tests.study.package`. The tests' own process is not forked, because its libraries have
-threads, and a fork of a process with threads can wait for a lock without end.
+threads, and a fork of a process with threads can wait for a lock forever.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Forks:
     def run(
         self, words: Sequence[object], environment: Mapping[str, str], place: Path, kill_after: float | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, or kill it after so many seconds; it prints into files in the folder `place`."""
+        """Run a command to its end, or kill it after `kill_after` seconds; output goes to files in `place`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         out, err = place / "printed.out", place / "printed.err"

@@ -1,4 +1,4 @@
-"""Small samples of the hub data sets that the experiments name: their files and fields, with content of our own.
+"""Small samples of the hub data sets that the experiments name: their files and fields, with invented content.
 
 A folder in the hub's layout can stand for a data set: `stages.base.data.sources.text.hub=FOLDER`. A configuration of
 the data set, such as ``sample-10BT``, is named in the front matter of its README, as on the hub.
@@ -79,13 +79,13 @@ def ultrafeedback(folder: Path) -> Path:
     """HuggingFaceH4/ultrafeedback_binarized, split train_prefs."""
     rows = []
     for n, row in enumerate(preferences()):
-        asked = {"content": row["conversations"][0]["value"], "role": "user"}
+        question = {"content": row["conversations"][0]["value"], "role": "user"}
         chosen, rejected = (
-            [asked, {"content": row[side]["value"], "role": "assistant"}] for side in ("chosen", "rejected")
+            [question, {"content": row[side]["value"], "role": "assistant"}] for side in ("chosen", "rejected")
         )
         rows.append(
             {
-                "prompt": asked["content"], "prompt_id": str(n), "chosen": chosen, "rejected": rejected,
+                "prompt": question["content"], "prompt_id": str(n), "chosen": chosen, "rejected": rejected,
                 "messages": chosen, "score_chosen": 8.5, "score_rejected": 4.0,
             }
         )  # fmt: skip

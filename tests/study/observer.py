@@ -1,8 +1,7 @@
-"""What the commands of a study do, with every executor: each notes when it begins, and some are killed.
+"""Records what the commands of a study do, with any executor: each logs when it begins, and some are killed.
 
 A process that becomes a node's command first imports `sitecustomize`, which `package.install` writes and which calls
-`observe`.
-This module imports the standard library only, because every Python process of a study pays for it.
+`observe`. This module imports the standard library only, because every Python process of a study pays for it.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ def note(event: str, name: str, **more: Any) -> None:
 
 
 def events(log: Path | None = None) -> list[dict[str, Any]]:
-    """Return what was noted."""
+    """Return the logged events."""
     path = log or Path(os.environ.get(LOG, ""))
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
@@ -61,7 +60,7 @@ def began(locks: Sequence[Path]) -> None:
 
 
 def _lives(pid: int) -> bool:
-    """Whether a process goes on; one that is about to end has closed its files, and with them its locks, already."""
+    """Whether a process still runs; one that is about to end has already closed its files, and with them its locks."""
     for _ in range(40):
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

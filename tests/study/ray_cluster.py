@@ -1,9 +1,9 @@
-"""A Ray cluster of this machine in a process of its own: a head without cores, and two machines with one core each.
+"""A Ray cluster on this machine in a separate process: a head without cores, and two machines with one core each.
 
     python -m tests.study.ray_cluster
 
 Prints its address. For each line with the number of a process, it removes the machine on which that process runs, as a
-crash would. It ends with its standard input.
+crash would. It ends when its standard input is closed.
 """
 
 from __future__ import annotations

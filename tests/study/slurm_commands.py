@@ -1,6 +1,6 @@
 """Stand-ins for Slurm's commands on a machine without Slurm: a job is a process, and an array several.
 
-They show which jobs this project asks submitit for; they queue nothing and know no limits.
+They show which jobs this project submits with submitit; they have no queue and no limits.
 
     install(folder)     # writes sbatch, srun, sacct and scancel; put the folder on PATH
     calls(folder)       # [["sbatch", "..."], ["scancel", "99_0"]]
@@ -34,7 +34,7 @@ def install(folder: Path) -> Path:
 
 
 def calls(folder: Path) -> list[list[str]]:
-    """Return the commands that were called, without questions for states, and the text of what was submitted."""
+    """Return the commands that were called, without queries of job states, and the text of what was submitted."""
     return [json.loads(line) for line in (folder / "calls.jsonl").read_text().splitlines()]
 
 

@@ -81,7 +81,7 @@ def test_two_nodes_of_one_label_are_refused(study: Study, harness_here: HarnessC
 def test_a_search_where_nothing_can_be_searched_is_refused(
     study: Study, harness_here: HarnessCommand, tmp_path: Path
 ) -> None:
-    """What the trainer of another package reads is its own affair."""
+    """Only the trainer of another package knows what it reads."""
     study.write({"overlap": {"min_share": 0.7}})
     done = harness_here("run", study.path, "--output_path", tmp_path / "out")
     assert done.returncode == 2

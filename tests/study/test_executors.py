@@ -55,7 +55,7 @@ class Pair:
         return [event["pid"] for event in noted]
 
     def run(self, out: str, executor: list[str], disturb: dict[str, Callable[[int], None]]) -> str:
-        """Run the study; disturb each stage while its first command runs. Return what the run said."""
+        """Run the study; disturb each stage while its first command runs. Return the run's output."""
         command = [sys.executable, "-m", "harness", "run", self.study.path, "--output_path", self.study.folder / out]
         with subprocess.Popen(
             [*map(str, command), "--executor", *executor], cwd=ROOT, stderr=subprocess.PIPE, text=True
@@ -66,9 +66,9 @@ class Pair:
                 disturb[name](self.begun(name)[0])
                 wait_until(lambda name=name: len(self.begun(name)) > 1, f"{name} begins again", process=process)  # type: ignore[misc]
                 gate.touch()
-            said = process.stderr.read()
-        assert process.returncode == 0, said
-        return said
+            output = process.stderr.read()
+        assert process.returncode == 0, output
+        return output
 
     def contents_with_local(self, harness_fork: HarnessCommand) -> dict[str, str | bytes]:
         """Return the files of the same study that `local` runs undisturbed."""
@@ -102,9 +102,11 @@ def test_ray_ends_as_local_does_after_a_killed_worker_and_a_lost_machine(
 def test_submitit_ends_as_local_does_after_a_killed_job_and_a_killed_command(
     pair: Pair, harness_fork: HarnessCommand
 ) -> None:
-    said = pair.run("slurm", ["slurm", "--executor_args", "cluster=local"], {"base-0": _kill_parent, "tuned-0": _kill})
-    assert "died     base-0 (its worker or machine is lost); it is run again" in said
-    assert "died     tuned-0 (signal 9); it is run again" in said
+    output = pair.run(
+        "slurm", ["slurm", "--executor_args", "cluster=local"], {"base-0": _kill_parent, "tuned-0": _kill}
+    )
+    assert "died     base-0 (its worker or machine is lost); it is run again" in output
+    assert "died     tuned-0 (signal 9); it is run again" in output
     check_events(pair.log)
     assert contents(pair.study.folder / "slurm") == pair.contents_with_local(harness_fork)
 
@@ -126,8 +128,8 @@ def test_slurm_gets_one_array_for_what_is_ready_together_and_old_jobs_are_cancel
     assert done.returncode == 0, done.stderr
     (scancel, jobs), (sbatch, script) = slurm_commands.calls(commands)
     assert (scancel, jobs, sbatch) == ("scancel", "5_1", "sbatch")
-    asked = {line.removeprefix("#SBATCH --") for line in script.splitlines() if line.startswith("#SBATCH")}
-    assert {"array=0-1%2", "cpus-per-task=2", "mem=3GB", "partition=cpu", "time=1440", "job-name=base-0"} <= asked
+    options = {line.removeprefix("#SBATCH --") for line in script.splitlines() if line.startswith("#SBATCH")}
+    assert {"array=0-1%2", "cpus-per-task=2", "mem=3GB", "partition=cpu", "time=1440", "job-name=base-0"} <= options
     assert len(list((tmp_path / "out" / "nodes").glob("*/base-*/model.safetensors"))) == 2
 
 

@@ -20,7 +20,7 @@ from tests.study.observer import LOG
 
 @pytest.fixture
 def harness_here(harness_fork: HarnessCommand) -> HarnessCommand:
-    """In a fork of another process."""
+    """Run `harness` in a fork of a process that has imported it."""
     return harness_fork
 
 

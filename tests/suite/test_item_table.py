@@ -25,7 +25,7 @@ KEPT: dict[str, list[dict[str, Any]]] = {
 CHANGED: dict[str, list[dict[str, Any]]] = {
     "whole numbers beside others": [{"a": 1}, {"a": 2.5}],
     "whole numbers beside others in lists": [{"a": [1, 2.5]}],
-    "truths beside numbers": [{"a": True}, {"a": 2}],
+    "booleans beside numbers": [{"a": True}, {"a": 2}],
     "text beside numbers": [{"a": "x"}, {"a": 2}],
     "a large number": [{"a": 2**63}],
     "half a surrogate pair": [{"a": "\ud800"}],

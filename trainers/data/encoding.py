@@ -226,8 +226,8 @@ def marked_answer_encoder(tokenizer: Tokenizer, *, max_length: int | None) -> En
 def prompt_encoder(tokenizer: Tokenizer) -> Encode:
     """Return the encoder of prompts with a verifiable answer: text for the trainer to sample from, tokens counted.
 
-    For a model with a chat template the beginning of a program is a user's message too: TRL takes a batch as messages
-    or as plain text by its first prompt.
+    For a model with a chat template the beginning of a program is a user message too: TRL treats a batch as messages or
+    as plain text, depending on its first prompt.
     """
     # Every example has every column that a reward reads, empty where it does not apply: a batch may mix all kinds.
     chat = Chat(tokenizer)

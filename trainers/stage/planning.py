@@ -35,7 +35,7 @@ def plan_stage(
         method: The stage's trainer.
         spec_fields: The stage file's contents.
         estimate: Time steps with the model itself.
-        keep: With `estimate`, a folder that gets the model after these steps.
+        keep: With `estimate`, a folder in which to save the model after these steps.
 
     Raises:
         InputError: `train` would refuse the stage file.

@@ -65,7 +65,7 @@ def rehearse(job: StageJob) -> bool:
 def seconds_per_step(job: StageJob, keep: Path | None = None) -> float:
     """Return how long a step takes: the mean of `TIMED_STEPS` after the first, with the stage's own model and data.
 
-    `keep` is a folder that gets the model after these steps.
+    `keep` is a folder in which to save the model after these steps.
     """
     moments = list(_steps(job, 1 + TIMED_STEPS, {}, keep))
     return (moments[-1] - moments[0]) / (len(moments) - 1) if len(moments) > 1 else 0.0

@@ -170,7 +170,7 @@ def _message(fault: ErrorDetails) -> str:
     return f"{where or 'stage file'}: {fault['msg'].removeprefix('Value error, ')}{given}."
 
 
-# What PEFT and other trainers call a key, where its spelling is no hint.
+# Names of keys in PEFT and other trainers that are spelled too differently for a hint.
 OTHER_NAMES = {
     "adapter.rank": "r",
     "adapter.lora_r": "r",

@@ -61,8 +61,8 @@ class Part:
         keys: Places of the keys in the row, likewise; the prefix's keys come before them.
         mask: Added to the attention scores: 0 or minus infinity, [batch, 1, queries, prefix + keys], in the model's
             dtype (from booleans torch would make this anew in each layer); None means causal, without a prefix.
-        real: The queries that are not padding: which of the batch, which of its queries, and its place in the row, each
-            [real queries]; None means all. Indices, since with booleans the host would wait for the GPU in each layer.
+        real: The queries that are not padding, as three tensors of indices, [real queries]: entry of the batch, query
+            in it, place in the row; None means all. With a boolean mask the host would wait for the GPU in each layer.
     """
 
     queries: slice | Tensor
@@ -148,7 +148,7 @@ def _padded(trees: Sequence[TokenTree], device: torch.device, dtype: torch.dtype
     #     queries = keys  [[0, 1, x], [5, 6, 7]]      real  batch 0 0 1 1 1, query 0 1 0 1 2, place 0 1 5 6 7
     # and the second has the queries after the split against all tokens of their trees:
     #     queries  [[2, 3, 4], [x, x, x]]             keys  [[0, 1, 2, 3, 4], [5, 6, 7, x, x]]
-    # All is made on the host and copied to the GPU, which may still compute another pack.
+    # All tensors are made on the host and copied to the GPU, which may still be computing another pack.
     sizes, splits = [len(tree.tokens) for tree in trees], [_split(tree) for tree in trees]
     starts = [0, *itertools.accumulate(sizes)][:-1]
     start, size, split = (torch.tensor(values)[:, None] for values in (starts, sizes, splits))
@@ -179,7 +179,7 @@ def _padded(trees: Sequence[TokenTree], device: torch.device, dtype: torch.dtype
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copy a tensor of the host; a GPU's copy does not wait for what the GPU computes."""
+    """Copy a tensor from the host; a copy to a GPU does not wait for the GPU's current work."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
@@ -289,8 +289,9 @@ def _sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scalin
 
 
 def _needs_whole_heads(query: Tensor, mask: Tensor | None) -> bool:
-    """Whether each key head must be repeated for its queries: with groups, CUDA has few fast kernels."""
-    # FlashAttention takes groups, but no mask and no float32; the memory-efficient kernel takes both, but no groups.
+    """Whether each key head must be repeated for its queries: CUDA has few fast kernels for groups."""
+    # FlashAttention supports groups, but no mask and no float32. The memory-efficient kernel supports both, but no
+    # groups.
     return query.is_cuda and (mask is not None or query.dtype == torch.float32)
 
 

@@ -96,7 +96,7 @@ class HfEngine:
             yield list(answers.items())
 
     def close(self) -> None:
-        """Free the model's memory, on a GPU for other processes too: torch would keep it for this one."""
+        """Free the model's memory. On a GPU, torch's cache is emptied too, so that other processes can use it."""
         import torch
 
         if not hasattr(self, "_forward"):

@@ -24,21 +24,21 @@ from harness.engines.tokens import Span
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-# Rows of logits turned into log-probabilities at a time on a CPU: each is copied in float32, and few stay in its cache.
+# Rows of logits turned into log-probabilities at a time on a CPU: each is copied in float32, and few fit in its cache.
 _ROWS_AT_A_TIME = 128
-# A GPU is busy only with many rows; this is the size of their copy in float32.
+# A GPU needs many rows to be busy; this limits the size of their copy in float32.
 _GPU_SOFTMAX_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """What the model is given for one row; all on its device.
+    """The model's inputs for one row, on its device.
 
     Attributes:
         ids: Token ids, [1, row].
-        positions: Of the tokens, each in its own sequence, [1, row].
-        rows: Where logits are computed, [rows].
-        layout: For attention.
+        positions: Position of each token in its own sequence, [1, row].
+        rows: Positions in the row where logits are computed, [rows].
+        layout: What attention needs to know about the row.
     """
 
     ids: Tensor
@@ -52,7 +52,7 @@ class Pack:
     """A pack that is ready to run.
 
     Attributes:
-        inputs: For the model.
+        inputs: The model's inputs.
         rows: For each target, the row of logits that predicts it.
         targets: Token ids, sequence after sequence.
         counts: Number of targets of each sequence, by sequence.
@@ -104,13 +104,13 @@ class Forward:
     def pack(self, trees: Sequence[TokenTree], spans: Sequence[Span], *, behind: States | None) -> dict[int, Scored]:
         """Score the sequences of `trees` in one row behind the prefix whose states are `behind`; by sequence.
 
-        Several threads may call this at the same time, but no other method beside it except `prepare`.
+        Several threads may call this at the same time. Of the other methods, only `prepare` may run meanwhile.
         """
         return self.run(self.prepare(trees, spans, behind=behind))
 
     @torch.inference_mode()
     def prepare(self, trees: Sequence[TokenTree], spans: Sequence[Span], *, behind: States | None) -> Pack:
-        """Make the inputs of a pack. Does not touch the model, so it may run beside any other method."""
+        """Make the inputs of a pack. It does not use the model, so it may run at the same time as any other method."""
         # Logits are computed only where something is read, and once where several sequences read. Of a tree 5 6 (7 | 9)
         # with sequence 0 reading at 6 7 and sequence 1 reading at 6 9:
         #   row_of {1: 0, 2: 1, 3: 2}    rows [0, 1, 0, 2]    targets [7, its next, 9, its next]    counts {0: 2, 1: 2}
@@ -130,7 +130,7 @@ class Forward:
 
     @torch.inference_mode()
     def run(self, pack: Pack) -> dict[int, Scored]:
-        """Score a pack; several threads may call this as they may call `pack`."""
+        """Score a pack; threads may call this under the same rule as `pack`."""
         with self._packing():
             logits = self._logits(pack.inputs)
         scores = _scores(logits, pack.rows, pack.targets, list(pack.counts.values()))
@@ -170,7 +170,7 @@ class Forward:
     def _inputs(
         self, trees: Sequence[TokenTree], behind: States | None, *, keep: States | None, rows: Sequence[int]
     ) -> Inputs:
-        """The inputs for `trees` as one row, with logits at `rows`."""
+        """Return the inputs for `trees` as one row, with logits at `rows`."""
         ids = [token for tree in trees for token in tree.tokens]
         positions = [position for tree in trees for position in tree.positions]
         return Inputs(
@@ -237,7 +237,7 @@ def _scores(logits_RV: Tensor, rows: Sequence[int], targets: Sequence[int], coun
     # The softmax of all rows at once would copy all logits in float32, the largest tensor of a pass. So a few rows at a
     # time: `mine` are the targets that these rows predict, `local` the rows counted within the chunk. With chunks of 2,
     #   rows [0, 1, 0, 2]  ->  chunk 0: mine [0, 1, 2], local [0, 1, 0]; chunk 1: mine [3], local [0]
-    # Both are found on the host, which would otherwise wait for the GPU at each chunk.
+    # Both are computed on the host, which would otherwise wait for the GPU at each chunk.
     device = logits_RV.device
     row, target = torch.tensor(rows), torch.tensor(targets)
     logprobs = torch.empty(len(rows), dtype=torch.float64, device=device)
@@ -266,7 +266,7 @@ def _are_greedy(logits_RV: Tensor, rows: Tensor, targets: Tensor, *, on_cpu: boo
     if not on_cpu:
         return logits_RV.argmax(dim=-1)[rows] == targets
     # Only targets with the largest logit of their row can be; leaving the others out saves most of argmax's time on a
-    # CPU. On a GPU the host would have to wait to know them.
+    # CPU. On a GPU the host would have to wait for them.
     greedy = torch.zeros(len(targets), dtype=torch.bool)
     best = (logits_RV[rows, targets] == logits_RV.amax(dim=-1)[rows]).nonzero()[:, 0]
     # In float32, because argmax takes twice as long in half precision.

@@ -217,7 +217,7 @@ class Runner(Generic[Result]):
 
 
 def _one_ahead(jobs: Iterator[Job[Result]]) -> Iterator[Job[Result]]:
-    """Make each job before the one before it runs, so that it can be prepared meanwhile; never past a job alone."""
+    """Make each job before the previous one runs, to be prepared meanwhile, except while a job runs alone."""
     made: Job[Result] | None = None
     for job in jobs:
         if made is not None:

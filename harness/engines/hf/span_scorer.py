@@ -114,7 +114,7 @@ class SpanScorer:
     def _pack(
         self, pack: Sequence[TokenTree], spans: Sequence[Span], states: States | None
     ) -> Callable[[], dict[int, Scored]]:
-        """What runs a pack; on a GPU it is prepared from now on, on a thread, while the pack before it runs."""
+        """Return a function that runs a pack. On a GPU a thread prepares it while the previous pack runs."""
         if self._preparing is None:
             return functools.partial(self._forward.pack, pack, spans, behind=states)
         prepared = self._preparing.submit(self._forward.prepare, pack, spans, behind=states)
@@ -150,7 +150,7 @@ def _streams(forward: Forward) -> Streams | None:
 
 
 def _prepares_ahead(forward: Forward) -> bool:
-    """Whether a thread prepares packs: a CPU has no time to spare for it, and a host that waits for its GPU has."""
+    """Whether a thread prepares packs: only with a GPU, because a CPU is busy with the model itself."""
     return forward.device.type != "cpu"
 
 

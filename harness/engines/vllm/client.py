@@ -35,13 +35,13 @@ ENVIRONMENT = {
     "TQDM_DISABLE": "1",
     # vLLM is opened for one position more than the model's context, which is never computed: see `options`.
     "VLLM_ALLOW_LONG_MAX_MODEL_LEN": "1",
-    # All processes of an engine are on this machine. By itself vLLM looks for the way to the internet.
+    # All processes of an engine are on this machine. By default vLLM looks for the address that reaches the internet.
     "VLLM_HOST_IP": "127.0.0.1",
     # vLLM's CUDA build imports flashinfer for its sampler without checking that it is installed.
     **({} if find_spec("flashinfer") else {"VLLM_USE_FLASHINFER_SAMPLER": "0"}),
 }
 SECONDS_TO_END = 3.0
-# On CUDA vLLM runs the model in a child of its own. When that fails to start, the error says only this and "see above".
+# On CUDA vLLM runs the model in a child process. If that fails to start, the error says only this and "see above".
 REASON_IS_LOST = "Engine core initialization failed"
 IN_ONE_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
 
@@ -162,7 +162,7 @@ class Engines:
     def _open(
         self, arguments: Mapping[str, Any], device: str, environments: Sequence[Mapping[str, str]]
     ) -> dict[str, Any]:
-        """Start the processes; once more in one process each where that shows why they cannot start."""
+        """Start the processes. If they fail without a reason, start them again without child processes, to get it."""
         self._workers = [VllmProcess(arguments, device, environment) for environment in environments]
         try:
             descriptions: list[dict[str, Any]] = [worker.answer() for worker in self._workers]
@@ -228,9 +228,9 @@ class Engines:
             worker.close()
 
     def _ahead(self, name: str, messages: Iterable[Sequence[tuple[Any, ...]]]) -> Iterator[list[Any]]:
-        """Yield the answers to `messages`; each is sent before the answer to the one before it is read.
+        """Yield the answers to `messages`; each message is sent before the answer to the previous one is read.
 
-        So an engine has its next batch while the caller makes another and deals with the last one's answers.
+        So an engine has its next batch while the caller makes another and processes the last answers.
         """
         unanswered = 0
         for arguments in messages:
@@ -267,7 +267,7 @@ class Engines:
 
     @contextlib.contextmanager
     def _all_or_none(self) -> Iterator[None]:
-        """End all engines when one has ended: answers of the others would stay unread in their pipes."""
+        """End all engines if one fails: answers of the others would stay unread in their pipes."""
         try:
             yield
         except BaseException:

@@ -1,8 +1,8 @@
-"""Log-likelihood requests as token pairs, chunk by chunk, each chunk encoded on a thread while vLLM scores the last.
+"""Encodes log-likelihood requests as token pairs: a thread encodes one chunk while vLLM scores the previous one.
 
 Encoding takes about 0.8 ms per request, as long as a GPU takes to score it, so the GPU must not wait until all are
-encoded. A chunk has all requests of its contexts, and chunks come in the order of their texts, so that contexts with a
-common beginning are neighbours in vLLM's cache:
+encoded. A chunk has all requests of its contexts, and the texts of the chunks are sorted, so that contexts with a
+common beginning are scored one after the other and vLLM's cache serves it:
 
     requests  "ab" + "x", "b" + "x", "aa" + "y", "ab" + "z"
     chunks    ["aa" + "y", "ab" + "x", "ab" + "z"], ["b" + "x"]
@@ -25,8 +25,8 @@ Item = TypeVar("Item")
 # A context and its continuation, as token ids.
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
 
-# Requests of the first chunk; each next one has twice as many, up to the most. The engine starts early, and later
-# batches find all that shares a prefix in one chunk.
+# Requests of the first chunk; each later one has twice as many, up to the largest. So the engine starts early, and
+# later chunks hold most requests with a common prefix together.
 FIRST_CHUNK, LARGEST_CHUNK = 512, 8192
 
 
@@ -35,7 +35,7 @@ class _Encoded:
     """A log-likelihood request as tokens.
 
     Attributes:
-        pairs: One, or one per window if it is rolling.
+        pairs: One pair, or one per window of a rolling request.
         cut: Number of tokens that were cut.
         apart: Whether the continuation was encoded without its context.
     """
@@ -70,7 +70,7 @@ class Chunk:
     def take(
         self, groups: Sequence[Group], scores: Sequence[Sequence[Scored | Refused]]
     ) -> dict[Request, Answer | Failure]:
-        """Take the scores of `groups`; returns the requests that have all their scores with these."""
+        """Add the scores of `groups`; returns the answers to the requests that now have all their scores."""
         pairs = [(group.context, continuation) for group in groups for continuation in group.continuations]
         self._scores.update(zip(pairs, (score for own in scores for score in own), strict=True))
         answers: dict[Request, Answer | Failure] = {}
@@ -82,12 +82,12 @@ class Chunk:
 
 
 def chunks(encoder: Encoder, requests: Sequence[Request]) -> Iterator[Chunk]:
-    """Encode `requests`, which are distinct, in chunks that depend on no order of theirs."""
+    """Encode distinct `requests` in chunks that do not depend on their order."""
     return _ahead(_chunk(encoder, part) for part in _parts(requests))
 
 
 def _parts(requests: Sequence[Request]) -> Iterator[list[Request]]:
-    """Sort and cut `requests`; those with equal contexts stay together, except those without one, such as rolling."""
+    """Sort and split `requests`; those with the same context stay together, unless it is empty, as in rolling ones."""
     part: list[Request] = []
     most, before = FIRST_CHUNK, ""
     for context, request in sorted(((_stripped(each), each) for each in requests), key=_place):
@@ -111,7 +111,7 @@ def _place(pair: tuple[str, Request]) -> tuple[str, ...]:
 
 def _chunk(encoder: Encoder, requests: Sequence[Request]) -> Chunk:
     chunk = Chunk()
-    # Equal contexts are one object, so that a thousand choices take no memory.
+    # Equal contexts are one object, so that a thousand choices do not store a thousand copies.
     contexts: dict[tuple[int, ...], tuple[int, ...]] = {}
     for request, spans in zip(requests, encoder.spans(requests), strict=True):
         if isinstance(spans, Failure):
@@ -140,7 +140,7 @@ def expanded(answers: Mapping[Request, Answer | Failure], indices: Mapping[Reque
 
 
 def _ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """Make each item on a thread while the caller uses the one before it."""
+    """Make each item on a thread while the caller uses the previous one."""
     with ThreadPoolExecutor(1, thread_name_prefix="encoding") as pool:
         following = pool.submit(next, items, None)
         while (item := following.result()) is not None:

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
     from harness.checkpoints.checkpoint import Checkpoint
 
-# A batch computes about this many tokens, or continues this many prompts. It takes seconds to a minute; two of them
-# are lost when the process is killed.
+# A batch computes about this many tokens, or continues this many prompts. It takes seconds to a minute; a
+# killed run loses at most two.
 BATCH_TOKENS = {"cpu": 8192, "cuda": 131072}
 BATCH_PROMPTS = {"cpu": 64, "cuda": 1024}
 # The share of the cache that one batch may fill: the second round must find the contexts of the first still cached.
@@ -88,8 +88,8 @@ class VllmEngine:
     """Answers requests with vLLM (see `harness.engines.base.Engine`).
 
     Attributes:
-        asked: Number of queries that scored.
-        asked_again: How many of these were for what the two rounds left unknown.
+        asked: Number of scoring queries.
+        asked_again: Number of these that follow the two rounds, for values that are still missing.
     """
 
     def __init__(
@@ -158,12 +158,12 @@ class VllmEngine:
         return "cpu" if self._engines.description["device"] == "cpu" else "cuda"
 
     def _score(self, requests: Sequence[Request], scored: Sequence[int]) -> Iterator[Batch]:
-        """Answer the log-likelihood requests at `scored`, each with the last batch that has one of its pairs."""
+        """Answer the log-likelihood requests at `scored`, each after the last batch with one of its pairs."""
         indices: dict[Request, list[int]] = {}
         for index in scored:
             indices.setdefault(requests[index], []).append(index)
         failures: dict[Request, Failure] = {}
-        # The batches that vLLM has not answered yet, each with the chunk of requests that it is from.
+        # The batches that vLLM has not answered yet, each with the chunk of requests that it comes from.
         sent: deque[tuple[Chunk, list[Group]]] = deque()
 
         def batched() -> Iterator[list[Group]]:

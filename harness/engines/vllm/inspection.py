@@ -1,4 +1,4 @@
-"""What vLLM chose by itself, asked in the process where the model is, which may be a child of the worker's."""
+"""Reports what vLLM chose by itself, from the process that holds the model, which may be a child of the worker."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 class Inspection:
     """Methods that vLLM adds to its own worker class; `LLM.collective_rpc` calls them by name."""
 
-    # Of vLLM's worker.
+    # Attributes of vLLM's worker.
     model_runner: Any
     vllm_config: Any
 
     def inspect(self) -> dict[str, Any]:
-        """The model runner, ``V1`` or ``V2``, and the names of the attention backends, such as ``FLASH_ATTN``."""
+        """Return the model runner, ``V1`` or ``V2``, and the names of attention backends, such as ``FLASH_ATTN``."""
         from vllm.model_executor.layers.attention_layer_base import AttentionLayerBase
 
         # V1 is defined in vllm.v1.worker.gpu_model_runner, V2 in vllm.v1.worker.gpu.model_runner.

@@ -90,7 +90,7 @@ def _arguments(checkpoint: Checkpoint, spec: EngineSpec) -> dict[str, Any]:
         "trust_remote_code": spec.trust_remote_code,
     }
     if not spec.generates:
-        # Compiling and recording CUDA graphs take most of the start, and speed up only steps of a few tokens.
+        # Compiling and capturing CUDA graphs take most of the start-up time, and speed up only steps of a few tokens.
         arguments["enforce_eager"] = True
     if spec.batch_size != "auto":
         arguments["max_num_seqs"] = _positive(spec.batch_size, "batch_size")

@@ -6,7 +6,7 @@ context 1 2 3 with the continuations 7 8 9 and 7 8 5:
     round 1   prompt 1 2 3        log-probability of 7 after it
     round 2   prompt 1 2 3 7 8    log-probabilities of 9 and 5 after it; that of 8 from the prompt's own rows
 
-Round 1 is left out where round 2 can do without it (see `first_round`).
+Round 1 is left out if round 2 returns all values (see `first_round`).
 
 In round 2 the prefix cache serves 1 2 3, to the last full block of tokens, so a context is computed once. The last
 position of a prompt is always computed, so what follows a prompt is always valid. The prompt's rows are not: where the
@@ -65,7 +65,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How many queries a batch took, and how many of them were for what the two rounds left unknown."""
+    """Number of queries of a batch, and how many of them follow the two rounds, for values that are still missing."""
 
     queries: int
     repeated: int
@@ -167,9 +167,9 @@ class Table:
 def first_round(groups: Sequence[Group], *, block_tokens: int) -> Iterator[Query]:
     """The contexts alone: one query each, or more when there are more first tokens than vLLM takes targets.
 
-    A context gets none where round 2 has all its values: each continuation has a query there, and the context's last
-    position is in a block that it fills only in part, so no earlier context has put it into the cache. vLLM shares the
-    full blocks of prompts that it starts at the same time, so the context is still computed once.
+    A context gets none if round 2 returns all its values: each continuation has a query there, and the context's last
+    position is in a block that it fills only in part, so no earlier context can have put it into the cache. vLLM shares
+    the full blocks of prompts that it starts at the same time, so the context is still computed once.
 
     Args:
         groups: The groups.

@@ -160,7 +160,7 @@ class Engine:
             # 2: the prompt's own tokens and the two most likely ones, of which one is another token and shows a tie.
             prompt_logprobs=2 if query.head else None,
             flat_logprobs=True,
-            skip_clone=True,  # made for this query alone; vLLM would copy it deeply
+            skip_clone=True,  # only this query uses it; vLLM would make a deep copy
             skip_reading_prefix_cache=not query.cached,
         )
 
@@ -297,9 +297,9 @@ def serve(connection: Connection) -> None:
 
 
 def _messages(connection: Connection) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """The messages, read on a thread: the other side sends the next one before it reads the answer to the last.
+    """Yield the messages, read on a thread: the other side sends the next one before it reads the last answer.
 
-    With nobody reading, a message larger than the pipe's buffer would keep both sides waiting for each other.
+    Without the thread, a message larger than the pipe's buffer would make both sides wait for each other.
     """
     messages: queue.SimpleQueue[tuple[str, tuple[Any, ...]] | None] = queue.SimpleQueue()
 

@@ -14,7 +14,7 @@
     cloud = "my_package.cloud:CloudExecutor"
 
 A job's command resumes when it is run again. `executors.process` runs it so that no node runs twice at once, and with
-the variables of `Job.environment`, which another machine would not have.
+the variables of `Job.environment`, because another machine does not have them.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from harness.errors import InputError, did_you_mean
 from harness.study.executors.needs import NeedsSpec
 
 GROUP = "harness.executors"
-DIED = -1  # what `poll` returns for a job whose worker or machine is lost: no signal has this number
-# What a node takes from the process that runs the study, also on a machine where these are set differently.
+DIED = -1  # what `poll` returns for a job whose worker or machine is lost; a command that SIGHUP ends looks the same
+# Variables that a node takes from the process that runs the study, even on a machine where they are set differently.
 PASSED_ON = ("HARNESS_CACHE_DIR", "HARNESS_DATA", "HF_HOME", "OMP_NUM_THREADS", "PYTHONPATH")
 
 

@@ -24,8 +24,8 @@ from harness.study.executors.process import SECONDS_TO_END, note, run
 
 RETRIES = 2  # of a remote function whose worker is lost
 SECONDS_TO_ANSWER = 10.0
-OBJECT_STORE_BYTES = 100_000_000  # of a cluster of this machine; the only objects are jobs and exit codes
-# Connects in a process of its own: without an answer Ray waits for a minute and then aborts the process.
+OBJECT_STORE_BYTES = 100_000_000  # for a cluster on this machine; the only objects are jobs and exit codes
+# Connects in a separate process: without an answer, Ray waits for a minute and then aborts the process.
 PROBE = """
 import sys, ray
 print("ready", flush=True)
@@ -125,11 +125,11 @@ def _probe(address: str) -> str | None:
         [sys.executable, "-c", PROBE, address], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        process.stdout.readline()  # importing Ray takes seconds, which are not the cluster's
+        process.stdout.readline()  # only then start the timer: importing Ray takes seconds
         timer = threading.Timer(SECONDS_TO_ANSWER, process.kill)
         timer.start()
-        _, said = process.communicate()
+        _, errors = process.communicate()
         timer.cancel()
     if process.returncode == 0:
         return None
-    return "no answer" if process.returncode < 0 else " ".join(said.split())[-200:]
+    return "no answer" if process.returncode < 0 else " ".join(errors.split())[-200:]

@@ -2,9 +2,9 @@
 
     harness run study.yaml --output_path runs/study --executor slurm --executor_args slurm_partition=gpu timeout_min=600
 
-Jobs that are ready together and need the same become one job array. The study's folder must be on a file system that
-all machines share. ``cluster=local`` runs the jobs as processes of this machine, for tests. submitit does not submit a
-job again that died; the runner does.
+Jobs that are ready together and have equal needs become one job array. The study's folder must be on a file system that
+all machines share. ``cluster=local`` runs the jobs as processes of this machine, for tests. submitit does not
+resubmit a job that died; the runner does.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Submitted:
 
 
 class SlurmExecutor:
-    """Submits a Slurm job per job, in arrays."""
+    """Submits each job to Slurm, in arrays."""
 
     slots: int | None = None
 
@@ -59,7 +59,7 @@ class SlurmExecutor:
         self._cancelled_earlier = self._cluster == LOCAL
 
     def submit(self, jobs: Sequence[Job]) -> list[_Submitted]:
-        """Submit jobs: those that need the same as an array."""
+        """Submit jobs; those with equal needs become an array."""
         self._cancel_earlier()
         handles: dict[int, Any] = {}
         for needs in dict.fromkeys(job.needs for job in jobs):
@@ -70,11 +70,11 @@ class SlurmExecutor:
         return [_Submitted(job=job, handle=handles[place]) for place, job in enumerate(jobs)]
 
     def _array(self, jobs: Sequence[Job], needs: NeedsSpec) -> list[Any]:
-        asked = {
+        wanted = {
             "name": jobs[0].name, "cpus_per_task": needs.cpus or 1, "gpus_per_node": needs.gpus,
             "mem_gb": needs.memory_gb, "timeout_min": DEFAULT_MINUTES,
         }  # fmt: skip
-        given = {name: value for name, value in asked.items() if value}
+        given = {name: value for name, value in wanted.items() if value}
         try:
             self._submitit.update_parameters(**{**given, **self._arguments})
         except (TypeError, ValueError, NotImplementedError) as error:
@@ -92,10 +92,10 @@ class SlurmExecutor:
         if not submitted.done():
             if submitted.state != "PREEMPTED":
                 return None
-            submitted.cancel(check=False)  # submitit waits for Slurm to queue it again, which not every Slurm does
+            submitted.cancel(check=False)  # submitit waits for Slurm to requeue it, which not every cluster does
         if self._cluster == LOCAL and not submitted.paths.result_pickle.exists():
             note(handle.job, "submitit: the job ended without a result")
-            return DIED  # at once: no other machine may still be writing the result
+            return DIED  # without waiting: no other machine can still be writing the result
         try:
             return int(submitted.result())
         except Exception as error:  # submitit raises what the job raised, or its own error for a job without a result
@@ -110,7 +110,7 @@ class SlurmExecutor:
             time.sleep(0.1)
 
     def _cancel_earlier(self) -> None:
-        """Cancel what a run that was killed has left in Slurm's queue: its jobs would start again after this run's."""
+        """Cancel the jobs that a killed run left in Slurm's queue: they would run their nodes after this run did."""
         if self._cancelled_earlier or not self._folder.is_dir():
             return
         self._cancelled_earlier = True

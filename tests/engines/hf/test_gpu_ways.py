@@ -1,4 +1,4 @@
-"""What the `hf` engine does on a GPU only, run on the CPU: the scores stay lm-eval's."""
+"""What the `hf` engine does only on a GPU, run on the CPU: the scores still equal lm-eval's."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_pack_is_prepared_while_the_one_before_it_runs(model: Path, monkeypatc
 
     monkeypatch.setattr(Forward, "prepare", noted)
     monkeypatch.setattr(Forward, "run", first_waits)
-    # Nothing worth a prefix, whose states a pack would have to wait for.
+    # Without a common prefix, whose states a pack would have to wait for.
     answers(engine, [loglikelihood(f"{n} is a number and so is", " one more of them") for n in range(20)])
     assert early == 1
     assert len(prepared) > 2

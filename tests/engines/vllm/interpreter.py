@@ -1,8 +1,8 @@
 """Let vLLM's V2 model runner, which CUDA uses, run on the CPU: Triton's interpreter runs its kernels.
 
 vLLM's CPU build uses Triton only if Triton has a backend called ``cpu``, which the wheels on the index lack. The
-interpreter needs no backend, so `environment` adds one that compiles nothing. Triton itself lies in a folder of its own
-(`make vllm-cpu`): torch's CPU build would try to compile with it.
+interpreter needs no backend, so `environment` adds one that compiles nothing. Triton itself is in a separate folder
+(`make vllm-cpu`), because torch's CPU build would try to compile with it.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def use_model_runner(name: str, folder: Path) -> Iterator[None]:
-    """Open engines with the model runner ``V1`` or ``V2``; `folder` is an empty one for what V2 needs."""
+    """Open engines with the model runner ``V1`` or ``V2``; what V2 needs is written to the empty `folder`."""
     if name == "V2" and not TRITON.is_dir():
         reason = f"Triton is not in {TRITON}; run `make vllm-cpu`"
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)

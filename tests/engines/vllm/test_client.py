@@ -1,4 +1,4 @@
-"""The reason of a failed start is found: the reduced twin of the test in test_vllm.py, with scripted processes."""
+"""The reason for a failed start is found: the reduced twin of the test in test_vllm.py, with scripted processes."""
 
 from __future__ import annotations
 

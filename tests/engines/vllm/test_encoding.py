@@ -1,4 +1,4 @@
-"""Requests become token pairs chunk by chunk, in an order that does not depend on theirs, and ahead of their use."""
+"""Chunks of token pairs do not depend on the order of the requests, and are encoded ahead of their use."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_chunk_is_encoded_while_the_one_before_it_is_used() -> None:
 
     made = chunks(Watched(tiny_tokenizer(), max_length=64), requests())
     next(made)
-    assert second.wait(CEILING_SECONDS), "nobody asked for the second chunk, and it is encoded"
+    assert second.wait(CEILING_SECONDS), "the second chunk must be encoded before it is requested"
     assert list(made)
 
 
@@ -97,7 +97,7 @@ def test_a_worker_reads_messages_while_it_is_busy() -> None:
     sender = threading.Thread(target=ours.send, args=(("generate", (large,)),), daemon=True)
     sender.start()
     sender.join(CEILING_SECONDS)
-    assert not sender.is_alive(), "the message is read, though nobody has asked for it"
+    assert not sender.is_alive(), "the message must be read before it is requested"
     assert next(messages)[0] == "generate"
     ours.close()
     assert list(messages) == []

@@ -1,4 +1,4 @@
-"""What vLLM is opened with: faster to start where nothing is generated; the user's arguments come first."""
+"""The arguments that open vLLM: it starts faster if nothing is generated; the user's arguments take precedence."""
 
 from __future__ import annotations
 

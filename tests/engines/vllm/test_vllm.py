@@ -435,7 +435,7 @@ def test_the_engine_starts_without_flashinfer_and_looks_for_no_network(engine: V
 
 
 @pytest.mark.slow  # three starts; test_client.py is its reduced twin
-def test_the_reason_of_a_failed_start_in_vllms_own_child_is_told(
+def test_the_reason_for_a_failed_start_in_vllms_own_child_is_shown(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(model, tmp_path / "broken")
