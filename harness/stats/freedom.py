@@ -51,7 +51,8 @@ def contrast_df(items: Numbers, df_items: float, of_runs: Sequence[tuple[Numbers
     """
     exponent = float(np.interp(min((one[2] for one in of_runs), default=0.0), *_EXPONENTS))
     care = _ALONE * max(0.0, 1.0 - exponent) if len(of_runs) == 1 else 0.0
-    variance = items + sum(np.maximum(0.0, scatter - explained) for scatter, explained, _ in of_runs)
+    # An array even where both arguments are numbers: 0 / 0 of Python floats raises, that of numpy is NaN.
+    variance = np.asarray(items + sum(np.maximum(0.0, scatter - explained) for scatter, explained, _ in of_runs))
     uncertainty = items**2 / df_items + sum(
         ((1.0 - care) * scatter + care * np.maximum(scatter, explained)) ** 2 / df for scatter, explained, df in of_runs
     )

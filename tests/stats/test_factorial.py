@@ -163,6 +163,16 @@ def test_equal_answers_of_all_runs_have_no_p() -> None:
     assert all(map(math.isnan, (estimate.p, estimate.low, estimate.high)))
 
 
+def test_equal_answers_of_single_runs_have_no_p_either() -> None:
+    """One run per arm: nothing scatters, neither items nor runs."""
+    values = np.random.default_rng(9).random((4, 30))
+    values[1] = values[0]
+    estimate = estimate_contrast([ItemTable(values=values)], balanced(1), CONTRASTS["NC-NN"])
+    assert (estimate.estimate, estimate.se, estimate.units) == (0.0, 0.0, "none")
+    assert estimate.df == 29.0
+    assert math.isnan(estimate.p)
+
+
 def test_interval_p_and_detectable_effect_agree() -> None:
     for draw in range(40):
         estimate = estimate_contrast([ItemTable(values=study(draw))], balanced(3), CONTRASTS["pretrain"])
