@@ -39,6 +39,7 @@ from harness.stats.clustered import (
 )
 from harness.stats.clustered import two_sided_quantile as two_sided
 from harness.stats.freedom import contrast_df
+from harness.stats.item_sets import covariance_of_means, weighted_variance
 from harness.stats.noncentral import detectable_effect
 from harness.stats.wild import TestedMean, needs_wild_bootstrap, widened
 
@@ -63,11 +64,14 @@ class ItemTable:
         values: Shape (runs, items).
         clusters: One label per item, or None.
         weight: Weight of this task in the estimate; 1 for a task by itself.
+        item_set: Name of its items, for variants of one benchmark. In tables of one set, `clusters` must be the units
+            of `item_sets.units_of_tasks`: the same number names the same unit. Empty if no other table has its items.
     """
 
     values: FloatArray
     clusters: Clusters | None = None
     weight: float = 1.0
+    item_set: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +104,6 @@ class ContrastEstimate:
         method: ``student-t``; ``wild`` for one task in fewer than ten clusters, see `estimate_contrast`.
         units: ``plots`` if pre-training runs are the units of the error of runs, ``runs`` if it covers tuning runs only
             because some level has one pre-training run, ``none`` if some cell has a single run.
-        by_task: `se_items`^2 of each task.
     """
 
     estimate: float
@@ -112,7 +115,6 @@ class ContrastEstimate:
     high: float
     p: float
     units: str
-    by_task: tuple[float, ...] = ()
     method: str = STUDENT
 
     @property
@@ -157,7 +159,8 @@ def estimate_contrast(tables: Sequence[ItemTable], runs: Runs, contrast: Contras
     """Estimate a contrast of cell means over one task, or the weighted sum over several tasks.
 
     Items: d_i is the weighted sum of the runs' values of item i. The variance of its mean is CR2's over clusters (see
-    `clustered.estimate_mean`); those of several tasks add.
+    `clustered.estimate_mean`); those of several item sets add, and variants of one set have the covariance of
+    `item_sets.covariance_of_means`.
 
     Runs: residuals are taken about the cell means, and every plot's contribution to the estimate is scaled by
     (I - H)^(-1/2), as in CR2 (Bell and McCaffrey 2002). The squares of these contributions add to the scatter. The part
@@ -184,17 +187,17 @@ def estimate_contrast(tables: Sequence[ItemTable], runs: Runs, contrast: Contras
     """
     used, weights = run_weights(runs, contrast)
     rows = [_checked(table, len(runs.cells))[used] * table.weight for table in tables]
-    grouped = [_Clusters(table.clusters, values.shape[1]) for table, values in zip(tables, rows, strict=True)]
-    by_task = tuple(float(one.variances(weights[None] @ values)[0]) for one, values in zip(grouped, rows, strict=True))
-    items = sum(by_task)
-    df_items = satterthwaite(by_task, [one.df for one in grouped])
+    sets = _ItemSets(tables, rows)
+    by_set = sets.variances([weights[None] @ values for values in rows])[:, 0]
+    items = float(by_set.sum())
+    df_items = satterthwaite(by_set.tolist(), sets.dfs)
     cells, plots = tuple(runs.cells[i] for i in used), tuple(runs.plots[i] for i in used)
     unit, groups = _error_units(cells, plots, tuple(weights.tolist()))
     means = np.sum([values.mean(axis=1) for values in rows], axis=0)
     of_runs = []
     for group in groups:
         scatter = float(((group.forms @ means) ** 2).sum())
-        explained = sum(float(one.variances(group.forms @ v).sum()) for one, v in zip(grouped, rows, strict=True))
+        explained = float(sets.variances([group.forms @ values for values in rows]).sum())
         of_runs.append((scatter, explained, group.df))
     component = sum(max(0.0, scatter - explained) for scatter, explained, _ in of_runs)
     df = float(contrast_df(items, df_items, of_runs))
@@ -204,7 +207,7 @@ def estimate_contrast(tables: Sequence[ItemTable], runs: Runs, contrast: Contras
         for number in (float(weights @ means), math.sqrt(items), math.sqrt(component))
     )
     seeds = math.nan if unit == "none" else se_seeds
-    tested = _with_test(estimate, (se_items, seeds), df, unit=unit, by_task=by_task)
+    tested = _with_test(estimate, (se_items, seeds), df, unit)
     return _in_few_clusters(tested, weights @ rows[0], tables[0].clusters) if len(tables) == 1 else tested
 
 
@@ -232,9 +235,7 @@ def run_weights(runs: Runs, contrast: Contrast) -> tuple[npt.NDArray[np.intp], F
     return used, weights
 
 
-def _with_test(
-    estimate: float, parts: tuple[float, float], df: float, *, unit: str, by_task: tuple[float, ...]
-) -> ContrastEstimate:
+def _with_test(estimate: float, parts: tuple[float, float], df: float, unit: str) -> ContrastEstimate:
     items, seeds = parts
     se = items if math.isnan(seeds) else math.hypot(items, seeds)
     # Without any spread there is nothing to measure an effect against.
@@ -249,7 +250,6 @@ def _with_test(
         high=estimate + half,
         p=min(1.0, 2.0 * float(special.stdtr(df, -abs(estimate) / se))) if se > 0.0 else math.nan,
         units=unit,
-        by_task=by_task,
     )
 
 
@@ -291,6 +291,28 @@ class _Clusters:
         totals = np.add.reduceat(centred[:, self._order], self._starts, axis=1)
         variances: FloatArray = (totals**2 / (1.0 - self.sizes / items)).sum(axis=1) / items**2
         return variances
+
+
+class _ItemSets:
+    """The independent sets of items of several tables, for variances of many weighted sums of means at once."""
+
+    def __init__(self, tables: Sequence[ItemTable], rows: Sequence[FloatArray]) -> None:
+        names = [table.item_set or f"\0{at}" for at, table in enumerate(tables)]
+        self._clusters = [_Clusters(table.clusters, own.shape[1]) for table, own in zip(tables, rows, strict=True)]
+        self._units = [None if table.clusters is None else np.asarray(table.clusters) for table in tables]
+        self._sets = [[at for at, name in enumerate(names) if name == one] for one in dict.fromkeys(names)]
+        self.dfs = [min(self._clusters[at].df for at in members) for members in self._sets]
+
+    def variances(self, rows: Sequence[FloatArray]) -> FloatArray:
+        """Return the variance of each set's sum of means, shape (sets, rows); one array per table, (rows, items)."""
+        return np.array([self._of_set(members, [rows[at] for at in members]) for members in self._sets])
+
+    def _of_set(self, members: Sequence[int], rows: Sequence[FloatArray]) -> FloatArray:
+        if len(members) == 1:
+            return self._clusters[members[0]].variances(rows[0])
+        units, one_set, ones = [self._units[at] for at in members], [""] * len(members), np.ones(len(members))
+        covariances = [covariance_of_means(values, units, one_set) for values in zip(*rows, strict=True)]
+        return np.array([weighted_variance(covariance, ones) for covariance in covariances])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -4,13 +4,14 @@
     runs: [{run: run:3f0c..., pretrain: N, tune: C, parent: 81d2..., seed: 0}, ...]
     parents: [{run: run:81d2..., name: 81d2...}, ...]
 
-A run's parent is the pre-training run that it descends from: the first checkpoint of its lineage that the study trains.
+A run's parent is its ancestor at the outermost stage at which the runs of the design differ (`checkpoints.plots`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from harness.checkpoints.plots import plots_of, stage_name
 from harness.errors import InputError, did_you_mean
 from harness.study.experiment import ExperimentSpec
 from harness.study.nodes import SEED, Node, Report, Trained
@@ -36,13 +37,14 @@ def design_report(
     nodes = trained[stage]
     _check(factors, stage, list(nodes[0].cell))
     by_key = {node.key: node for of_stage in trained.values() for node in of_stage}
-    roots = {node.key: _root(node, by_key) for node in nodes}
+    plots = plots_of([_chain(node, by_key) for node in nodes])
     runs = []
-    for node in nodes:
+    for node, plot in zip(nodes, plots, strict=True):
         row = {"run": f"run:{node.key}", **{factor: node.cell[factor] for factor in factors}}
-        row |= {"parent": roots[node.key]} if roots[node.key] != node.key else {}
+        row |= {} if plot is None else {"parent": plot}
         runs.append(row | ({SEED: node.cell[SEED]} if SEED in node.cell else {}))
-    parents = [key for key in dict.fromkeys(roots.values()) if key in evaluated and key not in roots]
+    own = {node.key for node in nodes}
+    parents = [plot for plot in dict.fromkeys(plots) if plot is not None and plot in evaluated and plot not in own]
     design = {
         "factors": {factor: list(spec.factors[factor]) for factor in factors},
         "runs": runs,
@@ -62,8 +64,10 @@ def _check(factors: Sequence[str], stage: str, own: Sequence[str]) -> None:
         raise InputError(f"compare.design: {stage} also has the factor {missing[0]}; add it.")
 
 
-def _root(node: Node, by_key: Mapping[str, Node]) -> str:
-    """Return the key of the first checkpoint of a node's lineage; of a merge, the first along its first parents."""
+def _chain(node: Node, by_key: Mapping[str, Node]) -> list[str]:
+    """Return the keys from the root of a node's lineage to the node; above a merge, along its first parent."""
+    chain = [node.key]
     while node.parents:
+        chain.insert(0, stage_name(node.parents))
         node = by_key[node.parents[0]]
-    return node.key
+    return chain

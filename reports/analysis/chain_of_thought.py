@@ -73,20 +73,25 @@ def _by_name(tasks: Mapping[str, TaskValues]) -> dict[str, str]:
 
 
 def _difference(cot: TaskValues, direct: TaskValues) -> CotPair | None:
-    at = {doc: position for position, doc in enumerate(direct.docs)}
-    common = [(i, at[doc]) for i, doc in enumerate(cot.docs) if doc in at]
+    at = {doc: position for position, doc in enumerate(direct.labels.docs)}
+    common = [(i, at[doc]) for i, doc in enumerate(cot.labels.docs) if doc in at]
     if len(common) < 2:
         return None
     left, right = (np.array(side, dtype=np.intp) for side in zip(*common, strict=True))
     clusters = direct.clusters[right] if direct.clusters is not None else None
     if clusters is not None and len(set(clusters.tolist())) < 2:
         return None
-    docs = tuple(direct.docs[i] for i in right)
+    labels = replace(
+        direct.labels,
+        docs=[direct.labels.docs[i] for i in right],
+        positions=[direct.labels.positions[i] for i in right],
+        clusters=clusters,
+    )
     raw = replace(
         cot,
         values=cot.values[:, left] - direct.values[:, right],
         clusters=clusters,
-        docs=docs,
+        labels=labels,
         chance=0.0,
         on_scale=cot.on_scale and direct.on_scale,
     )

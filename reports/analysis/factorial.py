@@ -194,11 +194,19 @@ def _rows(
     rows = []
     tables = overall_tables(tasks, any_scale=any_scale)
     if tables:
-        size = sum(table.values.shape[1] for table in tables), sum(_n_clusters(table) for table in tables)
-        rows += _rows_of(OVERALL, "", (tables, size), runs, specs)
+        rows += _rows_of(OVERALL, "", (tables, _size(tables)), runs, specs)
     for task in tasks:
         rows += _rows_of(task.task, task.domain, ([task.table], (task.values.shape[1], task.n_clusters)), runs, specs)
     return rows
+
+
+def _size(tables: Sequence[ItemTable]) -> tuple[int, int]:
+    """Return the items and clusters of all item sets; of variants of one set, those of the largest."""
+    sizes: dict[str, tuple[int, int]] = {}
+    for table in tables:
+        own = (table.values.shape[1], _n_clusters(table))
+        sizes[table.item_set] = max(own, sizes.get(table.item_set, own))
+    return sum(items for items, _ in sizes.values()), sum(clusters for _, clusters in sizes.values())
 
 
 def _n_clusters(table: ItemTable) -> int:
@@ -299,8 +307,7 @@ def _cot_rows(
         rows += _rows_of(pair.raw.task, pair.raw.domain, sized, runs, contrasts)
     if len(pairs) > 1 and all(pair.centred.on_scale for pair in pairs):
         tables = overall_tables([pair.centred for pair in pairs])
-        size = sum(table.values.shape[1] for table in tables), sum(_n_clusters(table) for table in tables)
-        rows += _rows_of(OVERALL, "", (tables, size), runs, contrasts)
+        rows += _rows_of(OVERALL, "", (tables, _size(tables)), runs, contrasts)
     return rows
 
 

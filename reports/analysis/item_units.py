@@ -15,8 +15,11 @@ def item_units(sets: Sequence[str], paired: Sequence[Paired]) -> list[Units]:
         sets: For each task, the name of its item set.
         paired: For each task, its items.
     """
-    labels = [
-        ItemLabels(docs=one.doc_hashes, positions=one.positions.tolist(), rows=one.n_rows, clusters=one.clusters)
-        for one in paired
-    ]
-    return units_of_tasks(sets, labels)
+    return units_of_tasks(sets, [labels_of(one) for one in paired])
+
+
+def labels_of(paired: Paired) -> ItemLabels:
+    """Return what identifies the items of a task."""
+    return ItemLabels(
+        docs=paired.doc_hashes, positions=paired.positions.tolist(), rows=paired.n_rows, clusters=paired.clusters
+    )

@@ -5,8 +5,9 @@ its stage with the digest of its parent::
 
     [{"digest": "t0", "manifest": {"parent": {"digest": "p0"}}}, {"digest": "p0", "manifest": {"parent": None}}]
 
-`stages_of` reads this as p0, t0. Manifests of schema 1 have `parent`, one object or null; those of schema 2 have
-`parents`, a list. `whole_plots` groups the runs of two arms by the outermost stage at which any of them differ.
+`chain_of` reads this as p0, t0. Manifests of schema 1 have `parent`, one object or null; those of schema 2 have
+`parents`, a list. `whole_plots` groups the runs of two arms by the outermost stage at which any of them differ;
+`checkpoints.plots` has that rule, which designs share.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.checkpoints.plots import common_stages, stage_name
 from harness.records import ModelRecords
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stages:
+class Chain:
     """The checkpoints from a root to a model.
 
     Attributes:
@@ -56,10 +58,10 @@ def parents_of(link: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(parent["digest"]) for parent in parents)
 
 
-def stages_of(model: ModelRecords) -> Stages | None:
-    """Return the stages of a model; None if its lineage is not recorded.
+def chain_of(model: ModelRecords) -> Chain | None:
+    """Return the checkpoints that lead to a model; None if its lineage is not recorded.
 
-    A merge of several checkpoints is one stage of its own; what lies above it is not followed.
+    A merge of several checkpoints is one stage of its own; above it, the chain follows its first parent.
     """
     if not model.lineage:
         return None
@@ -68,14 +70,14 @@ def stages_of(model: ModelRecords) -> Stages | None:
     digests, names = [digest], [str(model.lineage[0].get("name", digest))]
     link: Mapping[str, Any] | None = model.lineage[0]
     while link is not None and (parents := parents_of(link)):
-        digest = "+".join(sorted(parents))
+        digest = stage_name(parents)
         if digest in digests:
             break
-        link = links.get(digest)
+        link = links.get(parents[0])
         digests.append(digest)
-        names.append(str(link["name"]) if link else digest)
+        names.append(str(link["name"]) if link and len(parents) == 1 else digest)
     external = link is not None and not link.get("manifest") and link.get("status", "root") == "root"
-    return Stages(digests=tuple(reversed(digests)), names=tuple(reversed(names)), root_is_external=external)
+    return Chain(digests=tuple(reversed(digests)), names=tuple(reversed(names)), root_is_external=external)
 
 
 def whole_plots(baseline: tuple[str, Sequence[ModelRecords]], arm: tuple[str, Sequence[ModelRecords]]) -> WholePlots:
@@ -88,7 +90,7 @@ def whole_plots(baseline: tuple[str, Sequence[ModelRecords]], arm: tuple[str, Se
         baseline: Its name and its runs.
         arm: Its name and its runs.
     """
-    sides = [[stages_of(model) for model in models] for _, models in (baseline, arm)]
+    sides = [[chain_of(model) for model in models] for _, models in (baseline, arm)]
     unknown = [name for (name, _), side in zip((baseline, arm), sides, strict=True) if None in side]
     known = [[stages for stages in side if stages is not None] for side in sides]
     if unknown:
@@ -99,7 +101,7 @@ def whole_plots(baseline: tuple[str, Sequence[ModelRecords]], arm: tuple[str, Se
             "share a pre-training run, the intervals are too narrow.",
         )
     every = [stages for side in known for stages in side]
-    skipped = _common_length(every)
+    skipped = common_stages([stages.digests for stages in every])
     names = tuple(tuple(_at(stages, skipped) for stages in side) for side in known)
     counts = [len(set(side)) for side in names]
     # Published models are what is compared, not a sample of training runs: go on to the stages trained from them.
@@ -112,7 +114,7 @@ def whole_plots(baseline: tuple[str, Sequence[ModelRecords]], arm: tuple[str, Se
     )
 
 
-def _below_published_roots(baseline: str, arm: str, known: Sequence[Sequence[Stages]]) -> WholePlots:
+def _below_published_roots(baseline: str, arm: str, known: Sequence[Sequence[Chain]]) -> WholePlots:
     """Each arm comes from one published model of its own."""
     trimmed = [[s for s in side if len(s.digests) > 1] for side in known]
     if any(len(own) < len(side) for own, side in zip(trimmed, known, strict=True)):
@@ -127,7 +129,7 @@ def _below_published_roots(baseline: str, arm: str, known: Sequence[Sequence[Sta
 
 
 def _note(
-    arms: tuple[str, str], names: tuple[tuple[str, ...], tuple[str, ...]], every: Sequence[Stages], skipped: int
+    arms: tuple[str, str], names: tuple[tuple[str, ...], tuple[str, ...]], every: Sequence[Chain], skipped: int
 ) -> str:
     first, second = (len(set(side)) for side in names)
     if min(first, second) < 2:
@@ -151,17 +153,7 @@ def _note(
     return ""
 
 
-def _common_length(every: Sequence[Stages]) -> int:
-    """Return how many stages, from the root, all runs share."""
-    shared = 0
-    for stage in zip(*(stages.digests for stages in every), strict=False):
-        if len(set(stage)) > 1:
-            break
-        shared += 1
-    return shared
-
-
-def _at(stages: Stages, skipped: int) -> str:
+def _at(stages: Chain, skipped: int) -> str:
     return stages.digests[min(skipped, len(stages.digests) - 1)]
 
 

@@ -7,9 +7,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from harness.checkpoints.plots import plots_of
 from harness.errors import InputError
 from harness.records import ModelRecords
 from harness.reports.analysis.design import Design
+from harness.reports.analysis.parents import chain_of
 from harness.reports.analysis.stages import Stage, stages_of
 
 
@@ -68,9 +70,10 @@ def study_of_design(design: Design, model_of: Callable[[str], ModelRecords]) -> 
         model_of: Returns the loaded model of a run folder or name.
     """
     evaluated = []
-    for number, run in enumerate(design.runs):
-        model = model_of(run.run)
-        plot = run.parent if run.parent is not None else _pretraining(stages_of(model))
+    models = [model_of(run.run) for run in design.runs]
+    by_lineage = _plots([model for run, model in zip(design.runs, models, strict=True) if run.parent is None])
+    for number, (run, model) in enumerate(zip(design.runs, models, strict=True)):
+        plot = run.parent if run.parent is not None else by_lineage[model.name]
         same = f"{run.cell} {plot} {run.seed}" if run.step is not None else f"run {number}"
         evaluated.append(_Evaluated(cell=run.cell, plot=plot, key=same, step=run.step, model=model))
     runs, unknown = _joined(evaluated)
@@ -100,8 +103,8 @@ def study_of_lineage(models: Sequence[ModelRecords]) -> Study:
     """Return the study that the lineages of the models describe.
 
     The models with the most stages are the arms. Each stage is a factor, named by its kind; its levels are the recipes
-    that occur (the stage file without name, seed and parent). The first stage is the pre-training run. Models with
-    fewer stages are taken as evaluations of parents.
+    that occur (the stage file without name, seed and parent). Pre-training runs are found by `checkpoints.plots`.
+    Models with fewer stages are taken as evaluations of parents.
 
     Raises:
         InputError: A lineage is unknown, or there is nothing to compare.
@@ -127,15 +130,16 @@ def study_of_lineage(models: Sequence[ModelRecords]) -> Study:
     if not kept:
         raise InputError("--design auto: all runs have the same recipe in every stage; give runs that differ in one.")
     evaluated = []
+    plots = _plots(arms)
     for model in arms:
         stages = chains[model.name]
         last = stages[-1]
         cell = tuple(levels[at][_recipe(stages[at])] for at in kept)
-        plot = _pretraining(stages)
+        plot = plots[model.name]
         key = f"{cell} {plot} {last.name} {last.seed} {last.parents}"
         evaluated.append(_Evaluated(cell=cell, plot=plot or key, key=key, step=last.step, model=model))
     factors = {names[at]: tuple(sorted(set(levels[at].values()), key=_reference_first)) for at in kept}
-    parents = {chains[model.name][0].digest: model for model in models if len(chains[model.name]) == 1 < longest}
+    parents = {chains[model.name][-1].digest: model for model in models if len(chains[model.name]) < longest}
     runs, unknown = _joined(evaluated)
     read = "; ".join(f"{name}: {', '.join(words)}" for name, words in factors.items())
     note = f"The design is read from the lineage: {read}. The first level is the reference."
@@ -160,11 +164,15 @@ def _joined(evaluated: Sequence[_Evaluated]) -> tuple[tuple[TrainingRun, ...], i
     return tuple(runs), unknown
 
 
-def _pretraining(stages: Sequence[Stage]) -> str | None:
-    """Return the digest of the first of several stages; of a lone stage's parent. None if unknown."""
-    if len(stages) > 1:
-        return stages[0].digest or None
-    return stages[0].parents[0] if stages and stages[0].parents else None
+def _plots(models: Sequence[ModelRecords]) -> dict[str, str | None]:
+    """Return the pre-training run of each model by its name, from the lineage; None if unknown.
+
+    Raises:
+        RecordError: A lineage is damaged.
+    """
+    chains = {model.name: chain for model in models if stages_of(model) and (chain := chain_of(model)) is not None}
+    plots = plots_of([chain.digests for chain in chains.values()])
+    return dict.fromkeys(model.name for model in models) | dict(zip(chains, plots, strict=True))
 
 
 def _factor_names(chains: Sequence[Sequence[Stage]]) -> list[str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +11,12 @@ import numpy.typing as npt
 from harness.errors import RecordError
 from harness.records import TaskRun
 from harness.reports.analysis.differences import CONTROLS
+from harness.reports.analysis.item_units import labels_of
 from harness.reports.analysis.pairing import Paired, mismatches, pair
 from harness.reports.analysis.study import TrainingRun
 from harness.stats import aggregate_weights
 from harness.stats.factorial import ItemTable
+from harness.stats.item_sets import ItemLabels, units_of_tasks
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -33,7 +33,7 @@ class TaskValues:
         on_scale: Whether it can be part of a chance-centred overall value: from 0 to 1, more is better.
         values: One row per training run, the mean of its checkpoints; shape (runs, items).
         clusters: Label of each item; None without clusters.
-        docs: Digest of each item.
+        labels: What identifies the items.
         items_from: Name of the items, shared by variants of one benchmark.
     """
 
@@ -44,7 +44,7 @@ class TaskValues:
     on_scale: bool
     values: FloatArray
     clusters: npt.NDArray[np.str_] | None
-    docs: tuple[bytes, ...]
+    labels: ItemLabels
     items_from: str = ""
 
     @property
@@ -133,7 +133,7 @@ def _task_values(run: TaskRun, paired: Paired, values: FloatArray) -> TaskValues
         on_scale=run.higher_is_better and bool(((paired.values >= 0.0) & (paired.values <= 1.0)).all()),
         values=values,
         clusters=paired.clusters,
-        docs=paired.doc_hashes,
+        labels=labels_of(paired),
         items_from=run.items_from,
     )
 
@@ -142,58 +142,46 @@ def overall_tables(tasks: Sequence[TaskValues], *, any_scale: bool = False) -> l
     """Return the tables whose sum is the overall value: the chance-centred macro mean over domains.
 
     Control domains count only if there is no reasoning domain, as everywhere. Tasks over the same items, such as two
-    templates, are averaged item by item first and count as one; so their items are not counted twice.
+    templates or languages, count as one, and their tables share an item set.
 
     Args:
         tasks: All tasks.
         any_scale: All tasks have one metric that need not lie between 0 and 1, such as a log-likelihood.
 
     Returns:
-        One table per set of items; empty if no task can be part of the overall value.
+        One table per task, or per group of tasks with the same items; empty if no task can be part of the overall.
     """
     usable = [one for one in tasks if one.on_scale or any_scale]
     usable = [one for one in usable if one.domain not in CONTROLS] or usable
     if not usable:
         return []
-    # Variants such as another language have other documents; they name the task whose items they are, in its order.
-    shared = {one.items_from for one in usable if one.items_from not in ("", one.task)}
-    sets: dict[Any, list[TaskValues]] = {}
-    for one in usable:
-        sets.setdefault(one.items_from if one.items_from in shared else tuple(sorted(one.docs)), []).append(one)
-    weights = aggregate_weights([members[0].domain for members in sets.values()], [0.0] * len(sets))
-    return [
-        ItemTable(values=values, clusters=clusters, weight=float(weight) / len(tables))
-        for weight, tables in zip(weights, map(_averages, sets.values()), strict=True)
-        for values, clusters in tables
-    ]
+    sets = _item_sets(usable)
+    weights = aggregate_weights([one.domain for one in usable], [0.0] * len(usable), sets)
+    units = units_of_tasks(sets, [one.labels for one in usable])
+    tables: dict[tuple[object, ...], list[ItemTable]] = {}
+    for one, own, weight, name in zip(usable, units, weights, sets, strict=True):
+        table = ItemTable(values=one.centred, clusters=own, weight=float(weight), item_set=name)
+        key = () if own is None else tuple(sorted(own.tolist()))
+        tables.setdefault((name, *key), []).append(table)
+    return [_average(members) for members in tables.values()]
 
 
-def _averages(members: Sequence[TaskValues]) -> list[tuple[FloatArray, npt.NDArray[np.str_] | None]]:
-    """Average tasks over the same items, in the order of the first task's items; return values and clusters.
+def _average(members: Sequence[ItemTable]) -> ItemTable:
+    """Average tables with the same units of the same sizes: only the sum of each unit counts, so nothing is lost.
 
-    Items correspond by document, and those that some variant lacks, because a request failed, are left out of all.
-    Variants without a common document correspond by position. If they have different numbers of items, it is unknown
-    which correspond, and they are not averaged.
+    Example: units 0 1 2 and 2 0 1 are put in the order 0 1 2, and the values are averaged.
     """
-    keys = [_numbered(one.docs) for one in members]
-    common = set.intersection(*map(set, keys))
-    if len(common) < 2 and len({len(own) for own in keys}) > 1:
-        return [(one.centred, one.clusters) for one in members]
-    columns = []
-    for own in keys:
-        position = {key: at for at, key in enumerate(own)}
-        order = [position[key] for key in keys[0] if key in common] if common else range(len(own))
-        columns.append(np.array(order, dtype=np.intp))
-    total = np.sum([one.centred[:, order] for one, order in zip(members, columns, strict=True)], axis=0)
-    first = members[0].clusters
-    return [(total / len(members), None if first is None else first[columns[0]])]
+    if len(members) == 1:
+        return members[0]
+    units = [np.asarray(one.clusters) for one in members]
+    ordered = [one.values[:, np.argsort(own, kind="stable")] for one, own in zip(members, units, strict=True)]
+    weights = [one.weight for one in members]
+    return replace(
+        members[0], values=np.average(ordered, axis=0, weights=weights), clusters=np.sort(units[0]), weight=sum(weights)
+    )
 
 
-def _numbered(docs: Sequence[bytes]) -> list[tuple[bytes, int]]:
-    """Number the copies of each document from 0, so that two copies in one task are two items."""
-    counts: Counter[bytes] = Counter()
-    numbered = []
-    for doc in docs:
-        numbered.append((doc, counts[doc]))
-        counts[doc] += 1
-    return numbered
+def _item_sets(tasks: Sequence[TaskValues]) -> list[str]:
+    """Return the name of each task's items; tasks with the same documents have the same name."""
+    by_docs: dict[tuple[str, ...], str] = {}
+    return [by_docs.setdefault(tuple(sorted(map(str, one.labels.docs))), one.items_from or one.task) for one in tasks]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -165,6 +166,29 @@ def test_auto_reads_factors_and_parents_from_the_lineage(command: Command, small
     code, out, _ = command("compare", "--design", "auto", tmp_path / "runs")
     assert code == 0
     assert "pretrain: text, code+text; sft: chat, chat+code" in " ".join(out.split())
+
+
+def test_with_one_base_for_all_the_runs_of_the_next_stage_are_the_units(
+    command: Command, small: Path, tmp_path: Path
+) -> None:
+    """A base trained once, then two training runs per level, each tuned: not eight independent tunings of one run."""
+    base = {"name": "base", "digest": "sha256:base", "location": "x", "status": "verified"}
+    lineages = {}
+    for p, t, seed in itertools.product((0, 1), (0, 1), (0, 1)):
+        own, middle = lineage(p, t, seed)
+        middle["manifest"] = manifest("sft", middle["name"], None, seed, [["text"], ["text", "code"]][p])
+        middle["manifest"]["parents"] = [{"name": "base", "digest": "sha256:base"}]
+        root = base | {"manifest": manifest("pretrain", "base", None, 0, ["web"])}
+        lineages[f"{'NC'[p]}{'NC'[t]}-{seed}"] = [own, middle, root]
+    design = write_study(tmp_path, parents=False, lineages=lineages)
+    expected = rows_of(command, "--design", small)
+    by_file = rows_of(command, "--design", design)
+    automatic = rows_of(command, "--design", "auto", tmp_path / "runs")
+    for contrast, name in {"pretrain": "sft", "tune": "sft 3", "interaction": "interaction"}.items():
+        for other in (by_file["overall", contrast], automatic["overall", name]):
+            assert other["covers"] == "items, runs"
+            for key in ("estimate", "se", "se_seeds", "p"):
+                assert other[key] == pytest.approx(expected["overall", contrast][key]), (contrast, key)
 
 
 def test_auto_needs_a_lineage(command: Command, small: Path) -> None:
@@ -539,7 +563,7 @@ def test_fewer_than_ten_clusters_are_named_and_widen_interval_and_p(command: Com
     design = write_design(tmp_path / "design.yaml", FACTORS, runs)
     rows = rows_of(command, "--design", design)
     for row in rows.values():
-        assert row["method"] == "wild"
+        assert row["method"] == "wild", row
         half = max(row["high"] - row["estimate"], row["estimate"] - row["low"])
         assert half >= stats.t.ppf(0.975, row["df"]) * row["se"] - 1e-9
         assert row["mde"] > half

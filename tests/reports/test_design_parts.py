@@ -17,6 +17,8 @@ from harness.reports.analysis.stages import stages_of
 from harness.reports.analysis.task_values import TaskValues, overall_tables
 from harness.reports.charts.drawing import svg
 from harness.reports.charts.effects import Effect, draw_effects
+from harness.stats.factorial import Runs, estimate_contrast
+from harness.stats.item_sets import ItemLabels
 
 
 def model(*manifests: dict[str, Any]) -> ModelRecords:
@@ -90,8 +92,14 @@ def test_contrasts_of_any_design_sum_to_zero() -> None:
 def task(name: str, domain: str, docs: str, values: list[list[float]], chance: float = 0.0) -> TaskValues:
     return TaskValues(
         task=name, domain=domain, metric="acc,none", chance=chance, on_scale=True, values=np.array(values),
-        clusters=None, docs=tuple(doc.encode() for doc in docs),
+        clusters=None, labels=labels(docs),
     )  # fmt: skip
+
+
+def labels(docs: str, left_out: str = "") -> ItemLabels:
+    """One item per letter; those of `left_out` have no value, because a request failed."""
+    kept = [at for at, doc in enumerate(docs) if doc not in left_out]
+    return ItemLabels(docs=[docs[at].encode() for at in kept], positions=kept, rows=len(docs), clusters=None)
 
 
 def test_the_overall_value_is_the_mean_over_domains_and_items_count_once() -> None:
@@ -111,16 +119,50 @@ def test_the_overall_value_is_the_mean_over_domains_and_items_count_once() -> No
     assert total.tolist() == [0.125, 0.875]
 
 
-def test_variants_are_averaged_over_the_items_that_all_of_them_have() -> None:
-    """A request of one variant failed; its item is left out of both, and the task does not count twice."""
-    whole, part = task("x", "logic", "abc", [[1.0, 0.0, 1.0]]), task("x_cloze", "logic", "ca", [[0.0, 1.0]])
-    other = task("y", "logic", "de", [[1.0, 1.0]])
-    whole = replace(whole, items_from="x")
-    tables = overall_tables([whole, replace(part, items_from="x"), other])
-    assert [table.weight for table in tables] == [0.5, 0.5]
-    assert tables[0].values.tolist() == [[1.0, 0.5]]
-    apart = overall_tables([whole, replace(task("x_zh", "logic", "pq", [[0.0, 1.0]]), items_from="x"), other])
-    assert [table.weight for table in apart] == [0.25, 0.25, 0.5]
+def item_error(*tasks: TaskValues) -> float:
+    """The error of items of the second of two runs minus the first, overall."""
+    contrast = estimate_contrast(overall_tables(tasks), Runs(cells=["a", "b"], plots=["a", "b"]), {"a": -1.0, "b": 1.0})
+    return contrast.se_items
+
+
+def random_task(name: str, docs: str, draw: int, left_out: str = "") -> TaskValues:
+    """Two runs with random answers; variants of the benchmark x with one `draw` have the same answers."""
+    own = labels(docs, left_out)
+    answers = np.random.default_rng(draw).integers(0, 2, (2, len(docs))).astype(float)[:, list(own.positions)]
+    return replace(task(name, "logic", docs, []), values=answers, labels=own, items_from="x")
+
+
+ENGLISH, CHINESE, LONGER = "abcdefghijkl", "ABCDEFGHIJKL", "ABCDEFGHIJKLMNO"
+
+
+def test_a_copy_of_a_task_adds_no_items() -> None:
+    letter, cloze = random_task("x_letter", ENGLISH, 1), random_task("x_cloze", ENGLISH, 1)
+    assert item_error(letter, cloze) == pytest.approx(item_error(letter))
+
+
+def test_variants_of_unknown_correspondence_count_as_fully_correlated() -> None:
+    """A language with more items: nothing says which correspond, so its items are no further evidence."""
+    letter, cloze = random_task("x_letter", ENGLISH, 1), random_task("x_cloze", ENGLISH, 1)
+    chinese = random_task("x_zh", LONGER, 2)
+    expected = 2 / 3 * item_error(letter) + 1 / 3 * item_error(chinese)
+    assert item_error(letter, cloze, chinese) == pytest.approx(expected)
+
+
+def test_variants_correspond_by_their_position_in_the_task_even_if_requests_failed() -> None:
+    """Two languages with the same answers, of which the first item failed in one: the others stay aligned."""
+    english, chinese = random_task("x_en", ENGLISH, 1), random_task("x_zh", CHINESE, 1, left_out="A")
+    d, e = (one.values[1] - one.values[0] for one in (english, chinese))
+    n, m = d.size, e.size
+    shared = float((d - d.mean())[1:] @ (e - e.mean())) / (math.sqrt((1 - 1 / n) * (1 - 1 / m)) * n * m)
+    variance = (item_error(english) ** 2 + item_error(chinese) ** 2 + 2 * shared) / 4
+    assert item_error(english, chinese) == pytest.approx(math.sqrt(variance))
+
+
+def test_an_item_that_failed_in_one_variant_does_not_make_the_variants_independent() -> None:
+    whole, part = random_task("x", ENGLISH, 1), random_task("x_cloze", ENGLISH, 1, left_out="c")
+    other = replace(random_task("y", "mnop", 3), items_from="y")
+    assert [table.weight for table in overall_tables([whole, part, other])] == [0.25, 0.25, 0.5]
+    assert item_error(whole, part) == pytest.approx(item_error(whole), rel=0.1)
 
 
 def test_the_drawing_escapes_names_and_leaves_out_what_is_not_finite() -> None:

@@ -16,7 +16,7 @@ from harness.records.run_folder import TaskRecord
 from harness.reports.analysis.comparison import compare
 from harness.reports.analysis.differences import Arm, Comparison, DomainDifference
 from harness.reports.analysis.leaderboard import rank
-from harness.reports.analysis.parents import parents_of, stages_of, whole_plots
+from harness.reports.analysis.parents import chain_of, parents_of, whole_plots
 from harness.reports.commands.terminal import plain
 from harness.reports.documents import tables
 from harness.reports.documents.comparison import comparison_document
@@ -166,7 +166,7 @@ def test_parents_are_read_from_both_schemas_of_a_manifest() -> None:
     assert parents_of(one) == ("p",)
     assert parents_of(several) == ("x", "y")
     assert parents_of(link("p")) == parents_of(link("hub", published=True)) == ()
-    chain = stages_of(
+    chain = chain_of(
         model("m", {"t": np.ones(2)}, lineage=[link("t", "p"), link("p", "hub"), link("hub", published=True)])
     )
     assert chain is not None

@@ -112,6 +112,29 @@ def test_a_design_names_the_pretraining_run_of_each_run_and_its_evaluation(
     assert {graph[key].stage for key in page.parents} == {"base", "late"}
 
 
+def test_a_design_below_one_base_names_the_runs_of_the_stage_at_which_they_differ(
+    study: Study, graph_of: Callable[[], Graph]
+) -> None:
+    """The first stage is trained once, with neither factor nor seed; `tuned` varies, and `late` is tuned from it."""
+    base = study.fields["stages"]["base"]
+    study.fields["stages"] = {
+        "base": base | {"data": "data.jsonl", "seed": 0},
+        "middle": {"stage": "fake", "from": "base", "data": {"code": "{pretrain}"}, "seed": "{seed}"},
+        "late": {"stage": "fake", "from": "middle", "data": {"code": "{tune}"}, "seed": "{seed}"},
+    }
+    study.fields["evaluate"]["stages"] = ["middle", "late"]
+    study.write({"compare": {"stage": "late", "design": ["pretrain", "tune"]}})
+    graph = graph_of()
+    page = next(node for node in graph.values() if node.label == "design")
+    assert isinstance(page.work, Report)
+    design = page.work.design or {}
+    middle = [f"middle-{p}-{s}" for p in "NC" for s in "01"]
+    assert [graph[row["parent"]].label for row in design["runs"]] == [
+        f"middle-{p}-{s}" for p in "NC" for _ in "NC" for s in "01"
+    ]
+    assert [graph[row["name"]].label for row in design["parents"]] == middle
+
+
 def test_several_comparisons_have_pages_of_their_own(study: Study, graph_of: Callable[[], Graph]) -> None:
     study.fields["evaluate"]["stages"] = ["base", "tuned"]
     sections = [
