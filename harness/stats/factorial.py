@@ -119,10 +119,12 @@ class ContrastEstimate:
 
     @property
     def mde(self) -> float:
-        """Smallest true effect that this test finds with 80% power, from `se` and `df`.
+        """Smallest true effect that this test finds with 80% power, from `se` and `df`; NaN if `se` is 0.
 
         Where the wild bootstrap widens the interval, the effect is larger by the same amount.
         """
+        if self.se == 0.0:
+            return math.nan
         found = detectable_effect(self.se, self.df)
         if self.method == STUDENT:
             return found

@@ -159,7 +159,7 @@ def _results(analysis: FactorialAnalysis) -> list[str]:
     for row in primary:
         one = row.estimate
         if row.p_corrected is None:
-            verdict = "no test, because no value differs."
+            verdict = "no test, because all items and runs agree, so that nothing shows the size of the error."
         elif row.significant:
             verdict = "differs from 0."
         else:

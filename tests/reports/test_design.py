@@ -191,6 +191,24 @@ def test_with_one_base_for_all_the_runs_of_the_next_stage_are_the_units(
                 assert other[key] == pytest.approx(expected["overall", contrast][key]), (contrast, key)
 
 
+def test_a_tied_task_has_no_detectable_effect(command: Command, tmp_path: Path) -> None:
+    """All runs give the same answers, or code at tuning gets every item right: nothing shows how large an error is."""
+    for gain, folder in ((0.0, tmp_path / "tied"), (1.0, tmp_path / "all")):
+        folder.mkdir()
+        runs = []
+        for p, t, seed in itertools.product(*[(0, 1)] * 3):
+            name = f"{'NC'[p]}{'NC'[t]}-{seed}"
+            write_study_run(folder / "runs", name, {"logic": RunTask(values=np.full(30, gain * t))})
+            levels = {"pretrain": FACTORS["pretrain"][p], "tune": FACTORS["tune"][t]}
+            runs.append({"run": f"runs/{name}", "parent": f"{p}-{seed}", "seed": seed} | levels)
+        design = write_design(folder / "design.yaml", FACTORS, runs)
+        row = rows_of(command, "--design", design)["logic", "tune"]
+        assert row["estimate"] == gain
+        assert (row["se"], row["low"], row["p"], row["mde"]) == (0.0, None, None, None)
+        words = " ".join(command("compare", "--design", design)[1].split())
+        assert "no test, because all items and runs agree" in words
+
+
 def test_auto_needs_a_lineage(command: Command, small: Path) -> None:
     code, _, err = command("compare", "--design", "auto", small.parent / "runs")
     assert (code, err.count("\n")) == (2, 1)

@@ -160,7 +160,7 @@ def test_equal_answers_of_all_runs_have_no_p() -> None:
     values = np.tile(np.random.default_rng(8).random(30), (12, 1))
     estimate = estimate_contrast([ItemTable(values=values)], balanced(3), CONTRASTS["pretrain"])
     assert (estimate.estimate, estimate.se) == (0.0, 0.0)
-    assert all(map(math.isnan, (estimate.p, estimate.low, estimate.high)))
+    assert all(map(math.isnan, (estimate.p, estimate.low, estimate.high, estimate.mde)))
 
 
 def test_equal_answers_of_single_runs_have_no_p_either() -> None:
