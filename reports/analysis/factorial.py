@@ -195,9 +195,22 @@ def _rows(
     tables = overall_tables(tasks, any_scale=any_scale)
     if tables:
         rows += _rows_of(OVERALL, "", (tables, _size(tables)), runs, specs)
+    controls = _controls(tasks)
+    for domain in controls:
+        tables = overall_tables([one for one in tasks if one.domain == domain], any_scale=any_scale)
+        if tables:
+            rows += _rows_of(domain, domain, (tables, _size(tables)), runs, specs)
     for task in tasks:
         rows += _rows_of(task.task, task.domain, ([task.table], (task.values.shape[1], task.n_clusters)), runs, specs)
-    return rows
+    # Control tasks show side effects; they do not take part in the study's question.
+    return [replace(row, family=EXPLORATORY) if row.domain in controls else row for row in rows]
+
+
+def _controls(tasks: Sequence[TaskValues]) -> list[str]:
+    """Return the control domains, which are no part of the overall value; none if there are no others."""
+    domains = dict.fromkeys(task.domain for task in tasks)
+    controls = [name for name in domains if name in CONTROLS]
+    return controls if len(controls) < len(domains) else []
 
 
 def _size(tables: Sequence[ItemTable]) -> tuple[int, int]:
@@ -230,8 +243,7 @@ def _rows_of(
                 task=task,
                 domain=domain,
                 spec=spec,
-                # Control tasks show side effects; they do not take part in the study's question.
-                family=family if domain not in CONTROLS[:1] else EXPLORATORY,
+                family=family,
                 estimate=estimate_contrast(tables, _runs(runs), spec.coefficients),
                 items=items,
                 clusters=clusters,

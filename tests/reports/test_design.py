@@ -209,6 +209,28 @@ def test_a_tied_task_has_no_detectable_effect(command: Command, tmp_path: Path) 
         assert "no test, because all items and runs agree" in words
 
 
+def test_control_domains_have_rows_of_their_own_and_are_exploratory(command: Command, tmp_path: Path) -> None:
+    """Three tasks outside the study's question; overall is that of `logic`."""
+    domains = {"logic": "logic", "boolq": "general", "hellaswag": "general", "plain": "other"}
+    runs = []
+    for p, t, seed in itertools.product(*[(0, 1)] * 3):
+        name = f"{'NC'[p]}{'NC'[t]}-{seed}"
+        tasks = {task: RunTask(values=answers((p, t), seed + 10 * at), domain=domain)
+                 for at, (task, domain) in enumerate(domains.items())}  # fmt: skip
+        write_study_run(tmp_path / "runs", name, tasks)
+        levels = {"pretrain": FACTORS["pretrain"][p], "tune": FACTORS["tune"][t]}
+        runs.append({"run": f"runs/{name}", "parent": f"{p}-{seed}", "seed": seed} | levels)
+    rows = rows_of(command, "--design", write_design(tmp_path / "design.yaml", FACTORS, runs))
+    means = [rows[task, "tune"]["estimate"] for task in ("boolq", "hellaswag")]
+    assert rows["general", "tune"]["estimate"] == pytest.approx(np.mean(means) / 0.75)
+    assert rows["other", "tune"]["estimate"] == pytest.approx(rows["plain", "tune"]["estimate"] / 0.75)
+    families = {task: rows[task, "tune"]["family"] for task in ("overall", "general", "other", *domains)}
+    assert families == {
+        "overall": "primary", "logic": "secondary", "general": "exploratory", "other": "exploratory",
+        "boolq": "exploratory", "hellaswag": "exploratory", "plain": "exploratory",
+    }  # fmt: skip
+
+
 def test_auto_needs_a_lineage(command: Command, small: Path) -> None:
     code, _, err = command("compare", "--design", "auto", small.parent / "runs")
     assert (code, err.count("\n")) == (2, 1)

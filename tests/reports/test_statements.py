@@ -138,6 +138,13 @@ def test_shared_pretraining_runs_pair_the_arms() -> None:
     assert any("the same 3 pre-training runs" in note for note in shared[0].notes)
 
 
+def test_partly_shared_pretraining_runs_are_mentioned() -> None:
+    comparison = nested(np.random.default_rng(4), (["p0", "p1", "p2"], ["p0", "p1", "q2"]))
+    assert any("come from 3 and 3 pre-training runs, which are the units; they share 2" in n for n in comparison.notes)
+    apart = nested(np.random.default_rng(4), (["p0", "p1", "p2"], ["q0", "q1", "q2"]))
+    assert not any("share" in note for note in apart.notes)
+
+
 def test_one_pretraining_run_per_arm_gives_no_p() -> None:
     comparison = nested(np.random.default_rng(5), (["p0"] * 3, ["q0"] * 3))
     (task,) = comparison.differences
