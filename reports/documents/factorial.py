@@ -19,7 +19,7 @@ FEW_ITEMS, FEW_CLUSTERS, FEW_RUNS = 60, 20, 3
 MEANINGS = {
     "family": "The tests that are corrected together. Primary: main effects and interaction, overall. Secondary: the "
     "same by task. Exploratory: all others.",
-    "estimate": "Weighted sum of cell means: on the task's scale, or chance-centred for overall and for control domains.",
+    "estimate": "Weighted sum of cell means: on the task's scale; chance-centred for overall and control domains.",
     "interval": "95% interval: Student's t with the standard error and its degrees of freedom; wider in few clusters.",
     "se": "Standard error: of items and training runs together.",
     "se_items": "Part of the standard error that comes from the items; more items reduce it.",

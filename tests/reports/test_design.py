@@ -591,6 +591,7 @@ def test_auto_takes_models_with_fewer_stages_as_parents(command: Command, tmp_pa
 
 
 def test_fewer_than_ten_clusters_are_named_and_widen_interval_and_p(command: Command, tmp_path: Path) -> None:
+    # A task of its own: digests of documents are of the question only, and clusters are read once per digest.
     rng, runs = np.random.default_rng(31), []
     labels = [str(item // 10) for item in range(60)]
     shift = rng.normal(0.0, 0.2, (2, 2, 6))
@@ -598,16 +599,16 @@ def test_fewer_than_ten_clusters_are_named_and_widen_interval_and_p(command: Com
         for t, tune in enumerate(FACTORS["tune"]):
             name = f"{'NC'[p]}{'NC'[t]}-0"
             values = (rng.random(60) < 0.5 + np.repeat(shift[p, t], 10)).astype(float)
-            write_study_run(tmp_path / "runs", name, {"logic": RunTask(values=values, clusters=labels)})
+            write_study_run(tmp_path / "runs", name, {"deduction": RunTask(values=values, clusters=labels)})
             runs.append({"run": f"runs/{name}", "pretrain": pretrain, "tune": tune, "parent": pretrain, "seed": 0})
     design = write_design(tmp_path / "design.yaml", FACTORS, runs)
     rows = rows_of(command, "--design", design)
     for row in rows.values():
-        assert row["method"] == "wild", row
+        assert (row["method"], row["clusters"]) == ("wild", 6)
         half = max(row["high"] - row["estimate"], row["estimate"] - row["low"])
         assert half >= stats.t.ppf(0.975, row["df"]) * row["se"] - 1e-9
         assert row["mde"] > half
         assert (row["p"] <= 0.05) == (not row["low"] <= 0.0 <= row["high"])
     code, out, _ = command("compare", "--design", design)
     assert code == 0
-    assert "Fewer than 10 clusters (logic, overall): p and interval are the more cautious of Student's t" in out
+    assert "Fewer than 10 clusters (deduction, overall): p and interval are the more cautious of Student's t" in out
