@@ -91,12 +91,9 @@ def read_design(path: Path) -> Design:
     content = read_yaml(path, "a design file with factors and runs, see docs/statistics.md")
     _check_keys(f"{path}", content, KEYS)
     factors = read_factors(path, content)
-    runs = content.get("runs")
-    if not isinstance(runs, list) or not runs:
-        raise InputError(f"{path}: runs is {_shown(runs)}; give a list of runs, each with run and its levels.")
     return Design(
         factors=factors,
-        runs=tuple(_run(f"{path}: runs[{number}]", entry, factors) for number, entry in enumerate(runs)),
+        runs=read_runs(path, content, factors),
         parents=dict(_parent(f"{path}: parents[{n}]", one) for n, one in enumerate(content.get("parents") or ())),
         cot=_cot(path, content.get("cot")),
     )
@@ -124,6 +121,18 @@ def read_factors(path: Path, content: Mapping[str, Any]) -> dict[str, tuple[str,
             )
         read[name] = words
     return read
+
+
+def read_runs(path: Path, content: Mapping[str, Any], factors: Mapping[str, Sequence[str]]) -> tuple[DesignRun, ...]:
+    """Return the runs of a design file.
+
+    Raises:
+        InputError: There are none, or a field of one is wrong.
+    """
+    runs = content.get("runs")
+    if not isinstance(runs, list) or not runs:
+        raise InputError(f"{path}: runs is {_shown(runs)}; give a list of runs, each with run and its levels.")
+    return tuple(_run(f"{path}: runs[{number}]", entry, factors) for number, entry in enumerate(runs))
 
 
 def level_name(level: object) -> str:

@@ -8,7 +8,8 @@
       legal: {items: 1000, clusters: 200, correlation: 0.1, chance: 0.25, domain: legal}
     components: {residual: 0.13, plot: 0.0001}               # optional; also inside a task
 
-The design file of `harness compare --design` will do too: its runs say how many seeds there are.
+The design file of `harness compare --design` will do too: its runs say how many seeds there are. Runs without a parent
+count as pre-training runs of their own.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 from harness.errors import InputError, did_you_mean
 from harness.reports.analysis.contrasts import INTERACTION, main_factors
-from harness.reports.analysis.design import read_factors, read_yaml
+from harness.reports.analysis.design import DesignRun, read_factors, read_runs, read_yaml
 from harness.stats import aggregate_weights
 from harness.stats.planning import FIRST, SECOND, Components, PlannedTask
 
@@ -121,7 +122,8 @@ def read_plan(path: Path, flags: PlanFlags, measured: Measured | None = None) ->
         raise InputError(f"{path}: factors {', '.join(factors)}: power needs two factors of two levels each.")
     if measured is not None and set(main) == set(measured.factors):
         main = measured.factors
-    seeds = flags.seeds if flags.seeds is not None else content.get("seeds", _seeds_of_runs(content, main))
+    counted = _seeds_of_runs(read_runs(path, content, factors), factors, main) if "runs" in content else None
+    seeds = flags.seeds if flags.seeds is not None else content.get("seeds", counted)
     effect = flags.effect if flags.effect is not None else content.get("effect")
     return StudyPlan(
         contrasts={main[0]: FIRST, main[1]: SECOND, INTERACTION: INTERACTION},
@@ -132,14 +134,22 @@ def read_plan(path: Path, flags: PlanFlags, measured: Measured | None = None) ->
     )
 
 
-def _seeds_of_runs(content: Mapping[str, Any], main: Sequence[str]) -> int | None:
-    """Return the fewest runs of any cell in a design file; None without runs."""
-    runs = [run for run in content.get("runs") or () if isinstance(run, dict)]
-    counts: dict[tuple[str, ...], int] = {}
-    for run in runs:
-        cell = tuple(str(run.get(name)) for name in main)
-        counts[cell] = counts.get(cell, 0) + 1
-    return min(counts.values()) if counts else None
+def _seeds_of_runs(runs: Sequence[DesignRun], factors: Mapping[str, Sequence[str]], main: Sequence[str]) -> int:
+    """Return the fewest pre-training runs behind any cell, at one level of each further factor.
+
+    Several tunings of a parent, and several checkpoints (steps) of a run, are one pre-training run. Levels of further
+    factors at which one of the four cells has no run are left out, as in the contrasts.
+    """
+    plots: dict[tuple[str, ...], set[object]] = {}
+    for number, run in enumerate(runs):
+        unnamed = number if run.step is None else f"seed {run.seed}"
+        plots.setdefault(run.cell, set()).add(("parent", run.parent) if run.parent is not None else unnamed)
+    strata: dict[tuple[str, ...], list[int]] = {}
+    for cell, seeds in plots.items():
+        others = tuple(level for name, level in zip(factors, cell, strict=True) if name not in main)
+        strata.setdefault(others, []).append(len(seeds))
+    complete = [counts for counts in strata.values() if len(counts) == 4]
+    return min(min(counts) for counts in complete or strata.values())
 
 
 def _tasks(

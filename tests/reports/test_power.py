@@ -15,6 +15,7 @@ from tests.reports.conftest import Command
 from tests.reports.study_records import RunTask, write_design, write_study_run
 
 FACTORS = {"pretrain": ["text", "code"], "tune": ["plain", "code"]}
+SIZES = ["10m", "30m", "100m"]
 
 
 def write_plan(folder: Path, **content: Any) -> Path:
@@ -116,6 +117,43 @@ def test_components_are_measured_in_earlier_runs(command: Command, tmp_path: Pat
     assert {row["items"] for row in rows} == {200}
     # The design file of the earlier study is a plan too: it has four runs in each cell.
     assert table(command, earlier, "--from", earlier)[0]["seeds"] == 4
+
+
+def grid(parents: int, **more: object) -> list[dict[str, Any]]:
+    """Return a run for each of the four arms and each parent."""
+    return [
+        {"run": f"{p}-{t}-{seed}", "pretrain": p, "tune": t, "parent": f"{p}-{seed}", "seed": seed, **more}
+        for p in FACTORS["pretrain"]
+        for t in FACTORS["tune"]
+        for seed in range(parents)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("factors", "runs", "seeds"),
+    [
+        ({}, grid(2), 2),
+        ({}, [one for step in (500, 900, 1000) for one in grid(2, step=step)], 2),
+        ({}, [{**one, "seed": again} for again in range(3) for one in grid(2)], 2),
+        ({"size": SIZES}, [one for size in SIZES for one in grid(2, size=size)], 2),
+        ({"share": ["0", "10", "25"]}, [*grid(3, share="0"), {**grid(1)[0], "share": "10"}], 3),
+        ({}, [{key: value for key, value in one.items() if key != "parent"} for one in grid(3)], 3),
+    ],
+    ids=["parents", "checkpoints", "tunings", "sizes", "one arm at a further level", "no parents"],
+)
+def test_the_runs_of_a_design_give_its_pretraining_runs(
+    factors: dict[str, Any], runs: list[dict[str, Any]], seeds: int, command: Command, tmp_path: Path
+) -> None:
+    design = write_design(tmp_path / "design.yaml", {**FACTORS, **factors}, runs)
+    assert {row["seeds"] for row in table(command, design, "--items", "100")} == {seeds}
+
+
+def test_checkpoints_of_one_run_are_no_seeds(command: Command, tmp_path: Path) -> None:
+    runs = [one for step in (500, 900, 1000) for one in grid(1, step=step)]
+    design = write_design(tmp_path / "design.yaml", FACTORS, runs)
+    code, out, err = command("power", design, "--items", "100")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "seeds: 1; give the pre-training runs of each level, 2 or more" in err
 
 
 @pytest.mark.parametrize(
