@@ -10,7 +10,7 @@ import numpy.typing as npt
 from harness.errors import InputError
 from harness.reports.analysis.contrasts import main_factors
 from harness.reports.analysis.differences import CONTROLS
-from harness.reports.analysis.plan import Measured, TaskPlan
+from harness.reports.analysis.plan import MEASURED, Measured, TaskPlan
 from harness.reports.analysis.study import Study, TrainingRun
 from harness.reports.analysis.task_values import collect
 from harness.stats.planning import PlannedTask, estimate_components
@@ -43,9 +43,8 @@ def measured_tasks(study: Study, notes: list[str], *, force: bool = False) -> Me
         planned = PlannedTask(
             items=one.values.shape[1], clusters=one.n_clusters, correlation=correlation, components=components
         )
-        measured[one.task] = TaskPlan(planned=planned, chance=one.chance, domain=one.domain)
-    notes.append(f"Components are measured with {order.shape[2]} pre-training runs per level, so they are uncertain.")
-    return Measured(tasks=measured, factors=main)
+        measured[one.task] = TaskPlan(planned=planned, chance=one.chance, domain=one.domain, source=MEASURED)
+    return Measured(tasks=measured, factors=main, seeds=order.shape[2])
 
 
 def _complete(

@@ -29,6 +29,7 @@ KEYS = ("factors", "seeds", "effect", "tasks", "components", "runs", "parents", 
 TASK_KEYS = ("items", "clusters", "correlation", "chance", "domain", "components")
 CORRELATION = 0.1
 """Assumed correlation of items within a cluster, if a plan gives clusters and no correlation."""
+MEASURED, ASSUMED = "measured", "assumed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +40,13 @@ class TaskPlan:
         planned: Its size and components, with weight 1.
         chance: Expected value of guessing.
         domain: Its domain; tasks without one are domains of their own.
+        source: Where its components come from: ``measured``, ``assumed``, or ``measured, except`` those in the plan.
     """
 
     planned: PlannedTask
     chance: float
     domain: str
+    source: str = ASSUMED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +58,14 @@ class StudyPlan:
         seeds: Pre-training runs per level.
         effect: True effect in points; None if only the detectable effect is wanted.
         tasks: By name.
-        source: Where the components come from, in words.
+        measured_seeds: Pre-training runs per level of the earlier runs; None without earlier runs.
     """
 
     contrasts: Mapping[str, str]
     seeds: int
     effect: float | None
     tasks: Mapping[str, TaskPlan]
-    source: str
+    measured_seeds: int | None = None
 
     @property
     def overall(self) -> list[PlannedTask]:
@@ -97,10 +100,12 @@ class Measured:
     Attributes:
         tasks: Their tasks, with size and components.
         factors: Their two factors, the pre-training factor first.
+        seeds: Their pre-training runs per level.
     """
 
     tasks: Mapping[str, TaskPlan]
     factors: tuple[str, ...]
+    seeds: int
 
 
 def read_plan(path: Path, flags: PlanFlags, measured: Measured | None = None) -> StudyPlan:
@@ -130,7 +135,7 @@ def read_plan(path: Path, flags: PlanFlags, measured: Measured | None = None) ->
         seeds=_whole("seeds", seeds, 2, "the pre-training runs of each level, 2 or more"),
         effect=None if effect is None else _number("effect", effect, 1e-9, 100.0, "points above 0, such as 3"),
         tasks=_tasks(path, content, flags, measured.tasks if measured else None),
-        source="measured in the runs of --from" if measured else "assumed; --from RUNS measures them in earlier runs",
+        measured_seeds=measured.seeds if measured else None,
     )
 
 
@@ -203,7 +208,14 @@ def _task(where: str, entry: object, flags: PlanFlags, known: tuple[str, Compone
         planned=_checked(where, planned),
         chance=_number(f"{where}.chance", chance, 0.0, 0.999, "the value of guessing, from 0 to below 1"),
         domain=str(entry.get("domain", before.domain if before else name)),
+        source=_source(entry) if before else ASSUMED,
     )
+
+
+def _source(entry: Mapping[str, Any]) -> str:
+    """Return the source of a measured task; what its entry gives replaces what was measured."""
+    given = [*(entry.get("components") or {}), *(["correlation"] if entry.get("correlation") is not None else [])]
+    return f"{MEASURED}, except {', '.join(given)}" if given else MEASURED
 
 
 def _checked(where: str, planned: PlannedTask) -> PlannedTask:

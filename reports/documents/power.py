@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.reports.analysis.differences import OVERALL
-from harness.reports.analysis.plan import StudyPlan
+from harness.reports.analysis.plan import ASSUMED, StudyPlan
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats.clustered import FEW_CLUSTERS
 from harness.stats.planning import Components, PlannedTask, clusters_needed, plan_contrast, seeds_needed
@@ -160,8 +160,14 @@ def _components(plan: StudyPlan) -> Table:
     names = list(Components.__dataclass_fields__)
     columns = (
         Column(key="task", heading="task", kind="text"),
-        *(Column(key=name, heading=name, kind="text", meaning=f"Variance; {plan.source}.") for name in names),
+        *(Column(key=name, heading=name, kind="text", meaning="Variance.") for name in names),
         Column(key="correlation", heading="correlation", meaning="Of items within a cluster."),
+        Column(
+            key="source",
+            heading="source",
+            kind="text",
+            meaning="Measured in the runs of --from, or assumed: the defaults, or the plan's own.",
+        ),
     )
     rows = tuple(
         Row(
@@ -169,6 +175,7 @@ def _components(plan: StudyPlan) -> Table:
                 "task": task,
                 **{name: float(f"{getattr(one.planned.components, name):.3g}") for name in names},
                 "correlation": one.planned.correlation,
+                "source": one.source,
             }
         )
         for task, one in plan.tasks.items()
@@ -196,9 +203,23 @@ def _few_clusters(plan: StudyPlan) -> list[str]:
     ]
 
 
+def _sources(plan: StudyPlan) -> str:
+    """Say which tasks have measured components and which have not."""
+    assumed = [name for name, one in plan.tasks.items() if one.source == ASSUMED]
+    if plan.measured_seeds is None:
+        return "Variance components are assumed; --from RUNS measures them in earlier runs."
+    if len(assumed) == len(plan.tasks):
+        return f"Variance components are assumed: the runs of --from have no task of the plan ({', '.join(assumed)})."
+    rest = f", except for {', '.join(assumed)}: assumed, because those runs lack this task" if assumed else ""
+    return (
+        f"Variance components are measured in the runs of --from{rest}. {plan.measured_seeds} pre-training runs per "
+        "level measured them, so they are uncertain."
+    )
+
+
 def _methods(plan: StudyPlan) -> str:
     return (
-        f"Variance components are {plan.source}. Power is that of one test at p <= 0.05, before correction; "
+        f"{_sources(plan)} Power is that of one test at p <= 0.05, before correction; "
         "standard error and degrees of freedom vary as in simulated studies. A dash for seeds or items means that 100 "
         "seeds or a million clusters are too few. Definitions: docs/statistics.md."
     )

@@ -96,18 +96,23 @@ def test_the_chart_is_written(command: Command, tmp_path: Path) -> None:
     assert (tmp_path / "charts" / "power.svg").read_text().startswith("<svg")
 
 
-def test_components_are_measured_in_earlier_runs(command: Command, tmp_path: Path) -> None:
+def write_earlier(folder: Path, seeds: int = 4) -> Path:
+    """Write the runs of an earlier 2 x 2 on the task `logic`, and return its design file."""
     rng, runs = np.random.default_rng(4), []
     difficulty = rng.random(200)
     for p, pretrain in enumerate(FACTORS["pretrain"]):
-        for seed in range(4):
+        for seed in range(seeds):
             luck = rng.normal(0, 0.1)
             for t, tune in enumerate(FACTORS["tune"]):
                 name = f"{p}{t}-{seed}"
                 values = (rng.random(200) < np.clip(difficulty + luck, 0, 1)).astype(np.float64)
-                write_study_run(tmp_path / "runs", name, {"logic": RunTask(values=values)})
+                write_study_run(folder / "runs", name, {"logic": RunTask(values=values)})
                 runs.append({"run": f"runs/{name}", "pretrain": pretrain, "tune": tune, "parent": f"{pretrain}-{seed}"})
-    earlier = write_design(tmp_path / "earlier.yaml", FACTORS, runs)
+    return write_design(folder / "earlier.yaml", FACTORS, runs)
+
+
+def test_components_are_measured_in_earlier_runs(command: Command, tmp_path: Path) -> None:
+    earlier = write_earlier(tmp_path)
     plan = write_plan(tmp_path, seeds=3)
     (measured,) = table(command, plan, "--from", earlier, key="components")
     assert 0.002 < measured["plot"] < 0.03  # 0.1 squared is 0.01
@@ -117,6 +122,30 @@ def test_components_are_measured_in_earlier_runs(command: Command, tmp_path: Pat
     assert {row["items"] for row in rows} == {200}
     # The design file of the earlier study is a plan too: it has four runs in each cell.
     assert table(command, earlier, "--from", earlier)[0]["seeds"] == 4
+
+
+def test_tasks_that_the_earlier_runs_lack_are_named_as_assumed(command: Command, tmp_path: Path) -> None:
+    earlier = write_earlier(tmp_path, seeds=2)
+    new, known, mixed = {"items": 50}, {"items": 60}, {"items": 60, "components": {"plot": 0.01}}
+    for tasks, sources, part in (
+        (
+            {"new": new, "logic": known},
+            ["assumed", "measured"],
+            "except for new: assumed, because those",
+        ),
+        ({"new": new}, ["assumed"], "are assumed: the runs of --from have no task of the plan (new)"),
+        ({"logic": known}, ["measured"], "are measured in the runs of --from. 2 pre-training runs per level"),
+        ({"logic": mixed}, ["measured, except plot"], "are measured in the runs of --from."),
+    ):
+        plan = write_plan(tmp_path, seeds=3, tasks=tasks)
+        content = json.loads(command("power", plan, "--from", earlier, "--format", "json")[1])
+        rows = {row["task"]: row for row in content["tables"]["components"]}
+        assert [rows[name]["source"] for name in tasks] == sources
+        if "new" in rows:
+            assert rows["new"]["residual"] == Components().residual
+        if "logic" in rows:
+            assert rows["logic"]["residual"] != Components().residual
+        assert any(part in note for note in content["notes"])
 
 
 def grid(parents: int, **more: object) -> list[dict[str, Any]]:
