@@ -61,6 +61,7 @@ class PlannedTask:
         correlation: Correlation of items within a cluster.
         components: Variances on the scale of the task's metric.
         weight: Weight of the task; 1 by itself, 1 / (tasks x (1 - chance)) in the overall value.
+        items_from: Name of its items, the same for variants of them; empty for items of its own.
     """
 
     items: int
@@ -68,6 +69,7 @@ class PlannedTask:
     correlation: float = 0.0
     components: Components = Components()
     weight: float = 1.0
+    items_from: str = ""
 
     @property
     def effective_items(self) -> float:
@@ -124,8 +126,9 @@ def plan_contrast(contrast: str, tasks: Sequence[PlannedTask], seeds: int) -> Pl
         second:       (2 item_second + item_both + residual / S) / n + run / S
         interaction:  4 (item_both + residual / S) / n + 4 run / S
 
-    Over several tasks, items are independent, so their variances add. Runs are not: a run with luck is taken to have it
-    on every task, so the standard errors add, which is the careful choice.
+    Over several tasks, items are independent, so their variances add. Variants of the same items are not: their
+    standard errors add. Nor are runs: a run with luck is taken to have it on every task, so the standard errors add
+    too. Both are careful choices.
 
     Degrees of freedom by Satterthwaite's formula at the expected variances: clusters - 1 for items; for runs, each of
     the two levels contributes its scatter (the runs' part and its share of the residual) with S - 1.
@@ -140,16 +143,28 @@ def plan_contrast(contrast: str, tasks: Sequence[PlannedTask], seeds: int) -> Pl
     """
     if contrast not in (FIRST, SECOND, INTERACTION):
         raise ValueError(f"contrast {contrast!r}: give one of {FIRST}, {SECOND}, {INTERACTION}.")
-    items, residual, luck = [], 0.0, 0.0
-    for task in tasks:
-        _check(task, seeds)
-        systematic, noise, of_runs = _variances(contrast, task.components, seeds)
-        share = task.weight**2 / task.effective_items
-        items.append((systematic + noise) * share)
-        residual += noise * share
-        luck += task.weight * math.sqrt(of_runs)
-    df_items = satterthwaite(items, [task.clusters - 1.0 for task in tasks])
-    return _planned(sum(items), luck**2, residual, df_items, seeds)
+    items, df_items, residual, luck = [], [], 0.0, 0.0
+    for variants in by_item_set(tasks):
+        error, error_of_noise = 0.0, 0.0
+        for task in variants:
+            _check(task, seeds)
+            systematic, noise, of_runs = _variances(contrast, task.components, seeds)
+            share = task.weight / math.sqrt(task.effective_items)
+            error += share * math.sqrt(systematic + noise)
+            error_of_noise += share * math.sqrt(noise)
+            luck += task.weight * math.sqrt(of_runs)
+        items.append(error**2)
+        df_items.append(min(task.clusters for task in variants) - 1.0)
+        residual += error_of_noise**2
+    return _planned(sum(items), luck**2, residual, satterthwaite(items, df_items), seeds)
+
+
+def by_item_set(tasks: Sequence[PlannedTask]) -> list[list[PlannedTask]]:
+    """Group the variants of the same items; a task with items of its own is a group of one."""
+    groups: dict[str | int, list[PlannedTask]] = {}
+    for number, task in enumerate(tasks):
+        groups.setdefault(task.items_from or number, []).append(task)
+    return list(groups.values())
 
 
 def _check(task: PlannedTask, seeds: int) -> None:

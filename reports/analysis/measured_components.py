@@ -41,7 +41,11 @@ def measured_tasks(study: Study, notes: list[str], *, force: bool = False) -> Me
     for one in usable:
         components, correlation = estimate_components(one.values[order], one.clusters)
         planned = PlannedTask(
-            items=one.values.shape[1], clusters=one.n_clusters, correlation=correlation, components=components
+            items=one.values.shape[1],
+            clusters=one.n_clusters,
+            correlation=correlation,
+            components=components,
+            items_from=one.items_from or one.task,
         )
         measured[one.task] = TaskPlan(planned=planned, chance=one.chance, domain=one.domain, source=MEASURED)
     return Measured(tasks=measured, factors=main, seeds=order.shape[2])

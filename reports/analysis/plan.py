@@ -6,6 +6,7 @@
     tasks:
       logic: {items: 22}
       legal: {items: 1000, clusters: 200, correlation: 0.1, chance: 0.25, domain: legal}
+      legal_cloze: {items: 1000, chance: 0.25, domain: legal, items_from: legal}   # a variant: the same items
     components: {residual: 0.13, plot: 0.0001}               # optional; also inside a task
 
 The design file of `harness compare --design` will do too: its runs say how many seeds there are. Runs without a parent
@@ -26,7 +27,7 @@ from harness.stats import aggregate_weights
 from harness.stats.planning import FIRST, SECOND, Components, PlannedTask
 
 KEYS = ("factors", "seeds", "effect", "tasks", "components", "runs", "parents", "cot")
-TASK_KEYS = ("items", "clusters", "correlation", "chance", "domain", "components")
+TASK_KEYS = ("items", "clusters", "correlation", "chance", "domain", "items_from", "components")
 CORRELATION = 0.1
 """Assumed correlation of items within a cluster, if a plan gives clusters and no correlation."""
 MEASURED, ASSUMED = "measured", "assumed"
@@ -69,11 +70,11 @@ class StudyPlan:
 
     @property
     def overall(self) -> list[PlannedTask]:
-        """The tasks with their weights in the chance-centred mean over domains."""
-        weights = aggregate_weights(
-            [one.domain for one in self.tasks.values()], [t.chance for t in self.tasks.values()]
-        )
-        return [replace(one.planned, weight=float(w)) for one, w in zip(self.tasks.values(), weights, strict=True)]
+        """The tasks with their weights in the chance-centred mean over domains; variants share that of one task."""
+        tasks = list(self.tasks.values())
+        sets = [one.planned.items_from for one in tasks]
+        weights = aggregate_weights([one.domain for one in tasks], [one.chance for one in tasks], sets)
+        return [replace(one.planned, weight=float(w)) for one, w in zip(tasks, weights, strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +203,7 @@ def _task(where: str, entry: object, flags: PlanFlags, known: tuple[str, Compone
         components=_components(
             f"{where}.components", entry.get("components"), before.planned.components if before else common
         ),
+        items_from=str(entry.get("items_from") or (before.planned.items_from if before else name)),
     )
     chance = entry.get("chance", before.chance if before else 0.0)
     return TaskPlan(

@@ -9,7 +9,7 @@ from harness.reports.analysis.differences import OVERALL
 from harness.reports.analysis.plan import ASSUMED, StudyPlan
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats.clustered import FEW_CLUSTERS
-from harness.stats.planning import Components, PlannedTask, clusters_needed, plan_contrast, seeds_needed
+from harness.stats.planning import Components, PlannedTask, by_item_set, clusters_needed, plan_contrast, seeds_needed
 
 SEEDS_SHOWN = (2, 3, 4, 5, 6, 8, 10, 15, 20)
 POINTS = 100.0
@@ -51,7 +51,7 @@ def _contrasts(plan: StudyPlan) -> Table:
     columns = (
         Column(key="task", heading="task", kind="text"),
         Column(key="contrast", heading="contrast", kind="text"),
-        Column(key="items", heading="n", kind="count", meaning="Items; over all tasks for overall."),
+        Column(key="items", heading="n", kind="count", meaning="Items; all tasks for overall, variants once."),
         Column(key="clusters", heading="clusters", kind="count", meaning="Independent clusters of items.", aside=True),
         Column(key="seeds", heading="seeds", kind="count", meaning="Pre-training runs per level.", aside=True),
         Column(key="se", heading="s.e.", kind="points", meaning="Expected standard error, in points."),
@@ -94,11 +94,12 @@ def _contrasts(plan: StudyPlan) -> Table:
 def _row(plan: StudyPlan, task: str, tasks: Sequence[PlannedTask], name: str) -> Row:
     kind = plan.contrasts[name]
     planned = plan_contrast(kind, tasks, plan.seeds)
+    sets = by_item_set(tasks)
     cells: dict[str, object] = {
         "task": task,
         "contrast": name,
-        "items": sum(one.items for one in tasks),
-        "clusters": sum(one.clusters for one in tasks),
+        "items": sum(max(one.items for one in variants) for variants in sets),
+        "clusters": sum(max(one.clusters for one in variants) for variants in sets),
         "seeds": plan.seeds,
         "se": POINTS * planned.se,
         "se_items": POINTS * planned.se_items,

@@ -71,6 +71,18 @@ def test_components_of_the_file_are_used(command: Command, tmp_path: Path) -> No
         assert row["residual"] == pytest.approx(Components().residual)
 
 
+def test_variants_of_the_same_items_find_no_smaller_effects_than_one(command: Command, tmp_path: Path) -> None:
+    task = {"items": 1000, "clusters": 500, "chance": 0.25, "domain": "science"}
+    other = {"items": 300, "domain": "legal"}
+    variants = {name: {**task, "items_from": "a"} for name in ("a_letter", "a_cot")}
+    one = table(command, write_plan(tmp_path, seeds=3, tasks={"a": task, "b": other}))
+    three = table(command, write_plan(tmp_path, seeds=3, tasks={"a": task, **variants, "b": other}))
+    for single, several in zip(one[:3], three[:3], strict=True):
+        assert several["task"] == "overall"
+        assert several["mde"] == pytest.approx(single["mde"])
+        assert (several["items"], several["clusters"]) == (single["items"], single["clusters"]) == (1300, 800)
+
+
 def test_tasks_in_fewer_than_ten_clusters_are_named(command: Command, tmp_path: Path) -> None:
     for clusters, named in ((9, True), (10, False)):
         plan = write_plan(tmp_path, seeds=3, tasks={"logic": {"items": 90, "clusters": clusters}})

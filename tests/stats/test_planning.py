@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +51,21 @@ def test_power_is_that_of_the_noncentral_t(df: float, shift: float) -> None:
 @pytest.mark.parametrize("df", [1.0, 1.3, 4.0, 1000.0, math.inf])
 def test_the_detectable_effect_has_80_percent_power(df: float) -> None:
     assert power_of(detectable_effect(0.5, df), 0.5, df) == pytest.approx(0.80, abs=1e-5)
+
+
+def test_variants_of_the_same_items_tell_no_more_than_one_of_them() -> None:
+    alone = PlannedTask(items=1000, clusters=200, correlation=0.1, items_from="a")
+    other = PlannedTask(items=300, clusters=300, weight=0.5)
+    for name in NAMES:
+        one = plan_contrast(name, [alone], 3)
+        three = plan_contrast(name, [replace(alone, weight=1 / 3)] * 3, 3)
+        assert (three.se_items, three.se_seeds, three.df, three.mde) == pytest.approx(
+            (one.se_items, one.se_seeds, one.df, one.mde)
+        )
+        # Beside items of its own, the set counts as one task: half of the variance each way.
+        both = plan_contrast(name, [*[replace(alone, weight=0.25)] * 2, other], 3)
+        parts = [plan_contrast(name, [replace(task, weight=0.5)], 3).se_items for task in (alone, other)]
+        assert both.se_items == pytest.approx(math.hypot(*parts))
 
 
 def simulate(rng: np.random.Generator, task: PlannedTask, seeds: int) -> npt.NDArray[np.float64]:
