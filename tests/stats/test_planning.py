@@ -18,6 +18,7 @@ from harness.stats.planning import (
     clusters_needed,
     estimate_components,
     plan_contrast,
+    pooled_components,
     seeds_needed,
 )
 
@@ -152,6 +153,19 @@ def test_components_are_recovered_from_a_study() -> None:
     for name in ("plot", "run"):
         assert getattr(measured, name) == pytest.approx(getattr(truth, name), rel=0.35), name
     assert correlation < 0.02
+
+
+def test_what_all_runs_of_one_size_share_is_no_scatter_of_runs() -> None:
+    task = PlannedTask(items=300, clusters=300, components=Components(plot=0.01**2))
+    y = simulate(np.random.default_rng(8), task, 4)
+    alone, correlation = estimate_components(y)
+    pooled, pooled_correlation = pooled_components([y, y + 0.3, y - 0.3])
+    for name in Components.__slots__:
+        assert getattr(pooled, name) == pytest.approx(getattr(alone, name), abs=1e-12), name
+    assert pooled_correlation == pytest.approx(correlation)
+    assert alone.plot < 0.0005
+    with pytest.raises(ValueError, match="two or more of each"):
+        pooled_components([y, y[:, :, :1]])
 
 
 @pytest.mark.parametrize(
