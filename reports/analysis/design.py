@@ -94,7 +94,7 @@ def read_design(path: Path) -> Design:
     return Design(
         factors=factors,
         runs=read_runs(path, content, factors),
-        parents=dict(_parent(f"{path}: parents[{n}]", one) for n, one in enumerate(content.get("parents") or ())),
+        parents=_parents(f"{path}: parents", content.get("parents")),
         cot=_cot(path, content.get("cot")),
     )
 
@@ -164,6 +164,20 @@ def _run(where: str, entry: object, factors: Mapping[str, Sequence[str]]) -> Des
         seed="" if entry.get("seed") is None else str(entry["seed"]),
         step=step,
     )
+
+
+def _parents(where: str, entries: object) -> dict[str, str]:
+    if entries is None:
+        return {}
+    if not isinstance(entries, list):
+        raise InputError(f"{where} is {_shown(entries)}; give a list of mappings, each with run and name.")
+    parents: dict[str, str] = {}
+    for number, entry in enumerate(entries):
+        name, run = _parent(f"{where}[{number}]", entry)
+        if name in parents:
+            raise InputError(f"{where}[{number}]: the name {name!r:.40} is given twice; give each parent once.")
+        parents[name] = run
+    return parents
 
 
 def _parent(where: str, entry: object) -> tuple[str, str]:

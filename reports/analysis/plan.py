@@ -15,6 +15,7 @@ count as pre-training runs of their own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -179,9 +180,22 @@ def _tasks(
 
 def _resized(one: TaskPlan, flags: PlanFlags) -> TaskPlan:
     items = flags.items if flags.items is not None else one.planned.items
-    size = one.planned.items / one.planned.clusters
-    clusters = flags.clusters if flags.clusters is not None else max(1, round(items / size))
+    clusters = flags.clusters if flags.clusters is not None else _clusters_of("--items", items, one.planned)
+    items = _whole("--items", items, 2, "the number of items, 2 or more")
+    clusters = _whole("--clusters", clusters, 2, "the number of independent clusters, 2 or more")
     return replace(one, planned=_checked("--items", replace(one.planned, items=items, clusters=clusters)))
+
+
+def _clusters_of(where: str, items: int, before: PlannedTask | None) -> int:
+    """Return the number of clusters of so many items, as large as those measured before; without them, of one item."""
+    size = before.items / before.clusters if before else 1.0
+    clusters = max(1, round(items / size))
+    if clusters < 2 <= items:
+        raise InputError(
+            f"{where}: {items} items are one cluster of the size that the runs of --from have, {size:g} items; give "
+            f"{math.ceil(1.5 * size)} items or more, or the number of clusters, 2 or more."
+        )
+    return clusters
 
 
 def _task(where: str, entry: object, flags: PlanFlags, known: tuple[str, Components, TaskPlan | None]) -> TaskPlan:
@@ -192,8 +206,8 @@ def _task(where: str, entry: object, flags: PlanFlags, known: tuple[str, Compone
     _check_keys(where, entry, TASK_KEYS)
     items = flags.items if flags.items is not None else entry.get("items", before.planned.items if before else None)
     items = _whole(f"{where}.items", items, 2, "the number of items, 2 or more")
-    size = before.planned.items / before.planned.clusters if before else 1.0
-    clusters = flags.clusters if flags.clusters is not None else entry.get("clusters", max(1, round(items / size)))
+    clusters = flags.clusters if flags.clusters is not None else entry.get("clusters")
+    clusters = _clusters_of(where, items, before.planned if before else None) if clusters is None else clusters
     clusters = _whole(f"{where}.clusters", clusters, 2, "the number of independent clusters, 2 or more")
     correlation = entry.get("correlation", before.planned.correlation if before else CORRELATION)
     planned = PlannedTask(

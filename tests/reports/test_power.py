@@ -136,6 +136,27 @@ def test_components_are_measured_in_earlier_runs(command: Command, tmp_path: Pat
     assert table(command, earlier, "--from", earlier)[0]["seeds"] == 4
 
 
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_the_effect_of_size_is_no_luck_of_the_earlier_runs(seeds: int, command: Command, tmp_path: Path) -> None:
+    """Runs without any luck; the mean of a size is 15 points from the next one's."""
+    rng, runs = np.random.default_rng(0), []
+    difficulty = rng.random(200)
+    for run in (one for size in SIZES for one in grid(seeds, size=size)):
+        right = np.clip(0.05 + 0.6 * difficulty + 0.15 * SIZES.index(run["size"]), 0, 1)
+        name = f"{run['run']}-{run['size']}"
+        write_study_run(tmp_path / "runs", name, {"logic": RunTask(values=(rng.random(200) < right).astype(float))})
+        runs.append({**run, "run": f"runs/{name}", "parent": f"{run['parent']}-{run['size']}"})
+    earlier = write_design(tmp_path / "earlier.yaml", {**FACTORS, "size": SIZES}, runs)
+    code, out, err = command("power", write_plan(tmp_path, seeds=3), "--from", earlier, "--format", "json")
+    if seeds == 1:
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "1 pre-training runs of some level were tuned at both levels of tune at one level of size" in err
+        return
+    (measured,) = json.loads(out)["tables"]["components"]
+    assert measured["plot"] < 0.001  # the variance of the sizes' means is 0.022
+    assert any("6 pre-training runs per level measured them" in note for note in json.loads(out)["notes"])
+
+
 def test_tasks_that_the_earlier_runs_lack_are_named_as_assumed(command: Command, tmp_path: Path) -> None:
     earlier = write_earlier(tmp_path, seeds=2)
     new, known, mixed = {"items": 50}, {"items": 60}, {"items": 60, "components": {"plot": 0.01}}
@@ -211,6 +232,9 @@ def test_checkpoints_of_one_run_are_no_seeds(command: Command, tmp_path: Path) -
         ({"seeds": 3, "components": {"plot": -1}}, ["--items", "9"], "components.plot: -1; give a variance"),
         ({"seeds": 3}, ["--items", "9", "--effect", "0"], "--effect 0: give points above 0"),
         ({"seeds": 3}, ["--from", "nowhere"], "--from nowhere: does not exist"),
+        ({"runs": 5}, ["--items", "9"], "runs is 5; give a list of runs"),
+        ({"runs": 5}, ["--items", "9", "--seeds", "3"], "runs is 5; give a list of runs"),
+        ({"runs": ["NN"]}, ["--items", "9"], "runs[0]: is 'NN'; give a mapping with run and a level of each factor"),
         ({"seeds": 3, "factors": {"tune": ["a", "b"]}}, ["--items", "9"], "power needs two factors of two levels"),
     ],
 )
@@ -220,6 +244,24 @@ def test_a_wrong_plan_is_refused_in_one_line(
     code, out, err = command("power", write_plan(tmp_path, **content), *words)
     assert (code, out, err.count("\n")) == (2, "", 1), err
     assert part in err
+
+
+def test_fewer_items_than_two_measured_clusters_are_refused_in_one_line(command: Command, tmp_path: Path) -> None:
+    rng, clusters = np.random.default_rng(0), [str(item // 100) for item in range(400)]
+    for run in grid(2):
+        task = RunTask(values=(rng.random(400) < 0.5).astype(float), clusters=clusters)
+        write_study_run(tmp_path, run["run"], {"logic": task})
+    earlier = write_design(tmp_path / "earlier.yaml", FACTORS, grid(2))
+    bare, named = write_plan(tmp_path, seeds=3), tmp_path / "named.yaml"
+    named.write_text(yaml.safe_dump({"factors": FACTORS, "seeds": 3, "tasks": {"logic": None}}), encoding="utf-8")
+    for plan in (bare, named):
+        code, out, err = command("power", plan, "--from", earlier, "--items", "100")
+        assert (code, out, err.count("\n")) == (2, "", 1), err
+        assert "100 items are one cluster of the size that the runs of --from have, 100 items; give 150 items" in err
+    assert table(command, bare, "--from", earlier, "--items", "150")[0]["clusters"] == 2
+    code, _, err = command("power", bare, "--from", earlier, "--clusters", "1")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--clusters: 1; give the number of independent clusters, 2 or more" in err
 
 
 def test_a_missing_file_is_named(command: Command, tmp_path: Path) -> None:
