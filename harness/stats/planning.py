@@ -61,6 +61,7 @@ class PlannedTask:
         correlation: Correlation of items within a cluster.
         components: Variances on the scale of the task's metric.
         weight: Weight of the task; 1 by itself, 1 / (tasks x (1 - chance)) in the overall value.
+        items_from: Name of its items, the same for variants of them; empty for items of its own.
     """
 
     items: int
@@ -68,6 +69,7 @@ class PlannedTask:
     correlation: float = 0.0
     components: Components = Components()
     weight: float = 1.0
+    items_from: str = ""
 
     @property
     def effective_items(self) -> float:
@@ -124,8 +126,9 @@ def plan_contrast(contrast: str, tasks: Sequence[PlannedTask], seeds: int) -> Pl
         second:       (2 item_second + item_both + residual / S) / n + run / S
         interaction:  4 (item_both + residual / S) / n + 4 run / S
 
-    Over several tasks, items are independent, so their variances add. Runs are not: a run with luck is taken to have it
-    on every task, so the standard errors add, which is the careful choice.
+    Over several tasks, items are independent, so their variances add. Variants of the same items are not: their
+    standard errors add. Nor are runs: a run with luck is taken to have it on every task, so the standard errors add
+    too. Both are careful choices.
 
     Degrees of freedom by Satterthwaite's formula at the expected variances: clusters - 1 for items; for runs, each of
     the two levels contributes its scatter (the runs' part and its share of the residual) with S - 1.
@@ -140,16 +143,28 @@ def plan_contrast(contrast: str, tasks: Sequence[PlannedTask], seeds: int) -> Pl
     """
     if contrast not in (FIRST, SECOND, INTERACTION):
         raise ValueError(f"contrast {contrast!r}: give one of {FIRST}, {SECOND}, {INTERACTION}.")
-    items, residual, luck = [], 0.0, 0.0
-    for task in tasks:
-        _check(task, seeds)
-        systematic, noise, of_runs = _variances(contrast, task.components, seeds)
-        share = task.weight**2 / task.effective_items
-        items.append((systematic + noise) * share)
-        residual += noise * share
-        luck += task.weight * math.sqrt(of_runs)
-    df_items = satterthwaite(items, [task.clusters - 1.0 for task in tasks])
-    return _planned(sum(items), luck**2, residual, df_items, seeds)
+    items, df_items, residual, luck = [], [], 0.0, 0.0
+    for variants in by_item_set(tasks):
+        error, error_of_noise = 0.0, 0.0
+        for task in variants:
+            _check(task, seeds)
+            systematic, noise, of_runs = _variances(contrast, task.components, seeds)
+            share = task.weight / math.sqrt(task.effective_items)
+            error += share * math.sqrt(systematic + noise)
+            error_of_noise += share * math.sqrt(noise)
+            luck += task.weight * math.sqrt(of_runs)
+        items.append(error**2)
+        df_items.append(min(task.clusters for task in variants) - 1.0)
+        residual += error_of_noise**2
+    return _planned(sum(items), luck**2, residual, satterthwaite(items, df_items), seeds)
+
+
+def by_item_set(tasks: Sequence[PlannedTask]) -> list[list[PlannedTask]]:
+    """Group the variants of the same items; a task with items of its own is a group of one."""
+    groups: dict[str | int, list[PlannedTask]] = {}
+    for number, task in enumerate(tasks):
+        groups.setdefault(task.items_from or number, []).append(task)
+    return list(groups.values())
 
 
 def _check(task: PlannedTask, seeds: int) -> None:
@@ -251,41 +266,76 @@ def estimate_components(values: npt.ArrayLike, clusters: Clusters | None = None)
     Raises:
         ValueError: Another shape, or NaN.
     """
-    y = np.asarray(values, dtype=np.float64)
-    if y.ndim != 4 or y.shape[:2] != (2, 2) or min(y.shape[2:]) < 2 or not np.isfinite(y).all():
-        raise ValueError(f"values have shape {y.shape}; give 2 x 2 x runs x items, two or more of each, without NaN.")
+    return pooled_components([np.asarray(values, dtype=np.float64)], clusters)
+
+
+def pooled_components(strata: Sequence[FloatArray], clusters: Clusters | None = None) -> tuple[Components, float]:
+    """Return the components of several 2 x 2 on the same items, such as one per model size.
+
+    Mean squares are taken within each of them, and averaged with weights S - 1. So runs of one size are compared with
+    runs of that size only, and the effect of size is no luck of runs.
+
+    Args:
+        strata: At least one, each as the values of `estimate_components`.
+        clusters: One label per item, or None.
+
+    Raises:
+        ValueError: See `estimate_components`.
+    """
+    for y in strata:
+        if y.ndim != 4 or y.shape[:2] != (2, 2) or min(y.shape[2:]) < 2 or not np.isfinite(y).all():
+            raise ValueError(
+                f"values have shape {y.shape}; give 2 x 2 x runs x items, two or more of each, without NaN."
+            )
+    weights = [y.shape[2] - 1 for y in strata]
+    squares = np.average([_mean_squares(y, clusters) for y in strata], axis=0, weights=weights)
+    residual, noise, first, second, both, run_scatter, mean_scatter = squares.tolist()
+    item_both = max(0.0, both / 4.0 - noise)
+    run = max(0.0, run_scatter / 2.0)
+    components = Components(
+        item_first=max(0.0, (first - item_both - noise) / 2.0),
+        item_second=max(0.0, (second - item_both - noise) / 2.0),
+        item_both=item_both,
+        residual=residual,
+        plot=max(0.0, mean_scatter - run / 2.0),
+        run=run,
+    )
+    return components, float(np.average([_correlation(_effect(y), clusters) for y in strata], weights=weights))
+
+
+def _effect(y: FloatArray) -> FloatArray:
+    """Return the effect of the first factor on each item."""
+    cells = y.mean(axis=2)
+    effect: FloatArray = cells[1].mean(axis=0) - cells[0].mean(axis=0)
+    return effect
+
+
+def _mean_squares(y: FloatArray, clusters: Clusters | None) -> list[float]:
+    """Return the mean squares of one 2 x 2.
+
+    These are: the residual; its share in a cell's mean; the variances over items of both effects and of the
+    interaction; the scatter of tuning runs and of pre-training runs.
+    """
     seeds, items = y.shape[2:]
     centred = y - y.mean(axis=2, keepdims=True)
     within = centred - centred.mean(axis=3, keepdims=True)
     residual = float((within**2).sum()) / (4 * (seeds - 1) * (items - 1))
     cells = y.mean(axis=2)
-    first, second = cells[1].mean(axis=0) - cells[0].mean(axis=0), (cells[:, 1] - cells[:, 0]).mean(axis=0)
-    both = cells[1, 1] - cells[1, 0] - cells[0, 1] + cells[0, 0]
-    noise = residual / seeds
-    item_both = max(0.0, float(both.var(ddof=1)) / 4.0 - noise)
-    plot, run = _run_components(y, clusters)
-    components = Components(
-        item_first=max(0.0, (float(first.var(ddof=1)) - item_both - noise) / 2.0),
-        item_second=max(0.0, (float(second.var(ddof=1)) - item_both - noise) / 2.0),
-        item_both=item_both,
-        residual=residual,
-        plot=plot,
-        run=run,
-    )
-    return components, _correlation(first, clusters)
+    second, both = (cells[:, 1] - cells[:, 0]).mean(axis=0), cells[1, 1] - cells[1, 0] - cells[0, 1] + cells[0, 0]
+    variances = [float(effect.var(ddof=1)) for effect in (_effect(y), second, both)]
+    return [residual, residual / seeds, *variances, *_run_scatter(y, clusters)]
 
 
-def _run_components(y: FloatArray, clusters: Clusters | None) -> tuple[float, float]:
-    """Return the variance between pre-training runs and between tuning runs, without what items explain."""
+def _run_scatter(y: FloatArray, clusters: Clusters | None) -> tuple[float, float]:
+    """Return the scatter between tuning runs of a plot, and between pre-training runs, less what items explain."""
     seeds = y.shape[2]
 
     def scatter(z: FloatArray) -> float:
         explained = float(row_variances(ItemTable(values=z - z.mean(axis=0), clusters=clusters)).mean())
         return float(z.mean(axis=1).var(ddof=1) - explained * seeds / (seeds - 1))
 
-    run = max(0.0, float(np.mean([scatter(y[p, 1] - y[p, 0]) for p in (0, 1)])) / 2.0)
-    mean = float(np.mean([scatter(y[p].mean(axis=0)) for p in (0, 1)]))
-    return max(0.0, mean - run / 2.0), run
+    of_runs = float(np.mean([scatter(y[p, 1] - y[p, 0]) for p in (0, 1)]))
+    return of_runs, float(np.mean([scatter(y[p].mean(axis=0)) for p in (0, 1)]))
 
 
 def _correlation(values: FloatArray, clusters: Clusters | None) -> float:

@@ -36,7 +36,13 @@ def power_plan(spec: ExperimentSpec, compare: CompareSpec, sizes: Mapping[str, T
         sizes: Of the tasks on which the compared stage is evaluated.
     """
     tasks = {
-        name: {"items": size.items, "clusters": size.clusters, "chance": size.chance, "domain": size.domain}
+        name: {
+            "items": size.items,
+            "clusters": size.clusters,
+            "chance": size.chance,
+            "domain": size.domain,
+            "items_from": size.items_from,
+        }
         for name, size in sizes.items()
         if size.clusters >= LEAST_CLUSTERS
     }

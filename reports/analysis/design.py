@@ -91,13 +91,10 @@ def read_design(path: Path) -> Design:
     content = read_yaml(path, "a design file with factors and runs, see docs/statistics.md")
     _check_keys(f"{path}", content, KEYS)
     factors = read_factors(path, content)
-    runs = content.get("runs")
-    if not isinstance(runs, list) or not runs:
-        raise InputError(f"{path}: runs is {_shown(runs)}; give a list of runs, each with run and its levels.")
     return Design(
         factors=factors,
-        runs=tuple(_run(f"{path}: runs[{number}]", entry, factors) for number, entry in enumerate(runs)),
-        parents=dict(_parent(f"{path}: parents[{n}]", one) for n, one in enumerate(content.get("parents") or ())),
+        runs=read_runs(path, content, factors),
+        parents=_parents(f"{path}: parents", content.get("parents")),
         cot=_cot(path, content.get("cot")),
     )
 
@@ -124,6 +121,18 @@ def read_factors(path: Path, content: Mapping[str, Any]) -> dict[str, tuple[str,
             )
         read[name] = words
     return read
+
+
+def read_runs(path: Path, content: Mapping[str, Any], factors: Mapping[str, Sequence[str]]) -> tuple[DesignRun, ...]:
+    """Return the runs of a design file.
+
+    Raises:
+        InputError: There are none, or a field of one is wrong.
+    """
+    runs = content.get("runs")
+    if not isinstance(runs, list) or not runs:
+        raise InputError(f"{path}: runs is {_shown(runs)}; give a list of runs, each with run and its levels.")
+    return tuple(_run(f"{path}: runs[{number}]", entry, factors) for number, entry in enumerate(runs))
 
 
 def level_name(level: object) -> str:
@@ -155,6 +164,20 @@ def _run(where: str, entry: object, factors: Mapping[str, Sequence[str]]) -> Des
         seed="" if entry.get("seed") is None else str(entry["seed"]),
         step=step,
     )
+
+
+def _parents(where: str, entries: object) -> dict[str, str]:
+    if entries is None:
+        return {}
+    if not isinstance(entries, list):
+        raise InputError(f"{where} is {_shown(entries)}; give a list of mappings, each with run and name.")
+    parents: dict[str, str] = {}
+    for number, entry in enumerate(entries):
+        name, run = _parent(f"{where}[{number}]", entry)
+        if name in parents:
+            raise InputError(f"{where}[{number}]: the name {name!r:.40} is given twice; give each parent once.")
+        parents[name] = run
+    return parents
 
 
 def _parent(where: str, entry: object) -> tuple[str, str]:

@@ -140,8 +140,10 @@ def _raised(one: TaskDifference | DomainDifference, tests: int) -> float | None:
 def with_conclusions(differences: Sequence[TaskDifference]) -> tuple[TaskDifference, ...]:
     """Fill in the conclusions of the non-inferiority tests, corrected over all of them by Hochberg's method.
 
-    At most 5% of documents then hold any false conclusion. If the loss is ruled out on every task at the uncorrected
-    5%, all corrected p are at most 5% too, so "on all of them" costs nothing.
+    The two conclusions are corrected apart. At most 5% of documents call a loss of the margin or more `non-inferior`.
+    At most 2.5% call a loss of the margin or less `inferior`, because its p is two-sided. So at most 7.5% hold any
+    false conclusion. If the loss is ruled out on every task at the uncorrected 5%, all corrected p are at most 5% too,
+    so "on all of them" costs nothing.
     """
     tested = [one for one in differences if one.margin_p is not None and one.inferior_p is not None]
     harmless = hochberg(np.array([one.margin_p for one in tested], dtype=np.float64))

@@ -6,13 +6,16 @@
     tasks:
       logic: {items: 22}
       legal: {items: 1000, clusters: 200, correlation: 0.1, chance: 0.25, domain: legal}
+      legal_cloze: {items: 1000, chance: 0.25, domain: legal, items_from: legal}   # a variant: the same items
     components: {residual: 0.13, plot: 0.0001}               # optional; also inside a task
 
-The design file of `harness compare --design` will do too: its runs say how many seeds there are.
+The design file of `harness compare --design` will do too: its runs say how many seeds there are. Runs without a parent
+count as pre-training runs of their own.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -20,14 +23,15 @@ from typing import Any
 
 from harness.errors import InputError, did_you_mean
 from harness.reports.analysis.contrasts import INTERACTION, main_factors
-from harness.reports.analysis.design import read_factors, read_yaml
+from harness.reports.analysis.design import DesignRun, read_factors, read_runs, read_yaml
 from harness.stats import aggregate_weights
 from harness.stats.planning import FIRST, SECOND, Components, PlannedTask
 
 KEYS = ("factors", "seeds", "effect", "tasks", "components", "runs", "parents", "cot")
-TASK_KEYS = ("items", "clusters", "correlation", "chance", "domain", "components")
+TASK_KEYS = ("items", "clusters", "correlation", "chance", "domain", "items_from", "components")
 CORRELATION = 0.1
 """Assumed correlation of items within a cluster, if a plan gives clusters and no correlation."""
+MEASURED, ASSUMED = "measured", "assumed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +42,13 @@ class TaskPlan:
         planned: Its size and components, with weight 1.
         chance: Expected value of guessing.
         domain: Its domain; tasks without one are domains of their own.
+        source: Where its components come from: ``measured``, ``assumed``, or ``measured, except`` those in the plan.
     """
 
     planned: PlannedTask
     chance: float
     domain: str
+    source: str = ASSUMED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,22 +60,22 @@ class StudyPlan:
         seeds: Pre-training runs per level.
         effect: True effect in points; None if only the detectable effect is wanted.
         tasks: By name.
-        source: Where the components come from, in words.
+        measured_seeds: Pre-training runs per level of the earlier runs; None without earlier runs.
     """
 
     contrasts: Mapping[str, str]
     seeds: int
     effect: float | None
     tasks: Mapping[str, TaskPlan]
-    source: str
+    measured_seeds: int | None = None
 
     @property
     def overall(self) -> list[PlannedTask]:
-        """The tasks with their weights in the chance-centred mean over domains."""
-        weights = aggregate_weights(
-            [one.domain for one in self.tasks.values()], [t.chance for t in self.tasks.values()]
-        )
-        return [replace(one.planned, weight=float(w)) for one, w in zip(self.tasks.values(), weights, strict=True)]
+        """The tasks with their weights in the chance-centred mean over domains; variants share that of one task."""
+        tasks = list(self.tasks.values())
+        sets = [one.planned.items_from for one in tasks]
+        weights = aggregate_weights([one.domain for one in tasks], [one.chance for one in tasks], sets)
+        return [replace(one.planned, weight=float(w)) for one, w in zip(tasks, weights, strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,10 +102,12 @@ class Measured:
     Attributes:
         tasks: Their tasks, with size and components.
         factors: Their two factors, the pre-training factor first.
+        seeds: Their pre-training runs per level.
     """
 
     tasks: Mapping[str, TaskPlan]
     factors: tuple[str, ...]
+    seeds: int
 
 
 def read_plan(path: Path, flags: PlanFlags, measured: Measured | None = None) -> StudyPlan:
@@ -121,25 +129,34 @@ def read_plan(path: Path, flags: PlanFlags, measured: Measured | None = None) ->
         raise InputError(f"{path}: factors {', '.join(factors)}: power needs two factors of two levels each.")
     if measured is not None and set(main) == set(measured.factors):
         main = measured.factors
-    seeds = flags.seeds if flags.seeds is not None else content.get("seeds", _seeds_of_runs(content, main))
+    counted = _seeds_of_runs(read_runs(path, content, factors), factors, main) if "runs" in content else None
+    seeds = flags.seeds if flags.seeds is not None else content.get("seeds", counted)
     effect = flags.effect if flags.effect is not None else content.get("effect")
     return StudyPlan(
         contrasts={main[0]: FIRST, main[1]: SECOND, INTERACTION: INTERACTION},
         seeds=_whole("seeds", seeds, 2, "the pre-training runs of each level, 2 or more"),
         effect=None if effect is None else _number("effect", effect, 1e-9, 100.0, "points above 0, such as 3"),
         tasks=_tasks(path, content, flags, measured.tasks if measured else None),
-        source="measured in the runs of --from" if measured else "assumed; --from RUNS measures them in earlier runs",
+        measured_seeds=measured.seeds if measured else None,
     )
 
 
-def _seeds_of_runs(content: Mapping[str, Any], main: Sequence[str]) -> int | None:
-    """Return the fewest runs of any cell in a design file; None without runs."""
-    runs = [run for run in content.get("runs") or () if isinstance(run, dict)]
-    counts: dict[tuple[str, ...], int] = {}
-    for run in runs:
-        cell = tuple(str(run.get(name)) for name in main)
-        counts[cell] = counts.get(cell, 0) + 1
-    return min(counts.values()) if counts else None
+def _seeds_of_runs(runs: Sequence[DesignRun], factors: Mapping[str, Sequence[str]], main: Sequence[str]) -> int:
+    """Return the fewest pre-training runs behind any cell, at one level of each further factor.
+
+    Several tunings of a parent, and several checkpoints (steps) of a run, are one pre-training run. Levels of further
+    factors at which one of the four cells has no run are left out, as in the contrasts.
+    """
+    plots: dict[tuple[str, ...], set[object]] = {}
+    for number, run in enumerate(runs):
+        unnamed = number if run.step is None else f"seed {run.seed}"
+        plots.setdefault(run.cell, set()).add(("parent", run.parent) if run.parent is not None else unnamed)
+    strata: dict[tuple[str, ...], list[int]] = {}
+    for cell, seeds in plots.items():
+        others = tuple(level for name, level in zip(factors, cell, strict=True) if name not in main)
+        strata.setdefault(others, []).append(len(seeds))
+    complete = [counts for counts in strata.values() if len(counts) == 4]
+    return min(min(counts) for counts in complete or strata.values())
 
 
 def _tasks(
@@ -163,9 +180,22 @@ def _tasks(
 
 def _resized(one: TaskPlan, flags: PlanFlags) -> TaskPlan:
     items = flags.items if flags.items is not None else one.planned.items
-    size = one.planned.items / one.planned.clusters
-    clusters = flags.clusters if flags.clusters is not None else max(1, round(items / size))
+    clusters = flags.clusters if flags.clusters is not None else _clusters_of("--items", items, one.planned)
+    items = _whole("--items", items, 2, "the number of items, 2 or more")
+    clusters = _whole("--clusters", clusters, 2, "the number of independent clusters, 2 or more")
     return replace(one, planned=_checked("--items", replace(one.planned, items=items, clusters=clusters)))
+
+
+def _clusters_of(where: str, items: int, before: PlannedTask | None) -> int:
+    """Return the number of clusters of so many items, as large as those measured before; without them, of one item."""
+    size = before.items / before.clusters if before else 1.0
+    clusters = max(1, round(items / size))
+    if clusters < 2 <= items:
+        raise InputError(
+            f"{where}: {items} items are one cluster of the size that the runs of --from have, {size:g} items; give "
+            f"{math.ceil(1.5 * size)} items or more, or the number of clusters, 2 or more."
+        )
+    return clusters
 
 
 def _task(where: str, entry: object, flags: PlanFlags, known: tuple[str, Components, TaskPlan | None]) -> TaskPlan:
@@ -176,8 +206,8 @@ def _task(where: str, entry: object, flags: PlanFlags, known: tuple[str, Compone
     _check_keys(where, entry, TASK_KEYS)
     items = flags.items if flags.items is not None else entry.get("items", before.planned.items if before else None)
     items = _whole(f"{where}.items", items, 2, "the number of items, 2 or more")
-    size = before.planned.items / before.planned.clusters if before else 1.0
-    clusters = flags.clusters if flags.clusters is not None else entry.get("clusters", max(1, round(items / size)))
+    clusters = flags.clusters if flags.clusters is not None else entry.get("clusters")
+    clusters = _clusters_of(where, items, before.planned if before else None) if clusters is None else clusters
     clusters = _whole(f"{where}.clusters", clusters, 2, "the number of independent clusters, 2 or more")
     correlation = entry.get("correlation", before.planned.correlation if before else CORRELATION)
     planned = PlannedTask(
@@ -187,13 +217,21 @@ def _task(where: str, entry: object, flags: PlanFlags, known: tuple[str, Compone
         components=_components(
             f"{where}.components", entry.get("components"), before.planned.components if before else common
         ),
+        items_from=str(entry.get("items_from") or (before.planned.items_from if before else name)),
     )
     chance = entry.get("chance", before.chance if before else 0.0)
     return TaskPlan(
         planned=_checked(where, planned),
         chance=_number(f"{where}.chance", chance, 0.0, 0.999, "the value of guessing, from 0 to below 1"),
         domain=str(entry.get("domain", before.domain if before else name)),
+        source=_source(entry) if before else ASSUMED,
     )
+
+
+def _source(entry: Mapping[str, Any]) -> str:
+    """Return the source of a measured task; what its entry gives replaces what was measured."""
+    given = [*(entry.get("components") or {}), *(["correlation"] if entry.get("correlation") is not None else [])]
+    return f"{MEASURED}, except {', '.join(given)}" if given else MEASURED
 
 
 def _checked(where: str, planned: PlannedTask) -> PlannedTask:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.reports.analysis.differences import OVERALL
-from harness.reports.analysis.plan import StudyPlan
+from harness.reports.analysis.plan import ASSUMED, StudyPlan
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats.clustered import FEW_CLUSTERS
-from harness.stats.planning import Components, PlannedTask, clusters_needed, plan_contrast, seeds_needed
+from harness.stats.planning import Components, PlannedTask, by_item_set, clusters_needed, plan_contrast, seeds_needed
 
 SEEDS_SHOWN = (2, 3, 4, 5, 6, 8, 10, 15, 20)
 POINTS = 100.0
@@ -51,7 +51,7 @@ def _contrasts(plan: StudyPlan) -> Table:
     columns = (
         Column(key="task", heading="task", kind="text"),
         Column(key="contrast", heading="contrast", kind="text"),
-        Column(key="items", heading="n", kind="count", meaning="Items; over all tasks for overall."),
+        Column(key="items", heading="n", kind="count", meaning="Items; all tasks for overall, variants once."),
         Column(key="clusters", heading="clusters", kind="count", meaning="Independent clusters of items.", aside=True),
         Column(key="seeds", heading="seeds", kind="count", meaning="Pre-training runs per level.", aside=True),
         Column(key="se", heading="s.e.", kind="points", meaning="Expected standard error, in points."),
@@ -94,11 +94,12 @@ def _contrasts(plan: StudyPlan) -> Table:
 def _row(plan: StudyPlan, task: str, tasks: Sequence[PlannedTask], name: str) -> Row:
     kind = plan.contrasts[name]
     planned = plan_contrast(kind, tasks, plan.seeds)
+    sets = by_item_set(tasks)
     cells: dict[str, object] = {
         "task": task,
         "contrast": name,
-        "items": sum(one.items for one in tasks),
-        "clusters": sum(one.clusters for one in tasks),
+        "items": sum(max(one.items for one in variants) for variants in sets),
+        "clusters": sum(max(one.clusters for one in variants) for variants in sets),
         "seeds": plan.seeds,
         "se": POINTS * planned.se,
         "se_items": POINTS * planned.se_items,
@@ -160,8 +161,14 @@ def _components(plan: StudyPlan) -> Table:
     names = list(Components.__dataclass_fields__)
     columns = (
         Column(key="task", heading="task", kind="text"),
-        *(Column(key=name, heading=name, kind="text", meaning=f"Variance; {plan.source}.") for name in names),
+        *(Column(key=name, heading=name, kind="text", meaning="Variance.") for name in names),
         Column(key="correlation", heading="correlation", meaning="Of items within a cluster."),
+        Column(
+            key="source",
+            heading="source",
+            kind="text",
+            meaning="Measured in the runs of --from, or assumed: the defaults, or the plan's own.",
+        ),
     )
     rows = tuple(
         Row(
@@ -169,6 +176,7 @@ def _components(plan: StudyPlan) -> Table:
                 "task": task,
                 **{name: float(f"{getattr(one.planned.components, name):.3g}") for name in names},
                 "correlation": one.planned.correlation,
+                "source": one.source,
             }
         )
         for task, one in plan.tasks.items()
@@ -196,9 +204,23 @@ def _few_clusters(plan: StudyPlan) -> list[str]:
     ]
 
 
+def _sources(plan: StudyPlan) -> str:
+    """Say which tasks have measured components and which have not."""
+    assumed = [name for name, one in plan.tasks.items() if one.source == ASSUMED]
+    if plan.measured_seeds is None:
+        return "Variance components are assumed; --from RUNS measures them in earlier runs."
+    if len(assumed) == len(plan.tasks):
+        return f"Variance components are assumed: the runs of --from have no task of the plan ({', '.join(assumed)})."
+    rest = f", except for {', '.join(assumed)}: assumed, because those runs lack this task" if assumed else ""
+    return (
+        f"Variance components are measured in the runs of --from{rest}. {plan.measured_seeds} pre-training runs per "
+        "level measured them, so they are uncertain."
+    )
+
+
 def _methods(plan: StudyPlan) -> str:
     return (
-        f"Variance components are {plan.source}. Power is that of one test at p <= 0.05, before correction; "
+        f"{_sources(plan)} Power is that of one test at p <= 0.05, before correction; "
         "standard error and degrees of freedom vary as in simulated studies. A dash for seeds or items means that 100 "
         "seeds or a million clusters are too few. Definitions: docs/statistics.md."
     )

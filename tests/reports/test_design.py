@@ -285,6 +285,13 @@ def test_a_single_run_per_arm_covers_items_only(command: Command, tmp_path: Path
         ("- plain\n", "", "give a list of two or more, all different"),
         ("runs:", "runs: [", "not valid YAML"),
         ("seed: 1", "step: soon", "'soon' is no number"),
+        ("factors:", "parents: 5\nfactors:", "parents is 5; give a list of mappings, each with run and name"),
+        ("factors:", "parents: true\nfactors:", "parents is True; give a list of mappings"),
+        (
+            "factors:",
+            "parents: [{run: a, name: n}, {run: b, name: n}]\nfactors:",
+            "parents[1]: the name 'n' is given twice; give each parent once",
+        ),
     ],
 )
 def test_a_wrong_design_is_refused_in_one_line(old: str, new: str, part: str, command: Command, small: Path) -> None:

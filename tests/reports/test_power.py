@@ -15,6 +15,7 @@ from tests.reports.conftest import Command
 from tests.reports.study_records import RunTask, write_design, write_study_run
 
 FACTORS = {"pretrain": ["text", "code"], "tune": ["plain", "code"]}
+SIZES = ["10m", "30m", "100m"]
 
 
 def write_plan(folder: Path, **content: Any) -> Path:
@@ -70,6 +71,18 @@ def test_components_of_the_file_are_used(command: Command, tmp_path: Path) -> No
         assert row["residual"] == pytest.approx(Components().residual)
 
 
+def test_variants_of_the_same_items_find_no_smaller_effects_than_one(command: Command, tmp_path: Path) -> None:
+    task = {"items": 1000, "clusters": 500, "chance": 0.25, "domain": "science"}
+    other = {"items": 300, "domain": "legal"}
+    variants = {name: {**task, "items_from": "a"} for name in ("a_letter", "a_cot")}
+    one = table(command, write_plan(tmp_path, seeds=3, tasks={"a": task, "b": other}))
+    three = table(command, write_plan(tmp_path, seeds=3, tasks={"a": task, **variants, "b": other}))
+    for single, several in zip(one[:3], three[:3], strict=True):
+        assert several["task"] == "overall"
+        assert several["mde"] == pytest.approx(single["mde"])
+        assert (several["items"], several["clusters"]) == (single["items"], single["clusters"]) == (1300, 800)
+
+
 def test_tasks_in_fewer_than_ten_clusters_are_named(command: Command, tmp_path: Path) -> None:
     for clusters, named in ((9, True), (10, False)):
         plan = write_plan(tmp_path, seeds=3, tasks={"logic": {"items": 90, "clusters": clusters}})
@@ -95,18 +108,23 @@ def test_the_chart_is_written(command: Command, tmp_path: Path) -> None:
     assert (tmp_path / "charts" / "power.svg").read_text().startswith("<svg")
 
 
-def test_components_are_measured_in_earlier_runs(command: Command, tmp_path: Path) -> None:
+def write_earlier(folder: Path, seeds: int = 4) -> Path:
+    """Write the runs of an earlier 2 x 2 on the task `logic`, and return its design file."""
     rng, runs = np.random.default_rng(4), []
     difficulty = rng.random(200)
     for p, pretrain in enumerate(FACTORS["pretrain"]):
-        for seed in range(4):
+        for seed in range(seeds):
             luck = rng.normal(0, 0.1)
             for t, tune in enumerate(FACTORS["tune"]):
                 name = f"{p}{t}-{seed}"
                 values = (rng.random(200) < np.clip(difficulty + luck, 0, 1)).astype(np.float64)
-                write_study_run(tmp_path / "runs", name, {"logic": RunTask(values=values)})
+                write_study_run(folder / "runs", name, {"logic": RunTask(values=values)})
                 runs.append({"run": f"runs/{name}", "pretrain": pretrain, "tune": tune, "parent": f"{pretrain}-{seed}"})
-    earlier = write_design(tmp_path / "earlier.yaml", FACTORS, runs)
+    return write_design(folder / "earlier.yaml", FACTORS, runs)
+
+
+def test_components_are_measured_in_earlier_runs(command: Command, tmp_path: Path) -> None:
+    earlier = write_earlier(tmp_path)
     plan = write_plan(tmp_path, seeds=3)
     (measured,) = table(command, plan, "--from", earlier, key="components")
     assert 0.002 < measured["plot"] < 0.03  # 0.1 squared is 0.01
@@ -116,6 +134,88 @@ def test_components_are_measured_in_earlier_runs(command: Command, tmp_path: Pat
     assert {row["items"] for row in rows} == {200}
     # The design file of the earlier study is a plan too: it has four runs in each cell.
     assert table(command, earlier, "--from", earlier)[0]["seeds"] == 4
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_the_effect_of_size_is_no_luck_of_the_earlier_runs(seeds: int, command: Command, tmp_path: Path) -> None:
+    """Runs without any luck; the mean of a size is 15 points from the next one's."""
+    rng, runs = np.random.default_rng(0), []
+    difficulty = rng.random(200)
+    for run in (one for size in SIZES for one in grid(seeds, size=size)):
+        right = np.clip(0.05 + 0.6 * difficulty + 0.15 * SIZES.index(run["size"]), 0, 1)
+        name = f"{run['run']}-{run['size']}"
+        write_study_run(tmp_path / "runs", name, {"logic": RunTask(values=(rng.random(200) < right).astype(float))})
+        runs.append({**run, "run": f"runs/{name}", "parent": f"{run['parent']}-{run['size']}"})
+    earlier = write_design(tmp_path / "earlier.yaml", {**FACTORS, "size": SIZES}, runs)
+    code, out, err = command("power", write_plan(tmp_path, seeds=3), "--from", earlier, "--format", "json")
+    if seeds == 1:
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "1 pre-training runs of some level were tuned at both levels of tune at one level of size" in err
+        return
+    (measured,) = json.loads(out)["tables"]["components"]
+    assert measured["plot"] < 0.001  # the variance of the sizes' means is 0.022
+    assert any("6 pre-training runs per level measured them" in note for note in json.loads(out)["notes"])
+
+
+def test_tasks_that_the_earlier_runs_lack_are_named_as_assumed(command: Command, tmp_path: Path) -> None:
+    earlier = write_earlier(tmp_path, seeds=2)
+    new, known, mixed = {"items": 50}, {"items": 60}, {"items": 60, "components": {"plot": 0.01}}
+    for tasks, sources, part in (
+        (
+            {"new": new, "logic": known},
+            ["assumed", "measured"],
+            "except for new: assumed, because those",
+        ),
+        ({"new": new}, ["assumed"], "are assumed: the runs of --from have no task of the plan (new)"),
+        ({"logic": known}, ["measured"], "are measured in the runs of --from. 2 pre-training runs per level"),
+        ({"logic": mixed}, ["measured, except plot"], "are measured in the runs of --from."),
+    ):
+        plan = write_plan(tmp_path, seeds=3, tasks=tasks)
+        content = json.loads(command("power", plan, "--from", earlier, "--format", "json")[1])
+        rows = {row["task"]: row for row in content["tables"]["components"]}
+        assert [rows[name]["source"] for name in tasks] == sources
+        if "new" in rows:
+            assert rows["new"]["residual"] == Components().residual
+        if "logic" in rows:
+            assert rows["logic"]["residual"] != Components().residual
+        assert any(part in note for note in content["notes"])
+
+
+def grid(parents: int, **more: object) -> list[dict[str, Any]]:
+    """Return a run for each of the four arms and each parent."""
+    return [
+        {"run": f"{p}-{t}-{seed}", "pretrain": p, "tune": t, "parent": f"{p}-{seed}", "seed": seed, **more}
+        for p in FACTORS["pretrain"]
+        for t in FACTORS["tune"]
+        for seed in range(parents)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("factors", "runs", "seeds"),
+    [
+        ({}, grid(2), 2),
+        ({}, [one for step in (500, 900, 1000) for one in grid(2, step=step)], 2),
+        ({}, [{**one, "seed": again} for again in range(3) for one in grid(2)], 2),
+        ({"size": SIZES}, [one for size in SIZES for one in grid(2, size=size)], 2),
+        ({"share": ["0", "10", "25"]}, [*grid(3, share="0"), {**grid(1)[0], "share": "10"}], 3),
+        ({}, [{key: value for key, value in one.items() if key != "parent"} for one in grid(3)], 3),
+    ],
+    ids=["parents", "checkpoints", "tunings", "sizes", "one arm at a further level", "no parents"],
+)
+def test_the_runs_of_a_design_give_its_pretraining_runs(
+    factors: dict[str, Any], runs: list[dict[str, Any]], seeds: int, command: Command, tmp_path: Path
+) -> None:
+    design = write_design(tmp_path / "design.yaml", {**FACTORS, **factors}, runs)
+    assert {row["seeds"] for row in table(command, design, "--items", "100")} == {seeds}
+
+
+def test_checkpoints_of_one_run_are_no_seeds(command: Command, tmp_path: Path) -> None:
+    runs = [one for step in (500, 900, 1000) for one in grid(1, step=step)]
+    design = write_design(tmp_path / "design.yaml", FACTORS, runs)
+    code, out, err = command("power", design, "--items", "100")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "seeds: 1; give the pre-training runs of each level, 2 or more" in err
 
 
 @pytest.mark.parametrize(
@@ -132,6 +232,9 @@ def test_components_are_measured_in_earlier_runs(command: Command, tmp_path: Pat
         ({"seeds": 3, "components": {"plot": -1}}, ["--items", "9"], "components.plot: -1; give a variance"),
         ({"seeds": 3}, ["--items", "9", "--effect", "0"], "--effect 0: give points above 0"),
         ({"seeds": 3}, ["--from", "nowhere"], "--from nowhere: does not exist"),
+        ({"runs": 5}, ["--items", "9"], "runs is 5; give a list of runs"),
+        ({"runs": 5}, ["--items", "9", "--seeds", "3"], "runs is 5; give a list of runs"),
+        ({"runs": ["NN"]}, ["--items", "9"], "runs[0]: is 'NN'; give a mapping with run and a level of each factor"),
         ({"seeds": 3, "factors": {"tune": ["a", "b"]}}, ["--items", "9"], "power needs two factors of two levels"),
     ],
 )
@@ -141,6 +244,24 @@ def test_a_wrong_plan_is_refused_in_one_line(
     code, out, err = command("power", write_plan(tmp_path, **content), *words)
     assert (code, out, err.count("\n")) == (2, "", 1), err
     assert part in err
+
+
+def test_fewer_items_than_two_measured_clusters_are_refused_in_one_line(command: Command, tmp_path: Path) -> None:
+    rng, clusters = np.random.default_rng(0), [str(item // 100) for item in range(400)]
+    for run in grid(2):
+        task = RunTask(values=(rng.random(400) < 0.5).astype(float), clusters=clusters)
+        write_study_run(tmp_path, run["run"], {"logic": task})
+    earlier = write_design(tmp_path / "earlier.yaml", FACTORS, grid(2))
+    bare, named = write_plan(tmp_path, seeds=3), tmp_path / "named.yaml"
+    named.write_text(yaml.safe_dump({"factors": FACTORS, "seeds": 3, "tasks": {"logic": None}}), encoding="utf-8")
+    for plan in (bare, named):
+        code, out, err = command("power", plan, "--from", earlier, "--items", "100")
+        assert (code, out, err.count("\n")) == (2, "", 1), err
+        assert "100 items are one cluster of the size that the runs of --from have, 100 items; give 150 items" in err
+    assert table(command, bare, "--from", earlier, "--items", "150")[0]["clusters"] == 2
+    code, _, err = command("power", bare, "--from", earlier, "--clusters", "1")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--clusters: 1; give the number of independent clusters, 2 or more" in err
 
 
 def test_a_missing_file_is_named(command: Command, tmp_path: Path) -> None:

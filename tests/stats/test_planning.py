@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from harness.stats.planning import (
     clusters_needed,
     estimate_components,
     plan_contrast,
+    pooled_components,
     seeds_needed,
 )
 
@@ -50,6 +52,21 @@ def test_power_is_that_of_the_noncentral_t(df: float, shift: float) -> None:
 @pytest.mark.parametrize("df", [1.0, 1.3, 4.0, 1000.0, math.inf])
 def test_the_detectable_effect_has_80_percent_power(df: float) -> None:
     assert power_of(detectable_effect(0.5, df), 0.5, df) == pytest.approx(0.80, abs=1e-5)
+
+
+def test_variants_of_the_same_items_tell_no_more_than_one_of_them() -> None:
+    alone = PlannedTask(items=1000, clusters=200, correlation=0.1, items_from="a")
+    other = PlannedTask(items=300, clusters=300, weight=0.5)
+    for name in NAMES:
+        one = plan_contrast(name, [alone], 3)
+        three = plan_contrast(name, [replace(alone, weight=1 / 3)] * 3, 3)
+        assert (three.se_items, three.se_seeds, three.df, three.mde) == pytest.approx(
+            (one.se_items, one.se_seeds, one.df, one.mde)
+        )
+        # Beside items of its own, the set counts as one task: half of the variance each way.
+        both = plan_contrast(name, [*[replace(alone, weight=0.25)] * 2, other], 3)
+        parts = [plan_contrast(name, [replace(task, weight=0.5)], 3).se_items for task in (alone, other)]
+        assert both.se_items == pytest.approx(math.hypot(*parts))
 
 
 def simulate(rng: np.random.Generator, task: PlannedTask, seeds: int) -> npt.NDArray[np.float64]:
@@ -136,6 +153,19 @@ def test_components_are_recovered_from_a_study() -> None:
     for name in ("plot", "run"):
         assert getattr(measured, name) == pytest.approx(getattr(truth, name), rel=0.35), name
     assert correlation < 0.02
+
+
+def test_what_all_runs_of_one_size_share_is_no_scatter_of_runs() -> None:
+    task = PlannedTask(items=300, clusters=300, components=Components(plot=0.01**2))
+    y = simulate(np.random.default_rng(8), task, 4)
+    alone, correlation = estimate_components(y)
+    pooled, pooled_correlation = pooled_components([y, y + 0.3, y - 0.3])
+    for name in Components.__slots__:
+        assert getattr(pooled, name) == pytest.approx(getattr(alone, name), abs=1e-12), name
+    assert pooled_correlation == pytest.approx(correlation)
+    assert alone.plot < 0.0005
+    with pytest.raises(ValueError, match="two or more of each"):
+        pooled_components([y, y[:, :, :1]])
 
 
 @pytest.mark.parametrize(

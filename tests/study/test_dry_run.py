@@ -53,11 +53,16 @@ def test_an_estimate_times_each_stage_and_a_batch_before_any_checkpoint_exists(
 def test_a_dry_run_ends_with_what_harness_power_says(
     study: Study, harness_fork: HarnessCommand, tmp_path: Path
 ) -> None:
+    task = yaml.safe_load((study.tasks / "choice.yaml").read_text())
+    variant = {**task, "task": "t_letter", "metadata": {**task["metadata"], "items_from": "t_choice"}}
+    (study.tasks / "letter.yaml").write_text(yaml.safe_dump(variant))
+    study.write({"evaluate": {**study.fields["evaluate"], "tasks": ["t_choice", "t_letter"]}})
     done = harness_fork("run", study.path, "--output_path", tmp_path / "out", "--dry_run")
     assert done.returncode == 0, done.stderr
+    size = {"items": 6, "chance": 0.25, "domain": "logic"}
     plan = {
         "factors": {"pretrain": ["N", "C"], "tune": ["N", "C"]}, "seeds": 2,
-        "tasks": {"t_choice": {"items": 6, "chance": 0.25, "domain": "logic"}},
+        "tasks": {"t_choice": size, "t_letter": {**size, "items_from": "t_choice"}},
     }  # fmt: skip
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
     power = harness_fork("power", tmp_path / "plan.yaml").stdout
