@@ -10,6 +10,7 @@ A run's parent is the pre-training run that it descends from: the first checkpoi
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from harness.errors import InputError, did_you_mean
 from harness.study.experiment import ExperimentSpec
@@ -25,7 +26,7 @@ def design_report(
 
     Args:
         spec: The experiment.
-        factors: The factors of the design.
+        factors: The factors of the design; the first two are the main ones.
         stage: The stage.
         trained: All nodes that train checkpoints.
         evaluated: Keys of those whose last checkpoint is evaluated.
@@ -43,11 +44,14 @@ def design_report(
         row |= {"parent": roots[node.key]} if roots[node.key] != node.key else {}
         runs.append(row | ({SEED: node.cell[SEED]} if SEED in node.cell else {}))
     parents = [key for key in dict.fromkeys(roots.values()) if key in evaluated and key not in roots]
-    design = {
+    design: dict[str, Any] = {
         "factors": {factor: list(spec.factors[factor]) for factor in factors},
         "runs": runs,
         "parents": [{"run": f"run:{key}", "name": key} for key in parents],
     }
+    main = [factor for factor in factors if factor != SEED][:2]
+    if len(factors) > len(main):  # two factors are the main ones in any order
+        design["main"] = main
     shown = (*(node.key for node in nodes), *parents)
     return Report(words=("compare", "--design", DESIGN), checkpoints=shown, design=design)
 

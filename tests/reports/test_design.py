@@ -217,7 +217,7 @@ def test_a_single_run_per_arm_covers_items_only(command: Command, tmp_path: Path
         ("run: runs/NC-1", "run: runs/NC-9", "run runs/NC-9: no such folder"),
         ("run: runs/NC-1", "run: runs/NC-0", "run runs/NC-0 is named twice"),
         ("run: runs/NC-1", "run: runs", "run runs: holds 8 models"),
-        ("factors:", "factor:", "'factor' is unknown; give only factors, runs"),
+        ("factors:", "factor:", "'factor' is unknown; give only factors, main, runs"),
         ("- plain\n", "", "give a list of two or more, all different"),
         ("runs:", "runs: [", "not valid YAML"),
         ("seed: 1", "step: soon", "'soon' is no number"),
