@@ -169,9 +169,12 @@ def _warnings(study: Study) -> list[str]:
 def _caveats(study: Study) -> tuple[str, ...]:
     """Return what is not comparable between the arms, such as training tokens."""
     by_arm: dict[str, list[ModelRecords]] = {}
+    last: dict[str, list[ModelRecords]] = {}
     for run in study.runs:
-        by_arm.setdefault(cell_label(run.cell, study.factors), []).extend(run.checkpoints)
-    return caveats_of(by_arm)
+        arm = cell_label(run.cell, study.factors)
+        by_arm.setdefault(arm, []).extend(run.checkpoints)
+        last.setdefault(arm, []).append(run.checkpoints[-1])
+    return caveats_of(by_arm, last)
 
 
 def _last(run: TrainingRun, count: int) -> TrainingRun:

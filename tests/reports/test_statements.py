@@ -13,6 +13,7 @@ import pytest
 from harness.evaluation.summary import ItemValues, aggregates
 from harness.records import ModelRecords
 from harness.records.run_folder import TaskRecord
+from harness.reports.analysis.comparability import caveats_of
 from harness.reports.analysis.comparison import compare
 from harness.reports.analysis.differences import Arm, Comparison, DomainDifference
 from harness.reports.analysis.leaderboard import rank
@@ -328,7 +329,26 @@ def test_how_closely_training_tokens_agree_stands_above_the_tables(case: str, ki
 def test_unequal_or_unknown_tokens_are_not_said_to_agree(counts: list[int | None]) -> None:
     comparison = versus(*([one] for one in _of_tokens(counts)))
     assert comparison.agreements == ()
-    assert bool(comparison.caveats) == (None not in counts)
+    assert len(comparison.caveats) == 1
+
+
+def test_an_arm_of_unknown_tokens_is_named_and_hides_no_difference_of_the_others() -> None:
+    a, b = _of_tokens([60_000, 30_000])
+    unknown = model("hub", {"t": np.ones(30)})
+    assert caveats_of({"text": [a], "code": [b], "hub": [unknown]}) == (
+        "Not trained on equally many tokens: text 61k tokens, code 31k tokens. "
+        "A difference may come from the tokens alone.",
+        "Training tokens are not recorded: hub (1 of 1 runs). They may differ from the others.",
+    )
+    assert caveats_of({"text": [unknown], "hub": [unknown]}) == ()
+
+
+def test_tokens_of_runs_are_compared_not_their_means() -> None:
+    (low, high), (one, two) = _of_tokens([20_000, 60_000]), _of_tokens([40_000, 40_000])
+    assert caveats_of({"text": [low, high], "code": [one, two]}) == (
+        "Not trained on equally many tokens: text 21k to 61k tokens, code 41k tokens. "
+        "A difference may come from the tokens alone.",
+    )
 
 
 def _of_tokens(counts: Sequence[int | None]) -> list[ModelRecords]:
