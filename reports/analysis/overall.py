@@ -52,7 +52,9 @@ class MeasuredTask:
         return one.higher_is_better and all(0.0 <= value <= 1.0 for value in values)
 
 
-def overall(tasks: Sequence[MeasuredTask], plots: Plots | None, *, separable: bool) -> tuple[DomainDifference, ...]:
+def overall(
+    tasks: Sequence[MeasuredTask], plots: Plots | None, *, separable: bool, any_scale: bool = False
+) -> tuple[DomainDifference, ...]:
     """Return mean chance-centred differences: by domain, overall, then of domains that are no part of it.
 
     Control domains count only if there is no reasoning domain.
@@ -61,8 +63,9 @@ def overall(tasks: Sequence[MeasuredTask], plots: Plots | None, *, separable: bo
         tasks: All tasks of the arm with items.
         plots: For several runs, their pre-training runs; None if each has its own.
         separable: Whether the arms have enough pre-training runs for a test.
+        any_scale: All tasks have one metric that need not lie between 0 and 1, such as a log-likelihood.
     """
-    on_scale = [one for one in tasks if one.on_scale and one.units_suffice]
+    on_scale = [one for one in tasks if (one.on_scale or any_scale) and one.units_suffice]
     counted = [one for one in on_scale if one.difference.domain not in CONTROLS] or on_scale
     if not counted:
         return ()

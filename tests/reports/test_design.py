@@ -424,6 +424,35 @@ def test_gold_log_likelihood_and_bits_per_byte_are_tested_like_accuracy(command:
     assert pairwise["difference"] == pytest.approx(gold.mean())
 
 
+@pytest.mark.parametrize(("metric", "unit"), [("gold_log_likelihood", 1.0), ("bits_per_byte", -4 * math.log(2))])
+def test_pairwise_likelihoods_have_an_overall_row_that_gates_the_tasks(
+    metric: str, unit: float, command: Command, tmp_path: Path
+) -> None:
+    """The mean over two domains, of two tasks and of one; ` yes` has four bytes."""
+    rng, gold = np.random.default_rng(6), {}
+    for name in ("old", "new"):
+        drawn = {task: -rng.random((30, 2)) * 5 + (name == "new") for task in ("a", "b", "c")}
+        gold[name] = {task: one[:, 0] for task, one in drawn.items()}
+        tasks = {
+            task: RunTask(
+                values=np.ones(30),
+                domain="legal" if task == "c" else "logic",
+                likelihoods=[(float(one), float(two)) for one, two in pairs],
+            )
+            for task, pairs in drawn.items()
+        }
+        write_study_run(tmp_path, name, tasks)
+    code, out, err = command("compare", tmp_path / "old", tmp_path / "new", "--metric", metric, "--format", "json")
+    assert code == 0, err
+    tables = json.loads(out)["tables"]
+    overall = {row["domain"]: row for row in tables["overall"]}
+    a, b, c = (float((gold["new"][task] - gold["old"][task]).mean()) for task in ("a", "b", "c"))
+    assert overall["overall"]["difference"] == pytest.approx(((a + b) / 2 + c) / 2 / unit)
+    assert overall["overall"]["p"] < 0.05
+    for row in tables["differences"]:
+        assert row["p_corrected"] >= overall["overall"]["p_corrected"]
+
+
 def test_unequal_training_tokens_are_said_first(command: Command, tmp_path: Path) -> None:
     lineages = {f"{'NC'[p]}{'NC'[t]}-{seed}": lineage(p, t, seed) for p in (0, 1) for t in (0, 1) for seed in (0, 1)}
     for name, links in lineages.items():
