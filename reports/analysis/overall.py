@@ -18,7 +18,7 @@ from harness.reports.analysis.item_units import item_units
 from harness.reports.analysis.pairing import FloatArray, Paired
 from harness.stats import aggregate_weights, minimum_detectable_effect
 from harness.stats.combining import Estimate, combine_correlated, implied_p
-from harness.stats.item_sets import Units, correlation_of, covariance_of_means, weighted_variance
+from harness.stats.item_sets import Units, correlation_of, covariance_of_means
 from harness.stats.runs import Plots, TaskScores, compare_over_tasks
 
 _Z95 = 1.959964
@@ -122,14 +122,17 @@ class _Part:
         )
         half = (whole.high - whole.low) / 2.0
         known = math.isfinite(half)
-        p, detectable = implied_p(whole), minimum_detectable_effect(half / _Z95) if known else math.inf
+        # The error that the interval has, so that it is not 0 where tasks are tied and the interval still has a width.
+        error = half / _Z95 if known else math.nan
+        p, detectable = implied_p(whole), minimum_detectable_effect(error) if known else math.inf
         if len(rows) == 1:  # one task, on another scale
+            error = rows[0].standard_error * float(self._weights[0])
             p, detectable = rows[0].p or 1.0, (rows[0].detectable or math.inf) * float(self._weights[0])
         return DomainDifference(
             domain=self.name,
             tasks=len(rows),
             difference=whole.value,
-            standard_error=math.sqrt(weighted_variance(covariance, self._weights)),
+            standard_error=error,
             interval=(whole.low, whole.high) if known else None,
             p=p if self.tested and known else None,
             detectable=detectable if self.tested and known else None,
