@@ -10,6 +10,7 @@ A run's parent is its ancestor at the outermost stage at which the runs of the d
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from harness.checkpoints.plots import plots_of, stage_name
 from harness.errors import InputError, did_you_mean
@@ -26,7 +27,7 @@ def design_report(
 
     Args:
         spec: The experiment.
-        factors: The factors of the design.
+        factors: The factors of the design; the first two are the main ones.
         stage: The stage.
         trained: All nodes that train checkpoints.
         evaluated: Keys of those whose last checkpoint is evaluated.
@@ -45,11 +46,14 @@ def design_report(
         runs.append(row | ({SEED: node.cell[SEED]} if SEED in node.cell else {}))
     own = {node.key for node in nodes}
     parents = [plot for plot in dict.fromkeys(plots) if plot is not None and plot in evaluated and plot not in own]
-    design = {
+    design: dict[str, Any] = {
         "factors": {factor: list(spec.factors[factor]) for factor in factors},
         "runs": runs,
         "parents": [{"run": f"run:{key}", "name": key} for key in parents],
     }
+    main = [factor for factor in factors if factor != SEED][:2]
+    if len(factors) > len(main):  # two factors are the main ones in any order
+        design["main"] = main
     shown = (*(node.key for node in nodes), *parents)
     return Report(words=("compare", "--design", DESIGN), checkpoints=shown, design=design)
 

@@ -90,7 +90,8 @@ class CompareSpec(Section):
     Attributes:
         name: Name of the pages; tells several such sections apart.
         stage: The stage; the last one of the file when absent.
-        design: Factors of a factorial analysis, such as ``[pretrain, tune]``; the first level is the reference.
+        design: Factors of a factorial analysis, such as ``[pretrain, tune]``; the first two are the main factors, and
+            the first level of each is the reference.
         contrasts: Pairs of arms, such as ``[NC, NN]``: each is compared by itself, the second being the baseline.
         margin: The smallest loss that matters, such as 0.02.
         metric: Compare by another metric, such as ``gold_log_likelihood``; see ``harness compare --metric``.

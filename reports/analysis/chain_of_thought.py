@@ -122,7 +122,13 @@ def cot_contrasts(
         for cell in distinct
     ]
     crossed = [
-        replace(one, name=f"{COT} x {one.name}", kind=EXPLORATORY, meaning=f"effect of {COT} x ({one.meaning})")
+        replace(
+            one,
+            name=f"{COT} x {one.name}",
+            kind=EXPLORATORY,
+            meaning=f"effect of {COT} x ({one.meaning})",
+            factor=f"{COT} x {one.factor}" if one.factor else "",
+        )
         for one in specs
         if one.kind == PRIMARY
     ]

@@ -16,14 +16,17 @@ TOKEN_TOLERANCE = 0.01
 _NAMED = 3
 
 
-def caveats_of(groups: Mapping[str, Sequence[ModelRecords]]) -> tuple[str, ...]:
+def caveats_of(
+    groups: Mapping[str, Sequence[ModelRecords]], last: Mapping[str, Sequence[ModelRecords]] | None = None
+) -> tuple[str, ...]:
     """Return sentences on what is not comparable: training tokens, truncated inputs, max_length, engine, dtype.
 
     Args:
         groups: The models of each arm, by its name.
+        last: The last checkpoint of each run, whose tokens are compared, if `groups` has earlier ones too.
     """
     sentences = [
-        _tokens(groups),
+        *_tokens(groups if last is None else last),
         _truncated(groups),
         _setting(groups, "max_length", lambda run: run.max_length),
         _setting(groups, "engine", lambda run: run.engine, " Near ties may flip."),
@@ -32,19 +35,33 @@ def caveats_of(groups: Mapping[str, Sequence[ModelRecords]]) -> tuple[str, ...]:
     return tuple(sentence for sentence in sentences if sentence)
 
 
-def _tokens(groups: Mapping[str, Sequence[ModelRecords]]) -> str:
-    """Compare the mean tokens since the root; silent unless they are known for every arm."""
-    means = {}
-    for name, models in groups.items():
-        known = [count for model in models if (count := _total_tokens(model)) is not None]
-        if len(known) < len(models):
-            return ""
-        means[name] = sum(known) / len(known)
-    least, most = min(means.values()), max(means.values())
+def _tokens(groups: Mapping[str, Sequence[ModelRecords]]) -> list[str]:
+    """Compare the tokens of all runs since the root, and name arms with runs whose tokens are unknown.
+
+    Nothing is said if no run's tokens are known. Runs are compared, not means: 20k and 60k are not like 40k and 40k.
+    """
+    counts = {name: [_total_tokens(model) for model in models] for name, models in groups.items()}
+    known = {name: [one for one in own if one is not None] for name, own in counts.items()}
+    known = {name: own for name, own in known.items() if own}
+    if not known:
+        return []
+    sentences = []
+    least, most = min(map(min, known.values())), max(map(max, known.values()))
+    if most - least > TOKEN_TOLERANCE * most:
+        listed = _listed({name: _range_of(own) for name, own in known.items()})
+        sentences.append(f"Not trained on equally many tokens: {listed}. A difference may come from the tokens alone.")
+    unknown = {name: f"({own.count(None)} of {len(own)} runs)" for name, own in counts.items() if None in own}
+    if unknown:
+        sentences.append(f"Training tokens are not recorded: {_listed(unknown)}. They may differ from the others.")
+    return sentences
+
+
+def _range_of(counts: Sequence[int]) -> str:
+    """Return ``40k tokens`` if the runs of an arm agree, else ``20k to 60k tokens``."""
+    least, most = min(counts), max(counts)
     if most - least <= TOKEN_TOLERANCE * most:
-        return ""
-    listed = _listed({name: tokens_text(round(count)) or "0 tokens" for name, count in means.items()})
-    return f"Not trained on equally many tokens: {listed}. A difference may come from the tokens alone."
+        return tokens_text(round(sum(counts) / len(counts)))
+    return f"{tokens_text(least).removesuffix(' tokens')} to {tokens_text(most)}"
 
 
 def agreements_of(models: Sequence[ModelRecords]) -> tuple[str, ...]:

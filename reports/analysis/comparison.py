@@ -49,6 +49,7 @@ def compare(
     notes: Sequence[str] = (),
     chosen: bool = False,
     doses: Sequence[float] = (),
+    any_scale: bool = False,
 ) -> Comparison:
     """Compare every arm with the first.
 
@@ -62,6 +63,7 @@ def compare(
         chosen: Whether the baseline was chosen by its values here, like the leader of a leaderboard. Then p-values are
             corrected for every pair of arms, since any of them could have become the baseline.
         doses: One number per arm, such as its share of code, to estimate the slope over it; empty for no slope.
+        any_scale: All tasks have one metric that need not lie between 0 and 1, so overall is the mean over domains.
 
     Raises:
         RecordError: The arms have no common tasks or items, or their prompts differ (unless `force`).
@@ -81,7 +83,7 @@ def compare(
         tested = [_tested(one, plots, margin=margin, resamples=resamples) for one in paired_tasks[arm.name]]
         differences += [difference for difference, _ in tested]
         measured = [one for _, one in tested if one is not None]
-        overall_of_arms[arm.name] = overall(measured, plots.names, separable=plots.separable)
+        overall_of_arms[arm.name] = overall(measured, plots.names, separable=plots.separable, any_scale=any_scale)
     corrected = correct_all(differences, overall_of_arms, correction, chosen=chosen)
     return Comparison(
         arms=tuple(arms),
@@ -94,6 +96,7 @@ def compare(
         slopes=slopes(arms, doses, correction=correction) if doses else (),
         caveats=caveats_of({arm.name: arm.models for arm in arms}),
         agreements=agreements_of([model for arm in arms for model in arm.models]),
+        any_scale=any_scale,
     )
 
 

@@ -1,27 +1,31 @@
-"""Which contrasts a design has: those of its 2 x 2, further factors, and each stage against its parent.
+"""Which contrasts a design has: those of its two main factors, further factors, and each stage against its parent.
 
-The 2 x 2 are the first two factors of two levels. Its contrasts are averaged over those levels of the further factors
-at which all four cells have runs; a further factor is compared at those levels of the others at which both have runs.
+The first two factors are the main ones. If both have two levels, their contrasts are those of a 2 x 2, averaged over
+the levels of the further factors at which all four cells have runs. Otherwise, with shares 0, 10, 25 and 50:
+
+    share: 10-0, share: 25-0, share: 50-0   main effect of share, level by level (one set, corrected by Dunnett)
+    share: slope                            main effect of share, per unit
+    tune                                    main effect of tune
+    interaction: share slope x tune         how much the effect of tune grows per unit of share
+
+A factor of words has no slope, so its interaction is a set too, such as `interaction: schedule early-uniform x tune`.
+A factor is compared at those levels of the others at which both levels have runs.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
-import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.errors import InputError
+from harness.reports.analysis.factor_lines import Line, interaction_lines, level_lines, slope_line
 from harness.stats.factorial import two_by_two
 
 PRIMARY, EXPLORATORY = "primary", "exploratory"
 PARENT = "parent"
 INTERACTION = "interaction"
 Cell = tuple[str, ...]
-# Factors whose numbers are parameter counts, so that the slope is over their logarithm.
-_SIZES = re.compile(r"(model_?)?(size|parameters|params)")
-_UNITS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +34,11 @@ class ContrastSpec:
 
     Attributes:
         name: Its name in tables.
-        kind: ``primary`` for the main effects and the interaction of the 2 x 2, else ``exploratory``.
+        kind: ``primary`` for the main effects and the interaction of the main factors, else ``exploratory``.
         coefficients: By cell.
         meaning: What it compares, in words.
-        factor: The further factor whose levels are compared with its reference; empty otherwise.
+        factor: Name of the set of comparisons that Dunnett's p corrects together: the factor whose levels are compared
+            with its reference, or the interaction with it. Empty for a single contrast.
     """
 
     name: str
@@ -44,16 +49,24 @@ class ContrastSpec:
 
 
 def main_factors(factors: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Return the first two factors of two levels; fewer if the design has fewer."""
-    return tuple(name for name, levels in factors.items() if len(levels) == 2)[:2]
+    """Return the first two factors; one if the design has one."""
+    return tuple(factors)[:2]
+
+
+def is_two_by_two(factors: Mapping[str, Sequence[str]]) -> bool:
+    """Return whether the main factors are two, with two levels each."""
+    return [len(factors[name]) for name in main_factors(factors)] == [2, 2]
 
 
 def cell_label(cell: Cell, factors: Mapping[str, Sequence[str]]) -> str:
-    """Return a short name: ``NC`` for the reference level of the first and the other level of the second factor."""
+    """Return a short name: ``NC`` for the reference level of the first and the other level of the second factor.
+
+    If a main factor has more levels, the name is made of the levels: ``25/C``.
+    """
+    if not is_two_by_two(factors):
+        return "/".join(cell)
     names = list(factors)
     main = main_factors(factors)
-    if len(main) < 2:
-        return "/".join(cell)
     letters = "".join("NC"[factors[name].index(cell[names.index(name)])] for name in main)
     rest = [level for name, level in zip(names, cell, strict=True) if name not in main]
     return "/".join([letters, *rest])
@@ -62,7 +75,7 @@ def cell_label(cell: Cell, factors: Mapping[str, Sequence[str]]) -> str:
 def design_contrasts(
     factors: Mapping[str, Sequence[str]], cells: Collection[Cell], notes: list[str]
 ) -> list[ContrastSpec]:
-    """Return all contrasts that the cells allow; what a further factor lacks is noted.
+    """Return all contrasts that the cells allow; what a factor of several levels lacks is noted.
 
     Args:
         factors: Levels by factor, the reference first.
@@ -70,15 +83,20 @@ def design_contrasts(
         notes: Remarks are added to it.
 
     Raises:
-        InputError: A cell of the 2 x 2, or a level of the only factor, has no run.
+        InputError: A cell of the 2 x 2 has no run, or no two runs differ in a main factor only.
     """
     main = main_factors(factors)
-    specs = _two_by_two(factors, cells) if len(main) == 2 else _one_factor(factors, cells, main)
+    specs: list[ContrastSpec] = []
+    if is_two_by_two(factors):
+        specs += _two_by_two(factors, cells)
+    else:
+        for name in main:
+            specs += _main_effect(name, factors, cells, notes)
+        if len(main) == 2:
+            specs += _interactions(main[0], main[1], factors, cells, notes)
     for name in factors:
         if name not in main:
-            specs += _further(name, factors, cells, notes)
-    if not specs:
-        raise InputError("the design has no two cells that differ in one factor only; add runs that do.")
+            specs += _levels(name, factors, cells, notes)
     return specs
 
 
@@ -152,76 +170,82 @@ def _meaning(name: str, factors: Mapping[str, Sequence[str]]) -> str:
     }[name]
 
 
-def _one_factor(
-    factors: Mapping[str, Sequence[str]], cells: Collection[Cell], main: Sequence[str]
-) -> list[ContrastSpec]:
-    """Return the main effect of the only factor of two levels, if there is one."""
-    if not main:
-        return []
-    (name,), (reference, other) = main, factors[main[0]]
-    spread = _over_strata({(reference,): -1.0, (other,): 1.0}, (name,), factors, cells)
-    if not spread:
-        raise InputError(f"{name}: no two runs differ in {name} only; add runs with {reference} and with {other}.")
-    return [ContrastSpec(name=name, kind=PRIMARY, coefficients=spread, meaning=f"{name} {other} against {reference}")]
-
-
-def _further(
+def _main_effect(
     name: str, factors: Mapping[str, Sequence[str]], cells: Collection[Cell], notes: list[str]
 ) -> list[ContrastSpec]:
-    """Each level of a further factor against its reference, and the slope of a numeric one."""
-    reference, *levels = factors[name]
-    specs = []
-    for level in levels:
-        spread = _over_strata({(reference,): -1.0, (level,): 1.0}, (name,), factors, cells)
-        if not spread:
-            notes.append(f"{name}: {level} has no runs that differ from {reference} in {name} only; not compared.")
-            continue
-        meaning = f"{name} {level} against {reference}"
-        specs.append(
-            ContrastSpec(
-                name=f"{name}: {level}-{reference}",
-                kind=EXPLORATORY,
-                coefficients=spread,
-                meaning=meaning,
-                factor=name,
-            )
-        )
-    doses = numeric_levels(name, factors[name])
-    if doses is not None:
-        mean = sum(doses) / len(doses)
-        spread_of = sum((dose - mean) ** 2 for dose in doses)
-        line: dict[Cell, float] = {
-            (level,): (dose - mean) / spread_of for level, dose in zip(factors[name], doses, strict=True)
-        }
-        spread = _over_strata(line, (name,), factors, cells)
-        unit = f"ln({name})" if _is_size(name, factors[name]) else name
-        if spread:
-            meaning = f"change per unit of {unit}, least squares over its levels"
-            specs.append(ContrastSpec(name=f"{name}: slope", kind=EXPLORATORY, coefficients=spread, meaning=meaning))
-        else:
-            notes.append(f"{name}: no slope, because not all its levels have runs that differ in {name} only.")
+    """Return the difference of a factor of two levels; of one with more, its levels and its slope."""
+    reference, *others = factors[name]
+    if len(others) > 1:
+        specs = [replace(one, kind=PRIMARY) for one in _levels(name, factors, cells, notes)]
+    else:
+        (line,) = interaction_lines(name, factors[name])
+        spread = _over_strata({(level,): c for level, c in line.weights.items()}, (name,), factors, cells)
+        specs = [ContrastSpec(name=name, kind=PRIMARY, coefficients=spread, meaning=line.meaning)] if spread else []
+    if not specs:
+        words = " and with ".join([reference, others[0]] if len(others) == 1 else [reference, "another level"])
+        raise InputError(f"{name}: no two runs differ in {name} only; add runs with {words}.")
     return specs
 
 
-def numeric_levels(name: str, levels: Sequence[str]) -> list[float] | None:
-    """Return the numbers of a numeric factor of three levels or more; None for any other.
+def _interactions(
+    first: str, second: str, factors: Mapping[str, Sequence[str]], cells: Collection[Cell], notes: list[str]
+) -> list[ContrastSpec]:
+    """Return the interaction of two factors: the product of their slopes, or of their levels against the reference.
 
-    Parameter counts (``135M``, ``2.6B``, or a factor called size or parameters) become natural logarithms.
+    Shares 0, 1, 2 and tune N, C: the slope's weights are -1/2, 0, 1/2 and tune's -1, 1, so the product is
+
+               N     C
+        0     1/2  -1/2
+        1      0     0
+        2    -1/2   1/2
     """
-    parsed = [re.fullmatch(r"([-+]?[\d.]+(?:e[-+]?\d+)?)([kmbt]?)", level.strip().lower()) for level in levels]
-    try:
-        numbers = [float(match[1]) * _UNITS[match[2]] for match in parsed if match is not None]
-    except ValueError:
-        return None
-    if len(numbers) < max(3, len(levels)) or len(set(numbers)) < len(numbers):
-        return None
-    if _is_size(name, levels):
-        return [math.log(number) for number in numbers] if min(numbers) > 0 else None
-    return numbers
+    pairs = list(
+        itertools.product(interaction_lines(first, factors[first]), interaction_lines(second, factors[second]))
+    )
+    specs = []
+    for one, two in pairs:
+        product: dict[Cell, float] = {(i, j): a * b for i, a in one.weights.items() for j, b in two.weights.items()}
+        spread = _over_strata(product, (first, second), factors, cells)
+        name = f"{INTERACTION}: {one.label} x {two.label}"
+        if not spread:
+            notes.append(f"{name}: not tested, because not all its levels have runs at one level of the other factors.")
+            continue
+        specs.append(
+            ContrastSpec(
+                name=name,
+                kind=PRIMARY,
+                coefficients=spread,
+                meaning=f"interaction of ({one.meaning}) and ({two.meaning})",
+                factor=f"{INTERACTION}: {first} x {second}" if len(pairs) > 1 else "",
+            )
+        )
+    return specs
 
 
-def _is_size(name: str, levels: Sequence[str]) -> bool:
-    return _SIZES.fullmatch(name.lower()) is not None or any(level.strip()[-1:].lower() in "kmbt" for level in levels)
+def _levels(
+    name: str, factors: Mapping[str, Sequence[str]], cells: Collection[Cell], notes: list[str]
+) -> list[ContrastSpec]:
+    """Each level of a factor against its reference, and the slope of a numeric one."""
+    reference = factors[name][0]
+
+    def spec(line: Line, factor: str) -> list[ContrastSpec]:
+        spread = _over_strata({(level,): c for level, c in line.weights.items()}, (name,), factors, cells)
+        one = ContrastSpec(name=line.name, kind=EXPLORATORY, coefficients=spread, meaning=line.meaning, factor=factor)
+        return [one] if spread else []
+
+    specs = []
+    for level, line in zip(factors[name][1:], level_lines(name, factors[name]), strict=True):
+        compared = spec(line, name)
+        if not compared:
+            notes.append(f"{name}: {level} has no runs that differ from {reference} in {name} only; not compared.")
+        specs += compared
+    slope = slope_line(name, factors[name])
+    if slope is not None:
+        fitted = spec(slope, "")
+        if not fitted:
+            notes.append(f"{name}: no slope, because not all its levels have runs that differ in {name} only.")
+        specs += fitted
+    return specs
 
 
 def parent_contrasts(factors: Mapping[str, Sequence[str]], parents_of: Mapping[Cell, Cell]) -> list[ContrastSpec]:

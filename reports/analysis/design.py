@@ -1,6 +1,7 @@
 """The design of a factorial study: which run has which levels, and which pre-training run it was made from.
 
     factors: {pretrain: [text, code], tune: [plain, code]}   # first level is the reference
+    main: [pretrain, tune]                                   # optional: the main factors, else the first two
     runs:
       - {run: runs/NN-0, pretrain: text, tune: plain, parent: pre-text-0, seed: 0}
     parents:                                                 # optional: evaluations of the parents themselves
@@ -23,7 +24,7 @@ import yaml
 from harness.errors import InputError, did_you_mean, one_line
 from harness.plain_yaml import check_yaml
 
-KEYS = ("factors", "runs", "parents", "cot")
+KEYS = ("factors", "main", "runs", "parents", "cot")
 RUN_KEYS = ("run", "parent", "seed", "step")
 
 
@@ -52,12 +53,14 @@ class Design:
 
     Attributes:
         factors: Levels by factor, the reference level first.
+        main: The two factors whose main effects and interaction are the primary family; one if there is one factor.
         runs: At least one.
         parents: Run folders of evaluated parents, by name.
         cot: Task without chain of thought, by task with it; None to pair tasks by their names.
     """
 
     factors: Mapping[str, tuple[str, ...]]
+    main: tuple[str, ...]
     runs: tuple[DesignRun, ...]
     parents: Mapping[str, str]
     cot: Mapping[str, str] | None
@@ -93,6 +96,7 @@ def read_design(path: Path) -> Design:
     factors = read_factors(path, content)
     return Design(
         factors=factors,
+        main=read_main(path, content, factors),
         runs=read_runs(path, content, factors),
         parents=_parents(f"{path}: parents", content.get("parents")),
         cot=_cot(path, content.get("cot")),
@@ -133,6 +137,21 @@ def read_runs(path: Path, content: Mapping[str, Any], factors: Mapping[str, Sequ
     if not isinstance(runs, list) or not runs:
         raise InputError(f"{path}: runs is {_shown(runs)}; give a list of runs, each with run and its levels.")
     return tuple(_run(f"{path}: runs[{number}]", entry, factors) for number, entry in enumerate(runs))
+
+
+def read_main(path: Path, content: Mapping[str, Any], factors: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return the main factors of a design file or of a plan: those that it names, else the first two.
+
+    Raises:
+        InputError: It names other than two different factors.
+    """
+    main = content.get("main")
+    if main is None:
+        return tuple(factors)[:2]
+    names = [name for name in main if isinstance(name, str)] if isinstance(main, list) else []
+    if len(names) != 2 or main != names or len({*names} & {*factors}) < 2:
+        raise InputError(f"{path}: main is {_shown(main)}; give two different factors of {', '.join(factors)}.")
+    return tuple(names)
 
 
 def level_name(level: object) -> str:

@@ -186,7 +186,7 @@ class Comparison:
         arms: Baseline first.
         differences: By arm, then domain and task.
         overall: By arm, the mean difference of each domain, then of all, then of domains that are no part of it; empty
-            if no task is on a scale from 0 to 1.
+            if no task is on a scale from 0 to 1, unless `any_scale`.
         correction: ``holm`` or ``bh``.
         tests: Number of tests that the p-values are corrected for.
         margin: For the non-inferiority test; None without one.
@@ -194,6 +194,7 @@ class Comparison:
         caveats: What is not comparable between the arms; stands above every table.
         agreements: How closely their training tokens agree; shown there too.
         slopes: By task; empty unless each arm has a dose.
+        any_scale: Whether all tasks have one metric that need not lie between 0 and 1.
     """
 
     arms: tuple[Arm, ...]
@@ -206,3 +207,4 @@ class Comparison:
     slopes: tuple[TaskSlope, ...] = ()
     caveats: tuple[str, ...] = ()
     agreements: tuple[str, ...] = ()
+    any_scale: bool = False

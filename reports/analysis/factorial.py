@@ -25,7 +25,6 @@ from harness.reports.analysis.contrasts import (
 from harness.reports.analysis.differences import ALPHA, CONTROLS, OVERALL
 from harness.reports.analysis.study import Study, TrainingRun
 from harness.reports.analysis.task_values import TaskValues, collect, overall_tables
-from harness.stats import holm
 from harness.stats.factorial import ContrastEstimate, ItemTable, Runs, estimate_contrast
 from harness.stats.families import holm_over_sets
 from harness.stats.levels import levels_p
@@ -170,9 +169,12 @@ def _warnings(study: Study) -> list[str]:
 def _caveats(study: Study) -> tuple[str, ...]:
     """Return what is not comparable between the arms, such as training tokens."""
     by_arm: dict[str, list[ModelRecords]] = {}
+    last: dict[str, list[ModelRecords]] = {}
     for run in study.runs:
-        by_arm.setdefault(cell_label(run.cell, study.factors), []).extend(run.checkpoints)
-    return caveats_of(by_arm)
+        arm = cell_label(run.cell, study.factors)
+        by_arm.setdefault(arm, []).extend(run.checkpoints)
+        last.setdefault(arm, []).append(run.checkpoints[-1])
+    return caveats_of(by_arm, last)
 
 
 def _last(run: TrainingRun, count: int) -> TrainingRun:
@@ -326,19 +328,16 @@ def _cot_rows(
 def _corrected(rows: Sequence[ContrastRow]) -> list[ContrastRow]:
     """Fill in the corrected p of each family: Holm; sets of levels are corrected by Dunnett first."""
     done = list(rows)
-    for family in (PRIMARY, SECONDARY):
-        at = [i for i, row in enumerate(rows) if row.family == family and math.isfinite(row.estimate.p)]
-        for i, p in zip(at, holm([rows[i].estimate.p for i in at]), strict=True):
-            done[i] = replace(done[i], p_corrected=float(p))
-    sets: dict[tuple[str, str], list[int]] = {}
-    for i, row in enumerate(rows):
-        if row.family == EXPLORATORY and math.isfinite(row.estimate.p):
-            sets.setdefault((row.task, row.spec.factor or f"contrast {i}"), []).append(i)
-    members = list(sets.values())
-    p_sets = [[_p_in_set(rows[i]) for i in at] for at in members]
-    for at, corrected in zip(members, holm_over_sets(p_sets), strict=True):
-        for i, p in zip(at, corrected, strict=True):
-            done[i] = replace(done[i], p_corrected=p)
+    for family in FAMILIES:
+        sets: dict[tuple[str, str], list[int]] = {}
+        for i, row in enumerate(rows):
+            if row.family == family and math.isfinite(row.estimate.p):
+                sets.setdefault((row.task, row.spec.factor or f"contrast {i}"), []).append(i)
+        members = list(sets.values())
+        p_sets = [[_p_in_set(rows[i]) for i in at] for at in members]
+        for at, corrected in zip(members, holm_over_sets(p_sets), strict=True):
+            for i, p in zip(at, corrected, strict=True):
+                done[i] = replace(done[i], p_corrected=p)
     return done
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import InputError
-from harness.reports.analysis.contrasts import main_factors
+from harness.reports.analysis.contrasts import is_two_by_two, main_factors
 from harness.reports.analysis.differences import CONTROLS
 from harness.reports.analysis.plan import MEASURED, Measured, TaskPlan
 from harness.reports.analysis.study import Study, TrainingRun
@@ -29,8 +29,8 @@ def measured_tasks(study: Study, notes: list[str], *, force: bool = False) -> Me
         RecordError: Its runs share no task.
     """
     main = main_factors(study.factors)
-    if len(main) < 2:
-        raise InputError("--from: the earlier study has no two factors of two levels; give a 2 x 2.")
+    if not is_two_by_two(study.factors):
+        raise InputError("--from: the earlier study has no two main factors of two levels; give a 2 x 2.")
     runs = [TrainingRun(cell=r.cell, plot=r.plot, checkpoints=r.checkpoints[-1:]) for r in study.runs]
     strata = _complete_strata(runs, study.factors, main)
     tasks = collect(runs, notes, force=force)

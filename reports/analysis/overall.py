@@ -18,7 +18,7 @@ from harness.reports.analysis.item_units import item_units
 from harness.reports.analysis.pairing import FloatArray, Paired
 from harness.stats import aggregate_weights, minimum_detectable_effect
 from harness.stats.combining import Estimate, combine_correlated, implied_p
-from harness.stats.item_sets import Units, correlation_of, covariance_of_means, weighted_variance
+from harness.stats.item_sets import Units, correlation_of, covariance_of_means
 from harness.stats.runs import Plots, TaskScores, compare_over_tasks
 
 _Z95 = 1.959964
@@ -52,7 +52,9 @@ class MeasuredTask:
         return one.higher_is_better and all(0.0 <= value <= 1.0 for value in values)
 
 
-def overall(tasks: Sequence[MeasuredTask], plots: Plots | None, *, separable: bool) -> tuple[DomainDifference, ...]:
+def overall(
+    tasks: Sequence[MeasuredTask], plots: Plots | None, *, separable: bool, any_scale: bool = False
+) -> tuple[DomainDifference, ...]:
     """Return mean chance-centred differences: by domain, overall, then of domains that are no part of it.
 
     Control domains count only if there is no reasoning domain.
@@ -61,8 +63,9 @@ def overall(tasks: Sequence[MeasuredTask], plots: Plots | None, *, separable: bo
         tasks: All tasks of the arm with items.
         plots: For several runs, their pre-training runs; None if each has its own.
         separable: Whether the arms have enough pre-training runs for a test.
+        any_scale: All tasks have one metric that need not lie between 0 and 1, such as a log-likelihood.
     """
-    on_scale = [one for one in tasks if one.on_scale and one.units_suffice]
+    on_scale = [one for one in tasks if (one.on_scale or any_scale) and one.units_suffice]
     counted = [one for one in on_scale if one.difference.domain not in CONTROLS] or on_scale
     if not counted:
         return ()
@@ -119,14 +122,17 @@ class _Part:
         )
         half = (whole.high - whole.low) / 2.0
         known = math.isfinite(half)
-        p, detectable = implied_p(whole), minimum_detectable_effect(half / _Z95) if known else math.inf
+        # The error that the interval has, so that it is not 0 where tasks are tied and the interval still has a width.
+        error = half / _Z95 if known else math.nan
+        p, detectable = implied_p(whole), minimum_detectable_effect(error) if known else math.inf
         if len(rows) == 1:  # one task, on another scale
+            error = rows[0].standard_error * float(self._weights[0])
             p, detectable = rows[0].p or 1.0, (rows[0].detectable or math.inf) * float(self._weights[0])
         return DomainDifference(
             domain=self.name,
             tasks=len(rows),
             difference=whole.value,
-            standard_error=math.sqrt(weighted_variance(covariance, self._weights)),
+            standard_error=error,
             interval=(whole.low, whole.high) if known else None,
             p=p if self.tested and known else None,
             detectable=detectable if self.tested and known else None,

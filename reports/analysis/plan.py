@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError, did_you_mean
-from harness.reports.analysis.contrasts import INTERACTION, main_factors
-from harness.reports.analysis.design import DesignRun, read_factors, read_runs, read_yaml
+from harness.reports.analysis.contrasts import INTERACTION
+from harness.reports.analysis.design import DesignRun, read_factors, read_main, read_runs, read_yaml
 from harness.stats import aggregate_weights
 from harness.stats.planning import FIRST, SECOND, Components, PlannedTask
 
-KEYS = ("factors", "seeds", "effect", "tasks", "components", "runs", "parents", "cot")
+KEYS = ("factors", "main", "seeds", "effect", "tasks", "components", "runs", "parents", "cot")
 TASK_KEYS = ("items", "clusters", "correlation", "chance", "domain", "items_from", "components")
 CORRELATION = 0.1
 """Assumed correlation of items within a cluster, if a plan gives clusters and no correlation."""
@@ -124,9 +124,11 @@ def read_plan(path: Path, flags: PlanFlags, measured: Measured | None = None) ->
     content = read_yaml(path, "a plan with factors, seeds and tasks, see docs/statistics.md")
     _check_keys(str(path), content, KEYS)
     factors = read_factors(path, content)
-    main = main_factors(factors)
-    if len(main) < 2:
-        raise InputError(f"{path}: factors {', '.join(factors)}: power needs two factors of two levels each.")
+    main = read_main(path, content, factors)
+    if [len(factors[name]) for name in main] != [2, 2]:
+        raise InputError(
+            f"{path}: factors {', '.join(main)}: power needs two factors of two levels each; name them in main."
+        )
     if measured is not None and set(main) == set(measured.factors):
         main = measured.factors
     counted = _seeds_of_runs(read_runs(path, content, factors), factors, main) if "runs" in content else None

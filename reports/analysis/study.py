@@ -35,7 +35,7 @@ class Study:
     """A study.
 
     Attributes:
-        factors: Levels by factor, the reference level first.
+        factors: Levels by factor, the reference level first. The first two are the main factors.
         runs: The training runs.
         parents: Evaluations of pre-training runs, by plot.
         cot: Task without chain of thought, by task with it; None to pair tasks by name.
@@ -78,23 +78,23 @@ def study_of_design(design: Design, model_of: Callable[[str], ModelRecords]) -> 
         evaluated.append(_Evaluated(cell=run.cell, plot=plot, key=same, step=run.step, model=model))
     runs, unknown = _joined(evaluated)
     parents = {name: model_of(place) for name, place in design.parents.items()}
-    factors, runs = _pretraining_first(design.factors, runs)
+    factors, runs = _main_first(design.factors, runs, design.main)
     return Study(factors=factors, runs=runs, parents=parents, cot=design.cot, unknown=unknown)
 
 
-def _pretraining_first(
-    factors: Mapping[str, tuple[str, ...]], runs: Sequence[TrainingRun]
+def _main_first(
+    factors: Mapping[str, tuple[str, ...]], runs: Sequence[TrainingRun], main: Sequence[str]
 ) -> tuple[dict[str, tuple[str, ...]], tuple[TrainingRun, ...]]:
-    """Put factors that never differ within a pre-training run first: the first letter of NC is pre-training's.
+    """Put the main factors first, and among them those that never differ within a pre-training run.
 
-    The order in the file decides otherwise; many writers of YAML sort keys, so it need not be meant.
+    So the first letter of NC is pre-training's, even if a writer of YAML sorted the factors in the file.
     """
     by_plot: dict[str, list[tuple[str, ...]]] = {}
     for run in runs:
         by_plot.setdefault(run.plot, []).append(run.cell)
     names = list(factors)
     constant = [all(len({cell[at] for cell in cells}) == 1 for cells in by_plot.values()) for at in range(len(names))]
-    order = sorted(range(len(names)), key=lambda at: not constant[at])
+    order = sorted(range(len(names)), key=lambda at: (names[at] not in main, not constant[at]))
     reordered = tuple(replace(run, cell=tuple(run.cell[at] for at in order)) for run in runs)
     return {names[at]: factors[names[at]] for at in order}, reordered
 

@@ -98,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
         notes=skipped,
         doses=_doses(args.doses),
         chosen=args.chosen,
+        any_scale=args.metric is not None,
     )
     document = comparison_document(comparison, command_line())
     if overlap is not None:

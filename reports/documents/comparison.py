@@ -26,6 +26,7 @@ MEANINGS = {
     "conclusion": "Non-inferiority: whether a loss of the margin or more can be ruled out (one-sided, 5%, corrected).",
     "mean_difference": "Mean of the tasks' differences; variants of the same items are averaged first.",
     "mean_error": "Clustered; variants of the same items are correlated, other tasks are independent.",
+    "plain": "Mean over domains of the differences; of accuracies, chance-centred.",
     "overall": f"Chance-centred mean over domains ({AGGREGATE}): 0 is guessing, 1 is perfect.",
 }
 
@@ -162,9 +163,12 @@ def _overall(comparison: Comparison) -> Table:
     interval = (
         "Student's t, with the error of items and runs." if seeds else "Combined from the intervals of the tasks."
     )
+    scale = "domain" if comparison.any_scale else "chance-centred"
     columns = (
         *([Column(key="arm", heading="model", kind="text")] if several else []),
-        Column(key="domain", heading="chance-centred", kind="text", meaning=MEANINGS["overall"]),
+        Column(
+            key="domain", heading=scale, kind="text", meaning=MEANINGS["plain" if comparison.any_scale else "overall"]
+        ),
         Column(key="tasks", heading="tasks", kind="count", meaning="Tasks of the domain that both ran."),
         Column(key="difference", heading="difference", kind="difference", meaning=MEANINGS["mean_difference"]),
         Column(key="standard_error", heading="s.e.", meaning=MEANINGS["mean_error"]),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
-from harness.reports.analysis.contrasts import EXPLORATORY, PRIMARY, main_factors
+from harness.reports.analysis.contrasts import EXPLORATORY, PRIMARY, is_two_by_two, main_factors
 from harness.reports.analysis.differences import OVERALL
 from harness.reports.analysis.factorial import SECONDARY, ContrastRow, FactorialAnalysis
 from harness.reports.documents.tables import Column, Document, Row, Table
@@ -37,7 +38,8 @@ def factorial_document(analysis: FactorialAnalysis, command: str) -> Document:
     """Return the document of an analysis: contrasts, the cells of the design, and signal and noise if known."""
     factors = ", ".join(analysis.study.factors)
     tables = (_contrasts(analysis), _arms(analysis), _signals(analysis))
-    notes = [*_results(analysis), *_limits(analysis), *analysis.notes, *_letters(analysis), _methods(analysis)]
+    notes = [*_results(analysis), *_limits(analysis), *analysis.notes, *_letters(analysis)]
+    notes += [*_main_tests(analysis), _methods(analysis)]
     return Document(
         title=f"Factorial study: {factors}",
         command=command,
@@ -154,25 +156,39 @@ def _signals(analysis: FactorialAnalysis) -> Table:
 
 def _results(analysis: FactorialAnalysis) -> list[str]:
     """Return one sentence for the primary family, and one for the secondary."""
-    sentences = []
-    primary = [row for row in analysis.rows if row.family == PRIMARY]
-    for row in primary:
-        one = row.estimate
-        if row.p_corrected is None:
-            verdict = "no test, because all items and runs agree, so that nothing shows the size of the error."
-        elif row.significant:
-            verdict = "differs from 0."
-        else:
-            verdict = f"no effect survives correction. 80% power needs a true effect of {one.mde:.3f}."
-        interval = "" if math.isnan(one.low) else f"95% interval {one.low:+.3f} to {one.high:+.3f}"
-        p = "" if row.p_corrected is None else f", corrected p {_p(row.p_corrected)}"
-        sentences.append(f"{row.spec.name}, overall: {one.estimate:+.3f} ({interval or 'no interval'}{p}): {verdict}")
+    sentences = [_result_of(rows) for rows in _by_set([row for row in analysis.rows if row.family == PRIMARY])]
     secondary = [row for row in analysis.rows if row.family == SECONDARY and row.p_corrected is not None]
     if secondary:
         found = [f"{row.task} {row.spec.name} ({row.estimate.estimate:+.3f})" for row in secondary if row.significant]
         listed = f": {', '.join(found)}" if found else ""
         sentences.append(f"By task, {len(found)} of {len(secondary)} main effects and interactions differ{listed}.")
     return sentences
+
+
+def _by_set(rows: Sequence[ContrastRow]) -> list[list[ContrastRow]]:
+    """Return the rows by the set that Dunnett's p corrects together; a single contrast is a set of its own."""
+    sets: dict[str, list[ContrastRow]] = {}
+    for row in rows:
+        sets.setdefault(row.spec.factor or f"contrast {row.spec.name}", []).append(row)
+    return list(sets.values())
+
+
+def _result_of(rows: Sequence[ContrastRow]) -> str:
+    """Return a sentence on one primary contrast, or on all comparisons of a set."""
+    row, one = rows[0], rows[0].estimate
+    if row.spec.factor:
+        found = [f"{other.spec.name} ({other.estimate.estimate:+.3f})" for other in rows if other.significant]
+        listed = f": {', '.join(found)}" if found else ""
+        return f"{row.spec.factor}, overall: {len(found)} of {len(rows)} comparisons differ from 0{listed}."
+    if row.p_corrected is None:
+        verdict = "no test, because all items and runs agree, so that nothing shows the size of the error."
+    elif row.significant:
+        verdict = "differs from 0."
+    else:
+        verdict = f"no effect survives correction. 80% power needs a true effect of {one.mde:.3f}."
+    interval = "" if math.isnan(one.low) else f"95% interval {one.low:+.3f} to {one.high:+.3f}"
+    p = "" if row.p_corrected is None else f", corrected p {_p(row.p_corrected)}"
+    return f"{row.spec.name}, overall: {one.estimate:+.3f} ({interval or 'no interval'}{p}): {verdict}"
 
 
 def _p(value: float) -> str:
@@ -182,8 +198,8 @@ def _p(value: float) -> str:
 def _limits(analysis: FactorialAnalysis) -> list[str]:
     """Return what the design cannot show."""
     notes = []
-    rows = {row.spec.name: row for row in reversed(analysis.rows)}
-    for name in analysis.study.factors:
+    rows = {row.spec.factor or row.spec.name: row for row in reversed(analysis.rows)}
+    for name in main_factors(analysis.study.factors):
         row = rows.get(name)
         if row is None or row.estimate.units == "plots":
             continue
@@ -242,11 +258,25 @@ def _small(analysis: FactorialAnalysis) -> list[str]:
 
 def _letters(analysis: FactorialAnalysis) -> list[str]:
     factors = analysis.study.factors
-    main = main_factors(factors)
-    if len(main) < 2:
+    if not is_two_by_two(factors):
         return []
-    pairs = " and ".join(f"{name} ({factors[name][0]} N, {factors[name][1]} C)" for name in main)
+    pairs = " and ".join(f"{name} ({factors[name][0]} N, {factors[name][1]} C)" for name in main_factors(factors))
     return [f"Arms: the letters stand for {pairs}, in this order."]
+
+
+def _main_tests(analysis: FactorialAnalysis) -> list[str]:
+    """Return what stands for the main effects and the interaction, unless the main factors are a 2 x 2."""
+    primary = [row for row in analysis.rows if row.family == PRIMARY]
+    if is_two_by_two(analysis.study.factors) or not primary:
+        return []
+    names = [
+        f"{rows[0].spec.factor} (comparisons of levels, by Dunnett: {len(rows)})"
+        if rows[0].spec.factor
+        else rows[0].spec.name
+        for rows in _by_set(primary)
+    ]
+    main = " and ".join(main_factors(analysis.study.factors))
+    return [f"Main factors: {main}. The primary family is, by Holm: {'; '.join(names)}."]
 
 
 def _methods(analysis: FactorialAnalysis) -> str:

@@ -52,7 +52,14 @@ def comparison_with_overlap(
     left = iter(clean)
     arms = [replace(arm, models=tuple(next(left) for _ in arm.models)) for arm in comparison.arms]
     try:
-        again = compare(arms, margin=comparison.margin, correction=comparison.correction, force=force, chosen=chosen)
+        again = compare(
+            arms,
+            margin=comparison.margin,
+            correction=comparison.correction,
+            force=force,
+            chosen=chosen,
+            any_scale=comparison.any_scale,
+        )
     except RecordError:  # no task is left that two arms share
         return _with(document, tables, notes)
     first = comparison_document(again, document.command).tables[0]

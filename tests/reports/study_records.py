@@ -122,5 +122,5 @@ def write_design(
 ) -> Path:
     """Write a design file, and return it."""
     content = {"factors": {name: list(levels) for name, levels in factors.items()}, "runs": list(runs), **more}
-    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return path

@@ -281,7 +281,7 @@ def test_a_single_run_per_arm_covers_items_only(command: Command, tmp_path: Path
         ("run: runs/NC-1", "run: runs/NC-9", "run runs/NC-9: no such folder"),
         ("run: runs/NC-1", "run: runs/NC-0", "run runs/NC-0 is named twice"),
         ("run: runs/NC-1", "run: runs", "run runs: holds 8 models"),
-        ("factors:", "factor:", "'factor' is unknown; give only factors, runs"),
+        ("factors:", "factor:", "'factor' is unknown; give only factors, main, runs"),
         ("- plain\n", "", "give a list of two or more, all different"),
         ("runs:", "runs: [", "not valid YAML"),
         ("seed: 1", "step: soon", "'soon' is no number"),
@@ -493,6 +493,35 @@ def test_gold_log_likelihood_and_bits_per_byte_are_tested_like_accuracy(command:
     (pairwise,) = json.loads(out)["tables"]["differences"]
     gold = likelihoods["code-0"][:, 0] - likelihoods["plain-0"][:, 0]
     assert pairwise["difference"] == pytest.approx(gold.mean())
+
+
+@pytest.mark.parametrize(("metric", "unit"), [("gold_log_likelihood", 1.0), ("bits_per_byte", -4 * math.log(2))])
+def test_pairwise_likelihoods_have_an_overall_row_that_gates_the_tasks(
+    metric: str, unit: float, command: Command, tmp_path: Path
+) -> None:
+    """The mean over two domains, of two tasks and of one; ` yes` has four bytes."""
+    rng, gold = np.random.default_rng(6), {}
+    for name in ("old", "new"):
+        drawn = {task: -rng.random((30, 2)) * 5 + (name == "new") for task in ("a", "b", "c")}
+        gold[name] = {task: one[:, 0] for task, one in drawn.items()}
+        tasks = {
+            task: RunTask(
+                values=np.ones(30),
+                domain="legal" if task == "c" else "logic",
+                likelihoods=[(float(one), float(two)) for one, two in pairs],
+            )
+            for task, pairs in drawn.items()
+        }
+        write_study_run(tmp_path, name, tasks)
+    code, out, err = command("compare", tmp_path / "old", tmp_path / "new", "--metric", metric, "--format", "json")
+    assert code == 0, err
+    tables = json.loads(out)["tables"]
+    overall = {row["domain"]: row for row in tables["overall"]}
+    a, b, c = (float((gold["new"][task] - gold["old"][task]).mean()) for task in ("a", "b", "c"))
+    assert overall["overall"]["difference"] == pytest.approx(((a + b) / 2 + c) / 2 / unit)
+    assert overall["overall"]["p"] < 0.05
+    for row in tables["differences"]:
+        assert row["p_corrected"] >= overall["overall"]["p_corrected"]
 
 
 def test_unequal_training_tokens_are_said_first(command: Command, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from harness.errors import RecordError
 from harness.records import ModelRecords
-from harness.reports.analysis.contrasts import cell_label, design_contrasts, numeric_levels
+from harness.reports.analysis.contrasts import cell_label, design_contrasts
+from harness.reports.analysis.factor_lines import numeric_levels
 from harness.reports.analysis.stages import stages_of
 from harness.reports.analysis.task_values import TaskValues, overall_tables
 from harness.reports.charts.drawing import svg
@@ -74,8 +75,8 @@ def test_numeric_levels(name: str, levels: list[str], expected: list[float] | No
 
 
 def test_arms_are_named_by_reference_and_other_level() -> None:
-    factors = {"share": ("0", "0.3", "0.5"), "pretrain": ("text", "code"), "tune": ("plain", "code")}
-    assert cell_label(("0.3", "code", "plain"), factors) == "CN/0.3"
+    factors = {"pretrain": ("text", "code"), "tune": ("plain", "code"), "share": ("0", "0.3", "0.5")}
+    assert cell_label(("code", "plain", "0.3"), factors) == "CN/0.3"
     assert cell_label(("a", "b"), {"x": ("a", "c", "d"), "y": ("b", "e", "f")}) == "a/b"
 
 

@@ -110,6 +110,16 @@ def test_a_design_names_the_pretraining_run_of_each_run_and_its_evaluation(
     ]
     assert [graph[row["name"]].label for row in design["parents"]] == ["base-N-0", "base-N-1", "base-C-0", "base-C-1"]
     assert {graph[key].stage for key in page.parents} == {"base", "late"}
+    assert "main" not in design
+
+
+def test_the_first_two_factors_of_a_design_are_its_main_ones(study: Study, graph_of: Callable[[], Graph]) -> None:
+    study.fields["factors"]["share"] = [0, 10, 25]
+    study.fields["stages"]["base"]["share"] = "{share}"
+    study.write({"compare": {"design": ["share", "tune", "pretrain"]}})
+    page = next(node for node in graph_of().values() if node.label == "design")
+    assert isinstance(page.work, Report)
+    assert (page.work.design or {})["main"] == ["share", "tune"]
 
 
 def test_a_design_below_one_base_names_the_runs_of_the_stage_at_which_they_differ(
