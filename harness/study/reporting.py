@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from harness.errors import InputError, did_you_mean
-from harness.study.design import design_report
+from harness.study.design import design_report, varied
 from harness.study.experiment import CompareSpec, ExperimentSpec
 from harness.study.nodes import SEED, Evaluation, Node, Report, Trained, arms_of, digest_of
 from harness.study.overlaps import overlaps_of
@@ -80,10 +80,11 @@ def _comparisons(
     if compare.design is not None:
         label = "design" if compare.name == CompareSpec().name else f"{compare.name}-design"
         report = design_report(spec, compare.design, stage, trained, evaluated)
-        pages[label] = replace(report, words=(*report.words, *metric))
+        if varied(spec, compare.design):
+            pages[label] = replace(report, words=(*report.words, *metric))
     if len(arms) > 1:
         pages[compare.name] = _compare(arms, list(arms), options)
-    elif not compare.design:
+    else:
         raise InputError(f"compare.stage: {stage} has one arm only; compare a stage with a factor besides {SEED}.")
     for pair in compare.contrasts:
         for arm in pair:

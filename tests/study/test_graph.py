@@ -6,7 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
+from harness.errors import InputError
+from harness.reports.analysis.design import read_design, read_factors
+from harness.study.design import TAKEN_NAMES
 from harness.study.experiment import read_experiment
 from harness.study.graph import build_graph
 from harness.study.nodes import Graph, Report
@@ -110,6 +114,37 @@ def test_a_design_names_the_pretraining_run_of_each_run_and_its_evaluation(
     ]
     assert [graph[row["name"]].label for row in design["parents"]] == ["base-N-0", "base-N-1", "base-C-0", "base-C-1"]
     assert {graph[key].stage for key in page.parents} == {"base", "late"}
+
+
+def test_a_factor_with_one_level_is_left_out_of_the_design(
+    study: Study, graph_of: Callable[[], Graph], tmp_path: Path
+) -> None:
+    """As `harness compare` reads the design file."""
+    study.fields["factors"]["tune"] = {"C": 1}
+    study.write({"compare": {"stage": "tuned", "design": ["pretrain", "tune"]}})
+    page = next(node for node in graph_of().values() if node.label == "design")
+    assert isinstance(page.work, Report)
+    (tmp_path / "design.yaml").write_text(yaml.safe_dump(dict(page.work.design or {})))
+    design = read_design(tmp_path / "design.yaml")
+    assert design.factors == {"pretrain": ("N", "C")}
+    assert [run.cell for run in design.runs] == [("N",), ("N",), ("C",), ("C",)]
+    study.fields["factors"]["pretrain"] = {"C": 1}
+    study.write()
+    with pytest.raises(InputError, match="tuned has one arm only"):
+        graph_of()
+
+
+@pytest.mark.parametrize("name", TAKEN_NAMES)
+def test_a_design_has_no_factor_with_a_name_that_compare_refuses(
+    name: str, study: Study, graph_of: Callable[[], Graph]
+) -> None:
+    with pytest.raises(InputError, match="this name is taken"):
+        read_factors(Path("design.yaml"), {"factors": {name: ["N", "C"]}})
+    study.fields["factors"][name] = study.fields["factors"].pop("tune")
+    study.fields["stages"]["tuned"]["code"] = f"{{{name}}}"
+    study.write({"compare": {"stage": "tuned", "design": ["pretrain", name]}})
+    with pytest.raises(InputError, match=f"compare.design: '{name}' cannot be a factor of a design; rename it"):
+        graph_of()
 
 
 def test_several_comparisons_have_pages_of_their_own(study: Study, graph_of: Callable[[], Graph]) -> None:
