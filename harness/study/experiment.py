@@ -22,6 +22,7 @@ from pydantic_core import ErrorDetails
 
 from harness.errors import InputError, SpecError, did_you_mean
 from harness.study.executors.needs import NeedsSpec
+from harness.study.plain_values import check_plain
 from harness.training import read_spec
 
 Variant = Literal["direct", "cot", "cot_gen"]
@@ -196,9 +197,10 @@ def read_experiment(path: Path, overrides: Sequence[str] = ()) -> ExperimentSpec
     """Read an experiment file, with the stage files that it names, and apply ``key=value`` overrides.
 
     Raises:
-        InputError: a file is missing or no YAML, a key is unknown or appears twice, or a value is not allowed.
+        InputError: a file is missing or no YAML, a key is unknown, no text or appears twice, or a value is not allowed.
     """
     fields = read_spec(path, overrides, kind="an experiment file with name and stages, see docs/study_file.md")
+    check_plain(path, fields)
     try:
         spec = ExperimentSpec.model_validate(fields)
     except ValidationError as error:
@@ -215,11 +217,9 @@ def _with_file(name: str, stage: Mapping[str, Any], experiment: Path) -> dict[st
         return dict(stage)
     if not isinstance(stage["file"], str):
         raise InputError(f"{experiment}: stages.{name}.file: {stage['file']!r}; give the path of a stage file.")
-    base = read_spec(
-        experiment.parent / stage["file"],
-        (),
-        kind=f"a stage file for stages.{name}.file, relative to {experiment.parent}",
-    )
+    file = experiment.parent / stage["file"]
+    base = read_spec(file, (), kind=f"a stage file for stages.{name}.file, relative to {experiment.parent}")
+    check_plain(file, base)
     return _merged(base, {key: value for key, value in stage.items() if key != "file"})
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -145,6 +147,30 @@ def test_a_design_has_no_factor_with_a_name_that_compare_refuses(
     study.write({"compare": {"stage": "tuned", "design": ["pretrain", name]}})
     with pytest.raises(InputError, match=f"compare.design: '{name}' cannot be a factor of a design; rename it"):
         graph_of()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("revision", date(2024, 5, 1), "stages.base.revision: 2024-05-01 is a date to YAML; quote it"),
+        ("weights", {1: 2, "a": 1}, "stages.base.weights.1: the key is a number, not a text; quote it"),
+        ("trainer", {True: 2, "a": 1}, "the key is True (YAML reads yes, no, on and off so), not a text"),
+        ("trainer", {None: 2, "a": 1}, "stages.base.trainer.None: the key is null, not a text"),
+    ],
+)
+def test_a_value_that_json_cannot_hold_is_refused(field: str, value: object, message: str, study: Study) -> None:
+    study.fields["stages"]["base"][field] = value
+    study.write()
+    with pytest.raises(InputError, match=re.escape(message)):
+        read_experiment(study.path)
+
+
+def test_a_date_in_a_stage_file_is_refused(study: Study) -> None:
+    (study.folder / "stage.yaml").write_text("stage: fake\nrevision: 2024-05-01\n")
+    study.fields["stages"]["base"]["file"] = "stage.yaml"
+    study.write()
+    with pytest.raises(InputError, match="stage.yaml: revision: 2024-05-01 is a date to YAML"):
+        read_experiment(study.path)
 
 
 def test_several_comparisons_have_pages_of_their_own(study: Study, graph_of: Callable[[], Graph]) -> None:
