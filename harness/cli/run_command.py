@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import os
 import sys
 import tempfile
 from collections.abc import Collection, Mapping, Sequence, Set
@@ -34,8 +35,9 @@ class _FirstOfSeveral(argparse.Action):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this command's flags; ``key=value`` may appear anywhere after the experiment file."""
-    parser.add_argument("experiment", metavar="EXPERIMENT.yaml", type=Path, help="the study; see docs/study_file.md")
+    """Add this command's flags; the experiment file and ``key=value`` may appear anywhere."""
+    experiment = parser.add_argument("experiment", metavar="EXPERIMENT.yaml", help="the study; see docs/study_file.md")
+    experiment.required = False  # argparse may give it to a flag that takes several words
     parser.add_argument(
         "overrides", metavar="key=value", nargs="*", default=[], help="change fields of the experiment file"
     )
@@ -71,12 +73,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ray_address", metavar="ADDRESS", help="of a Ray cluster; without it, ray starts one here")
 
 
+def _experiment(args: argparse.Namespace) -> tuple[Path, list[str]]:
+    """Return the experiment file, which is the first word without ``=``, and the words that change its fields.
+
+    --output_path out study.yaml name=b   ->   argparse gives the last two to the flag: more = [study.yaml, name=b]
+
+    Raises:
+        InputError: there is no such word.
+    """
+    first = [] if args.experiment is None else [args.experiment]
+    changes = [*first, *args.overrides, *getattr(args, "more", []), *(args.dry_run or [])]
+    for words in (changes, args.executor_args):
+        for word in words:
+            if "=" not in word or os.path.isfile(word):  # noqa: PTH113 - false for a word too long for a path, too
+                words.remove(word)
+                return Path(word), changes
+    raise InputError("EXPERIMENT.yaml: is missing; give the file of a study, see docs/study_file.md.")
+
+
 def run(args: argparse.Namespace) -> int:
     """Run or show the study; return 0, or 1 if a node failed."""
     from harness.console import quiet_libraries
     from harness.study.experiment import read_experiment
     from harness.study.folder import StudyFolder
 
+    experiment, changes = _experiment(args)
     if args.output_path is None:
         raise InputError("--output_path: is missing; give a folder for the study.")
     if not str(args.jobs).isdecimal() or int(args.jobs) < 1:
@@ -86,8 +107,8 @@ def run(args: argparse.Namespace) -> int:
     if "," in args.output_path:
         raise InputError(f"--output_path {args.output_path}: has a comma, which separates runs; give another folder.")
     quiet_libraries()
-    spec = read_experiment(args.experiment, [*args.overrides, *getattr(args, "more", []), *(args.dry_run or [])])
-    graph = _graph(args.experiment, spec)
+    spec = read_experiment(experiment, changes)
+    graph = _graph(experiment, spec)
     wanted = _wanted(graph, args.only)
     folder = StudyFolder(Path(args.output_path))
     folder.check_experiment(spec.name)
