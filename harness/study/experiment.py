@@ -79,6 +79,7 @@ class EvaluateSpec(Section):
     @field_validator("flags")
     @classmethod
     def _flags_of_the_experiment(cls, flags: dict[str, Any]) -> dict[str, Any]:
+        flags = _with_underscores(flags)
         for flag, remedy in SET_BY_EXPERIMENT.items():
             if flag in flags:
                 raise ValueError(f"{flag} cannot be given; {remedy}")
@@ -160,6 +161,7 @@ class ExperimentSpec(Section):
     @field_validator("overlap")
     @classmethod
     def _flags_of_the_search(cls, options: dict[str, Any] | Literal[False]) -> dict[str, Any] | Literal[False]:
+        options = _with_underscores(options) if options else options
         wrong = next((flag for flag in SET_BY_SEARCH if options and flag in options), None)
         if wrong is not None:
             raise ValueError(f"{wrong} cannot be given; the experiment sets it")
@@ -174,6 +176,11 @@ class ExperimentSpec(Section):
             if twice is not None:
                 raise ValueError(f"two {kind} sections have the name {twice!r}; give each its own `name`")
         return self
+
+
+def _with_underscores(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return flags as the command knows them: ``output-path`` is ``output_path`` there."""
+    return {name.replace("-", "_"): value for name, value in flags.items()}
 
 
 def _levels(factor: str, levels: object) -> dict[str, Any]:

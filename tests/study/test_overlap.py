@@ -104,7 +104,12 @@ def test_overlap_false_searches_nothing(experiment: dict[str, Any], graph_of: Ca
 
 @pytest.mark.parametrize(
     ("overlap", "message"),
-    [({"tasks": "t"}, "tasks cannot be given"), ("yes", "overlap"), ({"format": "csv"}, "format cannot be given")],
+    [
+        ({"tasks": "t"}, "tasks cannot be given"),
+        ("yes", "overlap"),
+        ({"format": "csv"}, "format cannot be given"),
+        ({"output-path": "x"}, "output_path cannot be given"),
+    ],
 )
 def test_options_that_the_experiment_sets_are_refused(
     experiment: dict[str, Any], graph_of: Callable[[], Graph], overlap: object, message: str
