@@ -11,7 +11,7 @@ from harness.errors import InputError, did_you_mean
 from harness.study.experiment import EvaluateSpec, ExperimentSpec
 from harness.study.factors import placeholders
 from harness.study.inputs import definitions_digest, scoring_versions
-from harness.study.nodes import Evaluation, Node, Trained, digest_of
+from harness.study.nodes import Evaluation, Node, Trained, digest_of, file_name
 
 TEMPLATES = ("_letter", "_cloze", "_paper")  # endings of task names that a variant replaces
 
@@ -48,7 +48,7 @@ def _node(trained: Node, section: EvaluateSpec, work: Evaluation, spec: Experime
     states = "-states" if work.states else ""
     return Node(
         key=digest_of({"evaluate": work.set_key, "checkpoint": work.checkpoint, "states": work.states}),
-        label=f"{section.name}-{trained.label}{states}",
+        label=file_name(f"{section.name}-{trained.label}{states}"),
         kind="evaluate",
         stage=trained.stage,
         parents=(trained.key,),

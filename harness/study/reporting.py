@@ -11,7 +11,7 @@ from dataclasses import replace
 from harness.errors import InputError, did_you_mean
 from harness.study.design import design_report, varied
 from harness.study.experiment import CompareSpec, ExperimentSpec
-from harness.study.nodes import SEED, Evaluation, Node, Report, Trained, arms_of, digest_of
+from harness.study.nodes import SEED, Evaluation, Node, Report, Trained, arms_of, digest_of, file_name
 from harness.study.overlaps import overlaps_of
 from harness.versions import installed_versions
 
@@ -56,8 +56,8 @@ def _node(label: str, work: Report, evaluations: Sequence[Node], spec: Experimen
         "versions": installed_versions(["stage-harness"])["stage-harness"],
     }  # fmt: skip
     return Node(
-        key=digest_of({"report": inputs}), label=label, kind="report", stage="", parents=(*parents, *work.overlaps),
-        work=work, needs=spec.needs.report,
+        key=digest_of({"report": inputs}), label=file_name(label), kind="report", stage="",
+        parents=(*parents, *work.overlaps), work=work, needs=spec.needs.report,
     )  # fmt: skip
 
 

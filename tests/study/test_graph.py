@@ -169,7 +169,7 @@ def test_a_date_in_a_stage_file_is_refused(study: Study) -> None:
     (study.folder / "stage.yaml").write_text("stage: fake\nrevision: 2024-05-01\n")
     study.fields["stages"]["base"]["file"] = "stage.yaml"
     study.write()
-    with pytest.raises(InputError, match="stage.yaml: revision: 2024-05-01 is a date to YAML"):
+    with pytest.raises(InputError, match=r"stage\.yaml: revision: 2024-05-01 is a date to YAML"):
         read_experiment(study.path)
 
 
@@ -182,6 +182,24 @@ def test_several_comparisons_have_pages_of_their_own(study: Study, graph_of: Cal
     study.write({"compare": sections})
     pages = [node.label for node in graph_of().values() if node.kind == "report"]
     assert pages == ["first", "second-design", "second", "leaderboard"]
+
+
+def test_labels_are_names_of_files(study: Study, graph_of: Callable[[], Graph]) -> None:
+    study.fields["factors"] = {"pretrain": ["org/a", "org/b"], "tune": {"N": 0}}
+    study.fields["stages"]["base"]["seed"] = study.fields["stages"]["tuned"]["seed"] = 0
+    study.fields["evaluate"]["name"] = "few/shot"
+    study.write({"compare": {"name": "a/b", "stage": "tuned", "contrasts": [["org/a-N", "org/b-N"]]}})
+    assert [node.label for node in graph_of().values() if node.kind != "train"] == [
+        "few_shot-tuned-org_a-N", "few_shot-tuned-org_b-N", "a_b", "a_b-org_a-N-org_b-N", "leaderboard",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("flag", ["output-path", "dry-run"])
+def test_a_flag_with_a_dash_is_the_flag_with_an_underscore(flag: str, study: Study) -> None:
+    study.fields["evaluate"]["flags"][flag] = "x"
+    study.write()
+    with pytest.raises(InputError, match=f"{flag.replace('-', '_')} cannot be given; give `harness run"):
+        read_experiment(study.path)
 
 
 def test_variants_replace_the_template_in_task_names(study: Study, graph_of: Callable[[], Graph]) -> None:
