@@ -59,14 +59,14 @@ class EvaluateSpec(Section):
         name: What the nodes are called; needed where there are several such sections.
         tasks: Tasks and groups.
         stages: The stages whose checkpoints are evaluated; all when absent.
-        checkpoints: ``last``, or ``all``: the states that were saved during training, too.
+        checkpoints: ``last``, or ``all``: the states that were saved during training, too; an average has none.
         variants: ``direct`` asks the tasks as named; ``cot`` and ``cot_gen`` the tasks with this ending instead.
         flags: Further flags of ``harness eval``, such as ``{limit: 40, apply_chat_template: true}``.
     """
 
     name: str = Field(default="eval", min_length=1)
     tasks: tuple[str, ...] = Field(min_length=1)
-    stages: tuple[str, ...] | None = None
+    stages: tuple[str, ...] | None = Field(default=None, min_length=1)
     checkpoints: Literal["last", "all"] = "last"
     variants: tuple[Variant, ...] = Field(default=("direct",), min_length=1)
     flags: dict[str, Any] = Field(default_factory=dict)
@@ -183,12 +183,17 @@ def _with_underscores(flags: Mapping[str, Any]) -> dict[str, Any]:
     return {name.replace("-", "_"): value for name, value in flags.items()}
 
 
+def _level_name(level: object) -> str:
+    """Return a level's name; ``no`` and ``yes``, which YAML reads as false and true, keep theirs as in a design."""
+    return {False: "no", True: "yes"}[level] if isinstance(level, bool) else str(level)
+
+
 def _levels(factor: str, levels: object) -> dict[str, Any]:
     # [0, 1]  ->  {"0": 0, "1": 1}
     if isinstance(levels, Mapping):
-        named = [(str(name), value) for name, value in levels.items()]
+        named = [(_level_name(name), value) for name, value in levels.items()]
     elif isinstance(levels, list):
-        named = [(str(value), value) for value in levels]
+        named = [(_level_name(value), value) for value in levels]
     else:
         raise ValueError(f"{factor}: give a list of levels, or a mapping from names to values")
     names = [name for name, _ in named]
