@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Collection, Mapping, Sequence, Set
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from harness.errors import InputError, did_you_mean
 from harness.visible import say
@@ -151,9 +151,18 @@ def _check_words(node: Node) -> None:
     if isinstance(node.work, Evaluation):
         _parsed(["eval", *_eval_words(node.work)], "evaluate.flags")
     elif isinstance(node.work, Overlap):
-        _parsed(["overlap", "checkpoint", *node.work.words], "overlap")
+        _check_values("overlap", _parsed(["overlap", "checkpoint", *node.work.words], "overlap"))
     elif isinstance(node.work, Report):
         _parsed([*node.work.words, "--format", "html"], "compare")
+
+
+def _check_values(command: str, args: argparse.Namespace) -> None:
+    from harness.cli.commands import CheckedCommand, load_command
+
+    try:
+        cast("CheckedCommand", load_command(command)).check(args)
+    except InputError as error:
+        raise InputError(f"{command}: {error}") from None
 
 
 def _eval_words(work: Evaluation, model: str = "checkpoint") -> list[str]:
@@ -189,6 +198,12 @@ def _count_requests(node: Node) -> int:
     return sum(size.requests for size in task_sizes(_evaluation(node)).values())
 
 
+def _metrics(node: Node) -> set[str]:
+    from harness.evaluation.counting import task_sizes
+
+    return {metric for size in task_sizes(_evaluation(node)).values() for metric in size.metrics}
+
+
 def _time_batch(node: Node, checkpoint: Path) -> float:
     from harness.evaluation.timing import seconds_per_request
 
@@ -211,11 +226,13 @@ def _executor(args: argparse.Namespace) -> Executor:
 def _costs(graph: Graph, folder: StudyFolder, keys: Collection[str], *, writes: bool) -> dict[str, Cost]:
     """Return the costs of the nodes that are not done. Raises: InputError: a node would be refused."""
     from harness.study.costs import Costs, check_disk
+    from harness.study.reporting import check_metrics
     from harness.study.runner import finished
 
     done = finished(graph, folder)
     costs = Costs(graph, folder, done, _count_requests, writes=writes)
     ahead = {key: costs.of(node) for key, node in graph.items() if key in keys and key not in done}
+    check_metrics(graph, ahead, _metrics)
     check_disk(ahead.values(), folder.path)
     return ahead
 

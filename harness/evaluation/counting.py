@@ -26,6 +26,7 @@ class TaskSize:
         clusters: Groups of items about the same text or from the same template; equal to `items` if there are none.
         chance: Expected score of guessing.
         domain: Its domain; the task itself if it has none.
+        metrics: Names of the metrics that it records.
     """
 
     requests: int
@@ -33,6 +34,7 @@ class TaskSize:
     clusters: int
     chance: float
     domain: str
+    metrics: tuple[str, ...] = ()
 
 
 def task_sizes(spec: EvaluationSpec) -> dict[str, TaskSize]:
@@ -58,4 +60,5 @@ def _size(name: str, task: Task, built: TaskRequests) -> TaskSize:
         clusters=len(clusters),
         chance=float(metadata.get("chance", 0.0)),
         domain=str(metadata.get("domain", name)),
+        metrics=tuple(task.aggregation()),
     )

@@ -44,6 +44,11 @@ def _set(fields: dict[str, Any], path: str, value: Any) -> None:
         ("compare.stage", "tund", "compare.stage: no stage 'tund'"),
         ("compare.contrasts", [["NC", "XX"]], "no arm 'XX'; arms are NN, NC, CN, CC"),
         ("compare.design", ["pretrain", "tun"], "has no factor 'tun'"),
+        (
+            "compare.metric",
+            "acc_nrom",
+            "compare.metric: no task has 'acc_nrom'; give one of acc, acc_norm, bits_per_byte",
+        ),
         ("compare.margin", 2, "less than 1 (it is 2)"),
         ("factors.dose", [1, 2], "factors.dose: no stage uses {dose}"),
         ("factors.seed", [1, 1], "seed: the level '1' appears twice"),

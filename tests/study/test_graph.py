@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harness import versions
 from harness.errors import InputError
-from harness.reports.analysis.design import read_design, read_factors
+from harness.reports.analysis.design import level_name, read_design, read_factors
+from harness.reports.analysis.metric import BITS, GOLD
 from harness.study.design import TAKEN_NAMES
 from harness.study.experiment import read_experiment
 from harness.study.graph import build_graph
 from harness.study.nodes import Graph, Report
+from harness.study.reporting import COMPUTED_METRICS
 from tests.study.conftest import Study
 
 
@@ -173,6 +176,10 @@ def test_a_date_in_a_stage_file_is_refused(study: Study) -> None:
         read_experiment(study.path)
 
 
+def test_metrics_that_compare_computes_are_known() -> None:
+    assert COMPUTED_METRICS == (GOLD, BITS)
+
+
 def test_several_comparisons_have_pages_of_their_own(study: Study, graph_of: Callable[[], Graph]) -> None:
     study.fields["evaluate"]["stages"] = ["base", "tuned"]
     sections = [
@@ -182,6 +189,40 @@ def test_several_comparisons_have_pages_of_their_own(study: Study, graph_of: Cal
     study.write({"compare": sections})
     pages = [node.label for node in graph_of().values() if node.kind == "report"]
     assert pages == ["first", "second-design", "second", "leaderboard"]
+
+
+@pytest.mark.parametrize(
+    ("package", "kept"),
+    [("stage-harness", set()), ("datasets", set()), ("vllm", {"train"})],
+)
+def test_another_version_of_what_computes_a_result_changes_it(
+    package: str, kept: set[str], graph_of: Callable[[], Graph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = graph_of()
+    real = versions.version
+    monkeypatch.setattr(versions, "version", lambda name: "0.0.1.other" if name == package else real(name))
+    assert {node.kind for key, node in graph_of().items() if key in before} == kept
+
+
+def test_levels_that_yaml_reads_as_true_and_false_keep_their_names(study: Study) -> None:
+    for levels in ("{no: 0, yes: 1}", "[no, yes]", "{false: 0, true: 1}"):
+        study.path.write_text(f"name: a\nfactors: {{code: {levels}}}\nstages: {{base: {{stage: fake}}}}\n")
+        assert list(read_experiment(study.path).factors["code"]) == ["no", "yes"] == [*map(level_name, [False, True])]
+
+
+def test_a_placeholder_in_a_key_is_refused(study: Study, graph_of: Callable[[], Graph]) -> None:
+    study.fields["stages"]["base"]["weights"] = {"{{text}}": 1, "code-{pretrain}": 1}
+    study.write()
+    with pytest.raises(InputError, match=r"stages.base: code-\{pretrain\}: a key is not filled"):
+        graph_of()
+
+
+def test_no_stages_to_evaluate_is_refused(study: Study) -> None:
+    """Without `stages`, all are evaluated."""
+    study.fields["evaluate"]["stages"] = []
+    study.write()
+    with pytest.raises(InputError, match=r"evaluate.stages: .*at least 1 item"):
+        read_experiment(study.path)
 
 
 def test_labels_are_names_of_files(study: Study, graph_of: Callable[[], Graph]) -> None:
@@ -200,6 +241,17 @@ def test_a_flag_with_a_dash_is_the_flag_with_an_underscore(flag: str, study: Stu
     study.write()
     with pytest.raises(InputError, match=f"{flag.replace('-', '_')} cannot be given; give `harness run"):
         read_experiment(study.path)
+
+
+def test_an_average_has_no_saved_states_to_evaluate(study: Study, graph_of: Callable[[], Graph]) -> None:
+    study.fields["stages"] = {
+        "base": {"stage": "fake"},
+        "merged": {"stage": "average", "checkpoints": ["{stages.base}"]},
+    }
+    study.fields["evaluate"] = {"tasks": "mini_logic", "checkpoints": "all"}
+    study.write({"compare": None, "factors": {}})
+    evaluated = [node.label for node in graph_of().values() if node.kind == "evaluate"]
+    assert evaluated == ["eval-base", "eval-base-states", "eval-merged"]
 
 
 def test_variants_replace_the_template_in_task_names(study: Study, graph_of: Callable[[], Graph]) -> None:
