@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,12 @@ def test_seeds_that_differ_in_more_than_their_seed_are_planned_one_by_one(
     study.fields["stages"]["tuned"]["seed"] = "{seed.number}"
     planned: list[str] = []
     plan = package.plan
-    monkeypatch.setattr(package, "plan", lambda spec: planned.append(spec["name"]) or plan(spec))
+
+    def count(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+        planned.append(spec["name"])
+        return plan(spec)
+
+    monkeypatch.setattr(package, "plan", count)
     graph = build_graph(read_experiment(study.write()))
     costs = Costs(graph, StudyFolder(study.folder / "out"), {}, lambda _: 0, writes=False)
     disk = {node.label: costs.of(node).disk_bytes for node in graph.values() if node.kind == "train"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -199,8 +200,7 @@ def test_another_version_of_what_computes_a_result_changes_it(
     package: str, kept: set[str], graph_of: Callable[[], Graph], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = graph_of()
-    real = versions.version
-    monkeypatch.setattr(versions, "version", lambda name: "0.0.1.other" if name == package else real(name))
+    monkeypatch.setattr(versions, "version", lambda name: "0.0.1.other" if name == package else version(name))
     assert {node.kind for key, node in graph_of().items() if key in before} == kept
 
 
