@@ -209,7 +209,7 @@ def read_experiment(path: Path, overrides: Sequence[str] = ()) -> ExperimentSpec
     """Read an experiment file, with the stage files that it names, and apply ``key=value`` overrides.
 
     Raises:
-        InputError: a file is missing or no YAML, a key is unknown, no text or appears twice, or a value is not allowed.
+        InputError: a file is missing or no YAML, a key is unknown, no text or given twice, or a value is not allowed.
     """
     fields = read_spec(path, overrides, kind="an experiment file with name and stages, see docs/study_file.md")
     check_plain(path, fields)
