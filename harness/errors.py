@@ -28,6 +28,10 @@ class SpecError(InputError):
     """A field of the stage file is wrong. The message starts with the field; the caller adds the file's name."""
 
 
+class UnplannedParentError(SpecError):
+    """A stage cannot be planned before its parent exists, because the parent's trainer has no plan of its model."""
+
+
 class CheckpointError(InputError):
     """A checkpoint is missing, incomplete, damaged, or of a kind that is not allowed."""
 

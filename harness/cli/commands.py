@@ -50,6 +50,13 @@ class Command(Protocol):
         """Do the work; returns the exit code."""
 
 
+class CheckedCommand(Command, Protocol):
+    """A command that `harness run` runs, whose values it checks long before."""
+
+    def check(self, args: argparse.Namespace) -> None:
+        """Check the values of the flags; imports nothing heavy. Raises: InputError: a value is wrong."""
+
+
 @functools.cache
 def command_names() -> dict[str, EntryPoint]:
     """Return the entry points of all installed commands, in the order of the help."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import os
 import sys
 import tempfile
 from collections.abc import Collection, Mapping, Sequence, Set
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from harness.errors import InputError, did_you_mean
 from harness.visible import say
@@ -34,8 +35,9 @@ class _FirstOfSeveral(argparse.Action):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this command's flags; ``key=value`` may appear anywhere after the experiment file."""
-    parser.add_argument("experiment", metavar="EXPERIMENT.yaml", type=Path, help="the study; see docs/study_file.md")
+    """Add this command's flags; the experiment file and ``key=value`` may appear anywhere."""
+    experiment = parser.add_argument("experiment", metavar="EXPERIMENT.yaml", help="the study; see docs/study_file.md")
+    experiment.required = False  # argparse may give it to a flag that takes several words
     parser.add_argument(
         "overrides", metavar="key=value", nargs="*", default=[], help="change fields of the experiment file"
     )
@@ -71,12 +73,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ray_address", metavar="ADDRESS", help="of a Ray cluster; without it, ray starts one here")
 
 
+def _experiment(args: argparse.Namespace) -> tuple[Path, list[str]]:
+    """Return the experiment file, which is the first word without ``=``, and the words that change its fields.
+
+    --output_path out study.yaml name=b   ->   argparse gives the last two to the flag: more = [study.yaml, name=b]
+
+    Raises:
+        InputError: there is no such word.
+    """
+    first = [] if args.experiment is None else [args.experiment]
+    changes = [*first, *args.overrides, *getattr(args, "more", []), *(args.dry_run or [])]
+    for words in (changes, args.executor_args):
+        for word in words:
+            if "=" not in word or os.path.isfile(word):  # noqa: PTH113 - false for a word too long for a path, too
+                words.remove(word)
+                return Path(word), changes
+    raise InputError("EXPERIMENT.yaml: is missing; give the file of a study, see docs/study_file.md.")
+
+
 def run(args: argparse.Namespace) -> int:
     """Run or show the study; return 0, or 1 if a node failed."""
     from harness.console import quiet_libraries
     from harness.study.experiment import read_experiment
     from harness.study.folder import StudyFolder
 
+    experiment, changes = _experiment(args)
     if args.output_path is None:
         raise InputError("--output_path: is missing; give a folder for the study.")
     if not str(args.jobs).isdecimal() or int(args.jobs) < 1:
@@ -86,8 +107,8 @@ def run(args: argparse.Namespace) -> int:
     if "," in args.output_path:
         raise InputError(f"--output_path {args.output_path}: has a comma, which separates runs; give another folder.")
     quiet_libraries()
-    spec = read_experiment(args.experiment, [*args.overrides, *getattr(args, "more", []), *(args.dry_run or [])])
-    graph = _graph(args.experiment, spec)
+    spec = read_experiment(experiment, changes)
+    graph = _graph(experiment, spec)
     wanted = _wanted(graph, args.only)
     folder = StudyFolder(Path(args.output_path))
     folder.check_experiment(spec.name)
@@ -130,9 +151,18 @@ def _check_words(node: Node) -> None:
     if isinstance(node.work, Evaluation):
         _parsed(["eval", *_eval_words(node.work)], "evaluate.flags")
     elif isinstance(node.work, Overlap):
-        _parsed(["overlap", "checkpoint", *node.work.words], "overlap")
+        _check_values("overlap", _parsed(["overlap", "checkpoint", *node.work.words], "overlap"))
     elif isinstance(node.work, Report):
         _parsed([*node.work.words, "--format", "html"], "compare")
+
+
+def _check_values(command: str, args: argparse.Namespace) -> None:
+    from harness.cli.commands import CheckedCommand, load_command
+
+    try:
+        cast("CheckedCommand", load_command(command)).check(args)
+    except InputError as error:
+        raise InputError(f"{command}: {error}") from None
 
 
 def _eval_words(work: Evaluation, model: str = "checkpoint") -> list[str]:
@@ -168,6 +198,12 @@ def _count_requests(node: Node) -> int:
     return sum(size.requests for size in task_sizes(_evaluation(node)).values())
 
 
+def _metrics(node: Node) -> set[str]:
+    from harness.evaluation.counting import task_sizes
+
+    return {metric for size in task_sizes(_evaluation(node)).values() for metric in size.metrics}
+
+
 def _time_batch(node: Node, checkpoint: Path) -> float:
     from harness.evaluation.timing import seconds_per_request
 
@@ -190,11 +226,13 @@ def _executor(args: argparse.Namespace) -> Executor:
 def _costs(graph: Graph, folder: StudyFolder, keys: Collection[str], *, writes: bool) -> dict[str, Cost]:
     """Return the costs of the nodes that are not done. Raises: InputError: a node would be refused."""
     from harness.study.costs import Costs, check_disk
+    from harness.study.reporting import check_metrics
     from harness.study.runner import finished
 
     done = finished(graph, folder)
     costs = Costs(graph, folder, done, _count_requests, writes=writes)
     ahead = {key: costs.of(node) for key, node in graph.items() if key in keys and key not in done}
+    check_metrics(graph, ahead, _metrics)
     check_disk(ahead.values(), folder.path)
     return ahead
 

@@ -27,6 +27,7 @@ class TaskSize:
         chance: Expected score of guessing.
         domain: Its domain; the task itself if it has none.
         items_from: Name of its items, shared by variants of one benchmark; the task itself if they are its own.
+        metrics: Names of the metrics that it records.
     """
 
     requests: int
@@ -35,6 +36,7 @@ class TaskSize:
     chance: float
     domain: str
     items_from: str
+    metrics: tuple[str, ...] = ()
 
 
 def task_sizes(spec: EvaluationSpec) -> dict[str, TaskSize]:
@@ -61,4 +63,5 @@ def _size(name: str, task: Task, built: TaskRequests) -> TaskSize:
         chance=float(metadata.get("chance", 0.0)),
         domain=str(metadata.get("domain", name)),
         items_from=str(metadata.get("items_from") or name),
+        metrics=tuple(task.aggregation()),
     )

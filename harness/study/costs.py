@@ -1,7 +1,8 @@
 """What the nodes that are not done will cost: tokens, requests, disk, and time where it was measured.
 
-A stage is planned by its trainer's planner, once for all seeds: that finds what the trainer would refuse, hours before
-its parent is trained. The result is kept in the study's folder, so that a rerun plans nothing again.
+A stage is planned by its trainer's planner, once for all seeds that change nothing else: that finds what the trainer
+would refuse, hours before its parent is trained. The result is kept in the study's folder, so that a rerun plans
+nothing again.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from typing import Any
 
 import yaml
 
-from harness.errors import InputError, SpecError
+from harness.errors import InputError, SpecError, UnplannedParentError
 from harness.study.folder import StudyFolder, read_json, write_json
-from harness.study.nodes import Evaluation, Graph, Node, Training, references, with_folders
+from harness.study.nodes import SEED, Evaluation, Graph, Node, Training, digest_of, references, with_folders
 from harness.study.outcomes import Outcome
 from harness.training import find_planner
 
@@ -77,7 +78,7 @@ class Costs:
         Raises:
             InputError: its trainer would refuse the stage, or `harness eval` its tasks.
         """
-        name = f"{node.kind}-{node.work.set_key}" if isinstance(node.work, Evaluation) else f"{node.kind}-{node.alike}"
+        name = f"{node.kind}-{self._alike(node)}"
         kept = self.folder.path / "costs" / f"{node.key}.json"
         if name not in self._found:
             recorded = read_json(kept)
@@ -86,6 +87,18 @@ class Costs:
             kept.parent.mkdir(exist_ok=True)
             write_json(kept, asdict(self._found[name]) | {"seconds": None})
         return self._timed(node, self._found[name])
+
+    def _alike(self, node: Node) -> str:
+        """Return what nodes of the same cost share: of a training, all fields but the seed, and its parents' fields.
+
+        Seeds whose data files differ are planned one by one: ``path: data-{seed}.jsonl``.
+        """
+        if isinstance(node.work, Evaluation):
+            return node.work.set_key
+        if not isinstance(node.work, Training):
+            return node.alike
+        fields = {name: value for name, value in node.work.spec.items() if name != SEED}
+        return digest_of(with_folders(fields, lambda _kind, key: self._alike(self.graph[key])))
 
     def _planned(self, node: Node) -> Cost:
         if isinstance(node.work, Training):
@@ -102,10 +115,12 @@ class Costs:
         planner = find_planner(work.spec)
         others = set(references({key: value for key, value in work.spec.items() if key != "from"})) - self.done.keys()
         if planner is None or others:  # checkpoints that do not exist yet, other than its parent
-            data = work.spec.get("data")
-            return Cost(tokens=data.get("budget_tokens") if isinstance(data, Mapping) else None)
-        with tempfile.TemporaryDirectory() as place:
-            return _cost_of_plan(planner(self._stage(node, Path(place))), work.spec)
+            return _cost_of_budget(work.spec)
+        try:
+            with tempfile.TemporaryDirectory() as place:
+                return _cost_of_plan(planner(self._stage(node, Path(place))), work.spec)
+        except UnplannedParentError:  # below an average, say: its trainer checks it when the average exists
+            return _cost_of_budget(work.spec)
 
     def _stage(self, node: Node, place: Path) -> dict[str, Any]:
         """Return a stage's fields; a parent that does not exist yet is named by a stage file below `place`."""
@@ -130,6 +145,11 @@ class Costs:
                 seconds = (self.folder.state(key, "done") or {}).get("seconds")
                 times += [float(seconds)] if seconds is not None else []
         return replace(cost, seconds=sum(times) / len(times) if times else None)
+
+
+def _cost_of_budget(spec: Mapping[str, Any]) -> Cost:
+    data = spec.get("data")
+    return Cost(tokens=data.get("budget_tokens") if isinstance(data, Mapping) else None)
 
 
 def _cost_of_plan(plan: Mapping[str, Any], spec: Mapping[str, Any]) -> Cost:

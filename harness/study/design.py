@@ -18,6 +18,8 @@ from harness.study.experiment import ExperimentSpec
 from harness.study.nodes import SEED, Node, Report, Trained
 
 DESIGN = "DESIGN"  # stands for the place of the design file in a command
+# Names that mean something else in a design file or on the page; `harness compare` refuses factors with them.
+TAKEN_NAMES = ("run", "parent", "seed", "step", "cot", "overall", "interaction")
 
 
 def design_report(
@@ -33,10 +35,11 @@ def design_report(
         evaluated: Keys of those whose last checkpoint is evaluated.
 
     Raises:
-        InputError: the stage lacks one of the factors, or has another one.
+        InputError: the stage lacks one of the factors or has another one, or the name of a factor is taken.
     """
     nodes = trained[stage]
     _check(factors, stage, list(nodes[0].cell))
+    factors = varied(spec, factors)
     by_key = {node.key: node for of_stage in trained.values() for node in of_stage}
     plots = plots_of([_chain(node, by_key) for node in nodes])
     runs = []
@@ -58,8 +61,18 @@ def design_report(
     return Report(words=("compare", "--design", DESIGN), checkpoints=shown, design=design)
 
 
+def varied(spec: ExperimentSpec, factors: Sequence[str]) -> list[str]:
+    """Return the factors with two levels or more; ``factors.size=[125m]`` leaves one, which has no effect to test."""
+    return [factor for factor in factors if len(spec.factors.get(factor, ())) > 1]
+
+
 def _check(factors: Sequence[str], stage: str, own: Sequence[str]) -> None:
     for factor in factors:
+        if factor in TAKEN_NAMES:
+            raise InputError(
+                f"compare.design: {factor!r} cannot be a factor of a design; rename it, and do not use "
+                f"{', '.join(TAKEN_NAMES)}."
+            )
         if factor not in own:
             hint = did_you_mean(factor, own)
             raise InputError(f"compare.design: {stage} has no factor {factor!r}; it has {', '.join(own)}.{hint}")

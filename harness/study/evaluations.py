@@ -10,8 +10,8 @@ from typing import Any
 from harness.errors import InputError, did_you_mean
 from harness.study.experiment import EvaluateSpec, ExperimentSpec
 from harness.study.factors import placeholders
-from harness.study.inputs import definitions_digest, scoring_versions
-from harness.study.nodes import Evaluation, Node, Trained, digest_of
+from harness.study.inputs import definitions_digest, is_own_trainer, scoring_versions
+from harness.study.nodes import Evaluation, Node, Trained, Training, digest_of, file_name
 
 TEMPLATES = ("_letter", "_cloze", "_paper")  # endings of task names that a variant replaces
 
@@ -38,17 +38,23 @@ def evaluation_nodes(spec: ExperimentSpec, trained: Trained) -> list[Node]:
             {"tasks": tasks, "flags": words, "definitions": definitions_digest(include), "versions": scoring_versions()}
         )
         for node in (node for stage in section.stages or trained for node in trained[stage]):
-            for states in (False, True) if section.checkpoints == "all" else (False,):
+            for states in (False, True) if section.checkpoints == "all" and _saves_states(node) else (False,):
                 work = Evaluation(checkpoint=node.key, states=states, tasks=tasks, flags=words, set_key=set_key)
                 nodes.append(_node(node, section, work, spec))
     return nodes
+
+
+def _saves_states(trained: Node) -> bool:
+    """Return whether a training saves states: `average`, which reads no data, takes no steps and saves none."""
+    assert isinstance(trained.work, Training)
+    return "data" in trained.work.spec or not is_own_trainer(str(trained.work.spec["stage"]))
 
 
 def _node(trained: Node, section: EvaluateSpec, work: Evaluation, spec: ExperimentSpec) -> Node:
     states = "-states" if work.states else ""
     return Node(
         key=digest_of({"evaluate": work.set_key, "checkpoint": work.checkpoint, "states": work.states}),
-        label=f"{section.name}-{trained.label}{states}",
+        label=file_name(f"{section.name}-{trained.label}{states}"),
         kind="evaluate",
         stage=trained.stage,
         parents=(trained.key,),

@@ -22,6 +22,7 @@ from pydantic_core import ErrorDetails
 
 from harness.errors import InputError, SpecError, did_you_mean
 from harness.study.executors.needs import NeedsSpec
+from harness.study.plain_values import check_plain
 from harness.training import read_spec
 
 Variant = Literal["direct", "cot", "cot_gen"]
@@ -58,14 +59,14 @@ class EvaluateSpec(Section):
         name: What the nodes are called; needed where there are several such sections.
         tasks: Tasks and groups.
         stages: The stages whose checkpoints are evaluated; all when absent.
-        checkpoints: ``last``, or ``all``: the states that were saved during training, too.
+        checkpoints: ``last``, or ``all``: the states that were saved during training, too; an average has none.
         variants: ``direct`` asks the tasks as named; ``cot`` and ``cot_gen`` the tasks with this ending instead.
         flags: Further flags of ``harness eval``, such as ``{limit: 40, apply_chat_template: true}``.
     """
 
     name: str = Field(default="eval", min_length=1)
     tasks: tuple[str, ...] = Field(min_length=1)
-    stages: tuple[str, ...] | None = None
+    stages: tuple[str, ...] | None = Field(default=None, min_length=1)
     checkpoints: Literal["last", "all"] = "last"
     variants: tuple[Variant, ...] = Field(default=("direct",), min_length=1)
     flags: dict[str, Any] = Field(default_factory=dict)
@@ -78,6 +79,7 @@ class EvaluateSpec(Section):
     @field_validator("flags")
     @classmethod
     def _flags_of_the_experiment(cls, flags: dict[str, Any]) -> dict[str, Any]:
+        flags = _with_underscores(flags)
         for flag, remedy in SET_BY_EXPERIMENT.items():
             if flag in flags:
                 raise ValueError(f"{flag} cannot be given; {remedy}")
@@ -160,6 +162,7 @@ class ExperimentSpec(Section):
     @field_validator("overlap")
     @classmethod
     def _flags_of_the_search(cls, options: dict[str, Any] | Literal[False]) -> dict[str, Any] | Literal[False]:
+        options = _with_underscores(options) if options else options
         wrong = next((flag for flag in SET_BY_SEARCH if options and flag in options), None)
         if wrong is not None:
             raise ValueError(f"{wrong} cannot be given; the experiment sets it")
@@ -176,12 +179,22 @@ class ExperimentSpec(Section):
         return self
 
 
+def _with_underscores(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return flags as the command knows them: ``output-path`` is ``output_path`` there."""
+    return {name.replace("-", "_"): value for name, value in flags.items()}
+
+
+def _level_name(level: object) -> str:
+    """Return a level's name; ``no`` and ``yes``, which YAML reads as false and true, keep theirs as in a design."""
+    return {False: "no", True: "yes"}[level] if isinstance(level, bool) else str(level)
+
+
 def _levels(factor: str, levels: object) -> dict[str, Any]:
     # [0, 1]  ->  {"0": 0, "1": 1}
     if isinstance(levels, Mapping):
-        named = [(str(name), value) for name, value in levels.items()]
+        named = [(_level_name(name), value) for name, value in levels.items()]
     elif isinstance(levels, list):
-        named = [(str(value), value) for value in levels]
+        named = [(_level_name(value), value) for value in levels]
     else:
         raise ValueError(f"{factor}: give a list of levels, or a mapping from names to values")
     names = [name for name, _ in named]
@@ -197,9 +210,10 @@ def read_experiment(path: Path, overrides: Sequence[str] = ()) -> ExperimentSpec
     """Read an experiment file, with the stage files that it names, and apply ``key=value`` overrides.
 
     Raises:
-        InputError: a file is missing or no YAML, a key is unknown or appears twice, or a value is not allowed.
+        InputError: a file is missing or no YAML, a key is unknown, no text or given twice, or a value is not allowed.
     """
     fields = read_spec(path, overrides, kind="an experiment file with name and stages, see docs/study_file.md")
+    check_plain(path, fields)
     try:
         spec = ExperimentSpec.model_validate(fields)
     except ValidationError as error:
@@ -216,11 +230,9 @@ def _with_file(name: str, stage: Mapping[str, Any], experiment: Path) -> dict[st
         return dict(stage)
     if not isinstance(stage["file"], str):
         raise InputError(f"{experiment}: stages.{name}.file: {stage['file']!r}; give the path of a stage file.")
-    base = read_spec(
-        experiment.parent / stage["file"],
-        (),
-        kind=f"a stage file for stages.{name}.file, relative to {experiment.parent}",
-    )
+    file = experiment.parent / stage["file"]
+    base = read_spec(file, (), kind=f"a stage file for stages.{name}.file, relative to {experiment.parent}")
+    check_plain(file, base)
     return _merged(base, {key: value for key, value in stage.items() if key != "file"})
 
 

@@ -44,8 +44,15 @@ def cells(factors: Mapping[str, Mapping[str, Any]], used: set[str]) -> list[Cell
 
 
 def fill(value: Any, lookup: Callable[[str], Any]) -> Any:
-    """Return a value with its placeholders filled by what `lookup` returns for their names."""
+    """Return a value with its placeholders filled by what `lookup` returns for their names.
+
+    Raises:
+        SpecError: a key has a placeholder.
+    """
     if isinstance(value, Mapping):
+        for key in value:
+            if any(PLACEHOLDER.findall(key)):
+                raise SpecError(f"{key}: a key is not filled; use placeholders in values only.")
         return {key: fill(inner, lookup) for key, inner in value.items()}
     if isinstance(value, list):
         return [fill(inner, lookup) for inner in value]

@@ -15,7 +15,7 @@ from harness.study.evaluations import evaluation_nodes
 from harness.study.experiment import ExperimentSpec, needs_of
 from harness.study.factors import STAGES, Cell, cells, fill, level_value, placeholders
 from harness.study.inputs import data_digests, training_versions
-from harness.study.nodes import SEED, Graph, Node, Training, digest_of, references
+from harness.study.nodes import SEED, Graph, Node, Training, digest_of, file_name, references
 from harness.study.overlaps import overlap_nodes
 from harness.study.reporting import report_nodes
 from harness.training import find_trainer
@@ -68,7 +68,7 @@ def _parents_first(nodes: Iterable[Node]) -> list[Node]:
 
 def label_of(name: str, cell: Cell) -> str:
     """Return a node's label: ``tuned-N-C-0``."""
-    return re.sub(r"[^\w.-]+", "_", "-".join([name, *cell.values()]))
+    return file_name("-".join([name, *cell.values()]))
 
 
 class _Stages:

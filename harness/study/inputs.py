@@ -22,9 +22,10 @@ from harness.versions import installed_versions
 FILE_FIELDS = ("path", "tokenizer", "chat_template", "from", "checkpoints")
 LEFT_OUT = ("__pycache__", "node_modules", "site-packages")
 DEFINITION_SUFFIXES = (".yaml", ".py", ".json", ".jsonl", ".csv", ".tsv", ".txt", ".parquet")
-TRAINING_PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "tokenizers")
+# This project's own version, too: its trainers, engines, metrics and sandbox decide weights and scores.
+TRAINING_PACKAGES = ("stage-harness", "torch", "transformers", "trl", "peft", "accelerate", "tokenizers", "datasets")
+SCORING_PACKAGES = ("stage-harness", "lm_eval", "torch", "transformers", "vllm")
 SMALL_BYTES = 1_000_000
-SCORING_PACKAGES = ("lm_eval", "torch", "transformers")
 
 
 def data_digests(spec: Mapping[str, Any]) -> dict[str, str]:

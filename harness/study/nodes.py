@@ -133,6 +133,11 @@ def arms_of(nodes: Sequence[Node]) -> dict[str, list[Node]]:
     return arms
 
 
+def file_name(text: str) -> str:
+    """Return a text as part of a file's name: ``org/model a`` -> ``org_model_a``."""
+    return re.sub(r"[^\w.-]+", "_", text)
+
+
 def digest_of(inputs: Any) -> str:
     """Return the key of a node with these inputs: plain values."""
     text = json.dumps(inputs, sort_keys=True, ensure_ascii=True)

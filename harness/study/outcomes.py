@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.checkpoints.identity import checkpoint_digest
-from harness.checkpoints.resolver import resolve
+from harness.checkpoints.resolver import expand, resolve
 from harness.checkpoints.stage_manifest import read_manifest
 from harness.errors import CheckpointError, RecordError
 from harness.records.run_folder import read_record
@@ -56,16 +56,11 @@ def _digests(work: Evaluation, checkpoint: Path) -> list[str]:
     """Return the digests of the checkpoints that an evaluation is about."""
     try:
         if work.states:
-            return [checkpoint_digest(resolve(str(place))) for place in saved_states(checkpoint)]
+            # As `harness eval` does; without saved states it is the folder itself, which is no checkpoint.
+            return [checkpoint_digest(resolve(place)) for place in expand(str(checkpoint / SAVED_STATES))]
         return [checkpoint_digest(resolve(str(checkpoint)))]
     except CheckpointError:
         return []
-
-
-def saved_states(checkpoint: Path) -> list[Path]:
-    """Return the states that were saved during a checkpoint's training, in the order of their steps."""
-    states = (checkpoint / SAVED_STATES).glob("checkpoint-*")
-    return sorted(states, key=lambda place: int(place.name.removeprefix("checkpoint-")))
 
 
 def _records(place: Path, digests: Iterable[str], base: Path) -> Outcome | None:

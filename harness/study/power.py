@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.evaluation.counting import TaskSize
+from harness.study.design import varied
 from harness.study.experiment import CompareSpec, ExperimentSpec
 
 SEED = "seed"
@@ -50,6 +51,9 @@ def power_plan(spec: ExperimentSpec, compare: CompareSpec, sizes: Mapping[str, T
 
 
 def _factors(spec: ExperimentSpec, compare: CompareSpec) -> dict[str, list[str]]:
-    """Return the levels of the factors of ``compare.design``; without it, of all factors but the seed."""
+    """Return the levels of the factors of ``compare.design``; without it, of all factors but the seed.
+
+    A factor with one level is left out, as in the design itself.
+    """
     names = compare.design or [name for name in spec.factors if name != SEED]
-    return {name: list(spec.factors.get(name, ())) for name in names}
+    return {name: list(spec.factors[name]) for name in varied(spec, names)}

@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from harness.errors import InputError, did_you_mean
-from harness.study.design import design_report
+from harness.study.design import design_report, varied
 from harness.study.experiment import CompareSpec, ExperimentSpec
-from harness.study.nodes import SEED, Evaluation, Node, Report, Trained, arms_of, digest_of
+from harness.study.nodes import SEED, Evaluation, Graph, Node, Report, Trained, arms_of, digest_of, file_name
 from harness.study.overlaps import overlaps_of
 from harness.versions import installed_versions
+
+COMPUTED_METRICS = ("gold_log_likelihood", "bits_per_byte")  # by `harness compare`, from the answers' likelihoods
 
 
 def report_nodes(
@@ -38,6 +40,30 @@ def report_nodes(
     return [_node(label, _with_overlaps(report, overlaps), on, spec) for label, report, on in pages]
 
 
+def check_metrics(graph: Graph, keys: Collection[str], metrics_of: Callable[[Node], Collection[str]]) -> None:
+    """Check the metrics of comparisons, before anything is trained for them.
+
+    Args:
+        graph: The graph.
+        keys: Keys of the nodes to check; others than comparisons are left out.
+        metrics_of: Returns the names of the metrics that the tasks of an evaluation record.
+
+    Raises:
+        InputError: no task that a page shows has the page's metric.
+    """
+    for node in (graph[key] for key in keys):
+        words = node.work.words if isinstance(node.work, Report) else ()
+        metric = words[words.index("--metric") + 1] if "--metric" in words else COMPUTED_METRICS[0]
+        if metric in COMPUTED_METRICS:
+            continue
+        evaluations = [graph[key] for key in node.parents if graph[key].kind == "evaluate"]
+        one_per_set = {_evaluation(one).set_key: one for one in evaluations}.values()
+        known = sorted({name for one in one_per_set for name in metrics_of(one)} | {*COMPUTED_METRICS})
+        if metric not in known:
+            hint = did_you_mean(metric, known)
+            raise InputError(f"compare.metric: no task has {metric!r}; give one of {', '.join(known)}.{hint}")
+
+
 def _evaluation(node: Node) -> Evaluation:
     assert isinstance(node.work, Evaluation)
     return node.work
@@ -56,8 +82,8 @@ def _node(label: str, work: Report, evaluations: Sequence[Node], spec: Experimen
         "versions": installed_versions(["stage-harness"])["stage-harness"],
     }  # fmt: skip
     return Node(
-        key=digest_of({"report": inputs}), label=label, kind="report", stage="", parents=(*parents, *work.overlaps),
-        work=work, needs=spec.needs.report,
+        key=digest_of({"report": inputs}), label=file_name(label), kind="report", stage="",
+        parents=(*parents, *work.overlaps), work=work, needs=spec.needs.report,
     )  # fmt: skip
 
 
@@ -80,10 +106,11 @@ def _comparisons(
     if compare.design is not None:
         label = "design" if compare.name == CompareSpec().name else f"{compare.name}-design"
         report = design_report(spec, compare.design, stage, trained, evaluated)
-        pages[label] = replace(report, words=(*report.words, *metric))
+        if varied(spec, compare.design):
+            pages[label] = replace(report, words=(*report.words, *metric))
     if len(arms) > 1:
         pages[compare.name] = _compare(arms, list(arms), options)
-    elif not compare.design:
+    else:
         raise InputError(f"compare.stage: {stage} has one arm only; compare a stage with a factor besides {SEED}.")
     for pair in compare.contrasts:
         for arm in pair:

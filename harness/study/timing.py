@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from harness.errors import HarnessError
+from harness.errors import one_line
 from harness.study.costs import Cost
 from harness.study.folder import StudyFolder
 from harness.study.nodes import Evaluation, Graph, Node, Training, with_folders
@@ -23,6 +24,7 @@ from harness.training import find_planner
 
 Measure = Callable[[Node, Path], float]
 """``(evaluation, checkpoint) -> seconds per request``."""
+LONGEST_REASON = 300  # characters
 SPEED_FIELDS = ("stage", "trainer", "adapter", "architecture", "dtype")  # of a stage file
 
 
@@ -32,6 +34,22 @@ class _Timed:
 
     seconds_per_step: float
     model: Path
+
+
+@contextmanager
+def _threads(cpus: int | None) -> Iterator[None]:
+    """Give torch as many threads as the node's own process will have; None leaves them."""
+    if cpus is None:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(cpus)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Timings:
@@ -71,9 +89,9 @@ class Timings:
         if speed not in self._stages:
             try:
                 self._stages[speed] = self._time(node)
-            except HarnessError as error:
+            except Exception as error:  # such as out of memory, of any library
                 self._stages[speed] = None
-                self.failed[node.stage] = str(error)
+                self.failed[node.stage] = one_line(error, max_characters=LONGEST_REASON)
         return self._stages[speed]
 
     def _speed(self, node: Node) -> str:
@@ -92,7 +110,8 @@ class Timings:
             return None
         model = Path(self._place.name) / node.key
         spec = with_folders(dict(node.work.spec), lambda _kind, key: str(parents[key]))
-        plan: Mapping[str, Any] = planner({**spec, "name": node.label}, estimate=True, keep=model)
+        with _threads(node.needs.cpus):
+            plan: Mapping[str, Any] = planner({**spec, "name": node.label}, estimate=True, keep=model)
         seconds = plan.get("stage", {}).get("seconds per step")
         return None if seconds is None else _Timed(seconds_per_step=float(seconds), model=model)
 
@@ -109,8 +128,9 @@ class Timings:
         if name not in self._batches:
             checkpoint = self._checkpoint(trained)
             try:
-                self._batches[name] = None if checkpoint is None else self._measure(node, checkpoint)
-            except HarnessError as error:
+                with _threads(node.needs.cpus):
+                    self._batches[name] = None if checkpoint is None else self._measure(node, checkpoint)
+            except Exception as error:
                 self._batches[name] = None
-                self.failed[node.alike] = str(error)
+                self.failed[node.alike] = one_line(error, max_characters=LONGEST_REASON)
         return self._batches[name]

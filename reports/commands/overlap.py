@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Search, and print or write the result."""
-    _check(args)
+    check(args)
     from harness.console import quiet_libraries
 
     quiet_libraries()
@@ -83,7 +83,12 @@ def run(args: argparse.Namespace) -> int:
     return 1 if args.fail_on_overlap and any(overlap.items for overlap in overlaps) else 0
 
 
-def _check(args: argparse.Namespace) -> None:
+def check(args: argparse.Namespace) -> None:
+    """Check the values of the flags.
+
+    Raises:
+        InputError: a value is outside its range, or a folder does not exist.
+    """
     kind = output_format(args)
     if kind not in FORMATS:
         endings = ", ".join(suffix for suffix, name in SUFFIXES.items() if name in FORMATS)

@@ -56,6 +56,9 @@ def train(spec: Mapping[str, Any], out_dir: Path) -> Checkpoint:
     if "from" in spec:
         parent = resolve(str(spec["from"]))
         parents = (Parent(name=parent.name, source=str(spec["from"]), digest=checkpoint_digest(parent)),)
+    for state in spec.get("saves", ()):
+        (out_dir / "training" / state).mkdir(parents=True, exist_ok=True)
+        _save_model(out_dir / "training" / state, seed=len(state))
     what = [sorted((k, str(v)) for k, v in spec.items() if k not in ("from", "name")), [one.digest for one in parents]]
     _save_model(out_dir, seed=int(hashlib.sha256(json.dumps(what).encode()).hexdigest()[:6], 16))
     manifest = StageManifest(
@@ -85,8 +88,14 @@ def plan(spec: Mapping[str, Any], *, estimate: bool = False, keep: Path | None =
     """Say what the trainers of this project say."""
     stage = {"parameters": spec.get("parameters", "1,000"), "steps": f"{STEPS}"}
     if estimate and keep is not None:
+        if spec.get("too_large"):
+            raise MemoryError("CUDA out of memory.\nTried to allocate 9 GiB")
         train({**spec, "seed": 0}, keep)
         stage["seconds per step"] = f"{STEP_SECONDS}"
+        if spec.get("counts_threads"):
+            import torch
+
+            stage["seconds per step"] = f"{torch.get_num_threads()}"
     return {"spec": dict(spec), "budget": [{"tokens": "100"}], "stage": stage}
 
 

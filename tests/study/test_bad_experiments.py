@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import builtins
 import shutil
 import socket
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from harness.cli import run_command
 from tests.conftest import HarnessCommand
 from tests.study.conftest import Study
 
@@ -42,6 +44,11 @@ def _set(fields: dict[str, Any], path: str, value: Any) -> None:
         ("compare.stage", "tund", "compare.stage: no stage 'tund'"),
         ("compare.contrasts", [["NC", "XX"]], "no arm 'XX'; arms are NN, NC, CN, CC"),
         ("compare.design", ["pretrain", "tun"], "has no factor 'tun'"),
+        (
+            "compare.metric",
+            "acc_nrom",
+            "compare.metric: no task has 'acc_nrom'; give one of acc, acc_norm, bits_per_byte",
+        ),
         ("compare.margin", 2, "less than 1 (it is 2)"),
         ("factors.dose", [1, 2], "factors.dose: no stage uses {dose}"),
         ("factors.seed", [1, 1], "seed: the level '1' appears twice"),
@@ -171,6 +178,30 @@ def test_wrong_flags_are_one_line(
     done = harness_here("run", study.path, "--output_path", tmp_path / "out", *words)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "changes"),
+    [
+        ("--output_path out study.yaml", []),
+        ("--output_path out study.yaml a=1 --estimate b=2", ["b=2", "a=1"]),
+        ("--dry_run study.yaml", []),
+        ("--dry_run a=1 study.yaml b=2", ["a=1", "b=2"]),
+        ("--executor_args x=1 study.yaml --jobs 2 c=3", ["c=3"]),
+        ("a=1 study.yaml --output_path out b=2", ["a=1", "b=2"]),
+    ],
+)
+def test_the_experiment_file_may_come_after_flags(words: str, changes: list[str]) -> None:
+    parser = argparse.ArgumentParser()
+    run_command.add_arguments(parser)
+    assert run_command._experiment(parser.parse_args(words.split())) == (Path("study.yaml"), changes)
+
+
+@pytest.mark.parametrize("words", [["--dry_run"], ["--output_path", "out", "a=1"]])
+def test_a_run_without_an_experiment_file_is_refused(words: list[str], harness_here: HarnessCommand) -> None:
+    done = harness_here("run", *words)
+    assert done.returncode == 2
+    assert "EXPERIMENT.yaml: is missing; give the file of a study" in done.stderr
 
 
 @pytest.mark.parametrize("flag", ["--model", "-M", "--config", "-C", "--model=oracle"])

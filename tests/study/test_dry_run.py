@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
+from harness.study.costs import Cost, Costs
+from harness.study.experiment import read_experiment
+from harness.study.folder import StudyFolder
+from harness.study.graph import build_graph
+from harness.study.timing import Timings
 from tests.conftest import HarnessCommand
+from tests.study import package
 from tests.study.conftest import Study
 from tests.trainers.helpers import CPU, instructions, write_jsonl
 
@@ -48,6 +56,79 @@ def test_an_estimate_times_each_stage_and_a_batch_before_any_checkpoint_exists(
     assert "the time of 0 nodes is not known" in done.stdout
     assert not (tmp_path / "out").exists()
     assert not list(place.glob("harness-timing-*"))
+
+
+def _timings(study: Study, measure: Callable[[], float]) -> tuple[list[float | None], dict[str, str]]:
+    """Time `base` and the evaluation of `tuned`, with one step and one request; return seconds, and what failed."""
+    graph = build_graph(read_experiment(study.write()))
+    nodes = {node.label: node for node in graph.values()}
+    folder = StudyFolder(study.folder / "out")
+    with Timings(graph, folder, {}, lambda _node, _checkpoint: measure()) as timings:
+        timed = [
+            timings.timed(nodes["base-N-0"], Cost(steps=1)).seconds,
+            timings.timed(nodes["eval-tuned-N-N-0"], Cost(requests=1)).seconds,
+        ]
+    return timed, timings.failed
+
+
+def test_timed_steps_and_batches_have_the_threads_of_their_nodes(study: Study, own_cache: Path) -> None:
+    before = torch.get_num_threads()
+    study.fields["needs"] = {"train": {"cpus": before + 1}, "evaluate": {"cpus": before + 2}}
+    study.fields["stages"]["base"]["counts_threads"] = True
+    assert _timings(study, torch.get_num_threads) == ([before + 1, before + 2], {})
+    assert torch.get_num_threads() == before
+
+
+def test_any_error_of_a_timed_step_or_batch_is_named(study: Study, own_cache: Path) -> None:
+    def fail() -> float:
+        raise RuntimeError("no kernel\nfor this device")
+
+    assert _timings(study, fail)[1] == {"eval": "no kernel for this device"}
+    study.fields["stages"]["base"]["too_large"] = True
+    assert _timings(study, fail) == ([None, None], {"base": "CUDA out of memory. Tried to allocate 9 GiB"})
+
+
+@pytest.mark.parametrize(("amounts", "plans"), [(["1,000", "1,000"], 2 + 4), (["1,000", "2,000"], 4 + 8)])
+def test_seeds_that_differ_in_more_than_their_seed_are_planned_one_by_one(
+    amounts: list[str], plans: int, study: Study, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.fields["factors"]["seed"] = {f"{n}": {"number": n, "amount": amount} for n, amount in enumerate(amounts)}
+    study.fields["stages"]["base"] |= {"seed": "{seed.number}", "parameters": "{seed.amount}"}
+    study.fields["stages"]["tuned"]["seed"] = "{seed.number}"
+    planned: list[str] = []
+    plan = package.plan
+
+    def count(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+        planned.append(spec["name"])
+        return plan(spec)
+
+    monkeypatch.setattr(package, "plan", count)
+    graph = build_graph(read_experiment(study.write()))
+    costs = Costs(graph, StudyFolder(study.folder / "out"), {}, lambda _: 0, writes=False)
+    disk = {node.label: costs.of(node).disk_bytes for node in graph.values() if node.kind == "train"}
+    assert len(planned) == plans
+    # Weights, and two states with Adam's two moments: 4 bytes x (1 + 2 x 3) for each parameter.
+    assert [disk[f"base-N-{n}"] for n in range(2)] == [28 * int(amount.replace(",", "")) for amount in amounts]
+
+
+def test_stages_below_an_average_are_planned_by_their_budget(
+    study: Study, harness_fork: HarnessCommand, tmp_path: Path
+) -> None:
+    """`average`, and trainers of other packages, cannot say what their model will be."""
+    tuned = _real_stages(tmp_path)["tuned"]
+    study.fields["stages"] = {
+        "base": {"stage": "fake", "seed": "{seed}"},
+        "merged": {"stage": "average", "checkpoints": ["{stages.base}"]},
+        "tuned": {**tuned, "from": "merged"},
+        "late": {**tuned, "from": "tuned", "data": {**tuned["data"], "budget_tokens": 3000}},
+    }
+    study.fields["evaluate"]["stages"] = ["base"]
+    study.write({"factors": {"seed": [0]}, "compare": None, "overlap": False, "report": {"leaderboard": False}})
+    done = harness_fork("run", study.path, "--output_path", tmp_path / "out", "--dry_run")
+    assert done.returncode == 0, done.stderr
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.startswith(("tuned-0", "late-0"))}
+    assert " 2,000 " in rows["tuned-0"]
+    assert " 3,000 " in rows["late-0"]
 
 
 def test_a_dry_run_ends_with_what_harness_power_says(

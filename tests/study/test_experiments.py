@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 
+from harness.checkpoints import resolve
 from harness.study.experiment import ExperimentSpec, read_experiment
 from harness.trainers.data.schedules import normalised, preset_phases
+from harness.trainers.stage.spec import parse
+from harness.trainers.stage.tokenizers import load_tokenizer
 from tests.conftest import ROOT, HarnessCommand
 from tests.study.hub_samples import SAMPLES
 from tests.synthetic import Project
-from tests.trainers.helpers import chat_model
+from tests.trainers.helpers import CHAT_TEMPLATE, chat_model
 
 EXPERIMENTS = ROOT / "experiments"
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -77,10 +80,12 @@ def test_the_code_stage_study_is_planned(harness_here: HarnessCommand, tmp_path:
     printed = _dry_run(
         harness_here, "code_stage.yaml", tmp_path, FEW_ITEMS, *SMALL,
         'factors.share={"25": {text: 3, code: 1}}', "factors.size=[tiny]", "factors.seed=[0]",
-        "factors.schedule={increase: {schedule: stepwise, preset: increase, code: code}}", "compare=[]",
+        "factors.schedule={increase: {schedule: stepwise, preset: increase, code: code}}",
+        "compare={name: share, stage: tuned, design: [share, tune, size]}",
     )  # fmt: skip
     assert "tuned-25-C-tiny-0" in printed
     assert "tuned_by_schedule-increase-tiny-0" in printed
+    assert "share-design" in printed
     # 25% code is trained once, although two stages name it.
     assert "base-25-tiny-0" not in printed
     assert "quarter_base-tiny-0" in printed
@@ -115,6 +120,14 @@ def test_the_adapter_study_is_planned(harness_here: HarnessCommand, tmp_path: Pa
     )
     for node in ("sft-C-0", "dpo-C-0", "kto-C-0", "grpo-C-0", "overlap-grpo-C"):
         assert node in printed
+
+
+def test_the_adapter_study_keeps_the_models_own_chat_template(tmp_path: Path) -> None:
+    model = chat_model(tmp_path / "instruct")
+    fields = read_experiment(EXPERIMENTS / "adapters.yaml").stages["sft"]
+    data = {key: value for key, value in fields["data"].items() if key != "mixture"}
+    spec = parse({**fields, "from": str(model), "seed": 0, "data": data}, "sft")
+    assert load_tokenizer(spec, resolve(str(model)), [], None).chat_template == CHAT_TEMPLATE
 
 
 @pytest.mark.slow

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import yaml
 
+from harness import versions
+from harness.errors import InputError
+from harness.reports.analysis.design import level_name, read_design, read_factors
+from harness.reports.analysis.metric import BITS, GOLD
+from harness.study.design import TAKEN_NAMES
 from harness.study.experiment import read_experiment
 from harness.study.graph import build_graph
 from harness.study.nodes import Graph, Report
+from harness.study.reporting import COMPUTED_METRICS
 from tests.study.conftest import Study
 
 
@@ -145,6 +155,65 @@ def test_a_design_below_one_base_names_the_runs_of_the_stage_at_which_they_diffe
     assert [graph[row["name"]].label for row in design["parents"]] == middle
 
 
+def test_a_factor_with_one_level_is_left_out_of_the_design(
+    study: Study, graph_of: Callable[[], Graph], tmp_path: Path
+) -> None:
+    """As `harness compare` reads the design file."""
+    study.fields["factors"]["tune"] = {"C": 1}
+    study.write({"compare": {"stage": "tuned", "design": ["pretrain", "tune"]}})
+    page = next(node for node in graph_of().values() if node.label == "design")
+    assert isinstance(page.work, Report)
+    (tmp_path / "design.yaml").write_text(yaml.safe_dump(dict(page.work.design or {})))
+    design = read_design(tmp_path / "design.yaml")
+    assert design.factors == {"pretrain": ("N", "C")}
+    assert [run.cell for run in design.runs] == [("N",), ("N",), ("C",), ("C",)]
+    study.fields["factors"]["pretrain"] = {"C": 1}
+    study.write()
+    with pytest.raises(InputError, match="tuned has one arm only"):
+        graph_of()
+
+
+@pytest.mark.parametrize("name", TAKEN_NAMES)
+def test_a_design_has_no_factor_with_a_name_that_compare_refuses(
+    name: str, study: Study, graph_of: Callable[[], Graph]
+) -> None:
+    with pytest.raises(InputError, match="this name is taken"):
+        read_factors(Path("design.yaml"), {"factors": {name: ["N", "C"]}})
+    study.fields["factors"][name] = study.fields["factors"].pop("tune")
+    study.fields["stages"]["tuned"]["code"] = f"{{{name}}}"
+    study.write({"compare": {"stage": "tuned", "design": ["pretrain", name]}})
+    with pytest.raises(InputError, match=f"compare.design: '{name}' cannot be a factor of a design; rename it"):
+        graph_of()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("revision", date(2024, 5, 1), "stages.base.revision: 2024-05-01 is a date to YAML; quote it"),
+        ("weights", {1: 2, "a": 1}, "stages.base.weights.1: the key is a number, not a text; quote it"),
+        ("trainer", {True: 2, "a": 1}, "the key is True (YAML reads yes, no, on and off so), not a text"),
+        ("trainer", {None: 2, "a": 1}, "stages.base.trainer.None: the key is null, not a text"),
+    ],
+)
+def test_a_value_that_json_cannot_hold_is_refused(field: str, value: object, message: str, study: Study) -> None:
+    study.fields["stages"]["base"][field] = value
+    study.write()
+    with pytest.raises(InputError, match=re.escape(message)):
+        read_experiment(study.path)
+
+
+def test_a_date_in_a_stage_file_is_refused(study: Study) -> None:
+    (study.folder / "stage.yaml").write_text("stage: fake\nrevision: 2024-05-01\n")
+    study.fields["stages"]["base"]["file"] = "stage.yaml"
+    study.write()
+    with pytest.raises(InputError, match=r"stage\.yaml: revision: 2024-05-01 is a date to YAML"):
+        read_experiment(study.path)
+
+
+def test_metrics_that_compare_computes_are_known() -> None:
+    assert COMPUTED_METRICS == (GOLD, BITS)
+
+
 def test_several_comparisons_have_pages_of_their_own(study: Study, graph_of: Callable[[], Graph]) -> None:
     study.fields["evaluate"]["stages"] = ["base", "tuned"]
     sections = [
@@ -154,6 +223,68 @@ def test_several_comparisons_have_pages_of_their_own(study: Study, graph_of: Cal
     study.write({"compare": sections})
     pages = [node.label for node in graph_of().values() if node.kind == "report"]
     assert pages == ["first", "second-design", "second", "leaderboard"]
+
+
+@pytest.mark.parametrize(
+    ("package", "kept"),
+    [("stage-harness", set()), ("datasets", set()), ("vllm", {"train"})],
+)
+def test_another_version_of_what_computes_a_result_changes_it(
+    package: str, kept: set[str], graph_of: Callable[[], Graph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = graph_of()
+    monkeypatch.setattr(versions, "version", lambda name: "0.0.1.other" if name == package else version(name))
+    assert {node.kind for key, node in graph_of().items() if key in before} == kept
+
+
+def test_levels_that_yaml_reads_as_true_and_false_keep_their_names(study: Study) -> None:
+    for levels in ("{no: 0, yes: 1}", "[no, yes]", "{false: 0, true: 1}"):
+        study.path.write_text(f"name: a\nfactors: {{code: {levels}}}\nstages: {{base: {{stage: fake}}}}\n")
+        assert list(read_experiment(study.path).factors["code"]) == ["no", "yes"] == [*map(level_name, [False, True])]
+
+
+def test_a_placeholder_in_a_key_is_refused(study: Study, graph_of: Callable[[], Graph]) -> None:
+    study.fields["stages"]["base"]["weights"] = {"{{text}}": 1, "code-{pretrain}": 1}
+    study.write()
+    with pytest.raises(InputError, match=r"stages.base: code-\{pretrain\}: a key is not filled"):
+        graph_of()
+
+
+def test_no_stages_to_evaluate_is_refused(study: Study) -> None:
+    """Without `stages`, all are evaluated."""
+    study.fields["evaluate"]["stages"] = []
+    study.write()
+    with pytest.raises(InputError, match=r"evaluate.stages: .*at least 1 item"):
+        read_experiment(study.path)
+
+
+def test_labels_are_names_of_files(study: Study, graph_of: Callable[[], Graph]) -> None:
+    study.fields["factors"] = {"pretrain": ["org/a", "org/b"], "tune": {"N": 0}}
+    study.fields["stages"]["base"]["seed"] = study.fields["stages"]["tuned"]["seed"] = 0
+    study.fields["evaluate"]["name"] = "few/shot"
+    study.write({"compare": {"name": "a/b", "stage": "tuned", "contrasts": [["org/a-N", "org/b-N"]]}})
+    assert [node.label for node in graph_of().values() if node.kind != "train"] == [
+        "few_shot-tuned-org_a-N", "few_shot-tuned-org_b-N", "a_b", "a_b-org_a-N-org_b-N", "leaderboard",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("flag", ["output-path", "dry-run"])
+def test_a_flag_with_a_dash_is_the_flag_with_an_underscore(flag: str, study: Study) -> None:
+    study.fields["evaluate"]["flags"][flag] = "x"
+    study.write()
+    with pytest.raises(InputError, match=f"{flag.replace('-', '_')} cannot be given; give `harness run"):
+        read_experiment(study.path)
+
+
+def test_an_average_has_no_saved_states_to_evaluate(study: Study, graph_of: Callable[[], Graph]) -> None:
+    study.fields["stages"] = {
+        "base": {"stage": "fake"},
+        "merged": {"stage": "average", "checkpoints": ["{stages.base}"]},
+    }
+    study.fields["evaluate"] = {"tasks": "mini_logic", "checkpoints": "all"}
+    study.write({"compare": None, "factors": {}})
+    evaluated = [node.label for node in graph_of().values() if node.kind == "evaluate"]
+    assert evaluated == ["eval-base", "eval-base-states", "eval-merged"]
 
 
 def test_variants_replace_the_template_in_task_names(study: Study, graph_of: Callable[[], Graph]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from harness.cli import run_command
 from harness.errors import InputError
 from harness.study.commands import Commands
 from harness.study.experiment import read_experiment
@@ -104,7 +106,12 @@ def test_overlap_false_searches_nothing(experiment: dict[str, Any], graph_of: Ca
 
 @pytest.mark.parametrize(
     ("overlap", "message"),
-    [({"tasks": "t"}, "tasks cannot be given"), ("yes", "overlap"), ({"format": "csv"}, "format cannot be given")],
+    [
+        ({"tasks": "t"}, "tasks cannot be given"),
+        ("yes", "overlap"),
+        ({"format": "csv"}, "format cannot be given"),
+        ({"output-path": "x"}, "output_path cannot be given"),
+    ],
 )
 def test_options_that_the_experiment_sets_are_refused(
     experiment: dict[str, Any], graph_of: Callable[[], Graph], overlap: object, message: str
@@ -112,6 +119,22 @@ def test_options_that_the_experiment_sets_are_refused(
     experiment["overlap"] = overlap
     with pytest.raises(InputError, match=message):
         graph_of()
+
+
+@pytest.mark.parametrize(
+    ("overlap", "message"),
+    [
+        ({"min_share": 70}, "overlap: --min_share 70.0: give a share of an item's n-grams, from 0 to 1"),
+        ({"ngram-words": 2}, "overlap: --ngram_words 2: shorter n-grams stand in any text; give 5 or more"),
+    ],
+)
+def test_values_that_the_search_would_refuse_are_refused_before_training(
+    experiment: dict[str, Any], tmp_path: Path, overlap: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "experiment.yaml"
+    path.write_text(yaml.safe_dump(experiment | {"overlap": overlap}, sort_keys=False))
+    with pytest.raises(InputError, match=re.escape(message)):
+        run_command._graph(path, read_experiment(path))
 
 
 @pytest.mark.slow

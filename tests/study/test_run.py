@@ -78,6 +78,22 @@ def test_a_study_ends_with_its_report_and_a_rerun_runs_nothing(
     assert _begun(log) == ["renamed-N-0", "renamed-C-0", "eval-renamed-N-0", "compare", "leaderboard"]
 
 
+def test_saved_states_are_evaluated_too(small: Study, harness_here: HarnessCommand) -> None:
+    """Those with a number of steps: `checkpoint-best` is one of them again."""
+    small.fields["stages"] = {
+        "base": {"stage": "fake", "data": {}, "saves": ["checkpoint-5", "checkpoint-10", "checkpoint-best"]}
+    }
+    small.fields["evaluate"] |= {"stages": ["base"], "checkpoints": "all"}
+    small.write({"factors": {}, "compare": None})
+    done = _run(harness_here, small)
+    assert done.returncode == 0, done.stderr
+    places = [
+        Path(read_record(run.parent).model["source"]) for run in (small.folder / "out").glob("evaluations/*/*/run.json")
+    ]
+    assert sorted(place.name for place in places) == ["base", "checkpoint-10", "checkpoint-5"]
+    assert "4 of 4 nodes were done before" in _run(harness_here, small).stderr
+
+
 def test_a_changed_metric_scores_again_without_inference(small: Study, harness_here: HarnessCommand, log: Path) -> None:
     small.write({"compare": None})
     assert _run(harness_here, small).returncode == 0

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.errors import SpecError
+from harness.errors import SpecError, UnplannedParentError
 from harness.trainers.data.mixture import Stream
 from harness.trainers.stage.job import Method, StageJob
 from harness.trainers.stage.launchers import check_deepspeed, without_deepspeed
@@ -73,7 +73,8 @@ def _planned_parent(spec_fields: Mapping[str, Any], children: tuple[Path, ...] =
     """Return the plan of the stage file that ``from:`` names, and so on to its root; None if it names a checkpoint.
 
     Raises:
-        InputError: that stage file is wrong, or its trainer is another package's; or it leads back to itself.
+        UnplannedParentError: the trainer of that stage file, or of one above it, has no `Method`, like `average`.
+        InputError: that stage file is wrong, or it leads back to itself.
     """
     named = spec_fields.get("from")
     path = Path(named) if isinstance(named, str) else None
@@ -84,10 +85,14 @@ def _planned_parent(spec_fields: Mapping[str, Any], children: tuple[Path, ...] =
     fields, _ = without_deepspeed(read_stage(path))
     method = method_of(fields)
     if method is None:
-        raise SpecError(f"from: {named} is a stage that cannot be planned; train it first, and give its folder.")
+        raise UnplannedParentError(
+            f"from: {named} is a stage that cannot be planned; train it first, and give its folder."
+        )
     try:
         parent = _planned_parent(fields, (*children, path.resolve()))
         return prepare(method, fields, UNUSED_FOLDER, planned_parent=parent)
+    except UnplannedParentError:
+        raise
     except SpecError as error:
         raise SpecError(f"from: {named}: {error}") from None
 
