@@ -112,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
     wanted = _wanted(graph, args.only)
     folder = StudyFolder(Path(args.output_path))
     folder.check_experiment(spec.name)
+    folder.check_labels(graph)
     if args.dry_run is not None:
         return _dry_run(spec, graph, (folder, wanted), estimate=args.estimate)
     executor = _executor(args)

@@ -85,7 +85,11 @@ class Commands:
         return str(self.folder.of(key) / ITEMS if kind == "overlap" else self._runs(own / RUNS, key))
 
     def _runs(self, place: Path, key: str) -> Path:
-        return place / self.folder.label(self.graph[key])
+        """Return the folder of a checkpoint's records: ``runs/tuned-N-0-3f0c9a...``; its label alone may not be unique.
+
+        A checkpoint keeps the label under which it was trained, which another one may have in a later experiment.
+        """
+        return place / f"{self.folder.label(self.graph[key])}-{key}"
 
     def _link(self, work: Evaluation, results: Sequence[str], place: Path) -> None:
         """Link the files of an evaluation's records into one folder per checkpoint.

@@ -138,6 +138,23 @@ class StudyFolder:
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"--output_path {self.path}: is a file; give a folder.")
 
+    def check_labels(self, graph: Graph) -> None:
+        """Check that no two nodes of a graph have one name here, where a node keeps the name it was begun under.
+
+        Raises:
+            InputError: two have.
+        """
+        nodes: dict[str, Node] = {}
+        for node in graph.values():
+            label = self.label(node)
+            other = nodes.setdefault(label, node)
+            if other is not node:
+                renamed = node if node.label != label else other
+                raise InputError(
+                    f"{label}: is what an earlier run in {self.path} calls the node that is now {renamed.label}, and "
+                    "another node has this name now; give that one another name, or give another --output_path."
+                )
+
     def recorded(self) -> dict[str, Any] | None:
         """Return what the last run wrote about itself; None before the first one."""
         return read_json(self.path / "study.json")

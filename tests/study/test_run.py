@@ -6,13 +6,17 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.records.run_folder import read_record
+from harness.study.commands import Commands
+from harness.study.experiment import read_experiment
 from harness.study.folder import StudyFolder
+from harness.study.graph import build_graph
 from tests.conftest import HarnessCommand
 from tests.study.conftest import Study
 from tests.study.observer import LOG
@@ -92,6 +96,36 @@ def test_saved_states_are_evaluated_too(small: Study, harness_here: HarnessComma
     ]
     assert sorted(place.name for place in places) == ["base", "checkpoint-10", "checkpoint-5"]
     assert "4 of 4 nodes were done before" in _run(harness_here, small).stderr
+
+
+def test_a_name_that_an_earlier_run_gave_to_another_node_is_refused(small: Study, harness_here: HarnessCommand) -> None:
+    small.write({"factors": {"tune": {"N": 0}, "seed": [0]}, "evaluate": [], "compare": None})
+    folder, earlier = StudyFolder(small.folder / "out"), build_graph(read_experiment(small.path, []))
+    for node in earlier.values():
+        folder.claim(node, {})
+    folder.record("small", {}, earlier)
+    small.write({"factors": {"tune": {"old": 0, "N": 1}, "seed": [0]}})
+    done = _run(harness_here, small)
+    assert done.returncode == 2
+    assert "tuned-N-0: is what an earlier run in" in done.stderr
+    assert "calls the node that is now tuned-old-0" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    small.write({"factors": {"tune": {"old": 0, "new": 1}, "seed": [0]}})
+    folder.check_labels(build_graph(read_experiment(small.path, [])))
+
+
+def test_reports_read_the_records_of_a_checkpoint_from_a_folder_of_its_own(study: Study) -> None:
+    graph = build_graph(read_experiment(study.path, []))
+    folder = StudyFolder(study.folder / "out")
+    for node in graph.values():  # begun under one name
+        if node.kind != "report":
+            folder.claim(replace(node, label="same"), {})
+    page = next(node for node in graph.values() if node.label == "compare")
+    folder.claim(page, {})
+    runs = [word for word in Commands(graph, folder).of([page], {key: [] for key in page.parents}) if "=" in word]
+    places = [place for word in runs for place in word.partition("=")[2].split(",")]
+    assert len(places) == 8
+    assert len(set(places)) == 8
 
 
 def test_a_changed_metric_scores_again_without_inference(small: Study, harness_here: HarnessCommand, log: Path) -> None:
