@@ -51,6 +51,7 @@ class Runner:
         self.done: dict[str, Outcome] = finished(graph, folder)
         self.failed: list[str] = []
         self._running: list[_Running] = []
+        self._alone: set[str] = set()  # evaluations whose shared process failed: one of them may be why
 
     def run(self, wanted: Collection[str] | None = None) -> bool:
         """Run the wanted nodes (all by default), which include their ancestors; return whether all of them are done.
@@ -101,10 +102,14 @@ class Runner:
             and all(parent in self.done for parent in node.parents)
         ]  # fmt: skip
         free.sort(key=lambda node: node.kind != "train")
-        if not free or not isinstance(free[0].work, Evaluation):
+        if not free or not isinstance(free[0].work, Evaluation) or free[0].key in self._alone:
             return free[:1]
         set_key = free[0].work.set_key
-        alike = [node for node in free if isinstance(node.work, Evaluation) and node.work.set_key == set_key]
+        alike = [
+            node
+            for node in free
+            if isinstance(node.work, Evaluation) and node.work.set_key == set_key and node.key not in self._alone
+        ]
         # Starting a process takes seconds, so the evaluations that are ready are dealt out to the free slots.
         slots = self.executor.slots
         share = 1 if slots is None else -(-len(alike) // (slots - len(begun)))
@@ -140,7 +145,11 @@ class Runner:
             self.notify(f"begins   {self.folder.label(node)}")
 
     def _collect(self) -> None:
-        """Take in the jobs that have ended, and submit those again that died."""
+        """Take in the jobs that have ended, and submit those again that died, without their finished nodes.
+
+        The unfinished evaluations of a shared process that failed run again one by one, so that a bad checkpoint fails
+        only its own.
+        """
         died = []
         for running in list(self._running):
             code = self.executor.poll(running.handle)
@@ -153,10 +162,14 @@ class Runner:
             if left and code < 0 and running.attempt < ATTEMPTS:
                 why = "its worker or machine is lost" if code == DIED else f"signal {-code}"
                 self.notify(f"died     {running.job.name} ({why}); it is run again")
+                running.nodes, running.job = left, self._job(left)
                 died.append(running)
-                continue
-            for node in left:
-                self._fail(node, running, code)
+            elif left and len(running.nodes) > 1:
+                self.notify(f"apart    {len(left)} evaluations: exit code {code}, see {running.job.log}")
+                self._alone |= {node.key for node in left}
+            else:
+                for node in left:
+                    self._fail(node, running, code)
         self._submit(died)
 
     def _finish(self, node: Node, *, seconds: float | None, code: int | None = None) -> bool:

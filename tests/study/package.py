@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,8 @@ def train(spec: Mapping[str, Any], out_dir: Path) -> Checkpoint:
         wall_seconds=0.0, started="", device="cpu",
     )  # fmt: skip
     write_manifest(out_dir, manifest)
+    if spec.get("damaged"):
+        (out_dir / WEIGHTS).write_bytes(b"damaged")
     note("trained", out_dir.name)
     return resolve(str(out_dir))
 
@@ -140,6 +143,26 @@ class ForkExecutor:
         os.waitpid(handle, 0)
 
 
+class DyingExecutor(ForkExecutor):
+    """Lets the first command with several evaluations die when one of them is done."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self._killed: int | None = None
+
+    def _fork(self, job: Job) -> int:
+        after_models = job.words.index("--tasks") if job.words[0] == "eval" else 0
+        if self._killed is not None or after_models <= 3:
+            return super()._fork(job)
+        self._killed = super()._fork(replace(job, words=(*job.words[:3], *job.words[after_models:])))
+        return self._killed
+
+    def poll(self, handle: int) -> int | None:
+        """Return the exit code, or the signal."""
+        code = super().poll(handle)
+        return -signal.SIGKILL if code is not None and handle == self._killed else code
+
+
 def install(site: Path) -> Path:
     """Write the distribution; whoever has `site` on its path finds the stage and the executor."""
     from tests.models import save_tiny_llama
@@ -154,5 +177,6 @@ def install(site: Path) -> Path:
     (info / "entry_points.txt").write_text(
         f"[harness.trainers]\nfake = {module}:train\n\n[harness.planners]\nfake = {module}:plan\n\n"
         f"[harness.executors]\nfork = {module}:ForkExecutor\n"
+        f"dying = {module}:DyingExecutor\n"
     )
     return site

@@ -17,9 +17,10 @@ from harness.study.commands import Commands
 from harness.study.experiment import read_experiment
 from harness.study.folder import StudyFolder
 from harness.study.graph import build_graph
+from harness.study.states import node_states
 from tests.conftest import HarnessCommand
 from tests.study.conftest import Study
-from tests.study.observer import LOG
+from tests.study.observer import LOG, check_events, events
 
 
 @pytest.fixture
@@ -165,6 +166,32 @@ def test_a_failed_node_fails_its_descendants_only(small: Study, harness_here: Ha
     small.fields["stages"]["tuned"]["fails"] = 0
     small.write()
     assert _run(harness_here, small).returncode == 0
+
+
+def test_a_damaged_checkpoint_fails_its_own_evaluation_only(small: Study, harness_here: HarnessCommand) -> None:
+    small.fields["evaluate"]["stages"] = ["base", "tuned"]
+    small.fields["stages"]["tuned"]["damaged"] = "{tune}"
+    factors = {"tune": {"damaged": 1, "whole": 0}, "seed": [0]}
+    small.write({"factors": factors, "compare": None, "report": {"leaderboard": False}})
+    done = _run(harness_here, small)
+    assert done.returncode == 1
+    states = {state.label: state.state for state in node_states(StudyFolder(small.folder / "out"))}
+    evaluations = {label: state for label, state in states.items() if label.startswith("eval-")}
+    assert evaluations == {
+        "eval-base-0": "done", "eval-tuned-damaged-0": "failed", "eval-tuned-whole-0": "done",
+    }, done.stderr  # fmt: skip
+
+
+def test_a_shared_process_that_dies_repeats_no_finished_evaluation(
+    small: Study, harness_here: HarnessCommand, log: Path
+) -> None:
+    small.write({"compare": None, "report": {"leaderboard": False}})
+    done = _run(harness_here, small, "--executor", "dying")
+    assert done.returncode == 0, done.stderr
+    assert "died     eval-tuned-N-0 (signal 9); it is run again" in done.stderr
+    check_events(log)
+    evaluated = [event["nodes"] for event in events(log) if event["name"].startswith("eval-")]
+    assert evaluated == [["eval-tuned-N-0", "eval-tuned-C-0"], ["eval-tuned-C-0"]]
 
 
 def test_only_runs_a_node_and_what_it_needs(small: Study, harness_here: HarnessCommand, log: Path) -> None:
