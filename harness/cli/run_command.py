@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.evaluation.spec import EvaluationSpec
     from harness.study.costs import Cost
     from harness.study.executors import Executor
+    from harness.study.executors.needs import NeedsSpec
     from harness.study.experiment import CompareSpec, ExperimentSpec
     from harness.study.folder import StudyFolder
     from harness.study.nodes import Evaluation, Graph, Node
@@ -68,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="key=value",
         nargs="+",
         default=[],
-        help="arguments of the executor, such as slurm's partition=gpu timeout_min=600",
+        help="arguments of the executor, such as slurm's slurm_partition=gpu timeout_min=600",
     )
     parser.add_argument("--ray_address", metavar="ADDRESS", help="of a Ray cluster; without it, ray starts one here")
 
@@ -115,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
     folder.check_labels(graph)
     if args.dry_run is not None:
         return _dry_run(spec, graph, (folder, wanted), estimate=args.estimate)
-    executor = _executor(args)
+    executor = _executor(args, _needs_ahead(graph, folder, wanted))
     with folder.held():
         return _run(spec, graph, (folder, wanted), executor)
 
@@ -211,16 +212,24 @@ def _time_batch(node: Node, checkpoint: Path) -> float:
     return seconds_per_request(_evaluation(node, str(checkpoint)))
 
 
-def _executor(args: argparse.Namespace) -> Executor:
+def _needs_ahead(graph: Graph, folder: StudyFolder, wanted: Collection[str]) -> tuple[NeedsSpec, ...]:
+    """Return what the wanted nodes that are not done need, each once."""
+    from harness.study.runner import finished
+
+    done = finished(graph, folder)
+    return tuple(dict.fromkeys(node.needs for key, node in graph.items() if key in wanted and key not in done))
+
+
+def _executor(args: argparse.Namespace, needs: tuple[NeedsSpec, ...]) -> Executor:
     from harness.study.executors import Options, open_executor
 
     wrong = next((word for word in args.executor_args if "=" not in word), None)
     if wrong is not None:
-        raise InputError(f"--executor_args {wrong}: not key=value; write for example partition=gpu.")
+        raise InputError(f"--executor_args {wrong}: not key=value; write for example slurm_partition=gpu.")
     arguments = dict(word.split("=", 1) for word in args.executor_args)
     if args.ray_address is not None:
         arguments["ray_address"] = args.ray_address
-    options = Options(folder=Path(args.output_path) / "executor", jobs=int(args.jobs), arguments=arguments)
+    options = Options(folder=Path(args.output_path) / "executor", jobs=int(args.jobs), arguments=arguments, needs=needs)
     return open_executor(args.executor, options)
 
 

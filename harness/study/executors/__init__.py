@@ -75,11 +75,13 @@ class Options:
         folder: The study's folder, for files of the executor.
         jobs: Commands at once.
         arguments: ``--executor_args key=value``, and ``ray_address``.
+        needs: What the nodes that will run need, each once; an executor refuses here what it could never start.
     """
 
     folder: Path
     jobs: int = 1
     arguments: Mapping[str, Any]
+    needs: tuple[NeedsSpec, ...] = ()
 
 
 class Executor(Protocol):
@@ -108,7 +110,8 @@ def open_executor(name: str, options: Options) -> Executor:
     """Return the executor of this name.
 
     Raises:
-        InputError: there is none, a package that it needs is not installed, or its cluster does not answer.
+        InputError: there is none, a package that it needs is not installed, its cluster does not answer, or it cannot
+            give what the nodes need.
     """
     known = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name not in known:

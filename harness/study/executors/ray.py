@@ -13,13 +13,14 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import InputError, one_line
 from harness.study.executors import DIED, Job, Options
+from harness.study.executors.needs import NeedsSpec
 from harness.study.executors.process import SECONDS_TO_END, note, run
 
 RETRIES = 2  # of a remote function whose worker is lost
@@ -50,7 +51,7 @@ class RayExecutor:
     slots: int | None = None
 
     def __init__(self, options: Options) -> None:
-        """Raises: InputError: ray is not installed, or the cluster does not answer."""
+        """Raises: InputError: ray is not installed, the cluster does not answer, or no machine has what is needed."""
         if importlib.util.find_spec("ray") is None:
             raise InputError("--executor ray: needs ray, which is not installed; install stage-harness[ray].")
         arguments = dict(options.arguments)
@@ -70,16 +71,18 @@ class RayExecutor:
             reason = one_line(error, max_characters=200)
             raise InputError(f"--executor ray: Ray cannot be started or reached ({reason}).") from None
         self._run = ray.remote(run)
+        for needs in options.needs:
+            _check_fits(needs, [machine["Resources"] for machine in ray.nodes() if machine["Alive"]])
 
     def submit(self, jobs: Sequence[Job]) -> list[_Task]:
         """Queue a remote function per job."""
         return [_Task(job=job, code=self._queued(job)) for job in jobs]
 
     def _queued(self, job: Job) -> Any:
-        needs = job.needs
-        memory = {"memory": int(needs.memory_gb * 1e9)} if needs.memory_gb is not None else {}
+        wanted = _resources(job.needs)
+        memory = {"memory": int(wanted["memory"])} if "memory" in wanted else {}
         remote = self._run.options(
-            num_cpus=needs.cpus or 1, num_gpus=needs.gpus, max_retries=RETRIES, name=job.name, **memory
+            num_cpus=wanted["CPU"], num_gpus=wanted["GPU"], max_retries=RETRIES, name=job.name, **memory
         )
         return remote.remote(job)
 
@@ -99,6 +102,34 @@ class RayExecutor:
         with suppress(self._ray.exceptions.RayError):
             self._ray.cancel(handle.code, force=True)
             self._ray.wait([handle.code], timeout=SECONDS_TO_END)
+
+
+def _resources(needs: NeedsSpec) -> dict[str, float]:
+    """Return needs in Ray's terms: ``{"CPU": 1, "GPU": 0, "memory": 4e9}``, memory in bytes if it matters."""
+    memory = {} if needs.memory_gb is None else {"memory": needs.memory_gb * 1e9}
+    return {"CPU": needs.cpus or 1, "GPU": needs.gpus, **memory}
+
+
+def _check_fits(needs: NeedsSpec, machines: Sequence[Mapping[str, float]]) -> None:
+    """Check that a machine is large enough; Ray itself would wait without end for one.
+
+    Raises:
+        InputError: none of these machines, given by their resources, is.
+    """
+    wanted = _resources(needs)
+    if any(all(machine.get(name, 0) >= amount for name, amount in wanted.items()) for machine in machines):
+        return
+    there = dict.fromkeys(_described(machine, wanted) for machine in machines)
+    raise InputError(
+        f"--executor ray: no machine of the cluster has what a node needs ({_described(wanted, wanted)}); the machines "
+        f"have {' | '.join(there) or 'nothing'}; correct `needs`, or add a machine first."
+    )
+
+
+def _described(resources: Mapping[str, float], names: Iterable[str]) -> str:
+    """Return ``CPU 2, GPU 0, memory 4 GB``."""
+    amounts = {name: resources.get(name, 0) for name in names}
+    return ", ".join(f"{name} {f'{n / 1e9:g} GB' if name == 'memory' else f'{n:g}'}" for name, n in amounts.items())
 
 
 def _check_answers(address: str) -> None:
