@@ -33,6 +33,11 @@ def install(folder: Path) -> Path:
     return folder
 
 
+def refuse(folder: Path, times: int) -> None:
+    """Let sbatch refuse so many jobs from now on, as a busy Slurm does."""
+    (folder / "refusals").write_text("x" * times)
+
+
 def calls(folder: Path) -> list[list[str]]:
     """Return the commands that were called, without queries of job states, and the text of what was submitted."""
     return [json.loads(line) for line in (folder / "calls.jsonl").read_text().splitlines()]
@@ -42,6 +47,7 @@ def main() -> None:
     """Run the command that this script is called as."""
     command, words = Path(sys.argv[0]), sys.argv[1:]
     if command.name == "sbatch":
+        _refuse_if_told(command.parent / "refusals")
         text = Path(words[0]).read_text()
         _note(command.parent, ["sbatch", text])
         _submit(command.parent, Path(words[0]), text)
@@ -52,6 +58,13 @@ def main() -> None:
         _note(command.parent, ["scancel", *words])
     else:
         print("JobID|State|NodeList")
+
+
+def _refuse_if_told(file: Path) -> None:
+    left = file.read_text() if file.exists() else ""
+    if left:
+        file.write_text(left[1:])
+        sys.exit("sbatch: error: Batch job submission failed: Socket timed out on send/recv operation")
 
 
 def _note(folder: Path, call: Sequence[str]) -> None:

@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import InputError
+from harness.study.executors import Job, Options
+from harness.study.executors.needs import NeedsSpec
+from harness.study.executors.slurm import SlurmExecutor
 from tests.conftest import ROOT, HarnessCommand
 from tests.study import slurm_commands
 from tests.study.conftest import Study
@@ -144,3 +148,62 @@ def test_a_cluster_that_accepts_a_connection_and_says_nothing_is_one_line(
     assert f"--ray_address {address}: does not answer within 10 s" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_needs_that_no_ray_machine_has_are_one_line(study: Study, harness_fork: HarnessCommand, tmp_path: Path) -> None:
+    study.write({"needs": {"train": {"gpus": 99}}, "evaluate": [], "compare": None})
+    done = harness_fork("run", study.path, "--output_path", tmp_path / "out", "--executor", "ray")
+    assert done.returncode == 2
+    assert "no machine of the cluster has what a node needs (CPU 1, GPU 99)" in done.stderr
+    assert "the machines have CPU " in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("word", ["queue=high", "factors.seed=[0]", "timeout_min=2h", "slurm_queue=a"])
+def test_arguments_that_submitit_refuses_are_one_line(word: str, tmp_path: Path) -> None:
+    name, _, value = word.partition("=")
+    with pytest.raises(InputError, match=rf"submitit refuses them .*{name.rpartition('_')[2]}") as refusal:
+        SlurmExecutor(Options(folder=tmp_path / "out", arguments={"cluster": "local", name: value}))
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of Slurm's commands."""
+    commands = slurm_commands.install(tmp_path / "slurm")
+    monkeypatch.setenv("PATH", os.pathsep.join([str(commands), os.environ["PATH"]]))
+    monkeypatch.setattr("harness.study.executors.slurm.SECONDS_BETWEEN", 0)
+    return commands
+
+
+def _job(folder: Path, name: str, needs: NeedsSpec) -> Job:
+    return Job(name=name, words=("--version",), locks=(), log=folder / f"{name}.log", cwd=folder, needs=needs)
+
+
+def test_each_slurm_job_asks_for_its_own_needs_only(slurm: Path, tmp_path: Path) -> None:
+    executor = SlurmExecutor(Options(folder=tmp_path / "executor", arguments={"mem_gb": "3.5"}))
+    executor.submit([_job(tmp_path, "large", NeedsSpec(cpus=2, gpus=1)), _job(tmp_path, "small", NeedsSpec())])
+    large, small = (text for _, text in slurm_commands.calls(slurm))
+    assert "#SBATCH --gpus-per-node=1" in large
+    assert "#SBATCH --mem=3584MB" in large
+    assert "gpus-per-node" not in small
+
+
+def test_a_passing_refusal_of_sbatch_ends_nothing_and_a_lasting_one_fails_its_nodes_only(
+    slurm: Path, tmp_path: Path
+) -> None:
+    executor = SlurmExecutor(Options(folder=tmp_path / "executor", arguments={}))
+    slurm_commands.refuse(slurm, times=99)
+    with pytest.raises(InputError, match=r"sbatch refuses the job .*Socket timed out"):
+        executor.submit([_job(tmp_path, "early", NeedsSpec())])
+    slurm_commands.refuse(slurm, times=1)
+    (taken,) = executor.submit([_job(tmp_path, "taken", NeedsSpec())])
+    slurm_commands.refuse(slurm, times=99)
+    (refused,) = executor.submit([_job(tmp_path, "refused", NeedsSpec())])
+    assert executor.poll(refused) == 1
+    assert "sbatch refuses the job: " in (tmp_path / "refused.log").read_text()
+    executor.cancel(refused)
+    wait_until(lambda: executor.poll(taken) is not None, "the job ends")
+    assert executor.poll(taken) == 0
