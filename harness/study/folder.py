@@ -5,6 +5,7 @@ DIR/lock                    who runs it now: host, process, since
 DIR/nodes/KEY/node.json     label, and what the parents were
 DIR/nodes/KEY/LABEL/        the checkpoint of a training node
 DIR/nodes/KEY/log           output of its command
+DIR/nodes/KEY/lock          locked by its command, with the host that runs it; empty while the executor queues it
 DIR/nodes/KEY/running.json, failed.json, done.json
 DIR/evaluations/SET_KEY/    records of one set of tasks and flags, in `harness eval`'s layout
 DIR/report.html, ...        links to the pages of the last run
@@ -18,7 +19,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -208,7 +209,13 @@ class StudyFolder:
     def set_state(self, key: str, state: State, about: Mapping[str, Any]) -> None:
         """Put a node into a state, and out of the others."""
         write_json(self.of(key) / f"{state}.json", about)
-        for other in STATES:
-            if other != state:
-                with suppress(FileNotFoundError):
-                    (self.of(key) / f"{other}.json").unlink()
+        self._leave(key, [other for other in STATES if other != state])
+
+    def set_waiting(self, key: str) -> None:
+        """Put a node that is not done back among those that wait."""
+        self._leave(key, ["running", "failed"])
+
+    def _leave(self, key: str, states: Sequence[State]) -> None:
+        for state in states:
+            with suppress(FileNotFoundError):
+                (self.of(key) / f"{state}.json").unlink()

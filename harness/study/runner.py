@@ -5,7 +5,6 @@ What is done is read from the study's folder, so a run goes on where the last on
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
@@ -15,6 +14,7 @@ from typing import Any
 
 from harness.study.commands import Commands
 from harness.study.executors import DIED, Executor, Job, environment_of
+from harness.study.executors.process import queue, started_on
 from harness.study.folder import StudyFolder, now
 from harness.study.nodes import Evaluation, Graph, Node
 from harness.study.outcomes import Outcome, done_before, outcome
@@ -25,12 +25,22 @@ POLL_SECONDS = 0.1
 
 @dataclass(kw_only=True)
 class _Running:
-    """A job: `handle` is the executor's, once it is submitted."""
+    """A job.
+
+    Attributes:
+        nodes: Its nodes.
+        job: What the executor gets.
+        handle: The executor's, once it is submitted.
+        began: When its command began, of this process's clock; None while the executor queues it.
+        seconds: What earlier attempts took, without the time in the executor's queue.
+        attempt: How many times it was submitted.
+    """
 
     nodes: list[Node]
     job: Job
     handle: Any = None
-    began: float = 0.0
+    began: float | None = None
+    seconds: float = 0.0
     attempt: int = 0
 
 
@@ -60,6 +70,8 @@ class Runner:
         """
         wanted = set(self.graph if wanted is None else wanted)
         try:
+            for key in wanted - self.done.keys():  # a run that was killed has left nodes as running
+                self.folder.set_waiting(key)
             while self._start(wanted) or self._running:
                 self._collect()
                 time.sleep(POLL_SECONDS if self._running else 0)
@@ -130,19 +142,27 @@ class Runner:
 
     def _submit(self, ready: Sequence[_Running]) -> None:
         """Submit jobs together, for the first time or again."""
+        for running in ready:
+            queue(running.job.locks)
+            running.began = None
+            for node in running.nodes:
+                self.folder.set_waiting(node.key)
         handles = self.executor.submit([running.job for running in ready]) if ready else ()
         for running, handle in zip(ready, handles, strict=True):
             running.handle, running.attempt = handle, running.attempt + 1
             self._running.append(running)
-            if running.attempt == 1:
-                running.began = time.monotonic()
-                self._note_begin(running)
 
     def _note_begin(self, running: _Running) -> None:
+        """Write down that a job's command runs, if it has left the executor's queue since this was last called."""
+        host = started_on(running.job.locks) if running.began is None else None
+        if host is None:
+            return
+        running.began = time.monotonic()
         for node in running.nodes:
-            about = {"since": now(), "host": socket.gethostname(), "log": self._log_of(running.job)}
+            about = {"since": now(), "host": host, "log": self._log_of(running.job)}
             self.folder.set_state(node.key, "running", about)
-            self.notify(f"begins   {self.folder.label(node)}")
+            if running.attempt == 1:
+                self.notify(f"begins   {self.folder.label(node)}")
 
     def _collect(self) -> None:
         """Take in the jobs that have ended, and submit those again that died, without their finished nodes.
@@ -153,20 +173,23 @@ class Runner:
         died = []
         for running in list(self._running):
             code = self.executor.poll(running.handle)
+            self._note_begin(running)
             if code is None:
                 continue
             self._running.remove(running)
-            seconds = time.monotonic() - running.began
-            share = seconds / len(running.nodes)
+            running.seconds += 0.0 if running.began is None else time.monotonic() - running.began
+            share = running.seconds / len(running.nodes)
             left = [node for node in running.nodes if not self._finish(node, seconds=share, code=code)]
             if left and code < 0 and running.attempt < ATTEMPTS:
                 why = "its worker or machine is lost" if code == DIED else f"signal {-code}"
                 self.notify(f"died     {running.job.name} ({why}); it is run again")
-                running.nodes, running.job = left, self._job(left)
+                running.nodes, running.job, running.seconds = left, self._job(left), share * len(left)
                 died.append(running)
             elif left and len(running.nodes) > 1:
                 self.notify(f"apart    {len(left)} evaluations: exit code {code}, see {running.job.log}")
-                self._alone |= {node.key for node in left}
+                for node in left:
+                    self.folder.set_waiting(node.key)
+                    self._alone.add(node.key)
             else:
                 for node in left:
                     self._fail(node, running, code)

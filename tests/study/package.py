@@ -28,6 +28,8 @@ from harness.checkpoints.identity import checkpoint_digest
 from harness.checkpoints.stage_manifest import Parent, StageManifest, read_manifest, write_manifest
 from harness.study.executors import Job, Options
 from harness.study.executors.process import end_with, lock
+from harness.study.folder import StudyFolder
+from harness.study.states import node_states
 from tests.study.observer import began, note
 
 STEPS, STEP_SECONDS = 5, 0.02
@@ -163,6 +165,39 @@ class DyingExecutor(ForkExecutor):
         return -signal.SIGKILL if code is not None and handle == self._killed else code
 
 
+class QueueExecutor(ForkExecutor):
+    """Starts a job when it was polled ten times, and notes the states of all nodes just before."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self._study = StudyFolder(options.folder.parent)
+        self._queued: list[Job] = []
+        self._polls = 0
+        self._started: list[int] = []
+
+    def submit(self, jobs: Sequence[Job]) -> list[int]:
+        """Queue each job; the handle is its place."""
+        self._queued += jobs
+        self._started += [0] * len(jobs)
+        return list(range(len(self._queued) - len(jobs), len(self._queued)))
+
+    def poll(self, handle: int) -> int | None:
+        """Return the exit code."""
+        if self._started[handle]:
+            return super().poll(self._started[handle])
+        self._polls += 1
+        if self._polls % 10 == 0:
+            states = {state.label: state.state for state in node_states(self._study)}
+            note("leaves the queue", self._queued[handle].name, states=states, at=time.monotonic())
+            self._started[handle] = self._fork(self._queued[handle])
+        return None
+
+    def cancel(self, handle: int) -> None:
+        """Kill the fork, if there is one."""
+        if self._started[handle]:
+            super().cancel(self._started[handle])
+
+
 def install(site: Path) -> Path:
     """Write the distribution; whoever has `site` on its path finds the stage and the executor."""
     from tests.models import save_tiny_llama
@@ -177,6 +212,6 @@ def install(site: Path) -> Path:
     (info / "entry_points.txt").write_text(
         f"[harness.trainers]\nfake = {module}:train\n\n[harness.planners]\nfake = {module}:plan\n\n"
         f"[harness.executors]\nfork = {module}:ForkExecutor\n"
-        f"dying = {module}:DyingExecutor\n"
+        f"queue = {module}:QueueExecutor\ndying = {module}:DyingExecutor\n"
     )
     return site

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,20 @@ def test_a_shared_process_that_dies_repeats_no_finished_evaluation(
     check_events(log)
     evaluated = [event["nodes"] for event in events(log) if event["name"].startswith("eval-")]
     assert evaluated == [["eval-tuned-N-0", "eval-tuned-C-0"], ["eval-tuned-C-0"]]
+
+
+def test_a_queued_node_waits_and_its_time_counts_from_its_start(
+    small: Study, harness_here: HarnessCommand, log: Path
+) -> None:
+    done = _run(harness_here, small, "--only", "base-0", "--executor", "queue")
+    after = time.monotonic()
+    assert done.returncode == 0, done.stderr
+    (queued,) = (event for event in events(log) if event["event"] == "leaves the queue")
+    assert queued["states"]["base-0"] == "waiting"
+    folder = StudyFolder(small.folder / "out")
+    (base,) = (node for node in (folder.recorded() or {})["nodes"] if node["label"] == "base-0")
+    seconds = (folder.state(base["key"], "done") or {})["seconds"]
+    assert 0 < seconds < after - queued["at"]
 
 
 def test_only_runs_a_node_and_what_it_needs(small: Study, harness_here: HarnessCommand, log: Path) -> None:

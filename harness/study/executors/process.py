@@ -11,6 +11,7 @@ import ctypes
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -83,12 +84,32 @@ def end_with(parent: int) -> None:
         os._exit(1)
 
 
+def queue(paths: Sequence[Path]) -> None:
+    """Empty lock files before their job is submitted, so that `started_on` says None until it has them."""
+    for path in paths:
+        path.write_bytes(b"")
+
+
+def started_on(paths: Sequence[Path]) -> str | None:
+    """Return the host on which the job with these lock files runs or ran; None while it is queued."""
+    try:
+        hosts = [path.read_text(encoding="utf-8") for path in paths]
+    except OSError:
+        return None
+    return hosts[-1] if hosts and all(hosts) else None
+
+
 def lock(paths: Sequence[Path]) -> None:
-    """Lock files for as long as this process, or the command that it becomes, lives; wait for those that are locked."""
+    """Lock files for as long as this process, or the command that it becomes, lives; wait for those that are locked.
+
+    Each then contains the name of this host.
+    """
     for path in sorted(paths):  # two processes that want the same files cannot wait for each other
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         os.set_inheritable(descriptor, True)
+        os.truncate(descriptor, 0)
+        os.write(descriptor, socket.gethostname().encode())
 
 
 def main(arguments: Sequence[str]) -> None:
