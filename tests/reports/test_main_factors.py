@@ -45,7 +45,8 @@ def test_a_numeric_main_factor_has_levels_a_slope_and_an_interaction_of_the_slop
     }
     assert list(found) == list(expected)
     for name, (kind, value) in expected.items():
-        assert found[name] == (kind, pytest.approx(value))
+        assert found[name][0] == kind
+        assert found[name][1] == pytest.approx(value)
 
 
 def test_a_main_factor_of_words_interacts_level_by_level() -> None:
