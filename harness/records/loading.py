@@ -24,7 +24,8 @@ from harness.records.results_file import RESULTS, ModelRecords, TaskRun, read_re
 
 PARALLEL_FROM_BYTES = 200_000_000
 
-# Cluster labels by document digest, so that each document is parsed once and not once per model.
+# Cluster labels by document digest, so that each document is parsed once and not once per model. Emptied by each
+# `read`; global, because a worker process keeps them from one run to the next.
 _labels: dict[tuple[str, str], dict[bytes, str]] = {}
 
 
@@ -135,6 +136,7 @@ def read(records: Records, *, skip_broken: bool = False) -> Records:
 
 def _items_of(runs: Sequence[TaskRun]) -> Iterator[ItemTable | RecordError]:
     """Read the items of each run, in order; in parallel if the files are large."""
+    _labels.clear()
     size = sum(run.samples.stat().st_size for run in runs if run.samples.exists())
     workers = min(len(os.sched_getaffinity(0)), len(runs)) if sys.platform == "linux" else 1
     if size < PARALLEL_FROM_BYTES or workers < 2:
