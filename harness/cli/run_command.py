@@ -200,10 +200,10 @@ def _count_requests(node: Node) -> int:
     return sum(size.requests for size in task_sizes(_evaluation(node)).values())
 
 
-def _metrics(node: Node) -> set[str]:
+def _metrics(node: Node) -> dict[str, set[str]]:
     from harness.evaluation.counting import task_sizes
 
-    return {metric for size in task_sizes(_evaluation(node)).values() for metric in size.metrics}
+    return {task: set(size.metrics) for task, size in task_sizes(_evaluation(node)).items()}
 
 
 def _time_batch(node: Node, checkpoint: Path) -> float:
@@ -236,13 +236,13 @@ def _executor(args: argparse.Namespace, needs: tuple[NeedsSpec, ...]) -> Executo
 def _costs(graph: Graph, folder: StudyFolder, keys: Collection[str], *, writes: bool) -> dict[str, Cost]:
     """Return the costs of the nodes that are not done. Raises: InputError: a node would be refused."""
     from harness.study.costs import Costs, check_disk
-    from harness.study.reporting import check_metrics
+    from harness.study.reporting import check_selections
     from harness.study.runner import finished
 
     done = finished(graph, folder)
     costs = Costs(graph, folder, done, _count_requests, writes=writes)
     ahead = {key: costs.of(node) for key, node in graph.items() if key in keys and key not in done}
-    check_metrics(graph, ahead, _metrics)
+    check_selections(graph, ahead, _metrics)
     check_disk(ahead.values(), folder.path)
     return ahead
 

@@ -6,6 +6,7 @@ and weights identify a model, so runs of the same model in several folders are m
 
 from __future__ import annotations
 
+import fnmatch
 import math
 import os
 import sys
@@ -58,7 +59,7 @@ def index(
 
     Args:
         paths: Folders, searched at any depth, or results files.
-        tasks: Task names to select; empty for all.
+        tasks: Names of the tasks to select, or patterns such as ``mini_*``; empty for all.
         all_runs: Include older runs, each as a model of its own.
         skip_broken: List damaged results files in `Records.skipped` instead of raising.
 
@@ -81,7 +82,7 @@ def index(
         name = f"{model.name} @{time[:19]}" if all_runs else model.name
         key = (*model.identity, time) if all_runs else model.identity
         by_identity[key] = _merged(by_identity.get(key), replace(_only(model, tasks), name=name))
-    if seen and (unknown := [name for name in tasks if name not in seen]):
+    if seen and (unknown := [name for name in tasks if not fnmatch.filter(seen, name)]):
         raise RecordError(f"--tasks {','.join(unknown)}: no run of this task; the runs have {', '.join(sorted(seen))}.")
     named = with_distinct_names(list(by_identity.values()))
     empty = [_empty(model) for model in named if not model.tasks]
@@ -97,9 +98,13 @@ def _only(model: ModelRecords, tasks: Sequence[str]) -> ModelRecords:
         return model
     return replace(
         model,
-        tasks={name: run for name, run in model.tasks.items() if name in tasks},
-        unscored={name: failed for name, failed in model.unscored.items() if name in tasks},
+        tasks={name: run for name, run in model.tasks.items() if _is_selected(name, tasks)},
+        unscored={name: failed for name, failed in model.unscored.items() if _is_selected(name, tasks)},
     )
+
+
+def _is_selected(name: str, tasks: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in tasks)
 
 
 def _empty(model: ModelRecords) -> str:

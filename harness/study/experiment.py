@@ -74,7 +74,7 @@ class EvaluateSpec(Section):
     @field_validator("tasks", "stages", "variants", mode="before")
     @classmethod
     def _one_or_more(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        return _parts(value)
 
     @field_validator("flags")
     @classmethod
@@ -94,7 +94,10 @@ class CompareSpec(Section):
         stage: The stage; the last one of the file when absent.
         design: Factors of a factorial analysis, such as ``[pretrain, tune]``; the first two are the main factors, and
             the first level of each is the reference.
-        contrasts: Pairs of arms, such as ``[NC, NN]``: each is compared by itself, the second being the baseline.
+        contrasts: Pairs of arms, such as ``[NC, NN]``: each is compared by itself, the second being the baseline. An
+            arm of another stage is ``base:N``, or ``base`` if that stage has one arm.
+        tasks: Names of the tasks on the pages, or patterns such as ``mini_*``; empty for all. Tests are corrected over
+            the tasks of a page.
         margin: The smallest loss that matters, such as 0.02.
         metric: Compare by another metric, such as ``gold_log_likelihood``; see ``harness compare --metric``.
     """
@@ -103,8 +106,14 @@ class CompareSpec(Section):
     stage: str | None = None
     design: tuple[str, ...] | None = Field(default=None, min_length=1)
     contrasts: tuple[tuple[str, str], ...] = ()
+    tasks: tuple[str, ...] = ()
     margin: float | None = Field(default=None, gt=0, lt=1)
     metric: str | None = None
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: object) -> object:
+        return _parts(value)
 
 
 class ReportSpec(Section):
@@ -187,6 +196,10 @@ def _with_underscores(flags: Mapping[str, Any]) -> dict[str, Any]:
 def _level_name(level: object) -> str:
     """Return a level's name; ``no`` and ``yes``, which YAML reads as false and true, keep theirs as in a design."""
     return {False: "no", True: "yes"}[level] if isinstance(level, bool) else str(level)
+
+
+def _parts(value: object) -> object:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
 def _levels(factor: str, levels: object) -> dict[str, Any]:

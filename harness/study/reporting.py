@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
@@ -40,28 +41,41 @@ def report_nodes(
     return [_node(label, _with_overlaps(report, overlaps), on, spec) for label, report, on in pages]
 
 
-def check_metrics(graph: Graph, keys: Collection[str], metrics_of: Callable[[Node], Collection[str]]) -> None:
-    """Check the metrics of comparisons, before anything is trained for them.
+def check_selections(
+    graph: Graph, keys: Collection[str], metrics_of: Callable[[Node], Mapping[str, Collection[str]]]
+) -> None:
+    """Check the tasks and metrics that comparisons select, before anything is trained for them.
 
     Args:
         graph: The graph.
         keys: Keys of the nodes to check; others than comparisons are left out.
-        metrics_of: Returns the names of the metrics that the tasks of an evaluation record.
+        metrics_of: Returns the metrics that an evaluation records, by task.
 
     Raises:
-        InputError: no task that a page shows has the page's metric.
+        InputError: no task that a page shows has the page's metric, or a page selects a task that is not evaluated.
     """
     for node in (graph[key] for key in keys):
         words = node.work.words if isinstance(node.work, Report) else ()
-        metric = words[words.index("--metric") + 1] if "--metric" in words else COMPUTED_METRICS[0]
-        if metric in COMPUTED_METRICS:
+        metric = _value(words, "--metric") or COMPUTED_METRICS[0]
+        patterns = (_value(words, "--tasks") or "*").split(",")
+        if metric in COMPUTED_METRICS and patterns == ["*"]:
             continue
         evaluations = [graph[key] for key in node.parents if graph[key].kind == "evaluate"]
         one_per_set = {_evaluation(one).set_key: one for one in evaluations}.values()
-        known = sorted({name for one in one_per_set for name in metrics_of(one)} | {*COMPUTED_METRICS})
+        evaluated = {task: names for one in one_per_set for task, names in metrics_of(one).items()}
+        for pattern in patterns:
+            if not fnmatch.filter(evaluated, pattern):
+                hint = did_you_mean(pattern, evaluated)
+                raise InputError(f"compare.tasks: no task {pattern!r}; tasks are {', '.join(evaluated)}.{hint}")
+        shown = {task for pattern in patterns for task in fnmatch.filter(evaluated, pattern)}
+        known = sorted({name for task in shown for name in evaluated[task]} | {*COMPUTED_METRICS})
         if metric not in known:
             hint = did_you_mean(metric, known)
             raise InputError(f"compare.metric: no task has {metric!r}; give one of {', '.join(known)}.{hint}")
+
+
+def _value(words: Sequence[str], flag: str) -> str | None:
+    return words[words.index(flag) + 1] if flag in words else None
 
 
 def _evaluation(node: Node) -> Evaluation:
@@ -100,24 +114,37 @@ def _comparisons(
     if not all(node.key in evaluated for node in trained[stage]):
         raise InputError(f"compare.stage: {stage} is not evaluated; add it to evaluate.stages.")
     arms = arms_of(trained[stage])
-    metric = () if compare.metric is None else ("--metric", compare.metric)
-    options = metric if compare.margin is None else (*metric, "--margin", str(compare.margin))
+    both = () if compare.metric is None else ("--metric", compare.metric)
+    both += ("--tasks", ",".join(compare.tasks)) if compare.tasks else ()
+    options = both if compare.margin is None else (*both, "--margin", str(compare.margin))
     pages = {}
     if compare.design is not None:
         label = "design" if compare.name == CompareSpec().name else f"{compare.name}-design"
         report = design_report(spec, compare.design, stage, trained, evaluated)
         if varied(spec, compare.design):
-            pages[label] = replace(report, words=(*report.words, *metric))
+            pages[label] = replace(report, words=(*report.words, *both))
     if len(arms) > 1:
         pages[compare.name] = _compare(arms, list(arms), options)
-    else:
+    elif not compare.contrasts:
         raise InputError(f"compare.stage: {stage} has one arm only; compare a stage with a factor besides {SEED}.")
+    known = arms | _arms_of_others(stage, trained, evaluated)
     for pair in compare.contrasts:
         for arm in pair:
-            if arm not in arms:
-                raise InputError(f"compare.contrasts: no arm {arm!r}; arms are {', '.join(arms)}.")
-        pages[f"{compare.name}-{pair[0]}-{pair[1]}"] = _compare(arms, [pair[1], pair[0]], options)
+            if arm not in known:
+                hint = did_you_mean(arm, known)
+                raise InputError(f"compare.contrasts: no arm {arm!r}; arms are {', '.join(known)}.{hint}")
+        pages[f"{compare.name}-{pair[0]}-{pair[1]}"] = _compare(known, [pair[1], pair[0]], options)
     return pages
+
+
+def _arms_of_others(stage: str, trained: Trained, evaluated: Collection[str]) -> dict[str, list[Node]]:
+    """Return the arms of the other evaluated stages: ``base:C``; ``base`` if the stage has one arm."""
+    arms = {}
+    for other, nodes in trained.items():
+        if other != stage and all(node.key in evaluated for node in nodes):
+            own = arms_of(nodes)
+            arms |= own if len(own) == 1 else {f"{other}:{arm}": of_arm for arm, of_arm in own.items()}
+    return arms
 
 
 def _compare(arms: Mapping[str, Sequence[Node]], names: Sequence[str], options: Sequence[str]) -> Report:

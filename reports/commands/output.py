@@ -22,7 +22,12 @@ SUFFIXES = {".md": "md", ".csv": "csv", ".json": "json", ".tex": "latex", ".html
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags that both commands share."""
-    parser.add_argument("--tasks", default="", metavar="NAMES", help="task names, separated by commas; default: all")
+    parser.add_argument(
+        "--tasks",
+        default="",
+        metavar="NAMES",
+        help="task names or patterns (mini_*), separated by commas; default: all",
+    )
     parser.add_argument(
         "--all",
         action="store_true",

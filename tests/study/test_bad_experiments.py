@@ -43,6 +43,7 @@ def _set(fields: dict[str, Any], path: str, value: Any) -> None:
         ("evaluate.tasks", ["t_chioce"], "t_chioce"),
         ("compare.stage", "tund", "compare.stage: no stage 'tund'"),
         ("compare.contrasts", [["NC", "XX"]], "no arm 'XX'; arms are NN, NC, CN, CC"),
+        ("compare.tasks", ["t_chioce"], "compare.tasks: no task 't_chioce'; tasks are t_choice"),
         ("compare.design", ["pretrain", "tun"], "has no factor 'tun'"),
         (
             "compare.metric",

@@ -268,6 +268,26 @@ def test_labels_are_names_of_files(study: Study, graph_of: Callable[[], Graph]) 
     ]  # fmt: skip
 
 
+def test_an_arm_is_compared_with_the_arms_of_another_stage(study: Study, graph_of: Callable[[], Graph]) -> None:
+    study.fields["evaluate"]["stages"] = ["base", "tuned"]
+    study.write({"compare": {"stage": "tuned", "contrasts": [["NC", "base:N"]]}})
+    graph = graph_of()
+    page = next(node for node in graph.values() if node.label == "compare-NC-base_N")
+    assert isinstance(page.work, Report)
+    baseline, arm = page.work.words[1:3]
+    assert baseline.startswith("base:N=run:")
+    assert arm.startswith("NC=run:")
+    shown = [graph[key] for key in page.work.checkpoints]
+    assert {(node.stage, node.cell["pretrain"]) for node in shown} == {("base", "N"), ("tuned", "N")}
+
+
+def test_stages_without_factors_are_compared_by_name(study: Study, graph_of: Callable[[], Graph]) -> None:
+    study.fields["stages"] = {"base": {"stage": "fake"}, "tuned": {"stage": "fake", "from": "base"}}
+    study.fields["evaluate"] = {"tasks": "mini_logic"}
+    study.write({"compare": {"contrasts": [["tuned", "base"]]}, "factors": {}})
+    assert "compare-tuned-base" in [node.label for node in graph_of().values()]
+
+
 @pytest.mark.parametrize("flag", ["output-path", "dry-run"])
 def test_a_flag_with_a_dash_is_the_flag_with_an_underscore(flag: str, study: Study) -> None:
     study.fields["evaluate"]["flags"][flag] = "x"
