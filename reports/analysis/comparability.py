@@ -47,7 +47,7 @@ def _tokens(groups: Mapping[str, Sequence[ModelRecords]]) -> list[str]:
         return []
     sentences = []
     least, most = min(map(min, known.values())), max(map(max, known.values()))
-    if most - least > TOKEN_TOLERANCE * most:
+    if most - least > TOKEN_TOLERANCE * most and not _further_training([one for own in groups.values() for one in own]):
         listed = _listed({name: _range_of(own) for name, own in known.items()})
         sentences.append(f"Not trained on equally many tokens: {listed}. A difference may come from the tokens alone.")
     unknown = {name: f"({own.count(None)} of {len(own)} runs)" for name, own in counts.items() if None in own}
@@ -69,6 +69,8 @@ def agreements_of(models: Sequence[ModelRecords]) -> tuple[str, ...]:
 
     There is none if the tokens are unknown, or if they differ so much that `caveats_of` warns.
     """
+    if further := _further_training(models):
+        return (further,)
     stages = [_stage_tokens(model) for model in models]
     if not stages or not all(stages):
         return ()
@@ -80,6 +82,27 @@ def agreements_of(models: Sequence[ModelRecords]) -> tuple[str, ...]:
         return (f"Each run was trained on {most:,} tokens.",)
     within = "one sequence in each stage" if _within_a_sequence(stages) else f"{TOKEN_TOLERANCE:.0%}"
     return (f"Each run was trained on {least:,} to {most:,} tokens; the runs agree within {within}.",)
+
+
+def _further_training(models: Sequence[ModelRecords]) -> str:
+    """Return how much further a stage was trained than its parents, if the models are just these; else nothing.
+
+    All parents must have equally many tokens, and all their descendants too.
+    """
+    ancestors = {link.get("digest") for model in models for link in model.lineage[1:]}
+    parents = [model for model in models if model.digest in ancestors]
+    own = {model.digest for model in parents}
+    trained = [model for model in models if model.digest not in own]
+    if not parents or not all(own & {link.get("digest") for link in model.lineage[1:]} for model in trained):
+        return ""
+    totals = [[_total_tokens(model) for model in side] for side in (parents, trained)]
+    if any(count is None for side in totals for count in side):
+        return ""
+    before, after = ([count for count in side if count is not None] for side in totals)
+    if any(max(side) - min(side) > TOKEN_TOLERANCE * max(side) for side in (before, after)):
+        return ""
+    further = tokens_text(round(sum(after) / len(after) - sum(before) / len(before)))
+    return f"One side continues the other with {further} more; differences are the effect of that training."
 
 
 def _within_a_sequence(stages: Sequence[Sequence[tuple[int, int]] | None]) -> bool:

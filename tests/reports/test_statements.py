@@ -397,6 +397,31 @@ def test_tokens_of_runs_are_compared_not_their_means() -> None:
     )
 
 
+def _stage(tokens: int, parents: Sequence[str] = ("p0", "p1")) -> tuple[list[ModelRecords], list[ModelRecords]]:
+    """Two parents of 1,000 tokens, and a model trained further from each of `parents`."""
+    before = [model(name, {"t": np.ones(30)}, lineage=[link(name)]) for name in ("p0", "p1")]
+    after = [
+        model(f"m{number}", {"t": np.ones(30)}, lineage=tuned(f"m{number}", parent, tokens=tokens))
+        for number, parent in enumerate(parents)
+    ]
+    return before, after
+
+
+def test_a_stage_has_more_tokens_than_its_parents_and_the_document_says_how_many() -> None:
+    comparison = versus(*_stage(tokens=50_000))
+    assert comparison.caveats == ()
+    assert comparison.agreements == (
+        "One side continues the other with 50k tokens more; differences are the effect of that training.",
+    )
+
+
+@pytest.mark.parametrize("parents", [("p0", "elsewhere"), ("elsewhere", "elsewhere")])
+def test_more_tokens_than_other_parents_are_a_caveat(parents: Sequence[str]) -> None:
+    comparison = versus(*_stage(tokens=50_000, parents=parents))
+    assert comparison.agreements == ()
+    assert comparison.caveats[0].startswith("Not trained on equally many tokens")
+
+
 def _of_tokens(counts: Sequence[int | None]) -> list[ModelRecords]:
     """Models tuned on these numbers of tokens, in sequences of 256, from parents of 1,000 tokens."""
     models = []
