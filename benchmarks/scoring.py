@@ -21,14 +21,13 @@ import argparse
 import json
 import os
 import random
-import statistics
-from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rows import RESULTS, agreement, distribution, record, surroundings, timing
+from benchmarks.rows import RESULTS, distribution, record, surroundings
 from benchmarks.sides import Pair, Side
+from benchmarks.turns import compare
 from experiments.reference_model import reference_model
 from harness.checkpoints.resolver import resolve
 
@@ -58,36 +57,6 @@ def requests(data: Path, setting: str, items: int) -> list[Pair]:
 
 def _question(row: dict[str, Any]) -> str:
     return f"Passage: {row['passage']}\nQuestion: {row['question']}\nAnswer:"
-
-
-def compare(ours: Side, others: Sequence[Side], pairs: list[Pair], rounds: int) -> dict[str, Any]:
-    """Time `ours` and the fastest of `others` in turns; returns the figures of a row."""
-    some = pairs[: max(4, len(pairs) // 4)]
-    warm = {side.name: side.ask("loglikelihood", some) for side in (ours, *others)}
-    theirs = min(others, key=lambda side: float(warm[side.name]["seconds"]))
-    taken: dict[str, list[dict[str, Any]]] = {ours.name: [], theirs.name: []}
-    for _ in range(rounds):
-        for side in (ours, theirs):
-            taken[side.name].append(side.ask("loglikelihood", pairs))
-    mine, other = taken[ours.name], taken[theirs.name]
-    # The memory of the other batch size is that of its warm-up, on fewer requests.
-    last = warm | {name: runs[-1] for name, runs in taken.items()}
-    return {
-        "requests": len(pairs),
-        "theirs": theirs.name,
-        **timing(len(pairs), _median(mine, "seconds"), _median(other, "seconds")),
-        "processor_seconds_ratio": round(_median(other, "busy_seconds") / _median(mine, "busy_seconds"), 2),
-        **agreement("loglikelihood", mine[-1]["answers"], other[-1]["answers"]),
-        "threads": mine[-1]["threads"],
-        "load_average": round(os.getloadavg()[1], 1),
-        "warm_up_seconds": {name: round(run["seconds"], 2) for name, run in warm.items()},
-        "all_seconds": {name: [round(run["seconds"], 2) for run in runs] for name, runs in taken.items()},
-        "peak_gib": {name: round(run["peak_bytes"] / 2**30, 2) for name, run in last.items()},
-    }
-
-
-def _median(runs: Sequence[dict[str, Any]], key: str) -> float:
-    return statistics.median(float(run[key]) for run in runs)
 
 
 def efficiency(ours: Side, pairs: list[Pair], seconds: float) -> dict[str, float]:
@@ -124,7 +93,7 @@ def measure(backend: str, dtype: str, options: argparse.Namespace) -> None:
     ours, *others = (Side(name, options.model, dtype=dtype) for name in (SIDES[backend][0], *SIDES[backend][1]))
     for setting in options.settings:
         pairs = requests(options.data, setting, options.items)
-        figures = compare(ours, others, pairs, options.rounds)
+        figures = compare(ours, others, pairs, rounds=options.rounds)
         if backend == "hf":
             figures |= efficiency(ours, pairs, figures["ours_seconds"])
         row = {"benchmark": "scoring", "ours": ours.name, "setting": setting, "model": options.model.name}
