@@ -120,16 +120,11 @@ class ScriptedEngine:
             return loglikelihood_answer(math.nan, is_greedy=False)
         if request.kind == "generate_until":
             return Answer(text=self._text(request), tokens=1)
-        return loglikelihood_answer(self._logprob(request), is_greedy=self._prefers(request), tokens=1)
-
-    def _prefers(self, request: Request) -> bool:
-        right = bool(self._gold.get(request, False))
-        return right if self._name == "oracle" else not right if self._name == "corrupted" else _share(request) > 0.5
-
-    def _logprob(self, request: Request) -> float:
         if self._name == "uniform":
-            return -20.0 * _share(request) - 0.01
-        return -1.0 if self._prefers(request) else -10.0
+            share = _share(request)
+            return loglikelihood_answer(-20.0 * share - 0.01, is_greedy=share > 0.5, tokens=1)
+        preferred = bool(self._gold.get(request, False)) == (self._name == "oracle")
+        return loglikelihood_answer(-1.0 if preferred else -10.0, is_greedy=preferred, tokens=1)
 
     def _text(self, request: Request) -> str:
         gold = str(self._gold.get(request, ""))

@@ -106,6 +106,8 @@ def add_encoding(samples: Mapping[str, list[dict[str, Any]]], evaluation: Evalua
     ``cut_tokens`` holds the tokens that each request lost on the left, ``encoded_apart`` whether its continuation was
     encoded without its context.
     """
+    if not any(answer.cut_tokens or answer.encoded_apart for answer in outcome.answers.values()):
+        return
     for name, rows in samples.items():
         task = evaluation.requests[name]
         by_item: dict[int, list[Answer]] = {}

@@ -81,6 +81,12 @@ class TaskRequests:
     items: list[int]
     instances: list[Instance]
 
+    def by_instance(self) -> dict[int, Request]:
+        """Return the requests by the `id` of their instance; none if there are repeats."""
+        if len(self.instances) != len(self.requests):
+            return {}
+        return {id(one): request for one, request in zip(self.instances, self.requests, strict=True)}
+
 
 def configure(tasks: Mapping[str, Task], spec: PromptSpec) -> None:
     """Set few-shot count, generation arguments and few-shot seed on the task objects, as lm-eval's command does.
@@ -196,6 +202,7 @@ class Replay(LM):  # type: ignore[misc]
         seeds: The seeds the requests were built with.
         chat_template: The template the requests were built with, if any.
         think_tags: The tags around the model's thoughts, which are not scored; None if it has none.
+        known: Requests by the `id` of their instance; those of other instances are made again.
     """
 
     def __init__(
@@ -204,8 +211,10 @@ class Replay(LM):  # type: ignore[misc]
         seeds: Seeds,
         chat_template: ChatTemplate | None,
         think_tags: ThinkTags | None = None,
+        known: Mapping[int, Request] | None = None,
     ) -> None:
         super().__init__()
+        self._known = known or {}
         self._think_tags = think_tags
         self._answers = answers
         self._seeds = seeds
@@ -246,7 +255,8 @@ class Replay(LM):  # type: ignore[misc]
             if instance.repeats != 1:
                 repeat = seen[id(instance)]
                 seen[id(instance)] += 1
-            answers.append(self._answers[as_request(instance, repeat, self._seeds)])
+            request = self._known.get(id(instance)) or as_request(instance, repeat, self._seeds)
+            answers.append(self._answers[request])
         return answers
 
 

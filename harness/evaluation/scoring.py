@@ -59,30 +59,32 @@ class Tally:
 
 def tally(task: TaskRequests, outcome: Outcome, think_tags: ThinkTags | None = None) -> Tally:
     """Count one task's answers and failures."""
-    answers = [outcome.answers[request] for request in task.requests if request in outcome.answers]
-    reasons = Counter(outcome.failures[request].reason for request in task.requests if request in outcome.failures)
+    # Each lookup counts: a benchmark has a million requests.
+    answers = [answer for request in task.requests if (answer := outcome.answers.get(request)) is not None]
+    failed = [failure.reason for request in task.requests if (failure := outcome.failures.get(request)) is not None]
     return Tally(
         asked=len(task.requests),
         answered=len(answers),
         failed=len(task.requests) - len(answers),
         cut=sum(answer.cut_tokens > 0 for answer in answers),
-        unclosed_thoughts=sum(
-            outcome.answers[request].text is not None
-            and think_tags is not None
-            and think_tags.is_inside(outcome.answers[request].text or "", request.context)
-            for request in task.requests
-            if request in outcome.answers
-        ),
+        unclosed_thoughts=0 if think_tags is None else _unclosed_thoughts(task, outcome, think_tags),
         encoded_apart=sum(answer.encoded_apart for answer in answers),
         empty=sum(answer.text is not None and not answer.text.strip() for answer in answers),
         items=len(set(task.items)),
         items_scored=len(scored_items(task, outcome)),
-        reasons=dict(sorted(reasons.items())),
+        reasons=dict(sorted(Counter(failed).items())),
     )
+
+
+def _unclosed_thoughts(task: TaskRequests, outcome: Outcome, think_tags: ThinkTags) -> int:
+    texts = [(outcome.answers[one].text, one.context) for one in task.requests if one in outcome.answers]
+    return sum(text is not None and think_tags.is_inside(text, context) for text, context in texts)
 
 
 def scored_items(task: TaskRequests, outcome: Outcome) -> list[int]:
     """Return the items with all requests answered, in order."""
+    if not outcome.failures:
+        return sorted(set(task.items))
     failed = {i for i, request in zip(task.items, task.requests, strict=True) if request not in outcome.answers}
     return sorted(set(task.items) - failed)
 
@@ -121,9 +123,11 @@ def _evaluated(
     # A group's mean over fewer tasks than it names would be a different number under the same name.
     complete = len(tasks) == len(loaded.tasks)
     asked = {name: instances_of(evaluation.requests[name].instances, samples[name]) for name in tasks}
+    known = {key: request for name in tasks for key, request in evaluation.requests[name].by_instance().items()}
+    model = evaluation.model
     with frozen_requests(tasks, asked):
         results = evaluate(
-            lm=Replay(outcome.answers, spec.prompt.seeds, evaluation.model.template, evaluation.model.think_tags),
+            lm=Replay(outcome.answers, spec.prompt.seeds, model.template, model.think_tags, known),
             task_dict={
                 "tasks": tasks,
                 "groups": loaded.groups if complete else {},
