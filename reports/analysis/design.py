@@ -5,7 +5,7 @@
     runs:
       - {run: runs/NN-0, pretrain: text, tune: plain, parent: pre-text-0, seed: 0}
     parents:                                                 # optional: evaluations of the parents themselves
-      - {run: runs/pre-text-0, name: pre-text-0}
+      - {run: runs/pre-text-0, name: pre-text-0}             # and their own `parent`, if there are more than two stages
     cot: {science_cot: science}                              # optional: task with chain of thought, task without
 
 A run may name its ``step``: runs with the same levels, parent and seed are then checkpoints of one training run.
@@ -35,7 +35,7 @@ class DesignRun:
     Attributes:
         run: Run folder, or name of a model, as in the file.
         cell: Its level of each factor, in the order of the factors.
-        parent: Name of the pre-training run that it was made from; None if the file does not say.
+        parent: Name of the checkpoint that it was trained from; None if the file does not say.
         seed: Its seed; empty if the file does not say.
         step: Its step, if it is one of several checkpoints of a training run.
     """
@@ -48,6 +48,19 @@ class DesignRun:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DesignParent:
+    """The evaluation of a parent.
+
+    Attributes:
+        run: Run folder, or name of a model, as in the file.
+        parent: Name of the checkpoint that it was trained from itself; None if the file does not say.
+    """
+
+    run: str
+    parent: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Design:
     """The whole design.
 
@@ -55,15 +68,32 @@ class Design:
         factors: Levels by factor, the reference level first.
         main: The two factors whose main effects and interaction are the primary family; one if there is one factor.
         runs: At least one.
-        parents: Run folders of evaluated parents, by name.
+        parents: Evaluated parents, by name.
         cot: Task without chain of thought, by task with it; None to pair tasks by their names.
     """
 
     factors: Mapping[str, tuple[str, ...]]
     main: tuple[str, ...]
     runs: tuple[DesignRun, ...]
-    parents: Mapping[str, str]
+    parents: Mapping[str, DesignParent]
     cot: Mapping[str, str] | None
+
+    def ancestors(self, run: DesignRun) -> tuple[str, ...]:
+        """Return the names of the checkpoints that a run was trained from, its parent first, as far as the file says.
+
+        Raises:
+            InputError: A parent comes from itself.
+        """
+        names: list[str] = []
+        name = run.parent
+        while name is not None:
+            if name in names:
+                raise InputError(
+                    f"parents: {name} comes from itself ({' <- '.join([*names, name])}); correct a parent."
+                )
+            names.append(name)
+            name = self.parents[name].parent if name in self.parents else None
+        return tuple(names)
 
 
 def read_yaml(path: Path, example: str) -> dict[str, Any]:
@@ -185,25 +215,26 @@ def _run(where: str, entry: object, factors: Mapping[str, Sequence[str]]) -> Des
     )
 
 
-def _parents(where: str, entries: object) -> dict[str, str]:
+def _parents(where: str, entries: object) -> dict[str, DesignParent]:
     if entries is None:
         return {}
     if not isinstance(entries, list):
         raise InputError(f"{where} is {_shown(entries)}; give a list of mappings, each with run and name.")
-    parents: dict[str, str] = {}
+    parents: dict[str, DesignParent] = {}
     for number, entry in enumerate(entries):
-        name, run = _parent(f"{where}[{number}]", entry)
+        name, parent = _parent(f"{where}[{number}]", entry)
         if name in parents:
             raise InputError(f"{where}[{number}]: the name {name!r:.40} is given twice; give each parent once.")
-        parents[name] = run
+        parents[name] = parent
     return parents
 
 
-def _parent(where: str, entry: object) -> tuple[str, str]:
+def _parent(where: str, entry: object) -> tuple[str, DesignParent]:
     if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("run", "name")):
         raise InputError(f"{where}: is {_shown(entry)}; give run and name, the name that runs have as their parent.")
-    _check_keys(where, entry, ("run", "name"))
-    return entry["name"], entry["run"]
+    _check_keys(where, entry, ("run", "name", "parent"))
+    above = entry.get("parent")
+    return entry["name"], DesignParent(run=entry["run"], parent=None if above is None else str(above))
 
 
 def _cot(path: Path, pairs: object) -> dict[str, str] | None:

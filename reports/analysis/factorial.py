@@ -20,9 +20,9 @@ from harness.reports.analysis.contrasts import (
     ContrastSpec,
     cell_label,
     design_contrasts,
-    parent_contrasts,
 )
 from harness.reports.analysis.differences import ALPHA, CONTROLS, OVERALL
+from harness.reports.analysis.stage_pairs import stage_differences
 from harness.reports.analysis.study import Study, TrainingRun
 from harness.reports.analysis.task_values import TaskValues, collect, overall_tables
 from harness.stats.factorial import ContrastEstimate, ItemTable, Runs, estimate_contrast
@@ -272,36 +272,10 @@ def _parent_rows(
     study: Study, runs: Sequence[TrainingRun], options: AnalysisOptions, notes: list[str]
 ) -> list[ContrastRow]:
     """Each stage against its parent, where evaluations of the parents are given."""
-    children = [run for run in runs if run.plot in study.parents]
-    if not children:
-        if study.parents:
-            notes.append(
-                f"No run has {', '.join(study.parents)} as its parent, so no stage is compared with its parent."
-            )
+    stages = stage_differences(study, runs, notes, force=options.force)
+    if stages is None:
         return []
-    above = _cells_of_plots(children)
-    parents = [
-        TrainingRun(cell=above[plot], plot=plot, checkpoints=(study.parents[plot],))
-        for plot in dict.fromkeys(run.plot for run in children)
-    ]
-    specs = parent_contrasts(study.factors, {run.cell: above[run.plot] for run in children})
-    everything = [*children, *parents]
-    if len(children) < len(runs):
-        notes.append(
-            f"Stage against parent: {len(runs) - len(children)} runs are left out, without an evaluated parent."
-        )
-    tasks = collect(everything, notes, force=options.force)
-    return _rows(tasks, everything, specs, any_scale=options.any_scale)
-
-
-def _cells_of_plots(runs: Sequence[TrainingRun]) -> dict[str, Cell]:
-    """Return the cell of each plot's parent: the levels of those factors that never differ within a plot."""
-    cells: dict[str, list[Cell]] = {}
-    for run in runs:
-        cells.setdefault(run.plot, []).append(run.cell)
-    n_factors = len(runs[0].cell)
-    constant = [at for at in range(n_factors) if all(len({c[at] for c in own}) == 1 for own in cells.values())]
-    return {plot: ("parent", *(own[0][at] for at in constant)) for plot, own in cells.items()}
+    return _rows(stages.tasks, stages.runs, stages.specs, any_scale=options.any_scale)
 
 
 def _cot_rows(

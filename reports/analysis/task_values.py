@@ -35,6 +35,7 @@ class TaskValues:
         clusters: Label of each item; None without clusters.
         labels: What identifies the items.
         items_from: Name of the items, shared by variants of one benchmark.
+        is_difference: Whether `values` are differences of two checkpoints, in which chance cancels.
     """
 
     task: str
@@ -46,6 +47,7 @@ class TaskValues:
     clusters: npt.NDArray[np.str_] | None
     labels: ItemLabels
     items_from: str = ""
+    is_difference: bool = False
 
     @property
     def n_clusters(self) -> int:
@@ -60,7 +62,8 @@ class TaskValues:
     @property
     def centred(self) -> FloatArray:
         """The values on the scale where chance is 0 and 1 stays 1."""
-        return (self.values - self.chance) / (1.0 - self.chance)
+        origin = 0.0 if self.is_difference else self.chance
+        return (self.values - origin) / (1.0 - self.chance)
 
 
 def collect(runs: Sequence[TrainingRun], notes: list[str], *, force: bool) -> list[TaskValues]:

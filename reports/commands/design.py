@@ -93,7 +93,7 @@ def load_study(args: argparse.Namespace) -> tuple[Study, list[str]]:
     path = Path(args.design)
     design = read_design(path)
     finder = _Finder(path.parent, args)
-    places_of_runs = [run.run for run in design.runs] + list(design.parents.values())
+    places_of_runs = [run.run for run in design.runs] + [parent.run for parent in design.parents.values()]
     indexed = {place: finder.model(place) for place in dict.fromkeys(places_of_runs)}
     _check_distinct(path, places_of_runs, indexed)
     models, skipped = _read(list(indexed.values()), args)
