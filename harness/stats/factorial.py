@@ -98,7 +98,7 @@ class ContrastEstimate:
         se_seeds: From the training runs; it shrinks with more runs. NaN if it cannot be estimated; `se` is then
             `se_items`, and interval and p hold for these very runs only.
         df: Degrees of freedom of `se`, at least 1; see `contrast_df`.
-        low: Lower end of the 95% interval; NaN if `se` is 0.
+        low: Lower end of the interval; NaN if `se` is 0.
         high: Upper end.
         p: Two-sided; NaN if `se` is 0.
         method: ``student-t``; ``wild`` for one task in fewer than ten clusters, see `estimate_contrast`.
@@ -157,7 +157,9 @@ def two_by_two(
     }
 
 
-def estimate_contrast(tables: Sequence[ItemTable], runs: Runs, contrast: Contrast) -> ContrastEstimate:
+def estimate_contrast(
+    tables: Sequence[ItemTable], runs: Runs, contrast: Contrast, *, level: float = _LEVEL
+) -> ContrastEstimate:
     """Estimate a contrast of cell means over one task, or the weighted sum over several tasks.
 
     Items: d_i is the weighted sum of the runs' values of item i. The variance of its mean is CR2's over clusters (see
@@ -182,6 +184,7 @@ def estimate_contrast(tables: Sequence[ItemTable], runs: Runs, contrast: Contras
         tables: At least one, each with a row for every run.
         runs: Cell and plot of each row.
         contrast: Coefficients by cell.
+        level: Coverage of the interval.
 
     Raises:
         ValueError: A cell of the contrast has no run, a table has another number of rows, a task has one cluster, or a
@@ -209,8 +212,8 @@ def estimate_contrast(tables: Sequence[ItemTable], runs: Runs, contrast: Contras
         for number in (float(weights @ means), math.sqrt(items), math.sqrt(component))
     )
     seeds = math.nan if unit == "none" else se_seeds
-    tested = _with_test(estimate, (se_items, seeds), df, unit)
-    return _in_few_clusters(tested, weights @ rows[0], tables[0].clusters) if len(tables) == 1 else tested
+    tested = _with_test(estimate, (se_items, seeds), df, unit, level)
+    return _in_few_clusters(tested, weights @ rows[0], tables[0].clusters, level) if len(tables) == 1 else tested
 
 
 def row_variances(table: ItemTable) -> FloatArray:
@@ -237,11 +240,11 @@ def run_weights(runs: Runs, contrast: Contrast) -> tuple[npt.NDArray[np.intp], F
     return used, weights
 
 
-def _with_test(estimate: float, parts: tuple[float, float], df: float, unit: str) -> ContrastEstimate:
+def _with_test(estimate: float, parts: tuple[float, float], df: float, unit: str, level: float) -> ContrastEstimate:
     items, seeds = parts
     se = items if math.isnan(seeds) else math.hypot(items, seeds)
     # Without any spread there is nothing to measure an effect against.
-    half = two_sided(_LEVEL, df) * se if se > 0.0 else math.nan
+    half = two_sided(level, df) * se if se > 0.0 else math.nan
     return ContrastEstimate(
         estimate=estimate,
         se=se,
@@ -255,13 +258,15 @@ def _with_test(estimate: float, parts: tuple[float, float], df: float, unit: str
     )
 
 
-def _in_few_clusters(tested: ContrastEstimate, differences: FloatArray, clusters: Clusters | None) -> ContrastEstimate:
+def _in_few_clusters(
+    tested: ContrastEstimate, differences: FloatArray, clusters: Clusters | None, level: float
+) -> ContrastEstimate:
     grouped = group_by_cluster(differences, clusters)
     if not (tested.se > 0.0 and needs_wild_bootstrap(grouped)):
         return tested
     runs = 0.0 if math.isnan(tested.se_seeds) else tested.se_seeds**2
     student = TestedMean(low=tested.low, high=tested.high, p=tested.p)
-    cautious = widened(student, grouped, runs, _LEVEL)
+    cautious = widened(student, grouped, runs, level)
     return replace(tested, low=cautious.low, high=cautious.high, p=cautious.p, method=WILD)
 
 

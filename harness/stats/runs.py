@@ -8,7 +8,8 @@ first; only then are runs compared::
 
 Runs that were tuned from the same pre-training run share its luck. Pre-training runs are whole plots, tuning runs are
 sub-plots (split-plot designs: Cochran and Cox 1957, Experimental Designs, ch. 7): the runs of one plot are averaged,
-and plots are the units. If both arms have runs from the same plots, their difference is taken within each plot.
+and plots are the units. If both arms have runs from the same plots, their difference is taken within each plot. If only
+some plots are shared, the arms are two cells of a factorial study (`factorial`), in which the luck of those cancels.
 `paired` compares two single runs, `seeds` has the variance components of one arm.
 """
 
@@ -23,6 +24,7 @@ from scipy import special
 
 from harness.stats.clustered import FloatArray, as_values, group_by_cluster
 from harness.stats.clustered import two_sided_quantile as two_sided
+from harness.stats.factorial import ItemTable, Runs, estimate_contrast
 from harness.stats.freedom import contrast_df
 from harness.stats.item_sets import Units, covariance_of_means, freedom_of_sum, unit_sizes, weighted_variance
 from harness.stats.power import minimum_detectable_effect
@@ -66,7 +68,7 @@ class RunDifference:
         p: Two-sided, from the same test; at most 1 - level exactly when 0 is outside the interval.
         minimum_detectable_effect: At 80% power and significance level 1 - level, uncorrected.
         units: Number of units of A and of B: runs, or pre-training runs.
-        paired: Whether both arms have the same pre-training runs, and are compared within them.
+        paired: Whether the arms share pre-training runs, whose luck cancels.
     """
 
     difference: float
@@ -111,11 +113,16 @@ def compare_over_tasks(
     nothing about their own scatter. The degrees of freedom are those of `freedom.contrast_df`. One task whose items are
     in fewer than ten clusters: interval and p are the more cautious of Student's t and the wild cluster bootstrap.
 
+    Arms that share some plots only are compared by `factorial.estimate_contrast`. The luck of a shared plot is in both
+    means, so that only the difference of its two weights is left of it.
+
     Raises:
         ValueError: No tasks, fewer than two units in an arm, fewer than two items or clusters, different numbers of
             runs or items, NaN, or an impossible level.
     """
     parts = _parts(tasks, plots)
+    if plots and (set(plots[0]) & set(plots[1])) and len(parts) == 2:
+        return _partly_shared(tasks, plots, parts, level)
     weights = np.array([task.weight for task in tasks])
     units, sets = [task.units for task in tasks], [task.item_set or f"\0{k}" for k, task in enumerate(tasks)]
     rows = [[part.rows(task) for task in tasks] for part in parts]
@@ -149,6 +156,40 @@ def compare_over_tasks(
         minimum_detectable_effect=detectable + max(tested.high - student.high, student.low - tested.low),
         units=(parts[0].of_a.shape[0], parts[-1].of_b.shape[0]),
         paired=len(parts) == 1,
+    )
+
+
+def _partly_shared(tasks: Sequence[TaskScores], plots: Plots, parts: Sequence[_Part], level: float) -> RunDifference:
+    """Compare two arms that share some plots: the plots' means are the runs of two cells."""
+    arm_a, arm_b = parts
+    tables = [
+        ItemTable(
+            values=np.concatenate([arm_a.of_a @ task.a, arm_b.of_b @ task.b]),
+            clusters=task.units,
+            weight=task.weight,
+            item_set=task.item_set,
+        )
+        for task in tasks
+    ]
+    names = [sorted(set(side)) for side in plots]
+    runs = Runs(cells=["a"] * len(names[0]) + ["b"] * len(names[1]), plots=[*names[0], *names[1]])
+    test = estimate_contrast(tables, runs, {"a": -1.0, "b": 1.0}, level=level)
+    known = test.se > 0.0
+    half = two_sided(level, test.df) * test.se
+    detectable = minimum_detectable_effect(test.se, test.df, alpha=1.0 - level)
+    widening = max(test.high - test.estimate, test.estimate - test.low) - half if known else 0.0
+    return RunDifference(
+        difference=test.estimate,
+        standard_error=test.se,
+        item_error=test.se_items,
+        seed_error=test.se_seeds,
+        degrees_of_freedom=test.df,
+        low=test.low if known else test.estimate,
+        high=test.high if known else test.estimate,
+        p=test.p if known else two_sided_p(test.estimate, 0.0, test.df),
+        minimum_detectable_effect=detectable + widening,
+        units=(len(names[0]), len(names[1])),
+        paired=True,
     )
 
 

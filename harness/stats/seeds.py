@@ -47,7 +47,7 @@ class ArmDifference:
         p: Two-sided, Student's t; at most 1 - `level` exactly when 0 is outside the interval.
         minimum_detectable_effect: At 80% power and significance level 1 - `level`.
         seeds: Number of seeds of A and of B; of pre-training runs if `plots` says that seeds share them.
-        paired: Whether both arms have the same pre-training runs, and are compared within them.
+        paired: Whether the arms share pre-training runs, whose luck cancels.
         components_a: Variance components of A.
         components_b: Variance components of B.
     """
