@@ -158,7 +158,7 @@ def two_by_two(
 
 
 def estimate_contrast(
-    tables: Sequence[ItemTable], runs: Runs, contrast: Contrast, *, level: float = _LEVEL
+    tables: Sequence[ItemTable], runs: Runs, contrast: Contrast, *, level: float = _LEVEL, null: float = 0.0
 ) -> ContrastEstimate:
     """Estimate a contrast of cell means over one task, or the weighted sum over several tasks.
 
@@ -185,6 +185,7 @@ def estimate_contrast(
         runs: Cell and plot of each row.
         contrast: Coefficients by cell.
         level: Coverage of the interval.
+        null: The value that p tests.
 
     Raises:
         ValueError: A cell of the contrast has no run, a table has another number of rows, a task has one cluster, or a
@@ -212,8 +213,15 @@ def estimate_contrast(
         for number in (float(weights @ means), math.sqrt(items), math.sqrt(component))
     )
     seeds = math.nan if unit == "none" else se_seeds
-    tested = _with_test(estimate, (se_items, seeds), df, unit, level)
-    return _in_few_clusters(tested, weights @ rows[0], tables[0].clusters, level) if len(tables) == 1 else tested
+    tested = replace(_with_interval(estimate, (se_items, seeds), df, level), units=unit)
+    tested = replace(tested, p=two_sided_p(estimate - null, tested.se, df) if tested.se > 0.0 else math.nan)
+    grouped = group_by_cluster(weights @ rows[0], tables[0].clusters)
+    if len(tables) > 1 or not (tested.se > 0.0 and needs_wild_bootstrap(grouped)):
+        return tested
+    runs_variance = 0.0 if math.isnan(tested.se_seeds) else tested.se_seeds**2
+    student = TestedMean(low=tested.low, high=tested.high, p=tested.p)
+    cautious = widened(student, grouped, runs_variance, level, null)
+    return replace(tested, low=cautious.low, high=cautious.high, p=cautious.p, method=WILD)
 
 
 def row_variances(table: ItemTable) -> FloatArray:
@@ -240,7 +248,14 @@ def run_weights(runs: Runs, contrast: Contrast) -> tuple[npt.NDArray[np.intp], F
     return used, weights
 
 
-def _with_test(estimate: float, parts: tuple[float, float], df: float, unit: str, level: float) -> ContrastEstimate:
+def two_sided_p(difference: float, error: float, df: float) -> float:
+    """Return Student's two-sided p; 1 without an error, since nothing then says how sure a difference is."""
+    if not error > 0.0:
+        return 1.0
+    return min(1.0, 2.0 * float(special.stdtr(df, -abs(difference) / error)))
+
+
+def _with_interval(estimate: float, parts: tuple[float, float], df: float, level: float) -> ContrastEstimate:
     items, seeds = parts
     se = items if math.isnan(seeds) else math.hypot(items, seeds)
     # Without any spread there is nothing to measure an effect against.
@@ -253,21 +268,9 @@ def _with_test(estimate: float, parts: tuple[float, float], df: float, unit: str
         df=df,
         low=estimate - half,
         high=estimate + half,
-        p=min(1.0, 2.0 * float(special.stdtr(df, -abs(estimate) / se))) if se > 0.0 else math.nan,
-        units=unit,
+        p=math.nan,
+        units="none",
     )
-
-
-def _in_few_clusters(
-    tested: ContrastEstimate, differences: FloatArray, clusters: Clusters | None, level: float
-) -> ContrastEstimate:
-    grouped = group_by_cluster(differences, clusters)
-    if not (tested.se > 0.0 and needs_wild_bootstrap(grouped)):
-        return tested
-    runs = 0.0 if math.isnan(tested.se_seeds) else tested.se_seeds**2
-    student = TestedMean(low=tested.low, high=tested.high, p=tested.p)
-    cautious = widened(student, grouped, runs, level)
-    return replace(tested, low=cautious.low, high=cautious.high, p=cautious.p, method=WILD)
 
 
 def _checked(table: ItemTable, n_runs: int) -> FloatArray:

@@ -20,11 +20,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
 from harness.stats.clustered import FloatArray, as_values, group_by_cluster
 from harness.stats.clustered import two_sided_quantile as two_sided
-from harness.stats.factorial import ItemTable, Runs, estimate_contrast
+from harness.stats.factorial import ItemTable, Runs, estimate_contrast, two_sided_p
 from harness.stats.freedom import contrast_df
 from harness.stats.item_sets import Units, covariance_of_means, freedom_of_sum, unit_sizes, weighted_variance
 from harness.stats.power import minimum_detectable_effect
@@ -65,7 +64,8 @@ class RunDifference:
         degrees_of_freedom: Of `standard_error`; see `freedom.contrast_df`.
         low: Lower end of the interval, Student's t, or wider in few clusters.
         high: Upper end.
-        p: Two-sided, from the same test; at most 1 - level exactly when 0 is outside the interval.
+        p: Two-sided, from the same test; at most 1 - level exactly when the tested difference, 0 if nothing else is
+            said, is outside the interval.
         minimum_detectable_effect: At 80% power and significance level 1 - level, uncorrected.
         units: Number of units of A and of B: runs, or pre-training runs.
         paired: Whether the arms share pre-training runs, whose luck cancels.
@@ -102,7 +102,7 @@ class _Part:
 
 
 def compare_over_tasks(
-    tasks: Sequence[TaskScores], plots: Plots | None = None, *, level: float = 0.95
+    tasks: Sequence[TaskScores], plots: Plots | None = None, *, level: float = 0.95, null: float = 0.0
 ) -> RunDifference:
     """Compare two arms over several tasks that the same runs answered.
 
@@ -116,13 +116,19 @@ def compare_over_tasks(
     Arms that share some plots only are compared by `factorial.estimate_contrast`. The luck of a shared plot is in both
     means, so that only the difference of its two weights is left of it.
 
+    Args:
+        tasks: At least one.
+        plots: For each run of A and of B, its pre-training run; None if each has its own.
+        level: Coverage of the interval.
+        null: The difference that p tests.
+
     Raises:
         ValueError: No tasks, fewer than two units in an arm, fewer than two items or clusters, different numbers of
             runs or items, NaN, or an impossible level.
     """
     parts = _parts(tasks, plots)
     if plots and (set(plots[0]) & set(plots[1])) and len(parts) == 2:
-        return _partly_shared(tasks, plots, parts, level)
+        return _partly_shared(tasks, plots, level, null)
     weights = np.array([task.weight for task in tasks])
     units, sets = [task.units for task in tasks], [task.item_set or f"\0{k}" for k, task in enumerate(tasks)]
     rows = [[part.rows(task) for task in tasks] for part in parts]
@@ -138,11 +144,11 @@ def compare_over_tasks(
     difference = float(sum(weight * float(mean.mean()) for weight, mean in zip(weights, means, strict=True)))
     error = math.sqrt(items + seeds)
     half = two_sided(level, df) * error
-    student = TestedMean(low=difference - half, high=difference + half, p=two_sided_p(difference, error, df))
+    student = TestedMean(low=difference - half, high=difference + half, p=two_sided_p(difference - null, error, df))
     tested = student
     if len(tasks) == 1:
         grouped = group_by_cluster(means[0] * weights[0], units[0])
-        tested = widened(student, grouped, seeds, level) if needs_wild_bootstrap(grouped) else student
+        tested = widened(student, grouped, seeds, level, null) if needs_wild_bootstrap(grouped) else student
     detectable = minimum_detectable_effect(error, df, alpha=1.0 - level)
     return RunDifference(
         difference=difference,
@@ -159,21 +165,21 @@ def compare_over_tasks(
     )
 
 
-def _partly_shared(tasks: Sequence[TaskScores], plots: Plots, parts: Sequence[_Part], level: float) -> RunDifference:
+def _partly_shared(tasks: Sequence[TaskScores], plots: Plots, level: float, null: float) -> RunDifference:
     """Compare two arms that share some plots: the plots' means are the runs of two cells."""
-    arm_a, arm_b = parts
+    names = [sorted(set(side)) for side in plots]
+    of_a, of_b = (_averages(side, order) for side, order in zip(plots, names, strict=True))
     tables = [
         ItemTable(
-            values=np.concatenate([arm_a.of_a @ task.a, arm_b.of_b @ task.b]),
+            values=np.concatenate([of_a @ task.a, of_b @ task.b]),
             clusters=task.units,
             weight=task.weight,
             item_set=task.item_set,
         )
         for task in tasks
     ]
-    names = [sorted(set(side)) for side in plots]
     runs = Runs(cells=["a"] * len(names[0]) + ["b"] * len(names[1]), plots=[*names[0], *names[1]])
-    test = estimate_contrast(tables, runs, {"a": -1.0, "b": 1.0}, level=level)
+    test = estimate_contrast(tables, runs, {"a": -1.0, "b": 1.0}, level=level, null=null)
     known = test.se > 0.0
     half = two_sided(level, test.df) * test.se
     detectable = minimum_detectable_effect(test.se, test.df, alpha=1.0 - level)
@@ -186,18 +192,11 @@ def _partly_shared(tasks: Sequence[TaskScores], plots: Plots, parts: Sequence[_P
         degrees_of_freedom=test.df,
         low=test.low if known else test.estimate,
         high=test.high if known else test.estimate,
-        p=test.p if known else two_sided_p(test.estimate, 0.0, test.df),
+        p=test.p if known else 1.0,
         minimum_detectable_effect=detectable + widening,
         units=(len(names[0]), len(names[1])),
         paired=True,
     )
-
-
-def two_sided_p(difference: float, error: float, df: float) -> float:
-    """Return Student's two-sided p; 1 without an error, since nothing then says how sure a difference is."""
-    if not error > 0.0:
-        return 1.0
-    return min(1.0, 2.0 * float(special.stdtr(df, -abs(difference) / error)))
 
 
 def _parts(tasks: Sequence[TaskScores], plots: Plots | None) -> list[_Part]:

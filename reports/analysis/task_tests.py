@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import special
 
 from harness.reports.analysis.differences import TaskDifference
 from harness.reports.analysis.pairing import Paired
 from harness.stats import compare_arms, compare_paired, non_inferiority
+from harness.stats.noninferiority import both_sides
 from harness.stats.runs import Plots
 
 
@@ -60,7 +60,8 @@ def paired_test(untested: TaskDifference, paired: Paired, margin: float | None, 
 def runs_test(untested: TaskDifference, paired: Paired, runs: RunsOfArms, margin: float | None) -> TaskDifference:
     """Return `untested` with the test of two arms of several runs filled in.
 
-    Interval and both p come from Student's t: the difference over its standard error of items and runs.
+    Interval and all p come from one test: Student's t of the difference over its standard error of items and runs, with
+    the wild bootstrap in fewer than ten clusters.
     """
     sign = 1.0 if untested.higher_is_better else -1.0
     a, b = paired.values[: runs.of_baseline] * sign, paired.values[runs.of_baseline :] * sign
@@ -79,9 +80,8 @@ def runs_test(untested: TaskDifference, paired: Paired, runs: RunsOfArms, margin
         return _tied(with_means, paired, runs, margin)
     margin_p, inferior_p = None, None
     if margin:
-        surplus = test.difference + margin
-        margin_p = _upper_tail(surplus, test.standard_error, test.degrees_of_freedom)
-        inferior_p = min(1.0, 2.0 * (1.0 - margin_p)) if surplus < 0.0 else 1.0
+        at_margin = compare_arms(a, b, paired.clusters, plots=runs.plots, null=-margin)
+        margin_p, inferior_p = both_sides(at_margin.p, test.difference + margin)
     return replace(
         with_means,
         difference=sign * test.difference,
@@ -114,7 +114,3 @@ def _in_metric_sign(low: float, high: float, sign: float) -> tuple[float, float]
     if not (math.isfinite(low) and math.isfinite(high)):
         return None
     return (low, high) if sign > 0 else (-high, -low)
-
-
-def _upper_tail(value: float, error: float, freedom: float) -> float:
-    return float(special.stdtr(freedom, -value / error))

@@ -25,6 +25,8 @@ from harness.stats import (
 from harness.stats.clustered import group_by_cluster
 from harness.stats.combining import Estimate, combine_correlated, combine_intervals, implied_p
 from harness.stats.item_sets import correlation_of, covariance_of_means, shared_units
+from harness.stats.noninferiority import both_sides
+from harness.stats.runs import Plots
 from harness.stats.wild import wild_p
 
 Floats = npt.NDArray[np.float64]
@@ -123,6 +125,33 @@ def test_partly_shared_plots_seldom_reject_equal_arms(shared: int, own: int) -> 
         )
         rejected += compare_arms(a, b, plots=(plots[0], plots[1])).p <= 0.05
     assert rejected / 400 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 400)
+
+
+@pytest.mark.parametrize("plots", [None, (list("pqr"), list("pqr")), (list("pqr"), list("pqx"))])
+def test_in_few_clusters_p_at_a_margin_agrees_with_the_interval(plots: Plots | None) -> None:
+    """A margin of 0.3, with either interval: 95% for a two-sided p, 90% for the one-sided test."""
+    rng, labels, margin = np.random.default_rng(36), np.repeat(np.arange(6), 10), 0.3
+    decided = 0
+    for _ in range(40):
+        a, b = rng.normal(size=(2, 3, 60)) + rng.normal(0.0, 0.25, (2, 1, 6))[:, :, labels]
+        for level in (0.95, 0.9):
+            test = compare_arms(a, b + 0.1, labels, plots=plots, level=level, null=-margin)
+            assert (test.p <= 1.0 - level) == (not test.low <= -margin <= test.high)
+            decided += test.p <= 1.0 - level
+            student = 2.0 * scipy_stats.t.sf(
+                abs(test.difference + margin) / test.standard_error, test.degrees_of_freedom
+            )
+            assert test.p >= student - 1e-12
+    assert 10 < decided < 70
+
+
+def test_in_few_clusters_a_loss_of_the_margin_is_seldom_called_non_inferior() -> None:
+    rng, labels, margin, false = np.random.default_rng(37), np.repeat(np.arange(5), 12), 0.2, 0
+    for _ in range(300):
+        a, b = rng.normal(size=(2, 3, 60)) + rng.normal(0.0, 0.3, (2, 1, 5))[:, :, labels]
+        test = compare_arms(a, b - margin, labels, null=-margin)
+        false += both_sides(test.p, test.difference + margin)[0] < 0.05
+    assert false / 300 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 300)
 
 
 def test_one_plot_in_an_arm_is_an_error() -> None:
