@@ -17,16 +17,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from harness.stats.clustered import FloatArray, as_values, group_by_cluster
 from harness.stats.clustered import two_sided_quantile as two_sided
-from harness.stats.factorial import ItemTable, Runs, estimate_contrast, two_sided_p
+from harness.stats.factorial import BINOMIAL, ItemTable, Runs, estimate_contrast, two_sided_p
 from harness.stats.freedom import contrast_df
 from harness.stats.item_sets import Units, covariance_of_means, freedom_of_sum, unit_sizes, weighted_variance
 from harness.stats.power import minimum_detectable_effect
+from harness.stats.ties import FOUND, few_differing, widened_by_ties
 from harness.stats.wild import TestedMean, needs_wild_bootstrap, widened
 
 Plots = tuple[Sequence[str], Sequence[str]]
@@ -43,6 +44,7 @@ class TaskScores:
         weight: Weight of the task in the sum; 1 for a single task.
         units: Independent unit of each item (`item_sets`); None if each item is its own.
         item_set: Name of its item set; tasks of one set share their units.
+        span: Smallest and largest value that a run can have on an item; None if they are not limited.
     """
 
     a: FloatArray
@@ -50,6 +52,7 @@ class TaskScores:
     weight: float = 1.0
     units: Units = None
     item_set: str = ""
+    span: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +61,8 @@ class RunDifference:
 
     Attributes:
         difference: Weighted sum over tasks of the mean of B minus the mean of A.
-        standard_error: sqrt(`item_error`^2 + `seed_error`^2); 0 if no item and no run differs from another.
+        standard_error: sqrt(`item_error`^2 + `seed_error`^2); 0 if no item and no run differs from another. The
+            interval then has a width only if values are limited.
         item_error: From the choice of items.
         seed_error: From the choice of runs, or of pre-training runs where they are the units.
         degrees_of_freedom: Of `standard_error`; see `freedom.contrast_df`.
@@ -111,7 +115,8 @@ def compare_over_tasks(
     moments, cut at 0), is the component. If the arms have different numbers of units, the component is also computed
     with both arms pooled, and the larger variance with the smaller degrees of freedom counts: two units tell almost
     nothing about their own scatter. The degrees of freedom are those of `freedom.contrast_df`. One task whose items are
-    in fewer than ten clusters: interval and p are the more cautious of Student's t and the wild cluster bootstrap.
+    in fewer than ten clusters: interval and p are the more cautious of Student's t and the wild cluster bootstrap. If
+    fewer than ten items differ, and values are limited, the exact binomial bound of `ties` must reject too.
 
     Arms that share some plots only are compared by `factorial.estimate_contrast`. The luck of a shared plot is in both
     means, so that only the difference of its two weights is left of it.
@@ -146,10 +151,14 @@ def compare_over_tasks(
     half = two_sided(level, df) * error
     student = TestedMean(low=difference - half, high=difference + half, p=two_sided_p(difference - null, error, df))
     tested = student
-    if len(tasks) == 1:
-        grouped = group_by_cluster(means[0] * weights[0], units[0])
-        tested = widened(student, grouped, seeds, level, null) if needs_wild_bootstrap(grouped) else student
-    detectable = minimum_detectable_effect(error, df, alpha=1.0 - level)
+    grouped = [group_by_cluster(mean * one, own) for mean, one, own in zip(means, weights, units, strict=True)]
+    if len(tasks) == 1 and needs_wild_bootstrap(grouped[0]):
+        tested = widened(student, grouped[0], seeds, level, null)
+    ties = few_differing(grouped, [_limits(task) for task in tasks], sets)
+    if ties is not None:
+        by_error = tested if error > 0.0 else replace(tested, p=0.0)
+        tested = widened_by_ties(by_error, ties, difference, level, null)
+    found = minimum_detectable_effect(error, df, alpha=1.0 - level)
     return RunDifference(
         difference=difference,
         standard_error=error,
@@ -159,7 +168,7 @@ def compare_over_tasks(
         low=tested.low,
         high=tested.high,
         p=tested.p,
-        minimum_detectable_effect=detectable + max(tested.high - student.high, student.low - tested.low),
+        minimum_detectable_effect=_detectable(found, half, _reach(tested, difference), bounded=ties is not None),
         units=(parts[0].of_a.shape[0], parts[-1].of_b.shape[0]),
         paired=len(parts) == 1,
     )
@@ -175,28 +184,50 @@ def _partly_shared(tasks: Sequence[TaskScores], plots: Plots, level: float, null
             clusters=task.units,
             weight=task.weight,
             item_set=task.item_set,
+            span=task.span,
         )
         for task in tasks
     ]
     runs = Runs(cells=["a"] * len(names[0]) + ["b"] * len(names[1]), plots=[*names[0], *names[1]])
     test = estimate_contrast(tables, runs, {"a": -1.0, "b": 1.0}, level=level, null=null)
-    known = test.se > 0.0
+    known = not math.isnan(test.low)
+    tested = TestedMean(low=test.estimate, high=test.estimate, p=1.0)
+    if known:
+        tested = TestedMean(low=test.low, high=test.high, p=test.p)
     half = two_sided(level, test.df) * test.se
-    detectable = minimum_detectable_effect(test.se, test.df, alpha=1.0 - level)
-    widening = max(test.high - test.estimate, test.estimate - test.low) - half if known else 0.0
+    found = minimum_detectable_effect(test.se, test.df, alpha=1.0 - level)
     return RunDifference(
         difference=test.estimate,
         standard_error=test.se,
         item_error=test.se_items,
         seed_error=test.se_seeds,
         degrees_of_freedom=test.df,
-        low=test.low if known else test.estimate,
-        high=test.high if known else test.estimate,
-        p=test.p if known else 1.0,
-        minimum_detectable_effect=detectable + widening,
+        low=tested.low,
+        high=tested.high,
+        p=tested.p,
+        minimum_detectable_effect=_detectable(
+            found, half, _reach(tested, test.estimate), bounded=test.method == BINOMIAL
+        ),
         units=(len(names[0]), len(names[1])),
         paired=True,
     )
+
+
+def _reach(tested: TestedMean, difference: float) -> float:
+    return max(tested.high - difference, difference - tested.low)
+
+
+def _detectable(found: float, half: float, reach: float, *, bounded: bool) -> float:
+    """Return the effect found with 80% power, from that of the standard error, as `ContrastEstimate.mde` does."""
+    return max(found, FOUND * reach) if bounded else found + reach - half
+
+
+def _limits(task: TaskScores) -> tuple[float, float] | None:
+    """Return the smallest and the largest weighted difference that an item could have."""
+    if task.span is None:
+        return None
+    reach = (task.span[1] - task.span[0]) * task.weight
+    return -reach, reach
 
 
 def _parts(tasks: Sequence[TaskScores], plots: Plots | None) -> list[_Part]:

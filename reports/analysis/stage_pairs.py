@@ -17,7 +17,7 @@ import numpy as np
 
 from harness.reports.analysis.contrasts import EXPLORATORY, Cell, ContrastSpec, cell_label
 from harness.reports.analysis.study import Study, TrainingRun
-from harness.reports.analysis.task_values import TaskValues, collect
+from harness.reports.analysis.task_values import TaskValues, collect, difference_span
 
 _ANCESTORS = ("", "parent", "grandparent", "great-grandparent")
 
@@ -79,7 +79,12 @@ def stage_differences(
     )
     return StageDifferences(
         tasks=[
-            replace(task, values=task.values[own] - task.values[above], is_difference=True)
+            replace(
+                task,
+                values=task.values[own] - task.values[above],
+                is_difference=True,
+                span=difference_span(task.span, task.span),
+            )
             for task in collect(list(everything.values()), notes, force=force)
         ],
         runs=[replace(everything[pair.child], cell=cells[pair.child]) for pair in pairs],

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from harness.reports.analysis.differences import TaskDifference
 from harness.reports.analysis.pairing import Paired
-from harness.stats import compare_arms, compare_paired, non_inferiority
+from harness.stats import TaskScores, compare_over_tasks, compare_paired, non_inferiority
+from harness.stats.clustered import cluster_codes
 from harness.stats.noninferiority import both_sides
 from harness.stats.runs import Plots
 
@@ -75,12 +74,15 @@ def runs_test(untested: TaskDifference, paired: Paired, runs: RunsOfArms, margin
     one_unit = paired.clusters is not None and len(set(paired.clusters.tolist())) < 2
     if paired.values.shape[1] < 2 or one_unit or not runs.separable:
         return with_means
-    test = compare_arms(a, b, paired.clusters, plots=runs.plots)
-    if not test.standard_error > 0.0:
-        return _tied(with_means, paired, runs, margin)
+    limited = untested.higher_is_better and bool(((paired.values >= 0.0) & (paired.values <= 1.0)).all())
+    units = None if paired.clusters is None else cluster_codes(paired.clusters, a.shape[1])
+    scores = [TaskScores(a=a, b=b, units=units, span=(0.0, 1.0) if limited else None)]
+    test = compare_over_tasks(scores, runs.plots)
+    if not test.high > test.low:
+        return replace(with_means, p=1.0 if with_means.difference == 0.0 else None)
     margin_p, inferior_p = None, None
     if margin:
-        at_margin = compare_arms(a, b, paired.clusters, plots=runs.plots, null=-margin)
+        at_margin = compare_over_tasks(scores, runs.plots, null=-margin)
         margin_p, inferior_p = both_sides(at_margin.p, test.difference + margin)
     return replace(
         with_means,
@@ -94,19 +96,6 @@ def runs_test(untested: TaskDifference, paired: Paired, runs: RunsOfArms, margin
         inferior_p=inferior_p,
         seed_error=test.seed_error,
     )
-
-
-def _tied(with_means: TaskDifference, paired: Paired, runs: RunsOfArms, margin: float | None) -> TaskDifference:
-    """The test where no item and no run differs from another, so that the standard error is 0.
-
-    With an error of 0 every difference would be significant. All runs of an arm gave the same answers, so the arms are
-    compared like two single runs, whose interval has a width even if they agree on every item.
-    """
-    means = np.stack([paired.values[: runs.of_baseline].mean(axis=0), paired.values[runs.of_baseline :].mean(axis=0)])
-    if not np.isin(means, (0.0, 1.0)).all():
-        return replace(with_means, p=1.0 if with_means.difference == 0.0 else None)
-    single = paired_test(with_means, replace(paired, values=means), margin, resamples=1_000)
-    return replace(single, clusters=None, p_exact=None, gained=None, lost=None, seed_error=0.0)
 
 
 def _in_metric_sign(low: float, high: float, sign: float) -> tuple[float, float] | None:

@@ -12,7 +12,7 @@ from harness.reports.analysis.factorial import SECONDARY, ContrastRow, Factorial
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
 from harness.stats.clustered import FEW_CLUSTERS as FEWEST_CLUSTERS
-from harness.stats.factorial import WILD
+from harness.stats.factorial import BINOMIAL, WILD
 
 COVERS = {"plots": "items, runs", "runs": "items, tuning runs", "none": "items only"}
 FEW_ITEMS, FEW_CLUSTERS, FEW_RUNS = 60, 20, 3
@@ -67,7 +67,12 @@ def _contrasts(analysis: FactorialAnalysis) -> Table:
         Column(key="covers", heading="covers", kind="text", meaning=MEANINGS["covers"], aside=True),
         Column(key="low", heading="low", meaning="Lower end of the interval.", raw=True),
         Column(key="high", heading="high", meaning="Upper end of the interval.", raw=True),
-        Column(key="method", heading="method", meaning="student-t, or wild in fewer than ten clusters.", raw=True),
+        Column(
+            key="method",
+            heading="method",
+            meaning="student-t; wild in fewer than ten clusters; binomial where few items differ.",
+            raw=True,
+        ),
         Column(key="p_dunnett", heading="p_dunnett", meaning="p corrected for the levels of a factor.", raw=True),
         Column(key="meaning", heading="meaning", meaning="What the contrast compares.", raw=True),
         Column(key="domain", heading="domain", raw=True),
@@ -86,7 +91,7 @@ def _cells(row: ContrastRow) -> dict[str, Any]:
         "task": row.task,
         "contrast": row.spec.name,
         "estimate": one.estimate,
-        "interval": (one.low, one.high) if one.se > 0.0 else None,
+        "interval": None if math.isnan(one.low) else (one.low, one.high),
         "se": one.se,
         "se_items": one.se_items,
         "se_seeds": one.se_seeds,
@@ -181,7 +186,7 @@ def _result_of(rows: Sequence[ContrastRow]) -> str:
         listed = f": {', '.join(found)}" if found else ""
         return f"{row.spec.factor}, overall: {len(found)} of {len(rows)} comparisons differ from 0{listed}."
     if row.p_corrected is None:
-        verdict = "no test, because all items and runs agree, so that nothing shows the size of the error."
+        verdict = "no test, because all items and runs agree and values have no limits."
     elif row.significant:
         verdict = "differs from 0."
     else:
@@ -222,6 +227,12 @@ def _limits(analysis: FactorialAnalysis) -> list[str]:
             f"Fewer than {FEWEST_CLUSTERS} clusters ({', '.join(wild)}): p and interval are the more cautious of "
             "Student's t and a wild cluster bootstrap with Webb weights, in which training runs add their variance. "
             "Overall values of several tasks use Student's t alone; fewer clusters give fewer degrees of freedom."
+        )
+    tied = sorted({row.task for row in analysis.rows if row.estimate.method == BINOMIAL})
+    if tied:
+        notes.append(
+            f"Few items differ ({', '.join(tied)}): interval and p use the exact binomial bound for so many items, "
+            "where it is wider than the standard error allows for."
         )
     small = _small(analysis)
     if small:

@@ -136,8 +136,9 @@ def test_with_one_base_for_all_the_runs_of_the_next_stage_are_the_units(
                 assert other[key] == pytest.approx(expected["overall", contrast][key]), (contrast, key)
 
 
-def test_a_tied_task_has_no_detectable_effect(command: Command, tmp_path: Path) -> None:
-    """All runs give the same answers, or code at tuning gets every item right: nothing shows how large an error is."""
+def test_a_tied_task_has_the_exact_binomial_bound(command: Command, tmp_path: Path) -> None:
+    """All runs give the same answers, or code at tuning gets every item right: 30 items without an exception."""
+    bound = 1.0 - 0.025 ** (1.0 / 30.0)
     for gain, folder in ((0.0, tmp_path / "tied"), (1.0, tmp_path / "all")):
         folder.mkdir()
         runs = []
@@ -149,9 +150,13 @@ def test_a_tied_task_has_no_detectable_effect(command: Command, tmp_path: Path) 
         design = write_design(folder / "design.yaml", FACTORS, runs)
         row = rows_of(command, "--design", design)["logic", "tune"]
         assert row["estimate"] == gain
-        assert (row["se"], row["low"], row["p"], row["mde"]) == (0.0, None, None, None)
+        assert (row["se"], row["method"]) == (0.0, "binomial")
+        assert (row["low"], row["high"]) == pytest.approx((gain - bound * (1.0 + gain), gain + bound * (1.0 - gain)))
+        # An item can gain or lose 1: at a gain of 1 it can lose 2, and 0 is excluded by (1 - 1/2)^30.
+        assert row["p"] == pytest.approx(2.0 * 0.5**30 if gain else 1.0)
+        assert row["mde"] > max(row["high"] - gain, gain - row["low"])
         words = " ".join(command("compare", "--design", design)[1].split())
-        assert "no test, because all items and runs agree" in words
+        assert "Few items differ (logic, overall): interval and p use the exact binomial bound" in words
 
 
 def test_control_domains_have_rows_of_their_own_and_are_exploratory(command: Command, tmp_path: Path) -> None:
