@@ -41,6 +41,7 @@ from harness.stats.clustered import two_sided_quantile as two_sided
 from harness.stats.freedom import contrast_df
 from harness.stats.item_sets import covariance_of_means, weighted_variance
 from harness.stats.noncentral import detectable_effect
+from harness.stats.power import ALPHA
 from harness.stats.ties import FOUND, few_differing, widened_by_ties
 from harness.stats.wild import TestedMean, needs_wild_bootstrap, widened
 
@@ -136,6 +137,15 @@ class ContrastEstimate:
         if self.method == BINOMIAL:
             return max(found, FOUND * reach)
         return found + reach - two_sided(_LEVEL, self.df) * self.se
+
+    def mde_corrected(self, tests: int) -> float:
+        """Smallest true effect found with 80% power at 5% / `tests`, the level of Holm's first step.
+
+        `mde` times the ratio of the effects that Student's t finds at the two levels; where the binomial bound decides,
+        of those that a normal test finds.
+        """
+        df = math.inf if self.method == BINOMIAL else self.df
+        return self.mde * detectable_effect(1.0, df, alpha=ALPHA / tests) / detectable_effect(1.0, df)
 
 
 def two_by_two(

@@ -50,6 +50,7 @@ class ContrastRow:
         runs: Training runs in its cells.
         p_dunnett: p corrected for the levels of its factor; None for other contrasts.
         p_corrected: Corrected within the family; None without p.
+        mde_corrected: Smallest true effect found with 80% power at the level of Holm's first step; None without p.
     """
 
     task: str
@@ -62,6 +63,7 @@ class ContrastRow:
     runs: int
     p_dunnett: float | None = None
     p_corrected: float | None = None
+    mde_corrected: float | None = None
 
     @property
     def significant(self) -> bool:
@@ -300,7 +302,10 @@ def _cot_rows(
 
 
 def _corrected(rows: Sequence[ContrastRow]) -> list[ContrastRow]:
-    """Fill in the corrected p of each family: Holm; sets of levels are corrected by Dunnett first."""
+    """Fill in the corrected p of each family: Holm; sets of levels are corrected by Dunnett first.
+
+    The corrected detectable effect is at 5% / number of sets / number of tests in the own set.
+    """
     done = list(rows)
     for family in FAMILIES:
         sets: dict[tuple[str, str], list[int]] = {}
@@ -311,7 +316,8 @@ def _corrected(rows: Sequence[ContrastRow]) -> list[ContrastRow]:
         p_sets = [[_p_in_set(rows[i]) for i in at] for at in members]
         for at, corrected in zip(members, holm_over_sets(p_sets), strict=True):
             for i, p in zip(at, corrected, strict=True):
-                done[i] = replace(done[i], p_corrected=p)
+                detectable = rows[i].estimate.mde_corrected(len(members) * len(at))
+                done[i] = replace(done[i], p_corrected=p, mde_corrected=detectable)
     return done
 
 

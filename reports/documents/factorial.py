@@ -29,6 +29,7 @@ MEANINGS = {
     "p": "Two-sided, by the same test as the interval.",
     "p_corrected": "Holm over the family; several levels against one reference by Dunnett first.",
     "mde": "Smallest true effect that this test, before correction, finds with 80% power.",
+    "mde_corrected": "The same at the level of Holm's first step: 5% divided by the number of tests in the family.",
     "covers": "What interval and p cover. 'items only' and 'items, tuning runs' hold for these very runs, not for "
     "others of the recipe.",
 }
@@ -64,6 +65,7 @@ def _contrasts(analysis: FactorialAnalysis) -> Table:
         Column(key="p", heading="p", kind="p", meaning=MEANINGS["p"]),
         Column(key="p_corrected", heading="p corr.", kind="p", meaning=MEANINGS["p_corrected"]),
         Column(key="mde", heading="detectable", meaning=MEANINGS["mde"]),
+        Column(key="mde_corrected", heading="detectable corr.", meaning=MEANINGS["mde_corrected"]),
         Column(key="covers", heading="covers", kind="text", meaning=MEANINGS["covers"], aside=True),
         Column(key="low", heading="low", meaning="Lower end of the interval.", raw=True),
         Column(key="high", heading="high", meaning="Upper end of the interval.", raw=True),
@@ -99,6 +101,7 @@ def _cells(row: ContrastRow) -> dict[str, Any]:
         "p": one.p,
         "p_corrected": row.p_corrected,
         "mde": one.mde,
+        "mde_corrected": row.mde_corrected,
         "covers": COVERS[one.units],
         "low": one.low,
         "high": one.high,
@@ -190,7 +193,10 @@ def _result_of(rows: Sequence[ContrastRow]) -> str:
     elif row.significant:
         verdict = "differs from 0."
     else:
-        verdict = f"no effect survives correction. 80% power needs a true effect of {one.mde:.3f}."
+        verdict = (
+            f"no effect survives correction. 80% power needs a true effect of {one.mde:.3f}, after correction "
+            f"{row.mde_corrected:.3f}."
+        )
     interval = "" if math.isnan(one.low) else f"95% interval {one.low:+.3f} to {one.high:+.3f}"
     p = "" if row.p_corrected is None else f", corrected p {_p(row.p_corrected)}"
     return f"{row.spec.name}, overall: {one.estimate:+.3f} ({interval or 'no interval'}{p}): {verdict}"

@@ -17,6 +17,7 @@ import yaml
 from scipy import stats
 
 from harness.stats import holm
+from harness.stats.noncentral import detectable_effect
 from tests.factorial_example import example_tasks, expected_figures
 from tests.reports.conftest import Command
 from tests.reports.small_designs import FACTORS, Values, answers, lineage, manifest, rows_of, write_study
@@ -70,6 +71,11 @@ def test_p_is_corrected_within_each_family(command: Command, small: Path) -> Non
         members = [row for row in rows.values() if row["family"] == family]
         assert len(members) == size
         assert [row["p_corrected"] for row in members] == pytest.approx(list(holm([row["p"] for row in members])))
+        # No wild bootstrap here, so both effects are those of the noncentral t, the second at Holm's first step.
+        for row in members:
+            assert row["mde"] == pytest.approx(detectable_effect(row["se"], row["df"]))
+            corrected = detectable_effect(row["se"], row["df"], alpha=0.05 / size)
+            assert row["mde_corrected"] == pytest.approx(corrected)
     assert {task for task, name in rows if rows[task, name]["family"] == "primary"} == {"overall"}
 
 
