@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.checkpoints.lineage import contamination_warnings
-from harness.errors import InputError
 from harness.records import ModelRecords
 from harness.reports.analysis.chain_of_thought import cot_contrasts, cot_pairs
+from harness.reports.analysis.checkpoints import last_of
 from harness.reports.analysis.comparability import agreements_of, caveats_of
 from harness.reports.analysis.contrasts import (
     EXPLORATORY,
@@ -139,7 +139,7 @@ def analyse(study: Study, options: AnalysisOptions, notes: Sequence[str] = ()) -
     """
     remarks = _warnings(study) + list(notes) + list(study.notes)
     specs = design_contrasts(study.factors, {run.cell for run in study.runs}, remarks)
-    averaged = [_last(run, options.last) for run in study.runs]
+    averaged = [replace(run, checkpoints=last_of(run.checkpoints, options.last)) for run in study.runs]
     tasks = collect(averaged, remarks, force=options.force)
     rows = _rows(tasks, averaged, specs, any_scale=options.any_scale)
     rows += _parent_rows(study, averaged, options, remarks)
@@ -177,15 +177,6 @@ def _caveats(study: Study) -> tuple[str, ...]:
         by_arm.setdefault(arm, []).extend(run.checkpoints)
         last.setdefault(arm, []).append(run.checkpoints[-1])
     return caveats_of(by_arm, last)
-
-
-def _last(run: TrainingRun, count: int) -> TrainingRun:
-    if count > len(run.checkpoints):
-        raise InputError(
-            f"--last_checkpoints {count}: {run.checkpoints[-1].name} has {len(run.checkpoints)} checkpoints in the "
-            "design; give a smaller number, or name more checkpoints with their step."
-        )
-    return replace(run, checkpoints=run.checkpoints[-count:])
 
 
 def _runs(runs: Sequence[TrainingRun]) -> Runs:

@@ -32,7 +32,7 @@ def add_design_arguments(parser: argparse.ArgumentParser) -> None:
         "--last_checkpoints",
         type=int,
         metavar="K",
-        help="with --design: each training run is the mean of its last K checkpoints (default: its last one)",
+        help="each training run is the mean of its last K checkpoints; with --design, the default is its last one",
     )
 
 
@@ -71,14 +71,19 @@ def _check_flags(args: argparse.Namespace) -> None:
     for name, default in _NOT_WITH_DESIGN.items():
         if getattr(args, name) != default:
             raise InputError(f"--{name}: not with --design, which has its own contrasts and families; leave it out.")
-    if args.last_checkpoints is not None and args.last_checkpoints < 1:
-        raise InputError(f"--last_checkpoints {args.last_checkpoints}: give 1 or more.")
+    check_last_checkpoints(args)
     if args.design == AUTO and not args.models and args.runs is None:
         raise InputError("--design auto: no runs; name run folders, or a folder of them with --runs.")
     if args.design != AUTO and args.models:
         raise InputError(
             f"{' '.join(args.models)}: the runs of a design stand in its file; name models only with --design auto."
         )
+
+
+def check_last_checkpoints(args: argparse.Namespace) -> None:
+    """Refuse a number of checkpoints below 1."""
+    if args.last_checkpoints is not None and args.last_checkpoints < 1:
+        raise InputError(f"--last_checkpoints {args.last_checkpoints}: give 1 or more.")
 
 
 def load_study(args: argparse.Namespace) -> tuple[Study, list[str]]:
