@@ -16,15 +16,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from harness.errors import InputError, did_you_mean, one_line
-from harness.plain_yaml import check_yaml
+from harness.plain_yaml import check_yaml, repeated_key
 
 KEYS = ("factors", "main", "runs", "parents", "cot")
+_SCALARS = (str, int, float, bool, date)
+_YAML_TRUTHS = ("on", "off", "yes", "no", "true", "false")
 RUN_KEYS = ("run", "parent", "seed", "step")
 
 
@@ -106,10 +109,13 @@ def read_yaml(path: Path, example: str) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
         check_yaml(text, yaml.SafeLoader)
         content = yaml.safe_load(text)
+        twice = repeated_key(text, yaml.SafeLoader)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({one_line(error)}); give {example}.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid YAML ({one_line(error, max_characters=200)}); correct it there.") from None
+    if twice is not None:
+        raise InputError(f"{path}: {twice} is given twice in one mapping; keep one.")
     if not isinstance(content, dict):
         raise InputError(f"{path}: is not a YAML mapping; give {example}.")
     return {str(key): value for key, value in content.items()}
@@ -146,12 +152,16 @@ def read_factors(path: Path, content: Mapping[str, Any]) -> dict[str, tuple[str,
         )
     read = {}
     for name, levels in factors.items():
-        if name in RUN_KEYS or not isinstance(name, str) or name in ("overall", "interaction", "cot"):
+        if not isinstance(name, str):
+            raise InputError(f"{path}: factor {_shown(name)} is no text; write its name in quotes.")
+        if name in RUN_KEYS or name in ("overall", "interaction", "cot"):
             raise InputError(f"{path}: factor {_shown(name)}: this name is taken; give another, such as pretrain.")
-        words = tuple(level_name(level) for level in levels) if isinstance(levels, list) else ()
+        scalars = isinstance(levels, list) and all(isinstance(level, _SCALARS) for level in levels)
+        words = tuple(level_name(level) for level in levels) if scalars else ()
         if len(words) < 2 or len(set(words)) < len(words):
             raise InputError(
-                f"{path}: factor {name}: levels are {_shown(levels)}; give a list of two or more, all different."
+                f"{path}: factor {name}: levels are {_shown(levels)}; give a list of two or more words or "
+                "numbers, all different."
             )
         read[name] = words
     return read
@@ -188,7 +198,7 @@ def level_name(level: object) -> str:
     """Return a level as text: YAML reads ``no`` as false and ``0.30`` as a number."""
     if isinstance(level, bool):
         return "yes" if level else "no"
-    return f"{level:g}" if isinstance(level, int | float) else str(level)
+    return f"{level:.12g}" if isinstance(level, float) else str(level)
 
 
 def _run(where: str, entry: object, factors: Mapping[str, Sequence[str]]) -> DesignRun:
@@ -201,11 +211,14 @@ def _run(where: str, entry: object, factors: Mapping[str, Sequence[str]]) -> Des
         level = level_name(entry[name]) if name in entry else None
         if level not in levels:
             problem = "is missing" if level is None else f"{level!r:.40} is no level of {name}"
-            hint = did_you_mean(level or "", levels)
+            hint = did_you_mean(level or "", levels) or _quotes(level, levels)
             raise InputError(f"{where}.{name}: {problem}; give one of {', '.join(levels)}.{hint}")
     step = entry.get("step")
     if step is not None and (isinstance(step, bool) or not isinstance(step, int | float)):
         raise InputError(f"{where}.step: {_shown(step)} is no number; give the checkpoint's optimizer step.")
+    for key in ("parent", "seed"):
+        if not isinstance(entry.get(key), (*_SCALARS, type(None))) or entry.get(key) == "":
+            raise InputError(f"{where}.{key}: is {_shown(entry[key])}; give one name or number, or leave it out.")
     return DesignRun(
         run=entry["run"],
         cell=tuple(level_name(entry[name]) for name in factors),
@@ -213,6 +226,13 @@ def _run(where: str, entry: object, factors: Mapping[str, Sequence[str]]) -> Des
         seed="" if entry.get("seed") is None else str(entry["seed"]),
         step=step,
     )
+
+
+def _quotes(level: str | None, levels: Sequence[str]) -> str:
+    """Return the remedy for ``on`` in quotes at one place and without at another."""
+    if level is None or level.lower() not in _YAML_TRUTHS or not {"yes", "no"} & set(levels):
+        return ""
+    return " Without quotes, YAML reads on, yes and true as yes, and off, no and false as no; use quotes everywhere."
 
 
 def _parents(where: str, entries: object) -> dict[str, DesignParent]:

@@ -66,7 +66,7 @@ def stage_differences(
         if study.parents:
             notes.append(f"No run comes from {', '.join(study.parents)}, so no stage is compared with its parent.")
         return None
-    notes += _remarks(study, lines, pairs)
+    notes += _remarks(study, lines)
     children = {pair.child: pair.generation for pair in pairs}
     cells = _cells(study, lines, children)
     everything = {name: lines[name] for name in children if name in lines}
@@ -151,10 +151,13 @@ def _ancestor(generation: int) -> str:
     return _ANCESTORS[generation] if generation < len(_ANCESTORS) else f"ancestor {generation}"
 
 
-def _remarks(study: Study, lines: Mapping[str, TrainingRun], pairs: Sequence[_Pair]) -> list[str]:
+def _remarks(study: Study, lines: Mapping[str, TrainingRun]) -> list[str]:
     notes = []
-    if left := len(lines) - sum(pair.generation == 0 for pair in pairs):
-        notes.append(f"Stage against parent: {left} runs are left out, without an evaluated parent.")
+    left = [run for run in lines.values() if not _evaluated(study, run)]
+    if left:
+        names = dict.fromkeys(run.ancestors[0] for run in left if run.ancestors)
+        listed = f" ({', '.join(list(names)[:4])})" if names else ""
+        notes.append(f"Stage against parent: {len(left)} runs are left out, without an evaluated parent{listed}.")
     far = [run for run in lines.values() if (near := _evaluated(study, run)) and near[0] != run.ancestors[0]]
     if far:
         names = ", ".join(dict.fromkeys(_evaluated(study, run)[0] for run in far))

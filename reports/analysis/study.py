@@ -11,6 +11,7 @@ from harness.checkpoints.plots import plots_of
 from harness.errors import InputError
 from harness.records import ModelRecords
 from harness.reports.analysis.design import Design
+from harness.reports.analysis.design_checks import odd_parents, used_levels
 from harness.reports.analysis.parents import Chain, chain_of
 from harness.reports.analysis.stages import Stage, stages_of
 
@@ -73,6 +74,8 @@ def study_of_design(design: Design, model_of: Callable[[str], ModelRecords]) -> 
         model_of: Returns the loaded model of a run folder or name.
     """
     evaluated = []
+    notes: list[str] = []
+    design = used_levels(design, notes)
     models = [model_of(run.run) for run in design.runs]
     parents = {name: model_of(parent.run) for name, parent in design.parents.items()}
     names = {str(model.lineage[0].get("digest")): name for name, model in parents.items() if model.lineage}
@@ -85,13 +88,17 @@ def study_of_design(design: Design, model_of: Callable[[str], ModelRecords]) -> 
         recorded = tuple(names.get(digest, digest) for digest in _recorded_ancestors(model))
         # The record may know the stages between a run and the ancestor that the file names.
         complete = not chain or chain[0] in recorded or not any(name in parents for name in chain)
-        ancestors = recorded if complete else chain
+        ancestors = recorded if recorded and complete else chain
         evaluated.append(
             _Evaluated(cell=run.cell, plot=plot, key=same, step=run.step, model=model, ancestors=ancestors)
         )
     runs, unknown = _joined(evaluated)
+    cells: dict[str, list[tuple[str, ...]]] = {}
+    for one in runs:
+        cells.setdefault(one.plot, []).append(one.cell)
+    notes += odd_parents(design.factors, cells)
     factors, runs = _main_first(design.factors, runs, design.main)
-    return Study(factors=factors, runs=runs, parents=parents, cot=design.cot, unknown=unknown)
+    return Study(factors=factors, runs=runs, parents=parents, cot=design.cot, unknown=unknown, notes=tuple(notes))
 
 
 def _main_first(

@@ -89,6 +89,7 @@ def check_last_checkpoints(args: argparse.Namespace) -> None:
 def load_study(args: argparse.Namespace) -> tuple[Study, list[str]]:
     """Return the study with its records loaded, and notes on what was left out."""
     from harness.reports.analysis.design import read_design
+    from harness.reports.analysis.design_checks import check_runs
     from harness.reports.analysis.study import study_of_design, study_of_lineage
 
     if args.design == AUTO:
@@ -97,6 +98,7 @@ def load_study(args: argparse.Namespace) -> tuple[Study, list[str]]:
         return study_of_lineage(models), skipped
     path = Path(args.design)
     design = read_design(path)
+    check_runs(path, design.runs)
     finder = _Finder(path.parent, args)
     places_of_runs = [run.run for run in design.runs] + [parent.run for parent in design.parents.values()]
     indexed = {place: finder.model(place) for place in dict.fromkeys(places_of_runs)}

@@ -223,67 +223,6 @@ def test_a_single_run_per_arm_covers_items_only(command: Command, tmp_path: Path
     assert "tune: some arm has a single run, so its effect cannot be separated from that run." in words
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "part"),
-    [
-        ("tune: code", "tune: plain", "no run has pretrain=text and tune=code"),
-        ("tune: code", "tune: cod", "'cod' is no level of tune; give one of plain, code. Did you mean code?"),
-        ("  tune: code\n", "", "tune: is missing; give one of plain, code"),
-        (
-            "seed: 1",
-            "sed: 1",
-            "'sed' is unknown; give only run, parent, seed, step, pretrain, tune. Did you mean seed?",
-        ),
-        ("run: runs/NC-1", "run: runs/NC-9", "run runs/NC-9: no such folder"),
-        ("run: runs/NC-1", "run: runs/NC-0", "run runs/NC-0 is named twice"),
-        ("run: runs/NC-1", "run: runs", "run runs: holds 8 models"),
-        ("factors:", "factor:", "'factor' is unknown; give only factors, main, runs"),
-        ("- plain\n", "", "give a list of two or more, all different"),
-        ("runs:", "runs: [", "not valid YAML"),
-        ("seed: 1", "step: soon", "'soon' is no number"),
-        ("factors:", "parents: 5\nfactors:", "parents is 5; give a list of mappings, each with run and name"),
-        ("factors:", "parents: true\nfactors:", "parents is True; give a list of mappings"),
-        (
-            "factors:",
-            "parents: [{run: a, name: n}, {run: b, name: n}]\nfactors:",
-            "parents[1]: the name 'n' is given twice; give each parent once",
-        ),
-    ],
-)
-def test_a_wrong_design_is_refused_in_one_line(old: str, new: str, part: str, command: Command, small: Path) -> None:
-    text = small.read_text()
-    assert old in text
-    other = small.with_name("other.yaml")
-    other.write_text(text.replace(old, new))
-    code, out, err = command("compare", "--design", other)
-    assert (code, out, err.count("\n")) == (2, "", 1), err
-    assert part in err
-
-
-@pytest.mark.parametrize(
-    ("words", "part"),
-    [
-        (["--margin", "0.02"], "--margin: not with --design"),
-        (["--correction", "bh"], "--correction: not with --design"),
-        (["model"], "the runs of a design stand in its file"),
-        (["--last_checkpoints", "0"], "--last_checkpoints 0: give 1 or more"),
-        (["--last_checkpoints", "2"], "--last_checkpoints 2: NN-0 has 1 checkpoints"),
-        (["--metric", "beauty"], "--metric beauty: no task has it; give gold_log_likelihood"),
-        (["--tasks", "third"], "--tasks third: no run of this task"),
-    ],
-)
-def test_flags_that_do_not_fit_are_refused(words: list[str], part: str, command: Command, small: Path) -> None:
-    code, _, err = command("compare", "--design", small, *words)
-    assert (code, err.count("\n")) == (2, 1), err
-    assert part in err
-
-
-def test_models_or_a_design_are_needed(command: Command) -> None:
-    code, _, err = command("compare")
-    assert code == 2
-    assert "give two or more to compare, or --design FILE" in err
-
-
 def test_an_unbalanced_design_is_analysed(command: Command, small: Path) -> None:
     content = [block for block in small.read_text().split("\n- ") if "runs/CC-1" not in block]
     other = small.with_name("unbalanced.yaml")
