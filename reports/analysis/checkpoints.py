@@ -15,6 +15,7 @@ import numpy as np
 
 from harness.errors import InputError, RecordError
 from harness.records import ModelRecords, TaskRun
+from harness.reports.analysis.counting import counted
 from harness.reports.analysis.pairing import mismatches, pair
 from harness.reports.analysis.stages import stages_of
 
@@ -31,8 +32,8 @@ def last_of(checkpoints: Sequence[ModelRecords], count: int) -> tuple[ModelRecor
     """
     if count > len(checkpoints):
         raise InputError(
-            f"--last_checkpoints {count}: {checkpoints[-1].name} has {len(checkpoints)} checkpoints here; give a "
-            "smaller number, or name more of its checkpoints."
+            f"--last_checkpoints {count}: {checkpoints[-1].name} has {counted(len(checkpoints), 'checkpoint')} here; "
+            "give a smaller number, or name more of its checkpoints."
         )
     return tuple(checkpoints[-count:])
 

@@ -103,6 +103,7 @@ class FactorialAnalysis:
         notes: Warnings and remarks.
         caveats: What is not comparable between the arms.
         agreements: How closely the training tokens of all runs agree.
+        any_scale: Whether all tasks have one metric that need not lie between 0 and 1.
     """
 
     study: Study
@@ -113,6 +114,7 @@ class FactorialAnalysis:
     notes: tuple[str, ...]
     caveats: tuple[str, ...] = ()
     agreements: tuple[str, ...] = ()
+    any_scale: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +156,7 @@ def analyse(study: Study, options: AnalysisOptions, notes: Sequence[str] = ()) -
         notes=tuple(dict.fromkeys(remarks)),
         caveats=_caveats(study),
         agreements=agreements_of([model for run in study.runs for model in run.checkpoints[-1:]]),
+        any_scale=options.any_scale,
     )
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.reports.analysis.contrasts import EXPLORATORY, Cell, ContrastSpec, cell_label
+from harness.reports.analysis.counting import counted
 from harness.reports.analysis.study import Study, TrainingRun
 from harness.reports.analysis.task_values import TaskValues, collect, difference_span
 
@@ -157,12 +158,14 @@ def _remarks(study: Study, lines: Mapping[str, TrainingRun]) -> list[str]:
     if left:
         names = dict.fromkeys(run.ancestors[0] for run in left if run.ancestors)
         listed = f" ({', '.join(list(names)[:4])})" if names else ""
-        notes.append(f"Stage against parent: {len(left)} runs are left out, without an evaluated parent{listed}.")
+        notes.append(
+            f"Stage against parent: {counted(len(left), 'run')} left out, without an evaluated parent{listed}."
+        )
     far = [run for run in lines.values() if (near := _evaluated(study, run)) and near[0] != run.ancestors[0]]
     if far:
         names = ", ".join(dict.fromkeys(_evaluated(study, run)[0] for run in far))
         notes.append(
-            f"Stage against parent: the parents of {len(far)} runs are not evaluated, so these are compared with the "
-            f"nearest ancestor that is ({names})."
+            f"Stage against parent: the parents of {counted(len(far), 'run')} are not evaluated, so these are "
+            f"compared with the nearest ancestor that is ({names})."
         )
     return notes

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.reports.analysis.contrasts import EXPLORATORY, PRIMARY, is_two_by_two, main_factors
+from harness.reports.analysis.counting import counted
 from harness.reports.analysis.differences import OVERALL
 from harness.reports.analysis.factorial import SECONDARY, ContrastRow, FactorialAnalysis
 from harness.reports.documents.tables import Column, Document, Row, Table
@@ -21,6 +22,8 @@ MEANINGS = {
     "family": "The tests that are corrected together. Primary: main effects and interaction, overall. Secondary: the "
     "same by task. Exploratory: all others.",
     "estimate": "Weighted sum of cell means: on the task's scale; chance-centred for overall and control domains.",
+    "estimate_of_metric": "Weighted sum of cell means, in the metric's units; for overall and control domains the "
+    "mean over domains, of accuracies chance-centred.",
     "interval": "95% interval: Student's t with the standard error and its degrees of freedom; wider in few clusters.",
     "se": "Standard error: of items and training runs together.",
     "se_items": "Part of the standard error that comes from the items; more items reduce it.",
@@ -52,11 +55,12 @@ def factorial_document(analysis: FactorialAnalysis, command: str) -> Document:
 
 
 def _contrasts(analysis: FactorialAnalysis) -> Table:
+    estimate = "estimate_of_metric" if analysis.any_scale else "estimate"
     columns = (
         Column(key="family", heading="family", kind="text", meaning=MEANINGS["family"], aside=True),
         Column(key="task", heading="task", kind="text"),
         Column(key="contrast", heading="contrast", kind="text"),
-        Column(key="estimate", heading="estimate", kind="difference", meaning=MEANINGS["estimate"]),
+        Column(key="estimate", heading="estimate", kind="difference", meaning=MEANINGS[estimate]),
         Column(key="interval", heading="95% interval", kind="interval", meaning=MEANINGS["interval"]),
         Column(key="se", heading="s.e.", meaning=MEANINGS["se"], aside=True),
         Column(key="se_items", heading="s.e. of items", meaning=MEANINGS["se_items"]),
@@ -117,12 +121,15 @@ def _cells(row: ContrastRow) -> dict[str, Any]:
 
 def _arms(analysis: FactorialAnalysis) -> Table:
     factors = list(analysis.study.factors)
+    overall = f"Chance-centred mean over domains ({AGGREGATE})."
+    if analysis.any_scale:
+        overall = "Mean over domains, in the metric's units; of accuracies, chance-centred."
     columns = (
         Column(key="arm", heading="arm", kind="text"),
         *(Column(key=f"level_{name}", heading=name, kind="text") for name in factors),
         Column(key="runs", heading="runs", kind="count", meaning="Training runs."),
         Column(key="plots", heading="pre-training runs", kind="count", meaning="Runs that they were made from."),
-        Column(key="mean", heading=OVERALL, meaning=f"Chance-centred mean over domains ({AGGREGATE})."),
+        Column(key="mean", heading=OVERALL, meaning=overall),
     )
     rows = tuple(
         Row(
@@ -270,7 +277,7 @@ def _small(analysis: FactorialAnalysis) -> list[str]:
     few_items = sorted(name for name, row in tasks.items() if row.items < FEW_ITEMS or row.clusters < FEW_CLUSTERS)
     few = min(arm.plots for arm in analysis.arms)
     reasons = [f"fewer than {FEW_ITEMS} items or {FEW_CLUSTERS} clusters: {', '.join(few_items)}"] if few_items else []
-    return [*reasons, *([f"{few} pre-training runs in some arm"] if few < FEW_RUNS else [])]
+    return [*reasons, *([f"{counted(few, 'pre-training run')} in some arm"] if few < FEW_RUNS else [])]
 
 
 def _letters(analysis: FactorialAnalysis) -> list[str]:

@@ -48,3 +48,16 @@ GLOSSARY = {
     ),
     "s.e. of seeds": "The part of the standard error that comes from the choice of training seeds.",
 }
+
+_OF_METRIC = {
+    "overall": (
+        "Mean over domains in the metric's own units; of accuracies, chance-centred. A domain is the mean of its "
+        "tasks, variants of the same items averaged first."
+    ),
+    "chance": "The value that guessing reaches; 0 for metrics without one.",
+}
+
+
+def glossary(*, any_scale: bool) -> dict[str, str]:
+    """Return the terms; with `any_scale` those of a metric that need not lie between 0 and 1."""
+    return GLOSSARY | (_OF_METRIC if any_scale else {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.reports.analysis.counting import counted
 from harness.reports.analysis.differences import OVERALL
 from harness.reports.analysis.plan import ASSUMED, StudyPlan
 from harness.reports.documents.tables import Column, Document, Row, Table
@@ -212,10 +213,8 @@ def _sources(plan: StudyPlan) -> str:
     if len(assumed) == len(plan.tasks):
         return f"Variance components are assumed: the runs of --from have no task of the plan ({', '.join(assumed)})."
     rest = f", except for {', '.join(assumed)}: assumed, because those runs lack this task" if assumed else ""
-    return (
-        f"Variance components are measured in the runs of --from{rest}. {plan.measured_seeds} pre-training runs per "
-        "level measured them, so they are uncertain."
-    )
+    runs = counted(plan.measured_seeds, "pre-training run")
+    return f"Variance components are measured in the runs of --from{rest}: in {runs} per level, so they are uncertain."
 
 
 def _methods(plan: StudyPlan) -> str:

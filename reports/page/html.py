@@ -26,7 +26,7 @@ from harness.reports.charts.drawing import svg
 from harness.reports.charts.lineage import draw_lineage_graph, draw_mixture
 from harness.reports.charts.scales import padded_range
 from harness.reports.charts.token_curve import draw_token_curve
-from harness.reports.documents.glossary import GLOSSARY
+from harness.reports.documents.glossary import glossary
 from harness.reports.documents.leaderboard import task_values
 from harness.reports.documents.tables import Column, Row, Table, text
 from harness.reports.page import marks
@@ -79,7 +79,8 @@ def _page(report: Report) -> str:
         flipped=item_flips.total,
         items_of=item_flips.arms,
         items_not_of=item_flips.left_out,
-        glossary=GLOSSARY,
+        glossary=glossary(any_scale=report.comparison.any_scale),
+        any_scale=report.comparison.any_scale,
     )
 
 

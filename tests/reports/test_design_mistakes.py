@@ -7,12 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.reports.conftest import Command
-from tests.reports.small_designs import write_study
-
-
-@pytest.fixture(scope="session")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_study(tmp_path_factory.mktemp("small"))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +72,7 @@ def test_a_wrong_design_is_refused_in_one_line(old: str, new: str, part: str, co
         (
             "factors:",
             "parents: [{run: runs/CC-1, name: pre-text-0}]\nfactors:",
-            "5 runs are left out, without an evaluated parent (pre-text-1, pre-code-0, pre-code-1)",
+            "5 runs left out, without an evaluated parent (pre-text-1, pre-code-0, pre-code-1)",
         ),
     ],
 )
@@ -138,7 +132,7 @@ def test_long_numbers_stay_apart_as_levels(command: Command, small: Path) -> Non
         (["--correction", "bh"], "--correction: not with --design"),
         (["model"], "the runs of a design stand in its file"),
         (["--last_checkpoints", "0"], "--last_checkpoints 0: give 1 or more"),
-        (["--last_checkpoints", "2"], "--last_checkpoints 2: NN-0 has 1 checkpoints"),
+        (["--last_checkpoints", "2"], "--last_checkpoints 2: NN-0 has 1 checkpoint here"),
         (["--metric", "beauty"], "--metric beauty: no task has it; give gold_log_likelihood"),
         (["--tasks", "third"], "--tasks third: no run of this task"),
     ],

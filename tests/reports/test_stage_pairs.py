@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import yaml
 
 from tests.reports.conftest import Command
-from tests.reports.small_designs import FACTORS, Values, answers, rows_of
+from tests.reports.small_designs import FACTORS, Values, answers, rows_of, write_study
 from tests.reports.study_records import RunTask, write_design, write_study_run
 
 STAGES = ("pretrain", "sft", "dpo")
@@ -153,3 +154,22 @@ def test_a_parent_that_comes_from_itself_is_refused(command: Command, tmp_path: 
     code, _, err = command("compare", "--design", design)
     assert (code, err.count("\n")) == (2, 1)
     assert "sft-0-0 comes from itself (sft-0-0 <- pre-0-0 <- sft-0-0)" in err
+
+
+def test_each_stage_is_compared_with_its_parent(command: Command, tmp_path: Path) -> None:
+    design = write_study(tmp_path)
+    parents = []
+    for p, pretrain in enumerate(FACTORS["pretrain"]):
+        for seed in range(2):
+            tasks = {"first": RunTask(values=answers((p, 5), seed), clusters=np.repeat(range(20), 2))}
+            write_study_run(tmp_path / "runs", f"pre-{pretrain}-{seed}", tasks)
+            parents.append({"run": f"runs/pre-{pretrain}-{seed}", "name": f"pre-{pretrain}-{seed}"})
+    design.write_text(design.read_text() + "parents:\n" + "".join(f"- {json.dumps(one)}\n" for one in parents))
+    rows = rows_of(command, "--design", design)
+    for label, p, t in (("NN", 0, 0), ("NC", 0, 1), ("CN", 1, 0), ("CC", 1, 1)):
+        own = np.mean([answers((p, t), seed, gain=0.2 * (p + t) - 0.2) for seed in range(2)])
+        above = np.mean([answers((p, 5), seed) for seed in range(2)])
+        row = rows["first", f"{label}-parent"]
+        assert row["estimate"] == pytest.approx(own - above)
+        assert row["family"] == "exploratory"
+        assert row["covers"] == "items, runs"
