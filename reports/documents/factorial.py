@@ -23,7 +23,7 @@ MEANINGS = {
     "same by task. Exploratory: all others.",
     "estimate": "Weighted sum of cell means: on the task's scale; chance-centred for overall and control domains.",
     "estimate_of_metric": "Weighted sum of cell means, in the metric's units; for overall and control domains the "
-    "mean over domains, of accuracies chance-centred.",
+    "mean over domains; of accuracies, chance-centred.",
     "interval": "95% interval: Student's t with the standard error and its degrees of freedom; wider in few clusters.",
     "se": "Standard error: of items and training runs together.",
     "se_items": "Part of the standard error that comes from the items; more items reduce it.",
