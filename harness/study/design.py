@@ -42,7 +42,7 @@ def design_report(
     _check(factors, stage, list(nodes[0].cell))
     factors = varied(spec, factors)
     by_key = {node.key: node for of_stage in trained.values() for node in of_stage}
-    chains = [_chain(node, by_key) for node in nodes]
+    chains = [chain_of(node, by_key) for node in nodes]
     own = {node.key for node in nodes}
     runs: list[dict[str, Any]] = []
     above: dict[str, str | None] = {}
@@ -87,7 +87,7 @@ def _check(factors: Sequence[str], stage: str, own: Sequence[str]) -> None:
         raise InputError(f"compare.design: {stage} also has the factor {missing[0]}; add it.")
 
 
-def _chain(node: Node, by_key: Mapping[str, Node]) -> list[str]:
+def chain_of(node: Node, by_key: Mapping[str, Node]) -> list[str]:
     """Return the keys from the root of a node's lineage to the node; above a merge, along its first parent."""
     chain = [node.key]
     while node.parents:

@@ -163,9 +163,9 @@ def _remarks(study: Study, lines: Mapping[str, TrainingRun]) -> list[str]:
         )
     far = [run for run in lines.values() if (near := _evaluated(study, run)) and near[0] != run.ancestors[0]]
     if far:
-        names = ", ".join(dict.fromkeys(_evaluated(study, run)[0] for run in far))
+        nearest = ", ".join(dict.fromkeys(_evaluated(study, run)[0] for run in far))
         notes.append(
             f"Stage against parent: the parents of {counted(len(far), 'run')} are not evaluated, so these are "
-            f"compared with the nearest ancestor that is ({names})."
+            f"compared with the nearest ancestor that is ({nearest})."
         )
     return notes
