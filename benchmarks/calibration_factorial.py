@@ -26,9 +26,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from harness.stats import holm
+from harness.stats import TaskScores, compare_over_tasks, holm
 from harness.stats.factorial import ContrastEstimate, ItemTable, Runs, estimate_contrast, two_by_two
 from harness.stats.levels import levels_p
+from harness.stats.noninferiority import both_sides
 
 ROOT = Path(__file__).resolve().parent
 SEED = 20_251_129
@@ -52,6 +53,9 @@ TITLES = {
     "items": "One run per arm, statements about items: % of tests with p <= 0.05",
     "levels": "Three levels against one reference, Dunnett's p, no true effect: % of studies with a false positive",
     "few": "Fewer than ten clusters of items: % of tests with p <= 0.05",
+    "stages": "Three stages, each against its own parent, no true effect: % of tests with p <= 0.05",
+    "shared": "Two arms that share some pre-training runs, no true effect: % of tests with p <= 0.05",
+    "margin": "Fewer than ten clusters, several runs per arm, a true loss of the margin: % with a false conclusion",
 }
 
 
@@ -141,7 +145,7 @@ def draw_task(rng: np.random.Generator, setting: Setting, luck: Array, weight: f
     """Right and wrong answers of all runs on a new task."""
     chances = probabilities(rng, setting, luck)
     values = (rng.random(chances.shape) < chances).astype(np.float64).reshape(4 * setting.seeds, -1)
-    return ItemTable(values=values, clusters=setting.labels, weight=weight)
+    return ItemTable(values=values, clusters=setting.labels, weight=weight, span=(0.0, 1.0))
 
 
 def truths(setting: Setting) -> dict[str, float]:
@@ -168,7 +172,7 @@ def row(study: str, setting: Setting, name: str, contrast: str, errors: Sequence
         contrast=contrast,
         percent=round(100 * share, 2),
         monte_carlo_error=round(100 * math.sqrt(share * (1 - share) / len(errors)), 2),
-        target=EXACT if exact and study not in ("family", "few") else CAREFUL,
+        target=EXACT if exact and study not in ("family", "few", "margin") else CAREFUL,
         repetitions=len(errors),
     )
 
@@ -287,7 +291,88 @@ def draw_levels(rng: np.random.Generator, setting: Setting, plots: Sequence[tupl
     reaction = np.repeat(rng.normal(0, setting.reaction, (4, setting.items)), setting.seeds, axis=0)
     difficulty = rng.normal(0, 0.9, setting.items) + rng.normal(0, 0.6, setting.clusters)[setting.labels]
     chances = 1.0 / (1.0 + np.exp(-(difficulty + reaction + luck)))
-    return ItemTable(values=(rng.random(chances.shape) < chances).astype(np.float64), clusters=setting.labels)
+    values = (rng.random(chances.shape) < chances).astype(np.float64)
+    return ItemTable(values=values, clusters=setting.labels, span=(0.0, 1.0))
+
+
+def stage_chains(rng: np.random.Generator, repetitions: int) -> Iterator[FactorialRow]:
+    """Three stages of two models each: every model against its own parent, with pre-training runs as plots."""
+    for (items, clusters), seeds in itertools.product(SIZES[:2], SEEDS):
+        for name, luck in LUCK.items():
+            setting = Setting(items=items, clusters=clusters, seeds=seeds, luck=luck)
+            # Two models of the third stage from each of the second, which have one pre-training run each.
+            runs = Runs(cells=["third"] * 2 * seeds + ["second"] * seeds, plots=[*range(seeds)] * 3)
+            errors: dict[str, list[bool]] = {"third stage": [], "second stage": []}
+            for _ in range(repetitions):
+                table = draw_chain(rng, setting)
+                for contrast, cell in (("third stage", "third"), ("second stage", "second")):
+                    errors[contrast].append(misses(estimate_contrast([table], runs, {cell: 1.0})))
+            yield from (row("stages", setting, name, contrast, hits) for contrast, hits in errors.items())
+
+
+def draw_chain(rng: np.random.Generator, setting: Setting) -> ItemTable:
+    """Each model of stages three and two minus its parent; luck is handed down and added to."""
+    seeds, (first, later) = setting.seeds, setting.luck
+    pre = rng.normal(0, first, (seeds, 1))
+    second = pre + rng.normal(0, later, (seeds, 1))
+    third = np.concatenate([second, second]) + rng.normal(0, later, (2 * seeds, 1))
+    difficulty = rng.normal(0, 0.9, setting.items) + rng.normal(0, 0.6, setting.clusters)[setting.labels]
+    reaction = rng.normal(0, setting.reaction, (3, setting.items))
+    answers = [
+        (rng.random((own.shape[0], setting.items)) < 1.0 / (1.0 + np.exp(-(difficulty + one + own)))).astype(np.float64)
+        for own, one in zip((pre, second, third), reaction, strict=True)
+    ]
+    values = np.concatenate([answers[2] - np.concatenate([answers[1], answers[1]]), answers[1] - answers[0]])
+    return ItemTable(values=values, clusters=setting.labels, span=(-1.0, 1.0))
+
+
+def shared_parents(rng: np.random.Generator, repetitions: int) -> Iterator[FactorialRow]:
+    """Two arms that share some pre-training runs only, as `harness compare A B` tests them."""
+    items, clusters = SIZES[1]
+    for shared, own in ((1, 2), (2, 1), (3, 2), (1, 4), (8, 2), (5, 5)):
+        for name, luck in LUCK.items():
+            setting = Setting(items=items, clusters=clusters, seeds=shared + own, luck=luck)
+            plots = tuple([f"shared {k}" for k in range(shared)] + [f"{arm} {k}" for k in range(own)] for arm in "ab")
+            errors = []
+            for _ in range(repetitions):
+                of_plots = {plot: rng.normal(0, luck[0]) for plot in dict.fromkeys([*plots[0], *plots[1]])}
+                a, b = draw_arms(rng, setting, [[of_plots[plot] for plot in side] for side in plots])
+                task = TaskScores(a=a, b=b, units=setting.labels, span=(0.0, 1.0))
+                errors.append(compare_over_tasks([task], (plots[0], plots[1])).p <= 0.05)
+            yield row("shared", setting, f"{shared} of {shared + own} shared, {name}", "difference", errors)
+
+
+def draw_arms(rng: np.random.Generator, setting: Setting, luck: Sequence[Sequence[float]]) -> list[Array]:
+    """Answers of two equal arms, given the luck of each run's pre-training run; shapes (runs, items)."""
+    difficulty = rng.normal(0, 0.9, setting.items) + rng.normal(0, 0.6, setting.clusters)[setting.labels]
+    arms = []
+    for side in luck:
+        reaction = rng.normal(0, 0.8 * setting.reaction, setting.items)
+        reaction = reaction + rng.normal(0, 0.6 * setting.reaction, setting.clusters)[setting.labels]
+        own = np.array(side)[:, None] + rng.normal(0, setting.luck[1], (len(side), 1))
+        chances = 1.0 / (1.0 + np.exp(-(difficulty + reaction + own)))
+        arms.append((rng.random(chances.shape) < chances).astype(np.float64))
+    return arms
+
+
+def margins(rng: np.random.Generator, repetitions: int) -> Iterator[FactorialRow]:
+    """A true loss of exactly the margin, 10 points, in five and eight clusters; half the repetitions."""
+    for clusters, seeds in itertools.product((5, 8), (3, 10)):
+        for name, luck in LUCK.items():
+            setting = Setting(items=20 * clusters, clusters=clusters, seeds=seeds, luck=luck)
+            non_inferior, inferior = [], []
+            for _ in range(max(20, repetitions // 2)):
+                luck_of_runs = [rng.normal(0, luck[0], seeds).tolist() for _ in range(2)]
+                a, b = draw_arms(rng, setting, luck_of_runs)
+                # Both arms are right on half of the items, so that this adds 10 points to A.
+                a = np.where(rng.random(a.shape) < 0.2, 1.0, a)
+                task = TaskScores(a=a, b=b, units=setting.labels, span=(0.0, 1.0))
+                test = compare_over_tasks([task], null=-0.1)
+                of_loss, of_harm = both_sides(test.p, test.difference + 0.1)
+                non_inferior.append(of_loss < 0.05)
+                inferior.append(of_harm < 0.05)
+            yield row("margin", setting, name, "non-inferior", non_inferior)
+            yield row("margin", setting, name, "inferior", inferior)
 
 
 def few_clusters(rng: np.random.Generator, repetitions: int) -> Iterator[FactorialRow]:
@@ -320,6 +405,9 @@ STUDIES: dict[str, tuple[int, Study]] = {
     **{f"overall-{seeds}": (50 + seeds, functools.partial(overall_and_families, seeds=seeds)) for seeds in SEEDS},
     **{f"levels-{seeds}": (80 + seeds, functools.partial(levels_of_a_factor, seeds=seeds)) for seeds in SEEDS},
     "few": (6, few_clusters),
+    "stages": (7, stage_chains),
+    "shared": (8, shared_parents),
+    "margin": (9, margins),
 }
 
 

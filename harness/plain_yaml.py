@@ -74,3 +74,29 @@ class UniqueKeyLoader(yaml.SafeLoader):
                     )
                 seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
+
+
+def repeated_key(text: str, loader: type[yaml.SafeLoader] | type[yaml.CSafeLoader]) -> str | None:
+    """Return the first key that a mapping has twice, with its line, of which loaders keep the last without a word.
+
+    Args:
+        text: YAML that `check_yaml` accepts.
+        loader: What will load it.
+    """
+    nodes, seen = [yaml.compose(text, Loader=loader)], set()
+    while nodes:
+        node = nodes.pop()
+        if node is None or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+        elif isinstance(node, yaml.MappingNode):
+            keys: set[str] = set()
+            for key, value in node.value:
+                nodes.append(value)
+                if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                    if key.value in keys:
+                        return f"{key.value!r:.40} (line {key.start_mark.line + 1})"
+                    keys.add(key.value)
+    return None

@@ -130,7 +130,7 @@ def print_run(done: DoneRun) -> None:
     record = done.record
     console.print(record.model["name"], style="bold", soft_wrap=True)
     console.print(_task_table(record))
-    _print_groups(console, done.results.get("groups") or {})
+    _print_groups(console, done.results.get("groups") or {}, done.group_errors)
     _print_aggregates(console, record.aggregate)
     console.print(INTERVAL_METHODS, style="dim", soft_wrap=True)
     line = leaderboard_line(record)
@@ -171,8 +171,10 @@ def number(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
-def _print_groups(console: Console, groups: Mapping[str, Mapping[str, Any]]) -> None:
-    """Print the means that groups define themselves, with ``aggregate_metric_list``."""
+def _print_groups(
+    console: Console, groups: Mapping[str, Mapping[str, Any]], errors: Mapping[str, Mapping[str, float]]
+) -> None:
+    """Print the means that groups define themselves, with ``aggregate_metric_list``, and their clustered errors."""
     table = Table(box=None, pad_edge=False)
     for heading in ("group", "metric", "value", "s.e."):
         table.add_column(heading, justify="left" if heading in ("group", "metric") else "right", header_style="dim")
@@ -180,9 +182,8 @@ def _print_groups(console: Console, groups: Mapping[str, Mapping[str, Any]]) -> 
         for key, value in values.items():
             metric, comma, filter_name = key.partition(",")
             if comma and not metric.endswith("_stderr") and isinstance(value, int | float):
-                error = values.get(f"{metric}_stderr,{filter_name}")
                 shown = metric if filter_name in ("none", "") else f"{metric} ({filter_name})"
-                table.add_row(name, shown, number(value), number(error if isinstance(error, int | float) else None))
+                table.add_row(name, shown, number(value), number(errors.get(name, {}).get(key)))
     if table.row_count:
         console.print()
         console.print(table)

@@ -83,6 +83,10 @@ def _weights(adapter: dict[str, Any] | None) -> str:
     return f"{kind}, merged into the weights" if adapter.get("merge") else kind
 
 
+def _repeated(repeats: int) -> str:
+    return f", repeated {'once' if repeats == 1 else f'{repeats:,} times'}" if repeats else ""
+
+
 def _label(link: Link) -> str:
     from rich.markup import escape
 
@@ -91,8 +95,7 @@ def _label(link: Link) -> str:
     manifest = link.manifest
     if manifest is not None:
         shares = [
-            f"{escape(source.name)} {source.tokens / max(manifest.tokens, 1):.1%}"
-            + (f", repeated {source.repeats} times" if source.repeats else "")
+            f"{escape(source.name)} {source.tokens / max(manifest.tokens, 1):.1%}" + _repeated(source.repeats)
             for source in manifest.sources
         ]
         weights = _weights(manifest.adapter)

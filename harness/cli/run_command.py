@@ -319,5 +319,7 @@ def _print_power(spec: ExperimentSpec, compare: CompareSpec, graph: Graph) -> No
     say(f"\n{stage}: power with these seeds and items:\n", file=sys.stdout)
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "plan.yaml"
-        file.write_text(yaml.safe_dump(power_plan(spec, compare, sizes), allow_unicode=True), encoding="utf-8")
+        trained = [node for node in graph.values() if node.kind == "train"]
+        plan = yaml.safe_dump(power_plan(spec, compare, trained, sizes), allow_unicode=True, sort_keys=False)
+        file.write_text(plan, encoding="utf-8")
         load_command("power").run(_parsed(["power", str(file)], "compare"))

@@ -18,6 +18,7 @@ from harness.errors import InputError
 from harness.evaluation.answering import Outcome, Progress, answer
 from harness.evaluation.evaluation import Evaluation
 from harness.evaluation.garbage import rare_collections
+from harness.evaluation.group_errors import group_errors
 from harness.evaluation.journal import Journal, default_path
 from harness.evaluation.model_under_test import find_model, with_template
 from harness.evaluation.record import add_encoding, lm_eval_fields, restore_thoughts, run_record
@@ -45,12 +46,14 @@ class DoneRun:
         results: lm-eval's results.
         path: The results file; None for a dry run.
         seconds: Wall time.
+        group_errors: Clustered errors of the means that groups define, by group and ``metric,filter``.
     """
 
     record: run_folder.RunRecord
     results: Mapping[str, Any]
     path: Path | None
     seconds: float
+    group_errors: Mapping[str, Mapping[str, float]]
 
 
 def evaluate_all(spec: EvaluationSpec, progress: Progress | None = None) -> Iterator[DoneRun]:
@@ -117,6 +120,7 @@ def finish(evaluation: Evaluation, outcome: Outcome) -> DoneRun:
     results = dict(score(evaluation, outcome))
     seconds = time.perf_counter() - evaluation.start.clock
     record = run_record(evaluation, outcome, results)
+    errors = group_errors(evaluation.tasks, results)
     samples = results.pop("samples", {})
     add_encoding(samples, evaluation, outcome)
     restore_thoughts(samples, evaluation, outcome)
@@ -126,7 +130,7 @@ def finish(evaluation: Evaluation, outcome: Outcome) -> DoneRun:
         name, digest = evaluation.model.name, str(evaluation.model.about["digest"])
         folder = run_folder.model_folder(evaluation.spec.output, name, digest)
         path = run_folder.write(folder, record, results, samples)
-    return DoneRun(record=record, results=results, path=path, seconds=seconds)
+    return DoneRun(record=record, results=results, path=path, seconds=seconds, group_errors=errors)
 
 
 def check_programs(tasks: LoadedTasks, named: Sequence[str], *, unsafe_code: bool) -> list[str]:

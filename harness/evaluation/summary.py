@@ -88,17 +88,18 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def item_values(name: str, task: Task, results: Mapping[str, Any]) -> ItemValues | None:
-    """Return the headline metric of each item; None if it is not a mean over items, such as perplexity.
+def item_values(name: str, task: Task, results: Mapping[str, Any], key: str = "") -> ItemValues | None:
+    """Return a metric of each item; None if it is not a mean over items, such as perplexity.
 
     Args:
         name: The task's name.
         task: lm-eval's task object; its `metadata` names cluster field and headline metric.
         results: What lm-eval's `evaluate` returned.
+        key: The metric, as ``name,filter``; empty for the headline one.
     """
     metadata = task.get_config("metadata") or {}
     values = results["results"].get(name, {})
-    metric, _, filter_name = headline_metric(values, metadata.get("metric")).partition(",")
+    metric, _, filter_name = (key or headline_metric(values, metadata.get("metric"))).partition(",")
     value = _number(values.get(f"{metric},{filter_name}"))
     rows = [row for row in results.get("samples", {}).get(name, []) if row["filter"] == filter_name]
     kept = [(position, row) for position, row in enumerate(rows) if not _is_left_out(row)]

@@ -41,6 +41,8 @@ from harness.stats.clustered import two_sided_quantile as two_sided
 from harness.stats.freedom import contrast_df
 from harness.stats.item_sets import covariance_of_means, weighted_variance
 from harness.stats.noncentral import detectable_effect
+from harness.stats.power import ALPHA
+from harness.stats.ties import FOUND, few_differing, widened_by_ties
 from harness.stats.wild import TestedMean, needs_wild_bootstrap, widened
 
 Cell = Hashable
@@ -53,7 +55,7 @@ _FITTED_EXACTLY = 1e-9
 # Sums of equal means differ from 0 by about 1e-17; such an estimate or error is 0.
 _ROUNDING = 1e-12
 _LEVEL = 0.95
-STUDENT, WILD = "student-t", "wild"
+STUDENT, WILD, BINOMIAL = "student-t", "wild", "binomial"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,6 +66,7 @@ class ItemTable:
         values: Shape (runs, items).
         clusters: One label per item, or None.
         weight: Weight of this task in the estimate; 1 for a task by itself.
+        span: Smallest and largest value that a run can have on an item, before `weight`; None if they are not limited.
         item_set: Name of its items, for variants of one benchmark. In tables of one set, `clusters` must be the units
             of `item_sets.units_of_tasks`: the same number names the same unit. Empty if no other table has its items.
     """
@@ -72,6 +75,7 @@ class ItemTable:
     clusters: Clusters | None = None
     weight: float = 1.0
     item_set: str = ""
+    span: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,10 +102,11 @@ class ContrastEstimate:
         se_seeds: From the training runs; it shrinks with more runs. NaN if it cannot be estimated; `se` is then
             `se_items`, and interval and p hold for these very runs only.
         df: Degrees of freedom of `se`, at least 1; see `contrast_df`.
-        low: Lower end of the 95% interval; NaN if `se` is 0.
+        low: Lower end of the interval; NaN if `se` is 0 and values are not limited.
         high: Upper end.
-        p: Two-sided; NaN if `se` is 0.
-        method: ``student-t``; ``wild`` for one task in fewer than ten clusters, see `estimate_contrast`.
+        p: Two-sided; NaN if `se` is 0 and values are not limited.
+        method: ``student-t``; ``wild`` for one task in fewer than ten clusters; ``binomial`` where few items differ.
+            See `estimate_contrast`.
         units: ``plots`` if pre-training runs are the units of the error of runs, ``runs`` if it covers tuning runs only
             because some level has one pre-training run, ``none`` if some cell has a single run.
     """
@@ -119,17 +124,28 @@ class ContrastEstimate:
 
     @property
     def mde(self) -> float:
-        """Smallest true effect that this test finds with 80% power, from `se` and `df`; NaN if `se` is 0.
+        """Smallest true effect that this test finds with 80% power, from `se` and `df`; NaN without an interval.
 
-        Where the wild bootstrap widens the interval, the effect is larger by the same amount.
+        Where the wild bootstrap widens the interval, the effect is larger by the same amount; where the binomial bound
+        does, it is the bound times 1 + z_0.8 / z_0.975.
         """
-        if self.se == 0.0:
+        if math.isnan(self.low):
             return math.nan
-        found = detectable_effect(self.se, self.df)
+        found, reach = detectable_effect(self.se, self.df), max(self.high - self.estimate, self.estimate - self.low)
         if self.method == STUDENT:
             return found
-        half = two_sided(_LEVEL, self.df) * self.se
-        return found + max(self.high - self.estimate, self.estimate - self.low) - half
+        if self.method == BINOMIAL:
+            return max(found, FOUND * reach)
+        return found + reach - two_sided(_LEVEL, self.df) * self.se
+
+    def mde_corrected(self, tests: int) -> float:
+        """Smallest true effect found with 80% power at 5% / `tests`, the level of Holm's first step.
+
+        `mde` times the ratio of the effects that Student's t finds at the two levels; where the binomial bound decides,
+        of those that a normal test finds.
+        """
+        df = math.inf if self.method == BINOMIAL else self.df
+        return self.mde * detectable_effect(1.0, df, alpha=ALPHA / tests) / detectable_effect(1.0, df)
 
 
 def two_by_two(
@@ -157,7 +173,9 @@ def two_by_two(
     }
 
 
-def estimate_contrast(tables: Sequence[ItemTable], runs: Runs, contrast: Contrast) -> ContrastEstimate:
+def estimate_contrast(
+    tables: Sequence[ItemTable], runs: Runs, contrast: Contrast, *, level: float = _LEVEL, null: float = 0.0
+) -> ContrastEstimate:
     """Estimate a contrast of cell means over one task, or the weighted sum over several tasks.
 
     Items: d_i is the weighted sum of the runs' values of item i. The variance of its mean is CR2's over clusters (see
@@ -178,10 +196,15 @@ def estimate_contrast(tables: Sequence[ItemTable], runs: Runs, contrast: Contras
     bootstrap of the d_i, to which the runs add their variance (`wild.widened`). A weighted sum over tasks uses
     Student's t alone: it has the clusters of all its tasks, and fewer clusters give fewer degrees of freedom.
 
+    Few differing items: if fewer than ten weighted sums d_i differ from the rest, and values are limited (`span`), the
+    exact binomial bound of `ties` must reject too. So equal answers have an interval, a p and a detectable effect.
+
     Args:
         tables: At least one, each with a row for every run.
         runs: Cell and plot of each row.
         contrast: Coefficients by cell.
+        level: Coverage of the interval.
+        null: The value that p tests.
 
     Raises:
         ValueError: A cell of the contrast has no run, a table has another number of rows, a task has one cluster, or a
@@ -209,8 +232,27 @@ def estimate_contrast(tables: Sequence[ItemTable], runs: Runs, contrast: Contras
         for number in (float(weights @ means), math.sqrt(items), math.sqrt(component))
     )
     seeds = math.nan if unit == "none" else se_seeds
-    tested = _with_test(estimate, (se_items, seeds), df, unit)
-    return _in_few_clusters(tested, weights @ rows[0], tables[0].clusters) if len(tables) == 1 else tested
+    tested = replace(_with_interval(estimate, (se_items, seeds), df, level), units=unit)
+    tested = replace(tested, p=two_sided_p(estimate - null, tested.se, df) if tested.se > 0.0 else math.nan)
+    grouped = [group_by_cluster(weights @ own, table.clusters) for own, table in zip(rows, tables, strict=True)]
+    if len(tables) == 1 and tested.se > 0.0 and needs_wild_bootstrap(grouped[0]):
+        runs_variance = 0.0 if math.isnan(tested.se_seeds) else tested.se_seeds**2
+        student = TestedMean(low=tested.low, high=tested.high, p=tested.p)
+        cautious = widened(student, grouped[0], runs_variance, level, null)
+        tested = replace(tested, low=cautious.low, high=cautious.high, p=cautious.p, method=WILD)
+    names = [table.item_set or f"\0{at}" for at, table in enumerate(tables)]
+    ties = few_differing(grouped, [_limits(table, weights) for table in tables], names)
+    if ties is None:
+        return tested
+    by_error = TestedMean(low=tested.low, high=tested.high, p=tested.p)
+    if tested.se == 0.0:
+        by_error = TestedMean(low=estimate, high=estimate, p=0.0)
+    cautious = widened_by_ties(by_error, ties, estimate, level, null)
+    return (
+        tested
+        if cautious == by_error
+        else replace(tested, low=cautious.low, high=cautious.high, p=cautious.p, method=BINOMIAL)
+    )
 
 
 def row_variances(table: ItemTable) -> FloatArray:
@@ -237,11 +279,18 @@ def run_weights(runs: Runs, contrast: Contrast) -> tuple[npt.NDArray[np.intp], F
     return used, weights
 
 
-def _with_test(estimate: float, parts: tuple[float, float], df: float, unit: str) -> ContrastEstimate:
+def two_sided_p(difference: float, error: float, df: float) -> float:
+    """Return Student's two-sided p; 1 without an error, since nothing then says how sure a difference is."""
+    if not error > 0.0:
+        return 1.0
+    return min(1.0, 2.0 * float(special.stdtr(df, -abs(difference) / error)))
+
+
+def _with_interval(estimate: float, parts: tuple[float, float], df: float, level: float) -> ContrastEstimate:
     items, seeds = parts
     se = items if math.isnan(seeds) else math.hypot(items, seeds)
     # Without any spread there is nothing to measure an effect against.
-    half = two_sided(_LEVEL, df) * se if se > 0.0 else math.nan
+    half = two_sided(level, df) * se if se > 0.0 else math.nan
     return ContrastEstimate(
         estimate=estimate,
         se=se,
@@ -250,19 +299,17 @@ def _with_test(estimate: float, parts: tuple[float, float], df: float, unit: str
         df=df,
         low=estimate - half,
         high=estimate + half,
-        p=min(1.0, 2.0 * float(special.stdtr(df, -abs(estimate) / se))) if se > 0.0 else math.nan,
-        units=unit,
+        p=math.nan,
+        units="none",
     )
 
 
-def _in_few_clusters(tested: ContrastEstimate, differences: FloatArray, clusters: Clusters | None) -> ContrastEstimate:
-    grouped = group_by_cluster(differences, clusters)
-    if not (tested.se > 0.0 and needs_wild_bootstrap(grouped)):
-        return tested
-    runs = 0.0 if math.isnan(tested.se_seeds) else tested.se_seeds**2
-    student = TestedMean(low=tested.low, high=tested.high, p=tested.p)
-    cautious = widened(student, grouped, runs, _LEVEL)
-    return replace(tested, low=cautious.low, high=cautious.high, p=cautious.p, method=WILD)
+def _limits(table: ItemTable, weights: FloatArray) -> tuple[float, float] | None:
+    """Return the smallest and the largest weighted sum of the runs' values that an item could have."""
+    if table.span is None:
+        return None
+    low, high = (weights * end * table.weight for end in table.span)
+    return float(np.minimum(low, high).sum()), float(np.maximum(low, high).sum())
 
 
 def _checked(table: ItemTable, n_runs: int) -> FloatArray:

@@ -56,7 +56,8 @@ def units_of_tasks(sets: Sequence[str], tasks: Sequence[ItemLabels]) -> list[Uni
 
     Items correspond if they have the same document. If variants share no document, as two languages do, items at the
     same position correspond, provided that the variants have equally many. Otherwise no unit is shared, which counts as
-    full correlation.
+    full correlation. So does a set whose clusters join all items of a variant into one unit, such as passages in one
+    variant and templates across all passages in another: each variant then keeps its own clusters.
 
     Args:
         sets: For each task, the name of its item set.
@@ -68,9 +69,21 @@ def units_of_tasks(sets: Sequence[str], tasks: Sequence[ItemLabels]) -> list[Uni
         if len(members) > 1:
             variants = [tasks[index] for index in members]
             shared = shared_units(_keys(variants), [one.clusters for one in variants])
+            if min(np.unique(own).size for own in shared) < 2:
+                shared = _apart([units[index] for index in members], variants)
             for index, own in zip(members, shared, strict=True):
                 units[index] = own
     return units
+
+
+def _apart(units: Sequence[Units], variants: Sequence[ItemLabels]) -> list[npt.NDArray[np.intp]]:
+    """Return the variants' own units under numbers that no other variant has."""
+    numbered, start = [], 0
+    for own, one in zip(units, variants, strict=True):
+        numbers = (np.arange(len(one.docs)) if own is None else own) + start
+        numbered.append(numbers.astype(np.intp))
+        start = int(numbers.max(initial=start)) + 1
+    return numbered
 
 
 def _keys(variants: Sequence[ItemLabels]) -> list[list[object]]:

@@ -23,12 +23,28 @@ def levels_p(
 ) -> list[float]:
     """Return p of each contrast, corrected for their number (Dunnett 1955); never below its uncorrected p.
 
+    Contrasts without a standard error, where all items agree, count by Bonferroni.
+
     Args:
         tables: As for `estimate_contrast`.
         runs: As for `estimate_contrast`.
         contrasts: Each level minus the reference.
-        estimates: Of the contrasts, each with a standard error above 0.
+        estimates: Of the contrasts, each with a p.
     """
+    known = [at for at, one in enumerate(estimates) if one.se > 0.0]
+    by_count = [min(1.0, one.p * len(estimates)) for one in estimates]
+    if not known:
+        return by_count
+    joint = _joint_p(tables, runs, [contrasts[at] for at in known], [estimates[at] for at in known])
+    tied = len(known) < len(estimates)
+    for at, p in zip(known, joint, strict=True):
+        by_count[at] = min(1.0, p * len(estimates) / len(known)) if tied else p
+    return by_count
+
+
+def _joint_p(
+    tables: Sequence[ItemTable], runs: Runs, contrasts: Sequence[Contrast], estimates: Sequence[ContrastEstimate]
+) -> list[float]:
     correlation = np.eye(len(contrasts))
     for row in range(len(contrasts)):
         for column in range(row):

@@ -99,10 +99,19 @@ def _test_in_few_clusters(
 ) -> tuple[float, float, float]:
     low, _ = interval_in_few_clusters(grouped, binary, 1.0 - 2.0 * alpha, anchor=-margin)
     two_sided = p_in_few_clusters(grouped, binary, -margin)
-    # The one-sided p is half the two-sided one, so that it agrees with the interval.
-    if grouped.mean > -margin:
-        return two_sided / 2.0, 1.0, low
-    return 1.0 - two_sided / 2.0, two_sided, low
+    return *both_sides(two_sided, grouped.mean + margin), low
+
+
+def both_sides(two_sided: float, surplus: float) -> tuple[float, float]:
+    """Return p of non-inferiority and of inferiority from the two-sided p of a difference of exactly -margin.
+
+    The one-sided p is half the two-sided one, so that it agrees with the interval.
+
+    Args:
+        two_sided: That p.
+        surplus: Difference + margin.
+    """
+    return (1.0 - two_sided / 2.0, two_sided) if surplus < 0.0 else (two_sided / 2.0, 1.0)
 
 
 def _score_test(grouped: ClusteredValues, margin: float, alpha: float) -> tuple[float, float, float]:

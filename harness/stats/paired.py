@@ -159,13 +159,21 @@ def p_in_few_clusters(grouped: ClusteredValues, binary: bool, null: float) -> fl
     """Return the two-sided p of a difference of `null` in fewer than ten clusters.
 
     The wild bootstrap sees clusters only. If few items differ, it can be surer than the same number of unclustered
-    items would allow; so for 0/1 answers the score test must reject too.
+    items would allow; so for 0/1 answers the score test must reject too. Of other values, Student's t must: for eight
+    equal clusters the bootstrap alone rejects 6.2% of true null hypotheses.
     """
-    p = wild_p(grouped, null)
     if not binary:
-        return p
+        return max(wild_p(grouped, null), _student_p(grouped, null))
     score = abs(paired_score(*effective_counts(grouped), null))
-    return max(p, min(1.0, 2.0 * float(special.stdtr(score_freedom(grouped), -score))))
+    return max(wild_p(grouped, null), min(1.0, 2.0 * float(special.stdtr(score_freedom(grouped), -score))))
+
+
+def _student_p(grouped: ClusteredValues, null: float) -> float:
+    """Return Student's p; 0 if all clusters agree and there is no error, so that the bootstrap decides."""
+    one = clustered_mean(grouped)
+    if not one.standard_error > 0.0:
+        return 0.0
+    return min(1.0, 2.0 * float(special.stdtr(one.degrees_of_freedom, -abs(one.mean - null) / one.standard_error)))
 
 
 def interval_in_few_clusters(
@@ -173,7 +181,10 @@ def interval_in_few_clusters(
 ) -> tuple[float, float]:
     """Return all differences that `p_in_few_clusters` does not reject, in agreement with it about `anchor`."""
     if not binary:
-        return wild_interval(grouped, level, (-math.inf, math.inf), anchor)
+        one = clustered_mean(grouped)
+        half = two_sided(level, one.degrees_of_freedom) * one.standard_error
+        low, high = wild_interval(grouped, level, (-math.inf, math.inf), anchor)
+        return min(low, one.mean - half), max(high, one.mean + half)
     low, high = wild_interval(grouped, level, (-1.0, 1.0), anchor)
     ends = paired_score_interval(*effective_counts(grouped), two_sided(level, score_freedom(grouped)))
     return min(low, ends[0]), max(high, ends[1])

@@ -1,4 +1,4 @@
-"""Power of a 2 x 2 training study before it is trained, from variance components.
+"""Power of a factorial training study before it is trained, from variance components.
 
     task = PlannedTask(items=1000, clusters=200)            # default variances, on the scale of accuracy
     plan_contrast("first", [task], seeds=3).mde             # smallest effect found with 80% power
@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -22,33 +22,10 @@ from scipy.stats import qmc
 from harness.stats.clustered import Clusters, FloatArray, satterthwaite
 from harness.stats.factorial import ItemTable, row_variances
 from harness.stats.freedom import contrast_df
-from harness.stats.power import ALPHA, POWER
+from harness.stats.power import POWER
+from harness.stats.shapes import Components, Shape, shapes_of
 
-FIRST, SECOND, INTERACTION = "first", "second", "interaction"
 MOST_SEEDS, MOST_CLUSTERS = 100, 1_000_000
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Components:
-    """Variances of one task, on the scale of its metric (accuracy from 0 to 1).
-
-    The defaults are stated assumptions for zero-shot accuracy of small models; `estimate_components` measures them.
-
-    Attributes:
-        item_first: Item x first factor (pre-training): how differently items react to it.
-        item_second: Item x second factor (tuning).
-        item_both: Item x first x second factor.
-        residual: One answer of one run, beyond all that.
-        plot: Between pre-training runs of one level: the default is 1 point, squared.
-        run: Between tuning runs from one pre-training run: the default is 0.5 points, squared.
-    """
-
-    item_first: float = 0.01
-    item_second: float = 0.01
-    item_both: float = 0.005
-    residual: float = 0.13
-    plot: float = 0.01**2
-    run: float = 0.005**2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +44,7 @@ class PlannedTask:
     items: int
     clusters: int
     correlation: float = 0.0
-    components: Components = Components()
+    components: Components = field(default_factory=Components)
     weight: float = 1.0
     items_from: str = ""
 
@@ -96,7 +73,7 @@ class PlannedContrast:
     thresholds: FloatArray
 
     def power(self, effect: float) -> float:
-        """Return the probability of p <= 0.05 for a true effect.
+        """Return the probability that a true effect is found.
 
         If the error were estimated with fixed degrees of freedom, this would be the noncentral t distribution
         (`noncentral.power_of`). Here error and degrees of freedom vary together from study to study, and the normal
@@ -117,10 +94,11 @@ class PlannedContrast:
         return float(optimize.brentq(lambda effect: self.power(effect) - POWER, 0.0, high, xtol=1e-9))
 
 
-def plan_contrast(contrast: str, tasks: Sequence[PlannedTask], seeds: int) -> PlannedContrast:
-    """Return the expected error of a main effect (``first``, ``second``) or of the ``interaction``.
+def plan_contrast(contrast: str | Shape, tasks: Sequence[PlannedTask], seeds: int) -> PlannedContrast:
+    """Return the expected error of a contrast.
 
-    With S seeds (pre-training runs per level, each tuned once at both levels) and n items (effective number):
+    Of a 2 x 2, with S seeds (pre-training runs per level, each tuned once at both levels) and n items (effective
+    number); `Shape.variances` has the general formula:
 
         first:        (2 item_first  + item_both + residual / S) / n + (2 plot + run) / S
         second:       (2 item_second + item_both + residual / S) / n + run / S
@@ -130,25 +108,25 @@ def plan_contrast(contrast: str, tasks: Sequence[PlannedTask], seeds: int) -> Pl
     standard errors add. Nor are runs: a run with luck is taken to have it on every task, so the standard errors add
     too. Both are careful choices.
 
-    Degrees of freedom by Satterthwaite's formula at the expected variances: clusters - 1 for items; for runs, each of
-    the two levels contributes its scatter (the runs' part and its share of the residual) with S - 1.
+    Degrees of freedom by Satterthwaite's formula at the expected variances: clusters - 1 for items; for runs,
+    each combination of levels between pre-training runs contributes its scatter (the runs' part and its share of the
+    residual) with S - 1.
 
     Args:
-        contrast: ``first``, ``second`` or ``interaction``.
+        contrast: ``first``, ``second`` or ``interaction`` of a 2 x 2, or any shape.
         tasks: At least one.
         seeds: S, at least 2.
 
     Raises:
         ValueError: An unknown contrast, or a plan that is too small.
     """
-    if contrast not in (FIRST, SECOND, INTERACTION):
-        raise ValueError(f"contrast {contrast!r}: give one of {FIRST}, {SECOND}, {INTERACTION}.")
+    (shape,) = shapes_of([contrast])
     items, df_items, residual, luck = [], [], 0.0, 0.0
     for variants in by_item_set(tasks):
         error, error_of_noise = 0.0, 0.0
         for task in variants:
             _check(task, seeds)
-            systematic, noise, of_runs = _variances(contrast, task.components, seeds)
+            systematic, noise, of_runs = shape.variances(task.components, seeds)
             share = task.weight / math.sqrt(task.effective_items)
             error += share * math.sqrt(systematic + noise)
             error_of_noise += share * math.sqrt(noise)
@@ -156,7 +134,7 @@ def plan_contrast(contrast: str, tasks: Sequence[PlannedTask], seeds: int) -> Pl
         items.append(error**2)
         df_items.append(min(task.clusters for task in variants) - 1.0)
         residual += error_of_noise**2
-    return _planned(sum(items), luck**2, residual, satterthwaite(items, df_items), seeds)
+    return _planned(sum(items), luck**2, residual, satterthwaite(items, df_items), (shape, seeds))
 
 
 def by_item_set(tasks: Sequence[PlannedTask]) -> list[list[PlannedTask]]:
@@ -175,42 +153,38 @@ def _check(task: PlannedTask, seeds: int) -> None:
         )
 
 
-def _variances(contrast: str, c: Components, seeds: int) -> tuple[float, float, float]:
-    """Return the variances of one item (systematic, residual) and of the runs' part."""
-    return {
-        FIRST: (2 * c.item_first + c.item_both, c.residual / seeds, (2 * c.plot + c.run) / seeds),
-        SECOND: (2 * c.item_second + c.item_both, c.residual / seeds, c.run / seeds),
-        INTERACTION: (4 * c.item_both, 4 * c.residual / seeds, 4 * c.run / seeds),
-    }[contrast]
-
-
-def _planned(items: float, runs: float, residual: float, df_items: float, seeds: int) -> PlannedContrast:
-    scatter, explained, df_runs = (runs + residual) / 2.0, residual / 2.0, seeds - 1.0
-    places = _places()
+def _planned(
+    items: float, runs: float, residual: float, df_items: float, planned: tuple[Shape, int]
+) -> PlannedContrast:
+    shape, seeds = planned
+    shares, df_runs = shape.shares, seeds - 1.0
+    groups = [(share * (runs + residual), share * residual) for share in shares]
+    places = _places(1 + len(shares))
     of_items = items * special.chdtri(df_items, 1.0 - places[0]) / df_items
-    of_levels = [scatter * special.chdtri(df_runs, 1.0 - place) / df_runs for place in places[1:]]
-    variances = of_items + sum(np.maximum(0.0, of_level - explained) for of_level in of_levels)
-    df = contrast_df(
-        of_items, df_items, [(of_level, np.full_like(of_level, explained), df_runs) for of_level in of_levels]
-    )
-    expected = contrast_df(items, df_items, [(scatter, explained, df_runs)] * 2)
+    of_levels = [
+        (scatter * special.chdtri(df_runs, 1.0 - place) / df_runs, np.full(place.shape, explained), df_runs)
+        for (scatter, explained), place in zip(groups, places[1:], strict=True)
+    ]
+    variances = of_items + sum(np.maximum(0.0, scatter - explained) for scatter, explained, _ in of_levels)
+    df = contrast_df(of_items, df_items, of_levels)
+    expected = contrast_df(items, df_items, [(*group, df_runs) for group in groups])
     return PlannedContrast(
         se=math.sqrt(items + runs),
         se_items=math.sqrt(items),
         se_seeds=math.sqrt(runs),
         df=float(expected),
-        thresholds=special.stdtrit(df, 1.0 - ALPHA / 2.0) * np.sqrt(variances),
+        thresholds=special.stdtrit(df, 1.0 - shape.alpha / 2.0) * np.sqrt(variances),
     )
 
 
 @functools.cache
-def _places() -> FloatArray:
-    """Evenly spread points of the unit cube, shape (3, studies), for the variances of items and of two levels."""
-    drawn: FloatArray = qmc.Sobol(3, seed=0).random_base2(11).T
+def _places(dimensions: int) -> FloatArray:
+    """Evenly spread points of the unit cube, shape (dimensions, studies), for the variances of items and of levels."""
+    drawn: FloatArray = qmc.Sobol(dimensions, seed=0).random_base2(11).T
     return np.clip(drawn, 1e-6, 1.0 - 1e-6)
 
 
-def seeds_needed(contrast: str, effect: float, tasks: Sequence[PlannedTask]) -> int | None:
+def seeds_needed(contrast: str | Shape, effect: float, tasks: Sequence[PlannedTask]) -> int | None:
     """Return the fewest seeds with which the effect has 80% power at these items; None if 100 are too few.
 
     Raises:
@@ -219,7 +193,7 @@ def seeds_needed(contrast: str, effect: float, tasks: Sequence[PlannedTask]) -> 
     return _smallest(lambda seeds: plan_contrast(contrast, tasks, seeds).power(effect) >= POWER, 2, MOST_SEEDS)
 
 
-def clusters_needed(contrast: str, effect: float, task: PlannedTask, seeds: int) -> int | None:
+def clusters_needed(contrast: str | Shape, effect: float, task: PlannedTask, seeds: int) -> int | None:
     """Return the fewest clusters, of the size that the task's have, with which the effect has 80% power.
 
     None if a million are too few, because training runs scatter more than the effect; then only seeds help.

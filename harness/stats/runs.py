@@ -8,7 +8,8 @@ first; only then are runs compared::
 
 Runs that were tuned from the same pre-training run share its luck. Pre-training runs are whole plots, tuning runs are
 sub-plots (split-plot designs: Cochran and Cox 1957, Experimental Designs, ch. 7): the runs of one plot are averaged,
-and plots are the units. If both arms have runs from the same plots, their difference is taken within each plot.
+and plots are the units. If both arms have runs from the same plots, their difference is taken within each plot. If only
+some plots are shared, the arms are two cells of a factorial study (`factorial`), in which the luck of those cancels.
 `paired` compares two single runs, `seeds` has the variance components of one arm.
 """
 
@@ -16,16 +17,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import special
 
 from harness.stats.clustered import FloatArray, as_values, group_by_cluster
 from harness.stats.clustered import two_sided_quantile as two_sided
+from harness.stats.factorial import BINOMIAL, ItemTable, Runs, estimate_contrast, two_sided_p
 from harness.stats.freedom import contrast_df
 from harness.stats.item_sets import Units, covariance_of_means, freedom_of_sum, unit_sizes, weighted_variance
 from harness.stats.power import minimum_detectable_effect
+from harness.stats.ties import FOUND, few_differing, widened_by_ties
 from harness.stats.wild import TestedMean, needs_wild_bootstrap, widened
 
 Plots = tuple[Sequence[str], Sequence[str]]
@@ -42,6 +44,7 @@ class TaskScores:
         weight: Weight of the task in the sum; 1 for a single task.
         units: Independent unit of each item (`item_sets`); None if each item is its own.
         item_set: Name of its item set; tasks of one set share their units.
+        span: Smallest and largest value that a run can have on an item; None if they are not limited.
     """
 
     a: FloatArray
@@ -49,6 +52,7 @@ class TaskScores:
     weight: float = 1.0
     units: Units = None
     item_set: str = ""
+    span: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,16 +61,18 @@ class RunDifference:
 
     Attributes:
         difference: Weighted sum over tasks of the mean of B minus the mean of A.
-        standard_error: sqrt(`item_error`^2 + `seed_error`^2); 0 if no item and no run differs from another.
+        standard_error: sqrt(`item_error`^2 + `seed_error`^2); 0 if no item and no run differs from another. The
+            interval then has a width only if values are limited.
         item_error: From the choice of items.
         seed_error: From the choice of runs, or of pre-training runs where they are the units.
         degrees_of_freedom: Of `standard_error`; see `freedom.contrast_df`.
         low: Lower end of the interval, Student's t, or wider in few clusters.
         high: Upper end.
-        p: Two-sided, from the same test; at most 1 - level exactly when 0 is outside the interval.
+        p: Two-sided, from the same test; at most 1 - level exactly when the tested difference, 0 if nothing else is
+            said, is outside the interval.
         minimum_detectable_effect: At 80% power and significance level 1 - level, uncorrected.
         units: Number of units of A and of B: runs, or pre-training runs.
-        paired: Whether both arms have the same pre-training runs, and are compared within them.
+        paired: Whether the arms share pre-training runs, whose luck cancels.
     """
 
     difference: float
@@ -100,7 +106,7 @@ class _Part:
 
 
 def compare_over_tasks(
-    tasks: Sequence[TaskScores], plots: Plots | None = None, *, level: float = 0.95
+    tasks: Sequence[TaskScores], plots: Plots | None = None, *, level: float = 0.95, null: float = 0.0
 ) -> RunDifference:
     """Compare two arms over several tasks that the same runs answered.
 
@@ -109,13 +115,25 @@ def compare_over_tasks(
     moments, cut at 0), is the component. If the arms have different numbers of units, the component is also computed
     with both arms pooled, and the larger variance with the smaller degrees of freedom counts: two units tell almost
     nothing about their own scatter. The degrees of freedom are those of `freedom.contrast_df`. One task whose items are
-    in fewer than ten clusters: interval and p are the more cautious of Student's t and the wild cluster bootstrap.
+    in fewer than ten clusters: interval and p are the more cautious of Student's t and the wild cluster bootstrap. If
+    fewer than ten items differ, and values are limited, the exact binomial bound of `ties` must reject too.
+
+    Arms that share some plots only are compared by `factorial.estimate_contrast`. The luck of a shared plot is in both
+    means, so that only the difference of its two weights is left of it.
+
+    Args:
+        tasks: At least one.
+        plots: For each run of A and of B, its pre-training run; None if each has its own.
+        level: Coverage of the interval.
+        null: The difference that p tests.
 
     Raises:
         ValueError: No tasks, fewer than two units in an arm, fewer than two items or clusters, different numbers of
             runs or items, NaN, or an impossible level.
     """
     parts = _parts(tasks, plots)
+    if plots and (set(plots[0]) & set(plots[1])) and len(parts) == 2:
+        return _partly_shared(tasks, plots, level, null)
     weights = np.array([task.weight for task in tasks])
     units, sets = [task.units for task in tasks], [task.item_set or f"\0{k}" for k, task in enumerate(tasks)]
     rows = [[part.rows(task) for task in tasks] for part in parts]
@@ -131,12 +149,16 @@ def compare_over_tasks(
     difference = float(sum(weight * float(mean.mean()) for weight, mean in zip(weights, means, strict=True)))
     error = math.sqrt(items + seeds)
     half = two_sided(level, df) * error
-    student = TestedMean(low=difference - half, high=difference + half, p=two_sided_p(difference, error, df))
+    student = TestedMean(low=difference - half, high=difference + half, p=two_sided_p(difference - null, error, df))
     tested = student
-    if len(tasks) == 1:
-        grouped = group_by_cluster(means[0] * weights[0], units[0])
-        tested = widened(student, grouped, seeds, level) if needs_wild_bootstrap(grouped) else student
-    detectable = minimum_detectable_effect(error, df, alpha=1.0 - level)
+    grouped = [group_by_cluster(mean * one, own) for mean, one, own in zip(means, weights, units, strict=True)]
+    if len(tasks) == 1 and needs_wild_bootstrap(grouped[0]):
+        tested = widened(student, grouped[0], seeds, level, null)
+    ties = few_differing(grouped, [_limits(task) for task in tasks], sets)
+    if ties is not None:
+        by_error = tested if error > 0.0 else replace(tested, p=0.0)
+        tested = widened_by_ties(by_error, ties, difference, level, null)
+    found = minimum_detectable_effect(error, df, alpha=1.0 - level)
     return RunDifference(
         difference=difference,
         standard_error=error,
@@ -146,17 +168,66 @@ def compare_over_tasks(
         low=tested.low,
         high=tested.high,
         p=tested.p,
-        minimum_detectable_effect=detectable + max(tested.high - student.high, student.low - tested.low),
+        minimum_detectable_effect=_detectable(found, half, _reach(tested, difference), bounded=ties is not None),
         units=(parts[0].of_a.shape[0], parts[-1].of_b.shape[0]),
         paired=len(parts) == 1,
     )
 
 
-def two_sided_p(difference: float, error: float, df: float) -> float:
-    """Return Student's two-sided p; 1 without an error, since nothing then says how sure a difference is."""
-    if not error > 0.0:
-        return 1.0
-    return min(1.0, 2.0 * float(special.stdtr(df, -abs(difference) / error)))
+def _partly_shared(tasks: Sequence[TaskScores], plots: Plots, level: float, null: float) -> RunDifference:
+    """Compare two arms that share some plots: the plots' means are the runs of two cells."""
+    names = [sorted(set(side)) for side in plots]
+    of_a, of_b = (_averages(side, order) for side, order in zip(plots, names, strict=True))
+    tables = [
+        ItemTable(
+            values=np.concatenate([of_a @ task.a, of_b @ task.b]),
+            clusters=task.units,
+            weight=task.weight,
+            item_set=task.item_set,
+            span=task.span,
+        )
+        for task in tasks
+    ]
+    runs = Runs(cells=["a"] * len(names[0]) + ["b"] * len(names[1]), plots=[*names[0], *names[1]])
+    test = estimate_contrast(tables, runs, {"a": -1.0, "b": 1.0}, level=level, null=null)
+    known = not math.isnan(test.low)
+    tested = TestedMean(low=test.estimate, high=test.estimate, p=1.0)
+    if known:
+        tested = TestedMean(low=test.low, high=test.high, p=test.p)
+    half = two_sided(level, test.df) * test.se
+    found = minimum_detectable_effect(test.se, test.df, alpha=1.0 - level)
+    return RunDifference(
+        difference=test.estimate,
+        standard_error=test.se,
+        item_error=test.se_items,
+        seed_error=test.se_seeds,
+        degrees_of_freedom=test.df,
+        low=tested.low,
+        high=tested.high,
+        p=tested.p,
+        minimum_detectable_effect=_detectable(
+            found, half, _reach(tested, test.estimate), bounded=test.method == BINOMIAL
+        ),
+        units=(len(names[0]), len(names[1])),
+        paired=True,
+    )
+
+
+def _reach(tested: TestedMean, difference: float) -> float:
+    return max(tested.high - difference, difference - tested.low)
+
+
+def _detectable(found: float, half: float, reach: float, *, bounded: bool) -> float:
+    """Return the effect found with 80% power, from that of the standard error, as `ContrastEstimate.mde` does."""
+    return max(found, FOUND * reach) if bounded else found + reach - half
+
+
+def _limits(task: TaskScores) -> tuple[float, float] | None:
+    """Return the smallest and the largest weighted difference that an item could have."""
+    if task.span is None:
+        return None
+    reach = (task.span[1] - task.span[0]) * task.weight
+    return -reach, reach
 
 
 def _parts(tasks: Sequence[TaskScores], plots: Plots | None) -> list[_Part]:

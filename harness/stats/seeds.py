@@ -41,13 +41,13 @@ class ArmDifference:
         item_error: From the choice of items; shrinks with more items.
         seed_error: From the choice of seeds; shrinks with more training runs.
         degrees_of_freedom: Of `standard_error`, by Satterthwaite's formula.
-        low: Lower end of the interval, Student's t.
+        low: Lower end of the interval, Student's t; wider in fewer than ten clusters.
         high: Upper end.
         level: Coverage of the interval.
-        p: Two-sided, Student's t; at most 1 - `level` exactly when 0 is outside the interval.
+        p: Two-sided, by the same test; at most 1 - `level` exactly when the tested difference is outside the interval.
         minimum_detectable_effect: At 80% power and significance level 1 - `level`.
         seeds: Number of seeds of A and of B; of pre-training runs if `plots` says that seeds share them.
-        paired: Whether both arms have the same pre-training runs, and are compared within them.
+        paired: Whether the arms share pre-training runs, whose luck cancels.
         components_a: Variance components of A.
         components_b: Variance components of B.
     """
@@ -75,6 +75,7 @@ def compare_arms(
     *,
     plots: Plots | None = None,
     level: float = 0.95,
+    null: float = 0.0,
 ) -> ArmDifference:
     """Compare two arms of several seeds each on the same items.
 
@@ -88,6 +89,7 @@ def compare_arms(
         clusters: One label per item, or None.
         plots: For each seed of A and of B, the pre-training run that it comes from; None if each has its own.
         level: Coverage of the interval.
+        null: The difference that p tests.
 
     Raises:
         ValueError: Fewer than two seeds, pre-training runs or clusters, NaN, different numbers of items, or an
@@ -99,7 +101,7 @@ def compare_arms(
             f"a has {arm_a.shape[1]} items and b {arm_b.shape[1]}; give the items that all checkpoints answered."
         )
     units = None if clusters is None else cluster_codes(clusters, arm_a.shape[1])
-    test = compare_over_tasks([TaskScores(a=arm_a, b=arm_b, units=units)], plots, level=level)
+    test = compare_over_tasks([TaskScores(a=arm_a, b=arm_b, units=units)], plots, level=level, null=null)
     return ArmDifference(
         difference=test.difference,
         standard_error=test.standard_error,

@@ -39,7 +39,7 @@ class TestedMean:
     Attributes:
         low: Lower end.
         high: Upper end.
-        p: Two-sided p of a mean of 0.
+        p: Two-sided, of the tested mean: 0 if nothing else is said.
     """
 
     low: float
@@ -53,7 +53,9 @@ def needs_wild_bootstrap(grouped: ClusteredValues) -> bool:
     return few and bool((grouped.totals != 0.0).any())
 
 
-def widened(student: TestedMean, grouped: ClusteredValues, other_variance: float, level: float) -> TestedMean:
+def widened(
+    student: TestedMean, grouped: ClusteredValues, other_variance: float, level: float, null: float = 0.0
+) -> TestedMean:
     """Return the more cautious of Student's t and the wild bootstrap: the larger p and all means that either accepts.
 
     The bootstrap takes `other_variance` as known, while the degrees of freedom of Student's t allow for its error.
@@ -63,9 +65,10 @@ def widened(student: TestedMean, grouped: ClusteredValues, other_variance: float
         grouped: The items' values, whose mean is tested.
         other_variance: Variance of the mean from training runs.
         level: Coverage of the interval.
+        null: The mean that both p test, in agreement with the interval.
     """
-    low, high = wild_interval(grouped, level, (-math.inf, math.inf), other_variance=other_variance)
-    p = wild_p(grouped, 0.0, other_variance)
+    low, high = wild_interval(grouped, level, (-math.inf, math.inf), null, other_variance)
+    p = wild_p(grouped, null, other_variance)
     return TestedMean(low=min(student.low, low), high=max(student.high, high), p=max(student.p, p))
 
 
@@ -133,16 +136,16 @@ def _end(rejects: Callable[[float], bool], inside: float, outside: float, step: 
     return inside
 
 
-def _in_order(grouped: ClusteredValues) -> tuple[FloatArray, FloatArray, float]:
+def _in_order(grouped: ClusteredValues) -> tuple[FloatArray, FloatArray, tuple[float, ...]]:
     """Return sizes, totals and their sign in an order that depends on neither labels nor the sign of the difference.
 
     The random weights belong to positions. So the same clusters in another order, or the two models swapped, must not
-    give another p.
+    give another p. Clusters that are their own mirror image, such as totals -1 0 1, have both signs.
     """
     one = sorted(zip(grouped.sizes.tolist(), grouped.totals.tolist(), strict=True))
     other = sorted(zip(grouped.sizes.tolist(), (-grouped.totals).tolist(), strict=True))
     ordered = np.array(max(one, other))
-    return ordered[:, 0], ordered[:, 1], 1.0 if one >= other else -1.0
+    return ordered[:, 0], ordered[:, 1], (1.0, -1.0) if one == other else (1.0,) if one > other else (-1.0,)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -153,7 +156,7 @@ class _Draws:
     residuals are linear in the null and sums of their squares quadratic.
 
     Attributes:
-        sign: The null hypothesis is multiplied by it; see `_in_order`.
+        signs: The null hypothesis is multiplied by each, and the largest p counts; see `_in_order`.
         items: Number of items.
         linear: Sums of weight x total, size, scale x total x size and scale x size^2, shape (4, draws).
         quadratic: Sums of weight^2 x scale x total^2, total x size and size^2, shape (3, draws).
@@ -162,7 +165,7 @@ class _Draws:
         exact: Whether the draws are all there are.
     """
 
-    sign: float
+    signs: tuple[float, ...]
     items: float
     linear: FloatArray
     quadratic: FloatArray
@@ -173,14 +176,14 @@ class _Draws:
     @classmethod
     def of(cls, grouped: ClusteredValues, other_variance: float) -> _Draws:
         """Multiply the clusters by the weights of all draws."""
-        sizes, totals, sign = _in_order(grouped)
+        sizes, totals, signs = _in_order(grouped)
         count, items = sizes.size, float(sizes.sum())
         scale = 1.0 / (1.0 - sizes / items)
         weights = np.concatenate([np.ones((1, count)), _weights(count)])
         linear = np.stack([totals, sizes, scale * totals * sizes, scale * sizes**2])
         quadratic = scale * np.stack([totals**2, totals * sizes, sizes**2])
         return cls(
-            sign=sign,
+            signs=signs,
             items=items,
             linear=linear @ weights.T,
             quadratic=quadratic @ (weights**2).T,
@@ -191,7 +194,10 @@ class _Draws:
 
     def p(self, null: float) -> float:
         """Return the share of draws that are at least as far from 0 as the observed value."""
-        size = np.abs(self._studentised(self.sign * null))
+        return max(self._p(sign * null) for sign in self.signs)
+
+    def _p(self, null: float) -> float:
+        size = np.abs(self._studentised(null))
         observed, drawn = float(size[0]), size[1:]
         # Draws that differ from the observed value only by rounding count as equal.
         slack = 1e-9 * observed if math.isfinite(observed) else 0.0

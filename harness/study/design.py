@@ -2,9 +2,10 @@
 
     factors: {pretrain: [N, C], tune: [N, C]}
     runs: [{run: run:3f0c..., pretrain: N, tune: C, parent: 81d2..., seed: 0}, ...]
-    parents: [{run: run:81d2..., name: 81d2...}, ...]
+    parents: [{run: run:81d2..., name: 81d2..., parent: 5be1...}, ...]
 
-A run's parent is its ancestor at the outermost stage at which the runs of the design differ (`checkpoints.plots`).
+A run's parent is its nearest evaluated ancestor, and so on up to its ancestor at the outermost stage at which the runs
+of the design differ (`checkpoints.plots`), which is named even if it is not evaluated.
 """
 
 from __future__ import annotations
@@ -41,18 +42,23 @@ def design_report(
     _check(factors, stage, list(nodes[0].cell))
     factors = varied(spec, factors)
     by_key = {node.key: node for of_stage in trained.values() for node in of_stage}
-    plots = plots_of([_chain(node, by_key) for node in nodes])
-    runs = []
-    for node, plot in zip(nodes, plots, strict=True):
-        row = {"run": f"run:{node.key}", **{factor: node.cell[factor] for factor in factors}}
-        row |= {} if plot is None else {"parent": plot}
-        runs.append(row | ({SEED: node.cell[SEED]} if SEED in node.cell else {}))
+    chains = [chain_of(node, by_key) for node in nodes]
     own = {node.key for node in nodes}
-    parents = [plot for plot in dict.fromkeys(plots) if plot is not None and plot in evaluated and plot not in own]
+    runs: list[dict[str, Any]] = []
+    above: dict[str, str | None] = {}
+    for node, chain, plot in zip(nodes, chains, plots_of(chains), strict=True):
+        named = [key for key in chain[:-1] if key == plot or (key in evaluated and key not in own)]
+        row = {"run": f"run:{node.key}", **{factor: node.cell[factor] for factor in factors}}
+        row |= {"parent": named[-1]} if named else {}
+        runs.append(row | ({SEED: node.cell[SEED]} if SEED in node.cell else {}))
+        above |= dict(zip(named, [None, *named], strict=False))
+    parents = [key for key in above if key in evaluated and key not in own]
     design: dict[str, Any] = {
         "factors": {factor: list(spec.factors[factor]) for factor in factors},
         "runs": runs,
-        "parents": [{"run": f"run:{key}", "name": key} for key in parents],
+        "parents": [
+            {"run": f"run:{key}", "name": key} | ({"parent": above[key]} if above[key] else {}) for key in parents
+        ],
     }
     main = [factor for factor in factors if factor != SEED][:2]
     if len(factors) > len(main):  # two factors are the main ones in any order
@@ -81,7 +87,7 @@ def _check(factors: Sequence[str], stage: str, own: Sequence[str]) -> None:
         raise InputError(f"compare.design: {stage} also has the factor {missing[0]}; add it.")
 
 
-def _chain(node: Node, by_key: Mapping[str, Node]) -> list[str]:
+def chain_of(node: Node, by_key: Mapping[str, Node]) -> list[str]:
     """Return the keys from the root of a node's lineage to the node; above a merge, along its first parent."""
     chain = [node.key]
     while node.parents:

@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.errors import InputError, did_you_mean
 from harness.reports.analysis.contrasts import EXPLORATORY, PRIMARY, Cell, ContrastSpec, cell_label
-from harness.reports.analysis.task_values import TaskValues
+from harness.reports.analysis.task_values import TaskValues, difference_span
 
 COT = "cot"
 _ENDING = re.compile(r"_cot(_gen)?$")
@@ -94,8 +94,14 @@ def _difference(cot: TaskValues, direct: TaskValues) -> CotPair | None:
         labels=labels,
         chance=0.0,
         on_scale=cot.on_scale and direct.on_scale,
+        span=difference_span(cot.span, direct.span),
     )
-    return CotPair(raw=raw, centred=replace(raw, values=cot.centred[:, left] - direct.centred[:, right]))
+    centred = replace(
+        raw,
+        values=cot.centred[:, left] - direct.centred[:, right],
+        span=difference_span(cot.centred_span, direct.centred_span),
+    )
+    return CotPair(raw=raw, centred=centred)
 
 
 def cot_contrasts(

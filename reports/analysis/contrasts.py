@@ -1,4 +1,4 @@
-"""Which contrasts a design has: those of its two main factors, further factors, and each stage against its parent.
+"""Which contrasts a design has: those of its two main factors, and of further factors.
 
 The first two factors are the main ones. If both have two levels, their contrasts are those of a 2 x 2, averaged over
 the levels of the further factors at which all four cells have runs. Otherwise, with shares 0, 10, 25 and 50:
@@ -23,7 +23,6 @@ from harness.reports.analysis.factor_lines import Line, interaction_lines, level
 from harness.stats.factorial import two_by_two
 
 PRIMARY, EXPLORATORY = "primary", "exploratory"
-PARENT = "parent"
 INTERACTION = "interaction"
 Cell = tuple[str, ...]
 
@@ -246,21 +245,3 @@ def _levels(
             notes.append(f"{name}: no slope, because not all its levels have runs that differ in {name} only.")
         specs += fitted
     return specs
-
-
-def parent_contrasts(factors: Mapping[str, Sequence[str]], parents_of: Mapping[Cell, Cell]) -> list[ContrastSpec]:
-    """Return each stage against its parent.
-
-    Args:
-        factors: Levels by factor.
-        parents_of: The cell of the evaluated parents of each cell, such as (``parent``, ``text``).
-    """
-    return [
-        ContrastSpec(
-            name=f"{cell_label(cell, factors)}-{PARENT}",
-            kind=EXPLORATORY,
-            coefficients={cell: 1.0, parent: -1.0},
-            meaning=f"{', '.join(f'{n} {level}' for n, level in zip(factors, cell, strict=True))} against its parent",
-        )
-        for cell, parent in parents_of.items()
-    ]

@@ -5,7 +5,7 @@
     runs:
       - {run: runs/NN-0, pretrain: text, tune: plain, parent: pre-text-0, seed: 0}
     parents:                                                 # optional: evaluations of the parents themselves
-      - {run: runs/pre-text-0, name: pre-text-0}
+      - {run: runs/pre-text-0, name: pre-text-0}             # and their own `parent`, if there are more than two stages
     cot: {science_cot: science}                              # optional: task with chain of thought, task without
 
 A run may name its ``step``: runs with the same levels, parent and seed are then checkpoints of one training run.
@@ -16,15 +16,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from harness.errors import InputError, did_you_mean, one_line
-from harness.plain_yaml import check_yaml
+from harness.plain_yaml import check_yaml, repeated_key
 
 KEYS = ("factors", "main", "runs", "parents", "cot")
+_SCALARS = (str, int, float, bool, date)
+_YAML_TRUTHS = ("on", "off", "yes", "no", "true", "false")
 RUN_KEYS = ("run", "parent", "seed", "step")
 
 
@@ -35,7 +38,7 @@ class DesignRun:
     Attributes:
         run: Run folder, or name of a model, as in the file.
         cell: Its level of each factor, in the order of the factors.
-        parent: Name of the pre-training run that it was made from; None if the file does not say.
+        parent: Name of the checkpoint that it was trained from; None if the file does not say.
         seed: Its seed; empty if the file does not say.
         step: Its step, if it is one of several checkpoints of a training run.
     """
@@ -48,6 +51,19 @@ class DesignRun:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DesignParent:
+    """The evaluation of a parent.
+
+    Attributes:
+        run: Run folder, or name of a model, as in the file.
+        parent: Name of the checkpoint that it was trained from itself; None if the file does not say.
+    """
+
+    run: str
+    parent: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Design:
     """The whole design.
 
@@ -55,15 +71,32 @@ class Design:
         factors: Levels by factor, the reference level first.
         main: The two factors whose main effects and interaction are the primary family; one if there is one factor.
         runs: At least one.
-        parents: Run folders of evaluated parents, by name.
+        parents: Evaluated parents, by name.
         cot: Task without chain of thought, by task with it; None to pair tasks by their names.
     """
 
     factors: Mapping[str, tuple[str, ...]]
     main: tuple[str, ...]
     runs: tuple[DesignRun, ...]
-    parents: Mapping[str, str]
+    parents: Mapping[str, DesignParent]
     cot: Mapping[str, str] | None
+
+    def ancestors(self, run: DesignRun) -> tuple[str, ...]:
+        """Return the names of the checkpoints that a run was trained from, its parent first, as far as the file says.
+
+        Raises:
+            InputError: A parent comes from itself.
+        """
+        names: list[str] = []
+        name = run.parent
+        while name is not None:
+            if name in names:
+                raise InputError(
+                    f"parents: {name} comes from itself ({' <- '.join([*names, name])}); correct a parent."
+                )
+            names.append(name)
+            name = self.parents[name].parent if name in self.parents else None
+        return tuple(names)
 
 
 def read_yaml(path: Path, example: str) -> dict[str, Any]:
@@ -76,10 +109,13 @@ def read_yaml(path: Path, example: str) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
         check_yaml(text, yaml.SafeLoader)
         content = yaml.safe_load(text)
+        twice = repeated_key(text, yaml.SafeLoader)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({one_line(error)}); give {example}.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid YAML ({one_line(error, max_characters=200)}); correct it there.") from None
+    if twice is not None:
+        raise InputError(f"{path}: {twice} is given twice in one mapping; keep one.")
     if not isinstance(content, dict):
         raise InputError(f"{path}: is not a YAML mapping; give {example}.")
     return {str(key): value for key, value in content.items()}
@@ -116,12 +152,16 @@ def read_factors(path: Path, content: Mapping[str, Any]) -> dict[str, tuple[str,
         )
     read = {}
     for name, levels in factors.items():
-        if name in RUN_KEYS or not isinstance(name, str) or name in ("overall", "interaction", "cot"):
+        if not isinstance(name, str):
+            raise InputError(f"{path}: factor {_shown(name)} is no text; write its name in quotes.")
+        if name in RUN_KEYS or name in ("overall", "interaction", "cot"):
             raise InputError(f"{path}: factor {_shown(name)}: this name is taken; give another, such as pretrain.")
-        words = tuple(level_name(level) for level in levels) if isinstance(levels, list) else ()
+        scalars = isinstance(levels, list) and all(isinstance(level, _SCALARS) for level in levels)
+        words = tuple(level_name(level) for level in levels) if scalars else ()
         if len(words) < 2 or len(set(words)) < len(words):
             raise InputError(
-                f"{path}: factor {name}: levels are {_shown(levels)}; give a list of two or more, all different."
+                f"{path}: factor {name}: levels are {_shown(levels)}; give a list of two or more words or "
+                "numbers, all different."
             )
         read[name] = words
     return read
@@ -158,7 +198,7 @@ def level_name(level: object) -> str:
     """Return a level as text: YAML reads ``no`` as false and ``0.30`` as a number."""
     if isinstance(level, bool):
         return "yes" if level else "no"
-    return f"{level:g}" if isinstance(level, int | float) else str(level)
+    return f"{level:.12g}" if isinstance(level, float) else str(level)
 
 
 def _run(where: str, entry: object, factors: Mapping[str, Sequence[str]]) -> DesignRun:
@@ -171,11 +211,14 @@ def _run(where: str, entry: object, factors: Mapping[str, Sequence[str]]) -> Des
         level = level_name(entry[name]) if name in entry else None
         if level not in levels:
             problem = "is missing" if level is None else f"{level!r:.40} is no level of {name}"
-            hint = did_you_mean(level or "", levels)
+            hint = did_you_mean(level or "", levels) or _quotes(level, levels)
             raise InputError(f"{where}.{name}: {problem}; give one of {', '.join(levels)}.{hint}")
     step = entry.get("step")
     if step is not None and (isinstance(step, bool) or not isinstance(step, int | float)):
         raise InputError(f"{where}.step: {_shown(step)} is no number; give the checkpoint's optimizer step.")
+    for key in ("parent", "seed"):
+        if not isinstance(entry.get(key), (*_SCALARS, type(None))) or entry.get(key) == "":
+            raise InputError(f"{where}.{key}: is {_shown(entry[key])}; give one name or number, or leave it out.")
     return DesignRun(
         run=entry["run"],
         cell=tuple(level_name(entry[name]) for name in factors),
@@ -185,25 +228,33 @@ def _run(where: str, entry: object, factors: Mapping[str, Sequence[str]]) -> Des
     )
 
 
-def _parents(where: str, entries: object) -> dict[str, str]:
+def _quotes(level: str | None, levels: Sequence[str]) -> str:
+    """Return the remedy for ``on`` in quotes at one place and without at another."""
+    if level is None or level.lower() not in _YAML_TRUTHS or not {"yes", "no"} & set(levels):
+        return ""
+    return " Without quotes, YAML reads on, yes and true as yes, and off, no and false as no; use quotes everywhere."
+
+
+def _parents(where: str, entries: object) -> dict[str, DesignParent]:
     if entries is None:
         return {}
     if not isinstance(entries, list):
         raise InputError(f"{where} is {_shown(entries)}; give a list of mappings, each with run and name.")
-    parents: dict[str, str] = {}
+    parents: dict[str, DesignParent] = {}
     for number, entry in enumerate(entries):
-        name, run = _parent(f"{where}[{number}]", entry)
+        name, parent = _parent(f"{where}[{number}]", entry)
         if name in parents:
             raise InputError(f"{where}[{number}]: the name {name!r:.40} is given twice; give each parent once.")
-        parents[name] = run
+        parents[name] = parent
     return parents
 
 
-def _parent(where: str, entry: object) -> tuple[str, str]:
+def _parent(where: str, entry: object) -> tuple[str, DesignParent]:
     if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("run", "name")):
         raise InputError(f"{where}: is {_shown(entry)}; give run and name, the name that runs have as their parent.")
-    _check_keys(where, entry, ("run", "name"))
-    return entry["name"], entry["run"]
+    _check_keys(where, entry, ("run", "name", "parent"))
+    above = entry.get("parent")
+    return entry["name"], DesignParent(run=entry["run"], parent=None if above is None else str(above))
 
 
 def _cot(path: Path, pairs: object) -> dict[str, str] | None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.checkpoints.lineage import contamination_warnings
-from harness.errors import InputError
 from harness.records import ModelRecords
 from harness.reports.analysis.chain_of_thought import cot_contrasts, cot_pairs
+from harness.reports.analysis.checkpoints import last_of
 from harness.reports.analysis.comparability import agreements_of, caveats_of
 from harness.reports.analysis.contrasts import (
     EXPLORATORY,
@@ -20,9 +20,9 @@ from harness.reports.analysis.contrasts import (
     ContrastSpec,
     cell_label,
     design_contrasts,
-    parent_contrasts,
 )
 from harness.reports.analysis.differences import ALPHA, CONTROLS, OVERALL
+from harness.reports.analysis.stage_pairs import stage_differences
 from harness.reports.analysis.study import Study, TrainingRun
 from harness.reports.analysis.task_values import TaskValues, collect, overall_tables
 from harness.stats.factorial import ContrastEstimate, ItemTable, Runs, estimate_contrast
@@ -50,6 +50,7 @@ class ContrastRow:
         runs: Training runs in its cells.
         p_dunnett: p corrected for the levels of its factor; None for other contrasts.
         p_corrected: Corrected within the family; None without p.
+        mde_corrected: Smallest true effect found with 80% power at the level of Holm's first step; None without p.
     """
 
     task: str
@@ -62,6 +63,7 @@ class ContrastRow:
     runs: int
     p_dunnett: float | None = None
     p_corrected: float | None = None
+    mde_corrected: float | None = None
 
     @property
     def significant(self) -> bool:
@@ -101,6 +103,7 @@ class FactorialAnalysis:
         notes: Warnings and remarks.
         caveats: What is not comparable between the arms.
         agreements: How closely the training tokens of all runs agree.
+        any_scale: Whether all tasks have one metric that need not lie between 0 and 1.
     """
 
     study: Study
@@ -111,6 +114,7 @@ class FactorialAnalysis:
     notes: tuple[str, ...]
     caveats: tuple[str, ...] = ()
     agreements: tuple[str, ...] = ()
+    any_scale: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +141,7 @@ def analyse(study: Study, options: AnalysisOptions, notes: Sequence[str] = ()) -
     """
     remarks = _warnings(study) + list(notes) + list(study.notes)
     specs = design_contrasts(study.factors, {run.cell for run in study.runs}, remarks)
-    averaged = [_last(run, options.last) for run in study.runs]
+    averaged = [replace(run, checkpoints=last_of(run.checkpoints, options.last)) for run in study.runs]
     tasks = collect(averaged, remarks, force=options.force)
     rows = _rows(tasks, averaged, specs, any_scale=options.any_scale)
     rows += _parent_rows(study, averaged, options, remarks)
@@ -152,6 +156,7 @@ def analyse(study: Study, options: AnalysisOptions, notes: Sequence[str] = ()) -
         notes=tuple(dict.fromkeys(remarks)),
         caveats=_caveats(study),
         agreements=agreements_of([model for run in study.runs for model in run.checkpoints[-1:]]),
+        any_scale=options.any_scale,
     )
 
 
@@ -175,15 +180,6 @@ def _caveats(study: Study) -> tuple[str, ...]:
         by_arm.setdefault(arm, []).extend(run.checkpoints)
         last.setdefault(arm, []).append(run.checkpoints[-1])
     return caveats_of(by_arm, last)
-
-
-def _last(run: TrainingRun, count: int) -> TrainingRun:
-    if count > len(run.checkpoints):
-        raise InputError(
-            f"--last_checkpoints {count}: {run.checkpoints[-1].name} has {len(run.checkpoints)} checkpoints in the "
-            "design; give a smaller number, or name more checkpoints with their step."
-        )
-    return replace(run, checkpoints=run.checkpoints[-count:])
 
 
 def _runs(runs: Sequence[TrainingRun]) -> Runs:
@@ -272,36 +268,10 @@ def _parent_rows(
     study: Study, runs: Sequence[TrainingRun], options: AnalysisOptions, notes: list[str]
 ) -> list[ContrastRow]:
     """Each stage against its parent, where evaluations of the parents are given."""
-    children = [run for run in runs if run.plot in study.parents]
-    if not children:
-        if study.parents:
-            notes.append(
-                f"No run has {', '.join(study.parents)} as its parent, so no stage is compared with its parent."
-            )
+    stages = stage_differences(study, runs, notes, force=options.force)
+    if stages is None:
         return []
-    above = _cells_of_plots(children)
-    parents = [
-        TrainingRun(cell=above[plot], plot=plot, checkpoints=(study.parents[plot],))
-        for plot in dict.fromkeys(run.plot for run in children)
-    ]
-    specs = parent_contrasts(study.factors, {run.cell: above[run.plot] for run in children})
-    everything = [*children, *parents]
-    if len(children) < len(runs):
-        notes.append(
-            f"Stage against parent: {len(runs) - len(children)} runs are left out, without an evaluated parent."
-        )
-    tasks = collect(everything, notes, force=options.force)
-    return _rows(tasks, everything, specs, any_scale=options.any_scale)
-
-
-def _cells_of_plots(runs: Sequence[TrainingRun]) -> dict[str, Cell]:
-    """Return the cell of each plot's parent: the levels of those factors that never differ within a plot."""
-    cells: dict[str, list[Cell]] = {}
-    for run in runs:
-        cells.setdefault(run.plot, []).append(run.cell)
-    n_factors = len(runs[0].cell)
-    constant = [at for at in range(n_factors) if all(len({c[at] for c in own}) == 1 for own in cells.values())]
-    return {plot: ("parent", *(own[0][at] for at in constant)) for plot, own in cells.items()}
+    return _rows(stages.tasks, stages.runs, stages.specs, any_scale=options.any_scale)
 
 
 def _cot_rows(
@@ -326,7 +296,10 @@ def _cot_rows(
 
 
 def _corrected(rows: Sequence[ContrastRow]) -> list[ContrastRow]:
-    """Fill in the corrected p of each family: Holm; sets of levels are corrected by Dunnett first."""
+    """Fill in the corrected p of each family: Holm; sets of levels are corrected by Dunnett first.
+
+    The corrected detectable effect is at 5% / number of sets / number of tests in the own set.
+    """
     done = list(rows)
     for family in FAMILIES:
         sets: dict[tuple[str, str], list[int]] = {}
@@ -337,7 +310,8 @@ def _corrected(rows: Sequence[ContrastRow]) -> list[ContrastRow]:
         p_sets = [[_p_in_set(rows[i]) for i in at] for at in members]
         for at, corrected in zip(members, holm_over_sets(p_sets), strict=True):
             for i, p in zip(at, corrected, strict=True):
-                done[i] = replace(done[i], p_corrected=p)
+                detectable = rows[i].estimate.mde_corrected(len(members) * len(at))
+                done[i] = replace(done[i], p_corrected=p, mde_corrected=detectable)
     return done
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from harness.errors import InputError
 from harness.reports.analysis.contrasts import is_two_by_two, main_factors
+from harness.reports.analysis.counting import counted
 from harness.reports.analysis.differences import CONTROLS
 from harness.reports.analysis.plan import MEASURED, Measured, TaskPlan
 from harness.reports.analysis.study import Study, TrainingRun
@@ -76,7 +77,7 @@ def _complete_strata(
         most = max(order.shape[2] for order in complete)
         where = f" at one level of {', '.join(further)}" if further else ""
         raise InputError(
-            f"--from: {most} pre-training runs of some level were tuned at both levels of {main[1]}{where}; the "
+            f"--from: some level has {counted(most, 'pre-training run')} tuned at both levels of {main[1]}{where}; the "
             f"scatter of runs needs {FEWEST} or more per level. Give more runs, or name their parents in a design file."
         )
     return enough

@@ -45,6 +45,12 @@ class MeasuredTask:
         return self.paired.values.shape[1] > 1 and (clusters is None or np.unique(clusters).size > 1)
 
     @property
+    def limited(self) -> bool:
+        """Whether each item has a value from 0 to 1."""
+        values = self.paired.values
+        return self.difference.higher_is_better and bool(((values >= 0.0) & (values <= 1.0)).all())
+
+    @property
     def on_scale(self) -> bool:
         """Whether it can be part of the overall value: its scale is 0 to 1 with more is better."""
         one = self.difference
@@ -147,11 +153,12 @@ class _Part:
                 weight=float(weight),
                 units=units,
                 item_set=name,
+                span=(0.0, 1.0) if one.limited else None,
             )
             for one, weight, units, name in zip(self.tasks, self._weights, self.units, self._sets, strict=True)
         ]
         test = compare_over_tasks(scores, plots if separable else None)
-        known = separable and test.standard_error > 0.0
+        known = separable and test.high > test.low
         return DomainDifference(
             domain=self.name,
             tasks=len(self.tasks),

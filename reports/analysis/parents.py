@@ -143,9 +143,7 @@ def _note(
     if shared := set(names[0]) & set(names[1]):
         return (
             f"{arms[0]} and {arms[1]} come from {first} and {second} pre-training runs, which are the units; they "
-            f"share {len(shared)} of these. Arms are compared within pre-training runs only if they share all, so the "
-            "interval is wider than it needs to be: leave out the runs from the others, or use --design, which pairs "
-            "what is shared."
+            f"share {len(shared)} of these, whose luck cancels."
         )
     if first < len(names[0]) or second < len(names[1]):
         return (

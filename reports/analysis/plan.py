@@ -1,6 +1,7 @@
 """The plan of a study for `harness power`: its factors, seeds and tasks, from a file and from flags.
 
-    factors: {pretrain: [text, code], tune: [plain, code]}   # the first is the pre-training factor
+    factors: {pretrain: [text, code], tune: [plain, code]}   # the first is that of pre-training, unless:
+    pretraining: [pretrain]                                  # optional: these are; the others are of tuning
     seeds: 3                                                 # pre-training runs per level, each tuned both ways
     effect: 3                                                # a true effect in points, optional
     tasks:
@@ -22,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError, did_you_mean
-from harness.reports.analysis.contrasts import INTERACTION
 from harness.reports.analysis.design import DesignRun, read_factors, read_main, read_runs, read_yaml
+from harness.reports.analysis.planned_contrasts import planned_contrasts
 from harness.stats import aggregate_weights
-from harness.stats.planning import FIRST, SECOND, Components, PlannedTask
+from harness.stats.planning import PlannedTask
+from harness.stats.shapes import Components, Shape
 
-KEYS = ("factors", "main", "seeds", "effect", "tasks", "components", "runs", "parents", "cot")
+KEYS = ("factors", "main", "pretraining", "seeds", "effect", "tasks", "components", "runs", "parents", "cot")
 TASK_KEYS = ("items", "clusters", "correlation", "chance", "domain", "items_from", "components")
 CORRELATION = 0.1
 """Assumed correlation of items within a cluster, if a plan gives clusters and no correlation."""
@@ -56,14 +58,16 @@ class StudyPlan:
     """The whole plan.
 
     Attributes:
-        contrasts: Kind of contrast by name: both main effects by factor name, and the interaction.
+        contrasts: By name; those of a 2 x 2 by their kind, others by their shape.
+        main: Levels by main factor.
         seeds: Pre-training runs per level.
         effect: True effect in points; None if only the detectable effect is wanted.
         tasks: By name.
         measured_seeds: Pre-training runs per level of the earlier runs; None without earlier runs.
     """
 
-    contrasts: Mapping[str, str]
+    contrasts: Mapping[str, str | Shape]
+    main: Mapping[str, Sequence[str]]
     seeds: int
     effect: float | None
     tasks: Mapping[str, TaskPlan]
@@ -125,17 +129,15 @@ def read_plan(path: Path, flags: PlanFlags, measured: Measured | None = None) ->
     _check_keys(str(path), content, KEYS)
     factors = read_factors(path, content)
     main = read_main(path, content, factors)
-    if [len(factors[name]) for name in main] != [2, 2]:
-        raise InputError(
-            f"{path}: factors {', '.join(main)}: power needs two factors of two levels each; name them in main."
-        )
     if measured is not None and set(main) == set(measured.factors):
         main = measured.factors
-    counted = _seeds_of_runs(read_runs(path, content, factors), factors, main) if "runs" in content else None
+    runs = read_runs(path, content, factors) if "runs" in content else ()
+    counted = _seeds_of_runs(runs, factors, main) if runs else None
     seeds = flags.seeds if flags.seeds is not None else content.get("seeds", counted)
     effect = flags.effect if flags.effect is not None else content.get("effect")
     return StudyPlan(
-        contrasts={main[0]: FIRST, main[1]: SECOND, INTERACTION: INTERACTION},
+        contrasts=planned_contrasts(factors, main, _pretraining(path, content, (factors, main), runs)),
+        main={name: factors[name] for name in main},
         seeds=_whole("seeds", seeds, 2, "the pre-training runs of each level, 2 or more"),
         effect=None if effect is None else _number("effect", effect, 1e-9, 100.0, "points above 0, such as 3"),
         tasks=_tasks(path, content, flags, measured.tasks if measured else None),
@@ -143,11 +145,38 @@ def read_plan(path: Path, flags: PlanFlags, measured: Measured | None = None) ->
     )
 
 
+def _pretraining(
+    path: Path,
+    content: Mapping[str, Any],
+    factors: tuple[Mapping[str, Sequence[str]], Sequence[str]],
+    runs: Sequence[DesignRun],
+) -> set[str]:
+    """Return the factors of pre-training: those that the file names, or that never differ within a parent's runs.
+
+    Without either, all but the second main factor. `factors` holds the levels by factor, and the main factors.
+    """
+    levels, main = factors
+    named = content.get("pretraining")
+    if named is not None:
+        if not isinstance(named, list) or not all(name in levels for name in named):
+            raise InputError(f"{path}: pretraining is {named!r:.60}; give a list of factors of {', '.join(levels)}.")
+        return set(named)
+    cells: dict[str, list[tuple[str, ...]]] = {}
+    for run in runs:
+        if run.parent is not None:
+            cells.setdefault(run.parent, []).append(run.cell)
+    if len(cells) == 1:  # all from one checkpoint: the runs themselves are the units
+        return set(levels)
+    if cells:
+        return {name for at, name in enumerate(levels) if all(len({c[at] for c in own}) == 1 for own in cells.values())}
+    return set(levels) - set(main[1:])
+
+
 def _seeds_of_runs(runs: Sequence[DesignRun], factors: Mapping[str, Sequence[str]], main: Sequence[str]) -> int:
     """Return the fewest pre-training runs behind any cell, at one level of each further factor.
 
     Several tunings of a parent, and several checkpoints (steps) of a run, are one pre-training run. Levels of further
-    factors at which one of the four cells has no run are left out, as in the contrasts.
+    factors at which a cell of the main factors has no run are left out, as in the contrasts.
     """
     plots: dict[tuple[str, ...], set[object]] = {}
     for number, run in enumerate(runs):
@@ -157,7 +186,8 @@ def _seeds_of_runs(runs: Sequence[DesignRun], factors: Mapping[str, Sequence[str
     for cell, seeds in plots.items():
         others = tuple(level for name, level in zip(factors, cell, strict=True) if name not in main)
         strata.setdefault(others, []).append(len(seeds))
-    complete = [counts for counts in strata.values() if len(counts) == 4]
+    cells = math.prod(len(factors[name]) for name in main)
+    complete = [counts for counts in strata.values() if len(counts) == cells]
     return min(min(counts) for counts in complete or strata.values())
 
 

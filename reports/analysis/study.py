@@ -11,7 +11,8 @@ from harness.checkpoints.plots import plots_of
 from harness.errors import InputError
 from harness.records import ModelRecords
 from harness.reports.analysis.design import Design
-from harness.reports.analysis.parents import chain_of
+from harness.reports.analysis.design_checks import odd_parents, used_levels
+from harness.reports.analysis.parents import Chain, chain_of
 from harness.reports.analysis.stages import Stage, stages_of
 
 
@@ -23,11 +24,13 @@ class TrainingRun:
         cell: Its level of each factor.
         plot: The pre-training run that it was made from; its own name if that is unknown.
         checkpoints: Its evaluated checkpoints, the last one last.
+        ancestors: Names of the checkpoints that it was trained from, its parent first, as far as they are known.
     """
 
     cell: tuple[str, ...]
     plot: str
     checkpoints: tuple[ModelRecords, ...]
+    ancestors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,7 +40,7 @@ class Study:
     Attributes:
         factors: Levels by factor, the reference level first. The first two are the main factors.
         runs: The training runs.
-        parents: Evaluations of pre-training runs, by plot.
+        parents: Evaluations of ancestors, by the name that `TrainingRun.ancestors` has.
         cot: Task without chain of thought, by task with it; None to pair tasks by name.
         unknown: Number of training runs whose parents are unknown.
         notes: What the reader should know about how the design was read.
@@ -60,6 +63,7 @@ class _Evaluated:
     key: str
     step: float | None
     model: ModelRecords
+    ancestors: tuple[str, ...]
 
 
 def study_of_design(design: Design, model_of: Callable[[str], ModelRecords]) -> Study:
@@ -70,16 +74,31 @@ def study_of_design(design: Design, model_of: Callable[[str], ModelRecords]) -> 
         model_of: Returns the loaded model of a run folder or name.
     """
     evaluated = []
+    notes: list[str] = []
+    design = used_levels(design, notes)
     models = [model_of(run.run) for run in design.runs]
+    parents = {name: model_of(parent.run) for name, parent in design.parents.items()}
+    names = {str(model.lineage[0].get("digest")): name for name, model in parents.items() if model.lineage}
     by_lineage = _plots([model for run, model in zip(design.runs, models, strict=True) if run.parent is None])
-    for number, (run, model) in enumerate(zip(design.runs, models, strict=True)):
-        plot = run.parent if run.parent is not None else by_lineage[model.name]
-        same = f"{run.cell} {plot} {run.seed}" if run.step is not None else f"run {number}"
-        evaluated.append(_Evaluated(cell=run.cell, plot=plot, key=same, step=run.step, model=model))
+    declared = [design.ancestors(run) for run in design.runs]
+    by_file = iter(plots_of([(*reversed(chain), f"run {n}") for n, chain in enumerate(declared) if chain]))
+    for number, (run, model, chain) in enumerate(zip(design.runs, models, declared, strict=True)):
+        plot = next(by_file) if chain else by_lineage[model.name]
+        same = f"{run.cell} {run.parent or plot} {run.seed}" if run.step is not None else f"run {number}"
+        recorded = tuple(names.get(digest, digest) for digest in _recorded_ancestors(model))
+        # The record may know the stages between a run and the ancestor that the file names.
+        complete = not chain or chain[0] in recorded or not any(name in parents for name in chain)
+        ancestors = recorded if recorded and complete else chain
+        evaluated.append(
+            _Evaluated(cell=run.cell, plot=plot, key=same, step=run.step, model=model, ancestors=ancestors)
+        )
     runs, unknown = _joined(evaluated)
-    parents = {name: model_of(place) for name, place in design.parents.items()}
+    cells: dict[str, list[tuple[str, ...]]] = {}
+    for one in runs:
+        cells.setdefault(one.plot, []).append(one.cell)
+    notes += odd_parents(design.factors, cells)
     factors, runs = _main_first(design.factors, runs, design.main)
-    return Study(factors=factors, runs=runs, parents=parents, cot=design.cot, unknown=unknown)
+    return Study(factors=factors, runs=runs, parents=parents, cot=design.cot, unknown=unknown, notes=tuple(notes))
 
 
 def _main_first(
@@ -137,7 +156,8 @@ def study_of_lineage(models: Sequence[ModelRecords]) -> Study:
         cell = tuple(levels[at][_recipe(stages[at])] for at in kept)
         plot = plots[model.name]
         key = f"{cell} {plot} {last.name} {last.seed} {last.parents}"
-        evaluated.append(_Evaluated(cell=cell, plot=plot or key, key=key, step=last.step, model=model))
+        above = _recorded_ancestors(model)
+        evaluated.append(_Evaluated(cell=cell, plot=plot or key, key=key, step=last.step, model=model, ancestors=above))
     factors = {names[at]: tuple(sorted(set(levels[at].values()), key=_reference_first)) for at in kept}
     parents = {chains[model.name][-1].digest: model for model in models if len(chains[model.name]) < longest}
     runs, unknown = _joined(evaluated)
@@ -160,7 +180,10 @@ def _joined(evaluated: Sequence[_Evaluated]) -> tuple[tuple[TrainingRun, ...], i
             raise InputError(f"{names}: the same levels, parent, seed and step; give each checkpoint once.")
         unknown += ordered[0].plot is None
         checkpoints = tuple(one.model for one in ordered)
-        runs.append(TrainingRun(cell=ordered[0].cell, plot=ordered[0].plot or key, checkpoints=checkpoints))
+        last = ordered[-1]
+        runs.append(
+            TrainingRun(cell=last.cell, plot=last.plot or key, checkpoints=checkpoints, ancestors=last.ancestors)
+        )
     return tuple(runs), unknown
 
 
@@ -170,9 +193,19 @@ def _plots(models: Sequence[ModelRecords]) -> dict[str, str | None]:
     Raises:
         RecordError: A lineage is damaged.
     """
-    chains = {model.name: chain for model in models if stages_of(model) and (chain := chain_of(model)) is not None}
-    plots = plots_of([chain.digests for chain in chains.values()])
+    chains = {model.name: chain.digests for model in models if (chain := _recorded_chain(model)) is not None}
+    plots = plots_of(list(chains.values()))
     return dict.fromkeys(model.name for model in models) | dict(zip(chains, plots, strict=True))
+
+
+def _recorded_ancestors(model: ModelRecords) -> tuple[str, ...]:
+    """Return the digests of the checkpoints that a model was trained from, its parent first; none if unknown."""
+    chain = _recorded_chain(model)
+    return () if chain is None else tuple(reversed(chain.digests[:-1]))
+
+
+def _recorded_chain(model: ModelRecords) -> Chain | None:
+    return chain_of(model) if stages_of(model) else None
 
 
 def _factor_names(chains: Sequence[Sequence[Stage]]) -> list[str]:

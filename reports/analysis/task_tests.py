@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-import numpy as np
-from scipy import special
-
 from harness.reports.analysis.differences import TaskDifference
 from harness.reports.analysis.pairing import Paired
-from harness.stats import compare_arms, compare_paired, non_inferiority
+from harness.stats import TaskScores, compare_over_tasks, compare_paired, non_inferiority
+from harness.stats.clustered import cluster_codes
+from harness.stats.noninferiority import both_sides
 from harness.stats.runs import Plots
 
 
@@ -60,7 +59,8 @@ def paired_test(untested: TaskDifference, paired: Paired, margin: float | None, 
 def runs_test(untested: TaskDifference, paired: Paired, runs: RunsOfArms, margin: float | None) -> TaskDifference:
     """Return `untested` with the test of two arms of several runs filled in.
 
-    Interval and both p come from Student's t: the difference over its standard error of items and runs.
+    Interval and all p come from one test: Student's t of the difference over its standard error of items and runs, with
+    the wild bootstrap in fewer than ten clusters.
     """
     sign = 1.0 if untested.higher_is_better else -1.0
     a, b = paired.values[: runs.of_baseline] * sign, paired.values[runs.of_baseline :] * sign
@@ -74,14 +74,16 @@ def runs_test(untested: TaskDifference, paired: Paired, runs: RunsOfArms, margin
     one_unit = paired.clusters is not None and len(set(paired.clusters.tolist())) < 2
     if paired.values.shape[1] < 2 or one_unit or not runs.separable:
         return with_means
-    test = compare_arms(a, b, paired.clusters, plots=runs.plots)
-    if not test.standard_error > 0.0:
-        return _tied(with_means, paired, runs, margin)
+    limited = untested.higher_is_better and bool(((paired.values >= 0.0) & (paired.values <= 1.0)).all())
+    units = None if paired.clusters is None else cluster_codes(paired.clusters, a.shape[1])
+    scores = [TaskScores(a=a, b=b, units=units, span=(0.0, 1.0) if limited else None)]
+    test = compare_over_tasks(scores, runs.plots)
+    if not test.high > test.low:
+        return replace(with_means, p=1.0 if with_means.difference == 0.0 else None)
     margin_p, inferior_p = None, None
     if margin:
-        surplus = test.difference + margin
-        margin_p = _upper_tail(surplus, test.standard_error, test.degrees_of_freedom)
-        inferior_p = min(1.0, 2.0 * (1.0 - margin_p)) if surplus < 0.0 else 1.0
+        at_margin = compare_over_tasks(scores, runs.plots, null=-margin)
+        margin_p, inferior_p = both_sides(at_margin.p, test.difference + margin)
     return replace(
         with_means,
         difference=sign * test.difference,
@@ -96,25 +98,8 @@ def runs_test(untested: TaskDifference, paired: Paired, runs: RunsOfArms, margin
     )
 
 
-def _tied(with_means: TaskDifference, paired: Paired, runs: RunsOfArms, margin: float | None) -> TaskDifference:
-    """The test where no item and no run differs from another, so that the standard error is 0.
-
-    With an error of 0 every difference would be significant. All runs of an arm gave the same answers, so the arms are
-    compared like two single runs, whose interval has a width even if they agree on every item.
-    """
-    means = np.stack([paired.values[: runs.of_baseline].mean(axis=0), paired.values[runs.of_baseline :].mean(axis=0)])
-    if not np.isin(means, (0.0, 1.0)).all():
-        return replace(with_means, p=1.0 if with_means.difference == 0.0 else None)
-    single = paired_test(with_means, replace(paired, values=means), margin, resamples=1_000)
-    return replace(single, clusters=None, p_exact=None, gained=None, lost=None, seed_error=0.0)
-
-
 def _in_metric_sign(low: float, high: float, sign: float) -> tuple[float, float] | None:
     """Return the interval in the metric's own sign; None if an end is infinite."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return None
     return (low, high) if sign > 0 else (-high, -low)
-
-
-def _upper_tail(value: float, error: float, freedom: float) -> float:
-    return float(special.stdtr(freedom, -value / error))

@@ -35,6 +35,8 @@ class TaskValues:
         clusters: Label of each item; None without clusters.
         labels: What identifies the items.
         items_from: Name of the items, shared by variants of one benchmark.
+        is_difference: Whether `values` are differences of two checkpoints, in which chance cancels.
+        span: Smallest and largest possible value; None if they are not known to be limited.
     """
 
     task: str
@@ -46,6 +48,8 @@ class TaskValues:
     clusters: npt.NDArray[np.str_] | None
     labels: ItemLabels
     items_from: str = ""
+    is_difference: bool = False
+    span: tuple[float, float] | None = None
 
     @property
     def n_clusters(self) -> int:
@@ -55,12 +59,24 @@ class TaskValues:
     @property
     def table(self) -> ItemTable:
         """The values as they are."""
-        return ItemTable(values=self.values, clusters=self.clusters)
+        return ItemTable(values=self.values, clusters=self.clusters, span=self.span)
 
     @property
     def centred(self) -> FloatArray:
         """The values on the scale where chance is 0 and 1 stays 1."""
-        return (self.values - self.chance) / (1.0 - self.chance)
+        return (self.values - self._origin) / (1.0 - self.chance)
+
+    @property
+    def centred_span(self) -> tuple[float, float] | None:
+        """`span` on that scale."""
+        if self.span is None:
+            return None
+        low, high = ((end - self._origin) / (1.0 - self.chance) for end in self.span)
+        return low, high
+
+    @property
+    def _origin(self) -> float:
+        return 0.0 if self.is_difference else self.chance
 
 
 def collect(runs: Sequence[TrainingRun], notes: list[str], *, force: bool) -> list[TaskValues]:
@@ -125,17 +141,24 @@ def _means(values: FloatArray, counts: Sequence[int]) -> FloatArray:
 
 
 def _task_values(run: TaskRun, paired: Paired, values: FloatArray) -> TaskValues:
+    on_scale = run.higher_is_better and bool(((paired.values >= 0.0) & (paired.values <= 1.0)).all())
     return TaskValues(
         task=run.task,
         domain=run.domain,
         metric=run.metric,
         chance=run.chance,
-        on_scale=run.higher_is_better and bool(((paired.values >= 0.0) & (paired.values <= 1.0)).all()),
+        on_scale=on_scale,
+        span=(0.0, 1.0) if on_scale else None,
         values=values,
         clusters=paired.clusters,
         labels=labels_of(paired),
         items_from=run.items_from,
     )
+
+
+def difference_span(one: tuple[float, float] | None, other: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Return the span of one value minus another."""
+    return None if one is None or other is None else (one[0] - other[1], one[1] - other[0])
 
 
 def overall_tables(tasks: Sequence[TaskValues], *, any_scale: bool = False) -> list[ItemTable]:
@@ -160,7 +183,7 @@ def overall_tables(tasks: Sequence[TaskValues], *, any_scale: bool = False) -> l
     units = units_of_tasks(sets, [one.labels for one in usable])
     tables: dict[tuple[object, ...], list[ItemTable]] = {}
     for one, own, weight, name in zip(usable, units, weights, sets, strict=True):
-        table = ItemTable(values=one.centred, clusters=own, weight=float(weight), item_set=name)
+        table = ItemTable(values=one.centred, clusters=own, weight=float(weight), item_set=name, span=one.centred_span)
         key = () if own is None else tuple(sorted(own.tolist()))
         tables.setdefault((name, *key), []).append(table)
     return [_average(members) for members in tables.values()]
@@ -176,8 +199,14 @@ def _average(members: Sequence[ItemTable]) -> ItemTable:
     units = [np.asarray(one.clusters) for one in members]
     ordered = [one.values[:, np.argsort(own, kind="stable")] for one, own in zip(members, units, strict=True)]
     weights = [one.weight for one in members]
+    spans = [one.span for one in members if one.span is not None]
+    whole = len(spans) == len(members)
     return replace(
-        members[0], values=np.average(ordered, axis=0, weights=weights), clusters=np.sort(units[0]), weight=sum(weights)
+        members[0],
+        values=np.average(ordered, axis=0, weights=weights),
+        clusters=np.sort(units[0]),
+        weight=sum(weights),
+        span=(min(low for low, _ in spans), max(high for _, high in spans)) if whole else None,
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError, RecordError, did_you_mean
-from harness.reports.commands.design import add_design_arguments, run_design
+from harness.reports.commands.design import add_design_arguments, check_last_checkpoints, run_design
 from harness.reports.commands.output import (
     add_output_arguments,
     command_line,
@@ -73,8 +73,7 @@ def run(args: argparse.Namespace) -> int:
         return run_design(args)
     if not args.models:
         raise InputError("no models; give two or more to compare, or --design FILE for a factorial study.")
-    if args.last_checkpoints is not None:
-        raise InputError("--last_checkpoints: only with --design, which names the checkpoints of each training run.")
+    check_last_checkpoints(args)
     kind = output_format(args)
     if args.margin is not None and not 0.0 < args.margin < 1.0:
         raise InputError(f"--margin {args.margin}: give the smallest loss that matters, between 0 and 1, such as 0.02.")
@@ -124,7 +123,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _compare_options(args: argparse.Namespace) -> list[str]:
-    given = {"--margin": args.margin, "--doses": args.doses, "--metric": args.metric}
+    last = args.last_checkpoints
+    given = {"--last_checkpoints": last, "--margin": args.margin, "--doses": args.doses, "--metric": args.metric}
     options = [part for flag, value in given.items() if value is not None for part in (flag, str(value))]
     options += ["--correction", args.correction] if args.correction != "holm" else []
     return [*options, *(["--chosen"] if args.chosen else [])]
@@ -148,20 +148,30 @@ def _arms(args: argparse.Namespace) -> tuple[list[Arm], list[str]]:
     named_places = [_parse_arm(word) for word in args.models]
     if args.baseline is not None:
         named_places = _baseline_first(named_places, args.baseline)
-    models, skipped = _loaded([finder.model(place) for _, places in named_places for place in places], args)
+    several = args.last_checkpoints is not None
+    matches = [[one for place in places for one in finder.models(place, several=several)] for _, places in named_places]
+    models, skipped = _loaded([model for own in matches for model in own], args)
     models, without_metric = with_metric(models, args.metric)
-    # The models of all arms were loaded as one list; each arm takes as many of them as it has places:
+    # The models of all arms were loaded as one list; each arm takes as many of them as it has matches:
     #     A=run1,run2 B   ->   models [m1, m2, m3]   ->   A: m1, m2   B: m3
-    arms, start = [], 0
-    for name, places in named_places:
-        arm_models = models[start : start + len(places)]
-        start += len(places)
+    left, arms = iter(models), []
+    for (name, _), own in zip(named_places, matches, strict=True):
+        arm_models = _training_runs([next(left) for _ in own], args)
         arms.append(Arm(name=name or arm_models[0].name, models=tuple(arm_models)))
     arm_names = [arm.name for arm in arms]
     duplicate = next((name for name in arm_names if arm_names.count(name) > 1), None)
     if duplicate is not None:
         raise InputError(f"{duplicate}: two arms have this name; give each its own with NAME=run1,run2.")
     return arms, [*finder.skipped, *skipped, *without_metric]
+
+
+def _training_runs(models: list[ModelRecords], args: argparse.Namespace) -> list[ModelRecords]:
+    """Return one model per training run, the mean of its last checkpoints; without the flag, the models themselves."""
+    if args.last_checkpoints is None:
+        return models
+    from harness.reports.analysis.checkpoints import averaged, last_of, training_runs
+
+    return [averaged(last_of(run, args.last_checkpoints), force=args.force) for run in training_runs(models)]
 
 
 def _loaded(models: list[ModelRecords], args: argparse.Namespace) -> tuple[list[ModelRecords], list[str]]:
@@ -205,8 +215,12 @@ class _ModelFinder:
         self._records: Records | None = None
         self.skipped: tuple[str, ...] = ()
 
-    def model(self, place: str) -> ModelRecords:
+    def models(self, place: str, *, several: bool) -> list[ModelRecords]:
         """Return the model in a folder or with a name.
+
+        Args:
+            place: The folder or name.
+            several: Whether there may be several, the checkpoints of training runs.
 
         Raises:
             RecordError: There is no such model, or more than one.
@@ -223,11 +237,11 @@ class _ModelFinder:
                 f"{place}: neither a folder nor the name of a model or stage below {runs}, which has "
                 f"{', '.join(known)}.{did_you_mean(place, known)}"
             )
-        if len(matches) > 1:
+        if len(matches) > 1 and not several:
             raise RecordError(
                 f"{place}: holds {len(matches)} models; give one of {', '.join(m.name for m in matches)}."
             )
-        return matches[0]
+        return matches
 
     def _models_named(self, name: str) -> list[ModelRecords]:
         """Return the models of this name below ``--runs``, otherwise those whose stage has it."""

@@ -32,7 +32,7 @@ def add_design_arguments(parser: argparse.ArgumentParser) -> None:
         "--last_checkpoints",
         type=int,
         metavar="K",
-        help="with --design: each training run is the mean of its last K checkpoints (default: its last one)",
+        help="each training run is the mean of its last K checkpoints; with --design, the default is its last one",
     )
 
 
@@ -71,8 +71,7 @@ def _check_flags(args: argparse.Namespace) -> None:
     for name, default in _NOT_WITH_DESIGN.items():
         if getattr(args, name) != default:
             raise InputError(f"--{name}: not with --design, which has its own contrasts and families; leave it out.")
-    if args.last_checkpoints is not None and args.last_checkpoints < 1:
-        raise InputError(f"--last_checkpoints {args.last_checkpoints}: give 1 or more.")
+    check_last_checkpoints(args)
     if args.design == AUTO and not args.models and args.runs is None:
         raise InputError("--design auto: no runs; name run folders, or a folder of them with --runs.")
     if args.design != AUTO and args.models:
@@ -81,9 +80,16 @@ def _check_flags(args: argparse.Namespace) -> None:
         )
 
 
+def check_last_checkpoints(args: argparse.Namespace) -> None:
+    """Refuse a number of checkpoints below 1."""
+    if args.last_checkpoints is not None and args.last_checkpoints < 1:
+        raise InputError(f"--last_checkpoints {args.last_checkpoints}: give 1 or more.")
+
+
 def load_study(args: argparse.Namespace) -> tuple[Study, list[str]]:
     """Return the study with its records loaded, and notes on what was left out."""
     from harness.reports.analysis.design import read_design
+    from harness.reports.analysis.design_checks import check_runs
     from harness.reports.analysis.study import study_of_design, study_of_lineage
 
     if args.design == AUTO:
@@ -92,8 +98,9 @@ def load_study(args: argparse.Namespace) -> tuple[Study, list[str]]:
         return study_of_lineage(models), skipped
     path = Path(args.design)
     design = read_design(path)
+    check_runs(path, design.runs)
     finder = _Finder(path.parent, args)
-    places_of_runs = [run.run for run in design.runs] + list(design.parents.values())
+    places_of_runs = [run.run for run in design.runs] + [parent.run for parent in design.parents.values()]
     indexed = {place: finder.model(place) for place in dict.fromkeys(places_of_runs)}
     _check_distinct(path, places_of_runs, indexed)
     models, skipped = _read(list(indexed.values()), args)

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.reports.analysis.contrasts import EXPLORATORY, PRIMARY, is_two_by_two, main_factors
+from harness.reports.analysis.counting import counted
 from harness.reports.analysis.differences import OVERALL
 from harness.reports.analysis.factorial import SECONDARY, ContrastRow, FactorialAnalysis
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
 from harness.stats.clustered import FEW_CLUSTERS as FEWEST_CLUSTERS
-from harness.stats.factorial import WILD
+from harness.stats.factorial import BINOMIAL, WILD
 
 COVERS = {"plots": "items, runs", "runs": "items, tuning runs", "none": "items only"}
 FEW_ITEMS, FEW_CLUSTERS, FEW_RUNS = 60, 20, 3
@@ -21,6 +22,8 @@ MEANINGS = {
     "family": "The tests that are corrected together. Primary: main effects and interaction, overall. Secondary: the "
     "same by task. Exploratory: all others.",
     "estimate": "Weighted sum of cell means: on the task's scale; chance-centred for overall and control domains.",
+    "estimate_of_metric": "Weighted sum of cell means, in the metric's units; for overall and control domains the "
+    "mean over domains; of accuracies, chance-centred.",
     "interval": "95% interval: Student's t with the standard error and its degrees of freedom; wider in few clusters.",
     "se": "Standard error: of items and training runs together.",
     "se_items": "Part of the standard error that comes from the items; more items reduce it.",
@@ -29,6 +32,7 @@ MEANINGS = {
     "p": "Two-sided, by the same test as the interval.",
     "p_corrected": "Holm over the family; several levels against one reference by Dunnett first.",
     "mde": "Smallest true effect that this test, before correction, finds with 80% power.",
+    "mde_corrected": "The same at the level of Holm's first step: 5% divided by the number of tests in the family.",
     "covers": "What interval and p cover. 'items only' and 'items, tuning runs' hold for these very runs, not for "
     "others of the recipe.",
 }
@@ -51,11 +55,12 @@ def factorial_document(analysis: FactorialAnalysis, command: str) -> Document:
 
 
 def _contrasts(analysis: FactorialAnalysis) -> Table:
+    estimate = "estimate_of_metric" if analysis.any_scale else "estimate"
     columns = (
         Column(key="family", heading="family", kind="text", meaning=MEANINGS["family"], aside=True),
         Column(key="task", heading="task", kind="text"),
         Column(key="contrast", heading="contrast", kind="text"),
-        Column(key="estimate", heading="estimate", kind="difference", meaning=MEANINGS["estimate"]),
+        Column(key="estimate", heading="estimate", kind="difference", meaning=MEANINGS[estimate]),
         Column(key="interval", heading="95% interval", kind="interval", meaning=MEANINGS["interval"]),
         Column(key="se", heading="s.e.", meaning=MEANINGS["se"], aside=True),
         Column(key="se_items", heading="s.e. of items", meaning=MEANINGS["se_items"]),
@@ -64,10 +69,16 @@ def _contrasts(analysis: FactorialAnalysis) -> Table:
         Column(key="p", heading="p", kind="p", meaning=MEANINGS["p"]),
         Column(key="p_corrected", heading="p corr.", kind="p", meaning=MEANINGS["p_corrected"]),
         Column(key="mde", heading="detectable", meaning=MEANINGS["mde"]),
+        Column(key="mde_corrected", heading="detectable corr.", meaning=MEANINGS["mde_corrected"]),
         Column(key="covers", heading="covers", kind="text", meaning=MEANINGS["covers"], aside=True),
         Column(key="low", heading="low", meaning="Lower end of the interval.", raw=True),
         Column(key="high", heading="high", meaning="Upper end of the interval.", raw=True),
-        Column(key="method", heading="method", meaning="student-t, or wild in fewer than ten clusters.", raw=True),
+        Column(
+            key="method",
+            heading="method",
+            meaning="student-t; wild in fewer than ten clusters; binomial where few items differ.",
+            raw=True,
+        ),
         Column(key="p_dunnett", heading="p_dunnett", meaning="p corrected for the levels of a factor.", raw=True),
         Column(key="meaning", heading="meaning", meaning="What the contrast compares.", raw=True),
         Column(key="domain", heading="domain", raw=True),
@@ -86,7 +97,7 @@ def _cells(row: ContrastRow) -> dict[str, Any]:
         "task": row.task,
         "contrast": row.spec.name,
         "estimate": one.estimate,
-        "interval": (one.low, one.high) if one.se > 0.0 else None,
+        "interval": None if math.isnan(one.low) else (one.low, one.high),
         "se": one.se,
         "se_items": one.se_items,
         "se_seeds": one.se_seeds,
@@ -94,6 +105,7 @@ def _cells(row: ContrastRow) -> dict[str, Any]:
         "p": one.p,
         "p_corrected": row.p_corrected,
         "mde": one.mde,
+        "mde_corrected": row.mde_corrected,
         "covers": COVERS[one.units],
         "low": one.low,
         "high": one.high,
@@ -109,12 +121,15 @@ def _cells(row: ContrastRow) -> dict[str, Any]:
 
 def _arms(analysis: FactorialAnalysis) -> Table:
     factors = list(analysis.study.factors)
+    overall = f"Chance-centred mean over domains ({AGGREGATE})."
+    if analysis.any_scale:
+        overall = "Mean over domains, in the metric's units; of accuracies, chance-centred."
     columns = (
         Column(key="arm", heading="arm", kind="text"),
         *(Column(key=f"level_{name}", heading=name, kind="text") for name in factors),
         Column(key="runs", heading="runs", kind="count", meaning="Training runs."),
         Column(key="plots", heading="pre-training runs", kind="count", meaning="Runs that they were made from."),
-        Column(key="mean", heading=OVERALL, meaning=f"Chance-centred mean over domains ({AGGREGATE})."),
+        Column(key="mean", heading=OVERALL, meaning=overall),
     )
     rows = tuple(
         Row(
@@ -181,11 +196,14 @@ def _result_of(rows: Sequence[ContrastRow]) -> str:
         listed = f": {', '.join(found)}" if found else ""
         return f"{row.spec.factor}, overall: {len(found)} of {len(rows)} comparisons differ from 0{listed}."
     if row.p_corrected is None:
-        verdict = "no test, because all items and runs agree, so that nothing shows the size of the error."
+        verdict = "no test, because all items and runs agree and values have no limits."
     elif row.significant:
         verdict = "differs from 0."
     else:
-        verdict = f"no effect survives correction. 80% power needs a true effect of {one.mde:.3f}."
+        verdict = (
+            f"no effect survives correction. 80% power needs a true effect of {one.mde:.3f}, after correction "
+            f"{row.mde_corrected:.3f}."
+        )
     interval = "" if math.isnan(one.low) else f"95% interval {one.low:+.3f} to {one.high:+.3f}"
     p = "" if row.p_corrected is None else f", corrected p {_p(row.p_corrected)}"
     return f"{row.spec.name}, overall: {one.estimate:+.3f} ({interval or 'no interval'}{p}): {verdict}"
@@ -223,6 +241,12 @@ def _limits(analysis: FactorialAnalysis) -> list[str]:
             "Student's t and a wild cluster bootstrap with Webb weights, in which training runs add their variance. "
             "Overall values of several tasks use Student's t alone; fewer clusters give fewer degrees of freedom."
         )
+    tied = sorted({row.task for row in analysis.rows if row.estimate.method == BINOMIAL})
+    if tied:
+        notes.append(
+            f"Few items differ ({', '.join(tied)}): interval and p use the exact binomial bound for so many items, "
+            "where it is wider than the standard error allows for."
+        )
     small = _small(analysis)
     if small:
         notes.append(
@@ -253,7 +277,7 @@ def _small(analysis: FactorialAnalysis) -> list[str]:
     few_items = sorted(name for name, row in tasks.items() if row.items < FEW_ITEMS or row.clusters < FEW_CLUSTERS)
     few = min(arm.plots for arm in analysis.arms)
     reasons = [f"fewer than {FEW_ITEMS} items or {FEW_CLUSTERS} clusters: {', '.join(few_items)}"] if few_items else []
-    return [*reasons, *([f"{few} pre-training runs in some arm"] if few < FEW_RUNS else [])]
+    return [*reasons, *([f"{counted(few, 'pre-training run')} in some arm"] if few < FEW_RUNS else [])]
 
 
 def _letters(analysis: FactorialAnalysis) -> list[str]:

@@ -34,7 +34,8 @@ GLOSSARY = {
     ),
     "detectable": (
         "The true difference for which the test has 80% power: of a task before correction, of overall after it. If it "
-        "is larger than any effect you expect, 'not significant' says nothing."
+        "is larger than any effect you expect, 'not significant' says nothing. A factorial study shows "
+        "it before correction and, as 'detectable corr.', at 5% divided by the number of tests in the family."
     ),
     "gained": "Items on which the model is better than the baseline.",
     "lost": "Items on which the baseline is better than the model.",
@@ -47,3 +48,16 @@ GLOSSARY = {
     ),
     "s.e. of seeds": "The part of the standard error that comes from the choice of training seeds.",
 }
+
+_OF_METRIC = {
+    "overall": (
+        "Mean over domains in the metric's own units; of accuracies, chance-centred. A domain is the mean of its "
+        "tasks, variants of the same items averaged first."
+    ),
+    "chance": "The value that guessing reaches; 0 for metrics without one.",
+}
+
+
+def glossary(*, any_scale: bool) -> dict[str, str]:
+    """Return the terms; with `any_scale` those of a metric that need not lie between 0 and 1."""
+    return GLOSSARY | (_OF_METRIC if any_scale else {})

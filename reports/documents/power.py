@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.reports.analysis.counting import counted
 from harness.reports.analysis.differences import OVERALL
 from harness.reports.analysis.plan import ASSUMED, StudyPlan
+from harness.reports.analysis.planned_contrasts import RANGE
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats.clustered import FEW_CLUSTERS
-from harness.stats.planning import Components, PlannedTask, by_item_set, clusters_needed, plan_contrast, seeds_needed
+from harness.stats.planning import PlannedTask, by_item_set, clusters_needed, plan_contrast, seeds_needed
+from harness.stats.shapes import Components, Shape
 
 SEEDS_SHOWN = (2, 3, 4, 5, 6, 8, 10, 15, 20)
 POINTS = 100.0
@@ -32,9 +35,11 @@ class CurvePoint:
 
 def power_document(plan: StudyPlan, command: str, notes: Sequence[str] = ()) -> Document:
     """Return the document of a plan: power and detectable effects by task, and overall by number of seeds."""
+    levels = [len(own) for own in plan.main.values()]
+    size = " x ".join(map(str, levels)) if len(levels) > 1 else f"{levels[0]}-level"
     tables = (_contrasts(plan), _by_seeds(plan), _components(plan))
     return Document(
-        title=f"Power of a 2 x 2 study with {plan.seeds} seeds: {', '.join(list(plan.contrasts)[:2])}",
+        title=f"Power of a {size} study with {plan.seeds} seeds: {', '.join(plan.main)}",
         command=command,
         tables=tables,
         notes=(*_results(plan), *_few_clusters(plan), *notes, _methods(plan)),
@@ -119,7 +124,7 @@ def _row(plan: StudyPlan, task: str, tasks: Sequence[PlannedTask], name: str) ->
     return Row(cells=cells, tone="strong" if enough else "")
 
 
-def _items_needed(kind: str, effect: float, tasks: Sequence[PlannedTask], seeds: int) -> int | None:
+def _items_needed(kind: str | Shape, effect: float, tasks: Sequence[PlannedTask], seeds: int) -> int | None:
     """Return the items for one task; None for several tasks, which can grow in many ways."""
     if len(tasks) > 1:
         return None
@@ -212,15 +217,17 @@ def _sources(plan: StudyPlan) -> str:
     if len(assumed) == len(plan.tasks):
         return f"Variance components are assumed: the runs of --from have no task of the plan ({', '.join(assumed)})."
     rest = f", except for {', '.join(assumed)}: assumed, because those runs lack this task" if assumed else ""
-    return (
-        f"Variance components are measured in the runs of --from{rest}. {plan.measured_seeds} pre-training runs per "
-        "level measured them, so they are uncertain."
-    )
+    runs = counted(plan.measured_seeds, "pre-training run")
+    return f"Variance components are measured in the runs of --from{rest}: in {runs} per level, so they are uncertain."
 
 
 def _methods(plan: StudyPlan) -> str:
+    several = any(isinstance(kind, Shape) and kind.tests > 1 for kind in plan.contrasts.values())
+    dunnett = "; of several levels against one reference, at Dunnett's level" if several else ""
+    slopes = any(RANGE in name for name in plan.contrasts)
+    ranges = " A slope is the change from the lowest to the highest level." if slopes else ""
     return (
-        f"{_sources(plan)} Power is that of one test at p <= 0.05, before correction; "
-        "standard error and degrees of freedom vary as in simulated studies. A dash for seeds or items means that 100 "
+        f"{_sources(plan)} Power is that of one test at p <= 0.05, before correction{dunnett}.{ranges} "
+        "Standard error and degrees of freedom vary as in simulated studies. A dash for seeds or items means that 100 "
         "seeds or a million clusters are too few. Definitions: docs/statistics.md."
     )

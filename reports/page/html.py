@@ -26,7 +26,7 @@ from harness.reports.charts.drawing import svg
 from harness.reports.charts.lineage import draw_lineage_graph, draw_mixture
 from harness.reports.charts.scales import padded_range
 from harness.reports.charts.token_curve import draw_token_curve
-from harness.reports.documents.glossary import GLOSSARY
+from harness.reports.documents.glossary import glossary
 from harness.reports.documents.leaderboard import task_values
 from harness.reports.documents.tables import Column, Row, Table, text
 from harness.reports.page import marks
@@ -79,7 +79,8 @@ def _page(report: Report) -> str:
         flipped=item_flips.total,
         items_of=item_flips.arms,
         items_not_of=item_flips.left_out,
-        glossary=GLOSSARY,
+        glossary=glossary(any_scale=report.comparison.any_scale),
+        any_scale=report.comparison.any_scale,
     )
 
 
@@ -257,7 +258,9 @@ def _commands(report: Report) -> dict[str, str]:
     if len(report.runs) == 1:  # by name, which also works if the tasks of a model are in several folders
         model_arguments = [*(arm.name for arm in arms), "--runs", report.runs[0]]
     else:
-        model_arguments = [_argument(arm.name, [str(model.folders[0]) for model in arm.models]) for arm in arms]
+        averaged = "--last_checkpoints" in report.compare_options  # then a model has the folders of its checkpoints
+        places = [[one for model in arm.models for one in model.folders[: None if averaged else 1]] for arm in arms]
+        model_arguments = [_argument(arm.name, list(map(str, own))) for arm, own in zip(arms, places, strict=True)]
     compare = ["harness", "compare", *model_arguments, *report.options, *report.compare_options]
     ranked = ["harness", "leaderboard", *(report.runs or dict.fromkeys(folders))]
     trained = [model.source for model in report.models if model.lineage]

@@ -15,6 +15,7 @@ from harness.checkpoints.identity import checkpoint_digest
 from harness.checkpoints.resolver import resolve
 from harness.checkpoints.stage_manifest import Parent, StageManifest, read_manifest, write_manifest
 from harness.cli import main
+from harness.cli.lineage_command import _repeated
 from harness.errors import CheckpointError, InputError
 from harness.trainers import dpo, pretrain, sft
 from harness.trainers.data.spec import SourceSpec
@@ -460,3 +461,8 @@ def test_a_tasks_training_stream_contains_no_test_item() -> None:
     test = {item.key for item in generator_of("mini_logic").generate("test", 400)}
     train = {raw.value["key"] for raw in islice(TaskReader(task="mini_logic").read(Cursor()), 400)}
     assert not test & train
+
+
+@pytest.mark.parametrize(("repeats", "words"), [(0, ""), (1, ", repeated once"), (2, ", repeated 2 times")])
+def test_a_source_that_is_read_again_says_how_often(repeats: int, words: str) -> None:
+    assert _repeated(repeats) == words

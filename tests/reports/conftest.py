@@ -56,3 +56,10 @@ def command(own_cache: Path, capsys: pytest.CaptureFixture[str]) -> Command:
         return code, printed.out, printed.err
 
     return run
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.reports.small_designs import write_study
+
+    return write_study(tmp_path_factory.mktemp("small"))

@@ -166,6 +166,25 @@ def test_an_item_that_failed_in_one_variant_does_not_make_the_variants_independe
     assert item_error(whole, part) == pytest.approx(item_error(whole), rel=0.1)
 
 
+def test_variants_whose_clusters_join_all_items_count_as_fully_correlated() -> None:
+    """Passages in one variant, templates across all passages in the other: together one unit, which has no error."""
+    by_passage, by_template = (
+        replace(one, clusters=np.array(list(clusters)), labels=replace(one.labels, clusters=list(clusters)))
+        for one, clusters in (
+            (random_task("x_letter", "abcdefgh", 1), "00112233"),
+            (random_task("x_cloze", "abcdefgh", 2), "01010101"),
+        )
+    )
+    one, other = (replace(task, items_from="x") for task in (by_passage, by_template))
+    runs = Runs(cells=["N", "C"], plots=["p", "q"])
+    both = estimate_contrast(overall_tables([one, other]), runs, {"N": -1.0, "C": 1.0})
+    alone = [
+        estimate_contrast([replace(task.table, values=task.centred)], runs, {"N": -1.0, "C": 1.0}).se
+        for task in (one, other)
+    ]
+    assert both.se == pytest.approx(sum(alone) / 2)
+
+
 def test_the_drawing_escapes_names_and_leaves_out_what_is_not_finite() -> None:
     effects = [
         Effect(label="<b>", value=0.1, low=0.0, high=0.2, quiet=False),

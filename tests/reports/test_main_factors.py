@@ -11,8 +11,8 @@ import yaml
 
 from harness.reports.analysis.contrasts import design_contrasts
 from tests.reports.conftest import Command
+from tests.reports.small_designs import rows_of
 from tests.reports.study_records import RunTask, write_design, write_study_run
-from tests.reports.test_design import rows_of
 
 SHARES, TUNES, SIZES = ["0", "10", "25", "50"], ["N", "C"], ["125m", "350m"]
 

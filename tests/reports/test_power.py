@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import yaml
 
-from harness.stats.planning import Components, PlannedTask, plan_contrast
+from harness.stats.planning import PlannedTask, plan_contrast
+from harness.stats.shapes import Components, Shape
 from tests.reports.conftest import Command
 from tests.reports.study_records import RunTask, write_design, write_study_run
 
@@ -150,11 +151,11 @@ def test_the_effect_of_size_is_no_luck_of_the_earlier_runs(seeds: int, command: 
     code, out, err = command("power", write_plan(tmp_path, seeds=3), "--from", earlier, "--format", "json")
     if seeds == 1:
         assert (code, out, err.count("\n")) == (2, "", 1)
-        assert "1 pre-training runs of some level were tuned at both levels of tune at one level of size" in err
+        assert "some level has 1 pre-training run tuned at both levels of tune at one level of size" in err
         return
     (measured,) = json.loads(out)["tables"]["components"]
     assert measured["plot"] < 0.001  # the variance of the sizes' means is 0.022
-    assert any("6 pre-training runs per level measured them" in note for note in json.loads(out)["notes"])
+    assert any("in 6 pre-training runs per level, so they are uncertain" in note for note in json.loads(out)["notes"])
 
 
 def test_tasks_that_the_earlier_runs_lack_are_named_as_assumed(command: Command, tmp_path: Path) -> None:
@@ -167,8 +168,8 @@ def test_tasks_that_the_earlier_runs_lack_are_named_as_assumed(command: Command,
             "except for new: assumed, because those",
         ),
         ({"new": new}, ["assumed"], "are assumed: the runs of --from have no task of the plan (new)"),
-        ({"logic": known}, ["measured"], "are measured in the runs of --from. 2 pre-training runs per level"),
-        ({"logic": mixed}, ["measured, except plot"], "are measured in the runs of --from."),
+        ({"logic": known}, ["measured"], "are measured in the runs of --from: in 2 pre-training runs per level"),
+        ({"logic": mixed}, ["measured, except plot"], "are measured in the runs of --from: in 2"),
     ):
         plan = write_plan(tmp_path, seeds=3, tasks=tasks)
         content = json.loads(command("power", plan, "--from", earlier, "--format", "json")[1])
@@ -235,7 +236,8 @@ def test_checkpoints_of_one_run_are_no_seeds(command: Command, tmp_path: Path) -
         ({"runs": 5}, ["--items", "9"], "runs is 5; give a list of runs"),
         ({"runs": 5}, ["--items", "9", "--seeds", "3"], "runs is 5; give a list of runs"),
         ({"runs": ["NN"]}, ["--items", "9"], "runs[0]: is 'NN'; give a mapping with run and a level of each factor"),
-        ({"seeds": 3, "factors": {"tune": ["a", "b"]}}, ["--items", "9"], "power needs two factors of two levels"),
+        ({"seeds": 3, "pretraining": ["size"]}, ["--items", "9"], "pretraining is ['size']; give a list of factors of"),
+        ({"seeds": 3, "pretraining": "tune"}, ["--items", "9"], "pretraining is 'tune'; give a list of factors of"),
     ],
 )
 def test_a_wrong_plan_is_refused_in_one_line(
@@ -262,6 +264,70 @@ def test_fewer_items_than_two_measured_clusters_are_refused_in_one_line(command:
     code, _, err = command("power", bare, "--from", earlier, "--clusters", "1")
     assert (code, err.count("\n")) == (2, 1)
     assert "--clusters: 1; give the number of independent clusters, 2 or more" in err
+
+
+def test_a_plan_of_several_levels_has_dunnetts_level_the_slope_and_further_factors(
+    command: Command, tmp_path: Path
+) -> None:
+    factors = {"share": ["0", "10", "25", "50"], "tune": ["N", "C"], "size": ["125m", "350m"]}
+    plan = write_plan(
+        tmp_path,
+        factors=factors,
+        main=["share", "tune"],
+        pretraining=["share", "size"],
+        seeds=3,
+        tasks={"logic": {"items": 500}},
+    )
+    rows = {row["contrast"]: row for row in table(command, plan) if row["task"] == "logic"}
+    task = PlannedTask(items=500, clusters=500, correlation=0.1)
+    quarter, half = (0.25,) * 4, (0.5, 0.5)
+    doses = np.array([0.0, 10.0, 25.0, 50.0])
+    slope = tuple(((doses - doses.mean()) / ((doses - doses.mean()) ** 2).sum() * 50.0).tolist())
+    expected = {
+        "share: each level-0": Shape(between=((-1.0, 1.0, 0.0, 0.0),), within=(half,), tests=3),
+        "share: slope, whole range": Shape(between=(slope,), within=(half,)),
+        "tune": Shape(between=(quarter,), within=((-1.0, 1.0),)),
+        "interaction: share slope, whole range x tune": Shape(between=(slope,), within=((-1.0, 1.0),)),
+        "size: 350m-125m": Shape(between=(quarter, (-1.0, 1.0)), within=(half,)),
+    }
+    assert list(rows) == list(expected)
+    for name, shape in expected.items():
+        assert rows[name]["mde"] == pytest.approx(100 * plan_contrast(shape, [task], 3).mde), name
+    out = command("power", plan)[1]
+    assert "Power of a 4 x 2 study with 3 seeds: share, tune" in out
+    assert "at Dunnett's level. A slope is the change from the lowest to the highest level." in " ".join(out.split())
+
+
+def test_one_factor_alone_can_be_planned(command: Command, tmp_path: Path) -> None:
+    plan = write_plan(tmp_path, factors={"tune": ["a", "b"]}, seeds=4)
+    (row, _) = table(command, plan, "--items", 300)
+    shape = Shape(between=((-1.0, 1.0),), within=())
+    assert row["mde"] == pytest.approx(100 * plan_contrast(shape, [PlannedTask(items=300, clusters=300)], 4).mde)
+
+
+@pytest.mark.parametrize(
+    ("parents", "within"), [({"a": "p{seed}", "b": "p{seed}"}, True), ({"a": "a{seed}", "b": "b{seed}"}, False)]
+)
+def test_the_runs_of_a_design_say_which_factors_are_of_pretraining(
+    parents: dict[str, str], within: bool, command: Command, tmp_path: Path
+) -> None:
+    runs = [
+        {
+            "run": f"{tune}-{size}-{seed}",
+            "tune": tune,
+            "size": size,
+            "parent": parents[tune].format(seed=f"{seed}{size}"),
+        }
+        for tune in "ab"
+        for size in ("s", "m", "l")
+        for seed in range(3)
+    ]
+    plan = write_plan(tmp_path, factors={"tune": ["a", "b"], "size": ["s", "m", "l"]}, runs=runs)
+    rows = {row["contrast"]: row for row in table(command, plan, "--items", 300)}
+    own, mean = ((-1.0, 1.0),), ((1 / 3,) * 3,)
+    shape = Shape(between=mean, within=own) if within else Shape(between=own + mean, within=())
+    planned = plan_contrast(shape, [PlannedTask(items=300, clusters=300)], 3)
+    assert rows["tune"]["mde"] == pytest.approx(100 * planned.mde)
 
 
 def test_a_missing_file_is_named(command: Command, tmp_path: Path) -> None:

@@ -271,6 +271,44 @@ def test_no_sentence_claims_a_difference_that_its_interval_or_p_denies() -> None
         assert ("do not differ significantly" in text) == (not overall.significant)
 
 
+def test_variants_whose_clusters_join_all_items_still_have_an_overall_value() -> None:
+    """Their units chain into one, which has no error; `compare` stopped with a traceback for several runs."""
+    rng = np.random.default_rng(15)
+    clusters = {
+        "logic/x_letter@x": [str(k // 2) for k in range(60)],
+        "logic/x_cloze@x": [str(k % 2) for k in range(60)],
+    }
+    for runs in (1, 2):
+        arms = [
+            [
+                model(f"{n}{k}", {t: answers(rng, np.zeros(60)) for t in clusters}, clusters=clusters)
+                for k in range(runs)
+            ]
+            for n in "ab"
+        ]
+        low, high = row(versus(*arms)).interval or (0.0, 0.0)
+        assert low < high
+
+
+def test_runs_that_agree_on_all_tasks_have_an_interval_of_overall() -> None:
+    same = {f"t{k}": np.tile([1.0, 0.0, 0.0, 1.0], 10) for k in range(2)}
+    comparison = versus(*([model(f"{n}{k}", same) for k in range(3)] for n in "ab"))
+    low, high = row(comparison).interval or (0.0, 0.0)
+    assert low < 0.0 < high
+    assert row(comparison).p == 1.0
+
+
+def test_arms_with_the_same_difference_on_every_item_have_the_exact_binomial_bound() -> None:
+    """Each run answers half of the items, the other run of its arm the other half: no item and no mean differs."""
+    first, second = np.tile([1.0, 0.0], 20), np.tile([0.0, 1.0], 20)
+    comparison = versus(*([model(f"{n}0", {"t": first}), model(f"{n}1", {"t": second})] for n in "ab"), margin=0.2)
+    (one,) = comparison.differences
+    bound = 1.0 - 0.025 ** (1.0 / 40.0)
+    assert one.interval == pytest.approx((-bound, bound))
+    assert (one.p, one.conclusion) == (1.0, "non-inferior")
+    assert one.margin_p == pytest.approx(0.8**40)
+
+
 def test_margins_on_many_tasks_are_corrected_for_any_false_claim() -> None:
     """With eight tasks exactly at the margin, where both conclusions are false, 34% of documents held a false claim."""
     rng, repetitions, false = np.random.default_rng(12), 120, {"non-inferior": 0, "inferior": 0}

@@ -11,9 +11,9 @@ import pytest
 from scipy import stats
 
 from harness.stats.factorial import ItemTable, Runs, estimate_contrast, two_by_two
+from harness.stats.families import dunnett_p
 from harness.stats.noncentral import detectable_effect, power_of
 from harness.stats.planning import (
-    Components,
     PlannedTask,
     clusters_needed,
     estimate_components,
@@ -21,6 +21,7 @@ from harness.stats.planning import (
     pooled_components,
     seeds_needed,
 )
+from harness.stats.shapes import SHAPES, Components, Shape, dunnett_level
 
 NAMES = ("first", "second", "interaction")
 # Points at n = 22, 200, 1000, 4000, by (t.975 + t.80) s.e.: from the worked example's planning figures, three seeds.
@@ -109,6 +110,58 @@ def test_simulated_power_at_the_detectable_effect_is_75_to_90_percent(contrast: 
 @pytest.mark.parametrize("contrast", NAMES)
 def test_simulated_power_is_75_to_90_percent_for_many_plans(contrast: str, items: int, seeds: int) -> None:
     assert 0.75 <= simulated_power(contrast, seeds, items, 2000) <= 0.90
+
+
+def four_by_two(rng: np.random.Generator, c: Components, seeds: int, items: int) -> npt.NDArray[np.float64]:
+    """Values of four levels between pre-training runs, each tuned at two; shape (4, 2, seeds, items)."""
+    y = rng.normal(0, math.sqrt(c.item_first), (4, 1, 1, items)) + rng.normal(
+        0, math.sqrt(c.item_second), (2, 1, items)
+    )
+    y = y + rng.normal(0, math.sqrt(c.item_both), (4, 2, 1, items)) + rng.normal(0, math.sqrt(c.plot), (4, 1, seeds, 1))
+    own = rng.normal(0, math.sqrt(c.run), (4, 2, seeds, 1)) + rng.normal(0, math.sqrt(c.residual), (4, 2, seeds, items))
+    return np.asarray(y + own, dtype=np.float64)
+
+
+@pytest.mark.parametrize(
+    ("level", "tune", "tests"),
+    [
+        ((-1.0, 0.0, 1.0, 0.0), (0.5, 0.5), 3),  # a level against the reference
+        ((-0.6, -0.2, 0.2, 0.6), (0.5, 0.5), 1),  # the slope
+        ((0.25,) * 4, (-1.0, 1.0), 1),  # tuning
+        ((-0.6, -0.2, 0.2, 0.6), (-1.0, 1.0), 1),  # its interaction with the slope
+    ],
+)
+def test_simulated_power_of_several_levels_is_75_to_90_percent(
+    level: tuple[float, ...], tune: tuple[float, ...], tests: int
+) -> None:
+    """400 studies of a 4 x 2 with three seeds, each with a true effect of exactly the detectable one."""
+    task, shape = PlannedTask(items=200, clusters=200), Shape(between=(level,), within=(tune,), tests=tests)
+    weights = np.outer(level, tune)
+    shift = weights * plan_contrast(shape, [task], 3).mde / float((weights**2).sum())
+    places = [(p, t, u) for p in range(4) for t in (0, 1) for u in range(3)]
+    runs = Runs(cells=[(p, t) for p, t, _ in places], plots=[(p, u) for p, _, u in places])
+    coefficients = {(p, t): float(weights[p, t]) for p in range(4) for t in (0, 1) if weights[p, t]}
+    rng, found = np.random.default_rng(12), 0
+    for _ in range(400):
+        values = four_by_two(rng, task.components, 3, 200) + shift[:, :, None, None]
+        found += estimate_contrast([ItemTable(values=values.reshape(24, 200))], runs, coefficients).p <= shape.alpha
+    assert 0.75 <= found / 400 <= 0.90
+
+
+def test_the_shapes_of_a_2x2_have_the_published_variances() -> None:
+    c = Components(item_first=1.0, item_second=10.0, item_both=100.0, residual=1e3, plot=1e4, run=1e5)
+    assert SHAPES["first"].variances(c, 2) == pytest.approx((102.0, 500.0, (2e4 + 1e5) / 2))
+    assert SHAPES["second"].variances(c, 2) == pytest.approx((120.0, 500.0, 5e4))
+    assert SHAPES["interaction"].variances(c, 2) == pytest.approx((400.0, 2000.0, 2e5))
+
+
+@pytest.mark.parametrize("tests", [1, 3, 7])
+def test_the_level_of_several_comparisons_is_dunnetts(tests: int) -> None:
+    """The largest of several correlated normal variables is above the bound with 5%."""
+    correlation = np.full((tests, tests), 0.5) + np.diag(np.full(tests, 0.5))
+    bound = stats.norm.isf(dunnett_level(tests) / 2)
+    p = dunnett_p(np.full(tests, bound), correlation, df=1e7)
+    assert p == pytest.approx(np.full(tests, 0.05), abs=5e-4)
 
 
 def test_the_needed_seeds_and_clusters_are_the_fewest() -> None:

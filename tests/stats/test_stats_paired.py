@@ -254,6 +254,11 @@ Items = st.lists(
 @settings(max_examples=150, deadline=None)
 @given(items=Items, binary=st.booleans(), clustered=st.booleans())
 @example(items=[(0.0, 0.0, 0)] * 5 + [(1.0, 0.0, 0), (1.0, 0.0, 1)], binary=False, clustered=True)
+@example(
+    items=[(0.0, 0.0, k) for k in (0, 0, 1)] + [(0.0, 1.0, 2), (0.0, 1.0, 4), (1.0, 0.0, 2), (1.0, 0.0, 3)],
+    binary=False,
+    clustered=True,
+)
 def test_swapping_the_models_mirrors_everything(
     items: list[tuple[float, float, int]], binary: bool, clustered: bool
 ) -> None:
@@ -301,3 +306,18 @@ def test_a_margin_must_be_above_zero() -> None:
     for margin in (0.0, -0.02, math.nan):
         with pytest.raises(ValueError, match="margin"):
             non_inferiority([0, 1], [0, 1], margin=margin)
+
+
+def test_other_values_in_eight_equal_clusters_are_tested_with_student_t_too() -> None:
+    """The bootstrap alone rejected 6.2% of equal models."""
+    rng, labels = np.random.default_rng(41), np.repeat(np.arange(8), 20)
+    for _ in range(20):
+        difference = rng.normal(size=160) + rng.normal(0.0, 1.0, 8)[labels]
+        test = compare_paired(np.zeros(160), difference, labels)
+        sums = np.bincount(labels, difference) / 20
+        student = scipy_stats.ttest_1samp(sums, 0.0)
+        assert test.p >= float(student.pvalue) - 1e-12
+        low, high = student.confidence_interval(0.95)
+        assert test.low <= low + 1e-12
+        assert test.high >= high - 1e-12
+        assert (test.p <= 0.05) == (not test.low <= 0.0 <= test.high)

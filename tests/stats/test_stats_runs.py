@@ -25,6 +25,8 @@ from harness.stats import (
 from harness.stats.clustered import group_by_cluster
 from harness.stats.combining import Estimate, combine_correlated, combine_intervals, implied_p
 from harness.stats.item_sets import correlation_of, covariance_of_means, shared_units
+from harness.stats.noninferiority import both_sides
+from harness.stats.runs import Plots
 from harness.stats.wild import wild_p
 
 Floats = npt.NDArray[np.float64]
@@ -75,6 +77,81 @@ def test_runs_of_one_plot_are_averaged() -> None:
         (averaged.difference, averaged.standard_error, averaged.p)
     )
     assert nested.seeds == (2, 2)
+
+
+def test_partly_shared_plots_cancel_their_luck() -> None:
+    """Arms of equal size: a shift of a shared plot moves both means alike, so it changes neither estimate nor error."""
+    a, b = table(31, 4, 60), table(32, 4, 60)
+    plots = (list("pqra"), list("pqrb"))
+    test = compare_arms(a, b, plots=plots)
+    assert test.paired
+    assert test.seeds == (4, 4)
+    assert (test.p <= 0.05) == (not test.low <= 0.0 <= test.high)
+    shift = np.array([[5.0], [0.0], [0.0], [0.0]])
+    # A shift of one plot only is scatter of whole plots: it stays in the error of unshared plots, not in the estimate.
+    moved = compare_arms(a + shift, b + shift, plots=plots)
+    assert moved.difference == pytest.approx(test.difference)
+    assert moved.seed_error < compare_arms(a + shift, b + shift).seed_error / 1.3
+    assert compare_arms(a[::-1], b[::-1], plots=(list("arqp"), list("brqp"))).p == pytest.approx(test.p)
+    assert compare_arms(b, a, plots=plots[::-1]).difference == pytest.approx(-test.difference)
+
+
+def test_partly_shared_plots_with_several_tunings_each_are_averaged() -> None:
+    a, b = table(33, 6, 40), table(34, 3, 40)
+    nested = compare_arms(a, b, plots=(list("ppqqrr"), list("pqx")))
+    averaged = compare_arms(a.reshape(3, 2, 40).mean(axis=1), b, plots=(list("pqr"), list("pqx")))
+    assert (nested.difference, nested.standard_error, nested.p) == pytest.approx(
+        (averaged.difference, averaged.standard_error, averaged.p)
+    )
+
+
+def test_partly_shared_plots_of_equal_answers_have_no_error() -> None:
+    same = np.tile([0.0, 1.0, 1.0, 0.0], (3, 1))
+    test = compare_arms(same, same, plots=(list("pqa"), list("pqb")))
+    assert (test.difference, test.standard_error, test.p, test.low, test.high) == (0.0, 0.0, 1.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(("shared", "own"), [(2, 1), (1, 2)])
+def test_partly_shared_plots_seldom_reject_equal_arms(shared: int, own: int) -> None:
+    rng, rejected, names = np.random.default_rng(35), 0, [f"s{at}" for at in range(shared)]
+    plots = tuple([*names, *(f"{arm}{at}" for at in range(own))] for arm in "ab")
+    for _ in range(400):
+        luck = {name: rng.normal(0.0, 0.3) for name in dict.fromkeys([*plots[0], *plots[1]])}
+        a, b = (
+            np.array([[luck[name]] for name in side])
+            + rng.normal(0.0, 0.2, (len(side), 1))
+            + rng.normal(size=(len(side), 40))
+            for side in plots
+        )
+        rejected += compare_arms(a, b, plots=(plots[0], plots[1])).p <= 0.05
+    assert rejected / 400 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 400)
+
+
+@pytest.mark.parametrize("plots", [None, (list("pqr"), list("pqr")), (list("pqr"), list("pqx"))])
+def test_in_few_clusters_p_at_a_margin_agrees_with_the_interval(plots: Plots | None) -> None:
+    """A margin of 0.3, with either interval: 95% for a two-sided p, 90% for the one-sided test."""
+    rng, labels, margin = np.random.default_rng(36), np.repeat(np.arange(6), 10), 0.3
+    decided = 0
+    for _ in range(40):
+        a, b = rng.normal(size=(2, 3, 60)) + rng.normal(0.0, 0.25, (2, 1, 6))[:, :, labels]
+        for level in (0.95, 0.9):
+            test = compare_arms(a, b + 0.1, labels, plots=plots, level=level, null=-margin)
+            assert (test.p <= 1.0 - level) == (not test.low <= -margin <= test.high)
+            decided += test.p <= 1.0 - level
+            student = 2.0 * scipy_stats.t.sf(
+                abs(test.difference + margin) / test.standard_error, test.degrees_of_freedom
+            )
+            assert test.p >= student - 1e-12
+    assert 10 < decided < 70
+
+
+def test_in_few_clusters_a_loss_of_the_margin_is_seldom_called_non_inferior() -> None:
+    rng, labels, margin, false = np.random.default_rng(37), np.repeat(np.arange(5), 12), 0.2, 0
+    for _ in range(300):
+        a, b = rng.normal(size=(2, 3, 60)) + rng.normal(0.0, 0.3, (2, 1, 5))[:, :, labels]
+        test = compare_arms(a, b - margin, labels, null=-margin)
+        false += both_sides(test.p, test.difference + margin)[0] < 0.05
+    assert false / 300 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 300)
 
 
 def test_one_plot_in_an_arm_is_an_error() -> None:

@@ -123,6 +123,24 @@ def test_a_design_names_the_pretraining_run_of_each_run_and_its_evaluation(
     assert "main" not in design
 
 
+def test_a_design_names_each_evaluated_stage_between_a_run_and_its_pretraining_run(
+    study: Study, graph_of: Callable[[], Graph]
+) -> None:
+    study.fields["stages"]["late"] = {"stage": "fake", "from": "tuned", "seed": "{seed}"}
+    study.fields["evaluate"]["stages"] = ["base", "tuned", "late"]
+    study.write({"compare": {"stage": "late", "design": ["pretrain", "tune"]}})
+    graph = graph_of()
+    page = next(node for node in graph.values() if node.label == "design")
+    assert isinstance(page.work, Report)
+    design = page.work.design or {}
+    own = {row["name"]: row.get("parent") for row in design["parents"]}
+    assert {(graph[key].label, above and graph[above].label) for key, above in own.items()} == {
+        *((f"base-{p}-{s}", None) for p in "NC" for s in "01"),
+        *((f"tuned-{p}-{t}-{s}", f"base-{p}-{s}") for p in "NC" for t in "NC" for s in "01"),
+    }
+    assert all(graph[row["parent"]].stage == "tuned" for row in design["runs"])
+
+
 def test_the_first_two_factors_of_a_design_are_its_main_ones(study: Study, graph_of: Callable[[], Graph]) -> None:
     study.fields["factors"]["share"] = [0, 10, 25]
     study.fields["stages"]["base"]["share"] = "{share}"

@@ -1,0 +1,56 @@
+"""The clustered standard error of a group's own mean (``aggregate_metric_list``), as tasks have it.
+
+lm-eval's error takes items as independent. Here the items of a cluster are not, nor are variants of the same items; the
+means are lm-eval's, weighted by size or not as the group says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.evaluation.summary import item_values
+from harness.stats.item_sets import covariance_of_means, units_of_tasks, weighted_variance
+
+if TYPE_CHECKING:
+    from lm_eval.api.task import Task
+
+    from harness.suite.catalogue import LoadedTasks
+
+
+def group_errors(loaded: LoadedTasks, results: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Return the error of each group's means, by group and by ``metric,filter``; NaN where a value is no mean of items.
+
+    Args:
+        loaded: The tasks and groups.
+        results: What lm-eval's `evaluate` returned, with its samples.
+    """
+    errors: dict[str, dict[str, float]] = {}
+    for name, values in (results.get("groups") or {}).items():
+        group = loaded.groups.get(name)
+        if group is None:
+            continue
+        by_size = {one.metric: one.weight_by_size for one in group.aggregate_metric_list or ()}
+        members = [task.task_name for task in group.get_all_tasks()]
+        for key in values:
+            metric = key.partition(",")[0]
+            if "," in key and metric in by_size:
+                tasks = {task: loaded.tasks[task] for task in members if key in results["results"].get(task, {})}
+                errors.setdefault(name, {})[key] = _error(tasks, key, results, by_size=by_size[metric])
+    return errors
+
+
+def _error(tasks: Mapping[str, Task], key: str, results: Mapping[str, Any], *, by_size: bool) -> float:
+    items = [item_values(name, task, results, key) for name, task in tasks.items()]
+    known = [one for one in items if one is not None]
+    if not known or len(known) < len(items):
+        return math.nan
+    sizes: Sequence[float] = [results["results"][name].get("sample_len", 0) if by_size else 1.0 for name in tasks]
+    weights = np.array(sizes, dtype=np.float64) / sum(sizes)
+    sets = [str((task.get_config("metadata") or {}).get("items_from") or name) for name, task in tasks.items()]
+    units = units_of_tasks(sets, [one.labels for one in known])
+    covariance = covariance_of_means([np.array(one.values, dtype=np.float64) for one in known], units, sets)
+    return math.sqrt(weighted_variance(covariance, weights))

@@ -1,0 +1,119 @@
+"""Other values than the accuracy of the last checkpoint: late checkpoints, likelihoods, with and without a design."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.reports.conftest import Command
+from tests.reports.small_designs import FACTORS, Values, answers, rows_of
+from tests.reports.study_records import RunTask, write_design, write_study_run
+
+
+def test_the_last_checkpoints_are_averaged_and_give_signal_and_noise(command: Command, tmp_path: Path) -> None:
+    runs = []
+    values: dict[tuple[str, int, int], Values] = {}
+    for t, tune in enumerate(FACTORS["tune"]):
+        for seed in range(2):
+            for step in (100, 200, 300):
+                name = f"{tune}-{seed}-{step}"
+                values[tune, seed, step] = answers((step, t), seed)
+                write_study_run(tmp_path, name, {"first": RunTask(values=values[tune, seed, step])})
+                runs.append({"run": name, "tune": tune, "parent": f"base-{seed}", "seed": seed, "step": step})
+    design = write_design(tmp_path / "d.yaml", {"tune": FACTORS["tune"]}, runs)
+    last = rows_of(command, "--design", design)["first", "tune"]
+    two = rows_of(command, "--design", design, "--last_checkpoints", "2")["first", "tune"]
+
+    def mean(tune: str, steps: tuple[int, ...]) -> float:
+        return float(np.mean([values[tune, seed, step] for seed in range(2) for step in steps]))
+
+    assert last["estimate"] == pytest.approx(mean("code", (300,)) - mean("plain", (300,)))
+    assert two["estimate"] == pytest.approx(mean("code", (200, 300)) - mean("plain", (200, 300)))
+    code, out, _ = command("compare", "--design", design, "--format", "json")
+    assert code == 0
+    (signal,) = json.loads(out)["tables"]["signal"]
+    finals = [float(values[tune, seed, 300].mean()) for tune in FACTORS["tune"] for seed in range(2)]
+    assert signal["signal"] == pytest.approx((max(finals) - min(finals)) / np.mean(finals))
+    spreads = []
+    for tune in FACTORS["tune"]:
+        for seed in range(2):
+            late = [float(values[tune, seed, step].mean()) for step in (100, 200, 300)]
+            spreads.append(np.std(late, ddof=1) / np.mean(late))
+    assert signal["noise"] == pytest.approx(math.sqrt(np.mean(np.square(spreads))))
+
+
+def test_gold_log_likelihood_and_bits_per_byte_are_tested_like_accuracy(command: Command, tmp_path: Path) -> None:
+    runs, rng = [], np.random.default_rng(5)
+    likelihoods: dict[str, Values] = {}
+    for tune in FACTORS["tune"]:
+        for seed in range(2):
+            name = f"{tune}-{seed}"
+            likelihoods[name] = -rng.random((30, 2)) * 5
+            pairs = [(float(one), float(two)) for one, two in likelihoods[name]]
+            write_study_run(tmp_path, name, {"first": RunTask(values=np.ones(30), likelihoods=pairs)})
+            runs.append({"run": name, "tune": tune, "parent": f"base-{seed}"})
+    design = write_design(tmp_path / "d.yaml", {"tune": FACTORS["tune"]}, runs)
+    expected = np.mean([likelihoods[f"code-{s}"][:, 0] - likelihoods[f"plain-{s}"][:, 0] for s in range(2)])
+    for task in ("first", "overall"):
+        row = rows_of(command, "--design", design, "--metric", "gold_log_likelihood")[task, "tune"]
+        assert row["estimate"] == pytest.approx(expected)
+        bits = rows_of(command, "--design", design, "--metric", "bits_per_byte")[task, "tune"]
+        assert bits["estimate"] == pytest.approx(-expected / (math.log(2) * len(" yes")))
+        assert bits["p"] == pytest.approx(row["p"])
+    code, out, err = command(
+        "compare", tmp_path / "plain-0", tmp_path / "code-0", "--metric", "gold_log_likelihood", "--format", "json"
+    )
+    assert code == 0, err
+    (pairwise,) = json.loads(out)["tables"]["differences"]
+    gold = likelihoods["code-0"][:, 0] - likelihoods["plain-0"][:, 0]
+    assert pairwise["difference"] == pytest.approx(gold.mean())
+
+
+@pytest.mark.parametrize(("metric", "unit"), [("gold_log_likelihood", 1.0), ("bits_per_byte", -4 * math.log(2))])
+def test_pairwise_likelihoods_have_an_overall_row_that_gates_the_tasks(
+    metric: str, unit: float, command: Command, tmp_path: Path
+) -> None:
+    """The mean over two domains, of two tasks and of one; ` yes` has four bytes."""
+    rng, gold = np.random.default_rng(6), {}
+    for name in ("old", "new"):
+        drawn = {task: -rng.random((30, 2)) * 5 + (name == "new") for task in ("a", "b", "c")}
+        gold[name] = {task: one[:, 0] for task, one in drawn.items()}
+        tasks = {
+            task: RunTask(
+                values=np.ones(30),
+                domain="legal" if task == "c" else "logic",
+                likelihoods=[(float(one), float(two)) for one, two in pairs],
+            )
+            for task, pairs in drawn.items()
+        }
+        write_study_run(tmp_path, name, tasks)
+    code, out, err = command("compare", tmp_path / "old", tmp_path / "new", "--metric", metric, "--format", "json")
+    assert code == 0, err
+    tables = json.loads(out)["tables"]
+    overall = {row["domain"]: row for row in tables["overall"]}
+    a, b, c = (float((gold["new"][task] - gold["old"][task]).mean()) for task in ("a", "b", "c"))
+    assert overall["overall"]["difference"] == pytest.approx(((a + b) / 2 + c) / 2 / unit)
+    assert overall["overall"]["p"] < 0.05
+    for row in tables["differences"]:
+        assert row["p_corrected"] >= overall["overall"]["p_corrected"]
+
+
+@pytest.mark.parametrize("metric", ["gold_log_likelihood", "bits_per_byte"])
+def test_no_page_calls_a_metric_without_chance_chance_centred(metric: str, command: Command, tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        pairs = [(-1.0 - 0.01 * item, -2.0) for item in range(30)]
+        write_study_run(tmp_path, name, {"first": RunTask(values=np.ones(30), likelihoods=pairs)})
+    design = write_design(
+        tmp_path / "d.yaml", {"tune": ["old", "new"]}, [{"run": name, "tune": name} for name in ("old", "new")]
+    )
+    for words in ([tmp_path / "old", tmp_path / "new"], ["--design", design]):
+        page = tmp_path / "page.html"
+        code, _, err = command("compare", *words, "--metric", metric, "--format", "html", "--output_path", page)
+        assert (code, err.count("Traceback")) == (0, 0), err
+        text = page.read_text(encoding="utf-8")
+        assert "of accuracies, chance-centred" in text
+        assert text.lower().count("chance-centred") == text.count("of accuracies, chance-centred")

@@ -1,0 +1,149 @@
+"""Mistakes in a design file and in the flags beside it: each is refused in one line, or said in a note."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.reports.conftest import Command
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "part"),
+    [
+        ("tune: code", "tune: plain", "runs/NN-0 and runs/NC-0: the same levels, parent pre-text-0 and seed 0"),
+        ("tune: code", "tune: cod", "'cod' is no level of tune; give one of plain, code. Did you mean code?"),
+        ("  tune: code\n", "", "tune: is missing; give one of plain, code"),
+        (
+            "seed: 1",
+            "sed: 1",
+            "'sed' is unknown; give only run, parent, seed, step, pretrain, tune. Did you mean seed?",
+        ),
+        ("run: runs/NC-1", "run: runs/NC-9", "run runs/NC-9: no such folder"),
+        ("run: runs/NC-1", "run: runs/NC-0", "run runs/NC-0 is named twice"),
+        ("run: runs/NC-1", "run: runs", "run runs: holds 8 models"),
+        ("factors:", "factor:", "'factor' is unknown; give only factors, main, runs"),
+        ("- plain\n", "", "give a list of two or more words or numbers, all different"),
+        ("runs:", "runs: [", "not valid YAML"),
+        ("seed: 1", "step: soon", "'soon' is no number"),
+        ("factors:", "parents: 5\nfactors:", "parents is 5; give a list of mappings, each with run and name"),
+        ("factors:", "parents: true\nfactors:", "parents is True; give a list of mappings"),
+        (
+            "factors:",
+            "parents: [{run: a, name: n}, {run: b, name: n}]\nfactors:",
+            "parents[1]: the name 'n' is given twice; give each parent once",
+        ),
+        ("seed: 1\n  parent: pre-text-1", "seed: 0\n  parent: pre-text-0", "runs/NN-0 and runs/NN-1: the same levels"),
+        ("parent: pre-text-1", "parent: {name: p}", "parent: is {'name': 'p'}; give one name or number"),
+        ("parent: pre-text-1", "parent: ''", "parent: is ''; give one name or number, or leave it out"),
+        ("seed: 1", "seed: [0, 1]", "seed: is [0, 1]; give one name or number"),
+        ("run: runs/NC-1", "run: 5", "run is 5; give a run folder or the name of a model"),
+        (
+            "run: runs/NC-1",
+            "run: runs/NC-1\n  run: runs/NC-2",
+            "'run' (line 25) is given twice in one mapping; keep one",
+        ),
+        ("factors:", "factors: {a: [b, c]}\nfactors:", "'factors' (line 2) is given twice in one mapping"),
+        ("  - plain\n", "  - null\n", "levels are [None, 'code']; give a list of two or more words or numbers"),
+        ("  - plain\n", "  - never\n  - plain\n", "no run has never, the reference level; put a level first that has"),
+        ("tune: code", "tune: Code", "'Code' is no level of tune; give one of plain, code. Did you mean code?"),
+        ("tune:", "on:", "factor True is no text; write its name in quotes"),
+        ("- plain\n  - code", "- no\n  - yes", "'plain' is no level of tune; give one of no, yes"),
+    ],
+)
+def test_a_wrong_design_is_refused_in_one_line(old: str, new: str, part: str, command: Command, small: Path) -> None:
+    text = small.read_text()
+    assert old in text
+    other = small.with_name("other.yaml")
+    other.write_text(text.replace(old, new))
+    code, out, err = command("compare", "--design", other)
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert part in err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "part"),
+    [
+        ("  - plain\n  - code", "  - plain\n  - code\n  - maths", "tune: no run has maths; left out."),
+        ("  - plain\n  - code", "  - plain\n  - code\n  size: [s, l]", "size: all runs have s, so it is left out"),
+        ("parent: pre-code-0", "parent: pre-text-0", "pretrain: the runs of pre-text-0 have several levels of it"),
+        ("factors:", "parents: [{run: runs/CC-1, name: pre-txt-0}]\nfactors:", "No run comes from pre-txt-0"),
+        (
+            "factors:",
+            "parents: [{run: runs/CC-1, name: pre-text-0}]\nfactors:",
+            "5 runs left out, without an evaluated parent (pre-text-1, pre-code-0, pre-code-1)",
+        ),
+    ],
+)
+def test_a_likely_mistake_is_said_in_a_note(old: str, new: str, part: str, command: Command, small: Path) -> None:
+    text = small.read_text()
+    assert old in text
+    text = text.replace(old, new, 1 if old.startswith("parent: ") else -1)
+    if "size:" in new:
+        text = text.replace("seed:", "size: s\n  seed:")
+    if "CC-1" in new:  # it cannot be a run and a parent
+        text = text[: text.rindex("- run: runs/CC-1")]
+    other = small.with_name("noted.yaml")
+    other.write_text(text)
+    code, out, err = command("compare", "--design", other)
+    assert (code, err) == (0, "")
+    assert part in " ".join(out.split())
+
+
+@pytest.mark.parametrize(("off", "on"), [("off", "on"), ("no", "yes"), ("false", "true")])
+def test_levels_that_yaml_reads_as_truth_values_are_levels(off: str, on: str, command: Command, small: Path) -> None:
+    text = small.read_text().replace("tune: plain", f"tune: {off}").replace("tune: code", f"tune: {on}")
+    text = text.replace("  - plain\n  - code", f"  - {off}\n  - {on}")
+    other = small.with_name("truths.yaml")
+    other.write_text(text)
+    code, out, _ = command("compare", "--design", other)
+    assert code == 0
+    assert "tune (no N, yes C)" in " ".join(out.split())
+    other.write_text(text.replace(f"tune: {on}", f'tune: "{on}"'))
+    code, out, err = command("compare", "--design", other)
+    if on != "yes":
+        assert (code, err.count("\n")) == (2, 1)
+        assert "Without quotes, YAML reads on, yes and true as yes" in err
+
+
+def test_a_missing_cell_of_the_2x2_is_named(command: Command, small: Path) -> None:
+    text = small.read_text()
+    other = small.with_name("cell.yaml")
+    other.write_text(text[: text.index("- run: runs/CC-0")])
+    code, out, err = command("compare", "--design", other)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "no run has pretrain=code and tune=code; the 2 x 2 needs a run in each of its four cells" in err
+
+
+def test_long_numbers_stay_apart_as_levels(command: Command, small: Path) -> None:
+    text = small.read_text().replace("tune: plain", "tune: 1234567").replace("tune: code", "tune: 1234568")
+    other = small.with_name("numbers.yaml")
+    other.write_text(text.replace("  - plain\n  - code", "  - 1234567\n  - 1_234_568"))
+    code, out, _ = command("compare", "--design", other)
+    assert code == 0
+    assert "tune (1234567 N, 1234568 C)" in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--margin", "0.02"], "--margin: not with --design"),
+        (["--correction", "bh"], "--correction: not with --design"),
+        (["model"], "the runs of a design stand in its file"),
+        (["--last_checkpoints", "0"], "--last_checkpoints 0: give 1 or more"),
+        (["--last_checkpoints", "2"], "--last_checkpoints 2: NN-0 has 1 checkpoint here"),
+        (["--metric", "beauty"], "--metric beauty: no task has it; give gold_log_likelihood"),
+        (["--tasks", "third"], "--tasks third: no run of this task"),
+    ],
+)
+def test_flags_that_do_not_fit_are_refused(words: list[str], part: str, command: Command, small: Path) -> None:
+    code, _, err = command("compare", "--design", small, *words)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert part in err
+
+
+def test_models_or_a_design_are_needed(command: Command) -> None:
+    code, _, err = command("compare")
+    assert code == 2
+    assert "give two or more to compare, or --design FILE" in err
