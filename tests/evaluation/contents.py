@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 
-def without_times(folder: Path) -> dict[str, str]:
+def without_times(folder: Path, files: str = "*.json*") -> dict[str, str]:
     """Every file of a run, with what a clock decides taken out: file names, start, duration, the command line."""
     found = {}
-    for path in sorted(folder.rglob("*.json*")):
+    for path in sorted(folder.rglob(files)):
         if path.is_symlink():
             continue
         text = re.sub(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d+", "TIME", path.read_text())

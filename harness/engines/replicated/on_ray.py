@@ -74,9 +74,7 @@ class OnRay:
         self._ray.shutdown()
 
 
-def placed(
-    count: int | Literal["auto"], machines: Machines, spec: EngineSpec
-) -> tuple[int, dict[Literal["num_cpus", "num_gpus"], int]]:
+def placed(count: int | Literal["auto"], machines: Machines, spec: EngineSpec) -> tuple[int, dict[str, int]]:
     """Return the number of replicas, and what each asks of its machine.
 
     Without GPUs, each gets as many cores as can be had for all of them.
@@ -105,7 +103,7 @@ def placed(
 class _Actor:
     """A replica on the cluster."""
 
-    def __init__(self, ray: Any, place: int, needs: Mapping[Literal["num_cpus", "num_gpus"], int]) -> None:
+    def __init__(self, ray: Any, place: int, needs: Mapping[str, int]) -> None:
         self._ray = ray
         self._place = place
         # Ray sets OMP_NUM_THREADS to `num_cpus` where it is not set.

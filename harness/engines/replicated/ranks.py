@@ -22,16 +22,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.engines.engine_pool import POOL
 from harness.engines.replicated.connected import ConnectedReplica
 from harness.engines.replicated.team import Replica
 from harness.engines.replicated.worker import Reply, Worker, serve
 from harness.errors import EngineError, InputError
-
-if TYPE_CHECKING:
-    from torch.distributed import TCPStore
 
 SECONDS_TO_START = 600.0  # for the slowest rank
 SECONDS_TO_SAY_HELLO = 30.0
@@ -266,9 +263,9 @@ def _connect(rank: Rank) -> Connection[Any, Any]:
             time.sleep(0.2)
 
 
-def _store(rank: Rank) -> TCPStore:
+def _store(rank: Rank) -> Any:
     """Open the store of torch.distributed, in which rank 0 leaves its address."""
-    from torch.distributed import TCPStore
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]  # documented, and missing in its __all__
 
     try:
         return TCPStore(

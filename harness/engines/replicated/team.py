@@ -25,13 +25,11 @@ class Replica(Protocol):
 
 
 class Team(Protocol):
-    """The places of replicas. It lives as long as the command; models follow each other on the same replicas.
+    """The places of replicas. It lives as long as the command; models follow each other on the same replicas."""
 
-    Attributes:
-        turns: A lock for each place, which an engine holds while it uses the place.
-    """
-
-    turns: Sequence[threading.Lock]
+    @property
+    def turns(self) -> Sequence[threading.Lock]:
+        """A lock for each place, which an engine holds while it uses the place."""
 
     def launch(self, place: int) -> Replica | None:
         """Return the replica of a place, from 0; start it, or wait for it, if there is none.

@@ -11,7 +11,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from typing import Any, Literal
@@ -35,7 +35,7 @@ class Worker:
 
     def call(self, name: str, *arguments: Any) -> Reply:
         """Call `open`, `answer` or `close`, and return the reply instead of raising."""
-        methods = {"open": self.open, "answer": self.answer, "close": self.close}
+        methods: dict[str, Callable[..., Any]] = {"open": self.open, "answer": self.answer, "close": self.close}
         try:
             return "ok", methods[name](*arguments)
         except InputError as error:
