@@ -11,7 +11,7 @@ import heapq
 import itertools
 import queue
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -38,6 +38,7 @@ class Dealer:
         # Largest first; the number keeps the order of equal sizes.
         self._waiting: list[tuple[int, int, Deal]] = []
         self._numbers = itertools.count()
+        self._unfinished = 0  # deals whose answers `answers` has not yielded
         self._deaths_in_a_row = 0
         self._closed = False
         self._error: EngineDied | HarnessError | None = None
@@ -48,6 +49,7 @@ class Dealer:
         """Add deals."""
         with self._changed:
             for deal in deals:
+                self._unfinished += 1
                 heapq.heappush(self._waiting, (-deal.size, next(self._numbers), deal))
             self._changed.notify_all()
 
@@ -77,16 +79,18 @@ class Dealer:
                 EngineDied(f"{self._deaths_in_a_row} replicas died without an answer, the last because: {reason}")
             )
         elif deal is not None:
-            again = replace(deal, deaths=deal.deaths + 1)
-            if again.deaths < DEATHS:
-                self.add([again])
-            elif len(deal.indices) > 1:
-                self.add(singles(deal))
-            else:
-                message = f"{DEATHS} replicas died of this request alone ({reason})"[:400]
-                with self._changed:
-                    self._deaths_in_a_row = 0
-                self._results.put([(deal.indices[0], Failure(reason="error", message=message))])
+            self._deal_again(replace(deal, deaths=deal.deaths + 1), reason)
+
+    def _deal_again(self, deal: Deal, reason: str) -> None:
+        if deal.deaths >= DEATHS and len(deal.indices) == 1:
+            message = f"{DEATHS} replicas died of this request alone ({reason})"[:400]
+            with self._changed:
+                self._deaths_in_a_row = 0
+            self._results.put([(deal.indices[0], Failure(reason="error", message=message))])
+            return
+        self.add([deal] if deal.deaths < DEATHS else singles(deal))
+        with self._changed:
+            self._unfinished -= 1
 
     def opened(self, description: Mapping[str, Any]) -> None:
         """Say that a replica is open, with the description that its engine gives."""
@@ -109,23 +113,26 @@ class Dealer:
             return self._description
 
     def fail(self, error: EngineDied | HarnessError) -> None:
-        """End the run with an error, which `result` and `description` raise."""
+        """End the run with an error, which `answers` and `description` raise."""
         with self._changed:
             self._error = error
             self._changed.notify_all()
         self._results.put(error)
 
-    def result(self) -> Batch:
-        """Return the next answers, waiting for them.
+    def answers(self) -> Iterator[Batch]:
+        """Yield the answers to each deal when they arrive, until all deals are done.
 
         Raises:
             EngineDied: the replicas cannot go on.
             HarnessError: a replica cannot be opened.
         """
-        result = self._results.get()
-        if isinstance(result, Exception):
-            raise result
-        return result
+        while self._unfinished:
+            result = self._results.get()
+            if isinstance(result, Exception):
+                raise result
+            with self._changed:
+                self._unfinished -= 1
+            yield result
 
     def close(self) -> None:
         """Let waiting replicas go."""

@@ -3,7 +3,7 @@
 Each replica has a thread in the driver that waits for it:
 
     thread of a place:   launch -> open -> [take a deal -> answer -> done]...   dead? -> launch again
-    driver:              add deals -> result, result, ... -> journal
+    driver:              add deals -> answers, answers, ... -> journal
 
 Answers arrive deal by deal. Only the driver writes the journal.
 """
@@ -26,7 +26,7 @@ from harness.errors import EngineError, HarnessError, InputError
 log = logging.getLogger(__name__)
 
 SECONDS_TO_FREE = 10.0  # memory, when an engine is closed
-State = Literal["launching", "busy", "idle"]
+State = Literal["launching", "opening", "busy", "idle"]
 
 
 class ReplicatedEngine:
@@ -66,16 +66,16 @@ class ReplicatedEngine:
         """The description that a replica's engine gives: all replicas are equal."""
         return self._description
 
+    @property
+    def open_replicas(self) -> int:
+        """How many replicas have opened the model."""
+        return sum(state in ("busy", "idle") for state in self._states)
+
     def answer(self, requests: Sequence[Request]) -> Iterator[Batch]:
         """Deal `requests`; yields the answers to each deal when it is done."""
         self._requests = requests
-        deals = cut(requests, len(self._threads))
-        left = sum(len(deal.indices) for deal in deals)
-        self._dealer.add(deals)
-        while left > 0:
-            batch = self._dealer.result()
-            left -= len(batch)
-            yield batch
+        self._dealer.add(cut(requests, len(self._threads)))
+        yield from self._dealer.answers()
 
     def close(self) -> None:
         """Free the replicas' memory; the team keeps idle replicas for the next model."""
@@ -84,7 +84,7 @@ class ReplicatedEngine:
             states = list(self._states)
         self._dealer.close()
         for place, state in enumerate(states):
-            if state == "busy":
+            if state in ("opening", "busy"):
                 self._team.abandon(place)
         for thread, state in zip(self._threads, states, strict=True):
             if state == "idle":
@@ -96,7 +96,7 @@ class ReplicatedEngine:
             try:
                 while self._enter(place, "launching"):
                     replica = self._team.launch(place)
-                    if replica is None or not self._enter(place, "busy"):
+                    if replica is None or not self._enter(place, "opening"):
                         break
                     self._use(place, replica)
             except HarnessError as error:

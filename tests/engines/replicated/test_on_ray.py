@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sqlite3
@@ -21,7 +20,7 @@ from tests.conftest import ROOT, HarnessCommand
 from tests.engines.replicated.noting import NOTES, TOGETHER, install
 from tests.evaluation.contents import without_times
 from tests.study.ray_cluster import RayCluster, ancestors
-from tests.tasks_for_tests import write_tasks
+from tests.tasks_for_tests import write_long_tasks
 from tests.waiting import CEILING_SECONDS, wait_until
 
 CPU, CUDA = EngineSpec(device="cpu"), EngineSpec()
@@ -106,19 +105,10 @@ def _disturbed(cluster: RayCluster, cache: Path, words: list[object]) -> str:
     return err
 
 
-def _long_tasks(folder: Path, items: int, words: int) -> Path:
-    tasks = write_tasks(folder, items=items)
-    rows = [json.loads(line) for line in (tasks / "items.jsonl").read_text().splitlines()]
-    for number, row in enumerate(rows):
-        row["prompt"] = f"{number:03} {'long ' * words}{row['prompt']}"
-    (tasks / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return tasks
-
-
 def test_a_killed_replica_and_a_lost_machine_change_no_byte(
     cluster: RayCluster, tmp_path: Path, own_cache: Path, harness_command: HarnessCommand
 ) -> None:
-    tasks = _long_tasks(tmp_path / "tasks", items=150, words=100)
+    tasks = write_long_tasks(tmp_path / "tasks", items=150, words=100)
     words = ["eval", "--backend", "noting", "--model", "any", "--tasks", "t_choice", "--include_path", tasks]
     words += ["--model_args", "seconds=0.1", "--output_path"]
     _disturbed(cluster, own_cache, [*words, tmp_path / "ray"])
@@ -131,7 +121,7 @@ def test_a_killed_replica_and_a_lost_machine_change_no_byte(
 def test_the_real_model_gives_the_same_bytes(
     smollm2: Path, cluster: RayCluster, tmp_path: Path, own_cache: Path, harness_command: HarnessCommand
 ) -> None:
-    tasks = _long_tasks(tmp_path / "tasks", items=300, words=60)
+    tasks = write_long_tasks(tmp_path / "tasks", items=300, words=60)
     words = ["eval", "--model", smollm2, "--dtype", "float32", "--tasks", "t_choice", "--include_path", tasks]
     words += ["--output_path"]
     _disturbed(cluster, own_cache, [*words, tmp_path / "ray"])

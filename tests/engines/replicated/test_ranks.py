@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -19,7 +18,7 @@ from harness.records.run_folder import read_record
 from tests.conftest import ROOT
 from tests.engines.replicated.noting import NOTES, TOGETHER, install, noted
 from tests.evaluation.contents import without_times
-from tests.tasks_for_tests import write_tasks
+from tests.tasks_for_tests import write_long_tasks
 from tests.waiting import CEILING_SECONDS, wait_until
 
 TORCH = {"RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "node7", "MASTER_PORT": "29500"}
@@ -121,11 +120,7 @@ def ranks(tmp_path: Path) -> Iterator[Ranks]:
 @pytest.fixture(scope="module")
 def words(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
     """An evaluation of 600 requests, which takes three seconds in one process."""
-    tasks = write_tasks(tmp_path_factory.mktemp("tasks"), items=150)
-    rows = [json.loads(line) for line in (tasks / "items.jsonl").read_text().splitlines()]
-    for number, row in enumerate(rows):
-        row["prompt"] = f"{number:03} {'long ' * 100}{row['prompt']}"
-    (tasks / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tasks = write_long_tasks(tmp_path_factory.mktemp("tasks"), items=150, words=100)
     script = ["eval", "--backend", "noting", "--model", "any", "--tasks", "t_choice", "--include_path", tasks]
     return [*script, "--model_args", "seconds=0.02", "--output_path"]
 
