@@ -14,6 +14,7 @@ from harness.checkpoints.resolver import resolve
 from harness.engines.base import Engine, Request
 from harness.engines.registry import engine_identity, find_engine, open_engine, resolve_backend
 from harness.engines.replicated.recipe import Recipe
+from harness.engines.served import SETTINGS
 from harness.engines.spec import EngineSpec
 from harness.engines.thoughts import ThinkTags, find_tags
 from harness.errors import CheckpointError, InputError
@@ -136,7 +137,7 @@ def _service(name: str, spec: EvaluationSpec, engine: EngineSpec) -> ModelUnderT
     fingerprint = {
         "name": name,
         "engine": engine.backend,
-        "model_args": dict(engine.model_args),
+        "model_args": {name: value for name, value in engine.model_args.items() if name not in SETTINGS},
         "for": str(spec.output.resolve()) if spec.output else "",
     }
     return ModelUnderTest(
