@@ -9,6 +9,8 @@ from harness.engines.replicated.devices import environments, own_gpu
 from harness.engines.spec import EngineSpec
 from harness.errors import InputError
 
+TWO_EACH = {"tensor_parallel_size": 2}
+
 
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,7 +31,7 @@ def _gpus(*names: str) -> list[dict[str, str]]:
 def test_gpus_are_dealt_out() -> None:
     assert _of("auto") == _of(4) == _gpus("2", "3", "4", "5")
     assert _of(2, device="cuda") == _gpus("2,3", "4,5")
-    assert _of("auto", model_args={"tensor_parallel_size": 2}) == _gpus("2,3", "4,5")
+    assert _of("auto", model_args=TWO_EACH) == _gpus("2,3", "4,5")
     assert _of(1) == _gpus("2,3,4,5")
 
 
@@ -51,8 +53,7 @@ def test_services_and_scripts_need_no_devices() -> None:
     ("count", "spec", "message"),
     [
         (5, {}, "--replicas 5: needs 5 GPUs, and this machine has 4; give at most 4."),
-        (3, {"model_args": {"tensor_parallel_size": 2}}, "--replicas 3: needs 6 GPUs, and this machine has 4; give at most "
-         "2."),
+        (3, {"model_args": TWO_EACH}, "--replicas 3: needs 6 GPUs, and this machine has 4; give at most 2."),
         (9, {"device": "cpu"}, "--replicas 9: this process may use 8 cores; give at most 8."),
         (2, {"device": "cuda:1"}, "--device cuda:1: each replica has its own device; give cuda."),
     ],
