@@ -94,6 +94,16 @@ def write_tasks(folder: Path, *, items: int = 24) -> Path:
     return folder
 
 
+def write_long_tasks(folder: Path, *, items: int, words: int) -> Path:
+    """Write the tasks of `write_tasks` with prompts of more words that have no beginning in common."""
+    write_tasks(folder, items=items)
+    rows = [json.loads(line) for line in (folder / "items.jsonl").read_text(encoding="utf-8").splitlines()]
+    for number, row in enumerate(rows):
+        row["prompt"] = f"{number:03} {'long ' * words}{row['prompt']}"
+    (folder / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return folder
+
+
 def eval_words(tasks: Path, output: Path, *more: object, model: str = "uniform") -> list[str]:
     """Words of a command that evaluates a script on the tasks of `write_tasks`, as `t_all`."""
     words = ["eval", "--backend", "scripted", "--model", model, "--tasks", "t_all", "--include_path", tasks]

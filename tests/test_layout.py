@@ -21,14 +21,14 @@ PACKAGES = [
     "training",
     "overlap",
     "evaluation",
-    "engines.vllm", "engines.hf", "engines",
+    "engines.replicated", "engines.vllm", "engines.hf", "engines",
     "answers", "code_tasks", "task_results", "items", "suite", "suite.extraction",
     "sandbox",
     "data",
     "checkpoints",
     "records",
     "stats",
-    "console", "digests", "versions", "paths", "plain_yaml", "errors", "visible", "",
+    "console", "ray_cluster", "file_systems", "digests", "versions", "paths", "plain_yaml", "errors", "visible", "",
 ]  # fmt: skip
 # Packages without code of their own.
 FACES = {"harness", "harness.reports"}

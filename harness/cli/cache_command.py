@@ -36,9 +36,8 @@ def _info() -> int:
     for part in PARTS:
         size = sum(_size(file) for path in _paths(part) for file in _files(path))
         say(f"{part}: {decimal(size)}")
-    if default_path().exists():
-        for model, count in answer_counts(default_path()):
-            say(f"  {count:,} answers of {model}")
+    for model, count in answer_counts(default_path()):
+        say(f"  {count:,} answers of {model}")
     return 0
 
 
@@ -77,8 +76,10 @@ def _paths(part: str) -> list[Path]:
     if part != "journal":
         path = cache_dir() / ("digests.sqlite" if part == "digests" else part)
         return [path] if path.exists() else []
-    journal = default_path()
-    return [p for p in (journal, Path(f"{journal}-wal"), Path(f"{journal}-shm")) if p.exists()]
+    from harness.evaluation.journal_files import beside, files_of
+
+    files = files_of(default_path())
+    return [path for file in files for path in (file, *beside(file)) if path.exists()]
 
 
 def _size(file: Path) -> int:

@@ -85,3 +85,27 @@ def _print_folders() -> None:
 
     say(f"\nfolders\n  cache {cache_dir()} (HARNESS_CACHE_DIR)\n  data  {data_dir() or 'not set'} (HARNESS_DATA)")
     say(f"  tasks {tasks_dir()}")
+    _print_journal()
+
+
+def _print_journal() -> None:
+    """Print where answers are kept. On a network file system, SQLite must not use its WAL mode."""
+    from harness.errors import HarnessError
+    from harness.evaluation.journal import default_path, mode_of
+    from harness.evaluation.journal_files import files_of, place_of
+
+    try:
+        path = default_path()
+        place, mode = place_of(path), mode_of(path)
+    except HarnessError as error:
+        say(f"\njournal\n  {error}")
+        return
+    shared = "this host's own, the others' are read" if place.mode == "delete" else "of all processes of this machine"
+    say(f"\njournal\n  {place.file.name} ({shared}), on {place.file_system}")
+    say(
+        f"  mode {place.mode}"
+        + (", not made yet" if mode is None else "" if mode == place.mode else f", but is {mode}")
+    )
+    others = [file.name for file in files_of(path) if file != place.file]
+    if others:
+        say(f"  read as well: {', '.join(others)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import InputError
 
 if TYPE_CHECKING:
+    from harness.engines.replicated.ranks import Rank
     from harness.evaluation.spec import EvaluationSpec
 
 PURPOSE = "Score checkpoints on tasks and write a record; a killed run resumes."
@@ -120,7 +122,7 @@ def _add_engine_flags(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--batch_size",
-        type=_batch_size,
+        type=_positive_or_auto,
         default="auto",
         metavar="auto|N",
         help="sequences per forward pass (hf: a budget of 256 N tokens)",
@@ -135,6 +137,19 @@ def _add_engine_flags(group: argparse._ArgumentGroup) -> None:
         "--tokenizer",
         metavar="PATH_OR_ID",
         help="tokenizer folder or hub id (default: the checkpoint's own, else that in the folder above)",
+    )
+    group.add_argument(
+        "--replicas",
+        type=_positive_or_auto,
+        metavar="N|auto",
+        help="copies of the model that share the requests; auto: one per GPU, or per 8 cores (default: one, in this "
+        "process)",
+    )
+    group.add_argument(
+        "--on",
+        type=_on,
+        metavar="ray[:ADDRESS]",
+        help="where replicas run: on a Ray cluster, such as ray:HOST:6379 (default: this machine)",
     )
     group.add_argument("--revision", metavar="REV", help="commit, tag or branch of a hub id")
     group.add_argument("--trust_remote_code", action="store_true", help="run code that comes with a checkpoint")
@@ -174,12 +189,42 @@ def run(args: argparse.Namespace) -> int:
     from harness.console import quiet_libraries
 
     quiet_libraries()
+    spec, rank = evaluation_spec(args), _rank(args)
+    if rank is not None and rank.number > 0:
+        from harness.engines.replicated.ranks import follow
+
+        return 0 if args.dry_run else follow(rank, sys.argv[1:])
+    return _evaluate(spec, rank)
+
+
+def _rank(args: argparse.Namespace) -> Rank | None:
+    """Return the rank of this process, which from now on sees its own GPU only; None if it is the only process.
+
+    Raises:
+        InputError: the variables that say so are wrong, or there are replicas as well.
+    """
+    from harness.engines.replicated.ranks import this_rank
+
+    rank = this_rank(os.environ)
+    if rank is None:
+        return None
+    for flag, value in (("--replicas", args.replicas), ("--on", args.on)):
+        if value is not None:
+            raise InputError(f"{flag} {value}: the {rank.size} ranks are the replicas; leave it out, or torchrun.")
+    from harness.engines.replicated.devices import own_gpu
+
+    os.environ.update(own_gpu(rank.local))
+    return rank
+
+
+def _evaluate(spec: EvaluationSpec, rank: Rank | None) -> int:
     from harness.cli.console import EvalProgress, print_failures, print_run
     from harness.evaluation.run import evaluate_all
+    from harness.evaluation.teams import open_team
 
     complete = True
-    with EvalProgress() as progress:
-        for done in evaluate_all(evaluation_spec(args), progress):
+    with open_team(spec, rank, sys.argv[1:]) as team, EvalProgress() as progress:
+        for done in evaluate_all(spec, progress, team):
             progress.pause()
             print_run(done)
             print_failures(done.record)
@@ -232,6 +277,8 @@ def evaluation_spec(args: argparse.Namespace) -> EvaluationSpec:
         engine_timeout_seconds=args.engine_timeout,
         use_journal=not args.no_cache and not args.dry_run,
         verify=args.verify,
+        replicas=args.replicas,
+        on=args.on,
         unsafe_code=args.unsafe_code == "allow",
         command=shlex.join(["harness", *sys.argv[1:]]),
     )
@@ -290,11 +337,18 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _batch_size(text: str) -> int | str:
+def _positive_or_auto(text: str) -> int | str:
     try:
         return "auto" if text == "auto" else _positive(text)
     except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(f"{text}: give a whole number from 1, or auto") from None
+
+
+def _on(text: str) -> str:
+    name, colon, address = text.partition(":")
+    if name != "ray" or bool(colon) != bool(address):
+        raise argparse.ArgumentTypeError(f"{text}: give ray, or ray:ADDRESS such as ray:HOST:6379")
+    return text
 
 
 def _number(text: str) -> float:

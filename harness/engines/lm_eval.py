@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from harness.engines.base import Answer, Batch, Failure, Request, loglikelihood_answer, row_seed
+from harness.engines.base import Batch, Engine, Failure, Request, row_seed
+from harness.engines.instances import as_answer, as_instance
 from harness.engines.kind import EngineKind
+from harness.engines.served import ServedEngine, lm_eval_arguments, service_of
 from harness.engines.spec import EngineSpec
 from harness.errors import EngineError, InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from lm_eval.api.instance import Instance
     from lm_eval.api.model import LM
 
     from harness.checkpoints.checkpoint import Checkpoint
@@ -49,20 +50,16 @@ def takes_checkpoint(backend: str) -> bool:
     Raises:
         InputError: lm-eval has no such backend, or its library is not installed.
     """
-    from lm_eval.models.api_models import TemplateAPI
-
     model_class = _model_class(backend)
-    return "pretrained" in _parameters(model_class) and not issubclass(model_class, TemplateAPI)
+    return "pretrained" in _parameters(model_class) and not _is_service(model_class)
 
 
 def takes_chats(backend: str) -> bool:
     """Whether an ``lm-eval:NAME`` backend is a service that takes messages, not plain prompts."""
-    from lm_eval.models.api_models import TemplateAPI
-
-    return "chat" in backend.removeprefix(LM_EVAL_PREFIX) and issubclass(_model_class(backend), TemplateAPI)
+    return "chat" in backend.removeprefix(LM_EVAL_PREFIX) and _is_service(_model_class(backend))
 
 
-def open_lm_eval(model: Checkpoint | str, spec: EngineSpec) -> LmEvalEngine:
+def open_lm_eval(model: Checkpoint | str, spec: EngineSpec) -> Engine:
     """Open an lm-eval model on a checkpoint or, for a service, on a model's name.
 
     Raises:
@@ -73,14 +70,24 @@ def open_lm_eval(model: Checkpoint | str, spec: EngineSpec) -> LmEvalEngine:
     decided = sorted(DECIDED_BY_MODEL & spec.model_args.keys()) if not isinstance(model, str) else []
     if decided:
         raise InputError(f"--model_args {decided[0]}: is set by --model; leave it out.")
-    arguments = {**_model_arguments(model_class, model, spec), **spec.model_args}
+    service = service_of(spec.model_args) if _is_service(model_class) else None
+    own = spec.model_args if service is None else lm_eval_arguments(spec.model_args)
+    arguments = {**_model_arguments(model_class, model, spec), **own}
     try:
         lm = model_class.create_from_arg_obj(arguments, {"batch_size": _batch_size(spec), "device": _device(spec)})
     except (TypeError, ValueError, ImportError, AssertionError) as error:
         raise InputError(f"--backend {spec.backend}: lm-eval refuses it ({error}); see --model_args.") from error
     except (OSError, RuntimeError) as error:
         raise EngineError(f"--backend {spec.backend}: cannot be opened ({error}).") from error
+    if service is not None:
+        return ServedEngine(lm, spec.backend, service, as_chat=takes_chats(spec.backend))
     return LmEvalEngine(lm, spec)
+
+
+def _is_service(model_class: type[LM]) -> bool:
+    from lm_eval.models.api_models import TemplateAPI
+
+    return issubclass(model_class, TemplateAPI)
 
 
 def _model_class(backend: str) -> type[LM]:
@@ -175,7 +182,7 @@ class LmEvalEngine:
             return [pair for index in indices for pair in self._chunk([index], requests)]
 
     def _ask(self, indices: Sequence[int], requests: Sequence[Request]) -> Batch:
-        instances = [_instance(requests[index], as_chat=self._chats) for index in indices]
+        instances = [as_instance(requests[index], as_chat=self._chats) for index in indices]
         first = requests[indices[0]]
         if first.seed is not None:  # lm-eval's models sample with the process's random generator
             import torch
@@ -185,31 +192,4 @@ class LmEvalEngine:
         if len(responses) != len(indices):
             message = f"{len(responses)} answers to {len(indices)} requests"
             return [(index, Failure(reason="missing", message=message)) for index in indices]
-        return [(i, _answer(response)) for i, response in zip(indices, responses, strict=True)]
-
-
-def _instance(request: Request, *, as_chat: bool) -> Instance:
-    from lm_eval.api.instance import Instance
-    from lm_eval.models.api_models import JsonChatStr
-
-    arguments: tuple[Any, ...]
-    if request.kind == "loglikelihood":
-        arguments = (request.context, request.continuation)
-    elif request.kind == "loglikelihood_rolling":
-        arguments = (request.continuation,)
-    else:
-        context = JsonChatStr(request.context) if as_chat else request.context
-        arguments = (context, request.generation_arguments)
-    return Instance(request_type=request.kind, doc={}, arguments=arguments, idx=0)
-
-
-def _answer(response: Any) -> Answer | Failure:
-    if response is None:
-        return Failure(reason="missing", message="the engine returned no answer")
-    if isinstance(response, str):
-        # lm-eval's services return "" when they failed and also when the model generated nothing; which, is unknown.
-        return Answer(text=response) if response else Failure(reason="empty", message="the engine returned no text")
-    if isinstance(response, tuple | list):
-        logprob, is_greedy = response
-        return loglikelihood_answer(float(logprob), is_greedy=bool(is_greedy))
-    return loglikelihood_answer(float(response), is_greedy=False)
+        return [(i, as_answer(response)) for i, response in zip(indices, responses, strict=True)]

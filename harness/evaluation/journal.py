@@ -16,8 +16,10 @@ import json
 import math
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,6 +27,7 @@ from typing import Self
 from harness.digests import open_to_read
 from harness.engines.base import Answer, Request
 from harness.errors import HarnessError, InputError
+from harness.evaluation.journal_files import Place, beside, files_of, place_of, read_other
 from harness.paths import cache_dir, cache_is_read_only
 
 SCHEMA_VERSION = 2  # 1 had no column encoded_apart
@@ -70,8 +73,9 @@ class Journal:
     """Answers of one model, read and written in batches. Several processes may use one file.
 
     Args:
-        path: SQLite file; made when missing. None keeps answers in memory only (``--no_cache``). In a read-only
-            cache, known answers are read from the file and new ones are kept in memory.
+        path: SQLite file; made when missing. On a network file system, each host has a file of its own beside it (see
+            `journal_files`). None keeps answers in memory only (``--no_cache``). In a read-only cache, known answers
+            are read from the files and new ones are kept in memory.
         fingerprint: All that decides the model's answers; any change of it is another model.
 
     Raises:
@@ -81,11 +85,12 @@ class Journal:
 
     def __init__(self, path: Path | None, fingerprint: dict[str, object]) -> None:
         self._path = path
+        self._place = None if path is None else place_of(path)
         description = json.dumps(fingerprint, sort_keys=True, ensure_ascii=False)
         self._fingerprint = hashlib.sha256(description.encode()).digest()
         try:
-            self._shared = path if path is not None and cache_is_read_only() else None
-            self._database = _open(path if self._shared is None else None)
+            self._read_only = path is not None and cache_is_read_only()
+            self._database = _open(None if self._read_only else self._place)
             with self._database:
                 self._database.execute(
                     "INSERT OR IGNORE INTO answerers VALUES (?, ?)", (self._fingerprint, description)
@@ -96,16 +101,15 @@ class Journal:
     @property
     def durable(self) -> bool:
         """Whether answers outlive this process."""
-        return self._path is not None and self._shared is None
+        return self._path is not None and not self._read_only
 
     def lookup(self, requests: Sequence[Request]) -> dict[int, Answer]:
         """Return the known answers by index of `requests`."""
         keys = [self._key(request) for request in requests]
         rows: dict[bytes, Answer] = {}
         try:
-            if self._shared is not None:
-                with closing(_open_shared(self._shared)) as shared:  # each time anew: others may be writing to it
-                    rows.update(_all(shared, keys))
+            for file in [] if self._path is None else files_of(self._path):
+                rows.update(self._known(file, keys))
             rows.update(_all(self._database, keys))
         except sqlite3.Error as error:
             raise self._explained(error) from error
@@ -137,8 +141,21 @@ class Journal:
         parts = (request.kind, request.context, request.continuation, request.generation, request.repeat, request.seed)
         return hashlib.sha256(self._fingerprint + json.dumps(parts).encode()).digest()
 
+    def _known(self, file: Path, keys: Sequence[bytes]) -> dict[bytes, Answer]:
+        """Return what a file knows, if it is not the one that this journal has open."""
+        assert self._place is not None
+        if file != self._place.file:
+            try:
+                return read_other(file, lambda other: dict(_all(other, keys)) if _version(other) else {}) or {}
+            except sqlite3.Error as error:
+                raise _explained(file, error) from error
+        if not self._read_only:
+            return {}
+        with closing(_open_shared(file)) as shared:  # each time anew: others may be writing to it
+            return dict(_all(shared, keys))
+
     def _explained(self, error: Exception) -> HarnessError:
-        return _explained(self._path, error)
+        return _explained(None if self._place is None else self._place.file, error)
 
 
 def _explained(path: Path | None, error: Exception) -> HarnessError:
@@ -166,14 +183,16 @@ def _open_shared(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _open(path: Path | None) -> sqlite3.Connection:
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+def _open(place: Place | None) -> sqlite3.Connection:
+    if place is not None:
+        place.file.parent.mkdir(parents=True, exist_ok=True)
     # `JournalWriter` uses the connection in a thread of its own, never in two threads at once.
-    database = sqlite3.connect(path or ":memory:", timeout=BUSY_SECONDS, check_same_thread=False)
-    # WAL lets others read while one process writes; FULL makes a commit survive a power cut, not only a kill.
-    _switch_to_wal(database)
-    database.execute("PRAGMA synchronous = FULL")
+    file = ":memory:" if place is None else place.file
+    database = sqlite3.connect(file, timeout=BUSY_SECONDS, check_same_thread=False)
+    # A commit survives a power cut, not only a kill: WAL needs FULL for that, mode delete EXTRA.
+    if place is not None:
+        _switch_mode(database, place)
+        database.execute(f"PRAGMA synchronous = {'FULL' if place.mode == 'wal' else 'EXTRA'}")
     version = _version(database)  # refuses other formats before anything is changed
     database.executescript(_SCHEMA)
     if version != SCHEMA_VERSION:
@@ -203,12 +222,20 @@ def _version(database: sqlite3.Connection) -> int:
     return version
 
 
-def _switch_to_wal(database: sqlite3.Connection) -> None:
-    """Switch to WAL, waiting for another process that does the same: SQLite itself does not wait for that."""
+def _switch_mode(database: sqlite3.Connection, place: Place) -> None:
+    """Switch the journal mode, waiting for another process that does the same: SQLite itself does not wait for that.
+
+    WAL lets others read while one process writes. Where SQLite cannot use it, it keeps mode delete, which is safe too.
+
+    Raises:
+        sqlite3.OperationalError: SQLite stays in WAL, which is unsafe on this file system.
+    """
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
-            database.execute("PRAGMA journal_mode = WAL")
+            mode = str(database.execute(f"PRAGMA journal_mode = {place.mode}").fetchone()[0])
+            if mode not in (place.mode, "delete"):
+                raise sqlite3.OperationalError(f"its mode is {mode}, which is unsafe on {place.file_system}")
             return
         except sqlite3.OperationalError as error:
             if "locked" not in str(error) or time.monotonic() > deadline:
@@ -256,17 +283,23 @@ def _answer(values: Sequence[object]) -> Answer:
 def clear(path: Path) -> None:
     """Delete all answers, also under a process that is writing more: it loses none that it writes afterwards.
 
-    A file that is no journal, or is damaged, is removed.
+    On a network file system, the answers of all hosts are deleted; none of them may then be writing. A file that is no
+    journal, or is damaged, is removed.
 
     Raises:
         JournalError: it can be neither emptied nor removed.
     """
-    files = [path, Path(f"{path}-wal"), Path(f"{path}-shm")]
-    if not path.exists():
-        return
+    place = place_of(path)
+    for file in files_of(path):
+        _clear(replace(place, file=file))
+
+
+def _clear(place: Place) -> None:
+    path = place.file
+    files = [path, *beside(path)]
     try:
         try:
-            database = _open(path)
+            database = _open(place)
             try:
                 with database:
                     database.execute("DELETE FROM answers")
@@ -288,20 +321,44 @@ def clear(path: Path) -> None:
 def answer_counts(path: Path) -> list[tuple[str, int]]:
     """Return ``(fingerprint in JSON, number of answers)`` per model, most answers first. Changes nothing.
 
+    On a network file system, an answer that two hosts hold counts twice.
+
+    Raises:
+        JournalError: a file cannot be read.
+        DamagedJournalError: it is damaged, or not a journal that this release can read.
+    """
+    own, counts = place_of(path).file, Counter[str]()
+    for file in files_of(path):
+        try:
+            if file == own:
+                with closing(open_to_read(file)) as database:
+                    counts.update(_counts(database))
+            else:
+                counts.update(read_other(file, _counts) or {})
+        except (sqlite3.Error, OSError) as error:
+            raise _explained(file, error) from error
+    return counts.most_common()
+
+
+def _counts(database: sqlite3.Connection) -> dict[str, int]:
+    if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'answers'").fetchone():
+        return {}  # killed before the first table was made
+    query = "SELECT description, COUNT(*) FROM answers JOIN answerers USING (answerer) GROUP BY answerer"
+    return {str(description): int(count) for description, count in database.execute(query)}
+
+
+def mode_of(path: Path) -> str | None:
+    """Return the mode that SQLite reports for this host's file of a journal; None before there is one.
+
     Raises:
         JournalError: the file cannot be read.
         DamagedJournalError: it is damaged, or not a journal that this release can read.
     """
-    query = (
-        "SELECT description, COUNT(*) FROM answers JOIN answerers USING (answerer) GROUP BY answerer ORDER BY 2 DESC"
-    )
+    file = place_of(path).file
+    if not file.exists():
+        return None
     try:
-        database = open_to_read(path)
-        try:
-            if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'answers'").fetchone():
-                return []  # killed before the first table was made
-            return [(str(description), int(count)) for description, count in database.execute(query)]
-        finally:
-            database.close()
+        with closing(open_to_read(file)) as database:
+            return str(database.execute("PRAGMA journal_mode").fetchone()[0])
     except (sqlite3.Error, OSError) as error:
-        raise _explained(path, error) from error
+        raise _explained(file, error) from error

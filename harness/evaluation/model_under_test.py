@@ -13,6 +13,8 @@ from harness.checkpoints.identity import checkpoint_digest, model_digest, tokeni
 from harness.checkpoints.resolver import resolve
 from harness.engines.base import Engine, Request
 from harness.engines.registry import engine_identity, find_engine, open_engine, resolve_backend
+from harness.engines.replicated.recipe import Recipe
+from harness.engines.served import SETTINGS
 from harness.engines.spec import EngineSpec
 from harness.engines.thoughts import ThinkTags, find_tags
 from harness.errors import CheckpointError, InputError
@@ -33,6 +35,7 @@ class ModelUnderTest:
             a change of any value is another model to the journal.
         open: Opens the engine. Its arguments: the right answers, which only scripted models use, and whether any
             request is for text.
+        recipe: How a replica opens it, before `generates` and the right answers are known; None if it is never opened.
         tokenizer: Folder of the tokenizer; None where there is none.
         takes_chats: Whether it is a service that takes messages and no plain prompt.
         template: The chat template of its prompts; None for plain prompts. See `with_template`.
@@ -42,6 +45,7 @@ class ModelUnderTest:
     about: dict[str, Any]
     fingerprint: dict[str, Any]
     open: Callable[[Mapping[Request, bool | str], bool], Engine]
+    recipe: Recipe | None = None
     tokenizer: Path | None = None
     takes_chats: bool = False
     template: Template | None = None
@@ -88,8 +92,21 @@ def find_model(source: str, spec: EvaluationSpec) -> ModelUnderTest:
         open=lambda gold, generates: _open_as_digested(  # noqa: ARG005
             checkpoint, replace(engine, generates=generates), digests
         ),
+        recipe=Recipe(
+            model=_from_anywhere(source),
+            spec=engine,
+            revision=spec.revision,
+            tokenizer=None if spec.tokenizer is None else _from_anywhere(spec.tokenizer),
+            digests=digests,
+        ),
         tokenizer=checkpoint.tokenizer,
     )
+
+
+def _from_anywhere(source: str) -> str:
+    """Return a path so that a process in another folder finds it too; a hub id as it is."""
+    path = Path(source).expanduser()
+    return str(path.absolute()) if path.exists() else source
 
 
 def _think_end(spec: EvaluationSpec, engine: EngineSpec, checkpoint: Checkpoint) -> str | None:
@@ -120,7 +137,7 @@ def _service(name: str, spec: EvaluationSpec, engine: EngineSpec) -> ModelUnderT
     fingerprint = {
         "name": name,
         "engine": engine.backend,
-        "model_args": dict(engine.model_args),
+        "model_args": {name: value for name, value in engine.model_args.items() if name not in SETTINGS},
         "for": str(spec.output.resolve()) if spec.output else "",
     }
     return ModelUnderTest(
@@ -128,6 +145,7 @@ def _service(name: str, spec: EvaluationSpec, engine: EngineSpec) -> ModelUnderT
         about={"source": name, "kind": "service", "digest": f"name:{name}"} | _thinking(engine),
         fingerprint=fingerprint,
         open=lambda gold, generates: open_engine(name, engine),  # noqa: ARG005
+        recipe=Recipe(model=name, spec=engine),
         takes_chats=find_engine(engine.backend).takes_chats,
     )
 
@@ -170,6 +188,7 @@ def _script(name: str, engine: EngineSpec) -> ModelUnderTest:
         about={"source": name, "kind": engine.backend, "digest": f"script:{name}"} | _thinking(engine),
         fingerprint={"script": name, "engine": engine.backend, "engine_version": version},
         open=lambda gold, generates: open_engine(name, engine, gold),  # noqa: ARG005
+        recipe=Recipe(model=name, spec=engine),
     )
 
 

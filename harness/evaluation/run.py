@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.checkpoints.resolver import expand
+from harness.engines.base import Engine
 from harness.engines.engine_pool import POOL
+from harness.engines.replicated.engine import ReplicatedEngine
+from harness.engines.replicated.team import Team
 from harness.errors import InputError
 from harness.evaluation.answering import Outcome, Progress, answer
 from harness.evaluation.evaluation import Evaluation
@@ -56,8 +59,13 @@ class DoneRun:
     group_errors: Mapping[str, Mapping[str, float]]
 
 
-def evaluate_all(spec: EvaluationSpec, progress: Progress | None = None) -> Iterator[DoneRun]:
+def evaluate_all(spec: EvaluationSpec, progress: Progress | None = None, team: Team | None = None) -> Iterator[DoneRun]:
     """Evaluate the models one after the other, yielding each when its record is written.
+
+    Args:
+        spec: The options.
+        progress: Shown to the user.
+        team: The replicas that answer; None opens the engine in this process.
 
     Raises:
         InputError: before any work, when a model, a task, a flag or the output folder is wrong.
@@ -78,7 +86,7 @@ def evaluate_all(spec: EvaluationSpec, progress: Progress | None = None) -> Iter
                 with options_in_force(spec):
                     with rare_collections():
                         evaluation = Evaluation.begin(runnable, model, tasks, tuple(notes))
-                    done = _evaluate(evaluation, progress)
+                    done = _evaluate(evaluation, progress, team)
                 yield done
     finally:
         run_folder.unclaim(made)
@@ -102,15 +110,22 @@ def load_tasks(spec: EvaluationSpec) -> tuple[list[str], LoadedTasks, list[str]]
     return names, tasks, notes
 
 
-def _evaluate(evaluation: Evaluation, progress: Progress | None) -> DoneRun:
+def _evaluate(evaluation: Evaluation, progress: Progress | None, team: Team | None) -> DoneRun:
     spec, model = evaluation.spec, evaluation.model
     # An oracle's answers depend on the answer keys, which are no part of a journal key: they are never kept.
     gold = gold_answers(evaluation.tasks.tasks, evaluation.requests) if model.about["digest"] in KEYED_SCRIPTS else {}
     requests = [request for task in evaluation.requests.values() for request in task.requests]
     with Journal(default_path() if spec.use_journal and not gold else None, model.fingerprint) as journal:
-        timeout = spec.engine_timeout_seconds
         generates = any(request.kind == "generate_until" for request in requests)
-        outcome = answer(requests, journal, lambda: model.open(gold, generates), progress, timeout_seconds=timeout)
+
+        def open_it() -> Engine:
+            if team is None:
+                return model.open(gold, generates)
+            assert model.recipe is not None, "only a rescored model has none"
+            spec = replace(model.recipe.spec, generates=generates)
+            return ReplicatedEngine(team, replace(model.recipe, spec=spec, gold=gold))
+
+        outcome = answer(requests, journal, open_it, progress, timeout_seconds=spec.engine_timeout_seconds)
     with rare_collections():
         return finish(evaluation, outcome)
 

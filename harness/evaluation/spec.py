@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from harness.engines.spec import EngineSpec
 from harness.evaluation.requests import PromptSpec
@@ -34,6 +34,8 @@ class EvaluationSpec:
         use_journal: False sends every request again and keeps no answer.
         verify: Hash the weights again, even if their digest is remembered.
         unsafe_code: Run model-written programs without a sandbox.
+        replicas: How many copies of the engine share the requests; None opens one in this process.
+        on: Where the replicas run: None is this machine, ``ray`` or ``ray:ADDRESS`` a Ray cluster.
         command: The command line, for the record.
     """
 
@@ -52,6 +54,8 @@ class EvaluationSpec:
     use_journal: bool = True
     verify: bool = False
     unsafe_code: bool = False
+    replicas: int | Literal["auto"] | None = None
+    on: str | None = None
     command: str = ""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -24,6 +23,7 @@ from harness.evaluation.answering import answer
 from harness.evaluation.journal import Journal
 from harness.records.run_folder import read_record
 from tests.conftest import ROOT, HarnessCommand
+from tests.evaluation.contents import without_times
 from tests.killing import killed_often
 from tests.models import save_tiny_llama
 from tests.tasks_for_tests import eval_words, write_tasks
@@ -35,20 +35,6 @@ BATCH = 16
 @pytest.fixture(scope="module")
 def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tasks(tmp_path_factory.mktemp("tasks"), items=200)
-
-
-def _without_times(folder: Path) -> dict[str, str]:
-    """Every file of a run, with what a clock decides taken out: file names, start, duration, the command line."""
-    found = {}
-    for path in sorted(folder.rglob("*.json*")):
-        if path.is_symlink():
-            continue
-        text = re.sub(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d+", "TIME", path.read_text())
-        text = re.sub(r" at 0x[0-9a-f]+>", " at ADDRESS>", text)  # of a function, in lm-eval's copy of the task
-        for field in ("date", "total_evaluation_time_seconds", "command", "from_journal", "engine"):
-            text = re.sub(rf'"{field}": (null|[\d.]+|"[^"]*"|\{{[^}}]*\}})', f'"{field}": X', text)
-        found[re.sub(r"\d{4}-\d\d-\d\dT[\d.-]+\d", "TIME", path.name)] = text.replace(str(folder), "FOLDER")
-    return found
 
 
 def _survives(kills: int, tmp_path: Path, tasks: Path, cache: Path, harness_command: HarnessCommand) -> None:
@@ -79,7 +65,7 @@ def _survives(kills: int, tmp_path: Path, tasks: Path, cache: Path, harness_comm
     assert all(to_ask + held == total for _, to_ask, held in begun), "what is journalled is never asked for again"
     undisturbed = eval_words(tasks, tmp_path / "whole", "--model_args", "delay_seconds=0.02")
     assert harness_command(*undisturbed, env={"HARNESS_CACHE_DIR": str(tmp_path / "empty")}).returncode == 0
-    assert _without_times(tmp_path / "killed" / "uniform") == _without_times(tmp_path / "whole" / "uniform")
+    assert without_times(tmp_path / "killed" / "uniform") == without_times(tmp_path / "whole" / "uniform")
     assert not list((tmp_path / "killed").rglob(".writing-*"))
 
 
@@ -103,7 +89,7 @@ def _survives_with_programs(kills: int, tmp_path: Path, cache: Path, harness_com
     assert -signal.SIGKILL in codes
     whole = harness_command(*words, tmp_path / "whole", env={"HARNESS_CACHE_DIR": str(tmp_path / "empty")})
     assert whole.returncode == 0, whole.stderr
-    assert _without_times(tmp_path / "killed" / "corrupted") == _without_times(tmp_path / "whole" / "corrupted")
+    assert without_times(tmp_path / "killed" / "corrupted") == without_times(tmp_path / "whole" / "corrupted")
     assert not list((tmp_path / "killed").rglob(".writing-*"))
 
 
@@ -340,7 +326,7 @@ def test_two_processes_share_a_journal(tmp_path: Path, tasks: Path, own_cache: P
         _, err = process.communicate(timeout=CEILING_SECONDS)
         assert process.returncode == 0, err
     assert _journalled(own_cache / "journal.sqlite") == 1000
-    assert _without_times(tmp_path / "a" / "uniform") == _without_times(tmp_path / "b" / "uniform")
+    assert without_times(tmp_path / "a" / "uniform") == without_times(tmp_path / "b" / "uniform")
 
 
 def test_a_corrupted_journal_is_one_clear_error(
@@ -439,7 +425,7 @@ def test_answers_of_an_older_journal_are_used(
     assert done.returncode == 0, done.stderr
     known = 0 if shared and version == 0 else 15
     assert read_record(tmp_path / "second" / "uniform").from_journal == known
-    assert _without_times(tmp_path / "first" / "uniform") == _without_times(tmp_path / "second" / "uniform")
+    assert without_times(tmp_path / "first" / "uniform") == without_times(tmp_path / "second" / "uniform")
 
 
 def test_a_damaged_journal_is_cleared_by_removing_it(own_cache: Path, harness_here: HarnessCommand) -> None:

@@ -30,6 +30,11 @@ class RayCluster:
         )  # fmt: skip
         self.address = self._answer()
 
+    @property
+    def pid(self) -> int:
+        """The process above all of the cluster's."""
+        return self._process.pid
+
     def remove_machine_of(self, pid: int) -> None:
         """Remove the machine on which a process runs."""
         assert self._process.stdin is not None
@@ -55,7 +60,8 @@ def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def _ancestors(pid: int) -> list[int]:
+def ancestors(pid: int) -> list[int]:
+    """Return a process and those above it."""
     pids = [pid]
     while pids[-1] > 1:
         pids.append(parent_of(pids[-1]))
@@ -74,7 +80,7 @@ def _serve() -> None:
     machines = [cluster.add_node(num_cpus=1) for _ in range(2)]
     print("cluster", cluster.address, flush=True)
     for line in sys.stdin:
-        above = _ancestors(int(line))
+        above = ancestors(int(line))
         machine = next(one for one in machines if _raylet(one) in above)
         machines.remove(machine)
         cluster.remove_node(machine, allow_graceful=False)

@@ -8,33 +8,18 @@ machines share. A job whose worker or machine is lost is run again, by Ray and t
 
 from __future__ import annotations
 
-import importlib.util
-import socket
-import subprocess
-import sys
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import InputError, one_line
+from harness.ray_cluster import open_cluster
 from harness.study.executors import DIED, Job, Options
 from harness.study.executors.needs import NeedsSpec
 from harness.study.executors.process import SECONDS_TO_END, note, run
 
 RETRIES = 2  # of a remote function whose worker is lost
-SECONDS_TO_ANSWER = 10.0
-OBJECT_STORE_BYTES = 100_000_000  # for a cluster on this machine; the only objects are jobs and exit codes
-# Connects in a separate process: without an answer, Ray waits for a minute and then aborts the process.
-PROBE = """
-import sys, ray
-print("ready", flush=True)
-try:
-    ray.init(address=sys.argv[1], log_to_driver=False, logging_level="CRITICAL")
-except Exception as error:
-    sys.exit(f"{type(error).__name__}: {error}")
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,24 +37,12 @@ class RayExecutor:
 
     def __init__(self, options: Options) -> None:
         """Raises: InputError: ray is not installed, the cluster does not answer, or no machine has what is needed."""
-        if importlib.util.find_spec("ray") is None:
-            raise InputError("--executor ray: needs ray, which is not installed; install stage-harness[ray].")
         arguments = dict(options.arguments)
         address = arguments.pop("ray_address", None)
         if arguments:
             raise InputError(f"--executor_args {next(iter(arguments))}: the ray executor has none.")
-        if address is not None:
-            _check_answers(address)
-        import ray
-
-        self._ray: Any = ray
-        # "local" starts a cluster even where RAY_ADDRESS names one.
-        own = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES} if address is None else {}
-        try:
-            ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **own)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            reason = one_line(error, max_characters=200)
-            raise InputError(f"--executor ray: Ray cannot be started or reached ({reason}).") from None
+        ray: Any = open_cluster(address, user="--executor ray", flag="--ray_address ")
+        self._ray = ray
         self._run = ray.remote(run)
         for needs in options.needs:
             _check_fits(needs, [machine["Resources"] for machine in ray.nodes() if machine["Alive"]])
@@ -130,37 +103,3 @@ def _described(resources: Mapping[str, float], names: Iterable[str]) -> str:
     """Return ``CPU 2, GPU 0, memory 4 GB``."""
     amounts = {name: resources.get(name, 0) for name in names}
     return ", ".join(f"{name} {f'{n / 1e9:g} GB' if name == 'memory' else f'{n:g}'}" for name, n in amounts.items())
-
-
-def _check_answers(address: str) -> None:
-    """Raises: InputError: no cluster answers at this address within `SECONDS_TO_ANSWER`."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon or not port.isdigit():
-        raise InputError(f"--ray_address {address}: give HOST:PORT, such as ray-head:6379.")
-    try:
-        with socket.create_connection((host, int(port)), timeout=SECONDS_TO_ANSWER):
-            pass
-        reason = _probe(address)
-    except OSError as error:
-        reason = str(error)
-    if reason is not None:
-        raise InputError(
-            f"--ray_address {address}: does not answer within {SECONDS_TO_ANSWER:.0f} s ({reason}); check the address, "
-            "or leave it out to start Ray on this machine."
-        )
-
-
-def _probe(address: str) -> str | None:
-    """Connect to a cluster in another process; return why that did not work, or None."""
-    with subprocess.Popen(  # noqa: S603 - our own command
-        [sys.executable, "-c", PROBE, address], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        process.stdout.readline()  # only then start the timer: importing Ray takes seconds
-        timer = threading.Timer(SECONDS_TO_ANSWER, process.kill)
-        timer.start()
-        _, errors = process.communicate()
-        timer.cancel()
-    if process.returncode == 0:
-        return None
-    return "no answer" if process.returncode < 0 else " ".join(errors.split())[-200:]

@@ -1,0 +1,79 @@
+"""Which devices each replica of this machine gets.
+
+4 GPUs, 4 replicas   CUDA_VISIBLE_DEVICES=0 | 1 | 2 | 3
+4 GPUs, 2 replicas   CUDA_VISIBLE_DEVICES=0,1 | 2,3      for an engine that spreads a model over two
+8 cores, 2 replicas  OMP_NUM_THREADS=4 | 4
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Literal
+
+from harness.engines.spec import EngineSpec
+from harness.errors import InputError
+
+AUTO: Literal["auto"] = "auto"
+CORES_PER_REPLICA = 8  # of `auto` without a GPU: an engine with more threads gains little from the last ones
+VISIBLE, THREADS = "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"
+
+
+def environments(count: int | Literal["auto"], spec: EngineSpec, *, loads_weights: bool) -> list[dict[str, str]]:
+    """Return the variables of each replica's process.
+
+    Args:
+        count: Number of replicas; ``auto`` is one for each GPU, or for each 8 cores.
+        spec: How to run the model.
+        loads_weights: Whether the engine computes on this machine; services and scripts need no devices.
+
+    Raises:
+        InputError: there are not enough devices.
+    """
+    if not loads_weights:
+        return [{} for _ in range(1 if count == AUTO else count)]
+    if ":" in spec.device:
+        raise InputError(f"--device {spec.device}: each replica has its own device; give {spec.device.split(':')[0]}.")
+    gpus = visible_gpus() if spec.device in ("auto", "cuda") else []
+    if not gpus:
+        return _threads(count)
+    each = int(spec.model_args.get("tensor_parallel_size", 1))  # of vLLM
+    wanted = max(1, len(gpus) // each) if count == AUTO else count
+    if wanted * each > len(gpus):
+        raise InputError(
+            f"--replicas {count}: needs {wanted * each} GPUs, and this machine has {len(gpus)}; give at most "
+            f"{len(gpus) // each}."
+        )
+    share = len(gpus) // wanted
+    return [{VISIBLE: ",".join(gpus[place * share : (place + 1) * share])} for place in range(wanted)]
+
+
+def _threads(count: int | Literal["auto"]) -> list[dict[str, str]]:
+    """Return the threads of each replica: its share of the cores, unless the user has set a number."""
+    cores = available_cores()
+    wanted = max(1, cores // CORES_PER_REPLICA) if count == AUTO else count
+    if wanted > cores:
+        raise InputError(f"--replicas {count}: this process may use {cores} cores; give at most {cores}.")
+    given = {} if os.environ.get(THREADS) else {THREADS: str(cores // wanted)}
+    return [given for _ in range(wanted)]
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def visible_gpus() -> list[str]:
+    """Return the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    named = os.environ.get(VISIBLE)
+    if named is not None:
+        return [name for name in named.split(",") if name.strip() not in ("", "-1")]
+    import torch
+
+    return [str(number) for number in range(torch.cuda.device_count())]
+
+
+def own_gpu(local_rank: int) -> dict[str, str]:
+    """Return the variables that leave a rank its own GPU; none if it sees only one, or none."""
+    gpus = visible_gpus()
+    return {VISIBLE: gpus[local_rank % len(gpus)]} if len(gpus) > 1 else {}

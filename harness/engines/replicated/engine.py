@@ -1,0 +1,148 @@
+"""The engine that deals requests to replicas.
+
+Each replica has a thread in the driver that waits for it:
+
+    thread of a place:   launch -> open -> [take a deal -> answer -> done]...   dead? -> launch again
+    driver:              add deals -> answers, answers, ... -> journal
+
+Answers arrive deal by deal. Only the driver writes the journal.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+from harness.engines.base import Batch, EngineDied, Request
+from harness.engines.replicated.cutting import Deal, cut
+from harness.engines.replicated.dealer import Dealer
+from harness.engines.replicated.recipe import Recipe
+from harness.engines.replicated.team import Replica, ReplicaDied, Team
+from harness.engines.replicated.worker import Reply
+from harness.errors import EngineError, HarnessError, InputError
+
+log = logging.getLogger(__name__)
+
+SECONDS_TO_FREE = 10.0  # memory, when an engine is closed
+State = Literal["launching", "opening", "busy", "idle"]
+
+
+class ReplicatedEngine:
+    """Answers requests with the replicas of a team (see `harness.engines.base.Engine`).
+
+    Args:
+        team: Where they run; it stays open when this engine is closed.
+        recipe: How each opens the model.
+
+    Raises:
+        HarnessError: the first replica cannot be opened.
+    """
+
+    def __init__(self, team: Team, recipe: Recipe) -> None:
+        self._team = team
+        self._recipe = recipe
+        self._requests: Sequence[Request] = ()
+        places = range(len(team.turns))
+        self._dealer = Dealer(len(places))
+        self._states: list[State] = ["launching" for _ in places]
+        self._changing = threading.Lock()  # of `_states` and `_closed`
+        self._closed = False
+        self._threads = [threading.Thread(target=self._run, args=(place,), daemon=True) for place in places]
+        for thread in self._threads:
+            thread.start()
+        try:
+            self._description = dict(self._dealer.description())
+        except EngineDied as death:
+            self.close()
+            raise EngineError(f"no replica can be opened ({death}).") from death
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The description that a replica's engine gives: all replicas are equal."""
+        return self._description
+
+    @property
+    def open_replicas(self) -> int:
+        """How many replicas have opened the model."""
+        return sum(state in ("busy", "idle") for state in self._states)
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Batch]:
+        """Deal `requests`; yields the answers to each deal when it is done."""
+        self._requests = requests
+        self._dealer.add(cut(requests, len(self._threads)))
+        yield from self._dealer.answers()
+
+    def close(self) -> None:
+        """Free the replicas' memory; the team keeps idle replicas for the next model."""
+        with self._changing:
+            self._closed = True
+            states = list(self._states)
+        self._dealer.close()
+        for place, state in enumerate(states):
+            if state in ("opening", "busy"):
+                self._team.abandon(place)
+        for thread, state in zip(self._threads, states, strict=True):
+            if state == "idle":
+                thread.join(SECONDS_TO_FREE)
+
+    def _run(self, place: int) -> None:
+        """Use the replica of a place, and those that follow it, until the engine is closed."""
+        with self._team.turns[place]:
+            try:
+                while self._enter(place, "launching"):
+                    replica = self._team.launch(place)
+                    if replica is None or not self._enter(place, "opening"):
+                        break
+                    self._use(place, replica)
+            except HarnessError as error:
+                self._dealer.fail(error)
+
+    def _enter(self, place: int, state: State) -> bool:
+        """Note what a place does; False when the engine is closed."""
+        with self._changing:
+            self._states[place] = state
+            return not self._closed
+
+    def _use(self, place: int, replica: Replica) -> None:
+        """Open the model in a replica and give it deals, until it dies or the engine is closed."""
+        deal: Deal | None = None
+        try:
+            self._dealer.opened(_value(replica.call("open", self._recipe)))
+            while (deal := self._next(place)) is not None:
+                answers = _value(replica.call("answer", [self._requests[index] for index in deal.indices]))
+                self._dealer.done(deal, answers)
+                deal = None
+            _value(replica.call("close"))
+        except ReplicaDied as death:
+            self._team.renew(place)
+            if not self._closed:
+                log.warning("replica %d died (%s); its requests are dealt again", place, death)
+                self._dealer.died(deal, str(death))
+
+    def _next(self, place: int) -> Deal | None:
+        """Wait for a deal; None when the engine is closed."""
+        deal = self._dealer.take() if self._enter(place, "idle") else None
+        return deal if self._enter(place, "busy") else None
+
+
+def _value(reply: Reply) -> Any:
+    """Return the value of a reply.
+
+    Raises:
+        InputError: the model or an argument is refused.
+        EngineError: the engine cannot be opened.
+        ReplicaDied: the engine died.
+    """
+    word, value = reply
+    if word == "refused":
+        raise InputError(value)
+    if word == "failed":
+        raise EngineError(value)
+    if word == "died":
+        raise ReplicaDied(value)
+    return value

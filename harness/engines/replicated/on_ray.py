@@ -1,0 +1,149 @@
+"""Replicas on a Ray cluster: each is an actor, which Ray places where its GPU or its cores are free."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Literal
+
+from harness.engines.replicated.team import Replica, ReplicaDied
+from harness.engines.replicated.worker import Reply, Worker
+from harness.engines.spec import EngineSpec
+from harness.errors import InputError, one_line
+from harness.ray_cluster import open_cluster
+
+log = logging.getLogger(__name__)
+
+# Variables that an actor takes from the driver, even on a machine where they are set differently.
+PASSED_ON = ("HARNESS_CACHE_DIR", "HARNESS_CACHE_READ_ONLY", "HF_HOME", "HF_HUB_OFFLINE", "OMP_NUM_THREADS")
+SECONDS_UNTIL_NOTE = 60.0
+Machines = Sequence[Mapping[str, float]]
+
+
+class OnRay:
+    """An actor for each place; one that died, or whose machine is lost, is replaced.
+
+    Args:
+        address: Of the cluster; None starts one of this machine alone.
+        count: Number of replicas; ``auto`` is one for each GPU of the cluster, or for each machine.
+        spec: How to run the model.
+
+    Raises:
+        InputError: ray is not installed, the cluster does not answer, or it has too few GPUs or cores.
+    """
+
+    def __init__(self, address: str | None, count: int | Literal["auto"], spec: EngineSpec) -> None:
+        self._ray = open_cluster(address, user="--on ray", flag="--on ray:")
+        machines = [machine["Resources"] for machine in self._ray.nodes() if machine["Alive"]]
+        number, self._needs = placed(count, machines, spec)
+        self.turns = [threading.Lock() for _ in range(number)]
+        self._changing = threading.Lock()
+        self._running: dict[int, _Actor] = {}
+        self._closed = False
+
+    def launch(self, place: int) -> Replica | None:
+        """Return the actor of a place; create it if there is none. Ray starts it when it finds room."""
+        with self._changing:
+            if self._closed:
+                return None
+            if place not in self._running:
+                self._running[place] = _Actor(self._ray, place, self._needs)
+            return self._running[place]
+
+    def renew(self, place: int) -> None:
+        """End the actor of a place."""
+        with self._changing:
+            actor = self._running.pop(place, None)
+        if actor is not None:
+            actor.kill()
+
+    def abandon(self, place: int) -> None:
+        """End the actor of a place, in the middle of its work, or before it has found room."""
+        self.renew(place)
+
+    def close(self, exit_code: int = 0) -> None:  # noqa: ARG002 - the shape of `Team`
+        """End all actors, and leave the cluster."""
+        with self._changing:
+            self._closed = True
+            running, self._running = self._running, {}
+        for actor in running.values():
+            actor.kill()
+        self._ray.shutdown()
+
+
+def placed(count: int | Literal["auto"], machines: Machines, spec: EngineSpec) -> tuple[int, dict[str, int]]:
+    """Return the number of replicas, and what each asks of its machine.
+
+    Without GPUs, each gets as many cores as can be had for all of them.
+
+    Raises:
+        InputError: the cluster has too few GPUs or cores.
+    """
+    gpus = [int(machine.get("GPU", 0)) for machine in machines]
+    cores = [int(machine.get("CPU", 0)) for machine in machines]
+    if sum(gpus) and spec.device != "cpu":
+        each = int(spec.model_args.get("tensor_parallel_size", 1))
+        room = sum(number // each for number in gpus)
+        wanted = room if count == "auto" else count
+        if 0 < wanted <= room:
+            return wanted, {"num_cpus": 1, "num_gpus": each}
+        raise InputError(f"--replicas {count}: the cluster has GPUs for {room}; give at most {room}.")
+    wanted = max(1, sum(number > 0 for number in cores)) if count == "auto" else count
+    share = max(cores, default=0)
+    while share and sum(number // share for number in cores) < wanted:
+        share -= 1
+    if not share:
+        raise InputError(f"--replicas {count}: the cluster has {sum(cores)} cores; give at most {sum(cores)}.")
+    return wanted, {"num_cpus": share, "num_gpus": 0}
+
+
+class _Actor:
+    """A replica on the cluster."""
+
+    def __init__(self, ray: Any, place: int, needs: Mapping[str, int]) -> None:
+        self._ray = ray
+        self._place = place
+        # Ray sets OMP_NUM_THREADS to `num_cpus` where it is not set.
+        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        remote = ray.remote(RemoteWorker).options(**needs, max_restarts=0, name=f"replica {place}")
+        self._actor = remote.remote(environment)
+
+    def call(self, name: str, *arguments: Any) -> Reply:
+        """Call a method and wait for the reply. Raises: ReplicaDied: the actor or its machine is lost."""
+        ray = self._ray
+        try:
+            reference = self._actor.call.remote(name, *arguments)
+            ready, _ = ray.wait([reference], timeout=SECONDS_UNTIL_NOTE)
+            if not ready and name == "open":
+                log.warning("replica %d is not open yet; the cluster may have no room for it", self._place)
+            reply: Reply = ray.get(reference)
+        except ray.exceptions.RayError as error:
+            raise ReplicaDied(one_line(error, max_characters=200)) from error
+        return reply
+
+    def kill(self) -> None:
+        """End the actor."""
+        with suppress(self._ray.exceptions.RayError, ValueError):
+            self._ray.kill(self._actor)
+
+
+class RemoteWorker:
+    """A `Worker` whose process has the driver's variables.
+
+    Args:
+        environment: The variables, which are set before any library is imported that reads them.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        os.environ.update(environment)
+        from harness.console import quiet_libraries
+
+        quiet_libraries()
+        self._worker = Worker()
+
+    def call(self, name: str, *arguments: Any) -> Reply:
+        """Call a method of the worker."""
+        return self._worker.call(name, *arguments)

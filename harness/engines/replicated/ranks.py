@@ -1,0 +1,298 @@
+"""Ranks of one command that torchrun, accelerate or Slurm started several times.
+
+    torchrun --nproc-per-node 4 -m harness eval --model CKPT --tasks reasoning --output_path runs/eval
+
+Rank 0 does what a single process does, and is one replica itself; the others are replicas only. They meet in the store
+of torch.distributed, where rank 0 leaves its address and a key; everything else goes over one connection per rank.
+
+A rank that is lost is not replaced: only its starter could do that. The deal that it had goes to another one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client, Connection, Listener
+from typing import Any
+
+from harness.engines.engine_pool import POOL
+from harness.engines.replicated.connected import ConnectedReplica
+from harness.engines.replicated.team import Replica
+from harness.engines.replicated.worker import Reply, Worker, serve
+from harness.errors import EngineError, InputError
+
+SECONDS_TO_START = 600.0  # for the slowest rank
+SECONDS_TO_SAY_HELLO = 30.0
+SECONDS_TO_END = 60.0  # until ranks that never came are no longer waited for
+FIRST_PORT, PORTS = 20000, 20000  # of Slurm's jobs that name none
+INTERRUPTED = 130  # the exit code of a command that is told to end
+# A machine that loses its power closes no connection: after these seconds without a sign of life, it counts as lost.
+KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rank:
+    """A process among the ranks of a command.
+
+    Attributes:
+        number: From 0.
+        size: Number of ranks.
+        local: Its number among those of its machine.
+        machine: Where rank 0 runs.
+        port: Of the store.
+        attempt: How often torchrun has started the ranks before.
+        store_exists: Whether torchrun itself keeps the store; otherwise rank 0 does.
+        one_machine: Whether all ranks run on this machine.
+    """
+
+    number: int
+    size: int
+    local: int
+    machine: str
+    port: int
+    attempt: int = 0
+    store_exists: bool = False
+    one_machine: bool = False
+
+
+def this_rank(environment: Mapping[str, str]) -> Rank | None:
+    """Return this process's rank; None if it is the only one.
+
+    Raises:
+        InputError: a variable is missing or is no number.
+    """
+    if "RANK" in environment and "WORLD_SIZE" in environment:
+        return _of_torch(environment)
+    # Slurm sets SLURM_NTASKS and SLURM_PROCID in a batch script too, which runs once. Only a step has its own number of
+    # tasks.
+    if {"SLURM_STEP_ID", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"} <= environment.keys():
+        return _of_slurm(environment)
+    return None
+
+
+def _of_torch(environment: Mapping[str, str]) -> Rank | None:
+    size = _number(environment, "WORLD_SIZE")
+    if size <= 1:
+        return None
+    for name in ("MASTER_ADDR", "MASTER_PORT"):
+        if name not in environment:
+            raise InputError(
+                f"WORLD_SIZE={size}: {name} is not set; start the ranks with torchrun or accelerate, or unset it"
+            )
+    return Rank(
+        number=_number(environment, "RANK"),
+        size=size,
+        local=_number(environment, "LOCAL_RANK", "0"),
+        machine=environment["MASTER_ADDR"],
+        port=_number(environment, "MASTER_PORT"),
+        attempt=_number(environment, "TORCHELASTIC_RESTART_COUNT", "0"),
+        store_exists=environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
+        one_machine=_number(environment, "LOCAL_WORLD_SIZE", "0") == size,
+    )
+
+
+def _of_slurm(environment: Mapping[str, str]) -> Rank | None:
+    size = _number(environment, "SLURM_STEP_NUM_TASKS")
+    if size <= 1:
+        return None
+    machines = environment.get("SLURM_STEP_NODELIST", "127.0.0.1")
+    port = FIRST_PORT + _number(environment, "SLURM_JOB_ID", "0") % PORTS
+    return Rank(
+        number=_number(environment, "SLURM_PROCID"),
+        size=size,
+        local=_number(environment, "SLURM_LOCALID", "0"),
+        machine=environment.get("MASTER_ADDR") or first_machine(machines),
+        port=_number(environment, "MASTER_PORT", str(port)),
+        one_machine=environment.get("SLURM_STEP_NUM_NODES") == "1",
+    )
+
+
+def first_machine(machines: str) -> str:
+    """Return the first name of a list in Slurm's spelling: ``gpu[03-05,9],login1`` begins with gpu03."""
+    match = re.match(r"([^,\[]+)(?:\[(\w+))?([^,\[\]]*)", machines)
+    assert match, machines
+    name, number = match[1], match[2] or ""
+    rest = re.match(r"[^\]]*\]([^,]*)", machines[len(name) :]) if number else None
+    return f"{name}{number}{rest[1] if rest else ''}"
+
+
+def _number(environment: Mapping[str, str], name: str, default: str | None = None) -> int:
+    text = environment.get(name, default) or ""
+    if not text.isdecimal():
+        raise InputError(f"{name}={text}: is not a number; start the ranks with torchrun, accelerate or srun.")
+    return int(text)
+
+
+class Ranks:
+    """The team of rank 0: itself, and every rank that has connected.
+
+    Args:
+        rank: Rank 0.
+        words: Its command line; a rank with another one is turned away.
+
+    Raises:
+        EngineError: the store cannot be reached.
+    """
+
+    def __init__(self, rank: Rank, words: Sequence[str]) -> None:
+        self.turns = [threading.Lock() for _ in range(rank.size)]
+        self._words = list(words)
+        self._changed = threading.Condition()
+        self._arrived: dict[int, ConnectedReplica] = {}
+        self._came: set[int] = {0}
+        self._closed = False
+        self._here = _Here()
+        key = secrets.token_bytes(32)
+        self._listener = Listener(("127.0.0.1" if rank.one_machine else "0.0.0.0", 0), authkey=key)  # noqa: S104
+        threading.Thread(target=self._accept, daemon=True, name="ranks").start()
+        machine = "127.0.0.1" if rank.one_machine else rank.machine
+        self._store = _store(rank)
+        self._store.set(_place(rank), f"{machine} {self._listener.address[1]} {key.hex()}")
+
+    def launch(self, place: int) -> Replica | None:
+        """Return the rank of this number, waiting until it has connected."""
+        if place == 0:
+            return self._here
+        with self._changed:
+            self._changed.wait_for(lambda: place in self._arrived or self._closed)
+            return None if self._closed else self._arrived[place]
+
+    def renew(self, place: int) -> None:
+        """Forget a rank that is lost. If only its engine died, the rank opens another."""
+        with self._changed:
+            if place in self._arrived and self._arrived[place].lost:
+                self._arrived.pop(place).close()
+
+    def abandon(self, place: int) -> None:
+        """Let the rank finish what it does: it cannot be replaced."""
+
+    def close(self, exit_code: int) -> None:
+        """Let all ranks leave, also those that come late."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            if exit_code != INTERRUPTED:
+                self._changed.wait_for(lambda: len(self._came) == len(self.turns), timeout=SECONDS_TO_END)
+            for replica in self._arrived.values():
+                replica.end(exit_code)
+        with contextlib.suppress(OSError):
+            self._listener.close()
+        if self.turns[0].acquire(blocking=False):  # otherwise it is in the middle of something
+            self._here.call("close")
+            POOL.close_unused()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection = self._listener.accept()
+                self._welcome(connection)
+            except AuthenticationError:  # somebody else's connection
+                continue
+            except (OSError, EOFError):
+                if self._closed:
+                    return
+
+    def _welcome(self, connection: Connection[Any, Any]) -> None:
+        if not connection.poll(SECONDS_TO_SAY_HELLO):
+            connection.close()
+            return
+        number, words = connection.recv()
+        connection.send(words == self._words)
+        with self._changed:
+            self._came.add(number)
+            if words == self._words:
+                _keep_alive(connection)
+                self._arrived[number] = ConnectedReplica(connection, f"rank {number}")
+            self._changed.notify_all()
+
+
+class _Here:
+    """The replica in rank 0 itself."""
+
+    def __init__(self) -> None:
+        self._worker = Worker()
+
+    def call(self, name: str, *arguments: Any) -> Reply:
+        return self._worker.call(name, *arguments)
+
+
+def follow(rank: Rank, words: Sequence[str]) -> int:
+    """Be a rank other than 0: answer what rank 0 deals; return the exit code that it gives.
+
+    Raises:
+        EngineError: rank 0 cannot be reached.
+        InputError: rank 0 has another command line.
+    """
+    connection = _connect(rank)
+    connection.send((rank.number, list(words)))
+    try:
+        equal = connection.recv()
+    except (EOFError, OSError) as error:
+        raise EngineError(f"rank {rank.number}: rank 0 has ended; run the same command again to go on.") from error
+    if not equal:
+        raise InputError(
+            f"rank {rank.number}: its command line differs from that of rank 0, so they cannot share the work; start "
+            "the ranks with one command, or start separate evaluations with `env -u RANK -u SLURM_STEP_ID`."
+        )
+    return serve(connection)
+
+
+def _connect(rank: Rank) -> Connection[Any, Any]:
+    try:
+        machine, port, key = _store(rank).get(_place(rank)).decode().split()
+    except (RuntimeError, OSError) as error:
+        raise _unreachable(rank, error) from error
+    deadline = time.monotonic() + SECONDS_TO_SAY_HELLO
+    while True:
+        try:
+            connection = Client((machine, int(port)), authkey=bytes.fromhex(key))
+            _keep_alive(connection)
+            return connection
+        except (OSError, EOFError, AuthenticationError) as error:
+            if time.monotonic() > deadline:
+                raise _unreachable(rank, error) from error
+            time.sleep(0.2)
+
+
+def _store(rank: Rank) -> Any:
+    """Open the store of torch.distributed, in which rank 0 leaves its address."""
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]  # documented, and missing in its __all__
+
+    try:
+        return TCPStore(
+            rank.machine,
+            rank.port,
+            is_master=rank.number == 0 and not rank.store_exists,
+            wait_for_workers=False,
+            timeout=timedelta(seconds=SECONDS_TO_START),
+        )
+    except (RuntimeError, OSError) as error:
+        raise _unreachable(rank, error) from error
+
+
+def _place(rank: Rank) -> str:
+    return f"harness/{rank.attempt}/rank 0"
+
+
+def _unreachable(rank: Rank, error: Exception) -> EngineError:
+    return EngineError(
+        f"rank {rank.number}: the ranks do not meet at {rank.machine}:{rank.port} (MASTER_ADDR, MASTER_PORT): "
+        f"{type(error).__name__}; check that rank 0 runs there and that the port is free."
+    )
+
+
+def _keep_alive(connection: Connection[Any, Any]) -> None:
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as link:
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in KEEPALIVE.items():
+            if hasattr(socket, name):  # not on every system
+                link.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -1,0 +1,97 @@
+"""What runs in a replica: it opens engines and answers deals. Nothing here knows where it runs.
+
+A reply is a pair of a word and a value, so that it crosses to another process or machine:
+
+    ("ok", value)    ("refused", "--dtype float16: ...")    ("failed", "...")    ("died", "RuntimeError: ...")
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from multiprocessing.connection import Connection
+from typing import Any, Literal
+
+from harness.engines.base import Answer, Batch, Engine, EngineDied, Failure, Request
+from harness.engines.engine_pool import POOL
+from harness.engines.replicated.recipe import Recipe
+from harness.errors import HarnessError, InputError, one_line
+
+SECONDS_TO_END = 30.0
+Reply = tuple[Literal["ok", "refused", "failed", "died"], Any]
+
+
+class Worker:
+    """Holds one engine at a time; engines that serve several models stay open between them."""
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+        self._kept_open = ExitStack()
+        self._kept_open.enter_context(POOL.keep_open())
+
+    def call(self, name: str, *arguments: Any) -> Reply:
+        """Call `open`, `answer` or `close`, and return the reply instead of raising."""
+        methods: dict[str, Callable[..., Any]] = {"open": self.open, "answer": self.answer, "close": self.close}
+        try:
+            return "ok", methods[name](*arguments)
+        except InputError as error:
+            return "refused", str(error)
+        except HarnessError as error:
+            return "failed", str(error)
+        except EngineDied as death:
+            return "died", str(death)
+        except Exception as error:  # whatever else an engine raises; the driver decides who answers its requests
+            return "died", f"{type(error).__name__}: {one_line(error, max_characters=300)}"
+
+    def open(self, recipe: Recipe) -> dict[str, Any]:
+        """Open the engine of a model and return its description."""
+        self.close()
+        self._engine = recipe.open()
+        return self._engine.description
+
+    def answer(self, requests: Sequence[Request]) -> Batch:
+        """Answer requests; the indices are places in `requests`."""
+        assert self._engine is not None, "open comes first"
+        batch: list[tuple[int, Answer | Failure]] = []
+        for answers in self._engine.answer(requests):
+            batch += answers
+        return batch
+
+    def close(self) -> None:
+        """Free the engine's memory."""
+        if self._engine is not None:
+            engine, self._engine = self._engine, None
+            engine.close()
+
+
+def serve(connection: Connection[Any, Any]) -> int:
+    """Answer the calls that arrive until ``("end", exit code)``; return that code.
+
+    The process ends at once when the driver is gone, even in the middle of a deal.
+    """
+    calls: queue.Queue[tuple[str, tuple[Any, ...]]] = queue.Queue()
+    threading.Thread(target=_receive, args=(connection, calls), daemon=True, name="calls").start()
+    worker = Worker()
+    while True:
+        name, arguments = calls.get()
+        if name == "end":
+            worker.close()
+            POOL.close_unused()
+            return int(arguments[0])
+        connection.send(worker.call(name, *arguments))
+
+
+def _receive(connection: Connection[Any, Any], calls: queue.Queue[tuple[str, tuple[Any, ...]]]) -> None:
+    name, code = "", 1
+    try:
+        while name != "end":
+            name, arguments = connection.recv()
+            calls.put((name, arguments))
+        code = int(arguments[0])
+        time.sleep(SECONDS_TO_END)  # the main thread may still be busy with what nobody waits for
+    finally:
+        os._exit(code)

@@ -1,0 +1,244 @@
+"""Models behind a service that speaks OpenAI's protocol, as lm-eval's ``local-completions`` and its relatives ask them.
+
+lm-eval renders and reads the messages; here several are under way at once, and each answer is yielded, and so
+journalled, as soon as it arrives:
+
+    --backend lm-eval:local-completions --model NAME
+    --model_args base_url=http://host:8000/v1/completions num_concurrent=16 max_retries=10
+
+A message that fails for a passing reason (too many requests, an error of the server, no connection) is sent again. The
+service says how long to wait with the header Retry-After; otherwise the time doubles, from half a second to half a
+minute. With 10 attempts a service may be away for two minutes.
+"""
+
+from __future__ import annotations
+
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from harness.engines.base import Answer, Batch, EngineDied, Failure, FailureReason, Request
+from harness.engines.instances import as_answer, as_instance
+from harness.errors import InputError, one_line
+
+if TYPE_CHECKING:
+    from lm_eval.api.model import LM
+
+CONCURRENT, ATTEMPTS = 8, 10
+SETTINGS = ("num_concurrent", "max_retries")  # of --model_args; they do not change an answer
+PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+SECONDS_FIRST, SECONDS_LONGEST = 0.5, 30.0
+# A service that asks for a longer pause has no room today; the same command resumes tomorrow.
+SECONDS_PATIENCE = 600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """How a service is asked.
+
+    Attributes:
+        concurrent: Messages under way at once.
+        attempts: How often a message is sent at most.
+    """
+
+    concurrent: int = CONCURRENT
+    attempts: int = ATTEMPTS
+
+
+def service_of(arguments: Mapping[str, Any]) -> Service:
+    """Read `SETTINGS` from ``--model_args``. Raises: InputError: one is no positive number."""
+    values = {}
+    for name, default in zip(SETTINGS, (CONCURRENT, ATTEMPTS), strict=True):
+        value = arguments.get(name, default)
+        if not isinstance(value, int) or value < 1:
+            raise InputError(f"--model_args {name}={value}: give a whole number from 1.")
+        values[name] = value
+    return Service(concurrent=values["num_concurrent"], attempts=values["max_retries"])
+
+
+def lm_eval_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments for lm-eval, which sends each message once and waits for its answer."""
+    return {**arguments, "num_concurrent": 1, "max_retries": 1}
+
+
+class ServedEngine:
+    """A service as an `Engine`.
+
+    Args:
+        lm: lm-eval's model, opened with `lm_eval_arguments`.
+        backend: Its name.
+        service: How it is asked.
+        as_chat: Whether it takes messages of a chat.
+    """
+
+    def __init__(self, lm: LM, backend: str, service: Service, *, as_chat: bool) -> None:
+        self._lm = lm
+        self._backend = backend
+        self._service = service
+        self._as_chat = as_chat
+        self._pause = Pause()
+        self._closed = threading.Event()
+        # lm-eval's models are made for one thread: only the time that a message takes is shared.
+        self._turn = threading.Lock()
+        self._lm.model_call = self._outside_turn(self._lm.model_call)
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The backend and its class."""
+        return {"backend": self._backend, "model_class": type(self._lm).__name__}
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Batch]:
+        """Ask the requests, some at once; yields each answer when it arrives.
+
+        Raises:
+            EngineDied: the service cannot be reached.
+        """
+        todo: queue.SimpleQueue[int] = queue.SimpleQueue()
+        done: queue.SimpleQueue[tuple[int, Answer | Failure] | EngineDied] = queue.SimpleQueue()
+        for index in range(len(requests)):
+            todo.put(index)
+        for _ in range(min(self._service.concurrent, len(requests))):
+            # Daemons, because a message that nobody waits for any more may take minutes.
+            threading.Thread(target=self._work, args=(requests, todo, done), daemon=True, name="service").start()
+        try:
+            for _ in requests:
+                answered = done.get()
+                if isinstance(answered, EngineDied):
+                    raise answered
+                yield [answered]
+        finally:
+            self._closed.set()
+
+    def close(self) -> None:
+        """Stop asking."""
+        self._closed.set()
+
+    def _work(
+        self,
+        requests: Sequence[Request],
+        todo: queue.SimpleQueue[int],
+        done: queue.SimpleQueue[tuple[int, Answer | Failure] | EngineDied],
+    ) -> None:
+        try:
+            while not self._closed.is_set():
+                index = todo.get_nowait()
+                done.put((index, self._ask(requests[index])))
+        except queue.Empty:
+            return
+        except EngineDied as death:
+            done.put(death)
+
+    def _ask(self, request: Request) -> Answer | Failure:
+        """Ask until there is an answer, or a reason that does not pass.
+
+        Raises:
+            EngineDied: the service cannot be reached, or asks for a long pause.
+        """
+        import requests as http
+
+        attempts, reason = 0, Failure(reason="error", message="the engine was closed")
+        while attempts < self._service.attempts and not self._closed.is_set():
+            self._pause.wait(self._closed)
+            try:
+                return self._once(request)
+            except http.HTTPError as error:
+                reason = _failure(error)
+                if error.response is None or error.response.status_code not in PASSING:
+                    return reason
+                if self._pause.asked_by(error.response.headers.get("Retry-After")):
+                    continue
+            except (http.ConnectionError, http.Timeout) as error:
+                reason = _failure(error)
+                if attempts + 1 == self._service.attempts and not isinstance(error, http.Timeout):
+                    raise EngineDied(f"the service cannot be reached: {reason.message}") from error
+            except Exception as error:  # lm-eval cannot read the answer, or cannot ask the request
+                return _failure(error)
+            longest = min(SECONDS_LONGEST, SECONDS_FIRST * 2**attempts)
+            self._closed.wait(longest * random.uniform(0.5, 1.0))  # not all at the same moment
+            attempts += 1
+        return reason
+
+    def _once(self, request: Request) -> Answer | Failure:
+        instance = as_instance(request, as_chat=self._as_chat)
+        with self._turn:
+            responses = getattr(self._lm, instance.request_type)([instance], disable_tqdm=True)
+        self._pause.over()
+        return as_answer(responses[0]) if responses else Failure(reason="missing", message="no answer")
+
+    def _outside_turn(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Return lm-eval's function that sends a message, made to let other threads go on meanwhile."""
+
+        def called(*arguments: Any, **named: Any) -> Any:
+            self._turn.release()
+            try:
+                return call(*arguments, **named)
+            finally:
+                self._turn.acquire()
+
+        return called
+
+
+class Pause:
+    """A pause that the service asks for: it holds for all threads."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+        self._began: float | None = None  # when the service last stopped answering
+        self._changing = threading.Lock()
+
+    def asked_by(self, header: str | None) -> bool:
+        """Begin the pause that a header Retry-After asks for; False if there is no such header.
+
+        Raises:
+            EngineDied: it is too long, or nothing was answered in between for too long.
+        """
+        seconds = retry_after(header)
+        if seconds is None:
+            return False
+        with self._changing:
+            now = time.monotonic()
+            self._began = now if self._began is None else self._began
+            self._until = max(self._until, now + seconds)
+            if self._until - self._began > SECONDS_PATIENCE:
+                raise EngineDied(f"the service asks for a pause of {self._until - self._began:.0f} s")
+        return True
+
+    def over(self) -> None:
+        """Say that the service has answered."""
+        with self._changing:
+            self._began = None
+
+    def wait(self, closed: threading.Event) -> None:
+        """Wait until the pause is over, or the engine is closed."""
+        while (left := self._until - time.monotonic()) > 0 and not closed.is_set():
+            closed.wait(left)
+
+
+def retry_after(header: str | None) -> float | None:
+    """Return the seconds that a header Retry-After asks for: a number or a date (RFC 9110, 10.2.3)."""
+    if header is None:
+        return None
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        moment = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+
+
+def _failure(error: Exception) -> Failure:
+    from requests import Timeout
+
+    reason: FailureReason = "timeout" if isinstance(error, Timeout) else "error"
+    text = getattr(getattr(error, "response", None), "text", "")  # of HTTPError: what the service says is wrong
+    message = f"{type(error).__name__}: {one_line(error, max_characters=300)} {text}".strip()
+    return Failure(reason=reason, message=" ".join(message.split())[:500])

@@ -1,0 +1,100 @@
+"""The files of a journal: one, or on a network file system one for each host.
+
+SQLite's WAL mode keeps its index in shared memory, which two machines do not share: if both write, they damage the
+file. So on NFS, Lustre and the like, each host writes to a file of its own, in a mode that needs no shared memory, and
+reads those of the others:
+
+    journal.sqlite            on a disk of this machine: mode wal, all processes write to it
+    journal-node7.sqlite      on a network file system: mode delete, written by processes on node7 only
+
+The files of other hosts are read without their locks, which network file systems often ignore. SQLite counts the
+transactions in a file's header, and keeps a "-journal" file beside it during each. If there is none before and after
+reading, and the count is the same, then what was read is what one transaction left.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from harness.file_systems import file_system
+
+Result = TypeVar("Result")
+TRIES = 20
+SECONDS_BETWEEN = 0.05
+CHANGE_COUNTER = slice(24, 28)  # https://www.sqlite.org/fileformat2.html, "The Database Header"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where this host writes.
+
+    Attributes:
+        file: The SQLite file.
+        mode: Its journal mode.
+        file_system: Name of the file system.
+    """
+
+    file: Path
+    mode: Literal["wal", "delete"]
+    file_system: str
+
+
+def place_of(path: Path) -> Place:
+    """Return where this host writes the answers of the journal `path`."""
+    system = file_system(path.parent)
+    if not system.network:
+        return Place(file=path, mode="wal", file_system=system.name)
+    host = re.sub(r"[^\w.-]", "_", socket.gethostname())
+    return Place(file=path.with_name(f"{path.stem}-{host}{path.suffix}"), mode="delete", file_system=system.name)
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the files of the journal `path` that exist, of all hosts."""
+    return sorted(file for file in (path, *path.parent.glob(f"{path.stem}-*{path.suffix}")) if file.exists())
+
+
+def beside(file: Path) -> list[Path]:
+    """Return the files that SQLite may keep beside a file."""
+    return [Path(f"{file}{ending}") for ending in ("-wal", "-shm", "-journal")]
+
+
+def read_other(file: Path, read: Callable[[sqlite3.Connection], Result]) -> Result | None:
+    """Return what `read` finds in the file of another host; None while that host writes without a pause.
+
+    Raises:
+        sqlite3.Error: the file is damaged.
+    """
+    for _ in range(TRIES):
+        before = _transactions(file)
+        if before is not None:
+            problem, result = None, None
+            try:
+                with closing(sqlite3.connect(f"{file.resolve().as_uri()}?immutable=1", uri=True)) as database:
+                    result = read(database)
+            except sqlite3.Error as error:
+                problem = error
+            if _transactions(file) == before:
+                if problem is not None:
+                    raise problem
+                return result
+        time.sleep(SECONDS_BETWEEN)
+    return None
+
+
+def _transactions(file: Path) -> bytes | None:
+    """Return the file's count of transactions; None during one, or if some are in its write-ahead log."""
+    try:
+        if any(other.stat().st_size for other in beside(file) if other.exists() and not other.name.endswith("-shm")):
+            return None
+        with file.open("rb") as opened:  # opened anew each time: NFS looks for changes then
+            return opened.read(CHANGE_COUNTER.stop)[CHANGE_COUNTER]
+    except OSError:  # just deleted
+        return None

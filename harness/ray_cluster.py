@@ -1,0 +1,89 @@
+"""Connect to a Ray cluster, or start one on this machine, with errors that say what to do.
+
+    ray = open_cluster("ray-head:6379", user="--executor ray", flag="--ray_address ")
+
+Ray itself waits a minute for a cluster that does not answer, and then ends the process.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+import subprocess
+import sys
+import threading
+from typing import Any
+
+from harness.errors import InputError, one_line
+
+SECONDS_TO_ANSWER = 10.0
+OBJECT_STORE_BYTES = 100_000_000  # for a cluster on this machine; the objects are small
+# Connects in a separate process: without an answer, Ray waits for a minute and then aborts the process.
+PROBE = """
+import sys, ray
+print("ready", flush=True)
+try:
+    ray.init(address=sys.argv[1], log_to_driver=False, logging_level="CRITICAL")
+except Exception as error:
+    sys.exit(f"{type(error).__name__}: {error}")
+"""
+
+
+def open_cluster(address: str | None, *, user: str, flag: str) -> Any:
+    """Return the module `ray`, connected.
+
+    Args:
+        address: ``HOST:PORT``; None starts a cluster of this machine alone, even where RAY_ADDRESS names one.
+        user: The option that needs Ray, such as ``--executor ray``, for messages.
+        flag: What stands before the address on the command line, for messages.
+
+    Raises:
+        InputError: ray is not installed, or the cluster does not answer.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise InputError(f"{user}: needs ray, which is not installed; install stage-harness[ray].")
+    if address is not None:
+        _check_answers(address, flag)
+    import ray
+
+    own = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES} if address is None else {}
+    try:
+        ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **own)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = one_line(error, max_characters=200)
+        raise InputError(f"{user}: Ray cannot be started or reached ({reason}).") from None
+    return ray
+
+
+def _check_answers(address: str, flag: str) -> None:
+    """Raises: InputError: no cluster answers at this address within `SECONDS_TO_ANSWER`."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
+        raise InputError(f"{flag}{address}: give HOST:PORT, such as ray-head:6379.")
+    try:
+        with socket.create_connection((host, int(port)), timeout=SECONDS_TO_ANSWER):
+            pass
+        reason = _probe(address)
+    except OSError as error:
+        reason = str(error)
+    if reason is not None:
+        raise InputError(
+            f"{flag}{address}: does not answer within {SECONDS_TO_ANSWER:.0f} s ({reason}); check the address, "
+            "or leave it out to start Ray on this machine."
+        )
+
+
+def _probe(address: str) -> str | None:
+    """Connect to a cluster in another process; return why that did not work, or None."""
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-c", PROBE, address], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # only then start the timer: importing Ray takes seconds
+        timer = threading.Timer(SECONDS_TO_ANSWER, process.kill)
+        timer.start()
+        _, errors = process.communicate()
+        timer.cancel()
+    if process.returncode == 0:
+        return None
+    return "no answer" if process.returncode < 0 else " ".join(errors.split())[-200:]

@@ -1,0 +1,84 @@
+"""An installed distribution for these tests: the engine `noting`, which notes what it is asked, and may die.
+
+Each request is noted when its answer is ready, as one line ``[process, context]`` of the file that the variable NOTES
+names. A request whose context contains "deadly" ends the process by SIGKILL; one with "odd" raises. With the variable
+TOGETHER=2, no request is answered before the engine is open in two processes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.engines.base import Answer, Batch, Request
+from harness.engines.kind import EngineKind
+from harness.engines.spec import EngineSpec
+
+NOTES, TOGETHER = "NOTES", "TOGETHER"
+BATCH = 4
+
+
+class NotingEngine:
+    """Answers with the length of the context, as a log-probability."""
+
+    def __init__(self, seconds: float) -> None:
+        self.description: dict[str, Any] = {"engine": "noting"}
+        self._seconds = seconds
+        with _opened().open("a") as file:
+            file.write(f"{os.getpid()}\n")
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Batch]:
+        """Answer four at a time."""
+        while len(set(_opened().read_text().split())) < int(os.environ.get(TOGETHER, "1")):
+            time.sleep(0.01)
+        for start in range(0, len(requests), BATCH):
+            time.sleep(self._seconds)
+            batch: Batch = []
+            for index in range(start, min(start + BATCH, len(requests))):
+                if "deadly" in requests[index].context:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                if "odd" in requests[index].context:
+                    raise RuntimeError("an odd request")
+                batch.append((index, answer_to(requests[index])))
+            yield batch
+        with Path(os.environ[NOTES]).open("a") as file:  # one write, so that lines of two processes do not mix
+            file.write("".join(json.dumps([os.getpid(), request.context]) + "\n" for request in requests))
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+def _opened() -> Path:
+    return Path(os.environ[NOTES]).with_suffix(".opened")
+
+
+def answer_to(request: Request) -> Answer:
+    """The right answer."""
+    return Answer(logprob=-float(len(request.context)), is_greedy=False)
+
+
+def _open(name: str, spec: EngineSpec, gold: Mapping[Request, bool | str]) -> NotingEngine:
+    return NotingEngine(float(spec.model_args.get("seconds", 0.0)))
+
+
+NOTING = EngineKind(version=1, open_script=_open)
+
+
+def install(site: Path) -> Path:
+    """Write the distribution into a folder, which then belongs on the path of Python."""
+    place = site / "noting-1.dist-info"
+    place.mkdir(parents=True)
+    (place / "METADATA").write_text("Metadata-Version: 2.1\nName: noting\nVersion: 1\n")
+    (place / "entry_points.txt").write_text("[harness.engines]\nnoting = tests.engines.replicated.noting:NOTING\n")
+    return site
+
+
+def noted(path: Path) -> list[tuple[int, str]]:
+    """Return what was asked, with the process that was asked."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [(process, context) for process, context in map(json.loads, lines)]

@@ -1,0 +1,211 @@
+"""The ranks of one command share its work; rank 0 writes one record, equal to a single process's."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.engines.replicated.ranks import Rank, first_machine, this_rank
+from harness.errors import InputError
+from harness.records.run_folder import read_record
+from tests.conftest import ROOT
+from tests.engines.replicated.noting import NOTES, TOGETHER, install, noted
+from tests.evaluation.contents import without_times
+from tests.tasks_for_tests import write_long_tasks
+from tests.waiting import CEILING_SECONDS, wait_until
+
+TORCH = {"RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "node7", "MASTER_PORT": "29500"}
+SLURM = {
+    "SLURM_JOB_ID": "812", "SLURM_NTASKS": "4", "SLURM_PROCID": "2", "SLURM_LOCALID": "0", "SLURM_STEP_ID": "0",
+    "SLURM_STEP_NUM_TASKS": "4", "SLURM_STEP_NUM_NODES": "2", "SLURM_STEP_NODELIST": "gpu[03-04]",
+}  # fmt: skip
+BATCH_SCRIPT = {name: value for name, value in SLURM.items() if "STEP" not in name} | {"SLURM_PROCID": "0"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "rank"),
+    [
+        ({}, None),
+        (TORCH, Rank(number=1, size=4, local=1, machine="node7", port=29500)),
+        (TORCH | {"LOCAL_WORLD_SIZE": "4", "TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": "2"},
+         Rank(number=1, size=4, local=1, machine="node7", port=29500, attempt=2, store_exists=True, one_machine=True)),
+        ({"RANK": "0", "WORLD_SIZE": "1"}, None),
+        ({"WORLD_SIZE": "4"}, None),
+        (SLURM, Rank(number=2, size=4, local=0, machine="gpu03", port=20812)),
+        (SLURM | TORCH, Rank(number=1, size=4, local=1, machine="node7", port=29500)),
+        (SLURM | {"MASTER_ADDR": "here", "MASTER_PORT": "5"}, Rank(number=2, size=4, local=0, machine="here", port=5)),
+        (SLURM | {"SLURM_STEP_NUM_TASKS": "1"}, None),
+        (BATCH_SCRIPT, None),
+    ],
+)  # fmt: skip
+def test_the_environment_says_which_rank_this_is(environment: dict[str, str], rank: Rank | None) -> None:
+    assert this_rank(environment) == rank
+
+
+@pytest.mark.parametrize("change", [{"RANK": "one"}, {"WORLD_SIZE": ""}, {"MASTER_PORT": "x"}])
+def test_a_variable_that_is_no_number_is_one_clear_error(change: dict[str, str]) -> None:
+    with pytest.raises(InputError, match="is not a number"):
+        this_rank(TORCH | change)
+
+
+def test_ranks_without_an_address_are_one_clear_error() -> None:
+    with pytest.raises(InputError, match="WORLD_SIZE=4: MASTER_ADDR is not set; start the ranks with torchrun"):
+        this_rank({"RANK": "0", "WORLD_SIZE": "4"})
+
+
+@pytest.mark.parametrize(
+    ("machines", "first"),
+    [
+        ("node7", "node7"),
+        ("a,b", "a"),
+        ("gpu[03-05,9],login1", "gpu03"),
+        ("n[7]-ib,n[8]-ib", "n7-ib"),
+        ("a-b[1-2]", "a-b1"),
+    ],
+)
+def test_the_first_machine_of_slurms_list(machines: str, first: str) -> None:
+    assert first_machine(machines) == first
+
+
+class Ranks:
+    """Ranks that were started by hand, as srun does; no request is answered before both are ready."""
+
+    def __init__(self, folder: Path) -> None:
+        install(folder / "site")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self.notes = folder / "notes"
+        self.processes: dict[int, subprocess.Popen[str]] = {}
+        self.variables = {
+            **os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), TOGETHER: "2",
+            "HARNESS_CACHE_DIR": str(folder / "cache"), NOTES: str(self.notes),
+            "PYTHONPATH": os.pathsep.join([str(folder / "site"), str(ROOT)]),
+        }  # fmt: skip
+
+    def start(self, number: int, *words: object, **variables: str) -> subprocess.Popen[str]:
+        """Start a rank."""
+        self.processes[number] = subprocess.Popen(
+            [sys.executable, "-m", "harness", *map(str, words)],
+            cwd=ROOT, env={**self.variables, "RANK": str(number), **variables},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        return self.processes[number]
+
+    def end(self, number: int) -> tuple[int, str]:
+        """Return a rank's exit code and what it wrote to standard error."""
+        _, err = self.processes[number].communicate(timeout=CEILING_SECONDS)
+        return self.processes[number].returncode, err
+
+    def asked(self) -> Counter[int]:
+        """Return how many requests each process has answered."""
+        return Counter(process for process, _ in noted(self.notes))
+
+
+@pytest.fixture
+def ranks(tmp_path: Path) -> Iterator[Ranks]:
+    ranks = Ranks(tmp_path)
+    yield ranks
+    for process in ranks.processes.values():
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
+    """An evaluation of 600 requests, which takes three seconds in one process."""
+    tasks = write_long_tasks(tmp_path_factory.mktemp("tasks"), items=150, words=100)
+    script = ["eval", "--backend", "noting", "--model", "any", "--tasks", "t_choice", "--include_path", tasks]
+    return [*script, "--model_args", "seconds=0.02", "--output_path"]
+
+
+@pytest.fixture(scope="module")
+def one_process(words: list[object], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The record of the same command in one process."""
+    folder = tmp_path_factory.mktemp("one")
+    alone = Ranks(folder)
+    alone.start(0, *words, folder / "out", WORLD_SIZE="1", TOGETHER="1")
+    assert alone.end(0)[0] == 0
+    return without_times(folder / "out" / "any")
+
+
+def test_two_ranks_share_the_work_and_write_the_record_of_one_process(
+    ranks: Ranks, words: list[object], one_process: dict[str, str], tmp_path: Path
+) -> None:
+    ranks.start(0, *words, tmp_path / "out")
+    ranks.start(1, *words, tmp_path / "elsewhere")
+    code, err = ranks.end(1)
+    assert (code, len(err.strip().splitlines())) == (2, 1)
+    assert "rank 1: its command line differs from that of rank 0" in err
+    ranks.start(1, *words, tmp_path / "out")
+    assert [ranks.end(number) for number in range(2)] == [(0, ""), (0, "")]
+    assert ranks.asked().keys() == {process.pid for process in ranks.processes.values()}, "both have answered"
+    assert ranks.asked().total() == 600
+    assert without_times(tmp_path / "out" / "any") == one_process
+
+
+def test_the_share_of_a_killed_rank_is_asked_by_rank_0(
+    ranks: Ranks, words: list[object], one_process: dict[str, str], tmp_path: Path
+) -> None:
+    for number in range(2):
+        ranks.start(number, *words, tmp_path / "out")
+    other = ranks.processes[1]
+    wait_until(lambda: other.pid in ranks.asked(), "rank 1 has answered", process=ranks.processes[0])
+    other.kill()
+    code, err = ranks.end(0)
+    assert code == 0, err
+    assert "replica 1 died (rank 1 has ended); its requests are dealt again" in err
+    repeated = Counter(context for process, context in noted(ranks.notes) if process != other.pid)
+    assert max(repeated.values()) == 4, "each of the four choices of an item once"
+    assert without_times(tmp_path / "out" / "any") == one_process
+
+
+def test_a_rank_ends_when_rank_0_is_killed_and_the_same_command_resumes(
+    ranks: Ranks, words: list[object], one_process: dict[str, str], tmp_path: Path
+) -> None:
+    for number in range(2):
+        ranks.start(number, *words, tmp_path / "out")
+    wait_until(lambda: len(ranks.asked()) == 2, "both have answered", process=ranks.processes[0])
+    ranks.processes[0].kill()
+    assert ranks.end(1)[0] == 1
+    before = ranks.asked().total()
+    ranks.processes[0].communicate()
+    ranks.start(0, *words, tmp_path / "out", WORLD_SIZE="1")
+    assert ranks.end(0)[0] == 0
+    assert 0 < read_record(tmp_path / "out" / "any").from_journal <= before
+    assert without_times(tmp_path / "out" / "any") == one_process
+
+
+def test_an_error_of_the_user_ends_all_ranks(ranks: Ranks, words: list[object], tmp_path: Path) -> None:
+    for number in range(2):
+        ranks.start(number, *words, tmp_path / "out", "--tasks", "t_chioce")
+    (code, err), last = ranks.end(0), ranks.end(1)
+    assert (code, len(err.strip().splitlines())) == (2, 1)
+    assert last == (2, "")
+
+
+def test_replicas_beside_ranks_are_refused(ranks: Ranks, words: list[object], tmp_path: Path) -> None:
+    ranks.start(1, *words, tmp_path / "out", "--replicas", 2)
+    code, err = ranks.end(1)
+    assert code == 2
+    assert "--replicas 2: the 2 ranks are the replicas; leave it out, or torchrun." in err
+
+
+def test_torchrun_gives_the_record_of_one_process(
+    ranks: Ranks, words: list[object], one_process: dict[str, str], tmp_path: Path
+) -> None:
+    starter = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "harness"]
+    command = [*starter, *map(str, words), str(tmp_path / "out")]
+    done = subprocess.run(
+        command, cwd=ROOT, env=ranks.variables, capture_output=True, text=True, check=False, timeout=CEILING_SECONDS
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("leaderboard  any") == 1
+    assert len(ranks.asked()) == 2
+    assert without_times(tmp_path / "out" / "any") == one_process

@@ -1,0 +1,75 @@
+"""A service that speaks OpenAI's protocol, answers at once, and fails as a test wants."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+# Status and headers of the answer to a prompt that is asked for the n-th time, from 0; None answers it.
+Trouble = Callable[[str, int], tuple[int, dict[str, str]] | None]
+
+
+class Service:
+    """A completions service; each answer is the prompt, backwards.
+
+    Attributes:
+        asked: How often each prompt was sent.
+        most_at_once: The most messages that were under way.
+    """
+
+    def __init__(self, trouble: Trouble = lambda prompt, n: None, seconds: float = 0.0, port: int = 0) -> None:
+        self.asked: Counter[str] = Counter()
+        self.most_at_once = 0
+        self._now, self._changing = 0, threading.Lock()
+        self._trouble, self._seconds = trouble, seconds
+        service = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                status, headers, body = service.reply(message)
+                content = json.dumps(body).encode()
+                self.send_response(status)
+                for name, value in {**headers, "Content-Length": str(len(content))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def reply(self, message: dict[str, Any]) -> tuple[int, dict[str, str], dict[str, Any]]:
+        """Return status, headers and body of the reply to a message."""
+        chat = "messages" in message
+        prompt = message["messages"][-1]["content"] if chat else message["prompt"]
+        prompt = prompt[0] if isinstance(prompt, list) else prompt
+        with self._changing:
+            number = self.asked[prompt]
+            self.asked[prompt] += 1
+            self._now += 1
+            self.most_at_once = max(self.most_at_once, self._now)
+        time.sleep(self._seconds)
+        with self._changing:
+            self._now -= 1
+        if (trouble := self._trouble(prompt, number)) is not None:
+            return *trouble, {"error": "trouble of the service"}
+        text = prompt[::-1]
+        return (
+            200,
+            {},
+            {"choices": [{"index": 0, "message": {"content": text}} if chat else {"index": 0, "text": text}]},
+        )
+
+    def close(self) -> None:
+        """Stop; the port is free afterwards."""
+        self._server.shutdown()
+        self._server.server_close()

@@ -1,0 +1,165 @@
+"""Services are asked several things at once, wait when they say so, and come back after an absence."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+
+from harness.engines import served
+from harness.engines.base import Answer, Batch, EngineDied, Failure, Request
+from harness.engines.lm_eval import open_lm_eval
+from harness.engines.served import retry_after
+from harness.engines.spec import EngineSpec
+from harness.errors import InputError
+from harness.evaluation.model_under_test import find_model
+from harness.evaluation.spec import EvaluationSpec
+from harness.records.run_folder import read_record
+from tests.conftest import HarnessCommand
+from tests.engines.service import Service, Trouble
+from tests.tasks_for_tests import write_tasks
+
+REQUESTS = [Request(kind="generate_until", context=f"question {n}", generation='{"until": []}') for n in range(12)]
+RIGHT = {index: Answer(text=request.context[::-1]) for index, request in enumerate(REQUESTS)}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served, "SECONDS_FIRST", 0.05)
+
+
+def _spec(port: int, **more: object) -> EngineSpec:
+    url = f"http://127.0.0.1:{port}/v1/completions"
+    return EngineSpec(
+        backend="lm-eval:local-completions", model_args={"base_url": url, "tokenizer_backend": "none", **more}
+    )
+
+
+def _batches(service: Service, **more: object) -> Iterator[Batch]:
+    yield from open_lm_eval("any", _spec(service.port, **more)).answer(REQUESTS)
+
+
+def _answers(trouble: Trouble, **more: object) -> tuple[dict[int, Answer | Failure], Service]:
+    service = Service(trouble)
+    try:
+        batches = list(_batches(service, **more))
+    finally:
+        service.close()
+    assert all(len(batch) == 1 for batch in batches), "each answer is journalled by itself"
+    assert len(batches) == len(REQUESTS)
+    return dict(pair for batch in batches for pair in batch), service
+
+
+@pytest.mark.parametrize("concurrent", [1, 5])
+def test_so_many_messages_are_under_way(concurrent: int) -> None:
+    service = Service(seconds=0.05)
+    assert dict(pair for batch in _batches(service, num_concurrent=concurrent) for pair in batch) == RIGHT
+    service.close()
+    assert service.most_at_once == concurrent
+    assert set(service.asked.values()) == {1}
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
+def test_what_fails_for_a_passing_reason_is_sent_again(status: int) -> None:
+    answers, service = _answers(lambda prompt, n: (status, {}) if n < 2 and prompt.endswith("3") else None)
+    assert answers == RIGHT
+    assert service.asked["question 3"] == 3
+
+
+def test_what_fails_for_good_fails_alone() -> None:
+    answers, service = _answers(lambda prompt, n: (400, {}) if prompt.endswith("3") else None)
+    failure = answers.pop(3)
+    assert isinstance(failure, Failure)
+    assert failure.reason == "error"
+    assert "HTTPError: 400" in failure.message
+    assert "trouble of the service" in failure.message
+    assert answers.items() <= RIGHT.items()
+    assert service.asked["question 3"] == 1
+
+
+def test_a_request_fails_after_so_many_attempts() -> None:
+    answers, service = _answers(lambda prompt, n: (500, {}) if prompt.endswith("3") else None, max_retries=3)
+    assert isinstance(answers[3], Failure)
+    assert service.asked["question 3"] == 3
+
+
+def test_a_rate_limit_holds_for_all_and_costs_no_attempt() -> None:
+    """Three messages per half a second, while eight threads ask."""
+    allowed = [0.0, 0.0, 0.0]
+
+    def limit(prompt: str, n: int) -> tuple[int, dict[str, str]] | None:
+        oldest = allowed[0]
+        if time.monotonic() - oldest < 0.5:
+            return 429, {"Retry-After": "0.2"}
+        allowed.append(time.monotonic())
+        del allowed[0]
+        return None
+
+    began = time.monotonic()
+    answers, _ = _answers(limit, max_retries=1)
+    assert answers == RIGHT
+    assert time.monotonic() - began >= 1.5
+
+
+def test_a_pause_of_hours_ends_the_engine() -> None:
+    with pytest.raises(EngineDied, match="asks for a pause of 36000 s"):
+        _answers(lambda prompt, n: (429, {"Retry-After": "36000"}))
+
+
+def test_a_service_that_comes_back_answers_the_rest() -> None:
+    service = Service(seconds=0.02)
+    batches = _batches(service, num_concurrent=2)
+    answers = dict(next(batches))
+    service.close()
+    again = Service(port=service.port)
+    answers |= dict(pair for batch in batches for pair in batch)
+    again.close()
+    assert answers == RIGHT
+    assert again.asked
+
+
+def test_a_service_that_stays_away_is_an_engine_that_died() -> None:
+    service = Service()
+    service.close()
+    with pytest.raises(EngineDied, match="the service cannot be reached: ConnectionError"):
+        list(_batches(service, max_retries=2))
+
+
+def test_retry_after_is_a_number_or_a_date() -> None:
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
+    assert retry_after("1.5") == 1.5
+    assert retry_after(later) == pytest.approx(100, abs=3)
+    assert [retry_after(text) for text in (None, "soon", "-3")] == [None, None, 0.0]
+
+
+@pytest.mark.parametrize("argument", ["num_concurrent", "max_retries"])
+def test_a_setting_that_is_no_number_is_one_clear_error(argument: str) -> None:
+    with pytest.raises(InputError, match=f"--model_args {argument}=0: give a whole number from 1"):
+        open_lm_eval("any", _spec(1, **{argument: 0}))
+
+
+def test_the_journal_knows_the_answers_with_another_concurrency(tmp_path: Path) -> None:
+    one, two = (
+        find_model("any", EvaluationSpec(models=("any",), tasks=(), output=tmp_path, engine=_spec(1, num_concurrent=n)))
+        for n in (1, 2)
+    )
+    assert one.fingerprint == two.fingerprint
+
+
+def test_a_chat_service_is_evaluated_and_asked_nothing_twice(tmp_path: Path, harness_here: HarnessCommand) -> None:
+    tasks = write_tasks(tmp_path / "tasks", items=8)
+    service = Service(lambda prompt, n: (503, {"Retry-After": "0"}) if not n and "number 5" in prompt else None)
+    url = f"base_url=http://127.0.0.1:{service.port}/v1/chat/completions"
+    words = ["eval", "--backend", "lm-eval:local-chat-completions", "--model", "any", "--apply_chat_template"]
+    words += ["--tasks", "t_generate", "--include_path", str(tasks), "--output_path", str(tmp_path / "out")]
+    words += ["--model_args", url, "num_concurrent=3"]
+    for known in (0, 8):
+        done = harness_here(*words)
+        assert done.returncode == 0, done.stderr
+        assert read_record(tmp_path / "out" / "any").from_journal == known
+    service.close()
+    assert sorted(service.asked.values()) == [1] * 7 + [2]

@@ -1,0 +1,107 @@
+"""`harness eval --replicas N` gives the record of one process, faults of the engine included."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.records.run_folder import read_record
+from tests.conftest import ROOT, HarnessCommand
+from tests.evaluation.contents import without_times
+from tests.models import save_tiny_llama
+from tests.tasks_for_tests import eval_words, write_long_tasks, write_tasks
+from tests.waiting import CEILING_SECONDS, running, wait_until
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tasks(tmp_path_factory.mktemp("tasks"), items=200)
+
+
+@pytest.mark.parametrize("fault", ["batch=16", "raises=0.1", "nan=0.1", "missing=0.1"])
+def test_the_record_is_that_of_one_process(
+    fault: str, tmp_path: Path, tasks: Path, harness_here: HarnessCommand
+) -> None:
+    words = ["--no_cache", "--allow_failures", 1000, "--model_args", fault]
+    assert harness_here(*eval_words(tasks, tmp_path / "two", *words, "--replicas", 2)).returncode == 0
+    assert harness_here(*eval_words(tasks, tmp_path / "one", *words)).returncode == 0
+    assert without_times(tmp_path / "two" / "uniform") == without_times(tmp_path / "one" / "uniform")
+
+
+def test_engines_that_die_now_and_then_answer_everything(
+    tmp_path: Path, tasks: Path, harness_here: HarnessCommand, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert harness_here(*eval_words(tasks, tmp_path, "--model_args", "die_after=300", "--replicas", 2)).returncode == 0
+    assert "died (scripted death after" in caplog.text
+    record = read_record(tmp_path / "uniform")
+    assert sum(task.answered for task in record.tasks.values()) == 1000
+    assert record.restarts == 0
+
+
+def test_a_replica_that_hangs_fails_only_what_it_held(tmp_path: Path, harness_here: HarnessCommand) -> None:
+    tasks = write_long_tasks(tmp_path / "tasks", items=200, words=90)
+    words = eval_words(tasks, tmp_path, "--model_args", "hang=0.002", "--engine_timeout", "1", "--replicas", "2")
+    assert harness_here(*words).returncode == 1
+    failures = [task.failures for task in read_record(tmp_path / "uniform").tasks.values()]
+    assert {reason for counts in failures for reason in counts} == {"timeout"}
+    assert 0 < sum(sum(counts.values()) for counts in failures) < 1000
+
+
+def test_one_and_two_replicas_of_a_model_give_the_same_bytes(
+    tmp_path: Path, tasks: Path, harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rounding depends on what is computed together."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    model = save_tiny_llama(tmp_path / "tiny")
+    words = ["eval", "--model", model, "--tasks", "t_all", "--include_path", tasks, "--limit", 60, "--no_cache"]
+    for count in (1, 2):
+        out = tmp_path / str(count)
+        done = harness_here(*words, "--output_path", out, "--replicas", count, "--dtype", "float32")
+        assert done.returncode == 0, done.stderr
+    assert without_times(tmp_path / "1" / "tiny") == without_times(tmp_path / "2" / "tiny")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_replicas_end_with_the_command(number: int, tmp_path: Path, tasks: Path, own_cache: Path) -> None:
+    words = eval_words(tasks, tmp_path, "--model_args", "delay_seconds=60", "--replicas", "2")
+    process = subprocess.Popen([sys.executable, "-m", "harness", *words], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+
+    def replicas() -> list[int]:
+        """Children of threads count as well."""
+        lists = [place.read_text() for place in children.parent.parent.glob("*/children")]
+        return [int(child) for text in lists for child in text.split()]
+
+    wait_until(lambda: len(replicas()) == 2, "two replicas run", process=process)
+    pids = replicas()
+    process.send_signal(number)
+    _, err = process.communicate(timeout=CEILING_SECONDS)
+    wait_until(lambda: not any(map(running, pids)), "they have ended")
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert err.strip() == "harness eval: interrupted; run the same command again to go on."
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--replicas", "0"], "0: give a whole number from 1, or auto"),
+        (["--replicas", "many"], "many: give a whole number from 1, or auto"),
+        (["--on", "raye"], "raye: give ray, or ray:ADDRESS such as ray:HOST:6379"),
+        (["--on", "ray:"], "ray:: give ray, or ray:ADDRESS"),
+        (["--on", "ray:nowhere"], "--on ray:nowhere: give HOST:PORT"),
+        (["--replicas", "999", "--backend", "hf", "--device", "cpu"], "--replicas 999: this process may use"),
+        (["--replicas", "2", "--backend", "hf", "--device", "cuda:1"], "--device cuda:1: each replica has its own"),
+    ],
+)
+def test_wrong_words_are_one_clear_error(
+    words: list[str], message: str, tmp_path: Path, tasks: Path, harness_here: HarnessCommand
+) -> None:
+    done = harness_here(*eval_words(tasks, tmp_path / "out", *words))
+    assert (done.returncode, len(done.stderr.strip().splitlines())) == (2, 1)
+    assert message in done.stderr
+    assert not (tmp_path / "out").exists()
