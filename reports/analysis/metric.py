@@ -57,6 +57,18 @@ def with_metric(models: Sequence[ModelRecords], metric: str | None) -> tuple[lis
     ], notes
 
 
+def direction(models: Sequence[ModelRecords]) -> str:
+    """Return the metric for a title if smaller values of it are better and all tasks have it; otherwise nothing.
+
+    Example: " by bits_per_byte (lower is better)".
+    """
+    found = {(run.metric.partition(",")[0], run.higher_is_better) for one in models for run in one.tasks.values()}
+    if len(found) != 1:
+        return ""
+    (metric, higher) = found.pop()
+    return "" if higher else f" by {metric} (lower is better)"
+
+
 def _with_metric(run: TaskRun, metric: str) -> TaskRun | None:
     filter_name = run.metric.partition(",")[2]
     values = {GOLD: _log_likelihood, BITS: _bits_per_byte}

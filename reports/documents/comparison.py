@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.reports.analysis.differences import OVERALL, Comparison, DomainDifference, TaskDifference
 from harness.reports.analysis.dose import verdict
+from harness.reports.analysis.metric import direction
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
 
@@ -67,7 +68,7 @@ def comparison_document(comparison: Comparison, command: str) -> Document:
     tables: tuple[Table, ...] = (_differences(comparison), _overall(comparison), _slopes(comparison))
     tables = tuple(table for table in tables if table.rows)
     return Document(
-        title=title,
+        title=f"{title}{direction([model for arm in comparison.arms for model in arm.models])}",
         command=command,
         tables=tables,
         notes=tuple(notes),

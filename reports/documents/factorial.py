@@ -10,6 +10,7 @@ from harness.reports.analysis.contrasts import EXPLORATORY, PRIMARY, is_two_by_t
 from harness.reports.analysis.counting import counted
 from harness.reports.analysis.differences import OVERALL
 from harness.reports.analysis.factorial import SECONDARY, ContrastRow, FactorialAnalysis
+from harness.reports.analysis.metric import direction
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
 from harness.stats.clustered import FEW_CLUSTERS as FEWEST_CLUSTERS
@@ -41,11 +42,12 @@ MEANINGS = {
 def factorial_document(analysis: FactorialAnalysis, command: str) -> Document:
     """Return the document of an analysis: contrasts, the cells of the design, and signal and noise if known."""
     factors = ", ".join(analysis.study.factors)
+    models = [model for run in analysis.study.runs for model in run.checkpoints]
     tables = (_contrasts(analysis), _arms(analysis), _signals(analysis))
     notes = [*_results(analysis), *_limits(analysis), *analysis.notes, *_letters(analysis)]
     notes += [*_main_tests(analysis), _methods(analysis)]
     return Document(
-        title=f"Factorial study: {factors}",
+        title=f"Factorial study: {factors}{direction(models)}",
         command=command,
         tables=tuple(table for table in tables if table.rows),
         notes=tuple(notes),

@@ -117,3 +117,5 @@ def test_no_page_calls_a_metric_without_chance_chance_centred(metric: str, comma
         text = page.read_text(encoding="utf-8")
         assert "of accuracies, chance-centred" in text
         assert text.lower().count("chance-centred") == text.count("of accuracies, chance-centred")
+        title = text.partition("</h1>")[0].rpartition("<h1")[2]
+        assert ("by bits_per_byte (lower is better)" in title) == (metric == "bits_per_byte")
