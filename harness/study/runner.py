@@ -16,7 +16,7 @@ from harness.study.commands import Commands
 from harness.study.executors import DIED, Executor, Job, environment_of
 from harness.study.executors.process import queue, started_on
 from harness.study.folder import StudyFolder, now
-from harness.study.nodes import Evaluation, Graph, Node
+from harness.study.nodes import Evaluation, Graph, Node, Training
 from harness.study.outcomes import Outcome, done_before, outcome
 
 ATTEMPTS = 3  # of a command that dies by a signal, such as one that runs out of memory or loses its machine
@@ -130,6 +130,8 @@ class Runner:
     def _job(self, nodes: Sequence[Node]) -> Job:
         """Return the job of a node, or of evaluations that share a process."""
         words = self.commands.of(nodes, {key: list(done.get("results", ())) for key, done in self.done.items()})
+        work = nodes[0].work
+        processes = work.processes if isinstance(work, Training) else 1
         return Job(
             name=self.folder.label(nodes[0]),
             words=tuple(words),
@@ -137,7 +139,8 @@ class Runner:
             log=(self.folder.of(nodes[0].key) / "log").absolute(),
             cwd=Path.cwd(),
             needs=nodes[0].needs,
-            environment=environment_of(nodes[0].needs),
+            processes=processes,
+            environment=environment_of(nodes[0].needs, processes),
         )
 
     def _submit(self, ready: Sequence[_Running]) -> None:

@@ -77,8 +77,8 @@ class Timings:
     def timed(self, node: Node, cost: Cost) -> Cost:
         """Return a node's cost with its estimated time, if that can be measured here."""
         if cost.seconds is None and isinstance(node.work, Training) and cost.steps:
-            stage = self._stage(node)
-            return cost if stage is None else replace(cost, seconds=stage.seconds_per_step * cost.steps)
+            stage, steps = self._stage(node), cost.steps / node.work.processes  # each takes a batch per step
+            return cost if stage is None else replace(cost, seconds=stage.seconds_per_step * steps)
         if cost.seconds is None and isinstance(node.work, Evaluation):
             each = self._batch(node, node.work)
             return cost if each is None else replace(cost, seconds=each * cost.requests)
