@@ -152,6 +152,12 @@ def _add_record_flags(group: argparse._ArgumentGroup) -> None:
         metavar="SECONDS",
         help="stop if a batch takes longer; the remaining requests fail as timeout (default: no limit)",
     )
+    group.add_argument(
+        "--use_cache",
+        type=Path,
+        metavar="FILE",
+        help="the journal: a file for the answers (default: journal.sqlite in the cache folder)",
+    )
     group.add_argument("--no_cache", action="store_true", help="do not read or write the journal")
     group.add_argument(
         "--verify", action="store_true", help="hash the weights again, even if their digest is remembered"
@@ -198,6 +204,10 @@ def evaluation_spec(args: argparse.Namespace) -> EvaluationSpec:
         raise InputError("--fewshot_as_multiturn true: needs --apply_chat_template; add it, or leave this flag out.")
     if args.system_as_user and not chat:
         raise InputError("--system_as_user: needs --apply_chat_template; add it, or leave this flag out.")
+    if args.use_cache is not None and args.no_cache:
+        raise InputError("--no_cache: keeps no answers, and --use_cache names a file for them; leave one of them out.")
+    if args.use_cache is not None and args.use_cache.is_dir():
+        raise InputError(f"--use_cache {args.use_cache}: is a folder; give a file, such as journal.sqlite in it.")
     return EvaluationSpec(
         models=tuple(args.model),
         tasks=tuple(_names(args.tasks)),
@@ -231,6 +241,7 @@ def evaluation_spec(args: argparse.Namespace) -> EvaluationSpec:
         allow_failures=args.allow_failures,
         engine_timeout_seconds=args.engine_timeout,
         use_journal=not args.no_cache and not args.dry_run,
+        journal=args.use_cache,
         verify=args.verify,
         unsafe_code=args.unsafe_code == "allow",
         command=shlex.join(["harness", *sys.argv[1:]]),

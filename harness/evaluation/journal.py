@@ -84,7 +84,7 @@ class Journal:
         description = json.dumps(fingerprint, sort_keys=True, ensure_ascii=False)
         self._fingerprint = hashlib.sha256(description.encode()).digest()
         try:
-            self._shared = path if path is not None and cache_is_read_only() else None
+            self._shared = path if cache_is_read_only() and path == default_path() else None
             self._database = _open(path if self._shared is None else None)
             with self._database:
                 self._database.execute(

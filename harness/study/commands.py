@@ -16,6 +16,7 @@ from harness.study.nodes import Evaluation, Graph, Node, Overlap, Report, Traini
 from harness.study.outcomes import ITEMS, PAGE, SAVED_STATES
 
 RUNS = "runs"  # the folder of a report with links to the records that it shows
+JOURNAL_FLAGS = {"--use_cache", "--no_cache"}  # with one of them, the experiment says where answers are kept
 Results = Mapping[str, Sequence[str]]
 """By key of an evaluation: its results files, relative to the study's folder."""
 
@@ -64,7 +65,9 @@ class Commands:
             checkpoint = self.folder.checkpoint(self.graph[work.checkpoint])
             models.append(str(checkpoint / SAVED_STATES if work.states else checkpoint))
         output = str(self.folder.records(first.set_key))
-        return ["eval", "--model", *models, "--tasks", ",".join(first.tasks), "--output_path", output, *first.flags]
+        own = () if set(first.flags) & JOURNAL_FLAGS else ("--use_cache", str(self.folder.journal))
+        tasks = ",".join(first.tasks)
+        return ["eval", "--model", *models, "--tasks", tasks, "--output_path", output, *own, *first.flags]
 
     def _report(self, node: Node, work: Report, results: Results) -> list[str]:
         own = self.folder.of(node.key)

@@ -8,6 +8,7 @@ DIR/nodes/KEY/log           output of its command
 DIR/nodes/KEY/lock          locked by its command, with the host that runs it; empty while the executor queues it
 DIR/nodes/KEY/running.json, failed.json, done.json
 DIR/evaluations/SET_KEY/    records of one set of tasks and flags, in `harness eval`'s layout
+DIR/journal.sqlite          answers of all evaluations
 DIR/report.html, ...        links to the pages of the last run
 """
 
@@ -183,6 +184,11 @@ class StudyFolder:
     def records(self, set_key: str) -> Path:
         """Return the folder with the records of a set of tasks and flags."""
         return self.path / "evaluations" / set_key
+
+    @property
+    def journal(self) -> Path:
+        """The file with the answers of all evaluations."""
+        return self.path / "journal.sqlite"
 
     def claim(self, node: Node, parents: Mapping[str, Any]) -> None:
         """Make a node's folder; one that was begun from other parents is moved aside.

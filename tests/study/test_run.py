@@ -145,6 +145,38 @@ def test_a_changed_metric_scores_again_without_inference(small: Study, harness_h
         assert read_record(run.parent).engine is None
 
 
+def test_all_state_is_in_the_output_folder(
+    small: Study, harness_here: HarnessCommand, log: Path, own_cache: Path
+) -> None:
+    """A moved folder is done, and scores a changed metric from its answers; a deleted one leaves no answers behind."""
+    small.write({"compare": None, "report": {"leaderboard": False}})
+    out, moved = small.folder / "out", small.folder / "elsewhere" / "moved"
+    assert _run(harness_here, small).returncode == 0
+    assert not list(own_cache.rglob("journal*"))
+    moved.parent.mkdir()
+    out.rename(moved)
+    log.unlink()
+    again = harness_here("run", small.path, "--output_path", moved, "--executor", "fork")
+    assert again.returncode == 0, again.stderr
+    assert _begun(log) == []
+    file = small.tasks / "choice.yaml"
+    file.write_text(file.read_text().replace("  - {metric: acc_norm, aggregation: mean, higher_is_better: true}\n", ""))
+    for place, known in ((moved, 24), (out, 0)):
+        done = harness_here("run", small.path, "--output_path", place, "--executor", "fork")
+        assert done.returncode == 0, done.stderr
+        last = max(place.glob("evaluations/*/*/run.json"), key=lambda path: path.stat().st_mtime)
+        assert read_record(last.parent).from_journal == known
+
+
+@pytest.mark.parametrize("flags", [{"use_cache": "answers.sqlite"}, {"no_cache": True}])
+def test_an_experiment_may_name_another_journal_or_none(small: Study, flags: dict[str, Any]) -> None:
+    small.fields["evaluate"]["flags"] |= flags
+    graph = build_graph(read_experiment(small.write()))
+    node = next(node for node in graph.values() if node.kind == "evaluate")
+    words = Commands(graph, StudyFolder(small.folder / "out")).of([node], {})
+    assert [word for word in words if word.endswith("_cache")] == [f"--{name}" for name in flags]
+
+
 def test_a_failed_node_fails_its_descendants_only(small: Study, harness_here: HarnessCommand) -> None:
     small.fields["stages"]["tuned"]["fails"] = "{tune}"
     small.fields["evaluate"]["stages"] = ["base", "tuned"]
