@@ -72,7 +72,7 @@ def _print_total(console: Console, costs: Sequence[Cost], nodes: int) -> None:
         )
     elif costs:
         console.print(
-            "Time: not measured yet; add --estimate, which times two steps per stage and a batch of requests.",
+            "Time: not known; without --no_estimate, two steps per stage and a batch of requests are timed.",
             soft_wrap=True,
         )
 

@@ -115,7 +115,7 @@ def test_too_little_disk_is_refused_ahead(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(2_000_000, 0, 2_000_000))
     study.fields["stages"]["tuned"]["parameters"] = "100,000"
     study.write()
-    done = harness_here("run", study.path, "--output_path", tmp_path / "out", "--dry_run")
+    done = harness_here("run", study.path, "--output_path", tmp_path / "out", "--dry_run", "--no_estimate")
     assert done.returncode == 2
     # 8 x (1 + 2 x 3) x 100,000 x 4 bytes for the weights, and 0.5 MB for the others and the samples
     assert "too little disk: the study needs about 22.9 MB more and 2.0 MB are free" in done.stderr
@@ -184,7 +184,7 @@ def test_wrong_flags_are_one_line(
     ("words", "changes"),
     [
         ("--output_path out study.yaml", []),
-        ("--output_path out study.yaml a=1 --estimate b=2", ["b=2", "a=1"]),
+        ("--output_path out study.yaml a=1 --no_estimate b=2", ["b=2", "a=1"]),
         ("--dry_run study.yaml", []),
         ("--dry_run a=1 study.yaml b=2", ["a=1", "b=2"]),
         ("--executor_args x=1 study.yaml --jobs 2 c=3", ["c=3"]),

@@ -48,7 +48,8 @@ def _dry_run(harness: HarnessCommand, name: str, folder: Path, *changes: str) ->
             SAMPLES[source["hub"]](sample)
         words.append(f"{place}={sample}")
     budgets = [f"stages.{stage}.data.budget_tokens=3000" for stage in read_experiment(EXPERIMENTS / name).stages]
-    done = harness("run", EXPERIMENTS / name, "--output_path", folder / "out", "--dry_run", *words, *budgets, *changes)
+    quick = ["--output_path", folder / "out", "--dry_run", "--no_estimate"]
+    done = harness("run", EXPERIMENTS / name, *quick, *words, *budgets, *changes)
     assert done.returncode == 0, done.stderr
     assert not (folder / "out").exists()
     return done.stdout
