@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
     graph = _graph(experiment, spec)
     wanted = _wanted(graph, args.only)
     folder = StudyFolder(Path(args.output_path))
-    folder.check_experiment(spec.name)
+    folder.check_experiment(spec.name, spec.model_dump(mode="json"), graph)
     folder.check_labels(graph)
     if args.dry_run is not None:
         print_plan(spec, graph, (folder, wanted), estimate=not args.no_estimate)
