@@ -62,6 +62,7 @@ class Runner:
         self.failed: list[str] = []
         self._running: list[_Running] = []
         self._alone: set[str] = set()  # evaluations whose shared process failed: one of them may be why
+        self._doubted: set[str] = set()  # nodes that failed in the last run: their commands must end without an error
 
     def run(self, wanted: Collection[str] | None = None) -> bool:
         """Run the wanted nodes (all by default), which include their ancestors; return whether all of them are done.
@@ -71,6 +72,8 @@ class Runner:
         wanted = set(self.graph if wanted is None else wanted)
         try:
             for key in wanted - self.done.keys():  # a run that was killed has left nodes as running
+                if self.folder.state(key, "failed") is not None:
+                    self._doubted.add(key)
                 self.folder.set_waiting(key)
             while self._start(wanted) or self._running:
                 self._collect()
@@ -199,8 +202,17 @@ class Runner:
         self._submit(died)
 
     def _finish(self, node: Node, *, seconds: float | None, code: int | None = None) -> bool:
-        """Write down that a node is done, if its output is complete."""
+        """Write down that a node is done, if its output is complete.
+
+        Args:
+            node: The node.
+            seconds: How long it took; None if its command was not run.
+            code: The command's exit code; None if it was not run.
+        """
         if node.kind == "report" and code != 0:  # a page may be half written
+            return False
+        # A signal may follow a finished training. An error may, too, but then something is wrong with it.
+        if node.kind == "train" and ((code is None and node.key in self._doubted) or (code is not None and code > 0)):
             return False
         produced = outcome(node, self.graph, self.folder)
         if produced is None:

@@ -201,6 +201,22 @@ def test_a_failed_node_fails_its_descendants_only(small: Study, harness_here: Ha
     assert _run(harness_here, small).returncode == 0
 
 
+def test_a_training_that_fails_after_its_checkpoint_has_failed_until_its_command_succeeds(
+    small: Study, harness_here: HarnessCommand, log: Path
+) -> None:
+    small.fields["stages"]["base"]["fails_at_end"] = True
+    small.write({"evaluate": [], "compare": None})
+    done = _run(harness_here, small)
+    assert done.returncode == 1
+    assert "failed   base-0: exit code 1" in done.stderr
+    assert _begun(log) == ["base-0"]
+    log.unlink()
+    done = _run(harness_here, small)
+    assert done.returncode == 0, done.stderr
+    assert _begun(log) == ["base-0", "tuned-N-0", "tuned-C-0"]
+    assert [event["name"] for event in events(log) if event["event"] == "trained"] == ["tuned-N-0", "tuned-C-0"]
+
+
 def test_a_damaged_checkpoint_fails_its_own_evaluation_only(small: Study, harness_here: HarnessCommand) -> None:
     small.fields["evaluate"]["stages"] = ["base", "tuned"]
     small.fields["stages"]["tuned"]["damaged"] = "{tune}"
