@@ -35,6 +35,17 @@ try:
 except Exception as error:
     sys.exit(f"{type(error).__name__}: {error}")
 """
+# Waits until the process that started it has ended, and then ends what is left of its cluster: two agents would try for a
+# minute to report the end of the others, which have ended with it.
+REAPER = """
+import contextlib, sys, psutil
+sys.stdin.read()
+for process in map(int, sys.argv[1:]):
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(process)
+        if process.name().startswith("ray::"):
+            process.kill()
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +81,8 @@ class RayExecutor:
         except (ConnectionError, RuntimeError, ValueError) as error:
             reason = one_line(error, max_characters=200)
             raise InputError(f"--executor ray: Ray cannot be started or reached ({reason}).") from None
+        if own:
+            self._reaper = _start_reaper()
         self._run = ray.remote(run)
         for needs in options.needs:
             _check_fits(needs, [machine["Resources"] for machine in ray.nodes() if machine["Alive"]])
@@ -102,6 +115,19 @@ class RayExecutor:
         with suppress(self._ray.exceptions.RayError):
             self._ray.cancel(handle.code, force=True)
             self._ray.wait([handle.code], timeout=SECONDS_TO_END)
+
+
+def _start_reaper() -> subprocess.Popen[bytes]:
+    """Start the process that ends the agents of this process's cluster when this process has ended."""
+    import psutil
+
+    started = [str(process.pid) for process in psutil.Process().children(recursive=True)]
+    return subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-c", REAPER, *started],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def _resources(needs: NeedsSpec) -> dict[str, float]:
