@@ -211,6 +211,17 @@ class StudyFolder:
         """The file with the answers of all evaluations."""
         return self.path / "journal.sqlite"
 
+    def link_pages(self, pages: Mapping[str, str]) -> dict[str, Path]:
+        """Link pages, given relative to the folder, by label; remove the links of earlier runs. Return the links."""
+        for link in self.path.glob("*.html"):
+            if link.is_symlink() and link.readlink().parts[:1] == ("nodes",):
+                link.unlink()
+        links = {label: self.path / f"{label}.html" for label in pages}
+        for label, link in links.items():
+            link.unlink(missing_ok=True)
+            link.symlink_to(pages[label])
+        return links
+
     def claim(self, node: Node, parents: Mapping[str, Any]) -> None:
         """Make a node's folder; one that was begun from other parents is moved aside.
 

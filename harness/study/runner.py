@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -240,18 +239,16 @@ class Runner:
         return str(job.log.relative_to(self.folder.path.absolute()))
 
     def link_pages(self) -> dict[str, str]:
-        """Link the pages of the finished reports into the study's folder; return them by label, the main one last."""
+        """Link the pages of the finished reports under their present labels; return the links, the main one last.
+
+        Links to pages that are out of date or no longer in the experiment are removed; the pages stay in their nodes.
+        """
         pages = {}
         for key in reversed(list(self.graph)):
             produced = self.done.get(key)
             if produced is not None and self.graph[key].kind == "report":
-                label = self.folder.label(self.graph[key])
-                link = self.folder.path / f"{label}.html"
-                with suppress(FileNotFoundError):
-                    link.unlink()
-                link.symlink_to(str(produced["page"]))
-                pages[label] = str(link)
-        return pages
+                pages[self.graph[key].label] = str(produced["page"])
+        return {label: str(link) for label, link in self.folder.link_pages(pages).items()}
 
 
 def finished(graph: Graph, folder: StudyFolder) -> dict[str, Outcome]:

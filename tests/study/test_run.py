@@ -84,6 +84,21 @@ def test_a_study_ends_with_its_report_and_a_rerun_runs_nothing(
     assert _begun(log) == ["renamed-N-0", "renamed-C-0", "eval-renamed-N-0", "compare", "leaderboard"]
 
 
+def test_links_to_pages_that_are_no_longer_in_the_experiment_are_removed(
+    small: Study, harness_here: HarnessCommand
+) -> None:
+    """Only links that a run has made; the page itself stays."""
+    out = small.folder / "out"
+    assert _run(harness_here, small).returncode == 0
+    page = (out / "compare.html").resolve()
+    (out / "notes.html").write_text("mine")
+    (out / "mine.html").symlink_to(out / "notes.html")
+    small.write({"compare": {"stage": "tuned", "name": "arms"}, "report": {"leaderboard": False}})
+    assert _run(harness_here, small).returncode == 0
+    assert sorted(path.name for path in out.glob("*.html")) == ["arms.html", "mine.html", "notes.html"]
+    assert page.is_file()
+
+
 def test_saved_states_are_evaluated_too(small: Study, harness_here: HarnessCommand) -> None:
     """Those with a number of steps: `checkpoint-best` is one of them again."""
     small.fields["stages"] = {

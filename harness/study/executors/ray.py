@@ -35,8 +35,8 @@ try:
 except Exception as error:
     sys.exit(f"{type(error).__name__}: {error}")
 """
-# Waits until the process that started it has ended, and then ends what is left of its cluster: two agents would try for a
-# minute to report the end of the others, which have ended with it.
+# Waits until the process that started it has ended, and then ends what is left of its cluster: two agents would try for
+# a minute to report the end of the others, which have ended with it.
 REAPER = """
 import contextlib, sys, psutil
 sys.stdin.read()
