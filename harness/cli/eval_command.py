@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="CKPT",
-        help="one or more of: transformers folder, PEFT adapter folder, .gguf file, hub id, folder of checkpoint-*",
+        help="one or more of: transformers folder, PEFT adapter folder, .gguf file, hub id (org/name@v1), folder of "
+        "checkpoint-*",
     )
     what.add_argument(
         "--tasks",
@@ -136,7 +137,7 @@ def _add_engine_flags(group: argparse._ArgumentGroup) -> None:
         metavar="PATH_OR_ID",
         help="tokenizer folder or hub id (default: the checkpoint's own, else that in the folder above)",
     )
-    group.add_argument("--revision", metavar="REV", help="commit, tag or branch of a hub id")
+    group.add_argument("--revision", metavar="REV", help="commit, tag or branch of hub ids without their own")
     group.add_argument("--trust_remote_code", action="store_true", help="run code that comes with a checkpoint")
     group.add_argument("--allow_pickle", action="store_true", help="load weights in pickle format")
     group.add_argument("--unsafe_code", choices=("allow",), help="run model-written programs without a sandbox")

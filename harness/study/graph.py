@@ -21,7 +21,7 @@ from harness.study.overlaps import overlap_nodes
 from harness.study.reporting import report_nodes
 from harness.training import find_trainer
 
-HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
+HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+(@[\w./-]+)?$")  # org/name, org/name@revision
 
 
 def build_graph(spec: ExperimentSpec) -> Graph:
