@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import InputError
 
 if TYPE_CHECKING:
+    from harness.evaluation.progress_file import ProgressFile
     from harness.evaluation.spec import EvaluationSpec
 
 PURPOSE = "Score checkpoints on tasks and write a record; a killed run resumes."
@@ -161,6 +162,9 @@ def _add_record_flags(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--no_cache", action="store_true", help="do not read or write the journal")
     group.add_argument(
+        "--progress_path", type=Path, metavar="FILE", help="file for answered requests, speed and time left, in JSON"
+    )
+    group.add_argument(
         "--verify", action="store_true", help="hash the weights again, even if their digest is remembered"
     )
     group.add_argument(
@@ -184,14 +188,26 @@ def run(args: argparse.Namespace) -> int:
     from harness.cli.console import EvalProgress, print_failures, print_run
     from harness.evaluation.run import evaluate_all
 
-    complete = True
-    with EvalProgress() as progress:
-        for done in evaluate_all(evaluation_spec(args), progress):
+    complete, spec = True, evaluation_spec(args)
+    with EvalProgress(_progress_file(args)) as progress:
+        for done in evaluate_all(spec, progress):
             progress.pause()
             print_run(done)
             print_failures(done.record)
             complete = complete and done.record.complete
     return 0 if complete else 1
+
+
+def _progress_file(args: argparse.Namespace) -> ProgressFile | None:
+    """Raises: InputError: its folder does not exist."""
+    from harness.checkpoints.resolver import expand
+    from harness.evaluation.progress_file import ProgressFile
+
+    if args.progress_path is None:
+        return None
+    if not args.progress_path.parent.is_dir():
+        raise InputError(f"--progress_path {args.progress_path}: its folder does not exist; make it, or give another.")
+    return ProgressFile(args.progress_path, models=sum(len(expand(name)) for name in args.model))
 
 
 def evaluation_spec(args: argparse.Namespace) -> EvaluationSpec:

@@ -32,6 +32,7 @@ SET_BY_EXPERIMENT = {
     "tasks": "set evaluate.tasks",
     "output_path": "give `harness run --output_path`",
     "dry_run": "give `harness run --dry_run`",
+    "progress_path": "`harness status` shows the progress",
 }
 SET_BY_SEARCH = ("tasks", "format", "output_path", "fail_on_overlap")  # of `harness overlap`
 

@@ -10,7 +10,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d[-:]\d\d[-:]\d\d(\.\d+)?(\+00:00)?")
 CLOCK = re.compile(
     r'"(date|total_evaluation_time_seconds|seconds|from_journal|finished|pid|since)": ("[^"]*"|[\d.]+|null)'
 )
-LEFT_OUT = ("lock", "log", "progress", "training_args.bin", "executor")
+LEFT_OUT = ("lock", "log", "progress", "progress.json", "training_args.bin", "executor")
 JOURNAL = "journal.sqlite"  # with its -wal and -shm: its pages are in the order of the batches
 
 

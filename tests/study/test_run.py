@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from harness.evaluation.progress_file import ProgressFile
 from harness.records.run_folder import read_record
 from harness.study.commands import Commands
 from harness.study.experiment import read_experiment
@@ -364,8 +365,33 @@ def test_status_shows_speed_and_time_left_of_a_training(small: Study, harness_he
         shown = subprocess.run(
             [sys.executable, "-m", "harness", "status", str(folder.path)], capture_output=True, text=True, check=False
         ).stdout
-    assert "running        50  12 s" in shown
+    assert "running  50 tokens/s  12 s" in shown
     assert "waiting" in harness_here("status", folder.path).stdout, "without a run, nothing is running"
+
+
+def test_status_shows_speed_and_time_left_of_evaluations_that_share_a_process(small: Study) -> None:
+    folder = StudyFolder(small.folder / "out")
+    graph = build_graph(read_experiment(small.path))
+    evaluations = [node for node in graph.values() if node.kind == "evaluate"]
+    folder.path.mkdir()
+    folder.record("small", {}, graph)
+    for node in evaluations:
+        folder.claim(node, {})
+        log = str((folder.of(evaluations[0].key) / "log").relative_to(folder.path))
+        folder.set_state(node.key, "running", {"since": "now", "log": log})
+    words = Commands(graph, folder).of(evaluations, {})
+    file = ProgressFile(Path(words[words.index("--progress_path") + 1]), models=2)
+    with folder.held(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StudyFolder, "in_use", lambda _: True)
+        seconds = iter((0.0, 1.0, 3.0))
+        patch.setattr("harness.evaluation.progress_file.time.monotonic", lambda: next(seconds))
+        file.start(total=100, known=20)
+        assert {state.requests_per_second for state in node_states(folder)} == {None}
+        for count in (10, 30, 30):  # the first ten arrive when the engine is open, and do not count
+            file.advance(count)
+        states = {state.label: state for state in node_states(folder) if state.kind == "evaluate"}
+    assert [state.requests_per_second for state in states.values()] == [20.0, 20.0]
+    assert [state.seconds_left for state in states.values()] == [5.5, 5.5], "10 of this model and 100 of the next"
 
 
 def test_status_of_a_folder_without_a_study_is_refused(harness_here: HarnessCommand, tmp_path: Path) -> None:
