@@ -116,7 +116,8 @@ def _comparisons(
         for arm in pair:
             if arm not in arms:
                 raise InputError(f"compare.contrasts: no arm {arm!r}; arms are {', '.join(arms)}.")
-        pages[f"{compare.name}-{pair[0]}-{pair[1]}"] = _compare(arms, [pair[1], pair[0]], options)
+        if [pair[1], pair[0]] != list(arms):  # otherwise it is the comparison of all arms
+            pages[f"{compare.name}-{pair[0]}-{pair[1]}"] = _compare(arms, [pair[1], pair[0]], options)
     return pages
 
 

@@ -119,7 +119,7 @@ class RayExecutor:
 
 def _start_reaper() -> subprocess.Popen[bytes]:
     """Start the process that ends the agents of this process's cluster when this process has ended."""
-    import psutil
+    import psutil  # type: ignore[import-untyped]
 
     started = [str(process.pid) for process in psutil.Process().children(recursive=True)]
     return subprocess.Popen(  # noqa: S603 - our own command
