@@ -46,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--no_estimate",
-        action="store_true",
+        metavar="key=value",
+        nargs="*",
         help="with --dry_run: do not time two steps per stage and a batch of requests, for the study's duration",
     )
     parser.add_argument(
@@ -80,7 +81,8 @@ def _experiment(args: argparse.Namespace) -> tuple[Path, list[str]]:
         InputError: there is no such word.
     """
     first = [] if args.experiment is None else [args.experiment]
-    changes = [*first, *args.overrides, *getattr(args, "more", []), *(args.dry_run or [])]
+    changes = [*first, *args.overrides, *getattr(args, "more", [])]
+    changes += [*(args.dry_run or []), *(args.no_estimate or [])]
     for words in (changes, args.executor_args):
         for word in words:
             if "=" not in word or os.path.isfile(word):  # noqa: PTH113 - false for a word too long for a path, too
@@ -101,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--output_path: is missing; give a folder for the study.")
     if not str(args.jobs).isdecimal() or int(args.jobs) < 1:
         raise InputError(f"--jobs {args.jobs}: give a whole number from 1.")
-    if args.no_estimate and args.dry_run is None:
+    if args.no_estimate is not None and args.dry_run is None:
         raise InputError("--no_estimate: belongs to --dry_run; add it, or remove --no_estimate.")
     if "," in args.output_path:
         raise InputError(f"--output_path {args.output_path}: has a comma, which separates runs; give another folder.")
@@ -113,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
     folder.check_experiment(spec.name, spec.model_dump(mode="json"), graph)
     folder.check_labels(graph)
     if args.dry_run is not None:
-        print_plan(spec, graph, (folder, wanted), estimate=not args.no_estimate)
+        print_plan(spec, graph, (folder, wanted), estimate=args.no_estimate is None)
         return 0
     executor = _executor(args, _needs_ahead(graph, folder, wanted))
     with folder.held():

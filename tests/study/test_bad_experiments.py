@@ -208,7 +208,8 @@ def test_wrong_flags_are_one_line(
     ("words", "changes"),
     [
         ("--output_path out study.yaml", []),
-        ("--output_path out study.yaml a=1 --no_estimate b=2", ["b=2", "a=1"]),
+        ("--output_path out study.yaml a=1 --no_estimate b=2", ["a=1", "b=2"]),
+        ("study.yaml --output_path out --dry_run --no_estimate b=2", ["b=2"]),
         ("--dry_run study.yaml", []),
         ("--dry_run a=1 study.yaml b=2", ["a=1", "b=2"]),
         ("--executor_args x=1 study.yaml --jobs 2 c=3", ["c=3"]),

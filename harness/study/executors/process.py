@@ -128,7 +128,7 @@ def main(arguments: Sequence[str]) -> None:
     lock([Path(path) for path in locks])
     words = ["-m", "harness", *arguments[split + 1 :]]
     if int(processes) > 1:
-        # The launcher gives each of its processes a session of its own, so each runs this module to end with it.
+        # The launcher's processes would outlive it if it is killed, so each runs this module to end with it.
         own = ["-m", MODULE, str(os.getpid()), "1", *arguments[split:]]
         words = [*LAUNCHER, "--num_processes", processes, *own]
     os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 - our own command

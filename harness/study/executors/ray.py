@@ -35,8 +35,8 @@ try:
 except Exception as error:
     sys.exit(f"{type(error).__name__}: {error}")
 """
-# Waits until the process that started it has ended, and then ends what is left of its cluster: two agents would try for
-# a minute to report the end of the others, which have ended with it.
+# Waits until the process that started it has ended, and then ends what is left of its cluster: two of Ray's processes
+# would try for a minute to report the end of the others, which have ended with it.
 REAPER = """
 import contextlib, sys, psutil
 sys.stdin.read()
@@ -118,7 +118,7 @@ class RayExecutor:
 
 
 def _start_reaper() -> subprocess.Popen[bytes]:
-    """Start the process that ends the agents of this process's cluster when this process has ended."""
+    """Start the process that ends the rest of this process's cluster when this process has ended."""
     import psutil  # type: ignore[import-untyped]
 
     started = [str(process.pid) for process in psutil.Process().children(recursive=True)]
