@@ -29,7 +29,7 @@ class Whole:
     def __init__(self, folder: Path, done: subprocess.CompletedProcess[str]) -> None:
         self.folder, self.done = folder, done
         nodes = json.loads((folder / "study.json").read_text())["nodes"]
-        self.keys = {node["label"]: node["key"] for node in nodes}
+        self.keys: dict[str, str] = {node["label"]: node["key"] for node in nodes}
 
     def place(self, label: str) -> Path:
         """The folder of a checkpoint."""
