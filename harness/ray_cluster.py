@@ -27,6 +27,18 @@ try:
 except Exception as error:
     sys.exit(f"{type(error).__name__}: {error}")
 """
+# Waits until the process that started it has ended, and then ends what is left of its cluster: two of Ray's processes
+# would try for a minute to report the end of the others, which have ended with it.
+REAPER = """
+import contextlib, sys, psutil
+sys.stdin.read()
+for process in map(int, sys.argv[1:]):
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(process)
+        if process.name().startswith("ray::"):
+            process.kill()
+"""
+_reapers: list[subprocess.Popen[bytes]] = []  # kept: when this process ends, their standard input closes
 
 
 def open_cluster(address: str | None, *, user: str, flag: str) -> Any:
@@ -52,7 +64,22 @@ def open_cluster(address: str | None, *, user: str, flag: str) -> Any:
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = one_line(error, max_characters=200)
         raise InputError(f"{user}: Ray cannot be started or reached ({reason}).") from None
+    if own:
+        _reapers.append(_start_reaper())
     return ray
+
+
+def _start_reaper() -> subprocess.Popen[bytes]:
+    """Start the process that ends the rest of this process's cluster when this process has ended."""
+    import psutil  # type: ignore[import-untyped]
+
+    started = [str(process.pid) for process in psutil.Process().children(recursive=True)]
+    return subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-c", REAPER, *started],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def _check_answers(address: str, flag: str) -> None:

@@ -27,7 +27,7 @@ from harness.errors import CheckpointError, whole_reason
 
 # If this one is damaged, transformers uses defaults without a warning.
 GENERATION_CONFIG = "generation_config.json"
-HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
+HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?(@[\w./-]+)?$")
 
 
 def expand(source: str) -> list[str]:
@@ -54,8 +54,8 @@ def resolve(
     """Find the checkpoint that `source` names and check that its files are whole.
 
     Args:
-        source: A value of ``--model`` other than a folder of ``checkpoint-*``.
-        revision: The hub revision.
+        source: A value of ``--model`` other than a folder of ``checkpoint-*``. ``org/name@v1`` names a hub revision.
+        revision: The hub revision of an id without its own.
         allow_pickle: Accept pickled weights.
         verify: Ignore the cached digest of a GGUF file when looking up its conversion.
         tokenizer: Folder or hub id of a tokenizer to use instead of the checkpoint's.
@@ -76,12 +76,19 @@ def _without_tokenizer(source: str, *, revision: str | None, allow_pickle: bool,
         if (path / ADAPTER_CONFIG).exists():
             return _adapter(source, path, revision=revision, allow_pickle=allow_pickle)
         return _folder(source, path, allow_pickle=allow_pickle)
-    if _looks_like_a_path(source) or not HUB_ID.match(source):
+    name, own_revision = split_revision(source)
+    if _looks_like_a_path(name) or not HUB_ID.match(source):
         raise CheckpointError(
             f"{source}: no such folder or file; give a transformers folder, a PEFT adapter folder, "
-            "a .gguf file or a hub id such as org/name."
+            "a .gguf file or a hub id such as org/name or org/name@revision."
         )
-    return _hub(source, revision=revision, allow_pickle=allow_pickle)
+    return _hub(name, revision=own_revision or revision, allow_pickle=allow_pickle)
+
+
+def split_revision(source: str) -> tuple[str, str | None]:
+    """Return a hub id and the commit, tag or branch in it: ``org/name@v1`` -> ``("org/name", "v1")``."""
+    name, _, revision = source.partition("@")
+    return name, revision or None
 
 
 def _path_and_kind(source: str) -> tuple[Path, tuple[bool, bool]]:

@@ -25,6 +25,7 @@ from rich.table import Table
 from harness.console import stderr, stdout
 
 if TYPE_CHECKING:
+    from harness.evaluation.progress_file import ProgressFile
     from harness.evaluation.run import DoneRun
     from harness.records.run_folder import RunRecord, TaskRecord
 
@@ -49,7 +50,9 @@ _COUNTS = {
 class EvalProgress:
     """A progress bar with rate and time left while requests are answered; hidden if standard error is no terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: ProgressFile | None = None) -> None:
+        """`file` gets the same numbers, for other processes."""
+        self._file = file
         self._bar = Progress(
             TextColumn("answering"),
             BarColumn(),
@@ -74,12 +77,16 @@ class EvalProgress:
         """Show a new bar; answers from the journal count as done."""
         self.pause()
         self._unshown, self._shown_at = 0, 0.0
+        if self._file is not None:
+            self._file.start(total=total, known=known)
         self._task = self._bar.add_task("answering", total=total, completed=known, rate="")
         self._bar.start()
 
     def advance(self, count: int) -> None:
         """Add `count` answered requests."""
         assert self._task is not None
+        if self._file is not None:
+            self._file.advance(count)
         self._unshown += count
         if self._bar.disable or time.monotonic() - self._shown_at < REFRESH_SECONDS:
             return

@@ -16,6 +16,7 @@ from harness.errors import InputError
 
 if TYPE_CHECKING:
     from harness.engines.replicated.ranks import Rank
+    from harness.evaluation.progress_file import ProgressFile
     from harness.evaluation.spec import EvaluationSpec
 
 PURPOSE = "Score checkpoints on tasks and write a record; a killed run resumes."
@@ -38,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="CKPT",
-        help="one or more of: transformers folder, PEFT adapter folder, .gguf file, hub id, folder of checkpoint-*",
+        help="one or more of: transformers folder, PEFT adapter folder, .gguf file, hub id (org/name@v1), folder of "
+        "checkpoint-*",
     )
     what.add_argument(
         "--tasks",
@@ -151,7 +153,7 @@ def _add_engine_flags(group: argparse._ArgumentGroup) -> None:
         metavar="ray[:ADDRESS]",
         help="where replicas run: on a Ray cluster, such as ray:HOST:6379 (default: this machine)",
     )
-    group.add_argument("--revision", metavar="REV", help="commit, tag or branch of a hub id")
+    group.add_argument("--revision", metavar="REV", help="commit, tag or branch of hub ids without their own")
     group.add_argument("--trust_remote_code", action="store_true", help="run code that comes with a checkpoint")
     group.add_argument("--allow_pickle", action="store_true", help="load weights in pickle format")
     group.add_argument("--unsafe_code", choices=("allow",), help="run model-written programs without a sandbox")
@@ -167,7 +169,16 @@ def _add_record_flags(group: argparse._ArgumentGroup) -> None:
         metavar="SECONDS",
         help="stop if a batch takes longer; the remaining requests fail as timeout (default: no limit)",
     )
+    group.add_argument(
+        "--use_cache",
+        type=Path,
+        metavar="FILE",
+        help="the journal: a file for the answers (default: journal.sqlite in the cache folder)",
+    )
     group.add_argument("--no_cache", action="store_true", help="do not read or write the journal")
+    group.add_argument(
+        "--progress_path", type=Path, metavar="FILE", help="file for answered requests, speed and time left, in JSON"
+    )
     group.add_argument(
         "--verify", action="store_true", help="hash the weights again, even if their digest is remembered"
     )
@@ -194,7 +205,7 @@ def run(args: argparse.Namespace) -> int:
         from harness.engines.replicated.ranks import follow
 
         return 0 if args.dry_run else follow(rank, sys.argv[1:])
-    return _evaluate(spec, rank)
+    return _evaluate(spec, rank, _progress_file(args))
 
 
 def _rank(args: argparse.Namespace) -> Rank | None:
@@ -217,19 +228,31 @@ def _rank(args: argparse.Namespace) -> Rank | None:
     return rank
 
 
-def _evaluate(spec: EvaluationSpec, rank: Rank | None) -> int:
+def _evaluate(spec: EvaluationSpec, rank: Rank | None, file: ProgressFile | None) -> int:
     from harness.cli.console import EvalProgress, print_failures, print_run
     from harness.evaluation.run import evaluate_all
     from harness.evaluation.teams import open_team
 
     complete = True
-    with open_team(spec, rank, sys.argv[1:]) as team, EvalProgress() as progress:
+    with open_team(spec, rank, sys.argv[1:]) as team, EvalProgress(file) as progress:
         for done in evaluate_all(spec, progress, team):
             progress.pause()
             print_run(done)
             print_failures(done.record)
             complete = complete and done.record.complete
     return 0 if complete else 1
+
+
+def _progress_file(args: argparse.Namespace) -> ProgressFile | None:
+    """Raises: InputError: its folder does not exist."""
+    from harness.checkpoints.resolver import expand
+    from harness.evaluation.progress_file import ProgressFile
+
+    if args.progress_path is None:
+        return None
+    if not args.progress_path.parent.is_dir():
+        raise InputError(f"--progress_path {args.progress_path}: its folder does not exist; make it, or give another.")
+    return ProgressFile(args.progress_path, models=sum(len(expand(name)) for name in args.model))
 
 
 def evaluation_spec(args: argparse.Namespace) -> EvaluationSpec:
@@ -243,6 +266,10 @@ def evaluation_spec(args: argparse.Namespace) -> EvaluationSpec:
         raise InputError("--fewshot_as_multiturn true: needs --apply_chat_template; add it, or leave this flag out.")
     if args.system_as_user and not chat:
         raise InputError("--system_as_user: needs --apply_chat_template; add it, or leave this flag out.")
+    if args.use_cache is not None and args.no_cache:
+        raise InputError("--no_cache: keeps no answers, and --use_cache names a file for them; leave one of them out.")
+    if args.use_cache is not None and args.use_cache.is_dir():
+        raise InputError(f"--use_cache {args.use_cache}: is a folder; give a file, such as journal.sqlite in it.")
     return EvaluationSpec(
         models=tuple(args.model),
         tasks=tuple(_names(args.tasks)),
@@ -276,6 +303,7 @@ def evaluation_spec(args: argparse.Namespace) -> EvaluationSpec:
         allow_failures=args.allow_failures,
         engine_timeout_seconds=args.engine_timeout,
         use_journal=not args.no_cache and not args.dry_run,
+        journal=args.use_cache,
         verify=args.verify,
         replicas=args.replicas,
         on=args.on,

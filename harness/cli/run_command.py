@@ -6,22 +6,19 @@ import argparse
 import fnmatch
 import os
 import sys
-import tempfile
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Set
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError, did_you_mean
 from harness.visible import say
 
 if TYPE_CHECKING:
-    from harness.evaluation.spec import EvaluationSpec
-    from harness.study.costs import Cost
     from harness.study.executors import Executor
     from harness.study.executors.needs import NeedsSpec
-    from harness.study.experiment import CompareSpec, ExperimentSpec
+    from harness.study.experiment import ExperimentSpec
     from harness.study.folder import StudyFolder
-    from harness.study.nodes import Evaluation, Graph, Node
+    from harness.study.nodes import Graph
 
 PURPOSE = "Run a study from its experiment file: train, evaluate and compare; run it again to resume."
 
@@ -48,9 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dry_run", metavar="key=value", nargs="*", help="print the graph, what is done, and the cost of the rest"
     )
     parser.add_argument(
-        "--estimate",
-        action="store_true",
-        help="with --dry_run: also time two steps per stage and a batch of requests, to estimate the study's duration",
+        "--no_estimate",
+        metavar="key=value",
+        nargs="*",
+        help="with --dry_run: do not time two steps per stage and a batch of requests, for the study's duration",
     )
     parser.add_argument(
         "--only",
@@ -83,7 +81,8 @@ def _experiment(args: argparse.Namespace) -> tuple[Path, list[str]]:
         InputError: there is no such word.
     """
     first = [] if args.experiment is None else [args.experiment]
-    changes = [*first, *args.overrides, *getattr(args, "more", []), *(args.dry_run or [])]
+    changes = [*first, *args.overrides, *getattr(args, "more", [])]
+    changes += [*(args.dry_run or []), *(args.no_estimate or [])]
     for words in (changes, args.executor_args):
         for word in words:
             if "=" not in word or os.path.isfile(word):  # noqa: PTH113 - false for a word too long for a path, too
@@ -94,6 +93,7 @@ def _experiment(args: argparse.Namespace) -> tuple[Path, list[str]]:
 
 def run(args: argparse.Namespace) -> int:
     """Run or show the study; return 0, or 1 if a node failed."""
+    from harness.cli.study_plan import print_plan
     from harness.console import quiet_libraries
     from harness.study.experiment import read_experiment
     from harness.study.folder import StudyFolder
@@ -103,8 +103,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--output_path: is missing; give a folder for the study.")
     if not str(args.jobs).isdecimal() or int(args.jobs) < 1:
         raise InputError(f"--jobs {args.jobs}: give a whole number from 1.")
-    if args.estimate and args.dry_run is None:
-        raise InputError("--estimate: belongs to --dry_run; add it, or remove --estimate.")
+    if args.no_estimate is not None and args.dry_run is None:
+        raise InputError("--no_estimate: belongs to --dry_run; add it, or remove --no_estimate.")
     if "," in args.output_path:
         raise InputError(f"--output_path {args.output_path}: has a comma, which separates runs; give another folder.")
     quiet_libraries()
@@ -112,22 +112,24 @@ def run(args: argparse.Namespace) -> int:
     graph = _graph(experiment, spec)
     wanted = _wanted(graph, args.only)
     folder = StudyFolder(Path(args.output_path))
-    folder.check_experiment(spec.name)
+    folder.check_experiment(spec.name, spec.model_dump(mode="json"), graph)
     folder.check_labels(graph)
     if args.dry_run is not None:
-        return _dry_run(spec, graph, (folder, wanted), estimate=args.estimate)
+        print_plan(spec, graph, (folder, wanted), estimate=args.no_estimate is None)
+        return 0
     executor = _executor(args, _needs_ahead(graph, folder, wanted))
     with folder.held():
         return _run(spec, graph, (folder, wanted), executor)
 
 
 def _graph(experiment: Path, spec: ExperimentSpec) -> Graph:
+    from harness.cli.study_words import check_words
     from harness.study.graph import build_graph
 
     try:
         graph = build_graph(spec)
         for node in graph.values():
-            _check_words(node)
+            check_words(node)
     except InputError as error:
         raise InputError(f"{experiment}: {error}") from None
     return graph
@@ -144,72 +146,6 @@ def _wanted(graph: Graph, only: str | None) -> set[str]:
         labels = [node.label for node in graph.values()]
         raise InputError(f"--only {only}: no node; give one of {', '.join(labels)}.{did_you_mean(only, labels)}")
     return with_ancestors(graph, keys)
-
-
-def _check_words(node: Node) -> None:
-    """Check the flags of a node's command, long before it runs."""
-    from harness.study.nodes import Evaluation, Overlap, Report
-
-    if isinstance(node.work, Evaluation):
-        _parsed(["eval", *_eval_words(node.work)], "evaluate.flags")
-    elif isinstance(node.work, Overlap):
-        _check_values("overlap", _parsed(["overlap", "checkpoint", *node.work.words], "overlap"))
-    elif isinstance(node.work, Report):
-        _parsed([*node.work.words, "--format", "html"], "compare")
-
-
-def _check_values(command: str, args: argparse.Namespace) -> None:
-    from harness.cli.commands import CheckedCommand, load_command
-
-    try:
-        cast("CheckedCommand", load_command(command)).check(args)
-    except InputError as error:
-        raise InputError(f"{command}: {error}") from None
-
-
-def _eval_words(work: Evaluation, model: str = "checkpoint") -> list[str]:
-    return ["--model", model, "--tasks", ",".join(work.tasks), "--output_path", "records", *work.flags]
-
-
-def _parsed(words: Sequence[str], section: str) -> argparse.Namespace:
-    """Return the parsed words of a command. Raises: InputError: it has no such flag, or the value is wrong."""
-    from harness.cli import Parser
-    from harness.cli.commands import load_command
-
-    class Checking(Parser):
-        def error(self, message: str) -> NoReturn:
-            raise InputError(f"{section}: {message}; see `harness {words[0]} --help`.")
-
-    parser = Checking(prog=words[0], allow_abbrev=False)
-    load_command(words[0]).add_arguments(parser)
-    return parser.parse_args(words[1:])
-
-
-def _evaluation(node: Node, model: str = "checkpoint") -> EvaluationSpec:
-    """Return the spec of a node's evaluation, for this model."""
-    from harness.cli.eval_command import evaluation_spec
-    from harness.study.nodes import Evaluation
-
-    assert isinstance(node.work, Evaluation)
-    return evaluation_spec(_parsed(["eval", *_eval_words(node.work, model)], "evaluate.flags"))
-
-
-def _count_requests(node: Node) -> int:
-    from harness.evaluation.counting import task_sizes
-
-    return sum(size.requests for size in task_sizes(_evaluation(node)).values())
-
-
-def _metrics(node: Node) -> dict[str, set[str]]:
-    from harness.evaluation.counting import task_sizes
-
-    return {task: set(size.metrics) for task, size in task_sizes(_evaluation(node)).items()}
-
-
-def _time_batch(node: Node, checkpoint: Path) -> float:
-    from harness.evaluation.timing import seconds_per_request
-
-    return seconds_per_request(_evaluation(node, str(checkpoint)))
 
 
 def _needs_ahead(graph: Graph, folder: StudyFolder, wanted: Collection[str]) -> tuple[NeedsSpec, ...]:
@@ -233,26 +169,13 @@ def _executor(args: argparse.Namespace, needs: tuple[NeedsSpec, ...]) -> Executo
     return open_executor(args.executor, options)
 
 
-def _costs(graph: Graph, folder: StudyFolder, keys: Collection[str], *, writes: bool) -> dict[str, Cost]:
-    """Return the costs of the nodes that are not done. Raises: InputError: a node would be refused."""
-    from harness.study.costs import Costs, check_disk
-    from harness.study.reporting import check_selections
-    from harness.study.runner import finished
-
-    done = finished(graph, folder)
-    costs = Costs(graph, folder, done, _count_requests, writes=writes)
-    ahead = {key: costs.of(node) for key, node in graph.items() if key in keys and key not in done}
-    check_selections(graph, ahead, _metrics)
-    check_disk(ahead.values(), folder.path)
-    return ahead
-
-
 def _run(spec: ExperimentSpec, graph: Graph, place: tuple[StudyFolder, Set[str]], executor: Executor) -> int:
+    from harness.cli.study_plan import costs_ahead
     from harness.study.experiment import differences
     from harness.study.runner import Runner
 
     folder, wanted = place
-    _costs(graph, folder, wanted, writes=True)
+    costs_ahead(graph, folder, wanted, writes=True)
     experiment, before = spec.model_dump(mode="json"), folder.recorded()
     for line in differences(before["experiment"], experiment) if before is not None else ():
         say(f"changed  {line}", file=sys.stderr)
@@ -273,53 +196,3 @@ def _run(spec: ExperimentSpec, graph: Graph, place: tuple[StudyFolder, Set[str]]
             file=sys.stderr,
         )
     return 0 if complete else 1
-
-
-def _dry_run(spec: ExperimentSpec, graph: Graph, place: tuple[StudyFolder, Set[str]], *, estimate: bool) -> int:
-    from harness.cli.study_tables import print_graph
-
-    folder, wanted = place
-    ahead = _costs(graph, folder, wanted, writes=False)
-    if estimate:
-        ahead = _timed(graph, folder, ahead)
-    print_graph(graph, folder, ahead, wanted)
-    # Comparisons of the same arms by several metrics share one plan.
-    for compare in {(one.stage, one.design): one for one in spec.compare}.values():
-        _print_power(spec, compare, graph)
-    return 0
-
-
-def _timed(graph: Graph, folder: StudyFolder, ahead: Mapping[str, Cost]) -> dict[str, Cost]:
-    """Return the costs with the estimated time of each node, and print what could not be timed."""
-    from harness.study.runner import finished
-    from harness.study.timing import Timings
-
-    with Timings(graph, folder, finished(graph, folder), _time_batch) as timings:
-        timed = {key: timings.timed(graph[key], cost) for key, cost in ahead.items()}
-    for name, reason in timings.failed.items():
-        say(f"{name}: not timed: {reason}", file=sys.stderr)
-    return timed
-
-
-def _print_power(spec: ExperimentSpec, compare: CompareSpec, graph: Graph) -> None:
-    """Print the output of `harness power` for the compared stage's seeds and items."""
-    import yaml
-
-    from harness.cli.commands import load_command
-    from harness.evaluation.counting import task_sizes
-    from harness.study.power import power_plan, why_no_plan
-
-    stage = compare.stage or list(spec.stages)[-1]
-    reason = why_no_plan(spec, compare)
-    if reason is not None:
-        say(f"\n{stage}: power with these seeds and items is not known: {reason}.", file=sys.stdout)
-        return
-    nodes = {node.alike: node for node in graph.values() if node.kind == "evaluate" and node.stage == stage}
-    sizes = {name: size for node in nodes.values() for name, size in task_sizes(_evaluation(node)).items()}
-    say(f"\n{stage}: power with these seeds and items:\n", file=sys.stdout)
-    with tempfile.TemporaryDirectory() as place:
-        file = Path(place) / "plan.yaml"
-        trained = [node for node in graph.values() if node.kind == "train"]
-        plan = yaml.safe_dump(power_plan(spec, compare, trained, sizes), allow_unicode=True, sort_keys=False)
-        file.write_text(plan, encoding="utf-8")
-        load_command("power").run(_parsed(["power", str(file)], "compare"))

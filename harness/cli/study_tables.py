@@ -72,7 +72,7 @@ def _print_total(console: Console, costs: Sequence[Cost], nodes: int) -> None:
         )
     elif costs:
         console.print(
-            "Time: not measured yet; add --estimate, which times two steps per stage and a batch of requests.",
+            "Time: not known; without --no_estimate, two steps per stage and a batch of requests are timed.",
             soft_wrap=True,
         )
 
@@ -85,12 +85,18 @@ def _duration(seconds: float | None) -> str:
     return f"{seconds / 60:.1f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
+def _speed(state: NodeState) -> str:
+    if state.tokens_per_second is not None:
+        return f"{state.tokens_per_second:,.0f} tokens/s"
+    return "" if state.requests_per_second is None else f"{state.requests_per_second:,.1f} requests/s"
+
+
 def print_states(states: Sequence[NodeState], console: Console) -> None:
     """Print a row per node, the last log lines of those that failed, and how many there are in each state."""
-    table = _table(["node", "kind", "state", "tokens/s", "left", "took"])
+    table = _table(["node", "kind", "state", "speed", "left", "took"])
     for state in states:
-        speed = "" if state.tokens_per_second is None else f"{state.tokens_per_second:,.0f}"
-        row = [state.label, state.kind, state.state, speed, _duration(state.seconds_left), _duration(state.seconds)]
+        row = [state.label, state.kind, state.state, _speed(state), _duration(state.seconds_left)]
+        row.append(_duration(state.seconds))
         table.add_row(*row, style=TONES[state.state])
     console.print(table)
     for state in states:

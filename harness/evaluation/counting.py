@@ -23,6 +23,7 @@ class TaskSize:
     Attributes:
         requests: One or more per item.
         items: Number of items.
+        items_without_limit: The same if the evaluation had no limit.
         clusters: Groups of items about the same text or from the same template; equal to `items` if there are none.
         chance: Expected score of guessing.
         domain: Its domain; the task itself if it has none.
@@ -32,6 +33,7 @@ class TaskSize:
 
     requests: int
     items: int
+    items_without_limit: int
     clusters: int
     chance: float
     domain: str
@@ -59,6 +61,7 @@ def _size(name: str, task: Task, built: TaskRequests) -> TaskSize:
     return TaskSize(
         requests=len(built.requests),
         items=len(items),
+        items_without_limit=len(task.eval_docs),
         clusters=len(clusters),
         chance=float(metadata.get("chance", 0.0)),
         domain=str(metadata.get("domain", name)),

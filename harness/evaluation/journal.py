@@ -89,7 +89,7 @@ class Journal:
         description = json.dumps(fingerprint, sort_keys=True, ensure_ascii=False)
         self._fingerprint = hashlib.sha256(description.encode()).digest()
         try:
-            self._read_only = path is not None and cache_is_read_only()
+            self._read_only = cache_is_read_only() and path == default_path()
             self._database = _open(None if self._read_only else self._place)
             with self._database:
                 self._database.execute(

@@ -115,7 +115,8 @@ def _evaluate(evaluation: Evaluation, progress: Progress | None, team: Team | No
     # An oracle's answers depend on the answer keys, which are no part of a journal key: they are never kept.
     gold = gold_answers(evaluation.tasks.tasks, evaluation.requests) if model.about["digest"] in KEYED_SCRIPTS else {}
     requests = [request for task in evaluation.requests.values() for request in task.requests]
-    with Journal(default_path() if spec.use_journal and not gold else None, model.fingerprint) as journal:
+    path = (spec.journal or default_path()) if spec.use_journal and not gold else None
+    with Journal(path, model.fingerprint) as journal:
         generates = any(request.kind == "generate_until" for request in requests)
 
         def open_it() -> Engine:

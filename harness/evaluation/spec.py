@@ -32,6 +32,7 @@ class EvaluationSpec:
         allow_failures: Number of failed requests with which a record still counts as complete.
         engine_timeout_seconds: Time for one batch after which the engine is abandoned; None waits for ever.
         use_journal: False sends every request again and keeps no answer.
+        journal: File of the kept answers; None is the one that all runs of this user share.
         verify: Hash the weights again, even if their digest is remembered.
         unsafe_code: Run model-written programs without a sandbox.
         replicas: How many copies of the engine share the requests; None opens one in this process.
@@ -52,6 +53,7 @@ class EvaluationSpec:
     allow_failures: int = 0
     engine_timeout_seconds: float | None = None
     use_journal: bool = True
+    journal: Path | None = None
     verify: bool = False
     unsafe_code: bool = False
     replicas: int | Literal["auto"] | None = None

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from harness.overlap.index import ItemIndex
 from harness.overlap.letters import Letters, composed, letters_of
-from harness.overlap.streams import TextPiece, TextStream
+from harness.overlap.streams import StreamHistory, TextPiece, TextStream
 
 BUFFER = 1 << 18  # characters
 LONGEST_WORD = 1 << 12  # characters; the end of a longer one is taken as a new word where a buffer ends in it
@@ -38,12 +38,14 @@ class ItemOverlap:
         ngrams: N-grams of it that stand there.
         text: The first of them, as it stands there.
         where: File and line or record.
+        sequence: By which sequence of the stage it had been streamed; None if that is not known.
     """
 
     item: int
     ngrams: int
     text: str
     where: str
+    sequence: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +76,7 @@ def scan(stream: TextStream, index: ItemIndex, advance: Advance = lambda _: None
         index: The items.
         advance: Called with the number of characters of each buffer.
     """
-    buffer, findings = _Buffer(index), _Findings(index)
+    buffer, findings = _Buffer(index), _Findings(index, stream.history)
     characters = 0
     for piece in _parts(stream):
         if buffer.size >= BUFFER:
@@ -93,7 +95,7 @@ def _parts(stream: TextStream) -> Iterator[TextPiece]:
         yield piece._replace(text=text[:BUFFER])
         for begin in range(BUFFER, len(text), BUFFER):
             line = None if line is None else line + text.count("\n", begin - BUFFER, begin)
-            yield TextPiece(text[begin : begin + BUFFER], piece.where, line, continues=True)
+            yield TextPiece(text[begin : begin + BUFFER], piece.where, line, continues=True, record=piece.record)
 
 
 @dataclass
@@ -179,11 +181,11 @@ def _last_words(text: str) -> str:
 class _Findings:
     """What was found of each item in one source."""
 
-    def __init__(self, index: ItemIndex) -> None:
-        self._index = index
+    def __init__(self, index: ItemIndex, history: StreamHistory | None) -> None:
+        self._index, self._history = index, history
         self._found: npt.NDArray[np.bool_] = np.zeros(index.count, dtype=np.bool_)
         self._ngrams: Counter[int] = Counter()
-        self._first: dict[int, tuple[str, str]] = {}  # by item: the first n-gram, and where it stands
+        self._first: dict[int, ItemOverlap] = {}  # by item: its first n-gram
 
     def add(self, letters: Letters, pieces: list[tuple[int, TextPiece]]) -> None:
         """Search a part of the source."""
@@ -192,18 +194,25 @@ class _Findings:
             self._ngrams[match.item] += 1
             if match.item not in self._first:
                 text = " ".join(letters.excerpt(match.begin, match.end).split())[:LONGEST_EXAMPLE]
-                self._first[match.item] = (text, _where(letters, pieces, int(letters.places[match.begin])))
+                where = _where(letters, pieces, int(letters.places[match.begin]))
+                _, last = _piece_at(pieces, int(letters.places[match.end - 1]))
+                sequence = self._history.sequence_of(last.record) if self._history is not None else None
+                self._first[match.item] = ItemOverlap(
+                    item=match.item, ngrams=0, text=text, where=where, sequence=sequence
+                )
 
     def items(self) -> tuple[ItemOverlap, ...]:
         """Return the items that were found."""
-        return tuple(
-            ItemOverlap(item=number, ngrams=self._ngrams[number], text=text, where=where)
-            for number, (text, where) in sorted(self._first.items())
-        )
+        return tuple(replace(first, ngrams=self._ngrams[number]) for number, first in sorted(self._first.items()))
+
+
+def _piece_at(pieces: list[tuple[int, TextPiece]], place: int) -> tuple[int, TextPiece]:
+    """Return the piece at a character of the text, and where it begins."""
+    return next((at, piece) for at, piece in reversed(pieces) if at <= place)
 
 
 def _where(letters: Letters, pieces: list[tuple[int, TextPiece]], place: int) -> str:
-    at, piece = next((at, piece) for at, piece in reversed(pieces) if at <= place)
+    at, piece = _piece_at(pieces, place)
     if piece.line is None:
         return piece.where
     return f"{piece.where}, line {piece.line + letters.text.count(chr(10), at, place)}"

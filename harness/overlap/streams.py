@@ -9,6 +9,7 @@ source.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -27,12 +28,37 @@ class TextPiece(NamedTuple):
         where: File and line or record; for a text file only the file.
         line: The line of the file at which the text begins; None where `where` says all.
         continues: Whether it goes on where the last piece ended, even in the middle of a word.
+        record: Number of its record, from 1, in the order in which they are read; 0 if that is not known.
     """
 
     text: str
     where: str
     line: int | None = None
     continues: bool = False
+    record: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamHistory:
+    """How far a stage had read a source while it was trained.
+
+    Attributes:
+        stage: The stage's output folder.
+        checkpoints: ``(step, sequences)`` of each saved state, and of the last one or the finished checkpoint.
+        drawn: ``(sequences, records of the source that were drawn by then)``, in order.
+    """
+
+    stage: str
+    checkpoints: tuple[tuple[int, int], ...]
+    drawn: tuple[tuple[int, int], ...]
+
+    def sequence_of(self, record: int) -> int | None:
+        """Return by which sequence a record was drawn; None if it was not drawn, or its number is not known.
+
+        Exact with regard to `checkpoints`; between them, it is rounded up to the next entry of the stream's log.
+        """
+        at = bisect_left(self.drawn, record, key=lambda pair: pair[1])
+        return self.drawn[at][0] if record and at < len(self.drawn) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +70,14 @@ class TextStream:
         location: Path, hub id or task.
         pieces: Its documents, read once.
         note: How much of the source this is; empty for all of it.
+        history: When its records were drawn; None if no stage has read it.
     """
 
     name: str
     location: str
     pieces: Iterable[TextPiece]
     note: str = ""
+    history: StreamHistory | None = None
 
 
 def open_streams(places: Sequence[str]) -> list[TextStream]:

@@ -14,8 +14,10 @@ from harness.study.design import DESIGN
 from harness.study.folder import StudyFolder
 from harness.study.nodes import Evaluation, Graph, Node, Overlap, Report, Training, with_folders
 from harness.study.outcomes import ITEMS, PAGE, SAVED_STATES
+from harness.study.states import PROGRESS
 
 RUNS = "runs"  # the folder of a report with links to the records that it shows
+JOURNAL_FLAGS = {"--use_cache", "--no_cache"}  # with one of them, the experiment says where answers are kept
 Results = Mapping[str, Sequence[str]]
 """By key of an evaluation: its results files, relative to the study's folder."""
 
@@ -37,7 +39,9 @@ class Commands:
         if isinstance(work, Training):
             return self._train(nodes[0], work)
         if isinstance(work, Evaluation):
-            return self._evaluate([node.work for node in nodes if isinstance(node.work, Evaluation)])
+            progress = self.folder.of(nodes[0].key) / PROGRESS
+            words = self._evaluate([node.work for node in nodes if isinstance(node.work, Evaluation)])
+            return [*words, "--progress_path", str(progress)]
         if isinstance(work, Overlap):
             places = [str(self.folder.checkpoint(self.graph[key])) for key in work.checkpoints]
             return ["overlap", *places, *work.words, "--output_path", str(self.folder.of(nodes[0].key) / ITEMS)]
@@ -64,7 +68,9 @@ class Commands:
             checkpoint = self.folder.checkpoint(self.graph[work.checkpoint])
             models.append(str(checkpoint / SAVED_STATES if work.states else checkpoint))
         output = str(self.folder.records(first.set_key))
-        return ["eval", "--model", *models, "--tasks", ",".join(first.tasks), "--output_path", output, *first.flags]
+        own = () if set(first.flags) & JOURNAL_FLAGS else ("--use_cache", str(self.folder.journal))
+        tasks = ",".join(first.tasks)
+        return ["eval", "--model", *models, "--tasks", tasks, "--output_path", output, *own, *first.flags]
 
     def _report(self, node: Node, work: Report, results: Results) -> list[str]:
         own = self.folder.of(node.key)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError, did_you_mean
 from harness.study.experiment import EvaluateSpec, ExperimentSpec
 from harness.study.factors import placeholders
-from harness.study.inputs import definitions_digest, is_own_trainer, scoring_versions
+from harness.study.files import digest_at
+from harness.study.inputs import is_own_trainer, scoring_versions
 from harness.study.nodes import Evaluation, Node, Trained, Training, digest_of, file_name
+from harness.study.task_inputs import tasks_digest
+from harness.suite.catalogue import Catalogue
 
 TEMPLATES = ("_letter", "_cloze", "_paper")  # endings of task names that a variant replaces
 
@@ -23,6 +27,7 @@ def evaluation_nodes(spec: ExperimentSpec, trained: Trained) -> list[Node]:
         InputError: a section names an unknown stage, or has a placeholder.
     """
     nodes = []
+    catalogue = cache(lambda *folders: Catalogue(folders))
     for section in spec.evaluate:
         word = next(placeholders([section.flags, section.tasks]), None)
         if word is not None:
@@ -35,8 +40,12 @@ def evaluation_nodes(spec: ExperimentSpec, trained: Trained) -> list[Node]:
         tasks = variants(section)
         include = [Path(path).expanduser() for path in _listed(section.flags.get("include_path"))]
         set_key = digest_of(
-            {"tasks": tasks, "flags": words, "definitions": definitions_digest(include), "versions": scoring_versions()}
-        )
+            {
+                "tasks": tasks, "flags": words, "versions": scoring_versions(),
+                "definitions": tasks_digest(tasks, catalogue(*include), _folder(section.flags.get("data_dir"))),
+                "tokenizer": digest_at(str(section.flags["tokenizer"])) if "tokenizer" in section.flags else None,
+            }
+        )  # fmt: skip
         for node in (node for stage in section.stages or trained for node in trained[stage]):
             for states in (False, True) if section.checkpoints == "all" and _saves_states(node) else (False,):
                 work = Evaluation(checkpoint=node.key, states=states, tasks=tasks, flags=words, set_key=set_key)
@@ -90,6 +99,10 @@ def flag_words(flags: Mapping[str, Any]) -> tuple[str, ...]:
         else:
             words += [flag, json.dumps(value) if isinstance(value, Mapping) else str(value)]
     return tuple(words)
+
+
+def _folder(value: Any) -> Path | None:
+    return None if value is None else Path(str(value)).expanduser()
 
 
 def _listed(value: Any) -> list[Any]:

@@ -32,6 +32,7 @@ SET_BY_EXPERIMENT = {
     "tasks": "set evaluate.tasks",
     "output_path": "give `harness run --output_path`",
     "dry_run": "give `harness run --dry_run`",
+    "progress_path": "`harness status` shows the progress",
 }
 SET_BY_SEARCH = ("tasks", "format", "output_path", "fail_on_overlap")  # of `harness overlap`
 
@@ -294,14 +295,19 @@ def needs_of(stage: Mapping[str, Any], default: NeedsSpec) -> tuple[dict[str, An
 
 
 def differences(recorded: Any, current: Any, place: str = "") -> list[str]:
-    """Return how an experiment differs from the one that a folder had: ``stages.tuned.seed: 1 instead of 0``."""
+    """Return how an experiment differs from the one that a folder had.
+
+    ``stages.tuned.seed: 1 instead of 0``, ``stages.late: added``, ``factors.tune: removed``
+    """
     if isinstance(recorded, Mapping) and isinstance(current, Mapping):
-        keys = [*recorded, *(key for key in current if key not in recorded)]
-        return [
-            line
-            for key in keys
-            for line in differences(recorded.get(key), current.get(key), f"{place}.{key}".removeprefix("."))
-        ]
+        lines = []
+        for key in [*recorded, *(key for key in current if key not in recorded)]:
+            where = f"{place}.{key}".removeprefix(".")
+            if key in recorded and key in current:
+                lines += differences(recorded[key], current[key], where)
+            else:
+                lines.append(f"{where}: {'added' if key in current else 'removed'}")
+        return lines
     return [] if recorded == current else [f"{place}: {_short(current)} instead of {_short(recorded)}"]
 
 

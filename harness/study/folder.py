@@ -8,6 +8,7 @@ DIR/nodes/KEY/log           output of its command
 DIR/nodes/KEY/lock          locked by its command, with the host that runs it; empty while the executor queues it
 DIR/nodes/KEY/running.json, failed.json, done.json
 DIR/evaluations/SET_KEY/    records of one set of tasks and flags, in `harness eval`'s layout
+DIR/journal.sqlite          answers of all evaluations
 DIR/report.html, ...        links to the pages of the last run
 """
 
@@ -26,10 +27,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import MALFORMED, InputError
+from harness.study.experiment import differences
 from harness.study.nodes import Graph, Node
 
 State = Literal["running", "failed", "done"]
 STATES: tuple[State, ...] = ("running", "failed", "done")
+MOST_DIFFERENCES = 5  # that a message names
 PATIENCE_SECONDS = 0.5  # `in_use` takes the lock for a moment
 
 
@@ -57,6 +60,14 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 def _of_an_early_kill(path: Path) -> bool:
     """Whether a run may have written this before it wrote `study.json`."""
     return path.name in ("lock", "costs", "executor") or path.name.startswith(".study.json.")
+
+
+def _in_common(recorded: Mapping[str, Any], graph: Graph) -> bool:
+    """Whether a graph and the nodes that a study recorded share a node or a label, or one of them is empty."""
+    nodes = recorded.get("nodes", [])
+    before = {node["key"] for node in nodes} | {node["label"] for node in nodes if node["kind"] == "train"}
+    now = {*graph, *(node.label for node in graph.values() if node.kind == "train")}
+    return not before or not now or not before.isdisjoint(now)
 
 
 def _locked(descriptor: int) -> bool:
@@ -122,17 +133,28 @@ class StudyFolder:
         except OSError:
             return True
 
-    def check_experiment(self, name: str) -> None:
-        """Check that the folder is free or holds the experiment of this name.
+    def check_experiment(self, name: str, experiment: Mapping[str, Any], graph: Graph) -> None:
+        """Check that the folder is free, or holds this experiment, perhaps an earlier version of it.
+
+        A version has the same name, and a node or a label in common: a stage may be renamed, or all of its fields
+        changed, but not both for all stages at once.
+
+        Args:
+            name: Of the experiment.
+            experiment: Its fields.
+            graph: Its graph.
 
         Raises:
             InputError: it holds another experiment, or something else.
         """
         recorded = self.recorded()
-        if recorded is not None and recorded.get("name") != name:
+        if recorded is not None and not (recorded.get("name") == name and _in_common(recorded, graph)):
+            before = {"name": recorded.get("name"), **recorded.get("experiment", {})}
+            lines = differences(before, {**experiment, "name": name})
+            more = f"; {len(lines) - MOST_DIFFERENCES} more" if len(lines) > MOST_DIFFERENCES else ""
             raise InputError(
-                f"--output_path {self.path}: holds another experiment (name {recorded.get('name')!r} instead of "
-                f"{name!r}); give another folder, or correct the name."
+                f"--output_path {self.path}: holds another experiment ({'; '.join(lines[:MOST_DIFFERENCES])}{more}); "
+                "give another folder, or correct the experiment file."
             )
         if recorded is None and self.path.is_dir() and not all(map(_of_an_early_kill, self.path.iterdir())):
             raise InputError(f"--output_path {self.path}: is not empty and holds no study; give a new folder.")
@@ -183,6 +205,22 @@ class StudyFolder:
     def records(self, set_key: str) -> Path:
         """Return the folder with the records of a set of tasks and flags."""
         return self.path / "evaluations" / set_key
+
+    @property
+    def journal(self) -> Path:
+        """The file with the answers of all evaluations."""
+        return self.path / "journal.sqlite"
+
+    def link_pages(self, pages: Mapping[str, str]) -> dict[str, Path]:
+        """Link pages, given relative to the folder, by label; remove the links of earlier runs. Return the links."""
+        for link in self.path.glob("*.html"):
+            if link.is_symlink() and link.readlink().parts[:1] == ("nodes",):
+                link.unlink()
+        links = {label: self.path / f"{label}.html" for label in pages}
+        for label, link in links.items():
+            link.unlink(missing_ok=True)
+            link.symlink_to(pages[label])
+        return links
 
     def claim(self, node: Node, parents: Mapping[str, Any]) -> None:
         """Make a node's folder; one that was begun from other parents is moved aside.

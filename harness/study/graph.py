@@ -12,15 +12,16 @@ from typing import Any
 
 from harness.errors import InputError, SpecError, did_you_mean
 from harness.study.evaluations import evaluation_nodes
+from harness.study.executors.needs import NeedsSpec
 from harness.study.experiment import ExperimentSpec, needs_of
 from harness.study.factors import STAGES, Cell, cells, fill, level_value, placeholders
-from harness.study.inputs import data_digests, training_versions
+from harness.study.inputs import data_digests, is_own_trainer, training_versions
 from harness.study.nodes import SEED, Graph, Node, Training, digest_of, file_name, references
 from harness.study.overlaps import overlap_nodes
 from harness.study.reporting import report_nodes
 from harness.training import find_trainer
 
-HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
+HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+(@[\w./-]+)?$")  # org/name, org/name@revision
 
 
 def build_graph(spec: ExperimentSpec) -> Graph:
@@ -69,6 +70,11 @@ def _parents_first(nodes: Iterable[Node]) -> list[Node]:
 def label_of(name: str, cell: Cell) -> str:
     """Return a node's label: ``tuned-N-C-0``."""
     return file_name("-".join([name, *cell.values()]))
+
+
+def _processes(stage: Mapping[str, Any], needs: NeedsSpec) -> int:
+    """Return how many processes train a stage: one per GPU. A trainer of another package starts its own, if any."""
+    return max(1, needs.gpus) if is_own_trainer(str(stage.get("stage"))) and "data" in stage else 1
 
 
 class _Stages:
@@ -166,7 +172,10 @@ class _Stages:
         except SpecError as error:
             raise InputError(f"stages.{name}: {error}") from None
         work = {key: value for key, value in fields.items() if key != "name"}
-        inputs = {"spec": work, "data": data_digests(work), "versions": versions}
+        inputs: dict[str, Any] = {"spec": work, "data": data_digests(work), "versions": versions}
+        processes = _processes(fields, needs)
+        if processes > 1:  # each takes a batch per step
+            inputs["processes"] = processes
         others = {factor: level for factor, level in cell.items() if factor != SEED}
         return Node(
             key=digest_of({"train": inputs}),
@@ -175,7 +184,7 @@ class _Stages:
             stage=name,
             parents=references(work),
             needs=needs,
-            work=Training(spec=work),
+            work=Training(spec=work, processes=processes),
             cell=cell,
             alike=label_of(name, others),
         )

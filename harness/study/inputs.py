@@ -1,31 +1,27 @@
-"""Digests of what a node reads besides its parents: data, checkpoints from elsewhere, task definitions, versions."""
+"""Digests of what a stage reads besides its parents: data, checkpoints from elsewhere; and versions."""
 
 from __future__ import annotations
 
-import glob
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from harness.checkpoints.identity import checkpoint_digest
 from harness.checkpoints.resolver import resolve
-from harness.digests import file_digest
 from harness.errors import CheckpointError
-from harness.paths import data_dir, tasks_dir
+from harness.paths import tasks_dir
+from harness.study.files import digest_at, digest_of_files, files_in
 from harness.study.nodes import REFERENCE
 from harness.training import TRAINERS
 from harness.versions import installed_versions
 
 # Fields of a stage file whose texts may name files. A text that names none, such as a hub id, stands for itself.
-FILE_FIELDS = ("path", "tokenizer", "chat_template", "from", "checkpoints")
-LEFT_OUT = ("__pycache__", "node_modules", "site-packages")
-DEFINITION_SUFFIXES = (".yaml", ".py", ".json", ".jsonl", ".csv", ".tsv", ".txt", ".parquet")
+FILE_FIELDS = ("path", "hub", "tokenizer", "chat_template", "from", "checkpoints", "deepspeed", "fsdp_config")
 # This project's own version, too: its trainers, engines, metrics and sandbox decide weights and scores.
 TRAINING_PACKAGES = ("stage-harness", "torch", "transformers", "trl", "peft", "accelerate", "tokenizers", "datasets")
 SCORING_PACKAGES = ("stage-harness", "lm_eval", "torch", "transformers", "vllm")
-SMALL_BYTES = 1_000_000
 
 
 def data_digests(spec: Mapping[str, Any]) -> dict[str, str]:
@@ -37,8 +33,8 @@ def data_digests(spec: Mapping[str, Any]) -> dict[str, str]:
             digests[text] = digest
     if any(True for _ in _texts(spec, ("task",))):
         folder = tasks_dir()
-        files = _files_in(folder, (".py",))
-        digests["task"] = _digest_of_files((str(path.relative_to(folder)), path) for path in files)
+        files = files_in(folder, (".py",))
+        digests["task"] = digest_of_files((str(path.relative_to(folder)), path) for path in files)
     return digests
 
 
@@ -55,60 +51,12 @@ def _texts(value: Any, fields: Sequence[str], field: str = "") -> Iterator[str]:
 
 
 def _digest_of_path(text: str) -> str | None:
-    """Return the digest of a file, folder or glob, looked up as the trainers do; None if there is no file."""
-    path, folder = Path(text).expanduser(), data_dir()
+    """Return the digest of a checkpoint, file, folder or glob; None if the text names none."""
+    path = Path(text).expanduser()
     if (path / "config.json").is_file() or (path / "adapter_config.json").is_file():
-        try:
+        with suppress(CheckpointError):  # a tokenizer's folder may have a configuration and no weights
             return checkpoint_digest(resolve(text))
-        except CheckpointError:
-            return None  # the trainer says what is wrong with it
-    for place in [path] if path.is_absolute() or folder is None else [path, folder / path]:
-        files = [place] if place.is_file() else _files_in(place) if place.is_dir() else _matching(place)
-        if files:
-            base = place if place.is_dir() else None
-            return _digest_of_files((str(file.relative_to(base)) if base else file.name, file) for file in files)
-    return None
-
-
-def _matching(pattern: Path) -> list[Path]:
-    names = glob.glob(str(pattern), recursive=True)  # noqa: PTH207 - absolute globs too
-    return [path for path in sorted(map(Path, names)) if path.is_file()]
-
-
-def _files_in(folder: Path, suffixes: tuple[str, ...] = ()) -> list[Path]:
-    """Return the files below a folder, without hidden ones and installed packages."""
-    files = []
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        hidden = any(part.startswith(".") or part in LEFT_OUT for part in parts)
-        if not hidden and path.is_file() and (not suffixes or path.suffix in suffixes):
-            files.append(path)
-    return files
-
-
-def _digest_of_files(files: Iterable[tuple[str, Path]]) -> str:
-    total = hashlib.sha256()
-    for name, path in files:
-        total.update(f"{name}:{_digest_of_file(path)}\n".encode())
-    return total.hexdigest()
-
-
-def _digest_of_file(path: Path) -> str:
-    """Return a file's digest. Hashing a small file, such as a task definition, is faster than looking up its digest."""
-    small = path.stat().st_size <= SMALL_BYTES
-    return hashlib.sha256(path.read_bytes()).hexdigest() if small else file_digest(path)
-
-
-def definitions_digest(include_paths: Iterable[Path]) -> str:
-    """Return the digest of everything that defines tasks: YAML, functions and data of this project's and the user's."""
-    scoring = Path(__file__).parent.parent / "suite"
-    folders = [tasks_dir(), scoring, *include_paths]
-    return hashlib.sha256(
-        "\n".join(
-            _digest_of_files((str(path.relative_to(folder)), path) for path in _files_in(folder, DEFINITION_SUFFIXES))
-            for folder in folders
-        ).encode()
-    ).hexdigest()
+    return digest_at(text)
 
 
 def is_own_trainer(stage: str) -> bool:

@@ -30,9 +30,11 @@ class Training:
 
     Attributes:
         spec: The stage file's fields without ``name``.
+        processes: Processes that train it together: one per GPU.
     """
 
     spec: Mapping[str, Any]
+    processes: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

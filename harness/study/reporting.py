@@ -114,7 +114,7 @@ def _comparisons(
     if not all(node.key in evaluated for node in trained[stage]):
         raise InputError(f"compare.stage: {stage} is not evaluated; add it to evaluate.stages.")
     arms = arms_of(trained[stage])
-    both = () if compare.metric is None else ("--metric", compare.metric)
+    both: tuple[str, ...] = () if compare.metric is None else ("--metric", compare.metric)
     both += ("--tasks", ",".join(compare.tasks)) if compare.tasks else ()
     options = both if compare.margin is None else (*both, "--margin", str(compare.margin))
     pages = {}
@@ -127,19 +127,30 @@ def _comparisons(
         pages[compare.name] = _compare(arms, list(arms), options)
     elif not compare.contrasts:
         raise InputError(f"compare.stage: {stage} has one arm only; compare a stage with a factor besides {SEED}.")
-    known = arms | _arms_of_others(stage, trained, evaluated)
-    for pair in compare.contrasts:
-        for arm in pair:
-            if arm not in known:
-                hint = did_you_mean(arm, known)
-                raise InputError(f"compare.contrasts: no arm {arm!r}; arms are {', '.join(known)}.{hint}")
-        pages[f"{compare.name}-{pair[0]}-{pair[1]}"] = _compare(known, [pair[1], pair[0]], options)
+    return pages | _pairs(compare, arms, _arms_of_others(stage, trained, evaluated), options)
+
+
+def _pairs(
+    compare: CompareSpec,
+    arms: Mapping[str, list[Node]],
+    others: Mapping[str, list[Node]],
+    options: Sequence[str],
+) -> dict[str, Report]:
+    """Return the page of each contrast, by label."""
+    known, pages = {**arms, **others}, {}
+    for arm, baseline in compare.contrasts:
+        for name in (arm, baseline):
+            if name not in known:
+                hint = did_you_mean(name, known)
+                raise InputError(f"compare.contrasts: no arm {name!r}; arms are {', '.join(known)}.{hint}")
+        if [baseline, arm] != list(arms):  # otherwise it is the comparison of all arms
+            pages[f"{compare.name}-{arm}-{baseline}"] = _compare(known, [baseline, arm], options)
     return pages
 
 
 def _arms_of_others(stage: str, trained: Trained, evaluated: Collection[str]) -> dict[str, list[Node]]:
     """Return the arms of the other evaluated stages: ``base:C``; ``base`` if the stage has one arm."""
-    arms = {}
+    arms: dict[str, list[Node]] = {}
     for other, nodes in trained.items():
         if other != stage and all(node.key in evaluated for node in nodes):
             own = arms_of(nodes)

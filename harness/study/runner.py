@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from harness.study.commands import Commands
 from harness.study.executors import DIED, Executor, Job, environment_of
 from harness.study.executors.process import queue, started_on
 from harness.study.folder import StudyFolder, now
-from harness.study.nodes import Evaluation, Graph, Node
+from harness.study.nodes import Evaluation, Graph, Node, Training
 from harness.study.outcomes import Outcome, done_before, outcome
 
 ATTEMPTS = 3  # of a command that dies by a signal, such as one that runs out of memory or loses its machine
@@ -62,6 +61,7 @@ class Runner:
         self.failed: list[str] = []
         self._running: list[_Running] = []
         self._alone: set[str] = set()  # evaluations whose shared process failed: one of them may be why
+        self._doubted: set[str] = set()  # nodes that failed in the last run: their commands must end without an error
 
     def run(self, wanted: Collection[str] | None = None) -> bool:
         """Run the wanted nodes (all by default), which include their ancestors; return whether all of them are done.
@@ -71,6 +71,8 @@ class Runner:
         wanted = set(self.graph if wanted is None else wanted)
         try:
             for key in wanted - self.done.keys():  # a run that was killed has left nodes as running
+                if self.folder.state(key, "failed") is not None:
+                    self._doubted.add(key)
                 self.folder.set_waiting(key)
             while self._start(wanted) or self._running:
                 self._collect()
@@ -130,6 +132,8 @@ class Runner:
     def _job(self, nodes: Sequence[Node]) -> Job:
         """Return the job of a node, or of evaluations that share a process."""
         words = self.commands.of(nodes, {key: list(done.get("results", ())) for key, done in self.done.items()})
+        work = nodes[0].work
+        processes = work.processes if isinstance(work, Training) else 1
         return Job(
             name=self.folder.label(nodes[0]),
             words=tuple(words),
@@ -137,7 +141,8 @@ class Runner:
             log=(self.folder.of(nodes[0].key) / "log").absolute(),
             cwd=Path.cwd(),
             needs=nodes[0].needs,
-            environment=environment_of(nodes[0].needs),
+            processes=processes,
+            environment=environment_of(nodes[0].needs, processes),
         )
 
     def _submit(self, ready: Sequence[_Running]) -> None:
@@ -196,8 +201,17 @@ class Runner:
         self._submit(died)
 
     def _finish(self, node: Node, *, seconds: float | None, code: int | None = None) -> bool:
-        """Write down that a node is done, if its output is complete."""
+        """Write down that a node is done, if its output is complete.
+
+        Args:
+            node: The node.
+            seconds: How long it took; None if its command was not run.
+            code: The command's exit code; None if it was not run.
+        """
         if node.kind == "report" and code != 0:  # a page may be half written
+            return False
+        # A signal may follow a finished training. An error may, too, but then something is wrong with it.
+        if node.kind == "train" and ((code is None and node.key in self._doubted) or (code is not None and code > 0)):
             return False
         produced = outcome(node, self.graph, self.folder)
         if produced is None:
@@ -225,18 +239,16 @@ class Runner:
         return str(job.log.relative_to(self.folder.path.absolute()))
 
     def link_pages(self) -> dict[str, str]:
-        """Link the pages of the finished reports into the study's folder; return them by label, the main one last."""
+        """Link the pages of the finished reports under their present labels; return the links, the main one last.
+
+        Links to pages that are out of date or no longer in the experiment are removed; the pages stay in their nodes.
+        """
         pages = {}
         for key in reversed(list(self.graph)):
             produced = self.done.get(key)
             if produced is not None and self.graph[key].kind == "report":
-                label = self.folder.label(self.graph[key])
-                link = self.folder.path / f"{label}.html"
-                with suppress(FileNotFoundError):
-                    link.unlink()
-                link.symlink_to(str(produced["page"]))
-                pages[label] = str(link)
-        return pages
+                pages[self.graph[key].label] = str(produced["page"])
+        return {label: str(link) for label, link in self.folder.link_pages(pages).items()}
 
 
 def finished(graph: Graph, folder: StudyFolder) -> dict[str, Outcome]:

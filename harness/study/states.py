@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,9 +12,11 @@ import yaml
 
 from harness.checkpoints.metrics_log import METRICS_NAME, read_metrics
 from harness.errors import InputError
+from harness.evaluation.progress_file import read_progress
 from harness.study.folder import StudyFolder
 
 LOG_LINES = 3
+PROGRESS = "progress.json"  # beside the log of an evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,9 @@ class NodeState:
         kind: ``train``, ``evaluate`` or ``report``.
         state: ``done``, ``running``, ``failed``, ``blocked`` by a failed ancestor, or ``waiting``.
         tokens_per_second: Of a training that runs; None before its first log entry.
-        seconds_left: Of a training that runs, at this speed.
+        requests_per_second: Of an evaluation that runs; None before its first answers. Evaluations that share a process
+            share speed and time left.
+        seconds_left: Of a training or an evaluation that runs, at this speed.
         seconds: Of a node that is done.
         lines: The last lines of the log of a node that failed.
     """
@@ -35,6 +39,7 @@ class NodeState:
     kind: str
     state: Literal["done", "running", "failed", "blocked", "waiting"]
     tokens_per_second: float | None = None
+    requests_per_second: float | None = None
     seconds_left: float | None = None
     seconds: float | None = None
     lines: tuple[str, ...] = ()
@@ -71,10 +76,27 @@ def _state(folder: StudyFolder, node: Mapping[str, Any], *, in_use: bool) -> Nod
     if failed is not None:
         lines = last_lines(folder.path / str(failed.get("log")))
         return NodeState(label=label, kind=kind, state="failed", lines=lines)
-    if in_use and folder.state(key, "running") is not None:
-        speed, left = _progress(folder.of(key), label) if kind == "train" else (None, None)
-        return NodeState(label=label, kind=kind, state="running", tokens_per_second=speed, seconds_left=left)
+    running = folder.state(key, "running") if in_use else None
+    if running is not None:
+        state = NodeState(label=label, kind=kind, state="running")
+        return _with_progress(state, folder.of(key), folder.path / str(running.get("log", "")))
     return NodeState(label=label, kind=kind, state="waiting")
+
+
+def _with_progress(state: NodeState, place: Path, log: Path) -> NodeState:
+    """Return the state of a running node with its speed and the time left, as far as they are known."""
+    if state.kind == "train":
+        speed, left = _progress(place, state.label)
+        return replace(state, tokens_per_second=speed, seconds_left=left)
+    if state.kind == "evaluate":
+        progress = read_progress(log.with_name(PROGRESS))
+        speed, left = (_number(progress.get(name)) for name in ("requests_per_second", "seconds_left"))
+        return replace(state, requests_per_second=speed, seconds_left=left)
+    return state
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _progress(place: Path, label: str) -> tuple[float | None, float | None]:

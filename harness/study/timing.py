@@ -59,9 +59,16 @@ class Timings:
         failed: Why a stage or an evaluation was not timed, by its name.
     """
 
-    def __init__(self, graph: Graph, folder: StudyFolder, done: Mapping[str, Outcome], measure: Measure) -> None:
-        """`measure` times a batch of an evaluation."""
-        self.graph, self.folder, self.done = graph, folder, done
+    def __init__(
+        self,
+        graph: Graph,
+        folder: StudyFolder,
+        done: Mapping[str, Outcome],
+        measure: Measure,
+        notify: Callable[[str], None] = lambda _name: None,
+    ) -> None:
+        """`measure` times a batch of an evaluation; `notify` gets the name of what is about to be timed."""
+        self.graph, self.folder, self.done, self._notify = graph, folder, done, notify
         self.failed: dict[str, str] = {}
         self._measure = measure
         self._place = tempfile.TemporaryDirectory(prefix="harness-timing-")
@@ -77,8 +84,8 @@ class Timings:
     def timed(self, node: Node, cost: Cost) -> Cost:
         """Return a node's cost with its estimated time, if that can be measured here."""
         if cost.seconds is None and isinstance(node.work, Training) and cost.steps:
-            stage = self._stage(node)
-            return cost if stage is None else replace(cost, seconds=stage.seconds_per_step * cost.steps)
+            stage, steps = self._stage(node), cost.steps / node.work.processes  # each takes a batch per step
+            return cost if stage is None else replace(cost, seconds=stage.seconds_per_step * steps)
         if cost.seconds is None and isinstance(node.work, Evaluation):
             each = self._batch(node, node.work)
             return cost if each is None else replace(cost, seconds=each * cost.requests)
@@ -87,6 +94,7 @@ class Timings:
     def _stage(self, node: Node) -> _Timed | None:
         speed = self._speed(node)
         if speed not in self._stages:
+            self._notify(node.stage)
             try:
                 self._stages[speed] = self._time(node)
             except Exception as error:  # such as out of memory, of any library
@@ -127,6 +135,7 @@ class Timings:
         name = f"{work.set_key}/{self._speed(trained)}"
         if name not in self._batches:
             checkpoint = self._checkpoint(trained)
+            self._notify(f"{node.alike} of {trained.stage}")
             try:
                 with _threads(node.needs.cpus):
                     self._batches[name] = None if checkpoint is None else self._measure(node, checkpoint)

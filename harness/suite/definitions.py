@@ -44,7 +44,7 @@ class Entry:
         if self.kind == "group":
             return []
         found = [f"class {self.config['class']}"] if "class" in self.config else []
-        return found + list(dict.fromkeys(_functions_in(self.config)))
+        return found + list(dict.fromkeys(functions_in(self.config)))
 
     @property
     def members(self) -> list[str]:
@@ -53,12 +53,13 @@ class Entry:
         return [str(m.get("group") or m.get("task")) if isinstance(m, dict) else str(m) for m in listed]
 
 
-def _functions_in(value: Any) -> Iterator[str]:
+def functions_in(value: Any) -> Iterator[str]:
+    """Yield the functions in a field's value, such as ``!function utils.process_docs``."""
     if isinstance(value, str) and value.startswith("!function "):
         yield value
     elif isinstance(value, dict | list):
         for part in value.values() if isinstance(value, dict) else value:
-            yield from _functions_in(part)
+            yield from functions_in(part)
 
 
 class TaskYamlLoader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
@@ -77,12 +78,28 @@ def read_definition(path: Path) -> Entry:
     return _entry(path, _Files().merged(path))
 
 
+def with_includes(path: Path) -> dict[Path, dict[str, Any]]:
+    """Return a definition's file and those that it includes, at any depth, each with its own fields.
+
+    Raises:
+        TaskError: one of them is invalid or missing.
+    """
+    files = _Files()
+    files.merged(path)
+    return files.read
+
+
 class _Files:
     """YAML files, each of them read and merged once. Functions stay unresolved."""
 
     def __init__(self) -> None:
         self._loaded: dict[Path, dict[str, Any]] = {}
         self._merged: dict[Path, dict[str, Any]] = {}
+
+    @property
+    def read(self) -> dict[Path, dict[str, Any]]:
+        """The files that were read so far, each with its own fields."""
+        return dict(self._loaded)
 
     def merged(self, path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
         """Return a file's fields with those of its includes, as lm-eval merges them: its own come last."""

@@ -24,7 +24,7 @@ def overlap_document(index: ItemIndex, overlaps: Sequence[SourceOverlap], comman
         command: The command line.
         whole: Whether to list every overlapping item, as JSON does, instead of a few examples.
     """
-    tables = [_by_task(index, overlaps), _items(index, overlaps, whole=whole)]
+    tables = [_by_task(index, overlaps), _by_checkpoint(index, overlaps), _items(index, overlaps, whole=whole)]
     return Document(
         title="Overlap of tasks with training data",
         command=command,
@@ -59,6 +59,42 @@ def _by_task(index: ItemIndex, overlaps: Sequence[SourceOverlap]) -> Table:
     return Table(key="overlap", title="Overlap by task and source", columns=columns, rows=tuple(rows))
 
 
+def _by_checkpoint(index: ItemIndex, overlaps: Sequence[SourceOverlap]) -> Table:
+    """Return how many items had been streamed when each state of a stage was saved."""
+    columns = (
+        Column(key="stage", heading="stage", kind="text", meaning="The stage's output folder."),
+        Column(key="step", heading="step", kind="count", meaning="Of a saved state, or of the finished checkpoint."),
+        Column(key="sequences", heading="sequences", kind="count", meaning="Sequences that it was trained on."),
+        Column(key="task", heading="task", kind="text"),
+        Column(key="overlapping", heading="overlapping", kind="count", meaning="Items that were among them."),
+    )
+    tasks = list(dict.fromkeys(item.task for item in index.items))
+    checkpoints: dict[str, tuple[tuple[int, int], ...]] = {}
+    streamed: dict[tuple[str, str], dict[int, int]] = {}  # by stage and task: the first sequence with each item
+    for overlap in overlaps:
+        history = overlap.stream.history
+        if history is None:
+            continue
+        checkpoints[history.stage] = history.checkpoints
+        for found in overlap.items:
+            first = streamed.setdefault((history.stage, index.items[found.item].task), {})
+            if found.sequence is not None:
+                first[found.item] = min(found.sequence, first.get(found.item, found.sequence))
+    rows = [
+        Row(
+            cells={
+                "stage": stage, "step": step, "sequences": sequences, "task": task,
+                "overlapping": sum(first <= sequences for first in streamed.get((stage, task), {}).values()),
+            }
+        )
+        for stage, states in checkpoints.items()
+        for step, sequences in states
+        for task in tasks
+        if (stage, task) in streamed
+    ]  # fmt: skip
+    return Table(key="checkpoints", title="Overlap by checkpoint", columns=columns, rows=tuple(rows))
+
+
 def _items(index: ItemIndex, overlaps: Sequence[SourceOverlap], *, whole: bool) -> Table:
     columns = (
         Column(key="task", heading="task", kind="text"),
@@ -69,6 +105,8 @@ def _items(index: ItemIndex, overlaps: Sequence[SourceOverlap], *, whole: bool) 
         Column(key="share", heading="share", meaning="The same, per n-gram of the item."),
         Column(key="where", heading="where", kind="text", meaning="Where the first of them stands."),
         Column(key="text", heading="text", kind="text", meaning="The first of them, as it stands there."),
+        Column(key="stage", heading="stage", kind="text", meaning="Output folder of the stage that read it.", raw=True),
+        Column(key="sequence", heading="sequence", kind="count", meaning="By which sequence it was read.", raw=True),
     )
     rows = [
         Row(cells=_item_cells(index, overlap, found, whole=whole))
@@ -95,6 +133,8 @@ def _item_cells(index: ItemIndex, overlap: SourceOverlap, found: ItemOverlap, *,
         "share": found.ngrams / int(index.ngrams[found.item]),
         "where": found.where,
         "text": found.text if whole or len(found.text) <= LONGEST_SHOWN else f"{found.text[:LONGEST_SHOWN]} ...",
+        "stage": overlap.stream.history.stage if overlap.stream.history is not None else None,
+        "sequence": found.sequence,
     }
 
 

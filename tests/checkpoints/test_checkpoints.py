@@ -151,6 +151,59 @@ def test_a_missing_path_is_not_looked_up_on_the_hub(source: str) -> None:
         resolve(source)
 
 
+@pytest.fixture
+def hub(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """A local copy of the hub in which own/model has two tags: the folder of each."""
+    import huggingface_hub.constants as constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    place = tmp_path / "hub" / "models--own--model"
+    folders = {}
+    for number, tag in enumerate(("v1", "refs/pr/2")):
+        commit = str(number) * 40
+        folders[tag] = place / "snapshots" / commit
+        shutil.copytree(base, folders[tag])
+        (place / "refs" / tag).parent.mkdir(parents=True, exist_ok=True)
+        (place / "refs" / tag).write_text(commit)
+    return folders
+
+
+def test_a_hub_id_may_name_its_revision(hub: dict[str, Path], own_cache: Path) -> None:
+    for tag, folder in hub.items():
+        for source, revision in ((f"own/model@{tag}", None), (f"own/model@{folder.name}", None), ("own/model", tag),
+                                 (f"own/model@{tag}", "v9")):  # fmt: skip
+            checkpoint = resolve(source, revision=revision)
+            assert (checkpoint.name, checkpoint.kind, checkpoint.revision) == ("own/model", "hub", folder.name)
+            assert checkpoint.weights == folder
+    with pytest.raises(CheckpointError, match="own/model: neither a local path nor available"):
+        resolve("own/model@v3")
+
+
+def test_the_parent_of_a_stage_may_name_its_revision(hub: dict[str, Path], own_cache: Path, tmp_path: Path) -> None:
+    from harness.study.experiment import read_experiment
+    from harness.study.graph import build_graph
+    from harness.trainers.stage.models import find_parent
+    from harness.trainers.stage.spec import StageSpec
+
+    data = {"budget_tokens": 1, "sources": {"a": {"path": "a.jsonl"}}}
+    fields = {"stage": "sft", "name": "a", "from": "own/model@v1", "data": data}
+    parent = find_parent(StageSpec.model_validate(fields))
+    assert parent is not None
+    assert parent.weights == hub["v1"]
+    keys = set()
+    for revision in ("v1", "v2"):
+        stages = {"tuned": fields | {"from": f"own/model@{revision}"}}
+        (tmp_path / "study.yaml").write_text(json.dumps({"name": "pinned", "stages": stages}))
+        keys |= set(build_graph(read_experiment(tmp_path / "study.yaml")))
+    assert len(keys) == 2, "another revision is another node"
+
+
+def test_a_folder_with_an_at_sign_is_a_folder(model: Path) -> None:
+    place = model.rename(model.with_name("model@v1"))
+    assert resolve(str(place)).weights == place
+
+
 def test_an_adapter_without_its_base_raises_an_error(base: Path, tmp_path: Path, own_cache: Path) -> None:
     folder = save_tiny_adapter(tmp_path / "adapter", base)
     config = json.loads((folder / "adapter_config.json").read_text())

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.engines.spec import EngineSpec
+from harness.evaluation.requests import PromptSpec
 from harness.evaluation.run import evaluate_all
 from harness.evaluation.spec import EvaluationSpec
 from harness.paths import data_dir
@@ -70,3 +71,33 @@ def test_the_data_folder_of_one_evaluation_is_not_the_next_ones(
     assert done.returncode == 0, done.stderr
     assert "HARNESS_DATA" not in os.environ
     assert data_dir() is None
+
+
+@pytest.mark.parametrize("read_only", ["", "1"])
+def test_a_named_journal_takes_the_answers_whatever_the_cache(
+    read_only: str, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_CACHE_READ_ONLY", read_only)
+    spec = EvaluationSpec(
+        models=("uniform",), tasks=("mini_logic",), output=tmp_path / "out", engine=SCRIPTED,
+        prompt=PromptSpec(limit=2), journal=tmp_path / "answers.sqlite",
+    )  # fmt: skip
+    counts = [done.record.from_journal for _ in range(2) for done in evaluate_all(spec)]
+    assert counts[0] == 0 < counts[1]
+    assert not list(own_cache.glob("journal*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--use_cache", ".", "--no_cache"], "--no_cache: keeps no answers, and --use_cache names a file for them"),
+        (["--use_cache", "."], "--use_cache .: is a folder; give a file"),
+    ],
+)
+def test_a_journal_that_cannot_be_used_is_one_line(
+    words: list[str], message: str, harness_here: HarnessCommand, tmp_path: Path
+) -> None:
+    done = harness_here("eval", "--model", "uniform", "--tasks", "mini_logic", "--output_path", tmp_path / "o", *words)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

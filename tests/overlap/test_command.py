@@ -211,6 +211,38 @@ def test_of_an_output_folder_only_the_streamed_records_are_searched(run: Run, tm
     shutil.rmtree(tmp_path / "out")
 
 
+def test_an_item_overlaps_with_the_checkpoints_that_were_saved_after_it_was_streamed(run: Run, tmp_path: Path) -> None:
+    """The stream is read again, record by record, to know what each state had seen."""
+    rows = [{"text": f"{PLAIN}{_choice(n // 12)['question'] if n % 12 == 5 else n}"} for n in range(72)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    _text(tmp_path / "b.txt", "")
+    stage = _stage(tmp_path / "stage.yaml")
+    words = ["data.mixture={weights: {one: 1, two: 0}}", "trainer.save_steps=2", "trainer.save_total_limit=99",
+             "trainer.per_device_train_batch_size=4", "data.budget_tokens=2600"]  # fmt: skip
+    assert main(["train", str(stage), "--output_path", str(tmp_path / "out"), *words]) == 0
+    _, out, _ = run(tmp_path / "out", "--tasks", "o_choice", "--format", "json")
+    tables = json.loads(out)["tables"]
+    counts = {row["step"]: row["overlapping"] for row in tables["checkpoints"] if row["task"] == "o_choice"}
+    expected = {}
+    places = [row["where"] for row in tables["items"]]
+    for manifest in [*(tmp_path / "out" / "training").glob("checkpoint-*/stage.json"), tmp_path / "out" / "stage.json"]:
+        state = json.loads(manifest.read_text(encoding="utf-8"))
+        drawn = _drawn(tmp_path / "out", state["sources"][0]["records"])
+        expected[state["step"]] = sum(where in drawn for where in places)
+    assert counts == expected
+    assert len(set(counts.values())) > 2, "some states saw more than others"
+    for row in tables["items"]:
+        assert row["stage"] == str(tmp_path / "out")
+        assert 0 < row["sequence"] <= max(one["sequences"] for one in tables["checkpoints"])
+
+
+def _drawn(folder: Path, count: int) -> set[str]:
+    """Where the first records stand that a stage drew from its first source."""
+    from harness.trainers.stage.training_texts import open_streams
+
+    return {piece.where for piece in list(open_streams([str(folder)])[0].pieces)[:count]}
+
+
 def test_the_table_shows_the_clearest_examples_first(run: Run, tmp_path: Path) -> None:
     for n in range(6):
         words = _choice(n)["question"].split()

@@ -10,14 +10,16 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d[-:]\d\d[-:]\d\d(\.\d+)?(\+00:00)?")
 CLOCK = re.compile(
     r'"(date|total_evaluation_time_seconds|seconds|from_journal|finished|pid|since)": ("[^"]*"|[\d.]+|null)'
 )
-LEFT_OUT = ("lock", "log", "progress", "training_args.bin", "executor")
+LEFT_OUT = ("lock", "log", "progress", "progress.json", "training_args.bin", "executor")
+JOURNAL = "journal.sqlite"  # with its -wal and -shm: its pages are in the order of the batches
 
 
 def contents(out: Path) -> dict[str, str | bytes]:
     """Return every file by path; without logs, locks, progress and the executor's own files."""
     files: dict[str, str | bytes] = {}
     for path in sorted(out.rglob("*")):
-        if path.is_dir() or any(part in LEFT_OUT for part in path.relative_to(out).parts):
+        left_out = path.name.startswith(JOURNAL) or any(part in LEFT_OUT for part in path.relative_to(out).parts)
+        if path.is_dir() or left_out:
             continue
         name = TIME.sub("TIME", str(path.relative_to(out)))
         if path.suffix == ".safetensors":

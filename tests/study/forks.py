@@ -27,7 +27,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 USED = (
     "harness.cli.run_command", "harness.engines.hf.engine", "harness.evaluation.counting", "harness.evaluation.run",
-    "harness.reports.commands.compare", "harness.reports.commands.leaderboard", "tests.models", "tests.study.package",
+    "harness.reports.commands.compare", "harness.reports.commands.leaderboard", "harness.reports.commands.overlap",
+    "harness.trainers.average", "harness.trainers.pretrain", "harness.trainers.stage.run", "tests.models",
+    "tests.study.package",
 )  # fmt: skip
 
 
@@ -100,4 +102,6 @@ if __name__ == "__main__":
     sys.path.insert(0, sys.argv[1])
     for module in USED:
         import_module(module)
+    # With more, a process that has computed something cannot be forked: the child would wait for its threads.
+    import_module("torch").set_num_threads(1)
     _serve()

@@ -71,10 +71,13 @@ def train(spec: Mapping[str, Any], out_dir: Path) -> Checkpoint:
         wall_seconds=0.0, started="", device="cpu",
     )  # fmt: skip
     write_manifest(out_dir, manifest)
+    checkpoint = resolve(str(out_dir))
     if spec.get("damaged"):
         (out_dir / WEIGHTS).write_bytes(b"damaged")
     note("trained", out_dir.name)
-    return resolve(str(out_dir))
+    if spec.get("fails_at_end"):
+        raise SystemExit(1)
+    return checkpoint
 
 
 def _save_model(folder: Path, *, seed: int) -> None:

@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 
 from harness.cli import run_command
+from harness.study.experiment import read_experiment
+from harness.study.folder import StudyFolder
+from harness.study.graph import build_graph
 from tests.conftest import HarnessCommand
 from tests.study.conftest import Study
 
@@ -101,12 +104,33 @@ def test_a_folder_of_another_experiment_is_refused(study: Study, harness_here: H
     (tmp_path / "out" / "study.json").write_text('{"name": "large", "nodes": []}')
     done = harness_here("run", study.path, "--output_path", tmp_path / "out")
     assert done.returncode == 2
-    assert "holds another experiment (name 'large' instead of 'small')" in done.stderr
+    assert "holds another experiment (name: 'small' instead of 'large'; factors: added; " in done.stderr
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").touch()
     done = harness_here("run", study.path, "--output_path", tmp_path / "full")
     assert done.returncode == 2
     assert "is not empty and holds no study" in done.stderr
+
+
+def test_an_experiment_of_the_same_name_with_other_stages_is_refused_and_says_how(
+    study: Study, harness_here: HarnessCommand, tmp_path: Path
+) -> None:
+    """A copy of an experiment file whose name was kept; nothing of the folder changes."""
+    graph, folder = build_graph(read_experiment(study.path)), StudyFolder(tmp_path / "out")
+    folder.path.mkdir()
+    folder.record("small", read_experiment(study.path).model_dump(mode="json"), graph)
+    before = (folder.path / "study.json").read_bytes()
+    study.fields["stages"] = {"first": study.fields["stages"]["base"] | {"other": 1}}
+    study.fields["evaluate"]["stages"] = ["first"]
+    study.write({"factors": {"pretrain": {"N": 0, "C": 1}, "seed": [0, 1]}, "compare": None})
+    done = harness_here("run", study.path, "--output_path", folder.path)
+    assert done.returncode == 2
+    assert (
+        "holds another experiment (factors.tune: removed; stages.base: removed; stages.tuned: removed; "
+        "stages.first: added; " in done.stderr
+    )
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert (folder.path / "study.json").read_bytes() == before
 
 
 def test_too_little_disk_is_refused_ahead(
@@ -116,7 +140,7 @@ def test_too_little_disk_is_refused_ahead(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(2_000_000, 0, 2_000_000))
     study.fields["stages"]["tuned"]["parameters"] = "100,000"
     study.write()
-    done = harness_here("run", study.path, "--output_path", tmp_path / "out", "--dry_run")
+    done = harness_here("run", study.path, "--output_path", tmp_path / "out", "--dry_run", "--no_estimate")
     assert done.returncode == 2
     # 8 x (1 + 2 x 3) x 100,000 x 4 bytes for the weights, and 0.5 MB for the others and the samples
     assert "too little disk: the study needs about 22.9 MB more and 2.0 MB are free" in done.stderr
@@ -185,7 +209,8 @@ def test_wrong_flags_are_one_line(
     ("words", "changes"),
     [
         ("--output_path out study.yaml", []),
-        ("--output_path out study.yaml a=1 --estimate b=2", ["b=2", "a=1"]),
+        ("--output_path out study.yaml a=1 --no_estimate b=2", ["a=1", "b=2"]),
+        ("study.yaml --output_path out --dry_run --no_estimate b=2", ["b=2"]),
         ("--dry_run study.yaml", []),
         ("--dry_run a=1 study.yaml b=2", ["a=1", "b=2"]),
         ("--executor_args x=1 study.yaml --jobs 2 c=3", ["c=3"]),

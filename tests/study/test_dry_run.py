@@ -46,9 +46,11 @@ def test_an_estimate_times_each_stage_and_a_batch_before_any_checkpoint_exists(
     monkeypatch.setenv("TMPDIR", str(place))
     study.fields["stages"] = _real_stages(tmp_path)
     study.write({"factors": {"seed": [0, 1]}, "compare": None, "overlap": False, "report": {"leaderboard": False}})
-    done = harness_fork("run", study.path, "--output_path", tmp_path / "out", "--dry_run", "--estimate")
+    done = harness_fork("run", study.path, "--output_path", tmp_path / "out", "--dry_run")
     assert done.returncode == 0, done.stderr
     assert "not timed" not in done.stderr
+    timed = [line.split()[1] for line in done.stderr.splitlines() if line.startswith("timing")]
+    assert sorted(timed) == ["base", "eval", "tuned"]
     rows = {line.split()[0]: line for line in done.stdout.splitlines() if re.match(r"(base|tuned|eval)", line)}
     assert len(rows) == 6
     assert all(re.search(r" \d+ s$", row) for row in rows.values()), done.stdout
@@ -124,7 +126,7 @@ def test_stages_below_an_average_are_planned_by_their_budget(
     }
     study.fields["evaluate"]["stages"] = ["base"]
     study.write({"factors": {"seed": [0]}, "compare": None, "overlap": False, "report": {"leaderboard": False}})
-    done = harness_fork("run", study.path, "--output_path", tmp_path / "out", "--dry_run")
+    done = harness_fork("run", study.path, "--output_path", tmp_path / "out", "--dry_run", "--no_estimate")
     assert done.returncode == 0, done.stderr
     rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.startswith(("tuned-0", "late-0"))}
     assert " 2,000 " in rows["tuned-0"]
@@ -138,7 +140,7 @@ def test_a_dry_run_ends_with_what_harness_power_says(
     variant = {**task, "task": "t_letter", "metadata": {**task["metadata"], "items_from": "t_choice"}}
     (study.tasks / "letter.yaml").write_text(yaml.safe_dump(variant))
     study.write({"evaluate": {**study.fields["evaluate"], "tasks": ["t_choice", "t_letter"]}})
-    done = harness_fork("run", study.path, "--output_path", tmp_path / "out", "--dry_run")
+    done = harness_fork("run", study.path, "--output_path", tmp_path / "out", "--dry_run", "--no_estimate")
     assert done.returncode == 0, done.stderr
     size = {"items": 6, "chance": 0.25, "domain": "logic"}
     plan = {
@@ -150,15 +152,24 @@ def test_a_dry_run_ends_with_what_harness_power_says(
     tables = [line for line in power.splitlines() if re.search(r"\d", line) and "plan.yaml" not in line]
     assert len(tables) > 3
     assert set(tables) <= set(done.stdout.splitlines())
-    assert (
-        "power"
-        not in harness_fork(
-            "run", study.write({"compare": None}), "--output_path", tmp_path / "out", "--dry_run"
-        ).stdout
-    )
+    words = ["--output_path", tmp_path / "out", "--dry_run", "--no_estimate"]
+    assert "power" not in harness_fork("run", study.write({"compare": None}), *words).stdout
 
 
-def test_an_estimate_without_a_dry_run_is_refused(study: Study, harness_fork: HarnessCommand, tmp_path: Path) -> None:
-    done = harness_fork("run", study.path, "--output_path", tmp_path / "out", "--estimate")
+def test_a_dry_run_says_how_many_items_are_looked_for_in_the_training_data(
+    study: Study, harness_fork: HarnessCommand, tmp_path: Path
+) -> None:
+    """All items of a task, also where its evaluation has a limit; and nothing where there is no search."""
+    study.fields["stages"] = _real_stages(tmp_path)
+    study.fields["evaluate"]["flags"]["limit"] = 2
+    study.write({"factors": {"seed": [0]}, "compare": None})
+    words = ["--output_path", tmp_path / "out", "--dry_run", "--no_estimate"]
+    printed = harness_fork("run", study.path, *words).stdout
+    assert "Overlap: the training data of 1 arm is searched for 6 items of 1 task: t_choice." in printed
+    assert "Overlap" not in harness_fork("run", study.path, *words, "overlap=false").stdout
+
+
+def test_no_estimate_without_a_dry_run_is_refused(study: Study, harness_fork: HarnessCommand, tmp_path: Path) -> None:
+    done = harness_fork("run", study.path, "--output_path", tmp_path / "out", "--no_estimate")
     assert done.returncode == 2
-    assert "--estimate: belongs to --dry_run" in done.stderr
+    assert "--no_estimate: belongs to --dry_run" in done.stderr

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from harness.errors import InputError
@@ -158,6 +159,29 @@ def test_needs_that_no_ray_machine_has_are_one_line(study: Study, harness_fork: 
     assert "the machines have CPU " in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+OWN_CLUSTER = """
+import time
+from pathlib import Path
+from harness.study.executors import Options
+from harness.study.executors.ray import RayExecutor
+executor = RayExecutor(Options(folder=Path("out"), arguments={}))
+print("up", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+def test_a_cluster_of_its_own_ends_with_a_killed_run(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", OWN_CLUSTER], stdout=subprocess.PIPE, text=True, cwd=ROOT) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "up\n"
+        started = psutil.Process(run.pid).children(recursive=True)
+        assert len(started) > 3
+        run.kill()
+    _, left = psutil.wait_procs(started, timeout=20)
+    assert not left
 
 
 @pytest.mark.parametrize("word", ["queue=high", "factors.seed=[0]", "timeout_min=2h", "slurm_queue=a"])

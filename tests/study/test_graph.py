@@ -232,6 +232,16 @@ def test_metrics_that_compare_computes_are_known() -> None:
     assert COMPUTED_METRICS == (GOLD, BITS)
 
 
+def test_a_contrast_of_the_only_two_arms_is_the_comparison_itself(study: Study, graph_of: Callable[[], Graph]) -> None:
+    study.fields["factors"]["tune"] = {"C": 1}
+    study.write({"compare": {"contrasts": [["C-C", "N-C"]]}})
+    with pytest.raises(InputError, match="no arm 'C-C'; arms are NC, CC"):
+        graph_of()
+    study.write({"compare": {"contrasts": [["CC", "NC"], ["NC", "CC"]]}})
+    pages = [node.label for node in graph_of().values() if node.kind == "report"]
+    assert pages == ["compare", "compare-NC-CC", "leaderboard"]
+
+
 def test_several_comparisons_have_pages_of_their_own(study: Study, graph_of: Callable[[], Graph]) -> None:
     study.fields["evaluate"]["stages"] = ["base", "tuned"]
     sections = [

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from harness.evaluation.progress_file import ProgressFile
 from harness.records.run_folder import read_record
 from harness.study.commands import Commands
 from harness.study.experiment import read_experiment
@@ -84,6 +85,21 @@ def test_a_study_ends_with_its_report_and_a_rerun_runs_nothing(
     assert _begun(log) == ["renamed-N-0", "renamed-C-0", "eval-renamed-N-0", "compare", "leaderboard"]
 
 
+def test_links_to_pages_that_are_no_longer_in_the_experiment_are_removed(
+    small: Study, harness_here: HarnessCommand
+) -> None:
+    """Only links that a run has made; the page itself stays."""
+    out = small.folder / "out"
+    assert _run(harness_here, small).returncode == 0
+    page = (out / "compare.html").resolve()
+    (out / "notes.html").write_text("mine")
+    (out / "mine.html").symlink_to(out / "notes.html")
+    small.write({"compare": {"stage": "tuned", "name": "arms"}, "report": {"leaderboard": False}})
+    assert _run(harness_here, small).returncode == 0
+    assert sorted(path.name for path in out.glob("*.html")) == ["arms.html", "mine.html", "notes.html"]
+    assert page.is_file()
+
+
 def test_saved_states_are_evaluated_too(small: Study, harness_here: HarnessCommand) -> None:
     """Those with a number of steps: `checkpoint-best` is one of them again."""
     small.fields["stages"] = {
@@ -145,6 +161,38 @@ def test_a_changed_metric_scores_again_without_inference(small: Study, harness_h
         assert read_record(run.parent).engine is None
 
 
+def test_all_state_is_in_the_output_folder(
+    small: Study, harness_here: HarnessCommand, log: Path, own_cache: Path
+) -> None:
+    """A moved folder is done, and scores a changed metric from its answers; a deleted one leaves no answers behind."""
+    small.write({"compare": None, "report": {"leaderboard": False}})
+    out, moved = small.folder / "out", small.folder / "elsewhere" / "moved"
+    assert _run(harness_here, small).returncode == 0
+    assert not list(own_cache.rglob("journal*"))
+    moved.parent.mkdir()
+    out.rename(moved)
+    log.unlink()
+    again = harness_here("run", small.path, "--output_path", moved, "--executor", "fork")
+    assert again.returncode == 0, again.stderr
+    assert _begun(log) == []
+    file = small.tasks / "choice.yaml"
+    file.write_text(file.read_text().replace("  - {metric: acc_norm, aggregation: mean, higher_is_better: true}\n", ""))
+    for place, known in ((moved, 24), (out, 0)):
+        done = harness_here("run", small.path, "--output_path", place, "--executor", "fork")
+        assert done.returncode == 0, done.stderr
+        last = max(place.glob("evaluations/*/*/run.json"), key=lambda path: path.stat().st_mtime)
+        assert read_record(last.parent).from_journal == known
+
+
+@pytest.mark.parametrize("flags", [{"use_cache": "answers.sqlite"}, {"no_cache": True}])
+def test_an_experiment_may_name_another_journal_or_none(small: Study, flags: dict[str, Any]) -> None:
+    small.fields["evaluate"]["flags"] |= flags
+    graph = build_graph(read_experiment(small.write()))
+    node = next(node for node in graph.values() if node.kind == "evaluate")
+    words = Commands(graph, StudyFolder(small.folder / "out")).of([node], {})
+    assert [word for word in words if word.endswith("_cache")] == [f"--{name}" for name in flags]
+
+
 def test_a_failed_node_fails_its_descendants_only(small: Study, harness_here: HarnessCommand) -> None:
     small.fields["stages"]["tuned"]["fails"] = "{tune}"
     small.fields["evaluate"]["stages"] = ["base", "tuned"]
@@ -167,6 +215,22 @@ def test_a_failed_node_fails_its_descendants_only(small: Study, harness_here: Ha
     small.fields["stages"]["tuned"]["fails"] = 0
     small.write()
     assert _run(harness_here, small).returncode == 0
+
+
+def test_a_training_that_fails_after_its_checkpoint_has_failed_until_its_command_succeeds(
+    small: Study, harness_here: HarnessCommand, log: Path
+) -> None:
+    small.fields["stages"]["base"]["fails_at_end"] = True
+    small.write({"evaluate": [], "compare": None})
+    done = _run(harness_here, small)
+    assert done.returncode == 1
+    assert "failed   base-0: exit code 1" in done.stderr
+    assert _begun(log) == ["base-0"]
+    log.unlink()
+    done = _run(harness_here, small)
+    assert done.returncode == 0, done.stderr
+    assert _begun(log) == ["base-0", "tuned-N-0", "tuned-C-0"]
+    assert [event["name"] for event in events(log) if event["event"] == "trained"] == ["tuned-N-0", "tuned-C-0"]
 
 
 def test_a_damaged_checkpoint_fails_its_own_evaluation_only(small: Study, harness_here: HarnessCommand) -> None:
@@ -233,14 +297,14 @@ def test_a_second_run_says_who_holds_the_folder(small: Study, harness_here: Harn
 
 
 def test_a_dry_run_shows_graph_and_cost_and_writes_nothing(small: Study, harness_here: HarnessCommand) -> None:
-    done = _run(harness_here, small, "--dry_run", "factors.seed=[0,1]")
+    done = _run(harness_here, small, "--dry_run", "factors.seed=[0,1]", "--no_estimate")
     assert done.returncode == 0, done.stderr
     assert not (small.folder / "out").exists()
     assert "tuned-C-1" in done.stdout
     assert "0 of 12 nodes are done. Ahead: 600 tokens, at most 96 requests" in done.stdout
-    assert "Time: not measured yet" in done.stdout
+    assert "Time: not known; without --no_estimate" in done.stdout
     assert _run(harness_here, small).returncode == 0
-    done = _run(harness_here, small, "--dry_run", "factors.seed=[0,1]")
+    done = _run(harness_here, small, "--dry_run", "factors.seed=[0,1]", "--no_estimate")
     assert "5 of 12 nodes are done. Ahead: 300 tokens, at most 48 requests" in done.stdout
     assert "Time: " in done.stdout
 
@@ -301,8 +365,33 @@ def test_status_shows_speed_and_time_left_of_a_training(small: Study, harness_he
         shown = subprocess.run(
             [sys.executable, "-m", "harness", "status", str(folder.path)], capture_output=True, text=True, check=False
         ).stdout
-    assert "running        50  12 s" in shown
+    assert "running  50 tokens/s  12 s" in shown
     assert "waiting" in harness_here("status", folder.path).stdout, "without a run, nothing is running"
+
+
+def test_status_shows_speed_and_time_left_of_evaluations_that_share_a_process(small: Study) -> None:
+    folder = StudyFolder(small.folder / "out")
+    graph = build_graph(read_experiment(small.path))
+    evaluations = [node for node in graph.values() if node.kind == "evaluate"]
+    folder.path.mkdir()
+    folder.record("small", {}, graph)
+    for node in evaluations:
+        folder.claim(node, {})
+        log = str((folder.of(evaluations[0].key) / "log").relative_to(folder.path))
+        folder.set_state(node.key, "running", {"since": "now", "log": log})
+    words = Commands(graph, folder).of(evaluations, {})
+    file = ProgressFile(Path(words[words.index("--progress_path") + 1]), models=2)
+    with folder.held(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StudyFolder, "in_use", lambda _: True)
+        seconds = iter((0.0, 1.0, 3.0))
+        patch.setattr("harness.evaluation.progress_file.time.monotonic", lambda: next(seconds))
+        file.start(total=100, known=20)
+        assert {state.requests_per_second for state in node_states(folder)} == {None}
+        for count in (10, 30, 30):  # the first ten arrive when the engine is open, and do not count
+            file.advance(count)
+        states = {state.label: state for state in node_states(folder) if state.kind == "evaluate"}
+    assert [state.requests_per_second for state in states.values()] == [20.0, 20.0]
+    assert [state.seconds_left for state in states.values()] == [5.5, 5.5], "10 of this model and 100 of the next"
 
 
 def test_status_of_a_folder_without_a_study_is_refused(harness_here: HarnessCommand, tmp_path: Path) -> None:

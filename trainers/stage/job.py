@@ -43,6 +43,7 @@ from harness.trainers.stage.held_out import HeldOut
 from harness.trainers.stage.spec import StageSpec
 
 WORK_FOLDER = "training"  # in the checkpoint's folder: saved states, the stream's log, the spec
+STREAM_LOG = "stream.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,4 +128,4 @@ class StageJob:
     @property
     def log(self) -> StreamLog:
         """The stream's log."""
-        return StreamLog(self.out_dir / WORK_FOLDER / "stream.jsonl")
+        return StreamLog(self.out_dir / WORK_FOLDER / STREAM_LOG)

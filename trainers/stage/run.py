@@ -33,6 +33,7 @@ from harness.trainers.stage.folder import (
     save_stream_state,
 )
 from harness.trainers.stage.job import WORK_FOLDER, Method, StageJob
+from harness.trainers.stage.launchers import is_launched
 from harness.trainers.stage.manifest import RunHistory, manifest
 from harness.trainers.stage.merging import merge_adapter
 from harness.trainers.stage.prepare import prepare
@@ -177,4 +178,6 @@ def _finish(job: StageJob, trainer: Any, history: RunHistory) -> Checkpoint:
             manifest(job, stream, history, trainer.state, digest=checkpoint_digest(checkpoint)),
         )
     trainer.accelerator.wait_for_everyone()
+    if is_launched():  # a process that ends first would break the connections of the others
+        trainer.accelerator.state.destroy_process_group()
     return resolve(str(out_dir))

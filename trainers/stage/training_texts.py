@@ -26,6 +26,7 @@ from harness.trainers.data.task_reader import TaskReader
 from harness.trainers.stage.folder import spec_file
 from harness.trainers.stage.models import STAGE_FILES
 from harness.trainers.stage.spec import StageSpec, parse
+from harness.trainers.stage.stream_history import drawn_records, histories, saved_states
 from harness.training import read_stage
 
 CHARACTERS_PER_TOKEN = 8  # more than tokens of text have, so that an endless source is read further than it is streamed
@@ -61,12 +62,11 @@ def _open(place: str) -> list[TextStream]:
 
 def _of_folder(folder: Path) -> list[TextStream]:
     """Return what was streamed up to the folder's last manifest; the whole sources before there is one."""
-    states = [path.parent for path in (spec_file(folder).parent).glob(f"checkpoint-*/{MANIFEST_NAME}")]
-    last_states = sorted(states, key=lambda state: int(state.name.rpartition("-")[2]), reverse=True)
-    for place in (folder, *last_states):
-        manifest = read_manifest(place)
-        if manifest is not None:
-            return _of_stage(_as_written(manifest.spec), manifest)
+    manifest = read_manifest(folder) or next(iter(reversed(list(saved_states(folder)))), None)
+    if manifest is not None:
+        streams = _of_stage(_as_written(manifest.spec), manifest)
+        by_source = dict(zip((source.name for source in manifest.sources), histories(folder, manifest), strict=True))
+        return [replace(stream, history=by_source.get(stream.name)) for stream in streams]
     try:
         fields = _as_written(json.loads(spec_file(folder).read_text(encoding="utf-8"))["spec"])
     except (OSError, *MALFORMED):
@@ -110,7 +110,7 @@ def _of_source(name: str, spec: StageSpec, streamed: StreamedSource | None) -> T
     records: Iterator[RawRecord] = (raw for raw, _ in source.read_raw(SourcePosition()))
     note = ""
     if streamed is not None and not streamed.repeats:
-        drawn = streamed.records + streamed.skipped + streamed.held_out
+        drawn = drawn_records(streamed)
         records, note = islice(records, drawn), f"the {drawn:,} records that were streamed"
     pieces = _pieces(records, source)
     if isinstance(source.reader, TaskReader) and source.limit is None and not note:
@@ -136,16 +136,17 @@ def _first_characters(pieces: Iterator[TextPiece], count: int) -> Iterator[TextP
 def _pieces(records: Iterator[RawRecord], source: Source | None) -> Iterator[TextPiece]:
     """Yield the text of each record that can be parsed."""
     lines = 0
-    for raw in records:
+    for number, raw in enumerate(records, start=1):
         if isinstance(raw.value, BadRecord):
             continue
         if isinstance(raw.value, dict) and raw.value.keys() == {"text", "begins", "ends"}:  # a piece of a text file
             begins, text = raw.value["begins"], raw.value["text"]
             lines = 1 if begins else lines
-            yield TextPiece(text, raw.where.rpartition(", piece ")[0], lines, continues=not begins)
+            where = raw.where.rpartition(", piece ")[0]
+            yield TextPiece(text, where, lines, continues=not begins, record=number)
             lines += text.count("\n")
         else:
-            yield TextPiece("\n".join(_strings(_learned(raw, source))), raw.where)
+            yield TextPiece("\n".join(_strings(_learned(raw, source))), raw.where, record=number)
 
 
 def _learned(raw: RawRecord, source: Source | None) -> Any:

@@ -46,6 +46,7 @@ class Job:
         log: File for its output, appended to.
         cwd: Folder that relative paths in `words` start from.
         needs: What it needs from its machine.
+        processes: Processes that run it together, under accelerate's launcher; 1 without one.
         environment: Values of the variables in `PASSED_ON`; one that is missing here is not set for the command.
     """
 
@@ -55,15 +56,16 @@ class Job:
     log: Path
     cwd: Path
     needs: NeedsSpec
+    processes: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def environment_of(needs: NeedsSpec) -> dict[str, str]:
-    """Return the variables that a job takes from this process, with as many threads as it needs cores.
+def environment_of(needs: NeedsSpec, processes: int = 1) -> dict[str, str]:
+    """Return the variables that a job takes from this process; its processes share the cores that it needs as threads.
 
     The number of threads changes how floats are rounded, so the same needs give the same result on every machine.
     """
-    threads = {} if needs.cpus is None else {"OMP_NUM_THREADS": str(needs.cpus)}
+    threads = {} if needs.cpus is None else {"OMP_NUM_THREADS": str(max(1, needs.cpus // processes))}
     return {name: os.environ[name] for name in PASSED_ON if name in os.environ} | threads
 
 

@@ -1,6 +1,7 @@
 """The process of a job: it locks the job's nodes, ends with the process that started it, and becomes the command.
 
-    python -m harness.study.executors.process PARENT LOCK... -- eval --model ...
+    python -m harness.study.executors.process PARENT 1 LOCK... -- eval --model ...
+    python -m harness.study.executors.process PARENT 2 LOCK... -- train ...    becomes accelerate with 2 processes
 
 A second process for the same node waits until the first has ended, even if whoever started the first was killed.
 """
@@ -22,6 +23,12 @@ from harness.study.executors import PASSED_ON, Job
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 SECONDS_TO_END = 10.0
+MODULE = "harness.study.executors.process"
+# Everything that accelerate would otherwise read from the configuration file of this user: the stage file decides.
+LAUNCHER = (
+    "-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--mixed_precision", "no",
+    "--dynamo_backend", "no", "--main_process_port", "0",
+)  # fmt: skip
 
 
 def start(job: Job) -> subprocess.Popen[bytes]:
@@ -30,8 +37,9 @@ def start(job: Job) -> subprocess.Popen[bytes]:
     command = [
         sys.executable,
         "-m",
-        "harness.study.executors.process",
+        MODULE,
         str(os.getpid()),
+        str(job.processes),
         *map(str, job.locks),
         "--",
         *job.words,
@@ -115,9 +123,15 @@ def lock(paths: Sequence[Path]) -> None:
 def main(arguments: Sequence[str]) -> None:
     """Lock, and become the command."""
     split = arguments.index("--")
-    end_with(int(arguments[0]))
-    lock([Path(path) for path in arguments[1:split]])
-    os.execv(sys.executable, [sys.executable, "-m", "harness", *arguments[split + 1 :]])  # noqa: S606 - our own command
+    parent, processes, *locks = arguments[:split]
+    end_with(int(parent))
+    lock([Path(path) for path in locks])
+    words = ["-m", "harness", *arguments[split + 1 :]]
+    if int(processes) > 1:
+        # The launcher's processes would outlive it if it is killed, so each runs this module to end with it.
+        own = ["-m", MODULE, str(os.getpid()), "1", *arguments[split:]]
+        words = [*LAUNCHER, "--num_processes", processes, *own]
+    os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 - our own command
 
 
 if __name__ == "__main__":

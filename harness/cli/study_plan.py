@@ -1,0 +1,132 @@
+"""What a study would do and cost, before anything is spent: `harness run --dry_run`, and the checks before a run."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Collection, Mapping, Set
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.cli.study_words import parsed, sizes_of, time_batch
+from harness.visible import say
+
+if TYPE_CHECKING:
+    from harness.study.costs import Cost
+    from harness.study.experiment import CompareSpec, ExperimentSpec
+    from harness.study.folder import StudyFolder
+    from harness.study.nodes import Graph, Node
+
+TASKS_NAMED = 12  # of those that a search looks for
+
+
+def costs_ahead(graph: Graph, folder: StudyFolder, keys: Collection[str], *, writes: bool) -> dict[str, Cost]:
+    """Return the costs of the nodes that are not done.
+
+    Args:
+        graph: The graph.
+        folder: The study's folder.
+        keys: The nodes that are wanted.
+        writes: Whether what was found is kept in the folder.
+
+    Raises:
+        InputError: a node would be refused, or the disk is too small.
+    """
+    from harness.study.costs import Costs, check_disk
+    from harness.study.reporting import check_selections
+    from harness.study.runner import finished
+
+    done = finished(graph, folder)
+    costs = Costs(graph, folder, done, _count_requests, writes=writes)
+    ahead = {key: costs.of(node) for key, node in graph.items() if key in keys and key not in done}
+    check_selections(graph, ahead, _metrics)
+    check_disk(ahead.values(), folder.path)
+    return ahead
+
+
+def _count_requests(node: Node) -> int:
+    return sum(size.requests for size in sizes_of(node).values())
+
+
+def _metrics(node: Node) -> dict[str, set[str]]:
+    return {task: set(size.metrics) for task, size in sizes_of(node).items()}
+
+
+def print_plan(spec: ExperimentSpec, graph: Graph, place: tuple[StudyFolder, Set[str]], *, estimate: bool) -> None:
+    """Print graph, cost, searches for overlap, and what the comparisons can detect; write nothing.
+
+    Args:
+        spec: The experiment.
+        graph: Its graph.
+        place: The study's folder, and the keys of the nodes that are wanted.
+        estimate: Whether to time stages and evaluations for which no finished node gives a time.
+
+    Raises:
+        InputError: a node would be refused, or the disk is too small.
+    """
+    from harness.cli.study_tables import print_graph
+
+    folder, wanted = place
+    ahead = costs_ahead(graph, folder, wanted, writes=False)
+    if estimate:
+        ahead = _timed(graph, folder, ahead)
+    print_graph(graph, folder, ahead, wanted)
+    _print_searches(graph, ahead)
+    # Comparisons of the same arms by several metrics share one plan.
+    for compare in {(one.stage, one.design): one for one in spec.compare}.values():
+        _print_power(spec, compare, graph)
+
+
+def _timed(graph: Graph, folder: StudyFolder, ahead: Mapping[str, Cost]) -> dict[str, Cost]:
+    """Return the costs with the estimated time of each node, and print what could not be timed."""
+    from harness.study.runner import finished
+    from harness.study.timing import Timings
+
+    def notify(name: str) -> None:
+        say(f"timing   {name}", file=sys.stderr)
+
+    with Timings(graph, folder, finished(graph, folder), time_batch, notify) as timings:
+        timed = {key: timings.timed(graph[key], cost) for key, cost in ahead.items()}
+    for name, reason in timings.failed.items():
+        say(f"{name}: not timed: {reason}", file=sys.stderr)
+    return timed
+
+
+def _print_searches(graph: Graph, ahead: Collection[str]) -> None:
+    """Print how many items the searches ahead look for: all those of a task, whatever the limit of its evaluation."""
+    from harness.study.nodes import Evaluation, Overlap
+
+    searches = [graph[key].work for key in ahead if graph[key].kind == "overlap"]
+    arms = {key for work in searches if isinstance(work, Overlap) for key in work.arm}
+    items: dict[str, int] = {}
+    for node in graph.values():
+        if isinstance(node.work, Evaluation) and node.work.checkpoint in arms:
+            items |= {name: size.items_without_limit for name, size in sizes_of(node).items()}
+    if items:
+        named = ", ".join(list(items)[:TASKS_NAMED]) + (", ..." if len(items) > TASKS_NAMED else "")
+        counts = f"{sum(items.values()):,} items of {len(items)} {'task' if len(items) == 1 else 'tasks'}"
+        arms_text = "1 arm" if len(searches) == 1 else f"{len(searches)} arms"
+        say(f"Overlap: the training data of {arms_text} is searched for {counts}: {named}.", file=sys.stdout)
+
+
+def _print_power(spec: ExperimentSpec, compare: CompareSpec, graph: Graph) -> None:
+    """Print the output of `harness power` for the compared stage's seeds and items."""
+    import yaml
+
+    from harness.cli.commands import load_command
+    from harness.study.power import power_plan, why_no_plan
+
+    stage = compare.stage or list(spec.stages)[-1]
+    reason = why_no_plan(spec, compare)
+    if reason is not None:
+        say(f"\n{stage}: power with these seeds and items is not known: {reason}.", file=sys.stdout)
+        return
+    nodes = {node.alike: node for node in graph.values() if node.kind == "evaluate" and node.stage == stage}
+    sizes = {name: size for node in nodes.values() for name, size in sizes_of(node).items()}
+    say(f"\n{stage}: power with these seeds and items:\n", file=sys.stdout)
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / "plan.yaml"
+        trained = [node for node in graph.values() if node.kind == "train"]
+        plan = yaml.safe_dump(power_plan(spec, compare, trained, sizes), allow_unicode=True, sort_keys=False)
+        file.write_text(plan, encoding="utf-8")
+        load_command("power").run(parsed(["power", str(file)], "compare"))
