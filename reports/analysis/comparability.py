@@ -47,7 +47,8 @@ def _tokens(groups: Mapping[str, Sequence[ModelRecords]]) -> list[str]:
         return []
     sentences = []
     least, most = min(map(min, known.values())), max(map(max, known.values()))
-    if most - least > TOKEN_TOLERANCE * most and not _further_training([one for own in groups.values() for one in own]):
+    models = [one for own in groups.values() for one in own]
+    if most - least > TOKEN_TOLERANCE * most and not (_agree_within_a_sequence(models) or _further_training(models)):
         listed = _listed({name: _range_of(own) for name, own in known.items()})
         sentences.append(f"Not trained on equally many tokens: {listed}. A difference may come from the tokens alone.")
     unknown = {name: f"({own.count(None)} of {len(own)} runs)" for name, own in counts.items() if None in own}
@@ -76,11 +77,12 @@ def agreements_of(models: Sequence[ModelRecords]) -> tuple[str, ...]:
         return ()
     totals = [sum(tokens for tokens, _ in one) for one in stages if one is not None]
     least, most = min(totals), max(totals)
-    if most - least > TOKEN_TOLERANCE * most:
+    within_a_sequence = _agree_within_a_sequence(models)
+    if most - least > TOKEN_TOLERANCE * most and not within_a_sequence:
         return ()
     if least == most:
         return (f"Each run was trained on {most:,} tokens.",)
-    within = "one sequence in each stage" if _within_a_sequence(stages) else f"{TOKEN_TOLERANCE:.0%}"
+    within = "one sequence in each stage" if within_a_sequence else f"{TOKEN_TOLERANCE:.0%}"
     return (f"Each run was trained on {least:,} to {most:,} tokens; the runs agree within {within}.",)
 
 
@@ -105,13 +107,13 @@ def _further_training(models: Sequence[ModelRecords]) -> str:
     return f"One side continues the other with {further} more; differences are the effect of that training."
 
 
-def _within_a_sequence(stages: Sequence[Sequence[tuple[int, int]] | None]) -> bool:
-    """Whether the tokens of each stage differ by at most one sequence.
+def _agree_within_a_sequence(models: Sequence[ModelRecords]) -> bool:
+    """Whether the tokens of each stage are known and differ by at most one sequence.
 
     Example, two runs of two stages: [(400128, 256), (199950, 256)] and [(400128, 256), (199871, 256)] do.
     """
-    runs = [one for one in stages if one is not None]
-    if len({len(run) for run in runs}) > 1:
+    runs = [one for one in map(_stage_tokens, models) if one]
+    if len(runs) < len(models) or len({len(run) for run in runs}) > 1:
         return False
     for stage in zip(*runs, strict=True):
         counts = [tokens for tokens, _ in stage]

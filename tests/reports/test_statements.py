@@ -435,6 +435,15 @@ def test_tokens_of_runs_are_compared_not_their_means() -> None:
     )
 
 
+def test_short_runs_that_agree_within_one_sequence_are_comparable() -> None:
+    """200 tokens are 2% of so short a run, and less than one sequence."""
+    comparison = versus(*([one] for one in _of_tokens([11_000, 11_200])))
+    assert comparison.caveats == ()
+    assert comparison.agreements == (
+        "Each run was trained on 12,000 to 12,200 tokens; the runs agree within one sequence in each stage.",
+    )
+
+
 def _stage(tokens: int, parents: Sequence[str] = ("p0", "p1")) -> tuple[list[ModelRecords], list[ModelRecords]]:
     """Two parents of 1,000 tokens, and a model trained further from each of `parents`."""
     before = [model(name, {"t": np.ones(30)}, lineage=[link(name)]) for name in ("p0", "p1")]
