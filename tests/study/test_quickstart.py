@@ -94,6 +94,9 @@ def test_three_other_seeds_give_the_verdicts_of_the_comments(
     (code,) = answers.of_code_in_pretraining()
     assert code["difference"] < 0.0
     assert code["p_corrected"] < 0.05
+    for page, significant in (("design", {"pretrain", "tune"}), ("accuracy-design", set())):
+        primary = [row for row in answers.of_design(tmp_path / "study", page) if row["task"] == "overall"]
+        assert {row["contrast"] for row in primary[:2] if row["p_corrected"] < 0.05} == significant
 
 
 def _run(harness: HarnessCommand, output: Path, *words: str) -> list[Path]:
@@ -118,6 +121,15 @@ class Answers:
     def of_code_in_pretraining(self) -> list[dict[str, Any]]:
         """Return the row of held-out code in the comparison of the pre-trained arms."""
         return self._compare(f"N={self._runs('base-N')}", f"C={self._runs('base-C')}", "held_out_code")
+
+    def of_design(self, output: Path, page: str) -> list[dict[str, Any]]:
+        """Return the contrasts of a factorial page."""
+        design = (output / f"{page}.html").resolve().parent / "design.yaml"
+        metric = () if page == "accuracy-design" else ("--metric", "bits_per_byte")
+        done = self._harness("compare", "--design", design, *metric, "--format", "json")
+        assert done.returncode == 0, done.stderr
+        rows: list[dict[str, Any]] = json.loads(done.stdout)["tables"]["contrasts"]
+        return rows
 
     def _runs(self, name: str) -> str:
         return ",".join(str(self._records / f"{name}-{seed}") for seed in self._seeds)
