@@ -165,11 +165,12 @@ def test_the_best_state_is_kept(tmp_path: Path) -> None:
 
 def test_the_best_state_is_kept_even_if_it_would_not_have_been_saved(tmp_path: Path) -> None:
     spec = stage(tmp_path, "sft", keep="best", every=1)
-    spec["trainer"] |= {"learning_rate": 0.05, "lr_scheduler_type": "constant", "save_steps": 7, "save_total_limit": 50}
+    # So high a rate soon loses what the first steps gained, on any processor.
+    spec["trainer"] |= {"learning_rate": 0.3, "lr_scheduler_type": "constant", "save_steps": 1000}
     manifest = trained(sft, spec, tmp_path / "out")
     assert manifest.evaluation is not None
     best = min(manifest.evaluation["curve"][1:], key=lambda point: float(point["loss"]))
-    assert best["step"] % 7, "not one of the states that are saved anyway"
+    assert best["step"] < manifest.step, "the last state is saved anyway"
     assert manifest.evaluation["kept_step"] == best["step"]
     rows = prepare(sft.METHOD, spec, tmp_path / "x").held_out[0].examples
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
