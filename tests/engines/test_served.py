@@ -138,7 +138,7 @@ def test_retry_after_is_a_number_or_a_date() -> None:
 
 @pytest.mark.parametrize("argument", ["num_concurrent", "max_retries"])
 def test_a_setting_that_is_no_number_is_one_clear_error(argument: str) -> None:
-    with pytest.raises(InputError, match=f"--model_args {argument}=0: give a whole number from 1"):
+    with pytest.raises(InputError, match=f"--model_args {argument}=0: give a whole number of 1 or more"):
         open_lm_eval("any", _spec(1, **{argument: 0}))
 
 

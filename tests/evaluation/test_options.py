@@ -90,7 +90,7 @@ def test_a_named_journal_takes_the_answers_whatever_the_cache(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--use_cache", ".", "--no_cache"], "--no_cache: keeps no answers, and --use_cache names a file for them"),
+        (["--use_cache", ".", "--no_cache"], "--no_cache: keeps no answers, but --use_cache names a file for them"),
         (["--use_cache", "."], "--use_cache .: is a folder; give a file"),
     ],
 )

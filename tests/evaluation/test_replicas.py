@@ -83,14 +83,14 @@ def test_replicas_end_with_the_command(number: int, tmp_path: Path, tasks: Path,
     wait_until(lambda: not any(map(running, pids)), "they have ended")
     if number == signal.SIGINT:
         assert process.returncode == 130
-        assert err.strip() == "harness eval: interrupted; run the same command again to go on."
+        assert err.strip() == "harness eval: interrupted; run the same command again to resume."
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--replicas", "0"], "0: give a whole number from 1, or auto"),
-        (["--replicas", "many"], "many: give a whole number from 1, or auto"),
+        (["--replicas", "0"], "0: give a whole number of 1 or more, or auto"),
+        (["--replicas", "many"], "many: give a whole number of 1 or more, or auto"),
         (["--on", "raye"], "raye: give ray, or ray:ADDRESS such as ray:HOST:6379"),
         (["--on", "ray:"], "ray:: give ray, or ray:ADDRESS"),
         (["--on", "ray:nowhere"], "--on ray:nowhere: give HOST:PORT"),

@@ -189,8 +189,8 @@ def test_a_cluster_that_does_not_answer_is_one_line(
     ("words", "message"),
     [
         (["--executor", "lokal"], "Did you mean local?"),
-        (["--jobs", "0"], "--jobs 0: give a whole number from 1"),
-        (["--jobs", "two"], "--jobs two: give a whole number from 1"),
+        (["--jobs", "0"], "--jobs 0: give a whole number of 1 or more"),
+        (["--jobs", "two"], "--jobs two: give a whole number of 1 or more"),
         (["--only", "tunde"], "--only tunde: no node"),
         (["--executor_args", "gpu"], "not key=value"),
         (["--executor_args", "a=b"], "the local executor has none"),

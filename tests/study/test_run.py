@@ -302,7 +302,7 @@ def test_a_dry_run_shows_graph_and_cost_and_writes_nothing(small: Study, harness
     assert not (small.folder / "out").exists()
     assert "tuned-C-1" in done.stdout
     assert "0 of 12 nodes are done. Ahead: 600 tokens, at most 96 requests" in done.stdout
-    assert "Time: not known; without --no_estimate" in done.stdout
+    assert "Time: not known; remove --no_estimate" in done.stdout
     assert _run(harness_here, small).returncode == 0
     done = _run(harness_here, small, "--dry_run", "factors.seed=[0,1]", "--no_estimate")
     assert "5 of 12 nodes are done. Ahead: 300 tokens, at most 48 requests" in done.stdout

@@ -101,7 +101,7 @@ def _disturbed(cluster: RayCluster, cache: Path, words: list[object]) -> str:
         cluster.remove_machine_of(other)
         _, err = process.communicate(timeout=CEILING_SECONDS)
     assert process.returncode == 0, err
-    assert err.count("its requests are dealt again") == 2, err
+    assert err.count("its requests are sent again") == 2, err
     return err
 
 

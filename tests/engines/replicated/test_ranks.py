@@ -160,7 +160,7 @@ def test_the_share_of_a_killed_rank_is_asked_by_rank_0(
     other.kill()
     code, err = ranks.end(0)
     assert code == 0, err
-    assert "replica 1 died (rank 1 has ended); its requests are dealt again" in err
+    assert "replica 1 died (rank 1 has ended); its requests are sent again" in err
     repeated = Counter(context for process, context in noted(ranks.notes) if process != other.pid)
     assert max(repeated.values()) == 4, "each of the four choices of an item once"
     assert without_times(tmp_path / "out" / "any") == one_process
@@ -194,7 +194,7 @@ def test_replicas_beside_ranks_are_refused(ranks: Ranks, words: list[object], tm
     ranks.start(1, *words, tmp_path / "out", "--replicas", 2)
     code, err = ranks.end(1)
     assert code == 2
-    assert "--replicas 2: the 2 ranks are the replicas; leave it out, or torchrun." in err
+    assert "--replicas 2: the 2 ranks are the replicas already; remove --replicas" in err
 
 
 def test_torchrun_gives_the_record_of_one_process(

@@ -24,7 +24,7 @@ from tests.waiting import running, wait_until
 
 
 def requests_of(count: int, *odd: str) -> list[Request]:
-    """Contexts of a few hundred characters, so that some ten make a deal."""
+    """Contexts of a few hundred characters, so that some ten make a chunk."""
     numbered = [f"{number:04} {'word ' * 80}" for number in range(count)]
     return [Request(kind="loglikelihood", context=context, continuation=" yes") for context in (*numbered, *odd)]
 
@@ -105,7 +105,7 @@ def test_a_request_that_kills_replicas_fails_alone(word: str, reason: str, team:
 def test_an_engine_that_never_answers_ends_the_run(team: Processes) -> None:
     requests = requests_of(0, *(f"{number} odd {'word ' * 900}" for number in range(40)))
     engine = ReplicatedEngine(team, recipe())
-    with pytest.raises(EngineDied, match="replicas died without an answer, the last because: RuntimeError"):
+    with pytest.raises(EngineDied, match="replicas died without an answer, the last reason: RuntimeError"):
         answers_of(engine, requests)
     engine.close()
 
