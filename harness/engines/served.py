@@ -57,7 +57,7 @@ def service_of(arguments: Mapping[str, Any]) -> Service:
     for name, default in zip(SETTINGS, (CONCURRENT, ATTEMPTS), strict=True):
         value = arguments.get(name, default)
         if not isinstance(value, int) or value < 1:
-            raise InputError(f"--model_args {name}={value}: give a whole number, 1 or more.")
+            raise InputError(f"--model_args {name}={value}: give a whole number of 1 or more.")
         values[name] = value
     return Service(concurrent=values["num_concurrent"], attempts=values["max_retries"])
 

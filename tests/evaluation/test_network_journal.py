@@ -1,4 +1,4 @@
-"""On a network file system each host writes a journal of its own without WAL, and reads those of the others."""
+"""On a network file system each host writes its own journal file without WAL, and reads those of the others."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_a_damaged_file_of_another_host_is_named(on_host: Move, own_cache: Path)
         journal.lookup(REQUESTS)
 
 
-def test_a_transaction_of_another_host_is_seen_whole_or_not_at_all(on_host: Move, own_cache: Path) -> None:
+def test_a_transaction_of_another_host_is_read_completely_or_not_at_all(on_host: Move, own_cache: Path) -> None:
     """The writer's cache holds a few pages, so it writes into the file long before it commits."""
     path = own_cache / "journal.sqlite"
     done = threading.Event()

@@ -112,10 +112,10 @@ def test_a_folder_of_another_experiment_is_refused(study: Study, harness_here: H
     assert "is not empty and holds no study" in done.stderr
 
 
-def test_an_experiment_of_the_same_name_with_other_stages_is_refused_and_says_how(
+def test_an_experiment_with_the_same_name_and_other_stages_is_refused_with_the_differences(
     study: Study, harness_here: HarnessCommand, tmp_path: Path
 ) -> None:
-    """A copy of an experiment file whose name was kept; nothing of the folder changes."""
+    """A copied experiment file that kept its name; nothing in the folder changes."""
     graph, folder = build_graph(read_experiment(study.path)), StudyFolder(tmp_path / "out")
     folder.path.mkdir()
     folder.record("small", read_experiment(study.path).model_dump(mode="json"), graph)

@@ -88,7 +88,7 @@ def test_a_study_ends_with_its_report_and_a_rerun_runs_nothing(
 def test_links_to_pages_that_are_no_longer_in_the_experiment_are_removed(
     small: Study, harness_here: HarnessCommand
 ) -> None:
-    """Only links that a run has made; the page itself stays."""
+    """Only links made by a run are removed; the page itself stays."""
     out = small.folder / "out"
     assert _run(harness_here, small).returncode == 0
     page = (out / "compare.html").resolve()
@@ -164,7 +164,7 @@ def test_a_changed_metric_scores_again_without_inference(small: Study, harness_h
 def test_all_state_is_in_the_output_folder(
     small: Study, harness_here: HarnessCommand, log: Path, own_cache: Path
 ) -> None:
-    """A moved folder is done, and scores a changed metric from its answers; a deleted one leaves no answers behind."""
+    """A moved folder is still done and rescores a changed metric; a deleted one leaves no answers behind."""
     small.write({"compare": None, "report": {"leaderboard": False}})
     out, moved = small.folder / "out", small.folder / "elsewhere" / "moved"
     assert _run(harness_here, small).returncode == 0
@@ -217,7 +217,7 @@ def test_a_failed_node_fails_its_descendants_only(small: Study, harness_here: Ha
     assert _run(harness_here, small).returncode == 0
 
 
-def test_a_training_that_fails_after_its_checkpoint_has_failed_until_its_command_succeeds(
+def test_a_training_that_fails_after_writing_its_checkpoint_counts_as_failed(
     small: Study, harness_here: HarnessCommand, log: Path
 ) -> None:
     small.fields["stages"]["base"]["fails_at_end"] = True

@@ -1,4 +1,4 @@
-"""Each request is in one chunk, contexts stay whole, chunks get smaller, and shared beginnings are computed rarely."""
+"""Each request is in one chunk, contexts stay whole, chunks get smaller, and shared prefixes are computed rarely."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REQUESTS = st.lists(
 
 
 @given(requests=REQUESTS, replicas=st.integers(1, 40))
-def test_every_request_is_in_one_deal_and_contexts_stay_whole(requests: list[Request], replicas: int) -> None:
+def test_every_request_is_in_one_chunk_and_contexts_stay_whole(requests: list[Request], replicas: int) -> None:
     chunks = cut(requests, replicas)
     assert sorted(index for chunk in chunks for index in chunk.indices) == list(range(len(requests)))
     place = {index: number for number, chunk in enumerate(chunks) for index in chunk.indices}
@@ -43,7 +43,7 @@ def test_every_request_is_in_one_deal_and_contexts_stay_whole(requests: list[Req
 
 
 @given(requests=REQUESTS, seed=st.integers(0, 5))
-def test_the_deals_depend_on_the_set_of_requests_alone(requests: list[Request], seed: int) -> None:
+def test_the_chunks_depend_only_on_the_set_of_requests(requests: list[Request], seed: int) -> None:
     distinct = list(dict.fromkeys(requests))
     shuffled = random.Random(seed).sample(distinct, len(distinct))
     one, two = ({frozenset(some[i] for i in chunk.indices) for chunk in cut(some)} for some in (distinct, shuffled))
@@ -62,12 +62,12 @@ def _items(count: int, prefix: str = "") -> list[Request]:
 @pytest.mark.parametrize("replicas", [2, 8, 16, 64])
 def test_equal_work_is_shared_evenly(replicas: int) -> None:
     loads = [0] * replicas
-    for chunk in cut(_items(10_000), replicas):  # to the one that is idle first
+    for chunk in cut(_items(10_000), replicas):  # to the replica that is idle first
         loads[loads.index(min(loads))] += chunk.size
     assert max(loads) <= 1.04 * sum(loads) / replicas
 
 
-def test_a_shared_beginning_is_computed_once_for_twice_its_length() -> None:
+def test_each_chunk_is_at_least_twice_as_long_as_its_shared_prefix() -> None:
     prefix = "example " * 1000
     requests = _items(1000, prefix)
     chunks = cut(requests, 16)
@@ -77,7 +77,7 @@ def test_a_shared_beginning_is_computed_once_for_twice_its_length() -> None:
     assert all(requests[i].context.startswith(prefix) for chunk in chunks for i in chunk.indices)
 
 
-def test_few_requests_are_few_deals() -> None:
+def test_few_requests_make_few_chunks() -> None:
     assert len(cut(_items(8))) == 1
     assert sum(chunk.size for chunk in cut(_items(8))) < SMALLEST
     assert cut([]) == []
