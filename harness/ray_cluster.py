@@ -101,7 +101,7 @@ def _check_answers(address: str, flag: str) -> None:
 
 
 def _probe(address: str) -> str | None:
-    """Try to connect to a cluster in another process; return the reason for a failure, or None."""
+    """Connect to a cluster in another process; return why that did not work, or None."""
     with subprocess.Popen(  # noqa: S603 - our own command
         [sys.executable, "-c", PROBE, address], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -7,9 +7,9 @@ Biometrika 26), about 3.7 / n at 95%. Times the largest change that one item can
     Tie(items=100.0, below=1.0, above=1.0)    # 100 items, all with the difference 0, which could be -1 to 1
     tie_bound([[tie]], 0.05)                  # (0.036, 0.036)
 
-The bound also applies if a few items differ, so that one gained and one lost item do not give a narrower interval than
-none. Over several tasks, the bounds of one item set are added. Sets are independent, so the squares of their bounds are
-added (MOVER, as in `combining`).
+The bound also holds for a few differing items, so that one gained and one lost do not give a narrower interval than
+none. Several tasks: those of one item set are added; sets are independent, so that the squares of their bounds are
+added (MOVER, as `combining` does).
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def widened_by_ties(tested: TestedMean, ties: Ties, mean: float, level: float, n
     """Combine a test with the bound: return the larger p, and the interval of all means that either accepts.
 
     Args:
-        tested: The test with its standard error; if that is 0, p is 0 and the interval is the mean alone.
+        tested: The test by its standard error; without one, p of 0 and an interval of the mean alone.
         ties: From `few_differing`.
         mean: The observed mean.
         level: Coverage of the interval.

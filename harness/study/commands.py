@@ -17,7 +17,7 @@ from harness.study.outcomes import ITEMS, PAGE, SAVED_STATES
 from harness.study.states import PROGRESS
 
 RUNS = "runs"  # the folder of a report with links to the records that it shows
-JOURNAL_FLAGS = {"--use_cache", "--no_cache"}  # if the experiment sets one of them, it chooses the journal itself
+JOURNAL_FLAGS = {"--use_cache", "--no_cache"}  # with one of them, the experiment says where answers are kept
 Results = Mapping[str, Sequence[str]]
 """By key of an evaluation: its results files, relative to the study's folder."""
 

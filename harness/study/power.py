@@ -35,7 +35,7 @@ def why_no_plan(spec: ExperimentSpec, compare: CompareSpec) -> str | None:
 def power_plan(
     spec: ExperimentSpec, compare: CompareSpec, nodes: Sequence[Node], sizes: Mapping[str, TaskSize]
 ) -> dict[str, Any]:
-    """Return the plan, without tasks that have only one item or cluster, because these show no scatter.
+    """Return the plan, without tasks of one item or cluster, which say nothing about scatter.
 
     Args:
         spec: The experiment.

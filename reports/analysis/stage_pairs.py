@@ -115,7 +115,7 @@ def _plot(name: str, lines: Mapping[str, TrainingRun]) -> str:
 
 
 def _cells(study: Study, lines: Mapping[str, TrainingRun], children: Mapping[str, int]) -> dict[str, Cell]:
-    """Return the cell of each child: a run's own cell; for an ancestor, the levels that all of its runs share."""
+    """Return the cell of each child: a run's own; of an ancestor, the levels that never differ within its runs."""
     cells = {name: lines[name].cell for name in children if name in lines}
     for generation in {generation for generation in children.values() if generation}:
         below = {

@@ -156,10 +156,10 @@ def test_a_dry_run_ends_with_what_harness_power_says(
     assert "power" not in harness_fork("run", study.write({"compare": None}), *words).stdout
 
 
-def test_a_dry_run_prints_how_many_items_the_training_data_is_searched_for(
+def test_a_dry_run_says_how_many_items_are_looked_for_in_the_training_data(
     study: Study, harness_fork: HarnessCommand, tmp_path: Path
 ) -> None:
-    """All items of a task count, even if its evaluation has a limit; without a search there is no such line."""
+    """All items of a task, also where its evaluation has a limit; and nothing where there is no search."""
     study.fields["stages"] = _real_stages(tmp_path)
     study.fields["evaluate"]["flags"]["limit"] = 2
     study.write({"factors": {"seed": [0]}, "compare": None})

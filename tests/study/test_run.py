@@ -164,7 +164,7 @@ def test_a_changed_metric_scores_again_without_inference(small: Study, harness_h
 def test_all_state_is_in_the_output_folder(
     small: Study, harness_here: HarnessCommand, log: Path, own_cache: Path
 ) -> None:
-    """A moved folder is still done and rescores a changed metric; a deleted one leaves no answers behind."""
+    """A moved folder is done, and scores a changed metric from its answers; a deleted one leaves no answers behind."""
     small.write({"compare": None, "report": {"leaderboard": False}})
     out, moved = small.folder / "out", small.folder / "elsewhere" / "moved"
     assert _run(harness_here, small).returncode == 0
