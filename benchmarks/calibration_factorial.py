@@ -311,7 +311,7 @@ def stage_chains(rng: np.random.Generator, repetitions: int) -> Iterator[Factori
 
 
 def draw_chain(rng: np.random.Generator, setting: Setting) -> ItemTable:
-    """Each model of stages three and two minus its parent; luck is handed down and added to."""
+    """Each model of stages three and two minus its parent; a model inherits its parent's luck and adds its own."""
     seeds, (first, later) = setting.seeds, setting.luck
     pre = rng.normal(0, first, (seeds, 1))
     second = pre + rng.normal(0, later, (seeds, 1))
@@ -327,7 +327,7 @@ def draw_chain(rng: np.random.Generator, setting: Setting) -> ItemTable:
 
 
 def shared_parents(rng: np.random.Generator, repetitions: int) -> Iterator[FactorialRow]:
-    """Two arms that share some pre-training runs only, as `harness compare A B` tests them."""
+    """Two arms that share only some pre-training runs, as `harness compare A B` tests them."""
     items, clusters = SIZES[1]
     for shared, own in ((1, 2), (2, 1), (3, 2), (1, 4), (8, 2), (5, 5)):
         for name, luck in LUCK.items():

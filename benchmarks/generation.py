@@ -24,7 +24,7 @@ STOP = ["Question:", "</s>", "<|im_end|>"]  # lm-eval's for GSM8K
 
 
 def requests(data: Path, items: int, new_tokens: int) -> list[Pair]:
-    """Return a prompt per question, with its generation arguments."""
+    """Return one prompt per question, with its generation arguments."""
     lines = (data / "gsm8k" / "test.jsonl").read_text(encoding="utf-8").splitlines()[:items]
     greedy = {"until": STOP, "max_gen_toks": new_tokens, "do_sample": False}
     return [(f"Question: {json.loads(line)['question']}\nAnswer:", greedy) for line in lines]
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1, help="the median counts (default: 1)")
     options = parser.parse_args()
     if not options.data or not (Path(options.data) / "gsm8k" / "test.jsonl").is_file():
-        parser.error(f"--data {options.data}: holds no gsm8k/test.jsonl; give the data folder, or HARNESS_DATA")
+        parser.error(f"--data {options.data}: holds no gsm8k/test.jsonl; give the data folder, or set HARNESS_DATA")
     model = options.model or resolve(str(reference_model())).weights
     pairs = requests(Path(options.data), options.items, options.new_tokens)
     for dtype in options.dtype:

@@ -1,4 +1,4 @@
-"""Measure what several replicas gain: two on two cores with the real model, and sixteen scripted ones.
+"""Measure the speed-up of several replicas: two on two cores with the real model, and sixteen scripted ones.
 
     python -m benchmarks.replicas [--settings cores linear] [--items 400] [--requests 160000] [--rounds 3]
 
@@ -66,7 +66,7 @@ def requests_of(items: int) -> list[Request]:
 
 
 def seconds_of(open_engine: Callable[[], Engine], requests: Sequence[Request], *, durable: bool = True) -> float:
-    """Open an engine, and return the time that it takes for all requests, with a journal on the disk if `durable`."""
+    """Open an engine and return its time for all requests; with a journal on the disk if `durable`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "journal.sqlite" if durable else None
         return _seconds_of(open_engine, requests, path)
@@ -83,7 +83,7 @@ def _seconds_of(open_engine: Callable[[], Engine], requests: Sequence[Request], 
 
 
 def replicated(recipe: Recipe, team: Processes) -> Engine:
-    """Open the engine in every replica before any request is dealt."""
+    """Open the engine in every replica before any request is sent."""
     engine = ReplicatedEngine(team, recipe)
     while engine.open_replicas < len(team.turns):
         time.sleep(0.05)
@@ -113,7 +113,7 @@ def cores(items: int, rounds: int) -> dict[str, Any]:
 
 
 def linear(replicas: int, requests: int, rounds: int) -> dict[str, Any]:
-    """Measure one process on a replica's share, and all replicas on everything."""
+    """Measure one process on one replica's share of the requests, and all replicas on all requests."""
     everything = requests_of(requests // CHOICES)
     share = everything[: len(everything) // replicas]
     recipe = Recipe(model="uniform", spec=EngineSpec(backend="scripted", model_args=LATENCY))

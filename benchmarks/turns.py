@@ -1,4 +1,4 @@
-"""Time two systems in turns, so that a busy machine slows both."""
+"""Time two systems alternately, so that a busy machine slows both."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def compare(
 
     Args:
         ours: This harness.
-        others: Another tool, with several batch sizes perhaps.
+        others: Another tool, possibly with several batch sizes.
         pairs: The requests.
-        rounds: The median of so many counts.
+        rounds: How often each side is timed; the median counts.
         kind: ``loglikelihood`` or ``generate_until``.
     """
     some = pairs[: max(4, len(pairs) // 4)]

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-# As Linux lists what is mounted where; one line is "36 35 0:30 / /home rw shared:1 - nfs4 server:/home rw".
+# Linux lists mount points here, one per line: "36 35 0:30 / /home rw shared:1 - nfs4 server:/home rw".
 MOUNTS = Path("/proc/self/mountinfo")
 # Names that Linux gives to file systems that several machines share.
 NETWORK = frozenset(
@@ -32,7 +32,7 @@ class FileSystem:
 
 
 def file_system(path: Path) -> FileSystem:
-    """Return the file system of a path; of its nearest folder that exists if there is no such file yet."""
+    """Return the file system of a path; if the path does not exist yet, of its nearest existing folder."""
     nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists()).resolve()
     try:
         lines = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
@@ -45,8 +45,8 @@ def file_system(path: Path) -> FileSystem:
         if not dash or len(fields) < 5:
             continue
         point = Path(_ESCAPE.sub(lambda match: chr(int(match[1], 8)), fields[4]))
-        # Of two file systems that are mounted at the same place, the later one is seen.
+        # If two file systems are mounted at the same place, the later one hides the earlier one.
         if nearest.is_relative_to(point) and len(point.parts) >= longest:
             name, longest = rest.split(" ")[0], len(point.parts)
-    # FUSE puts the name of the program behind a dot: fuse.sshfs, fuse.glusterfs.
+    # FUSE adds the name of the program after a dot: fuse.sshfs, fuse.glusterfs.
     return FileSystem(name=name, network=name.removeprefix("fuse.") in NETWORK)

@@ -21,7 +21,7 @@ def check_yaml(text: str, loader: type[yaml.SafeLoader] | type[yaml.CSafeLoader]
 
     Args:
         text: The text.
-        loader: What will load it.
+        loader: The loader that will read it.
 
     Raises:
         yaml.YAMLError: it is not YAML.
@@ -77,11 +77,11 @@ class UniqueKeyLoader(yaml.SafeLoader):
 
 
 def repeated_key(text: str, loader: type[yaml.SafeLoader] | type[yaml.CSafeLoader]) -> str | None:
-    """Return the first key that a mapping has twice, with its line, of which loaders keep the last without a word.
+    """Return the first key that a mapping has twice, with its line. Loaders silently keep only the last value.
 
     Args:
         text: YAML that `check_yaml` accepts.
-        loader: What will load it.
+        loader: The loader that will read it.
     """
     nodes, seen = [yaml.compose(text, Loader=loader)], set()
     while nodes:

@@ -1,8 +1,8 @@
-"""Connect to a Ray cluster, or start one on this machine, with errors that say what to do.
+"""Connect to a Ray cluster, or start one on this machine; error messages name the remedy.
 
     ray = open_cluster("ray-head:6379", user="--executor ray", flag="--ray_address ")
 
-Ray itself waits a minute for a cluster that does not answer, and then ends the process.
+Without this module, Ray waits a minute for a cluster that does not answer, and then ends the process.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ try:
 except Exception as error:
     sys.exit(f"{type(error).__name__}: {error}")
 """
-# Waits until the process that started it has ended, and then ends what is left of its cluster: two of Ray's processes
-# would try for a minute to report the end of the others, which have ended with it.
+# Waits until the process that started it has ended, and then kills the remaining processes of its cluster. Otherwise
+# two of Ray's processes would try for a minute to report to processes that have already ended.
 REAPER = """
 import contextlib, sys, psutil
 sys.stdin.read()
@@ -38,7 +38,7 @@ for process in map(int, sys.argv[1:]):
         if process.name().startswith("ray::"):
             process.kill()
 """
-_reapers: list[subprocess.Popen[bytes]] = []  # kept: when this process ends, their standard input closes
+_reapers: list[subprocess.Popen[bytes]] = []  # kept open: when this process ends, their standard input closes
 
 
 def open_cluster(address: str | None, *, user: str, flag: str) -> Any:
@@ -47,7 +47,7 @@ def open_cluster(address: str | None, *, user: str, flag: str) -> Any:
     Args:
         address: ``HOST:PORT``; None starts a cluster of this machine alone, even where RAY_ADDRESS names one.
         user: The option that needs Ray, such as ``--executor ray``, for messages.
-        flag: What stands before the address on the command line, for messages.
+        flag: The text before the address on the command line, for messages.
 
     Raises:
         InputError: ray is not installed, or the cluster does not answer.
@@ -70,7 +70,7 @@ def open_cluster(address: str | None, *, user: str, flag: str) -> Any:
 
 
 def _start_reaper() -> subprocess.Popen[bytes]:
-    """Start the process that ends the rest of this process's cluster when this process has ended."""
+    """Start a process that kills what is left of this process's cluster after this process has ended."""
     import psutil  # type: ignore[import-untyped]
 
     started = [str(process.pid) for process in psutil.Process().children(recursive=True)]

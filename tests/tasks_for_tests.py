@@ -95,7 +95,7 @@ def write_tasks(folder: Path, *, items: int = 24) -> Path:
 
 
 def write_long_tasks(folder: Path, *, items: int, words: int) -> Path:
-    """Write the tasks of `write_tasks` with prompts of more words that have no beginning in common."""
+    """Write the tasks of `write_tasks` with longer prompts that share no prefix."""
     write_tasks(folder, items=items)
     rows = [json.loads(line) for line in (folder / "items.jsonl").read_text(encoding="utf-8").splitlines()]
     for number, row in enumerate(rows):

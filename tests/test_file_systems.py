@@ -52,6 +52,6 @@ def test_a_link_is_followed(mounted: Path) -> None:
     assert file_system(mounted / "homework" / "link" / "cache").name == "lustre"
 
 
-def test_without_a_table_a_path_counts_as_local(mounted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_mount_table_a_path_counts_as_local(mounted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_systems, "MOUNTS", mounted / "none")
     assert file_system(mounted / "scratch") == FileSystem(name="unknown", network=False)

@@ -61,7 +61,7 @@ def resolve(
         tokenizer: Folder or hub id of a tokenizer to use instead of the checkpoint's.
 
     Raises:
-        CheckpointError: It does not exist, is incomplete or damaged, or its weights are pickled and not allowed.
+        CheckpointError: It does not exist, is incomplete or damaged, or has pickled weights without `allow_pickle`.
     """
     checkpoint = _without_tokenizer(source, revision=revision, allow_pickle=allow_pickle, verify=verify)
     return with_tokenizer(checkpoint, tokenizer)
@@ -86,7 +86,7 @@ def _without_tokenizer(source: str, *, revision: str | None, allow_pickle: bool,
 
 
 def split_revision(source: str) -> tuple[str, str | None]:
-    """Return a hub id and the commit, tag or branch in it: ``org/name@v1`` -> ``("org/name", "v1")``."""
+    """Split a hub id from its commit, tag or branch: ``org/name@v1`` -> ``("org/name", "v1")``."""
     name, _, revision = source.partition("@")
     return name, revision or None
 

@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 1
     except KeyboardInterrupt:
-        print(f"harness {args.command}: interrupted; run the same command again to go on.", file=sys.stderr)
+        print(f"harness {args.command}: interrupted; run the same command again to resume.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output ended first, such as `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -51,7 +51,7 @@ class EvalProgress:
     """A progress bar with rate and time left while requests are answered; hidden if standard error is no terminal."""
 
     def __init__(self, file: ProgressFile | None = None) -> None:
-        """`file` gets the same numbers, for other processes."""
+        """`file` also receives the numbers, so that other processes can read them."""
         self._file = file
         self._bar = Progress(
             TextColumn("answering"),
@@ -181,7 +181,7 @@ def number(value: float | None) -> str:
 def _print_groups(
     console: Console, groups: Mapping[str, Mapping[str, Any]], errors: Mapping[str, Mapping[str, float]]
 ) -> None:
-    """Print the means that groups define themselves, with ``aggregate_metric_list``, and their clustered errors."""
+    """Print the group means from ``aggregate_metric_list`` with their clustered errors."""
     table = Table(box=None, pad_edge=False)
     for heading in ("group", "metric", "value", "s.e."):
         table.add_column(heading, justify="left" if heading in ("group", "metric") else "right", header_style="dim")

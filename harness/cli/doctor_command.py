@@ -100,12 +100,12 @@ def _print_journal() -> None:
     except HarnessError as error:
         say(f"\njournal\n  {error}")
         return
-    shared = "this host's own, the others' are read" if place.mode == "delete" else "of all processes of this machine"
+    shared = "written by this host only" if place.mode == "delete" else "shared by all processes on this machine"
     say(f"\njournal\n  {place.file.name} ({shared}), on {place.file_system}")
     say(
         f"  mode {place.mode}"
-        + (", not made yet" if mode is None else "" if mode == place.mode else f", but is {mode}")
+        + (", not created yet" if mode is None else "" if mode == place.mode else f", but the file has mode {mode}")
     )
     others = [file.name for file in files_of(path) if file != place.file]
     if others:
-        say(f"  read as well: {', '.join(others)}")
+        say(f"  files of other hosts, read only: {', '.join(others)}")

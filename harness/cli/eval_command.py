@@ -209,10 +209,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _rank(args: argparse.Namespace) -> Rank | None:
-    """Return the rank of this process, which from now on sees its own GPU only; None if it is the only process.
+    """Return the rank of this process and restrict it to its own GPU; None if it is the only process.
 
     Raises:
-        InputError: the variables that say so are wrong, or there are replicas as well.
+        InputError: the rank variables are wrong, or the command also asks for replicas.
     """
     from harness.engines.replicated.ranks import this_rank
 
@@ -221,7 +221,10 @@ def _rank(args: argparse.Namespace) -> Rank | None:
         return None
     for flag, value in (("--replicas", args.replicas), ("--on", args.on)):
         if value is not None:
-            raise InputError(f"{flag} {value}: the {rank.size} ranks are the replicas; leave it out, or torchrun.")
+            raise InputError(
+                f"{flag} {value}: the {rank.size} ranks are the replicas already; remove {flag}, or start the command "
+                "without torchrun."
+            )
     from harness.engines.replicated.devices import own_gpu
 
     os.environ.update(own_gpu(rank.local))
@@ -267,7 +270,7 @@ def evaluation_spec(args: argparse.Namespace) -> EvaluationSpec:
     if args.system_as_user and not chat:
         raise InputError("--system_as_user: needs --apply_chat_template; add it, or leave this flag out.")
     if args.use_cache is not None and args.no_cache:
-        raise InputError("--no_cache: keeps no answers, and --use_cache names a file for them; leave one of them out.")
+        raise InputError("--no_cache: keeps no answers, but --use_cache names a file for them; remove one of them.")
     if args.use_cache is not None and args.use_cache.is_dir():
         raise InputError(f"--use_cache {args.use_cache}: is a folder; give a file, such as journal.sqlite in it.")
     return EvaluationSpec(
@@ -354,7 +357,7 @@ def _count(text: str) -> int:
 def _positive(text: str) -> int:
     value = _number(text)
     if value < 1 or value != int(value):
-        raise argparse.ArgumentTypeError(f"{text}: give a whole number from 1")
+        raise argparse.ArgumentTypeError(f"{text}: give a whole number of 1 or more")
     return int(value)
 
 
@@ -369,7 +372,7 @@ def _positive_or_auto(text: str) -> int | str:
     try:
         return "auto" if text == "auto" else _positive(text)
     except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(f"{text}: give a whole number from 1, or auto") from None
+        raise argparse.ArgumentTypeError(f"{text}: give a whole number of 1 or more, or auto") from None
 
 
 def _on(text: str) -> str:

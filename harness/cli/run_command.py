@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no_estimate",
         metavar="key=value",
         nargs="*",
-        help="with --dry_run: do not time two steps per stage and a batch of requests, for the study's duration",
+        help="with --dry_run: skip the time estimate, which runs two steps per stage and a batch of requests",
     )
     parser.add_argument(
         "--only",
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     if args.output_path is None:
         raise InputError("--output_path: is missing; give a folder for the study.")
     if not str(args.jobs).isdecimal() or int(args.jobs) < 1:
-        raise InputError(f"--jobs {args.jobs}: give a whole number from 1.")
+        raise InputError(f"--jobs {args.jobs}: give a whole number of 1 or more.")
     if args.no_estimate is not None and args.dry_run is None:
         raise InputError("--no_estimate: belongs to --dry_run; add it, or remove --no_estimate.")
     if "," in args.output_path:
@@ -192,7 +192,7 @@ def _run(spec: ExperimentSpec, graph: Graph, place: tuple[StudyFolder, Set[str]]
         blocked = len(wanted - runner.done.keys()) - len(failed)
         say(
             f"failed: {', '.join(failed)}; {blocked} nodes wait for them. `harness status {folder.path}` shows their "
-            "logs; run the same command again to go on.",
+            "logs; run the same command again to resume.",
             file=sys.stderr,
         )
     return 0 if complete else 1

@@ -1,4 +1,4 @@
-"""What a study would do and cost, before anything is spent: `harness run --dry_run`, and the checks before a run."""
+"""What a study would do and cost: `harness run --dry_run`, and the checks before a run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def costs_ahead(graph: Graph, folder: StudyFolder, keys: Collection[str], *, wri
         graph: The graph.
         folder: The study's folder.
         keys: The nodes that are wanted.
-        writes: Whether what was found is kept in the folder.
+        writes: Whether results are stored in the study's folder.
 
     Raises:
         InputError: a node would be refused, or the disk is too small.
@@ -78,7 +78,7 @@ def print_plan(spec: ExperimentSpec, graph: Graph, place: tuple[StudyFolder, Set
 
 
 def _timed(graph: Graph, folder: StudyFolder, ahead: Mapping[str, Cost]) -> dict[str, Cost]:
-    """Return the costs with the estimated time of each node, and print what could not be timed."""
+    """Return the costs with the estimated time of each node, and print the nodes that could not be timed."""
     from harness.study.runner import finished
     from harness.study.timing import Timings
 
@@ -93,7 +93,7 @@ def _timed(graph: Graph, folder: StudyFolder, ahead: Mapping[str, Cost]) -> dict
 
 
 def _print_searches(graph: Graph, ahead: Collection[str]) -> None:
-    """Print how many items the searches ahead look for: all those of a task, whatever the limit of its evaluation."""
+    """Print how many items the overlap searches will look for: all of a task, even if its evaluation has a limit."""
     from harness.study.nodes import Evaluation, Overlap
 
     searches = [graph[key].work for key in ahead if graph[key].kind == "overlap"]
@@ -106,7 +106,7 @@ def _print_searches(graph: Graph, ahead: Collection[str]) -> None:
         named = ", ".join(list(items)[:TASKS_NAMED]) + (", ..." if len(items) > TASKS_NAMED else "")
         counts = f"{sum(items.values()):,} items of {len(items)} {'task' if len(items) == 1 else 'tasks'}"
         arms_text = "1 arm" if len(searches) == 1 else f"{len(searches)} arms"
-        say(f"Overlap: the training data of {arms_text} is searched for {counts}: {named}.", file=sys.stdout)
+        say(f"Overlap: the training data of {arms_text} will be searched for {counts}: {named}.", file=sys.stdout)
 
 
 def _print_power(spec: ExperimentSpec, compare: CompareSpec, graph: Graph) -> None:

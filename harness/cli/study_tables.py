@@ -72,7 +72,7 @@ def _print_total(console: Console, costs: Sequence[Cost], nodes: int) -> None:
         )
     elif costs:
         console.print(
-            "Time: not known; without --no_estimate, two steps per stage and a batch of requests are timed.",
+            "Time: not known; remove --no_estimate to time two steps per stage and a batch of requests.",
             soft_wrap=True,
         )
 

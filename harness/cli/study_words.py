@@ -1,4 +1,4 @@
-"""What the commands of a study's nodes mean: their words are parsed and checked long before they run."""
+"""Parses and checks the command lines of a study's nodes before the study starts."""
 
 from __future__ import annotations
 
@@ -79,14 +79,14 @@ def sizes_of(node: Node) -> Mapping[str, TaskSize]:
 
 @cache
 def _sizes(_set_key: str, words: tuple[str, ...]) -> dict[str, TaskSize]:
-    """The key of the set changes with the definitions of its tasks."""
+    """Cached by the set's key, which changes with the definitions of its tasks."""
     from harness.evaluation.counting import task_sizes
 
     return task_sizes(_evaluation(words))
 
 
 def time_batch(node: Node, checkpoint: Path) -> float:
-    """Return the seconds per request of an evaluation of this checkpoint, from one batch."""
+    """Return the seconds per request when this checkpoint answers one batch."""
     from harness.evaluation.timing import seconds_per_request
     from harness.study.nodes import Evaluation
 

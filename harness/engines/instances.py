@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def as_instance(request: Request, *, as_chat: bool) -> Instance:
-    """Return the instance that asks an lm-eval model a request; `as_chat` for a service that takes messages."""
+    """Return the lm-eval instance of a request; `as_chat` for a service that takes chat messages."""
     from lm_eval.api.instance import Instance
     from lm_eval.models.api_models import JsonChatStr
 
@@ -27,11 +27,11 @@ def as_instance(request: Request, *, as_chat: bool) -> Instance:
 
 
 def as_answer(response: Any) -> Answer | Failure:
-    """Return the answer in what an lm-eval model returns for one instance."""
+    """Convert what an lm-eval model returns for one instance."""
     if response is None:
         return Failure(reason="missing", message="the engine returned no answer")
     if isinstance(response, str):
-        # lm-eval's services return "" when they failed and also when the model generated nothing; which, is unknown.
+        # lm-eval's services return "" both when they fail and when the model generates nothing.
         return Answer(text=response) if response else Failure(reason="empty", message="the engine returned no text")
     if isinstance(response, tuple | list):
         logprob, is_greedy = response

@@ -1,14 +1,14 @@
-"""Models behind a service that speaks OpenAI's protocol, as lm-eval's ``local-completions`` and its relatives ask them.
+"""Models behind a service with OpenAI's protocol, through lm-eval's ``local-completions`` and similar classes.
 
-lm-eval renders and reads the messages; here several are under way at once, and each answer is yielded, and so
-journalled, as soon as it arrives:
+lm-eval writes and parses the messages. This engine sends several at the same time, and yields each answer as soon as it
+arrives, so that it is journalled at once:
 
     --backend lm-eval:local-completions --model NAME
     --model_args base_url=http://host:8000/v1/completions num_concurrent=16 max_retries=10
 
-A message that fails for a passing reason (too many requests, an error of the server, no connection) is sent again. The
-service says how long to wait with the header Retry-After; otherwise the time doubles, from half a second to half a
-minute. With 10 attempts a service may be away for two minutes.
+A message that fails for a temporary reason (too many requests, a server error, no connection) is sent again. The wait
+is what the service asks for in the header Retry-After; otherwise it doubles, from half a second to half a minute. With
+10 attempts, a service may be down for about two minutes.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
     from lm_eval.api.model import LM
 
 CONCURRENT, ATTEMPTS = 8, 10
-SETTINGS = ("num_concurrent", "max_retries")  # of --model_args; they do not change an answer
+SETTINGS = ("num_concurrent", "max_retries")  # in --model_args; they change no answer
 PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 SECONDS_FIRST, SECONDS_LONGEST = 0.5, 30.0
-# A service that asks for a longer pause has no room today; the same command resumes tomorrow.
+# Longest pause that a service may ask for, in seconds; after that the run ends, and the same command resumes it later.
 SECONDS_PATIENCE = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """How a service is asked.
+    """How requests are sent to a service.
 
     Attributes:
-        concurrent: Messages under way at once.
-        attempts: How often a message is sent at most.
+        concurrent: Number of messages sent at the same time.
+        attempts: Largest number of times that a message is sent.
     """
 
     concurrent: int = CONCURRENT
@@ -52,12 +52,12 @@ class Service:
 
 
 def service_of(arguments: Mapping[str, Any]) -> Service:
-    """Read `SETTINGS` from ``--model_args``. Raises: InputError: one is no positive number."""
+    """Read `SETTINGS` from ``--model_args``. Raises: InputError: one is not a positive whole number."""
     values = {}
     for name, default in zip(SETTINGS, (CONCURRENT, ATTEMPTS), strict=True):
         value = arguments.get(name, default)
         if not isinstance(value, int) or value < 1:
-            raise InputError(f"--model_args {name}={value}: give a whole number from 1.")
+            raise InputError(f"--model_args {name}={value}: give a whole number of 1 or more.")
         values[name] = value
     return Service(concurrent=values["num_concurrent"], attempts=values["max_retries"])
 
@@ -73,8 +73,8 @@ class ServedEngine:
     Args:
         lm: lm-eval's model, opened with `lm_eval_arguments`.
         backend: Its name.
-        service: How it is asked.
-        as_chat: Whether it takes messages of a chat.
+        service: How requests are sent.
+        as_chat: Whether it takes chat messages.
     """
 
     def __init__(self, lm: LM, backend: str, service: Service, *, as_chat: bool) -> None:
@@ -84,7 +84,7 @@ class ServedEngine:
         self._as_chat = as_chat
         self._pause = Pause()
         self._closed = threading.Event()
-        # lm-eval's models are made for one thread: only the time that a message takes is shared.
+        # lm-eval's models are not thread-safe. A thread holds this lock except while it waits for the service.
         self._turn = threading.Lock()
         self._lm.model_call = self._outside_turn(self._lm.model_call)
 
@@ -94,7 +94,7 @@ class ServedEngine:
         return {"backend": self._backend, "model_class": type(self._lm).__name__}
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Batch]:
-        """Ask the requests, some at once; yields each answer when it arrives.
+        """Send the requests, several at a time; yields each answer when it arrives.
 
         Raises:
             EngineDied: the service cannot be reached.
@@ -104,7 +104,7 @@ class ServedEngine:
         for index in range(len(requests)):
             todo.put(index)
         for _ in range(min(self._service.concurrent, len(requests))):
-            # Daemons, because a message that nobody waits for any more may take minutes.
+            # Daemon threads, so that the program can exit while a message is still waiting for its answer.
             threading.Thread(target=self._work, args=(requests, todo, done), daemon=True, name="service").start()
         try:
             for _ in requests:
@@ -135,7 +135,7 @@ class ServedEngine:
             done.put(death)
 
     def _ask(self, request: Request) -> Answer | Failure:
-        """Ask until there is an answer, or a reason that does not pass.
+        """Send a request until it is answered or fails for a permanent reason.
 
         Raises:
             EngineDied: the service cannot be reached, or asks for a long pause.
@@ -157,10 +157,12 @@ class ServedEngine:
                 reason = _failure(error)
                 if attempts + 1 == self._service.attempts and not isinstance(error, http.Timeout):
                     raise EngineDied(f"the service cannot be reached: {reason.message}") from error
-            except Exception as error:  # lm-eval cannot read the answer, or cannot ask the request
+            except Exception as error:  # lm-eval cannot parse the answer, or cannot write the message
                 return _failure(error)
             longest = min(SECONDS_LONGEST, SECONDS_FIRST * 2**attempts)
-            self._closed.wait(longest * random.uniform(0.5, 1.0))  # not all at the same moment
+            self._closed.wait(
+                longest * random.uniform(0.5, 1.0)
+            )  # random, so that the threads do not all retry at once
             attempts += 1
         return reason
 
@@ -172,7 +174,7 @@ class ServedEngine:
         return as_answer(responses[0]) if responses else Failure(reason="missing", message="no answer")
 
     def _outside_turn(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        """Return lm-eval's function that sends a message, made to let other threads go on meanwhile."""
+        """Wrap lm-eval's function that sends a message, so that other threads can work while it waits."""
 
         def called(*arguments: Any, **named: Any) -> Any:
             self._turn.release()
@@ -185,7 +187,7 @@ class ServedEngine:
 
 
 class Pause:
-    """A pause that the service asks for: it holds for all threads."""
+    """A pause that the service asks for; all threads keep it."""
 
     def __init__(self) -> None:
         self._until = 0.0
@@ -193,10 +195,10 @@ class Pause:
         self._changing = threading.Lock()
 
     def asked_by(self, header: str | None) -> bool:
-        """Begin the pause that a header Retry-After asks for; False if there is no such header.
+        """Start the pause that the header Retry-After asks for; False if there is no such header.
 
         Raises:
-            EngineDied: it is too long, or nothing was answered in between for too long.
+            EngineDied: the pause is too long, or so are several pauses in a row without an answer between them.
         """
         seconds = retry_after(header)
         if seconds is None:
@@ -210,7 +212,7 @@ class Pause:
         return True
 
     def over(self) -> None:
-        """Say that the service has answered."""
+        """Record that the service has answered."""
         with self._changing:
             self._began = None
 
@@ -239,6 +241,6 @@ def _failure(error: Exception) -> Failure:
     from requests import Timeout
 
     reason: FailureReason = "timeout" if isinstance(error, Timeout) else "error"
-    text = getattr(getattr(error, "response", None), "text", "")  # of HTTPError: what the service says is wrong
+    text = getattr(getattr(error, "response", None), "text", "")  # of HTTPError: the error text of the service
     message = f"{type(error).__name__}: {one_line(error, max_characters=300)} {text}".strip()
     return Failure(reason=reason, message=" ".join(message.split())[:500])

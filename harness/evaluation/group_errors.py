@@ -1,7 +1,7 @@
-"""The clustered standard error of a group's own mean (``aggregate_metric_list``), as tasks have it.
+"""The clustered standard error of a group's own mean (``aggregate_metric_list``), computed as for tasks.
 
-lm-eval's error takes items as independent. Here the items of a cluster are not, nor are variants of the same items; the
-means are lm-eval's, weighted by size or not as the group says.
+lm-eval's error assumes independent items. Here, items of one cluster are dependent, and so are variants of the same
+items. The means are lm-eval's, weighted by size if the group asks for it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def group_errors(loaded: LoadedTasks, results: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Return the error of each group's means, by group and by ``metric,filter``; NaN where a value is no mean of items.
+    """Return the error of each group's means by group and ``metric,filter``; NaN if a value is not a mean over items.
 
     Args:
         loaded: The tasks and groups.

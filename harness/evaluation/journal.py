@@ -73,10 +73,10 @@ class Journal:
     """Answers of one model, read and written in batches. Several processes may use one file.
 
     Args:
-        path: SQLite file; made when missing. On a network file system, each host has a file of its own beside it (see
+        path: SQLite file; created if missing. On a network file system, each host has its own file beside it (see
             `journal_files`). None keeps answers in memory only (``--no_cache``). In a read-only cache, known answers
             are read from the files and new ones are kept in memory.
-        fingerprint: All that decides the model's answers; any change of it is another model.
+        fingerprint: Everything that the model's answers depend on; any change makes a different model.
 
     Raises:
         JournalError: the file cannot be opened.
@@ -142,7 +142,7 @@ class Journal:
         return hashlib.sha256(self._fingerprint + json.dumps(parts).encode()).digest()
 
     def _known(self, file: Path, keys: Sequence[bytes]) -> dict[bytes, Answer]:
-        """Return what a file knows, if it is not the one that this journal has open."""
+        """Return the answers in a file of another host; none for the file that this journal has open."""
         assert self._place is not None
         if file != self._place.file:
             try:
@@ -151,7 +151,7 @@ class Journal:
                 raise _explained(file, error) from error
         if not self._read_only:
             return {}
-        with closing(_open_shared(file)) as shared:  # each time anew: others may be writing to it
+        with closing(_open_shared(file)) as shared:  # read it again each time, because other hosts may write to it
             return dict(_all(shared, keys))
 
     def _explained(self, error: Exception) -> HarnessError:
@@ -189,7 +189,7 @@ def _open(place: Place | None) -> sqlite3.Connection:
     # `JournalWriter` uses the connection in a thread of its own, never in two threads at once.
     file = ":memory:" if place is None else place.file
     database = sqlite3.connect(file, timeout=BUSY_SECONDS, check_same_thread=False)
-    # A commit survives a power cut, not only a kill: WAL needs FULL for that, mode delete EXTRA.
+    # With these settings a commit also survives a power cut: WAL needs FULL, mode delete needs EXTRA.
     if place is not None:
         _switch_mode(database, place)
         database.execute(f"PRAGMA synchronous = {'FULL' if place.mode == 'wal' else 'EXTRA'}")
@@ -223,7 +223,7 @@ def _version(database: sqlite3.Connection) -> int:
 
 
 def _switch_mode(database: sqlite3.Connection, place: Place) -> None:
-    """Switch the journal mode, waiting for another process that does the same: SQLite itself does not wait for that.
+    """Switch the journal mode. Retry while another process does the same, because SQLite does not wait for that.
 
     WAL lets others read while one process writes. Where SQLite cannot use it, it keeps mode delete, which is safe too.
 
@@ -281,13 +281,13 @@ def _answer(values: Sequence[object]) -> Answer:
 
 
 def clear(path: Path) -> None:
-    """Delete all answers, also under a process that is writing more: it loses none that it writes afterwards.
+    """Delete all answers. A process on this machine may be writing; it keeps the answers that it writes afterwards.
 
-    On a network file system, the answers of all hosts are deleted; none of them may then be writing. A file that is no
-    journal, or is damaged, is removed.
+    On a network file system, this deletes the answers of all hosts, so no other host may be writing. A file that is
+    damaged or not a journal is removed.
 
     Raises:
-        JournalError: it can be neither emptied nor removed.
+        JournalError: a file can be neither emptied nor removed.
     """
     place = place_of(path)
     for file in files_of(path):

@@ -1,15 +1,15 @@
-"""The files of a journal: one, or on a network file system one for each host.
+"""The files of a journal: one file, or on a network file system one file per host.
 
 SQLite's WAL mode keeps its index in shared memory, which two machines do not share: if both write, they damage the
-file. So on NFS, Lustre and the like, each host writes to a file of its own, in a mode that needs no shared memory, and
-reads those of the others:
+file. So on NFS, Lustre and similar systems, each host writes to its own file, in a mode that needs no shared memory,
+and reads the files of the other hosts:
 
     journal.sqlite            on a disk of this machine: mode wal, all processes write to it
     journal-node7.sqlite      on a network file system: mode delete, written by processes on node7 only
 
-The files of other hosts are read without their locks, which network file systems often ignore. SQLite counts the
-transactions in a file's header, and keeps a "-journal" file beside it during each. If there is none before and after
-reading, and the count is the same, then what was read is what one transaction left.
+The files of other hosts are read without locks, because network file systems often ignore locks. Instead, two checks
+before and after reading show that no transaction ran meanwhile: SQLite's transaction counter in the file's header is
+unchanged, and there is no "-journal" file, which SQLite keeps beside the database during each transaction.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ def files_of(path: Path) -> list[Path]:
 
 
 def beside(file: Path) -> list[Path]:
-    """Return the files that SQLite may keep beside a file."""
+    """Return the files that SQLite may keep beside a database file."""
     return [Path(f"{file}{ending}") for ending in ("-wal", "-shm", "-journal")]
 
 
 def read_other(file: Path, read: Callable[[sqlite3.Connection], Result]) -> Result | None:
-    """Return what `read` finds in the file of another host; None while that host writes without a pause.
+    """Return what `read` finds in the file of another host; None if that host does not stop writing.
 
     Raises:
         sqlite3.Error: the file is damaged.
@@ -90,11 +90,11 @@ def read_other(file: Path, read: Callable[[sqlite3.Connection], Result]) -> Resu
 
 
 def _transactions(file: Path) -> bytes | None:
-    """Return the file's count of transactions; None during one, or if some are in its write-ahead log."""
+    """Return the file's transaction counter; None during a transaction, or if its write-ahead log is not empty."""
     try:
         if any(other.stat().st_size for other in beside(file) if other.exists() and not other.name.endswith("-shm")):
             return None
-        with file.open("rb") as opened:  # opened anew each time: NFS looks for changes then
+        with file.open("rb") as opened:  # opened again each time, because NFS checks for changes only then
             return opened.read(CHANGE_COUNTER.stop)[CHANGE_COUNTER]
     except OSError:  # just deleted
         return None

@@ -31,13 +31,13 @@ class ModelUnderTest:
     Attributes:
         name: In tables and folders.
         about: For the record: source, kind, digest, revision, lineage.
-        fingerprint: All that decides its answers, such as ``{"weights": "sha256:...", "engine": "hf", "dtype": ...}``;
-            a change of any value is another model to the journal.
+        fingerprint: Everything its answers depend on, such as ``{"weights": "sha256:...", "engine": "hf", ...}``; for
+            the journal, a change of any value makes a different model.
         open: Opens the engine. Its arguments: the right answers, which only scripted models use, and whether any
-            request is for text.
-        recipe: How a replica opens it, before `generates` and the right answers are known; None if it is never opened.
-        tokenizer: Folder of the tokenizer; None where there is none.
-        takes_chats: Whether it is a service that takes messages and no plain prompt.
+            request generates text.
+        recipe: How a replica opens it, still without `generates` and the right answers; None if it is never opened.
+        tokenizer: Folder of the tokenizer; None if it has none.
+        takes_chats: Whether it is a service that takes chat messages instead of plain prompts.
         template: The chat template of its prompts; None for plain prompts. See `with_template`.
     """
 
@@ -104,7 +104,7 @@ def find_model(source: str, spec: EvaluationSpec) -> ModelUnderTest:
 
 
 def _from_anywhere(source: str) -> str:
-    """Return a path so that a process in another folder finds it too; a hub id as it is."""
+    """Return a path as an absolute one, for processes with another working folder; a hub id unchanged."""
     path = Path(source).expanduser()
     return str(path.absolute()) if path.exists() else source
 

@@ -1,4 +1,4 @@
-"""The progress of an evaluation in a file, for those who watch it from another process.
+"""Writes the progress of an evaluation to a file, so that other processes can follow it.
 
 {"answered": 1200, "total": 5000, "requests_per_second": 41.7, "seconds_left": 91.2}
 """
@@ -18,18 +18,18 @@ WRITE_SECONDS = 1.0
 class ProgressFile:
     """Writes how many requests are answered, at most once a second; a `Progress`.
 
-    The models of an evaluation have equal requests, so the time left is that of all models.
+    All models of an evaluation get the same requests, so the time left covers all models.
     """
 
     def __init__(self, path: Path, *, models: int) -> None:
         """`models` is the number of models that will be evaluated one after the other."""
         self._path, self._models_left = path, models
         self._total = self._answered = self._new = 0
-        self._began: float | None = None  # with the first answers, when the engine is open
+        self._began: float | None = None  # starts with the first answers, after the engine has opened
         self._written = -WRITE_SECONDS
 
     def start(self, *, total: int, known: int) -> None:
-        """Begin the next model."""
+        """Start the next model."""
         self._models_left -= 1
         self._total, self._answered, self._new, self._began = total, known, 0, None
         self._write(None)
@@ -58,7 +58,7 @@ class ProgressFile:
 
 
 def read_progress(path: Path) -> dict[str, Any]:
-    """Return what the file says; empty if it is missing or damaged."""
+    """Return the contents of the file; empty if it is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, *MALFORMED):

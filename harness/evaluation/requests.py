@@ -202,7 +202,7 @@ class Replay(LM):  # type: ignore[misc]
         seeds: The seeds the requests were built with.
         chat_template: The template the requests were built with, if any.
         think_tags: The tags around the model's thoughts, which are not scored; None if it has none.
-        known: Requests by the `id` of their instance; those of other instances are made again.
+        known: Requests by the `id` of their instance; for other instances the request is built again.
     """
 
     def __init__(

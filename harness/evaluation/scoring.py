@@ -59,7 +59,7 @@ class Tally:
 
 def tally(task: TaskRequests, outcome: Outcome, think_tags: ThinkTags | None = None) -> Tally:
     """Count one task's answers and failures."""
-    # Each lookup counts: a benchmark has a million requests.
+    # Lookups must be fast, because a benchmark can have a million requests.
     answers = [answer for request in task.requests if (answer := outcome.answers.get(request)) is not None]
     failed = [failure.reason for request in task.requests if (failure := outcome.failures.get(request)) is not None]
     return Tally(

@@ -32,7 +32,7 @@ class EvaluationSpec:
         allow_failures: Number of failed requests with which a record still counts as complete.
         engine_timeout_seconds: Time for one batch after which the engine is abandoned; None waits for ever.
         use_journal: False sends every request again and keeps no answer.
-        journal: File of the kept answers; None is the one that all runs of this user share.
+        journal: File with the stored answers; None is the default journal, which all runs of this user share.
         verify: Hash the weights again, even if their digest is remembered.
         unsafe_code: Run model-written programs without a sandbox.
         replicas: How many copies of the engine share the requests; None opens one in this process.

@@ -1,4 +1,4 @@
-"""Who answers an evaluation's requests besides, or in place of, this process: other ranks, or replicas."""
+"""Which other processes answer an evaluation's requests: ranks or replicas."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from harness.evaluation.spec import EvaluationSpec
 
 @contextmanager
 def open_team(spec: EvaluationSpec, rank: Rank | None, words: Sequence[str]) -> Iterator[Team | None]:
-    """Open the replicas that the options name for the time of the block; None if the engine runs in this process.
+    """Open the replicas that the options ask for, until the block ends; None if the engine runs in this process.
 
     Args:
         spec: The options.
         rank: This process among the ranks of the command, which must be 0; None if it is the only one.
-        words: The command line, which all ranks must have in common.
+        words: The command line, which must be the same for all ranks.
 
     Raises:
         InputError: the options do not fit this machine or cluster.
-        EngineError: the ranks cannot meet.
+        EngineError: the ranks cannot connect to each other.
     """
     team = _team(spec, rank, words)
     code = 1

@@ -31,14 +31,14 @@ Advance = Callable[[int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class ItemOverlap:
-    """An item that stands in a source.
+    """An item that was found in a source.
 
     Attributes:
         item: Its number.
-        ngrams: N-grams of it that stand there.
-        text: The first of them, as it stands there.
+        ngrams: Its n-grams that the source contains.
+        text: The first of them, as it is written in the source.
         where: File and line or record.
-        sequence: By which sequence of the stage it had been streamed; None if that is not known.
+        sequence: Number of training sequences after which it had been streamed; None if unknown.
     """
 
     item: int
@@ -207,7 +207,7 @@ class _Findings:
 
 
 def _piece_at(pieces: list[tuple[int, TextPiece]], place: int) -> tuple[int, TextPiece]:
-    """Return the piece at a character of the text, and where it begins."""
+    """Return the piece that contains a character of the text, and where the piece begins."""
     return next((at, piece) for at, piece in reversed(pieces) if at <= place)
 
 

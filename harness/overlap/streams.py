@@ -26,9 +26,9 @@ class TextPiece(NamedTuple):
     Attributes:
         text: Its text.
         where: File and line or record; for a text file only the file.
-        line: The line of the file at which the text begins; None where `where` says all.
-        continues: Whether it goes on where the last piece ended, even in the middle of a word.
-        record: Number of its record, from 1, in the order in which they are read; 0 if that is not known.
+        line: The line of the file at which the text begins; None if `where` is complete.
+        continues: Whether it continues the previous piece, perhaps in the middle of a word.
+        record: Number of its record, from 1, in reading order; 0 if unknown.
     """
 
     text: str
@@ -40,7 +40,7 @@ class TextPiece(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class StreamHistory:
-    """How far a stage had read a source while it was trained.
+    """How far a stage had read a source at each point of its training.
 
     Attributes:
         stage: The stage's output folder.
@@ -53,9 +53,9 @@ class StreamHistory:
     drawn: tuple[tuple[int, int], ...]
 
     def sequence_of(self, record: int) -> int | None:
-        """Return by which sequence a record was drawn; None if it was not drawn, or its number is not known.
+        """Return the number of sequences after which a record had been drawn; None if it was not drawn or is unknown.
 
-        Exact with regard to `checkpoints`; between them, it is rounded up to the next entry of the stream's log.
+        The number is exact at each of `checkpoints`; between them, it is rounded up to the next entry of the log.
         """
         at = bisect_left(self.drawn, record, key=lambda pair: pair[1])
         return self.drawn[at][0] if record and at < len(self.drawn) else None

@@ -25,8 +25,8 @@ from harness.records.results_file import RESULTS, ModelRecords, TaskRun, read_re
 
 PARALLEL_FROM_BYTES = 200_000_000
 
-# Cluster labels by document digest, so that each document is parsed once and not once per model. Emptied by each
-# `read`; global, because a worker process keeps them from one run to the next.
+# Cluster labels by document digest, so that each document is parsed once, not once per model. Each `read` empties it.
+# It is global so that a worker process keeps the labels from one run to the next.
 _labels: dict[tuple[str, str], dict[bytes, str]] = {}
 
 

@@ -68,7 +68,7 @@ class ItemTable:
         weight: Weight of this task in the estimate; 1 for a task by itself.
         span: Smallest and largest value that a run can have on an item, before `weight`; None if they are not limited.
         item_set: Name of its items, for variants of one benchmark. In tables of one set, `clusters` must be the units
-            of `item_sets.units_of_tasks`: the same number names the same unit. Empty if no other table has its items.
+            of `item_sets.units_of_tasks`: the same number means the same unit. Empty if no other table has its items.
     """
 
     values: FloatArray
@@ -280,7 +280,7 @@ def run_weights(runs: Runs, contrast: Contrast) -> tuple[npt.NDArray[np.intp], F
 
 
 def two_sided_p(difference: float, error: float, df: float) -> float:
-    """Return Student's two-sided p; 1 without an error, since nothing then says how sure a difference is."""
+    """Return Student's two-sided p; 1 if the standard error is 0, because the test then shows nothing."""
     if not error > 0.0:
         return 1.0
     return min(1.0, 2.0 * float(special.stdtr(df, -abs(difference) / error)))

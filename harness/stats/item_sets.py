@@ -77,7 +77,7 @@ def units_of_tasks(sets: Sequence[str], tasks: Sequence[ItemLabels]) -> list[Uni
 
 
 def _apart(units: Sequence[Units], variants: Sequence[ItemLabels]) -> list[npt.NDArray[np.intp]]:
-    """Return the variants' own units under numbers that no other variant has."""
+    """Return the variants' own units, numbered so that no two variants share a number."""
     numbered, start = [], 0
     for own, one in zip(units, variants, strict=True):
         numbers = (np.arange(len(one.docs)) if own is None else own) + start

@@ -158,9 +158,9 @@ def both_binary(values_a: FloatArray, values_b: FloatArray) -> bool:
 def p_in_few_clusters(grouped: ClusteredValues, binary: bool, null: float) -> float:
     """Return the two-sided p of a difference of `null` in fewer than ten clusters.
 
-    The wild bootstrap sees clusters only. If few items differ, it can be surer than the same number of unclustered
-    items would allow; so for 0/1 answers the score test must reject too. Of other values, Student's t must: for eight
-    equal clusters the bootstrap alone rejects 6.2% of true null hypotheses.
+    The wild bootstrap uses only cluster sums. If few items differ, its p can be smaller than for the same number of
+    unclustered items; so for 0/1 answers the score test must reject too. For other values, Student's t must reject too:
+    with eight equal clusters the bootstrap alone rejects 6.2% of true null hypotheses.
     """
     if not binary:
         return max(wild_p(grouped, null), _student_p(grouped, null))
@@ -169,7 +169,7 @@ def p_in_few_clusters(grouped: ClusteredValues, binary: bool, null: float) -> fl
 
 
 def _student_p(grouped: ClusteredValues, null: float) -> float:
-    """Return Student's p; 0 if all clusters agree and there is no error, so that the bootstrap decides."""
+    """Return Student's p; 0 if all clusters agree and the standard error is 0, so that the bootstrap decides."""
     one = clustered_mean(grouped)
     if not one.standard_error > 0.0:
         return 0.0

@@ -4,7 +4,7 @@
     plan_contrast("first", [task], seeds=3).mde             # smallest effect found with 80% power
     plan_contrast("first", [task], seeds=3).power(0.03)     # power for a true effect of 3 points
 
-`estimate_components` takes the components from a study that exists; `factorial` analyses one.
+`estimate_components` measures the components in an existing study; `factorial` analyses a study.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ def plan_contrast(contrast: str | Shape, tasks: Sequence[PlannedTask], seeds: in
         interaction:  4 (item_both + residual / S) / n + 4 run / S
 
     Over several tasks, items are independent, so their variances add. Variants of the same items are not: their
-    standard errors add. Nor are runs: a run with luck is taken to have it on every task, so the standard errors add
-    too. Both are careful choices.
+    standard errors add. Runs are not independent either: a lucky run is assumed to be lucky on every task, so their
+    standard errors add too. Both choices are conservative.
 
     Degrees of freedom by Satterthwaite's formula at the expected variances: clusters - 1 for items; for runs,
     each combination of levels between pre-training runs contributes its scatter (the runs' part and its share of the

@@ -1,4 +1,4 @@
-"""Two arms of several training runs over one task or many: which part of the difference is items, which part runs.
+"""Compares two arms of several training runs over one or more tasks; separates the error of items from that of runs.
 
 One checkpoint answers all tasks, so a good run is good on many of them. Tasks are therefore averaged within each run
 first; only then are runs compared::
@@ -118,8 +118,8 @@ def compare_over_tasks(
     in fewer than ten clusters: interval and p are the more cautious of Student's t and the wild cluster bootstrap. If
     fewer than ten items differ, and values are limited, the exact binomial bound of `ties` must reject too.
 
-    Arms that share some plots only are compared by `factorial.estimate_contrast`. The luck of a shared plot is in both
-    means, so that only the difference of its two weights is left of it.
+    Arms that share only some plots are compared by `factorial.estimate_contrast`. The luck of a shared plot is in both
+    means, so it counts only by the difference of its two weights.
 
     Args:
         tasks: At least one.

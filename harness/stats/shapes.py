@@ -3,8 +3,8 @@
     SHAPES["first"]                                            # a 2 x 2: main effect of the pre-training factor
     Shape(between=((-1.0, 1.0, 0.0),), within=((0.5, 0.5),))   # level 1 of three against level 0, mean of two tunings
 
-Levels of a factor *between* pre-training runs have pre-training runs of their own; at all levels of a factor *within*
-them, the same pre-training runs are tuned. `planning` computes power from it.
+Each level of a factor *between* has its own pre-training runs. For a factor *within*, the same pre-training runs are
+tuned at all of its levels. `planning` computes power from a shape.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Components:
         item_first: Item x a factor of pre-training: how differently items react to each of its levels.
         item_second: Item x a factor of tuning.
         item_both: Item x two factors.
-        residual: One answer of one run, beyond all that.
+        residual: One answer of one run, beyond the variances above.
         plot: Between pre-training runs of one level: the default is 1 point, squared.
         run: Between tuning runs from one pre-training run: the default is 0.5 points, squared.
     """
@@ -51,8 +51,8 @@ class Shape:
     """A contrast as the product of weights of the levels of each factor.
 
     Attributes:
-        between: Weights by factor whose levels have pre-training runs of their own.
-        within: Weights by factor at all whose levels the same pre-training runs are tuned.
+        between: Level weights of each factor whose levels have their own pre-training runs.
+        within: Level weights of each factor at whose levels the same pre-training runs are tuned.
         tests: How many levels are compared with the same reference, this one among them.
     """
 
@@ -67,7 +67,7 @@ class Shape:
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """Share of each combination of the levels between pre-training runs in the scatter of runs; they sum to 1."""
+        """Share of each combination of *between* levels in the scatter of runs; the shares sum to 1."""
         products = functools.reduce(np.multiply.outer, map(np.asarray, self.between), np.array(1.0))
         squares = np.ravel(products) ** 2
         return tuple((squares[squares > 0.0] / squares.sum()).tolist())

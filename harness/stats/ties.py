@@ -1,9 +1,8 @@
-"""What can be said where nearly all items agree, so that a standard error says too little.
+"""Interval and p when nearly all items agree, so that the standard error is too small.
 
-If no item differs, the standard error is 0, but the items asked are only a sample. n of them without a difference rule
-out, at level 1 - alpha, that more than 1 - (alpha / 2)^(1 / n) of all items differ: the exact binomial bound (Clopper
-and Pearson 1934, Biometrika 26), about 3.7 / n at 95%. Times the largest change that one item can make, this bounds the
-mean::
+If no item differs, the standard error is 0, but the items are only a sample. If n items show no difference, at most
+1 - (alpha / 2)^(1 / n) of all items differ, at level 1 - alpha: the exact binomial bound (Clopper and Pearson 1934,
+Biometrika 26), about 3.7 / n at 95%. Times the largest change that one item can make, this bounds the mean::
 
     Tie(items=100.0, below=1.0, above=1.0)    # 100 items, all with the difference 0, which could be -1 to 1
     tie_bound([[tie]], 0.05)                  # (0.036, 0.036)
@@ -26,7 +25,7 @@ from harness.stats.clustered import ClusteredValues, effective_size
 from harness.stats.wild import TestedMean
 
 FEW_DIFFERING = 10
-"""With so many differing items, Student's interval is the wider one."""
+"""From this number of differing items on, Student's interval is the wider one."""
 FOUND = 1.0 + float(special.ndtri(0.8) / special.ndtri(0.975))
 """A true effect of this multiple of the 95% bound is found with 80% power."""
 _SMALLEST_P = 1e-300
@@ -77,7 +76,7 @@ def few_differing(
 
 
 def widened_by_ties(tested: TestedMean, ties: Ties, mean: float, level: float, null: float = 0.0) -> TestedMean:
-    """Return the more cautious of a test and the bound: the larger p and all means that either accepts.
+    """Combine a test with the bound: return the larger p, and the interval of all means that either accepts.
 
     Args:
         tested: The test by its standard error; without one, p of 0 and an interval of the mean alone.

@@ -39,7 +39,7 @@ class TestedMean:
     Attributes:
         low: Lower end.
         high: Upper end.
-        p: Two-sided, of the tested mean: 0 if nothing else is said.
+        p: Two-sided, of the tested mean, which is 0 by default.
     """
 
     low: float
@@ -162,7 +162,7 @@ class _Draws:
         quadratic: Sums of weight^2 x scale x total^2, total x size and size^2, shape (3, draws).
         noise: Deviation of each mean from the other source of error, shape (draws,).
         other_variance: Variance of that deviation.
-        exact: Whether the draws are all there are.
+        exact: Whether the draws are all possible draws.
     """
 
     signs: tuple[float, ...]

@@ -4,8 +4,8 @@
     runs: [{run: run:3f0c..., pretrain: N, tune: C, parent: 81d2..., seed: 0}, ...]
     parents: [{run: run:81d2..., name: 81d2..., parent: 5be1...}, ...]
 
-A run's parent is its nearest evaluated ancestor, and so on up to its ancestor at the outermost stage at which the runs
-of the design differ (`checkpoints.plots`), which is named even if it is not evaluated.
+A run's parent is its nearest evaluated ancestor, and so on. The chain ends at the ancestor at the outermost stage at
+which the runs of the design differ (`checkpoints.plots`); the file names that one even if it is not evaluated.
 """
 
 from __future__ import annotations

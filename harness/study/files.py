@@ -15,9 +15,9 @@ SMALL_BYTES = 1_000_000
 
 
 def files_at(text: str) -> tuple[list[Path], Path | None]:
-    """Return the files that a file's path, a folder or a glob means, and the folder if it is one.
+    """Return the files of a path, a folder or a glob, and the folder itself if the text names one.
 
-    Relative paths start from the working folder, then from the data folder, as when trainers and tasks look them up.
+    Relative paths start from the working folder, then from the data folder, as in trainers and tasks.
     """
     path, folder = Path(text).expanduser(), data_dir()
     for place in [path] if path.is_absolute() or folder is None else [path, folder / path]:
@@ -28,7 +28,7 @@ def files_at(text: str) -> tuple[list[Path], Path | None]:
 
 
 def digest_at(text: str) -> str | None:
-    """Return the digest of the files that a text means; None if there are none."""
+    """Return the digest of the files that a text names; None if there are none."""
     files, base = files_at(text)
     return (
         digest_of_files((str(file.relative_to(base)) if base else file.name, file) for file in files) if files else None
@@ -52,7 +52,7 @@ def files_in(folder: Path, suffixes: tuple[str, ...] = ()) -> list[Path]:
 
 
 def digest_of_files(files: Iterable[tuple[str, Path]]) -> str:
-    """Return the digest of files and the names that they are given here."""
+    """Return the digest of files and of the names given for them."""
     total = hashlib.sha256()
     for name, path in files:
         total.update(f"{name}:{_digest_of_file(path)}\n".encode())

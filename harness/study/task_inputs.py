@@ -1,4 +1,4 @@
-"""The digest of all that some tasks read, so that an edited file changes only the evaluations that read it.
+"""The digest of everything that given tasks read, so that an edited file changes only the evaluations that read it.
 
 tasks_digest(["t_choice"], Catalogue([Path("my_tasks")]), None)
 ->  my_tasks/choice.yaml and the YAML files that it includes
@@ -25,8 +25,8 @@ from harness.suite.catalogue import Catalogue
 from harness.suite.definitions import Entry, functions_in, read_definition, with_includes
 
 DATA_SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".txt", ".parquet", ".gz")
-LOADERS = ("class", "custom_dataset")  # fields whose function may read any file
-# What `dataset_path` may say instead of a folder: the kind of the files.
+LOADERS = ("class", "custom_dataset")  # fields with a function that may read any file
+# `dataset_path` may hold one of these file formats instead of a folder.
 FILE_KINDS = ("json", "csv", "parquet", "text", "arrow", "pandas", "xml", "webdataset")
 
 
@@ -34,7 +34,7 @@ def tasks_digest(names: Sequence[str], catalogue: Catalogue, data_folder: Path |
     """Return the digest of what these tasks read.
 
     Args:
-        names: Tasks, groups, tags, globs or YAML files. lm-eval's own change with its version only.
+        names: Tasks, groups, tags, globs or YAML files. lm-eval's own tasks change only with its version.
         catalogue: All tasks, with those of the user's folders.
         data_folder: The folder of benchmark data; None for the usual one.
 
@@ -56,7 +56,7 @@ def tasks_digest(names: Sequence[str], catalogue: Catalogue, data_folder: Path |
 
 
 def _entries(name: str, catalogue: Catalogue) -> Iterator[Entry]:
-    """Yield the tasks and groups that a name stands for, with those in the groups; none for lm-eval's."""
+    """Yield the tasks and groups that a name stands for, and the members of the groups; none for lm-eval's own."""
     if Path(name).suffix == ".yaml":
         named = [read_definition(Path(name))]
     else:
@@ -75,7 +75,7 @@ def _tags(entry: Entry) -> Sequence[str]:
 
 
 def _code(path: Path, fields: Mapping[str, Any]) -> Iterator[Path]:
-    """Yield the modules next to a YAML file that its functions are in, and the data beside a loader's module."""
+    """Yield the modules that hold a YAML file's functions, and the data beside a loader's module."""
     for field, value in fields.items():
         for function in functions_in(value):
             module = function.removeprefix("!function ").rpartition(".")[0]
@@ -87,7 +87,7 @@ def _code(path: Path, fields: Mapping[str, Any]) -> Iterator[Path]:
 
 
 def _imported(file: Path, seen: set[Path]) -> set[Path]:
-    """Return a module, and those beside it that it imports, at any depth."""
+    """Return a module and the modules beside it that it imports, directly or indirectly."""
     if file in seen:
         return seen
     seen.add(file)
@@ -130,7 +130,7 @@ def _texts(value: Any) -> Iterator[str]:
 def _manifest_files(entry: Entry, folder: Path | None) -> Iterator[tuple[set[Path], str]]:
     """Yield each data file of a task that is not pinned and in the data folder, and its entry in the manifest.
 
-    A pinned file has one content. One that was fetched keeps the content of the first copy.
+    The content of a pinned file never changes. A fetched file keeps the content of the first download.
     """
     for name in _texts(entry.metadata.get("data")):
         try:

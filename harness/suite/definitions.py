@@ -98,7 +98,7 @@ class _Files:
 
     @property
     def read(self) -> dict[Path, dict[str, Any]]:
-        """The files that were read so far, each with its own fields."""
+        """The files read so far, each with its own fields."""
         return dict(self._loaded)
 
     def merged(self, path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:

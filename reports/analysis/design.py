@@ -115,7 +115,7 @@ def read_yaml(path: Path, example: str) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid YAML ({one_line(error, max_characters=200)}); correct it there.") from None
     if twice is not None:
-        raise InputError(f"{path}: {twice} is given twice in one mapping; keep one.")
+        raise InputError(f"{path}: {twice} appears twice in one mapping; keep one.")
     if not isinstance(content, dict):
         raise InputError(f"{path}: is not a YAML mapping; give {example}.")
     return {str(key): value for key, value in content.items()}
@@ -153,7 +153,7 @@ def read_factors(path: Path, content: Mapping[str, Any]) -> dict[str, tuple[str,
     read = {}
     for name, levels in factors.items():
         if not isinstance(name, str):
-            raise InputError(f"{path}: factor {_shown(name)} is no text; write its name in quotes.")
+            raise InputError(f"{path}: factor {_shown(name)} is not text; write its name in quotes.")
         if name in RUN_KEYS or name in ("overall", "interaction", "cot"):
             raise InputError(f"{path}: factor {_shown(name)}: this name is taken; give another, such as pretrain.")
         scalars = isinstance(levels, list) and all(isinstance(level, _SCALARS) for level in levels)

@@ -1,4 +1,4 @@
-"""Likely mistakes in a design file that its grammar allows: two runs of one seed, unused levels, odd parents."""
+"""Finds likely mistakes in a valid design file: two runs with one seed, unused levels, suspicious parents."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAMED = 3
 
 
 def check_runs(path: Path, runs: Sequence[DesignRun]) -> None:
-    """Refuse two training runs of one cell, parent and seed, and a training run with steps for some checkpoints only.
+    """Refuse two training runs with the same cell, parent and seed, and a run with a step for only some checkpoints.
 
     Raises:
         InputError: There are such runs.

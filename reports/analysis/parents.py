@@ -143,7 +143,7 @@ def _note(
     if shared := set(names[0]) & set(names[1]):
         return (
             f"{arms[0]} and {arms[1]} come from {first} and {second} pre-training runs, which are the units; they "
-            f"share {len(shared)} of these, whose luck cancels."
+            f"share {len(shared)} of these; the luck of shared runs cancels."
         )
     if first < len(names[0]) or second < len(names[1]):
         return (

@@ -65,7 +65,8 @@ def stage_differences(
     pairs = _pairs(study, lines)
     if not pairs:
         if study.parents:
-            notes.append(f"No run comes from {', '.join(study.parents)}, so no stage is compared with its parent.")
+            joined = ", ".join(study.parents)
+            notes.append(f"No run was trained from {joined}, so no stage is compared with its parent.")
         return None
     notes += _remarks(study, lines)
     children = {pair.child: pair.generation for pair in pairs}
@@ -108,7 +109,7 @@ def _pairs(study: Study, lines: Mapping[str, TrainingRun]) -> list[_Pair]:
 
 
 def _plot(name: str, lines: Mapping[str, TrainingRun]) -> str:
-    """Return the plot of an ancestor: that of its runs; one above several plots is on its own."""
+    """Return the plot of an ancestor: the plot of its runs; an ancestor of several plots is its own plot."""
     plots = {run.plot for run in lines.values() if name in run.ancestors}
     return plots.pop() if len(plots) == 1 else name
 
@@ -159,7 +160,7 @@ def _remarks(study: Study, lines: Mapping[str, TrainingRun]) -> list[str]:
         names = dict.fromkeys(run.ancestors[0] for run in left if run.ancestors)
         listed = f" ({', '.join(list(names)[:4])})" if names else ""
         notes.append(
-            f"Stage against parent: {counted(len(left), 'run')} left out, without an evaluated parent{listed}."
+            f"Stage against parent: {counted(len(left), 'run')} left out, because no parent is evaluated{listed}."
         )
     far = [run for run in lines.values() if (near := _evaluated(study, run)) and near[0] != run.ancestors[0]]
     if far:

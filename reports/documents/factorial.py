@@ -198,7 +198,7 @@ def _result_of(rows: Sequence[ContrastRow]) -> str:
         listed = f": {', '.join(found)}" if found else ""
         return f"{row.spec.factor}, overall: {len(found)} of {len(rows)} comparisons differ from 0{listed}."
     if row.p_corrected is None:
-        verdict = "no test, because all items and runs agree and values have no limits."
+        verdict = "no test, because all items and runs agree, and the metric has no limits."
     elif row.significant:
         verdict = "differs from 0."
     else:

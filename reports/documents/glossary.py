@@ -54,7 +54,7 @@ _OF_METRIC = {
         "Mean over domains in the metric's own units; of accuracies, chance-centred. A domain is the mean of its "
         "tasks, variants of the same items averaged first."
     ),
-    "chance": "The value that guessing reaches; 0 for metrics without one.",
+    "chance": "The value that guessing reaches; 0 for metrics without a chance level.",
 }
 
 

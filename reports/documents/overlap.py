@@ -60,13 +60,13 @@ def _by_task(index: ItemIndex, overlaps: Sequence[SourceOverlap]) -> Table:
 
 
 def _by_checkpoint(index: ItemIndex, overlaps: Sequence[SourceOverlap]) -> Table:
-    """Return how many items had been streamed when each state of a stage was saved."""
+    """Return a table of how many items had been streamed when each state of a stage was saved."""
     columns = (
         Column(key="stage", heading="stage", kind="text", meaning="The stage's output folder."),
         Column(key="step", heading="step", kind="count", meaning="Of a saved state, or of the finished checkpoint."),
         Column(key="sequences", heading="sequences", kind="count", meaning="Sequences that it was trained on."),
         Column(key="task", heading="task", kind="text"),
-        Column(key="overlapping", heading="overlapping", kind="count", meaning="Items that were among them."),
+        Column(key="overlapping", heading="overlapping", kind="count", meaning="Overlapping items in those sequences."),
     )
     tasks = list(dict.fromkeys(item.task for item in index.items))
     checkpoints: dict[str, tuple[tuple[int, int], ...]] = {}
@@ -106,7 +106,13 @@ def _items(index: ItemIndex, overlaps: Sequence[SourceOverlap], *, whole: bool) 
         Column(key="where", heading="where", kind="text", meaning="Where the first of them stands."),
         Column(key="text", heading="text", kind="text", meaning="The first of them, as it stands there."),
         Column(key="stage", heading="stage", kind="text", meaning="Output folder of the stage that read it.", raw=True),
-        Column(key="sequence", heading="sequence", kind="count", meaning="By which sequence it was read.", raw=True),
+        Column(
+            key="sequence",
+            heading="sequence",
+            kind="count",
+            meaning="Number of training sequences after which it had been read.",
+            raw=True,
+        ),
     )
     rows = [
         Row(cells=_item_cells(index, overlap, found, whole=whole))

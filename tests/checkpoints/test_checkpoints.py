@@ -153,7 +153,7 @@ def test_a_missing_path_is_not_looked_up_on_the_hub(source: str) -> None:
 
 @pytest.fixture
 def hub(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-    """A local copy of the hub in which own/model has two tags: the folder of each."""
+    """A local copy of the hub in which own/model has two tags; returns the folder of each."""
     import huggingface_hub.constants as constants
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -196,7 +196,7 @@ def test_the_parent_of_a_stage_may_name_its_revision(hub: dict[str, Path], own_c
         stages = {"tuned": fields | {"from": f"own/model@{revision}"}}
         (tmp_path / "study.yaml").write_text(json.dumps({"name": "pinned", "stages": stages}))
         keys |= set(build_graph(read_experiment(tmp_path / "study.yaml")))
-    assert len(keys) == 2, "another revision is another node"
+    assert len(keys) == 2, "a different revision gives a different node"
 
 
 def test_a_folder_with_an_at_sign_is_a_folder(model: Path) -> None:

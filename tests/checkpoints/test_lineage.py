@@ -464,5 +464,5 @@ def test_a_tasks_training_stream_contains_no_test_item() -> None:
 
 
 @pytest.mark.parametrize(("repeats", "words"), [(0, ""), (1, ", repeated once"), (2, ", repeated 2 times")])
-def test_a_source_that_is_read_again_says_how_often(repeats: int, words: str) -> None:
+def test_a_repeated_source_shows_how_often_it_was_read(repeats: int, words: str) -> None:
     assert _repeated(repeats) == words

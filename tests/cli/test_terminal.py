@@ -37,7 +37,7 @@ def test_the_mean_of_a_users_group_is_printed(tmp_path: Path, harness_here: Harn
 def test_the_error_of_a_group_is_clustered_like_that_of_its_tasks(
     by_size: bool, tmp_path: Path, harness_here: HarnessCommand
 ) -> None:
-    """Two tasks of 24 and 12 items, in clusters; lm-eval's error would take the items as independent."""
+    """Two tasks of 24 and 12 items, in clusters; lm-eval's error would assume independent items."""
     for name, items in (("long", 24), ("short", 12)):
         folder = write_tasks(tmp_path / "tasks" / name, items=items)
         text = (folder / "choice.yaml").read_text(encoding="utf-8").replace("t_choice", f"t_{name}")

@@ -1,4 +1,4 @@
-"""A service that speaks OpenAI's protocol, answers at once, and fails as a test wants."""
+"""A service with OpenAI's protocol that answers at once and fails on demand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-# Status and headers of the answer to a prompt that is asked for the n-th time, from 0; None answers it.
+# Status and headers of the error that the n-th request for a prompt gets, counted from 0; None gives a normal answer.
 Trouble = Callable[[str, int], tuple[int, dict[str, str]] | None]
 
 
@@ -19,7 +19,7 @@ class Service:
 
     Attributes:
         asked: How often each prompt was sent.
-        most_at_once: The most messages that were under way.
+        most_at_once: The largest number of messages handled at the same time.
     """
 
     def __init__(self, trouble: Trouble = lambda prompt, n: None, seconds: float = 0.0, port: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""Services are asked several things at once, wait when they say so, and come back after an absence."""
+"""The engine sends a service several requests at once, respects Retry-After, and survives an outage."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _answers(trouble: Trouble, **more: object) -> tuple[dict[int, Answer | Failu
 
 
 @pytest.mark.parametrize("concurrent", [1, 5])
-def test_so_many_messages_are_under_way(concurrent: int) -> None:
+def test_num_concurrent_messages_are_sent_at_once(concurrent: int) -> None:
     service = Service(seconds=0.05)
     assert dict(pair for batch in _batches(service, num_concurrent=concurrent) for pair in batch) == RIGHT
     service.close()
@@ -64,13 +64,13 @@ def test_so_many_messages_are_under_way(concurrent: int) -> None:
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
-def test_what_fails_for_a_passing_reason_is_sent_again(status: int) -> None:
+def test_a_temporary_failure_is_retried(status: int) -> None:
     answers, service = _answers(lambda prompt, n: (status, {}) if n < 2 and prompt.endswith("3") else None)
     assert answers == RIGHT
     assert service.asked["question 3"] == 3
 
 
-def test_what_fails_for_good_fails_alone() -> None:
+def test_a_permanent_failure_fails_only_its_own_request() -> None:
     answers, service = _answers(lambda prompt, n: (400, {}) if prompt.endswith("3") else None)
     failure = answers.pop(3)
     assert isinstance(failure, Failure)
@@ -81,14 +81,14 @@ def test_what_fails_for_good_fails_alone() -> None:
     assert service.asked["question 3"] == 1
 
 
-def test_a_request_fails_after_so_many_attempts() -> None:
+def test_a_request_fails_after_max_retries_attempts() -> None:
     answers, service = _answers(lambda prompt, n: (500, {}) if prompt.endswith("3") else None, max_retries=3)
     assert isinstance(answers[3], Failure)
     assert service.asked["question 3"] == 3
 
 
 def test_a_rate_limit_holds_for_all_and_costs_no_attempt() -> None:
-    """Three messages per half a second, while eight threads ask."""
+    """Three messages per half second are allowed, and eight threads send."""
     allowed = [0.0, 0.0, 0.0]
 
     def limit(prompt: str, n: int) -> tuple[int, dict[str, str]] | None:
@@ -122,7 +122,7 @@ def test_a_service_that_comes_back_answers_the_rest() -> None:
     assert again.asked
 
 
-def test_a_service_that_stays_away_is_an_engine_that_died() -> None:
+def test_a_service_that_stays_down_is_a_dead_engine() -> None:
     service = Service()
     service.close()
     with pytest.raises(EngineDied, match="the service cannot be reached: ConnectionError"):
@@ -137,8 +137,8 @@ def test_retry_after_is_a_number_or_a_date() -> None:
 
 
 @pytest.mark.parametrize("argument", ["num_concurrent", "max_retries"])
-def test_a_setting_that_is_no_number_is_one_clear_error(argument: str) -> None:
-    with pytest.raises(InputError, match=f"--model_args {argument}=0: give a whole number from 1"):
+def test_a_setting_that_is_not_a_number_gives_one_clear_error(argument: str) -> None:
+    with pytest.raises(InputError, match=f"--model_args {argument}=0: give a whole number of 1 or more"):
         open_lm_eval("any", _spec(1, **{argument: 0}))
 
 
@@ -150,7 +150,7 @@ def test_the_journal_knows_the_answers_with_another_concurrency(tmp_path: Path) 
     assert one.fingerprint == two.fingerprint
 
 
-def test_a_chat_service_is_evaluated_and_asked_nothing_twice(tmp_path: Path, harness_here: HarnessCommand) -> None:
+def test_a_chat_service_is_evaluated_and_gets_no_request_twice(tmp_path: Path, harness_here: HarnessCommand) -> None:
     tasks = write_tasks(tmp_path / "tasks", items=8)
     service = Service(lambda prompt, n: (503, {"Retry-After": "0"}) if not n and "number 5" in prompt else None)
     url = f"base_url=http://127.0.0.1:{service.port}/v1/chat/completions"

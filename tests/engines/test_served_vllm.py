@@ -1,4 +1,4 @@
-"""A local `vllm serve` that is killed in the middle of a run and comes back answers the rest."""
+"""A local `vllm serve` is killed in the middle of a run; after its restart it answers the rest."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class VllmServe:
         wait_until(ready, "the service is ready", process=self._process, interval_seconds=0.5)
 
     def kill(self) -> None:
-        """End it and what it has started, with SIGKILL."""
+        """Kill it and its child processes with SIGKILL."""
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def without_times(folder: Path, files: str = "*.json*") -> dict[str, str]:
-    """Every file of a run, with what a clock decides taken out: file names, start, duration, the command line."""
+    """Every file of a run, without what differs between runs: times in file names, start, duration, command line."""
     found = {}
     for path in sorted(folder.rglob(files)):
         if path.is_symlink():

@@ -1,4 +1,4 @@
-"""Run three evaluations at once on one journal, two of them on one output folder, and end them at random moments.
+"""Run three evaluations at once on one journal, two of them in one output folder, and kill them at random moments.
 
     python -m tests.evaluation.kill_together FOLDER SEED... -- eval ...
 
@@ -87,7 +87,7 @@ def held_by(journal: Path) -> int:
 
 
 def note_what_is_asked(log: Path, held: int) -> None:
-    """Let the scripted engine note what it is asked, with how many answers the journal held when the run began."""
+    """Make the scripted engine log its requests, and the number of answers in the journal when the run began."""
     answer = ScriptedEngine.answer
 
     def noting(self: ScriptedEngine, requests: Sequence[Request]) -> Iterator[Batch]:
@@ -122,7 +122,7 @@ def together(folder: Path, seed: int, words: Sequence[str]) -> list[Line]:
 
 
 def check(folder: Path, lines: Sequence[Line], whole: dict[str, str]) -> None:
-    """Check that nothing is lost and nothing doubled; `whole` holds the files of a run that nobody disturbed."""
+    """Check that nothing is lost or duplicated; `whole` holds the files of an uninterrupted run."""
     assert [line.codes[-1] for line in lines] == [0, 0, 0], (folder / "asked.out").read_text()
     with closing(sqlite3.connect(folder / "cache" / "journal.sqlite")) as journal:
         assert journal.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -131,8 +131,8 @@ def check(folder: Path, lines: Sequence[Line], whole: dict[str, str]) -> None:
     distinct = {request for _, requests in asked for request in requests}
     assert keys == answers == len(distinct), "each request has one answer"
     for held, requests in asked:
-        assert max(Counter(requests).values()) == 1, "never twice in a run"
-        assert len(requests) <= len(distinct) - held, "what was journalled when the run began is not asked again"
+        assert max(Counter(requests).values()) == 1, "no request is sent twice in a run"
+        assert len(requests) <= len(distinct) - held, "no request is sent that was journalled when the run began"
     for name in set(LINES):
         place = folder / name / MODEL
         ended = sum(line.output.name == name for line in lines)
@@ -145,7 +145,7 @@ def check(folder: Path, lines: Sequence[Line], whole: dict[str, str]) -> None:
         }
         for file in results:
             moment = file.stem.removeprefix("results_")
-            assert without_times(place, f"*_{moment}.json*") == whole, "as of the run that nobody disturbed"
+            assert without_times(place, f"*_{moment}.json*") == whole, "the record equals that of an uninterrupted run"
 
 
 def one_seed(folder: Path, seed: int, words: Sequence[str], whole: dict[str, str]) -> None:
@@ -156,7 +156,7 @@ def one_seed(folder: Path, seed: int, words: Sequence[str], whole: dict[str, str
 
 
 def undisturbed(folder: Path, words: Sequence[str]) -> dict[str, str]:
-    """Return the files of a run that nobody disturbs."""
+    """Return the files of an uninterrupted run."""
     os.environ["HARNESS_CACHE_DIR"] = str(folder / "cache")
     (folder / "cache").mkdir(parents=True)
     line = Line(output=folder / "out", moments=[])

@@ -1,4 +1,4 @@
-"""On a network file system each host writes a journal of its own without WAL, and reads those of the others."""
+"""On a network file system each host writes its own journal file without WAL, and reads those of the others."""
 
 from __future__ import annotations
 
@@ -71,17 +71,17 @@ def test_each_host_has_a_file_without_wal_and_uses_the_answers_of_the_others(
 def test_doctor_shows_the_file_and_the_mode_that_sqlite_reports(
     on_host: Move, own_cache: Path, harness_here: HarnessCommand
 ) -> None:
-    assert "mode delete, not made yet" in harness_here("doctor").stdout
+    assert "mode delete, not created yet" in harness_here("doctor").stdout
     path = own_cache / "journal.sqlite"
     Journal(path, MODEL).close()
     on_host("node2")
     Journal(path, MODEL).close()
     report = harness_here("doctor").stdout
-    assert "journal-node2.sqlite (this host's own, the others' are read), on nfs4\n  mode delete\n" in report
-    assert "read as well: journal-node1.sqlite" in report
+    assert "journal-node2.sqlite (written by this host only), on nfs4\n  mode delete\n" in report
+    assert "files of other hosts, read only: journal-node1.sqlite" in report
     with closing(sqlite3.connect(own_cache / "journal-node2.sqlite")) as database:
         database.execute("PRAGMA journal_mode = WAL")
-    assert "mode delete, but is wal" in harness_here("doctor").stdout
+    assert "mode delete, but the file has mode wal" in harness_here("doctor").stdout
     assert mode_of(path) == "wal"
 
 
@@ -126,7 +126,7 @@ def test_a_damaged_file_of_another_host_is_named(on_host: Move, own_cache: Path)
         journal.lookup(REQUESTS)
 
 
-def test_a_transaction_of_another_host_is_seen_whole_or_not_at_all(on_host: Move, own_cache: Path) -> None:
+def test_a_transaction_of_another_host_is_read_completely_or_not_at_all(on_host: Move, own_cache: Path) -> None:
     """The writer's cache holds a few pages, so it writes into the file long before it commits."""
     path = own_cache / "journal.sqlite"
     done = threading.Event()

@@ -74,7 +74,7 @@ def test_the_data_folder_of_one_evaluation_is_not_the_next_ones(
 
 
 @pytest.mark.parametrize("read_only", ["", "1"])
-def test_a_named_journal_takes_the_answers_whatever_the_cache(
+def test_a_named_journal_gets_the_answers_instead_of_the_cache(
     read_only: str, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HARNESS_CACHE_READ_ONLY", read_only)
@@ -90,11 +90,11 @@ def test_a_named_journal_takes_the_answers_whatever_the_cache(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--use_cache", ".", "--no_cache"], "--no_cache: keeps no answers, and --use_cache names a file for them"),
+        (["--use_cache", ".", "--no_cache"], "--no_cache: keeps no answers, but --use_cache names a file for them"),
         (["--use_cache", "."], "--use_cache .: is a folder; give a file"),
     ],
 )
-def test_a_journal_that_cannot_be_used_is_one_line(
+def test_a_journal_that_cannot_be_used_gives_a_one_line_error(
     words: list[str], message: str, harness_here: HarnessCommand, tmp_path: Path
 ) -> None:
     done = harness_here("eval", "--model", "uniform", "--tasks", "mini_logic", "--output_path", tmp_path / "o", *words)

@@ -1,4 +1,4 @@
-"""`harness eval --replicas N` gives the record of one process, faults of the engine included."""
+"""`harness eval --replicas N` writes the same record as one process, even if engines fail."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_record_is_that_of_one_process(
     assert without_times(tmp_path / "two" / "uniform") == without_times(tmp_path / "one" / "uniform")
 
 
-def test_engines_that_die_now_and_then_answer_everything(
+def test_all_requests_are_answered_although_engines_die(
     tmp_path: Path, tasks: Path, harness_here: HarnessCommand, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert harness_here(*eval_words(tasks, tmp_path, "--model_args", "die_after=300", "--replicas", 2)).returncode == 0
@@ -42,7 +42,7 @@ def test_engines_that_die_now_and_then_answer_everything(
     assert record.restarts == 0
 
 
-def test_a_replica_that_hangs_fails_only_what_it_held(tmp_path: Path, harness_here: HarnessCommand) -> None:
+def test_a_hanging_replica_fails_only_its_own_requests(tmp_path: Path, harness_here: HarnessCommand) -> None:
     tasks = write_long_tasks(tmp_path / "tasks", items=200, words=90)
     words = eval_words(tasks, tmp_path, "--model_args", "hang=0.002", "--engine_timeout", "1", "--replicas", "2")
     assert harness_here(*words).returncode == 1
@@ -83,14 +83,14 @@ def test_replicas_end_with_the_command(number: int, tmp_path: Path, tasks: Path,
     wait_until(lambda: not any(map(running, pids)), "they have ended")
     if number == signal.SIGINT:
         assert process.returncode == 130
-        assert err.strip() == "harness eval: interrupted; run the same command again to go on."
+        assert err.strip() == "harness eval: interrupted; run the same command again to resume."
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--replicas", "0"], "0: give a whole number from 1, or auto"),
-        (["--replicas", "many"], "many: give a whole number from 1, or auto"),
+        (["--replicas", "0"], "0: give a whole number of 1 or more, or auto"),
+        (["--replicas", "many"], "many: give a whole number of 1 or more, or auto"),
         (["--on", "raye"], "raye: give ray, or ray:ADDRESS such as ray:HOST:6379"),
         (["--on", "ray:"], "ray:: give ray, or ray:ADDRESS"),
         (["--on", "ray:nowhere"], "--on ray:nowhere: give HOST:PORT"),
@@ -98,7 +98,7 @@ def test_replicas_end_with_the_command(number: int, tmp_path: Path, tasks: Path,
         (["--replicas", "2", "--backend", "hf", "--device", "cuda:1"], "--device cuda:1: each replica has its own"),
     ],
 )
-def test_wrong_words_are_one_clear_error(
+def test_wrong_flags_give_one_clear_error(
     words: list[str], message: str, tmp_path: Path, tasks: Path, harness_here: HarnessCommand
 ) -> None:
     done = harness_here(*eval_words(tasks, tmp_path / "out", *words))

@@ -311,7 +311,7 @@ def test_an_interrupt_ends_the_run_tidily(number: int, tmp_path: Path, tasks: Pa
     # A batch takes a second: the run did not go on for more than a few. How long Python takes to end is not limited.
     assert _journalled(journal) <= 32 + 10 * BATCH
     assert process.returncode == 130
-    assert err.strip() == "harness eval: interrupted; run the same command again to go on."
+    assert err.strip() == "harness eval: interrupted; run the same command again to resume."
 
 
 def test_two_processes_share_a_journal(tmp_path: Path, tasks: Path, own_cache: Path) -> None:

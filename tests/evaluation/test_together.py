@@ -1,4 +1,4 @@
-"""Two processes on one output folder and three on one journal, under kills: nothing lost, nothing doubled."""
+"""Three processes on one journal, two of them in one output folder, are killed: nothing is lost or duplicated."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def _together(tmp_path: Path, seeds: range) -> None:
     assert sum(row["killed"] for row in rows) >= 2 * len(seeds), "the kills must fall within the runs"
 
 
-def test_ten_times_three_processes_lose_and_double_nothing(tmp_path: Path) -> None:
+def test_ten_times_three_killed_processes_lose_and_duplicate_nothing(tmp_path: Path) -> None:
     _together(tmp_path, range(10))
 
 
 @pytest.mark.slow  # reduced twin: the test above
-def test_two_hundred_times_three_processes_lose_and_double_nothing(tmp_path: Path) -> None:
+def test_two_hundred_times_three_killed_processes_lose_and_duplicate_nothing(tmp_path: Path) -> None:
     _together(tmp_path, range(200))

@@ -212,7 +212,7 @@ def test_of_an_output_folder_only_the_streamed_records_are_searched(run: Run, tm
 
 
 def test_an_item_overlaps_with_the_checkpoints_that_were_saved_after_it_was_streamed(run: Run, tmp_path: Path) -> None:
-    """The stream is read again, record by record, to know what each state had seen."""
+    """The stream is read again, record by record, to find out what each state had seen."""
     rows = [{"text": f"{PLAIN}{_choice(n // 12)['question'] if n % 12 == 5 else n}"} for n in range(72)]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     _text(tmp_path / "b.txt", "")
@@ -237,7 +237,7 @@ def test_an_item_overlaps_with_the_checkpoints_that_were_saved_after_it_was_stre
 
 
 def _drawn(folder: Path, count: int) -> set[str]:
-    """Where the first records stand that a stage drew from its first source."""
+    """The places of the first records that a stage drew from its first source."""
     from harness.trainers.stage.training_texts import open_streams
 
     return {piece.where for piece in list(open_streams([str(folder)])[0].pieces)[:count]}

@@ -1,4 +1,4 @@
-"""Runs are read anew each time, even if a folder was written again in between."""
+"""Runs are read again each time, even if their folder was rewritten."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def clusters_in(folder: Path) -> list[str]:
     return [str(label) for label in labels]
 
 
-def test_a_folder_written_again_with_other_clusters_has_the_new_ones(tmp_path: Path) -> None:
-    """The digests of the documents are the same, and labels are kept by digest while one `read` goes on."""
+def test_a_rewritten_folder_has_its_new_clusters(tmp_path: Path) -> None:
+    """The documents have the same digests, and labels are cached by digest during one `read`."""
     values = np.tile([0.0, 1.0], 4)
     for clusters in ("aabbccdd", "wwwwxyyz"):
         write_study_run(tmp_path, "model", {"first": RunTask(values=values, clusters=list(clusters))})

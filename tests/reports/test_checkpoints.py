@@ -81,7 +81,7 @@ def test_one_last_checkpoint_is_that_checkpoint(command: Command, tmp_path: Path
         (False, 2, "the lineage of m-0-0-100 is unknown, so its training run is too"),
     ],
 )
-def test_what_cannot_be_averaged_is_refused(
+def test_checkpoints_that_cannot_be_averaged_are_refused(
     known: bool, last: int, part: str, command: Command, tmp_path: Path
 ) -> None:
     code, _, err = command("compare", *write_checkpoints(tmp_path, known=known), "--last_checkpoints", last)

@@ -1,4 +1,4 @@
-"""Mistakes in a design file and in the flags beside it: each is refused in one line, or said in a note."""
+"""Mistakes in a design file or its flags: each gives a one-line error or a note."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ from tests.reports.conftest import Command
         (
             "run: runs/NC-1",
             "run: runs/NC-1\n  run: runs/NC-2",
-            "'run' (line 25) is given twice in one mapping; keep one",
+            "'run' (line 25) appears twice in one mapping; keep one",
         ),
-        ("factors:", "factors: {a: [b, c]}\nfactors:", "'factors' (line 2) is given twice in one mapping"),
+        ("factors:", "factors: {a: [b, c]}\nfactors:", "'factors' (line 2) appears twice in one mapping"),
         ("  - plain\n", "  - null\n", "levels are [None, 'code']; give a list of two or more words or numbers"),
         ("  - plain\n", "  - never\n  - plain\n", "no run has never, the reference level; put a level first that has"),
         ("tune: code", "tune: Code", "'Code' is no level of tune; give one of plain, code. Did you mean code?"),
-        ("tune:", "on:", "factor True is no text; write its name in quotes"),
+        ("tune:", "on:", "factor True is not text; write its name in quotes"),
         ("- plain\n  - code", "- no\n  - yes", "'plain' is no level of tune; give one of no, yes"),
     ],
 )
@@ -68,15 +68,15 @@ def test_a_wrong_design_is_refused_in_one_line(old: str, new: str, part: str, co
         ("  - plain\n  - code", "  - plain\n  - code\n  - maths", "tune: no run has maths; left out."),
         ("  - plain\n  - code", "  - plain\n  - code\n  size: [s, l]", "size: all runs have s, so it is left out"),
         ("parent: pre-code-0", "parent: pre-text-0", "pretrain: the runs of pre-text-0 have several levels of it"),
-        ("factors:", "parents: [{run: runs/CC-1, name: pre-txt-0}]\nfactors:", "No run comes from pre-txt-0"),
+        ("factors:", "parents: [{run: runs/CC-1, name: pre-txt-0}]\nfactors:", "No run was trained from pre-txt-0"),
         (
             "factors:",
             "parents: [{run: runs/CC-1, name: pre-text-0}]\nfactors:",
-            "5 runs left out, without an evaluated parent (pre-text-1, pre-code-0, pre-code-1)",
+            "5 runs left out, because no parent is evaluated (pre-text-1, pre-code-0, pre-code-1)",
         ),
     ],
 )
-def test_a_likely_mistake_is_said_in_a_note(old: str, new: str, part: str, command: Command, small: Path) -> None:
+def test_a_likely_mistake_gives_a_note(old: str, new: str, part: str, command: Command, small: Path) -> None:
     text = small.read_text()
     assert old in text
     text = text.replace(old, new, 1 if old.startswith("parent: ") else -1)

@@ -117,7 +117,7 @@ def test_control_domains_have_rows_of_their_own_and_are_exploratory(command: Com
     }  # fmt: skip
 
 
-def test_unequal_training_tokens_are_said_first(command: Command, tmp_path: Path) -> None:
+def test_unequal_training_tokens_are_stated_first(command: Command, tmp_path: Path) -> None:
     lineages = {f"{'NC'[p]}{'NC'[t]}-{seed}": lineage(p, t, seed) for p in (0, 1) for t in (0, 1) for seed in (0, 1)}
     for name, links in lineages.items():
         for link in links:
@@ -157,7 +157,7 @@ def overlap_file(path: Path, task: str, items: Sequence[int]) -> Path:
     return path
 
 
-def test_the_page_of_a_design_says_what_is_not_comparable_on_its_first_screen(command: Command, tmp_path: Path) -> None:
+def test_the_first_screen_of_a_design_page_states_what_is_not_comparable(command: Command, tmp_path: Path) -> None:
     lineages = {f"{'NC'[p]}{'NC'[t]}-{seed}": lineage(p, t, seed) for p in (0, 1) for t in (0, 1) for seed in (0, 1)}
     for name, links in lineages.items():
         for link in links:

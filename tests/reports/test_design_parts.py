@@ -167,7 +167,7 @@ def test_an_item_that_failed_in_one_variant_does_not_make_the_variants_independe
 
 
 def test_variants_whose_clusters_join_all_items_count_as_fully_correlated() -> None:
-    """Passages in one variant, templates across all passages in the other: together one unit, which has no error."""
+    """One variant is clustered by passage, the other by templates across all passages: one unit without an error."""
     by_passage, by_template = (
         replace(one, clusters=np.array(list(clusters)), labels=replace(one.labels, clusters=list(clusters)))
         for one, clusters in (

@@ -124,7 +124,7 @@ def test_the_pretraining_runs_stay_the_units_of_a_chain_of_three(command: Comman
         }
 
 
-def test_a_parent_counts_as_often_as_its_runs(command: Command, tmp_path: Path) -> None:
+def test_a_parent_counts_once_for_each_of_its_runs(command: Command, tmp_path: Path) -> None:
     """Three runs from one parent and one from another: each run minus its own parent, not mean minus mean."""
     rows = rows_of(command, "--design", write_three_stages(tmp_path, dpo_runs=(3, 1)))
     gains = []
@@ -144,7 +144,7 @@ def test_an_unevaluated_parent_is_replaced_by_the_nearest_ancestor_with_a_note(
     assert "the parents of 8 runs are not evaluated, so these are compared with the nearest ancestor that is" in words
 
 
-def test_a_parent_that_comes_from_itself_is_refused(command: Command, tmp_path: Path) -> None:
+def test_a_parent_that_is_its_own_ancestor_is_refused(command: Command, tmp_path: Path) -> None:
     design = write_three_stages(tmp_path)
     content = yaml.safe_load(design.read_text())
     for entry in content["parents"]:

@@ -272,7 +272,7 @@ def test_no_sentence_claims_a_difference_that_its_interval_or_p_denies() -> None
 
 
 def test_variants_whose_clusters_join_all_items_still_have_an_overall_value() -> None:
-    """Their units chain into one, which has no error; `compare` stopped with a traceback for several runs."""
+    """Their clusters link all items into one unit without an error; `compare` stopped with a traceback."""
     rng = np.random.default_rng(15)
     clusters = {
         "logic/x_letter@x": [str(k // 2) for k in range(60)],

@@ -1,4 +1,4 @@
-"""A study of two arms, of which one trains on a source that holds a test item, lightly reformatted."""
+"""A study of two arms; one of them trains on a source with a slightly reformatted test item."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class RayCluster:
 
     @property
     def pid(self) -> int:
-        """The process above all of the cluster's."""
+        """The common parent of all the cluster's processes."""
         return self._process.pid
 
     def remove_machine_of(self, pid: int) -> None:
@@ -61,7 +61,7 @@ def parent_of(pid: int) -> int:
 
 
 def ancestors(pid: int) -> list[int]:
-    """Return a process and those above it."""
+    """Return a process and its ancestors."""
     pids = [pid]
     while pids[-1] > 1:
         pids.append(parent_of(pids[-1]))

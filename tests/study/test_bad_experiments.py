@@ -112,10 +112,10 @@ def test_a_folder_of_another_experiment_is_refused(study: Study, harness_here: H
     assert "is not empty and holds no study" in done.stderr
 
 
-def test_an_experiment_of_the_same_name_with_other_stages_is_refused_and_says_how(
+def test_an_experiment_with_the_same_name_and_other_stages_is_refused_with_the_differences(
     study: Study, harness_here: HarnessCommand, tmp_path: Path
 ) -> None:
-    """A copy of an experiment file whose name was kept; nothing of the folder changes."""
+    """A copied experiment file that kept its name; nothing in the folder changes."""
     graph, folder = build_graph(read_experiment(study.path)), StudyFolder(tmp_path / "out")
     folder.path.mkdir()
     folder.record("small", read_experiment(study.path).model_dump(mode="json"), graph)
@@ -189,8 +189,8 @@ def test_a_cluster_that_does_not_answer_is_one_line(
     ("words", "message"),
     [
         (["--executor", "lokal"], "Did you mean local?"),
-        (["--jobs", "0"], "--jobs 0: give a whole number from 1"),
-        (["--jobs", "two"], "--jobs two: give a whole number from 1"),
+        (["--jobs", "0"], "--jobs 0: give a whole number of 1 or more"),
+        (["--jobs", "two"], "--jobs two: give a whole number of 1 or more"),
         (["--only", "tunde"], "--only tunde: no node"),
         (["--executor_args", "gpu"], "not key=value"),
         (["--executor_args", "a=b"], "the local executor has none"),

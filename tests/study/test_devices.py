@@ -1,4 +1,4 @@
-"""A stage that needs several devices is trained by as many processes, which end with the run and resume together."""
+"""A stage on several devices is trained by one process per device; they end with the run and resume together."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_two_processes_train_like_one_with_twice_the_batch_and_end_with_a_killed
         np.testing.assert_allclose(two[name], weights, atol=1e-4, err_msg=name)
 
 
-def test_the_number_of_processes_is_that_of_the_gpus_and_another_one_is_another_node(
+def test_there_is_one_process_per_gpu_and_a_different_number_gives_a_different_node(
     tmp_path: Path, own_cache: Path
 ) -> None:
     def base(**more: Any) -> tuple[str, int]:

@@ -165,7 +165,7 @@ def test_a_dry_run_says_how_many_items_are_looked_for_in_the_training_data(
     study.write({"factors": {"seed": [0]}, "compare": None})
     words = ["--output_path", tmp_path / "out", "--dry_run", "--no_estimate"]
     printed = harness_fork("run", study.path, *words).stdout
-    assert "Overlap: the training data of 1 arm is searched for 6 items of 1 task: t_choice." in printed
+    assert "Overlap: the training data of 1 arm will be searched for 6 items of 1 task: t_choice." in printed
     assert "Overlap" not in harness_fork("run", study.path, *words, "overlap=false").stdout
 
 

@@ -105,7 +105,7 @@ SMALL = [
 def test_the_whole_code_stage_study_is_planned(
     synthetic_project: Project, harness_here: HarnessCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The study needs more than a terabyte for its states, which the machine of a test need not have."""
+    """The study needs more than a terabyte for its states; a test machine may have less."""
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**13, 0, 10**13))
     printed = _dry_run(harness_here, "code_stage.yaml", tmp_path, *SMALL)

@@ -17,7 +17,7 @@ from harness.study.nodes import Graph
 from tests.study.conftest import Study
 from tests.tasks_for_tests import CHOICE
 
-# What the stages read, by stage: a field of its stage file, and the file that it leads to, below the test's folder.
+# What the stages read, by stage: a field of the stage file, and the file in the test's folder that it names.
 STAGES: dict[str, tuple[dict[str, Any], str]] = {
     "file": ({"data": {"sources": {"a": {"path": "data/a.jsonl"}}}}, "data/a.jsonl"),
     "glob": ({"data": {"sources": {"a": {"path": "glob/*.jsonl"}}}}, "glob/b.jsonl"),

@@ -88,7 +88,7 @@ def test_a_study_ends_with_its_report_and_a_rerun_runs_nothing(
 def test_links_to_pages_that_are_no_longer_in_the_experiment_are_removed(
     small: Study, harness_here: HarnessCommand
 ) -> None:
-    """Only links that a run has made; the page itself stays."""
+    """Only links made by a run are removed; the page itself stays."""
     out = small.folder / "out"
     assert _run(harness_here, small).returncode == 0
     page = (out / "compare.html").resolve()
@@ -217,7 +217,7 @@ def test_a_failed_node_fails_its_descendants_only(small: Study, harness_here: Ha
     assert _run(harness_here, small).returncode == 0
 
 
-def test_a_training_that_fails_after_its_checkpoint_has_failed_until_its_command_succeeds(
+def test_a_training_that_fails_after_writing_its_checkpoint_counts_as_failed(
     small: Study, harness_here: HarnessCommand, log: Path
 ) -> None:
     small.fields["stages"]["base"]["fails_at_end"] = True
@@ -302,7 +302,7 @@ def test_a_dry_run_shows_graph_and_cost_and_writes_nothing(small: Study, harness
     assert not (small.folder / "out").exists()
     assert "tuned-C-1" in done.stdout
     assert "0 of 12 nodes are done. Ahead: 600 tokens, at most 96 requests" in done.stdout
-    assert "Time: not known; without --no_estimate" in done.stdout
+    assert "Time: not known; remove --no_estimate" in done.stdout
     assert _run(harness_here, small).returncode == 0
     done = _run(harness_here, small, "--dry_run", "factors.seed=[0,1]", "--no_estimate")
     assert "5 of 12 nodes are done. Ahead: 300 tokens, at most 48 requests" in done.stdout

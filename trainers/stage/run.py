@@ -178,6 +178,6 @@ def _finish(job: StageJob, trainer: Any, history: RunHistory) -> Checkpoint:
             manifest(job, stream, history, trainer.state, digest=checkpoint_digest(checkpoint)),
         )
     trainer.accelerator.wait_for_everyone()
-    if is_launched():  # a process that ends first would break the connections of the others
+    if is_launched():  # a process that ends early would break the connections of the others
         trainer.accelerator.state.destroy_process_group()
     return resolve(str(out_dir))

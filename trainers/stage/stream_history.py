@@ -1,4 +1,4 @@
-"""How far a stage had read each source, by sequence: from the manifests of its states and the log of its stream."""
+"""How far a stage had read each source after each sequence, from its saved manifests and its stream's log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.trainers.stage.job import STREAM_LOG, WORK_FOLDER
 
 
 def drawn_records(source: StreamedSource) -> int:
-    """Return how many records a stage had drawn from a source, also those that it did not train on."""
+    """Return how many records a stage had drawn from a source, including records that it did not train on."""
     return source.records + source.skipped + source.held_out
 
 
@@ -27,7 +27,7 @@ def saved_states(folder: Path) -> Iterator[StageManifest]:
 
 
 def histories(folder: Path, last: StageManifest) -> list[StreamHistory]:
-    """Return the history of each source, in the order of the manifest.
+    """Return the reading history of each source, in the order of the manifest.
 
     Args:
         folder: The stage's output folder.

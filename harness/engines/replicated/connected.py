@@ -12,7 +12,7 @@ from harness.engines.replicated.worker import Reply
 
 
 class ConnectedReplica:
-    """Sends calls to `worker.serve`.
+    """Sends calls to `worker.serve` in another process.
 
     Args:
         connection: To the process.
@@ -37,7 +37,7 @@ class ConnectedReplica:
         return reply
 
     def end(self, exit_code: int) -> None:
-        """Let the process leave, when it is idle."""
+        """Tell the process to exit when it is idle."""
         with contextlib.suppress(OSError), self._sending:
             self._connection.send(("end", (exit_code,)))
 

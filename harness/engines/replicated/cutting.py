@@ -1,12 +1,12 @@
-"""Cut requests into deals: what one replica gets at a time. Pure: no processes, no model.
+"""Cut requests into chunks; a replica gets one chunk at a time. Pure: no processes, no model.
 
-Requests with the same context stay together, and contexts with a common beginning are neighbours, so that a replica
-computes what they share once per deal. The sizes fall, so that all replicas finish at about the same time:
+Requests with the same context stay together, and contexts with the same start are neighbours, so that a replica
+computes the shared start once per chunk. Chunks get smaller, so that all replicas finish at about the same time:
 
-    100 items of equal size, smallest deal 2 items:   4 4 4 4 3 3 3 3 3 3 ... 2 2 2 2
+    100 items of equal size, smallest chunk 2 items:   4 4 4 4 3 3 3 3 3 3 ... 2 2 2 2
 
-The cuts depend only on the set of requests, not on the number of replicas (up to 16). The same deals are then computed
-whoever computes them, so that the answers are the same to the last bit on machines of the same kind.
+The cuts depend only on the set of requests, not on the number of replicas (up to 16). So each chunk gives bit-identical
+answers on machines of the same kind, whichever replica computes it.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from dataclasses import dataclass
 from harness.engines.base import DEFAULT_NEW_TOKENS, Request
 
 CHARACTERS_PER_TOKEN = 4
-# A deal takes this share of what is left, so that 16 replicas get two of each size.
+# Share of the remaining work that goes into the next chunk; with 16 replicas, each gets about two chunks of each size.
 SHARE = 1 / 32
 REPLICAS = 16
 SMALLEST = 4096  # characters: about 1,000 tokens, with which a forward pass is efficient on a CPU
-# A deal is at least this many times as large as the beginning that its contexts share, which each deal computes anew.
+# Each chunk computes the shared start of its contexts again, so the rest must be at least this many times as long.
 LEAST_PER_PREFIX = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deal:
+class Chunk:
     """Requests that one replica answers in one call.
 
     Attributes:
         indices: Their places in the list of all requests.
-        size: How much there is to compute, in characters; a beginning that contexts share counts once.
+        size: The text to compute, in characters; a start that contexts share counts once.
         deaths: How many replicas died while they had it.
     """
 
@@ -52,32 +52,32 @@ class _Group:
     rest: int  # characters besides the context: continuations, or the text to generate
 
 
-def cut(requests: Sequence[Request], replicas: int = 1) -> list[Deal]:
-    """Return the deals, largest first; each index is in exactly one of them.
+def cut(requests: Sequence[Request], replicas: int = 1) -> list[Chunk]:
+    """Return the chunks, largest first; each index is in exactly one of them.
 
     Args:
         requests: All requests.
-        replicas: Number of replicas; more than 16 get smaller deals.
+        replicas: Number of replicas; more than 16 get smaller chunks.
     """
     groups = _groups(requests)
     share = SHARE * REPLICAS / max(REPLICAS, replicas)
     new = [_new_characters(before, group) for before, group in zip([None, *groups], groups, strict=False)]
     left = sum(new)
-    deals: list[Deal] = []
+    chunks: list[Chunk] = []
     start = 0
     while start < len(groups):
         stop, size = _one(groups, new, start, max(SMALLEST, int(share * left)))
         indices = tuple(index for group in groups[start:stop] for index in group.indices)
-        deals.append(Deal(indices=indices, size=size))
+        chunks.append(Chunk(indices=indices, size=size))
         left -= sum(new[start:stop])
         start = stop
-    return sorted(deals, key=lambda deal: -deal.size)
+    return sorted(chunks, key=lambda chunk: -chunk.size)
 
 
 def _one(groups: Sequence[_Group], new: Sequence[int], start: int, wanted: int) -> tuple[int, int]:
-    """Return where the deal that begins with group `start` ends, and its size."""
+    """Return where the chunk that begins with group `start` ends, and its size."""
     first = groups[start]
-    # The first context is computed whole, whatever it has in common with the deal before.
+    # The first context is computed in full, even if it starts like the last one of the previous chunk.
     size, stop = len(first.context) + first.rest, start + 1
     while stop < len(groups) and groups[stop].kind == first.kind:
         shared = _common(first.context, groups[stop].context)
@@ -89,11 +89,11 @@ def _one(groups: Sequence[_Group], new: Sequence[int], start: int, wanted: int) 
 
 
 def _groups(requests: Sequence[Request]) -> list[_Group]:
-    """Return the requests by context, in the order of kinds and contexts."""
+    """Return the requests grouped by context, sorted by kind and context."""
     groups: dict[tuple[str, str], list[int]] = {}
     rest: dict[tuple[str, str], int] = {}
     for index, request in enumerate(requests):
-        # A rolling request has no context: its text is what is computed.
+        # A rolling request has no context: the whole continuation is computed.
         key = (request.kind, request.context or request.continuation)
         groups.setdefault(key, []).append(index)
         own = len(request.continuation) if request.context else 0
@@ -113,13 +113,13 @@ def _generated(generation: str) -> int:
         return 0
     try:
         tokens = int(json.loads(generation).get("max_gen_toks") or DEFAULT_NEW_TOKENS)
-    except (TypeError, ValueError, AttributeError):  # the engine says what is wrong with it
+    except (TypeError, ValueError, AttributeError):  # the engine reports the error
         tokens = DEFAULT_NEW_TOKENS
     return CHARACTERS_PER_TOKEN * max(tokens, 0)
 
 
 def _common(one: str, two: str) -> int:
-    """Return how many characters two texts have in common at their beginning."""
+    """Return the length of the common prefix of two texts, in characters."""
     low, high = 0, min(len(one), len(two))
     while low < high:  # slices are compared in C; a loop over characters would take seconds
         middle = (low + high + 1) // 2
@@ -130,7 +130,7 @@ def _common(one: str, two: str) -> int:
     return low
 
 
-def singles(deal: Deal) -> Iterator[Deal]:
-    """Return a deal for each request of `deal`, to find the one that kills replicas."""
-    for index in deal.indices:
-        yield Deal(indices=(index,), size=deal.size // len(deal.indices))
+def singles(chunk: Chunk) -> Iterator[Chunk]:
+    """Return one chunk per request of `chunk`, to find the request that kills replicas."""
+    for index in chunk.indices:
+        yield Chunk(indices=(index,), size=chunk.size // len(chunk.indices))

@@ -15,12 +15,12 @@ from harness.engines.spec import EngineSpec
 from harness.errors import InputError
 
 AUTO: Literal["auto"] = "auto"
-CORES_PER_REPLICA = 8  # of `auto` without a GPU: an engine with more threads gains little from the last ones
+CORES_PER_REPLICA = 8  # for `auto` without a GPU; more threads per engine gain little
 VISIBLE, THREADS = "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"
 
 
 def environments(count: int | Literal["auto"], spec: EngineSpec, *, loads_weights: bool) -> list[dict[str, str]]:
-    """Return the variables of each replica's process.
+    """Return the environment variables of each replica's process.
 
     Args:
         count: Number of replicas; ``auto`` is one for each GPU, or for each 8 cores.
@@ -49,7 +49,7 @@ def environments(count: int | Literal["auto"], spec: EngineSpec, *, loads_weight
 
 
 def _threads(count: int | Literal["auto"]) -> list[dict[str, str]]:
-    """Return the threads of each replica: its share of the cores, unless the user has set a number."""
+    """Return the thread variables of each replica: its share of the cores, unless the user has set OMP_NUM_THREADS."""
     cores = available_cores()
     wanted = max(1, cores // CORES_PER_REPLICA) if count == AUTO else count
     if wanted > cores:
@@ -74,6 +74,6 @@ def visible_gpus() -> list[str]:
 
 
 def own_gpu(local_rank: int) -> dict[str, str]:
-    """Return the variables that leave a rank its own GPU; none if it sees only one, or none."""
+    """Return the variables that restrict a rank to its own GPU; empty if it sees at most one GPU."""
     gpus = visible_gpus()
     return {VISIBLE: gpus[local_rank % len(gpus)]} if len(gpus) > 1 else {}

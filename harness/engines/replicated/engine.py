@@ -1,11 +1,11 @@
-"""The engine that deals requests to replicas.
+"""An engine that spreads requests over replicas.
 
-Each replica has a thread in the driver that waits for it:
+The driver has one thread per replica (per place), which waits for its answers:
 
-    thread of a place:   launch -> open -> [take a deal -> answer -> done]...   dead? -> launch again
-    driver:              add deals -> answers, answers, ... -> journal
+    thread of a place:   launch -> open -> [take a chunk -> answer -> done]...   dead? -> launch again
+    driver:              add chunks -> answers, answers, ... -> journal
 
-Answers arrive deal by deal. Only the driver writes the journal.
+Answers arrive chunk by chunk. Only the driver writes the journal.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from harness.engines.base import Batch, EngineDied, Request
-from harness.engines.replicated.cutting import Deal, cut
-from harness.engines.replicated.dealer import Dealer
+from harness.engines.replicated.cutting import Chunk, cut
+from harness.engines.replicated.dispatcher import Dispatcher
 from harness.engines.replicated.recipe import Recipe
 from harness.engines.replicated.team import Replica, ReplicaDied, Team
 from harness.engines.replicated.worker import Reply
@@ -34,7 +34,7 @@ class ReplicatedEngine:
 
     Args:
         team: Where they run; it stays open when this engine is closed.
-        recipe: How each opens the model.
+        recipe: How each replica opens the model.
 
     Raises:
         HarnessError: the first replica cannot be opened.
@@ -45,7 +45,7 @@ class ReplicatedEngine:
         self._recipe = recipe
         self._requests: Sequence[Request] = ()
         places = range(len(team.turns))
-        self._dealer = Dealer(len(places))
+        self._dispatcher = Dispatcher(len(places))
         self._states: list[State] = ["launching" for _ in places]
         self._changing = threading.Lock()  # of `_states` and `_closed`
         self._closed = False
@@ -53,7 +53,7 @@ class ReplicatedEngine:
         for thread in self._threads:
             thread.start()
         try:
-            self._description = dict(self._dealer.description())
+            self._description = dict(self._dispatcher.description())
         except EngineDied as death:
             self.close()
             raise EngineError(f"no replica can be opened ({death}).") from death
@@ -63,7 +63,7 @@ class ReplicatedEngine:
 
     @property
     def description(self) -> dict[str, Any]:
-        """The description that a replica's engine gives: all replicas are equal."""
+        """The description of the first replica's engine; all replicas are equal."""
         return self._description
 
     @property
@@ -72,17 +72,17 @@ class ReplicatedEngine:
         return sum(state in ("busy", "idle") for state in self._states)
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Batch]:
-        """Deal `requests`; yields the answers to each deal when it is done."""
+        """Send `requests` to the replicas in chunks; yields the answers to each chunk when it is done."""
         self._requests = requests
-        self._dealer.add(cut(requests, len(self._threads)))
-        yield from self._dealer.answers()
+        self._dispatcher.add(cut(requests, len(self._threads)))
+        yield from self._dispatcher.answers()
 
     def close(self) -> None:
-        """Free the replicas' memory; the team keeps idle replicas for the next model."""
+        """Free the replicas' memory; the team keeps its processes for the next model."""
         with self._changing:
             self._closed = True
             states = list(self._states)
-        self._dealer.close()
+        self._dispatcher.close()
         for place, state in enumerate(states):
             if state in ("opening", "busy"):
                 self._team.abandon(place)
@@ -91,7 +91,7 @@ class ReplicatedEngine:
                 thread.join(SECONDS_TO_FREE)
 
     def _run(self, place: int) -> None:
-        """Use the replica of a place, and those that follow it, until the engine is closed."""
+        """Use the replica of a place, and its replacements, until the engine is closed."""
         with self._team.turns[place]:
             try:
                 while self._enter(place, "launching"):
@@ -100,34 +100,34 @@ class ReplicatedEngine:
                         break
                     self._use(place, replica)
             except HarnessError as error:
-                self._dealer.fail(error)
+                self._dispatcher.fail(error)
 
     def _enter(self, place: int, state: State) -> bool:
-        """Note what a place does; False when the engine is closed."""
+        """Record the state of a place; False when the engine is closed."""
         with self._changing:
             self._states[place] = state
             return not self._closed
 
     def _use(self, place: int, replica: Replica) -> None:
-        """Open the model in a replica and give it deals, until it dies or the engine is closed."""
-        deal: Deal | None = None
+        """Open the model in a replica and give it chunks, until it dies or the engine is closed."""
+        chunk: Chunk | None = None
         try:
-            self._dealer.opened(_value(replica.call("open", self._recipe)))
-            while (deal := self._next(place)) is not None:
-                answers = _value(replica.call("answer", [self._requests[index] for index in deal.indices]))
-                self._dealer.done(deal, answers)
-                deal = None
+            self._dispatcher.opened(_value(replica.call("open", self._recipe)))
+            while (chunk := self._next(place)) is not None:
+                answers = _value(replica.call("answer", [self._requests[index] for index in chunk.indices]))
+                self._dispatcher.done(chunk, answers)
+                chunk = None
             _value(replica.call("close"))
         except ReplicaDied as death:
             self._team.renew(place)
             if not self._closed:
-                log.warning("replica %d died (%s); its requests are dealt again", place, death)
-                self._dealer.died(deal, str(death))
+                log.warning("replica %d died (%s); its requests are sent again", place, death)
+                self._dispatcher.died(chunk, str(death))
 
-    def _next(self, place: int) -> Deal | None:
-        """Wait for a deal; None when the engine is closed."""
-        deal = self._dealer.take() if self._enter(place, "idle") else None
-        return deal if self._enter(place, "busy") else None
+    def _next(self, place: int) -> Chunk | None:
+        """Wait for a chunk; None when the engine is closed."""
+        chunk = self._dispatcher.take() if self._enter(place, "idle") else None
+        return chunk if self._enter(place, "busy") else None
 
 
 def _value(reply: Reply) -> Any:

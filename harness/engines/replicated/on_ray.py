@@ -17,14 +17,14 @@ from harness.ray_cluster import open_cluster
 
 log = logging.getLogger(__name__)
 
-# Variables that an actor takes from the driver, even on a machine where they are set differently.
+# Environment variables that an actor takes from the driver, whatever its own machine sets.
 PASSED_ON = ("HARNESS_CACHE_DIR", "HARNESS_CACHE_READ_ONLY", "HF_HOME", "HF_HUB_OFFLINE", "OMP_NUM_THREADS")
 SECONDS_UNTIL_NOTE = 60.0
 Machines = Sequence[Mapping[str, float]]
 
 
 class OnRay:
-    """An actor for each place; one that died, or whose machine is lost, is replaced.
+    """One actor per place; an actor that died or lost its machine is replaced.
 
     Args:
         address: Of the cluster; None starts one of this machine alone.
@@ -45,7 +45,7 @@ class OnRay:
         self._closed = False
 
     def launch(self, place: int) -> Replica | None:
-        """Return the actor of a place; create it if there is none. Ray starts it when it finds room."""
+        """Return the actor of a place; create it if there is none. Ray starts it as soon as it has resources for it."""
         with self._changing:
             if self._closed:
                 return None
@@ -61,7 +61,7 @@ class OnRay:
             actor.kill()
 
     def abandon(self, place: int) -> None:
-        """End the actor of a place, in the middle of its work, or before it has found room."""
+        """End the actor of a place, even if it is working or has not started yet."""
         self.renew(place)
 
     def close(self, exit_code: int = 0) -> None:  # noqa: ARG002 - the shape of `Team`
@@ -75,9 +75,9 @@ class OnRay:
 
 
 def placed(count: int | Literal["auto"], machines: Machines, spec: EngineSpec) -> tuple[int, dict[str, int]]:
-    """Return the number of replicas, and what each asks of its machine.
+    """Return the number of replicas, and the resources that each needs on its machine.
 
-    Without GPUs, each gets as many cores as can be had for all of them.
+    Without GPUs, each replica gets the largest number of cores with which all replicas still fit on the machines.
 
     Raises:
         InputError: the cluster has too few GPUs or cores.

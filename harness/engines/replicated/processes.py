@@ -1,4 +1,4 @@
-"""Replicas in processes of this machine: each with its own GPUs, or its share of the processor's threads."""
+"""Replicas in processes on this machine: each with its own GPUs, or its share of the cores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECONDS_TO_END = 3.0
 
 
 class Processes:
-    """A process for each place; one that died is replaced.
+    """One process per place; a process that died is replaced.
 
     Args:
         environments: For each place, the variables that give it its devices.
@@ -52,7 +52,7 @@ class Processes:
             process.kill()
 
     def abandon(self, place: int) -> None:
-        """End the process of a place, in the middle of its work."""
+        """End the process of a place, even if it is working."""
         self.renew(place)
 
     def close(self, exit_code: int = 0) -> None:
@@ -67,7 +67,7 @@ class Processes:
 
 
 class _Process:
-    """A running replica. It is in a session of its own, so that Ctrl-C reaches only the driver, which ends it."""
+    """A running replica. It has its own session: Ctrl-C reaches only the driver, which then ends the replica."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         ours, theirs = Pipe()
@@ -84,7 +84,7 @@ class _Process:
         self.replica = ConnectedReplica(ours, f"process {self._process.pid}")
 
     def finish(self) -> None:
-        """Wait for a process that was told to end; kill it if it does not."""
+        """Wait for a process to exit; kill it if it does not."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=SECONDS_TO_END)
         self.kill()

@@ -1,11 +1,11 @@
-"""Ranks of one command that torchrun, accelerate or Slurm started several times.
+"""The ranks of one command: the processes that torchrun, accelerate or Slurm started for it.
 
     torchrun --nproc-per-node 4 -m harness eval --model CKPT --tasks reasoning --output_path runs/eval
 
-Rank 0 does what a single process does, and is one replica itself; the others are replicas only. They meet in the store
-of torch.distributed, where rank 0 leaves its address and a key; everything else goes over one connection per rank.
+Rank 0 does what a single process does, and is also a replica; the other ranks are only replicas. Rank 0 publishes its
+address and a key in the store of torch.distributed; everything else goes over one connection per rank.
 
-A rank that is lost is not replaced: only its starter could do that. The deal that it had goes to another one.
+A lost rank is not replaced, because only the program that started it could do that. Its chunk goes to another rank.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from harness.errors import EngineError, InputError
 
 SECONDS_TO_START = 600.0  # for the slowest rank
 SECONDS_TO_SAY_HELLO = 30.0
-SECONDS_TO_END = 60.0  # until ranks that never came are no longer waited for
-FIRST_PORT, PORTS = 20000, 20000  # of Slurm's jobs that name none
-INTERRUPTED = 130  # the exit code of a command that is told to end
-# A machine that loses its power closes no connection: after these seconds without a sign of life, it counts as lost.
+SECONDS_TO_END = 60.0  # how long rank 0 waits at the end for ranks that have not connected yet
+FIRST_PORT, PORTS = 20000, 20000  # range of default ports under Slurm
+INTERRUPTED = 130  # exit code after Ctrl-C or SIGTERM
+# A machine that loses power closes no connection: after these seconds without a reply, it counts as lost.
 KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
 
@@ -49,7 +49,7 @@ class Rank:
         local: Its number among those of its machine.
         machine: Where rank 0 runs.
         port: Of the store.
-        attempt: How often torchrun has started the ranks before.
+        attempt: How often torchrun has restarted the ranks.
         store_exists: Whether torchrun itself keeps the store; otherwise rank 0 does.
         one_machine: Whether all ranks run on this machine.
     """
@@ -68,12 +68,12 @@ def this_rank(environment: Mapping[str, str]) -> Rank | None:
     """Return this process's rank; None if it is the only one.
 
     Raises:
-        InputError: a variable is missing or is no number.
+        InputError: a variable is missing or is not a number.
     """
     if "RANK" in environment and "WORLD_SIZE" in environment:
         return _of_torch(environment)
-    # Slurm sets SLURM_NTASKS and SLURM_PROCID in a batch script too, which runs once. Only a step has its own number of
-    # tasks.
+    # A batch script runs once, but Slurm sets SLURM_NTASKS and SLURM_PROCID there too. SLURM_STEP_NUM_TASKS is the
+    # number of tasks of a step.
     if {"SLURM_STEP_ID", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"} <= environment.keys():
         return _of_slurm(environment)
     return None
@@ -86,7 +86,8 @@ def _of_torch(environment: Mapping[str, str]) -> Rank | None:
     for name in ("MASTER_ADDR", "MASTER_PORT"):
         if name not in environment:
             raise InputError(
-                f"WORLD_SIZE={size}: {name} is not set; start the ranks with torchrun or accelerate, or unset it"
+                f"WORLD_SIZE={size}: {name} is not set; start the ranks with torchrun or accelerate, or unset "
+                "WORLD_SIZE."
             )
     return Rank(
         number=_number(environment, "RANK"),
@@ -117,7 +118,7 @@ def _of_slurm(environment: Mapping[str, str]) -> Rank | None:
 
 
 def first_machine(machines: str) -> str:
-    """Return the first name of a list in Slurm's spelling: ``gpu[03-05,9],login1`` begins with gpu03."""
+    """Return the first host of a Slurm host list: ``gpu03`` for ``gpu[03-05,9],login1``."""
     match = re.match(r"([^,\[]+)(?:\[(\w+))?([^,\[\]]*)", machines)
     assert match, machines
     name, number = match[1], match[2] or ""
@@ -137,7 +138,7 @@ class Ranks:
 
     Args:
         rank: Rank 0.
-        words: Its command line; a rank with another one is turned away.
+        words: Its command line; a rank with a different one is rejected.
 
     Raises:
         EngineError: the store cannot be reached.
@@ -159,7 +160,7 @@ class Ranks:
         self._store.set(_place(rank), f"{machine} {self._listener.address[1]} {key.hex()}")
 
     def launch(self, place: int) -> Replica | None:
-        """Return the rank of this number, waiting until it has connected."""
+        """Wait until the rank of this number has connected, and return it."""
         if place == 0:
             return self._here
         with self._changed:
@@ -167,16 +168,16 @@ class Ranks:
             return None if self._closed else self._arrived[place]
 
     def renew(self, place: int) -> None:
-        """Forget a rank that is lost. If only its engine died, the rank opens another."""
+        """Remove a lost rank. If only its engine died, the rank stays and opens another engine."""
         with self._changed:
             if place in self._arrived and self._arrived[place].lost:
                 self._arrived.pop(place).close()
 
     def abandon(self, place: int) -> None:
-        """Let the rank finish what it does: it cannot be replaced."""
+        """Let the rank finish its work, because it cannot be replaced."""
 
     def close(self, exit_code: int) -> None:
-        """Let all ranks leave, also those that come late."""
+        """Tell all ranks to exit, even those that connect late."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -216,7 +217,7 @@ class Ranks:
 
 
 class _Here:
-    """The replica in rank 0 itself."""
+    """The replica inside rank 0."""
 
     def __init__(self) -> None:
         self._worker = Worker()
@@ -226,7 +227,7 @@ class _Here:
 
 
 def follow(rank: Rank, words: Sequence[str]) -> int:
-    """Be a rank other than 0: answer what rank 0 deals; return the exit code that it gives.
+    """Run as a rank other than 0: answer the chunks from rank 0, and return the exit code that rank 0 sends.
 
     Raises:
         EngineError: rank 0 cannot be reached.
@@ -237,7 +238,7 @@ def follow(rank: Rank, words: Sequence[str]) -> int:
     try:
         equal = connection.recv()
     except (EOFError, OSError) as error:
-        raise EngineError(f"rank {rank.number}: rank 0 has ended; run the same command again to go on.") from error
+        raise EngineError(f"rank {rank.number}: rank 0 has ended; run the same command again to resume.") from error
     if not equal:
         raise InputError(
             f"rank {rank.number}: its command line differs from that of rank 0, so they cannot share the work; start "
@@ -264,7 +265,7 @@ def _connect(rank: Rank) -> Connection[Any, Any]:
 
 
 def _store(rank: Rank) -> Any:
-    """Open the store of torch.distributed, in which rank 0 leaves its address."""
+    """Open the store of torch.distributed, in which rank 0 publishes its address."""
     from torch.distributed import TCPStore  # type: ignore[attr-defined]  # documented, and missing in its __all__
 
     try:
@@ -285,7 +286,7 @@ def _place(rank: Rank) -> str:
 
 def _unreachable(rank: Rank, error: Exception) -> EngineError:
     return EngineError(
-        f"rank {rank.number}: the ranks do not meet at {rank.machine}:{rank.port} (MASTER_ADDR, MASTER_PORT): "
+        f"rank {rank.number}: cannot reach the other ranks at {rank.machine}:{rank.port} (MASTER_ADDR, MASTER_PORT): "
         f"{type(error).__name__}; check that rank 0 runs there and that the port is free."
     )
 

@@ -1,4 +1,4 @@
-"""How a replica opens the same engine as every other one, whatever machine it runs on."""
+"""Everything a replica needs to open the same engine as the others, on any machine."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from harness.errors import CheckpointError
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A model and its engine, in words that any process can follow.
+    """A model and its engine as plain values that can be sent to any process.
 
     Attributes:
         model: A checkpoint's path or hub id, or the name of a service or script.
         spec: How to run it.
         revision: Of a hub id.
         tokenizer: Folder or hub id of the tokenizer; None for the checkpoint's own.
-        digests: The driver's digests of weights and tokenizer, which the files must have here; None if the model is no
-            checkpoint.
-        gold: The right answers, which only scripts are given.
+        digests: The driver's digests of weights and tokenizer, which the replica's files must match; None if the model
+            is not a checkpoint.
+        gold: The right answers, for scripted models only.
     """
 
     model: str
@@ -40,7 +40,7 @@ class Recipe:
         """Open the engine.
 
         Raises:
-            CheckpointError: the checkpoint is not here, or is another one.
+            CheckpointError: the checkpoint is missing on this machine, or differs from the driver's.
             HarnessError: the engine cannot be opened.
         """
         if self.digests is None:
@@ -58,7 +58,7 @@ class Recipe:
         return engine
 
     def _check(self, checkpoint: Checkpoint) -> None:
-        """Check that the files here are the driver's. Raises: CheckpointError: they are not."""
+        """Check that the files on this machine match the driver's. Raises: CheckpointError: they differ."""
         assert self.digests is not None
         digests = checkpoint_digest(checkpoint), tokenizer_digest(checkpoint)
         if digests != self.digests:

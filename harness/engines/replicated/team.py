@@ -25,14 +25,14 @@ class Replica(Protocol):
 
 
 class Team(Protocol):
-    """The places of replicas. It lives as long as the command; models follow each other on the same replicas."""
+    """A fixed number of places, each with one replica. It serves one model after another, until the command ends."""
 
     @property
     def turns(self) -> Sequence[threading.Lock]:
-        """A lock for each place, which an engine holds while it uses the place."""
+        """One lock per place; an engine holds it while it uses the place."""
 
     def launch(self, place: int) -> Replica | None:
-        """Return the replica of a place, from 0; start it, or wait for it, if there is none.
+        """Return the replica of a place (numbered from 0); if there is none, start it or wait for it.
 
         Returns None when the team is closed.
 
@@ -41,10 +41,10 @@ class Team(Protocol):
         """
 
     def renew(self, place: int) -> None:
-        """Say that the engine of a replica died, or the replica itself: `launch` then starts another, if it can."""
+        """Report that a replica or its engine died; `launch` then starts another, if possible."""
 
     def abandon(self, place: int) -> None:
-        """Say that nobody waits any more for the reply of a replica, which may be long in coming."""
+        """Report that the reply of a replica, which may still take long, is no longer needed."""
 
     def close(self, exit_code: int) -> None:
-        """End all replicas. Ranks leave with this exit code."""
+        """End all replicas. Ranks exit with this code."""

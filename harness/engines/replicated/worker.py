@@ -1,6 +1,6 @@
-"""What runs in a replica: it opens engines and answers deals. Nothing here knows where it runs.
+"""What runs in a replica: it opens engines and answers chunks, and does not depend on where it runs.
 
-A reply is a pair of a word and a value, so that it crosses to another process or machine:
+A reply is a pair of a word and a value, so that it can be sent to another process or machine:
 
     ("ok", value)    ("refused", "--dtype float16: ...")    ("failed", "...")    ("died", "RuntimeError: ...")
 """
@@ -26,7 +26,7 @@ Reply = tuple[Literal["ok", "refused", "failed", "died"], Any]
 
 
 class Worker:
-    """Holds one engine at a time; engines that serve several models stay open between them."""
+    """Holds one engine at a time; an engine that can serve several models stays open between them."""
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
@@ -44,7 +44,7 @@ class Worker:
             return "failed", str(error)
         except EngineDied as death:
             return "died", str(death)
-        except Exception as error:  # whatever else an engine raises; the driver decides who answers its requests
+        except Exception as error:  # any other error of an engine; the driver sends the requests to another replica
             return "died", f"{type(error).__name__}: {one_line(error, max_characters=300)}"
 
     def open(self, recipe: Recipe) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class Worker:
 def serve(connection: Connection[Any, Any]) -> int:
     """Answer the calls that arrive until ``("end", exit code)``; return that code.
 
-    The process ends at once when the driver is gone, even in the middle of a deal.
+    The process ends at once when the driver is gone, even in the middle of a chunk.
     """
     calls: queue.Queue[tuple[str, tuple[Any, ...]]] = queue.Queue()
     threading.Thread(target=_receive, args=(connection, calls), daemon=True, name="calls").start()
@@ -92,6 +92,6 @@ def _receive(connection: Connection[Any, Any], calls: queue.Queue[tuple[str, tup
             name, arguments = connection.recv()
             calls.put((name, arguments))
         code = int(arguments[0])
-        time.sleep(SECONDS_TO_END)  # the main thread may still be busy with what nobody waits for
+        time.sleep(SECONDS_TO_END)  # the main thread may still compute a chunk that is no longer needed
     finally:
         os._exit(code)

@@ -47,7 +47,7 @@ class Job:
         cwd: Folder that relative paths in `words` start from.
         needs: What it needs from its machine.
         processes: Processes that run it together, under accelerate's launcher; 1 without one.
-        environment: Values of the variables in `PASSED_ON`; one that is missing here is not set for the command.
+        environment: Values of the variables in `PASSED_ON`; the command does not get a variable that is missing here.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Job:
 
 
 def environment_of(needs: NeedsSpec, processes: int = 1) -> dict[str, str]:
-    """Return the variables that a job takes from this process; its processes share the cores that it needs as threads.
+    """Return the environment variables for a job; its processes divide the cores in `needs` among their threads.
 
     The number of threads changes how floats are rounded, so the same needs give the same result on every machine.
     """

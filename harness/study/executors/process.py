@@ -24,7 +24,7 @@ from harness.study.executors import PASSED_ON, Job
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 SECONDS_TO_END = 10.0
 MODULE = "harness.study.executors.process"
-# Everything that accelerate would otherwise read from the configuration file of this user: the stage file decides.
+# Set here so that accelerate does not read these values from the user's configuration file: the stage file decides.
 LAUNCHER = (
     "-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--mixed_precision", "no",
     "--dynamo_backend", "no", "--main_process_port", "0",
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str]) -> None:
     lock([Path(path) for path in locks])
     words = ["-m", "harness", *arguments[split + 1 :]]
     if int(processes) > 1:
-        # The launcher's processes would outlive it if it is killed, so each runs this module to end with it.
+        # The launcher's processes would survive if it is killed. So each runs this module and ends with the launcher.
         own = ["-m", MODULE, str(os.getpid()), "1", *arguments[split:]]
         words = [*LAUNCHER, "--num_processes", processes, *own]
     os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 - our own command

@@ -1,4 +1,4 @@
-"""An installed distribution for these tests: the engine `noting`, which notes what it is asked, and may die.
+"""An installed distribution for these tests: the engine `noting`, which logs its requests and may die.
 
 Each request is noted when its answer is ready, as one line ``[process, context]`` of the file that the variable NOTES
 names. A request whose context contains "deadly" ends the process by SIGKILL; one with "odd" raises. With the variable
@@ -70,7 +70,7 @@ NOTING = EngineKind(version=1, open_script=_open)
 
 
 def install(site: Path) -> Path:
-    """Write the distribution into a folder, which then belongs on the path of Python."""
+    """Write the distribution into a folder; the test adds the folder to Python's path."""
     place = site / "noting-1.dist-info"
     place.mkdir(parents=True)
     (place / "METADATA").write_text("Metadata-Version: 2.1\nName: noting\nVersion: 1\n")
@@ -79,6 +79,6 @@ def install(site: Path) -> Path:
 
 
 def noted(path: Path) -> list[tuple[int, str]]:
-    """Return what was asked, with the process that was asked."""
+    """Return each request with the process that answered it."""
     lines = path.read_text().splitlines() if path.exists() else []
     return [(process, context) for process, context in map(json.loads, lines)]

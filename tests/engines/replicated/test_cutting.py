@@ -1,4 +1,4 @@
-"""Each request is in one deal, contexts stay whole, deals get smaller, and shared beginnings are computed rarely."""
+"""Each request is in one chunk, contexts stay whole, chunks get smaller, and shared prefixes are computed rarely."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ REQUESTS = st.lists(
 
 
 @given(requests=REQUESTS, replicas=st.integers(1, 40))
-def test_every_request_is_in_one_deal_and_contexts_stay_whole(requests: list[Request], replicas: int) -> None:
-    deals = cut(requests, replicas)
-    assert sorted(index for deal in deals for index in deal.indices) == list(range(len(requests)))
-    place = {index: number for number, deal in enumerate(deals) for index in deal.indices}
+def test_every_request_is_in_one_chunk_and_contexts_stay_whole(requests: list[Request], replicas: int) -> None:
+    chunks = cut(requests, replicas)
+    assert sorted(index for chunk in chunks for index in chunk.indices) == list(range(len(requests)))
+    place = {index: number for number, chunk in enumerate(chunks) for index in chunk.indices}
     homes: dict[tuple[str, str], set[int]] = {}
     for index, request in enumerate(requests):
         homes.setdefault((request.kind, request.context or request.continuation), set()).add(place[index])
     assert all(len(numbers) == 1 for numbers in homes.values())
-    assert all(len({requests[index].kind for index in deal.indices}) == 1 for deal in deals)
-    assert [deal.size for deal in deals] == sorted((deal.size for deal in deals), reverse=True)
+    assert all(len({requests[index].kind for index in chunk.indices}) == 1 for chunk in chunks)
+    assert [chunk.size for chunk in chunks] == sorted((chunk.size for chunk in chunks), reverse=True)
 
 
 @given(requests=REQUESTS, seed=st.integers(0, 5))
-def test_the_deals_depend_on_the_set_of_requests_alone(requests: list[Request], seed: int) -> None:
+def test_the_chunks_depend_only_on_the_set_of_requests(requests: list[Request], seed: int) -> None:
     distinct = list(dict.fromkeys(requests))
     shuffled = random.Random(seed).sample(distinct, len(distinct))
-    one, two = ({frozenset(some[i] for i in deal.indices) for deal in cut(some)} for some in (distinct, shuffled))
+    one, two = ({frozenset(some[i] for i in chunk.indices) for chunk in cut(some)} for some in (distinct, shuffled))
     assert one == two
-    assert {deal.indices for deal in cut(distinct, 1)} == {deal.indices for deal in cut(distinct, 16)}
+    assert {chunk.indices for chunk in cut(distinct, 1)} == {chunk.indices for chunk in cut(distinct, 16)}
 
 
 def _items(count: int, prefix: str = "") -> list[Request]:
@@ -62,22 +62,22 @@ def _items(count: int, prefix: str = "") -> list[Request]:
 @pytest.mark.parametrize("replicas", [2, 8, 16, 64])
 def test_equal_work_is_shared_evenly(replicas: int) -> None:
     loads = [0] * replicas
-    for deal in cut(_items(10_000), replicas):  # to the one that is idle first
-        loads[loads.index(min(loads))] += deal.size
+    for chunk in cut(_items(10_000), replicas):  # to the replica that is idle first
+        loads[loads.index(min(loads))] += chunk.size
     assert max(loads) <= 1.04 * sum(loads) / replicas
 
 
-def test_a_shared_beginning_is_computed_once_for_twice_its_length() -> None:
+def test_each_chunk_is_at_least_twice_as_long_as_its_shared_prefix() -> None:
     prefix = "example " * 1000
     requests = _items(1000, prefix)
-    deals = cut(requests, 16)
+    chunks = cut(requests, 16)
     own = sum(len(r.continuation) for r in requests) + sum(len(r.context) - len(prefix) for r in requests[::4])
-    assert len(deals) * len(prefix) <= 0.6 * own
-    assert len(deals) >= 10
-    assert all(requests[i].context.startswith(prefix) for deal in deals for i in deal.indices)
+    assert len(chunks) * len(prefix) <= 0.6 * own
+    assert len(chunks) >= 10
+    assert all(requests[i].context.startswith(prefix) for chunk in chunks for i in chunk.indices)
 
 
-def test_few_requests_are_few_deals() -> None:
+def test_few_requests_make_few_chunks() -> None:
     assert len(cut(_items(8))) == 1
-    assert sum(deal.size for deal in cut(_items(8))) < SMALLEST
+    assert sum(chunk.size for chunk in cut(_items(8))) < SMALLEST
     assert cut([]) == []

@@ -28,14 +28,14 @@ def _gpus(*names: str) -> list[dict[str, str]]:
     return [{"CUDA_VISIBLE_DEVICES": name} for name in names]
 
 
-def test_gpus_are_dealt_out() -> None:
+def test_gpus_are_divided_among_replicas() -> None:
     assert _of("auto") == _of(4) == _gpus("2", "3", "4", "5")
     assert _of(2, device="cuda") == _gpus("2,3", "4,5")
     assert _of("auto", model_args=TWO_EACH) == _gpus("2,3", "4,5")
     assert _of(1) == _gpus("2,3,4,5")
 
 
-def test_cores_are_dealt_out_unless_the_user_has_said_how_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cores_are_divided_unless_the_user_sets_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _of("auto", device="cpu") == [{"OMP_NUM_THREADS": "8"}]
     assert _of(3, device="cpu") == [{"OMP_NUM_THREADS": "2"}] * 3
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -58,7 +58,7 @@ def test_services_and_scripts_need_no_devices() -> None:
         (2, {"device": "cuda:1"}, "--device cuda:1: each replica has its own device; give cuda."),
     ],
 )  # fmt: skip
-def test_too_many_replicas_are_one_clear_error(count: int, spec: dict[str, object], message: str) -> None:
+def test_too_many_replicas_give_one_clear_error(count: int, spec: dict[str, object], message: str) -> None:
     with pytest.raises(InputError) as caught:
         _of(count, **spec)  # type: ignore[arg-type]
     assert str(caught.value) == message

@@ -1,4 +1,4 @@
-"""Replicas on a Ray cluster end with the bytes of one process, also when one is killed and a machine is lost."""
+"""Replicas on a Ray cluster write the same bytes as one process, even if one is killed and a machine is lost."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_each_replica_gets_its_share_of_the_cluster(
 
 
 @pytest.mark.parametrize(("count", "machines"), [(9, [TWO]), (5, [GPUS]), (1, [{"CPU": 0.0}])])
-def test_a_cluster_that_is_too_small_is_one_clear_error(count: int, machines: list[dict[str, float]]) -> None:
+def test_a_cluster_that_is_too_small_gives_one_clear_error(count: int, machines: list[dict[str, float]]) -> None:
     with pytest.raises(InputError, match=f"--replicas {count}: the cluster has .*give at most"):
         placed(count, machines, CUDA)
 
@@ -101,7 +101,7 @@ def _disturbed(cluster: RayCluster, cache: Path, words: list[object]) -> str:
         cluster.remove_machine_of(other)
         _, err = process.communicate(timeout=CEILING_SECONDS)
     assert process.returncode == 0, err
-    assert err.count("its requests are dealt again") == 2, err
+    assert err.count("its requests are sent again") == 2, err
     return err
 
 

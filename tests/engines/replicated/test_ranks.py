@@ -1,4 +1,4 @@
-"""The ranks of one command share its work; rank 0 writes one record, equal to a single process's."""
+"""The ranks of one command share its work; rank 0 writes the same record as a single process."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def test_the_environment_says_which_rank_this_is(environment: dict[str, str], ra
 
 
 @pytest.mark.parametrize("change", [{"RANK": "one"}, {"WORLD_SIZE": ""}, {"MASTER_PORT": "x"}])
-def test_a_variable_that_is_no_number_is_one_clear_error(change: dict[str, str]) -> None:
+def test_a_variable_that_is_not_a_number_gives_one_clear_error(change: dict[str, str]) -> None:
     with pytest.raises(InputError, match="is not a number"):
         this_rank(TORCH | change)
 
 
-def test_ranks_without_an_address_are_one_clear_error() -> None:
+def test_ranks_without_an_address_give_one_clear_error() -> None:
     with pytest.raises(InputError, match="WORLD_SIZE=4: MASTER_ADDR is not set; start the ranks with torchrun"):
         this_rank({"RANK": "0", "WORLD_SIZE": "4"})
 
@@ -70,12 +70,12 @@ def test_ranks_without_an_address_are_one_clear_error() -> None:
         ("a-b[1-2]", "a-b1"),
     ],
 )
-def test_the_first_machine_of_slurms_list(machines: str, first: str) -> None:
+def test_the_first_machine_of_a_slurm_host_list(machines: str, first: str) -> None:
     assert first_machine(machines) == first
 
 
 class Ranks:
-    """Ranks that were started by hand, as srun does; no request is answered before both are ready."""
+    """Ranks started by hand, as srun starts them; no request is answered before both are ready."""
 
     def __init__(self, folder: Path) -> None:
         install(folder / "site")
@@ -150,7 +150,7 @@ def test_two_ranks_share_the_work_and_write_the_record_of_one_process(
     assert without_times(tmp_path / "out" / "any") == one_process
 
 
-def test_the_share_of_a_killed_rank_is_asked_by_rank_0(
+def test_rank_0_takes_over_the_work_of_a_killed_rank(
     ranks: Ranks, words: list[object], one_process: dict[str, str], tmp_path: Path
 ) -> None:
     for number in range(2):
@@ -160,7 +160,7 @@ def test_the_share_of_a_killed_rank_is_asked_by_rank_0(
     other.kill()
     code, err = ranks.end(0)
     assert code == 0, err
-    assert "replica 1 died (rank 1 has ended); its requests are dealt again" in err
+    assert "replica 1 died (rank 1 has ended); its requests are sent again" in err
     repeated = Counter(context for process, context in noted(ranks.notes) if process != other.pid)
     assert max(repeated.values()) == 4, "each of the four choices of an item once"
     assert without_times(tmp_path / "out" / "any") == one_process
@@ -190,11 +190,11 @@ def test_an_error_of_the_user_ends_all_ranks(ranks: Ranks, words: list[object], 
     assert last == (2, "")
 
 
-def test_replicas_beside_ranks_are_refused(ranks: Ranks, words: list[object], tmp_path: Path) -> None:
+def test_replicas_cannot_be_combined_with_ranks(ranks: Ranks, words: list[object], tmp_path: Path) -> None:
     ranks.start(1, *words, tmp_path / "out", "--replicas", 2)
     code, err = ranks.end(1)
     assert code == 2
-    assert "--replicas 2: the 2 ranks are the replicas; leave it out, or torchrun." in err
+    assert "--replicas 2: the 2 ranks are the replicas already; remove --replicas" in err
 
 
 def test_torchrun_gives_the_record_of_one_process(

@@ -1,4 +1,4 @@
-"""Replicas in processes share the requests, and dead ones cost no answer."""
+"""Replicas in processes share the requests, and no answer is lost when one dies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.waiting import running, wait_until
 
 
 def requests_of(count: int, *odd: str) -> list[Request]:
-    """Contexts of a few hundred characters, so that some ten make a deal."""
+    """Contexts of a few hundred characters, so that about ten fit in a chunk."""
     numbered = [f"{number:04} {'word ' * 80}" for number in range(count)]
     return [Request(kind="loglikelihood", context=context, continuation=" yes") for context in (*numbered, *odd)]
 
@@ -56,7 +56,7 @@ def answers_of(engine: ReplicatedEngine, requests: list[Request]) -> dict[int, A
     return dict(pairs)
 
 
-def test_both_replicas_answer_and_nothing_is_asked_twice(team: Processes, notes: Path) -> None:
+def test_both_replicas_answer_and_no_request_is_sent_twice(team: Processes, notes: Path) -> None:
     requests = requests_of(300)
     engine = ReplicatedEngine(team, recipe(seconds=0.005))
     assert engine.description == {"engine": "noting"}
@@ -68,7 +68,7 @@ def test_both_replicas_answer_and_nothing_is_asked_twice(team: Processes, notes:
     assert len({process for process, _ in asked}) == 2
 
 
-def test_a_replica_that_is_killed_costs_no_answer_and_is_replaced(team: Processes, notes: Path) -> None:
+def test_a_killed_replica_is_replaced_and_no_answer_is_lost(team: Processes, notes: Path) -> None:
     requests = requests_of(400)
     engine = ReplicatedEngine(team, recipe(seconds=0.01))
     killed: list[int] = []
@@ -85,7 +85,7 @@ def test_a_replica_that_is_killed_costs_no_answer_and_is_replaced(team: Processe
     wait_until(lambda: len(team._running) == 2, "it is replaced")
     engine.close()
     assert killed[0] not in {process._process.pid for process in team._running.values()}
-    # What was noted by the killed one may not have arrived; what another noted is noted once.
+    # Answers of the killed replica may be lost before they arrive, so only the log of the other replicas is exact.
     assert max(Counter(context for process, context in noted(notes) if process != killed[0]).values()) == 1
 
 
@@ -105,12 +105,12 @@ def test_a_request_that_kills_replicas_fails_alone(word: str, reason: str, team:
 def test_an_engine_that_never_answers_ends_the_run(team: Processes) -> None:
     requests = requests_of(0, *(f"{number} odd {'word ' * 900}" for number in range(40)))
     engine = ReplicatedEngine(team, recipe())
-    with pytest.raises(EngineDied, match="replicas died without an answer, the last because: RuntimeError"):
+    with pytest.raises(EngineDied, match="replicas died without an answer; the last reason: RuntimeError"):
         answers_of(engine, requests)
     engine.close()
 
 
-def test_what_the_engine_refuses_is_the_error_of_the_user(team: Processes) -> None:
+def test_an_argument_that_the_engine_refuses_is_an_input_error(team: Processes) -> None:
     with pytest.raises(InputError, match="unknown script"):
         ReplicatedEngine(team, Recipe(model="oracel", spec=EngineSpec(backend="scripted")))
 
@@ -124,7 +124,7 @@ def test_models_follow_each_other_on_the_same_replicas(team: Processes, notes: P
     assert len({process for process, _ in noted(notes)}) == 2
 
 
-def test_a_replica_refuses_files_that_are_not_the_drivers(team: Processes, tmp_path: Path) -> None:
+def test_a_replica_refuses_files_that_differ_from_the_drivers(team: Processes, tmp_path: Path) -> None:
     model = save_tiny_llama(tmp_path / "tiny")
     digests = ("sha256:" + "0" * 64, None)
     with pytest.raises(InputError, match="differ from those that this run began with"):
@@ -132,7 +132,7 @@ def test_a_replica_refuses_files_that_are_not_the_drivers(team: Processes, tmp_p
     assert issubclass(CheckpointError, InputError)
 
 
-def test_replicas_end_with_the_driver_and_in_the_middle_of_a_deal(team: Processes) -> None:
+def test_replicas_end_with_the_driver_even_in_the_middle_of_a_chunk(team: Processes) -> None:
     engine = ReplicatedEngine(team, recipe(seconds=60))
     wait_until(lambda: len(team._running) == 2, "both run")
     pids = [process._process.pid for process in team._running.values()]
@@ -144,7 +144,7 @@ def test_replicas_end_with_the_driver_and_in_the_middle_of_a_deal(team: Processe
     assert not any(map(running, pids))
 
 
-def test_no_replica_that_can_be_opened_is_one_error(notes: Path) -> None:
+def test_if_no_replica_can_be_opened_there_is_one_error(notes: Path) -> None:
     team = Processes([{"PYTHONHOME": "/nowhere"}])
     with pytest.raises(EngineError, match="no replica can be opened"):
         ReplicatedEngine(team, recipe())

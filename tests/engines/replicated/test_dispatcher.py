@@ -1,4 +1,4 @@
-"""Whatever dies and whenever: each request gets one answer, and only a deadly one fails."""
+"""Replicas that die at any time: each request gets one answer, and only a request that kills replicas fails."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_each_request_gets_one_answer_and_only_the_deadly_one_fails(seed: int) -
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_deaths_by_chance_lose_and_double_no_request(seed: int) -> None:
+def test_random_deaths_lose_and_repeat_no_request(seed: int) -> None:
     requests = [Request(kind="generate_until", context=f"{n} {'word ' * 90}", generation="{}") for n in range(200)]
     pairs = _answers(FragileTeam(3, seed, share=0.2), requests)
     assert sorted(index for index, _ in pairs) == list(range(len(requests)))

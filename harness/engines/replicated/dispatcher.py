@@ -1,8 +1,7 @@
-"""Gives deals to idle replicas, and again when a replica dies. Threads of replicas and the driver meet only here.
+"""Gives chunks to idle replicas. The driver and the threads of the replicas share data only through this class.
 
-A deal that a replica had when it died goes to the next idle one. If two replicas die of a deal, its requests are asked
-one by one, so that the one that is guilty is found: when two more die of that single request, it fails, and nothing
-else does.
+If a replica dies, its chunk goes to the next idle one. If two replicas die on the same chunk, its requests are sent one
+by one to find the request that kills replicas: after two more deaths, only that request fails.
 """
 
 from __future__ import annotations
@@ -16,17 +15,17 @@ from dataclasses import replace
 from typing import Any
 
 from harness.engines.base import Answer, Batch, EngineDied, Failure
-from harness.engines.replicated.cutting import Deal, singles
+from harness.engines.replicated.cutting import Chunk, singles
 from harness.errors import HarnessError
 
-DEATHS = 2  # of replicas, after which a deal is asked one by one, and a single request fails
-# Replicas that may die one after the other without an answer from any: the four that one guilty request costs, and
-# some for other reasons. More are an engine that cannot run here at all.
+DEATHS = 2  # after so many, a chunk is split into single requests, and a single request fails
+# How many replicas may die in a row without any answer: four for one deadly request, and some for other reasons. After
+# more, the engine cannot run on this machine.
 DEATHS_IN_A_ROW = 6
 
 
-class Dealer:
-    """The deals of one engine.
+class Dispatcher:
+    """The chunks of one engine.
 
     Args:
         replicas: How many replicas there are.
@@ -36,70 +35,68 @@ class Dealer:
         self._limit = DEATHS_IN_A_ROW + 2 * replicas
         self._changed = threading.Condition()
         # Largest first; the number keeps the order of equal sizes.
-        self._waiting: list[tuple[int, int, Deal]] = []
+        self._waiting: list[tuple[int, int, Chunk]] = []
         self._numbers = itertools.count()
-        self._unfinished = 0  # deals whose answers `answers` has not yielded
+        self._unfinished = 0  # chunks whose answers `answers` has not yielded
         self._deaths_in_a_row = 0
         self._closed = False
         self._error: EngineDied | HarnessError | None = None
         self._description: Mapping[str, Any] | None = None
         self._results: queue.Queue[Batch | Exception] = queue.Queue()
 
-    def add(self, deals: Iterable[Deal]) -> None:
-        """Add deals."""
+    def add(self, chunks: Iterable[Chunk]) -> None:
+        """Add chunks."""
         with self._changed:
-            for deal in deals:
+            for chunk in chunks:
                 self._unfinished += 1
-                heapq.heappush(self._waiting, (-deal.size, next(self._numbers), deal))
+                heapq.heappush(self._waiting, (-chunk.size, next(self._numbers), chunk))
             self._changed.notify_all()
 
-    def take(self) -> Deal | None:
-        """Return the largest deal, waiting until there is one; None when the dealer is closed."""
+    def take(self) -> Chunk | None:
+        """Return the largest chunk, waiting until there is one; None when the dispatcher is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             return None if self._closed else heapq.heappop(self._waiting)[2]
 
-    def done(self, deal: Deal, answers: Sequence[tuple[int, Answer | Failure]]) -> None:
-        """Accept the answers to a deal, whose indices are places in the deal."""
+    def done(self, chunk: Chunk, answers: Sequence[tuple[int, Answer | Failure]]) -> None:
+        """Accept the answers to a chunk; their indices count from the start of the chunk."""
         with self._changed:
             self._deaths_in_a_row = 0
-        outside = [place for place, _ in answers if not 0 <= place < len(deal.indices)]
+        outside = [place for place, _ in answers if not 0 <= place < len(chunk.indices)]
         if outside:
-            self.fail(EngineDied(f"it answered request {outside[0]} and was not asked it"))
+            self.fail(EngineDied(f"it answered request {outside[0]}, which it was not sent"))
         else:
-            self._results.put([(deal.indices[place], answer) for place, answer in answers])
+            self._results.put([(chunk.indices[place], answer) for place, answer in answers])
 
-    def died(self, deal: Deal | None, reason: str) -> None:
-        """Deal again what a dead replica had; None if it died while opening."""
+    def died(self, chunk: Chunk | None, reason: str) -> None:
+        """Send the chunk of a dead replica again; `chunk` is None if the replica died while opening."""
         with self._changed:
             self._deaths_in_a_row += 1
             hopeless = self._deaths_in_a_row > self._limit
         if hopeless:
-            self.fail(
-                EngineDied(f"{self._deaths_in_a_row} replicas died without an answer, the last because: {reason}")
-            )
-        elif deal is not None:
-            self._deal_again(replace(deal, deaths=deal.deaths + 1), reason)
+            self.fail(EngineDied(f"{self._deaths_in_a_row} replicas died without an answer; the last reason: {reason}"))
+        elif chunk is not None:
+            self._send_again(replace(chunk, deaths=chunk.deaths + 1), reason)
 
-    def _deal_again(self, deal: Deal, reason: str) -> None:
-        if deal.deaths >= DEATHS and len(deal.indices) == 1:
-            message = f"{DEATHS} replicas died of this request alone ({reason})"[:400]
+    def _send_again(self, chunk: Chunk, reason: str) -> None:
+        if chunk.deaths >= DEATHS and len(chunk.indices) == 1:
+            message = f"{DEATHS} replicas died on this single request ({reason})"[:400]
             with self._changed:
                 self._deaths_in_a_row = 0
-            self._results.put([(deal.indices[0], Failure(reason="error", message=message))])
+            self._results.put([(chunk.indices[0], Failure(reason="error", message=message))])
             return
-        self.add([deal] if deal.deaths < DEATHS else singles(deal))
+        self.add([chunk] if chunk.deaths < DEATHS else singles(chunk))
         with self._changed:
             self._unfinished -= 1
 
     def opened(self, description: Mapping[str, Any]) -> None:
-        """Say that a replica is open, with the description that its engine gives."""
+        """Record that a replica is open, with the description of its engine."""
         with self._changed:
             self._description = self._description or description
             self._changed.notify_all()
 
     def description(self) -> Mapping[str, Any]:
-        """Return the description of the first replica that is open, waiting for one.
+        """Wait until the first replica is open, and return its description.
 
         Raises:
             EngineDied: none can be opened.
@@ -120,7 +117,7 @@ class Dealer:
         self._results.put(error)
 
     def answers(self) -> Iterator[Batch]:
-        """Yield the answers to each deal when they arrive, until all deals are done.
+        """Yield the answers to each chunk as they arrive, until all chunks are done.
 
         Raises:
             EngineDied: the replicas cannot go on.
