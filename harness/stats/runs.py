@@ -26,6 +26,7 @@ from harness.stats.clustered import two_sided_quantile as two_sided
 from harness.stats.factorial import BINOMIAL, ItemTable, Runs, estimate_contrast, two_sided_p
 from harness.stats.freedom import contrast_df
 from harness.stats.item_sets import Units, covariance_of_means, freedom_of_sum, unit_sizes, weighted_variance
+from harness.stats.limits import Limits, possible_effect, total_limits, within
 from harness.stats.power import minimum_detectable_effect
 from harness.stats.ties import FOUND, few_differing, widened_by_ties
 from harness.stats.wild import TestedMean, needs_wild_bootstrap, widened
@@ -66,11 +67,13 @@ class RunDifference:
         item_error: From the choice of items.
         seed_error: From the choice of runs, or of pre-training runs where they are the units.
         degrees_of_freedom: Of `standard_error`; see `freedom.contrast_df`.
-        low: Lower end of the interval, Student's t, or wider in few clusters.
+        low: Lower end of the interval, Student's t, or wider in few clusters; never below the smallest possible
+            difference.
         high: Upper end.
         p: Two-sided, from the same test; at most 1 - level exactly when the tested difference, 0 if nothing else is
             said, is outside the interval.
-        minimum_detectable_effect: At 80% power and significance level 1 - level, uncorrected.
+        minimum_detectable_effect: At 80% power and significance level 1 - level, uncorrected; infinite if no possible
+            difference is that large.
         units: Number of units of A and of B: runs, or pre-training runs.
         paired: Whether the arms share pre-training runs, whose luck cancels.
     """
@@ -154,11 +157,14 @@ def compare_over_tasks(
     grouped = [group_by_cluster(mean * one, own) for mean, one, own in zip(means, weights, units, strict=True)]
     if len(tasks) == 1 and needs_wild_bootstrap(grouped[0]):
         tested = widened(student, grouped[0], seeds, level, null)
-    ties = few_differing(grouped, [_limits(task) for task in tasks], sets)
+    limits = [_limits(task) for task in tasks]
+    ties = few_differing(grouped, limits, sets)
     if ties is not None:
         by_error = tested if error > 0.0 else replace(tested, p=0.0)
         tested = widened_by_ties(by_error, ties, difference, level, null)
     found = minimum_detectable_effect(error, df, alpha=1.0 - level)
+    detectable = _detectable(found, half, _reach(tested, difference), bounded=ties is not None)
+    tested = within(tested, difference, total_limits(limits))
     return RunDifference(
         difference=difference,
         standard_error=error,
@@ -168,7 +174,7 @@ def compare_over_tasks(
         low=tested.low,
         high=tested.high,
         p=tested.p,
-        minimum_detectable_effect=_detectable(found, half, _reach(tested, difference), bounded=ties is not None),
+        minimum_detectable_effect=possible_effect(detectable, total_limits(limits)),
         units=(parts[0].of_a.shape[0], parts[-1].of_b.shape[0]),
         paired=len(parts) == 1,
     )
@@ -196,6 +202,7 @@ def _partly_shared(tasks: Sequence[TaskScores], plots: Plots, level: float, null
         tested = TestedMean(low=test.low, high=test.high, p=test.p)
     half = two_sided(level, test.df) * test.se
     found = minimum_detectable_effect(test.se, test.df, alpha=1.0 - level)
+    detectable = _detectable(found, half, test.reach, bounded=test.method == BINOMIAL)
     return RunDifference(
         difference=test.estimate,
         standard_error=test.se,
@@ -205,9 +212,7 @@ def _partly_shared(tasks: Sequence[TaskScores], plots: Plots, level: float, null
         low=tested.low,
         high=tested.high,
         p=tested.p,
-        minimum_detectable_effect=_detectable(
-            found, half, _reach(tested, test.estimate), bounded=test.method == BINOMIAL
-        ),
+        minimum_detectable_effect=possible_effect(detectable, test.limits),
         units=(len(names[0]), len(names[1])),
         paired=True,
     )
@@ -222,7 +227,7 @@ def _detectable(found: float, half: float, reach: float, *, bounded: bool) -> fl
     return max(found, FOUND * reach) if bounded else found + reach - half
 
 
-def _limits(task: TaskScores) -> tuple[float, float] | None:
+def _limits(task: TaskScores) -> Limits | None:
     """Return the smallest and the largest weighted difference that an item could have."""
     if task.span is None:
         return None

@@ -271,3 +271,16 @@ def test_the_implied_p_agrees_with_its_interval(value: float, below: float, abov
     one = Estimate(value=value, low=value - below, high=value + above)
     if min(abs(one.low), abs(one.high)) > 1e-9:
         assert (implied_p(one) < 0.05) == (one.low > 0 or one.high < 0)
+
+
+@pytest.mark.parametrize("plots", [None, (["p", "q", "s"], ["q", "r", "t"])])
+def test_no_interval_or_detectable_effect_of_accuracies_is_larger_than_possible(plots: Plots | None) -> None:
+    rng = np.random.default_rng(8)
+    a, b = ((rng.random((3, 100)) < np.array([[0.05], [0.5], [0.95]])).astype(float) for _ in range(2))
+    if plots is None:
+        a, b = a[::2], b[::2]
+    limited, free = (compare_over_tasks([TaskScores(a=a, b=b, span=span)], plots) for span in ((0.0, 1.0), None))
+    assert (limited.low, limited.high) == (-1.0, 1.0)
+    assert free.high > 1.0
+    assert (limited.p, limited.standard_error) == (free.p, free.standard_error)
+    assert (limited.minimum_detectable_effect, free.minimum_detectable_effect > 1.0) == (math.inf, True)

@@ -27,7 +27,8 @@ def single_runs(values: Values, contrast: str, **more: object) -> ContrastEstima
 
 
 def check(one: ContrastEstimate) -> None:
-    assert math.isfinite(one.low + one.high + one.p + one.mde)
+    assert math.isfinite(one.low + one.high + one.p)
+    assert max(map(abs, one.limits)) >= one.mde or one.mde == math.inf
     assert one.low <= one.estimate <= one.high
     assert (one.p <= 0.05) == (not one.low <= 0.0 <= one.high)
     assert one.high > one.low
