@@ -1,8 +1,8 @@
 """The possible range of a difference of limited values: no interval and no effect goes beyond it.
 
-    total_limits([(-0.5, 0.5), (-0.5, 0.5)])        # (-1, 1): two tasks of accuracies, each of weight 1/2
-    within(tested, 0.2, (-1.0, 1.0))                # its interval cut to -1 to 1
-    possible_effect(2.1, (-1.0, 1.0))               # infinite: no difference of accuracies is that large
+total_limits([(-0.5, 0.5), (-0.5, 0.5)])        # (-1, 1): two tasks of accuracies, each of weight 1/2
+within(tested, 0.2, (-1.0, 1.0))                # its interval cut to -1 to 1
+possible_effect(2.1, (-1.0, 1.0))               # infinite: no difference of accuracies is that large
 """
 
 from __future__ import annotations

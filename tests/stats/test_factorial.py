@@ -289,7 +289,9 @@ def test_true_null_hypotheses_are_seldom_rejected_in_2000_studies(seeds: int, co
 def test_no_interval_or_detectable_effect_of_accuracies_is_larger_than_possible() -> None:
     """Two seeds whose luck is large: the test alone would need an effect of more than 1."""
     rng = np.random.default_rng(5)
-    runs = Runs(cells=[(p, t) for p in (0, 1) for t in (0, 1)] * 2, plots=[(s, p) for s in (0, 1) for p in (0, 0, 1, 1)])
+    runs = Runs(
+        cells=[(p, t) for p in (0, 1) for t in (0, 1)] * 2, plots=[(s, p) for s in (0, 1) for p in (0, 0, 1, 1)]
+    )
     rates = rng.permutation([0.05, 0.2, 0.4, 0.5, 0.6, 0.7, 0.9, 0.95])
     values = (rng.random((8, 200)) < rates[:, None]).astype(float)
     for name, contrast in two_by_two((0, 1), (0, 1), ("pretrain", "tune")).items():
