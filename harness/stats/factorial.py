@@ -38,11 +38,12 @@ from harness.stats.clustered import (
     satterthwaite,
 )
 from harness.stats.clustered import two_sided_quantile as two_sided
-from harness.stats.freedom import contrast_df
+from harness.stats.freedom import contrast_df, runs_variance
 from harness.stats.item_sets import covariance_of_means, weighted_variance
 from harness.stats.limits import UNLIMITED, Limits, possible_effect, total_limits, within
 from harness.stats.noncentral import detectable_effect
 from harness.stats.power import ALPHA
+from harness.stats.rounding import without_rounding
 from harness.stats.ties import FOUND, Ties, few_differing, widened_by_ties
 from harness.stats.wild import TestedMean, needs_wild_bootstrap, widened
 
@@ -53,8 +54,6 @@ Contrast = Mapping[Any, float]
 
 # An eigenvalue of I - H below this is zero: the direction was fitted exactly and has no residual left.
 _FITTED_EXACTLY = 1e-9
-# Sums of equal means differ from 0 by about 1e-17; such an estimate or error is 0.
-_ROUNDING = 1e-12
 _LEVEL = 0.95
 STUDENT, WILD, BINOMIAL = "student-t", "wild", "binomial"
 
@@ -235,21 +234,19 @@ def estimate_contrast(
         scatter = float(((group.forms @ means) ** 2).sum())
         explained = float(sets.variances([group.forms @ values for values in rows]).sum())
         of_runs.append((scatter, explained, group.df))
-    component = sum(max(0.0, scatter - explained) for scatter, explained, _ in of_runs)
     df = float(contrast_df(items, df_items, of_runs))
-    rounding = _ROUNDING * float(np.abs(weights) @ np.abs(means))
-    estimate, se_items, se_seeds = (
-        0.0 if abs(number) <= rounding else number
-        for number in (float(weights @ means), math.sqrt(items), math.sqrt(component))
+    errors = (math.sqrt(items), math.sqrt(runs_variance(of_runs)))
+    estimate, se_items, se_seeds = without_rounding(
+        (float(weights @ means), *errors), float(np.abs(weights) @ np.abs(means))
     )
     seeds = math.nan if unit == "none" else se_seeds
     tested = replace(_with_interval(estimate, (se_items, seeds), df, level), units=unit)
     tested = replace(tested, p=two_sided_p(estimate - null, tested.se, df) if tested.se > 0.0 else math.nan)
     grouped = [group_by_cluster(weights @ own, table.clusters) for own, table in zip(rows, tables, strict=True)]
     if len(tables) == 1 and tested.se > 0.0 and needs_wild_bootstrap(grouped[0]):
-        runs_variance = 0.0 if math.isnan(tested.se_seeds) else tested.se_seeds**2
+        of_seeds = 0.0 if math.isnan(tested.se_seeds) else tested.se_seeds**2
         student = TestedMean(low=tested.low, high=tested.high, p=tested.p)
-        cautious = widened(student, grouped[0], runs_variance, level, null)
+        cautious = widened(student, grouped[0], of_seeds, level, null)
         tested = replace(tested, low=cautious.low, high=cautious.high, p=cautious.p, method=WILD)
     names = [table.item_set or f"\0{at}" for at, table in enumerate(tables)]
     limits = [_limits(table, weights) for table in tables]
@@ -310,8 +307,6 @@ def _with_interval(estimate: float, parts: tuple[float, float], df: float, level
 
 def _widened_by_ties(tested: ContrastEstimate, ties: Ties, level: float, null: float) -> ContrastEstimate:
     by_error = TestedMean(low=tested.low, high=tested.high, p=tested.p)
-    if tested.se == 0.0:
-        by_error = TestedMean(low=tested.estimate, high=tested.estimate, p=0.0)
     cautious = widened_by_ties(by_error, ties, tested.estimate, level, null)
     if cautious == by_error:
         return tested

@@ -94,13 +94,15 @@ def widened_by_ties(tested: TestedMean, ties: Ties, mean: float, level: float, n
     """Return the more cautious of a test and the bound: the larger p and all means that either accepts.
 
     Args:
-        tested: The test by its standard error; without one, p of 0 and an interval of the mean alone.
+        tested: The test by its standard error; NaN without one, and the bound alone then decides.
         ties: From `few_differing`.
         mean: The observed mean.
         level: Coverage of the interval.
         null: The mean that p tests.
     """
     below, above = tie_bound(ties, 1.0 - level)
+    if math.isnan(tested.low):
+        tested = TestedMean(low=mean, high=mean, p=0.0)
     return TestedMean(
         low=min(tested.low, mean - below),
         high=max(tested.high, mean + above),

@@ -165,6 +165,8 @@ class _Part:
         ]
         test = compare_over_tasks(scores, plots if separable else None)
         known = separable and test.high > test.low
+        # Unlimited values that all agree have no interval, as in `task_tests.runs_test`.
+        p = test.p if known else 1.0 if test.difference == 0.0 else None
         return DomainDifference(
             domain=self.name,
             tasks=len(self.tasks),
@@ -172,7 +174,7 @@ class _Part:
             standard_error=test.standard_error if separable else math.nan,
             interval=(test.low, test.high) if known else None,
             seed_error=test.seed_error if separable else None,
-            p=test.p if self.tested and separable else None,
+            p=p if self.tested and separable else None,
             detectable=test.minimum_detectable_effect if self.tested and known else None,
             degrees_of_freedom=test.degrees_of_freedom,
             names=tuple(one.difference.task for one in self.tasks),

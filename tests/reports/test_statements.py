@@ -512,6 +512,34 @@ def test_the_detectable_effect_rises_with_the_correction() -> None:
         assert (one.detectable or 0.0) > 2 * one.standard_error
 
 
+def test_no_document_of_two_runs_per_arm_names_an_impossible_difference() -> None:
+    rng = np.random.default_rng(19)
+    first, second = (
+        [
+            model(f"{arm}{run}", {t: (rng.random(100) < rate).astype(float) for t in ("s", "t")})
+            for run, rate in enumerate((0.1, 0.9))
+        ]
+        for arm in "ab"
+    )
+    comparison = versus(first, second)
+    for one in comparison.differences:
+        assert (one.interval, one.detectable) == ((-1.0, 1.0), math.inf)
+    assert (row(comparison).interval, row(comparison).detectable) == ((-1.0, 1.0), math.inf)
+    assert "No possible difference has 80% power." in " ".join(comparison_document(comparison, "").notes)
+
+
+@pytest.mark.parametrize(("gain", "p"), [(0.0, 1.0), (0.5, None)])
+def test_equal_runs_of_unlimited_values_have_no_interval(gain: float, p: float | None) -> None:
+    first, second = (
+        [model(f"{arm}{run}", {"t": np.full(30, value)}) for run in range(2)]
+        for arm, value in (("a", -2.0), ("b", -2.0 + gain))
+    )
+    comparison = versus(first, second, any_scale=True)
+    for one in (*comparison.differences, row(comparison)):
+        assert (one.difference, one.interval, one.p, one.detectable) == (gain, None, p, None)
+    comparison_document(comparison, "")
+
+
 def test_small_designs_are_named() -> None:
     rng = np.random.default_rng(18)
     columns = {name: answers(rng, np.zeros((2, n))) for name, n in (("tiny", 22), ("few", 80), ("large", 80))}
