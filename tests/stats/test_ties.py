@@ -134,3 +134,19 @@ def test_p_of_tied_clusters_agrees_with_their_bound() -> None:
     for alpha in (1e-9, 0.01, 0.05, 0.5):
         assert tie_p([[tie]], tie_bound([[tie]], alpha)[0]) == pytest.approx(alpha)
     assert tie_p([[tie]], 0.999999) < 1e-8
+
+
+def test_levels_whose_p_another_test_than_students_sets_are_corrected_for_their_number() -> None:
+    """Of 60 items one, two or three differ from the reference, so the binomial bound sets every p."""
+    values = (np.arange(60) < np.arange(4)[:, None]).astype(float)
+    table = ItemTable(values=values, span=(0.0, 1.0))
+    runs = Runs(cells=[0, 1, 2, 3], plots=range(4))
+    contrasts = [{0: -1.0, level: 1.0} for level in (1, 2, 3)]
+    estimates = [estimate_contrast([table], runs, one) for one in contrasts]
+    corrected = levels_p([table], runs, contrasts, estimates)
+    for one, p in zip(estimates, corrected, strict=True):
+        assert one.method == "binomial"
+        assert p >= levels_p([table], runs, [contrasts[0]], [one])[0]
+        assert 1.1 * one.p < p <= 1.0
+    # The correlation of the levels is at least 0, so Sidak's p of three is the largest.
+    assert corrected[2] <= 1.0 - (1.0 - estimates[2].p) ** 3 + 1e-3
