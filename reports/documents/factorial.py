@@ -34,7 +34,8 @@ MEANINGS = {
     "p_corrected": "Holm over the family; several levels against one reference by Dunnett first.",
     "mde": "Smallest true effect that this test, before correction, finds with 80% power; inf if no possible effect is "
     "found.",
-    "mde_corrected": "The same at the level of Holm's first step: 5% divided by the number of tests in the family.",
+    "mde_corrected": "The same at the level of Holm's first step: 5% divided by the number of sets in the family, and "
+    "within a set of several levels by their number.",
     "covers": "What interval and p cover. 'items only' and 'items, tuning runs' hold for these very runs, not for "
     "others of the recipe.",
 }
