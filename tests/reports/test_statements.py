@@ -458,8 +458,26 @@ def test_a_stage_has_more_tokens_than_its_parents_and_the_document_says_how_many
     comparison = versus(*_stage(tokens=50_000))
     assert comparison.caveats == ()
     assert comparison.agreements == (
-        "One side continues the other with 50k tokens more; differences are the effect of that training.",
+        "One side continues the other with 50k tokens more; the sides' tokens differ by that training only.",
     )
+
+
+def test_parents_and_models_trained_from_them_in_one_arm_are_a_caveat() -> None:
+    (parent, other), (trained, of_other) = _stage(tokens=50_000)
+    comparison = versus([parent, of_other], [other, trained])
+    assert comparison.agreements == ()
+    assert comparison.caveats[0].startswith("Not trained on equally many tokens: A 1k to 51k tokens, B 1k to 51k")
+    arms = [Arm(name=name, models=(one,)) for name, one in zip("ABC", (parent, other, trained), strict=True)]
+    assert "One side continues the other" in compare(arms[::2]).agreements[0]
+    assert compare(arms).agreements == ()  # B has no descendant
+
+
+def test_arms_of_parents_only_and_of_models_trained_from_them_only_are_two_sides() -> None:
+    (parent, other), (trained, of_other) = _stage(tokens=50_000)
+    models = (parent, other, trained, of_other)
+    comparison = compare([Arm(name=name, models=(one,)) for name, one in zip("ABCD", models, strict=True)])
+    assert comparison.caveats == ()
+    assert comparison.agreements[0].startswith("One side continues the other with 50k tokens more;")
 
 
 @pytest.mark.parametrize("parents", [("p0", "elsewhere"), ("elsewhere", "elsewhere")])
