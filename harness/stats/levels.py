@@ -14,7 +14,6 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special
 
-from harness.stats.clustered import FloatArray
 from harness.stats.factorial import Contrast, ContrastEstimate, ItemTable, Runs, estimate_contrast
 from harness.stats.families import dunnett_p
 
@@ -57,7 +56,7 @@ def _joint_p(
             correlation[row, column] = correlation[column, row] = _correlation(pair, errors, tables, runs)
     joint = []
     for position, one in enumerate(estimates):
-        t: FloatArray = special.stdtrit(one.df, np.array([other.p for other in estimates]) / 2.0)
+        t = [float(special.stdtrit(one.df, other.p / 2.0)) for other in estimates]
         joint.append(max(float(dunnett_p(t, correlation, one.df)[position]), one.p))
     return joint
 

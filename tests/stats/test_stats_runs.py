@@ -302,7 +302,8 @@ def test_unlimited_values_that_all_agree_have_no_interval_and_no_p(plots: Plots 
 def test_arms_of_right_and_wrong_answers_that_agree_have_an_interval() -> None:
     same = np.tile([0.0, 1.0, 1.0, 0.0], (3, 1))
     test = compare_arms(same, same)
-    assert (test.low, test.high, test.p) == (pytest.approx(-(1.0 - 0.025**0.25)), pytest.approx(1.0 - 0.025**0.25), 1.0)
+    bound = 1.0 - 0.025**0.25
+    assert (test.low, test.high, test.p) == pytest.approx((-bound, bound, 1.0))
 
 
 def test_runs_whose_scatter_is_that_of_their_items_have_no_error_of_runs() -> None:
