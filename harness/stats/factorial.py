@@ -38,11 +38,13 @@ from harness.stats.clustered import (
     satterthwaite,
 )
 from harness.stats.clustered import two_sided_quantile as two_sided
-from harness.stats.freedom import contrast_df
+from harness.stats.freedom import contrast_df, runs_variance
 from harness.stats.item_sets import covariance_of_means, weighted_variance
+from harness.stats.limits import UNLIMITED, Limits, possible_effect, total_limits, within
 from harness.stats.noncentral import detectable_effect
 from harness.stats.power import ALPHA
-from harness.stats.ties import FOUND, few_differing, widened_by_ties
+from harness.stats.rounding import without_rounding
+from harness.stats.ties import FOUND, Ties, few_differing, widened_by_ties
 from harness.stats.wild import TestedMean, needs_wild_bootstrap, widened
 
 Cell = Hashable
@@ -52,8 +54,6 @@ Contrast = Mapping[Any, float]
 
 # An eigenvalue of I - H below this is zero: the direction was fitted exactly and has no residual left.
 _FITTED_EXACTLY = 1e-9
-# Sums of equal means differ from 0 by about 1e-17; such an estimate or error is 0.
-_ROUNDING = 1e-12
 _LEVEL = 0.95
 STUDENT, WILD, BINOMIAL = "student-t", "wild", "binomial"
 
@@ -102,13 +102,15 @@ class ContrastEstimate:
         se_seeds: From the training runs; it shrinks with more runs. NaN if it cannot be estimated; `se` is then
             `se_items`, and interval and p hold for these very runs only.
         df: Degrees of freedom of `se`, at least 1; see `contrast_df`.
-        low: Lower end of the interval; NaN if `se` is 0 and values are not limited.
+        low: Lower end of the interval, cut to `limits`; NaN if `se` is 0 and values are not limited.
         high: Upper end.
         p: Two-sided; NaN if `se` is 0 and values are not limited.
         method: ``student-t``; ``wild`` for one task in fewer than ten clusters; ``binomial`` where few items differ.
             See `estimate_contrast`.
         units: ``plots`` if pre-training runs are the units of the error of runs, ``runs`` if it covers tuning runs only
             because some level has one pre-training run, ``none`` if some cell has a single run.
+        reach: From the estimate to the farther end of the interval before the cut.
+        limits: The smallest and the largest value that the contrast can have.
     """
 
     estimate: float
@@ -121,31 +123,38 @@ class ContrastEstimate:
     p: float
     units: str
     method: str = STUDENT
+    reach: float = math.nan
+    limits: Limits = UNLIMITED
 
     @property
     def mde(self) -> float:
         """Smallest true effect that this test finds with 80% power, from `se` and `df`; NaN without an interval.
 
         Where the wild bootstrap widens the interval, the effect is larger by the same amount; where the binomial bound
-        does, it is the bound times 1 + z_0.8 / z_0.975.
+        does, it is the bound times 1 + z_0.8 / z_0.975. Infinite if the contrast cannot be so large.
         """
-        if math.isnan(self.low):
-            return math.nan
-        found, reach = detectable_effect(self.se, self.df), max(self.high - self.estimate, self.estimate - self.low)
-        if self.method == STUDENT:
-            return found
-        if self.method == BINOMIAL:
-            return max(found, FOUND * reach)
-        return found + reach - two_sided(_LEVEL, self.df) * self.se
+        return possible_effect(self._found, self.limits)
 
     def mde_corrected(self, tests: int) -> float:
         """Smallest true effect found with 80% power at 5% / `tests`, the level of Holm's first step.
 
         `mde` times the ratio of the effects that Student's t finds at the two levels; where the binomial bound decides,
-        of those that a normal test finds.
+        of those that a normal test finds. Infinite if the contrast cannot be so large.
         """
         df = math.inf if self.method == BINOMIAL else self.df
-        return self.mde * detectable_effect(1.0, df, alpha=ALPHA / tests) / detectable_effect(1.0, df)
+        ratio = detectable_effect(1.0, df, alpha=ALPHA / tests) / detectable_effect(1.0, df)
+        return possible_effect(self._found * ratio, self.limits)
+
+    @property
+    def _found(self) -> float:
+        if math.isnan(self.low):
+            return math.nan
+        found = detectable_effect(self.se, self.df)
+        if self.method == STUDENT:
+            return found
+        if self.method == BINOMIAL:
+            return max(found, FOUND * self.reach)
+        return found + self.reach - two_sided(_LEVEL, self.df) * self.se
 
 
 def two_by_two(
@@ -198,6 +207,7 @@ def estimate_contrast(
 
     Few differing items: if fewer than ten weighted sums d_i differ from the rest, and values are limited (`span`), the
     exact binomial bound of `ties` must reject too. So equal answers have an interval, a p and a detectable effect.
+    Limited values also limit the contrast: its interval ends there, and a larger detectable effect is infinite.
 
     Args:
         tables: At least one, each with a row for every run.
@@ -224,35 +234,26 @@ def estimate_contrast(
         scatter = float(((group.forms @ means) ** 2).sum())
         explained = float(sets.variances([group.forms @ values for values in rows]).sum())
         of_runs.append((scatter, explained, group.df))
-    component = sum(max(0.0, scatter - explained) for scatter, explained, _ in of_runs)
     df = float(contrast_df(items, df_items, of_runs))
-    rounding = _ROUNDING * float(np.abs(weights) @ np.abs(means))
-    estimate, se_items, se_seeds = (
-        0.0 if abs(number) <= rounding else number
-        for number in (float(weights @ means), math.sqrt(items), math.sqrt(component))
+    errors = (math.sqrt(items), math.sqrt(runs_variance(of_runs)))
+    estimate, se_items, se_seeds = without_rounding(
+        (float(weights @ means), *errors), float(np.abs(weights) @ np.abs(means))
     )
     seeds = math.nan if unit == "none" else se_seeds
     tested = replace(_with_interval(estimate, (se_items, seeds), df, level), units=unit)
     tested = replace(tested, p=two_sided_p(estimate - null, tested.se, df) if tested.se > 0.0 else math.nan)
     grouped = [group_by_cluster(weights @ own, table.clusters) for own, table in zip(rows, tables, strict=True)]
     if len(tables) == 1 and tested.se > 0.0 and needs_wild_bootstrap(grouped[0]):
-        runs_variance = 0.0 if math.isnan(tested.se_seeds) else tested.se_seeds**2
+        of_seeds = 0.0 if math.isnan(tested.se_seeds) else tested.se_seeds**2
         student = TestedMean(low=tested.low, high=tested.high, p=tested.p)
-        cautious = widened(student, grouped[0], runs_variance, level, null)
+        cautious = widened(student, grouped[0], of_seeds, level, null)
         tested = replace(tested, low=cautious.low, high=cautious.high, p=cautious.p, method=WILD)
     names = [table.item_set or f"\0{at}" for at, table in enumerate(tables)]
-    ties = few_differing(grouped, [_limits(table, weights) for table in tables], names)
-    if ties is None:
-        return tested
-    by_error = TestedMean(low=tested.low, high=tested.high, p=tested.p)
-    if tested.se == 0.0:
-        by_error = TestedMean(low=estimate, high=estimate, p=0.0)
-    cautious = widened_by_ties(by_error, ties, estimate, level, null)
-    return (
-        tested
-        if cautious == by_error
-        else replace(tested, low=cautious.low, high=cautious.high, p=cautious.p, method=BINOMIAL)
-    )
+    limits = [_limits(table, weights) for table in tables]
+    ties = few_differing(grouped, limits, names)
+    if ties is not None:
+        tested = _widened_by_ties(tested, ties, level, null)
+    return _within_limits(tested, total_limits(limits))
 
 
 def row_variances(table: ItemTable) -> FloatArray:
@@ -304,7 +305,21 @@ def _with_interval(estimate: float, parts: tuple[float, float], df: float, level
     )
 
 
-def _limits(table: ItemTable, weights: FloatArray) -> tuple[float, float] | None:
+def _widened_by_ties(tested: ContrastEstimate, ties: Ties, level: float, null: float) -> ContrastEstimate:
+    by_error = TestedMean(low=tested.low, high=tested.high, p=tested.p)
+    cautious = widened_by_ties(by_error, ties, tested.estimate, level, null)
+    if cautious == by_error:
+        return tested
+    return replace(tested, low=cautious.low, high=cautious.high, p=cautious.p, method=BINOMIAL)
+
+
+def _within_limits(tested: ContrastEstimate, limits: Limits) -> ContrastEstimate:
+    reach = max(tested.high - tested.estimate, tested.estimate - tested.low)
+    cut = within(TestedMean(low=tested.low, high=tested.high, p=tested.p), tested.estimate, limits)
+    return replace(tested, low=cut.low, high=cut.high, reach=reach, limits=limits)
+
+
+def _limits(table: ItemTable, weights: FloatArray) -> Limits | None:
     """Return the smallest and the largest weighted sum of the runs' values that an item could have."""
     if table.span is None:
         return None

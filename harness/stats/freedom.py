@@ -13,12 +13,23 @@ import numpy as np
 from scipy import special
 
 from harness.stats.clustered import FloatArray
+from harness.stats.rounding import RELATIVE
 
 Numbers = float | FloatArray
 _NORMAL_QUANTILE = 1.96
 _ALONE = 0.75
 _EXPONENTS = ((2.0, 4.0, 9.0), (0.0, 1.0, 1.65))
 """k of `contrast_df` at these degrees of freedom; linear between them."""
+
+
+def runs_variance(of_runs: Sequence[tuple[float, float, float]]) -> float:
+    """Return the sum of scatter - explained, each cut at 0, and at a difference that is only rounding.
+
+    Args:
+        of_runs: As for `contrast_df`.
+    """
+    rests = ((scatter - explained, scatter) for scatter, explained, _ in of_runs)
+    return sum(rest for rest, scatter in rests if rest > RELATIVE * scatter)
 
 
 def contrast_df(items: Numbers, df_items: float, of_runs: Sequence[tuple[Numbers, Numbers, float]]) -> FloatArray:

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import special
 
-from harness.stats.clustered import FloatArray
 from harness.stats.factorial import Contrast, ContrastEstimate, ItemTable, Runs, estimate_contrast
 from harness.stats.families import dunnett_p
 
@@ -22,6 +22,9 @@ def levels_p(
     tables: Sequence[ItemTable], runs: Runs, contrasts: Sequence[Contrast], estimates: Sequence[ContrastEstimate]
 ) -> list[float]:
     """Return p of each contrast, corrected for their number (Dunnett 1955); never below its uncorrected p.
+
+    Dunnett's p belongs to the t-value whose two-sided p is the contrast's own, because in few clusters or with few
+    differing items another test than Student's sets that p.
 
     Contrasts without a standard error, where all items agree, count by Bonferroni.
 
@@ -51,8 +54,11 @@ def _joint_p(
             pair = (contrasts[row], contrasts[column])
             errors = (estimates[row].se, estimates[column].se)
             correlation[row, column] = correlation[column, row] = _correlation(pair, errors, tables, runs)
-    t: FloatArray = np.array([one.estimate / one.se for one in estimates])
-    return [max(float(dunnett_p(t, correlation, one.df)[position]), one.p) for position, one in enumerate(estimates)]
+    joint = []
+    for position, one in enumerate(estimates):
+        t = [float(special.stdtrit(one.df, other.p / 2.0)) for other in estimates]
+        joint.append(max(float(dunnett_p(t, correlation, one.df)[position]), one.p))
+    return joint
 
 
 def _correlation(

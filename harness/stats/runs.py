@@ -17,16 +17,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from harness.stats.clustered import FloatArray, as_values, group_by_cluster
 from harness.stats.clustered import two_sided_quantile as two_sided
 from harness.stats.factorial import BINOMIAL, ItemTable, Runs, estimate_contrast, two_sided_p
-from harness.stats.freedom import contrast_df
+from harness.stats.freedom import contrast_df, runs_variance
 from harness.stats.item_sets import Units, covariance_of_means, freedom_of_sum, unit_sizes, weighted_variance
+from harness.stats.limits import Limits, possible_effect, total_limits, within
 from harness.stats.power import minimum_detectable_effect
+from harness.stats.rounding import without_rounding
 from harness.stats.ties import FOUND, few_differing, widened_by_ties
 from harness.stats.wild import TestedMean, needs_wild_bootstrap, widened
 
@@ -61,16 +63,18 @@ class RunDifference:
 
     Attributes:
         difference: Weighted sum over tasks of the mean of B minus the mean of A.
-        standard_error: sqrt(`item_error`^2 + `seed_error`^2); 0 if no item and no run differs from another. The
-            interval then has a width only if values are limited.
+        standard_error: sqrt(`item_error`^2 + `seed_error`^2); 0 if no item and no run differs from another. Only if
+            values are limited are there then an interval, a p and a detectable difference; otherwise they are NaN.
         item_error: From the choice of items.
         seed_error: From the choice of runs, or of pre-training runs where they are the units.
         degrees_of_freedom: Of `standard_error`; see `freedom.contrast_df`.
-        low: Lower end of the interval, Student's t, or wider in few clusters.
+        low: Lower end of the interval, Student's t, or wider in few clusters; never below the smallest possible
+            difference.
         high: Upper end.
         p: Two-sided, from the same test; at most 1 - level exactly when the tested difference, 0 if nothing else is
             said, is outside the interval.
-        minimum_detectable_effect: At 80% power and significance level 1 - level, uncorrected.
+        minimum_detectable_effect: At 80% power and significance level 1 - level, uncorrected; infinite if no possible
+            difference is that large.
         units: Number of units of A and of B: runs, or pre-training runs.
         paired: Whether the arms share pre-training runs, whose luck cancels.
     """
@@ -147,28 +151,34 @@ def compare_over_tasks(
     scatters = [_scatter(part, weights, units, sets) for part in rows]
     seeds, df = _seed_variance(items, item_df, scatters)
     difference = float(sum(weight * float(mean.mean()) for weight, mean in zip(weights, means, strict=True)))
-    error = math.sqrt(items + seeds)
+    numbers = (difference, math.sqrt(items), math.sqrt(seeds))
+    difference, item_error, seed_error = without_rounding(numbers, _scale(tasks))
+    error = math.hypot(item_error, seed_error)
     half = two_sided(level, df) * error
-    student = TestedMean(low=difference - half, high=difference + half, p=two_sided_p(difference - null, error, df))
-    tested = student
+    tested = TestedMean(low=math.nan, high=math.nan, p=math.nan)
     grouped = [group_by_cluster(mean * one, own) for mean, one, own in zip(means, weights, units, strict=True)]
-    if len(tasks) == 1 and needs_wild_bootstrap(grouped[0]):
-        tested = widened(student, grouped[0], seeds, level, null)
-    ties = few_differing(grouped, [_limits(task) for task in tasks], sets)
-    if ties is not None:
-        by_error = tested if error > 0.0 else replace(tested, p=0.0)
-        tested = widened_by_ties(by_error, ties, difference, level, null)
+    if error > 0.0:
+        p = two_sided_p(difference - null, error, df)
+        tested = TestedMean(low=difference - half, high=difference + half, p=p)
+        if len(tasks) == 1 and needs_wild_bootstrap(grouped[0]):
+            tested = widened(tested, grouped[0], seed_error**2, level, null)
+    limits = [_limits(task) for task in tasks]
+    ties = few_differing(grouped, limits, sets)
+    cautious = tested if ties is None else widened_by_ties(tested, ties, difference, level, null)
     found = minimum_detectable_effect(error, df, alpha=1.0 - level)
+    reach = max(cautious.high - difference, difference - cautious.low)
+    detectable = _detectable(found, half, reach, bounded=ties is not None and cautious != tested)
+    tested = within(cautious, difference, total_limits(limits))
     return RunDifference(
         difference=difference,
         standard_error=error,
-        item_error=math.sqrt(items),
-        seed_error=math.sqrt(seeds),
+        item_error=item_error,
+        seed_error=seed_error,
         degrees_of_freedom=df,
         low=tested.low,
         high=tested.high,
         p=tested.p,
-        minimum_detectable_effect=_detectable(found, half, _reach(tested, difference), bounded=ties is not None),
+        minimum_detectable_effect=possible_effect(detectable, total_limits(limits)),
         units=(parts[0].of_a.shape[0], parts[-1].of_b.shape[0]),
         paired=len(parts) == 1,
     )
@@ -190,31 +200,22 @@ def _partly_shared(tasks: Sequence[TaskScores], plots: Plots, level: float, null
     ]
     runs = Runs(cells=["a"] * len(names[0]) + ["b"] * len(names[1]), plots=[*names[0], *names[1]])
     test = estimate_contrast(tables, runs, {"a": -1.0, "b": 1.0}, level=level, null=null)
-    known = not math.isnan(test.low)
-    tested = TestedMean(low=test.estimate, high=test.estimate, p=1.0)
-    if known:
-        tested = TestedMean(low=test.low, high=test.high, p=test.p)
     half = two_sided(level, test.df) * test.se
     found = minimum_detectable_effect(test.se, test.df, alpha=1.0 - level)
+    detectable = _detectable(found, half, test.reach, bounded=test.method == BINOMIAL)
     return RunDifference(
         difference=test.estimate,
         standard_error=test.se,
         item_error=test.se_items,
         seed_error=test.se_seeds,
         degrees_of_freedom=test.df,
-        low=tested.low,
-        high=tested.high,
-        p=tested.p,
-        minimum_detectable_effect=_detectable(
-            found, half, _reach(tested, test.estimate), bounded=test.method == BINOMIAL
-        ),
+        low=test.low,
+        high=test.high,
+        p=test.p,
+        minimum_detectable_effect=possible_effect(detectable, test.limits),
         units=(len(names[0]), len(names[1])),
         paired=True,
     )
-
-
-def _reach(tested: TestedMean, difference: float) -> float:
-    return max(tested.high - difference, difference - tested.low)
 
 
 def _detectable(found: float, half: float, reach: float, *, bounded: bool) -> float:
@@ -222,7 +223,13 @@ def _detectable(found: float, half: float, reach: float, *, bounded: bool) -> fl
     return max(found, FOUND * reach) if bounded else found + reach - half
 
 
-def _limits(task: TaskScores) -> tuple[float, float] | None:
+def _scale(tasks: Sequence[TaskScores]) -> float:
+    """Return the sum of the sizes of what the difference is a sum of: each run's weighted mean, by arm."""
+    sides = (np.abs(side.mean(axis=1)).mean() * task.weight for task in tasks for side in (task.a, task.b))
+    return float(sum(sides))
+
+
+def _limits(task: TaskScores) -> Limits | None:
     """Return the smallest and the largest weighted difference that an item could have."""
     if task.span is None:
         return None
@@ -289,7 +296,7 @@ def _seed_variance(items: float, item_df: float, parts: Sequence[tuple[int, floa
     `compare_over_tasks`.
     """
     separate = [(scatter / count, explained / count, count - 1.0) for count, scatter, explained in parts]
-    seeds, df = _component(separate), float(contrast_df(items, item_df, separate))
+    seeds, df = runs_variance(separate), float(contrast_df(items, item_df, separate))
     if len({count for count, _, _ in parts}) == 1:
         return seeds, df
     freedom = sum(count - 1.0 for count, _, _ in parts)
@@ -297,8 +304,4 @@ def _seed_variance(items: float, item_df: float, parts: Sequence[tuple[int, floa
     scatter = sum((count - 1) * one for count, one, _ in parts) / freedom
     explained = sum((count - 1) * one for count, _, one in parts) / freedom
     pooled = [(scatter * share, explained * share, freedom)]
-    return max(seeds, _component(pooled)), min(df, float(contrast_df(items, item_df, pooled)))
-
-
-def _component(parts: Sequence[tuple[float, float, float]]) -> float:
-    return sum(max(0.0, scatter - explained) for scatter, explained, _ in parts)
+    return max(seeds, runs_variance(pooled)), min(df, float(contrast_df(items, item_df, pooled)))

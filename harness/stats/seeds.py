@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.stats.clustered import Clusters, FloatArray, as_values, cluster_codes, clustered_mean, group_by_cluster
+from harness.stats.paired import both_binary
 from harness.stats.runs import Plots, TaskScores, compare_over_tasks
 
 
@@ -41,7 +42,8 @@ class ArmDifference:
         item_error: From the choice of items; shrinks with more items.
         seed_error: From the choice of seeds; shrinks with more training runs.
         degrees_of_freedom: Of `standard_error`, by Satterthwaite's formula.
-        low: Lower end of the interval, Student's t; wider in fewer than ten clusters.
+        low: Lower end of the interval, Student's t; wider in fewer than ten clusters. NaN, as high and p, if nothing
+            differs and values are not limited.
         high: Upper end.
         level: Coverage of the interval.
         p: Two-sided, by the same test; at most 1 - `level` exactly when the tested difference is outside the interval.
@@ -76,6 +78,7 @@ def compare_arms(
     plots: Plots | None = None,
     level: float = 0.95,
     null: float = 0.0,
+    span: tuple[float, float] | None = None,
 ) -> ArmDifference:
     """Compare two arms of several seeds each on the same items.
 
@@ -90,6 +93,8 @@ def compare_arms(
         plots: For each seed of A and of B, the pre-training run that it comes from; None if each has its own.
         level: Coverage of the interval.
         null: The difference that p tests.
+        span: Smallest and largest value that a run can have on an item; without it, 0 and 1 if all values are 0 or 1,
+            and no limits otherwise.
 
     Raises:
         ValueError: Fewer than two seeds, pre-training runs or clusters, NaN, different numbers of items, or an
@@ -101,7 +106,9 @@ def compare_arms(
             f"a has {arm_a.shape[1]} items and b {arm_b.shape[1]}; give the items that all checkpoints answered."
         )
     units = None if clusters is None else cluster_codes(clusters, arm_a.shape[1])
-    test = compare_over_tasks([TaskScores(a=arm_a, b=arm_b, units=units)], plots, level=level, null=null)
+    if span is None and both_binary(arm_a, arm_b):
+        span = (0.0, 1.0)
+    test = compare_over_tasks([TaskScores(a=arm_a, b=arm_b, units=units, span=span)], plots, level=level, null=null)
     return ArmDifference(
         difference=test.difference,
         standard_error=test.standard_error,

@@ -48,7 +48,8 @@ def _tokens(groups: Mapping[str, Sequence[ModelRecords]]) -> list[str]:
     sentences = []
     least, most = min(map(min, known.values())), max(map(max, known.values()))
     models = [one for own in groups.values() for one in own]
-    if most - least > TOKEN_TOLERANCE * most and not (_agree_within_a_sequence(models) or _further_training(models)):
+    arms = list(groups.values())
+    if most - least > TOKEN_TOLERANCE * most and not (_agree_within_a_sequence(models) or _further_training(arms)):
         listed = _listed({name: _range_of(own) for name, own in known.items()})
         sentences.append(f"Not trained on equally many tokens: {listed}. A difference may come from the tokens alone.")
     unknown = {name: f"({own.count(None)} of {len(own)} runs)" for name, own in counts.items() if None in own}
@@ -65,13 +66,17 @@ def _range_of(counts: Sequence[int]) -> str:
     return f"{tokens_text(least).removesuffix(' tokens')} to {tokens_text(most)}"
 
 
-def agreements_of(models: Sequence[ModelRecords]) -> tuple[str, ...]:
+def agreements_of(arms: Sequence[Sequence[ModelRecords]]) -> tuple[str, ...]:
     """Return a sentence on how closely the training tokens of all runs agree.
 
     There is none if the tokens are unknown, or if they differ so much that `caveats_of` warns.
+
+    Args:
+        arms: The models of each arm.
     """
-    if further := _further_training(models):
+    if further := _further_training(arms):
         return (further,)
+    models = [one for arm in arms for one in arm]
     stages = [_stage_tokens(model) for model in models]
     if not stages or not all(stages):
         return ()
@@ -86,15 +91,19 @@ def agreements_of(models: Sequence[ModelRecords]) -> tuple[str, ...]:
     return (f"Each run was trained on {least:,} to {most:,} tokens; the runs agree within {within}.",)
 
 
-def _further_training(models: Sequence[ModelRecords]) -> str:
-    """Return how much further a stage was trained than its parents, if the models are just these; else nothing.
+def _further_training(arms: Sequence[Sequence[ModelRecords]]) -> str:
+    """Return how much further a stage was trained than its parents, if the arms are just these; else nothing.
 
-    All parents must have equally many tokens, and all their descendants too.
+    Each arm must hold parents only, or descendants of theirs only; else part of the tokens separates the runs of one
+    arm, and not the arms. All parents must have equally many tokens, and all their descendants too.
     """
+    models = [model for arm in arms for model in arm]
     ancestors = {link.get("digest") for model in models for link in model.lineage[1:]}
     parents = [model for model in models if model.digest in ancestors]
     own = {model.digest for model in parents}
     trained = [model for model in models if model.digest not in own]
+    if any(0 < sum(model.digest in own for model in arm) < len(arm) for arm in arms):
+        return ""
     if not parents or not all(own & {link.get("digest") for link in model.lineage[1:]} for model in trained):
         return ""
     totals = [[_total_tokens(model) for model in side] for side in (parents, trained)]
@@ -104,7 +113,7 @@ def _further_training(models: Sequence[ModelRecords]) -> str:
     if any(max(side) - min(side) > TOKEN_TOLERANCE * max(side) for side in (before, after)):
         return ""
     further = tokens_text(round(sum(after) / len(after) - sum(before) / len(before)))
-    return f"One side continues the other with {further} more; differences are the effect of that training."
+    return f"One side continues the other with {further} more; the sides' tokens differ by that training only."
 
 
 def _agree_within_a_sequence(models: Sequence[ModelRecords]) -> bool:

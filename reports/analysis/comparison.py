@@ -95,7 +95,7 @@ def compare(
         notes=tuple(dict.fromkeys([*all_notes, *small_design_notes(differences, arms)])),
         slopes=slopes(arms, doses, correction=correction) if doses else (),
         caveats=caveats_of({arm.name: arm.models for arm in arms}),
-        agreements=agreements_of([model for arm in arms for model in arm.models]),
+        agreements=agreements_of([arm.models for arm in arms]),
         any_scale=any_scale,
     )
 

@@ -70,12 +70,12 @@ def odd_parents(
         factors: Levels by factor.
         cells_of_parents: The cells of each parent's runs.
     """
-    several = {parent: cells for parent, cells in cells_of_parents.items() if len(set(cells)) > 1}
     notes = []
     for at, name in enumerate(factors):
-        odd = [parent for parent, cells in several.items() if len({cell[at] for cell in cells}) > 1]
-        if odd and 2 * len(odd) < len(several):
-            listed = ", ".join(odd[:_NAMED])
+        odd = [parent for parent, cells in cells_of_parents.items() if len({cell[at] for cell in cells}) > 1]
+        if odd and 2 * len(odd) < len(cells_of_parents):
+            more = f" and {len(odd) - _NAMED} more" if len(odd) > _NAMED else ""
+            listed = ", ".join(odd[:_NAMED]) + more
             notes.append(
                 f"{name}: the runs of {listed} have several levels of it, those of every other parent one; is a parent "
                 "or a level wrong?"

@@ -122,9 +122,10 @@ class DomainDifference:
         seed_error: Share of `standard_error` that comes from runs; None for single runs.
         p: Two-sided, in agreement with `interval`; None for a domain that is not tested by itself.
         p_corrected: `p` corrected for all tests of the comparison; tasks are tested only after it.
-        detectable: Smallest true difference found with 80% power, after correction.
+        detectable: Smallest true difference found with 80% power, after correction; infinite if none is possible.
         degrees_of_freedom: Of the test's critical value; infinite for a normal one.
         names: The tasks.
+        largest: The largest possible difference; infinite if values are not limited.
     """
 
     domain: str
@@ -138,6 +139,7 @@ class DomainDifference:
     detectable: float | None = None
     degrees_of_freedom: float = math.inf
     names: tuple[str, ...] = ()
+    largest: float = math.inf
 
     @property
     def significant(self) -> bool:

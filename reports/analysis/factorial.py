@@ -154,8 +154,8 @@ def analyse(study: Study, options: AnalysisOptions, notes: Sequence[str] = ()) -
         signals=_signals(study, tasks, options),
         last=options.last,
         notes=tuple(dict.fromkeys(remarks)),
-        caveats=_caveats(study),
-        agreements=agreements_of([model for run in study.runs for model in run.checkpoints[-1:]]),
+        caveats=caveats_of(*_models_by_arm(study)),
+        agreements=agreements_of(list(_models_by_arm(study)[1].values())),
         any_scale=options.any_scale,
     )
 
@@ -171,15 +171,15 @@ def _warnings(study: Study) -> list[str]:
     return warnings
 
 
-def _caveats(study: Study) -> tuple[str, ...]:
-    """Return what is not comparable between the arms, such as training tokens."""
+def _models_by_arm(study: Study) -> tuple[dict[str, list[ModelRecords]], dict[str, list[ModelRecords]]]:
+    """Return all checkpoints of each arm by its name, and the last one of each of its runs."""
     by_arm: dict[str, list[ModelRecords]] = {}
     last: dict[str, list[ModelRecords]] = {}
     for run in study.runs:
         arm = cell_label(run.cell, study.factors)
         by_arm.setdefault(arm, []).extend(run.checkpoints)
         last.setdefault(arm, []).append(run.checkpoints[-1])
-    return caveats_of(by_arm, last)
+    return by_arm, last
 
 
 def _runs(runs: Sequence[TrainingRun]) -> Runs:

@@ -127,13 +127,15 @@ def _with_p(one: TaskDifference, corrected: Mapping[int, float], share: int) -> 
 
 
 def _raised(one: TaskDifference | DomainDifference, tests: int) -> float | None:
-    """Return the detectable effect at 5% / `tests`; infinite if no share can differ by so much."""
+    """Return the detectable effect at 5% / `tests`; infinite if no difference can be so large."""
     if one.detectable is None or not math.isfinite(one.detectable):
         return one.detectable
     df = one.degrees_of_freedom
     ratio = minimum_detectable_effect(1.0, df, alpha=ALPHA / tests) / minimum_detectable_effect(1.0, df)
     raised = one.detectable * ratio
-    shares = isinstance(one, TaskDifference) and all(0.0 <= mean <= 1.0 for mean in (one.mean_baseline, one.mean_arm))
+    if isinstance(one, DomainDifference):
+        return math.inf if raised > one.largest else raised
+    shares = all(0.0 <= mean <= 1.0 for mean in (one.mean_baseline, one.mean_arm))
     return math.inf if shares and raised > 1.0 else raised
 
 

@@ -116,6 +116,11 @@ class _Part:
         domains = [one.difference.domain for one in self.tasks]
         return aggregate_weights(domains, [one.difference.chance for one in self.tasks], self._sets)
 
+    @property
+    def _largest(self) -> float:
+        """The largest possible difference; infinite if a task's values are not limited."""
+        return float(self._weights.sum()) if all(one.limited for one in self.tasks) else math.inf
+
     def of_single_runs(self) -> DomainDifference:
         values = [one.paired.values[1] - one.paired.values[0] for one in self.tasks]
         covariance = covariance_of_means(values, self.units, self._sets)
@@ -143,6 +148,7 @@ class _Part:
             p=p if self.tested and known else None,
             detectable=detectable if self.tested and known else None,
             names=tuple(one.task for one in rows),
+            largest=self._largest,
         )
 
     def of_runs(self, plots: Plots | None, separable: bool) -> DomainDifference:
@@ -159,6 +165,8 @@ class _Part:
         ]
         test = compare_over_tasks(scores, plots if separable else None)
         known = separable and test.high > test.low
+        # Unlimited values that all agree have no interval, as in `task_tests.runs_test`.
+        p = test.p if known else 1.0 if test.difference == 0.0 else None
         return DomainDifference(
             domain=self.name,
             tasks=len(self.tasks),
@@ -166,8 +174,9 @@ class _Part:
             standard_error=test.standard_error if separable else math.nan,
             interval=(test.low, test.high) if known else None,
             seed_error=test.seed_error if separable else None,
-            p=test.p if self.tested and separable else None,
+            p=p if self.tested and separable else None,
             detectable=test.minimum_detectable_effect if self.tested and known else None,
             degrees_of_freedom=test.degrees_of_freedom,
             names=tuple(one.difference.task for one in self.tasks),
+            largest=self._largest,
         )

@@ -158,7 +158,7 @@ def _pretraining(
     levels, main = factors
     named = content.get("pretraining")
     if named is not None:
-        if not isinstance(named, list) or not all(name in levels for name in named):
+        if not isinstance(named, list) or not all(isinstance(name, str) and name in levels for name in named):
             raise InputError(f"{path}: pretraining is {named!r:.60}; give a list of factors of {', '.join(levels)}.")
         return set(named)
     cells: dict[str, list[tuple[str, ...]]] = {}

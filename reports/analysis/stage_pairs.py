@@ -44,7 +44,7 @@ class _Pair:
 
     child: str
     parent: str
-    generation: int  # of the child: 0 for a run of the design, 1 for its parent, ...
+    generation: int  # of the child: 0 for a run of the design, 1 for its parent, ...; the least if runs differ
 
 
 def stage_differences(
@@ -100,11 +100,13 @@ def _evaluated(study: Study, run: TrainingRun) -> list[str]:
 
 def _pairs(study: Study, lines: Mapping[str, TrainingRun]) -> list[_Pair]:
     """Return each pair once, the runs of the design first."""
-    pairs: dict[_Pair, None] = {}
+    generations: dict[tuple[str, str], int] = {}
     for name, run in lines.items():
         chain = [name, *_evaluated(study, run)]
         for generation, (child, parent) in enumerate(itertools.pairwise(chain)):
-            pairs[_Pair(child=child, parent=parent, generation=generation)] = None
+            known = generations.setdefault((child, parent), generation)
+            generations[child, parent] = min(known, generation)
+    pairs = [_Pair(child=one, parent=above, generation=least) for (one, above), least in generations.items()]
     return sorted(pairs, key=lambda pair: pair.generation)
 
 
@@ -115,11 +117,18 @@ def _plot(name: str, lines: Mapping[str, TrainingRun]) -> str:
 
 
 def _cells(study: Study, lines: Mapping[str, TrainingRun], children: Mapping[str, int]) -> dict[str, Cell]:
-    """Return the cell of each child: a run's own; of an ancestor, the levels that never differ within its runs."""
+    """Return the cell of each child: a run's own; of an ancestor, the levels that never differ within its runs.
+
+    Its runs are those that have it as an ancestor of its generation: with an optional stage between (`mid`), `pre` is
+    the parent of the plain runs and the grandparent of the others, and counts as the parent of the plain ones::
+
+        pre -> plain run         pre - base: text/plain parent-grandparent
+        pre -> mid -> code run   mid - pre:  text/code parent-grandparent
+    """
     cells = {name: lines[name].cell for name in children if name in lines}
     for generation in {generation for generation in children.values() if generation}:
         below = {
-            name: [run.cell for run in lines.values() if name in run.ancestors]
+            name: [run.cell for run in lines.values() if _evaluated(study, run)[generation - 1 : generation] == [name]]
             for name, own in children.items()
             if own == generation
         }

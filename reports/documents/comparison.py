@@ -277,10 +277,10 @@ def low_power(least: float, most: float) -> str:
         most: Largest detectable difference of any task; infinite when a task can detect none.
     """
     if math.isinf(least):
-        return "With so few items, no true difference has 80% power."
+        return "No possible difference has 80% power."
     sizes = f"{least:.3f}" if f"{least:.3f}" == f"{most:.3f}" else f"{least:.3f} to {most:.3f}, depending on the task"
     if math.isinf(most):
-        sizes = f"{least:.3f}, and on some tasks no true difference has it"
+        sizes = f"{least:.3f}, and on some tasks no possible difference has it"
     return f"80% power needs a true difference of {sizes}."
 
 

@@ -32,8 +32,10 @@ MEANINGS = {
     "df": "Satterthwaite's degrees of freedom of the standard error.",
     "p": "Two-sided, by the same test as the interval.",
     "p_corrected": "Holm over the family; several levels against one reference by Dunnett first.",
-    "mde": "Smallest true effect that this test, before correction, finds with 80% power.",
-    "mde_corrected": "The same at the level of Holm's first step: 5% divided by the number of tests in the family.",
+    "mde": "Smallest true effect that this test, before correction, finds with 80% power; inf if no possible effect is "
+    "found.",
+    "mde_corrected": "The same at the level of Holm's first step: 5% divided by the number of sets in the family, and "
+    "within a set of several levels by their number.",
     "covers": "What interval and p cover. 'items only' and 'items, tuning runs' hold for these very runs, not for "
     "others of the recipe.",
 }
@@ -202,13 +204,18 @@ def _result_of(rows: Sequence[ContrastRow]) -> str:
     elif row.significant:
         verdict = "differs from 0."
     else:
-        verdict = (
-            f"no effect survives correction. 80% power needs a true effect of {one.mde:.3f}, after correction "
-            f"{row.mde_corrected:.3f}."
-        )
+        verdict = f"no effect survives correction. {power_of_effects(one.mde, row.mde_corrected or math.inf)}"
     interval = "" if math.isnan(one.low) else f"95% interval {one.low:+.3f} to {one.high:+.3f}"
     p = "" if row.p_corrected is None else f", corrected p {_p(row.p_corrected)}"
     return f"{row.spec.name}, overall: {one.estimate:+.3f} ({interval or 'no interval'}{p}): {verdict}"
+
+
+def power_of_effects(before: float, after: float) -> str:
+    """Return a sentence on the effects found before and after correction; infinite ones are not possible."""
+    if math.isinf(before):
+        return "No possible effect has 80% power."
+    rest = "no possible effect has it" if math.isinf(after) else f"{after:.3f}"
+    return f"80% power needs a true effect of {before:.3f}{'; ' if math.isinf(after) else ', '}after correction {rest}."
 
 
 def _p(value: float) -> str:

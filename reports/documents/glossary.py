@@ -34,8 +34,9 @@ GLOSSARY = {
     ),
     "detectable": (
         "The true difference for which the test has 80% power: of a task before correction, of overall after it. If it "
-        "is larger than any effect you expect, 'not significant' says nothing. A factorial study shows "
-        "it before correction and, as 'detectable corr.', at 5% divided by the number of tests in the family."
+        "is larger than any effect you expect, 'not significant' says nothing. It is inf if no possible effect is "
+        "found. A factorial study shows it before correction and, as 'detectable corr.', at 5% divided by the number "
+        "of sets in the family, and within a set of several levels by their number."
     ),
     "gained": "Items on which the model is better than the baseline.",
     "lost": "Items on which the baseline is better than the model.",

@@ -19,6 +19,13 @@ from harness.checkpoints.plots import common_stages, plots_of
         # An arm is evaluated before it is tuned: it belongs to its own tunings.
         (["p", "p t", "q", "q u"], 0, ["p", "p", "q", "q"]),
         (["b p", "b p t", "b q", "b q u"], 1, ["p", "p", "q", "q"]),
+        # Only some runs' base is known: the stage that all have is compared.
+        (["b p t", "b q u", "r v", "s w"], 0, ["p", "q", "r", "s"]),
+        (["a b p t", "b q u", "r v", "s w"], 0, ["p", "q", "r", "s"]),
+        (["a b p t", "a b q u", "a r v", "a s w"], 1, ["p", "q", "r", "s"]),
+        # Some runs have a stage more below their pre-training run, which stays the plot.
+        (["p t", "p m u", "q v", "q n w"], 0, ["p", "p", "q", "q"]),
+        (["p t", "q v", "r m u", "s n w"], 0, ["p", "q", "r", "s"]),
         # Trained from scratch: no ancestor.
         (["p", "q"], 0, [None, None]),
         ([], 0, []),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.reports.analysis.design_checks import odd_parents
 from tests.reports.conftest import Command
 
 
@@ -147,3 +148,19 @@ def test_models_or_a_design_are_needed(command: Command) -> None:
     code, _, err = command("compare")
     assert code == 2
     assert "give two or more to compare, or --design FILE" in err
+
+
+def test_a_wrong_parent_among_parents_of_one_cell_each_is_noted() -> None:
+    factors = {"pretrain": ("text", "code"), "tune": ("plain",)}
+    cells = {f"p{n}": [(("text", "code")[n % 2], "plain")] * 2 for n in range(6)}
+    assert odd_parents(factors, cells) == []
+    cells["p3"] = [("text", "plain"), ("code", "plain")]
+    (note,) = odd_parents(factors, cells)
+    assert note.startswith("pretrain: the runs of p3 have several levels of it, those of every other parent one;")
+
+
+def test_all_odd_parents_are_counted() -> None:
+    factors = {"pretrain": ("text", "code")}
+    cells = {f"p{n}": [("text",), ("code",)] if n < 5 else [("text",)] for n in range(11)}
+    (note,) = odd_parents(factors, cells)
+    assert note.startswith("pretrain: the runs of p0, p1, p2 and 2 more have several levels of it, those of every")

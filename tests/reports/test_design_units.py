@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from scipy import stats
 
 from tests.reports.conftest import Command
@@ -53,6 +55,26 @@ def test_runs_tuned_from_one_base_model_are_not_independent_of_it(command: Comma
     words = " ".join(command("compare", "--design", "auto", tmp_path / "runs")[1].split())
     assert "sft: interval and p hold for these pre-training runs" in words
     assert "unknown" not in words
+
+
+def test_a_base_that_only_some_parents_name_does_not_change_the_units(command: Command, tmp_path: Path) -> None:
+    design = write_study(tmp_path, seeds=3)
+    expected = rows_of(command, "--design", design)
+    content = yaml.safe_load(design.read_text())
+    parents = {run["parent"] for run in content["runs"]}
+    for name in [*parents, "base"]:
+        write_study_run(tmp_path / "runs", name, {"first": RunTask(values=answers((0, 5), 0))})
+    content["parents"] = [
+        {"run": f"runs/{name}", "name": name} | ({"parent": "base"} if "text" in name else {})
+        for name in [*sorted(parents), "base"]
+    ]
+    design.write_text(yaml.safe_dump(content, sort_keys=False))
+    _, out, _ = command("compare", "--design", design, "--format", "json")
+    assert [arm["plots"] for arm in json.loads(out)["tables"]["arms"]] == [3, 3, 3, 3]
+    rows = rows_of(command, "--design", design)
+    for contrast in ("pretrain", "tune", "interaction"):
+        for key in ("se", "se_seeds", "p"):
+            assert rows["first", contrast][key] == expected["first", contrast][key]
 
 
 def test_unknown_parents_are_noted(command: Command, tmp_path: Path) -> None:

@@ -238,6 +238,11 @@ def test_checkpoints_of_one_run_are_no_seeds(command: Command, tmp_path: Path) -
         ({"runs": ["NN"]}, ["--items", "9"], "runs[0]: is 'NN'; give a mapping with run and a level of each factor"),
         ({"seeds": 3, "pretraining": ["size"]}, ["--items", "9"], "pretraining is ['size']; give a list of factors of"),
         ({"seeds": 3, "pretraining": "tune"}, ["--items", "9"], "pretraining is 'tune'; give a list of factors of"),
+        (
+            {"seeds": 3, "pretraining": [["tune"]]},
+            ["--items", "9"],
+            "pretraining is [['tune']]; give a list of factors",
+        ),
     ],
 )
 def test_a_wrong_plan_is_refused_in_one_line(

@@ -173,3 +173,33 @@ def test_each_stage_is_compared_with_its_parent(command: Command, tmp_path: Path
         assert row["estimate"] == pytest.approx(own - above)
         assert row["family"] == "exploratory"
         assert row["covers"] == "items, runs"
+
+
+def test_a_stage_that_only_some_runs_have_is_counted_once(command: Command, tmp_path: Path) -> None:
+    """Plain runs come from `pre`, code runs from `mid`, which comes from `pre`; `pre` comes from `base`."""
+    values = {"base": answers((0, 9), 0)}
+    parents: list[dict[str, str]] = [{"run": "runs/base", "name": "base"}]
+    runs = []
+    for p, pretrain in enumerate(FACTORS["pretrain"]):
+        for seed in range(2):
+            pre, mid = f"pre-{p}-{seed}", f"mid-{p}-{seed}"
+            values |= {pre: answers((p, 7), seed, gain=0.1), mid: answers((p, 8), seed, gain=0.2)}
+            parents += [{"run": f"runs/{pre}", "name": pre, "parent": "base"}]
+            parents += [{"run": f"runs/{mid}", "name": mid, "parent": pre}]
+            for t, (tune, parent) in enumerate(zip(FACTORS["tune"], (pre, mid), strict=True)):
+                values[f"run-{p}{t}-{seed}"] = answers((p, t), seed, gain=0.3)
+                runs.append({"run": f"runs/run-{p}{t}-{seed}", "pretrain": pretrain, "tune": tune, "parent": parent})
+    for name, own in values.items():
+        write_study_run(tmp_path / "runs", name, task_of(own))
+    rows = rows_of(command, "--design", write_design(tmp_path / "design.yaml", FACTORS, runs, parents=parents))
+    stages = {name: row for (task, name), row in rows.items() if task == "first" and "parent" in name}
+    assert set(stages) == {
+        "NN-parent", "NC-parent", "CN-parent", "CC-parent", "text/plain parent-grandparent",
+        "text/code parent-grandparent", "code/plain parent-grandparent", "code/code parent-grandparent",
+    }  # fmt: skip
+    assert {row["runs"] for row in stages.values()} == {2}
+    for p, pretrain in enumerate(FACTORS["pretrain"]):
+        before = np.mean([values[f"pre-{p}-{seed}"] - values["base"] for seed in (0, 1)])
+        between = np.mean([values[f"mid-{p}-{seed}"] - values[f"pre-{p}-{seed}"] for seed in (0, 1)])
+        assert stages[f"{pretrain}/plain parent-grandparent"]["estimate"] == pytest.approx(before)
+        assert stages[f"{pretrain}/code parent-grandparent"]["estimate"] == pytest.approx(between)

@@ -458,8 +458,26 @@ def test_a_stage_has_more_tokens_than_its_parents_and_the_document_says_how_many
     comparison = versus(*_stage(tokens=50_000))
     assert comparison.caveats == ()
     assert comparison.agreements == (
-        "One side continues the other with 50k tokens more; differences are the effect of that training.",
+        "One side continues the other with 50k tokens more; the sides' tokens differ by that training only.",
     )
+
+
+def test_parents_and_models_trained_from_them_in_one_arm_are_a_caveat() -> None:
+    (parent, other), (trained, of_other) = _stage(tokens=50_000)
+    comparison = versus([parent, of_other], [other, trained])
+    assert comparison.agreements == ()
+    assert comparison.caveats[0].startswith("Not trained on equally many tokens: A 1k to 51k tokens, B 1k to 51k")
+    arms = [Arm(name=name, models=(one,)) for name, one in zip("ABC", (parent, other, trained), strict=True)]
+    assert "One side continues the other" in compare(arms[::2]).agreements[0]
+    assert compare(arms).agreements == ()  # B has no descendant
+
+
+def test_arms_of_parents_only_and_of_models_trained_from_them_only_are_two_sides() -> None:
+    (parent, other), (trained, of_other) = _stage(tokens=50_000)
+    models = (parent, other, trained, of_other)
+    comparison = compare([Arm(name=name, models=(one,)) for name, one in zip("ABCD", models, strict=True)])
+    assert comparison.caveats == ()
+    assert comparison.agreements[0].startswith("One side continues the other with 50k tokens more;")
 
 
 @pytest.mark.parametrize("parents", [("p0", "elsewhere"), ("elsewhere", "elsewhere")])
@@ -510,6 +528,35 @@ def test_the_detectable_effect_rises_with_the_correction() -> None:
     first, second = arms_of_runs(np.random.default_rng(17), 3, 0.2, 2, 60)
     for one in versus(first, second).differences:
         assert (one.detectable or 0.0) > 2 * one.standard_error
+
+
+def test_no_document_of_two_runs_per_arm_names_an_impossible_difference() -> None:
+    rng = np.random.default_rng(19)
+    first, second = (
+        [
+            model(f"{arm}{run}", {t: (rng.random(100) < rate).astype(float) for t in ("s", "t")})
+            for run, rate in enumerate((0.1, 0.9))
+        ]
+        for arm in "ab"
+    )
+    comparison = versus(first, second)
+    for one in comparison.differences:
+        assert (one.interval, one.detectable) == ((-1.0, 1.0), math.inf)
+    assert (row(comparison).interval, row(comparison).detectable) == ((-1.0, 1.0), math.inf)
+    assert "No possible difference has 80% power." in " ".join(comparison_document(comparison, "").notes)
+
+
+@pytest.mark.parametrize(("gain", "p"), [(0.0, 1.0), (0.5, None)])
+def test_equal_runs_of_unlimited_values_have_no_interval(gain: float, p: float | None) -> None:
+    first, second = (
+        [model(f"{arm}{run}", {"t": np.full(30, value)}) for run in range(2)]
+        for arm, value in (("a", -2.0), ("b", -2.0 + gain))
+    )
+    comparison = versus(first, second, any_scale=True)
+    (task,), overall = comparison.differences, row(comparison)
+    assert (task.difference, task.interval, task.p, task.detectable) == (gain, None, p, None)
+    assert (overall.difference, overall.interval, overall.p, overall.detectable) == (gain, None, p, None)
+    comparison_document(comparison, "")
 
 
 def test_small_designs_are_named() -> None:

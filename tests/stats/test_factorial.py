@@ -284,3 +284,35 @@ def test_true_null_hypotheses_are_seldom_rejected(contrast: str) -> None:
 @pytest.mark.parametrize("contrast", list(CONTRASTS))
 def test_true_null_hypotheses_are_seldom_rejected_in_2000_studies(seeds: int, contrast: str) -> None:
     assert rejected(seeds, 2000, contrast) <= 0.055 + 2 * math.sqrt(0.055 / 2000)
+
+
+def test_no_interval_or_detectable_effect_of_accuracies_is_larger_than_possible() -> None:
+    """Two seeds whose luck is large: the test alone would need an effect of more than 1."""
+    rng = np.random.default_rng(5)
+    runs = Runs(
+        cells=[(p, t) for p in (0, 1) for t in (0, 1)] * 2, plots=[(s, p) for s in (0, 1) for p in (0, 0, 1, 1)]
+    )
+    rates = rng.permutation([0.05, 0.2, 0.4, 0.5, 0.6, 0.7, 0.9, 0.95])
+    values = (rng.random((8, 200)) < rates[:, None]).astype(float)
+    for name, contrast in two_by_two((0, 1), (0, 1), ("pretrain", "tune")).items():
+        most = 2.0 if name == "interaction" else 1.0
+        limited, free = (
+            estimate_contrast([ItemTable(values=values, span=span)], runs, contrast) for span in ((0.0, 1.0), None)
+        )
+        assert (limited.se, limited.p) == (free.se, free.p)
+        assert (limited.low, limited.high) == (max(free.low, -most), min(free.high, most))
+        assert limited.mde == (free.mde if free.mde <= most else math.inf)
+        corrected = free.mde_corrected(3)
+        assert limited.mde_corrected(3) == (corrected if corrected <= most else math.inf)
+        assert corrected > most
+
+
+def test_limits_of_an_overall_value_are_those_of_its_tasks_together() -> None:
+    rng = np.random.default_rng(6)
+    tables = [
+        ItemTable(values=(rng.random((2, 4)) < 0.5).astype(float), weight=weight, span=(0.0, 1.0))
+        for weight in (0.5, 0.75)
+    ]
+    one = estimate_contrast(tables, Runs(cells=["a", "b"], plots="pq"), {"a": -1.0, "b": 1.0})
+    assert one.limits == (-1.25, 1.25)
+    assert -1.25 <= one.low < one.high <= 1.25

@@ -106,9 +106,10 @@ def test_partly_shared_plots_with_several_tunings_each_are_averaged() -> None:
 
 
 def test_partly_shared_plots_of_equal_answers_have_no_error() -> None:
-    same = np.tile([0.0, 1.0, 1.0, 0.0], (3, 1))
+    same = np.tile([0.0, 0.5, 1.0, 0.0], (3, 1))
     test = compare_arms(same, same, plots=(list("pqa"), list("pqb")))
-    assert (test.difference, test.standard_error, test.p, test.low, test.high) == (0.0, 0.0, 1.0, 0.0, 0.0)
+    assert (test.difference, test.standard_error) == (0.0, 0.0)
+    assert all(map(math.isnan, (test.p, test.low, test.high)))
 
 
 @pytest.mark.parametrize(("shared", "own"), [(2, 1), (1, 2)])
@@ -271,3 +272,60 @@ def test_the_implied_p_agrees_with_its_interval(value: float, below: float, abov
     one = Estimate(value=value, low=value - below, high=value + above)
     if min(abs(one.low), abs(one.high)) > 1e-9:
         assert (implied_p(one) < 0.05) == (one.low > 0 or one.high < 0)
+
+
+@pytest.mark.parametrize("plots", [None, (["p", "q", "s"], ["q", "r", "t"])])
+def test_no_interval_or_detectable_effect_of_accuracies_is_larger_than_possible(plots: Plots | None) -> None:
+    rng = np.random.default_rng(8)
+    a, b = ((rng.random((3, 100)) < np.array([[0.05], [0.5], [0.95]])).astype(float) for _ in range(2))
+    if plots is None:
+        a, b = a[::2], b[::2]
+    limited, free = (compare_over_tasks([TaskScores(a=a, b=b, span=span)], plots) for span in ((0.0, 1.0), None))
+    assert (limited.low, limited.high) == (-1.0, 1.0)
+    assert free.high > 1.0
+    assert (limited.p, limited.standard_error) == (free.p, free.standard_error)
+    assert (limited.minimum_detectable_effect, free.minimum_detectable_effect > 1.0) == (math.inf, True)
+
+
+@pytest.mark.parametrize("plots", [None, (["p", "q"], ["p", "q"]), (["p", "q"], ["q", "r"])])
+def test_unlimited_values_that_all_agree_have_no_interval_and_no_p(plots: Plots | None) -> None:
+    """One third more on each item, in each run: nothing says how sure that is."""
+    a, b = np.full((2, 30), 0.1), np.full((2, 30), 0.1 + 1.0 / 3.0)
+    for test in (compare_arms(a, b, plots=plots), compare_over_tasks([TaskScores(a=a, b=b)] * 2, plots)):
+        assert (test.standard_error, test.item_error, test.seed_error) == (0.0, 0.0, 0.0)
+        assert all(map(math.isnan, (test.low, test.high, test.p, test.minimum_detectable_effect)))
+    limited = compare_arms(a, b, plots=plots, span=(0.0, 1.0))
+    assert limited.low < limited.difference < limited.high
+    assert 0.0 < limited.p < 0.001
+
+
+def test_arms_of_right_and_wrong_answers_that_agree_have_an_interval() -> None:
+    same = np.tile([0.0, 1.0, 1.0, 0.0], (3, 1))
+    test = compare_arms(same, same)
+    bound = 1.0 - 0.025**0.25
+    assert (test.low, test.high, test.p) == pytest.approx((-bound, bound, 1.0))
+
+
+def test_runs_whose_scatter_is_that_of_their_items_have_no_error_of_runs() -> None:
+    """One item of one run differs, so items explain all of the scatter, but for rounding."""
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        runs, items = int(rng.integers(2, 4)), int(rng.integers(10, 60))
+        a = np.tile((rng.random(items) < 0.5).astype(float), (runs, 1))
+        b = a.copy()
+        b[0, 0] = 1.0 - b[0, 0]
+        for plots in (None, (list("pqr")[:runs], list("pqs")[:runs])):
+            test = compare_over_tasks([TaskScores(a=a, b=b, weight=float(rng.random()), span=(0.0, 1.0))], plots)
+            assert test.seed_error == 0.0 or test.seed_error > 1e-6
+
+
+def test_the_detectable_effect_is_that_of_the_interval_that_the_bound_does_not_widen() -> None:
+    """Eight items differ, in one of two runs: Student's interval is the wider one."""
+    rng = np.random.default_rng(12)
+    a = (rng.random((2, 40)) < 0.5).astype(float)
+    a[1] = a[0]
+    b = a.copy()
+    b[0, :8] = 1.0 - b[0, :8]
+    limited, free = (compare_over_tasks([TaskScores(a=a, b=b, span=span)]) for span in ((0.0, 1.0), None))
+    assert (limited.low, limited.high) == (free.low, free.high)
+    assert limited.minimum_detectable_effect == free.minimum_detectable_effect

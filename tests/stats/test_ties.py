@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from harness.stats import paired_score_interval
+from harness.stats import TaskScores, compare_over_tasks, compare_paired, paired_score_interval
 from harness.stats.factorial import ContrastEstimate, ItemTable, Runs, estimate_contrast, two_by_two
 from harness.stats.levels import levels_p
 from harness.stats.ties import Tie, tie_bound, tie_p
@@ -27,7 +27,8 @@ def single_runs(values: Values, contrast: str, **more: object) -> ContrastEstima
 
 
 def check(one: ContrastEstimate) -> None:
-    assert math.isfinite(one.low + one.high + one.p + one.mde)
+    assert math.isfinite(one.low + one.high + one.p)
+    assert max(map(abs, one.limits)) >= one.mde or one.mde == math.inf
     assert one.low <= one.estimate <= one.high
     assert (one.p <= 0.05) == (not one.low <= 0.0 <= one.high)
     assert one.high > one.low
@@ -108,3 +109,44 @@ def test_levels_of_a_factor_that_agree_count_by_bonferroni() -> None:
     tied, other = levels_p([table], runs, contrasts, estimates)
     assert tied == 1.0
     assert other == pytest.approx(min(1.0, 2 * estimates[1].p))
+
+
+@pytest.mark.parametrize(("clusters", "half"), [(5, 0.072), (10, 0.049), (50, 0.039)])
+def test_several_runs_that_agree_in_the_same_clusters_are_not_surer_than_one(clusters: int, half: float) -> None:
+    """100 items without any difference."""
+    answers, labels = np.tile([1.0, 0.0], 50), np.arange(100) % clusters
+    single = compare_paired(answers, answers, labels)
+    assert (single.low, single.high) == pytest.approx((-half, half), abs=5e-4)
+    arms = np.tile(answers, (3, 1))
+    several = compare_over_tasks([TaskScores(a=arms, b=arms, units=labels, span=(0.0, 1.0))])
+    runs = Runs(cells=["a"] * 3 + ["b"] * 3, plots=range(6))
+    table = ItemTable(values=np.concatenate([arms, arms]), clusters=labels, span=(0.0, 1.0))
+    contrast = estimate_contrast([table], runs, {"a": -1.0, "b": 1.0})
+    for one in (several, contrast):
+        assert one.low <= single.low + 1e-9
+        assert one.high >= single.high - 1e-9
+        assert one.high < 1.02 * half
+        assert one.p == 1.0
+
+
+def test_p_of_tied_clusters_agrees_with_their_bound() -> None:
+    tie = Tie(items=40.0, below=1.0, above=1.0, df=4.0)
+    for alpha in (1e-9, 0.01, 0.05, 0.5):
+        assert tie_p([[tie]], tie_bound([[tie]], alpha)[0]) == pytest.approx(alpha)
+    assert tie_p([[tie]], 0.999999) < 1e-8
+
+
+def test_levels_whose_p_another_test_than_students_sets_are_corrected_for_their_number() -> None:
+    """Of 60 items one, two or three differ from the reference, so the binomial bound sets every p."""
+    values = (np.arange(60) < np.arange(4)[:, None]).astype(float)
+    table = ItemTable(values=values, span=(0.0, 1.0))
+    runs = Runs(cells=[0, 1, 2, 3], plots=range(4))
+    contrasts = [{0: -1.0, level: 1.0} for level in (1, 2, 3)]
+    estimates = [estimate_contrast([table], runs, one) for one in contrasts]
+    corrected = levels_p([table], runs, contrasts, estimates)
+    for one, p in zip(estimates, corrected, strict=True):
+        assert one.method == "binomial"
+        assert p >= levels_p([table], runs, [contrasts[0]], [one])[0]
+        assert 1.1 * one.p < p <= 1.0
+    # The correlation of the levels is at least 0, so Sidak's p of three is the largest.
+    assert corrected[2] <= 1.0 - (1.0 - estimates[2].p) ** 3 + 1e-3
