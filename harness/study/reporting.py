@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from harness.errors import InputError, did_you_mean
 from harness.study.design import design_report, varied
@@ -127,35 +127,61 @@ def _comparisons(
         pages[compare.name] = _compare(arms, list(arms), options)
     elif not compare.contrasts:
         raise InputError(f"compare.stage: {stage} has one arm only; compare a stage with a factor besides {SEED}.")
-    return pages | _pairs(compare, arms, _arms_of_others(stage, trained, evaluated), options)
+    return pages | _pairs(compare, arms, _named_arms(stage, trained, evaluated), options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arm:
+    """An arm that a contrast may name: its own name or ``stage:arm``.
+
+    Attributes:
+        name: ``NC`` of the compared stage, ``base:N`` of another one; ``base`` if that stage has one arm.
+        full: The stage and the arm: ``tuned:NC``.
+        nodes: Its nodes.
+    """
+
+    name: str
+    full: str
+    nodes: Sequence[Node]
 
 
 def _pairs(
-    compare: CompareSpec,
-    arms: Mapping[str, list[Node]],
-    others: Mapping[str, list[Node]],
-    options: Sequence[str],
+    compare: CompareSpec, arms: Mapping[str, list[Node]], known: Sequence[_Arm], options: Sequence[str]
 ) -> dict[str, Report]:
     """Return the page of each contrast, by label."""
-    known, pages = {**arms, **others}, {}
+    pages = {}
     for arm, baseline in compare.contrasts:
-        for name in (arm, baseline):
-            if name not in known:
-                hint = did_you_mean(name, known)
-                raise InputError(f"compare.contrasts: no arm {name!r}; arms are {', '.join(known)}.{hint}")
+        pair = {name: _arm(name, known) for name in (arm, baseline)}
+        if len({each.full for each in pair.values()}) == 1:
+            raise InputError(f"compare.contrasts: [{arm}, {baseline}] is one arm; give two arms.")
         if [baseline, arm] != list(arms):  # otherwise it is the comparison of all arms
-            pages[f"{compare.name}-{arm}-{baseline}"] = _compare(known, [baseline, arm], options)
+            nodes = {name: each.nodes for name, each in pair.items()}
+            pages[f"{compare.name}-{arm}-{baseline}"] = _compare(nodes, [baseline, arm], options)
     return pages
 
 
-def _arms_of_others(stage: str, trained: Trained, evaluated: Collection[str]) -> dict[str, list[Node]]:
-    """Return the arms of the other evaluated stages: ``base:C``; ``base`` if the stage has one arm."""
-    arms: dict[str, list[Node]] = {}
-    for other, nodes in trained.items():
-        if other != stage and all(node.key in evaluated for node in nodes):
-            own = arms_of(nodes)
-            arms |= own if len(own) == 1 else {f"{other}:{arm}": of_arm for arm, of_arm in own.items()}
-    return arms
+def _arm(name: str, known: Sequence[_Arm]) -> _Arm:
+    """Return the arm of this name. Raises: InputError: there is none, or there are several."""
+    matches = {arm.full: arm for arm in known if name in (arm.name, arm.full)}
+    if not matches:
+        names = list(dict.fromkeys(arm.name for arm in known))
+        raise InputError(f"compare.contrasts: no arm {name!r}; arms are {', '.join(names)}.{did_you_mean(name, names)}")
+    if len(matches) > 1:
+        raise InputError(f"compare.contrasts: {name!r} names several arms; write {' or '.join(matches)}.")
+    return next(iter(matches.values()))
+
+
+def _named_arms(stage: str, trained: Trained, evaluated: Collection[str]) -> list[_Arm]:
+    """Return the arms of the compared stage and of the other evaluated stages, under each of their names."""
+    named = []
+    for other in (stage, *(name for name in trained if name != stage)):
+        own = arms_of(trained[other])
+        for arm, nodes in own.items() if all(node.key in evaluated for node in trained[other]) else ():
+            full = f"{other}:{arm}"
+            names = [arm] if other == stage else []
+            names += [other] if len(own) == 1 else []
+            named += [_Arm(name=name, full=full, nodes=nodes) for name in names or [full]]
+    return named
 
 
 def _compare(arms: Mapping[str, Sequence[Node]], names: Sequence[str], options: Sequence[str]) -> Report:

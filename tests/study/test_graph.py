@@ -309,6 +309,29 @@ def test_an_arm_is_compared_with_the_arms_of_another_stage(study: Study, graph_o
     assert {(node.stage, node.cell["pretrain"]) for node in shown} == {("base", "N"), ("tuned", "N")}
 
 
+def test_a_name_of_an_own_arm_and_of_a_stage_is_refused_and_stage_and_arm_are_clear(
+    study: Study, graph_of: Callable[[], Graph]
+) -> None:
+    study.fields["factors"] = {"tune": {"base": 0, "code": 1}, "seed": [0]}
+    study.fields["stages"]["base"]["data"]["code"] = 0
+    study.fields["evaluate"]["stages"] = ["base", "tuned"]
+    study.write({"compare": {"stage": "tuned", "contrasts": [["code", "base"]]}})
+    with pytest.raises(InputError, match=r"'base' names several arms; write tuned:base or base:base\."):
+        graph_of()
+    study.write({"compare": {"stage": "tuned", "contrasts": [["tuned:code", "tuned:base"], ["code", "base:base"]]}})
+    graph = graph_of()
+    pages = {node.label: node.work for node in graph.values() if node.label.startswith("compare-")}
+    shown = {
+        label: {graph[key].label for key in work.checkpoints}
+        for label, work in pages.items()
+        if isinstance(work, Report)
+    }
+    assert shown == {
+        "compare-tuned_code-tuned_base": {"tuned-code-0", "tuned-base-0"},
+        "compare-code-base_base": {"tuned-code-0", "base-0"},
+    }
+
+
 def test_stages_without_factors_are_compared_by_name(study: Study, graph_of: Callable[[], Graph]) -> None:
     study.fields["stages"] = {"base": {"stage": "fake"}, "tuned": {"stage": "fake", "from": "base"}}
     study.fields["evaluate"] = {"tasks": "mini_logic"}
