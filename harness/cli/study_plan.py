@@ -49,7 +49,13 @@ def _count_requests(node: Node) -> int:
 
 
 def _metrics(node: Node) -> dict[str, set[str]]:
-    return {task: set(size.metrics) for task, size in sizes_of(node).items()}
+    """Return the metrics that a page about an evaluation can show, by task."""
+    from harness.study.reporting import COMPUTED_METRICS
+
+    return {
+        task: {*size.metrics, *(COMPUTED_METRICS if size.has_likelihoods else ())}
+        for task, size in sizes_of(node).items()
+    }
 
 
 def print_plan(spec: ExperimentSpec, graph: Graph, place: tuple[StudyFolder, Set[str]], *, estimate: bool) -> None:

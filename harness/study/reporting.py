@@ -16,7 +16,7 @@ from harness.study.nodes import SEED, Evaluation, Graph, Node, Report, Trained, 
 from harness.study.overlaps import overlaps_of
 from harness.versions import installed_versions
 
-COMPUTED_METRICS = ("gold_log_likelihood", "bits_per_byte")  # by `harness compare`, from the answers' likelihoods
+COMPUTED_METRICS = ("gold_log_likelihood", "bits_per_byte")  # by `harness compare`, from likelihoods of answers
 
 
 def report_nodes(
@@ -49,29 +49,60 @@ def check_selections(
     Args:
         graph: The graph.
         keys: Keys of the nodes to check; others than comparisons are left out.
-        metrics_of: Returns the metrics that an evaluation records, by task.
+        metrics_of: Returns the metrics that an evaluation records or `harness compare` computes, by task.
 
     Raises:
-        InputError: no task that a page shows has the page's metric, or a page selects a task that is not evaluated.
+        InputError: no task that a page shows has the page's metric, or a page selects a task on which not all of its
+            arms are evaluated.
     """
     for node in (graph[key] for key in keys):
-        words = node.work.words if isinstance(node.work, Report) else ()
-        metric = _value(words, "--metric") or COMPUTED_METRICS[0]
-        patterns = (_value(words, "--tasks") or "*").split(",")
-        if metric in COMPUTED_METRICS and patterns == ["*"]:
+        if not isinstance(node.work, Report) or node.work.words[0] != "compare":
             continue
-        evaluations = [graph[key] for key in node.parents if graph[key].kind == "evaluate"]
-        one_per_set = {_evaluation(one).set_key: one for one in evaluations}.values()
-        evaluated = {task: names for one in one_per_set for task, names in metrics_of(one).items()}
-        for pattern in patterns:
-            if not fnmatch.filter(evaluated, pattern):
+        metric, tasks = (_value(node.work.words, flag) for flag in ("--metric", "--tasks"))
+        sets = _sets_of_arms(node, graph)
+        if metric is None and tasks is None and len({frozenset(own) for own in sets}) == 1:
+            continue
+        evaluated = _common_tasks(node, sets, metrics_of)
+        shown: dict[str, None] = {}
+        for pattern in (tasks or "*").split(","):
+            matches = fnmatch.filter(evaluated, pattern)
+            if not matches:
                 hint = did_you_mean(pattern, evaluated)
                 raise InputError(f"compare.tasks: no task {pattern!r}; tasks are {', '.join(evaluated)}.{hint}")
-        shown = {task for pattern in patterns for task in fnmatch.filter(evaluated, pattern)}
-        known = sorted({name for task in shown for name in evaluated[task]} | {*COMPUTED_METRICS})
-        if metric not in known:
+            shown |= dict.fromkeys(matches)
+        known = sorted({name for task in shown for name in evaluated[task]})
+        if metric is not None and metric not in known:
             hint = did_you_mean(metric, known)
             raise InputError(f"compare.metric: no task has {metric!r}; give one of {', '.join(known)}.{hint}")
+
+
+def _sets_of_arms(page: Node, graph: Graph) -> list[dict[str, Node]]:
+    """Return for each checkpoint that a page compares an evaluation of each set of tasks, by set.
+
+    The parents in a design are left out: they are shown next to the arms where they have the same tasks.
+    """
+    assert isinstance(page.work, Report)
+    parents = {row["name"] for row in (page.work.design or {}).get("parents", ())}
+    sets: dict[str, dict[str, Node]] = {key: {} for key in page.work.checkpoints if key not in parents}
+    for node in (graph[key] for key in page.parents if graph[key].kind == "evaluate"):
+        if _evaluation(node).checkpoint in sets:
+            sets[_evaluation(node).checkpoint][_evaluation(node).set_key] = node
+    return list(sets.values())
+
+
+def _common_tasks(
+    page: Node, sets: Sequence[Mapping[str, Node]], metrics_of: Callable[[Node], Mapping[str, Collection[str]]]
+) -> dict[str, Collection[str]]:
+    """Return the metrics of the tasks on which all arms of a page are evaluated. Raises: InputError: none is."""
+    distinct = {frozenset(own): own for own in sets}.values()
+    of_arms = [{task: names for one in own.values() for task, names in metrics_of(one).items()} for own in distinct]
+    common = {task: names for task, names in of_arms[0].items() if all(task in own for own in of_arms)}
+    if not common:
+        raise InputError(
+            f"compare: {page.label} compares arms without a common task "
+            f"({'; '.join(', '.join(own) for own in of_arms)}); evaluate their stages on the same tasks."
+        )
+    return common
 
 
 def _value(words: Sequence[str], flag: str) -> str | None:
