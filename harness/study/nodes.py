@@ -2,9 +2,9 @@
 
     Node(key="3f0c9a...", label="tuned-N-C-0", kind="train", parents=("81d2...",), work=Training(...))
 
-A key contains no name and no path of the study, so a renamed stage keeps its key. Inside a node's work, ``node:KEY``
-stands for the folder of another node's checkpoint, ``run:KEY`` for the folder with that checkpoint's records, and
-``overlap:KEY`` for the file of a search for test items.
+A key contains no path of the study, and no name except on a page that shows it, so a renamed stage keeps its key. Inside
+a node's work, ``node:KEY`` stands for the folder of another node's checkpoint, ``run:KEY`` for the folder with that
+checkpoint's records, and ``overlap:KEY`` for the file of a search for test items.
 """
 
 from __future__ import annotations
