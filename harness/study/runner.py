@@ -61,7 +61,6 @@ class Runner:
         self.failed: list[str] = []
         self._running: list[_Running] = []
         self._alone: set[str] = set()  # evaluations whose shared process failed: one of them may be why
-        self._doubted: set[str] = set()  # nodes that failed in the last run: their commands must end without an error
 
     def run(self, wanted: Collection[str] | None = None) -> bool:
         """Run the wanted nodes (all by default), which include their ancestors; return whether all of them are done.
@@ -71,8 +70,8 @@ class Runner:
         wanted = set(self.graph if wanted is None else wanted)
         try:
             for key in wanted - self.done.keys():  # a run that was killed has left nodes as running
-                if self.folder.state(key, "failed") is not None:
-                    self._doubted.add(key)
+                if self.folder.state(key, "failed") is not None:  # by a version that did not write the doubt down
+                    self.folder.doubt(key)
                 self.folder.set_waiting(key)
             while self._start(wanted) or self._running:
                 self._collect()
@@ -210,8 +209,9 @@ class Runner:
         """
         if node.kind == "report" and code != 0:  # a page may be half written
             return False
-        # A signal may follow a finished training. An error may, too, but then something is wrong with it.
-        if node.kind == "train" and ((code is None and node.key in self._doubted) or (code is not None and code > 0)):
+        # A signal may follow a finished training. An error may, too, but then something is wrong with it, until the
+        # command ends with 0.
+        if node.kind == "train" and ((code or 0) > 0 or (code != 0 and self.folder.is_doubted(node.key))):
             return False
         produced = outcome(node, self.graph, self.folder)
         if produced is None:
@@ -222,6 +222,7 @@ class Runner:
             "finished": now(),
             "seconds": seconds,
         }
+        self.folder.trust(node.key)
         self.folder.set_state(node.key, "done", about)
         self.done[node.key] = produced
         took = "" if seconds is None else f"  ({seconds:,.0f} s)"
@@ -230,6 +231,7 @@ class Runner:
 
     def _fail(self, node: Node, running: _Running, code: int) -> None:
         self.failed.append(node.key)
+        self.folder.doubt(node.key)
         about = {"code": code, "finished": now(), "log": self._log_of(running.job)}
         self.folder.set_state(node.key, "failed", about)
         self.notify(f"failed   {self.folder.label(node)}: exit code {code}, see {running.job.log}")

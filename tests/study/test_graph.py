@@ -17,6 +17,7 @@ from harness.reports.analysis.design import level_name, read_design, read_factor
 from harness.reports.analysis.metric import BITS, GOLD
 from harness.study.design import TAKEN_NAMES
 from harness.study.experiment import read_experiment
+from harness.study.folder import StudyFolder
 from harness.study.graph import build_graph
 from harness.study.nodes import Graph, Report
 from harness.study.reporting import COMPUTED_METRICS
@@ -52,6 +53,45 @@ def test_a_renamed_stage_and_an_edited_comment_change_no_key(study: Study, graph
     study.write({"compare": {"stage": "renamed"}})
     study.path.write_text("# a comment\n" + study.path.read_text())
     assert set(graph_of()) == set(before)
+
+
+def test_a_renamed_stage_changes_the_pages_that_show_its_name_and_nothing_else(
+    study: Study, graph_of: Callable[[], Graph]
+) -> None:
+    study.fields["evaluate"]["stages"] = ["base", "tuned"]
+    study.write({"compare": {"stage": "tuned", "contrasts": [["NC", "base:N"], ["NC", "NN"]]}})
+    before = graph_of()
+    study.fields["stages"] = {"root": study.fields["stages"]["base"], "tuned": study.fields["stages"]["tuned"]}
+    study.fields["stages"]["tuned"]["from"] = "root"
+    study.fields["evaluate"]["stages"] = ["root", "tuned"]
+    study.write({"compare": {"stage": "tuned", "contrasts": [["NC", "root:N"], ["NC", "NN"]]}})
+    assert [node.label for key, node in graph_of().items() if key not in before] == ["compare-NC-root_N"]
+
+
+def test_a_renamed_stage_whose_fields_change_later_is_the_same_study(
+    study: Study, graph_of: Callable[[], Graph]
+) -> None:
+    study.fields["stages"] = {"base": {"stage": "fake", "rate": 1}}
+    study.write({"factors": {}, "evaluate": [], "compare": None})
+    folder = StudyFolder(study.folder / "out")
+    first = graph_of()
+    for node in first.values():
+        folder.claim(node, {})
+    folder.record("small", {}, first)
+    study.fields["stages"] = {"root": {"stage": "fake", "rate": 1}}
+    study.write()
+    folder.check_experiment("small", {}, graph_of())
+    folder.record("small", {}, graph_of())
+    study.fields["stages"]["root"]["rate"] = 2
+    study.write()
+    folder.check_experiment("small", {}, graph_of())
+    study.fields["stages"] = {"base": {"stage": "fake", "rate": 3}}  # under its first name, too
+    study.write()
+    folder.check_experiment("small", {}, graph_of())
+    study.fields["stages"] = {"other": {"stage": "fake", "rate": 3}}
+    study.write()
+    with pytest.raises(InputError, match="holds another experiment"):
+        folder.check_experiment("small", {}, graph_of())
 
 
 def test_a_changed_learning_rate_changes_its_stage_and_descendants_only(

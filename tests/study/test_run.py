@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,14 @@ import pytest
 from harness.evaluation.progress_file import ProgressFile
 from harness.records.run_folder import read_record
 from harness.study.commands import Commands
+from harness.study.executors import Job
 from harness.study.experiment import read_experiment
 from harness.study.folder import StudyFolder
 from harness.study.graph import build_graph
+from harness.study.runner import Runner
 from harness.study.states import node_states
 from tests.conftest import HarnessCommand
+from tests.study import package
 from tests.study.conftest import Study
 from tests.study.observer import LOG, check_events, events
 
@@ -231,6 +235,40 @@ def test_a_training_that_fails_after_its_checkpoint_has_failed_until_its_command
     assert done.returncode == 0, done.stderr
     assert _begun(log) == ["base-0", "tuned-N-0", "tuned-C-0"]
     assert [event["name"] for event in events(log) if event["event"] == "trained"] == ["tuned-N-0", "tuned-C-0"]
+
+
+def test_a_failed_training_stays_in_doubt_when_the_next_run_is_killed(study: Study, own_cache: Path) -> None:
+    """Its checkpoint is complete, so only the noted failure says that something is wrong with it."""
+    study.fields["stages"] = {"base": {"stage": "fake"}}
+    study.write({"factors": {}, "evaluate": [], "compare": None})
+    graph, folder = build_graph(read_experiment(study.path)), StudyFolder(study.folder / "out")
+    (node,) = graph.values()
+
+    class Ends:
+        """Writes the checkpoint, and ends with a code."""
+
+        slots = 1
+
+        def __init__(self, code: int) -> None:
+            self.code = code
+
+        def submit(self, jobs: Sequence[Job]) -> list[int]:
+            if self.code == 99:
+                raise KeyboardInterrupt
+            package.train({"name": "base"}, folder.checkpoint(node))
+            return [0 for _ in jobs]
+
+        def poll(self, _handle: int) -> int:
+            return self.code
+
+        def cancel(self, _handle: int) -> None: ...
+
+    assert not Runner(graph, folder, Ends(1)).run()
+    with pytest.raises(KeyboardInterrupt):
+        Runner(graph, folder, Ends(99)).run()
+    assert not Runner(graph, folder, Ends(-9)).run(), "a signal says nothing about the earlier error"
+    assert Runner(graph, folder, Ends(0)).run()
+    assert not folder.is_doubted(node.key)
 
 
 def test_a_damaged_checkpoint_fails_its_own_evaluation_only(small: Study, harness_here: HarnessCommand) -> None:
