@@ -249,7 +249,7 @@ class Runner:
         for key in reversed(list(self.graph)):
             produced = self.done.get(key)
             if produced is not None and self.graph[key].kind == "report":
-                pages[self.graph[key].label] = str(produced["page"])
+                pages |= {node.label: str(produced["page"]) for node in reversed(self.graph[key].names)}
         return {label: str(link) for label, link in self.folder.link_pages(pages).items()}
 
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from harness import versions
+from harness.cli.run_command import _wanted
 from harness.errors import InputError
 from harness.reports.analysis.design import level_name, read_design, read_factors
 from harness.reports.analysis.metric import BITS, GOLD
@@ -19,7 +20,7 @@ from harness.study.design import TAKEN_NAMES
 from harness.study.experiment import read_experiment
 from harness.study.folder import StudyFolder
 from harness.study.graph import build_graph
-from harness.study.nodes import Graph, Report
+from harness.study.nodes import Graph, Report, nodes_of
 from harness.study.reporting import COMPUTED_METRICS
 from tests.study.conftest import Study
 
@@ -128,6 +129,33 @@ def test_a_changed_task_definition_changes_evaluations_and_reports_only(
     file.write_text(file.read_text().replace("acc_norm", "exact_match"))
     kinds = {node.kind for key, node in graph_of().items() if key not in before}
     assert kinds == {"evaluate", "report"}
+
+
+def test_a_node_of_two_stages_has_the_first_name_and_is_found_by_both(
+    study: Study, graph_of: Callable[[], Graph]
+) -> None:
+    """`quarter` is what `base` is at the level C."""
+    study.fields["stages"]["quarter"] = study.fields["stages"]["base"] | {
+        "data": {"path": str(study.folder / "data.jsonl"), "code": 1}
+    }
+    study.fields["evaluate"]["stages"] = ["base", "quarter", "tuned"]
+    study.write()
+    graph = graph_of()
+    assert [node.label for node in graph.values() if node.kind == "train" and node.stage != "tuned"] == [
+        "base-N-0", "base-N-1", "base-C-0", "base-C-1",
+    ]  # fmt: skip
+    assert [node.label for node in nodes_of(graph, "quarter", "train")] == ["quarter-0", "quarter-1"]
+    shared = {node.key for node in graph.values() if node.label in ("base-C-0", "base-C-1")}
+    for only in ("quarter", "quarter-?", "base-C-*"):
+        assert {key for key in _wanted(graph, only) if graph[key].kind == "train"} == shared
+
+
+def test_an_unknown_node_is_answered_with_the_stages_and_the_nearest_labels(graph_of: Callable[[], Graph]) -> None:
+    with pytest.raises(InputError) as refusal:
+        _wanted(graph_of(), "tuned-N-D-0")
+    assert "no node; give a stage (base, tuned), a label or a glob. Labels like it: " in str(refusal.value)
+    assert "tuned-N-C-0" in str(refusal.value)
+    assert len(str(refusal.value)) < 200
 
 
 def test_a_placeholder_takes_the_type_of_its_level_and_an_entry_of_it(
