@@ -47,6 +47,7 @@ class Evaluation:
         tasks: Task names.
         flags: Words of ``harness eval`` besides model, tasks and output.
         set_key: Digest of tasks, flags and their definitions; evaluations with the same one can share a process.
+        definitions: Digest of what the tasks read.
     """
 
     checkpoint: str
@@ -54,6 +55,7 @@ class Evaluation:
     tasks: tuple[str, ...]
     flags: tuple[str, ...]
     set_key: str
+    definitions: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

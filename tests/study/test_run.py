@@ -190,8 +190,10 @@ def test_all_state_is_in_the_output_folder(
 
 @pytest.mark.parametrize("flags", [{"use_cache": "answers.sqlite"}, {"no_cache": True}])
 def test_an_experiment_may_name_another_journal_or_none(small: Study, flags: dict[str, Any]) -> None:
+    before = build_graph(read_experiment(small.path))
     small.fields["evaluate"]["flags"] |= flags
     graph = build_graph(read_experiment(small.write()))
+    assert set(graph) == set(before), "no answer depends on where it is kept"
     node = next(node for node in graph.values() if node.kind == "evaluate")
     words = Commands(graph, StudyFolder(small.folder / "out")).of([node], {})
     assert [word for word in words if word.endswith("_cache")] == [f"--{name}" for name in flags]
