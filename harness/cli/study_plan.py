@@ -72,6 +72,7 @@ def print_plan(spec: ExperimentSpec, graph: Graph, place: tuple[StudyFolder, Set
         InputError: a node would be refused, or the disk is too small.
     """
     from harness.cli.study_tables import print_graph
+    from harness.study.reporting import with_members
 
     folder, wanted = place
     ahead = costs_ahead(graph, folder, wanted, writes=False)
@@ -80,7 +81,7 @@ def print_plan(spec: ExperimentSpec, graph: Graph, place: tuple[StudyFolder, Set
     print_graph(graph, folder, ahead, wanted)
     _print_searches(graph, ahead)
     printed: list[str] = []  # comparisons of the same arms by several metrics share one plan
-    for compare in spec.compare:
+    for compare in with_members(spec):
         _print_power(compare.stage or list(spec.stages)[-1], compare, graph, printed)
 
 

@@ -39,8 +39,7 @@ def evaluation_nodes(spec: ExperimentSpec, trained: Trained) -> list[Node]:
                 raise InputError(f"evaluate.stages: no stage {stage!r}; stages are {', '.join(trained)}.{hint}")
         words = flag_words(section.flags)
         tasks = variants(section)
-        include = [Path(path).expanduser() for path in _listed(section.flags.get("include_path"))]
-        definitions = tasks_digest(tasks, catalogue(*include), _folder(section.flags.get("data_dir")))
+        definitions = tasks_digest(tasks, catalogue(*include_paths(section)), _folder(section.flags.get("data_dir")))
         scored = {name: value for name, value in section.flags.items() if name not in JOURNAL}
         set_key = digest_of(
             {
@@ -56,6 +55,11 @@ def evaluation_nodes(spec: ExperimentSpec, trained: Trained) -> list[Node]:
                 )  # fmt: skip
                 nodes.append(_node(node, section, work, spec))
     return nodes
+
+
+def include_paths(section: EvaluateSpec) -> list[Path]:
+    """Return the user's folders of tasks."""
+    return [Path(path).expanduser() for path in _listed(section.flags.get("include_path"))]
 
 
 def _saves_states(trained: Node) -> bool:

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 
 from harness.errors import InputError, did_you_mean
 from harness.study.design import design_report, varied
+from harness.study.evaluations import include_paths
 from harness.study.experiment import CompareSpec, ExperimentSpec
 from harness.study.nodes import SEED, Evaluation, Graph, Node, Report, Trained, arms_of, digest_of, file_name
 from harness.study.overlaps import overlaps_of
+from harness.suite.catalogue import Catalogue
 from harness.versions import installed_versions
 
 COMPUTED_METRICS = ("gold_log_likelihood", "bits_per_byte")  # by `harness compare`, from likelihoods of answers
@@ -33,12 +35,25 @@ def report_nodes(
         return []
     pages: list[tuple[str, Report, Sequence[Node]]] = []
     last = [node for node in evaluations if not _evaluation(node).states]
-    for compare in spec.compare:
+    for compare in with_members(spec):
         pages += [(label, report, last) for label, report in _comparisons(spec, compare, trained, last).items()]
     if spec.report.leaderboard:
         shown = tuple(dict.fromkeys(_evaluation(node).checkpoint for node in evaluations))
         pages.append(("leaderboard", Report(words=("leaderboard", "RUNS"), checkpoints=shown), evaluations))
     return [_node(label, _with_overlaps(report, overlaps), on, spec) for label, report, on in pages]
+
+
+def with_members(spec: ExperimentSpec) -> list[CompareSpec]:
+    """Return the comparisons with the tasks of a group in place of its name; lm-eval's own groups are not known."""
+    if not any(compare.tasks for compare in spec.compare):
+        return list(spec.compare)
+    catalogue = Catalogue(list(dict.fromkeys(path for section in spec.evaluate for path in include_paths(section))))
+    comparisons = []
+    for compare in spec.compare:
+        names = [entry.name for name in compare.tasks for entry in catalogue.tasks_below(name)]
+        names += [name for name in compare.tasks if name not in catalogue.entries]
+        comparisons.append(compare.model_copy(update={"tasks": tuple(dict.fromkeys(names))}))
+    return comparisons
 
 
 def check_selections(

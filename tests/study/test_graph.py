@@ -400,6 +400,17 @@ def test_a_name_of_an_own_arm_and_of_a_stage_is_refused_and_stage_and_arm_are_cl
     }
 
 
+def test_a_comparison_may_name_a_group_of_tasks_as_an_evaluation_may(
+    study: Study, graph_of: Callable[[], Graph]
+) -> None:
+    study.fields["evaluate"]["tasks"] = "t_all"
+    study.write({"compare": {"stage": "tuned", "tasks": ["t_all", "t_choice", "t_x*"]}})
+    page = next(node for node in graph_of().values() if node.label == "compare")
+    assert isinstance(page.work, Report)
+    words = list(page.work.words)
+    assert words[words.index("--tasks") + 1] == "t_choice,t_generate,t_x*"
+
+
 def test_stages_without_factors_are_compared_by_name(study: Study, graph_of: Callable[[], Graph]) -> None:
     study.fields["stages"] = {"base": {"stage": "fake"}, "tuned": {"stage": "fake", "from": "base"}}
     study.fields["evaluate"] = {"tasks": "mini_logic"}
