@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -113,4 +114,4 @@ class Commands:
             for record in [source, *source.parent.glob(f"samples_*_{time}.jsonl"), source.parent / f"run_{time}.json"]:
                 link = folder / record.name
                 link.unlink(missing_ok=True)
-                link.symlink_to(record.resolve())
+                link.symlink_to(os.path.relpath(record.resolve(), folder.resolve()))  # also valid in a moved folder

@@ -169,13 +169,16 @@ def test_all_state_is_in_the_output_folder(
     small: Study, harness_here: HarnessCommand, log: Path, own_cache: Path
 ) -> None:
     """A moved folder is done, and scores a changed metric from its answers; a deleted one leaves no answers behind."""
-    small.write({"compare": None, "report": {"leaderboard": False}})
+    small.write({"compare": None})
     out, moved = small.folder / "out", small.folder / "elsewhere" / "moved"
     assert _run(harness_here, small).returncode == 0
     assert not list(own_cache.rglob("journal*"))
     moved.parent.mkdir()
     out.rename(moved)
     log.unlink()
+    links = [path for path in moved.glob("nodes/*/runs/**/*") if path.is_symlink()]
+    assert len(links) > 1
+    assert all(link.resolve(strict=True).is_relative_to(moved.resolve()) for link in links)
     again = harness_here("run", small.path, "--output_path", moved, "--executor", "fork")
     assert again.returncode == 0, again.stderr
     assert _begun(log) == []
