@@ -114,6 +114,31 @@ def test_seeds_that_differ_in_more_than_their_seed_are_planned_one_by_one(
     assert [disk[f"base-N-{n}"] for n in range(2)] == [28 * int(amount.replace(",", "")) for amount in amounts]
 
 
+@pytest.mark.parametrize(
+    ("trainer", "states"),
+    [
+        ({}, 2),
+        ({"save_steps": 2, "save_total_limit": 4}, 4),
+        ({"save_steps": 3, "save_total_limit": None}, 6),  # after 3, 6, ... 15 steps, and at the end
+        ({"save_steps": 0.5, "save_total_limit": None}, 2),
+    ],
+)
+def test_requests_for_all_checkpoints_count_each_saved_state(
+    trainer: dict[str, Any], states: int, study: Study, own_cache: Path
+) -> None:
+    base = _real_stages(study.folder)["base"]
+    base["trainer"] |= {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 1, **trainer}
+    study.fields["stages"] = {"base": base | {"seed": 0}}
+    study.fields["evaluate"] |= {"stages": ["base"], "checkpoints": "all"}
+    study.write({"factors": {}, "compare": None, "overlap": False})
+    graph = build_graph(read_experiment(study.path))
+    costs = Costs(graph, StudyFolder(study.folder / "out"), {}, lambda _: 10, writes=False)
+    cost = {node.label: costs.of(node) for node in graph.values()}
+    assert cost["base"].steps == 16, "32 sequences of 64 tokens"
+    assert cost["eval-base"].requests == 10
+    assert cost["eval-base-states"].requests == 10 * states
+
+
 def test_stages_below_an_average_are_planned_by_their_budget(
     study: Study, harness_fork: HarnessCommand, tmp_path: Path
 ) -> None:
