@@ -17,6 +17,7 @@ from harness.study.executors.process import queue, started_on
 from harness.study.folder import StudyFolder, now
 from harness.study.nodes import Evaluation, Graph, Node, Training
 from harness.study.outcomes import Outcome, done_before, outcome
+from harness.study.states import PROGRESS
 
 ATTEMPTS = 3  # of a command that dies by a signal, such as one that runs out of memory or loses its machine
 POLL_SECONDS = 0.1
@@ -151,6 +152,7 @@ class Runner:
             running.began = None
             for node in running.nodes:
                 self.folder.set_waiting(node.key)
+                (self.folder.of(node.key) / PROGRESS).unlink(missing_ok=True)  # of an earlier attempt
         handles = self.executor.submit([running.job for running in ready]) if ready else ()
         for running, handle in zip(ready, handles, strict=True):
             running.handle, running.attempt = handle, running.attempt + 1

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from harness.checkpoints.stage_manifest import read_manifest
 from harness.evaluation.progress_file import ProgressFile
 from harness.records.run_folder import read_record
 from harness.study.commands import Commands
@@ -22,7 +23,7 @@ from harness.study.experiment import read_experiment
 from harness.study.folder import StudyFolder
 from harness.study.graph import build_graph
 from harness.study.runner import Runner
-from harness.study.states import node_states
+from harness.study.states import PROGRESS, node_states
 from tests.conftest import HarnessCommand
 from tests.study import package
 from tests.study.conftest import Study
@@ -435,6 +436,39 @@ def test_status_shows_speed_and_time_left_of_evaluations_that_share_a_process(sm
         states = {state.label: state for state in node_states(folder) if state.kind == "evaluate"}
     assert [state.requests_per_second for state in states.values()] == [20.0, 20.0]
     assert [state.seconds_left for state in states.values()] == [5.5, 5.5], "10 of this model and 100 of the next"
+
+
+def test_the_progress_of_an_earlier_attempt_is_not_shown(study: Study, own_cache: Path) -> None:
+    study.fields["stages"] = {"base": {"stage": "fake"}}
+    study.fields["evaluate"]["stages"] = ["base"]
+    study.write({"factors": {}, "compare": None, "report": {"leaderboard": False}})
+    graph, folder = build_graph(read_experiment(study.path)), StudyFolder(study.folder / "out")
+    train, evaluate = graph.values()
+    folder.claim(train, {})
+    package.train({"name": "base"}, folder.checkpoint(train))
+    digest = {"digest": (read_manifest(folder.checkpoint(train)) or pytest.fail("no manifest")).digest}
+    folder.set_state(train.key, "done", {"outcome": digest, "parents": {}})
+    folder.claim(evaluate, {train.key: digest})
+    progress = folder.of(evaluate.key) / PROGRESS
+    progress.write_text('{"requests_per_second": 3.0}')
+
+    class Looks:
+        """Looks for the file when a job is submitted."""
+
+        slots = 1
+
+        def submit(self, jobs: Sequence[Job]) -> list[int]:
+            assert [job.words[0] for job in jobs] == ["eval"]
+            assert not progress.exists()
+            raise KeyboardInterrupt
+
+        def poll(self, _handle: int) -> int:
+            return 1
+
+        def cancel(self, _handle: int) -> None: ...
+
+    with pytest.raises(KeyboardInterrupt):
+        Runner(graph, folder, Looks()).run()
 
 
 def test_status_of_a_folder_without_a_study_is_refused(harness_here: HarnessCommand, tmp_path: Path) -> None:
