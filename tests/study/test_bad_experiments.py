@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import sys
+import time
 from collections import namedtuple
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from harness import ray_cluster
 from harness.cli import run_command, study_plan
 from harness.errors import InputError
 from harness.study.experiment import read_experiment
@@ -221,6 +223,24 @@ def test_a_cluster_that_does_not_answer_is_one_line(
         )
     assert done.returncode == 2
     assert f"--ray_address {address}: does not answer within 10 s" in done.stderr
+
+
+def test_a_cluster_that_connects_late_has_only_the_rest_of_the_time_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_cluster, "SECONDS_TO_ANSWER", 2.0)
+    connect, left = socket.create_connection, list[float]()
+
+    def late(*words: Any, **more: Any) -> socket.socket:
+        time.sleep(0.5)
+        return connect(*words, **more)
+
+    monkeypatch.setattr(socket, "create_connection", late)
+    monkeypatch.setattr(ray_cluster, "_probe", lambda _address, seconds: left.append(seconds) or "no answer")
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with pytest.raises(InputError, match=r"does not answer within 2 s \(no answer\)"):
+            ray_cluster._check_answers(f"127.0.0.1:{silent.getsockname()[1]}", "--ray_address ")
+    assert left[0] <= 1.5
 
 
 @pytest.mark.parametrize(
