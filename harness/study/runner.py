@@ -247,7 +247,7 @@ class Runner:
 
         Links to pages that are out of date or no longer in the experiment are removed; the pages stay in their nodes.
         """
-        pages = {}
+        pages: dict[str, str] = {}
         for key in reversed(list(self.graph)):
             produced = self.done.get(key)
             if produced is not None and self.graph[key].kind == "report":

@@ -234,7 +234,12 @@ def test_a_cluster_that_connects_late_has_only_the_rest_of_the_time_to_answer(mo
         return connect(*words, **more)
 
     monkeypatch.setattr(socket, "create_connection", late)
-    monkeypatch.setattr(ray_cluster, "_probe", lambda _address, seconds: left.append(seconds) or "no answer")
+
+    def silent_probe(_address: str, seconds: float) -> str:
+        left.append(seconds)
+        return "no answer"
+
+    monkeypatch.setattr(ray_cluster, "_probe", silent_probe)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

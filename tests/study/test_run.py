@@ -253,7 +253,7 @@ def test_a_failed_training_stays_in_doubt_when_the_next_run_is_killed(study: Stu
     class Ends:
         """Writes the checkpoint, and ends with a code."""
 
-        slots = 1
+        slots: int | None = 1
 
         def __init__(self, code: int) -> None:
             self.code = code
@@ -455,7 +455,7 @@ def test_the_progress_of_an_earlier_attempt_is_not_shown(study: Study, own_cache
     class Looks:
         """Looks for the file when a job is submitted."""
 
-        slots = 1
+        slots: int | None = 1
 
         def submit(self, jobs: Sequence[Job]) -> list[int]:
             assert [job.words[0] for job in jobs] == ["eval"]
