@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 from harness.errors import InputError, one_line
@@ -87,10 +88,11 @@ def _check_answers(address: str, flag: str) -> None:
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdigit():
         raise InputError(f"{flag}{address}: give HOST:PORT, such as ray-head:6379.")
+    began = time.monotonic()
     try:
         with socket.create_connection((host, int(port)), timeout=SECONDS_TO_ANSWER):
             pass
-        reason = _probe(address)
+        reason = _probe(address, SECONDS_TO_ANSWER - (time.monotonic() - began))
     except OSError as error:
         reason = str(error)
     if reason is not None:
@@ -100,14 +102,14 @@ def _check_answers(address: str, flag: str) -> None:
         )
 
 
-def _probe(address: str) -> str | None:
-    """Connect to a cluster in another process; return why that did not work, or None."""
+def _probe(address: str, seconds: float) -> str | None:
+    """Connect to a cluster in another process, in so many seconds; return why that did not work, or None."""
     with subprocess.Popen(  # noqa: S603 - our own command
         [sys.executable, "-c", PROBE, address], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()  # only then start the timer: importing Ray takes seconds
-        timer = threading.Timer(SECONDS_TO_ANSWER, process.kill)
+        timer = threading.Timer(seconds, process.kill)
         timer.start()
         _, errors = process.communicate()
         timer.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import fnmatch
 import os
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Collection, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import InputError, did_you_mean
+from harness.errors import InputError
 from harness.visible import say
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from harness.study.folder import StudyFolder
     from harness.study.nodes import Graph
 
+NEAR_LABELS = 3  # that a message suggests
 PURPOSE = "Run a study from its experiment file: train, evaluate and compare; run it again to resume."
 
 
@@ -141,10 +143,17 @@ def _wanted(graph: Graph, only: str | None) -> set[str]:
 
     if only is None:
         return set(graph)
-    keys = {key for key, node in graph.items() if node.stage == only or fnmatch.fnmatchcase(node.label, only)}
+    named = [each for node in graph.values() for each in node.names]
+    keys = {node.key for node in named if node.stage == only or fnmatch.fnmatchcase(node.label, only)}
     if not keys:
-        labels = [node.label for node in graph.values()]
-        raise InputError(f"--only {only}: no node; give one of {', '.join(labels)}.{did_you_mean(only, labels)}")
+        stages, labels = (
+            list(dict.fromkeys(names)) for names in zip(*((n.stage, n.label) for n in named), strict=True)
+        )
+        near = ", ".join(difflib.get_close_matches(only, labels, n=NEAR_LABELS, cutoff=0.4))
+        raise InputError(
+            f"--only {only}: no node; give a stage ({', '.join(filter(None, stages))}), a label or a glob."
+            + (f" Labels like it: {near}." if near else "")
+        )
     return with_ancestors(graph, keys)
 
 

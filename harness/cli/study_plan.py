@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.study.nodes import Graph, Node
 
 TASKS_NAMED = 12  # of those that a search looks for
+SHARES = ("acc", "exact_match", "pass@1")  # metrics that are 0 or 1 for an item, as `harness power` takes them
 
 
 def costs_ahead(graph: Graph, folder: StudyFolder, keys: Collection[str], *, writes: bool) -> dict[str, Cost]:
@@ -49,7 +50,13 @@ def _count_requests(node: Node) -> int:
 
 
 def _metrics(node: Node) -> dict[str, set[str]]:
-    return {task: set(size.metrics) for task, size in sizes_of(node).items()}
+    """Return the metrics that a page about an evaluation can show, by task."""
+    from harness.study.reporting import COMPUTED_METRICS
+
+    return {
+        task: {*size.metrics, *(COMPUTED_METRICS if size.has_likelihoods else ())}
+        for task, size in sizes_of(node).items()
+    }
 
 
 def print_plan(spec: ExperimentSpec, graph: Graph, place: tuple[StudyFolder, Set[str]], *, estimate: bool) -> None:
@@ -65,6 +72,7 @@ def print_plan(spec: ExperimentSpec, graph: Graph, place: tuple[StudyFolder, Set
         InputError: a node would be refused, or the disk is too small.
     """
     from harness.cli.study_tables import print_graph
+    from harness.study.reporting import with_members
 
     folder, wanted = place
     ahead = costs_ahead(graph, folder, wanted, writes=False)
@@ -72,9 +80,9 @@ def print_plan(spec: ExperimentSpec, graph: Graph, place: tuple[StudyFolder, Set
         ahead = _timed(graph, folder, ahead)
     print_graph(graph, folder, ahead, wanted)
     _print_searches(graph, ahead)
-    # Comparisons of the same arms by several metrics share one plan.
-    for compare in {(one.stage, one.design): one for one in spec.compare}.values():
-        _print_power(spec, compare, graph)
+    printed: list[str] = []  # comparisons of the same arms by several metrics share one plan
+    for compare in with_members(spec):
+        _print_power(compare.stage or list(spec.stages)[-1], compare, graph, printed)
 
 
 def _timed(graph: Graph, folder: StudyFolder, ahead: Mapping[str, Cost]) -> dict[str, Cost]:
@@ -109,24 +117,46 @@ def _print_searches(graph: Graph, ahead: Collection[str]) -> None:
         say(f"Overlap: the training data of {arms_text} will be searched for {counts}: {named}.", file=sys.stdout)
 
 
-def _print_power(spec: ExperimentSpec, compare: CompareSpec, graph: Graph) -> None:
-    """Print the output of `harness power` for the compared stage's seeds and items."""
+def _print_power(stage: str, compare: CompareSpec, graph: Graph, printed: list[str]) -> None:
+    """Print the output of `harness power` for the compared stage's seeds and items.
+
+    Args:
+        stage: The compared stage.
+        compare: The comparison.
+        graph: The graph.
+        printed: Plans that were printed before, and reasons for none; this one is added.
+    """
+    from harness.study.power import why_no_plan
+
+    reason = why_no_plan(stage, compare, graph)
+    if reason is not None and compare.contrasts:  # with another stage, which is no question about factors
+        return
+    plan = _plan(stage, compare, graph) if reason is None else ""
+    text = f"{stage}: power with these seeds and items" + (f" is not known: {reason}." if reason else ":\n")
+    if text + plan not in printed:
+        printed.append(text + plan)
+        say(f"\n{text}", file=sys.stdout)
+        if plan:
+            _print_plan(plan)
+    if plan and compare.metric is not None and not compare.metric.startswith(SHARES):
+        say(f"{compare.name} compares by {compare.metric}; this power is of accuracies.", file=sys.stdout)
+
+
+def _plan(stage: str, compare: CompareSpec, graph: Graph) -> str:
     import yaml
 
-    from harness.cli.commands import load_command
-    from harness.study.power import power_plan, why_no_plan
+    from harness.study.nodes import nodes_of
+    from harness.study.power import power_plan
 
-    stage = compare.stage or list(spec.stages)[-1]
-    reason = why_no_plan(spec, compare)
-    if reason is not None:
-        say(f"\n{stage}: power with these seeds and items is not known: {reason}.", file=sys.stdout)
-        return
-    nodes = {node.alike: node for node in graph.values() if node.kind == "evaluate" and node.stage == stage}
+    nodes = {node.alike: node for node in nodes_of(graph, stage, "evaluate")}
     sizes = {name: size for node in nodes.values() for name, size in sizes_of(node).items()}
-    say(f"\n{stage}: power with these seeds and items:\n", file=sys.stdout)
+    return str(yaml.safe_dump(power_plan(stage, compare, graph, sizes), allow_unicode=True, sort_keys=False))
+
+
+def _print_plan(plan: str) -> None:
+    from harness.cli.commands import load_command
+
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "plan.yaml"
-        trained = [node for node in graph.values() if node.kind == "train"]
-        plan = yaml.safe_dump(power_plan(spec, compare, trained, sizes), allow_unicode=True, sort_keys=False)
         file.write_text(plan, encoding="utf-8")
         load_command("power").run(parsed(["power", str(file)], "compare"))

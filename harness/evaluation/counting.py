@@ -29,6 +29,7 @@ class TaskSize:
         domain: Its domain; the task itself if it has none.
         items_from: Name of its items, shared by variants of one benchmark; the task itself if they are its own.
         metrics: Names of the metrics that it records.
+        has_likelihoods: Whether its requests ask for likelihoods; a task that only generates has none.
     """
 
     requests: int
@@ -39,6 +40,7 @@ class TaskSize:
     domain: str
     items_from: str
     metrics: tuple[str, ...] = ()
+    has_likelihoods: bool = True
 
 
 def task_sizes(spec: EvaluationSpec) -> dict[str, TaskSize]:
@@ -67,4 +69,5 @@ def _size(name: str, task: Task, built: TaskRequests) -> TaskSize:
         domain=str(metadata.get("domain", name)),
         items_from=str(metadata.get("items_from") or name),
         metrics=tuple(task.aggregation()),
+        has_likelihoods=task.OUTPUT_TYPE != "generate_until",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -11,13 +12,14 @@ from typing import Any
 import yaml
 
 from harness.study.design import DESIGN
+from harness.study.evaluations import JOURNAL
 from harness.study.folder import StudyFolder
 from harness.study.nodes import Evaluation, Graph, Node, Overlap, Report, Training, with_folders
 from harness.study.outcomes import ITEMS, PAGE, SAVED_STATES
 from harness.study.states import PROGRESS
 
 RUNS = "runs"  # the folder of a report with links to the records that it shows
-JOURNAL_FLAGS = {"--use_cache", "--no_cache"}  # with one of them, the experiment says where answers are kept
+JOURNAL_FLAGS = {f"--{name}" for name in JOURNAL}  # with one of them, the experiment says where answers are kept
 Results = Mapping[str, Sequence[str]]
 """By key of an evaluation: its results files, relative to the study's folder."""
 
@@ -112,4 +114,4 @@ class Commands:
             for record in [source, *source.parent.glob(f"samples_*_{time}.jsonl"), source.parent / f"run_{time}.json"]:
                 link = folder / record.name
                 link.unlink(missing_ok=True)
-                link.symlink_to(record.resolve())
+                link.symlink_to(os.path.relpath(record.resolve(), folder.resolve()))  # also valid in a moved folder

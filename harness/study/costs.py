@@ -7,6 +7,7 @@ nothing again.
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import tempfile
@@ -19,6 +20,7 @@ import yaml
 
 from harness.errors import InputError, SpecError, UnplannedParentError
 from harness.study.folder import StudyFolder, read_json, write_json
+from harness.study.inputs import is_own_trainer
 from harness.study.nodes import SEED, Evaluation, Graph, Node, Training, digest_of, references, with_folders
 from harness.study.outcomes import Outcome
 from harness.training import find_planner
@@ -94,7 +96,8 @@ class Costs:
         Seeds whose data files differ are planned one by one: ``path: data-{seed}.jsonl``.
         """
         if isinstance(node.work, Evaluation):
-            return node.work.set_key
+            of_stage = f"-{self._alike(self.graph[node.work.checkpoint])}" if node.work.states else ""
+            return node.work.set_key + of_stage
         if not isinstance(node.work, Training):
             return node.alike
         fields = {name: value for name, value in node.work.spec.items() if name != SEED}
@@ -107,9 +110,17 @@ class Costs:
             except SpecError as error:
                 raise InputError(f"stages.{node.stage}: {error}") from None
         if isinstance(node.work, Evaluation):
-            requests = self._count_requests(node)
+            requests = self._count_requests(node) * self._checkpoints(node.work)
             return Cost(requests=requests, disk_bytes=requests * BYTES_PER_REQUEST)
         return Cost()
+
+    def _checkpoints(self, work: Evaluation) -> int:
+        """Return how many checkpoints an evaluation is about; 1 if the number of saved states is not known."""
+        trained = self.graph[work.checkpoint]
+        assert isinstance(trained.work, Training)
+        if not work.states or not is_own_trainer(str(trained.work.spec["stage"])):
+            return 1
+        return _saved_states(trained.work.spec.get("trainer") or {}, self.of(trained).steps)
 
     def _of_training(self, node: Node, work: Training) -> Cost:
         planner = find_planner(work.spec)
@@ -145,6 +156,18 @@ class Costs:
                 seconds = (self.folder.state(key, "done") or {}).get("seconds")
                 times += [float(seconds)] if seconds is not None else []
         return replace(cost, seconds=sum(times) / len(times) if times else None)
+
+
+def _saved_states(trainer: Mapping[str, Any], steps: int) -> int:
+    """Return how many states a stage keeps, from the fields of its trainer: one every `save_steps`, and the last one.
+
+    By default a tenth of the steps apart, of which the last two are kept.
+    """
+    every = trainer.get("save_steps") or max(1, math.ceil(steps / 10))
+    every = every if every >= 1 else max(1, math.ceil(steps * every))  # a share of the steps
+    limit = trainer.get("save_total_limit", STATES_KEPT)
+    saved = max(1, math.ceil(steps / every))
+    return saved if limit is None else min(saved, limit)
 
 
 def _cost_of_budget(spec: Mapping[str, Any]) -> Cost:

@@ -17,6 +17,7 @@ from harness.study.nodes import Evaluation, Node, Trained, Training, digest_of, 
 from harness.study.task_inputs import tasks_digest
 from harness.suite.catalogue import Catalogue
 
+JOURNAL = ("use_cache", "no_cache")  # flags that say where answers are kept, which changes none of them
 TEMPLATES = ("_letter", "_cloze", "_paper")  # endings of task names that a variant replaces
 
 
@@ -38,19 +39,27 @@ def evaluation_nodes(spec: ExperimentSpec, trained: Trained) -> list[Node]:
                 raise InputError(f"evaluate.stages: no stage {stage!r}; stages are {', '.join(trained)}.{hint}")
         words = flag_words(section.flags)
         tasks = variants(section)
-        include = [Path(path).expanduser() for path in _listed(section.flags.get("include_path"))]
+        definitions = tasks_digest(tasks, catalogue(*include_paths(section)), _folder(section.flags.get("data_dir")))
+        scored = {name: value for name, value in section.flags.items() if name not in JOURNAL}
         set_key = digest_of(
             {
-                "tasks": tasks, "flags": words, "versions": scoring_versions(),
-                "definitions": tasks_digest(tasks, catalogue(*include), _folder(section.flags.get("data_dir"))),
+                "tasks": tasks, "flags": flag_words(scored), "versions": scoring_versions(), "definitions": definitions,
                 "tokenizer": digest_at(str(section.flags["tokenizer"])) if "tokenizer" in section.flags else None,
             }
         )  # fmt: skip
         for node in (node for stage in section.stages or trained for node in trained[stage]):
             for states in (False, True) if section.checkpoints == "all" and _saves_states(node) else (False,):
-                work = Evaluation(checkpoint=node.key, states=states, tasks=tasks, flags=words, set_key=set_key)
+                work = Evaluation(
+                    checkpoint=node.key, states=states, tasks=tasks, flags=words, set_key=set_key,
+                    definitions=definitions,
+                )  # fmt: skip
                 nodes.append(_node(node, section, work, spec))
     return nodes
+
+
+def include_paths(section: EvaluateSpec) -> list[Path]:
+    """Return the user's folders of tasks."""
+    return [Path(path).expanduser() for path in _listed(section.flags.get("include_path"))]
 
 
 def _saves_states(trained: Node) -> bool:

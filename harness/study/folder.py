@@ -7,6 +7,7 @@ DIR/nodes/KEY/LABEL/        the checkpoint of a training node
 DIR/nodes/KEY/log           output of its command
 DIR/nodes/KEY/lock          locked by its command, with the host that runs it; empty while the executor queues it
 DIR/nodes/KEY/running.json, failed.json, done.json
+DIR/nodes/KEY/doubted       its command has failed, and has not ended without an error since
 DIR/evaluations/SET_KEY/    records of one set of tasks and flags, in `harness eval`'s layout
 DIR/journal.sqlite          answers of all evaluations
 DIR/report.html, ...        links to the pages of the last run
@@ -65,7 +66,9 @@ def _of_an_early_kill(path: Path) -> bool:
 def _in_common(recorded: Mapping[str, Any], graph: Graph) -> bool:
     """Whether a graph and the nodes that a study recorded share a node or a label, or one of them is empty."""
     nodes = recorded.get("nodes", [])
-    before = {node["key"] for node in nodes} | {node["label"] for node in nodes if node["kind"] == "train"}
+    before = {node["key"] for node in nodes}
+    for name in ("label", "present_label"):
+        before |= {node[name] for node in nodes if node["kind"] == "train" and name in node}
     now = {*graph, *(node.label for node in graph.values() if node.kind == "train")}
     return not before or not now or not before.isdisjoint(now)
 
@@ -183,11 +186,17 @@ class StudyFolder:
         return read_json(self.path / "study.json")
 
     def record(self, name: str, experiment: Mapping[str, Any], graph: Graph) -> None:
-        """Write down the experiment and its nodes, for `harness status` and for the next run."""
+        """Write down the experiment and its nodes, for `harness status` and for the next run.
+
+        A node has the label under which it was begun, and the present one, which differs if its stage was renamed.
+        """
         nodes = [
-            {"key": node.key, "label": self.label(node), "kind": node.kind, "parents": node.parents}
+            {
+                "key": node.key, "label": self.label(node), "present_label": node.label, "kind": node.kind,
+                "parents": node.parents,
+            }
             for node in graph.values()
-        ]
+        ]  # fmt: skip
         write_json(self.path / "study.json", {"name": name, "experiment": experiment, "nodes": nodes})
 
     def of(self, key: str) -> Path:
@@ -252,6 +261,19 @@ class StudyFolder:
     def set_waiting(self, key: str) -> None:
         """Put a node that is not done back among those that wait."""
         self._leave(key, ["running", "failed"])
+
+    def doubt(self, key: str) -> None:
+        """Note that a node's command failed: output that looks complete does not count until it ends with 0."""
+        if self.of(key).is_dir():
+            (self.of(key) / "doubted").touch()
+
+    def is_doubted(self, key: str) -> bool:
+        """Whether a node's command failed and has not ended with 0 since."""
+        return (self.of(key) / "doubted").exists()
+
+    def trust(self, key: str) -> None:
+        """Note that a node's command ended with 0."""
+        (self.of(key) / "doubted").unlink(missing_ok=True)
 
     def _leave(self, key: str, states: Sequence[State]) -> None:
         for state in states:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,11 @@ def _check_labels(nodes: Iterable[Node]) -> None:
 
 
 def _parents_first(nodes: Iterable[Node]) -> list[Node]:
-    by_key = {node.key: node for node in nodes}
+    by_key: dict[str, Node] = {}
+    for node in nodes:
+        first = by_key.setdefault(node.key, node)
+        if node.label not in {each.label for each in first.names}:
+            by_key[node.key] = replace(first, shared=(*first.shared, node))
     order: dict[str, Node] = {}
 
     def add(node: Node) -> None:

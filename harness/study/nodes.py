@@ -2,9 +2,9 @@
 
     Node(key="3f0c9a...", label="tuned-N-C-0", kind="train", parents=("81d2...",), work=Training(...))
 
-A key contains no name and no path of the study, so a renamed stage keeps its key. Inside a node's work, ``node:KEY``
-stands for the folder of another node's checkpoint, ``run:KEY`` for the folder with that checkpoint's records, and
-``overlap:KEY`` for the file of a search for test items.
+A key contains no path of the study, and no name except on a page that shows it, so a renamed stage keeps its key.
+Inside a node's work, ``node:KEY`` stands for the folder of another node's checkpoint, ``run:KEY`` for the folder with
+that checkpoint's records, and ``overlap:KEY`` for the file of a search for test items.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class Evaluation:
         tasks: Task names.
         flags: Words of ``harness eval`` besides model, tasks and output.
         set_key: Digest of tasks, flags and their definitions; evaluations with the same one can share a process.
+        definitions: Digest of what the tasks read.
     """
 
     checkpoint: str
@@ -54,6 +55,7 @@ class Evaluation:
     tasks: tuple[str, ...]
     flags: tuple[str, ...]
     set_key: str
+    definitions: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +104,7 @@ class Node:
         work: What it does, in detail.
         cell: Of a checkpoint, the levels of the factors that it depends on, in the order of the file.
         alike: Nodes that are equal here cost the same: the label without the seed's level.
+        shared: The same node as other stages or sections call it: their inputs are equal.
     """
 
     key: str
@@ -113,6 +116,12 @@ class Node:
     needs: NeedsSpec = field(default_factory=NeedsSpec)
     cell: Mapping[str, str] = field(default_factory=dict)
     alike: str = ""
+    shared: tuple[Node, ...] = ()
+
+    @property
+    def names(self) -> tuple[Node, ...]:
+        """The node, and the same one under its other names."""
+        return (self, *self.shared)
 
 
 Graph = Mapping[str, Node]
@@ -120,6 +129,12 @@ Graph = Mapping[str, Node]
 
 Trained = Mapping[str, Sequence[Node]]
 """The nodes that train checkpoints, by stage."""
+
+
+def nodes_of(graph: Graph, stage: str, kind: Kind) -> list[Node]:
+    """Return the nodes of a stage, also those that it shares with another one."""
+    named = (each for node in graph.values() for each in node.names)
+    return [node for node in named if node.stage == stage and node.kind == kind]
 
 
 def arms_of(nodes: Sequence[Node]) -> dict[str, list[Node]]:

@@ -66,8 +66,9 @@ def _node(arm: Sequence[Node], searched: Sequence[str], works: Sequence[Evaluati
     pairs = dict.fromkeys(pair for work in works for pair in zip(work.flags, work.flags[1:], strict=False))
     flags = [word for pair in pairs if pair[0] in FLAGS_OF_TASKS for word in pair]
     words = ("--tasks", ",".join(tasks), *flags, *flag_words(spec.overlap))
+    # All items of the tasks are looked for, whatever the limit and the other flags of their evaluations.
     inputs = {
-        "words": words, "checkpoints": list(searched), "evaluations": sorted({work.set_key for work in works}),
+        "words": words, "checkpoints": list(searched), "definitions": sorted({work.definitions for work in works}),
         "versions": installed_versions(["stage-harness"])["stage-harness"],
     }  # fmt: skip
     label = f"overlap-{arm[0].alike}"

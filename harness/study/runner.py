@@ -17,6 +17,7 @@ from harness.study.executors.process import queue, started_on
 from harness.study.folder import StudyFolder, now
 from harness.study.nodes import Evaluation, Graph, Node, Training
 from harness.study.outcomes import Outcome, done_before, outcome
+from harness.study.states import PROGRESS
 
 ATTEMPTS = 3  # of a command that dies by a signal, such as one that runs out of memory or loses its machine
 POLL_SECONDS = 0.1
@@ -61,7 +62,6 @@ class Runner:
         self.failed: list[str] = []
         self._running: list[_Running] = []
         self._alone: set[str] = set()  # evaluations whose shared process failed: one of them may be why
-        self._doubted: set[str] = set()  # nodes that failed in the last run: their commands must end without an error
 
     def run(self, wanted: Collection[str] | None = None) -> bool:
         """Run the wanted nodes (all by default), which include their ancestors; return whether all of them are done.
@@ -71,8 +71,8 @@ class Runner:
         wanted = set(self.graph if wanted is None else wanted)
         try:
             for key in wanted - self.done.keys():  # a run that was killed has left nodes as running
-                if self.folder.state(key, "failed") is not None:
-                    self._doubted.add(key)
+                if self.folder.state(key, "failed") is not None:  # by a version that did not write the doubt down
+                    self.folder.doubt(key)
                 self.folder.set_waiting(key)
             while self._start(wanted) or self._running:
                 self._collect()
@@ -152,6 +152,7 @@ class Runner:
             running.began = None
             for node in running.nodes:
                 self.folder.set_waiting(node.key)
+                (self.folder.of(node.key) / PROGRESS).unlink(missing_ok=True)  # of an earlier attempt
         handles = self.executor.submit([running.job for running in ready]) if ready else ()
         for running, handle in zip(ready, handles, strict=True):
             running.handle, running.attempt = handle, running.attempt + 1
@@ -210,8 +211,9 @@ class Runner:
         """
         if node.kind == "report" and code != 0:  # a page may be half written
             return False
-        # A signal may follow a finished training. An error may, too, but then something is wrong with it.
-        if node.kind == "train" and ((code is None and node.key in self._doubted) or (code is not None and code > 0)):
+        # A signal may follow a finished training. An error may, too, but then something is wrong with it, until the
+        # command ends with 0.
+        if node.kind == "train" and ((code or 0) > 0 or (code != 0 and self.folder.is_doubted(node.key))):
             return False
         produced = outcome(node, self.graph, self.folder)
         if produced is None:
@@ -222,6 +224,7 @@ class Runner:
             "finished": now(),
             "seconds": seconds,
         }
+        self.folder.trust(node.key)
         self.folder.set_state(node.key, "done", about)
         self.done[node.key] = produced
         took = "" if seconds is None else f"  ({seconds:,.0f} s)"
@@ -230,6 +233,7 @@ class Runner:
 
     def _fail(self, node: Node, running: _Running, code: int) -> None:
         self.failed.append(node.key)
+        self.folder.doubt(node.key)
         about = {"code": code, "finished": now(), "log": self._log_of(running.job)}
         self.folder.set_state(node.key, "failed", about)
         self.notify(f"failed   {self.folder.label(node)}: exit code {code}, see {running.job.log}")
@@ -243,11 +247,11 @@ class Runner:
 
         Links to pages that are out of date or no longer in the experiment are removed; the pages stay in their nodes.
         """
-        pages = {}
+        pages: dict[str, str] = {}
         for key in reversed(list(self.graph)):
             produced = self.done.get(key)
             if produced is not None and self.graph[key].kind == "report":
-                pages[self.graph[key].label] = str(produced["page"])
+                pages |= {node.label: str(produced["page"]) for node in reversed(self.graph[key].names)}
         return {label: str(link) for label, link in self.folder.link_pages(pages).items()}
 
 

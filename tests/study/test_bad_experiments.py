@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import argparse
 import builtins
+import re
 import shutil
 import socket
 import sys
+import time
 from collections import namedtuple
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.cli import run_command
+from harness import ray_cluster
+from harness.cli import run_command, study_plan
+from harness.errors import InputError
 from harness.study.experiment import read_experiment
 from harness.study.folder import StudyFolder
 from harness.study.graph import build_graph
+from harness.study.reporting import COMPUTED_METRICS, check_selections
 from tests.conftest import HarnessCommand
 from tests.study.conftest import Study
 
@@ -46,6 +52,8 @@ def _set(fields: dict[str, Any], path: str, value: Any) -> None:
         ("evaluate.tasks", ["t_chioce"], "t_chioce"),
         ("compare.stage", "tund", "compare.stage: no stage 'tund'"),
         ("compare.contrasts", [["NC", "XX"]], "no arm 'XX'; arms are NN, NC, CN, CC"),
+        ("compare.contrasts", [["NN", "NN"]], "compare.contrasts: [NN, NN] is one arm; give two arms."),
+        ("compare.contrasts", [["NN", "tuned:NN"]], "[NN, tuned:NN] is one arm"),
         ("compare.tasks", ["t_chioce"], "compare.tasks: no task 't_chioce'; tasks are t_choice"),
         ("compare.design", ["pretrain", "tun"], "has no factor 'tun'"),
         (
@@ -72,6 +80,38 @@ def test_a_wrong_experiment_is_one_line_and_exit_code_2(
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "out" / "nodes").exists()
+
+
+@pytest.mark.parametrize(
+    ("evaluated", "compare", "message"),
+    [
+        ("t_generate", {}, "compare: compare-NN-base_N compares arms without a common task (t_generate; t_choice)"),
+        ("t_*", {"tasks": "t_generate"}, "compare.tasks: no task 't_generate'; tasks are t_choice."),
+        ("t_*", {"tasks": "t_choice"}, None),
+    ],
+)
+def test_a_contrast_needs_a_task_on_which_both_arms_are_evaluated(
+    evaluated: str, compare: dict[str, Any], message: str | None, study: Study, own_cache: Path
+) -> None:
+    flags = study.fields["evaluate"]["flags"]
+    study.fields["evaluate"] = [
+        {"name": "early", "tasks": evaluated, "stages": ["base"], "flags": flags},
+        {"name": "late", "tasks": "t_choice", "stages": ["tuned"], "flags": flags},
+    ]
+    study.write({"compare": {"stage": "tuned", "contrasts": [["NN", "base:N"]], **compare}})
+    graph = build_graph(read_experiment(study.path))
+    pages = [key for key, node in graph.items() if node.label == "compare-NN-base_N"]
+    with nullcontext() if message is None else pytest.raises(InputError, match=re.escape(message)):
+        check_selections(graph, pages, study_plan._metrics)
+
+
+@pytest.mark.parametrize("metric", COMPUTED_METRICS)
+def test_a_task_that_only_generates_has_no_likelihoods_to_compare(metric: str, study: Study, own_cache: Path) -> None:
+    study.fields["evaluate"]["tasks"] = "t_generate"
+    study.write({"compare": {"stage": "tuned", "metric": metric}})
+    graph = build_graph(read_experiment(study.path))
+    with pytest.raises(InputError, match=f"no task has '{metric}'; give one of exact_match"):
+        check_selections(graph, graph, study_plan._metrics)
 
 
 def test_a_name_that_appears_twice_is_refused(study: Study, harness_here: HarnessCommand, tmp_path: Path) -> None:
@@ -183,6 +223,29 @@ def test_a_cluster_that_does_not_answer_is_one_line(
         )
     assert done.returncode == 2
     assert f"--ray_address {address}: does not answer within 10 s" in done.stderr
+
+
+def test_a_cluster_that_connects_late_has_only_the_rest_of_the_time_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_cluster, "SECONDS_TO_ANSWER", 2.0)
+    connect, left = socket.create_connection, list[float]()
+
+    def late(*words: Any, **more: Any) -> socket.socket:
+        time.sleep(0.5)
+        return connect(*words, **more)
+
+    monkeypatch.setattr(socket, "create_connection", late)
+
+    def silent_probe(_address: str, seconds: float) -> str:
+        left.append(seconds)
+        return "no answer"
+
+    monkeypatch.setattr(ray_cluster, "_probe", silent_probe)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with pytest.raises(InputError, match=r"does not answer within 2 s \(no answer\)"):
+            ray_cluster._check_answers(f"127.0.0.1:{silent.getsockname()[1]}", "--ray_address ")
+    assert left[0] <= 1.5
 
 
 @pytest.mark.parametrize(

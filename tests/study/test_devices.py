@@ -16,7 +16,10 @@ import yaml
 from safetensors.numpy import load_file
 
 from harness.checkpoints.stage_manifest import read_manifest
-from harness.study.executors import environment_of
+from harness.engines.replicated.devices import VISIBLE
+from harness.errors import InputError
+from harness.study.executors import Job, Options, environment_of
+from harness.study.executors.local import LocalExecutor
 from harness.study.executors.needs import NeedsSpec
 from harness.study.experiment import read_experiment
 from harness.study.graph import build_graph
@@ -91,3 +94,58 @@ def test_there_is_one_process_per_gpu_and_a_different_number_gives_a_different_n
 @pytest.mark.parametrize(("cpus", "processes", "threads"), [(8, 1, "8"), (8, 4, "2"), (1, 2, "1")])
 def test_processes_share_the_cores_of_their_node(cpus: int, processes: int, threads: str) -> None:
     assert environment_of(NeedsSpec(cpus=cpus), processes)["OMP_NUM_THREADS"] == threads
+
+
+def _job(folder: Path, number: int, gpus: int) -> Job:
+    """A job that writes down the GPUs it sees, and ends when the test lets it."""
+    return Job(name=f"job-{number}", words=(), locks=(), log=folder / f"{number}.log", cwd=folder,
+               needs=NeedsSpec(gpus=gpus))  # fmt: skip
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> dict[str, Mapping[str, str]]:
+    """The variables of the jobs whose processes were started, by name; each process sleeps."""
+    environments: dict[str, Mapping[str, str]] = {}
+
+    def start(job: Job) -> subprocess.Popen[bytes]:
+        environments[job.name] = job.environment
+        return subprocess.Popen(["sleep", "600"], start_new_session=True)
+
+    monkeypatch.setattr("harness.study.executors.local.start", start)
+    return environments
+
+
+def _executor(gpus: list[str], jobs: int, needs: int) -> LocalExecutor:
+    options = Options(folder=Path("out"), jobs=jobs, arguments={}, needs=(NeedsSpec(gpus=needs),))
+    return LocalExecutor(options, gpus)
+
+
+def test_local_jobs_see_as_many_gpus_as_they_need_and_no_two_the_same(
+    tmp_path: Path, started: dict[str, Mapping[str, str]]
+) -> None:
+    executor = _executor(["4", "5", "6"], jobs=4, needs=2)
+    handles = executor.submit([_job(tmp_path, number, gpus) for number, gpus in enumerate([1, 2, 2, 0])])
+    assert started == {"job-0": {VISIBLE: "4"}, "job-1": {VISIBLE: "5,6"}}
+    assert executor.poll(handles[2]) is None, "it waits for two GPUs, and is not overtaken"
+    process = handles[1].process
+    assert process is not None
+    process.kill()
+    process.wait()
+    assert executor.poll(handles[1]) == -9
+    assert started == {"job-0": {VISIBLE: "4"}, "job-1": {VISIBLE: "5,6"}, "job-2": {VISIBLE: "5,6"}, "job-3": {}}
+    for handle in handles:
+        executor.cancel(handle)
+
+
+def test_a_machine_without_gpus_leaves_the_variables_as_they_are(
+    tmp_path: Path, started: dict[str, Mapping[str, str]]
+) -> None:
+    executor = _executor([], jobs=1, needs=2)
+    (handle,) = executor.submit([_job(tmp_path, 0, 2)])
+    assert started == {"job-0": {}}
+    executor.cancel(handle)
+
+
+def test_a_node_that_needs_more_gpus_than_there_are_is_refused() -> None:
+    with pytest.raises(InputError, match=r"needs.gpus 3: a node needs more GPUs than the 2 of this machine"):
+        _executor(["0", "1"], jobs=1, needs=3)

@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 
+from harness.cli import study_plan
 from harness.study.costs import Cost, Costs
 from harness.study.experiment import read_experiment
 from harness.study.folder import StudyFolder
@@ -113,6 +114,31 @@ def test_seeds_that_differ_in_more_than_their_seed_are_planned_one_by_one(
     assert [disk[f"base-N-{n}"] for n in range(2)] == [28 * int(amount.replace(",", "")) for amount in amounts]
 
 
+@pytest.mark.parametrize(
+    ("trainer", "states"),
+    [
+        ({}, 2),
+        ({"save_steps": 2, "save_total_limit": 4}, 4),
+        ({"save_steps": 3, "save_total_limit": None}, 6),  # after 3, 6, ... 15 steps, and at the end
+        ({"save_steps": 0.5, "save_total_limit": None}, 2),
+    ],
+)
+def test_requests_for_all_checkpoints_count_each_saved_state(
+    trainer: dict[str, Any], states: int, study: Study, own_cache: Path
+) -> None:
+    base = _real_stages(study.folder)["base"]
+    base["trainer"] |= {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 1, **trainer}
+    study.fields["stages"] = {"base": base | {"seed": 0}}
+    study.fields["evaluate"] |= {"stages": ["base"], "checkpoints": "all"}
+    study.write({"factors": {}, "compare": None, "overlap": False})
+    graph = build_graph(read_experiment(study.path))
+    costs = Costs(graph, StudyFolder(study.folder / "out"), {}, lambda _: 10, writes=False)
+    cost = {node.label: costs.of(node) for node in graph.values()}
+    assert cost["base"].steps == 16, "32 sequences of 64 tokens"
+    assert cost["eval-base"].requests == 10
+    assert cost["eval-base-states"].requests == 10 * states
+
+
 def test_stages_below_an_average_are_planned_by_their_budget(
     study: Study, harness_fork: HarnessCommand, tmp_path: Path
 ) -> None:
@@ -154,6 +180,58 @@ def test_a_dry_run_ends_with_what_harness_power_says(
     assert set(tables) <= set(done.stdout.splitlines())
     words = ["--output_path", tmp_path / "out", "--dry_run", "--no_estimate"]
     assert "power" not in harness_fork("run", study.write({"compare": None}), *words).stdout
+
+
+def _power_of(study: Study, monkeypatch: pytest.MonkeyPatch) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the plans that a dry run passes to `harness power`, and the lines about them."""
+    plans: list[dict[str, Any]] = []
+    lines: list[str] = []
+    monkeypatch.setattr(study_plan, "_print_plan", lambda plan: plans.append(yaml.safe_load(plan)))
+    monkeypatch.setattr(study_plan, "say", lambda line, file: lines.append(line.strip()))
+    spec = read_experiment(study.path)
+    graph, printed = build_graph(spec), list[str]()
+    for compare in spec.compare:
+        study_plan._print_power(compare.stage or "", compare, graph, printed)
+    return plans, lines
+
+
+def test_a_plan_has_the_factors_of_the_compared_stage_only(
+    study: Study, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`base` does not use `tune`; without a seed it has one run per arm."""
+    study.fields["evaluate"]["stages"] = ["base", "tuned"]
+    study.write({"compare": [{"name": "base", "stage": "base"}, {"name": "tuned", "stage": "tuned"}]})
+    plans, _ = _power_of(study, monkeypatch)
+    assert [list(plan["factors"]) for plan in plans] == [["pretrain"], ["pretrain", "tune"]]
+    study.fields["stages"]["base"]["seed"] = 0
+    study.write({"compare": {"stage": "base"}})
+    assert _power_of(study, monkeypatch) == (
+        [], ["base: power with these seeds and items is not known: the factor seed has fewer than 2 levels."]
+    )  # fmt: skip
+
+
+def test_a_plan_has_the_tasks_of_its_comparison_and_is_printed_once(
+    study: Study, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.fields["evaluate"]["tasks"] = ["t_choice", "t_generate"]
+    sections: list[dict[str, Any]] = [
+        {"name": "one", "tasks": "t_ch*"}, {"name": "same", "tasks": "t_choice"}, {"name": "all"},
+        {"name": "nats", "tasks": "t_choice", "metric": "gold_log_likelihood"},
+        {"name": "arms", "tasks": "t_choice", "contrasts": [["NC", "NN"]]},
+    ]  # fmt: skip
+    study.write({"compare": [{"stage": "tuned", **section} for section in sections]})
+    plans, lines = _power_of(study, monkeypatch)
+    assert [list(plan["tasks"]) for plan in plans] == [["t_choice"], ["t_choice", "t_generate"]]
+    assert lines[-1] == "nats compares by gold_log_likelihood; this power is of accuracies."
+
+
+def test_a_contrast_of_stages_without_factors_needs_no_plan(
+    study: Study, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.fields["stages"] = {"base": {"stage": "fake"}, "tuned": {"stage": "fake", "from": "base"}}
+    study.fields["evaluate"]["stages"] = ["base", "tuned"]
+    study.write({"factors": {}, "compare": {"stage": "tuned", "contrasts": [["tuned", "base"]]}})
+    assert _power_of(study, monkeypatch) == ([], [])
 
 
 def test_a_dry_run_says_how_many_items_are_looked_for_in_the_training_data(

@@ -12,13 +12,15 @@ import pytest
 import yaml
 
 from harness import versions
+from harness.cli.run_command import _wanted
 from harness.errors import InputError
 from harness.reports.analysis.design import level_name, read_design, read_factors
 from harness.reports.analysis.metric import BITS, GOLD
 from harness.study.design import TAKEN_NAMES
 from harness.study.experiment import read_experiment
+from harness.study.folder import StudyFolder
 from harness.study.graph import build_graph
-from harness.study.nodes import Graph, Report
+from harness.study.nodes import Graph, Report, nodes_of
 from harness.study.reporting import COMPUTED_METRICS
 from tests.study.conftest import Study
 
@@ -52,6 +54,45 @@ def test_a_renamed_stage_and_an_edited_comment_change_no_key(study: Study, graph
     study.write({"compare": {"stage": "renamed"}})
     study.path.write_text("# a comment\n" + study.path.read_text())
     assert set(graph_of()) == set(before)
+
+
+def test_a_renamed_stage_changes_the_pages_that_show_its_name_and_nothing_else(
+    study: Study, graph_of: Callable[[], Graph]
+) -> None:
+    study.fields["evaluate"]["stages"] = ["base", "tuned"]
+    study.write({"compare": {"stage": "tuned", "contrasts": [["NC", "base:N"], ["NC", "NN"]]}})
+    before = graph_of()
+    study.fields["stages"] = {"root": study.fields["stages"]["base"], "tuned": study.fields["stages"]["tuned"]}
+    study.fields["stages"]["tuned"]["from"] = "root"
+    study.fields["evaluate"]["stages"] = ["root", "tuned"]
+    study.write({"compare": {"stage": "tuned", "contrasts": [["NC", "root:N"], ["NC", "NN"]]}})
+    assert [node.label for key, node in graph_of().items() if key not in before] == ["compare-NC-root_N"]
+
+
+def test_a_renamed_stage_whose_fields_change_later_is_the_same_study(
+    study: Study, graph_of: Callable[[], Graph]
+) -> None:
+    study.fields["stages"] = {"base": {"stage": "fake", "rate": 1}}
+    study.write({"factors": {}, "evaluate": [], "compare": None})
+    folder = StudyFolder(study.folder / "out")
+    first = graph_of()
+    for node in first.values():
+        folder.claim(node, {})
+    folder.record("small", {}, first)
+    study.fields["stages"] = {"root": {"stage": "fake", "rate": 1}}
+    study.write()
+    folder.check_experiment("small", {}, graph_of())
+    folder.record("small", {}, graph_of())
+    study.fields["stages"]["root"]["rate"] = 2
+    study.write()
+    folder.check_experiment("small", {}, graph_of())
+    study.fields["stages"] = {"base": {"stage": "fake", "rate": 3}}  # under its first name, too
+    study.write()
+    folder.check_experiment("small", {}, graph_of())
+    study.fields["stages"] = {"other": {"stage": "fake", "rate": 3}}
+    study.write()
+    with pytest.raises(InputError, match="holds another experiment"):
+        folder.check_experiment("small", {}, graph_of())
 
 
 def test_a_changed_learning_rate_changes_its_stage_and_descendants_only(
@@ -88,6 +129,33 @@ def test_a_changed_task_definition_changes_evaluations_and_reports_only(
     file.write_text(file.read_text().replace("acc_norm", "exact_match"))
     kinds = {node.kind for key, node in graph_of().items() if key not in before}
     assert kinds == {"evaluate", "report"}
+
+
+def test_a_node_of_two_stages_has_the_first_name_and_is_found_by_both(
+    study: Study, graph_of: Callable[[], Graph]
+) -> None:
+    """`quarter` is what `base` is at the level C."""
+    study.fields["stages"]["quarter"] = study.fields["stages"]["base"] | {
+        "data": {"path": str(study.folder / "data.jsonl"), "code": 1}
+    }
+    study.fields["evaluate"]["stages"] = ["base", "quarter", "tuned"]
+    study.write()
+    graph = graph_of()
+    assert [node.label for node in graph.values() if node.kind == "train" and node.stage != "tuned"] == [
+        "base-N-0", "base-N-1", "base-C-0", "base-C-1",
+    ]  # fmt: skip
+    assert [node.label for node in nodes_of(graph, "quarter", "train")] == ["quarter-0", "quarter-1"]
+    shared = {node.key for node in graph.values() if node.label in ("base-C-0", "base-C-1")}
+    for only in ("quarter", "quarter-?", "base-C-*"):
+        assert {key for key in _wanted(graph, only) if graph[key].kind == "train"} == shared
+
+
+def test_an_unknown_node_is_answered_with_the_stages_and_the_nearest_labels(graph_of: Callable[[], Graph]) -> None:
+    with pytest.raises(InputError) as refusal:
+        _wanted(graph_of(), "tuned-N-D-0")
+    assert "no node; give a stage (base, tuned), a label or a glob. Labels like it: " in str(refusal.value)
+    assert "tuned-N-C-0" in str(refusal.value)
+    assert len(str(refusal.value)) < 200
 
 
 def test_a_placeholder_takes_the_type_of_its_level_and_an_entry_of_it(
@@ -307,6 +375,40 @@ def test_an_arm_is_compared_with_the_arms_of_another_stage(study: Study, graph_o
     assert arm.startswith("NC=run:")
     shown = [graph[key] for key in page.work.checkpoints]
     assert {(node.stage, node.cell["pretrain"]) for node in shown} == {("base", "N"), ("tuned", "N")}
+
+
+def test_a_name_of_an_own_arm_and_of_a_stage_is_refused_and_stage_and_arm_are_clear(
+    study: Study, graph_of: Callable[[], Graph]
+) -> None:
+    study.fields["factors"] = {"tune": {"base": 0, "code": 1}, "seed": [0]}
+    study.fields["stages"]["base"]["data"]["code"] = 0
+    study.fields["evaluate"]["stages"] = ["base", "tuned"]
+    study.write({"compare": {"stage": "tuned", "contrasts": [["code", "base"]]}})
+    with pytest.raises(InputError, match=r"'base' names several arms; write tuned:base or base:base\."):
+        graph_of()
+    study.write({"compare": {"stage": "tuned", "contrasts": [["tuned:code", "tuned:base"], ["code", "base:base"]]}})
+    graph = graph_of()
+    pages = {node.label: node.work for node in graph.values() if node.label.startswith("compare-")}
+    shown = {
+        label: {graph[key].label for key in work.checkpoints}
+        for label, work in pages.items()
+        if isinstance(work, Report)
+    }
+    assert shown == {
+        "compare-tuned_code-tuned_base": {"tuned-code-0", "tuned-base-0"},
+        "compare-code-base_base": {"tuned-code-0", "base-0"},
+    }
+
+
+def test_a_comparison_may_name_a_group_of_tasks_as_an_evaluation_may(
+    study: Study, graph_of: Callable[[], Graph]
+) -> None:
+    study.fields["evaluate"]["tasks"] = "t_all"
+    study.write({"compare": {"stage": "tuned", "tasks": ["t_all", "t_choice", "t_x*"]}})
+    page = next(node for node in graph_of().values() if node.label == "compare")
+    assert isinstance(page.work, Report)
+    words = list(page.work.words)
+    assert words[words.index("--tasks") + 1] == "t_choice,t_generate,t_x*"
 
 
 def test_stages_without_factors_are_compared_by_name(study: Study, graph_of: Callable[[], Graph]) -> None:

@@ -75,6 +75,25 @@ def test_each_arm_is_searched_with_its_seeds_and_ancestors(
     assert files == [str(folder.of(key) / "overlap.json") for key in read]
 
 
+def test_a_search_is_repeated_for_other_tasks_or_items_only(
+    experiment: dict[str, Any], graph_of: Callable[[], Graph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def searches() -> set[str]:
+        return {key for key, node in graph_of().items() if node.kind == "overlap"}
+
+    before = searches()
+    flags = experiment["evaluate"]["flags"]
+    flags["limit"] = flags["num_fewshot"] = 1
+    monkeypatch.setattr("harness.study.evaluations.scoring_versions", lambda: {"torch": "0.0"})
+    assert searches() == before
+    file = Path(flags["include_path"]) / "choice.yaml"
+    file.write_text(file.read_text() + "# changed\n")
+    changed = searches()
+    assert not changed & before
+    experiment["evaluate"]["tasks"] = ["t_choice", "t_generate"]
+    assert not searches() & changed
+
+
 def test_overlap_false_searches_nothing(experiment: dict[str, Any], graph_of: Callable[[], Graph]) -> None:
     experiment["overlap"] = False
     assert {node.kind for node in graph_of().values()} == {"train", "evaluate", "report"}

@@ -7,20 +7,25 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.checkpoints.stage_manifest import read_manifest
 from harness.evaluation.progress_file import ProgressFile
 from harness.records.run_folder import read_record
 from harness.study.commands import Commands
+from harness.study.executors import Job
 from harness.study.experiment import read_experiment
 from harness.study.folder import StudyFolder
 from harness.study.graph import build_graph
-from harness.study.states import node_states
+from harness.study.runner import Runner
+from harness.study.states import PROGRESS, node_states
 from tests.conftest import HarnessCommand
+from tests.study import package
 from tests.study.conftest import Study
 from tests.study.observer import LOG, check_events, events
 
@@ -165,13 +170,16 @@ def test_all_state_is_in_the_output_folder(
     small: Study, harness_here: HarnessCommand, log: Path, own_cache: Path
 ) -> None:
     """A moved folder is done, and scores a changed metric from its answers; a deleted one leaves no answers behind."""
-    small.write({"compare": None, "report": {"leaderboard": False}})
+    small.write({"compare": None})
     out, moved = small.folder / "out", small.folder / "elsewhere" / "moved"
     assert _run(harness_here, small).returncode == 0
     assert not list(own_cache.rglob("journal*"))
     moved.parent.mkdir()
     out.rename(moved)
     log.unlink()
+    links = [path for path in moved.glob("nodes/*/runs/**/*") if path.is_symlink()]
+    assert len(links) > 1
+    assert all(link.resolve(strict=True).is_relative_to(moved.resolve()) for link in links)
     again = harness_here("run", small.path, "--output_path", moved, "--executor", "fork")
     assert again.returncode == 0, again.stderr
     assert _begun(log) == []
@@ -186,8 +194,10 @@ def test_all_state_is_in_the_output_folder(
 
 @pytest.mark.parametrize("flags", [{"use_cache": "answers.sqlite"}, {"no_cache": True}])
 def test_an_experiment_may_name_another_journal_or_none(small: Study, flags: dict[str, Any]) -> None:
+    before = build_graph(read_experiment(small.path))
     small.fields["evaluate"]["flags"] |= flags
     graph = build_graph(read_experiment(small.write()))
+    assert set(graph) == set(before), "no answer depends on where it is kept"
     node = next(node for node in graph.values() if node.kind == "evaluate")
     words = Commands(graph, StudyFolder(small.folder / "out")).of([node], {})
     assert [word for word in words if word.endswith("_cache")] == [f"--{name}" for name in flags]
@@ -231,6 +241,40 @@ def test_a_training_that_fails_after_writing_its_checkpoint_counts_as_failed(
     assert done.returncode == 0, done.stderr
     assert _begun(log) == ["base-0", "tuned-N-0", "tuned-C-0"]
     assert [event["name"] for event in events(log) if event["event"] == "trained"] == ["tuned-N-0", "tuned-C-0"]
+
+
+def test_a_failed_training_stays_in_doubt_when_the_next_run_is_killed(study: Study, own_cache: Path) -> None:
+    """Its checkpoint is complete, so only the noted failure says that something is wrong with it."""
+    study.fields["stages"] = {"base": {"stage": "fake"}}
+    study.write({"factors": {}, "evaluate": [], "compare": None})
+    graph, folder = build_graph(read_experiment(study.path)), StudyFolder(study.folder / "out")
+    (node,) = graph.values()
+
+    class Ends:
+        """Writes the checkpoint, and ends with a code."""
+
+        slots: int | None = 1
+
+        def __init__(self, code: int) -> None:
+            self.code = code
+
+        def submit(self, jobs: Sequence[Job]) -> list[int]:
+            if self.code == 99:
+                raise KeyboardInterrupt
+            package.train({"name": "base"}, folder.checkpoint(node))
+            return [0 for _ in jobs]
+
+        def poll(self, _handle: int) -> int:
+            return self.code
+
+        def cancel(self, _handle: int) -> None: ...
+
+    assert not Runner(graph, folder, Ends(1)).run()
+    with pytest.raises(KeyboardInterrupt):
+        Runner(graph, folder, Ends(99)).run()
+    assert not Runner(graph, folder, Ends(-9)).run(), "a signal says nothing about the earlier error"
+    assert Runner(graph, folder, Ends(0)).run()
+    assert not folder.is_doubted(node.key)
 
 
 def test_a_damaged_checkpoint_fails_its_own_evaluation_only(small: Study, harness_here: HarnessCommand) -> None:
@@ -392,6 +436,39 @@ def test_status_shows_speed_and_time_left_of_evaluations_that_share_a_process(sm
         states = {state.label: state for state in node_states(folder) if state.kind == "evaluate"}
     assert [state.requests_per_second for state in states.values()] == [20.0, 20.0]
     assert [state.seconds_left for state in states.values()] == [5.5, 5.5], "10 of this model and 100 of the next"
+
+
+def test_the_progress_of_an_earlier_attempt_is_not_shown(study: Study, own_cache: Path) -> None:
+    study.fields["stages"] = {"base": {"stage": "fake"}}
+    study.fields["evaluate"]["stages"] = ["base"]
+    study.write({"factors": {}, "compare": None, "report": {"leaderboard": False}})
+    graph, folder = build_graph(read_experiment(study.path)), StudyFolder(study.folder / "out")
+    train, evaluate = graph.values()
+    folder.claim(train, {})
+    package.train({"name": "base"}, folder.checkpoint(train))
+    digest = {"digest": (read_manifest(folder.checkpoint(train)) or pytest.fail("no manifest")).digest}
+    folder.set_state(train.key, "done", {"outcome": digest, "parents": {}})
+    folder.claim(evaluate, {train.key: digest})
+    progress = folder.of(evaluate.key) / PROGRESS
+    progress.write_text('{"requests_per_second": 3.0}')
+
+    class Looks:
+        """Looks for the file when a job is submitted."""
+
+        slots: int | None = 1
+
+        def submit(self, jobs: Sequence[Job]) -> list[int]:
+            assert [job.words[0] for job in jobs] == ["eval"]
+            assert not progress.exists()
+            raise KeyboardInterrupt
+
+        def poll(self, _handle: int) -> int:
+            return 1
+
+        def cancel(self, _handle: int) -> None: ...
+
+    with pytest.raises(KeyboardInterrupt):
+        Runner(graph, folder, Looks()).run()
 
 
 def test_status_of_a_folder_without_a_study_is_refused(harness_here: HarnessCommand, tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from safetensors.numpy import load_file, save_file
 
 from harness.cli import main
 from harness.errors import InputError
@@ -269,6 +271,23 @@ def test_an_output_folder_with_another_stage_is_refused_naming_the_difference(
     (tmp_path / "full" / "thesis.txt").write_text("mine")
     assert main(["train", str(stage_file), "--output_path", str(tmp_path / "full")]) == 2
     assert "is not empty and holds no stage" in capsys.readouterr().err
+
+
+def test_a_parent_that_was_moved_is_the_same_parent_and_other_weights_are_not(
+    tmp_path: Path, own_cache: Path, spec: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage_file, parent, moved = tmp_path / "stage.yaml", Path(spec["from"]), tmp_path / "moved"
+    stage_file.write_text(yaml.safe_dump(spec), encoding="utf-8")
+    words = ["train", str(stage_file), "--output_path", str(tmp_path / "out"), f"from={moved}"]
+    assert main(words[:-1]) == 0
+    shutil.copytree(parent, moved)
+    capsys.readouterr()
+    assert main(words) == 0, capsys.readouterr().err
+    assert "this stage was already finished" in capsys.readouterr().err
+    weights = load_file(moved / "model.safetensors")
+    save_file({name: value + 1 for name, value in weights.items()}, moved / "model.safetensors", {"format": "pt"})
+    assert main(words) == 2
+    assert "holds another stage ('s', parent 'sha256:" in capsys.readouterr().err
 
 
 def test_a_dry_run_prints_budget_steps_parameters_and_memory_and_writes_nothing(

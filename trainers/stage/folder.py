@@ -104,6 +104,10 @@ def folder_status(job: StageJob) -> Literal["free", "begun", "finished"]:
     if path.is_file():
         recorded, current = _recorded_identity(path), identity(job)
         recorded = {name: recorded.get(name) for name in current} | {"spec": _what_matters(recorded["spec"])}
+        if recorded["parent"] is not None and recorded["parent"] == current["parent"]:
+            # The same weights, wherever they are now: the parent's folder may have been moved.
+            for each in (recorded, current):
+                each["spec"].pop("from", None)
         if recorded != current:
             raise InputError(
                 f"--output_path {out_dir}: holds another stage ({recorded['spec'].get('name')!r}, "
