@@ -108,11 +108,16 @@ def ours(folder: Path, smollm2: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_metric_values_are_lm_evals_to_1e_6(task: str, ours: dict[str, Any], lm_eval: dict[str, Any]) -> None:
+def test_metric_values_are_lm_evals(task: str, ours: dict[str, Any], lm_eval: dict[str, Any]) -> None:
+    """To 1e-6; a Brier score to 1e-5, because it is a sum of squared probabilities of long float32 sums.
+
+    Its difference depends on the processor: 1.5e-6 on one with AVX-512, below 1e-6 on others.
+    """
     theirs = {k: v for k, v in lm_eval["results"][task].items() if "," in k and "_stderr" not in k}
     assert theirs
     for metric, value in theirs.items():
-        assert ours["results"][task][metric] == pytest.approx(value, rel=1e-6, abs=1e-6), metric
+        tolerance = 1e-5 if metric.startswith("brier_score") else 1e-6
+        assert ours["results"][task][metric] == pytest.approx(value, rel=tolerance, abs=tolerance), metric
 
 
 @pytest.mark.parametrize("task", TASKS)
