@@ -42,7 +42,7 @@ def power_document(plan: StudyPlan, command: str, notes: Sequence[str] = ()) -> 
         title=f"Power of a {size} study with {plan.seeds} seeds: {', '.join(plan.main)}",
         command=command,
         tables=tables,
-        notes=(*_results(plan), *_few_clusters(plan), *notes, _methods(plan)),
+        notes=(*_results(plan), *_constant(plan), *_few_clusters(plan), *notes, _methods(plan)),
     )
 
 
@@ -85,7 +85,10 @@ def _contrasts(plan: StudyPlan) -> Table:
                     key="seeds_needed", heading="seeds needed", kind="count", meaning="For 80% power, with these items."
                 ),
                 Column(
-                    key="items_needed", heading="items needed", kind="count", meaning="For 80% power, with these seeds."
+                    key="items_needed",
+                    heading="items needed",
+                    kind="count",
+                    meaning="For 80% power, with these seeds; by task only.",
                 ),
             )
             if wanted
@@ -197,6 +200,16 @@ def _results(plan: StudyPlan) -> list[str]:
         powers = ", ".join(f"{name} {100 * one.power(plan.effect / POINTS):.0f}%" for name, one in planned.items())
         sentences.append(f"A true effect of {plan.effect:g} points is found with a power of: {powers}.")
     return sentences
+
+
+def _constant(plan: StudyPlan) -> list[str]:
+    if not plan.constant:
+        return []
+    return [
+        f"No plan for {', '.join(plan.constant)}: it had the same value in all items and runs of --from, or each item "
+        "the same in all runs, so its scatter is unknown. Overall is that of the other tasks. Give its components in "
+        "the plan, or other runs."
+    ]
 
 
 def _few_clusters(plan: StudyPlan) -> list[str]:
