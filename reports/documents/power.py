@@ -239,8 +239,13 @@ def _methods(plan: StudyPlan) -> str:
     dunnett = "; of several levels against one reference, at Dunnett's level" if several else ""
     slopes = any(RANGE in name for name in plan.contrasts)
     ranges = " A slope is the change from the lowest to the highest level." if slopes else ""
+    dashes = (
+        " A dash for seeds or items means that 100 seeds or a million clusters are too few; for overall, items needed are "
+        "not computed, because its tasks could grow in many ways."
+        if plan.effect is not None
+        else ""
+    )
     return (
         f"{_sources(plan)} Power is that of one test at p <= 0.05, before correction{dunnett}.{ranges} "
-        "Standard error and degrees of freedom vary as in simulated studies. A dash for seeds or items means that 100 "
-        "seeds or a million clusters are too few. Definitions: docs/statistics.md."
+        f"Standard error and degrees of freedom vary as in simulated studies.{dashes} Definitions: docs/statistics.md."
     )

@@ -65,6 +65,13 @@ def test_needed_seeds_and_items_reach_80_percent(command: Command, tmp_path: Pat
     assert next(r for r in larger if (r["task"], r["contrast"]) == ("logic", "tune"))["power"] >= 0.80
 
 
+def test_the_footnote_explains_the_dash_of_overall(command: Command, tmp_path: Path) -> None:
+    plan = write_plan(tmp_path, seeds=3, effect=5, tasks={"a": {"items": 300}, "b": {"items": 300}})
+    content = json.loads(command("power", plan, "--format", "json")[1])
+    assert {r["items_needed"] for r in content["tables"]["power"] if r["task"] == "overall"} == {None}
+    assert "for overall, items needed are not computed" in content["notes"][-1]
+
+
 def test_components_of_the_file_are_used(command: Command, tmp_path: Path) -> None:
     plan = write_plan(tmp_path, seeds=3, components={"plot": 0.01}, tasks={"a": {"items": 50}, "b": {"items": 60}})
     for row in table(command, plan, key="components"):
