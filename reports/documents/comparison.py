@@ -12,6 +12,7 @@ from harness.reports.analysis.metric import direction
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
 
+MOST_HEADLINES = 3
 CORRECTION_NAMES = {"holm": "Holm", "bh": "Benjamini-Hochberg"}
 
 MEANINGS = {
@@ -64,7 +65,7 @@ def comparison_document(comparison: Comparison, command: str) -> Document:
     title = f"{names[1]} against {names[0]}" if len(names) == 2 else f"{len(names) - 1} models against {names[0]}"
     runs = sum(len(arm.models) for arm in comparison.arms)
     dose = [verdict(comparison.slopes, runs)] if comparison.slopes else []
-    notes = [*_results(comparison), *dose, *comparison.notes, _methods_note(comparison)]
+    notes = [*_results(comparison), *_margin_results(comparison), *dose, *comparison.notes, _methods_note(comparison)]
     tables: tuple[Table, ...] = (_differences(comparison), _overall(comparison), _slopes(comparison))
     tables = tuple(table for table in tables if table.rows)
     return Document(
@@ -74,6 +75,7 @@ def comparison_document(comparison: Comparison, command: str) -> Document:
         notes=tuple(notes),
         caveats=comparison.caveats,
         agreements=comparison.agreements,
+        n_headlines=min(len(names) - 1, MOST_HEADLINES),
     )
 
 
@@ -217,8 +219,8 @@ def _slopes(comparison: Comparison) -> Table:
 
 
 def _results(comparison: Comparison) -> list[str]:
-    """Return one sentence or more per arm: which differences are real, and which could not have been found."""
-    sentences = []
+    """Return the result per arm, those that differ first: which differences are real, and which could not be found."""
+    results = []
     for arm in comparison.arms[1:]:
         rows = [one for one in comparison.differences if one.arm == arm.name and one.p is not None]
         tested = [part for part in comparison.overall.get(arm.name, ()) if part.p_corrected is not None]
@@ -226,10 +228,9 @@ def _results(comparison: Comparison) -> list[str]:
         result = " ".join([*(_overall_result(part) for part in parts), _tasks_result(rows, comparison.correction)])
         limits = [one.detectable for one in rows if one.detectable is not None and not one.significant]
         power = f" {low_power(min(limits), max(limits))}" if limits else ""
-        sentences.append(f"{arm.name} against {comparison.arms[0].name}: {result}{power}")
-        if comparison.margin is not None:
-            sentences += _margin_result(arm.name, comparison)
-    return sentences
+        differs = any(one.significant for one in (*rows, *parts))
+        results.append((not differs, f"{arm.name} against {comparison.arms[0].name}: {result}{power}"))
+    return [sentence for _, sentence in sorted(results, key=lambda pair: pair[0])]
 
 
 def _overall_result(part: DomainDifference) -> str:
@@ -251,6 +252,12 @@ def _tasks_result(rows: Sequence[TaskDifference], correction: str) -> str:
         )  # fmt: skip
     listed = ", ".join(f"{one.task} ({one.difference:+.3f})" for one in significant)
     return f"{len(significant)} of {len(rows)} tasks differ after {name}'s correction: {listed}."
+
+
+def _margin_results(comparison: Comparison) -> list[str]:
+    if comparison.margin is None:
+        return []
+    return [sentence for arm in comparison.arms[1:] for sentence in _margin_result(arm.name, comparison)]
 
 
 def _margin_result(arm: str, comparison: Comparison) -> list[str]:

@@ -46,7 +46,8 @@ def factorial_document(analysis: FactorialAnalysis, command: str) -> Document:
     factors = ", ".join(analysis.study.factors)
     models = [model for run in analysis.study.runs for model in run.checkpoints]
     tables = (_contrasts(analysis), _arms(analysis), _signals(analysis))
-    notes = [*_results(analysis), *_limits(analysis), *analysis.notes, *_letters(analysis)]
+    primary = _primary_results(analysis)
+    notes = [*primary, *_secondary_result(analysis), *_limits(analysis), *analysis.notes, *_letters(analysis)]
     notes += [*_main_tests(analysis), _methods(analysis)]
     return Document(
         title=f"Factorial study: {factors}{direction(models)}",
@@ -55,6 +56,7 @@ def factorial_document(analysis: FactorialAnalysis, command: str) -> Document:
         notes=tuple(notes),
         caveats=analysis.caveats,
         agreements=analysis.agreements,
+        n_headlines=len(primary),
     )
 
 
@@ -173,15 +175,19 @@ def _signals(analysis: FactorialAnalysis) -> Table:
     return Table(key="signal", title="Signal and noise over late checkpoints", columns=columns, rows=rows)
 
 
-def _results(analysis: FactorialAnalysis) -> list[str]:
-    """Return one sentence for the primary family, and one for the secondary."""
-    sentences = [_result_of(rows) for rows in _by_set([row for row in analysis.rows if row.family == PRIMARY])]
+def _primary_results(analysis: FactorialAnalysis) -> list[str]:
+    """Return a sentence per contrast, or set of comparisons, of the primary family; those that differ first."""
+    sets = _by_set([row for row in analysis.rows if row.family == PRIMARY])
+    return [_result_of(rows) for rows in sorted(sets, key=lambda rows: not any(row.significant for row in rows))]
+
+
+def _secondary_result(analysis: FactorialAnalysis) -> list[str]:
     secondary = [row for row in analysis.rows if row.family == SECONDARY and row.p_corrected is not None]
-    if secondary:
-        found = [f"{row.task} {row.spec.name} ({row.estimate.estimate:+.3f})" for row in secondary if row.significant]
-        listed = f": {', '.join(found)}" if found else ""
-        sentences.append(f"By task, {len(found)} of {len(secondary)} main effects and interactions differ{listed}.")
-    return sentences
+    if not secondary:
+        return []
+    found = [f"{row.task} {row.spec.name} ({row.estimate.estimate:+.3f})" for row in secondary if row.significant]
+    listed = f": {', '.join(found)}" if found else ""
+    return [f"By task, {len(found)} of {len(secondary)} main effects and interactions differ{listed}."]
 
 
 def _by_set(rows: Sequence[ContrastRow]) -> list[list[ContrastRow]]:
@@ -204,7 +210,7 @@ def _result_of(rows: Sequence[ContrastRow]) -> str:
     elif row.significant:
         verdict = "differs from 0."
     else:
-        verdict = f"no effect survives correction. {power_of_effects(one.mde, row.mde_corrected or math.inf)}"
+        verdict = f"does not differ significantly from 0. {power_of_effects(one.mde, row.mde_corrected or math.inf)}"
     interval = "" if math.isnan(one.low) else f"95% interval {one.low:+.3f} to {one.high:+.3f}"
     p = "" if row.p_corrected is None else f", corrected p {_p(row.p_corrected)}"
     return f"{row.spec.name}, overall: {one.estimate:+.3f} ({interval or 'no interval'}{p}): {verdict}"

@@ -240,8 +240,8 @@ def _methods(plan: StudyPlan) -> str:
     slopes = any(RANGE in name for name in plan.contrasts)
     ranges = " A slope is the change from the lowest to the highest level." if slopes else ""
     dashes = (
-        " A dash for seeds or items means that 100 seeds or a million clusters are too few; for overall, items needed are "
-        "not computed, because its tasks could grow in many ways."
+        " A dash for seeds or items means that 100 seeds or a million clusters are too few; for overall, items needed "
+        "are not computed, because its tasks could grow in many ways."
         if plan.effect is not None
         else ""
     )

@@ -1,13 +1,18 @@
-"""Sentences of a comparison about differences that are too small to be found."""
+"""Sentences of a comparison: which come first, and what they say of differences too small to be found."""
 
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness.reports.documents.comparison import low_power
 from harness.reports.documents.factorial import power_of_effects
+from tests.reports.conftest import Command
+from tests.reports.study_records import RunTask, write_study_run
 
 
 @pytest.mark.parametrize(
@@ -33,3 +38,17 @@ def test_no_sentence_names_an_infinite_difference(least: float, most: float, sen
 )
 def test_no_sentence_names_an_impossible_effect(before: float, after: float, sentence: str) -> None:
     assert power_of_effects(before, after) == sentence
+
+
+def test_a_page_of_several_arms_begins_with_at_most_three_of_them_and_those_that_differ_first(
+    command: Command, tmp_path: Path
+) -> None:
+    same = np.tile([1.0, 0.0], 50)
+    for name in ("base", "a", "b", "c", "better"):
+        values = np.ones(100) if name == "better" else same
+        write_study_run(tmp_path, name, {"logic": RunTask(values=values)})
+    folders = [tmp_path / name for name in ("base", "a", "b", "c", "better")]
+    page = command("compare", *folders, "--format", "html")[1]
+    headlines = re.findall(r'<p class="lead">(.*?)</p>', page)
+    assert [one.partition(" against base: ")[0] for one in headlines] == ["better", "a", "b"]
+    assert [page.count(f"{name} against base: ") for name in ("better", "a", "b", "c")] == [1, 1, 1, 1]
