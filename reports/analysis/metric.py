@@ -17,6 +17,7 @@ import numpy as np
 from harness.errors import RecordError
 from harness.records import ModelRecords, TaskRun, read_samples
 from harness.records.samples import Sample
+from harness.stats.clustered import FloatArray
 
 GOLD, BITS = "gold_log_likelihood", "bits_per_byte"
 
@@ -67,6 +68,15 @@ def direction(models: Sequence[ModelRecords]) -> str:
         return ""
     (metric, higher) = found.pop()
     return "" if higher else f" by {metric} (lower is better)"
+
+
+def limited_tasks(models: Sequence[ModelRecords]) -> list[str]:
+    """Return the tasks whose values all lie between 0 and 1 and are better if larger, such as accuracies."""
+    values: dict[str, list[FloatArray]] = {}
+    for run in (run for one in models for run in one.tasks.values() if run.higher_is_better):
+        values.setdefault(run.task, []).append(run.headline_values[np.isfinite(run.headline_values)])
+    joined = {task: np.concatenate(own) for task, own in values.items()}
+    return [task for task, own in joined.items() if ((own >= 0.0) & (own <= 1.0)).all()]
 
 
 def _with_metric(run: TaskRun, metric: str) -> TaskRun | None:

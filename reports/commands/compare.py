@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="correct p for every pair of models, because the first was chosen by its values, like a leader",
     )
     parser.add_argument(
-        "--margin", type=float, help="test whether a loss this large can be ruled out on each task, such as 0.02"
+        "--margin",
+        type=float,
+        help="test whether a loss this large, in the metric's units, can be ruled out on each task, such as 0.02",
     )
     parser.add_argument(
         "--doses",
@@ -75,8 +79,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("no models; give two or more to compare, or --design FILE for a factorial study.")
     check_last_checkpoints(args)
     kind = output_format(args)
-    if args.margin is not None and not 0.0 < args.margin < 1.0:
-        raise InputError(f"--margin {args.margin}: give the smallest loss that matters, between 0 and 1, such as 0.02.")
+    if args.margin is not None and not 0.0 < args.margin < math.inf:
+        raise InputError(f"--margin {args.margin}: give the smallest loss that matters, above 0, such as 0.02.")
     if args.doses is not None and args.baseline is not None:
         raise InputError(
             f"--doses {args.doses}: doses follow the order of the models; name the baseline first, not with --baseline."
@@ -89,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
 
     overlap = read_overlaps(args.overlap)
     arms, skipped = _arms(args)
+    _check_possible(args.margin, arms)
     comparison = compare(
         arms,
         margin=args.margin,
@@ -120,6 +125,20 @@ def run(args: argparse.Namespace) -> int:
             return 0
     write_document(document, args)
     return 0
+
+
+def _check_possible(margin: float | None, arms: Sequence[Arm]) -> None:
+    """Refuse a margin of 1 or more if a task's values lie between 0 and 1: it could never be inferior."""
+    if margin is None or margin < 1.0:
+        return
+    from harness.reports.analysis.metric import limited_tasks
+
+    limited = limited_tasks([model for arm in arms for model in arm.models])
+    if limited:
+        raise InputError(
+            f"--margin {margin}: the values of {', '.join(limited)} lie between 0 and 1; give a margin below 1, such "
+            "as 0.02, or choose other tasks with --tasks or another --metric."
+        )
 
 
 def _compare_options(args: argparse.Namespace) -> list[str]:

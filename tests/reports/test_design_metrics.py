@@ -73,6 +73,20 @@ def test_gold_log_likelihood_and_bits_per_byte_are_tested_like_accuracy(command:
     assert pairwise["difference"] == pytest.approx(gold.mean())
 
 
+@pytest.mark.parametrize(("metric", "loss"), [("gold_log_likelihood", 2.0), ("bits_per_byte", 2.0 / math.log(2) / 4)])
+def test_a_margin_may_be_above_1_where_values_may(metric: str, loss: float, command: Command, tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    base = -3.0 - rng.random(50)
+    for name, values in (("a", base), ("b", base - 2.0 + rng.normal(0, 0.1, 50))):
+        pairs = [(float(one), -9.0) for one in values]
+        write_study_run(tmp_path, name, {"first": RunTask(values=np.ones(50), likelihoods=pairs)})
+    for margin, conclusion in ((1.5 * loss, "non-inferior"), (0.5 * loss, "inferior")):
+        words = ["compare", tmp_path / "a", tmp_path / "b", "--metric", metric, "--margin", margin, "--format", "json"]
+        code, out, err = command(*words)
+        assert (code, err) == (0, "")
+        assert [row["conclusion"] for row in json.loads(out)["tables"]["differences"]] == [conclusion]
+
+
 @pytest.mark.parametrize(("metric", "unit"), [("gold_log_likelihood", 1.0), ("bits_per_byte", -4 * math.log(2))])
 def test_pairwise_likelihoods_have_an_overall_row_that_gates_the_tasks(
     metric: str, unit: float, command: Command, tmp_path: Path
