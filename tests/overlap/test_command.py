@@ -265,6 +265,16 @@ def test_exit_codes(run: Run, tmp_path: Path) -> None:
         assert run(tmp_path / "leak.txt", "--min_share", share, "--fail_on_overlap", "--tasks", "o_choice")[0] == code
 
 
+def test_the_sentence_names_the_least_share(run: Run, tmp_path: Path) -> None:
+    _text(tmp_path / "leak.txt", _choice(0)["question"])
+    for words, sentence in (
+        ((), "items overlap: an n-gram of the item stands in the training data"),
+        (("--min_share", 0.7), "items overlap: at least 70% of the item's n-grams stand in one source"),
+    ):
+        _, out, _ = run(tmp_path / "leak.txt", "--tasks", "o_choice", *words)
+        assert sentence in " ".join(out.split())
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
