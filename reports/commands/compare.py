@@ -160,6 +160,7 @@ def _doses(text: str | None) -> list[float]:
 
 def _arms(args: argparse.Namespace) -> tuple[list[Arm], list[str]]:
     """Return the arms, the baseline first, and notes on damaged files that were left out."""
+    from harness.reports.analysis.checkpoints import mean_notes
     from harness.reports.analysis.differences import Arm
     from harness.reports.analysis.metric import with_metric
 
@@ -173,24 +174,28 @@ def _arms(args: argparse.Namespace) -> tuple[list[Arm], list[str]]:
     models, without_metric = with_metric(models, args.metric)
     # The models of all arms were loaded as one list; each arm takes as many of them as it has matches:
     #     A=run1,run2 B   ->   models [m1, m2, m3]   ->   A: m1, m2   B: m3
-    left, arms = iter(models), []
+    left, arms, averages = iter(models), [], []
     for (name, _), own in zip(named_places, matches, strict=True):
-        arm_models = _training_runs([next(left) for _ in own], args)
+        arm_models, runs = _training_runs([next(left) for _ in own], args)
         arms.append(Arm(name=name or arm_models[0].name, models=tuple(arm_models)))
+        averages += runs
     arm_names = [arm.name for arm in arms]
     duplicate = next((name for name in arm_names if arm_names.count(name) > 1), None)
     if duplicate is not None:
         raise InputError(f"{duplicate}: two arms have this name; give each its own with NAME=run1,run2.")
-    return arms, [*finder.skipped, *skipped, *without_metric]
+    return arms, [*finder.skipped, *skipped, *without_metric, *mean_notes(averages)]
 
 
-def _training_runs(models: list[ModelRecords], args: argparse.Namespace) -> list[ModelRecords]:
-    """Return one model per training run, the mean of its last checkpoints; without the flag, the models themselves."""
+def _training_runs(
+    models: list[ModelRecords], args: argparse.Namespace
+) -> tuple[list[ModelRecords], list[tuple[ModelRecords, ...]]]:
+    """Return one model per training run, the mean of its last checkpoints, and these; else the models themselves."""
     if args.last_checkpoints is None:
-        return models
+        return models, []
     from harness.reports.analysis.checkpoints import averaged, last_of, training_runs
 
-    return [averaged(last_of(run, args.last_checkpoints), force=args.force) for run in training_runs(models)]
+    runs = [last_of(run, args.last_checkpoints) for run in training_runs(models)]
+    return [averaged(run, force=args.force) for run in runs], runs
 
 
 def _loaded(models: list[ModelRecords], args: argparse.Namespace) -> tuple[list[ModelRecords], list[str]]:
