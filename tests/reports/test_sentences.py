@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.reports.analysis.differences import TaskSlope
+from harness.reports.analysis.dose import verdict
 from harness.reports.documents.comparison import low_power
 from harness.reports.documents.factorial import power_of_effects
 from tests.reports.conftest import Command
@@ -52,3 +54,19 @@ def test_a_page_of_several_arms_begins_with_at_most_three_of_them_and_those_that
     headlines = re.findall(r'<p class="lead">(.*?)</p>', page)
     assert [one.partition(" against base: ")[0] for one in headlines] == ["better", "a", "b"]
     assert [page.count(f"{name} against base: ") for name in ("better", "a", "b", "c")] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("direction", "words"),
+    [
+        (("bits_per_byte", False), "+0.500, worse"),
+        (("gold_logprob", True), "+0.500, better"),
+        (("acc", True), "+0.500"),
+    ],
+)
+def test_the_sentence_on_doses_judges_the_slope_of_a_loss(direction: tuple[str, bool], words: str) -> None:
+    slope = TaskSlope(
+        task="a", domain="logic", items=50, runs=6, slope=0.5, standard_error=0.01, item_error=0.01,
+        interval=(0.4, 0.6), p=0.01, p_corrected=0.01,
+    )  # fmt: skip
+    assert f"on 1 of 1 tasks: a ({words})," in verdict([slope], 6, {"a": direction})
