@@ -206,9 +206,9 @@ def _constant(plan: StudyPlan) -> list[str]:
     if not plan.constant:
         return []
     return [
-        f"No plan for {', '.join(plan.constant)}: it had the same value in all items and runs of --from, or each item "
-        "the same in all runs, so its scatter is unknown. Overall is that of the other tasks. Give its components in "
-        "the plan, or other runs."
+        f"No plan for {', '.join(plan.constant)}: constant in the runs of --from (the same value in all items and "
+        "runs, or in all runs of each item), so the scatter is unknown. Overall is that of the other tasks. Give "
+        "components in the plan, or other runs."
     ]
 
 

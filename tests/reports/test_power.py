@@ -368,7 +368,7 @@ def test_a_task_that_was_constant_in_earlier_runs_is_named_and_not_planned(comma
         [row["mde"] / 0.75 for row in rows if row["task"] == "logic"]  # chance-centred, with a chance of 0.25
     )
     (note,) = [note for note in content["notes"] if note.startswith("No plan for")]
-    assert note.startswith("No plan for code: it had the same value in all items and runs of --from")
+    assert note.startswith("No plan for code: constant in the runs of --from (the same value in all items")
 
 
 def test_earlier_runs_with_constant_tasks_only_are_refused_in_one_line(command: Command, tmp_path: Path) -> None:
