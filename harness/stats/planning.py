@@ -26,6 +26,8 @@ from harness.stats.power import POWER
 from harness.stats.shapes import Components, Shape, shapes_of
 
 MOST_SEEDS, MOST_CLUSTERS = 100, 1_000_000
+ROUNDING = 1e-12
+"""A variance below this share of the mean square of the values is rounding noise."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,6 +139,12 @@ def plan_contrast(contrast: str | Shape, tasks: Sequence[PlannedTask], seeds: in
     return _planned(sum(items), luck**2, residual, satterthwaite(items, df_items), (shape, seeds))
 
 
+def varies(contrast: str | Shape, components: Components) -> bool:
+    """Return whether an estimate of the contrast has any error; without it there is nothing to plan."""
+    (shape,) = shapes_of([contrast])
+    return sum(shape.variances(components, 1)) > 0.0
+
+
 def by_item_set(tasks: Sequence[PlannedTask]) -> list[list[PlannedTask]]:
     """Group the variants of the same items; a task with items of its own is a group of one."""
     groups: dict[str | int, list[PlannedTask]] = {}
@@ -230,7 +238,7 @@ def estimate_components(values: npt.ArrayLike, clusters: Clusters | None = None)
     """Return the variance components of a balanced study, by the method of moments, and the correlation in clusters.
 
     Mean squares of the contrasts of items within each pre-training run are equated to their expectations; negative
-    components are cut at 0.
+    components are cut at 0, and so is rounding noise.
 
     Args:
         values: Shape (2 pre-training levels, 2 tuning levels, S runs, items), S and items at least 2; run u of both
@@ -264,14 +272,19 @@ def pooled_components(strata: Sequence[FloatArray], clusters: Clusters | None = 
     weights = [y.shape[2] - 1 for y in strata]
     squares = np.average([_mean_squares(y, clusters) for y in strata], axis=0, weights=weights)
     residual, noise, first, second, both, run_scatter, mean_scatter = squares.tolist()
-    item_both = max(0.0, both / 4.0 - noise)
-    run = max(0.0, run_scatter / 2.0)
+    least = ROUNDING * max(float((y**2).mean()) for y in strata)
+
+    def cut(variance: float) -> float:
+        return variance if variance > least else 0.0
+
+    item_both = cut(both / 4.0 - noise)
+    run = cut(run_scatter / 2.0)
     components = Components(
-        item_first=max(0.0, (first - item_both - noise) / 2.0),
-        item_second=max(0.0, (second - item_both - noise) / 2.0),
+        item_first=cut((first - item_both - noise) / 2.0),
+        item_second=cut((second - item_both - noise) / 2.0),
         item_both=item_both,
-        residual=residual,
-        plot=max(0.0, mean_scatter - run / 2.0),
+        residual=cut(residual),
+        plot=cut(mean_scatter - run / 2.0),
         run=run,
     )
     return components, float(np.average([_correlation(_effect(y), clusters) for y in strata], weights=weights))

@@ -99,7 +99,7 @@ class CompareSpec(Section):
             arm of another stage is ``base:N``, or ``base`` if that stage has one arm.
         tasks: Names of the tasks on the pages, or patterns such as ``mini_*``; empty for all. Tests are corrected over
             the tasks of a page.
-        margin: The smallest loss that matters, such as 0.02.
+        margin: The smallest loss that matters, such as 0.02, in the units of the metric.
         metric: Compare by another metric, such as ``gold_log_likelihood``; see ``harness compare --metric``.
     """
 
@@ -108,13 +108,19 @@ class CompareSpec(Section):
     design: tuple[str, ...] | None = Field(default=None, min_length=1)
     contrasts: tuple[tuple[str, str], ...] = ()
     tasks: tuple[str, ...] = ()
-    margin: float | None = Field(default=None, gt=0, lt=1)
+    margin: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     metric: str | None = None
 
     @field_validator("tasks", mode="before")
     @classmethod
     def _one_or_more(cls, value: object) -> object:
         return _parts(value)
+
+    @model_validator(mode="after")
+    def _margin_of_accuracy(self) -> CompareSpec:
+        if self.margin is not None and self.margin >= 1 and (self.metric is None or self.metric.startswith("acc")):
+            raise ValueError(f"margin: of accuracies it must be less than 1 (it is {self.margin:g})")
+        return self
 
 
 class ReportSpec(Section):

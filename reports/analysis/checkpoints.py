@@ -81,6 +81,19 @@ def averaged(checkpoints: Sequence[ModelRecords], *, force: bool) -> ModelRecord
     return replace(last, tasks=tasks, folders=tuple(folders))
 
 
+def mean_notes(runs: Sequence[Sequence[ModelRecords]]) -> list[str]:
+    """Return a note on which checkpoints of each training run `averaged` takes the mean of; none if it is one each."""
+    if not runs or len(runs[0]) < 2:
+        return []
+    listed = [f"{checkpoints[-1].name} ({', '.join(map(_step, checkpoints))})" for checkpoints in runs]
+    return [f"Each run is the mean of its last {len(runs[0])} checkpoints, at steps: {', '.join(listed)}."]
+
+
+def _step(checkpoint: ModelRecords) -> str:
+    step = stages_of(checkpoint)[-1].step
+    return "the end" if step is None else f"{step:,}"
+
+
 def _averaged_task(runs: dict[str, TaskRun], *, force: bool) -> TaskRun:
     listed = list(runs.values())[::-1]  # the last checkpoint first: its rows stay
     if not all(run.is_mean for run in listed):

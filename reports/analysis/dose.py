@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from harness.errors import InputError
 from harness.reports.analysis.differences import ALPHA, Arm, TaskSlope
+from harness.reports.analysis.metric import Direction, with_judgement
 from harness.reports.analysis.pairing import pair
 from harness.stats import correct, dose_response
 
@@ -63,10 +64,16 @@ def slopes(arms: Sequence[Arm], doses: Sequence[float], *, correction: str) -> t
     return tuple(sorted(rows, key=lambda one: (one.domain, one.task)))
 
 
-def verdict(task_slopes: Sequence[TaskSlope], runs: int) -> str:
-    """Return the result in a sentence; with few runs, also the smallest p, since no p can then be small."""
+def verdict(task_slopes: Sequence[TaskSlope], runs: int, metrics: Mapping[str, Direction]) -> str:
+    """Return the result in a sentence; with few runs, also the smallest p, since no p can then be small.
+
+    Args:
+        task_slopes: By task.
+        runs: Number of training runs.
+        metrics: The direction of each task's metric.
+    """
     significant = [one for one in task_slopes if one.p_corrected <= ALPHA]
-    listed = ", ".join(f"{one.task} ({one.slope:+.3f})" for one in significant)
+    listed = ", ".join(f"{one.task} ({with_judgement(one.slope, [metrics[one.task]])})" for one in significant)
     least = min((one.p for one in task_slopes), default=1.0)
     # p is the share of permutations with at least this slope; 3 runs have 3! = 6, and a line read backwards counts too,
     # so no p is below 2 / 6 = 0.333.

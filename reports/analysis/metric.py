@@ -1,7 +1,10 @@
 """Another metric in place of the headline one, for `--metric`: recorded, or from the gold answer's likelihood.
 
     gold_log_likelihood   log-likelihood of the right choice, in nats; higher is better
-    bits_per_byte         -log2 of its likelihood, per byte of the continuation; lower is better
+    bits_per_byte         -log2 of its likelihood, per UTF-8 byte of the continuation; lower is better
+
+A recorded `bits_per_byte` is taken as it is: this project's tasks count the bytes of the continuation without its
+delimiter. Otherwise it is computed from the continuation as it was sent: a delimiter, often a space, counts too.
 
 Both change smoothly with a model, so they tell small models apart long before accuracy does.
 """
@@ -9,7 +12,7 @@ Both change smoothly with a model, so they tell small models apart long before a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,8 +20,12 @@ import numpy as np
 from harness.errors import RecordError
 from harness.records import ModelRecords, TaskRun, read_samples
 from harness.records.samples import Sample
+from harness.stats.clustered import FloatArray
 
 GOLD, BITS = "gold_log_likelihood", "bits_per_byte"
+LOG_LIKELIHOODS = (GOLD, "gold_logprob")
+Direction = tuple[str, bool]
+"""A metric's name, and whether more is better."""
 
 
 def with_metric(models: Sequence[ModelRecords], metric: str | None) -> tuple[list[ModelRecords], list[str]]:
@@ -62,11 +69,46 @@ def direction(models: Sequence[ModelRecords]) -> str:
 
     Example: " by bits_per_byte (lower is better)".
     """
-    found = {(run.metric.partition(",")[0], run.higher_is_better) for one in models for run in one.tasks.values()}
+    found = set(directions(models).values())
     if len(found) != 1:
         return ""
     (metric, higher) = found.pop()
     return "" if higher else f" by {metric} (lower is better)"
+
+
+def directions(models: Sequence[ModelRecords]) -> dict[str, Direction]:
+    """Return the direction of each task's metric, by task."""
+    return {
+        run.task: (run.metric.partition(",")[0], run.higher_is_better) for one in models for run in one.tasks.values()
+    }
+
+
+def judgement(difference: float, metrics: Collection[Direction]) -> str:
+    """Return ``better`` or ``worse`` for a difference by a loss or a log-likelihood.
+
+    The sign of other differences, such as of accuracies, says enough: empty. So it is over several metrics.
+    """
+    if len(set(metrics)) != 1:
+        return ""
+    ((metric, higher),) = set(metrics)
+    if higher and metric not in LOG_LIKELIHOODS:
+        return ""
+    return "better" if (difference > 0) == higher else "worse"
+
+
+def with_judgement(difference: float, metrics: Collection[Direction]) -> str:
+    """Return a difference as ``+0.022, worse``, or ``+0.022`` if there is no `judgement`."""
+    judged = judgement(difference, metrics)
+    return f"{difference:+.3f}{', ' if judged else ''}{judged}"
+
+
+def limited_tasks(models: Sequence[ModelRecords]) -> list[str]:
+    """Return the tasks whose values all lie between 0 and 1 and are better if larger, such as accuracies."""
+    values: dict[str, list[FloatArray]] = {}
+    for run in (run for one in models for run in one.tasks.values() if run.higher_is_better):
+        values.setdefault(run.task, []).append(run.headline_values[np.isfinite(run.headline_values)])
+    joined = {task: np.concatenate(own) for task, own in values.items()}
+    return [task for task, own in joined.items() if ((own >= 0.0) & (own <= 1.0)).all()]
 
 
 def _with_metric(run: TaskRun, metric: str) -> TaskRun | None:

@@ -26,7 +26,7 @@ from harness.errors import InputError, did_you_mean
 from harness.reports.analysis.design import DesignRun, read_factors, read_main, read_runs, read_yaml
 from harness.reports.analysis.planned_contrasts import planned_contrasts
 from harness.stats import aggregate_weights
-from harness.stats.planning import PlannedTask
+from harness.stats.planning import PlannedTask, varies
 from harness.stats.shapes import Components, Shape
 
 KEYS = ("factors", "main", "pretraining", "seeds", "effect", "tasks", "components", "runs", "parents", "cot")
@@ -64,6 +64,7 @@ class StudyPlan:
         effect: True effect in points; None if only the detectable effect is wanted.
         tasks: By name.
         measured_seeds: Pre-training runs per level of the earlier runs; None without earlier runs.
+        constant: Tasks without a plan: no item had different values in the earlier runs.
     """
 
     contrasts: Mapping[str, str | Shape]
@@ -72,6 +73,7 @@ class StudyPlan:
     effect: float | None
     tasks: Mapping[str, TaskPlan]
     measured_seeds: int | None = None
+    constant: Sequence[str] = ()
 
     @property
     def overall(self) -> list[PlannedTask]:
@@ -135,14 +137,42 @@ def read_plan(path: Path, flags: PlanFlags, measured: Measured | None = None) ->
     counted = _seeds_of_runs(runs, factors, main) if runs else None
     seeds = flags.seeds if flags.seeds is not None else content.get("seeds", counted)
     effect = flags.effect if flags.effect is not None else content.get("effect")
+    contrasts = planned_contrasts(factors, main, _pretraining(path, content, (factors, main), runs))
+    seeds = _whole("seeds", seeds, 2, "the pre-training runs of each level, 2 or more")
+    effect = None if effect is None else _number("effect", effect, 1e-9, 100.0, "points above 0, such as 3")
+    tasks = _tasks(path, content, flags, measured.tasks if measured else None)
+    constant = _constant(path, contrasts, tasks)
     return StudyPlan(
-        contrasts=planned_contrasts(factors, main, _pretraining(path, content, (factors, main), runs)),
+        contrasts=contrasts,
         main={name: factors[name] for name in main},
-        seeds=_whole("seeds", seeds, 2, "the pre-training runs of each level, 2 or more"),
-        effect=None if effect is None else _number("effect", effect, 1e-9, 100.0, "points above 0, such as 3"),
-        tasks=_tasks(path, content, flags, measured.tasks if measured else None),
+        seeds=seeds,
+        effect=effect,
+        tasks={name: one for name, one in tasks.items() if name not in constant},
         measured_seeds=measured.seeds if measured else None,
+        constant=constant,
     )
+
+
+def _constant(path: Path, contrasts: Mapping[str, str | Shape], tasks: Mapping[str, TaskPlan]) -> list[str]:
+    """Return the measured tasks in which some contrast has no error at all.
+
+    Raises:
+        InputError: The file itself gives such components, or no other task is left.
+    """
+    constant = [
+        name
+        for name, one in tasks.items()
+        if not all(varies(contrast, one.planned.components) for contrast in contrasts.values())
+    ]
+    given = next((name for name in constant if tasks[name].source != MEASURED), None)
+    if given is not None:
+        raise InputError(f"{path}: tasks.{given}: its components leave some contrast without error; give residual > 0.")
+    if len(constant) == len(tasks):
+        raise InputError(
+            f"--from: no item of {', '.join(constant)} had different values in the earlier runs, so their scatter is "
+            "unknown; give other runs, or components in the plan."
+        )
+    return constant
 
 
 def _pretraining(

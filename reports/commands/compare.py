@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="correct p for every pair of models, because the first was chosen by its values, like a leader",
     )
     parser.add_argument(
-        "--margin", type=float, help="test whether a loss this large can be ruled out on each task, such as 0.02"
+        "--margin",
+        type=float,
+        help="test whether a loss this large, in the metric's units, can be ruled out on each task, such as 0.02",
     )
     parser.add_argument(
         "--doses",
@@ -75,8 +79,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("no models; give two or more to compare, or --design FILE for a factorial study.")
     check_last_checkpoints(args)
     kind = output_format(args)
-    if args.margin is not None and not 0.0 < args.margin < 1.0:
-        raise InputError(f"--margin {args.margin}: give the smallest loss that matters, between 0 and 1, such as 0.02.")
+    if args.margin is not None and not 0.0 < args.margin < math.inf:
+        raise InputError(f"--margin {args.margin}: give the smallest loss that matters, above 0, such as 0.02.")
     if args.doses is not None and args.baseline is not None:
         raise InputError(
             f"--doses {args.doses}: doses follow the order of the models; name the baseline first, not with --baseline."
@@ -89,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
 
     overlap = read_overlaps(args.overlap)
     arms, skipped = _arms(args)
+    _check_possible(args.margin, arms)
     comparison = compare(
         arms,
         margin=args.margin,
@@ -122,6 +127,20 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _check_possible(margin: float | None, arms: Sequence[Arm]) -> None:
+    """Refuse a margin of 1 or more if a task's values lie between 0 and 1: it could never be inferior."""
+    if margin is None or margin < 1.0:
+        return
+    from harness.reports.analysis.metric import limited_tasks
+
+    limited = limited_tasks([model for arm in arms for model in arm.models])
+    if limited:
+        raise InputError(
+            f"--margin {margin}: the values of {', '.join(limited)} lie between 0 and 1; give a margin below 1, such "
+            "as 0.02, or choose other tasks with --tasks or another --metric."
+        )
+
+
 def _compare_options(args: argparse.Namespace) -> list[str]:
     last = args.last_checkpoints
     given = {"--last_checkpoints": last, "--margin": args.margin, "--doses": args.doses, "--metric": args.metric}
@@ -141,6 +160,7 @@ def _doses(text: str | None) -> list[float]:
 
 def _arms(args: argparse.Namespace) -> tuple[list[Arm], list[str]]:
     """Return the arms, the baseline first, and notes on damaged files that were left out."""
+    from harness.reports.analysis.checkpoints import mean_notes
     from harness.reports.analysis.differences import Arm
     from harness.reports.analysis.metric import with_metric
 
@@ -154,24 +174,28 @@ def _arms(args: argparse.Namespace) -> tuple[list[Arm], list[str]]:
     models, without_metric = with_metric(models, args.metric)
     # The models of all arms were loaded as one list; each arm takes as many of them as it has matches:
     #     A=run1,run2 B   ->   models [m1, m2, m3]   ->   A: m1, m2   B: m3
-    left, arms = iter(models), []
+    left, arms, averages = iter(models), [], []
     for (name, _), own in zip(named_places, matches, strict=True):
-        arm_models = _training_runs([next(left) for _ in own], args)
+        arm_models, runs = _training_runs([next(left) for _ in own], args)
         arms.append(Arm(name=name or arm_models[0].name, models=tuple(arm_models)))
+        averages += runs
     arm_names = [arm.name for arm in arms]
     duplicate = next((name for name in arm_names if arm_names.count(name) > 1), None)
     if duplicate is not None:
         raise InputError(f"{duplicate}: two arms have this name; give each its own with NAME=run1,run2.")
-    return arms, [*finder.skipped, *skipped, *without_metric]
+    return arms, [*finder.skipped, *skipped, *without_metric, *mean_notes(averages)]
 
 
-def _training_runs(models: list[ModelRecords], args: argparse.Namespace) -> list[ModelRecords]:
-    """Return one model per training run, the mean of its last checkpoints; without the flag, the models themselves."""
+def _training_runs(
+    models: list[ModelRecords], args: argparse.Namespace
+) -> tuple[list[ModelRecords], list[tuple[ModelRecords, ...]]]:
+    """Return one model per training run, the mean of its last checkpoints, and these; else the models themselves."""
     if args.last_checkpoints is None:
-        return models
+        return models, []
     from harness.reports.analysis.checkpoints import averaged, last_of, training_runs
 
-    return [averaged(last_of(run, args.last_checkpoints), force=args.force) for run in training_runs(models)]
+    runs = [last_of(run, args.last_checkpoints) for run in training_runs(models)]
+    return [averaged(run, force=args.force) for run in runs], runs
 
 
 def _loaded(models: list[ModelRecords], args: argparse.Namespace) -> tuple[list[ModelRecords], list[str]]:

@@ -78,7 +78,8 @@ def run(args: argparse.Namespace) -> int:
 
     with CharactersProgress() as progress:
         overlaps = [scan(stream, index, progress.advance).with_share(args.min_share, index) for stream in streams]
-    document = overlap_document(index, overlaps, command_line(), whole=output_format(args) == "json")
+    whole = output_format(args) == "json"
+    document = overlap_document(index, overlaps, command_line(), whole=whole, min_share=args.min_share)
     write_document(document, args)
     return 1 if args.fail_on_overlap and any(overlap.items for overlap in overlaps) else 0
 

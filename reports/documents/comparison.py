@@ -8,10 +8,11 @@ from typing import Any
 
 from harness.reports.analysis.differences import OVERALL, Comparison, DomainDifference, TaskDifference
 from harness.reports.analysis.dose import verdict
-from harness.reports.analysis.metric import direction
+from harness.reports.analysis.metric import Direction, direction, directions, judgement, with_judgement
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
 
+MOST_HEADLINES = 3
 CORRECTION_NAMES = {"holm": "Holm", "bh": "Benjamini-Hochberg"}
 
 MEANINGS = {
@@ -63,17 +64,19 @@ def comparison_document(comparison: Comparison, command: str) -> Document:
     names = [arm.name for arm in comparison.arms]
     title = f"{names[1]} against {names[0]}" if len(names) == 2 else f"{len(names) - 1} models against {names[0]}"
     runs = sum(len(arm.models) for arm in comparison.arms)
-    dose = [verdict(comparison.slopes, runs)] if comparison.slopes else []
-    notes = [*_results(comparison), *dose, *comparison.notes, _methods_note(comparison)]
+    models = [model for arm in comparison.arms for model in arm.models]
+    dose = [verdict(comparison.slopes, runs, directions(models))] if comparison.slopes else []
+    notes = [*_results(comparison), *_margin_results(comparison), *dose, *comparison.notes, _methods_note(comparison)]
     tables: tuple[Table, ...] = (_differences(comparison), _overall(comparison), _slopes(comparison))
     tables = tuple(table for table in tables if table.rows)
     return Document(
-        title=f"{title}{direction([model for arm in comparison.arms for model in arm.models])}",
+        title=f"{title}{direction(models)}",
         command=command,
         tables=tables,
         notes=tuple(notes),
         caveats=comparison.caveats,
         agreements=comparison.agreements,
+        n_headlines=min(len(names) - 1, MOST_HEADLINES),
     )
 
 
@@ -217,27 +220,35 @@ def _slopes(comparison: Comparison) -> Table:
 
 
 def _results(comparison: Comparison) -> list[str]:
-    """Return one sentence or more per arm: which differences are real, and which could not have been found."""
-    sentences = []
+    """Return the result per arm, those that differ first: which differences are real, and which could not be found."""
+    results = []
     for arm in comparison.arms[1:]:
         rows = [one for one in comparison.differences if one.arm == arm.name and one.p is not None]
         tested = [part for part in comparison.overall.get(arm.name, ()) if part.p_corrected is not None]
         parts = [part for part in tested if part.tasks > 1]
-        result = " ".join([*(_overall_result(part) for part in parts), _tasks_result(rows, comparison.correction)])
+        result = " ".join(
+            [*(_overall_result(part, rows) for part in parts), _tasks_result(rows, comparison.correction)]
+        )
         limits = [one.detectable for one in rows if one.detectable is not None and not one.significant]
         power = f" {low_power(min(limits), max(limits))}" if limits else ""
-        sentences.append(f"{arm.name} against {comparison.arms[0].name}: {result}{power}")
-        if comparison.margin is not None:
-            sentences += _margin_result(arm.name, comparison)
-    return sentences
+        differs = any(one.significant for one in rows) or any(part.significant for part in parts)
+        results.append((not differs, f"{arm.name} against {comparison.arms[0].name}: {result}{power}"))
+    return [sentence for _, sentence in sorted(results, key=lambda pair: pair[0])]
 
 
-def _overall_result(part: DomainDifference) -> str:
-    """Return a sentence on all tasks together, or on those of a control domain."""
+def _overall_result(part: DomainDifference, rows: Sequence[TaskDifference]) -> str:
+    """Return a sentence on all tasks together, or on those of a control domain; `rows` are those of the same arm."""
     what = f"all {part.tasks} tasks together" if part.domain == OVERALL else f"the {part.tasks} {part.domain} tasks"
-    ends = f" ({part.interval[0]:+.3f} to {part.interval[1]:+.3f})" if part.interval else ""
+    judged = judgement(part.difference, [_metric(one) for one in rows if one.task in part.names])
+    interval = f"{part.interval[0]:+.3f} to {part.interval[1]:+.3f}" if part.interval else ""
+    beside = "; ".join(words for words in (judged if part.significant else "", interval) if words)
+    ends = f" ({beside})" if beside else ""
     verb = "differ" if part.significant else "do not differ significantly"
     return f"{what} {verb}: {part.difference:+.3f}{ends}."
+
+
+def _metric(one: TaskDifference) -> Direction:
+    return one.metric.partition(",")[0], one.higher_is_better
 
 
 def _tasks_result(rows: Sequence[TaskDifference], correction: str) -> str:
@@ -249,8 +260,14 @@ def _tasks_result(rows: Sequence[TaskDifference], correction: str) -> str:
         return f"no difference survives {name}'s correction." if len(rows) == 1 else (
             f"On single tasks, no difference survives {name}'s correction."
         )  # fmt: skip
-    listed = ", ".join(f"{one.task} ({one.difference:+.3f})" for one in significant)
+    listed = ", ".join(f"{one.task} ({with_judgement(one.difference, [_metric(one)])})" for one in significant)
     return f"{len(significant)} of {len(rows)} tasks differ after {name}'s correction: {listed}."
+
+
+def _margin_results(comparison: Comparison) -> list[str]:
+    if comparison.margin is None:
+        return []
+    return [sentence for arm in comparison.arms[1:] for sentence in _margin_result(arm.name, comparison)]
 
 
 def _margin_result(arm: str, comparison: Comparison) -> list[str]:

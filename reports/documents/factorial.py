@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.reports.analysis.contrasts import EXPLORATORY, PRIMARY, is_two_by_two, main_factors
+from harness.reports.analysis.contrasts import EXPLORATORY, INTERACTION, PRIMARY, is_two_by_two, main_factors
 from harness.reports.analysis.counting import counted
 from harness.reports.analysis.differences import OVERALL
 from harness.reports.analysis.factorial import SECONDARY, ContrastRow, FactorialAnalysis
-from harness.reports.analysis.metric import direction
+from harness.reports.analysis.metric import Direction, direction, directions, judgement, with_judgement
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
 from harness.stats.clustered import FEW_CLUSTERS as FEWEST_CLUSTERS
@@ -46,7 +46,8 @@ def factorial_document(analysis: FactorialAnalysis, command: str) -> Document:
     factors = ", ".join(analysis.study.factors)
     models = [model for run in analysis.study.runs for model in run.checkpoints]
     tables = (_contrasts(analysis), _arms(analysis), _signals(analysis))
-    notes = [*_results(analysis), *_limits(analysis), *analysis.notes, *_letters(analysis)]
+    primary = _primary_results(analysis)
+    notes = [*primary, *_secondary_result(analysis), *_limits(analysis), *analysis.notes, *_letters(analysis)]
     notes += [*_main_tests(analysis), _methods(analysis)]
     return Document(
         title=f"Factorial study: {factors}{direction(models)}",
@@ -55,6 +56,7 @@ def factorial_document(analysis: FactorialAnalysis, command: str) -> Document:
         notes=tuple(notes),
         caveats=analysis.caveats,
         agreements=analysis.agreements,
+        n_headlines=len(primary),
     )
 
 
@@ -173,15 +175,38 @@ def _signals(analysis: FactorialAnalysis) -> Table:
     return Table(key="signal", title="Signal and noise over late checkpoints", columns=columns, rows=rows)
 
 
-def _results(analysis: FactorialAnalysis) -> list[str]:
-    """Return one sentence for the primary family, and one for the secondary."""
-    sentences = [_result_of(rows) for rows in _by_set([row for row in analysis.rows if row.family == PRIMARY])]
+def _primary_results(analysis: FactorialAnalysis) -> list[str]:
+    """Return a sentence per contrast, or set of comparisons, of the primary family; those that differ first."""
+    sets = _by_set([row for row in analysis.rows if row.family == PRIMARY])
+    metrics = _metrics(analysis)
+    return [
+        _result_of(rows, metrics) for rows in sorted(sets, key=lambda rows: not any(row.significant for row in rows))
+    ]
+
+
+def _secondary_result(analysis: FactorialAnalysis) -> list[str]:
     secondary = [row for row in analysis.rows if row.family == SECONDARY and row.p_corrected is not None]
-    if secondary:
-        found = [f"{row.task} {row.spec.name} ({row.estimate.estimate:+.3f})" for row in secondary if row.significant]
-        listed = f": {', '.join(found)}" if found else ""
-        sentences.append(f"By task, {len(found)} of {len(secondary)} main effects and interactions differ{listed}.")
-    return sentences
+    if not secondary:
+        return []
+    metrics = _metrics(analysis)
+    found = [f"{row.task} {row.spec.name} ({_judged(row, metrics)})" for row in secondary if row.significant]
+    listed = f": {', '.join(found)}" if found else ""
+    return [f"By task, {len(found)} of {len(secondary)} main effects and interactions differ{listed}."]
+
+
+def _metrics(analysis: FactorialAnalysis) -> dict[str, Direction]:
+    return directions([model for run in analysis.study.runs for model in run.checkpoints])
+
+
+def _metrics_of(row: ContrastRow, metrics: Mapping[str, Direction]) -> list[Direction]:
+    """Return those of its task, or of all tasks; none for an interaction, which is neither better nor worse."""
+    if row.spec.name.startswith(INTERACTION):
+        return []
+    return [metrics[row.task]] if row.task in metrics else list(metrics.values())
+
+
+def _judged(row: ContrastRow, metrics: Mapping[str, Direction]) -> str:
+    return with_judgement(row.estimate.estimate, _metrics_of(row, metrics))
 
 
 def _by_set(rows: Sequence[ContrastRow]) -> list[list[ContrastRow]]:
@@ -192,19 +217,20 @@ def _by_set(rows: Sequence[ContrastRow]) -> list[list[ContrastRow]]:
     return list(sets.values())
 
 
-def _result_of(rows: Sequence[ContrastRow]) -> str:
+def _result_of(rows: Sequence[ContrastRow], metrics: Mapping[str, Direction]) -> str:
     """Return a sentence on one primary contrast, or on all comparisons of a set."""
     row, one = rows[0], rows[0].estimate
     if row.spec.factor:
-        found = [f"{other.spec.name} ({other.estimate.estimate:+.3f})" for other in rows if other.significant]
+        found = [f"{other.spec.name} ({_judged(other, metrics)})" for other in rows if other.significant]
         listed = f": {', '.join(found)}" if found else ""
         return f"{row.spec.factor}, overall: {len(found)} of {len(rows)} comparisons differ from 0{listed}."
     if row.p_corrected is None:
         verdict = "no test, because all items and runs agree, and the metric has no limits."
     elif row.significant:
-        verdict = "differs from 0."
+        judged = judgement(one.estimate, _metrics_of(row, metrics))
+        verdict = f"differs from 0{f' ({judged})' if judged else ''}."
     else:
-        verdict = f"no effect survives correction. {power_of_effects(one.mde, row.mde_corrected or math.inf)}"
+        verdict = f"does not differ significantly from 0. {power_of_effects(one.mde, row.mde_corrected or math.inf)}"
     interval = "" if math.isnan(one.low) else f"95% interval {one.low:+.3f} to {one.high:+.3f}"
     p = "" if row.p_corrected is None else f", corrected p {_p(row.p_corrected)}"
     return f"{row.spec.name}, overall: {one.estimate:+.3f} ({interval or 'no interval'}{p}): {verdict}"

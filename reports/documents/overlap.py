@@ -15,7 +15,9 @@ EXAMPLES = 3  # per task and source, where not all items are shown
 LONGEST_SHOWN = 100  # characters of an example, where not all items are shown
 
 
-def overlap_document(index: ItemIndex, overlaps: Sequence[SourceOverlap], command: str, *, whole: bool) -> Document:
+def overlap_document(
+    index: ItemIndex, overlaps: Sequence[SourceOverlap], command: str, *, whole: bool, min_share: float = 0.0
+) -> Document:
     """Return the document of a search.
 
     Args:
@@ -23,23 +25,29 @@ def overlap_document(index: ItemIndex, overlaps: Sequence[SourceOverlap], comman
         overlaps: What was found in each source.
         command: The command line.
         whole: Whether to list every overlapping item, as JSON does, instead of a few examples.
+        min_share: Share of an item's n-grams that must stand in a source; with 0, any n-gram is enough.
     """
-    tables = [_by_task(index, overlaps), _by_checkpoint(index, overlaps), _items(index, overlaps, whole=whole)]
+    tables = [
+        _by_task(index, overlaps, min_share),
+        _by_checkpoint(index, overlaps),
+        _items(index, overlaps, whole=whole),
+    ]
     return Document(
         title="Overlap of tasks with training data",
         command=command,
         tables=tuple(table for table in tables if table.rows or whole),
-        notes=tuple(_notes(index, overlaps)),
+        notes=tuple(_notes(index, overlaps, min_share)),
     )
 
 
-def _by_task(index: ItemIndex, overlaps: Sequence[SourceOverlap]) -> Table:
+def _by_task(index: ItemIndex, overlaps: Sequence[SourceOverlap], min_share: float) -> Table:
+    needed = f"with at least {100 * min_share:g}% of their n-grams" if min_share else "with an n-gram"
     columns = (
         Column(key="task", heading="task", kind="text"),
         Column(key="source", heading="source", kind="text"),
         Column(key="items", heading="items", kind="count", meaning="Items that the task evaluates."),
         Column(key="searched", heading="searched", kind="count", meaning="Items that can be looked for."),
-        Column(key="overlapping", heading="overlapping", kind="count", meaning="Items with an n-gram in the source."),
+        Column(key="overlapping", heading="overlapping", kind="count", meaning=f"Items {needed} in the source."),
         Column(key="share", heading="share", meaning="Overlapping items per item searched."),
     )
     by_source = {_name(overlap): {found.item for found in overlap.items} for overlap in overlaps}
@@ -148,12 +156,15 @@ def _name(overlap: SourceOverlap) -> str:
     return overlap.stream.name
 
 
-def _notes(index: ItemIndex, overlaps: Sequence[SourceOverlap]) -> list[str]:
+def _notes(index: ItemIndex, overlaps: Sequence[SourceOverlap], min_share: float) -> list[str]:
     found = {found.item for overlap in overlaps for found in overlap.items}
     left_out = int((index.ngrams == 0).sum())
+    stands = "an n-gram of the item stands in the training data"
+    if min_share:
+        stands = f"at least {100 * min_share:g}% of the item's n-grams stand in one source of the training data"
     notes = [
-        f"{len(found):,} of {len(index.items):,} items overlap: an n-gram of the item stands in the training data "
-        f"({index.sizes.words} words; {index.sizes.characters} characters for code and Chinese), whatever its case, "
+        f"{len(found):,} of {len(index.items):,} items overlap: {stands} "
+        f"({index.sizes.words} words; {index.sizes.characters} characters for code and Chinese), whatever the case, "
         "punctuation and white space."
     ]
     if left_out:

@@ -42,7 +42,7 @@ def power_document(plan: StudyPlan, command: str, notes: Sequence[str] = ()) -> 
         title=f"Power of a {size} study with {plan.seeds} seeds: {', '.join(plan.main)}",
         command=command,
         tables=tables,
-        notes=(*_results(plan), *_few_clusters(plan), *notes, _methods(plan)),
+        notes=(*_results(plan), *_constant(plan), *_few_clusters(plan), *notes, _methods(plan)),
     )
 
 
@@ -85,7 +85,10 @@ def _contrasts(plan: StudyPlan) -> Table:
                     key="seeds_needed", heading="seeds needed", kind="count", meaning="For 80% power, with these items."
                 ),
                 Column(
-                    key="items_needed", heading="items needed", kind="count", meaning="For 80% power, with these seeds."
+                    key="items_needed",
+                    heading="items needed",
+                    kind="count",
+                    meaning="For 80% power, with these seeds; by task only.",
                 ),
             )
             if wanted
@@ -199,6 +202,16 @@ def _results(plan: StudyPlan) -> list[str]:
     return sentences
 
 
+def _constant(plan: StudyPlan) -> list[str]:
+    if not plan.constant:
+        return []
+    return [
+        f"No plan for {', '.join(plan.constant)}: constant in the runs of --from (the same value in all items and "
+        "runs, or in all runs of each item), so the scatter is unknown. Overall is that of the other tasks. Give "
+        "components in the plan, or other runs."
+    ]
+
+
 def _few_clusters(plan: StudyPlan) -> list[str]:
     few = [name for name, one in plan.tasks.items() if one.planned.clusters < min(FEW_CLUSTERS, one.planned.items)]
     if not few:
@@ -226,8 +239,13 @@ def _methods(plan: StudyPlan) -> str:
     dunnett = "; of several levels against one reference, at Dunnett's level" if several else ""
     slopes = any(RANGE in name for name in plan.contrasts)
     ranges = " A slope is the change from the lowest to the highest level." if slopes else ""
+    dashes = (
+        " A dash for seeds or items means that 100 seeds or a million clusters are too few; for overall, items needed "
+        "are not computed, because its tasks could grow in many ways."
+        if plan.effect is not None
+        else ""
+    )
     return (
         f"{_sources(plan)} Power is that of one test at p <= 0.05, before correction{dunnett}.{ranges} "
-        "Standard error and degrees of freedom vary as in simulated studies. A dash for seeds or items means that 100 "
-        "seeds or a million clusters are too few. Definitions: docs/statistics.md."
+        f"Standard error and degrees of freedom vary as in simulated studies.{dashes} Definitions: docs/statistics.md."
     )

@@ -93,6 +93,7 @@ class Document:
         notes: The result in sentences, then warnings and remarks.
         caveats: What is not comparable; stands above the tables in every format.
         agreements: What agrees, such as the tokens trained on; shown there too, except in CSV.
+        n_headlines: How many of the notes, from the first, a page shows under its title.
     """
 
     title: str
@@ -101,6 +102,12 @@ class Document:
     notes: tuple[str, ...]
     caveats: tuple[str, ...] = ()
     agreements: tuple[str, ...] = ()
+    n_headlines: int = 1
+
+    @property
+    def headlines(self) -> tuple[str, ...]:
+        """The result, a sentence per test or arm."""
+        return self.notes[: self.n_headlines]
 
 
 def text(value: Any, kind: Kind) -> str:

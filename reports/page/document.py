@@ -45,7 +45,7 @@ def render_document(document: Document, figures: Sequence[Figure]) -> str:
         "document.html"
     ).render(
         title=document.title,
-        lead=document.notes[0] if document.notes else "",
+        headlines=document.headlines,
         caveats=document.caveats,
         agreements=document.agreements,
         style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
@@ -54,7 +54,7 @@ def render_document(document: Document, figures: Sequence[Figure]) -> str:
             for one in figures
         ],
         tables=[_table(table) for table in document.tables],
-        notes=document.notes[1:],
+        notes=document.notes[document.n_headlines :],
         meanings=[{"text": heading, "meaning": meaning} for heading, meaning in meanings.items() if meaning],
         command=document.command,
     )

@@ -59,11 +59,13 @@ def _page(report: Report) -> str:
         style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
         script=Markup((TEMPLATES / "script.js").read_text(encoding="utf-8")),  # noqa: S704 - our own file
         models=len(report.models),
-        lead=report.lead,
+        headlines=report.headlines,
         caveats=list(dict.fromkeys([*(board.caveats if board else ()), *difference.caveats])),
         agreements=difference.agreements,
         notes=[
-            note for note in dict.fromkeys([*(board.notes if board else ()), *difference.notes]) if note != report.lead
+            note
+            for note in dict.fromkeys([*(board.notes if board else ()), *difference.notes])
+            if note not in report.headlines
         ],
         board=_board(report.board, estimates, board.tables[0]) if report.board and board and estimates else None,
         domains=_domains(estimates) if estimates else (),

@@ -26,7 +26,7 @@ class Report:
 
     Attributes:
         title: Title of the page.
-        lead: The result in a sentence.
+        headlines: The result, a sentence per arm.
         command: The command line that made it.
         runs: Folders as the user typed them, for the command line under each view.
         options: Flags that `compare` and `leaderboard` share, for the same.
@@ -41,7 +41,7 @@ class Report:
     """
 
     title: str
-    lead: str
+    headlines: tuple[str, ...]
     command: str
     runs: tuple[str, ...]
     options: tuple[str, ...]
@@ -83,7 +83,7 @@ def leaderboard_report(
         comparison = _against_the_leader(models, force=force)
     return Report(
         title=document.title,
-        lead=document.notes[0],
+        headlines=document.headlines,
         command=document.command,
         runs=tuple(runs),
         options=tuple(options),
@@ -129,7 +129,7 @@ def comparison_report(
             board = None  # no common task on a scale from 0 to 1: there is no overall value to rank by
     return Report(
         title=document.title,
-        lead=document.notes[0],
+        headlines=document.headlines,
         command=document.command,
         runs=(),
         options=tuple(options),

@@ -265,10 +265,25 @@ def test_exit_codes(run: Run, tmp_path: Path) -> None:
         assert run(tmp_path / "leak.txt", "--min_share", share, "--fail_on_overlap", "--tasks", "o_choice")[0] == code
 
 
+def test_the_sentence_names_the_least_share(run: Run, tmp_path: Path) -> None:
+    _text(tmp_path / "leak.txt", _choice(0)["question"])
+    for words, sentence in (
+        ((), "items overlap: an n-gram of the item stands in the training data"),
+        (("--min_share", 0.7), "items overlap: at least 70% of the item's n-grams stand in one source"),
+    ):
+        _, out, _ = run(tmp_path / "leak.txt", "--tasks", "o_choice", *words)
+        assert sentence in " ".join(out.split())
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nowhere.txt"], "nowhere.txt: no file of a supported kind there"),
+        (["nowhere.txt"], "nowhere.txt: does not exist; give a stage file"),
+        (["nowhere.yaml"], "nowhere.yaml: does not exist; give a stage file"),
+        (["nowhere*.txt"], "nowhere*.txt: no file of a supported kind there"),
+        (["experiment.yaml"], "experiment.yaml: is an experiment file; give a stage file, or the output folder"),
+        (["plan.yaml"], "plan.yaml: stage: missing; give a stage file"),
+        (["study"], "study: is the output folder of a study; give that of a stage, such as study/nodes/KEY/LABEL"),
         (["a.txt", "--tasks", "o_choise"], "Did you mean o_choice"),
         (["a.txt", "--tasks", ","], "names no task"),
         (["a.txt", "--ngram_words", "2"], "--ngram_words 2: shorter n-grams stand in any text; give 5 or more."),
@@ -281,6 +296,10 @@ def test_exit_codes(run: Run, tmp_path: Path) -> None:
 def test_wrong_input_is_one_line_and_exit_2(run: Run, tmp_path: Path, words: list[str], message: str) -> None:
     _text(tmp_path / "a.txt", "")
     (tmp_path / "average.yaml").write_text("stage: average\nname: x\n", encoding="utf-8")
+    (tmp_path / "experiment.yaml").write_text("name: x\nstages: {base: {stage: pretrain}}\n", encoding="utf-8")
+    (tmp_path / "plan.yaml").write_text("name: x\n", encoding="utf-8")
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "study.json").write_text("{}", encoding="utf-8")
     (tmp_path / "broken.jsonl.gz").write_bytes(b"no gzip")
     code, _, err = run(*words)
     assert (code, len(err.splitlines())) == (2, 1), err

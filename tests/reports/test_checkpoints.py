@@ -58,6 +58,16 @@ def test_the_last_checkpoints_of_each_training_run_are_averaged(
     assert (row["mean_baseline"], row["mean_arm"]) == pytest.approx((mean_of(0, seeds, last), mean_of(1, seeds, last)))
 
 
+def test_a_note_names_the_checkpoints_that_were_averaged(command: Command, tmp_path: Path) -> None:
+    words = write_checkpoints(tmp_path)
+    note = (
+        "Each run is the mean of its last 2 checkpoints, at steps: m-0-0-300 (200, the end), m-1-0-300 (200, the end)."
+    )
+    for last, expected in ((2, [note]), (1, [])):
+        out = command("compare", *words, "--last_checkpoints", last, "--format", "json")[1]
+        assert [one for one in json.loads(out)["notes"] if "checkpoints" in one] == expected
+
+
 def test_a_folder_of_checkpoints_is_one_arm(command: Command, tmp_path: Path) -> None:
     words = write_checkpoints(tmp_path)
     named = command("compare", *words, "--last_checkpoints", 2, "--format", "csv")[1]

@@ -323,6 +323,10 @@ BAD_INPUT: dict[str, tuple[Callable[[Path, Path], list[object]], list[str]]] = {
     "a folder of several models": (lambda r, t: ["compare", r, r / "oracle"], ["holds 3 models"]),
     "an unknown task": (lambda r, t: ["leaderboard", r, "--tasks", "t_choise"], ["t_choise", "t_choice"]),
     "a margin of 0": (lambda r, t: ["compare", r / "oracle", r / "uniform", "--margin", "0"], ["--margin", "0.02"]),
+    "a margin that no accuracy reaches": (
+        lambda r, t: ["compare", r / "oracle", r / "uniform", "--margin", "1.5"],
+        ["--margin 1.5: the values of mini_logic, t_choice, t_generate lie between 0 and 1"],
+    ),
     "output is a folder": (lambda r, t: ["leaderboard", r, "--output_path", t], ["--output_path"]),
     "seeds on one side": (
         lambda r, t: ["compare", f"a={r / 'oracle'},{r / 'corrupted'}", r / "uniform"],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +75,20 @@ def test_gold_log_likelihood_and_bits_per_byte_are_tested_like_accuracy(command:
     assert pairwise["difference"] == pytest.approx(gold.mean())
 
 
+@pytest.mark.parametrize(("metric", "loss"), [("gold_log_likelihood", 2.0), ("bits_per_byte", 2.0 / math.log(2) / 4)])
+def test_a_margin_may_be_above_1_where_values_may(metric: str, loss: float, command: Command, tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    base = -3.0 - rng.random(50)
+    for name, values in (("a", base), ("b", base - 2.0 + rng.normal(0, 0.1, 50))):
+        pairs = [(float(one), -9.0) for one in values]
+        write_study_run(tmp_path, name, {"first": RunTask(values=np.ones(50), likelihoods=pairs)})
+    for margin, conclusion in ((1.5 * loss, "non-inferior"), (0.5 * loss, "inferior")):
+        words = ["compare", tmp_path / "a", tmp_path / "b", "--metric", metric, "--margin", margin, "--format", "json"]
+        code, out, err = command(*words)
+        assert (code, err) == (0, "")
+        assert [row["conclusion"] for row in json.loads(out)["tables"]["differences"]] == [conclusion]
+
+
 @pytest.mark.parametrize(("metric", "unit"), [("gold_log_likelihood", 1.0), ("bits_per_byte", -4 * math.log(2))])
 def test_pairwise_likelihoods_have_an_overall_row_that_gates_the_tasks(
     metric: str, unit: float, command: Command, tmp_path: Path
@@ -100,6 +116,43 @@ def test_pairwise_likelihoods_have_an_overall_row_that_gates_the_tasks(
     assert overall["overall"]["p"] < 0.05
     for row in tables["differences"]:
         assert row["p_corrected"] >= overall["overall"]["p_corrected"]
+
+
+def likelihoods_of(gold: Values) -> RunTask:
+    """A task with these log-likelihoods of the right choice; all answers are right."""
+    return RunTask(values=(gold < 0).astype(np.float64), likelihoods=[(float(one), -99.0) for one in gold])
+
+
+@pytest.mark.parametrize("metric", ["gold_log_likelihood", "bits_per_byte"])
+def test_sentences_say_whether_a_difference_is_better_or_worse(metric: str, command: Command, tmp_path: Path) -> None:
+    """Tuning with code costs one nat of each item's log-likelihood."""
+    rng, runs = np.random.default_rng(3), []
+    for p, t, seed in itertools.product((0, 1), (0, 1), range(3)):
+        tasks = {task: likelihoods_of(-2.0 - t - rng.random(60)) for task in ("a", "b")}
+        levels = {"pretrain": FACTORS["pretrain"][p], "tune": FACTORS["tune"][t]}
+        write_study_run(tmp_path, f"{p}{t}{seed}", tasks)
+        runs.append({"run": f"{p}{t}{seed}", "parent": f"{p}{seed}", "seed": seed} | levels)
+    design = write_design(tmp_path / "d.yaml", FACTORS, runs)
+    first, second = tmp_path / "000", tmp_path / "010"
+
+    def sentences(*words: object) -> str:
+        return " ".join(json.loads(command("compare", *words, "--metric", metric, "--format", "json")[1])["notes"])
+
+    difference = r"[+-][0-9.]+"
+    worse = sentences(first, second)
+    assert re.search(rf"all 2 tasks together differ: {difference} \(worse; {difference} to", worse)
+    assert re.search(rf"2 of 2 tasks differ .*: a \({difference}, worse\), b \({difference}, worse\)", worse)
+    assert re.search(rf"differ: {difference} \(better; ", sentences(second, first))
+    of_design = sentences("--design", design)
+    assert re.search(r"tune, overall: .*: differs from 0 \(worse\)\.", of_design)
+    assert re.search(rf"main effects and interactions differ: a tune \({difference}, worse\), b tune", of_design)
+
+
+def test_sentences_about_accuracies_leave_it_to_the_sign(command: Command, tmp_path: Path) -> None:
+    for name, values in (("old", np.zeros(60)), ("new", np.ones(60))):
+        write_study_run(tmp_path, name, {"a": RunTask(values=values)})
+    notes = " ".join(json.loads(command("compare", tmp_path / "old", tmp_path / "new", "--format", "json")[1])["notes"])
+    assert "1 of 1 tasks differ after Holm's correction: a (+1.000)." in notes
 
 
 @pytest.mark.parametrize("metric", ["gold_log_likelihood", "bits_per_byte"])

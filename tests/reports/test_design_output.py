@@ -7,6 +7,7 @@ import hashlib
 import io
 import itertools
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -89,6 +90,25 @@ def test_every_format_has_the_rows_and_the_same_bytes(kind: str, command: Comman
     if kind == "html":
         assert text.count("<circle") == 13  # primary and secondary rows, and the overall simple effects
         assert "<script" not in text
+
+
+def test_a_page_begins_with_every_primary_contrast_and_those_that_differ_first(
+    command: Command, tmp_path: Path
+) -> None:
+    runs = []
+    for p, t, seed in itertools.product((0, 1), (0, 1), range(3)):
+        name = f"{p}{t}-{seed}"
+        values = answers((p, t), seed, items=200, gain=0.4 * t - 0.2)
+        write_study_run(tmp_path / "runs", name, {"logic": RunTask(values=values)})
+        levels = {"pretrain": FACTORS["pretrain"][p], "tune": FACTORS["tune"][t]}
+        runs.append({"run": f"runs/{name}", "parent": f"{p}-{seed}", "seed": seed} | levels)
+    design = write_design(tmp_path / "design.yaml", FACTORS, runs)
+    page = command("compare", "--design", design, "--format", "html")[1]
+    headlines = re.findall(r'<p class="lead">(.*?)</p>', page)
+    assert [one.partition(",")[0] for one in headlines] == ["tune", "pretrain", "interaction"]
+    assert ["differs from 0." in one for one in headlines] == [True, False, False]
+    assert ["does not differ significantly from 0." in one for one in headlines] == [False, True, True]
+    assert page.count("interaction, overall: ") == 1
 
 
 def test_charts_are_written(command: Command, small: Path, tmp_path: Path) -> None:

@@ -65,6 +65,13 @@ def test_needed_seeds_and_items_reach_80_percent(command: Command, tmp_path: Pat
     assert next(r for r in larger if (r["task"], r["contrast"]) == ("logic", "tune"))["power"] >= 0.80
 
 
+def test_the_footnote_explains_the_dash_of_overall(command: Command, tmp_path: Path) -> None:
+    plan = write_plan(tmp_path, seeds=3, effect=5, tasks={"a": {"items": 300}, "b": {"items": 300}})
+    content = json.loads(command("power", plan, "--format", "json")[1])
+    assert {r["items_needed"] for r in content["tables"]["power"] if r["task"] == "overall"} == {None}
+    assert "for overall, items needed are not computed" in content["notes"][-1]
+
+
 def test_components_of_the_file_are_used(command: Command, tmp_path: Path) -> None:
     plan = write_plan(tmp_path, seeds=3, components={"plot": 0.01}, tasks={"a": {"items": 50}, "b": {"items": 60}})
     for row in table(command, plan, key="components"):
@@ -339,3 +346,38 @@ def test_a_missing_file_is_named(command: Command, tmp_path: Path) -> None:
     code, _, err = command("power", tmp_path / "none.yaml")
     assert (code, err.count("\n")) == (2, 1)
     assert "none.yaml: cannot be read" in err
+
+
+def write_constant(folder: Path, tasks: list[str]) -> Path:
+    """Write a 2 x 2 in which the named tasks have 0 for all items, and return its design file."""
+    rng, runs = np.random.default_rng(1), grid(3)
+    for run in runs:
+        values = {"logic": (rng.random(50) < 0.4).astype(float), "code": np.zeros(40)}
+        write_study_run(folder, run["run"], {name: RunTask(values=values[name]) for name in tasks})
+    return write_design(folder / "earlier.yaml", FACTORS, runs)
+
+
+def test_a_task_that_was_constant_in_earlier_runs_is_named_and_not_planned(command: Command, tmp_path: Path) -> None:
+    earlier = write_constant(tmp_path, ["logic", "code"])
+    code, out, err = command("power", earlier, "--from", earlier, "--format", "json")
+    assert (code, err) == (0, "")
+    content = json.loads(out)
+    rows = content["tables"]["power"]
+    assert {row["task"] for row in rows} == {"overall", "logic"}
+    assert [row["mde"] for row in rows if row["task"] == "overall"] == pytest.approx(
+        [row["mde"] / 0.75 for row in rows if row["task"] == "logic"]  # chance-centred, with a chance of 0.25
+    )
+    (note,) = [note for note in content["notes"] if note.startswith("No plan for")]
+    assert note.startswith("No plan for code: constant in the runs of --from (the same value in all items")
+
+
+def test_earlier_runs_with_constant_tasks_only_are_refused_in_one_line(command: Command, tmp_path: Path) -> None:
+    earlier = write_constant(tmp_path, ["code"])
+    code, out, err = command("power", earlier, "--from", earlier)
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert "no item of code had different values in the earlier runs" in err
+    zero = dict.fromkeys(Components.__dataclass_fields__, 0)
+    plan = write_plan(tmp_path, seeds=3, tasks={"logic": {"items": 50, "components": zero}})
+    code, out, err = command("power", plan)
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert "tasks.logic: its components leave some contrast without error; give residual > 0" in err

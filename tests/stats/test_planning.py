@@ -55,6 +55,14 @@ def test_the_detectable_effect_has_80_percent_power(df: float) -> None:
     assert power_of(detectable_effect(0.5, df), 0.5, df) == pytest.approx(0.80, abs=1e-5)
 
 
+def test_rounding_noise_is_no_variance() -> None:
+    """Every run has the same mean, 0.3 or 0.7 of its level, so nothing scatters but rounding."""
+    level = np.array([[0.3, 0.7], [0.1, 0.9]])
+    values = np.broadcast_to(level[:, :, None, None] + np.zeros(7), (2, 2, 3, 7))
+    components, _ = estimate_components(values)
+    assert components == Components(item_first=0.0, item_second=0.0, item_both=0.0, residual=0.0, plot=0.0, run=0.0)
+
+
 def test_variants_of_the_same_items_tell_no_more_than_one_of_them() -> None:
     alone = PlannedTask(items=1000, clusters=200, correlation=0.1, items_from="a")
     other = PlannedTask(items=300, clusters=300, weight=0.5)

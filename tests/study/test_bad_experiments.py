@@ -62,6 +62,7 @@ def _set(fields: dict[str, Any], path: str, value: Any) -> None:
             "compare.metric: no task has 'acc_nrom'; give one of acc, acc_norm, bits_per_byte",
         ),
         ("compare.margin", 2, "less than 1 (it is 2)"),
+        ("compare.margin", 0, "greater than 0 (it is 0)"),
         ("factors.dose", [1, 2], "factors.dose: no stage uses {dose}"),
         ("factors.seed", [1, 1], "seed: the level '1' appears twice"),
         ("factors.seed", [], "seed: has no levels"),

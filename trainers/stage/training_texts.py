@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from glob import has_magic
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from harness.trainers.stage.stream_history import drawn_records, histories, save
 from harness.training import read_stage
 
 CHARACTERS_PER_TOKEN = 8  # more than tokens of text have, so that an endless source is read further than it is streamed
+STUDY_FILE = "study.json"
 NOT_TEXT = ("role", "learned", "label", "letters")
 
 
@@ -49,15 +51,29 @@ def open_streams(places: Sequence[str]) -> list[TextStream]:
 
 def _open(place: str) -> list[TextStream]:
     path = Path(place)
+    _check_place(path)
     if path.suffix in STAGE_FILES and path.is_file():
         try:
-            return _of_stage(read_stage(path), None)
+            fields = read_stage(path)
+            if "stages" in fields and "stage" not in fields:
+                raise SpecError("is an experiment file; give a stage file, or the output folder of a stage.")
+            return _of_stage(fields, None)
         except SpecError as error:
             raise SpecError(f"{place}: {error}") from None
     if (path / MANIFEST_NAME).is_file() or spec_file(path).is_file():
         return _of_folder(path)
     records = (raw for reader in readers_of(place) for raw in reader.read(Cursor()))
     return [TextStream(name=place, location=place, pieces=_pieces(records, None))]
+
+
+def _check_place(path: Path) -> None:
+    """Refuse a path that does not exist, unless it is a glob, and the output folder of a study."""
+    if not path.expanduser().exists() and not has_magic(str(path)):
+        raise InputError(f"{path}: does not exist; give a stage file, the output folder of a stage, or training data.")
+    if (path / STUDY_FILE).is_file():
+        raise InputError(
+            f"{path}: is the output folder of a study; give that of a stage, such as {path}/nodes/KEY/LABEL."
+        )
 
 
 def _of_folder(folder: Path) -> list[TextStream]:
@@ -86,6 +102,8 @@ def _as_written(spec: dict[str, Any]) -> dict[str, Any]:
 
 def _of_stage(fields: dict[str, Any], manifest: StageManifest | None) -> list[TextStream]:
     stage = fields.get("stage")
+    if stage is None:
+        raise SpecError("stage: missing; give a stage file, the output folder of a stage, or training data.")
     if stage not in STAGE_FORMATS:
         raise SpecError(
             f"stage: {stage!r} reads no data that can be searched; give a stage of {', '.join(STAGE_FORMATS)}, or the "
