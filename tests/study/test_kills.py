@@ -70,7 +70,7 @@ def test_a_study_killed_five_times_ends_as_one_that_was_not(study: Study, killed
 @pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.slow)])
 def test_trainings_in_local_processes_survive_kills(study: Study, killed: Killed, kills: int) -> None:
     study.write({"factors": ONE_SEED, "evaluate": [], "compare": None})
-    met = killed.survives(["local", "--jobs", "2"], kills=kills, longest=4.0, command_seconds=1.0)
+    met = killed.survives(["local", "--jobs", "2"], kills=kills, longest=1.5, command_seconds=0.5)
     assert met >= 3, "the kills must fall within the runs"
 
 
