@@ -28,7 +28,8 @@ PACKAGES = [
     "checkpoints",
     "records",
     "stats",
-    "console", "ray_cluster", "file_systems", "digests", "versions", "paths", "plain_yaml", "errors", "visible", "",
+    "console", "ray_cluster", "file_systems", "digests", "natural_order",
+    "versions", "paths", "plain_yaml", "errors", "visible", "",
 ]  # fmt: skip
 # Packages without code of their own.
 FACES = {"harness", "harness.reports"}
