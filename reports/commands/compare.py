@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from harness.errors import InputError, RecordError, did_you_mean
 from harness.reports.commands.design import add_design_arguments, check_last_checkpoints, run_design
 from harness.reports.commands.output import (
+    PAGES,
     add_output_arguments,
     command_line,
     output_format,
@@ -18,7 +19,7 @@ from harness.reports.commands.output import (
     view_options,
     write_charts,
     write_document,
-    write_text,
+    write_page,
 )
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ def run(args: argparse.Namespace) -> int:
     document = comparison_document(comparison, command_line())
     if overlap is not None:
         document = comparison_with_overlap(document, comparison, overlap, force=args.force, chosen=args.chosen)
-    if kind == "html" or args.charts:
+    if kind in (*PAGES, "json") or args.charts:
+        from harness.reports.documents.matrix import with_matrix
         from harness.reports.page.html import render
         from harness.reports.page.report import comparison_report
 
@@ -120,9 +122,11 @@ def run(args: argparse.Namespace) -> int:
         )
         if args.charts:
             write_charts(report, args.charts)
-        if kind == "html":
-            write_text(render(report), args.output_path)
+        if kind in PAGES:
+            write_page(render(report), kind, args.output_path)
             return 0
+        if kind == "json":
+            document = with_matrix(document, report.matrix)
     write_document(document, args)
     return 0
 

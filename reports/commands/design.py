@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.errors import InputError, RecordError, did_you_mean
-from harness.reports.commands.output import command_line, output_format, split_names, write_document, write_text
+from harness.reports.commands.output import (
+    PAGES,
+    command_line,
+    output_format,
+    split_names,
+    write_document,
+    write_page,
+)
 
 if TYPE_CHECKING:
     from harness.records import ModelRecords
-    from harness.reports.analysis.factorial import FactorialAnalysis
     from harness.reports.analysis.study import Study
     from harness.reports.charts.drawing import Drawing
-    from harness.reports.documents.tables import Document
 
 AUTO = "auto"
 # Flags of a comparison of models that have no meaning for a design, and their defaults.
@@ -59,10 +64,21 @@ def run_design(args: argparse.Namespace) -> int:
     if overlap is not None:
         document = factorial_with_overlap(document, analysis, overlap, options)
     if args.charts:
-        write_drawings({"effects": _drawing(analysis)}, args.charts)
-    if kind == "html":
-        write_text(_page(analysis, document), args.output_path)
-        return 0
+        from harness.reports.charts.study_effects import draw_study_effects
+        from harness.reports.documents.captions import factorial_caption
+
+        effects = {"effects": draw_study_effects(analysis)}
+        write_drawings(effects, args.charts, {"effects": factorial_caption(analysis)})
+    if kind in (*PAGES, "json"):
+        from harness.reports.analysis.study_matrix import study_matrix
+        from harness.reports.documents.matrix import with_matrix
+        from harness.reports.page.study import render_study
+
+        matrix = study_matrix(analysis, force=args.force)
+        if kind in PAGES:
+            write_page(render_study(analysis, matrix, document), kind, args.output_path)
+            return 0
+        document = with_matrix(document, matrix)
     write_document(document, args)
     return 0
 
@@ -188,37 +204,8 @@ class _Finder:
         return models[0]
 
 
-def _drawing(analysis: FactorialAnalysis) -> Drawing:
-    from harness.reports.charts.effects import Effect, draw_effects
-
-    effects = [
-        Effect(
-            label=f"{row.task}: {row.spec.name}",
-            value=row.estimate.estimate,
-            low=row.estimate.low,
-            high=row.estimate.high,
-            quiet=not row.significant,
-        )
-        for row in analysis.rows
-        if row.spec.kind == "primary" or row.task == "overall"
-    ]
-    return draw_effects(effects, "Effects with their 95% intervals")
-
-
-def _page(analysis: FactorialAnalysis, document: Document) -> str:
-    from harness.reports.page.document import Figure, render_document
-
-    factors = " and ".join(analysis.study.factors)
-    figure = Figure(
-        title=f"What do {factors} change, and what may be luck?",
-        hint="Dot and line: estimate with its 95% interval. The line at 0 is no effect; grey may be luck.",
-        drawing=_drawing(analysis),
-    )
-    return render_document(document, [figure])
-
-
-def write_drawings(drawings: dict[str, Drawing], folder: Path) -> None:
-    """Write drawings as chart files, and log each file to standard error.
+def write_drawings(drawings: dict[str, Drawing], folder: Path, captions: dict[str, str]) -> None:
+    """Write drawings as chart files with their captions, and log each file to standard error.
 
     Raises:
         InputError: The folder cannot be written, or the charts' packages are not installed.
@@ -229,9 +216,11 @@ def write_drawings(drawings: dict[str, Drawing], folder: Path) -> None:
     from harness.reports.charts.drawing import vega_lite
     from harness.visible import say
 
-    specifications: dict[str, Any] = {
-        name: {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "title": one.label, **vega_lite(one)}
+    drawn = {
+        name: charts.Chart(
+            specification=charts.paper_view(vega_lite(one)), caption=f"{one.label}. {captions.get(name, '')}"
+        )
         for name, one in drawings.items()
     }
-    for path in charts.write(specifications, folder):
+    for path in charts.write(drawn, folder):
         say(f"written: {path}", file=sys.stderr)

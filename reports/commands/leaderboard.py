@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from harness.reports.commands.output import (
+    PAGES,
     add_output_arguments,
     command_line,
     output_format,
@@ -13,7 +14,7 @@ from harness.reports.commands.output import (
     view_options,
     write_charts,
     write_document,
-    write_text,
+    write_page,
 )
 
 PURPOSE = "Rank models, and mark those that cannot be told apart."
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     document = leaderboard_document(board, command_line(), values)
     if overlap is not None:
         document = leaderboard_with_overlap(document, board, overlap, force=args.force)
-    if kind == "html" or args.charts:
+    if kind in PAGES or args.charts:
         from harness.reports.page.html import render
         from harness.reports.page.report import leaderboard_report
 
@@ -58,8 +59,8 @@ def run(args: argparse.Namespace) -> int:
         report = leaderboard_report(board, document, intervals, runs=folders, force=args.force, options=options)
         if args.charts:
             write_charts(report, args.charts)
-        if kind == "html":
-            write_text(render(report), args.output_path)
+        if kind in PAGES:
+            write_page(render(report), kind, args.output_path)
             return 0
     write_document(document, args)
     return 0

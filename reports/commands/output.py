@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from harness.reports.documents.tables import Document
     from harness.reports.page.report import Report
 
-FORMATS = ("table", "md", "csv", "json", "latex", "html")
-SUFFIXES = {".md": "md", ".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html"}
+FORMATS = ("table", "md", "csv", "json", "latex", "html", "pdf")
+PAGES = ("html", "pdf")
+SUFFIXES = {".md": "md", ".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html", ".pdf": "pdf"}
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +52,11 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, help="default: the ending of --output_path, otherwise a table")
     parser.add_argument("--output_path", type=Path, metavar="FILE", help="file to write instead of standard output")
     parser.add_argument(
+        "--columns",
+        metavar="NAMES",
+        help="columns of LaTeX tables by their names in JSON, separated by commas; default: what fits one column",
+    )
+    parser.add_argument(
         "--charts", type=Path, metavar="DIR", help="folder in which to write charts too, as SVG, PNG and Vega-Lite"
     )
 
@@ -59,12 +65,21 @@ def output_format(args: argparse.Namespace) -> str:
     """Return the format: as given, by the ending of the file, or a table.
 
     Raises:
-        InputError: The output path is a folder, or its folder does not exist.
+        InputError: The output path is a folder, or its folder does not exist; or PDF has no file or no browser.
     """
     path: Path | None = args.output_path
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
         raise InputError(f"--output_path {path}: give a file in a folder that exists.")
-    return str(args.format or (SUFFIXES.get(path.suffix, "table") if path else "table"))
+    kind = str(args.format or (SUFFIXES.get(path.suffix, "table") if path else "table"))
+    if getattr(args, "columns", None) and kind != "latex":
+        raise InputError(f"--columns {args.columns}: only for LaTeX tables; give --format latex, or leave it out.")
+    if kind == "pdf":
+        from harness.reports.page.pdf import find_browser
+
+        if path is None:
+            raise InputError("--format pdf: is not text; give a file with --output_path, such as report.pdf.")
+        find_browser()
+    return kind
 
 
 def split_names(text: str) -> tuple[str, ...]:
@@ -87,10 +102,12 @@ def view_options(args: argparse.Namespace) -> tuple[str, ...]:
 def write_document(document: Document, args: argparse.Namespace) -> None:
     """Write the document in the format and to the place that the flags name."""
     from harness.reports.documents import tables
+    from harness.reports.documents.latex import latex
 
     kind = output_format(args)
     writers: dict[str, Callable[[Document], str]] = {
-        "md": tables.markdown, "csv": tables.csv, "json": tables.json, "latex": tables.latex,
+        "md": tables.markdown, "csv": tables.csv, "json": tables.json,
+        "latex": lambda one: latex(one, split_names(getattr(args, "columns", None) or "")),
     }  # fmt: skip
     if kind in writers:
         write_text(writers[kind](document), args.output_path)
@@ -110,6 +127,22 @@ def write_charts(report: Report, folder: Path) -> None:
 
     for path in charts.write(charts.charts(report.comparison, report.board, report.estimates), folder):
         say(f"written: {path}", file=sys.stderr)
+
+
+def write_page(page: str, kind: str, path: Path | None) -> None:
+    """Write a page as HTML, or print it to a PDF file with a browser; `path` is None for standard output.
+
+    Raises:
+        InputError: The file cannot be written, or there is no browser.
+        HarnessError: The browser failed.
+    """
+    if kind == "html" or path is None:
+        write_text(page, path)
+        return
+    from harness.reports.page.pdf import print_pdf
+
+    print_pdf(page, path)
+    say(f"written: {path}", file=sys.stderr)
 
 
 def write_text(text: str, path: Path | None) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError
-from harness.reports.commands.output import FORMATS, command_line, output_format, write_document, write_text
+from harness.reports.commands.output import FORMATS, PAGES, command_line, output_format, write_document, write_page
 
 if TYPE_CHECKING:
     from harness.reports.analysis.plan import Measured
@@ -60,8 +60,9 @@ def run(args: argparse.Namespace) -> int:
     plan = read_plan(args.design, flags, measured)
     document = power_document(plan, command_line(), notes)
     if args.charts:
-        write_drawings({"power": draw_power_curve(mde_curve(plan))}, args.charts)
-    if kind == "html":
+        caption = "Smallest true effect, overall, that a test finds with 80% power, in points."
+        write_drawings({"power": draw_power_curve(mde_curve(plan))}, args.charts, {"power": caption})
+    if kind in PAGES:
         from harness.reports.page.document import Figure, render_document
 
         figure = Figure(
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
             hint="Smallest true effect, overall, that a test finds with 80% power, in points.",
             drawing=draw_power_curve(mde_curve(plan)),
         )
-        write_text(render_document(document, [figure]), args.output_path)
+        write_page(render_document(document, [figure]), kind, args.output_path)
         return 0
     write_document(document, args)
     return 0

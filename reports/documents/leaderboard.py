@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from harness.natural_order import natural_key
 from harness.records import ModelRecords, TaskRun
 from harness.reports.analysis.intervals import IntervalCache
 from harness.reports.analysis.leaderboard import Leaderboard
+from harness.reports.documents.captions import board_caption
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
 
@@ -18,6 +20,7 @@ MEANINGS = {
     "ranks": "Best and worst rank that the data allow, for all models at once (95%).",
     "groups": "Models that share a letter cannot be told apart.",
     "failed": "Requests without an answer; their items are left out, never scored 0.",
+    "cut": "Requests whose input was truncated to fit the model; they do not see the whole prompt.",
 }
 
 
@@ -111,7 +114,9 @@ def _ranks(board: Leaderboard) -> Table:
         )
         for row in board.standings
     )
-    return Table(key="leaderboard", title="Models by overall value", columns=columns, rows=rows)
+    return Table(
+        key="leaderboard", title="Models by overall value", columns=columns, rows=rows, caption=board_caption(board)
+    )
 
 
 def task_values(models: Sequence[ModelRecords], intervals: IntervalCache) -> Table:
@@ -136,13 +141,14 @@ def task_values(models: Sequence[ModelRecords], intervals: IntervalCache) -> Tab
         Column(key="items", heading="n", kind="count", meaning="Items in the value."),
         Column(key="asked", heading="asked", kind="count", meaning="Items that the model was asked."),
         Column(key="failed", heading="failed", kind="count", meaning=MEANINGS["failed"]),
+        Column(key="cut", heading="cut", kind="count", meaning=MEANINGS["cut"]),
         Column(key="chance", heading="chance", meaning="Value that guessing reaches."),
         Column(key="engine", heading="engine", kind="text"),
         Column(key="dtype", heading="dtype", kind="text"),
     )
     rows = []
     runs = [(run, model.name) for model in models for run in model.tasks.values()]
-    for run, name in sorted(runs, key=lambda one: (one[0].domain, one[0].task, one[1])):
+    for run, name in sorted(runs, key=lambda one: (one[0].domain, one[0].task, natural_key(one[1]))):
         ends, items = _interval(run, intervals)
         cells = {
             "domain": run.domain,
@@ -154,6 +160,7 @@ def task_values(models: Sequence[ModelRecords], intervals: IntervalCache) -> Tab
             "items": items,
             "asked": run.items_asked,
             "failed": run.failed,
+            "cut": run.truncated,
             "chance": run.chance,
             "engine": run.engine,
             "dtype": run.dtype or None,
