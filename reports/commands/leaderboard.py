@@ -37,10 +37,11 @@ def run(args: argparse.Namespace) -> int:
     kind = output_format(args)
 
     from harness.records import load
+    from harness.reports.analysis.domains import board_estimates
     from harness.reports.analysis.intervals import IntervalCache
     from harness.reports.analysis.leaderboard import rank
     from harness.reports.analysis.overlap import read_overlaps
-    from harness.reports.documents.leaderboard import leaderboard_document, task_values
+    from harness.reports.documents.leaderboard import leaderboard_document, task_values, with_domains
     from harness.reports.documents.overlap_scores import leaderboard_with_overlap
 
     overlap = read_overlaps(args.overlap)
@@ -51,16 +52,20 @@ def run(args: argparse.Namespace) -> int:
     document = leaderboard_document(board, command_line(), values)
     if overlap is not None:
         document = leaderboard_with_overlap(document, board, overlap, force=args.force)
+    estimates = None
     if kind in PAGES or args.charts:
         from harness.reports.page.html import render
         from harness.reports.page.report import leaderboard_report
 
         folders, options = [str(path) for path in args.runs], view_options(args)
         report = leaderboard_report(board, document, intervals, runs=folders, force=args.force, options=options)
+        estimates = report.estimates
         if args.charts:
             write_charts(report, args.charts)
         if kind in PAGES:
             write_page(render(report), kind, args.output_path)
             return 0
+    if kind == "json":
+        document = with_domains(document, estimates or board_estimates(board, intervals))
     write_document(document, args)
     return 0

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from harness.natural_order import natural_key
 from harness.records import ModelRecords, TaskRun
+from harness.reports.analysis.differences import OVERALL
+from harness.reports.analysis.domains import BoardEstimates
 from harness.reports.analysis.intervals import IntervalCache
 from harness.reports.analysis.leaderboard import Leaderboard
 from harness.reports.documents.captions import board_caption
@@ -62,6 +65,33 @@ def leaderboard_document(board: Leaderboard, command: str, values: Table | None 
         notes=tuple(notes),
         caveats=board.caveats,
     )
+
+
+def with_domains(document: Document, estimates: BoardEstimates) -> Document:
+    """Return the document with the table ``domains``, for JSON: the mean of each model by domain and overall."""
+    columns = (
+        Column(key="model", heading="model", kind="text"),
+        Column(key="domain", heading="domain", kind="text", meaning="Overall is chance-centred, the others are not."),
+        Column(key="value", heading="value", meaning="Mean over the items that every model answered."),
+        Column(key="interval", heading="95% interval", kind="interval", meaning="95% interval of the mean."),
+        Column(key="chance", heading="chance", meaning="Value that guessing reaches."),
+    )
+    parts = [(OVERALL, 0.0, estimates.overall)] + [(one.domain, one.chance, one.estimates) for one in estimates.domains]
+    rows = tuple(
+        Row(
+            cells={
+                "model": model,
+                "domain": domain,
+                "value": one.value,
+                "interval": (one.low, one.high),
+                "chance": chance,
+            }
+        )
+        for domain, chance, values in parts
+        for model, one in values.items()
+    )
+    table = Table(key="domains", title="Means by domain and overall", columns=columns, rows=rows)
+    return replace(document, tables=(*document.tables, table))
 
 
 def _no_leader(names: Sequence[str]) -> str:

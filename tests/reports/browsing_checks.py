@@ -100,3 +100,12 @@ def requests(browser: Chrome) -> list[str]:
     events = [json.loads(entry["message"])["message"] for entry in log(browser, "performance")]
     urls = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
     return [url for url in urls if not url.startswith(("file:", "data:"))]
+
+
+def numbers_in(value: Any) -> set[str]:
+    """Every number of a JSON value with three decimals, without its sign."""
+    if isinstance(value, dict):
+        return set().union(*map(numbers_in, value.values()))
+    if isinstance(value, list):
+        return set().union(*map(numbers_in, value))
+    return {f"{abs(value):.3f}"} if isinstance(value, int | float) else set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from harness.reports.page import marks
 from tests.reports.browsing import every, log, one
-from tests.reports.browsing_checks import forget, low_contrast, phone, printed, requests
+from tests.reports.browsing_checks import forget, low_contrast, numbers_in, phone, printed, requests
 from tests.reports.conftest import Command
 from tests.reports.records_for_tests import write_run_of
 from tests.reports.study_records import RunTask, write_study_run
@@ -134,6 +135,33 @@ def test_failed_and_truncated_requests_stand_next_to_the_numbers(
     row = next(row.text for row in every(browser, "#table-differences tbody tr") if "law" in row.text)
     assert "2 failed, 7 cut" in row
     assert "Inputs were truncated" in one(browser, "header").text
+
+
+def test_every_number_on_the_page_of_models_is_in_the_json(browser: Chrome, command: Command, tmp_path: Path) -> None:
+    """The leaderboard's JSON, and that of a comparison with the leader; a page has the numbers of both."""
+    rng = np.random.default_rng(5)
+    for name, level in (("low", 0.3), ("middle", 0.5), ("high", 0.8)):
+        tasks = {
+            task: RunTask(values=(rng.random(50) < level).astype(float), domain=domain)
+            for task, domain in (("logic_a", "logic"), ("logic_b", "logic"), ("law", "legal"), ("facts", "general"))
+        }
+        write_study_run(tmp_path / "runs", name, tasks)
+    assert command("leaderboard", tmp_path / "runs", "--output_path", tmp_path / "page.html")[0] == 0
+    browser.get((tmp_path / "page.html").as_uri())
+    shown = browser.execute_script(
+        "document.querySelectorAll('details').forEach((part) => { part.open = true; });"
+        "const titles = [...document.querySelectorAll('svg title')].map((title) => title.textContent);"
+        "return document.body.innerText + titles.join(' ');"
+    )
+    numbers = set(re.findall(r"\d+\.\d{3}(?!\d)", shown))
+    known = {"0.001"}
+    leader = [*("high", "middle", "low"), "--runs", tmp_path / "runs", "--chosen"]
+    for words in (["leaderboard", tmp_path / "runs"], ["compare", *leader]):
+        code, out, err = command(*words, "--format", "json")
+        assert code == 0, err
+        known |= numbers_in(json.loads(out)["tables"])
+    assert len(numbers) > 100
+    assert numbers - known == set()
 
 
 @pytest.fixture

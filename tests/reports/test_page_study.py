@@ -11,7 +11,7 @@ import pytest
 
 from harness.cli import main
 from tests.reports.browsing import every, log, one
-from tests.reports.browsing_checks import forget, low_contrast, phone, printed, requests
+from tests.reports.browsing_checks import forget, low_contrast, numbers_in, phone, printed, requests
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -39,15 +39,6 @@ def opened(browser: Chrome, written: Path) -> Chrome:
     browser.get("about:blank")
     browser.get((written / "study.html").as_uri())
     return browser
-
-
-def numbers_in(value: Any) -> set[str]:
-    """Every number of a JSON value with three decimals, without its sign."""
-    if isinstance(value, dict):
-        return set().union(*map(numbers_in, value.values()))
-    if isinstance(value, list):
-        return set().union(*map(numbers_in, value))
-    return {f"{abs(value):.3f}"} if isinstance(value, int | float) else set()
 
 
 def test_every_number_on_the_page_is_in_the_json(opened: Chrome, written: Path) -> None:
