@@ -13,7 +13,8 @@ def short_labels(names: Collection[str], longest: int = LONGEST) -> dict[str, st
     Folders that all names begin with are left out. Then a name that is too long loses its middle, and less of it if
     another name has the same label::
 
-        training/checkpoint-5, training/checkpoint-10   ->  checkpoint-5, checkpoint-10
+        training/checkpoint-5, training/checkpoint-10     ->  checkpoint-5, checkpoint-10
+        a/training/checkpoint-10, b/training/checkpoint-5 ->  a/…/checkpoint-10, b/…/checkpoint-5
     """
     distinct = list(dict.fromkeys(names))
     shared = _shared_folders(distinct)
@@ -42,5 +43,9 @@ def _shared_folders(names: Sequence[str]) -> int:
 def _shortened(name: str, longest: int) -> str:
     if len(name) <= longest:
         return name
+    parts = name.split("/")
+    ends = f"{parts[0]}/…/{parts[-1]}"
+    if len(parts) > 2 and len(ends) <= longest:
+        return ends
     end = longest // 2
     return f"{name[: longest - end - 1]}…{name[-end:]}"

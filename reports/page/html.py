@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from harness.reports.analysis.domains import BoardEstimates
 from harness.reports.analysis.flips import flips
+from harness.reports.analysis.labels import short_labels
 from harness.reports.analysis.leaderboard import Leaderboard
 from harness.reports.charts.scales import padded_range
 from harness.reports.documents.glossary import glossary
@@ -39,6 +40,7 @@ def render(report: Report) -> str:
     """Return the page of a report."""
     difference, board, estimates = report.differences_document, report.board_document, report.estimates
     item_flips = flips(report.comparison)
+    lineage = lineage_view(report.models, estimates)
     return render_template(
         "report.html",
         {
@@ -47,14 +49,15 @@ def render(report: Report) -> str:
             "answer": report.answer.sentences,
             "command": report.command,
             "headlines": report.headlines,
-            "caveats": list(dict.fromkeys([*(board.caveats if board else ()), *difference.caveats])),
+            "caveats": _caveats([*(board.caveats if board else ()), *difference.caveats]),
             "agreements": difference.agreements,
             "notes": [
                 note
                 for note in dict.fromkeys([*(board.notes if board else ()), *difference.notes])
                 if note not in report.headlines
             ],
-            "design": design_view(report.design),
+            "design": "" if lineage and lineage["chain"] else design_view(report.design),
+            "chain": lineage["chain"] if lineage else (),
             "matrix": matrix_view(report.matrix),
             "board": _board(report.board, estimates, board.tables[0]) if report.board and board and estimates else None,
             "domains": _domains(estimates) if estimates else (),
@@ -64,7 +67,7 @@ def render(report: Report) -> str:
             "overall": [table_view(table) for table in (*difference.tables[1:], *_overlap_tables(report))],
             "values": table_view(_values(report)),
             "failures": failures_view(report.models),
-            "lineage": lineage_view(report.models, estimates),
+            "lineage": lineage,
             "ledger": ledger_view(report.models),
             "settings": settings_view(report.models),
             "commands": _commands(report),
@@ -77,6 +80,14 @@ def render(report: Report) -> str:
             "any_scale": report.comparison.any_scale,
         },
     )
+
+
+def _caveats(sentences: Sequence[str]) -> list[str]:
+    """Return the sentences of both documents, each kind once; they may list the same models in another order."""
+    kinds: dict[str, str] = {}
+    for sentence in sentences:
+        kinds.setdefault(sentence.partition(":")[0], sentence)
+    return list(kinds.values())
 
 
 def _values(report: Report) -> Table:
@@ -104,11 +115,13 @@ def _board(board: Leaderboard, estimates: BoardEstimates, table: Table) -> dict[
 
 def _domains(estimates: BoardEstimates) -> list[dict[str, Any]]:
     figures = []
+    labels = short_labels(estimates.overall)
     for domain in estimates.domains:
         ends = padded_range([v for p in domain.estimates.values() for v in (p.low, p.high)], include=(domain.chance,))
         rows = [
             {
                 "name": name,
+                "label": labels[name],
                 "value": f"{p.value:.3f}",
                 "drawing": Markup(marks.dot(p.value, p.low, p.high, ends, rule=domain.chance)),  # noqa: S704
             }

@@ -43,14 +43,22 @@ def lineage_view(models: Sequence[ModelRecords], estimates: BoardEstimates | Non
     nodes = lineage_nodes(models)
     if not nodes:
         return None
+    panels = training_curves(nodes, estimates) if estimates else ()
+    # The states of one stage are best seen over their tokens: overall and held-out loss go to the first screen.
+    first = [panel for panel in panels if panel is panels[0] or panel.chance is None] if _has_states(nodes) else []
     return {
         "graph": drawn(draw_lineage_graph(nodes)),
         "checkpoints": len(nodes),
-        "curves": [drawn(draw_training_curve(panel)) for panel in training_curves(nodes, estimates)]
-        if estimates
-        else [],
+        "chain": [drawn(draw_training_curve(panel)) for panel in first],
+        "curves": [drawn(draw_training_curve(panel)) for panel in panels if panel not in first],
         "mixtures": _mixtures(nodes),
     }
+
+
+def _has_states(nodes: Sequence[LineageNode]) -> bool:
+    """Return whether several checkpoints of one training run are evaluated."""
+    stages = [(node.name, node.parents) for node in nodes if node.models and node.kind]
+    return len(set(stages)) < len(stages)
 
 
 def _mixtures(nodes: Sequence[LineageNode]) -> list[dict[str, Any]]:

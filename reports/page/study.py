@@ -38,6 +38,7 @@ def render_study(analysis: FactorialAnalysis, matrix: Matrix, document: Document
             "caveats": document.caveats,
             "agreements": document.agreements,
             "design": design_view(_arms(analysis)),
+            "chain": (),
             "matrix": matrix_view(matrix),
             "forest": drawn(draw_study_effects(analysis)),
             "tables": [table_view(table) for table in document.tables],

@@ -73,17 +73,24 @@ def opened(browser: Chrome, chain: Path, command: Command, tmp_path: Path) -> Ch
 
 
 def test_a_chain_of_checkpoints_has_curves_with_bands_and_its_held_out_loss(opened: Chrome) -> None:
-    titles = [one(curve, "text").text for curve in every(opened, ".curve")]
-    assert titles == ["overall, chance-centred", "legal", "logic", "held-out loss (less is better)"]
-    for curve in every(opened, ".curve")[:3]:
+    first = [one(curve, "text").text for curve in every(opened, "header .curve")]
+    assert first == ["overall, chance-centred", "held-out loss (less is better)"]
+    assert [one(curve, "text").text for curve in every(opened, "#lineage .curve")] == ["legal", "logic"]
+    for curve in (one(opened, "header .curve"), *every(opened, "#lineage .curve")):
         assert len(every(curve, "circle")) == 3
         assert len(every(curve, "[class^=band-]")) == 1
-    loss = every(opened, ".curve")[3]
+    loss = every(opened, "header .curve")[1]
     assert [title.get_attribute("textContent") for title in every(loss, "circle title")] == [
         "base: 3.000, 0 tokens", "base: 2.500, 500 tokens", "base: 2.000, 1,000 tokens", "base: 1.800, 1,200 tokens",
     ]  # fmt: skip
     assert log(opened, "browser") == []
     assert requests(opened) == []
+
+
+def test_what_is_not_comparable_is_said_once(opened: Chrome) -> None:
+    caveats = [caveat.text for caveat in every(opened, ".caveat")]
+    assert len(caveats) == 1
+    assert caveats[0].startswith("Not comparable: Not trained on equally many tokens: ")
 
 
 def test_names_of_checkpoints_are_short_distinct_and_in_the_order_of_their_steps(opened: Chrome) -> None:
