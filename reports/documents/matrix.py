@@ -14,7 +14,7 @@ VALUE_COLUMNS = (
     Column(key="parent", heading="parent", kind="text", meaning="Row with its parents, if they are evaluated."),
     Column(key="task", heading="task", kind="text"),
     Column(key="domain", heading="domain", kind="text"),
-    Column(key="value", heading="value", meaning="Mean over runs and items; overall is chance-centred."),
+    Column(key="value", heading="value", meaning="Mean over runs and items, overall as in the other tables."),
     Column(key="interval", heading="95% interval", kind="interval", meaning="95% interval of the value."),
     Column(key="failed", heading="failed", kind="count", meaning="Requests without an answer."),
     Column(key="cut", heading="cut", kind="count", meaning="Requests whose input was truncated."),
