@@ -15,7 +15,7 @@ from harness.reports.analysis.counting import counted
 from harness.reports.analysis.differences import OVERALL, Comparison, DomainDifference, TaskDifference
 from harness.reports.analysis.factorial import SECONDARY, ContrastRow, FactorialAnalysis
 from harness.reports.analysis.leaderboard import Leaderboard
-from harness.reports.analysis.metric import Direction, directions, with_judgement
+from harness.reports.analysis.metric import Direction, direction, directions, with_judgement
 
 NAMED = 4  # names in a list, before "and 3 more"
 CORRECTIONS = {"holm": "Holm", "bh": "Benjamini-Hochberg"}
@@ -37,7 +37,9 @@ class Answer:
 def comparison_answer(comparison: Comparison) -> Answer:
     """Return whether the arms differ from the first one, overall and by task."""
     baseline, *arms = comparison.arms
-    question = f"{'Does' if len(arms) == 1 else 'Do'} {listed([arm.name for arm in arms])} differ from {baseline.name}?"
+    models = [model for arm in comparison.arms for model in arm.models]
+    verb = "Does" if len(arms) == 1 else "Do"
+    question = f"{verb} {listed([arm.name for arm in arms])} differ from {baseline.name}{direction(models)}?"
     parts = [
         (arm, part)
         for arm, own in comparison.overall.items()
@@ -47,7 +49,7 @@ def comparison_answer(comparison: Comparison) -> Answer:
     tasks = [one for one in comparison.differences if one.p_corrected is not None]
     if not tasks:
         return Answer(question=question, sentences=("No task could be tested; the notes say why.",))
-    metrics = directions([model for arm in comparison.arms for model in arm.models])
+    metrics = directions(models)
     sentences = [_overall_sentence(parts, list(metrics.values()), baseline.name)] if parts else []
     return Answer(question=question, sentences=(*sentences, _tasks_sentence(tasks, comparison)))
 
@@ -100,15 +102,16 @@ def leaderboard_answer(board: Leaderboard, lead: str) -> Answer:
 
 def factorial_answer(analysis: FactorialAnalysis) -> Answer:
     """Return which main effects and interactions differ from 0, overall and by task."""
-    factors = listed(list(main_factors(analysis.study.factors)))
+    names = main_factors(analysis.study.factors)
+    by = direction([model for run in analysis.study.runs for model in run.checkpoints])
+    question = f"What {'does' if len(names) == 1 else 'do'} {listed(names)} change{by}?"
     primary = [row for row in analysis.rows if row.family == PRIMARY and row.p_corrected is not None]
     secondary = [row for row in analysis.rows if row.family == SECONDARY and row.p_corrected is not None]
     sentences = [_effects_sentence("Overall", primary, analysis)] if primary else []
     sentences += [_effects_sentence("By task", secondary, analysis)] if secondary else []
     if not sentences:
         sentences = ["No effect could be tested; the notes say why."]
-    return Answer(question=f"What do {factors} change?" if len(analysis.study.factors) > 1
-                  else f"What does {factors} change?", sentences=tuple(sentences))  # fmt: skip
+    return Answer(question=question, sentences=tuple(sentences))
 
 
 def _effects_sentence(where: str, rows: Sequence[ContrastRow], analysis: FactorialAnalysis) -> str:

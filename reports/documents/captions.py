@@ -35,7 +35,7 @@ def factorial_caption(analysis: FactorialAnalysis) -> str:
         "Effect with 95% interval and p by Student's t, with the error of items and training runs; p corrected within "
         f"its family by Holm's method. n = {_range(items) if items else '0'} items per task; "
         f"{_range([arm.runs for arm in analysis.arms])} training runs per arm from {_range(plots)} pre-training runs. "
-        f"Overall is the {'mean over domains' if analysis.any_scale else 'chance-centred mean over domains'}. Intervals "
+        f"Overall is the {'' if analysis.any_scale else 'chance-centred '}mean over domains. Intervals "
         "are not adjusted for multiple tests."
     )
 
