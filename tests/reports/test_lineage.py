@@ -137,7 +137,8 @@ def test_the_page_and_the_chart_files_show_one_drawing(chain: Path, command: Com
 def test_a_source_has_one_colour_on_the_page_and_on_paper() -> None:
     styles = (ROOT / "reports" / "page" / "templates" / "style.css").read_text(encoding="utf-8")
     for number, colour in enumerate(SERIES_COLOURS):
-        assert f".source-{number} {{ fill: {colour}; background: {colour}; }}" in styles
+        assert f".source-{number}, .dot-{number} {{ fill: {colour}; background: {colour}; }}" in styles
+        assert f".line-{number} {{ stroke: {colour}; }} .band-{number} {{ fill: {colour}; }}" in styles
     assert f".source-{len(SERIES_COLOURS)} " not in styles
 
 
@@ -190,8 +191,9 @@ def test_an_average_is_joined_to_all_parents_and_has_the_most_tokens_of_them(
     code, _, err = command("leaderboard", chain, "--output_path", tmp_path / "page.html")
     assert code == 0, err
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert page.count('class="edge"') == 2 + 3 + 3, "an edge from a root passes the column between in a row of its own"
-    assert page.count('class="join"') == 2
+    graph = page.split('id="lineage"')[1]
+    assert graph.count('class="edge"') == 2 + 3 + 3, "an edge from a root passes the column between in a row of its own"
+    assert len(re.findall(r'class="line-\d"', page.split('class="curve"')[1])) == 2
 
 
 def _node(name: str, *parents: str, depth: int, tokens: int = 0) -> LineageNode:
