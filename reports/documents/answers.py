@@ -68,7 +68,7 @@ def _overall_sentence(
         none = "neither" if len(parts) == 2 else f"none of the {len(parts)}"
         return f"Overall, {none} differs significantly from {baseline}."
     others = len(parts) - len(found)
-    rest = f"; the other {others} {'does' if others == 1 else 'do'} not" if others else ""
+    rest = f"; {_others(others)} {'does' if others == 1 else 'do'} not" if others else ""
     return f"Overall, {listed(found)} {'differs' if len(found) == 1 else 'differ'} from {baseline}{rest}."
 
 
@@ -93,10 +93,11 @@ def leaderboard_answer(board: Leaderboard, lead: str) -> Answer:
     """Return who leads, and how many models cannot be told apart from the leader; `lead` is the board's sentence."""
     tied = sum(row.tied_with_leader for row in board.standings)
     n = len(board.standings)
-    rest = f"{n - tied} of {n} models are significantly behind the leader." if 0 < tied < n else ""
+    behind = n - tied
+    rest = f"{behind} of {n} models {'is' if behind == 1 else 'are'} significantly behind the leader."
     return Answer(
         question=f"Which of {n} models is best, and which cannot be told apart?",
-        sentences=tuple(filter(None, (lead, rest))),
+        sentences=(lead, rest) if 0 < behind < n - 1 else (lead,),
     )
 
 
@@ -126,7 +127,7 @@ def _effects_sentence(where: str, rows: Sequence[ContrastRow], analysis: Factori
         what = f"none of {len(rows)} main effects and interactions" if by_task else f"none of {named}"
         return f"{where}, {what} differs significantly from 0{power}."
     verb = "does" if len(others) == 1 else "do"
-    rest = f"; {f'the other {len(others)}' if by_task else named} {verb} not{power}" if others else ""
+    rest = f"; {_others(len(others)) if by_task else named} {verb} not{power}" if others else ""
     return f"{where}, {listed(found)} {'differs' if len(found) == 1 else 'differ'} from 0{rest}."
 
 
@@ -146,6 +147,10 @@ def listed(names: Sequence[str]) -> str:
 def _range(values: Sequence[float]) -> str:
     least, most = f"{min(values):.3f}", f"{max(values):.3f}"
     return least if least == most else f"{least} to {most}"
+
+
+def _others(count: int) -> str:
+    return "the other" if count == 1 else f"the other {count}"
 
 
 def _survive(count: int) -> str:
