@@ -105,7 +105,10 @@ def _chosen(table: Table, wanted: Collection[str]) -> list[Column]:
     if wanted:
         return [column for key in wanted for column in table.columns if column.key == key]
     narrow = NARROW.get(table.key)
-    return [column for column in table.shown if (column.key in narrow if narrow else not column.aside)]
+    columns = [column for column in table.shown if (column.key in narrow if narrow else not column.aside)]
+    # The caption has the number of items if all rows share it.
+    same = table.caption and len({row.cells.get("items") for row in table.rows}) == 1
+    return [column for column in columns if not (same and column.key == "items")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,18 +130,18 @@ class _LatexColumn:
         words = escaped(column.heading)
         if column.kind not in _NUMBERS:
             return cls(column=column, alignment="l" if column.kind == "text" else "c", heading=words)
-        values = [row.cells.get(column.key) for row in table.rows]
-        form = f"S[table-format={_format(values, column.kind)}]"
+        values = [value for row in table.rows if (value := row.cells.get(column.key)) is not None]
         if column.kind == "interval":
-            return cls(column=column, alignment=f"{form}@{{ to }}{form}", heading=rf"\multicolumn{{2}}{{c}}{{{words}}}")
+            low, high = (f"S[table-format={_format([value[end] for value in values], 'value')}]" for end in (0, 1))
+            heading = rf"\multicolumn{{2}}{{c}}{{{words}}}"
+            return cls(column=column, alignment=f"{low}@{{ to }}{high}", heading=heading)
+        form = f"S[table-format={_format(values, column.kind)}]"
         return cls(column=column, alignment=form, heading=f"{{{words}}}")
 
 
 def _format(values: Sequence[Any], kind: Kind) -> str:
     """Return siunitx's format of a column: sign, digits before and after the point, such as ``-1.3``."""
-    single: Kind = "value" if kind == "interval" else kind
-    flat = [one for value in values if value is not None for one in (value if isinstance(value, tuple) else (value,))]
-    written = [text(one, single).replace(",", "") for one in flat if _is_finite(one)]
+    written = [text(one, kind).replace(",", "") for one in values if _is_finite(one)]
     whole = max((len(one.lstrip("+-<").partition(".")[0]) for one in written), default=1)
     after = max((len(one.partition(".")[2]) for one in written), default=0)
     sign = "+" if any(one.startswith("+") for one in written) else "-" if any("-" in one for one in written) else ""
@@ -174,6 +177,7 @@ def _number(value: Any, kind: Kind) -> str:
 
 def _caption(table: Table, document: Document) -> str:
     title = table.title if table.title.endswith(".") else f"{table.title}."
-    words = table.caption or " ".join(document.notes[: document.n_headlines])
+    words = table.caption or (" ".join(document.headlines) if table is document.tables[0] else "")
     strong = any(row.tone == "strong" for row in table.rows)
-    return f"{title} {words}{f' Bold: {BOLD[table.key]}.' if strong and table.key in BOLD else ''}"
+    bold = f"Bold: {BOLD[table.key]}." if strong and table.key in BOLD else ""
+    return " ".join(filter(None, (title, words, bold)))

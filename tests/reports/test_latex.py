@@ -41,8 +41,8 @@ def test_a_table_has_the_columns_that_fit_one_column(command: Command, models: l
     text = latex(command, "compare", *models)
     differences = text.split(r"\begin{table}")[1]
     head = differences.split(r"\toprule")[1].split(r"\midrule")[0]
-    assert head.strip() == r"task & {n} & {difference} & \multicolumn{2}{c}{95\% interval} & {p corr.} \\"
-    assert differences.count("S[table-format=") == 5
+    assert head.strip() == r"task & {difference} & \multicolumn{2}{c}{95\% interval} & {p corr.} \\"
+    assert differences.count("S[table-format=") == 4
     assert r"\label{tab:differences}" in differences
 
 
@@ -50,9 +50,9 @@ def test_numbers_are_aligned_by_siunitx_and_significant_rows_are_bold(command: C
     rows = latex(command, "compare", *models).split(r"\begin{table}")[1].split(r"\midrule")[1]
     logic = next(line for line in rows.splitlines() if "ceval" in line)
     other = next(line for line in rows.splitlines() if "other" in line)
-    assert r"\bfseries ceval\_logic\_paper & \bfseries 22 & \bfseries +0.727 & \bfseries 0." in logic
+    assert r"\bfseries ceval\_logic\_paper & \bfseries +0.727 & \bfseries 0." in logic
     assert "{$<$0.001}" in logic
-    assert other.startswith(r"other\_task & 22 & +0.045 & ")
+    assert other.startswith(r"other\_task & +0.045 & ")
 
 
 def test_the_caption_names_test_correction_and_items(command: Command, models: list[Path]) -> None:
