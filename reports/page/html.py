@@ -49,7 +49,7 @@ def render(report: Report) -> str:
             "answer": report.answer.sentences,
             "command": report.command,
             "headlines": report.headlines,
-            "caveats": _caveats([*(board.caveats if board else ()), *difference.caveats]),
+            "caveats": _caveats([*difference.caveats, *(board.caveats if board else ())]),
             "agreements": difference.agreements,
             "notes": [
                 note
