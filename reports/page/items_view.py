@@ -30,7 +30,7 @@ def _item(flip: Flip) -> dict[str, Any]:
         "answers": [
             {
                 "model": name,
-                "value": value,
+                "value": round(value, 3),
                 "scores": [round(score, 3) if math.isfinite(score) else None for score in sample.log_likelihoods],
                 "chosen": sample.chosen,
                 "answer": shortened(sample.answer),

@@ -262,7 +262,7 @@
       const matches = refresh();
       if (matches.length) {
         $("button", list).click();
-        const link = make("a", `${matches.length} ${matches.length === 1 ? "item" : "items"} on which they differ`);
+        const link = make("a", `See ${matches.length} of the items on which it differs from ${matrix.arms[matrix.reference]}`);
         link.href = "#items";
         link.addEventListener("click", (event) => { event.preventDefault(); $("#items").scrollIntoView(); });
         $("#pair").append(link);
