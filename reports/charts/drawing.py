@@ -126,8 +126,8 @@ def _svg_mark(mark: Mark) -> str:
     if mark.kind == "rule":
         return f'<path class="{mark.style}" d="M{x} {y}L{x2} {y2}">{title}</path>'
     if mark.kind == "band":
-        corners = [(x, top) for x, top, _ in mark.spans] + [(x, bottom) for x, _, bottom in reversed(mark.spans)]
-        line = "L".join(f"{round(x, 1):g} {round(y, 1):g}" for x, y in corners)
+        ends = [(at, top) for at, top, _ in mark.spans] + [(at, bottom) for at, _, bottom in reversed(mark.spans)]
+        line = "L".join(f"{round(at, 1):g} {round(height, 1):g}" for at, height in ends)
         return f'<path class="{mark.style}" d="M{line}Z"/>'
     if mark.kind == "point":
         return f'<circle class="{mark.style}" cx="{x}" cy="{y}" r="{POINT_RADIUS}">{title}</circle>'
