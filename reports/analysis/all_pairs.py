@@ -30,6 +30,7 @@ from harness.reports.analysis.task_values import TaskValues, collect, overall_ta
 from harness.stats.factorial import ItemTable, Runs, estimate_contrast
 
 PARALLEL_FROM_PAIRS = 100
+MOST_PAIRS = 2_000  # 64 arms: about a minute on one core; with more, arms are compared with the first only
 # The pairs that worker processes test; they inherit it, because the items of many models are too large to be sent.
 _shared: list[tuple[Arm, Arm]] = []
 
@@ -82,6 +83,8 @@ def _all_pairs(comparison: Comparison, *, force: bool) -> dict[Key, tuple[Tested
         for arm in others
     }
     pairs = list(itertools.combinations(others, 2))
+    if len(pairs) > MOST_PAIRS:
+        pairs = []
     options = PairOptions(force=force, any_scale=comparison.any_scale)
     tested |= {(one.name, two.name): own for (one, two), own in zip(pairs, _tested(pairs, options), strict=True)}
     done: dict[Key, tuple[Tested, int] | None] = {}

@@ -38,12 +38,21 @@ def matrix_view(matrix: Matrix) -> dict[str, Any]:
             }
             for arm in matrix.arms
         ],
-        "names": [arm.name for arm in matrix.arms],
-        "has_parents": any(arm.parent for arm in matrix.arms),
+        "names": _baselines(matrix),
+        "has_parents": len(_baselines(matrix)) > 1 and any(arm.parent for arm in matrix.arms),
         "tests": matrix.tests,
         "own_family": bool(matrix.against_reference),
         "data": _data(matrix),
     }
+
+
+def _baselines(matrix: Matrix) -> list[str]:
+    """Return the arms that the reader can compare with: all, or the reference if there are too many pairs to test."""
+    tested = {one.baseline for one in matrix.pairs} | {
+        one.arm for one in matrix.pairs if one.baseline != matrix.reference
+    }
+    names = [arm.name for arm in matrix.arms]
+    return names if len(tested) > 1 or len(names) < 3 else [matrix.reference]
 
 
 def _against(matrix: Matrix) -> Iterable[PairDifference]:

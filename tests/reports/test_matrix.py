@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from harness.natural_order import natural_key
+from harness.reports.analysis import all_pairs
 from harness.reports.analysis.labels import short_labels
 from harness.reports.analysis.matrix import PairDifference
 from tests.reports.conftest import Command
@@ -156,3 +157,16 @@ def test_labels_of_checkpoints_are_short_and_distinct() -> None:
     assert len(set(labels.values())) == 3
     assert all(len(label) < 36 for label in labels.values())
     assert short_labels(["x" * 40]) == {"x" * 40: f"{'x' * 10}…{'x' * 11}"}
+
+
+def test_of_very_many_arms_only_the_first_is_compared_with(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        write_run_of(tmp_path, f"m{number}", {"one": range(5 + number), "two": range(9 - number)})
+    words = ["leaderboard", tmp_path, "--format", "html"]
+    assert command(*words)[1].count('<option value="arm:') == 4
+    monkeypatch.setattr(all_pairs, "MOST_PAIRS", 2)
+    page = command(*words)[1]
+    assert page.count('<option value="arm:') == 1
+    assert len(json.loads(page.split('id="matrix-data">')[1].split("</script>")[0])["pairs"]) == 3 * 3

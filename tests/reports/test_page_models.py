@@ -25,7 +25,7 @@ STEPS = (5, 10, 12)
 
 def state(step: int, *, loss: bool = True) -> dict[str, Any]:
     """The manifest of a state of one training run."""
-    curve = [
+    curve: list[dict[str, Any]] = [
         {"step": at, "tokens": 100 * at, "loss": 3.0 - at / 10, "sources": {}} for at in (0, 5, 10, 12) if at <= step
     ]
     source = {
