@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from markupsafe import Markup
@@ -18,8 +19,8 @@ from harness.reports.analysis.labels import short_labels
 from harness.reports.analysis.leaderboard import Leaderboard
 from harness.reports.charts.scales import padded_range
 from harness.reports.documents.glossary import glossary
-from harness.reports.documents.leaderboard import task_values
-from harness.reports.documents.tables import Table
+from harness.reports.documents.leaderboard import MEANINGS, task_values
+from harness.reports.documents.tables import Column, Table
 from harness.reports.page import marks
 from harness.reports.page.differences_view import differences_view, forest_view
 from harness.reports.page.environment import render_template
@@ -110,7 +111,17 @@ def _board(board: Leaderboard, estimates: BoardEstimates, table: Table) -> dict[
         marks.dot(p.value, p.low, p.high, ends, rule=0.0, tone="" if row.tied_with_leader else "quiet")
         for p, row in zip(overall, board.standings, strict=True)
     ]
-    return table_view(table, drawings=drawings, heading=marks.axis(ends), after="standard_error")
+    return table_view(_with_cuts(table, board), drawings=drawings, heading=marks.axis(ends), after="standard_error")
+
+
+def _with_cuts(table: Table, board: Leaderboard) -> Table:
+    """Return the ranks with a column of truncated requests, if there are any."""
+    cuts = [sum(run.truncated for run in row.model.tasks.values()) for row in board.standings]
+    if not any(cuts):
+        return table
+    column = Column(key="cut", heading="cut", kind="count", meaning=MEANINGS["cut"])
+    rows = tuple(replace(row, cells={**row.cells, "cut": cut}) for row, cut in zip(table.rows, cuts, strict=True))
+    return replace(table, columns=(*table.columns, column), rows=rows)
 
 
 def _domains(estimates: BoardEstimates) -> list[dict[str, Any]]:

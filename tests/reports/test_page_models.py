@@ -142,6 +142,8 @@ def test_failed_and_truncated_requests_stand_next_to_the_numbers(
     row = next(row.text for row in every(browser, "#table-differences tbody tr") if "law" in row.text)
     assert "2 failed, 7 cut" in row
     assert "Inputs were truncated" in one(browser, "header").text
+    ranked = {row.text.split()[3]: row.text.split()[-2:] for row in every(browser, "#table-leaderboard tbody tr")}
+    assert ranked == {"other": ["2", "7"], "plain": ["0", "0"]}, "failed and cut"
 
 
 def test_every_number_on_the_page_of_models_is_in_the_json(browser: Chrome, command: Command, tmp_path: Path) -> None:
