@@ -51,13 +51,18 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--format", choices=FORMATS, help="default: the ending of --output_path, otherwise a table")
     parser.add_argument("--output_path", type=Path, metavar="FILE", help="file to write instead of standard output")
+    add_columns_argument(parser)
+    parser.add_argument(
+        "--charts", type=Path, metavar="DIR", help="folder in which to write charts too, as SVG, PNG and Vega-Lite"
+    )
+
+
+def add_columns_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare the flag that chooses the columns of LaTeX tables."""
     parser.add_argument(
         "--columns",
         metavar="NAMES",
         help="columns of LaTeX tables by their names in JSON, separated by commas; default: what fits one column",
-    )
-    parser.add_argument(
-        "--charts", type=Path, metavar="DIR", help="folder in which to write charts too, as SVG, PNG and Vega-Lite"
     )
 
 

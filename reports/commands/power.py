@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError
-from harness.reports.commands.output import FORMATS, PAGES, command_line, output_format, write_document, write_page
+from harness.reports.commands.output import (
+    FORMATS,
+    PAGES,
+    add_columns_argument,
+    command_line,
+    output_format,
+    write_document,
+    write_page,
+)
 
 if TYPE_CHECKING:
     from harness.reports.analysis.plan import Measured
@@ -40,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="with --from: use runs even if their prompts differ")
     parser.add_argument("--format", choices=FORMATS, help="default: the ending of --output_path, otherwise a table")
     parser.add_argument("--output_path", type=Path, metavar="FILE", help="file to write instead of standard output")
+    add_columns_argument(parser)
     parser.add_argument("--charts", type=Path, metavar="DIR", help="folder in which to write the chart too")
 
 

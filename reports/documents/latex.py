@@ -28,6 +28,7 @@ NARROW = {
     "signal": ("task", "signal", "noise", "ratio"),
     "slopes": ("task", "slope", "interval", "p_corrected"),
     "leaderboard": ("rank", "ranks", "model", "overall", "standard_error", "groups"),
+    "power": ("task", "contrast", "items", "mde", "power"),
     "tasks": ("model", "task", "value", "interval", "items"),
 }
 _SURVIVES = "significant at 5% after correction"
