@@ -99,7 +99,7 @@ class Ancestors:
     """The evaluated ancestors of the runs of a study, as rows of their own.
 
     Attributes:
-        runs: One per ancestor, with a cell such as ``("parent", "text")``.
+        runs: One per ancestor, with a cell such as ``("parent", "text")``; the oldest generation first.
         parents: Cell of the nearest evaluated ancestors by cell, for each cell whose runs agree on it.
     """
 
@@ -121,17 +121,15 @@ def ancestors_of(study: Study, runs: Sequence[TrainingRun]) -> Ancestors:
     return Ancestors(
         runs=[
             TrainingRun(cell=cells[name], plot=_plot(name, lines), checkpoints=(study.parents[name],))
-            for name in generations
+            for name in sorted(generations, key=lambda one: -generations[one])
         ],
         parents={cell: own.pop() for cell, own in above.items() if len(own) == 1},
     )
 
 
-def row_label(cell: Cell, factors: Mapping[str, Sequence[str]]) -> str:
-    """Return the name of a cell of the design, or of a cell of ancestors: ``NC``, ``text parent``."""
-    if cell[:1] and cell[0] in _ANCESTORS[1:]:
-        return " ".join(filter(None, ["/".join(cell[1:]), cell[0]]))
-    return cell_label(cell, factors)
+def ancestor_label(cell: Cell) -> str:
+    """Return the name of a cell of ancestors: ``text parent``."""
+    return " ".join(filter(None, ["/".join(cell[1:]), cell[0]]))
 
 
 def _evaluated(study: Study, run: TrainingRun) -> list[str]:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 
 from harness.errors import RecordError
 from harness.reports.analysis.all_pairs import counts_of, mean_cell
-from harness.reports.analysis.contrasts import Cell
+from harness.reports.analysis.contrasts import Cell, cell_label
 from harness.reports.analysis.differences import OVERALL
 from harness.reports.analysis.factorial import FactorialAnalysis
 from harness.reports.analysis.matrix import Key, Matrix, MatrixArm, MatrixCell, MatrixColumn, PairDifference
-from harness.reports.analysis.stage_pairs import Ancestors, ancestors_of, row_label
+from harness.reports.analysis.stage_pairs import Ancestors, ancestor_label, ancestors_of
 from harness.reports.analysis.study import TrainingRun
 from harness.reports.analysis.task_values import TaskValues, collect, overall_tables
 from harness.stats import holm
@@ -62,8 +62,9 @@ def study_matrix(analysis: FactorialAnalysis, *, force: bool) -> Matrix:
     if whole is None:
         ancestors, whole = Ancestors(runs=(), parents={}), arms
     of_design = [arm.cell for arm in analysis.arms]
-    above = list(dict.fromkeys(run.cell for run in reversed(ancestors.runs)))
-    names = {cell: row_label(cell, analysis.study.factors) for cell in (*above, *of_design)}
+    above = list(dict.fromkeys(run.cell for run in ancestors.runs))
+    names = {cell: ancestor_label(cell) for cell in above}
+    names |= {cell: cell_label(cell, analysis.study.factors) for cell in of_design}
     pairs = _pairs(analysis, (arms, whole), names, ancestors.parents)
     return Matrix(
         arms=tuple(

@@ -113,6 +113,9 @@ def test_each_stage_of_a_design_has_its_parent_and_the_difference_of_the_table(
         "text parent": "text grandparent", "code parent": "code grandparent",
         "text grandparent": None, "code grandparent": None,
     }  # fmt: skip
+    assert list(parents) == [
+        "text grandparent", "code grandparent", "text parent", "code parent", "NN", "NC", "CN", "CC",
+    ]  # fmt: skip
     contrasts = {(row["task"], row["contrast"]): row for row in found["contrasts"]}
     pairs = {(row["task"], row["baseline"], row["arm"]): row for row in found["pairs"]}
     for level, arm in itertools.product(FACTORS["pretrain"], "NC"):
