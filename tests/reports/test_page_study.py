@@ -207,3 +207,21 @@ def test_headings_repeat_on_each_printed_page(opened: Chrome) -> None:
     ]
     opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     assert found == ["table-header-group", "avoid", "contents", "exact"]
+
+
+def test_each_stage_can_be_compared_with_its_parent(browser: Chrome, tmp_path: Path) -> None:
+    from selenium.webdriver.support.ui import Select
+
+    from tests.reports.test_stage_pairs import write_three_stages
+
+    design = write_three_stages(tmp_path)
+    for ending in ("html", "json"):
+        assert main(["compare", "--design", str(design), "--output_path", str(tmp_path / f"page.{ending}")]) == 0
+    rows = json.loads((tmp_path / "page.json").read_text(encoding="utf-8"))["tables"]["contrasts"]
+    contrasts = {row["contrast"]: row["estimate"] for row in rows if row["task"] == "first"}
+    browser.get((tmp_path / "page.html").as_uri())
+    Select(one(browser, "#against")).select_by_value("parent")
+    for arm, contrast in (("NC", "NC-parent"), ("code parent", "code parent-grandparent")):
+        change = one(browser, f"#matrix-table tr[data-arm='{arm}'] button[data-task=first] .change").text
+        assert float(change.rstrip(" ●")) == pytest.approx(contrasts[contrast], abs=5.1e-4)
+    assert not one(browser, "#matrix-table tr[data-arm='text grandparent'] button[data-task=first] .change").text
