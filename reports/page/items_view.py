@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from harness.reports.analysis.flips import Flip, Flips, shortened
 from harness.reports.page.matrix_view import embedded
+from harness.visible import visible
 
 
 def items_data(flips: Flips) -> Markup:
@@ -19,7 +20,7 @@ def items_data(flips: Flips) -> Markup:
 def _item(flip: Flip) -> dict[str, Any]:
     first = flip.samples[0]
     return {
-        "task": flip.task,
+        "task": visible(flip.task),
         "id": flip.doc_hash[:8],
         "gained": flip.gained,
         "prompt": shortened(first.prompt),
@@ -29,7 +30,7 @@ def _item(flip: Flip) -> dict[str, Any]:
         "rationale": shortened(first.rationale),
         "answers": [
             {
-                "model": name,
+                "model": visible(name),
                 "value": round(value, 3),
                 "scores": [round(score, 3) if math.isfinite(score) else None for score in sample.log_likelihoods],
                 "chosen": sample.chosen,

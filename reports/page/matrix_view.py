@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from harness.reports.analysis.matrix import Matrix, MatrixCell, MatrixColumn, PairDifference
 from harness.reports.documents.tables import text
+from harness.visible import visible
 
 FULL_COLOUR = 2.0  # detectable effects
 UNKNOWN = "?"
@@ -100,9 +101,9 @@ def _data(matrix: Matrix) -> Markup:
     arms = {arm.name: at for at, arm in enumerate(matrix.arms)}
     columns = {column.task: at for at, column in enumerate(matrix.columns)}
     content = {
-        "arms": list(arms),
+        "arms": [visible(name) for name in arms],  # as the cells have them
         "parents": [arms.get(arm.parent, -1) for arm in matrix.arms],
-        "tasks": list(columns),
+        "tasks": [visible(task) for task in columns],
         "lower": [at for at, column in enumerate(matrix.columns) if not column.higher_is_better],
         "reference": arms[matrix.reference],
         "against": [_numbers(one, arms, columns) for one in matrix.against_reference],

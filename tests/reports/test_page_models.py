@@ -221,6 +221,27 @@ def test_an_opened_item_is_printed(flips: Chrome, tmp_path: Path) -> None:
     assert 1 < printed(flips, tmp_path) < 8
 
 
+def test_names_with_control_characters_can_be_chosen_and_filtered(
+    browser: Chrome, command: Command, tmp_path: Path
+) -> None:
+    names = ("plain", "turned\u202egpj", "</option><b>bold", 'quote"\x1b[2J')
+    for number, name in enumerate(names):
+        write_run_of(tmp_path / "runs", name.replace("/", "%"), {"apart": range(3 * number, 9 + 2 * number)})
+    folders = [tmp_path / "runs" / name.replace("/", "%") for name in names]
+    code, _, err = command("compare", *folders, "--output_path", tmp_path / "page.html")
+    assert code == 0, err
+    forget(browser)
+    browser.get((tmp_path / "page.html").as_uri())
+    options = every(browser, "#against option")
+    assert len(options) == 4
+    options[2].click()
+    rows = every(browser, "#matrix-table tbody tr")
+    assert [bool(one(row, "button[data-task=apart] .change").text) for row in rows] == [True, True, False, True]
+    one(rows[1], "button[data-task=apart]").click()
+    assert every(browser, "#item-list button")
+    assert log(browser, "browser") == []
+
+
 def test_the_forest_plot_shows_all_arms_on_one_scale(flips: Chrome) -> None:
     drawing = one(flips, "#differences .effects")
     assert [text.text for text in every(drawing, ".bold")] == ["second", "third"]
