@@ -37,10 +37,10 @@ class CurvePoint:
 
 @dataclass(frozen=True, kw_only=True)
 class CurveLine:
-    """A part of a curve that is drawn in one colour.
+    """One curve, drawn in one colour.
 
     Attributes:
-        name: Label at its end; empty for a part that only leads to others.
+        name: Label at its end.
         points: In the order of tokens.
         colour: Number of its colour.
     """

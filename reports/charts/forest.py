@@ -48,7 +48,7 @@ class Effect:
 
 
 def draw_forest(effects: Sequence[Effect], title: str) -> Drawing:
-    """Return the drawing; effects that are not finite are left out, and ends beyond the scale are cut with a wedge.
+    """Return the drawing; effects that are not finite are left out, and ends beyond the scale are cut to an arrow head.
 
     Args:
         effects: Rows and columns have the order in which they first occur.
