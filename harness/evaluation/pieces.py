@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
     from lm_eval.api.task import Task
 
+LARGE = 20_000  # items; making the instances again takes time, so smaller tasks stay whole
 ITEMS = 2000
 # Functions in a task file; they could change a document, which an instance made again would not show.
 FUNCTIONS = ("doc_to_text", "doc_to_target", "doc_to_choice", "process_results")
@@ -87,7 +88,7 @@ def can_be_divided(task: Task, items: int) -> bool:
     """Whether a task is large, and each of its items is rendered, filtered and scored by itself."""
     from lm_eval.api.task import ConfigurableTask
 
-    if items <= ITEMS or type(task) is not ConfigurableTask:
+    if items <= LARGE or type(task) is not ConfigurableTask:
         return False
     if any(callable(getattr(task.config, name, None)) for name in FUNCTIONS):
         return False
@@ -98,6 +99,12 @@ def can_be_divided(task: Task, items: int) -> bool:
 def _is_known(make_filter: Any) -> bool:
     kind = make_filter.func if isinstance(make_filter, functools.partial) else make_filter
     return getattr(kind, "__module__", "") in FILTERS
+
+
+def forget_examples(task: Task) -> None:
+    """Drop the possible examples of a task whose prompts have none; lm-eval lists all documents of their split."""
+    if not task.get_config("num_fewshot") and hasattr(task, "sampler"):
+        task.sampler.df = []
 
 
 def divided(task: Task, limit: int | None) -> Iterator[list[Numbered]]:

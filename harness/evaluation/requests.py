@@ -24,7 +24,7 @@ from harness.engines.base import Answer, Request
 from harness.engines.thoughts import ThinkTags
 from harness.errors import HarnessError, TaskError, one_line
 from harness.evaluation.frozen import instances_of
-from harness.evaluation.pieces import Forms, Piece, can_be_divided, divided, made_again, only
+from harness.evaluation.pieces import Forms, Piece, can_be_divided, divided, forget_examples, made_again, only
 from harness.suite.choice_keys import CHOICES, right_choices
 
 if TYPE_CHECKING:
@@ -193,6 +193,7 @@ def _divided_requests(task: Task, spec: PromptSpec, chat_template: ChatTemplate 
     items = len(task.eval_docs)
     if not can_be_divided(task, items if limit is None else min(limit, items)):
         return None
+    forget_examples(task)
     forms = Forms()
     built = TaskRequests(requests=[], items=[], instances=forms)
     for docs in divided(task, limit):

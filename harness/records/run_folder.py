@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from harness.errors import InputError, RecordError, one_line
 
 SCHEMA_VERSION = 1
+NESTED = (list, tuple)  # `isinstance` takes a tuple of types five times as fast as ``list | tuple``
 MAX_NAME = 200  # bytes of a task's name: its samples file adds some forty, and file systems allow 255
 TIME = r"\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}(?:\.\d+)?"
 
@@ -206,8 +207,8 @@ def json_line(sample: Mapping[str, Any]) -> str:
 
 def _as_texts(value: Any) -> Any:
     """Do what ``lm_eval.utils.sanitize_list`` does, in half the time: every number in nested lists becomes a text."""
-    if isinstance(value, list | tuple):
-        return [_as_texts(each) if isinstance(each, list | tuple) else str(each) for each in value]
+    if isinstance(value, NESTED):
+        return [_as_texts(each) if isinstance(each, NESTED) else str(each) for each in value]
     return str(value)
 
 

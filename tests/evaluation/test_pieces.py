@@ -48,6 +48,7 @@ def test_pieces_give_what_the_whole_gives(
     if kind == "generate_until":
         (folder / "task.yaml").write_text((folder / "task.yaml").read_text() + FILTERS, encoding="utf-8")
     whole = begin(folder, tmp_path, kind)
+    monkeypatch.setattr(pieces, "LARGE", 5)
     monkeypatch.setattr(pieces, "ITEMS", 5)
     parts = begin(folder, tmp_path, kind)
     one, other = whole.requests["frozen"], parts.requests["frozen"]
@@ -61,6 +62,7 @@ def test_pieces_give_what_the_whole_gives(
 
 def test_a_limit_ends_within_a_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_task(tmp_path / "tasks", "multiple_choice", "first")
+    monkeypatch.setattr(pieces, "LARGE", 5)
     monkeypatch.setattr(pieces, "ITEMS", 5)
     assert set(begin(folder, tmp_path, "multiple_choice", limit=7).requests["frozen"].items) == set(range(7))
 
@@ -82,6 +84,7 @@ def test_a_task_whose_pieces_could_differ_stays_whole(
         encoding="utf-8",
     )
     (folder / "task.yaml").write_text((folder / "task.yaml").read_text() + lines, encoding="utf-8")
+    monkeypatch.setattr(pieces, "LARGE", 5)
     monkeypatch.setattr(pieces, "ITEMS", 5)
     task = Catalogue([folder]).load(["frozen"]).tasks["frozen"]
     assert not pieces.can_be_divided(task, 12)
