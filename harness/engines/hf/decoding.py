@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
+from harness.engines.hf.steps import fast_steps, make_room
 from harness.engines.sampling_fields import SAMPLING_FIELDS
 from harness.engines.thoughts import ThinkTags
 
@@ -72,18 +73,19 @@ def decode(
         stops = _StopStrings(tokenizer, until, [written[row] for row in live], prompt=ids.shape[1])
         if thoughts is not None:
             stops.skip_thoughts([thoughts[row] for row in live])
-        output = model.generate(
-            input_ids=ids.to(model.device),
-            attention_mask=mask.to(model.device),
-            past_key_values=cache,
-            max_length=ids.shape[1] + min(stage, new),
-            stopping_criteria=StoppingCriteriaList([stops]),
-            pad_token_id=padding,
-            use_cache=True,
-            return_dict_in_generate=True,
-            **arguments,
-            **({} if draws is None else {"custom_generate": _sampling([draws[row] for row in live])}),
-        )
+        with fast_steps():
+            output = model.generate(
+                input_ids=ids.to(model.device),
+                attention_mask=mask.to(model.device),
+                past_key_values=cache,
+                max_length=ids.shape[1] + min(stage, new),
+                stopping_criteria=StoppingCriteriaList([stops]),
+                pad_token_id=padding,
+                use_cache=True,
+                return_dict_in_generate=True,
+                **arguments,
+                **({} if draws is None else {"custom_generate": _sampling([draws[row] for row in live])}),
+            )
         sequences = output.sequences.cpu()
         new -= sequences.shape[1] - ids.shape[1]
         continuing = []
@@ -138,6 +140,7 @@ def continuing_cache(output: Any, continuing: Sequence[int]) -> DynamicCache | N
     cache = output.past_key_values
     if type(cache) is not DynamicCache:
         return None
+    make_room(cache, STAGE)
     if len(continuing) < len(output.sequences):
         # Not `batch_select_indices`, which layers with recurrent states lack; beam search selects rows of all layers.
         rows: Any = torch.tensor(continuing, dtype=torch.long, device=output.sequences.device)
