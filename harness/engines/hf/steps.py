@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -45,19 +46,43 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """Add the states of new tokens; returns those of all tokens."""
         start, end = self.keys.shape[2], self.keys.shape[2] + key_states.shape[2]
-        if self._memory is None or not self._fits(end):
+        if not self._fits(end):
             self._memory = _with_room(self.keys, end + self._room), _with_room(self.values, end + self._room)
+        assert self._memory is not None
         keys, values = self._memory
         keys[:, :, start:end] = key_states
         values[:, :, start:end] = value_states
         self.keys, self.values = keys[:, :, :end], values[:, :, :end]
         return self.keys, self.values
 
+    def replace(self, keys: Tensor, values: Tensor) -> None:
+        """Take other states in place of its own."""
+        self.keys, self.values, self._memory = keys, values, None
+
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """Keep these rows."""
+        super().reorder_cache(beam_idx)
+        self._memory = None
+
     def _fits(self, end: int) -> bool:
         """Whether the memory still holds the states, which transformers may have replaced, and has room."""
-        assert self._memory is not None
+        if self._memory is None:
+            return False
         keys = self._memory[0]
         return keys.data_ptr() == self.keys.data_ptr() and len(keys) == len(self.keys) and end <= keys.shape[2]
+
+
+def join_caches(one: DynamicCache, other: DynamicCache, tokens: int) -> None:
+    """Add the rows of `other` to `one`; all rows get `tokens` tokens, with zeros on the left. All layers are roomy."""
+    for layer, more in zip(one.layers, other.layers, strict=True):
+        layer.replace(
+            torch.cat([_left_padded(layer.keys, tokens), _left_padded(more.keys, tokens)]),
+            torch.cat([_left_padded(layer.values, tokens), _left_padded(more.values, tokens)]),
+        )
+
+
+def _left_padded(states: Tensor, tokens: int) -> Tensor:
+    return pad(states, (0, 0, tokens - states.shape[2], 0))
 
 
 def _with_room(states: Tensor, tokens: int) -> Tensor:
