@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from harness.engines.hf.decoding import STAGE, Batch, Decoder, Row
-from harness.engines.hf.steps import RoomyLayer, join_caches
+from harness.engines.hf.steps import join_caches, roomy_layers
 
 FEWEST = 8  # rows that are read at a time, if as many wait
 
@@ -85,7 +86,8 @@ def _fitting(batch: Batch, budget: int) -> tuple[Batch, list[Row]]:
     places = sorted(range(len(batch.rows)), key=lambda place: -len(batch.rows[place].written))
     kept, late = sorted(places[:most]), places[most:]
     if batch.cache is not None:
-        batch.cache.reorder_cache(torch.tensor(kept))
+        rows_kept: Any = torch.tensor(kept)
+        batch.cache.reorder_cache(rows_kept)
     rows = batch.rows
     kept_rows = [rows[place] for place in kept]
     return (
@@ -99,13 +101,13 @@ def _without_padding(batch: Batch) -> Batch:
     first = int(batch.mask.any(dim=0).int().argmax())
     if first < STAGE or batch.cache is None:
         return batch
-    for layer in batch.cache.layers:
+    for layer in roomy_layers(batch.cache):
         layer.replace(layer.keys[:, :, first:], layer.values[:, :, first:])
     return Batch(rows=batch.rows, ids=batch.ids[:, first:], mask=batch.mask[:, first:], cache=batch.cache)
 
 
 def _joined(batch: Batch | None, read: Batch, padding: int) -> Batch:
-    if read.rows and (read.cache is None or not all(isinstance(layer, RoomyLayer) for layer in read.cache.layers)):
+    if read.rows and not roomy_layers(read.cache):
         raise CannotFlowError
     if batch is None or not read.rows:
         return read if batch is None else batch

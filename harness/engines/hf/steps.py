@@ -26,7 +26,7 @@ Attention = Callable[..., tuple[Tensor, Tensor | None]]
 PLAIN = frozenset({"dropout", "scaling", "is_causal", "position_ids", "use_cache", "cache_position", "sliding_window"})
 
 
-class RoomyLayer(DynamicLayer):  # type: ignore[misc]
+class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     """A layer of a `DynamicCache` that writes new states behind the old ones, and moves them only when room runs out.
 
     ``keys`` and ``values`` are views of the memory: [rows, key heads, tokens, head dim].
@@ -36,8 +36,11 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         room: Tokens that it makes room for at a time.
     """
 
-    def __init__(self, layer: DynamicLayer, room: int) -> None:
-        super().__init__()
+    keys: Tensor
+    values: Tensor
+
+    def __init__(self, layer: Any, room: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
         self.dtype, self.device, self.is_initialized = layer.dtype, layer.device, layer.is_initialized
         self.keys, self.values = layer.keys, layer.values
         self._room = room
@@ -59,7 +62,7 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         """Take other states in place of its own."""
         self.keys, self.values, self._memory = keys, values, None
 
-    def reorder_cache(self, beam_idx: Tensor) -> None:
+    def reorder_cache(self, beam_idx: Any) -> None:
         """Keep these rows."""
         super().reorder_cache(beam_idx)
         self._memory = None
@@ -72,9 +75,15 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         return keys.data_ptr() == self.keys.data_ptr() and len(keys) == len(self.keys) and end <= keys.shape[2]
 
 
+def roomy_layers(cache: DynamicCache | None) -> list[RoomyLayer]:
+    """Return a cache's layers if all are roomy; otherwise none."""
+    layers = [] if cache is None else [layer for layer in cache.layers if isinstance(layer, RoomyLayer)]
+    return layers if cache is not None and len(layers) == len(cache.layers) else []
+
+
 def join_caches(one: DynamicCache, other: DynamicCache, tokens: int) -> None:
     """Add the rows of `other` to `one`; all rows get `tokens` tokens, with zeros on the left. All layers are roomy."""
-    for layer, more in zip(one.layers, other.layers, strict=True):
+    for layer, more in zip(roomy_layers(one), roomy_layers(other), strict=True):
         layer.replace(
             torch.cat([_left_padded(layer.keys, tokens), _left_padded(more.keys, tokens)]),
             torch.cat([_left_padded(layer.values, tokens), _left_padded(more.values, tokens)]),
@@ -98,8 +107,10 @@ def make_room(cache: DynamicCache, room: int) -> None:
     ]
 
 
-def _is_plain(layer: DynamicLayer) -> bool:
-    return layer.is_initialized and layer.keys.device.type == "cpu" and layer.keys.dim() == layer.values.dim() == 4
+def _is_plain(layer: Any) -> bool:
+    return (
+        bool(layer.is_initialized) and layer.keys.device.type == "cpu" and layer.keys.dim() == layer.values.dim() == 4
+    )
 
 
 @contextmanager
@@ -117,7 +128,7 @@ def fast_steps() -> Iterator[None]:
         yield
     finally:
         with suppress(KeyError):  # another thread has taken it out already
-            del ALL_ATTENTION_FUNCTIONS["sdpa"]
+            del ALL_ATTENTION_FUNCTIONS["sdpa"]  # type: ignore[no-untyped-call]
 
 
 def _is_step(query: Tensor, key: Tensor, more: dict[str, Any]) -> bool:

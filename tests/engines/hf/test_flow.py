@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.engines.base import Answer, Failure
 from tests.engines.hf.families import save_family
 from tests.engines.hf.test_generate import CONTEXTS, SAMPLING, generation, texts
 from tests.engines.hf.test_packed import answers, open_packed
@@ -31,6 +33,10 @@ def _forwards(engine: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return rows
 
 
+def _tokens(generated: Sequence[Answer | Failure]) -> list[int]:
+    return [answer.tokens for answer in generated if isinstance(answer, Answer)]
+
+
 @pytest.mark.parametrize("budget", [100, 200, 400, 100_000])
 @pytest.mark.parametrize("arguments", [{"do_sample": False, "until": ["e", "x"], "max_gen_toks": 60}, SAMPLING])
 def test_texts_do_not_depend_on_the_batch(
@@ -51,10 +57,10 @@ def test_texts_do_not_depend_on_the_batch(
 def test_waiting_rows_join_those_that_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = open_packed(save_family(tmp_path, "llama"))
     requests = [generation(prompt, until=["e", "x"], max_gen_toks=64) for prompt in PROMPTS]
-    lengths = [answer.tokens for answer in answers(engine, requests)]
+    lengths = _tokens(answers(engine, requests))
     engine._generator._budget.tokens = 8 * (max(lengths) + 32)
     rows = _forwards(engine, monkeypatch)
-    assert [answer.tokens for answer in answers(engine, requests)] == lengths
+    assert _tokens(answers(engine, requests)) == lengths
     assert max(rows) < len(requests), "not all fit at once"
     # Four batches of five rows, one after the other, would take 64 steps for each batch with a row that goes on.
     steps_of_batches = sum(max(lengths[start : start + 5]) for start in range(0, 20, 5))
