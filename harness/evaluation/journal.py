@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -106,20 +107,21 @@ class Journal:
     def lookup(self, requests: Sequence[Request]) -> dict[int, Answer]:
         """Return the known answers by index of `requests`."""
         keys = [self._key(request) for request in requests]
-        rows: dict[bytes, Answer] = {}
+        known: dict[int, Answer] = {}
         try:
             for file in [] if self._path is None else files_of(self._path):
-                rows.update(self._known(file, keys))
-            rows.update(_all(self._database, keys))
+                known.update(self._known(file, keys))
+            known.update(_all(self._database, keys))
         except sqlite3.Error as error:
             raise self._explained(error) from error
-        return {index: rows[key] for index, key in enumerate(keys) if key in rows}
+        return known
 
     def record(self, answers: Iterable[tuple[Request, Answer]]) -> None:
         """Write answers durably, all or none; once this returns, they survive a kill."""
+        own = self._fingerprint
         rows = [
-            (self._key(request), self._fingerprint, *(getattr(answer, column) for column in _COLUMNS))
-            for request, answer in answers
+            (self._key(request), own, a.logprob, a.is_greedy, a.text, a.tokens, a.cut_tokens, a.encoded_apart)
+            for request, a in answers
         ]
         try:
             with self._database:
@@ -138,10 +140,9 @@ class Journal:
         self.close()
 
     def _key(self, request: Request) -> bytes:
-        parts = (request.kind, request.context, request.continuation, request.generation, request.repeat, request.seed)
-        return hashlib.sha256(self._fingerprint + json.dumps(parts).encode()).digest()
+        return hashlib.sha256(self._fingerprint + _as_json(request).encode()).digest()
 
-    def _known(self, file: Path, keys: Sequence[bytes]) -> dict[bytes, Answer]:
+    def _known(self, file: Path, keys: Sequence[bytes]) -> dict[int, Answer]:
         """Return the answers in a file of another host; none for the file that this journal has open."""
         assert self._place is not None
         if file != self._place.file:
@@ -156,6 +157,13 @@ class Journal:
 
     def _explained(self, error: Exception) -> HarnessError:
         return _explained(None if self._place is None else self._place.file, error)
+
+
+def _as_json(request: Request) -> str:
+    """Return what ``json.dumps(request)`` returns, in a third of its time."""
+    kind, context, continuation, generation, repeat, seed = request
+    texts = f"{quoted(kind)}, {quoted(context)}, {quoted(continuation)}, {quoted(generation)}"
+    return f"[{texts}, {repeat}, {'null' if seed is None else seed}]"
 
 
 def _explained(path: Path | None, error: Exception) -> HarnessError:
@@ -243,9 +251,13 @@ def _switch_mode(database: sqlite3.Connection, place: Place) -> None:
             time.sleep(0.05)
 
 
-def _all(database: sqlite3.Connection, keys: Sequence[bytes]) -> Iterator[tuple[bytes, Answer]]:
+def _all(database: sqlite3.Connection, keys: Sequence[bytes]) -> Iterator[tuple[int, Answer]]:
+    """Yield the answers in an open journal by index of `keys`."""
     for start in range(0, len(keys), LOOKUP_CHUNK):
-        yield from _select(database, keys[start : start + LOOKUP_CHUNK]).items()
+        chunk = keys[start : start + LOOKUP_CHUNK]
+        found = _select(database, chunk)
+        if found:
+            yield from ((start + at, found[key]) for at, key in enumerate(chunk) if key in found)
 
 
 def _select(database: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, Answer]:
