@@ -85,17 +85,17 @@ def _differences(comparison: Comparison) -> Table:
     several, seeds = len(names) > 2, len(comparison.arms[0].models) > 1
     meanings = MEANINGS | SEED_MEANINGS if seeds else MEANINGS
     columns = [
-        *([Column(key="arm", heading="model", kind="text")] if several else []),
-        Column(key="domain", heading="domain", kind="text", aside=True),
-        Column(key="task", heading="task", kind="text"),
-        Column(key="metric", heading="metric", kind="text", aside=True),
+        *([Column(key="arm", place="name", heading="model", kind="text")] if several else []),
+        Column(key="domain", place="aside", heading="domain", kind="text"),
+        Column(key="task", place="name", heading="task", kind="text"),
+        Column(key="metric", place="aside", heading="metric", kind="text"),
         Column(key="items", heading="n", kind="count", meaning=MEANINGS["n"]),
         Column(key="mean_baseline", heading=names[0], meaning="Mean of the baseline over these items."),
         Column(key="mean_arm", heading="value" if several else names[1], meaning="Mean of the model over these items."),
-        Column(key="difference", heading="difference", kind="difference", meaning=meanings["difference"]),
-        Column(key="interval", heading="95% interval", kind="interval", meaning=meanings["interval"]),
+        Column(key="difference", place="keep", heading="difference", kind="difference", meaning=meanings["difference"]),
+        Column(key="interval", place="keep", heading="95% interval", kind="interval", meaning=meanings["interval"]),
         Column(key="p", heading="p", kind="p", meaning=meanings["p"]),
-        Column(key="p_corrected", heading="p corr.", kind="p", meaning=MEANINGS["p_corrected"]),
+        Column(key="p_corrected", place="keep", heading="p corr.", kind="p", meaning=MEANINGS["p_corrected"]),
     ]
     if seeds:
         columns += [
@@ -112,12 +112,13 @@ def _differences(comparison: Comparison) -> Table:
         columns.append(
             Column(
                 key="conclusion",
+                place="keep",
                 heading=f"margin {comparison.margin:g}",
                 kind="text",
                 meaning=MEANINGS["conclusion"],
             )
         )
-        columns.append(Column(key="margin_p", heading="its p", kind="p", meaning=MEANINGS["conclusion"], aside=True))
+        columns.append(Column(key="margin_p", place="aside", heading="its p", kind="p", meaning=MEANINGS["conclusion"]))
     columns += [Column(key=key, heading=key, meaning=meaning, raw=True) for key, meaning in RAW_MEANINGS.items()]
     rows = tuple(Row(cells=_cells(one), tone=_tone(one)) for one in comparison.differences)
     return Table(key="differences", title="Difference by task", columns=tuple(columns), rows=rows)
@@ -169,17 +170,23 @@ def _overall(comparison: Comparison) -> Table:
     )
     scale = "domain" if comparison.any_scale else "chance-centred"
     columns = (
-        *([Column(key="arm", heading="model", kind="text")] if several else []),
+        *([Column(key="arm", place="name", heading="model", kind="text")] if several else []),
         Column(
-            key="domain", heading=scale, kind="text", meaning=MEANINGS["plain" if comparison.any_scale else "overall"]
+            key="domain",
+            place="name",
+            heading=scale,
+            kind="text",
+            meaning=MEANINGS["plain" if comparison.any_scale else "overall"],
         ),
         Column(key="tasks", heading="tasks", kind="count", meaning="Tasks of the domain that both ran."),
-        Column(key="difference", heading="difference", kind="difference", meaning=MEANINGS["mean_difference"]),
+        Column(
+            key="difference", place="keep", heading="difference", kind="difference", meaning=MEANINGS["mean_difference"]
+        ),
         Column(key="standard_error", heading="s.e.", meaning=MEANINGS["mean_error"]),
         *([Column(key="seed_error", heading="s.e. of seeds", meaning=SEED_MEANINGS["seed_error"])] if seeds else []),
-        Column(key="interval", heading="95% interval", kind="interval", meaning=interval),
+        Column(key="interval", place="keep", heading="95% interval", kind="interval", meaning=interval),
         Column(key="p", heading="p", kind="p", meaning="Two-sided; agrees with the interval. Domains are not tested."),
-        Column(key="p_corrected", heading="p corr.", kind="p", meaning=MEANINGS["p_corrected"]),
+        Column(key="p_corrected", place="keep", heading="p corr.", kind="p", meaning=MEANINGS["p_corrected"]),
         Column(key="detectable", heading="detectable", meaning=MEANINGS["detectable_corrected"]),
     )
     rows = [
@@ -199,20 +206,32 @@ def _finite(value: Any) -> Any:
 
 def _slopes(comparison: Comparison) -> Table:
     columns = (
-        Column(key="domain", heading="domain", kind="text", aside=True),
-        Column(key="task", heading="task", kind="text"),
+        Column(key="domain", place="aside", heading="domain", kind="text"),
+        Column(key="task", place="name", heading="task", kind="text"),
         Column(key="items", heading="n", kind="count", meaning="Items that every run answered."),
         Column(key="runs", heading="runs", kind="count", meaning="Training runs."),
-        Column(key="slope", heading="slope", kind="difference", meaning="Change of the value per unit of the dose."),
+        Column(
+            key="slope",
+            place="keep",
+            heading="slope",
+            kind="difference",
+            meaning="Change of the value per unit of the dose.",
+        ),
         Column(key="standard_error", heading="s.e.", meaning="Over runs, from their scatter about the line."),
         Column(
             key="item_error",
             heading="s.e. of items",
             meaning="How much the slope would typically change with other items.",
         ),
-        Column(key="interval", heading="95% interval", kind="interval", meaning="Student's t over runs."),
+        Column(key="interval", place="keep", heading="95% interval", kind="interval", meaning="Student's t over runs."),
         Column(key="p", heading="p", kind="p", meaning="Permutes the doses among the runs."),
-        Column(key="p_corrected", heading="p corr.", kind="p", meaning="Corrected over the tasks of this table."),
+        Column(
+            key="p_corrected",
+            place="keep",
+            heading="p corr.",
+            kind="p",
+            meaning="Corrected over the tasks of this table.",
+        ),
     )
     names = [column.key for column in columns]
     rows = tuple(Row(cells={name: getattr(one, name) for name in names}) for one in comparison.slopes)

@@ -70,21 +70,27 @@ def _ranks(board: Leaderboard) -> Table:
     columns = (
         Column(
             key="rank",
+            place="keep",
             heading="rank",
             kind="count",
             meaning="By the overall value; models with equal values share a rank.",
         ),
-        Column(key="ranks", heading="ranks", kind="ranks", meaning=MEANINGS["ranks"]),
-        Column(key="groups", heading="group", kind="text", meaning=MEANINGS["groups"]),
-        Column(key="model", heading="model", kind="text"),
-        Column(key="overall", heading="overall", meaning=MEANINGS["overall"]),
-        Column(key="standard_error", heading="s.e.", meaning=MEANINGS["standard_error"]),
+        Column(key="ranks", place="keep", heading="ranks", kind="ranks", meaning=MEANINGS["ranks"]),
+        Column(key="groups", place="keep", heading="group", kind="text", meaning=MEANINGS["groups"]),
+        Column(key="model", place="name", heading="model", kind="text"),
+        Column(key="overall", place="keep", heading="overall", meaning=MEANINGS["overall"]),
+        Column(key="standard_error", place="keep", heading="s.e.", meaning=MEANINGS["standard_error"]),
         *(
-            Column(key=domain, heading=f"{domain} (raw)", meaning=f"Mean of the {domain} tasks, not centred on chance.")
+            Column(
+                key=domain,
+                place="below",
+                heading=f"{domain} (raw)",
+                meaning=f"Mean of the {domain} tasks, not centred on chance.",
+            )
             for domain in board.domains
         ),
-        Column(key="items", heading="n", kind="count", meaning="Items in the overall value."),
-        Column(key="failed", heading="failed", kind="count", meaning=MEANINGS["failed"]),
+        Column(key="items", place="aside", heading="n", kind="count", meaning="Items in the overall value."),
+        Column(key="failed", place="keep", heading="failed", kind="count", meaning=MEANINGS["failed"]),
         Column(
             key="definition",
             heading="definition",
@@ -122,23 +128,26 @@ def task_values(models: Sequence[ModelRecords], intervals: IntervalCache) -> Tab
         intervals: Intervals computed so far in this report.
     """
     columns = (
-        Column(key="domain", heading="domain", kind="text"),
-        Column(key="task", heading="task", kind="text"),
-        Column(key="model", heading="model", kind="text"),
-        Column(key="metric", heading="metric", kind="text"),
-        Column(key="value", heading="value", meaning="As recorded, over the items that the model answered."),
+        Column(key="domain", place="aside", heading="domain", kind="text"),
+        Column(key="task", place="name", heading="task", kind="text"),
+        Column(key="model", place="name", heading="model", kind="text"),
+        Column(key="metric", place="aside", heading="metric", kind="text"),
+        Column(
+            key="value", place="keep", heading="value", meaning="As recorded, over the items that the model answered."
+        ),
         Column(
             key="interval",
+            place="keep",
             heading="95% interval",
             kind="interval",
             meaning="Wilson's interval or bootstrap-t; clustered.",
         ),
         Column(key="items", heading="n", kind="count", meaning="Items in the value."),
-        Column(key="asked", heading="asked", kind="count", meaning="Items that the model was asked."),
-        Column(key="failed", heading="failed", kind="count", meaning=MEANINGS["failed"]),
-        Column(key="chance", heading="chance", meaning="Value that guessing reaches."),
-        Column(key="engine", heading="engine", kind="text"),
-        Column(key="dtype", heading="dtype", kind="text"),
+        Column(key="asked", place="aside", heading="asked", kind="count", meaning="Items that the model was asked."),
+        Column(key="failed", place="keep", heading="failed", kind="count", meaning=MEANINGS["failed"]),
+        Column(key="chance", place="aside", heading="chance", meaning="Value that guessing reaches."),
+        Column(key="engine", place="aside", heading="engine", kind="text"),
+        Column(key="dtype", place="aside", heading="dtype", kind="text"),
     )
     rows = []
     runs = [(run, model.name) for model in models for run in model.tasks.values()]

@@ -1,0 +1,194 @@
+"""Tables that fit the terminal: names, values, intervals and verdicts stay whole, and other columns give way.
+
+    columns = (
+        TableColumn(heading="task", place="name"),
+        TableColumn(heading="value", numbers=True, place="keep"),
+        TableColumn(heading="s.e.", numbers=True, place="aside"),
+    )
+    print_table(TerminalTable(columns=columns, rows=(TableRow(cells=("arc_easy", "0.614", "0.010")),)), stdout())
+
+Where a table is too wide for the terminal, its headings take several lines. If that is not enough, empty columns go,
+columns of place ``below`` continue below the table, and others are left out, which a line says. No number is ever cut.
+A file or a pipe has no width, so it gets every column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from harness.visible import visible
+
+Place = Literal["name", "keep", "below", "", "aside", "fold"]
+GAP = 2  # blanks between two columns
+LEAST_FOLDED = 20  # cells of a text that takes several lines
+LONGEST_WORD = 12  # of a heading above numbers; a longer one, such as a model's name, takes several lines
+EMPTY = ("", "-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableColumn:
+    """One column.
+
+    Attributes:
+        heading: Its name.
+        numbers: Whether its cells are aligned on the right and never take several lines.
+        place: What a narrow terminal does with it. ``name`` and ``keep`` stay, and a ``name`` is repeated where columns
+            continue below. ``below`` moves there. ``aside`` is left out first, and a column without a place after
+            these. ``fold`` stays, and takes several lines.
+    """
+
+    heading: str
+    numbers: bool = False
+    place: Place = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableRow:
+    """One row: its cells as text, and rich's style for it."""
+
+    cells: tuple[str, ...]
+    style: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TerminalTable:
+    """A table. Every row has a cell for each column."""
+
+    columns: tuple[TableColumn, ...]
+    rows: tuple[TableRow, ...]
+
+
+def print_table(table: TerminalTable, console: Console, *, wide: bool = False) -> None:
+    """Print a table.
+
+    Args:
+        table: The table.
+        console: Where to print it.
+        wide: Print every column side by side, even if the terminal has to wrap the lines.
+    """
+    sheet = _Sheet(table)
+    if wide or not console.is_terminal:
+        _print_block(sheet, sheet.all, None, console)
+        return
+    blocks, hidden = sheet.fitted(console.width)
+    for number, block in enumerate(blocks):
+        if number:
+            console.print()
+        _print_block(sheet, block, console.width, console)
+    if hidden:
+        names = ", ".join(table.columns[column].heading for column in hidden)
+        console.print(f"Not shown, for lack of width: {names}; --wide shows them.", style="dim")
+
+
+class _Sheet:
+    """The widths of a table's columns. A column is known by its number, counted from 0."""
+
+    def __init__(self, table: TerminalTable) -> None:
+        self.columns = table.columns
+        self.styles = [row.style for row in table.rows]
+        self.headings = [visible(column.heading, one_line=True) for column in table.columns]
+        self.cells = [[visible(cell, one_line=True) for cell in row.cells] for row in table.rows]
+        self.all = list(range(len(table.columns)))
+        self._widest = [max((cell_len(row[column]) for row in self.cells), default=0) for column in self.all]
+
+    def _natural(self, column: int) -> int:
+        """Return the width of a column on one line."""
+        return max(self._widest[column], cell_len(self.headings[column]))
+
+    def _least(self, column: int) -> int:
+        """Return the width of a column whose heading takes a line for each word."""
+        word = max(map(cell_len, self.headings[column].split()), default=0)
+        least = max(self._widest[column], min(word, LONGEST_WORD))
+        return min(least, LEAST_FOLDED) if self.columns[column].place == "fold" else least
+
+    def _fits(self, block: Sequence[int], width: int) -> bool:
+        return _total([self._least(column) for column in block]) <= width
+
+    def _of(self, place: Place, among: Sequence[int]) -> list[int]:
+        return [column for column in among if self.columns[column].place == place]
+
+    def _is_empty(self, column: int) -> bool:
+        return all(row[column] in EMPTY for row in self.cells)
+
+    def fitted(self, width: int) -> tuple[list[list[int]], list[int]]:
+        """Return the columns of each block, which stand below one another, and the columns that are left out."""
+        shown, below, hidden = self.all, list[int](), list[int]()
+        if not self._fits(shown, width):
+            shown = [column for column in shown if self.columns[column].place == "name" or not self._is_empty(column)]
+        if not self._fits(shown, width):
+            below = self._of("below", shown)
+            shown = [column for column in shown if column not in below]
+        spare = [*reversed(self._of("aside", shown)), *reversed(self._of("", shown))]
+        while spare and not self._fits(shown, width):
+            hidden.append(spare.pop(0))
+            shown = [column for column in shown if column not in hidden]
+        names = self._of("name", shown)
+        blocks = [shown] if len(shown) > len(names) or not below else []
+        return [*blocks, *self._chunks(names, below, width)], sorted(hidden)
+
+    def _chunks(self, names: list[int], below: Sequence[int], width: int) -> list[list[int]]:
+        """Return the columns that continue below, divided into blocks that fit."""
+        chunks: list[list[int]] = []
+        for column in below:
+            if not chunks or not self._fits([*chunks[-1], column], width):
+                chunks.append([*names])
+            chunks[-1].append(column)
+        return chunks
+
+    def widths(self, block: Sequence[int], width: int | None) -> list[int]:
+        """Return the widths of a block's columns; None stands for a line of any length."""
+        natural = [self._natural(column) for column in block]
+        if width is None or _total(natural) <= width:
+            return natural
+        widths = [self._least(column) for column in block]
+        spare = width - _total(widths)
+        for at, column in enumerate(block):  # headings on one line again, and wider texts, as far as there is room
+            wanted = natural[at] - widths[at]
+            given = min(wanted, max(spare, 0)) if self.columns[column].place == "fold" else wanted * (wanted <= spare)
+            widths[at] += given
+            spare -= given
+        texts = [at for at, column in enumerate(block) if not self.columns[column].numbers]
+        while spare < 0 and any(widths[at] > LEAST_FOLDED for at in texts):
+            widths[max(texts, key=widths.__getitem__)] -= 1
+            spare += 1
+        return widths
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + GAP * (len(widths) - 1)
+
+
+def _print_block(sheet: _Sheet, block: Sequence[int], width: int | None, console: Console) -> None:
+    widths = sheet.widths(block, width)
+    numbers = [sheet.columns[column].numbers for column in block]
+
+    def print_row(cells: Sequence[str], style: str | None, *, bottom: bool = False) -> None:
+        folded = [_folded(cell, own, console) for cell, own in zip(cells, widths, strict=True)]
+        height = max(map(len, folded))
+        blanks = [[""] * (height - len(lines)) for lines in folded]
+        columns = [above + lines if bottom else lines + above for lines, above in zip(folded, blanks, strict=True)]
+        for parts in zip(*columns, strict=True):
+            padded = [_padded(*each) for each in zip(parts, widths, numbers, strict=True)]
+            console.print(Text((" " * GAP).join(padded).rstrip(), style=style or ""), soft_wrap=True)
+
+    print_row([sheet.headings[column] for column in block], "dim", bottom=True)
+    for cells, style in zip(sheet.cells, sheet.styles, strict=True):
+        print_row([cells[column] for column in block], style)
+
+
+def _folded(cell: str, width: int, console: Console) -> list[str]:
+    """Return the lines of a cell, broken between words where possible."""
+    if cell_len(cell) <= width:
+        return [cell]
+    return [line.plain.rstrip() for line in Text(cell).wrap(console, width, overflow="fold")]
+
+
+def _padded(line: str, width: int, numbers: bool) -> str:
+    blanks = " " * (width - cell_len(line))
+    return blanks + line if numbers else line + blanks
