@@ -11,6 +11,7 @@ from harness.reports.analysis.dose import verdict
 from harness.reports.analysis.metric import Direction, direction, directions, judgement, with_judgement
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
+from harness.wording import counted
 
 MOST_HEADLINES = 3
 CORRECTION_NAMES = {"holm": "Holm", "bh": "Benjamini-Hochberg"}
@@ -66,7 +67,8 @@ def comparison_document(comparison: Comparison, command: str) -> Document:
     runs = sum(len(arm.models) for arm in comparison.arms)
     models = [model for arm in comparison.arms for model in arm.models]
     dose = [verdict(comparison.slopes, runs, directions(models))] if comparison.slopes else []
-    notes = [*_results(comparison), *_margin_results(comparison), *dose, *comparison.notes, _methods_note(comparison)]
+    margins = _margin_results(comparison)
+    notes = [*_results(comparison), *margins, *dose, *comparison.notes, _methods_note(comparison)]
     tables: tuple[Table, ...] = (_differences(comparison), _overall(comparison), _slopes(comparison))
     tables = tuple(table for table in tables if table.rows)
     return Document(
@@ -76,7 +78,7 @@ def comparison_document(comparison: Comparison, command: str) -> Document:
         notes=tuple(notes),
         caveats=comparison.caveats,
         agreements=comparison.agreements,
-        n_headlines=min(len(names) - 1, MOST_HEADLINES),
+        n_headlines=min(len(names) - 1, MOST_HEADLINES) if len(names) > 2 else 1 + len(margins),
     )
 
 
@@ -280,7 +282,8 @@ def _tasks_result(rows: Sequence[TaskDifference], correction: str) -> str:
             f"On single tasks, no difference survives {name}'s correction."
         )  # fmt: skip
     listed = ", ".join(f"{one.task} ({with_judgement(one.difference, [_metric(one)])})" for one in significant)
-    return f"{len(significant)} of {len(rows)} tasks differ after {name}'s correction: {listed}."
+    differ = "differs" if len(significant) == 1 else "differ"
+    return f"{len(significant)} of {counted(len(rows), 'task')} {differ} after {name}'s correction: {listed}."
 
 
 def _margin_results(comparison: Comparison) -> list[str]:
@@ -329,7 +332,7 @@ def _methods_note(comparison: Comparison) -> str:
     pairs = ", every pair of models, because the baseline was chosen by these values" if n_tests > shown else ""
     gate = "; overall is tested first, then its tasks" if _is_gated(comparison) else ""
     return (
-        f"p corr. is corrected for {n_tests} {'test' if n_tests == 1 else 'tests'}{pairs} "
+        f"p corr. is corrected for {counted(n_tests, 'test')}{pairs} "
         f"({CORRECTION_NAMES[comparison.correction]}{gate}); intervals are not adjusted for multiple tests. gained and "
         "lost count items. detectable is the true difference for which the test has 80% power: of a task before "
         "correction, of overall after it. Definitions: docs/statistics.md."

@@ -196,7 +196,8 @@ def _secondary_result(analysis: FactorialAnalysis) -> list[str]:
     metrics = _metrics(analysis)
     found = [f"{row.task} {row.spec.name} ({_judged(row, metrics)})" for row in secondary if row.significant]
     listed = f": {', '.join(found)}" if found else ""
-    return [f"By task, {len(found)} of {len(secondary)} main effects and interactions differ{listed}."]
+    differ = "differs" if len(found) == 1 else "differ"
+    return [f"By task, {len(found)} of {len(secondary)} main effects and interactions {differ}{listed}."]
 
 
 def _metrics(analysis: FactorialAnalysis) -> dict[str, Direction]:
@@ -228,7 +229,9 @@ def _result_of(rows: Sequence[ContrastRow], metrics: Mapping[str, Direction]) ->
     if row.spec.factor:
         found = [f"{other.spec.name} ({_judged(other, metrics)})" for other in rows if other.significant]
         listed = f": {', '.join(found)}" if found else ""
-        return f"{row.spec.factor}, overall: {len(found)} of {len(rows)} comparisons differ from 0{listed}."
+        differ = "differs" if len(found) == 1 else "differ"
+        compared = counted(len(rows), "comparison")
+        return f"{row.spec.factor}, overall: {len(found)} of {compared} {differ} from 0{listed}."
     if row.p_corrected is None:
         verdict = "no test, because all items and runs agree, and the metric has no limits."
     elif row.significant:
@@ -344,9 +347,9 @@ def _main_tests(analysis: FactorialAnalysis) -> list[str]:
 
 
 def _methods(analysis: FactorialAnalysis) -> str:
-    exploratory = sum(row.family == EXPLORATORY for row in analysis.rows)
+    exploratory = counted(sum(row.family == EXPLORATORY for row in analysis.rows), "contrast")
     averaged = f" Each run is the mean of its last {analysis.last} checkpoints." if analysis.last > 1 else ""
     return (
-        f"p corr.: Holm within the primary, the secondary and the exploratory family ({exploratory} contrasts); "
+        f"p corr.: Holm within the primary, the secondary and the exploratory family ({exploratory}); "
         f"intervals are not adjusted for multiple tests.{averaged} Definitions: docs/statistics.md."
     )

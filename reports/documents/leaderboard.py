@@ -11,6 +11,7 @@ from harness.reports.analysis.intervals import IntervalCache
 from harness.reports.analysis.leaderboard import Leaderboard
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
+from harness.wording import counted
 
 MEANINGS = {
     "overall": f"Chance-centred mean over domains ({AGGREGATE}): 0 is guessing, 1 is perfect.",
@@ -29,9 +30,8 @@ def leaderboard_document(board: Leaderboard, command: str, values: Table | None 
         command: The command line that made it.
         values: The table of `task_values`, to stand after the ranks; None for the ranks alone.
     """
-    tables = [_ranks(board)] if values is None else [_ranks(board), values]
-    counted = [task for task in board.tasks if task.counted]
-    names = sorted({task.domain for task in counted})
+    tasks = [task for task in board.tasks if task.counted]
+    names = sorted({task.domain for task in tasks})
     rows = board.standings
     tied = [row.model.name for row in rows if row.tied_with_leader and row is not rows[0]]
     first = [row.model.name for row in rows if row.rank == 1]
@@ -46,16 +46,15 @@ def leaderboard_document(board: Leaderboard, command: str, values: Table | None 
     notes = [
         lead,
         *board.notes,
-        f"Overall: {board.definition}, the mean over {', '.join(names)}, from {len(counted)} "
-        f"{'task' if len(counted) == 1 else 'tasks'} and {rows[0].items:,} "
-        "items that every model answered; 0 is guessing, 1 is perfect. Domain columns are raw means, not centred on "
-        "chance, so overall is not their mean. Models that share a letter cannot be told apart (all pairs tested at "
-        "once, 95%). Definitions: docs/statistics.md.",
+        f"Overall: {board.definition}, the mean over {', '.join(names)}, from {counted(len(tasks), 'task')} and "
+        f"{rows[0].items:,} items that every model answered; 0 is guessing, 1 is perfect. Domain columns are raw means, "
+        "not centred on chance, so overall is not their mean. Models that share a letter cannot be told apart (all pairs "
+        "tested at once, 95%). Definitions: docs/statistics.md.",
     ]
     return Document(
         title=f"Leaderboard of {len(rows)} models",
         command=command,
-        tables=tuple(tables),
+        tables=(_ranks(board),) if values is None else (_ranks(board), values),
         notes=tuple(notes),
         caveats=board.caveats,
     )

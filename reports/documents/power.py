@@ -38,11 +38,13 @@ def power_document(plan: StudyPlan, command: str, notes: Sequence[str] = ()) -> 
     levels = [len(own) for own in plan.main.values()]
     size = " x ".join(map(str, levels)) if len(levels) > 1 else f"{levels[0]}-level"
     tables = (_contrasts(plan), _by_seeds(plan), _components(plan))
+    results = _results(plan)
     return Document(
         title=f"Power of a {size} study with {plan.seeds} seeds: {', '.join(plan.main)}",
         command=command,
         tables=tables,
-        notes=(*_results(plan), *_constant(plan), *_few_clusters(plan), *notes, _methods(plan)),
+        notes=(*results, *_constant(plan), *_few_clusters(plan), *notes, _methods(plan)),
+        n_headlines=len(results),
     )
 
 
