@@ -47,9 +47,9 @@ def leaderboard_document(board: Leaderboard, command: str, values: Table | None 
         lead,
         *board.notes,
         f"Overall: {board.definition}, the mean over {', '.join(names)}, from {counted(len(tasks), 'task')} and "
-        f"{rows[0].items:,} items that every model answered; 0 is guessing, 1 is perfect. Domain columns are raw means, "
-        "not centred on chance, so overall is not their mean. Models that share a letter cannot be told apart (all pairs "
-        "tested at once, 95%). Definitions: docs/statistics.md.",
+        f"{rows[0].items:,} items that every model answered; 0 is guessing, 1 is perfect. Domain columns are raw "
+        "means, not centred on chance, so overall is not their mean. Models that share a letter cannot be told apart "
+        "(all pairs tested at once, 95%). Definitions: docs/statistics.md.",
     ]
     return Document(
         title=f"Leaderboard of {len(rows)} models",
