@@ -94,7 +94,7 @@ class Document:
         notes: The result in sentences, then warnings and remarks.
         caveats: What is not comparable; stands above the tables in every format.
         agreements: What agrees, such as the tokens trained on; shown there too, except in CSV.
-        n_headlines: How many of the notes, from the first, a page shows under its title.
+        n_headlines: How many of the notes, from the first, are the result, which stands under the title.
     """
 
     title: str
