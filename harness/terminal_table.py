@@ -9,7 +9,7 @@
 
 Where a table is too wide for the terminal, its headings take several lines. If that is not enough, empty columns go,
 columns of place ``below`` continue below the table, and others are left out, which a line says. No number is ever cut.
-A file or a pipe has no width, so it gets every column.
+In a pipe or a file, only columns ``aside`` are left out of lines that are longer than the console is wide.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class TableColumn:
         heading: Its name.
         numbers: Whether its cells are aligned on the right and never take several lines.
         place: What a narrow terminal does with it. ``name`` and ``keep`` stay, and a ``name`` is repeated where columns
-            continue below. ``below`` moves there. ``aside`` is left out first, and a column without a place after
-            these. ``fold`` stays, and takes several lines.
+            continue below. ``below`` moves there. ``aside`` is left out first, from the left; then columns without
+            a place, from the right. ``fold`` stays, and takes several lines.
     """
 
     heading: str
@@ -72,15 +72,16 @@ def print_table(table: TerminalTable, console: Console, *, wide: bool = False) -
         console: Where to print it.
         wide: Print every column side by side, even if the terminal has to wrap the lines.
     """
-    sheet = _Sheet(table)
-    if wide or not console.is_terminal:
-        _print_block(sheet, sheet.all, None, console)
-        return
-    blocks, hidden = sheet.fitted(console.width)
+    sheet, width = _Sheet(table), console.width if console.is_terminal and not wide else None
+    blocks, hidden = [sheet.all], list[int]()
+    if width is not None:
+        blocks, hidden = sheet.fitted(width)
+    elif not wide:
+        blocks, hidden = sheet.shortened(console.width)
     for number, block in enumerate(blocks):
         if number:
             console.print()
-        _print_block(sheet, block, console.width, console)
+        _print_block(sheet, block, width, console)
     if hidden:
         names = ", ".join(table.columns[column].heading for column in hidden)
         console.print(f"Not shown, for lack of width: {names}; --wide shows them.", style="dim")
@@ -124,13 +125,22 @@ class _Sheet:
         if not self._fits(shown, width):
             below = self._of("below", shown)
             shown = [column for column in shown if column not in below]
-        spare = [*reversed(self._of("aside", shown)), *reversed(self._of("", shown))]
+        spare = [*self._of("aside", shown), *reversed(self._of("", shown))]
         while spare and not self._fits(shown, width):
             hidden.append(spare.pop(0))
             shown = [column for column in shown if column not in hidden]
         names = self._of("name", shown)
         blocks = [shown] if len(shown) > len(names) or not below else []
         return [*blocks, *self._chunks(names, below, width)], sorted(hidden)
+
+    def shortened(self, width: int) -> tuple[list[list[int]], list[int]]:
+        """Return one block with lines of any length, and the columns ``aside`` that are left out to shorten them."""
+        shown, hidden = self.all, list[int]()
+        for column in self._of("aside", self.all):
+            if _total([self._natural(one) for one in shown]) > width:
+                hidden.append(column)
+                shown = [one for one in shown if one != column]
+        return [shown], hidden
 
     def _chunks(self, names: list[int], below: Sequence[int], width: int) -> list[list[int]]:
         """Return the columns that continue below, divided into blocks that fit."""

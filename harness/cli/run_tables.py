@@ -13,14 +13,6 @@ if TYPE_CHECKING:
     from harness.records.run_folder import RunRecord, TaskRecord
 
 
-def tables_of(done: DoneRun) -> Iterator[TerminalTable]:
-    """Yield the tables of the tasks, of the groups' own means and of the domains; empty ones are left out."""
-    groups = _group_table(done.results.get("groups") or {}, done.group_errors)
-    for table in (_task_table(done.record), groups, _domain_table(done.record.aggregate)):
-        if table.rows:
-            yield table
-
-
 TASK_COLUMNS = (
     TableColumn(heading="domain", place="aside"),
     TableColumn(heading="task", place="name"),
@@ -32,6 +24,14 @@ TASK_COLUMNS = (
     TableColumn(heading="chance", numbers=True, place="aside"),
     TableColumn(heading="failed", numbers=True, place="keep"),
 )
+
+
+def tables_of(done: DoneRun) -> Iterator[TerminalTable]:
+    """Yield the tables of the tasks, of the groups' own means and of the domains; empty ones are left out."""
+    groups = _group_table(done.results.get("groups") or {}, done.group_errors)
+    for table in (_task_table(done.record), groups, _domain_table(done.record.aggregate)):
+        if table.rows:
+            yield table
 
 
 def _task_table(record: RunRecord) -> TerminalTable:

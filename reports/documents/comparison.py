@@ -67,8 +67,10 @@ def comparison_document(comparison: Comparison, command: str) -> Document:
     runs = sum(len(arm.models) for arm in comparison.arms)
     models = [model for arm in comparison.arms for model in arm.models]
     dose = [verdict(comparison.slopes, runs, directions(models))] if comparison.slopes else []
-    margins = _margin_results(comparison)
-    notes = [*_results(comparison), *margins, *dose, *comparison.notes, _methods_note(comparison)]
+    results, margins = _results(comparison), _margin_results(comparison)
+    headlines = [*results[:MOST_HEADLINES], *(margins if len(names) == 2 else ()), *dose]
+    further = [*results[MOST_HEADLINES:], *(margins if len(names) > 2 else ())]
+    notes = [*headlines, *further, *comparison.notes, _methods_note(comparison)]
     tables: tuple[Table, ...] = (_differences(comparison), _overall(comparison), _slopes(comparison))
     tables = tuple(table for table in tables if table.rows)
     return Document(
@@ -78,7 +80,7 @@ def comparison_document(comparison: Comparison, command: str) -> Document:
         notes=tuple(notes),
         caveats=comparison.caveats,
         agreements=comparison.agreements,
-        n_headlines=min(len(names) - 1, MOST_HEADLINES) if len(names) > 2 else 1 + len(margins),
+        n_headlines=len(headlines),
     )
 
 

@@ -88,7 +88,7 @@ def _ranks(board: Leaderboard) -> Table:
             )
             for domain in board.domains
         ),
-        Column(key="items", place="aside", heading="n", kind="count", meaning="Items in the overall value."),
+        Column(key="items", heading="n", kind="count", meaning="Items in the overall value."),
         Column(key="failed", place="keep", heading="failed", kind="count", meaning=MEANINGS["failed"]),
         Column(
             key="definition",

@@ -128,7 +128,7 @@ def _by_task(models: Sequence[ModelRecords], clean: Sequence[ModelRecords], over
     columns = (
         Column(key="task", place="name", heading="task", kind="text"),
         Column(key="model", place="name", heading="model", kind="text"),
-        Column(key="metric", place="aside", heading="metric", kind="text"),
+        Column(key="metric", heading="metric", kind="text"),
         Column(
             key="value", place="keep", heading="value", meaning="As recorded, over the items that the model answered."
         ),
