@@ -22,9 +22,11 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from harness.console import print_sentence
 from harness.visible import visible
+from harness.wrapping import wrapped
 
-Place = Literal["name", "keep", "below", "", "aside", "fold"]
+Place = Literal["name", "keep", "below", "last", "", "aside", "fold"]
 GAP = 2  # blanks between two columns
 LEAST_FOLDED = 20  # cells of a text that takes several lines
 LONGEST_WORD = 12  # of a heading above numbers; a longer one, such as a model's name, takes several lines
@@ -40,7 +42,7 @@ class TableColumn:
         numbers: Whether its cells are aligned on the right and never take several lines.
         place: What a narrow terminal does with it. ``name`` and ``keep`` stay, and a ``name`` is repeated where columns
             continue below. ``below`` moves there. ``aside`` is left out first, from the left; then columns without
-            a place, from the right. ``fold`` stays, and takes several lines.
+            a place, from the right; then ``last``. ``fold`` stays, and takes several lines.
     """
 
     heading: str
@@ -84,7 +86,7 @@ def print_table(table: TerminalTable, console: Console, *, wide: bool = False) -
         _print_block(sheet, block, width, console)
     if hidden:
         names = ", ".join(table.columns[column].heading for column in hidden)
-        console.print(f"Not shown, for lack of width: {names}; --wide shows them.", style="dim")
+        print_sentence(console, f"Not shown, for lack of width: {names}; --wide shows them.", "dim")
 
 
 class _Sheet:
@@ -125,7 +127,7 @@ class _Sheet:
         if not self._fits(shown, width):
             below = self._of("below", shown)
             shown = [column for column in shown if column not in below]
-        spare = [*self._of("aside", shown), *reversed(self._of("", shown))]
+        spare = [*self._of("aside", shown), *reversed(self._of("", shown)), *reversed(self._of("last", shown))]
         while spare and not self._fits(shown, width):
             hidden.append(spare.pop(0))
             shown = [column for column in shown if column not in hidden]
@@ -158,11 +160,11 @@ class _Sheet:
             return natural
         widths = [self._least(column) for column in block]
         spare = width - _total(widths)
-        for at, column in enumerate(block):  # headings on one line again, and wider texts, as far as there is room
-            wanted = natural[at] - widths[at]
-            given = min(wanted, max(spare, 0)) if self.columns[column].place == "fold" else wanted * (wanted <= spare)
-            widths[at] += given
-            spare -= given
+        for at, column in enumerate(block):
+            if self.columns[column].place == "fold":  # a text takes fewer lines where there is room
+                given = min(natural[at] - widths[at], max(spare, 0))
+                widths[at] += given
+                spare -= given
         texts = [at for at, column in enumerate(block) if not self.columns[column].numbers]
         while spare < 0 and any(widths[at] > LEAST_FOLDED for at in texts):
             widths[max(texts, key=widths.__getitem__)] -= 1
@@ -179,7 +181,7 @@ def _print_block(sheet: _Sheet, block: Sequence[int], width: int | None, console
     numbers = [sheet.columns[column].numbers for column in block]
 
     def print_row(cells: Sequence[str], style: str | None, *, bottom: bool = False) -> None:
-        folded = [_folded(cell, own, console) for cell, own in zip(cells, widths, strict=True)]
+        folded = [wrapped(cell, own) for cell, own in zip(cells, widths, strict=True)]
         height = max(map(len, folded))
         blanks = [[""] * (height - len(lines)) for lines in folded]
         columns = [above + lines if bottom else lines + above for lines, above in zip(folded, blanks, strict=True)]
@@ -190,13 +192,6 @@ def _print_block(sheet: _Sheet, block: Sequence[int], width: int | None, console
     print_row([sheet.headings[column] for column in block], "dim", bottom=True)
     for cells, style in zip(sheet.cells, sheet.styles, strict=True):
         print_row([cells[column] for column in block], style)
-
-
-def _folded(cell: str, width: int, console: Console) -> list[str]:
-    """Return the lines of a cell, broken between words where possible."""
-    if cell_len(cell) <= width:
-        return [cell]
-    return [line.plain.rstrip() for line in Text(cell).wrap(console, width, overflow="fold")]
 
 
 def _padded(line: str, width: int, numbers: bool) -> str:

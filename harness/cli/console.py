@@ -19,7 +19,7 @@ from rich.progress import (
 )
 
 from harness.cli.run_tables import number, tables_of
-from harness.console import stderr, stdout
+from harness.console import print_sentence, stderr, stdout
 from harness.terminal_table import print_table
 from harness.wording import counted
 
@@ -142,7 +142,7 @@ def print_run(done: DoneRun, *, wide: bool = False) -> None:
     console.print(record.model["name"], style="bold", soft_wrap=True)
     line = leaderboard_line(record)
     if line:
-        console.print(line, soft_wrap=not console.is_terminal)
+        print_sentence(console, line)
     console.print()
     for position, table in enumerate(tables_of(done)):
         if position:
@@ -150,7 +150,7 @@ def print_run(done: DoneRun, *, wide: bool = False) -> None:
         print_table(table, console, wide=wide)
     if record.aggregate:
         console.print("chance-centred: 0 is guessing, 1 is perfect", style="dim", soft_wrap=True)
-    console.print(INTERVAL_METHODS, style="dim", soft_wrap=not console.is_terminal)
+    print_sentence(console, INTERVAL_METHODS, "dim")
     from_journal = f", {counted(record.from_journal, 'answer')} from the journal" if record.from_journal else ""
     destination = f"records: {done.path.parent}" if done.path else "dry run: scripted answers, nothing written"
     console.print(f"{destination}  ({done.seconds:.1f} s{from_journal})\n", soft_wrap=True)

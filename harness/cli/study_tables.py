@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from harness.console import stdout
+from harness.console import print_sentence, stdout
 from harness.terminal_table import TableColumn, TableRow, TerminalTable, print_table
 from harness.wording import counted
 
@@ -67,13 +67,13 @@ def _print_total(console: Console, costs: Sequence[Cost], nodes: int) -> None:
 
     tokens, requests = sum(cost.tokens or 0 for cost in costs), sum(cost.requests for cost in costs)
     done = nodes - len(costs)
-    console.print(
+    print_sentence(
+        console,
         f"{done} of {counted(nodes, 'node')} {'is' if done == 1 else 'are'} done. Ahead: {counted(tokens, 'token')}, "
         f"at most {counted(requests, 'request')}, about {gigabytes(sum(cost.disk_bytes for cost in costs))} of disk.",
-        soft_wrap=not console.is_terminal,
     )
     if costs:
-        console.print(_time_ahead(costs), soft_wrap=not console.is_terminal)
+        print_sentence(console, _time_ahead(costs))
 
 
 def _time_ahead(costs: Sequence[Cost]) -> str:
@@ -114,7 +114,7 @@ def print_states(states: Sequence[NodeState], run: str, console: Console, *, wid
     counts = {name: sum(1 for state in states if state.state == name) for name in TONES}
     console.print(", ".join(f"{count} {name}" for name, count in counts.items() if count), style="bold")
     if run:
-        console.print(run, soft_wrap=not console.is_terminal)
+        print_sentence(console, run)
     console.print()
     rows = tuple(
         TableRow(

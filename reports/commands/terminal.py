@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from harness.console import VisibleConsole, stdout
+from harness.console import VisibleConsole, print_sentence, stdout
 from harness.reports.documents.tables import Document, Table, text
 from harness.terminal_table import TableColumn, TableRow, TerminalTable, print_table
 
@@ -27,26 +27,21 @@ def plain(document: Document) -> str:
 
 
 def _print(document: Document, console: Console, *, wide: bool) -> None:
-    whole_lines = not console.is_terminal  # a terminal gets line breaks between words
-
-    def sentence(words: str, style: str | None = None) -> None:
-        console.print(words, style=style, soft_wrap=whole_lines)
-
-    sentence(document.title, "bold")
+    print_sentence(console, document.title, "bold")
     for answer in document.headlines:
-        sentence(answer)
+        print_sentence(console, answer)
     for caveat in document.caveats:
-        sentence(f"Not comparable: {caveat}", "yellow")
+        print_sentence(console, f"Not comparable: {caveat}", "yellow")
     for agreement in document.agreements:
-        sentence(agreement, "dim")
+        print_sentence(console, agreement, "dim")
     for table in document.tables:
         console.print()
         if len(document.tables) > 1:
-            sentence(table.title, "bold")
+            print_sentence(console, table.title, "bold")
         print_table(_for_terminal(table), console, wide=wide)
     console.print()
     for note in document.notes[document.n_headlines :]:
-        sentence(note, "dim")
+        print_sentence(console, note, "dim")
 
 
 def _for_terminal(table: Table) -> TerminalTable:

@@ -95,7 +95,12 @@ def _differences(comparison: Comparison) -> Table:
         Column(key="metric", place="aside", heading="metric", kind="text"),
         Column(key="items", heading="n", kind="count", meaning=MEANINGS["n"]),
         Column(key="mean_baseline", heading=names[0], meaning="Mean of the baseline over these items."),
-        Column(key="mean_arm", heading="value" if several else names[1], meaning="Mean of the model over these items."),
+        Column(
+            key="mean_arm",
+            place="last",
+            heading="value" if several else names[1],
+            meaning="Mean of the model over these items.",
+        ),
         Column(key="difference", place="keep", heading="difference", kind="difference", meaning=meanings["difference"]),
         Column(key="interval", place="keep", heading="95% interval", kind="interval", meaning=meanings["interval"]),
         Column(key="p", heading="p", kind="p", meaning=meanings["p"]),

@@ -74,7 +74,7 @@ def _contrasts(analysis: FactorialAnalysis) -> Table:
         Column(key="df", place="aside", heading="df", kind="points", meaning=MEANINGS["df"]),
         Column(key="p", heading="p", kind="p", meaning=MEANINGS["p"]),
         Column(key="p_corrected", place="keep", heading="p corr.", kind="p", meaning=MEANINGS["p_corrected"]),
-        Column(key="mde", heading="detectable", meaning=MEANINGS["mde"]),
+        Column(key="mde", place="last", heading="detectable", meaning=MEANINGS["mde"]),
         Column(key="mde_corrected", heading="detectable corr.", meaning=MEANINGS["mde_corrected"]),
         Column(key="covers", place="aside", heading="covers", kind="text", meaning=MEANINGS["covers"]),
         Column(key="low", heading="low", meaning="Lower end of the interval.", raw=True),

@@ -186,7 +186,7 @@ def _components(plan: StudyPlan) -> Table:
         Column(key="correlation", place="below", heading="correlation", meaning="Of items within a cluster."),
         Column(
             key="source",
-            place="keep",
+            place="name",
             heading="source",
             kind="text",
             meaning="Measured in the runs of --from, or assumed: the defaults, or the plan's own.",

@@ -58,9 +58,10 @@ def test_columns_aside_are_left_out_first_and_named() -> None:
     assert lines_of(WHOLE, 40) == [
         "task          n  value    95% interval",
         "arc_easy  2,376  0.614  0.594 to 0.633",
-        "Not shown, for lack of width: s.e. of items; --wide shows them.",
+        "Not shown, for lack of width: s.e. of",
+        "items; --wide shows them.",
     ]
-    assert lines_of(WHOLE, 35)[-1].startswith("Not shown, for lack of width: n, s.e. of items")
+    assert lines_of(WHOLE, 35)[2] == "Not shown, for lack of width: n,"
     assert lines_of(WHOLE, 35, wide=True) == lines_of(WHOLE, 200)
 
 
@@ -86,6 +87,7 @@ def test_a_long_name_takes_several_lines_and_loses_no_letter() -> None:
     rows = lines_of(table, 40)[1:]
     assert "".join(row[:31].strip() for row in rows) == name
     assert rows[0].endswith("0.100")
+    assert rows[0].startswith("Qwen3-0.6B-Base-text-then-code-  ")
 
 
 WORDS = st.text("ab c-_", min_size=1, max_size=30).map(lambda text: " ".join(text.split()) or "a")

@@ -70,7 +70,13 @@ def riddles(folder: Path) -> Path:
         "short_riddles": "Riddles of one sentence.",
     }.items():
         metadata = {"version": 1, "domain": "riddles", "chance": 0.25, "description": description}
-        fields = {"task": name, "output_type": "multiple_choice", "metadata": metadata}
+        fields = {
+            "task": name,
+            "output_type": "multiple_choice",
+            "dataset_path": "json",
+            "test_split": "test",
+            "metadata": metadata,
+        }
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(fields))
     return folder
 
@@ -130,7 +136,7 @@ def test_names_values_intervals_and_verdicts_are_whole_at_80_columns(
     for row in tables["differences"]:
         low, high = row["interval"]
         p = "<0.001" if row["p_corrected"] < 0.001 else f"{row['p_corrected']:.3f}"
-        (line,) = (one for one in lines if one.startswith(row["task"]))
+        (line,) = (one for one in lines if one.startswith(f"{row['task']}  "))
         for text in (f"{row['difference']:+.3f}", f"{low:.3f} to {high:.3f}", p):
             assert re.search(rf"(?<=  ){re.escape(text)}(  |$)", line), line
     board = json.loads(command(*commands["leaderboard"], "--format", "json")[1])["tables"]["leaderboard"]
@@ -153,7 +159,7 @@ def test_wide_prints_every_column_and_a_pipe_those_that_matter(
     assert f"domain    {heading.split()[0]}" in wide
     assert "Not shown" not in wide
     assert "Not shown, for lack of width: domain, metric; --wide shows them." in piped.splitlines()
-    assert "Not shown, for lack of width: domain, metric, n" in narrow
+    assert "Not shown, for lack of width: domain, metric, Qwen3-0.6B-Base-text" in narrow
 
 
 def test_colours_only_where_they_are_wanted(
