@@ -12,6 +12,7 @@ import re
 
 from rich.cells import cell_len, chop_cells
 
+_WORDS = re.compile(r"\s*\S+")  # with the blanks before it
 _PARTS = re.compile(r"[^-_/]*[-_/]+|[^-_/]+")  # Qwen3-0.6B-Base  ->  Qwen3-  0.6B-  Base
 
 
@@ -26,8 +27,8 @@ def wrapped(text: str, width: int, *, whole_words: bool = False) -> list[str]:
     if cell_len(text) <= width:
         return [text]
     lines = [""]
-    for word in text.split():
-        _add(lines, f" {word}" if lines[-1] else word, width)
+    for word in _WORDS.findall(text):
+        _add(lines, word, width)
         if cell_len(lines[-1]) > width and not whole_words:
             long = lines.pop()
             lines.append("")

@@ -17,6 +17,7 @@ import yaml
 from tests.reports.conftest import Command
 from tests.reports.study_records import RunTask, write_study_run
 from tests.reports.terminals import ESCAPE, printed, shown
+from tests.tasks_for_tests import CHOICE
 
 GOLDEN = Path(__file__).parent / "terminal_golden"
 WIDTHS = (80, 100, 160)
@@ -69,14 +70,8 @@ def riddles(folder: Path) -> Path:
         "riddles_of_the_exeter_book_cloze": "Riddles in Old English with a modern translation; the answer is one word.",
         "short_riddles": "Riddles of one sentence.",
     }.items():
-        metadata = {"version": 1, "domain": "riddles", "chance": 0.25, "description": description}
-        fields = {
-            "task": name,
-            "output_type": "multiple_choice",
-            "dataset_path": "json",
-            "test_split": "test",
-            "metadata": metadata,
-        }
+        fields = yaml.safe_load(CHOICE.format(name=name, data="riddles.jsonl", domain="riddles"))
+        fields["metadata"]["description"] = description
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(fields))
     return folder
 
