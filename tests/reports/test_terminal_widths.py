@@ -16,7 +16,7 @@ import yaml
 
 from tests.reports.conftest import Command
 from tests.reports.study_records import RunTask, write_study_run
-from tests.reports.terminals import ESCAPE, printed, shown
+from tests.reports.terminals import ESCAPE, printed, shown, shown_by_a_process
 from tests.tasks_for_tests import CHOICE
 
 GOLDEN = Path(__file__).parent / "terminal_golden"
@@ -111,6 +111,10 @@ def test_a_killed_study_shows_that_no_run_is_active(
     width: int, study_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check("status", width, shown(["status", study_folder], monkeypatch, width))
+
+
+def test_a_process_asks_its_terminal_for_the_width(commands: dict[str, list[object]]) -> None:
+    assert shown_by_a_process(commands["tasks"], 80) == (GOLDEN / "tasks-80.txt").read_text(encoding="utf-8")
 
 
 def check(name: str, width: int, text: str) -> None:
