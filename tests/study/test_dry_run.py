@@ -69,7 +69,7 @@ def test_each_process_adds_its_start_once(study: Study, own_cache: Path, monkeyp
     costs = {key: Cost(seconds=None if node.kind == "report" else 1.0) for key, node in graph.items()}
     added = {graph[key].label: cost.seconds for key, cost in starts.with_starts(graph, costs).items()}
     assert [added[f"base-{arm}-{seed}"] for arm in "NC" for seed in (0, 1)] == [11.0] * 4
-    assert sorted(seconds for label, seconds in added.items() if label.startswith("eval-")) == [1.0] * 7 + [8.0]
+    assert sorted(seconds or 0.0 for label, seconds in added.items() if label.startswith("eval-")) == [1.0] * 7 + [8.0]
     assert added["compare"] is None
 
 
