@@ -29,7 +29,7 @@ from harness.wrapping import wrapped
 Place = Literal["name", "keep", "below", "last", "", "aside", "fold"]
 GAP = 2  # blanks between two columns
 LEAST_FOLDED = 20  # cells of a text that takes several lines
-LONGEST_WORD = 12  # of a heading above numbers; a longer one, such as a model's name, takes several lines
+LONGEST_WORD = 11  # of a heading; a longer one, such as the name of a model, takes several lines
 EMPTY = ("", "-")
 
 
@@ -104,10 +104,17 @@ class _Sheet:
         """Return the width of a column on one line."""
         return max(self._widest[column], cell_len(self.headings[column]))
 
+    def _word(self, column: int) -> int:
+        """Return the width of the longest word of a heading."""
+        return max(map(cell_len, self.headings[column].split()), default=0)
+
+    def _with_long_names_folded(self, column: int) -> int:
+        """Return the width of a column whose heading takes several lines only if it is a long name."""
+        return self._natural(column) if self._word(column) <= LONGEST_WORD else self._least(column)
+
     def _least(self, column: int) -> int:
         """Return the width of a column whose heading takes a line for each word."""
-        word = max(map(cell_len, self.headings[column].split()), default=0)
-        least = max(self._widest[column], min(word, LONGEST_WORD))
+        least = max(self._widest[column], min(self._word(column), LONGEST_WORD))
         return min(least, LEAST_FOLDED) if self.columns[column].place == "fold" else least
 
     def _fits(self, block: Sequence[int], width: int) -> bool:
@@ -156,8 +163,12 @@ class _Sheet:
     def widths(self, block: Sequence[int], width: int | None) -> list[int]:
         """Return the widths of a block's columns; None stands for a line of any length."""
         natural = [self._natural(column) for column in block]
-        if width is None or _total(natural) <= width:
+        if width is None:
             return natural
+        names_folded = [self._with_long_names_folded(column) for column in block]
+        for wanted in (natural, names_folded):
+            if _total(wanted) <= width:
+                return wanted
         widths = [self._least(column) for column in block]
         spare = width - _total(widths)
         for at, column in enumerate(block):
