@@ -118,7 +118,7 @@ def _evaluate(evaluation: Evaluation, progress: Progress | None, team: Team | No
     gold = gold_answers(evaluation.tasks.tasks, evaluation.requests) if model.about["digest"] in KEYED_SCRIPTS else {}
     requests = [request for task in evaluation.requests.values() for request in task.requests]
     path = (spec.journal or default_path()) if spec.use_journal and not gold else None
-    with Journal(path, model.fingerprint) as journal:
+    with Journal(path, model.fingerprint, model.name) as journal:
         generates = any(request.kind == "generate_until" for request in requests)
 
         def open_it() -> Engine:
