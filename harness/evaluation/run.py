@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class DoneRun:
         path: The results file; None for a dry run.
         seconds: Wall time.
         group_errors: Clustered errors of the means that groups define, by group and ``metric,filter``.
+        samples: lm-eval's samples by task; empty unless the options keep them.
     """
 
     record: run_folder.RunRecord
@@ -57,6 +58,7 @@ class DoneRun:
     path: Path | None
     seconds: float
     group_errors: Mapping[str, Mapping[str, float]]
+    samples: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict, repr=False)
 
 
 def evaluate_all(spec: EvaluationSpec, progress: Progress | None = None, team: Team | None = None) -> Iterator[DoneRun]:
@@ -146,7 +148,8 @@ def finish(evaluation: Evaluation, outcome: Outcome) -> DoneRun:
         name, digest = evaluation.model.name, str(evaluation.model.about["digest"])
         folder = run_folder.model_folder(evaluation.spec.output, name, digest)
         path = run_folder.write(folder, record, results, samples)
-    return DoneRun(record=record, results=results, path=path, seconds=seconds, group_errors=errors)
+    kept = samples if evaluation.spec.keep_samples else {}
+    return DoneRun(record=record, results=results, path=path, seconds=seconds, group_errors=errors, samples=kept)
 
 
 def check_programs(tasks: LoadedTasks, named: Sequence[str], *, unsafe_code: bool) -> list[str]:

@@ -1,0 +1,20 @@
+"""CSV: ``results.csv`` and ``items.csv``, with the columns of `harness.records.frames`.
+
+Numbers have all the digits that reading them back exactly needs; an empty cell is a missing value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from harness.export.files import ExportFile
+from harness.export.registry import ExportOptions
+from harness.records import Records, items_frame, results_frame
+
+
+def export(records: Records, options: ExportOptions) -> Iterator[ExportFile]:  # noqa: ARG001
+    """Yield one row per model, task and metric, and one row per model, task, filter and item."""
+    for name, make in (("results", results_frame), ("items", items_frame)):
+        text = make(records.models).to_csv(index=False, lineterminator="\n")
+        yield ExportFile(path=PurePosixPath(f"{name}.csv"), content=[text.encode()])
