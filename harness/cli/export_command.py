@@ -55,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
     from harness.console import quiet_libraries
 
     quiet_libraries()
-    from harness.export import ExportOptions, find_exporter, write_files
+    from harness.export import ExportOptions, find_exporter
+    from harness.export.files import write_files
     from harness.records import load
     from harness.visible import say
 

@@ -14,7 +14,6 @@ A format is a generator of files, found by its entry point, so that any package 
     $ harness export RUNS --format names --output_path OUT
 """
 
-from harness.export.files import ExportFile, write_files
-from harness.export.registry import Exporter, ExportOptions, exporter_names, find_exporter
+from harness.export.registry import Exporter, ExportFile, ExportOptions, exporter_names, find_exporter
 
-__all__ = ["ExportFile", "ExportOptions", "Exporter", "exporter_names", "find_exporter", "write_files"]
+__all__ = ["ExportFile", "ExportOptions", "Exporter", "exporter_names", "find_exporter"]

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from harness.export.files import ExportFile
-from harness.export.registry import ExportOptions
+from harness.export.registry import ExportFile, ExportOptions
 from harness.records import Records, items_frame, results_frame
 
 

@@ -1,27 +1,14 @@
-"""The files of an export, written all or none."""
+"""Writing the files of an export, all or none."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from harness.errors import HarnessError
+from harness.export.registry import ExportFile
 from harness.records.run_folder import claim, unclaim
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExportFile:
-    """One file of an export.
-
-    Attributes:
-        path: Its place below the output folder.
-        content: Its bytes, in parts.
-    """
-
-    path: PurePosixPath
-    content: Iterable[bytes]
 
 
 def write_files(files: Iterable[ExportFile], output: Path) -> list[Path]:

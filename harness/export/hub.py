@@ -23,9 +23,8 @@ import yaml
 
 from harness.export.dataset_sources import source_of
 from harness.export.estimates import estimate
-from harness.export.files import ExportFile
 from harness.export.model_card import base_models, card_text, hub_datasets, stage_kinds
-from harness.export.registry import ExportOptions
+from harness.export.registry import ExportFile, ExportOptions
 from harness.export.runs import ExportedRun, exported_runs, malformed_is_damage
 from harness.records import Records, TaskRun
 from harness.records.run_folder import sanitized

@@ -14,8 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from harness.errors import InputError
-from harness.export.files import ExportFile
-from harness.export.registry import ExportOptions
+from harness.export.registry import ExportFile, ExportOptions
 from harness.export.runs import ExportedRun, exported_runs, malformed_is_damage
 from harness.records import Records
 from harness.records.older_layouts import iterate_lines

@@ -1,17 +1,20 @@
-"""The export formats of all installed packages, found by entry points. Nothing is imported until a format is used."""
+"""What a format is, and the formats of all installed packages, found by entry points.
+
+It imports nothing heavy, because `harness --help` lists the formats; a format is imported when it is used.
+"""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Protocol, cast
 
 from harness.errors import InputError, did_you_mean, first_line
 
 if TYPE_CHECKING:
-    from harness.export.files import ExportFile
     from harness.records import Records
 
 GROUP = "harness.exporters"
@@ -19,6 +22,19 @@ GROUP = "harness.exporters"
 
 def _ignore(_note: str) -> None:
     """The default of `ExportOptions.note`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportFile:
+    """One file of an export.
+
+    Attributes:
+        path: Its place below the output folder.
+        content: Its bytes, in parts.
+    """
+
+    path: PurePosixPath
+    content: Iterable[bytes]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from harness.checkpoints.lineage import training_tokens
 from harness.checkpoints.stage_manifest import StageManifest, write_manifest
 from harness.reports.analysis.lineage_graph import lineage_nodes
 from tests.conftest import HarnessCommand
+from tests.hub_server import running_hub
 from tests.models import save_tiny_llama
 from tests.reports.models_for_tests import link, model
 from tests.tasks_for_tests import write_tasks
@@ -151,3 +152,20 @@ def test_a_tracker_that_fails_keeps_the_record_and_is_an_error_at_the_end(
     assert done.returncode == 1
     assert "harness eval: --trackio_args: no space left. The records are complete" in done.stderr
     assert list((tmp_path / "out").rglob("results_*.json"))
+
+
+def test_results_are_pushed_by_lm_evals_own_tracker(tmp_path: Path, harness_command: HarnessCommand) -> None:
+    tasks = write_tasks(tmp_path / "tasks", items=4)
+    with running_hub() as (environment, hub):
+        done = harness_command(
+            "eval", "--backend", "scripted", "--model", "oracle", "--tasks", "t_choice", "--include_path", tasks,
+            "--output_path", tmp_path / "out", "--hf_hub_log_args", "push_results_to_hub=True", "hub_results_org=lab",
+            env={**environment, "HF_DATASETS_CACHE": str(tmp_path / "datasets")},
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (name,) = [name for name in hub.files if name.endswith(".json")]
+    assert name.startswith("oracle/results_")
+    pushed = json.loads(hub.files[name])
+    written = json.loads(next((tmp_path / "out").rglob("results_*.json")).read_text())
+    assert pushed["results"] == written["results"]
+    assert list((tmp_path / "out").rglob("results_*.json")) == list((tmp_path / "out").glob("oracle/results_*.json"))

@@ -17,7 +17,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from harness.export.every_eval_ever import schema
+from harness.cli import main
+from harness.export.every_eval_ever import SCHEMAS, schema
 from harness.records import load
 from tests.export.conftest import evaluate
 from tests.reports.conftest import Command
@@ -113,22 +114,19 @@ def check(out: Path, aggregates: dict[Path, dict[str, Any]]) -> None:
 def test_the_schemas_are_those_of_the_package_and_are_valid() -> None:
     for name in ("eval", "instance_level_eval"):
         jsonschema.Draft7Validator.check_schema(schema(name))
-    folder = Path(__import__("harness.export.every_eval_ever", fromlist=["SCHEMAS"]).SCHEMAS)
-    licence = (folder / "LICENSE").read_text(encoding="utf-8")
-    assert licence.startswith("MIT License")
-    source = (folder / "README.md").read_text(encoding="utf-8")
-    for file in folder.glob("*.json"):
+    assert (SCHEMAS / "LICENSE").read_text(encoding="utf-8").startswith("MIT License")
+    source = (SCHEMAS / "README.md").read_text(encoding="utf-8")
+    for file in SCHEMAS.glob("*.json"):
         assert hashlib.sha256(file.read_bytes()).hexdigest() in source
 
 
-@pytest.fixture
-def built_in(tmp_path: Path, report_tasks: Path, own_cache: Path) -> Path:
-    """Runs of this project's own tasks, two with generated items."""
-    from harness.cli import main
-
+@pytest.fixture(scope="module")
+def built_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs of two of this project's own tasks, whose items are generated."""
+    folder = tmp_path_factory.mktemp("built_in")
     words = ["eval", "--backend", "scripted", "--model", "uniform", "--no_cache", "--limit", "20"]
-    assert main([*words, "--tasks", "mini_logic,mini_code_qa", "--output_path", str(tmp_path / "built_in")]) == 0
-    return tmp_path / "built_in"
+    assert main([*words, "--tasks", "mini_logic,mini_code_qa", "--output_path", str(folder)]) == 0
+    return folder
 
 
 def test_built_in_tasks_are_valid_and_without_warnings(command: Command, built_in: Path, tmp_path: Path) -> None:
@@ -156,7 +154,8 @@ def test_the_mean_of_the_items_is_the_score(command: Command, built_in: Path, tm
     for path, data in exported(command, built_in, tmp_path / "out").items():
         lines = samples_of(path, data)
         scores = [line["evaluation"]["score"] for line in lines]
-        assert sum(scores) / len(scores) == data["evaluation_results"][0]["score_details"]["score"]
+        score = data["evaluation_results"][0]["score_details"]["score"]
+        assert sum(scores) / len(scores) == pytest.approx(score, rel=1e-12)
         assert [line["evaluation"]["is_correct"] for line in lines] == [score == 1.0 for score in scores]
         for line in lines:
             assert line["output"]["raw"][0] in line["input"]["choices"]

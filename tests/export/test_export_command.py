@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from harness.errors import InputError, RecordError
-from harness.export import ExportFile, ExportOptions, registry, write_files
+from harness.export import ExportFile, ExportOptions, registry
+from harness.export.files import write_files
 from harness.records import Records, items_frame, load, results_frame
 from tests.reports.conftest import Command
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from tests.conftest import HarnessCommand
 from tests.export.conftest import BASE
+from tests.hub_server import running_hub
 from tests.reports.conftest import Command
 
 NAME = "local__SmolLM2-135M-text-20-sft-1a2b3c4d"
@@ -124,63 +122,15 @@ def test_failed_requests_are_no_result_either(command: Command, failed_run: Path
     assert "requests failed." in err
 
 
-class Hub(BaseHTTPRequestHandler):
-    """The few addresses of the hub that a push uses."""
-
-    received: list[tuple[str, Any]]
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-        address = self.path.partition("?")[0]
-        self.received.append((address, [json.loads(line) for line in body.splitlines()]))
-        if address.endswith("/preupload/main"):
-            files = [{"path": one["path"], "uploadMode": "regular", "shouldIgnore": False}
-                     for one in json.loads(body)["files"]]  # fmt: skip
-            answer: dict[str, Any] = {"files": files}
-        elif address.endswith("/commit/main"):
-            answer = {"commitUrl": "https://hub/commit/1", "commitOid": "1", "success": True}
-        else:
-            answer = {"url": "https://hub/lab/code-sft"}
-        self._answer(answer)
-
-    def do_GET(self) -> None:
-        self._answer({"id": "lab/code-sft", "sha": "1", "siblings": []})
-
-    def _answer(self, content: dict[str, Any]) -> None:
-        data = json.dumps(content).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None: ...
-
-
-@pytest.fixture
-def hub() -> Iterator[tuple[str, list[tuple[str, Any]]]]:
-    """The address of a server, and what it receives."""
-    received: list[tuple[str, Any]] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Received", (Hub,), {"received": received}))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", received
-    server.shutdown()
-    server.server_close()
-
-
-def test_a_push_uploads_the_card_in_one_commit(
-    hub: tuple[str, list[tuple[str, Any]]], trained: Path, tmp_path: Path, harness_command: HarnessCommand
-) -> None:
-    address, received = hub
+def test_a_push_uploads_the_card_in_one_commit(trained: Path, tmp_path: Path, harness_command: HarnessCommand) -> None:
     words = ("--format", "hub", "--output_path", tmp_path / "out", "--push_to", "lab/code-sft")
-    environment = {"HF_ENDPOINT": address, "HF_TOKEN": "hf_test", "HF_HUB_OFFLINE": "0"}
-    done = harness_command("export", trained, *words, env=environment)
+    with running_hub() as (environment, hub):
+        done = harness_command("export", trained, *words, env=environment)
     assert done.returncode == 0, done.stderr
-    assert "pushed: https://hub/commit/1" in done.stderr
-    (commit,) = [body for path, body in received if path == "/api/models/lab/code-sft/commit/main"]
-    assert [line["value"]["path"] for line in commit if line["key"] == "file"] == ["README.md"]
-    assert (tmp_path / "out" / "lab__code-sft" / "README.md").is_file()
+    assert "pushed: https://hub.example/commit/1" in done.stderr
+    assert len(hub.commits) == 1
+    card = (tmp_path / "out" / "lab__code-sft" / "README.md").read_bytes()
+    assert hub.files == {"README.md": card}
 
 
 def test_a_push_that_fails_keeps_the_files(trained: Path, tmp_path: Path, harness_command: HarnessCommand) -> None:
