@@ -5,16 +5,15 @@ It is read from the task's configuration in the record, in this order:
     metadata: {source_url: https://...}       what the task's author states
     metadata: {data: [arc_easy]}              the addresses of these data files in this project's data.yaml
     dataset_path: allenai/ai2_arc             a data set of the hub
-    no data at all                            items that this project generates: the package, as a package URL
+
+Local files and generated items have neither.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from harness.data.manifest import all_files
 from harness.records.results_file import RunContents
@@ -55,9 +54,6 @@ def source_of(contents: RunContents, task: str) -> DatasetSource:
     names = metadata.get("data")
     if isinstance(names, list):
         return DatasetSource(urls=_addresses(names))
-    if not path and _is_built_in(contents, config):
-        version = contents.record.harness_version if contents.record else ""
-        return DatasetSource(urls=(f"pkg:generic/stage-harness@{version}#{quote(task)}",))
     return DatasetSource()
 
 
@@ -74,9 +70,3 @@ def _addresses(names: list[Any]) -> tuple[str, ...]:
         for file in known
     )
     return tuple(dict.fromkeys(filter(None, addresses)))
-
-
-def _is_built_in(contents: RunContents, config: Mapping[str, Any]) -> bool:
-    """Whether a task without data is one of this project's: the run was given no folders of other tasks."""
-    record = contents.record
-    return record is not None and bool(config.get("custom_dataset")) and not record.task_arguments.get("include_paths")

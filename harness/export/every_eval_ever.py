@@ -4,8 +4,9 @@
     data/TASK/ORG/MODEL/UUID_samples.jsonl   one line per item and filter: prompt, answer, score
 
 The two JSON schemas in `every_eval_ever_schemas`, from the package every_eval_ever 0.3.0 (MIT licence), define the
-fields. The package's validator also checks names, counts and scores; tests/export/test_every_eval_ever.py repeats
-these checks. The same records give the same files: UUIDs are made from digests, times are those of the runs.
+fields. The package's validator also checks paths, scores and that the two files agree;
+tests/export/test_every_eval_ever.py repeats these checks. The same records give the same files: UUIDs are made from
+digests, times are those of the runs.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 import uuid
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -28,6 +30,7 @@ from harness.export.registry import ExportFile, ExportOptions
 from harness.export.runs import ExportedRun, exported_runs, malformed_is_damage
 from harness.records import Records, TaskRun
 from harness.records.results_file import RunContents, model_arguments
+from harness.records.run_folder import sanitized
 
 SCHEMAS = Path(__file__).parent / "every_eval_ever_schemas"
 _ENGINES = {"hf": "transformers", "lm-eval:hf": "transformers", "vllm": "vllm", "lm-eval:vllm": "vllm"}
@@ -52,23 +55,18 @@ def export(records: Records, options: ExportOptions) -> Iterator[ExportFile]:
             with malformed_is_damage(run.file):
                 source = source_of(run.contents, name)
                 aggregate = _aggregate(run, task, source)
-            if source == DatasetSource():
-                options.note(
-                    f"{name}: the source of its items is not recorded, about which Every Eval Ever's validator warns; "
-                    "name it in the task's YAML with `metadata: {source_url: ...}`."
-                )
             yield from _task_files(run, task, aggregate)
 
 
 def _task_files(run: ExportedRun, task: TaskRun, aggregate: dict[str, Any]) -> Iterator[ExportFile]:
     """Yield the items' file, if there is one, and the aggregate file, which refers to it."""
     name = _uuid(run, task)
-    folder = PurePosixPath("data", task.task, *run.model_id.split("/"))
+    folder = PurePosixPath("data", sanitized(task.task), *run.model_id.split("/"))
     lines = list(item_lines(task, {key: aggregate[key] for key in ("schema_version", "evaluation_id")}, run.model_id))
     if lines:
         aggregate["detailed_evaluation_results"] = {
             "format": "jsonl",
-            "file_path": f"{name}_samples.jsonl",
+            "file_path": str(folder / f"{name}_samples.jsonl"),
             "hash_algorithm": "sha256",
             "checksum": hashlib.sha256(b"".join(lines)).hexdigest(),
             "total_rows": len(lines),
@@ -140,24 +138,25 @@ def _model_info(run: ExportedRun) -> dict[str, Any]:
     tokens = run.training_tokens
     stages = [str(link["name"]) for link in reversed(run.model.lineage)]
     details = {
-        **_deployment(run),
         "dtype": task.dtype,
         "digest": run.model.digest,
         "stages": " > ".join(stages),
         "training_tokens": "" if tokens is None else str(tokens),
     }
-    info["additional_details"] = {key: value for key, value in details.items() if value}
+    info["additional_details"] = {**_deployment(run), **{key: value for key, value in details.items() if value}}
     return info
 
 
 def _deployment(run: ExportedRun) -> dict[str, str]:
-    """How the model was run, in the words that the validator knows."""
+    """Who ran the model, and whether its weights are public."""
     record = run.contents.record
     is_service = record is not None and record.model.get("kind") == "service"
-    if is_service or "base_url" in model_arguments(run.contents.results):
-        return {"deployment_type": "api", "model_availability": "other"}
-    from_hub = hub_id(run.model, run.contents) == run.model_id
-    return {"deployment_type": "local", "model_availability": "hf" if from_hub else "unavailable"}
+    managed = is_service or "base_url" in model_arguments(run.contents.results)
+    public = hub_id(run.model, run.contents) is not None
+    return {
+        "deployment_type": "externally_managed" if managed else "self_deployed",
+        "model_availability": "open_weights" if public else "unknown",
+    }
 
 
 def _result(run: ExportedRun, task: TaskRun, key: str, source: DatasetSource) -> dict[str, Any]:
@@ -205,10 +204,15 @@ def _metric_config(task: TaskRun, key: str, limits: MetricRange, results: Mappin
         "metric_unit": limits.unit,
         "lower_is_better": higher is False,
         "score_type": "continuous",
-        "min_score": limits.low,
-        "max_score": limits.high,
+        "min_score": _bound(limits.low),
+        "max_score": _bound(limits.high),
         "additional_details": details,
     }
+
+
+def _bound(value: float) -> float | str:
+    """A bound as the schema wants it: JSON has no infinity."""
+    return value if math.isfinite(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def _counts(task: TaskRun, figures: MetricEstimate) -> dict[str, str]:

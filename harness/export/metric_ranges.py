@@ -5,11 +5,8 @@ The names and ranges follow lm-eval 0.4.13 (`lm_eval/api/metrics.py`); sacrebleu
 
 from __future__ import annotations
 
-import sys
+import math
 from dataclasses import dataclass
-
-LARGEST = sys.float_info.max
-"""Stands for infinity in formats that allow finite numbers only."""
 
 _SHARES = frozenset(
     {
@@ -26,8 +23,8 @@ class MetricRange:
     """The possible values of a metric.
 
     Attributes:
-        low: Smallest value; minus `LARGEST` if there is none or it is unknown.
-        high: Largest value; `LARGEST` if there is none or it is unknown.
+        low: Smallest value; minus infinity if there is none or it is unknown.
+        high: Largest value; infinity if there is none or it is unknown.
         unit: ``proportion``, ``percent``, ``nats``, ``bits`` or ``points``.
         known: Whether the range follows from the metric's name.
     """
@@ -52,9 +49,9 @@ def range_of(metric: str) -> MetricRange:
     if metric in _PERCENT:
         return MetricRange(low=0.0, high=100.0, unit="percent")
     if metric in _ABOVE_ONE:
-        return MetricRange(low=1.0, high=LARGEST, unit="points")
+        return MetricRange(low=1.0, high=math.inf, unit="points")
     if metric in _ABOVE_ZERO:
-        return MetricRange(low=0.0, high=LARGEST, unit="bits" if metric.startswith("bits") else "points")
+        return MetricRange(low=0.0, high=math.inf, unit="bits" if metric.startswith("bits") else "points")
     if metric.endswith(("logprob", "log_likelihood")):
-        return MetricRange(low=-LARGEST, high=0.0, unit="nats")
-    return MetricRange(low=-LARGEST, high=LARGEST, unit="points", known=False)
+        return MetricRange(low=-math.inf, high=0.0, unit="nats")
+    return MetricRange(low=-math.inf, high=math.inf, unit="points", known=False)

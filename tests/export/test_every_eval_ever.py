@@ -1,6 +1,6 @@
 """Every Eval Ever: both kinds of files fit its schemas, and pass what its validator checks beyond them.
 
-The package every_eval_ever 0.3.0 needs Python 3.12, so its checks are repeated here; `warnings_of` follows its
+The package every_eval_ever 0.3.0 needs Python 3.12, so its checks are repeated here; `findings_of` follows its
 `validation_core`, and `as_its_converter_reads` its lm-eval converter.
 """
 
@@ -24,7 +24,6 @@ from tests.export.conftest import evaluate
 from tests.reports.conftest import Command
 
 FILE_NAME = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}(_samples)?\.jsonl?")
-COUNTS = {"num_samples", "num_bootstrap_samples", "samples_number"}
 
 
 def exported(command: Command, runs: Path, out: Path, *words: object) -> dict[Path, dict[str, Any]]:
@@ -47,8 +46,8 @@ def strict(text: str) -> Any:
     return json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
 
 
-def samples_of(path: Path, aggregate: dict[str, Any]) -> list[dict[str, Any]]:
-    file = path.with_name(aggregate["detailed_evaluation_results"]["file_path"])
+def samples_of(path: Path) -> list[dict[str, Any]]:
+    file = path.with_name(f"{path.stem}_samples.jsonl")
     return [strict(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
@@ -61,34 +60,25 @@ def numbers(node: Any, path: str = "$") -> Iterator[tuple[str, Any]]:
         yield path, node
 
 
-def warnings_of(out: Path, path: Path, data: dict[str, Any]) -> list[str]:
-    """What the validator of every_eval_ever 0.3.0 warns about."""
+def findings_of(out: Path, path: Path, data: dict[str, Any]) -> list[str]:
+    """The errors and warnings of the validator of every_eval_ever 0.3.0, beyond its schemas."""
     found = []
     parts = path.relative_to(out).parts
     if len(parts) != 5 or parts[0] != "data" or not FILE_NAME.fullmatch(parts[4]):
         found.append(f"path {parts}")
-    detail = data.get("detailed_evaluation_results")
-    if detail and (detail["format"] != "jsonl" or not (path.parent / detail["file_path"]).is_file()):
+    if any(re.search(r'[<>:"\\|?*\x00-\x1f]|[. ]$', part) for part in parts[1:4]):
+        found.append(f"no portable name in {parts}")
+    if data["model_info"]["id"].split("/") != list(parts[2:4]):
+        found.append("the model's id and its folder differ")
+    detail = data["detailed_evaluation_results"]
+    if detail["file_path"] != f"{'/'.join(parts)[: -len('.json')]}_samples.jsonl" or detail["format"] != "jsonl":
         found.append("companion")
     for result in data["evaluation_results"]:
-        config, score = result["metric_config"], result["score_details"]["score"]
-        low, high = config.get("min_score"), config.get("max_score")
-        if not config.get("score_type") or not all(map(math.isfinite, (low, high, score))) or not low <= score <= high:
+        config, details = result["metric_config"], result["score_details"]
+        low, high = (float(config[name]) for name in ("min_score", "max_score"))
+        if not low <= details["score"] <= high:
             found.append(f"score {result}")
-        source = result["source_data"]
-        if source["source_type"] == "other":
-            found.append(f"no source {result['evaluation_name']}")
-        if source["source_type"] == "hf_dataset" and not source.get("hf_repo"):
-            found.append("hf_repo")
-    found += [name for name, value in numbers(data) if name.rpartition(".")[2] in COUNTS and type(value) is not int]
-    details = data["model_info"].get("additional_details", {})
-    availability = {
-        "api": ("closed_source", "open_weights_deployment", "other"),
-        "local": ("hf", "unavailable", "other"),
-    }
-    if details.get("model_availability") not in availability[details["deployment_type"]]:
-        found.append("deployment")
-    return found
+    return found + [name for name, value in numbers(data) if isinstance(value, float) and not math.isfinite(value)]
 
 
 def check(out: Path, aggregates: dict[Path, dict[str, Any]]) -> None:
@@ -96,11 +86,11 @@ def check(out: Path, aggregates: dict[Path, dict[str, Any]]) -> None:
     assert aggregates
     for path, data in aggregates.items():
         jsonschema.Draft7Validator(schema("eval")).validate(data)
-        assert warnings_of(out, path, data) == []
+        assert findings_of(out, path, data) == []
         detail, results = data["detailed_evaluation_results"], data["evaluation_results"]
-        file = path.with_name(detail["file_path"])
+        file = out / detail["file_path"]
         assert hashlib.sha256(file.read_bytes()).hexdigest() == detail["checksum"]
-        lines = samples_of(path, data)
+        lines = samples_of(path)
         assert len(lines) == detail["total_rows"]
         ids = [result["evaluation_result_id"] for result in results]
         assert len(set(ids)) == len(ids)
@@ -129,7 +119,7 @@ def built_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_built_in_tasks_are_valid_and_without_warnings(command: Command, built_in: Path, tmp_path: Path) -> None:
+def test_built_in_tasks_are_valid(command: Command, built_in: Path, tmp_path: Path) -> None:
     aggregates = exported(command, built_in, tmp_path / "out")
     assert len(aggregates) == 2
     check(tmp_path / "out", aggregates)
@@ -150,16 +140,22 @@ def test_score_interval_and_counts_are_those_of_the_record(command: Command, bui
         assert data["eval_library"]["name"] == "stage-harness"
 
 
-def test_the_mean_of_the_items_is_the_score(command: Command, built_in: Path, tmp_path: Path) -> None:
+def test_the_mean_of_an_items_scores_is_the_score_of_each_metric(
+    command: Command, built_in: Path, tmp_path: Path
+) -> None:
     for path, data in exported(command, built_in, tmp_path / "out").items():
-        lines = samples_of(path, data)
-        scores = [line["evaluation"]["score"] for line in lines]
-        score = data["evaluation_results"][0]["score_details"]["score"]
-        assert sum(scores) / len(scores) == pytest.approx(score, rel=1e-12)
-        assert [line["evaluation"]["is_correct"] for line in lines] == [score == 1.0 for score in scores]
+        lines = samples_of(path)
+        assert len(lines) == 20 * len(data["evaluation_results"])
+        for result in data["evaluation_results"]:
+            own = [line for line in lines if line["evaluation_result_id"] == result["evaluation_result_id"]]
+            scores = [line["evaluation"]["score"] for line in own]
+            assert sum(scores) / len(scores) == pytest.approx(result["score_details"]["score"], rel=1e-9)
         for line in lines:
             assert line["output"]["raw"][0] in line["input"]["choices"]
             assert line["input"]["reference"][0] in line["input"]["choices"]
+        right = [line["evaluation"]["is_correct"] for line in lines if line["evaluation_result_id"] == "acc"]
+        likely = [line["evaluation"]["is_correct"] for line in lines if line["evaluation_result_id"] == "gold_logprob"]
+        assert right == likely, "a log-likelihood is no verdict"
 
 
 def test_failed_requests_are_counted_and_are_no_item(command: Command, failed_run: Path, tmp_path: Path) -> None:
@@ -177,11 +173,12 @@ def test_failed_requests_are_counted_and_are_no_item(command: Command, failed_ru
             assert int(details["items"]) > int(details["items_scored"])
 
 
-def test_a_task_without_a_known_source_is_noted(command: Command, runs: Path, tmp_path: Path) -> None:
-    """Its items come from a local file: Every Eval Ever's validator warns, and so does the command."""
-    code, _, err = command("export", runs, "--format", "every-eval-ever", "--output_path", tmp_path)
-    assert code == 0
-    assert err.count("t_choice: the source of its items is not recorded") == 1
+def test_tasks_over_local_files_with_other_filters_are_valid_too(command: Command, runs: Path, tmp_path: Path) -> None:
+    aggregates = exported(command, runs, tmp_path / "out")
+    check(tmp_path / "out", aggregates)
+    sources = {path.parts[-4]: data["evaluation_results"][0]["source_data"]["source_type"] for path, data in
+               aggregates.items()}  # fmt: skip
+    assert sources == {"t_choice": "other", "t_generate": "other", "mini_logic": "other"}
 
 
 def test_a_task_may_name_its_source(command: Command, report_tasks: Path, own_cache: Path, tmp_path: Path) -> None:
@@ -205,7 +202,8 @@ def test_a_model_with_a_lineage_has_its_stages_and_tokens(command: Command, trai
     assert info["id"] == "local/SmolLM2-135M-text-20-sft-1a2b3c4d"
     assert info["additional_details"]["stages"] == "SmolLM2-135M > text-20 > sft"
     assert info["additional_details"]["training_tokens"] == "2000"
-    assert info["additional_details"]["deployment_type"] == "local"
+    assert info["additional_details"]["deployment_type"] == "self_deployed"
+    assert info["additional_details"]["model_availability"] == "unknown"
     uncertainty = data["evaluation_results"][0]["score_details"]["uncertainty"]
     assert uncertainty["standard_error"]["method"] == "cluster-robust"
     assert "/home/someone" not in json.dumps(data)

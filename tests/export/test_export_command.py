@@ -16,17 +16,15 @@ from harness.records import Records, items_frame, load, results_frame
 from tests.reports.conftest import Command
 
 
-@pytest.mark.parametrize(("kind", "read"), [("parquet", pd.read_parquet), ("csv", pd.read_csv)])
-def test_tables_hold_the_frames_and_read_back_exactly(
-    kind: str, read: object, command: Command, runs: Path, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_tables_hold_the_frames_and_read_back_exactly(kind: str, command: Command, runs: Path, tmp_path: Path) -> None:
     code, out, err = command("export", runs, "--format", kind, "--output_path", tmp_path / "out")
     assert (code, out) == (0, ""), err
     assert err == f"written: 2 files below {tmp_path / 'out'}\n"
     models = load([runs]).models
     for name, frame in (("results", results_frame(models)), ("items", items_frame(models))):
-        assert callable(read)
-        written = read(tmp_path / "out" / f"{name}.{kind}")
+        file = tmp_path / "out" / f"{name}.{kind}"
+        written = pd.read_parquet(file) if kind == "parquet" else pd.read_csv(file, dtype={"version": str})
         expected = frame if kind == "parquet" else frame.replace("", None)
         assert list(written.columns) == list(frame.columns)
         pd.testing.assert_frame_equal(written, expected, check_dtype=False, check_exact=True)
