@@ -26,15 +26,24 @@ class Hub(BaseHTTPRequestHandler):
             self._answer({"files": [{"path": path, "uploadMode": "regular", "shouldIgnore": False} for path in paths]})
         elif address.endswith("/commit/main"):
             self._commit([json.loads(line) for line in body.splitlines()])
-        else:  # a new repository, or the check of a card
-            self._answer({"url": "https://hub.example/repository"})
+        elif address.endswith("/repos/create"):
+            self._answer({"url": self._address(json.loads(body))})
+        else:  # the check of a card
+            self._answer({})
 
     def _commit(self, lines: list[dict[str, Any]]) -> None:
         self.commits.append(lines)
         for line in lines:
             if line["key"] == "file":
                 self.files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
-        self._answer({"commitUrl": "https://hub.example/commit/1", "commitOid": "1", "success": True})
+        kind, _, repository = self.path.removeprefix("/api/").partition("/")
+        url = self._address({"type": kind[:-1], "name": repository.partition("/commit/")[0]})
+        self._answer({"commitUrl": f"{url}/commit/1", "commitOid": "1", "success": True})
+
+    def _address(self, repository: dict[str, Any]) -> str:
+        folder = "" if repository.get("type", "model") == "model" else f"{repository['type']}s/"
+        name = "/".join(filter(None, [repository.get("organization"), repository["name"]]))
+        return f"http://{self.headers['Host']}/{folder}{name}"
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -57,6 +66,7 @@ class Hub(BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.send_header("ETag", '"1"')
+        self.send_header("X-Repo-Commit", "1" * 40)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(data)

@@ -48,7 +48,7 @@ def push_run(arguments: Mapping[str, Any], done: DoneRun) -> None:
         tracker.save_results_aggregated(results=dict(done.results), samples=samples)
         for name, rows in samples.items():
             tracker.save_results_samples(task_name=name, samples=rows)
-        if not complaints:
+        if not complaints and tracker.push_samples_to_hub:  # without samples lm-eval 0.4.13 cannot write the card
             tracker.recreate_metadata_card()
     if complaints:
         raise HarnessError(f"not pushed: {complaints[0]}")
@@ -93,10 +93,13 @@ def _complaints() -> Iterator[list[str]]:
     """Yield a list to which the errors of lm-eval's tracker are added within the block."""
     complaints: list[str] = []
     log, collector = logging.getLogger("lm_eval.loggers.evaluation_tracker"), _Collector(complaints)
-    level, log.level = log.level, logging.INFO
+    level, propagate = log.level, log.propagate
+    log.setLevel(logging.INFO)
+    log.propagate = False
     log.addHandler(collector)
     try:
         yield complaints
     finally:
         log.removeHandler(collector)
         log.setLevel(level)
+        log.propagate = propagate

@@ -154,18 +154,21 @@ def test_a_tracker_that_fails_keeps_the_record_and_is_an_error_at_the_end(
     assert list((tmp_path / "out").rglob("results_*.json"))
 
 
-def test_results_are_pushed_by_lm_evals_own_tracker(tmp_path: Path, harness_command: HarnessCommand) -> None:
+@pytest.mark.parametrize("samples", [False, True])
+def test_results_are_pushed_by_lm_evals_own_tracker(
+    samples: bool, tmp_path: Path, harness_command: HarnessCommand
+) -> None:
     tasks = write_tasks(tmp_path / "tasks", items=4)
+    pushes = ["push_results_to_hub=True", *(["push_samples_to_hub=True"] if samples else [])]
     with running_hub() as (environment, hub):
         done = harness_command(
             "eval", "--backend", "scripted", "--model", "oracle", "--tasks", "t_choice", "--include_path", tasks,
-            "--output_path", tmp_path / "out", "--hf_hub_log_args", "push_results_to_hub=True", "hub_results_org=lab",
+            "--output_path", tmp_path / "out", "--hf_hub_log_args", *pushes, "hub_results_org=lab",
             env={**environment, "HF_DATASETS_CACHE": str(tmp_path / "datasets")},
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    (name,) = [name for name in hub.files if name.endswith(".json")]
-    assert name.startswith("oracle/results_")
-    pushed = json.loads(hub.files[name])
-    written = json.loads(next((tmp_path / "out").rglob("results_*.json")).read_text())
-    assert pushed["results"] == written["results"]
-    assert list((tmp_path / "out").rglob("results_*.json")) == list((tmp_path / "out").glob("oracle/results_*.json"))
+    pushed = [json.loads(data) for name, data in hub.files.items() if name.startswith("oracle/results_")]
+    (file,) = (tmp_path / "out").rglob("results_*.json")
+    assert pushed[0]["results"] == json.loads(file.read_text())["results"]
+    assert any(name.startswith("oracle/samples_t_choice_") for name in hub.files) == samples
+    assert ("README.md" in hub.files) == samples

@@ -127,7 +127,7 @@ def test_a_push_uploads_the_card_in_one_commit(trained: Path, tmp_path: Path, ha
     with running_hub() as (environment, hub):
         done = harness_command("export", trained, *words, env=environment)
     assert done.returncode == 0, done.stderr
-    assert "pushed: https://hub.example/commit/1" in done.stderr
+    assert f"pushed: {environment['HF_ENDPOINT']}/lab/code-sft/commit/1" in done.stderr
     assert len(hub.commits) == 1
     card = (tmp_path / "out" / "lab__code-sft" / "README.md").read_bytes()
     assert hub.files == {"README.md": card}
