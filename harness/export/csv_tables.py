@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from harness.export.registry import ExportFile, ExportOptions
+from harness.export.runs import malformed_is_damage
 from harness.records import Records, items_frame, results_frame
 
 
 def export(records: Records, options: ExportOptions) -> Iterator[ExportFile]:  # noqa: ARG001
     """Yield one row per model, task and metric, and one row per model, task, filter and item."""
+    folder = records.models[0].folders[0]
     for name, make in (("results", results_frame), ("items", items_frame)):
-        text = make(records.models).to_csv(index=False, lineterminator="\n")
-        yield ExportFile(path=PurePosixPath(f"{name}.csv"), content=[text.encode()])
+        with malformed_is_damage(folder):
+            text = make(records.models).to_csv(index=False, lineterminator="\n").encode()
+        yield ExportFile(path=PurePosixPath(f"{name}.csv"), content=[text])

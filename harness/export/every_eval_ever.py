@@ -53,13 +53,13 @@ def export(records: Records, options: ExportOptions) -> Iterator[ExportFile]:
                 options.note(f"{run.model.name}, {name}: left out, it has no score.")
                 continue
             with malformed_is_damage(run.file):
-                source = source_of(run.contents, name)
-                aggregate = _aggregate(run, task, source)
-            yield from _task_files(run, task, aggregate)
+                files = list(_task_files(run, task))
+            yield from files
 
 
-def _task_files(run: ExportedRun, task: TaskRun, aggregate: dict[str, Any]) -> Iterator[ExportFile]:
+def _task_files(run: ExportedRun, task: TaskRun) -> Iterator[ExportFile]:
     """Yield the items' file, if there is one, and the aggregate file, which refers to it."""
+    aggregate = _aggregate(run, task, source_of(run.contents, task.task))
     name = _uuid(run, task)
     folder = PurePosixPath("data", sanitized(task.task), *run.model_id.split("/"))
     lines = list(item_lines(task, {key: aggregate[key] for key in ("schema_version", "evaluation_id")}, run.model_id))

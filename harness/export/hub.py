@@ -40,12 +40,14 @@ def export(records: Records, options: ExportOptions) -> Iterator[ExportFile]:
         folder = PurePosixPath(sanitized(runs[0].model_id))
         for run in runs:
             with malformed_is_damage(run.file):
-                entries = {name: entry for name in run.tasks if (entry := _entry(run, name, options)) is not None}
-            for name, entry in entries.items():
-                yield ExportFile(path=folder / ".eval_results" / f"{name}.yaml", content=[_entry_yaml(entry)])
+                entries = {
+                    name: _entry_yaml(entry) for name in run.tasks if (entry := _entry(run, name, options)) is not None
+                }
+            for name, text in entries.items():
+                yield ExportFile(path=folder / ".eval_results" / f"{name}.yaml", content=[text])
         with malformed_is_damage(runs[0].file):
-            readme = f"---\n{_card_data(runs).to_yaml()}\n---\n\n{card_text(runs)}"
-        yield ExportFile(path=folder / "README.md", content=[readme.encode()])
+            readme = f"---\n{_card_data(runs).to_yaml()}\n---\n\n{card_text(runs)}".encode()
+        yield ExportFile(path=folder / "README.md", content=[readme])
 
 
 def _card_data(runs: Sequence[ExportedRun]) -> ModelCardData:

@@ -30,7 +30,7 @@ def export(records: Records, options: ExportOptions) -> Iterator[ExportFile]:
     for run in exported_runs(records, options):
         with malformed_is_damage(run.file):
             name = options.model_id or run.model.recorded_name
-            results = _results(run, name)
+            results = json.dumps(_results(run, name), indent=2, ensure_ascii=False).encode()
             record = _record(run, name)
         folder = PurePosixPath(sanitized(options.model_id or run.model.name))
         place = folder / f"results_{run.contents.time}.json"
@@ -43,7 +43,7 @@ def export(records: Records, options: ExportOptions) -> Iterator[ExportFile]:
         if record is not None:
             text = record.model_dump_json(indent=2, by_alias=True) + "\n"
             yield ExportFile(path=folder / f"run_{run.contents.time}.json", content=[text.encode()])
-        yield ExportFile(path=place, content=[json.dumps(results, indent=2, ensure_ascii=False).encode()])
+        yield ExportFile(path=place, content=[results])
 
 
 def _superseded(run: ExportedRun) -> set[str]:

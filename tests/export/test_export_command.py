@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -14,6 +15,7 @@ from harness.export import ExportFile, ExportOptions, registry
 from harness.export.files import write_files
 from harness.records import Records, items_frame, load, results_frame
 from tests.reports.conftest import Command
+from tests.reports.records_for_tests import write_run
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
@@ -55,6 +57,19 @@ def test_a_wrong_flag_is_one_line_and_writes_nothing(
     code, out, err = command("export", runs, *words, "--output_path", tmp_path / "out")
     assert (code, out, err.count("\n")) == (2, "", 1), err
     assert problem in err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["every-eval-ever", "lm-eval", "parquet", "csv"])
+def test_half_a_character_in_a_record_is_named_and_writes_nothing(kind: str, command: Command, tmp_path: Path) -> None:
+    """JSON can hold a lone surrogate; no file in UTF-8 can."""
+    file = next(write_run(tmp_path / "runs", "m", {0}, items=2).glob("results_*.json"))
+    contents = json.loads(file.read_text())
+    contents["versions"]["ceval_logic_paper"] = contents["lm_eval_version"] = "\ud800"
+    file.write_text(json.dumps(contents))
+    code, out, err = command("export", tmp_path / "runs", "--format", kind, "--output_path", tmp_path / "out")
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert str(file.parent) in err
     assert not (tmp_path / "out").exists()
 
 
