@@ -149,16 +149,22 @@ def _data(manifest: Mapping[str, Any]) -> str:
 
 def _arguments(manifest: Mapping[str, Any]) -> str:
     """The trainer's whole configuration, folded, without what is private or not set."""
-    arguments = {
-        name: value
-        for name, value in (manifest.get("arguments") or {}).items()
-        if value is not None and not _PRIVATE.search(name) and not _is_path(value)
-    }
+    arguments = _public(manifest.get("arguments") or {})
     if not arguments:
         return ""
     trainer = _plain((manifest.get("trainer") or {}).get("class") or manifest["stage"])
     text = json.dumps(arguments, indent=2, ensure_ascii=False, sort_keys=True).replace("```", "'''")
     return f"<details><summary>Arguments of {trainer}</summary>\n\n```json\n{text}\n```\n\n</details>"
+
+
+def _public(value: Any) -> Any:
+    """Settings without those that are private or not set, at any depth."""
+    if isinstance(value, dict):
+        kept = {str(name): _public(part) for name, part in value.items() if not _PRIVATE.search(str(name))}
+        return {name: part for name, part in kept.items() if part is not None}
+    if isinstance(value, list):
+        return [part for part in map(_public, value) if part is not None]
+    return None if _is_path(value) else value
 
 
 def _is_path(value: object) -> bool:

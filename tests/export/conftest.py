@@ -26,7 +26,8 @@ def manifest(name: str, parent: Parent, digest: str, **more: Any) -> dict[str, A
     fields: dict[str, Any] = {
         "stage": "pretrain", "name": name, "finished": True, "step": 10, "parents": (parent,), "digest": digest,
         "trainer": {"entry_point": "harness.trainers.pretrain:train", "class": "Trainer"},
-        "arguments": {"learning_rate": 0.001, "output_dir": "/home/someone/out", "hub_token": "<T>", "optim": None},
+        "arguments": {"learning_rate": 0.001, "output_dir": "/home/someone/out", "hub_token": "<T>", "optim": None,
+                      "accelerator_config": {"split_batches": False, "plugin": "/home/someone/plugin.py"}},
         "seed": 7, "spec": {}, "mixture": {"schedule": "constant"}, "budget_tokens": 1000, "tokens": 1000,
         "sequences": 4, "sources": (text, code), "wall_seconds": 1.0, "started": "2025-01-01T00:00:00", "device": "cpu",
         "ledger": (LedgerRow(phase=1, source="text", tokens=750, share=0.75, target_share=0.75),),

@@ -21,6 +21,7 @@ from harness.cli import main
 from harness.export.every_eval_ever import SCHEMAS, schema
 from harness.records import load
 from tests.export.conftest import evaluate
+from tests.records.older_runs import results, rows, write_flat
 from tests.reports.conftest import Command
 
 FILE_NAME = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}(_samples)?\.jsonl?")
@@ -179,6 +180,21 @@ def test_tasks_over_local_files_with_other_filters_are_valid_too(command: Comman
     sources = {path.parts[-4]: data["evaluation_results"][0]["source_data"]["source_type"] for path, data in
                aggregates.items()}  # fmt: skip
     assert sources == {"t_choice": "other", "t_generate": "other", "mini_logic": "other"}
+
+
+def test_an_older_folder_of_lm_eval_is_exported_too(command: Command, tmp_path: Path) -> None:
+    metrics = {"exact_match,strict-match": 0.5, "exact_match,flexible-extract": 1.0, "loss,flexible-extract": 2.5}
+    samples = [*rows([1.0, 0.0], "exact_match"), *rows([1.0, 1.0], "exact_match")]
+    write_flat(tmp_path / "runs", "t", results("t", metrics), samples)
+    aggregates = exported(command, tmp_path / "runs", tmp_path / "out")
+    check(tmp_path / "out", aggregates)
+    (data,) = aggregates.values()
+    ids = {result["evaluation_result_id"]: result["metric_config"] for result in data["evaluation_results"]}
+    assert set(ids) == {"exact_match:strict-match", "exact_match:flexible-extract", "loss:flexible-extract"}
+    assert (ids["loss:flexible-extract"]["min_score"], ids["loss:flexible-extract"]["max_score"]) == (
+        "-Infinity", "Infinity",
+    )  # fmt: skip
+    assert data["eval_library"] == {"name": "lm_eval", "version": "unknown"}
 
 
 def test_a_task_may_name_its_source(command: Command, report_tasks: Path, own_cache: Path, tmp_path: Path) -> None:

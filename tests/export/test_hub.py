@@ -59,6 +59,7 @@ def test_the_card_says_how_the_model_was_made(command: Command, trained: Path, t
     assert "| text | text.jsonl | 750 | 75.0% | 1 | cccccccccccc |" in card.text
     assert "| code | lab/code-small | 250 | 25.0% | 0 | 0123456789ab |" in card.text
     assert '"learning_rate": 0.001' in card.text
+    assert '"split_batches": false' in card.text
 
 
 def test_the_card_shows_results_with_intervals(command: Command, trained: Path, tmp_path: Path) -> None:
