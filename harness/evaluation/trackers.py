@@ -197,7 +197,10 @@ def _step(done: DoneRun) -> int | None:
 
 def _log(logger: _Logger, done: DoneRun, step: int | None, *, samples: bool) -> None:
     logger.step = step
-    logger.post_init(dict(done.results))
+    results = dict(done.results)
+    # lm-eval's loggers look for the samples of everything that is not listed as a group.
+    results["groups"] = {name: row for name, row in results["results"].items() if name not in results["configs"]}
+    logger.post_init(results)
     logger.log_eval_result()
     if samples:
         logger.log_eval_samples({name: list(rows) for name, rows in done.samples.items()})

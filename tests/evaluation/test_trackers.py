@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +15,15 @@ import pytest
 from harness.checkpoints.lineage import training_tokens
 from harness.checkpoints.stage_manifest import StageManifest, write_manifest
 from harness.reports.analysis.lineage_graph import lineage_nodes
-from tests.conftest import HarnessCommand
+from tests.conftest import ROOT, HarnessCommand
 from tests.hub_server import running_hub
 from tests.models import save_tiny_llama
 from tests.reports.models_for_tests import link, model
 from tests.tasks_for_tests import write_tasks
 from tests.trainers.test_trackers import wandb_records
+from tests.waiting import CEILING_SECONDS
 
+NO_ACCOUNT = {"WANDB_MODE": "online", "WANDB_API_KEY": "", "WANDB_BASE_URL": "http://127.0.0.1:9"}
 OFFLINE = {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "HF_HUB_OFFLINE": "1"}
 
 
@@ -60,7 +65,7 @@ def test_the_checkpoints_of_a_folder_share_a_run_with_training_tokens_as_steps(
         "eval", "--model", tmp_path / "training", "--tasks", "t_choice", "--include_path", tasks, "--output_path",
         tmp_path / "out", "--wandb_args", "project=stages", "--wandb_config_args", "seed=7",
         "--trackio_args", "project=stages",
-        cwd=tmp_path, env={**OFFLINE, "TRACKIO_DIR": str(tmp_path / "trackio"), "PYTHONPATH": str(Path.cwd())},
+        cwd=tmp_path, env={**OFFLINE, "TRACKIO_DIR": str(tmp_path / "trackio"), "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Trackio" not in done.stdout
@@ -135,23 +140,46 @@ def test_a_push_is_refused_where_the_hub_is_turned_off(
 
 
 def test_a_tracker_that_fails_keeps_the_record_and_is_an_error_at_the_end(
-    tmp_path: Path, harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, harness_command: HarnessCommand
 ) -> None:
-    import trackio
-
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError("no space left")
-
-    monkeypatch.setattr(trackio, "log", refuse)
-    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     tasks = write_tasks(tmp_path / "tasks", items=2)
-    done = harness_here(
+    done = harness_command(
         "eval", "--backend", "scripted", "--model", "oracle", "--tasks", "t_choice", "--include_path", tasks,
-        "--output_path", tmp_path / "out", "--trackio_args", "project=stages",
+        "--output_path", tmp_path / "out", "--wandb_args", "project=stages",
+        cwd=tmp_path, env={**NO_ACCOUNT, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
-    assert done.returncode == 1
-    assert "harness eval: --trackio_args: no space left. The records are complete" in done.stderr
+    assert done.returncode == 1, done.stderr
+    assert "harness eval: --wandb_args: " in done.stderr
+    assert "The records are complete; mend that, and run the same command again to log them." in done.stderr
     assert list((tmp_path / "out").rglob("results_*.json"))
+
+
+WITH_SAMPLES = """
+import sys
+from harness.cli import build_parser
+from harness.cli.eval_command import run
+args = build_parser().parse_args(sys.argv[1:])
+args.log_samples = True
+sys.exit(run(args))
+"""
+
+
+def test_samples_are_logged_when_asked_for(tmp_path: Path, own_cache: Path) -> None:
+    tasks = write_tasks(tmp_path / "tasks", items=3)
+    (tmp_path / "wandb").mkdir()
+    words = ["eval", "--backend", "scripted", "--model", "oracle", "--tasks", "t_all", "--include_path", tasks]
+    words += ["--output_path", tmp_path / "out", "--trackio_args", "project=stages", "--wandb_args", "project=stages"]
+    places = {"TRACKIO_DIR": str(tmp_path / "trackio"), "HARNESS_CACHE_DIR": str(own_cache), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_SAMPLES, *map(str, words)],
+        env={**os.environ, **OFFLINE, **places}, cwd=tmp_path, capture_output=True, text=True, check=False,
+        timeout=CEILING_SECONDS,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with sqlite3.connect(next((tmp_path / "trackio").glob("*.db"))) as database:
+        counts = dict(database.execute("select key, count(*) from traces group by key").fetchall())
+    assert counts == {"t_choice/sample": 3, "t_generate/sample": 3}
+    assert any("t_choice_eval_results" in row for row in wandb_history(tmp_path))
 
 
 @pytest.mark.parametrize("samples", [False, True])
