@@ -8,15 +8,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 
 class Hub(BaseHTTPRequestHandler):
     """The few addresses of the hub that an upload of small files uses."""
 
-    files: dict[str, bytes]
-    commits: list[list[dict[str, Any]]]
+    files: ClassVar[dict[str, bytes]]
+    commits: ClassVar[list[list[dict[str, Any]]]]
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
@@ -77,12 +77,16 @@ class Hub(BaseHTTPRequestHandler):
 @contextmanager
 def running_hub() -> Iterator[tuple[dict[str, str], type[Hub]]]:
     """Run a hub within the block; yields the environment that leads to it, and what it keeps."""
-    kept = type("KeptHub", (Hub,), {"files": {}, "commits": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), kept)
+
+    class KeptHub(Hub):
+        files: ClassVar[dict[str, bytes]] = {}
+        commits: ClassVar[list[list[dict[str, Any]]]] = []
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), KeptHub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         address = f"http://127.0.0.1:{server.server_address[1]}"
-        yield {"HF_ENDPOINT": address, "HF_TOKEN": "hf_test", "HF_HUB_OFFLINE": "0"}, kept
+        yield {"HF_ENDPOINT": address, "HF_TOKEN": "hf_test", "HF_HUB_OFFLINE": "0"}, KeptHub
     finally:
         server.shutdown()
         server.server_close()

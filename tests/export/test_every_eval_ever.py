@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,8 @@ def samples_of(path: Path) -> list[dict[str, Any]]:
 def numbers(node: Any, path: str = "$") -> Iterator[tuple[str, Any]]:
     """Every value in a file with its path."""
     if isinstance(node, dict | list):
-        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+        pairs: Iterable[tuple[Any, Any]] = node.items() if isinstance(node, dict) else enumerate(node)
+        for key, value in pairs:
             yield from numbers(value, f"{path}.{key}")
     else:
         yield path, node

@@ -26,7 +26,7 @@ def exported(command: Command, runs: Path, out: Path, *words: object) -> str:
     return err
 
 
-def card_of(folder: Path) -> ModelCard:
+def card_of(folder: Path) -> Any:
     return ModelCard.load(folder / "README.md")
 
 
