@@ -9,6 +9,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from harness.engines.replicated.ranks import Rank
     from harness.evaluation.progress_file import ProgressFile
     from harness.evaluation.spec import EvaluationSpec
+    from harness.evaluation.trackers import TrackerOptions
 
 PURPOSE = "Score checkpoints on tasks and write a record; a killed run resumes."
 SEEDS = ("random", "numpy", "torch", "fewshot")  # the order of --seed, as in lm-eval
@@ -71,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_prompt_flags(parser.add_argument_group("prompts"))
     _add_engine_flags(parser.add_argument_group("engine"))
     _add_record_flags(parser.add_argument_group("record"))
+    _add_tracker_flags(parser.add_argument_group("trackers"))
 
 
 def _add_prompt_flags(group: argparse._ArgumentGroup) -> None:
@@ -189,6 +192,38 @@ def _add_record_flags(group: argparse._ArgumentGroup) -> None:
     add_wide(group)
 
 
+TRACKERS = {
+    "--wandb_args": "log to Weights & Biases, with these arguments of wandb.init, such as project=stages mode=offline",
+    "--wandb_config_args": "add to the configuration of the Weights & Biases run",
+    "--trackio_args": "log to Trackio, with these arguments of trackio.init, such as project=stages",
+    "--hf_hub_log_args": "push results to a data set of the hub, as lm-eval does, such as push_results_to_hub=True "
+    "hub_results_org=my-lab",
+}
+
+
+def _add_tracker_flags(group: argparse._ArgumentGroup) -> None:
+    for flag, purpose in TRACKERS.items():
+        group.add_argument(flag, nargs="+", default=None, metavar="KEY=VALUE", help=purpose)
+
+
+def _trackers(args: argparse.Namespace) -> TrackerOptions:
+    """Return the trackers that the flags ask for; a dry run has none."""
+    from harness.evaluation.trackers import TrackerOptions
+
+    if args.dry_run:
+        return TrackerOptions()
+    wandb, config, trackio, hub = (
+        None if words is None else _pairs(flag, words)
+        for flag, words in zip(
+            TRACKERS, (args.wandb_args, args.wandb_config_args, args.trackio_args, args.hf_hub_log_args), strict=True
+        )
+    )
+    if config is not None and wandb is None:
+        raise InputError("--wandb_config_args: needs --wandb_args; add it, or leave this flag out.")
+    samples = bool(vars(args).get("log_samples"))  # as in lm-eval, which logs them to trackers only with this flag
+    return TrackerOptions(wandb=wandb, wandb_config=config or {}, trackio=trackio, hub=hub, samples=samples)
+
+
 def _word(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty; give a tag such as </think>, or none")
@@ -207,7 +242,7 @@ def run(args: argparse.Namespace) -> int:
         from harness.engines.replicated.ranks import follow
 
         return 0 if args.dry_run else follow(rank, sys.argv[1:])
-    return _evaluate(spec, rank, _progress_file(args), wide=args.wide)
+    return _evaluate(spec, rank, _progress_file(args), _trackers(args), wide=args.wide)
 
 
 def _rank(args: argparse.Namespace) -> Rank | None:
@@ -233,17 +268,27 @@ def _rank(args: argparse.Namespace) -> Rank | None:
     return rank
 
 
-def _evaluate(spec: EvaluationSpec, rank: Rank | None, file: ProgressFile | None, *, wide: bool) -> int:
+def _evaluate(
+    spec: EvaluationSpec, rank: Rank | None, file: ProgressFile | None, options: TrackerOptions, *, wide: bool
+) -> int:
+    from harness.checkpoints.resolver import expand
     from harness.cli.console import EvalProgress, print_failures, print_run
     from harness.evaluation.run import evaluate_all
     from harness.evaluation.teams import open_team
+    from harness.evaluation.trackers import open_trackers
 
-    complete = True
-    with open_team(spec, rank, sys.argv[1:]) as team, EvalProgress(file) as progress:
+    complete, spec = True, replace(spec, keep_samples=options.keep_samples)
+    sources = [source for source in spec.models for _ in expand(source)] if options.wanted else []
+    with (
+        open_trackers(options, sources) as trackers,
+        open_team(spec, rank, sys.argv[1:]) as team,
+        EvalProgress(file) as progress,
+    ):
         for done in evaluate_all(spec, progress, team):
             progress.pause()
             print_run(done, wide=wide)
             print_failures(done.record)
+            trackers.log(done)
             complete = complete and done.record.complete
     return 0 if complete else 1
 

@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ class DoneRun:
         path: The results file; None for a dry run.
         seconds: Wall time.
         group_errors: Clustered errors of the means that groups define, by group and ``metric,filter``.
+        samples: lm-eval's samples by task; empty unless the options keep them.
     """
 
     record: run_folder.RunRecord
@@ -59,6 +60,7 @@ class DoneRun:
     path: Path | None
     seconds: float
     group_errors: Mapping[str, Mapping[str, float]]
+    samples: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict, repr=False)
 
 
 def evaluate_all(spec: EvaluationSpec, progress: Progress | None = None, team: Team | None = None) -> Iterator[DoneRun]:
@@ -142,22 +144,25 @@ def finish(evaluation: Evaluation, outcome: Outcome) -> DoneRun:
         HarnessError: the disk is full.
     """
     spec, model = evaluation.spec, evaluation.model
+    samples: dict[str, list[dict[str, Any]]] = {}
     with ExitStack() as stack:
-        files, keep = None, _forget
+        files = None
         if spec.output is not None:
             files = stack.enter_context(RunFiles(spec.output, model.name, str(model.about["digest"])))
-            keep = files.add_samples
+
+        def keep(task: str, rows: list[dict[str, Any]]) -> None:
+            if files is not None:
+                files.add_samples(task, rows)
+            if spec.keep_samples:
+                samples.setdefault(task, []).extend(rows)
+
         scores = score(evaluation, outcome, keep)
         seconds = time.perf_counter() - evaluation.start.clock
         record = run_record(evaluation, outcome, scores)
         results = {**scores.results, **lm_eval_fields(evaluation, scores, seconds)}
         path = None if files is None else files.finish(record, results)
     errors = group_errors(evaluation.tasks, scores)
-    return DoneRun(record=record, results=results, path=path, seconds=seconds, group_errors=errors)
-
-
-def _forget(task: str, samples: Sequence[Mapping[str, Any]]) -> None:
-    """Keep no samples: a dry run writes none."""
+    return DoneRun(record=record, results=results, path=path, seconds=seconds, group_errors=errors, samples=samples)
 
 
 def check_programs(tasks: LoadedTasks, named: Sequence[str], *, unsafe_code: bool) -> list[str]:

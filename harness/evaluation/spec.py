@@ -36,6 +36,7 @@ class EvaluationSpec:
         verify: Hash the weights again, even if their digest is remembered.
         unsafe_code: Run model-written programs without a sandbox.
         replicas: How many copies of the engine share the requests; None opens one in this process.
+        keep_samples: Hand the samples to the caller too, in `DoneRun.samples`; they take much memory.
         on: Where the replicas run: None is this machine, ``ray`` or ``ray:ADDRESS`` a Ray cluster.
         command: The command line, for the record.
     """
@@ -57,6 +58,7 @@ class EvaluationSpec:
     verify: bool = False
     unsafe_code: bool = False
     replicas: int | Literal["auto"] | None = None
+    keep_samples: bool = False
     on: str | None = None
     command: str = ""
 
