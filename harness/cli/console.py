@@ -23,8 +23,10 @@ from rich.progress import (
 from rich.table import Table
 
 from harness.console import stderr, stdout
+from harness.visible import say
 
 if TYPE_CHECKING:
+    from harness.evaluation.evaluation import Evaluation
     from harness.evaluation.progress_file import ProgressFile
     from harness.evaluation.run import DoneRun
     from harness.records.run_folder import RunRecord, TaskRecord
@@ -131,7 +133,32 @@ class FetchProgress:
         self._bar.update(self._tasks[name], completed=arrived, total=total)
 
 
-def print_run(done: DoneRun) -> None:
+NO_RECORD = "no record: add --output_path DIR to write one"
+DRY_RUN = "dry run: scripted answers, nothing written"
+
+
+def print_prompts(evaluation: Evaluation) -> None:
+    """Print the first prompt of each task, with its continuations or its target."""
+    for name, requests in evaluation.requests.items():
+        first = [one for item, one in zip(requests.items, requests.requests, strict=True) if item == requests.items[0]]
+        say(f"task: {name}\nitem: {requests.items[0]}\nprompt:\n{first[0].context}")
+        for request in first:
+            if request.kind != "generate_until":
+                say(f"continuation: {request.continuation!r}")
+        if first[0].kind == "generate_until":
+            say(f"generation: {first[0].generation}")
+        task = evaluation.tasks.tasks[name]
+        say(f"target: {task.doc_to_target(requests.instances[0].doc)!r}\n")
+
+
+def print_config(done: DoneRun) -> None:
+    """Print lm-eval's results as JSON: the scores, the settings of every task, and the options of the run."""
+    from harness.records.run_folder import to_json
+
+    say(to_json(done.results, indent=2))
+
+
+def print_run(done: DoneRun, *, dry_run: bool = False) -> None:
     """Print the table of one model's run, its leaderboard line and the folder of its record."""
     console = stdout()
     record = done.record
@@ -144,7 +171,7 @@ def print_run(done: DoneRun) -> None:
     if line:
         console.print("\n" + line, soft_wrap=True)
     from_journal = f", {record.from_journal:,} answers from the journal" if record.from_journal else ""
-    destination = f"records: {done.path.parent}" if done.path else "dry run: scripted answers, nothing written"
+    destination = f"records: {done.path.parent}" if done.path else DRY_RUN if dry_run else NO_RECORD
     console.print(f"{destination}  ({done.seconds:.1f} s{from_journal})\n", soft_wrap=True)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from lm_eval.api.model import LM
@@ -22,7 +22,7 @@ from lm_eval.evaluator_utils import get_sample_size
 
 from harness.engines.base import Answer, Request
 from harness.engines.thoughts import ThinkTags
-from harness.errors import HarnessError, TaskError, one_line
+from harness.errors import HarnessError, InputError, TaskError, did_you_mean, one_line
 from harness.suite.choice_keys import CHOICES, right_choices
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lm_eval.api.task import Task
 
 ChatTemplate = Callable[..., str]
+NAMED = 8  # tasks that a message names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,21 +49,25 @@ class PromptSpec:
 
     Attributes:
         limit: Items per task: a count, or a share when below 1; None for all.
+        samples: Numbers of the items of some tasks, from 0; all items of the others are evaluated.
         num_fewshot: Examples in the context; None uses each task's own number.
         gen_kwargs: Generation arguments that override the tasks' own.
         system_instruction: System message.
         system_as_user: Whether the system message is put in front of the first user message.
         apply_chat_template: True, or the name of one of the tokenizer's templates.
+        chat_template_args: Further variables of the template.
         fewshot_as_multiturn: Whether examples are turns of the chat.
         seeds: lm-eval's seeds.
     """
 
     limit: float | None = None
+    samples: Mapping[str, Sequence[int]] = field(default_factory=dict)
     num_fewshot: int | None = None
     gen_kwargs: Mapping[str, Any] = field(default_factory=dict)
     system_instruction: str | None = None
     system_as_user: bool = False
     apply_chat_template: bool | str = False
+    chat_template_args: Mapping[str, Any] = field(default_factory=dict)
     fewshot_as_multiturn: bool = False
     seeds: Seeds = field(default_factory=Seeds)
 
@@ -103,6 +108,25 @@ def configure(tasks: Mapping[str, Task], spec: PromptSpec) -> None:
             task.set_config(key="num_fewshot", value=0)
 
 
+def without_scores(tasks: Mapping[str, Task]) -> None:
+    """Let the tasks compute no metric and run no filter, so that nothing but the answers is recorded."""
+    from lm_eval.filters import build_filter_ensemble
+
+    for task in tasks.values():
+        task.process_results = lambda _doc, _results: {}
+        task._filters = [build_filter_ensemble("none", [("take_first", None)])]  # noqa: SLF001 - where `Task` keeps them
+
+
+def check_samples(tasks: Mapping[str, Task], spec: PromptSpec) -> None:
+    """Refuse item numbers of a task that is not evaluated. Raises: InputError: there is one."""
+    for name in spec.samples:
+        if name not in tasks:
+            raise InputError(
+                f"--samples {name}: not one of the evaluated tasks ({', '.join(list(tasks)[:NAMED])}); name a task, no "
+                f"group.{did_you_mean(name, tasks)}"
+            )
+
+
 def without_examples(tasks: Mapping[str, Task], spec: PromptSpec) -> list[str]:
     """Return a note on the tasks that stay without examples although the user asks for some."""
     kept = [name for name, task in tasks.items() if task.get_config("num_fewshot") == 0]
@@ -141,9 +165,11 @@ def _build_task(name: str, task: Task, spec: PromptSpec, chat_template: ChatTemp
         raise TaskError(f"task {name}: asks about images or sound; give text-only tasks.")
     task.set_fewshot_seed(seed=spec.seeds.fewshot)
     _check_examples(name, task)
+    chosen = _chosen_items(name, task, spec)
     try:
         task.build_all_requests(
             limit=get_sample_size(task, spec.limit),
+            samples=chosen,
             system_instruction=spec.system_instruction,
             apply_chat_template=chat_template is not None,
             fewshot_as_multiturn=spec.fewshot_as_multiturn,
@@ -155,13 +181,30 @@ def _build_task(name: str, task: Task, spec: PromptSpec, chat_template: ChatTemp
     except Exception as error:
         reason = one_line(error, max_characters=300)
         raise TaskError(f"task {name}: its prompts cannot be rendered ({type(error).__name__}: {reason}).") from error
+    instances = list(task.instances) if chosen is None else _with_item_numbers(task.instances, chosen)
     requests: list[Request] = []
     items: list[int] = []
-    for instance in task.instances:
+    for instance in instances:
         for repeat in range(instance.repeats or 1):
             requests.append(as_request(instance, repeat, spec.seeds))
             items.append(cast("int", instance.doc_id))
-    return TaskRequests(requests=requests, items=items, instances=list(task.instances))
+    return TaskRequests(requests=requests, items=items, instances=instances)
+
+
+def _chosen_items(name: str, task: Task, spec: PromptSpec) -> list[int] | None:
+    """Return the numbers of the items to evaluate, sorted; None for those that `limit` allows."""
+    if name not in spec.samples:
+        return None
+    items, count = sorted(set(spec.samples[name])), len(task.eval_docs)
+    if not items or items[0] < 0 or items[-1] >= count:
+        wrong = (items[0] if items[0] < 0 else items[-1]) if items else "no item"
+        raise TaskError(f"--samples {name}: {wrong}: the task has items 0 to {count - 1}; give some of their numbers.")
+    return items
+
+
+def _with_item_numbers(instances: Sequence[Instance], items: Sequence[int]) -> list[Instance]:
+    """Return the instances with their items' numbers in the split: lm-eval numbers the chosen items from 0."""
+    return [replace(one, metadata=(one.task_name, items[one.doc_id], one.repeats)) for one in instances]
 
 
 def _check_examples(name: str, task: Task) -> None:
@@ -267,6 +310,7 @@ def gold_answers(tasks: Mapping[str, Task], requests: Mapping[str, TaskRequests]
     """
     gold: dict[Request, bool | str] = {}
     for name, task in tasks.items():
+        # With --samples, the task's own instances have other numbers than those of `requests`, but the same order.
         position = 0
         for instance in task.instances:
             request = requests[name].requests[position]

@@ -121,7 +121,7 @@ def _evaluated(
 
     spec, loaded = evaluation.spec, evaluation.tasks
     # A group's mean over fewer tasks than it names would be a different number under the same name.
-    complete = len(tasks) == len(loaded.tasks)
+    complete = len(tasks) == len(loaded.tasks) and not spec.predict_only
     asked = {name: instances_of(evaluation.requests[name].instances, samples[name]) for name in tasks}
     known = {key: request for name in tasks for key, request in evaluation.requests[name].by_instance().items()}
     model = evaluation.model
@@ -138,7 +138,7 @@ def _evaluated(
             system_instruction=spec.prompt.system_instruction,
             apply_chat_template=spec.prompt.apply_chat_template,
             fewshot_as_multiturn=spec.prompt.fewshot_as_multiturn,
-            confirm_run_unsafe_code=spec.unsafe_code,
+            confirm_run_unsafe_code=spec.unsafe_code or spec.unsafe_tasks or spec.predict_only,
         )
     assert results is not None
     return results

@@ -17,6 +17,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,45 @@ def unclaim(created: Sequence[Path]) -> None:
             folder.rmdir()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a run is written.
+
+    Attributes:
+        folder: The folder.
+        stem: What the name of the results file begins with.
+    """
+
+    folder: Path
+    stem: str = "results"
+
+
+def is_results_file(output: Path) -> bool:
+    """Whether ``--output_path`` names a results file, as lm-eval allows, instead of a folder."""
+    return output.suffix == ".json" and not output.is_dir()
+
+
+def folder_of(output: Path) -> Path:
+    """Return the folder that ``--output_path`` means. Raises: InputError: it is a file whose name is taken."""
+    if not is_results_file(output):
+        return output
+    if output.stem == "run" or output.stem.startswith(("run_", "samples_")):
+        raise InputError(
+            f"--output_path {output}: files of this name hold other parts of a run; give another, such as results.json."
+        )
+    return output.parent
+
+
+def place_of(output: Path, name: str, digest: str) -> Place:
+    """Return where a run of a model is written: ``DIR/<model>/results_<time>.json``, or for a file as lm-eval does::
+
+    out/tiny.json   ->   out/tiny_<time>.json, out/samples_<task>_<time>.jsonl, out/run_<time>.json
+    """
+    if is_results_file(output):
+        return Place(folder=output.parent, stem=output.stem)
+    return Place(folder=model_folder(output, name, digest))
+
+
 def model_folder(output: Path, name: str, digest: str) -> Path:
     """Return the folder of a model's runs. If another checkpoint uses the name, the folder's name includes the digest.
 
@@ -181,7 +221,7 @@ def model_folder(output: Path, name: str, digest: str) -> Path:
     return output / f"{sanitized(name)}-{digest.removeprefix('sha256:')[:8]}" if name_is_taken else folder
 
 
-def write(folder: Path, record: RunRecord, results: Mapping[str, Any], samples: Mapping[str, Sequence[Any]]) -> Path:
+def write(place: Place, record: RunRecord, results: Mapping[str, Any], samples: Mapping[str, Sequence[Any]]) -> Path:
     """Write a run, all or nothing: files are written to a temporary folder and renamed, the results file last.
 
     Returns:
@@ -191,6 +231,7 @@ def write(folder: Path, record: RunRecord, results: Mapping[str, Any], samples: 
         InputError: The folder cannot be created.
         HarnessError: The disk is full, or the files cannot be written for another reason.
     """
+    folder, results_name = place.folder, f"{place.stem}_{record.time}.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_stale(folder)
@@ -202,8 +243,8 @@ def write(folder: Path, record: RunRecord, results: Mapping[str, Any], samples: 
         for name, rows in zip(names, samples.values(), strict=True):
             _write_durably(work / name, map(json_line, rows))
         _write_durably(work / f"run_{record.time}.json", [record.model_dump_json(indent=2, by_alias=True), "\n"])
-        _write_durably(work / f"results_{record.time}.json", [to_json(results, indent=2), "\n"])
-        for name in [*names, f"run_{record.time}.json", f"results_{record.time}.json"]:
+        _write_durably(work / results_name, [to_json(results, indent=2), "\n"])
+        for name in [*names, f"run_{record.time}.json", results_name]:
             (work / name).rename(folder / name)
         _point_to_latest(folder, f"run_{record.time}.json")
     except OSError as error:
@@ -213,7 +254,7 @@ def write(folder: Path, record: RunRecord, results: Mapping[str, Any], samples: 
         ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return folder / f"results_{record.time}.json"
+    return folder / results_name
 
 
 def _remove_stale(folder: Path) -> None:
