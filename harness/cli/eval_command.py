@@ -97,8 +97,8 @@ def _evaluate(spec: EvaluationSpec, rank: Rank | None, args: argparse.Namespace)
         if args.write_out:
             print_prompts(evaluation)
 
-    complete = True
-    with open_team(spec, rank, sys.argv[1:]) as team, EvalProgress(_progress_file(args)) as progress:
+    complete, file = True, _progress_file(args)
+    with open_team(spec, rank, sys.argv[1:]) as team, EvalProgress(file) as progress:
         for done in evaluate_all(spec, progress, team, begun):
             progress.pause()
             print_run(done, dry_run=spec.dry_run)
