@@ -93,7 +93,7 @@ def _words(action: argparse.Action, value: Any, path: Path) -> list[str] | None:
     if isinstance(value, bool):
         return [*flag, *([] if action.nargs in (0, "?", "*") and value else [str(value).lower()])]
     if isinstance(value, Mapping):
-        return [*flag, _json(value, action, path)]
+        return [*flag, _json(value, action, path)] if value else None
     if not isinstance(value, list):
         is_negative = bool(flag) and str(value).startswith("-")
         return [f"{flag[0]}={value}"] if is_negative else [*flag, str(value)]

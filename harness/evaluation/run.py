@@ -139,7 +139,9 @@ def _evaluate(evaluation: Evaluation, progress: Progress | None, team: Team | No
     # An oracle's answers depend on the answer keys, which are no part of a journal key: they are never kept.
     gold = gold_answers(evaluation.tasks.tasks, evaluation.requests) if model.about["digest"] in KEYED_SCRIPTS else {}
     requests = [request for task in evaluation.requests.values() for request in task.requests]
-    path = (spec.journal or default_path()) if spec.use_journal and not gold else None
+    # Nor are those of a service without an output folder, which would tell one model behind its name from the next.
+    unknown = model.about["kind"] == "service" and spec.output is None
+    path = (spec.journal or default_path()) if spec.use_journal and not gold and not unknown else None
     with Journal(path, model.fingerprint) as journal:
         generates = any(request.kind == "generate_until" for request in requests)
 

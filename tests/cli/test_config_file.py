@@ -96,7 +96,7 @@ def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
             ["--apply_chat_template", "--fewshot_as_multiturn", "false"],
         ),
         ({"cache_requests": True, "trust_remote_code": False, "limit": None}, ["--cache_requests"]),
-        ({"include_path": "a:b"}, ["--include_path", "a:b"]),
+        ({"include_path": "a:b", "cache_requests": {}, "gen_kwargs": {}}, ["--include_path", "a:b"]),
         ({"metadata": {"max_seq_lengths": [4096]}}, ["--metadata", "max_seq_lengths=[4096]"]),
         ({"gen_kwargs": {"until": ["\n\n"], "temperature": 0.0}}, ["--gen_kwargs", 'until=["\\n\\n"],temperature=0.0']),
         ({"output-path": "out"}, ["--output_path", "out"]),

@@ -19,7 +19,7 @@ from harness.cli.lm_eval_commands import own_command
 from harness.cli.lm_eval_flags import NOTES
 from harness.cli.lm_eval_model import in_own_words
 from harness.errors import InputError
-from tests.conftest import HarnessCommand
+from tests.conftest import ROOT, HarnessCommand
 from tests.tasks_for_tests import write_tasks
 
 BASE = ["--model", "org/name", "--tasks", "t_choice"]
@@ -116,6 +116,12 @@ def test_a_flag_without_an_effect_prints_one_line_that_says_what_has_it(name: st
         assert note.startswith(f"--{name}")
         assert "\n" not in note
         assert evaluation_spec(words.args) == evaluation_spec(before.args)
+
+
+def test_the_guide_names_every_flag_of_lm_eval() -> None:
+    page = (ROOT / "docs" / "from_lm_eval.md").read_text(encoding="utf-8")
+    for name in _lm_eval_run().keys() - (TRACKERS - _own().keys()):
+        assert f"`--{name}`" in page, name
 
 
 def test_notes_are_printed_on_standard_error_and_the_run_goes_on(harness_here: HarnessCommand, tmp_path: Path) -> None:
