@@ -100,7 +100,7 @@ def _words(action: argparse.Action, value: Any, path: Path) -> list[str] | None:
     texts = [_json(one, action, path) if isinstance(one, Mapping | list) else str(one) for one in value]
     if action.nargs in ("+", "*"):
         return [*flag, *texts]
-    if isinstance(action, argparse._ExtendAction | argparse._AppendAction):  # noqa: SLF001 - a flag that is repeated
+    if isinstance(action, argparse._AppendAction):  # noqa: SLF001 - a flag that is repeated
         return [word for text in texts for word in (*flag, text)]
     return [*flag, ",".join(texts)]
 

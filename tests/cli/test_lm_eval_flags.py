@@ -6,6 +6,7 @@ import argparse
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Iterator, Sequence
 from importlib.metadata import metadata
 from pathlib import Path
@@ -240,7 +241,28 @@ def test_lm_evals_commands_are_words_here(words: str, own: str) -> None:
     assert own_command(words.split()) == own.split()
 
 
+@pytest.fixture
+def few_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let lm-eval index two of its folders: all of them take 15 seconds."""
+    from lm_eval.tasks import manager
+
+    own = Path(manager.__file__).parent
+    for name in ("hellaswag", "kormedmcqa"):
+        shutil.copytree(own / name, tmp_path / "few" / name)
+    monkeypatch.setattr(manager, "__file__", str(tmp_path / "few" / "manager.py"))
+
+
+@pytest.mark.usefixtures("few_tasks")
 def test_ls_and_validate_run(harness_here: HarnessCommand, tmp_path: Path) -> None:
+    _check_ls_and_validate(harness_here, tmp_path, group="kormedmcqa")
+
+
+@pytest.mark.slow
+def test_ls_and_validate_run_over_all_of_lm_evals_tasks(harness_here: HarnessCommand, tmp_path: Path) -> None:
+    _check_ls_and_validate(harness_here, tmp_path, group="mmlu")
+
+
+def _check_ls_and_validate(harness_here: HarnessCommand, tmp_path: Path, *, group: str) -> None:
     first, second = write_tasks(tmp_path / "a", items=4), tmp_path / "b"
     second.mkdir()
     text = (first / "choice.yaml").read_text(encoding="utf-8")
@@ -248,7 +270,7 @@ def test_ls_and_validate_run(harness_here: HarnessCommand, tmp_path: Path) -> No
     done = harness_here("ls", "groups", "--include_path", f"{first}:{second}", "--format", "json")
     assert done.returncode == 0, done.stderr
     names = {row["name"]: row["kind"] for row in json.loads(done.stdout)}
-    assert names["t_all"] == names["mmlu"] == "group"
+    assert names["t_all"] == names[group] == "group"
     assert set(names.values()) == {"group"}
     done = harness_here("validate", "--tasks", "t_choice,t_more,hellaswag", "--include_path", f"{first}:{second}")
     assert done.stdout.count("\n") == 4, done.stdout
