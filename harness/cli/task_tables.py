@@ -29,25 +29,25 @@ def print_tasks(rows: Sequence[Row], form: str) -> None:
 
 
 def _print_table(rows: Sequence[Row]) -> None:
+    from rich.cells import cell_len
     from rich.table import Table
 
     from harness.console import stdout
 
-    console = stdout()
+    fixed = {
+        key: max(cell_len(visible(text)) for text in (heading, *(row[key] for row in rows)))
+        for key, heading in HEADINGS.items()
+        if key != "about"
+    }
     table = Table(box=None, pad_edge=False)
     for key, heading in HEADINGS.items():
-        is_text = key == "about"
-        table.add_column(
-            heading,
-            header_style="dim",
-            no_wrap=not is_text,
-            overflow="fold",
-            min_width=LEAST_ABOUT if is_text else max([len(row[key]) for row in rows], default=0),
-        )
+        width = fixed.get(key)
+        table.add_column(heading, header_style="dim", no_wrap=width is not None, overflow="fold", min_width=width)
     for row in rows:
         table.add_row(*(row[key] or "-" for key in HEADINGS))
-    least = console.measure(table).minimum
-    console.print(table, width=max(least, console.width), crop=False, soft_wrap=False)
+    console = stdout()
+    console.width = max(console.width, sum(fixed.values()) + len(fixed) + LEAST_ABOUT)  # a space after each column
+    console.print(table, crop=False)
 
 
 def _markdown(rows: Sequence[Row]) -> str:
