@@ -22,6 +22,8 @@ from harness.cli.parser import Parser
 from harness.errors import HarnessError, InputError, did_you_mean
 from harness.visible import visible
 
+__all__ = ["INTERRUPTED", "Parser", "build_parser", "main", "sub_parsers", "with_underscores"]
+
 INTERRUPTED = 130
 
 
@@ -31,6 +33,8 @@ def build_parser() -> Parser:
         prog="harness",
         description="Which training stage, and which data, made this checkpoint better at reasoning, and is the "
         "difference real?",
+        epilog="lm-eval's command lines run with harness in place of lm-eval: harness --model hf --model_args "
+        "pretrained=org/name --tasks hellaswag; see docs/from_lm_eval.md.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"stage-harness {harness.__version__}")

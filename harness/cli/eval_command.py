@@ -97,7 +97,7 @@ def _evaluate(spec: EvaluationSpec, rank: Rank | None, args: argparse.Namespace)
         if args.write_out:
             print_prompts(evaluation)
 
-    complete, file = True, _progress_file(args)
+    complete, file = True, progress_file(args)
     with open_team(spec, rank, sys.argv[1:]) as team, EvalProgress(file) as progress:
         for done in evaluate_all(spec, progress, team, begun):
             progress.pause()
@@ -109,8 +109,8 @@ def _evaluate(spec: EvaluationSpec, rank: Rank | None, args: argparse.Namespace)
     return 0 if complete else 1
 
 
-def _progress_file(args: argparse.Namespace) -> ProgressFile | None:
-    """Raises: InputError: its folder does not exist."""
+def progress_file(args: argparse.Namespace) -> ProgressFile | None:
+    """Return what writes --progress_path; None without the flag. Raises: InputError: its folder does not exist."""
     from harness.checkpoints.resolver import expand
     from harness.evaluation.progress_file import ProgressFile
 

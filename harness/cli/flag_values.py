@@ -184,7 +184,7 @@ def pairs(flag: str, words: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]
                 raise InputError(f"{flag} {each}: {error}.") from None
             continue
         try:
-            found |= key_val_to_dict(each)
+            found |= {key.strip(): value for key, value in key_val_to_dict(each).items()}
         except ValueError:
             raise InputError(
                 f"{flag} {each}: not key=value pairs; write for example {flag} temperature=0,top_p=0.9."
