@@ -116,7 +116,7 @@ def test_a_value_means_what_the_words_of_its_flag_mean(values: object, words: li
         ({"dtype": "float8"}, "argument --dtype: invalid choice: 'float8'"),
         ({"write_out": "yes"}, "write_out: yes: give true or false"),
         ({"limit": True}, "argument --limit/-L: true: not a number"),
-        ({"tasks": []}, "argument --tasks/-t: expected at least one argument"),
+        ({"model_args": []}, "argument --model_args/-a: expected at least one argument"),
         ("limit: 3\nlimit: 4\n", "the key 'limit' appears twice"),
         ("- limit\n", "is no mapping from flags to values"),
         ("3: limit\n", "is no mapping from flags to values"),
