@@ -65,8 +65,7 @@ def positive_or_auto(text: str) -> int | str:
 def batch_size(text: str) -> int | str:
     """A whole number from 1, ``auto``, or lm-eval's ``auto:N``."""
     auto, colon, times = text.partition(":")
-    if auto == "auto" and colon:
-        positive_or_auto(times)
+    if auto == "auto" and colon and times.isdecimal() and int(times):
         return text
     return positive_or_auto(text)
 

@@ -13,6 +13,7 @@ answers. What only lm-eval's own model class takes (`parallelize`, `load_in_4bit
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,11 +111,11 @@ def _lm_eval_name(models: list[str] | None, arguments: dict[str, Any]) -> str | 
     name = models[0]
     if len(models) > 1 or "/" in name:
         return None
-    if not arguments.keys() & {"pretrained", "model"} and Path(name).exists():
-        return None
     from lm_eval.models import MODEL_MAPPING
 
-    return name if name in MODEL_MAPPING else None
+    if name not in MODEL_MAPPING or (Path(name).exists() and not arguments.keys() & {"pretrained", "model"}):
+        return None
+    return name
 
 
 class _Translation:
@@ -174,7 +175,7 @@ class _Translation:
             inner = self._left.pop(key, None)
             if not inner:
                 continue
-            if not Path(source).expanduser().is_dir():
+            if not os.path.isdir(os.path.expanduser(source)):  # noqa: PTH111, PTH112 - false for ~nobody, too
                 raise InputError(
                     f"--model_args {key}={inner}: pretrained={source} is no local folder; download it, and give "
                     "the path of the folder or .gguf file as --model."

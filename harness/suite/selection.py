@@ -7,6 +7,7 @@ because some benchmarks' data is not publicly available.
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -29,13 +30,12 @@ def with_files(names: Sequence[str], catalogue: Catalogue) -> list[str]:
     """
     found: list[str] = []
     for name in names:
-        if name in catalogue.entries or not (name.endswith(".yaml") or Path(name).is_dir()):
+        is_folder = os.path.isdir(name)  # noqa: PTH112 - false for a word too long for a path, too
+        is_path = name.endswith(".yaml") or is_folder
+        if not is_path or name in catalogue.entries or (is_folder and catalogue.knows(name)):
             found.append(name)
             continue
-        if Path(name).is_dir() and catalogue.knows(name):
-            found.append(name)
-            continue
-        pattern = str(Path(name) / "*.yaml") if Path(name).is_dir() else name
+        pattern = str(Path(name) / "*.yaml") if is_folder else name
         files = sorted(glob.glob(pattern))  # noqa: PTH207 - the pattern may be absolute
         if not files:
             raise TaskError(f"{name}: no YAML file there; give a file, a glob or a folder of task files, or a task.")
