@@ -59,10 +59,11 @@ def tasks_digest(names: Sequence[str], catalogue: Catalogue, data_folder: Path |
 
 def _entries(name: str, catalogue: Catalogue) -> Iterator[Entry]:
     """Yield the tasks and groups that a name stands for, and the members of the groups; none for lm-eval's own."""
+    if name == ALL and name not in catalogue.entries:
+        yield from catalogue.entries.values()
+        return
     if Path(name).suffix == ".yaml":
         named = [read_definition(Path(name))]
-    elif name == ALL and name not in catalogue.entries:
-        named = list(catalogue.entries.values())
     else:
         named = [entry for each, entry in catalogue.entries.items() if fnmatch.fnmatchcase(each, name)]
         named += [entry for entry in catalogue.entries.values() if name in _tags(entry)]
