@@ -171,7 +171,7 @@ def finish(evaluation: Evaluation, outcome: Outcome) -> DoneRun:
     if evaluation.spec.output is not None:
         name, digest = evaluation.model.name, str(evaluation.model.about["digest"])
         place = run_folder.place_of(evaluation.spec.output, name, digest)
-        path = run_folder.write(place, record, results, samples)
+        path = run_folder.write(place.folder, record, results, samples, stem=place.stem)
     return DoneRun(record=record, results=results, path=path, seconds=seconds, group_errors=errors)
 
 

@@ -221,8 +221,22 @@ def model_folder(output: Path, name: str, digest: str) -> Path:
     return output / f"{sanitized(name)}-{digest.removeprefix('sha256:')[:8]}" if name_is_taken else folder
 
 
-def write(place: Place, record: RunRecord, results: Mapping[str, Any], samples: Mapping[str, Sequence[Any]]) -> Path:
+def write(
+    folder: Path,
+    record: RunRecord,
+    results: Mapping[str, Any],
+    samples: Mapping[str, Sequence[Any]],
+    *,
+    stem: str = "results",
+) -> Path:
     """Write a run, all or nothing: files are written to a temporary folder and renamed, the results file last.
+
+    Args:
+        folder: The folder of the files.
+        record: What lm-eval's files have no place for.
+        results: lm-eval's results.
+        samples: Its samples, by task.
+        stem: What the name of the results file begins with.
 
     Returns:
         The results file.
@@ -231,7 +245,7 @@ def write(place: Place, record: RunRecord, results: Mapping[str, Any], samples: 
         InputError: The folder cannot be created.
         HarnessError: The disk is full, or the files cannot be written for another reason.
     """
-    folder, results_name = place.folder, f"{place.stem}_{record.time}.json"
+    results_name = f"{stem}_{record.time}.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_stale(folder)
