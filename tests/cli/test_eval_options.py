@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.errors import TaskError
 from harness.records.run_folder import read_record
+from harness.sandbox.backends import use_backend
 from tests.conftest import HarnessCommand
 from tests.models import save_tiny_llama
 from tests.tasks_for_tests import write_code_task, write_tasks
@@ -154,7 +157,7 @@ def test_all_is_every_task_with_data_and_a_note_on_the_others(
     )
 
     def fetch(*_: object, **__: object) -> None:
-        raise selection.TaskError("no address")
+        raise TaskError("no address")
 
     monkeypatch.setattr(selection, "fetch", fetch)
     monkeypatch.setattr(selection, "find", lambda file, pinned: None)
@@ -274,8 +277,6 @@ metadata: {{version: 1, domain: code_gen, chance: 0.0}}
 def test_lm_evals_unsafe_tasks_run_if_the_user_confirms_and_the_sandbox_stays(
     evaluate: HarnessCommand, tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import harness.evaluation.spec as options
-
     (tmp_path / "t").mkdir()
     (tmp_path / "t" / "unsafe.yaml").write_text(UNSAFE.format(data=tasks / "items.jsonl"), encoding="utf-8")
     words = ["--tasks", "t_unsafe", "--include_path", tmp_path / "t"]
@@ -283,8 +284,12 @@ def test_lm_evals_unsafe_tasks_run_if_the_user_confirms_and_the_sandbox_stays(
     assert refused.returncode == 2
     assert "or give --confirm_run_unsafe_code" in refused.stderr
     backends: list[str] = []
-    own = options.use_backend
-    monkeypatch.setattr(options, "use_backend", lambda name: (backends.append(name), own(name))[1])
+
+    def noted(name: str) -> AbstractContextManager[None]:
+        backends.append(name)
+        return use_backend(name)
+
+    monkeypatch.setattr("harness.evaluation.spec.use_backend", noted)
     done = evaluate(*words, "--confirm_run_unsafe_code")
     assert done.returncode == 0, done.stderr
     assert backends == []
