@@ -293,6 +293,8 @@ def test_lm_evals_unsafe_tasks_run_if_the_user_confirms_and_the_sandbox_stays(
     done = evaluate(*words, "--confirm_run_unsafe_code")
     assert done.returncode == 0, done.stderr
     assert backends == []
+    assert evaluate(*words, "--unsafe_code", "allow").returncode == 0
+    assert set(backends) == {"unsafe"}
     assert evaluate(*words, "--predict_only", "--output_path", tmp_path / "out").returncode == 0
 
 
