@@ -51,7 +51,7 @@ def _complete(action: argparse.Action, file: object, folder: object) -> None:
     if isinstance(action.metavar, tuple):  # the library takes one word
         action.metavar = action.metavar[0]
     if action.metavar in FOLDERS:
-        action.complete = folder  # type: ignore[attr-defined] - where the library looks for it
+        action.complete = folder  # type: ignore[attr-defined]  # where shtab looks
     elif action.type is Path or action.metavar in PATHS:
         action.complete = file  # type: ignore[attr-defined]
 
