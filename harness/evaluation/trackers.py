@@ -26,9 +26,11 @@ from typing import Any, Protocol
 
 from harness.checkpoints.folders import TRAINER_STEP, step_number
 from harness.checkpoints.lineage import training_tokens
+from harness.checkpoints.resolver import expand
 from harness.errors import HarnessError, InputError, did_you_mean, one_line
 from harness.evaluation.hub_tracker import check_hub, push_run
 from harness.evaluation.run import DoneRun
+from harness.evaluation.spec import EvaluationSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +146,11 @@ def _trackio(arguments: dict[str, Any]) -> tuple[_Logger, Callable[[], None]]:
 
     logger = TrackioLogger(arguments)
     return logger, logger.finish
+
+
+def sources_of(spec: EvaluationSpec, options: TrackerOptions) -> list[str]:
+    """Return for each model of an evaluation what the user named; nothing if no tracker is wanted."""
+    return [source for source in spec.models for _ in expand(source)] if options.wanted else []
 
 
 @contextlib.contextmanager

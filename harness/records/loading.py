@@ -110,6 +110,8 @@ def _is_selected(name: str, tasks: Sequence[str]) -> bool:
 
 
 def _empty(model: ModelRecords) -> str:
+    if model.unscored and not any(model.unscored.values()):
+        return f"Left out: {model.name}, its runs are answers without scores; `harness rescore RUN` scores them."
     if model.unscored:
         return f"Left out: {model.name}, every request of its latest run failed ({', '.join(model.unscored)})."
     return f"Left out: {model.name}, it was not run on the selected tasks."

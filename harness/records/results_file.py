@@ -126,7 +126,8 @@ class ModelRecords:
         identity: What distinguishes it from other models: name, weights, and what lm-eval loaded on top of them.
         folders: Folders of its results.
         tasks: Runs by task name.
-        unscored: Number of failed requests of each task whose latest run has no scored item.
+        unscored: Number of failed requests of each task whose latest run has no scored item; 0 if only the answers were
+            recorded.
         unscored_at: Times of those runs.
         lineage: The checkpoint and its ancestors, itself first, as `harness eval` records them: name, location, digest,
             status, and the stage manifest or None. Empty if the checkpoint has no manifest.
@@ -212,7 +213,8 @@ class _ResultsFile:
         self._arguments = model_arguments(run.results)
 
     def model(self) -> ModelRecords:
-        names = [name for name in self._contents["configs"] if name in self._contents["results"]]
+        results = self._contents["results"]
+        names = [name for name in self._contents["configs"] if name in results and self._is_scored(results[name])]
         ours = self._record.tasks if self._record else {}
         name, source, digest = self._who()
         return ModelRecords(
@@ -227,6 +229,10 @@ class _ResultsFile:
             unscored_at={task: self._time for task in ours if task not in names},
             lineage=tuple(self._record.model.get("lineage") or ()) if self._record else (),
         )
+
+    def _is_scored(self, results: Mapping[str, Any]) -> bool:
+        """Whether a task has a metric; answers that were recorded without scores have none."""
+        return self._record is None or any(_is_metric(key) for key in results)
 
     def _who(self) -> tuple[str, str, str]:
         """Name, source and digest."""
