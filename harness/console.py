@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest import mock
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -76,3 +79,45 @@ def quiet_libraries() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     logging.getLogger("DeepSpeed").addFilter(_is_error)  # it sets its own level, and writes to standard output
+
+
+# Read when the library is imported, and kept for the whole process; `quietly` does without them.
+KEPT_FOR_EVER = {"TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS"}
+LOUD = ("lm_eval", "transformers", "datasets", "huggingface_hub", "DeepSpeed")
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Turn off libraries' progress bars and messages within a block, for a process that is not ours alone.
+
+    `quiet_libraries` changes the whole process. In a notebook, the user's own bars must still show afterwards.
+    """
+    from tqdm.std import tqdm
+
+    begin = tqdm.__init__
+
+    def without_bar(self: Any, *args: Any, **keywords: Any) -> None:
+        begin(self, *args, **(keywords | {"disable": True}))
+
+    with ExitStack() as stack:
+        for name in SETTINGS.keys() - KEPT_FOR_EVER - os.environ.keys():
+            os.environ[name] = SETTINGS[name]
+            stack.callback(os.environ.pop, name, None)
+        stack.enter_context(mock.patch.object(tqdm, "__init__", without_bar))
+        for name in LOUD:
+            stack.enter_context(_errors_only(logging.getLogger(name)))
+        yield
+
+
+@contextmanager
+def _errors_only(logger: logging.Logger) -> Iterator[None]:
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    logger.addFilter(_is_error)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_error)
+        # A library that was imported within the block gave its logger a handler, and the level that we wanted; left to
+        # itself it shows warnings.
+        logger.setLevel(level or (logging.WARNING if logger.handlers else logging.NOTSET))

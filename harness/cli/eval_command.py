@@ -195,8 +195,6 @@ def _word(text: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate every model; returns 0, or 1 when more requests failed than --allow_failures allows."""
-    if args.output_path is None and not args.dry_run:
-        raise InputError("--output_path: missing; give a folder for the records, or --dry_run to write none.")
     from harness.console import quiet_libraries
 
     quiet_libraries()
@@ -205,7 +203,7 @@ def run(args: argparse.Namespace) -> int:
         from harness.engines.replicated.ranks import follow
 
         return 0 if args.dry_run else follow(rank, sys.argv[1:])
-    return _evaluate(spec, rank, _progress_file(args))
+    return _evaluate(spec, rank, progress_file(args))
 
 
 def _rank(args: argparse.Namespace) -> Rank | None:
@@ -246,8 +244,8 @@ def _evaluate(spec: EvaluationSpec, rank: Rank | None, file: ProgressFile | None
     return 0 if complete else 1
 
 
-def _progress_file(args: argparse.Namespace) -> ProgressFile | None:
-    """Raises: InputError: its folder does not exist."""
+def progress_file(args: argparse.Namespace) -> ProgressFile | None:
+    """Return what writes --progress_path; None without the flag. Raises: InputError: its folder does not exist."""
     from harness.checkpoints.resolver import expand
     from harness.evaluation.progress_file import ProgressFile
 
@@ -260,6 +258,8 @@ def _progress_file(args: argparse.Namespace) -> ProgressFile | None:
 
 def evaluation_spec(args: argparse.Namespace) -> EvaluationSpec:
     """Return the options that parsed flags mean. Raises: InputError: two of them do not fit together."""
+    if args.output_path is None and not args.dry_run:
+        raise InputError("--output_path: missing; give a folder for the records, or --dry_run to write none.")
     from harness.engines.spec import EngineSpec
     from harness.evaluation.requests import PromptSpec, Seeds
     from harness.evaluation.spec import EvaluationSpec
