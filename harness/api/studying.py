@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from altair.typing import ChartType
 
-    from harness.cli.study_work import Study as StudyBefore
+    from harness.cli.study_work import PreparedStudy
     from harness.study.costs import Cost
     from harness.study.states import NodeState
 
@@ -160,7 +160,7 @@ def run(
     return Study(path=study.folder.path, pages=pages, nodes=tuple(node_states(study.folder)))
 
 
-def _plan(study: StudyBefore, *, estimate: bool) -> StudyPlan:
+def _plan(study: PreparedStudy, *, estimate: bool) -> StudyPlan:
     from harness.cli.study_plan import planned_costs
 
     notes: list[str] = []

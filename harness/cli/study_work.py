@@ -24,7 +24,7 @@ NEAR_LABELS = 3  # that a message suggests
 
 
 @dataclass(frozen=True, kw_only=True)
-class Study:
+class PreparedStudy:
     """A study before it runs.
 
     Attributes:
@@ -53,7 +53,7 @@ class StudyEnd:
     fault: str
 
 
-def read_study(experiment: Path, changes: Sequence[str], args: argparse.Namespace) -> Study:
+def read_study(experiment: Path, changes: Sequence[str], args: argparse.Namespace) -> PreparedStudy:
     """Read and check the study; nothing is written.
 
     Raises:
@@ -68,10 +68,10 @@ def read_study(experiment: Path, changes: Sequence[str], args: argparse.Namespac
     folder = StudyFolder(Path(args.output_path))
     folder.check_experiment(spec.name, spec.model_dump(mode="json"), graph)
     folder.check_labels(graph)
-    return Study(spec=spec, graph=graph, folder=folder, wanted=wanted)
+    return PreparedStudy(spec=spec, graph=graph, folder=folder, wanted=wanted)
 
 
-def run_study(study: Study, args: argparse.Namespace, notify: Callable[[str], None]) -> StudyEnd:
+def run_study(study: PreparedStudy, args: argparse.Namespace, notify: Callable[[str], None]) -> StudyEnd:
     """Run the wanted nodes that are not done.
 
     Args:
@@ -141,7 +141,7 @@ def _executor(args: argparse.Namespace, needs: tuple[NeedsSpec, ...]) -> Executo
     return open_executor(args.executor, options)
 
 
-def _run(study: Study, executor: Executor, notify: Callable[[str], None]) -> StudyEnd:
+def _run(study: PreparedStudy, executor: Executor, notify: Callable[[str], None]) -> StudyEnd:
     from harness.cli.study_plan import costs_ahead
     from harness.study.experiment import differences
     from harness.study.runner import Runner
@@ -160,7 +160,7 @@ def _run(study: Study, executor: Executor, notify: Callable[[str], None]) -> Stu
     return StudyEnd(pages=runner.link_pages(), fault="" if complete else _fault(runner, study))
 
 
-def _fault(runner: Runner, study: Study) -> str:
+def _fault(runner: Runner, study: PreparedStudy) -> str:
     failed = [study.folder.label(study.graph[key]) for key in runner.failed]
     blocked = len(study.wanted - runner.done.keys()) - len(failed)
     return (
