@@ -7,13 +7,14 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from typing import Any
 from unittest import mock
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from harness.visible import visible
+from harness.visible import say, visible
 
 WIDTH_WHEN_PIPED = 120
 
@@ -53,6 +54,15 @@ def stderr() -> Console:
     return VisibleConsole(file=sys.stderr, highlight=False, markup=False, soft_wrap=True)
 
 
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
+
+
+def note(text: str) -> None:
+    """Print a line about work in progress on standard error, except within a block of `quietly`."""
+    if not _silent.get():
+        say(text, file=sys.stderr)
+
+
 # Must be set before the libraries are imported. They turn off the libraries' progress bars and messages.
 SETTINGS = {
     "TQDM_DISABLE": "1",
@@ -88,7 +98,7 @@ LOUD = ("lm_eval", "transformers", "datasets", "huggingface_hub", "DeepSpeed")
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Turn off libraries' progress bars and messages within a block, for a process that is not ours alone.
+    """Turn off notes, and libraries' progress bars and messages, within a block: for a process that is not ours alone.
 
     `quiet_libraries` changes the whole process. In a notebook, the user's own bars must still show afterwards.
     """
@@ -100,6 +110,7 @@ def quietly() -> Iterator[None]:
         begin(self, *args, **(keywords | {"disable": True}))
 
     with ExitStack() as stack:
+        stack.callback(_silent.reset, _silent.set(True))
         for name in SETTINGS.keys() - KEPT_FOR_EVER - os.environ.keys():
             os.environ[name] = SETTINGS[name]
             stack.callback(os.environ.pop, name, None)

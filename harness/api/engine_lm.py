@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lm_eval.api.model import LM
 
 from harness.checkpoints.resolver import resolve
+from harness.console import quietly
 from harness.engines.base import Answer, Engine, EngineDied, Failure, Request
 from harness.engines.registry import find_engine, open_engine
 from harness.engines.spec import EngineSpec
@@ -65,7 +66,8 @@ class EngineLM(LM):  # type: ignore[misc]
         )
         self._tags = None if self._spec.think_end is None else ThinkTags.of(self._spec.think_end)
         self._template: TokenizerChatTemplate | None = None
-        self._engine: Engine = open_engine(self._checkpoint, self._spec)
+        with quietly():
+            self._engine: Engine = open_engine(self._checkpoint, self._spec)
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:  # noqa: ARG002
         """Return log-likelihoods in nats, and whether each continuation is the greedy one."""

@@ -112,9 +112,12 @@ def load(
     ...     model="oracle", backend="scripted", tasks="mini_logic", limit=20, output_path="runs/eval"
     ... )
     >>> records = harness.load("runs/eval")
-    >>> records.frame()[["model", "task", "metric", "value"]]
-        model        task metric  value
-    0  oracle  mini_logic    acc    1.0
+    >>> records.frame()[["model", "task", "metric", "value"]].round(3)
+        model        task         metric  value
+    0  oracle  mini_logic            acc  1.000
+    1  oracle  mini_logic       acc_norm  1.000
+    2  oracle  mini_logic   gold_logprob -1.000
+    3  oracle  mini_logic  bits_per_byte  0.173
     >>> len(records.items())
     20
 

@@ -130,8 +130,10 @@ def compare(*models: Place, **flags: Unpack[CompareFlags]) -> Comparison:
     ...     )
     >>> comparison = harness.compare("runs/uniform", "runs/oracle")
     >>> comparison.headlines[0]
-    'oracle against uniform: 1 of 1 task differs after Holm's correction: mini_logic (+0.775).'
-    >>> comparison.frame()[["arm", "task", "difference", "p_corrected"]].round(3).to_dict("records")
+    "oracle against uniform: 1 of 1 tasks differ after Holm's correction: mini_logic (+0.675)."
+    >>> comparison.frame()[["task", "items", "difference", "p_corrected"]].round(3)
+             task  items  difference  p_corrected
+    0  mini_logic     40       0.675        0.004
 
     Args:
         *models: Run folders, results of `harness.evaluate`, names below `runs`, or ``NAME=run1,run2`` for several seeds
@@ -154,6 +156,9 @@ def leaderboard(*runs: Place, **flags: Unpack[ReportFlags]) -> Leaderboard:
     ...     model=["oracle", "uniform"], backend="scripted", tasks="mini_logic", limit=40, output_path="runs/both"
     ... )
     >>> harness.leaderboard("runs/both").frame()[["rank", "model", "groups"]]
+       rank    model groups
+    0     1   oracle      a
+    1     2  uniform      b
 
     Args:
         *runs: Folders, searched at any depth, or results of `harness.evaluate`.

@@ -131,6 +131,13 @@ def run(
     >>> import harness
     >>> plan = harness.run("study.yaml", output_path="runs/study", dry_run=True, no_estimate=True)
     >>> plan.frame()[["label", "state", "tokens"]]
+              label  state  tokens
+    0        base-0  ahead    1984
+    1        base-1  ahead    1984
+    2   eval-base-0  ahead       0
+    3   eval-base-1  ahead       0
+    4  overlap-base  ahead       0
+    5   leaderboard  ahead       0
 
     Args:
         experiment: The experiment file, see docs/study_file.md.

@@ -183,7 +183,9 @@ def train(
     >>> import harness
     >>> base = harness.train("stage.yaml", overrides={"data.budget_tokens": 2000}, output_path="runs/base")
     >>> base.manifest.tokens, base.manifest.stage
+    (1984, 'pretrain')
     >>> harness.train("stage.yaml", dry_run=True).tables
+    ('budget', 'sources', 'stage')
 
     Args:
         stage_file: The stage, see docs/training.md.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -148,7 +149,8 @@ def test_a_comparison_has_the_numbers_of_the_command(runs: Path, harness_here: H
         frame = comparison.frame(name)
         assert len(frame) == len(rows)
         for column in ("difference", "p", "p_corrected"):
-            assert frame[column].to_list() == pytest.approx([row[column] for row in rows], nan_ok=True)
+            expected = [math.nan if row[column] is None else row[column] for row in rows]
+            assert frame[column].to_list() == pytest.approx(expected, nan_ok=True)
         assert frame["interval_low"].to_list() == [row["interval"][0] for row in rows]
     assert comparison.notes == tuple(json.loads(done.stdout)["notes"])
     assert comparison.headlines[0] in _words(comparison)
