@@ -68,6 +68,7 @@ class EngineLM(LM):  # type: ignore[misc]
         self._template: TokenizerChatTemplate | None = None
         with quietly():
             self._engine: Engine = open_engine(self._checkpoint, self._spec)
+        self._description = self._engine.description
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:  # noqa: ARG002
         """Return log-likelihoods in nats, and whether each continuation is the greedy one."""
@@ -107,7 +108,7 @@ class EngineLM(LM):  # type: ignore[misc]
 
     def get_model_info(self) -> dict[str, Any]:
         """Return what lm-eval writes into its results about the model."""
-        return {"model_revision": self._checkpoint.revision or "", "harness_engine": self._engine.description}
+        return {"model_revision": self._checkpoint.revision or "", "harness_engine": self._description}
 
     def close(self) -> None:
         """Free the engine's memory; the model is not used afterwards."""

@@ -120,6 +120,7 @@ def test_an_adapter_is_given_as_lm_eval_takes_it(tiny: Path, tasks: Path, tmp_pa
         harness.lm_eval_models.load("hf", pretrained=other, peft=str(adapter))
 
 
+@pytest.mark.slow
 def test_lm_evals_command_finds_our_engines(tiny: Path, tasks: Path, tmp_path: Path) -> None:
     words = ["run", "--model", "harness-hf", "--model_args", f"pretrained={tiny},dtype=float32", "--tasks", "t_choice"]
     words += ["--include_path", str(tasks), "--limit", "2", "--device", "cpu", "--batch_size", "auto"]
@@ -135,6 +136,25 @@ def test_lm_evals_command_finds_our_engines(tiny: Path, tasks: Path, tmp_path: P
     )
     assert done.returncode == 2
     assert "no such folder or file" in done.stderr.splitlines()[-1]
+
+
+def test_lm_evals_command_is_given_our_engines_and_errors_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The slow test above runs the command itself, which reads all of lm-eval's tasks first."""
+    from lm_eval import __main__ as command
+    from lm_eval.api.registry import get_model
+
+    def evaluate() -> None:
+        get_model("harness-vllm")
+        get_model("harness-hf").create_from_arg_string(f"pretrained={tmp_path / 'gone'}", {"batch_size": 1})
+
+    monkeypatch.setattr(command, "cli_evaluate", evaluate)
+    with pytest.raises(SystemExit) as stop:
+        harness.lm_eval_models.main()
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no such folder or file" in line
 
 
 @pytest.mark.parametrize(
