@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
@@ -102,7 +103,7 @@ def quietly() -> Iterator[None]:
 
     `quiet_libraries` changes the whole process. In a notebook, the user's own bars must still show afterwards.
     """
-    from tqdm.std import tqdm
+    from tqdm.std import TqdmWarning, tqdm
 
     begin = tqdm.__init__
 
@@ -111,6 +112,8 @@ def quietly() -> Iterator[None]:
 
     with ExitStack() as stack:
         stack.callback(_silent.reset, _silent.set(True))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", category=TqdmWarning)  # bars in a notebook want ipywidgets; none are shown
         for name in SETTINGS.keys() - KEPT_FOR_EVER - os.environ.keys():
             os.environ[name] = SETTINGS[name]
             stack.callback(os.environ.pop, name, None)

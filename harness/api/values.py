@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -110,7 +111,6 @@ def chart(values: Sequence[Value], title: str) -> ChartType:
 def altair() -> ModuleType:
     """Return Altair. Raises: InputError: it is not installed."""
     try:
-        import altair as module
+        return import_module("altair")
     except ImportError:
         raise InputError("plot: altair is not installed; install `stage-harness[report]`.") from None
-    return module

@@ -6,6 +6,7 @@ import ast
 import inspect
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from harness.api.arguments import actions
 from harness.api.flags import TERMINAL
 from tests.conftest import ROOT
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., Any]] = {
     "eval": harness.evaluate,
     "compare": harness.compare,
     "leaderboard": harness.leaderboard,

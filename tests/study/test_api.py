@@ -27,8 +27,9 @@ experiment, output = sys.argv[1:3]
 plan = harness.run(experiment, output_path=output, dry_run=True, no_estimate=True)
 study = harness.run(experiment, output_path=output, executor="fork")
 after = harness.run(experiment, output_path=output, dry_run=True, no_estimate=True)
+failing = {"stages.base.fails": True}
 try:
-    harness.run(experiment, output_path=output + "-2", executor="fork", overrides={"stages.tuned.fails": True})
+    harness.run(experiment, output_path=output + "-2", executor="fork", only="base", overrides=failing)
 except harness.HarnessError as error:
     fault = str(error)
 print(json.dumps({
@@ -71,5 +72,5 @@ def test_a_study_as_a_function(study: Study, own_cache: Path) -> None:
     assert told["pages"]["compare"] == str(output / "compare.html")
     assert told["panels"] == len(told["models"]) == 2
     assert "tuned-C-0" in told["html"]
-    assert told["fault"].startswith("failed: tuned-")
+    assert told["fault"].startswith("failed: base-0; 0 nodes wait")
     assert "harness status" in told["fault"]
