@@ -15,6 +15,7 @@ from html import escape
 from harness.visible import visible
 
 STYLES = {"strong": "font-weight:600", "muted": "opacity:0.55", "warning": "color:#b26a00", "": ""}
+PADDING = "padding:2px 10px 2px 0"
 MOST_ROWS = 200
 """Rows of a table that are shown; its frame has all."""
 
@@ -62,12 +63,12 @@ def _table(table: ShownTable) -> str:
 
 
 def _heading(text: str, numeric: bool) -> str:
-    return f'<th style="text-align:{_side(numeric=numeric)}">{_text(text)}</th>'
+    return f'<th style="{PADDING};text-align:{_side(numeric=numeric)}">{_text(text)}</th>'
 
 
 def _row(cells: Sequence[str], numeric: Sequence[bool], tone: str) -> str:
     written = "".join(
-        f'<td style="text-align:{_side(numeric=number)};white-space:nowrap">{_text(cell)}</td>'
+        f'<td style="{PADDING};text-align:{_side(numeric=number)};white-space:nowrap">{_text(cell)}</td>'
         for cell, number in zip(cells, numeric, strict=True)
     )
     return f'<tr style="{STYLES[tone]}">{written}</tr>'

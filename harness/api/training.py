@@ -64,9 +64,11 @@ class StageResult:
         rows = logged[[over, "loss"]].dropna().to_dict("records")
         line = alt.Chart(alt.Data(values=rows)).mark_line(color=ACCENT, point=len(rows) == 1)
         sized = line.properties(width=420, height=12 * STEP, title=f"Loss of {self.path.name}")
-        drawn: ChartType = sized.encode(
-            x=alt.X(f"{over}:Q", title=over), y=alt.Y("loss:Q", scale=alt.Scale(zero=False))
-        ).configure_view(stroke=None)
+        drawn: ChartType = (
+            sized.encode(x=alt.X(f"{over}:Q", title=over), y=alt.Y("loss:Q", scale=alt.Scale(zero=False)))
+            .configure_view(stroke=None)
+            .configure_axis(grid=False)
+        )
         return drawn
 
     def __fspath__(self) -> str:
