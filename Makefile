@@ -19,7 +19,7 @@ BROWSER := chromium:chromium chromedriver:chromium-driver
 # Compiles the tables for papers, in slow tests.
 LATEX := pdflatex:texlive-latex-recommended pdflatex:texlive-science
 
-.PHONY: setup quickstart study test test-full test-programs lint bench vllm-cpu clean
+.PHONY: setup quickstart study test test-full wheel-test test-programs lint bench vllm-cpu clean
 
 setup: $(STAMP)
 	@requirements/system.sh $(SANDBOX)
@@ -53,6 +53,11 @@ test: $(STAMP) test-programs
 test-full: $(STAMP) test-programs
 	@requirements/system.sh $(LATEX)
 	$(BIN)/python -m pytest
+
+# The wheel in an environment with nothing but what it needs, which takes a download of torch and some minutes; `make
+# test` has the same test in an environment that shares the packages of this one.
+wheel-test: $(STAMP)
+	$(BIN)/python -m pytest tests/api/test_wheel.py
 
 test-programs:
 	@requirements/system.sh $(SANDBOX) $(BROWSER)

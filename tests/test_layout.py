@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the top: a package may import those below it. `trainers` and `reports` are reached by entry points alone.
 PACKAGES = [
     "__main__",
+    "lm_eval_models", "api",
     "cli",
     "reports.commands", "reports.page", "reports.charts", "reports.documents", "reports.analysis",
     "trainers", "trainers.averaging", "trainers.stage", "trainers.data",
@@ -24,12 +25,13 @@ PACKAGES = [
     "engines.replicated", "engines.vllm", "engines.hf", "engines",
     "answers", "code_tasks", "task_results", "items", "suite", "suite.extraction",
     "sandbox",
+    "export",
     "data",
     "checkpoints",
     "records",
     "stats",
-    "console", "ray_cluster", "file_systems", "digests", "natural_order",
-    "versions", "paths", "plain_yaml", "errors", "visible", "",
+    "terminal_table", "console", "notebook", "wrapping", "ray_cluster", "file_systems", "digests", "natural_order",
+    "versions", "paths", "plain_yaml", "errors", "flags", "wording", "visible", "",
 ]  # fmt: skip
 # Packages without code of their own.
 FACES = {"harness", "harness.reports"}

@@ -7,6 +7,9 @@ import shlex
 import sys
 from pathlib import Path
 
+from harness.flags import add_wide
+from harness.paths import split_folders
+
 PURPOSE = "Score the answers of an earlier run again, with the current tasks and metrics."
 
 
@@ -15,11 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="run folder (its latest run) or a run_<time>.json")
     parser.add_argument(
         "--include_path",
-        type=Path,
-        action="append",
+        type=split_folders,
+        action="extend",
         default=[],
         metavar="DIR",
-        help="folder of task YAML files whose code you trust; may be repeated",
+        help="folder of task YAML files whose code you trust, or several as a:b; repeatable",
     )
     parser.add_argument("--data_dir", type=Path, metavar="DIR", help="benchmark data (HARNESS_DATA)")
     parser.add_argument("--model", metavar="CKPT", help="checkpoint whose chat template the run used")
@@ -27,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tokenizer", metavar="PATH_OR_ID", help="tokenizer whose chat template the run used, if not the checkpoint's"
     )
     parser.add_argument("--unsafe_code", choices=("allow",), help="run model-written programs without a sandbox")
+    add_wide(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,6 +50,6 @@ def run(args: argparse.Namespace) -> int:
         unsafe_code=args.unsafe_code == "allow",
     )
     done = rescore(args.run, options)
-    print_run(done)
+    print_run(done, wide=args.wide)
     print_failures(done.record)
     return 0 if done.record.complete else 1

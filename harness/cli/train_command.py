@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError, SpecError, did_you_mean
 from harness.visible import say
+from harness.wording import counted
 
 if TYPE_CHECKING:
     from harness.checkpoints.stage_manifest import StreamedSource
+    from harness.terminal_table import TerminalTable
 
 TEXTS = ("", "phase", "format", "stage", "checkpoint")  # headings of columns that hold no numbers
 PURPOSE = "Train the checkpoint that a stage file describes; run the same command again to resume."
@@ -66,69 +70,128 @@ def run(args: argparse.Namespace) -> int:
     """Train or plan, or print an example; return the exit code."""
     if args.example is not None:
         return _print_example(args.example)
-    if args.stage_file is None:
-        raise InputError("STAGE.yaml: is missing; give a stage file; `harness train --example sft` prints one.")
-    from harness.checkpoints.stage_manifest import read_manifest
     from harness.console import quiet_libraries, stderr
-    from harness.training import find_planner, find_trainer, read_stage
 
-    # argparse gives overrides after a flag to that flag: `--output_path runs/a seed=1` is ["runs/a", "seed=1"].
-    output_path, *after_path = args.output_path or [None]
-    dry_run = args.dry_run is not None
-    if args.estimate and not dry_run:
-        raise InputError("--estimate: belongs to --dry_run; add it, or remove --estimate.")
-    if output_path is None and not dry_run:
-        raise InputError("--output_path: is missing; give a folder for the checkpoint.")
+    check(args)
     quiet_libraries()
-    spec = read_stage(args.stage_file, [*args.overrides, *after_path, *(args.dry_run or [])])
-    try:
-        if dry_run:
-            planner = find_planner(spec)
-            if planner is None:
-                _print_plan({"spec": spec})
-            else:
-                _print_plan(planner(spec, estimate=True) if args.estimate else planner(spec))
-            return 0
-        trainer = find_trainer(spec)
-        earlier = read_manifest(Path(output_path))
-        checkpoint = trainer(spec, Path(output_path))
-    except SpecError as error:
-        raise SpecError(f"{args.stage_file}: {error}") from None
+    if args.dry_run is not None:
+        _print_plan(plan(args))
+        return 0
+    done = train(args)
     if int(os.environ.get("RANK", "0")) > 0:
         return 0  # one of several processes prints
-    _print_result(checkpoint.adapter or checkpoint.weights)
-    if earlier is not None and earlier.finished:
-        stderr().print(f"{earlier.name}: this stage was already finished; nothing was trained.")
+    _print_result(done.folder)
+    if done.earlier is not None:
+        stderr().print(f"{done.earlier}: this stage was already finished; nothing was trained.")
     return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedStage:
+    """A finished stage.
+
+    Attributes:
+        folder: Of its checkpoint.
+        earlier: Its name, if an earlier run had finished it and nothing was trained; None otherwise.
+    """
+
+    folder: Path
+    earlier: str | None
+
+
+def check(args: argparse.Namespace) -> None:
+    """Check that the flags fit together. Raises: InputError: they do not."""
+    if args.stage_file is None:
+        raise InputError("STAGE.yaml: is missing; give a stage file; `harness train --example sft` prints one.")
+    if args.estimate and args.dry_run is None:
+        raise InputError("--estimate: belongs to --dry_run; add it, or remove --estimate.")
+    if args.output_path is None and args.dry_run is None:
+        raise InputError("--output_path: is missing; give a folder for the checkpoint.")
+
+
+def plan(args: argparse.Namespace) -> Mapping[str, Any]:
+    """Return what training would do, as tables by title, and the resolved stage file as ``spec``.
+
+    Raises:
+        InputError: a flag or the stage file is wrong.
+    """
+    from harness.training import find_planner
+
+    spec = _spec(args)
+    with _naming(args.stage_file):
+        planner = find_planner(spec)
+        if planner is None:
+            return {"spec": spec}
+        return planner(spec, estimate=True) if args.estimate else planner(spec)
+
+
+def train(args: argparse.Namespace) -> TrainedStage:
+    """Train the stage, or resume it.
+
+    Raises:
+        InputError: a flag or the stage file is wrong, or the folder holds another stage.
+    """
+    from harness.checkpoints.stage_manifest import read_manifest
+    from harness.training import find_trainer
+
+    spec, output_path = _spec(args), Path(args.output_path[0])
+    with _naming(args.stage_file):
+        trainer = find_trainer(spec)
+        earlier = read_manifest(output_path)
+        checkpoint = trainer(spec, output_path)
+    finished = earlier is not None and earlier.finished
+    return TrainedStage(
+        folder=checkpoint.adapter or checkpoint.weights, earlier=earlier.name if earlier and finished else None
+    )
+
+
+def _spec(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the stage file with all ``key=value``: argparse gives those after a flag to that flag.
+
+    --output_path runs/a seed=1   ->   output_path is ["runs/a", "seed=1"]
+    """
+    from harness.training import read_stage
+
+    after_path = (args.output_path or [])[1:]
+    return read_stage(args.stage_file, [*args.overrides, *after_path, *(args.dry_run or [])])
+
+
+@contextmanager
+def _naming(stage_file: Path) -> Iterator[None]:
+    """Put the stage file's name in front of an error about one of its fields."""
+    try:
+        yield
+    except SpecError as error:
+        raise SpecError(f"{stage_file}: {error}") from None
 
 
 def _print_plan(plan: Mapping[str, Any]) -> None:
     import yaml
 
     from harness.console import stdout
+    from harness.terminal_table import print_table
 
     console = stdout()
     for title, part in plan.items():
         if title == "spec":
             console.print(yaml.safe_dump(part, sort_keys=False, allow_unicode=True).rstrip(), markup=False)
         elif isinstance(part, Mapping):
-            console.print(_table([{"": name, title: str(value)} for name, value in part.items()]))
+            print_table(_table([{"": name, title: str(value)} for name, value in part.items()]), console)
         else:
-            console.print(_table(part))
+            print_table(_table(part), console)
         console.print()
 
 
-def _table(rows: list[dict[str, str]]) -> Any:
-    from rich.table import Table
+def _table(rows: list[dict[str, str]]) -> TerminalTable:
+    """Return a table of rows with the same keys; a long path takes several lines."""
+    from harness.terminal_table import TableColumn, TableRow, TerminalTable
 
-    table = Table(box=None, pad_edge=False)
-    for heading in rows[0]:
-        text = heading in TEXTS or heading.startswith("source")
-        # A long path takes several lines; it is not cut off.
-        table.add_column(heading, header_style="dim", justify="left" if text else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*row.values())
-    return table
+    texts = [heading in TEXTS or heading.startswith("source") for heading in rows[0]]
+    columns = tuple(
+        TableColumn(heading=heading, numbers=not text, place="fold" if text else "keep")
+        for heading, text in zip(rows[0], texts, strict=True)
+    )
+    return TerminalTable(columns=columns, rows=tuple(TableRow(cells=tuple(row.values())) for row in rows))
 
 
 def _notes(source: StreamedSource) -> list[str]:
@@ -137,12 +200,12 @@ def _notes(source: StreamedSource) -> list[str]:
     times = "once" if source.repeats == 1 else f"{source.repeats:,} times"
     notes = {
         f"repeated {times}, because it has fewer tokens than its share": source.repeats,
-        f"of {source.records:,} records, {source.cut:,} were truncated to max_length": source.cut,
-        f"of {source.records:,} records, {source.dropped:,} were left out, because truncation left nothing to learn "
-        "from": source.dropped,
-        f"{source.skipped:,} wrong records were skipped: {', '.join(source.first_skipped)}{more}": source.skipped,
-        f"{source.held_out:,} records were left out, because the held-out loss is measured on them": source.held_out,
-        f"{source.unanswered:,} records end with a turn without an answer; it is left out": source.unanswered,
+        f"truncated to max_length: {source.cut:,} of {counted(source.records, 'record')}": source.cut,
+        "left out, because truncation left nothing to learn from: "
+        f"{source.dropped:,} of {counted(source.records, 'record')}": source.dropped,
+        f"skipped: {counted(source.skipped, 'wrong record')}: {', '.join(source.first_skipped)}{more}": source.skipped,
+        f"left out for the held-out loss: {counted(source.held_out, 'record')}": source.held_out,
+        f"without their last turn, which has no answer: {counted(source.unanswered, 'record')}": source.unanswered,
     }
     return [note for note, count in notes.items() if count]
 
@@ -152,6 +215,7 @@ def _print_result(folder: Path) -> None:
     from harness.checkpoints.metrics_log import METRICS_NAME, held_out_summary, loss_summary
     from harness.checkpoints.stage_manifest import read_manifest
     from harness.console import stdout
+    from harness.terminal_table import print_table
 
     console = stdout()
     manifest = read_manifest(folder)
@@ -167,13 +231,13 @@ def _print_result(folder: Path) -> None:
             for row in manifest.ledger
         ]
         if rows:
-            console.print(_table(rows))
+            print_table(_table(rows), console)
             console.print()
         done = (
             f"made from {len(manifest.parents)} checkpoints"
             if len(manifest.parents) > 1
-            else f"{manifest.tokens:,} tokens in {manifest.sequences:,} sequences, "
-            f"{manifest.step:,} {'step' if manifest.step == 1 else 'steps'}"
+            else f"{counted(manifest.tokens, 'token')} in {counted(manifest.sequences, 'sequence')}, "
+            f"{counted(manifest.step, 'step')}"
         )
         console.print(f"{manifest.name}: {done}, {manifest.wall_seconds:,.0f} s", highlight=False)
         for line in (loss_summary(folder / METRICS_NAME), *held_out_summary(manifest)):

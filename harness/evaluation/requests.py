@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from lm_eval.api.model import LM
@@ -22,7 +22,9 @@ from lm_eval.evaluator_utils import get_sample_size
 
 from harness.engines.base import Answer, Request
 from harness.engines.thoughts import ThinkTags
-from harness.errors import HarnessError, TaskError, one_line
+from harness.errors import HarnessError, InputError, TaskError, did_you_mean, one_line
+from harness.evaluation.frozen import instances_of
+from harness.evaluation.pieces import Forms, Piece, can_be_divided, divided, forget_examples, made_again, only
 from harness.suite.choice_keys import CHOICES, right_choices
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from lm_eval.api.task import Task
 
 ChatTemplate = Callable[..., str]
+NAMED = 8  # tasks that a message names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,21 +51,25 @@ class PromptSpec:
 
     Attributes:
         limit: Items per task: a count, or a share when below 1; None for all.
+        samples: Numbers of the items of some tasks, from 0; all items of the others are evaluated.
         num_fewshot: Examples in the context; None uses each task's own number.
         gen_kwargs: Generation arguments that override the tasks' own.
         system_instruction: System message.
         system_as_user: Whether the system message is put in front of the first user message.
         apply_chat_template: True, or the name of one of the tokenizer's templates.
+        chat_template_args: Further variables of the template.
         fewshot_as_multiturn: Whether examples are turns of the chat.
         seeds: lm-eval's seeds.
     """
 
     limit: float | None = None
+    samples: Mapping[str, Sequence[int]] = field(default_factory=dict)
     num_fewshot: int | None = None
     gen_kwargs: Mapping[str, Any] = field(default_factory=dict)
     system_instruction: str | None = None
     system_as_user: bool = False
     apply_chat_template: bool | str = False
+    chat_template_args: Mapping[str, Any] = field(default_factory=dict)
     fewshot_as_multiturn: bool = False
     seeds: Seeds = field(default_factory=Seeds)
 
@@ -74,18 +81,44 @@ class TaskRequests:
     Attributes:
         requests: One or more per item, in lm-eval's order.
         items: For each request, the item's index in the evaluation split.
-        instances: The instances of lm-eval that they were made from, one for all repeats of a request.
+        instances: The instances of lm-eval that they were made from, one for all repeats of a request; for a task that
+            is divided, the forms from which they are made again.
     """
 
     requests: list[Request]
     items: list[int]
-    instances: list[Instance]
+    instances: list[Instance] | Forms
 
-    def by_instance(self) -> dict[int, Request]:
-        """Return the requests by the `id` of their instance; none if there are repeats."""
-        if len(self.instances) != len(self.requests):
-            return {}
-        return {id(one): request for one, request in zip(self.instances, self.requests, strict=True)}
+    def pieces(self, task: Task, scored: Sequence[int]) -> Iterator[Piece]:
+        """Yield the items in `scored`, which are in order, with their instances."""
+        if isinstance(self.instances, Forms):
+            yield from made_again(task, self.items, self.requests, self.instances, scored)
+            return
+        known = {}
+        if len(self.instances) == len(self.requests):
+            known = {id(one): request for one, request in zip(self.instances, self.requests, strict=True)}
+        instances = instances_of(self.instances, scored)
+        asked = list(zip(self.items, self.requests, strict=True))
+        yield Piece(docs=None, items=_Indices(scored), instances=instances, known=known, asked=asked)
+
+    def add(self, instance: Instance, seeds: Seeds) -> Request:
+        """Add the requests of the next instance; returns the first."""
+        repeats = instance.repeats or 1
+        made = [as_request(instance, repeat, seeds) for repeat in range(repeats)]
+        self.requests.extend(made)
+        self.items.extend([cast("int", instance.doc_id)] * repeats)
+        return made[0]
+
+
+class _Indices(list[int]):
+    """Item numbers with a fast ``in``, which lm-eval evaluates once per item of the split."""
+
+    def __init__(self, items: Sequence[int]) -> None:
+        super().__init__(items)
+        self._members = frozenset(items)
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._members
 
 
 def configure(tasks: Mapping[str, Task], spec: PromptSpec) -> None:
@@ -101,6 +134,25 @@ def configure(tasks: Mapping[str, Task], spec: PromptSpec) -> None:
             task.set_config(key="num_fewshot", value=spec.num_fewshot)
         elif own is None:
             task.set_config(key="num_fewshot", value=0)
+
+
+def without_scores(tasks: Mapping[str, Task]) -> None:
+    """Let the tasks compute no metric and run no filter, so that nothing but the answers is recorded."""
+    from lm_eval.filters import build_filter_ensemble
+
+    for task in tasks.values():
+        task.process_results = lambda _doc, _results: {}
+        task._filters = [build_filter_ensemble("none", [("take_first", None)])]  # noqa: SLF001 - where `Task` keeps them
+
+
+def check_samples(tasks: Mapping[str, Task], spec: PromptSpec) -> None:
+    """Refuse item numbers of a task that is not evaluated. Raises: InputError: there is one."""
+    for name in spec.samples:
+        if name not in tasks:
+            raise InputError(
+                f"--samples {name}: not one of the evaluated tasks ({', '.join(list(tasks)[:NAMED])}); name a task, no "
+                f"group.{did_you_mean(name, tasks)}"
+            )
 
 
 def without_examples(tasks: Mapping[str, Task], spec: PromptSpec) -> list[str]:
@@ -141,27 +193,79 @@ def _build_task(name: str, task: Task, spec: PromptSpec, chat_template: ChatTemp
         raise TaskError(f"task {name}: asks about images or sound; give text-only tasks.")
     task.set_fewshot_seed(seed=spec.seeds.fewshot)
     _check_examples(name, task)
+    chosen = _chosen_items(name, task, spec)
     try:
-        task.build_all_requests(
-            limit=get_sample_size(task, spec.limit),
-            system_instruction=spec.system_instruction,
-            apply_chat_template=chat_template is not None,
-            fewshot_as_multiturn=spec.fewshot_as_multiturn,
-            chat_template=chat_template,
-        )
+        if chosen is not None:
+            return _chosen_requests(task, spec, chat_template, chosen)
+        return _divided_requests(task, spec, chat_template) or _all_requests(task, spec, chat_template)
     except HarnessError:
         raise
     # Rendering runs the task's own templates and functions; whatever they raise is an error of that task.
     except Exception as error:
         reason = one_line(error, max_characters=300)
         raise TaskError(f"task {name}: its prompts cannot be rendered ({type(error).__name__}: {reason}).") from error
-    requests: list[Request] = []
-    items: list[int] = []
-    for instance in task.instances:
-        for repeat in range(instance.repeats or 1):
-            requests.append(as_request(instance, repeat, spec.seeds))
-            items.append(cast("int", instance.doc_id))
-    return TaskRequests(requests=requests, items=items, instances=list(task.instances))
+
+
+def _all_requests(task: Task, spec: PromptSpec, chat_template: ChatTemplate | None) -> TaskRequests:
+    _render(task, spec, chat_template, limit=get_sample_size(task, spec.limit))
+    return _requests_of(list(task.instances), spec)
+
+
+def _chosen_requests(
+    task: Task, spec: PromptSpec, chat_template: ChatTemplate | None, items: list[int]
+) -> TaskRequests:
+    _render(task, spec, chat_template, samples=items)
+    return _requests_of(_with_item_numbers(task.instances, items), spec)
+
+
+def _requests_of(instances: list[Instance], spec: PromptSpec) -> TaskRequests:
+    built = TaskRequests(requests=[], items=[], instances=instances)
+    for instance in instances:
+        built.add(instance, spec.seeds)
+    return built
+
+
+def _divided_requests(task: Task, spec: PromptSpec, chat_template: ChatTemplate | None) -> TaskRequests | None:
+    """Render a large task in pieces; None if it cannot be divided."""
+    limit = get_sample_size(task, spec.limit)
+    items = len(task.eval_docs)
+    if not can_be_divided(task, items if limit is None else min(limit, items)):
+        return None
+    forget_examples(task)
+    forms = Forms()
+    built = TaskRequests(requests=[], items=[], instances=forms)
+    for docs in divided(task, limit):
+        with only(task, docs):
+            _render(task, spec, chat_template)
+            for instance in task.instances:
+                forms.add(instance, built.add(instance, spec.seeds).generation)
+    return built
+
+
+def _render(task: Task, spec: PromptSpec, chat_template: ChatTemplate | None, **which: Any) -> None:
+    task.build_all_requests(
+        system_instruction=spec.system_instruction,
+        apply_chat_template=chat_template is not None,
+        fewshot_as_multiturn=spec.fewshot_as_multiturn,
+        chat_template=chat_template,
+        **which,
+    )
+
+
+def _chosen_items(name: str, task: Task, spec: PromptSpec) -> list[int] | None:
+    """Return the numbers of the items to evaluate, sorted; None for those that `limit` allows."""
+    if name not in spec.samples:
+        return None
+    items, count = sorted(set(spec.samples[name])), len(task.eval_docs)
+    if not items or items[0] < 0 or items[-1] >= count:
+        wrong = (items[0] if items[0] < 0 else items[-1]) if items else "no item"
+        raise TaskError(f"--samples {name}: {wrong}: the task has items 0 to {count - 1}; give some of their numbers.")
+    return items
+
+
+def _with_item_numbers(instances: Sequence[Instance], items: Sequence[int]) -> list[Instance]:
+    """Return the instances with their items' numbers in the split: lm-eval numbers the chosen items from 0."""
+    return [replace(one, metadata=(one.task_name, items[one.doc_id], one.repeats)) for one in instances]
 
 
 def _check_examples(name: str, task: Task) -> None:
@@ -261,17 +365,14 @@ class Replay(LM):  # type: ignore[misc]
 
 
 def gold_answers(tasks: Mapping[str, Task], requests: Mapping[str, TaskRequests]) -> dict[Request, bool | str]:
-    """Return an oracle's answers: True for right continuations, the target text for generations.
-
-    The tasks' instances must be those that `requests` was built from.
-    """
+    """Return an oracle's answers: True for right continuations, the target text for generations."""
     gold: dict[Request, bool | str] = {}
     for name, task in tasks.items():
-        position = 0
-        for instance in task.instances:
-            request = requests[name].requests[position]
-            position += instance.repeats or 1
-            gold[request] = _is_gold(task, instance)
+        position, built = 0, requests[name]
+        for piece in built.pieces(task, sorted(set(built.items))):
+            for instance in piece.instances:
+                gold[built.requests[position]] = _is_gold(task, instance)
+                position += instance.repeats or 1
     return gold
 
 

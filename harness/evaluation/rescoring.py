@@ -20,9 +20,9 @@ from harness.evaluation.answering import Outcome
 from harness.evaluation.chat_template import ServiceMessages, Template, TokenizerChatTemplate
 from harness.evaluation.evaluation import Evaluation, Start
 from harness.evaluation.model_under_test import ModelUnderTest
-from harness.evaluation.record import ENCODING_FIELDS
 from harness.evaluation.requests import PromptSpec, Seeds, TaskRequests, build, configure
 from harness.evaluation.run import DoneRun, check_programs, finish
+from harness.evaluation.samples import ENCODING_FIELDS
 from harness.evaluation.spec import EvaluationSpec, options_in_force
 from harness.records.run_folder import RunRecord, read_record
 from harness.suite.catalogue import Catalogue
@@ -134,10 +134,11 @@ def _not_opened(gold: Mapping[Request, bool | str], generates: bool) -> Engine: 
 def _spec(old: RunRecord, folder: Path, options: RescoreOptions) -> EvaluationSpec:
     try:
         seeds = {name: int(seed) for name, seed in old.prompt["seeds"].items()}
-        generation = dict(old.prompt.get("gen_kwargs", {}))
+        dictionaries = {name: dict(old.prompt.get(name, {})) for name in ("gen_kwargs", "chat_template_args")}
+        samples = {name: [int(one) for one in items] for name, items in old.prompt.get("samples", {}).items()}
         if not isinstance(old.fingerprint.get("engine"), str):
             raise TypeError("answerer lacks its engine")
-        prompt = PromptSpec(**{**old.prompt, "seeds": Seeds(**seeds), "gen_kwargs": generation})
+        prompt = PromptSpec(**{**old.prompt, **dictionaries, "seeds": Seeds(**seeds), "samples": samples})
     except MALFORMED as error:
         problem = one_line(error, max_characters=100)
         raise RecordError(
@@ -172,7 +173,9 @@ def _chat_template(old: RunRecord, prompt: PromptSpec, options: RescoreOptions) 
 
     checkpoint = resolve(options.model, revision=old.model.get("revision"), tokenizer=options.tokenizer)
     name = prompt.apply_chat_template if isinstance(prompt.apply_chat_template, str) else None
-    return TokenizerChatTemplate(checkpoint.tokenizer, name=name, system_as_user=prompt.system_as_user)
+    return TokenizerChatTemplate(
+        checkpoint.tokenizer, name=name, system_as_user=prompt.system_as_user, variables=prompt.chat_template_args
+    )
 
 
 def _answers(path: Path, name: str, task: TaskRequests, items_scored: int) -> dict[Request, Answer]:

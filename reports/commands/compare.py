@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import InputError, RecordError, did_you_mean
-from harness.reports.commands.design import add_design_arguments, check_last_checkpoints, run_design
+from harness.errors import InputError
+from harness.reports.commands.design import add_design_arguments, check_last_checkpoints, design_result
+from harness.reports.commands.model_finder import ModelFinder
 from harness.reports.commands.output import (
-    PAGES,
     add_output_arguments,
     command_line,
     output_format,
+    report_charts,
     split_names,
     view_options,
-    write_charts,
-    write_document,
-    write_page,
 )
 
 if TYPE_CHECKING:
-    from harness.records import ModelRecords, Records
-    from harness.reports.analysis.differences import Arm
-
+    from harness.records import ModelRecords
+    from harness.reports.analysis.differences import Arm, Comparison
+    from harness.reports.commands.result import ReportResult
+    from harness.reports.documents.tables import Document
+    from harness.reports.page.report import Report
 
 PURPOSE = "Show which differences between models are real, task by task."
 
@@ -74,18 +75,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compare the models, and print or write the result."""
+    result(args, command_line()).show(args)
+    return 0
+
+
+def result(args: argparse.Namespace, command: str) -> ReportResult:
+    """Return the comparison of the models, or the analysis of a design; nothing is printed.
+
+    Args:
+        args: The parsed flags.
+        command: The command line, for the page.
+
+    Raises:
+        InputError: a flag is wrong.
+        RecordError: a run is missing or damaged, or runs cannot be compared.
+    """
+    output_format(args)  # raises
     if args.design is not None:
-        return run_design(args)
-    if not args.models:
-        raise InputError("no models; give two or more to compare, or --design FILE for a factorial study.")
-    check_last_checkpoints(args)
-    kind = output_format(args)
-    if args.margin is not None and not 0.0 < args.margin < math.inf:
-        raise InputError(f"--margin {args.margin}: give the smallest loss that matters, above 0, such as 0.02.")
-    if args.doses is not None and args.baseline is not None:
-        raise InputError(
-            f"--doses {args.doses}: doses follow the order of the models; name the baseline first, not with --baseline."
-        )
+        return design_result(args, command)
+    _check_flags(args)
 
     from harness.reports.analysis.comparison import compare
     from harness.reports.analysis.overlap import read_overlaps
@@ -105,30 +113,47 @@ def run(args: argparse.Namespace) -> int:
         chosen=args.chosen,
         any_scale=args.metric is not None,
     )
-    document = comparison_document(comparison, command_line())
+    document = comparison_document(comparison, command)
     if overlap is not None:
         document = comparison_with_overlap(document, comparison, overlap, force=args.force, chosen=args.chosen)
-    if kind in (*PAGES, "json") or args.charts:
-        from harness.reports.documents.matrix import with_matrix
-        from harness.reports.page.html import render
+    return _result(comparison, document, args)
+
+
+def _result(comparison: Comparison, document: Document, args: argparse.Namespace) -> ReportResult:
+    from harness.reports.commands.result import ReportResult
+
+    @functools.cache
+    def report() -> Report:
         from harness.reports.page.report import comparison_report
 
-        report = comparison_report(
-            comparison,
-            document,
-            force=args.force,
-            options=view_options(args),
-            compare_options=_compare_options(args),
+        options, compare_options = view_options(args), _compare_options(args)
+        return comparison_report(
+            comparison, document, force=args.force, options=options, compare_options=compare_options
         )
-        if args.charts:
-            write_charts(report, args.charts)
-        if kind in PAGES:
-            write_page(render(report), kind, args.output_path)
-            return 0
-        if kind == "json":
-            document = with_matrix(document, report.matrix)
-    write_document(document, args)
-    return 0
+
+    def page() -> str:
+        from harness.reports.page.html import render
+
+        return render(report())
+
+    def whole() -> Document:
+        from harness.reports.documents.matrix import with_matrix
+
+        return with_matrix(document, report().matrix)
+
+    return ReportResult(document=document, page=page, charts=lambda: report_charts(report()), whole=whole)
+
+
+def _check_flags(args: argparse.Namespace) -> None:
+    if not args.models:
+        raise InputError("no models; give two or more to compare, or --design FILE for a factorial study.")
+    check_last_checkpoints(args)
+    if args.margin is not None and not 0.0 < args.margin < math.inf:
+        raise InputError(f"--margin {args.margin}: give the smallest loss that matters, above 0, such as 0.02.")
+    if args.doses is not None and args.baseline is not None:
+        raise InputError(
+            f"--doses {args.doses}: doses follow the order of the models; name the baseline first, not with --baseline."
+        )
 
 
 def _check_possible(margin: float | None, arms: Sequence[Arm]) -> None:
@@ -168,7 +193,7 @@ def _arms(args: argparse.Namespace) -> tuple[list[Arm], list[str]]:
     from harness.reports.analysis.differences import Arm
     from harness.reports.analysis.metric import with_metric
 
-    finder = _ModelFinder(args)
+    finder = ModelFinder(args)
     named_places = [_parse_arm(word) for word in args.models]
     if args.baseline is not None:
         named_places = _baseline_first(named_places, args.baseline)
@@ -233,65 +258,3 @@ def _baseline_first(named_places: list[tuple[str, list[str]]], baseline: str) ->
     if not first:
         return [_parse_arm(baseline), *named_places]
     return [*first, *(one for one in named_places if one not in first)]
-
-
-class _ModelFinder:
-    """Finds models by run folder, or by name of a model or stage below ``--runs``."""
-
-    def __init__(self, args: argparse.Namespace) -> None:
-        self._args = args
-        self._records: Records | None = None
-        self.skipped: tuple[str, ...] = ()
-
-    def models(self, place: str, *, several: bool) -> list[ModelRecords]:
-        """Return the model in a folder or with a name.
-
-        Args:
-            place: The folder or name.
-            several: Whether there may be several, the checkpoints of training runs.
-
-        Raises:
-            RecordError: There is no such model, or more than one.
-        """
-        path, runs = Path(place), self._args.runs
-        matches = self._models_named(place) if runs is not None else []
-        if not matches and path.exists():
-            matches = list(self._index([path]).models)
-        elif not matches and runs is None:
-            raise RecordError(f"{place}: no such run folder; give one, or --runs DIR to look up a model or stage name.")
-        if not matches:
-            known = [model.name for model in self._records.models] if self._records else []
-            raise RecordError(
-                f"{place}: neither a folder nor the name of a model or stage below {runs}, which has "
-                f"{', '.join(known)}.{did_you_mean(place, known)}"
-            )
-        if len(matches) > 1 and not several:
-            raise RecordError(
-                f"{place}: holds {len(matches)} models; give one of {', '.join(m.name for m in matches)}."
-            )
-        return matches
-
-    def _models_named(self, name: str) -> list[ModelRecords]:
-        """Return the models of this name below ``--runs``, otherwise those whose stage has it."""
-        if self._records is None:
-            self._records = self._index([self._args.runs])
-        matches = [model for model in self._records.models if _is_named(model, name)]
-        return matches or [model for model in self._records.models if _is_stage(model, name)]
-
-    def _index(self, paths: list[Path]) -> Records:
-        from harness.records import index
-
-        args = self._args
-        records = index(paths, tasks=split_names(args.tasks), all_runs=args.all, skip_broken=args.skip_broken)
-        self.skipped = tuple(dict.fromkeys((*self.skipped, *records.skipped)))
-        return records
-
-
-def _is_named(model: ModelRecords, name: str) -> bool:
-    """Whether a model has this name or is in a folder of this name; this takes precedence over the name of a stage."""
-    return name in (model.name, model.recorded_name, *(folder.name for folder in model.folders))
-
-
-def _is_stage(model: ModelRecords, name: str) -> bool:
-    manifest = model.lineage[0].get("manifest") if model.lineage else None
-    return manifest is not None and manifest["name"] == name

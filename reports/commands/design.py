@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError, RecordError, did_you_mean
-from harness.reports.commands.output import (
-    PAGES,
-    command_line,
-    output_format,
-    split_names,
-    write_document,
-    write_page,
-)
+from harness.reports.commands.output import split_names
 
 if TYPE_CHECKING:
     from harness.records import ModelRecords
+    from harness.reports.analysis.matrix import Matrix
     from harness.reports.analysis.study import Study
+    from harness.reports.charts.charts import Chart
     from harness.reports.charts.drawing import Drawing
+    from harness.reports.commands.result import ReportResult
+    from harness.reports.documents.tables import Document
 
 AUTO = "auto"
 # Flags of a comparison of models that have no meaning for a design, and their defaults.
@@ -41,18 +39,22 @@ def add_design_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_design(args: argparse.Namespace) -> int:
-    """Analyse the study, and print or write the result.
+def design_result(args: argparse.Namespace, command: str) -> ReportResult:
+    """Return the analysis of the study; nothing is printed.
+
+    Args:
+        args: The parsed flags.
+        command: The command line, for the page.
 
     Raises:
         InputError: A flag or the design is wrong.
         RecordError: A run is missing or damaged, or runs cannot be compared.
     """
-    kind = output_format(args)
     _check_flags(args)
 
     from harness.reports.analysis.factorial import AnalysisOptions, analyse
     from harness.reports.analysis.overlap import read_overlaps
+    from harness.reports.commands.result import ReportResult
     from harness.reports.documents.factorial import factorial_document
     from harness.reports.documents.overlap_scores import factorial_with_overlap
 
@@ -60,27 +62,33 @@ def run_design(args: argparse.Namespace) -> int:
     study, notes = load_study(args)
     options = AnalysisOptions(last=args.last_checkpoints or 1, force=args.force, any_scale=args.metric is not None)
     analysis = analyse(study, options, notes)
-    document = factorial_document(analysis, command_line())
+    document = factorial_document(analysis, command)
     if overlap is not None:
         document = factorial_with_overlap(document, analysis, overlap, options)
-    if args.charts:
+
+    @functools.cache
+    def matrix() -> Matrix:
+        from harness.reports.analysis.study_matrix import study_matrix
+
+        return study_matrix(analysis, force=args.force)
+
+    def page() -> str:
+        from harness.reports.page.study import render_study
+
+        return render_study(analysis, matrix(), document)
+
+    def charts() -> dict[str, Chart]:
         from harness.reports.charts.study_effects import draw_study_effects
         from harness.reports.documents.captions import factorial_caption
 
-        effects = {"effects": draw_study_effects(analysis)}
-        write_drawings(effects, args.charts, {"effects": factorial_caption(analysis)})
-    if kind in (*PAGES, "json"):
-        from harness.reports.analysis.study_matrix import study_matrix
-        from harness.reports.documents.matrix import with_matrix
-        from harness.reports.page.study import render_study
+        return drawn_charts({"effects": draw_study_effects(analysis)}, {"effects": factorial_caption(analysis)})
 
-        matrix = study_matrix(analysis, force=args.force)
-        if kind in PAGES:
-            write_page(render_study(analysis, matrix, document), kind, args.output_path)
-            return 0
-        document = with_matrix(document, matrix)
-    write_document(document, args)
-    return 0
+    def whole() -> Document:
+        from harness.reports.documents.matrix import with_matrix
+
+        return with_matrix(document, matrix())
+
+    return ReportResult(document=document, page=page, charts=charts, whole=whole)
 
 
 def _check_flags(args: argparse.Namespace) -> None:
@@ -204,6 +212,21 @@ class _Finder:
         return models[0]
 
 
+def drawn_charts(drawings: dict[str, Drawing], captions: dict[str, str]) -> dict[str, Chart]:
+    """Return drawings as charts for a paper, by name, with their captions.
+
+    Raises:
+        InputError: Altair is not installed.
+    """
+    from harness.reports.charts.charts import Chart, paper_view
+    from harness.reports.charts.drawing import vega_lite
+
+    return {
+        name: Chart(specification=paper_view(vega_lite(one)), caption=f"{one.label}. {captions.get(name, '')}")
+        for name, one in drawings.items()
+    }
+
+
 def write_drawings(drawings: dict[str, Drawing], folder: Path, captions: dict[str, str]) -> None:
     """Write drawings as chart files with their captions, and log each file to standard error.
 
@@ -213,14 +236,7 @@ def write_drawings(drawings: dict[str, Drawing], folder: Path, captions: dict[st
     import sys
 
     from harness.reports.charts import charts
-    from harness.reports.charts.drawing import vega_lite
     from harness.visible import say
 
-    drawn = {
-        name: charts.Chart(
-            specification=charts.paper_view(vega_lite(one)), caption=f"{one.label}. {captions.get(name, '')}"
-        )
-        for name, one in drawings.items()
-    }
-    for path in charts.write(drawn, folder):
+    for path in charts.write(drawn_charts(drawings, captions), folder):
         say(f"written: {path}", file=sys.stderr)

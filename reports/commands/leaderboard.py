@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from harness.errors import InputError, did_you_mean
 from harness.reports.commands.output import (
-    PAGES,
     add_output_arguments,
     command_line,
     output_format,
+    report_charts,
     split_names,
     view_options,
-    write_charts,
-    write_document,
-    write_page,
 )
+
+if TYPE_CHECKING:
+    from harness.reports.analysis.leaderboard import Leaderboard
+    from harness.reports.commands.result import ReportResult
+    from harness.reports.documents.tables import Document
+    from harness.reports.page.report import Report
 
 PURPOSE = "Rank models, and mark those that cannot be told apart."
 
@@ -29,11 +35,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUNS",
         help="folders with runs of `harness eval` or `lm_eval --log_samples`, at any depth",
     )
+    parser.add_argument(
+        "--against",
+        metavar="MODEL",
+        help="also show how the overall value of each model differs from that of this one, with interval and p",
+    )
     add_output_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Rank the models, and print or write the result."""
+    result(args, command_line()).show(args)
+    return 0
+
+
+def result(args: argparse.Namespace, command: str) -> ReportResult:
+    """Return the ranks of the models; nothing is printed.
+
+    Args:
+        args: The parsed flags.
+        command: The command line, for the page.
+
+    Raises:
+        InputError: a flag is wrong.
+        RecordError: a run is missing or damaged, or runs cannot be ranked.
+    """
     kind = output_format(args)
 
     from harness.records import load
@@ -41,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
     from harness.reports.analysis.intervals import IntervalCache
     from harness.reports.analysis.leaderboard import rank
     from harness.reports.analysis.overlap import read_overlaps
+    from harness.reports.commands.result import ReportResult
     from harness.reports.documents.leaderboard import leaderboard_document, task_values, with_domains
     from harness.reports.documents.overlap_scores import leaderboard_with_overlap
 
@@ -49,23 +76,48 @@ def run(args: argparse.Namespace) -> int:
     board = rank(records.models, force=args.force, notes=[*records.skipped, *records.empty])
     intervals = IntervalCache()
     values = task_values(board.models, intervals) if kind != "table" else None
-    document = leaderboard_document(board, command_line(), values)
+    document = leaderboard_document(board, command, values)
+    if args.against is not None:
+        document = _with_differences(document, board, args)
     if overlap is not None:
         document = leaderboard_with_overlap(document, board, overlap, force=args.force)
-    estimates = None
-    if kind in PAGES or args.charts:
-        from harness.reports.page.html import render
+
+    @functools.cache
+    def report() -> Report:
         from harness.reports.page.report import leaderboard_report
 
         folders, options = [str(path) for path in args.runs], view_options(args)
-        report = leaderboard_report(board, document, intervals, runs=folders, force=args.force, options=options)
-        estimates = report.estimates
-        if args.charts:
-            write_charts(report, args.charts)
-        if kind in PAGES:
-            write_page(render(report), kind, args.output_path)
-            return 0
-    if kind == "json":
-        document = with_domains(document, estimates or board_estimates(board, intervals))
-    write_document(document, args)
-    return 0
+        return leaderboard_report(board, document, intervals, runs=folders, force=args.force, options=options)
+
+    def page() -> str:
+        from harness.reports.page.html import render
+
+        return render(report())
+
+    def whole() -> Document:
+        # A report has the estimates; without charts or a page, only they are computed.
+        estimates = report().estimates if args.charts else board_estimates(board, intervals)
+        return document if estimates is None else with_domains(document, estimates)
+
+    return ReportResult(
+        document=document, page=page, charts=lambda: report_charts(report(), first="domains"), whole=whole
+    )
+
+
+def _with_differences(document: Document, board: Leaderboard, args: argparse.Namespace) -> Document:
+    """Return the document with each model's difference from the one that ``--against`` names.
+
+    Raises:
+        InputError: It names no model of the leaderboard, or several.
+    """
+    from harness.reports.analysis.against import against
+    from harness.reports.commands.model_finder import models_named
+    from harness.reports.documents.against import with_differences
+
+    matches = models_named(args.against, board.models)
+    if len(matches) != 1:
+        names = [model.name for model in matches or board.models]
+        what = f"names {len(matches)} models" if matches else "no such model"
+        hint = "" if matches else did_you_mean(args.against, names)
+        raise InputError(f"--against {args.against}: {what}; give one of {', '.join(names)}.{hint}")
+    return with_differences(document, board, against(board, matches[0], force=args.force))

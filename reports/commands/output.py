@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError
+from harness.flags import add_wide
 from harness.visible import say
 
 if TYPE_CHECKING:
+    from harness.reports.charts.charts import Chart
     from harness.reports.documents.tables import Document
     from harness.reports.page.report import Report
 
@@ -55,6 +57,7 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--charts", type=Path, metavar="DIR", help="folder in which to write charts too, as SVG, PNG and Vega-Lite"
     )
+    add_wide(parser)
 
 
 def add_columns_argument(parser: argparse.ArgumentParser) -> None:
@@ -106,32 +109,42 @@ def view_options(args: argparse.Namespace) -> tuple[str, ...]:
 
 def write_document(document: Document, args: argparse.Namespace) -> None:
     """Write the document in the format and to the place that the flags name."""
+    if output_format(args) == "table" and args.output_path is None:
+        from harness.reports.commands.terminal import show
+
+        show(document, wide=args.wide)
+    else:
+        write_text(document_text(document, output_format(args), chosen_columns(args)), args.output_path)
+
+
+def chosen_columns(args: argparse.Namespace) -> tuple[str, ...]:
+    """Return the columns that the flags name for LaTeX; empty for those that fit."""
+    return split_names(getattr(args, "columns", None) or "")
+
+
+def document_text(document: Document, kind: str, columns: Sequence[str] = ()) -> str:
+    """Return the document in a format other than a page; `columns` are those of LaTeX tables."""
+    from harness.reports.commands.terminal import plain
     from harness.reports.documents import tables
     from harness.reports.documents.latex import latex
 
-    kind = output_format(args)
     writers: dict[str, Callable[[Document], str]] = {
-        "md": tables.markdown, "csv": tables.csv, "json": tables.json,
-        "latex": lambda one: latex(one, split_names(getattr(args, "columns", None) or "")),
+        "table": plain, "md": tables.markdown, "csv": tables.csv, "json": tables.json,
+        "latex": lambda one: latex(one, columns),
     }  # fmt: skip
-    if kind in writers:
-        write_text(writers[kind](document), args.output_path)
-        return
-
-    from harness.reports.commands.terminal import plain, show
-
-    if args.output_path is None:
-        show(document)
-    else:
-        write_text(plain(document), args.output_path)
+    return writers[kind](document)
 
 
-def write_charts(report: Report, folder: Path) -> None:
-    """Write the charts, and log each file to standard error."""
+def report_charts(report: Report, *, first: str = "differences") -> dict[str, Chart]:
+    """Return a report's charts by name, beginning with the chart `first`.
+
+    Raises:
+        InputError: Altair is not installed.
+    """
     from harness.reports.charts import charts
 
-    for path in charts.write(charts.charts(report.comparison, report.board, report.estimates), folder):
-        say(f"written: {path}", file=sys.stderr)
+    made = charts.charts(report.comparison, report.board, report.estimates)
+    return {name: made[name] for name in sorted(made, key=lambda name: name != first)}
 
 
 def write_page(page: str, kind: str, path: Path | None) -> None:
@@ -159,8 +172,17 @@ def write_text(text: str, path: Path | None) -> None:
     if path is None:
         sys.stdout.write(text)
         return
+    write_file(text, path)
+    say(f"written: {path}", file=sys.stderr)
+
+
+def write_file(text: str, path: Path) -> None:
+    """Write text to a file.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"--output_path {path}: cannot be written ({error.strerror}); give another file.") from None
-    say(f"written: {path}", file=sys.stderr)

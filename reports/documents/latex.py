@@ -106,7 +106,7 @@ def _chosen(table: Table, wanted: Collection[str]) -> list[Column]:
     if wanted:
         return [column for key in wanted for column in table.columns if column.key == key]
     narrow = NARROW.get(table.key)
-    columns = [column for column in table.shown if (column.key in narrow if narrow else not column.aside)]
+    columns = [column for column in table.shown if (column.key in narrow if narrow else column.place != "aside")]
     # The caption has the number of items if all rows share it.
     same = table.caption and len({row.cells.get("items") for row in table.rows}) == 1
     return [column for column in columns if not (same and column.key == "items")]

@@ -65,7 +65,7 @@ def render(report: Report) -> str:
             "forest": forest_view(report.matrix),
             "differences": differences_view(report.comparison, difference.tables[0]),
             "arms": [arm.name for arm in report.comparison.arms[1:]],
-            "overall": [table_view(table) for table in (*difference.tables[1:], *_overlap_tables(report))],
+            "overall": [table_view(table) for table in (*difference.tables[1:], *_further_tables(report))],
             "values": table_view(_values(report)),
             "failures": failures_view(report.models),
             "lineage": lineage,
@@ -98,10 +98,11 @@ def _values(report: Report) -> Table:
     return tables[0] if tables else task_values(report.models, report.intervals)
 
 
-def _overlap_tables(report: Report) -> list[Table]:
-    """Return a leaderboard's tables of scores without overlapping items; a comparison has them among its own."""
+def _further_tables(report: Report) -> list[Table]:
+    """Return a leaderboard's tables of scores without overlapping items, and those of ``--against``."""
     document = report.board_document
-    return [table for table in document.tables if table.key in ("overlap", "overlap_tasks")] if document else []
+    keys = ("against", "overlap", "overlap_tasks")  # a comparison has its own among its tables
+    return [table for table in document.tables if table.key in keys] if document else []
 
 
 def _board(board: Leaderboard, estimates: BoardEstimates, table: Table) -> dict[str, Any]:

@@ -121,18 +121,16 @@ def test_settings_name_engine_template_few_shot_versions_and_command(opened: Chr
 
 
 def test_failed_and_truncated_requests_stand_next_to_the_numbers(
-    browser: Chrome, chain: Path, command: Command, tmp_path: Path
+    browser: Chrome, command: Command, tmp_path: Path
 ) -> None:
-    for file in (chain / "training/checkpoint-10").glob("run_*.json"):
-        record = json.loads(file.read_text(encoding="utf-8"))
-        record["tasks"]["law"] |= {"cut": 7, "failed": 2, "failures": {"timeout": 2}}
-        changed = tmp_path / "changed"
-        write_study_run(changed, "other", {"logic": RunTask(values=np.ones(60)), "law": RunTask(values=np.ones(60))})
-        for copy in (changed / "other").glob("run_*.json"):
-            own = json.loads(copy.read_text(encoding="utf-8"))
-            own["tasks"] = record["tasks"]
-            copy.write_text(json.dumps(own), encoding="utf-8")
-    write_study_run(changed, "plain", {"logic": RunTask(values=np.zeros(60)), "law": RunTask(values=np.eye(60)[0])})
+    changed = tmp_path / "changed"
+    ones, few = np.ones(60), np.eye(60)[0]
+    folder = write_study_run(changed, "other", {"logic": RunTask(values=ones), "law": RunTask(values=ones)})
+    file = (folder / "run.json").resolve()
+    record = json.loads(file.read_text(encoding="utf-8"))
+    record["tasks"]["law"] |= {"cut": 7, "failed": 2, "failures": {"timeout": 2}}
+    file.write_text(json.dumps(record), encoding="utf-8")
+    write_study_run(changed, "plain", {"logic": RunTask(values=np.zeros(60)), "law": RunTask(values=few)})
     page = tmp_path / "page.html"
     code, _, err = command("compare", changed / "plain", changed / "other", "--output_path", page)
     assert code == 0, err
