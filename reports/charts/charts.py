@@ -67,6 +67,12 @@ class Chart:
     specification: dict[str, Any]
     caption: str
 
+    @property
+    def question(self) -> str:
+        """The question at the beginning of the caption."""
+        question, mark, _ = self.caption.partition("?")
+        return question + mark if mark else self.caption
+
 
 def charts(comparison: Comparison, board: Leaderboard | None, estimates: BoardEstimates | None) -> dict[str, Chart]:
     """Return each chart by the stem of its file names.

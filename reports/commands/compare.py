@@ -136,6 +136,7 @@ def _result(comparison: Comparison, document: Document, args: argparse.Namespace
 
         return render(report())
 
+    @functools.cache
     def whole() -> Document:
         from harness.reports.documents.matrix import with_matrix
 

@@ -83,6 +83,7 @@ def design_result(args: argparse.Namespace, command: str) -> ReportResult:
 
         return drawn_charts({"effects": draw_study_effects(analysis)}, {"effects": factorial_caption(analysis)})
 
+    @functools.cache
     def whole() -> Document:
         from harness.reports.documents.matrix import with_matrix
 

@@ -94,6 +94,7 @@ def result(args: argparse.Namespace, command: str) -> ReportResult:
 
         return render(report())
 
+    @functools.cache
     def whole() -> Document:
         # A report has the estimates; without charts or a page, only they are computed.
         estimates = report().estimates if args.charts else board_estimates(board, intervals)

@@ -37,7 +37,7 @@ class ReportResult:
         document: Tables and sentences.
         page: Makes the page, as HTML.
         charts: Makes the charts, by name; the first one shows the result.
-        whole: Makes the document with the tables that only JSON has.
+        whole: Makes the document with the tables that only JSON and frames have.
     """
 
     document: Document
@@ -46,13 +46,13 @@ class ReportResult:
     whole: Callable[[], Document]
 
     def specifications(self) -> dict[str, Any]:
-        """Return the Vega-Lite specification of each chart, by name."""
-        return {name: chart.specification for name, chart in self.charts().items()}
+        """Return the Vega-Lite specification of each chart, by name, with its question as the title."""
+        return {name: {**chart.specification, "title": chart.question} for name, chart in self.charts().items()}
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """Names of the tables, the result first."""
-        return tuple(table.key for table in self.document.tables)
+        """Names of the tables, the result first, as in JSON."""
+        return tuple(table.key for table in self.whole().tables)
 
     def frame(self, table: str | None = None) -> pd.DataFrame:
         """Return a table's raw values; the first one's by default.
@@ -62,11 +62,13 @@ class ReportResult:
         """
         from harness.reports.documents.frames import frame
 
-        tables = {one.key: one for one in self.document.tables}
-        if table is not None and table not in tables:
+        if table is None:
+            return frame(self.document.tables[0])
+        tables = {one.key: one for one in self.whole().tables}
+        if table not in tables:
             hint = did_you_mean(table, tables)
             raise InputError(f"frame {table}: no such table; give one of {', '.join(tables)}.{hint}")
-        return frame(self.document.tables[0] if table is None else tables[table])
+        return frame(tables[table])
 
     def html(self) -> str:
         """Return the document as a fragment of HTML."""
