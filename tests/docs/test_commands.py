@@ -1,0 +1,86 @@
+"""The commands of the README and of the tutorial run in the order written, in a fresh clone.
+
+The full version runs the tutorial as it stands and holds it to what the page says; its reduced version asks for few
+items and trains on few tokens.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from docs.commands import Block, CommandsFailedError, fresh_clone, read_blocks, run_blocks
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+INSTALLS = "it installs the environment in which they run"
+FEWER_TASKS = {"--tasks reasoning_mini": "--tasks mini_logic,mini_legal"}
+REDUCED = {"--limit 60": "--limit 2", "budget_tokens: 12_000": "budget_tokens: 400"}
+
+
+@pytest.fixture
+def clone(tmp_path: Path, own_cache: Path) -> Path:
+    return fresh_clone(ROOT, tmp_path / "clone", Path(sys.prefix))
+
+
+def _run(page: str, clone: Path, changes: Mapping[str, str]) -> list[str]:
+    """Run the blocks of a page with each key of `changes` replaced; each must occur."""
+    for old in changes:
+        assert old in page, f"the page has no {old!r}"
+    blocks = [block for block in read_blocks(page) if not block.skipped]
+    for old, new in changes.items():
+        blocks = [replace(block, commands=block.commands.replace(old, new)) for block in blocks]
+    return run_blocks(blocks, clone)
+
+
+def test_only_the_installation_is_skipped() -> None:
+    skipped = [block.skipped for page in (README, TUTORIAL) for block in read_blocks(page) if block.skipped]
+    assert skipped == [INSTALLS, INSTALLS]
+    assert len(read_blocks(README)) + len(read_blocks(TUTORIAL)) > 8
+
+
+def test_no_command_of_the_pages_stands_outside_a_block() -> None:
+    for page in (README, TUTORIAL):
+        assert "```sh\n" not in page
+        assert "```console" not in page
+
+
+def test_the_commands_of_the_readme_run(clone: Path) -> None:
+    printed = _run(README, clone, {"--limit 40": "--limit 2"})
+    assert "mini_legal" in printed[-1]
+    assert (clone / "runs" / "board.html").is_file()
+
+
+def test_a_reduced_tutorial_runs(clone: Path) -> None:
+    _run(TUTORIAL, clone, REDUCED | FEWER_TASKS)
+    report = (clone / "runs" / "tutorial" / "report.html").read_text(encoding="utf-8")
+    assert "mini_logic" in report
+
+
+@pytest.mark.slow
+def test_the_tutorial_finds_what_its_page_says(clone: Path) -> None:
+    _run(TUTORIAL, clone, {})
+    compare = "harness compare SmolLM2-135M-Instruct.Q4_1 text code --runs runs/tutorial/eval --format json"
+    activated = Block(commands=". .venv/bin/activate\n")
+    (_, printed) = run_blocks([activated, Block(commands=compare + "\n")], clone)
+    rows = json.loads(printed)["tables"]["differences"]
+    assert rows
+
+
+def test_a_command_that_fails_is_named_with_what_it_printed(tmp_path: Path) -> None:
+    blocks = [
+        Block(commands="echo first\n"),
+        Block(commands="echo second; ls missing\n"),
+        Block(commands="echo third\n"),
+    ]
+    with pytest.raises(
+        CommandsFailedError, match=r"(?s)exit code 2 from:\necho second; ls missing\n.*second\n.*missing"
+    ):
+        run_blocks(blocks, tmp_path)
+    assert run_blocks(blocks[:1], tmp_path) == ["first\n"]
