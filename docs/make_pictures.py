@@ -43,9 +43,9 @@ PAPER = TerminalTheme(
         (108, 107, 102),
     ],
 )
-# rich's drawing asks a web server for its font; a picture must not.
-FONT_FACE = re.compile(r"@font-face \{\{.*?\}\}\n?", re.DOTALL)
-SVG_FORMAT = FONT_FACE.sub("", CONSOLE_SVG_FORMAT).replace(
+# rich's drawing asks a web server for its font; a picture must not. A comment names another address.
+ADDRESSES = re.compile(r"@font-face \{\{.*?\}\}\n?|<!--.*?-->\n?", re.DOTALL)
+SVG_FORMAT = ADDRESSES.sub("", CONSOLE_SVG_FORMAT).replace(
     "Fira Code, monospace", "ui-monospace, Menlo, Consolas, monospace"
 )
 
