@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich._export_format import CONSOLE_SVG_FORMAT
@@ -22,7 +23,7 @@ from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
-from docs.commands import fresh_clone, read_blocks, run_blocks
+from docs.commands import Block, fresh_clone, read_blocks, run_blocks
 
 DOCS = Path(__file__).resolve().parent
 PICTURES = DOCS / "pictures"
@@ -76,25 +77,26 @@ def screenshot(page: Path, target: Path, height: int) -> None:
         sys.exit(f"chromium cannot draw {page}: {done.stderr}")
 
 
-def make(folder: Path) -> None:
-    """Run the tutorial in a copy of the repository in `folder`, and write all pictures."""
+def run_tutorial(folder: Path) -> tuple[Path, list[tuple[Block, str]]]:
+    """Run the tutorial in a copy of the repository; return the copy, and each block with what it printed."""
     clone = fresh_clone(DOCS.parent, folder, Path(sys.prefix))
     blocks = [block for block in read_blocks((DOCS / "tutorial.md").read_text(encoding="utf-8")) if not block.skipped]
-    PICTURES.mkdir(exist_ok=True)
-    for block, printed in zip(blocks, run_blocks(blocks, clone), strict=True):
+    return clone, list(zip(blocks, run_blocks(blocks, clone, {"FORCE_COLOR": "1"}), strict=True))
+
+
+def draw(clone: Path, printed: Sequence[tuple[Block, str]], pictures: Path) -> None:
+    """Write all pictures of a run into the folder `pictures`."""
+    pictures.mkdir(exist_ok=True)
+    for block, text in printed:
         if block.picture:
-            (PICTURES / f"{block.picture}.svg").write_text(terminal(block.commands, printed), encoding="utf-8")
+            (pictures / f"{block.picture}.svg").write_text(terminal(block.commands, text), encoding="utf-8")
     for name, (page, height) in REPORTS.items():
-        screenshot(clone / page, PICTURES / f"{name}.png", height)
+        screenshot(clone / page, pictures / f"{name}.png", height)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, help="a new folder for the copy, which is kept")
     kept = parser.parse_args().folder
-    if kept is not None:
-        kept.mkdir(parents=True)
-        make(kept.resolve())
-    else:
-        with tempfile.TemporaryDirectory() as temporary:
-            make(Path(temporary))
+    with tempfile.TemporaryDirectory() as temporary:
+        draw(*run_tutorial(Path(temporary) if kept is None else kept.resolve()), PICTURES)

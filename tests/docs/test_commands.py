@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from docs.commands import Block, CommandsFailedError, fresh_clone, read_blocks, run_blocks
+from docs.make_pictures import draw, run_tutorial
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -64,12 +65,15 @@ def test_a_reduced_tutorial_runs(clone: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_tutorial_finds_what_its_page_says(clone: Path) -> None:
-    _run(TUTORIAL, clone, {})
+def test_the_tutorial_finds_what_its_page_says_and_its_pictures_are_drawn(tmp_path: Path, own_cache: Path) -> None:
+    clone, printed = run_tutorial(tmp_path / "clone")
+    draw(clone, printed, tmp_path / "pictures")
+    drawn = {path.name for path in (tmp_path / "pictures").iterdir()}
+    assert drawn == {path.name for path in (ROOT / "docs" / "pictures").iterdir()}
     compare = "harness compare SmolLM2-135M-Instruct.Q4_1 text code --runs runs/tutorial/eval --format json"
     activated = Block(commands=". .venv/bin/activate\n")
-    (_, printed) = run_blocks([activated, Block(commands=compare + "\n")], clone)
-    rows = json.loads(printed)["tables"]["differences"]
+    (_, table) = run_blocks([activated, Block(commands=compare + "\n")], clone)
+    rows = json.loads(table)["tables"]["differences"]
     assert rows
 
 
