@@ -29,6 +29,7 @@ from harness.stats import (
     sign_flip,
     wilson_interval,
 )
+from harness.stats.clustered import FloatArray
 from harness.stats.combining import Estimate, combine_intervals
 from harness.stats.factorial import ItemTable, Runs, estimate_contrast, two_by_two
 from harness.stats.planning import PlannedTask, plan_contrast
@@ -255,7 +256,9 @@ def doses() -> alt.Chart:
 def factorial() -> alt.Chart:
     """Main effects and interaction of a 2 x 2 with three pre-training runs per level, each tuned twice."""
     draws = np.random.default_rng(8)
-    difficulty, rows, cells, plots = draws.normal(0.0, 1.0, 300), [], [], []
+    difficulty = draws.normal(0.0, 1.0, 300)
+    rows: list[FloatArray] = []
+    cells, plots = [], []
     for pretrain, gain in (("text", 0.0), ("code", 0.35)):
         for run in range(3):
             luck = draws.normal(0.0, 0.12)
@@ -316,7 +319,7 @@ def ranks() -> alt.Chart:
 
 def checkpoints() -> alt.Chart:
     """Signal and noise: the values of late checkpoints of two runs of two tasks."""
-    draws, rows = np.random.default_rng(6), []
+    draws, rows = np.random.default_rng(6), list[dict[str, Any]]()
     for task, scatter in (("stable task", 0.006), ("noisy task", 0.025)):
         late = [level + draws.normal(0.0, scatter, 6) for level in (0.42, 0.47)]
         one = signal_noise([run[-1] for run in late], late)
@@ -397,25 +400,25 @@ def _colour(field: str, names: Sequence[str], colours: Sequence[str]) -> alt.Col
     return alt.Color(f"{field}:N", title=None, sort=None, scale=alt.Scale(domain=list(names), range=list(colours)))
 
 
-def _clustered(*, items: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _clustered(*, items: int, size: int) -> tuple[FloatArray, FloatArray]:
     """Return answers of which 60% are right, and their clusters, whose items all have the same answer."""
     clusters = np.arange(items) // size
-    return (clusters % 5 < 3).astype(float), clusters
+    return np.asarray(clusters % 5 < 3, dtype=np.float64), clusters.astype(np.float64)
 
 
-def _disagreeing(*, items: int, gained: int, lost: int) -> tuple[np.ndarray, np.ndarray]:
+def _disagreeing(*, items: int, gained: int, lost: int) -> tuple[FloatArray, FloatArray]:
     """Return the answers of two models that disagree on so many items; of the others, half are right."""
-    a = (np.arange(items) % 2).astype(float)
+    a = (np.arange(items) % 2).astype(np.float64)
     a[:gained], a[gained : gained + lost] = 0.0, 1.0
     b = a.copy()
     b[: gained + lost] = 1.0 - a[: gained + lost]
     return a, b
 
 
-def _answers(draws: np.random.Generator, logits: np.ndarray, luck: np.ndarray) -> np.ndarray:
+def _answers(draws: np.random.Generator, logits: FloatArray, luck: FloatArray) -> FloatArray:
     """Draw right and wrong answers of several runs, shape (runs, items)."""
     chances = 1.0 / (1.0 + np.exp(-(logits[None, :] + luck[:, None])))
-    return (draws.random(chances.shape) < chances).astype(float)
+    return np.asarray(draws.random(chances.shape) < chances, dtype=np.float64)
 
 
 if __name__ == "__main__":
