@@ -7,6 +7,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 import yaml
@@ -24,6 +25,11 @@ def test_all_files_name_the_same_version_and_licence() -> None:
     assert project["license"] == citation["license"]
     assert project["keywords"] == citation["keywords"]
     assert f"\n## {harness.__version__}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_comparison_with_lm_eval_is_that_of_the_installed_release() -> None:
+    """After an update of lm-eval, look its column of the table up again."""
+    assert f"| lm-eval {version('lm_eval')} |" in README
 
 
 def test_hooks_before_a_commit_run_programs_that_exist() -> None:
