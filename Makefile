@@ -61,7 +61,7 @@ lint: $(STAMP)
 
 # The documentation site, in build/site; a broken link is an error.
 docs: $(STAMP)
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # Pages and figures that are made from the code; tests fail when they are out of date.
 docs-pages: $(STAMP)

@@ -37,6 +37,7 @@ from harness.stats.signal_noise import signal_noise
 
 FIGURES = Path(__file__).parent / "figures"
 WIDTH, ROW = 400, 24  # pixels
+Z = 1.959964  # quantile of a two-sided 95% interval
 SECOND = "#c2620e"
 CONFIG: dict[str, Any] = {
     "font": "Helvetica, Arial, sans-serif",
@@ -56,7 +57,7 @@ def wilson() -> alt.Chart:
         for n in (22, 100, 1000)
         for k in range(n + 1)
         if k * 20 % n == 0 or n == 22
-        for low, high in [wilson_interval(k, n)]
+        for low, high in [wilson_interval(k / n, n, Z)]
     ]
     bands = alt.Chart(_frame(rows)).mark_area(opacity=0.3)
     return bands.encode(
@@ -70,7 +71,7 @@ def wilson() -> alt.Chart:
 def effective_size() -> alt.Chart:
     """Wilson's interval with the effective size: 120 items in clusters that agree within themselves."""
     rows = []
-    for size in (1, 2, 4, 6, 10):
+    for size in (1, 2, 4, 6, 8, 12):
         values, clusters = _clustered(items=120, size=size)
         one = interval(values, None if size == 1 else clusters)
         rows.append(_row(f"{120 // size} clusters of {size}", float(values.mean()), one.low, one.high))
@@ -80,7 +81,7 @@ def effective_size() -> alt.Chart:
 
 def bootstrap_t() -> alt.Chart:
     """Bootstrap-t of skewed values beside mean and 1.96 standard errors."""
-    values = np.random.default_rng(3).lognormal(0.0, 1.1, 40)
+    values = np.random.default_rng(3).lognormal(0.0, 0.8, 40)
     one, mean = interval(values), float(values.mean())
     half = 1.96 * float(values.std(ddof=1)) / 40**0.5
     rows = [
@@ -102,7 +103,7 @@ def paired() -> alt.Chart:
         one = compare_paired(a, b)
         rows.append(
             _row(
-                f"{gained} gained, {20 - gained} lost: p = {one.p:.3f}",
+                f"{gained} gained, {20 - gained} lost: {_p(one.p)}",
                 one.difference,
                 one.low,
                 one.high,
@@ -208,7 +209,7 @@ def detectable() -> alt.Chart:
 
 def seeds() -> alt.Chart:
     """Two arms on 300 items with 2 to 10 runs each: the error of items stays, that of runs shrinks."""
-    draws = np.random.default_rng(11)
+    draws = np.random.default_rng(20)
     difficulty = draws.normal(0.0, 1.2, 300)
     arms = [_answers(draws, difficulty + shift, draws.normal(0.0, 0.25, 10)) for shift in (0.0, 0.35)]
     rows = []
@@ -222,7 +223,7 @@ def seeds() -> alt.Chart:
 def overall() -> alt.Chart:
     """The intervals of four tasks, combined by MOVER."""
     parts = {"logic": (18, 40), "legal": (31, 40), "science": (40, 40), "analogy": (22, 40)}
-    tasks = {name: Estimate(k / n, *wilson_interval(k, n)) for name, (k, n) in parts.items()}
+    tasks = {name: _estimate(k / n, n) for name, (k, n) in parts.items()}
     mean = combine_intervals(list(tasks.values()))
     rows = [_row(name, one.value, one.low, one.high, quiet=True) for name, one in tasks.items()]
     return _intervals(
@@ -270,7 +271,7 @@ def factorial() -> alt.Chart:
     contrasts = two_by_two(("text", "code"), ("plain", "code"), names=("pretrain", "tune"))
     estimates = {name: estimate_contrast([table], runs, contrast) for name, contrast in contrasts.items()}
     bars = [
-        _row(f"{name}: p = {one.p:.3f}", one.estimate, one.low, one.high, quiet=one.p > 0.05)
+        _row(f"{name}: {_p(one.p)}", one.estimate, one.low, one.high, quiet=one.p > 0.05)
         for name, one in estimates.items()
     ]
     return _intervals(bars, "At which stage does it help?", "effect on accuracy, with the errors of items and runs")
@@ -376,6 +377,15 @@ def _frame(rows: Rows) -> pd.DataFrame:
 
 def _short(value: Any) -> Any:
     return value if isinstance(value, str | bool) else float(f"{value:.4g}")
+
+
+def _p(p: float) -> str:
+    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
+
+
+def _estimate(share: float, items: int) -> Estimate:
+    low, high = wilson_interval(share, items, Z)
+    return Estimate(value=share, low=low, high=high)
 
 
 def _row(what: str, value: float, low: float, high: float, *, quiet: bool = False) -> dict[str, Any]:
