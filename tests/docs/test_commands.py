@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,12 +17,26 @@ import pytest
 from docs.commands import Block, CommandsFailedError, fresh_clone, read_blocks, run_blocks
 from docs.make_pictures import draw, run_tutorial
 from tests.conftest import ROOT
+from tests.docs.forked_harness import forked_harness
+from tests.models import save_tiny_llama
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 INSTALLS = "it installs the environment in which they run"
-FEWER_TASKS = {"--tasks reasoning_mini": "--tasks mini_logic,mini_legal"}
-REDUCED = {"--limit 60": "--limit 2", "budget_tokens: 12_000": "budget_tokens: 400"}
+MODEL = "$(python experiments/reference_model.py)"
+NAME = "SmolLM2-135M-Instruct.Q4_1"  # as tables show it
+
+
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with forked_harness(tmp_path_factory.mktemp("forks")) as environment:
+        yield environment
+
+
+@pytest.fixture
+def tiny_model(tmp_path: Path) -> str:
+    """A tiny model with random weights and the name of the real one."""
+    return str(save_tiny_llama(tmp_path / NAME))
 
 
 @pytest.fixture
@@ -30,14 +44,14 @@ def clone(tmp_path: Path, own_cache: Path) -> Path:
     return fresh_clone(ROOT, tmp_path / "clone", Path(sys.prefix))
 
 
-def _run(page: str, clone: Path, changes: Mapping[str, str]) -> list[str]:
+def _run(page: str, clone: Path, changes: Mapping[str, str], environment: Mapping[str, str]) -> list[str]:
     """Run the blocks of a page with each key of `changes` replaced; each must occur."""
     for old in changes:
         assert old in page, f"the page has no {old!r}"
     blocks = [block for block in read_blocks(page) if not block.skipped]
     for old, new in changes.items():
         blocks = [replace(block, commands=block.commands.replace(old, new)) for block in blocks]
-    return run_blocks(blocks, clone)
+    return run_blocks(blocks, clone, environment)
 
 
 def test_only_the_installation_is_skipped() -> None:
@@ -52,16 +66,30 @@ def test_no_command_of_the_pages_stands_outside_a_block() -> None:
         assert "```console" not in page
 
 
-def test_the_commands_of_the_readme_run(clone: Path) -> None:
-    printed = _run(README, clone, {"--limit 40": "--limit 2"})
+def test_the_commands_of_the_readme_run_with_a_tiny_model(
+    clone: Path, forks: Mapping[str, str], tiny_model: str
+) -> None:
+    printed = _run(README, clone, {MODEL: tiny_model, "--limit 40": "--limit 2"}, forks)
     assert "mini_legal" in printed[-1]
     assert (clone / "runs" / "board.html").is_file()
 
 
-def test_a_reduced_tutorial_runs(clone: Path) -> None:
-    _run(TUTORIAL, clone, REDUCED | FEWER_TASKS)
+def test_the_commands_of_the_tutorial_run_with_a_tiny_model(
+    clone: Path, forks: Mapping[str, str], tiny_model: str
+) -> None:
+    _run(
+        TUTORIAL,
+        clone,
+        {MODEL: tiny_model, "--limit 60": "--limit 2", "budget_tokens: 12_000": "budget_tokens: 2000"},
+        forks,
+    )
     report = (clone / "runs" / "tutorial" / "report.html").read_text(encoding="utf-8")
-    assert "mini_logic" in report
+    assert "mini_code_gen" in report
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_run(clone: Path) -> None:
+    assert "mini_legal" in _run(README, clone, {}, {})[-1]
 
 
 @pytest.mark.slow
