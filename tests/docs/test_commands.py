@@ -24,6 +24,11 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 INSTALLS = "it installs the environment in which they run"
 MODEL = "$(python experiments/reference_model.py)"
+REDUCED = {
+    "--limit 60": "--limit 2",
+    "budget_tokens: 12_000": "budget_tokens: 1500",
+    "--tasks reasoning_mini": "--tasks mini_logic,mini_code_qa",
+}
 NAME = "SmolLM2-135M-Instruct.Q4_1"  # as tables show it
 
 
@@ -77,14 +82,11 @@ def test_the_commands_of_the_readme_run_with_a_tiny_model(
 def test_the_commands_of_the_tutorial_run_with_a_tiny_model(
     clone: Path, forks: Mapping[str, str], tiny_model: str
 ) -> None:
-    _run(
-        TUTORIAL,
-        clone,
-        {MODEL: tiny_model, "--limit 60": "--limit 2", "budget_tokens: 12_000": "budget_tokens: 2000"},
-        forks,
-    )
+    data = clone / "experiments" / "quickstart_data.py"
+    data.write_text(data.read_text(encoding="utf-8").replace("TRAIN_ITEMS = 1000", "TRAIN_ITEMS = 50"))
+    _run(TUTORIAL, clone, {MODEL: tiny_model, **REDUCED}, forks)
     report = (clone / "runs" / "tutorial" / "report.html").read_text(encoding="utf-8")
-    assert "mini_code_gen" in report
+    assert "mini_code_qa" in report
 
 
 @pytest.mark.slow
