@@ -26,7 +26,7 @@ INSTALLS = "it installs the environment in which they run"
 MODEL = "$(python experiments/reference_model.py)"
 REDUCED = {
     "--limit 60": "--limit 2",
-    "budget_tokens: 12_000": "budget_tokens: 1500",
+    "budget_tokens: 8_000": "budget_tokens: 1500",
     "--tasks reasoning_mini": "--tasks mini_logic,mini_code_qa",
 }
 NAME = "SmolLM2-135M-Instruct.Q4_1"  # as tables show it
