@@ -81,7 +81,7 @@ def run_tutorial(folder: Path) -> tuple[Path, list[tuple[Block, str]]]:
     """Run the tutorial in a copy of the repository; return the copy, and each block with what it printed."""
     clone = fresh_clone(DOCS.parent, folder, Path(sys.prefix))
     blocks = [block for block in read_blocks((DOCS / "tutorial.md").read_text(encoding="utf-8")) if not block.skipped]
-    return clone, list(zip(blocks, run_blocks(blocks, clone, {"FORCE_COLOR": "1"}), strict=True))
+    return clone, list(zip(blocks, run_blocks(blocks, clone), strict=True))
 
 
 def draw(clone: Path, printed: Sequence[tuple[Block, str]], pictures: Path) -> None:
@@ -89,7 +89,8 @@ def draw(clone: Path, printed: Sequence[tuple[Block, str]], pictures: Path) -> N
     pictures.mkdir(exist_ok=True)
     for block, text in printed:
         if block.picture:
-            (pictures / f"{block.picture}.svg").write_text(terminal(block.commands, text), encoding="utf-8")
+            shown = text.replace(str(clone), "~/harness")  # the folder of this run is of no interest
+            (pictures / f"{block.picture}.svg").write_text(terminal(block.commands, shown), encoding="utf-8")
     for name, (page, height) in REPORTS.items():
         screenshot(clone / page, pictures / f"{name}.png", height)
 
