@@ -118,7 +118,7 @@ def sign_flips() -> alt.Chart:
     clusters = np.random.default_rng(5).normal(0.45, 1.0, 14).round(1)
     signs = 1 - 2 * ((np.arange(2**14)[:, None] >> np.arange(14)) & 1)
     sums, observed = np.round(signs @ clusters, 1), round(float(clusters.sum()), 1)
-    counts = pd.Series(sums).value_counts().sort_index()
+    counts = dict(zip(*np.unique(sums, return_counts=True), strict=True))
     rows = [
         {"sum": at, "share": n / 2**14, "side": "at least as large" if abs(at) >= observed else "smaller"}
         for at, n in counts.items()
@@ -177,7 +177,11 @@ def margins() -> alt.Chart:
 def corrections() -> alt.Chart:
     """p-values of ten tasks: raw, after Holm, after Benjamini and Hochberg."""
     raw = [0.001, 0.004, 0.006, 0.012, 0.03, 0.04, 0.045, 0.2, 0.5, 0.8]
-    methods = {"raw p": raw, "Benjamini-Hochberg": correct(raw, "bh"), "Holm": correct(raw, "holm")}
+    methods: dict[str, Sequence[float]] = {
+        "raw p": raw,
+        "Benjamini-Hochberg": correct(raw, "bh").tolist(),
+        "Holm": correct(raw, "holm").tolist(),
+    }
     rows = [{"task": n, "p": p, "method": name} for name, values in methods.items() for n, p in enumerate(values, 1)]
     line = alt.Chart(_frame([{"p": 0.05}])).mark_rule(color=QUIET, strokeDash=[4, 3]).encode(y="p:Q")
     dots = (
@@ -385,7 +389,7 @@ def _p(p: float) -> str:
 
 def _estimate(share: float, items: int) -> Estimate:
     low, high = wilson_interval(share, items, Z)
-    return Estimate(value=share, low=low, high=high)
+    return Estimate(value=share, low=float(low), high=float(high))
 
 
 def _row(what: str, value: float, low: float, high: float, *, quiet: bool = False) -> dict[str, Any]:
