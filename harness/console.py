@@ -11,6 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from harness.visible import visible
+from harness.wrapping import wrapped
 
 WIDTH_WHEN_PIPED = 120
 
@@ -43,6 +44,13 @@ def stdout(*, markup: bool = False) -> Console:
     """
     width = None if sys.stdout.isatty() else WIDTH_WHEN_PIPED
     return VisibleConsole(file=sys.stdout, width=width, highlight=False, markup=markup)
+
+
+def print_sentence(console: Console, words: str, style: str | None = None) -> None:
+    """Print text: on a terminal with line breaks between words, otherwise as one line."""
+    lines = wrapped(visible(words, one_line=True), console.width, whole_words=True) if console.is_terminal else [words]
+    for line in lines:
+        console.print(line, style=style, soft_wrap=True)
 
 
 def stderr() -> Console:

@@ -28,7 +28,8 @@ PACKAGES = [
     "checkpoints",
     "records",
     "stats",
-    "console", "ray_cluster", "file_systems", "digests", "versions", "paths", "plain_yaml", "errors", "visible", "",
+    "terminal_table", "console", "wrapping", "ray_cluster", "file_systems", "digests", "versions", "paths",
+    "plain_yaml", "errors", "flags", "wording", "visible", "",
 ]  # fmt: skip
 # Packages without code of their own.
 FACES = {"harness", "harness.reports"}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 ADAPTER_CONFIG = "adapter_config.json"
 TRAINER_STEP = "checkpoint-"  # Trainer's folders: checkpoint-30
+SAVED_STATES = "training"  # in a stage's folder, beside its manifest: the folder of checkpoint-N
 
 
 def step_number(folder: Path, prefix: str) -> int | None:

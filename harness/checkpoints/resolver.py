@@ -19,7 +19,7 @@ from harness.checkpoints.checkpoint import (
     refuse_pickle,
     weight_files,
 )
-from harness.checkpoints.folders import ADAPTER_CONFIG, TRAINER_STEP, step_number
+from harness.checkpoints.folders import ADAPTER_CONFIG, SAVED_STATES, TRAINER_STEP, step_number
 from harness.checkpoints.stage_manifest import MANIFEST_NAME
 from harness.checkpoints.tokenizer import has_tokenizer, with_tokenizer
 from harness.checkpoints.unmerged import refuse_unmerged
@@ -107,9 +107,19 @@ def _looks_like_a_path(source: str) -> bool:
 
 
 def _display_name(path: Path) -> str:
-    """``runs/sft/checkpoint-30`` is called ``sft/checkpoint-30``: the step alone does not identify a checkpoint."""
+    """Return a folder's name; before a step, which alone does not identify a checkpoint, that of its run.
+
+    runs/sft                             sft
+    runs/sft/checkpoint-30               sft/checkpoint-30
+    runs/sft/training/checkpoint-30      sft/checkpoint-30, where a stage of this project saved it
+    """
     resolved = path.resolve()
-    return f"{resolved.parent.name}/{resolved.name}" if resolved.name.startswith("checkpoint-") else resolved.name
+    if not resolved.name.startswith(TRAINER_STEP):
+        return resolved.name
+    run = resolved.parent
+    if run.name == SAVED_STATES and (resolved / MANIFEST_NAME).is_file():
+        run = run.parent
+    return f"{run.name}/{resolved.name}"
 
 
 def _folder(source: str, path: Path, *, allow_pickle: bool) -> Checkpoint:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from harness.errors import InputError
+from harness.flags import add_wide
 from harness.visible import say
 
 PURPOSE = "Show or clear the journal of answers and the converted models."
@@ -16,28 +17,33 @@ PARTS = ("journal", "models", "data", "downloads", "digests")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the sub-commands."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    actions.add_parser("info", help="show the folder, the size of each part, and the number of answers by model")
+    info = actions.add_parser("info", help="show the folder, the size of each part, and the number of answers by model")
+    add_wide(info)
     clear = actions.add_parser("clear", help="delete parts of the cache; deleted answers are computed again")
     clear.add_argument("parts", nargs="+", choices=(*PARTS, "all"))
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one action."""
-    return _info() if args.action == "info" else _clear(args.parts)
+    return _info(wide=args.wide) if args.action == "info" else _clear(args.parts)
 
 
-def _info() -> int:
-    from rich.filesize import decimal
-
-    from harness.evaluation.journal import answer_counts, default_path
+def _info(*, wide: bool) -> int:
+    from harness.cli.cache_tables import models_table, parts_table
+    from harness.console import stdout
+    from harness.evaluation.journal import answer_counts, default_path, model_names
     from harness.paths import cache_dir, cache_is_read_only
+    from harness.terminal_table import print_table
 
-    say(f"cache folder: {cache_dir()}{' (read-only)' if cache_is_read_only() else ''}")
-    for part in PARTS:
-        size = sum(_size(file) for path in _paths(part) for file in _files(path))
-        say(f"{part}: {decimal(size)}")
-    for model, count in answer_counts(default_path()):
-        say(f"  {count:,} answers of {model}")
+    counts, names = answer_counts(default_path()), model_names(default_path())
+    sizes = {part: sum(_size(file) for path in _paths(part) for file in _files(path)) for part in PARTS}
+    console = stdout()
+    console.print(f"cache folder: {cache_dir()}{' (read-only)' if cache_is_read_only() else ''}", soft_wrap=True)
+    console.print()
+    print_table(parts_table(sizes), console, wide=wide)
+    if counts:
+        console.print()
+        print_table(models_table(counts, names), console, wide=wide)
     return 0
 
 

@@ -1,15 +1,12 @@
-"""An evaluation in the terminal: a progress bar on standard error, a table on standard output."""
+"""An evaluation in the terminal: a progress bar on standard error, tables on standard output."""
 
 from __future__ import annotations
 
-import math
 import sys
 import time
-from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -20,14 +17,16 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
-from rich.table import Table
 
-from harness.console import stderr, stdout
+from harness.cli.run_tables import number, tables_of
+from harness.console import print_sentence, stderr, stdout
+from harness.terminal_table import print_table
+from harness.wording import counted
 
 if TYPE_CHECKING:
     from harness.evaluation.progress_file import ProgressFile
     from harness.evaluation.run import DoneRun
-    from harness.records.run_folder import RunRecord, TaskRecord
+    from harness.records.run_folder import RunRecord
 
 REFRESH_SECONDS = 0.1  # rich redraws the bar at this interval too
 INTERVAL_METHODS = (
@@ -131,90 +130,30 @@ class FetchProgress:
         self._bar.update(self._tasks[name], completed=arrived, total=total)
 
 
-def print_run(done: DoneRun) -> None:
-    """Print the table of one model's run, its leaderboard line and the folder of its record."""
+def print_run(done: DoneRun, *, wide: bool = False) -> None:
+    """Print one model's run: its leaderboard line, its tables and the folder of its record.
+
+    Args:
+        done: The run.
+        wide: Print every column, however narrow the terminal is.
+    """
     console = stdout()
     record = done.record
     console.print(record.model["name"], style="bold", soft_wrap=True)
-    console.print(_task_table(record))
-    _print_groups(console, done.results.get("groups") or {}, done.group_errors)
-    _print_aggregates(console, record.aggregate)
-    console.print(INTERVAL_METHODS, style="dim", soft_wrap=True)
     line = leaderboard_line(record)
     if line:
-        console.print("\n" + line, soft_wrap=True)
-    from_journal = f", {record.from_journal:,} answers from the journal" if record.from_journal else ""
+        print_sentence(console, line)
+    console.print()
+    for position, table in enumerate(tables_of(done)):
+        if position:
+            console.print()
+        print_table(table, console, wide=wide)
+    if record.aggregate:
+        console.print("chance-centred: 0 is guessing, 1 is perfect", style="dim", soft_wrap=True)
+    print_sentence(console, INTERVAL_METHODS, "dim")
+    from_journal = f", {counted(record.from_journal, 'answer')} from the journal" if record.from_journal else ""
     destination = f"records: {done.path.parent}" if done.path else "dry run: scripted answers, nothing written"
     console.print(f"{destination}  ({done.seconds:.1f} s{from_journal})\n", soft_wrap=True)
-
-
-def _task_table(record: RunRecord) -> Table:
-    left, right = ("domain", "task", "metric"), ("n", "value", "s.e.", "95% interval", "chance", "failed")
-    table = Table(box=None, pad_edge=False)
-    for heading in left + right:
-        table.add_column(heading, justify="left" if heading in left else "right", header_style="dim", no_wrap=True)
-    for name, task in record.tasks.items():
-        table.add_row(*_row(name, task), style="yellow" if task.failed else None)
-    return table
-
-
-def _row(name: str, task: TaskRecord) -> list[str]:
-    metric, _, filter_name = task.metric.partition(",")
-    return [
-        task.domain or "-",
-        name,
-        metric if filter_name in ("none", "") else f"{metric} ({filter_name})",
-        f"{task.items_scored:,}",
-        number(task.value),
-        number(task.stderr),
-        f"{task.interval[0]:.3f} to {task.interval[1]:.3f}" if task.interval else "-",
-        f"{task.chance:.2f}",
-        f"{task.failed:,}" if task.failed else "-",
-    ]
-
-
-def number(value: float | None) -> str:
-    """Return `value` with three decimals, or a dash if it is unknown."""
-    return "-" if value is None or math.isnan(value) else f"{value:.3f}"
-
-
-def _print_groups(
-    console: Console, groups: Mapping[str, Mapping[str, Any]], errors: Mapping[str, Mapping[str, float]]
-) -> None:
-    """Print the group means from ``aggregate_metric_list`` with their clustered errors."""
-    table = Table(box=None, pad_edge=False)
-    for heading in ("group", "metric", "value", "s.e."):
-        table.add_column(heading, justify="left" if heading in ("group", "metric") else "right", header_style="dim")
-    for name, values in groups.items():
-        for key, value in values.items():
-            metric, comma, filter_name = key.partition(",")
-            if comma and not metric.endswith("_stderr") and isinstance(value, int | float):
-                shown = metric if filter_name in ("none", "") else f"{metric} ({filter_name})"
-                table.add_row(name, shown, number(value), number(errors.get(name, {}).get(key)))
-    if table.row_count:
-        console.print()
-        console.print(table)
-
-
-def _print_aggregates(console: Console, aggregate: dict[str, Any]) -> None:
-    domains = [domain for kind in aggregate.values() for domain in kind["domains"]]
-    if not domains:
-        return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("mean by domain", "tasks", "value", "s.e.", "chance-centred"):
-        table.add_column(heading, justify="left" if heading == "mean by domain" else "right", header_style="dim")
-    for row in domains:
-        table.add_row(
-            row["domain"], str(row["tasks"]), number(row["mean"]), number(row["mean_error"]), number(row["centred"])
-        )
-    if "reasoning" in aggregate:
-        total = aggregate["reasoning"]
-        tasks = str(sum(row["tasks"] for row in total["domains"]))
-        cells = [number(total[key]) for key in ("mean", "mean_error", "centred")]
-        table.add_row("overall", tasks, *cells, style="bold")
-    console.print()
-    console.print(table)
-    console.print("chance-centred: 0 is guessing, 1 is perfect", style="dim")
 
 
 def leaderboard_line(record: RunRecord) -> str:
@@ -234,9 +173,8 @@ def print_failures(record: RunRecord) -> None:
         if task.failed:
             reasons = ", ".join(f"{count} {reason}" for reason, count in task.failures.items())
             left_out = task.items - task.items_scored
-            console.print(
-                f"{name}: {task.failed} of {task.asked} requests failed ({reasons}); {left_out} items are left out."
-            )
+            items = f"{counted(left_out, 'item')} {'is' if left_out == 1 else 'are'} left out"
+            console.print(f"{name}: {task.failed} of {counted(task.asked, 'request')} failed ({reasons}); {items}.")
         for field, sentence in _COUNTS.items():
             if count := getattr(task, field):
                 console.print(f"{name}: {sentence.format(count, asked=task.asked, items=task.items_scored)}")
@@ -245,6 +183,6 @@ def print_failures(record: RunRecord) -> None:
     if not record.complete:
         failed = sum(task.failed for task in record.tasks.values())
         console.print(
-            f"incomplete: {failed} requests failed, {record.allowed_failures} allowed. The same command sends "
-            "them again; --allow_failures N accepts them."
+            f"incomplete: {counted(failed, 'request')} failed, {record.allowed_failures} allowed. The same command "
+            f"sends {'it' if failed == 1 else 'them'} again; --allow_failures N accepts up to N."
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
+from harness.flags import add_wide
 
 if TYPE_CHECKING:
     from harness.engines.replicated.ranks import Rank
@@ -185,6 +186,7 @@ def _add_record_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--dry_run", action="store_true", help="run the whole pipeline with scripted answers; write nothing"
     )
+    add_wide(group)
 
 
 def _word(text: str) -> str:
@@ -205,7 +207,7 @@ def run(args: argparse.Namespace) -> int:
         from harness.engines.replicated.ranks import follow
 
         return 0 if args.dry_run else follow(rank, sys.argv[1:])
-    return _evaluate(spec, rank, _progress_file(args))
+    return _evaluate(spec, rank, _progress_file(args), wide=args.wide)
 
 
 def _rank(args: argparse.Namespace) -> Rank | None:
@@ -231,7 +233,7 @@ def _rank(args: argparse.Namespace) -> Rank | None:
     return rank
 
 
-def _evaluate(spec: EvaluationSpec, rank: Rank | None, file: ProgressFile | None) -> int:
+def _evaluate(spec: EvaluationSpec, rank: Rank | None, file: ProgressFile | None, *, wide: bool) -> int:
     from harness.cli.console import EvalProgress, print_failures, print_run
     from harness.evaluation.run import evaluate_all
     from harness.evaluation.teams import open_team
@@ -240,7 +242,7 @@ def _evaluate(spec: EvaluationSpec, rank: Rank | None, file: ProgressFile | None
     with open_team(spec, rank, sys.argv[1:]) as team, EvalProgress(file) as progress:
         for done in evaluate_all(spec, progress, team):
             progress.pause()
-            print_run(done)
+            print_run(done, wide=wide)
             print_failures(done.record)
             complete = complete and done.record.complete
     return 0 if complete else 1

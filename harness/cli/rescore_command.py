@@ -7,6 +7,8 @@ import shlex
 import sys
 from pathlib import Path
 
+from harness.flags import add_wide
+
 PURPOSE = "Score the answers of an earlier run again, with the current tasks and metrics."
 
 
@@ -27,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tokenizer", metavar="PATH_OR_ID", help="tokenizer whose chat template the run used, if not the checkpoint's"
     )
     parser.add_argument("--unsafe_code", choices=("allow",), help="run model-written programs without a sandbox")
+    add_wide(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,6 +49,6 @@ def run(args: argparse.Namespace) -> int:
         unsafe_code=args.unsafe_code == "allow",
     )
     done = rescore(args.run, options)
-    print_run(done)
+    print_run(done, wide=args.wide)
     print_failures(done.record)
     return 0 if done.record.complete else 1

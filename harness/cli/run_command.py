@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
+from harness.flags import add_wide
 from harness.visible import say
+from harness.wording import counted
 
 if TYPE_CHECKING:
     from harness.study.executors import Executor
@@ -72,6 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="arguments of the executor, such as slurm's slurm_partition=gpu timeout_min=600",
     )
     parser.add_argument("--ray_address", metavar="ADDRESS", help="of a Ray cluster; without it, ray starts one here")
+    add_wide(parser)
 
 
 def _experiment(args: argparse.Namespace) -> tuple[Path, list[str]]:
@@ -117,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
     folder.check_experiment(spec.name, spec.model_dump(mode="json"), graph)
     folder.check_labels(graph)
     if args.dry_run is not None:
-        print_plan(spec, graph, (folder, wanted), estimate=args.no_estimate is None)
+        print_plan(spec, graph, (folder, wanted), estimate=args.no_estimate is None, wide=args.wide)
         return 0
     executor = _executor(args, _needs_ahead(graph, folder, wanted))
     with folder.held():
@@ -192,16 +195,19 @@ def _run(spec: ExperimentSpec, graph: Graph, place: tuple[StudyFolder, Set[str]]
     runner = Runner(graph, folder, executor, notify=lambda line: say(line, file=sys.stderr))
     known = len(wanted & runner.done.keys())
     if known:
-        say(f"{known} of {len(wanted)} nodes were done before", file=sys.stderr)
+        were = "was" if known == 1 else "were"
+        say(f"{known} of {counted(len(wanted), 'node')} {were} done before", file=sys.stderr)
     complete = runner.run(wanted)
     for path in runner.link_pages().values():
         say(path, file=sys.stdout)
     if not complete:
         failed = [folder.label(graph[key]) for key in runner.failed]
         blocked = len(wanted - runner.done.keys()) - len(failed)
+        wait = f"{'waits' if blocked == 1 else 'wait'} for {'it' if len(failed) == 1 else 'them'}"
+        waiting = f"; {counted(blocked, 'node')} {wait}" if blocked else ""
         say(
-            f"failed: {', '.join(failed)}; {blocked} nodes wait for them. `harness status {folder.path}` shows their "
-            "logs; run the same command again to resume.",
+            f"failed: {', '.join(failed)}{waiting}. `harness status {folder.path}` shows the logs; run the same "
+            "command again to resume.",
             file=sys.stderr,
         )
     return 0 if complete else 1

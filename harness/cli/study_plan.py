@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.cli.study_words import parsed, sizes_of, time_batch
 from harness.visible import say
+from harness.wording import counted
 
 if TYPE_CHECKING:
     from harness.study.costs import Cost
@@ -38,9 +39,10 @@ def costs_ahead(graph: Graph, folder: StudyFolder, keys: Collection[str], *, wri
     from harness.study.runner import finished
 
     done = finished(graph, folder)
+    nodes = {key: node for key, node in graph.items() if key in keys and key not in done}
+    check_selections(graph, nodes, _metrics)  # before stages are planned, which takes long
     costs = Costs(graph, folder, done, _count_requests, writes=writes)
-    ahead = {key: costs.of(node) for key, node in graph.items() if key in keys and key not in done}
-    check_selections(graph, ahead, _metrics)
+    ahead = {key: costs.of(node) for key, node in nodes.items()}
     check_disk(ahead.values(), folder.path)
     return ahead
 
@@ -59,7 +61,9 @@ def _metrics(node: Node) -> dict[str, set[str]]:
     }
 
 
-def print_plan(spec: ExperimentSpec, graph: Graph, place: tuple[StudyFolder, Set[str]], *, estimate: bool) -> None:
+def print_plan(
+    spec: ExperimentSpec, graph: Graph, place: tuple[StudyFolder, Set[str]], *, estimate: bool, wide: bool
+) -> None:
     """Print graph, cost, searches for overlap, and what the comparisons can detect; write nothing.
 
     Args:
@@ -67,6 +71,7 @@ def print_plan(spec: ExperimentSpec, graph: Graph, place: tuple[StudyFolder, Set
         graph: Its graph.
         place: The study's folder, and the keys of the nodes that are wanted.
         estimate: Whether to time stages and evaluations for which no finished node gives a time.
+        wide: Print every column, however narrow the terminal is.
 
     Raises:
         InputError: a node would be refused, or the disk is too small.
@@ -78,16 +83,17 @@ def print_plan(spec: ExperimentSpec, graph: Graph, place: tuple[StudyFolder, Set
     ahead = costs_ahead(graph, folder, wanted, writes=False)
     if estimate:
         ahead = _timed(graph, folder, ahead)
-    print_graph(graph, folder, ahead, wanted)
+    print_graph(graph, folder, ahead, wanted, wide=wide)
     _print_searches(graph, ahead)
     printed: list[str] = []  # comparisons of the same arms by several metrics share one plan
     for compare in with_members(spec):
-        _print_power(compare.stage or list(spec.stages)[-1], compare, graph, printed)
+        _print_power(compare.stage or list(spec.stages)[-1], compare, graph, printed, wide=wide)
 
 
 def _timed(graph: Graph, folder: StudyFolder, ahead: Mapping[str, Cost]) -> dict[str, Cost]:
     """Return the costs with the estimated time of each node, and print the nodes that could not be timed."""
     from harness.study.runner import finished
+    from harness.study.starts import with_starts
     from harness.study.timing import Timings
 
     def notify(name: str) -> None:
@@ -97,7 +103,8 @@ def _timed(graph: Graph, folder: StudyFolder, ahead: Mapping[str, Cost]) -> dict
         timed = {key: timings.timed(graph[key], cost) for key, cost in ahead.items()}
     for name, reason in timings.failed.items():
         say(f"{name}: not timed: {reason}", file=sys.stderr)
-    return timed
+    estimated = [key for key, cost in ahead.items() if cost.seconds is None]
+    return timed | with_starts(graph, {key: timed[key] for key in estimated})
 
 
 def _print_searches(graph: Graph, ahead: Collection[str]) -> None:
@@ -112,12 +119,12 @@ def _print_searches(graph: Graph, ahead: Collection[str]) -> None:
             items |= {name: size.items_without_limit for name, size in sizes_of(node).items()}
     if items:
         named = ", ".join(list(items)[:TASKS_NAMED]) + (", ..." if len(items) > TASKS_NAMED else "")
-        counts = f"{sum(items.values()):,} items of {len(items)} {'task' if len(items) == 1 else 'tasks'}"
-        arms_text = "1 arm" if len(searches) == 1 else f"{len(searches)} arms"
-        say(f"Overlap: the training data of {arms_text} will be searched for {counts}: {named}.", file=sys.stdout)
+        counts = f"{counted(sum(items.values()), 'item')} of {counted(len(items), 'task')}"
+        searched = counted(len(searches), "arm")
+        say(f"Overlap: the training data of {searched} will be searched for {counts}: {named}.", file=sys.stdout)
 
 
-def _print_power(stage: str, compare: CompareSpec, graph: Graph, printed: list[str]) -> None:
+def _print_power(stage: str, compare: CompareSpec, graph: Graph, printed: list[str], *, wide: bool = False) -> None:
     """Print the output of `harness power` for the compared stage's seeds and items.
 
     Args:
@@ -125,6 +132,7 @@ def _print_power(stage: str, compare: CompareSpec, graph: Graph, printed: list[s
         compare: The comparison.
         graph: The graph.
         printed: Plans that were printed before, and reasons for none; this one is added.
+        wide: Print every column, however narrow the terminal is.
     """
     from harness.study.power import why_no_plan
 
@@ -137,7 +145,7 @@ def _print_power(stage: str, compare: CompareSpec, graph: Graph, printed: list[s
         printed.append(text + plan)
         say(f"\n{text}", file=sys.stdout)
         if plan:
-            _print_plan(plan)
+            _print_plan(plan, *(["--wide"] if wide else []))
     if plan and compare.metric is not None and not compare.metric.startswith(SHARES):
         say(f"{compare.name} compares by {compare.metric}; this power is of accuracies.", file=sys.stdout)
 
@@ -153,10 +161,10 @@ def _plan(stage: str, compare: CompareSpec, graph: Graph) -> str:
     return str(yaml.safe_dump(power_plan(stage, compare, graph, sizes), allow_unicode=True, sort_keys=False))
 
 
-def _print_plan(plan: str) -> None:
+def _print_plan(plan: str, *flags: str) -> None:
     from harness.cli.commands import load_command
 
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "plan.yaml"
         file.write_text(plan, encoding="utf-8")
-        load_command("power").run(parsed(["power", str(file)], "compare"))
+        load_command("power").run(parsed(["power", str(file), *flags], "compare"))

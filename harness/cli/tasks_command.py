@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError, did_you_mean
+from harness.flags import add_wide
 from harness.paths import use_data_dir
 from harness.visible import say
 
 if TYPE_CHECKING:
     from harness.suite.catalogue import Catalogue
     from harness.suite.definitions import Entry
+    from harness.terminal_table import TerminalTable
 
 
 PURPOSE = "List, show, validate and fetch tasks."
@@ -48,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     for action in (show, validate):
         action.add_argument("--run_code", action="store_true", help="run the Python of --include_path, as `eval` does")
+    add_wide(listing)
     for action in (listing, show):
         action.add_argument("--format", choices=("table", "json"), default="table")
 
@@ -75,21 +79,31 @@ def _list(args: argparse.Namespace) -> int:
     if args.format == "json":
         print(json.dumps([*rows, *({"name": name, "kind": "lm-eval"} for name in names)], indent=2))
         return 0
-    from rich.table import Table
-
     from harness.console import stderr, stdout
+    from harness.terminal_table import print_table
 
-    table = Table(box=None, pad_edge=False)
-    for heading in ("name", "kind", "domain", "output type", "about"):
-        table.add_column(heading, header_style="dim", overflow="fold")
-    for row in rows:
-        table.add_row(row["name"], row["kind"], row["domain"] or "-", row["output_type"], row["about"])
-    stdout().print(table)
+    print_table(_list_table(rows), stdout(), wide=args.wide)
     for name in names:
         say(name)
     if catalogue.skipped_files():
         stderr().print(catalogue.skipped_files().strip())
     return 0
+
+
+def _list_table(rows: Sequence[Mapping[str, Any]]) -> TerminalTable:
+    from harness.terminal_table import TableColumn, TableRow, TerminalTable
+
+    columns = (
+        TableColumn(heading="name", place="name"),
+        TableColumn(heading="kind"),
+        TableColumn(heading="domain", place="keep"),
+        TableColumn(heading="output type", place="aside"),
+        TableColumn(heading="about", place="fold"),
+    )
+    keys = ("name", "kind", "domain", "output_type", "about")
+    return TerminalTable(
+        columns=columns, rows=tuple(TableRow(cells=tuple(row[k] or "-" for k in keys)) for row in rows)
+    )
 
 
 def _summary(entry: Entry) -> dict[str, Any]:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError, SpecError, did_you_mean
 from harness.visible import say
+from harness.wording import counted
 
 if TYPE_CHECKING:
     from harness.checkpoints.stage_manifest import StreamedSource
+    from harness.terminal_table import TerminalTable
 
 TEXTS = ("", "phase", "format", "stage", "checkpoint")  # headings of columns that hold no numbers
 PURPOSE = "Train the checkpoint that a stage file describes; run the same command again to resume."
@@ -106,29 +108,29 @@ def _print_plan(plan: Mapping[str, Any]) -> None:
     import yaml
 
     from harness.console import stdout
+    from harness.terminal_table import print_table
 
     console = stdout()
     for title, part in plan.items():
         if title == "spec":
             console.print(yaml.safe_dump(part, sort_keys=False, allow_unicode=True).rstrip(), markup=False)
         elif isinstance(part, Mapping):
-            console.print(_table([{"": name, title: str(value)} for name, value in part.items()]))
+            print_table(_table([{"": name, title: str(value)} for name, value in part.items()]), console)
         else:
-            console.print(_table(part))
+            print_table(_table(part), console)
         console.print()
 
 
-def _table(rows: list[dict[str, str]]) -> Any:
-    from rich.table import Table
+def _table(rows: list[dict[str, str]]) -> TerminalTable:
+    """Return a table of rows with the same keys; a long path takes several lines."""
+    from harness.terminal_table import TableColumn, TableRow, TerminalTable
 
-    table = Table(box=None, pad_edge=False)
-    for heading in rows[0]:
-        text = heading in TEXTS or heading.startswith("source")
-        # A long path takes several lines; it is not cut off.
-        table.add_column(heading, header_style="dim", justify="left" if text else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*row.values())
-    return table
+    texts = [heading in TEXTS or heading.startswith("source") for heading in rows[0]]
+    columns = tuple(
+        TableColumn(heading=heading, numbers=not text, place="fold" if text else "keep")
+        for heading, text in zip(rows[0], texts, strict=True)
+    )
+    return TerminalTable(columns=columns, rows=tuple(TableRow(cells=tuple(row.values())) for row in rows))
 
 
 def _notes(source: StreamedSource) -> list[str]:
@@ -137,12 +139,12 @@ def _notes(source: StreamedSource) -> list[str]:
     times = "once" if source.repeats == 1 else f"{source.repeats:,} times"
     notes = {
         f"repeated {times}, because it has fewer tokens than its share": source.repeats,
-        f"of {source.records:,} records, {source.cut:,} were truncated to max_length": source.cut,
-        f"of {source.records:,} records, {source.dropped:,} were left out, because truncation left nothing to learn "
-        "from": source.dropped,
-        f"{source.skipped:,} wrong records were skipped: {', '.join(source.first_skipped)}{more}": source.skipped,
-        f"{source.held_out:,} records were left out, because the held-out loss is measured on them": source.held_out,
-        f"{source.unanswered:,} records end with a turn without an answer; it is left out": source.unanswered,
+        f"truncated to max_length: {source.cut:,} of {counted(source.records, 'record')}": source.cut,
+        "left out, because truncation left nothing to learn from: "
+        f"{source.dropped:,} of {counted(source.records, 'record')}": source.dropped,
+        f"skipped: {counted(source.skipped, 'wrong record')}: {', '.join(source.first_skipped)}{more}": source.skipped,
+        f"left out for the held-out loss: {counted(source.held_out, 'record')}": source.held_out,
+        f"without their last turn, which has no answer: {counted(source.unanswered, 'record')}": source.unanswered,
     }
     return [note for note, count in notes.items() if count]
 
@@ -152,6 +154,7 @@ def _print_result(folder: Path) -> None:
     from harness.checkpoints.metrics_log import METRICS_NAME, held_out_summary, loss_summary
     from harness.checkpoints.stage_manifest import read_manifest
     from harness.console import stdout
+    from harness.terminal_table import print_table
 
     console = stdout()
     manifest = read_manifest(folder)
@@ -167,13 +170,13 @@ def _print_result(folder: Path) -> None:
             for row in manifest.ledger
         ]
         if rows:
-            console.print(_table(rows))
+            print_table(_table(rows), console)
             console.print()
         done = (
             f"made from {len(manifest.parents)} checkpoints"
             if len(manifest.parents) > 1
-            else f"{manifest.tokens:,} tokens in {manifest.sequences:,} sequences, "
-            f"{manifest.step:,} {'step' if manifest.step == 1 else 'steps'}"
+            else f"{counted(manifest.tokens, 'token')} in {counted(manifest.sequences, 'sequence')}, "
+            f"{counted(manifest.step, 'step')}"
         )
         console.print(f"{manifest.name}: {done}, {manifest.wall_seconds:,.0f} s", highlight=False)
         for line in (loss_summary(folder / METRICS_NAME), *held_out_summary(manifest)):

@@ -27,14 +27,15 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 RequestKind = Literal["loglikelihood", "loglikelihood_rolling", "generate_until"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(NamedTuple):
     """One request to a model, as text, so that its answer can be looked up without loading the model.
+
+    A named tuple, because it is hashed and compared about ten times, and there can be a million of them.
 
     Attributes:
         kind: lm-eval's request type.

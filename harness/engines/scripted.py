@@ -66,6 +66,9 @@ class Faults:
         return cls(**values)  # type: ignore[arg-type]
 
 
+SHARES = ("raises", "nan", "missing", "twice", "throws", "hang")  # of `Faults`
+
+
 class ScriptedEngine:
     """Answers by a script.
 
@@ -84,6 +87,7 @@ class ScriptedEngine:
         self._name = name
         self._gold = gold
         self._faults = faults or Faults()
+        self._has_faults = any(getattr(self._faults, name) for name in SHARES)
         self._answered = 0
 
     @property
@@ -97,11 +101,7 @@ class ScriptedEngine:
             if self._faults.delay_seconds:
                 time.sleep(self._faults.delay_seconds)
             indices = range(start, min(start + self._faults.batch, len(requests)))
-            if any(self._falls_on("throws", requests[i]) for i in indices):
-                raise RuntimeError("scripted surprise")
-            answered = [i for i in indices if not self._falls_on("missing", requests[i])]
-            answered += [i for i in answered if self._falls_on("twice", requests[i])]
-            yield [(i, self._one(requests[i])) for i in answered]
+            yield [(i, self._one(requests[i])) for i in self._answered_of(indices, requests)]
             self._answered += len(indices)
             if self._faults.die_after and self._answered >= self._faults.die_after:
                 raise EngineDied(f"scripted death after {self._answered} answers")
@@ -109,15 +109,25 @@ class ScriptedEngine:
     def close(self) -> None:
         """Nothing to free."""
 
+    def _answered_of(self, indices: Sequence[int], requests: Sequence[Request]) -> Sequence[int]:
+        """Return which of a batch's requests are answered. Raises: RuntimeError, if it falls on one of them."""
+        if not self._has_faults:
+            return indices
+        if any(self._falls_on("throws", requests[i]) for i in indices):
+            raise RuntimeError("scripted surprise")
+        answered = [i for i in indices if not self._falls_on("missing", requests[i])]
+        return answered + [i for i in answered if self._falls_on("twice", requests[i])]
+
     def _one(self, request: Request) -> Answer | Failure:
-        if self._falls_on("raises", request):
-            return Failure(reason="error", message="scripted error")
-        if self._falls_on("hang", request):
-            time.sleep(10**6)
-        if self._falls_on("nan", request):
-            if request.kind == "generate_until":
-                return Failure(reason="empty", message="scripted empty answer")
-            return loglikelihood_answer(math.nan, is_greedy=False)
+        if self._has_faults:
+            if self._falls_on("raises", request):
+                return Failure(reason="error", message="scripted error")
+            if self._falls_on("hang", request):
+                time.sleep(10**6)
+            if self._falls_on("nan", request):
+                if request.kind == "generate_until":
+                    return Failure(reason="empty", message="scripted empty answer")
+                return loglikelihood_answer(math.nan, is_greedy=False)
         if request.kind == "generate_until":
             return Answer(text=self._text(request), tokens=1)
         if self._name == "uniform":

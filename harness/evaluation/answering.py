@@ -132,7 +132,7 @@ class _Ledger:
         if progress:
             progress.start(total=len(self._requests), known=len(known))
         for request in self.unanswered():
-            if not _is_text(f"{request.context}{request.continuation}{request.generation}"):
+            if not _is_text(request.context + request.continuation + request.generation):
                 self.failures[request] = MALFORMED_PROMPT
 
     def unanswered(self) -> list[Request]:
@@ -148,11 +148,11 @@ class _Ledger:
             EngineDied: the engine died, or lost count of its requests.
             EngineHungError: a batch took longer than `timeout_seconds`.
         """
-        seen: set[int] = set()
+        seen = bytearray(len(requests))
         writer = JournalWriter(self._journal)
         try:
             for batch in with_watchdog(engine.answer(requests), timeout_seconds):
-                _check_indices(batch, seen, len(requests))
+                _check_indices(batch, seen)
                 # An engine yields [(3, Answer(...)), (0, Failure(...))]: positions in `requests`, in any order.
                 pairs = [(requests[i], a if _is_text(getattr(a, "text", None)) else MALFORMED) for i, a in batch]
                 new = {request: reply for request, reply in pairs if isinstance(reply, Answer)}
@@ -186,8 +186,8 @@ def _is_text(text: str | None) -> bool:
     return True
 
 
-def _check_indices(batch: Batch, seen: set[int], count: int) -> None:
-    """Add the batch's indices to `seen`.
+def _check_indices(batch: Batch, seen: bytearray) -> None:
+    """Mark the batch's indices in `seen`, which has a byte per request.
 
     An engine that loses count may have mixed up its answers, so that none of the batch counts.
 
@@ -195,7 +195,7 @@ def _check_indices(batch: Batch, seen: set[int], count: int) -> None:
         EngineDied: an index that was not asked, or that was answered before.
     """
     for index, _ in batch:
-        if index in seen or not 0 <= index < count:
-            problem = "twice" if index in seen else "and was not asked it"
-            raise EngineDied(f"it answered request {index} {problem}")
-        seen.add(index)
+        asked = 0 <= index < len(seen)
+        if not asked or seen[index]:
+            raise EngineDied(f"it answered request {index} {'twice' if asked else 'and was not asked it'}")
+        seen[index] = 1

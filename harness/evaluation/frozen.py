@@ -1,18 +1,19 @@
 """Score exactly the requests that were asked: lm-eval renders no prompt a second time.
 
 lm-eval's `evaluate` builds all requests again. A task with random few-shot examples then draws different ones, because
-items with failed requests are skipped and the random generator is in another state. Inside `frozen_requests`, a task
-uses the instances that it is given. It is a run-time patch of single task objects, undone at the end.
+items with failed requests are skipped and the random generator is in another state. Inside `frozen`, a task uses the
+instances that it is given. It is a run-time patch of single task objects, undone at the end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
+from harness.evaluation.pieces import Piece
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -38,33 +39,40 @@ def instances_of(instances: Sequence[Instance], items: Sequence[int]) -> list[In
 
 
 @contextmanager
-def frozen_requests(tasks: Mapping[str, Task], instances: Mapping[str, list[Instance]]) -> Iterator[None]:
-    """Let `evaluate` use these instances of each task inside the block.
+def frozen(task: Task, piece: Piece) -> Iterator[None]:
+    """Let `evaluate` score this piece of a task inside the block, and aggregate nothing.
 
     Raises:
         HarnessError: this version of lm-eval builds requests in another way.
     """
-    with ExitStack() as stack:
-        for name, task in tasks.items():
-            if not callable(getattr(task, "build_all_requests", None)) or not hasattr(task, "_instances"):
-                raise HarnessError(
-                    "this version of lm-eval builds requests in another way than expected; install the version that "
-                    "pyproject.toml names"
-                )
-            stack.enter_context(_frozen(task, instances[name]))
-        yield
-
-
-@contextmanager
-def _frozen(task: Any, instances: list[Instance]) -> Iterator[None]:
-    before = task._instances  # noqa: SLF001 - where lm-eval's `Task` keeps them
+    hidden = ("build_all_requests", "doc_iterator", "aggregation")
+    if not all(callable(getattr(task, name, None)) for name in hidden) or not hasattr(task, "_instances"):
+        raise HarnessError(
+            "this version of lm-eval builds requests in another way than expected; install the version that "
+            "pyproject.toml names"
+        )
+    own: Any = task
+    before = own._instances  # noqa: SLF001 - where lm-eval's `Task` keeps them
+    docs = piece.docs
 
     def keep(**_: Any) -> None:
-        task._instances = instances  # noqa: SLF001
+        own._instances = piece.instances  # noqa: SLF001
 
-    task.build_all_requests = keep  # hides the method of the class
+    # Each hides the method of the class.
+    own.build_all_requests = keep
+    own.aggregation = _NoMeans
+    if docs is not None:
+        own.doc_iterator = lambda **_: enumerate(docs)
     try:
         yield
     finally:
-        del task.build_all_requests
-        task._instances = before  # noqa: SLF001
+        for name in hidden:
+            own.__dict__.pop(name, None)
+        own._instances = before  # noqa: SLF001
+
+
+class _NoMeans(dict[str, Any]):
+    """Aggregates any metric to nothing: the mean over a piece is not wanted."""
+
+    def __missing__(self, metric: str) -> Any:
+        return lambda values: None  # noqa: ARG005

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.evaluation.scoring import Scores
 from harness.evaluation.summary import item_values
 from harness.stats.item_sets import covariance_of_means, units_of_tasks, weighted_variance
 
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
     from harness.suite.catalogue import LoadedTasks
 
 
-def group_errors(loaded: LoadedTasks, results: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+def group_errors(loaded: LoadedTasks, scores: Scores) -> dict[str, dict[str, float]]:
     """Return the error of each group's means by group and ``metric,filter``; NaN if a value is not a mean over items.
 
     Args:
         loaded: The tasks and groups.
-        results: What lm-eval's `evaluate` returned, with its samples.
+        scores: Their scores.
     """
+    results = scores.results
     errors: dict[str, dict[str, float]] = {}
     for name, values in (results.get("groups") or {}).items():
         group = loaded.groups.get(name)
@@ -39,12 +41,13 @@ def group_errors(loaded: LoadedTasks, results: Mapping[str, Any]) -> dict[str, d
             metric = key.partition(",")[0]
             if "," in key and metric in by_size:
                 tasks = {task: loaded.tasks[task] for task in members if key in results["results"].get(task, {})}
-                errors.setdefault(name, {})[key] = _error(tasks, key, results, by_size=by_size[metric])
+                errors.setdefault(name, {})[key] = _error(tasks, key, scores, by_size=by_size[metric])
     return errors
 
 
-def _error(tasks: Mapping[str, Task], key: str, results: Mapping[str, Any], *, by_size: bool) -> float:
-    items = [item_values(name, task, results, key) for name, task in tasks.items()]
+def _error(tasks: Mapping[str, Task], key: str, scores: Scores, *, by_size: bool) -> float:
+    results = scores.results
+    items = [item_values(name, task, scores, key) for name, task in tasks.items()]
     known = [one for one in items if one is not None]
     if not known or len(known) < len(items):
         return math.nan

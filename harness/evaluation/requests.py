@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from lm_eval.api.model import LM
@@ -23,6 +23,8 @@ from lm_eval.evaluator_utils import get_sample_size
 from harness.engines.base import Answer, Request
 from harness.engines.thoughts import ThinkTags
 from harness.errors import HarnessError, TaskError, one_line
+from harness.evaluation.frozen import instances_of
+from harness.evaluation.pieces import Forms, Piece, can_be_divided, divided, forget_examples, made_again, only
 from harness.suite.choice_keys import CHOICES, right_choices
 
 if TYPE_CHECKING:
@@ -74,18 +76,44 @@ class TaskRequests:
     Attributes:
         requests: One or more per item, in lm-eval's order.
         items: For each request, the item's index in the evaluation split.
-        instances: The instances of lm-eval that they were made from, one for all repeats of a request.
+        instances: The instances of lm-eval that they were made from, one for all repeats of a request; for a task that
+            is divided, the forms from which they are made again.
     """
 
     requests: list[Request]
     items: list[int]
-    instances: list[Instance]
+    instances: list[Instance] | Forms
 
-    def by_instance(self) -> dict[int, Request]:
-        """Return the requests by the `id` of their instance; none if there are repeats."""
-        if len(self.instances) != len(self.requests):
-            return {}
-        return {id(one): request for one, request in zip(self.instances, self.requests, strict=True)}
+    def pieces(self, task: Task, scored: Sequence[int]) -> Iterator[Piece]:
+        """Yield the items in `scored`, which are in order, with their instances."""
+        if isinstance(self.instances, Forms):
+            yield from made_again(task, self.items, self.requests, self.instances, scored)
+            return
+        known = {}
+        if len(self.instances) == len(self.requests):
+            known = {id(one): request for one, request in zip(self.instances, self.requests, strict=True)}
+        instances = instances_of(self.instances, scored)
+        asked = list(zip(self.items, self.requests, strict=True))
+        yield Piece(docs=None, items=_Indices(scored), instances=instances, known=known, asked=asked)
+
+    def add(self, instance: Instance, seeds: Seeds) -> Request:
+        """Add the requests of the next instance; returns the first."""
+        repeats = instance.repeats or 1
+        made = [as_request(instance, repeat, seeds) for repeat in range(repeats)]
+        self.requests.extend(made)
+        self.items.extend([cast("int", instance.doc_id)] * repeats)
+        return made[0]
+
+
+class _Indices(list[int]):
+    """Item numbers with a fast ``in``, which lm-eval evaluates once per item of the split."""
+
+    def __init__(self, items: Sequence[int]) -> None:
+        super().__init__(items)
+        self._members = frozenset(items)
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._members
 
 
 def configure(tasks: Mapping[str, Task], spec: PromptSpec) -> None:
@@ -142,26 +170,48 @@ def _build_task(name: str, task: Task, spec: PromptSpec, chat_template: ChatTemp
     task.set_fewshot_seed(seed=spec.seeds.fewshot)
     _check_examples(name, task)
     try:
-        task.build_all_requests(
-            limit=get_sample_size(task, spec.limit),
-            system_instruction=spec.system_instruction,
-            apply_chat_template=chat_template is not None,
-            fewshot_as_multiturn=spec.fewshot_as_multiturn,
-            chat_template=chat_template,
-        )
+        return _divided_requests(task, spec, chat_template) or _all_requests(task, spec, chat_template)
     except HarnessError:
         raise
     # Rendering runs the task's own templates and functions; whatever they raise is an error of that task.
     except Exception as error:
         reason = one_line(error, max_characters=300)
         raise TaskError(f"task {name}: its prompts cannot be rendered ({type(error).__name__}: {reason}).") from error
-    requests: list[Request] = []
-    items: list[int] = []
+
+
+def _all_requests(task: Task, spec: PromptSpec, chat_template: ChatTemplate | None) -> TaskRequests:
+    built = TaskRequests(requests=[], items=[], instances=[])
+    _render(task, spec, chat_template, get_sample_size(task, spec.limit))
     for instance in task.instances:
-        for repeat in range(instance.repeats or 1):
-            requests.append(as_request(instance, repeat, spec.seeds))
-            items.append(cast("int", instance.doc_id))
-    return TaskRequests(requests=requests, items=items, instances=list(task.instances))
+        built.add(instance, spec.seeds)
+    return replace(built, instances=list(task.instances))
+
+
+def _divided_requests(task: Task, spec: PromptSpec, chat_template: ChatTemplate | None) -> TaskRequests | None:
+    """Render a large task in pieces; None if it cannot be divided."""
+    limit = get_sample_size(task, spec.limit)
+    items = len(task.eval_docs)
+    if not can_be_divided(task, items if limit is None else min(limit, items)):
+        return None
+    forget_examples(task)
+    forms = Forms()
+    built = TaskRequests(requests=[], items=[], instances=forms)
+    for docs in divided(task, limit):
+        with only(task, docs):
+            _render(task, spec, chat_template, None)
+            for instance in task.instances:
+                forms.add(instance, built.add(instance, spec.seeds).generation)
+    return built
+
+
+def _render(task: Task, spec: PromptSpec, chat_template: ChatTemplate | None, limit: int | None) -> None:
+    task.build_all_requests(
+        limit=limit,
+        system_instruction=spec.system_instruction,
+        apply_chat_template=chat_template is not None,
+        fewshot_as_multiturn=spec.fewshot_as_multiturn,
+        chat_template=chat_template,
+    )
 
 
 def _check_examples(name: str, task: Task) -> None:
@@ -261,17 +311,14 @@ class Replay(LM):  # type: ignore[misc]
 
 
 def gold_answers(tasks: Mapping[str, Task], requests: Mapping[str, TaskRequests]) -> dict[Request, bool | str]:
-    """Return an oracle's answers: True for right continuations, the target text for generations.
-
-    The tasks' instances must be those that `requests` was built from.
-    """
+    """Return an oracle's answers: True for right continuations, the target text for generations."""
     gold: dict[Request, bool | str] = {}
     for name, task in tasks.items():
-        position = 0
-        for instance in task.instances:
-            request = requests[name].requests[position]
-            position += instance.repeats or 1
-            gold[request] = _is_gold(task, instance)
+        position, built = 0, requests[name]
+        for piece in built.pieces(task, sorted(set(built.items))):
+            for instance in piece.instances:
+                gold[built.requests[position]] = _is_gold(task, instance)
+                position += instance.repeats or 1
     return gold
 
 

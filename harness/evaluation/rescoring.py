@@ -20,9 +20,9 @@ from harness.evaluation.answering import Outcome
 from harness.evaluation.chat_template import ServiceMessages, Template, TokenizerChatTemplate
 from harness.evaluation.evaluation import Evaluation, Start
 from harness.evaluation.model_under_test import ModelUnderTest
-from harness.evaluation.record import ENCODING_FIELDS
 from harness.evaluation.requests import PromptSpec, Seeds, TaskRequests, build, configure
 from harness.evaluation.run import DoneRun, check_programs, finish
+from harness.evaluation.samples import ENCODING_FIELDS
 from harness.evaluation.spec import EvaluationSpec, options_in_force
 from harness.records.run_folder import RunRecord, read_record
 from harness.suite.catalogue import Catalogue

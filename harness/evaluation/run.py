@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,12 @@ from harness.evaluation.garbage import rare_collections
 from harness.evaluation.group_errors import group_errors
 from harness.evaluation.journal import Journal, default_path
 from harness.evaluation.model_under_test import find_model, with_template
-from harness.evaluation.record import add_encoding, lm_eval_fields, restore_thoughts, run_record
+from harness.evaluation.record import lm_eval_fields, run_record
 from harness.evaluation.requests import PromptSpec, configure, gold_answers, with_evaluated_examples, without_examples
 from harness.evaluation.scoring import score
 from harness.evaluation.spec import EvaluationSpec, options_in_force
 from harness.records import run_folder
+from harness.records.run_files import RunFiles
 from harness.sandbox import SandboxError
 from harness.sandbox.backends import choose
 from harness.suite.catalogue import Catalogue, LoadedTasks
@@ -116,7 +118,7 @@ def _evaluate(evaluation: Evaluation, progress: Progress | None, team: Team | No
     gold = gold_answers(evaluation.tasks.tasks, evaluation.requests) if model.about["digest"] in KEYED_SCRIPTS else {}
     requests = [request for task in evaluation.requests.values() for request in task.requests]
     path = (spec.journal or default_path()) if spec.use_journal and not gold else None
-    with Journal(path, model.fingerprint) as journal:
+    with Journal(path, model.fingerprint, model.name) as journal:
         generates = any(request.kind == "generate_until" for request in requests)
 
         def open_it() -> Engine:
@@ -132,21 +134,30 @@ def _evaluate(evaluation: Evaluation, progress: Progress | None, team: Team | No
 
 
 def finish(evaluation: Evaluation, outcome: Outcome) -> DoneRun:
-    """Score the answers, make the record and write it."""
-    results = dict(score(evaluation, outcome))
-    seconds = time.perf_counter() - evaluation.start.clock
-    record = run_record(evaluation, outcome, results)
-    errors = group_errors(evaluation.tasks, results)
-    samples = results.pop("samples", {})
-    add_encoding(samples, evaluation, outcome)
-    restore_thoughts(samples, evaluation, outcome)
-    results |= lm_eval_fields(evaluation, samples, seconds)
-    path = None
-    if evaluation.spec.output is not None:
-        name, digest = evaluation.model.name, str(evaluation.model.about["digest"])
-        folder = run_folder.model_folder(evaluation.spec.output, name, digest)
-        path = run_folder.write(folder, record, results, samples)
+    """Score the answers, make the record and write it.
+
+    Raises:
+        TaskError: a function of a task raises.
+        InputError: the output folder cannot be written.
+        HarnessError: the disk is full.
+    """
+    spec, model = evaluation.spec, evaluation.model
+    with ExitStack() as stack:
+        files, keep = None, _forget
+        if spec.output is not None:
+            files = stack.enter_context(RunFiles(spec.output, model.name, str(model.about["digest"])))
+            keep = files.add_samples
+        scores = score(evaluation, outcome, keep)
+        seconds = time.perf_counter() - evaluation.start.clock
+        record = run_record(evaluation, outcome, scores)
+        results = {**scores.results, **lm_eval_fields(evaluation, scores, seconds)}
+        path = None if files is None else files.finish(record, results)
+    errors = group_errors(evaluation.tasks, scores)
     return DoneRun(record=record, results=results, path=path, seconds=seconds, group_errors=errors)
+
+
+def _forget(task: str, samples: Sequence[Mapping[str, Any]]) -> None:
+    """Keep no samples: a dry run writes none."""
 
 
 def check_programs(tasks: LoadedTasks, named: Sequence[str], *, unsafe_code: bool) -> list[str]:

@@ -1,6 +1,7 @@
 """The second half of an evaluation: answers in, lm-eval's results out. Nothing here knows an engine.
 
 lm-eval's own `evaluate` runs against a replay of the answers, so that its filters, metrics and aggregation do the work.
+It runs once per task, or once per piece of a very large one; the means are computed at the end, from all items.
 """
 
 from __future__ import annotations
@@ -8,24 +9,42 @@ from __future__ import annotations
 import logging
 import traceback
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.engines.thoughts import ThinkTags
 from harness.errors import HarnessError, TaskError, first_line
 from harness.evaluation.answering import Outcome
 from harness.evaluation.evaluation import Evaluation
-from harness.evaluation.frozen import frozen_requests, instances_of
+from harness.evaluation.frozen import frozen
+from harness.evaluation.pieces import Piece
 from harness.evaluation.requests import Replay, TaskRequests
+from harness.evaluation.samples import FinishedSamples, ItemLog, ScoredItem
 
 if TYPE_CHECKING:
-    from lm_eval.api.task import Task
-    from lm_eval.result_schema import EvalResults
+    from lm_eval.api.group import Group
 
 log = logging.getLogger(__name__)
 
 BOOTSTRAP_ITERATIONS = 1000
+Keep = Callable[[str, list[dict[str, Any]]], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What scoring gives, without the samples.
+
+    Attributes:
+        results: lm-eval's results, without ``samples``.
+        items: By task, what reports need of each sample, in the samples' order.
+        hashes: By task, lm-eval's hash of all its documents, prompts and targets.
+    """
+
+    results: dict[str, Any]
+    items: Mapping[str, Sequence[ScoredItem]]
+    hashes: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,23 +108,47 @@ def scored_items(task: TaskRequests, outcome: Outcome) -> list[int]:
     return sorted(set(task.items) - failed)
 
 
-def score(evaluation: Evaluation, outcome: Outcome) -> EvalResults:
+def score(evaluation: Evaluation, outcome: Outcome, keep: Keep) -> Scores:
     """Score the answers with lm-eval's own `evaluate`; items with a failed request are left out, never scored as 0.
 
     A task without a single item to score has no entry in the results.
 
+    Args:
+        evaluation: The model and the tasks.
+        outcome: The answers.
+        keep: Gets the samples of each task, some at a time: they are too many to hold all.
+
     Raises:
         TaskError: a metric, a filter or another function of a task raises.
     """
-    samples = {name: _Indices(scored_items(requests, outcome)) for name, requests in evaluation.requests.items()}
-    tasks = {name: task for name, task in evaluation.tasks.tasks.items() if samples[name]}
+    scored = {name: scored_items(requests, outcome) for name, requests in evaluation.requests.items()}
+    tasks = {name: task for name, task in evaluation.tasks.tasks.items() if scored[name]}
+    logs = {name: ItemLog(task) for name, task in tasks.items()}
+    finished = FinishedSamples(outcome, evaluation.model.think_tags)
+    for name, task in tasks.items():
+        for piece in evaluation.requests[name].pieces(task, scored[name]):
+            with _named([name]):
+                rows = finished(_rows(evaluation, outcome, name, piece), piece)
+                logs[name].add(rows)
+            keep(name, rows)
+    # A group's mean over fewer tasks than it names would be a different number under the same name.
+    groups = evaluation.tasks.groups if len(tasks) == len(evaluation.tasks.tasks) else {}
+    with _named(list(tasks)):
+        results = _aggregated(logs, groups)
+    items = {name: tuple(log.items) for name, log in logs.items()}
+    return Scores(results=results, items=items, hashes={name: log.digest.hexdigest() for name, log in logs.items()})
+
+
+@contextmanager
+def _named(tasks: Sequence[str]) -> Iterator[None]:
+    """Turn what the functions of these tasks raise into an error that names them. Raises: TaskError."""
     try:
-        return _evaluated(evaluation, outcome, tasks, samples)
+        yield
     except (HarnessError, OSError, MemoryError):
         raise  # not the fault of a task
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
-        named = ", ".join(list(tasks)[:3]) + (f" or {len(tasks) - 3} more" if len(tasks) > 3 else "")
+        named = ", ".join(tasks[:3]) + (f" or {len(tasks) - 3} more" if len(tasks) > 3 else "")
         log.debug("scoring failed", exc_info=error)
         raise TaskError(
             f"{named}: scoring failed with {type(error).__name__} ({first_line(error)}) in {where.filename}, line "
@@ -114,42 +157,40 @@ def score(evaluation: Evaluation, outcome: Outcome) -> EvalResults:
         ) from error
 
 
-def _evaluated(
-    evaluation: Evaluation, outcome: Outcome, tasks: dict[str, Task], samples: Mapping[str, list[int]]
-) -> EvalResults:
+def _rows(evaluation: Evaluation, outcome: Outcome, name: str, piece: Piece) -> list[dict[str, Any]]:
+    """Have lm-eval score a piece of a task; returns its samples, one per item and filter."""
     from lm_eval.evaluator import evaluate
 
-    spec, loaded = evaluation.spec, evaluation.tasks
-    # A group's mean over fewer tasks than it names would be a different number under the same name.
-    complete = len(tasks) == len(loaded.tasks)
-    asked = {name: instances_of(evaluation.requests[name].instances, samples[name]) for name in tasks}
-    known = {key: request for name in tasks for key, request in evaluation.requests[name].by_instance().items()}
-    model = evaluation.model
-    with frozen_requests(tasks, asked):
+    spec, model, task = evaluation.spec, evaluation.model, evaluation.tasks.tasks[name]
+    with frozen(task, piece):
         results = evaluate(
-            lm=Replay(outcome.answers, spec.prompt.seeds, model.template, model.think_tags, known),
-            task_dict={
-                "tasks": tasks,
-                "groups": loaded.groups if complete else {},
-                "group_map": loaded.group_map if complete else {},
-            },
-            samples=samples,
-            bootstrap_iters=BOOTSTRAP_ITERATIONS,
+            lm=Replay(outcome.answers, spec.prompt.seeds, model.template, model.think_tags, piece.known),
+            task_dict={"tasks": {name: task}, "groups": {}, "group_map": {}},
+            samples={name: piece.items},
+            bootstrap_iters=0,
             system_instruction=spec.prompt.system_instruction,
             apply_chat_template=spec.prompt.apply_chat_template,
             fewshot_as_multiturn=spec.prompt.fewshot_as_multiturn,
             confirm_run_unsafe_code=spec.unsafe_code,
         )
-    assert results is not None
+    rows: list[dict[str, Any]] = results["samples"][name]
+    return rows
+
+
+def _aggregated(logs: Mapping[str, ItemLog], groups: Mapping[str, Group]) -> dict[str, Any]:
+    """Have lm-eval compute means, errors and groups from the values of all items, as the end of `evaluate` does.
+
+    Raises:
+        HarnessError: this version of lm-eval has no such function.
+    """
+    from lm_eval import evaluator_utils
+
+    process = getattr(evaluator_utils, "_process_results", None)
+    if process is None:
+        raise HarnessError(
+            "this version of lm-eval aggregates results in another way than expected; install the version that "
+            "pyproject.toml names"
+        )
+    values = {name: {"task": log.task, "raw_metrics": log.values, "logged_samples": []} for name, log in logs.items()}
+    results: dict[str, Any] = process(values, groups, BOOTSTRAP_ITERATIONS)._to_eval_results()  # noqa: SLF001
     return results
-
-
-class _Indices(list[int]):
-    """Item numbers with a fast ``in``, which lm-eval evaluates once per item of the split."""
-
-    def __init__(self, items: Sequence[int]) -> None:
-        super().__init__(items)
-        self._members = frozenset(items)
-
-    def __contains__(self, item: object) -> bool:
-        return item in self._members

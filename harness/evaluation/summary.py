@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.evaluation.requests import TaskRequests
-from harness.evaluation.scoring import Tally
+from harness.evaluation.samples import ScoredItem
+from harness.evaluation.scoring import Scores, Tally
 from harness.records.run_folder import TaskRecord
 from harness.stats import Aggregate, aggregate, estimate_mean, interval
 from harness.stats.item_sets import ItemLabels, covariance_of_errors, covariance_of_means, units_of_tasks
@@ -37,29 +38,29 @@ class ItemValues:
     labels: ItemLabels
 
 
-def task_record(name: str, task: Task, results: Mapping[str, Any], requests: TaskRequests, tally: Tally) -> TaskRecord:
+def task_record(name: str, task: Task, scores: Scores, requests: TaskRequests, tally: Tally) -> TaskRecord:
     """Summarise one task.
 
     Args:
         name: The task's name.
-        task: lm-eval's task object; its `metadata` names domain, chance level, cluster field and headline metric.
-        results: What lm-eval's `evaluate` returned.
+        task: lm-eval's task object; its `metadata` names domain, chance level and headline metric.
+        scores: The scores of all tasks.
         requests: The task's requests.
         tally: Their counts by outcome.
     """
     metadata = task.get_config("metadata") or {}
-    values = results["results"].get(name, {})
+    values = scores.results["results"].get(name, {})
     metric = headline_metric(values, metadata.get("metric"))
-    samples = results.get("samples", {}).get(name, [])
+    rows = scores.items.get(name, ())
     stderr, ends, method = _number(values.get(metric.replace(",", "_stderr,", 1))), None, "none"
-    items = item_values(name, task, results)
+    items = item_values(name, task, scores)
     if items is not None:
         # lm-eval's own error takes items as independent. Reports use the clustered one, so the record does too.
         stderr = _number(estimate_mean(items.values, items.labels.clusters).standard_error)
         bounds = interval(items.values, items.labels.clusters)
         ends, method = (bounds.low, bounds.high), bounds.method
     counts = asdict(tally)
-    counts["items_scored"] -= _left_out(samples, metric)
+    counts["items_scored"] -= _left_out(rows, metric)
     return TaskRecord(
         domain=str(metadata.get("domain", "")),
         chance=chance_of(task, metric.partition(",")[0], set(requests.items)),
@@ -69,8 +70,8 @@ def task_record(name: str, task: Task, results: Mapping[str, Any], requests: Tas
         interval=ends,
         interval_method=method,
         items_from=str(metadata.get("items_from") or ""),
-        unparsed=_unparsed(samples),
-        unsupported=_unsupported(samples),
+        unparsed=_unparsed(rows),
+        unsupported=_unsupported(rows),
         failures=counts.pop("reasons"),
         **counts,
     )
@@ -88,68 +89,58 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def item_values(name: str, task: Task, results: Mapping[str, Any], key: str = "") -> ItemValues | None:
+def item_values(name: str, task: Task, scores: Scores, key: str = "") -> ItemValues | None:
     """Return a metric of each item; None if it is not a mean over items, such as perplexity.
 
     Args:
         name: The task's name.
         task: lm-eval's task object; its `metadata` names cluster field and headline metric.
-        results: What lm-eval's `evaluate` returned.
+        scores: The scores of all tasks.
         key: The metric, as ``name,filter``; empty for the headline one.
     """
     metadata = task.get_config("metadata") or {}
-    values = results["results"].get(name, {})
+    values = scores.results["results"].get(name, {})
     metric, _, filter_name = (key or headline_metric(values, metadata.get("metric"))).partition(",")
     value = _number(values.get(f"{metric},{filter_name}"))
-    rows = [row for row in results.get("samples", {}).get(name, []) if row["filter"] == filter_name]
+    rows = [row for row in scores.items.get(name, ()) if row.filter == filter_name]
     kept = [(position, row) for position, row in enumerate(rows) if not _is_left_out(row)]
-    numbers = [v for v in (_number(row.get(metric)) for _, row in kept) if v is not None]
+    numbers = [v for v in (_number(row.values.get(metric)) for _, row in kept) if v is not None]
     if value is None or not numbers or len(numbers) < len(kept):
         return None
     if not math.isclose(sum(numbers) / len(numbers), value, rel_tol=1e-9, abs_tol=1e-12):
         return None
-    cluster = metadata.get("cluster")
     labels = ItemLabels(
-        docs=[row["doc_hash"] for _, row in kept],
+        docs=[row.doc_hash for _, row in kept],
         positions=[position for position, _ in kept],
         rows=len(rows),
-        clusters=[str(row["doc"][cluster]) for _, row in kept] if cluster else None,
+        clusters=[row.cluster for _, row in kept] if metadata.get("cluster") else None,
     )
     return ItemValues(values=numbers, labels=labels)
 
 
-def _unparsed(samples: Sequence[Mapping[str, Any]]) -> int | None:
+def _unparsed(rows: Sequence[ScoredItem]) -> int | None:
     """Number of items marked as unparsed, under the first filter that marks any."""
-    rows = [row for row in samples if UNPARSED in row]
-    if not rows:
+    marked = [row for row in rows if UNPARSED in row.values]
+    if not marked:
         return None
-    return sum(bool(row[UNPARSED]) for row in rows if row["filter"] == rows[0]["filter"])
+    return sum(bool(row.values[UNPARSED]) for row in marked if row.filter == marked[0].filter)
 
 
-def _unsupported(samples: Sequence[Mapping[str, Any]]) -> int | None:
+def _unsupported(rows: Sequence[ScoredItem]) -> int | None:
     """Number of programs whose tests the sandbox does not support; None for a task without programs."""
-    statuses = [_statuses(row) for row in samples]
-    if not any(statuses):
+    if not any(row.statuses for row in rows):
         return None
-    return sum(status == UNSUPPORTED for ended in statuses for status in ended)
+    return sum(status == UNSUPPORTED for row in rows for status in row.statuses)
 
 
-def _statuses(row: Mapping[str, Any]) -> list[str]:
-    """Return the status of each program of a sample, as `suite.code_filter` recorded it; empty if there are none."""
-    answers = row.get("filtered_resps")
-    first = answers[0] if isinstance(answers, list) and answers else None
-    return list(first.get("status") or ()) if isinstance(first, dict) else []
-
-
-def _left_out(samples: Sequence[Mapping[str, Any]], metric: str) -> int:
+def _left_out(rows: Sequence[ScoredItem], metric: str) -> int:
     filter_name = metric.partition(",")[2]
-    return sum(row["filter"] == filter_name and _is_left_out(row) for row in samples)
+    return sum(row.filter == filter_name and _is_left_out(row) for row in rows)
 
 
-def _is_left_out(row: Mapping[str, Any]) -> bool:
+def _is_left_out(row: ScoredItem) -> bool:
     """Return whether all programs of a sample are unsupported, so that it has no value."""
-    statuses = _statuses(row)
-    return bool(statuses) and all(status == UNSUPPORTED for status in statuses)
+    return bool(row.statuses) and all(status == UNSUPPORTED for status in row.statuses)
 
 
 def _is_share(record: TaskRecord) -> bool:

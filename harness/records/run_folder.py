@@ -1,4 +1,4 @@
-"""Write run folders in lm-eval's layout, and read their run records.
+"""Run folders in lm-eval's layout: their schema and names, lines of their files, and reading their run records.
 
 ``DIR/<model>/results_<time>.json`` and ``samples_<task>_<time>.jsonl`` have lm-eval's format, so tools for lm-eval can
 read them. ``run_<time>.json`` next to them has the fields of `RunRecord`, which lm-eval's files have no place for. The
@@ -12,21 +12,18 @@ import functools
 import json
 import os
 import re
-import shutil
-import socket
 import tempfile
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from harness.errors import HarnessError, InputError, RecordError, one_line
+from harness.errors import InputError, RecordError, one_line
 
 SCHEMA_VERSION = 1
-STALE_SECONDS = 3600.0
+NESTED = (list, tuple)  # `isinstance` takes a tuple of types five times as fast as ``list | tuple``
 MAX_NAME = 200  # bytes of a task's name: its samples file adds some forty, and file systems allow 255
 TIME = r"\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}(?:\.\d+)?"
 
@@ -181,66 +178,6 @@ def model_folder(output: Path, name: str, digest: str) -> Path:
     return output / f"{sanitized(name)}-{digest.removeprefix('sha256:')[:8]}" if name_is_taken else folder
 
 
-def write(folder: Path, record: RunRecord, results: Mapping[str, Any], samples: Mapping[str, Sequence[Any]]) -> Path:
-    """Write a run, all or nothing: files are written to a temporary folder and renamed, the results file last.
-
-    Returns:
-        The results file.
-
-    Raises:
-        InputError: The folder cannot be created.
-        HarnessError: The disk is full, or the files cannot be written for another reason.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _remove_stale(folder)
-        work = Path(tempfile.mkdtemp(prefix=f".writing-{socket.gethostname()}-{os.getpid()}-", dir=folder))
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror}); give another --output_path.") from error
-    try:
-        names = [f"samples_{task}_{record.time}.jsonl" for task in samples]
-        for name, rows in zip(names, samples.values(), strict=True):
-            _write_durably(work / name, map(json_line, rows))
-        _write_durably(work / f"run_{record.time}.json", [record.model_dump_json(indent=2, by_alias=True), "\n"])
-        _write_durably(work / f"results_{record.time}.json", [to_json(results, indent=2), "\n"])
-        for name in [*names, f"run_{record.time}.json", f"results_{record.time}.json"]:
-            (work / name).rename(folder / name)
-        _point_to_latest(folder, f"run_{record.time}.json")
-    except OSError as error:
-        raise HarnessError(
-            f"{folder}: the record cannot be written ({error.strerror}). The answers are in the journal: free "
-            "disk space and run the same command again."
-        ) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return folder / f"results_{record.time}.json"
-
-
-def _remove_stale(folder: Path) -> None:
-    """Remove temporary folders of runs that were killed while writing; keep those of running processes."""
-    for work in folder.glob(".writing-*"):
-        host, _, pid = work.name.removeprefix(".writing-").rpartition("-")[0].rpartition("-")
-        with contextlib.suppress(OSError):  # its writer may just have finished
-            here = host == socket.gethostname() and pid.isdigit() and Path("/proc/self").exists()
-            over = not Path(f"/proc/{pid}").exists() if here else time.time() - work.lstat().st_mtime > STALE_SECONDS
-            if over:
-                shutil.rmtree(work, ignore_errors=True)
-
-
-def _write_durably(path: Path, parts: Iterable[str]) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(parts)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _point_to_latest(folder: Path, name: str) -> None:
-    with tempfile.TemporaryDirectory(prefix=f".writing-{socket.gethostname()}-{os.getpid()}-", dir=folder) as work:
-        link = Path(work) / "run.json"
-        link.symlink_to(name)
-        link.replace(folder / "run.json")
-
-
 def to_json(value: Any, *, indent: int | None = None) -> str:
     """Serialise as lm-eval does: numpy numbers as numbers, sets as lists, other objects as text."""
     return _encoder(indent).encode(value)
@@ -255,19 +192,24 @@ def _encoder(indent: int | None) -> json.JSONEncoder:
 
 def json_line(sample: Mapping[str, Any]) -> str:
     """Return one line of a samples file, in the format of lm-eval's `EvaluationTracker`."""
-    from lm_eval.utils import sanitize_list
-
     arguments = {
         f"gen_args_{i}": {f"arg_{j}": value for j, value in enumerate(args)}
         for i, args in enumerate(sample["arguments"])
     }
     changed = {
-        "resps": sanitize_list(sample["resps"]),
-        "filtered_resps": sanitize_list(sample["filtered_resps"]),
+        "resps": _as_texts(sample["resps"]),
+        "filtered_resps": _as_texts(sample["filtered_resps"]),
         "arguments": arguments,
         "target": str(sample["target"]),
     }
     return to_json({**sample, **changed}) + "\n"
+
+
+def _as_texts(value: Any) -> Any:
+    """Do what ``lm_eval.utils.sanitize_list`` does, in half the time: every number in nested lists becomes a text."""
+    if isinstance(value, NESTED):
+        return [_as_texts(each) if isinstance(each, NESTED) else str(each) for each in value]
+    return str(value)
 
 
 def read_record(path: Path) -> RunRecord:

@@ -11,11 +11,12 @@ from typing import Any
 
 import yaml
 
+from harness.checkpoints.folders import SAVED_STATES
 from harness.study.design import DESIGN
 from harness.study.evaluations import JOURNAL
 from harness.study.folder import StudyFolder
 from harness.study.nodes import Evaluation, Graph, Node, Overlap, Report, Training, with_folders
-from harness.study.outcomes import ITEMS, PAGE, SAVED_STATES
+from harness.study.outcomes import ITEMS, PAGE
 from harness.study.states import PROGRESS
 
 RUNS = "runs"  # the folder of a report with links to the records that it shows

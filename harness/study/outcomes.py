@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.checkpoints.folders import SAVED_STATES
 from harness.checkpoints.identity import checkpoint_digest
 from harness.checkpoints.resolver import expand, resolve
 from harness.checkpoints.stage_manifest import read_manifest
@@ -17,7 +18,6 @@ from harness.records.run_folder import read_record
 from harness.study.folder import StudyFolder, read_json
 from harness.study.nodes import Evaluation, Graph, Node, Overlap, Report, Training
 
-SAVED_STATES = "training"  # the folder of checkpoint-N beside a stage's manifest
 PAGE = "report.html"
 ITEMS = "overlap.json"
 Outcome = Mapping[str, Any]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Item = dict[str, Any]
 BLOCK = 1000  # rows that are read from a Dataset at a time
+MOST = 50_000  # rows that are kept in memory; a Dataset is read from its file
 SMALLEST, LARGEST = -(2**63), 2**63 - 1  # integers that Arrow can hold
 
 
@@ -119,16 +120,18 @@ def keep_items(task: Task) -> None:
 
     lm-eval also calls the task's `process_docs` each time it reads them; with the table that happens once.
     This is a run-time patch of one task object. Nothing changes for a task whose items are not a Dataset, or hold
-    values other than text, numbers, lists and dictionaries.
+    values other than text, numbers, lists and dictionaries. More than `MOST` items stay in their Dataset.
     """
     docs: Any = getattr(task, "task_docs", None)
     if not is_dataset(docs):
         return
-    try:
-        rows = [marshal.dumps(row) for row in rows_of(docs)]
-    except ValueError:  # an image, a date
-        return
-    table = ItemTable(docs.features, rows, lambda: docs)
+    table = docs
+    if len(docs) <= MOST:
+        try:
+            rows = [marshal.dumps(row) for row in rows_of(docs)]
+        except ValueError:  # an image, a date
+            return
+        table = ItemTable(docs.features, rows, lambda: docs)
     setattr(task, "test_docs" if task.has_test_docs() else "validation_docs", lambda: table)
 
 

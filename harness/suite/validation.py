@@ -24,6 +24,7 @@ from harness.suite.data_files import check_data_files
 from harness.suite.definitions import DOMAINS, Entry
 from harness.suite.item_faults import item_faults, reference_faults
 from harness.suite.selection import unknown_name
+from harness.wording import counted
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task
@@ -87,7 +88,7 @@ def _check_group(entry: Entry, catalogue: Catalogue) -> Finding:
         catalogue.check_members(entry)
     except TaskError as error:
         return Finding(name=entry.name, status="wrong", message=str(error))
-    return Finding(name=entry.name, status="ok", message=f"{len(catalogue.tasks_below(entry.name))} tasks")
+    return Finding(name=entry.name, status="ok", message=counted(len(catalogue.tasks_below(entry.name)), "task"))
 
 
 def _check_task(entry: Entry, catalogue: Catalogue, manager: TaskManager, *, run_code: bool) -> Finding:
@@ -103,7 +104,7 @@ def _check_task(entry: Entry, catalogue: Catalogue, manager: TaskManager, *, run
             own = tasks_dir() in entry.path.parents
             faults = _faults_of_items(entry, task, run_references=run_code and not own)
             if not faults:
-                return Finding(name=entry.name, status="ok", message=f"{len(task.eval_docs)} items")
+                return Finding(name=entry.name, status="ok", message=counted(len(task.eval_docs), "item"))
     except CodeNotRunError as error:
         return _not_run(entry, error)
     except SandboxError as error:

@@ -20,6 +20,7 @@ from harness.reports.analysis.differences import CONTROLS
 from harness.reports.analysis.item_units import item_units
 from harness.reports.analysis.pairing import FloatArray, Paired, mismatches, pair
 from harness.stats import Ranking, aggregate_weights, rank_models
+from harness.wording import counted
 
 # With fewer clusters than this in a task, even a model with every item right and one with none may not be told apart.
 FEW_CLUSTERS = 10
@@ -123,17 +124,16 @@ def rank(models: Sequence[ModelRecords], *, force: bool = False, notes: Sequence
         )
     all_notes = [one for model in models for one in contamination_warnings(model.name, model.lineage)] + list(notes)
     tasks = _common_tasks(models, all_notes, force=force)
-    counted = [task for task in tasks if task.counted]
+    in_overall = [task for task in tasks if task.counted]
     ranking = rank_models(
-        [task.paired.values for task in counted],
-        domains=[task.domain for task in counted],
-        chances=[task.chance for task in counted],
-        clusters=item_units([task.items_from for task in counted], [task.paired for task in counted]),
-        item_sets=[task.items_from for task in counted],
+        [task.paired.values for task in in_overall],
+        domains=[task.domain for task in in_overall],
+        chances=[task.chance for task in in_overall],
+        clusters=item_units([task.items_from for task in in_overall], [task.paired for task in in_overall]),
+        item_sets=[task.items_from for task in in_overall],
     )
-    failed = [model for model in models if model.failed]
-    all_notes += [f"{m.name}: {m.failed} requests failed; their items are left out, not scored 0." for m in failed]
-    domains = sorted({task.domain for task in tasks}, key=lambda d: (d not in {t.domain for t in counted}, d))
+    all_notes += [_failed_note(model) for model in models if model.failed]
+    domains = sorted({task.domain for task in tasks}, key=lambda d: (d not in {t.domain for t in in_overall}, d))
     return Leaderboard(
         standings=_standings(models, tasks, ranking, domains),
         tasks=tuple(tasks),
@@ -143,6 +143,11 @@ def rank(models: Sequence[ModelRecords], *, force: bool = False, notes: Sequence
         notes=tuple(dict.fromkeys(all_notes)),
         caveats=caveats_of({model.name: [model] for model in models}),
     )
+
+
+def _failed_note(model: ModelRecords) -> str:
+    items = "its item is" if model.failed == 1 else "their items are"
+    return f"{model.name}: {counted(model.failed, 'request')} failed; {items} left out, not scored 0."
 
 
 def _common_tasks(models: Sequence[ModelRecords], notes: list[str], *, force: bool) -> list[RankedTask]:

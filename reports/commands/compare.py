@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import InputError, RecordError, did_you_mean
+from harness.errors import InputError
 from harness.reports.commands.design import add_design_arguments, check_last_checkpoints, run_design
+from harness.reports.commands.model_finder import ModelFinder
 from harness.reports.commands.output import (
     add_output_arguments,
     command_line,
@@ -22,7 +23,7 @@ from harness.reports.commands.output import (
 )
 
 if TYPE_CHECKING:
-    from harness.records import ModelRecords, Records
+    from harness.records import ModelRecords
     from harness.reports.analysis.differences import Arm
 
 
@@ -164,7 +165,7 @@ def _arms(args: argparse.Namespace) -> tuple[list[Arm], list[str]]:
     from harness.reports.analysis.differences import Arm
     from harness.reports.analysis.metric import with_metric
 
-    finder = _ModelFinder(args)
+    finder = ModelFinder(args)
     named_places = [_parse_arm(word) for word in args.models]
     if args.baseline is not None:
         named_places = _baseline_first(named_places, args.baseline)
@@ -229,65 +230,3 @@ def _baseline_first(named_places: list[tuple[str, list[str]]], baseline: str) ->
     if not first:
         return [_parse_arm(baseline), *named_places]
     return [*first, *(one for one in named_places if one not in first)]
-
-
-class _ModelFinder:
-    """Finds models by run folder, or by name of a model or stage below ``--runs``."""
-
-    def __init__(self, args: argparse.Namespace) -> None:
-        self._args = args
-        self._records: Records | None = None
-        self.skipped: tuple[str, ...] = ()
-
-    def models(self, place: str, *, several: bool) -> list[ModelRecords]:
-        """Return the model in a folder or with a name.
-
-        Args:
-            place: The folder or name.
-            several: Whether there may be several, the checkpoints of training runs.
-
-        Raises:
-            RecordError: There is no such model, or more than one.
-        """
-        path, runs = Path(place), self._args.runs
-        matches = self._models_named(place) if runs is not None else []
-        if not matches and path.exists():
-            matches = list(self._index([path]).models)
-        elif not matches and runs is None:
-            raise RecordError(f"{place}: no such run folder; give one, or --runs DIR to look up a model or stage name.")
-        if not matches:
-            known = [model.name for model in self._records.models] if self._records else []
-            raise RecordError(
-                f"{place}: neither a folder nor the name of a model or stage below {runs}, which has "
-                f"{', '.join(known)}.{did_you_mean(place, known)}"
-            )
-        if len(matches) > 1 and not several:
-            raise RecordError(
-                f"{place}: holds {len(matches)} models; give one of {', '.join(m.name for m in matches)}."
-            )
-        return matches
-
-    def _models_named(self, name: str) -> list[ModelRecords]:
-        """Return the models of this name below ``--runs``, otherwise those whose stage has it."""
-        if self._records is None:
-            self._records = self._index([self._args.runs])
-        matches = [model for model in self._records.models if _is_named(model, name)]
-        return matches or [model for model in self._records.models if _is_stage(model, name)]
-
-    def _index(self, paths: list[Path]) -> Records:
-        from harness.records import index
-
-        args = self._args
-        records = index(paths, tasks=split_names(args.tasks), all_runs=args.all, skip_broken=args.skip_broken)
-        self.skipped = tuple(dict.fromkeys((*self.skipped, *records.skipped)))
-        return records
-
-
-def _is_named(model: ModelRecords, name: str) -> bool:
-    """Whether a model has this name or is in a folder of this name; this takes precedence over the name of a stage."""
-    return name in (model.name, model.recorded_name, *(folder.name for folder in model.folders))
-
-
-def _is_stage(model: ModelRecords, name: str) -> bool:
-    manifest = model.lineage[0].get("manifest") if model.lineage else None
-    return manifest is not None and manifest["name"] == name

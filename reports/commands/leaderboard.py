@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from harness.errors import InputError, did_you_mean
 from harness.reports.commands.output import (
     add_output_arguments,
     command_line,
@@ -15,6 +17,10 @@ from harness.reports.commands.output import (
     write_document,
     write_text,
 )
+
+if TYPE_CHECKING:
+    from harness.reports.analysis.leaderboard import Leaderboard
+    from harness.reports.documents.tables import Document
 
 PURPOSE = "Rank models, and mark those that cannot be told apart."
 
@@ -27,6 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="RUNS",
         help="folders with runs of `harness eval` or `lm_eval --log_samples`, at any depth",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="MODEL",
+        help="also show how the overall value of each model differs from that of this one, with interval and p",
     )
     add_output_arguments(parser)
 
@@ -48,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
     intervals = IntervalCache()
     values = task_values(board.models, intervals) if kind != "table" else None
     document = leaderboard_document(board, command_line(), values)
+    if args.against is not None:
+        document = _with_differences(document, board, args)
     if overlap is not None:
         document = leaderboard_with_overlap(document, board, overlap, force=args.force)
     if kind == "html" or args.charts:
@@ -63,3 +76,22 @@ def run(args: argparse.Namespace) -> int:
             return 0
     write_document(document, args)
     return 0
+
+
+def _with_differences(document: Document, board: Leaderboard, args: argparse.Namespace) -> Document:
+    """Return the document with each model's difference from the one that ``--against`` names.
+
+    Raises:
+        InputError: It names no model of the leaderboard, or several.
+    """
+    from harness.reports.analysis.against import against
+    from harness.reports.commands.model_finder import models_named
+    from harness.reports.documents.against import with_differences
+
+    matches = models_named(args.against, board.models)
+    if len(matches) != 1:
+        names = [model.name for model in matches or board.models]
+        what = f"names {len(matches)} models" if matches else "no such model"
+        hint = "" if matches else did_you_mean(args.against, names)
+        raise InputError(f"--against {args.against}: {what}; give one of {', '.join(names)}.{hint}")
+    return with_differences(document, board, against(board, matches[0], force=args.force))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError
+from harness.flags import add_wide
 from harness.visible import say
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--charts", type=Path, metavar="DIR", help="folder in which to write charts too, as SVG, PNG and Vega-Lite"
     )
+    add_wide(parser)
 
 
 def output_format(args: argparse.Namespace) -> str:
@@ -99,7 +101,7 @@ def write_document(document: Document, args: argparse.Namespace) -> None:
     from harness.reports.commands.terminal import plain, show
 
     if args.output_path is None:
-        show(document)
+        show(document, wide=args.wide)
     else:
         write_text(plain(document), args.output_path)
 

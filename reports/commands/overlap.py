@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError
+from harness.flags import add_wide
 from harness.reports.commands.output import SUFFIXES, command_line, output_format, split_names, write_document
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="file to write instead of standard output; .json lists every item, for `leaderboard --overlap`",
     )
     parser.add_argument("--fail_on_overlap", action="store_true", help="exit with 1 if an item overlaps")
+    add_wide(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError
+from harness.flags import add_wide
 from harness.reports.commands.output import FORMATS, command_line, output_format, write_document, write_text
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, help="default: the ending of --output_path, otherwise a table")
     parser.add_argument("--output_path", type=Path, metavar="FILE", help="file to write instead of standard output")
     parser.add_argument("--charts", type=Path, metavar="DIR", help="folder in which to write the chart too")
+    add_wide(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from harness.reports.analysis.dose import verdict
 from harness.reports.analysis.metric import Direction, direction, directions, judgement, with_judgement
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
+from harness.wording import counted
 
 MOST_HEADLINES = 3
 CORRECTION_NAMES = {"holm": "Holm", "bh": "Benjamini-Hochberg"}
@@ -66,7 +67,10 @@ def comparison_document(comparison: Comparison, command: str) -> Document:
     runs = sum(len(arm.models) for arm in comparison.arms)
     models = [model for arm in comparison.arms for model in arm.models]
     dose = [verdict(comparison.slopes, runs, directions(models))] if comparison.slopes else []
-    notes = [*_results(comparison), *_margin_results(comparison), *dose, *comparison.notes, _methods_note(comparison)]
+    results, margins = _results(comparison), _margin_results(comparison)
+    headlines = [*results[:MOST_HEADLINES], *(margins if len(names) == 2 else ()), *dose]
+    further = [*results[MOST_HEADLINES:], *(margins if len(names) > 2 else ())]
+    notes = [*headlines, *further, *comparison.notes, _methods_note(comparison)]
     tables: tuple[Table, ...] = (_differences(comparison), _overall(comparison), _slopes(comparison))
     tables = tuple(table for table in tables if table.rows)
     return Document(
@@ -76,7 +80,7 @@ def comparison_document(comparison: Comparison, command: str) -> Document:
         notes=tuple(notes),
         caveats=comparison.caveats,
         agreements=comparison.agreements,
-        n_headlines=min(len(names) - 1, MOST_HEADLINES),
+        n_headlines=len(headlines),
     )
 
 
@@ -85,17 +89,22 @@ def _differences(comparison: Comparison) -> Table:
     several, seeds = len(names) > 2, len(comparison.arms[0].models) > 1
     meanings = MEANINGS | SEED_MEANINGS if seeds else MEANINGS
     columns = [
-        *([Column(key="arm", heading="model", kind="text")] if several else []),
-        Column(key="domain", heading="domain", kind="text", aside=True),
-        Column(key="task", heading="task", kind="text"),
-        Column(key="metric", heading="metric", kind="text", aside=True),
+        *([Column(key="arm", place="name", heading="model", kind="text")] if several else []),
+        Column(key="domain", place="aside", heading="domain", kind="text"),
+        Column(key="task", place="name", heading="task", kind="text"),
+        Column(key="metric", place="aside", heading="metric", kind="text"),
         Column(key="items", heading="n", kind="count", meaning=MEANINGS["n"]),
         Column(key="mean_baseline", heading=names[0], meaning="Mean of the baseline over these items."),
-        Column(key="mean_arm", heading="value" if several else names[1], meaning="Mean of the model over these items."),
-        Column(key="difference", heading="difference", kind="difference", meaning=meanings["difference"]),
-        Column(key="interval", heading="95% interval", kind="interval", meaning=meanings["interval"]),
+        Column(
+            key="mean_arm",
+            place="last",
+            heading="value" if several else names[1],
+            meaning="Mean of the model over these items.",
+        ),
+        Column(key="difference", place="keep", heading="difference", kind="difference", meaning=meanings["difference"]),
+        Column(key="interval", place="keep", heading="95% interval", kind="interval", meaning=meanings["interval"]),
         Column(key="p", heading="p", kind="p", meaning=meanings["p"]),
-        Column(key="p_corrected", heading="p corr.", kind="p", meaning=MEANINGS["p_corrected"]),
+        Column(key="p_corrected", place="keep", heading="p corr.", kind="p", meaning=MEANINGS["p_corrected"]),
     ]
     if seeds:
         columns += [
@@ -112,12 +121,13 @@ def _differences(comparison: Comparison) -> Table:
         columns.append(
             Column(
                 key="conclusion",
+                place="keep",
                 heading=f"margin {comparison.margin:g}",
                 kind="text",
                 meaning=MEANINGS["conclusion"],
             )
         )
-        columns.append(Column(key="margin_p", heading="its p", kind="p", meaning=MEANINGS["conclusion"], aside=True))
+        columns.append(Column(key="margin_p", place="aside", heading="its p", kind="p", meaning=MEANINGS["conclusion"]))
     columns += [Column(key=key, heading=key, meaning=meaning, raw=True) for key, meaning in RAW_MEANINGS.items()]
     rows = tuple(Row(cells=_cells(one), tone=_tone(one)) for one in comparison.differences)
     return Table(key="differences", title="Difference by task", columns=tuple(columns), rows=rows)
@@ -169,17 +179,23 @@ def _overall(comparison: Comparison) -> Table:
     )
     scale = "domain" if comparison.any_scale else "chance-centred"
     columns = (
-        *([Column(key="arm", heading="model", kind="text")] if several else []),
+        *([Column(key="arm", place="name", heading="model", kind="text")] if several else []),
         Column(
-            key="domain", heading=scale, kind="text", meaning=MEANINGS["plain" if comparison.any_scale else "overall"]
+            key="domain",
+            place="name",
+            heading=scale,
+            kind="text",
+            meaning=MEANINGS["plain" if comparison.any_scale else "overall"],
         ),
         Column(key="tasks", heading="tasks", kind="count", meaning="Tasks of the domain that both ran."),
-        Column(key="difference", heading="difference", kind="difference", meaning=MEANINGS["mean_difference"]),
+        Column(
+            key="difference", place="keep", heading="difference", kind="difference", meaning=MEANINGS["mean_difference"]
+        ),
         Column(key="standard_error", heading="s.e.", meaning=MEANINGS["mean_error"]),
         *([Column(key="seed_error", heading="s.e. of seeds", meaning=SEED_MEANINGS["seed_error"])] if seeds else []),
-        Column(key="interval", heading="95% interval", kind="interval", meaning=interval),
+        Column(key="interval", place="keep", heading="95% interval", kind="interval", meaning=interval),
         Column(key="p", heading="p", kind="p", meaning="Two-sided; agrees with the interval. Domains are not tested."),
-        Column(key="p_corrected", heading="p corr.", kind="p", meaning=MEANINGS["p_corrected"]),
+        Column(key="p_corrected", place="keep", heading="p corr.", kind="p", meaning=MEANINGS["p_corrected"]),
         Column(key="detectable", heading="detectable", meaning=MEANINGS["detectable_corrected"]),
     )
     rows = [
@@ -199,20 +215,32 @@ def _finite(value: Any) -> Any:
 
 def _slopes(comparison: Comparison) -> Table:
     columns = (
-        Column(key="domain", heading="domain", kind="text", aside=True),
-        Column(key="task", heading="task", kind="text"),
+        Column(key="domain", place="aside", heading="domain", kind="text"),
+        Column(key="task", place="name", heading="task", kind="text"),
         Column(key="items", heading="n", kind="count", meaning="Items that every run answered."),
         Column(key="runs", heading="runs", kind="count", meaning="Training runs."),
-        Column(key="slope", heading="slope", kind="difference", meaning="Change of the value per unit of the dose."),
+        Column(
+            key="slope",
+            place="keep",
+            heading="slope",
+            kind="difference",
+            meaning="Change of the value per unit of the dose.",
+        ),
         Column(key="standard_error", heading="s.e.", meaning="Over runs, from their scatter about the line."),
         Column(
             key="item_error",
             heading="s.e. of items",
             meaning="How much the slope would typically change with other items.",
         ),
-        Column(key="interval", heading="95% interval", kind="interval", meaning="Student's t over runs."),
+        Column(key="interval", place="keep", heading="95% interval", kind="interval", meaning="Student's t over runs."),
         Column(key="p", heading="p", kind="p", meaning="Permutes the doses among the runs."),
-        Column(key="p_corrected", heading="p corr.", kind="p", meaning="Corrected over the tasks of this table."),
+        Column(
+            key="p_corrected",
+            place="keep",
+            heading="p corr.",
+            kind="p",
+            meaning="Corrected over the tasks of this table.",
+        ),
     )
     names = [column.key for column in columns]
     rows = tuple(Row(cells={name: getattr(one, name) for name in names}) for one in comparison.slopes)
@@ -261,7 +289,8 @@ def _tasks_result(rows: Sequence[TaskDifference], correction: str) -> str:
             f"On single tasks, no difference survives {name}'s correction."
         )  # fmt: skip
     listed = ", ".join(f"{one.task} ({with_judgement(one.difference, [_metric(one)])})" for one in significant)
-    return f"{len(significant)} of {len(rows)} tasks differ after {name}'s correction: {listed}."
+    differ = "differs" if len(significant) == 1 else "differ"
+    return f"{len(significant)} of {counted(len(rows), 'task')} {differ} after {name}'s correction: {listed}."
 
 
 def _margin_results(comparison: Comparison) -> list[str]:
@@ -310,7 +339,7 @@ def _methods_note(comparison: Comparison) -> str:
     pairs = ", every pair of models, because the baseline was chosen by these values" if n_tests > shown else ""
     gate = "; overall is tested first, then its tasks" if _is_gated(comparison) else ""
     return (
-        f"p corr. is corrected for {n_tests} {'test' if n_tests == 1 else 'tests'}{pairs} "
+        f"p corr. is corrected for {counted(n_tests, 'test')}{pairs} "
         f"({CORRECTION_NAMES[comparison.correction]}{gate}); intervals are not adjusted for multiple tests. gained and "
         "lost count items. detectable is the true difference for which the test has 80% power: of a task before "
         "correction, of overall after it. Definitions: docs/statistics.md."

@@ -63,20 +63,20 @@ def factorial_document(analysis: FactorialAnalysis, command: str) -> Document:
 def _contrasts(analysis: FactorialAnalysis) -> Table:
     estimate = "estimate_of_metric" if analysis.any_scale else "estimate"
     columns = (
-        Column(key="family", heading="family", kind="text", meaning=MEANINGS["family"], aside=True),
-        Column(key="task", heading="task", kind="text"),
-        Column(key="contrast", heading="contrast", kind="text"),
-        Column(key="estimate", heading="estimate", kind="difference", meaning=MEANINGS[estimate]),
-        Column(key="interval", heading="95% interval", kind="interval", meaning=MEANINGS["interval"]),
-        Column(key="se", heading="s.e.", meaning=MEANINGS["se"], aside=True),
+        Column(key="family", place="aside", heading="family", kind="text", meaning=MEANINGS["family"]),
+        Column(key="task", place="name", heading="task", kind="text"),
+        Column(key="contrast", place="name", heading="contrast", kind="text"),
+        Column(key="estimate", place="keep", heading="estimate", kind="difference", meaning=MEANINGS[estimate]),
+        Column(key="interval", place="keep", heading="95% interval", kind="interval", meaning=MEANINGS["interval"]),
+        Column(key="se", place="aside", heading="s.e.", meaning=MEANINGS["se"]),
         Column(key="se_items", heading="s.e. of items", meaning=MEANINGS["se_items"]),
         Column(key="se_seeds", heading="s.e. of runs", meaning=MEANINGS["se_seeds"]),
-        Column(key="df", heading="df", kind="points", meaning=MEANINGS["df"], aside=True),
+        Column(key="df", place="aside", heading="df", kind="points", meaning=MEANINGS["df"]),
         Column(key="p", heading="p", kind="p", meaning=MEANINGS["p"]),
-        Column(key="p_corrected", heading="p corr.", kind="p", meaning=MEANINGS["p_corrected"]),
-        Column(key="mde", heading="detectable", meaning=MEANINGS["mde"]),
+        Column(key="p_corrected", place="keep", heading="p corr.", kind="p", meaning=MEANINGS["p_corrected"]),
+        Column(key="mde", place="last", heading="detectable", meaning=MEANINGS["mde"]),
         Column(key="mde_corrected", heading="detectable corr.", meaning=MEANINGS["mde_corrected"]),
-        Column(key="covers", heading="covers", kind="text", meaning=MEANINGS["covers"], aside=True),
+        Column(key="covers", place="aside", heading="covers", kind="text", meaning=MEANINGS["covers"]),
         Column(key="low", heading="low", meaning="Lower end of the interval.", raw=True),
         Column(key="high", heading="high", meaning="Upper end of the interval.", raw=True),
         Column(
@@ -131,11 +131,11 @@ def _arms(analysis: FactorialAnalysis) -> Table:
     if analysis.any_scale:
         overall = "Mean over domains, in the metric's units; of accuracies, chance-centred."
     columns = (
-        Column(key="arm", heading="arm", kind="text"),
+        Column(key="arm", place="name", heading="arm", kind="text"),
         *(Column(key=f"level_{name}", heading=name, kind="text") for name in factors),
         Column(key="runs", heading="runs", kind="count", meaning="Training runs."),
         Column(key="plots", heading="pre-training runs", kind="count", meaning="Runs that they were made from."),
-        Column(key="mean", heading=OVERALL, meaning=overall),
+        Column(key="mean", place="keep", heading=OVERALL, meaning=overall),
     )
     rows = tuple(
         Row(
@@ -154,10 +154,15 @@ def _arms(analysis: FactorialAnalysis) -> Table:
 
 def _signals(analysis: FactorialAnalysis) -> Table:
     columns = (
-        Column(key="task", heading="task", kind="text"),
+        Column(key="task", place="name", heading="task", kind="text"),
         Column(key="signal", heading="signal", meaning="Largest difference between two runs, divided by their mean."),
         Column(key="noise", heading="noise", meaning="Standard deviation over late checkpoints, divided by the mean."),
-        Column(key="ratio", heading="ratio", meaning="Signal / noise (arXiv 2508.13144); higher is more reliable."),
+        Column(
+            key="ratio",
+            place="keep",
+            heading="ratio",
+            meaning="Signal / noise (arXiv 2508.13144); higher is more reliable.",
+        ),
         Column(key="checkpoints", heading="checkpoints", kind="count", meaning="Late checkpoints, over all runs."),
     )
     rows = tuple(
@@ -191,7 +196,8 @@ def _secondary_result(analysis: FactorialAnalysis) -> list[str]:
     metrics = _metrics(analysis)
     found = [f"{row.task} {row.spec.name} ({_judged(row, metrics)})" for row in secondary if row.significant]
     listed = f": {', '.join(found)}" if found else ""
-    return [f"By task, {len(found)} of {len(secondary)} main effects and interactions differ{listed}."]
+    differ = "differs" if len(found) == 1 else "differ"
+    return [f"By task, {len(found)} of {len(secondary)} main effects and interactions {differ}{listed}."]
 
 
 def _metrics(analysis: FactorialAnalysis) -> dict[str, Direction]:
@@ -223,7 +229,9 @@ def _result_of(rows: Sequence[ContrastRow], metrics: Mapping[str, Direction]) ->
     if row.spec.factor:
         found = [f"{other.spec.name} ({_judged(other, metrics)})" for other in rows if other.significant]
         listed = f": {', '.join(found)}" if found else ""
-        return f"{row.spec.factor}, overall: {len(found)} of {len(rows)} comparisons differ from 0{listed}."
+        differ = "differs" if len(found) == 1 else "differ"
+        compared = counted(len(rows), "comparison")
+        return f"{row.spec.factor}, overall: {len(found)} of {compared} {differ} from 0{listed}."
     if row.p_corrected is None:
         verdict = "no test, because all items and runs agree, and the metric has no limits."
     elif row.significant:
@@ -339,9 +347,9 @@ def _main_tests(analysis: FactorialAnalysis) -> list[str]:
 
 
 def _methods(analysis: FactorialAnalysis) -> str:
-    exploratory = sum(row.family == EXPLORATORY for row in analysis.rows)
+    exploratory = counted(sum(row.family == EXPLORATORY for row in analysis.rows), "contrast")
     averaged = f" Each run is the mean of its last {analysis.last} checkpoints." if analysis.last > 1 else ""
     return (
-        f"p corr.: Holm within the primary, the secondary and the exploratory family ({exploratory} contrasts); "
+        f"p corr.: Holm within the primary, the secondary and the exploratory family ({exploratory}); "
         f"intervals are not adjusted for multiple tests.{averaged} Definitions: docs/statistics.md."
     )

@@ -11,6 +11,7 @@ from harness.reports.analysis.intervals import IntervalCache
 from harness.reports.analysis.leaderboard import Leaderboard
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
+from harness.wording import counted
 
 MEANINGS = {
     "overall": f"Chance-centred mean over domains ({AGGREGATE}): 0 is guessing, 1 is perfect.",
@@ -29,9 +30,8 @@ def leaderboard_document(board: Leaderboard, command: str, values: Table | None 
         command: The command line that made it.
         values: The table of `task_values`, to stand after the ranks; None for the ranks alone.
     """
-    tables = [_ranks(board)] if values is None else [_ranks(board), values]
-    counted = [task for task in board.tasks if task.counted]
-    names = sorted({task.domain for task in counted})
+    tasks = [task for task in board.tasks if task.counted]
+    names = sorted({task.domain for task in tasks})
     rows = board.standings
     tied = [row.model.name for row in rows if row.tied_with_leader and row is not rows[0]]
     first = [row.model.name for row in rows if row.rank == 1]
@@ -46,16 +46,15 @@ def leaderboard_document(board: Leaderboard, command: str, values: Table | None 
     notes = [
         lead,
         *board.notes,
-        f"Overall: {board.definition}, the mean over {', '.join(names)}, from {len(counted)} "
-        f"{'task' if len(counted) == 1 else 'tasks'} and {rows[0].items:,} "
-        "items that every model answered; 0 is guessing, 1 is perfect. Domain columns are raw means, not centred on "
-        "chance, so overall is not their mean. Models that share a letter cannot be told apart (all pairs tested at "
-        "once, 95%). Definitions: docs/statistics.md.",
+        f"Overall: {board.definition}, the mean over {', '.join(names)}, from {counted(len(tasks), 'task')} and "
+        f"{rows[0].items:,} items that every model answered; 0 is guessing, 1 is perfect. Domain columns are raw "
+        "means, not centred on chance, so overall is not their mean. Models that share a letter cannot be told apart "
+        "(all pairs tested at once, 95%). Definitions: docs/statistics.md.",
     ]
     return Document(
         title=f"Leaderboard of {len(rows)} models",
         command=command,
-        tables=tuple(tables),
+        tables=(_ranks(board),) if values is None else (_ranks(board), values),
         notes=tuple(notes),
         caveats=board.caveats,
     )
@@ -70,21 +69,27 @@ def _ranks(board: Leaderboard) -> Table:
     columns = (
         Column(
             key="rank",
+            place="keep",
             heading="rank",
             kind="count",
             meaning="By the overall value; models with equal values share a rank.",
         ),
-        Column(key="ranks", heading="ranks", kind="ranks", meaning=MEANINGS["ranks"]),
-        Column(key="groups", heading="group", kind="text", meaning=MEANINGS["groups"]),
-        Column(key="model", heading="model", kind="text"),
-        Column(key="overall", heading="overall", meaning=MEANINGS["overall"]),
-        Column(key="standard_error", heading="s.e.", meaning=MEANINGS["standard_error"]),
+        Column(key="ranks", place="keep", heading="ranks", kind="ranks", meaning=MEANINGS["ranks"]),
+        Column(key="groups", place="keep", heading="group", kind="text", meaning=MEANINGS["groups"]),
+        Column(key="model", place="name", heading="model", kind="text"),
+        Column(key="overall", place="keep", heading="overall", meaning=MEANINGS["overall"]),
+        Column(key="standard_error", place="keep", heading="s.e.", meaning=MEANINGS["standard_error"]),
         *(
-            Column(key=domain, heading=f"{domain} (raw)", meaning=f"Mean of the {domain} tasks, not centred on chance.")
+            Column(
+                key=domain,
+                place="below",
+                heading=f"{domain} (raw)",
+                meaning=f"Mean of the {domain} tasks, not centred on chance.",
+            )
             for domain in board.domains
         ),
         Column(key="items", heading="n", kind="count", meaning="Items in the overall value."),
-        Column(key="failed", heading="failed", kind="count", meaning=MEANINGS["failed"]),
+        Column(key="failed", place="keep", heading="failed", kind="count", meaning=MEANINGS["failed"]),
         Column(
             key="definition",
             heading="definition",
@@ -122,23 +127,26 @@ def task_values(models: Sequence[ModelRecords], intervals: IntervalCache) -> Tab
         intervals: Intervals computed so far in this report.
     """
     columns = (
-        Column(key="domain", heading="domain", kind="text"),
-        Column(key="task", heading="task", kind="text"),
-        Column(key="model", heading="model", kind="text"),
-        Column(key="metric", heading="metric", kind="text"),
-        Column(key="value", heading="value", meaning="As recorded, over the items that the model answered."),
+        Column(key="domain", place="aside", heading="domain", kind="text"),
+        Column(key="task", place="name", heading="task", kind="text"),
+        Column(key="model", place="name", heading="model", kind="text"),
+        Column(key="metric", place="aside", heading="metric", kind="text"),
+        Column(
+            key="value", place="keep", heading="value", meaning="As recorded, over the items that the model answered."
+        ),
         Column(
             key="interval",
+            place="keep",
             heading="95% interval",
             kind="interval",
             meaning="Wilson's interval or bootstrap-t; clustered.",
         ),
         Column(key="items", heading="n", kind="count", meaning="Items in the value."),
-        Column(key="asked", heading="asked", kind="count", meaning="Items that the model was asked."),
-        Column(key="failed", heading="failed", kind="count", meaning=MEANINGS["failed"]),
-        Column(key="chance", heading="chance", meaning="Value that guessing reaches."),
-        Column(key="engine", heading="engine", kind="text"),
-        Column(key="dtype", heading="dtype", kind="text"),
+        Column(key="asked", place="aside", heading="asked", kind="count", meaning="Items that the model was asked."),
+        Column(key="failed", place="keep", heading="failed", kind="count", meaning=MEANINGS["failed"]),
+        Column(key="chance", place="aside", heading="chance", meaning="Value that guessing reaches."),
+        Column(key="engine", place="aside", heading="engine", kind="text"),
+        Column(key="dtype", place="aside", heading="dtype", kind="text"),
     )
     rows = []
     runs = [(run, model.name) for model in models for run in model.tasks.values()]

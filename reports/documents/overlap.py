@@ -43,12 +43,18 @@ def overlap_document(
 def _by_task(index: ItemIndex, overlaps: Sequence[SourceOverlap], min_share: float) -> Table:
     needed = f"with at least {100 * min_share:g}% of their n-grams" if min_share else "with an n-gram"
     columns = (
-        Column(key="task", heading="task", kind="text"),
-        Column(key="source", heading="source", kind="text"),
+        Column(key="task", place="name", heading="task", kind="text"),
+        Column(key="source", place="name", heading="source", kind="text"),
         Column(key="items", heading="items", kind="count", meaning="Items that the task evaluates."),
         Column(key="searched", heading="searched", kind="count", meaning="Items that can be looked for."),
-        Column(key="overlapping", heading="overlapping", kind="count", meaning=f"Items {needed} in the source."),
-        Column(key="share", heading="share", meaning="Overlapping items per item searched."),
+        Column(
+            key="overlapping",
+            place="keep",
+            heading="overlapping",
+            kind="count",
+            meaning=f"Items {needed} in the source.",
+        ),
+        Column(key="share", place="keep", heading="share", meaning="Overlapping items per item searched."),
     )
     by_source = {_name(overlap): {found.item for found in overlap.items} for overlap in overlaps}
     if len(by_source) > 1:
@@ -70,11 +76,23 @@ def _by_task(index: ItemIndex, overlaps: Sequence[SourceOverlap], min_share: flo
 def _by_checkpoint(index: ItemIndex, overlaps: Sequence[SourceOverlap]) -> Table:
     """Return a table of how many items had been streamed when each state of a stage was saved."""
     columns = (
-        Column(key="stage", heading="stage", kind="text", meaning="The stage's output folder."),
-        Column(key="step", heading="step", kind="count", meaning="Of a saved state, or of the finished checkpoint."),
+        Column(key="stage", place="name", heading="stage", kind="text", meaning="The stage's output folder."),
+        Column(
+            key="step",
+            place="name",
+            heading="step",
+            kind="count",
+            meaning="Of a saved state, or of the finished checkpoint.",
+        ),
         Column(key="sequences", heading="sequences", kind="count", meaning="Sequences that it was trained on."),
-        Column(key="task", heading="task", kind="text"),
-        Column(key="overlapping", heading="overlapping", kind="count", meaning="Overlapping items in those sequences."),
+        Column(key="task", place="name", heading="task", kind="text"),
+        Column(
+            key="overlapping",
+            place="keep",
+            heading="overlapping",
+            kind="count",
+            meaning="Overlapping items in those sequences.",
+        ),
     )
     tasks = list(dict.fromkeys(item.task for item in index.items))
     checkpoints: dict[str, tuple[tuple[int, int], ...]] = {}
@@ -105,14 +123,14 @@ def _by_checkpoint(index: ItemIndex, overlaps: Sequence[SourceOverlap]) -> Table
 
 def _items(index: ItemIndex, overlaps: Sequence[SourceOverlap], *, whole: bool) -> Table:
     columns = (
-        Column(key="task", heading="task", kind="text"),
-        Column(key="item", heading="item", kind="text", meaning="The item's id, or its number."),
+        Column(key="task", place="name", heading="task", kind="text"),
+        Column(key="item", place="name", heading="item", kind="text", meaning="The item's id, or its number."),
         Column(key="doc_hash", heading="doc_hash", kind="text", meaning="As in samples files.", raw=True),
         Column(key="source", heading="source", kind="text"),
         Column(key="ngrams", heading="n-grams", kind="count", meaning="N-grams of the item that stand in the source."),
-        Column(key="share", heading="share", meaning="The same, per n-gram of the item."),
-        Column(key="where", heading="where", kind="text", meaning="Where the first of them stands."),
-        Column(key="text", heading="text", kind="text", meaning="The first of them, as it stands there."),
+        Column(key="share", place="keep", heading="share", meaning="The same, per n-gram of the item."),
+        Column(key="where", place="fold", heading="where", kind="text", meaning="Where the first of them stands."),
+        Column(key="text", place="fold", heading="text", kind="text", meaning="The first of them, as it stands there."),
         Column(key="stage", heading="stage", kind="text", meaning="Output folder of the stage that read it.", raw=True),
         Column(
             key="sequence",

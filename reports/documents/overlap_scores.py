@@ -97,12 +97,17 @@ def _with(document: Document, tables: Sequence[Table], notes: Sequence[str]) -> 
 
 def _overall(board: Leaderboard, clean: Leaderboard) -> Table:
     columns = (
-        Column(key="model", heading="model", kind="text"),
-        Column(key="rank", heading="rank", kind="count", meaning="Over all items."),
-        Column(key="rank_without", heading="without", kind="count", meaning=WITHOUT),
-        Column(key="overall", heading="overall", meaning="Over all items."),
-        Column(key="overall_without", heading="without", meaning=WITHOUT),
-        Column(key="standard_error_without", heading="s.e.", meaning="Of the value without overlapping items."),
+        Column(key="model", place="name", heading="model", kind="text"),
+        Column(key="rank", place="keep", heading="rank", kind="count", meaning="Over all items."),
+        Column(key="rank_without", place="keep", heading="without", kind="count", meaning=WITHOUT),
+        Column(key="overall", place="keep", heading="overall", meaning="Over all items."),
+        Column(key="overall_without", place="keep", heading="without", meaning=WITHOUT),
+        Column(
+            key="standard_error_without",
+            place="keep",
+            heading="s.e.",
+            meaning="Of the value without overlapping items.",
+        ),
         Column(key="items", heading="n", kind="count", meaning="Items in the overall value."),
         Column(key="items_without", heading="without", kind="count", meaning=WITHOUT),
     )
@@ -121,11 +126,13 @@ def _overall(board: Leaderboard, clean: Leaderboard) -> Table:
 
 def _by_task(models: Sequence[ModelRecords], clean: Sequence[ModelRecords], overlap: OverlappingItems) -> Table:
     columns = (
-        Column(key="task", heading="task", kind="text"),
-        Column(key="model", heading="model", kind="text"),
+        Column(key="task", place="name", heading="task", kind="text"),
+        Column(key="model", place="name", heading="model", kind="text"),
         Column(key="metric", heading="metric", kind="text"),
-        Column(key="value", heading="value", meaning="As recorded, over the items that the model answered."),
-        Column(key="value_without", heading="without", meaning=WITHOUT),
+        Column(
+            key="value", place="keep", heading="value", meaning="As recorded, over the items that the model answered."
+        ),
+        Column(key="value_without", place="keep", heading="without", meaning=WITHOUT),
         Column(key="items", heading="n", kind="count", meaning="Items in the value."),
         Column(key="overlapping", heading="overlapping", kind="count", meaning="Those that occur in training data."),
     )

@@ -38,11 +38,13 @@ def power_document(plan: StudyPlan, command: str, notes: Sequence[str] = ()) -> 
     levels = [len(own) for own in plan.main.values()]
     size = " x ".join(map(str, levels)) if len(levels) > 1 else f"{levels[0]}-level"
     tables = (_contrasts(plan), _by_seeds(plan), _components(plan))
+    results = _results(plan)
     return Document(
         title=f"Power of a {size} study with {plan.seeds} seeds: {', '.join(plan.main)}",
         command=command,
         tables=tables,
-        notes=(*_results(plan), *_constant(plan), *_few_clusters(plan), *notes, _methods(plan)),
+        notes=(*results, *_constant(plan), *_few_clusters(plan), *notes, _methods(plan)),
+        n_headlines=len(results),
     )
 
 
@@ -54,19 +56,22 @@ def _rows(plan: StudyPlan) -> list[tuple[str, list[PlannedTask]]]:
 def _contrasts(plan: StudyPlan) -> Table:
     wanted = plan.effect is not None
     columns = (
-        Column(key="task", heading="task", kind="text"),
-        Column(key="contrast", heading="contrast", kind="text"),
+        Column(key="task", place="name", heading="task", kind="text"),
+        Column(key="contrast", place="name", heading="contrast", kind="text"),
         Column(key="items", heading="n", kind="count", meaning="Items; all tasks for overall, variants once."),
-        Column(key="clusters", heading="clusters", kind="count", meaning="Independent clusters of items.", aside=True),
-        Column(key="seeds", heading="seeds", kind="count", meaning="Pre-training runs per level.", aside=True),
-        Column(key="se", heading="s.e.", kind="points", meaning="Expected standard error, in points."),
-        Column(key="se_items", heading="s.e. of items", kind="points", meaning="Its part from items.", aside=True),
         Column(
-            key="se_seeds", heading="s.e. of runs", kind="points", meaning="Its part from training runs.", aside=True
+            key="clusters", place="aside", heading="clusters", kind="count", meaning="Independent clusters of items."
         ),
-        Column(key="df", heading="df", kind="points", meaning="Expected degrees of freedom.", aside=True),
+        Column(key="seeds", place="aside", heading="seeds", kind="count", meaning="Pre-training runs per level."),
+        Column(key="se", heading="s.e.", kind="points", meaning="Expected standard error, in points."),
+        Column(key="se_items", place="aside", heading="s.e. of items", kind="points", meaning="Its part from items."),
+        Column(
+            key="se_seeds", place="aside", heading="s.e. of runs", kind="points", meaning="Its part from training runs."
+        ),
+        Column(key="df", place="aside", heading="df", kind="points", meaning="Expected degrees of freedom."),
         Column(
             key="mde",
+            place="keep",
             heading="detectable",
             kind="points",
             meaning="Smallest true effect found with 80% power, in points.",
@@ -75,17 +80,24 @@ def _contrasts(plan: StudyPlan) -> Table:
             (
                 Column(
                     key="effect",
+                    place="aside",
                     heading="effect",
                     kind="points",
                     meaning="The effect that is wanted, in points.",
-                    aside=True,
                 ),
-                Column(key="power", heading="power", meaning="Probability that the effect gives p <= 0.05."),
                 Column(
-                    key="seeds_needed", heading="seeds needed", kind="count", meaning="For 80% power, with these items."
+                    key="power", place="keep", heading="power", meaning="Probability that the effect gives p <= 0.05."
+                ),
+                Column(
+                    key="seeds_needed",
+                    place="keep",
+                    heading="seeds needed",
+                    kind="count",
+                    meaning="For 80% power, with these items.",
                 ),
                 Column(
                     key="items_needed",
+                    place="keep",
                     heading="items needed",
                     kind="count",
                     meaning="For 80% power, with these seeds; by task only.",
@@ -146,10 +158,11 @@ def mde_curve(plan: StudyPlan) -> list[CurvePoint]:
 
 def _by_seeds(plan: StudyPlan) -> Table:
     columns = (
-        Column(key="seeds", heading="seeds", kind="count", meaning="Pre-training runs per level."),
+        Column(key="seeds", place="name", heading="seeds", kind="count", meaning="Pre-training runs per level."),
         *(
             Column(
                 key=name,
+                place="below",
                 heading=name,
                 kind="points",
                 meaning="Smallest true effect found with 80% power, overall, in points.",
@@ -168,11 +181,12 @@ def _by_seeds(plan: StudyPlan) -> Table:
 def _components(plan: StudyPlan) -> Table:
     names = list(Components.__dataclass_fields__)
     columns = (
-        Column(key="task", heading="task", kind="text"),
-        *(Column(key=name, heading=name, kind="text", meaning="Variance.") for name in names),
-        Column(key="correlation", heading="correlation", meaning="Of items within a cluster."),
+        Column(key="task", place="name", heading="task", kind="text"),
+        *(Column(key=name, place="below", heading=name, kind="text", meaning="Variance.") for name in names),
+        Column(key="correlation", place="below", heading="correlation", meaning="Of items within a cluster."),
         Column(
             key="source",
+            place="name",
             heading="source",
             kind="text",
             meaning="Measured in the runs of --from, or assumed: the defaults, or the plan's own.",

@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from harness.terminal_table import Place
 from harness.visible import visible
 
 Kind = Literal["text", "count", "value", "difference", "interval", "p", "ranks", "points"]
@@ -35,7 +36,7 @@ class Column:
         heading: Its name in tables for people.
         kind: How its cells are written. Cells of ``interval`` and ``ranks`` are pairs.
         meaning: One sentence that explains it.
-        aside: Whether it may be left out on a narrow terminal.
+        place: What a narrow terminal does with it; see `harness.terminal_table`.
         raw: Whether it is only in CSV and JSON, for further computation.
     """
 
@@ -43,7 +44,7 @@ class Column:
     heading: str
     kind: Kind = "value"
     meaning: str = ""
-    aside: bool = False
+    place: Place = ""
     raw: bool = False
 
 
@@ -93,7 +94,7 @@ class Document:
         notes: The result in sentences, then warnings and remarks.
         caveats: What is not comparable; stands above the tables in every format.
         agreements: What agrees, such as the tokens trained on; shown there too, except in CSV.
-        n_headlines: How many of the notes, from the first, a page shows under its title.
+        n_headlines: How many of the notes, from the first, are the result, which stands under the title.
     """
 
     title: str

@@ -54,6 +54,15 @@ def test_a_folder_of_checkpoints_expands_to_each_in_order_of_steps(model: Path, 
     assert resolve(expand(str(tmp_path / "run"))[0]).name == "run/checkpoint-3"
 
 
+def test_a_state_that_a_stage_saved_is_called_after_the_stage(model: Path, tmp_path: Path) -> None:
+    """`--model runs/sft/training`: beside other stages' states, `training/checkpoint-3` would not say which it is."""
+    for run in ("sft", "other"):
+        shutil.copytree(model, tmp_path / run / "training" / "checkpoint-3")
+    (tmp_path / "sft" / "training" / "checkpoint-3" / "stage.json").write_text("{}")
+    names = [resolve(*expand(str(tmp_path / run / "training"))).name for run in ("sft", "other")]
+    assert names == ["sft/checkpoint-3", "training/checkpoint-3"], "without a manifest, another program saved it"
+
+
 def test_a_gguf_file_answers_as_its_converted_folder(smollm2: Path) -> None:
     config = json.loads((smollm2 / "config.json").read_text(encoding="utf-8"))
     assert (config["model_type"], config["dtype"], config["num_hidden_layers"]) == ("llama", "float32", 30)

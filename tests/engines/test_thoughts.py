@@ -93,10 +93,11 @@ def test_a_tag_of_several_tokens_is_no_other_token(prompt: str, tmp_path: Path) 
     tokenizer.add_special_tokens({"unk_token": "</s>"})
     tokenizer.save_pretrained(path)
     engine = open_packed(path, think_end="</think>")
-    tags = engine._generator._think_tags
+    continuing = engine._generator._continuing({"until": [], "max_gen_toks": 1, "do_sample": False})
+    tags = continuing.think_tags
     assert tags is not None
     ids = tokenizer(prompt + " and dog").input_ids
-    assert engine._generator._with_tags([*ids, tokenizer.eos_token_id], tags) == prompt + " and dog"
+    assert continuing._with_tags([*ids, tokenizer.eos_token_id], tags) == prompt + " and dog"
 
 
 def _requests(*texts: str, **more: Any) -> list[Request]:

@@ -37,7 +37,7 @@ KINDS = {
 }  # fmt: skip
 
 
-def _task(folder: Path, kind: str, sampler: str) -> Path:
+def write_task(folder: Path, kind: str, sampler: str) -> Path:
     folder.mkdir()
     drawn = random.Random(5)
     for split, count in (("train", 9), ("test", 12)):
@@ -58,7 +58,7 @@ def _task(folder: Path, kind: str, sampler: str) -> Path:
     return folder
 
 
-def _answer(request: Request) -> Answer:
+def scripted_answer(request: Request) -> Answer:
     """An answer that depends on the request alone."""
     drawn = random.Random(repr(request))
     if request.kind == "generate_until":
@@ -66,30 +66,35 @@ def _answer(request: Request) -> Answer:
     return Answer(logprob=-drawn.random(), is_greedy=drawn.random() < 0.5 if request.kind == "loglikelihood" else None)
 
 
+def begin(folder: Path, tmp_path: Path, kind: str, limit: int | None = None) -> Evaluation:
+    """Render the prompts of the task in `folder`, with two examples where its kind allows any."""
+    prompt = PromptSpec(num_fewshot=0 if kind == "loglikelihood_rolling" else 2, limit=limit)
+    spec = EvaluationSpec(models=("uniform",), tasks=("frozen",), output=tmp_path / "runs", prompt=prompt)
+    spec = replace(spec, engine=replace(spec.engine, backend="scripted"))
+    tasks = Catalogue([folder]).load(["frozen"])
+    configure(tasks.tasks, prompt)
+    return Evaluation.begin(spec, find_model("uniform", spec), tasks)
+
+
 def _values(evaluation: Evaluation, failing: set[Request]) -> dict[int, dict[str, Any]]:
     """The samples of an evaluation, by item."""
     requests = evaluation.requests["frozen"].requests
     outcome = Outcome(
-        answers={request: _answer(request) for request in requests if request not in failing},
+        answers={request: scripted_answer(request) for request in requests if request not in failing},
         failures=dict.fromkeys(failing, Failure(reason="error", message="made to fail")),
         from_journal=0,
         engine={},
     )
-    rows = score(evaluation, outcome)["samples"].get("frozen", [])
+    rows: list[dict[str, Any]] = []
+    score(evaluation, outcome, lambda _, some: rows.extend(some))
     return {row["doc_id"]: {key: repr(value) for key, value in row.items()} for row in rows}
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_other_items_keep_the_values_of_an_undisturbed_run(kind: str, sampler: str, tmp_path: Path) -> None:
-    folder = _task(tmp_path / "tasks", kind, sampler)
-    shots = 0 if kind == "loglikelihood_rolling" else 2
-    prompt = PromptSpec(num_fewshot=shots)
-    spec = EvaluationSpec(models=("uniform",), tasks=("frozen",), output=tmp_path / "runs", prompt=prompt)
-    spec = replace(spec, engine=replace(spec.engine, backend="scripted"))
-    tasks = Catalogue([folder]).load(["frozen"])
-    configure(tasks.tasks, prompt)
-    evaluation = Evaluation.begin(spec, find_model("uniform", spec), tasks)
+    folder = write_task(tmp_path / "tasks", kind, sampler)
+    evaluation = begin(folder, tmp_path, kind)
     undisturbed = _values(evaluation, set())
     assert len(undisturbed) == 12
     asked = evaluation.requests["frozen"]

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from harness.records.run_folder import RunRecord, read_record, write
+from harness.records.run_files import RunFiles
+from harness.records.run_folder import RunRecord, json_line, read_record
 
 RECORD: dict[str, Any] = {
     "schema_version": 1, "time": "2026-01-01T00-00-00", "command": "harness eval", "harness_version": "0.1.0",
@@ -15,10 +16,49 @@ RECORD: dict[str, Any] = {
     "complete": True, "notes": [], "versions": {},
 }  # fmt: skip
 
+SAMPLE: dict[str, Any] = {
+    "doc_id": 0, "doc": {}, "target": 0, "arguments": [("2 + 2 =", " 4")], "resps": [[(-0.5, True)], [[1, None, "é"]]],
+    "filtered_resps": [(-0.5, True), {"status": ["passed"]}], "filter": "none", "metrics": [], "doc_hash": "0" * 64,
+    "prompt_hash": "1" * 64, "target_hash": "2" * 64,
+}  # fmt: skip
+
 
 def test_a_record_is_written_with_the_keys_it_is_read_with(tmp_path: Path) -> None:
     record = RunRecord.model_validate(RECORD)
     assert (record.fingerprint, record.task_arguments) == (RECORD["answerer"], RECORD["asked_for"])
-    write(tmp_path / "run", record, {}, {})
-    assert json.loads((tmp_path / "run" / "run.json").read_text()) == RECORD
-    assert read_record(tmp_path / "run") == record
+    with RunFiles(tmp_path, "m", "sha256:1") as files:
+        files.finish(record, {})
+    assert json.loads((tmp_path / "m" / "run.json").read_text()) == RECORD
+    assert read_record(tmp_path / "m") == record
+
+
+def test_a_run_that_ends_early_leaves_nothing(tmp_path: Path) -> None:
+    with RunFiles(tmp_path, "m", "sha256:1") as files:
+        files.add_samples("t", [SAMPLE])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_another_checkpoint_took_meanwhile_is_left_to_it(tmp_path: Path) -> None:
+    first, second = (
+        RunRecord.model_validate({**RECORD, "model": {"name": "m", "digest": f"sha256:{digest * 8}"}})
+        for digest in ("a", "b")
+    )
+    with RunFiles(tmp_path, "m", "sha256:" + "a" * 8) as slow:
+        slow.add_samples("t", [SAMPLE])
+        with RunFiles(tmp_path, "m", "sha256:" + "b" * 8) as fast:
+            fast.finish(second, {})
+        slow.finish(first, {})
+    assert read_record(tmp_path / "m") == second
+    assert read_record(tmp_path / "m-aaaaaaaa") == first
+    assert not list((tmp_path / "m").glob("samples_*"))
+    assert len(list((tmp_path / "m-aaaaaaaa").glob("samples_t_*.jsonl"))) == 1
+
+
+def test_a_line_of_a_samples_file_is_what_lm_eval_writes() -> None:
+    from lm_eval.utils import sanitize_list
+
+    line = json.loads(json_line(SAMPLE))
+    for field in ("resps", "filtered_resps"):
+        assert line[field] == json.loads(json.dumps(sanitize_list(SAMPLE[field])))
+    assert line["arguments"] == {"gen_args_0": {"arg_0": "2 + 2 =", "arg_1": " 4"}}
+    assert line["target"] == "0"

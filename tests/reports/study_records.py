@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from harness.records.run_folder import RunRecord, TaskRecord, write
+from harness.records.run_files import RunFiles
+from harness.records.run_folder import RunRecord, TaskRecord
 from harness.stats.clustered import Clusters
 
 TIME = "2025-01-01T00-00-00.000000"
@@ -73,7 +74,10 @@ def write_study_run(
         complete=True,
         versions={},
     )
-    return write(folder / name, record, results, samples).parent
+    with RunFiles(folder, name, own) as files:
+        for task, rows in samples.items():
+            files.add_samples(task, rows)
+        return files.finish(record, results).parent
 
 
 def _values(task: RunTask) -> list[float]:

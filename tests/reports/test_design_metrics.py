@@ -152,7 +152,7 @@ def test_sentences_about_accuracies_leave_it_to_the_sign(command: Command, tmp_p
     for name, values in (("old", np.zeros(60)), ("new", np.ones(60))):
         write_study_run(tmp_path, name, {"a": RunTask(values=values)})
     notes = " ".join(json.loads(command("compare", tmp_path / "old", tmp_path / "new", "--format", "json")[1])["notes"])
-    assert "1 of 1 tasks differ after Holm's correction: a (+1.000)." in notes
+    assert "1 of 1 task differs after Holm's correction: a (+1.000)." in notes
 
 
 @pytest.mark.parametrize("metric", ["gold_log_likelihood", "bits_per_byte"])

@@ -12,6 +12,7 @@ import torch
 import yaml
 
 from harness.cli import study_plan
+from harness.study import starts
 from harness.study.costs import Cost, Costs
 from harness.study.experiment import read_experiment
 from harness.study.folder import StudyFolder
@@ -21,6 +22,7 @@ from tests.conftest import HarnessCommand
 from tests.study import package
 from tests.study.conftest import Study
 from tests.trainers.helpers import CPU, instructions, write_jsonl
+from tests.waiting import CEILING_SECONDS
 
 
 def _real_stages(folder: Path) -> dict[str, Any]:
@@ -55,10 +57,41 @@ def test_an_estimate_times_each_stage_and_a_batch_before_any_checkpoint_exists(
     rows = {line.split()[0]: line for line in done.stdout.splitlines() if re.match(r"(base|tuned|eval)", line)}
     assert len(rows) == 6
     assert all(re.search(r" \d+ s$", row) for row in rows.values()), done.stdout
-    assert "for 6 nodes, one after the other" in done.stdout
-    assert "the time of 0 nodes is not known" in done.stdout
+    assert "for 6 nodes, one after the other, with the start of each process." in done.stdout
     assert not (tmp_path / "out").exists()
     assert not list(place.glob("harness-timing-*"))
+
+
+def test_each_process_adds_its_start_once(study: Study, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings have a process each; evaluations of the same tasks share one. Pages are not timed."""
+    monkeypatch.setattr(starts, "seconds_to_start", {"train": 10.0, "evaluate": 7.0}.__getitem__)
+    graph = build_graph(read_experiment(study.write()))
+    costs = {key: Cost(seconds=None if node.kind == "report" else 1.0) for key, node in graph.items()}
+    added = {graph[key].label: cost.seconds for key, cost in starts.with_starts(graph, costs).items()}
+    assert [added[f"base-{arm}-{seed}"] for arm in "NC" for seed in (0, 1)] == [11.0] * 4
+    assert sorted(seconds or 0.0 for label, seconds in added.items() if label.startswith("eval-")) == [1.0] * 7 + [8.0]
+    assert added["compare"] is None
+
+
+def test_the_start_of_a_process_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starts, "LIBRARIES", {"train": "import time; time.sleep(0.3)"})
+    starts.seconds_to_start.cache_clear()
+    assert 0.3 < starts.seconds_to_start("train") < 0.3 + CEILING_SECONDS
+    assert starts.seconds_to_start("report") == 0.0
+    starts.seconds_to_start.cache_clear()
+
+
+def test_a_wrong_task_of_a_comparison_is_found_before_a_stage_is_planned(
+    study: Study, harness_here: HarnessCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planning builds models, which takes minutes where they are large."""
+    planned: list[str] = []
+    monkeypatch.setattr(package, "plan", lambda spec: planned.append(spec["name"]))
+    study.write({"compare": {"stage": "tuned", "tasks": ["t_chioce"]}})
+    done = harness_here("run", study.path, "--output_path", tmp_path / "out", "--dry_run", "--no_estimate")
+    assert done.returncode == 2
+    assert "compare.tasks: no task 't_chioce'; tasks are t_choice. Did you mean t_choice?" in done.stderr
+    assert planned == []
 
 
 def _timings(study: Study, measure: Callable[[], float]) -> tuple[list[float | None], dict[str, str]]:
@@ -155,8 +188,8 @@ def test_stages_below_an_average_are_planned_by_their_budget(
     done = harness_fork("run", study.path, "--output_path", tmp_path / "out", "--dry_run", "--no_estimate")
     assert done.returncode == 0, done.stderr
     rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.startswith(("tuned-0", "late-0"))}
-    assert " 2,000 " in rows["tuned-0"]
-    assert " 3,000 " in rows["late-0"]
+    assert "2,000" in rows["tuned-0"].split()
+    assert "3,000" in rows["late-0"].split()
 
 
 def test_a_dry_run_ends_with_what_harness_power_says(

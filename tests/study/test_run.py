@@ -340,6 +340,32 @@ def test_a_second_run_says_who_holds_the_folder(small: Study, harness_here: Harn
     assert not StudyFolder(small.folder / "out").in_use(), "the lock ends with its holder"
 
 
+def test_status_says_whether_a_run_is_active(small: Study, harness_here: HarnessCommand) -> None:
+    folder = StudyFolder(small.folder / "out")
+    code = (
+        "import sys, time; from pathlib import Path; from harness.study.folder import StudyFolder\n"
+        f"with StudyFolder(Path({str(folder.path)!r})).held(): print('held', flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        graph = build_graph(read_experiment(small.path))
+        folder.record("small", {}, graph)
+        first = next(iter(graph.values()))
+        folder.claim(first, {})
+        folder.set_state(first.key, "running", {"since": "now"})
+        active = harness_here("status", folder.path).stdout.splitlines()
+        holder.kill()
+        holder.wait()
+    place = f"process {holder.pid} on {os.uname().nodename}, since 20"
+    assert active[0] == "1 running, 6 waiting"
+    assert active[1].startswith(f"Run by {place}")
+    killed = harness_here("status", folder.path).stdout.splitlines()
+    assert killed[0] == "7 waiting"
+    assert killed[1].startswith(f"No run is active (the last one was {place}")
+    assert killed[1].endswith("; the same `harness run` command resumes.")
+
+
 def test_a_dry_run_shows_graph_and_cost_and_writes_nothing(small: Study, harness_here: HarnessCommand) -> None:
     done = _run(harness_here, small, "--dry_run", "factors.seed=[0,1]", "--no_estimate")
     assert done.returncode == 0, done.stderr

@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.checkpoints.checkpoint import Checkpoint
+from harness.checkpoints.folders import SAVED_STATES
 from harness.trainers.data.chat import Tokenizer
 from harness.trainers.data.examples import Encode
 from harness.trainers.data.mixture import Mixture
@@ -42,7 +43,7 @@ from harness.trainers.data.stream_dataset import StreamDataset, StreamLog
 from harness.trainers.stage.held_out import HeldOut
 from harness.trainers.stage.spec import StageSpec
 
-WORK_FOLDER = "training"  # in the checkpoint's folder: saved states, the stream's log, the spec
+WORK_FOLDER = SAVED_STATES  # in the checkpoint's folder; also holds the stream's log and the spec
 STREAM_LOG = "stream.jsonl"
 
 

@@ -14,12 +14,14 @@ that its text does not depend on the other rows of the batch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
+from harness.engines.hf.steps import fast_steps, make_room
 from harness.engines.sampling_fields import SAMPLING_FIELDS
 from harness.engines.thoughts import ThinkTags
 
@@ -34,71 +36,134 @@ STAGE = 16
 _STAGED = {"do_sample", "temperature", *SAMPLING_FIELDS}
 
 
-def decode(
-    model: Any,
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[Sequence[int]],
-    *,
-    new: int,
-    until: Sequence[str],
-    arguments: Mapping[str, Any],
-    draws: Sequence[torch.Generator] | None,
-    staged: bool = True,
-    thoughts: Sequence[Thought] | None = None,
-) -> list[list[int]]:
-    """Return each row's new tokens, up to the one that completes a stop string or ends the text.
+@dataclass(kw_only=True, eq=False)
+class Row:
+    """A prompt that is being continued.
+
+    Attributes:
+        prompt: Its token ids.
+        draw: Random generator, when tokens are sampled.
+        thought: Tracks its thought, if the model writes thoughts.
+        written: Its new tokens so far, up to the one that completes a stop string or ends the text.
+    """
+
+    prompt: Sequence[int]
+    draw: torch.Generator | None = None
+    thought: Thought | None = None
+    written: list[int] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class Batch:
+    """Rows that are continued together.
+
+    Attributes:
+        rows: The rows.
+        ids: Their tokens, [rows, width], padded on the left.
+        mask: 0 where they are padding, [rows, width].
+        cache: Keys and values of all tokens but the last; None if the next stage computes them.
+    """
+
+    rows: list[Row]
+    ids: Tensor
+    mask: Tensor
+    cache: DynamicCache | None = None
+
+    @property
+    def width(self) -> int:
+        """Tokens of a row, with its padding."""
+        return self.ids.shape[1]
+
+
+class Decoder:
+    """Continues rows with one model and the same arguments.
 
     Args:
         model: A causal language model in evaluation mode.
-        tokenizer: Its tokenizer, with a padding token.
-        prompts: Token ids of the rows; padded on the left here.
-        new: Maximum number of new tokens.
-        until: Stop strings.
+        tokenizer: Its tokenizer.
+        new: Most new tokens of a row.
+        until: Stop strings; they do not end a thought.
         arguments: Further arguments of `generate`.
-        draws: A random generator for each row when tokens are sampled.
-        staged: Whether the model can continue from its cache (see `generation_probe`); otherwise there is one stage.
-        thoughts: One tracker per row if the model writes thoughts, else None; stop strings do not end a thought.
     """
-    padding = padding_token(model, tokenizer)
-    ids, mask = padded(prompts, padding)
-    ends = _end_tokens(model, arguments)
-    written: list[list[int]] = [[] for _ in prompts]
-    live = list(range(len(prompts)))  # the rows that have not ended; each has a place in the tensors of a stage
-    stage = STAGE if staged and arguments.keys() <= _STAGED else new
-    cache: DynamicCache | None = None
-    if not staged:
-        _clear_states(model, ids)
-    while live and new > 0:
-        stops = _StopStrings(tokenizer, until, [written[row] for row in live], prompt=ids.shape[1])
-        if thoughts is not None:
-            stops.skip_thoughts([thoughts[row] for row in live])
-        output = model.generate(
-            input_ids=ids.to(model.device),
-            attention_mask=mask.to(model.device),
-            past_key_values=cache,
-            max_length=ids.shape[1] + min(stage, new),
-            stopping_criteria=StoppingCriteriaList([stops]),
-            pad_token_id=padding,
-            use_cache=True,
-            return_dict_in_generate=True,
-            **arguments,
-            **({} if draws is None else {"custom_generate": _sampling([draws[row] for row in live])}),
-        )
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        new: int,
+        until: Sequence[str],
+        arguments: Mapping[str, Any],
+    ) -> None:
+        self.new = new
+        self.padding = padding_token(model, tokenizer)
+        self._model = model
+        self._tokenizer = tokenizer
+        self._until = until
+        self._arguments = arguments
+        self._ends = _end_tokens(model, arguments)
+
+    @property
+    def takes_stages(self) -> bool:
+        """Whether the arguments mean the same in stages as in a single call."""
+        return self._arguments.keys() <= _STAGED
+
+    def decode(self, rows: Sequence[Row], *, staged: bool = True) -> None:
+        """Continue rows until all have ended.
+
+        Args:
+            rows: The rows.
+            staged: Whether the model can continue from its cache (see `generation_probe`), else there is one stage.
+        """
+        batch = self.start(rows)
+        if not staged:
+            _clear_states(self._model, batch.ids)
+        stage = STAGE if staged and self.takes_stages else self.new
+        while batch.rows and self.new > 0:
+            batch = self.advance(batch, min(stage, self.new - len(batch.rows[0].written)))
+
+    def start(self, rows: Sequence[Row]) -> Batch:
+        """Return a batch of rows; what they have written is computed anew."""
+        ids, mask = padded([[*row.prompt, *row.written] for row in rows], self.padding)
+        return Batch(rows=list(rows), ids=ids, mask=mask)
+
+    def advance(self, batch: Batch, steps: int) -> Batch:
+        """Write up to `steps` tokens of each row; returns the rows that have not ended."""
+        rows, device = batch.rows, self._model.device
+        stops = _StopStrings(self._tokenizer, self._until, [row.written for row in rows], prompt=batch.width)
+        thoughts = [row.thought for row in rows if row.thought is not None]
+        if thoughts:
+            stops.skip_thoughts(thoughts)
+        draws = [row.draw for row in rows if row.draw is not None]
+        with fast_steps():
+            output = self._model.generate(
+                input_ids=batch.ids.to(device),
+                attention_mask=batch.mask.to(device),
+                past_key_values=batch.cache,
+                max_length=batch.width + steps,
+                stopping_criteria=StoppingCriteriaList([stops]),
+                pad_token_id=self.padding,
+                use_cache=True,
+                return_dict_in_generate=True,
+                **self._arguments,
+                **({"custom_generate": _sampling(draws)} if draws else {}),
+            )
         sequences = output.sequences.cpu()
-        new -= sequences.shape[1] - ids.shape[1]
         continuing = []
-        for place, row in enumerate(live):
-            tokens = sequences[place, ids.shape[1] :].tolist()[: stops.ended[place]]
-            length = next((n for n, token in enumerate(tokens, start=1) if token in ends), None)
-            written[row] += tokens[:length]
-            if length is None and stops.ended[place] is None:
+        for place, row in enumerate(rows):
+            tokens = sequences[place, batch.width :].tolist()[: stops.ended[place]]
+            length = next((n for n, token in enumerate(tokens, start=1) if token in self._ends), None)
+            row.written += tokens[:length]
+            if length is None and stops.ended[place] is None and len(row.written) < self.new:
                 continuing.append(place)
-        # With rows 0, 2, 5 in the places 0, 1, 2, of which row 2 has ended, `continuing` is [0, 2] and `live` [0, 5].
-        live = [live[place] for place in continuing]
-        mask = torch.cat([mask, mask.new_ones(len(mask), sequences.shape[1] - ids.shape[1])], dim=1)[continuing]
-        ids = sequences[continuing]
-        cache = continuing_cache(output, continuing)
-    return written
+        # If the second of three rows has ended, `continuing` is [0, 2].
+        added = batch.mask.new_ones(len(rows), sequences.shape[1] - batch.width)
+        return Batch(
+            rows=[rows[place] for place in continuing],
+            ids=sequences[continuing],
+            mask=torch.cat([batch.mask, added], dim=1)[continuing],
+            cache=continuing_cache(output, continuing),
+        )
 
 
 @torch.inference_mode()
@@ -138,6 +203,7 @@ def continuing_cache(output: Any, continuing: Sequence[int]) -> DynamicCache | N
     cache = output.past_key_values
     if type(cache) is not DynamicCache:
         return None
+    make_room(cache, STAGE)
     if len(continuing) < len(output.sequences):
         # Not `batch_select_indices`, which layers with recurrent states lack; beam search selects rows of all layers.
         rows: Any = torch.tensor(continuing, dtype=torch.long, device=output.sequences.device)

@@ -7,13 +7,15 @@ the loop over tokens.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from harness.engines.base import DEFAULT_NEW_TOKENS, Answer, Failure, Request, bad_arguments, no_room, row_seed
-from harness.engines.hf.decoding import Thought, decode
+from harness.engines.hf.decoding import Decoder, Row, Thought
+from harness.engines.hf.flow import CannotFlowError, flow
 from harness.engines.hf.generation_probe import Batching, batching_of
 from harness.engines.hf.runner import Budget, Job, Runner
 from harness.engines.thoughts import ThinkTags
@@ -85,14 +87,28 @@ class Generator:
         empty = [index for index in members if not prompts[index].tokens]
         if empty:
             yield dict.fromkeys(empty, _EMPTY)
-            members = [index for index in members if prompts[index].tokens]
+        continuing = self._continuing(arguments)
+        asked = {index: (requests[index], prompt) for index, prompt in prompts.items() if prompt.tokens}
+        for answers in self._flowing(continuing, asked):
+            yield answers
+            asked = {index: each for index, each in asked.items() if index not in answers}
+        yield from self._in_batches(continuing, asked)
+
+    def _in_batches(
+        self, continuing: Continuing, asked: Mapping[int, tuple[Request, Prompt]]
+    ) -> Iterator[dict[int, Answer | Failure]]:
+        """Answer batch by batch, each by itself; smaller ones where memory runs out."""
+        new = continuing.decoder.new
+
+        def length(index: int) -> int:
+            return len(asked[index][1].tokens)
 
         def cut(left: list[int]) -> Iterator[Job[Answer]]:
             rows: list[int] = []
-            for index in sorted(left, key=lambda index: -len(prompts[index].tokens)):
-                longest = len(prompts[rows[0]].tokens) if rows else 0
+            for index in sorted(left, key=lambda index: -length(index)):
+                longest = length(rows[0]) if rows else 0
                 full = (len(rows) + 1) * (longest + new) > self._budget.tokens
-                if rows and (full or not (self._batching.pads or longest == len(prompts[index].tokens))):
+                if rows and (full or not (self._batching.pads or longest == length(index))):
                     yield job(rows)
                     rows = []
                 rows.append(index)
@@ -101,17 +117,38 @@ class Generator:
 
         def job(rows: list[int]) -> Job[Answer]:
             def run() -> dict[int, Answer]:
-                batch = [prompts[index] for index in rows]
-                answers = self._generate(batch, [requests[index] for index in rows], dict(arguments))
-                return dict(zip(rows, answers, strict=True))
+                started = [continuing.row(*asked[index]) for index in rows]
+                continuing.decoder.decode(started, staged=self._batching.stages)
+                return {i: continuing.answer(*asked[i], row) for i, row in zip(rows, started, strict=True)}
 
-            return Job(members=rows, run=run, tokens=len(rows) * (len(prompts[rows[0]].tokens) + new))
+            return Job(members=rows, run=run, tokens=len(rows) * (length(rows[0]) + new))
 
-        yield from self._runner.drain(members, cut)
+        yield from self._runner.drain(list(asked), cut)
 
-    def _generate(self, prompts: list[Prompt], requests: list[Request], arguments: dict[str, Any]) -> list[Answer]:
-        from lm_eval.models.utils import handle_stop_sequences, postprocess_generated_text
+    def _flowing(
+        self, continuing: Continuing, asked: Mapping[int, tuple[Request, Prompt]]
+    ) -> Iterator[dict[int, Answer | Failure]]:
+        """Answer what can be answered in one batch that stays full; what is left needs batches of its own."""
+        decoder = continuing.decoder
+        flows = self._model.device.type == "cpu" and decoder.takes_stages and decoder.new > 0
+        if not (flows and len(asked) > 1 and self._batching.pads and self._batching.stages):
+            return
+        longest_first = sorted(asked, key=lambda index: -len(asked[index][1].tokens))
+        rows = {index: continuing.row(*asked[index]) for index in longest_first}
+        numbers = {id(row): index for index, row in rows.items()}
+        try:
+            for ended in flow(decoder, list(rows.values()), self._budget.tokens):
+                yield {(i := numbers[id(row)]): continuing.answer(*asked[i], row) for row in ended}
+        except CannotFlowError:
+            return
+        except Exception as error:  # logged; a single prompt that causes it fails later
+            self._runner.note(error)
 
+    def _continuing(self, arguments: dict[str, Any]) -> Continuing:
+        """Return what continues prompts with these generation arguments."""
+        from lm_eval.models.utils import handle_stop_sequences
+
+        arguments = dict(arguments)
         end = self._tokenizer.eos_token_id
         eos = None if end is None else str(self._tokenizer.decode([end], skip_special_tokens=False))
         until = [stop for stop in handle_stop_sequences(arguments.pop("until"), eos=eos) if stop]
@@ -119,48 +156,66 @@ class Generator:
         arguments.setdefault("temperature", 0.0)
         if not arguments["do_sample"] and arguments["temperature"] == 0.0:  # lm-eval's rule
             del arguments["temperature"]
-        generators = [torch.Generator().manual_seed(row_seed(request)) for request in requests]
-        written = decode(
-            self._model,
-            self._tokenizer,
-            [prompt.tokens for prompt in prompts],
-            new=new,
+        return Continuing(
+            decoder=Decoder(self._model, self._tokenizer, new=new, until=until, arguments=arguments),
+            tokenizer=self._tokenizer,
             until=until,
-            arguments=arguments,
-            draws=generators if arguments["do_sample"] else None,
-            staged=self._batching.stages,
-            thoughts=self._thoughts(requests),
+            samples=bool(arguments["do_sample"]),
+            think_tags=self._think_tags,
         )
-        answers = []
-        for request, prompt, tokens in zip(requests, prompts, written, strict=True):
-            if self._think_tags is None:
-                text = self._tokenizer.decode(tokens, skip_special_tokens=True)
-                text = postprocess_generated_text(text, until, None)
-            else:
-                text = self._think_tags.cut(self._with_tags(tokens, self._think_tags), request.context, until)
-            answers.append(Answer(text=text, tokens=len(tokens), cut_tokens=prompt.cut))
-        return answers
 
-    def _thoughts(self, requests: Sequence[Request]) -> list[Thought] | None:
-        tags = self._think_tags
-        return None if tags is None else [Thought(tags, prompt=request.context) for request in requests]
+
+@dataclass(frozen=True, kw_only=True)
+class Continuing:
+    """Continues prompts that have the same generation arguments, and reads the answers.
+
+    Attributes:
+        decoder: Continues rows.
+        tokenizer: The model's tokenizer.
+        until: Stop strings.
+        samples: Whether tokens are drawn.
+        think_tags: The tags around the model's reasoning; None if it has none.
+    """
+
+    decoder: Decoder
+    tokenizer: PreTrainedTokenizerBase
+    until: list[str]
+    samples: bool
+    think_tags: ThinkTags | None
+
+    def row(self, request: Request, prompt: Prompt) -> Row:
+        """Return the row that continues a prompt."""
+        draw = torch.Generator().manual_seed(row_seed(request)) if self.samples else None
+        thought = None if self.think_tags is None else Thought(self.think_tags, prompt=request.context)
+        return Row(prompt=prompt.tokens, draw=draw, thought=thought)
+
+    def answer(self, request: Request, prompt: Prompt, row: Row) -> Answer:
+        """Return the answer that a row holds when it has ended."""
+        from lm_eval.models.utils import postprocess_generated_text
+
+        if self.think_tags is None:
+            text = str(self.tokenizer.decode(row.written, skip_special_tokens=True))
+            text = postprocess_generated_text(text, self.until, None)
+        else:
+            text = self.think_tags.cut(self._with_tags(row.written, self.think_tags), request.context, self.until)
+        return Answer(text=text, tokens=len(row.written), cut_tokens=prompt.cut)
 
     def _with_tags(self, tokens: Sequence[int], tags: ThinkTags) -> str:
         """Decode tokens without special tokens, but with the tags, which may be special tokens."""
-        special = set(self._tokenizer.all_special_ids)
-        ids = {self._tokenizer.convert_tokens_to_ids(tag): tag for tag in (tags.start, tags.end) if tag}
+        special = set(self.tokenizer.all_special_ids)
+        ids = {self.tokenizer.convert_tokens_to_ids(tag): tag for tag in (tags.start, tags.end) if tag}
         # A tag of several tokens has the id of the unknown token, which may be EOS.
         kept = {
             number: tag
             for number, tag in ids.items()
-            if number in special and self._tokenizer.convert_ids_to_tokens(number) == tag
+            if number in special and self.tokenizer.convert_ids_to_tokens(number) == tag
         }
         pieces: list[str] = []
         rest: list[int] = []
         for token in tokens:
             if token in kept:
-                pieces += [str(self._tokenizer.decode(rest, skip_special_tokens=True)), kept[token]]
+                pieces += [str(self.tokenizer.decode(rest, skip_special_tokens=True)), kept[token]]
                 rest = []
             else:
                 rest.append(token)
-        return "".join([*pieces, str(self._tokenizer.decode(rest, skip_special_tokens=True))])
+        return "".join([*pieces, str(self.tokenizer.decode(rest, skip_special_tokens=True))])

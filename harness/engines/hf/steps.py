@@ -1,0 +1,169 @@
+"""Steps of one token on a CPU that copy none of the earlier keys and values.
+
+transformers copies all of them twice in each step and layer: `DynamicLayer.update` joins old and new states with
+`torch.cat`, and `sdpa` repeats each key head for the queries that share it. With 45 rows of 250 tokens that is a few
+gigabytes per token, which takes longer than the model's products. Here a layer of the cache has room for the tokens of
+the next stage, and the queries of a group are multiplied with their key head in one product.
+
+`fast_steps` puts the attention in the place of ``sdpa`` for a block. It is a run-time patch: whatever it does not know,
+such as another precision, a bias or several tokens, goes to transformers' own function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+Attention = Callable[..., tuple[Tensor, Tensor | None]]
+PLAIN = frozenset({"dropout", "scaling", "is_causal", "position_ids", "use_cache", "cache_position", "sliding_window"})
+
+
+class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
+    """A layer of a `DynamicCache` that writes new states behind the old ones, and moves them only when room runs out.
+
+    ``keys`` and ``values`` are views of the memory: [rows, key heads, tokens, head dim].
+
+    Args:
+        layer: The layer whose states it takes over.
+        room: Tokens that it makes room for at a time.
+    """
+
+    keys: Tensor
+    values: Tensor
+
+    def __init__(self, layer: Any, room: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.dtype, self.device, self.is_initialized = layer.dtype, layer.device, layer.is_initialized
+        self.keys, self.values = layer.keys, layer.values
+        self._room = room
+        self._memory: tuple[Tensor, Tensor] | None = None
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        """Add the states of new tokens; returns those of all tokens."""
+        start, end = self.keys.shape[2], self.keys.shape[2] + key_states.shape[2]
+        if not self._fits(end):
+            self._memory = _with_room(self.keys, end + self._room), _with_room(self.values, end + self._room)
+        assert self._memory is not None
+        keys, values = self._memory
+        keys[:, :, start:end] = key_states
+        values[:, :, start:end] = value_states
+        self.keys, self.values = keys[:, :, :end], values[:, :, :end]
+        return self.keys, self.values
+
+    def replace(self, keys: Tensor, values: Tensor) -> None:
+        """Take other states in place of its own."""
+        self.keys, self.values, self._memory = keys, values, None
+
+    def reorder_cache(self, beam_idx: Any) -> None:
+        """Keep these rows."""
+        super().reorder_cache(beam_idx)
+        self._memory = None
+
+    def _fits(self, end: int) -> bool:
+        """Whether the memory still holds the states, which transformers may have replaced, and has room."""
+        if self._memory is None:
+            return False
+        keys = self._memory[0]
+        return keys.data_ptr() == self.keys.data_ptr() and len(keys) == len(self.keys) and end <= keys.shape[2]
+
+
+def roomy_layers(cache: DynamicCache | None) -> list[RoomyLayer]:
+    """Return a cache's layers if all are roomy; otherwise none."""
+    layers = [] if cache is None else [layer for layer in cache.layers if isinstance(layer, RoomyLayer)]
+    return layers if cache is not None and len(layers) == len(cache.layers) else []
+
+
+def join_caches(one: DynamicCache, other: DynamicCache, tokens: int) -> None:
+    """Add the rows of `other` to `one`; all rows get `tokens` tokens, with zeros on the left. All layers are roomy."""
+    for layer, more in zip(roomy_layers(one), roomy_layers(other), strict=True):
+        layer.replace(
+            torch.cat([_left_padded(layer.keys, tokens), _left_padded(more.keys, tokens)]),
+            torch.cat([_left_padded(layer.values, tokens), _left_padded(more.values, tokens)]),
+        )
+
+
+def _left_padded(states: Tensor, tokens: int) -> Tensor:
+    return pad(states, (0, 0, tokens - states.shape[2], 0))
+
+
+def _with_room(states: Tensor, tokens: int) -> Tensor:
+    memory = states.new_empty(*states.shape[:2], tokens, states.shape[3])
+    memory[:, :, : states.shape[2]] = states
+    return memory
+
+
+def make_room(cache: DynamicCache, room: int) -> None:
+    """Let each plain layer of a cache on a CPU have room for this many tokens at a time."""
+    cache.layers = [
+        RoomyLayer(layer, room) if type(layer) is DynamicLayer and _is_plain(layer) else layer for layer in cache.layers
+    ]
+
+
+def _is_plain(layer: Any) -> bool:
+    return (
+        bool(layer.is_initialized) and layer.keys.device.type == "cpu" and layer.keys.dim() == layer.values.dim() == 4
+    )
+
+
+@contextmanager
+def fast_steps() -> Iterator[None]:
+    """Use `attend_to_all` in place of transformers' ``sdpa`` in this process until the block ends."""
+    own = ALL_ATTENTION_FUNCTIONS["sdpa"]
+
+    def sdpa(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **more: Any) -> Any:
+        if _is_step(query, key, more):
+            return attend_to_all(query, key, value, mask, more.get("scaling")), None
+        return own(module, query, key, value, mask, **more)
+
+    ALL_ATTENTION_FUNCTIONS["sdpa"] = sdpa
+    try:
+        yield
+    finally:
+        with suppress(KeyError):  # another thread has taken it out already
+            del ALL_ATTENTION_FUNCTIONS["sdpa"]  # type: ignore[no-untyped-call]
+
+
+def _is_step(query: Tensor, key: Tensor, more: dict[str, Any]) -> bool:
+    grouped = key.dim() == 4 and query.shape[1] > key.shape[1]
+    known = all(name in PLAIN or value is None or value is False for name, value in more.items())
+    return (
+        grouped
+        and known
+        and query.shape[2] == 1
+        and query.dtype == torch.float32
+        and query.device.type == "cpu"
+        and not more.get("dropout")
+    )
+
+
+def attend_to_all(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None) -> Tensor:
+    """Attention of one token per row to all tokens that the mask allows.
+
+    Args:
+        query: [rows, heads, 1, head dim].
+        key: [rows, key heads, tokens, head dim]; each key head serves ``heads / key heads`` neighbouring heads.
+        value: [rows, key heads, tokens, value dim].
+        mask: [rows or 1, 1, 1, tokens]: True where attention is allowed, or numbers to add to the scores.
+        scaling: Factor of the scores before the softmax; None means 1 / sqrt(head dim).
+
+    Returns:
+        [rows, 1, heads, value dim].
+    """
+    rows, heads, _, size = query.shape
+    queries = query.reshape(rows, key.shape[1], heads // key.shape[1], size) * (
+        size**-0.5 if scaling is None else scaling
+    )
+    scores = queries @ key.transpose(2, 3)
+    if mask is not None and mask.dtype == torch.bool:
+        scores.masked_fill_(~mask, -torch.inf)
+    elif mask is not None:
+        scores += mask
+    return (scores.softmax(dim=-1) @ value).reshape(rows, 1, heads, value.shape[-1])

@@ -1,0 +1,131 @@
+"""Write a run's files, all or nothing: samples as they are scored, the results file last.
+
+They are written to a temporary folder and renamed when all are there, so a run that is killed leaves no half record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from harness.errors import HarnessError, InputError
+from harness.records.run_folder import RunRecord, json_line, model_folder, to_json
+
+STALE_SECONDS = 3600.0
+
+
+class RunFiles:
+    """The files of one run while they are written; a context manager.
+
+    Args:
+        output: The folder for the folders of all models.
+        name: The model's name.
+        digest: Digest of its weights.
+
+    Raises:
+        InputError: a folder cannot be created.
+    """
+
+    def __init__(self, output: Path, name: str, digest: str) -> None:
+        self._model = (output, name, digest)
+        folder = model_folder(*self._model)
+        self._made = not folder.exists()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _remove_stale(folder)
+            self._work = Path(tempfile.mkdtemp(prefix=_own_prefix(), dir=folder))
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be written ({error.strerror}); give another --output_path.") from error
+        self._samples: dict[str, TextIO] = {}
+
+    def add_samples(self, task: str, samples: Iterable[Mapping[str, Any]]) -> None:
+        """Write samples of a task, after those that were written before. Raises: HarnessError: the disk is full."""
+        with self._explained():
+            if task not in self._samples:
+                self._samples[task] = (self._work / f"samples_{task}").open("w", encoding="utf-8")
+            self._samples[task].writelines(map(json_line, samples))
+
+    def finish(self, record: RunRecord, results: Mapping[str, Any]) -> Path:
+        """Write the record and lm-eval's results, and give all files their names.
+
+        Returns:
+            The results file.
+
+        Raises:
+            HarnessError: the disk is full, or the files cannot be written for another reason.
+        """
+        with self._explained():
+            for file in self._samples.values():
+                _close_durably(file)
+            names = {f"samples_{task}": f"samples_{task}_{record.time}.jsonl" for task in self._samples}
+            texts = {"run": record.model_dump_json(indent=2, by_alias=True), "results": to_json(results, indent=2)}
+            for kind, text in texts.items():
+                with (self._work / kind).open("w", encoding="utf-8") as file:
+                    file.write(text + "\n")
+                    _close_durably(file)
+                names[kind] = f"{kind}_{record.time}.json"
+            # Since this began, another checkpoint of the same name may have taken the folder.
+            folder = model_folder(*self._model)
+            folder.mkdir(parents=True, exist_ok=True)
+            for draft, name in names.items():
+                (self._work / draft).rename(folder / name)
+            _point_to_latest(folder, names["run"])
+        return folder / names["results"]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        for file in self._samples.values():
+            with contextlib.suppress(OSError):  # a full disk: what is still to be written is removed below
+                file.close()
+        shutil.rmtree(self._work, ignore_errors=True)
+        if self._made:
+            with contextlib.suppress(OSError):  # a run is in it
+                self._work.parent.rmdir()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise HarnessError(
+                f"{self._work.parent}: the record cannot be written ({error.strerror}). The answers are in the "
+                "journal: free disk space and run the same command again."
+            ) from error
+
+
+def _own_prefix() -> str:
+    return f".writing-{socket.gethostname()}-{os.getpid()}-"
+
+
+def _remove_stale(folder: Path) -> None:
+    """Remove temporary folders of runs that were killed while writing; keep those of running processes."""
+    for work in folder.glob(".writing-*"):
+        host, _, pid = work.name.removeprefix(".writing-").rpartition("-")[0].rpartition("-")
+        with contextlib.suppress(OSError):  # its writer may just have finished
+            here = host == socket.gethostname() and pid.isdigit() and Path("/proc/self").exists()
+            over = not Path(f"/proc/{pid}").exists() if here else time.time() - work.lstat().st_mtime > STALE_SECONDS
+            if over:
+                shutil.rmtree(work, ignore_errors=True)
+
+
+def _close_durably(file: TextIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+    file.close()
+
+
+def _point_to_latest(folder: Path, name: str) -> None:
+    with tempfile.TemporaryDirectory(prefix=_own_prefix(), dir=folder) as work:
+        link = Path(work) / "run.json"
+        link.symlink_to(name)
+        link.replace(folder / "run.json")

@@ -1,0 +1,86 @@
+"""Rows that end make room for others, and no text depends on what shares its batch."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.engines.base import Answer, Failure
+from tests.engines.hf.families import save_family
+from tests.engines.hf.test_generate import CONTEXTS, SAMPLING, generation, texts
+from tests.engines.hf.test_packed import answers, open_packed
+
+PROMPTS = [f"{context} {word}" for context in CONTEXTS[:5] for word in ("sat", "ran", "and the dog", "because")]
+
+
+def _forwards(engine: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The rows of each forward pass from now on."""
+    rows: list[int] = []
+    model = engine._forward.model
+    forward = model.forward
+
+    @functools.wraps(forward)  # `generate` reads its signature
+    def counted(*words: Any, **named: Any) -> Any:
+        rows.append(len(named["input_ids"]))
+        return forward(*words, **named)
+
+    monkeypatch.setattr(model, "forward", counted)
+    return rows
+
+
+def _tokens(generated: Sequence[Answer | Failure]) -> list[int]:
+    return [answer.tokens for answer in generated if isinstance(answer, Answer)]
+
+
+@pytest.mark.parametrize("budget", [100, 200, 400, 100_000])
+@pytest.mark.parametrize("arguments", [{"do_sample": False, "until": ["e", "x"], "max_gen_toks": 60}, SAMPLING])
+def test_texts_do_not_depend_on_the_batch(
+    budget: int, arguments: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = save_family(tmp_path, "llama")
+    requests = [generation(prompt, **arguments) for prompt in PROMPTS]
+    alone_engine = open_packed(path)
+    alone = [text for request in requests for text in texts(answers(alone_engine, [request]))]
+    with caplog.at_level(logging.WARNING):
+        engine = open_packed(path)
+        engine._generator._budget.tokens = budget
+        assert texts(answers(engine, requests)) == alone
+    assert "a batch failed" not in caplog.text
+    assert len(set(map(len, alone))) > 3, "rows end at different times"
+
+
+def test_waiting_rows_join_those_that_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = open_packed(save_family(tmp_path, "llama"))
+    requests = [generation(prompt, until=["e", "x"], max_gen_toks=64) for prompt in PROMPTS]
+    lengths = _tokens(answers(engine, requests))
+    engine._generator._budget.tokens = 8 * (max(lengths) + 32)
+    rows = _forwards(engine, monkeypatch)
+    assert _tokens(answers(engine, requests)) == lengths
+    assert max(rows) < len(requests), "not all fit at once"
+    # Four batches of five rows, one after the other, would take 64 steps for each batch with a row that goes on.
+    steps_of_batches = sum(max(lengths[start : start + 5]) for start in range(0, 20, 5))
+    assert len(rows) < steps_of_batches
+
+
+def test_a_batch_that_outgrows_its_budget_lets_rows_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = open_packed(save_family(tmp_path, "llama"))
+    requests = [generation(prompt, until=[], max_gen_toks=80) for prompt in PROMPTS[:6]]
+    expected = texts(answers(engine, requests))
+    engine._generator._budget.tokens = 6 * 60  # for six rows with half of their new tokens
+    rows = _forwards(engine, monkeypatch)
+    assert texts(answers(engine, requests)) == expected
+    assert rows[0] == 6
+    assert any(count < 6 for count in rows[: 6 * 80 // 4]), "some waited"
+
+
+def test_answers_come_as_rows_end(tmp_path: Path) -> None:
+    engine = open_packed(save_family(tmp_path, "llama"))
+    requests = [generation(prompt, until=["e", "x"], max_gen_toks=64) for prompt in PROMPTS]
+    batches = [len(batch) for batch in engine.answer(requests) if batch]
+    assert sum(batches) == len(requests)
+    assert len(batches) > 2
