@@ -54,8 +54,10 @@ SVG_FORMAT = ADDRESSES.sub("", CONSOLE_SVG_FORMAT).replace(
 def terminal(commands: str, printed: str) -> str:
     """Return the drawing of a terminal with commands and their output, as SVG without fonts from elsewhere."""
     console = Console(width=COLUMNS, record=True, file=io.StringIO(), force_terminal=True)
+    prompt = "$"
     for line in commands.strip().splitlines():
-        console.print(Text(f"$ {line}", style="bold"), soft_wrap=False)
+        console.print(Text(f"{prompt} {line}", style="bold"), soft_wrap=False)
+        prompt = ">" if line.endswith("\\") else "$"  # as bash shows the rest of a command
     console.print(Text.from_ansi(printed.rstrip()))
     return console.export_svg(title="harness", theme=PAPER, code_format=SVG_FORMAT, unique_id="terminal")
 
