@@ -100,11 +100,27 @@ def test_the_tutorial_finds_what_its_page_says_and_its_pictures_are_drawn(tmp_pa
     draw(clone, printed, tmp_path / "pictures")
     drawn = {path.name for path in (tmp_path / "pictures").iterdir()}
     assert drawn == {path.name for path in (ROOT / "docs" / "pictures").iterdir()}
-    compare = "harness compare SmolLM2-135M-Instruct.Q4_1 text code --runs runs/tutorial/eval --format json"
-    activated = Block(commands=". .venv/bin/activate\n")
-    (_, table) = run_blocks([activated, Block(commands=compare + "\n")], clone)
-    rows = json.loads(table)["tables"]["differences"]
-    assert rows
+    by_bits = "harness compare {} --runs runs/tutorial/eval {} --format json\n"
+    blocks = [
+        Block(commands=". .venv/bin/activate\n"),
+        Block(commands=by_bits.format(f"{NAME} text code", "")),
+        Block(commands=by_bits.format(f"{NAME} text code", "--metric bits_per_byte")),
+        Block(commands=by_bits.format("text code", "--metric bits_per_byte")),
+    ]
+    _, accuracy, helped, between = (json.loads(text or "{}") for text in run_blocks(blocks, clone))
+    assert all(row["p_corrected"] > 0.05 for row in accuracy["tables"]["differences"])
+    overall = [row for row in helped["tables"]["domains"] if row["domain"] == "overall"]
+    assert [(row["difference"] < 0, row["p_corrected"] < 0.05) for row in overall] == [(True, True)] * 2
+    rows = {row["task"]: row for row in between["tables"]["differences"]}
+    better = {
+        "mini_analogy": True,
+        "mini_code_qa": True,
+        "mini_legal": False,
+        "mini_logic": False,
+        "mini_science": False,
+    }
+    assert {task: row["difference"] < 0 for task, row in rows.items()} == better
+    assert all(rows[task]["p_corrected"] < 0.05 for task in better if task != "mini_logic")  # there it is 0.048
 
 
 def test_a_command_that_fails_is_named_with_what_it_printed(tmp_path: Path) -> None:
