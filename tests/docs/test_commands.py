@@ -100,16 +100,21 @@ def test_the_tutorial_finds_what_its_page_says_and_its_pictures_are_drawn(tmp_pa
     draw(clone, printed, tmp_path / "pictures")
     drawn = {path.name for path in (tmp_path / "pictures").iterdir()}
     assert drawn == {path.name for path in (ROOT / "docs" / "pictures").iterdir()}
-    by_bits = "harness compare {} --runs runs/tutorial/eval {} --format json\n"
+    _check_verdicts(clone)
+
+
+def _check_verdicts(clone: Path) -> None:
+    """Hold a finished tutorial to the verdicts of its page."""
+    compare = "harness compare {} --runs runs/tutorial/eval {} --format json\n"
     blocks = [
         Block(commands=". .venv/bin/activate\n"),
-        Block(commands=by_bits.format(f"{NAME} text code", "")),
-        Block(commands=by_bits.format(f"{NAME} text code", "--metric bits_per_byte")),
-        Block(commands=by_bits.format("text code", "--metric bits_per_byte")),
+        Block(commands=compare.format(f"{NAME} text code", "")),
+        Block(commands=compare.format(f"{NAME} text code", "--metric bits_per_byte")),
+        Block(commands=compare.format("text code", "--metric bits_per_byte")),
     ]
     _, accuracy, helped, between = (json.loads(text or "{}") for text in run_blocks(blocks, clone))
     assert all(row["p_corrected"] > 0.05 for row in accuracy["tables"]["differences"])
-    overall = [row for row in helped["tables"]["domains"] if row["domain"] == "overall"]
+    overall = [row for row in helped["tables"]["overall"] if row["domain"] == "overall"]
     assert [(row["difference"] < 0, row["p_corrected"] < 0.05) for row in overall] == [(True, True)] * 2
     rows = {row["task"]: row for row in between["tables"]["differences"]}
     better = {
