@@ -84,3 +84,9 @@ def quiet_libraries() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     logging.getLogger("DeepSpeed").addFilter(_is_error)  # it sets its own level, and writes to standard output
+
+
+def show_messages(level: str) -> None:
+    """Show this project's and lm-eval's messages from a level of `logging` on, such as ``INFO``."""
+    for name in ("harness", "lm_eval"):
+        logging.getLogger(name).setLevel(level)

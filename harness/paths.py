@@ -40,6 +40,13 @@ def cache_dir() -> Path:
     return folder
 
 
+def split_folders(text: str) -> list[Path]:
+    """Return the folders in a word such as ``a:b``; a folder with a colon in its name stays whole."""
+    if os.path.isdir(text):  # noqa: PTH112 - false for a word too long for a path, too
+        return [Path(text)]
+    return [Path(part) for part in text.split(os.pathsep) if part] or [Path(text)]
+
+
 def cache_is_read_only() -> bool:
     """Return whether `HARNESS_CACHE_READ_ONLY` is set, so that nothing may be written to the cache folder."""
     return os.environ.get("HARNESS_CACHE_READ_ONLY", "") not in ("", "0")

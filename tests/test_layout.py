@@ -24,6 +24,7 @@ PACKAGES = [
     "engines.replicated", "engines.vllm", "engines.hf", "engines",
     "answers", "code_tasks", "task_results", "items", "suite", "suite.extraction",
     "sandbox",
+    "export",
     "data",
     "checkpoints",
     "records",

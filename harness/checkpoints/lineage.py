@@ -206,3 +206,28 @@ def find_parent(parent: Parent) -> tuple[Checkpoint | None, Status]:
     if cached is None:
         return None, "missing"
     return cached, "verified" if checkpoint_digest(cached) == parent.digest else "changed"
+
+
+def training_tokens(lineage: Sequence[Mapping[str, Any]]) -> int | None:
+    """Return the tokens that a checkpoint was trained on since its root, on the path with the most.
+
+    A checkpoint without a manifest counts as a root, as in every report.
+
+    Args:
+        lineage: Links as `harness eval` records them: the checkpoint first, each with its ``manifest`` or None.
+
+    Returns:
+        The tokens; None without a lineage.
+    """
+    waiting = {str(link.get("digest") or link["name"]): link for link in lineage}
+    totals: dict[str, int] = {}
+
+    def total(digest: str) -> int:
+        link = waiting.pop(digest, None)  # each link once, so that a damaged lineage cannot lead in a circle
+        if link is not None:
+            manifest = link.get("manifest") or {}
+            above = [total(str(parent["digest"])) for parent in recorded_parents(manifest)]
+            totals[digest] = max(above, default=0) + int(manifest.get("tokens", 0))
+        return totals.get(digest, 0)
+
+    return total(str(lineage[0].get("digest") or lineage[0]["name"])) if lineage else None

@@ -7,8 +7,10 @@ weights; `identity` computes digests.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from harness.checkpoints.checkpoint import (
     ADAPTER_PICKLE,
@@ -67,14 +69,37 @@ def resolve(
     return with_tokenizer(checkpoint, tokenizer)
 
 
-def _without_tokenizer(source: str, *, revision: str | None, allow_pickle: bool, verify: bool = False) -> Checkpoint:
+def resolve_on(
+    base: str, source: str, *, revision: str | None = None, allow_pickle: bool = False, tokenizer: str | None = None
+) -> Checkpoint:
+    """Find an adapter as `resolve` does, on another base than the one that its config names.
+
+    Args:
+        base: Folder, .gguf file or hub id of the base.
+        source: The adapter's folder or hub id.
+        revision: The hub revision of ids without their own.
+        allow_pickle: Accept pickled weights.
+        tokenizer: Folder or hub id of a tokenizer to use instead of the checkpoint's.
+
+    Raises:
+        CheckpointError: `source` is no adapter, or one of both cannot be used.
+    """
+    checkpoint = _without_tokenizer(source, revision=revision, allow_pickle=allow_pickle, base=base)
+    if checkpoint.adapter is None:
+        raise CheckpointError(f"--base {base}: {source} is no PEFT adapter, so it has no base; leave --base out.")
+    return with_tokenizer(checkpoint, tokenizer)
+
+
+def _without_tokenizer(
+    source: str, *, revision: str | None, allow_pickle: bool, verify: bool = False, base: str | None = None
+) -> Checkpoint:
     """The checkpoint before its tokenizer is known."""
     path, (is_file, is_folder) = _path_and_kind(source)
     if is_file:
         return _gguf(source, path, verify=verify)
     if is_folder:
         if (path / ADAPTER_CONFIG).exists():
-            return _adapter(source, path, revision=revision, allow_pickle=allow_pickle)
+            return _adapter(source, path, revision=revision, allow_pickle=allow_pickle, base=base)
         return _folder(source, path, allow_pickle=allow_pickle)
     name, own_revision = split_revision(source)
     if _looks_like_a_path(name) or not HUB_ID.match(source):
@@ -82,7 +107,7 @@ def _without_tokenizer(source: str, *, revision: str | None, allow_pickle: bool,
             f"{source}: no such folder or file; give a transformers folder, a PEFT adapter folder, "
             "a .gguf file or a hub id such as org/name or org/name@revision."
         )
-    return _hub(name, revision=own_revision or revision, allow_pickle=allow_pickle)
+    return _hub(name, revision=own_revision or revision, allow_pickle=allow_pickle, base=base)
 
 
 def split_revision(source: str) -> tuple[str, str | None]:
@@ -139,44 +164,59 @@ def _folder(source: str, path: Path, *, allow_pickle: bool) -> Checkpoint:
     )
 
 
-def _adapter(source: str, path: Path, *, revision: str | None, allow_pickle: bool) -> Checkpoint:
-    config_path = path / ADAPTER_CONFIG
-    config = read_json(config_path, "a PEFT adapter")
-    base_source = config.get("base_model_name_or_path")
-    if not base_source or not isinstance(base_source, str):
-        raise CheckpointError(
-            f"{config_path}: base_model_name_or_path is empty; set it to the base's folder or hub id."
-        )
-    safetensors, pickle = path / ADAPTER_SAFETENSORS, path / ADAPTER_PICKLE
-    if safetensors.exists():
-        check_safetensors(safetensors)
-        own = safetensors
-    elif pickle.exists():
-        refuse_pickle(pickle, allow_pickle=allow_pickle)
-        own = pickle
+def _adapter(
+    source: str, path: Path, *, revision: str | None, allow_pickle: bool, base: str | None = None
+) -> Checkpoint:
+    config = read_json(path / ADAPTER_CONFIG, "a PEFT adapter")
+    own = _adapter_weights(path, allow_pickle=allow_pickle)
+    if base is None:
+        model = _base_of(path, config, revision=revision, allow_pickle=allow_pickle)
     else:
-        refuse_unmerged(path)
-        raise CheckpointError(f"{path}: no adapter weights; an adapter needs {ADAPTER_SAFETENSORS}.")
-    try:
-        location = _base_location(base_source, path)
-        if (Path(location) / ADAPTER_CONFIG).exists():
-            raise CheckpointError(f"{location} is an adapter itself; merge it into its base first.")
-        base = _without_tokenizer(location, revision=config.get("revision") or revision, allow_pickle=allow_pickle)
-    except CheckpointError as error:
-        raise CheckpointError(
-            f"{config_path}: the adapter's base {base_source!r} cannot be used ({error}) "
-            "Correct base_model_name_or_path or put the base there."
-        ) from None
+        model = _without_tokenizer(base, revision=revision, allow_pickle=allow_pickle)
+        if model.adapter is not None:
+            raise CheckpointError(f"--base {base}: is an adapter itself; merge it into its base first.")
     return Checkpoint(
         name=_display_name(path),
         source=source,
         kind="adapter",
-        weights=base.weights,
-        own_tokenizer=path if has_tokenizer(path) else base.own_tokenizer,
+        weights=model.weights,
+        own_tokenizer=path if has_tokenizer(path) else model.own_tokenizer,
         adapter=path,
-        revision=base.revision,
-        weight_files=(*base.weight_files, own),
+        revision=model.revision,
+        weight_files=(*model.weight_files, own),
     )
+
+
+def _adapter_weights(path: Path, *, allow_pickle: bool) -> Path:
+    safetensors, pickle = path / ADAPTER_SAFETENSORS, path / ADAPTER_PICKLE
+    if safetensors.exists():
+        check_safetensors(safetensors)
+        return safetensors
+    if pickle.exists():
+        refuse_pickle(pickle, allow_pickle=allow_pickle)
+        return pickle
+    refuse_unmerged(path)
+    raise CheckpointError(f"{path}: no adapter weights; an adapter needs {ADAPTER_SAFETENSORS}.")
+
+
+def _base_of(path: Path, config: Mapping[str, Any], *, revision: str | None, allow_pickle: bool) -> Checkpoint:
+    """Return the base that an adapter's config names."""
+    config_path = path / ADAPTER_CONFIG
+    base_source = config.get("base_model_name_or_path")
+    if not base_source or not isinstance(base_source, str):
+        raise CheckpointError(
+            f"{config_path}: base_model_name_or_path is empty; set it to the base's folder or hub id, or give --base."
+        )
+    try:
+        location = _base_location(base_source, path)
+        if (Path(location) / ADAPTER_CONFIG).exists():
+            raise CheckpointError(f"{location} is an adapter itself; merge it into its base first.")
+        return _without_tokenizer(location, revision=config.get("revision") or revision, allow_pickle=allow_pickle)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{config_path}: the adapter's base {base_source!r} cannot be used ({error}) "
+            "Correct base_model_name_or_path, put the base there, or give --base."
+        ) from None
 
 
 def _base_location(base_source: str, adapter: Path) -> str:
@@ -207,7 +247,7 @@ def _gguf(source: str, path: Path, *, verify: bool) -> Checkpoint:
     )
 
 
-def _hub(source: str, *, revision: str | None, allow_pickle: bool) -> Checkpoint:
+def _hub(source: str, *, revision: str | None, allow_pickle: bool, base: str | None = None) -> Checkpoint:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
@@ -225,7 +265,8 @@ def _hub(source: str, *, revision: str | None, allow_pickle: bool) -> Checkpoint
             "check the name, your connection and `hf auth login`, or give a local folder."
         ) from None
     if (folder / ADAPTER_CONFIG).exists():
-        checkpoint = _adapter(source, folder, revision=None, allow_pickle=allow_pickle)
+        of_base = None if base is None else revision
+        checkpoint = _adapter(source, folder, revision=of_base, allow_pickle=allow_pickle, base=base)
     else:
         checkpoint = _folder(source, folder, allow_pickle=allow_pickle)
     return Checkpoint(**{**vars(checkpoint), "name": source, "kind": "hub", "revision": folder.name})

@@ -13,22 +13,18 @@ import sys
 import threading
 from collections.abc import Sequence
 from types import FrameType
-from typing import NoReturn
 
 import harness
-from harness.cli.commands import command_names, load_command, means_eval
+from harness.cli import config_file
+from harness.cli.commands import command_names, load_command
+from harness.cli.lm_eval_commands import COMMANDS, own_command
+from harness.cli.parser import Parser
 from harness.errors import HarnessError, InputError, did_you_mean
 from harness.visible import visible
 
+__all__ = ["INTERRUPTED", "Parser", "build_parser", "main", "sub_parsers", "with_underscores"]
+
 INTERRUPTED = 130
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse with one-line errors that start with the command's name."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print one line and exit with 2."""
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
 def build_parser() -> Parser:
@@ -37,6 +33,8 @@ def build_parser() -> Parser:
         prog="harness",
         description="Which training stage, and which data, made this checkpoint better at reasoning, and is the "
         "difference real?",
+        epilog="lm-eval's command lines run with harness in place of lm-eval: harness --model hf --model_args "
+        "pretrained=org/name --tasks hellaswag; see docs/from_lm_eval.md.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"stage-harness {harness.__version__}")
@@ -49,7 +47,22 @@ def build_parser() -> Parser:
             continue
         command = commands.add_parser(name, help=module.PURPOSE, description=module.PURPOSE, allow_abbrev=False)
         module.add_arguments(command)
+        for leaf in _leaves(command):
+            config_file.declare(leaf)
     return parser
+
+
+def _leaves(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    """Return the parsers of a command's sub-commands, or its own if it has none."""
+    inner = sub_parsers(parser)
+    return [leaf for each in inner.values() for leaf in _leaves(each)] if inner else [parser]
+
+
+def sub_parsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Return the parsers of the sub-commands, by name."""
+    actions = parser._actions  # noqa: SLF001 - argparse offers no other way to its sub-commands
+    found = [action for action in actions if isinstance(action, argparse._SubParsersAction)]  # noqa: SLF001
+    return dict(found[0].choices) if found else {}
 
 
 def with_underscores(arguments: Sequence[str]) -> list[str]:
@@ -66,11 +79,8 @@ def with_underscores(arguments: Sequence[str]) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = with_underscores(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] == ["run"] and means_eval(words[1:]):
-        words[0] = "eval"
-    _check_command(words)
     _check_text(words)
-    args = build_parser().parse_args(words)
+    args = _parsed(words)
     signal.signal(signal.SIGTERM, _interrupt)
     _end_forked_processes_at_once()
     try:
@@ -93,10 +103,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    """Return the parsed command line, with the defaults of ``--config``; exits with 2 for a wrong one."""
+    try:
+        words = own_command(words)
+        _check_command(words)
+        parser = build_parser()
+        file = config_file.config_path(words[1:])
+        if file is not None:
+            leaf, rest = _leaf(parser, words)
+            config_file.apply(leaf, file, rest)
+    except InputError as error:
+        Parser(prog=f"harness {words[0]}").exit(2, f"harness {words[0]}: {visible(error, one_line=True)}\n")
+    return parser.parse_args(words)
+
+
+def _leaf(parser: argparse.ArgumentParser, words: Sequence[str]) -> tuple[argparse.ArgumentParser, Sequence[str]]:
+    """Return the parser of the command, or of its sub-command, and the words that follow its name."""
+    inner = sub_parsers(parser)
+    position = next((at for at, word in enumerate(words) if word in inner), None)
+    return (parser, words) if position is None else _leaf(inner[words[position]], words[position + 1 :])
+
+
 def _check_command(words: Sequence[str]) -> None:
     """Refuse an unknown command, naming the nearest; argparse would only list them."""
     if words and not words[0].startswith("-") and words[0] not in command_names():
-        hint = did_you_mean(words[0], command_names())
+        hint = did_you_mean(words[0], [*command_names(), *COMMANDS])
         Parser(prog="harness").error(f"{words[0]}: unknown command; give one of {', '.join(command_names())}.{hint}")
 
 

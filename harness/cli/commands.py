@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol, cast
 
@@ -30,12 +29,9 @@ from harness.errors import InputError, first_line
 GROUP = "harness.commands"
 # The order of the help; commands of other packages follow by name.
 ORDER = (
-    "eval", "compare", "leaderboard", "power", "rescore", "train", "run", "status", "lineage", "overlap", "tasks",
-    "cache", "doctor",
+    "eval", "compare", "leaderboard", "power", "rescore", "train", "run", "status", "lineage", "overlap", "export",
+    "tasks", "cache", "doctor", "completion",
 )  # fmt: skip
-
-# With one of these, `run` means `eval`, as in lm-eval.
-EVAL_FLAGS = ("--model", "-M", "--config", "-C")
 
 
 class Command(Protocol):
@@ -81,8 +77,3 @@ def load_command(name: str) -> Command:
             f"{point.value}: cannot be imported ({type(error).__name__}: {first_line(error)}); repair or remove the "
             "package that provides this command."
         ) from error
-
-
-def means_eval(words: Sequence[str]) -> bool:
-    """Whether the words after ``run`` ask for an evaluation, as they do in lm-eval: no experiment file, but a model."""
-    return bool(words) and words[0].startswith("-") and any(word.partition("=")[0] in EVAL_FLAGS for word in words)

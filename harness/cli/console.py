@@ -21,9 +21,11 @@ from rich.progress import (
 from harness.cli.run_tables import number, tables_of
 from harness.console import print_sentence, stderr, stdout
 from harness.terminal_table import print_table
+from harness.visible import say
 from harness.wording import counted
 
 if TYPE_CHECKING:
+    from harness.evaluation.evaluation import Evaluation
     from harness.evaluation.progress_file import ProgressFile
     from harness.evaluation.run import DoneRun
     from harness.records.run_folder import RunRecord
@@ -130,11 +132,38 @@ class FetchProgress:
         self._bar.update(self._tasks[name], completed=arrived, total=total)
 
 
-def print_run(done: DoneRun, *, wide: bool = False) -> None:
+NO_RECORD = "no record: add --output_path DIR to write one"
+DRY_RUN = "dry run: scripted answers, nothing written"
+
+
+def print_prompts(evaluation: Evaluation) -> None:
+    """Print the first prompt of each task, with its continuations or its target."""
+    for name, requests in evaluation.requests.items():
+        item = requests.items[0]
+        first = [one for number, one in zip(requests.items, requests.requests, strict=True) if number == item]
+        say(f"task: {name}\nitem: {item}\nprompt:\n{first[0].context}")
+        for request in first:
+            if request.kind != "generate_until":
+                say(f"continuation: {request.continuation!r}")
+        if first[0].kind == "generate_until":
+            say(f"generation: {first[0].generation}")
+        task = evaluation.tasks.tasks[name]
+        say(f"target: {task.doc_to_target(task.eval_docs[item])!r}\n")
+
+
+def print_config(done: DoneRun) -> None:
+    """Print lm-eval's results as JSON: the scores, the settings of every task, and the options of the run."""
+    from harness.records.run_folder import to_json
+
+    say(to_json(done.results, indent=2))
+
+
+def print_run(done: DoneRun, *, dry_run: bool = False, wide: bool = False) -> None:
     """Print one model's run: its leaderboard line, its tables and the folder of its record.
 
     Args:
         done: The run.
+        dry_run: Whether the answers were scripted.
         wide: Print every column, however narrow the terminal is.
     """
     console = stdout()
@@ -152,7 +181,7 @@ def print_run(done: DoneRun, *, wide: bool = False) -> None:
         console.print("chance-centred: 0 is guessing, 1 is perfect", style="dim", soft_wrap=True)
     print_sentence(console, INTERVAL_METHODS, "dim")
     from_journal = f", {counted(record.from_journal, 'answer')} from the journal" if record.from_journal else ""
-    destination = f"records: {done.path.parent}" if done.path else "dry run: scripted answers, nothing written"
+    destination = f"records: {done.path.parent}" if done.path else DRY_RUN if dry_run else NO_RECORD
     console.print(f"{destination}  ({done.seconds:.1f} s{from_journal})\n", soft_wrap=True)
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from harness.flags import add_wide
+from harness.paths import split_folders
 
 PURPOSE = "Score the answers of an earlier run again, with the current tasks and metrics."
 
@@ -17,11 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="run folder (its latest run) or a run_<time>.json")
     parser.add_argument(
         "--include_path",
-        type=Path,
-        action="append",
+        type=split_folders,
+        action="extend",
         default=[],
         metavar="DIR",
-        help="folder of task YAML files whose code you trust; may be repeated",
+        help="folder of task YAML files whose code you trust, or several as a:b; repeatable",
     )
     parser.add_argument("--data_dir", type=Path, metavar="DIR", help="benchmark data (HARNESS_DATA)")
     parser.add_argument("--model", metavar="CKPT", help="checkpoint whose chat template the run used")

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, cast
 
 from harness.errors import InputError
 
@@ -51,20 +51,16 @@ def parsed(words: Sequence[str], section: str) -> argparse.Namespace:
     Raises:
         InputError: it has no such flag, or the value is wrong.
     """
-    from harness.cli import Parser
     from harness.cli.commands import load_command
+    from harness.cli.parser import RaisingParser
 
-    class Checking(Parser):
-        def error(self, message: str) -> NoReturn:
-            raise InputError(f"{section}: {message}; see `harness {words[0]} --help`.")
-
-    parser = Checking(prog=words[0], allow_abbrev=False)
+    parser = RaisingParser(prog=section, allow_abbrev=False, help_at=f"harness {words[0]} --help")
     load_command(words[0]).add_arguments(parser)
     return parser.parse_args(words[1:])
 
 
 def _evaluation(words: Sequence[str]) -> EvaluationSpec:
-    from harness.cli.eval_command import evaluation_spec
+    from harness.cli.eval_spec import evaluation_spec
 
     return evaluation_spec(parsed(["eval", *words], "evaluate.flags"))
 

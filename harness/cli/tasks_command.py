@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.cli.flag_values import names
+from harness.cli.task_tables import FORMATS, print_tasks
 from harness.errors import InputError, did_you_mean
 from harness.flags import add_wide
-from harness.paths import use_data_dir
+from harness.paths import split_folders, use_data_dir
 from harness.visible import say
 
 if TYPE_CHECKING:
     from harness.suite.catalogue import Catalogue
     from harness.suite.definitions import Entry
-    from harness.terminal_table import TerminalTable
 
 
 PURPOSE = "List, show, validate and fetch tasks."
+KINDS = ("task", "group", "tag")
+STATUSES = ("ok", "known", "no data", "not run", "wrong")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="list the project's tasks and groups, and those in --include_path")
     listing.add_argument("--domain", metavar="NAME", help="list only this domain")
-    listing.add_argument("--lm_eval", action="store_true", help="also list lm-eval's own tasks (takes seconds)")
+    listing.add_argument("--kind", choices=KINDS, help="list only tasks, groups or tags")
+    listing.add_argument("--lm_eval", action="store_true", help="also list lm-eval's own (takes seconds)")
     show = actions.add_parser("show", help="show a task: its file, fields and first prompt")
     show.add_argument("name", metavar="NAME")
     fetch = actions.add_parser("fetch", help="fetch the data of tasks or groups into the cache, and check it")
@@ -38,22 +43,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         epilog="Exit code 2 if a definition is wrong, 1 if a task that you name could not be checked, otherwise 0.",
     )
     validate.add_argument("names", nargs="*", metavar="NAME", help="tasks or groups (default: all)")
+    validate.add_argument(
+        "--tasks", "-t", nargs="+", action="extend", default=[], metavar="NAMES", help="the same, separated by commas"
+    )
     for action in (show, fetch, validate):
         action.add_argument("--data_dir", type=Path, metavar="DIR", help="benchmark data (HARNESS_DATA)")
     for action in (listing, show, fetch, validate):
         action.add_argument(
             "--include_path",
-            type=Path,
-            action="append",
+            type=split_folders,
+            action="extend",
             default=[],
             metavar="DIR",
-            help="folder of task YAML files; may be repeated",
+            help="folder of task YAML files, or several as a:b; repeatable",
         )
     for action in (show, validate):
         action.add_argument("--run_code", action="store_true", help="run the Python of --include_path, as `eval` does")
     add_wide(listing)
-    for action in (listing, show):
-        action.add_argument("--format", choices=("table", "json"), default="table")
+    listing.add_argument("--format", choices=FORMATS, default="table", help="table (default), md or json")
+    show.add_argument("--format", choices=("table", "json"), default="table")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,44 +77,32 @@ def _list(args: argparse.Namespace) -> int:
     from harness.suite.catalogue import Catalogue
 
     catalogue = Catalogue(args.include_path)
-    entries = [e for e in catalogue.entries.values() if args.domain in (None, e.domain)]
-    if not entries:
+    entries = [entry for entry in catalogue.entries.values() if args.domain in (None, entry.domain)]
+    if args.domain is not None and not entries:
         domains = sorted({e.domain for e in catalogue.entries.values() if e.domain})
         hint = did_you_mean(args.domain, domains)
         raise InputError(f"--domain {args.domain}: no task of this domain; give one of {', '.join(domains)}.{hint}")
     rows = [_summary(e) for e in sorted(entries, key=lambda e: (e.kind != "group", e.domain, e.name))]
-    names = catalogue.lm_eval_names() if args.lm_eval else []
-    if args.format == "json":
-        print(json.dumps([*rows, *({"name": name, "kind": "lm-eval"} for name in names)], indent=2))
-        return 0
-    from harness.console import stderr, stdout
-    from harness.terminal_table import print_table
-
-    print_table(_list_table(rows), stdout(), wide=args.wide)
-    for name in names:
-        say(name)
+    rows += [_plain(name, "tag", "this project's or yours") for name in _tags(entries)]
+    if args.lm_eval:
+        rows += [_plain(name, kind, "lm-eval's") for name, kind in catalogue.lm_eval_kinds().items()]
+    print_tasks([row for row in rows if args.kind in (None, row["kind"])], args.format, wide=args.wide)
     if catalogue.skipped_files():
-        stderr().print(catalogue.skipped_files().strip())
+        say(catalogue.skipped_files().strip(), file=sys.stderr)
     return 0
 
 
-def _list_table(rows: Sequence[Mapping[str, Any]]) -> TerminalTable:
-    from harness.terminal_table import TableColumn, TableRow, TerminalTable
-
-    columns = (
-        TableColumn(heading="name", place="name"),
-        TableColumn(heading="kind"),
-        TableColumn(heading="domain", place="keep"),
-        TableColumn(heading="output type", place="aside"),
-        TableColumn(heading="about", place="fold"),
-    )
-    keys = ("name", "kind", "domain", "output_type", "about")
-    return TerminalTable(
-        columns=columns, rows=tuple(TableRow(cells=tuple(row[k] or "-" for k in keys)) for row in rows)
-    )
+def _tags(entries: Sequence[Entry]) -> list[str]:
+    """Return the tags of tasks, with which they can be named together."""
+    found = [entry.config.get("tag") or [] for entry in entries]
+    return sorted({str(tag) for tags in found for tag in ([tags] if isinstance(tags, str) else tags)})
 
 
-def _summary(entry: Entry) -> dict[str, Any]:
+def _plain(name: str, kind: str, about: str) -> dict[str, str]:
+    return {"name": name, "kind": kind, "domain": "", "output_type": "", "about": about, "path": ""}
+
+
+def _summary(entry: Entry) -> dict[str, str]:
     about = ", ".join(entry.members) if entry.kind == "group" else str(entry.metadata.get("description", ""))
     return {
         "name": entry.name,
@@ -193,12 +189,12 @@ def _fetch(args: argparse.Namespace) -> int:
     from harness.suite.catalogue import Catalogue
     from harness.suite.selection import data_files_of
 
-    names = data_files_of(args.names, Catalogue(args.include_path))
+    files = data_files_of(args.names, Catalogue(args.include_path))
     with FetchProgress() as progress:
-        paths = fetch(names, progress.advance, folders=[tasks_dir(), *args.include_path])
+        paths = fetch(files, progress.advance, folders=[tasks_dir(), *args.include_path])
     for name, path in paths.items():
         say(f"{name}: {path}")
-    if not names:
+    if not files:
         say("nothing to fetch: these tasks need no data files")
     return 0
 
@@ -209,15 +205,14 @@ def _validate(args: argparse.Namespace) -> int:
     quiet_libraries()
     from harness.suite.validation import validate
 
-    findings = validate(args.names or None, include_paths=args.include_path, run_code=args.run_code)
+    wanted = [*args.names, *(names("--tasks", args.tasks) if args.tasks else [])]
+    findings = validate(wanted or None, include_paths=args.include_path, run_code=args.run_code)
     for finding in findings:
         say(f"{finding.status:8} {finding.name}: {finding.message}")
         for fault in finding.more:
             say(f"{'':8} {fault}")
-    counts = [
-        f"{sum(f.status == status for f in findings)} {status}" for status in ("ok", "no data", "not run", "wrong")
-    ]
-    say(", ".join(counts))
+    counts = {status: sum(finding.status == status for finding in findings) for status in STATUSES}
+    say(", ".join(f"{count} {status}" for status, count in counts.items() if count or status != "known"))
     if any(f.status == "wrong" for f in findings):
         return 2
-    return 1 if args.names and any(f.status != "ok" for f in findings) else 0
+    return 1 if wanted and any(finding.status not in ("ok", "known") for finding in findings) else 0

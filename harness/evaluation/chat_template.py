@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from harness.errors import InputError, first_line
+
+# Arguments of transformers' `apply_chat_template` that decide the form of what it returns.
+_SET_HERE = (
+    "conversation", "chat_template", "tokenize", "add_generation_prompt", "continue_final_message", "padding",
+    "truncation", "max_length", "return_tensors", "return_dict", "return_assistant_tokens_mask", "tokenizer_kwargs",
+)  # fmt: skip
 
 
 class Template(Protocol):
@@ -42,6 +49,7 @@ class TokenizerChatTemplate:
         name: Name of one of several templates; None uses the only or default one.
         trust_remote_code: Whether a tokenizer's own code may run.
         system_as_user: Put a system message in front of the first user message, for templates without a system role.
+        variables: Further variables of the template, such as ``{"enable_thinking": False}``.
 
     Raises:
         InputError: the tokenizer has no template, or none of that name.
@@ -54,10 +62,14 @@ class TokenizerChatTemplate:
         name: str | None = None,
         trust_remote_code: bool = False,
         system_as_user: bool = False,
+        variables: Mapping[str, Any] | None = None,
     ) -> None:
         from transformers import AutoTokenizer
 
-        self._system_as_user = system_as_user
+        self._system_as_user, self._variables = system_as_user, dict(variables or {})
+        wrong = next((name for name in self._variables if name in _SET_HERE), None)
+        if wrong is not None:
+            raise InputError(f"--chat_template_args {wrong}: is set by the harness; leave it out.")
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(str(tokenizer), trust_remote_code=trust_remote_code)
         except Exception as error:  # a damaged file can make the library raise anything
@@ -108,6 +120,7 @@ class TokenizerChatTemplate:
             tokenize=False,
             add_generation_prompt=add_generation_prompt,
             continue_final_message=not add_generation_prompt,
+            **self._variables,
         )
         assert isinstance(rendered, str)
         return rendered

@@ -10,7 +10,7 @@ from typing import Any
 from harness.checkpoints import lineage
 from harness.checkpoints.checkpoint import Checkpoint
 from harness.checkpoints.identity import checkpoint_digest, model_digest, tokenizer_digest
-from harness.checkpoints.resolver import resolve
+from harness.checkpoints.resolver import resolve, resolve_on
 from harness.engines.base import Engine, Request
 from harness.engines.registry import engine_identity, find_engine, open_engine, resolve_backend
 from harness.engines.replicated.recipe import Recipe
@@ -69,17 +69,11 @@ def find_model(source: str, spec: EvaluationSpec) -> ModelUnderTest:
     if kind.open_script is not None:
         return _script(source, engine)
     if kind.open_service is not None:
-        return _stand_in(engine) if spec.output is None else _service(source, spec, engine)
-    checkpoint = resolve(
-        source,
-        revision=spec.revision,
-        allow_pickle=engine.allow_pickle,
-        verify=spec.verify,
-        tokenizer=spec.tokenizer,
-    )
+        return _stand_in(engine) if spec.dry_run else _service(source, spec, engine)
+    checkpoint = _checkpoint(source, spec)
     if spec.revision is not None and checkpoint.revision is None:
         raise InputError(f"--revision {spec.revision}: {source} is a local path; leave it out, or give a hub id.")
-    if spec.output is None:
+    if spec.dry_run:
         return _stand_in(engine)
     # `auto` may choose another engine now that the checkpoint is known: vLLM cannot score with every adapter.
     engine = replace(engine, backend=resolve_backend(spec.engine.backend, engine.device, checkpoint))
@@ -97,10 +91,20 @@ def find_model(source: str, spec: EvaluationSpec) -> ModelUnderTest:
             spec=engine,
             revision=spec.revision,
             tokenizer=None if spec.tokenizer is None else _from_anywhere(spec.tokenizer),
+            base=None if spec.base is None else _from_anywhere(spec.base),
             digests=digests,
         ),
         tokenizer=checkpoint.tokenizer,
     )
+
+
+def _checkpoint(source: str, spec: EvaluationSpec) -> Checkpoint:
+    pickles = spec.engine.allow_pickle
+    if spec.base is None:
+        return resolve(
+            source, revision=spec.revision, allow_pickle=pickles, verify=spec.verify, tokenizer=spec.tokenizer
+        )
+    return resolve_on(spec.base, source, revision=spec.revision, allow_pickle=pickles, tokenizer=spec.tokenizer)
 
 
 def _from_anywhere(source: str) -> str:
@@ -156,6 +160,7 @@ def _refuse_weight_options(spec: EvaluationSpec) -> None:
     options = {
         "--revision": spec.revision,
         "--tokenizer": spec.tokenizer,
+        "--base": spec.base,
         "--max_length": engine.max_length,
         "--dtype": None if engine.dtype == "auto" else engine.dtype,
         "--device": None if engine.device == "auto" else engine.device,
@@ -233,6 +238,10 @@ def with_template(model: ModelUnderTest, spec: EvaluationSpec) -> ModelUnderTest
     if model.takes_chats:
         if not name:
             raise InputError(f"--backend {spec.engine.backend}: takes chats only; add --apply_chat_template.")
+        if spec.prompt.chat_template_args:
+            raise InputError(
+                f"--chat_template_args: {spec.engine.backend} is a service and makes the prompt itself; leave it out."
+            )
         return replace(model, template=ServiceMessages(system_as_user=spec.prompt.system_as_user))
     if not name:
         return model
@@ -246,5 +255,6 @@ def with_template(model: ModelUnderTest, spec: EvaluationSpec) -> ModelUnderTest
         name=name if isinstance(name, str) else None,
         trust_remote_code=trusted,
         system_as_user=spec.prompt.system_as_user,
+        variables=spec.prompt.chat_template_args,
     )
     return replace(model, template=template)

@@ -13,6 +13,7 @@ from harness.evaluation.answering import Outcome
 from harness.evaluation.evaluation import Evaluation
 from harness.evaluation.scoring import BOOTSTRAP_ITERATIONS, Scores, tally
 from harness.evaluation.summary import aggregates, item_values, task_record
+from harness.export.naming import recorded_id
 from harness.records.run_folder import RunRecord, sanitized, time_id
 from harness.versions import installed_versions
 
@@ -59,7 +60,8 @@ def lm_eval_fields(evaluation: Evaluation, scores: Scores, seconds: float) -> di
     template = model.template.text if model.template else None
     config = {
         "model": model.fingerprint["engine"],
-        "model_args": {"pretrained": model.about["source"], "dtype": engine.dtype, **engine.model_args},
+        # Converters of other projects take this for the model's org/name; the path stands in the run record.
+        "model_args": {"pretrained": recorded_id(model.about, model.name), "dtype": engine.dtype, **engine.model_args},
         "model_dtype": model.fingerprint.get("dtype"),
         "model_revision": model.about.get("revision"),
         "model_sha": model.about["digest"],

@@ -22,7 +22,7 @@ from lm_eval.evaluator_utils import get_sample_size
 
 from harness.engines.base import Answer, Request
 from harness.engines.thoughts import ThinkTags
-from harness.errors import HarnessError, TaskError, one_line
+from harness.errors import HarnessError, InputError, TaskError, did_you_mean, one_line
 from harness.evaluation.frozen import instances_of
 from harness.evaluation.pieces import Forms, Piece, can_be_divided, divided, forget_examples, made_again, only
 from harness.suite.choice_keys import CHOICES, right_choices
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lm_eval.api.task import Task
 
 ChatTemplate = Callable[..., str]
+NAMED = 8  # tasks that a message names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,21 +51,25 @@ class PromptSpec:
 
     Attributes:
         limit: Items per task: a count, or a share when below 1; None for all.
+        samples: Numbers of the items of some tasks, from 0; all items of the others are evaluated.
         num_fewshot: Examples in the context; None uses each task's own number.
         gen_kwargs: Generation arguments that override the tasks' own.
         system_instruction: System message.
         system_as_user: Whether the system message is put in front of the first user message.
         apply_chat_template: True, or the name of one of the tokenizer's templates.
+        chat_template_args: Further variables of the template.
         fewshot_as_multiturn: Whether examples are turns of the chat.
         seeds: lm-eval's seeds.
     """
 
     limit: float | None = None
+    samples: Mapping[str, Sequence[int]] = field(default_factory=dict)
     num_fewshot: int | None = None
     gen_kwargs: Mapping[str, Any] = field(default_factory=dict)
     system_instruction: str | None = None
     system_as_user: bool = False
     apply_chat_template: bool | str = False
+    chat_template_args: Mapping[str, Any] = field(default_factory=dict)
     fewshot_as_multiturn: bool = False
     seeds: Seeds = field(default_factory=Seeds)
 
@@ -131,6 +136,25 @@ def configure(tasks: Mapping[str, Task], spec: PromptSpec) -> None:
             task.set_config(key="num_fewshot", value=0)
 
 
+def without_scores(tasks: Mapping[str, Task]) -> None:
+    """Let the tasks compute no metric and run no filter, so that nothing but the answers is recorded."""
+    from lm_eval.filters import build_filter_ensemble
+
+    for task in tasks.values():
+        task.process_results = lambda _doc, _results: {}
+        task._filters = [build_filter_ensemble("none", [("take_first", None)])]  # noqa: SLF001 - where `Task` keeps them
+
+
+def check_samples(tasks: Mapping[str, Task], spec: PromptSpec) -> None:
+    """Refuse item numbers of a task that is not evaluated. Raises: InputError: there is one."""
+    for name in spec.samples:
+        if name not in tasks:
+            raise InputError(
+                f"--samples {name}: not one of the evaluated tasks ({', '.join(list(tasks)[:NAMED])}); name a task, no "
+                f"group.{did_you_mean(name, tasks)}"
+            )
+
+
 def without_examples(tasks: Mapping[str, Task], spec: PromptSpec) -> list[str]:
     """Return a note on the tasks that stay without examples although the user asks for some."""
     kept = [name for name, task in tasks.items() if task.get_config("num_fewshot") == 0]
@@ -169,7 +193,10 @@ def _build_task(name: str, task: Task, spec: PromptSpec, chat_template: ChatTemp
         raise TaskError(f"task {name}: asks about images or sound; give text-only tasks.")
     task.set_fewshot_seed(seed=spec.seeds.fewshot)
     _check_examples(name, task)
+    chosen = _chosen_items(name, task, spec)
     try:
+        if chosen is not None:
+            return _chosen_requests(task, spec, chat_template, chosen)
         return _divided_requests(task, spec, chat_template) or _all_requests(task, spec, chat_template)
     except HarnessError:
         raise
@@ -180,11 +207,22 @@ def _build_task(name: str, task: Task, spec: PromptSpec, chat_template: ChatTemp
 
 
 def _all_requests(task: Task, spec: PromptSpec, chat_template: ChatTemplate | None) -> TaskRequests:
-    built = TaskRequests(requests=[], items=[], instances=[])
-    _render(task, spec, chat_template, get_sample_size(task, spec.limit))
-    for instance in task.instances:
+    _render(task, spec, chat_template, limit=get_sample_size(task, spec.limit))
+    return _requests_of(list(task.instances), spec)
+
+
+def _chosen_requests(
+    task: Task, spec: PromptSpec, chat_template: ChatTemplate | None, items: list[int]
+) -> TaskRequests:
+    _render(task, spec, chat_template, samples=items)
+    return _requests_of(_with_item_numbers(task.instances, items), spec)
+
+
+def _requests_of(instances: list[Instance], spec: PromptSpec) -> TaskRequests:
+    built = TaskRequests(requests=[], items=[], instances=instances)
+    for instance in instances:
         built.add(instance, spec.seeds)
-    return replace(built, instances=list(task.instances))
+    return built
 
 
 def _divided_requests(task: Task, spec: PromptSpec, chat_template: ChatTemplate | None) -> TaskRequests | None:
@@ -198,20 +236,36 @@ def _divided_requests(task: Task, spec: PromptSpec, chat_template: ChatTemplate 
     built = TaskRequests(requests=[], items=[], instances=forms)
     for docs in divided(task, limit):
         with only(task, docs):
-            _render(task, spec, chat_template, None)
+            _render(task, spec, chat_template)
             for instance in task.instances:
                 forms.add(instance, built.add(instance, spec.seeds).generation)
     return built
 
 
-def _render(task: Task, spec: PromptSpec, chat_template: ChatTemplate | None, limit: int | None) -> None:
+def _render(task: Task, spec: PromptSpec, chat_template: ChatTemplate | None, **which: Any) -> None:
     task.build_all_requests(
-        limit=limit,
         system_instruction=spec.system_instruction,
         apply_chat_template=chat_template is not None,
         fewshot_as_multiturn=spec.fewshot_as_multiturn,
         chat_template=chat_template,
+        **which,
     )
+
+
+def _chosen_items(name: str, task: Task, spec: PromptSpec) -> list[int] | None:
+    """Return the numbers of the items to evaluate, sorted; None for those that `limit` allows."""
+    if name not in spec.samples:
+        return None
+    items, count = sorted(set(spec.samples[name])), len(task.eval_docs)
+    if not items or items[0] < 0 or items[-1] >= count:
+        wrong = (items[0] if items[0] < 0 else items[-1]) if items else "no item"
+        raise TaskError(f"--samples {name}: {wrong}: the task has items 0 to {count - 1}; give some of their numbers.")
+    return items
+
+
+def _with_item_numbers(instances: Sequence[Instance], items: Sequence[int]) -> list[Instance]:
+    """Return the instances with their items' numbers in the split: lm-eval numbers the chosen items from 0."""
+    return [replace(one, metadata=(one.task_name, items[one.doc_id], one.repeats)) for one in instances]
 
 
 def _check_examples(name: str, task: Task) -> None:

@@ -134,10 +134,11 @@ def _not_opened(gold: Mapping[Request, bool | str], generates: bool) -> Engine: 
 def _spec(old: RunRecord, folder: Path, options: RescoreOptions) -> EvaluationSpec:
     try:
         seeds = {name: int(seed) for name, seed in old.prompt["seeds"].items()}
-        generation = dict(old.prompt.get("gen_kwargs", {}))
+        dictionaries = {name: dict(old.prompt.get(name, {})) for name in ("gen_kwargs", "chat_template_args")}
+        samples = {name: [int(one) for one in items] for name, items in old.prompt.get("samples", {}).items()}
         if not isinstance(old.fingerprint.get("engine"), str):
             raise TypeError("answerer lacks its engine")
-        prompt = PromptSpec(**{**old.prompt, "seeds": Seeds(**seeds), "gen_kwargs": generation})
+        prompt = PromptSpec(**{**old.prompt, **dictionaries, "seeds": Seeds(**seeds), "samples": samples})
     except MALFORMED as error:
         problem = one_line(error, max_characters=100)
         raise RecordError(
@@ -172,7 +173,9 @@ def _chat_template(old: RunRecord, prompt: PromptSpec, options: RescoreOptions) 
 
     checkpoint = resolve(options.model, revision=old.model.get("revision"), tokenizer=options.tokenizer)
     name = prompt.apply_chat_template if isinstance(prompt.apply_chat_template, str) else None
-    return TokenizerChatTemplate(checkpoint.tokenizer, name=name, system_as_user=prompt.system_as_user)
+    return TokenizerChatTemplate(
+        checkpoint.tokenizer, name=name, system_as_user=prompt.system_as_user, variables=prompt.chat_template_args
+    )
 
 
 def _answers(path: Path, name: str, task: TaskRequests, items_scored: int) -> dict[Request, Answer]:

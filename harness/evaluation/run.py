@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,15 @@ from harness.evaluation.group_errors import group_errors
 from harness.evaluation.journal import Journal, default_path
 from harness.evaluation.model_under_test import find_model, with_template
 from harness.evaluation.record import lm_eval_fields, run_record
-from harness.evaluation.requests import PromptSpec, configure, gold_answers, with_evaluated_examples, without_examples
+from harness.evaluation.requests import (
+    PromptSpec,
+    check_samples,
+    configure,
+    gold_answers,
+    with_evaluated_examples,
+    without_examples,
+    without_scores,
+)
 from harness.evaluation.scoring import score
 from harness.evaluation.spec import EvaluationSpec, options_in_force
 from harness.records import run_folder
@@ -37,8 +45,9 @@ from harness.suite.catalogue import Catalogue, LoadedTasks
 from harness.suite.code_filter import check_code_items, runs_programs
 from harness.suite.item_faults import wrong_keys
 from harness.suite.metadata import check_metadata
-from harness.suite.selection import with_data
+from harness.suite.selection import ALL, with_data, with_files
 
+NO_SCORES = "only the answers are recorded (--predict_only); `harness rescore` scores them."
 KEYED_SCRIPTS = ("script:oracle", "script:corrupted")
 
 
@@ -52,6 +61,7 @@ class DoneRun:
         path: The results file; None for a dry run.
         seconds: Wall time.
         group_errors: Clustered errors of the means that groups define, by group and ``metric,filter``.
+        samples: lm-eval's samples by task; empty unless the options keep them.
     """
 
     record: run_folder.RunRecord
@@ -59,28 +69,36 @@ class DoneRun:
     path: Path | None
     seconds: float
     group_errors: Mapping[str, Mapping[str, float]]
+    samples: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict, repr=False)
 
 
-def evaluate_all(spec: EvaluationSpec, progress: Progress | None = None, team: Team | None = None) -> Iterator[DoneRun]:
+def evaluate_all(
+    spec: EvaluationSpec,
+    progress: Progress | None = None,
+    team: Team | None = None,
+    begun: Callable[[Evaluation], None] | None = None,
+) -> Iterator[DoneRun]:
     """Evaluate the models one after the other, yielding each when its record is written.
 
     Args:
         spec: The options.
         progress: Shown to the user.
         team: The replicas that answer; None opens the engine in this process.
+        begun: Called for each model when its prompts are rendered, before the first is answered.
 
     Raises:
         InputError: before any work, when a model, a task, a flag or the output folder is wrong.
         EngineError: an engine cannot be opened, or dies twice.
     """
-    if spec.output is not None:
-        run_folder.check_output(spec.output)
+    output = None if spec.output is None else run_folder.folder_of(spec.output)
+    if output is not None:
+        run_folder.check_output(output)
     models = [find_model(name, spec) for source in spec.models for name in expand(source)]
     models = [with_template(model, spec) for model in models]
     with options_in_force(spec):
         names, tasks, notes = load_tasks(spec)
     runnable = replace(spec, tasks=tuple(names))
-    made = run_folder.claim(spec.output) if spec.output is not None else []
+    made = run_folder.claim(output) if output is not None else []
     try:
         with POOL.keep_open():
             for model in models:
@@ -88,6 +106,8 @@ def evaluate_all(spec: EvaluationSpec, progress: Progress | None = None, team: T
                 with options_in_force(spec):
                     with rare_collections():
                         evaluation = Evaluation.begin(runnable, model, tasks, tuple(notes))
+                    if begun is not None:
+                        begun(evaluation)
                     done = _evaluate(evaluation, progress, team)
                 yield done
     finally:
@@ -98,14 +118,20 @@ def load_tasks(spec: EvaluationSpec) -> tuple[list[str], LoadedTasks, list[str]]
     """Return the names that can run here, their task objects, and a note per task left out."""
     _seed(spec.prompt)
     catalogue = Catalogue(spec.include_paths)
-    catalogue.check(spec.tasks)  # a wrong name is an error before anything is fetched
-    names, notes = with_data(spec.tasks, catalogue)
+    wanted = with_files(spec.tasks, catalogue)
+    catalogue.check([name for name in wanted if name != ALL])  # a wrong name is an error before anything is fetched
+    names, notes = with_data(wanted, catalogue)
     tasks = catalogue.load(names, metadata=dict(spec.metadata) or None)
+    check_samples(tasks.tasks, spec.prompt)
     configure(tasks.tasks, spec.prompt)
     notes += without_examples(tasks.tasks, spec.prompt) + with_evaluated_examples(tasks.tasks)
     for name, task in tasks.tasks.items():
         check_metadata(name, task)
-    notes += check_programs(tasks, spec.tasks, unsafe_code=spec.unsafe_code)
+    if spec.predict_only:  # no program is run
+        without_scores(tasks.tasks)
+        notes.append(NO_SCORES)
+    else:
+        notes += check_programs(tasks, spec.tasks, unsafe_code=spec.unsafe_code, unsafe_tasks=spec.unsafe_tasks)
     notes += filter(None, (wrong_keys(name, task) for name, task in tasks.tasks.items()))
     notes += filter(None, [catalogue.skipped_files().strip()])
     notes += [f"{each} replaces a task of the same name." for each in catalogue.replaced(tasks.tasks)]
@@ -117,7 +143,9 @@ def _evaluate(evaluation: Evaluation, progress: Progress | None, team: Team | No
     # An oracle's answers depend on the answer keys, which are no part of a journal key: they are never kept.
     gold = gold_answers(evaluation.tasks.tasks, evaluation.requests) if model.about["digest"] in KEYED_SCRIPTS else {}
     requests = [request for task in evaluation.requests.values() for request in task.requests]
-    path = (spec.journal or default_path()) if spec.use_journal and not gold else None
+    # Nor are those of a service without an output folder, which would tell one model behind its name from the next.
+    unknown = model.about["kind"] == "service" and spec.output is None
+    path = (spec.journal or default_path()) if spec.use_journal and not gold and not unknown else None
     with Journal(path, model.fingerprint, model.name) as journal:
         generates = any(request.kind == "generate_until" for request in requests)
 
@@ -142,25 +170,30 @@ def finish(evaluation: Evaluation, outcome: Outcome) -> DoneRun:
         HarnessError: the disk is full.
     """
     spec, model = evaluation.spec, evaluation.model
+    samples: dict[str, list[dict[str, Any]]] = {}
     with ExitStack() as stack:
-        files, keep = None, _forget
+        files = None
         if spec.output is not None:
             files = stack.enter_context(RunFiles(spec.output, model.name, str(model.about["digest"])))
-            keep = files.add_samples
+
+        def keep(task: str, rows: list[dict[str, Any]]) -> None:
+            if files is not None:
+                files.add_samples(task, rows)
+            if spec.keep_samples:
+                samples.setdefault(task, []).extend(rows)
+
         scores = score(evaluation, outcome, keep)
         seconds = time.perf_counter() - evaluation.start.clock
         record = run_record(evaluation, outcome, scores)
         results = {**scores.results, **lm_eval_fields(evaluation, scores, seconds)}
         path = None if files is None else files.finish(record, results)
     errors = group_errors(evaluation.tasks, scores)
-    return DoneRun(record=record, results=results, path=path, seconds=seconds, group_errors=errors)
+    return DoneRun(record=record, results=results, path=path, seconds=seconds, group_errors=errors, samples=samples)
 
 
-def _forget(task: str, samples: Sequence[Mapping[str, Any]]) -> None:
-    """Keep no samples: a dry run writes none."""
-
-
-def check_programs(tasks: LoadedTasks, named: Sequence[str], *, unsafe_code: bool) -> list[str]:
+def check_programs(
+    tasks: LoadedTasks, named: Sequence[str], *, unsafe_code: bool, unsafe_tasks: bool = False
+) -> list[str]:
     """Require a sandbox for model-written programs, unless the user allows them to run without one.
 
     Where no sandbox works, the tasks that need one are removed from `tasks` and from the groups that hold them.
@@ -169,6 +202,7 @@ def check_programs(tasks: LoadedTasks, named: Sequence[str], *, unsafe_code: boo
         tasks: The tasks; those that cannot run are removed.
         named: The names that the user gave.
         unsafe_code: Whether programs may run without a sandbox.
+        unsafe_tasks: Whether those of lm-eval's tasks may that have none.
 
     Returns:
         A note per task left out.
@@ -178,10 +212,10 @@ def check_programs(tasks: LoadedTasks, named: Sequence[str], *, unsafe_code: boo
     """
     notes = []
     for name, task in list(tasks.tasks.items()):
-        if getattr(task, "UNSAFE_CODE", False) and not unsafe_code:
+        if getattr(task, "UNSAFE_CODE", False) and not (unsafe_code or unsafe_tasks):
             raise InputError(
                 f"task {name}: runs model-written programs without a sandbox; take this project's own task "
-                "(`harness tasks list --domain code_gen`), or give --unsafe_code allow."
+                "(`harness tasks list --domain code_gen`), or give --confirm_run_unsafe_code."
             )
         if runs_programs(task):
             check_code_items(name, task)

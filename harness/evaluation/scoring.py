@@ -132,7 +132,8 @@ def score(evaluation: Evaluation, outcome: Outcome, keep: Keep) -> Scores:
                 logs[name].add(rows)
             keep(name, rows)
     # A group's mean over fewer tasks than it names would be a different number under the same name.
-    groups = evaluation.tasks.groups if len(tasks) == len(evaluation.tasks.tasks) else {}
+    complete = len(tasks) == len(evaluation.tasks.tasks) and not evaluation.spec.predict_only
+    groups = evaluation.tasks.groups if complete else {}
     with _named(list(tasks)):
         results = _aggregated(logs, groups)
     items = {name: tuple(log.items) for name, log in logs.items()}
@@ -171,7 +172,7 @@ def _rows(evaluation: Evaluation, outcome: Outcome, name: str, piece: Piece) -> 
             system_instruction=spec.prompt.system_instruction,
             apply_chat_template=spec.prompt.apply_chat_template,
             fewshot_as_multiturn=spec.prompt.fewshot_as_multiturn,
-            confirm_run_unsafe_code=spec.unsafe_code,
+            confirm_run_unsafe_code=spec.unsafe_code or spec.unsafe_tasks or spec.predict_only,
         )
     rows: list[dict[str, Any]] = results["samples"][name]
     return rows

@@ -46,7 +46,7 @@ def open_team(spec: EvaluationSpec, rank: Rank | None, words: Sequence[str]) -> 
 
 
 def _team(spec: EvaluationSpec, rank: Rank | None, words: Sequence[str]) -> Team | None:
-    if spec.output is None:  # a dry run
+    if spec.dry_run:
         return None
     if rank is not None:
         return Ranks(rank, words)

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
+from harness.records.items import FloatArray
 from harness.records.results_file import ModelRecords, TaskRun
 from harness.stats import estimate_mean
 
@@ -82,8 +84,12 @@ def results_frame(models: Iterable[ModelRecords]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(RESULTS_COLUMNS))
 
 
-def _standard_error(run: TaskRun, key: str) -> float | None:
-    """Return the clustered error of a metric that is the mean of its items, otherwise the recorded one."""
+def averaged_items(run: TaskRun, key: str) -> tuple[FloatArray, npt.NDArray[np.str_] | None] | None:
+    """Return the values of a metric whose recorded value is their mean, and their cluster labels.
+
+    Returns:
+        Values of the answered items, shape (items,), and labels of the same shape or None; None for another metric.
+    """
     metric, _, filter_name = key.partition(",")
     rows = run.items.rows(filter_name)
     column = run.items.values.get(metric)
@@ -92,9 +98,14 @@ def _standard_error(run: TaskRun, key: str) -> float | None:
     if not answered.any() or not math.isclose(
         float(values[answered].mean()), run.metrics[key], rel_tol=1e-9, abs_tol=1e-12
     ):
-        return run.stderrs[key]
-    clusters = None if run.items.cluster is None else run.items.cluster[rows][answered]
-    return estimate_mean(values[answered], clusters).standard_error
+        return None
+    return values[answered], None if run.items.cluster is None else run.items.cluster[rows][answered]
+
+
+def _standard_error(run: TaskRun, key: str) -> float | None:
+    """Return the clustered error of a metric that is the mean of its items, otherwise the recorded one."""
+    items = averaged_items(run, key)
+    return run.stderrs[key] if items is None else estimate_mean(*items).standard_error
 
 
 def items_frame(models: Iterable[ModelRecords]) -> pd.DataFrame:

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import MALFORMED, RecordError, one_line
+from harness.records.older_layouts import SamplesFile, sample_lines
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Hashes: TypeAlias = npt.NDArray[np.bytes_]
@@ -93,9 +94,8 @@ NO_ITEMS = ItemTable(
 
 
 def read_item_table(
-    path: Path,
+    file: SamplesFile,
     *,
-    rows: int | None = None,
     cluster: str = "",
     labels: dict[bytes, str] | None = None,
     guess: bool = False,
@@ -103,8 +103,7 @@ def read_item_table(
     """Read a samples file.
 
     Args:
-        path: The file.
-        rows: Number of rows that each filter must have; None if unknown.
+        file: The file, and the number of rows that each filter must have.
         cluster: Field of the document with its cluster label; empty for no clusters.
         labels: Known labels by document digest, from other files of the task; new ones are added.
         guess: Count the choices, for `ItemTable.guess`.
@@ -112,7 +111,8 @@ def read_item_table(
     Raises:
         RecordError: The file is missing, truncated or damaged.
     """
-    data = _bytes_of(path)
+    path = file.path
+    data = _bytes_of(file)
     bounds = _line_bounds(path, data)
     columns = _columns(path, data, bounds)
     items = ItemTable(
@@ -125,8 +125,8 @@ def read_item_table(
     names = [items.filter] if isinstance(items.filter, str) else list(dict.fromkeys(items.filter.tolist()))
     for name in names:
         count = items.rows(name).size
-        if rows is not None and count != rows:
-            raise damaged_file(path, f"{count} items, but its results file has {rows}")
+        if file.rows is not None and count != file.rows:
+            raise damaged_file(path, f"{count} items, but its results file has {file.rows}")
     return items
 
 
@@ -135,9 +135,11 @@ def damaged_file(path: Path, problem: str) -> RecordError:
     return RecordError(f"{path}: {problem}; the file is truncated or damaged. Restore it, or give --skip_broken.")
 
 
-def _bytes_of(path: Path) -> bytes:
+def _bytes_of(file: SamplesFile) -> bytes:
+    """The file's lines in today's layout."""
+    path = file.path
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
     except FileNotFoundError:
         raise RecordError(
             f"{path}: missing, but comparisons need the items; run `lm_eval` with --log_samples, restore the file, or "
@@ -145,6 +147,10 @@ def _bytes_of(path: Path) -> bytes:
         ) from None
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error.strerror}); restore it, or give --skip_broken.") from None
+    try:
+        return sample_lines(file, data)
+    except ValueError as error:
+        raise damaged_file(path, str(error)) from None
 
 
 def _line_bounds(path: Path, data: bytes) -> list[tuple[int, int, int]]:

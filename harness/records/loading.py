@@ -1,7 +1,8 @@
 """Find the runs below some folders and load each model with the latest run of each task.
 
-A run is a ``results_<time>.json`` and the samples files next to it, in lm-eval's layout; `results_file` reads one. Name
-and weights identify a model, so runs of the same model in several folders are merged.
+A run is a ``results_<time>.json`` and the samples files next to it, in lm-eval's layout; `results_file` reads one, and
+`older_layouts` converts what older releases of lm-eval wrote. Name and weights identify a model, so runs of the same
+model in several folders are merged.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 
 from harness.errors import RecordError
 from harness.records.items import ItemTable, damaged_file, read_item_table
+from harness.records.older_layouts import FLAT_NAME, is_flat_results
 from harness.records.results_file import RESULTS, ModelRecords, TaskRun, read_results
 
 PARALLEL_FROM_BYTES = 200_000_000
@@ -108,6 +110,8 @@ def _is_selected(name: str, tasks: Sequence[str]) -> bool:
 
 
 def _empty(model: ModelRecords) -> str:
+    if model.unscored and not any(model.unscored.values()):
+        return f"Left out: {model.name}, its runs are answers without scores; `harness rescore RUN` scores them."
     if model.unscored:
         return f"Left out: {model.name}, every request of its latest run failed ({', '.join(model.unscored)})."
     return f"Left out: {model.name}, it was not run on the selected tasks."
@@ -154,8 +158,7 @@ def _items_of(runs: Sequence[TaskRun]) -> Iterator[ItemTable | RecordError]:
 def _read_one(run: TaskRun) -> ItemTable | RecordError:
     try:
         items = read_item_table(
-            run.samples,
-            rows=run.rows,
+            run.samples_file,
             cluster=run.cluster,
             labels=_labels.setdefault((run.task, run.cluster), {}),
             guess=run.guessing,
@@ -194,15 +197,19 @@ def _nothing(paths: Sequence[Path], skipped: Sequence[str]) -> RecordError:
 
 def _results_files(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
-        if path.is_file() and RESULTS.fullmatch(path.name):
+        if path.is_file() and _is_results(path):
             yield path
         elif path.is_dir():
             for file in path.rglob("*.json"):
                 hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
-                if not hidden and RESULTS.fullmatch(file.name):
+                if not hidden and _is_results(file):
                     yield file
         else:
             raise RecordError(f"{path}: no such run folder or results file; give a folder with runs.")
+
+
+def _is_results(file: Path) -> bool:
+    return bool(RESULTS.fullmatch(file.name)) or (file.name == FLAT_NAME and is_flat_results(file))
 
 
 def _merged(known: ModelRecords | None, more: ModelRecords) -> ModelRecords:

@@ -18,6 +18,7 @@ import numpy as np
 
 from harness.errors import MALFORMED, RecordError, one_line
 from harness.records.items import NO_ITEMS, FloatArray, ItemTable, damaged_file
+from harness.records.older_layouts import SamplesFile, as_today, find_samples, time_of
 from harness.records.run_folder import TIME, RunRecord, read_record
 
 OTHER = "other"  # domain of a task without one
@@ -89,6 +90,12 @@ class TaskRun:
     items: ItemTable = NO_ITEMS
 
     @property
+    def samples_file(self) -> SamplesFile:
+        """The samples file, with what its rows may lack."""
+        filters = dict.fromkeys(key.partition(",")[2] for key in self.metrics)
+        return SamplesFile(path=self.samples, filters=tuple(filters) or ("none",), rows=self.rows)
+
+    @property
     def headline_values(self) -> FloatArray:
         """Values of the headline metric, one per row of its filter; NaN for an item without a value."""
         metric, _, filter_name = self.metric.partition(",")
@@ -119,7 +126,8 @@ class ModelRecords:
         identity: What distinguishes it from other models: name, weights, and what lm-eval loaded on top of them.
         folders: Folders of its results.
         tasks: Runs by task name.
-        unscored: Number of failed requests of each task whose latest run has no scored item.
+        unscored: Number of failed requests of each task whose latest run has no scored item; 0 if only the answers were
+            recorded.
         unscored_at: Times of those runs.
         lineage: The checkpoint and its ancestors, itself first, as `harness eval` records them: name, location, digest,
             status, and the stage manifest or None. Empty if the checkpoint has no manifest.
@@ -142,28 +150,57 @@ class ModelRecords:
         return sum(run.failed for run in self.tasks.values()) + sum(self.unscored.values())
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunContents:
+    """What one run wrote, apart from its samples.
+
+    Attributes:
+        time: Start of the run.
+        results: The results file, with the keys of today's lm-eval.
+        record: This project's record; None for a run of plain lm-eval.
+    """
+
+    time: str
+    results: Mapping[str, Any]
+    record: RunRecord | None
+
+
 def read_results(file: Path) -> ModelRecords:
     """Read a results file, without items.
 
     Raises:
         RecordError: The file, or the ``run_<time>.json`` next to it, cannot be read, is truncated or damaged.
     """
-    match = RESULTS.fullmatch(file.name)
-    assert match is not None
+    run = read_contents(file)
+    try:
+        return _ResultsFile(file, run).model()
+    except MALFORMED as error:  # JSON that lm-eval does not write
+        problem = f"a field is not what lm-eval writes there ({one_line(error, max_characters=100)})"
+        raise damaged_file(file, problem) from None
+
+
+def read_contents(file: Path) -> RunContents:
+    """Read a results file and the ``run_<time>.json`` next to it.
+
+    Raises:
+        RecordError: One of them cannot be read, is truncated or damaged.
+    """
     try:
         contents = json.loads(file.read_bytes())
     except OSError as error:
         raise RecordError(f"{file}: cannot be read ({error.strerror}); restore it, or give --skip_broken.") from None
     except MALFORMED as error:
         raise damaged_file(file, f"not JSON ({one_line(error, max_characters=100)})") from None
-    needed = ("results", "configs", "config")
+    match = RESULTS.fullmatch(file.name)
+    needed = ("results", "configs", "config") if match else ("results", "config")
     if not isinstance(contents, dict) or not all(isinstance(contents.get(part), dict) for part in needed):
         raise damaged_file(file, "it lacks results, configs or config")
-    ours = file.with_name(f"run_{match.group(1)}.json")
-    record = read_record(ours) if ours.exists() else None
+    if match:
+        ours = file.with_name(f"run_{match.group(1)}.json")
+        return RunContents(time=match.group(1), results=contents, record=read_record(ours) if ours.exists() else None)
     try:
-        return _ResultsFile(file, match.group(1), contents, record).model()
-    except MALFORMED as error:  # JSON that lm-eval does not write
+        return RunContents(time=time_of(file, contents), results=as_today(contents), record=None)
+    except MALFORMED as error:
         problem = f"a field is not what lm-eval writes there ({one_line(error, max_characters=100)})"
         raise damaged_file(file, problem) from None
 
@@ -171,13 +208,13 @@ def read_results(file: Path) -> ModelRecords:
 class _ResultsFile:
     """The contents of a results file, and of its run record if there is one."""
 
-    def __init__(self, file: Path, time: str, contents: Mapping[str, Any], record: RunRecord | None) -> None:
-        self._file, self._time, self._contents, self._record = file, time, contents, record
-        arguments = contents["config"].get("model_args")
-        self._arguments = arguments if isinstance(arguments, dict) else _parsed(arguments)
+    def __init__(self, file: Path, run: RunContents) -> None:
+        self._file, self._time, self._contents, self._record = file, run.time, run.results, run.record
+        self._arguments = model_arguments(run.results)
 
     def model(self) -> ModelRecords:
-        names = [name for name in self._contents["configs"] if name in self._contents["results"]]
+        results = self._contents["results"]
+        names = [name for name in self._contents["configs"] if name in results and self._is_scored(results[name])]
         ours = self._record.tasks if self._record else {}
         name, source, digest = self._who()
         return ModelRecords(
@@ -192,6 +229,10 @@ class _ResultsFile:
             unscored_at={task: self._time for task in ours if task not in names},
             lineage=tuple(self._record.model.get("lineage") or ()) if self._record else (),
         )
+
+    def _is_scored(self, results: Mapping[str, Any]) -> bool:
+        """Whether a task has a metric; answers that were recorded without scores have none."""
+        return self._record is None or any(_is_metric(key) for key in results)
 
     def _who(self) -> tuple[str, str, str]:
         """Name, source and digest."""
@@ -234,7 +275,7 @@ class _ResultsFile:
             domain=str(metadata.get("domain") or OTHER),
             chance=_chance(ours.chance if ours else metadata.get("chance", 0.0)),
             metric=metric,
-            higher_is_better=self._of("higher_is_better", name, {}).get(metric.split(",")[0]) is not False,
+            higher_is_better=self._is_higher_better(name, metric.split(",")[0]),
             value=metrics.get(metric),
             averaged=ours.interval is not None if ours else _is_averaged(config, metric),
             metrics=metrics,
@@ -252,10 +293,18 @@ class _ResultsFile:
             max_length=self._max_length(),
             truncated=ours.cut if ours else 0,
             results=self._file,
-            samples=self._file.with_name(f"samples_{name}_{self._time}.jsonl"),
+            samples=find_samples(self._file, name, self._time, self._contents["config"].get("model_args")),
             rows=rows,
             guessing="chance" not in metadata and ours is None and config.get("output_type") == "multiple_choice",
         )
+
+    def _is_higher_better(self, task: str, metric: str) -> bool:
+        """As recorded; releases before 0.4.3 say it only in the task's configuration."""
+        recorded = self._of("higher_is_better", task, None)
+        if recorded is None:
+            entries = self._contents["configs"][task].get("metric_list") or ()
+            recorded = {one.get("metric"): one.get("higher_is_better") for one in entries if isinstance(one, dict)}
+        return recorded.get(metric) is not False
 
     def _of(self, part: str, task: str, default: Any) -> Any:
         return self._contents.get(part, {}).get(task, default)
@@ -274,6 +323,12 @@ def _chance(value: Any) -> float:
     if not 0.0 <= chance < 1.0:
         raise ValueError(f"chance is {value!r:.40}, must be at least 0 and below 1")
     return chance
+
+
+def model_arguments(results: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the arguments of the model in a results file; older releases wrote them as text."""
+    arguments = results["config"].get("model_args")
+    return arguments if isinstance(arguments, dict) else _parsed(arguments)
 
 
 def _parsed(text: object) -> dict[str, str]:

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from harness.errors import HarnessError, InputError
-from harness.records.run_folder import RunRecord, json_line, model_folder, to_json
+from harness.records.run_folder import RunRecord, json_line, place_of, to_json
 
 STALE_SECONDS = 3600.0
 
@@ -26,7 +26,7 @@ class RunFiles:
     """The files of one run while they are written; a context manager.
 
     Args:
-        output: The folder for the folders of all models.
+        output: The folder for the folders of all models, or the results file (see `place_of`).
         name: The model's name.
         digest: Digest of its weights.
 
@@ -36,7 +36,7 @@ class RunFiles:
 
     def __init__(self, output: Path, name: str, digest: str) -> None:
         self._model = (output, name, digest)
-        folder = model_folder(*self._model)
+        folder = place_of(*self._model).folder
         self._made = not folder.exists()
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -65,20 +65,20 @@ class RunFiles:
         with self._explained():
             for file in self._samples.values():
                 _close_durably(file)
+            # Since this began, another checkpoint of the same name may have taken the folder.
+            place = place_of(*self._model)
             names = {f"samples_{task}": f"samples_{task}_{record.time}.jsonl" for task in self._samples}
+            names |= {"run": f"run_{record.time}.json", "results": f"{place.stem}_{record.time}.json"}
             texts = {"run": record.model_dump_json(indent=2, by_alias=True), "results": to_json(results, indent=2)}
-            for kind, text in texts.items():
-                with (self._work / kind).open("w", encoding="utf-8") as file:
+            for draft, text in texts.items():
+                with (self._work / draft).open("w", encoding="utf-8") as file:
                     file.write(text + "\n")
                     _close_durably(file)
-                names[kind] = f"{kind}_{record.time}.json"
-            # Since this began, another checkpoint of the same name may have taken the folder.
-            folder = model_folder(*self._model)
-            folder.mkdir(parents=True, exist_ok=True)
+            place.folder.mkdir(parents=True, exist_ok=True)
             for draft, name in names.items():
-                (self._work / draft).rename(folder / name)
-            _point_to_latest(folder, names["run"])
-        return folder / names["results"]
+                (self._work / draft).rename(place.folder / name)
+            _point_to_latest(place.folder, names["run"])
+        return place.folder / names["results"]
 
     def __enter__(self) -> Self:
         return self

@@ -14,6 +14,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,45 @@ def unclaim(created: Sequence[Path]) -> None:
     with contextlib.suppress(OSError):  # stop at the first folder that is not empty
         for folder in created:
             folder.rmdir()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a run is written.
+
+    Attributes:
+        folder: The folder.
+        stem: What the name of the results file begins with.
+    """
+
+    folder: Path
+    stem: str = "results"
+
+
+def is_results_file(output: Path) -> bool:
+    """Whether ``--output_path`` names a results file, as lm-eval allows, instead of a folder."""
+    return output.suffix == ".json" and not output.is_dir()
+
+
+def folder_of(output: Path) -> Path:
+    """Return the folder that ``--output_path`` means. Raises: InputError: it is a file whose name is taken."""
+    if not is_results_file(output):
+        return output
+    if output.stem == "run" or output.stem.startswith(("run_", "samples_")):
+        raise InputError(
+            f"--output_path {output}: files of this name hold other parts of a run; give another, such as results.json."
+        )
+    return output.parent
+
+
+def place_of(output: Path, name: str, digest: str) -> Place:
+    """Return where a run of a model is written: ``DIR/<model>/results_<time>.json``, or for a file as lm-eval does::
+
+    out/tiny.json   ->   out/tiny_<time>.json, out/samples_<task>_<time>.jsonl, out/run_<time>.json
+    """
+    if is_results_file(output):
+        return Place(folder=output.parent, stem=output.stem)
+    return Place(folder=model_folder(output, name, digest))
 
 
 def model_folder(output: Path, name: str, digest: str) -> Path:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import MALFORMED
 from harness.records.items import damaged_file
+from harness.records.older_layouts import iterate_lines
 from harness.records.results_file import TaskRun
 
 _RATIONALES = ("rationale", "explanation", "solution")
@@ -55,19 +57,38 @@ def read_samples(run: TaskRun, doc_hashes: Collection[str]) -> dict[str, Sample]
     """
     filter_name = run.metric.partition(",")[2]
     samples: dict[str, Sample] = {}
-    with run.samples.open(encoding="utf-8") as lines:
-        for number, (line, digest) in enumerate(zip(lines, run.items.doc_hash.tolist(), strict=False), start=1):
-            key = digest.decode()
-            if key not in doc_hashes or key in samples:
-                continue
-            try:
-                row = json.loads(line)
-                if row.get("filter", "none") == filter_name:
-                    samples[key] = _sample(key, row)
-            except MALFORMED as error:
-                problem = f"lacks {error.args[0]}" if isinstance(error, KeyError) else "is no sample"
-                raise damaged_file(run.samples, f"line {number} {problem}") from None
+    digests = (digest.decode() for digest in run.items.doc_hash.tolist())
+    for number, (line, key) in enumerate(zip(iterate_lines(run.samples_file), digests, strict=False), start=1):
+        if key not in doc_hashes or key in samples:
+            continue
+        with _as_damage(run, number):
+            row = json.loads(line)
+            if row.get("filter", "none") == filter_name:
+                samples[key] = _sample(key, row)
     return samples
+
+
+def iterate_samples(run: TaskRun) -> Iterator[tuple[Mapping[str, Any], Sample]]:
+    """Yield each row of a run's samples file as it is in the file, and as a sample, in the file's order.
+
+    Raises:
+        RecordError: A line lacks what a sample holds; the error names file and line.
+    """
+    for number, line in enumerate(iterate_lines(run.samples_file), start=1):
+        with _as_damage(run, number):
+            row = json.loads(line)
+            pair = row, _sample(str(row["doc_hash"]), row)
+        yield pair
+
+
+@contextmanager
+def _as_damage(run: TaskRun, line: int) -> Iterator[None]:
+    """Turn what reading a malformed line raises into an error that names file and line."""
+    try:
+        yield
+    except MALFORMED as error:
+        problem = f"lacks {error.args[0]}" if isinstance(error, KeyError) else "is no sample"
+        raise damaged_file(run.samples, f"line {line} {problem}") from None
 
 
 def _sample(digest: str, row: Mapping[str, Any]) -> Sample:

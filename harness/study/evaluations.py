@@ -45,6 +45,7 @@ def evaluation_nodes(spec: ExperimentSpec, trained: Trained) -> list[Node]:
             {
                 "tasks": tasks, "flags": flag_words(scored), "versions": scoring_versions(), "definitions": definitions,
                 "tokenizer": digest_at(str(section.flags["tokenizer"])) if "tokenizer" in section.flags else None,
+                **_named_items(section.flags.get("samples")),
             }
         )  # fmt: skip
         for node in (node for stage in section.stages or trained for node in trained[stage]):
@@ -99,6 +100,8 @@ def flag_words(flags: Mapping[str, Any]) -> tuple[str, ...]:
         flag = f"--{name.replace('-', '_')}"
         if value is True:
             words.append(flag)
+        elif value is False and name.replace("-", "_") == "fewshot_as_multiturn":  # its default is no constant
+            words += [flag, "false"]
         elif value is False or value is None:
             continue
         elif name == "include_path":
@@ -108,6 +111,11 @@ def flag_words(flags: Mapping[str, Any]) -> tuple[str, ...]:
         else:
             words += [flag, json.dumps(value) if isinstance(value, Mapping) else str(value)]
     return tuple(words)
+
+
+def _named_items(value: Any) -> dict[str, Any]:
+    """Return the digest of the file of item numbers that ``samples`` may name."""
+    return {"samples": digest_at(value)} if isinstance(value, str) and not value.lstrip().startswith("{") else {}
 
 
 def _folder(value: Any) -> Path | None:

@@ -33,6 +33,7 @@ SET_BY_EXPERIMENT = {
     "output_path": "give `harness run --output_path`",
     "dry_run": "give `harness run --dry_run`",
     "progress_path": "`harness status` shows the progress",
+    "predict_only": "a study compares scores",
 }
 SET_BY_SEARCH = ("tasks", "format", "output_path", "fail_on_overlap")  # of `harness overlap`
 

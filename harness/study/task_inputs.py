@@ -23,6 +23,7 @@ from harness.study.files import digest_of_files, files_at, files_in
 from harness.study.nodes import digest_of
 from harness.suite.catalogue import Catalogue
 from harness.suite.definitions import Entry, functions_in, read_definition, with_includes
+from harness.suite.selection import ALL, with_files
 
 DATA_SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".txt", ".parquet", ".gz")
 LOADERS = ("class", "custom_dataset")  # fields with a function that may read any file
@@ -34,7 +35,8 @@ def tasks_digest(names: Sequence[str], catalogue: Catalogue, data_folder: Path |
     """Return the digest of what these tasks read.
 
     Args:
-        names: Tasks, groups, tags, globs or YAML files. lm-eval's own tasks change only with its version.
+        names: Tasks, groups, tags, globs, YAML files, folders of them, or ``all``. lm-eval's own tasks change only with
+            its version.
         catalogue: All tasks, with those of the user's folders.
         data_folder: The folder of benchmark data; None for the usual one.
 
@@ -44,7 +46,7 @@ def tasks_digest(names: Sequence[str], catalogue: Catalogue, data_folder: Path |
     roots = [Path(__file__).parent.parent / "suite", *catalogue.folders]
     files = {path for root in (roots[0], tasks_dir()) for path in files_in(root, (".py", *DATA_SUFFIXES))}
     pinned: set[str] = set()
-    for entry in (entry for name in names for entry in _entries(name, catalogue)):
+    for entry in (entry for name in with_files(names, catalogue) for entry in _entries(name, catalogue)):
         for path, fields in with_includes(entry.path).items():
             files |= {path, *_code(path, fields)}
         files |= _data(entry)
@@ -57,6 +59,9 @@ def tasks_digest(names: Sequence[str], catalogue: Catalogue, data_folder: Path |
 
 def _entries(name: str, catalogue: Catalogue) -> Iterator[Entry]:
     """Yield the tasks and groups that a name stands for, and the members of the groups; none for lm-eval's own."""
+    if name == ALL and name not in catalogue.entries:
+        yield from catalogue.entries.values()
+        return
     if Path(name).suffix == ".yaml":
         named = [read_definition(Path(name))]
     else:

@@ -130,9 +130,11 @@ class Catalogue:
         more = f" and {len(skipped) - MOST_SKIPPED} more" if len(skipped) > MOST_SKIPPED else ""
         return f" Skipped YAML files, hidden or without a task: {', '.join(skipped[:MOST_SKIPPED])}{more}."
 
-    def lm_eval_names(self) -> list[str]:
-        """Return the names of lm-eval's own tasks, groups and tags; takes seconds."""
-        return [str(name) for name in self._full_manager().all_tasks if name not in self.entries]
+    def lm_eval_kinds(self) -> dict[str, str]:
+        """Return lm-eval's own ``group``, ``task`` and ``tag`` of each name; takes seconds."""
+        manager = self._full_manager()
+        named = {"group": manager.all_groups, "task": manager.all_subtasks, "tag": manager.all_tags}
+        return {str(name): kind for kind, names in named.items() for name in names if name not in self._local_names}
 
     def tasks_below(self, name: str) -> list[Entry]:
         """Return the task itself, or all tasks of a group and its subgroups; an empty list for an unknown name."""
@@ -179,7 +181,7 @@ class Catalogue:
         elif name in self._local_names:
             matches = [name]
         else:
-            matches = [name] if name in lm_eval_names() and name in self._full_manager().all_tasks else []
+            matches = [name] if self.is_lm_evals(name) else []
         if not matches:
             hint = did_you_mean(name, [*self._local_names, *lm_eval_names()]) + self.skipped_files()
             raise TaskError(f"{name}: unknown task or group.{hint} `harness tasks list` shows the known ones.")
@@ -193,6 +195,10 @@ class Catalogue:
     def knows(self, name: str) -> bool:
         """Whether a name is a task, group or tag here, or may be one of lm-eval's."""
         return name in self.entries or name in self._local_names or name in lm_eval_names()
+
+    def is_lm_evals(self, name: str) -> bool:
+        """Whether lm-eval has a task, group or tag of this name; takes seconds if its files hold the word."""
+        return name in lm_eval_names() and name in self._full_manager().all_tasks
 
     def check_members(self, group: Entry) -> None:
         """Refuse a group with a member that neither this catalogue nor lm-eval knows. Raises: TaskError."""

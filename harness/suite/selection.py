@@ -6,7 +6,10 @@ because some benchmarks' data is not publicly available.
 
 from __future__ import annotations
 
+import glob
+import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from harness.data.fetching import fetch, how_to_get
 from harness.data.manifest import MismatchError, all_files, fetch_command, find
@@ -14,9 +17,34 @@ from harness.data.store import missing
 from harness.errors import TaskError, did_you_mean
 from harness.suite.catalogue import Catalogue
 
+ALL = "all"  # every task of the project and the user's folders
+
+
+def with_files(names: Sequence[str], catalogue: Catalogue) -> list[str]:
+    """Return the names with globs of YAML files, and folders of them, replaced by the files, as lm-eval allows.
+
+    A folder counts only if no task or group has its name.
+
+    Raises:
+        TaskError: there is no such file.
+    """
+    found: list[str] = []
+    for name in names:
+        is_folder = os.path.isdir(name)  # noqa: PTH112 - false for a word too long for a path, too
+        is_path = name.endswith(".yaml") or is_folder
+        if not is_path or name in catalogue.entries or (is_folder and catalogue.knows(name)):
+            found.append(name)
+            continue
+        pattern = str(Path(name) / "*.yaml") if is_folder else name
+        files = sorted(glob.glob(pattern))  # noqa: PTH207 - the pattern may be absolute
+        if not files:
+            raise TaskError(f"{name}: no YAML file there; give a file, a glob or a folder of task files, or a task.")
+        found += files
+    return found
+
 
 def with_data(names: Sequence[str], catalogue: Catalogue) -> tuple[list[str], list[str]]:
-    """Return the names to load and one note per task left out.
+    """Return the names to load and one note per task left out. `ALL` is a group of all tasks.
 
     A group that lacks a task is replaced by its remaining tasks, because a mean over fewer tasks must not appear under
     the name of the group.
@@ -27,12 +55,12 @@ def with_data(names: Sequence[str], catalogue: Catalogue) -> tuple[list[str], li
     names_to_load: list[str] = []
     notes: list[str] = []
     for name in names:
-        entry = catalogue.entries.get(name)
-        unavailable = _unavailable(name, catalogue) if entry is not None and entry.kind == "group" else {}
+        members = _members(name, catalogue)
+        unavailable = _unavailable(members, catalogue)
         if not unavailable:
-            names_to_load.append(name)
+            names_to_load += members if name == ALL and name not in catalogue.entries else [name]
             continue
-        present = [task.name for task in catalogue.tasks_below(name) if task.name not in unavailable]
+        present = [task for task in members if task not in unavailable]
         files = sorted({file for its_files in unavailable.values() for file in its_files})
         if not present:
             raise TaskError(
@@ -48,10 +76,19 @@ def with_data(names: Sequence[str], catalogue: Catalogue) -> tuple[list[str], li
     return list(dict.fromkeys(names_to_load)), notes
 
 
-def _unavailable(group: str, catalogue: Catalogue) -> dict[str, list[str]]:
-    """The tasks of a group whose data is missing and cannot be fetched, each with its missing files."""
+def _members(name: str, catalogue: Catalogue) -> list[str]:
+    """Return the tasks of a group, or of `ALL`; none of a task."""
+    entry = catalogue.entries.get(name)
+    if entry is None and name == ALL:
+        return [task.name for task in catalogue.entries.values() if task.kind == "task"]
+    return [task.name for task in catalogue.tasks_below(name)] if entry is not None and entry.kind == "group" else []
+
+
+def _unavailable(members: Sequence[str], catalogue: Catalogue) -> dict[str, list[str]]:
+    """The tasks whose data is missing and cannot be fetched, each with its missing files."""
     unavailable: dict[str, list[str]] = {}
-    for task, files in tasks_without_data(group, catalogue).items():
+    without = {task: files for name in members for task, files in tasks_without_data(name, catalogue).items()}
+    for task, files in without.items():
         try:
             fetch(files, folders=catalogue.folders)
         except MismatchError:

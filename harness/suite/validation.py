@@ -40,14 +40,15 @@ class Finding:
 
     Attributes:
         name: The task or group.
-        status: ``ok``, ``no data`` (its data is not on this machine, so only the YAML was checked), ``not run`` (it
-            needs Python of the user's folder, which was not run, so only the YAML was checked) or ``wrong``.
+        status: ``ok``, ``known`` (one of lm-eval's own, which is checked when it is evaluated), ``no data`` (its data
+            is not on this machine, so only the YAML was checked), ``not run`` (it needs Python of the user's folder,
+            which was not run, so only the YAML was checked) or ``wrong``.
         message: What is wrong or missing, with the remedy; for ``ok`` the number of items or tasks.
         more: For ``wrong``, the further faults. At most ten are listed; a last entry counts the rest.
     """
 
     name: str
-    status: Literal["ok", "no data", "not run", "wrong"]
+    status: Literal["ok", "known", "no data", "not run", "wrong"]
     message: str
     more: tuple[str, ...] = ()
 
@@ -69,12 +70,17 @@ def validate(
     all_files([tasks_dir(), *include_paths])
     names_to_check = names or list(catalogue.entries)
     for name in names_to_check:
-        if name not in catalogue.entries:
+        if name not in catalogue.entries and not catalogue.is_lm_evals(name):
             raise unknown_name(name, catalogue, "task or group")
     # One index for all names, without lm-eval's own tasks; `Catalogue.load` would build an index per name.
     manager = task_manager(catalogue.folders)
     with no_code_of_others(not run_code):
-        return [_check(catalogue.entries[name], catalogue, manager, run_code=run_code) for name in names_to_check]
+        return [
+            _check(catalogue.entries[name], catalogue, manager, run_code=run_code)
+            if name in catalogue.entries
+            else Finding(name=name, status="known", message="lm-eval's own; it is checked when it is evaluated")
+            for name in names_to_check
+        ]
 
 
 def _check(entry: Entry, catalogue: Catalogue, manager: TaskManager, *, run_code: bool) -> Finding:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import InputError
 from harness.flags import add_wide
+from harness.paths import split_folders
 from harness.reports.commands.output import SUFFIXES, command_line, output_format, split_names, write_document
 
 if TYPE_CHECKING:
@@ -31,11 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--include_path",
-        type=Path,
-        action="append",
+        type=split_folders,
+        action="extend",
         default=[],
         metavar="DIR",
-        help="folder of task YAML files, whose Python is run as by `eval`; may be repeated",
+        help="folder of task YAML files, or several as a:b, whose Python is run as by `eval`; repeatable",
     )
     parser.add_argument("--data_dir", type=Path, metavar="DIR", help="benchmark data (HARNESS_DATA)")
     parser.add_argument("--ngram_words", type=int, default=13, metavar="N", help="words of an n-gram (default: 13)")

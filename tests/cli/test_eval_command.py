@@ -126,7 +126,7 @@ BAD_INPUT: dict[str, tuple[Callable[[Path, Path], list[object]], list[str]]] = {
     "device of no kind": (lambda m, _: ["--model", m, "--device", "foo"], ["--device foo", "give cpu"]),
     "gen_kwargs of half an object": (lambda m, _: ["--model", m, "--gen_kwargs", "{a"], ["--gen_kwargs", "{a"]),
     "batch_tokens in words": (lambda m, _: ["--model", m, "--model_args", "batch_tokens=abc"], ["batch_tokens", "abc"]),
-    "batch size in words": (lambda m, _: ["--model", m, "--batch_size", "auto:4"], ["auto:4", "whole number", "auto"]),
+    "batch size in words": (lambda m, _: ["--model", m, "--batch_size", "auto:x"], ["auto:x", "whole number", "auto"]),
     "turns without a template": (lambda m, _: ["--model", m, "--fewshot_as_multiturn", "true"], ["--apply_chat"]),
     "group that holds itself": (_broken_yaml("group: g\ntask: [g]"), ["broken.yaml", "contains itself"]),
     "include of no name": (_broken_yaml("include: 3\ntask: x"), ["broken.yaml", "include", "int"]),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import HarnessCommand
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,6 +34,49 @@ HEAVY = {"torch", "transformers", "lm_eval", "datasets", "pandas", "vllm", "trl"
 )
 def test_starting_imports_nothing_heavy(code: str) -> None:
     assert not _modules_after(code) & HEAVY
+
+
+def test_help_is_quick() -> None:
+    """In processor time, which other programs on the machine change little; the best of three."""
+    command = [sys.executable, "-m", "harness", "--help"]
+    seconds = []
+    for _ in range(3):
+        before = os.times()
+        subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+        after = os.times()
+        seconds.append(after.children_user + after.children_system - before.children_user - before.children_system)
+    assert min(seconds) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("eval --modle x --tasks t", "harness eval: --modle: unknown flag. Did you mean --model?"),
+        ("eval --task t", "harness eval: --task: unknown flag. Did you mean --tasks?"),
+        ("eval --limt=3 --model x --tasks t", "harness eval: --limt: unknown flag. Did you mean --limit?"),
+        ("tasks list --fromat json", "harness tasks list: --fromat: unknown flag. Did you mean --format?"),
+        ("tasks list --dom logic", "harness tasks list: --dom: unknown flag."),
+        ("compare a b --metrics acc", "harness compare: --metrics: unknown flag. Did you mean --metric?"),
+        ("run study.yaml --jbos 2", "harness run: --jbos: unknown flag. Did you mean --jobs?"),
+        ("doctor --zzz", "harness doctor: --zzz: unknown flag. (see"),
+        ("eval -q --model x --tasks t", "harness eval: -q: unknown flag."),
+        ("evla --model x", "harness: evla: unknown command"),
+    ],
+)
+def test_an_unknown_flag_names_the_command_and_the_nearest_flag(
+    words: str, message: str, harness_here: HarnessCommand
+) -> None:
+    done = harness_here(*words.split())
+    assert done.returncode == 2
+    assert done.stderr.startswith(message)
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_values_that_look_like_flags_are_values(harness_here: HarnessCommand) -> None:
+    done = harness_here("eval", "--model", "oracle", "--tasks", "mini_logic", "--seed", "-1")
+    assert "argument --seed: -1: give a whole number" in done.stderr
+    done = harness_here("eval", "--model", "oracle", "--tasks", "mini_logic", "--gen_kwargs", "-- x")
+    assert "unknown flag" not in done.stderr
 
 
 def test_a_dash_works_where_lm_eval_has_an_underscore() -> None:

@@ -41,6 +41,7 @@ SCRIPTED = "eval --backend scripted --model uniform --output_path {out} --limit 
 TRAIN = "train {world}/stages/"
 RESCORE = "rescore {world}/runs/oracle --include_path {world}/tasks"
 TO = " --output_path {out}"
+EXPORT = "export {world}/runs/oracle --output_path {out} --format "
 RECORDS = ("run_*.json", "results_*.json", "samples_*.jsonl")
 MODEL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors")
 
@@ -75,6 +76,7 @@ TARGETS: Sequence[Target] = (
         "leaderboard {world}/runs --format json --output_path {out}_board.json",
         "compare {world}/runs/oracle {world}/runs/uniform --format md --output_path {out}_comparison.md",
     )),
+    *(Target(f"runs/oracle/{name}", EXPORT + kind) for name in RECORDS for kind in ("every-eval-ever", "hub")),
     *(Target(f"runs/oracle/{name}", RESCORE) for name in ("run_*.json", "samples_*.jsonl")),
     *(Target(f"cache/{name}.sqlite", SCRIPTED + "tasks --tasks t_choice") for name in ("journal", "digests")),
 )  # fmt: skip

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from harness.errors import RecordError
 from harness.records import index, load
 from harness.records.items import read_item_table
+from harness.records.older_layouts import SamplesFile
 from harness.records.samples import read_samples
 from tests.reports.records_for_tests import write_run
 
@@ -56,7 +57,7 @@ def test_every_column_equals_what_plain_json_reads(rows: list[dict[str, Any]], t
     file = tmp_path / "samples.jsonl"
     file.write_text("".join(_line(n, row) for n, row in enumerate(rows)), encoding="utf-8")
     plain = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
-    items = read_item_table(file, cluster="group")
+    items = read_item_table(SamplesFile(path=file), cluster="group")
     for name in ("doc_hash", "prompt_hash", "target_hash"):
         assert [digest.decode() for digest in getattr(items, name).tolist()] == [row[name] for row in plain]
     filters = [items.filter] * len(plain) if isinstance(items.filter, str) else items.filter.tolist()
@@ -75,7 +76,7 @@ def test_lines_of_an_older_lm_eval_without_a_filter_are_read(tmp_path: Path) -> 
     row = {"doc_id": 0, "doc": {}, "doc_hash": digest, "prompt_hash": digest, "target_hash": digest, "acc": 1.0}
     file = tmp_path / "samples.jsonl"
     file.write_text(json.dumps(row) + "\n", encoding="utf-8")
-    items = read_item_table(file)
+    items = read_item_table(SamplesFile(path=file))
     assert items.values["acc"].tolist() == [1.0]
     assert items.rows("none").size == 1
 

@@ -45,7 +45,7 @@ def _set(fields: dict[str, Any], path: str, value: Any) -> None:
         ("stages.base.data.code", "{pretrain.share}", "{pretrain.share}: is not filled by the level 'N'"),
         ("stages.base.stage", "fakes", "no trainer for 'fakes'"),
         ("evaluate.stages", ["tund"], "evaluate.stages: no stage 'tund'"),
-        ("evaluate.flags", {"limmit": 4}, "evaluate.flags: unrecognized arguments: --limmit 4"),
+        ("evaluate.flags", {"limmit": 4}, "evaluate.flags: --limmit: unknown flag. Did you mean --limit?"),
         ("evaluate.flags", {"model": "x"}, "evaluate.stages says which checkpoints"),
         ("evaluate.flags", {"metadata": {"x": "{seed}"}}, "{seed} is not filled; only stages have placeholders"),
         ("evaluate.taks", [], "evaluate.taks: unknown key; allowed are name, tasks"),
@@ -294,14 +294,14 @@ def test_a_run_without_an_experiment_file_is_refused(words: list[str], harness_h
     assert "EXPERIMENT.yaml: is missing; give the file of a study" in done.stderr
 
 
-@pytest.mark.parametrize("flag", ["--model", "-M", "--config", "-C", "--model=oracle"])
-def test_run_with_a_model_and_no_experiment_is_eval(flag: str) -> None:
-    from harness.cli.commands import means_eval
+@pytest.mark.parametrize("flag", ["--model", "-M", "--tasks", "-t", "--model_args", "-a", "--model=oracle"])
+def test_run_with_a_model_or_tasks_and_no_experiment_is_eval(flag: str) -> None:
+    from harness.cli.lm_eval_commands import own_command
 
-    assert means_eval([flag, "oracle", "--tasks", "mini_logic"])
-    assert means_eval(["--tasks", "mini_logic", flag])
-    assert not means_eval(["study.yaml", flag, "oracle"])
-    assert not means_eval(["--output_path", "out", "study.yaml"])
+    for words in ([flag, "oracle", "--limit", "2"], ["--limit", "2", flag]):
+        assert own_command(["run", *words]) == ["eval", *words]
+    for words in (["study.yaml", flag, "oracle"], ["--output_path", "out", "study.yaml"]):
+        assert own_command(["run", *words]) == ["run", *words]
 
 
 def test_run_with_a_model_evaluates_it(harness_here: HarnessCommand, tmp_path: Path) -> None:

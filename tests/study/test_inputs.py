@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from harness.study.evaluations import flag_words
 from harness.study.experiment import read_experiment
 from harness.study.graph import build_graph
 from harness.study.nodes import Graph
@@ -103,6 +104,9 @@ TASKS = {
 }
 
 
+READ_BY_ALL = ("tasks/unused.yaml", "tasks/utils.py")
+
+
 def _write_tasks(folder: Path) -> None:
     """Five tasks: a includes a file and names a function; b has data of its own; c has a loader; d's data is a folder;
     the data of e is in the manifest, without a digest."""
@@ -144,6 +148,11 @@ def test_an_edited_file_changes_the_evaluations_that_read_it(
     _write_tasks(tmp_path)
     flags = {"include_path": str(tmp_path / "tasks"), "data_dir": str(tmp_path / "data")}
     sections = {name: name for name in "abcde"} | {"group": "both", "tag": "marked", "glob": "[cd]"}
+    of_all = ["all"] if edited in READ_BY_ALL else []  # a second, because these are the project's tasks, too
+    sections |= dict.fromkeys(of_all, "all") | {
+        "files": str(tmp_path / "tasks/loaded/*.yaml"),
+        "folder": str(tmp_path / "tasks/folder"),
+    }
     evaluate = [{"name": name, "tasks": [tasks], "flags": flags} for name, tasks in sections.items()]
     fields = {"stages": {"base": {"stage": "fake"}}, "evaluate": evaluate, "report": {"leaderboard": False}}
     before = graph_of(**fields)
@@ -155,7 +164,24 @@ def test_an_edited_file_changes_the_evaluations_that_read_it(
     after = graph_of(**fields)
     readers = TASKS.get(edited, ["e"])
     expected = [*readers, *(["glob"] if set(readers) & {"c", "d"} else [])]
+    expected += [name for task, name in (("c", "files"), ("d", "folder")) if task in readers]
+    expected += of_all
     assert sorted(before[key].alike for key in before if key not in after) == sorted(expected)
+
+
+def test_an_edited_file_of_item_numbers_changes_the_evaluation(study: Study, own_cache: Path) -> None:
+    file = study.folder / "items.json"
+    file.write_text('{"t_choice": [0]}')
+    study.fields["evaluate"]["flags"]["samples"] = str(file)
+    before = build_graph(read_experiment(study.write()))
+    file.write_text('{"t_choice": [1]}')
+    kinds = {node.kind for key, node in build_graph(read_experiment(study.path)).items() if key not in before}
+    assert kinds == {"evaluate", "report"}
+
+
+def test_a_flag_that_is_off_is_no_word_unless_its_default_is_on() -> None:
+    words = flag_words({"fewshot_as_multiturn": False, "trust_remote_code": False, "apply_chat_template": True})
+    assert words == ("--fewshot_as_multiturn", "false", "--apply_chat_template")
 
 
 def test_an_edited_tokenizer_of_an_evaluation_changes_it(study: Study, own_cache: Path, fakes: Path) -> None:

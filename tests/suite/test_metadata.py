@@ -32,6 +32,11 @@ def change(path: Path, **changes: object) -> None:
         ({"chance": "lots"}, "metadata.chance is 'lots', must be a number from 0 to 1"),
         ({"cluster": "passge"}, "metadata.cluster names the field 'passge', which the items do not have"),
         ({"metric": "accuracy"}, "metadata.metric is 'accuracy', which is none of its metrics"),
+        ({"hub_benchmark": {"dataset": "lab/x"}}, "metadata.hub_benchmark is {'dataset': 'lab/x'}, must have dataset"),
+        (
+            {"hub_benchmark": {"dataset": "x", "task_id": "y"}},
+            "metadata.hub_benchmark.dataset is 'x', must be org/name of a data set",
+        ),
     ],
 )
 def test_wrong_metadata_is_an_error_before_anything_is_asked(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from harness.checkpoints.checkpoint import Checkpoint
 from harness.checkpoints.identity import checkpoint_digest, tokenizer_digest
-from harness.checkpoints.resolver import resolve
+from harness.checkpoints.resolver import resolve, resolve_on
 from harness.engines.base import Engine, Request
 from harness.engines.registry import open_engine
 from harness.engines.spec import EngineSpec
@@ -24,6 +24,7 @@ class Recipe:
         spec: How to run it.
         revision: Of a hub id.
         tokenizer: Folder or hub id of the tokenizer; None for the checkpoint's own.
+        base: Folder or hub id of an adapter's base; None for the one that its config names.
         digests: The driver's digests of weights and tokenizer, which the replica's files must match; None if the model
             is not a checkpoint.
         gold: The right answers, for scripted models only.
@@ -33,6 +34,7 @@ class Recipe:
     spec: EngineSpec
     revision: str | None = None
     tokenizer: str | None = None
+    base: str | None = None
     digests: tuple[str, str | None] | None = None
     gold: Mapping[Request, bool | str] = field(default_factory=dict)
 
@@ -45,9 +47,7 @@ class Recipe:
         """
         if self.digests is None:
             return open_engine(self.model, self.spec, self.gold)
-        checkpoint = resolve(
-            self.model, revision=self.revision, allow_pickle=self.spec.allow_pickle, tokenizer=self.tokenizer
-        )
+        checkpoint = self._checkpoint()
         self._check(checkpoint)
         engine = open_engine(checkpoint, self.spec)
         try:
@@ -56,6 +56,12 @@ class Recipe:
             engine.close()
             raise
         return engine
+
+    def _checkpoint(self) -> Checkpoint:
+        pickles = self.spec.allow_pickle
+        if self.base is None:
+            return resolve(self.model, revision=self.revision, allow_pickle=pickles, tokenizer=self.tokenizer)
+        return resolve_on(self.base, self.model, revision=self.revision, allow_pickle=pickles, tokenizer=self.tokenizer)
 
     def _check(self, checkpoint: Checkpoint) -> None:
         """Check that the files on this machine match the driver's. Raises: CheckpointError: they differ."""

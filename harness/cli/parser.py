@@ -1,0 +1,57 @@
+"""argparse with one-line errors, which name the command and, for an unknown flag, the nearest known one."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from harness.errors import InputError, did_you_mean
+
+_NUMBER = re.compile(r"-\d+|-\d*\.\d+")  # what argparse takes for a negative number
+# What `parse_known_args` takes and returns differs with the type of its namespace; argparse's own stubs overload it.
+Known = Any
+
+
+class Parser(argparse.ArgumentParser):
+    """A command's parser."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with 2."""
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+    def parse_known_args(self, args: Known = None, namespace: Known = None) -> Known:
+        """Parse as argparse does, but refuse an unknown flag before anything else."""
+        if args is not None and self._subparsers is None:
+            self._check_flags(args)
+        return super().parse_known_args(args, namespace)
+
+    def _check_flags(self, words: Sequence[str]) -> None:
+        for word in words:
+            if word == "--":
+                return
+            flag = word.partition("=")[0]
+            if not word.startswith("-") or word == "-" or " " in word or _NUMBER.fullmatch(word):
+                continue  # a value
+            if flag in self._option_string_actions or (flag[1] != "-" and flag[:2] in self._option_string_actions):
+                continue
+            hint = did_you_mean(flag, [name for name in self._option_string_actions if name.startswith("--")], limit=1)
+            self.error(f"{flag}: unknown flag.{hint}")
+
+
+class RaisingParser(Parser):
+    """A parser for words that are not on the command line.
+
+    Args:
+        help_at: The command that shows the flags, for the message.
+        options: As for `ArgumentParser`; `prog` says where the words are.
+    """
+
+    def __init__(self, *, help_at: str, **options: Any) -> None:
+        super().__init__(**options)
+        self._help_at = help_at
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the message. Raises: InputError: always."""
+        raise InputError(f"{self.prog}: {message}; see `{self._help_at}`.")

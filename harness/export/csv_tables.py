@@ -1,0 +1,22 @@
+"""CSV: ``results.csv`` and ``items.csv``, with the columns of `harness.records.frames`.
+
+Numbers have all the digits that reading them back exactly needs; an empty cell is a missing value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from harness.export.registry import ExportFile, ExportOptions
+from harness.export.runs import malformed_is_damage
+from harness.records import Records, items_frame, results_frame
+
+
+def export(records: Records, options: ExportOptions) -> Iterator[ExportFile]:  # noqa: ARG001
+    """Yield one row per model, task and metric, and one row per model, task, filter and item."""
+    folder = records.models[0].folders[0]
+    for name, make in (("results", results_frame), ("items", items_frame)):
+        with malformed_is_damage(folder):
+            text = make(records.models).to_csv(index=False, lineterminator="\n").encode()
+        yield ExportFile(path=PurePosixPath(f"{name}.csv"), content=[text])
