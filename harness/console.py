@@ -5,12 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from typing import Any
+from unittest import mock
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from harness.visible import visible
+from harness.visible import say, visible
 from harness.wrapping import wrapped
 
 WIDTH_WHEN_PIPED = 120
@@ -58,6 +63,15 @@ def stderr() -> Console:
     return VisibleConsole(file=sys.stderr, highlight=False, markup=False, soft_wrap=True)
 
 
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
+
+
+def note(text: str) -> None:
+    """Print a line about work in progress on standard error, except within a block of `quietly`."""
+    if not _silent.get():
+        say(text, file=sys.stderr)
+
+
 # Must be set before the libraries are imported. They turn off the libraries' progress bars and messages.
 SETTINGS = {
     "TQDM_DISABLE": "1",
@@ -90,3 +104,48 @@ def show_messages(level: str) -> None:
     """Show this project's and lm-eval's messages from a level of `logging` on, such as ``INFO``."""
     for name in ("harness", "lm_eval"):
         logging.getLogger(name).setLevel(level)
+
+
+# Read when the library is imported, and kept for the whole process; `quietly` does without them.
+KEPT_FOR_EVER = {"TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS"}
+LOUD = ("lm_eval", "transformers", "datasets", "huggingface_hub", "DeepSpeed")
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Turn off notes, and libraries' progress bars and messages, within a block: for a process that is not ours alone.
+
+    `quiet_libraries` changes the whole process. In a notebook, the user's own bars must still show afterwards.
+    """
+    from tqdm.std import TqdmWarning, tqdm
+
+    begin = tqdm.__init__
+
+    def without_bar(self: Any, *args: Any, **keywords: Any) -> None:
+        begin(self, *args, **(keywords | {"disable": True}))
+
+    with ExitStack() as stack:
+        stack.callback(_silent.reset, _silent.set(True))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", category=TqdmWarning)  # bars in a notebook want ipywidgets; none are shown
+        for name in SETTINGS.keys() - KEPT_FOR_EVER - os.environ.keys():
+            os.environ[name] = SETTINGS[name]
+            stack.callback(os.environ.pop, name, None)
+        stack.enter_context(mock.patch.object(tqdm, "__init__", without_bar))
+        for name in LOUD:
+            stack.enter_context(_errors_only(logging.getLogger(name)))
+        yield
+
+
+@contextmanager
+def _errors_only(logger: logging.Logger) -> Iterator[None]:
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    logger.addFilter(_is_error)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_error)
+        # A library that was imported within the block gave its logger a handler, and the level that we wanted; left to
+        # itself it shows warnings.
+        logger.setLevel(level or (logging.WARNING if logger.handlers else logging.NOTSET))

@@ -31,6 +31,8 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 # Taken once: a test may set the variable to a folder of its own.
 PUBLIC_DATA = Path(os.environ.get("HARNESS_DATA") or SHARED_DATA)
 
+PIP = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
+
 HarnessCommand = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -43,6 +45,15 @@ def interrupts() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Our wheel, built from this folder."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([*PIP, "wheel", "--no-deps", "-w", folder, ROOT], check=True)
+    (built,) = folder.glob("stage_harness-*.whl")
+    return built
 
 
 @pytest.fixture(scope="session")

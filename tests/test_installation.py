@@ -15,21 +15,17 @@ import pytest
 
 import harness
 from harness.records.run_folder import read_record
-from tests.conftest import ROOT, HarnessCommand
+from tests.conftest import PIP, HarnessCommand
 from tests.models import save_tiny_llama
 from tests.tasks_for_tests import write_tasks
 
-PIP = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
-
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Our wheel, installed into a folder of its own."""
-    folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run([*PIP, "wheel", "--no-deps", "-w", folder, ROOT], check=True)
-    (wheel,) = folder.glob("stage_harness-*.whl")
-    subprocess.run([*PIP, "install", "--no-deps", "--target", folder / "site", wheel], check=True)
-    return folder / "site"
+    folder = tmp_path_factory.mktemp("wheel") / "site"
+    subprocess.run([*PIP, "install", "--no-deps", "--target", folder, wheel], check=True)
+    return folder
 
 
 def run_installed(site: Path, cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:

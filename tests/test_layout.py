@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the top: a package may import those below it. `trainers` and `reports` are reached by entry points alone.
 PACKAGES = [
     "__main__",
+    "lm_eval_models", "api",
     "cli",
     "reports.commands", "reports.page", "reports.charts", "reports.documents", "reports.analysis",
     "trainers", "trainers.averaging", "trainers.stage", "trainers.data",
@@ -29,7 +30,7 @@ PACKAGES = [
     "checkpoints",
     "records",
     "stats",
-    "terminal_table", "console", "wrapping", "ray_cluster", "file_systems", "digests", "versions", "paths",
+    "terminal_table", "console", "notebook", "wrapping", "ray_cluster", "file_systems", "digests", "versions", "paths",
     "plain_yaml", "errors", "flags", "wording", "visible", "",
 ]  # fmt: skip
 # Packages without code of their own.

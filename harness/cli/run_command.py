@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import difflib
-import fnmatch
 import os
 import sys
-from collections.abc import Collection, Set
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.errors import InputError
 from harness.flags import add_wide
 from harness.visible import say
-from harness.wording import counted
 
-if TYPE_CHECKING:
-    from harness.study.executors import Executor
-    from harness.study.executors.needs import NeedsSpec
-    from harness.study.experiment import ExperimentSpec
-    from harness.study.folder import StudyFolder
-    from harness.study.nodes import Graph
-
-NEAR_LABELS = 3  # that a message suggests
 PURPOSE = "Run a study from its experiment file: train, evaluate and compare; run it again to resume."
 
 
@@ -99,10 +87,26 @@ def _experiment(args: argparse.Namespace) -> tuple[Path, list[str]]:
 def run(args: argparse.Namespace) -> int:
     """Run or show the study; return 0, or 1 if a node failed."""
     from harness.cli.study_plan import print_plan
+    from harness.cli.study_work import read_study, run_study
     from harness.console import quiet_libraries
-    from harness.study.experiment import read_experiment
-    from harness.study.folder import StudyFolder
 
+    experiment, changes = checked_words(args)
+    quiet_libraries()
+    study = read_study(experiment, changes, args)
+    if args.dry_run is not None:
+        place = study.folder, study.wanted
+        print_plan(study.spec, study.graph, place, estimate=args.no_estimate is None, wide=args.wide)
+        return 0
+    end = run_study(study, args, notify=lambda line: say(line, file=sys.stderr))
+    for path in end.pages.values():
+        say(path, file=sys.stdout)
+    if end.fault:
+        say(end.fault, file=sys.stderr)
+    return 1 if end.fault else 0
+
+
+def checked_words(args: argparse.Namespace) -> tuple[Path, list[str]]:
+    """Return the experiment file and the changes of its fields. Raises: InputError: a flag is wrong."""
     experiment, changes = _experiment(args)
     if args.output_path is None:
         raise InputError("--output_path: is missing; give a folder for the study.")
@@ -112,102 +116,4 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--no_estimate: belongs to --dry_run; add it, or remove --no_estimate.")
     if "," in args.output_path:
         raise InputError(f"--output_path {args.output_path}: has a comma, which separates runs; give another folder.")
-    quiet_libraries()
-    spec = read_experiment(experiment, changes)
-    graph = _graph(experiment, spec)
-    wanted = _wanted(graph, args.only)
-    folder = StudyFolder(Path(args.output_path))
-    folder.check_experiment(spec.name, spec.model_dump(mode="json"), graph)
-    folder.check_labels(graph)
-    if args.dry_run is not None:
-        print_plan(spec, graph, (folder, wanted), estimate=args.no_estimate is None, wide=args.wide)
-        return 0
-    executor = _executor(args, _needs_ahead(graph, folder, wanted))
-    with folder.held():
-        return _run(spec, graph, (folder, wanted), executor)
-
-
-def _graph(experiment: Path, spec: ExperimentSpec) -> Graph:
-    from harness.cli.study_words import check_words
-    from harness.study.graph import build_graph
-
-    try:
-        graph = build_graph(spec)
-        for node in graph.values():
-            check_words(node)
-    except InputError as error:
-        raise InputError(f"{experiment}: {error}") from None
-    return graph
-
-
-def _wanted(graph: Graph, only: str | None) -> set[str]:
-    """Return the keys of the nodes to run: all, or those of a label, stage or glob, with their ancestors."""
-    from harness.study.runner import with_ancestors
-
-    if only is None:
-        return set(graph)
-    named = [each for node in graph.values() for each in node.names]
-    keys = {node.key for node in named if node.stage == only or fnmatch.fnmatchcase(node.label, only)}
-    if not keys:
-        stages, labels = (
-            list(dict.fromkeys(names)) for names in zip(*((n.stage, n.label) for n in named), strict=True)
-        )
-        near = ", ".join(difflib.get_close_matches(only, labels, n=NEAR_LABELS, cutoff=0.4))
-        raise InputError(
-            f"--only {only}: no node; give a stage ({', '.join(filter(None, stages))}), a label or a glob."
-            + (f" Labels like it: {near}." if near else "")
-        )
-    return with_ancestors(graph, keys)
-
-
-def _needs_ahead(graph: Graph, folder: StudyFolder, wanted: Collection[str]) -> tuple[NeedsSpec, ...]:
-    """Return what the wanted nodes that are not done need, each once."""
-    from harness.study.runner import finished
-
-    done = finished(graph, folder)
-    return tuple(dict.fromkeys(node.needs for key, node in graph.items() if key in wanted and key not in done))
-
-
-def _executor(args: argparse.Namespace, needs: tuple[NeedsSpec, ...]) -> Executor:
-    from harness.study.executors import Options, open_executor
-
-    wrong = next((word for word in args.executor_args if "=" not in word), None)
-    if wrong is not None:
-        raise InputError(f"--executor_args {wrong}: not key=value; write for example slurm_partition=gpu.")
-    arguments = dict(word.split("=", 1) for word in args.executor_args)
-    if args.ray_address is not None:
-        arguments["ray_address"] = args.ray_address
-    options = Options(folder=Path(args.output_path) / "executor", jobs=int(args.jobs), arguments=arguments, needs=needs)
-    return open_executor(args.executor, options)
-
-
-def _run(spec: ExperimentSpec, graph: Graph, place: tuple[StudyFolder, Set[str]], executor: Executor) -> int:
-    from harness.cli.study_plan import costs_ahead
-    from harness.study.experiment import differences
-    from harness.study.runner import Runner
-
-    folder, wanted = place
-    costs_ahead(graph, folder, wanted, writes=True)
-    experiment, before = spec.model_dump(mode="json"), folder.recorded()
-    for line in differences(before["experiment"], experiment) if before is not None else ():
-        say(f"changed  {line}", file=sys.stderr)
-    folder.record(spec.name, experiment, graph)
-    runner = Runner(graph, folder, executor, notify=lambda line: say(line, file=sys.stderr))
-    known = len(wanted & runner.done.keys())
-    if known:
-        were = "was" if known == 1 else "were"
-        say(f"{known} of {counted(len(wanted), 'node')} {were} done before", file=sys.stderr)
-    complete = runner.run(wanted)
-    for path in runner.link_pages().values():
-        say(path, file=sys.stdout)
-    if not complete:
-        failed = [folder.label(graph[key]) for key in runner.failed]
-        blocked = len(wanted - runner.done.keys()) - len(failed)
-        wait = f"{'waits' if blocked == 1 else 'wait'} for {'it' if len(failed) == 1 else 'them'}"
-        waiting = f"; {counted(blocked, 'node')} {wait}" if blocked else ""
-        say(
-            f"failed: {', '.join(failed)}{waiting}. `harness status {folder.path}` shows the logs; run the same "
-            "command again to resume.",
-            file=sys.stderr,
-        )
-    return 0 if complete else 1
+    return experiment, changes

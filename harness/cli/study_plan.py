@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Callable, Collection, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,9 +80,7 @@ def print_plan(
     from harness.study.reporting import with_members
 
     folder, wanted = place
-    ahead = costs_ahead(graph, folder, wanted, writes=False)
-    if estimate:
-        ahead = _timed(graph, folder, ahead)
+    ahead = planned_costs(graph, place, estimate=estimate, notify=lambda line: say(line, file=sys.stderr))
     print_graph(graph, folder, ahead, wanted, wide=wide)
     _print_searches(graph, ahead)
     printed: list[str] = []  # comparisons of the same arms by several metrics share one plan
@@ -90,19 +88,33 @@ def print_plan(
         _print_power(compare.stage or list(spec.stages)[-1], compare, graph, printed, wide=wide)
 
 
-def _timed(graph: Graph, folder: StudyFolder, ahead: Mapping[str, Cost]) -> dict[str, Cost]:
-    """Return the costs with the estimated time of each node, and print the nodes that could not be timed."""
+def planned_costs(
+    graph: Graph, place: tuple[StudyFolder, Set[str]], *, estimate: bool, notify: Callable[[str], None]
+) -> dict[str, Cost]:
+    """Return the costs of the nodes that are not done; write nothing into the study's folder.
+
+    Args:
+        graph: The graph.
+        place: The study's folder, and the keys of the nodes that are wanted.
+        estimate: Whether to time stages and evaluations for which no finished node gives a time.
+        notify: Gets a line for each node that is timed, and for each that cannot be timed.
+
+    Raises:
+        InputError: a node would be refused, or the disk is too small.
+    """
     from harness.study.runner import finished
     from harness.study.starts import with_starts
     from harness.study.timing import Timings
 
-    def notify(name: str) -> None:
-        say(f"timing   {name}", file=sys.stderr)
-
-    with Timings(graph, folder, finished(graph, folder), time_batch, notify) as timings:
+    folder, wanted = place
+    ahead = costs_ahead(graph, folder, wanted, writes=False)
+    if not estimate:
+        return ahead
+    done = finished(graph, folder)
+    with Timings(graph, folder, done, time_batch, lambda name: notify(f"timing   {name}")) as timings:
         timed = {key: timings.timed(graph[key], cost) for key, cost in ahead.items()}
     for name, reason in timings.failed.items():
-        say(f"{name}: not timed: {reason}", file=sys.stderr)
+        notify(f"{name}: not timed: {reason}")
     estimated = [key for key, cost in ahead.items() if cost.seconds is None]
     return timed | with_starts(graph, {key: timed[key] for key in estimated})
 

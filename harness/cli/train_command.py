@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,40 +70,99 @@ def run(args: argparse.Namespace) -> int:
     """Train or plan, or print an example; return the exit code."""
     if args.example is not None:
         return _print_example(args.example)
-    if args.stage_file is None:
-        raise InputError("STAGE.yaml: is missing; give a stage file; `harness train --example sft` prints one.")
-    from harness.checkpoints.stage_manifest import read_manifest
     from harness.console import quiet_libraries, stderr
-    from harness.training import find_planner, find_trainer, read_stage
 
-    # argparse gives overrides after a flag to that flag: `--output_path runs/a seed=1` is ["runs/a", "seed=1"].
-    output_path, *after_path = args.output_path or [None]
-    dry_run = args.dry_run is not None
-    if args.estimate and not dry_run:
-        raise InputError("--estimate: belongs to --dry_run; add it, or remove --estimate.")
-    if output_path is None and not dry_run:
-        raise InputError("--output_path: is missing; give a folder for the checkpoint.")
+    check(args)
     quiet_libraries()
-    spec = read_stage(args.stage_file, [*args.overrides, *after_path, *(args.dry_run or [])])
-    try:
-        if dry_run:
-            planner = find_planner(spec)
-            if planner is None:
-                _print_plan({"spec": spec})
-            else:
-                _print_plan(planner(spec, estimate=True) if args.estimate else planner(spec))
-            return 0
-        trainer = find_trainer(spec)
-        earlier = read_manifest(Path(output_path))
-        checkpoint = trainer(spec, Path(output_path))
-    except SpecError as error:
-        raise SpecError(f"{args.stage_file}: {error}") from None
+    if args.dry_run is not None:
+        _print_plan(plan(args))
+        return 0
+    done = train(args)
     if int(os.environ.get("RANK", "0")) > 0:
         return 0  # one of several processes prints
-    _print_result(checkpoint.adapter or checkpoint.weights)
-    if earlier is not None and earlier.finished:
-        stderr().print(f"{earlier.name}: this stage was already finished; nothing was trained.")
+    _print_result(done.folder)
+    if done.earlier is not None:
+        stderr().print(f"{done.earlier}: this stage was already finished; nothing was trained.")
     return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedStage:
+    """A finished stage.
+
+    Attributes:
+        folder: Of its checkpoint.
+        earlier: Its name, if an earlier run had finished it and nothing was trained; None otherwise.
+    """
+
+    folder: Path
+    earlier: str | None
+
+
+def check(args: argparse.Namespace) -> None:
+    """Check that the flags fit together. Raises: InputError: they do not."""
+    if args.stage_file is None:
+        raise InputError("STAGE.yaml: is missing; give a stage file; `harness train --example sft` prints one.")
+    if args.estimate and args.dry_run is None:
+        raise InputError("--estimate: belongs to --dry_run; add it, or remove --estimate.")
+    if args.output_path is None and args.dry_run is None:
+        raise InputError("--output_path: is missing; give a folder for the checkpoint.")
+
+
+def plan(args: argparse.Namespace) -> Mapping[str, Any]:
+    """Return what training would do, as tables by title, and the resolved stage file as ``spec``.
+
+    Raises:
+        InputError: a flag or the stage file is wrong.
+    """
+    from harness.training import find_planner
+
+    spec = _spec(args)
+    with _naming(args.stage_file):
+        planner = find_planner(spec)
+        if planner is None:
+            return {"spec": spec}
+        return planner(spec, estimate=True) if args.estimate else planner(spec)
+
+
+def train(args: argparse.Namespace) -> TrainedStage:
+    """Train the stage, or resume it.
+
+    Raises:
+        InputError: a flag or the stage file is wrong, or the folder holds another stage.
+    """
+    from harness.checkpoints.stage_manifest import read_manifest
+    from harness.training import find_trainer
+
+    spec, output_path = _spec(args), Path(args.output_path[0])
+    with _naming(args.stage_file):
+        trainer = find_trainer(spec)
+        earlier = read_manifest(output_path)
+        checkpoint = trainer(spec, output_path)
+    finished = earlier is not None and earlier.finished
+    return TrainedStage(
+        folder=checkpoint.adapter or checkpoint.weights, earlier=earlier.name if earlier and finished else None
+    )
+
+
+def _spec(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the stage file with all ``key=value``: argparse gives those after a flag to that flag.
+
+    --output_path runs/a seed=1   ->   output_path is ["runs/a", "seed=1"]
+    """
+    from harness.training import read_stage
+
+    after_path = (args.output_path or [])[1:]
+    return read_stage(args.stage_file, [*args.overrides, *after_path, *(args.dry_run or [])])
+
+
+@contextmanager
+def _naming(stage_file: Path) -> Iterator[None]:
+    """Put the stage file's name in front of an error about one of its fields."""
+    try:
+        yield
+    except SpecError as error:
+        raise SpecError(f"{stage_file}: {error}") from None
 
 
 def _print_plan(plan: Mapping[str, Any]) -> None:

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError
-from harness.reports.commands.design import add_design_arguments, check_last_checkpoints, run_design
+from harness.reports.commands.design import add_design_arguments, check_last_checkpoints, design_result
 from harness.reports.commands.model_finder import ModelFinder
 from harness.reports.commands.output import (
     add_output_arguments,
     command_line,
     output_format,
+    report_specifications,
     split_names,
     view_options,
-    write_charts,
-    write_document,
-    write_text,
 )
 
 if TYPE_CHECKING:
     from harness.records import ModelRecords
-    from harness.reports.analysis.differences import Arm
-
+    from harness.reports.analysis.differences import Arm, Comparison
+    from harness.reports.commands.result import ReportResult
+    from harness.reports.documents.tables import Document
+    from harness.reports.page.report import Report
 
 PURPOSE = "Show which differences between models are real, task by task."
 
@@ -74,18 +75,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compare the models, and print or write the result."""
+    result(args, command_line()).show(args)
+    return 0
+
+
+def result(args: argparse.Namespace, command: str) -> ReportResult:
+    """Return the comparison of the models, or the analysis of a design; nothing is printed.
+
+    Args:
+        args: The parsed flags.
+        command: The command line, for the page.
+
+    Raises:
+        InputError: a flag is wrong.
+        RecordError: a run is missing or damaged, or runs cannot be compared.
+    """
+    output_format(args)  # raises
     if args.design is not None:
-        return run_design(args)
-    if not args.models:
-        raise InputError("no models; give two or more to compare, or --design FILE for a factorial study.")
-    check_last_checkpoints(args)
-    kind = output_format(args)
-    if args.margin is not None and not 0.0 < args.margin < math.inf:
-        raise InputError(f"--margin {args.margin}: give the smallest loss that matters, above 0, such as 0.02.")
-    if args.doses is not None and args.baseline is not None:
-        raise InputError(
-            f"--doses {args.doses}: doses follow the order of the models; name the baseline first, not with --baseline."
-        )
+        return design_result(args, command)
+    _check_flags(args)
 
     from harness.reports.analysis.comparison import compare
     from harness.reports.analysis.overlap import read_overlaps
@@ -105,27 +113,42 @@ def run(args: argparse.Namespace) -> int:
         chosen=args.chosen,
         any_scale=args.metric is not None,
     )
-    document = comparison_document(comparison, command_line())
+    document = comparison_document(comparison, command)
     if overlap is not None:
         document = comparison_with_overlap(document, comparison, overlap, force=args.force, chosen=args.chosen)
-    if kind == "html" or args.charts:
-        from harness.reports.page.html import render
+    return _result(comparison, document, args)
+
+
+def _result(comparison: Comparison, document: Document, args: argparse.Namespace) -> ReportResult:
+    from harness.reports.commands.result import ReportResult
+
+    @functools.cache
+    def report() -> Report:
         from harness.reports.page.report import comparison_report
 
-        report = comparison_report(
-            comparison,
-            document,
-            force=args.force,
-            options=view_options(args),
-            compare_options=_compare_options(args),
+        options, compare_options = view_options(args), _compare_options(args)
+        return comparison_report(
+            comparison, document, force=args.force, options=options, compare_options=compare_options
         )
-        if args.charts:
-            write_charts(report, args.charts)
-        if kind == "html":
-            write_text(render(report), args.output_path)
-            return 0
-    write_document(document, args)
-    return 0
+
+    def page() -> str:
+        from harness.reports.page.html import render
+
+        return render(report())
+
+    return ReportResult(document=document, page=page, specifications=lambda: report_specifications(report()))
+
+
+def _check_flags(args: argparse.Namespace) -> None:
+    if not args.models:
+        raise InputError("no models; give two or more to compare, or --design FILE for a factorial study.")
+    check_last_checkpoints(args)
+    if args.margin is not None and not 0.0 < args.margin < math.inf:
+        raise InputError(f"--margin {args.margin}: give the smallest loss that matters, above 0, such as 0.02.")
+    if args.doses is not None and args.baseline is not None:
+        raise InputError(
+            f"--doses {args.doses}: doses follow the order of the models; name the baseline first, not with --baseline."
+        )
 
 
 def _check_possible(margin: float | None, arms: Sequence[Arm]) -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError, RecordError, did_you_mean
-from harness.reports.commands.output import command_line, output_format, split_names, write_document, write_text
+from harness.reports.commands.output import split_names
 
 if TYPE_CHECKING:
     from harness.records import ModelRecords
     from harness.reports.analysis.factorial import FactorialAnalysis
     from harness.reports.analysis.study import Study
     from harness.reports.charts.drawing import Drawing
+    from harness.reports.commands.result import ReportResult
     from harness.reports.documents.tables import Document
 
 AUTO = "auto"
@@ -36,18 +37,22 @@ def add_design_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_design(args: argparse.Namespace) -> int:
-    """Analyse the study, and print or write the result.
+def design_result(args: argparse.Namespace, command: str) -> ReportResult:
+    """Return the analysis of the study; nothing is printed.
+
+    Args:
+        args: The parsed flags.
+        command: The command line, for the page.
 
     Raises:
         InputError: A flag or the design is wrong.
         RecordError: A run is missing or damaged, or runs cannot be compared.
     """
-    kind = output_format(args)
     _check_flags(args)
 
     from harness.reports.analysis.factorial import AnalysisOptions, analyse
     from harness.reports.analysis.overlap import read_overlaps
+    from harness.reports.commands.result import ReportResult
     from harness.reports.documents.factorial import factorial_document
     from harness.reports.documents.overlap_scores import factorial_with_overlap
 
@@ -55,16 +60,14 @@ def run_design(args: argparse.Namespace) -> int:
     study, notes = load_study(args)
     options = AnalysisOptions(last=args.last_checkpoints or 1, force=args.force, any_scale=args.metric is not None)
     analysis = analyse(study, options, notes)
-    document = factorial_document(analysis, command_line())
+    document = factorial_document(analysis, command)
     if overlap is not None:
         document = factorial_with_overlap(document, analysis, overlap, options)
-    if args.charts:
-        write_drawings({"effects": _drawing(analysis)}, args.charts)
-    if kind == "html":
-        write_text(_page(analysis, document), args.output_path)
-        return 0
-    write_document(document, args)
-    return 0
+    return ReportResult(
+        document=document,
+        page=lambda: _page(analysis, document),
+        specifications=lambda: specifications({"effects": _drawing(analysis)}),
+    )
 
 
 def _check_flags(args: argparse.Namespace) -> None:
@@ -217,6 +220,16 @@ def _page(analysis: FactorialAnalysis, document: Document) -> str:
     return render_document(document, [figure])
 
 
+def specifications(drawings: dict[str, Drawing]) -> dict[str, Any]:
+    """Return drawings as Vega-Lite specifications, by name."""
+    from harness.reports.charts.drawing import vega_lite
+
+    return {
+        name: {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "title": one.label, **vega_lite(one)}
+        for name, one in drawings.items()
+    }
+
+
 def write_drawings(drawings: dict[str, Drawing], folder: Path) -> None:
     """Write drawings as chart files, and log each file to standard error.
 
@@ -226,12 +239,7 @@ def write_drawings(drawings: dict[str, Drawing], folder: Path) -> None:
     import sys
 
     from harness.reports.charts import charts
-    from harness.reports.charts.drawing import vega_lite
     from harness.visible import say
 
-    specifications: dict[str, Any] = {
-        name: {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "title": one.label, **vega_lite(one)}
-        for name, one in drawings.items()
-    }
-    for path in charts.write(specifications, folder):
+    for path in charts.write(specifications(drawings), folder):
         say(f"written: {path}", file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,16 +12,16 @@ from harness.reports.commands.output import (
     add_output_arguments,
     command_line,
     output_format,
+    report_specifications,
     split_names,
     view_options,
-    write_charts,
-    write_document,
-    write_text,
 )
 
 if TYPE_CHECKING:
     from harness.reports.analysis.leaderboard import Leaderboard
+    from harness.reports.commands.result import ReportResult
     from harness.reports.documents.tables import Document
+    from harness.reports.page.report import Report
 
 PURPOSE = "Rank models, and mark those that cannot be told apart."
 
@@ -44,12 +45,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Rank the models, and print or write the result."""
+    result(args, command_line()).show(args)
+    return 0
+
+
+def result(args: argparse.Namespace, command: str) -> ReportResult:
+    """Return the ranks of the models; nothing is printed.
+
+    Args:
+        args: The parsed flags.
+        command: The command line, for the page.
+
+    Raises:
+        InputError: a flag is wrong.
+        RecordError: a run is missing or damaged, or runs cannot be ranked.
+    """
     kind = output_format(args)
 
     from harness.records import load
     from harness.reports.analysis.intervals import IntervalCache
     from harness.reports.analysis.leaderboard import rank
     from harness.reports.analysis.overlap import read_overlaps
+    from harness.reports.commands.result import ReportResult
     from harness.reports.documents.leaderboard import leaderboard_document, task_values
     from harness.reports.documents.overlap_scores import leaderboard_with_overlap
 
@@ -58,24 +75,27 @@ def run(args: argparse.Namespace) -> int:
     board = rank(records.models, force=args.force, notes=[*records.skipped, *records.empty])
     intervals = IntervalCache()
     values = task_values(board.models, intervals) if kind != "table" else None
-    document = leaderboard_document(board, command_line(), values)
+    document = leaderboard_document(board, command, values)
     if args.against is not None:
         document = _with_differences(document, board, args)
     if overlap is not None:
         document = leaderboard_with_overlap(document, board, overlap, force=args.force)
-    if kind == "html" or args.charts:
-        from harness.reports.page.html import render
+
+    @functools.cache
+    def report() -> Report:
         from harness.reports.page.report import leaderboard_report
 
         folders, options = [str(path) for path in args.runs], view_options(args)
-        report = leaderboard_report(board, document, intervals, runs=folders, force=args.force, options=options)
-        if args.charts:
-            write_charts(report, args.charts)
-        if kind == "html":
-            write_text(render(report), args.output_path)
-            return 0
-    write_document(document, args)
-    return 0
+        return leaderboard_report(board, document, intervals, runs=folders, force=args.force, options=options)
+
+    def page() -> str:
+        from harness.reports.page.html import render
+
+        return render(report())
+
+    return ReportResult(
+        document=document, page=page, specifications=lambda: report_specifications(report(), first="domains")
+    )
 
 
 def _with_differences(document: Document, board: Leaderboard, args: argparse.Namespace) -> Document:

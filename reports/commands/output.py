@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
 from harness.flags import add_wide
@@ -88,30 +88,35 @@ def view_options(args: argparse.Namespace) -> tuple[str, ...]:
 
 def write_document(document: Document, args: argparse.Namespace) -> None:
     """Write the document in the format and to the place that the flags name."""
-    from harness.reports.documents import tables
+    if output_format(args) == "table" and args.output_path is None:
+        from harness.reports.commands.terminal import show
 
-    kind = output_format(args)
-    writers: dict[str, Callable[[Document], str]] = {
-        "md": tables.markdown, "csv": tables.csv, "json": tables.json, "latex": tables.latex,
-    }  # fmt: skip
-    if kind in writers:
-        write_text(writers[kind](document), args.output_path)
-        return
-
-    from harness.reports.commands.terminal import plain, show
-
-    if args.output_path is None:
         show(document, wide=args.wide)
     else:
-        write_text(plain(document), args.output_path)
+        write_text(document_text(document, output_format(args)), args.output_path)
 
 
-def write_charts(report: Report, folder: Path) -> None:
-    """Write the charts, and log each file to standard error."""
+def document_text(document: Document, kind: str) -> str:
+    """Return the document in a format other than HTML."""
+    from harness.reports.commands.terminal import plain
+    from harness.reports.documents import tables
+
+    writers: dict[str, Callable[[Document], str]] = {
+        "table": plain, "md": tables.markdown, "csv": tables.csv, "json": tables.json, "latex": tables.latex,
+    }  # fmt: skip
+    return writers[kind](document)
+
+
+def report_specifications(report: Report, *, first: str = "differences") -> dict[str, Any]:
+    """Return the Vega-Lite specifications of a report's charts by name, beginning with the chart `first`.
+
+    Raises:
+        InputError: Altair is not installed.
+    """
     from harness.reports.charts import charts
 
-    for path in charts.write(charts.charts(report.comparison, report.board, report.estimates), folder):
-        say(f"written: {path}", file=sys.stderr)
+    made = charts.charts(report.comparison, report.board, report.estimates)
+    return {name: made[name] for name in sorted(made, key=lambda name: name != first)}
 
 
 def write_text(text: str, path: Path | None) -> None:
@@ -123,8 +128,17 @@ def write_text(text: str, path: Path | None) -> None:
     if path is None:
         sys.stdout.write(text)
         return
+    write_file(text, path)
+    say(f"written: {path}", file=sys.stderr)
+
+
+def write_file(text: str, path: Path) -> None:
+    """Write text to a file.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"--output_path {path}: cannot be written ({error.strerror}); give another file.") from None
-    say(f"written: {path}", file=sys.stderr)

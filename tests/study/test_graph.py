@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from harness import versions
-from harness.cli.run_command import _wanted
+from harness.cli.study_work import _wanted
 from harness.errors import InputError
 from harness.reports.analysis.design import level_name, read_design, read_factors
 from harness.reports.analysis.metric import BITS, GOLD

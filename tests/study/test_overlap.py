@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.cli import run_command
+from harness.cli import study_work
 from harness.errors import InputError
 from harness.study.commands import Commands
 from harness.study.experiment import read_experiment
@@ -129,7 +129,7 @@ def test_values_that_the_search_would_refuse_are_refused_before_training(
     path = tmp_path / "experiment.yaml"
     path.write_text(yaml.safe_dump(experiment | {"overlap": overlap}, sort_keys=False))
     with pytest.raises(InputError, match=re.escape(message)):
-        run_command._graph(path, read_experiment(path))
+        study_work._graph(path, read_experiment(path))
 
 
 @pytest.mark.slow

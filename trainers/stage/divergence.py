@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from harness.console import stderr
+from harness.console import note
 from harness.errors import HarnessError
 
 # Losses or gradient norms in a row that may be infinite or NaN: with float16 the scaler skips such steps.
@@ -76,11 +76,11 @@ class NoteConstantRewards(TrainerCallback):
         if not logs or "frac_reward_zero_std" not in logs:
             return
         self.constant = self.constant + 1 if float(logs["frac_reward_zero_std"]) >= 1.0 else 0
-        if self.constant == STEPS_WITHOUT_VARIANCE and not any(CONSTANT in note for note in self.notes):
-            note = (
+        if self.constant == STEPS_WITHOUT_VARIANCE and not any(CONSTANT in one for one in self.notes):
+            sentence = (
                 f"{CONSTANT} for {STEPS_WITHOUT_VARIANCE} log entries up to step "
                 f"{state.global_step}, so nothing was learned there; give easier or harder problems, or sample more."
             )
-            self.notes.append(note)
+            self.notes.append(sentence)
             if state.is_world_process_zero:
-                stderr().print(note)
+                note(sentence)

@@ -16,7 +16,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from harness.checkpoints.metrics_log import read_metrics
-from harness.visible import say
+from harness.console import note
 
 # Entries of the library's log that say nothing about learning.
 _LEFT_OUT = (
@@ -58,7 +58,7 @@ class MetricsLog(TrainerCallback):
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
         if not sys.stderr.isatty():
-            say(_line(entry), file=sys.stderr)
+            note(_line(entry))
 
 
 def _plain(value: float) -> float | str:

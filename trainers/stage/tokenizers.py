@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.checkpoints.checkpoint import Checkpoint
-from harness.console import stderr
+from harness.console import note
 from harness.errors import InputError, SpecError, did_you_mean, first_line
 from harness.trainers.data.chat import Chat, Tokenizer
 from harness.trainers.data.sources import Source, SourcePosition
@@ -102,10 +102,9 @@ def _chat_template(given: str, tokenizer: Tokenizer) -> str:
             raise SpecError(f"chat_template: {given} cannot be read ({first_line(error)}).") from None
         ending = _ending(text, tokenizer)
         if not ending.startswith(tokenizer.eos_token):
-            stderr().print(
+            note(
                 f"note: the chat template {given} ends an answer with {ending!r}, this tokenizer a text with "
-                f"{tokenizer.eos_token!r}; generation stops at the second one only",
-                markup=False,
+                f"{tokenizer.eos_token!r}; generation stops at the second one only"
             )
         return text
     own = tokenizer.chat_template if isinstance(tokenizer.chat_template, dict) else {}

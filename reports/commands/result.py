@@ -1,0 +1,89 @@
+"""The result of `compare` or `leaderboard` before it is printed or written; the Python API shows it in a notebook."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import InputError, did_you_mean
+from harness.notebook import fragment
+from harness.reports.commands.output import document_text, output_format, write_document, write_file, write_text
+from harness.visible import say
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.reports.documents.tables import Document
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReportResult:
+    """A document, its page and its charts.
+
+    Attributes:
+        document: Tables and sentences.
+        page: Makes the page, as HTML.
+        specifications: Makes the Vega-Lite specification of each chart, by name; the first one shows the result.
+    """
+
+    document: Document
+    page: Callable[[], str]
+    specifications: Callable[[], dict[str, Any]]
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the tables, the result first."""
+        return tuple(table.key for table in self.document.tables)
+
+    def frame(self, table: str | None = None) -> pd.DataFrame:
+        """Return a table's raw values; the first one's by default.
+
+        Raises:
+            InputError: there is no such table.
+        """
+        from harness.reports.documents.frames import frame
+
+        tables = {one.key: one for one in self.document.tables}
+        if table is not None and table not in tables:
+            hint = did_you_mean(table, tables)
+            raise InputError(f"frame {table}: no such table; give one of {', '.join(tables)}.{hint}")
+        return frame(self.document.tables[0] if table is None else tables[table])
+
+    def html(self) -> str:
+        """Return the document as a fragment of HTML."""
+        from harness.reports.documents.frames import shown
+
+        document = self.document
+        lines = [*(f"Not comparable: {one}" for one in document.caveats), *document.agreements, *document.headlines]
+        return fragment(document.title, [shown(table) for table in document.tables], lines)
+
+    def save(self, args: argparse.Namespace) -> list[Path]:
+        """Write the files that the flags name, without a word, and return them.
+
+        Raises:
+            InputError: a file cannot be written, or the charts' packages are not installed.
+        """
+        written = self._save_charts(args.charts) if args.charts else []
+        if args.output_path is None:
+            return written
+        kind = output_format(args)
+        write_file(self.page() if kind == "html" else document_text(self.document, kind), args.output_path)
+        return [*written, args.output_path]
+
+    def show(self, args: argparse.Namespace) -> None:
+        """Print the result, or write it to the place that the flags name; log each file to standard error."""
+        for path in self._save_charts(args.charts) if args.charts else ():
+            say(f"written: {path}", file=sys.stderr)
+        if output_format(args) == "html":
+            write_text(self.page(), args.output_path)
+        else:
+            write_document(self.document, args)
+
+    def _save_charts(self, folder: Path) -> list[Path]:
+        from harness.reports.charts import charts
+
+        return charts.write(self.specifications(), folder)
