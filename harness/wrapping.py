@@ -2,8 +2,8 @@
 
 wrapped("Qwen3-0.6B-Base-text", 12)                       Qwen3-0.6B-
                                                           Base-text
-wrapped("see docs/a_long_name.md", 12, whole_words=True)  see
-                                                          docs/a_long_name.md
+wrapped("see docs/statistics.md", 12, whole_words=True)  see
+                                                          docs/statistics.md
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def compare(*models: Place, **flags: Unpack[CompareFlags]) -> Comparison:
     ...     )
     >>> comparison = harness.compare("runs/uniform", "runs/oracle")
     >>> comparison.headlines[0]
-    "oracle against uniform: 1 of 1 tasks differ after Holm's correction: mini_logic (+0.675)."
+    "oracle against uniform: 1 of 1 task differs after Holm's correction: mini_logic (+0.675)."
     >>> comparison.frame()[["task", "items", "difference", "p_corrected"]].round(3)
              task  items  difference  p_corrected
     0  mini_logic     40       0.675        0.004

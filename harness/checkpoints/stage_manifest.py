@@ -102,7 +102,8 @@ class StageManifest(_ManifestPart):
     Version 1 had ``parent``, one checkpoint or null, in place of ``parents``. Both versions are read; 2 is written.
 
     Attributes:
-        stage: ``pretrain``, ``sft``, ``dpo``, ``grpo``, ``average`` or another package's.
+        schema_version: Version of this schema.
+        stage: ``pretrain``, ``sft``, ``dpo``, ``kto``, ``grpo``, ``average`` or another package's.
         name: The checkpoint's name in the stage file.
         finished: False in the states saved during training.
         step: Optimizer steps done.

@@ -9,6 +9,7 @@ from harness.visible import visible
 
 FORMATS = ("table", "md", "json")
 HEADINGS = {"name": "name", "kind": "kind", "domain": "domain", "output_type": "output type", "about": "about"}
+BESIDE_NAME = 30  # columns for domain and purpose
 Row = Mapping[str, str]
 
 
@@ -29,6 +30,8 @@ def print_tasks(rows: Sequence[Row], form: str, *, wide: bool = False) -> None:
 
 
 def _print_table(rows: Sequence[Row], *, wide: bool) -> None:
+    from rich.cells import cell_len
+
     from harness.console import stdout
     from harness.terminal_table import Place, TableColumn, TableRow, TerminalTable, print_table
 
@@ -37,7 +40,10 @@ def _print_table(rows: Sequence[Row], *, wide: bool) -> None:
         columns=tuple(TableColumn(heading=heading, place=places.get(key, "")) for key, heading in HEADINGS.items()),
         rows=tuple(TableRow(cells=tuple(row[key] or "-" for key in HEADINGS)) for row in rows),
     )
-    print_table(table, stdout(), wide=wide)
+    console = stdout()
+    whole = max((cell_len(visible(row["name"])) for row in rows), default=0)
+    console.width = max(console.width, whole + BESIDE_NAME)  # on a narrower terminal, lines are longer than it is wide
+    print_table(table, console, wide=wide)
 
 
 def _markdown(rows: Sequence[Row]) -> str:

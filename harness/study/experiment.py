@@ -47,7 +47,13 @@ class Section(BaseModel):
 
 
 class NeedsByKind(Section):
-    """What the nodes of each kind need; ``needs:`` in a stage replaces `train` for that stage."""
+    """What the nodes of each kind need.
+
+    Attributes:
+        train: Of a training; ``needs:`` in a stage replaces it for that stage.
+        evaluate: Of an evaluation.
+        report: Of a page.
+    """
 
     train: NeedsSpec = NeedsSpec()
     evaluate: NeedsSpec = NeedsSpec()

@@ -72,5 +72,5 @@ def test_a_study_as_a_function(study: Study, own_cache: Path) -> None:
     assert told["pages"]["compare"] == str(output / "compare.html")
     assert told["panels"] == len(told["models"]) == 2
     assert "tuned-C-0" in told["html"]
-    assert told["fault"].startswith("failed: base-0; 0 nodes wait")
+    assert told["fault"].startswith("failed: base-0. `harness status")
     assert "harness status" in told["fault"]

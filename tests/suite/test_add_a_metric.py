@@ -31,7 +31,7 @@ ITEMS = [
 
 @pytest.fixture
 def colours(tmp_path: Path) -> Path:
-    """The task folder of docs/tasks.md with the page's two files."""
+    """The task folder of docs/add_a_task.md with the page's two files."""
     for name, text in (*FILES, *METRIC_FILES.items()):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)

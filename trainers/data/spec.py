@@ -24,7 +24,10 @@ class SourceSpec(Section):
     Attributes:
         path: File, folder or glob: JSONL (.jsonl, .gz and .zst too), a JSON list (.json), Parquet, tables (.csv,
             .tsv), text (.txt, .md), Python trees. Searched in the working folder, then in HARNESS_DATA.
-        hub: A data set on the hub instead, streamed; with `subset`, `split` and `revision`.
+        hub: A data set on the hub instead, streamed.
+        subset: Configuration of the hub data set.
+        split: Split of the hub data set.
+        revision: Commit, tag or branch of the hub data set; the default branch when absent.
         task: A generated task of this project instead, for example ``mini_logic``; its train split.
         format: Format of the records; guessed from the first records when absent.
         fields: A format's field name -> the file's; or the file's -> ``ignore``.
@@ -72,8 +75,12 @@ class MixtureSpec(Section):
     """The schedule of the sources' shares; see `schedules`.
 
     Attributes:
-        schedule: ``static`` (with `weights`), ``stepwise`` (with `phases`, or a `preset` of the study), ``linear`` or
-            ``cosine`` (from `start` to `end`).
+        schedule: How the shares change over the stage.
+        weights: For ``static``: share of each source, constant.
+        phases: For ``stepwise``: shares in each of several phases of equal length.
+        preset: For ``stepwise``: the study's phases instead: ``uniform``, ``increase`` or ``decrease``.
+        start: For ``linear`` and ``cosine``: shares at the beginning.
+        end: For ``linear`` and ``cosine``: shares at the end.
         code: Name of the code source, for a preset.
     """
 

@@ -84,7 +84,7 @@ class StageSpec(Section):
     """A stage file.
 
     Attributes:
-        stage: The trainer: ``pretrain``, ``sft``, ``dpo``, ``grpo``.
+        stage: The trainer: ``pretrain``, ``sft``, ``dpo``, ``kto``, ``grpo``, or another package's.
         name: The checkpoint's name in records and reports.
         from_: The parent: a checkpoint folder or hub id. Absent only for `pretrain` from scratch.
         architecture: For pretraining from scratch: ``tiny``, ``30m``, ``125m``, ``350m`` or a transformers config.

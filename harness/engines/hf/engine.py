@@ -38,7 +38,7 @@ BATCH_TOKENS = {"cpu": 4096, "cuda": 16384}
 # Largest size of a forward pass's logits, [scored positions, vocabulary] in the model's dtype.
 LOGITS_BYTES = {"cpu": 256 * 2**20, "cuda": 2 * 2**30}
 # Generation holds keys and values of this many times the tokens of a scoring pass.
-GENERATION_TOKENS = {"cpu": 4, "cuda": 8}
+GENERATION_TOKENS = {"cpu": 3, "cuda": 8}
 
 
 class HfEngine:
