@@ -16,6 +16,8 @@ PATIENT := $(if $(SIDE_BY_SIDE),OMP_WAIT_POLICY=passive)
 # PROGRAM:DEBIAN_PACKAGE. The sandbox for model-written programs; the browser in which reports are tested.
 SANDBOX := bwrap:bubblewrap
 BROWSER := chromium:chromium chromedriver:chromium-driver
+# Compiles the tables for papers, in slow tests.
+LATEX := pdflatex:texlive-latex-recommended pdflatex:texlive-science
 
 .PHONY: setup quickstart study test test-full wheel-test test-programs lint bench docs docs-pages docs-pictures vllm-cpu clean
 
@@ -49,6 +51,7 @@ test: $(STAMP) test-programs
 	$(PATIENT) $(BIN)/python -m pytest -m "not slow" --durations 25 $(SIDE_BY_SIDE)
 
 test-full: $(STAMP) test-programs
+	@requirements/system.sh $(LATEX)
 	$(BIN)/python -m pytest
 
 # The wheel in an environment with nothing but what it needs, which takes a download of torch and some minutes; `make

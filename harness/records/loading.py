@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from harness.errors import RecordError
+from harness.natural_order import natural_key
 from harness.records.items import ItemTable, damaged_file, read_item_table
 from harness.records.older_layouts import FLAT_NAME, is_flat_results
 from harness.records.results_file import RESULTS, ModelRecords, TaskRun, read_results
@@ -88,7 +89,7 @@ def index(
         raise RecordError(f"--tasks {','.join(unknown)}: no run of this task; the runs have {', '.join(sorted(seen))}.")
     named = with_distinct_names(list(by_identity.values()))
     empty = [_empty(model) for model in named if not model.tasks]
-    models = sorted((model for model in named if model.tasks), key=lambda model: model.name)
+    models = sorted((model for model in named if model.tasks), key=lambda model: (natural_key(model.name), model.name))
     if not models:
         raise _nothing(paths, [*skipped, *empty])
     return Records(models=tuple(models), skipped=tuple(skipped), empty=tuple(empty))

@@ -14,7 +14,7 @@ from harness.checkpoints.lineage import contamination_warnings
 from harness.errors import InputError, RecordError
 from harness.records import TaskRun
 from harness.reports.analysis.comparability import agreements_of, caveats_of
-from harness.reports.analysis.differences import Arm, Comparison, TaskDifference
+from harness.reports.analysis.differences import Arm, Comparison, DomainDifference, TaskDifference
 from harness.reports.analysis.dose import slopes
 from harness.reports.analysis.families import correct_all, with_conclusions
 from harness.reports.analysis.overall import MeasuredTask, overall
@@ -37,6 +37,23 @@ class _PairedTask:
     untested: TaskDifference
     paired: Paired | None
     n_baseline_runs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairOptions:
+    """How arms are tested.
+
+    Attributes:
+        margin: The smallest loss that matters, for a non-inferiority test; None for no such test.
+        force: Compare runs even if their prompts differ.
+        resamples: Monte Carlo draws where an exact p would be slow.
+        any_scale: All tasks have one metric that need not lie between 0 and 1.
+    """
+
+    margin: float | None = None
+    force: bool = False
+    resamples: int = 10_000
+    any_scale: bool = False
 
 
 def compare(
@@ -76,15 +93,13 @@ def compare(
     ] + list(notes)
     # All checks come before the first test, so that a second try after a refusal repeats no test.
     paired_tasks = {arm.name: _pair_arms(arms[0], arm, all_notes, force=force) for arm in arms[1:]}
+    options = PairOptions(margin=margin, force=force, resamples=resamples, any_scale=any_scale)
     differences: list[TaskDifference] = []
     overall_of_arms = {}
     for arm in arms[1:]:
-        plots = _plots(arms[0], arm, all_notes)
-        tested = [_tested(one, plots, margin=margin, resamples=resamples) for one in paired_tasks[arm.name]]
-        differences += [difference for difference, _ in tested]
-        measured = [one for _, one in tested if one is not None]
-        overall_of_arms[arm.name] = overall(measured, plots.names, separable=plots.separable, any_scale=any_scale)
-    corrected = correct_all(differences, overall_of_arms, correction, chosen=chosen)
+        tested, overall_of_arms[arm.name] = _test(arms[0], arm, paired_tasks[arm.name], options, all_notes)
+        differences += tested
+    corrected = correct_all(differences, overall_of_arms, correction, among=len(arms) if chosen else 0)
     return Comparison(
         arms=tuple(arms),
         differences=with_conclusions(corrected.differences) if margin else corrected.differences,
@@ -98,6 +113,29 @@ def compare(
         agreements=agreements_of([arm.models for arm in arms]),
         any_scale=any_scale,
     )
+
+
+def difference_of_pair(
+    baseline: Arm, arm: Arm, options: PairOptions
+) -> tuple[list[TaskDifference], tuple[DomainDifference, ...]]:
+    """Return the differences of two arms by task, and by domain and overall; p-values are not corrected.
+
+    Raises:
+        RecordError: The arms have no common tasks or items, or their prompts differ (unless forced).
+        InputError: One arm has several seeds and the other a single run.
+    """
+    notes: list[str] = []
+    return _test(baseline, arm, _pair_arms(baseline, arm, notes, force=options.force), options, notes)
+
+
+def _test(
+    baseline: Arm, arm: Arm, paired: Sequence[_PairedTask], options: PairOptions, notes: list[str]
+) -> tuple[list[TaskDifference], tuple[DomainDifference, ...]]:
+    plots = _plots(baseline, arm, notes)
+    tested = [_tested(one, plots, margin=options.margin, resamples=options.resamples) for one in paired]
+    measured = [one for _, one in tested if one is not None]
+    by_domain = overall(measured, plots.names, separable=plots.separable, any_scale=options.any_scale)
+    return [difference for difference, _ in tested], by_domain
 
 
 def _plots(baseline: Arm, arm: Arm, notes: list[str]) -> WholePlots:

@@ -126,6 +126,7 @@ class DomainDifference:
         degrees_of_freedom: Of the test's critical value; infinite for a normal one.
         names: The tasks.
         largest: The largest possible difference; infinite if values are not limited.
+        detectable_alone: `detectable` before correction.
     """
 
     domain: str
@@ -140,6 +141,7 @@ class DomainDifference:
     degrees_of_freedom: float = math.inf
     names: tuple[str, ...] = ()
     largest: float = math.inf
+    detectable_alone: float | None = None
 
     @property
     def significant(self) -> bool:

@@ -104,6 +104,8 @@ class FactorialAnalysis:
         caveats: What is not comparable between the arms.
         agreements: How closely the training tokens of all runs agree.
         any_scale: Whether all tasks have one metric that need not lie between 0 and 1.
+        tasks: The values of `runs`, by domain and name of the task.
+        runs: The training runs, each with the checkpoints that are averaged.
     """
 
     study: Study
@@ -115,6 +117,8 @@ class FactorialAnalysis:
     caveats: tuple[str, ...] = ()
     agreements: tuple[str, ...] = ()
     any_scale: bool = False
+    tasks: tuple[TaskValues, ...] = ()
+    runs: tuple[TrainingRun, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +161,8 @@ def analyse(study: Study, options: AnalysisOptions, notes: Sequence[str] = ()) -
         caveats=caveats_of(*_models_by_arm(study)),
         agreements=agreements_of(list(_models_by_arm(study)[1].values())),
         any_scale=options.any_scale,
+        tasks=tuple(tasks),
+        runs=tuple(averaged),
     )
 
 

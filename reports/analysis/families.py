@@ -58,29 +58,29 @@ class _Gate:
         return len(self.tasks) == 1
 
 
-def correct_all(differences: Sequence[TaskDifference], overall: Overall, correction: str, *, chosen: bool) -> Corrected:
+def correct_all(
+    differences: Sequence[TaskDifference], overall: Overall, correction: str, *, among: int = 0
+) -> Corrected:
     """Fill in the corrected p and the corrected detectable effects.
 
     Args:
         differences: All tasks of all arms.
         overall: By arm, as `overall.overall` returns them.
         correction: ``holm`` or ``bh``.
-        chosen: Whether the baseline was chosen by its values here, like the leader of a leaderboard. It is the largest
-            of many noisy values, so any pair of arms could have been among those compared, and all pairs are counted.
+        among: Number of arms, if any pair of them could have been compared here: then all pairs are counted. So it is
+            if the baseline was chosen by its values, like the leader of a leaderboard, which is the largest of many
+            noisy values, and if a reader chooses both arms. 0 if the arms were fixed before.
     """
     gates = [gate for arm, rows in overall.items() for gate in _gates(rows, [d for d in differences if d.arm == arm])]
     # The leader of 50 models makes 49 comparisons, but 49 x 50 / 2 pairs could have been compared: 25 times as many.
-    pairs = (len(overall) + 1) / 2.0 if chosen else 1.0
+    pairs = among * (among - 1) / 2.0 / len(overall) if among and overall else 1.0
     n_tests = math.ceil(pairs * sum(len(gate.tasks) + (not gate.single) for gate in gates))
     n_top = math.ceil(pairs * len(gates))
     by_task, by_row = (_gated if correction == "holm" else _listed)(gates, n_top, n_tests)
     shares = {id(task): n_top * len(gate.tasks) for gate in gates for task in gate.tasks}
     return Corrected(
         differences=tuple(_with_p(one, by_task, shares.get(id(one), 1)) for one in differences),
-        overall={
-            arm: tuple(replace(row, p_corrected=by_row.get(id(row)), detectable=_raised(row, n_top)) for row in rows)
-            for arm, rows in overall.items()
-        },
+        overall={arm: tuple(_row_with_p(row, by_row, n_top) for row in rows) for arm, rows in overall.items()},
         tests=n_tests,
     )
 
@@ -124,6 +124,11 @@ def _listed(gates: Sequence[_Gate], n_top: int, n_tests: int) -> tuple[dict[int,
 
 def _with_p(one: TaskDifference, corrected: Mapping[int, float], share: int) -> TaskDifference:
     return replace(one, p_corrected=corrected.get(id(one)), detectable_corrected=_raised(one, share))
+
+
+def _row_with_p(row: DomainDifference, corrected: Mapping[int, float], tops: int) -> DomainDifference:
+    before = replace(row, detectable=row.detectable_alone)
+    return replace(row, p_corrected=corrected.get(id(row)), detectable=_raised(before, tops))
 
 
 def _raised(one: TaskDifference | DomainDifference, tests: int) -> float | None:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.checkpoints.stage_manifest import recorded_parents
+from harness.natural_order import natural_key
 from harness.records import ModelRecords
+from harness.reports.analysis.labels import short_labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,8 @@ class LineageNode:
             record them.
         ledger: By phase, for each source: its name, share as streamed, share as requested.
         models: Names of the evaluated models with these weights.
+        held_out: The course of its held-out loss; empty without one.
+        runs: Training runs that it stands for; 1 unless runs of several seeds are drawn as one.
     """
 
     digest: str
@@ -42,6 +46,21 @@ class LineageNode:
     total_tokens: int | None
     ledger: Mapping[int, tuple[tuple[str, float, float], ...]]
     models: tuple[str, ...]
+    held_out: tuple[HeldOutPoint, ...] = ()
+    runs: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOutPoint:
+    """One measurement of held-out loss.
+
+    Attributes:
+        tokens: Tokens of the stage so far.
+        loss: Mean over the held-out sources; in nats per token for pre-training and tuning.
+    """
+
+    tokens: int
+    loss: float
 
 
 def lineage_nodes(models: Sequence[ModelRecords]) -> tuple[LineageNode, ...]:
@@ -65,7 +84,7 @@ def lineage_nodes(models: Sequence[ModelRecords]) -> tuple[LineageNode, ...]:
         nodes[digest] = _node(link, above, tuple(sorted(evaluated.get(digest, ()))))
         return nodes[digest]
 
-    for digest in sorted(links, key=lambda one: (str(links[one]["name"]), one)):
+    for digest in sorted(links, key=lambda one: (natural_key(str(links[one]["name"])), one)):
         add(digest)
     return tuple(sorted(nodes.values(), key=lambda node: node.depth))
 
@@ -110,6 +129,16 @@ def _node(link: Mapping[str, Any], above: Sequence[LineageNode], models: tuple[s
         total_tokens=None if before is None else before + tokens,
         ledger={phase: tuple(rows) for phase, rows in sorted(phases.items())},
         models=models,
+        held_out=_held_out(manifest),
+    )
+
+
+def _held_out(manifest: Mapping[str, Any]) -> tuple[HeldOutPoint, ...]:
+    curve = (manifest.get("evaluation") or {}).get("curve") or ()
+    return tuple(
+        HeldOutPoint(tokens=int(point["tokens"]), loss=float(point["loss"]))
+        for point in curve
+        if point.get("loss") is not None
     )
 
 
@@ -152,22 +181,20 @@ def grid_paths(nodes: Sequence[LineageNode]) -> dict[tuple[str | None, str], tup
 def node_labels(nodes: Sequence[LineageNode]) -> dict[str, str]:
     """Return the label of each node by digest: its name, or the name of its model if several nodes have that name."""
     counts = Counter(node.name for node in nodes)
+    names = {node.digest: node.name if counts[node.name] == 1 or not node.models else node.models[0] for node in nodes}
+    labels = short_labels(names.values())
+    taken: Counter[str] = Counter()
     by_digest: dict[str, str] = {}
-    for node in nodes:
-        name = node.name if counts[node.name] == 1 or not node.models else node.models[0]
-        taken = sum(1 for other in by_digest.values() if other.split(" #")[0] == short_name(name))
-        by_digest[node.digest] = f"{short_name(name)} #{taken + 1}" if taken else short_name(name)
+    for digest, name in names.items():
+        taken[name] += 1
+        by_digest[digest] = labels[name] if taken[name] == 1 else f"{labels[name]} #{taken[name]}"
     return by_digest
 
 
 def describe(node: LineageNode) -> str:
     """Return kind, tokens and step of a node in a few words, such as ``sft 1M tokens step 200``."""
-    return " ".join(filter(None, [node.kind, tokens_text(node.tokens or None), _step(node)])) or "from elsewhere"
-
-
-def short_name(name: str) -> str:
-    """Return a name of at most 22 characters; a longer one loses its middle."""
-    return name if len(name) <= 22 else f"{name[:10]}…{name[-11:]}"
+    runs = f"× {node.runs} runs" if node.runs > 1 else ""
+    return " ".join(filter(None, [node.kind, tokens_text(node.tokens or None), _step(node), runs])) or "from elsewhere"
 
 
 def tokens_text(count: int | None) -> str:

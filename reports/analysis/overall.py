@@ -146,7 +146,7 @@ class _Part:
             standard_error=error,
             interval=(whole.low, whole.high) if known else None,
             p=p if self.tested and known else None,
-            detectable=detectable if self.tested and known else None,
+            detectable_alone=detectable if self.tested and known else None,
             names=tuple(one.task for one in rows),
             largest=self._largest,
         )
@@ -175,7 +175,7 @@ class _Part:
             interval=(test.low, test.high) if known else None,
             seed_error=test.seed_error if separable else None,
             p=p if self.tested and separable else None,
-            detectable=test.minimum_detectable_effect if self.tested and known else None,
+            detectable_alone=test.minimum_detectable_effect if self.tested and known else None,
             degrees_of_freedom=test.degrees_of_freedom,
             names=tuple(one.difference.task for one in self.tasks),
             largest=self._largest,

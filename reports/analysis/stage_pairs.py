@@ -94,6 +94,44 @@ def stage_differences(
     )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ancestors:
+    """The evaluated ancestors of the runs of a study, as rows of their own.
+
+    Attributes:
+        runs: One per ancestor, with a cell such as ``("parent", "text")``; the oldest generation first.
+        parents: Cell of the nearest evaluated ancestors by cell, for each cell whose runs agree on it.
+    """
+
+    runs: Sequence[TrainingRun]
+    parents: Mapping[Cell, Cell]
+
+
+def ancestors_of(study: Study, runs: Sequence[TrainingRun]) -> Ancestors:
+    """Return the evaluated ancestors of all runs."""
+    lines = {f"\0{number}": run for number, run in enumerate(runs)}
+    pairs = _pairs(study, lines)
+    generations: dict[str, int] = {}
+    for pair in pairs:
+        generations[pair.parent] = min(pair.generation + 1, generations.get(pair.parent, pair.generation + 1))
+    cells = {name: run.cell for name, run in lines.items()} | _cells(study, lines, generations)
+    above: dict[Cell, set[Cell]] = {}
+    for pair in pairs:
+        above.setdefault(cells[pair.child], set()).add(cells[pair.parent])
+    return Ancestors(
+        runs=[
+            TrainingRun(cell=cells[name], plot=_plot(name, lines), checkpoints=(study.parents[name],))
+            for name in sorted(generations, key=lambda one: -generations[one])
+        ],
+        parents={cell: own.pop() for cell, own in above.items() if len(own) == 1},
+    )
+
+
+def ancestor_label(cell: Cell) -> str:
+    """Return the name of a cell of ancestors: ``text parent``."""
+    return " ".join(filter(None, ["/".join(cell[1:]), cell[0]]))
+
+
 def _evaluated(study: Study, run: TrainingRun) -> list[str]:
     return [name for name in run.ancestors if name in study.parents]
 

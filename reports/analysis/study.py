@@ -79,7 +79,7 @@ def study_of_design(design: Design, model_of: Callable[[str], ModelRecords]) -> 
     models = [model_of(run.run) for run in design.runs]
     parents = {name: model_of(parent.run) for name, parent in design.parents.items()}
     names = {str(model.lineage[0].get("digest")): name for name, model in parents.items() if model.lineage}
-    by_lineage = _plots([model for run, model in zip(design.runs, models, strict=True) if run.parent is None])
+    by_lineage = plots_of_models([model for run, model in zip(design.runs, models, strict=True) if run.parent is None])
     declared = [design.ancestors(run) for run in design.runs]
     by_file = iter(plots_of([(*reversed(chain), f"run {n}") for n, chain in enumerate(declared) if chain]))
     for number, (run, model, chain) in enumerate(zip(design.runs, models, declared, strict=True)):
@@ -149,7 +149,7 @@ def study_of_lineage(models: Sequence[ModelRecords]) -> Study:
     if not kept:
         raise InputError("--design auto: all runs have the same recipe in every stage; give runs that differ in one.")
     evaluated = []
-    plots = _plots(arms)
+    plots = plots_of_models(arms)
     for model in arms:
         stages = chains[model.name]
         last = stages[-1]
@@ -187,7 +187,7 @@ def _joined(evaluated: Sequence[_Evaluated]) -> tuple[tuple[TrainingRun, ...], i
     return tuple(runs), unknown
 
 
-def _plots(models: Sequence[ModelRecords]) -> dict[str, str | None]:
+def plots_of_models(models: Sequence[ModelRecords]) -> dict[str, str | None]:
     """Return the pre-training run of each model by its name, from the lineage; None if unknown.
 
     Raises:

@@ -39,7 +39,7 @@ def _previous(
         base -> sft step 100, base -> sft step 200     is drawn as     base - sft step 100 - sft step 200
     """
     own = points[digest][0]
-    if not own.parents:
+    if not own.kind:  # a checkpoint from elsewhere; a stage from scratch has earlier states, but no parents
         return None
     earlier = [
         node

@@ -1,53 +1,81 @@
-"""Charts for a paper, as Vega-Lite specifications, SVG and PNG. Each answers the question that its title asks.
+"""Charts for a paper, as Vega-Lite specifications, SVG and PNG, each with a caption that begins with its question.
 
-They stand alone, on white. Altair writes the specifications of differences, heat map and domains; those of lineage,
-mixtures and token curve come from the drawings that the page shows too. vl-convert turns a specification into SVG and
-PNG without a browser and without a network.
+They stand on white, without a title, in 8 pt if they are included in their own size (1 px is 1 pt). Altair writes the
+specifications of differences, heat map and domains; those of lineage, mixtures and training curves come from the
+drawings that the page shows too. vl-convert turns a specification into SVG and PNG without a browser and without a
+network.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
 from harness.records import ModelRecords
-from harness.reports.analysis.differences import Comparison
+from harness.reports.analysis.differences import Comparison, TaskDifference
 from harness.reports.analysis.domains import BoardEstimates
 from harness.reports.analysis.leaderboard import Leaderboard
 from harness.reports.analysis.lineage_graph import lineage_nodes, node_labels
+from harness.reports.analysis.training_curves import training_curves
 from harness.reports.charts.drawing import vega_lite
 from harness.reports.charts.lineage import draw_lineage_graph, draw_mixture
-from harness.reports.charts.token_curve import draw_token_curve
+from harness.reports.charts.training_curves import draw_training_curve
+from harness.reports.documents.captions import comparison_caption
+from harness.reports.documents.latex import escaped
 from harness.visible import visible
 
 if TYPE_CHECKING:
     import altair as alt
 
 BETTER, WORSE, QUIET, LINE = "#1f5fa8", "#c2620e", "#8a8984", "#d6d5cf"
+HEAT = ("#e8964a", "#f7f6f2", "#7aa9dd")  # light enough for text
 FONT = "Helvetica, Arial, sans-serif"
-PNG_SCALE = 3
-_STEP = 15  # pixels per row
+PNG_SCALE = 4  # 288 dots per inch
+COLUMN, TEXT = 240, 504  # width of a column, and of the text, of a paper with two columns, in pt
+_STEP = 12  # pixels per row
 _CONFIG: dict[str, Any] = {
     "font": FONT,
     "background": "#ffffff",
     "view": {"stroke": None},
     "axis": {
         "grid": False,
-        "labelFontSize": 10,
-        "titleFontSize": 10,
+        "labelFontSize": 8,
+        "titleFontSize": 8,
         "titleFontWeight": "normal",
-        "labelLimit": 220,
+        "labelLimit": 110,
     },
-    "title": {"anchor": "start", "fontSize": 13, "fontWeight": "normal", "offset": 12},
-    "header": {"labelFontSize": 11, "labelAnchor": "start"},
+    "legend": {"labelFontSize": 8, "titleFontSize": 8, "titleFontWeight": "normal"},
+    "title": {"anchor": "start", "fontSize": 8, "fontWeight": "normal", "offset": 4},
+    "header": {"labelFontSize": 8, "labelAnchor": "start", "labelFontWeight": "bold"},
 }
 
 
-def charts(comparison: Comparison, board: Leaderboard | None, estimates: BoardEstimates | None) -> dict[str, Any]:
-    """Return the Vega-Lite specification of each chart by the stem of its file names.
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A chart and what it shows.
+
+    Attributes:
+        specification: In Vega-Lite.
+        caption: Its question, then how to read it, with test, correction and n.
+    """
+
+    specification: dict[str, Any]
+    caption: str
+
+    @property
+    def question(self) -> str:
+        """The question at the beginning of the caption."""
+        question, mark, _ = self.caption.partition("?")
+        return question + mark if mark else self.caption
+
+
+def charts(comparison: Comparison, board: Leaderboard | None, estimates: BoardEstimates | None) -> dict[str, Chart]:
+    """Return each chart by the stem of its file names.
 
     Args:
         comparison: Differences from the baseline.
@@ -57,45 +85,69 @@ def charts(comparison: Comparison, board: Leaderboard | None, estimates: BoardEs
     Raises:
         InputError: Altair is not installed.
     """
-    altair_charts = {"differences": _differences(comparison)}
+    baseline, how = comparison.arms[0].name, comparison_caption(comparison)
+    drawn = {
+        "differences": Chart(
+            specification=json.loads(_differences(comparison).to_json()),
+            caption=f"On which tasks does a model differ from {baseline}? {how} Grey: may be luck.",
+        )
+    }
     if len(comparison.arms) > 2:
-        altair_charts["heat_map"] = _heat_map(comparison)
+        drawn["heat_map"] = Chart(
+            specification=json.loads(_heat_map(comparison).to_json()),
+            caption=f"Where does each model differ from {baseline}? {how} Dot: significant after correction.",
+        )
     if board is not None and estimates is not None:
-        altair_charts["domains"] = _domains(board, estimates)
+        drawn["domains"] = Chart(
+            specification=json.loads(_domains(board, estimates).to_json()),
+            caption="How good is each model in each domain, and how sure is that? Mean over the "
+            f"{board.standings[0].items:,} items that every model answered, with its 95% interval; vertical line: "
+            "guessing.",
+        )
     models = [model for arm in comparison.arms for model in arm.models]
-    specifications = {name: json.loads(chart.to_json()) for name, chart in altair_charts.items()}
-    return specifications | _lineage_specifications(models, estimates)
+    return drawn | _lineage_charts(models, estimates)
 
 
-def _lineage_specifications(models: Sequence[ModelRecords], estimates: BoardEstimates | None) -> dict[str, Any]:
-    """Specifications of the drawings for which the models' lineage has data."""
+def _lineage_charts(models: Sequence[ModelRecords], estimates: BoardEstimates | None) -> dict[str, Chart]:
+    """Return the drawings for which the models' lineage has data."""
     nodes = lineage_nodes(models)
     named = node_labels(nodes)
-    curve = draw_token_curve(nodes, estimates.overall) if estimates is not None else None
+    panels = training_curves(nodes, estimates) if estimates is not None else ()
     mixtures = [
         vega_lite(draw_mixture(node, named[node.digest])) | {"title": {"text": named[node.digest], "fontSize": 11}}
         for node in nodes
         if node.ledger
     ]
-    views: dict[str, dict[str, Any]] = {}
+    views: dict[str, Chart] = {}
     if any(node.parents for node in nodes):
-        views["lineage"] = vega_lite(draw_lineage_graph(nodes)) | {"title": "Which checkpoint was made from which?"}
+        views["lineage"] = Chart(
+            specification=paper_view(vega_lite(draw_lineage_graph(nodes))),
+            caption="Which checkpoint was made from which? Tokens are counted as streamed.",
+        )
     if mixtures:
-        views["mixtures"] = {
-            "title": "What was each stage trained on, phase by phase?",
-            "vconcat": mixtures,
-            "resolve": {"scale": {"color": "independent"}},
-        }
-    if curve is not None:
-        subtitle = "Overall value with its 95% interval, over training tokens since the root"
-        views["tokens"] = vega_lite(curve) | {
-            "title": {"text": "Does the overall value go up with training?", "subtitle": subtitle}
-        }
-    return {name: {"$schema": _altair().SCHEMA_URL, "config": _CONFIG, **view} for name, view in views.items()}
+        stacked = {"vconcat": mixtures, "resolve": {"scale": {"color": "independent"}}}
+        views["mixtures"] = Chart(
+            specification=paper_view(stacked),
+            caption="What was each stage trained on, phase by phase? Shares of the tokens as streamed.",
+        )
+    if panels:
+        views["tokens"] = Chart(
+            specification=paper_view(
+                {"concat": [vega_lite(draw_training_curve(panel)) for panel in panels], "columns": 2}
+            ),
+            caption="Does the value go up with training? Value of each checkpoint with the band of its 95% intervals, "
+            "over training tokens since the root; grey line: guessing. Held-out loss is that of the training run.",
+        )
+    return views
 
 
-def write(specifications: dict[str, Any], folder: Path) -> list[Path]:
-    """Write each chart as ``.vl.json``, ``.svg`` and ``.png``, and return the files.
+def paper_view(view: dict[str, Any]) -> dict[str, Any]:
+    """Return a view as a whole specification in the style of a paper."""
+    return {"$schema": _altair().SCHEMA_URL, "config": _CONFIG, **view}
+
+
+def write(charts: Mapping[str, Chart], folder: Path) -> list[Path]:
+    """Write each chart as ``.vl.json``, ``.svg``, ``.png`` and ``.caption.tex``, and return the files.
 
     Raises:
         InputError: The folder cannot be written, or vl-convert is not installed.
@@ -107,11 +159,13 @@ def write(specifications: dict[str, Any], folder: Path) -> list[Path]:
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, specification in _visible(specifications).items():
-            files = [folder / f"{name}{ending}" for ending in (".vl.json", ".svg", ".png")]
+        for name, chart in charts.items():
+            specification = _visible({**chart.specification, "description": chart.caption})
+            files = [folder / f"{name}{ending}" for ending in (".vl.json", ".svg", ".png", ".caption.tex")]
             files[0].write_text(json.dumps(specification, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
             files[1].write_text(vl_convert.vegalite_to_svg(specification), encoding="utf-8")
             files[2].write_bytes(vl_convert.vegalite_to_png(specification, scale=PNG_SCALE))
+            files[3].write_text(escaped(chart.caption.strip()) + "\n", encoding="utf-8")
             written += files
     except OSError as error:
         raise InputError(f"--charts {folder}: cannot be written ({error.strerror}); give another folder.") from None
@@ -162,12 +216,13 @@ def _differences(comparison: Comparison) -> alt.Chart:
     order = [one.task for one in comparison.differences]
     base = alt.Chart().encode(y=alt.Y("task:N", sort=order, title=None), color=colour)
     zero = alt.Chart().mark_rule(color=LINE).encode(x=alt.datum(0.0))
-    lines = base.mark_rule(strokeWidth=1.6).encode(x=alt.X("low:Q", title="difference, 95% interval"), x2="high:Q")
-    dots = base.mark_point(filled=True, size=45, opacity=1).encode(x="difference:Q")
-    chart = alt.layer(zero, lines, dots, data=alt.Data(values=rows)).properties(width=300, height={"step": _STEP})
+    lines = base.mark_rule(strokeWidth=1.2).encode(x=alt.X("low:Q", title="difference, 95% interval"), x2="high:Q")
+    dots = base.mark_point(filled=True, size=24, opacity=1).encode(x="difference:Q")
     names = [arm.name for arm in comparison.arms[1:]]
-    faceted = chart.facet(facet=alt.Facet("model:N", sort=names, title=None), columns=min(3, len(names)))
-    return _plain(faceted.properties(title=f"On which tasks does a model differ from {comparison.arms[0].name}?"))
+    columns = min(3, len(names))
+    width = (COLUMN if columns == 1 else TEXT // columns) - (110 if columns == 1 else 60)
+    chart = alt.layer(zero, lines, dots, data=alt.Data(values=rows)).properties(width=width, height={"step": _STEP})
+    return _plain(chart.facet(facet=alt.Facet("model:N", sort=names, title=None), columns=columns))
 
 
 def _heat_map(comparison: Comparison) -> alt.Chart:
@@ -177,13 +232,13 @@ def _heat_map(comparison: Comparison) -> alt.Chart:
         {
             "task": f"{one.domain}: {one.task}",
             "model": one.arm,
-            "difference": one.difference if one.higher_is_better else -one.difference,
+            "difference": one.difference,
+            "better by": _detectable_effects(one),
             "text": f"{one.difference:+.2f}{' ●' if one.significant else ''}",
             "real": one.significant,
         }
         for one in comparison.differences
     ]
-    largest = max(abs(float(str(row["difference"]))) for row in rows) or 1.0
     base = alt.Chart(alt.Data(values=rows)).encode(
         x=alt.X(
             "model:N",
@@ -194,16 +249,22 @@ def _heat_map(comparison: Comparison) -> alt.Chart:
         y=alt.Y("task:N", title=None),
     )
     colour = alt.Color(
-        "difference:Q",
-        scale=alt.Scale(domain=[-largest, 0.0, largest], range=[WORSE, "#f7f6f2", BETTER], interpolate="rgb"),
-        legend=alt.Legend(title="better", orient="right"),
+        "better by:Q",
+        scale=alt.Scale(domain=[-2.0, 0.0, 2.0], range=[*HEAT], interpolate="rgb", clamp=True),
+        legend=alt.Legend(title=["better by", "detectable", "effects"], orient="right"),
     )
-    text = base.mark_text(fontSize=9).encode(
-        text="text:N", color=alt.condition("datum.real", alt.value("#000000"), alt.value("#6c6b66"))
+    text = base.mark_text(fontSize=7).encode(
+        text="text:N", color=alt.condition("datum.real", alt.value("#000000"), alt.value("#4d4c47"))
     )
-    size = {"width": {"step": 44}, "height": {"step": 20}}
-    title = f"Where does each model differ from {comparison.arms[0].name}?"
-    return _plain((base.mark_rect().encode(color=colour) + text).properties(title=title, **size))
+    size = {"width": {"step": 34}, "height": {"step": 14}}
+    return _plain((base.mark_rect().encode(color=colour) + text).properties(**size))
+
+
+def _detectable_effects(one: TaskDifference) -> float:
+    """Return how much better the arm is, in units of the detectable effect, as the matrix of the page; 0 if unknown."""
+    relative = one.difference / one.detectable if one.detectable else 0.0
+    relative = relative if one.higher_is_better else -relative
+    return relative if math.isfinite(relative) else 0.0
 
 
 def _domains(board: Leaderboard, estimates: BoardEstimates) -> alt.Chart:
@@ -216,13 +277,12 @@ def _domains(board: Leaderboard, estimates: BoardEstimates) -> alt.Chart:
     ]
     base = alt.Chart().encode(y=alt.Y("model:N", sort=[s.model.name for s in board.standings], title=None))
     guess = alt.Chart().mark_rule(color=LINE).encode(x="chance:Q")
-    lines = base.mark_rule(strokeWidth=1.6, color=BETTER).encode(
+    lines = base.mark_rule(strokeWidth=1.2, color=BETTER).encode(
         x=alt.X("low:Q", title="mean, 95% interval", scale=alt.Scale(zero=False)), x2="high:Q"
     )
-    dots = base.mark_point(filled=True, size=45, opacity=1, color=BETTER).encode(x="value:Q")
-    chart = alt.layer(guess, lines, dots, data=alt.Data(values=rows)).properties(width=200, height={"step": _STEP})
-    faceted = chart.facet(facet=alt.Facet("domain:N", sort=list(board.domains), title=None), columns=3)
-    return _plain(faceted.properties(title="How good is each model in each domain, and how sure is that?"))
+    dots = base.mark_point(filled=True, size=24, opacity=1, color=BETTER).encode(x="value:Q")
+    chart = alt.layer(guess, lines, dots, data=alt.Data(values=rows)).properties(width=100, height={"step": _STEP})
+    return _plain(chart.facet(facet=alt.Facet("domain:N", sort=list(board.domains), title=None), columns=3))
 
 
 def _plain(chart: Any) -> Any:

@@ -20,12 +20,14 @@ from html import escape
 from itertools import groupby
 from typing import Any, Literal
 
-Kind = Literal["rect", "rule", "point", "text"]
+Kind = Literal["rect", "rule", "point", "text", "band"]
 
 POINT_RADIUS = 3.5
 CORNER_RADIUS = 4
 ACCENT, INK, QUIET, LINE = "#1f5fa8", "#1d1d1b", "#6c6b66", "#b9b8b2"
-SERIES_COLOURS = ("#4477aa", "#ee8866", "#44aa99", "#aa4499", "#ddaa33", "#999933")
+# Apart from each other for colour-blind readers, and 3 to 1 or more against the page in both themes.
+SERIES_COLOURS = ("#3b6fb0", "#c4541a", "#1f8a7a", "#a03c8f", "#8f7000", "#5c7a29")
+BAND_OPACITY = 0.16
 
 # Style on the page: its properties in Vega-Lite, for paper.
 STYLES: dict[str, dict[str, Any]] = {
@@ -41,7 +43,16 @@ STYLES: dict[str, dict[str, Any]] = {
     "interval": {"color": ACCENT, "strokeWidth": 1.4},
     "dot": {"color": ACCENT, "size": 3.14 * POINT_RADIUS**2, "filled": True, "opacity": 1},
     "quiet-dot": {"color": LINE, "size": 3.14 * POINT_RADIUS**2, "filled": True, "opacity": 1},
+    "bold": {"color": INK, "fontSize": 12, "fontWeight": "bold"},
+    "bold middle": {"color": INK, "fontSize": 12, "fontWeight": "bold", "align": "center"},
+    "name end": {"color": INK, "fontSize": 12, "align": "right"},
     **{f"source-{i}": {"color": colour} for i, colour in enumerate(SERIES_COLOURS)},
+    **{f"line-{i}": {"color": colour, "strokeWidth": 1.6} for i, colour in enumerate(SERIES_COLOURS)},
+    **{f"band-{i}": {"color": colour, "opacity": BAND_OPACITY} for i, colour in enumerate(SERIES_COLOURS)},
+    **{
+        f"dot-{i}": {"color": colour, "size": 3.14 * POINT_RADIUS**2, "filled": True, "opacity": 1}
+        for i, colour in enumerate(SERIES_COLOURS)
+    },
 }
 
 
@@ -50,7 +61,7 @@ class Mark:
     """One shape or text. Positions are pixels from the top left corner.
 
     Attributes:
-        kind: ``rect``, ``rule`` (a straight line), ``point`` or ``text``.
+        kind: ``rect``, ``rule`` (a straight line), ``point``, ``text`` or ``band`` (the area between two lines).
         style: Key of `STYLES`.
         x: Left end of a rect or text (see `STYLES` for other alignments), start of a rule, centre of a point.
         y: Top of a rect, start of a rule, centre of a point, baseline of a text.
@@ -60,6 +71,7 @@ class Mark:
         tooltip: Text while the pointer is on the mark; empty for none.
         series: Its entry in the drawing's legend; empty for none.
         data: The values that the mark shows, for readers of the specification.
+        spans: Of a band: horizontal position, top and bottom of each of its points, from left to right.
     """
 
     kind: Kind
@@ -72,6 +84,7 @@ class Mark:
     tooltip: str = ""
     series: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
+    spans: tuple[tuple[float, float, float], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +125,10 @@ def _svg_mark(mark: Mark) -> str:
         return f'<text class="{mark.style}" x="{x}" y="{y}">{escape(mark.text)}</text>'
     if mark.kind == "rule":
         return f'<path class="{mark.style}" d="M{x} {y}L{x2} {y2}">{title}</path>'
+    if mark.kind == "band":
+        ends = [(at, top) for at, top, _ in mark.spans] + [(at, bottom) for at, _, bottom in reversed(mark.spans)]
+        line = "L".join(f"{round(at, 1):g} {round(height, 1):g}" for at, height in ends)
+        return f'<path class="{mark.style}" d="M{line}Z"/>'
     if mark.kind == "point":
         return f'<circle class="{mark.style}" cx="{x}" cy="{y}" r="{POINT_RADIUS}">{title}</circle>'
     radius = STYLES[mark.style].get("cornerRadius", 0)
@@ -157,7 +174,19 @@ def _layer(marks: Sequence[Mark], drawing: Drawing) -> dict[str, Any]:
         **({"align": "left", "baseline": "alphabetic"} if first.kind == "text" else {}),
         **look,
     }
-    return {"data": {"values": [_row(mark) for mark in marks]}, "mark": shape, "encoding": _encoding(first, drawing)}
+    if first.kind == "band":
+        shape["type"] = "area"
+    rows = [row for number, mark in enumerate(marks) for row in _rows(mark, number)]
+    return {"data": {"values": rows}, "mark": shape, "encoding": _encoding(first, drawing)}
+
+
+def _rows(mark: Mark, number: int) -> list[dict[str, Any]]:
+    """Return the rows of data of a mark: one, but of a band one for each of its points; `number` tells bands apart."""
+    if mark.kind != "band":
+        return [_row(mark)]
+    return [
+        {"band": number, "x": round(x, 2), "y": round(top, 2), "y2": round(bottom, 2)} for x, top, bottom in mark.spans
+    ]
 
 
 def _row(mark: Mark) -> dict[str, Any]:
@@ -180,6 +209,8 @@ def _encoding(mark: Mark, drawing: Drawing) -> dict[str, Any]:
     encoding: dict[str, Any] = {"x": pixels("x", [0, drawing.width]), "y": pixels("y", [drawing.height, 0])}
     if mark.kind in ("rect", "rule"):
         encoding |= {"x2": {"field": "x2"}, "y2": {"field": "y2"}}
+    if mark.kind == "band":
+        encoding |= {"y2": {"field": "y2"}, "detail": {"field": "band", "type": "nominal"}}
     if mark.kind == "text":
         encoding["text"] = {"field": "text", "type": "nominal"}
     if mark.tooltip:

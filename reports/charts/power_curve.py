@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from harness.reports.charts.drawing import Drawing, Mark
+from harness.reports.charts.label_places import apart
 from harness.reports.charts.scales import ticks
 from harness.reports.documents.power import CurvePoint
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 420, 10, 220
-_LINE = 12  # pixels from one label to the next
 
 
 def draw_power_curve(points: Sequence[CurvePoint]) -> Drawing:
@@ -48,16 +48,9 @@ def draw_power_curve(points: Sequence[CurvePoint]) -> Drawing:
             for one in line
         ]  # fmt: skip
     last = {one.contrast: y(one.mde) for one in points if one.seeds == most}
-    marks += [Mark(kind="text", style="small", x=_RIGHT + 8, y=at, text=name) for name, at in _apart(last).items()]
+    marks += [
+        Mark(kind="text", style="small", x=_RIGHT + 8, y=at, text=name)
+        for name, at in apart(last, lowest=_BOTTOM).items()
+    ]
     label = "What can be found with how many seeds?"
     return Drawing(css_class="effects", label=label, width=_RIGHT + 140, height=_BOTTOM + 40, marks=tuple(marks))
-
-
-def _apart(heights: Mapping[str, float]) -> dict[str, float]:
-    """Return baselines of labels near these heights, from the bottom up, so that no two overlap."""
-    placed: dict[str, float] = {}
-    free = float("inf")
-    for name, height in sorted(heights.items(), key=lambda pair: -pair[1]):
-        placed[name] = min(height + 3, free)
-        free = placed[name] - _LINE
-    return placed

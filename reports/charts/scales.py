@@ -26,6 +26,11 @@ def ticks(ends: tuple[float, float], most: int) -> list[float]:
     return [tick for tick in candidates if ends[0] <= tick <= ends[1]]
 
 
+def tick_text(value: float) -> str:
+    """Return the number of a tick, with a minus sign that is as wide as a plus."""
+    return f"{value:g}".replace("-", "\N{MINUS SIGN}")
+
+
 def _round_step(rough: float) -> float:
     """Return the smallest of 1, 2 and 5 times a power of ten that is at least `rough`."""
     power = 10.0 ** int(f"{rough:e}".partition("e")[2])

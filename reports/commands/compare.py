@@ -16,7 +16,7 @@ from harness.reports.commands.output import (
     add_output_arguments,
     command_line,
     output_format,
-    report_specifications,
+    report_charts,
     split_names,
     view_options,
 )
@@ -136,7 +136,13 @@ def _result(comparison: Comparison, document: Document, args: argparse.Namespace
 
         return render(report())
 
-    return ReportResult(document=document, page=page, specifications=lambda: report_specifications(report()))
+    @functools.cache
+    def whole() -> Document:
+        from harness.reports.documents.matrix import with_matrix
+
+        return with_matrix(document, report().matrix)
+
+    return ReportResult(document=document, page=page, charts=lambda: report_charts(report()), whole=whole)
 
 
 def _check_flags(args: argparse.Namespace) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.errors import InputError, RecordError, did_you_mean
 from harness.reports.commands.output import split_names
 
 if TYPE_CHECKING:
     from harness.records import ModelRecords
-    from harness.reports.analysis.factorial import FactorialAnalysis
+    from harness.reports.analysis.matrix import Matrix
     from harness.reports.analysis.study import Study
+    from harness.reports.charts.charts import Chart
     from harness.reports.charts.drawing import Drawing
     from harness.reports.commands.result import ReportResult
     from harness.reports.documents.tables import Document
@@ -63,11 +65,31 @@ def design_result(args: argparse.Namespace, command: str) -> ReportResult:
     document = factorial_document(analysis, command)
     if overlap is not None:
         document = factorial_with_overlap(document, analysis, overlap, options)
-    return ReportResult(
-        document=document,
-        page=lambda: _page(analysis, document),
-        specifications=lambda: specifications({"effects": _drawing(analysis)}),
-    )
+
+    @functools.cache
+    def matrix() -> Matrix:
+        from harness.reports.analysis.study_matrix import study_matrix
+
+        return study_matrix(analysis, force=args.force)
+
+    def page() -> str:
+        from harness.reports.page.study import render_study
+
+        return render_study(analysis, matrix(), document)
+
+    def charts() -> dict[str, Chart]:
+        from harness.reports.charts.study_effects import draw_study_effects
+        from harness.reports.documents.captions import factorial_caption
+
+        return drawn_charts({"effects": draw_study_effects(analysis)}, {"effects": factorial_caption(analysis)})
+
+    @functools.cache
+    def whole() -> Document:
+        from harness.reports.documents.matrix import with_matrix
+
+        return with_matrix(document, matrix())
+
+    return ReportResult(document=document, page=page, charts=charts, whole=whole)
 
 
 def _check_flags(args: argparse.Namespace) -> None:
@@ -191,47 +213,23 @@ class _Finder:
         return models[0]
 
 
-def _drawing(analysis: FactorialAnalysis) -> Drawing:
-    from harness.reports.charts.effects import Effect, draw_effects
+def drawn_charts(drawings: dict[str, Drawing], captions: dict[str, str]) -> dict[str, Chart]:
+    """Return drawings as charts for a paper, by name, with their captions.
 
-    effects = [
-        Effect(
-            label=f"{row.task}: {row.spec.name}",
-            value=row.estimate.estimate,
-            low=row.estimate.low,
-            high=row.estimate.high,
-            quiet=not row.significant,
-        )
-        for row in analysis.rows
-        if row.spec.kind == "primary" or row.task == "overall"
-    ]
-    return draw_effects(effects, "Effects with their 95% intervals")
-
-
-def _page(analysis: FactorialAnalysis, document: Document) -> str:
-    from harness.reports.page.document import Figure, render_document
-
-    factors = " and ".join(analysis.study.factors)
-    figure = Figure(
-        title=f"What do {factors} change, and what may be luck?",
-        hint="Dot and line: estimate with its 95% interval. The line at 0 is no effect; grey may be luck.",
-        drawing=_drawing(analysis),
-    )
-    return render_document(document, [figure])
-
-
-def specifications(drawings: dict[str, Drawing]) -> dict[str, Any]:
-    """Return drawings as Vega-Lite specifications, by name."""
+    Raises:
+        InputError: Altair is not installed.
+    """
+    from harness.reports.charts.charts import Chart, paper_view
     from harness.reports.charts.drawing import vega_lite
 
     return {
-        name: {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "title": one.label, **vega_lite(one)}
+        name: Chart(specification=paper_view(vega_lite(one)), caption=f"{one.label}. {captions.get(name, '')}")
         for name, one in drawings.items()
     }
 
 
-def write_drawings(drawings: dict[str, Drawing], folder: Path) -> None:
-    """Write drawings as chart files, and log each file to standard error.
+def write_drawings(drawings: dict[str, Drawing], folder: Path, captions: dict[str, str]) -> None:
+    """Write drawings as chart files with their captions, and log each file to standard error.
 
     Raises:
         InputError: The folder cannot be written, or the charts' packages are not installed.
@@ -241,5 +239,5 @@ def write_drawings(drawings: dict[str, Drawing], folder: Path) -> None:
     from harness.reports.charts import charts
     from harness.visible import say
 
-    for path in charts.write(specifications(drawings), folder):
+    for path in charts.write(drawn_charts(drawings, captions), folder):
         say(f"written: {path}", file=sys.stderr)

@@ -12,7 +12,7 @@ from harness.reports.commands.output import (
     add_output_arguments,
     command_line,
     output_format,
-    report_specifications,
+    report_charts,
     split_names,
     view_options,
 )
@@ -63,11 +63,12 @@ def result(args: argparse.Namespace, command: str) -> ReportResult:
     kind = output_format(args)
 
     from harness.records import load
+    from harness.reports.analysis.domains import board_estimates
     from harness.reports.analysis.intervals import IntervalCache
     from harness.reports.analysis.leaderboard import rank
     from harness.reports.analysis.overlap import read_overlaps
     from harness.reports.commands.result import ReportResult
-    from harness.reports.documents.leaderboard import leaderboard_document, task_values
+    from harness.reports.documents.leaderboard import leaderboard_document, task_values, with_domains
     from harness.reports.documents.overlap_scores import leaderboard_with_overlap
 
     overlap = read_overlaps(args.overlap)
@@ -93,8 +94,14 @@ def result(args: argparse.Namespace, command: str) -> ReportResult:
 
         return render(report())
 
+    @functools.cache
+    def whole() -> Document:
+        # A report has the estimates; without charts or a page, only they are computed.
+        estimates = report().estimates if args.charts else board_estimates(board, intervals)
+        return document if estimates is None else with_domains(document, estimates)
+
     return ReportResult(
-        document=document, page=page, specifications=lambda: report_specifications(report(), first="domains")
+        document=document, page=page, charts=lambda: report_charts(report(), first="domains"), whole=whole
     )
 
 

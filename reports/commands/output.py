@@ -5,20 +5,22 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.errors import InputError
 from harness.flags import add_wide
 from harness.visible import say
 
 if TYPE_CHECKING:
+    from harness.reports.charts.charts import Chart
     from harness.reports.documents.tables import Document
     from harness.reports.page.report import Report
 
-FORMATS = ("table", "md", "csv", "json", "latex", "html")
-SUFFIXES = {".md": "md", ".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html"}
+FORMATS = ("table", "md", "csv", "json", "latex", "html", "pdf")
+PAGES = ("html", "pdf")
+SUFFIXES = {".md": "md", ".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html", ".pdf": "pdf"}
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,22 +53,41 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--format", choices=FORMATS, help="default: the ending of --output_path, otherwise a table")
     parser.add_argument("--output_path", type=Path, metavar="FILE", help="file to write instead of standard output")
+    add_columns_argument(parser)
     parser.add_argument(
         "--charts", type=Path, metavar="DIR", help="folder in which to write charts too, as SVG, PNG and Vega-Lite"
     )
     add_wide(parser)
 
 
+def add_columns_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare the flag that chooses the columns of LaTeX tables."""
+    parser.add_argument(
+        "--columns",
+        metavar="NAMES",
+        help="columns of LaTeX tables by their names in JSON, separated by commas; default: what fits one column",
+    )
+
+
 def output_format(args: argparse.Namespace) -> str:
     """Return the format: as given, by the ending of the file, or a table.
 
     Raises:
-        InputError: The output path is a folder, or its folder does not exist.
+        InputError: The output path is a folder, or its folder does not exist; or PDF has no file or no browser.
     """
     path: Path | None = args.output_path
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
         raise InputError(f"--output_path {path}: give a file in a folder that exists.")
-    return str(args.format or (SUFFIXES.get(path.suffix, "table") if path else "table"))
+    kind = str(args.format or (SUFFIXES.get(path.suffix, "table") if path else "table"))
+    if getattr(args, "columns", None) and kind != "latex":
+        raise InputError(f"--columns {args.columns}: only for LaTeX tables; give --format latex, or leave it out.")
+    if kind == "pdf":
+        from harness.reports.page.pdf import find_browser
+
+        if path is None:
+            raise InputError("--format pdf: is not text; give a file with --output_path, such as report.pdf.")
+        find_browser()
+    return kind
 
 
 def split_names(text: str) -> tuple[str, ...]:
@@ -93,22 +114,29 @@ def write_document(document: Document, args: argparse.Namespace) -> None:
 
         show(document, wide=args.wide)
     else:
-        write_text(document_text(document, output_format(args)), args.output_path)
+        write_text(document_text(document, output_format(args), chosen_columns(args)), args.output_path)
 
 
-def document_text(document: Document, kind: str) -> str:
-    """Return the document in a format other than HTML."""
+def chosen_columns(args: argparse.Namespace) -> tuple[str, ...]:
+    """Return the columns that the flags name for LaTeX; empty for those that fit."""
+    return split_names(getattr(args, "columns", None) or "")
+
+
+def document_text(document: Document, kind: str, columns: Sequence[str] = ()) -> str:
+    """Return the document in a format other than a page; `columns` are those of LaTeX tables."""
     from harness.reports.commands.terminal import plain
     from harness.reports.documents import tables
+    from harness.reports.documents.latex import latex
 
     writers: dict[str, Callable[[Document], str]] = {
-        "table": plain, "md": tables.markdown, "csv": tables.csv, "json": tables.json, "latex": tables.latex,
+        "table": plain, "md": tables.markdown, "csv": tables.csv, "json": tables.json,
+        "latex": lambda one: latex(one, columns),
     }  # fmt: skip
     return writers[kind](document)
 
 
-def report_specifications(report: Report, *, first: str = "differences") -> dict[str, Any]:
-    """Return the Vega-Lite specifications of a report's charts by name, beginning with the chart `first`.
+def report_charts(report: Report, *, first: str = "differences") -> dict[str, Chart]:
+    """Return a report's charts by name, beginning with the chart `first`.
 
     Raises:
         InputError: Altair is not installed.
@@ -117,6 +145,22 @@ def report_specifications(report: Report, *, first: str = "differences") -> dict
 
     made = charts.charts(report.comparison, report.board, report.estimates)
     return {name: made[name] for name in sorted(made, key=lambda name: name != first)}
+
+
+def write_page(page: str, kind: str, path: Path | None) -> None:
+    """Write a page as HTML, or print it to a PDF file with a browser; `path` is None for standard output.
+
+    Raises:
+        InputError: The file cannot be written, or there is no browser.
+        HarnessError: The browser failed.
+    """
+    if kind == "html" or path is None:
+        write_text(page, path)
+        return
+    from harness.reports.page.pdf import print_pdf
+
+    print_pdf(page, path)
+    say(f"written: {path}", file=sys.stderr)
 
 
 def write_text(text: str, path: Path | None) -> None:

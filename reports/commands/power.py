@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 from harness.errors import InputError
 from harness.flags import add_wide
-from harness.reports.commands.output import FORMATS, command_line, output_format, write_document, write_text
+from harness.reports.commands.output import (
+    FORMATS,
+    PAGES,
+    add_columns_argument,
+    command_line,
+    output_format,
+    write_document,
+    write_page,
+)
 
 if TYPE_CHECKING:
     from harness.reports.analysis.plan import Measured
@@ -41,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="with --from: use runs even if their prompts differ")
     parser.add_argument("--format", choices=FORMATS, help="default: the ending of --output_path, otherwise a table")
     parser.add_argument("--output_path", type=Path, metavar="FILE", help="file to write instead of standard output")
+    add_columns_argument(parser)
     parser.add_argument("--charts", type=Path, metavar="DIR", help="folder in which to write the chart too")
     add_wide(parser)
 
@@ -62,8 +71,9 @@ def run(args: argparse.Namespace) -> int:
     plan = read_plan(args.design, flags, measured)
     document = power_document(plan, command_line(), notes)
     if args.charts:
-        write_drawings({"power": draw_power_curve(mde_curve(plan))}, args.charts)
-    if kind == "html":
+        caption = "Smallest true effect, overall, that a test finds with 80% power, in points."
+        write_drawings({"power": draw_power_curve(mde_curve(plan))}, args.charts, {"power": caption})
+    if kind in PAGES:
         from harness.reports.page.document import Figure, render_document
 
         figure = Figure(
@@ -71,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
             hint="Smallest true effect, overall, that a test finds with 80% power, in points.",
             drawing=draw_power_curve(mde_curve(plan)),
         )
-        write_text(render_document(document, [figure]), args.output_path)
+        write_page(render_document(document, [figure]), kind, args.output_path)
         return 0
     write_document(document, args)
     return 0

@@ -9,6 +9,7 @@ from typing import Any
 from harness.reports.analysis.differences import OVERALL, Comparison, DomainDifference, TaskDifference
 from harness.reports.analysis.dose import verdict
 from harness.reports.analysis.metric import Direction, direction, directions, judgement, with_judgement
+from harness.reports.documents.captions import comparison_caption
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
 from harness.wording import counted
@@ -130,7 +131,13 @@ def _differences(comparison: Comparison) -> Table:
         columns.append(Column(key="margin_p", place="aside", heading="its p", kind="p", meaning=MEANINGS["conclusion"]))
     columns += [Column(key=key, heading=key, meaning=meaning, raw=True) for key, meaning in RAW_MEANINGS.items()]
     rows = tuple(Row(cells=_cells(one), tone=_tone(one)) for one in comparison.differences)
-    return Table(key="differences", title="Difference by task", columns=tuple(columns), rows=rows)
+    return Table(
+        key="differences",
+        title="Difference by task",
+        columns=tuple(columns),
+        rows=rows,
+        caption=comparison_caption(comparison),
+    )
 
 
 def _cells(one: TaskDifference) -> dict[str, Any]:
@@ -206,7 +213,13 @@ def _overall(comparison: Comparison) -> Table:
         for arm, parts in comparison.overall.items()
         for part in parts
     ]
-    return Table(key="overall", title="Difference by domain and overall", columns=columns, rows=tuple(rows))
+    return Table(
+        key="overall",
+        title="Difference by domain and overall",
+        columns=columns,
+        rows=tuple(rows),
+        caption=comparison_caption(comparison),
+    )
 
 
 def _finite(value: Any) -> Any:

@@ -11,6 +11,7 @@ from harness.reports.analysis.counting import counted
 from harness.reports.analysis.differences import OVERALL
 from harness.reports.analysis.factorial import SECONDARY, ContrastRow, FactorialAnalysis
 from harness.reports.analysis.metric import Direction, direction, directions, judgement, with_judgement
+from harness.reports.documents.captions import factorial_caption
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
 from harness.stats.clustered import FEW_CLUSTERS as FEWEST_CLUSTERS
@@ -93,7 +94,7 @@ def _contrasts(analysis: FactorialAnalysis) -> Table:
         Column(key="runs", heading="runs", meaning="Training runs in the contrast.", raw=True),
     )
     rows = tuple(Row(cells=_cells(row), tone="strong" if row.significant else "muted") for row in analysis.rows)
-    return Table(key="contrasts", title="Contrasts", columns=columns, rows=rows)
+    return Table(key="contrasts", title="Contrasts", columns=columns, rows=rows, caption=factorial_caption(analysis))
 
 
 def _cells(row: ContrastRow) -> dict[str, Any]:

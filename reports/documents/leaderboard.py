@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from harness.natural_order import natural_key
 from harness.records import ModelRecords, TaskRun
+from harness.reports.analysis.differences import OVERALL
+from harness.reports.analysis.domains import BoardEstimates
 from harness.reports.analysis.intervals import IntervalCache
 from harness.reports.analysis.leaderboard import Leaderboard
+from harness.reports.documents.captions import board_caption
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
 from harness.wording import counted
@@ -19,6 +24,7 @@ MEANINGS = {
     "ranks": "Best and worst rank that the data allow, for all models at once (95%).",
     "groups": "Models that share a letter cannot be told apart.",
     "failed": "Requests without an answer; their items are left out, never scored 0.",
+    "cut": "Requests whose input was truncated to fit the model; they do not see the whole prompt.",
 }
 
 
@@ -58,6 +64,33 @@ def leaderboard_document(board: Leaderboard, command: str, values: Table | None 
         notes=tuple(notes),
         caveats=board.caveats,
     )
+
+
+def with_domains(document: Document, estimates: BoardEstimates) -> Document:
+    """Return the document with the table ``domains``, for JSON: the mean of each model by domain and overall."""
+    columns = (
+        Column(key="model", heading="model", kind="text"),
+        Column(key="domain", heading="domain", kind="text", meaning="Overall is chance-centred, the others are not."),
+        Column(key="value", heading="value", meaning="Mean over the items that every model answered."),
+        Column(key="interval", heading="95% interval", kind="interval", meaning="95% interval of the mean."),
+        Column(key="chance", heading="chance", meaning="Value that guessing reaches."),
+    )
+    parts = [(OVERALL, 0.0, estimates.overall)] + [(one.domain, one.chance, one.estimates) for one in estimates.domains]
+    rows = tuple(
+        Row(
+            cells={
+                "model": model,
+                "domain": domain,
+                "value": one.value,
+                "interval": (one.low, one.high),
+                "chance": chance,
+            }
+        )
+        for domain, chance, values in parts
+        for model, one in values.items()
+    )
+    table = Table(key="domains", title="Means by domain and overall", columns=columns, rows=rows)
+    return replace(document, tables=(*document.tables, table))
 
 
 def _no_leader(names: Sequence[str]) -> str:
@@ -116,7 +149,9 @@ def _ranks(board: Leaderboard) -> Table:
         )
         for row in board.standings
     )
-    return Table(key="leaderboard", title="Models by overall value", columns=columns, rows=rows)
+    return Table(
+        key="leaderboard", title="Models by overall value", columns=columns, rows=rows, caption=board_caption(board)
+    )
 
 
 def task_values(models: Sequence[ModelRecords], intervals: IntervalCache) -> Table:
@@ -144,13 +179,14 @@ def task_values(models: Sequence[ModelRecords], intervals: IntervalCache) -> Tab
         Column(key="items", heading="n", kind="count", meaning="Items in the value."),
         Column(key="asked", place="aside", heading="asked", kind="count", meaning="Items that the model was asked."),
         Column(key="failed", place="keep", heading="failed", kind="count", meaning=MEANINGS["failed"]),
+        Column(key="cut", place="aside", heading="cut", kind="count", meaning=MEANINGS["cut"]),
         Column(key="chance", place="aside", heading="chance", meaning="Value that guessing reaches."),
         Column(key="engine", place="aside", heading="engine", kind="text"),
         Column(key="dtype", place="aside", heading="dtype", kind="text"),
     )
     rows = []
     runs = [(run, model.name) for model in models for run in model.tasks.values()]
-    for run, name in sorted(runs, key=lambda one: (one[0].domain, one[0].task, one[1])):
+    for run, name in sorted(runs, key=lambda one: (one[0].domain, one[0].task, natural_key(one[1]))):
         ends, items = _interval(run, intervals)
         cells = {
             "domain": run.domain,
@@ -162,6 +198,7 @@ def task_values(models: Sequence[ModelRecords], intervals: IntervalCache) -> Tab
             "items": items,
             "asked": run.items_asked,
             "failed": run.failed,
+            "cut": run.truncated,
             "chance": run.chance,
             "engine": run.engine,
             "dtype": run.dtype or None,

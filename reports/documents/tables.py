@@ -1,4 +1,4 @@
-"""Documents of tables, written as Markdown, CSV, JSON or LaTeX.
+"""Documents of tables, written as Markdown, CSV or JSON; `latex` writes them for a paper.
 
 A cell holds the raw value, and its column says how to write it for people. CSV and JSON contain raw values, the other
 formats text::
@@ -70,12 +70,14 @@ class Table:
         title: What it shows.
         columns: From left to right.
         rows: From top to bottom.
+        caption: For a paper: the test, the correction and the number of items; empty for the document's result.
     """
 
     key: str
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+    caption: str = ""
 
     @property
     def shown(self) -> tuple[Column, ...]:
@@ -222,47 +224,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"$<$", ">": r"$>$",
-}  # fmt: skip
-
-
-def latex(document: Document) -> str:
-    """Return the tables as LaTeX for the package booktabs; the notes are in each caption."""
-    above = "".join(rf"\noindent\textbf{{Not comparable:}} {_escaped(one)}" + "\n\n" for one in document.caveats)
-    above += "".join(rf"\noindent {_escaped(one)}" + "\n\n" for one in document.agreements)
-    return above + "\n".join(_latex_table(table, document.notes) for table in document.tables)
-
-
-def _latex_table(table: Table, notes: Sequence[str]) -> str:
-    alignment = "".join("l" if column.kind == "text" else "r" for column in table.shown)
-    lines = [
-        r"\begin{table}",
-        r"\centering",
-        rf"\begin{{tabular}}{{{alignment}}}",
-        r"\toprule",
-        " & ".join(_escaped(column.heading) for column in table.shown) + r" \\",
-        r"\midrule",
-    ]
-    for row in table.rows:
-        cells = [_latex_cell(row.cells.get(column.key), column.kind) for column in table.shown]
-        cells = [rf"\textbf{{{cell}}}" for cell in cells] if row.tone == "strong" else cells
-        lines.append(" & ".join(cells) + r" \\")
-    caption = " ".join([f"{table.title}.", *notes])
-    return "\n".join(
-        [*lines, r"\bottomrule", r"\end{tabular}", rf"\caption{{{_escaped(caption)}}}", r"\end{table}", ""]
-    )
-
-
-def _latex_cell(value: Any, kind: Kind) -> str:
-    written = _escaped(text(value, kind))
-    if kind == "text" or written == "-":
-        return written.replace("-", "--") if written == "-" else written
-    return written.replace("-", "$-$") if kind in ("difference", "value", "interval") else written.replace("-", "--")
-
-
-def _escaped(words: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in visible(words, one_line=True))

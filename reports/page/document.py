@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
-from harness.reports.charts.drawing import Drawing, svg
-from harness.reports.documents.tables import Document, Table, text
-from harness.visible import visible
-
-TEMPLATES = Path(__file__).parent / "templates"
+from harness.reports.charts.drawing import Drawing
+from harness.reports.documents.tables import Document
+from harness.reports.page.environment import render_template
+from harness.reports.page.sections import drawn
+from harness.reports.page.table_view import table_view
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,45 +29,18 @@ class Figure:
 
 def render_document(document: Document, figures: Sequence[Figure]) -> str:
     """Return the page; everything from a record is escaped. The same document gives the same bytes."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     meanings = {column.heading: column.meaning for table in document.tables for column in table.shown}
-    page = environment.get_template(
-        "document.html"
-    ).render(
-        title=document.title,
-        headlines=document.headlines,
-        caveats=document.caveats,
-        agreements=document.agreements,
-        style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
-        figures=[
-            {"title": one.title, "hint": one.hint, "drawing": Markup(svg(one.drawing))}  # noqa: S704 - `svg` escapes
-            for one in figures
-        ],
-        tables=[_table(table) for table in document.tables],
-        notes=document.notes[document.n_headlines :],
-        meanings=[{"text": heading, "meaning": meaning} for heading, meaning in meanings.items() if meaning],
-        command=document.command,
+    return render_template(
+        "document.html",
+        {
+            "title": document.title,
+            "headlines": document.headlines,
+            "caveats": document.caveats,
+            "agreements": document.agreements,
+            "figures": [{"title": one.title, "hint": one.hint, "drawing": drawn(one.drawing)} for one in figures],
+            "tables": [table_view(table) for table in document.tables],
+            "notes": document.notes[document.n_headlines :],
+            "meanings": [{"text": heading, "meaning": meaning} for heading, meaning in meanings.items() if meaning],
+            "command": document.command,
+        },
     )
-    return visible(page)
-
-
-def _table(table: Table) -> dict[str, object]:
-    columns = table.shown
-    return {
-        "key": table.key,
-        "title": table.title,
-        "columns": [{"text": c.heading, "numeric": c.kind != "text", "meaning": c.meaning} for c in columns],
-        "rows": [
-            {
-                "tone": row.tone,
-                "cells": [{"text": text(row.cells.get(c.key), c.kind), "numeric": c.kind != "text"} for c in columns],
-            }
-            for row in table.rows
-        ],
-    }

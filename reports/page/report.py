@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from harness.errors import RecordError
 from harness.records import ModelRecords
+from harness.reports.analysis.all_pairs import comparison_matrix
 from harness.reports.analysis.comparison import compare
 from harness.reports.analysis.differences import Arm, Comparison
 from harness.reports.analysis.domains import BoardEstimates, board_estimates
 from harness.reports.analysis.intervals import IntervalCache
 from harness.reports.analysis.leaderboard import Leaderboard, rank
+from harness.reports.analysis.matrix import Matrix
+from harness.reports.analysis.recipe_graph import RecipeArm
+from harness.reports.documents.answers import Answer, comparison_answer, leaderboard_answer
 from harness.reports.documents.comparison import comparison_document
 from harness.reports.documents.leaderboard import leaderboard_document
 from harness.reports.documents.tables import Document
@@ -26,6 +31,7 @@ class Report:
 
     Attributes:
         title: Title of the page.
+        answer: The question, and its answer for all arms and tasks.
         headlines: The result, a sentence per arm.
         command: The command line that made it.
         runs: Folders as the user typed them, for the command line under each view.
@@ -38,9 +44,11 @@ class Report:
         comparison: Differences from the baseline.
         differences_document: The differences as a document.
         intervals: Intervals computed so far, for the table of values.
+        force: Compare runs even if their prompts differ.
     """
 
     title: str
+    answer: Answer
     headlines: tuple[str, ...]
     command: str
     runs: tuple[str, ...]
@@ -53,6 +61,17 @@ class Report:
     comparison: Comparison
     differences_document: Document
     intervals: IntervalCache
+    force: bool
+
+    @cached_property
+    def matrix(self) -> Matrix:
+        """Every arm on every task, and every pair of arms; computed when a page needs it."""
+        return comparison_matrix(self.comparison, self.estimates, self.intervals, force=self.force)
+
+    @property
+    def design(self) -> tuple[RecipeArm, ...]:
+        """The arms, for the picture of what they were made from."""
+        return tuple(RecipeArm(name=arm.name, models=arm.models) for arm in self.comparison.arms)
 
 
 def leaderboard_report(
@@ -83,6 +102,7 @@ def leaderboard_report(
         comparison = _against_the_leader(models, force=force)
     return Report(
         title=document.title,
+        answer=leaderboard_answer(board, document.headlines[0]),
         headlines=document.headlines,
         command=document.command,
         runs=tuple(runs),
@@ -95,6 +115,7 @@ def leaderboard_report(
         comparison=comparison,
         differences_document=comparison_document(comparison, document.command),
         intervals=intervals,
+        force=force,
     )
 
 
@@ -129,6 +150,7 @@ def comparison_report(
             board = None  # no common task on a scale from 0 to 1: there is no overall value to rank by
     return Report(
         title=document.title,
+        answer=comparison_answer(comparison),
         headlines=document.headlines,
         command=document.command,
         runs=(),
@@ -141,4 +163,5 @@ def comparison_report(
         comparison=comparison,
         differences_document=document,
         intervals=intervals,
+        force=force,
     )

@@ -148,7 +148,7 @@ def test_a_comparison_has_the_numbers_of_the_command(runs: Path, harness_here: H
     for name, rows in tables.items():
         frame = comparison.frame(name)
         assert len(frame) == len(rows)
-        for column in ("difference", "p", "p_corrected"):
+        for column in {"value", "difference", "p", "p_corrected"} & set(frame):
             expected = [math.nan if row[column] is None else row[column] for row in rows]
             assert frame[column].to_list() == pytest.approx(expected, nan_ok=True)
         assert frame["interval_low"].to_list() == [row["interval"][0] for row in rows]

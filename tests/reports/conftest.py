@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.cli import main
+from tests.reports.browsing import open_browser
 from tests.tasks_for_tests import write_tasks
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
 
 Command = Callable[..., tuple[int, str, str]]
 Evaluate = Callable[..., Path]
@@ -63,3 +68,34 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.reports.small_designs import write_study
 
     return write_study(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    yield from open_browser(tmp_path_factory.mktemp("profile"))
+
+
+@pytest.fixture(scope="session")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The worked example as run folders; returns the design file."""
+    from tests.factorial_example import example_tasks
+    from tests.reports.small_designs import FACTORS
+    from tests.reports.study_records import RunTask, write_design, write_study_run
+
+    folder = tmp_path_factory.mktemp("example")
+    tasks, runs = example_tasks(), []
+    seeds = next(iter(tasks.values())).values.shape[2]
+    for p, pretrain in enumerate(FACTORS["pretrain"]):
+        for t, tune in enumerate(FACTORS["tune"]):
+            for seed in range(seeds):
+                name = f"{'NC'[p]}{'NC'[t]}-{seed}"
+                own = {
+                    task: RunTask(
+                        values=one.values[p, t, seed], clusters=one.clusters.tolist(), chance=one.chance, domain=task
+                    )
+                    for task, one in tasks.items()
+                }
+                write_study_run(folder / "runs", name, own)
+                parent = f"pre-{pretrain}-{seed}"
+                runs.append({"run": f"runs/{name}", "pretrain": pretrain, "tune": tune, "parent": parent, "seed": seed})
+    return write_design(folder / "design.yaml", FACTORS, runs)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -15,17 +12,13 @@ from unittest import mock
 import pytest
 
 from harness.cli import main
+from tests.reports.browsing import every, log, one
 from tests.reports.conftest import Command
 from tests.reports.records_for_tests import write_run, write_run_of
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
-
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run", "--window-size=1300,1200",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -37,55 +30,24 @@ def page(runs: Path, failed_run: Path, tmp_path_factory: pytest.TempPathFactory)
     return file
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    """Chromium. Where it is missing these tests are skipped; in CI, where `make test` installs it, they fail."""
-    chromium, driver_program = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver_program):
-        missing = "chromium or its driver is missing: sudo apt-get install chromium chromium-driver"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(missing)
-
-    from selenium import webdriver
-    from selenium.webdriver.chrome.options import Options
-    from selenium.webdriver.chrome.service import Service
-
-    options = Options()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(driver_program))
-    yield driver
-    driver.quit()
-
-
 @pytest.fixture
 def opened(browser: Chrome, page: Path) -> Chrome:
     browser.get(page.as_uri())
     return browser
 
 
-def _one(browser: Chrome, selector: str) -> Any:
-    return browser.find_element("css selector", selector)
-
-
-def _all(browser: Chrome, selector: str) -> list[Any]:
-    return browser.find_elements("css selector", selector)
-
-
-def _log(browser: Chrome, kind: str) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = browser.get_log(kind)  # type: ignore[no-untyped-call]  # selenium leaves it untyped
-    return entries
-
-
 def _column(browser: Chrome, number: int) -> list[str]:
-    rows = _all(browser, "#table-leaderboard tbody tr")
-    return [row.find_elements("tag name", "td")[number].text for row in rows if row.is_displayed()]
+    rows = every(browser, "#table-leaderboard tbody tr")
+    return [row.find_elements("css selector", "td, th")[number].text for row in rows if row.is_displayed()]
+
+
+def is_cell_of(cell: Any, task: str, arm: str) -> bool:
+    return (cell.get_attribute("data-task"), cell.get_attribute("data-arm").split()[0]) == (task, arm)
 
 
 def test_a_click_on_a_heading_sorts_by_value_and_a_second_click_reverses_the_order(opened: Chrome) -> None:
-    headings = [button.text for button in _all(opened, "#table-leaderboard .sort")]
-    button = _all(opened, "#table-leaderboard .sort")[headings.index("overall")]
+    headings = [button.text for button in every(opened, "#table-leaderboard .sort")]
+    button = every(opened, "#table-leaderboard .sort")[headings.index("overall")]
     column = int(button.get_attribute("data-column"))
     button.click()
     down = [float(text) for text in _column(opened, column)]
@@ -97,31 +59,31 @@ def test_a_click_on_a_heading_sorts_by_value_and_a_second_click_reverses_the_ord
 
 
 def test_filtering_shows_the_rows_that_contain_the_words(opened: Chrome) -> None:
-    _one(opened, "[data-filter=table-leaderboard]").send_keys("uniform")
+    one(opened, "[data-filter=table-leaderboard]").send_keys("uniform")
     assert _column(opened, 3)
     assert all(name.startswith("uniform") for name in _column(opened, 3))
-    assert "of 4" in _one(opened, "[data-count=table-leaderboard]").text
+    assert "of 4" in one(opened, "[data-count=table-leaderboard]").text
 
 
 def test_an_item_shows_prompt_scores_of_both_key_and_rationale(opened: Chrome) -> None:
     from selenium.webdriver.support.ui import Select
 
-    Select(_one(opened, "#item-task")).select_by_value("mini_logic")
-    _one(opened, "#item-list button").click()
-    shown = _one(opened, "#item").text
+    Select(one(opened, "#item-task")).select_by_value("mini_logic")
+    one(opened, "#item-list button").click()
+    shown = one(opened, "#item").text
     for part in ("prompt", "Question:", "log-likelihood", "✓", "rationale"):
         assert part in shown
-    assert len(_all(opened, "#item thead th")) == 3, "choice, baseline and model"
-    assert len(_all(opened, "#item .chosen")) == 2
+    assert len(every(opened, "#item thead th")) == 3, "choice, baseline and model"
+    assert len(every(opened, "#item .chosen")) == 2
 
 
-def test_a_click_on_a_cell_of_the_heat_map_shows_its_items(opened: Chrome) -> None:
-    cell = next(one for one in _all(opened, ".cell button") if one.get_attribute("data-task") == "t_generate")
+def test_a_click_on_a_cell_of_the_matrix_shows_its_items(opened: Chrome) -> None:
+    cell = next(one for one in every(opened, ".cell button") if is_cell_of(one, "t_generate", "uniform"))
     cell.click()
-    listed = [button.text for button in _all(opened, "#item-list button")]
+    listed = [button.text for button in every(opened, "#item-list button")]
     assert listed
     assert all("t_generate" in text for text in listed)
-    assert "expected" in _one(opened, "#item").text
+    assert "expected" in one(opened, "#item").text
 
 
 def test_a_cell_without_flipped_items_does_not_show_those_of_another_task(browser: Chrome, tmp_path: Path) -> None:
@@ -130,11 +92,11 @@ def test_a_cell_without_flipped_items_does_not_show_those_of_another_task(browse
     file = tmp_path / "page.html"
     assert main(["compare", str(tmp_path / "first"), str(tmp_path / "second"), "--output_path", str(file)]) == 0
     browser.get(file.as_uri())
-    cells = {one.get_attribute("data-task"): one for one in _all(browser, ".cell button")}
+    cells = {one.get_attribute("data-task"): one for one in every(browser, ".cell button")}
     cells["alike"].click()
-    assert _one(browser, "#item").text == "This page has no item of alike on which second differs."
+    assert one(browser, "#item").text == "This page has no item of alike on which second differs."
     cells["apart"].click()
-    assert "apart" in _one(browser, "#item h3").text
+    assert "apart" in one(browser, "#item h3").text
 
 
 def test_the_page_counts_all_flipped_items_and_names_the_models_whose_items_are_shown(
@@ -144,7 +106,7 @@ def test_the_page_counts_all_flipped_items_and_names_the_models_whose_items_are_
     file = tmp_path / "page.html"
     assert main(["compare", *map(str, models), "--output_path", str(file)]) == 0
     browser.get(file.as_uri())
-    hint = _one(browser, "#items .hint").text
+    hint = one(browser, "#items .hint").text
     assert hint.startswith("10 of 21 items on which a model and the baseline differ")
     assert "for model1, model2, model3, model4 only" in hint
 
@@ -155,17 +117,17 @@ def test_the_page_explains_that_recipes_of_several_seeds_have_no_items(browser: 
     words = [f"A={paths[0]},{paths[1]}", f"B={paths[2]},{paths[3]}"]
     assert main(["compare", *words, "--output_path", str(file)]) == 0
     browser.get(file.as_uri())
-    assert "several seeds are compared by their means" in _one(browser, "#items").text
-    assert "Select a cell" not in _one(browser, "#differences").text
+    assert "several seeds are compared by their means" in one(browser, "#items").text
+    assert "Select a cell" not in one(browser, "#differences").text
 
 
 def test_the_keyboard_alone_moves_through_items(opened: Chrome) -> None:
     from selenium.webdriver.common.keys import Keys
 
-    _one(opened, "#item-list button").send_keys(Keys.ENTER)
-    first = _one(opened, "#item h3").text
+    one(opened, "#item-list button").send_keys(Keys.ENTER)
+    first = one(opened, "#item h3").text
     opened.switch_to.active_element.send_keys(Keys.ARROW_DOWN)
-    assert _one(opened, "#item h3").text != first
+    assert one(opened, "#item h3").text != first
     assert opened.switch_to.active_element.get_attribute("aria-current") == "true"
 
 
@@ -174,23 +136,23 @@ def test_the_theme_switches_and_changes_the_colours(opened: Chrome) -> None:
         return opened.execute_script("return getComputedStyle(document.body).backgroundColor")
 
     before = colour()
-    _one(opened, "#theme").click()
+    one(opened, "#theme").click()
     assert colour() != before
-    _one(opened, "#theme").click()
+    one(opened, "#theme").click()
     assert colour() == before
 
 
 def test_a_definition_is_one_click_away(opened: Chrome) -> None:
-    _one(opened, ".ask").click()
-    meanings = [one.text for one in _all(opened, ".meaning") if one.is_displayed()]
+    one(opened, ".ask").click()
+    meanings = [one.text for one in every(opened, ".meaning") if one.is_displayed()]
     assert len(meanings) == 1
     assert len(meanings[0]) > 40
 
 
 def test_every_view_has_a_command_line_to_copy(opened: Chrome) -> None:
     for section in ("leaderboard", "differences", "domains", "items", "values", "words"):
-        assert _one(opened, f"#{section} .command code").text.startswith("harness ")
-        _one(opened, f"#{section} .command .copy").click()
+        assert one(opened, f"#{section} .command code").text.startswith("harness ")
+        one(opened, f"#{section} .command .copy").click()
 
 
 @pytest.mark.parametrize("more", [(), ("--all",)], ids=["latest", "all"])
@@ -205,10 +167,10 @@ def test_the_command_lines_on_the_page_give_its_numbers(
     monkeypatch.chdir(tmp_path)
     assert command("leaderboard", runs, *more, "--output_path", "page.html")[0] == 0
     browser.get((tmp_path / "page.html").as_uri())
-    _one(browser, "#differences summary").click()
-    shown = [row.text for row in _all(browser, "#table-differences tbody tr")]
+    one(browser, "#differences summary").click()
+    shown = [row.text for row in every(browser, "#table-differences tbody tr")]
     for section in ("leaderboard", "differences", "items", "values"):
-        line = _one(browser, f"#{section} .command code").get_attribute("textContent")
+        line = one(browser, f"#{section} .command code").get_attribute("textContent")
         code, out, err = command(*shlex.split(line)[1:])
         assert code == 0, (line, err)
         if section == "differences":
@@ -232,12 +194,12 @@ def test_a_phone_shows_the_page_without_sideways_scrolling(opened: Chrome) -> No
 
 
 def test_nothing_is_requested_and_nothing_is_logged(browser: Chrome, page: Path) -> None:
-    _log(browser, "browser"), _log(browser, "performance")  # what other tests left
+    log(browser, "browser"), log(browser, "performance")  # what other tests left
     browser.get(page.as_uri())
-    for button in (*_all(browser, "#theme, .copy, .sort"), *_all(browser, ".cell button")[:3]):
+    for button in (*every(browser, "#theme, .copy, .sort"), *every(browser, ".cell button")[:3]):
         browser.execute_script("arguments[0].click()", button)
-    assert _log(browser, "browser") == []
-    events = [json.loads(entry["message"])["message"] for entry in _log(browser, "performance")]
+    assert log(browser, "browser") == []
+    events = [json.loads(entry["message"])["message"] for entry in log(browser, "performance")]
     urls = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
     assert [url for url in urls if not url.startswith(("file:", "data:"))] == []
     assert sum(url.startswith("file:") for url in urls) == 1
@@ -254,15 +216,15 @@ def test_model_output_is_shown_as_text_and_never_runs(browser: Chrome, tmp_path:
         paths.append(write_run(tmp_path, name, right, extra=[{**scores, "resps": [[[-1.0, False]]] * 2}] * 22))
     file = tmp_path / "nasty.html"
     assert main(["compare", *map(str, paths), "--output_path", str(file)]) == 0
-    _log(browser, "browser")
+    log(browser, "browser")
     browser.get(file.as_uri())
-    _one(browser, "#item-list button").click()
-    article = _one(browser, "#item")
+    one(browser, "#item-list button").click()
+    article = one(browser, "#item")
     assert nasty in article.text
     assert "–" in article.text, "a log-likelihood of minus infinity is shown as a dash"
     assert browser.title != "hit"
-    assert _log(browser, "browser") == []
+    assert log(browser, "browser") == []
 
 
 def test_failed_requests_are_listed(opened: Chrome) -> None:
-    assert "missing" in _one(opened, "#failures").text
+    assert "missing" in one(opened, "#failures").text

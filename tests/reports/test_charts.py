@@ -31,6 +31,6 @@ def test_the_same_records_give_the_same_pictures(command: Command, runs: Path, t
         words = ("compare", runs / "corrupted", runs / "uniform", "--format", "csv", "--charts", tmp_path / name)
         assert command(*words)[0] == 0
     files = sorted((tmp_path / "one").iterdir())
-    assert len(files) == 6
+    assert len(files) == 8
     for file in files:
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes(), file.name

@@ -17,7 +17,7 @@ from harness.reports.analysis.factor_lines import numeric_levels
 from harness.reports.analysis.stages import stages_of
 from harness.reports.analysis.task_values import TaskValues, overall_tables
 from harness.reports.charts.drawing import svg
-from harness.reports.charts.effects import Effect, draw_effects
+from harness.reports.charts.forest import Effect, draw_forest
 from harness.stats.factorial import Runs, estimate_contrast
 from harness.stats.item_sets import ItemLabels
 
@@ -187,10 +187,10 @@ def test_variants_whose_clusters_join_all_items_count_as_fully_correlated() -> N
 
 def test_the_drawing_escapes_names_and_leaves_out_what_is_not_finite() -> None:
     effects = [
-        Effect(label="<b>", value=0.1, low=0.0, high=0.2, quiet=False),
-        Effect(label="none", value=0.0, low=math.nan, high=math.nan, quiet=True),
+        Effect(row="<b>", column="tune", value=0.1, low=0.0, high=0.2, quiet=False),
+        Effect(row="none", column="tune", value=0.0, low=math.nan, high=math.nan, quiet=True),
     ]
-    drawn = svg(draw_effects(effects, "Effects"))
+    drawn = svg(draw_forest(effects, "Effects"))
     assert "&lt;b&gt;" in drawn
     assert "<b>" not in drawn
     assert drawn.count("<circle") == 1

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.reports.documents import tables
+from harness.reports.documents.latex import latex as write_latex
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.visible import visible
 from tests.reports.conftest import Command
@@ -84,7 +85,7 @@ def test_a_name_is_escaped_in_each_format(name: str, markdown: str, csv_cell: st
     rows = list(csv.reader(io.StringIO(tables.csv(document(name)))))
     assert rows[1][0] == csv_cell
     assert ",-0.5" in tables.csv(document(name))
-    assert f"{latex} &" in tables.latex(document(name))
+    assert f"{latex} &" in write_latex(document(name))
 
 
 def test_visible_text_keeps_what_people_write() -> None:

@@ -51,7 +51,7 @@ def test_a_page_of_several_arms_begins_with_at_most_three_of_them_and_those_that
         write_study_run(tmp_path, name, {"logic": RunTask(values=values)})
     folders = [tmp_path / name for name in ("base", "a", "b", "c", "better")]
     page = command("compare", *folders, "--format", "html")[1]
-    headlines = re.findall(r'<p class="lead">(.*?)</p>', page)
+    headlines = re.findall(r'<li class="lead">(.*?)</li>', page)
     assert [one.partition(" against base: ")[0] for one in headlines] == ["better", "a", "b"]
     assert [page.count(f"{name} against base: ") for name in ("better", "a", "b", "c")] == [1, 1, 1, 1]
 

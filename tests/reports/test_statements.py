@@ -23,6 +23,7 @@ from harness.reports.analysis.parents import chain_of, parents_of, whole_plots
 from harness.reports.commands.terminal import plain
 from harness.reports.documents import tables
 from harness.reports.documents.comparison import comparison_document
+from harness.reports.documents.latex import latex
 from harness.reports.documents.leaderboard import leaderboard_document
 from harness.reports.page.html import render
 from harness.reports.page.report import comparison_report
@@ -162,7 +163,7 @@ def test_one_pretraining_run_per_arm_gives_no_p() -> None:
     (task,) = comparison.differences
     assert (task.interval, task.p, row(comparison).interval, row(comparison).p) == (None, None, None, None)
     assert any("cannot be separated from that run" in note for note in comparison.notes)
-    for writer in (tables.markdown, tables.csv, tables.json, tables.latex, plain):
+    for writer in (tables.markdown, tables.csv, tables.json, latex, plain):
         assert writer(comparison_document(comparison, "harness compare"))
 
 
@@ -353,7 +354,7 @@ CAVEATS = ("A 60k tokens, B 30k tokens", "truncated to fit the model: B 3", "hf:
 FORMATS = {
     "md": (tables.markdown, "| task |"),
     "json": (tables.json, '"tables": {'),
-    "latex": (tables.latex, r"\begin{table}"),
+    "latex": (latex, r"\begin{table}"),
     "table": (plain, "domain  task  metric"),
 }
 

@@ -8,6 +8,17 @@
     if (classes) element.className = classes;
     return element;
   };
+  const data = (id) => { const element = $("#" + id); return element ? JSON.parse(element.textContent) : null; };
+
+  // The address names what is shown: "#items?task=a&way=lost". Sections are links without a question mark.
+  const address = () => {
+    const [section, rest] = location.hash.slice(1).split("?");
+    return [section, new URLSearchParams(rest || "")];
+  };
+  const remember = (section, values) => {
+    const kept = new URLSearchParams(Object.entries(values).filter(([, value]) => value));
+    try { history.replaceState(null, "", `#${section}${kept.size ? "?" + kept : ""}`); } catch { /* a page without an address */ }
+  };
 
   // Theme: follows the system until the reader switches. A local file may have no access to storage.
   const theme = $("#theme");
@@ -22,7 +33,8 @@
     show();
   });
 
-  // Sorting: numbers by their raw value, unknown ones last; a second click reverses the order.
+  // Sorting: numbers by their raw value, unknown ones last, names by the numbers in them; a second click reverses the order.
+  const compareNames = new Intl.Collator("en", { numeric: true }).compare;
   const sort = (button) => {
     const heading = button.closest("th"), table = button.closest("table"), at = Number(button.dataset.column);
     const first = heading.classList.contains("number") ? "descending" : "ascending";
@@ -37,7 +49,7 @@
       return cell.dataset.value === "" ? null : Number(cell.dataset.value);
     };
     const rows = [...table.tBodies[0].rows].map((row) => [value(row), row]);
-    rows.sort(([a], [b]) => a === null || b === null ? (a === null) - (b === null) : sign * (typeof a === "number" ? a - b : a.localeCompare(b)));
+    rows.sort(([a], [b]) => a === null || b === null ? (a === null) - (b === null) : sign * (typeof a === "number" ? a - b : compareNames(a, b)));
     table.tBodies[0].append(...rows.map(([, row]) => row));
   };
   $$(".sort").forEach((button) => button.addEventListener("click", () => sort(button)));
@@ -50,6 +62,20 @@
     $(`[data-count="${input.dataset.filter}"]`).textContent = words.length ? `${rows.filter((row) => !row.hidden).length} of ${rows.length}` : "";
   }));
 
+  // A meaning opens below its question mark, or above it where there is no room.
+  $$(".ask").forEach((button) => {
+    const meaning = document.getElementById(button.getAttribute("popovertarget"));
+    meaning.addEventListener("toggle", (event) => {
+      if (event.newState !== "open" || opener !== button) return;
+      const place = button.getBoundingClientRect(), box = meaning.getBoundingClientRect();
+      const below = place.bottom + 6 + box.height < innerHeight;
+      meaning.style.left = `${Math.max(8, Math.min(place.left, innerWidth - box.width - 8))}px`;
+      meaning.style.top = `${below ? place.bottom + 6 : Math.max(8, place.top - box.height - 6)}px`;
+    });
+    button.addEventListener("click", () => { opener = button; });
+  });
+  let opener = null;
+
   // Copying a command line.
   $$(".copy").forEach((button) => button.addEventListener("click", async () => {
     const code = $("code", button.parentElement);
@@ -58,92 +84,210 @@
     setTimeout(() => { button.textContent = "copy"; }, 1500);
   }));
 
-  // Printing opens everything that is folded.
-  addEventListener("beforeprint", () => $$("details").forEach((part) => { part.open = true; }));
+  // Printing: folded tables open unless they are long; a table wider than the page is split into groups of columns, each
+  // with the names of the rows.
+  const PAGE = 945;  // CSS pixels of 250 mm, which A4 and letter paper both have in landscape
+  const split = (table) => {
+    const cells = [...table.rows[0].cells], named = Math.max(0, cells.findIndex((cell) => cell.classList.contains("name")));
+    const widths = cells.map((cell) => cell.getBoundingClientRect().width);
+    const groups = [[]];
+    let used = widths[named];
+    cells.forEach((_, at) => {
+      if (at === named) return;
+      if (used + widths[at] > PAGE && groups.at(-1).length) { groups.push([]); used = widths[named]; }
+      groups.at(-1).push(at);
+      used += widths[at];
+    });
+    groups.forEach((group) => {
+      const copy = table.cloneNode(true);
+      copy.removeAttribute("id");
+      copy.classList.add("copy-for-print");
+      [...copy.rows].forEach((row) => [...row.cells].forEach((cell, at) => { if (at !== named && !group.includes(at)) cell.remove(); }));
+      $$("[id]", copy).forEach((element) => element.removeAttribute("id"));
+      table.before(copy);
+    });
+    table.classList.add("split-for-print");
+  };
+  addEventListener("beforeprint", () => {
+    $$("details:not(.long):not([open])").forEach((part) => { part.open = true; part.dataset.opened = ""; });
+    document.documentElement.classList.add("printing");
+    $$(".wide > table").forEach((table) => { if (table.scrollWidth > PAGE) split(table); });
+  });
+  addEventListener("afterprint", () => {
+    $$(".copy-for-print").forEach((copy) => copy.remove());
+    $$(".split-for-print").forEach((table) => table.classList.remove("split-for-print"));
+    $$("details[data-opened]").forEach((part) => { part.open = false; delete part.dataset.opened; });
+    document.documentElement.classList.remove("printing");
+  });
+
+  // The matrix: differences from the arm that the reader chooses, or of each stage from its parent.
+  const matrix = data("matrix-data");
+  const signed = (value) => (value < 0 || Object.is(value, -0) ? "" : "+") + value.toFixed(3);
+  const plain = (value) => (Number(value.toFixed(3)) === 0 ? 0 : value).toFixed(3);
+  const p = (value) => value < 0.001 ? "<0.001" : value.toFixed(3);
+  const NAMES = ["baseline", "arm", "task", "difference", "low", "high", "p", "corrected", "detectable", "relative", "real", "gained", "lost"];
+  const pair = (row) => Object.fromEntries(NAMES.map((name, at) => [name, row[at]]));
+  const turned = (one) => ({
+    ...one, baseline: one.arm, arm: one.baseline, difference: one.difference === null ? null : -one.difference, low: one.high === null ? null : -one.high,
+    high: one.low === null ? null : -one.low, gained: one.lost, lost: one.gained,
+  });
+  const pairs = new Map();
+  const key = (baseline, arm, task) => `${baseline} ${arm} ${task}`;
+  if (matrix) {
+    matrix.pairs.map(pair).forEach((one) => {
+      pairs.set(key(one.baseline, one.arm, one.task), one);
+      pairs.set(key(one.arm, one.baseline, one.task), turned(one));
+    });
+    matrix.against.map(pair).forEach((one) => pairs.set(key(one.baseline, one.arm, one.task), one));
+  }
+  const against = $("#against");
+  const baselineOf = (arm) => against.value === "parent" ? matrix.parents[arm] : matrix.arms.indexOf(against.value.slice(4));
+  const side = (one) => one.difference === null || one.difference === 0 ? "even" : (one.difference > 0) !== matrix.lower.includes(one.task) ? "better" : "worse";
+  const paint = () => $$("#matrix-table tbody tr").forEach((row) => {
+    const arm = matrix.arms.indexOf(row.dataset.arm), baseline = baselineOf(arm);
+    $$(".cell button", row).forEach((button) => {
+      const cell = button.parentElement, one = pairs.get(key(baseline, arm, matrix.tasks.indexOf(button.dataset.task)));
+      cell.className = "cell " + (one ? side(one) : "none") + (one?.real ? " real" : "");
+      cell.style.setProperty("--strength", `${one ? 5 * Math.abs(one.relative) : 0}%`);
+      $(".change", button).textContent = one ? (one.difference === null ? "?" : signed(one.difference)) + (one.real ? " ●" : "") : "";
+    });
+  });
+  const describe = (button) => {
+    const arm = matrix.arms.indexOf(button.dataset.arm), baseline = baselineOf(arm), task = matrix.tasks.indexOf(button.dataset.task);
+    const one = pairs.get(key(baseline, arm, task));
+    const value = `${button.dataset.arm} on ${button.dataset.task}: ${$("b", button).textContent}${$("i", button).textContent && `, 95% interval ${$("i", button).textContent}`}.`;
+    if (!one) return value;
+    const words = [`Difference from ${matrix.arms[baseline]}: ${one.difference === null ? "unknown" : signed(one.difference)}`];
+    if (one.low !== null) words.push(`95% interval ${plain(one.low)} to ${plain(one.high)}`);
+    if (one.p !== null) words.push(`p ${p(one.p)}`);
+    if (one.corrected !== null) words.push(`corrected p ${p(one.corrected)}`);
+    words.push(one.detectable === null ? (one.p === null ? "not tested" : "no possible difference has 80% power") : `detectable ${plain(one.detectable)}`);
+    if (one.gained !== null) words.push(`${one.gained} gained`, `${one.lost} lost`);
+    return `${value} ${words.join(", ")}.`;
+  };
+  if (against) {
+    against.addEventListener("change", () => { paint(); remember("matrix", { against: against.value }); });
+    $$(".cell button").forEach((button) => button.addEventListener("click", () => {
+      $("#pair").replaceChildren(describe(button) + " ");
+      openItems(button.dataset.task, button.dataset.arm);
+    }));
+  }
 
   // Items that flipped.
-  const items = JSON.parse($("#item-data").textContent);
+  const items = data("item-data") || [];
   const list = $("#item-list");
-  if (!list) return;
-  const fields = { task: $("#item-task"), arm: $("#item-arm"), way: $("#item-way"), words: $("#item-words") };
-  const fill = (select, values) => [...new Set(values)].forEach((value) => select.append(new Option(value, value)));
-  fill(fields.task, items.map((item) => item.task));
-  fill(fields.arm, items.map((item) => item.answers[1].model));
-  const choose = (button, item) => {
-    $$("[aria-current]", list).forEach((other) => other.removeAttribute("aria-current"));
-    button.setAttribute("aria-current", "true");
-    open(item);
-  };
-  const refresh = () => {
-    const words = fields.words.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const matches = items.filter((item) =>
-      (!fields.task.value || item.task === fields.task.value) &&
-      (!fields.arm.value || item.answers[1].model === fields.arm.value) &&
-      (!fields.way.value || (fields.way.value === "gained") === item.gained) &&
-      words.every((word) => JSON.stringify(item).toLowerCase().includes(word)));
-    list.replaceChildren(...matches.map((item) => {
-      const line = make("li"), button = make("button");
-      button.type = "button";
-      button.append(make("span", item.gained ? "gained " : "lost ", item.gained ? "gained" : "lost"), item.task, make("small", item.prompt.trim().split("\n").slice(-2).join(" ")));
-      button.addEventListener("click", () => choose(button, item));
-      line.append(button);
-      return line;
-    }));
-    $("#item-count").textContent = `${matches.length} of ${items.length}`;
-  };
-  list.addEventListener("keydown", (event) => {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (!step) return;
-    event.preventDefault();
-    const buttons = $$("button", list), next = buttons[buttons.indexOf(document.activeElement) + step];
-    if (next) { next.focus(); next.click(); }
-  });
-  Object.values(fields).forEach((field) => ["input", "change"].forEach((event) => field.addEventListener(event, refresh)));
-
-  const block = (title, text) => [make("h4", title), make("pre", text)];
-  const choiceTable = (item) => {
-    const table = make("table"), head = table.createTHead().insertRow(), body = table.createTBody();
-    ["choice", ...item.answers.map((answer) => answer.model)].forEach((text, at) => head.append(make("th", text, at ? "number" : "")));
-    item.choices.forEach((choice, at) => {
-      const row = body.insertRow();
-      if (at === item.key) row.className = "key-row";
-      row.append(make("td", (at === item.key ? "✓ " : "") + choice));
-      item.answers.forEach((answer) => {
-        const cell = make("td", "", "number");
-        cell.append(make("span", Number.isFinite(answer.scores[at]) ? answer.scores[at].toFixed(2) : "–", at === answer.chosen ? "chosen" : ""));
-        row.append(cell);
-      });
+  let openItems = () => {};
+  let restoreItems = () => {};
+  if (list) {
+    const fields = { task: $("#item-task"), arm: $("#item-arm"), way: $("#item-way"), words: $("#item-words") };
+    const fill = (select, values) => [...new Set(values)].sort(compareNames).forEach((value) => select.append(new Option(value, value)));
+    const tasks = matrix.tasks.filter((task) => task !== "overall");
+    const arms = matrix.arms.filter((_, at) => at !== matrix.reference);
+    fill(fields.task, tasks);
+    fill(fields.arm, arms);
+    let shown = null;
+    const save = () => remember("items", {
+      ...Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, field.value])),
+      item: shown ? `${shown.task}/${shown.id}/${shown.answers[1].model}` : "",
     });
-    return table;
-  };
-  const open = (item) => {
-    const article = $("#item"), [base, arm] = item.answers;
-    const parts = [make("h3", `${item.task} ${item.id}: ${item.gained ? "gained" : "lost"} by ${arm.model} (${base.value} → ${arm.value})`), ...block("prompt", item.prompt)];
-    if (item.choices.length) {
-      parts.push(make("h4", "log-likelihood of each choice, nats; ✓ correct, underlined: most likely"), choiceTable(item));
-    } else {
-      item.answers.forEach((answer) => parts.push(...block(`${answer.model} (extracted answer: ${answer.answer || "none"}${answer.readFrom && ", from " + answer.readFrom})`, answer.text || "(empty)")));
-      parts.push(...block("expected", item.target));
-    }
-    if (item.rationale) parts.push(...block("rationale", item.rationale));
-    article.replaceChildren(...parts);
-  };
-  $$(".cell button").forEach((button) => button.addEventListener("click", () => {
-    const { task, arm } = button.dataset;
-    $("#items").scrollIntoView();
-    if (!items.some((item) => item.task === task && item.answers[1].model === arm)) {
-      const known = items.some((item) => item.answers[1].model === arm);
-      const why = known ? `no item of ${task} on which ${arm} differs` : `no items of ${arm}: compare it alone with the baseline to see them`;
-      $("#item").replaceChildren(make("p", `This page has ${why}.`, "hint"));
-      return;
-    }
-    fields.task.value = task;
-    fields.arm.value = arm;
-    fields.way.value = fields.words.value = "";
+    const isItem = (item, name) => `${item.task}/${item.id}/${item.answers[1].model}` === name;
+    const choose = (button, item) => {
+      $$("[aria-current]", list).forEach((other) => other.removeAttribute("aria-current"));
+      button.setAttribute("aria-current", "true");
+      shown = item;
+      open(item);
+      save();
+    };
+    const refresh = () => {
+      const words = fields.words.value.toLowerCase().split(/\s+/).filter(Boolean);
+      const matches = items.filter((item) =>
+        (!fields.task.value || item.task === fields.task.value) &&
+        (!fields.arm.value || item.answers[1].model === fields.arm.value) &&
+        (!fields.way.value || (fields.way.value === "gained") === item.gained) &&
+        words.every((word) => JSON.stringify(item).toLowerCase().includes(word)));
+      list.replaceChildren(...matches.map((item) => {
+        const line = make("li"), button = make("button");
+        button.type = "button";
+        button.append(make("span", item.gained ? "gained " : "lost ", item.gained ? "gained" : "lost"), item.task, make("small", item.prompt.trim().split("\n").slice(-2).join(" ")));
+        button.addEventListener("click", () => choose(button, item));
+        line.append(button);
+        return line;
+      }));
+      $("#item-count").textContent = `${matches.length} of ${items.length}`;
+      return matches;
+    };
+    list.addEventListener("keydown", (event) => {
+      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      const buttons = $$("button", list), next = buttons[buttons.indexOf(document.activeElement) + step];
+      if (next) { next.focus(); next.click(); }
+    });
+    Object.values(fields).forEach((field) => ["input", "change"].forEach((event) => field.addEventListener(event, () => { refresh(); save(); })));
+
+    const block = (title, text) => [make("h4", title), make("pre", text)];
+    const choiceTable = (item) => {
+      const table = make("table"), head = table.createTHead().insertRow(), body = table.createTBody();
+      ["choice", ...item.answers.map((answer) => answer.model)].forEach((text, at) => head.append(make("th", text, at ? "number" : "")));
+      item.choices.forEach((choice, at) => {
+        const row = body.insertRow();
+        if (at === item.key) row.className = "key-row";
+        row.append(make("td", (at === item.key ? "✓ " : "") + choice));
+        item.answers.forEach((answer) => {
+          const cell = make("td", "", "number");
+          cell.append(make("span", Number.isFinite(answer.scores[at]) ? answer.scores[at].toFixed(2) : "–", at === answer.chosen ? "chosen" : ""));
+          row.append(cell);
+        });
+      });
+      return table;
+    };
+    const open = (item) => {
+      const article = $("#item"), [base, arm] = item.answers;
+      const parts = [make("h3", `${item.task} ${item.id}: ${item.gained ? "gained" : "lost"} by ${arm.model} (${base.value} → ${arm.value})`), ...block("prompt", item.prompt)];
+      if (item.choices.length) {
+        parts.push(make("h4", "log-likelihood of each choice, nats; ✓ correct, underlined: most likely"), choiceTable(item));
+      } else {
+        item.answers.forEach((answer) => parts.push(...block(`${answer.model} (extracted answer: ${answer.answer || "none"}${answer.readFrom && ", from " + answer.readFrom})`, answer.text || "(empty)")));
+        parts.push(...block("expected", item.target));
+      }
+      if (item.rationale) parts.push(...block("rationale", item.rationale));
+      article.replaceChildren(...parts);
+    };
+    const empty = (why) => { shown = null; $("#item").replaceChildren(make("p", why, "hint")); };
+    openItems = (task, arm) => {
+      if (!tasks.includes(task) || !arms.includes(arm)) return;
+      fields.task.value = task;
+      fields.arm.value = arm;
+      fields.way.value = fields.words.value = "";
+      const matches = refresh();
+      if (matches.length) {
+        $("button", list).click();
+        const link = make("a", `See ${matches.length} of the items on which it differs from ${matrix.arms[matrix.reference]}`);
+        link.href = "#items";
+        link.addEventListener("click", (event) => { event.preventDefault(); $("#items").scrollIntoView(); });
+        $("#pair").append(link);
+      } else {
+        const known = items.some((item) => item.answers[1].model === arm);
+        const why = known ? `no item of ${task} on which ${arm} differs` : `no items of ${arm}: compare it alone with the baseline to see them`;
+        empty(`This page has ${why}.`);
+        save();
+      }
+    };
+    restoreItems = (values) => {
+      Object.entries(fields).forEach(([name, field]) => { field.value = values.get(name) || ""; });
+      refresh().forEach((item, at) => { if (isItem(item, values.get("item"))) $$("button", list)[at].click(); });
+    };
     refresh();
-    const first = $("button", list);
-    first.click();
-    first.focus({ preventScroll: true });
-  }));
-  refresh();
+  }
+
+  // Show what the address names.
+  const restore = () => {
+    const [section, values] = address();
+    if (![...values].length) return;
+    if (section === "items") restoreItems(values);
+    if (section === "matrix" && against && values.get("against")) { against.value = values.get("against"); paint(); }
+    document.getElementById(section)?.scrollIntoView();
+  };
+  addEventListener("hashchange", restore);
+  restore();
 })();

@@ -1,0 +1,231 @@
+"""The matrix of a comparison of models: the value of each arm, and the difference of every pair of arms.
+
+The differences from the first arm are those of the comparison, with its correction. For all other questions, the reader
+chooses two arms out of many, so p is corrected for every pair, as by ``harness compare --baseline B --chosen``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+
+from harness.errors import InputError, RecordError
+from harness.records import ModelRecords, TaskRun
+from harness.reports.analysis.comparison import PairOptions, difference_of_pair
+from harness.reports.analysis.differences import OVERALL, Arm, Comparison, DomainDifference, TaskDifference
+from harness.reports.analysis.domains import BoardEstimates
+from harness.reports.analysis.families import correct_all
+from harness.reports.analysis.intervals import IntervalCache
+from harness.reports.analysis.matrix import Key, Matrix, MatrixArm, MatrixCell, MatrixColumn, PairDifference
+from harness.reports.analysis.parents import chain_of
+from harness.reports.analysis.study import TrainingRun, plots_of_models
+from harness.reports.analysis.task_values import TaskValues, collect, overall_tables
+from harness.stats.factorial import ItemTable, Runs, estimate_contrast
+
+PARALLEL_FROM_PAIRS = 100
+MOST_PAIRS = 2_000  # 64 arms: about a minute on one core; with more, arms are compared with the first only
+# The pairs that worker processes test; they inherit it, because the items of many models are too large to be sent.
+_shared: list[tuple[Arm, Arm]] = []
+
+Tested = tuple[Sequence[TaskDifference], tuple[DomainDifference, ...]]
+
+
+def comparison_matrix(
+    comparison: Comparison, estimates: BoardEstimates | None, intervals: IntervalCache, *, force: bool
+) -> Matrix:
+    """Return the matrix of all arms.
+
+    Args:
+        comparison: Differences from the first arm.
+        estimates: Overall values of single runs; None if they are not ranked.
+        intervals: Intervals computed so far in this report.
+        force: Compare runs even if their prompts differ.
+    """
+    pairs = _all_pairs(comparison, force=force)
+    tested = [corrected for corrected in pairs.values() if corrected is not None]
+    return Matrix(
+        arms=tuple(
+            MatrixArm(name=arm.name, runs=len(arm.models), parent=_parent(arm, comparison.arms))
+            for arm in comparison.arms
+        ),
+        columns=_columns(comparison),
+        cells=_cells(comparison, estimates, intervals),
+        reference=comparison.arms[0].name,
+        against_reference=tuple(
+            one
+            for arm in comparison.arms[1:]
+            for one in _rows(
+                comparison.arms[0].name,
+                arm.name,
+                ([d for d in comparison.differences if d.arm == arm.name], comparison.overall.get(arm.name, ())),
+            )
+        ),
+        pairs=tuple(one for (first, second), own in pairs.items() if own for one in _rows(first, second, own[0])),
+        tests=max((tests for _, tests in tested), default=0),
+    )
+
+
+def _all_pairs(comparison: Comparison, *, force: bool) -> dict[Key, tuple[Tested, int] | None]:
+    """Return the corrected differences of each pair and the tests of the family; None for arms without common items."""
+    first, *others = comparison.arms
+    tested: dict[Key, Tested | None] = {
+        (first.name, arm.name): (
+            [one for one in comparison.differences if one.arm == arm.name],
+            comparison.overall.get(arm.name, ()),
+        )
+        for arm in others
+    }
+    pairs = list(itertools.combinations(others, 2))
+    if len(pairs) > MOST_PAIRS:
+        pairs = []
+    options = PairOptions(force=force, any_scale=comparison.any_scale)
+    tested |= {(one.name, two.name): own for (one, two), own in zip(pairs, _tested(pairs, options), strict=True)}
+    done: dict[Key, tuple[Tested, int] | None] = {}
+    for (baseline, arm), own in tested.items():
+        if own is None:
+            done[baseline, arm] = None
+            continue
+        corrected = correct_all(own[0], {arm: own[1]}, "holm", among=len(comparison.arms))
+        done[baseline, arm] = ((corrected.differences, corrected.overall[arm]), corrected.tests)
+    return done
+
+
+def _tested(pairs: Sequence[tuple[Arm, Arm]], options: PairOptions) -> Iterator[Tested | None]:
+    """Test each pair, in order; in parallel if there are many."""
+    workers = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+    if len(pairs) < PARALLEL_FROM_PAIRS or workers < 2:
+        yield from (_test(one, two, options) for one, two in pairs)
+        return
+    _shared[:] = pairs
+    try:
+        with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
+            yield from pool.map(_test_shared, range(len(pairs)), itertools.repeat(options), chunksize=16)
+    finally:
+        _shared.clear()
+
+
+def _test_shared(number: int, options: PairOptions) -> Tested | None:
+    return _test(*_shared[number], options)
+
+
+def _test(baseline: Arm, arm: Arm, options: PairOptions) -> Tested | None:
+    """Return the differences of a pair; None if the two have no task in common, as each has with the first arm."""
+    try:
+        return difference_of_pair(baseline, arm, options)
+    except (RecordError, InputError):
+        return None
+
+
+def _rows(baseline: str, arm: str, tested: Tested) -> list[PairDifference]:
+    tasks, parts = tested
+    rows = [_pair(baseline, arm, OVERALL, part) for part in parts if part.domain == OVERALL]
+    return [*rows, *(_pair(baseline, arm, one.task, one) for one in tasks)]
+
+
+def _pair(baseline: str, arm: str, task: str, one: TaskDifference | DomainDifference) -> PairDifference:
+    low, high = one.interval or (math.nan, math.nan)
+    return PairDifference(
+        baseline=baseline,
+        arm=arm,
+        task=task,
+        difference=one.difference,
+        low=low,
+        high=high,
+        p=_number(one.p),
+        p_corrected=_number(one.p_corrected),
+        detectable=_number(one.detectable),
+        gained=one.gained if isinstance(one, TaskDifference) else None,
+        lost=one.lost if isinstance(one, TaskDifference) else None,
+    )
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _columns(comparison: Comparison) -> tuple[MatrixColumn, ...]:
+    tasks = {one.task: one for one in comparison.differences}
+    columns = [
+        MatrixColumn(task=one.task, domain=one.domain, chance=one.chance, higher_is_better=one.higher_is_better)
+        for one in sorted(tasks.values(), key=lambda one: (one.is_control, one.domain, one.task))
+    ]
+    if not any(comparison.overall.values()):
+        return tuple(columns)
+    counted = {name for parts in comparison.overall.values() for part in parts if part.domain == OVERALL
+               for name in part.names}  # fmt: skip
+    better = all(column.higher_is_better for column in columns if column.task in counted)
+    return (MatrixColumn(task=OVERALL, domain="", chance=0.0, higher_is_better=better), *columns)
+
+
+def _cells(comparison: Comparison, estimates: BoardEstimates | None, intervals: IntervalCache) -> dict[Key, MatrixCell]:
+    cells: dict[Key, MatrixCell] = {}
+    names = {one.task for one in comparison.differences}
+    for arm in comparison.arms:
+        if len(arm.models) > 1:
+            cells |= {(arm.name, task): cell for task, cell in _of_runs(arm, any_scale=comparison.any_scale).items()}
+            continue
+        for task, run in arm.models[0].tasks.items():
+            if task in names and run.value is not None:
+                cells[arm.name, task] = _of_run(run, run.value, intervals)
+        if estimates is not None and arm.name in estimates.overall:
+            one = estimates.overall[arm.name]
+            cells[arm.name, OVERALL] = MatrixCell(value=one.value, low=one.low, high=one.high)
+    return cells
+
+
+def _of_run(run: TaskRun, value: float, intervals: IntervalCache) -> MatrixCell:
+    low, high = math.nan, math.nan
+    if run.is_mean:
+        rows = run.items.rows(run.metric.partition(",")[2])
+        answered = np.isfinite(run.headline_values)
+        clusters = None if run.items.cluster is None else run.items.cluster[rows][answered]
+        ends = intervals.interval(run.headline_values[answered], clusters)
+        low, high = ends.low, ends.high
+    return MatrixCell(value=value, low=low, high=high, failed=run.failed, cut=run.truncated)
+
+
+def _of_runs(arm: Arm, *, any_scale: bool) -> dict[str, MatrixCell]:
+    """Return the mean over the runs of an arm, by task, with the error of items and runs."""
+    plots = plots_of_models(arm.models)
+    runs = [TrainingRun(cell=("",), plot=plots[m.name] or m.name, checkpoints=(m,)) for m in arm.models]
+    try:
+        tasks = collect(runs, [], force=True)
+    except RecordError:
+        return {}
+    grouped = Runs(cells=[run.cell for run in runs], plots=[run.plot for run in runs])
+    cells = {one.task: mean_cell([one.table], grouped, ("",), counts_of(arm.models, one)) for one in tasks}
+    if tables := overall_tables(tasks, any_scale=any_scale):
+        cells[OVERALL] = mean_cell(tables, grouped, ("",), (0, 0))
+    return cells
+
+
+def mean_cell(tables: Sequence[ItemTable], runs: Runs, cell: tuple[str, ...], counts: tuple[int, int]) -> MatrixCell:
+    """Return the mean of a cell of a design with its interval; `counts` are its failed and its truncated requests."""
+    one = estimate_contrast(tables, runs, {cell: 1.0})
+    return MatrixCell(value=one.estimate, low=one.low, high=one.high, failed=counts[0], cut=counts[1])
+
+
+def counts_of(models: Sequence[ModelRecords], task: TaskValues) -> tuple[int, int]:
+    """Return the failed and the truncated requests of models on a task."""
+    runs = [model.tasks[task.task] for model in models]
+    return sum(run.failed for run in runs), sum(run.truncated for run in runs)
+
+
+def _parent(arm: Arm, arms: Sequence[Arm]) -> str:
+    """Return the arm that holds the nearest ancestors of all models of an arm; empty if there is none."""
+    by_digest: Mapping[str, str] = {
+        model.digest: other.name for other in arms if other is not arm for model in other.models if model.digest
+    }
+    nearest = set()
+    for model in arm.models:
+        chain = chain_of(model)
+        above = [by_digest[one] for one in reversed(chain.digests[:-1]) if one in by_digest] if chain else []
+        nearest.add(above[0] if above else "")
+    return nearest.pop() if len(nearest) == 1 else ""

@@ -1,0 +1,129 @@
+"""The design as a picture: what each arm was made from, with the runs of different seeds drawn as one stage.
+
+    base-N-0, base-N-1  ->  tuned-N-C-0, tuned-N-C-1       is drawn as       base-N (2 runs)  ->  NC (2 runs)
+
+The stages are those of the lineages; without one, an arm is joined to the parents that the design file names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from harness.records import ModelRecords
+from harness.reports.analysis.lineage_graph import LineageNode, lineage_nodes
+
+_SEED = re.compile(r"[-_. ]*(seed|s|run)?[-_. ]*\d+$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeArm:
+    """One arm.
+
+    Attributes:
+        name: Its name.
+        models: Its runs.
+        parents: Names of the checkpoints that its runs were made from, where a record has no lineage.
+        label: Its name in the picture; empty for `name`.
+    """
+
+    name: str
+    models: Sequence[ModelRecords]
+    parents: Sequence[str] = ()
+    label: str = ""
+
+
+def recipe_nodes(arms: Sequence[RecipeArm]) -> tuple[LineageNode, ...]:
+    """Return one node per arm and per recipe of their ancestors, parents before children."""
+    nodes = lineage_nodes([model for arm in arms for model in arm.models])
+    arm_of = {model.name: arm.name for arm in arms for model in arm.models}
+    keys = {node.digest: _key(node, arm_of) for node in nodes}
+    merged: dict[str, list[LineageNode]] = {}
+    for node in nodes:
+        merged.setdefault(keys[node.digest], []).append(node)
+    drawn = {key: _merged(key, members, keys) for key, members in merged.items()}
+    for arm in arms:
+        if arm.name not in drawn:
+            drawn |= _without_lineage(arm)
+    order = _order(arms, drawn)
+    labels = {arm.name: arm.label or arm.name for arm in arms}
+    placed = [replace(node, name=labels.get(key, node.name)) for key, node in _with_depths(drawn).items()]
+    return tuple(sorted(placed, key=lambda node: (node.depth, order.get(node.digest, len(arms)))))
+
+
+def _order(arms: Sequence[RecipeArm], nodes: Mapping[str, LineageNode]) -> dict[str, int]:
+    """Return the number of the first arm that was made from each node, so that edges do not cross."""
+    order: dict[str, int] = {}
+    for number, arm in enumerate(arms):
+        ways = [arm.name]
+        while ways:
+            key = ways.pop()
+            if key in nodes and key not in order:
+                order[key] = number
+                ways += nodes[key].parents
+    return order
+
+
+def _key(node: LineageNode, arm_of: Mapping[str, str]) -> str:
+    arms = {arm_of[model] for model in node.models if model in arm_of}
+    if len(arms) == 1:
+        return arms.pop()
+    recipe = _SEED.sub("", node.name) or node.name
+    return f"{recipe} (stage)" if recipe in arm_of.values() else recipe
+
+
+def _merged(key: str, members: Sequence[LineageNode], keys: Mapping[str, str]) -> LineageNode:
+    parents = dict.fromkeys(keys[parent] for node in members for parent in node.parents if parent in keys)
+    parents.pop(key, None)  # a later checkpoint of one arm
+    first = members[0]
+    tokens = [node.tokens for node in members if node.tokens is not None]
+    return replace(
+        first,
+        digest=key,
+        name=key,
+        step=None,
+        parents=tuple(parents),
+        tokens=round(sum(tokens) / len(tokens)) if tokens else None,
+        models=tuple(model for node in members for model in node.models),
+        runs=len(members),
+    )
+
+
+def _without_lineage(arm: RecipeArm) -> dict[str, LineageNode]:
+    parents: dict[str, int] = {}
+    for name in dict.fromkeys(arm.parents):
+        recipe = _SEED.sub("", name) or name
+        parents[recipe] = parents.get(recipe, 0) + 1
+    above = {name: _plain(name, (), runs, ()) for name, runs in parents.items()}
+    names = tuple(model.name for model in arm.models)
+    return above | {arm.name: _plain(arm.name, tuple(parents), len(arm.models), names)}
+
+
+def _plain(name: str, parents: tuple[str, ...], runs: int, models: tuple[str, ...]) -> LineageNode:
+    return LineageNode(
+        digest=name,
+        name=name,
+        kind="",
+        step=None,
+        parents=parents,
+        depth=0,
+        tokens=None,
+        total_tokens=None,
+        ledger={},
+        models=models,
+        runs=runs,
+    )
+
+
+def _with_depths(nodes: Mapping[str, LineageNode]) -> dict[str, LineageNode]:
+    """Return the nodes with their depth: one more than the deepest parent."""
+    depths: dict[str, int] = {}
+
+    def depth(key: str, below: frozenset[str]) -> int:
+        if key not in depths:
+            above = [one for one in nodes[key].parents if one in nodes and one not in below]
+            depths[key] = max((depth(one, below | {key}) + 1 for one in above), default=0)
+        return depths[key]
+
+    return {key: replace(node, depth=depth(key, frozenset())) for key, node in nodes.items()}

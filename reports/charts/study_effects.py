@@ -1,0 +1,25 @@
+"""Main effects and interactions of a factorial study as a forest plot, for the page and for chart files."""
+
+from __future__ import annotations
+
+from harness.reports.analysis.contrasts import PRIMARY
+from harness.reports.analysis.factorial import FactorialAnalysis
+from harness.reports.charts.drawing import Drawing
+from harness.reports.charts.forest import Effect, draw_forest
+
+
+def draw_study_effects(analysis: FactorialAnalysis) -> Drawing:
+    """Return the primary contrasts over overall and all tasks as one drawing."""
+    effects = [
+        Effect(
+            row=row.task,
+            column=row.spec.name,
+            value=row.estimate.estimate,
+            low=row.estimate.low,
+            high=row.estimate.high,
+            quiet=not row.significant,
+        )
+        for row in analysis.rows
+        if row.spec.kind == PRIMARY
+    ]
+    return draw_forest(effects, "Main effects and interactions with their 95% intervals")

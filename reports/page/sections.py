@@ -1,0 +1,185 @@
+"""Sections that pages of models and of factorial studies share: design, training curves, ledger, settings, failures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from harness.records import ModelRecords
+from harness.reports.analysis.domains import BoardEstimates
+from harness.reports.analysis.ledger import LedgerLine, ledger_lines
+from harness.reports.analysis.lineage_graph import LineageNode, lineage_nodes, node_labels
+from harness.reports.analysis.recipe_graph import RecipeArm, recipe_nodes
+from harness.reports.analysis.run_settings import RunSettings, run_settings
+from harness.reports.analysis.training_curves import training_curves
+from harness.reports.charts.drawing import Drawing, svg
+from harness.reports.charts.lineage import draw_lineage_graph, draw_mixture
+from harness.reports.charts.training_curves import draw_training_curve
+from harness.reports.documents.tables import Column, Row, Table
+from harness.reports.page.table_view import table_view
+
+MOST_IN_DESIGN = 12  # arms; more do not fit on a first screen
+
+
+def drawn(drawing: Drawing) -> Markup:
+    """Return a drawing as inline SVG."""
+    return Markup(svg(drawing))  # noqa: S704 - `svg` escapes texts
+
+
+def design_view(arms: Sequence[RecipeArm]) -> Markup:
+    """Return the design as a picture; empty if no arm has a known parent, or there are too many arms for a picture."""
+    if len(arms) > MOST_IN_DESIGN:
+        return Markup()
+    nodes = recipe_nodes(arms)
+    if not any(node.parents for node in nodes):
+        return Markup()
+    return drawn(draw_lineage_graph(nodes))
+
+
+def lineage_view(models: Sequence[ModelRecords], estimates: BoardEstimates | None) -> dict[str, Any] | None:
+    """Return the graph of checkpoints, the curves over tokens and the mixtures; None without a lineage."""
+    nodes = lineage_nodes(models)
+    if not nodes:
+        return None
+    panels = training_curves(nodes, estimates) if estimates else ()
+    # The states of one stage are best seen over their tokens: overall and held-out loss go to the first screen.
+    first = [panel for panel in panels if panel is panels[0] or panel.chance is None] if _has_states(nodes) else []
+    return {
+        "graph": drawn(draw_lineage_graph(nodes)),
+        "checkpoints": len(nodes),
+        "chain": [drawn(draw_training_curve(panel)) for panel in first],
+        "curves": [drawn(draw_training_curve(panel)) for panel in panels if panel not in first],
+        "mixtures": _mixtures(nodes),
+    }
+
+
+def _has_states(nodes: Sequence[LineageNode]) -> bool:
+    """Return whether several checkpoints of one training run are evaluated."""
+    stages = [(node.name, node.parents) for node in nodes if node.models and node.kind]
+    return len(set(stages)) < len(stages)
+
+
+def _mixtures(nodes: Sequence[LineageNode]) -> list[dict[str, Any]]:
+    """Return the bars of each mixture; stages of the same sources and shares have them once."""
+    named = node_labels(nodes)
+    by_shares: dict[object, list[LineageNode]] = {}
+    for node in nodes:
+        if node.ledger:
+            shares = [(p, s, round(share, 2)) for p, rows in node.ledger.items() for s, share, _ in rows]
+            by_shares.setdefault(tuple(shares), []).append(node)
+    views = []
+    for members in by_shares.values():
+        first = members[0]
+        more = f" and {len(members) - 1} more" if len(members) > 1 else ""
+        drawing = draw_mixture(first, named[first.digest])
+        views.append({"name": f"{named[first.digest]}{more}", "legend": drawing.legend, "drawing": drawn(drawing)})
+    return views
+
+
+def ledger_view(models: Sequence[ModelRecords]) -> dict[str, Any] | None:
+    """Return the table of training data, in tokens and records; None without a manifest."""
+    lines = ledger_lines(models)
+    return table_view(_ledger_table(lines)) if lines else None
+
+
+def _ledger_table(lines: Sequence[LedgerLine]) -> Table:
+    columns = (
+        Column(key="stage", heading="stage", kind="text"),
+        Column(key="kind", heading="kind", kind="text"),
+        Column(key="seed", heading="seed", kind="count"),
+        Column(key="phase", heading="phase", kind="count", meaning="Phase of the data schedule, from 1."),
+        Column(key="source", heading="source", kind="text"),
+        Column(key="tokens", heading="tokens", kind="count", meaning="Tokens as streamed, repetitions included."),
+        Column(key="share", heading="share", meaning="Share of the phase's tokens, as streamed."),
+        Column(key="target_share", heading="target", meaning="The share that the schedule has."),
+        Column(key="records", heading="records", kind="count", meaning="Records drawn in the whole stage."),
+        Column(key="repeats", heading="repeats", kind="count", meaning="How often the source started again."),
+        Column(key="cut", heading="cut", kind="count", meaning="Records truncated to the maximum length."),
+        Column(
+            key="dropped",
+            heading="dropped",
+            kind="count",
+            meaning="Records left out because truncation left nothing to learn from.",
+        ),
+        Column(key="skipped", heading="skipped", kind="count", meaning="Records that are wrong and were skipped."),
+        Column(
+            key="held_out", heading="held out", kind="count", meaning="Records left out because their loss is measured."
+        ),
+    )
+    rows = tuple(
+        Row(
+            cells={column.key: getattr(line, column.key) for column in columns} | {"phase": line.phase or None},
+            tone="warning" if line.skipped else "",
+        )
+        for line in lines
+    )
+    return Table(key="ledger", title="Training data as streamed", columns=columns, rows=rows)
+
+
+def settings_view(models: Sequence[ModelRecords]) -> dict[str, Any]:
+    """Return the table of how each model was evaluated, with its command lines and versions, each once."""
+    settings = run_settings(models)
+    commands: dict[str, list[str]] = {}
+    versions: dict[tuple[str, ...], list[str]] = {}
+    for one in settings:
+        if one.command:
+            commands.setdefault(one.command, []).append(one.model)
+        if one.versions:
+            versions.setdefault(one.versions, []).append(one.model)
+    return {
+        "table": table_view(_settings_table(settings)),
+        "commands": [{"models": _named(names), "command": command} for command, names in commands.items()],
+        "versions": [{"models": _named(names), "versions": ", ".join(own)} for own, names in versions.items()],
+    }
+
+
+def _settings_table(settings: Sequence[RunSettings]) -> Table:
+    columns = (
+        Column(key="model", heading="model", kind="text"),
+        Column(key="time", heading="run", kind="text", meaning="Start of the run, local time."),
+        Column(key="n_tasks", heading="tasks", kind="count"),
+        Column(key="engine", heading="engine", kind="text"),
+        Column(key="dtype", heading="dtype", kind="text"),
+        Column(key="num_fewshot", heading="few-shot", kind="text", meaning="Examples in the prompt."),
+        Column(key="prompting", heading="template", kind="text", meaning="Chat template and system instruction."),
+        Column(key="max_length", heading="max_length", kind="text", meaning="Longest input in tokens."),
+        Column(key="task_versions", heading="task version", kind="text"),
+        Column(key="failed", heading="failed", kind="count", meaning="Requests without an answer."),
+        Column(key="cut", heading="cut", kind="count", meaning="Requests whose input was truncated to fit the model."),
+    )
+    rows = tuple(
+        Row(
+            cells={column.key: getattr(one, column.key, None) or None for column in columns}
+            | {"n_tasks": len(one.tasks), "failed": one.failed, "cut": one.cut},
+            tone="warning" if one.failed or one.cut else "",
+        )
+        for one in settings
+    )
+    return Table(key="settings", title="Evaluations", columns=columns, rows=rows)
+
+
+def _named(names: Sequence[str]) -> str:
+    distinct = list(dict.fromkeys(names))
+    return ", ".join(distinct[:6]) + (f" and {len(distinct) - 6} more" if len(distinct) > 6 else "")
+
+
+def failures_view(models: Sequence[ModelRecords]) -> list[dict[str, str]]:
+    """Return the failed requests by model and task, with their reasons."""
+    rows = [
+        {
+            "model": model.name,
+            "task": run.task,
+            "failed": f"{run.failed:,}",
+            "reasons": ", ".join(f"{count} {reason}" for reason, count in sorted(run.failures.items())),
+        }
+        for model in models
+        for run in model.tasks.values()
+        if run.failed
+    ]
+    return rows + [
+        {"model": model.name, "task": task, "failed": f"{failed:,}", "reasons": "no item could be scored"}
+        for model in models
+        for task, failed in model.unscored.items()
+    ]

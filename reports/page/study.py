@@ -1,0 +1,71 @@
+"""The page of a factorial study: answer, design, matrix of stages and tasks, effects, tables, training data."""
+
+from __future__ import annotations
+
+from harness.records import ModelRecords
+from harness.reports.analysis.contrasts import is_two_by_two
+from harness.reports.analysis.factorial import FactorialAnalysis
+from harness.reports.analysis.matrix import Matrix
+from harness.reports.analysis.recipe_graph import RecipeArm
+from harness.reports.charts.study_effects import draw_study_effects
+from harness.reports.documents.answers import factorial_answer
+from harness.reports.documents.glossary import glossary
+from harness.reports.documents.tables import Document
+from harness.reports.page.environment import render_template
+from harness.reports.page.matrix_view import matrix_view
+from harness.reports.page.sections import (
+    design_view,
+    drawn,
+    failures_view,
+    ledger_view,
+    lineage_view,
+    settings_view,
+)
+from harness.reports.page.table_view import table_view
+
+
+def render_study(analysis: FactorialAnalysis, matrix: Matrix, document: Document) -> str:
+    """Return the page. The same records give the same bytes."""
+    answer = factorial_answer(analysis)
+    models = _models(analysis)
+    return render_template(
+        "study.html",
+        {
+            "title": document.title,
+            "question": answer.question,
+            "answer": answer.sentences,
+            "headlines": document.headlines,
+            "caveats": document.caveats,
+            "agreements": document.agreements,
+            "design": design_view(_arms(analysis)),
+            "chain": (),
+            "matrix": matrix_view(matrix),
+            "forest": drawn(draw_study_effects(analysis)),
+            "tables": [table_view(table) for table in document.tables],
+            "lineage": lineage_view(models, None),
+            "ledger": ledger_view(models),
+            "settings": settings_view(models),
+            "failures": failures_view(models),
+            "notes": document.notes[document.n_headlines :],
+            "glossary": glossary(any_scale=analysis.any_scale),
+            "any_scale": analysis.any_scale,
+            "command": document.command,
+        },
+    )
+
+
+def _models(analysis: FactorialAnalysis) -> list[ModelRecords]:
+    """Return the evaluated checkpoints of the study, ancestors first."""
+    of_runs = [model for run in analysis.study.runs for model in run.checkpoints]
+    return list({model.name: model for model in [*analysis.study.parents.values(), *of_runs]}.values())
+
+
+def _arms(analysis: FactorialAnalysis) -> list[RecipeArm]:
+    arms = []
+    for arm in analysis.arms:
+        runs = [run for run in analysis.study.runs if run.cell == arm.cell]
+        models = [run.checkpoints[-1] for run in runs]
+        parents = [name for run in runs for name in run.ancestors[:1]]
+        label = f"{arm.name}: {', '.join(arm.cell)}" if is_two_by_two(analysis.study.factors) else ""
+        arms.append(RecipeArm(name=arm.name, models=models, parents=parents, label=label))
+    return arms

@@ -1,0 +1,92 @@
+"""Drawings of the page: the design with seeds merged, labels that do not overlap, a forest plot on a usable scale."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from harness.reports.analysis.recipe_graph import RecipeArm, recipe_nodes
+from harness.reports.analysis.training_curves import CurveLine, CurvePanel, CurvePoint
+from harness.reports.charts.drawing import Mark, svg, vega_lite
+from harness.reports.charts.forest import Effect, draw_forest
+from harness.reports.charts.label_places import LINE, apart
+from harness.reports.charts.training_curves import draw_training_curve
+from tests.reports.models_for_tests import link, model
+from tests.reports.records_for_tests import rows_in
+
+ONES = {"t": np.ones(4)}
+
+
+def test_runs_of_several_seeds_are_one_stage_of_the_design() -> None:
+    arms = [
+        RecipeArm(
+            name=arm,
+            models=[
+                model(f"{arm}-{seed}", ONES, lineage=(link(f"{arm}-{seed}", f"base-{seed}"), link(f"base-{seed}")))
+                for seed in (0, 1)
+            ],
+        )
+        for arm in ("plain", "code")
+    ]
+    nodes = recipe_nodes(arms)
+    assert [(node.name, node.parents, node.runs, node.depth) for node in nodes] == [
+        ("base", (), 2, 0), ("plain", ("base",), 2, 1), ("code", ("base",), 2, 1),
+    ]  # fmt: skip
+
+
+def test_an_arm_without_a_lineage_is_joined_to_the_parents_that_the_design_names() -> None:
+    arms = [RecipeArm(name="NN", models=[model(f"NN-{n}", ONES) for n in (0, 1)], parents=["pre-0", "pre-1"])]
+    assert [(node.name, node.parents, node.runs) for node in recipe_nodes(arms)] == [
+        ("pre", (), 2),
+        ("NN", ("pre",), 2),
+    ]
+
+
+def test_an_ancestor_with_the_name_of_an_arm_stays_apart() -> None:
+    models = [model(f"a-{n}", ONES, lineage=(link(f"tuned-{n}", f"code-{n}"), link(f"code-{n}"))) for n in (0, 1)]
+    nodes = recipe_nodes([RecipeArm(name="code", models=models)])
+    assert [(node.name, node.parents) for node in nodes] == [("code (stage)", ()), ("code", ("code (stage)",))]
+
+
+@pytest.mark.parametrize("heights", [[50.0, 51.0, 52.0], [10.0, 10.0, 10.0, 10.0], [100.0, 20.0, 99.0]])
+def test_labels_of_lines_never_overlap(heights: list[float]) -> None:
+    places = apart({str(at): height for at, height in enumerate(heights)}, lowest=100.0)
+    ordered = sorted(places.values())
+    assert all(two - one >= LINE for one, two in itertools.pairwise(ordered))
+    assert ordered[0] >= LINE, "below the top"
+
+
+def panel(*lines: CurveLine) -> CurvePanel:
+    return CurvePanel(title="overall", chance=0.0, lines=lines)
+
+
+def line(name: str, colour: int, *points: tuple[str, int, float]) -> CurveLine:
+    places = [CurvePoint(model=m, tokens=t, value=v, low=v - 0.1, high=v + 0.1) for m, t, v in points]
+    return CurveLine(name=name, points=tuple(places), colour=colour)
+
+
+def test_a_shared_beginning_of_two_lines_is_drawn_once() -> None:
+    base = ("base", 100, 0.2)
+    drawing = draw_training_curve(panel(line("a", 0, base, ("a", 200, 0.3)), line("b", 1, base, ("b", 200, 0.4))))
+    kinds = [mark.kind for mark in drawing.marks if mark.style[:4] in ("line", "band", "dot-")]
+    assert (kinds.count("point"), kinds.count("rule"), kinds.count("band")) == (3, 2, 2)
+    assert len([row for row in rows_in(vega_lite(drawing)) if "band" in row]) == 4
+    assert svg(drawing).count('class="band-') == 2
+
+
+def test_one_wide_interval_does_not_hide_the_others() -> None:
+    effects = [Effect(row=f"t{n}", column="tune", value=0.01 * n, low=-0.1, high=0.1, quiet=True) for n in range(5)]
+    wide = Effect(row="wide", column="tune", value=0.0, low=-9.0, high=9.0, quiet=True)
+    marks = draw_forest([*effects, wide], "Effects").marks
+    assert _width(marks, "t0") > 60, "pixels"
+    arrows = [mark for mark in marks if mark.kind == "rule" and mark.y != mark.y2 and mark.style == "join"]
+    assert len(arrows) == 4, "an arrow head of two lines at both ends"
+
+
+def _width(marks: tuple[Mark, ...], row: str) -> float:
+    """The drawn width of an interval."""
+    y = next(mark.y for mark in marks if mark.kind == "point" and mark.data["row"] == row)
+    own = next(mark for mark in marks if mark.kind == "rule" and mark.y == mark.y2 == y)
+    return own.x2 - own.x
