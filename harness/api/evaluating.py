@@ -46,8 +46,7 @@ def evaluate(
 
     if this_rank(os.environ) is not None:
         raise InputError(
-            "harness.evaluate: processes of torchrun share an evaluation only as `harness eval`; start that, or give "
-            "replicas=N here."
+            "harness.evaluate: does not run under torchrun; run `torchrun -m harness eval`, or give replicas=N."
         )
     asked = call("eval", {"model": model, "tasks": tasks, "output_path": output_path, **flags})
     with quietly():

@@ -49,7 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_wide(record)
     add_tracker_flags(parser.add_argument_group("trackers"))
     lm_eval_flags.add_arguments(
-        parser.add_argument_group("lm-eval's flags whose work is done by something else", "Each prints a note.")
+        parser.add_argument_group(
+            "lm-eval's flags that have no effect here", "Each prints a note that says what takes its place."
+        )
     )
 
 

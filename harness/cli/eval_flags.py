@@ -188,7 +188,7 @@ def add_engine_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--confirm_run_unsafe_code",
         action="store_true",
-        help="also run lm-eval's tasks that have no sandbox for programs; this project's tasks still use theirs",
+        help="run lm-eval's own code tasks without a sandbox; this project's tasks keep theirs",
     )
 
 

@@ -11,7 +11,7 @@ from harness.cli import flag_values as read
 
 NOTES = {
     "log_samples": "the samples of a record are always written.",
-    "cache_requests": "prompts are made anew in each run; the journal keeps the answers (--use_cache FILE names it).",
+    "cache_requests": "prompts are rendered in each run; the journal keeps the answers (--use_cache FILE names it).",
     "max_batch_size": "--batch_size N sets the size; if memory runs out, it is halved and the work goes on.",
     "check_integrity": "`harness tasks validate NAMES` checks definitions, data and answer keys.",
 }

@@ -46,7 +46,7 @@ LEFT_OUT = {
     "truncation": "inputs that are too long are cut on the left, and counted",
     "max_lora_rank": "it is read from the adapter",
     "enable_lora": "an adapter turns it on",
-    "swap_space": "vLLM has it no more",
+    "swap_space": "vLLM no longer has it",
     "low_cpu_mem_usage": "it is how weights are always read",
     "use_safetensors": "weights are read as safetensors unless --allow_pickle is given",
 }

@@ -115,7 +115,7 @@ def _wanted(graph: Graph, only: str | None) -> set[str]:
         )
         near = ", ".join(difflib.get_close_matches(only, labels, n=NEAR_LABELS, cutoff=0.4))
         raise InputError(
-            f"--only {only}: no node; give a stage ({', '.join(filter(None, stages))}), a label or a glob."
+            f"--only {only}: matches no node; give a stage ({', '.join(filter(None, stages))}), a label or a glob."
             + (f" Labels like it: {near}." if near else "")
         )
     return with_ancestors(graph, keys)

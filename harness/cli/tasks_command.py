@@ -44,7 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     validate.add_argument("names", nargs="*", metavar="NAME", help="tasks or groups (default: all)")
     validate.add_argument(
-        "--tasks", "-t", nargs="+", action="extend", default=[], metavar="NAMES", help="the same, separated by commas"
+        "--tasks",
+        "-t",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAMES",
+        help="names of tasks or groups, separated by commas",
     )
     for action in (show, fetch, validate):
         action.add_argument("--data_dir", type=Path, metavar="DIR", help="benchmark data (HARNESS_DATA)")

@@ -69,7 +69,7 @@ def _summary(run: ExportedRun, manifests: Sequence[Mapping[str, Any]]) -> str:
         return "Evaluated with stage-harness. How it was trained is not recorded."
     last = manifests[-1]
     parents = ", ".join(f"`{_plain(parent['name'])}`" for parent in recorded_parents(last)) or "scratch"
-    tokens = f" It has seen {run.training_tokens:,} tokens since its root." if run.training_tokens else ""
+    tokens = f" It has seen {run.training_tokens:,} tokens over all stages." if run.training_tokens else ""
     state = "" if last.get("finished", True) else f", step {last['step']:,} of an unfinished stage"
     return f"Stage `{_plain(last['name'])}` ({_plain(last['stage'])}{state}), made from {parents}.{tokens}"
 

@@ -89,7 +89,7 @@ def charts(comparison: Comparison, board: Leaderboard | None, estimates: BoardEs
     drawn = {
         "differences": Chart(
             specification=json.loads(_differences(comparison).to_json()),
-            caption=f"On which tasks does a model differ from {baseline}? {how} Grey: may be luck.",
+            caption=f"On which tasks does a model differ from {baseline}? {how} Grey: not significant after correction.",
         )
     }
     if len(comparison.arms) > 2:
@@ -203,14 +203,14 @@ def _differences(comparison: Comparison) -> alt.Chart:
             "difference": one.difference,
             "low": one.interval[0],
             "high": one.interval[1],
-            "after correction": "real" if one.significant else "may be luck",
+            "after correction": "significant" if one.significant else "not significant",
         }
         for one in comparison.differences
         if one.interval is not None
     ]
     colour = alt.Color(
         "after correction:N",
-        scale=alt.Scale(domain=["real", "may be luck"], range=[BETTER, QUIET]),
+        scale=alt.Scale(domain=["significant", "not significant"], range=[BETTER, QUIET]),
         legend=alt.Legend(orient="bottom"),
     )
     order = [one.task for one in comparison.differences]

@@ -2,7 +2,7 @@
 
          tune            pretrain
 overall    ──●──            ─●─
-logic     ───●────        ──●──        one zero line per column; grey may be luck
+logic     ───●────        ──●──        one zero line per column; grey: not significant
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Effect:
         value: Position of the dot.
         low: Lower end of the interval.
         high: Upper end.
-        quiet: Whether it may be luck, and is drawn grey.
+        quiet: Whether it is not significant, and so drawn grey.
     """
 
     row: str

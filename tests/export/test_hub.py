@@ -52,7 +52,7 @@ def test_the_card_says_how_the_model_was_made(command: Command, trained: Path, t
     assert card.data.base_model == [BASE.source]
     assert card.data.datasets == ["lab/code-small"]
     assert card.data.tags == ["stage-harness", "pretrain", "sft"]
-    assert "Stage `sft` (sft), made from `text-20`. It has seen 2,000 tokens since its root." in card.text
+    assert "Stage `sft` (sft), made from `text-20`. It has seen 2,000 tokens over all stages." in card.text
     assert card.text.index("### pretrain: text-20") < card.text.index("### sft: sft"), "oldest first"
     assert "- made from: `SmolLM2-135M` (HuggingFaceTB/SmolLM2-135M, 0123456789ab), weights bbbbbbbbbbbb" in card.text
     assert "- tokens: 1,000 in 10 steps, seed 7" in card.text

@@ -1,4 +1,4 @@
-"""Continue many rows with a batch that stays full: rows that have ended make room for new ones.
+"""Continuous batching: rows that have ended make room for waiting ones, so that the batch stays full.
 
 A batch alone computes its last rows by themselves, and a step of 3 rows takes nearly as long as one of 30. Here, after
 each stage, waiting rows are read and join the batch (`.` is padding on the left):
