@@ -189,7 +189,8 @@ def folder_of(output: Path) -> Path:
         return output
     if output.stem == "run" or output.stem.startswith(("run_", "samples_")):
         raise InputError(
-            f"--output_path {output}: run.json, run_* and samples_* are names of other files of a run; give another, such as results.json."
+            f"--output_path {output}: run.json, run_* and samples_* are names of other files of a run; give another, "
+            "such as results.json."
         )
     return output.parent
 

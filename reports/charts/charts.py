@@ -89,7 +89,7 @@ def charts(comparison: Comparison, board: Leaderboard | None, estimates: BoardEs
     drawn = {
         "differences": Chart(
             specification=json.loads(_differences(comparison).to_json()),
-            caption=f"On which tasks does a model differ from {baseline}? {how} Grey: not significant after correction.",
+            caption=f"On which tasks does a model differ from {baseline}? {how} Grey: not significant.",
         )
     }
     if len(comparison.arms) > 2:
