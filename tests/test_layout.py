@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = [
     "__main__",
     "cli",
-    "reports.commands", "reports.page", "reports.charts", "reports.documents", "reports.analysis",
+    "reports.commands", "reports.view", "reports.page", "reports.charts", "reports.documents", "reports.analysis",
     "trainers", "trainers.averaging", "trainers.stage", "trainers.data",
     "study", "study.executors",
     "training",

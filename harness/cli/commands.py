@@ -30,8 +30,8 @@ from harness.errors import InputError, first_line
 GROUP = "harness.commands"
 # The order of the help; commands of other packages follow by name.
 ORDER = (
-    "eval", "compare", "leaderboard", "power", "rescore", "train", "run", "status", "lineage", "overlap", "tasks",
-    "cache", "doctor",
+    "eval", "compare", "leaderboard", "view", "power", "rescore", "train", "run", "status", "lineage", "overlap",
+    "tasks", "cache", "doctor",
 )  # fmt: skip
 
 # With one of these, `run` means `eval`, as in lm-eval.

@@ -30,7 +30,7 @@ Hashes: TypeAlias = npt.NDArray[np.bytes_]
 _TAIL = b', "filter": '
 _DOC = b'"doc": '
 _CHOICE = b'"gen_args_'
-_NOT_METRICS = frozenset(
+NOT_METRICS = frozenset(
     {
         "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics", "doc_hash",
         "prompt_hash", "target_hash", "cut_tokens", "encoded_apart",
@@ -221,7 +221,7 @@ def _by_parsing(path: Path, data: bytes, bounds: Sequence[tuple[int, int, int]])
 
 def _values(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the values of each metric as floats, NaN where an item has none, and the faults of damaged metrics."""
-    names = dict.fromkeys(name for keys in {tuple(row) for row in rows} for name in keys if name not in _NOT_METRICS)
+    names = dict.fromkeys(name for keys in {tuple(row) for row in rows} for name in keys if name not in NOT_METRICS)
     columns = {name: [row.get(name) for row in rows] for name in names}
     faults = {name: fault for name, column in columns.items() if (fault := _fault(name, column))}
     return {"values": {name: _numbers(column) for name, column in columns.items()}, "faults": faults}

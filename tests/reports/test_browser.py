@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,17 +13,13 @@ from unittest import mock
 import pytest
 
 from harness.cli import main
+from tests.browsers import chromium
 from tests.reports.conftest import Command
 from tests.reports.records_for_tests import write_run, write_run_of
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
-
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run", "--window-size=1300,1200",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -39,24 +33,8 @@ def page(runs: Path, failed_run: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    """Chromium. Where it is missing these tests are skipped; in CI, where `make test` installs it, they fail."""
-    chromium, driver_program = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver_program):
-        missing = "chromium or its driver is missing: sudo apt-get install chromium chromium-driver"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(missing)
-
-    from selenium import webdriver
-    from selenium.webdriver.chrome.options import Options
-    from selenium.webdriver.chrome.service import Service
-
-    options = Options()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(driver_program))
-    yield driver
-    driver.quit()
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
 
 
 @pytest.fixture
