@@ -123,7 +123,7 @@ class Memory:
 
     Attributes:
         own: Bytes of the process.
-        together: Bytes of it and of its children; pages that they share count in each.
+        together: Bytes of it and of its children; a page that several of them share counts once in all.
     """
 
     pid: int
@@ -136,21 +136,24 @@ class Memory:
         while not self._stop.wait(0.05):
             children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
             try:
-                sizes = [_resident(pid) for pid in (self.pid, *map(int, children.read_text().split()))]
+                pids = [self.pid, *map(int, children.read_text().split())]
             except OSError:
                 continue
-            self.own, self.together = max(self.own, sizes[0]), max(self.together, sum(sizes))
+            self.own = max(self.own, _kilobytes(self.pid, "Rss") * 1024)
+            self.together = max(self.together, sum(_kilobytes(pid, "Pss") for pid in pids) * 1024)
 
     def stop(self) -> None:
         """End `watch`."""
         self._stop.set()
 
 
-def _resident(pid: int) -> int:
+def _kilobytes(pid: int, field_name: str) -> int:
+    """Return a size of a process: Rss, or Pss, which divides shared pages among the processes that share them."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError):  # it has ended
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:  # it has ended
         return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith(f"{field_name}:")), 0)
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from typing import Any
 import orjson
 
 from harness.errors import MALFORMED, RecordError
-from harness.records.items import damaged_file
 from harness.reports.view.outcomes import CUT, UNPARSED
 
 PREVIEW_CHARACTERS = 240
@@ -52,10 +51,15 @@ def parsed(line: bytes, path: Path, where: str) -> dict[str, Any]:
         try:
             row = json.loads(line)  # NaN, and halves of characters, which orjson refuses
         except MALFORMED:
-            raise damaged_file(path, f"{where} is not JSON") from None
+            raise _damaged(path, f"{where} is not JSON") from None
     if not isinstance(row, dict):
-        raise damaged_file(path, f"{where} is no object")
+        raise _damaged(path, f"{where} is no object")
     return row
+
+
+def _damaged(path: Path, problem: str) -> RecordError:
+    """The error for a line that the report's tables do not need, so that --skip_broken does not leave its file out."""
+    return RecordError(f"{path}: {problem}; the file is damaged. Restore it, or leave its folder or task out.")
 
 
 def line_at(path: Path, offset: int) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def write_all(folder: Path) -> Path:
     ``words`` (texts)       6 items; base and code differ on 1; item 2 cut, item 3 unparsed under code
     ``programs``            2 items; base passes both, code the first
     """
-    read = json.dumps({"value": "B", "span": [18, 21], "rule": "answer"})
+    read = json.dumps({"value": "B", "span": [17, 20], "rule": "answer"})
     base = {
         "colours": [choice("colours", n, n < 6) for n in range(12)],
         "words": [text("words", n, f"the light energy of plant {n}", True) for n in range(6)],

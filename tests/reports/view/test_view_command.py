@@ -17,6 +17,7 @@ import pytest
 from harness.reports.commands import view
 from tests.conftest import ROOT
 from tests.reports.conftest import Command
+from tests.reports.view.records import write_all
 
 
 def test_it_prints_its_address_answers_there_and_ends_with_ctrl_c(every_outcome: Path, tmp_path: Path) -> None:
@@ -33,14 +34,14 @@ def test_it_prints_its_address_answers_there_and_ends_with_ctrl_c(every_outcome:
         address = process.stdout.readline().strip()
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=[\w-]{32}", address), process.communicate()
         opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+        assert "Ctrl-C" in process.stdout.readline()
         with opener.open(address, timeout=60) as answer:
             assert "2 models, 3 tasks, 20 items" in answer.read().decode()
         process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=60)
     finally:
         process.kill()
     assert (process.returncode, errors) == (0, "")
-    assert "Ctrl-C" in rest
 
 
 def test_a_port_that_is_taken_is_named(every_outcome: Path, command: Command) -> None:
@@ -60,11 +61,25 @@ def test_a_port_that_no_machine_has_is_refused(every_outcome: Path, command: Com
     assert err.count("\n") == 1
 
 
-def test_folders_without_records_and_damaged_files_are_named(
-    every_outcome: Path, command: Command, tmp_path: Path
-) -> None:
+def test_a_folder_without_records_is_named(command: Command, tmp_path: Path) -> None:
     code, _, err = command("view", tmp_path)
-    assert (code, "no runs found" in err) == (2, True)
+    assert (code, "no runs found" in err, err.count("\n")) == (2, True, 1)
+
+
+@pytest.mark.parametrize("damage", ["cut", "missing", "no JSON"])
+def test_a_damaged_samples_file_is_named_and_nothing_is_indexed(
+    command: Command, own_cache: Path, tmp_path: Path, damage: str
+) -> None:
+    file = next((write_all(tmp_path / "runs") / "code").glob("samples_words_*.jsonl"))
+    text = file.read_text(encoding="utf-8")
+    if damage == "missing":
+        file.unlink()
+    else:
+        file.write_text(text[:-9] if damage == "cut" else text.replace('{"doc_id": 3', '{"doc_id": three'))
+    code, out, err = command("view", tmp_path / "runs")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert str(file) in err
+    assert not [file for file in (own_cache / "view").iterdir() if file.is_file()]
 
 
 def test_a_missing_package_is_named_with_its_remedy(
