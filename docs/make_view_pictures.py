@@ -84,7 +84,14 @@ def main() -> None:
     chrome = ChromeOptions()
     chrome.binary_location = shutil.which("chromium") or ""
     profile = tempfile.mkdtemp()
-    for flag in ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}"):
+    for flag in (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        "--window-size=1400,1100",
+        f"--user-data-dir={profile}",
+    ):
         chrome.add_argument(flag)
     with listening(0) as listener:
         server, address = server_of(pages, listener)

@@ -23,6 +23,7 @@ Link = Callable[[str, Row], str]
 
 FULL_COLOUR = 0.2  # difference of a share that has the strongest colour
 STEPS = 10
+_NAMES = ("model", "arm", "task", "domain")  # columns whose cells name a row, the best name first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,8 @@ class Dots:
 
 def grid(table: Table, link: Link = lambda _key, _row: "", dots: Dots | None = None) -> dict[str, Any]:
     """Return a table for the template."""
-    columns: list[dict[str, Any]] = [_heading(column) for column in table.shown]
+    name = next((key for key in _NAMES if key in [column.key for column in table.shown]), "")
+    columns: list[dict[str, Any]] = [_heading(column, name) for column in table.shown]
     rows = [{"tone": row.tone, "cells": [_cell(one, row, link) for one in table.shown]} for row in table.rows]
     if dots is not None and any(dots.values):
         at = [column.key for column in table.shown].index(dots.after) + 1
@@ -65,8 +67,10 @@ def grid(table: Table, link: Link = lambda _key, _row: "", dots: Dots | None = N
     return {"key": table.key, "title": table.title, "columns": columns, "rows": rows, "meanings": meanings}
 
 
-def _heading(column: Column) -> dict[str, Any]:
-    return {"text": column.heading, "numeric": column.kind != "text"}
+def _heading(column: Column, name: str) -> dict[str, Any]:
+    """The head of a column, with the classes of its cells: the name of a row stays in view when a table is scrolled."""
+    classes = {"number": column.kind != "text", "aside": column.aside, "name": column.key == name}
+    return {"text": column.heading, "classes": " ".join(word for word, holds in classes.items() if holds)}
 
 
 def _cell(column: Column, row: Row, link: Link) -> dict[str, Any]:
@@ -75,7 +79,6 @@ def _cell(column: Column, row: Row, link: Link) -> dict[str, Any]:
     return {
         "text": text(value, column.kind),
         "value": plain,
-        "numeric": column.kind != "text",
         "href": link(column.key, row),
     }
 
@@ -94,7 +97,7 @@ def board_grid(overview: Overview, board: Document) -> dict[str, Any]:
     dots = Dots(
         after="overall",
         values=[overview.overall.get(str(row.cells["model"])) for row in table.rows],
-        quiet=[row.tone != "strong" for row in table.rows],
+        quiet=[row.cells["model"] not in overview.tied for row in table.rows],
     )
     return grid(table, link, dots)
 
@@ -117,8 +120,12 @@ def _of_differences(table: Table) -> Dots | None:
         return None
     pairs = [(row.cells.get("difference"), row.cells.get("interval")) for row in table.rows]
     values = [None if value is None or ends is None else (value, ends[0], ends[1]) for value, ends in pairs]
-    quiet = [row.tone == "muted" for row in table.rows]
-    return Dots(after="difference", values=values, quiet=quiet)
+    return Dots(after="difference", values=values, quiet=[not _is_real(row) for row in table.rows])
+
+
+def _is_real(row: Row) -> bool:
+    p = row.cells.get("p_corrected")
+    return p is not None and p <= ALPHA
 
 
 def matrix(overview: Overview, models: Sequence[str], losses: Collection[str]) -> dict[str, Any]:
@@ -151,9 +158,7 @@ def _real_differences(document: Document | None) -> Mapping[tuple[str, str], flo
     """Differences from the leader that survive correction, by task and model."""
     rows = document.tables[0].rows if document is not None else ()
     return {
-        (str(row.cells["task"]), str(row.cells["arm"])): float(row.cells["difference"])
-        for row in rows
-        if row.cells.get("p_corrected") is not None and row.cells["p_corrected"] <= ALPHA
+        (str(row.cells["task"]), str(row.cells["arm"])): float(row.cells["difference"]) for row in rows if _is_real(row)
     }
 
 

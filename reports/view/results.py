@@ -49,6 +49,7 @@ class Overview:
         board: The leaderboard, without its command line; None if the models cannot be ranked.
         problem: Why they cannot be; empty otherwise.
         overall: By model, best first, the overall value and its 95% interval; empty without a board.
+        tied: Models that cannot be told apart from the leader, with the leader; empty without a board.
         values: The recorded values by task.
         differences: Every model compared with the leader, as on the page of the leaderboard; None without a board.
         notes: What was left out, if there is no board to say it.
@@ -57,6 +58,7 @@ class Overview:
     board: Document | None
     problem: str
     overall: Mapping[str, tuple[float, float, float]]
+    tied: tuple[str, ...]
     values: Table
     differences: Document | None
     notes: tuple[str, ...]
@@ -71,13 +73,14 @@ def overview(records: Records, options: Options) -> Overview:
         board = rank(records.models, force=options.force, notes=notes)
     except HarnessError as error:  # one model only, or models without a common task
         problem = "" if len(records.models) < 2 else str(error)
-        return Overview(board=None, problem=problem, overall={}, values=values, differences=None, notes=notes)
+        return Overview(board=None, problem=problem, overall={}, tied=(), values=values, differences=None, notes=notes)
     document = leaderboard_document(board, "")
     estimates = board_estimates(board, intervals).overall
     return Overview(
         board=document,
         problem="",
         overall={name: (one.value, one.low, one.high) for name, one in estimates.items()},
+        tied=tuple(row.model.name for row in board.standings if row.tied_with_leader),
         values=values,
         differences=_against_the_leader(board, document, intervals, options),
         notes=(),
@@ -135,6 +138,7 @@ def from_plain(plain: Mapping[str, Any]) -> Overview:
         board=_document(plain["board"]),
         problem=plain["problem"],
         overall={name: (ends[0], ends[1], ends[2]) for name, ends in plain["overall"].items()},
+        tied=tuple(plain["tied"]),
         values=_table(plain["values"]),
         differences=_document(plain["differences"]),
         notes=tuple(plain["notes"]),
