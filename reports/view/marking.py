@@ -16,8 +16,8 @@ from typing import TypeAlias
 Spans: TypeAlias = list[tuple[int, int]]
 """Half open, in characters."""
 
-MOST_WORDS = 3_000
-_TOKENS = re.compile(r"\w+|\s+|[^\w\s]")
+MOST_WORDS = 2_000  # words and punctuation marks; a text that repeats one word so often takes half a second
+_TOKENS = re.compile(r"\s+|(?:\w+|[^\w\s])\s*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +41,15 @@ def differences(first: str, second: str) -> tuple[Spans, Spans] | None:
     """
     texts = (first, second)
     tokens = [list(_TOKENS.finditer(text)) for text in texts]
-    if max(map(len, tokens)) > 2 * MOST_WORDS:  # the time grows with the square; half of the tokens are spaces
+    if max(map(len, tokens)) > MOST_WORDS:  # the time grows with the square
         return None
     matcher = SequenceMatcher(None, *([token[0] for token in own] for own in tokens), autojunk=False)
     spans: tuple[Spans, Spans] = ([], [])
     for kind, *bounds in matcher.get_opcodes():
         for own, of_text, (start, end) in zip(tokens, spans, (bounds[:2], bounds[2:]), strict=True):
             if kind != "equal" and end > start:
-                of_text.append((own[start].start(), own[end - 1].end()))
+                last = own[end - 1]
+                of_text.append((own[start].start(), last.start() + len(last[0].rstrip())))
     return spans
 
 
