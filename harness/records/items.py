@@ -37,7 +37,7 @@ NOT_METRICS = frozenset(
     }
 )  # fmt: skip
 _ITEMS_FOR_CHANCE = 1000
-BLOCK_BYTES = 32_000_000  # of a file that are held at once
+BLOCK_BYTES = 8_000_000  # of a file that are held at once
 _NUMBERS = frozenset({float, int, bool, type(None)})
 _HASHES = ("doc_hash", "prompt_hash", "target_hash")
 _HASH = rb'"%b": "(?P<%b>[0-9a-f]{64})", '

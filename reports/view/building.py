@@ -39,7 +39,7 @@ _BATCH = 2_000
 _SCHEMA = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
-PRAGMA cache_size = -65536;
+PRAGMA cache_size = -32768;
 CREATE TABLE items (id INTEGER PRIMARY KEY, digest TEXT, copy INTEGER, doc_id INTEGER, preview TEXT);
 CREATE TABLE tasks (
     task TEXT PRIMARY KEY, about TEXT, first INTEGER, count INTEGER, models TEXT, codes BLOB, vals BLOB, offsets BLOB
@@ -143,11 +143,9 @@ class _Builder:
                 items.append((item, digest.decode(), copy, doc_ids[-1], _storable(preview(row))))
                 words.append((item, DOCUMENT, document_text(row)))
             words += [(item, model, "\n".join(texts)) for texts in [generated_texts(row)] if texts]
-            if len(words) >= _BATCH:
-                self._add_words(words)
-                words.clear()
-        self._add_words(words)
-        self._database.executemany("INSERT INTO items VALUES (?, ?, ?, ?, ?)", items)
+            if len(words) + len(items) >= _BATCH:
+                self._write(items, words)
+        self._write(items, words)
         return _Row(model=model, places=places, codes=codes, values=values, offsets=offsets)
 
     def _rows_of(self, run: TaskRun) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -163,12 +161,16 @@ class _Builder:
         if next_line is not None:
             raise damaged_file(run.samples, "it lost lines while it was read")
 
-    def _add_words(self, words: Sequence[tuple[int, int, str]]) -> None:
+    def _write(self, items: list[tuple[Any, ...]], words: list[tuple[int, int, str]]) -> None:
+        """Write new items, and words with their item and model; empties both lists."""
         self._word_items.extend(item for item, _, _ in words)
         self._word_models.extend(model for _, model, _ in words)
         self._database.executemany(
             "INSERT INTO words (body) VALUES (?)", [(searchable(_storable(text)),) for _, _, text in words]
         )
+        self._database.executemany("INSERT INTO items VALUES (?, ?, ?, ?, ?)", items)
+        items.clear()
+        words.clear()
 
 
 class _Numbering:
