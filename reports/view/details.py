@@ -84,7 +84,7 @@ class Details:
 
     def _answer(self, item: Item, model: str) -> Answer:
         code, value, offset = self._index.task_of(item.number).answer(item.number, model)
-        outcome = {
+        outcome: dict[str, Any] = {
             "model": model,
             "outcome": WORDS[code & CODE],
             "value": value if math.isfinite(value) else None,

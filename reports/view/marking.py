@@ -43,7 +43,8 @@ def differences(first: str, second: str) -> tuple[Spans, Spans] | None:
     tokens = [list(_TOKENS.finditer(text)) for text in texts]
     if max(map(len, tokens)) > MOST_WORDS:  # the time grows with the square
         return None
-    matcher = SequenceMatcher(None, *([token[0] for token in own] for own in tokens), autojunk=False)
+    words = [[token[0] for token in own] for own in tokens]
+    matcher = SequenceMatcher(None, words[0], words[1], autojunk=False)
     spans: tuple[Spans, Spans] = ([], [])
     for kind, *bounds in matcher.get_opcodes():
         for own, of_text, (start, end) in zip(tokens, spans, (bounds[:2], bounds[2:]), strict=True):

@@ -61,20 +61,20 @@ def _flagged(flag: int) -> Callable[[Codes, Values], Mask]:
 
 
 def _all(condition: Callable[[Codes, Values], Mask]) -> Callable[[Codes, Values], Mask]:
-    return lambda codes, values: condition(codes, values).all(axis=0)
+    return lambda codes, values: np.asarray(condition(codes, values).all(axis=0))
 
 
 def _any(condition: Callable[[Codes, Values], Mask]) -> Callable[[Codes, Values], Mask]:
-    return lambda codes, values: condition(codes, values).any(axis=0)
+    return lambda codes, values: np.asarray(condition(codes, values).any(axis=0))
 
 
 def _gained(_: Codes, values: Values) -> Mask:
     """Whether some other model is better than the first; a comparison with NaN is false."""
-    return (values[1:] > values[0]).any(axis=0)
+    return np.asarray((values[1:] > values[0]).any(axis=0))
 
 
 def _lost(_: Codes, values: Values) -> Mask:
-    return (values[1:] < values[0]).any(axis=0)
+    return np.asarray((values[1:] < values[0]).any(axis=0))
 
 
 def _flipped(codes: Codes, values: Values) -> Mask:

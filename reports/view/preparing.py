@@ -1,6 +1,7 @@
 """Find the index of some records in the cache, or build it; a bar on a terminal shows how far that is.
 
-An index is named after the bytes of the records, so moved or copied records need no new one, and changed ones get one.
+An index is named after the bytes of the records and of the code that makes it. So moved or copied records need no new
+one, changed ones get one, and no page shows numbers of an earlier release.
 """
 
 from __future__ import annotations
@@ -18,18 +19,21 @@ from pathlib import Path
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-import harness
+from harness import records as records_package
+from harness import stats
 from harness.console import stderr
 from harness.digests import file_digest
 from harness.errors import HarnessError, one_line
 from harness.paths import cache_dir, writable_cache_dir
 from harness.records import ModelRecords, Records, TaskRun, read
+from harness.reports import analysis, documents, view
 from harness.reports.view.building import build
 from harness.reports.view.index import Index
 from harness.reports.view.results import Options, Overview, overview, to_plain
 
 FOLDER = "view"
-VERSION = 1  # of the file's layout
+# What reads records, computes the numbers in the index and writes it.
+_PACKAGES = (stats, records_package, analysis, documents, view)
 STALE_SECONDS = 86_400.0
 _UNFINISHED = ".building-"
 
@@ -82,8 +86,7 @@ def _key(records: Records, options: Options, bar: Progress) -> str:
         digests[file] = file_digest(file) if size else ""
         bar.advance(step, size)
     content = [
-        VERSION,
-        harness.__version__,
+        _code(),
         options.force,
         options.skip_broken,
         [*records.skipped, *records.empty],
@@ -91,6 +94,15 @@ def _key(records: Records, options: Options, bar: Progress) -> str:
         [(name, task, digests[file]) for name, task, file in files],
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
+
+
+def _code() -> str:
+    """Return a digest of the code that makes an index, so that no index is older than its code."""
+    digest = hashlib.sha256()
+    for package in _PACKAGES:
+        for file in sorted(Path(str(package.__file__)).parent.glob("*.py")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _files(run: TaskRun) -> list[Path]:

@@ -140,7 +140,8 @@ def preview(row: Mapping[str, Any]) -> str:
     """Return the question in one line, for lists; the end of the prompt if the document has no field for it."""
     doc = row.get("doc")
     named = doc if isinstance(doc, dict) else {"text": doc}
-    text = next((named[key] for key in _QUESTIONS if isinstance(named.get(key), str) and named[key].strip()), "")
+    texts = [value for key in _QUESTIONS if isinstance(value := named.get(key), str)]
+    text = next((text for text in texts if text.strip()), "")
     if text:
         return " ".join(text[: 2 * PREVIEW_CHARACTERS].split())[:PREVIEW_CHARACTERS]
     arguments = row.get("arguments")

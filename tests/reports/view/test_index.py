@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,23 @@ def test_an_index_is_built_once_and_again_if_a_record_changes(small: Path, own_c
     samples.write_text(samples.read_text().replace("Prompt 3", "Another"))
     index_of(moved)
     assert len(built(own_cache)) == 2
+
+
+def test_another_release_builds_its_own_index(small: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index_of(small)
+    monkeypatch.setattr(preparing, "_PACKAGES", preparing._PACKAGES[:-1])
+    index_of(small)
+    assert len(built(own_cache)) == 2
+
+
+def test_what_a_killed_start_left_is_removed_after_a_day(small: Path, own_cache: Path) -> None:
+    folder = own_cache / "view"
+    folder.mkdir()
+    for name, age in ((".building-old", preparing.STALE_SECONDS + 60), (".building-new", 60.0)):
+        (folder / name).touch()
+        os.utime(folder / name, (time.time() - age,) * 2)
+    index_of(small)
+    assert [file.name for file in folder.iterdir() if file.suffix != ".sqlite"] == [".building-new"]
 
 
 def test_a_damaged_index_is_built_again(small: Path, own_cache: Path) -> None:
