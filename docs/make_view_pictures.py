@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent / "examples"
 WIDTHS = {1280: 900, 390: 844}  # of a laptop and of a phone, with their heights
 THEMES = ("light", "dark")
-COLOURS = 128
+COLOURS = 256
 
 
 def addresses(pages: Pages, models: tuple[str, ...], task: str, text_task: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ from harness.reports.view.results import Overview
 Link = Callable[[str, Row], str]
 """Takes a column's key and a row; returns an address, or nothing."""
 
-FULL_COLOUR = 0.2  # difference of a share that has the strongest colour
+FULL_COLOUR = 0.3  # difference of a share that has the strongest colour
 STEPS = 10
 _NAMES = ("model", "arm", "task", "domain")  # columns whose cells name a row, the best name first
 
