@@ -56,7 +56,9 @@ def grid(table: Table, link: Link = lambda _key, _row: "", dots: Dots | None = N
     """Return a table for the template."""
     name = next((key for key in _NAMES if key in [column.key for column in table.shown]), "")
     columns: list[dict[str, Any]] = [_heading(column, name) for column in table.shown]
-    rows = [{"tone": row.tone, "cells": [_cell(one, row, link) for one in table.shown]} for row in table.rows]
+    rows: list[dict[str, Any]] = [
+        {"tone": row.tone, "cells": [_cell(one, row, link) for one in table.shown]} for row in table.rows
+    ]
     if dots is not None and any(dots.values):
         at = [column.key for column in table.shown].index(dots.after) + 1
         axis, drawings = dots.drawings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,6 +101,10 @@ def test_a_search_finds_words_of_answers(opened: Chrome, address: str) -> None:
     wait_until(lambda: len(questions(opened)) == 20, "all items are listed again")
 
 
+def stands_at(browser: Chrome, place: str) -> bool:
+    return bool(one(browser, ".steps .count").text == place)
+
+
 def test_the_keyboard_alone_moves_through_items(opened: Chrome, address: str) -> None:
     from selenium.webdriver.common.keys import Keys
 
@@ -108,7 +113,7 @@ def test_the_keyboard_alone_moves_through_items(opened: Chrome, address: str) ->
     wait_until(lambda: every(opened, ".steps"), "the first item is open")
     for key, place in (("j", "2 of 6"), ("j", "3 of 6"), ("k", "2 of 6"), (Keys.ARROW_RIGHT, "3 of 6")):
         opened.switch_to.active_element.send_keys(key)
-        wait_until(lambda place=place: one(opened, ".steps .count").text == place, f"{key!r} leads to {place}")
+        wait_until(functools.partial(stands_at, opened, place), f"{key!r} leads to {place}")
     go(opened, address, "/items")
     opened.switch_to.active_element.send_keys("/")
     assert opened.switch_to.active_element.get_attribute("name") == "words"
