@@ -9,6 +9,7 @@ from typing import Any
 from harness.records import Sample
 from harness.reports.view.details import Answer, pretty
 from harness.reports.view.marking import Part, Spans, differences, marked
+from harness.reports.view.sample_lines import question_of
 
 LONGEST_TEXT = 100_000  # characters that a page shows of one text
 MOST_REPEATS = 20  # generated texts of one item and model that a page shows
@@ -19,15 +20,17 @@ def item_context(answers: Sequence[Answer]) -> dict[str, Any]:
     samples = [answer.sample for answer in answers if answer.sample is not None]
     first = samples[0] if samples else None
     has_choices = any(sample.choices for sample in samples)
+    row = next((answer.row for answer in answers if answer.row), {})
     return {
         "answers": answers,
+        "question": shortened(question_of(row)),
         "metrics": sorted({name for answer in answers for name in answer.metrics}),
         "prompts": _prompts(answers),
         "choices": _choices(answers, first) if first and has_choices else [],
         "texts": [] if has_choices else _texts(answers),
         "target": shortened(first.target) if first else "",
         "rationale": shortened(first.rationale) if first else "",
-        "document": shortened(pretty(next(answer.row for answer in answers if answer.row).get("doc"))) if first else "",
+        "document": shortened(pretty(row.get("doc"))),
     }
 
 

@@ -136,12 +136,17 @@ def _texts(value: Any) -> Iterator[str]:
             waiting += reversed(part)
 
 
-def preview(row: Mapping[str, Any]) -> str:
-    """Return the question in one line, for lists; the end of the prompt if the document has no field for it."""
+def question_of(row: Mapping[str, Any]) -> str:
+    """Return the question of a line's document; empty if it has no field for it."""
     doc = row.get("doc")
     named = doc if isinstance(doc, dict) else {"text": doc}
     texts = [value for key in _QUESTIONS if isinstance(value := named.get(key), str)]
-    text = next((text for text in texts if text.strip()), "")
+    return next((text for text in texts if text.strip()), "")
+
+
+def preview(row: Mapping[str, Any]) -> str:
+    """Return the question in one line, for lists; the end of the prompt if the document has no field for it."""
+    text = question_of(row)
     if text:
         return " ".join(text[: 2 * PREVIEW_CHARACTERS].split())[:PREVIEW_CHARACTERS]
     arguments = row.get("arguments")
