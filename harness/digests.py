@@ -35,20 +35,24 @@ def file_digest(path: Path, *, verify: bool = False) -> str:
     return digest
 
 
-def open_to_read(path: Path) -> sqlite3.Connection:
+def open_to_read(path: Path, *, shared: bool = False) -> sqlite3.Connection:
     """Open an SQLite file to read. SQLite may put its own lock files beside it, where it may write.
 
     In a read-only folder, entries that the last writer left in the write-ahead log (WAL) are not seen.
+
+    Args:
+        path: The file.
+        shared: Whether several threads use the connection, one at a time.
     """
     place = path.resolve().as_uri()
-    database = sqlite3.connect(f"{place}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+    database = sqlite3.connect(f"{place}?mode=ro", uri=True, timeout=BUSY_SECONDS, check_same_thread=not shared)
     try:
         database.execute("SELECT 1 FROM sqlite_master").fetchone()
     except sqlite3.OperationalError as error:
         database.close()
         if "unable to open" not in str(error) and "readonly" not in str(error):
             raise
-        database = sqlite3.connect(f"{place}?mode=ro&immutable=1", uri=True)
+        database = sqlite3.connect(f"{place}?mode=ro&immutable=1", uri=True, check_same_thread=not shared)
     return database
 
 

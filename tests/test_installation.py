@@ -46,6 +46,8 @@ def test_the_wheel_has_one_import_root_with_tasks_trainers_and_reports(site: Pat
     assert (site / "harness" / "_stages" / "sft.yaml").is_file()
     assert (site / "harness" / "trainers" / "sft.py").is_file()
     assert list((site / "harness" / "reports").rglob("*.html*")), "templates are part of the package"
+    for name in ("base.html", "view.css", "view.js"):
+        assert (site / "harness" / "reports" / "view" / "templates" / name).is_file()
     words = "eval --backend scripted --model oracle --tasks mini_logic --limit 3 --output_path out"
     done = run_installed(site, tmp_path, *words.split())
     assert done.returncode == 0, done.stderr

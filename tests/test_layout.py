@@ -16,7 +16,7 @@ PACKAGES = [
     "__main__",
     "lm_eval_models", "api",
     "cli",
-    "reports.commands", "reports.page", "reports.charts", "reports.documents", "reports.analysis",
+    "reports.commands", "reports.view", "reports.page", "reports.charts", "reports.documents", "reports.analysis",
     "trainers", "trainers.averaging", "trainers.stage", "trainers.data",
     "study", "study.executors",
     "training",

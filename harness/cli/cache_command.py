@@ -1,4 +1,4 @@
-"""``harness cache info|clear``: the journal of answers, converted models, fetched data, downloads and digests."""
+"""``harness cache info|clear``: the journal of answers, converted models, fetched data, downloads, digests, indexes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.flags import add_wide
 from harness.visible import say
 
 PURPOSE = "Show or clear the journal of answers and the converted models."
-PARTS = ("journal", "models", "data", "downloads", "digests")
+PARTS = ("journal", "models", "data", "downloads", "digests", "view")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

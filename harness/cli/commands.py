@@ -29,8 +29,8 @@ from harness.errors import InputError, first_line
 GROUP = "harness.commands"
 # The order of the help; commands of other packages follow by name.
 ORDER = (
-    "eval", "compare", "leaderboard", "power", "rescore", "train", "run", "status", "lineage", "overlap", "export",
-    "tasks", "cache", "doctor", "completion",
+    "eval", "compare", "leaderboard", "view", "power", "rescore", "train", "run", "status", "lineage", "overlap",
+    "export", "tasks", "cache", "doctor", "completion",
 )  # fmt: skip
 
 

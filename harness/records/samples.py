@@ -33,6 +33,7 @@ class Sample:
         target: The expected answer, as text if that is known.
         rationale: The data set's explanation; empty if there is none.
         continuations: Scored text of each choice, as it was sent; empty for a generation.
+        span: Where the statement of the answer stands in `text`, half open, in characters; None if not recorded.
     """
 
     doc_hash: str
@@ -47,6 +48,7 @@ class Sample:
     target: str
     rationale: str
     continuations: tuple[str, ...] = ()
+    span: tuple[int, int] | None = None
 
 
 def read_samples(run: TaskRun, doc_hashes: Collection[str]) -> dict[str, Sample]:
@@ -64,7 +66,7 @@ def read_samples(run: TaskRun, doc_hashes: Collection[str]) -> dict[str, Sample]
         with _as_damage(run, number):
             row = json.loads(line)
             if row.get("filter", "none") == filter_name:
-                samples[key] = _sample(key, row)
+                samples[key] = sample_of(key, row)
     return samples
 
 
@@ -77,7 +79,7 @@ def iterate_samples(run: TaskRun) -> Iterator[tuple[Mapping[str, Any], Sample]]:
     for number, line in enumerate(iterate_lines(run.samples_file), start=1):
         with _as_damage(run, number):
             row = json.loads(line)
-            pair = row, _sample(str(row["doc_hash"]), row)
+            pair = row, sample_of(str(row["doc_hash"]), row)
         yield pair
 
 
@@ -91,7 +93,8 @@ def _as_damage(run: TaskRun, line: int) -> Iterator[None]:
         raise damaged_file(run.samples, f"line {line} {problem}") from None
 
 
-def _sample(digest: str, row: Mapping[str, Any]) -> Sample:
+def sample_of(digest: str, row: Mapping[str, Any]) -> Sample:
+    """Return the item of a parsed line. Raises: one of `MALFORMED`, if the line is no sample."""
     doc = row["doc"] if isinstance(row["doc"], dict) else {}
     requests = [[str(part) for part in request.values()] for request in row["arguments"].values()]
     likelihoods = _log_likelihoods(row["filtered_resps"]) if len(requests) > 1 else ()
@@ -99,7 +102,7 @@ def _sample(digest: str, row: Mapping[str, Any]) -> Sample:
     key = _key(doc, row.get("target"), choices)
     chosen = max(range(len(likelihoods)), key=likelihoods.__getitem__) if likelihoods else None
     text = "" if likelihoods else _text(row["resps"])
-    answer, read_from = _extracted(_text(row["filtered_resps"]), text)
+    answer, read_from, span = _extracted(_text(row["filtered_resps"]), text)
     return Sample(
         doc_hash=digest,
         prompt=requests[0][0] if requests else "",
@@ -113,6 +116,7 @@ def _sample(digest: str, row: Mapping[str, Any]) -> Sample:
         target=choices[key] if key is not None else str(row.get("target", "")),
         rationale=next((str(doc[name]) for name in _RATIONALES if doc.get(name)), ""),
         continuations=tuple(request[-1] for request in requests) if likelihoods else (),
+        span=span,
     )
 
 
@@ -152,13 +156,14 @@ def _text(responses: Any) -> str:
     return str(responses) if not isinstance(responses, list) else ""
 
 
-def _extracted(response: str, text: str) -> tuple[str, str]:
+def _extracted(response: str, text: str) -> tuple[str, str, tuple[int, int] | None]:
     """The answer in a response such as ``{"value": "C", "span": [21, 34], "rule": "answer"}``, and where it stood."""
     if not response.startswith('{"value": '):
-        return response, ""
+        return response, "", None
     try:
         read = json.loads(response)
         start, end = read["span"]
-        return str(read["value"]), f"“{text[start:end].strip()}”, rule {read['rule']}"
+        words = f"“{text[start:end].strip()}”, rule {read['rule']}"
+        return str(read["value"]), words, (int(start), int(end))
     except MALFORMED:
-        return response, ""
+        return response, "", None

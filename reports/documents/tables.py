@@ -177,7 +177,7 @@ def _markdown_text(words: str, *, code: bool = False) -> str:
     return _MARKS.sub(lambda match: match[0] if code and match[0] == "`" else f"\\{match[0]}", flat)
 
 
-def _csv_cell(value: Any) -> Any:
+def csv_cell(value: Any) -> Any:
     """Return a cell that a spreadsheet does not take as a formula: ``=1+1`` gets a quote before it, numbers do not."""
     if not isinstance(value, str):
         return "" if value is None else value
@@ -193,14 +193,14 @@ def csv(document: Document) -> str:
     out = io.StringIO()
     writer = csv_module.writer(out, lineterminator="\n")
     pairs = ("interval", "ranks")
-    first = [_csv_cell(" ".join(document.caveats))] if document.caveats else []
+    first = [csv_cell(" ".join(document.caveats))] if document.caveats else []
     names = [n for c in table.columns for n in ((f"{c.key}_low", f"{c.key}_high") if c.kind in pairs else (c.key,))]
     writer.writerow([*(["not_comparable"] if first else []), *names])
     for row in table.rows:
         cells: list[Any] = list(first)
         for column in table.columns:
             value = row.cells.get(column.key)
-            cells += list(value or ("", "")) if column.kind in pairs else [_csv_cell(value)]
+            cells += list(value or ("", "")) if column.kind in pairs else [csv_cell(value)]
         writer.writerow(cells)
     return out.getvalue()
 

@@ -1,0 +1,111 @@
+"""The addresses of the viewer.
+
+/                        ranks and values by task
+/compare?model=A&model=B differences, as `harness compare` prints them
+/items?...               items under a filter (`filters`)
+/item?...&id=3b9e07aa    one item, side by side
+/export?...&format=csv   the items under a filter as a file
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from harness.errors import HarnessError, InputError, RecordError
+from harness.reports.view.export import FORMATS, exported
+from harness.reports.view.filters import Filter, filter_of
+from harness.reports.view.guard import Guard
+from harness.reports.view.pages import FILES, Pages
+from harness.visible import visible
+
+HOSTS = ("127.0.0.1", "localhost")
+
+
+def application(pages: Pages, *, token: str, port: int) -> Starlette:
+    """Return the web app.
+
+    Args:
+        pages: What it shows.
+        token: What a browser must bring.
+        port: The port it is served at.
+    """
+    answers = _Answers(pages)
+    places: dict[str, Callable[[Request], Response]] = {
+        "/": answers.overview,
+        "/compare": answers.comparison,
+        "/items": answers.items,
+        "/item": answers.item,
+        "/export": answers.export,
+        "/static/{name}": answers.file,
+    }
+    return Starlette(
+        routes=[Route(path, answer, methods=["GET"]) for path, answer in places.items()],
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS), www_redirect=False),
+            Middleware(Guard, token=token, cookie=f"harness_view_{port}"),
+        ],
+        exception_handlers={HTTPException: answers.not_found, HarnessError: answers.problem},
+    )
+
+
+class _Answers:
+    """One method per address; Starlette runs them in threads."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+
+    def overview(self, _request: Request) -> Response:
+        return HTMLResponse(self._pages.overview())
+
+    def comparison(self, request: Request) -> Response:
+        chosen = any(request.query_params.getlist("model"))
+        return HTMLResponse(self._pages.comparison(self._filter(request), chosen=chosen))
+
+    def items(self, request: Request) -> Response:
+        return HTMLResponse(self._pages.items(self._filter(request)))
+
+    def item(self, request: Request) -> Response:
+        wanted = self._filter(request)
+        task = self._pages.index.task(wanted.task)
+        identifier = request.query_params.get("id", "")
+        item = self._pages.index.find(task, identifier) if task is not None else None
+        if item is None:
+            raise InputError(f"no item {identifier[:80]} of the task {wanted.task or '(none)'} in these records.")
+        if request.query_params.get("among") == "all":
+            wanted = Filter(models=wanted.models, outcome=wanted.outcome, words=wanted.words)
+        return HTMLResponse(self._pages.item(item, wanted))
+
+    def export(self, request: Request) -> Response:
+        kind = request.query_params.get("format", "csv")
+        if kind not in FORMATS:
+            raise InputError(f"format {kind[:40]}: give one of {', '.join(FORMATS)}.")
+        rows = exported(self._pages.index, self._pages.details, self._filter(request), kind)
+        name = {"Content-Disposition": f'attachment; filename="items.{kind}"'}
+        return StreamingResponse((row.encode(errors="replace") for row in rows), media_type=FORMATS[kind], headers=name)
+
+    def file(self, request: Request) -> Response:
+        known = FILES.get(request.path_params["name"])
+        if known is None:
+            raise HTTPException(404)
+        return FileResponse(known[0], media_type=known[1])
+
+    def problem(self, _request: Request, error: Exception) -> Response:
+        """Show an error that has a remedy."""
+        status = 404 if isinstance(error, InputError) and not isinstance(error, RecordError) else 500
+        return HTMLResponse(self._pages.message(str(error), title="Cannot be shown"), status_code=status)
+
+    def not_found(self, request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        text = f"There is no page at {visible(request.url.path[:200])}."
+        return HTMLResponse(self._pages.message(text, title="Nothing here"), status_code=status)
+
+    def _filter(self, request: Request) -> Filter:
+        return filter_of(self._pages.index, request.query_params.multi_items())

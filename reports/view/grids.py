@@ -1,0 +1,185 @@
+"""Tables of the report as data for the templates, with links to the items behind a number.
+
+The numbers are those of the documents; this module adds drawings and addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from harness.reports.analysis.differences import ALPHA
+from harness.reports.charts.scales import padded_range
+from harness.reports.documents.tables import Column, Document, Row, Table, text
+from harness.reports.page import marks
+from harness.reports.view.filters import Filter
+from harness.reports.view.results import Overview
+
+Link = Callable[[str, Row], str]
+"""Takes a column's key and a row; returns an address, or nothing."""
+
+FULL_COLOUR = 0.3  # difference of a share that has the strongest colour
+STEPS = 10
+_NAMES = ("model", "arm", "task", "domain")  # columns whose cells name a row, the best name first
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dots:
+    """A column of drawings: a value with its interval on one scale for all rows.
+
+    Attributes:
+        after: Key of the column that it follows.
+        values: For each row the value and the ends of its interval; None for no drawing.
+        quiet: For each row, whether it is grey.
+    """
+
+    after: str
+    values: Sequence[tuple[float, float, float] | None]
+    quiet: Sequence[bool]
+
+    def drawings(self) -> tuple[Markup, list[Markup]]:
+        """Return the scale, for the head of the column, and the drawing of each row."""
+        known = [one for one in self.values if one is not None]
+        ends = padded_range([end for one in known for end in one[1:]], include=(0.0,))
+        tones = ["quiet" if quiet else "" for quiet in self.quiet]
+        drawn = [
+            "" if one is None else marks.dot(*one, ends, rule=0.0, tone=tone)
+            for one, tone in zip(self.values, tones, strict=True)
+        ]
+        return Markup(marks.axis(ends)), [Markup(one) for one in drawn]  # noqa: S704 - numbers only
+
+
+def grid(table: Table, link: Link = lambda _key, _row: "", dots: Dots | None = None) -> dict[str, Any]:
+    """Return a table for the template."""
+    name = next((key for key in _NAMES if key in [column.key for column in table.shown]), "")
+    columns: list[dict[str, Any]] = [_heading(column, name) for column in table.shown]
+    rows: list[dict[str, Any]] = [
+        {"tone": row.tone, "cells": [_cell(one, row, link) for one in table.shown]} for row in table.rows
+    ]
+    if dots is not None and any(dots.values):
+        at = [column.key for column in table.shown].index(dots.after) + 1
+        axis, drawings = dots.drawings()
+        columns.insert(at, {"drawing": axis})
+        for row, drawing in zip(rows, drawings, strict=True):
+            row["cells"].insert(at, {"drawing": drawing})
+    meanings = {column.heading: column.meaning for column in table.shown if column.meaning}
+    return {"key": table.key, "title": table.title, "columns": columns, "rows": rows, "meanings": meanings}
+
+
+def _heading(column: Column, name: str) -> dict[str, Any]:
+    """The head of a column, with the classes of its cells: the name of a row stays in view when a table is scrolled."""
+    classes = {"number": column.kind != "text", "aside": column.place == "aside", "name": column.key == name}
+    return {"text": column.heading, "classes": " ".join(word for word, holds in classes.items() if holds)}
+
+
+def _cell(column: Column, row: Row, link: Link) -> dict[str, Any]:
+    value = row.cells.get(column.key)
+    plain = value[0] if isinstance(value, list | tuple) else value
+    return {
+        "text": text(value, column.kind),
+        "value": plain,
+        "href": link(column.key, row),
+    }
+
+
+def board_grid(overview: Overview, board: Document) -> dict[str, Any]:
+    """Return the leaderboard, each model with its interval and a link to its comparison with the leader."""
+    table = board.tables[0]
+    leader = str(table.rows[0].cells["model"])
+
+    def link(key: str, row: Row) -> str:
+        name = str(row.cells["model"])
+        return f"/items?{Filter(models=(name,)).query()}" if key == "model" else (
+            f"/compare?{Filter(models=(leader, name)).query()}" if key == "overall" and name != leader else ""
+        )  # fmt: skip
+
+    dots = Dots(
+        after="overall",
+        values=[overview.overall.get(str(row.cells["model"])) for row in table.rows],
+        quiet=[row.cells["model"] not in overview.tied for row in table.rows],
+    )
+    return grid(table, link, dots)
+
+
+def differences_grids(document: Document, baseline: str) -> list[dict[str, Any]]:
+    """Return the tables of a comparison, each number of items with a link to these items."""
+
+    def link(key: str, row: Row) -> str:
+        arm = str(row.cells["arm"])
+        task = str(row.cells.get("task", ""))
+        wanted = Filter(models=(baseline, arm), task=task)
+        outcomes = {"gained": "gained", "lost": "lost", "items": ""}
+        return f"/items?{wanted.query(outcome=outcomes[key])}" if task and key in outcomes else ""
+
+    return [grid(table, link, _of_differences(table)) for table in document.tables]
+
+
+def _of_differences(table: Table) -> Dots | None:
+    if "interval" not in [column.key for column in table.shown]:
+        return None
+    pairs = [(row.cells.get("difference"), row.cells.get("interval")) for row in table.rows]
+    values = [None if value is None or ends is None else (value, ends[0], ends[1]) for value, ends in pairs]
+    return Dots(after="difference", values=values, quiet=[not _is_real(row) for row in table.rows])
+
+
+def _is_real(row: Row) -> bool:
+    p = row.cells.get("p_corrected")
+    return p is not None and p <= ALPHA
+
+
+def matrix(overview: Overview, models: Sequence[str], losses: Collection[str]) -> dict[str, Any]:
+    """Return the values of all tasks and models; the colour is the difference from the leader, where that is real.
+
+    Args:
+        overview: The first page.
+        models: In the order of the columns.
+        losses: Tasks in whose metric less is better.
+    """
+    leader = models[0]
+    real = _real_differences(overview.differences)
+    cells = {(row.cells["task"], row.cells["model"]): row for row in overview.values.rows}
+    tasks = dict.fromkeys((str(row.cells["domain"]), str(row.cells["task"])) for row in overview.values.rows)
+    rows = [
+        {
+            "domain": domain,
+            "task": task,
+            "cells": [
+                _matrix_cell(cells.get((task, name)), leader, real.get((task, name)), loss=task in losses)
+                for name in models
+            ],
+        }
+        for domain, task in tasks
+    ]
+    return {"models": models, "rows": rows, "leader": leader, "full": f"{FULL_COLOUR:g}"}
+
+
+def _real_differences(document: Document | None) -> Mapping[tuple[str, str], float]:
+    """Differences from the leader that survive correction, by task and model."""
+    rows = document.tables[0].rows if document is not None else ()
+    return {
+        (str(row.cells["task"]), str(row.cells["arm"])): float(row.cells["difference"]) for row in rows if _is_real(row)
+    }
+
+
+def _matrix_cell(row: Row | None, leader: str, difference: float | None, *, loss: bool) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    name, task = str(row.cells["model"]), str(row.cells["task"])
+    models = (name,) if name == leader else (leader, name)
+    label = f"{name} on {task}: {text(row.cells['value'], 'value')}, 95% {text(row.cells['interval'], 'interval')}"
+    if difference is not None:
+        label += f"; {difference:+.3f} from {leader}, real after correction"
+    if row.cells["failed"]:
+        label += f"; {text(row.cells['failed'], 'count')} requests failed"
+    strength = 0 if difference is None else max(1, round(STEPS * min(1.0, abs(difference) / FULL_COLOUR)))
+    return {
+        "text": text(row.cells["value"], "value"),
+        "side": "" if difference is None else "better" if (difference > 0) != loss else "worse",
+        "strength": strength,
+        "failed": bool(row.cells["failed"]),
+        "label": label,
+        "href": f"/items?{Filter(models=models, task=task).query()}",
+    }

@@ -1,0 +1,124 @@
+"""The page of one item as data for the template: prompts, choices side by side, texts with their differences marked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from harness.records import Sample
+from harness.reports.view.details import Answer, pretty
+from harness.reports.view.marking import Part, Spans, differences, marked
+from harness.reports.view.sample_lines import question_of
+
+LONGEST_TEXT = 100_000  # characters that a page shows of one text
+MOST_REPEATS = 20  # generated texts of one item and model that a page shows
+
+
+def item_context(answers: Sequence[Answer]) -> dict[str, Any]:
+    """Return what the page shows of the answers, in their order."""
+    samples = [answer.sample for answer in answers if answer.sample is not None]
+    first = samples[0] if samples else None
+    has_choices = any(sample.choices for sample in samples)
+    row = next((answer.row for answer in answers if answer.row), {})
+    return {
+        "answers": answers,
+        "question": shortened(question_of(row)),
+        "metrics": sorted({name for answer in answers for name in answer.metrics}),
+        "prompts": _prompts(answers),
+        "choices": _choices(answers, first) if first and has_choices else [],
+        "texts": [] if has_choices else _texts(answers),
+        "target": shortened(first.target) if first else "",
+        "rationale": shortened(first.rationale) if first else "",
+        "document": shortened(pretty(row.get("doc"))),
+    }
+
+
+def shortened(text: str) -> str:
+    """Replace the middle of a very long text by the number of characters left out."""
+    half = LONGEST_TEXT // 2
+    if len(text) <= LONGEST_TEXT:
+        return text
+    return f"{text[:half]}\n[... {len(text) - 2 * half:,} characters left out ...]\n{text[-half:]}"
+
+
+def _prompts(answers: Sequence[Answer]) -> list[dict[str, Any]]:
+    """The prompts, each with the models that were asked it; they differ if a chat template or the examples do."""
+    by_text: dict[str, list[str]] = {}
+    for answer in answers:
+        if answer.sample is not None:
+            by_text.setdefault(answer.sample.prompt, []).append(answer.model)
+    return [{"models": models, "text": shortened(text)} for text, models in by_text.items()]
+
+
+def _choices(answers: Sequence[Answer], first: Sample) -> list[dict[str, Any]]:
+    """One row per choice, with the log-likelihood under each model and its share of the probability of all choices."""
+    return [
+        {
+            "text": shortened(choice),
+            "is_key": at == first.key,
+            "cells": [_choice_cell(answer.sample, at) for answer in answers],
+        }
+        for at, choice in enumerate(first.choices)
+    ]
+
+
+def _choice_cell(sample: Sample | None, at: int) -> dict[str, Any] | None:
+    if sample is None or at >= len(sample.log_likelihoods):
+        return None
+    value = sample.log_likelihoods[at]
+    return {
+        "value": value,
+        "text": f"{value:.2f}" if math.isfinite(value) else "–",
+        "share": _share(sample.log_likelihoods, at),
+        "chosen": at == sample.chosen,
+    }
+
+
+def _share(log_likelihoods: Sequence[float], at: int) -> int:
+    """Return the probability of a choice among the choices, in percent."""
+    known = [value for value in log_likelihoods if math.isfinite(value)]
+    if not math.isfinite(log_likelihoods[at]):
+        return 0
+    highest = max(known)
+    weights = sum(math.exp(value - highest) for value in known)
+    return round(100 * math.exp(log_likelihoods[at] - highest) / weights)
+
+
+def _texts(answers: Sequence[Answer]) -> list[dict[str, Any]]:
+    """One column per model: its texts, the words that differ from the first model's text, and how its answer was read.
+
+    The first text has marks only if there is one other: several differ from it in other words each.
+    """
+    generated = [answer for answer in answers if answer.texts]
+    others = {answer.model: differences(generated[0].texts[0], answer.texts[0]) for answer in generated[1:]}
+    changes = {model: pair[1] for model, pair in others.items() if pair is not None}
+    if len(others) == 1:
+        (pair,) = others.values()
+        changes[generated[0].model] = pair[0] if pair is not None else []
+    return [
+        {
+            "answer": answer,
+            "parts": _parts(answer, changes.get(answer.model, [])),
+            "too_long": answer.model in others and others[answer.model] is None,
+            "left_out": max(0, len(answer.texts) - MOST_REPEATS),
+        }
+        for answer in answers
+    ]
+
+
+def _parts(answer: Answer, changes: Spans) -> list[list[Part]]:
+    """The texts of an answer, each cut where marks begin and end; only the first has marks."""
+    marks = {"changed": changes, "read": _read_span(answer.sample)}
+    return [
+        marked(text, marks) if number == 0 and len(text) <= LONGEST_TEXT else [Part(text=shortened(text), marks="")]
+        for number, text in enumerate(answer.texts[:MOST_REPEATS])
+    ]
+
+
+def _read_span(sample: Sample | None) -> Spans:
+    """Where the answer was read, if it stands there: a thinking model's was read from the text after its thoughts."""
+    if sample is None or sample.span is None:
+        return []
+    words = sample.text[slice(*sample.span)].replace(",", "").casefold()
+    return [sample.span] if sample.answer.casefold() in words else []

@@ -1,0 +1,231 @@
+"""The pages of the viewer, as HTML. Everything from a record is escaped by the templates.
+
+The templates' look is that of the report's page: they share its style sheet.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from harness.errors import HarnessError, InputError
+from harness.records import ModelRecords, Records
+from harness.reports.documents.tables import Document
+from harness.reports.page.environment import TEMPLATES as REPORT_TEMPLATES
+from harness.reports.view import results
+from harness.reports.view.details import Details
+from harness.reports.view.filters import MOST_MODELS, PAGE_ITEMS, Filter, Matches, matches
+from harness.reports.view.grids import board_grid, differences_grids, grid, matrix
+from harness.reports.view.index import Index, Item, TaskItems
+from harness.reports.view.item_page import item_context
+from harness.reports.view.outcomes import CODE, CUT, UNPARSED, WORDS, outcomes_for
+from harness.reports.view.results import Options
+from harness.visible import visible
+
+TEMPLATES = Path(__file__).parent / "templates"
+FILES: Mapping[str, tuple[Path, str]] = {
+    "report.css": (REPORT_TEMPLATES / "style.css", "text/css"),
+    "view.css": (TEMPLATES / "view.css", "text/css"),
+    "view.js": (TEMPLATES / "view.js", "text/javascript"),
+}
+COMPARISONS_KEPT = 32
+
+
+class Pages:
+    """Renders pages of the records that an index was built from.
+
+    Args:
+        index: The index.
+        records: The same records, without items.
+        options: What the user asked for.
+    """
+
+    def __init__(self, index: Index, records: Records, options: Options) -> None:
+        self.index = index
+        self.models: dict[str, ModelRecords] = {model.name: model for model in records.models}
+        self.details = Details(index, self.models)
+        self._options = options
+        self._overview = results.from_plain(index.fact("overview"))
+        self._comparison = functools.lru_cache(COMPARISONS_KEPT)(self._compared)
+        self._environment = Environment(
+            loader=FileSystemLoader(TEMPLATES),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals.update(all_models=index.models, most_models=MOST_MODELS)
+
+    def overview(self) -> str:
+        """Return the first page: ranks and values by task."""
+        first, index = self._overview, self.index
+        board = first.board
+        losses = {task.task for task in index.tasks if not task.higher_is_better}
+        return self._page(
+            "overview.html",
+            here="overview",
+            first=first,
+            headlines=board.headlines if board else (),
+            caveats=board.caveats if board else (),
+            notes=[*(board.notes[board.n_headlines :] if board else ()), *first.notes],
+            board=board_grid(first, board) if board else None,
+            matrix=matrix(first, index.models, losses),
+            values=grid(first.values),
+            failures=self._failures(),
+            n_items=f"{index.count:,}",
+            n_tasks=len(index.tasks),
+            leaderboard_command=results.leaderboard_command(self._options),
+        )
+
+    def comparison(self, wanted: Filter, *, chosen: bool) -> str:
+        """Return the page of differences.
+
+        Args:
+            wanted: Its models; the first is the baseline.
+            chosen: Whether the reader chose them; otherwise all models are compared with the leader, as on the report's
+                page.
+        """
+        of_leader = None if chosen else self._overview.differences
+        document, problem = of_leader, ""
+        if document is None:
+            try:
+                document = self._comparison(wanted.models)
+            except HarnessError as error:  # such as other prompts; the reader may choose other models
+                problem = str(error)
+        baseline = self.index.models[0] if of_leader else wanted.models[0]
+        models = [self.models[name] for name in wanted.models]
+        return self._page(
+            "compare.html",
+            here="compare",
+            title=document.title if document else "Differences",
+            document=document,
+            problem=problem,
+            is_of_leader=of_leader is not None,
+            wanted=wanted,
+            baseline=baseline,
+            tables=differences_grids(document, baseline) if document else (),
+            notes=document.notes[document.n_headlines :] if document else (),
+            compare_command="" if of_leader or problem else results.compare_command(models, self._options),
+        )
+
+    def items(self, wanted: Filter) -> str:
+        """Return the list of items that match a filter."""
+        found = matches(self.index, wanted)
+        n_pages = max(1, -(-len(found.numbers) // PAGE_ITEMS))
+        wanted = replace(wanted, page=min(wanted.page, n_pages))
+        items = self.index.items(found.page(wanted.page))
+        start = (wanted.page - 1) * PAGE_ITEMS
+        return self._page(
+            "items.html",
+            here="items",
+            wanted=wanted,
+            tasks=self._tasks(),
+            outcomes=self._outcomes(wanted, found),
+            total=f"{len(found.numbers):,}",
+            shown=f"{start + 1:,}–{start + len(items):,}" if items else "none",
+            rows=[
+                {"item": item, "href": _item_address(item, wanted), "marks": self._marks(item, wanted)}
+                for item in items
+            ],
+            n_pages=n_pages,
+        )
+
+    def item(self, item: Item, wanted: Filter) -> str:
+        """Return the page of one item, with links to the one before and the one after it in the list."""
+        answers = self.details.answers(item, wanted.models)
+        numbers = matches(self.index, wanted).numbers
+        at = int(np.searchsorted(numbers, item.number))
+        is_listed = at < len(numbers) and int(numbers[at]) == item.number
+        beside = {"previous": at - 1, "next": at + 1 if is_listed else at}
+        known = {name: int(numbers[place]) for name, place in beside.items() if 0 <= place < len(numbers)}
+        steps = {name: _item_address(self.index.items([number])[0], wanted) for name, number in known.items()}
+        return self._page(
+            "item.html",
+            here="items",
+            wanted=wanted,
+            item=item,
+            task=self.index.task_of(item.number),
+            place=f"{at + 1:,} of {len(numbers):,}" if is_listed else "",
+            steps=steps,
+            list_address=f"/items?{wanted.query(page=at // PAGE_ITEMS + 1)}",
+            permalink=_item_address(item, Filter(models=wanted.models, task=item.task)),
+            outcome_label=outcomes_for(len(wanted.models)).get(wanted.outcome, ("", ""))[0],
+            **item_context(answers),
+        )
+
+    def message(self, text: str, *, title: str) -> str:
+        """Return a page that says why there is nothing else to show."""
+        return self._page("message.html", here="", title=title, text=text)
+
+    def _page(self, template: str, **context: Any) -> str:
+        return visible(self._environment.get_template(template).render(**context))
+
+    def _compared(self, models: Sequence[str]) -> Document:
+        if len(models) < 2:
+            raise InputError(f"{models[0]}: only one model; choose two or more to compare.")
+        return results.comparison([self.models[name] for name in models], self._options)
+
+    def _tasks(self) -> dict[str, list[TaskItems]]:
+        """The tasks by domain."""
+        by_domain: dict[str, list[TaskItems]] = {}
+        for task in self.index.tasks:
+            by_domain.setdefault(task.domain, []).append(task)
+        return by_domain
+
+    def _outcomes(self, wanted: Filter, found: Matches) -> list[dict[str, Any]]:
+        """The outcomes that some item has, with their numbers of items; and the chosen one."""
+        labels = {"": ("all", ""), **outcomes_for(len(wanted.models))}
+        return [
+            {
+                "label": label,
+                "meaning": meaning,
+                "count": f"{found.counts[name]:,}",
+                "href": f"/items?{wanted.query(outcome=name)}",
+                "is_chosen": name == wanted.outcome,
+            }
+            for name, (label, meaning) in labels.items()
+            if found.counts[name] or name in ("", wanted.outcome)
+        ]
+
+    def _marks(self, item: Item, wanted: Filter) -> list[dict[str, Any]]:
+        """What became of an item under each model, for a cell of the list."""
+        task = self.index.task_of(item.number)
+        answers = [task.answer(item.number, model) for model in wanted.models]
+        return [
+            {
+                "outcome": WORDS[code & CODE],
+                "value": f"{value:.3g}",
+                "flags": [word for flag, word in ((CUT, "cut"), (UNPARSED, "unparsed")) if code & flag],
+            }
+            for code, value, _ in answers
+        ]
+
+    def _failures(self) -> list[dict[str, str]]:
+        runs = [(model.name, run) for model in self.models.values() for run in model.tasks.values() if run.failed]
+        rows = [
+            {
+                "model": name,
+                "task": run.task,
+                "failed": f"{run.failed:,}",
+                "reasons": ", ".join(f"{count:,} {reason}" for reason, count in sorted(run.failures.items())),
+                "href": f"/items?{Filter(models=(name,), task=run.task, outcome='failed').query()}",
+            }
+            for name, run in runs
+            if name in self.index.models
+        ]
+        unscored = [(m.name, task, failed) for m in self.models.values() for task, failed in m.unscored.items()]
+        return rows + [
+            {"model": name, "task": task, "failed": f"{failed:,}", "reasons": "no item could be scored", "href": ""}
+            for name, task, failed in unscored
+        ]
+
+
+def _item_address(item: Item, wanted: Filter) -> str:
+    """The address of an item within a list."""
+    return f"/item?{wanted.query(task=item.task)}&id={item.id}{'' if wanted.task else '&among=all'}"

@@ -1,0 +1,235 @@
+"""Ranks and differences on the pages are those that the commands print, cell by cell; exports hold what is shown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shlex
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from harness.reports.documents.tables import Kind
+from harness.reports.documents.tables import text as cell_text
+from harness.reports.view.export import exported
+from harness.reports.view.filters import Filter, matches
+from harness.reports.view.pages import Pages
+from tests.reports.conftest import Command
+from tests.reports.records_for_tests import write_run
+from tests.reports.view.records import choice, pages_of, text, write_model
+
+BOTH = Filter(models=("base", "code"))
+KINDS: dict[str, Kind] = {
+    "overall": "value", "standard_error": "value", "mean_baseline": "value", "mean_arm": "value", "logic": "value",
+    "difference": "difference", "interval": "interval", "p": "p", "p_corrected": "p", "detectable": "value",
+    "ranks": "ranks", "rank": "count", "items": "count", "gained": "count", "lost": "count", "failed": "count",
+    "tasks": "count",
+}  # fmt: skip
+
+
+class _Tables(HTMLParser):
+    """The texts of the cells of each table, by the table's id; drawings have no text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables: dict[str, list[list[str]]] = {}
+        self._table, self._in_cell = "", False
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        named = dict(attributes)
+        if tag == "table":
+            self._table = named.get("id") or "unnamed"
+            self.tables[self._table] = []
+        elif tag == "tr":
+            self.tables[self._table].append([])
+        elif tag in ("td", "th"):
+            self._in_cell = named.get("class") != "drawing"
+            if self._in_cell:
+                self.tables[self._table][-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th"):
+            self._in_cell = False
+
+    def handle_data(self, data: str) -> None:
+        if self._in_cell:
+            self.tables[self._table][-1][-1] += data
+
+
+def tables_of(html: str) -> dict[str, list[list[str]]]:
+    parser = _Tables()
+    parser.feed(html)
+    return parser.tables
+
+
+def as_shown(document: dict[str, object], table: str) -> list[set[str]]:
+    """The texts that each row of a JSON document must show."""
+    tables = document["tables"]
+    assert isinstance(tables, dict)
+    kinds = {key: kind for key, kind in KINDS.items() if (table, key) != ("differences", "standard_error")}  # JSON only
+    return [{cell_text(row[key], kind) for key, kind in kinds.items() if key in row} for row in tables[table]]
+
+
+@pytest.fixture
+def three(cache: Path, tmp_path: Path) -> Path:
+    for name, right in (("weak", range(30)), ("strong", range(55)), ("middle", range(5, 48))):
+        write_run(tmp_path, name, right, items=60)
+    return tmp_path
+
+
+def printed(command: Command, words: str) -> dict[str, object]:
+    code, out, err = command(*shlex.split(words)[1:], "--format", "json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert isinstance(document, dict)
+    return document
+
+
+def test_the_leaderboard_is_that_of_the_command(three: Path, command: Command) -> None:
+    html = pages_of(three).overview()
+    document = printed(command, f"harness leaderboard {three}")
+    rows = tables_of(html)["table-leaderboard"][1:]
+    expected = as_shown(document, "leaderboard")
+    assert len(rows) == len(expected) == 3
+    for row, shown in zip(rows, expected, strict=True):
+        assert shown <= set(row)
+    assert [row[3] for row in rows] == ["strong", "middle", "weak"]
+    values = tables_of(html)["table-tasks"][1:]
+    for row, shown in zip(values, as_shown(document, "tasks"), strict=True):
+        assert shown <= set(row)
+
+
+def test_the_differences_are_those_of_the_command_below_them(three: Path, command: Command) -> None:
+    html = pages_of(three).comparison(Filter(models=("middle", "strong", "weak")), chosen=True)
+    line = next(line for line in html.splitlines() if "<code>harness compare" in line)
+    document = printed(command, line.partition("<code>")[2].partition("</code>")[0])
+    for table in ("differences", "overall"):
+        rows = tables_of(html)[f"table-{table}"][1:]
+        expected = as_shown(document, table)
+        assert len(rows) == len(expected) > 0
+        for row, shown in zip(rows, expected, strict=True):
+            assert shown <= set(row)
+    notes = document["notes"]
+    assert isinstance(notes, list)
+    assert all(note.replace("'", "&#39;") in html for note in notes)
+
+
+def test_without_a_choice_every_model_is_compared_with_the_leader_as_on_the_reports_page(three: Path) -> None:
+    html = pages_of(three).comparison(Filter(models=("strong", "middle")), chosen=False)
+    assert "2 models against strong" in html
+    assert "every pair of models" in html
+
+
+def test_a_value_leads_to_its_items_and_a_number_of_items_to_these(pages: Pages) -> None:
+    assert "/items?model=base&amp;model=code&amp;task=colours" in pages.overview()
+    html = pages.comparison(BOTH, chosen=True)
+    assert "/items?model=base&amp;model=code&amp;task=colours&amp;outcome=gained" in html
+
+
+def test_one_model_has_values_and_no_ranks(cache: Path, tmp_path: Path) -> None:
+    write_model(tmp_path, "alone", {"colours": [choice("colours", n, n < 2) for n in range(4)]})
+    html = pages_of(tmp_path).overview()
+    assert "1 model, 1 task, 4 items" in html
+    assert "table-leaderboard" not in html
+    assert "0.500" in html
+
+
+def test_models_with_other_prompts_are_not_ranked_unless_forced(cache: Path, tmp_path: Path) -> None:
+    for name, prompt in (("one", "a" * 64), ("two", "b" * 64)):
+        rows = [choice("colours", n, n < 2, prompt_hash=prompt) for n in range(4)]
+        write_model(tmp_path, name, {"colours": rows})
+    html = pages_of(tmp_path).overview()
+    assert "No ranking:" in html
+    assert "items have other prompts" in html
+    compared = pages_of(tmp_path).comparison(Filter(models=("one", "two")), chosen=True)
+    assert "Not compared:" in compared
+    assert 'action="/compare"' in compared, "other models can be chosen"
+    forced = pages_of(tmp_path, force=True)
+    assert "table-leaderboard" in forced.overview()
+    assert "table-differences" in forced.comparison(Filter(models=("one", "two")), chosen=True)
+
+
+def test_an_item_shows_likelihoods_choices_and_the_key(pages: Pages) -> None:
+    html = item_page(pages, "colours", 0)
+    assert '<span class="likelihood chosen">-1.00</span>' in html
+    assert html.count("likelihood chosen") == 2
+    assert "67%" in html, "exp(-1) / (exp(-1) + exp(-2) + exp(-3))"
+    assert html.count("the right choice") == 1
+
+
+def test_an_item_shows_how_its_answer_was_read_and_what_differs(pages: Pages) -> None:
+    html = item_page(pages, "words", 0)
+    assert 'read">(B)</mark>' in html
+    assert 'read as <b class="extracted">B</b> from “(B)”, rule answer' in html
+    html = item_page(pages, "words", 1)
+    assert '<mark class="changed">light</mark>' in html
+    assert '<mark class="changed">dark</mark>' in html
+    assert "no answer could be read" in item_page(pages, "words", 3)
+    assert "tokens cut from each input: 7" in item_page(pages, "words", 2)
+
+
+def test_an_item_shows_the_verdict_on_a_program(pages: Pages) -> None:
+    html = item_page(pages, "programs", 1)
+    assert "<b>failed</b>: AssertionError: got 1" in html
+    assert "def answer():" in html
+
+
+def test_a_failed_request_is_shown_as_failed_and_not_as_wrong(pages: Pages) -> None:
+    html = item_page(pages, "colours", 11)
+    assert "failed" in html
+    assert 'class="outcome wrong"' in html, "of the base model"
+    assert html.count('class="outcome wrong"') == 1
+
+
+def item_page(pages: Pages, task: str, doc_id: int, models: tuple[str, ...] = ("base", "code")) -> str:
+    items = pages.index.task(task)
+    assert items is not None
+    return pages.item(pages.index.items([items.first + doc_id])[0], Filter(models=models, task=task))
+
+
+def test_previous_and_next_follow_the_filter(pages: Pages) -> None:
+    wanted = Filter(models=("base", "code"), outcome="lost")
+    numbers = matches(pages.index, wanted).numbers.tolist()
+    html = pages.item(pages.index.items([numbers[1]])[0], wanted)
+    assert f"2 of {len(numbers)}" in html
+    for step, number in (("prev", numbers[0]), ("next", numbers[2])):
+        (item,) = pages.index.items([number])
+        assert (
+            f'rel="{step}" href="/item?model=base&amp;model=code&amp;task={item.task}&amp;outcome=lost&amp;id={item.id}'
+            in html
+        )
+
+
+def test_a_long_list_has_pages(cache: Path, tmp_path: Path) -> None:
+    write_model(tmp_path, "one", {"words": [text("words", n, f"yes {n}", True) for n in range(120)]})
+    pages = pages_of(tmp_path)
+    wanted = Filter(models=("one",), page=3)
+    html = pages.items(wanted)
+    assert "101–120 of 120" in html
+    assert "page=2" in html
+    assert "page=4" not in html
+    assert "101–120 of 120" in pages.items(Filter(models=("one",), page=9)), "a page beyond the last is the last"
+
+
+def test_csv_has_a_row_per_item_and_model_and_no_formulas(pages: Pages) -> None:
+    wanted = Filter(models=("base", "code"), outcome="failed")
+    rows = list(csv.DictReader(io.StringIO("".join(exported(pages.index, pages.details, wanted, "csv")))))
+    assert [(row["doc_id"], row["model"], row["outcome"]) for row in rows] == [
+        ("10", "base", "wrong"), ("10", "code", "failed"), ("11", "base", "wrong"), ("11", "code", "failed"),
+    ]  # fmt: skip
+    assert rows[1]["value"] == ""
+    assert json.loads(rows[0]["log_likelihoods"]) == [-2.0, -1.0, -3.0]
+
+
+def test_jsonl_holds_every_item_of_the_filter(pages: Pages) -> None:
+    wanted = Filter(models=("base", "code"), words="energy", page=7)
+    lines = "".join(exported(pages.index, pages.details, wanted, "jsonl")).splitlines()
+    items = [json.loads(line) for line in lines]
+    assert {(item["task"], item["doc_id"]) for item in items} == {("words", n) for n in range(6)}
+    assert items[1]["answers"][1] == {
+        "model": "code", "outcome": "wrong", "value": 0.0, "cut": False, "unparsed": False,
+        "answer": "the dark energy of plant 1", "log_likelihoods": [], "texts": ["the dark energy of plant 1"],
+        "programs": [],
+    }  # fmt: skip
