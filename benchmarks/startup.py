@@ -71,7 +71,10 @@ def main() -> None:
         sides = {
             "by_hand": (BY_HAND, [model, options.dtype]),
             "ours": (OURS, ["eval", "--model", model, *engine, *task, *output]),
-            "theirs": (THEIRS, ["run", "--model", "hf", "--model_args", f"pretrained={model}", *task, *output]),
+            "theirs": (
+                THEIRS,
+                ["run", "--model", "hf", "--model_args", f"pretrained={model},dtype={options.dtype}", *task, *output],
+            ),
         }
         taken: dict[str, list[float]] = {side: [] for side in sides}
         for turn in range(options.rounds + 1):  # the first one warms up

@@ -33,7 +33,7 @@ class Evaluation:
     Attributes:
         spec: What the user asked for. `spec.tasks` are the names that can run on this machine.
         model: The model under test.
-        tasks: lm-eval's task objects. Their instances are those that `requests` was built from.
+        tasks: lm-eval's task objects.
         requests: By task name.
         notes: Sentences for the record, such as which tasks of a group were left out.
         start: When it began.

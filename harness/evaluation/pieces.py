@@ -16,7 +16,7 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any
 
 from harness.engines.base import Request
@@ -159,14 +159,17 @@ def made_again(
         scored: Indices of the items to score, in order.
     """
     wanted = frozenset(scored)
-    by_item = groupby(_by_instance(zip(items, requests, strict=True), forms), key=lambda one: one[0])
-    for docs in divided(task, items[-1] + 1):
-        piece = Piece(docs=[])
-        for (item, doc), (_, group) in zip(docs, by_item, strict=False):
-            if item in wanted:
-                piece.add(task, item, doc, group)
-        if piece.items:
+    docs = chain.from_iterable(divided(task, items[-1] + 1))
+    piece = Piece(docs=[])
+    for item, group in groupby(_by_instance(zip(items, requests, strict=True), forms), key=lambda one: one[0]):
+        doc = next(doc for number, doc in docs if number == item)  # an item without requests is passed over
+        if item in wanted:
+            piece.add(task, item, doc, group)
+        if len(piece.items) == ITEMS:
             yield piece
+            piece = Piece(docs=[])
+    if piece.items:
+        yield piece
 
 
 def _by_instance(asked: Iterable[tuple[int, Request]], forms: Forms) -> Iterator[tuple[int, Form, list[Request]]]:

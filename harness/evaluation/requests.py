@@ -103,6 +103,8 @@ class TaskRequests:
 
     def add(self, instance: Instance, seeds: Seeds) -> Request:
         """Add the requests of the next instance; returns the first."""
+        if not all(isinstance(text, str) for text in _texts(instance)):
+            raise TaskError(f"task {instance.task_name}: item {instance.doc_id}: its prompt or answer is not a text.")
         repeats = instance.repeats or 1
         made = [as_request(instance, repeat, seeds) for repeat in range(repeats)]
         self.requests.extend(made)
@@ -278,6 +280,10 @@ def _check_examples(name: str, task: Task) -> None:
         raise TaskError(
             f"--num_fewshot {shots}: {name} has {available} examples; give {available} or fewer, or leave the task out."
         )
+
+
+def _texts(instance: Instance) -> tuple[Any, ...]:
+    return instance.args[:1] if instance.request_type == "generate_until" else instance.args
 
 
 def as_request(instance: Instance, repeat: int, seeds: Seeds) -> Request:

@@ -6,6 +6,7 @@ They are written to a temporary folder and renamed when all are there, so a run 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import socket
@@ -19,7 +20,7 @@ from typing import Any, Self, TextIO
 from harness.errors import HarnessError, InputError
 from harness.records.run_folder import RunRecord, json_line, place_of, to_json
 
-STALE_SECONDS = 3600.0
+STALE_SECONDS = 3 * 24 * 3600.0  # another host may score one task for hours without writing
 
 
 class RunFiles:
@@ -39,19 +40,21 @@ class RunFiles:
         folder = place_of(*self._model).folder
         self._made = not folder.exists()
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            _remove_stale(folder)
-            self._work = Path(tempfile.mkdtemp(prefix=_own_prefix(), dir=folder))
+            self._work = _work_folder(folder)
         except OSError as error:
             raise InputError(f"{folder}: cannot be written ({error.strerror}); give another --output_path.") from error
-        self._samples: dict[str, TextIO] = {}
+        self._tasks: dict[str, None] = {}  # with samples, in order
+        self._open: tuple[str, TextIO] | None = None
 
     def add_samples(self, task: str, samples: Iterable[Mapping[str, Any]]) -> None:
         """Write samples of a task, after those that were written before. Raises: HarnessError: the disk is full."""
         with self._explained():
-            if task not in self._samples:
-                self._samples[task] = (self._work / f"samples_{task}").open("w", encoding="utf-8")
-            self._samples[task].writelines(map(json_line, samples))
+            if self._open is None or self._open[0] != task:
+                self._close_last()
+                self._open = task, (self._work / f"samples_{task}").open("a", encoding="utf-8")
+                self._tasks[task] = None
+            self._open[1].writelines(map(json_line, samples))
+            os.utime(self._work)  # a sign of life for other hosts
 
     def finish(self, record: RunRecord, results: Mapping[str, Any]) -> Path:
         """Write the record and lm-eval's results, and give all files their names.
@@ -63,11 +66,10 @@ class RunFiles:
             HarnessError: the disk is full, or the files cannot be written for another reason.
         """
         with self._explained():
-            for file in self._samples.values():
-                _close_durably(file)
+            self._close_last()
             # Since this began, another checkpoint of the same name may have taken the folder.
             place = place_of(*self._model)
-            names = {f"samples_{task}": f"samples_{task}_{record.time}.jsonl" for task in self._samples}
+            names = {f"samples_{task}": f"samples_{task}_{record.time}.jsonl" for task in self._tasks}
             names |= {"run": f"run_{record.time}.json", "results": f"{place.stem}_{record.time}.json"}
             texts = {"run": record.model_dump_json(indent=2, by_alias=True), "results": to_json(results, indent=2)}
             for draft, text in texts.items():
@@ -84,13 +86,18 @@ class RunFiles:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        for file in self._samples.values():
+        if self._open is not None:
             with contextlib.suppress(OSError):  # a full disk: what is still to be written is removed below
-                file.close()
+                self._open[1].close()
         shutil.rmtree(self._work, ignore_errors=True)
         if self._made:
             with contextlib.suppress(OSError):  # a run is in it
                 self._work.parent.rmdir()
+
+    def _close_last(self) -> None:
+        if self._open is not None:
+            _close_durably(self._open[1])
+            self._open = None
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -101,6 +108,15 @@ class RunFiles:
                 f"{self._work.parent}: the record cannot be written ({error.strerror}). The answers are in the "
                 "journal: free disk space and run the same command again."
             ) from error
+
+
+def _work_folder(folder: Path) -> Path:
+    for _ in range(3):
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_stale(folder)
+        with contextlib.suppress(FileNotFoundError):  # a run that ended early has just removed its empty folder
+            return Path(tempfile.mkdtemp(prefix=_own_prefix(), dir=folder))
+    raise FileNotFoundError(errno.ENOENT, "removed again and again", str(folder))
 
 
 def _own_prefix() -> str:

@@ -64,7 +64,24 @@ def test_a_limit_ends_within_a_piece(tmp_path: Path, monkeypatch: pytest.MonkeyP
     folder = write_task(tmp_path / "tasks", "multiple_choice", "first")
     monkeypatch.setattr(pieces, "LARGE", 5)
     monkeypatch.setattr(pieces, "ITEMS", 5)
-    assert set(begin(folder, tmp_path, "multiple_choice", limit=7).requests["frozen"].items) == set(range(7))
+    evaluation = begin(folder, tmp_path, "multiple_choice", limit=7)
+    built = evaluation.requests["frozen"]
+    assert isinstance(built.instances, pieces.Forms)
+    assert set(built.items) == set(range(7))
+    assert len(_scored(evaluation, set())[0].items["frozen"]) == 7
+
+
+def test_an_item_without_choices_moves_no_answer_to_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_task(tmp_path / "tasks", "multiple_choice", "first")
+    rows = [json.loads(line) for line in (folder / "test.jsonl").read_text().splitlines()]
+    rows[3]["choices"] = []
+    (folder / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    whole = begin(folder, tmp_path, "multiple_choice")
+    monkeypatch.setattr(pieces, "LARGE", 5)
+    monkeypatch.setattr(pieces, "ITEMS", 5)
+    parts = begin(folder, tmp_path, "multiple_choice")
+    assert isinstance(parts.requests["frozen"].instances, pieces.Forms)
+    assert _scored(whole, set()) == _scored(parts, set())
 
 
 @pytest.mark.parametrize(

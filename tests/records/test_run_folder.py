@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import time
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +55,37 @@ def test_a_folder_that_another_checkpoint_took_meanwhile_is_left_to_it(tmp_path:
     assert read_record(tmp_path / "m-aaaaaaaa") == first
     assert not list((tmp_path / "m").glob("samples_*"))
     assert len(list((tmp_path / "m-aaaaaaaa").glob("samples_t_*.jsonl"))) == 1
+
+
+def test_a_run_of_more_tasks_than_files_may_be_open(tmp_path: Path) -> None:
+    record = RunRecord.model_validate({**RECORD, "model": {"name": "m", "digest": "sha256:1"}})
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    names = [f"t{number}" for number in range(150)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 50, hard))
+    try:
+        with RunFiles(tmp_path, "m", "sha256:1") as files:
+            for name in [*names, names[0]]:
+                files.add_samples(name, [SAMPLE])
+            files.finish(record, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    lines = {file.name.split("_")[1]: len(file.read_text().splitlines()) for file in tmp_path.glob("m/samples_*")}
+    assert lines == {name: 2 if name == names[0] else 1 for name in names}
+
+
+def test_the_files_of_a_slow_run_on_another_host_stay(tmp_path: Path) -> None:
+    record = RunRecord.model_validate({**RECORD, "model": {"name": "m", "digest": "sha256:1"}})
+    with RunFiles(tmp_path, "m", "sha256:1") as slow:
+        slow.add_samples("a", [SAMPLE])
+        elsewhere = slow._work.with_name(".writing-elsewhere-1-abc")
+        slow._work.rename(elsewhere)
+        slow._work = elsewhere
+        os.utime(elsewhere, (time.time() - 7200,) * 2)
+        with RunFiles(tmp_path, "m", "sha256:1"):
+            pass
+        slow.add_samples("b", [SAMPLE])
+        slow.finish(record, {})
+    assert len(list((tmp_path / "m").glob("samples_*"))) == 2
 
 
 def test_a_line_of_a_samples_file_is_what_lm_eval_writes() -> None:

@@ -23,7 +23,7 @@ def test_each_chart_is_three_files_with_the_numbers_of_the_table(command: Comman
     for row in drawn:
         expected = table[row["model"], row["task"]]
         assert [row["difference"], row["low"], row["high"]] == [expected["difference"], *expected["interval"]]
-        assert (row["after correction"] == "real") == (expected["p_corrected"] <= 0.05)
+        assert (row["after correction"] == "significant") == (expected["p_corrected"] <= 0.05)
 
 
 def test_the_same_records_give_the_same_pictures(command: Command, runs: Path, tmp_path: Path) -> None:

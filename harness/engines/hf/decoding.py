@@ -135,7 +135,7 @@ class Decoder:
         if thoughts:
             stops.skip_thoughts(thoughts)
         draws = [row.draw for row in rows if row.draw is not None]
-        with fast_steps():
+        with fast_steps(device):
             output = self._model.generate(
                 input_ids=batch.ids.to(device),
                 attention_mask=batch.mask.to(device),

@@ -73,8 +73,9 @@ def _room(decoder: Decoder, batch: Batch | None, waiting: Sequence[Row], budget:
     ahead = min(decoder.new, max(STAGE, decoder.new // 2))
     if batch is None:
         return max(1, min(len(waiting), budget // (longest + ahead)))
-    room = budget // (max(longest, batch.width) + ahead) - len(batch.rows)
-    return min(room, len(waiting)) if room >= min(FEWEST, len(waiting)) else 0
+    most = budget // (max(longest, batch.width) + ahead)
+    room = most - len(batch.rows)
+    return min(room, len(waiting)) if room >= min(FEWEST, len(waiting), max(1, most // 4)) else 0
 
 
 def _fitting(batch: Batch, budget: int) -> tuple[Batch, list[Row]]:

@@ -17,7 +17,7 @@ from harness.engines.base import DEFAULT_NEW_TOKENS, Answer, Failure, Request, b
 from harness.engines.hf.decoding import Decoder, Row, Thought
 from harness.engines.hf.flow import CannotFlowError, flow
 from harness.engines.hf.generation_probe import Batching, batching_of
-from harness.engines.hf.runner import Budget, Job, Runner
+from harness.engines.hf.runner import Budget, Job, Runner, ran_out_of_memory
 from harness.engines.thoughts import ThinkTags
 from harness.engines.tokens import Encoder, Prompt
 
@@ -56,6 +56,7 @@ class Generator:
         self._budget = budget
         self._think_tags = think_tags
         self._runner: Runner[Answer] = Runner(budget)
+        self._flows = self._model.device.type == "cpu"  # until a batch shows that no row can join it
 
     @functools.cached_property
     def _batching(self) -> Batching:
@@ -130,7 +131,7 @@ class Generator:
     ) -> Iterator[dict[int, Answer | Failure]]:
         """Answer what can be answered in one batch that stays full; what is left needs batches of its own."""
         decoder = continuing.decoder
-        flows = self._model.device.type == "cpu" and decoder.takes_stages and decoder.new > 0
+        flows = self._flows and decoder.takes_stages and decoder.new > 0
         if not (flows and len(asked) > 1 and self._batching.pads and self._batching.stages):
             return
         longest_first = sorted(asked, key=lambda index: -len(asked[index][1].tokens))
@@ -140,9 +141,11 @@ class Generator:
             for ended in flow(decoder, list(rows.values()), self._budget.tokens):
                 yield {(i := numbers[id(row)]): continuing.answer(*asked[i], row) for row in ended}
         except CannotFlowError:
-            return
+            self._flows = False
         except Exception as error:  # logged; a single prompt that causes it fails later
             self._runner.note(error)
+            if ran_out_of_memory(error):
+                self._budget.halve(self._budget.tokens, 1)
 
     def _continuing(self, arguments: dict[str, Any]) -> Continuing:
         """Return what continues prompts with these generation arguments."""

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from harness.engines.hf.decoding import continuing_cache, padded
+from harness.engines.hf.steps import fast_steps
 from harness.errors import first_line
 
 logger = logging.getLogger(__name__)
@@ -97,18 +98,19 @@ def _cache_continues(model: Any, long: Sequence[int], other: Sequence[int]) -> b
 
 def _generate(model: Any, prompts: Sequence[Sequence[int]], *, new: int, padding: int = 0, cache: Any = None) -> Any:
     ids, mask = padded(prompts, padding)
-    return model.generate(
-        input_ids=ids.to(model.device),
-        attention_mask=mask.to(model.device),
-        past_key_values=cache,
-        max_new_tokens=new,
-        do_sample=False,
-        eos_token_id=model.config.get_text_config().vocab_size,  # no such token, so no row ends
-        pad_token_id=padding,
-        use_cache=True,
-        return_dict_in_generate=True,
-        output_logits=True,
-    )
+    with fast_steps(model.device):
+        return model.generate(
+            input_ids=ids.to(model.device),
+            attention_mask=mask.to(model.device),
+            past_key_values=cache,
+            max_new_tokens=new,
+            do_sample=False,
+            eos_token_id=model.config.get_text_config().vocab_size,  # no such token, so no row ends
+            pad_token_id=padding,
+            use_cache=True,
+            return_dict_in_generate=True,
+            output_logits=True,
+        )
 
 
 def _logits(output: Any) -> Tensor:

@@ -12,7 +12,7 @@ such as another precision, a bias or several tokens, goes to transformers' own f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -114,21 +114,33 @@ def _is_plain(layer: Any) -> bool:
 
 
 @contextmanager
-def fast_steps() -> Iterator[None]:
-    """Use `attend_to_all` in place of transformers' ``sdpa`` in this process until the block ends."""
-    own = ALL_ATTENTION_FUNCTIONS["sdpa"]
+def fast_steps(device: torch.device) -> Iterator[None]:
+    """Use `attend_to_all` in place of transformers' ``sdpa`` until the block ends; change nothing for another device.
 
-    def sdpa(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **more: Any) -> Any:
-        if _is_step(query, key, more):
-            return attend_to_all(query, key, value, mask, more.get("scaling")), None
-        return own(module, query, key, value, mask, **more)
+    Args:
+        device: Where the model is.
+    """
+    if device.type != "cpu":
+        yield
+        return
+    own, local = ALL_ATTENTION_FUNCTIONS["sdpa"], ALL_ATTENTION_FUNCTIONS._local_mapping  # noqa: SLF001
+    before = local.get("sdpa")
+
+    def sdpa(
+        module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **more: Any
+    ) -> Any:
+        if _is_step(query, key, more) and (attention_mask is None or _is_for_all_heads(attention_mask)):
+            return attend_to_all(query, key, value, attention_mask, more.get("scaling")), None
+        return own(module, query, key, value, attention_mask, **more)
 
     ALL_ATTENTION_FUNCTIONS["sdpa"] = sdpa
     try:
         yield
     finally:
-        with suppress(KeyError):  # another thread has taken it out already
-            del ALL_ATTENTION_FUNCTIONS["sdpa"]  # type: ignore[no-untyped-call]
+        if before is None:
+            local.pop("sdpa", None)
+        else:
+            local["sdpa"] = before
 
 
 def _is_step(query: Tensor, key: Tensor, more: dict[str, Any]) -> bool:
@@ -142,6 +154,10 @@ def _is_step(query: Tensor, key: Tensor, more: dict[str, Any]) -> bool:
         and query.device.type == "cpu"
         and not more.get("dropout")
     )
+
+
+def _is_for_all_heads(mask: Tensor) -> bool:
+    return mask.dim() == 4 and mask.shape[1] == 1
 
 
 def attend_to_all(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None) -> Tensor:
