@@ -283,7 +283,8 @@ def _check_examples(name: str, task: Task) -> None:
 
 
 def _texts(instance: Instance) -> tuple[Any, ...]:
-    return instance.args[:1] if instance.request_type == "generate_until" else instance.args
+    texts: tuple[Any, ...] = instance.args
+    return texts[:1] if instance.request_type == "generate_until" else texts
 
 
 def as_request(instance: Instance, repeat: int, seeds: Seeds) -> Request:

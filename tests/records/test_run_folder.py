@@ -61,7 +61,7 @@ def test_a_run_of_more_tasks_than_files_may_be_open(tmp_path: Path) -> None:
     record = RunRecord.model_validate({**RECORD, "model": {"name": "m", "digest": "sha256:1"}})
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     names = [f"t{number}" for number in range(150)]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 50, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 50, hard))
     try:
         with RunFiles(tmp_path, "m", "sha256:1") as files:
             for name in [*names, names[0]]:

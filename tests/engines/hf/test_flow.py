@@ -106,12 +106,12 @@ def test_a_step_is_transformers_attention(heads_of_mask: int) -> None:
     mask = torch.rand(3, heads_of_mask, 1, 9, generator=draw) < 0.7 if heads_of_mask else None
     if mask is not None:
         mask[..., -1] = True
-    module = torch.nn.Module()
+    module: Any = torch.nn.Module()
     module.num_key_value_groups = 3
     before = ALL_ATTENTION_FUNCTIONS["sdpa"]
     with fast_steps(torch.device("cpu")):
         attended, _ = ALL_ATTENTION_FUNCTIONS["sdpa"](module, query, key, value, attention_mask=mask, scaling=0.5)
     assert ALL_ATTENTION_FUNCTIONS["sdpa"] is before
-    whole = [each.repeat_interleave(3, dim=1) for each in (key, value)]
-    expected = scaled_dot_product_attention(query, *whole, attn_mask=mask, scale=0.5).transpose(1, 2)
+    keys, values = key.repeat_interleave(3, dim=1), value.repeat_interleave(3, dim=1)
+    expected = scaled_dot_product_attention(query, keys, values, attn_mask=mask, scale=0.5).transpose(1, 2)
     torch.testing.assert_close(attended, expected)
