@@ -53,13 +53,14 @@ def rescore(folder: Path, options: RescoreOptions = RescoreOptions()) -> DoneRun
     """Score a run's answers with today's tasks; the new run is stored next to the old one.
 
     Args:
-        folder: A run folder, for its latest run, or a ``run_<time>.json``.
+        folder: A run folder, for its latest run, or a ``run_<time>.json``; or the ``--output_path`` of one model.
         options: What the user says about it.
 
     Raises:
         RecordError: the folder is no run, or a task's prompts are not those that were answered.
     """
     start = Start()
+    folder = _run_folder(folder)
     old = read_record(folder)
     parent = folder if folder.is_dir() else folder.parent
     spec = _spec(old, parent, options)
@@ -81,6 +82,16 @@ def rescore(folder: Path, options: RescoreOptions = RescoreOptions()) -> DoneRun
             start=start,
         )
         return finish(evaluation, outcome)
+
+
+def _run_folder(path: Path) -> Path:
+    """Return the only run folder below ``--output_path``; the path itself if it is one. Raises: RecordError."""
+    if not path.is_dir() or (path / "run.json").exists():
+        return path
+    folders = sorted(file.parent for file in path.glob("*/run.json"))
+    if len(folders) > 1:
+        raise RecordError(f"{path}: holds {len(folders)} models; give one of {', '.join(map(str, folders))}.")
+    return folders[0] if folders else path
 
 
 def _catalogue(old: RunRecord, folder: Path, options: RescoreOptions) -> Catalogue:

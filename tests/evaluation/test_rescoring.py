@@ -37,7 +37,7 @@ def test_rescoring_gives_the_same_values_without_an_engine(
     assert harness_here(*eval_words(tasks, tmp_path)).returncode == 0
     first = read_record(tmp_path / "uniform")
     assert harness_here("cache", "clear", "journal").returncode == 0
-    done = harness_here("rescore", tmp_path / "uniform", "--include_path", tasks)
+    done = harness_here("rescore", tmp_path, "--include_path", tasks)  # as it was given to --output_path
     assert done.returncode == 0, done.stderr
     second = read_record(tmp_path / "uniform")
     assert second.time > first.time
