@@ -12,13 +12,13 @@ import argparse
 import functools
 import json
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
 from harness.cli import Parser
 from harness.cli.commands import load_command
+from harness.cli.recorded_command import recorded_command
 from harness.errors import InputError, did_you_mean
 
 # Arguments whose mapping is written as key=value words; other mappings are JSON.
@@ -81,7 +81,7 @@ def call(command: str, arguments: Mapping[str, object]) -> Call:
         (flags if known[name].option_strings else positionals).extend(_words(name, known[name], value))
     words = [*flags, *(["--", *positionals] if positionals else [])]
     _check_text(words)
-    return Call(args=_parser(command).parse_args(words), command_line=shlex.join(["harness", command, *words]))
+    return Call(args=_parser(command).parse_args(words), command_line=recorded_command(["harness", command, *words]))
 
 
 def _words(name: str, action: argparse.Action, value: object) -> list[str]:
