@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from harness.errors import InputError
+from harness.export.naming import MODEL_ID
 from harness.export.registry import ExportFile, ExportOptions
 from harness.export.runs import ExportedRun, exported_runs, malformed_is_damage
 from harness.records import Records
@@ -30,7 +31,8 @@ def export(records: Records, options: ExportOptions) -> Iterator[ExportFile]:
     for run in exported_runs(records, options):
         with malformed_is_damage(run.file):
             name = options.model_id or run.model.recorded_name
-            results = json.dumps(_results(run, name), indent=2, ensure_ascii=False).encode()
+            given = {} if options.model_id is None else {MODEL_ID: options.model_id}
+            results = json.dumps({**_results(run, name), **given}, indent=2, ensure_ascii=False).encode()
             record = _record(run, name)
         folder = PurePosixPath(sanitized(options.model_id or run.model.name))
         place = folder / f"results_{run.contents.time}.json"

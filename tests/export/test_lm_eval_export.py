@@ -95,6 +95,27 @@ def test_a_model_id_names_folder_and_model(command: Command, trained: Path, tmp_
     assert load([out]).models[0].name == "lab/code-sft"
 
 
+def _bytes(folder: Path) -> dict[Path, bytes]:
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("kind", ["of this project", "of plain lm-eval"])
+@pytest.mark.parametrize("words", [(), ("--model_id", "lab/code-sft")], ids=["default", "model_id"])
+def test_an_export_of_an_export_is_the_same(
+    words: tuple[str, ...], kind: str, command: Command, trained: Path, tmp_path: Path
+) -> None:
+    runs = trained
+    if kind == "of plain lm-eval":
+        write_run(tmp_path / "plain", "runs/model", {0}, items=4)
+        runs = tmp_path / "plain"
+    first = exported(command, runs, tmp_path / "first", *words)
+    second = exported(command, first, tmp_path / "second")
+    assert _bytes(first) == _bytes(second)
+    (file,) = second.rglob("results_*.json")
+    pretrained = json.loads(file.read_text())["config"]["model_args"]["pretrained"]
+    assert pretrained == "lab/code-sft" if words else pretrained.startswith("local/")
+
+
 def test_two_runs_of_one_time_are_refused(command: Command, tmp_path: Path) -> None:
     for folder, task in (("a", "one"), ("b", "two")):
         write_run(tmp_path / "runs" / folder, "m", range(8), task=task)
@@ -107,5 +128,4 @@ def test_two_runs_of_one_time_are_refused(command: Command, tmp_path: Path) -> N
 def test_the_export_of_a_copy_is_the_same(command: Command, trained: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(trained, tmp_path / "copy" / trained.name, symlinks=True))
     first, second = (exported(command, folder, tmp_path / name) for name, folder in (("a", trained), ("b", copy)))
-    files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
-    assert [(first / file).read_bytes() for file in files] == [(second / file).read_bytes() for file in files]
+    assert _bytes(first) == _bytes(second)
