@@ -77,6 +77,7 @@ class ReportFlags(TypedDict, total=False):
     overlap: Places
     output_path: Place | None
     charts: Place | None
+    columns: Names | None
 
 
 class LeaderboardFlags(ReportFlags, total=False):
