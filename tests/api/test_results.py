@@ -218,3 +218,14 @@ def test_long_tables_are_cut_and_say_so() -> None:
     text = fragment("t", [ShownTable(title="", headings=("n",), numeric=(True,), rows=rows)])
     assert text.count("<td") == MOST_ROWS
     assert "3 more rows" in text
+
+
+def test_the_help_says_that_no_record_is_written_without_an_output_path(
+    tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "output_path: Folder for the records; without it none is written." in str(harness.evaluate.__doc__)
+    results = harness.evaluate(
+        model="oracle", backend="scripted", tasks="t_choice", include_path=tasks, limit=2, no_cache=True
+    )
+    assert (results.files, list(tmp_path.iterdir())) == ((), [])
