@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.api import values
 from harness.api.flags import Place
+from harness.api.places import run_places
 from harness.errors import InputError
 from harness.notebook import fragment
 
@@ -47,6 +48,10 @@ class LoadedRecords:
     def plot(self) -> ChartType:
         """Return the headline values with their 95% intervals, one panel per model."""
         return values.chart(self._values, "How good is each model on each task, and how sure is that?")
+
+    def __fspath__(self) -> str:
+        """Refuse to be taken for a folder. Raises: InputError: always."""
+        raise InputError("LoadedRecords have no folder of their own; give the folders that they were loaded from.")
 
     def __repr__(self) -> str:
         """Return the models and their tasks."""
@@ -131,7 +136,6 @@ def load(
         InputError: no folder is given, or something else.
         RecordError: there are no runs, a task is unknown, or a file is damaged.
     """
-    from harness.api.places import run_places
     from harness.records import load as load_records
 
     if not runs:

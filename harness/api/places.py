@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Iterator
 
 from harness.api.evaluation_results import EvaluationResults
-from harness.api.loading import LoadedRecords
 from harness.errors import InputError
 
 
@@ -28,10 +27,6 @@ def _texts(function: str, place: object) -> Iterator[str]:
         yield from (str(file.parent) for file in place.files)
     elif isinstance(place, str | os.PathLike):
         yield os.fsdecode(place)
-    elif isinstance(place, LoadedRecords):
-        raise InputError(
-            f"{function}: LoadedRecords have no folder of their own; give the folders they were loaded from."
-        )
     else:
         remedy = f" Write harness.{function}(*folders)." if isinstance(place, Iterable) else ""
         raise InputError(f"{function}: {place!r:.80}: is no run folder; give each folder as an argument.{remedy}")

@@ -264,6 +264,6 @@ def test_what_is_no_run_folder_is_one_line(function: str, places: tuple[object, 
 def test_loaded_records_are_no_folder(runs: Path, tasks: Path) -> None:
     for function in (harness.compare, harness.leaderboard, harness.load):
         with pytest.raises(harness.InputError, match="LoadedRecords have no folder of their own; give the folders"):
-            function(harness.load(runs))  # type: ignore[operator]
+            function(harness.load(runs))
     with pytest.raises(harness.InputError, match="no record was written"):
         harness.compare(_evaluate("oracle", tasks, None), runs / "oracle")
