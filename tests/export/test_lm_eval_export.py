@@ -69,6 +69,24 @@ def test_the_latest_run_of_each_task_is_exported(command: Command, tmp_path: Pat
     assert tasks == {"one": 3 / 22, "two": 9 / 22}
 
 
+def test_groups_over_a_task_that_is_left_out_are_left_out(command: Command, tmp_path: Path) -> None:
+    run = write_run_of(tmp_path / "runs", "m", {"one": range(8), "two": range(9)})
+    (file,) = run.glob("results_*.json")
+    contents = json.loads(file.read_text())
+    members = {"outer": ["inner", "one"], "inner": ["two"], "kept": ["one"]}
+    for part in ("results", "groups", "versions", "n-samples", "n-shot", "higher_is_better"):
+        contents[part] = {**contents.get(part, {}), **{name: {"acc,none": 0.5} for name in members}}
+    file.write_text(json.dumps({**contents, "group_subtasks": members}))
+    whole = exported(command, tmp_path / "runs", tmp_path / "whole")
+    assert set(json.loads(next(whole.rglob("results_*")).read_text())["groups"]) == {"outer", "inner", "kept"}
+    out = exported(command, tmp_path / "runs", tmp_path / "out", "--tasks", "one")
+    written = json.loads(next(out.rglob("results_*")).read_text())
+    assert written["group_subtasks"] == {"kept": ["one"]}
+    assert set(written["results"]) == {"one", "kept"}
+    for part in ("groups", "versions", "n-samples", "n-shot", "higher_is_better"):
+        assert set(written[part]) - {"one"} == {"kept"}, part
+
+
 @pytest.mark.parametrize("layout", ["flat", "dated"])
 def test_an_older_folder_comes_out_in_todays_layout(layout: str, command: Command, tmp_path: Path) -> None:
     values = [1.0, 0.0, 1.0, 1.0]
