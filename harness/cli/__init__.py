@@ -109,9 +109,9 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
         words = own_command(words)
         _check_command(words)
         parser = build_parser()
-        file = config_file.config_path(words[1:])
+        leaf, rest = _leaf(parser, words)
+        file = config_file.config_path(rest) if config_file.is_declared(leaf) else None
         if file is not None:
-            leaf, rest = _leaf(parser, words)
             config_file.apply(leaf, file, rest)
     except InputError as error:
         Parser(prog=f"harness {words[0]}").exit(2, f"harness {words[0]}: {visible(error, one_line=True)}\n")
