@@ -42,7 +42,7 @@ def build_parser() -> Parser:
     for name in command_names():
         try:
             module = load_command(name)
-        except InputError as error:  # a command of another package: the others still work
+        except InputError as error:  # of another package, or of another version: the others still work
             commands.add_parser(name, help=str(error))
             continue
         command = commands.add_parser(name, help=module.PURPOSE, description=module.PURPOSE, allow_abbrev=False)
@@ -108,6 +108,8 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
     try:
         words = own_command(words)
         _check_command(words)
+        if words and words[0] in command_names():
+            load_command(words[0])
         parser = build_parser()
         leaf, rest = _leaf(parser, words)
         file = config_file.config_path(rest) if config_file.is_declared(leaf) else None

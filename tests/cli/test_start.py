@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
+from harness import cli
+from harness.cli import commands
 from tests.conftest import HarnessCommand
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,3 +93,18 @@ def test_the_command_line_page_is_what_help_prints() -> None:
     from docs.make_cli_page import page
 
     assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == page(), "run `python docs/make_cli_page.py`"
+
+
+def test_a_command_that_the_installed_version_lacks_says_to_install_again(
+    monkeypatch: pytest.MonkeyPatch, harness_here: HarnessCommand
+) -> None:
+    stale = EntryPoint("gone", "harness.cli.gone_command", commands.GROUP)
+    known = {**commands.command_names(), "gone": stale}
+    for module in (cli, commands):
+        monkeypatch.setattr(module, "command_names", lambda: known)
+    done = harness_here("gone", "--any", "word")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("harness gone: harness.cli.gone_command: does not exist; the installed commands are")
+    assert "install stage-harness again" in done.stderr
+    assert harness_here("tasks", "list").returncode == 0
+    assert "harness.cli.gone_command: does not exist" in cli.build_parser().format_help().replace("\n", " ")
