@@ -17,7 +17,7 @@ from types import FrameType
 import harness
 from harness.cli import config_file
 from harness.cli.commands import command_names, load_command
-from harness.cli.lm_eval_commands import COMMANDS, own_command
+from harness.cli.lm_eval_commands import COMMANDS, EVAL_FLAGS, own_command
 from harness.cli.parser import Parser
 from harness.errors import HarnessError, InputError, did_you_mean
 from harness.visible import visible
@@ -47,6 +47,8 @@ def build_parser() -> Parser:
             continue
         command = commands.add_parser(name, help=module.PURPOSE, description=module.PURPOSE, allow_abbrev=False)
         module.add_arguments(command)
+        if name == "run":
+            command.nearby = EVAL_FLAGS
         for leaf in _leaves(command):
             config_file.declare(leaf)
     return parser

@@ -64,6 +64,7 @@ def test_help_is_quick() -> None:
         ("doctor --zzz", "harness doctor: --zzz: unknown flag. (see"),
         ("eval -q --model x --tasks t", "harness eval: -q: unknown flag."),
         ("evla --model x", "harness: evla: unknown command"),
+        ("run --modle hf", "harness run: --modle: unknown flag. Did you mean --model?"),
     ],
 )
 def test_an_unknown_flag_names_the_command_and_the_nearest_flag(
@@ -73,6 +74,26 @@ def test_an_unknown_flag_names_the_command_and_the_nearest_flag(
     assert done.returncode == 2
     assert done.stderr.startswith(message)
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("ls foo", "harness tasks list: foo: not expected here; leave it out (see harness tasks list --help)"),
+        ("doctor a b", "harness doctor: a b: not expected here; leave it out (see harness doctor --help)"),
+        (
+            "export r --format cvs --output_path o",
+            "'lm-eval', 'parquet'). Did you mean csv? (see harness export --help)",
+        ),
+        ("tasks lst", "). Did you mean list? (see harness tasks --help)"),
+    ],
+)
+def test_a_wrong_word_names_the_command_and_the_nearest_choice(
+    words: str, message: str, harness_here: HarnessCommand
+) -> None:
+    done = harness_here(*words.split())
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.endswith(f"{message}\n")
 
 
 def test_values_that_look_like_flags_are_values(harness_here: HarnessCommand) -> None:
