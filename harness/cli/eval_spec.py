@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from harness.cli.flag_values import checked_items, names, pairs
 from harness.cli.lm_eval_model import in_own_words
-from harness.cli.recorded_command import recorded_command
 from harness.errors import InputError
+from harness.recorded_command import recorded_command
 
 if TYPE_CHECKING:
     from harness.engines.spec import EngineSpec

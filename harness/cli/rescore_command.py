@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from harness.cli.recorded_command import recorded_command
 from harness.flags import add_wide
 from harness.paths import split_folders
+from harness.recorded_command import recorded_command
 
 PURPOSE = "Score the answers of an earlier run again, with the current tasks and metrics."
 

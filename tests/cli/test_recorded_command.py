@@ -1,4 +1,4 @@
-"""Records keep the command line, and no password or key of it."""
+"""Records keep the command line and the arguments, and no password or key of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from harness.api.arguments import call
 from harness.cli import _parsed
 from harness.cli.eval_spec import evaluation_spec
-from harness.cli.recorded_command import without_secrets
+from harness.recorded_command import without_secret_values, without_secrets
 
 HIDDEN = [
     ("token=hf_S", "token=***"),
@@ -35,6 +35,12 @@ KEPT = [
 @pytest.mark.parametrize(("word", "kept"), HIDDEN + [(word, word) for word in KEPT])
 def test_values_of_secret_keys_are_hidden_and_others_are_kept(word: str, kept: str) -> None:
     assert without_secrets(word) == kept
+
+
+def test_secret_values_are_hidden_at_any_depth() -> None:
+    given = {"api_key": "S", "header": {"Authorization": "S", "a": 1}, "batch_tokens": 3, "think_end_token": "</t>"}
+    hidden = {**given, "api_key": "***", "header": {"Authorization": "***", "a": 1}}
+    assert without_secret_values(given) == hidden
 
 
 def test_the_command_and_the_function_record_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The command line as records keep it: without passwords and keys, because records are shared.
+"""The command line and the model's arguments as records keep them: without passwords and keys, which stay private.
 
 --hf_hub_log_args token=hf_abc,public_repo=True         token=***,public_repo=True
 --model_args '{"api_key": "sk-1", "timeout": 9}'        {"api_key": "***", "timeout": 9}
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 HIDDEN = "***"
 # Names of a tokenizer's tokens and numbers of tokens are no secrets.
@@ -29,3 +30,15 @@ def without_secrets(word: str) -> str:
     """Return a word whose ``key=value`` pairs and JSON keep no secrets."""
     word = _IN_MAPPING.sub(lambda found: f"{found[1]}{found['around']}{HIDDEN}{found['around']}", word)
     return _PAIR.sub(lambda found: f"{found[1]}{HIDDEN}", word)
+
+
+def without_secret_values(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments with `HIDDEN` in place of secret values, at any depth of mappings."""
+    return {
+        key: HIDDEN
+        if re.fullmatch(_KEY, str(key), re.IGNORECASE)
+        else without_secret_values(value)
+        if isinstance(value, Mapping)
+        else value
+        for key, value in arguments.items()
+    }
