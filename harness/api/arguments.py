@@ -12,7 +12,6 @@ import argparse
 import functools
 import json
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -20,9 +19,29 @@ from typing import NoReturn
 from harness.cli import Parser
 from harness.cli.commands import load_command
 from harness.errors import InputError, did_you_mean
+from harness.recorded_command import recorded_command
 
 # Arguments whose mapping is written as key=value words; other mappings are JSON.
 PAIRS = ("overrides", "executor_args")
+# By command: flags that print something else, or choose how to print it; the functions refuse them.
+TERMINAL = {
+    "eval": frozenset(
+        {
+            "wide",
+            "write_out",
+            "show_config",
+            "verbosity",
+            # lm-eval's flags that change nothing here, for each of which the command prints a note.
+            "cache_requests",
+            "max_batch_size",
+            "check_integrity",
+        }
+    ),
+    "compare": frozenset({"format", "wide"}),
+    "leaderboard": frozenset({"format", "wide"}),
+    "train": frozenset({"example"}),
+    "run": frozenset({"wide"}),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,13 +94,16 @@ def call(command: str, arguments: Mapping[str, object]) -> Call:
     unknown = next((name for name in arguments if name not in known), None)
     if unknown is not None:
         raise InputError(f"{unknown}: no such argument of harness {command}.{did_you_mean(unknown, known)}")
+    printing = next((name for name in arguments if name in TERMINAL.get(command, ())), None)
+    if printing is not None:
+        raise InputError(f"{printing}: is for the command only; run `harness {command}` for it, or leave it out.")
     flags: list[str] = []
     positionals: list[str] = []
     for name, value in arguments.items():
         (flags if known[name].option_strings else positionals).extend(_words(name, known[name], value))
     words = [*flags, *(["--", *positionals] if positionals else [])]
     _check_text(words)
-    return Call(args=_parser(command).parse_args(words), command_line=shlex.join(["harness", command, *words]))
+    return Call(args=_parser(command).parse_args(words), command_line=recorded_command(["harness", command, *words]))
 
 
 def _words(name: str, action: argparse.Action, value: object) -> list[str]:

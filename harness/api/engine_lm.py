@@ -7,12 +7,13 @@ answers all of them at once. lm-eval has no failed answers, so a failure is an e
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from lm_eval.api.model import LM
 
-from harness.checkpoints.resolver import resolve
+from harness.checkpoints.resolver import resolve, resolve_on
+from harness.cli.lm_eval_model import ADAPTERS, DTYPES, FLAGS, LEFT_OUT, ON_LM_EVAL, REFUSED, SAME
 from harness.console import quietly
 from harness.engines.base import Answer, Engine, EngineDied, Failure, Request
 from harness.engines.registry import find_engine, open_engine
@@ -25,13 +26,13 @@ from harness.evaluation.requests import Seeds, as_request
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
 
-# Arguments of lm-eval's models that have another name here, and those of the checkpoint.
-OTHER_NAMES = {"think_end_token": "think_end", "add_bos_token": "add_bos"}
+    from harness.checkpoints.checkpoint import Checkpoint
+
+OTHER_NAMES = {"add_bos_token": "add_bos", **{name: flag for name, flag in FLAGS.items() if name != flag}}
 OF_CHECKPOINT = ("revision", "tokenizer")
 OF_ENGINE = ("dtype", "device", "batch_size", "max_length", "trust_remote_code", "allow_pickle", "think_end")
 # lm-eval gives it to every model; our engines need no search for a batch size.
-IGNORED = ("max_batch_size",)
-ADAPTERS = ("peft", "lora_local_path")
+IGNORED = ("max_batch_size", *LEFT_OUT)
 
 
 class EngineLM(LM):  # type: ignore[misc]
@@ -55,15 +56,10 @@ class EngineLM(LM):  # type: ignore[misc]
         kind = find_engine(self._name)
         if kind.open_checkpoint is None:
             raise InputError(f"{self._name}: opens no checkpoints; give hf, vllm or another engine that does.")
-        given = {OTHER_NAMES.get(name, name): value for name, value in arguments.items() if name not in IGNORED}
-        source = _adapter(pretrained, given)
+        given = _in_own_words(arguments)
+        adapters = [given.pop(name) for name in ADAPTERS if name in given]
         self._spec = _spec(self._name, given)
-        self._checkpoint = resolve(
-            source,
-            revision=given.get("revision"),
-            tokenizer=given.get("tokenizer"),
-            allow_pickle=self._spec.allow_pickle,
-        )
+        self._checkpoint = _checkpoint(pretrained, str(adapters[0]) if adapters else None, given)
         self._tags = None if self._spec.think_end is None else ThinkTags.of(self._spec.think_end)
         self._template: TokenizerChatTemplate | None = None
         with quietly():
@@ -175,17 +171,33 @@ def _numbered(instances: Sequence[Instance]) -> list[Request]:
     return requests
 
 
-def _adapter(pretrained: str, given: dict[str, Any]) -> str:
-    """Take an adapter from the arguments and return the folder to open; an adapter's config names its base."""
-    adapters = [given.pop(name) for name in ADAPTERS if given.get(name)]
-    if not adapters:
-        return pretrained
-    base = resolve(str(adapters[0])).weights
-    if base.resolve() != resolve(pretrained).weights.resolve():
-        raise InputError(
-            f"peft={adapters[0]}: is an adapter of {base}, not of pretrained={pretrained}; give its own base."
-        )
-    return str(adapters[0])
+def _in_own_words(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return lm-eval's arguments under their names here, without those that change no answer.
+
+    Raises:
+        InputError: one cannot be honoured, or is given under two names with two values.
+    """
+    given: dict[str, Any] = {}
+    for name, value in arguments.items():
+        if value is None or name in IGNORED or value in SAME.get(name, ()):
+            continue
+        if name in REFUSED:
+            raise InputError(f"{name}={value}: cannot be used here; {REFUSED[name]}.")
+        own = OTHER_NAMES.get(name, name)
+        if given.setdefault(own, value) != value:
+            raise InputError(
+                f"{name}={value}: differs from {own}={given[own]}, which means the same; give one of them."
+            )
+    if given.get("revision") == "main":  # lm-eval's default, also for folders
+        del given["revision"]
+    return given
+
+
+def _checkpoint(pretrained: str, adapter: str | None, given: Mapping[str, Any]) -> Checkpoint:
+    """Find the checkpoint; an adapter may be on another base than the one that its config names."""
+    options: dict[str, Any] = {name: given.get(name) for name in OF_CHECKPOINT}
+    options["allow_pickle"] = bool(given.get("allow_pickle"))
+    return resolve(pretrained, **options) if adapter is None else resolve_on(pretrained, adapter, **options)
 
 
 def _spec(backend: str, given: dict[str, Any]) -> EngineSpec:
@@ -193,7 +205,8 @@ def _spec(backend: str, given: dict[str, Any]) -> EngineSpec:
     known = {name: value for name, value in given.items() if name in OF_ENGINE and value is not None}
     known["batch_size"] = _batch_size(known.get("batch_size", "auto"))
     if "dtype" in known:
-        known["dtype"] = str(known["dtype"]).removeprefix("torch.")
+        text = str(known["dtype"]).removeprefix("torch.")
+        known["dtype"] = DTYPES.get(text, text)
     own = {name: value for name, value in given.items() if name not in (*OF_ENGINE, *OF_CHECKPOINT)}
     if backend == "hf":
         _check_own(own)
@@ -206,6 +219,10 @@ def _check_own(own: dict[str, Any]) -> None:
 
     known = ("pretrained", *OF_CHECKPOINT, *OF_ENGINE, *ADAPTERS, *ARGUMENTS)
     for name in own:
+        if name in ON_LM_EVAL["hf"]:
+            raise InputError(
+                f"{name}={own[name]}: only lm-eval's own model takes this; give model='hf', or leave it out."
+            )
         if name not in ARGUMENTS:
             raise InputError(f"{name}: no such argument; give {', '.join(known)}.{did_you_mean(name, known)}")
 

@@ -30,7 +30,7 @@ def evaluate(
     Args:
         model: One or more checkpoints: folders, .gguf files, hub ids, or what `harness.train` returns.
         tasks: Names of tasks, groups or globs.
-        output_path: Folder for the records; needed unless ``dry_run=True``.
+        output_path: Folder for the records; without it none is written.
         **flags: The flags of ``harness eval``, listed below.
 
     Raises:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class EvaluationResults:
     """The records of one evaluation, a model after the other.
 
-    It can be given where a run folder is expected, if it holds one model: ``harness.compare(base, tuned)``.
+    It can be given where run folders are expected: ``harness.compare(base, tuned)``. If it holds several models, only
+    `harness.load`, `compare` and `leaderboard` take it.
 
     Attributes:
         records: What was written to ``run.json``, one per model.

@@ -1,7 +1,7 @@
 """The arguments of each function that are flags of its command, with their types. A test compares them with the parser.
 
 Their defaults are the parser's, and so are their meanings: ``help(harness.evaluate)`` shows both. Flags that only make
-sense on a terminal are in `TERMINAL`.
+sense on a terminal are in `arguments.TERMINAL`.
 """
 
 from __future__ import annotations
@@ -11,33 +11,13 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict, TypeVar, cast, get_type_hints
 
-from harness.api.arguments import actions
+from harness.api.arguments import TERMINAL, actions
 
 Place = str | os.PathLike[str]
 Places = Place | Sequence[Place]
 Names = str | Sequence[str]
 Options = Mapping[str, Any] | Names
 """Options as a mapping, or as ``key=value`` words."""
-
-# By command: flags that print something else, or choose how to print it.
-TERMINAL = {
-    "eval": frozenset(
-        {
-            "wide",
-            "write_out",
-            "show_config",
-            "verbosity",
-            # lm-eval's flags that change nothing here, for each of which the command prints a note.
-            "cache_requests",
-            "max_batch_size",
-            "check_integrity",
-        }
-    ),
-    "compare": frozenset({"format", "wide"}),
-    "leaderboard": frozenset({"format", "wide"}),
-    "train": frozenset({"example"}),
-    "run": frozenset({"wide"}),
-}
 
 
 class EvaluateFlags(TypedDict, total=False):
@@ -97,6 +77,7 @@ class ReportFlags(TypedDict, total=False):
     overlap: Places
     output_path: Place | None
     charts: Place | None
+    columns: Names | None
 
 
 class LeaderboardFlags(ReportFlags, total=False):

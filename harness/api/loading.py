@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from harness.api import values
 from harness.api.flags import Place
+from harness.api.places import run_places
+from harness.errors import InputError
 from harness.notebook import fragment
 
 if TYPE_CHECKING:
@@ -47,6 +48,10 @@ class LoadedRecords:
     def plot(self) -> ChartType:
         """Return the headline values with their 95% intervals, one panel per model."""
         return values.chart(self._values, "How good is each model on each task, and how sure is that?")
+
+    def __fspath__(self) -> str:
+        """Refuse to be taken for a folder. Raises: InputError: always."""
+        raise InputError("LoadedRecords have no folder of their own; give the folders that they were loaded from.")
 
     def __repr__(self) -> str:
         """Return the models and their tasks."""
@@ -122,17 +127,20 @@ def load(
     20
 
     Args:
-        *runs: Folders, searched at any depth, or results files.
+        *runs: Folders, searched at any depth, results files, or results of `harness.evaluate`.
         tasks: Names or patterns of tasks, such as ``mini_*``; all by default.
         all: Each run is a model of its own, not only the latest of each model.
         skip_broken: Leave damaged files out, with a note.
 
     Raises:
+        InputError: no folder is given, or something else.
         RecordError: there are no runs, a task is unknown, or a file is damaged.
     """
     from harness.records import load as load_records
 
-    folders = [Path(os.fspath(place)) for place in runs]
+    if not runs:
+        raise InputError("load: no run folders; give one or more, such as harness.load('runs').")
+    folders = [Path(place) for place in run_places("load", runs)]
     names = tuple(_names(tasks))
     records = load_records(folders, tasks=names, all_runs=all, skip_broken=skip_broken)
     return LoadedRecords(models=records.models, notes=(*records.skipped, *records.empty))

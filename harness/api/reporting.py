@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Unpack, cast
 
 from harness.api.arguments import call
 from harness.api.flags import CompareFlags, LeaderboardFlags, Place, mirrors
+from harness.api.places import run_places
 from harness.api.values import altair
 from harness.cli.commands import load_command
 from harness.errors import InputError, did_you_mean
@@ -136,15 +137,15 @@ def compare(*models: Place, **flags: Unpack[CompareFlags]) -> Comparison:
     0  mini_logic     40       0.675        0.004
 
     Args:
-        *models: Run folders, results of `harness.evaluate`, names below `runs`, or ``NAME=run1,run2`` for several seeds
-            of one recipe.
+        *models: Run folders, results of `harness.evaluate` with all their models, names below `runs`, or
+            ``NAME=run1,run2`` for several seeds of one recipe.
         **flags: The flags of ``harness compare``, listed below.
 
     Raises:
         InputError: a flag is wrong; the message is the command's.
         RecordError: a run is missing or damaged, or runs cannot be compared.
     """
-    return Comparison(*_made("compare", {"models": models, **flags}))
+    return Comparison(*_made("compare", {"models": run_places("compare", models), **flags}))
 
 
 @mirrors("leaderboard", LeaderboardFlags)
@@ -168,7 +169,7 @@ def leaderboard(*runs: Place, **flags: Unpack[LeaderboardFlags]) -> Leaderboard:
         InputError: a flag is wrong; the message is the command's.
         RecordError: a run is missing or damaged, or the models have no task in common.
     """
-    return Leaderboard(*_made("leaderboard", {"runs": runs, **flags}))
+    return Leaderboard(*_made("leaderboard", {"runs": run_places("leaderboard", runs), **flags}))
 
 
 def _made(command: str, arguments: dict[str, object]) -> tuple[_Result, list[Path]]:

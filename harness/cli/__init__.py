@@ -17,7 +17,7 @@ from types import FrameType
 import harness
 from harness.cli import config_file
 from harness.cli.commands import command_names, load_command
-from harness.cli.lm_eval_commands import COMMANDS, own_command
+from harness.cli.lm_eval_commands import COMMANDS, EVAL_FLAGS, own_command
 from harness.cli.parser import Parser
 from harness.errors import HarnessError, InputError, did_you_mean
 from harness.visible import visible
@@ -42,11 +42,13 @@ def build_parser() -> Parser:
     for name in command_names():
         try:
             module = load_command(name)
-        except InputError as error:  # a command of another package: the others still work
+        except InputError as error:  # of another package, or of another version: the others still work
             commands.add_parser(name, help=str(error))
             continue
         command = commands.add_parser(name, help=module.PURPOSE, description=module.PURPOSE, allow_abbrev=False)
         module.add_arguments(command)
+        if name == "run":
+            command.nearby = EVAL_FLAGS
         for leaf in _leaves(command):
             config_file.declare(leaf)
     return parser
@@ -108,10 +110,12 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
     try:
         words = own_command(words)
         _check_command(words)
+        if words and words[0] in command_names():
+            load_command(words[0])
         parser = build_parser()
-        file = config_file.config_path(words[1:])
+        leaf, rest = _leaf(parser, words)
+        file = config_file.config_path(rest) if config_file.is_declared(leaf) else None
         if file is not None:
-            leaf, rest = _leaf(parser, words)
             config_file.apply(leaf, file, rest)
     except InputError as error:
         Parser(prog=f"harness {words[0]}").exit(2, f"harness {words[0]}: {visible(error, one_line=True)}\n")

@@ -65,13 +65,18 @@ def load_command(name: str) -> Command:
     """Import a command's module.
 
     Raises:
-        InputError: the package that brings it cannot be imported.
+        InputError: the package that brings it cannot be imported, or is another version than the installed commands.
     """
     point = command_names()[name]
     try:
         return cast("Command", point.load())
     except Exception as error:
         if point.value.startswith("harness."):
+            if isinstance(error, ModuleNotFoundError) and point.value.startswith(str(error.name)):
+                raise InputError(
+                    f"{point.value}: does not exist; the installed commands are of another version, so install "
+                    "stage-harness again with `pip install`."
+                ) from None
             raise
         raise InputError(
             f"{point.value}: cannot be imported ({type(error).__name__}: {first_line(error)}); repair or remove the "

@@ -25,19 +25,31 @@ HELP = "YAML file with flags of this command; flags on the command line win"
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Add the flag to a command."""
-    parser.add_argument(*FLAGS, type=Path, metavar="FILE", help=HELP)
+    """Add the flag to a command, unless it is one of another package that has its own ``--config`` or ``-C``."""
+    if not any(flag in parser._option_string_actions for flag in FLAGS):  # noqa: SLF001 - argparse offers no other way to its flags
+        parser.add_argument(*FLAGS, type=Path, metavar="FILE", help=HELP)
+
+
+def is_declared(parser: argparse.ArgumentParser) -> bool:
+    """Return whether the command's ``--config`` is this one."""
+    return any(action.help is HELP for action in parser._actions)  # noqa: SLF001
 
 
 def config_path(words: Sequence[str]) -> Path | None:
-    """Return the file that ``--config`` names in a command line; None if there is none."""
+    """Return the file that ``--config`` names in a command line; None if there is none.
+
+    Raises:
+        InputError: there are two.
+    """
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    declare(finder)
+    finder.add_argument(*FLAGS, type=Path, action="append", default=[])
     try:
-        found: Path | None = finder.parse_known_args(list(words))[0].config
+        found: list[Path] = finder.parse_known_args(list(words))[0].config
     except argparse.ArgumentError:  # without a file: the command's own parser says so
         return None
-    return found
+    if len(found) > 1:
+        raise InputError(f"--config {found[1]}: a second file, after {found[0]}; write all flags into one.")
+    return found[0] if found else None
 
 
 def keys_in(path: Path) -> set[str]:
@@ -57,7 +69,9 @@ def apply(parser: argparse.ArgumentParser, path: Path, words: Sequence[str]) -> 
         InputError: a key is unknown, or a value is wrong.
     """
     actions = {_name(action): action for action in parser._actions if action.dest not in ("help", "config")}  # noqa: SLF001 - argparse offers no other way to its flags
-    given = {word.partition("=")[0] for word in words}
+    given = {
+        flag for word in words for flag in (word.partition("=")[0], word[:2] if word[1:2] != "-" else "")
+    }  # -tNAME
     for key, value in _read(path).items():
         action = actions.get(key.replace("-", "_"))
         if action is None:

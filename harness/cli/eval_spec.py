@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from typing import TYPE_CHECKING
 
 from harness.cli.flag_values import checked_items, names, pairs
 from harness.cli.lm_eval_model import in_own_words
 from harness.errors import InputError
+from harness.recorded_command import recorded_command
 
 if TYPE_CHECKING:
     from harness.engines.spec import EngineSpec
@@ -56,7 +56,7 @@ def spec_of_own_words(args: argparse.Namespace) -> EvaluationSpec:
         unsafe_code=args.unsafe_code == "allow",
         unsafe_tasks=args.confirm_run_unsafe_code,
         predict_only=args.predict_only,
-        command=shlex.join(["harness", *sys.argv[1:]]),
+        command=recorded_command(["harness", *sys.argv[1:]]),
     )
 
 

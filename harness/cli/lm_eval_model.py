@@ -23,6 +23,7 @@ from harness.cli import eval_flags, lm_eval_flags
 from harness.cli.flag_values import pairs
 from harness.cli.parser import RaisingParser
 from harness.errors import InputError, did_you_mean
+from harness.recorded_command import without_secret_values
 
 ENGINES = {"hf": "hf", "hf-auto": "hf", "huggingface": "hf", "vllm": "vllm"}
 # Argument -> flag, for models whose weights are opened here.
@@ -131,7 +132,7 @@ class _Translation:
         self._own, self._name, self._left = own, name, dict(arguments)
         self.notes: list[str] = []
         if own.metadata:  # lm-eval gives a model's arguments to the tasks, too
-            own.metadata = {**arguments, **pairs("--metadata", own.metadata)}
+            own.metadata = {**without_secret_values(arguments), **pairs("--metadata", own.metadata)}
 
     def apply(self) -> None:
         """Translate. Raises: InputError: an argument has no equivalent."""

@@ -15,17 +15,35 @@ Known = Any
 
 
 class Parser(argparse.ArgumentParser):
-    """A command's parser."""
+    """A command's parser.
+
+    Attributes:
+        nearby: Flags that it does not have, but that its words may mean, for the hint at an unknown flag.
+    """
+
+    nearby: Sequence[str] = ()
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2."""
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
     def parse_known_args(self, args: Known = None, namespace: Known = None) -> Known:
-        """Parse as argparse does, but refuse an unknown flag before anything else."""
-        if args is not None and self._subparsers is None:
-            self._check_flags(args)
-        return super().parse_known_args(args, namespace)
+        """Parse as argparse does, but refuse an unknown flag before anything else, and left-over words by name."""
+        if args is None or self._subparsers is not None:
+            return super().parse_known_args(args, namespace)
+        self._check_flags(args)
+        parsed, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self.error(f"{' '.join(rest)}: not expected here; leave it out")
+        return parsed, rest
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Name the nearest choice for a wrong one."""
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            hint = did_you_mean(str(value), map(str, action.choices or ()), limit=1)
+            raise argparse.ArgumentError(action, f"{error.message}{hint and '.'}{hint}") from None
 
     def _check_flags(self, words: Sequence[str]) -> None:
         for word in words:
@@ -36,7 +54,8 @@ class Parser(argparse.ArgumentParser):
                 continue  # a value
             if flag in self._option_string_actions or (flag[1] != "-" and flag[:2] in self._option_string_actions):
                 continue
-            hint = did_you_mean(flag, [name for name in self._option_string_actions if name.startswith("--")], limit=1)
+            known = [name for name in (*self._option_string_actions, *self.nearby) if name.startswith("--")]
+            hint = did_you_mean(flag, known, limit=1)
             self.error(f"{flag}: unknown flag.{hint}")
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from pathlib import Path
 
 from harness.flags import add_wide
 from harness.paths import split_folders
+from harness.recorded_command import recorded_command
 
 PURPOSE = "Score the answers of an earlier run again, with the current tasks and metrics."
 
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         data_dir=args.data_dir,
         model=args.model,
         tokenizer=args.tokenizer,
-        command=shlex.join(["harness", *sys.argv[1:]]),
+        command=recorded_command(["harness", *sys.argv[1:]]),
         unsafe_code=args.unsafe_code == "allow",
     )
     done = rescore(args.run, options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
 import os
 import tempfile
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from harness.errors import HarnessError, InputError, one_line
+from harness.errors import HarnessError, InputError, did_you_mean, one_line
 from harness.evaluation.run import DoneRun
 from harness.records.run_folder import sanitized
 
@@ -23,6 +24,14 @@ _DESCRIPTION = (
 
 def check_hub(arguments: Mapping[str, Any]) -> None:
     """Check the arguments before any work. Raises: InputError: one is unknown, none pushes, or a token is missing."""
+    from lm_eval.loggers import EvaluationTracker
+
+    known = list(inspect.signature(EvaluationTracker).parameters)
+    for name in arguments:
+        if name not in known:
+            raise InputError(
+                f"--hf_hub_log_args {name}: no such argument; give {', '.join(known)}.{did_you_mean(name, known)}"
+            )
     if not any(arguments.get(name) for name in PUSHES):
         raise InputError(
             f"--hf_hub_log_args: nothing is pushed without {PUSHES[0]}=True or {PUSHES[1]}=True; add one, or leave the "

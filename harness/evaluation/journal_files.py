@@ -29,6 +29,7 @@ from harness.file_systems import file_system
 Result = TypeVar("Result")
 TRIES = 20
 SECONDS_BETWEEN = 0.05
+BESIDE = ("-wal", "-shm", "-journal")  # what SQLite appends to a database's name; not a host, if it has no suffix
 CHANGE_COUNTER = slice(24, 28)  # https://www.sqlite.org/fileformat2.html, "The Database Header"
 
 
@@ -58,12 +59,15 @@ def place_of(path: Path) -> Place:
 
 def files_of(path: Path) -> list[Path]:
     """Return the files of the journal `path` that exist, of all hosts."""
-    return sorted(file for file in (path, *path.parent.glob(f"{path.stem}-*{path.suffix}")) if file.exists())
+    of_host = re.compile(rf"{re.escape(path.stem)}-[\w.-]+{re.escape(path.suffix)}")
+    folder = path.parent.iterdir() if path.parent.is_dir() else ()
+    others = (one for one in folder if of_host.fullmatch(one.name) and not one.name.endswith(BESIDE) and one.is_file())
+    return sorted({*others, *([path] if path.exists() else [])})
 
 
 def beside(file: Path) -> list[Path]:
     """Return the files that SQLite may keep beside a database file."""
-    return [Path(f"{file}{ending}") for ending in ("-wal", "-shm", "-journal")]
+    return [Path(f"{file}{ending}") for ending in BESIDE]
 
 
 def read_other(file: Path, read: Callable[[sqlite3.Connection], Result]) -> Result | None:

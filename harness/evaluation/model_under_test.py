@@ -20,6 +20,7 @@ from harness.engines.thoughts import ThinkTags, find_tags
 from harness.errors import CheckpointError, InputError
 from harness.evaluation.chat_template import ServiceMessages, Template, TokenizerChatTemplate
 from harness.evaluation.spec import EvaluationSpec
+from harness.recorded_command import without_secret_values
 
 NO_THOUGHTS = "none"  # value of --think_end
 
@@ -141,7 +142,9 @@ def _service(name: str, spec: EvaluationSpec, engine: EngineSpec) -> ModelUnderT
     fingerprint = {
         "name": name,
         "engine": engine.backend,
-        "model_args": {name: value for name, value in engine.model_args.items() if name not in SETTINGS},
+        "model_args": {
+            name: value for name, value in without_secret_values(engine.model_args).items() if name not in SETTINGS
+        },
         "for": str(spec.output.resolve()) if spec.output else "",
     }
     return ModelUnderTest(

@@ -14,6 +14,7 @@ from harness.evaluation.evaluation import Evaluation
 from harness.evaluation.scoring import BOOTSTRAP_ITERATIONS, Scores, tally
 from harness.evaluation.summary import aggregates, item_values, task_record
 from harness.export.naming import recorded_id
+from harness.recorded_command import without_secret_values
 from harness.records.run_folder import RunRecord, sanitized, time_id
 from harness.versions import installed_versions
 
@@ -39,7 +40,7 @@ def run_record(evaluation: Evaluation, outcome: Outcome, scores: Scores) -> RunR
         task_arguments={
             "tasks": list(spec.tasks),
             "include_paths": [str(path.absolute()) for path in spec.include_paths],
-            "metadata": dict(spec.metadata),
+            "metadata": without_secret_values(spec.metadata),
             # As the user wrote it; `paths.data_dir` expands it.
             "data_dir": str(spec.data_dir) if spec.data_dir is not None else os.environ.get("HARNESS_DATA"),
         },
@@ -61,7 +62,11 @@ def lm_eval_fields(evaluation: Evaluation, scores: Scores, seconds: float) -> di
     config = {
         "model": model.fingerprint["engine"],
         # Converters of other projects take this for the model's org/name; the path stands in the run record.
-        "model_args": {"pretrained": recorded_id(model.about, model.name), "dtype": engine.dtype, **engine.model_args},
+        "model_args": {
+            "pretrained": recorded_id(model.about, model.name),
+            "dtype": engine.dtype,
+            **without_secret_values(engine.model_args),
+        },
         "model_dtype": model.fingerprint.get("dtype"),
         "model_revision": model.about.get("revision"),
         "model_sha": model.about["digest"],
@@ -78,6 +83,7 @@ def lm_eval_fields(evaluation: Evaluation, scores: Scores, seconds: float) -> di
         "fewshot_seed": prompt.seeds.fewshot,
     }
     return {
+        "configs": {task: without_secret_values(own) for task, own in scores.results["configs"].items()},
         "config": config,
         "date": evaluation.start.moment.timestamp(),
         "lm_eval_version": version("lm_eval"),

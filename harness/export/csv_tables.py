@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from harness.export.registry import ExportFile, ExportOptions
-from harness.export.runs import malformed_is_damage
+from harness.export.runs import malformed_is_damage, named_models
 from harness.records import Records, items_frame, results_frame
 
 
-def export(records: Records, options: ExportOptions) -> Iterator[ExportFile]:  # noqa: ARG001
+def export(records: Records, options: ExportOptions) -> Iterator[ExportFile]:
     """Yield one row per model, task and metric, and one row per model, task, filter and item."""
+    models = named_models(records, options)
     folder = records.models[0].folders[0]
     for name, make in (("results", results_frame), ("items", items_frame)):
         with malformed_is_damage(folder):
-            text = make(records.models).to_csv(index=False, lineterminator="\n").encode()
+            text = make(models).to_csv(index=False, lineterminator="\n").encode()
         yield ExportFile(path=PurePosixPath(f"{name}.csv"), content=[text])

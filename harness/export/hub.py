@@ -32,6 +32,8 @@ from harness.records.run_folder import sanitized
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData
 
+KEYS = ("dataset", "task_id", "metric", "percent", "revision")
+
 
 def export(records: Records, options: ExportOptions) -> Iterator[ExportFile]:
     """Yield the model card of each model, and the benchmark results of its tasks."""
@@ -103,6 +105,10 @@ def _entry(run: ExportedRun, name: str, options: ExportOptions) -> EvalResultEnt
     benchmark = (config.get("metadata") or {}).get("hub_benchmark")
     if not benchmark:
         return None
+    fault = _fault(benchmark, task)
+    if fault:
+        options.note(f"{run.model.name}, {name}: no entry for its benchmark, because hub_benchmark {fault}.")
+        return None
     missing = _left_out(run, task)
     if missing:
         options.note(f"{run.model.name}, {name}: no entry for {benchmark['dataset']}, because {missing}.")
@@ -120,8 +126,23 @@ def _entry(run: ExportedRun, name: str, options: ExportOptions) -> EvalResultEnt
     )
 
 
+def _fault(benchmark: object, task: TaskRun) -> str:
+    """What is wrong with a task's ``hub_benchmark``, and what is allowed; empty if nothing is."""
+    if not isinstance(benchmark, Mapping):
+        return f"is {benchmark!r:.60}; give a mapping such as {{dataset: org/name, task_id: main}}"
+    for key in ("dataset", "task_id"):
+        if not benchmark.get(key):
+            return f"lacks {key}; add it to the task's YAML"
+    unknown = next((key for key in benchmark if key not in KEYS), None)
+    if unknown is not None:
+        return f"has an unknown key {unknown!r:.60}; give {', '.join(KEYS)}"
+    if _metric_key(task, benchmark) not in task.metrics:
+        return f"names the metric {benchmark.get('metric')!r:.60}; give one of {', '.join(task.metrics)}"
+    return ""
+
+
 def _metric_key(task: TaskRun, benchmark: Mapping[str, Any]) -> str:
-    """The metric that the benchmark counts, as ``name,filter``; `KeyError` if the run lacks it."""
+    """The metric that the benchmark counts, as ``name,filter``; the wanted name if the run lacks it."""
     wanted = str(benchmark.get("metric") or task.metric)
     return next((key for key in task.metrics if wanted in (key, key.partition(",")[0])), wanted)
 

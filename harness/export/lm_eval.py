@@ -9,11 +9,12 @@ is written too, if there is one: lm-eval ignores it, and this project reads fail
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 from harness.errors import InputError
+from harness.export.naming import MODEL_ID
 from harness.export.registry import ExportFile, ExportOptions
 from harness.export.runs import ExportedRun, exported_runs, malformed_is_damage
 from harness.records import Records
@@ -21,7 +22,10 @@ from harness.records.older_layouts import iterate_lines
 from harness.records.results_file import model_arguments
 from harness.records.run_folder import RunRecord, sanitized
 
-_BY_TASK = ("results", "configs", "versions", "n-shot", "n-samples", "higher_is_better", "task_hashes")
+_BY_TASK = (
+    "results", "configs", "versions", "n-shot", "n-samples", "higher_is_better", "task_hashes", "groups",
+    "group_subtasks",
+)  # fmt: skip
 
 
 def export(records: Records, options: ExportOptions) -> Iterator[ExportFile]:
@@ -30,7 +34,8 @@ def export(records: Records, options: ExportOptions) -> Iterator[ExportFile]:
     for run in exported_runs(records, options):
         with malformed_is_damage(run.file):
             name = options.model_id or run.model.recorded_name
-            results = json.dumps(_results(run, name), indent=2, ensure_ascii=False).encode()
+            given = {} if options.model_id is None else {MODEL_ID: options.model_id}
+            results = json.dumps({**_results(run, name), **given}, indent=2, ensure_ascii=False).encode()
             record = _record(run, name)
         folder = PurePosixPath(sanitized(options.model_id or run.model.name))
         place = folder / f"results_{run.contents.time}.json"
@@ -51,9 +56,20 @@ def _superseded(run: ExportedRun) -> set[str]:
     return set(run.contents.results["configs"]) - set(run.tasks)
 
 
+def _groups_over(members: Mapping[str, Sequence[str]], left_out: set[str]) -> set[str]:
+    """Groups of which a task is left out, also through an inner group: their scores are over tasks that are gone."""
+    found: set[str] = set()
+    while True:
+        more = {group for group, names in members.items() if not (left_out | found).isdisjoint(names)} - found
+        if not more:
+            return found
+        found |= more
+
+
 def _results(run: ExportedRun, name: str) -> dict[str, Any]:
-    """The results file without superseded tasks, under the model's id."""
+    """The results file without superseded tasks and the groups over them, under the model's id."""
     contents, left_out = run.contents.results, _superseded(run)
+    left_out = left_out | _groups_over(contents.get("group_subtasks") or {}, left_out)
     parts = {part: _without(contents[part], left_out) for part in _BY_TASK if isinstance(contents.get(part), dict)}
     arguments = {**model_arguments(contents), "pretrained": run.model_id}
     return {

@@ -18,6 +18,7 @@ from harness.records import ModelRecords
 from harness.records.results_file import RunContents
 
 LOCAL = "local"
+MODEL_ID = "model_id"  # key of a results file in lm-eval's layout that was exported with --model_id
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 _LONGEST_NAME = 80  # the hub allows 96
 _DIGITS = 8
@@ -53,8 +54,13 @@ def hub_id(model: ModelRecords, contents: RunContents) -> str | None:
 
 
 def default_id(model: ModelRecords, contents: RunContents) -> str:
-    """Return the hub's id of a model, else a name made from its lineage, or from its own name without a lineage."""
-    return hub_id(model, contents) or local_id(model.recorded_name, model.digest, model.lineage)
+    """Return the hub's id of a model, else a name made from its lineage, or from its own name without a lineage.
+
+    An export in lm-eval's layout keeps the id that ``--model_id`` gave it. It says so in `MODEL_ID`, because plain
+    lm-eval's own fields may hold a relative path, which looks like an id.
+    """
+    given = _hub_name(str(contents.results.get(MODEL_ID, "")))
+    return given or hub_id(model, contents) or local_id(model.recorded_name, model.digest, model.lineage)
 
 
 def recorded_id(about: Mapping[str, Any], name: str) -> str:

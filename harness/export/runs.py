@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.checkpoints.lineage import training_tokens
@@ -44,14 +44,7 @@ def exported_runs(records: Records, options: ExportOptions) -> Iterator[Exported
         InputError: `model_id` is none, or there are several models.
         RecordError: A file was damaged after the records were loaded.
     """
-    if options.model_id is not None:
-        check_model_id(options.model_id)
-        if len(records.models) > 1:
-            names = ", ".join(model.name for model in records.models[:5])
-            raise InputError(
-                f"--model_id {options.model_id}: names one model, but there are {len(records.models)} ({names}); give "
-                "the folder of one model, or leave --model_id out."
-            )
+    _check_one_model(records, options)
     for model in records.models:
         by_file: dict[Path, dict[str, TaskRun]] = {}
         for name, run in model.tasks.items():
@@ -64,6 +57,30 @@ def exported_runs(records: Records, options: ExportOptions) -> Iterator[Exported
             yield ExportedRun(
                 model=model, model_id=identity, training_tokens=tokens, file=file, contents=contents, tasks=tasks
             )
+
+
+def named_models(records: Records, options: ExportOptions) -> list[ModelRecords]:
+    """Return the models; with `model_id` the only one, under this name.
+
+    Raises:
+        InputError: `model_id` is none, or there are several models.
+    """
+    _check_one_model(records, options)
+    if options.model_id is None:
+        return list(records.models)
+    return [replace(model, name=options.model_id) for model in records.models]
+
+
+def _check_one_model(records: Records, options: ExportOptions) -> None:
+    if options.model_id is None:
+        return
+    check_model_id(options.model_id)
+    if len(records.models) > 1:
+        names = ", ".join(model.name for model in records.models[:5])
+        raise InputError(
+            f"--model_id {options.model_id}: names one model, but there are {len(records.models)} ({names}); give "
+            "the folder of one model, or leave --model_id out."
+        )
 
 
 @contextmanager

@@ -26,7 +26,7 @@ def item_faults(task: Task, metadata: Mapping[str, Any]) -> Iterator[str]:
         metadata: Its metadata; `items` and `chance` are compared with the items.
     """
     docs = list(task.eval_docs)
-    if metadata["items"] is not None and len(docs) != metadata["items"]:
+    if metadata.get("items") is not None and len(docs) != metadata["items"]:
         yield f"{len(docs)} items, metadata says {metadata['items']}."
     if _shows_evaluated_items(task, docs):
         yield (

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lm_eval.tasks import TaskManager
 
 METADATA = ("version", "domain", "items")
+OF_THIS_PROJECT = ("domain", "items")  # those that lm-eval does not know: for other tasks they are optional
 MOST_FAULTS = 10  # shown of one task
 
 
@@ -43,7 +44,8 @@ class Finding:
         status: ``ok``, ``known`` (one of lm-eval's own, which is checked when it is evaluated), ``no data`` (its data
             is not on this machine, so only the YAML was checked), ``not run`` (it needs Python of the user's folder,
             which was not run, so only the YAML was checked) or ``wrong``.
-        message: What is wrong or missing, with the remedy; for ``ok`` the number of items or tasks.
+        message: What is wrong or missing, with the remedy; for ``ok`` the number of items or tasks, and a remark if
+            the metadata of another project's task lacks what only this project reads.
         more: For ``wrong``, the further faults. At most ten are listed; a last entry counts the rest.
     """
 
@@ -107,10 +109,11 @@ def _check_task(entry: Entry, catalogue: Catalogue, manager: TaskManager, *, run
         if not faults:
             check_data_files(entry.path, entry.config)
             task = manager.load([entry.name])["tasks"][entry.name]
-            own = tasks_dir() in entry.path.parents
-            faults = _faults_of_items(entry, task, run_references=run_code and not own)
+            faults = _faults_of_items(entry, task, run_references=run_code and not _is_own(entry))
             if not faults:
-                return Finding(name=entry.name, status="ok", message=counted(len(task.eval_docs), "item"))
+                return Finding(
+                    name=entry.name, status="ok", message=counted(len(task.eval_docs), "item") + _remark(entry)
+                )
     except CodeNotRunError as error:
         return _not_run(entry, error)
     except SandboxError as error:
@@ -154,9 +157,19 @@ def _not_run(entry: Entry, refused: CodeNotRunError) -> Finding:
     return Finding(name=entry.name, status="not run", message=f"{entry.path} {refused}")
 
 
+def _is_own(entry: Entry) -> bool:
+    return tasks_dir() in entry.path.parents
+
+
+def _remark(entry: Entry) -> str:
+    """Return what the metadata of a task of another project may have besides; empty if it has all."""
+    lacking = [key for key in OF_THIS_PROJECT if key not in entry.metadata]
+    return f"; metadata lacks {' and '.join(lacking)}, which reports and this check use" if lacking else ""
+
+
 def _metadata_faults(entry: Entry) -> Iterator[str]:
     for key in METADATA:
-        if key not in entry.metadata:
+        if key not in entry.metadata and (_is_own(entry) or key not in OF_THIS_PROJECT):
             yield f"metadata lacks {key}; add it."
     if entry.domain and entry.domain not in DOMAINS:
         yield f"domain {entry.domain!r} is none of {', '.join(DOMAINS)}; correct it."

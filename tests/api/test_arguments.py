@@ -92,6 +92,24 @@ def test_a_wrong_value_raises_the_line_that_the_command_prints(
 
 
 @pytest.mark.parametrize(
+    ("function", "arguments", "name"),
+    [
+        (harness.evaluate, EVAL | {"output_path": "o", "write_out": True}, "write_out"),
+        (harness.evaluate, EVAL | {"output_path": "o", "show_config": False}, "show_config"),
+        (harness.evaluate, EVAL | {"output_path": "o", "verbosity": "DEBUG"}, "verbosity"),
+        (harness.compare, {"format": "json"}, "format"),
+        (harness.leaderboard, {"wide": True}, "wide"),
+        (harness.run, {"experiment": "e.yaml", "output_path": "o", "wide": True}, "wide"),
+    ],
+)
+def test_a_flag_that_only_prints_is_refused(
+    function: Callable[..., object], arguments: dict[str, Any], name: str
+) -> None:
+    with pytest.raises(InputError, match=f"^{name}: is for the command only; run `harness "):
+        function(**arguments)
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"limt": 3}, "limt: no such argument of harness eval. Did you mean limit?"),

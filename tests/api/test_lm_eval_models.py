@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from lm_eval.tasks import TaskManager
 
 import harness
-from harness.api.engine_lm import EngineLM
+from harness.api.engine_lm import EngineLM, _in_own_words, _spec
 from harness.errors import EngineError
 from tests.models import save_tiny_adapter, save_tiny_llama
 from tests.tasks_for_tests import write_tasks
@@ -115,9 +116,52 @@ def test_an_adapter_is_given_as_lm_eval_takes_it(tiny: Path, tasks: Path, tmp_pa
     theirs = _simple_evaluate(tasks, model="hf", model_args=model_args, device="cpu")
     harness.lm_eval_models.register()
     _check_equal(_simple_evaluate(tasks, model="harness-hf", model_args=model_args, device="cpu"), theirs)
-    other = save_tiny_llama(tmp_path / "other", seed=1)
-    with pytest.raises(harness.InputError, match="adapter of"):
-        harness.lm_eval_models.load("hf", pretrained=other, peft=str(adapter))
+    model_args["pretrained"] = str(save_tiny_llama(tmp_path / "other", seed=1))  # another base than the adapter's
+    theirs = _simple_evaluate(tasks, model="hf", model_args=model_args, device="cpu")
+    _check_equal(_simple_evaluate(tasks, model="harness-hf", model_args=model_args, device="cpu"), theirs)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"dtype": "float"}, {"dtype": "float32"}),
+        ({"dtype": "half"}, {"dtype": "float16"}),
+        ({"max_model_len": 64, "max_length": None}, {"max_length": 64}),
+        (
+            {
+                "dtype": "float32",
+                "truncation": True,
+                "use_fast_tokenizer": True,
+                "logits_cache": False,
+                "revision": "main",
+            },
+            {"dtype": "float32", "model_args": {}},
+        ),
+    ],
+)
+def test_what_lm_evals_own_model_takes_is_taken(
+    arguments: dict[str, Any], expected: dict[str, Any], tiny: Path
+) -> None:
+    given = _in_own_words(arguments)
+    spec = _spec("hf", given)
+    assert {name: getattr(spec, name) for name in expected} == expected
+    assert "revision" not in given
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"max_model_len": 64, "max_length": 32}, "max_length=32: differs from max_length=64"),
+        (
+            {"use_fast_tokenizer": False},
+            "use_fast_tokenizer=False: only lm-eval's own model takes this; give model='hf'",
+        ),
+        ({"delta": "org/delta"}, "delta=org/delta: cannot be used here; add the delta to its base once"),
+    ],
+)
+def test_what_cannot_be_honoured_says_what_to_do(arguments: dict[str, Any], problem: str, tiny: Path) -> None:
+    with pytest.raises(harness.InputError, match=re.escape(problem)):
+        harness.lm_eval_models.load("hf", pretrained=tiny, **arguments)
 
 
 @pytest.mark.slow

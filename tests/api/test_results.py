@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -102,7 +103,7 @@ def test_an_evaluation_shows_itself(tasks: Path, tmp_path: Path, own_cache: Path
         results.frame()[["model", "task", "value"]].itertuples(index=False, name=None)
     )
     with pytest.raises(harness.InputError, match="holds 2 models"):
-        harness.compare(results, results)
+        os.fspath(results)
 
 
 def test_a_dry_run_writes_nothing(tasks: Path, tmp_path: Path, own_cache: Path) -> None:
@@ -218,3 +219,51 @@ def test_long_tables_are_cut_and_say_so() -> None:
     text = fragment("t", [ShownTable(title="", headings=("n",), numeric=(True,), rows=rows)])
     assert text.count("<td") == MOST_ROWS
     assert "3 more rows" in text
+
+
+def test_the_help_says_that_no_record_is_written_without_an_output_path(
+    tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "output_path: Folder for the records; without it none is written." in str(harness.evaluate.__doc__)
+    results = harness.evaluate(
+        model="oracle", backend="scripted", tasks="t_choice", include_path=tasks, limit=2, no_cache=True
+    )
+    assert (results.files, list(tmp_path.iterdir())) == ((), [])
+
+
+def test_results_of_several_models_are_taken_as_their_runs(tasks: Path, tmp_path: Path) -> None:
+    results = _evaluate(["uniform", "oracle"], tasks, tmp_path / "both")
+    assert [model.name for model in harness.load(results).models] == ["oracle", "uniform"]
+    assert set(harness.leaderboard(results).frame()["model"]) == {"oracle", "uniform"}
+    comparison = harness.compare(results)
+    assert comparison.headlines == harness.compare(*(file.parent for file in results.files)).headlines
+    assert comparison.headlines[0].startswith("oracle against uniform")
+
+
+@pytest.mark.parametrize(
+    ("function", "places", "problem"),
+    [
+        ("load", (), "load: no run folders; give one or more"),
+        (
+            "load",
+            (["runs"],),
+            "load: ['runs']: is no run folder; give each folder as an argument. Write harness.load(*",
+        ),
+        ("compare", (3,), "compare: 3: is no run folder; give each folder as an argument."),
+        ("compare", (None, "runs"), "compare: None: is no run folder"),
+    ],
+)
+def test_what_is_no_run_folder_is_one_line(function: str, places: tuple[object, ...], problem: str) -> None:
+    with pytest.raises(harness.InputError) as raised:
+        getattr(harness, function)(*places)
+    assert str(raised.value).startswith(problem)
+    assert "\n" not in str(raised.value)
+
+
+def test_loaded_records_are_no_folder(runs: Path, tasks: Path) -> None:
+    for function in (harness.compare, harness.leaderboard, harness.load):
+        with pytest.raises(harness.InputError, match="LoadedRecords have no folder of their own; give the folders"):
+            function(harness.load(runs))
+    with pytest.raises(harness.InputError, match="no record was written"):
+        harness.compare(_evaluate("oracle", tasks, None), runs / "oracle")

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 import harness
-from harness.api.arguments import actions
-from harness.api.flags import TERMINAL
+from harness.api.arguments import TERMINAL, actions
 from tests.conftest import ROOT
 
 COMMANDS: dict[str, Callable[..., Any]] = {

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.cli import _parsed, build_parser, sub_parsers
+from harness import cli
+from harness.cli import _parsed, build_parser, main, sub_parsers
 from harness.cli.eval_spec import evaluation_spec
 from harness.records.run_folder import read_record
 from tests.conftest import HarnessCommand
@@ -78,6 +79,44 @@ def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
     assert spec.engine.trust_remote_code
     own = _spec("eval", "--config", file)
     assert (own.tasks, own.include_paths) == (("a", "b"), (Path("x"), Path("y")))
+
+
+@pytest.mark.parametrize("words", [["-tc"], ["-t", "c"], ["--tasks=c"]])
+def test_every_spelling_of_a_flag_wins_over_the_file(words: list[str], tmp_path: Path) -> None:
+    file = _write(tmp_path, {"model": "org/a", "tasks": ["a", "b"], "limit": 7})
+    spec = _spec("eval", *words, "--config", file, "-L3")
+    assert (spec.tasks, spec.prompt.limit) == (("c",), 3)
+
+
+def test_a_second_file_is_refused(tmp_path: Path, harness_here: HarnessCommand) -> None:
+    file = _write(tmp_path, {"model": "org/a", "tasks": ["a"]})
+    for words in (["--config", file, "--config", "b.yaml"], [f"-C{file}", "--config=b.yaml"]):
+        done = harness_here("eval", *words)
+        message = f"harness eval: --config b.yaml: a second file, after {file}; write all flags into one.\n"
+        assert (done.returncode, done.stderr) == (2, message)
+
+
+@pytest.mark.parametrize("flags", [("--config",), ("-C", "--compiler")])
+def test_a_command_of_another_package_may_have_its_own_config(
+    flags: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Other:
+        PURPOSE = "Does something else."
+
+        @staticmethod
+        def add_arguments(parser: argparse.ArgumentParser) -> None:
+            parser.add_argument(*flags, dest="own")
+
+        @staticmethod
+        def run(args: argparse.Namespace) -> int:
+            print(args.own)
+            return 0
+
+    monkeypatch.setattr(cli, "command_names", lambda: {"other": None})
+    monkeypatch.setattr(cli, "load_command", lambda _name: Other)
+    assert "Does something else." in build_parser().format_help()
+    assert main(["other", flags[0], "no.file"]) == 0
+    assert capsys.readouterr().out == "no.file\n"
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
+from harness import cli
+from harness.cli import commands
 from tests.conftest import HarnessCommand
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,6 +64,7 @@ def test_help_is_quick() -> None:
         ("doctor --zzz", "harness doctor: --zzz: unknown flag. (see"),
         ("eval -q --model x --tasks t", "harness eval: -q: unknown flag."),
         ("evla --model x", "harness: evla: unknown command"),
+        ("run --modle hf", "harness run: --modle: unknown flag. Did you mean --model?"),
     ],
 )
 def test_an_unknown_flag_names_the_command_and_the_nearest_flag(
@@ -70,6 +74,26 @@ def test_an_unknown_flag_names_the_command_and_the_nearest_flag(
     assert done.returncode == 2
     assert done.stderr.startswith(message)
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("ls foo", "harness tasks list: foo: not expected here; leave it out (see harness tasks list --help)"),
+        ("doctor a b", "harness doctor: a b: not expected here; leave it out (see harness doctor --help)"),
+        (
+            "export r --format cvs --output_path o",
+            "'lm-eval', 'parquet'). Did you mean csv? (see harness export --help)",
+        ),
+        ("tasks lst", "). Did you mean list? (see harness tasks --help)"),
+    ],
+)
+def test_a_wrong_word_names_the_command_and_the_nearest_choice(
+    words: str, message: str, harness_here: HarnessCommand
+) -> None:
+    done = harness_here(*words.split())
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.endswith(f"{message}\n")
 
 
 def test_values_that_look_like_flags_are_values(harness_here: HarnessCommand) -> None:
@@ -90,3 +114,18 @@ def test_the_command_line_page_is_what_help_prints() -> None:
     from docs.make_cli_page import page
 
     assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == page(), "run `python docs/make_cli_page.py`"
+
+
+def test_a_command_that_the_installed_version_lacks_says_to_install_again(
+    monkeypatch: pytest.MonkeyPatch, harness_here: HarnessCommand
+) -> None:
+    stale = EntryPoint("gone", "harness.cli.gone_command", commands.GROUP)
+    known = {**commands.command_names(), "gone": stale}
+    for module in (cli, commands):
+        monkeypatch.setattr(module, "command_names", lambda: known)
+    done = harness_here("gone", "--any", "word")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("harness gone: harness.cli.gone_command: does not exist; the installed commands are")
+    assert "install stage-harness again" in done.stderr
+    assert harness_here("tasks", "list").returncode == 0
+    assert "harness.cli.gone_command: does not exist" in cli.build_parser().format_help().replace("\n", " ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -156,10 +157,14 @@ def test_a_chat_service_is_evaluated_and_gets_no_request_twice(tmp_path: Path, h
     url = f"base_url=http://127.0.0.1:{service.port}/v1/chat/completions"
     words = ["eval", "--backend", "lm-eval:local-chat-completions", "--model", "any", "--apply_chat_template"]
     words += ["--tasks", "t_generate", "--include_path", str(tasks), "--output_path", str(tmp_path / "out")]
-    words += ["--model_args", url, "num_concurrent=3"]
+    header = {"header": {"Authorization": "Bearer hf_SECRET", "Content-Type": "application/json"}}
+    words += ["--model_args", url, "num_concurrent=3", json.dumps(header), "--metadata", '{"token": "hf_SECRET"}']
     for known in (0, 8):
         done = harness_here(*words)
         assert done.returncode == 0, done.stderr
         assert read_record(tmp_path / "out" / "any").from_journal == known
     service.close()
     assert sorted(service.asked.values()) == [1] * 7 + [2]
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and path.parent != tasks]
+    assert len(written) > 3
+    assert [path for path in written if b"hf_SECRET" in path.read_bytes()] == [], "secrets are in no record"

@@ -172,3 +172,19 @@ def test_clearing_reaches_every_host(on_host: Move, own_cache: Path) -> None:
     clear(path)
     assert answer_counts(path) == []
     assert [_mode(file) for file in files_of(path)] == ["delete", "delete"]
+
+
+def test_a_journal_without_a_suffix_leaves_sqlites_own_files_alone(
+    tmp_path: Path, harness_here: HarnessCommand
+) -> None:
+    tasks, path = write_tasks(tmp_path / "tasks", items=2), tmp_path / "jj"
+    (tmp_path / "jj-out").mkdir()
+    with closing(Journal(path, MODEL)):  # open all the time, so that jj-shm and jj-wal are there
+        for name in ("one", "two"):
+            done = harness_here(*eval_words(tasks, tmp_path / name, "--use_cache", path))
+            assert done.returncode == 0, done.stderr
+            assert {file.name for file in tmp_path.glob("jj-???")} == {"jj-out", "jj-shm", "jj-wal"}
+        assert files_of(path) == [path]
+    assert read_record(tmp_path / "two" / "uniform").from_journal == 10
+    (tmp_path / "jj-node1").write_bytes(path.read_bytes())
+    assert files_of(path) == [path, tmp_path / "jj-node1"]

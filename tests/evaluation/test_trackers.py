@@ -105,10 +105,11 @@ def test_an_average_counts_its_longest_path_and_a_circle_ends() -> None:
         (["--trackio_args", "nam=x"], "--trackio_args nam: no argument of trackio.init."),
         (["--wandb_config_args", "seed=7"], "--wandb_config_args: needs --wandb_args"),
         (["--hf_hub_log_args", "hub_results_org=lab"], "--hf_hub_log_args: nothing is pushed without push_results_to"),
+        (["--hf_hub_log_args", "public_rep=1"], "point_of_contact, gated. Did you mean public_repo?"),
         (["--hf_hub_log_args", "push_results_to_hub=True"], "--hf_hub_log_args: Hugging Face token is not defined"),
         (
             ["--hf_hub_log_args", "push_results_to_hub=True", "organisation=lab"],
-            "--hf_hub_log_args: got an unexpected keyword argument 'organisation'",
+            "--hf_hub_log_args organisation: no such argument; give output_path, hub_results_org, hub_repo_name, ",
         ),
     ],
 )

@@ -38,6 +38,17 @@ def test_only_the_selected_tasks_are_exported(command: Command, runs: Path, tmp_
     assert set(pd.read_csv(tmp_path / "results.csv").task) == {"mini_logic"}
 
 
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_a_model_id_is_the_model_of_every_row(kind: str, command: Command, tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", "m", {0}, items=2)
+    words = ("--format", kind, "--model_id", "lab/model", "--output_path", tmp_path / "out")
+    assert command("export", tmp_path / "runs", *words)[0] == 0
+    for name in ("results", "items"):
+        file = tmp_path / "out" / f"{name}.{kind}"
+        written = pd.read_parquet(file) if kind == "parquet" else pd.read_csv(file)
+        assert set(written.model) == {"lab/model"}
+
+
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
@@ -48,6 +59,8 @@ def test_only_the_selected_tasks_are_exported(command: Command, runs: Path, tmp_
         (["--format", "csv", "--model_id", "model"], "--model_id model: is no org/name"),
         (["--format", "csv", "--model_id", "lab/a b"], "--model_id lab/a b: is no org/name"),
         (["--format", "lm-eval", "--model_id", "lab/model"], "--model_id lab/model: names one model, but there are 3"),
+        (["--format", "csv", "--model_id", "lab/model"], "--model_id lab/model: names one model, but there are 3"),
+        (["--format", "parquet", "--model_id", "lab/model"], "--model_id lab/model: names one model, but there are 3"),
         (["--format", "csv", "--tasks", "nothing"], "--tasks nothing: no run of this task"),
     ],
 )

@@ -79,7 +79,7 @@ def test_nothing_private_is_published(command: Command, trained: Path, tmp_path:
         assert word not in text
 
 
-def declared(runs: Path, task: str, benchmark: dict[str, Any], **more: Any) -> Path:
+def declared(runs: Path, task: str, benchmark: object, **more: Any) -> Path:
     """Let a task of a run declare a hub benchmark."""
     file = next(runs.rglob("results_*.json"))
     contents = json.loads(file.read_text(encoding="utf-8"))
@@ -99,6 +99,24 @@ def test_a_declared_benchmark_gets_a_result_file(command: Command, trained: Path
     assert entry.date == "2025-01-01T00:00:00Z"
     assert entry.notes is not None
     assert entry.notes.startswith("0-shot, 95% interval 2")
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "problem"),
+    [
+        ("lab/benchmark", "is 'lab/benchmark'; give a mapping such as {dataset: org/name, task_id: main}."),
+        ({"dataset": "lab/benchmark"}, "lacks task_id; add it to the task's YAML."),
+        (BENCHMARK | {"metric": "f1"}, "names the metric 'f1'; give one of acc,none."),
+        (BENCHMARK | {"percentage": True}, "has an unknown key 'percentage'; give dataset, task_id, metric, percent"),
+    ],
+)
+def test_a_wrong_benchmark_is_named_and_the_card_is_written(
+    benchmark: object, problem: str, command: Command, trained: Path, tmp_path: Path
+) -> None:
+    err = exported(command, declared(trained, "plain", benchmark), tmp_path / "out")
+    assert f"note: sft, plain: no entry for its benchmark, because hub_benchmark {problem}" in err
+    assert not (tmp_path / "out" / NAME / ".eval_results").exists()
+    assert (tmp_path / "out" / NAME / "README.md").is_file()
 
 
 @pytest.mark.parametrize(

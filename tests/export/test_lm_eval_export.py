@@ -69,6 +69,24 @@ def test_the_latest_run_of_each_task_is_exported(command: Command, tmp_path: Pat
     assert tasks == {"one": 3 / 22, "two": 9 / 22}
 
 
+def test_groups_over_a_task_that_is_left_out_are_left_out(command: Command, tmp_path: Path) -> None:
+    run = write_run_of(tmp_path / "runs", "m", {"one": range(8), "two": range(9)})
+    (file,) = run.glob("results_*.json")
+    contents = json.loads(file.read_text())
+    members = {"outer": ["inner", "one"], "inner": ["two"], "kept": ["one"]}
+    for part in ("results", "groups", "versions", "n-samples", "n-shot", "higher_is_better"):
+        contents[part] = {**contents.get(part, {}), **{name: {"acc,none": 0.5} for name in members}}
+    file.write_text(json.dumps({**contents, "group_subtasks": members}))
+    whole = exported(command, tmp_path / "runs", tmp_path / "whole")
+    assert set(json.loads(next(whole.rglob("results_*")).read_text())["groups"]) == {"outer", "inner", "kept"}
+    out = exported(command, tmp_path / "runs", tmp_path / "out", "--tasks", "one")
+    written = json.loads(next(out.rglob("results_*")).read_text())
+    assert written["group_subtasks"] == {"kept": ["one"]}
+    assert set(written["results"]) == {"one", "kept"}
+    for part in ("groups", "versions", "n-samples", "n-shot", "higher_is_better"):
+        assert set(written[part]) - {"one"} == {"kept"}, part
+
+
 @pytest.mark.parametrize("layout", ["flat", "dated"])
 def test_an_older_folder_comes_out_in_todays_layout(layout: str, command: Command, tmp_path: Path) -> None:
     values = [1.0, 0.0, 1.0, 1.0]
@@ -95,6 +113,27 @@ def test_a_model_id_names_folder_and_model(command: Command, trained: Path, tmp_
     assert load([out]).models[0].name == "lab/code-sft"
 
 
+def _bytes(folder: Path) -> dict[Path, bytes]:
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("kind", ["of this project", "of plain lm-eval"])
+@pytest.mark.parametrize("words", [(), ("--model_id", "lab/code-sft")], ids=["default", "model_id"])
+def test_an_export_of_an_export_is_the_same(
+    words: tuple[str, ...], kind: str, command: Command, trained: Path, tmp_path: Path
+) -> None:
+    runs = trained
+    if kind == "of plain lm-eval":
+        write_run(tmp_path / "plain", "runs/model", {0}, items=4)
+        runs = tmp_path / "plain"
+    first = exported(command, runs, tmp_path / "first", *words)
+    second = exported(command, first, tmp_path / "second")
+    assert _bytes(first) == _bytes(second)
+    (file,) = second.rglob("results_*.json")
+    pretrained = json.loads(file.read_text())["config"]["model_args"]["pretrained"]
+    assert pretrained == "lab/code-sft" if words else pretrained.startswith("local/")
+
+
 def test_two_runs_of_one_time_are_refused(command: Command, tmp_path: Path) -> None:
     for folder, task in (("a", "one"), ("b", "two")):
         write_run(tmp_path / "runs" / folder, "m", range(8), task=task)
@@ -107,5 +146,4 @@ def test_two_runs_of_one_time_are_refused(command: Command, tmp_path: Path) -> N
 def test_the_export_of_a_copy_is_the_same(command: Command, trained: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(trained, tmp_path / "copy" / trained.name, symlinks=True))
     first, second = (exported(command, folder, tmp_path / name) for name, folder in (("a", trained), ("b", copy)))
-    files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
-    assert [(first / file).read_bytes() for file in files] == [(second / file).read_bytes() for file in files]
+    assert _bytes(first) == _bytes(second)

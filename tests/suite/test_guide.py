@@ -79,6 +79,16 @@ def test_a_task_made_by_the_guide_is_valid(colours: Path) -> None:
     assert (finding.status, finding.message) == ("ok", "2 items")
 
 
+def test_what_only_this_project_reads_is_optional_in_the_users_tasks(
+    colours: Path, harness_here: HarnessCommand
+) -> None:
+    yaml = colours / "colours_cloze.yaml"
+    yaml.write_text(yaml.read_text().replace("domain: general", "kind: any").replace(", items: 2", ""))
+    done = harness_here("tasks", "validate", "colours_cloze", "--include_path", colours, "--run_code")
+    assert done.returncode == 0, done.stdout
+    assert "ok       colours_cloze: 2 items; metadata lacks domain and items, which reports" in done.stdout
+
+
 def test_validate_reports_a_wrong_key_and_a_wrong_count(colours: Path) -> None:
     items = colours / "items.jsonl"
     text = items.read_text()
@@ -93,7 +103,7 @@ def test_validate_reports_a_wrong_key_and_a_wrong_count(colours: Path) -> None:
     whole = yaml.read_text()
     for wrong, expected in (
         (whole.replace("domain: general", "domain: colour"), "domain 'colour' is none of logic"),
-        (whole.replace(", items: 3", ""), "metadata lacks items"),
+        (whole.replace("version: ", "edition: "), "metadata lacks version"),
         (whole.replace("items: 3", "items: few"), "items 'few' must be a number"),
     ):
         yaml.write_text(wrong)
