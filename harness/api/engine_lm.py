@@ -35,6 +35,12 @@ OF_ENGINE = ("dtype", "device", "batch_size", "max_length", "trust_remote_code",
 IGNORED = ("max_batch_size", *LEFT_OUT)
 
 
+def _has_cuda() -> bool:
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
 class EngineLM(LM):  # type: ignore[misc]
     """An lm-eval model that an engine of this project answers for.
 
@@ -57,6 +63,8 @@ class EngineLM(LM):  # type: ignore[misc]
         if kind.open_checkpoint is None:
             raise InputError(f"{self._name}: opens no checkpoints; give hf, vllm or another engine that does.")
         given = _in_own_words(arguments)
+        if str(given.get("device")).startswith("cuda") and not _has_cuda():
+            del given["device"]  # lm-eval's default is cuda:0, and its own models take the CPU where there is no GPU
         adapters = [given.pop(name) for name in ADAPTERS if name in given]
         self._spec = _spec(self._name, given)
         self._checkpoint = _checkpoint(pretrained, str(adapters[0]) if adapters else None, given)

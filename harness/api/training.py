@@ -59,7 +59,7 @@ class StageResult:
         alt = altair()
         logged = self.frame()
         if "loss" not in logged:
-            raise InputError(f"plot: {self.path} no loss was logged; plot a checkpoint that `harness train` trained.")
+            raise InputError(f"plot: {self.path}: no loss was logged; plot a checkpoint that `harness train` trained.")
         over = "tokens" if "tokens" in logged else "step"
         rows = logged[[over, "loss"]].dropna().to_dict("records")
         line = alt.Chart(alt.Data(values=rows)).mark_line(color=ACCENT, point=len(rows) == 1)

@@ -10,6 +10,7 @@ from typing import Any
 
 import lm_eval
 import pytest
+import torch
 from lm_eval.tasks import TaskManager
 
 import harness
@@ -164,10 +165,17 @@ def test_what_cannot_be_honoured_says_what_to_do(arguments: dict[str, Any], prob
         harness.lm_eval_models.load("hf", pretrained=tiny, **arguments)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_without_a_gpu_lm_evals_default_device_means_the_cpu(tiny: Path) -> None:
+    model = harness.lm_eval_models.load("hf", pretrained=tiny, device="cuda:0")
+    assert isinstance(model, EngineLM)
+    assert model._description["device"] == "cpu"
+
+
 @pytest.mark.slow
 def test_lm_evals_command_finds_our_engines(tiny: Path, tasks: Path, tmp_path: Path) -> None:
     words = ["run", "--model", "harness-hf", "--model_args", f"pretrained={tiny},dtype=float32", "--tasks", "t_choice"]
-    words += ["--include_path", str(tasks), "--limit", "2", "--device", "cpu", "--batch_size", "auto"]
+    words += ["--include_path", str(tasks), "--limit", "2", "--batch_size", "auto"]
     done = subprocess.run(
         [sys.executable, "-m", "harness.lm_eval_models", *words], capture_output=True, text=True, check=False
     )

@@ -60,5 +60,5 @@ def test_a_checkpoint_without_losses_has_no_plot(in_world: Path, tmp_path: Path)
     (tmp_path / "metrics.jsonl").write_text(json.dumps({"step": 1}) + "\n")
     stage = harness.StageResult(path=tmp_path, manifest=None, trained=True)
     assert len(stage.tokens()) == 0
-    with pytest.raises(harness.InputError, match="no logged loss"):
+    with pytest.raises(harness.InputError, match="no loss was logged"):
         stage.plot()

@@ -216,7 +216,7 @@ def test_an_output_path_that_is_a_file_is_written_as_lm_eval_does(
     taken = evaluate("--tasks", "t_choice", "--output_path", tmp_path / "out" / "run.json")
     assert (tmp_path / "out" / "run.json").exists()
     assert taken.returncode == 2
-    assert "files of this name hold other parts of a run" in taken.stderr
+    assert "are names of other files of a run" in taken.stderr
 
 
 def test_answers_without_scores_are_recorded_and_scored_later(
