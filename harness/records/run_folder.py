@@ -74,7 +74,7 @@ class RunRecord(_Schema):
 
     schema_version: int = Field(default=SCHEMA_VERSION, description="Version of this schema.")
     time: str = Field(pattern=f"^{TIME}$", description="Start of the run, local time, as in the file names.")
-    command: str = Field(description="The command line of the run.")
+    command: str = Field(description="The command line of the run, with `***` in place of keys, tokens and passwords.")
     harness_version: str = Field(description="Release that wrote it.")
     model: dict[str, Any] = Field(description="Name, source, kind, digest of the weights, revision, lineage.")
     fingerprint: dict[str, Any] = Field(
