@@ -129,7 +129,7 @@ def test_the_tasks_command_leaves_no_folder_behind(
     tasks_command.add_arguments(parser)
     words = ["validate", "from_folder", "--include_path", str(task_folder), "--run_code", "--data_dir"]
     assert tasks_command.run(parser.parse_args([*words, str(folder_with(tmp_path, "own"))])) == 0
-    assert "1 items" in capsys.readouterr().out
+    assert "1 item" in capsys.readouterr().out
     assert data_dir() == tmp_path / "environment"
 
 

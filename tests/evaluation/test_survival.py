@@ -449,7 +449,7 @@ def test_a_metric_that_raises_is_the_tasks_error_and_the_answers_are_kept(
     assert "broken.py, line 2" in done.stderr
     assert "Traceback" not in done.stderr
     (tasks / "choice.yaml").write_text(text)
-    assert "24 answers from the journal" in harness_here(*words).stdout
+    assert "30 answers from the journal" in harness_here(*words).stdout
 
 
 def test_words_that_are_no_text_are_refused_before_any_work(tmp_path: Path, harness_here: HarnessCommand) -> None:

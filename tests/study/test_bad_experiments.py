@@ -255,7 +255,7 @@ def test_a_cluster_that_connects_late_has_only_the_rest_of_the_time_to_answer(mo
         (["--executor", "lokal"], "Did you mean local?"),
         (["--jobs", "0"], "--jobs 0: give a whole number of 1 or more"),
         (["--jobs", "two"], "--jobs two: give a whole number of 1 or more"),
-        (["--only", "tunde"], "--only tunde: no node"),
+        (["--only", "tunde"], "--only tunde: matches no node"),
         (["--executor_args", "gpu"], "not key=value"),
         (["--executor_args", "a=b"], "the local executor has none"),
         (["nam.e"], "give key=value"),

@@ -439,7 +439,7 @@ def test_the_states_of_a_training_are_averaged_and_trained_further(trained: Path
     manifest = read_manifest(trained / "averaged")
     assert manifest is not None
     assert (manifest.finished, manifest.tokens, manifest.step) == (True, 0, 0)
-    assert [parent.name for parent in manifest.parents] == [f"training/{state.name}" for state in states[-3:]]
+    assert [parent.name for parent in manifest.parents] == [f"base/{state.name}" for state in states[-3:]]
     assert manifest.arguments["steps"] == [int(state.name[11:]) for state in states[-3:]]
     assert manifest.spec["last"] == 3
 
@@ -501,7 +501,7 @@ def test_an_average_is_evaluated_compared_and_ranked(
     capsys.readouterr()
     page = tmp_path / "page.html"
     assert main(["leaderboard", str(tmp_path / "runs"), "--output_path", str(page)]) == 0
-    section = page.read_text(encoding="utf-8").split('id="lineage"')[1].split("</svg>")[0]
+    section = page.read_text(encoding="utf-8").split('<section id="lineage"')[1].split("</section>")[0]
     assert section.count('class="stage') == 5
     assert section.count('class="edge"') == 4
     assert main(["compare", "averaged", "child", "--runs", str(tmp_path / "runs")]) == 0
