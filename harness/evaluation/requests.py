@@ -104,7 +104,10 @@ class TaskRequests:
     def add(self, instance: Instance, seeds: Seeds) -> Request:
         """Add the requests of the next instance; returns the first."""
         if not all(isinstance(text, str) for text in _texts(instance)):
-            raise TaskError(f"task {instance.task_name}: item {instance.doc_id}: its prompt or answer is not a text.")
+            raise TaskError(
+                f"task {instance.task_name}: item {instance.doc_id}: its prompt or answer is not a text; let "
+                "doc_to_text and doc_to_target return text."
+            )
         repeats = instance.repeats or 1
         made = [as_request(instance, repeat, seeds) for repeat in range(repeats)]
         self.requests.extend(made)

@@ -23,8 +23,8 @@ PAGES = ("html", "pdf")
 SUFFIXES = {".md": "md", ".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html", ".pdf": "pdf"}
 
 
-def add_output_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags that both commands share."""
+def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags that select the runs and tasks of a report."""
     parser.add_argument(
         "--tasks",
         default="",
@@ -42,6 +42,11 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
         help="compare runs even if prompts, versions or few-shot differ, and add a warning",
     )
     parser.add_argument("--skip_broken", action="store_true", help="leave damaged files out, and add a note")
+
+
+def add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags that both commands share."""
+    add_selection_arguments(parser)
     parser.add_argument(
         "--overlap",
         type=Path,

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from harness.errors import InputError
-from harness.reports.commands.output import split_names
+from harness.reports.commands.output import add_selection_arguments, split_names
 from harness.visible import say
 
 PURPOSE = "Show every item of every model in a browser: filters, search, side by side."
@@ -27,23 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port", type=int, metavar="N", help="port on 127.0.0.1; default: 8765, or any free one if it is taken"
     )
-    parser.add_argument(
-        "--tasks",
-        default="",
-        metavar="NAMES",
-        help="task names or patterns (mini_*), separated by commas; default: all",
-    )
-    parser.add_argument(
-        "--all",
-        action="store_true",
-        help="treat every run as a model of its own, not only the latest run of each model",
-    )
-    parser.add_argument(
-        "--force",
-        action="store_true",
-        help="rank and compare runs even if prompts, versions or few-shot differ, and add a warning",
-    )
-    parser.add_argument("--skip_broken", action="store_true", help="leave damaged files out, and add a note")
+    add_selection_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from harness.engines.base import Answer, Failure, Request
+from harness.errors import TaskError
 from harness.evaluation.answering import Outcome
 from harness.evaluation.evaluation import Evaluation
 from harness.evaluation.model_under_test import find_model
@@ -66,9 +67,9 @@ def scripted_answer(request: Request) -> Answer:
     return Answer(logprob=-drawn.random(), is_greedy=drawn.random() < 0.5 if request.kind == "loglikelihood" else None)
 
 
-def begin(folder: Path, tmp_path: Path, kind: str, limit: int | None = None) -> Evaluation:
-    """Render the prompts of the task in `folder`, with two examples where its kind allows any."""
-    prompt = PromptSpec(num_fewshot=0 if kind == "loglikelihood_rolling" else 2, limit=limit)
+def begin(folder: Path, tmp_path: Path, kind: str, *, limit: int | None = None, shots: int = 2) -> Evaluation:
+    """Render the prompts of the task in `folder`, with examples where its kind allows any."""
+    prompt = PromptSpec(num_fewshot=0 if kind == "loglikelihood_rolling" else shots, limit=limit)
     spec = EvaluationSpec(models=("uniform",), tasks=("frozen",), output=tmp_path / "runs", prompt=prompt)
     spec = replace(spec, engine=replace(spec.engine, backend="scripted"))
     tasks = Catalogue([folder]).load(["frozen"])
@@ -106,3 +107,11 @@ def test_other_items_keep_the_values_of_an_undisturbed_run(kind: str, sampler: s
         values = _values(evaluation, failing)
         assert values == {item: row for item, row in undisturbed.items() if item not in lost}
     assert _values(evaluation, set()) == undisturbed
+
+
+def test_an_answer_that_is_no_text_is_the_tasks_error(tmp_path: Path) -> None:
+    folder = write_task(tmp_path / "tasks", "loglikelihood", "first")
+    text = (folder / "task.yaml").read_text().replace("doc_to_target: right", "doc_to_target: answer")
+    (folder / "task.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(TaskError, match="frozen: item 0: its prompt or answer is not a text"):
+        begin(folder, tmp_path, "loglikelihood", shots=0)
