@@ -17,6 +17,7 @@ from harness.cli.eval_spec import evaluation_spec, spec_of_own_words
 from harness.cli.lm_eval_model import in_own_words
 from harness.cli.tracker_flags import add_tracker_flags, tracker_options
 from harness.errors import InputError
+from harness.evaluation.garbage import rare_collections
 from harness.flags import add_wide
 from harness.visible import say
 
@@ -55,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+@rare_collections()  # imports, too, create many objects that stay
 def run(args: argparse.Namespace) -> int:
     """Evaluate every model; returns 0, or 1 when more requests failed than --allow_failures allows."""
     from harness.console import quiet_libraries, show_messages

@@ -153,14 +153,19 @@ class _Ledger:
         try:
             for batch in with_watchdog(engine.answer(requests), timeout_seconds):
                 _check_indices(batch, seen)
+                new: dict[Request, Answer] = {}
                 # An engine yields [(3, Answer(...)), (0, Failure(...))]: positions in `requests`, in any order.
-                pairs = [(requests[i], a if _is_text(getattr(a, "text", None)) else MALFORMED) for i, a in batch]
-                new = {request: reply for request, reply in pairs if isinstance(reply, Answer)}
+                for index, reply in batch:
+                    if isinstance(reply, Failure):
+                        self.failures[requests[index]] = reply
+                    elif reply.text is None or _is_text(reply.text):
+                        new[requests[index]] = reply
+                    else:
+                        self.failures[requests[index]] = MALFORMED
                 writer.add(new.items())
                 self.answers |= new
-                self.failures |= {request: reply for request, reply in pairs if isinstance(reply, Failure)}
                 if self._progress:
-                    self._progress.advance(len(pairs))
+                    self._progress.advance(len(batch))
         finally:
             writer.flush()
         self.fail_unanswered(MISSING)
@@ -177,10 +182,10 @@ class _Ledger:
         return f"{count}. Run the same command again to resume from there."
 
 
-def _is_text(text: str | None) -> bool:
+def _is_text(text: str) -> bool:
     r"""Whether a text can be encoded: half of a surrogate pair, such as "\ud83d" from a careless service, cannot."""
     try:
-        (text or "").encode()
+        text.encode()
     except UnicodeEncodeError:
         return False
     return True

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from json.encoder import encode_basestring_ascii as quoted
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -97,9 +98,9 @@ class Journal:
             self._read_only = cache_is_read_only() and path == default_path()
             self._database = _open(None if self._read_only else self._place)
             with self._database:
-                self._database.execute(
-                    "INSERT OR IGNORE INTO answerers VALUES (?, ?)", (self._fingerprint, description)
-                )
+                model = (self._fingerprint, description)
+                added = self._database.execute("INSERT OR IGNORE INTO answerers VALUES (?, ?)", model).rowcount
+                self._holds_none = bool(added)  # a model that is new here has no answers to look for
                 if name:
                     self._database.execute("INSERT OR IGNORE INTO names VALUES (?, ?)", (self._fingerprint, name))
         except (sqlite3.Error, OSError) as error:
@@ -112,10 +113,13 @@ class Journal:
 
     def lookup(self, requests: Sequence[Request]) -> dict[int, Answer]:
         """Return the known answers by index of `requests`."""
-        keys = [self._key(request) for request in requests]
         known: dict[int, Answer] = {}
         try:
-            for file in [] if self._path is None else files_of(self._path):
+            apart = [] if self._path is None else [file for file in files_of(self._path) if self._is_apart(file)]
+            if self._holds_none and not apart:
+                return known
+            keys = [self._key(request) for request in requests]
+            for file in apart:
                 known.update(self._known(file, keys))
             known.update(_all(self._database, keys))
         except sqlite3.Error as error:
@@ -129,6 +133,8 @@ class Journal:
             (self._key(request), own, a.logprob, a.is_greedy, a.text, a.tokens, a.cut_tokens, a.encoded_apart)
             for request, a in answers
         ]
+        rows.sort(key=itemgetter(0))  # rows with neighbouring keys are in the same pages, which are then written once
+        self._holds_none = False
         try:
             with self._database:
                 self._database.executemany(_INSERT, rows)
@@ -148,18 +154,21 @@ class Journal:
     def _key(self, request: Request) -> bytes:
         return hashlib.sha256(self._fingerprint + _as_json(request).encode()).digest()
 
-    def _known(self, file: Path, keys: Sequence[bytes]) -> dict[int, Answer]:
-        """Return the answers in a file of another host; none for the file that this journal has open."""
+    def _is_apart(self, file: Path) -> bool:
+        """Whether a file of the journal is another than the one this object has open."""
         assert self._place is not None
-        if file != self._place.file:
-            try:
-                return read_other(file, lambda other: dict(_all(other, keys)) if _version(other) else {}) or {}
-            except sqlite3.Error as error:
-                raise _explained(file, error) from error
-        if not self._read_only:
-            return {}
-        with closing(_open_shared(file)) as shared:  # read it again each time, because other hosts may write to it
-            return dict(_all(shared, keys))
+        return self._read_only or file != self._place.file
+
+    def _known(self, file: Path, keys: Sequence[bytes]) -> dict[int, Answer]:
+        """Return the answers in a file that this object has not open."""
+        assert self._place is not None
+        if file == self._place.file:  # in a read-only cache; read again each time, because other hosts may write to it
+            with closing(_open_shared(file)) as shared:
+                return dict(_all(shared, keys))
+        try:
+            return read_other(file, lambda other: dict(_all(other, keys)) if _version(other) else {}) or {}
+        except sqlite3.Error as error:
+            raise _explained(file, error) from error
 
     def _explained(self, error: Exception) -> HarnessError:
         return _explained(None if self._place is None else self._place.file, error)

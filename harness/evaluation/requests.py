@@ -103,16 +103,18 @@ class TaskRequests:
 
     def add(self, instance: Instance, seeds: Seeds) -> Request:
         """Add the requests of the next instance; returns the first."""
-        if not all(isinstance(text, str) for text in _texts(instance)):
-            raise TaskError(
-                f"task {instance.task_name}: item {instance.doc_id}: its prompt or answer is not a text; let "
-                "doc_to_text and doc_to_target return text."
-            )
+        for text in _texts(instance):
+            if not isinstance(text, str):
+                raise TaskError(
+                    f"task {instance.task_name}: item {instance.doc_id}: its prompt or answer is not a text; let "
+                    "doc_to_text and doc_to_target return text."
+                )
+        first = as_request(instance, 0, seeds)
         repeats = instance.repeats or 1
-        made = [as_request(instance, repeat, seeds) for repeat in range(repeats)]
-        self.requests.extend(made)
+        self.requests.append(first)
+        self.requests.extend(as_request(instance, repeat, seeds) for repeat in range(1, repeats))
         self.items.extend([cast("int", instance.doc_id)] * repeats)
-        return made[0]
+        return first
 
 
 class _Indices(list[int]):

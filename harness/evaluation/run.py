@@ -103,9 +103,8 @@ def evaluate_all(
         with POOL.keep_open():
             for model in models:
                 # Not around the yield: the caller's code must not run under this evaluation's options.
-                with options_in_force(spec):
-                    with rare_collections():
-                        evaluation = Evaluation.begin(runnable, model, tasks, tuple(notes))
+                with options_in_force(spec), rare_collections():
+                    evaluation = Evaluation.begin(runnable, model, tasks, tuple(notes))
                     if begun is not None:
                         begun(evaluation)
                     done = _evaluate(evaluation, progress, team)
@@ -157,8 +156,7 @@ def _evaluate(evaluation: Evaluation, progress: Progress | None, team: Team | No
             return ReplicatedEngine(team, replace(model.recipe, spec=spec, gold=gold))
 
         outcome = answer(requests, journal, open_it, progress, timeout_seconds=spec.engine_timeout_seconds)
-    with rare_collections():
-        return finish(evaluation, outcome)
+    return finish(evaluation, outcome)
 
 
 def finish(evaluation: Evaluation, outcome: Outcome) -> DoneRun:

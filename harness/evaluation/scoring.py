@@ -80,7 +80,8 @@ def tally(task: TaskRequests, outcome: Outcome, think_tags: ThinkTags | None = N
     """Count one task's answers and failures."""
     # Lookups must be fast, because a benchmark can have a million requests.
     answers = [answer for request in task.requests if (answer := outcome.answers.get(request)) is not None]
-    failed = [failure.reason for request in task.requests if (failure := outcome.failures.get(request)) is not None]
+    failures = outcome.failures
+    failed = [failures[request].reason for request in task.requests if request in failures] if failures else []
     return Tally(
         asked=len(task.requests),
         answered=len(answers),

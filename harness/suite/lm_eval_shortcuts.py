@@ -15,6 +15,8 @@ from __future__ import annotations
 import ast
 import functools
 import json
+from json.encoder import encode_basestring as quoted
+from json.encoder import encode_basestring_ascii as quoted_ascii
 from types import ModuleType
 from typing import Any
 
@@ -87,11 +89,16 @@ def _indented(value: Any, line: str, encoder: json.JSONEncoder) -> str | None:
         line: The line break and indent of the line that the value begins on.
         encoder: Writes a single text or number.
     """
-    if type(value) in (str, int, float, bool) or value is None:
+    kind = type(value)
+    if kind is str:
+        return quoted_ascii(value) if encoder.ensure_ascii else quoted(value)
+    if kind is int:
+        return int.__repr__(value)
+    if kind in (float, bool) or value is None:
         return encoder.encode(value)
-    if type(value) is dict and all(type(key) is str for key in value):
+    if kind is dict and all(type(key) is str for key in value):
         starts, values, brackets = [f"{encoder.encode(key)}: " for key in value], list(value.values()), "{}"
-    elif type(value) is list:
+    elif kind is list:
         starts, values, brackets = [""] * len(value), value, "[]"
     else:
         return None
