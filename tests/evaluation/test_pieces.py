@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +15,11 @@ from harness.engines.base import Failure, Request
 from harness.evaluation import pieces
 from harness.evaluation.answering import Outcome
 from harness.evaluation.evaluation import Evaluation
-from harness.evaluation.requests import gold_answers
+from harness.evaluation.requests import PromptSpec, gold_answers
+from harness.evaluation.rescoring import RescoreOptions, rescore
+from harness.evaluation.run import evaluate_all
 from harness.evaluation.scoring import Scores, score
+from harness.evaluation.spec import EvaluationSpec
 from harness.suite.catalogue import Catalogue
 from tests.evaluation.test_frozen import KINDS, SAMPLERS, begin, scripted_answer, write_task
 
@@ -105,3 +111,50 @@ def test_a_task_whose_pieces_could_differ_stays_whole(
     monkeypatch.setattr(pieces, "ITEMS", 5)
     task = Catalogue([folder]).load(["frozen"]).tasks["frozen"]
     assert not pieces.can_be_divided(task, 12)
+
+
+def _files(folder: Path) -> dict[str, Any]:
+    """What the latest run in a folder says about values: lm-eval's results by task, and every sample."""
+    results = json.loads(max(folder.glob("results_*.json")).read_text())
+    samples = {path.name.split("_20")[0]: path.read_text() for path in sorted(folder.glob("samples_*"))}
+    return {"results": results["results"], "hashes": results["task_hashes"], **samples}
+
+
+def _run(output: Path, tasks: Path, **options: Any) -> dict[str, Any]:
+    """Evaluate two scripts one after the other; returns what each wrote."""
+    spec = EvaluationSpec(
+        models=("corrupted", "oracle"),
+        tasks=("frozen",),
+        include_paths=(tasks,),
+        output=output,
+        prompt=PromptSpec(num_fewshot=2),
+        **options,
+    )
+    done = list(evaluate_all(replace(spec, engine=replace(spec.engine, backend="scripted"))))
+    return {one.record.model["name"]: _files(output / one.record.model["name"]) for one in done}
+
+
+def _again(output: Path, tasks: Path) -> dict[str, Any]:
+    """Evaluate, then score the answers of each run again."""
+    _run(output, tasks)
+    for path in output.iterdir():
+        rescore(path, RescoreOptions(include_paths=(tasks,)))
+    return {path.name: _files(path) for path in output.iterdir()}
+
+
+@pytest.mark.parametrize(
+    "run",
+    [_run, _again, lambda output, tasks: _run(output, tasks, predict_only=True)],
+    ids=["several models", "scored again", "answers alone"],
+)
+@pytest.mark.parametrize("kind", ["multiple_choice", "generate_until"])
+def test_records_of_runs_in_pieces_are_those_of_whole_ones(
+    kind: str, run: Callable[[Path, Path], dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = write_task(tmp_path / "tasks", kind, "first")
+    whole = run(tmp_path / "whole", tasks)
+    assert whole.keys() == {"corrupted", "oracle"}
+    assert whole["oracle"] != whole["corrupted"]
+    monkeypatch.setattr(pieces, "LARGE", 5)
+    monkeypatch.setattr(pieces, "ITEMS", 5)
+    assert run(tmp_path / "parts", tasks) == whole
