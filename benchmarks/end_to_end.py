@@ -43,20 +43,22 @@ def theirs(options: argparse.Namespace, dtype: str) -> list[str]:
     return ["-m", "lm_eval", "run", *engine, "--batch_size", str(options.batch_size), *tasks, "--log_samples"]
 
 
-def run(words: Sequence[str], options: argparse.Namespace, shots: int) -> tuple[float, dict[str, Any]]:
-    """Run a command; returns its seconds and the metrics of each task."""
+def run(words: Sequence[str], options: argparse.Namespace, shots: int) -> tuple[float, int, dict[str, Any]]:
+    """Run a command; returns its seconds, the largest memory of one of its processes in bytes, and the metrics."""
     with tempfile.TemporaryDirectory(prefix="end-to-end-") as folder:
         more = ["--limit", str(options.limit), "--num_fewshot", str(shots), "--output_path", f"{folder}/out"]
         environment = {**os.environ, "HARNESS_DATA": str(options.data), "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
         began = time.perf_counter()
         with Path(folder, "log").open("w+") as log:
-            done = subprocess.run([sys.executable, *words, *more], env=environment, stdout=log, stderr=log, check=False)
+            process = subprocess.Popen([sys.executable, *words, *more], env=environment, stdout=log, stderr=log)
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
             seconds = time.perf_counter() - began
-            if done.returncode:
+            if process.returncode:
                 log.seek(0)
-                raise RuntimeError(f"{' '.join(words)}: exit {done.returncode}: {log.read()[-2000:]}")
+                raise RuntimeError(f"{' '.join(words)}: exit {process.returncode}: {log.read()[-2000:]}")
         results = next(Path(folder, "out").rglob("results_*.json"))
-        return seconds, json.loads(results.read_text(encoding="utf-8"))["results"]
+        return seconds, usage.ru_maxrss * 1024, json.loads(results.read_text(encoding="utf-8"))["results"]
 
 
 def apart(one: dict[str, Any], two: dict[str, Any]) -> dict[str, list[float]]:
@@ -86,9 +88,11 @@ def main() -> None:
     options.model = options.model or resolve(str(reference_model())).weights
     for dtype in options.dtype:
         for shots in options.shots:
-            mine, my_metrics = run(ours(options, dtype), options, shots)
-            other, other_metrics = run(theirs(options, dtype), options, shots)
+            mine, my_peak, my_metrics = run(ours(options, dtype), options, shots)
+            other, other_peak, other_metrics = run(theirs(options, dtype), options, shots)
             figures = {
+                "ours_peak_gib": round(my_peak / 2**30, 2),
+                "theirs_peak_gib": round(other_peak / 2**30, 2),
                 "ours_seconds": round(mine, 1),
                 "theirs_seconds": round(other, 1),
                 "ratio": round(other / mine, 2),

@@ -13,16 +13,20 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-# The same for both: on the CPU, vLLM's engine runs in the side's own process, with this many GiB of cache.
+from harness.engines.vllm.client import ENVIRONMENT as VLLM_ENVIRONMENT
+
+# The same for both: what this harness sets for its own vLLM, without which lm-eval's may not start. On the CPU, vLLM's
+# engine runs in the side's own process, with this many GiB of cache.
 ENVIRONMENT = {
+    **VLLM_ENVIRONMENT,
     "VLLM_CPU_KVCACHE_SPACE": "2",
-    "VLLM_LOGGING_LEVEL": "ERROR",
     **({} if Path("/dev/nvidiactl").exists() else {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}),
 }
 LM_EVAL_BATCH = 8
@@ -40,10 +44,14 @@ class Side:
         model: A transformers folder.
         dtype: ``float32``, ``bfloat16`` or ``float16``.
         max_length: In tokens; None means the model's own.
+        deadline: Time of `time.monotonic` at which the process ends, whatever it does; None means never.
     """
 
-    def __init__(self, name: str, model: Path, *, dtype: str, max_length: int | None = None) -> None:
+    def __init__(
+        self, name: str, model: Path, *, dtype: str, max_length: int | None = None, deadline: float | None = None
+    ) -> None:
         self.name = name
+        self._deadline = deadline
         words = {"name": name, "model": str(model), "dtype": dtype, "max_length": max_length}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.sides", json.dumps(words)],
@@ -62,22 +70,36 @@ class Side:
             ``product_rate``.
 
         Raises:
-            RuntimeError: The process ended.
+            RuntimeError: The process ended, by itself or at the deadline.
         """
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps({"kind": kind, "pairs": pairs, "count": count}) + "\n")
         self._process.stdin.flush()
-        line = self._process.stdout.readline()
+        with self._ending_at_the_deadline():
+            line = self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"{self.name} ended; its log is on standard error")
         reply: dict[str, Any] = json.loads(line)
         return reply
 
+    @contextlib.contextmanager
+    def _ending_at_the_deadline(self) -> Iterator[None]:
+        if self._deadline is None:
+            yield
+            return
+        timer = threading.Timer(max(0.0, self._deadline - time.monotonic()), self._process.kill)
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
     def close(self) -> None:
         """End the process."""
         assert self._process.stdin
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it has ended
+            self._process.stdin.close()
         self._process.wait(timeout=60)
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import signal
 import sys
+import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import gpu
+from benchmarks import gpu, sides
+from benchmarks.sides import Side
 
 TINY = {"layers": 2, "hidden": 64, "heads": 2, "vocabulary": 1000, "items": 2, "new_tokens": 4, "rounds": 1, "steps": 2}
 
@@ -67,6 +72,27 @@ def test_a_piece_that_fails_costs_no_row_of_the_others(
     assert "code: failed" in capsys.readouterr().err
     settings = [json.loads(line)["setting"] for line in file.read_text(encoding="utf-8").splitlines()]
     assert settings == ["first", "training"]
+
+
+def test_a_side_ends_at_the_deadline(tmp_path: Path) -> None:
+    side = Side("harness hf", tmp_path, dtype="float32", deadline=time.monotonic())
+    with pytest.raises(RuntimeError, match="harness hf ended"):
+        side.ask("loglikelihood", [])
+    side.close()
+    assert side._process.returncode == -signal.SIGKILL
+
+
+def test_nothing_is_measured_after_the_deadline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = argparse.Namespace(dtype="float32", rounds=1, deadline=time.monotonic() - 1)
+    assert list(gpu.one_side("lm-eval hf", tmp_path, ["0-shot", "generation"], options)) == []
+    assert capsys.readouterr().err.count("not measured") == 2
+
+
+def test_lm_eval_starts_vllm_with_the_settings_that_ours_needs() -> None:
+    needed = {"VLLM_HOST_IP": "127.0.0.1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
+    assert needed.items() <= sides.ENVIRONMENT.items()
+    if find_spec("flashinfer") is None:
+        assert sides.ENVIRONMENT["VLLM_USE_FLASHINFER_SAMPLER"] == "0"
 
 
 def test_what_a_side_uses_is_counted_with_its_children() -> None:

@@ -15,6 +15,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from harness.engines.base import Answer, Failure
+from harness.engines.hf import generate
 from harness.engines.hf.steps import fast_steps
 from tests.engines.hf.families import save_family
 from tests.engines.hf.test_generate import CONTEXTS, SAMPLING, generation, texts
@@ -95,6 +96,42 @@ def test_answers_come_as_rows_end(tmp_path: Path) -> None:
     batches = [len(batch) for batch in engine.answer(requests) if batch]
     assert sum(batches) == len(requests)
     assert len(batches) > 2
+
+
+def test_when_memory_runs_out_the_rest_is_computed_in_smaller_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = open_packed(save_family(tmp_path, "llama"))
+    requests = [generation(prompt, until=["e", "x"], max_gen_toks=60) for prompt in PROMPTS]
+    expected = texts(answers(engine, requests))
+    model, rows = engine._forward.model, []
+    forward = model.forward
+
+    @functools.wraps(forward)
+    def in_little_memory(*words: Any, **named: Any) -> Any:
+        rows.append(len(named["input_ids"]))
+        if rows[-1] > 6:
+            raise MemoryError
+        return forward(*words, **named)
+
+    monkeypatch.setattr(model, "forward", in_little_memory)
+    engine._generator._budget.tokens = len(PROMPTS) * 90
+    assert texts(answers(engine, requests)) == expected
+    too_many = [count for count in rows if count > 6]
+    assert 1 <= len(too_many) <= 3, "each failure halves the budget"
+    assert engine._generator._budget.tokens <= len(PROMPTS) * 90 // 2
+
+
+def test_a_model_with_a_window_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cache drops old tokens, so no row can join a batch."""
+    engine = open_packed(save_family(tmp_path, "mistral, sliding window"))
+    requests = [generation(prompt, until=["e", "x"], max_gen_toks=40) for prompt in PROMPTS]
+    alone = [text for request in requests for text in texts(answers(engine, [request]))]
+    tried = mock.Mock(wraps=generate.flow)
+    monkeypatch.setattr(generate, "flow", tried)
+    for _ in range(2):
+        assert texts(answers(engine, requests)) == alone
+    assert tried.call_count == 1
 
 
 @pytest.mark.parametrize("heads_of_mask", [0, 1, 6])
