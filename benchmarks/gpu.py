@@ -1,10 +1,10 @@
 """Benchmark one GPU: scoring and generation against lm-eval, training against TRL, and a code task.
 
 Speed does not depend on what the weights have learned, so a model of any size is made with random weights; nothing is
-downloaded. Each side runs alone, since an engine takes most of the memory. A full run ends within 10 minutes:
-what has not been measured by then is named and left out. Each row is written as soon as it is measured. If a piece fails, the error is printed, the others still
-run, and the exit code is 1. Greedy texts of random weights agree less than those of a trained model, because near ties
-are frequent.
+downloaded. Each side runs alone, since an engine takes most of the memory. A full run ends within 10 minutes: what has
+not been measured by then is named and left out. Each row is written as soon as it is measured. If a piece fails, the
+error is printed, the others still run, and the exit code is 1. Greedy texts of random weights agree less than those of
+a trained model, because near ties are frequent.
 
     python -m benchmarks.gpu [--settings 0-shot 5-shot generation code training] [--backends vllm hf] [--minutes 9]
                              [--layers 24] [--hidden 2048] [--vocabulary 32000] [--items 200] [--new_tokens 128]

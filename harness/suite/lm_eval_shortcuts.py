@@ -49,8 +49,8 @@ def install() -> None:
         evaluator.json = _with(json, dumps=dumps)
     if getattr(task, "ast", None) is ast:
         task.ast = _with(ast, literal_eval=literal_eval)
-    own = task.ConfigurableTask.fewshot_docs
-    if not hasattr(own, "__wrapped__"):
+    own = getattr(task.ConfigurableTask, "fewshot_docs", None)
+    if own is not None and not hasattr(own, "__wrapped__"):
         task.ConfigurableTask.fewshot_docs = functools.wraps(own)(lambda self: in_blocks(own(self)))
 
 

@@ -10,7 +10,7 @@ run a shell::
 
 It also compiles a template anew for each item. `install` replaces lm-eval's environment and its function
 ``apply_template``; everything else about a template stays as it is there. If lm-eval has no such function any more, no
-task is loaded.
+task is loaded. If it renders `EXAMPLES` in another way than ours, it renders all templates itself, in the sandbox.
 """
 
 from __future__ import annotations
@@ -28,16 +28,24 @@ if TYPE_CHECKING:
 
 MAX_COMPILED = 4096
 PLAIN = {str, int, float, bool}  # Jinja writes a value of these as `str` does
+_ITEM = {"question": "Why?\n", "number": 3, "share": 0.5, "choices": ["a", "b"], "nothing": None}
+# What ours must write as lm-eval does: fields alone, other values, and statements.
+EXAMPLES = (
+    "Q: {{question}}\nA {{number}} {{share}}:\n",
+    "{{choices}} {{nothing}}",
+    "{% for each in choices %}{{loop.index}}. {{each | upper}}\n{% endfor %}{{ choices[1] ~ question.strip() }}",
+)
 
 
 def install() -> None:
     """Make lm-eval render templates in the sandbox, in this process. Raises: HarnessError if it does not fit."""
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
     from lm_eval import utils
 
-    if getattr(utils.apply_template, "sandboxed", False):
+    own, environment = utils.apply_template, getattr(utils, "env", None)
+    if isinstance(environment, ImmutableSandboxedEnvironment):
         return
-    environment = getattr(utils, "env", None)
-    if environment is None or "from_string" not in utils.apply_template.__code__.co_names:
+    if environment is None or "from_string" not in own.__code__.co_names:
         raise HarnessError(
             "this version of lm-eval renders templates in another way than the sandbox expects; install the version "
             "that pyproject.toml names"
@@ -48,8 +56,8 @@ def install() -> None:
     def apply_template(template: str, doc: dict[str, Any]) -> str:
         return compiled(template)(doc)
 
-    apply_template.sandboxed = True  # type: ignore[attr-defined]
-    utils.apply_template = apply_template
+    if all(apply_template(example, _ITEM) == own(example, _ITEM) for example in EXAMPLES):
+        utils.apply_template = apply_template
 
 
 def _compiled(environment: Any, template: str) -> Render:

@@ -80,6 +80,7 @@ def test_a_version_of_lm_eval_that_works_in_another_way_is_left_alone(monkeypatc
     other = object()
     monkeypatch.setattr(evaluator, "json", other)
     monkeypatch.delattr(task, "ast")
+    monkeypatch.delattr(task.ConfigurableTask, "fewshot_docs")
     lm_eval_shortcuts.install()
     assert evaluator.json is other
     assert not hasattr(task, "ast")

@@ -51,6 +51,20 @@ def test_a_template_cannot_reach_python(template: str, render: Any, tmp_path: Pa
     assert doc == {"question": "why", "choices": ["a"]}
 
 
+def test_a_version_that_renders_in_another_way_renders_all_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lm_eval import utils
+
+    def shouting(template: str, doc: dict[str, Any]) -> str:
+        return str(utils.env.from_string(template).render(**doc)).upper()
+
+    monkeypatch.setattr(utils, "env", jinja2.Environment())  # noqa: S701 - texts, no HTML
+    monkeypatch.setattr(utils, "apply_template", shouting)
+    templates.install()
+    assert utils.apply_template is shouting
+    with pytest.raises(jinja2.exceptions.SecurityError):
+        utils.apply_template("{{ question.__class__ }}", {"question": "why"})
+
+
 def test_a_template_is_compiled_once(render: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from lm_eval import utils
 
