@@ -1,8 +1,10 @@
-"""How often an evaluation looks at a checkpoint's files: they can be terabytes on a slow disk."""
+"""How often an evaluation looks at a checkpoint's files, which can be terabytes, and what it does per request."""
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from harness.checkpoints.checkpoint import Checkpoint
 from harness.checkpoints.identity import checkpoint_digest
 from harness.checkpoints.stage_manifest import Parent, StageManifest, read_manifest, write_manifest
 from harness.evaluation import model_under_test
+from harness.evaluation.run import evaluate_all
+from harness.evaluation.spec import EvaluationSpec
 from tests.conftest import HarnessCommand
 from tests.models import save_tiny_llama
 from tests.tasks_for_tests import write_tasks
@@ -69,3 +73,35 @@ def test_a_checkpoint_is_resolved_once_and_digested_twice_and_its_parent_once(
         ("digests", "parent"): 1,
         ("manifests", "parent"): 1,
     }
+
+
+def _calls(folder: Path, items: int) -> int:
+    """How many functions an evaluation of a task with four choices calls."""
+    tasks = write_tasks(folder / f"tasks-{items}", items=items)
+    spec = EvaluationSpec(
+        models=("uniform",), tasks=("t_choice",), include_paths=(tasks,), output=folder / "out", use_journal=False
+    )
+    spec = replace(spec, engine=replace(spec.engine, backend="scripted"))
+    calls = 0
+
+    def count(_: Any, event: str, __: Any) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        (done,) = evaluate_all(spec)
+    finally:
+        sys.setprofile(before)
+    assert done.record.tasks["t_choice"].items == items
+    return calls
+
+
+def test_an_evaluation_calls_few_functions_per_request(tmp_path: Path) -> None:
+    """Compiling a template per item would double the count, and a loop over all items per item would show at 800."""
+    _calls(tmp_path, 10)  # imports
+    at = {items: _calls(tmp_path, items) for items in (200, 400, 800)}
+    first, second = (at[400] - at[200]) / (200 * 4), (at[800] - at[400]) / (400 * 4)
+    assert first < 160
+    assert second == pytest.approx(first, rel=0.05)

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
+from harness.engines.hf.shared_start import SharedStart
 from harness.engines.hf.steps import fast_steps, make_room
 from harness.engines.sampling_fields import SAMPLING_FIELDS
 from harness.engines.thoughts import ThinkTags
@@ -61,7 +62,7 @@ class Batch:
         rows: The rows.
         ids: Their tokens, [rows, width], padded on the left.
         mask: 0 where they are padding, [rows, width].
-        cache: Keys and values of all tokens but the last; None if the next stage computes them.
+        cache: Keys and values of all tokens but the last, or of those before; the next stage computes the others.
     """
 
     rows: list[Row]
@@ -102,6 +103,8 @@ class Decoder:
         self._until = until
         self._arguments = arguments
         self._ends = _end_tokens(model, arguments)
+        self.shared: SharedStart | None = None
+        """What the prompts of all rows begin with, if that is computed already."""
 
     @property
     def takes_stages(self) -> bool:
@@ -124,8 +127,10 @@ class Decoder:
 
     def start(self, rows: Sequence[Row]) -> Batch:
         """Return a batch of rows; what they have written is computed anew."""
-        ids, mask = padded([[*row.prompt, *row.written] for row in rows], self.padding)
-        return Batch(rows=list(rows), ids=ids, mask=mask)
+        prompts = [[*row.prompt, *row.written] for row in rows]
+        ids, mask = padded(prompts, self.padding)
+        cache = None if self.shared is None else self.shared.cache([len(prompt) for prompt in prompts])
+        return Batch(rows=list(rows), ids=ids, mask=mask, cache=cache)
 
     def advance(self, batch: Batch, steps: int) -> Batch:
         """Write up to `steps` tokens of each row; returns the rows that have not ended."""

@@ -18,6 +18,7 @@ from harness.engines.hf.decoding import Decoder, Row, Thought
 from harness.engines.hf.flow import CannotFlowError, flow
 from harness.engines.hf.generation_probe import Batching, batching_of
 from harness.engines.hf.runner import Budget, Job, Runner, ran_out_of_memory
+from harness.engines.hf.shared_start import SharedStart, by_start
 from harness.engines.thoughts import ThinkTags
 from harness.engines.tokens import Encoder, Prompt
 
@@ -89,11 +90,23 @@ class Generator:
         if empty:
             yield dict.fromkeys(empty, _EMPTY)
         continuing = self._continuing(arguments)
-        asked = {index: (requests[index], prompt) for index, prompt in prompts.items() if prompt.tokens}
-        for answers in self._flowing(continuing, asked):
-            yield answers
-            asked = {index: each for index, each in asked.items() if index not in answers}
-        yield from self._in_batches(continuing, asked)
+        for start, group in by_start({index: prompt.tokens for index, prompt in prompts.items() if prompt.tokens}):
+            continuing.decoder.shared = self._shared(start) if continuing.decoder.takes_stages else None
+            asked = {index: (requests[index], prompts[index]) for index in group}
+            for answers in self._flowing(continuing, asked):
+                yield answers
+                asked = {index: each for index, each in asked.items() if index not in answers}
+            yield from self._in_batches(continuing, asked)
+
+    def _shared(self, start: Sequence[int]) -> SharedStart | None:
+        """Compute what prompts begin with; None if there is nothing, or if it cannot be computed apart."""
+        if not start or not self._batching.starts:
+            return None
+        try:
+            return SharedStart(self._model, start)
+        except Exception as error:  # logged; each prompt is then computed whole
+            self._runner.note(error)
+            return None
 
     def _in_batches(
         self, continuing: Continuing, asked: Mapping[int, tuple[Request, Prompt]]

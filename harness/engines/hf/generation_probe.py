@@ -1,14 +1,17 @@
 """Test a model, when it first generates, for how prompts may be batched. There is no list of architectures.
 
-Two things hold for plain attention with a cache, but not for every model:
+Three things hold for plain attention with a cache, but not for every model:
 
     padding    . . . e f g h    a short prompt, padded on the left, continues as it does without padding
                a b c d e f g
     stages     a b c | d e      after a few tokens, rows are dropped and the others continue from their cache
+    start      a b c | d e      what prompts begin with is computed once for all of them
+               a b c | f
 
 RWKV reads the padding. With a prompt-tuning adapter, padding moves the prompt away from the adapter's tokens. PEFT puts
 a prefix-tuning adapter's prefix into each stage once more. RecurrentGemma keeps its states in its modules, where no row
-can be dropped. Where a test fails, a batch has prompts of one length, or a single stage.
+can be dropped. Where a test fails, a batch has prompts of one length, a single stage, or prompts that are computed
+whole.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ import torch
 from torch import Tensor
 
 from harness.engines.hf.decoding import continuing_cache, padded
+from harness.engines.hf.shared_start import SharedStart
 from harness.engines.hf.steps import fast_steps
 from harness.errors import first_line
 
@@ -42,39 +46,39 @@ class Batching:
     Attributes:
         pads: Whether prompts of different lengths may share a batch.
         stages: Whether rows may be dropped from the cache, and the others continue from it.
+        starts: Whether prompts of different lengths may continue from the cache of their common start.
     """
 
     pads: bool
     stages: bool
+    starts: bool
 
 
 def batching_of(model: Any) -> Batching:
     """Test `model`, a causal language model in evaluation mode, and return what holds for it.
 
-    A test that fails, or raises, is logged as a warning; nothing is raised.
+    A test of padding or stages that fails, or raises, is logged as a warning; nothing is raised.
     """
     drawn = random.Random(0)
     vocabulary = model.config.get_text_config().vocab_size
     long, other, short = ([drawn.randrange(vocabulary) for _ in range(count)] for count in (_LONG, _LONG, _SHORT))
-    return Batching(
-        pads=_holds(
-            lambda: _padding_is_hidden(model, long, short),
-            "prompts of different lengths are generated in separate batches",
-        ),
-        stages=_holds(
-            lambda: _cache_continues(model, long, other),
-            "finished rows of a batch are computed until the last one ends",
-        ),
+    pads = _holds(
+        lambda: _padding_is_hidden(model, long, short), "prompts of different lengths are generated in separate batches"
     )
+    stages = _holds(
+        lambda: _cache_continues(model, long, other), "finished rows of a batch are computed until the last one ends"
+    )
+    starts = pads and stages and _holds(lambda: _start_is_shared(model, long, short, other))
+    return Batching(pads=pads, stages=stages, starts=starts)
 
 
-def _holds(test: Callable[[], bool], otherwise: str) -> bool:
+def _holds(test: Callable[[], bool], otherwise: str = "") -> bool:
     """The test's result; False if it raises, because the fallback makes fewer assumptions about the model."""
     try:
         holds, reason = test(), "its continuations differ"
     except Exception as error:  # logged
         holds, reason = False, first_line(error)
-    if not holds:
+    if not holds and otherwise:
         logger.warning("%s on this model: %s", otherwise, reason)
     return holds
 
@@ -94,6 +98,13 @@ def _cache_continues(model: Any, long: Sequence[int], other: Sequence[int]) -> b
         return False
     second = _generate(model, first.sequences[1:].tolist(), new=1, cache=cache)
     return _equal(_logits(second), _logits(whole)[1:, 1:], _agreement(model))
+
+
+def _start_is_shared(model: Any, start: Sequence[int], *rests: Sequence[int]) -> bool:
+    prompts = [[*start, *rest] for rest in rests]
+    whole = _generate(model, prompts, new=2)
+    cache = SharedStart(model, start).cache([len(prompt) for prompt in prompts])
+    return _equal(_logits(_generate(model, prompts, new=2, cache=cache)), _logits(whole), _agreement(model))
 
 
 def _generate(model: Any, prompts: Sequence[Sequence[int]], *, new: int, padding: int = 0, cache: Any = None) -> Any:

@@ -1,0 +1,95 @@
+"""The tokens that many prompts begin with, such as the same examples, are computed once.
+
+Prompts are padded on the left, so their common start is at different places (`.` is padding, `|` ends what is cached):
+
+    row 0   S T A R T i s | q u e s t i o n 0
+    row 1   . . . S T A R | T i s q u e s t 1
+
+What is cached is a rectangle. It ends where the prompt with the most tokens of its own leaves the common start; the
+other rows compute the rest of it again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+FEWEST = 8  # prompts for which a common start is computed by itself
+SHORTEST = 64  # tokens of such a start
+
+
+class SharedStart:
+    """Keys and values of tokens that all prompts of a group begin with.
+
+    Args:
+        model: A causal language model in evaluation mode.
+        tokens: The common tokens.
+
+    Raises:
+        ValueError: the model's cache cannot be divided by tokens.
+    """
+
+    @torch.inference_mode()
+    def __init__(self, model: Any, tokens: Sequence[int]) -> None:
+        ids = torch.tensor([list(tokens)], device=model.device)
+        cache = model(input_ids=ids, use_cache=True, logits_to_keep=1).past_key_values
+        if type(cache) is not DynamicCache or any(type(layer) is not DynamicLayer for layer in cache.layers):
+            raise ValueError("its cache is of another kind")
+        self._states: list[tuple[Tensor, Tensor]] = [(layer.keys[0], layer.values[0]) for layer in cache.layers]
+        self._length = len(tokens)
+
+    def cache(self, lengths: Sequence[int]) -> DynamicCache:
+        """Return a cache for prompts that begin with the tokens.
+
+        Args:
+            lengths: Tokens of each prompt, at least one more than the common ones.
+
+        Returns:
+            Keys and values, [rows, key heads, width - most own tokens, head dim], zero where prompts are padded.
+        """
+        width = max(lengths)
+        cached = width - max(length - self._length for length in lengths)
+        paddings = [min(width - length, cached) for length in lengths]
+        made = DynamicCache()
+        for number, states in enumerate(self._states):
+            keys, values = (_in_place(each, paddings, cached) for each in states)
+            made.update(keys, values, number)
+        return made
+
+
+def _in_place(states: Tensor, paddings: Sequence[int], width: int) -> Tensor:
+    """Repeat [heads, tokens, dim] for each row, behind its padding: [rows, heads, width, dim]."""
+    placed = states.new_zeros(len(paddings), states.shape[0], width, states.shape[2])
+    for row, padding in enumerate(paddings):
+        placed[row, :, padding:] = states[:, : width - padding]
+    return placed
+
+
+def by_start(prompts: Mapping[int, Sequence[int]]) -> Iterator[tuple[list[int], list[int]]]:
+    """Yield groups of prompts: the tokens to compute once, and the members; those without such tokens come last."""
+    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for index, tokens in prompts.items():
+        groups[tuple(tokens[:SHORTEST])].append(index)
+    others: list[int] = []
+    for members in groups.values():
+        start = _common([prompts[index] for index in members]) if len(members) >= FEWEST else []
+        if len(start) >= SHORTEST:
+            yield start, members
+        else:
+            others += members
+    if others:
+        yield [], others
+
+
+def _common(prompts: Sequence[Sequence[int]]) -> list[int]:
+    """Return the tokens that all prompts begin with, without the last token of any."""
+    first, last = list(min(prompts)), list(max(prompts))  # in order; what these two share, all share
+    most = min(map(len, prompts)) - 1
+    same = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), most)
+    return first[: min(same, most)]

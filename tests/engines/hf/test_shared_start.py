@@ -1,0 +1,86 @@
+"""What many prompts begin with is computed once, and no text changes."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.engines.hf import shared_start
+from harness.engines.hf.shared_start import by_start
+from tests.engines.hf.families import ALL, save_family
+from tests.engines.hf.test_generate import SAMPLING, generation, texts
+from tests.engines.hf.test_packed import answers, open_packed
+
+START = "the dog sat and the cat ran because the dog and the cat sat "
+ENDS = ["because", "the cat", "a dog sat and ran and sat", "and", "the", "dog dog dog dog dog", "a", "the dog and"]
+GREEDY: dict[str, Any] = {"do_sample": False, "until": ["e", "x"], "max_gen_toks": 24}
+
+
+@pytest.fixture(autouse=True)
+def short_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_start, "SHORTEST", 8)
+
+
+@pytest.mark.parametrize("flows", [True, False])
+@pytest.mark.parametrize("arguments", [GREEDY, SAMPLING, {**GREEDY, "num_beams": 2}])
+@pytest.mark.parametrize("name", ALL)
+def test_texts_are_those_of_prompts_computed_whole(
+    name: str, arguments: dict[str, Any], flows: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = open_packed(save_family(tmp_path, name))
+    requests = [generation(START + end, **arguments) for end in ENDS]
+    requests += [generation(end, **arguments) for end in ENDS[:2]]
+    alone = [text for request in requests for text in texts(answers(engine, [request]))]
+    engine._generator._flows = flows
+    caplog.clear()
+    assert texts(answers(engine, requests)) == alone
+    assert "a batch failed" not in caplog.text
+
+
+def _computed(engine: Any, requests: list[Any], monkeypatch: pytest.MonkeyPatch) -> int:
+    """Tokens that the model computes for these requests."""
+    model, tokens = engine._forward.model, []
+    forward = model.forward
+
+    @functools.wraps(forward)  # `generate` reads its signature
+    def counted(*words: Any, **named: Any) -> Any:
+        tokens.append(named["input_ids"].numel())
+        return forward(*words, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(model, "forward", counted)
+        texts(answers(engine, requests))
+    return sum(tokens)
+
+
+def test_the_start_is_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = open_packed(save_family(tmp_path, "llama"))
+    requests = [generation(START + end, until=[], max_gen_toks=1) for end in ENDS]
+    answers(engine, requests)  # tests the model
+    shared = _computed(engine, requests, monkeypatch)
+    monkeypatch.setattr(shared_start, "FEWEST", 100)
+    assert shared < 0.6 * _computed(engine, requests, monkeypatch)
+
+
+def test_prompts_are_grouped_by_what_they_begin_with() -> None:
+    one, other = list(range(20)), list(range(100, 130))
+    prompts = {0: [1, 2, 3]}
+    prompts |= {n: [*one, n] for n in range(1, 9)}
+    prompts |= {n: [*other, 7, n] for n in range(9, 17)}
+    prompts |= {17: [*range(50, 70), 1]}
+    assert list(by_start(prompts)) == [
+        (one, list(range(1, 9))),
+        ([*other, 7], list(range(9, 17))),
+        ([], [0, 17]),
+    ]
+
+
+def test_a_prompt_keeps_a_token_of_its_own() -> None:
+    same = list(range(12))
+    assert list(by_start(dict.fromkeys(range(8), same))) == [(same[:-1], list(range(8)))]
+    prompts = {index: [*same, 5] for index in range(8)} | {8: same}
+    assert list(by_start(prompts)) == [(same[:-1], list(range(9)))]
+    assert list(by_start({})) == []
