@@ -57,7 +57,7 @@ def test_a_version_that_renders_in_another_way_renders_all_itself(monkeypatch: p
     def shouting(template: str, doc: dict[str, Any]) -> str:
         return str(utils.env.from_string(template).render(**doc)).upper()
 
-    monkeypatch.setattr(utils, "env", jinja2.Environment())  # noqa: S701 - texts, no HTML
+    monkeypatch.setattr(utils, "env", jinja2.Environment(undefined=jinja2.StrictUndefined))  # noqa: S701 - no HTML
     monkeypatch.setattr(utils, "apply_template", shouting)
     templates.install()
     assert utils.apply_template is shouting

@@ -159,7 +159,7 @@ class Decoder:
             tokens = sequences[place, batch.width :].tolist()[: stops.ended[place]]
             length = next((n for n, token in enumerate(tokens, start=1) if token in self._ends), None)
             row.written += tokens[:length]
-            if length is None and stops.ended[place] is None and len(row.written) < self.new:
+            if length is None and stops.ended[place] is None and len(row.written) < self.new and not stops.of_beams:
                 continuing.append(place)
         # If the second of three rows has ended, `continuing` is [0, 2].
         added = batch.mask.new_ones(len(rows), sequences.shape[1] - batch.width)
@@ -266,6 +266,7 @@ class _StopStrings(StoppingCriteria):
 
     Attributes:
         ended: For each row, how many new tokens of this stage it had when it ended; None if it has not ended.
+        of_beams: Whether several beams continue each row; `ended` is then not known, and there is one stage.
     """
 
     def __init__(
@@ -287,6 +288,7 @@ class _StopStrings(StoppingCriteria):
         self._written = before
         self._prompt = prompt
         self.ended: list[int | None] = [None] * len(before)
+        self.of_beams = False
         self._thoughts: Sequence[Thought] | None = None
 
     def skip_thoughts(self, thoughts: Sequence[Thought]) -> None:
@@ -295,8 +297,12 @@ class _StopStrings(StoppingCriteria):
         self._window += max(len(tag.encode()) for thought in thoughts for tag in (thought.tags.start, thought.tags.end))
 
     def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:  # noqa: ARG002
-        """Which rows have ended, [rows]."""
+        """Which rows, or beams, have ended: one value per row of `input_ids`."""
         new = input_ids[:, self._prompt :].tolist()
+        if len(new) != len(self.ended):
+            self.of_beams = True
+            beams = self._tokenizer.batch_decode([tokens[-self._window :] for tokens in new])
+            return torch.tensor([any(stop in text for stop in self._until) for text in beams], device=input_ids.device)
         continuing = [row for row, ended in enumerate(self.ended) if ended is None]
         recent = [(self._written[row][-self._window :] + new[row])[-self._window :] for row in continuing]
         for row, text in zip(continuing, self._tokenizer.batch_decode(recent), strict=True):

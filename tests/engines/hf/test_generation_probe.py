@@ -31,6 +31,7 @@ HYBRID: dict[str, Any] = {
     "mamba_chunk_size": 8,
 }
 FAST = Batching(pads=True, stages=True, starts=True)
+WITH_STATES = Batching(pads=True, stages=True, starts=False)
 
 RECURRENT: dict[str, tuple[Callable[[], PretrainedConfig], Batching]] = {
     "recurrent gemma": (
@@ -58,10 +59,10 @@ RECURRENT: dict[str, tuple[Callable[[], PretrainedConfig], Batching]] = {
             mamba_dt_rank=4,
             use_mamba_kernels=False,
         ),
-        FAST,
+        WITH_STATES,
     ),
-    "bamba": (lambda: tf.BambaConfig(**GQA, attn_layer_indices=[1], **HYBRID), FAST),
-    "lfm2": (lambda: tf.Lfm2Config(**GQA, layer_types=["conv", "full_attention"]), FAST),
+    "bamba": (lambda: tf.BambaConfig(**GQA, attn_layer_indices=[1], **HYBRID), WITH_STATES),
+    "lfm2": (lambda: tf.Lfm2Config(**GQA, layer_types=["conv", "full_attention"]), WITH_STATES),
     "llama": (lambda: tf.LlamaConfig(**GQA), FAST),
 }
 

@@ -30,6 +30,8 @@ def short_starts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_texts_are_those_of_prompts_computed_whole(
     name: str, arguments: dict[str, Any], flows: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    if "num_beams" in arguments and name in ("xlstm (recurrent)", "mamba (recurrent)"):
+        pytest.skip("transformers has no beams for it")
     engine = open_packed(save_family(tmp_path, name))
     requests = [generation(START + end, **arguments) for end in ENDS]
     requests += [generation(end, **arguments) for end in ENDS[:2]]
