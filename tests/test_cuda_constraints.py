@@ -9,7 +9,6 @@ import tomllib
 from importlib.metadata import requires
 from pathlib import Path
 
-import pytest
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
@@ -39,9 +38,8 @@ def test_each_need_has_a_pin_that_it_allows() -> None:
         assert pinned[canonicalize_name(need.name)] in need.specifier, need
 
 
-@pytest.mark.slow
 def test_pip_resolves_the_cuda_build_with_them(tmp_path: Path) -> None:
-    """The reduced twin is the test above: pip asks the index about some 250 packages, and downloads none."""
+    """pip asks the index about some 250 packages, and downloads none."""
     words = ["-m", "pip", "-q", "install", "--dry-run", "--ignore-installed", "--report", "report.json", "-c"]
     done = subprocess.run(
         [sys.executable, *words, str(FILE), f"{ROOT}[vllm,train]"],

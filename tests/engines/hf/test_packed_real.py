@@ -33,10 +33,10 @@ def requests_of(rows: Iterable[dict[str, Any]]) -> list[Request]:
     return [loglikelihood(row["request"]["context"], row["request"]["continuation"]) for row in rows]
 
 
-def test_200_real_requests_score_as_in_lm_eval(smollm2: Path, data_dir: Path) -> None:
+def test_80_real_requests_score_as_in_lm_eval(smollm2: Path, data_dir: Path) -> None:
     engine = open_packed(smollm2)
     assert engine.description["packed_up_to"] == engine.description["max_length"]
-    assert_same_scores(smollm2, engine, real_requests(data_dir, 200), batch_size=8)
+    assert_same_scores(smollm2, engine, real_requests(data_dir, 80), batch_size=8)
 
 
 @pytest.mark.slow
