@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -108,3 +109,28 @@ def test_a_closed_engine_holds_no_weights_and_gives_the_gpus_memory_back(
     finally:
         gc.enable()
     assert freed == [True]
+
+
+@pytest.mark.parametrize(
+    ("on_gpu", "dtype", "masked", "whole"),
+    [
+        (True, torch.bfloat16, False, False),  # FlashAttention
+        (True, torch.bfloat16, True, True),
+        (True, torch.float32, False, True),
+        (True, torch.float32, True, True),
+        (False, torch.float32, True, False),
+    ],
+)
+def test_key_heads_are_repeated_where_no_fast_kernel_has_groups(
+    on_gpu: bool, dtype: torch.dtype, masked: bool, whole: bool
+) -> None:
+    query: Any = SimpleNamespace(is_cuda=on_gpu, dtype=dtype)
+    assert attention._needs_whole_heads(query, torch.ones(1) if masked else None) == whole
+
+
+def test_a_gpu_computes_as_many_rows_of_logits_at_a_time_as_fit_into_half_a_gibibyte() -> None:
+    on_gpu = torch.device("meta")
+    rows = forward._rows_at_a_time(torch.empty(5000, 128_256, device=on_gpu))
+    assert rows * 128_256 * 4 <= 2**29 < (rows + 1) * 128_256 * 4
+    assert forward._rows_at_a_time(torch.empty(5000, 1_000_000_000, device=on_gpu)) == forward._ROWS_AT_A_TIME
+    assert forward._rows_at_a_time(torch.empty(5000, 10)) == forward._ROWS_AT_A_TIME
