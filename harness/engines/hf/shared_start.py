@@ -39,9 +39,10 @@ class SharedStart:
     def __init__(self, model: Any, tokens: Sequence[int]) -> None:
         ids = torch.tensor([list(tokens)], device=model.device)
         cache = model(input_ids=ids, use_cache=True, logits_to_keep=1).past_key_values
-        if type(cache) is not DynamicCache or any(type(layer) is not DynamicLayer for layer in cache.layers):
+        layers: list[Any] = cache.layers if type(cache) is DynamicCache else []
+        if not layers or any(type(layer) is not DynamicLayer for layer in layers):
             raise ValueError("its cache is of another kind")
-        self._states: list[tuple[Tensor, Tensor]] = [(layer.keys[0], layer.values[0]) for layer in cache.layers]
+        self._states: list[tuple[Tensor, Tensor]] = [(layer.keys[0], layer.values[0]) for layer in layers]
         self._length = len(tokens)
 
     def cache(self, lengths: Sequence[int]) -> DynamicCache:
@@ -89,7 +90,8 @@ def by_start(prompts: Mapping[int, Sequence[int]]) -> Iterator[tuple[list[int], 
 
 def _common(prompts: Sequence[Sequence[int]]) -> list[int]:
     """Return the tokens that all prompts begin with, without the last token of any."""
-    first, last = list(min(prompts)), list(max(prompts))  # in order; what these two share, all share
+    tokens = [list(prompt) for prompt in prompts]
+    first, last = min(tokens), max(tokens)  # in order; what these two share, all share
     most = min(map(len, prompts)) - 1
     same = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), most)
     return first[: min(same, most)]

@@ -16,6 +16,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from harness.engines.base import Answer, Failure
 from harness.engines.hf import generate
+from harness.engines.hf.flow import flow
 from harness.engines.hf.steps import fast_steps
 from tests.engines.hf.families import save_family
 from tests.engines.hf.test_generate import CONTEXTS, SAMPLING, generation, texts
@@ -127,7 +128,7 @@ def test_a_model_with_a_window_is_tried_once(tmp_path: Path, monkeypatch: pytest
     engine = open_packed(save_family(tmp_path, "mistral, sliding window"))
     requests = [generation(prompt, until=["e", "x"], max_gen_toks=40) for prompt in PROMPTS]
     alone = [text for request in requests for text in texts(answers(engine, [request]))]
-    tried = mock.Mock(wraps=generate.flow)
+    tried = mock.Mock(wraps=flow)
     monkeypatch.setattr(generate, "flow", tried)
     for _ in range(2):
         assert texts(answers(engine, requests)) == alone
