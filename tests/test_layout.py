@@ -30,7 +30,7 @@ PACKAGES = [
     "checkpoints",
     "records",
     "stats",
-    "terminal_table", "console", "notebook", "wrapping", "ray_cluster", "file_systems", "digests", "natural_order",
+    "metric_ranges", "terminal_table", "console", "notebook", "wrapping", "ray_cluster", "file_systems", "digests", "natural_order",
     "versions", "paths", "plain_yaml", "errors", "flags", "wording", "visible", "recorded_command", "",
 ]  # fmt: skip
 # Packages without code of their own.

@@ -89,6 +89,7 @@ def _value(model: str, run: TaskRun) -> values.Value:
 def _interval(run: TaskRun) -> tuple[float, float] | None:
     import numpy as np
 
+    from harness.metric_ranges import range_of
     from harness.stats import interval
 
     metric, _, filter_name = run.metric.partition(",")
@@ -100,7 +101,7 @@ def _interval(run: TaskRun) -> tuple[float, float] | None:
     if not answered.any():
         return None
     clusters = None if run.items.cluster is None else run.items.cluster[rows][answered]
-    ends = interval(column[answered], clusters)
+    ends = interval(column[answered], clusters).within(range_of(metric).limits(column[answered]))
     return ends.low, ends.high
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from harness.evaluation.requests import TaskRequests
 from harness.evaluation.samples import ScoredItem
 from harness.evaluation.scoring import Scores, Tally
+from harness.metric_ranges import range_of
 from harness.records.run_folder import TaskRecord
 from harness.stats import Aggregate, aggregate, estimate_mean, interval
 from harness.stats.item_sets import ItemLabels, covariance_of_errors, covariance_of_means, units_of_tasks
@@ -57,7 +58,8 @@ def task_record(name: str, task: Task, scores: Scores, requests: TaskRequests, t
     if items is not None:
         # lm-eval's own error takes items as independent. Reports use the clustered one, so the record does too.
         stderr = _number(estimate_mean(items.values, items.labels.clusters).standard_error)
-        bounds = interval(items.values, items.labels.clusters)
+        limits = range_of(metric.partition(",")[0]).limits(items.values)
+        bounds = interval(items.values, items.labels.clusters).within(limits)
         ends, method = (bounds.low, bounds.high), bounds.method
     counts = asdict(tally)
     counts["items_scored"] -= _left_out(rows, metric)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from harness.metric_ranges import range_of
 from harness.records import TaskRun
 from harness.records.frames import averaged_items
 from harness.stats import estimate_mean, interval
@@ -51,7 +52,7 @@ def estimate(run: TaskRun, key: str) -> MetricEstimate:
         )
     values, clusters = items
     error = float(estimate_mean(values, clusters).standard_error)
-    bounds = interval(values, clusters)
+    bounds = interval(values, clusters).within(range_of(key.partition(",")[0]).limits(values))
     bounded = math.isfinite(bounds.low) and math.isfinite(bounds.high)
     method = "analytic" if clusters is None else "cluster-robust"
     return MetricEstimate(

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.export.metric_ranges import range_of
+from harness.metric_ranges import range_of
 from harness.records import Sample, TaskRun
 from harness.records.samples import iterate_samples
 

@@ -4,19 +4,22 @@
 |---|---|---|
 | all 0 or 1 | no | Wilson's score interval |
 | all 0 or 1 | yes | Wilson's with the effective sample size and a t-quantile |
-| other | either | bootstrap-t over clusters; a skewness-corrected t if too many resamples are constant |
+| other, ten clusters or more | either | bootstrap-t over clusters |
+| other, fewer, or too many constant resamples | either | the wider of Student's t and a skewness-corrected t |
 
-`paired` compares two models.
+A value has a possible range, which these methods do not know: `Interval.within` ends the interval there. `paired`
+compares two models.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from harness.stats.clustered import (
+    FEW_CLUSTERS,
     ClusteredValues,
     Clusters,
     FloatArray,
@@ -27,6 +30,7 @@ from harness.stats.clustered import (
     group_by_cluster,
 )
 from harness.stats.clustered import two_sided_quantile as two_sided
+from harness.stats.limits import Limits
 from harness.stats.proportions import wilson_interval
 from harness.stats.resampling import repeatable_counts
 
@@ -47,6 +51,10 @@ class Interval:
     low: float
     high: float
     method: str
+
+    def within(self, limits: Limits) -> Interval:
+        """Return the part of the interval between `limits`, the smallest and the largest possible mean."""
+        return replace(self, low=max(self.low, limits[0]), high=min(self.high, limits[1]))
 
 
 def interval(
@@ -98,28 +106,37 @@ def _continuous(grouped: ClusteredValues, level: float, *, resamples: int, seed:
     mean, error = estimate.mean, estimate.standard_error
     if not error > 1e-12 * float(np.abs(grouped.values).max()):
         return Interval(low=mean, high=mean, method="no-spread")
-    tails = ((1.0 - level) / 2.0, (1.0 + level) / 2.0)
-    # An order statistic, because interpolation next to an infinite ratio gives NaN.
-    ratios = np.quantile(_studentised_means(grouped, resamples, seed), tails, method="inverted_cdf")
-    method = "bootstrap-t"
-    if not np.isfinite(ratios).all():
-        student = two_sided(level, estimate.degrees_of_freedom)
-        ratios, method = np.array([_skewed(grouped, -student), _skewed(grouped, student)]), "skew-t"
-    if grouped.has_clusters:
+    student = two_sided(level, cautious_freedom(grouped) if grouped.has_clusters else estimate.degrees_of_freedom)
+    ratios = _bootstrap_t(grouped, level, resamples, seed) if estimate.clusters >= FEW_CLUSTERS else None
+    method = "skew-t" if ratios is None else "bootstrap-t"
+    if ratios is None:
+        ratios = min(-student, _skewed(grouped, -student)), max(student, _skewed(grouped, student))
+    elif grouped.has_clusters:
         # Resampled errors vary less than the degrees of freedom of uneven or correlated clusters imply. The draws keep
         # their skewness, but on average they must be as wide as the t-quantile with these degrees of freedom.
-        student = two_sided(level, cautious_freedom(grouped))
-        narrow = min(two_sided(level, estimate.degrees_of_freedom), float(np.abs(ratios).mean()))
-        ratios = ratios * student / narrow
-    low, high = mean - error * float(ratios[1]), mean - error * float(ratios[0])
+        width = (abs(ratios[0]) + abs(ratios[1])) / 2.0
+        wider = student / min(two_sided(level, estimate.degrees_of_freedom), width)
+        ratios = ratios[0] * wider, ratios[1] * wider
+    low, high = mean - error * ratios[1], mean - error * ratios[0]
     return Interval(low=min(mean, low), high=max(mean, high), method=method)
+
+
+def _bootstrap_t(grouped: ClusteredValues, level: float, resamples: int, seed: int) -> tuple[float, float] | None:
+    """Return both quantiles of the studentised mean; None if so many resamples are constant that one is infinite."""
+    tails = ((1.0 - level) / 2.0, (1.0 + level) / 2.0)
+    # An order statistic, because interpolation next to an infinite ratio gives NaN.
+    low, high = np.quantile(_studentised_means(grouped, resamples, seed), tails, method="inverted_cdf")
+    return (float(low), float(high)) if math.isfinite(low) and math.isfinite(high) else None
 
 
 def _skewed(grouped: ClusteredValues, quantile: float) -> float:
     """The quantile of a studentised mean T of skewed values: the inverse of Hall's cubic transformation.
 
     With skewness g of G cluster residuals, T + g T^2 / (3 sqrt G) + g^2 T^3 / (27 G) + g / (6 sqrt G) nearly follows
-    Student's t (Hall 1992, JRSS B 54). It needs no resampling, so it is used if too many resamples are constant.
+    Student's t (Hall 1992, JRSS B 54). It needs no resampling. Resamples of four items are often nearly constant, and
+    the bootstrap's quantile may then be hundreds of standard errors; this one is at most 4.2 times Student's. The
+    skewness of few items is mostly noise, so it may widen an interval, but not shorten it: the caller takes the wider
+    quantile at each end.
     """
     residuals = grouped.residuals
     count = residuals.size

@@ -26,7 +26,7 @@ from harness.reports.analysis.intervals import IntervalCache
 from harness.reports.analysis.matrix import Key, Matrix, MatrixArm, MatrixCell, MatrixColumn, PairDifference
 from harness.reports.analysis.parents import chain_of
 from harness.reports.analysis.study import TrainingRun, plots_of_models
-from harness.reports.analysis.task_values import TaskValues, collect, overall_tables
+from harness.reports.analysis.task_values import TaskValues, collect, overall_limits, overall_tables
 from harness.stats.factorial import ItemTable, Runs, estimate_contrast
 
 PARALLEL_FROM_PAIRS = 100
@@ -186,7 +186,7 @@ def _of_run(run: TaskRun, value: float, intervals: IntervalCache) -> MatrixCell:
         rows = run.items.rows(run.metric.partition(",")[2])
         answered = np.isfinite(run.headline_values)
         clusters = None if run.items.cluster is None else run.items.cluster[rows][answered]
-        ends = intervals.interval(run.headline_values[answered], clusters)
+        ends = intervals.interval(run.metric, run.headline_values[answered], clusters)
         low, high = ends.low, ends.high
     return MatrixCell(value=value, low=low, high=high, failed=run.failed, cut=run.truncated)
 
@@ -200,9 +200,11 @@ def _of_runs(arm: Arm, *, any_scale: bool) -> dict[str, MatrixCell]:
     except RecordError:
         return {}
     grouped = Runs(cells=[run.cell for run in runs], plots=[run.plot for run in runs])
-    cells = {one.task: mean_cell([one.table], grouped, ("",), counts_of(arm.models, one)) for one in tasks}
+    cells = {
+        one.task: mean_cell([one.table], grouped, ("",), counts_of(arm.models, one)).within(one.limits) for one in tasks
+    }
     if tables := overall_tables(tasks, any_scale=any_scale):
-        cells[OVERALL] = mean_cell(tables, grouped, ("",), (0, 0))
+        cells[OVERALL] = mean_cell(tables, grouped, ("",), (0, 0)).within(overall_limits(tasks))
     return cells
 
 

@@ -81,5 +81,5 @@ def _mean(members: list[tuple[RankedTask, Units]], row: int, intervals: Interval
 
 def _estimate(task: RankedTask, row: int, intervals: IntervalCache) -> Estimate:
     values = task.paired.values[row]
-    ends = intervals.interval(values, task.paired.clusters)
+    ends = intervals.interval(task.metric, values, task.paired.clusters)
     return Estimate(value=float(values.mean()), low=ends.low, high=ends.high)

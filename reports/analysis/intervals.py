@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness import stats
+from harness.metric_ranges import range_of
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -22,10 +23,11 @@ class IntervalCache:
     def __init__(self) -> None:
         self._intervals: dict[bytes, stats.Interval] = {}
 
-    def interval(self, values: FloatArray, clusters: npt.NDArray[np.str_] | None) -> stats.Interval:
-        """Return `stats.interval` of the values.
+    def interval(self, metric: str, values: FloatArray, clusters: npt.NDArray[np.str_] | None) -> stats.Interval:
+        """Return `stats.interval` of the values, within the possible range of the metric.
 
         Args:
+            metric: Name of the metric, with or without its filter.
             values: Shape (items,).
             clusters: Label of each item; None when the task has no clusters.
         """
@@ -38,4 +40,4 @@ class IntervalCache:
         key = digest.digest()
         if key not in self._intervals:
             self._intervals[key] = stats.interval(values, clusters)
-        return self._intervals[key]
+        return self._intervals[key].within(range_of(metric.partition(",")[0]).limits(values))

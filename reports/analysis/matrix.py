@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from harness.reports.analysis.differences import ALPHA
+from harness.stats.limits import Limits
 
 Key = tuple[str, str]
 """An arm and a task; or an arm and its baseline."""
@@ -70,6 +71,12 @@ class MatrixCell:
     high: float
     failed: int = 0
     cut: int = 0
+
+    def within(self, limits: Limits) -> MatrixCell:
+        """Return the cell with its interval cut to the smallest and the largest possible value."""
+        if math.isnan(self.low):
+            return self
+        return replace(self, low=max(self.low, limits[0]), high=min(self.high, limits[1]))
 
 
 @dataclass(frozen=True, kw_only=True)

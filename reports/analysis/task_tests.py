@@ -9,6 +9,7 @@ from harness.reports.analysis.differences import TaskDifference
 from harness.reports.analysis.pairing import Paired
 from harness.stats import TaskScores, compare_over_tasks, compare_paired, non_inferiority
 from harness.stats.clustered import cluster_codes
+from harness.stats.limits import UNLIMITED
 from harness.stats.noninferiority import both_sides
 from harness.stats.runs import Plots
 
@@ -35,6 +36,7 @@ def paired_test(untested: TaskDifference, paired: Paired, margin: float | None, 
     sign = 1.0 if untested.higher_is_better else -1.0
     a, b = paired.values * sign
     test = compare_paired(a, b, paired.clusters, resamples=resamples)
+    limits = (-1.0, 1.0) if _limited(untested, paired) else UNLIMITED
     harm = non_inferiority(a, b, margin=margin, clusters=paired.clusters) if margin else None
     return replace(
         untested,
@@ -43,7 +45,7 @@ def paired_test(untested: TaskDifference, paired: Paired, margin: float | None, 
         mean_arm=sign * test.mean_b,
         difference=sign * test.difference,
         standard_error=test.standard_error,
-        interval=_in_metric_sign(test.low, test.high, sign),
+        interval=_in_metric_sign(max(test.low, limits[0]), min(test.high, limits[1]), sign),
         p=test.p,
         p_exact=test.p_exact,
         detectable=test.minimum_detectable_effect,
@@ -74,9 +76,8 @@ def runs_test(untested: TaskDifference, paired: Paired, runs: RunsOfArms, margin
     one_unit = paired.clusters is not None and len(set(paired.clusters.tolist())) < 2
     if paired.values.shape[1] < 2 or one_unit or not runs.separable:
         return with_means
-    limited = untested.higher_is_better and bool(((paired.values >= 0.0) & (paired.values <= 1.0)).all())
     units = None if paired.clusters is None else cluster_codes(paired.clusters, a.shape[1])
-    scores = [TaskScores(a=a, b=b, units=units, span=(0.0, 1.0) if limited else None)]
+    scores = [TaskScores(a=a, b=b, units=units, span=(0.0, 1.0) if _limited(untested, paired) else None)]
     test = compare_over_tasks(scores, runs.plots)
     if not test.high > test.low:
         return replace(with_means, p=1.0 if with_means.difference == 0.0 else None)
@@ -96,6 +97,11 @@ def runs_test(untested: TaskDifference, paired: Paired, runs: RunsOfArms, margin
         inferior_p=inferior_p,
         seed_error=test.seed_error,
     )
+
+
+def _limited(untested: TaskDifference, paired: Paired) -> bool:
+    """Return whether each item has a value from 0 to 1."""
+    return untested.higher_is_better and bool(((paired.values >= 0.0) & (paired.values <= 1.0)).all())
 
 
 def _in_metric_sign(low: float, high: float, sign: float) -> tuple[float, float] | None:

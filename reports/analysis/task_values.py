@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import RecordError
+from harness.metric_ranges import range_of
 from harness.records import TaskRun
 from harness.reports.analysis.differences import CONTROLS
 from harness.reports.analysis.item_units import labels_of
@@ -17,6 +18,7 @@ from harness.reports.analysis.study import TrainingRun
 from harness.stats import aggregate_weights
 from harness.stats.factorial import ItemTable
 from harness.stats.item_sets import ItemLabels, units_of_tasks
+from harness.stats.limits import Limits
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -72,6 +74,17 @@ class TaskValues:
         if self.span is None:
             return None
         low, high = ((end - self._origin) / (1.0 - self.chance) for end in self.span)
+        return low, high
+
+    @property
+    def limits(self) -> Limits:
+        """Smallest and largest possible mean, by the name of the metric; infinite if it is not known."""
+        return range_of(self.metric.partition(",")[0]).limits(self.values)
+
+    @property
+    def centred_limits(self) -> Limits:
+        """`limits` on the scale where chance is 0 and 1 stays 1."""
+        low, high = ((end - self._origin) / (1.0 - self.chance) for end in self.limits)
         return low, high
 
     @property
@@ -187,6 +200,12 @@ def overall_tables(tasks: Sequence[TaskValues], *, any_scale: bool = False) -> l
         key = () if own is None else tuple(sorted(own.tolist()))
         tables.setdefault((name, *key), []).append(table)
     return [_average(members) for members in tables.values()]
+
+
+def overall_limits(tasks: Sequence[TaskValues]) -> Limits:
+    """Return the smallest and the largest possible mean over tasks, chance-centred."""
+    limits = [one.centred_limits for one in tasks]
+    return min(low for low, _ in limits), max(high for _, high in limits)
 
 
 def _average(members: Sequence[ItemTable]) -> ItemTable:

@@ -215,5 +215,5 @@ def _interval(run: TaskRun, intervals: IntervalCache) -> tuple[tuple[float, floa
     values = run.items.values[metric][rows]
     answered = np.isfinite(values)
     clusters = None if run.items.cluster is None else run.items.cluster[rows][answered]
-    ends = intervals.interval(values[answered], clusters)
+    ends = intervals.interval(run.metric, values[answered], clusters)
     return (ends.low, ends.high), int(answered.sum())

@@ -194,6 +194,59 @@ def test_few_non_zero_values_fall_back_to_the_skew_corrected_interval() -> None:
     assert bounds.high - values.mean() > values.mean() - bounds.low > 0
 
 
+SKEWED = {
+    "normal": (lambda rng, shape: rng.normal(size=shape), 0.0, 93.5),
+    "exponential": (lambda rng, shape: rng.exponential(size=shape), 1.0, 89.5),
+    "lognormal": (lambda rng, shape: rng.lognormal(size=shape), math.exp(0.5), 84.5),
+}
+
+
+@pytest.mark.parametrize("kind", SKEWED)
+@pytest.mark.parametrize("items", [3, 4, 5, 7, 9])
+def test_intervals_of_few_items_cover_and_are_no_wider_than_a_few_times_students(kind: str, items: int) -> None:
+    """docs/statistics.md has the coverage in 2,000 data sets; here 400, so 1.1 to 1.6 points of simulation error.
+
+    The bootstrap's widest interval of four items is thousands of times Student's. Student's covers 84% of exponential
+    means and 81% of lognormal ones.
+    """
+    draw, mean, least = SKEWED[kind]
+    samples = draw(np.random.default_rng(items), (400, items))
+    intervals = [interval(values) for values in samples]
+    student = 2.0 * two_sided_quantile(0.95, items - 1) * samples.std(axis=1, ddof=1) / math.sqrt(items)
+    widths = np.array([one.high - one.low for one in intervals])
+    assert {one.method for one in intervals} == {"skew-t"}
+    assert 100.0 * np.mean([one.low <= mean <= one.high for one in intervals]) >= least
+    assert (widths >= student * (1.0 - 1e-9)).all()
+    assert (widths / student).max() < 2.7
+
+
+def test_intervals_in_few_clusters_cover_and_are_no_wider_than_a_few_times_students() -> None:
+    rng, hits = np.random.default_rng(31), []
+    for _ in range(400):
+        clusters = np.repeat(np.arange(5), rng.integers(1, 9, 5))
+        values = np.exp(np.sqrt(0.3) * rng.normal(size=5)[clusters] + np.sqrt(0.7) * rng.normal(size=clusters.size))
+        bounds, grouped = interval(values, clusters), group_by_cluster(values, clusters)
+        student = two_sided_quantile(0.95, cautious_freedom(grouped)) * estimate_mean(values, clusters).standard_error
+        assert bounds.method == "skew-t"
+        assert 2.0 * student * (1.0 - 1e-9) <= bounds.high - bounds.low < 5.4 * student
+        hits.append(bounds.low <= math.exp(0.5) <= bounds.high)
+    assert np.mean(hits) >= 0.91
+
+
+def test_an_interval_of_four_items_is_no_longer_hundreds_of_bits_wide() -> None:
+    """Four items in bits per byte: the bootstrap reached from -1 to 1,605."""
+    bounds = interval([1.0, 1.01, 1.02, 9.0]).within((0.0, math.inf))
+    assert bounds.low == 0.0
+    assert 9.0 < bounds.high < 31.0
+
+
+def test_an_interval_ends_at_the_possible_range() -> None:
+    assert interval([0.1, 0.9, 1.0]).within((0.0, 1.0)) == Interval(low=0.0, high=1.0, method="skew-t")
+    inside = interval([0.4, 0.5, 0.6, 0.5])
+    assert inside.within((0.0, 1.0)) == inside
+    assert interval([0.3]).within((0.0, math.inf)) == Interval(low=0.0, high=math.inf, method="none")
+
+
 def test_equal_values_other_than_0_and_1_give_a_point_named_no_spread() -> None:
     bounds = interval(np.full(30, 0.3))
     assert bounds.method == "no-spread"

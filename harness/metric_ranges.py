@@ -1,4 +1,7 @@
-"""The possible values of lm-eval's metrics and of this project's, for formats that ask for a minimum and a maximum.
+"""The possible values of lm-eval's metrics and of this project's, for intervals and for formats that ask for them.
+
+    range_of("acc").limits([1.0, 0.0])              # (0, 1): an interval of an accuracy ends there
+    range_of("bits_per_byte").limits([0.8, 1.2])    # (0, inf)
 
 The names and ranges follow lm-eval 0.4.13 (`lm_eval/api/metrics.py`); sacrebleu's scores are percentages.
 """
@@ -6,7 +9,11 @@ The names and ranges follow lm-eval 0.4.13 (`lm_eval/api/metrics.py`); sacrebleu
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 _SHARES = frozenset(
     {
@@ -38,6 +45,16 @@ class MetricRange:
     def is_share(self) -> bool:
         """Whether values are from 0 to 1."""
         return (self.low, self.high) == (0.0, 1.0)
+
+    def limits(self, values: Sequence[float] | npt.NDArray[np.float64]) -> tuple[float, float]:
+        """Return the smallest and the largest possible mean of `values`.
+
+        A task may use a metric's name for another scale, such as an ``f1`` from 0 to 100. So the range counts only if
+        all values are in it; otherwise both ends are infinite.
+        """
+        column = np.asarray(values, dtype=np.float64)
+        inside = bool(((column >= self.low) & (column <= self.high)).all())
+        return (self.low, self.high) if inside else (-math.inf, math.inf)
 
 
 def range_of(metric: str) -> MetricRange:
