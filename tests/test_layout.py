@@ -30,8 +30,8 @@ PACKAGES = [
     "checkpoints",
     "records",
     "stats",
-    "metric_ranges", "terminal_table", "console", "notebook", "wrapping", "ray_cluster", "file_systems", "digests", "natural_order",
-    "versions", "paths", "plain_yaml", "errors", "flags", "wording", "visible", "recorded_command", "",
+    "terminal_table", "console", "notebook", "wrapping", "ray_cluster", "file_systems", "digests", "natural_order",
+    "metric_ranges", "versions", "paths", "plain_yaml", "errors", "flags", "wording", "visible", "recorded_command", "",
 ]  # fmt: skip
 # Packages without code of their own.
 FACES = {"harness", "harness.reports"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.terminal_table import TableColumn, TableRow, TerminalTable
@@ -51,7 +51,7 @@ def _cells(name: str, task: TaskRecord) -> tuple[str, ...]:
         f"{task.items_scored:,}",
         number(task.value),
         number(task.stderr),
-        f"{task.interval[0]:.3f} to {task.interval[1]:.3f}" if task.interval else "-",
+        _interval(task.interval),
         f"{task.chance:.2f}",
         f"{task.failed:,}" if task.failed else "-",
     )
@@ -60,6 +60,10 @@ def _cells(name: str, task: TaskRecord) -> tuple[str, ...]:
 def number(value: float | None) -> str:
     """Return `value` with three decimals, or a dash if it is unknown."""
     return "-" if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def _interval(ends: Sequence[float] | None) -> str:
+    return f"{ends[0]:.3f} to {ends[1]:.3f}" if ends else "-"
 
 
 def _group_table(groups: Mapping[str, Mapping[str, Any]], errors: Mapping[str, Mapping[str, float]]) -> TerminalTable:
@@ -87,7 +91,8 @@ def _domain_table(aggregate: Mapping[str, Any]) -> TerminalTable:
         TableColumn(heading="mean by domain", place="name"),
         TableColumn(heading="tasks", numbers=True),
         TableColumn(heading="value", numbers=True, place="keep"),
-        TableColumn(heading="s.e.", numbers=True, place="keep"),
+        TableColumn(heading="s.e.", numbers=True, place="aside"),
+        TableColumn(heading="95% interval", numbers=True, place="keep"),
         TableColumn(heading="chance-centred", numbers=True, place="keep"),
     )
     domains = [domain for kind in aggregate.values() for domain in kind["domains"]]
@@ -100,4 +105,5 @@ def _domain_table(aggregate: Mapping[str, Any]) -> TerminalTable:
 
 
 def _mean(name: str, tasks: int, row: Mapping[str, Any]) -> tuple[str, ...]:
-    return (name, str(tasks), number(row["mean"]), number(row["mean_error"]), number(row["centred"]))
+    error, ends = number(row["mean_error"]), _interval(row.get("mean_interval"))
+    return (name, str(tasks), number(row["mean"]), error, ends, number(row["centred"]))

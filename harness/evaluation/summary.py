@@ -14,8 +14,10 @@ from harness.evaluation.samples import ScoredItem
 from harness.evaluation.scoring import Scores, Tally
 from harness.metric_ranges import range_of
 from harness.records.run_folder import TaskRecord
-from harness.stats import Aggregate, aggregate, estimate_mean, interval
-from harness.stats.item_sets import ItemLabels, covariance_of_errors, covariance_of_means, units_of_tasks
+from harness.stats import aggregate, aggregate_weights, estimate_mean, interval
+from harness.stats.clustered import FloatArray
+from harness.stats.combining import Estimate, combine_correlated, covariance_with_ties, error_with_ties
+from harness.stats.item_sets import ItemLabels, correlation_of, covariance_of_errors, units_of_tasks
 from harness.suite.chance import chance_of
 from harness.suite.definitions import DOMAINS
 
@@ -57,9 +59,10 @@ def task_record(name: str, task: Task, scores: Scores, requests: TaskRequests, t
     items = item_values(name, task, scores)
     if items is not None:
         # lm-eval's own error takes items as independent. Reports use the clustered one, so the record does too.
-        stderr = _number(estimate_mean(items.values, items.labels.clusters).standard_error)
         limits = range_of(metric.partition(",")[0]).limits(items.values)
         bounds = interval(items.values, items.labels.clusters).within(limits)
+        error = estimate_mean(items.values, items.labels.clusters).standard_error
+        stderr = _number(error_with_ties(error, bounds.high - bounds.low))
         ends, method = (bounds.low, bounds.high), bounds.method
     counts = asdict(tally)
     counts["items_scored"] -= _left_out(rows, metric)
@@ -163,12 +166,12 @@ def aggregates(records: Mapping[str, TaskRecord], items: Mapping[str, ItemValues
     counted = [name for name, r in records.items() if r.domain and r.value is not None and _is_share(r)]
     reasoning = [name for name in counted if records[name].domain in DOMAINS and records[name].domain != "general"]
     parts = {"reasoning": reasoning, "other": [name for name in counted if name not in reasoning]}
-    return {kind: asdict(_aggregate(names, records, items)) for kind, names in parts.items() if names}
+    return {kind: _aggregate(names, records, items) for kind, names in parts.items() if names}
 
 
 def _aggregate(
     names: Sequence[str], records: Mapping[str, TaskRecord], items: Mapping[str, ItemValues | None]
-) -> Aggregate:
+) -> dict[str, Any]:
     rows = [records[name] for name in names]
     sets = [row.items_from or name for name, row in zip(names, rows, strict=True)]
     errors = np.array([math.nan if row.stderr is None else row.stderr for row in rows])
@@ -176,7 +179,48 @@ def _aggregate(
     known = [(at, one) for at, name in enumerate(names) if (one := items[name]) is not None]
     at, own_sets = [index for index, _ in known], [sets[index] for index, _ in known]
     units = units_of_tasks(own_sets, [one.labels for _, one in known])
-    covariance[np.ix_(at, at)] = covariance_of_means([np.array(one.values) for _, one in known], units, own_sets)
-    return aggregate(
-        [float(row.value or 0.0) for row in rows], covariance, [r.domain for r in rows], [r.chance for r in rows], sets
-    )
+    covariance[np.ix_(at, at)] = covariance_with_ties([np.array(one.values) for _, one in known], units, own_sets)
+    domains, chances = [r.domain for r in rows], [r.chance for r in rows]
+    total = asdict(aggregate([float(row.value or 0.0) for row in rows], covariance, domains, chances, sets))
+    means = _Means(rows=rows, sets=sets, correlation=correlation_of(covariance, sets))
+    return _with_intervals(total, means)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Means:
+    """Tasks with the names of their item sets and the correlation of their values."""
+
+    rows: Sequence[TaskRecord]
+    sets: Sequence[str]
+    correlation: FloatArray
+
+    def of(self, domain: str) -> _Means:
+        """Return the tasks of a domain."""
+        at = [index for index, row in enumerate(self.rows) if row.domain == domain]
+        return _Means(
+            rows=[self.rows[index] for index in at],
+            sets=[self.sets[index] for index in at],
+            correlation=self.correlation[np.ix_(at, at)],
+        )
+
+    def interval(self, *, centred: bool) -> tuple[float, float] | None:
+        """Return the interval of the mean over domains, combined from those of the tasks; None if one has none."""
+        ends = [row.interval or (-math.inf, math.inf) for row in self.rows]
+        chances = [row.chance if centred else 0.0 for row in self.rows]
+        estimates = [
+            Estimate(value=float(row.value or 0.0), low=low, high=high).centred(chance)
+            for row, (low, high), chance in zip(self.rows, ends, chances, strict=True)
+        ]
+        weights = aggregate_weights([row.domain for row in self.rows], [0.0] * len(self.rows), self.sets)
+        one = combine_correlated(estimates, weights, self.correlation)
+        return (one.low, one.high) if math.isfinite(one.low) and math.isfinite(one.high) else None
+
+
+def _with_intervals(total: dict[str, Any], means: _Means) -> dict[str, Any]:
+    """Return the aggregate with the intervals of its means, raw and chance-centred."""
+    domains = [one | _intervals(means.of(one["domain"])) for one in total["domains"]]
+    return total | _intervals(means) | {"domains": domains}
+
+
+def _intervals(means: _Means) -> dict[str, Any]:
+    return {"mean_interval": means.interval(centred=False), "centred_interval": means.interval(centred=True)}

@@ -9,6 +9,7 @@ from harness.metric_ranges import range_of
 from harness.records import TaskRun
 from harness.records.frames import averaged_items
 from harness.stats import estimate_mean, interval
+from harness.stats.combining import error_with_ties
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +52,8 @@ def estimate(run: TaskRun, key: str) -> MetricEstimate:
             error_method="" if recorded is None else "bootstrap",
         )
     values, clusters = items
-    error = float(estimate_mean(values, clusters).standard_error)
     bounds = interval(values, clusters).within(range_of(key.partition(",")[0]).limits(values))
+    error = error_with_ties(float(estimate_mean(values, clusters).standard_error), bounds.high - bounds.low)
     bounded = math.isfinite(bounds.low) and math.isfinite(bounds.high)
     method = "analytic" if clusters is None else "cluster-robust"
     return MetricEstimate(

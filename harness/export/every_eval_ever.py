@@ -24,10 +24,10 @@ from typing import Any
 from harness.export.dataset_sources import DatasetSource, source_of
 from harness.export.estimates import MetricEstimate, estimate
 from harness.export.every_eval_ever_items import item_lines, result_id
-from harness.metric_ranges import MetricRange, range_of
 from harness.export.naming import LOCAL, hub_id
 from harness.export.registry import ExportFile, ExportOptions
 from harness.export.runs import ExportedRun, exported_runs, malformed_is_damage
+from harness.metric_ranges import MetricRange, range_of
 from harness.records import Records, TaskRun
 from harness.records.results_file import RunContents, model_arguments
 from harness.records.run_folder import sanitized

@@ -1,4 +1,4 @@
-"""Intervals of means of several tasks, combined from the tasks' own: for domains and the overall value.
+"""Intervals and errors of means of several tasks, from the tasks' own: for domains and the overall value.
 
 Of single runs; several runs of a recipe are compared in `runs`, because one run answers all tasks.
 """
@@ -13,6 +13,8 @@ import numpy as np
 from scipy import special
 
 from harness.stats.clustered import FloatArray
+from harness.stats.intervals import interval
+from harness.stats.item_sets import Units, correlation_of, covariance_of_means
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,44 @@ def combine_correlated(estimates: Sequence[Estimate], weights: FloatArray, corre
         low=value - math.sqrt(max(0.0, float(below @ correlation @ below))),
         high=value + math.sqrt(max(0.0, float(above @ correlation @ above))),
     )
+
+
+def error_with_ties(error: float, width: float) -> float:
+    """Return a standard error; if it is 0, because all items agree, half the width of the 95% interval over 1.96."""
+    return width / 2.0 / _Z95 if error == 0.0 and math.isfinite(width) else error
+
+
+def covariance_with_ties(values: Sequence[FloatArray], units: Sequence[Units], sets: Sequence[str]) -> FloatArray:
+    """Return `item_sets.covariance_of_means`, with an error for tasks in which all answers are right, or all wrong.
+
+    The clustered error of such a task is 0, although its value is not known exactly: Wilson's interval of 20 right
+    answers of 20 is 0.84 to 1. See `error_with_ties`.
+
+    Args:
+        values: For each task, one number per item.
+        units: For each task, the independent unit of each item.
+        sets: For each task, the name of its item set.
+    """
+    ends = [interval(own, unit) if np.ptp(own) == 0.0 else None for own, unit in zip(values, units, strict=True)]
+    widths = [math.nan if one is None else one.high - one.low for one in ends]
+    return with_errors_of_ties(covariance_of_means(values, units, sets), widths, sets)
+
+
+def with_errors_of_ties(covariance: FloatArray, widths: Sequence[float], sets: Sequence[str]) -> FloatArray:
+    """Return a covariance whose errors are those of `error_with_ties`.
+
+    Within an item set, a task without spread counts as fully correlated with the others, because nothing is known.
+
+    Args:
+        covariance: Of the tasks' means or differences, shape (tasks, tasks).
+        widths: Of the tasks' 95% intervals; those that are not finite change nothing.
+        sets: For each task, the name of its item set.
+    """
+    known = np.sqrt(covariance.diagonal())
+    errors = np.array([error_with_ties(float(error), width) for error, width in zip(known, widths, strict=True)])
+    if np.array_equal(known, errors, equal_nan=True):
+        return covariance
+    return np.asarray(correlation_of(covariance, sets) * np.outer(errors, errors), dtype=np.float64)
 
 
 def implied_p(estimate: Estimate) -> float:

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from harness.stats.aggregate import AGGREGATE, aggregate_weights
 from harness.stats.clustered import Clusters, FloatArray, as_values, cluster_codes, degrees_of_freedom, satterthwaite
-from harness.stats.item_sets import Units, covariance_of_means, weighted_variance
+from harness.stats.combining import covariance_with_ties
+from harness.stats.item_sets import Units, weighted_variance
 from harness.stats.resampling import block_rows
 
 
@@ -168,7 +169,7 @@ def _standard_errors(
         for own, name in zip(labels, sets, strict=True)
     ]
     variances = [
-        weighted_variance(covariance_of_means([table[model] for table in tables], units, sets), weights)
+        weighted_variance(covariance_with_ties([table[model] for table in tables], units, sets), weights)
         for model in range(tables[0].shape[0])
     ]
     return np.asarray(np.sqrt(variances), dtype=np.float64)

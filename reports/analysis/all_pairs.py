@@ -20,13 +20,14 @@ from harness.errors import InputError, RecordError
 from harness.records import ModelRecords, TaskRun
 from harness.reports.analysis.comparison import PairOptions, difference_of_pair
 from harness.reports.analysis.differences import OVERALL, Arm, Comparison, DomainDifference, TaskDifference
-from harness.reports.analysis.domains import BoardEstimates
+from harness.reports.analysis.domains import BoardEstimates, overall_of_model
 from harness.reports.analysis.families import correct_all
 from harness.reports.analysis.intervals import IntervalCache
 from harness.reports.analysis.matrix import Key, Matrix, MatrixArm, MatrixCell, MatrixColumn, PairDifference
 from harness.reports.analysis.parents import chain_of
 from harness.reports.analysis.study import TrainingRun, plots_of_models
 from harness.reports.analysis.task_values import TaskValues, collect, overall_limits, overall_tables
+from harness.stats.combining import Estimate
 from harness.stats.factorial import ItemTable, Runs, estimate_contrast
 
 PARALLEL_FROM_PAIRS = 100
@@ -44,7 +45,7 @@ def comparison_matrix(
 
     Args:
         comparison: Differences from the first arm.
-        estimates: Overall values of single runs; None if they are not ranked.
+        estimates: Overall values of single runs; None if they are not ranked, as by bits per byte.
         intervals: Intervals computed so far in this report.
         force: Compare runs even if their prompts differ.
     """
@@ -174,10 +175,23 @@ def _cells(comparison: Comparison, estimates: BoardEstimates | None, intervals: 
         for task, run in arm.models[0].tasks.items():
             if task in names and run.value is not None:
                 cells[arm.name, task] = _of_run(run, run.value, intervals)
-        if estimates is not None and arm.name in estimates.overall:
-            one = estimates.overall[arm.name]
+        one = estimates.overall.get(arm.name) if estimates is not None else _overall(arm, comparison, intervals)
+        if one is not None:
             cells[arm.name, OVERALL] = MatrixCell(value=one.value, low=one.low, high=one.high)
     return cells
+
+
+def _overall(arm: Arm, comparison: Comparison, intervals: IntervalCache) -> Estimate | None:
+    """Return the mean over domains of a single run by one metric of any scale; None without one metric.
+
+    Over the tasks that every difference overall has, so that the arms' values can be compared.
+    """
+    parts = [part for own in comparison.overall.values() for part in own if part.domain == OVERALL]
+    if not comparison.any_scale or not parts:
+        return None
+    counted = set.intersection(*(set(part.names) for part in parts))
+    runs = [run for task, run in arm.models[0].tasks.items() if task in counted]
+    return overall_of_model(runs, intervals) if runs else None
 
 
 def _of_run(run: TaskRun, value: float, intervals: IntervalCache) -> MatrixCell:

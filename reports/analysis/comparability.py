@@ -1,6 +1,6 @@
-"""What else differs between the models of a comparison, and whether their training tokens agree.
+"""What else differs between the models of a comparison, what was forced, and whether their training tokens agree.
 
-Both are shown above every table.
+All are shown above every table.
 """
 
 from __future__ import annotations
@@ -35,6 +35,23 @@ def caveats_of(
     return tuple(sentence for sentence in sentences if sentence)
 
 
+def forced_caveats(warnings: Sequence[tuple[str, Sequence[str]]], done: str) -> tuple[str, ...]:
+    """Return sentences on what ``--force`` overruled; tasks with the same reasons share one.
+
+    Args:
+        warnings: Names of tasks, each with the reasons why its runs would not be compared.
+        done: What was done anyway, such as ``compared``.
+    """
+    tasks_by_reasons: dict[str, list[str]] = {}
+    for task, reasons in warnings:
+        if reasons:
+            tasks_by_reasons.setdefault("; ".join(reasons), []).append(task)
+    return tuple(
+        f"{', '.join(dict.fromkeys(tasks))}: {reasons}; {done} anyway (--force)."
+        for reasons, tasks in tasks_by_reasons.items()
+    )
+
+
 def _tokens(groups: Mapping[str, Sequence[ModelRecords]]) -> list[str]:
     """Compare the tokens of all runs since the root, and name arms with runs whose tokens are unknown.
 
@@ -47,7 +64,8 @@ def _tokens(groups: Mapping[str, Sequence[ModelRecords]]) -> list[str]:
         return []
     sentences = []
     least, most = min(map(min, known.values())), max(map(max, known.values()))
-    models = [one for own in groups.values() for one in own]
+    # Runs of unknown tokens are named below; they say nothing about whether the others agree.
+    models = [one for own in groups.values() for one in own if _total_tokens(one) is not None]
     arms = list(groups.values())
     if most - least > TOKEN_TOLERANCE * most and not (_agree_within_a_sequence(models) or _further_training(arms)):
         listed = _listed({name: _range_of(own) for name, own in known.items()})

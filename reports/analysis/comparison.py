@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from harness.checkpoints.lineage import contamination_warnings
 from harness.errors import InputError, RecordError
 from harness.records import TaskRun
-from harness.reports.analysis.comparability import agreements_of, caveats_of
+from harness.reports.analysis.comparability import agreements_of, caveats_of, forced_caveats
 from harness.reports.analysis.differences import Arm, Comparison, DomainDifference, TaskDifference
 from harness.reports.analysis.dose import slopes
 from harness.reports.analysis.families import correct_all, with_conclusions
@@ -109,7 +109,10 @@ def compare(
         margin=margin,
         notes=tuple(dict.fromkeys([*all_notes, *small_design_notes(differences, arms)])),
         slopes=slopes(arms, doses, correction=correction) if doses else (),
-        caveats=caveats_of({arm.name: arm.models for arm in arms}),
+        caveats=(
+            *forced_caveats([(one.task, one.warnings) for one in differences], "compared"),
+            *caveats_of({arm.name: arm.models for arm in arms}),
+        ),
         agreements=agreements_of([arm.models for arm in arms]),
         any_scale=any_scale,
     )
@@ -207,7 +210,6 @@ def _pair_task(
             f"{task}: the runs cannot be compared: {'; '.join(reasons)}. Evaluate all with the same settings, or give "
             "--force to compare them anyway."
         )
-    notes += [f"{task}: {reason}; compared anyway (--force)." for reason in reasons]
     first, seeds = listed[0], len(baseline.models)
     failed = (sum(run.failed for run in listed[:seeds]), sum(run.failed for run in listed[seeds:]))
     if any(failed):

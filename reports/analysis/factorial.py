@@ -12,7 +12,7 @@ from harness.checkpoints.lineage import contamination_warnings
 from harness.records import ModelRecords
 from harness.reports.analysis.chain_of_thought import cot_contrasts, cot_pairs
 from harness.reports.analysis.checkpoints import last_of
-from harness.reports.analysis.comparability import agreements_of, caveats_of
+from harness.reports.analysis.comparability import agreements_of, caveats_of, forced_caveats
 from harness.reports.analysis.contrasts import (
     EXPLORATORY,
     PRIMARY,
@@ -148,7 +148,8 @@ def analyse(study: Study, options: AnalysisOptions, notes: Sequence[str] = ()) -
     averaged = [replace(run, checkpoints=last_of(run.checkpoints, options.last)) for run in study.runs]
     tasks = collect(averaged, remarks, force=options.force)
     rows = _rows(tasks, averaged, specs, any_scale=options.any_scale)
-    rows += _parent_rows(study, averaged, options, remarks)
+    stages = stage_differences(study, averaged, remarks, force=options.force)
+    rows += [] if stages is None else _rows(stages.tasks, stages.runs, stages.specs, any_scale=options.any_scale)
     rows += _cot_rows(study, averaged, tasks, specs, remarks)
     ordered = sorted(_corrected(rows), key=lambda row: (FAMILIES.index(row.family), row.task != OVERALL))
     return FactorialAnalysis(
@@ -158,7 +159,7 @@ def analyse(study: Study, options: AnalysisOptions, notes: Sequence[str] = ()) -
         signals=_signals(study, tasks, options),
         last=options.last,
         notes=tuple(dict.fromkeys(remarks)),
-        caveats=caveats_of(*_models_by_arm(study)),
+        caveats=(*_forced(tasks, [] if stages is None else stages.tasks), *caveats_of(*_models_by_arm(study))),
         agreements=agreements_of(list(_models_by_arm(study)[1].values())),
         any_scale=options.any_scale,
         tasks=tuple(tasks),
@@ -175,6 +176,13 @@ def _warnings(study: Study) -> list[str]:
             "runs made from one pre-training run are not. Name the parent of each run in the design file."
         )
     return warnings
+
+
+def _forced(tasks: Sequence[TaskValues], stages: Sequence[TaskValues]) -> tuple[str, ...]:
+    """Return what ``--force`` overruled; a stage and its parent are named only if the runs of the task agree."""
+    own = [(one.task, one.warnings) for one in tasks]
+    named = {task for task, warnings in own if warnings}
+    return forced_caveats([*own, *((s.task, s.warnings) for s in stages if s.task not in named)], "compared")
 
 
 def _models_by_arm(study: Study) -> tuple[dict[str, list[ModelRecords]], dict[str, list[ModelRecords]]]:
@@ -268,16 +276,6 @@ def _with_dunnett(
         for i, p in zip(at, p_values, strict=True):
             done[i] = replace(done[i], p_dunnett=p)
     return done
-
-
-def _parent_rows(
-    study: Study, runs: Sequence[TrainingRun], options: AnalysisOptions, notes: list[str]
-) -> list[ContrastRow]:
-    """Each stage against its parent, where evaluations of the parents are given."""
-    stages = stage_differences(study, runs, notes, force=options.force)
-    if stages is None:
-        return []
-    return _rows(stages.tasks, stages.runs, stages.specs, any_scale=options.any_scale)
 
 
 def _cot_rows(

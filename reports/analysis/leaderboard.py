@@ -15,7 +15,7 @@ import numpy as np
 from harness.checkpoints.lineage import contamination_warnings
 from harness.errors import InputError, RecordError
 from harness.records import ModelRecords
-from harness.reports.analysis.comparability import caveats_of
+from harness.reports.analysis.comparability import caveats_of, forced_caveats
 from harness.reports.analysis.differences import CONTROLS
 from harness.reports.analysis.item_units import item_units
 from harness.reports.analysis.pairing import FloatArray, Paired, mismatches, pair
@@ -40,6 +40,7 @@ class RankedTask:
         items: Items that every model answered.
         asked: Items that the model with the most items was asked.
         paired: The values of the common items; rows in the order of `Leaderboard.models`.
+        warnings: Why it would not be ranked without ``--force``.
     """
 
     task: str
@@ -51,6 +52,7 @@ class RankedTask:
     items: int
     asked: int
     paired: Paired
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -141,7 +143,10 @@ def rank(models: Sequence[ModelRecords], *, force: bool = False, notes: Sequence
         definition=ranking.definition,
         models=tuple(models),
         notes=tuple(dict.fromkeys(all_notes)),
-        caveats=caveats_of({model.name: [model] for model in models}),
+        caveats=(
+            *forced_caveats([(task.task, task.warnings) for task in tasks], "ranked"),
+            *caveats_of({model.name: [model] for model in models}),
+        ),
     )
 
 
@@ -185,7 +190,6 @@ def _ranked_task(models: Sequence[ModelRecords], name: str, notes: list[str], *,
             f"{name}: the runs cannot be compared: {'; '.join(reasons)}. Evaluate all with the same settings, leave "
             "the task out with --tasks, or give --force to rank them anyway."
         )
-    notes += [f"{name}: {reason}; ranked anyway (--force)." for reason in reasons]
     first = listed[0]
     if paired is None:
         notes.append(f"{name} is left out: {first.metric.removesuffix(',none')} is not a mean over items in every run.")
@@ -213,6 +217,7 @@ def _ranked_task(models: Sequence[ModelRecords], name: str, notes: list[str], *,
         items=items,
         asked=asked,
         paired=paired,
+        warnings=tuple(reasons),
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import InputError
+from harness.reports.analysis.comparability import forced_caveats
 from harness.reports.analysis.contrasts import is_two_by_two, main_factors
 from harness.reports.analysis.counting import counted
 from harness.reports.analysis.differences import CONTROLS
@@ -35,6 +36,7 @@ def measured_tasks(study: Study, notes: list[str], *, force: bool = False) -> Me
     runs = [TrainingRun(cell=r.cell, plot=r.plot, checkpoints=r.checkpoints[-1:]) for r in study.runs]
     strata = _complete_strata(runs, study.factors, main)
     tasks = collect(runs, notes, force=force)
+    notes += forced_caveats([(one.task, one.warnings) for one in tasks], "used")
     usable = [one for one in tasks if one.on_scale]
     usable = [one for one in usable if one.domain not in CONTROLS] or usable
     if not usable:

@@ -17,8 +17,8 @@ from harness.reports.analysis.differences import CONTROLS, OVERALL, DomainDiffer
 from harness.reports.analysis.item_units import item_units
 from harness.reports.analysis.pairing import FloatArray, Paired
 from harness.stats import aggregate_weights, minimum_detectable_effect
-from harness.stats.combining import Estimate, combine_correlated, implied_p
-from harness.stats.item_sets import Units, correlation_of, covariance_of_means
+from harness.stats.combining import Estimate, combine_correlated, implied_p, with_errors_of_ties
+from harness.stats.item_sets import Units, correlation_of, covariance_of_means, weighted_variance
 from harness.stats.runs import Plots, TaskScores, compare_over_tasks
 
 _Z95 = 1.959964
@@ -133,11 +133,10 @@ class _Part:
         )
         half = (whole.high - whole.low) / 2.0
         known = math.isfinite(half)
-        # The error that the interval has, so that it is not 0 where tasks are tied and the interval still has a width.
-        error = half / _Z95 if known else math.nan
-        p, detectable = implied_p(whole), minimum_detectable_effect(error) if known else math.inf
+        # Interval and p may use quantiles above 1.96, in few clusters, or an error that is not 0 where items are tied.
+        p, detectable = implied_p(whole), minimum_detectable_effect(half / _Z95) if known else math.inf
+        error = math.sqrt(weighted_variance(self._with_ties(covariance, ends), self._weights)) if known else math.nan
         if len(rows) == 1:  # one task, on another scale
-            error = rows[0].standard_error * float(self._weights[0])
             p, detectable = rows[0].p or 1.0, (rows[0].detectable or math.inf) * float(self._weights[0])
         return DomainDifference(
             domain=self.name,
@@ -150,6 +149,9 @@ class _Part:
             names=tuple(one.task for one in rows),
             largest=self._largest,
         )
+
+    def _with_ties(self, covariance: FloatArray, ends: Sequence[tuple[float, float]]) -> FloatArray:
+        return with_errors_of_ties(covariance, [high - low for low, high in ends], self._sets)
 
     def of_runs(self, plots: Plots | None, separable: bool) -> DomainDifference:
         scores = [

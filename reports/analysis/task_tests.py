@@ -9,6 +9,7 @@ from harness.reports.analysis.differences import TaskDifference
 from harness.reports.analysis.pairing import Paired
 from harness.stats import TaskScores, compare_over_tasks, compare_paired, non_inferiority
 from harness.stats.clustered import cluster_codes
+from harness.stats.combining import error_with_ties
 from harness.stats.limits import UNLIMITED
 from harness.stats.noninferiority import both_sides
 from harness.stats.runs import Plots
@@ -44,7 +45,7 @@ def paired_test(untested: TaskDifference, paired: Paired, margin: float | None, 
         mean_baseline=sign * test.mean_a,
         mean_arm=sign * test.mean_b,
         difference=sign * test.difference,
-        standard_error=test.standard_error,
+        standard_error=error_with_ties(test.standard_error, test.high - test.low),
         interval=_in_metric_sign(max(test.low, limits[0]), min(test.high, limits[1]), sign),
         p=test.p,
         p_exact=test.p_exact,

@@ -39,6 +39,7 @@ class TaskValues:
         items_from: Name of the items, shared by variants of one benchmark.
         is_difference: Whether `values` are differences of two checkpoints, in which chance cancels.
         span: Smallest and largest possible value; None if they are not known to be limited.
+        warnings: Why the runs would not be compared without ``--force``.
     """
 
     task: str
@@ -52,6 +53,7 @@ class TaskValues:
     items_from: str = ""
     is_difference: bool = False
     span: tuple[float, float] | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def n_clusters(self) -> int:
@@ -98,7 +100,7 @@ def collect(runs: Sequence[TrainingRun], notes: list[str], *, force: bool) -> li
     Args:
         runs: The training runs, each with the checkpoints to average.
         notes: Remarks are added to it.
-        force: Use runs even if their prompts differ, and add a warning.
+        force: Use runs even if their prompts differ; `TaskValues.warnings` then says why they do.
 
     Raises:
         RecordError: There is no such task, or the prompts differ (unless `force`).
@@ -115,7 +117,8 @@ def collect(runs: Sequence[TrainingRun], notes: list[str], *, force: bool) -> li
         paired = _paired(task, by_name, notes, force=force)
         if paired is not None:
             values = _means(paired.values, [len(run.checkpoints) for run in runs])
-            collected.append(_task_values(by_name[models[0].name], paired, values))
+            warnings = tuple(mismatches(by_name, paired))
+            collected.append(replace(_task_values(by_name[models[0].name], paired, values), warnings=warnings))
     if not collected:
         listed = ", ".join(common) or "none in common"
         raise RecordError(
@@ -130,13 +133,11 @@ def _paired(task: str, runs: Mapping[str, TaskRun], notes: list[str], *, force: 
         notes.append(f"Left out: {task}, its value is not a mean over items.")
         return None
     paired = pair(listed)
-    if reasons := mismatches(runs, paired):
-        if not force:
-            raise RecordError(
-                f"{task}: the runs cannot be compared: {'; '.join(reasons)}. Evaluate all with the same settings, or "
-                "give --force to compare them anyway."
-            )
-        notes += [f"{task}: {reason}; compared anyway (--force)." for reason in reasons]
+    if not force and (reasons := mismatches(runs, paired)):
+        raise RecordError(
+            f"{task}: the runs cannot be compared: {'; '.join(reasons)}. Evaluate all with the same settings, or "
+            "give --force to compare them anyway."
+        )
     if left_out := max(paired.left_out):
         notes.append(f"{task}: up to {left_out} items of a run are left out, because another run did not answer them.")
     n_clusters = paired.values.shape[1] if paired.clusters is None else len(set(paired.clusters.tolist()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ from harness.reports.commands.output import split_names
 
 if TYPE_CHECKING:
     from harness.records import ModelRecords, Records
+
+
+_LISTED = 8  # models in a message; of more, the first ones
 
 
 class ModelFinder:
@@ -40,13 +44,26 @@ class ModelFinder:
         if not matches:
             raise RecordError(self._why_none(place))
         if len(matches) > 1 and not several:
-            names = ", ".join(model.name for model in matches)
-            places = [model.name if named else str(model.folders[0]) for model in matches]
-            arm = (
-                f", or {arm_of(place, places)} for all of them as the seeds of one recipe" if are_seeds(matches) else ""
-            )
-            raise RecordError(f"{place}: holds {len(matches)} models; give one of {names}{arm}.")
+            raise RecordError(self._which(place, matches, named=named))
         return matches
+
+    def _which(self, place: str, matches: Sequence[ModelRecords], *, named: bool) -> str:
+        """Return what stands for one of several models, for all of them as one arm, and for a comparison of them all.
+
+        A folder stands for its model. If one holds several models, only their names below ``--runs`` tell them apart.
+        """
+        folders = [str(model.folders[0]) for model in matches]
+        by_name = named or len(set(folders)) < len(folders)
+        words = [shlex.quote(one) for one in ([model.name for model in matches] if by_name else folders)]
+        flags = f"--runs {shlex.quote(place)} {'--all ' if self._args.all else ''}" if by_name and not named else ""
+        more = f" and {len(words) - _LISTED} more" if len(words) > _LISTED else ""
+        listed = f"{', '.join(words[:_LISTED])}{more}{f' with {flags.strip()}' if flags else ''}"
+        seeds = f", or {arm_of(place, words)} for all of them as the seeds of one recipe" if are_seeds(matches) else ""
+        message = f"{place}: holds {len(matches)} models; give one of {listed}{seeds}."
+        if named or len(self._args.models) > 1:
+            return message
+        all_of_them = f"harness compare {flags}{' '.join(words)}"
+        return f"{message} All of them: {all_of_them if not more else f'harness leaderboard {shlex.quote(place)}'}"
 
     def _why_none(self, place: str) -> str:
         runs, known = self._args.runs, self._known()

@@ -73,9 +73,10 @@ class ReportResult:
     def html(self) -> str:
         """Return the document as a fragment of HTML."""
         from harness.reports.documents.frames import shown
+        from harness.reports.documents.tables import CAVEAT
 
         document = self.document
-        lines = [*(f"Not comparable: {one}" for one in document.caveats), *document.agreements, *document.headlines]
+        lines = [*document.headlines, *(f"{CAVEAT}: {one}" for one in document.caveats), *document.agreements]
         return fragment(document.title, [shown(table) for table in document.tables], lines)
 
     def save(self, args: argparse.Namespace) -> list[Path]:

@@ -7,7 +7,7 @@ import io
 from rich.console import Console
 
 from harness.console import VisibleConsole, print_sentence, stdout
-from harness.reports.documents.tables import Document, Table, text
+from harness.reports.documents.tables import CAVEAT, Document, Table, text
 from harness.terminal_table import TableColumn, TableRow, TerminalTable, print_table
 
 STYLES = {"strong": "bold", "muted": "dim", "warning": "yellow", "": None}
@@ -31,7 +31,7 @@ def _print(document: Document, console: Console, *, wide: bool) -> None:
     for answer in document.headlines:
         print_sentence(console, answer)
     for caveat in document.caveats:
-        print_sentence(console, f"Not comparable: {caveat}", "yellow")
+        print_sentence(console, f"{CAVEAT}: {caveat}", "yellow")
     for agreement in document.agreements:
         print_sentence(console, agreement, "dim")
     for table in document.tables:

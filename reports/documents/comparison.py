@@ -29,7 +29,8 @@ MEANINGS = {
     "lost": "Items on which the baseline is better than the model.",
     "conclusion": "Non-inferiority: whether a loss of the margin or more can be ruled out (one-sided, 5%, corrected).",
     "mean_difference": "Mean of the tasks' differences; variants of the same items are averaged first.",
-    "mean_error": "Clustered; variants of the same items are correlated, other tasks are independent.",
+    "mean_error": "Clustered; variants of the same items are correlated, other tasks are independent. Like the "
+    "difference, that of an accuracy is divided by 1 - chance.",
     "plain": "Mean over domains of the differences; of accuracies, chance-centred.",
     "overall": f"Chance-centred mean over domains ({AGGREGATE}): 0 is guessing, 1 is perfect.",
 }
@@ -350,12 +351,18 @@ def _methods_note(comparison: Comparison) -> str:
     shown = sum(one.p is not None for one in comparison.differences)
     shown += sum(part.p is not None and part.tasks > 1 for parts in comparison.overall.values() for part in parts)
     pairs = ", every pair of models, because the baseline was chosen by these values" if n_tests > shown else ""
+    centred = (
+        " By domain and overall, differences and errors of accuracies are divided by 1 - chance, so they are larger "
+        "than by task."
+        if any(one.chance for one in comparison.differences) and any(comparison.overall.values())
+        else ""
+    )
     gate = "; overall is tested first, then its tasks" if _is_gated(comparison) else ""
     return (
         f"p corr. is corrected for {counted(n_tests, 'test')}{pairs} "
         f"({CORRECTION_NAMES[comparison.correction]}{gate}); intervals are not adjusted for multiple tests. gained and "
         "lost count items. detectable is the true difference for which the test has 80% power: of a task before "
-        "correction, of overall after it. Definitions: docs/statistics.md."
+        f"correction, of overall after it.{centred} Definitions: docs/statistics.md."
     )
 
 

@@ -70,8 +70,9 @@ def _contrasts(analysis: FactorialAnalysis) -> Table:
         Column(key="estimate", place="keep", heading="estimate", kind="difference", meaning=MEANINGS[estimate]),
         Column(key="interval", place="keep", heading="95% interval", kind="interval", meaning=MEANINGS["interval"]),
         Column(key="se", place="aside", heading="s.e.", meaning=MEANINGS["se"]),
-        Column(key="se_items", heading="s.e. of items", meaning=MEANINGS["se_items"]),
+        # That of runs comes first, because a narrow terminal leaves columns out from the right.
         Column(key="se_seeds", heading="s.e. of runs", meaning=MEANINGS["se_seeds"]),
+        Column(key="se_items", heading="s.e. of items", meaning=MEANINGS["se_items"]),
         Column(key="df", place="aside", heading="df", kind="points", meaning=MEANINGS["df"]),
         Column(key="p", heading="p", kind="p", meaning=MEANINGS["p"]),
         Column(key="p_corrected", place="keep", heading="p corr.", kind="p", meaning=MEANINGS["p_corrected"]),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import InputError, did_you_mean
-from harness.reports.documents.tables import Column, Document, Kind, Row, Table, text
+from harness.reports.documents.tables import CAVEAT, Column, Document, Kind, Row, Table, text
 from harness.visible import visible
 
 # What fits one column, by table; of another table, all columns that a narrow terminal keeps.
@@ -65,7 +65,7 @@ def latex(document: Document, columns: Sequence[str] = ()) -> str:
             raise InputError(f"--columns {key}: no table has it; give {', '.join(known)}.{did_you_mean(key, known)}")
     above = [
         "% needs \\usepackage{booktabs} and \\usepackage{siunitx}",
-        *(rf"\noindent\textbf{{Not comparable:}} {escaped(one)}" + "\n" for one in document.caveats),
+        *(rf"\noindent\textbf{{{CAVEAT}:}} {escaped(one)}" + "\n" for one in document.caveats),
         *(rf"\noindent {escaped(one)}" + "\n" for one in document.agreements),
     ]
     tables = [_table(table, document, columns) for table in document.tables]

@@ -24,6 +24,8 @@ from typing import Any, Literal
 from harness.terminal_table import Place
 from harness.visible import visible
 
+CAVEAT = "Caution"
+"""Word before each of `Document.caveats`."""
 Kind = Literal["text", "count", "value", "difference", "interval", "p", "ranks", "points"]
 
 
@@ -94,7 +96,7 @@ class Document:
         command: The command line that made it.
         tables: At least one.
         notes: The result in sentences, then warnings and remarks.
-        caveats: What is not comparable; stands above the tables in every format.
+        caveats: What to bear in mind, such as unequal training tokens; stands above the tables in every format.
         agreements: What agrees, such as the tokens trained on; shown there too, except in CSV.
         n_headlines: How many of the notes, from the first, are the result, which stands under the title.
     """
@@ -142,7 +144,7 @@ def markdown(document: Document) -> str:
     """Return the document as GitHub's Markdown."""
     parts = [f"# {_markdown_text(document.title)}"]
     if document.caveats:
-        parts.append("\n".join(f"- **Not comparable:** {_markdown_text(one)}" for one in document.caveats))
+        parts.append("\n".join(f"- **{CAVEAT}:** {_markdown_text(one)}" for one in document.caveats))
     parts += [_markdown_text(one) for one in document.agreements]
     for table in document.tables:
         parts.append(f"**{_markdown_text(table.title)}**")
@@ -187,7 +189,7 @@ def csv_cell(value: Any) -> Any:
 def csv(document: Document) -> str:
     """Return the first table as CSV of raw values; a pair becomes two columns, ``_low`` and ``_high``.
 
-    If anything is not comparable, the first column says so in every row: a line above the header would break readers.
+    If there are caveats, the first column has them in every row: a line above the header would break readers.
     """
     table = document.tables[0]
     out = io.StringIO()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -50,7 +52,10 @@ def test_a_folder_with_the_runs_of_one_recipe_is_suggested_too(tmp_path: Path, c
     code, _, err = command("compare", tmp_path / "NN", tmp_path / "NC")
     assert code == 2
     place = tmp_path / "NN"
-    assert f"give one of NN-0, NN-1, or NN={place}/NN-0,{place}/NN-1 for all of them as the seeds of one recipe." in err
+    folders = f"{place}/NN-0,{place}/NN-1"
+    assert (
+        f"give one of {folders.replace(',', ', ')}, or NN={folders} for all of them as the seeds of one recipe." in err
+    )
 
 
 def test_a_stage_with_several_seeds_is_suggested_by_the_names_of_its_models(tmp_path: Path, command: Command) -> None:
@@ -64,8 +69,47 @@ def test_a_stage_with_several_seeds_is_suggested_by_the_names_of_its_models(tmp_
 
 def test_models_that_are_no_seeds_are_only_listed(runs: Path, command: Command) -> None:
     err = command("compare", runs, runs / "oracle")[2]
-    assert "holds 3 models; give one of corrupted, oracle, uniform." in err
+    assert (
+        f"holds 3 models; give one of {', '.join(f'{runs}/{n}' for n in ('corrupted', 'oracle', 'uniform'))}.\n" in err
+    )
     assert "seeds" not in err
+
+
+def _suggested(err: str) -> list[str]:
+    """The words of the command at the end of a message, as a shell splits them."""
+    program, *words = shlex.split(err.partition("All of them: ")[2])
+    assert program == "harness"
+    return words
+
+
+def test_the_command_that_is_suggested_for_a_folder_of_models_works(tmp_path: Path, command: Command) -> None:
+    place = tmp_path / "my runs"
+    for name, right in (("one", 8), ("two", 12)):
+        write_run(place, name, range(right))
+    code, _, err = command("compare", place)
+    assert code == 2
+    words = _suggested(err)
+    assert words == ["compare", str(place / "one"), str(place / "two")]
+    assert command(*words)[0] == 0
+
+
+def test_models_in_one_folder_are_suggested_by_their_names(tmp_path: Path, command: Command) -> None:
+    place = write_run(tmp_path, "one", range(8))
+    for file in write_run(tmp_path / "other", "two", range(12)).iterdir():
+        shutil.copy(file, place / file.name.replace("2024-01", "2024-02"))
+    code, _, err = command("compare", place)
+    assert code == 2
+    words = _suggested(err)
+    assert words == ["compare", "--runs", str(place), "one", "two"]
+    assert command(*words)[0] == 0
+
+
+def test_of_many_models_a_leaderboard_is_suggested(tmp_path: Path, command: Command) -> None:
+    for number in range(9):
+        write_run(tmp_path, f"m{number}x", range(number + 2))
+    err = command("compare", tmp_path)[2]
+    assert " and 1 more." in err
+    assert _suggested(err) == ["leaderboard", str(tmp_path)]
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_a_chain_of_checkpoints_has_curves_with_bands_and_its_held_out_loss(open
 def test_what_is_not_comparable_is_said_once(opened: Chrome) -> None:
     caveats = [caveat.text for caveat in every(opened, ".caveat")]
     assert len(caveats) == 1
-    assert caveats[0].startswith("Not comparable: Not trained on equally many tokens: ")
+    assert caveats[0].startswith("Caution: Not trained on equally many tokens: ")
 
 
 def test_names_of_checkpoints_are_short_distinct_and_in_the_order_of_their_steps(opened: Chrome) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,17 +14,23 @@ from harness.reports.analysis.comparison import compare
 from harness.reports.analysis.differences import Arm
 from harness.reports.analysis.intervals import IntervalCache
 from harness.reports.documents.leaderboard import task_values
-from tests.reports.models_for_tests import model
+from tests.reports.models_for_tests import Floats, model
 
 BITS = "bits_per_byte,none"
 SKEWED = [0.2, 0.25, 0.3, 4.0]
 
 
 def _in_bits(name: str, values: Sequence[float]) -> ModelRecords:
-    one = model(name, {"logic/x": np.array(values)}, metric=BITS, higher_is_better=False)
-    run = one.tasks["x"]
-    items = replace(run.items, values={"bits_per_byte": np.array(values)})
-    return replace(one, tasks={"x": replace(run, items=items, metrics={BITS: float(np.mean(values))})})
+    return _tasks_in_bits(name, {"logic/x": np.array(values)})
+
+
+def _tasks_in_bits(name: str, values: Mapping[str, Floats]) -> ModelRecords:
+    one = model(name, values, metric=BITS, higher_is_better=False)
+    runs = {}
+    for task, run in one.tasks.items():
+        items = replace(run.items, values={"bits_per_byte": run.items.values["acc"]})
+        runs[task] = replace(run, items=items, metrics={BITS: run.metrics["acc,none"]})
+    return replace(one, tasks=runs)
 
 
 def test_values_in_bits_per_byte_have_no_negative_interval() -> None:
@@ -33,6 +39,23 @@ def test_values_in_bits_per_byte_have_no_negative_interval() -> None:
     low, high = row.cells["interval"]
     assert low == 0.0
     assert 4.0 < high < 15.0
+
+
+def test_by_bits_per_byte_overall_is_the_mean_over_domains_of_each_model() -> None:
+    rng, names = np.random.default_rng(3), ("logic/x", "logic/y", "legal/z")
+    values = {side: {name: rng.lognormal(size=40) for name in names} for side in "ab"}
+    models = [_tasks_in_bits(side, own) for side, own in values.items()]
+    comparison = compare([Arm(name=one.name, models=(one,)) for one in models], any_scale=True)
+    matrix = comparison_matrix(comparison, None, IntervalCache(), force=False)
+    for side, own in values.items():
+        x, y, z = (own[name] for name in names)
+        cell = matrix.cells[side, "overall"]
+        assert cell.value == pytest.approx(((x.mean() + y.mean()) / 2 + z.mean()) / 2)
+        half = 1.96 * np.sqrt((x.var(ddof=1) + y.var(ddof=1)) / 4 + z.var(ddof=1)) / 2 / np.sqrt(40)
+        assert cell.high - cell.low == pytest.approx(2 * half, rel=0.3)
+        assert 0.0 < cell.low < cell.value < cell.high
+    (pair,) = (one for one in matrix.against_reference if one.task == "overall")
+    assert pair.difference == pytest.approx(matrix.cells["b", "overall"].value - matrix.cells["a", "overall"].value)
 
 
 def test_means_of_several_runs_in_bits_per_byte_have_no_negative_interval() -> None:

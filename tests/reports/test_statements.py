@@ -18,6 +18,8 @@ from harness.records.run_folder import TaskRecord
 from harness.reports.analysis.comparability import caveats_of
 from harness.reports.analysis.comparison import compare
 from harness.reports.analysis.differences import Arm, Comparison, DomainDifference
+from harness.reports.analysis.domains import board_estimates
+from harness.reports.analysis.intervals import IntervalCache
 from harness.reports.analysis.leaderboard import rank
 from harness.reports.analysis.parents import chain_of, parents_of, whole_plots
 from harness.reports.commands.terminal import plain
@@ -32,6 +34,7 @@ from harness.stats import (
     compare_over_tasks,
     compare_paired,
     estimate_mean,
+    interval,
     minimum_detectable_effect,
     rank_models,
 )
@@ -387,7 +390,7 @@ def test_equal_training_and_settings_have_no_caveat() -> None:
     ones: Mapping[str, Floats] = {"t": np.ones(30)}
     sides = [[model(name, ones, lineage=tuned(name, "p"))] for name in "ab"]
     assert versus(*sides).caveats == ()
-    assert "Not comparable" not in tables.markdown(comparison_document(versus(*sides), ""))
+    assert "Caution" not in tables.markdown(comparison_document(versus(*sides), ""))
 
 
 TOKENS = {
@@ -426,6 +429,39 @@ def test_an_arm_of_unknown_tokens_is_named_and_hides_no_difference_of_the_others
         "Training tokens are not recorded: hub (1 of 1 runs). They may differ from the others.",
     )
     assert caveats_of({"text": [unknown], "hub": [unknown]}) == ()
+
+
+def test_a_run_of_unknown_tokens_does_not_make_runs_that_agree_unequal() -> None:
+    """12,000 and 12,200 tokens agree within one sequence; of the third run nothing is known."""
+    a, b = _of_tokens([11_000, 11_200])
+    unknown = model("hub", {"t": np.ones(30)})
+    arms = [Arm(name=name, models=(one,)) for name, one in zip("ABC", (a, b, unknown), strict=True)]
+    comparison = compare(arms)
+    assert comparison.agreements == ()
+    assert comparison.caveats == (
+        "Training tokens are not recorded: C (1 of 1 runs). They may differ from the others.",
+    )
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_what_was_forced_stands_above_the_tables_once(kind: str) -> None:
+    columns = {"t": np.ones(30), "u": np.zeros(30)}
+    sides = [[model(name, columns, num_fewshot=shots)] for name, shots in (("a", 0), ("b", 5))]
+    document = comparison_document(versus(*sides, force=True), "")
+    sentence = "t, u: number of few-shot examples differs (0: a; 5: b); compared anyway (--force)."
+    write, table = FORMATS[kind]
+    text = write(document)
+    assert document.caveats == (sentence,)
+    assert -1 < text.find(sentence) < text.index(table)
+    assert not any("anyway" in note for note in document.notes)
+
+
+def test_a_forced_leaderboard_says_so_above_its_table() -> None:
+    board = rank(
+        [model(name, {"t": np.ones(30)}, num_fewshot=shots) for name, shots in (("a", 0), ("b", 5))], force=True
+    )
+    assert board.caveats == ("t: number of few-shot examples differs (0: a; 5: b); ranked anyway (--force).",)
+    assert not any("anyway" in note for note in board.notes)
 
 
 def test_tokens_of_runs_are_compared_not_their_means() -> None:
@@ -499,15 +535,18 @@ def _of_tokens(counts: Sequence[int | None]) -> list[ModelRecords]:
 
 
 @pytest.mark.parametrize("changed", [0, 3])
-def test_overall_of_single_runs_has_the_standard_error_of_its_interval(changed: int) -> None:
-    """Tied tasks too: their interval has a width, and so has their standard error."""
+def test_overall_of_single_runs_has_a_standard_error_even_if_all_tasks_are_tied(changed: int) -> None:
+    """The error of tied tasks is half the width of their interval over 1.96; otherwise it is that of the mean."""
     first = {task: np.tile([1.0, 0.0], 30) for task in ("s", "t")}
     second = {task: np.where(np.arange(60) < changed, 1.0 - values, values) for task, values in first.items()}
     part = row(versus([model("a", first)], [model("b", second)]))
     assert part.interval is not None
     low, high = part.interval
     assert low < 0.0 < high
-    assert part.standard_error == pytest.approx((high - low) / 2 / 1.959964)
+    by_interval = (high - low) / 2 / 1.959964
+    gains = second["s"] - first["s"]
+    expected = estimate_mean(gains).standard_error / math.sqrt(2) if changed else by_interval
+    assert part.standard_error == pytest.approx(expected)
     assert part.detectable == pytest.approx(minimum_detectable_effect(part.standard_error))
 
 
@@ -617,6 +656,58 @@ def test_eval_and_leaderboard_print_one_overall_value_with_one_error(case: str) 
     standing = rank([one, replace(one, name="b", identity=("b",))]).standings[0]
     assert printed["reasoning"]["centred"] == pytest.approx(standing.overall, rel=1e-12)
     assert printed["reasoning"]["centred_error"] == pytest.approx(standing.standard_error, rel=1e-12)
+
+
+def test_eval_and_leaderboard_print_no_error_of_0_and_the_same_intervals() -> None:
+    """All 20 items of one task are right, and all 30 of another wrong; the third has both."""
+    rng = np.random.default_rng(13)
+    columns = {"science/x": np.ones(20), "science/y": answers(rng, np.zeros(50)), "legal/z": np.zeros(30)}
+    one = model("a", columns, chance=0.25)
+    kept = {task: in_eval(one, task) for task in one.tasks}
+    records = {}
+    for task, (record, _) in kept.items():
+        ends = interval(columns[f"{record.domain}/{task}"])
+        records[task] = record.model_copy(update={"interval": (ends.low, ends.high)})
+    total = aggregates(records, {t: items for t, (_, items) in kept.items()})["reasoning"]
+    board = rank([one, replace(one, name="b", identity=("b",))])
+    estimates = board_estimates(board, IntervalCache())
+    expected = estimates.overall["a"]
+    assert total["centred_interval"] == pytest.approx((expected.low, expected.high), rel=1e-12)
+    for domain in total["domains"]:
+        own = next(d.estimates["a"] for d in estimates.domains if d.domain == domain["domain"])
+        assert domain["mean_interval"] == pytest.approx((own.low, own.high), rel=1e-12)
+    wilson = {name: (ends[1] - ends[0]) / 2 / 1.959964 for name, ends in {
+        "x": records["x"].interval or (0, 0), "z": records["z"].interval or (0, 0)}.items()}  # fmt: skip
+    error = estimate_mean(columns["science/y"]).standard_error
+    science, legal = (domain["mean_error"] for domain in total["domains"])
+    assert legal == pytest.approx(wilson["z"], rel=1e-6)
+    assert science == pytest.approx(math.hypot(wilson["x"], error) / 2, rel=1e-6)
+    assert total["centred_error"] == pytest.approx(math.hypot(science, legal) / 2 / 0.75, rel=1e-6)
+    assert board.standings[0].standard_error == pytest.approx(total["centred_error"], rel=1e-12)
+
+
+def test_the_error_of_a_domain_is_that_of_the_weighted_mean_of_its_tasks() -> None:
+    """By hand: two tasks of logic and one of legal, chance 0.25, in five clusters, whose t-quantile is 2.78."""
+    rng = np.random.default_rng(1)
+    names = ("logic/x", "logic/y", "legal/z")
+    labels = {name: [str(item // 24) for item in range(120)] for name in names}
+    sides = [
+        model(side, {name: answers(rng, np.full(120, gain)) for name in names}, clusters=labels, chance=0.25)
+        for side, gain in (("a", 0.0), ("b", 0.5))
+    ]
+    comparison = versus([sides[0]], [sides[1]])
+    variances = {}
+    for one in comparison.differences:
+        gains = sides[1].tasks[one.task].headline_values - sides[0].tasks[one.task].headline_values
+        sums = gains.reshape(5, 24).sum(axis=1)
+        variances[one.task] = ((sums - sums.mean()) ** 2).sum() * 5 / 4 / 120**2
+        assert one.standard_error == pytest.approx(math.sqrt(variances[one.task]), rel=1e-9)
+    rows = {part.domain: part.standard_error for part in comparison.overall["B"]}
+    x, y, z = (variances[name] for name in "xyz")
+    assert rows["logic"] == pytest.approx(math.sqrt(x + y) / 2 / 0.75, rel=1e-9)
+    assert rows["legal"] == pytest.approx(math.sqrt(z) / 0.75, rel=1e-9)
+    assert rows["overall"] == pytest.approx(math.sqrt((x + y) / 4 + z) / 2 / 0.75, rel=1e-9)
+    assert "divided by 1 - chance" in comparison_document(comparison, "").notes[-1]
 
 
 def test_the_error_that_eval_prints_is_that_of_the_mean_of_the_variants() -> None:

@@ -166,5 +166,5 @@ def test_a_leak_is_named_and_left_out_of_the_report(
     assert "Difference by task, without overlapping items" in page
     header, _, _ = page.partition("</header>")
     assert "Each run was trained on 2,4" in header
-    assert "Not comparable" not in header
+    assert "Caution" not in header
     assert str(tmp_path) not in header
