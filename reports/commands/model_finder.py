@@ -103,7 +103,9 @@ class ModelFinder:
 
 
 def models_named(name: str, models: Sequence[ModelRecords]) -> list[ModelRecords]:
-    """Return the models of this name, or in a folder of this name; otherwise those whose stage has it."""
+    """Return the model of this name, or those in a folder of this name; otherwise those whose stage has it."""
+    if exact := [model for model in models if model.name == name]:
+        return exact
     matches = [
         model
         for model in models

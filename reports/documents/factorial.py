@@ -69,8 +69,8 @@ def _contrasts(analysis: FactorialAnalysis) -> Table:
         Column(key="contrast", place="name", heading="contrast", kind="text"),
         Column(key="estimate", place="keep", heading="estimate", kind="difference", meaning=MEANINGS[estimate]),
         Column(key="interval", place="keep", heading="95% interval", kind="interval", meaning=MEANINGS["interval"]),
-        Column(key="se", place="aside", heading="s.e.", meaning=MEANINGS["se"]),
-        # That of runs comes first, because a narrow terminal leaves columns out from the right.
+        # A narrow terminal leaves out the parts of the error, which are on the right, before the whole of it.
+        Column(key="se", heading="s.e.", meaning=MEANINGS["se"]),
         Column(key="se_seeds", heading="s.e. of runs", meaning=MEANINGS["se_seeds"]),
         Column(key="se_items", heading="s.e. of items", meaning=MEANINGS["se_items"]),
         Column(key="df", place="aside", heading="df", kind="points", meaning=MEANINGS["df"]),

@@ -547,7 +547,7 @@ def test_overall_of_single_runs_has_a_standard_error_even_if_all_tasks_are_tied(
     gains = second["s"] - first["s"]
     expected = estimate_mean(gains).standard_error / math.sqrt(2) if changed else by_interval
     assert part.standard_error == pytest.approx(expected)
-    assert part.detectable == pytest.approx(minimum_detectable_effect(part.standard_error))
+    assert part.detectable == pytest.approx(minimum_detectable_effect(by_interval))
 
 
 def test_at_an_exact_tie_nobody_leads() -> None:
