@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import statsmodels.api as sm
 from hypothesis import given, settings
@@ -194,7 +196,8 @@ def test_few_non_zero_values_fall_back_to_the_skew_corrected_interval() -> None:
     assert bounds.high - values.mean() > values.mean() - bounds.low > 0
 
 
-SKEWED = {
+Draw = Callable[[np.random.Generator, tuple[int, int]], npt.NDArray[np.float64]]
+SKEWED: dict[str, tuple[Draw, float, float]] = {
     "normal": (lambda rng, shape: rng.normal(size=shape), 0.0, 93.5),
     "exponential": (lambda rng, shape: rng.exponential(size=shape), 1.0, 89.5),
     "lognormal": (lambda rng, shape: rng.lognormal(size=shape), math.exp(0.5), 84.5),
