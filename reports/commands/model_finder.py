@@ -50,10 +50,12 @@ class ModelFinder:
     def _which(self, place: str, matches: Sequence[ModelRecords], *, named: bool) -> str:
         """Return what stands for one of several models, for all of them as one arm, and for a comparison of them all.
 
-        A folder stands for its model. If one holds several models, only their names below ``--runs`` tell them apart.
+        A folder stands for its model. If a folder holds several models, or a model has runs in several folders, only
+        names below ``--runs`` stand for them.
         """
         folders = [str(model.folders[0]) for model in matches]
-        by_name = named or len(set(folders)) < len(folders)
+        one_each = all(len(model.folders) == 1 for model in matches) and len(set(folders)) == len(folders)
+        by_name = named or not one_each
         words = [shlex.quote(one) for one in ([model.name for model in matches] if by_name else folders)]
         flags = f"--runs {shlex.quote(place)} {'--all ' if self._args.all else ''}" if by_name and not named else ""
         more = f" and {len(words) - _LISTED} more" if len(words) > _LISTED else ""

@@ -11,7 +11,7 @@ import pytest
 
 from harness.reports.commands.families import members
 from tests.reports.conftest import Command
-from tests.reports.records_for_tests import write_run
+from tests.reports.records_for_tests import write_run, write_run_of
 from tests.reports.small_designs import answers, lineage
 from tests.reports.study_records import RunTask, write_study_run
 
@@ -102,6 +102,17 @@ def test_models_in_one_folder_are_suggested_by_their_names(tmp_path: Path, comma
     words = _suggested(err)
     assert words == ["compare", "--runs", str(place), "one", "two"]
     assert command(*words)[0] == 0
+
+
+def test_a_model_with_runs_in_two_folders_is_suggested_by_its_name(tmp_path: Path, command: Command) -> None:
+    for folder, task in (("first", "t"), ("second", "u")):
+        write_run(tmp_path / folder, "one", range(8), task=task)
+    write_run_of(tmp_path, "two", {"t": range(9), "u": range(3)})
+    words = _suggested(command("compare", tmp_path)[2])
+    assert words == ["compare", "--runs", str(tmp_path), "one", "two"]
+    code, out, err = command(*words)
+    assert code == 0, err
+    assert "all 2 tasks together" in out
 
 
 def test_of_many_models_a_leaderboard_is_suggested(tmp_path: Path, command: Command) -> None:
