@@ -15,6 +15,7 @@ from unittest import mock
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from harness.recorded_command import without_url_secrets
 from harness.visible import say, visible
 from harness.wrapping import wrapped
 
@@ -35,11 +36,11 @@ class VisibleConsole(Console):
 
 
 class VisibleFormatter(logging.Formatter):
-    """A formatter of log messages whose text is `visible`."""
+    """A formatter of log messages whose text is `visible`, without passwords in URLs."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the message, with its traceback if it has one."""
-        return visible(super().format(record))
+        return visible(without_url_secrets(super().format(record)))
 
 
 def stdout(*, markup: bool = False) -> Console:

@@ -20,6 +20,7 @@ from harness.cli.commands import command_names, load_command
 from harness.cli.lm_eval_commands import COMMANDS, EVAL_FLAGS, own_command
 from harness.cli.parser import Parser
 from harness.errors import HarnessError, InputError, did_you_mean
+from harness.recorded_command import without_url_secrets
 from harness.visible import visible
 
 __all__ = ["INTERRUPTED", "Parser", "build_parser", "main", "sub_parsers", "with_underscores"]
@@ -88,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(load_command(args.command).run(args))
     except HarnessError as error:
-        print(f"harness {args.command}: {visible(error, one_line=True)}", file=sys.stderr)
+        print(f"harness {args.command}: {_line(error)}", file=sys.stderr)
         return error.exit_code
     except SystemExit as stop:  # of a task's Python or a library: no command ends this way
         print(
@@ -105,6 +106,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _line(error: HarnessError) -> str:
+    """Return an error's message as one line without secrets."""
+    return visible(without_url_secrets(str(error)), one_line=True)
+
+
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
     """Return the parsed command line, with the defaults of ``--config``; exits with 2 for a wrong one."""
     try:
@@ -118,7 +124,7 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
         if file is not None:
             config_file.apply(leaf, file, rest)
     except InputError as error:
-        Parser(prog=f"harness {words[0]}").exit(2, f"harness {words[0]}: {visible(error, one_line=True)}\n")
+        Parser(prog=f"harness {words[0]}").exit(2, f"harness {words[0]}: {_line(error)}\n")
     return parser.parse_args(words)
 
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from harness.errors import InputError, did_you_mean
+from harness.recorded_command import without_url_secrets
+from harness.visible import visible
 
 _NUMBER = re.compile(r"-\d+|-\d*\.\d+")  # what argparse takes for a negative number
 # What `parse_known_args` takes and returns differs with the type of its namespace; argparse's own stubs overload it.
@@ -25,7 +27,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2."""
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        line = visible(without_url_secrets(message), one_line=True)
+        self.exit(2, f"{self.prog}: {line} (see {self.prog} --help)\n")
 
     def parse_known_args(self, args: Known = None, namespace: Known = None) -> Known:
         """Parse as argparse does, but refuse an unknown flag before anything else, and left-over words by name."""

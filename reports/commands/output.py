@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import InputError
 from harness.flags import add_wide
+from harness.recorded_command import recorded_command
 from harness.visible import say
 
 if TYPE_CHECKING:
@@ -101,8 +101,8 @@ def split_names(text: str) -> tuple[str, ...]:
 
 
 def command_line() -> str:
-    """Return the command line as the user typed it."""
-    return shlex.join(["harness", *sys.argv[1:]])
+    """Return the command line as the user typed it, without secrets."""
+    return recorded_command(["harness", *sys.argv[1:]])
 
 
 def view_options(args: argparse.Namespace) -> tuple[str, ...]:
