@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -182,12 +183,20 @@ def write_text(text: str, path: Path | None) -> None:
 
 
 def write_file(text: str, path: Path) -> None:
-    """Write text to a file.
+    """Write text to a file, complete or not at all; a device or a pipe is written directly.
 
     Raises:
         InputError: The file cannot be written.
     """
+    target = path.resolve()  # the file that a link points to
+    part = (
+        target if target.exists() and not target.is_file() else target.with_name(f".{target.name}.{os.getpid()}.part")
+    )
     try:
-        path.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8")
+        if part != target:
+            part.replace(target)
     except OSError as error:
+        if part != target:
+            part.unlink(missing_ok=True)
         raise InputError(f"--output_path {path}: cannot be written ({error.strerror}); give another file.") from None
