@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ from contextvars import ContextVar
 from typing import Any
 from unittest import mock
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from harness.recorded_command import without_url_secrets
@@ -49,7 +50,10 @@ def stdout(*, markup: bool = False) -> Console:
     Without `markup`, brackets in names are printed as they are.
     """
     width = None if sys.stdout.isatty() else WIDTH_WHEN_PIPED
-    return VisibleConsole(file=sys.stdout, width=width, highlight=False, markup=markup)
+    console = VisibleConsole(file=sys.stdout, width=width, highlight=False, markup=markup)
+    if console.is_dumb_terminal:  # rich takes it to be 80 columns wide, also where COLUMNS or the terminal differs
+        console.size = ConsoleDimensions(*shutil.get_terminal_size())
+    return console
 
 
 def print_sentence(console: Console, words: str, style: str | None = None) -> None:
