@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
@@ -12,9 +13,10 @@ from contextvars import ContextVar
 from typing import Any
 from unittest import mock
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from harness.recorded_command import without_url_secrets
 from harness.visible import say, visible
 from harness.wrapping import wrapped
 
@@ -35,11 +37,11 @@ class VisibleConsole(Console):
 
 
 class VisibleFormatter(logging.Formatter):
-    """A formatter of log messages whose text is `visible`."""
+    """A formatter of log messages whose text is `visible`, without passwords in URLs."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the message, with its traceback if it has one."""
-        return visible(super().format(record))
+        return visible(without_url_secrets(super().format(record)))
 
 
 def stdout(*, markup: bool = False) -> Console:
@@ -48,7 +50,10 @@ def stdout(*, markup: bool = False) -> Console:
     Without `markup`, brackets in names are printed as they are.
     """
     width = None if sys.stdout.isatty() else WIDTH_WHEN_PIPED
-    return VisibleConsole(file=sys.stdout, width=width, highlight=False, markup=markup)
+    console = VisibleConsole(file=sys.stdout, width=width, highlight=False, markup=markup)
+    if console.is_dumb_terminal:  # rich takes it to be 80 columns wide, also where COLUMNS or the terminal differs
+        console.size = ConsoleDimensions(*shutil.get_terminal_size())
+    return console
 
 
 def print_sentence(console: Console, words: str, style: str | None = None) -> None:

@@ -100,6 +100,12 @@ def data_dir() -> Path | None:
     return Path(named_by_environment).expanduser() if named_by_environment else None
 
 
+def check_data_dir(folder: Path | None) -> None:
+    """Check that the folder of --data_dir exists, if one is given. Raises: InputError: it does not."""
+    if folder is not None and not folder.expanduser().is_dir():
+        raise InputError(f"--data_dir {folder}: no such folder; correct or remove it.")
+
+
 @contextmanager
 def use_data_dir(path: Path | None) -> Iterator[None]:
     """Make `data_dir` return `path` inside the block, whatever `HARNESS_DATA` says::

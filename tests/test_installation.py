@@ -110,6 +110,7 @@ def test_the_quickstarts_command_ends_in_a_table_for_six_domains(
 def test_the_doctor_says_what_each_backend_needs_and_whether_it_is_there(harness_here: HarnessCommand) -> None:
     done = harness_here("doctor")
     assert done.returncode == 0
+    assert done.stdout.startswith("`harness eval` works here. "), "the answer comes first"
     for said in (
         f"stage-harness {harness.__version__}",
         "torch 2",
@@ -128,6 +129,7 @@ def test_the_doctor_names_what_is_missing_and_how_to_get_it(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(backends, "why_unusable", backends.why_unusable.__wrapped__)  # forget its cached result
     said = harness_here("doctor").stdout
+    assert "sandbox for programs" in said.splitlines()[0], "among what is not available"
     assert "no   sandbox for programs: " in said
     assert "install bubblewrap" in said
 

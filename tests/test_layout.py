@@ -30,8 +30,9 @@ PACKAGES = [
     "checkpoints",
     "records",
     "stats",
-    "terminal_table", "console", "notebook", "wrapping", "ray_cluster", "file_systems", "digests", "natural_order",
-    "metric_ranges", "versions", "paths", "plain_yaml", "errors", "flags", "wording", "visible", "recorded_command", "",
+    "terminal_table", "console", "hub_access", "notebook", "wrapping", "ray_cluster", "file_systems", "digests",
+    "natural_order", "metric_ranges", "versions", "paths", "plain_yaml", "errors", "flags", "wording", "visible",
+    "recorded_command", "",
 ]  # fmt: skip
 # Packages without code of their own.
 FACES = {"harness", "harness.reports"}

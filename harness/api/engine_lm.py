@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 from lm_eval.api.model import LM
 
 from harness.checkpoints.resolver import resolve, resolve_on
-from harness.cli.lm_eval_model import ADAPTERS, DTYPES, FLAGS, LEFT_OUT, ON_LM_EVAL, REFUSED, SAME
+from harness.cli.flag_values import DTYPES
+from harness.cli.lm_eval_model import ADAPTERS, FLAGS, LEFT_OUT, ON_LM_EVAL, REFUSED, SAME
 from harness.console import quietly
 from harness.engines.base import Answer, Engine, EngineDied, Failure, Request
 from harness.engines.registry import find_engine, open_engine

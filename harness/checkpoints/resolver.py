@@ -26,6 +26,7 @@ from harness.checkpoints.stage_manifest import MANIFEST_NAME
 from harness.checkpoints.tokenizer import has_tokenizer, with_tokenizer
 from harness.checkpoints.unmerged import refuse_unmerged
 from harness.errors import CheckpointError, whole_reason
+from harness.hub_access import cache_only_without_hub
 
 # If this one is damaged, transformers uses defaults without a warning.
 GENERATION_CONFIG = "generation_config.json"
@@ -252,14 +253,16 @@ def _hub(source: str, *, revision: str | None, allow_pickle: bool, base: str | N
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py"]
+    no_hub = ""
     try:
-        folder = Path(
-            snapshot_download(
-                source, revision=revision, allow_patterns=[*patterns, "*.bin"] if allow_pickle else patterns
+        with cache_only_without_hub() as no_hub:
+            folder = Path(
+                snapshot_download(
+                    source, revision=revision, allow_patterns=[*patterns, "*.bin"] if allow_pickle else patterns
+                )
             )
-        )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
-        reason = whole_reason(error)
+        reason = whole_reason(error) if isinstance(error, HFValidationError) else no_hub or whole_reason(error)
         raise CheckpointError(
             f"{source}: neither a local path nor available from the hub ({reason}); "
             "check the name, your connection and `hf auth login`, or give a local folder."

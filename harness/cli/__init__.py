@@ -1,6 +1,7 @@
 """The command line: words in, exit codes and printed lines out. Only commands print.
 
-Exit codes: 0 done; 1 the work failed; 2 the user's input is wrong (one line on standard error); 130 interrupted.
+Exit codes: 0 done; 1 the work failed; 2 the user's input is wrong (one line on standard error); 130 interrupted;
+141 the reader of the output ended first.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from types import FrameType
 
 import harness
 from harness.cli import config_file
+from harness.cli.closed_output import discard_unwritable_output, fault_of_the_machine, until_closed
 from harness.cli.commands import command_names, load_command
 from harness.cli.lm_eval_commands import COMMANDS, EVAL_FLAGS, own_command
 from harness.cli.parser import Parser
 from harness.errors import HarnessError, InputError, did_you_mean
+from harness.recorded_command import without_url_secrets
 from harness.visible import visible
 
 __all__ = ["INTERRUPTED", "Parser", "build_parser", "main", "sub_parsers", "with_underscores"]
@@ -81,28 +84,40 @@ def with_underscores(arguments: Sequence[str]) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = with_underscores(sys.argv[1:] if arguments is None else arguments)
+    return until_closed(lambda: _main(words))
+
+
+def _main(words: Sequence[str]) -> int:
     _check_text(words)
     args = _parsed(words)
     signal.signal(signal.SIGTERM, _interrupt)
     _end_forked_processes_at_once()
     try:
-        return int(load_command(args.command).run(args))
+        code = int(load_command(args.command).run(args))
+        sys.stdout.flush()
+        return code
     except HarnessError as error:
-        print(f"harness {args.command}: {visible(error, one_line=True)}", file=sys.stderr)
-        return error.exit_code
+        return _ended(args, _line(error), error.exit_code)
     except SystemExit as stop:  # of a task's Python or a library: no command ends this way
-        print(
-            f"harness {args.command}: Python of a task or library called sys.exit({stop.code!r:.60}), so the work is "
-            "not finished; correct that code.",
-            file=sys.stderr,
-        )
-        return 1
+        called = f"Python of a task or library called sys.exit({stop.code!r:.60})"
+        return _ended(args, f"{called}, so the work is not finished; correct that code.", 1)
     except KeyboardInterrupt:
-        print(f"harness {args.command}: interrupted; run the same command again to resume.", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output ended first, such as `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return _ended(args, "interrupted; run the same command again to resume.", INTERRUPTED)
+    except OSError as error:
+        if not (fault := fault_of_the_machine(error)):
+            raise
+        discard_unwritable_output()
+        return _ended(args, visible(fault, one_line=True), 1)
+
+
+def _ended(args: argparse.Namespace, line: str, code: int) -> int:
+    print(f"harness {args.command}: {line}", file=sys.stderr)
+    return code
+
+
+def _line(error: HarnessError) -> str:
+    """Return an error's message as one line without secrets."""
+    return visible(without_url_secrets(str(error)), one_line=True)
 
 
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
@@ -118,7 +133,7 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
         if file is not None:
             config_file.apply(leaf, file, rest)
     except InputError as error:
-        Parser(prog=f"harness {words[0]}").exit(2, f"harness {words[0]}: {visible(error, one_line=True)}\n")
+        Parser(prog=f"harness {words[0]}").exit(2, f"harness {words[0]}: {_line(error)}\n")
     return parser.parse_args(words)
 
 

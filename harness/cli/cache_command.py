@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     info = actions.add_parser("info", help="show the folder, the size of each part, and the number of answers by model")
     add_wide(info)
     clear = actions.add_parser("clear", help="delete parts of the cache; deleted answers are computed again")
-    clear.add_argument("parts", nargs="+", choices=(*PARTS, "all"))
+    clear.add_argument("parts", nargs="+", choices=(*PARTS, "all"), metavar="PART", help=f"{', '.join(PARTS)}, or all")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,7 +1,10 @@
-"""``harness completion bash|zsh``: a script with which the shell completes commands, flags and paths.
+"""``harness completion bash|zsh|fish``: a script with which the shell completes commands, flags, names and paths.
 
 harness completion bash > ~/.local/share/bash-completion/completions/harness
 harness completion zsh > ~/.zfunc/_harness          (a folder in fpath)
+harness completion fish > ~/.config/fish/completions/harness.fish
+
+The script holds all words itself, so a key press starts no Python. `completion_words` has what follows a flag.
 """
 
 from __future__ import annotations
@@ -11,9 +14,11 @@ from pathlib import Path
 
 from harness.errors import InputError
 
-PURPOSE = "Print a script that lets bash or zsh complete commands and flags."
-SHELLS = ("bash", "zsh")
+PURPOSE = "Print a script that lets bash, zsh or fish complete commands, flags and names."
+SHELLS = ("bash", "zsh", "fish")
 FOLDERS = ("DIR",)  # metavars of flags that take a folder
+OF_FLAGS = ("--tasks", "--model")
+OF_TASKS = ("harness tasks show", "harness tasks fetch", "harness tasks validate")  # their words are tasks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "install:\n"
         "  harness completion bash > ~/.local/share/bash-completion/completions/harness\n"
-        "  harness completion zsh > ~/.zfunc/_harness      (a folder of fpath)"
+        "  harness completion zsh > ~/.zfunc/_harness      (a folder of fpath)\n"
+        "  harness completion fish > ~/.config/fish/completions/harness.fish"
     )
 
 
@@ -34,27 +40,39 @@ def run(args: argparse.Namespace) -> int:
     except ImportError:
         raise InputError("completion: needs the library shtab; run `pip install shtab`.") from None
     from harness.cli import build_parser, sub_parsers
+    from harness.cli.completion_words import models, path, tasks, values_of_flags
 
     parser = build_parser()
     waiting: list[argparse.ArgumentParser] = [parser]
+    words, names, known = values_of_flags(), tasks(), models()
+    file, folder = path("file", shtab.FILE), path("dir", shtab.DIRECTORY)
     while waiting:
         each = waiting.pop()
         waiting += sub_parsers(each).values()
         for action in each._actions:  # noqa: SLF001 - argparse offers no other way to the flags
-            _complete(action, shtab.FILE, shtab.DIRECTORY)
+            flag = next((one for one in action.option_strings if one in (*words, *OF_FLAGS)), "")
+            if flag in words:
+                action.choices = words[flag]
+            elif flag == "--tasks" or (each.prog in OF_TASKS and action.dest in ("name", "names")):
+                action.complete = names  # type: ignore[attr-defined]  # where shtab looks
+            elif flag == "--model":
+                action.complete = known  # type: ignore[attr-defined]
+            else:
+                _complete(action, file, folder)
+            if isinstance(action.metavar, tuple):  # shtab takes one word
+                action.metavar = action.metavar[0]
     print(shtab.complete(parser, shell=args.shell))
     return 0
 
 
 def _complete(action: argparse.Action, file: object, folder: object) -> None:
     """Let the shell complete paths for a flag or word that takes one."""
-    if isinstance(action.metavar, tuple):  # the library takes one word
-        action.metavar = action.metavar[0]
-    if action.metavar in FOLDERS:
-        action.complete = folder  # type: ignore[attr-defined]  # where shtab looks
-    elif action.type is Path or action.metavar in PATHS:
+    metavar = action.metavar[0] if isinstance(action.metavar, tuple) else action.metavar
+    if metavar in FOLDERS:
+        action.complete = folder  # type: ignore[attr-defined]
+    elif action.type is Path or metavar in PATHS:
         action.complete = file  # type: ignore[attr-defined]
 
 
 # Metavars of words that name a file or folder without being a `Path`.
-PATHS = ("CKPT", "RUN", "MODEL", "EXPERIMENT.yaml", "JSON|FILE", "PATH_OR_ID", "PLACE", "FILE")
+PATHS = ("CKPT", "RUN", "RUNS", "MODEL", "EXPERIMENT.yaml", "JSON|FILE", "PATH_OR_ID", "PLACE", "FILE")

@@ -6,6 +6,8 @@ import argparse
 import os
 import platform
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
@@ -29,15 +31,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """No flags."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """Whether a backend or a feature works here.
+
+    Attributes:
+        name: Such as ``backend hf``.
+        detail: What was found; otherwise what is missing and how to get it.
+        works: Whether it does.
+    """
+
+    name: str
+    detail: str
+    works: bool
+
+
 def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - every command has this shape
     """Print the report; return 0 if the default backend can run."""
+    checks = [*map(_check, NEEDS), _check_sandbox()]
+    say(_answer(checks))
+    for check in checks:
+        say(f"  {'yes' if check.works else 'no '}  {check.name}{check.detail and ': '}{check.detail}")
+    say()
     _print_versions()
     _print_devices()
-    say("\navailable")
-    working = {name: _check(name) for name in NEEDS}
-    _check_sandbox()
     _print_folders()
-    return 0 if working["backend hf"] else 1
+    return 0 if checks[0].works else 1
+
+
+def _answer(checks: Sequence[Check]) -> str:
+    """Return a sentence on the default backend, and the names of what does not work."""
+    missing = [check.name for check in checks if not check.works]
+    evaluation = f"`harness eval` {'works' if checks[0].works else 'does not work'} here"
+    return f"{evaluation}. " + (f"Not available: {', '.join(missing)}." if missing else "Nothing is missing.")
 
 
 def _print_versions() -> None:
@@ -64,21 +90,21 @@ def _print_devices() -> None:
         say("  mps")
 
 
-def _check(name: str) -> bool:
+def _check(name: str) -> Check:
     modules, programs, remedy = NEEDS[name]
     missing = [m for m in modules if find_spec(m) is None] + [p for p in programs if shutil.which(p) is None]
-    say(f"  {'no ' if missing else 'yes'}  {name}" + (f": {', '.join(missing)} missing; {remedy}" if missing else ""))
-    return not missing
+    return Check(name=name, detail=f"{', '.join(missing)} missing; {remedy}" if missing else "", works=not missing)
 
 
-def _check_sandbox() -> None:
+def _check_sandbox() -> Check:
     from harness.sandbox import SandboxError
     from harness.sandbox.backends import choose
 
+    name = "sandbox for programs"
     try:
-        say(f"  yes  sandbox for programs: {choose(None)}")
+        return Check(name=name, detail=choose(None), works=True)
     except SandboxError as error:
-        say(f"  no   sandbox for programs: {error}")
+        return Check(name=name, detail=str(error), works=False)
 
 
 def _print_folders() -> None:

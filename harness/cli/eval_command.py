@@ -32,9 +32,10 @@ __all__ = ["PURPOSE", "add_arguments", "evaluation_spec", "run"]
 PURPOSE = "Score checkpoints on tasks and write a record; a killed run resumes."
 EXAMPLES = """examples:
   harness eval --model runs/sft --tasks reasoning_mini --output_path runs/eval
-  harness eval --model org/name --tasks arc_easy,hellaswag --num_fewshot 5 --output_path runs/eval
-  harness eval --model runs/pretrain --tasks reasoning --output_path runs/eval      (every checkpoint-* in it)
-  harness run --model hf --model_args pretrained=org/name,dtype=float --tasks hellaswag      (as in lm-eval)
+  harness eval --model org/name --tasks arc_easy,hellaswag --num_fewshot 5
+  harness eval --model runs/pretrain --tasks reasoning   (every checkpoint-*)
+  harness run --model hf --model_args pretrained=org/name --tasks hellaswag
+                                                         (as in lm-eval)
 """
 
 

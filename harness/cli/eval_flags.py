@@ -145,7 +145,11 @@ def add_engine_flags(group: argparse._ArgumentGroup) -> None:
         help="sequences per forward pass (hf: a budget of 256 N tokens)",
     )
     group.add_argument(
-        "--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"), help="auto: the checkpoint's own"
+        "--dtype",
+        type=read.dtype,
+        default="auto",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        help="auto: the checkpoint's own",
     )
     group.add_argument("--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps")
     group.add_argument(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from harness.cli.flag_values import checked_items, names, pairs
 from harness.cli.lm_eval_model import in_own_words
 from harness.errors import InputError
+from harness.paths import check_data_dir
 from harness.recorded_command import recorded_command
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def _check_together(args: argparse.Namespace) -> None:
         raise InputError(f"--use_cache {args.use_cache}: is a folder; give a file, such as journal.sqlite in it.")
     if args.predict_only and args.output_path is None and not args.dry_run:
         raise InputError("--predict_only: needs a record for the answers; add --output_path DIR.")
+    check_data_dir(args.data_dir)
 
 
 def _prompt(args: argparse.Namespace) -> PromptSpec:

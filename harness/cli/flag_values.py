@@ -12,6 +12,8 @@ from typing import Any
 from harness.errors import InputError
 from harness.paths import split_folders
 
+# Other names of data types: lm-eval's, and the usual short ones.
+DTYPES = {"float": "float32", "half": "float16", "fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -20,6 +22,11 @@ def word(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty; give a tag such as </think>, or none")
     return text
+
+
+def dtype(text: str) -> str:
+    """A data type of weights, under its own name or the one that lm-eval or other tools give it."""
+    return DTYPES.get(text, text)
 
 
 def limit(text: str) -> float:

@@ -22,6 +22,7 @@ from typing import Any
 from harness.cli import eval_flags, lm_eval_flags
 from harness.cli.flag_values import pairs
 from harness.cli.parser import RaisingParser
+from harness.engines.quantizing import QUANTIZING
 from harness.errors import InputError, did_you_mean
 from harness.recorded_command import without_secret_values
 
@@ -39,7 +40,6 @@ FLAGS = {
     "trust_remote_code": "trust_remote_code",
     "think_end_token": "think_end",
 }
-DTYPES = {"float": "float32", "half": "float16"}
 ADAPTERS = ("peft", "lora_local_path")
 # Arguments that change no answer here, and why.
 LEFT_OUT = {
@@ -63,9 +63,8 @@ NOWHERE = ("delta", "tp_plan")  # those of them that an lm-eval class, too, cann
 ON_LM_EVAL = {
     "hf": (
         "parallelize", "device_map", "device_map_option", "max_memory", "max_memory_per_gpu", "max_cpu_memory",
-        "offload_folder", "load_in_4bit", "load_in_8bit", "quantization_config", "bnb_4bit_quant_type",
-        "bnb_4bit_compute_dtype", "bnb_4bit_use_double_quant", "autogptq", "gptqmodel", "gptq_use_triton",
-        "softmax_dtype", "mixed_precision_dtype", "prefix_token_id", "use_fast_tokenizer", "backend",
+        "offload_folder", *QUANTIZING, "softmax_dtype", "mixed_precision_dtype", "prefix_token_id",
+        "use_fast_tokenizer", "backend",
     ),
     "vllm": ("prefix_token_id", "truncation_side", "add_bos_token"),
 }  # fmt: skip
@@ -223,7 +222,7 @@ class _Translation:
         if value is False:
             return
         text = str(value).removeprefix("torch.") if flag == "dtype" else str(value)
-        words = [f"--{flag}"] if value is True else [f"--{flag}", DTYPES.get(text, text) if flag == "dtype" else text]
+        words = [f"--{flag}"] if value is True else [f"--{flag}", text]
         parser = _flags_parser(f"--model_args {key}={value}")
         parsed = getattr(parser.parse_args(words), flag)
         before = getattr(self._own, flag)

@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from harness.errors import InputError, did_you_mean
+from harness.recorded_command import without_url_secrets
+from harness.visible import visible
 
 _NUMBER = re.compile(r"-\d+|-\d*\.\d+")  # what argparse takes for a negative number
 # What `parse_known_args` takes and returns differs with the type of its namespace; argparse's own stubs overload it.
 Known = Any
+
+
+class _Help(argparse.HelpFormatter):
+    """argparse's help, but without the ``key=value`` words that argparse gives to the flag before them."""
+
+    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
+        if action.option_strings and isinstance(action.metavar, tuple):
+            return action.metavar[0]
+        if action.option_strings and action.nargs == "*" and action.metavar == "key=value":
+            return ""
+        return super()._format_args(action, default_metavar)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        return super()._format_action_invocation(action).rstrip()
 
 
 class Parser(argparse.ArgumentParser):
@@ -23,9 +40,17 @@ class Parser(argparse.ArgumentParser):
 
     nearby: Sequence[str] = ()
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": _Help, **options})
+
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2."""
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        line = visible(without_url_secrets(message), one_line=True)
+        self.exit(2, f"{self.prog}: {line} (see {self.prog} --help)\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Write a message as argparse does, but raise the error if it cannot be written."""
+        (file or sys.stderr).write(message)
 
     def parse_known_args(self, args: Known = None, namespace: Known = None) -> Known:
         """Parse as argparse does, but refuse an unknown flag before anything else, and left-over words by name."""
@@ -36,6 +61,14 @@ class Parser(argparse.ArgumentParser):
         if rest:
             self.error(f"{' '.join(rest)}: not expected here; leave it out")
         return parsed, rest
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        """Say what is allowed in place of a wrong number."""
+        try:
+            return super()._get_value(action, arg_string)
+        except argparse.ArgumentError as error:
+            wanted = {int: "a whole number", float: "a number"}.get(action.type)  # type: ignore[call-overload]
+            raise argparse.ArgumentError(action, f"{arg_string}: give {wanted}") if wanted else error from None
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Name the nearest choice for a wrong one."""

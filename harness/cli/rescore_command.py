@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from harness.flags import add_wide
-from harness.paths import split_folders
+from harness.paths import check_data_dir, split_folders
 from harness.recorded_command import recorded_command
 
 PURPOSE = "Score the answers of an earlier run again, with the current tasks and metrics."
@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from harness.cli.console import print_failures, print_run
     from harness.evaluation.rescoring import RescoreOptions, rescore
 
+    check_data_dir(args.data_dir)
     options = RescoreOptions(
         include_paths=tuple(args.include_path),
         data_dir=args.data_dir,

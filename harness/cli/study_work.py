@@ -67,7 +67,7 @@ def read_study(experiment: Path, changes: Sequence[str], args: argparse.Namespac
     graph = _graph(experiment, spec)
     wanted = _wanted(graph, args.only)
     folder = StudyFolder(Path(args.output_path))
-    folder.check_experiment(spec.name, spec.model_dump(mode="json"), graph)
+    folder.check_experiment(spec.name, spec.recorded(), graph)
     folder.check_labels(graph)
     return PreparedStudy(spec=spec, graph=graph, folder=folder, wanted=wanted)
 
@@ -149,7 +149,7 @@ def _run(study: PreparedStudy, executor: Executor, notify: Callable[[str], None]
 
     graph, folder, wanted = study.graph, study.folder, study.wanted
     costs_ahead(graph, folder, wanted, writes=True)
-    experiment, before = study.spec.model_dump(mode="json"), folder.recorded()
+    experiment, before = study.spec.recorded(), folder.recorded()
     for line in differences(before["experiment"], experiment) if before is not None else ():
         notify(f"changed  {line}")
     folder.record(study.spec.name, experiment, graph)

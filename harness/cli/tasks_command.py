@@ -13,7 +13,7 @@ from harness.cli.flag_values import names
 from harness.cli.task_tables import FORMATS, print_tasks
 from harness.errors import InputError, did_you_mean
 from harness.flags import add_wide
-from harness.paths import split_folders, use_data_dir
+from harness.paths import check_data_dir, split_folders, use_data_dir
 from harness.visible import say
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("--kind", choices=KINDS, help="list only tasks, groups or tags")
     listing.add_argument("--lm_eval", action="store_true", help="also list lm-eval's own (takes seconds)")
     show = actions.add_parser("show", help="show a task: its file, fields and first prompt")
-    show.add_argument("name", metavar="NAME")
+    show.add_argument("name", metavar="NAME", help="a task, a group, a pattern or a YAML file")
     fetch = actions.add_parser("fetch", help="fetch the data of tasks or groups into the cache, and check it")
     fetch.add_argument("names", nargs="+", metavar="NAME", help="tasks, groups or data files")
     validate = actions.add_parser(
@@ -67,14 +67,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--run_code", action="store_true", help="run the Python of --include_path, as `eval` does")
     add_wide(listing)
     listing.add_argument("--format", choices=FORMATS, default="table", help="table (default), md or json")
-    show.add_argument("--format", choices=("table", "json"), default="table")
+    show.add_argument("--format", choices=("table", "json"), default="table", help="table (default) or json")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one action."""
     folder: Path | None = getattr(args, "data_dir", None)
-    if folder is not None and not folder.is_dir():
-        raise InputError(f"--data_dir {folder}: no such folder; correct or remove it.")
+    check_data_dir(folder)
     with use_data_dir(folder):
         return {"list": _list, "show": _show, "fetch": _fetch, "validate": _validate}[args.action](args)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import socket
 import tarfile
 import tempfile
 import urllib.error
@@ -21,6 +20,7 @@ from urllib.parse import urlsplit
 from harness.data.manifest import DataFile, MismatchError, all_files, fetch_command, find
 from harness.data.store import cached_data, check_count, check_digest, file_to_read, local_path
 from harness.errors import TaskError, one_line
+from harness.hub_access import forget_findings, why_no_hub
 from harness.paths import writable_cache_dir
 
 ProgressCallback = Callable[[str, int, int | None], None]
@@ -189,22 +189,22 @@ def _from_archive(
 
 
 def _from_hub(name: str, file: DataFile, target: Path, progress: ProgressCallback | None, remedy: str) -> str:
-    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     assert file.hub is not None
     repo, path, revision = file.hub.repo, file.hub.file, file.hub.revision
-    host = urlsplit(constants.ENDPOINT).hostname or ""
+    reason = ""
     try:
         try:
             cached = hf_hub_download(repo, path, repo_type="dataset", revision=revision, local_files_only=True)
         except LocalEntryNotFoundError:
-            if host in _unreachable or not _resolves(host):  # the hub's client would retry for half a minute
+            if reason := why_no_hub():
                 raise
             cached = hf_hub_download(repo, path, repo_type="dataset", revision=revision)
     except LocalEntryNotFoundError:
-        _unreachable.add(host)
-        raise TaskError(f"data file {name}: not on this machine, and the hub cannot be reached; {remedy}.") from None
+        reason = reason or "the hub cannot be reached"
+        raise TaskError(f"data file {name}: not on this machine, and {reason}; {remedy}.") from None
     except (HfHubHTTPError, OSError) as error:
         reason = one_line(error, max_characters=200)
         raise TaskError(f"data file {name}: the hub refuses {repo} ({reason}); {remedy}.") from None
@@ -216,13 +216,7 @@ def _from_hub(name: str, file: DataFile, target: Path, progress: ProgressCallbac
         return hashlib.file_digest(copied, "sha256").hexdigest()
 
 
-def _resolves(host: str) -> bool:
-    try:
-        return bool(socket.getaddrinfo(host, None))
-    except OSError:
-        return False
-
-
 def forget_unreachable() -> None:
     """Try hosts again that did not answer before."""
     _unreachable.clear()
+    forget_findings()

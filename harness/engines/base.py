@@ -29,6 +29,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, Protocol
 
+from harness.recorded_command import without_url_secrets
+
 RequestKind = Literal["loglikelihood", "loglikelihood_rolling", "generate_until"]
 
 
@@ -98,11 +100,15 @@ class Failure:
             continuation tokens to score, or no text from an engine that cannot tell whether the model ended by
             itself), ``too_long`` (the continuation alone exceeds the context), ``missing`` (the engine returned fewer
             answers than requests), ``out_of_memory``, ``timeout``, ``malformed`` (a text that cannot be written).
-        message: One line for the record.
+        message: One line for the record. Passwords and keys in URLs are replaced by ``***``.
     """
 
     reason: FailureReason
     message: str
+
+    def __post_init__(self) -> None:
+        # HTTP libraries name the URL in their errors.
+        object.__setattr__(self, "message", without_url_secrets(self.message))
 
 
 Batch = list[tuple[int, Answer | Failure]]

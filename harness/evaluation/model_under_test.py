@@ -12,6 +12,7 @@ from harness.checkpoints.checkpoint import Checkpoint
 from harness.checkpoints.identity import checkpoint_digest, model_digest, tokenizer_digest
 from harness.checkpoints.resolver import resolve, resolve_on
 from harness.engines.base import Engine, Request
+from harness.engines.quantizing import refuse_for_gguf
 from harness.engines.registry import engine_identity, find_engine, open_engine, resolve_backend
 from harness.engines.replicated.recipe import Recipe
 from harness.engines.served import SETTINGS
@@ -71,6 +72,7 @@ def find_model(source: str, spec: EvaluationSpec) -> ModelUnderTest:
         return _script(source, engine)
     if kind.open_service is not None:
         return _stand_in(engine) if spec.dry_run else _service(source, spec, engine)
+    refuse_for_gguf(engine.model_args, (source, spec.base))
     checkpoint = _checkpoint(source, spec)
     if spec.revision is not None and checkpoint.revision is None:
         raise InputError(f"--revision {spec.revision}: {source} is a local path; leave it out, or give a hub id.")

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+from unittest import mock
 
 from harness.checkpoints.folders import TRAINER_STEP, step_number
 from harness.checkpoints.lineage import training_tokens
@@ -31,6 +32,7 @@ from harness.errors import HarnessError, InputError, did_you_mean, one_line
 from harness.evaluation.hub_tracker import check_hub, push_run
 from harness.evaluation.run import DoneRun
 from harness.evaluation.spec import EvaluationSpec
+from harness.recorded_command import without_secrets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +139,8 @@ class Trackers:
     def _wandb(self, arguments: dict[str, Any]) -> tuple[_Logger, Callable[[], None]]:
         from lm_eval.loggers import WandbLogger
 
-        logger = WandbLogger(arguments, dict(self._options.wandb_config))
+        with mock.patch.object(sys, "argv", [sys.argv[0], *map(without_secrets, sys.argv[1:])]):  # W&B uploads it
+            logger = WandbLogger(arguments, dict(self._options.wandb_config))
         return logger, logger.run.finish
 
 

@@ -105,8 +105,8 @@ class RunFiles:
             yield
         except OSError as error:
             raise HarnessError(
-                f"{self._work.parent}: the record cannot be written ({error.strerror}). The answers are in the "
-                "journal: free disk space and run the same command again."
+                f"{self._work.parent}: the record cannot be written ({error.strerror}). Free disk space and "
+                "run the same command again; answers in the journal are reused."
             ) from error
 
 

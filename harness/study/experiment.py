@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from harness.errors import InputError, SpecError, did_you_mean
+from harness.recorded_command import without_secret_values, without_secrets
 from harness.study.executors.needs import NeedsSpec
 from harness.study.plain_values import check_plain
 from harness.training import read_spec
@@ -162,6 +163,16 @@ class ExperimentSpec(Section):
     compare: tuple[CompareSpec, ...] = ()
     report: ReportSpec = ReportSpec()
     needs: NeedsByKind = NeedsByKind()
+
+    def recorded(self) -> dict[str, Any]:
+        """Return the fields as plain values, without secrets in the flags and in the settings of trainers."""
+        fields = self.model_dump(mode="json")
+        for section in fields["evaluate"]:
+            section["flags"] = without_secret_values(section["flags"], within=without_secrets)
+        for stage in fields["stages"].values():
+            if isinstance(stage.get("trainer"), Mapping):
+                stage["trainer"] = without_secret_values(stage["trainer"])
+        return fields
 
     @field_validator("factors", mode="before")
     @classmethod

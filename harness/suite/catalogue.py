@@ -50,7 +50,7 @@ def task_manager(
         defaults: Whether to index lm-eval's own tasks too, which takes seconds.
         metadata: For the tasks' own code.
     """
-    from harness.suite import consent, lm_eval_shortcuts, task_files, templates
+    from harness.suite import consent, hub_datasets, lm_eval_shortcuts, task_files, templates
     from harness.suite.lm_eval_imports import import_lm_eval
 
     import_lm_eval()
@@ -60,6 +60,7 @@ def task_manager(
     consent.install()
     task_files.install()
     lm_eval_shortcuts.install()
+    hub_datasets.install()
     return TaskManager(include_path=[str(folder) for folder in folders], include_defaults=defaults, metadata=metadata)
 
 

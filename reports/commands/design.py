@@ -198,7 +198,7 @@ class _Finder:
         if not matches:
             known = [model.name for model in self._named]
             raise RecordError(
-                f"run {place}: neither a folder nor a model below {self._args.runs}, which has {', '.join(known)}."
+                f"run {place}: neither a folder nor a model below {self._args.runs}; give one of {', '.join(known)}."
                 f"{did_you_mean(place, known)}"
             )
         return self._only(place, matches)

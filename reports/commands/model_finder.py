@@ -80,7 +80,7 @@ class ModelFinder:
             return f"{place}: no such run folder; give one, or --runs DIR to look up a model or stage name."
         names = [model.name for model in self._records.models] if self._records else []
         return (
-            f"{place}: neither a folder nor the name of a model or stage below {runs}, which has {', '.join(names)}."
+            f"{place}: neither a folder nor the name of a model or stage below {runs}; give one of {', '.join(names)}."
             f"{did_you_mean(place, names)}"
         )
 

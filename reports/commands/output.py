@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import shlex
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import InputError
 from harness.flags import add_wide
+from harness.recorded_command import recorded_command
 from harness.visible import say
 
 if TYPE_CHECKING:
@@ -101,8 +102,8 @@ def split_names(text: str) -> tuple[str, ...]:
 
 
 def command_line() -> str:
-    """Return the command line as the user typed it."""
-    return shlex.join(["harness", *sys.argv[1:]])
+    """Return the command line as the user typed it, without secrets."""
+    return recorded_command(["harness", *sys.argv[1:]])
 
 
 def view_options(args: argparse.Namespace) -> tuple[str, ...]:
@@ -182,12 +183,20 @@ def write_text(text: str, path: Path | None) -> None:
 
 
 def write_file(text: str, path: Path) -> None:
-    """Write text to a file.
+    """Write text to a file, complete or not at all; a device or a pipe is written directly.
 
     Raises:
         InputError: The file cannot be written.
     """
+    target = path.resolve()  # the file that a link points to
+    part = (
+        target if target.exists() and not target.is_file() else target.with_name(f".{target.name}.{os.getpid()}.part")
+    )
     try:
-        path.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8")
+        if part != target:
+            part.replace(target)
     except OSError as error:
+        if part != target:
+            part.unlink(missing_ok=True)
         raise InputError(f"--output_path {path}: cannot be written ({error.strerror}); give another file.") from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import InputError
 from harness.flags import add_wide
-from harness.paths import split_folders
+from harness.paths import check_data_dir, split_folders
 from harness.reports.commands.output import SUFFIXES, command_line, output_format, split_names, write_document
 
 if TYPE_CHECKING:
@@ -104,8 +104,7 @@ def check(args: argparse.Namespace) -> None:
             )
     if not 0.0 <= args.min_share <= 1.0:
         raise InputError(f"--min_share {args.min_share}: give a share of an item's n-grams, from 0 to 1.")
-    if args.data_dir is not None and not args.data_dir.is_dir():
-        raise InputError(f"--data_dir {args.data_dir}: no such folder; correct or remove it.")
+    check_data_dir(args.data_dir)
 
 
 def _index(args: argparse.Namespace) -> ItemIndex:

@@ -1,13 +1,18 @@
-"""`harness completion bash` works in a real bash: commands, sub-commands, flags, choices and paths are completed."""
+"""`harness completion bash` works in a real bash: commands, flags, choices, names of tasks and paths are completed."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from harness.cli.completion_words import task_names
+from harness.suite.catalogue import Catalogue
 from tests.conftest import HarnessCommand
 
 # What bash does on the tab key: it sets COMP_WORDS and COMP_CWORD and calls the function that `complete` registered.
@@ -20,20 +25,27 @@ printf '%s\n' "${COMPREPLY[@]}"
 """
 
 
-@pytest.fixture
-def script(tmp_path: Path, harness_here: HarnessCommand) -> Path:
-    done = harness_here("completion", "bash")
-    assert done.returncode == 0, done.stderr
-    file = tmp_path / "completion.sh"
+PressTab = Callable[..., set[str]]
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The script for bash."""
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "completion", "bash"], capture_output=True, text=True, check=True
+    )
+    file = tmp_path_factory.mktemp("completion") / "completion.sh"
     file.write_text(done.stdout, encoding="utf-8")
     return file
 
 
-def test_bash_completes_commands_flags_choices_and_paths(script: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def press_tab(script: Path, tmp_path: Path) -> PressTab:
+    """A function that returns what bash offers for the last of some words."""
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkfile.yaml").touch()
 
-    def press_tab(*words: str) -> set[str]:
+    def press(*words: str) -> set[str]:
         done = subprocess.run(
             ["bash", "--norc", "-c", PRESS_TAB, "bash", str(script), "harness", *words],
             capture_output=True, text=True, check=False, cwd=tmp_path,
@@ -42,6 +54,10 @@ def test_bash_completes_commands_flags_choices_and_paths(script: Path, tmp_path:
         assert not done.stderr
         return {line.strip() for line in done.stdout.splitlines() if line.strip()}
 
+    return press
+
+
+def test_bash_completes_commands_flags_choices_and_paths(press_tab: PressTab) -> None:
     assert press_tab("ev") == {"eval"}
     assert {"eval", "compare", "run", "tasks", "completion"} <= press_tab("")
     assert press_tab("tasks", "val") == {"validate"}
@@ -55,20 +71,62 @@ def test_bash_completes_commands_flags_choices_and_paths(script: Path, tmp_path:
     assert press_tab("run", "check") == {"checkpoints", "checkfile.yaml"}
 
 
-def test_zsh_gets_a_script_of_its_own(tmp_path: Path, harness_here: HarnessCommand) -> None:
-    done = harness_here("completion", "zsh")
+def test_bash_completes_values_of_flags(press_tab: PressTab) -> None:
+    assert press_tab("eval", "--backend", "") == {"auto", "hf", "scripted", "vllm"}
+    assert press_tab("compare", "--format", "j") == {"json"}
+    assert press_tab("eval", "--verbosity", "D") == {"DEBUG"}
+    assert press_tab("eval", "--model", "or") == {"oracle"}
+    assert press_tab("eval", "--model", "local-ch") == {"local-chat-completions"}
+    assert press_tab("eval", "--model", "checkp") == {"checkpoints"}
+    assert press_tab("eval", "--model", "checkpoints", "--task") == {"--tasks"}, "after a flag of several words"
+    assert press_tab("eval", "--tasks", "mini_logic", "--lim") == {"--limit"}
+
+
+def test_bash_completes_names_of_tasks(press_tab: PressTab) -> None:
+    assert press_tab("eval", "--tasks", "mini_logic_c") == {"mini_logic_cot"}
+    assert press_tab("eval", "--tasks", "mini_logic,mini_legal_c") == {"mini_logic,mini_legal_cot"}
+    assert press_tab("eval", "--tasks", "mini_logic", "mini_legal_c") == {"mini_legal_cot"}
+    assert press_tab("leaderboard", "runs", "--tasks", "reasoning_min") == {"reasoning_mini"}
+    assert press_tab("tasks", "show", "mini_log") >= {"mini_logic", "mini_logic_cot"}
+    assert press_tab("tasks", "validate", "mini_logic", "mini_legal_c") == {"mini_legal_cot"}
+    assert press_tab("eval", "--tasks", "mini_logic,hellasw") >= {
+        "mini_logic,hellaswag", "mini_logic,hellaswag_letter"
+    }, "lm-eval's task too"  # fmt: skip
+    assert press_tab("eval", "--tasks", "winogr") >= {"winogrande"}
+    assert press_tab("eval", "--tasks", "wi") == set(), "too short for lm-eval's names"
+    assert press_tab("eval", "--tasks", "$(touch x).*") == set()
+
+
+def test_the_names_are_those_of_the_catalogue() -> None:
+    entries = Catalogue().entries
+    names = set(task_names())
+    assert entries.keys() <= names
+    assert all(Catalogue().knows(name) for name in names - {"all"} - entries.keys()), "tags"
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_get_a_script_of_their_own(shell: str, tmp_path: Path, harness_here: HarnessCommand) -> None:
+    done = harness_here("completion", shell)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("#compdef harness")
-    for part in ("--num_fewshot", "validate", "bfloat16"):
+    for part in (
+        "num_fewshot",
+        "validate",
+        "bfloat16",
+        "mini_logic",
+        "reasoning_mini",
+        "local-completions",
+        "scripted",
+    ):
         assert part in done.stdout
-    zsh = shutil.which("zsh")
-    if zsh is not None:
-        file = tmp_path / "_harness"
+    assert not re.findall("@(?:names|folder|words|kind|option)@", done.stdout), "each place is filled"
+    installed = shutil.which(shell)
+    if installed is not None:
+        file = tmp_path / "script"
         file.write_text(done.stdout, encoding="utf-8")
-        subprocess.run([zsh, "-n", str(file)], check=True)
+        subprocess.run([installed, "-n", str(file)], check=True)
 
 
 def test_another_shell_is_refused(harness_here: HarnessCommand) -> None:
-    done = harness_here("completion", "fish")
+    done = harness_here("completion", "tcsh")
     assert done.returncode == 2
-    assert "'bash', 'zsh'" in done.stderr
+    assert "'bash', 'zsh', 'fish'" in done.stderr

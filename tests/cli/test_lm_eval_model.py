@@ -45,6 +45,7 @@ def _notes(*words: str) -> tuple[str, ...]:
         ("--model_args pretrained=org/name", "--backend hf --model org/name"),
         ("-M huggingface -a pretrained=org/name dtype=float", "--backend hf --model org/name --dtype float32"),
         ("--model hf --model_args pretrained=a/b,dtype=half", "--backend hf --model a/b --dtype float16"),
+        ("--model a/b --dtype bf16", "--model a/b --dtype bfloat16"),
         ("--model hf --model_args pretrained=a/b,dtype=torch.bfloat16", "--backend hf --model a/b --dtype bfloat16"),
         ("--model hf --model_args pretrained=a/b,dtype=auto,revision=main", "--backend hf --model a/b"),
         ("--model hf --model_args pretrained=a/b,revision=step1", "--backend hf --model a/b --revision step1"),
@@ -218,6 +219,36 @@ def test_a_gguf_file_inside_a_folder_is_the_model(
     done = harness_here(*words, "--device", "cpu", "--limit", 2, "--output_path", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert read_record(tmp_path / "out" / "tiny").model["kind"] == "gguf"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ("load_in_4bit=True", "load_in_4bit=True"),
+        ("load_in_8bit=True,max_length=32", "load_in_8bit=True"),
+        ("gptqmodel=True,load_in_4bit=False", "gptqmodel=True"),
+    ],
+)
+def test_a_gguf_file_is_not_quantised_again(
+    arguments: str, named: str, tiny: Path, tasks: Path, tmp_path: Path, harness_here: HarnessCommand
+) -> None:
+    file = tmp_path / "tiny.gguf"
+    save_tiny_gguf(file, tiny)
+    words = ["eval", "--tasks", "t_choice", "--include_path", tasks, "--limit", 1]
+    ways = (
+        ["--model", file, "--model_args", arguments],
+        ["--model", file, "--backend", "lm-eval:hf", "--model_args", arguments],
+        ["--model", "hf", "--model_args", f"pretrained={file},{arguments}"],
+    )
+    for way in ways:
+        done = harness_here(*words, *way)
+        *notes, line = done.stderr.splitlines()
+        assert done.returncode == 2
+        assert len(notes) <= 1, "that the engine is lm-eval:hf"
+        assert line == (
+            f"harness eval: --model_args {named}: {file} is quantised already, and its weights are read as they are; "
+            "leave the argument out, or give the transformers folder of the same model."
+        )
 
 
 def test_a_served_model_runs_with_the_readmes_command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -32,8 +33,9 @@ HEAVY = {"torch", "transformers", "lm_eval", "datasets", "pandas", "vllm", "trl"
         "import harness",
         "from harness.cli import build_parser\nbuild_parser().format_help()",
         "from harness.cli import main\nmain(['tasks', 'list'])",
+        "from harness.cli import main\nmain(['completion', 'bash'])",
     ],
-    ids=["import", "help", "tasks list"],
+    ids=["import", "help", "tasks list", "completion"],
 )
 def test_starting_imports_nothing_heavy(code: str) -> None:
     assert not _modules_after(code) & HEAVY
@@ -129,3 +131,17 @@ def test_a_command_that_the_installed_version_lacks_says_to_install_again(
     assert "install stage-harness again" in done.stderr
     assert harness_here("tasks", "list").returncode == 0
     assert "harness.cli.gone_command: does not exist" in cli.build_parser().format_help().replace("\n", " ")
+
+
+def test_help_fits_80_columns_and_explains_every_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    from docs.make_cli_page import commands_of
+
+    monkeypatch.setenv("COLUMNS", "80")
+    for name, parser in commands_of(cli.build_parser()):
+        text = parser.format_help()
+        assert max(map(len, text.splitlines())) <= 80, name
+        for action in parser._actions:
+            assert action.help or isinstance(action, argparse._SubParsersAction), (name, action.dest)
+    run = dict(commands_of(cli.build_parser()))["harness run"].format_help()
+    assert "[--output_path DIR] [--dry_run]" in run
+    assert "\n  --dry_run             print the graph" in run

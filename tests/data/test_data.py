@@ -169,7 +169,7 @@ def test_the_hub_is_queried_at_the_pinned_revision(places: Path, monkeypatch: py
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(places / "hub"))
     monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
     pin(places, hub={"repo": "own/rows", "revision": revision, "file": "rows.jsonl"})
-    with pytest.raises(TaskError, match=r"hub cannot be reached; run `harness tasks fetch rows "):
+    with pytest.raises(TaskError, match=r"hub\.invalid cannot be reached \(.*\); run `harness tasks fetch rows "):
         read(places)
     put(snapshots / revision, TEXT, "rows.jsonl")
     assert read(places) == ROWS

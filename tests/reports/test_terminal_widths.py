@@ -167,6 +167,8 @@ def test_colours_only_where_they_are_wanted(
     words = ["compare", *commands["compare"][1:]]
     assert ESCAPE.search(printed(words, monkeypatch))
     assert "\x1b" not in printed(words, monkeypatch, TERM="dumb")
+    wide = (GOLDEN / "leaderboard-160.txt").read_text(encoding="utf-8")
+    assert printed(commands["leaderboard"], monkeypatch, TERM="dumb", COLUMNS="160") == wide, "its width is the user's"
     assert "\x1b" not in command(*words)[1]
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", printed(words, monkeypatch, NO_COLOR="1"))
 

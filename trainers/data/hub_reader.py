@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import InputError, first_line
+from harness.hub_access import cache_only_without_hub
 from harness.trainers.data.readers import Cursor, RawRecord
 
 
@@ -37,11 +38,14 @@ class HubReader:
         from datasets import load_dataset
         from datasets.exceptions import DatasetNotFoundError
 
+        no_hub = ""
         try:
-            stream = load_dataset(self.name, self.subset, split=self.split, revision=self.revision, streaming=True)
+            with cache_only_without_hub() as no_hub:
+                stream = load_dataset(self.name, self.subset, split=self.split, revision=self.revision, streaming=True)
         except (DatasetNotFoundError, ConnectionError, FileNotFoundError, ValueError) as error:
+            reason = no_hub or first_line(error, max_characters=160)
             raise InputError(
-                f"hub data set {self.name}: cannot be opened ({first_line(error, max_characters=160)}); check the "
+                f"hub data set {self.name}: cannot be opened ({reason}); check the "
                 "name, the split and your connection, or give a local path."
             ) from None
         for number, record in enumerate(stream.skip(cursor.offset), start=cursor.offset + 1):
@@ -61,10 +65,13 @@ def hub_commit(name: str, revision: str | None) -> str | None:
 
     if revision is not None and re.fullmatch(r"[0-9a-f]{40}", revision):
         return revision
+    no_hub = ""
     try:
-        return dataset_info(name, revision=revision).sha
+        with cache_only_without_hub() as no_hub:
+            return dataset_info(name, revision=revision).sha
     except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
+        reason = no_hub or first_line(error, max_characters=160)
         raise InputError(
-            f"hub data set {name}: cannot be looked up ({first_line(error, max_characters=160)}); check the name and "
+            f"hub data set {name}: cannot be looked up ({reason}); check the name and "
             "your connection, give a full commit as revision, or give a local path."
         ) from None

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from harness.errors import SpecError, did_you_mean
+from harness.recorded_command import without_secret_values
 from harness.trainers.data.schedules import Schedule
 from harness.trainers.data.spec import DataSpec, MixtureSpec, Section, SourceSpec, read_schedule
 
@@ -123,8 +124,9 @@ class StageSpec(Section):
         return read_schedule(self.data)
 
     def resolved(self) -> dict[str, Any]:
-        """The stage file with its defaults filled in, as plain values."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        """The stage file with its defaults filled in, as plain values, without secrets such as ``hub_token``."""
+        fields = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return {**fields, "trainer": without_secret_values(fields["trainer"])}
 
 
 def parse(spec: Mapping[str, Any], stage: str) -> StageSpec:

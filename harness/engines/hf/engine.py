@@ -155,7 +155,10 @@ def open_hf(checkpoint: Checkpoint, spec: EngineSpec) -> HfEngine:
     for name in spec.model_args:
         if name not in ARGUMENTS:
             hint = did_you_mean(name, ARGUMENTS)
-            raise InputError(f"--model_args {name}: unknown; the hf backend takes {', '.join(ARGUMENTS)}.{hint}")
+            raise InputError(
+                f"--model_args {name}: unknown; the hf backend takes {', '.join(ARGUMENTS)}.{hint} --backend "
+                "lm-eval:hf passes other arguments on to transformers."
+            )
     tokens: int | Literal["auto"] = "auto" if spec.batch_size == "auto" else int(spec.batch_size) * TOKENS_PER_ROW
     opened = HfSpec(
         **{
