@@ -28,6 +28,9 @@ ACCENT, INK, QUIET, LINE = "#1f5fa8", "#1d1d1b", "#6c6b66", "#b9b8b2"
 # Apart from each other for colour-blind readers, and 3 to 1 or more against the page in both themes.
 SERIES_COLOURS = ("#3b6fb0", "#c4541a", "#1f8a7a", "#a03c8f", "#8f7000", "#5c7a29")
 BAND_OPACITY = 0.16
+# On paper, where 1 px is 1 pt: the width of the text, the size of what is not narrower for it, the smallest letters.
+TEXT_WIDTH, PAPER_SCALE, SMALLEST = 504, 2 / 3, 7.0
+_LETTER = 0.56  # width of a letter per size, on the safe side
 
 # Style on the page: its properties in Vega-Lite, for paper.
 STYLES: dict[str, dict[str, Any]] = {
@@ -38,11 +41,11 @@ STYLES: dict[str, dict[str, Any]] = {
     "small": {"color": QUIET, "fontSize": 10},
     "small end": {"color": QUIET, "fontSize": 10, "align": "right"},
     "small middle": {"color": QUIET, "fontSize": 10, "align": "center"},
-    "rule": {"color": "#e3e2dc"},
+    "rule": {"color": "#8a8984", "strokeWidth": 0.6},
     "join": {"color": QUIET},
     "interval": {"color": ACCENT, "strokeWidth": 1.4},
     "dot": {"color": ACCENT, "size": 3.14 * POINT_RADIUS**2, "filled": True, "opacity": 1},
-    "quiet-dot": {"color": LINE, "size": 3.14 * POINT_RADIUS**2, "filled": True, "opacity": 1},
+    "quiet-dot": {"color": QUIET, "size": 3.14 * POINT_RADIUS**2, "filled": True, "opacity": 1},
     "bold": {"color": INK, "fontSize": 12, "fontWeight": "bold"},
     "bold middle": {"color": INK, "fontSize": 12, "fontWeight": "bold", "align": "center"},
     "name end": {"color": INK, "fontSize": 12, "align": "right"},
@@ -65,7 +68,7 @@ class Mark:
         style: Key of `STYLES`.
         x: Left end of a rect or text (see `STYLES` for other alignments), start of a rule, centre of a point.
         y: Top of a rect, start of a rule, centre of a point, baseline of a text.
-        x2: Right end of a rect, end of a rule.
+        x2: Right end of a rect, end of a rule; of a text, where it is cut on paper, or 0.
         y2: Bottom of a rect, end of a rule.
         text: Of a text mark.
         tooltip: Text while the pointer is on the mark; empty for none.
@@ -139,14 +142,47 @@ def _svg_mark(mark: Mark) -> str:
     )
 
 
-def vega_lite(drawing: Drawing) -> dict[str, Any]:
-    """Return the drawing as a Vega-Lite view: one layer for each run of marks of one kind and style."""
+def vega_lite(drawing: Drawing, widest: float = TEXT_WIDTH) -> dict[str, Any]:
+    """Return the drawing as a Vega-Lite view for paper: one layer for each run of marks of one kind and style.
+
+    Rows of data keep the positions that the drawing has on the page. The view is smaller, and narrower still if it
+    would not fit.
+
+    Args:
+        drawing: The drawing.
+        widest: Its greatest width, with its texts, in pt.
+    """
     runs = groupby(_painted_together(drawing.marks), key=_layer_key)
+    scale = _horizontal_scale(drawing, widest)
     return {
-        "width": drawing.width,
-        "height": drawing.height,
-        "layer": [_layer(list(marks), drawing) for _, marks in runs],
+        "width": round(drawing.width * scale, 1),
+        "height": round(drawing.height * PAPER_SCALE, 1),
+        "layer": [_layer(list(marks), drawing, scale) for _, marks in runs],
     }
+
+
+def _horizontal_scale(drawing: Drawing, widest: float) -> float:
+    """Return the width on paper per width on the page, with which no text at the right goes beyond `widest`."""
+    scales = [PAPER_SCALE, (widest - 2) / drawing.width]
+    for mark in drawing.marks:
+        align = STYLES[mark.style].get("align", "left")
+        if mark.kind == "text" and not mark.x2 and align != "right":
+            reach = _LETTER * _paper_size(mark.style) * len(mark.text) / (2 if align == "center" else 1)
+            scales += [(widest - 2 - reach) / mark.x] if mark.x > 0 and reach < widest / 2 else []
+    return min(scales)
+
+
+def _paper_size(style: str) -> float:
+    return max(SMALLEST, round(float(STYLES[style]["fontSize"]) * PAPER_SCALE, 1))
+
+
+def _on_paper(style: str) -> dict[str, Any]:
+    """Return the properties of a style in its size on paper."""
+    look = dict(STYLES[style])
+    for name, power in (("strokeWidth", 1), ("cornerRadius", 1), ("size", 2)):
+        if name in look:
+            look[name] = round(look[name] * PAPER_SCALE**power, 2)
+    return look | ({"fontSize": _paper_size(style)} if "fontSize" in look else {})
 
 
 def _layer_key(mark: Mark) -> tuple[str, str, bool]:
@@ -166,9 +202,9 @@ def _painted_together(marks: Sequence[Mark]) -> list[Mark]:
     return sorted(marks, key=lambda mark: keys.index(_layer_key(mark)))
 
 
-def _layer(marks: Sequence[Mark], drawing: Drawing) -> dict[str, Any]:
+def _layer(marks: Sequence[Mark], drawing: Drawing, scale: float) -> dict[str, Any]:
     first = marks[0]
-    look = {} if first.series else STYLES[first.style]
+    look = {} if first.series else _on_paper(first.style)
     shape = {
         "type": first.kind,
         **({"align": "left", "baseline": "alphabetic"} if first.kind == "text" else {}),
@@ -176,6 +212,8 @@ def _layer(marks: Sequence[Mark], drawing: Drawing) -> dict[str, Any]:
     }
     if first.kind == "band":
         shape["type"] = "area"
+    if first.kind == "text" and first.x2:
+        shape["limit"] = round((first.x2 - first.x) * scale, 1)
     rows = [row for number, mark in enumerate(marks) for row in _rows(mark, number)]
     return {"data": {"values": rows}, "mark": shape, "encoding": _encoding(first, drawing)}
 

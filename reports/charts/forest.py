@@ -16,7 +16,7 @@ from harness.reports.charts.drawing import Drawing, Mark
 from harness.reports.charts.scales import padded_range, tick_text, ticks
 
 _LABEL, _COLUMN, _GAP, _STEP, _TOP, _BETWEEN = 120, 165, 34, 18, 40, 26
-_COLUMNS_PER_BAND = 4
+COLUMNS_PER_BAND = 4  # columns beside each other; the others go below
 # Intervals that are wider than this many times the median one are cut at the ends of the scale.
 _WIDEST = 4.0
 
@@ -47,12 +47,13 @@ class Effect:
         return all(map(math.isfinite, (self.value, self.low, self.high)))
 
 
-def draw_forest(effects: Sequence[Effect], title: str) -> Drawing:
+def draw_forest(effects: Sequence[Effect], title: str, per_band: int = COLUMNS_PER_BAND) -> Drawing:
     """Return the drawing; effects that are not finite are left out, and ends beyond the scale are cut to an arrow head.
 
     Args:
         effects: Rows and columns have the order in which they first occur.
         title: Description for screen readers.
+        per_band: Columns beside each other; 1 for a phone.
     """
     shown = [one for one in effects if one.finite]
     rows = list(dict.fromkeys(one.row for one in shown))
@@ -61,7 +62,7 @@ def draw_forest(effects: Sequence[Effect], title: str) -> Drawing:
     marks: list[Mark] = []
     height = _STEP * len(rows)
     for number, column in enumerate(columns):
-        band, place = divmod(number, _COLUMNS_PER_BAND)
+        band, place = divmod(number, per_band)
         top = _TOP + band * (_TOP + height + _BETWEEN)
         left = _LABEL + place * (_COLUMN + _GAP)
         if place == 0:
@@ -72,11 +73,11 @@ def draw_forest(effects: Sequence[Effect], title: str) -> Drawing:
         marks += _column(
             column, [one for one in shown if one.column == column], rows, _Frame(left=left, top=top, ends=ends)
         )
-    bands = math.ceil(len(columns) / _COLUMNS_PER_BAND)
+    bands = math.ceil(len(columns) / per_band)
     return Drawing(
         css_class="effects",
         label=title,
-        width=_LABEL + min(len(columns), _COLUMNS_PER_BAND) * (_COLUMN + _GAP),
+        width=_LABEL + min(len(columns), per_band) * (_COLUMN + _GAP),
         height=max(1, bands) * (_TOP + height + _BETWEEN) - _BETWEEN + 8,
         marks=tuple(marks),
     )

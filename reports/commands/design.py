@@ -78,10 +78,12 @@ def design_result(args: argparse.Namespace, command: str) -> ReportResult:
         return render_study(analysis, matrix(), document)
 
     def charts() -> dict[str, Chart]:
+        from harness.reports.charts.paper import fitting
         from harness.reports.charts.study_effects import draw_study_effects
-        from harness.reports.documents.captions import factorial_caption
+        from harness.reports.documents.captions import effects_caption
 
-        return drawn_charts({"effects": draw_study_effects(analysis)}, {"effects": factorial_caption(analysis)})
+        drawing = fitting(lambda columns: draw_study_effects(analysis, columns))
+        return drawn_charts({"effects": drawing}, {"effects": effects_caption(analysis)})
 
     @functools.cache
     def whole() -> Document:
@@ -214,17 +216,17 @@ class _Finder:
 
 
 def drawn_charts(drawings: dict[str, Drawing], captions: dict[str, str]) -> dict[str, Chart]:
-    """Return drawings as charts for a paper, by name, with their captions.
+    """Return drawings as charts for a paper, by name, with their captions, which begin with a question.
 
     Raises:
         InputError: Altair is not installed.
     """
-    from harness.reports.charts.charts import Chart, paper_view
+    from harness.reports.charts.charts import Chart
     from harness.reports.charts.drawing import vega_lite
+    from harness.reports.charts.paper import paper_view
 
     return {
-        name: Chart(specification=paper_view(vega_lite(one)), caption=f"{one.label}. {captions.get(name, '')}")
-        for name, one in drawings.items()
+        name: Chart(specification=paper_view(vega_lite(one)), caption=captions[name]) for name, one in drawings.items()
     }
 
 

@@ -11,7 +11,7 @@ from harness.reports.analysis.counting import counted
 from harness.reports.analysis.differences import OVERALL
 from harness.reports.analysis.factorial import SECONDARY, ContrastRow, FactorialAnalysis
 from harness.reports.analysis.metric import Direction, direction, directions, judgement, with_judgement
-from harness.reports.documents.captions import factorial_caption
+from harness.reports.documents.captions import arms_caption, factorial_caption
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
 from harness.stats.clustered import FEW_CLUSTERS as FEWEST_CLUSTERS
@@ -150,7 +150,7 @@ def _arms(analysis: FactorialAnalysis) -> Table:
         )
         for arm in analysis.arms
     )
-    return Table(key="arms", title="Arms", columns=columns, rows=rows)
+    return Table(key="arms", title="Arms", columns=columns, rows=rows, caption=arms_caption(analysis))
 
 
 def _signals(analysis: FactorialAnalysis) -> Table:

@@ -13,7 +13,7 @@ from harness.reports.analysis.differences import OVERALL
 from harness.reports.analysis.domains import BoardEstimates
 from harness.reports.analysis.intervals import IntervalCache
 from harness.reports.analysis.leaderboard import Leaderboard
-from harness.reports.documents.captions import board_caption
+from harness.reports.documents.captions import board_caption, values_caption
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
 from harness.wording import counted
@@ -143,6 +143,7 @@ def _ranks(board: Leaderboard) -> Table:
                 **row.domains,
                 "items": row.items,
                 "failed": row.failed,
+                "tied_with_leader": row.tied_with_leader,
                 "definition": board.definition,
             },
             tone="warning" if row.failed else "strong" if row.tied_with_leader else "",
@@ -204,7 +205,8 @@ def task_values(models: Sequence[ModelRecords], intervals: IntervalCache) -> Tab
             "dtype": run.dtype or None,
         }
         rows.append(Row(cells=cells, tone="warning" if run.failed else ""))
-    return Table(key="tasks", title="Values by task", columns=columns, rows=tuple(rows))
+    caption = values_caption([row.cells["items"] for row in rows])
+    return Table(key="tasks", title="Values by task", columns=columns, rows=tuple(rows), caption=caption)
 
 
 def _interval(run: TaskRun, intervals: IntervalCache) -> tuple[tuple[float, float] | None, int]:
