@@ -24,7 +24,19 @@ from harness.reports.analysis.lineage_graph import lineage_nodes, node_labels
 from harness.reports.analysis.training_curves import training_curves
 from harness.reports.charts.drawing import vega_lite
 from harness.reports.charts.lineage import draw_lineage_graph, draw_mixture
-from harness.reports.charts.paper import COLUMN, CONFIG, GAP, LABEL, TEXT, altair, beside, missing, paper_view, rows_of
+from harness.reports.charts.paper import (
+    COLUMN,
+    CONFIG,
+    GAP,
+    LABEL,
+    TEXT,
+    altair,
+    beside,
+    label_expression,
+    missing,
+    paper_view,
+    rows_of,
+)
 from harness.reports.charts.training_curves import draw_training_curve
 from harness.reports.documents.captions import comparison_caption
 from harness.reports.documents.latex_text import escaped, with_definition
@@ -181,7 +193,8 @@ def _differences(comparison: Comparison) -> alt.Chart:
         legend=alt.Legend(orient="bottom"),
     )
     order = [one.task for one in comparison.differences]
-    base = alt.Chart().encode(y=alt.Y("task:N", sort=order, title=None), color=colour)
+    axis = alt.Axis(labelExpr=label_expression(order))
+    base = alt.Chart().encode(y=alt.Y("task:N", sort=order, title=None, axis=axis), color=colour)
     zero = alt.Chart().mark_rule(color=QUIET, strokeWidth=0.6).encode(x=alt.datum(0.0))
     lines = base.mark_rule(strokeWidth=1.2).encode(x=alt.X("low:Q", title="difference, 95% interval"), x2="high:Q")
     dots = base.mark_point(filled=True, size=24, opacity=1).encode(x="difference:Q")
@@ -189,7 +202,8 @@ def _differences(comparison: Comparison) -> alt.Chart:
     columns = min(3, len(names))
     width = (COLUMN - LABEL - 4) if columns == 1 else (TEXT - LABEL - 4) // columns - GAP
     chart = alt.layer(zero, lines, dots, data=alt.Data(values=rows)).properties(width=width, height={"step": _STEP})
-    return _plain(chart.facet(facet=alt.Facet("model:N", sort=names, title=None), columns=columns, spacing=GAP))
+    facet = alt.Facet("model:N", sort=names, title=None, header=alt.Header(labelExpr=label_expression(names)))
+    return _plain(chart.facet(facet=facet, columns=columns, spacing=GAP))
 
 
 def _heat_map(comparison: Comparison) -> alt.Chart:
@@ -210,12 +224,13 @@ def _heat_map(comparison: Comparison) -> alt.Chart:
         scale=alt.Scale(domain=[-2.0, 0.0, 2.0], range=[*HEAT], interpolate="rgb", clamp=True),
         legend=alt.Legend(title="better by detectable effects", orient="bottom", direction="horizontal"),
     )
-    bands = []
+    tasks, bands = label_expression([str(row["task"]) for row in rows]), []
     for names in rows_of([arm.name for arm in comparison.arms[1:]], _HEAT_STEP):
         shown = [row for row in rows if row["model"] in names]
-        axis = alt.Axis(orient="top", labelAngle=-90)
+        axis = alt.Axis(orient="top", labelAngle=-90, labelExpr=label_expression(names))
         base = alt.Chart(alt.Data(values=shown)).encode(
-            x=alt.X("model:N", sort=names, title=None, axis=axis), y=alt.Y("task:N", title=None)
+            x=alt.X("model:N", sort=names, title=None, axis=axis),
+            y=alt.Y("task:N", title=None, axis=alt.Axis(labelExpr=tasks)),
         )
         text = base.mark_text(fontSize=7, color="#000000").encode(text="text:N")
         size = {"width": {"step": _HEAT_STEP}, "height": {"step": 14}}
@@ -239,11 +254,13 @@ def _domains(board: Leaderboard, estimates: BoardEstimates) -> alt.Chart:
     """Dot and interval of the mean of each model, one panel per domain."""
     alt = altair()
     rows = [
-        {"domain": d.domain, "model": name, "value": p.value, "low": p.low, "high": p.high, "chance": d.chance}
+        {"domain": d.domain, "model": model, "value": p.value, "low": p.low, "high": p.high, "chance": d.chance}
         for d in estimates.domains
-        for name, p in d.estimates.items()
+        for model, p in d.estimates.items()
     ]
-    base = alt.Chart().encode(y=alt.Y("model:N", sort=[s.model.name for s in board.standings], title=None))
+    names = [standing.model.name for standing in board.standings]
+    axis = alt.Axis(labelExpr=label_expression(names))
+    base = alt.Chart().encode(y=alt.Y("model:N", sort=names, title=None, axis=axis))
     guess = alt.Chart().mark_rule(color=QUIET, strokeWidth=0.6).encode(x="chance:Q")
     lines = base.mark_rule(strokeWidth=1.2, color=BETTER).encode(
         x=alt.X("low:Q", title="mean, 95% interval", scale=alt.Scale(zero=False)), x2="high:Q"

@@ -21,6 +21,7 @@ from itertools import groupby
 from typing import Any, Literal
 
 Kind = Literal["rect", "rule", "point", "text", "band"]
+_PAINTED: tuple[Kind, ...] = ("rect", "band", "rule", "point", "text")  # in chart files, one above the other
 
 POINT_RADIUS = 3.5
 CORNER_RADIUS = 4
@@ -31,6 +32,7 @@ BAND_OPACITY = 0.16
 # On paper, where 1 px is 1 pt: the width of the text, the size of what is not narrower for it, the smallest letters.
 TEXT_WIDTH, PAPER_SCALE, SMALLEST = 504, 2 / 3, 7.0
 _LETTER = 0.56  # width of a letter per size, on the safe side
+_OUTLINE = 8.0  # what outlines and the file's margin take of a width, in pt
 
 # Style on the page: its properties in Vega-Lite, for paper.
 STYLES: dict[str, dict[str, Any]] = {
@@ -163,12 +165,13 @@ def vega_lite(drawing: Drawing, widest: float = TEXT_WIDTH) -> dict[str, Any]:
 
 def _horizontal_scale(drawing: Drawing, widest: float) -> float:
     """Return the width on paper per width on the page, with which no text at the right goes beyond `widest`."""
-    scales = [PAPER_SCALE, (widest - 2) / drawing.width]
+    room = widest - _OUTLINE
+    scales = [PAPER_SCALE, room / drawing.width]
     for mark in drawing.marks:
         align = STYLES[mark.style].get("align", "left")
         if mark.kind == "text" and not mark.x2 and align != "right":
             reach = _LETTER * _paper_size(mark.style) * len(mark.text) / (2 if align == "center" else 1)
-            scales += [(widest - 2 - reach) / mark.x] if mark.x > 0 and reach < widest / 2 else []
+            scales += [(room - reach) / mark.x] if mark.x > 0 and reach < widest / 2 else []
     return min(scales)
 
 
@@ -190,16 +193,16 @@ def _layer_key(mark: Mark) -> tuple[str, str, bool]:
 
 
 def _painted_together(marks: Sequence[Mark]) -> list[Mark]:
-    """Sort marks by layer, layers in the order of their first marks.
+    """Sort marks by layer: areas first and texts last, otherwise in the order of their first marks.
 
     A specification has one layer per kind and style, but the marks are sorted by what they show::
 
-        rect stage, text name, rule edge, rect stage, text name  ->  rect, rect; text, text; rule
+        rect stage, text name, rule edge, rect stage, text name  ->  rect, rect; rule; text, text
 
-    This changes the order of painting, which does not matter as long as marks do not overlap.
+    So no area hides a text, although the order of painting changes.
     """
     keys = list(dict.fromkeys(map(_layer_key, marks)))
-    return sorted(marks, key=lambda mark: keys.index(_layer_key(mark)))
+    return sorted(marks, key=lambda mark: (_PAINTED.index(mark.kind), keys.index(_layer_key(mark))))
 
 
 def _layer(marks: Sequence[Mark], drawing: Drawing, scale: float) -> dict[str, Any]:

@@ -9,11 +9,14 @@ wider than the text; its letters never have less than 7 pt. What cannot be made 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from harness.errors import InputError
+from harness.reports.analysis.labels import short_labels
 from harness.reports.charts.drawing import PAPER_SCALE, TEXT_WIDTH, Drawing, vega_lite
+from harness.visible import visible
 
 COLUMN, TEXT = 240, TEXT_WIDTH  # width of a column, and of the text, of a paper with two columns, in pt
 FONT = "Helvetica, Arial, sans-serif"
@@ -79,6 +82,12 @@ def beside(drawings: Sequence[Drawing]) -> dict[str, Any]:
     widest = half if columns == 2 else TEXT
     views = [vega_lite(one, widest) for one in drawings]
     return {"concat": views, "columns": columns, "spacing": GAP, "resolve": {"scale": {"color": "independent"}}}
+
+
+def label_expression(names: Sequence[str]) -> str:
+    """Return Vega's expression for the labels of an axis: long names lose their middle, and stay distinct."""
+    labels = {visible(name): visible(label) for name, label in short_labels(names).items()}
+    return f"{json.dumps(labels)}[datum.label]"
 
 
 def rows_of(names: Sequence[str], step: float) -> list[list[str]]:
