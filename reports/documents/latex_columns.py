@@ -201,7 +201,8 @@ def _group(columns: Sequence[Column], table: Table) -> Column | None:
 
 def _fitted(columns: Sequence[Column], table: Table, *, group: Column | None, fixed: bool) -> Layout:
     """Return a layout; columns that do not fit are left out, unless they are `fixed`."""
-    kept, left_out = list(columns), []
+    kept = list(columns)
+    left_out: list[Column] = []
     while True:
         for broken, least in ((False, _COMFORTABLE), (True, _TIGHT)):
             sized = [LatexColumn.of(column, table, broken=broken) for column in kept]

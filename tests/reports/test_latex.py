@@ -15,6 +15,7 @@ import pytest
 from harness.reports.analysis.comparison import compare
 from harness.reports.analysis.differences import Arm
 from harness.reports.analysis.intervals import IntervalCache
+from harness.reports.documents.captions import comparison_caption, overall_caption
 from harness.reports.documents.comparison import comparison_document
 from harness.reports.documents.latex import latex as write_latex
 from harness.reports.documents.latex_columns import COLUMN_WIDTH, layout
@@ -134,6 +135,19 @@ def test_the_caption_names_test_correction_and_items(command: Command, models: l
     for words in ("over 2 tasks", "combines those of the tasks; p agrees with this interval", *common[:-1]):
         assert words in caption_of(written["overall"])
     assert "McNemar" not in caption_of(written["overall"])
+
+
+def test_the_caption_of_several_runs_names_their_test() -> None:
+    rng = np.random.default_rng(0)
+    arms = [
+        Arm(name=arm, models=tuple(model(f"{arm}-{seed}", {"logic/t": answers(rng, [0.2] * 40)}) for seed in (0, 1)))
+        for arm in ("text", "code")
+    ]
+    comparison = compare(arms, correction="bh")
+    for caption in (comparison_caption(comparison), overall_caption(comparison)):
+        assert "p by Student's t over items and runs (2 runs per arm), corrected for " in caption
+        assert "by Benjamini and Hochberg's method" in caption
+        assert "McNemar" not in caption
 
 
 def test_every_table_of_a_leaderboard_has_a_caption(command: Command, models: list[Path]) -> None:
