@@ -68,18 +68,16 @@ def _table(table: Table, document: Document, wanted: Sequence[str]) -> str:
     if not chosen.columns:
         return ""
     caption = _caption(table, document, chosen)
-    parts = _parts(_blocks(table, chosen), caption)
-    return "\n".join(
-        _float(table, chosen, part, caption if number == 0 else "") for number, part in enumerate(parts or [[]])
-    )
+    parts = _parts([_block(row, chosen) for row in table.rows], caption)
+    return "\n".join(_float(table, chosen, part, "" if number else caption) for number, part in enumerate(parts))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Block:
-    """A line of a table, or several that stay together.
+    """A row of a table.
 
     Attributes:
-        latex: The lines.
+        latex: The row.
         height: In points.
         group: The name above it; empty for none.
         heading: The lines that show the name.
@@ -91,20 +89,11 @@ class _Block:
     heading: str = ""
 
 
-def _blocks(table: Table, chosen: Layout) -> list[_Block]:
-    """Return a block per row."""
-    if chosen.group is None:
-        return [_block(row, chosen) for row in table.rows]
-    key = chosen.group.key
-    return [
-        _block(row, chosen, str(name)) for name, rows in groupby(table.rows, lambda row: row.cells[key]) for row in rows
-    ]
-
-
-def _block(row: Row, chosen: Layout, group: str = "") -> _Block:
+def _block(row: Row, chosen: Layout) -> _Block:
     count = max(one.lines(row) for one in chosen.columns)
     cells = " & ".join(one.cell(row) for one in chosen.columns)
-    return _Block(latex=rf"{cells} \\", height=_LINE * count, group=group, heading=_heading(group, chosen))
+    name = chosen.name(row)
+    return _Block(latex=rf"{cells} \\", height=_LINE * count, group=name, heading=_heading(name, chosen))
 
 
 def _heading(name: str, chosen: Layout) -> str:
@@ -127,7 +116,7 @@ def _parts(blocks: Sequence[_Block], caption: str) -> list[list[_Block]]:
         height = block.height + (_SPACE + _LINE * lines(block.group, COLUMN_WIDTH) if block.group != above else 0.0)
         if parts[-1] and height > free:
             parts.append([])
-            free = _PAGE - _RULES - 2 * _CAPTION_LINE
+            free = _PAGE - _RULES - 2 * _CAPTION_LINE - _LINE  # the name stands above the first row again
         parts[-1].append(block)
         free -= height
     return parts

@@ -142,6 +142,13 @@ class Layout:
     group: Column | None
     left_out: tuple[Column, ...]
 
+    def name(self, row: Row) -> str:
+        """Return the name above a row, with its family of tests if it has one; empty if rows have all their names."""
+        if self.group is None:
+            return ""
+        family = row.cells.get("family")
+        return f"{row.cells.get(self.group.key)}{f' ({family})' if family else ''}"
+
     @property
     def n_columns(self) -> int:
         """Number of columns that LaTeX counts."""
@@ -246,8 +253,9 @@ def _total(widths: Sequence[float]) -> float:
 
 
 def _heading(words: str, room: float) -> tuple[str, ...]:
-    """Return a heading in lines about as wide as the room, broken between words and after signs such as ``_``."""
+    """Return a heading in lines as wide as the room or its widest word, broken after spaces and signs such as ``_``."""
     made: list[str] = []
+    room = max([room, *(width(piece.strip()) for piece in pieces(words))])
     for piece in pieces(words):
         if made and width((made[-1] + piece).strip()) <= room:
             made[-1] += piece

@@ -164,6 +164,8 @@ def test_a_design_has_captions_and_labels(command: Command, small: Path) -> None
     assert "2 training runs per arm from 2 pre-training runs" in caption_of(design["contrasts"])
     assert "mean over domains and training runs, of 2 tasks" in caption_of(design["arms"])
     assert "{p corr.}" in design["contrasts"]
+    for name in ("overall (primary)", "first (secondary)", "first (exploratory)"):
+        assert rf"\emph{{{name}}}" in design["contrasts"]
 
 
 def test_failed_requests_stand_in_tables_and_captions(command: Command, runs: Path, failed_run: Path) -> None:
