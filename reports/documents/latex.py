@@ -27,7 +27,7 @@ NARROW = {
     "arms": ("arm", "runs", "plots", "mean"),
     "signal": ("task", "signal", "noise", "ratio"),
     "slopes": ("task", "slope", "interval", "p_corrected"),
-    "leaderboard": ("rank", "ranks", "model", "overall", "standard_error", "groups"),
+    "leaderboard": ("ranks", "model", "overall", "interval", "groups"),
     "power": ("task", "contrast", "items", "mde", "power"),
     "tasks": ("model", "task", "value", "interval", "items"),
 }
