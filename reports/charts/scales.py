@@ -26,9 +26,16 @@ def ticks(ends: tuple[float, float], most: int) -> list[float]:
     return [tick for tick in candidates if ends[0] <= tick <= ends[1]]
 
 
-def tick_text(value: float) -> str:
-    """Return the number of a tick, with a minus sign that is as wide as a plus."""
-    return f"{value:g}".replace("-", "\N{MINUS SIGN}")
+def labelled_ticks(ends: tuple[float, float], most: int) -> list[tuple[float, str]]:
+    """Return `ticks` with their numbers: equally many decimals, but 0 has none, and a minus sign as wide as a plus."""
+    places = ticks(ends, most)
+    written = [f"{place:g}" for place in places]
+    decimals = max((len(one.partition(".")[2]) for one in written if "e" not in one), default=0)
+    numbers = [
+        one if "e" in one or place == 0.0 else f"{place:.{decimals}f}"
+        for place, one in zip(places, written, strict=True)
+    ]
+    return [(place, one.replace("-", "\N{MINUS SIGN}")) for place, one in zip(places, numbers, strict=True)]
 
 
 def _round_step(rough: float) -> float:
