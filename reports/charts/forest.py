@@ -120,7 +120,7 @@ def _column(name: str, effects: Sequence[Effect], rows: Sequence[str], frame: _F
     ]
     marks += [
         Mark(kind="text", style="small middle", x=frame.at(tick), y=frame.top - 10, text=number)
-        for tick, number in labelled_ticks(frame.ends, 4)
+        for tick, number in labelled_ticks(frame.ends, 4, least=3)
     ]
     for one in effects:
         marks += _effect(one, frame.row(rows.index(one.row)), frame)

@@ -16,7 +16,7 @@ from harness.reports.charts.scales import labelled_ticks, padded_range, ticks
 _LEFT, _RIGHT, _TOP, _BOTTOM, _MARGIN_BELOW = 42, 310, 26, 200, 22
 _MOST_LABELS, _MOST_BANDS = 14, 6  # lines; more would hide each other
 
-_TOKENS = Mark(kind="text", style="small", x=_RIGHT + 8, y=_BOTTOM + 15, text="tokens")
+_TOKENS = Mark(kind="text", style="small", x=_RIGHT + 14, y=_BOTTOM + 15, text="tokens")
 
 Scale = Callable[[float], float]
 
@@ -50,7 +50,7 @@ def draw_training_curve(panel: CurvePanel) -> Drawing:
     return Drawing(
         css_class="curve",
         label=f"{panel.title} over tokens",
-        width=_RIGHT + 10 + max(text_width(name.text, SMALL_SIZE) for name in (*names, _TOKENS)),
+        width=_RIGHT + 16 + max(text_width(name.text, SMALL_SIZE) for name in (*names, _TOKENS)),
         height=_BOTTOM + _MARGIN_BELOW,
         marks=(*marks, *names),
     )
@@ -58,7 +58,7 @@ def draw_training_curve(panel: CurvePanel) -> Drawing:
 
 def _axes(ends: tuple[float, float], tokens: tuple[int, int], x: Scale, y: Scale) -> list[Mark]:
     marks = []
-    for tick, number in labelled_ticks(ends, 5):
+    for tick, number in labelled_ticks(ends, 5, least=3):
         marks.append(Mark(kind="rule", style="rule", x=_LEFT, y=y(tick), x2=_RIGHT, y2=y(tick)))
         marks.append(Mark(kind="text", style="small end", x=_LEFT - 6, y=y(tick) + 4, text=number))
     for tick in ticks((float(tokens[0]), float(tokens[1])), 3):

@@ -155,7 +155,7 @@ def _written(value: Any) -> set[str]:
     plain = tuple(value) if isinstance(value, list) else value
     texts = set()
     for kind in KINDS:
-        with suppress(TypeError, ValueError):
+        with suppress(TypeError, ValueError, IndexError):
             texts.add(text(plain, kind))
     return texts
 

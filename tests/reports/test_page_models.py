@@ -324,7 +324,8 @@ def test_no_text_of_a_drawing_is_cut(opened: Chrome) -> None:
 
 def test_numbers_on_an_axis_keep_their_minus_sign() -> None:
     axis = marks.axis((-0.52, 0.31))
-    assert ">\N{MINUS SIGN}0.4<" in axis
+    assert ">\N{MINUS SIGN}0.5<" in axis
+    assert 'overflow="visible"' in axis, "a wider font is not cut either"
     positions = [float(part.split('"')[0]) for part in axis.split('text x="')[1:]]
     assert min(positions) >= 10, "there is room for half of the number"
     assert max(positions) <= marks.WIDTH - 10
