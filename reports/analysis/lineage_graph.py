@@ -121,7 +121,7 @@ def _node(link: Mapping[str, Any], above: Sequence[LineageNode], models: tuple[s
     return LineageNode(
         digest=_digest(link),
         name=str(manifest["name"]),
-        kind=str(manifest["stage"]),
+        kind=str(manifest.get("stage") or "stage"),
         step=None if manifest.get("finished", True) else int(manifest["step"]),
         parents=_parents(link),
         depth=max((node.depth + 1 for node in above), default=0),
