@@ -29,6 +29,8 @@ ACCENT, INK, QUIET, LINE = "#1f5fa8", "#1d1d1b", "#6c6b66", "#b9b8b2"
 # Apart from each other for colour-blind readers, and 3 to 1 or more against the page in both themes.
 SERIES_COLOURS = ("#3b6fb0", "#c4541a", "#1f8a7a", "#a03c8f", "#8f7000", "#5c7a29")
 BAND_OPACITY = 0.16
+NAME_SIZE, SMALL_SIZE = 12, 11  # font sizes in pixels
+_SMALLEST = 0.75  # of its own size, on a narrow screen; then it scrolls
 # On paper, where 1 px is 1 pt: the width of the text, the size of what is not narrower for it, the smallest letters.
 TEXT_WIDTH, PAPER_SCALE, SMALLEST = 504, 2 / 3, 7.0
 _LETTER = 0.56  # width of a letter per size, on the safe side
@@ -39,18 +41,18 @@ STYLES: dict[str, dict[str, Any]] = {
     "edge": {"color": LINE},
     "stage": {"fill": "#f4f3ee", "stroke": LINE, "cornerRadius": CORNER_RADIUS},
     "stage evaluated": {"fill": "#f4f3ee", "stroke": ACCENT, "strokeWidth": 1.6, "cornerRadius": CORNER_RADIUS},
-    "name": {"color": INK, "fontSize": 12},
-    "small": {"color": QUIET, "fontSize": 10},
-    "small end": {"color": QUIET, "fontSize": 10, "align": "right"},
-    "small middle": {"color": QUIET, "fontSize": 10, "align": "center"},
+    "name": {"color": INK, "fontSize": NAME_SIZE},
+    "small": {"color": QUIET, "fontSize": SMALL_SIZE},
+    "small end": {"color": QUIET, "fontSize": SMALL_SIZE, "align": "right"},
+    "small middle": {"color": QUIET, "fontSize": SMALL_SIZE, "align": "center"},
     "rule": {"color": "#8a8984", "strokeWidth": 0.6},
     "join": {"color": QUIET},
     "interval": {"color": ACCENT, "strokeWidth": 1.4},
     "dot": {"color": ACCENT, "size": 3.14 * POINT_RADIUS**2, "filled": True, "opacity": 1},
     "quiet-dot": {"color": QUIET, "size": 3.14 * POINT_RADIUS**2, "filled": True, "opacity": 1},
-    "bold": {"color": INK, "fontSize": 12, "fontWeight": "bold"},
-    "bold middle": {"color": INK, "fontSize": 12, "fontWeight": "bold", "align": "center"},
-    "name end": {"color": INK, "fontSize": 12, "align": "right"},
+    "bold": {"color": INK, "fontSize": NAME_SIZE, "fontWeight": "bold"},
+    "bold middle": {"color": INK, "fontSize": NAME_SIZE, "fontWeight": "bold", "align": "center"},
+    "name end": {"color": INK, "fontSize": NAME_SIZE, "align": "right"},
     **{f"source-{i}": {"color": colour} for i, colour in enumerate(SERIES_COLOURS)},
     **{f"line-{i}": {"color": colour, "strokeWidth": 1.6} for i, colour in enumerate(SERIES_COLOURS)},
     **{f"band-{i}": {"color": colour, "opacity": BAND_OPACITY} for i, colour in enumerate(SERIES_COLOURS)},
@@ -113,12 +115,21 @@ class Drawing:
     legend: Mapping[str, str] = field(default_factory=dict)
 
 
+def text_width(words: str, size: float = NAME_SIZE) -> float:
+    """Return about how wide a text is, in pixels; on the safe side, because fonts differ."""
+    return 0.62 * size * len(words)
+
+
 def svg(drawing: Drawing) -> str:
-    """Return the drawing as inline SVG; texts and tooltips are escaped."""
+    """Return the drawing as inline SVG; texts and tooltips are escaped.
+
+    A text that is wider in the reader's font than here is not cut at the edge, and a phone may shrink it by a quarter.
+    """
     width, height = f"{drawing.width + 2:g}", f"{drawing.height + 2:g}"  # with a pixel around it for outlines
     return (
         f'<svg class="{drawing.css_class}" viewBox="-1 -1 {width} {height}" width="{width}" height="{height}" '
-        f'role="img" aria-label="{escape(drawing.label)}">'
+        f'overflow="visible" style="min-width:{_SMALLEST * drawing.width:.0f}px" role="img" '
+        f'aria-label="{escape(drawing.label)}">'
         f"{''.join(map(_svg_mark, drawing.marks))}</svg>"
     )
 

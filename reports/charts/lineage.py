@@ -8,7 +8,7 @@ from itertools import pairwise
 from harness.reports.analysis.lineage_graph import LineageNode, describe, grid_paths, node_labels, source_names
 from harness.reports.charts.drawing import SERIES_COLOURS, Drawing, Mark
 
-_BOX_WIDTH, _BOX_HEIGHT, _GAP_X, _GAP_Y = 168, 40, 56, 14
+_BOX_WIDTH, _BOX_HEIGHT, _GAP_X, _GAP_Y = 192, 40, 38, 14
 _BAR_WIDTH, _BAR_HEIGHT, _BAR_GAP, _PHASE_WIDTH = 300, 16, 5, 60
 
 

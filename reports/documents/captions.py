@@ -8,6 +8,7 @@ from harness.records import ModelRecords
 from harness.reports.analysis.differences import OVERALL, Comparison
 from harness.reports.analysis.factorial import FactorialAnalysis
 from harness.reports.analysis.leaderboard import Leaderboard
+from harness.reports.analysis.training_curves import LOSS_TITLE, CurvePanel
 from harness.stats import AGGREGATE
 from harness.wording import counted
 
@@ -115,6 +116,13 @@ def effects_caption(analysis: FactorialAnalysis) -> str:
         f"Which main effects and interactions differ from 0? {factorial_caption(analysis)} "
         "Grey: not significant at 5% after correction."
     )
+
+
+def curves_caption(panel: CurvePanel) -> str:
+    """Return what a chart of an arm's values over tokens shows; it begins with the question."""
+    goes = "down" if panel.title == LOSS_TITLE else "up"
+    value = panel.title.partition("(")[0].partition(",")[0].strip()
+    return f"Does {value} go {goes} with training? {panel.title}: mean over the runs of each arm; band: {panel.band}."
 
 
 def arms_caption(analysis: FactorialAnalysis) -> str:
