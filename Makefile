@@ -16,7 +16,7 @@ PATIENT := $(if $(SIDE_BY_SIDE),OMP_WAIT_POLICY=passive)
 # PROGRAM:DEBIAN_PACKAGE. The sandbox for model-written programs; the browser in which reports are tested.
 SANDBOX := bwrap:bubblewrap
 BROWSER := chromium:chromium chromedriver:chromium-driver
-# Compiles the tables for papers, in slow tests.
+# Compiles the tables for papers: a few of them in `make test` if it is installed, all of them in `make test-full`.
 LATEX := pdflatex:texlive-latex-recommended pdflatex:texlive-science
 
 .PHONY: setup quickstart study test test-full wheel-test test-programs lint bench docs docs-pages docs-pictures vllm-cpu clean

@@ -11,7 +11,8 @@
 
 from harness.records.frames import items_frame, results_frame
 from harness.records.items import ItemTable
-from harness.records.loading import Records, index, load, read, with_distinct_names
+from harness.records.loading import Records, index, load, read
+from harness.records.naming import naming_notes, with_distinct_names
 from harness.records.results_file import ModelRecords, TaskRun
 from harness.records.samples import Sample, read_samples
 
@@ -24,6 +25,7 @@ __all__ = [
     "index",
     "items_frame",
     "load",
+    "naming_notes",
     "read",
     "read_samples",
     "results_frame",

@@ -11,18 +11,18 @@ import fnmatch
 import math
 import os
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from harness.errors import RecordError
 from harness.natural_order import natural_key
 from harness.records.items import ItemTable, damaged_file, read_item_table
+from harness.records.naming import with_distinct_names
 from harness.records.older_layouts import FLAT_NAME, is_flat_results
 from harness.records.results_file import RESULTS, ModelRecords, TaskRun, read_results
 
@@ -82,9 +82,8 @@ def index(
             continue
         seen |= model.tasks.keys() | model.unscored.keys()
         time = file.stem.removeprefix("results_")
-        name = f"{model.name} @{time[:19]}" if all_runs else model.name
         key = (*model.identity, time) if all_runs else model.identity
-        by_identity[key] = _merged(by_identity.get(key), replace(_only(model, tasks), name=name))
+        by_identity[key] = _merged(by_identity.get(key), _only(model, tasks))
     if seen and (unknown := [name for name in tasks if not fnmatch.filter(seen, name)]):
         raise RecordError(f"--tasks {','.join(unknown)}: no run of this task; the runs have {', '.join(sorted(seen))}.")
     named = with_distinct_names(list(by_identity.values()))
@@ -252,29 +251,3 @@ def _shared(items: ItemTable, first: ItemTable) -> ItemTable:
         if getattr(first, name).tobytes() == getattr(items, name).tobytes()
     }
     return replace(items, **same)
-
-
-def with_distinct_names(models: Sequence[ModelRecords]) -> list[ModelRecords]:
-    """Give each model a unique short name: the last part of a path, or more if that is not unique."""
-    names = [_last_part(model.name) for model in models]
-    counts = Counter(names)
-    names = [name if counts[name] == 1 else model.name for name, model in zip(names, models, strict=True)]
-    counts = Counter(names)
-    names = [
-        name if counts[name] == 1 else f"{name} ({_distinguishing_mark(model)})"
-        for name, model in zip(names, models, strict=True)
-    ]
-    counts, seen, done = Counter(names), Counter[str](), []
-    for name, model in zip(names, models, strict=True):
-        seen[name] += 1
-        done.append(replace(model, name=name if counts[name] == 1 else f"{name} #{seen[name]}"))
-    return done
-
-
-def _last_part(name: str) -> str:
-    return PurePosixPath(name).name if name.startswith(("/", "./", "../", "~")) else name
-
-
-def _distinguishing_mark(model: ModelRecords) -> str:
-    digest = model.digest.partition(":")[2] or model.digest
-    return digest[:8] or str(model.folders[0])

@@ -51,7 +51,7 @@ class TaskRun:
         num_fewshot: Examples in the prompt.
         prompting: Chat template and system instruction, which also change the prompt.
         engine: The engine that answered.
-        dtype: The dtype of the computation; empty if not recorded.
+        dtype: The dtype of the computation, and the quantization, such as ``bfloat16 4 bit``; empty if not recorded.
         max_length: Longest input in tokens, as recorded; empty if not recorded.
         truncated: Requests whose input was truncated to fit the model.
         results: The results file.
@@ -250,12 +250,20 @@ class _ResultsFile:
         return [f"{key}={self._arguments[key]}" for key in arguments]
 
     def _engine(self) -> tuple[str, str]:
-        """The engine that answered, and its dtype."""
+        """The engine that answered, and its dtype with the quantization."""
         if self._record is not None:
             fingerprint, engine = self._record.fingerprint, self._record.engine or {}
-            return str(fingerprint.get("engine", "")), str(fingerprint.get("dtype") or engine.get("dtype") or "")
+            dtype = str(fingerprint.get("dtype") or engine.get("dtype") or "")
+            return str(fingerprint.get("engine", "")), self._with_quantization(dtype)
         config = self._contents["config"]
-        return f"lm-eval:{config.get('model', '')}", str(config.get("model_dtype") or "").removeprefix("torch.")
+        dtype = str(config.get("model_dtype") or "").removeprefix("torch.")
+        return f"lm-eval:{config.get('model', '')}", self._with_quantization(dtype)
+
+    def _with_quantization(self, dtype: str) -> str:
+        """``bfloat16 4 bit`` for weights that were quantized while loading."""
+        given = {key: str(value) for key, value in self._arguments.items() if str(value) not in ("None", "False", "")}
+        bits = [words for key, words in (("load_in_4bit", "4 bit"), ("load_in_8bit", "8 bit")) if key in given]
+        return " ".join(filter(None, [dtype, *bits, given.get("quantization", "")]))
 
     def _max_length(self) -> str:
         places = (self._record.fingerprint, self._record.engine or {}) if self._record else (self._arguments,)

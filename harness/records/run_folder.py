@@ -121,6 +121,11 @@ def time_id(moment: datetime) -> str:
     return moment.isoformat().replace(":", "-")
 
 
+def readable_time(time: str) -> str:
+    """Return a time of a file name for people: ``2025-01-31T09-30-00.1`` is ``2025-01-31 09:30:00``."""
+    return f"{time[:10]} {time[11:19].replace('-', ':')}".strip()
+
+
 def sanitized(name: str) -> str:
     """Return lm-eval's folder name for a model (``lm_eval.utils.sanitize_model_name``)."""
     return re.sub(r"[\"<>:/|\\?*\[\]]+", "__", name)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from harness.checkpoints.lineage import contamination_warnings
 from harness.errors import InputError, RecordError
-from harness.records import TaskRun
+from harness.records import TaskRun, naming_notes
 from harness.reports.analysis.comparability import agreements_of, caveats_of, forced_caveats
 from harness.reports.analysis.differences import Arm, Comparison, DomainDifference, TaskDifference
 from harness.reports.analysis.dose import slopes
@@ -91,6 +91,7 @@ def compare(
     all_notes = [
         warning for arm in arms for model in arm.models for warning in contamination_warnings(model.name, model.lineage)
     ] + list(notes)
+    single = [arm.models[0] for arm in arms if len(arm.models) == 1]
     # All checks come before the first test, so that a second try after a refusal repeats no test.
     paired_tasks = {arm.name: _pair_arms(arms[0], arm, all_notes, force=force) for arm in arms[1:]}
     options = PairOptions(margin=margin, force=force, resamples=resamples, any_scale=any_scale)
@@ -107,7 +108,7 @@ def compare(
         correction=correction,
         tests=corrected.tests,
         margin=margin,
-        notes=tuple(dict.fromkeys([*all_notes, *small_design_notes(differences, arms)])),
+        notes=tuple(dict.fromkeys([*all_notes, *small_design_notes(differences, arms), *naming_notes(single)])),
         slopes=slopes(arms, doses, correction=correction) if doses else (),
         caveats=(
             *forced_caveats([(one.task, one.warnings) for one in differences], "compared"),

@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.checkpoints.lineage import contamination_warnings
 from harness.errors import InputError, RecordError
-from harness.records import ModelRecords
+from harness.records import ModelRecords, naming_notes
 from harness.reports.analysis.comparability import caveats_of, forced_caveats
 from harness.reports.analysis.differences import CONTROLS
 from harness.reports.analysis.item_units import item_units
@@ -142,7 +142,7 @@ def rank(models: Sequence[ModelRecords], *, force: bool = False, notes: Sequence
         domains=tuple(domains),
         definition=ranking.definition,
         models=tuple(models),
-        notes=tuple(dict.fromkeys(all_notes)),
+        notes=tuple(dict.fromkeys([*all_notes, *naming_notes(models)])),
         caveats=(
             *forced_caveats([(task.task, task.warnings) for task in tasks], "ranked"),
             *caveats_of({model.name: [model] for model in models}),

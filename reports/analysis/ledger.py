@@ -81,7 +81,7 @@ def _lines(manifest: Mapping[str, Any]) -> Iterator[LedgerLine]:
         }
         yield LedgerLine(
             stage=str(manifest["name"]),
-            kind=str(manifest["stage"]),
+            kind=str(manifest.get("stage") or ""),
             seed=int(manifest.get("seed") or 0),
             phase=int(row["phase"]),
             source=str(row["source"]),

@@ -112,7 +112,7 @@ def _node(link: Mapping[str, Any], above: Sequence[LineageNode], models: tuple[s
             ledger={},
             models=models,
         )
-    tokens = int(manifest["tokens"])
+    tokens = None if manifest.get("tokens") is None else int(manifest["tokens"])  # as another release may have it
     totals = [node.total_tokens for node in above]
     before = None if None in totals else max(filter(None, totals), default=0)
     phases: dict[int, list[tuple[str, float, float]]] = {}
@@ -121,12 +121,12 @@ def _node(link: Mapping[str, Any], above: Sequence[LineageNode], models: tuple[s
     return LineageNode(
         digest=_digest(link),
         name=str(manifest["name"]),
-        kind=str(manifest["stage"]),
-        step=None if manifest["finished"] else int(manifest["step"]),
+        kind=str(manifest.get("stage") or "stage"),
+        step=None if manifest.get("finished", True) else int(manifest["step"]),
         parents=_parents(link),
         depth=max((node.depth + 1 for node in above), default=0),
         tokens=tokens,
-        total_tokens=None if before is None else before + tokens,
+        total_tokens=None if before is None or tokens is None else before + tokens,
         ledger={phase: tuple(rows) for phase, rows in sorted(phases.items())},
         models=models,
         held_out=_held_out(manifest),
@@ -179,16 +179,18 @@ def grid_paths(nodes: Sequence[LineageNode]) -> dict[tuple[str | None, str], tup
 
 
 def node_labels(nodes: Sequence[LineageNode]) -> dict[str, str]:
-    """Return the label of each node by digest: its name, or the name of its model if several nodes have that name."""
+    """Return the label of each node by digest: its name, or the name of its model if several nodes have that name.
+
+    Nodes of one name that are not evaluated are told apart by their digests, as models are.
+    """
     counts = Counter(node.name for node in nodes)
     names = {node.digest: node.name if counts[node.name] == 1 or not node.models else node.models[0] for node in nodes}
     labels = short_labels(names.values())
-    taken: Counter[str] = Counter()
-    by_digest: dict[str, str] = {}
-    for digest, name in names.items():
-        taken[name] += 1
-        by_digest[digest] = labels[name] if taken[name] == 1 else f"{labels[name]} #{taken[name]}"
-    return by_digest
+    taken = Counter(names.values())
+    return {
+        digest: labels[name] if taken[name] == 1 else f"{labels[name]} ({digest.partition(':')[2][:8] or digest[:8]})"
+        for digest, name in names.items()
+    }
 
 
 def describe(node: LineageNode) -> str:

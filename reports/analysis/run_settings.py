@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harness.errors import RecordError
 from harness.records import ModelRecords, TaskRun
-from harness.records.run_folder import read_record
+from harness.records.run_folder import read_record, readable_time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +16,7 @@ class RunSettings:
 
     Attributes:
         model: Name of the model.
-        time: Start of the run, as in its file names.
+        time: Start of the run, such as ``2025-01-31 09:30:00``.
         tasks: Tasks that are taken from it.
         engine: The engine that answered.
         dtype: The dtype of the computation; empty if not recorded.
@@ -61,7 +61,7 @@ def _settings(model: str, runs: Sequence[TaskRun]) -> RunSettings:
     command, versions = _recorded(first)
     return RunSettings(
         model=model,
-        time=first.time[:19],
+        time=readable_time(first.time),
         tasks=tuple(run.task for run in runs),
         engine=_values([run.engine for run in runs]),
         dtype=_values([run.dtype for run in runs]),

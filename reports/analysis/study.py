@@ -54,6 +54,12 @@ class Study:
     notes: tuple[str, ...] = ()
 
 
+def evaluated_models(study: Study) -> list[ModelRecords]:
+    """Return the evaluated checkpoints of a study, ancestors first."""
+    of_runs = [model for run in study.runs for model in run.checkpoints]
+    return list({model.name: model for model in [*study.parents.values(), *of_runs]}.values())
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Evaluated:
     """One evaluated checkpoint before checkpoints are joined to training runs."""

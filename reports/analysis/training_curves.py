@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.records import ModelRecords
 from harness.reports.analysis.domains import BoardEstimates
-from harness.reports.analysis.lineage_graph import LineageNode
+from harness.reports.analysis.lineage_graph import LineageNode, lineage_nodes
 from harness.reports.analysis.token_curve import trace_curve
 from harness.stats.combining import Estimate
+
+OVERALL_TITLE, LOSS_TITLE = "overall, chance-centred", "held-out loss (less is better)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +61,18 @@ class CurvePanel:
         title: What its height is.
         chance: Height of a horizontal line, the value of guessing; None for none.
         lines: At least one.
+        band: What the ends of a point are.
     """
 
     title: str
     chance: float | None
     lines: tuple[CurveLine, ...]
+    band: str = "95% interval"
+
+
+def curves_of(models: Sequence[ModelRecords], estimates: BoardEstimates) -> tuple[CurvePanel, ...]:
+    """Return `training_curves` of the lineages of models."""
+    return training_curves(lineage_nodes(models), estimates)
 
 
 def training_curves(nodes: Sequence[LineageNode], estimates: BoardEstimates) -> tuple[CurvePanel, ...]:
@@ -76,7 +86,7 @@ def training_curves(nodes: Sequence[LineageNode], estimates: BoardEstimates) -> 
     if not joins:
         return ()
     colours = _colours(nodes, joins)
-    panels = [_panel("overall, chance-centred", 0.0, estimates.overall, nodes, colours)]
+    panels = [_panel(OVERALL_TITLE, 0.0, estimates.overall, nodes, colours)]
     if len(estimates.domains) > 1:
         panels += [_panel(f"{one.domain}", one.chance, one.estimates, nodes, colours) for one in estimates.domains]
     loss = _held_out(nodes, colours)
@@ -162,4 +172,4 @@ def _held_out(nodes: Sequence[LineageNode], colours: Mapping[str, int]) -> Curve
         )
         for node in last.values()
     )
-    return CurvePanel(title="held-out loss (less is better)", chance=None, lines=lines) if lines else None
+    return CurvePanel(title=LOSS_TITLE, chance=None, lines=lines) if lines else None

@@ -24,35 +24,32 @@ from harness.reports.analysis.lineage_graph import lineage_nodes, node_labels
 from harness.reports.analysis.training_curves import training_curves
 from harness.reports.charts.drawing import vega_lite
 from harness.reports.charts.lineage import draw_lineage_graph, draw_mixture
+from harness.reports.charts.paper import (
+    COLUMN,
+    CONFIG,
+    GAP,
+    LABEL,
+    TEXT,
+    altair,
+    beside,
+    label_expression,
+    missing,
+    paper_view,
+    rows_of,
+)
 from harness.reports.charts.training_curves import draw_training_curve
 from harness.reports.documents.captions import comparison_caption
-from harness.reports.documents.latex import escaped
+from harness.reports.documents.latex_text import escaped, with_definition
 from harness.visible import visible
 
 if TYPE_CHECKING:
     import altair as alt
 
-BETTER, WORSE, QUIET, LINE = "#1f5fa8", "#c2620e", "#8a8984", "#d6d5cf"
+BETTER, QUIET = "#1f5fa8", "#8a8984"  # 3 to 1 or more on white
 HEAT = ("#e8964a", "#f7f6f2", "#7aa9dd")  # light enough for text
-FONT = "Helvetica, Arial, sans-serif"
 PNG_SCALE = 4  # 288 dots per inch
-COLUMN, TEXT = 240, 504  # width of a column, and of the text, of a paper with two columns, in pt
-_STEP = 12  # pixels per row
-_CONFIG: dict[str, Any] = {
-    "font": FONT,
-    "background": "#ffffff",
-    "view": {"stroke": None},
-    "axis": {
-        "grid": False,
-        "labelFontSize": 8,
-        "titleFontSize": 8,
-        "titleFontWeight": "normal",
-        "labelLimit": 110,
-    },
-    "legend": {"labelFontSize": 8, "titleFontSize": 8, "titleFontWeight": "normal"},
-    "title": {"anchor": "start", "fontSize": 8, "fontWeight": "normal", "offset": 4},
-    "header": {"labelFontSize": 8, "labelAnchor": "start", "labelFontWeight": "bold"},
-}
+_STEP = 12  # points per row
+_HEAT_STEP = 34  # points per column
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +92,8 @@ def charts(comparison: Comparison, board: Leaderboard | None, estimates: BoardEs
     if len(comparison.arms) > 2:
         drawn["heat_map"] = Chart(
             specification=json.loads(_heat_map(comparison).to_json()),
-            caption=f"Where does each model differ from {baseline}? {how} Dot: significant after correction.",
+            caption=f"Where does each model differ from {baseline}? {how} Colour: the difference in units of the "
+            "detectable effect, blue if the model is better. Dot: significant after correction.",
         )
     if board is not None and estimates is not None:
         drawn["domains"] = Chart(
@@ -113,11 +111,7 @@ def _lineage_charts(models: Sequence[ModelRecords], estimates: BoardEstimates | 
     nodes = lineage_nodes(models)
     named = node_labels(nodes)
     panels = training_curves(nodes, estimates) if estimates is not None else ()
-    mixtures = [
-        vega_lite(draw_mixture(node, named[node.digest])) | {"title": {"text": named[node.digest], "fontSize": 11}}
-        for node in nodes
-        if node.ledger
-    ]
+    mixtures = [draw_mixture(node, named[node.digest]) for node in nodes if node.ledger]
     views: dict[str, Chart] = {}
     if any(node.parents for node in nodes):
         views["lineage"] = Chart(
@@ -125,25 +119,22 @@ def _lineage_charts(models: Sequence[ModelRecords], estimates: BoardEstimates | 
             caption="Which checkpoint was made from which? Tokens are counted as streamed.",
         )
     if mixtures:
-        stacked = {"vconcat": mixtures, "resolve": {"scale": {"color": "independent"}}}
         views["mixtures"] = Chart(
-            specification=paper_view(stacked),
+            specification=paper_view(_titled(beside(mixtures), [named[node.digest] for node in nodes if node.ledger])),
             caption="What was each stage trained on, phase by phase? Shares of the tokens as streamed.",
         )
     if panels:
         views["tokens"] = Chart(
-            specification=paper_view(
-                {"concat": [vega_lite(draw_training_curve(panel)) for panel in panels], "columns": 2}
-            ),
+            specification=paper_view(beside([draw_training_curve(panel) for panel in panels])),
             caption="Does the value go up with training? Value of each checkpoint with the band of its 95% intervals, "
             "over training tokens since the root; grey line: guessing. Held-out loss is that of the training run.",
         )
     return views
 
 
-def paper_view(view: dict[str, Any]) -> dict[str, Any]:
-    """Return a view as a whole specification in the style of a paper."""
-    return {"$schema": _altair().SCHEMA_URL, "config": _CONFIG, **view}
+def _titled(view: dict[str, Any], titles: Sequence[str]) -> dict[str, Any]:
+    """Return a view with a title above each of its panels."""
+    return view | {"concat": [one | {"title": title} for one, title in zip(view["concat"], titles, strict=True)]}
 
 
 def write(charts: Mapping[str, Chart], folder: Path) -> list[Path]:
@@ -155,7 +146,7 @@ def write(charts: Mapping[str, Chart], folder: Path) -> list[Path]:
     try:
         import vl_convert
     except ImportError:
-        raise _missing("vl-convert-python") from None
+        raise missing("vl-convert-python") from None
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -165,7 +156,7 @@ def write(charts: Mapping[str, Chart], folder: Path) -> list[Path]:
             files[0].write_text(json.dumps(specification, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
             files[1].write_text(vl_convert.vegalite_to_svg(specification), encoding="utf-8")
             files[2].write_bytes(vl_convert.vegalite_to_png(specification, scale=PNG_SCALE))
-            files[3].write_text(escaped(chart.caption.strip()) + "\n", encoding="utf-8")
+            files[3].write_text(with_definition(escaped(chart.caption.strip())) + "\n", encoding="utf-8")
             written += files
     except OSError as error:
         raise InputError(f"--charts {folder}: cannot be written ({error.strerror}); give another folder.") from None
@@ -181,21 +172,9 @@ def _visible(value: Any) -> Any:
     return [_visible(one) for one in value] if isinstance(value, list | tuple) else value
 
 
-def _missing(package: str) -> InputError:
-    return InputError(f"--charts: {package} is not installed; install `stage-harness[report]`.")
-
-
-def _altair() -> Any:
-    try:
-        import altair
-    except ImportError:
-        raise _missing("altair") from None
-    return altair
-
-
 def _differences(comparison: Comparison) -> alt.Chart:
     """Dot and interval of the difference of each task, one panel per arm."""
-    alt = _altair()
+    alt = altair()
     rows = [
         {
             "task": one.task,
@@ -214,50 +193,54 @@ def _differences(comparison: Comparison) -> alt.Chart:
         legend=alt.Legend(orient="bottom"),
     )
     order = [one.task for one in comparison.differences]
-    base = alt.Chart().encode(y=alt.Y("task:N", sort=order, title=None), color=colour)
-    zero = alt.Chart().mark_rule(color=LINE).encode(x=alt.datum(0.0))
+    axis = alt.Axis(labelExpr=label_expression(order))
+    base = alt.Chart().encode(y=alt.Y("task:N", sort=order, title=None, axis=axis), color=colour)
+    zero = alt.Chart().mark_rule(color=QUIET, strokeWidth=0.6).encode(x=alt.datum(0.0))
     lines = base.mark_rule(strokeWidth=1.2).encode(x=alt.X("low:Q", title="difference, 95% interval"), x2="high:Q")
     dots = base.mark_point(filled=True, size=24, opacity=1).encode(x="difference:Q")
     names = [arm.name for arm in comparison.arms[1:]]
     columns = min(3, len(names))
-    width = (COLUMN if columns == 1 else TEXT // columns) - (110 if columns == 1 else 60)
+    width = (COLUMN - LABEL - 4) if columns == 1 else (TEXT - LABEL - 4) // columns - GAP
     chart = alt.layer(zero, lines, dots, data=alt.Data(values=rows)).properties(width=width, height={"step": _STEP})
-    return _plain(chart.facet(facet=alt.Facet("model:N", sort=names, title=None), columns=columns))
+    facet = alt.Facet("model:N", sort=names, title=None, header=alt.Header(labelExpr=label_expression(names)))
+    return _plain(chart.facet(facet=facet, columns=columns, spacing=GAP))
 
 
 def _heat_map(comparison: Comparison) -> alt.Chart:
     """Tasks by arms: the colour is the effect; a dot marks differences that are real after correction."""
-    alt = _altair()
+    alt = altair()
     rows = [
         {
             "task": f"{one.domain}: {one.task}",
             "model": one.arm,
             "difference": one.difference,
             "better by": _detectable_effects(one),
-            "text": f"{one.difference:+.2f}{' ●' if one.significant else ''}",
-            "real": one.significant,
+            "text": f"{_signed(one.difference)}{' ●' if one.significant else ''}",
         }
         for one in comparison.differences
     ]
-    base = alt.Chart(alt.Data(values=rows)).encode(
-        x=alt.X(
-            "model:N",
-            sort=[arm.name for arm in comparison.arms[1:]],
-            title=None,
-            axis=alt.Axis(orient="top", labelAngle=-40),
-        ),
-        y=alt.Y("task:N", title=None),
-    )
     colour = alt.Color(
         "better by:Q",
         scale=alt.Scale(domain=[-2.0, 0.0, 2.0], range=[*HEAT], interpolate="rgb", clamp=True),
-        legend=alt.Legend(title=["better by", "detectable", "effects"], orient="right"),
+        legend=alt.Legend(title="better by detectable effects", orient="bottom", direction="horizontal"),
     )
-    text = base.mark_text(fontSize=7).encode(
-        text="text:N", color=alt.condition("datum.real", alt.value("#000000"), alt.value("#4d4c47"))
-    )
-    size = {"width": {"step": 34}, "height": {"step": 14}}
-    return _plain((base.mark_rect().encode(color=colour) + text).properties(**size))
+    tasks, bands = label_expression([str(row["task"]) for row in rows]), []
+    for names in rows_of([arm.name for arm in comparison.arms[1:]], _HEAT_STEP):
+        shown = [row for row in rows if row["model"] in names]
+        axis = alt.Axis(orient="top", labelAngle=-90, labelExpr=label_expression(names))
+        base = alt.Chart(alt.Data(values=shown)).encode(
+            x=alt.X("model:N", sort=names, title=None, axis=axis),
+            y=alt.Y("task:N", title=None, axis=alt.Axis(labelExpr=tasks)),
+        )
+        text = base.mark_text(fontSize=7, color="#000000").encode(text="text:N")
+        size = {"width": {"step": _HEAT_STEP}, "height": {"step": 14}}
+        bands.append((base.mark_rect().encode(color=colour) + text).properties(**size))
+    return _plain(alt.vconcat(*bands, spacing=GAP) if len(bands) > 1 else bands[0])
+
+
+def _signed(value: float) -> str:
+    written = f"{value:+.2f}"
+    return "0.00" if float(written) == 0.0 else written.replace("-", "\N{MINUS SIGN}")
 
 
 def _detectable_effects(one: TaskDifference) -> float:
@@ -269,22 +252,25 @@ def _detectable_effects(one: TaskDifference) -> float:
 
 def _domains(board: Leaderboard, estimates: BoardEstimates) -> alt.Chart:
     """Dot and interval of the mean of each model, one panel per domain."""
-    alt = _altair()
+    alt = altair()
     rows = [
-        {"domain": d.domain, "model": name, "value": p.value, "low": p.low, "high": p.high, "chance": d.chance}
+        {"domain": d.domain, "model": model, "value": p.value, "low": p.low, "high": p.high, "chance": d.chance}
         for d in estimates.domains
-        for name, p in d.estimates.items()
+        for model, p in d.estimates.items()
     ]
-    base = alt.Chart().encode(y=alt.Y("model:N", sort=[s.model.name for s in board.standings], title=None))
-    guess = alt.Chart().mark_rule(color=LINE).encode(x="chance:Q")
+    names = [standing.model.name for standing in board.standings]
+    axis = alt.Axis(labelExpr=label_expression(names))
+    base = alt.Chart().encode(y=alt.Y("model:N", sort=names, title=None, axis=axis))
+    guess = alt.Chart().mark_rule(color=QUIET, strokeWidth=0.6).encode(x="chance:Q")
     lines = base.mark_rule(strokeWidth=1.2, color=BETTER).encode(
         x=alt.X("low:Q", title="mean, 95% interval", scale=alt.Scale(zero=False)), x2="high:Q"
     )
     dots = base.mark_point(filled=True, size=24, opacity=1, color=BETTER).encode(x="value:Q")
     chart = alt.layer(guess, lines, dots, data=alt.Data(values=rows)).properties(width=100, height={"step": _STEP})
-    return _plain(chart.facet(facet=alt.Facet("domain:N", sort=list(board.domains), title=None), columns=3))
+    facet = alt.Facet("domain:N", sort=list(board.domains), title=None)
+    return _plain(chart.facet(facet=facet, columns=3, spacing=GAP))
 
 
 def _plain(chart: Any) -> Any:
     """Return the chart without frame and grid, in one font."""
-    return chart.configure(**_CONFIG)
+    return chart.configure(**CONFIG)

@@ -21,6 +21,7 @@ from itertools import groupby
 from typing import Any, Literal
 
 Kind = Literal["rect", "rule", "point", "text", "band"]
+_PAINTED: tuple[Kind, ...] = ("rect", "band", "rule", "point", "text")  # in chart files, one above the other
 
 POINT_RADIUS = 3.5
 CORNER_RADIUS = 4
@@ -28,24 +29,30 @@ ACCENT, INK, QUIET, LINE = "#1f5fa8", "#1d1d1b", "#6c6b66", "#b9b8b2"
 # Apart from each other for colour-blind readers, and 3 to 1 or more against the page in both themes.
 SERIES_COLOURS = ("#3b6fb0", "#c4541a", "#1f8a7a", "#a03c8f", "#8f7000", "#5c7a29")
 BAND_OPACITY = 0.16
+NAME_SIZE, SMALL_SIZE = 12, 11  # font sizes in pixels
+_SMALLEST = 0.75  # of its own size, on a narrow screen; then it scrolls
+# On paper, where 1 px is 1 pt: the width of the text, the size of what is not narrower for it, the smallest letters.
+TEXT_WIDTH, PAPER_SCALE, SMALLEST = 504, 2 / 3, 7.0
+_LETTER = 0.56  # width of a letter per size, on the safe side
+_OUTLINE = 8.0  # what outlines and the file's margin take of a width, in pt
 
 # Style on the page: its properties in Vega-Lite, for paper.
 STYLES: dict[str, dict[str, Any]] = {
     "edge": {"color": LINE},
     "stage": {"fill": "#f4f3ee", "stroke": LINE, "cornerRadius": CORNER_RADIUS},
     "stage evaluated": {"fill": "#f4f3ee", "stroke": ACCENT, "strokeWidth": 1.6, "cornerRadius": CORNER_RADIUS},
-    "name": {"color": INK, "fontSize": 12},
-    "small": {"color": QUIET, "fontSize": 10},
-    "small end": {"color": QUIET, "fontSize": 10, "align": "right"},
-    "small middle": {"color": QUIET, "fontSize": 10, "align": "center"},
-    "rule": {"color": "#e3e2dc"},
+    "name": {"color": INK, "fontSize": NAME_SIZE},
+    "small": {"color": QUIET, "fontSize": SMALL_SIZE},
+    "small end": {"color": QUIET, "fontSize": SMALL_SIZE, "align": "right"},
+    "small middle": {"color": QUIET, "fontSize": SMALL_SIZE, "align": "center"},
+    "rule": {"color": "#8a8984", "strokeWidth": 0.6},
     "join": {"color": QUIET},
     "interval": {"color": ACCENT, "strokeWidth": 1.4},
     "dot": {"color": ACCENT, "size": 3.14 * POINT_RADIUS**2, "filled": True, "opacity": 1},
-    "quiet-dot": {"color": LINE, "size": 3.14 * POINT_RADIUS**2, "filled": True, "opacity": 1},
-    "bold": {"color": INK, "fontSize": 12, "fontWeight": "bold"},
-    "bold middle": {"color": INK, "fontSize": 12, "fontWeight": "bold", "align": "center"},
-    "name end": {"color": INK, "fontSize": 12, "align": "right"},
+    "quiet-dot": {"color": QUIET, "size": 3.14 * POINT_RADIUS**2, "filled": True, "opacity": 1},
+    "bold": {"color": INK, "fontSize": NAME_SIZE, "fontWeight": "bold"},
+    "bold middle": {"color": INK, "fontSize": NAME_SIZE, "fontWeight": "bold", "align": "center"},
+    "name end": {"color": INK, "fontSize": NAME_SIZE, "align": "right"},
     **{f"source-{i}": {"color": colour} for i, colour in enumerate(SERIES_COLOURS)},
     **{f"line-{i}": {"color": colour, "strokeWidth": 1.6} for i, colour in enumerate(SERIES_COLOURS)},
     **{f"band-{i}": {"color": colour, "opacity": BAND_OPACITY} for i, colour in enumerate(SERIES_COLOURS)},
@@ -65,7 +72,7 @@ class Mark:
         style: Key of `STYLES`.
         x: Left end of a rect or text (see `STYLES` for other alignments), start of a rule, centre of a point.
         y: Top of a rect, start of a rule, centre of a point, baseline of a text.
-        x2: Right end of a rect, end of a rule.
+        x2: Right end of a rect, end of a rule; of a text, where it is cut on paper, or 0.
         y2: Bottom of a rect, end of a rule.
         text: Of a text mark.
         tooltip: Text while the pointer is on the mark; empty for none.
@@ -108,12 +115,21 @@ class Drawing:
     legend: Mapping[str, str] = field(default_factory=dict)
 
 
+def text_width(words: str, size: float = NAME_SIZE) -> float:
+    """Return about how wide a text is, in pixels; on the safe side, because fonts differ."""
+    return 0.62 * size * len(words)
+
+
 def svg(drawing: Drawing) -> str:
-    """Return the drawing as inline SVG; texts and tooltips are escaped."""
+    """Return the drawing as inline SVG; texts and tooltips are escaped.
+
+    A text that is wider in the reader's font than here is not cut at the edge, and a phone may shrink it by a quarter.
+    """
     width, height = f"{drawing.width + 2:g}", f"{drawing.height + 2:g}"  # with a pixel around it for outlines
     return (
         f'<svg class="{drawing.css_class}" viewBox="-1 -1 {width} {height}" width="{width}" height="{height}" '
-        f'role="img" aria-label="{escape(drawing.label)}">'
+        f'overflow="visible" style="min-width:{_SMALLEST * drawing.width:.0f}px" role="img" '
+        f'aria-label="{escape(drawing.label)}">'
         f"{''.join(map(_svg_mark, drawing.marks))}</svg>"
     )
 
@@ -139,14 +155,48 @@ def _svg_mark(mark: Mark) -> str:
     )
 
 
-def vega_lite(drawing: Drawing) -> dict[str, Any]:
-    """Return the drawing as a Vega-Lite view: one layer for each run of marks of one kind and style."""
+def vega_lite(drawing: Drawing, widest: float = TEXT_WIDTH) -> dict[str, Any]:
+    """Return the drawing as a Vega-Lite view for paper: one layer for each run of marks of one kind and style.
+
+    Rows of data keep the positions that the drawing has on the page. The view is smaller, and narrower still if it
+    would not fit.
+
+    Args:
+        drawing: The drawing.
+        widest: Its greatest width, with its texts, in pt.
+    """
     runs = groupby(_painted_together(drawing.marks), key=_layer_key)
+    scale = _horizontal_scale(drawing, widest)
     return {
-        "width": drawing.width,
-        "height": drawing.height,
-        "layer": [_layer(list(marks), drawing) for _, marks in runs],
+        "width": round(drawing.width * scale, 1),
+        "height": round(drawing.height * PAPER_SCALE, 1),
+        "layer": [_layer(list(marks), drawing, scale) for _, marks in runs],
     }
+
+
+def _horizontal_scale(drawing: Drawing, widest: float) -> float:
+    """Return the width on paper per width on the page, with which no text at the right goes beyond `widest`."""
+    room = widest - _OUTLINE
+    scales = [PAPER_SCALE, room / drawing.width]
+    for mark in drawing.marks:
+        align = STYLES[mark.style].get("align", "left")
+        if mark.kind == "text" and not mark.x2 and align != "right":
+            reach = _LETTER * _paper_size(mark.style) * len(mark.text) / (2 if align == "center" else 1)
+            scales += [(room - reach) / mark.x] if mark.x > 0 and reach < widest / 2 else []
+    return min(scales)
+
+
+def _paper_size(style: str) -> float:
+    return max(SMALLEST, round(float(STYLES[style]["fontSize"]) * PAPER_SCALE, 1))
+
+
+def _on_paper(style: str) -> dict[str, Any]:
+    """Return the properties of a style in its size on paper."""
+    look = dict(STYLES[style])
+    for name, power in (("strokeWidth", 1), ("cornerRadius", 1), ("size", 2)):
+        if name in look:
+            look[name] = round(look[name] * PAPER_SCALE**power, 2)
+    return look | ({"fontSize": _paper_size(style)} if "fontSize" in look else {})
 
 
 def _layer_key(mark: Mark) -> tuple[str, str, bool]:
@@ -154,21 +204,21 @@ def _layer_key(mark: Mark) -> tuple[str, str, bool]:
 
 
 def _painted_together(marks: Sequence[Mark]) -> list[Mark]:
-    """Sort marks by layer, layers in the order of their first marks.
+    """Sort marks by layer: areas first and texts last, otherwise in the order of their first marks.
 
     A specification has one layer per kind and style, but the marks are sorted by what they show::
 
-        rect stage, text name, rule edge, rect stage, text name  ->  rect, rect; text, text; rule
+        rect stage, text name, rule edge, rect stage, text name  ->  rect, rect; rule; text, text
 
-    This changes the order of painting, which does not matter as long as marks do not overlap.
+    So no area hides a text, although the order of painting changes.
     """
     keys = list(dict.fromkeys(map(_layer_key, marks)))
-    return sorted(marks, key=lambda mark: keys.index(_layer_key(mark)))
+    return sorted(marks, key=lambda mark: (_PAINTED.index(mark.kind), keys.index(_layer_key(mark))))
 
 
-def _layer(marks: Sequence[Mark], drawing: Drawing) -> dict[str, Any]:
+def _layer(marks: Sequence[Mark], drawing: Drawing, scale: float) -> dict[str, Any]:
     first = marks[0]
-    look = {} if first.series else STYLES[first.style]
+    look = {} if first.series else _on_paper(first.style)
     shape = {
         "type": first.kind,
         **({"align": "left", "baseline": "alphabetic"} if first.kind == "text" else {}),
@@ -176,6 +226,8 @@ def _layer(marks: Sequence[Mark], drawing: Drawing) -> dict[str, Any]:
     }
     if first.kind == "band":
         shape["type"] = "area"
+    if first.kind == "text" and first.x2:
+        shape["limit"] = round((first.x2 - first.x) * scale, 1)
     rows = [row for number, mark in enumerate(marks) for row in _rows(mark, number)]
     return {"data": {"values": rows}, "mark": shape, "encoding": _encoding(first, drawing)}
 

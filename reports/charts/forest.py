@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from harness.reports.charts.drawing import Drawing, Mark
-from harness.reports.charts.scales import padded_range, tick_text, ticks
+from harness.reports.analysis.labels import short_labels
+from harness.reports.charts.drawing import Drawing, Mark, text_width
+from harness.reports.charts.scales import labelled_ticks, padded_range
 
-_LABEL, _COLUMN, _GAP, _STEP, _TOP, _BETWEEN = 120, 165, 34, 18, 40, 26
-_COLUMNS_PER_BAND = 4
+_COLUMN, _GAP, _STEP, _TOP, _BETWEEN = 165, 34, 18, 40, 26
+_LONGEST = 26  # letters of a name
+COLUMNS_PER_BAND = 4  # columns beside each other; the others go below
 # Intervals that are wider than this many times the median one are cut at the ends of the scale.
 _WIDEST = 4.0
 
@@ -47,36 +49,37 @@ class Effect:
         return all(map(math.isfinite, (self.value, self.low, self.high)))
 
 
-def draw_forest(effects: Sequence[Effect], title: str) -> Drawing:
+def draw_forest(effects: Sequence[Effect], title: str, per_band: int = COLUMNS_PER_BAND) -> Drawing:
     """Return the drawing; effects that are not finite are left out, and ends beyond the scale are cut to an arrow head.
 
     Args:
         effects: Rows and columns have the order in which they first occur.
         title: Description for screen readers.
+        per_band: Columns beside each other; 1 for a phone.
     """
     shown = [one for one in effects if one.finite]
     rows = list(dict.fromkeys(one.row for one in shown))
     columns = list(dict.fromkeys(one.column for one in shown))
-    ends = _ends(shown)
+    names = short_labels(rows, _LONGEST)
+    heads = short_labels(columns, _LONGEST)
+    label = max((text_width(name) for name in names.values()), default=0.0) + 12
+    pitch = max([_COLUMN + _GAP, *(text_width(head) + 16 for head in heads.values())])
+    ends, height = _ends(shown), _STEP * len(rows)
     marks: list[Mark] = []
-    height = _STEP * len(rows)
     for number, column in enumerate(columns):
-        band, place = divmod(number, _COLUMNS_PER_BAND)
-        top = _TOP + band * (_TOP + height + _BETWEEN)
-        left = _LABEL + place * (_COLUMN + _GAP)
+        band, place = divmod(number, per_band)
+        frame = _Frame(left=label + place * pitch, top=_TOP + band * (_TOP + height + _BETWEEN), ends=ends)
         if place == 0:
             marks += [
-                Mark(kind="text", style="name end", x=_LABEL - 10, y=top + _STEP * (at + 0.5) + 4, text=row)
-                for at, row in enumerate(rows)
+                Mark(kind="text", style="name end", x=label - 12, y=frame.row(at) + 4, text=name)
+                for at, name in enumerate(names.values())
             ]
-        marks += _column(
-            column, [one for one in shown if one.column == column], rows, _Frame(left=left, top=top, ends=ends)
-        )
-    bands = math.ceil(len(columns) / _COLUMNS_PER_BAND)
+        marks += _column(heads[column], [one for one in shown if one.column == column], rows, frame)
+    bands = math.ceil(len(columns) / per_band)
     return Drawing(
         css_class="effects",
         label=title,
-        width=_LABEL + min(len(columns), _COLUMNS_PER_BAND) * (_COLUMN + _GAP),
+        width=label + min(len(columns), per_band) * pitch,
         height=max(1, bands) * (_TOP + height + _BETWEEN) - _BETWEEN + 8,
         marks=tuple(marks),
     )
@@ -93,6 +96,10 @@ class _Frame:
     def at(self, value: float) -> float:
         share = (min(max(value, self.ends[0]), self.ends[1]) - self.ends[0]) / (self.ends[1] - self.ends[0])
         return self.left + share * _COLUMN
+
+    def row(self, at: int) -> float:
+        """The middle of a row."""
+        return self.top + _STEP * (at + 0.5)
 
 
 def _ends(shown: Sequence[Effect]) -> tuple[float, float]:
@@ -112,11 +119,11 @@ def _column(name: str, effects: Sequence[Effect], rows: Sequence[str], frame: _F
         Mark(kind="rule", style="rule", x=zero, y=frame.top - 4, x2=zero, y2=bottom),
     ]
     marks += [
-        Mark(kind="text", style="small middle", x=frame.at(tick), y=frame.top - 10, text=tick_text(tick))
-        for tick in ticks(frame.ends, 4)
+        Mark(kind="text", style="small middle", x=frame.at(tick), y=frame.top - 10, text=number)
+        for tick, number in labelled_ticks(frame.ends, 4, least=3)
     ]
     for one in effects:
-        marks += _effect(one, frame.top + _STEP * (rows.index(one.row) + 0.5), frame)
+        marks += _effect(one, frame.row(rows.index(one.row)), frame)
     return marks
 
 

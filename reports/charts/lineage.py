@@ -8,7 +8,7 @@ from itertools import pairwise
 from harness.reports.analysis.lineage_graph import LineageNode, describe, grid_paths, node_labels, source_names
 from harness.reports.charts.drawing import SERIES_COLOURS, Drawing, Mark
 
-_BOX_WIDTH, _BOX_HEIGHT, _GAP_X, _GAP_Y = 168, 40, 56, 14
+_BOX_WIDTH, _BOX_HEIGHT, _GAP_X, _GAP_Y = 192, 40, 38, 14
 _BAR_WIDTH, _BAR_HEIGHT, _BAR_GAP, _PHASE_WIDTH = 300, 16, 5, 60
 
 
@@ -31,8 +31,8 @@ def draw_lineage_graph(nodes: Sequence[LineageNode]) -> Drawing:
                 y2=y + _BOX_HEIGHT, tooltip=f"{node.name}: {describe(node)}; {node.digest}",
                 data={"name": labels[node.digest], "what": describe(node), "evaluated": bool(node.models)},
             ),
-            Mark(kind="text", style="name", x=x + 10, y=y + 17, text=labels[node.digest]),
-            Mark(kind="text", style="small", x=x + 10, y=y + 32, text=describe(node)),
+            Mark(kind="text", style="name", x=x + 10, y=y + 17, x2=x + _BOX_WIDTH - 4, text=labels[node.digest]),
+            Mark(kind="text", style="small", x=x + 10, y=y + 32, x2=x + _BOX_WIDTH - 4, text=describe(node)),
         ]  # fmt: skip
     columns, rows = (max(cell[axis] for cells in paths.values() for cell in cells) + 1 for axis in (0, 1))
     return Drawing(

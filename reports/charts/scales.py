@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+_FINEST = 40  # a scale without round numbers has few ticks, but it is drawn
+
 
 def padded_range(values: Sequence[float], *, include: Sequence[float] = ()) -> tuple[float, float]:
     """Return the ends of a scale that contains all values, with a margin of 4% at each end.
@@ -18,17 +20,30 @@ def padded_range(values: Sequence[float], *, include: Sequence[float] = ()) -> t
     return low - margin, high + margin
 
 
-def ticks(ends: tuple[float, float], most: int) -> list[float]:
-    """Return round numbers between the ends of a scale, about `most` of them at most."""
-    step = _round_step((ends[1] - ends[0]) / most)
-    first = int(ends[0] / step) - 1
-    candidates = [round((first + i) * step, 10) for i in range(3 * most)]
-    return [tick for tick in candidates if ends[0] <= tick <= ends[1]]
+def ticks(ends: tuple[float, float], most: int, least: int = 2) -> list[float]:
+    """Return round numbers between the ends of a scale, about `most` of them, but at least `least`."""
+    marks: list[float] = []
+    while len(marks) < least:
+        step = _round_step((ends[1] - ends[0]) / most)
+        first = int(ends[0] / step) - 1
+        candidates = [round((first + i) * step, 10) for i in range(3 * most)]
+        marks = [tick for tick in candidates if ends[0] <= tick <= ends[1]]
+        most += 1
+        if most > _FINEST:
+            break
+    return marks
 
 
-def tick_text(value: float) -> str:
-    """Return the number of a tick, with a minus sign that is as wide as a plus."""
-    return f"{value:g}".replace("-", "\N{MINUS SIGN}")
+def labelled_ticks(ends: tuple[float, float], most: int, least: int = 2) -> list[tuple[float, str]]:
+    """Return `ticks` with their numbers: equally many decimals, but 0 has none, and a minus sign as wide as a plus."""
+    places = ticks(ends, most, least)
+    written = [f"{place:g}" for place in places]
+    decimals = max((len(one.partition(".")[2]) for one in written if "e" not in one), default=0)
+    numbers = [
+        one if "e" in one or place == 0.0 else f"{place:.{decimals}f}"
+        for place, one in zip(places, written, strict=True)
+    ]
+    return [(place, one.replace("-", "\N{MINUS SIGN}")) for place, one in zip(places, numbers, strict=True)]
 
 
 def _round_step(rough: float) -> float:

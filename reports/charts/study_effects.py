@@ -5,11 +5,11 @@ from __future__ import annotations
 from harness.reports.analysis.contrasts import PRIMARY
 from harness.reports.analysis.factorial import FactorialAnalysis
 from harness.reports.charts.drawing import Drawing
-from harness.reports.charts.forest import Effect, draw_forest
+from harness.reports.charts.forest import COLUMNS_PER_BAND, Effect, draw_forest
 
 
-def draw_study_effects(analysis: FactorialAnalysis) -> Drawing:
-    """Return the primary contrasts over overall and all tasks as one drawing."""
+def draw_study_effects(analysis: FactorialAnalysis, per_band: int = COLUMNS_PER_BAND) -> Drawing:
+    """Return the primary contrasts over overall and all tasks as one drawing, `per_band` of them beside each other."""
     effects = [
         Effect(
             row=row.task,
@@ -22,4 +22,4 @@ def draw_study_effects(analysis: FactorialAnalysis) -> Drawing:
         for row in analysis.rows
         if row.spec.kind == PRIMARY
     ]
-    return draw_forest(effects, "Main effects and interactions with their 95% intervals")
+    return draw_forest(effects, "Main effects and interactions with their 95% intervals", per_band)

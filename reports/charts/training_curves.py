@@ -8,14 +8,15 @@ from itertools import pairwise
 from harness.reports.analysis.labels import short_labels
 from harness.reports.analysis.lineage_graph import tokens_text
 from harness.reports.analysis.training_curves import CurveLine, CurvePanel, CurvePoint
-from harness.reports.charts.drawing import SERIES_COLOURS, Drawing, Mark
+from harness.reports.charts.drawing import SERIES_COLOURS, SMALL_SIZE, Drawing, Mark, text_width
 from harness.reports.charts.label_places import apart
-from harness.reports.charts.scales import padded_range, tick_text, ticks
+from harness.reports.charts.scales import labelled_ticks, padded_range, ticks
 
 # The plot lies between _LEFT and _RIGHT, _TOP and _BOTTOM; names of lines reach into the margin on its right.
-_LEFT, _RIGHT, _TOP, _BOTTOM, _MARGIN_BELOW = 40, 300, 24, 200, 22
-_MARGIN_RIGHT = 126
+_LEFT, _RIGHT, _TOP, _BOTTOM, _MARGIN_BELOW = 42, 310, 26, 200, 22
 _MOST_LABELS, _MOST_BANDS = 14, 6  # lines; more would hide each other
+
+_TOKENS = Mark(kind="text", style="small", x=_RIGHT + 14, y=_BOTTOM + 15, text="tokens")
 
 Scale = Callable[[float], float]
 
@@ -44,27 +45,26 @@ def draw_training_curve(panel: CurvePanel) -> Drawing:
     if len(panel.lines) <= _MOST_BANDS:
         marks += [band for line, part in parts for band in _band(line, part, x, y)]
     marks += [rule for line, part in parts for rule in _rules(line, part, x, y)]
-    marks += _dots(panel.lines, x, y)
-    marks += _names(panel.lines, y)
+    marks += _dots(panel, x, y)
+    names = _names(panel.lines, y)
     return Drawing(
         css_class="curve",
         label=f"{panel.title} over tokens",
-        width=_RIGHT + _MARGIN_RIGHT,
+        width=_RIGHT + 16 + max(text_width(name.text, SMALL_SIZE) for name in (*names, _TOKENS)),
         height=_BOTTOM + _MARGIN_BELOW,
-        marks=tuple(marks),
+        marks=(*marks, *names),
     )
 
 
 def _axes(ends: tuple[float, float], tokens: tuple[int, int], x: Scale, y: Scale) -> list[Mark]:
     marks = []
-    for tick in ticks(ends, 5):
+    for tick, number in labelled_ticks(ends, 5, least=3):
         marks.append(Mark(kind="rule", style="rule", x=_LEFT, y=y(tick), x2=_RIGHT, y2=y(tick)))
-        marks.append(Mark(kind="text", style="small end", x=_LEFT - 6, y=y(tick) + 3, text=tick_text(tick)))
+        marks.append(Mark(kind="text", style="small end", x=_LEFT - 6, y=y(tick) + 4, text=number))
     for tick in ticks((float(tokens[0]), float(tokens[1])), 3):
         text = tokens_text(int(tick)).removesuffix(" tokens") or "0"
-        marks.append(Mark(kind="text", style="small middle", x=x(tick), y=_BOTTOM + 14, text=text))
-    marks.append(Mark(kind="text", style="small", x=_RIGHT + 8, y=_BOTTOM + 14, text="tokens"))
-    return marks
+        marks.append(Mark(kind="text", style="small middle", x=x(tick), y=_BOTTOM + 15, text=text))
+    return [*marks, _TOKENS]
 
 
 def _new_part(line: CurveLine, drawn: set[tuple[str, int]]) -> tuple[CurvePoint, ...]:
@@ -91,12 +91,12 @@ def _rules(line: CurveLine, part: Sequence[CurvePoint], x: Scale, y: Scale) -> l
     ]  # fmt: skip
 
 
-def _dots(lines: Sequence[CurveLine], x: Scale, y: Scale) -> list[Mark]:
+def _dots(panel: CurvePanel, x: Scale, y: Scale) -> list[Mark]:
     """Return a dot per checkpoint, with its interval in the tooltip; a checkpoint of several lines has one dot."""
     marks: dict[tuple[str, int], Mark] = {}
-    for line in lines:
+    for line in panel.lines:
         for point in line.points:
-            interval = "" if point.low == point.high else f", 95% interval {point.low:.3f} to {point.high:.3f}"
+            interval = "" if point.low == point.high else f", {panel.band} {point.low:.3f} to {point.high:.3f}"
             marks.setdefault(
                 (point.model, point.tokens),
                 Mark(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,10 @@ from harness.reports.commands.output import split_names
 
 if TYPE_CHECKING:
     from harness.records import ModelRecords
+    from harness.reports.analysis.factorial import FactorialAnalysis
     from harness.reports.analysis.matrix import Matrix
     from harness.reports.analysis.study import Study
+    from harness.reports.analysis.training_curves import CurvePanel
     from harness.reports.charts.charts import Chart
     from harness.reports.charts.drawing import Drawing
     from harness.reports.commands.result import ReportResult
@@ -72,24 +75,47 @@ def design_result(args: argparse.Namespace, command: str) -> ReportResult:
 
         return study_matrix(analysis, force=args.force)
 
+    @functools.cache
+    def curves() -> tuple[CurvePanel, ...]:
+        from harness.reports.analysis.study_curves import study_curves
+
+        return study_curves(analysis, force=args.force)
+
     def page() -> str:
         from harness.reports.page.study import render_study
 
-        return render_study(analysis, matrix(), document)
-
-    def charts() -> dict[str, Chart]:
-        from harness.reports.charts.study_effects import draw_study_effects
-        from harness.reports.documents.captions import factorial_caption
-
-        return drawn_charts({"effects": draw_study_effects(analysis)}, {"effects": factorial_caption(analysis)})
+        return render_study(analysis, matrix(), curves(), document)
 
     @functools.cache
     def whole() -> Document:
+        from harness.reports.analysis.study import evaluated_models
         from harness.reports.documents.matrix import with_matrix
+        from harness.reports.documents.run_tables import with_run_tables
 
-        return with_matrix(document, matrix())
+        return with_run_tables(with_matrix(document, matrix()), evaluated_models(study), curves())
+
+    def charts() -> dict[str, Chart]:
+        return _charts(analysis, curves())
 
     return ReportResult(document=document, page=page, charts=charts, whole=whole)
+
+
+def _charts(analysis: FactorialAnalysis, curves: Sequence[CurvePanel]) -> dict[str, Chart]:
+    """Return the effects, and overall and held-out loss over tokens if runs have several checkpoints."""
+    from harness.reports.analysis.training_curves import LOSS_TITLE
+    from harness.reports.charts.paper import fitting
+    from harness.reports.charts.study_effects import draw_study_effects
+    from harness.reports.charts.training_curves import draw_training_curve
+    from harness.reports.documents.captions import curves_caption, effects_caption
+
+    drawings = {"effects": fitting(lambda columns: draw_study_effects(analysis, columns))}
+    captions = {"effects": effects_caption(analysis)}
+    for panel in curves:
+        name = "held_out_loss" if panel.title == LOSS_TITLE else "tokens"
+        if name not in drawings:  # of the values, the first panel: overall
+            drawings[name] = draw_training_curve(panel)
+            captions[name] = curves_caption(panel)
+    return drawn_charts(drawings, captions)
 
 
 def _check_flags(args: argparse.Namespace) -> None:
@@ -214,17 +240,17 @@ class _Finder:
 
 
 def drawn_charts(drawings: dict[str, Drawing], captions: dict[str, str]) -> dict[str, Chart]:
-    """Return drawings as charts for a paper, by name, with their captions.
+    """Return drawings as charts for a paper, by name, with their captions, which begin with a question.
 
     Raises:
         InputError: Altair is not installed.
     """
-    from harness.reports.charts.charts import Chart, paper_view
+    from harness.reports.charts.charts import Chart
     from harness.reports.charts.drawing import vega_lite
+    from harness.reports.charts.paper import paper_view
 
     return {
-        name: Chart(specification=paper_view(vega_lite(one)), caption=f"{one.label}. {captions.get(name, '')}")
-        for name, one in drawings.items()
+        name: Chart(specification=paper_view(vega_lite(one)), caption=captions[name]) for name, one in drawings.items()
     }
 
 

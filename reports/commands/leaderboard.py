@@ -18,10 +18,10 @@ from harness.reports.commands.output import (
 )
 
 if TYPE_CHECKING:
+    from harness.reports.analysis.differences import Comparison
     from harness.reports.analysis.leaderboard import Leaderboard
     from harness.reports.commands.result import ReportResult
-    from harness.reports.documents.tables import Document
-    from harness.reports.page.report import Report
+    from harness.reports.page.report import BoardParts, Report
 
 PURPOSE = "Rank models, and mark those that cannot be told apart."
 
@@ -67,53 +67,65 @@ def result(args: argparse.Namespace, command: str) -> ReportResult:
     from harness.reports.analysis.intervals import IntervalCache
     from harness.reports.analysis.leaderboard import rank
     from harness.reports.analysis.overlap import read_overlaps
-    from harness.reports.commands.result import ReportResult
-    from harness.reports.documents.leaderboard import leaderboard_document, task_values, with_domains
+    from harness.reports.documents.against import with_differences
+    from harness.reports.documents.leaderboard import leaderboard_document, task_values
     from harness.reports.documents.overlap_scores import leaderboard_with_overlap
+    from harness.reports.page.report import BoardParts
 
     overlap = read_overlaps(args.overlap)
     records = load(args.runs, tasks=split_names(args.tasks), all_runs=args.all, skip_broken=args.skip_broken)
     board = rank(records.models, force=args.force, notes=[*records.skipped, *records.empty])
     intervals = IntervalCache()
+    estimates = board_estimates(board, intervals)
     values = task_values(board.models, intervals) if kind != "table" else None
-    document = leaderboard_document(board, command, values)
-    if args.against is not None:
-        document = _with_differences(document, board, args)
+    document = leaderboard_document(board, estimates, command, values)
+    differences = _differences(board, args) if args.against is not None else None
+    if differences is not None:
+        document = with_differences(document, board, differences)
     if overlap is not None:
         document = leaderboard_with_overlap(document, board, overlap, force=args.force)
+    parts = BoardParts(board=board, estimates=estimates, document=document, intervals=intervals, against=differences)
+    return _result(parts, args)
+
+
+def _result(parts: BoardParts, args: argparse.Namespace) -> ReportResult:
+    from harness.reports.analysis.training_curves import curves_of
+    from harness.reports.commands.result import ReportResult
+    from harness.reports.documents.leaderboard import with_domains
+    from harness.reports.documents.run_tables import with_run_tables
+
+    models = parts.board.models
 
     @functools.cache
     def report() -> Report:
         from harness.reports.page.report import leaderboard_report
 
         folders, options = [str(path) for path in args.runs], view_options(args)
-        return leaderboard_report(board, document, intervals, runs=folders, force=args.force, options=options)
+        return leaderboard_report(parts, runs=folders, force=args.force, options=options)
 
     def page() -> str:
         from harness.reports.page.html import render
 
         return render(report())
 
-    @functools.cache
-    def whole() -> Document:
-        # A report has the estimates; without charts or a page, only they are computed.
-        estimates = report().estimates if args.charts else board_estimates(board, intervals)
-        return document if estimates is None else with_domains(document, estimates)
-
     return ReportResult(
-        document=document, page=page, charts=lambda: report_charts(report(), first="domains"), whole=whole
+        document=parts.document,
+        page=page,
+        charts=lambda: report_charts(report(), first="domains"),
+        whole=lambda: with_run_tables(
+            with_domains(parts.document, parts.estimates), models, curves_of(models, parts.estimates)
+        ),
     )
 
 
-def _with_differences(document: Document, board: Leaderboard, args: argparse.Namespace) -> Document:
-    """Return the document with each model's difference from the one that ``--against`` names.
+def _differences(board: Leaderboard, args: argparse.Namespace) -> Comparison:
+    """Return each model against the one that ``--against`` names.
 
     Raises:
         InputError: It names no model of the leaderboard, or several.
     """
     from harness.reports.analysis.against import against
     from harness.reports.commands.model_finder import models_named
-    from harness.reports.documents.against import with_differences
 
     matches = models_named(args.against, board.models)
     if len(matches) != 1:
@@ -121,4 +133,4 @@ def _with_differences(document: Document, board: Leaderboard, args: argparse.Nam
         what = f"names {len(matches)} models" if matches else "no such model"
         hint = "" if matches else did_you_mean(args.against, names)
         raise InputError(f"--against {args.against}: {what}; give one of {', '.join(names)}.{hint}")
-    return with_differences(document, board, against(board, matches[0], force=args.force))
+    return against(board, matches[0], force=args.force)

@@ -71,7 +71,10 @@ def run(args: argparse.Namespace) -> int:
     plan = read_plan(args.design, flags, measured)
     document = power_document(plan, command_line(), notes)
     if args.charts:
-        caption = "Smallest true effect, overall, that a test finds with 80% power, in points."
+        caption = (
+            "What can be found with how many seeds? Smallest true effect, overall, that a test finds with 80% power "
+            "before correction, in points."
+        )
         write_drawings({"power": draw_power_curve(mde_curve(plan))}, args.charts, {"power": caption})
     if kind in PAGES:
         from harness.reports.page.document import Figure, render_document

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from harness.reports.analysis.differences import OVERALL, Comparison, DomainDifference
 from harness.reports.analysis.leaderboard import Leaderboard
+from harness.reports.documents.captions import overall_caption
 from harness.reports.documents.comparison import CORRECTION_NAMES, MEANINGS
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.wording import counted
@@ -30,7 +31,13 @@ def with_differences(document: Document, board: Leaderboard, comparison: Compari
         Row(cells=_cells(name, part), tone="strong" if part is not None and part.significant else "muted")
         for name, part in parts.items()
     )
-    table = Table(key="against", title=f"Overall value against {baseline}", columns=_columns(), rows=rows)
+    table = Table(
+        key="against",
+        title=f"Overall value against {baseline}",
+        columns=_columns(),
+        rows=rows,
+        caption=overall_caption(comparison, domains=False),
+    )
     lead, *notes = document.notes
     own = [note for note in comparison.notes if note not in notes]
     return replace(

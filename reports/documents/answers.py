@@ -89,15 +89,20 @@ def _tasks_sentence(tasks: Sequence[TaskDifference], comparison: Comparison) -> 
     return f"Of {what}, {len(found)} {_survive(len(found))} {correction}'s correction: {listed(found)}."
 
 
-def leaderboard_answer(board: Leaderboard, lead: str) -> Answer:
-    """Return who leads, and how many models cannot be told apart from the leader; `lead` is the board's sentence."""
+def leaderboard_answer(board: Leaderboard, headlines: Sequence[str]) -> Answer:
+    """Return who leads, and how many models are behind, or how they differ from a model that the reader chose.
+
+    Args:
+        board: The ranks.
+        headlines: The sentences of its document: who leads, then with ``--against`` who differs from that model.
+    """
     tied = sum(row.tied_with_leader for row in board.standings)
     n = len(board.standings)
     behind = n - tied
     rest = f"{behind} of {n} models {'is' if behind == 1 else 'are'} significantly behind the leader."
     return Answer(
         question=f"Which of {n} models is best, and which cannot be told apart?",
-        sentences=(lead, rest) if 0 < behind < n - 1 else (lead,),
+        sentences=(*headlines, rest) if len(headlines) == 1 and 0 < behind < n - 1 else tuple(headlines),
     )
 
 

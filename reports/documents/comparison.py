@@ -9,7 +9,7 @@ from typing import Any
 from harness.reports.analysis.differences import OVERALL, Comparison, DomainDifference, TaskDifference
 from harness.reports.analysis.dose import verdict
 from harness.reports.analysis.metric import Direction, direction, directions, judgement, with_judgement
-from harness.reports.documents.captions import comparison_caption
+from harness.reports.documents.captions import comparison_caption, overall_caption, slopes_caption
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
 from harness.wording import counted
@@ -209,7 +209,7 @@ def _overall(comparison: Comparison) -> Table:
     rows = [
         Row(
             cells={"arm": arm, **{name: _finite(getattr(part, name)) for name in _OF_DOMAIN}},
-            tone="strong" if part.domain == OVERALL else "",
+            tone="strong" if part.significant else "",
         )
         for arm, parts in comparison.overall.items()
         for part in parts
@@ -219,7 +219,7 @@ def _overall(comparison: Comparison) -> Table:
         title="Difference by domain and overall",
         columns=columns,
         rows=tuple(rows),
-        caption=comparison_caption(comparison),
+        caption=overall_caption(comparison),
     )
 
 
@@ -258,7 +258,9 @@ def _slopes(comparison: Comparison) -> Table:
     )
     names = [column.key for column in columns]
     rows = tuple(Row(cells={name: getattr(one, name) for name in names}) for one in comparison.slopes)
-    return Table(key="slopes", title="Slope over the dose", columns=columns, rows=rows)
+    return Table(
+        key="slopes", title="Slope over the dose", columns=columns, rows=rows, caption=slopes_caption(comparison)
+    )
 
 
 def _results(comparison: Comparison) -> list[str]:

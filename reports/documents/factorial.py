@@ -11,12 +11,16 @@ from harness.reports.analysis.counting import counted
 from harness.reports.analysis.differences import OVERALL
 from harness.reports.analysis.factorial import SECONDARY, ContrastRow, FactorialAnalysis
 from harness.reports.analysis.metric import Direction, direction, directions, judgement, with_judgement
-from harness.reports.documents.captions import factorial_caption
+from harness.reports.documents.captions import arms_caption, factorial_caption
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
 from harness.stats.clustered import FEW_CLUSTERS as FEWEST_CLUSTERS
 from harness.stats.factorial import BINOMIAL, WILD
 
+SIGNAL_CAPTION = (
+    "Signal: largest difference between two runs; noise: standard deviation over late checkpoints; both divided by the "
+    "mean (arXiv 2508.13144). Nothing is tested here."
+)
 COVERS = {"plots": "items, runs", "runs": "items, tuning runs", "none": "items only"}
 FEW_ITEMS, FEW_CLUSTERS, FEW_RUNS = 60, 20, 3
 
@@ -151,7 +155,7 @@ def _arms(analysis: FactorialAnalysis) -> Table:
         )
         for arm in analysis.arms
     )
-    return Table(key="arms", title="Arms", columns=columns, rows=rows)
+    return Table(key="arms", title="Arms", columns=columns, rows=rows, caption=arms_caption(analysis))
 
 
 def _signals(analysis: FactorialAnalysis) -> Table:
@@ -179,7 +183,8 @@ def _signals(analysis: FactorialAnalysis) -> Table:
         )
         for task, one in sorted(analysis.signals.items(), key=lambda pair: -pair[1].ratio)
     )
-    return Table(key="signal", title="Signal and noise over late checkpoints", columns=columns, rows=rows)
+    title = "Signal and noise over late checkpoints"
+    return Table(key="signal", title=title, columns=columns, rows=rows, caption=SIGNAL_CAPTION)
 
 
 def _primary_results(analysis: FactorialAnalysis) -> list[str]:

@@ -1,51 +1,42 @@
 r"""Tables as LaTeX for a paper: booktabs, numbers aligned by siunitx, a caption with test, correction and n, a label.
 
 The preamble needs ``\usepackage{booktabs}`` and ``\usepackage{siunitx}``. By default a table has the columns that fit
-one column of a two-column paper (about 84 mm); ``--columns`` chooses others. An interval takes two columns::
+one column of a two-column paper (77 mm or more); ``--columns`` chooses others. An interval takes two columns::
 
-    \begin{tabular}{lS[table-format=-1.3]S[table-format=-1.3]@{ to }S[table-format=-1.3]...}
+    \begin{tabular}{@{}lS[table-format=+1.3]S[table-format=-1.3]@{ to }S[table-format=-1.3]...@{}}
     logic & +0.045 & -0.110 & 0.218 & ...
+
+A table that is longer than a page becomes several floats with one number; only the first has the caption and the label.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import groupby
 
 from harness.errors import InputError, did_you_mean
-from harness.reports.documents.tables import CAVEAT, Column, Document, Kind, Row, Table, text
-from harness.visible import visible
+from harness.reports.documents.latex_columns import COLUMN_WIDTH, Layout, is_bold, layout
+from harness.reports.documents.latex_text import breakable, escaped, lines, width, with_definition
+from harness.reports.documents.tables import CAVEAT, Document, Row, Table
 
-# What fits one column, by table; of another table, all columns that a narrow terminal keeps.
-NARROW = {
-    "differences": ("arm", "task", "items", "difference", "interval", "p_corrected"),
-    "overall": ("arm", "domain", "difference", "interval", "p_corrected"),
-    "contrasts": ("task", "contrast", "estimate", "interval", "p_corrected"),
-    "contrasts_without": ("task", "contrast", "estimate", "interval", "p_corrected"),
-    "arms": ("arm", "runs", "plots", "mean"),
-    "signal": ("task", "signal", "noise", "ratio"),
-    "slopes": ("task", "slope", "interval", "p_corrected"),
-    "leaderboard": ("rank", "ranks", "model", "overall", "standard_error", "groups"),
-    "power": ("task", "contrast", "items", "mde", "power"),
-    "tasks": ("model", "task", "value", "interval", "items"),
-}
 _SURVIVES = "significant at 5% after correction"
 # What bold rows are, by table.
 BOLD = {
     "differences": _SURVIVES,
-    "overall": "all domains together",
+    "differences_without": _SURVIVES,
+    "overall": _SURVIVES,
+    "against": _SURVIVES,
+    "slopes": _SURVIVES,
     "contrasts": _SURVIVES,
     "contrasts_without": _SURVIVES,
     "leaderboard": "cannot be told apart from the leader",
+    "power": "power of 80% or more",
 }
-_NUMBERS = ("count", "value", "difference", "p", "points", "interval")
-
-_LETTERS = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"$<$", ">": r"$>$",
-}  # fmt: skip
+# In points: the height of a page's text in most classes is 540 or more; a line of \footnotesize and one of a caption.
+_PAGE, _LINE, _CAPTION_LINE, _SPACE, _RULES = 510.0, 9.5, 12.0, 4.0, 40.0
+_CAPTION_SIZE = 10 / 8  # its letters to those of \footnotesize
 
 
 def latex(document: Document, columns: Sequence[str] = ()) -> str:
@@ -64,121 +55,109 @@ def latex(document: Document, columns: Sequence[str] = ()) -> str:
         if key not in known:
             raise InputError(f"--columns {key}: no table has it; give {', '.join(known)}.{did_you_mean(key, known)}")
     above = [
-        "% needs \\usepackage{booktabs} and \\usepackage{siunitx}",
         *(rf"\noindent\textbf{{{CAVEAT}:}} {escaped(one)}" + "\n" for one in document.caveats),
         *(rf"\noindent {escaped(one)}" + "\n" for one in document.agreements),
     ]
     tables = [_table(table, document, columns) for table in document.tables]
-    return "\n".join([*above, *filter(None, tables)])
+    needs = "% needs \\usepackage{booktabs} and \\usepackage{siunitx}"
+    return f"{needs}\n" + with_definition("\n".join([*above, *filter(None, tables)]))
 
 
-def escaped(words: str) -> str:
-    """Return words as LaTeX shows them."""
-    return "".join(_LETTERS.get(letter, letter) for letter in visible(words, one_line=True))
-
-
-def _table(table: Table, document: Document, wanted: Collection[str]) -> str:
-    columns = [_LatexColumn.of(column, table) for column in _chosen(table, wanted)]
-    if not columns:
+def _table(table: Table, document: Document, wanted: Sequence[str]) -> str:
+    chosen = layout(table, wanted)
+    if not chosen.columns:
         return ""
-    lines = [
-        r"\begin{table}",
-        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}%",
-        # Bold numbers stay aligned.
-        r"\sisetup{detect-weight=true, mode=text, retain-explicit-plus}%",
-        rf"\begin{{tabular}}{{@{{}}{''.join(one.alignment for one in columns)}@{{}}}}",
-        r"\toprule",
-        " & ".join(one.heading for one in columns) + r" \\",
-        r"\midrule",
-        *(" & ".join(_cell(row, one) for one in columns) + r" \\" for row in table.rows),
-        r"\bottomrule",
-        r"\end{tabular}",
-        rf"\caption{{{escaped(_caption(table, document))}}}",
-        rf"\label{{tab:{table.key.replace('_', '-')}}}",
-        r"\end{table}",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _chosen(table: Table, wanted: Collection[str]) -> list[Column]:
-    """Return the columns to show; with `wanted`, in its order, and raw ones too."""
-    if wanted:
-        return [column for key in wanted for column in table.columns if column.key == key]
-    narrow = NARROW.get(table.key)
-    columns = [column for column in table.shown if (column.key in narrow if narrow else column.place != "aside")]
-    # The caption has the number of items if all rows share it.
-    same = table.caption and len({row.cells.get("items") for row in table.rows}) == 1
-    return [column for column in columns if not (same and column.key == "items")]
+    caption = _caption(table, document, chosen)
+    parts = _parts([_block(row, chosen) for row in table.rows], caption)
+    return "\n".join(_float(table, chosen, part, "" if number else caption) for number, part in enumerate(parts))
 
 
 @dataclass(frozen=True, kw_only=True)
-class _LatexColumn:
-    """How a column is set.
+class _Block:
+    """A row of a table.
 
     Attributes:
-        column: The column.
-        alignment: Its letters in the head of the table.
-        heading: Its heading; over two columns for an interval.
+        latex: The row.
+        height: In points.
+        group: The name above it; empty for none.
+        heading: The lines that show the name.
     """
 
-    column: Column
-    alignment: str
-    heading: str
-
-    @classmethod
-    def of(cls, column: Column, table: Table) -> _LatexColumn:
-        words = escaped(column.heading)
-        if column.kind not in _NUMBERS:
-            return cls(column=column, alignment="l" if column.kind == "text" else "c", heading=words)
-        values = [value for row in table.rows if (value := row.cells.get(column.key)) is not None]
-        if column.kind == "interval":
-            low, high = (f"S[table-format={_format([value[end] for value in values], 'value')}]" for end in (0, 1))
-            heading = rf"\multicolumn{{2}}{{c}}{{{words}}}"
-            return cls(column=column, alignment=f"{low}@{{ to }}{high}", heading=heading)
-        form = f"S[table-format={_format(values, column.kind)}]"
-        return cls(column=column, alignment=form, heading=f"{{{words}}}")
+    latex: str
+    height: float
+    group: str = ""
+    heading: str = ""
 
 
-def _format(values: Sequence[Any], kind: Kind) -> str:
-    """Return siunitx's format of a column: sign, digits before and after the point, such as ``-1.3``."""
-    written = [text(one, kind).replace(",", "") for one in values if _is_finite(one)]
-    whole = max((len(one.lstrip("+-<").partition(".")[0]) for one in written), default=1)
-    after = max((len(one.partition(".")[2]) for one in written), default=0)
-    sign = "+" if any(one.startswith("+") for one in written) else "-" if any("-" in one for one in written) else ""
-    return f"{sign}{whole}.{after}" if after else f"{sign}{whole}"
+def _block(row: Row, chosen: Layout) -> _Block:
+    count = max(one.lines(row) for one in chosen.columns)
+    cells = " & ".join(one.cell(row) for one in chosen.columns)
+    name = chosen.name(row)
+    return _Block(latex=rf"{cells} \\", height=_LINE * count, group=name, heading=_heading(name, chosen))
 
 
-def _is_finite(value: Any) -> bool:
-    return not isinstance(value, float) or math.isfinite(value)
+def _heading(name: str, chosen: Layout) -> str:
+    """Return a name over all columns, broken over lines if it is wider than the table."""
+    if not name:
+        return ""
+    words = rf"\emph{{{escaped(name)}}}"
+    if width(name) > chosen.width:
+        broken = breakable(name, COLUMN_WIDTH)
+        words = rf"\parbox[t]{{\linewidth}}{{\raggedright\hyphenpenalty10000 \emph{{{broken}}}}}"
+    return rf"\multicolumn{{{chosen.n_columns}}}{{@{{}}l@{{}}}}{{{words}}} \\"
 
 
-def _cell(row: Row, one: _LatexColumn) -> str:
-    value, kind = row.cells.get(one.column.key), one.column.kind
-    bold = r"\bfseries " if row.tone == "strong" else ""
-    if kind == "interval":
-        if value is None:
-            return r"\multicolumn{2}{c}{--}"
-        return " & ".join(f"{bold}{_number(end, 'value')}" for end in value)
-    if kind in _NUMBERS:
-        written = _number(value, kind)
-        return written if written.startswith("{") else f"{bold}{written}"
-    return f"{bold}{escaped(text(value, kind))}" if value is not None else "--"
+def _parts(blocks: Sequence[_Block], caption: str) -> list[list[_Block]]:
+    """Return the blocks by float: no float is higher than a page."""
+    free = _PAGE - _RULES - _CAPTION_LINE * math.ceil((width(caption) * _CAPTION_SIZE + 50.0) / COLUMN_WIDTH * 1.05)
+    parts: list[list[_Block]] = [[]]
+    for block in blocks:
+        above = parts[-1][-1].group if parts[-1] else ""
+        height = block.height + (_SPACE + _LINE * lines(block.group, COLUMN_WIDTH) if block.group != above else 0.0)
+        if parts[-1] and height > free:
+            parts.append([])
+            free = _PAGE - _RULES - 2 * _CAPTION_LINE - _LINE  # the name stands above the first row again
+        parts[-1].append(block)
+        free -= height
+    return parts
 
 
-def _number(value: Any, kind: Kind) -> str:
-    """Return a number that siunitx reads, or words in braces."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "{--}"
-    written = text(value, kind)
-    if not _is_finite(value) or written.startswith("<"):
-        return f"{{{escaped(written)}}}"
-    return written.replace(",", "")
+def _float(table: Table, chosen: Layout, blocks: Sequence[_Block], caption: str) -> str:
+    """Return a float; without a caption, it continues the one before."""
+    rows: list[str] = []
+    for number, (heading, members) in enumerate(groupby(blocks, lambda block: block.heading)):
+        rows += [*([r"\addlinespace"] if number else []), heading] if heading else []
+        rows += [block.latex for block in members]
+    lines_of_caption = (
+        [rf"\caption{{{escaped(caption)}}}", rf"\label{{tab:{table.key.replace('_', '-')}}}"]
+        if caption
+        else [r"\addtocounter{table}{-1}%", rf"\caption[]{{{escaped(table.title.removesuffix('.'))} (continued).}}"]
+    )
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering\footnotesize\setlength{\tabcolsep}{3pt}%",
+            # Bold numbers stay aligned.
+            r"\sisetup{detect-weight=true, mode=text, retain-explicit-plus}%",
+            rf"\begin{{tabular}}{{@{{}}{''.join(one.alignment for one in chosen.columns)}@{{}}}}",
+            r"\toprule",
+            " & ".join(one.latex_heading for one in chosen.columns) + r" \\",
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}",
+            *lines_of_caption,
+            r"\end{table}",
+            "",
+        ]
+    )
 
 
-def _caption(table: Table, document: Document) -> str:
+def _caption(table: Table, document: Document, chosen: Layout) -> str:
     title = table.title if table.title.endswith(".") else f"{table.title}."
     words = table.caption or (" ".join(document.headlines) if table is document.tables[0] else "")
-    strong = any(row.tone == "strong" for row in table.rows)
-    bold = f"Bold: {BOLD[table.key]}." if strong and table.key in BOLD else ""
-    return " ".join(filter(None, (title, words, bold)))
+    bold = f"Bold: {BOLD[table.key]}." if table.key in BOLD and any(map(is_bold, table.rows)) else ""
+    left_out = ", ".join(column.heading for column in chosen.left_out if column.key != "items" or not table.caption)
+    return " ".join(
+        filter(None, (title, words, bold, f"No room for {left_out.removesuffix('.')}." if left_out else ""))
+    )

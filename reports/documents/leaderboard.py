@@ -13,13 +13,14 @@ from harness.reports.analysis.differences import OVERALL
 from harness.reports.analysis.domains import BoardEstimates
 from harness.reports.analysis.intervals import IntervalCache
 from harness.reports.analysis.leaderboard import Leaderboard
-from harness.reports.documents.captions import board_caption
+from harness.reports.documents.captions import board_caption, values_caption
 from harness.reports.documents.tables import Column, Document, Row, Table
 from harness.stats import AGGREGATE
 from harness.wording import counted
 
 MEANINGS = {
     "overall": f"Chance-centred mean over domains ({AGGREGATE}): 0 is guessing, 1 is perfect.",
+    "interval": "95% interval of the overall value, combined from the intervals of the tasks; clustered.",
     "standard_error": "Clustered; variants of the same items are correlated, other tasks are independent.",
     "ranks": "Best and worst rank that the data allow, for all models at once (95%).",
     "groups": "Models that share a letter cannot be told apart.",
@@ -28,11 +29,14 @@ MEANINGS = {
 }
 
 
-def leaderboard_document(board: Leaderboard, command: str, values: Table | None = None) -> Document:
+def leaderboard_document(
+    board: Leaderboard, estimates: BoardEstimates, command: str, values: Table | None = None
+) -> Document:
     """Return the document of a leaderboard.
 
     Args:
         board: The ranks.
+        estimates: The board's means and intervals.
         command: The command line that made it.
         values: The table of `task_values`, to stand after the ranks; None for the ranks alone.
     """
@@ -60,7 +64,7 @@ def leaderboard_document(board: Leaderboard, command: str, values: Table | None 
     return Document(
         title=f"Leaderboard of {len(rows)} models",
         command=command,
-        tables=(_ranks(board),) if values is None else (_ranks(board), values),
+        tables=(_ranks(board, estimates), *([] if values is None else [values])),
         notes=tuple(notes),
         caveats=board.caveats,
     )
@@ -98,7 +102,7 @@ def _no_leader(names: Sequence[str]) -> str:
     return f"{', '.join(shown[:-1])} and {shown[-1]} have exactly the same overall value, so nobody leads."
 
 
-def _ranks(board: Leaderboard) -> Table:
+def _ranks(board: Leaderboard, estimates: BoardEstimates) -> Table:
     columns = (
         Column(
             key="rank",
@@ -111,7 +115,8 @@ def _ranks(board: Leaderboard) -> Table:
         Column(key="groups", place="keep", heading="group", kind="text", meaning=MEANINGS["groups"]),
         Column(key="model", place="name", heading="model", kind="text"),
         Column(key="overall", place="keep", heading="overall", meaning=MEANINGS["overall"]),
-        Column(key="standard_error", place="keep", heading="s.e.", meaning=MEANINGS["standard_error"]),
+        Column(key="interval", place="keep", heading="95% interval", kind="interval", meaning=MEANINGS["interval"]),
+        Column(key="standard_error", heading="s.e.", meaning=MEANINGS["standard_error"], raw=True),
         *(
             Column(
                 key=domain,
@@ -123,6 +128,7 @@ def _ranks(board: Leaderboard) -> Table:
         ),
         Column(key="items", heading="n", kind="count", meaning="Items in the overall value."),
         Column(key="failed", place="keep", heading="failed", kind="count", meaning=MEANINGS["failed"]),
+        Column(key="cut", heading="cut", kind="count", meaning=MEANINGS["cut"], raw=True),
         Column(
             key="definition",
             heading="definition",
@@ -139,10 +145,13 @@ def _ranks(board: Leaderboard) -> Table:
                 "groups": row.groups,
                 "model": row.model.name,
                 "overall": row.overall,
+                "interval": (estimates.overall[row.model.name].low, estimates.overall[row.model.name].high),
                 "standard_error": row.standard_error,
                 **row.domains,
                 "items": row.items,
                 "failed": row.failed,
+                "cut": sum(run.truncated for run in row.model.tasks.values()),
+                "tied_with_leader": row.tied_with_leader,
                 "definition": board.definition,
             },
             tone="warning" if row.failed else "strong" if row.tied_with_leader else "",
@@ -204,7 +213,8 @@ def task_values(models: Sequence[ModelRecords], intervals: IntervalCache) -> Tab
             "dtype": run.dtype or None,
         }
         rows.append(Row(cells=cells, tone="warning" if run.failed else ""))
-    return Table(key="tasks", title="Values by task", columns=columns, rows=tuple(rows))
+    caption = values_caption([row.cells["items"] for row in rows])
+    return Table(key="tasks", title="Values by task", columns=columns, rows=tuple(rows), caption=caption)
 
 
 def _interval(run: TaskRun, intervals: IntervalCache) -> tuple[tuple[float, float] | None, int]:

@@ -20,6 +20,7 @@ from harness.reports.documents.factorial import factorial_document
 from harness.reports.documents.tables import Column, Document, Row, Table
 
 WITHOUT = "Over the items that do not stand in the training data."
+CAPTION = "The columns 'without' are over the items that do not stand in the training data. Nothing is tested here."
 
 
 def leaderboard_with_overlap(
@@ -121,7 +122,8 @@ def _overall(board: Leaderboard, clean: Leaderboard) -> Table:
             "standard_error_without": other.standard_error, "items": standing.items, "items_without": other.items,
         }  # fmt: skip
         rows.append(Row(cells=cells))
-    return Table(key="overlap", title="Overall with and without overlapping items", columns=columns, rows=tuple(rows))
+    title = "Overall with and without overlapping items"
+    return Table(key="overlap", title=title, columns=columns, rows=tuple(rows), caption=CAPTION)
 
 
 def _by_task(models: Sequence[ModelRecords], clean: Sequence[ModelRecords], overlap: OverlappingItems) -> Table:
@@ -146,7 +148,8 @@ def _by_task(models: Sequence[ModelRecords], clean: Sequence[ModelRecords], over
         Row(cells=_cells(run, cleaned, name, overlap))
         for run, cleaned, name in sorted(pairs, key=lambda pair: (pair[0].domain, pair[0].task, pair[2]))
     )
-    return Table(key="overlap_tasks", title="Values with and without overlapping items", columns=columns, rows=rows)
+    title = "Values with and without overlapping items"
+    return Table(key="overlap_tasks", title=title, columns=columns, rows=rows, caption=CAPTION)
 
 
 def _cells(run: TaskRun, cleaned: TaskRun | None, model: str, overlap: OverlappingItems) -> dict[str, object]:

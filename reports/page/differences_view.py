@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from harness.reports.analysis.differences import Comparison, TaskDifference
 from harness.reports.analysis.matrix import Matrix
-from harness.reports.charts.forest import Effect, draw_forest
+from harness.reports.charts.forest import COLUMNS_PER_BAND, Effect, draw_forest
 from harness.reports.charts.scales import padded_range
 from harness.reports.documents.tables import Column, Table
 from harness.reports.page import marks
@@ -19,10 +19,13 @@ from harness.reports.page.table_view import table_view
 MOST_IN_FOREST = 8  # arms; for more, the matrix shows where they differ
 
 
-def forest_view(matrix: Matrix) -> Markup:
-    """Return the differences of all arms on all tasks in one drawing; nothing if there are too many arms."""
+def forest_view(matrix: Matrix) -> list[Markup]:
+    """Return the differences of all arms on all tasks in one drawing, then as a phone shows them.
+
+    Empty if there are too many arms.
+    """
     if len(matrix.arms) - 1 > MOST_IN_FOREST:
-        return Markup()
+        return []
     effects = [
         Effect(
             row=one.task,
@@ -35,7 +38,9 @@ def forest_view(matrix: Matrix) -> Markup:
         for one in matrix.against_reference
     ]
     title = f"Differences from {matrix.reference} with their 95% intervals"
-    return drawn(draw_forest(effects, title)) if any(one.finite for one in effects) else Markup()
+    if not any(one.finite for one in effects):
+        return []
+    return [drawn(draw_forest(effects, title, per_band)) for per_band in (COLUMNS_PER_BAND, 1)]
 
 
 def differences_view(comparison: Comparison, table: Table) -> dict[str, Any]:

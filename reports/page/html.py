@@ -19,8 +19,8 @@ from harness.reports.analysis.labels import short_labels
 from harness.reports.analysis.leaderboard import Leaderboard
 from harness.reports.charts.scales import padded_range
 from harness.reports.documents.glossary import glossary
-from harness.reports.documents.leaderboard import MEANINGS, task_values
-from harness.reports.documents.tables import Column, Table
+from harness.reports.documents.leaderboard import task_values
+from harness.reports.documents.tables import Table
 from harness.reports.page import marks
 from harness.reports.page.differences_view import differences_view, forest_view
 from harness.reports.page.environment import render_template
@@ -35,6 +35,8 @@ from harness.reports.page.sections import (
     settings_view,
 )
 from harness.reports.page.table_view import table_view
+
+_FIRST = ("rank", "model", "overall", "interval", "ranks", "groups")
 
 
 def render(report: Report) -> str:
@@ -65,7 +67,12 @@ def render(report: Report) -> str:
             "forest": forest_view(report.matrix),
             "differences": differences_view(report.comparison, difference.tables[0]),
             "arms": [arm.name for arm in report.comparison.arms[1:]],
-            "overall": [table_view(table) for table in (*difference.tables[1:], *_further_tables(report))],
+            "against": [table_view(table) for table in _board_tables(report, "against")],
+            "overall": [
+                table_view(table)
+                # A comparison has tables of overlap among its own.
+                for table in (*difference.tables[1:], *_board_tables(report, "overlap", "overlap_tasks"))
+            ],
             "values": table_view(_values(report)),
             "failures": failures_view(report.models),
             "lineage": lineage,
@@ -98,10 +105,9 @@ def _values(report: Report) -> Table:
     return tables[0] if tables else task_values(report.models, report.intervals)
 
 
-def _further_tables(report: Report) -> list[Table]:
-    """Return a leaderboard's tables of scores without overlapping items, and those of ``--against``."""
+def _board_tables(report: Report, *keys: str) -> list[Table]:
+    """Return those tables of a leaderboard's document, such as that of ``--against``."""
     document = report.board_document
-    keys = ("against", "overlap", "overlap_tasks")  # a comparison has its own among its tables
     return [table for table in document.tables if table.key in keys] if document else []
 
 
@@ -112,17 +118,16 @@ def _board(board: Leaderboard, estimates: BoardEstimates, table: Table) -> dict[
         marks.dot(p.value, p.low, p.high, ends, rule=0.0, tone="" if row.tied_with_leader else "quiet")
         for p, row in zip(overall, board.standings, strict=True)
     ]
-    return table_view(_with_cuts(table, board), drawings=drawings, heading=marks.axis(ends), after="standard_error")
+    return table_view(_for_readers(table), drawings=drawings, heading=marks.axis(ends), after="interval")
 
 
-def _with_cuts(table: Table, board: Leaderboard) -> Table:
-    """Return the ranks with a column of truncated requests, if there are any."""
-    cuts = [sum(run.truncated for run in row.model.tasks.values()) for row in board.standings]
-    if not any(cuts):
-        return table
-    column = Column(key="cut", heading="cut", kind="count", meaning=MEANINGS["cut"])
-    rows = tuple(replace(row, cells={**row.cells, "cut": cut}) for row, cut in zip(table.rows, cuts, strict=True))
-    return replace(table, columns=(*table.columns, column), rows=rows)
+def _for_readers(table: Table) -> Table:
+    """Return the ranks with name, value and interval first, and with the truncated requests if there are any."""
+    columns = [replace(one, raw=False) if one.key == "cut" else one for one in table.columns]
+    if not any(row.cells["cut"] for row in table.rows):
+        columns = [one for one in columns if one.key != "cut"]
+    columns.sort(key=lambda one: _FIRST.index(one.key) if one.key in _FIRST else len(_FIRST))
+    return replace(table, columns=tuple(columns))
 
 
 def _domains(estimates: BoardEstimates) -> list[dict[str, Any]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from harness.reports.charts.scales import tick_text, ticks
+from harness.reports.charts.scales import labelled_ticks
 
 WIDTH, HEIGHT = 150, 14
-_MARGIN = 14  # for half of a number at each end of the axis
+_MARGIN = 18  # for half of a number at each end of the axis, such as half of −0.25
 
 
 def dot(value: float, low: float, high: float, ends: tuple[float, float], *, rule: float, tone: str = "") -> str:
@@ -32,9 +32,9 @@ def dot(value: float, low: float, high: float, ends: tuple[float, float], *, rul
 
 def axis(ends: tuple[float, float]) -> str:
     """Return the SVG of the scale's numbers, for the head of a column of dots."""
-    words = "".join(f'<text x="{_at(mark, ends)}" y="10">{tick_text(mark)}</text>' for mark in ticks(ends, 5))
+    words = "".join(f'<text x="{_at(mark, ends)}" y="10">{number}</text>' for mark, number in labelled_ticks(ends, 4))
     size = f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
-    return f'<svg class="axis" {size} aria-hidden="true">{words}</svg>'
+    return f'<svg class="axis" {size} overflow="visible" aria-hidden="true">{words}</svg>'
 
 
 def _at(value: float, ends: tuple[float, float]) -> str:

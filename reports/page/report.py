@@ -74,52 +74,75 @@ class Report:
         return tuple(RecipeArm(name=arm.name, models=arm.models) for arm in self.comparison.arms)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BoardParts:
+    """What a command computed of a leaderboard.
+
+    Attributes:
+        board: The ranks.
+        estimates: The means and intervals.
+        document: The ranks as a document.
+        intervals: Intervals computed so far.
+        against: Every model against the one that the reader chose; None to compare with the leader.
+    """
+
+    board: Leaderboard
+    estimates: BoardEstimates
+    document: Document
+    intervals: IntervalCache
+    against: Comparison | None = None
+
+
 def leaderboard_report(
-    board: Leaderboard,
-    document: Document,
-    intervals: IntervalCache,
-    *,
-    runs: Sequence[str],
-    force: bool = False,
-    options: Sequence[str] = (),
+    parts: BoardParts, *, runs: Sequence[str], force: bool = False, options: Sequence[str] = ()
 ) -> Report:
-    """Return the report of a leaderboard, with every model compared with the leader.
+    """Return the report of a leaderboard, with every model compared with the chosen one, otherwise with the leader.
 
     Args:
-        board: The ranks.
-        document: The ranks as a document.
-        intervals: Intervals computed for the document.
+        parts: What the command computed.
         runs: Folders as the user typed them.
         force: Compare runs even if their prompts differ.
         options: Flags that both commands share.
     """
-    models = [standing.model for standing in board.standings]
-    try:
-        comparison = _against_the_leader(models, force=force)
-    except RecordError:  # a task that is not on the board has other prompts or another version in some run
-        on_board = {task.task for task in board.tasks}
-        models = [replace(m, tasks={name: run for name, run in m.tasks.items() if name in on_board}) for m in models]
-        comparison = _against_the_leader(models, force=force)
+    board, document = parts.board, parts.document
+    comparison = parts.against or _with_the_leader(board, force=force)
     return Report(
         title=document.title,
-        answer=leaderboard_answer(board, document.headlines[0]),
+        answer=leaderboard_answer(board, document.headlines),
         headlines=document.headlines,
         command=document.command,
         runs=tuple(runs),
         options=tuple(options),
-        compare_options=("--chosen",),
+        compare_options=("--chosen",) if parts.against is None else _same_tasks(comparison, board),
         models=board.models,
         board=board,
         board_document=document,
-        estimates=board_estimates(board, intervals),
+        estimates=parts.estimates,
         comparison=comparison,
         differences_document=comparison_document(comparison, document.command),
-        intervals=intervals,
+        intervals=parts.intervals,
         force=force,
     )
 
 
-def _against_the_leader(models: Sequence[ModelRecords], *, force: bool) -> Comparison:
+def _same_tasks(comparison: Comparison, board: Leaderboard) -> tuple[str, ...]:
+    """Return the flag with which `compare` has the tasks of the comparison, if the models have others too."""
+    compared = {one.task for one in comparison.differences}
+    others = {task for model in board.models for task in model.tasks} - compared
+    return ("--tasks", ",".join(sorted(compared))) if others else ()
+
+
+def _with_the_leader(board: Leaderboard, *, force: bool) -> Comparison:
+    models = [standing.model for standing in board.standings]
+    try:
+        return _against_the_first(models, force=force)
+    except RecordError:  # a task that is not on the board has other prompts or another version in some run
+        on_board = {task.task for task in board.tasks}
+        models = [replace(m, tasks={name: run for name, run in m.tasks.items() if name in on_board}) for m in models]
+        return _against_the_first(models, force=force)
+
+
+def _against_the_first(models: Sequence[ModelRecords], *, force: bool) -> Comparison:
     return compare([Arm(name=model.name, models=(model,)) for model in models], force=force, chosen=True)
 
 
@@ -142,12 +165,8 @@ def comparison_report(
     """
     models = tuple(model for arm in comparison.arms for model in arm.models)
     intervals = IntervalCache()
-    board = None
-    if len(models) == len(comparison.arms):
-        try:
-            board = rank(models, force=force)
-        except RecordError:
-            board = None  # no common task on a scale from 0 to 1: there is no overall value to rank by
+    board = _ranked(models, force=force) if len(models) == len(comparison.arms) else None
+    estimates = board_estimates(board, intervals) if board else None
     return Report(
         title=document.title,
         answer=comparison_answer(comparison),
@@ -158,10 +177,18 @@ def comparison_report(
         compare_options=tuple(compare_options),
         models=models,
         board=board,
-        board_document=leaderboard_document(board, document.command) if board else None,
-        estimates=board_estimates(board, intervals) if board else None,
+        board_document=leaderboard_document(board, estimates, document.command) if board and estimates else None,
+        estimates=estimates,
         comparison=comparison,
         differences_document=document,
         intervals=intervals,
         force=force,
     )
+
+
+def _ranked(models: Sequence[ModelRecords], *, force: bool) -> Leaderboard | None:
+    """Return the ranks; None without a common task on a scale from 0 to 1, so without an overall value to rank by."""
+    try:
+        return rank(models, force=force)
+    except RecordError:
+        return None

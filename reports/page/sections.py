@@ -9,15 +9,14 @@ from markupsafe import Markup
 
 from harness.records import ModelRecords
 from harness.reports.analysis.domains import BoardEstimates
-from harness.reports.analysis.ledger import LedgerLine, ledger_lines
 from harness.reports.analysis.lineage_graph import LineageNode, lineage_nodes, node_labels
 from harness.reports.analysis.recipe_graph import RecipeArm, recipe_nodes
-from harness.reports.analysis.run_settings import RunSettings, run_settings
-from harness.reports.analysis.training_curves import training_curves
+from harness.reports.analysis.run_settings import run_settings
+from harness.reports.analysis.training_curves import LOSS_TITLE, CurvePanel, training_curves
 from harness.reports.charts.drawing import Drawing, svg
 from harness.reports.charts.lineage import draw_lineage_graph, draw_mixture
 from harness.reports.charts.training_curves import draw_training_curve
-from harness.reports.documents.tables import Column, Row, Table
+from harness.reports.documents.run_tables import ledger_table, settings_table
 from harness.reports.page.table_view import table_view
 
 MOST_IN_DESIGN = 12  # arms; more do not fit on a first screen
@@ -55,6 +54,18 @@ def lineage_view(models: Sequence[ModelRecords], estimates: BoardEstimates | Non
     }
 
 
+def curves_view(panels: Sequence[CurvePanel]) -> dict[str, Any] | None:
+    """Return the curves of a study: overall with the held-out loss beside it, and each task; None without curves."""
+    if not panels:
+        return None
+    first = [panel for panel in panels if panel is panels[0] or panel.title == LOSS_TITLE]
+    return {
+        "first": [drawn(draw_training_curve(panel)) for panel in first],
+        "tasks": [drawn(draw_training_curve(panel)) for panel in panels if panel not in first],
+        "loss": any(panel.title == LOSS_TITLE for panel in panels),
+    }
+
+
 def _has_states(nodes: Sequence[LineageNode]) -> bool:
     """Return whether several checkpoints of one training run are evaluated."""
     stages = [(node.name, node.parents) for node in nodes if node.models and node.kind]
@@ -80,42 +91,8 @@ def _mixtures(nodes: Sequence[LineageNode]) -> list[dict[str, Any]]:
 
 def ledger_view(models: Sequence[ModelRecords]) -> dict[str, Any] | None:
     """Return the table of training data, in tokens and records; None without a manifest."""
-    lines = ledger_lines(models)
-    return table_view(_ledger_table(lines)) if lines else None
-
-
-def _ledger_table(lines: Sequence[LedgerLine]) -> Table:
-    columns = (
-        Column(key="stage", heading="stage", kind="text"),
-        Column(key="kind", heading="kind", kind="text"),
-        Column(key="seed", heading="seed", kind="count"),
-        Column(key="phase", heading="phase", kind="count", meaning="Phase of the data schedule, from 1."),
-        Column(key="source", heading="source", kind="text"),
-        Column(key="tokens", heading="tokens", kind="count", meaning="Tokens as streamed, repetitions included."),
-        Column(key="share", heading="share", meaning="Share of the phase's tokens, as streamed."),
-        Column(key="target_share", heading="target", meaning="The share that the schedule has."),
-        Column(key="records", heading="records", kind="count", meaning="Records drawn in the whole stage."),
-        Column(key="repeats", heading="repeats", kind="count", meaning="How often the source started again."),
-        Column(key="cut", heading="cut", kind="count", meaning="Records truncated to the maximum length."),
-        Column(
-            key="dropped",
-            heading="dropped",
-            kind="count",
-            meaning="Records left out because truncation left nothing to learn from.",
-        ),
-        Column(key="skipped", heading="skipped", kind="count", meaning="Records that are wrong and were skipped."),
-        Column(
-            key="held_out", heading="held out", kind="count", meaning="Records left out because their loss is measured."
-        ),
-    )
-    rows = tuple(
-        Row(
-            cells={column.key: getattr(line, column.key) for column in columns} | {"phase": line.phase or None},
-            tone="warning" if line.skipped else "",
-        )
-        for line in lines
-    )
-    return Table(key="ledger", title="Training data as streamed", columns=columns, rows=rows)
+    table = ledger_table(models)
+    return table_view(table) if table else None
 
 
 def settings_view(models: Sequence[ModelRecords]) -> dict[str, Any]:
@@ -129,35 +106,10 @@ def settings_view(models: Sequence[ModelRecords]) -> dict[str, Any]:
         if one.versions:
             versions.setdefault(one.versions, []).append(one.model)
     return {
-        "table": table_view(_settings_table(settings)),
+        "table": table_view(settings_table(settings)),
         "commands": [{"models": _named(names), "command": command} for command, names in commands.items()],
         "versions": [{"models": _named(names), "versions": ", ".join(own)} for own, names in versions.items()],
     }
-
-
-def _settings_table(settings: Sequence[RunSettings]) -> Table:
-    columns = (
-        Column(key="model", heading="model", kind="text"),
-        Column(key="time", heading="run", kind="text", meaning="Start of the run, local time."),
-        Column(key="n_tasks", heading="tasks", kind="count"),
-        Column(key="engine", heading="engine", kind="text"),
-        Column(key="dtype", heading="dtype", kind="text"),
-        Column(key="num_fewshot", heading="few-shot", kind="text", meaning="Examples in the prompt."),
-        Column(key="prompting", heading="template", kind="text", meaning="Chat template and system instruction."),
-        Column(key="max_length", heading="max_length", kind="text", meaning="Longest input in tokens."),
-        Column(key="task_versions", heading="task version", kind="text"),
-        Column(key="failed", heading="failed", kind="count", meaning="Requests without an answer."),
-        Column(key="cut", heading="cut", kind="count", meaning="Requests whose input was truncated to fit the model."),
-    )
-    rows = tuple(
-        Row(
-            cells={column.key: getattr(one, column.key, None) or None for column in columns}
-            | {"n_tasks": len(one.tasks), "failed": one.failed, "cut": one.cut},
-            tone="warning" if one.failed or one.cut else "",
-        )
-        for one in settings
-    )
-    return Table(key="settings", title="Evaluations", columns=columns, rows=rows)
 
 
 def _named(names: Sequence[str]) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from harness.records import ModelRecords
+from collections.abc import Sequence
+
 from harness.reports.analysis.contrasts import is_two_by_two
 from harness.reports.analysis.factorial import FactorialAnalysis
 from harness.reports.analysis.matrix import Matrix
 from harness.reports.analysis.recipe_graph import RecipeArm
+from harness.reports.analysis.study import evaluated_models
+from harness.reports.analysis.training_curves import CurvePanel
+from harness.reports.charts.forest import COLUMNS_PER_BAND
 from harness.reports.charts.study_effects import draw_study_effects
 from harness.reports.documents.answers import factorial_answer
 from harness.reports.documents.glossary import glossary
@@ -14,6 +18,7 @@ from harness.reports.documents.tables import Document
 from harness.reports.page.environment import render_template
 from harness.reports.page.matrix_view import matrix_view
 from harness.reports.page.sections import (
+    curves_view,
     design_view,
     drawn,
     failures_view,
@@ -24,10 +29,17 @@ from harness.reports.page.sections import (
 from harness.reports.page.table_view import table_view
 
 
-def render_study(analysis: FactorialAnalysis, matrix: Matrix, document: Document) -> str:
-    """Return the page. The same records give the same bytes."""
+def render_study(analysis: FactorialAnalysis, matrix: Matrix, curves: Sequence[CurvePanel], document: Document) -> str:
+    """Return the page. The same records give the same bytes.
+
+    Args:
+        analysis: The analysis.
+        matrix: Its matrix.
+        curves: Its curves over tokens, if its runs have several checkpoints.
+        document: The analysis as a document.
+    """
     answer = factorial_answer(analysis)
-    models = _models(analysis)
+    models = evaluated_models(analysis.study)
     return render_template(
         "study.html",
         {
@@ -40,7 +52,9 @@ def render_study(analysis: FactorialAnalysis, matrix: Matrix, document: Document
             "design": design_view(_arms(analysis)),
             "chain": (),
             "matrix": matrix_view(matrix),
-            "forest": drawn(draw_study_effects(analysis)),
+            "forest": [drawn(draw_study_effects(analysis, per_band)) for per_band in (COLUMNS_PER_BAND, 1)],
+            "curves": curves_view(curves),
+            "averaged": analysis.last,
             "tables": [table_view(table) for table in document.tables],
             "lineage": lineage_view(models, None),
             "ledger": ledger_view(models),
@@ -52,12 +66,6 @@ def render_study(analysis: FactorialAnalysis, matrix: Matrix, document: Document
             "command": document.command,
         },
     )
-
-
-def _models(analysis: FactorialAnalysis) -> list[ModelRecords]:
-    """Return the evaluated checkpoints of the study, ancestors first."""
-    of_runs = [model for run in analysis.study.runs for model in run.checkpoints]
-    return list({model.name: model for model in [*analysis.study.parents.values(), *of_runs]}.values())
 
 
 def _arms(analysis: FactorialAnalysis) -> list[RecipeArm]:

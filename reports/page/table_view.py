@@ -10,6 +10,7 @@ from markupsafe import Markup
 from harness.reports.documents.tables import Column, Row, Table, text
 
 _NAMES = ("model", "arm", "stage", "task")  # columns that name a row; the first stays in view
+_NAMED_WITH = (*_NAMES, "phase", "source", "contrast", "domain")  # together they tell rows apart, also on paper
 PRINTED_ROWS = 60  # a longer folded table is printed only if the reader has opened it
 
 
@@ -45,6 +46,7 @@ def _heading(column: Column, name: str) -> dict[str, Any]:
         "meaning": column.meaning,
         "key": column.key,
         "name": column.key == name,
+        "names": column.key in _NAMED_WITH,
     }
 
 

@@ -17,11 +17,11 @@ from harness.reports.analysis.comparison import compare
 from harness.reports.analysis.differences import Arm
 from harness.reports.analysis.domains import board_estimates
 from harness.reports.analysis.intervals import IntervalCache
-from harness.reports.analysis.leaderboard import Leaderboard, rank
+from harness.reports.analysis.leaderboard import rank
 from harness.reports.documents.comparison import comparison_document
 from harness.reports.documents.leaderboard import leaderboard_document, task_values
 from harness.reports.documents.tables import Column, Document, Row, Table
-from harness.reports.page.report import leaderboard_report
+from harness.reports.page.report import BoardParts, leaderboard_report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,27 +74,26 @@ def overview(records: Records, options: Options) -> Overview:
     except HarnessError as error:  # one model only, or models without a common task
         problem = "" if len(records.models) < 2 else str(error)
         return Overview(board=None, problem=problem, overall={}, tied=(), values=values, differences=None, notes=notes)
-    document = leaderboard_document(board, "")
-    estimates = board_estimates(board, intervals).overall
+    estimates = board_estimates(board, intervals)
+    document = leaderboard_document(board, estimates, "")
     return Overview(
         board=document,
         problem="",
-        overall={name: (one.value, one.low, one.high) for name, one in estimates.items()},
+        overall={name: (one.value, one.low, one.high) for name, one in estimates.overall.items()},
         tied=tuple(row.model.name for row in board.standings if row.tied_with_leader),
         values=values,
-        differences=_against_the_leader(board, document, intervals, options),
+        differences=_against_the_leader(
+            BoardParts(board=board, estimates=estimates, document=document, intervals=intervals), options
+        ),
         notes=(),
     )
 
 
-def _against_the_leader(
-    board: Leaderboard, document: Document, intervals: IntervalCache, options: Options
-) -> Document | None:
+def _against_the_leader(parts: BoardParts, options: Options) -> Document | None:
     try:
-        report = leaderboard_report(board, document, intervals, runs=options.runs, force=options.force)
+        return leaderboard_report(parts, runs=options.runs, force=options.force).differences_document
     except RecordError:
         return None
-    return report.differences_document
 
 
 def comparison(models: Sequence[ModelRecords], options: Options) -> Document:

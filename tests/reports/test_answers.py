@@ -9,6 +9,8 @@ import pytest
 
 from harness.reports.analysis.comparison import compare
 from harness.reports.analysis.differences import Arm
+from harness.reports.analysis.domains import board_estimates
+from harness.reports.analysis.intervals import IntervalCache
 from harness.reports.analysis.leaderboard import rank
 from harness.reports.documents.answers import Answer, comparison_answer, leaderboard_answer, listed
 from harness.reports.documents.leaderboard import leaderboard_document
@@ -58,7 +60,8 @@ def test_one_task_has_one_sentence() -> None:
 
 def test_a_leaderboard_says_who_leads_and_how_many_are_behind() -> None:
     board = rank([model(name, {"logic/a": right(count)}) for name, count in (("one", 80), ("two", 79), ("three", 10))])
-    found = leaderboard_answer(board, leaderboard_document(board, "harness leaderboard").headlines[0])
+    document = leaderboard_document(board, board_estimates(board, IntervalCache()), "harness leaderboard")
+    found = leaderboard_answer(board, document.headlines)
     assert found.question == "Which of 3 models is best, and which cannot be told apart?"
     assert found.sentences == (
         "one leads, but cannot be told apart from two.",

@@ -265,14 +265,17 @@ def test_rows_show_what_was_forced_and_what_failed(
 
 def test_with_the_leader_as_baseline_p_is_corrected_for_all_pairs(runs: Path) -> None:
     from harness.records import load
+    from harness.reports.analysis.domains import board_estimates
     from harness.reports.analysis.intervals import IntervalCache
     from harness.reports.analysis.leaderboard import rank
     from harness.reports.documents.leaderboard import leaderboard_document
-    from harness.reports.page.report import leaderboard_report
+    from harness.reports.page.report import BoardParts, leaderboard_report
 
-    board = rank(load([runs]).models)
-    document = leaderboard_document(board, "harness leaderboard")
-    report = leaderboard_report(board, document, IntervalCache(), runs=[str(runs)])
+    board, intervals = rank(load([runs]).models), IntervalCache()
+    estimates = board_estimates(board, intervals)
+    document = leaderboard_document(board, estimates, "harness leaderboard")
+    parts = BoardParts(board=board, estimates=estimates, document=document, intervals=intervals)
+    report = leaderboard_report(parts, runs=[str(runs)])
     tested = [one for one in report.comparison.differences if one.p is not None]
     # Two arms, each with three tasks and their overall value: 8 tests; three of the models' pairs could be among them.
     assert report.comparison.tests == (len(tested) + 2) * 3 // 2

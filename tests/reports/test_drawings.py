@@ -9,9 +9,10 @@ import pytest
 
 from harness.reports.analysis.recipe_graph import RecipeArm, recipe_nodes
 from harness.reports.analysis.training_curves import CurveLine, CurvePanel, CurvePoint
-from harness.reports.charts.drawing import Mark, svg, vega_lite
+from harness.reports.charts.drawing import SMALL_SIZE, Mark, svg, text_width, vega_lite
 from harness.reports.charts.forest import Effect, draw_forest
 from harness.reports.charts.label_places import LINE, apart
+from harness.reports.charts.scales import labelled_ticks
 from harness.reports.charts.training_curves import draw_training_curve
 from tests.reports.models_for_tests import link, model
 from tests.reports.records_for_tests import rows_in
@@ -83,6 +84,43 @@ def test_one_wide_interval_does_not_hide_the_others() -> None:
     assert _width(marks, "t0") > 60, "pixels"
     arrows = [mark for mark in marks if mark.kind == "rule" and mark.y != mark.y2 and mark.style == "join"]
     assert len(arrows) == 4, "an arrow head of two lines at both ends"
+
+
+def test_no_number_of_an_axis_leaves_its_drawing() -> None:
+    """A minus sign at the left edge was cut off. The width of a text is estimated, on the safe side."""
+    effects = [Effect(row="t", column=f"c{n}", value=-0.3, low=-0.62, high=-0.1, quiet=True) for n in range(2)]
+    points = [("a", 100, -0.35), ("a-2", 200, -0.05)]
+    low = CurvePanel(title="overall", chance=0.0, lines=(line("a", 0, *points),))
+    for drawing in (draw_forest(effects, "Effects"), draw_forest(effects, "Effects", 1), draw_training_curve(low)):
+        texts = [mark for mark in drawing.marks if mark.kind == "text"]
+        assert any(mark.text.startswith("\N{MINUS SIGN}") for mark in texts)
+        for mark in texts:
+            width = text_width(mark.text, SMALL_SIZE)
+            left = mark.x - {"small end": width, "name end": width, "small middle": width / 2}.get(mark.style, 0.0)
+            assert left >= -1, mark.text
+            assert mark.style.endswith("end") or left + width / 2 <= drawing.width, mark.text
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        ((1.7, 3.6), ["2.0", "2.5", "3.0", "3.5"]),
+        ((-0.52, 0.31), ["\N{MINUS SIGN}0.5", "0"]),
+        ((0.0, 0.00004), ["0", "1e\N{MINUS SIGN}05", "2e\N{MINUS SIGN}05", "3e\N{MINUS SIGN}05", "4e\N{MINUS SIGN}05"]),
+    ],
+)
+def test_numbers_of_an_axis_have_equally_many_decimals(ends: tuple[float, float], expected: list[str]) -> None:
+    assert [text for _, text in labelled_ticks(ends, 4)] == expected
+
+
+def test_long_names_of_tasks_and_arms_do_not_overlap_in_a_forest_plot() -> None:
+    names = ["interaction: share of code x tuning", "interaction: schedule early-uniform x tuning"]
+    effects = [Effect(row="a_task_with_a_long_name", column=n, value=0.1, low=0.0, high=0.2, quiet=True) for n in names]
+    drawing = draw_forest(effects, "Effects")
+    heads = [mark for mark in drawing.marks if mark.style == "bold middle"]
+    assert heads[1].x - heads[0].x >= (text_width(heads[0].text) + text_width(heads[1].text)) / 2
+    row = next(mark for mark in drawing.marks if mark.style == "name end")
+    assert row.x - text_width(row.text) >= -0.01
 
 
 def _width(marks: tuple[Mark, ...], row: str) -> float:

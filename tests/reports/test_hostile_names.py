@@ -70,14 +70,14 @@ def document(name: str) -> Document:
 @pytest.mark.parametrize(
     ("name", "markdown", "csv_cell", "latex"),
     [
-        ("a|b", r"a\|b", "a|b", "a|b"),
+        ("a|b", r"a\|b", "a|b", r"a\textbar{}b"),
         ("<img src=x>", r"\<img src=x\>", "<img src=x>", "$<$img src=x$>$"),
         ("=HYPERLINK(1)", "=HYPERLINK(1)", "'=HYPERLINK(1)", "=HYPERLINK(1)"),
         ("+1", "+1", "'+1", "+1"),
         ("mbpp_test", "mbpp_test", "mbpp_test", r"mbpp\_test"),
         ("_odd_", r"\_odd\_", "_odd_", r"\_odd\_"),
         ("a\nb", "a b", "a\nb", r"a\textbackslash{}nb"),
-        ("\x1b[1m", r"\\u001b\[1m", r"\u001b[1m", r"\textbackslash{}u001b[1m"),
+        ("\x1b[1m", r"\\u001b\[1m", r"\u001b[1m", r"\textbackslash{}u001b{[}1m"),
     ],
 )
 def test_a_name_is_escaped_in_each_format(name: str, markdown: str, csv_cell: str, latex: str) -> None:

@@ -63,3 +63,22 @@ def test_a_printed_table_that_is_too_wide_is_split_and_keeps_its_names(browser: 
         assert width < 1040, "A4 in landscape"
     browser.execute_script("window.dispatchEvent(new Event('afterprint'))")
     assert not every(browser, ".copy-for-print")
+
+
+def test_each_part_of_a_printed_table_says_of_which_model_and_task_its_numbers_are(
+    browser: Chrome, tmp_path: Path
+) -> None:
+    write_runs(tmp_path / "runs", 3, 2, 10)
+    page = tmp_path / "board.html"
+    assert main(["leaderboard", str(tmp_path / "runs"), "--output_path", str(page)]) == 0
+    browser.get(page.as_uri())
+    browser.execute_script(
+        "document.querySelector('#table-differences').style.width = '1500px';"
+        "window.dispatchEvent(new Event('beforeprint'))"
+    )
+    parts = every(browser, "#differences .copy-for-print")
+    assert len(parts) > 1
+    for part in parts:
+        keys = [cell.get_attribute("data-key") for cell in every(part, "thead th")]
+        assert {"arm", "task"} <= set(keys)
+    browser.execute_script("window.dispatchEvent(new Event('afterprint'))")

@@ -554,7 +554,7 @@ def test_at_an_exact_tie_nobody_leads() -> None:
     rng = np.random.default_rng(15)
     right = answers(rng, np.zeros(50))
     board = rank([model("a", {"t": right}), model("b", {"t": right[::-1]}), model("c", {"t": np.zeros(50)})])
-    notes = leaderboard_document(board, "").notes
+    notes = leaderboard_document(board, board_estimates(board, IntervalCache()), "").notes
     assert notes[0] == "a and b have exactly the same overall value, so nobody leads."
     assert "Domain columns are raw means, not centred on chance" in notes[-1]
 

@@ -142,7 +142,8 @@ def test_names_values_intervals_and_verdicts_are_whole_at_80_columns(
     text = shown(commands["leaderboard"], monkeypatch, 80)
     for row in board:
         assert len(re.findall(rf"{row['model']} ", text)) >= 2, "with the ranks, and with the domains below"
-        assert f"{row['overall']:.3f}  {row['standard_error']:.3f}" in text
+        low, high = row["interval"]
+        assert re.search(rf"{row['overall']:.3f} +{re.escape(f'{low:.3f} to {high:.3f}')}  ", text)
         for domain in DOMAINS.values():
             assert f"{row[domain]:.3f}" in text
 

@@ -85,16 +85,17 @@
   }));
 
   // Printing: folded tables open unless they are long; a table wider than the page is split into groups of columns, each
-  // with the names of the rows.
+  // with the columns that name the rows, such as model and task.
   const PAGE = 945;  // CSS pixels of 250 mm, which A4 and letter paper both have in landscape
   const split = (table) => {
-    const cells = [...table.rows[0].cells], named = Math.max(0, cells.findIndex((cell) => cell.classList.contains("name")));
+    const cells = [...table.rows[0].cells], naming = cells.map((cell) => cell.matches(".name, .names"));
     const widths = cells.map((cell) => cell.getBoundingClientRect().width);
+    const ofNames = widths.filter((_, at) => naming[at]).reduce((sum, width) => sum + width, 0);
     const groups = [[]];
-    let used = widths[named];
+    let used = ofNames;
     cells.forEach((_, at) => {
-      if (at === named) return;
-      if (used + widths[at] > PAGE && groups.at(-1).length) { groups.push([]); used = widths[named]; }
+      if (naming[at]) return;
+      if (used + widths[at] > PAGE && groups.at(-1).length) { groups.push([]); used = ofNames; }
       groups.at(-1).push(at);
       used += widths[at];
     });
@@ -102,7 +103,7 @@
       const copy = table.cloneNode(true);
       copy.removeAttribute("id");
       copy.classList.add("copy-for-print");
-      [...copy.rows].forEach((row) => [...row.cells].forEach((cell, at) => { if (at !== named && !group.includes(at)) cell.remove(); }));
+      [...copy.rows].forEach((row) => [...row.cells].forEach((cell, at) => { if (!naming[at] && !group.includes(at)) cell.remove(); }));
       $$("[id]", copy).forEach((element) => element.removeAttribute("id"));
       table.before(copy);
     });
