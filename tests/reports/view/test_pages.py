@@ -68,7 +68,8 @@ def as_shown(document: dict[str, object], table: str) -> list[set[str]]:
     """The texts that each row of a JSON document must show."""
     tables = document["tables"]
     assert isinstance(tables, dict)
-    kinds = {key: kind for key, kind in KINDS.items() if (table, key) != ("differences", "standard_error")}  # JSON only
+    json_only = {("differences", "standard_error"), ("leaderboard", "standard_error")}
+    kinds = {key: kind for key, kind in KINDS.items() if (table, key) not in json_only}
     return [{cell_text(row[key], kind) for key, kind in kinds.items() if key in row} for row in tables[table]]
 
 
