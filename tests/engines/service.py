@@ -12,6 +12,8 @@ from typing import Any
 
 # Status and headers of the error that the n-th request for a prompt gets, counted from 0; None gives a normal answer.
 Trouble = Callable[[str, int], tuple[int, dict[str, str]] | None]
+# As the status, these cut the answer: the connection ends early, or the text of the answer does.
+CUT_CONNECTION, CUT_TEXT = -1, -2
 
 
 class Service:
@@ -34,11 +36,13 @@ class Service:
                 message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 status, headers, body = service.reply(message)
                 content = json.dumps(body).encode()
-                self.send_response(status)
-                for name, value in {**headers, "Content-Length": str(len(content))}.items():
+                sent = content[: len(content) // 2] if status < 0 else content
+                length = len(sent if status == CUT_TEXT else content)
+                self.send_response(max(status, 200))
+                for name, value in {**headers, "Content-Length": str(length)}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(content)
+                self.wfile.write(sent)
 
             def log_message(self, *_: Any) -> None:
                 pass

@@ -21,7 +21,7 @@ from harness.evaluation.model_under_test import find_model
 from harness.evaluation.spec import EvaluationSpec
 from harness.records.run_folder import read_record
 from tests.conftest import HarnessCommand
-from tests.engines.service import Service, Trouble
+from tests.engines.service import CUT_CONNECTION, CUT_TEXT, Service, Trouble
 from tests.tasks_for_tests import write_tasks
 
 REQUESTS = [Request(kind="generate_until", context=f"question {n}", generation='{"until": []}') for n in range(12)]
@@ -106,9 +106,53 @@ def test_a_rate_limit_holds_for_all_and_costs_no_attempt() -> None:
     assert time.monotonic() - began >= 1.5
 
 
+@pytest.mark.parametrize("cut", [CUT_CONNECTION, CUT_TEXT])
+def test_half_an_answer_is_asked_for_again(cut: int) -> None:
+    answers, service = _answers(lambda prompt, n: (cut, {}) if n < 2 and prompt.endswith("3") else None)
+    assert answers == RIGHT
+    assert service.asked["question 3"] == 3
+
+
+def test_half_answers_fail_a_request_after_max_retries_attempts() -> None:
+    answers, service = _answers(lambda prompt, n: (CUT_TEXT, {}) if prompt.endswith("3") else None, max_retries=2)
+    failure = answers.pop(3)
+    assert isinstance(failure, Failure)
+    assert failure.message.startswith("JSONDecodeError")
+    assert answers.items() <= RIGHT.items()
+    assert service.asked["question 3"] == 2
+
+
+def test_a_service_that_always_asks_to_retry_at_once_fails_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each pause lasts at least 0.05 s here, and the pauses of one request last 0.2 s at most."""
+    monkeypatch.setattr(served, "SECONDS_PATIENCE", 0.22)
+    service = Service(lambda prompt, n: (503, {"Retry-After": "0"}) if prompt.endswith("3") else None)
+    began = time.monotonic()
+    answers = dict(pair for batch in _batches(service, num_concurrent=1) for pair in batch)
+    service.close()
+    failure = answers.pop(3)
+    assert isinstance(failure, Failure)
+    assert "503" in failure.message
+    assert answers.items() <= RIGHT.items()
+    assert service.asked["question 3"] == 5
+    assert time.monotonic() - began >= 0.2
+
+
 def test_a_pause_of_hours_ends_the_engine() -> None:
     with pytest.raises(EngineDied, match="asks for a pause of 36000 s"):
         _answers(lambda prompt, n: (429, {"Retry-After": "36000"}))
+
+
+def test_an_engine_answers_several_times() -> None:
+    """Also after a caller that did not want all answers."""
+    service = Service()
+    engine = open_lm_eval("any", _spec(service.port))
+    for wanted in (len(REQUESTS), 1, len(REQUESTS)):
+        batches = engine.answer(REQUESTS)
+        answers = dict(pair for _ in range(wanted) for pair in next(batches))
+        batches.close()  # type: ignore[attr-defined]  # it is a generator
+        assert answers.items() <= RIGHT.items()
+        assert len(answers) == wanted
+    service.close()
 
 
 def test_a_service_that_comes_back_answers_the_rest() -> None:
