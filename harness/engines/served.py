@@ -34,8 +34,8 @@ CONCURRENT, ATTEMPTS = 8, 10
 SETTINGS = ("num_concurrent", "max_retries")  # in --model_args; they change no answer
 PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 SECONDS_FIRST, SECONDS_LONGEST = 0.5, 30.0
-# Longest pause in seconds that a service may ask for. If it answers nothing for longer, the run ends, and the same command
-# resumes it later; if it puts off a single request for longer, only that request fails.
+# Longest pause in seconds that a service may ask for. If it answers nothing for longer, the run ends, and the same
+# command resumes it later; if it puts off a single request for longer, only that request fails.
 SECONDS_PATIENCE = 600.0
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from harness.records.run_folder import read_record
 from tests.conftest import ROOT, HarnessCommand
+from tests.engines.service import Service
 from tests.evaluation.contents import without_times
 from tests.models import save_tiny_llama
 from tests.tasks_for_tests import eval_words, write_long_tasks, write_tasks
@@ -40,6 +41,27 @@ def test_all_requests_are_answered_although_engines_die(
     record = read_record(tmp_path / "uniform")
     assert sum(task.answered for task in record.tasks.values()) == 1000
     assert record.restarts == 0
+
+
+def test_a_chunk_may_take_longer_than_the_timeout_of_a_batch(tmp_path: Path, harness_here: HarnessCommand) -> None:
+    """The largest chunk holds 36 requests: nine batches, which take five seconds."""
+    tasks = write_long_tasks(tmp_path / "tasks", items=18, words=90)
+    words = eval_words(tasks, tmp_path, "--model_args", "delay_seconds=0.55", "batch=4", "--tasks", "t_choice")
+    done = harness_here(*words, "--engine_timeout", "4", "--replicas", "2")
+    assert done.returncode == 0, done.stderr
+    assert read_record(tmp_path / "uniform").tasks["t_choice"].answered == 72
+
+
+def test_a_served_model_takes_replicas(tmp_path: Path, tasks: Path, harness_here: HarnessCommand) -> None:
+    service = Service()
+    words = ["eval", "--backend", "lm-eval:local-completions", "--model", "any", "--tasks", "t_generate"]
+    words += ["--include_path", tasks, "--output_path", tmp_path, "--replicas", 2, "--engine_timeout", 60]
+    words += ["--model_args", f"base_url=http://127.0.0.1:{service.port}/v1/completions", "tokenizer_backend=none"]
+    done = harness_here(*words)
+    service.close()
+    assert done.returncode == 0, done.stderr
+    assert read_record(tmp_path / "any").tasks["t_generate"].answered == 200
+    assert set(service.asked.values()) == {1}
 
 
 def test_a_hanging_replica_fails_only_its_own_requests(tmp_path: Path, harness_here: HarnessCommand) -> None:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from harness.engines.base import DEFAULT_NEW_TOKENS, Request
 
@@ -40,6 +40,11 @@ class Chunk:
     indices: tuple[int, ...]
     size: int
     deaths: int = 0
+
+    def without(self, answered: Collection[int]) -> Chunk:
+        """Return the chunk without the requests at these places, which count from its start."""
+        left = tuple(index for place, index in enumerate(self.indices) if place not in answered)
+        return replace(self, indices=left, size=self.size * len(left) // len(self.indices))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Gives chunks to idle replicas. The driver and the threads of the replicas share data only through this class.
 
-If a replica dies, its chunk goes to the next idle one. If two replicas die on the same chunk, its requests are sent one
-by one to find the request that kills replicas: after two more deaths, only that request fails.
+If a replica dies, what is left of its chunk goes to the next idle one. If two replicas die on the same chunk, its
+requests are sent one by one to find the request that kills replicas: after two more deaths, only that request fails.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import heapq
 import itertools
 import queue
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,12 +37,12 @@ class Dispatcher:
         # Largest first; the number keeps the order of equal sizes.
         self._waiting: list[tuple[int, int, Chunk]] = []
         self._numbers = itertools.count()
-        self._unfinished = 0  # chunks whose answers `answers` has not yielded
+        self._unfinished = 0  # chunks whose end `answers` has not seen
         self._deaths_in_a_row = 0
         self._closed = False
         self._error: EngineDied | HarnessError | None = None
         self._description: Mapping[str, Any] | None = None
-        self._results: queue.Queue[Batch | Exception] = queue.Queue()
+        self._results: queue.Queue[Batch | Exception | None] = queue.Queue()  # None: a chunk ends
 
     def add(self, chunks: Iterable[Chunk]) -> None:
         """Add chunks."""
@@ -58,8 +58,8 @@ class Dispatcher:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             return None if self._closed else heapq.heappop(self._waiting)[2]
 
-    def done(self, chunk: Chunk, answers: Sequence[tuple[int, Answer | Failure]]) -> None:
-        """Accept the answers to a chunk; their indices count from the start of the chunk."""
+    def answered(self, chunk: Chunk, answers: Sequence[tuple[int, Answer | Failure]]) -> None:
+        """Accept answers to some requests of a chunk; their indices count from the start of the chunk."""
         with self._changed:
             self._deaths_in_a_row = 0
         outside = [place for place, _ in answers if not 0 <= place < len(chunk.indices)]
@@ -68,26 +68,39 @@ class Dispatcher:
         else:
             self._results.put([(chunk.indices[place], answer) for place, answer in answers])
 
-    def died(self, chunk: Chunk | None, reason: str) -> None:
-        """Send the chunk of a dead replica again; `chunk` is None if the replica died while opening."""
+    def finished(self) -> None:
+        """Record that a replica will give no more answers to its chunk."""
+        self._results.put(None)
+
+    def died(self, chunk: Chunk | None, answered: Collection[int], reason: str) -> None:
+        """Send again what a dead replica left unanswered.
+
+        Args:
+            chunk: What it was sent; None if it died while opening.
+            answered: The places in `chunk` that it answered.
+            reason: Why it died.
+        """
         with self._changed:
             self._deaths_in_a_row += 1
             hopeless = self._deaths_in_a_row > self._limit
         if hopeless:
             self.fail(EngineDied(f"{self._deaths_in_a_row} replicas died without an answer; the last reason: {reason}"))
         elif chunk is not None:
-            self._send_again(replace(chunk, deaths=chunk.deaths + 1), reason)
+            self._send_again(chunk, chunk.without(answered), reason)
+            self.finished()
 
-    def _send_again(self, chunk: Chunk, reason: str) -> None:
-        if chunk.deaths >= DEATHS and len(chunk.indices) == 1:
+    def _send_again(self, chunk: Chunk, left: Chunk, reason: str) -> None:
+        if not left.indices:
+            return
+        if chunk.deaths + 1 < DEATHS:
+            self.add([replace(left, deaths=chunk.deaths + 1)])
+        elif len(chunk.indices) > 1:
+            self.add(singles(left))
+        else:
             message = f"{DEATHS} replicas died on this single request ({reason})"[:400]
             with self._changed:
                 self._deaths_in_a_row = 0
             self._results.put([(chunk.indices[0], Failure(reason="error", message=message))])
-            return
-        self.add([chunk] if chunk.deaths < DEATHS else singles(chunk))
-        with self._changed:
-            self._unfinished -= 1
 
     def opened(self, description: Mapping[str, Any]) -> None:
         """Record that a replica is open, with the description of its engine."""
@@ -117,7 +130,7 @@ class Dispatcher:
         self._results.put(error)
 
     def answers(self) -> Iterator[Batch]:
-        """Yield the answers to each chunk as they arrive, until all chunks are done.
+        """Yield answers as they arrive, until all chunks are done.
 
         Raises:
             EngineDied: the replicas cannot go on.
@@ -127,9 +140,11 @@ class Dispatcher:
             result = self._results.get()
             if isinstance(result, Exception):
                 raise result
+            if result is not None:
+                yield result
+                continue
             with self._changed:
                 self._unfinished -= 1
-            yield result
 
     def close(self) -> None:
         """Let waiting replicas go."""

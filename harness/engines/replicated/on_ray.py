@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -111,18 +111,18 @@ class _Actor:
         remote = ray.remote(RemoteWorker).options(**needs, max_restarts=0, name=f"replica {place}")
         self._actor = remote.remote(environment)
 
-    def call(self, name: str, *arguments: Any) -> Reply:
-        """Call a method and wait for the reply. Raises: ReplicaDied: the actor or its machine is lost."""
+    def call(self, name: str, *arguments: Any) -> Iterator[Reply]:
+        """Call a method; yields the replies as they arrive. Raises: ReplicaDied: the actor or its machine is lost."""
         ray = self._ray
         try:
-            reference = self._actor.call.remote(name, *arguments)
-            ready, _ = ray.wait([reference], timeout=SECONDS_UNTIL_NOTE)
-            if not ready and name == "open":
+            references = self._actor.call.options(num_returns="streaming").remote(name, *arguments)
+            if name == "open" and not ray.wait([references], timeout=SECONDS_UNTIL_NOTE)[0]:
                 log.warning("replica %d is not open yet; the cluster may have no room for it", self._place)
-            reply: Reply = ray.get(reference)
+            for reference in references:
+                reply: Reply = ray.get(reference)
+                yield reply
         except ray.exceptions.RayError as error:
             raise ReplicaDied(one_line(error, max_characters=200)) from error
-        return reply
 
     def kill(self) -> None:
         """End the actor."""
@@ -144,6 +144,6 @@ class RemoteWorker:
         quiet_libraries()
         self._worker = Worker()
 
-    def call(self, name: str, *arguments: Any) -> Reply:
+    def call(self, name: str, *arguments: Any) -> Iterator[Reply]:
         """Call a method of the worker."""
-        return self._worker.call(name, *arguments)
+        yield from self._worker.call(name, *arguments)

@@ -17,7 +17,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing import AuthenticationError
@@ -188,7 +188,7 @@ class Ranks:
         with contextlib.suppress(OSError):
             self._listener.close()
         if self.turns[0].acquire(blocking=False):  # otherwise it is in the middle of something
-            self._here.call("close")
+            list(self._here.call("close"))
             POOL.close_unused()
 
     def _accept(self) -> None:
@@ -222,7 +222,7 @@ class _Here:
     def __init__(self) -> None:
         self._worker = Worker()
 
-    def call(self, name: str, *arguments: Any) -> Reply:
+    def call(self, name: str, *arguments: Any) -> Iterator[Reply]:
         return self._worker.call(name, *arguments)
 
 
