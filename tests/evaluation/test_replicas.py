@@ -46,8 +46,9 @@ def test_all_requests_are_answered_although_engines_die(
 def test_a_chunk_may_take_longer_than_the_timeout_of_a_batch(tmp_path: Path, harness_here: HarnessCommand) -> None:
     """The largest chunk holds 36 requests: nine batches, which take five seconds."""
     tasks = write_long_tasks(tmp_path / "tasks", items=18, words=90)
-    words = eval_words(tasks, tmp_path, "--model_args", "delay_seconds=0.55", "batch=4", "--tasks", "t_choice")
-    done = harness_here(*words, "--engine_timeout", "4", "--replicas", "2")
+    words = ["eval", "--backend", "scripted", "--model", "uniform", "--tasks", "t_choice", "--include_path", tasks]
+    words += ["--model_args", "delay_seconds=0.55", "batch=4", "--engine_timeout", 4, "--replicas", 2]
+    done = harness_here(*words, "--output_path", tmp_path)
     assert done.returncode == 0, done.stderr
     assert read_record(tmp_path / "uniform").tasks["t_choice"].answered == 72
 
