@@ -88,6 +88,19 @@ def test_one_and_two_replicas_of_a_model_give_the_same_bytes(
     assert without_times(tmp_path / "1" / "tiny") == without_times(tmp_path / "2" / "tiny")
 
 
+def test_requests_that_fit_into_one_chunk_give_the_bytes_of_a_run_without_replicas(
+    tmp_path: Path, tasks: Path, harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """About 40 characters per request, and the smallest chunk has 4,096; larger sets differ by rounding."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    model = save_tiny_llama(tmp_path / "tiny")
+    words = ["eval", "--model", model, "--tasks", "t_choice", "--include_path", tasks, "--limit", 12, "--no_cache"]
+    for name, more in (("plain", []), ("replicas", ["--replicas", 1])):
+        done = harness_here(*words, "--output_path", tmp_path / name, "--dtype", "float32", *more)
+        assert done.returncode == 0, done.stderr
+    assert without_times(tmp_path / "plain" / "tiny") == without_times(tmp_path / "replicas" / "tiny")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_replicas_end_with_the_command(number: int, tmp_path: Path, tasks: Path, own_cache: Path) -> None:
     words = eval_words(tasks, tmp_path, "--model_args", "delay_seconds=60", "--replicas", "2")
