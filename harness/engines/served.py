@@ -34,9 +34,12 @@ CONCURRENT, ATTEMPTS = 8, 10
 SETTINGS = ("num_concurrent", "max_retries")  # in --model_args; they change no answer
 PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 SECONDS_FIRST, SECONDS_LONGEST = 0.5, 30.0
-# Longest pause in seconds that a service may ask for. If it answers nothing for longer, the run ends, and the same
-# command resumes it later; if it puts off a single request for longer, only that request fails.
+# Longest pause that a service may ask for, in seconds, or longest time in which it only asks for pauses; then the
+# run ends, and the same command resumes it later.
 SECONDS_PATIENCE = 600.0
+# Longest time that one request may be put off in all, in seconds. Under a strict rate limit, chance decides which of many
+# requests is answered next, so this is much longer.
+SECONDS_PER_REQUEST = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +140,7 @@ class ServedEngine:
         import requests as http
 
         attempts, paused_seconds, reason = 0, 0.0, Failure(reason="error", message="the engine was closed")
-        while attempts < self._service.attempts and paused_seconds <= SECONDS_PATIENCE and not stopped.is_set():
+        while attempts < self._service.attempts and paused_seconds <= SECONDS_PER_REQUEST and not stopped.is_set():
             self._pause.wait(stopped)
             try:
                 return self._once(request)

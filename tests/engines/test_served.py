@@ -126,7 +126,7 @@ def test_half_answers_fail_a_request_after_max_retries_attempts() -> None:
 
 def test_a_service_that_always_asks_to_retry_at_once_fails_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each pause lasts at least 0.05 s here, and the pauses of one request last 0.2 s at most."""
-    monkeypatch.setattr(served, "SECONDS_PATIENCE", 0.22)
+    monkeypatch.setattr(served, "SECONDS_PER_REQUEST", 0.22)
     service = Service(lambda prompt, n: (503, {"Retry-After": "0"}) if prompt.endswith("3") else None)
     began = time.monotonic()
     answers = dict(pair for batch in _batches(service, num_concurrent=1) for pair in batch)
