@@ -34,11 +34,11 @@ CONCURRENT, ATTEMPTS = 8, 10
 SETTINGS = ("num_concurrent", "max_retries")  # in --model_args; they change no answer
 PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 SECONDS_FIRST, SECONDS_LONGEST = 0.5, 30.0
-# Longest pause that a service may ask for, in seconds, or longest time in which it only asks for pauses; then the
-# run ends, and the same command resumes it later.
+# Longest pause that a service may ask for, in seconds, or longest time in which it only asks for pauses; then the run
+# ends, and the same command resumes it later.
 SECONDS_PATIENCE = 600.0
-# Longest time that one request may be put off in all, in seconds. Under a strict rate limit, chance decides which of many
-# requests is answered next, so this is much longer.
+# Longest time that one request may be put off in all, in seconds. Under a strict rate limit, chance decides which of
+# many requests is answered next, so this is much longer.
 SECONDS_PER_REQUEST = 3600.0
 
 
