@@ -126,7 +126,7 @@ class Store:
 def test_a_silent_connection_keeps_no_rank_out(monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store()
     monkeypatch.setattr(ranks_module, "_store", lambda rank: store)
-    monkeypatch.setattr(ranks_module, "SECONDS_TO_SAY_HELLO", 5.0)
+    monkeypatch.setattr(ranks_module, "SECONDS_TO_SAY_HELLO", 3.0)
     rank = Rank(number=0, size=2, local=0, machine="127.0.0.1", port=1, one_machine=True)
     team = ranks_module.Ranks(rank, ["eval"])
     [text] = store.values.values()
@@ -138,7 +138,7 @@ def test_a_silent_connection_keeps_no_rank_out(monkeypatch: pytest.MonkeyPatch) 
         assert replica is not None
         silent.settimeout(CEILING_SECONDS)
         with contextlib.suppress(ConnectionResetError):
-            while silent.recv(1000):  # the key exchange begins, and after five seconds the connection is closed
+            while silent.recv(1000):  # the key exchange begins, and after three seconds the connection is closed
                 pass
     asked = threading.Thread(target=lambda: other.send((other.recv()[0], "answer")))
     asked.start()  # a rank that was let in may stay silent for longer
