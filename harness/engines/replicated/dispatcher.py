@@ -1,7 +1,9 @@
 """Gives chunks to idle replicas. The driver and the threads of the replicas share data only through this class.
 
-If a replica dies, what is left of its chunk goes to the next idle one. If two replicas die on the same chunk, its
-requests are sent one by one to find the request that kills replicas: after two more deaths, only that request fails.
+If a replica dies, the unanswered requests of its chunk go to the next idle one. A model with weights gets the whole chunk
+again instead, because its rounding depends on what it computes together; answers that have arrived are kept, and their
+second computation is dropped. If two replicas die on the same chunk, its unanswered requests are sent one by one to find
+the request that kills replicas: after two more deaths, only that request fails.
 """
 
 from __future__ import annotations
@@ -29,9 +31,11 @@ class Dispatcher:
 
     Args:
         replicas: How many replicas there are.
+        whole: Whether a chunk is sent again as a whole.
     """
 
-    def __init__(self, replicas: int) -> None:
+    def __init__(self, replicas: int, *, whole: bool = False) -> None:
+        self._whole = whole
         self._limit = DEATHS_IN_A_ROW + 2 * replicas
         self._changed = threading.Condition()
         # Largest first; the number keeps the order of equal sizes.
@@ -66,7 +70,9 @@ class Dispatcher:
         if outside:
             self.fail(EngineDied(f"it answered request {outside[0]}, which it was not sent"))
         else:
-            self._results.put([(chunk.indices[place], answer) for place, answer in answers])
+            self._results.put(
+                [(chunk.indices[place], answer) for place, answer in answers if place not in chunk.answered]
+            )
 
     def finished(self) -> None:
         """Record that a replica will give no more answers to its chunk."""
@@ -86,14 +92,16 @@ class Dispatcher:
         if hopeless:
             self.fail(EngineDied(f"{self._deaths_in_a_row} replicas died without an answer; the last reason: {reason}"))
         elif chunk is not None:
-            self._send_again(chunk, chunk.without(answered), reason)
+            self._send_again(chunk, answered, reason)
             self.finished()
 
-    def _send_again(self, chunk: Chunk, left: Chunk, reason: str) -> None:
+    def _send_again(self, chunk: Chunk, answered: Collection[int], reason: str) -> None:
+        left = chunk.left(answered)
         if not left.indices:
             return
         if chunk.deaths + 1 < DEATHS:
-            self.add([replace(left, deaths=chunk.deaths + 1)])
+            again = replace(chunk, answered=chunk.answered.union(answered)) if self._whole else left
+            self.add([replace(again, deaths=chunk.deaths + 1)])
         elif len(chunk.indices) > 1:
             self.add(singles(left))
         else:

@@ -45,7 +45,7 @@ class ReplicatedEngine:
         self._recipe = recipe
         self._requests: Sequence[Request] = ()
         places = range(len(team.turns))
-        self._dispatcher = Dispatcher(len(places))
+        self._dispatcher = Dispatcher(len(places), whole=recipe.digests is not None)  # None: no checkpoint
         self._states: list[State] = ["launching" for _ in places]
         self._changing = threading.Lock()  # of `_states` and `_closed`
         self._closed = False
