@@ -46,8 +46,9 @@ def test_all_requests_are_answered_although_engines_die(
 def test_a_chunk_may_take_longer_than_the_timeout_of_a_batch(tmp_path: Path, harness_here: HarnessCommand) -> None:
     """The largest chunk holds 36 requests: nine batches, which take five seconds."""
     tasks = write_long_tasks(tmp_path / "tasks", items=18, words=90)
-    words = ["eval", "--backend", "scripted", "--model", "uniform", "--tasks", "t_choice", "--include_path", tasks]
-    words += ["--model_args", "delay_seconds=0.55", "batch=4", "--engine_timeout", 4, "--replicas", 2]
+    words: list[object] = ["eval", "--backend", "scripted", "--model", "uniform", "--tasks", "t_choice"]
+    words += ["--include_path", tasks, "--model_args", "delay_seconds=0.55", "batch=4"]
+    words += ["--engine_timeout", 4, "--replicas", 2]
     done = harness_here(*words, "--output_path", tmp_path)
     assert done.returncode == 0, done.stderr
     assert read_record(tmp_path / "uniform").tasks["t_choice"].answered == 72
@@ -55,7 +56,7 @@ def test_a_chunk_may_take_longer_than_the_timeout_of_a_batch(tmp_path: Path, har
 
 def test_a_served_model_takes_replicas(tmp_path: Path, tasks: Path, harness_here: HarnessCommand) -> None:
     service = Service()
-    words = ["eval", "--backend", "lm-eval:local-completions", "--model", "any", "--tasks", "t_generate"]
+    words: list[object] = ["eval", "--backend", "lm-eval:local-completions", "--model", "any", "--tasks", "t_generate"]
     words += ["--include_path", tasks, "--output_path", tmp_path, "--replicas", 2, "--engine_timeout", 60]
     words += ["--model_args", f"base_url=http://127.0.0.1:{service.port}/v1/completions", "tokenizer_backend=none"]
     done = harness_here(*words)

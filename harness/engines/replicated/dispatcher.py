@@ -1,9 +1,9 @@
 """Gives chunks to idle replicas. The driver and the threads of the replicas share data only through this class.
 
-If a replica dies, the unanswered requests of its chunk go to the next idle one. A model with weights gets the whole chunk
-again instead, because its rounding depends on what it computes together; answers that have arrived are kept, and their
-second computation is dropped. If two replicas die on the same chunk, its unanswered requests are sent one by one to find
-the request that kills replicas: after two more deaths, only that request fails.
+If a replica dies, the unanswered requests of its chunk go to the next idle one. A model with weights gets the whole
+chunk again instead, because its rounding depends on what it computes together; answers that have arrived are kept, and
+their second computation is dropped. If two replicas die on the same chunk, its unanswered requests are sent one by one
+to find the request that kills replicas: after two more deaths, only that request fails.
 """
 
 from __future__ import annotations

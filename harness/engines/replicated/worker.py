@@ -14,7 +14,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from typing import Any, Literal
@@ -38,13 +38,14 @@ class Worker:
 
     def call(self, name: str, *arguments: Any) -> Iterator[Reply]:
         """Call `open`, `answer` or `close`; yields each reply as soon as it is known, and never raises."""
+        methods: dict[str, Callable[..., Any]] = {"open": self.open, "close": self.close}
         try:
             if name == "answer":
                 for batch in self.answer(*arguments):
                     yield "batch", batch
                 yield "ok", None
             else:
-                yield "ok", {"open": self.open, "close": self.close}[name](*arguments)
+                yield "ok", methods[name](*arguments)
         except InputError as error:
             yield "refused", str(error)
         except HarnessError as error:
