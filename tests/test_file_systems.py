@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import file_systems
-from harness.file_systems import FileSystem, file_system
+from harness.file_systems import FileSystem, file_system, of_macos
 
 TABLE = r"""22 1 0:21 / / rw,relatime - ext4 /dev/sda rw
 23 22 0:22 / {0}/home rw,relatime shared:1 - nfs4 server:/home rw,vers=4.2
@@ -17,13 +17,15 @@ TABLE = r"""22 1 0:21 / / rw,relatime - ext4 /dev/sda rw
 27 22 0:26 / {0}/work rw - gpfs work rw
 28 22 0:27 / {0}/my\040share rw - cifs //server/share rw
 29 22 0:28 / {0}/ssh rw - fuse.sshfs me@server: rw
+30 22 0:29 / {0}/shared rw - virtiofs shared rw
+31 22 0:30 / {0}/bucket rw - fuse.gcsfuse bucket rw
 not a line
 """
 
 
 @pytest.fixture
 def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for folder in ("home/me/local", "homework", "scratch", "work", "my share", "ssh"):
+    for folder in ("home/me/local", "homework", "scratch", "work", "my share", "ssh", "shared", "bucket"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "table").write_text(TABLE.format(tmp_path))
     monkeypatch.setattr(file_systems, "MOUNTS", tmp_path / "table")
@@ -41,6 +43,8 @@ def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("work", "gpfs", True),
         ("my share", "cifs", True),
         ("ssh", "fuse.sshfs", True),
+        ("shared", "virtiofs", True),
+        ("bucket", "fuse.gcsfuse", True),
     ],
 )
 def test_the_longest_mount_point_decides(folder: str, name: str, network: bool, mounted: Path) -> None:
@@ -52,6 +56,34 @@ def test_a_link_is_followed(mounted: Path) -> None:
     assert file_system(mounted / "homework" / "link" / "cache").name == "lustre"
 
 
-def test_without_a_mount_table_a_path_counts_as_local(mounted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "network"),
+    [
+        ("ext4", False), ("xfs", False), ("btrfs", False), ("zfs", False), ("tmpfs", False), ("overlay", False),
+        ("fuseblk", False), ("9p", True), ("fuse", True), ("fuse.mount-s3", True), ("fuse.blobfuse2", True),
+        ("mmfs", True), ("acfs", True), ("vboxsf", True), ("dvs", True), ("a name of the future", True),
+    ],
+)  # fmt: skip
+def test_only_file_systems_of_one_machine_count_as_local(
+    name: str, network: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_systems, "MOUNTS", tmp_path / "table")
+    (tmp_path / "table").write_text(f"22 1 0:21 / / rw - {name.replace(' ', '-')} none rw\n")
+    assert file_system(tmp_path) == FileSystem(name=name.replace(" ", "-"), network=network)
+
+
+def test_without_a_mount_table_a_path_counts_as_shared(mounted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_systems, "MOUNTS", mounted / "none")
-    assert file_system(mounted / "scratch") == FileSystem(name="unknown", network=False)
+    assert file_system(mounted / "scratch") == FileSystem(name="unknown", network=True)
+
+
+def test_the_mount_points_of_macos() -> None:
+    output = """/dev/disk3s1s1 on / (apfs, sealed, local, read-only, journaled)
+map auto_home on /System/Volumes/Data/home (autofs, automounted, nobrowse)
+server:/export/my (old) data on /Volumes/my (old) data (nfs, nodev, nosuid)
+"""
+    assert list(of_macos(output)) == [
+        (Path("/"), "apfs"),
+        (Path("/System/Volumes/Data/home"), "autofs"),
+        (Path("/Volumes/my (old) data"), "nfs"),
+    ]

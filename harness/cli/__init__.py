@@ -28,6 +28,8 @@ from harness.visible import visible
 __all__ = ["INTERRUPTED", "Parser", "build_parser", "main", "sub_parsers", "with_underscores"]
 
 INTERRUPTED = 130
+# Commands that may run in several ranks: they share the work, or say what there is on each machine.
+IN_RANKS = ("eval", "train", "doctor")
 
 
 def build_parser() -> Parser:
@@ -93,6 +95,7 @@ def _main(words: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     _end_forked_processes_at_once()
     try:
+        _check_rank(args.command)
         code = int(load_command(args.command).run(args))
         sys.stdout.flush()
         return code
@@ -149,6 +152,23 @@ def _check_command(words: Sequence[str]) -> None:
     if words and not words[0].startswith("-") and words[0] not in command_names():
         hint = did_you_mean(words[0], [*command_names(), *COMMANDS])
         Parser(prog="harness").error(f"{words[0]}: unknown command; give one of {', '.join(command_names())}.{hint}")
+
+
+def _check_rank(command: str) -> None:
+    """Refuse a command that torchrun or srun runs several times, except in rank 0.
+
+    `harness run` is refused there too: its own commands would wait for the other ranks.
+    """
+    if command in IN_RANKS or not os.environ.keys() & {"RANK", "SLURM_STEP_ID"}:
+        return
+    from harness.engines.replicated.ranks import number_of_rank
+
+    number, size = number_of_rank(os.environ)
+    if size > 1 and (number > 0 or command == "run"):
+        raise InputError(
+            f"rank {number} of {size}: several processes cannot share this command, as they share eval and train; run "
+            "it once, without torchrun or srun, or separately in each process with `env -u RANK -u SLURM_STEP_ID`."
+        )
 
 
 def _check_text(words: Sequence[str]) -> None:

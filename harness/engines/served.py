@@ -6,9 +6,9 @@ arrives, so that it is journalled at once:
     --backend lm-eval:local-completions --model NAME
     --model_args base_url=http://host:8000/v1/completions num_concurrent=16 max_retries=10
 
-A message that fails for a temporary reason (too many requests, a server error, no connection) is sent again. The wait
-is what the service asks for in the header Retry-After; otherwise it doubles, from half a second to half a minute. With
-10 attempts, a service may be down for about two minutes.
+A message that fails for a temporary reason (too many requests, a server error, no connection, half an answer) is sent
+again. The wait is what the service asks for in the header Retry-After, and at least half a second; without the header
+it doubles, from half a second to half a minute. With 10 attempts, a service may be down for about two minutes.
 """
 
 from __future__ import annotations
@@ -34,8 +34,12 @@ CONCURRENT, ATTEMPTS = 8, 10
 SETTINGS = ("num_concurrent", "max_retries")  # in --model_args; they change no answer
 PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 SECONDS_FIRST, SECONDS_LONGEST = 0.5, 30.0
-# Longest pause that a service may ask for, in seconds; after that the run ends, and the same command resumes it later.
+# Longest pause that a service may ask for, in seconds, or longest time in which it only asks for pauses; then the run
+# ends, and the same command resumes it later.
 SECONDS_PATIENCE = 600.0
+# Longest time that one request may be put off in all, in seconds. Under a strict rate limit, chance decides which of
+# many requests is answered next, so this is much longer.
+SECONDS_PER_REQUEST = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +87,7 @@ class ServedEngine:
         self._service = service
         self._as_chat = as_chat
         self._pause = Pause()
-        self._closed = threading.Event()
+        self._stopped = threading.Event()  # of the current call of `answer`
         # lm-eval's models are not thread-safe. A thread holds this lock except while it waits for the service.
         self._turn = threading.Lock()
         self._lm.model_call = self._outside_turn(self._lm.model_call)
@@ -99,42 +103,35 @@ class ServedEngine:
         Raises:
             EngineDied: the service cannot be reached.
         """
-        todo: queue.SimpleQueue[int] = queue.SimpleQueue()
-        done: queue.SimpleQueue[tuple[int, Answer | Failure] | EngineDied] = queue.SimpleQueue()
-        for index in range(len(requests)):
-            todo.put(index)
+        call = _Call(requests)
+        self._stopped = call.stopped
         for _ in range(min(self._service.concurrent, len(requests))):
             # Daemon threads, so that the program can exit while a message is still waiting for its answer.
-            threading.Thread(target=self._work, args=(requests, todo, done), daemon=True, name="service").start()
+            threading.Thread(target=self._work, args=(call,), daemon=True, name="service").start()
         try:
             for _ in requests:
-                answered = done.get()
+                answered = call.done.get()
                 if isinstance(answered, EngineDied):
                     raise answered
                 yield [answered]
         finally:
-            self._closed.set()
+            call.stopped.set()
 
     def close(self) -> None:
         """Stop asking."""
-        self._closed.set()
+        self._stopped.set()
 
-    def _work(
-        self,
-        requests: Sequence[Request],
-        todo: queue.SimpleQueue[int],
-        done: queue.SimpleQueue[tuple[int, Answer | Failure] | EngineDied],
-    ) -> None:
+    def _work(self, call: _Call) -> None:
         try:
-            while not self._closed.is_set():
-                index = todo.get_nowait()
-                done.put((index, self._ask(requests[index])))
+            while not call.stopped.is_set():
+                index = call.todo.get_nowait()
+                call.done.put((index, self._ask(call.requests[index], call.stopped)))
         except queue.Empty:
             return
         except EngineDied as death:
-            done.put(death)
+            call.done.put(death)
 
-    def _ask(self, request: Request) -> Answer | Failure:
+    def _ask(self, request: Request, stopped: threading.Event) -> Answer | Failure:
         """Send a request until it is answered or fails for a permanent reason.
 
         Raises:
@@ -142,17 +139,20 @@ class ServedEngine:
         """
         import requests as http
 
-        attempts, reason = 0, Failure(reason="error", message="the engine was closed")
-        while attempts < self._service.attempts and not self._closed.is_set():
-            self._pause.wait(self._closed)
+        attempts, paused_seconds, reason = 0, 0.0, Failure(reason="error", message="the engine was closed")
+        while attempts < self._service.attempts and paused_seconds <= SECONDS_PER_REQUEST and not stopped.is_set():
+            self._pause.wait(stopped)
             try:
                 return self._once(request)
             except http.HTTPError as error:
                 reason = _failure(error)
                 if error.response is None or error.response.status_code not in PASSING:
                     return reason
-                if self._pause.asked_by(error.response.headers.get("Retry-After")):
+                if pause := self._pause.asked_by(error.response.headers.get("Retry-After")):
+                    paused_seconds += pause
                     continue
+            except (http.exceptions.ChunkedEncodingError, http.exceptions.JSONDecodeError) as error:
+                reason = _failure(error)  # the service ended while it sent the answer
             except (http.ConnectionError, http.Timeout) as error:
                 reason = _failure(error)
                 if attempts + 1 == self._service.attempts and not isinstance(error, http.Timeout):
@@ -160,9 +160,7 @@ class ServedEngine:
             except Exception as error:  # lm-eval cannot parse the answer, or cannot write the message
                 return _failure(error)
             longest = min(SECONDS_LONGEST, SECONDS_FIRST * 2**attempts)
-            self._closed.wait(
-                longest * random.uniform(0.5, 1.0)
-            )  # random, so that the threads do not all retry at once
+            stopped.wait(longest * random.uniform(0.5, 1.0))  # random, so that the threads do not all retry at once
             attempts += 1
         return reason
 
@@ -186,6 +184,18 @@ class ServedEngine:
         return called
 
 
+class _Call:
+    """One call of `ServedEngine.answer`, which its threads share."""
+
+    def __init__(self, requests: Sequence[Request]) -> None:
+        self.requests = requests
+        self.todo: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self.done: queue.SimpleQueue[tuple[int, Answer | Failure] | EngineDied] = queue.SimpleQueue()
+        self.stopped = threading.Event()
+        for index in range(len(requests)):
+            self.todo.put(index)
+
+
 class Pause:
     """A pause that the service asks for; all threads keep it."""
 
@@ -194,32 +204,33 @@ class Pause:
         self._began: float | None = None  # when the service last stopped answering
         self._changing = threading.Lock()
 
-    def asked_by(self, header: str | None) -> bool:
-        """Start the pause that the header Retry-After asks for; False if there is no such header.
+    def asked_by(self, header: str | None) -> float | None:
+        """Start the pause that the header Retry-After asks for, and return its seconds; None without such a header.
 
         Raises:
             EngineDied: the pause is too long, or so are several pauses in a row without an answer between them.
         """
         seconds = retry_after(header)
         if seconds is None:
-            return False
+            return None
+        seconds = max(seconds, SECONDS_FIRST)
         with self._changing:
             now = time.monotonic()
             self._began = now if self._began is None else self._began
             self._until = max(self._until, now + seconds)
             if self._until - self._began > SECONDS_PATIENCE:
                 raise EngineDied(f"the service asks for a pause of {self._until - self._began:.0f} s")
-        return True
+        return seconds
 
     def over(self) -> None:
         """Record that the service has answered."""
         with self._changing:
             self._began = None
 
-    def wait(self, closed: threading.Event) -> None:
-        """Wait until the pause is over, or the engine is closed."""
-        while (left := self._until - time.monotonic()) > 0 and not closed.is_set():
-            closed.wait(left)
+    def wait(self, stopped: threading.Event) -> None:
+        """Wait until the pause is over, or the caller wants no more answers."""
+        while (left := self._until - time.monotonic()) > 0 and not stopped.is_set():
+            stopped.wait(left)
 
 
 def retry_after(header: str | None) -> float | None:

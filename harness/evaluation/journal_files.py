@@ -1,8 +1,8 @@
 """The files of a journal: one file, or on a network file system one file per host.
 
 SQLite's WAL mode keeps its index in shared memory, which two machines do not share: if both write, they damage the
-file. So on NFS, Lustre and similar systems, each host writes to its own file, in a mode that needs no shared memory,
-and reads the files of the other hosts:
+file. So on a file system that other machines may share, such as NFS or Lustre, each host writes to its own file, in a
+mode that needs no shared memory, and reads the files of the other hosts:
 
     journal.sqlite            on a disk of this machine: mode wal, all processes write to it
     journal-node7.sqlite      on a network file system: mode delete, written by processes on node7 only
@@ -50,6 +50,7 @@ class Place:
 
 def place_of(path: Path) -> Place:
     """Return where this host writes the answers of the journal `path`."""
+    path = _real(path)
     system = file_system(path.parent)
     if not system.network:
         return Place(file=path, mode="wal", file_system=system.name)
@@ -57,8 +58,14 @@ def place_of(path: Path) -> Place:
     return Place(file=path.with_name(f"{path.stem}-{host}{path.suffix}"), mode="delete", file_system=system.name)
 
 
+def _real(path: Path) -> Path:
+    """Return the file that a link to a journal names: SQLite keeps its own files beside that one."""
+    return path.resolve() if path.is_symlink() else path
+
+
 def files_of(path: Path) -> list[Path]:
     """Return the files of the journal `path` that exist, of all hosts."""
+    path = _real(path)
     of_host = re.compile(rf"{re.escape(path.stem)}-[\w.-]+{re.escape(path.suffix)}")
     folder = path.parent.iterdir() if path.parent.is_dir() else ()
     others = (one for one in folder if of_host.fullmatch(one.name) and not one.name.endswith(BESIDE) and one.is_file())

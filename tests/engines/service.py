@@ -1,4 +1,7 @@
-"""A service with OpenAI's protocol that answers at once and fails on demand."""
+"""A service with OpenAI's protocol that answers at once and fails on demand.
+
+A generated text is the prompt, backwards. Log-probabilities depend on all tokens up to the scored one.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,21 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 # Status and headers of the error that the n-th request for a prompt gets, counted from 0; None gives a normal answer.
 Trouble = Callable[[str, int], tuple[int, dict[str, str]] | None]
+# As the status, these cut the answer: the connection ends early, or the text of the answer does.
+CUT_CONNECTION, CUT_TEXT = -1, -2
 
 
 class Service:
-    """A completions service; each answer is the prompt, backwards.
+    """A service for completions and chats.
 
     Attributes:
-        asked: How often each prompt was sent.
+        asked: How often each prompt was sent; a prompt of tokens counts as their numbers with spaces between them.
         most_at_once: The largest number of messages handled at the same time.
     """
 
@@ -34,11 +39,13 @@ class Service:
                 message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 status, headers, body = service.reply(message)
                 content = json.dumps(body).encode()
-                self.send_response(status)
-                for name, value in {**headers, "Content-Length": str(len(content))}.items():
+                sent = content[: len(content) // 2] if status < 0 else content
+                length = len(sent if status == CUT_TEXT else content)
+                self.send_response(max(status, 200))
+                for name, value in {**headers, "Content-Length": str(length)}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(content)
+                self.wfile.write(sent)
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -52,6 +59,8 @@ class Service:
         chat = "messages" in message
         prompt = message["messages"][-1]["content"] if chat else message["prompt"]
         prompt = prompt[0] if isinstance(prompt, list) else prompt
+        tokens = prompt if isinstance(prompt, list) else []
+        prompt = " ".join(map(str, prompt)) if tokens else prompt
         with self._changing:
             number = self.asked[prompt]
             self.asked[prompt] += 1
@@ -63,13 +72,25 @@ class Service:
         if (trouble := self._trouble(prompt, number)) is not None:
             return *trouble, {"error": "trouble of the service"}
         text = prompt[::-1]
-        return (
-            200,
-            {},
-            {"choices": [{"index": 0, "message": {"content": text}} if chat else {"index": 0, "text": text}]},
-        )
+        choice: dict[str, Any] = {"message": {"content": text}} if chat else {"text": text}
+        if message.get("echo"):
+            choice["logprobs"] = _logprobs([*tokens, 0])  # the service appends one token of its own
+        return 200, {}, {"choices": [{"index": 0, **choice}]}
 
     def close(self) -> None:
         """Stop; the port is free afterwards."""
         self._server.shutdown()
         self._server.server_close()
+
+
+def _logprobs(tokens: Sequence[int]) -> dict[str, list[Any]]:
+    """Return the log-probabilities of tokens as vLLM gives them; the first token has none."""
+    scores = [token_score(tokens[: end + 1]) for end in range(1, len(tokens))]
+    top = [{"own": logprob, "other": logprob - 0.5 if greedy else logprob + 0.05} for logprob, greedy in scores]
+    return {"token_logprobs": [None, *(logprob for logprob, _ in scores)], "top_logprobs": [None, *top]}
+
+
+def token_score(tokens: Sequence[int]) -> tuple[float, bool]:
+    """Return the log-probability of the last of these tokens, and whether it is the most likely one."""
+    number = sum((place + 1) * (token + 1) for place, token in enumerate(tokens))
+    return -0.1 - number % 97 / 10, number % 4 > 0

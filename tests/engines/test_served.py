@@ -10,6 +10,7 @@ from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
+from transformers import AutoTokenizer
 
 from harness.engines import served
 from harness.engines.base import Answer, Batch, EngineDied, Failure, Request
@@ -21,7 +22,8 @@ from harness.evaluation.model_under_test import find_model
 from harness.evaluation.spec import EvaluationSpec
 from harness.records.run_folder import read_record
 from tests.conftest import HarnessCommand
-from tests.engines.service import Service, Trouble
+from tests.engines.service import CUT_CONNECTION, CUT_TEXT, Service, Trouble, token_score
+from tests.models import save_tiny_llama
 from tests.tasks_for_tests import write_tasks
 
 REQUESTS = [Request(kind="generate_until", context=f"question {n}", generation='{"until": []}') for n in range(12)]
@@ -106,9 +108,82 @@ def test_a_rate_limit_holds_for_all_and_costs_no_attempt() -> None:
     assert time.monotonic() - began >= 1.5
 
 
+@pytest.mark.parametrize("cut", [CUT_CONNECTION, CUT_TEXT])
+def test_half_an_answer_is_asked_for_again(cut: int) -> None:
+    answers, service = _answers(lambda prompt, n: (cut, {}) if n < 2 and prompt.endswith("3") else None)
+    assert answers == RIGHT
+    assert service.asked["question 3"] == 3
+
+
+def test_half_answers_fail_a_request_after_max_retries_attempts() -> None:
+    answers, service = _answers(lambda prompt, n: (CUT_TEXT, {}) if prompt.endswith("3") else None, max_retries=2)
+    failure = answers.pop(3)
+    assert isinstance(failure, Failure)
+    assert failure.message.startswith("JSONDecodeError")
+    assert answers.items() <= RIGHT.items()
+    assert service.asked["question 3"] == 2
+
+
+def test_a_service_that_always_asks_to_retry_at_once_fails_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each pause lasts at least 0.05 s here, and the pauses of one request last 0.2 s at most."""
+    monkeypatch.setattr(served, "SECONDS_PER_REQUEST", 0.22)
+    service = Service(lambda prompt, n: (503, {"Retry-After": "0"}) if prompt.endswith("3") else None)
+    began = time.monotonic()
+    answers = dict(pair for batch in _batches(service, num_concurrent=1) for pair in batch)
+    service.close()
+    failure = answers.pop(3)
+    assert isinstance(failure, Failure)
+    assert "503" in failure.message
+    assert answers.items() <= RIGHT.items()
+    assert service.asked["question 3"] == 5
+    assert time.monotonic() - began >= 0.2
+
+
 def test_a_pause_of_hours_ends_the_engine() -> None:
     with pytest.raises(EngineDied, match="asks for a pause of 36000 s"):
         _answers(lambda prompt, n: (429, {"Retry-After": "36000"}))
+
+
+def test_an_engine_answers_several_times() -> None:
+    """Also after a caller that did not want all answers."""
+    service = Service()
+    engine = open_lm_eval("any", _spec(service.port))
+    for wanted in (len(REQUESTS), 1, len(REQUESTS)):
+        batches = engine.answer(REQUESTS)
+        answers = dict(pair for _ in range(wanted) for pair in next(batches))
+        batches.close()  # type: ignore[attr-defined]  # it is a generator
+        assert answers.items() <= RIGHT.items()
+        assert len(answers) == wanted
+    service.close()
+
+
+def test_log_likelihoods_are_sums_over_the_tokens_of_the_continuation(tmp_path: Path) -> None:
+    """Several at the same time, and each prompt is sent as tokens."""
+    model = save_tiny_llama(tmp_path / "tiny")
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    requests = [
+        Request(kind="loglikelihood", context=f"{'word ' * number}question {number}:", continuation=continuation)
+        for number in range(9)
+        for continuation in (" yes", " no, never")
+    ]
+    service = Service(lambda prompt, n: (503, {}) if not n and len(prompt) % 3 == 0 else None, seconds=0.02)
+    engine = open_lm_eval("any", _spec(service.port, tokenizer_backend="huggingface", tokenizer=str(model)))
+    answers = dict(pair for batch in engine.answer(requests) for pair in batch)
+    service.close()
+    assert service.most_at_once > 1
+    greedy = set()
+    for index, request in enumerate(requests):
+        context, whole = (
+            tokenizer(text, add_special_tokens=False).input_ids
+            for text in (request.context, request.context + request.continuation)
+        )
+        scores = [token_score(whole[: end + 1]) for end in range(len(context), len(whole))]
+        answer = answers[index]
+        assert isinstance(answer, Answer)
+        assert answer.logprob == pytest.approx(sum(logprob for logprob, _ in scores), abs=1e-9)
+        assert answer.is_greedy == all(one for _, one in scores)
+        greedy.add(answer.is_greedy)
+    assert greedy == {True, False}, "both occur"
 
 
 def test_a_service_that_comes_back_answers_the_rest() -> None:

@@ -103,12 +103,29 @@ def test_a_read_only_cache_is_read_whole(on_host: Move, own_cache: Path, monkeyp
 def test_a_file_of_an_earlier_release_is_read(on_host: Move, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = own_cache / "journal.sqlite"
     with monkeypatch.context() as local:
-        local.setattr(file_systems, "MOUNTS", own_cache / "none")
+        (own_cache / "table").write_text("22 1 0:21 / / rw - ext4 /dev/sda rw\n")
+        local.setattr(file_systems, "MOUNTS", own_cache / "table")
         with Journal(path, MODEL) as journal:
             journal.record(zip(REQUESTS[:2], ANSWERS[:2], strict=True))
         assert _mode(path) == "wal"
     with Journal(path, MODEL) as journal:
         assert journal.lookup(REQUESTS) == dict(enumerate(ANSWERS[:2]))
+
+
+def test_a_link_to_a_journal_on_a_network_file_system_is_followed(
+    on_host: Move, own_cache: Path, tmp_path: Path
+) -> None:
+    link = tmp_path / "link.sqlite"
+    link.symlink_to(own_cache / "answers.sqlite")
+    for host, part in (("node1", slice(0, 3)), ("node2", slice(3, 9))):
+        on_host(host)
+        with Journal(link, MODEL) as journal:
+            journal.record(zip(REQUESTS[part], ANSWERS[part], strict=True))
+    names = ["answers-node1.sqlite", "answers-node2.sqlite"]
+    assert files_of(link) == [own_cache / name for name in names]
+    assert [_mode(own_cache / name) for name in names] == ["delete", "delete"]
+    with Journal(link, MODEL) as journal:
+        assert journal.lookup(REQUESTS) == dict(enumerate(ANSWERS[:9]))
 
 
 def test_a_file_that_stays_in_wal_is_refused(on_host: Move, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

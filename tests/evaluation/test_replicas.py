@@ -11,6 +11,7 @@ import pytest
 
 from harness.records.run_folder import read_record
 from tests.conftest import ROOT, HarnessCommand
+from tests.engines.service import Service
 from tests.evaluation.contents import without_times
 from tests.models import save_tiny_llama
 from tests.tasks_for_tests import eval_words, write_long_tasks, write_tasks
@@ -42,6 +43,29 @@ def test_all_requests_are_answered_although_engines_die(
     assert record.restarts == 0
 
 
+def test_a_chunk_may_take_longer_than_the_timeout_of_a_batch(tmp_path: Path, harness_here: HarnessCommand) -> None:
+    """The largest chunk holds 36 requests: nine batches, which take five seconds."""
+    tasks = write_long_tasks(tmp_path / "tasks", items=18, words=90)
+    words: list[object] = ["eval", "--backend", "scripted", "--model", "uniform", "--tasks", "t_choice"]
+    words += ["--include_path", tasks, "--model_args", "delay_seconds=0.55", "batch=4"]
+    words += ["--engine_timeout", 4, "--replicas", 2]
+    done = harness_here(*words, "--output_path", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert read_record(tmp_path / "uniform").tasks["t_choice"].answered == 72
+
+
+def test_a_served_model_takes_replicas(tmp_path: Path, tasks: Path, harness_here: HarnessCommand) -> None:
+    service = Service()
+    words: list[object] = ["eval", "--backend", "lm-eval:local-completions", "--model", "any", "--tasks", "t_generate"]
+    words += ["--include_path", tasks, "--output_path", tmp_path, "--replicas", 2, "--engine_timeout", 60]
+    words += ["--model_args", f"base_url=http://127.0.0.1:{service.port}/v1/completions", "tokenizer_backend=none"]
+    done = harness_here(*words)
+    service.close()
+    assert done.returncode == 0, done.stderr
+    assert read_record(tmp_path / "any").tasks["t_generate"].answered == 200
+    assert set(service.asked.values()) == {1}
+
+
 def test_a_hanging_replica_fails_only_its_own_requests(tmp_path: Path, harness_here: HarnessCommand) -> None:
     tasks = write_long_tasks(tmp_path / "tasks", items=200, words=90)
     words = eval_words(tasks, tmp_path, "--model_args", "hang=0.002", "--engine_timeout", "1", "--replicas", "2")
@@ -63,6 +87,19 @@ def test_one_and_two_replicas_of_a_model_give_the_same_bytes(
         done = harness_here(*words, "--output_path", out, "--replicas", count, "--dtype", "float32")
         assert done.returncode == 0, done.stderr
     assert without_times(tmp_path / "1" / "tiny") == without_times(tmp_path / "2" / "tiny")
+
+
+def test_requests_that_fit_into_one_chunk_give_the_bytes_of_a_run_without_replicas(
+    tmp_path: Path, tasks: Path, harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """About 40 characters per request, and the smallest chunk has 4,096; larger sets differ by rounding."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    model = save_tiny_llama(tmp_path / "tiny")
+    words = ["eval", "--model", model, "--tasks", "t_choice", "--include_path", tasks, "--limit", 12, "--no_cache"]
+    for name, more in (("plain", []), ("replicas", ["--replicas", 1])):
+        done = harness_here(*words, "--output_path", tmp_path / name, "--dtype", "float32", *more)
+        assert done.returncode == 0, done.stderr
+    assert without_times(tmp_path / "plain" / "tiny") == without_times(tmp_path / "replicas" / "tiny")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -25,16 +26,19 @@ class ConnectedReplica:
         self._sending = threading.Lock()
         self.lost = False
 
-    def call(self, name: str, *arguments: Any) -> Reply:
-        """Call a method and wait for the reply. Raises: ReplicaDied: the process has ended."""
+    def call(self, name: str, *arguments: Any) -> Iterator[Reply]:
+        """Call a method; yields the replies as they arrive. Raises: ReplicaDied: the process has ended."""
         try:
             with self._sending:
                 self._connection.send((name, arguments))
-            reply: Reply = self._connection.recv()
+            word = "batch"
+            while word == "batch":
+                reply: Reply = self._connection.recv()
+                word = reply[0]
+                yield reply
         except (EOFError, OSError, TypeError) as error:  # TypeError: another thread has closed the connection
             self.lost = True
             raise ReplicaDied(f"{self._name} has ended") from error
-        return reply
 
     def end(self, exit_code: int) -> None:
         """Tell the process to exit when it is idle."""

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from harness.engines.base import DEFAULT_NEW_TOKENS, Request
 
@@ -35,11 +35,19 @@ class Chunk:
         indices: Their places in the list of all requests.
         size: The text to compute, in characters; a start that contexts share counts once.
         deaths: How many replicas died while they had it.
+        answered: Places in `indices` whose answers have arrived; if a model computes them again, they are dropped.
     """
 
     indices: tuple[int, ...]
     size: int
     deaths: int = 0
+    answered: frozenset[int] = frozenset()
+
+    def left(self, answered: Collection[int]) -> Chunk:
+        """Return the requests whose answers have not arrived: neither `self.answered` nor these places."""
+        known = self.answered.union(answered)
+        left = tuple(index for place, index in enumerate(self.indices) if place not in known)
+        return replace(self, indices=left, size=self.size * len(left) // len(self.indices), answered=frozenset())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

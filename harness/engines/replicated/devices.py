@@ -1,12 +1,13 @@
 """Which devices each replica of this machine gets.
 
 4 GPUs, 4 replicas   CUDA_VISIBLE_DEVICES=0 | 1 | 2 | 3
-4 GPUs, 2 replicas   CUDA_VISIBLE_DEVICES=0,1 | 2,3      for an engine that spreads a model over two
+4 GPUs, 2 replicas   CUDA_VISIBLE_DEVICES=0,1 | 2,3      for vLLM with tensor_parallel_size=2
 8 cores, 2 replicas  OMP_NUM_THREADS=4 | 4
 """
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from typing import Literal
@@ -16,6 +17,8 @@ from harness.errors import InputError
 
 AUTO: Literal["auto"] = "auto"
 CORES_PER_REPLICA = 8  # for `auto` without a GPU; more threads per engine gain little
+# vLLM's arguments whose product is the number of GPUs that one copy of the model takes.
+SIZES = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "prefill_context_parallel_size")
 VISIBLE, THREADS = "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"
 
 
@@ -37,15 +40,29 @@ def environments(count: int | Literal["auto"], spec: EngineSpec, *, loads_weight
     gpus = visible_gpus() if spec.device in ("auto", "cuda") else []
     if not gpus:
         return _threads(count)
-    each = int(spec.model_args.get("tensor_parallel_size", 1))  # of vLLM
+    each = gpus_each(spec)
     wanted = max(1, len(gpus) // each) if count == AUTO else count
     if wanted * each > len(gpus):
+        room = len(gpus) // each
+        remedy = f"at most {room}" if room else f"a smaller {_largest_size(spec)} in --model_args"
         raise InputError(
-            f"--replicas {count}: needs {wanted * each} GPUs, and this machine has {len(gpus)}; give at most "
-            f"{len(gpus) // each}."
+            f"--replicas {count}: needs {wanted * each} GPUs, and this machine has {len(gpus)}; give {remedy}."
         )
     share = len(gpus) // wanted
     return [{VISIBLE: ",".join(gpus[place * share : (place + 1) * share])} for place in range(wanted)]
+
+
+def gpus_each(spec: EngineSpec) -> int:
+    """Return how many GPUs one replica takes. Raises: InputError: a size is not a positive whole number."""
+    for name in SIZES:
+        value = spec.model_args.get(name, 1)
+        if not str(value).isdigit() or int(value) < 1:
+            raise InputError(f"--model_args {name}={value}: give a whole number of 1 or more.")
+    return math.prod(int(spec.model_args.get(name, 1)) for name in SIZES)
+
+
+def _largest_size(spec: EngineSpec) -> str:
+    return max(SIZES, key=lambda name: int(spec.model_args.get(name, 1)))
 
 
 def _threads(count: int | Literal["auto"]) -> list[dict[str, str]]:

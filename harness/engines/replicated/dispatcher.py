@@ -1,7 +1,9 @@
 """Gives chunks to idle replicas. The driver and the threads of the replicas share data only through this class.
 
-If a replica dies, its chunk goes to the next idle one. If two replicas die on the same chunk, its requests are sent one
-by one to find the request that kills replicas: after two more deaths, only that request fails.
+If a replica dies, the unanswered requests of its chunk go to the next idle one. A model with weights gets the whole
+chunk again instead, because its rounding depends on what it computes together; answers that have arrived are kept, and
+their second computation is dropped. If two replicas die on the same chunk, its unanswered requests are sent one by one
+to find the request that kills replicas: after two more deaths, only that request fails.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import heapq
 import itertools
 import queue
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,20 +31,22 @@ class Dispatcher:
 
     Args:
         replicas: How many replicas there are.
+        whole: Whether a chunk is sent again as a whole.
     """
 
-    def __init__(self, replicas: int) -> None:
+    def __init__(self, replicas: int, *, whole: bool = False) -> None:
+        self._whole = whole
         self._limit = DEATHS_IN_A_ROW + 2 * replicas
         self._changed = threading.Condition()
         # Largest first; the number keeps the order of equal sizes.
         self._waiting: list[tuple[int, int, Chunk]] = []
         self._numbers = itertools.count()
-        self._unfinished = 0  # chunks whose answers `answers` has not yielded
+        self._unfinished = 0  # chunks whose end `answers` has not seen
         self._deaths_in_a_row = 0
         self._closed = False
         self._error: EngineDied | HarnessError | None = None
         self._description: Mapping[str, Any] | None = None
-        self._results: queue.Queue[Batch | Exception] = queue.Queue()
+        self._results: queue.Queue[Batch | Exception | None] = queue.Queue()  # None: a chunk ends
 
     def add(self, chunks: Iterable[Chunk]) -> None:
         """Add chunks."""
@@ -58,36 +62,53 @@ class Dispatcher:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             return None if self._closed else heapq.heappop(self._waiting)[2]
 
-    def done(self, chunk: Chunk, answers: Sequence[tuple[int, Answer | Failure]]) -> None:
-        """Accept the answers to a chunk; their indices count from the start of the chunk."""
+    def answered(self, chunk: Chunk, answers: Sequence[tuple[int, Answer | Failure]]) -> None:
+        """Accept answers to some requests of a chunk; their indices count from the start of the chunk."""
         with self._changed:
             self._deaths_in_a_row = 0
         outside = [place for place, _ in answers if not 0 <= place < len(chunk.indices)]
         if outside:
             self.fail(EngineDied(f"it answered request {outside[0]}, which it was not sent"))
         else:
-            self._results.put([(chunk.indices[place], answer) for place, answer in answers])
+            self._results.put(
+                [(chunk.indices[place], answer) for place, answer in answers if place not in chunk.answered]
+            )
 
-    def died(self, chunk: Chunk | None, reason: str) -> None:
-        """Send the chunk of a dead replica again; `chunk` is None if the replica died while opening."""
+    def finished(self) -> None:
+        """Record that a replica will give no more answers to its chunk."""
+        self._results.put(None)
+
+    def died(self, chunk: Chunk | None, answered: Collection[int], reason: str) -> None:
+        """Send again what a dead replica left unanswered.
+
+        Args:
+            chunk: What it was sent; None if it died while opening.
+            answered: The places in `chunk` that it answered.
+            reason: Why it died.
+        """
         with self._changed:
             self._deaths_in_a_row += 1
             hopeless = self._deaths_in_a_row > self._limit
         if hopeless:
             self.fail(EngineDied(f"{self._deaths_in_a_row} replicas died without an answer; the last reason: {reason}"))
         elif chunk is not None:
-            self._send_again(replace(chunk, deaths=chunk.deaths + 1), reason)
+            self._send_again(chunk, answered, reason)
+            self.finished()
 
-    def _send_again(self, chunk: Chunk, reason: str) -> None:
-        if chunk.deaths >= DEATHS and len(chunk.indices) == 1:
+    def _send_again(self, chunk: Chunk, answered: Collection[int], reason: str) -> None:
+        left = chunk.left(answered)
+        if not left.indices:
+            return
+        if chunk.deaths + 1 < DEATHS:
+            again = replace(chunk, answered=chunk.answered.union(answered)) if self._whole else left
+            self.add([replace(again, deaths=chunk.deaths + 1)])
+        elif len(chunk.indices) > 1:
+            self.add(singles(left))
+        else:
             message = f"{DEATHS} replicas died on this single request ({reason})"[:400]
             with self._changed:
                 self._deaths_in_a_row = 0
             self._results.put([(chunk.indices[0], Failure(reason="error", message=message))])
-            return
-        self.add([chunk] if chunk.deaths < DEATHS else singles(chunk))
-        with self._changed:
-            self._unfinished -= 1
 
     def opened(self, description: Mapping[str, Any]) -> None:
         """Record that a replica is open, with the description of its engine."""
@@ -117,7 +138,7 @@ class Dispatcher:
         self._results.put(error)
 
     def answers(self) -> Iterator[Batch]:
-        """Yield the answers to each chunk as they arrive, until all chunks are done.
+        """Yield answers as they arrive, until all chunks are done.
 
         Raises:
             EngineDied: the replicas cannot go on.
@@ -127,9 +148,11 @@ class Dispatcher:
             result = self._results.get()
             if isinstance(result, Exception):
                 raise result
+            if result is not None:
+                yield result
+                continue
             with self._changed:
                 self._unfinished -= 1
-            yield result
 
     def close(self) -> None:
         """Let waiting replicas go."""

@@ -2,10 +2,10 @@
 
 The driver has one thread per replica (per place), which waits for its answers:
 
-    thread of a place:   launch -> open -> [take a chunk -> answer -> done]...   dead? -> launch again
-    driver:              add chunks -> answers, answers, ... -> journal
+    thread of a place:   launch -> open -> [take a chunk -> batch, batch, ...]...   dead? -> launch again
+    driver:              add chunks -> batch, batch, ... -> journal
 
-Answers arrive chunk by chunk. Only the driver writes the journal.
+Answers arrive as the replicas' engines make them. Only the driver writes the journal.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ReplicatedEngine:
         self._recipe = recipe
         self._requests: Sequence[Request] = ()
         places = range(len(team.turns))
-        self._dispatcher = Dispatcher(len(places))
+        self._dispatcher = Dispatcher(len(places), whole=recipe.digests is not None)  # None: no checkpoint
         self._states: list[State] = ["launching" for _ in places]
         self._changing = threading.Lock()  # of `_states` and `_closed`
         self._closed = False
@@ -72,7 +72,7 @@ class ReplicatedEngine:
         return sum(state in ("busy", "idle") for state in self._states)
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Batch]:
-        """Send `requests` to the replicas in chunks; yields the answers to each chunk when it is done."""
+        """Send `requests` to the replicas in chunks; yields each batch of answers when it arrives."""
         self._requests = requests
         self._dispatcher.add(cut(requests, len(self._threads)))
         yield from self._dispatcher.answers()
@@ -111,18 +111,22 @@ class ReplicatedEngine:
     def _use(self, place: int, replica: Replica) -> None:
         """Open the model in a replica and give it chunks, until it dies or the engine is closed."""
         chunk: Chunk | None = None
+        answered: set[int] = set()  # places in the chunk
         try:
-            self._dispatcher.opened(_value(replica.call("open", self._recipe)))
+            self._dispatcher.opened(_value(replica, "open", self._recipe))
             while (chunk := self._next(place)) is not None:
-                answers = _value(replica.call("answer", [self._requests[index] for index in chunk.indices]))
-                self._dispatcher.done(chunk, answers)
+                answered.clear()
+                for batch in _batches(replica, [self._requests[index] for index in chunk.indices]):
+                    self._dispatcher.answered(chunk, batch)
+                    answered.update(at for at, _ in batch)
+                self._dispatcher.finished()
                 chunk = None
-            _value(replica.call("close"))
+            _value(replica, "close")
         except ReplicaDied as death:
             self._team.renew(place)
             if not self._closed:
                 log.warning("replica %d died (%s); its requests are sent again", place, death)
-                self._dispatcher.died(chunk, str(death))
+                self._dispatcher.died(chunk, answered, str(death))
 
     def _next(self, place: int) -> Chunk | None:
         """Wait for a chunk; None when the engine is closed."""
@@ -130,7 +134,21 @@ class ReplicatedEngine:
         return chunk if self._enter(place, "busy") else None
 
 
-def _value(reply: Reply) -> Any:
+def _value(replica: Replica, name: str, *arguments: Any) -> Any:
+    """Call a method that has a single reply, and return its value. Raises: see `_checked`."""
+    [reply] = replica.call(name, *arguments)
+    return _checked(reply)
+
+
+def _batches(replica: Replica, requests: Sequence[Request]) -> Iterator[Batch]:
+    """Yield the answers of a replica as they arrive. Raises: see `_checked`."""
+    for reply in replica.call("answer", requests):
+        value = _checked(reply)
+        if reply[0] == "batch":
+            yield value
+
+
+def _checked(reply: Reply) -> Any:
     """Return the value of a reply.
 
     Raises:

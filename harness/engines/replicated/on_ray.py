@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
+from harness.engines.replicated.devices import gpus_each
 from harness.engines.replicated.team import Replica, ReplicaDied
 from harness.engines.replicated.worker import Reply, Worker
 from harness.engines.spec import EngineSpec
@@ -17,8 +18,10 @@ from harness.ray_cluster import open_cluster
 
 log = logging.getLogger(__name__)
 
-# Environment variables that an actor takes from the driver, whatever its own machine sets.
-PASSED_ON = ("HARNESS_CACHE_DIR", "HARNESS_CACHE_READ_ONLY", "HF_HOME", "HF_HUB_OFFLINE", "OMP_NUM_THREADS")
+# How the names begin of the environment variables that an actor takes from the driver, whatever its own machine sets:
+# caches, tokens and addresses of the hub and of services, and settings of the libraries.
+PASSED_ON = ("HARNESS_", "HF_", "OPENAI_", "VLLM_", "OMP_NUM_THREADS")
+OF_ONE_MACHINE = ("VLLM_HOST_IP", "VLLM_HOST_PORT")
 SECONDS_UNTIL_NOTE = 60.0
 Machines = Sequence[Mapping[str, float]]
 
@@ -85,11 +88,16 @@ def placed(count: int | Literal["auto"], machines: Machines, spec: EngineSpec) -
     gpus = [int(machine.get("GPU", 0)) for machine in machines]
     cores = [int(machine.get("CPU", 0)) for machine in machines]
     if sum(gpus) and spec.device != "cpu":
-        each = int(spec.model_args.get("tensor_parallel_size", 1))
+        each = gpus_each(spec)
         room = sum(number // each for number in gpus)
         wanted = room if count == "auto" else count
         if 0 < wanted <= room:
             return wanted, {"num_cpus": 1, "num_gpus": each}
+        if not room:
+            raise InputError(
+                f"--model_args: a replica takes {each} GPUs of one machine, and the largest machine of the cluster has "
+                f"{max(gpus)}; give a smaller tensor_parallel_size, pipeline_parallel_size or data_parallel_size."
+            )
         raise InputError(f"--replicas {count}: the cluster has GPUs for {room}; give at most {room}.")
     wanted = max(1, sum(number > 0 for number in cores)) if count == "auto" else count
     share = max(cores, default=0)
@@ -100,29 +108,34 @@ def placed(count: int | Literal["auto"], machines: Machines, spec: EngineSpec) -
     return wanted, {"num_cpus": share, "num_gpus": 0}
 
 
+def passed_on(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the driver's variables that each actor gets. Ray sets OMP_NUM_THREADS to `num_cpus` if it is not set."""
+    return {
+        name: value for name, value in environment.items() if name.startswith(PASSED_ON) and name not in OF_ONE_MACHINE
+    }
+
+
 class _Actor:
     """A replica on the cluster."""
 
     def __init__(self, ray: Any, place: int, needs: Mapping[str, int]) -> None:
         self._ray = ray
         self._place = place
-        # Ray sets OMP_NUM_THREADS to `num_cpus` where it is not set.
-        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         remote = ray.remote(RemoteWorker).options(**needs, max_restarts=0, name=f"replica {place}")
-        self._actor = remote.remote(environment)
+        self._actor = remote.remote(passed_on(os.environ))
 
-    def call(self, name: str, *arguments: Any) -> Reply:
-        """Call a method and wait for the reply. Raises: ReplicaDied: the actor or its machine is lost."""
+    def call(self, name: str, *arguments: Any) -> Iterator[Reply]:
+        """Call a method; yields the replies as they arrive. Raises: ReplicaDied: the actor or its machine is lost."""
         ray = self._ray
         try:
-            reference = self._actor.call.remote(name, *arguments)
-            ready, _ = ray.wait([reference], timeout=SECONDS_UNTIL_NOTE)
-            if not ready and name == "open":
+            references = self._actor.call.options(num_returns="streaming").remote(name, *arguments)
+            if name == "open" and not ray.wait([references], timeout=SECONDS_UNTIL_NOTE)[0]:
                 log.warning("replica %d is not open yet; the cluster may have no room for it", self._place)
-            reply: Reply = ray.get(reference)
+            for reference in references:
+                reply: Reply = ray.get(reference)
+                yield reply
         except ray.exceptions.RayError as error:
             raise ReplicaDied(one_line(error, max_characters=200)) from error
-        return reply
 
     def kill(self) -> None:
         """End the actor."""
@@ -144,6 +157,6 @@ class RemoteWorker:
         quiet_libraries()
         self._worker = Worker()
 
-    def call(self, name: str, *arguments: Any) -> Reply:
+    def call(self, name: str, *arguments: Any) -> Iterator[Reply]:
         """Call a method of the worker."""
-        return self._worker.call(name, *arguments)
+        yield from self._worker.call(name, *arguments)

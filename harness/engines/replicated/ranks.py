@@ -15,13 +15,14 @@ import os
 import re
 import secrets
 import socket
+import struct
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client, Connection, Listener
+from multiprocessing.connection import Client, Connection, Listener, answer_challenge, deliver_challenge
 from typing import Any
 
 from harness.engines.engine_pool import POOL
@@ -70,19 +71,32 @@ def this_rank(environment: Mapping[str, str]) -> Rank | None:
     Raises:
         InputError: a variable is missing or is not a number.
     """
-    if "RANK" in environment and "WORLD_SIZE" in environment:
-        return _of_torch(environment)
+    number, size = number_of_rank(environment)
+    if size <= 1:
+        return None
+    return (_of_torch if _has_torch(environment) else _of_slurm)(environment, number, size)
+
+
+def number_of_rank(environment: Mapping[str, str]) -> tuple[int, int]:
+    """Return the number of this process among the ranks, and how many ranks there are; (0, 1) if it is the only one.
+
+    Raises:
+        InputError: a variable is not a number.
+    """
+    if _has_torch(environment):
+        return _number(environment, "RANK"), _number(environment, "WORLD_SIZE")
     # A batch script runs once, but Slurm sets SLURM_NTASKS and SLURM_PROCID there too. SLURM_STEP_NUM_TASKS is the
     # number of tasks of a step.
     if {"SLURM_STEP_ID", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"} <= environment.keys():
-        return _of_slurm(environment)
-    return None
+        return _number(environment, "SLURM_PROCID"), _number(environment, "SLURM_STEP_NUM_TASKS")
+    return 0, 1
 
 
-def _of_torch(environment: Mapping[str, str]) -> Rank | None:
-    size = _number(environment, "WORLD_SIZE")
-    if size <= 1:
-        return None
+def _has_torch(environment: Mapping[str, str]) -> bool:
+    return "RANK" in environment and "WORLD_SIZE" in environment
+
+
+def _of_torch(environment: Mapping[str, str], number: int, size: int) -> Rank:
     for name in ("MASTER_ADDR", "MASTER_PORT"):
         if name not in environment:
             raise InputError(
@@ -90,7 +104,7 @@ def _of_torch(environment: Mapping[str, str]) -> Rank | None:
                 "WORLD_SIZE."
             )
     return Rank(
-        number=_number(environment, "RANK"),
+        number=number,
         size=size,
         local=_number(environment, "LOCAL_RANK", "0"),
         machine=environment["MASTER_ADDR"],
@@ -101,14 +115,11 @@ def _of_torch(environment: Mapping[str, str]) -> Rank | None:
     )
 
 
-def _of_slurm(environment: Mapping[str, str]) -> Rank | None:
-    size = _number(environment, "SLURM_STEP_NUM_TASKS")
-    if size <= 1:
-        return None
+def _of_slurm(environment: Mapping[str, str], number: int, size: int) -> Rank:
     machines = environment.get("SLURM_STEP_NODELIST", "127.0.0.1")
     port = FIRST_PORT + _number(environment, "SLURM_JOB_ID", "0") % PORTS
     return Rank(
-        number=_number(environment, "SLURM_PROCID"),
+        number=number,
         size=size,
         local=_number(environment, "SLURM_LOCALID", "0"),
         machine=environment.get("MASTER_ADDR") or first_machine(machines),
@@ -152,12 +163,12 @@ class Ranks:
         self._came: set[int] = {0}
         self._closed = False
         self._here = _Here()
-        key = secrets.token_bytes(32)
-        self._listener = Listener(("127.0.0.1" if rank.one_machine else "0.0.0.0", 0), authkey=key)  # noqa: S104
+        self._key = secrets.token_bytes(32)
+        self._listener = Listener(("127.0.0.1" if rank.one_machine else "0.0.0.0", 0))  # noqa: S104
         threading.Thread(target=self._accept, daemon=True, name="ranks").start()
         machine = "127.0.0.1" if rank.one_machine else rank.machine
         self._store = _store(rank)
-        self._store.set(_place(rank), f"{machine} {self._listener.address[1]} {key.hex()}")
+        self._store.set(_place(rank), f"{machine} {self._listener.address[1]} {self._key.hex()}")
 
     def launch(self, place: int) -> Replica | None:
         """Wait until the rank of this number has connected, and return it."""
@@ -188,26 +199,31 @@ class Ranks:
         with contextlib.suppress(OSError):
             self._listener.close()
         if self.turns[0].acquire(blocking=False):  # otherwise it is in the middle of something
-            self._here.call("close")
+            list(self._here.call("close"))
             POOL.close_unused()
 
     def _accept(self) -> None:
         while True:
             try:
                 connection = self._listener.accept()
-                self._welcome(connection)
-            except AuthenticationError:  # somebody else's connection
-                continue
-            except (OSError, EOFError):
+            except OSError:
                 if self._closed:
                     return
+            else:  # each in a thread of its own, because a connection that says nothing may be somebody else's
+                threading.Thread(target=self._welcome, args=(connection,), daemon=True, name="hello").start()
 
     def _welcome(self, connection: Connection[Any, Any]) -> None:
-        if not connection.poll(SECONDS_TO_SAY_HELLO):
+        """Let a rank in; close a connection that does not know the key or says nothing for `SECONDS_TO_SAY_HELLO`."""
+        try:
+            _limit_waiting(connection, SECONDS_TO_SAY_HELLO)
+            deliver_challenge(connection, self._key)
+            answer_challenge(connection, self._key)
+            number, words = connection.recv()
+            connection.send(words == self._words)
+            _limit_waiting(connection, 0.0)
+        except (AuthenticationError, OSError, EOFError):
             connection.close()
             return
-        number, words = connection.recv()
-        connection.send(words == self._words)
         with self._changed:
             self._came.add(number)
             if words == self._words:
@@ -222,7 +238,7 @@ class _Here:
     def __init__(self) -> None:
         self._worker = Worker()
 
-    def call(self, name: str, *arguments: Any) -> Reply:
+    def call(self, name: str, *arguments: Any) -> Iterator[Reply]:
         return self._worker.call(name, *arguments)
 
 
@@ -297,3 +313,10 @@ def _keep_alive(connection: Connection[Any, Any]) -> None:
         for name, value in KEEPALIVE.items():
             if hasattr(socket, name):  # not on every system
                 link.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _limit_waiting(connection: Connection[Any, Any], seconds: float) -> None:
+    """Let a read from the other end fail with OSError after these seconds; 0 waits for ever."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as link:
+        interval = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))  # struct timeval: seconds, microseconds
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, interval)

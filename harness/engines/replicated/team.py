@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from harness.engines.replicated.worker import Reply
@@ -16,8 +16,8 @@ class ReplicaDied(Exception):  # noqa: N818 - a signal inside this package
 class Replica(Protocol):
     """One replica, seen from the driver."""
 
-    def call(self, name: str, *arguments: Any) -> Reply:
-        """Call a method of its `worker.Worker` and wait for the reply.
+    def call(self, name: str, *arguments: Any) -> Iterator[Reply]:
+        """Call a method of its `worker.Worker`; yields each reply when it arrives. The caller takes all of them.
 
         Raises:
             ReplicaDied: it is lost.

@@ -1,8 +1,11 @@
 """What runs in a replica: it opens engines and answers chunks, and does not depend on where it runs.
 
-A reply is a pair of a word and a value, so that it can be sent to another process or machine:
+A reply is a pair of a word and a value, so that it can be sent to another process or machine. A call has a last reply,
+and before it, if it answers requests, one for each batch:
 
-    ("ok", value)    ("refused", "--dtype float16: ...")    ("failed", "...")    ("died", "RuntimeError: ...")
+    ("batch", [(3, Answer(...)), (0, Failure(...))])    ("batch", [(1, Answer(...)), (2, Answer(...))])    ("ok", None)
+
+Other last replies: ("refused", "--dtype float16: ...")    ("failed", "...")    ("died", "RuntimeError: ...")
 """
 
 from __future__ import annotations
@@ -11,18 +14,18 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from typing import Any, Literal
 
-from harness.engines.base import Answer, Batch, Engine, EngineDied, Failure, Request
+from harness.engines.base import Batch, Engine, EngineDied, Request
 from harness.engines.engine_pool import POOL
 from harness.engines.replicated.recipe import Recipe
 from harness.errors import HarnessError, InputError, one_line
 
 SECONDS_TO_END = 30.0
-Reply = tuple[Literal["ok", "refused", "failed", "died"], Any]
+Reply = tuple[Literal["batch", "ok", "refused", "failed", "died"], Any]
 
 
 class Worker:
@@ -33,19 +36,24 @@ class Worker:
         self._kept_open = ExitStack()
         self._kept_open.enter_context(POOL.keep_open())
 
-    def call(self, name: str, *arguments: Any) -> Reply:
-        """Call `open`, `answer` or `close`, and return the reply instead of raising."""
-        methods: dict[str, Callable[..., Any]] = {"open": self.open, "answer": self.answer, "close": self.close}
+    def call(self, name: str, *arguments: Any) -> Iterator[Reply]:
+        """Call `open`, `answer` or `close`; yields each reply as soon as it is known, and never raises."""
+        methods: dict[str, Callable[..., Any]] = {"open": self.open, "close": self.close}
         try:
-            return "ok", methods[name](*arguments)
+            if name == "answer":
+                for batch in self.answer(*arguments):
+                    yield "batch", batch
+                yield "ok", None
+            else:
+                yield "ok", methods[name](*arguments)
         except InputError as error:
-            return "refused", str(error)
+            yield "refused", str(error)
         except HarnessError as error:
-            return "failed", str(error)
+            yield "failed", str(error)
         except EngineDied as death:
-            return "died", str(death)
+            yield "died", str(death)
         except Exception as error:  # any other error of an engine; the driver sends the requests to another replica
-            return "died", f"{type(error).__name__}: {one_line(error, max_characters=300)}"
+            yield "died", f"{type(error).__name__}: {one_line(error, max_characters=300)}"
 
     def open(self, recipe: Recipe) -> dict[str, Any]:
         """Open the engine of a model and return its description."""
@@ -53,13 +61,10 @@ class Worker:
         self._engine = recipe.open()
         return self._engine.description
 
-    def answer(self, requests: Sequence[Request]) -> Batch:
+    def answer(self, requests: Sequence[Request]) -> Iterator[Batch]:
         """Answer requests; the indices are places in `requests`."""
         assert self._engine is not None, "open comes first"
-        batch: list[tuple[int, Answer | Failure]] = []
-        for answers in self._engine.answer(requests):
-            batch += answers
-        return batch
+        return self._engine.answer(requests)
 
     def close(self) -> None:
         """Free the engine's memory."""
@@ -82,7 +87,8 @@ def serve(connection: Connection[Any, Any]) -> int:
             worker.close()
             POOL.close_unused()
             return int(arguments[0])
-        connection.send(worker.call(name, *arguments))
+        for reply in worker.call(name, *arguments):
+            connection.send(reply)
 
 
 def _receive(connection: Connection[Any, Any], calls: queue.Queue[tuple[str, tuple[Any, ...]]]) -> None:

@@ -1,12 +1,13 @@
 """An installed distribution for these tests: the engine `noting`, which logs its requests and may die.
 
-Each request is noted when its answer is ready, as one line ``[process, context]`` of the file that the variable NOTES
+Each request is noted when its batch is answered, as one line ``[process, context]`` of the file that the variable NOTES
 names. A request whose context contains "deadly" ends the process by SIGKILL; one with "odd" raises. With the variable
 TOGETHER=2, no request is answered before the engine is open in two processes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -24,7 +25,7 @@ BATCH = 4
 
 
 class NotingEngine:
-    """Answers with the length of the context, as a log-probability."""
+    """Answers with a number that only this request has, as a log-probability."""
 
     def __init__(self, seconds: float) -> None:
         self.description: dict[str, Any] = {"engine": "noting"}
@@ -45,9 +46,9 @@ class NotingEngine:
                 if "odd" in requests[index].context:
                     raise RuntimeError("an odd request")
                 batch.append((index, answer_to(requests[index])))
+            with Path(os.environ[NOTES]).open("a") as file:  # one write, so that lines of two processes do not mix
+                file.write("".join(json.dumps([os.getpid(), requests[index].context]) + "\n" for index, _ in batch))
             yield batch
-        with Path(os.environ[NOTES]).open("a") as file:  # one write, so that lines of two processes do not mix
-            file.write("".join(json.dumps([os.getpid(), request.context]) + "\n" for request in requests))
 
     def close(self) -> None:
         """Nothing to free."""
@@ -58,8 +59,9 @@ def _opened() -> Path:
 
 
 def answer_to(request: Request) -> Answer:
-    """The right answer."""
-    return Answer(logprob=-float(len(request.context)), is_greedy=False)
+    """The right answer, from 0 to -1000 nats."""
+    digest = hashlib.sha256(f"{request.context}|{request.continuation}".encode()).digest()
+    return Answer(logprob=-1000 * int.from_bytes(digest[:6], "big") / 2**48, is_greedy=False)
 
 
 def _open(name: str, spec: EngineSpec, gold: Mapping[Request, bool | str]) -> NotingEngine:

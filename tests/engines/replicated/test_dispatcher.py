@@ -1,14 +1,18 @@
-"""Replicas that die at any time: each request gets one answer, and only a request that kills replicas fails."""
+"""Replicas that die at any time: each request gets its answer once, and only a request that kills replicas fails."""
 
 from __future__ import annotations
 
 import random
 import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from harness.engines.base import Answer, EngineDied, Failure, Request
+from harness.engines.replicated.cutting import cut
 from harness.engines.replicated.engine import ReplicatedEngine
 from harness.engines.replicated.recipe import Recipe
 from harness.engines.replicated.team import ReplicaDied
@@ -16,35 +20,61 @@ from harness.engines.replicated.worker import Reply
 from harness.engines.spec import EngineSpec
 
 RECIPE = Recipe(model="any", spec=EngineSpec())
-DEADLY, ANSWER = "deadly", Answer(text="yes")
+DEADLY = "deadly"
 
 
 class FragileReplica:
-    """Dies of deadly requests, and at random."""
+    """Answers one to five requests at a time. Dies of deadly requests, and at random.
 
-    def __init__(self, rng: random.Random, share: float) -> None:
+    Args:
+        rng: For the size of each batch and for deaths.
+        share: Of the batches after which it dies.
+        answered: Counts the answers to each context.
+        sent: Takes the contexts that it is sent together.
+    """
+
+    def __init__(self, rng: random.Random, share: float, answered: Counter[str], sent: set[frozenset[str]]) -> None:
         self._rng = rng
         self._share = share
+        self._answered = answered
+        self._sent = sent
 
-    def call(self, name: str, *arguments: Any) -> Reply:
+    def call(self, name: str, *arguments: Any) -> Iterator[Reply]:
+        self._may_die()
+        if name == "answer":
+            self._sent.add(frozenset(request.context for request in arguments[0]))
+        for batch in self._batches(arguments[0]) if name == "answer" else ():
+            if any(request.context == DEADLY for _, request in batch):
+                raise ReplicaDied("of a deadly request")
+            self._answered.update(request.context for _, request in batch)
+            yield "batch", [(place, Answer(text=request.context)) for place, request in batch]
+            self._may_die()
+        yield "ok", {}
+
+    def _batches(self, requests: list[Request]) -> Iterator[list[tuple[int, Request]]]:
+        left = list(enumerate(requests))
+        self._rng.shuffle(left)
+        while left:
+            size = self._rng.randint(1, 5)
+            yield left[:size]
+            del left[:size]
+
+    def _may_die(self) -> None:
         if self._rng.random() < self._share:
             raise ReplicaDied("by chance")
-        if name != "answer":
-            return "ok", {}
-        if any(request.context == DEADLY for request in arguments[0]):
-            raise ReplicaDied("of a deadly request")
-        return "ok", [(index, ANSWER) for index in range(len(arguments[0]))]
 
 
 class FragileTeam:
     """Replicas in threads."""
 
     def __init__(self, size: int, seed: int, share: float) -> None:
+        self.answered: Counter[str] = Counter()
+        self.sent: set[frozenset[str]] = set()
         self.turns = [threading.Lock() for _ in range(size)]
         self._rng, self._share = random.Random(seed), share
 
     def launch(self, place: int) -> FragileReplica:
-        return FragileReplica(random.Random(self._rng.random()), self._share)
+        return FragileReplica(random.Random(self._rng.random()), self._share, self.answered, self.sent)
 
     def renew(self, place: int) -> None:
         pass
@@ -56,8 +86,8 @@ class FragileTeam:
         pass
 
 
-def _answers(team: FragileTeam, requests: list[Request]) -> list[tuple[int, Answer | Failure]]:
-    engine = ReplicatedEngine(team, RECIPE)
+def _answers(team: FragileTeam, requests: list[Request], recipe: Recipe = RECIPE) -> list[tuple[int, Answer | Failure]]:
+    engine = ReplicatedEngine(team, recipe)
     try:
         return [pair for batch in engine.answer(requests) for pair in batch]
     finally:
@@ -75,14 +105,37 @@ def test_each_request_gets_one_answer_and_only_the_deadly_one_fails(seed: int) -
     pairs = _answers(FragileTeam(rng.randint(1, 5), seed, share=0.0), requests)
     assert sorted(index for index, _ in pairs) == list(range(len(requests)))
     for index, answer in pairs:
-        assert isinstance(answer, Failure) == (requests[index].context == DEADLY)
+        if requests[index].context == DEADLY:
+            assert isinstance(answer, Failure)
+        else:
+            assert answer == Answer(text=requests[index].context)
 
 
 @pytest.mark.parametrize("seed", range(30))
 def test_random_deaths_lose_and_repeat_no_request(seed: int) -> None:
     requests = [Request(kind="generate_until", context=f"{n} {'word ' * 90}", generation="{}") for n in range(200)]
-    pairs = _answers(FragileTeam(3, seed, share=0.2), requests)
+    team = FragileTeam(3, seed, share=0.2)
+    pairs = _answers(team, requests)
     assert sorted(index for index, _ in pairs) == list(range(len(requests)))
+    for index, answer in pairs:  # a request fails if two replicas die on it by chance
+        context = requests[index].context
+        assert isinstance(answer, Failure) or answer == Answer(text=context)
+        assert team.answered[context] == isinstance(answer, Answer), "what is left of a chunk is sent again, no more"
+    assert len([answer for _, answer in pairs if isinstance(answer, Failure)]) < 20
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_model_computes_whole_chunks_again_and_gives_each_answer_once(seed: int) -> None:
+    requests = [Request(kind="generate_until", context=f"{n} {'word ' * 90}", generation="{}") for n in range(200)]
+    team = FragileTeam(3, seed, share=0.1)
+    pairs = _answers(team, requests, replace(RECIPE, digests=("sha256:0", None)))
+    assert sorted(index for index, _ in pairs) == list(range(len(requests)))
+    right = [answer == Answer(text=requests[index].context) for index, answer in pairs if isinstance(answer, Answer)]
+    assert all(right)
+    assert len(right) > 180
+    chunks = {frozenset(requests[index].context for index in chunk.indices) for chunk in cut(requests, 3)}
+    assert {sent for sent in team.sent if len(sent) > 1} <= chunks
+    assert max(team.answered.values()) > 1, "something was computed again"
 
 
 def test_replicas_that_always_die_end_the_run() -> None:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.engines.replicated.on_ray import placed
+from harness.engines.replicated.on_ray import passed_on, placed
 from harness.engines.spec import EngineSpec
 from harness.errors import InputError
 from tests.conftest import ROOT, HarnessCommand
-from tests.engines.replicated.noting import NOTES, TOGETHER, install
+from tests.engines.replicated.noting import BATCH, NOTES, TOGETHER, install, noted
 from tests.evaluation.contents import without_times
 from tests.study.ray_cluster import RayCluster, ancestors
 from tests.tasks_for_tests import write_long_tasks
@@ -36,6 +36,7 @@ ONE, TWO, GPUS = {"CPU": 1.0}, {"CPU": 8.0}, {"CPU": 32.0, "GPU": 4.0}
         ("auto", [{"CPU": 0.0}, TWO], CUDA, 1, {"num_cpus": 8, "num_gpus": 0}),
         ("auto", [GPUS, GPUS], CUDA, 8, {"num_cpus": 1, "num_gpus": 1}),
         ("auto", [GPUS], EngineSpec(model_args={"tensor_parallel_size": 2}), 2, {"num_cpus": 1, "num_gpus": 2}),
+        ("auto", [GPUS], EngineSpec(model_args={"pipeline_parallel_size": 4}), 1, {"num_cpus": 1, "num_gpus": 4}),
         (2, [GPUS], CPU, 2, {"num_cpus": 16, "num_gpus": 0}),
     ],
 )
@@ -49,6 +50,20 @@ def test_each_replica_gets_its_share_of_the_cluster(
 def test_a_cluster_that_is_too_small_gives_one_clear_error(count: int, machines: list[dict[str, float]]) -> None:
     with pytest.raises(InputError, match=f"--replicas {count}: the cluster has .*give at most"):
         placed(count, machines, CUDA)
+
+
+def test_a_model_that_fits_on_no_machine_gives_one_clear_error() -> None:
+    with pytest.raises(
+        InputError, match=r"a replica takes 8 GPUs of one machine, and the largest machine .* has 4; give"
+    ):
+        placed("auto", [GPUS, GPUS], EngineSpec(model_args={"tensor_parallel_size": 4, "data_parallel_size": 2}))
+
+
+def test_actors_get_the_drivers_tokens_and_settings() -> None:
+    given = ["HF_TOKEN", "HF_ENDPOINT", "HF_HOME", "OPENAI_API_KEY", "VLLM_USE_V2_MODEL_RUNNER", "HARNESS_CACHE_DIR"]
+    kept = ["PATH", "HOME", "VLLM_HOST_IP", "CUDA_VISIBLE_DEVICES", "RAY_ADDRESS", "HFX"]
+    environment = dict.fromkeys([*given, *kept, "OMP_NUM_THREADS"], "value")
+    assert passed_on(environment).keys() == {*given, "OMP_NUM_THREADS"}
 
 
 @pytest.fixture
@@ -112,6 +127,8 @@ def test_a_killed_replica_and_a_lost_machine_change_no_byte(
     words = ["eval", "--backend", "noting", "--model", "any", "--tasks", "t_choice", "--include_path", tasks]
     words += ["--model_args", "seconds=0.1", "--output_path"]
     _disturbed(cluster, own_cache, [*words, tmp_path / "ray"])
+    # A replica that dies may lose the batch that it is sending, and one that it has just answered.
+    assert 0 <= len(noted(tmp_path / "notes")) - 600 <= 2 * 2 * BATCH
     one = harness_command(*words, tmp_path / "one", "--no_cache", env={TOGETHER: "1"})
     assert one.returncode == 0, one.stderr
     assert without_times(tmp_path / "ray" / "any") == without_times(tmp_path / "one" / "any")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from harness.engines.replicated import ranks as ranks_module
 from harness.engines.replicated.ranks import Rank, first_machine, this_rank
 from harness.errors import InputError
 from harness.records.run_folder import read_record
-from tests.conftest import ROOT
+from tests.conftest import ROOT, HarnessCommand
 from tests.engines.replicated.noting import NOTES, TOGETHER, install, noted
 from tests.evaluation.contents import without_times
 from tests.tasks_for_tests import write_long_tasks
@@ -74,6 +78,75 @@ def test_the_first_machine_of_a_slurm_host_list(machines: str, first: str) -> No
     assert first_machine(machines) == first
 
 
+@pytest.mark.parametrize(
+    ("rank", "words"),
+    [
+        ("1", ["rescore", "runs/eval"]),
+        ("1", ["compare", "runs/one", "runs/two"]),
+        ("1", ["run", "study.yaml", "--output_path", "runs"]),
+        ("0", ["run", "study.yaml", "--output_path", "runs"]),
+    ],
+)
+@pytest.mark.parametrize(
+    "names", [("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS")], ids=["torchrun", "srun"]
+)
+def test_a_command_that_ranks_cannot_share_is_refused(
+    rank: str, words: list[str], names: tuple[str, str], harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in zip((*names, "SLURM_STEP_ID"), (rank, "2", "0"), strict=True):
+        monkeypatch.setenv(name, value)
+    done = harness_here(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"harness {words[0]}: rank {rank} of 2: several processes cannot share this command")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("rank", "size"), [("0", "2"), ("0", "1")])
+def test_other_commands_run_in_rank_0(
+    rank: str, size: str, harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", size)
+    assert harness_here("cache", "info").returncode == 0
+
+
+class Store:
+    """The store of torch.distributed, inside this process."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, bytes] = {}
+
+    def set(self, name: str, value: str) -> None:
+        self.values[name] = value.encode()
+
+    def get(self, name: str) -> bytes:
+        return self.values[name]
+
+
+def test_a_silent_connection_keeps_no_rank_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store()
+    monkeypatch.setattr(ranks_module, "_store", lambda rank: store)
+    monkeypatch.setattr(ranks_module, "SECONDS_TO_SAY_HELLO", 3.0)
+    rank = Rank(number=0, size=2, local=0, machine="127.0.0.1", port=1, one_machine=True)
+    team = ranks_module.Ranks(rank, ["eval"])
+    [text] = store.values.values()
+    with socket.create_connection(("127.0.0.1", int(text.split()[1]))) as silent:
+        other = ranks_module._connect(replace(rank, number=1))
+        other.send((1, ["eval"]))
+        assert other.recv() is True
+        replica = team.launch(1)
+        assert replica is not None
+        silent.settimeout(CEILING_SECONDS)
+        with contextlib.suppress(ConnectionResetError):
+            while silent.recv(1000):  # the key exchange begins, and after three seconds the connection is closed
+                pass
+    asked = threading.Thread(target=lambda: other.send((other.recv()[0], "answer")))
+    asked.start()  # a rank that was let in may stay silent for longer
+    assert list(replica.call("ok")) == [("ok", "answer")]
+    asked.join()
+    team.close(0)
+
+
 class Ranks:
     """Ranks started by hand, as srun starts them; no request is answered before both are ready."""
 
@@ -91,9 +164,10 @@ class Ranks:
 
     def start(self, number: int, *words: object, **variables: str) -> subprocess.Popen[str]:
         """Start a rank."""
+        by_torch = "MASTER_PORT" in self.variables
         self.processes[number] = subprocess.Popen(
             [sys.executable, "-m", "harness", *map(str, words)],
-            cwd=ROOT, env={**self.variables, "RANK": str(number), **variables},
+            cwd=ROOT, env={**self.variables, **({"RANK": str(number)} if by_torch else {}), **variables},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         return self.processes[number]
@@ -197,11 +271,16 @@ def test_replicas_cannot_be_combined_with_ranks(ranks: Ranks, words: list[object
     assert "--replicas 2: the 2 ranks are the replicas already; remove --replicas" in err
 
 
-def test_torchrun_gives_the_record_of_one_process(
-    ranks: Ranks, words: list[object], one_process: dict[str, str], tmp_path: Path
+TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+ACCELERATE = ["accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--num_processes", "2"]
+
+
+@pytest.mark.parametrize("starter", [TORCHRUN, ACCELERATE], ids=["torchrun", "accelerate"])
+def test_a_starter_gives_the_record_of_one_process(
+    starter: list[str], ranks: Ranks, words: list[object], one_process: dict[str, str], tmp_path: Path
 ) -> None:
-    starter = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "harness"]
-    command = [*starter, *map(str, words), str(tmp_path / "out")]
+    port = ["--main_process_port", ranks.variables["MASTER_PORT"]] if starter is ACCELERATE else []
+    command = [sys.executable, "-m", *starter, *port, "-m", "harness", *map(str, words), str(tmp_path / "out")]
     done = subprocess.run(
         command, cwd=ROOT, env=ranks.variables, capture_output=True, text=True, check=False, timeout=CEILING_SECONDS
     )
@@ -209,3 +288,28 @@ def test_torchrun_gives_the_record_of_one_process(
     assert done.stdout.count("leaderboard  any") == 1
     assert len(ranks.asked()) == 2
     assert without_times(tmp_path / "out" / "any") == one_process
+
+
+def test_tasks_of_a_slurm_step_give_the_record_of_one_process(
+    ranks: Ranks, words: list[object], one_process: dict[str, str], tmp_path: Path
+) -> None:
+    """With the variables that srun sets, and no others: the port follows from the number of the job."""
+    for name in ("WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        del ranks.variables[name]
+    ranks.variables |= SLURM | {
+        "SLURM_JOB_ID": str(_free_job()), "SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NUM_NODES": "1",
+        "SLURM_STEP_NODELIST": "127.0.0.1",
+    }  # fmt: skip
+    for number in range(2):
+        ranks.start(number, *words, tmp_path / "out", SLURM_PROCID=str(number), SLURM_LOCALID=str(number))
+    assert [ranks.end(number) for number in range(2)] == [(0, ""), (0, "")]
+    assert ranks.asked().keys() == {process.pid for process in ranks.processes.values()}, "both have answered"
+    assert without_times(tmp_path / "out" / "any") == one_process
+
+
+def _free_job() -> int:
+    """Return a job number whose port nobody uses."""
+    for job in range(os.getpid() % 10_000, 20_000):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", 20_000 + job)):
+            return job
+    raise AssertionError("no port is free")
