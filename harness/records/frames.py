@@ -33,7 +33,7 @@ RESULTS_COLUMNS = {
     "version": "version of the task",
     "num_fewshot": "examples in the prompt",
     "engine": "engine that answered",
-    "dtype": "dtype of the computation",
+    "dtype": "dtype of the computation, and the quantization, such as `bfloat16 4 bit`",
     "digest": "digest of the weights",
     "time": "start of the run",
     "results": "results file",
