@@ -21,16 +21,18 @@ def item_context(answers: Sequence[Answer]) -> dict[str, Any]:
     first = samples[0] if samples else None
     has_choices = any(sample.choices for sample in samples)
     row = next((answer.row for answer in answers if answer.row), {})
+    texts = [] if has_choices else _texts(answers)
     return {
         "answers": answers,
         "question": shortened(question_of(row)),
         "metrics": sorted({name for answer in answers for name in answer.metrics}),
         "prompts": _prompts(answers),
         "choices": _choices(answers, first) if first and has_choices else [],
-        "texts": [] if has_choices else _texts(answers),
+        "texts": texts,
+        "marks": {mark for one in texts for parts in one["parts"] for part in parts for mark in part.marks.split()},
         "target": shortened(first.target) if first else "",
         "rationale": shortened(first.rationale) if first else "",
-        "document": shortened(pretty(row.get("doc"))),
+        "document": shortened(pretty(row["doc"])) if "doc" in row else "",
     }
 
 
@@ -117,8 +119,5 @@ def _parts(answer: Answer, changes: Spans) -> list[list[Part]]:
 
 
 def _read_span(sample: Sample | None) -> Spans:
-    """Where the answer was read, if it stands there: a thinking model's was read from the text after its thoughts."""
-    if sample is None or sample.span is None:
-        return []
-    words = sample.text[slice(*sample.span)].replace(",", "").casefold()
-    return [sample.span] if sample.answer.casefold() in words else []
+    """Where the answer was read, if that is recorded."""
+    return [] if sample is None or sample.span is None else [sample.span]
