@@ -231,13 +231,13 @@ def test_a_line_that_is_no_sample_costs_its_text_only(own_cache: Path, tmp_path:
 
 
 def test_samples_of_older_releases_of_lm_eval_are_shown(own_cache: Path, tmp_path: Path) -> None:
-    """Until 0.4.3 a samples file was one JSON array, without digests."""
+    """Until 0.4.3 a samples file was one indented JSON array, without digests."""
     rows = [text("words", n, f"answer {n} é", True) for n in range(3)]
     place = write_model(tmp_path, "one", {"words": rows})
     (place / f"run_{TIME}.json").unlink()
     file = place / f"samples_words_{TIME}.jsonl"
     old = [{key: value for key, value in row.items() if not key.endswith("_hash")} for row in rows]
-    file.with_suffix(".json").write_text(json.dumps(old))
+    file.with_suffix(".json").write_text(json.dumps(old, indent=2))
     file.unlink()
     pages = pages_of(tmp_path)
     assert listed(pages, words='"answer 2"') == [("words", 2)]
