@@ -65,9 +65,11 @@ addEventListener("DOMContentLoaded", () => {
     setTimeout(() => { button.textContent = "copy"; }, 1500);
   }));
 
-  // Back in a list, the item that was open has the focus.
-  const left = location.hash.startsWith("#at-") && document.getElementById(location.hash.slice(1));
-  if (left) $("a", left).focus({ preventScroll: true });
+  // Back in a list, the item that was open has the focus. The browser scrolls to it first, which takes the focus away.
+  addEventListener("pageshow", () => setTimeout(() => {
+    const left = location.hash.startsWith("#at-") && document.getElementById(location.hash.slice(1));
+    if (left) $("a", left).focus({ preventScroll: true });
+  }));
 
   // In a list, j and k move the focus from item to item, and from its ends to the next and the previous page.
   const step = (way) => {
