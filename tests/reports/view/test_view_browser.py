@@ -274,6 +274,7 @@ def test_hostile_text_is_shown_and_does_nothing(browser: Chrome, cache: Path, tm
             assert "\\u202e\\u001b[2J{{7*7}}" in shown
             assert browser.title != "hit"
             assert not every(browser, "main img, main script, main i")
+        one(browser, ".others summary").click()
         Select(one(browser, ".choose select")).select_by_index(1)
         wait_until(lambda: len(every(browser, ".verdicts thead th")) == 1, "a name is understood as the page shows it")
         assert "Cannot be shown" not in one(browser, "main").text
