@@ -25,6 +25,7 @@ def item_context(answers: Sequence[Answer]) -> dict[str, Any]:
     return {
         "answers": answers,
         "question": shortened(question_of(row)),
+        "is_code": any(answer.programs for answer in answers),
         "metrics": sorted({name for answer in answers for name in answer.metrics}),
         "prompts": _prompts(answers),
         "choices": _choices(answers, first) if first and has_choices else [],
