@@ -44,6 +44,7 @@ PAGES = {
     "filter_four_models": "/items?model={a}&model={b}&model={c}&model={d}&outcome=wrong&page=40",
     "search_rare": "/items?model={a}&model={b}&words=needle{n}",
     "search_common": "/items?model={a}&model={b}&words=law+passage+{n}",
+    "search_one_common_word": "/items?model={a}&model={b}&words={w}",
     "item": "/item?model={a}&model={b}&task=task_{t:02d}&id={id}",
     "compare": "/compare?model={a}&model={e}",
 }
@@ -198,7 +199,7 @@ def timed_pages(address: str, models: int, tasks: int, items: int) -> dict[str, 
     for repeat in range(REPEATS):
         names = {key: f"model-{(repeat * 5 + at) % models:02d}" for at, key in enumerate("abcde")}
         task, item = repeat % tasks, (repeat * 7) % items
-        values = {**names, "n": item, "t": task, "id": digest_of(task, item)[:16]}
+        values = {**names, "n": item, "t": task, "w": WORDS[repeat], "id": digest_of(task, item)[:16]}
         for name, path in PAGES.items():
             taken.setdefault(name, []).append(ask(path.format(**values)))
     slowest = {f"{name}_milliseconds": round(max(times), 1) for name, times in taken.items()}

@@ -34,18 +34,19 @@ COLOURS = 256
 
 
 def addresses(pages: Pages, models: tuple[str, ...], task: str, text_task: str) -> dict[str, str]:
-    """Return the address of each picture's page: of the items, the first that flipped."""
-    flipped = {}
+    """Return the address of each picture's page: of the items, the first that flipped, or else the first."""
+    chosen = {}
     for name in (task, text_task):
-        wanted = Filter(models=models, task=name, outcome="flipped")
-        (item,) = pages.index.items(matches(pages.index, wanted).page(1)[:1])
-        flipped[name] = f"/item?{wanted.query()}&id={item.id}"
+        filters = [Filter(models=models, task=name, outcome=outcome) for outcome in ("flipped", "")]
+        wanted, numbers = next((one, found) for one in filters if (found := matches(pages.index, one).page(1)))
+        (item,) = pages.index.items(numbers[:1])
+        chosen[name] = f"/item?{wanted.query()}&id={item.id}"
     return {
         "overview": "/",
         "differences": f"/compare?{Filter(models=models).query()}",
         "items": f"/items?{Filter(models=models, outcome='flipped').query()}",
-        "item": flipped[task],
-        "texts": flipped[text_task],
+        "item": chosen[task],
+        "texts": chosen[text_task],
     }
 
 

@@ -59,6 +59,8 @@ class TaskRun:
         rows: Rows per filter; None if not recorded.
         guessing: Compute `chance` from the number of choices when the items are read.
         items: Rows of the samples file; empty until they are read.
+        asked: Numbers of the requested items in the data set.
+        think_end: Closing tag of the model's reasoning, as recorded; empty if it has none.
     """
 
     task: str
@@ -88,6 +90,8 @@ class TaskRun:
     rows: int | None
     guessing: bool
     items: ItemTable = NO_ITEMS
+    asked: Sequence[int] = ()
+    think_end: str = ""
 
     @property
     def samples_file(self) -> SamplesFile:
@@ -114,6 +118,21 @@ class TaskRun:
         return math.isclose(float(answered.mean()), self.value, rel_tol=1e-9, abs_tol=1e-12)
 
 
+@dataclass(frozen=True, kw_only=True)
+class AskedItems:
+    """The items of a task without a scored item.
+
+    Attributes:
+        domain: Reasoning domain, or ``other``.
+        metric: Headline metric, as ``name,filter``.
+        numbers: Numbers of the requested items in the data set.
+    """
+
+    domain: str
+    metric: str
+    numbers: Sequence[int]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ModelRecords:
     """A model and its runs.
@@ -129,6 +148,7 @@ class ModelRecords:
         unscored: Number of failed requests of each task whose latest run has no scored item; 0 if only the answers were
             recorded.
         unscored_at: Times of those runs.
+        unscored_asked: Their items; those of other runs may stand here too.
         lineage: The checkpoint and its ancestors, itself first, as `harness eval` records them: name, location, digest,
             status, and the stage manifest or None. Empty if the checkpoint has no manifest.
     """
@@ -142,6 +162,7 @@ class ModelRecords:
     tasks: Mapping[str, TaskRun]
     unscored: Mapping[str, int]
     unscored_at: Mapping[str, str] = field(default_factory=dict)
+    unscored_asked: Mapping[str, AskedItems] = field(default_factory=dict)
     lineage: tuple[Mapping[str, Any], ...] = ()
 
     @property
@@ -227,6 +248,11 @@ class _ResultsFile:
             tasks={task: self._task(task) for task in sorted(names)},
             unscored={task: record.failed for task, record in ours.items() if task not in names},
             unscored_at={task: self._time for task in ours if task not in names},
+            unscored_asked={
+                task: AskedItems(domain=one.domain or OTHER, metric=one.metric, numbers=self._asked(task))
+                for task, one in ours.items()
+                if task not in names
+            },
             lineage=tuple(self._record.model.get("lineage") or ()) if self._record else (),
         )
 
@@ -269,6 +295,17 @@ class _ResultsFile:
         places = (self._record.fingerprint, self._record.engine or {}) if self._record else (self._arguments,)
         return str(next((place["max_length"] for place in places if place.get("max_length") is not None), ""))
 
+    def _asked(self, task: str) -> Sequence[int]:
+        """Numbers of the requested items: those of --samples, or the first ones. Plain lm-eval records no failures."""
+        if self._record is None or task not in self._record.tasks:
+            return ()
+        given = (self._record.prompt.get("samples") or {}).get(task)
+        return range(self._record.tasks[task].items) if given is None else [int(number) for number in given]
+
+    def _think_end(self) -> str:
+        """Plain lm-eval removes the reasoning from the texts that it records, so for its runs there is none."""
+        return str(self._record.model.get("think_end") or "") if self._record else ""
+
     def _task(self, name: str) -> TaskRun:
         config, results = self._contents["configs"][name], self._contents["results"][name]
         metadata = config.get("metadata") if isinstance(config.get("metadata"), dict) else {}
@@ -291,6 +328,7 @@ class _ResultsFile:
             items_from=str(metadata.get("items_from") or name),
             cluster=str(metadata.get("cluster") or ""),
             items_asked=ours.items if ours else int(rows or 0),
+            asked=self._asked(name),
             failed=ours.failed if ours else 0,
             failures=dict(ours.failures) if ours else {},
             version=str(self._of("versions", name, None)),
@@ -299,6 +337,7 @@ class _ResultsFile:
             engine=engine,
             dtype=dtype,
             max_length=self._max_length(),
+            think_end=self._think_end(),
             truncated=ours.cut if ours else 0,
             results=self._file,
             samples=find_samples(self._file, name, self._time, self._contents["config"].get("model_args")),

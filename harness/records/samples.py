@@ -66,7 +66,7 @@ def read_samples(run: TaskRun, doc_hashes: Collection[str]) -> dict[str, Sample]
         with _as_damage(run, number):
             row = json.loads(line)
             if row.get("filter", "none") == filter_name:
-                samples[key] = sample_of(key, row)
+                samples[key] = sample_of(key, row, run.think_end)
     return samples
 
 
@@ -79,7 +79,7 @@ def iterate_samples(run: TaskRun) -> Iterator[tuple[Mapping[str, Any], Sample]]:
     for number, line in enumerate(iterate_lines(run.samples_file), start=1):
         with _as_damage(run, number):
             row = json.loads(line)
-            pair = row, sample_of(str(row["doc_hash"]), row)
+            pair = row, sample_of(str(row["doc_hash"]), row, run.think_end)
         yield pair
 
 
@@ -93,8 +93,17 @@ def _as_damage(run: TaskRun, line: int) -> Iterator[None]:
         raise damaged_file(run.samples, f"line {line} {problem}") from None
 
 
-def sample_of(digest: str, row: Mapping[str, Any]) -> Sample:
-    """Return the item of a parsed line. Raises: one of `MALFORMED`, if the line is no sample."""
+def sample_of(digest: str, row: Mapping[str, Any], think_end: str = "") -> Sample:
+    """Return the item of a parsed line.
+
+    Args:
+        digest: Digest of its document.
+        row: The line.
+        think_end: Closing tag of the model's reasoning; empty if it has none.
+
+    Raises:
+        Exception: One of `MALFORMED`, if the line is no sample.
+    """
     doc = row["doc"] if isinstance(row["doc"], dict) else {}
     requests = [[str(part) for part in request.values()] for request in row["arguments"].values()]
     likelihoods = _log_likelihoods(row["filtered_resps"]) if len(requests) > 1 else ()
@@ -102,7 +111,7 @@ def sample_of(digest: str, row: Mapping[str, Any]) -> Sample:
     key = _key(doc, row.get("target"), choices)
     chosen = max(range(len(likelihoods)), key=likelihoods.__getitem__) if likelihoods else None
     text = "" if likelihoods else _text(row["resps"])
-    answer, read_from, span = _extracted(_text(row["filtered_resps"]), text)
+    answer, read_from, span = _extracted(_text(row["filtered_resps"]), text, _scored_from(text, think_end))
     return Sample(
         doc_hash=digest,
         prompt=requests[0][0] if requests else "",
@@ -156,14 +165,35 @@ def _text(responses: Any) -> str:
     return str(responses) if not isinstance(responses, list) else ""
 
 
-def _extracted(response: str, text: str) -> tuple[str, str, tuple[int, int] | None]:
-    """The answer in a response such as ``{"value": "C", "span": [21, 34], "rule": "answer"}``, and where it stood."""
+def _scored_from(text: str, think_end: str) -> int:
+    """Return where the scored part of a generated text starts: after the reasoning and the spaces that follow it.
+
+    The text is recorded whole, but filters get its end only, so their spans count from there::
+
+        <think>It is 4.</think>  The answer is 4.
+                                 ^ 0 of a span
+    """
+    at = text.rfind(think_end) if think_end else -1
+    if at < 0:
+        return 0
+    end = at + len(think_end)
+    return end + len(text[end:]) - len(text[end:].lstrip())
+
+
+def _extracted(response: str, text: str, start: int) -> tuple[str, str, tuple[int, int] | None]:
+    """The answer in a response such as ``{"value": "C", "span": [21, 34], "rule": "answer"}``, and where it stood.
+
+    Args:
+        response: The response of a filter.
+        text: The generated text.
+        start: Position in the text from which the span counts.
+    """
     if not response.startswith('{"value": '):
         return response, "", None
     try:
         read = json.loads(response)
-        start, end = read["span"]
-        words = f"“{text[start:end].strip()}”, rule {read['rule']}"
-        return str(read["value"]), words, (int(start), int(end))
+        span = start + int(read["span"][0]), start + int(read["span"][1])
+        words = f"“{text[slice(*span)].strip()}”, rule {read['rule']}"
+        return str(read["value"]), words, span
     except MALFORMED:
         return response, "", None

@@ -10,11 +10,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -25,8 +25,6 @@ from harness.reports.view.filters import Filter, filter_of
 from harness.reports.view.guard import Guard
 from harness.reports.view.pages import FILES, Pages
 from harness.visible import visible
-
-HOSTS = ("127.0.0.1", "localhost")
 
 
 def application(pages: Pages, *, token: str, port: int) -> Starlette:
@@ -49,8 +47,7 @@ def application(pages: Pages, *, token: str, port: int) -> Starlette:
     return Starlette(
         routes=[Route(path, answer, methods=["GET"]) for path, answer in places.items()],
         middleware=[
-            Middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS), www_redirect=False),
-            Middleware(Guard, token=token, cookie=f"harness_view_{port}"),
+            Middleware(Guard, token=token, cookie=f"harness_view_{port}", refusal=pages.refused),
         ],
         exception_handlers={HTTPException: answers.not_found, HarnessError: answers.problem},
     )
@@ -87,9 +84,11 @@ class _Answers:
         kind = request.query_params.get("format", "csv")
         if kind not in FORMATS:
             raise InputError(f"format {kind[:40]}: give one of {', '.join(FORMATS)}.")
-        rows = exported(self._pages.index, self._pages.details, self._filter(request), kind)
+        parts = exported(self._pages.index, self._pages.details, self._filter(request), kind)
+        first = next(parts)  # a missing file is a page that says so, and not a file that ends early
+        encoded = (part.encode(errors="replace") for part in chain([first], parts))
         name = {"Content-Disposition": f'attachment; filename="items.{kind}"'}
-        return StreamingResponse((row.encode(errors="replace") for row in rows), media_type=FORMATS[kind], headers=name)
+        return StreamingResponse(encoded, media_type=FORMATS[kind], headers=name)
 
     def file(self, request: Request) -> Response:
         known = FILES.get(request.path_params["name"])

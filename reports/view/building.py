@@ -4,7 +4,7 @@
     tasks        one row per task: its items (a range of numbers) and arrays of models x items
     words        FTS5: one row per document, and one per model and item with a generated text
     arrays       for each row of `words`, its item and its model (-1: the document)
-    facts        JSON by name: the models, and the tables of the report
+    facts        JSON by name: the models, the tables of the report, and the number of damaged lines
 
 Arrays and not rows, because a filter over a million answers then takes milliseconds, and an answer 17 bytes.
 """
@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from array import array
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -24,8 +23,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from harness.errors import RecordError
 from harness.records import ModelRecords, TaskRun
 from harness.records.items import damaged_file
+from harness.reports.view.numbering import UNKNOWN, Items
 from harness.reports.view.outcomes import ABSENT, FAILED, Codes, Values, codes_of
 from harness.reports.view.sample_lines import document_text, flags_of, generated_texts, lines_of, parsed, preview
 from harness.reports.view.search import searchable
@@ -50,7 +51,14 @@ CREATE VIRTUAL TABLE words USING fts5(body, content='', tokenize='unicode61 remo
 """
 
 
-def build(path: Path, models: Sequence[ModelRecords], facts: Mapping[str, Any], progress: Progress) -> None:
+def build(
+    path: Path,
+    models: Sequence[ModelRecords],
+    facts: Mapping[str, Any],
+    progress: Progress,
+    *,
+    skip_broken: bool = False,
+) -> None:
     """Write the index.
 
     Args:
@@ -58,15 +66,17 @@ def build(path: Path, models: Sequence[ModelRecords], facts: Mapping[str, Any], 
         models: With their items read.
         facts: What else to keep, as JSON, by name.
         progress: Told of the bytes that were read.
+        skip_broken: Count damaged lines instead of raising; their items keep their values and lack their texts.
 
     Raises:
         RecordError: A samples file changed while it was read, or has a line that is not JSON.
     """
     with closing(sqlite3.connect(path)) as database:
         database.executescript(_SCHEMA)
-        _Builder(database, models, progress).run()
-        names = [model.name for model in models]
-        for name, content in {**facts, "models": names}.items():
+        builder = _Builder(database, models, progress, skip_broken=skip_broken)
+        builder.run()
+        own = {"models": [model.name for model in models], "damaged": builder.damaged}
+        for name, content in {**facts, **own}.items():
             database.execute("INSERT INTO facts VALUES (?, ?)", (name, json.dumps(content)))
         database.execute("CREATE INDEX by_digest ON items (digest)")
         database.commit()
@@ -84,82 +94,126 @@ class _Row:
 
 
 class _Builder:
-    def __init__(self, database: sqlite3.Connection, models: Sequence[ModelRecords], progress: Progress) -> None:
-        self._database, self._models, self._progress = database, models, progress
+    """Reads the samples files task by task, and fills the tables.
+
+    Attributes:
+        damaged: Model, task, number of damaged lines and the first of them, from 1.
+    """
+
+    def __init__(
+        self, database: sqlite3.Connection, models: Sequence[ModelRecords], progress: Progress, *, skip_broken: bool
+    ) -> None:
+        self._database, self._models, self._progress, self._skip_broken = database, models, progress, skip_broken
         self._items = 0  # items of the tasks so far
         self._word_items, self._word_models = array("q"), array("i")
+        self.damaged: list[tuple[str, str, int, int]] = []
 
     def run(self) -> None:
-        runs = {run.task: run.domain for model in self._models for run in model.tasks.values()}
-        for task, _ in sorted(runs.items(), key=lambda one: (one[1], one[0])):
-            self._add_task(task)
+        """Add every task, also those whose every request failed under every model."""
+        domains = {task: one.domain for model in self._models for task, one in model.unscored_asked.items()}
+        domains |= {run.task: run.domain for model in self._models for run in model.tasks.values()}
+        for task in sorted(domains, key=lambda name: (domains[name], name)):
+            self._add_task(task, domains[task])
         arrays = {"word_items": self._word_items, "word_models": self._word_models}
         self._database.executemany(
             "INSERT INTO arrays VALUES (?, ?)", [(name, content.tobytes()) for name, content in arrays.items()]
         )
 
-    def _add_task(self, task: str) -> None:
+    def _add_task(self, task: str, domain: str) -> None:
         runs = {number: model.tasks[task] for number, model in enumerate(self._models) if task in model.tasks}
-        numbering, rows = _Numbering(), []
-        doc_ids = array("q")
-        for number, run in runs.items():
-            rows.append(self._add_run(number, run, numbering, doc_ids))
-        lost = [number for number, model in enumerate(self._models) if task in model.unscored]
-        asked = [runs[row.model].items_asked if runs[row.model].failed else 0 for row in rows]
-        count = len(doc_ids)
-        codes = np.full((len(rows) + len(lost), count), ABSENT, dtype=np.uint8)
-        codes[: len(rows)][np.array(doc_ids, dtype=np.int64) < np.array(asked)[:, None]] = FAILED
-        codes[len(rows) :] = FAILED
+        items = Items()
+        rows = [self._add_run(number, run, items) for number, run in runs.items()]
+        failed = self._with_failures(task)
+        if not (rows or failed):  # answers without scores only
+            return
+        self._add_without_text(items, failed)
+        numbers = [*runs, *(number for number in failed if number not in runs)]
+        doc_ids = np.array(items.doc_ids, dtype=np.int64)
+        codes = np.full((len(numbers), len(doc_ids)), ABSENT, dtype=np.uint8)
+        for at, number in enumerate(numbers):
+            if number in failed:
+                codes[at, np.isin(doc_ids, np.array(failed[number], dtype=np.int64))] = FAILED
         values = np.full(codes.shape, np.nan)
         offsets = np.full(codes.shape, NOWHERE, dtype=np.int64)
         for at, row in enumerate(rows):
             codes[at, row.places], values[at, row.places], offsets[at, row.places] = row.codes, row.values, row.offsets
-        about = next(iter(runs.values()))
-        facts = {"domain": about.domain, "metric": about.metric, "higher_is_better": about.higher_is_better}
-        numbers = [*(row.model for row in rows), *lost]
-        self._database.execute(
-            "INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                task, json.dumps(facts), self._items, count, json.dumps(numbers),
-                codes.tobytes(), values.tobytes(), offsets.tobytes(),
-            ),
-        )  # fmt: skip
-        self._items += count
+        about = {"domain": domain, **self._metric_of(task, runs)}
+        arrays = (codes.tobytes(), values.tobytes(), offsets.tobytes())
+        facts = (task, json.dumps(about), self._items, len(doc_ids), json.dumps(numbers))
+        self._database.execute("INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*facts, *arrays))
+        self._items += len(doc_ids)
 
-    def _add_run(self, model: int, run: TaskRun, numbering: _Numbering, doc_ids: array[int]) -> _Row:
-        """Read a samples file; add its new items, and the words of its answers. `doc_ids` has one per item so far."""
-        places, values = numbering.places_of(run), run.headline_values
+    def _with_failures(self, task: str) -> dict[int, Sequence[int]]:
+        """Return the models with failed requests, each with the numbers of the items that it was asked."""
+        failed: dict[int, Sequence[int]] = {}
+        for number, model in enumerate(self._models):
+            if task in model.tasks and model.tasks[task].failed:
+                failed[number] = model.tasks[task].asked
+            elif model.unscored.get(task):
+                failed[number] = model.unscored_asked[task].numbers
+        return failed
+
+    def _metric_of(self, task: str, runs: Mapping[int, TaskRun]) -> dict[str, Any]:
+        for run in runs.values():
+            return {"metric": run.metric, "higher_is_better": run.higher_is_better}
+        metric = next(model.unscored_asked[task].metric for model in self._models if task in model.unscored_asked)
+        return {"metric": metric, "higher_is_better": True}
+
+    def _add_without_text(self, items: Items, failed: Mapping[int, Sequence[int]]) -> None:
+        """Add the items of which no line can be read: it is damaged, or the requests failed under every model."""
+        places = items.undescribed()
+        for place in places:
+            items.doc_ids[place] = place
+        places += items.add_unanswered({number for numbers in failed.values() for number in numbers})
+        rows: list[tuple[Any, ...]] = []
+        for place in places:
+            digest, copy = items.keys[place]
+            rows.append((self._items + place, digest.decode(), copy, items.doc_ids[place], ""))
+        self._write(rows, [])
+
+    def _add_run(self, model: int, run: TaskRun, items: Items) -> _Row:
+        """Read a samples file; add its new items, and the words of its answers."""
+        places, values = items.places_of(run), run.headline_values
         codes = codes_of(values, higher_is_better=run.higher_is_better)
-        offsets = np.empty(len(places), dtype=np.int64)
-        items: list[tuple[Any, ...]] = []
+        offsets = np.full(len(places), NOWHERE, dtype=np.int64)
+        new: list[tuple[Any, ...]] = []
         words: list[tuple[int, int, str]] = []
-        for at, (offset, row) in enumerate(self._rows_of(run)):
+        for at, offset, row in self._rows_of(model, run):
             offsets[at] = offset
             codes[at] |= flags_of(row)
-            item = self._items + int(places[at])
-            if places[at] == len(doc_ids):
-                doc_ids.append(_doc_id(row, at))
-                digest, copy = numbering.keys[places[at]]
-                items.append((item, digest.decode(), copy, doc_ids[-1], _storable(preview(row))))
+            place = int(places[at])
+            item = self._items + place
+            if items.doc_ids[place] == UNKNOWN:
+                items.doc_ids[place] = _doc_id(row, at)
+                digest, copy = items.keys[place]
+                new.append((item, digest.decode(), copy, items.doc_ids[place], _storable(preview(row))))
                 words.append((item, DOCUMENT, document_text(row)))
             words += [(item, model, "\n".join(texts)) for texts in [generated_texts(row)] if texts]
-            if len(words) + len(items) >= _BATCH:
-                self._write(items, words)
-        self._write(items, words)
+            if len(words) + len(new) >= _BATCH:
+                self._write(new, words)
+        self._write(new, words)
         return _Row(model=model, places=places, codes=codes, values=values, offsets=offsets)
 
-    def _rows_of(self, run: TaskRun) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield offset and content of the lines under the headline filter."""
+    def _rows_of(self, model: int, run: TaskRun) -> Iterator[tuple[int, int, dict[str, Any]]]:
+        """Yield the lines under the headline filter: number among them, offset, and content."""
         wanted = run.items.rows(run.metric.partition(",")[2]).tolist()
-        left = iter(wanted)
-        next_line = next(left, None)
-        for number, (offset, line) in enumerate(lines_of(run.samples)):
+        left = iter(enumerate(wanted))
+        at, next_line = next(left, (0, None))
+        damaged: list[int] = []
+        for number, (offset, line) in enumerate(lines_of(run.samples_file)):
             self._progress(len(line))
             if number == next_line:
-                yield offset, parsed(line, run.samples, f"line {number + 1}")
-                next_line = next(left, None)
+                try:
+                    yield at, offset, parsed(line, run.samples, f"line {number + 1}")
+                except RecordError:
+                    if not self._skip_broken:
+                        raise
+                    damaged.append(number + 1)
+                at, next_line = next(left, (0, None))
         if next_line is not None:
             raise damaged_file(run.samples, "it lost lines while it was read")
+        if damaged:
+            self.damaged.append((self._models[model].name, run.task, len(damaged), damaged[0]))
 
     def _write(self, items: list[tuple[Any, ...]], words: list[tuple[int, int, str]]) -> None:
         """Write new items, and words with their item and model; empties both lists."""
@@ -171,39 +225,6 @@ class _Builder:
         self._database.executemany("INSERT INTO items VALUES (?, ?, ?, ?, ?)", items)
         items.clear()
         words.clear()
-
-
-class _Numbering:
-    """Numbers the items of a task from 0, in the order in which the runs bring them.
-
-    The second copy of a document is another item than the first, as in `harness.reports.analysis.pairing`.
-
-    Attributes:
-        keys: Digest of each item, and how often that digest came before.
-    """
-
-    def __init__(self) -> None:
-        self.keys: list[tuple[bytes, int]] = []
-        self._numbers: dict[tuple[bytes, int], int] = {}
-        self._first: npt.NDArray[np.bytes_] | None = None
-
-    def places_of(self, run: TaskRun) -> npt.NDArray[np.intp]:
-        """Return the number of each item of a run."""
-        digests = run.items.doc_hash[run.items.rows(run.metric.partition(",")[2])]
-        if self._first is not None and np.array_equal(self._first, digests):
-            return np.arange(len(digests))  # the usual case: all runs hold the same items in the same order
-        copies: Counter[bytes] = Counter()
-        places = np.empty(len(digests), dtype=np.intp)
-        for at, digest in enumerate(digests.tolist()):
-            key = digest, copies[digest]
-            copies[digest] += 1
-            if key not in self._numbers:
-                self._numbers[key] = len(self.keys)
-                self.keys.append(key)
-            places[at] = self._numbers[key]
-        if self._first is None:
-            self._first = digests
-        return places
 
 
 def _doc_id(row: Mapping[str, Any], at: int) -> int:

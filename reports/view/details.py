@@ -10,11 +10,13 @@ from typing import Any
 
 from harness.errors import MALFORMED, RecordError
 from harness.records import ModelRecords, Sample
-from harness.records.items import NOT_METRICS, damaged_file
+from harness.records.items import NOT_METRICS
 from harness.records.samples import sample_of
 from harness.reports.view.index import Index, Item
-from harness.reports.view.outcomes import CODE, CUT, UNPARSED, WORDS
+from harness.reports.view.outcomes import ABSENT, CODE, CUT, FAILED, UNPARSED, WORDS
 from harness.reports.view.sample_lines import generated_texts, line_at, verdicts_of
+
+DAMAGED = "its line in the samples file is damaged"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,8 @@ class Answer:
         value: The headline metric; None without a value.
         cut: Whether its input was cut on the left.
         unparsed: Whether no answer could be read from its text.
-        sample: Prompt, choices and answer; None if there is no line of it: it failed, or was not asked.
+        problem: Why a value has no text: its line is damaged; empty otherwise.
+        sample: Prompt, choices and answer; None without a readable line: it failed, was not asked, or has a problem.
         texts: The generated texts, one per repeat; empty for choices.
         programs: One per text, if the texts are programs.
         metrics: Its metrics, as recorded; a metric over the whole corpus, such as BLEU, has none for an item.
@@ -55,6 +58,7 @@ class Answer:
     value: float | None
     cut: bool
     unparsed: bool
+    problem: str = ""
     sample: Sample | None = None
     texts: tuple[str, ...] = ()
     programs: tuple[Program, ...] = ()
@@ -78,7 +82,7 @@ class Details:
         """Return the answers of some models to an item.
 
         Raises:
-            RecordError: A samples file is damaged, or has changed since the index was built.
+            RecordError: A samples file is missing, or has changed since the index was built.
         """
         return [self._answer(item, model) for model in models]
 
@@ -91,15 +95,17 @@ class Details:
             "cut": bool(code & CUT),
             "unparsed": bool(code & UNPARSED),
         }
-        return Answer(**outcome) if offset is None else self._read(outcome, item, offset)
+        if offset is not None:
+            return self._read(outcome, item, offset)
+        return Answer(**outcome, problem="" if code & CODE in (ABSENT, FAILED) else DAMAGED)
 
     def _read(self, outcome: Mapping[str, Any], item: Item, offset: int) -> Answer:
-        path = self._models[outcome["model"]].tasks[item.task].samples
-        row = line_at(path, offset)
+        run = self._models[outcome["model"]].tasks[item.task]
+        path, row = run.samples, line_at(run.samples_file, offset)
         if row.get("doc_hash") != item.digest:
             raise RecordError(f"{path}: changed since the index was built; end `harness view` and start it again.")
         try:
-            sample = sample_of(item.digest, row)
+            sample = sample_of(item.digest, row, run.think_end)
             verdicts = verdicts_of(row)
             lists = [verdicts.get(key, []) for key in ("solutions", "status", "detail")]
             programs = [
@@ -107,7 +113,7 @@ class Details:
                 for solution, status, detail in zip(*lists, strict=False)
             ]
         except MALFORMED:
-            raise damaged_file(path, f"what stands at byte {offset} is no sample") from None
+            return Answer(**outcome, problem=DAMAGED, place=f"{path}, byte {offset}")
         return Answer(
             **outcome,
             sample=sample,

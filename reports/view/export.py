@@ -20,13 +20,13 @@ from harness.reports.view.index import Index, Item
 FORMATS = {"csv": "text/csv", "jsonl": "application/jsonl"}
 CSV_COLUMNS = (
     "task", "doc_id", "doc_hash", "model", "outcome", "value", "cut", "unparsed", "prompt", "answer", "expected",
-    "log_likelihoods", "text",
+    "log_likelihoods", "text", "problem",
 )  # fmt: skip
-_BATCH = 500
+_BATCH = 100  # items in memory
 
 
 def exported(index: Index, details: Details, wanted: Filter, kind: str) -> Iterator[str]:
-    """Yield the text of an export.
+    """Yield the text of an export in parts.
 
     Args:
         index: The index.
@@ -35,15 +35,15 @@ def exported(index: Index, details: Details, wanted: Filter, kind: str) -> Itera
         kind: One of `FORMATS`.
 
     Raises:
-        RecordError: A samples file is damaged, or has changed since the index was built.
+        RecordError: A samples file is missing, or has changed since the index was built.
     """
     written = _csv_rows if kind == "csv" else _json_lines
-    if kind == "csv":
-        yield _csv_line(CSV_COLUMNS)
+    head = _csv_line(CSV_COLUMNS) if kind == "csv" else ""
     numbers = matches(index, wanted).numbers.tolist()
-    for start in range(0, len(numbers), _BATCH):
-        for item in index.items(numbers[start : start + _BATCH]):
-            yield written(item, details.answers(item, wanted.models))
+    for start in range(0, max(1, len(numbers)), _BATCH):
+        items = index.items(numbers[start : start + _BATCH])
+        yield head + "".join(written(item, details.answers(item, wanted.models)) for item in items)
+        head = ""
 
 
 def _csv_rows(item: Item, answers: Sequence[Answer]) -> str:
@@ -55,7 +55,16 @@ def _csv_row(item: Item, answer: Answer) -> list[Any]:
     known = [answer.model, answer.outcome, answer.value, answer.cut, answer.unparsed]
     content = [sample.prompt, sample.answer, sample.target] if sample is not None else ["", "", ""]
     likelihoods = json.dumps(_finite(sample.log_likelihoods)) if sample is not None and sample.choices else ""
-    return [item.task, item.doc_id, item.digest, *known, *content, likelihoods, "\n\n".join(answer.texts)]
+    return [
+        item.task,
+        item.doc_id,
+        item.digest,
+        *known,
+        *content,
+        likelihoods,
+        "\n\n".join(answer.texts),
+        answer.problem,
+    ]
 
 
 def _csv_line(cells: Sequence[Any]) -> str:
@@ -90,7 +99,7 @@ def _json_answer(answer: Answer) -> dict[str, Any]:
     sample = answer.sample
     known = {name: getattr(answer, name) for name in ("model", "outcome", "value", "cut", "unparsed")}
     if sample is None:
-        return known
+        return known | ({"problem": answer.problem} if answer.problem else {})
     return {
         **known,
         "answer": sample.answer,

@@ -2,8 +2,9 @@
 
 A browser shows pages of other sites beside this one, and other users of the machine reach its ports. So
 
-- every request needs a token: in the address that the command prints, then in a cookie;
-- the host must be this machine by name (`TrustedHostMiddleware` in `app`), so that no site can point its own name here;
+- every request needs a token: in the address that the command prints, then in a cookie. Only the style sheet and the
+  script, which are those of every viewer, need none: the page that asks for the token uses them;
+- the ``Host`` header must name this machine, so that no site can point its own name here;
 - only GET and HEAD are answered, and nothing is ever written;
 - pages run the viewer's own script only, load nothing from elsewhere and stand in no frame.
 
@@ -13,11 +14,12 @@ It does not protect from programs of the same user, which can read the records a
 from __future__ import annotations
 
 import secrets
-from urllib.parse import parse_qsl, urlencode
+from collections.abc import Callable
+from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADERS = {
@@ -32,7 +34,11 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-REFUSED = "This address needs the token of the running viewer. Open the address that `harness view` printed.\n"
+HOSTS = ("127.0.0.1", "localhost")
+OPEN_PATHS = "/static/"
+
+Refusal = Callable[[str, list[tuple[str, str]]], str]
+"""Takes path and query of an address without the right token; returns the page that asks for the token."""
 
 
 class Guard:
@@ -42,10 +48,11 @@ class Guard:
         app: What answers.
         token: The secret of this run.
         cookie: Name of the cookie; browsers share cookies between ports, so it holds the port.
+        refusal: The page for requests without the token.
     """
 
-    def __init__(self, app: ASGIApp, token: str, cookie: str) -> None:
-        self._app, self._token, self._cookie = app, token, cookie
+    def __init__(self, app: ASGIApp, token: str, cookie: str, refusal: Refusal) -> None:
+        self._app, self._token, self._cookie, self._refusal_page = app, token, cookie, refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -57,24 +64,33 @@ class Guard:
 
     def _refusal(self, request: Request) -> Response | None:
         """Return the answer to a request that may not pass: a refusal, or a cookie for the right token."""
+        host = request.headers.get("host", "")
+        if host.partition(":")[0] not in HOSTS:
+            return PlainTextResponse(
+                f"Host {host[:80]!a}: open the viewer at 127.0.0.1 or localhost.\n", status_code=400
+            )
         if request.method not in ("GET", "HEAD"):
             return PlainTextResponse("The viewer only reads: GET or HEAD.\n", status_code=405)
         if self._is_token(request.query_params.get("token", "")):
             return self._with_cookie(request)
-        if self._is_token(request.cookies.get(self._cookie, "")):
+        if self._is_token(request.cookies.get(self._cookie, "")) or request.url.path.startswith(OPEN_PATHS):
             return None
-        return PlainTextResponse(REFUSED, status_code=403)
+        return HTMLResponse(self._refusal_page(_path(request), parse_qsl(request.url.query)), status_code=403)
 
     def _with_cookie(self, request: Request) -> Response:
         """Return a redirection to the same address without the token, which must not stand in a history."""
         rest = [(key, value) for key, value in parse_qsl(request.url.query) if key != "token"]
-        path = "/" + request.url.path.lstrip("/")  # "//host" would lead to another host
-        response = RedirectResponse(path + (f"?{urlencode(rest)}" if rest else ""), status_code=303)
+        response = RedirectResponse(_path(request) + (f"?{urlencode(rest)}" if rest else ""), status_code=303)
         response.set_cookie(self._cookie, self._token, httponly=True, samesite="lax")
         return response
 
     def _is_token(self, word: str) -> bool:
         return secrets.compare_digest(word.encode(errors="replace"), self._token.encode())
+
+
+def _path(request: Request) -> str:
+    """Return the path of a request, which a browser must not take for another host, as it does with "//host"."""
+    return "/" + quote(request.url.path.lstrip("/"), safe="/%")
 
 
 def _with_headers(send: Send) -> Send:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import re
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,21 @@ from harness.reports.view.outcomes import ABSENT, Codes, Mask, Values
 from harness.reports.view.search import fts_query
 
 SEARCHES_KEPT = 32
+LARGE_GAP = 500  # rows of `words` that are worth another query to skip
+_SEARCH = "SELECT rowid FROM words WHERE words MATCH ? AND rowid >= ? AND rowid <= ?"
+BY_NUMBER = "number-"  # starts the id of an item without a digest
+_BY_NUMBER = re.compile(BY_NUMBER + r"([0-9]{1,18})")
+_BY_DIGEST = re.compile(r"([0-9A-Za-z]{8,64})(?:\.([0-9]{1,9}))?")
+_COLUMNS = "id, digest, copy, doc_id, preview"
+
+
+def _ranges(numbers: npt.NDArray[np.intp]) -> list[tuple[int, int]]:
+    """Return first and last of each group of ascending numbers: 1 2 4 5000 5001 gives (1, 4), (5000, 5001)."""
+    if not numbers.size:
+        return []
+    starts = np.flatnonzero(np.diff(numbers) > LARGE_GAP) + 1
+    firsts, lasts = numbers[np.r_[0, starts]], numbers[np.r_[starts - 1, -1]]
+    return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,10 +100,10 @@ class Item:
     Attributes:
         number: Its number here, from 0; another index may number it otherwise.
         task: Its task.
-        digest: lm-eval's digest of its document.
+        digest: lm-eval's digest of its document; empty if every model's request failed, so that no record has it.
         copy: How many items of the task before it have the same document.
         doc_id: Its number in the data set.
-        preview: The first words of its question.
+        preview: The first words of its question; empty if no line of it can be read.
     """
 
     number: int
@@ -99,8 +115,12 @@ class Item:
 
     @property
     def id(self) -> str:
-        """What names it in links, whatever else is in the records: ``3b9e07aa51c2d4f6``, ``3b9e07aa51c2d4f6.1``."""
-        return self.digest[:16] + (f".{self.copy}" if self.copy else "")
+        """What names it in links, whatever else is in the records.
+
+        ``3b9e07aa51c2d4f6``, ``3b9e07aa51c2d4f6.1`` for a second copy, ``number-12`` without a digest.
+        """
+        name = self.digest[:16] + (f".{self.copy}" if self.copy else "")
+        return name if _BY_DIGEST.fullmatch(name) else f"{BY_NUMBER}{self.doc_id}"
 
 
 class Index:
@@ -140,21 +160,22 @@ class Index:
     def items(self, numbers: Sequence[int]) -> list[Item]:
         """Return items by their numbers, in that order."""
         marks = ",".join("?" * len(numbers))
-        query = f"SELECT id, digest, copy, doc_id, preview FROM items WHERE id IN ({marks})"  # noqa: S608 - only marks
+        query = f"SELECT {_COLUMNS} FROM items WHERE id IN ({marks})"  # noqa: S608 - only marks
         rows = {row[0]: row for row in self._rows(query, numbers)}
         return [self._item(rows[number]) for number in numbers]
 
     def find(self, task: TaskItems, identifier: str) -> Item | None:
         """Return the item of a task that `Item.id` names; None if there is none."""
-        start, _, copy = identifier.partition(".")
-        if len(start) < 8 or not start.isalnum() or not (copy or "0").isdecimal():
+        values: tuple[str | int, ...]
+        if by_number := _BY_NUMBER.fullmatch(identifier):
+            condition, values = "doc_id = ?", (int(by_number[1]),)
+        elif by_digest := _BY_DIGEST.fullmatch(identifier):
+            start, copy = by_digest.groups(default="0")
+            condition, values = "digest >= ? AND digest < ? AND copy = ?", (start, f"{start}~", int(copy))
+        else:
             return None
-        query = (
-            "SELECT id, digest, copy, doc_id, preview FROM items "
-            "WHERE digest >= ? AND digest < ? AND copy = ? AND id >= ? AND id < ?"
-        )
-        bounds = (start, f"{start}~", int((copy or "0")[:9]), task.first, task.first + task.count)
-        rows = self._rows(query, bounds)
+        query = f"SELECT {_COLUMNS} FROM items WHERE id >= ? AND id < ? AND {condition}"  # noqa: S608 - only constants
+        rows = self._rows(query, (task.first, task.first + task.count, *values))
         return self._item(rows[0]) if rows else None
 
     def search(self, words: str, models: Sequence[str]) -> Mask | None:
@@ -168,12 +189,14 @@ class Index:
         return self._matches(query, numbers) if query else None
 
     def _matching(self, query: str, models: tuple[int, ...]) -> Mask:
-        with self._lock:
-            rows = self._database.execute("SELECT rowid FROM words WHERE words MATCH ?", (query,))
-            places = np.fromiter((row[0] for row in rows), dtype=np.int64) - 1
-        places = places[np.isin(self._word_models[places], [DOCUMENT, *models])]
+        """Read the rows of the documents and of these models only: a common word stands in the texts of all models."""
+        wanted = np.isin(self._word_models, [DOCUMENT, *models])
         mask = np.zeros(self.count, dtype=np.bool_)
-        mask[self._word_items[places]] = True
+        for first, last in _ranges(np.flatnonzero(wanted)):
+            with self._lock:
+                rows = self._database.execute(_SEARCH, (query, first + 1, last + 1))
+                places = np.fromiter((row[0] for row in rows), dtype=np.int64) - 1
+            mask[self._word_items[places[wanted[places]]]] = True
         return mask
 
     def _rows(self, query: str, arguments: Iterable[Any] = ()) -> list[tuple[Any, ...]]:

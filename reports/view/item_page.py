@@ -21,16 +21,19 @@ def item_context(answers: Sequence[Answer]) -> dict[str, Any]:
     first = samples[0] if samples else None
     has_choices = any(sample.choices for sample in samples)
     row = next((answer.row for answer in answers if answer.row), {})
+    texts = [] if has_choices else _texts(answers)
     return {
         "answers": answers,
         "question": shortened(question_of(row)),
+        "is_code": any(answer.programs for answer in answers),
         "metrics": sorted({name for answer in answers for name in answer.metrics}),
         "prompts": _prompts(answers),
         "choices": _choices(answers, first) if first and has_choices else [],
-        "texts": [] if has_choices else _texts(answers),
+        "texts": texts,
+        "marks": {mark for one in texts for parts in one["parts"] for part in parts for mark in part.marks.split()},
         "target": shortened(first.target) if first else "",
         "rationale": shortened(first.rationale) if first else "",
-        "document": shortened(pretty(row.get("doc"))),
+        "document": shortened(pretty(row["doc"])) if "doc" in row else "",
     }
 
 
@@ -53,36 +56,38 @@ def _prompts(answers: Sequence[Answer]) -> list[dict[str, Any]]:
 
 def _choices(answers: Sequence[Answer], first: Sample) -> list[dict[str, Any]]:
     """One row per choice, with the log-likelihood under each model and its share of the probability of all choices."""
+    columns = [_choice_cells(answer.sample) for answer in answers]
     return [
         {
             "text": shortened(choice),
             "is_key": at == first.key,
-            "cells": [_choice_cell(answer.sample, at) for answer in answers],
+            "cells": [column[at] if at < len(column) else None for column in columns],
         }
         for at, choice in enumerate(first.choices)
     ]
 
 
-def _choice_cell(sample: Sample | None, at: int) -> dict[str, Any] | None:
-    if sample is None or at >= len(sample.log_likelihoods):
-        return None
-    value = sample.log_likelihoods[at]
-    return {
-        "value": value,
-        "text": f"{value:.2f}" if math.isfinite(value) else "–",
-        "share": _share(sample.log_likelihoods, at),
-        "chosen": at == sample.chosen,
-    }
+def _choice_cells(sample: Sample | None) -> list[dict[str, Any]]:
+    if sample is None:
+        return []
+    shares = _shares(sample.log_likelihoods)
+    return [
+        {
+            "value": value,
+            "text": f"{value:.2f}" if math.isfinite(value) else "–",
+            "share": share,
+            "chosen": at == sample.chosen,
+        }
+        for at, (value, share) in enumerate(zip(sample.log_likelihoods, shares, strict=True))
+    ]
 
 
-def _share(log_likelihoods: Sequence[float], at: int) -> int:
-    """Return the probability of a choice among the choices, in percent."""
-    known = [value for value in log_likelihoods if math.isfinite(value)]
-    if not math.isfinite(log_likelihoods[at]):
-        return 0
-    highest = max(known)
-    weights = sum(math.exp(value - highest) for value in known)
-    return round(100 * math.exp(log_likelihoods[at] - highest) / weights)
+def _shares(log_likelihoods: Sequence[float]) -> list[int]:
+    """Return the probability of each choice among the choices, in percent; 0 for one without a log-likelihood."""
+    highest = max((value for value in log_likelihoods if math.isfinite(value)), default=0.0)
+    weights = [math.exp(value - highest) if math.isfinite(value) else 0.0 for value in log_likelihoods]
+    total = sum(weights) or 1.0
+    return [round(100 * weight / total) for weight in weights]
 
 
 def _texts(answers: Sequence[Answer]) -> list[dict[str, Any]]:
@@ -117,8 +122,5 @@ def _parts(answer: Answer, changes: Spans) -> list[list[Part]]:
 
 
 def _read_span(sample: Sample | None) -> Spans:
-    """Where the answer was read, if it stands there: a thinking model's was read from the text after its thoughts."""
-    if sample is None or sample.span is None:
-        return []
-    words = sample.text[slice(*sample.span)].replace(",", "").casefold()
-    return [sample.span] if sample.answer.casefold() in words else []
+    """Where the answer was read, if that is recorded."""
+    return [] if sample is None or sample.span is None else [sample.span]

@@ -24,8 +24,10 @@ from harness.reports.view.filters import MOST_MODELS, PAGE_ITEMS, Filter, Matche
 from harness.reports.view.grids import board_grid, differences_grids, grid, matrix
 from harness.reports.view.index import Index, Item, TaskItems
 from harness.reports.view.item_page import item_context
+from harness.reports.view.losses import damaged_lines, failures
 from harness.reports.view.outcomes import CODE, CUT, UNPARSED, WORDS, outcomes_for
 from harness.reports.view.results import Options
+from harness.reports.view.search import fts_query
 from harness.visible import visible
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -73,11 +75,11 @@ class Pages:
             first=first,
             headlines=board.headlines if board else (),
             caveats=board.caveats if board else (),
-            notes=[*(board.notes[board.n_headlines :] if board else ()), *first.notes],
+            notes=[*(board.notes[board.n_headlines :] if board else ()), *first.notes, *damaged_lines(index)],
             board=board_grid(first, board) if board else None,
             matrix=matrix(first, index.models, losses),
             values=grid(first.values),
-            failures=self._failures(),
+            failures=failures(index, self.models),
             n_items=f"{index.count:,}",
             n_tasks=len(index.tasks),
             leaderboard_command=results.leaderboard_command(self._options),
@@ -103,6 +105,7 @@ class Pages:
         return self._page(
             "compare.html",
             here="compare",
+            carried=wanted.models if chosen else (),
             title=document.title if document else "Differences",
             document=document,
             problem=problem,
@@ -124,10 +127,12 @@ class Pages:
         return self._page(
             "items.html",
             here="items",
+            carried=wanted.models,
             wanted=wanted,
             tasks=self._tasks(),
             outcomes=self._outcomes(wanted, found),
             total=f"{len(found.numbers):,}",
+            is_searched=not wanted.words or bool(fts_query(wanted.words)),
             shown=f"{start + 1:,}–{start + len(items):,}" if items else "none",
             rows=[
                 {"item": item, "href": _item_address(item, wanted), "marks": self._marks(item, wanted)}
@@ -148,23 +153,32 @@ class Pages:
         return self._page(
             "item.html",
             here="items",
+            carried=wanted.models,
             wanted=wanted,
             item=item,
             task=self.index.task_of(item.number),
             place=f"{at + 1:,} of {len(numbers):,}" if is_listed else "",
             steps=steps,
-            list_address=f"/items?{wanted.query(page=at // PAGE_ITEMS + 1)}",
+            list_address=f"/items?{wanted.query(page=at // PAGE_ITEMS + 1)}#at-{item.id}",
             permalink=_item_address(item, Filter(models=wanted.models, task=item.task)),
             outcome_label=outcomes_for(len(wanted.models)).get(wanted.outcome, ("", ""))[0],
             **item_context(answers),
         )
 
+    def refused(self, path: str, query: Sequence[tuple[str, str]]) -> str:
+        """Return the page that asks for the token, and then opens the address."""
+        rest = [(name, value) for name, value in query if name != "token"]
+        return self._page("refused.html", here="", path=path, query=rest, was_wrong=len(rest) < len(query))
+
     def message(self, text: str, *, title: str) -> str:
         """Return a page that says why there is nothing else to show."""
         return self._page("message.html", here="", title=title, text=text)
 
-    def _page(self, template: str, **context: Any) -> str:
-        return visible(self._environment.get_template(template).render(**context))
+    def _page(self, template: str, *, carried: tuple[str, ...] = (), **context: Any) -> str:
+        """Render a page; its links to other pages keep the models that are carried."""
+        query = f"?{Filter(models=carried).query()}" if carried else ""
+        carrying = {"carried": carried, "carried_query": query}
+        return visible(self._environment.get_template(template).render(**carrying, **context))
 
     def _compared(self, models: Sequence[str]) -> Document:
         if len(models) < 2:
@@ -204,25 +218,6 @@ class Pages:
                 "flags": [word for flag, word in ((CUT, "cut"), (UNPARSED, "unparsed")) if code & flag],
             }
             for code, value, _ in answers
-        ]
-
-    def _failures(self) -> list[dict[str, str]]:
-        runs = [(model.name, run) for model in self.models.values() for run in model.tasks.values() if run.failed]
-        rows = [
-            {
-                "model": name,
-                "task": run.task,
-                "failed": f"{run.failed:,}",
-                "reasons": ", ".join(f"{count:,} {reason}" for reason, count in sorted(run.failures.items())),
-                "href": f"/items?{Filter(models=(name,), task=run.task, outcome='failed').query()}",
-            }
-            for name, run in runs
-            if name in self.index.models
-        ]
-        unscored = [(m.name, task, failed) for m in self.models.values() for task, failed in m.unscored.items()]
-        return rows + [
-            {"model": name, "task": task, "failed": f"{failed:,}", "reasons": "no item could be scored", "href": ""}
-            for name, task, failed in unscored
         ]
 
 

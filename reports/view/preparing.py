@@ -134,6 +134,7 @@ def _write(path: Path, records: Records, options: Options, bar: Progress) -> Non
             _ranked(loaded, first_page),
             {"overview": to_plain(first_page)},
             lambda size: bar.advance(step, size),
+            skip_broken=options.skip_broken,
         )
 
 

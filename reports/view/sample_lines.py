@@ -1,6 +1,6 @@
 """Lines of a samples file, one at a time: where each starts, and what the index keeps of it.
 
-A file is never held as a whole. A line of it looks like this (see `harness.records.items`)::
+A file of today's layout is never held as a whole. A line of it looks like this (see `harness.records.items`)::
 
     {"doc_id": 0, "doc": {...}, "target": "1", "arguments": {...}, "resps": [["text"]], ..., "filter": "none", ...}
 """
@@ -8,7 +8,9 @@ A file is never held as a whole. A line of it looks like this (see `harness.reco
 from __future__ import annotations
 
 import ast
+import functools
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,22 +18,26 @@ from typing import Any
 import orjson
 
 from harness.errors import MALFORMED, RecordError
+from harness.records.items import damaged_file
+from harness.records.older_layouts import SamplesFile, is_today, iterate_lines
 from harness.reports.view.outcomes import CUT, UNPARSED
 
 PREVIEW_CHARACTERS = 240
-_QUESTIONS = ("question", "problem", "query", "goal", "sentence", "premise", "input", "text", "prompt")
+CONVERTED_KEPT = 4  # files of older layouts that are kept in memory, converted
+_QUESTIONS = (
+    "question", "problem", "query", "goal", "sentence", "premise", "input", "text", "prompt", "program_prompt",
+)  # fmt: skip
 # What a filter returns for a text without an answer: this project's, and lm-eval's.
 _NO_ANSWER = ("[unparsed]", "[invalid]")
 _LONGEST_VERDICT = 2_000_000  # characters; Python's parser needs about a hundred times as many bytes
 
 
-def lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield the offset and the bytes of each line."""
+def lines_of(file: SamplesFile) -> Iterator[tuple[int, bytes]]:
+    """Yield offset and bytes of each line; of a file of an older layout, those of the converted text."""
     offset = 0
-    with path.open("rb") as file:
-        for line in file:
-            yield offset, line
-            offset += len(line)
+    for line in iterate_lines(file):
+        yield offset, line
+        offset += len(line)
 
 
 def parsed(line: bytes, path: Path, where: str) -> dict[str, Any]:
@@ -51,29 +57,35 @@ def parsed(line: bytes, path: Path, where: str) -> dict[str, Any]:
         try:
             row = json.loads(line)  # NaN, and halves of characters, which orjson refuses
         except MALFORMED:
-            raise _damaged(path, f"{where} is not JSON") from None
+            raise damaged_file(path, f"{where} is not JSON") from None
     if not isinstance(row, dict):
-        raise _damaged(path, f"{where} is no object")
+        raise damaged_file(path, f"{where} is no object")
     return row
 
 
-def _damaged(path: Path, problem: str) -> RecordError:
-    """The error for a line that the report's tables do not need, so that --skip_broken does not leave its file out."""
-    return RecordError(f"{path}: {problem}; the file is damaged. Restore it, or leave its folder or task out.")
-
-
-def line_at(path: Path, offset: int) -> dict[str, Any]:
-    """Read the line at an offset.
+def line_at(file: SamplesFile, offset: int) -> dict[str, Any]:
+    """Read the line at an offset that `lines_of` gave.
 
     Raises:
         RecordError: The file is missing, or has no line there.
     """
     try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            return parsed(file.readline(), path, f"what stands at byte {offset}")
+        with file.path.open("rb") as opened:
+            if is_today(opened.readline()):
+                opened.seek(offset)
+                line = opened.readline()
+            else:
+                lines = _converted(file.path, os.fstat(opened.fileno()).st_mtime_ns, file.filters)
+                line = lines[offset : lines.find(b"\n", offset) + 1]
     except OSError as error:
-        raise RecordError(f"{path}: cannot be read ({error.strerror}); restore it.") from None
+        raise RecordError(f"{file.path}: cannot be read ({error.strerror}); restore it.") from None
+    return parsed(line, file.path, f"what stands at byte {offset}")
+
+
+@functools.lru_cache(CONVERTED_KEPT)
+def _converted(path: Path, _changed: int, filters: tuple[str, ...]) -> bytes:
+    """Return a file of an older layout as lines of today's."""
+    return b"".join(iterate_lines(SamplesFile(path=path, filters=filters)))
 
 
 def flags_of(row: Mapping[str, Any]) -> int:

@@ -13,7 +13,7 @@ import re
 # FTS5 splits at spaces, and these scripts write none: each character becomes a word, and a word of them a phrase.
 _UNSPACED = re.compile("([\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])")
 _WORDS = re.compile(r'"([^"]*)"?|(\S+)')
-_LETTER = re.compile(r"\w")
+_LETTER = re.compile(r"[^\W_]")  # FTS5 takes an underscore for a space
 
 
 def searchable(text: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 from harness.engines.base import Answer, Request
 from harness.engines.hf.decoding import Thought
 from harness.engines.thoughts import ThinkTags, find_tags
+from harness.records import load
 from harness.records.run_folder import read_record
 from tests.conftest import HarnessCommand
 from tests.engines.hf.test_packed import answers, open_packed
@@ -165,4 +166,6 @@ def test_the_record_keeps_the_thought_and_scores_the_answer(tmp_path: Path, harn
         lines = [json.loads(line) for line in samples.read_text(encoding="utf-8").splitlines()]
         assert [line["resps"] for line in lines] == [[[text]] for text in written]
         assert [line["filtered_resps"] for line in lines] == [["A"], [""], ["A"]]
+        run = load([tmp_path / "runs"]).models[0].tasks["thinks"]
+        assert run.think_end == "</think>", "with it, reports find where an answer was read"
         assert harness_here("rescore", tmp_path / "runs" / "oracle", "--include_path", folder).returncode == 0

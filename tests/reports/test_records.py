@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,22 @@ def test_a_sample_has_choices_scores_key_and_answer(tmp_path: Path) -> None:
     assert (sample.doc_hash, sample.prompt, sample.choices) == (wanted, "Colour?", ("red", "blue"))
     assert (sample.log_likelihoods, sample.chosen, sample.key) == ((-3.5, -1.5), 1, 1)
     assert (sample.answer, sample.target, sample.rationale) == ("blue", "blue", "because")
+
+
+def test_the_answer_of_a_thinking_model_is_quoted_from_the_text_after_its_reasoning(tmp_path: Path) -> None:
+    """Filters get the text after the reasoning, so their spans count from there."""
+    row = {
+        "doc": {},
+        "arguments": {"gen_args_0": {"arg_0": "Colour?", "arg_1": {}}},
+        "resps": [["<think>It might be (A). The answer is red?</think>\n\n So the answer is (B)."]],
+        "filtered_resps": ['{"value": "B", "span": [3, 20], "rule": "answer"}'],
+    }
+    place = write_run(tmp_path, "m", {0}, items=1, extra=[row])
+    run = replace(load([place]).models[0].tasks["ceval_logic_paper"], think_end="</think>")
+    (sample,) = read_samples(run, {run.items.doc_hash[0].decode()}).values()
+    assert sample.read_from == "“the answer is (B)”, rule answer"
+    assert sample.span is not None
+    assert sample.text[slice(*sample.span)] == "the answer is (B)"
 
 
 @pytest.mark.parametrize(

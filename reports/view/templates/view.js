@@ -10,12 +10,14 @@ addEventListener("DOMContentLoaded", () => {
   const theme = $("#theme");
   const isDark = () => (root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
   const show = () => { theme.textContent = isDark() ? "light" : "dark"; theme.setAttribute("aria-pressed", String(isDark())); };
-  show();
-  theme.addEventListener("click", () => {
-    root.dataset.theme = isDark() ? "light" : "dark";
-    try { localStorage.setItem("theme", root.dataset.theme); } catch { /* the switch works, but is not remembered */ }
+  if (theme) {
     show();
-  });
+    theme.addEventListener("click", () => {
+      root.dataset.theme = isDark() ? "light" : "dark";
+      try { localStorage.setItem("theme", root.dataset.theme); } catch { /* the switch works, but is not remembered */ }
+      show();
+    });
+  }
 
   // A choice by mouse or finger shows its items at once. With keys, each step through a list is a choice: the button waits.
   let byKeys = false;
@@ -63,12 +65,27 @@ addEventListener("DOMContentLoaded", () => {
     setTimeout(() => { button.textContent = "copy"; }, 1500);
   }));
 
-  // j and k, or the arrows, go to the next and the previous item or page; / goes to the search.
+  // Back in a list, the item that was open has the focus. The browser scrolls to it first, which takes the focus away.
+  addEventListener("pageshow", () => setTimeout(() => {
+    const left = location.hash.startsWith("#at-") && document.getElementById(location.hash.slice(1));
+    if (left) $("a", left).focus({ preventScroll: true });
+  }));
+
+  // In a list, j and k move the focus from item to item, and from its ends to the next and the previous page.
+  const step = (way) => {
+    const links = $$(".items tbody a"), at = links.indexOf(document.activeElement);
+    const link = at < 0 ? links[0] : links[at + (way === "next" ? 1 : -1)];
+    if (!link) return false;
+    link.focus();
+    return true;
+  };
+
+  // j and k, or the arrows, lead to the next and the previous item or page, u up to the list, and / to the search.
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
     const scrolls = event.target.closest("pre, .wide");
-    const way = { j: "next", k: "prev", ...(scrolls ? {} : { ArrowRight: "next", ArrowLeft: "prev" }) }[event.key];
-    if (way) $(`a[rel="${way}"]`)?.click();
+    const way = { j: "next", k: "prev", u: "up", ...(scrolls ? {} : { ArrowRight: "next", ArrowLeft: "prev" }) }[event.key];
+    if (way && !("jk".includes(event.key) && step(way))) $(`a[rel="${way}"]`)?.click();
     if (event.key === "/") { event.preventDefault(); $("input[type=search][name=words]")?.focus(); }
   });
   addEventListener("beforeprint", () => $$("details").forEach((part) => { part.open = true; }));

@@ -61,9 +61,22 @@ def program(task: str, number: int, status: str, detail: str = "") -> dict[str, 
 
 
 def write_model(
-    folder: Path, name: str, tasks: Mapping[str, Sequence[Mapping[str, Any]]], *, failed: Mapping[str, int] = {}
+    folder: Path,
+    name: str,
+    tasks: Mapping[str, Sequence[Mapping[str, Any]]],
+    *,
+    failed: Mapping[str, int] = {},
+    samples: Mapping[str, Sequence[int]] = {},
 ) -> Path:
-    """Write a run with these lines; ``failed`` counts failed requests by task, one per item."""
+    """Write a run with these lines.
+
+    Args:
+        folder: Parent of the folder of the model.
+        name: Name of the model.
+        tasks: Lines by task.
+        failed: Failed requests by task, one per item; a task without lines is in the run record only.
+        samples: Numbers of the requested items by task, if they are not the first ones.
+    """
     place = folder / name
     place.mkdir(parents=True)
     means = {}
@@ -83,11 +96,13 @@ def write_model(
     }
     (place / f"results_{TIME}.json").write_text(json.dumps(results), encoding="utf-8")
     records = {task: _task_record(means[task], len(rows), failed.get(task, 0)) for task, rows in tasks.items()}
+    records |= {task: _task_record(None, 0, count) for task, count in failed.items() if task not in tasks}
     digest = f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
     record = RunRecord(
         time=TIME, command="harness eval", harness_version="0.1.0",
         model={"name": name, "source": name, "kind": "hf", "digest": digest, "lineage": []},
-        fingerprint={"engine": "hf", "dtype": "float32"}, engine=None, from_journal=0, restarts=0, prompt={},
+        fingerprint={"engine": "hf", "dtype": "float32"}, engine=None, from_journal=0, restarts=0,
+        prompt={"samples": samples},
         task_arguments={"tasks": list(tasks)}, tasks=records, aggregate={}, allowed_failures=9, complete=True,
         versions={},
     )  # fmt: skip
@@ -95,7 +110,7 @@ def write_model(
     return place
 
 
-def _task_record(mean: float, rows: int, failed: int) -> TaskRecord:
+def _task_record(mean: float | None, rows: int, failed: int) -> TaskRecord:
     return TaskRecord(
         domain="logic", chance=0.0, metric="acc,none", value=mean, stderr=0.01, interval=(0.0, 1.0),
         interval_method="wilson", items=rows + failed, items_scored=rows, asked=rows + failed, answered=rows,
@@ -133,10 +148,10 @@ def write_all(folder: Path) -> Path:
     return folder
 
 
-def pages_of(*folders: Path, force: bool = False) -> Pages:
+def pages_of(*folders: Path, force: bool = False, skip_broken: bool = False) -> Pages:
     """Index records in the cache folder of the test, and return their pages."""
-    records = index(folders)
-    options = Options(runs=tuple(map(str, folders)), flags=(), force=force, skip_broken=False)
+    records = index(folders, skip_broken=skip_broken)
+    options = Options(runs=tuple(map(str, folders)), flags=(), force=force, skip_broken=skip_broken)
     return Pages(prepared(records, options), records, options)
 
 

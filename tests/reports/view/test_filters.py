@@ -75,6 +75,28 @@ def test_words_are_looked_up_in_the_question_and_in_the_answers_of_the_shown_mod
     assert ids(pages, words="photosyn*", task="colours") == set()
 
 
+def test_a_search_reads_the_rows_of_the_shown_models_and_no_others(cache: Path, tmp_path: Path) -> None:
+    """Texts of three models, 700 each, so that those of one are skipped; compared with the words themselves."""
+    words = {
+        name: [f"{'common' if n % at else 'rare'} {name} {n}" for n in range(700)]
+        for at, name in enumerate(("one", "three", "two"), start=2)
+    }
+    for name, texts in words.items():
+        rows = [text("words", n, said, True, doc={"question": f"q{n // 100}"}) for n, said in enumerate(texts)]
+        write_model(tmp_path, name, {"words": rows})
+    index = index_of(tmp_path)
+    for models in (("one",), ("two",), ("one", "two"), ("one", "three", "two")):
+        for word in ("common", "rare", "two", "699", "q3"):
+            mask = index.search(word, models)
+            assert mask is not None
+            expected = [
+                n
+                for n in range(700)
+                if word == f"q{n // 100}" or any(word in words[name][n].split() for name in models)
+            ]
+            assert np.flatnonzero(mask).tolist() == expected
+
+
 def test_an_address_holds_the_whole_filter(pages: Pages) -> None:
     wanted = Filter(models=("code", "base"), task="words", outcome="lost", words='a "b c" &=%', page=3)
     assert filter_of(pages.index, parse_qsl(wanted.query(page=3))) == wanted

@@ -12,6 +12,7 @@ import pytest
 
 from harness.errors import HarnessError, InputError, RecordError
 from harness.reports.view import preparing
+from harness.reports.view.export import exported
 from harness.reports.view.filters import Filter, matches
 from harness.reports.view.pages import Pages
 from harness.reports.view.sample_lines import flags_of, line_at, preview, verdicts_of
@@ -38,7 +39,7 @@ def test_every_offset_leads_to_the_line_of_its_item(pages: Pages) -> None:
             for model in task.models:
                 _, value, offset = task.answer(item.number, model)
                 if offset is not None:
-                    row = line_at(pages.models[model].tasks[task.task].samples, offset)
+                    row = line_at(pages.models[model].tasks[task.task].samples_file, offset)
                     assert (row["doc_hash"], row["acc"]) == (item.digest, value)
                     seen += 1
     assert seen == 12 + 10 + 2 * 6 + 2 * 2
@@ -83,7 +84,7 @@ def test_a_damaged_index_is_built_again(small: Path, own_cache: Path) -> None:
 
 
 def test_nothing_half_written_is_left(small: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(preparing, "build", fails)
@@ -118,14 +119,129 @@ def test_a_model_whose_every_request_failed_is_shown_as_failed(own_cache: Path, 
     rows = [choice("colours", n, n < 2) for n in range(4)]
     words = [text("words", n, "yes", True) for n in range(2)]
     write_model(tmp_path, "one", {"colours": rows, "words": words})
-    write_model(tmp_path, "two", {"words": words})
-    record = tmp_path / "two" / f"run_{TIME}.json"
-    plain = json.loads(record.read_text())
-    plain["tasks"]["colours"] = {**plain["tasks"]["words"], "failed": 4, "value": None}
-    record.write_text(json.dumps(plain))
+    write_model(tmp_path, "two", {"words": words}, failed={"colours": 4})
     index = index_of(tmp_path)
     assert matches(index, Filter(models=("two",), task="colours")).counts["failed"] == 4
     assert matches(index, Filter(models=("two",), task="words")).counts["right"] == 2
+
+
+def listed(pages: Pages, **fields: object) -> list[tuple[str, int]]:
+    """Task and number of the items in a list."""
+    wanted = Filter(**{"models": pages.index.models, **fields})  # type: ignore[arg-type]  # the fields' own types
+    numbers = matches(pages.index, wanted).numbers.tolist()
+    return [(item.task, item.doc_id) for item in pages.index.items(numbers)]
+
+
+def test_an_item_that_failed_under_every_model_is_listed_and_has_a_page(own_cache: Path, tmp_path: Path) -> None:
+    """`one` was asked items 0 to 4, `two` the items 1, 3, 7; the requests of 2 and 4, and of 7, have no answer."""
+    rows = [choice("colours", n, True) for n in (0, 1, 3)]
+    write_model(tmp_path, "one", {"colours": rows}, failed={"colours": 2})
+    write_model(tmp_path, "two", {"colours": rows[1:]}, failed={"colours": 1}, samples={"colours": [1, 3, 7]})
+    pages = pages_of(tmp_path)
+    both = Filter(models=("one", "two"), task="colours")
+    assert listed(pages) == [("colours", n) for n in (0, 1, 3, 2, 4, 7)]
+    assert listed(pages, outcome="failed") == [("colours", n) for n in (2, 4, 7)]
+    assert listed(pages, outcome="failed", models=("two",)) == [("colours", 7)]
+    task = pages.index.task("colours")
+    assert task is not None
+    item = pages.index.find(task, "number-4")
+    assert item is not None
+    assert (item.doc_id, item.id, item.digest) == (4, "number-4", "")
+    html = pages.item(item, both)
+    assert "colours, item 4" in html
+    assert "the records have no text of it" in html
+    assert html.count('class="outcome failed"') == 2, "in the table and beside the text, of the first model"
+    assert html.count('class="outcome not-asked"') == 2
+    assert 'href="/item?model=one&amp;model=two&amp;task=colours&amp;id=number-4"' in pages.items(both)
+
+
+def test_a_task_that_failed_under_every_model_is_listed(own_cache: Path, tmp_path: Path) -> None:
+    words = [text("words", n, "yes", True) for n in range(2)]
+    for name in ("one", "two"):
+        write_model(tmp_path, name, {"words": words}, failed={"colours": 3})
+    pages = pages_of(tmp_path)
+    assert listed(pages, outcome="failed") == [("colours", n) for n in range(3)]
+    assert "/items?model=one&amp;task=colours&amp;outcome=failed" in pages.overview()
+
+
+def test_failed_items_are_those_that_a_real_run_left_out(own_cache: Path, failed_run: Path) -> None:
+    """Both records are of one run, so every failed item failed under every model."""
+    pages = pages_of(failed_run)
+    (model,) = pages.models.values()
+    for name, run in model.tasks.items():
+        record = json.loads(run.results.with_name(f"run_{run.time}.json").read_text())["tasks"][name]
+        count = matches(pages.index, Filter(models=(model.name,), task=name)).counts
+        lines = {json.loads(line)["doc_id"] for line in run.samples.read_text().splitlines()}
+        assert count["failed"] == record["items"] - len(lines)
+        assert set(listed(pages, task=name, outcome="failed")) == {
+            (name, number) for number in set(range(record["items"])) - lines
+        }
+    assert any(run.failed for run in model.tasks.values())
+
+
+DAMAGES = {
+    "no JSON": lambda line: line.replace('"doc": {', '"doc": {{'),
+    "no object within": lambda line: line.replace('"question": "', '"question": "\\q'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_lines_are_skipped_and_counted_or_named_by_number(own_cache: Path, tmp_path: Path, damage: str) -> None:
+    rows = [text("words", n, f"answer {n}", n != 1) for n in range(4)]
+    for name in ("one", "two"):
+        write_model(tmp_path, name, {"words": rows})
+    for name, numbers in (("one", (1, 2)), ("two", (2,))):
+        file = tmp_path / name / f"samples_words_{TIME}.jsonl"
+        lines = file.read_text().splitlines(keepends=True)
+        file.write_text("".join(DAMAGES[damage](line) if n in numbers else line for n, line in enumerate(lines)))
+    with pytest.raises(
+        RecordError, match=r"samples_words_.*: line 2 is not JSON.* Restore it, or give --skip_broken\.$"
+    ):
+        pages_of(tmp_path)
+    pages = pages_of(tmp_path, skip_broken=True)
+    html = pages.overview()
+    assert "samples of one on words: 2 lines, first line 2." in html
+    assert "samples of two on words: 1 line, first line 3." in html
+    both = Filter(models=("one", "two"), task="words")
+    counts = matches(pages.index, both).counts
+    assert (counts[""], counts["right"], counts["wrong"]) == (4, 3, 1), "the values are those of the reports"
+    items = {item.doc_id: item for item in pages.index.items(range(4))}
+    assert items[1].preview == "Question 1 of words?", "another model's line has it"
+    assert items[2].preview == ""
+    page = pages.item(items[1], both)
+    assert "<b>one:</b> its line in the samples file is damaged" in page
+    assert "answer 1" in page
+    assert "Question" not in pages.item(items[2], both)
+    exported_lines = "".join(exported(pages.index, pages.details, both, "jsonl")).splitlines()
+    assert [bool(json.loads(line)["answers"][0].get("problem")) for line in exported_lines] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_a_line_that_is_no_sample_costs_its_text_only(own_cache: Path, tmp_path: Path) -> None:
+    rows = [text("words", n, f"answer {n}", True, **({"arguments": 7} if n == 1 else {})) for n in range(3)]
+    write_model(tmp_path, "one", {"words": rows})
+    pages = pages_of(tmp_path)
+    item = pages.index.items([1])[0]
+    assert "its line in the samples file is damaged" in pages.item(item, Filter(models=("one",)))
+    assert len("".join(exported(pages.index, pages.details, Filter(models=("one",)), "csv")).splitlines()) == 4
+
+
+def test_samples_of_older_releases_of_lm_eval_are_shown(own_cache: Path, tmp_path: Path) -> None:
+    """Until 0.4.3 a samples file was one indented JSON array, without digests."""
+    rows = [text("words", n, f"answer {n} é", True) for n in range(3)]
+    place = write_model(tmp_path, "one", {"words": rows})
+    (place / f"run_{TIME}.json").unlink()
+    file = place / f"samples_words_{TIME}.jsonl"
+    old = [{key: value for key, value in row.items() if not key.endswith("_hash")} for row in rows]
+    file.with_suffix(".json").write_text(json.dumps(old, indent=2))
+    file.unlink()
+    pages = pages_of(tmp_path)
+    assert listed(pages, words='"answer 2"') == [("words", 2)]
+    assert "answer 2 é" in pages.item(pages.index.items([2])[0], Filter(models=("one",)))
 
 
 def test_lines_of_plain_lm_eval_and_odd_lines_are_read(own_cache: Path, tmp_path: Path) -> None:

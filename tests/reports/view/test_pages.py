@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shlex
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 
 from harness.reports.documents.tables import Kind
 from harness.reports.documents.tables import text as cell_text
-from harness.reports.view.export import exported
+from harness.reports.view.export import CSV_COLUMNS, exported
 from harness.reports.view.filters import Filter, matches
 from harness.reports.view.pages import Pages
 from tests.reports.conftest import Command
@@ -212,6 +214,51 @@ def test_a_long_list_has_pages(cache: Path, tmp_path: Path) -> None:
     assert "page=2" in html
     assert "page=4" not in html
     assert "101–120 of 120" in pages.items(Filter(models=("one",), page=9)), "a page beyond the last is the last"
+
+
+def test_an_export_holds_all_rows_of_the_list_in_its_order(cache: Path, tmp_path: Path) -> None:
+    rows = [text("words", n, f"answer {'even' if n % 2 == 0 else 'odd'} {n}", n % 3 == 0) for n in range(260)]
+    write_model(tmp_path, "one", {"words": rows[:130] + rows[:129:-1]})
+    write_model(tmp_path, "two", {"words": [row | {"acc": 1.0} for row in rows]})
+    pages = pages_of(tmp_path)
+    for fields in (
+        {},
+        {"outcome": "gained"},
+        {"words": "even"},
+        {"outcome": "right", "words": "even", "task": "words"},
+    ):
+        wanted = Filter(models=("one", "two"), **fields)  # type: ignore[arg-type]  # the fields' own types
+        shown: list[str] = []
+        for page in range(1, 7):
+            html = pages.items(replace(wanted, page=page))
+            names = re.findall(r"<small>words <b>(\d+)</b>", html)
+            shown += names if f"page {page} of" in html or page == 1 else []
+        lines = "".join(exported(pages.index, pages.details, replace(wanted, page=2), "jsonl")).splitlines()
+        table = csv.DictReader(io.StringIO("".join(exported(pages.index, pages.details, wanted, "csv"))))
+        assert [str(json.loads(line)["doc_id"]) for line in lines] == shown
+        assert [row["doc_id"] for row in table] == [name for name in shown for _ in wanted.models]
+        assert len(shown) == len(set(shown)) > 20
+
+
+def test_an_export_without_items_has_a_head_only(pages: Pages) -> None:
+    nothing = Filter(models=("base",), words="nowhere")
+    assert "".join(exported(pages.index, pages.details, nothing, "csv")).splitlines() == [",".join(CSV_COLUMNS)]
+    assert "".join(exported(pages.index, pages.details, nothing, "jsonl")) == ""
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_text_of_a_record_is_a_formula_in_a_spreadsheet(cache: Path, tmp_path: Path, start: str) -> None:
+    """In the name of the task and the model, the prompt, the answer and the expected answer."""
+    words = f'{start}HYPERLINK("http://example.org","x")'
+    asked = {"gen_args_0": {"arg_0": words, "arg_1": "{}"}}
+    write_model(tmp_path, "=model", {"@task": [text("@task", 0, words, True, arguments=asked, target=words)]})
+    pages = pages_of(tmp_path)
+    (row,) = csv.DictReader(
+        io.StringIO("".join(exported(pages.index, pages.details, Filter(models=pages.index.models), "csv")))
+    )
+    for column in ("task", "model", "prompt", "answer", "expected", "text"):
+        assert row[column].startswith("'"), column
+    assert row["value"] == "1.0"
 
 
 def test_csv_has_a_row_per_item_and_model_and_no_formulas(pages: Pages) -> None:

@@ -66,7 +66,7 @@ def questions(browser: Chrome) -> list[str]:
 
 
 def test_from_a_value_to_the_flipped_items_to_one_side_by_side(opened: Chrome) -> None:
-    next(cell for cell in every(opened, ".matrix a") if "code on colours" in cell.get_attribute("title")).click()
+    next(cell for cell in every(opened, ".scores a") if "code on colours" in cell.get_attribute("title")).click()
     wait_until(lambda: every(opened, ".outcomes"), "the list is open")
     next(link for link in every(opened, ".outcomes a") if link.text == "flipped 6").click()
     wait_until(lambda: len(questions(opened)) == 6, "only flipped items are listed")
@@ -119,6 +119,42 @@ def test_the_keyboard_alone_moves_through_items(opened: Chrome, address: str) ->
     assert opened.switch_to.active_element.get_attribute("name") == "words"
 
 
+def test_the_keyboard_alone_goes_into_a_list_to_an_item_and_back(opened: Chrome, address: str) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    go(opened, address, "/items?task=words")
+    for key in "jjjk":
+        opened.switch_to.active_element.send_keys(key)
+    focused = opened.switch_to.active_element
+    assert focused.text == "Question 1 of words?"
+    assert focused.value_of_css_property("outline-style") == "solid"
+    focused.send_keys(Keys.ENTER)
+    wait_until(lambda: every(opened, ".steps"), "the item is open")
+    opened.switch_to.active_element.send_keys("j")
+    wait_until(functools.partial(stands_at, opened, "3 of 6"), "j leads to the next item")
+    opened.switch_to.active_element.send_keys("u")
+    wait_until(lambda: every(opened, ".items"), "u leads back to the list")
+    wait_until(
+        lambda: opened.switch_to.active_element.text == "Question 2 of words?", "the item that was open has the focus"
+    )
+
+
+def test_every_key_stands_at_the_foot_of_the_page_where_it_works(opened: Chrome, address: str, pages: Pages) -> None:
+    go(opened, address, "/items")
+    assert {key.text for key in every(opened, ".keys kbd")} == {"/", "j", "k", "Enter", "→", "←"}
+    go(opened, address, places(pages)[-1])
+    assert {key.text for key in every(opened, ".keys kbd")} == {"/", "j", "k", "→", "←", "u"}
+
+
+def test_a_search_from_an_item_keeps_its_models(opened: Chrome, address: str, pages: Pages) -> None:
+    item = pages.index.items([0])[0]
+    go(opened, address, f"/item?model=code&task={item.task}&id={item.id}")
+    one(opened, ".find input[name=words]").send_keys("dark\n")
+    wait_until(lambda: questions(opened) == ["Question 1 of words?"], "the item is found")
+    assert "model=code&words=dark" in opened.current_url
+    assert "model=base" not in opened.current_url
+
+
 def test_a_permalink_shows_the_same_item(opened: Chrome, address: str) -> None:
     go(opened, address, "/items?outcome=unparsed")
     one(opened, ".items tbody th a").click()
@@ -128,11 +164,19 @@ def test_a_permalink_shows_the_same_item(opened: Chrome, address: str) -> None:
     assert one(opened, "h1").text == heading == "words, item 3"
 
 
-def test_without_the_cookie_a_link_shows_nothing(browser: Chrome, address: str) -> None:
+def test_without_the_cookie_a_link_asks_for_the_token_and_then_shows_its_page(browser: Chrome, address: str) -> None:
     browser.get(address)
     browser.delete_all_cookies()
-    go(browser, address, "/items")
-    assert "needs the token" in one(browser, "body").text
+    log(browser, "browser")
+    go(browser, address, "/items?model=code&words=dark")
+    assert "needs its token" in one(browser, "body").text
+    one(browser, "input[name=token]").send_keys("a guess\n")
+    wait_until(lambda: "not that of the running viewer" in one(browser, "body").text, "a wrong token is refused")
+    one(browser, "input[name=token]").send_keys(address.partition("token=")[2] + "\n")
+    wait_until(lambda: questions(browser) == ["Question 1 of words?"], "the page that was asked is open")
+    assert browser.current_url.endswith("/items?model=code&words=dark")
+    errors = [entry["message"] for entry in log(browser, "browser") if "403 (Forbidden)" not in entry["message"]]
+    assert errors == []
 
 
 def test_the_theme_switches_is_remembered_and_changes_the_colours(opened: Chrome, address: str) -> None:
@@ -230,6 +274,7 @@ def test_hostile_text_is_shown_and_does_nothing(browser: Chrome, cache: Path, tm
             assert "\\u202e\\u001b[2J{{7*7}}" in shown
             assert browser.title != "hit"
             assert not every(browser, "main img, main script, main i")
+        one(browser, ".others summary").click()
         Select(one(browser, ".choose select")).select_by_index(1)
         wait_until(lambda: len(every(browser, ".verdicts thead th")) == 1, "a name is understood as the page shows it")
         assert "Cannot be shown" not in one(browser, "main").text
