@@ -26,7 +26,7 @@ from harness.reports.analysis.intervals import IntervalCache
 from harness.reports.analysis.matrix import Key, Matrix, MatrixArm, MatrixCell, MatrixColumn, PairDifference
 from harness.reports.analysis.parents import chain_of
 from harness.reports.analysis.study import TrainingRun, plots_of_models
-from harness.reports.analysis.task_values import TaskValues, collect, overall_tables
+from harness.reports.analysis.task_values import TaskValues, collect, overall_tables, overall_tasks
 from harness.stats.factorial import ItemTable, Runs, estimate_contrast
 
 PARALLEL_FROM_PAIRS = 100
@@ -158,15 +158,20 @@ def _columns(comparison: Comparison) -> tuple[MatrixColumn, ...]:
     ]
     if not any(comparison.overall.values()):
         return tuple(columns)
-    counted = {name for parts in comparison.overall.values() for part in parts if part.domain == OVERALL
-               for name in part.names}  # fmt: skip
+    counted = _in_overall(comparison)
     better = all(column.higher_is_better for column in columns if column.task in counted)
     return (MatrixColumn(task=OVERALL, domain="", chance=0.0, higher_is_better=better), *columns)
 
 
+def _in_overall(comparison: Comparison) -> set[str]:
+    """Return the tasks that count in the overall value of some arm."""
+    parts = [part for own in comparison.overall.values() for part in own if part.domain == OVERALL]
+    return {name for part in parts for name in part.names}
+
+
 def _cells(comparison: Comparison, estimates: BoardEstimates | None, intervals: IntervalCache) -> dict[Key, MatrixCell]:
     cells: dict[Key, MatrixCell] = {}
-    names = {one.task for one in comparison.differences}
+    names, counted = {one.task for one in comparison.differences}, _in_overall(comparison)
     for arm in comparison.arms:
         if len(arm.models) > 1:
             cells |= {(arm.name, task): cell for task, cell in _of_runs(arm, any_scale=comparison.any_scale).items()}
@@ -176,7 +181,9 @@ def _cells(comparison: Comparison, estimates: BoardEstimates | None, intervals: 
                 cells[arm.name, task] = _of_run(run, run.value, intervals)
         if estimates is not None and arm.name in estimates.overall:
             one = estimates.overall[arm.name]
-            cells[arm.name, OVERALL] = MatrixCell(value=one.value, low=one.low, high=one.high)
+            runs = [run for task, run in arm.models[0].tasks.items() if task in counted]
+            failed, cut = sum(run.failed for run in runs), sum(run.truncated for run in runs)
+            cells[arm.name, OVERALL] = MatrixCell(value=one.value, low=one.low, high=one.high, failed=failed, cut=cut)
     return cells
 
 
@@ -200,9 +207,10 @@ def _of_runs(arm: Arm, *, any_scale: bool) -> dict[str, MatrixCell]:
     except RecordError:
         return {}
     grouped = Runs(cells=[run.cell for run in runs], plots=[run.plot for run in runs])
-    cells = {one.task: mean_cell([one.table], grouped, ("",), counts_of(arm.models, one)) for one in tasks}
+    cells = {one.task: mean_cell([one.table], grouped, ("",), counts_of(arm.models, [one])) for one in tasks}
+    counted = overall_tasks(tasks, any_scale=any_scale)
     if tables := overall_tables(tasks, any_scale=any_scale):
-        cells[OVERALL] = mean_cell(tables, grouped, ("",), (0, 0))
+        cells[OVERALL] = mean_cell(tables, grouped, ("",), counts_of(arm.models, counted))
     return cells
 
 
@@ -212,9 +220,9 @@ def mean_cell(tables: Sequence[ItemTable], runs: Runs, cell: tuple[str, ...], co
     return MatrixCell(value=one.estimate, low=one.low, high=one.high, failed=counts[0], cut=counts[1])
 
 
-def counts_of(models: Sequence[ModelRecords], task: TaskValues) -> tuple[int, int]:
-    """Return the failed and the truncated requests of models on a task."""
-    runs = [model.tasks[task.task] for model in models]
+def counts_of(models: Sequence[ModelRecords], tasks: Sequence[TaskValues]) -> tuple[int, int]:
+    """Return the failed and the truncated requests of models on some tasks."""
+    runs = [model.tasks[one.task] for model in models for one in tasks]
     return sum(run.failed for run in runs), sum(run.truncated for run in runs)
 
 
