@@ -17,53 +17,13 @@ from tests.waiting import wait_until
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
-# WCAG 2.2, 1.4.3: 4.5 to 1; 3 to 1 for large text. Returns the texts below that, with their ratio.
-LOW_CONTRAST = """
-const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-const known = new Map();
-const rgba = (colour) => {
-  if (!known.has(colour)) {
-    canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = colour;
-    canvas.fillRect(0, 0, 1, 1);
-    const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
-    known.set(colour, a ? [r, g, b, a / 255] : [0, 0, 0, 0]);
-  }
-  return known.get(colour);
-};
-const over = (top, below) => [0, 1, 2].map((i) => top[i] * top[3] + below[i] * (1 - top[3])).concat(1);
-const linear = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
-const luminance = (c) => 0.2126 * linear(c[0]) + 0.7152 * linear(c[1]) + 0.0722 * linear(c[2]);
-const background = (element) => {
-  const layers = [];
-  for (let e = element; e; e = e.parentElement) {
-    const colour = rgba(getComputedStyle(e).backgroundColor);
-    if (colour[3]) layers.push(colour);
-    if (colour[3] === 1) break;
-  }
-  return layers.reverse().reduce((below, top) => over(top, below), [255, 255, 255, 1]);
-};
-const low = [];
-const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-while (walker.nextNode()) {
-  const node = walker.currentNode, element = node.parentElement;
-  const words = node.textContent.trim().slice(0, 40), silent = ["SCRIPT", "STYLE", "OPTION", "title"];
-  if (!words || !element.checkVisibility() || silent.includes(element.tagName)) continue;
-  const style = getComputedStyle(element), below = background(element);
-  const text = over(rgba(element instanceof SVGElement ? style.fill : style.color), below);
-  const [a, b] = [luminance(text), luminance(below)].sort((x, y) => y - x);
-  const size = parseFloat(style.fontSize), large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
-  const ratio = (a + 0.05) / (b + 0.05);
-  if (ratio < (large ? 3 : 4.5)) low.push([words, element.className.baseVal ?? element.className, ratio.toFixed(2)]);
-}
-return low;
-"""
+CONTRAST = Path(__file__).parents[1] / "contrast.js"
 
 
 def low_contrast(browser: Chrome) -> list[Any]:
-    """Return the visible texts whose contrast with what is behind them is too low."""
-    texts: list[Any] = browser.execute_script(LOW_CONTRAST)
-    return texts
+    """Return the visible texts and shapes whose contrast with what is behind them is too low."""
+    low: list[Any] = browser.execute_script(CONTRAST.read_text(encoding="utf-8"))
+    return low
 
 
 @contextmanager

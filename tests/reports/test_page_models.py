@@ -148,8 +148,12 @@ def test_failed_and_truncated_requests_stand_next_to_the_numbers(
     assert "2 failed, 7 cut" in cell.text
     row = next(row.text for row in every(browser, "#table-differences tbody tr") if "law" in row.text)
     assert "2 failed, 7 cut" in row
+    parts = every(browser, "#table-overall tbody tr")
+    assert [part.text.split()[0] for part in parts if "2 failed, 7 cut" in part.text] == ["logic", "overall"]
+    names = {text.text for text in every(browser, "#differences .beside .name")}
+    assert names == {"overall \N{DAGGER}", "law \N{DAGGER}", "logic"}
     assert "Inputs were truncated" in one(browser, "header").text
-    ranked = {row.text.split()[1]: row.text.split()[-2:] for row in every(browser, "#table-leaderboard tbody tr")}
+    ranked = {row.text.split()[1]: row.text.split()[6:8] for row in every(browser, "#table-leaderboard tbody tr")}
     assert ranked == {"other": ["2", "7"], "plain": ["0", "0"]}, "failed and cut"
 
 
