@@ -49,7 +49,7 @@ def render_study(analysis: FactorialAnalysis, matrix: Matrix, curves: Sequence[C
             "headlines": document.headlines,
             "caveats": document.caveats,
             "agreements": document.agreements,
-            "design": design_view(_arms(analysis)),
+            "design": design_view(arms_of(analysis)),
             "chain": (),
             "matrix": matrix_view(matrix),
             "forest": [drawn(draw_study_effects(analysis, per_band)) for per_band in (COLUMNS_PER_BAND, 1)],
@@ -68,7 +68,8 @@ def render_study(analysis: FactorialAnalysis, matrix: Matrix, curves: Sequence[C
     )
 
 
-def _arms(analysis: FactorialAnalysis) -> list[RecipeArm]:
+def arms_of(analysis: FactorialAnalysis) -> list[RecipeArm]:
+    """Return the arms, for the picture of what they were made from."""
     arms = []
     for arm in analysis.arms:
         runs = [run for run in analysis.study.runs if run.cell == arm.cell]
