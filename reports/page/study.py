@@ -51,7 +51,7 @@ def render_study(analysis: FactorialAnalysis, matrix: Matrix, curves: Sequence[C
             "headlines": document.headlines,
             "caveats": document.caveats,
             "agreements": document.agreements,
-            "design": design_view(_arms(analysis)),
+            "design": design_view(arms_of(analysis)),
             "chain": (),
             "matrix": matrix_view(matrix),
             "forest": [
@@ -87,7 +87,8 @@ def _tables(analysis: FactorialAnalysis, matrix: Matrix, document: Document) -> 
     ]
 
 
-def _arms(analysis: FactorialAnalysis) -> list[RecipeArm]:
+def arms_of(analysis: FactorialAnalysis) -> list[RecipeArm]:
+    """Return the arms, for the picture of what they were made from."""
     arms = []
     for arm in analysis.arms:
         runs = [run for run in analysis.study.runs if run.cell == arm.cell]

@@ -6,11 +6,10 @@ import base64
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.reports.documents.tables import Kind, text
 from tests.reports.browsing import log
 from tests.waiting import wait_until
 
@@ -61,63 +60,6 @@ def requests(browser: Chrome) -> list[str]:
     events = [json.loads(entry["message"])["message"] for entry in log(browser, "performance")]
     urls = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
     return [url for url in urls if not url.startswith(("file:", "data:"))]
-
-
-def numbers_in(value: Any) -> set[str]:
-    """Every number of a JSON value with three decimals, without its sign."""
-    if isinstance(value, dict):
-        return set().union(*map(numbers_in, value.values()))
-    if isinstance(value, list):
-        return set().union(*map(numbers_in, value))
-    return {f"{abs(value):.3f}"} if isinstance(value, int | float) else set()
-
-
-# Cells of every table of the page, by the key that the table has in JSON.
-CELLS = """
-const written = (table) => {
-  const keys = [...table.tHead.rows[0].cells].map((cell) => cell.dataset.key || "");
-  return [...table.tBodies[0].rows].map((row) => [...row.cells].map((cell, at) => [keys[at], cell.textContent]));
-};
-const tables = [...document.querySelectorAll("table.grid[id]")];
-return tables.map((table) => [table.id.replace("table-", ""), written(table)]);
-"""
-KINDS: tuple[Kind, ...] = ("text", "count", "value", "difference", "interval", "p", "ranks", "points")
-
-
-def unlike_json(browser: Chrome, tables: dict[str, Any]) -> tuple[int, list[Any]]:
-    """Compare every cell of every table with JSON.
-
-    Args:
-        browser: It shows the page.
-        tables: The tables of the JSON output, by key.
-
-    Returns:
-        The number of cells that JSON has too, and those that differ, with what JSON has.
-    """
-    same, wrong = 0, []
-    for key, rows in browser.execute_script(CELLS):
-        if len(rows) != len(tables.get(key, ())):
-            wrong.append([key, f"{len(rows)} rows"])
-            continue
-        for cells, expected in zip(rows, tables[key], strict=True):
-            for column, shown in cells:
-                if column not in ("", "trouble"):  # drawings; and failed and cut, which the matrix of JSON has
-                    right = column in expected and shown in _written(expected[column])
-                    same += right
-                    wrong += [] if right else [[key, column, shown, expected.get(column)]]
-    return same, wrong
-
-
-def _written(value: Any) -> set[str]:
-    """The texts that a raw value of JSON may have on the page; JSON has null for infinite numbers."""
-    if value is None:
-        return {"-", "inf"}
-    plain = tuple(value) if isinstance(value, list) else value
-    texts = set()
-    for kind in KINDS:
-        with suppress(TypeError, ValueError, IndexError):
-            texts.add(text(plain, kind))
-    return texts
 
 
 # Texts of drawings that leave their drawing, with the side; a pixel is left for rounding.
