@@ -67,11 +67,21 @@ def _value(key: str, column: str, row: Row, reference: str, output: JsonOutput) 
     """Return the value of a cell; failed and truncated requests are sums over rows of JSON."""
     if column == "trouble" and key in ("contrasts", "arms"):
         return _of_arms(row, output)
+    if column == "trouble" and key == OVERALL:
+        return _of_domain(row, reference, output)
     if column == "trouble":
         arms = (row["baseline"], row.get("arm") or output.other_arm(reference))
         cut = sum(output.cell(arm, row["task"])["cut"] for arm in arms)
         return trouble({"failed": row["failed_baseline"] + row["failed_arm"], "cut": cut})
     return row.get(column, f"no column {column}")
+
+
+def _of_domain(row: Row, reference: str, output: JsonOutput) -> str:
+    """Return the failed and truncated requests of both arms on the tasks of a domain, or of all domains."""
+    tasks = {one["task"] for one in output.rows("differences") if one["domain"] == row["domain"]} or {OVERALL}
+    arms = (reference, row.get("arm") or output.other_arm(reference))
+    cells = [output.cell(arm, task) for arm in arms for task in tasks]
+    return trouble({key: sum(one[key] for one in cells) for key in FAILED_AND_CUT})
 
 
 def _of_arms(row: Row, output: JsonOutput) -> str:

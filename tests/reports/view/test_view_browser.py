@@ -171,9 +171,11 @@ def test_without_the_cookie_a_link_asks_for_the_token_and_then_shows_its_page(br
     go(browser, address, "/items?model=code&words=dark")
     assert "needs its token" in one(browser, "body").text
     one(browser, "input[name=token]").send_keys("a guess\n")
-    wait_until(lambda: "not that of the running viewer" in one(browser, "body").text, "a wrong token is refused")
+    text = "return document.body?.innerText ?? ''"
+    wait_until(lambda: "not that of the running viewer" in browser.execute_script(text), "a wrong token is refused")
     one(browser, "input[name=token]").send_keys(address.partition("token=")[2] + "\n")
-    wait_until(lambda: questions(browser) == ["Question 1 of words?"], "the page that was asked is open")
+    wait_until(lambda: "Question 1 of words?" in browser.execute_script(text), "the page that was asked is open")
+    assert questions(browser) == ["Question 1 of words?"]
     assert browser.current_url.endswith("/items?model=code&words=dark")
     errors = [entry["message"] for entry in log(browser, "browser") if "403 (Forbidden)" not in entry["message"]]
     assert errors == []
