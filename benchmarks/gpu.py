@@ -235,7 +235,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=SETTINGS)
     parser.add_argument("--backends", nargs="+", default=["vllm", "hf"], choices=["hf", "vllm"])
-    parser.add_argument("--minutes", type=float, default=9.0, help="nothing starts later, and what runs is ended")
+    parser.add_argument(
+        "--minutes", type=float, default=9.0, help="running measurements are then stopped, the rest skipped"
+    )
     parser.add_argument("--layers", type=int, default=24)
     parser.add_argument("--hidden", type=int, default=2048)
     parser.add_argument("--heads", type=int, default=16)

@@ -22,8 +22,8 @@ from typing import Any
 
 from harness.engines.vllm.client import ENVIRONMENT as VLLM_ENVIRONMENT
 
-# The same for both: what this harness sets for its own vLLM, without which lm-eval's may not start. On the CPU, vLLM's
-# engine runs in the side's own process, with this many GiB of cache.
+# Environment of both sides: the variables that this harness sets for vLLM, without which lm-eval's vLLM may fail to
+# start. On the CPU, vLLM's engine runs in the side's own process, with this many GiB of cache.
 ENVIRONMENT = {
     **VLLM_ENVIRONMENT,
     "VLLM_CPU_KVCACHE_SPACE": "2",

@@ -1,7 +1,7 @@
-"""Access to the hub that fails at once without a network: the hub's client repeats each request for half a minute.
+"""Check within 4 seconds whether the hub can be reached: its own client retries each request for half a minute.
 
 with cache_only_without_hub():
-    load_dataset("org/name")     # without a network: what the hub's cache holds, or an error at once
+    load_dataset("org/name")     # without a network: reads the hub's cache, or fails within 4 seconds
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _findings: dict[tuple[str, int], _Finding] = {}
 def why_no_hub() -> str:
     """Return why the hub cannot be asked, such as ``HF_HUB_OFFLINE is set``; an empty text if it can.
 
-    Whether its address answers is tried once in a minute.
+    The result is kept for 60 seconds.
     """
     from huggingface_hub import constants
 

@@ -1,7 +1,7 @@
 """The command line: words in, exit codes and printed lines out. Only commands print.
 
 Exit codes: 0 done; 1 the work failed; 2 the user's input is wrong (one line on standard error); 130 interrupted;
-141 the reader of the output ended first.
+141 the output pipe was closed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from harness.visible import visible
 __all__ = ["INTERRUPTED", "Parser", "build_parser", "main", "sub_parsers", "with_underscores"]
 
 INTERRUPTED = 130
-# Commands that may run in several ranks: they share the work, or say what there is on each machine.
+# Commands that may run in several ranks: eval and train share the work; doctor reports on each machine.
 IN_RANKS = ("eval", "train", "doctor")
 
 
@@ -102,8 +102,8 @@ def _main(words: Sequence[str]) -> int:
     except HarnessError as error:
         return _ended(args, _line(error), error.exit_code)
     except SystemExit as stop:  # of a task's Python or a library: no command ends this way
-        called = f"Python of a task or library called sys.exit({stop.code!r:.60})"
-        return _ended(args, f"{called}, so the work is not finished; correct that code.", 1)
+        called = f"the code of a task or a library called sys.exit({stop.code!r:.60})"
+        return _ended(args, f"{called} before the work was done; remove that call.", 1)
     except KeyboardInterrupt:
         return _ended(args, "interrupted; run the same command again to resume.", INTERRUPTED)
     except OSError as error:
@@ -166,8 +166,8 @@ def _check_rank(command: str) -> None:
     number, size = number_of_rank(os.environ)
     if size > 1 and (number > 0 or command == "run"):
         raise InputError(
-            f"rank {number} of {size}: several processes cannot share this command, as they share eval and train; run "
-            "it once, without torchrun or srun, or separately in each process with `env -u RANK -u SLURM_STEP_ID`."
+            f"rank {number} of {size}: only eval and train can share their work between ranks. Run this command once, "
+            "without torchrun or srun, or separately in each process with `env -u RANK -u SLURM_STEP_ID`."
         )
 
 

@@ -71,7 +71,9 @@ def fault_of_the_machine(error: OSError) -> str:
     """Return one line about a full disk or a file that may not be used; an empty text for any other error."""
     place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes | os.PathLike) else ""
     if error.errno in DISK_FULL:
-        return f"{place or 'a file or the output'}: the disk is full; free some space and run the same command again."
+        return (
+            f"{place or 'output'}: no space left on the disk or in your quota; free some, then run the command again."
+        )
     if place and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{place}: {error.strerror}; change its permissions, or give another place."
+        return f"{place}: {error.strerror}; give a writable path, or change its permissions."
     return ""

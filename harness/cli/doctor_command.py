@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - every command has th
 def _answer(checks: Sequence[Check]) -> str:
     """Return a sentence on the default backend, and the names of what does not work."""
     missing = [check.name for check in checks if not check.works]
-    evaluation = f"`harness eval` {'works' if checks[0].works else 'does not work'} here"
+    evaluation = f"`harness eval` {'can' if checks[0].works else 'cannot'} run here with the hf backend"
     return f"{evaluation}. " + (f"Not available: {', '.join(missing)}." if missing else "Nothing is missing.")
 
 

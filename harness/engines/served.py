@@ -6,9 +6,9 @@ arrives, so that it is journalled at once:
     --backend lm-eval:local-completions --model NAME
     --model_args base_url=http://host:8000/v1/completions num_concurrent=16 max_retries=10
 
-A message that fails for a temporary reason (too many requests, a server error, no connection, half an answer) is sent
-again. The wait is what the service asks for in the header Retry-After, and at least half a second; without the header
-it doubles, from half a second to half a minute. With 10 attempts, a service may be down for about two minutes.
+A request that fails for a temporary reason (too many requests, a server error, no connection, an incomplete response)
+is sent again. The wait is what the service asks for in the header Retry-After, and at least half a second; without the
+header it doubles, from half a second to half a minute. With 10 attempts, a service may be down for one to two minutes.
 """
 
 from __future__ import annotations

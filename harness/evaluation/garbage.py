@@ -10,8 +10,8 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Python's own setting is (700, 10, 10): new objects before the youngest are looked through, then how many such turns
-# before those that survived one turn are looked through again, and then those that survived two.
+# Python's default is (700, 10, 10): generation 0 is collected after 700 new objects, generation 1 after 10 collections
+# of generation 0, and generation 2 after 10 of generation 1.
 THRESHOLDS = (50_000, 100, 100)
 
 

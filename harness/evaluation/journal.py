@@ -100,7 +100,7 @@ class Journal:
             with self._database:
                 model = (self._fingerprint, description)
                 added = self._database.execute("INSERT OR IGNORE INTO answerers VALUES (?, ?)", model).rowcount
-                self._holds_none = bool(added)  # a model that is new here has no answers to look for
+                self._model_is_new = bool(added)  # it has no answers to look for
                 if name:
                     self._database.execute("INSERT OR IGNORE INTO names VALUES (?, ?)", (self._fingerprint, name))
         except (sqlite3.Error, OSError) as error:
@@ -115,11 +115,11 @@ class Journal:
         """Return the known answers by index of `requests`."""
         known: dict[int, Answer] = {}
         try:
-            apart = [] if self._path is None else [file for file in files_of(self._path) if self._is_apart(file)]
-            if self._holds_none and not apart:
+            others = [] if self._path is None else [file for file in files_of(self._path) if self._is_other_file(file)]
+            if self._model_is_new and not others:
                 return known
             keys = [self._key(request) for request in requests]
-            for file in apart:
+            for file in others:
                 known.update(self._known(file, keys))
             known.update(_all(self._database, keys))
         except sqlite3.Error as error:
@@ -134,7 +134,7 @@ class Journal:
             for request, a in answers
         ]
         rows.sort(key=itemgetter(0))  # rows with neighbouring keys are in the same pages, which are then written once
-        self._holds_none = False
+        self._model_is_new = False
         try:
             with self._database:
                 self._database.executemany(_INSERT, rows)
@@ -154,13 +154,13 @@ class Journal:
     def _key(self, request: Request) -> bytes:
         return hashlib.sha256(self._fingerprint + _as_json(request).encode()).digest()
 
-    def _is_apart(self, file: Path) -> bool:
-        """Whether a file of the journal is another than the one this object has open."""
+    def _is_other_file(self, file: Path) -> bool:
+        """Whether this object does not have the file open."""
         assert self._place is not None
         return self._read_only or file != self._place.file
 
     def _known(self, file: Path, keys: Sequence[bytes]) -> dict[int, Answer]:
-        """Return the answers in a file that this object has not open."""
+        """Return the answers in a file that this object does not have open."""
         assert self._place is not None
         if file == self._place.file:  # in a read-only cache; read again each time, because other hosts may write to it
             with closing(_open_shared(file)) as shared:

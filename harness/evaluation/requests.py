@@ -106,8 +106,8 @@ class TaskRequests:
         for text in _texts(instance):
             if not isinstance(text, str):
                 raise TaskError(
-                    f"task {instance.task_name}: item {instance.doc_id}: its prompt or answer is not a text; let "
-                    "doc_to_text and doc_to_target return text."
+                    f"task {instance.task_name}: item {instance.doc_id}: the prompt or answer is "
+                    f"{type(text).__name__} {text!r:.60}, not a string; make doc_to_text and doc_to_target return one."
                 )
         first = as_request(instance, 0, seeds)
         repeats = instance.repeats or 1

@@ -134,7 +134,7 @@ def _skewed(grouped: ClusteredValues, quantile: float) -> float:
 
     With skewness g of G cluster residuals, T + g T^2 / (3 sqrt G) + g^2 T^3 / (27 G) + g / (6 sqrt G) nearly follows
     Student's t (Hall 1992, JRSS B 54). It needs no resampling. Resamples of four items are often nearly constant, and
-    the bootstrap's quantile may then be hundreds of standard errors; this one is at most 4.2 times Student's. The
+    the bootstrap's quantile may then be thousands of standard errors; this one is at most 4.2 times Student's. The
     skewness of few items is mostly noise, so it may widen an interval, but not shorten it: the caller takes the wider
     quantile at each end.
     """

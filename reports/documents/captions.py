@@ -152,8 +152,8 @@ def values_caption(items: Sequence[int]) -> str:
     """
     return (
         f"As recorded, over the items that the model answered (n = {_range(items) if items else '0'}), with 95% "
-        "interval: Wilson's for right or wrong answers, bootstrap-t for others, with clustered errors. Nothing is "
-        "tested here."
+        "interval: Wilson's for right/wrong answers; for other values bootstrap-t, or a skewness-corrected t below ten "
+        "items or clusters. Errors are clustered. Nothing is tested here."
     )
 
 

@@ -22,7 +22,7 @@ GLOSSARY = {
     "95% interval": (
         "A range that contains the true value in 95 of 100 evaluations. Right/wrong answers: Wilson's interval for one "
         "model, Tango's for a difference. Other values: bootstrap-t for one model, or a skewness-corrected t below ten "
-        "items; Student's t for a difference."
+        "items or clusters; Student's t for a difference."
     ),
     "difference": "Mean of the model minus mean of the baseline, over items that both answered, paired by document.",
     "p": (

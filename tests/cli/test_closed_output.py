@@ -95,9 +95,8 @@ def test_a_full_disk_is_one_line(board: Path) -> None:
     with FULL.open("w") as output:
         command = [sys.executable, "-m", "harness", "leaderboard", str(board)]
         done = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, check=False)
-    line = (
-        "harness leaderboard: a file or the output: the disk is full; free some space and run the same command again.\n"
-    )
+    problem = "output: no space left on the disk or in your quota; free some, then run the command again."
+    line = f"harness leaderboard: {problem}\n"
     assert (done.returncode, done.stderr) == (1, line)
 
 
@@ -126,7 +125,9 @@ def test_files_that_may_not_be_used_are_named_and_other_errors_are_not_explained
     harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused = PermissionError(errno.EACCES, "Permission denied", "/etc/x")
-    assert fault_of_the_machine(refused) == "/etc/x: Permission denied; change its permissions, or give another place."
+    assert (
+        fault_of_the_machine(refused) == "/etc/x: Permission denied; give a writable path, or change its permissions."
+    )
     assert fault_of_the_machine(OSError(errno.EIO, "Input/output error", "/etc/x")) == ""
     assert fault_of_the_machine(OSError("no number")) == ""
 

@@ -113,5 +113,5 @@ def test_an_answer_that_is_no_text_is_the_tasks_error(tmp_path: Path) -> None:
     folder = write_task(tmp_path / "tasks", "loglikelihood", "first")
     text = (folder / "task.yaml").read_text().replace("doc_to_target: right", "doc_to_target: answer")
     (folder / "task.yaml").write_text(text, encoding="utf-8")
-    with pytest.raises(TaskError, match="frozen: item 0: its prompt or answer is not a text"):
+    with pytest.raises(TaskError, match=r"frozen: item 0: the prompt or answer is int \d, not a string"):
         begin(folder, tmp_path, "loglikelihood", shots=0)

@@ -148,7 +148,7 @@ def test_a_task_whose_python_exits_is_a_failure(tmp_path: Path, harness_here: Ha
     words = ["--tasks", "t_generate", "--include_path", folder, "--output_path", tmp_path / "runs"]
     done = harness_here("eval", "--backend", "scripted", "--model", "oracle", *words)
     assert done.returncode == 1
-    assert "called sys.exit(0), so the work is not finished" in done.stderr
+    assert "called sys.exit(0) before the work was done" in done.stderr
     assert not list((tmp_path / "runs").rglob("results_*.json"))
 
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
-from harness.engines.hf.shared_start import SharedStart
+from harness.engines.hf.shared_prefix import SharedPrefix
 from harness.engines.hf.steps import fast_steps, make_room
 from harness.engines.sampling_fields import SAMPLING_FIELDS
 from harness.engines.thoughts import ThinkTags
@@ -103,8 +103,8 @@ class Decoder:
         self._until = until
         self._arguments = arguments
         self._ends = _end_tokens(model, arguments)
-        self.shared: SharedStart | None = None
-        """What the prompts of all rows begin with, if that is computed already."""
+        self.prefix: SharedPrefix | None = None
+        """The prefix that the prompts of all rows share, if it is computed already."""
 
     @property
     def takes_stages(self) -> bool:
@@ -129,7 +129,7 @@ class Decoder:
         """Return a batch of rows; what they have written is computed anew."""
         prompts = [[*row.prompt, *row.written] for row in rows]
         ids, mask = padded(prompts, self.padding)
-        cache = None if self.shared is None else self.shared.cache([len(prompt) for prompt in prompts])
+        cache = None if self.prefix is None else self.prefix.cache([len(prompt) for prompt in prompts])
         return Batch(rows=list(rows), ids=ids, mask=mask, cache=cache)
 
     def advance(self, batch: Batch, steps: int) -> Batch:

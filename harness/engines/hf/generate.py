@@ -18,7 +18,7 @@ from harness.engines.hf.decoding import Decoder, Row, Thought
 from harness.engines.hf.flow import CannotFlowError, flow
 from harness.engines.hf.generation_probe import Batching, batching_of
 from harness.engines.hf.runner import Budget, Job, Runner, ran_out_of_memory
-from harness.engines.hf.shared_start import SharedStart, by_start
+from harness.engines.hf.shared_prefix import SharedPrefix, group_by_prefix
 from harness.engines.thoughts import ThinkTags
 from harness.engines.tokens import Encoder, Prompt
 
@@ -90,20 +90,21 @@ class Generator:
         if empty:
             yield dict.fromkeys(empty, _EMPTY)
         continuing = self._continuing(arguments)
-        for start, group in by_start({index: prompt.tokens for index, prompt in prompts.items() if prompt.tokens}):
-            continuing.decoder.shared = self._shared(start) if continuing.decoder.takes_stages else None
+        tokens = {index: prompt.tokens for index, prompt in prompts.items() if prompt.tokens}
+        for prefix, group in group_by_prefix(tokens):
+            continuing.decoder.prefix = self._computed(prefix) if continuing.decoder.takes_stages else None
             asked = {index: (requests[index], prompts[index]) for index in group}
             for answers in self._flowing(continuing, asked):
                 yield answers
                 asked = {index: each for index, each in asked.items() if index not in answers}
             yield from self._in_batches(continuing, asked)
 
-    def _shared(self, start: Sequence[int]) -> SharedStart | None:
-        """Compute what prompts begin with; None if there is nothing, or if it cannot be computed apart."""
-        if not start or not self._batching.starts:
+    def _computed(self, prefix: Sequence[int]) -> SharedPrefix | None:
+        """Compute a shared prefix; None if it is empty, or if it cannot be computed separately."""
+        if not prefix or not self._batching.shares_prefixes:
             return None
         try:
-            return SharedStart(self._model, start)
+            return SharedPrefix(self._model, prefix)
         except Exception as error:  # logged; each prompt is then computed whole
             self._runner.note(error)
             return None

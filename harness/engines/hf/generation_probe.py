@@ -5,7 +5,7 @@ Three things hold for plain attention with a cache, but not for every model:
     padding    . . . e f g h    a short prompt, padded on the left, continues as it does without padding
                a b c d e f g
     stages     a b c | d e      after a few tokens, rows are dropped and the others continue from their cache
-    start      a b c | d e      what prompts begin with is computed once for all of them
+    prefix     a b c | d e      what prompts begin with is computed once for all of them
                a b c | f
 
 RWKV reads the padding. With a prompt-tuning adapter, padding moves the prompt away from the adapter's tokens. PEFT puts
@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from harness.engines.hf.decoding import continuing_cache, padded
-from harness.engines.hf.shared_start import SharedStart
+from harness.engines.hf.shared_prefix import SharedPrefix
 from harness.engines.hf.steps import fast_steps
 from harness.errors import first_line
 
@@ -46,18 +46,19 @@ class Batching:
     Attributes:
         pads: Whether prompts of different lengths may share a batch.
         stages: Whether rows may be dropped from the cache, and the others continue from it.
-        starts: Whether prompts of different lengths may continue from the cache of their common start.
+        shares_prefixes: Whether prompts of different lengths may continue from the cache of their shared prefix.
     """
 
     pads: bool
     stages: bool
-    starts: bool
+    shares_prefixes: bool
 
 
 def batching_of(model: Any) -> Batching:
     """Test `model`, a causal language model in evaluation mode, and return what holds for it.
 
-    A test of padding or stages that fails, or raises, is logged as a warning; nothing is raised.
+    If the test of padding or of stages fails or raises, a warning is logged. The test of shared prefixes fails
+    silently, because only speed depends on it.
     """
     drawn = random.Random(0)
     vocabulary = model.config.get_text_config().vocab_size
@@ -68,15 +69,15 @@ def batching_of(model: Any) -> Batching:
     stages = _holds(
         lambda: _cache_continues(model, long, other), "finished rows of a batch are computed until the last one ends"
     )
-    starts = pads and stages and _holds(lambda: _start_is_shared(model, long, short, other))
-    return Batching(pads=pads, stages=stages, starts=starts)
+    shares = pads and stages and _holds(lambda: _prefix_is_shared(model, long, short, other))
+    return Batching(pads=pads, stages=stages, shares_prefixes=shares)
 
 
 def _holds(test: Callable[[], bool], otherwise: str = "") -> bool:
     """The test's result; False if it raises, because the fallback makes fewer assumptions about the model."""
     try:
         holds, reason = test(), "its continuations differ"
-    except Exception as error:  # logged
+    except Exception as error:  # logged if `otherwise` says what changes
         holds, reason = False, first_line(error)
     if not holds and otherwise:
         logger.warning("%s on this model: %s", otherwise, reason)
@@ -100,10 +101,10 @@ def _cache_continues(model: Any, long: Sequence[int], other: Sequence[int]) -> b
     return _equal(_logits(second), _logits(whole)[1:, 1:], _agreement(model))
 
 
-def _start_is_shared(model: Any, start: Sequence[int], *rests: Sequence[int]) -> bool:
+def _prefix_is_shared(model: Any, start: Sequence[int], *rests: Sequence[int]) -> bool:
     prompts = [[*start, *rest] for rest in rests]
     whole = _generate(model, prompts, new=2)
-    cache = SharedStart(model, start).cache([len(prompt) for prompt in prompts])
+    cache = SharedPrefix(model, start).cache([len(prompt) for prompt in prompts])
     return _equal(_logits(_generate(model, prompts, new=2, cache=cache)), _logits(whole), _agreement(model))
 
 

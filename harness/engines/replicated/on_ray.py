@@ -18,9 +18,9 @@ from harness.ray_cluster import open_cluster
 
 log = logging.getLogger(__name__)
 
-# How the names begin of the environment variables that an actor takes from the driver, whatever its own machine sets:
-# caches, tokens and addresses of the hub and of services, and settings of the libraries.
-PASSED_ON = ("HARNESS_", "HF_", "OPENAI_", "VLLM_", "OMP_NUM_THREADS")
+# Prefixes of the environment variables that an actor gets from the driver, even if its own machine sets them: caches,
+# tokens and addresses of the hub and of services, and settings of the libraries.
+FORWARDED_PREFIXES = ("HARNESS_", "HF_", "OPENAI_", "VLLM_", "OMP_NUM_THREADS")
 OF_ONE_MACHINE = ("VLLM_HOST_IP", "VLLM_HOST_PORT")
 SECONDS_UNTIL_NOTE = 60.0
 Machines = Sequence[Mapping[str, float]]
@@ -111,7 +111,9 @@ def placed(count: int | Literal["auto"], machines: Machines, spec: EngineSpec) -
 def passed_on(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the driver's variables that each actor gets. Ray sets OMP_NUM_THREADS to `num_cpus` if it is not set."""
     return {
-        name: value for name, value in environment.items() if name.startswith(PASSED_ON) and name not in OF_ONE_MACHINE
+        name: value
+        for name, value in environment.items()
+        if name.startswith(FORWARDED_PREFIXES) and name not in OF_ONE_MACHINE
     }
 
 

@@ -30,23 +30,23 @@ HYBRID: dict[str, Any] = {
     "mamba_n_groups": 1,
     "mamba_chunk_size": 8,
 }
-FAST = Batching(pads=True, stages=True, starts=True)
-WITH_STATES = Batching(pads=True, stages=True, starts=False)
+FAST = Batching(pads=True, stages=True, shares_prefixes=True)
+WITH_STATES = Batching(pads=True, stages=True, shares_prefixes=False)
 
 RECURRENT: dict[str, tuple[Callable[[], PretrainedConfig], Batching]] = {
     "recurrent gemma": (
         lambda: tf.RecurrentGemmaConfig(
             num_hidden_layers=3, hidden_size=32, intermediate_size=64, num_attention_heads=4, lru_width=32
         ),
-        Batching(pads=False, stages=False, starts=False),
+        Batching(pads=False, stages=False, shares_prefixes=False),
     ),
     "rwkv": (
         lambda: tf.RwkvConfig(hidden_size=32, num_hidden_layers=2, context_length=96),
-        Batching(pads=False, stages=False, starts=False),
+        Batching(pads=False, stages=False, shares_prefixes=False),
     ),
     "mamba 2": (
         lambda: tf.Mamba2Config(**SMALL, num_heads=8, head_dim=8, n_groups=1, chunk_size=8),
-        Batching(pads=True, stages=False, starts=False),
+        Batching(pads=True, stages=False, shares_prefixes=False),
     ),
     "jamba": (
         lambda: tf.JambaConfig(

@@ -97,7 +97,7 @@ def test_a_command_that_ranks_cannot_share_is_refused(
         monkeypatch.setenv(name, value)
     done = harness_here(*words)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"harness {words[0]}: rank {rank} of 2: several processes cannot share this command")
+    assert done.stderr.startswith(f"harness {words[0]}: rank {rank} of 2: only eval and train can share their work")
     assert done.stderr.count("\n") == 1
 
 

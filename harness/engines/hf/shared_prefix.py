@@ -1,12 +1,12 @@
-"""The tokens that many prompts begin with, such as the same examples, are computed once.
+"""The prefix that many prompts share, such as the same examples, is computed once.
 
-Prompts are padded on the left, so their common start is at different places (`.` is padding, `|` ends what is cached):
+Prompts are padded on the left, so their prefix is at different places (`.` is padding, `|` ends what is cached):
 
-    row 0   S T A R T i s | q u e s t i o n 0
-    row 1   . . . S T A R | T i s q u e s t 1
+    row 0   P R E F I X i s | q u e s t i o n 0
+    row 1   . . . P R E F I | X i s q u e s t 1
 
-What is cached is a rectangle. It ends where the prompt with the most tokens of its own leaves the common start; the
-other rows compute the rest of it again.
+What is cached is a rectangle. It ends where the prompt with the most tokens of its own leaves the prefix; the other
+rows compute the rest of the prefix again.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-FEWEST = 8  # prompts for which a common start is computed by itself
-SHORTEST = 64  # tokens of such a start
+MIN_PROMPTS = 8  # that share a prefix before it is computed separately
+MIN_PREFIX_TOKENS = 64
 
 
-class SharedStart:
-    """Keys and values of tokens that all prompts of a group begin with.
+class SharedPrefix:
+    """Keys and values of a prefix that all prompts of a group share.
 
     Args:
         model: A causal language model in evaluation mode.
-        tokens: The common tokens.
+        tokens: The prefix, as token ids.
 
     Raises:
         ValueError: the model's cache cannot be divided by tokens.
@@ -46,13 +46,14 @@ class SharedStart:
         self._length = len(tokens)
 
     def cache(self, lengths: Sequence[int]) -> DynamicCache:
-        """Return a cache for prompts that begin with the tokens.
+        """Return a cache for prompts that begin with the prefix.
 
         Args:
-            lengths: Tokens of each prompt, at least one more than the common ones.
+            lengths: Tokens of each prompt: those of the prefix and at least one more.
 
         Returns:
-            Keys and values, [rows, key heads, width - most own tokens, head dim], zero where prompts are padded.
+            Keys and values, [rows, key heads, cached, head dim], zero where a prompt is padded. ``cached`` is the
+            longest prompt, less the most tokens that any prompt has after the prefix.
         """
         width = max(lengths)
         cached = width - max(length - self._length for length in lengths)
@@ -72,23 +73,30 @@ def _in_place(states: Tensor, paddings: Sequence[int], width: int) -> Tensor:
     return placed
 
 
-def by_start(prompts: Mapping[int, Sequence[int]]) -> Iterator[tuple[list[int], list[int]]]:
-    """Yield groups of prompts: the tokens to compute once, and the members; those without such tokens come last."""
+def group_by_prefix(prompts: Mapping[int, Sequence[int]]) -> Iterator[tuple[list[int], list[int]]]:
+    """Group prompts by the prefix that they share.
+
+    Args:
+        prompts: Token ids by index.
+
+    Yields:
+        The prefix, and the indices of its prompts. The last group has the prompts without one: its prefix is empty.
+    """
     groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index, tokens in prompts.items():
-        groups[tuple(tokens[:SHORTEST])].append(index)
+        groups[tuple(tokens[:MIN_PREFIX_TOKENS])].append(index)
     others: list[int] = []
     for members in groups.values():
-        start = _common([prompts[index] for index in members]) if len(members) >= FEWEST else []
-        if len(start) >= SHORTEST:
-            yield start, members
+        prefix = _shared([prompts[index] for index in members]) if len(members) >= MIN_PROMPTS else []
+        if len(prefix) >= MIN_PREFIX_TOKENS:
+            yield prefix, members
         else:
             others += members
     if others:
         yield [], others
 
 
-def _common(prompts: Sequence[Sequence[int]]) -> list[int]:
+def _shared(prompts: Sequence[Sequence[int]]) -> list[int]:
     """Return the tokens that all prompts begin with, without the last token of any."""
     tokens = [list(prompt) for prompt in prompts]
     first, last = min(tokens), max(tokens)  # in order; what these two share, all share

@@ -1,4 +1,4 @@
-"""What many prompts begin with is computed once, and no text changes."""
+"""A prefix that many prompts share is computed once, and no text changes."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 
 import pytest
 
-from harness.engines.hf import shared_start
-from harness.engines.hf.shared_start import by_start
+from harness.engines.hf import shared_prefix
+from harness.engines.hf.shared_prefix import group_by_prefix
 from tests.engines.hf.families import ALL, save_family
 from tests.engines.hf.test_generate import SAMPLING, generation, texts
 from tests.engines.hf.test_packed import answers, open_packed
 
-START = "the dog sat and the cat ran because the dog and the cat sat "
+PREFIX = "the dog sat and the cat ran because the dog and the cat sat "
 ENDS = ["because", "the cat", "a dog sat and ran and sat", "and", "the", "dog dog dog dog dog", "a", "the dog and"]
 GREEDY: dict[str, Any] = {"do_sample": False, "until": ["e", "x"], "max_gen_toks": 24}
 
 
 @pytest.fixture(autouse=True)
-def short_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_start, "SHORTEST", 8)
+def short_prefixes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_prefix, "MIN_PREFIX_TOKENS", 8)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_texts_are_those_of_prompts_computed_whole(
     name: str, arguments: dict[str, Any], flows: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = open_packed(save_family(tmp_path, name))
-    requests = [generation(START + end, **arguments) for end in ENDS]
+    requests = [generation(PREFIX + end, **arguments) for end in ENDS]
     requests += [generation(end, **arguments) for end in ENDS[:2]]
     alone = [text for request in requests for text in texts(answers(engine, [request]))]
     engine._generator._flows = flows
@@ -62,22 +62,22 @@ def _computed(engine: Any, requests: list[Any], monkeypatch: pytest.MonkeyPatch)
     return sum(tokens)
 
 
-def test_the_start_is_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_prefix_is_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = open_packed(save_family(tmp_path, "llama"))
-    requests = [generation(START + end, until=[], max_gen_toks=1) for end in ENDS]
-    answers(engine, requests)  # tests the model
+    requests = [generation(PREFIX + end, until=[], max_gen_toks=1) for end in ENDS]
+    answers(engine, requests)  # so that the model is tested already
     shared = _computed(engine, requests, monkeypatch)
-    monkeypatch.setattr(shared_start, "FEWEST", 100)
+    monkeypatch.setattr(shared_prefix, "MIN_PROMPTS", 100)
     assert shared < 0.6 * _computed(engine, requests, monkeypatch)
 
 
-def test_prompts_are_grouped_by_what_they_begin_with() -> None:
+def test_prompts_are_grouped_by_their_prefix() -> None:
     one, other = list(range(20)), list(range(100, 130))
     prompts = {0: [1, 2, 3]}
     prompts |= {n: [*one, n] for n in range(1, 9)}
     prompts |= {n: [*other, 7, n] for n in range(9, 17)}
     prompts |= {17: [*range(50, 70), 1]}
-    assert list(by_start(prompts)) == [
+    assert list(group_by_prefix(prompts)) == [
         (one, list(range(1, 9))),
         ([*other, 7], list(range(9, 17))),
         ([], [0, 17]),
@@ -86,7 +86,7 @@ def test_prompts_are_grouped_by_what_they_begin_with() -> None:
 
 def test_a_prompt_keeps_a_token_of_its_own() -> None:
     same = list(range(12))
-    assert list(by_start(dict.fromkeys(range(8), same))) == [(same[:-1], list(range(8)))]
+    assert list(group_by_prefix(dict.fromkeys(range(8), same))) == [(same[:-1], list(range(8)))]
     prompts = {index: [*same, 5] for index in range(8)} | {8: same}
-    assert list(by_start(prompts)) == [(same[:-1], list(range(9)))]
-    assert list(by_start({})) == []
+    assert list(group_by_prefix(prompts)) == [(same[:-1], list(range(9)))]
+    assert list(group_by_prefix({})) == []
