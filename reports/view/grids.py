@@ -52,8 +52,8 @@ class Dots:
         return Markup(marks.axis(ends)), [Markup(one) for one in drawn]  # noqa: S704 - numbers only
 
 
-def grid(table: Table, link: Link = lambda _key, _row: "", dots: Dots | None = None) -> dict[str, Any]:
-    """Return a table for the template."""
+def grid(table: Table, link: Link = lambda _key, _row: "", dots: Dots | None = None, csv: str = "") -> dict[str, Any]:
+    """Return a table for the template; `csv` is the address of the same table as a file."""
     name = next((key for key in _NAMES if key in [column.key for column in table.shown]), "")
     columns: list[dict[str, Any]] = [_heading(column, name) for column in table.shown]
     rows: list[dict[str, Any]] = [
@@ -66,7 +66,19 @@ def grid(table: Table, link: Link = lambda _key, _row: "", dots: Dots | None = N
         for row, drawing in zip(rows, drawings, strict=True):
             row["cells"].insert(at, {"drawing": drawing})
     meanings = {column.heading: column.meaning for column in table.shown if column.meaning}
-    return {"key": table.key, "title": table.title, "columns": columns, "rows": rows, "meanings": meanings}
+    return {
+        "key": table.key,
+        "title": table.title,
+        "columns": columns,
+        "rows": rows,
+        "meanings": meanings,
+        "csv": csv,
+    }
+
+
+def table_address(table: Table, query: str = "") -> str:
+    """Return the address of a table as CSV; the query names the models of a comparison that the reader chose."""
+    return f"/table?name={table.key}" + (f"&{query}" if query else "")
 
 
 def _heading(column: Column, name: str) -> dict[str, Any]:
@@ -101,11 +113,17 @@ def board_grid(overview: Overview, board: Document) -> dict[str, Any]:
         values=[overview.overall.get(str(row.cells["model"])) for row in table.rows],
         quiet=[row.cells["model"] not in overview.tied for row in table.rows],
     )
-    return grid(table, link, dots)
+    return grid(table, link, dots, table_address(table))
 
 
-def differences_grids(document: Document, baseline: str) -> list[dict[str, Any]]:
-    """Return the tables of a comparison, each number of items with a link to these items."""
+def differences_grids(document: Document, baseline: str, query: str) -> list[dict[str, Any]]:
+    """Return the tables of a comparison, each number of items with a link to these items.
+
+    Args:
+        document: The comparison.
+        baseline: The model that the others are compared with.
+        query: Names the models, if the reader chose them.
+    """
 
     def link(key: str, row: Row) -> str:
         arm = str(row.cells["arm"])
@@ -114,7 +132,7 @@ def differences_grids(document: Document, baseline: str) -> list[dict[str, Any]]
         outcomes = {"gained": "gained", "lost": "lost", "items": ""}
         return f"/items?{wanted.query(outcome=outcomes[key])}" if task and key in outcomes else ""
 
-    return [grid(table, link, _of_differences(table)) for table in document.tables]
+    return [grid(table, link, _of_differences(table), table_address(table, query)) for table in document.tables]
 
 
 def _of_differences(table: Table) -> Dots | None:

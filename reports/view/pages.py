@@ -16,12 +16,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from harness.errors import HarnessError, InputError
 from harness.records import ModelRecords, Records
-from harness.reports.documents.tables import Document
+from harness.reports.documents.tables import Document, csv
 from harness.reports.page.environment import TEMPLATES as REPORT_TEMPLATES
 from harness.reports.view import results
 from harness.reports.view.details import Details
 from harness.reports.view.filters import MOST_MODELS, PAGE_ITEMS, Filter, Matches, matches
-from harness.reports.view.grids import board_grid, differences_grids, grid, matrix
+from harness.reports.view.grids import board_grid, differences_grids, grid, matrix, table_address
 from harness.reports.view.index import Index, Item, TaskItems
 from harness.reports.view.item_page import item_context
 from harness.reports.view.losses import damaged_lines, failures
@@ -78,7 +78,7 @@ class Pages:
             notes=[*(board.notes[board.n_headlines :] if board else ()), *first.notes, *damaged_lines(index)],
             board=board_grid(first, board) if board else None,
             matrix=matrix(first, index.models, losses),
-            values=grid(first.values),
+            values=grid(first.values, csv=table_address(first.values)),
             failures=failures(index, self.models),
             n_items=f"{index.count:,}",
             n_tasks=len(index.tasks),
@@ -101,6 +101,7 @@ class Pages:
             except HarnessError as error:  # such as other prompts; the reader may choose other models
                 problem = str(error)
         baseline = self.index.models[0] if of_leader else wanted.models[0]
+        query = "" if of_leader else wanted.query()
         models = [self.models[name] for name in wanted.models]
         return self._page(
             "compare.html",
@@ -112,10 +113,28 @@ class Pages:
             is_of_leader=of_leader is not None,
             wanted=wanted,
             baseline=baseline,
-            tables=differences_grids(document, baseline) if document else (),
+            tables=differences_grids(document, baseline, query) if document else (),
             notes=document.notes[document.n_headlines :] if document else (),
             compare_command="" if of_leader or problem else results.compare_command(models, self._options),
         )
+
+    def table(self, name: str, wanted: Filter, *, chosen: bool) -> str:
+        """Return a table of the first page, or of a comparison as `comparison` shows it, as CSV of raw values.
+
+        Raises:
+            InputError: There is no such table.
+            RecordError: The models cannot be compared.
+        """
+        first = self._overview
+        board = first.board or Document(title="", command="", tables=(), notes=())
+        document = replace(board, tables=(*board.tables, first.values))
+        if name not in [table.key for table in document.tables]:
+            of_leader = None if chosen else first.differences
+            document = of_leader or self._comparison(wanted.models)
+        table = next((table for table in document.tables if table.key == name), None)
+        if table is None:
+            raise InputError(f"no table {name[:40]} here; there are {', '.join(one.key for one in document.tables)}.")
+        return csv(replace(document, tables=(table,)))
 
     def items(self, wanted: Filter) -> str:
         """Return the list of items that match a filter."""
@@ -160,6 +179,7 @@ class Pages:
             place=f"{at + 1:,} of {len(numbers):,}" if is_listed else "",
             steps=steps,
             list_address=f"/items?{wanted.query(page=at // PAGE_ITEMS + 1)}#at-{item.id}",
+            export_query=f"{Filter(models=wanted.models, task=item.task).query()}&id={item.id}",
             permalink=_item_address(item, Filter(models=wanted.models, task=item.task)),
             outcome_label=outcomes_for(len(wanted.models)).get(wanted.outcome, ("", ""))[0],
             **item_context(answers),
