@@ -44,22 +44,22 @@ WORDS = (
 CHOICES = ("one", "two", "three", "four")
 
 
-def write_runs(folder: Path, models: int, tasks: int, items: int) -> int:
-    """Write the runs, and return their size in bytes."""
+def write_runs(folder: Path, models: int, tasks: int, items: int, prefix: str = "") -> int:
+    """Write the runs, and return their size in bytes; the names of models and tasks begin with `prefix`."""
     rng = random.Random(0)
     difficulty = {(t, i): rng.gauss(0.0, 1.0) for t in range(tasks) for i in range(items)}
     fronts = {key: _front(key, random.Random(f"{key}")) for key in difficulty}
     for model in range(models):
-        name = f"model-{model:02d}"
+        name = f"{prefix}model-{model:02d}"
         place = folder / name
         place.mkdir(parents=True)
         skill, draws = model / models - 0.5, random.Random(1_000 + model)
         right = {key: float(skill + draws.gauss(0.0, 1.0) > hard) for key, hard in difficulty.items()}
         for task in range(tasks):
             lines = [fronts[task, item] + f'"acc": {right[task, item]}}}\n' for item in range(items)]
-            (place / f"samples_task_{task:02d}_{TIME}.jsonl").write_text("".join(lines), encoding="utf-8")
+            (place / f"samples_{prefix}task_{task:02d}_{TIME}.jsonl").write_text("".join(lines), encoding="utf-8")
         means = [sum(right[task, item] for item in range(items)) / items for task in range(tasks)]
-        (place / f"results_{TIME}.json").write_text(json.dumps(_results(name, means, items)), encoding="utf-8")
+        (place / f"results_{TIME}.json").write_text(json.dumps(_results(name, means, items, prefix)), encoding="utf-8")
     return sum(file.stat().st_size for file in folder.rglob("*.json*"))
 
 
@@ -86,8 +86,8 @@ def _front(key: tuple[int, int], rng: random.Random) -> str:
     return json.dumps(row)[:-1] + ", "
 
 
-def _results(name: str, means: list[float], items: int) -> dict[str, Any]:
-    tasks = {f"task_{i:02d}": value for i, value in enumerate(means)}
+def _results(name: str, means: list[float], items: int, prefix: str) -> dict[str, Any]:
+    tasks = {f"{prefix}task_{i:02d}": value for i, value in enumerate(means)}
     metadata = [{"version": 1, "domain": DOMAINS[i % len(DOMAINS)], "chance": 0.25} for i in range(len(means))]
     return {
         "results": {task: {"alias": task, "acc,none": value, "sample_len": items} for task, value in tasks.items()},

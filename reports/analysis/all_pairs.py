@@ -26,7 +26,13 @@ from harness.reports.analysis.intervals import IntervalCache
 from harness.reports.analysis.matrix import Key, Matrix, MatrixArm, MatrixCell, MatrixColumn, PairDifference
 from harness.reports.analysis.parents import chain_of
 from harness.reports.analysis.study import TrainingRun, plots_of_models
-from harness.reports.analysis.task_values import TaskValues, collect, overall_limits, overall_tables
+from harness.reports.analysis.task_values import (
+    TaskValues,
+    collect,
+    overall_limits,
+    overall_tables,
+    overall_tasks,
+)
 from harness.stats.combining import Estimate
 from harness.stats.factorial import ItemTable, Runs, estimate_contrast
 
@@ -159,15 +165,20 @@ def _columns(comparison: Comparison) -> tuple[MatrixColumn, ...]:
     ]
     if not any(comparison.overall.values()):
         return tuple(columns)
-    counted = {name for parts in comparison.overall.values() for part in parts if part.domain == OVERALL
-               for name in part.names}  # fmt: skip
+    counted = _in_overall(comparison)
     better = all(column.higher_is_better for column in columns if column.task in counted)
     return (MatrixColumn(task=OVERALL, domain="", chance=0.0, higher_is_better=better), *columns)
 
 
+def _in_overall(comparison: Comparison) -> set[str]:
+    """Return the tasks that count in the overall value of some arm."""
+    parts = [part for own in comparison.overall.values() for part in own if part.domain == OVERALL]
+    return {name for part in parts for name in part.names}
+
+
 def _cells(comparison: Comparison, estimates: BoardEstimates | None, intervals: IntervalCache) -> dict[Key, MatrixCell]:
     cells: dict[Key, MatrixCell] = {}
-    names = {one.task for one in comparison.differences}
+    names, counted = {one.task for one in comparison.differences}, _in_overall(comparison)
     for arm in comparison.arms:
         if len(arm.models) > 1:
             cells |= {(arm.name, task): cell for task, cell in _of_runs(arm, any_scale=comparison.any_scale).items()}
@@ -177,7 +188,9 @@ def _cells(comparison: Comparison, estimates: BoardEstimates | None, intervals: 
                 cells[arm.name, task] = _of_run(run, run.value, intervals)
         one = estimates.overall.get(arm.name) if estimates is not None else _overall(arm, comparison, intervals)
         if one is not None:
-            cells[arm.name, OVERALL] = MatrixCell(value=one.value, low=one.low, high=one.high)
+            runs = [run for task, run in arm.models[0].tasks.items() if task in counted]
+            failed, cut = sum(run.failed for run in runs), sum(run.truncated for run in runs)
+            cells[arm.name, OVERALL] = MatrixCell(value=one.value, low=one.low, high=one.high, failed=failed, cut=cut)
     return cells
 
 
@@ -215,10 +228,12 @@ def _of_runs(arm: Arm, *, any_scale: bool) -> dict[str, MatrixCell]:
         return {}
     grouped = Runs(cells=[run.cell for run in runs], plots=[run.plot for run in runs])
     cells = {
-        one.task: mean_cell([one.table], grouped, ("",), counts_of(arm.models, one)).within(one.limits) for one in tasks
+        one.task: mean_cell([one.table], grouped, ("",), counts_of(arm.models, [one])).within(one.limits)
+        for one in tasks
     }
+    counted = overall_tasks(tasks, any_scale=any_scale)
     if tables := overall_tables(tasks, any_scale=any_scale):
-        cells[OVERALL] = mean_cell(tables, grouped, ("",), (0, 0)).within(overall_limits(tasks))
+        cells[OVERALL] = mean_cell(tables, grouped, ("",), counts_of(arm.models, counted)).within(overall_limits(tasks))
     return cells
 
 
@@ -228,9 +243,9 @@ def mean_cell(tables: Sequence[ItemTable], runs: Runs, cell: tuple[str, ...], co
     return MatrixCell(value=one.estimate, low=one.low, high=one.high, failed=counts[0], cut=counts[1])
 
 
-def counts_of(models: Sequence[ModelRecords], task: TaskValues) -> tuple[int, int]:
-    """Return the failed and the truncated requests of models on a task."""
-    runs = [model.tasks[task.task] for model in models]
+def counts_of(models: Sequence[ModelRecords], tasks: Sequence[TaskValues]) -> tuple[int, int]:
+    """Return the failed and the truncated requests of models on some tasks."""
+    runs = [model.tasks[one.task] for model in models for one in tasks]
     return sum(run.failed for run in runs), sum(run.truncated for run in runs)
 
 

@@ -11,8 +11,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from harness.errors import RecordError
 from harness.records import ModelRecords
 from harness.reports.analysis.lineage_graph import LineageNode, lineage_nodes
+from harness.reports.analysis.stages import Stage, stages_of
 
 _SEED = re.compile(r"[-_. ]*(seed|s|run)?[-_. ]*\d+$")
 
@@ -32,6 +34,42 @@ class RecipeArm:
     models: Sequence[ModelRecords]
     parents: Sequence[str] = ()
     label: str = ""
+
+
+def by_recipe(arms: Sequence[RecipeArm]) -> list[RecipeArm]:
+    """Join single runs whose names and stages differ in the seed only::
+
+    tuned-C-0 (sft, seed 0), tuned-C-1 (sft, seed 1)   ->   tuned-C
+    """
+    groups: dict[object, list[RecipeArm]] = {}
+    for arm in arms:
+        groups.setdefault(_recipe_of(arm) or arm.name, []).append(arm)
+    joined: list[RecipeArm] = []
+    for members in groups.values():
+        seeds = {stage.seed for one in members for stage in _stages(one.models[0])[-1:]}
+        joined += [_joined(members)] if 1 < len(members) == len(seeds) else members
+    return joined
+
+
+def _recipe_of(arm: RecipeArm) -> tuple[object, ...] | None:
+    """Return what the seeds of a recipe have in common; None for an arm of several runs or without a lineage."""
+    stages = _stages(arm.models[0]) if len(arm.models) == 1 else ()
+    name = _SEED.sub("", arm.name)
+    if not stages or not name or name.endswith("checkpoint"):  # checkpoint-10 is a step, no seed
+        return None
+    return name, stages[-1].kind, stages[-1].step, _SEED.sub("", stages[-1].name)
+
+
+def _stages(model: ModelRecords) -> tuple[Stage, ...]:
+    try:
+        return stages_of(model)
+    except RecordError:  # the picture leaves a damaged lineage out
+        return ()
+
+
+def _joined(members: Sequence[RecipeArm]) -> RecipeArm:
+    parents = [parent for one in members for parent in one.parents]
+    return RecipeArm(name=_SEED.sub("", members[0].name), models=[one.models[0] for one in members], parents=parents)
 
 
 def recipe_nodes(arms: Sequence[RecipeArm]) -> tuple[LineageNode, ...]:

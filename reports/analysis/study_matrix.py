@@ -19,7 +19,13 @@ from harness.reports.analysis.factorial import FactorialAnalysis
 from harness.reports.analysis.matrix import Key, Matrix, MatrixArm, MatrixCell, MatrixColumn, PairDifference
 from harness.reports.analysis.stage_pairs import Ancestors, ancestor_label, ancestors_of
 from harness.reports.analysis.study import TrainingRun
-from harness.reports.analysis.task_values import TaskValues, collect, overall_limits, overall_tables
+from harness.reports.analysis.task_values import (
+    TaskValues,
+    collect,
+    overall_limits,
+    overall_tables,
+    overall_tasks,
+)
 from harness.stats import holm
 from harness.stats.factorial import ContrastEstimate, ItemTable, Runs, estimate_contrast
 
@@ -115,14 +121,14 @@ def _higher(values: _Values, task: str) -> bool:
 
 def _cells(values: _Values, names: Mapping[Cell, str]) -> dict[Key, MatrixCell]:
     cells: dict[Key, MatrixCell] = {}
-    tasks = {one.task: one for one in values.tasks}
+    counted = {one.task: [one] for one in values.tasks}
+    counted[OVERALL] = overall_tasks(values.tasks, any_scale=values.any_scale)
     grouped = values.grouped
     for column, tables in values.tables.items():
         for cell, name in names.items():
             models = [model for run in values.runs if run.cell == cell for model in run.checkpoints]
-            counts = counts_of(models, tasks[column]) if column in tasks else (0, 0)
-            limits = tasks[column].limits if column in tasks else overall_limits(values.tasks)
-            cells[name, column] = mean_cell(tables, grouped, cell, counts).within(limits)
+            limits = overall_limits(values.tasks) if column == OVERALL else counted[column][0].limits
+            cells[name, column] = mean_cell(tables, grouped, cell, counts_of(models, counted[column])).within(limits)
     return cells
 
 

@@ -175,11 +175,21 @@ def difference_span(one: tuple[float, float] | None, other: tuple[float, float] 
     return None if one is None or other is None else (one[0] - other[1], one[1] - other[0])
 
 
+def overall_tasks(tasks: Sequence[TaskValues], *, any_scale: bool = False) -> list[TaskValues]:
+    """Return the tasks that count in the overall value; control domains only if there is no reasoning domain.
+
+    Args:
+        tasks: All tasks.
+        any_scale: All tasks have one metric that need not lie between 0 and 1, such as a log-likelihood.
+    """
+    usable = [one for one in tasks if one.on_scale or any_scale]
+    return [one for one in usable if one.domain not in CONTROLS] or usable
+
+
 def overall_tables(tasks: Sequence[TaskValues], *, any_scale: bool = False) -> list[ItemTable]:
     """Return the tables whose sum is the overall value: the chance-centred macro mean over domains.
 
-    Control domains count only if there is no reasoning domain, as everywhere. Tasks over the same items, such as two
-    templates or languages, count as one, and their tables share an item set.
+    Tasks over the same items, such as two templates or languages, count as one, and their tables share an item set.
 
     Args:
         tasks: All tasks.
@@ -188,8 +198,7 @@ def overall_tables(tasks: Sequence[TaskValues], *, any_scale: bool = False) -> l
     Returns:
         One table per task, or per group of tasks with the same items; empty if no task can be part of the overall.
     """
-    usable = [one for one in tasks if one.on_scale or any_scale]
-    usable = [one for one in usable if one.domain not in CONTROLS] or usable
+    usable = overall_tasks(tasks, any_scale=any_scale)
     if not usable:
         return []
     sets = _item_sets(usable)

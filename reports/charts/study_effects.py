@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from harness.reports.analysis.contrasts import PRIMARY
 from harness.reports.analysis.factorial import FactorialAnalysis
 from harness.reports.charts.drawing import Drawing
 from harness.reports.charts.forest import COLUMNS_PER_BAND, Effect, draw_forest
 
 
-def draw_study_effects(analysis: FactorialAnalysis, per_band: int = COLUMNS_PER_BAND) -> Drawing:
-    """Return the primary contrasts over overall and all tasks as one drawing, `per_band` of them beside each other."""
+def draw_study_effects(
+    analysis: FactorialAnalysis, per_band: int = COLUMNS_PER_BAND, marked: Mapping[str, str] | None = None
+) -> Drawing:
+    """Return the primary contrasts over overall and all tasks as one drawing.
+
+    Args:
+        analysis: The analysis.
+        per_band: Contrasts beside each other.
+        marked: Other names of some rows, such as those with failed requests.
+    """
+    names = marked or {}
     effects = [
         Effect(
-            row=row.task,
+            row=names.get(row.task, row.task),
             column=row.spec.name,
             value=row.estimate.estimate,
             low=row.estimate.low,

@@ -139,12 +139,14 @@ def _result(comparison: Comparison, document: Document, args: argparse.Namespace
     @functools.cache
     def whole() -> Document:
         from harness.reports.analysis.training_curves import curves_of
+        from harness.reports.documents.lineage import with_lineage
         from harness.reports.documents.matrix import with_matrix
         from harness.reports.documents.run_tables import with_run_tables
 
         models, estimates = report().models, report().estimates
         curves = curves_of(models, estimates) if estimates else ()
-        return with_run_tables(with_matrix(document, report().matrix), models, curves)
+        tables = with_run_tables(with_matrix(document, report().matrix), models, curves)
+        return with_lineage(tables, models, report().design)
 
     return ReportResult(document=document, page=page, charts=lambda: report_charts(report()), whole=whole)
 

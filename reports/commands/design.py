@@ -89,10 +89,14 @@ def design_result(args: argparse.Namespace, command: str) -> ReportResult:
     @functools.cache
     def whole() -> Document:
         from harness.reports.analysis.study import evaluated_models
+        from harness.reports.documents.lineage import with_lineage
         from harness.reports.documents.matrix import with_matrix
         from harness.reports.documents.run_tables import with_run_tables
+        from harness.reports.page.study import arms_of
 
-        return with_run_tables(with_matrix(document, matrix()), evaluated_models(study), curves())
+        models = evaluated_models(study)
+        tables = with_run_tables(with_matrix(document, matrix()), models, curves())
+        return with_lineage(tables, models, arms_of(analysis))
 
     def charts() -> dict[str, Chart]:
         return _charts(analysis, curves())

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from harness.reports.analysis.differences import Comparison
     from harness.reports.analysis.leaderboard import Leaderboard
     from harness.reports.commands.result import ReportResult
+    from harness.reports.documents.tables import Document
     from harness.reports.page.report import BoardParts, Report
 
 PURPOSE = "Rank models, and mark those that cannot be told apart."
@@ -89,9 +90,11 @@ def result(args: argparse.Namespace, command: str) -> ReportResult:
 
 
 def _result(parts: BoardParts, args: argparse.Namespace) -> ReportResult:
+    from harness.reports.analysis.recipe_graph import RecipeArm
     from harness.reports.analysis.training_curves import curves_of
     from harness.reports.commands.result import ReportResult
     from harness.reports.documents.leaderboard import with_domains
+    from harness.reports.documents.lineage import with_lineage
     from harness.reports.documents.run_tables import with_run_tables
 
     models = parts.board.models
@@ -108,13 +111,16 @@ def _result(parts: BoardParts, args: argparse.Namespace) -> ReportResult:
 
         return render(report())
 
+    def whole() -> Document:
+        tables = with_domains(parts.document, parts.estimates)
+        tables = with_run_tables(tables, models, curves_of(models, parts.estimates))
+        return with_lineage(tables, models, [RecipeArm(name=model.name, models=(model,)) for model in models])
+
     return ReportResult(
         document=parts.document,
         page=page,
         charts=lambda: report_charts(report(), first="domains"),
-        whole=lambda: with_run_tables(
-            with_domains(parts.document, parts.estimates), models, curves_of(models, parts.estimates)
-        ),
+        whole=whole,
     )
 
 

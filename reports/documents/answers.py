@@ -89,21 +89,38 @@ def _tasks_sentence(tasks: Sequence[TaskDifference], comparison: Comparison) -> 
     return f"Of {what}, {len(found)} {_survive(len(found))} {correction}'s correction: {listed(found)}."
 
 
-def leaderboard_answer(board: Leaderboard, headlines: Sequence[str]) -> Answer:
-    """Return who leads, and how many models are behind, or how they differ from a model that the reader chose.
+def leaderboard_answer(board: Leaderboard, headlines: Sequence[str], comparison: Comparison) -> Answer:
+    """Return who leads, how many models are behind, and how many differences by task survive the correction.
 
     Args:
         board: The ranks.
         headlines: The sentences of its document: who leads, then with ``--against`` who differs from that model.
+        comparison: The models against that model, otherwise against the leader.
     """
-    tied = sum(row.tied_with_leader for row in board.standings)
     n = len(board.standings)
-    behind = n - tied
-    rest = f"{behind} of {n} models {'is' if behind == 1 else 'are'} significantly behind the leader."
+    behind = n - sum(row.tied_with_leader for row in board.standings)
+    baseline = comparison.arms[0].name
+    leads = [row.model.name for row in board.standings if row.rank == 1] == [baseline]
+    last = []
+    if len(headlines) == 1 and 0 < behind < n - 1:
+        last = [f"{behind} of {n} models {'is' if behind == 1 else 'are'} significantly behind the leader"]
+    last += _count_by_task(comparison, "it" if leads and last else "the leader" if leads else baseline)
+    sentence = "; ".join(last)
     return Answer(
         question=f"Which of {n} models is best, and which cannot be told apart?",
-        sentences=(*headlines, rest) if len(headlines) == 1 and 0 < behind < n - 1 else tuple(headlines),
+        sentences=(*headlines, *([f"{sentence[0].upper()}{sentence[1:]}."] if last else [])),
     )
+
+
+def _count_by_task(comparison: Comparison, baseline: str) -> list[str]:
+    """Return how many differences by task survive the correction; nothing if no task was tested."""
+    tested = [one for one in comparison.differences if one.p_corrected is not None]
+    survive = sum(one.significant for one in tested)
+    if not tested:
+        return []
+    verb = "survive" if survive > 1 else "survives"
+    differences = f"{survive or 'none'} of {counted(len(tested), 'difference')}"
+    return [f"by task, {differences} from {baseline} {verb} {CORRECTIONS[comparison.correction]}'s correction"]
 
 
 def factorial_answer(analysis: FactorialAnalysis) -> Answer:

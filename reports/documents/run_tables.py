@@ -54,11 +54,11 @@ def ledger_table(models: Sequence[ModelRecords]) -> Table | None:
     if not lines:
         return None
     columns = (
-        Column(key="stage", heading="stage", kind="text"),
+        Column(key="stage", place="name", heading="stage", kind="text"),
         Column(key="kind", heading="kind", kind="text"),
         Column(key="seed", heading="seed", kind="count"),
         Column(key="phase", heading="phase", kind="count", meaning="Phase of the data schedule, from 1."),
-        Column(key="source", heading="source", kind="text"),
+        Column(key="source", place="name", heading="source", kind="text"),
         Column(key="tokens", heading="tokens", kind="count", meaning="Tokens as streamed, repetitions included."),
         Column(key="share", heading="share", meaning="Share of the phase's tokens, as streamed."),
         Column(key="target_share", heading="target", meaning="The share that the schedule has."),
@@ -89,7 +89,7 @@ def ledger_table(models: Sequence[ModelRecords]) -> Table | None:
 def settings_table(settings: Sequence[RunSettings]) -> Table:
     """Return how each model was evaluated."""
     columns = (
-        Column(key="model", heading="model", kind="text"),
+        Column(key="model", place="name", heading="model", kind="text"),
         Column(key="time", heading="run", kind="text", meaning="Start of the run, local time."),
         Column(key="n_tasks", heading="tasks", kind="count"),
         Column(key="engine", heading="engine", kind="text"),

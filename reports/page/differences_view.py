@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
 from typing import Any
 
 from markupsafe import Markup
 
-from harness.reports.analysis.differences import Comparison, TaskDifference
+from harness.reports.analysis.differences import Comparison
 from harness.reports.analysis.matrix import Matrix
 from harness.reports.charts.forest import COLUMNS_PER_BAND, Effect, draw_forest
 from harness.reports.charts.scales import padded_range
-from harness.reports.documents.tables import Column, Table
+from harness.reports.documents.tables import Table
 from harness.reports.page import marks
 from harness.reports.page.sections import drawn
 from harness.reports.page.table_view import table_view
+from harness.reports.page.troubles import trouble, troubled_rows, with_troubles
 
+MEANING = "Requests without an answer, and requests whose input was truncated, of both models."
 MOST_IN_FOREST = 8  # arms; for more, the matrix shows where they differ
 
 
@@ -26,9 +28,10 @@ def forest_view(matrix: Matrix) -> list[Markup]:
     """
     if len(matrix.arms) - 1 > MOST_IN_FOREST:
         return []
+    marked = troubled_rows(matrix)
     effects = [
         Effect(
-            row=one.task,
+            row=marked.get(one.task, one.task),
             column=one.arm,
             value=one.difference,
             low=one.low,
@@ -54,26 +57,26 @@ def differences_view(comparison: Comparison, table: Table) -> dict[str, Any]:
         for one in comparison.differences
     ]
     return table_view(
-        _with_troubles(table, comparison), drawings=drawings, heading=marks.axis(ends), after="difference"
+        _with_own_troubles(table, comparison), drawings=drawings, heading=marks.axis(ends), after="difference"
     )
 
 
-def _with_troubles(table: Table, comparison: Comparison) -> Table:
-    """Return the table with a column of failed and truncated requests, if any, next to the number of items."""
-    troubles = [_trouble(one, comparison) for one in comparison.differences]
-    if not any(troubles):
-        return table
-    at = [column.key for column in table.columns].index("items") + 1
-    meaning = "Requests without an answer, and requests whose input was truncated, of both models."
-    column = Column(key="trouble", heading="failed, cut", kind="text", meaning=meaning)
-    rows = tuple(
-        replace(row, cells={**row.cells, "trouble": trouble}) for row, trouble in zip(table.rows, troubles, strict=True)
-    )
-    return replace(table, columns=(*table.columns[:at], column, *table.columns[at:]), rows=rows)
+def overall_view(comparison: Comparison, table: Table) -> dict[str, Any]:
+    """Return the table of differences by domain and overall, with the troubles of their tasks."""
+    troubles = [
+        _trouble(part.names, comparison, (arm, comparison.arms[0].name))
+        for arm, parts in comparison.overall.items()
+        for part in parts
+    ]
+    return table_view(with_troubles(table, troubles, after="tasks", meaning=MEANING))
 
 
-def _trouble(one: TaskDifference, comparison: Comparison) -> str:
-    models = [model for arm in comparison.arms if arm.name in (one.arm, one.baseline) for model in arm.models]
-    cut = sum(model.tasks[one.task].truncated for model in models)
-    failed = sum(one.failed)
-    return ", ".join([*([f"{failed:,} failed"] if failed else []), *([f"{cut:,} cut"] if cut else [])])
+def _with_own_troubles(table: Table, comparison: Comparison) -> Table:
+    troubles = [_trouble([one.task], comparison, (one.arm, one.baseline)) for one in comparison.differences]
+    return with_troubles(table, troubles, after="items", meaning=MEANING)
+
+
+def _trouble(tasks: Iterable[str], comparison: Comparison, arms: tuple[str, str]) -> str:
+    models = [model for arm in comparison.arms if arm.name in arms for model in arm.models]
+    runs = [model.tasks[task] for model in models for task in tasks]
+    return trouble(sum(run.failed for run in runs), sum(run.truncated for run in runs))

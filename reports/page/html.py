@@ -22,7 +22,7 @@ from harness.reports.documents.glossary import glossary
 from harness.reports.documents.leaderboard import task_values
 from harness.reports.documents.tables import Table
 from harness.reports.page import marks
-from harness.reports.page.differences_view import differences_view, forest_view
+from harness.reports.page.differences_view import differences_view, forest_view, overall_view
 from harness.reports.page.environment import render_template
 from harness.reports.page.items_view import items_data
 from harness.reports.page.matrix_view import matrix_view
@@ -36,7 +36,7 @@ from harness.reports.page.sections import (
 )
 from harness.reports.page.table_view import table_view
 
-_FIRST = ("rank", "model", "overall", "interval", "ranks", "groups")
+_FIRST = ("rank", "model", "overall", "interval", "failed", "cut", "ranks", "groups")
 
 
 def render(report: Report) -> str:
@@ -69,7 +69,7 @@ def render(report: Report) -> str:
             "arms": [arm.name for arm in report.comparison.arms[1:]],
             "against": [table_view(table) for table in _board_tables(report, "against")],
             "overall": [
-                table_view(table)
+                overall_view(report.comparison, table) if table.key == "overall" else table_view(table)
                 # A comparison has tables of overlap among its own.
                 for table in (*difference.tables[1:], *_board_tables(report, "overlap", "overlap_tasks"))
             ],
@@ -157,7 +157,7 @@ def _domains(estimates: BoardEstimates) -> list[dict[str, Any]]:
 
 
 def _commands(report: Report) -> dict[str, str]:
-    """Return the command line that shows each view by itself: as a table, or for the items as a page."""
+    """Return the command line that shows each view by itself: as a table, or for the items in a browser."""
     arms = report.comparison.arms
     folders = [str(folder) for model in report.models for folder in model.folders]
     if len(report.runs) == 1:  # by name, which also works if the tasks of a model are in several folders
@@ -173,10 +173,16 @@ def _commands(report: Report) -> dict[str, str]:
         "lineage": shlex.join(["harness", "lineage", *trained[:1]]),
         "leaderboard": shlex.join([*ranked, *report.options]),
         "compare": shlex.join(compare),
-        "items": shlex.join([*compare, "--output_path", "items.html"]),
+        "view": shlex.join(["harness", "view", *(report.runs or dict.fromkeys(folders)), *_of_viewer(report)]),
         "values": shlex.join([*ranked, *report.options, "--format", "json"]),
         "all": report.command,
     }
+
+
+def _of_viewer(report: Report) -> list[str]:
+    """Return the flags that the viewer has too: all that both commands share but ``--overlap FILE``."""
+    pairs = zip(("", *report.options), report.options, strict=False)
+    return [word for before, word in pairs if "--overlap" not in (before, word)]
 
 
 def _argument(name: str, folders: Sequence[str]) -> str:

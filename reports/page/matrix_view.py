@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from harness.reports.analysis.matrix import Matrix, MatrixCell, MatrixColumn, PairDifference
 from harness.reports.documents.tables import text
+from harness.reports.page.troubles import trouble, troubled_rows
 from harness.visible import visible
 
 FULL_COLOUR = 2.0  # detectable effects
@@ -43,6 +44,7 @@ def matrix_view(matrix: Matrix) -> dict[str, Any]:
         "has_parents": len(_baselines(matrix)) > 1 and any(arm.parent for arm in matrix.arms),
         "tests": matrix.tests,
         "own_family": bool(matrix.against_reference),
+        "troubled": bool(troubled_rows(matrix)),
         "data": _data(matrix),
     }
 
@@ -71,7 +73,7 @@ def _cell(cell: MatrixCell | None, column: MatrixColumn, pair: PairDifference | 
         view |= {
             "value": text(cell.value, "value"),
             "interval": "" if ends is None else text(ends, "interval"),
-            "trouble": _trouble(cell),
+            "trouble": trouble(cell.failed, cell.cut),
         }
     if pair is None:
         return view | {"difference": "", "side": "none", "strength": "0%", "real": False}
@@ -82,12 +84,6 @@ def _cell(cell: MatrixCell | None, column: MatrixColumn, pair: PairDifference | 
         "strength": f"{100 * abs(pair.relative) / FULL_COLOUR:.0f}%",
         "real": pair.significant,
     }
-
-
-def _trouble(cell: MatrixCell) -> str:
-    """Return what makes a value less sure: ``3 failed, 2 cut``."""
-    parts = [f"{count:,} {word}" for count, word in ((cell.failed, "failed"), (cell.cut, "cut")) if count]
-    return ", ".join(parts)
 
 
 def _side(pair: PairDifference, column: MatrixColumn) -> str:

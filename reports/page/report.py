@@ -108,7 +108,7 @@ def leaderboard_report(
     comparison = parts.against or _with_the_leader(board, force=force)
     return Report(
         title=document.title,
-        answer=leaderboard_answer(board, document.headlines),
+        answer=leaderboard_answer(board, document.headlines, comparison),
         headlines=document.headlines,
         command=document.command,
         runs=tuple(runs),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from markupsafe import Markup
 from harness.records import ModelRecords
 from harness.reports.analysis.domains import BoardEstimates
 from harness.reports.analysis.lineage_graph import LineageNode, lineage_nodes, node_labels
-from harness.reports.analysis.recipe_graph import RecipeArm, recipe_nodes
+from harness.reports.analysis.recipe_graph import RecipeArm, by_recipe, recipe_nodes
 from harness.reports.analysis.run_settings import run_settings
 from harness.reports.analysis.training_curves import LOSS_TITLE, CurvePanel, training_curves
 from harness.reports.charts.drawing import Drawing, svg
@@ -19,7 +20,7 @@ from harness.reports.charts.training_curves import draw_training_curve
 from harness.reports.documents.run_tables import ledger_table, settings_table
 from harness.reports.page.table_view import table_view
 
-MOST_IN_DESIGN = 12  # arms; more do not fit on a first screen
+MOST_IN_DESIGN = 12  # stages of one generation; more do not fit on a first screen
 
 
 def drawn(drawing: Drawing) -> Markup:
@@ -28,11 +29,10 @@ def drawn(drawing: Drawing) -> Markup:
 
 
 def design_view(arms: Sequence[RecipeArm]) -> Markup:
-    """Return the design as a picture; empty if no arm has a known parent, or there are too many arms for a picture."""
-    if len(arms) > MOST_IN_DESIGN:
-        return Markup()
-    nodes = recipe_nodes(arms)
-    if not any(node.parents for node in nodes):
+    """Return the design as a picture, with seeds drawn as one; empty without a known parent, or if it is too large."""
+    nodes = recipe_nodes(by_recipe(arms))
+    generations = Counter(node.depth for node in nodes)
+    if not any(node.parents for node in nodes) or max(generations.values()) > MOST_IN_DESIGN:
         return Markup()
     return drawn(draw_lineage_graph(nodes))
 

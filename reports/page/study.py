@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from harness.reports.analysis.contrasts import is_two_by_two
@@ -14,7 +15,7 @@ from harness.reports.charts.forest import COLUMNS_PER_BAND
 from harness.reports.charts.study_effects import draw_study_effects
 from harness.reports.documents.answers import factorial_answer
 from harness.reports.documents.glossary import glossary
-from harness.reports.documents.tables import Document
+from harness.reports.documents.tables import Document, Table
 from harness.reports.page.environment import render_template
 from harness.reports.page.matrix_view import matrix_view
 from harness.reports.page.sections import (
@@ -27,6 +28,7 @@ from harness.reports.page.sections import (
     settings_view,
 )
 from harness.reports.page.table_view import table_view
+from harness.reports.page.troubles import arm_troubles, contrast_troubles, troubled_rows, with_troubles
 
 
 def render_study(analysis: FactorialAnalysis, matrix: Matrix, curves: Sequence[CurvePanel], document: Document) -> str:
@@ -49,13 +51,16 @@ def render_study(analysis: FactorialAnalysis, matrix: Matrix, curves: Sequence[C
             "headlines": document.headlines,
             "caveats": document.caveats,
             "agreements": document.agreements,
-            "design": design_view(_arms(analysis)),
+            "design": design_view(arms_of(analysis)),
             "chain": (),
             "matrix": matrix_view(matrix),
-            "forest": [drawn(draw_study_effects(analysis, per_band)) for per_band in (COLUMNS_PER_BAND, 1)],
+            "forest": [
+                drawn(draw_study_effects(analysis, per_band, troubled_rows(matrix)))
+                for per_band in (COLUMNS_PER_BAND, 1)
+            ],
             "curves": curves_view(curves),
             "averaged": analysis.last,
-            "tables": [table_view(table) for table in document.tables],
+            "tables": [table_view(table) for table in _tables(analysis, matrix, document)],
             "lineage": lineage_view(models, None),
             "ledger": ledger_view(models),
             "settings": settings_view(models),
@@ -64,11 +69,26 @@ def render_study(analysis: FactorialAnalysis, matrix: Matrix, curves: Sequence[C
             "glossary": glossary(any_scale=analysis.any_scale),
             "any_scale": analysis.any_scale,
             "command": document.command,
+            "view": shlex.join(["harness", "view", *dict.fromkeys(str(one) for m in models for one in m.folders)]),
         },
     )
 
 
-def _arms(analysis: FactorialAnalysis) -> list[RecipeArm]:
+def _tables(analysis: FactorialAnalysis, matrix: Matrix, document: Document) -> list[Table]:
+    """Return the tables of the document; contrasts and arms name failed and truncated requests."""
+    meaning = "Requests without an answer, and requests whose input was truncated, of all arms in the row."
+    troubles = {"contrasts": contrast_troubles(analysis, matrix), "arms": arm_troubles(analysis, matrix)}
+    after = {"contrasts": "interval", "arms": "mean"}
+    return [
+        with_troubles(table, troubles[table.key], after=after[table.key], meaning=meaning)
+        if table.key in troubles
+        else table
+        for table in document.tables
+    ]
+
+
+def arms_of(analysis: FactorialAnalysis) -> list[RecipeArm]:
+    """Return the arms, for the picture of what they were made from."""
     arms = []
     for arm in analysis.arms:
         runs = [run for run in analysis.study.runs if run.cell == arm.cell]

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
 from harness.reports.documents.tables import Column, Row, Table, text
 
-_NAMES = ("model", "arm", "stage", "task")  # columns that name a row; the first stays in view
-_NAMED_WITH = (*_NAMES, "phase", "source", "contrast", "domain")  # together they tell rows apart, also on paper
+_NAMED_WITH = (
+    "model",
+    "arm",
+    "stage",
+    "task",
+    "phase",
+    "source",
+    "contrast",
+    "domain",
+)  # they tell rows apart on paper
 PRINTED_ROWS = 60  # a longer folded table is printed only if the reader has opened it
 
 
@@ -26,31 +34,37 @@ def table_view(
         after: Key of the column that it follows.
     """
     keys = [column.key for column in table.shown]
-    name = next((key for key in _NAMES if key in keys), "")
+    names = _name_classes(table.shown)
     return {
         "drawn_at": keys.index(after) if drawings else -1,
         "key": table.key,
         "title": table.title,
-        "columns": [_heading(column, name) for column in table.shown],
-        "rows": [_row(table.shown, row, name) for row in table.rows],
+        "columns": [_heading(column, names) for column in table.shown],
+        "rows": [_row(table.shown, row, names) for row in table.rows],
         "drawings": [Markup(one) for one in drawings] if drawings else None,  # noqa: S704 - numbers only
         "drawn": Markup(heading),  # noqa: S704 - numbers only
         "printed": len(table.rows) <= PRINTED_ROWS,
     }
 
 
-def _heading(column: Column, name: str) -> dict[str, Any]:
+def _name_classes(columns: Sequence[Column]) -> dict[str, str]:
+    """Return the CSS classes of the columns that stay in view: ``name``, then ``name at-1`` for the next one."""
+    keys = [column.key for column in columns if column.place == "name" and column.kind == "text"]
+    return {key: f"name at-{at}" if at else "name" for at, key in enumerate(keys)}
+
+
+def _heading(column: Column, names: Mapping[str, str]) -> dict[str, Any]:
     return {
         "text": column.heading,
         "numeric": column.kind != "text",
         "meaning": column.meaning,
         "key": column.key,
-        "name": column.key == name,
+        "name": names.get(column.key, ""),
         "names": column.key in _NAMED_WITH,
     }
 
 
-def _row(columns: Sequence[Column], row: Row, name: str) -> dict[str, Any]:
+def _row(columns: Sequence[Column], row: Row, names: Mapping[str, str]) -> dict[str, Any]:
     cells = []
     for column in columns:
         value = row.cells.get(column.key)
@@ -60,7 +74,7 @@ def _row(columns: Sequence[Column], row: Row, name: str) -> dict[str, Any]:
                 "text": text(value, column.kind),
                 "value": plain,
                 "numeric": column.kind != "text",
-                "name": column.key == name,
+                "name": names.get(column.key, ""),
             }
         )
     return {"tone": row.tone, "cells": cells}

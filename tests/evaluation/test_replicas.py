@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -89,6 +92,40 @@ def test_one_and_two_replicas_of_a_model_give_the_same_bytes(
     assert without_times(tmp_path / "1" / "tiny") == without_times(tmp_path / "2" / "tiny")
 
 
+def test_a_killed_replica_of_a_model_changes_no_byte(
+    tmp_path: Path, own_cache: Path, harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its chunk is computed again as a whole, because the rounding of its answers depends on each other."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    model = save_tiny_llama(tmp_path / "tiny")
+    tasks = write_long_tasks(tmp_path / "tasks", items=150, words=60)
+    words: list[object] = ["eval", "--model", model, "--tasks", "t_choice", "--include_path", tasks]
+    words += ["--dtype", "float32", "--output_path"]
+    command = [sys.executable, "-m", "harness", *words, tmp_path / "killed", "--replicas", 2]
+    with subprocess.Popen(list(map(str, command)), cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: _answered(own_cache), "answers arrive", process=process, interval_seconds=0.002)
+        os.kill(_children(process.pid)[0], signal.SIGKILL)
+        _, err = process.communicate(timeout=CEILING_SECONDS)
+    assert process.returncode == 0, err
+    assert err.count("its requests are sent again") == 1
+    assert harness_here(*words, tmp_path / "whole", "--replicas", 1, "--no_cache").returncode == 0
+    assert without_times(tmp_path / "killed" / "tiny") == without_times(tmp_path / "whole" / "tiny")
+
+
+def _answered(cache: Path) -> int:
+    try:
+        with closing(sqlite3.connect(f"file:{cache / 'journal.sqlite'}?mode=ro", uri=True)) as journal:
+            return int(journal.execute("SELECT COUNT(*) FROM answers").fetchone()[0])
+    except sqlite3.Error:
+        return 0
+
+
+def _children(process: int) -> list[int]:
+    """The processes that a process has started; those of its threads count as well."""
+    lists = [place.read_text() for place in Path(f"/proc/{process}/task").glob("*/children")]
+    return [int(child) for text in lists for child in text.split()]
+
+
 def test_requests_that_fit_into_one_chunk_give_the_bytes_of_a_run_without_replicas(
     tmp_path: Path, tasks: Path, harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,15 +143,8 @@ def test_requests_that_fit_into_one_chunk_give_the_bytes_of_a_run_without_replic
 def test_replicas_end_with_the_command(number: int, tmp_path: Path, tasks: Path, own_cache: Path) -> None:
     words = eval_words(tasks, tmp_path, "--model_args", "delay_seconds=60", "--replicas", "2")
     process = subprocess.Popen([sys.executable, "-m", "harness", *words], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-
-    def replicas() -> list[int]:
-        """Children of threads count as well."""
-        lists = [place.read_text() for place in children.parent.parent.glob("*/children")]
-        return [int(child) for text in lists for child in text.split()]
-
-    wait_until(lambda: len(replicas()) == 2, "two replicas run", process=process)
-    pids = replicas()
+    wait_until(lambda: len(_children(process.pid)) == 2, "two replicas run", process=process)
+    pids = _children(process.pid)
     process.send_signal(number)
     _, err = process.communicate(timeout=CEILING_SECONDS)
     wait_until(lambda: not any(map(running, pids)), "they have ended")

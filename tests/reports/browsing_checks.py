@@ -6,64 +6,23 @@ import base64
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.reports.documents.tables import Kind, text
 from tests.reports.browsing import log
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
-# WCAG 2.2, 1.4.3: 4.5 to 1; 3 to 1 for large text. Returns the texts below that, with their ratio.
-LOW_CONTRAST = """
-const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-const known = new Map();
-const rgba = (colour) => {
-  if (!known.has(colour)) {
-    canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = colour;
-    canvas.fillRect(0, 0, 1, 1);
-    const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
-    known.set(colour, a ? [r, g, b, a / 255] : [0, 0, 0, 0]);
-  }
-  return known.get(colour);
-};
-const over = (top, below) => [0, 1, 2].map((i) => top[i] * top[3] + below[i] * (1 - top[3])).concat(1);
-const linear = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
-const luminance = (c) => 0.2126 * linear(c[0]) + 0.7152 * linear(c[1]) + 0.0722 * linear(c[2]);
-const background = (element) => {
-  const layers = [];
-  for (let e = element; e; e = e.parentElement) {
-    const colour = rgba(getComputedStyle(e).backgroundColor);
-    if (colour[3]) layers.push(colour);
-    if (colour[3] === 1) break;
-  }
-  return layers.reverse().reduce((below, top) => over(top, below), [255, 255, 255, 1]);
-};
-const low = [];
-const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-while (walker.nextNode()) {
-  const node = walker.currentNode, element = node.parentElement;
-  const words = node.textContent.trim().slice(0, 40), silent = ["SCRIPT", "STYLE", "OPTION", "title"];
-  if (!words || !element.checkVisibility() || silent.includes(element.tagName)) continue;
-  const style = getComputedStyle(element), below = background(element);
-  const text = over(rgba(element instanceof SVGElement ? style.fill : style.color), below);
-  const [a, b] = [luminance(text), luminance(below)].sort((x, y) => y - x);
-  const size = parseFloat(style.fontSize), large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
-  const ratio = (a + 0.05) / (b + 0.05);
-  if (ratio < (large ? 3 : 4.5)) low.push([words, element.className.baseVal ?? element.className, ratio.toFixed(2)]);
-}
-return low;
-"""
+CONTRAST = Path(__file__).parents[1] / "contrast.js"
 
 
 def low_contrast(browser: Chrome) -> list[Any]:
-    """Return the visible texts whose contrast with what is behind them is too low."""
-    texts: list[Any] = browser.execute_script(LOW_CONTRAST)
-    return texts
+    """Return the visible texts and shapes whose contrast with what is behind them is too low."""
+    low: list[Any] = browser.execute_script(CONTRAST.read_text(encoding="utf-8"))
+    return low
 
 
 @contextmanager
@@ -101,63 +60,6 @@ def requests(browser: Chrome) -> list[str]:
     events = [json.loads(entry["message"])["message"] for entry in log(browser, "performance")]
     urls = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
     return [url for url in urls if not url.startswith(("file:", "data:"))]
-
-
-def numbers_in(value: Any) -> set[str]:
-    """Every number of a JSON value with three decimals, without its sign."""
-    if isinstance(value, dict):
-        return set().union(*map(numbers_in, value.values()))
-    if isinstance(value, list):
-        return set().union(*map(numbers_in, value))
-    return {f"{abs(value):.3f}"} if isinstance(value, int | float) else set()
-
-
-# Cells of every table of the page, by the key that the table has in JSON.
-CELLS = """
-const written = (table) => {
-  const keys = [...table.tHead.rows[0].cells].map((cell) => cell.dataset.key || "");
-  return [...table.tBodies[0].rows].map((row) => [...row.cells].map((cell, at) => [keys[at], cell.textContent]));
-};
-const tables = [...document.querySelectorAll("table.grid[id]")];
-return tables.map((table) => [table.id.replace("table-", ""), written(table)]);
-"""
-KINDS: tuple[Kind, ...] = ("text", "count", "value", "difference", "interval", "p", "ranks", "points")
-
-
-def unlike_json(browser: Chrome, tables: dict[str, Any]) -> tuple[int, list[Any]]:
-    """Compare every cell of every table with JSON.
-
-    Args:
-        browser: It shows the page.
-        tables: The tables of the JSON output, by key.
-
-    Returns:
-        The number of cells that JSON has too, and those that differ, with what JSON has.
-    """
-    same, wrong = 0, []
-    for key, rows in browser.execute_script(CELLS):
-        if len(rows) != len(tables.get(key, ())):
-            wrong.append([key, f"{len(rows)} rows"])
-            continue
-        for cells, expected in zip(rows, tables[key], strict=True):
-            for column, shown in cells:
-                if column not in ("", "trouble"):  # drawings; and failed and cut, which the matrix of JSON has
-                    right = column in expected and shown in _written(expected[column])
-                    same += right
-                    wrong += [] if right else [[key, column, shown, expected.get(column)]]
-    return same, wrong
-
-
-def _written(value: Any) -> set[str]:
-    """The texts that a raw value of JSON may have on the page; JSON has null for infinite numbers."""
-    if value is None:
-        return {"-", "inf"}
-    plain = tuple(value) if isinstance(value, list) else value
-    texts = set()
-    for kind in KINDS:
-        with suppress(TypeError, ValueError, IndexError):
-            texts.add(text(plain, kind))
-    return texts
 
 
 # Texts of drawings that leave their drawing, with the side; a pixel is left for rounding.

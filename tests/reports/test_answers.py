@@ -59,14 +59,25 @@ def test_one_task_has_one_sentence() -> None:
 
 
 def test_a_leaderboard_says_who_leads_and_how_many_are_behind() -> None:
-    board = rank([model(name, {"logic/a": right(count)}) for name, count in (("one", 80), ("two", 79), ("three", 10))])
+    models = [model(name, {"logic/a": right(count)}) for name, count in (("one", 80), ("two", 79), ("three", 10))]
+    board = rank(models)
     document = leaderboard_document(board, board_estimates(board, IntervalCache()), "harness leaderboard")
-    found = leaderboard_answer(board, document.headlines)
+    comparison = compare([Arm(name=one.name, models=(one,)) for one in models], chosen=True)
+    found = leaderboard_answer(board, document.headlines, comparison)
     assert found.question == "Which of 3 models is best, and which cannot be told apart?"
     assert found.sentences == (
         "one leads, but cannot be told apart from two.",
-        "1 of 3 models is significantly behind the leader.",
+        "1 of 3 models is significantly behind the leader; by task, 1 of 2 differences from it survives Holm's "
+        "correction.",
     )
+
+
+def test_a_leaderboard_without_a_leader_names_the_model_that_the_others_differ_from() -> None:
+    models = [model(name, {"logic/a": right(count)}) for name, count in (("one", 50), ("two", 50), ("three", 50))]
+    board = rank(models)
+    comparison = compare([Arm(name=one.name, models=(one,)) for one in models], chosen=True)
+    found = leaderboard_answer(board, ("Nobody leads.",), comparison)
+    assert found.sentences[1] == "By task, none of 2 differences from one survives Holm's correction."
 
 
 @pytest.mark.parametrize(

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.cli import main
-from tests.reports.browsing import every, log, one
+from tests.reports.browsing import every, one
 from tests.reports.browsing_checks import (
     cut_texts,
-    forget,
     low_contrast,
-    numbers_in,
     phone,
     printed,
-    requests,
-    unlike_json,
 )
+from tests.reports.page_checks import check_page
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -50,32 +46,6 @@ def opened(browser: Chrome, written: Path) -> Chrome:
     return browser
 
 
-def test_every_number_on_the_page_is_in_the_json(opened: Chrome, written: Path) -> None:
-    document = json.loads((written / "study.json").read_text(encoding="utf-8"))
-    known = numbers_in(document["tables"]) | {"0.001"}
-    shown = opened.execute_script(
-        "const titles = [...document.querySelectorAll('svg title')].map((title) => title.textContent);"
-        "return document.body.innerText + titles.join(' ');"
-    )
-    numbers = set(re.findall(r"\d+\.\d{3}(?!\d)", shown))
-    assert len(numbers) > 150
-    assert numbers - known == set()
-    pairs = json.loads(one(opened, "#matrix-data").get_attribute("textContent"))["pairs"]
-    assert len(pairs) == 6 * 5
-    rows = {(row["baseline"], row["arm"], row["task"]): row for row in document["tables"]["pairs"]}
-    data = json.loads(one(opened, "#matrix-data").get_attribute("textContent"))
-    for baseline, arm, task, *values in pairs:
-        row = rows[data["arms"][baseline], data["arms"][arm], data["tasks"][task]]
-        expected = [row["difference"], *row["interval"], row["p"], row["p_corrected"], row["detectable"]]
-        assert values[:6] == pytest.approx(expected, abs=5.1e-4)
-
-
-def test_every_cell_of_every_table_is_that_of_the_json(opened: Chrome, tables: dict[str, Any]) -> None:
-    same, wrong = unlike_json(opened, tables)
-    assert wrong == []
-    assert same > 35 * 10 + 4 * 6 + 12 * 10, "contrasts, arms and evaluations"
-
-
 def test_no_text_of_a_drawing_is_cut(opened: Chrome) -> None:
     assert cut_texts(opened) == []
     with phone(opened):
@@ -103,6 +73,10 @@ def test_the_first_screen_has_question_answer_design_and_links(opened: Chrome) -
     labels = [text.text for text in every(opened, "#design text")]
     assert {"NN: text, plain", "NC: text, code", "CC: code, code", "pre-text", "pre-code"} <= set(labels)
     assert "× 3 runs" in labels
+
+
+def test_the_page_keeps_what_every_page_must(browser: Chrome, written: Path, tmp_path: Path) -> None:
+    check_page(browser, written / "study.html", tmp_path)
 
 
 def test_the_matrix_has_every_arm_and_task_with_value_and_interval(opened: Chrome, tables: dict[str, Any]) -> None:
@@ -157,13 +131,6 @@ def test_every_section_has_a_link_to_itself(opened: Chrome) -> None:
     assert {link.get_attribute("href").partition("#")[2] for link in every(opened, "nav a")} <= set(sections)
 
 
-def test_text_is_readable_in_both_themes(opened: Chrome) -> None:
-    opened.execute_script("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
-    for theme in ("light", "dark"):
-        opened.execute_script("document.documentElement.dataset.theme = arguments[0]", theme)
-        assert low_contrast(opened) == []
-
-
 def test_a_meaning_opens_next_to_its_question_mark(opened: Chrome) -> None:
     opened.execute_script("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
     for button in every(opened, "#table-contrasts .ask")[:4]:
@@ -186,25 +153,6 @@ def test_a_phone_shows_the_page_and_keeps_names_in_view(opened: Chrome) -> None:
 
 def test_the_printed_page_has_few_pages_and_every_column(opened: Chrome, tmp_path: Path) -> None:
     assert 2 <= printed(opened, tmp_path) <= 8
-
-
-def test_nothing_is_requested_and_nothing_is_logged(browser: Chrome, written: Path) -> None:
-    forget(browser)
-    browser.get((written / "study.html").as_uri())
-    for button in (*every(browser, "#theme, .copy, .sort"), *every(browser, ".cell button")[:3]):
-        browser.execute_script("arguments[0].click()", button)
-    assert log(browser, "browser") == []
-    assert requests(browser) == []
-
-
-def test_the_keyboard_alone_opens_a_cell_and_changes_the_baseline(opened: Chrome) -> None:
-    from selenium.webdriver.common.keys import Keys
-
-    one(opened, "#against").send_keys("C")
-    cell = every(opened, "#matrix-table .cell button")[0]
-    cell.send_keys(Keys.ENTER)
-    assert one(opened, "#pair").text.startswith("NN on overall: ")
-    assert "Difference from CN" in one(opened, "#pair").text
 
 
 def test_headings_repeat_on_each_printed_page(opened: Chrome) -> None:

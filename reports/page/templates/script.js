@@ -10,13 +10,15 @@
   };
   const data = (id) => { const element = $("#" + id); return element ? JSON.parse(element.textContent) : null; };
 
-  // The address names what is shown: "#items?task=a&way=lost". Sections are links without a question mark.
+  // The address names all that is shown, whatever was changed last: "#items?against=arm:b&task=a&way=lost".
   const address = () => {
     const [section, rest] = location.hash.slice(1).split("?");
     return [section, new URLSearchParams(rest || "")];
   };
-  const remember = (section, values) => {
-    const kept = new URLSearchParams(Object.entries(values).filter(([, value]) => value));
+  const state = { against: "", task: "", arm: "", way: "", words: "", item: "" };
+  const remember = (section, values = {}) => {
+    Object.assign(state, values);
+    const kept = new URLSearchParams(Object.entries(state).filter(([, value]) => value));
     try { history.replaceState(null, "", `#${section}${kept.size ? "?" + kept : ""}`); } catch { /* a page without an address */ }
   };
 
@@ -76,6 +78,17 @@
   });
   let opener = null;
 
+  // Each column that names the row stays in view, to the right of the one before it.
+  const place = (table) => {
+    let left = 0;
+    $$("thead .name", table).forEach((cell, at) => {
+      table.style.setProperty(`--left-${at}`, `${left}px`);
+      left += cell.getBoundingClientRect().width;
+    });
+  };
+  const ofNames = new ResizeObserver((entries) => new Set(entries.map(({ target }) => target.closest("table"))).forEach(place));
+  $$("table:has(.name.at-1) thead .name").forEach((cell) => ofNames.observe(cell));
+
   // Copying a command line.
   $$(".copy").forEach((button) => button.addEventListener("click", async () => {
     const code = $("code", button.parentElement);
@@ -84,8 +97,9 @@
     setTimeout(() => { button.textContent = "copy"; }, 1500);
   }));
 
-  // Printing: folded tables open unless they are long; a table wider than the page is split into groups of columns, each
-  // with the columns that name the rows, such as model and task.
+  // Printing: folded tables open unless they are long. Names of more than 26 letters lose their middle, and a list at the
+  // end has them whole. A matrix wider than the page gets upright headings; a table that is still wider is split into groups
+  // of columns, each with the columns that name the rows, such as model and task.
   const PAGE = 945;  // CSS pixels of 250 mm, which A4 and letter paper both have in landscape
   const split = (table) => {
     const cells = [...table.rows[0].cells], naming = cells.map((cell) => cell.matches(".name, .names"));
@@ -109,14 +123,42 @@
     });
     table.classList.add("split-for-print");
   };
+  const LONGEST = 26;
+  const withoutMiddle = (name, length) => name.length <= length ? name : `${name.slice(0, Math.ceil(length / 2) - 1)}…${name.slice(-Math.floor(length / 2))}`;
+  const shortNames = (names) => {
+    const short = new Map(), taken = new Set();
+    names.forEach((name) => {
+      let length = LONGEST;
+      while (taken.has(withoutMiddle(name, length)) && length < name.length) length += 1;
+      short.set(name, withoutMiddle(name, length));
+      taken.add(short.get(name));
+    });
+    return short;
+  };
+  let whole = [];  // texts that were shortened, as [node, text]
+  const shorten = () => {
+    const nodes = $$(".grid tbody .name, .matrix tbody .name, .matrix thead th").map((cell) => cell.firstChild).filter((node) => node?.nodeType === Node.TEXT_NODE && node.data.length > LONGEST);
+    const short = shortNames(new Set(nodes.map((node) => node.data)));
+    whole = nodes.map((node) => [node, node.data]);
+    nodes.forEach((node) => { node.data = short.get(node.data); });
+    if (!short.size) return;
+    const key = make("section", "", "print-key"), list = make("ul");
+    short.forEach((label, name) => list.append(make("li", `${label} = ${name}`)));
+    key.append(make("h2", "Which names are shortened above?"), list);
+    $("#words").before(key);
+  };
   addEventListener("beforeprint", () => {
     $$("details:not(.long):not([open])").forEach((part) => { part.open = true; part.dataset.opened = ""; });
     document.documentElement.classList.add("printing");
-    $$(".wide > table").forEach((table) => { if (table.scrollWidth > PAGE) split(table); });
+    shorten();
+    const tooWide = (table) => table.scrollWidth > PAGE;
+    $$(".matrix").filter(tooWide).forEach((table) => table.classList.add("upright"));
+    $$(".wide > table").filter(tooWide).forEach(split);
   });
   addEventListener("afterprint", () => {
-    $$(".copy-for-print").forEach((copy) => copy.remove());
-    $$(".split-for-print").forEach((table) => table.classList.remove("split-for-print"));
+    $$(".copy-for-print, .print-key").forEach((copy) => copy.remove());
+    $$(".split-for-print, .upright").forEach((table) => table.classList.remove("split-for-print", "upright"));
+    whole.forEach(([node, text]) => { node.data = text; });
     $$("details[data-opened]").forEach((part) => { part.open = false; delete part.dataset.opened; });
     document.documentElement.classList.remove("printing");
   });
@@ -166,8 +208,17 @@
     if (one.gained !== null) words.push(`${one.gained} gained`, `${one.lost} lost`);
     return `${value} ${words.join(", ")}.`;
   };
+  const usual = against?.value, instruction = $("#pair")?.textContent;
+  const restoreAgainst = (value) => {
+    against.value = value || usual;
+    const known = against.selectedIndex >= 0;
+    if (!known) against.value = usual;
+    state.against = known ? value : "";
+    paint();
+    $("#pair").textContent = known ? instruction : `The address names ${value.replace(/^arm:/, "")}, which this page cannot compare with; differences are from ${usual.slice(4)}.`;
+  };
   if (against) {
-    against.addEventListener("change", () => { paint(); remember("matrix", { against: against.value }); });
+    against.addEventListener("change", () => { paint(); remember("matrix", { against: against.value === usual ? "" : against.value }); });
     $$(".cell button").forEach((button) => button.addEventListener("click", () => {
       $("#pair").replaceChildren(describe(button) + " ");
       openItems(button.dataset.task, button.dataset.arm);
@@ -183,9 +234,8 @@
     const fields = { task: $("#item-task"), arm: $("#item-arm"), way: $("#item-way"), words: $("#item-words") };
     const fill = (select, values) => [...new Set(values)].sort(compareNames).forEach((value) => select.append(new Option(value, value)));
     const tasks = matrix.tasks.filter((task) => task !== "overall");
-    const arms = matrix.arms.filter((_, at) => at !== matrix.reference);
     fill(fields.task, tasks);
-    fill(fields.arm, arms);
+    fill(fields.arm, matrix.arms);
     let shown = null;
     const save = () => remember("items", {
       ...Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, field.value])),
@@ -255,9 +305,13 @@
       article.replaceChildren(...parts);
     };
     const empty = (why) => { shown = null; $("#item").replaceChildren(make("p", why, "hint")); };
+    const missing = (task, arm) => {
+      if (arm === matrix.arms[matrix.reference]) return `no items of ${arm}: it is the baseline`;
+      const known = items.some((item) => item.answers[1].model === arm);
+      return known ? `no item of ${task} on which ${arm} differs` : `no items of ${arm}: compare it alone with the baseline to see them`;
+    };
     openItems = (task, arm) => {
-      if (!tasks.includes(task) || !arms.includes(arm)) return;
-      fields.task.value = task;
+      fields.task.value = tasks.includes(task) ? task : "";  // overall has the items of all tasks
       fields.arm.value = arm;
       fields.way.value = fields.words.value = "";
       const matches = refresh();
@@ -268,15 +322,20 @@
         link.addEventListener("click", (event) => { event.preventDefault(); $("#items").scrollIntoView(); });
         $("#pair").append(link);
       } else {
-        const known = items.some((item) => item.answers[1].model === arm);
-        const why = known ? `no item of ${task} on which ${arm} differs` : `no items of ${arm}: compare it alone with the baseline to see them`;
-        empty(`This page has ${why}.`);
+        empty(`This page has ${missing(task, arm)}.`);
         save();
       }
     };
     restoreItems = (values) => {
-      Object.entries(fields).forEach(([name, field]) => { field.value = values.get(name) || ""; });
-      refresh().forEach((item, at) => { if (isItem(item, values.get("item"))) $$("button", list)[at].click(); });
+      const unknown = [];
+      Object.entries(fields).forEach(([name, field]) => {
+        field.value = values.get(name) || "";
+        if (field.selectedIndex === -1) { unknown.push(values.get(name)); field.value = ""; }
+      });
+      const item = values.get("item"), at = refresh().findIndex((one) => isItem(one, item));
+      if (item && at < 0) unknown.push(item);
+      empty(unknown.length ? `The address names ${unknown.join(" and ")}, which this page does not have.` : "Select an item.");
+      if (at < 0) save(); else $$("button", list)[at].click();
     };
     refresh();
   }
@@ -284,10 +343,12 @@
   // Show what the address names.
   const restore = () => {
     const [section, values] = address();
-    if (![...values].length) return;
-    if (section === "items") restoreItems(values);
-    if (section === "matrix" && against && values.get("against")) { against.value = values.get("against"); paint(); }
-    document.getElementById(section)?.scrollIntoView();
+    if (section && values.size) {
+      if (against) restoreAgainst(values.get("against"));
+      restoreItems(values);
+      document.getElementById(section)?.scrollIntoView();
+    }
+    if (section) remember(section);  // the link to a section leaves the rest as it is
   };
   addEventListener("hashchange", restore);
   restore();
