@@ -101,7 +101,7 @@ def test_the_leaderboard_is_that_of_the_command(three: Path, command: Command) -
     assert len(rows) == len(expected) == 3
     for row, shown in zip(rows, expected, strict=True):
         assert shown <= set(row)
-    assert [row[3] for row in rows] == ["strong", "middle", "weak"]
+    assert [row[1] for row in rows] == ["strong", "middle", "weak"]
     values = tables_of(html)["table-tasks"][1:]
     for row, shown in zip(values, as_shown(document, "tasks"), strict=True):
         assert shown <= set(row)
